@@ -1,0 +1,74 @@
+package pipeline
+
+import (
+	"errors"
+	"time"
+)
+
+// End is how a run ended, and the exit code of both plugins.
+type End int
+
+// The ends. Their numbers are the exit codes that the README documents.
+const (
+	Done               End = 0
+	Unchanged          End = 1 // failed; nothing was changed
+	Usage              End = 2 // wrong usage or configuration
+	RefusedByPreflight End = 3
+	Restored           End = 4 // failed; what was changed was put back
+	Left               End = 5 // failed; what was changed was left
+	Interrupted        End = 130
+)
+
+func (e End) String() string {
+	switch e {
+	case Done:
+		return "done"
+	case Unchanged:
+		return "failed, nothing changed"
+	case Usage:
+		return "wrong usage"
+	case RefusedByPreflight:
+		return "refused, nothing changed"
+	case Restored:
+		return "failed, changed and restored"
+	case Left:
+		return "failed, changed and left"
+	case Interrupted:
+		return "interrupted"
+	}
+	return "unknown"
+}
+
+// ErrInterrupted is the cause of a context that a signal ended.
+var ErrInterrupted = errors.New("interrupted")
+
+// StageRecord is what one stage took.
+type StageRecord struct {
+	Name     string        `json:"name"`
+	Started  time.Time     `json:"started"`
+	Duration time.Duration `json:"duration"` // nanoseconds
+	Skipped  string        `json:"skipped,omitempty"`
+	Error    string        `json:"error,omitempty"`
+}
+
+// Outcome is what a run came to.
+type Outcome struct {
+	Name        string
+	End         End
+	Err         error // nil exactly when End is Done
+	Refused     bool  // a preflight's finding was the reason
+	Interrupted bool
+	UndoErrs    []error // what went wrong while restoring
+	Findings    []*Finding
+	Stages      []StageRecord
+	Started     time.Time
+	Duration    time.Duration
+}
+
+// ExitCode is the process's exit code: 130 after an interrupt, else the End.
+func (o Outcome) ExitCode() int {
+	if o.Interrupted {
+		return int(Interrupted)
+	}
+	return int(o.End)
+}

@@ -1,0 +1,257 @@
+// Package pipeline is what both plugins are made of: checks that run side by
+// side before anything is changed, stages that run one after the other, the
+// events that tell of them, and the outcome that says which of the possible
+// ends was reached.
+//
+// A command builds a Pipeline in one place, readable from top to bottom, and
+// hands it to Run. Domain packages know nothing of commands or terminals: they
+// take a context and a *Reporter, and return values and errors; an error that a
+// person should read is a *Finding.
+//
+// # Ends
+//
+// After the first stage that may change something has started, a failure leads
+// to one of three ends, which the exit code tells apart: nothing was changed
+// (the stage failed before its change), it was changed and restored (every
+// Undo succeeded), or it was changed and left as it is, with what to do next.
+//
+// # To add a stage
+//
+// Append a Stage to the list in internal/ghcmd or internal/kubecmd. Set
+// Changes when its Run may alter anything outside of this process, and call
+// Reporter.Changed right before the first alteration; give it an Undo if what
+// it does can be put back.
+//
+// The package imports the standard library alone, which a test in
+// internal/deps holds, so that every other package may import it.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Check is one question that is answered before anything is changed.
+type Check struct {
+	// Name is a noun phrase for the story: "push permission".
+	Name string
+	// Run answers with what it found; an error that is no *Finding is reported
+	// as a Finding of severity Error with the code "internal". It must not
+	// change anything outside of this process.
+	Run func(ctx context.Context, r *Reporter) ([]*Finding, error)
+}
+
+// Stage is one step of the work.
+type Stage struct {
+	// Name is one or two words for the story: "push", "watch rollout".
+	Name string
+	// Run does the step.
+	Run func(ctx context.Context, r *Reporter) error
+	// Undo puts back what Run changed. It is called, in the reverse order of
+	// the stages, when this stage or a later one failed after this one had
+	// reported Changed. Its context outlives an interrupt and ends after
+	// Pipeline.UndoTimeout.
+	Undo func(ctx context.Context, r *Reporter) error
+}
+
+// Pipeline is a whole command: checks, then stages.
+type Pipeline struct {
+	Name   string
+	Checks []Check
+	Stages []Stage
+	// Cleanup runs after the stages and their undoing, whatever the end, for
+	// what must not outlive the run (a lock, a port-forward). Its context
+	// outlives an interrupt and is bounded by 30 s.
+	Cleanup func(ctx context.Context, r *Reporter) error
+	// OnFailure runs once between a failure and the first Undo, to keep the
+	// evidence that undoing would destroy.
+	OnFailure func(ctx context.Context, r *Reporter, err error)
+	// KeepChanges leaves what was changed in place when a stage fails.
+	KeepChanges bool
+	// UndoTimeout bounds all undoing together; 5 minutes when zero.
+	UndoTimeout time.Duration
+	// Strict makes a warning of the preflight a refusal.
+	Strict bool
+	// Journal, when set, keeps on disk which stage the run was in, so that the
+	// next run can say what a killed one left.
+	Journal *Journal
+}
+
+const (
+	defaultUndoTimeout = 5 * time.Minute
+	cleanupTimeout     = 30 * time.Second
+)
+
+// Run runs p and tells sink of it. It returns when all is done or undone.
+func Run(ctx context.Context, p Pipeline, sink Sink) Outcome {
+	run := &run{pipeline: p, sink: sink, outcome: Outcome{Name: p.Name, Started: now()}}
+	return run.all(ctx)
+}
+
+// now is the only clock of the package.
+func now() time.Time { return time.Now() }
+
+type run struct {
+	pipeline Pipeline
+	sink     Sink
+	outcome  Outcome
+}
+
+func (r *run) all(ctx context.Context) Outcome {
+	p := r.pipeline
+	p.Journal.begin(p.Name)
+	cause := r.preflight(ctx)
+	var changed []*Reporter
+	var stages []Stage
+	if cause == nil {
+		for _, s := range p.Stages {
+			rep := &Reporter{stage: s.Name, sink: r.sink, onChange: func() { p.Journal.note(s.Name, "changing") }}
+			err := r.stage(ctx, s.Name, rep, s.Run)
+			if rep.HasChanged() {
+				changed, stages = append(changed, rep), append(stages, s)
+			}
+			if err != nil {
+				cause = err
+				break
+			}
+		}
+	}
+	r.outcome.Err = cause
+	switch {
+	case cause == nil:
+		r.outcome.End = Done
+	case r.outcome.Refused:
+		r.outcome.End = RefusedByPreflight
+	case len(changed) == 0:
+		r.outcome.End = Unchanged
+	default:
+		if p.OnFailure != nil {
+			keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+			p.OnFailure(keep, &Reporter{stage: "evidence", sink: r.sink}, cause)
+			cancel()
+		}
+		r.outcome.End = Left
+		if !p.KeepChanges {
+			r.undo(ctx, stages)
+		}
+	}
+	if p.Cleanup != nil {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		err := p.Cleanup(clean, &Reporter{stage: "clean up", sink: r.sink})
+		cancel()
+		if err != nil {
+			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("clean up: %w", err))
+		}
+	}
+	r.outcome.Interrupted = cause != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrInterrupted)
+	r.outcome.Duration = now().Sub(r.outcome.Started)
+	p.Journal.end()
+	return r.outcome
+}
+
+// preflight runs every check at once and reports all findings together, in the
+// order in which the checks are written.
+func (r *run) preflight(ctx context.Context) error {
+	checks := r.pipeline.Checks
+	if len(checks) == 0 {
+		return nil
+	}
+	const name = "preflight"
+	rep := &Reporter{stage: name, sink: r.sink}
+	return r.stage(ctx, name, rep, func(ctx context.Context, rep *Reporter) error {
+		found := RunChecks(ctx, checks, rep)
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		var errs []error
+		for _, f := range found {
+			rep.Finding(f)
+			r.outcome.Findings = append(r.outcome.Findings, f)
+			if f.Severity == Error || (r.pipeline.Strict && f.Severity == Warning) {
+				errs = append(errs, f)
+			}
+		}
+		r.outcome.Refused = len(errs) > 0
+		return errors.Join(errs...)
+	})
+}
+
+// RunChecks runs the checks side by side and returns what they found, in the
+// order of the checks, each Finding once however many checks returned it.
+func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
+	found := make([][]*Finding, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		wg.Go(func() {
+			rep.Progress(Progress{Item: c.Name, Total: 1})
+			fs, err := c.Run(ctx, rep)
+			if err != nil {
+				fs = append(fs, AsFindings(c.Name, err)...)
+			}
+			found[i] = fs
+			rep.Progress(Progress{Item: c.Name, Done: 1, Total: 1})
+		})
+	}
+	wg.Wait()
+	var all []*Finding
+	seen := map[*Finding]bool{}
+	for _, fs := range found {
+		for _, f := range fs {
+			if !seen[f] {
+				seen[f] = true
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+func (r *run) stage(ctx context.Context, name string, rep *Reporter, do func(context.Context, *Reporter) error) error {
+	start := now()
+	r.pipeline.Journal.note(name, "started")
+	r.sink.Emit(Event{Time: start, Kind: StageStarted, Stage: name})
+	err := ctx.Err()
+	if err != nil {
+		err = context.Cause(ctx)
+	} else {
+		err = do(ctx, rep)
+		if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrInterrupted) && !errors.Is(err, ErrInterrupted) {
+			err = fmt.Errorf("%w (%w)", ErrInterrupted, err)
+		}
+	}
+	rec := StageRecord{Name: name, Started: start, Duration: now().Sub(start), Skipped: rep.skipped}
+	if err != nil {
+		rec.Error = err.Error()
+	}
+	r.outcome.Stages = append(r.outcome.Stages, rec)
+	r.sink.Emit(Event{Time: now(), Kind: StageFinished, Stage: name, Duration: rec.Duration, Err: err, Text: rep.skipped})
+	return err
+}
+
+func (r *run) undo(ctx context.Context, stages []Stage) {
+	timeout := r.pipeline.UndoTimeout
+	if timeout == 0 {
+		timeout = defaultUndoTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	restored := true
+	for i := len(stages) - 1; i >= 0; i-- {
+		s := stages[i]
+		if s.Undo == nil {
+			restored = false
+			continue
+		}
+		name := "undo " + s.Name
+		if err := r.stage(ctx, name, &Reporter{stage: name, sink: r.sink}, s.Undo); err != nil {
+			restored = false
+			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if restored {
+		r.outcome.End = Restored
+	}
+}

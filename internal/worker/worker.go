@@ -1,0 +1,140 @@
+// Package worker knows what is shipped: the workers that .sbw.yaml describes,
+// the defaults that fit a repository with no configuration at all, and the
+// names and labels that an image carries from publish to rollout.
+package worker
+
+import "time"
+
+// DefaultName is the worker of the repository that the defaults are made for.
+const DefaultName = "system-bus-worker"
+
+// Worker is everything both plugins know of one worker before they look at the
+// outside world. Paths are relative to the repository's root unless absolute.
+type Worker struct {
+	Name string `yaml:"-"`
+	// Image is a repository without tag: ghcr.io/OWNER/NAME. Empty means
+	// ghcr.io/<owner of the git remote, else the login>/NAME.
+	Image       string      `yaml:"image"`
+	Build       Build       `yaml:"build"`
+	Deploy      Deploy      `yaml:"deploy"`
+	Probe       Probe       `yaml:"probe"`
+	Inngest     Inngest     `yaml:"inngest"`
+	Catalog     Catalog     `yaml:"catalog"`
+	Allow       Allow       `yaml:"allow"`
+	Credentials Credentials `yaml:"credentials"`
+	Hooks       Hooks       `yaml:"hooks"`
+}
+
+// Build says how the image is made.
+type Build struct {
+	Context    string            `yaml:"context"`
+	Dockerfile string            `yaml:"dockerfile"`
+	Platforms  []string          `yaml:"platforms"` // os/arch[/variant]; several make an index
+	Target     string            `yaml:"target"`
+	Args       map[string]string `yaml:"args"`
+	Secrets    []string          `yaml:"secrets"` // as buildx takes them: id=NAME[,src=FILE|,env=VAR]
+	CacheFrom  []string          `yaml:"cacheFrom"`
+	CacheTo    []string          `yaml:"cacheTo"`
+}
+
+// Deploy says what runs it in the cluster.
+type Deploy struct {
+	Manifest   string        `yaml:"manifest"`
+	Namespace  string        `yaml:"namespace"`
+	Kind       string        `yaml:"kind"` // Deployment, StatefulSet or DaemonSet
+	Deployment string        `yaml:"deployment"`
+	Container  string        `yaml:"container"`
+	Timeout    time.Duration `yaml:"timeout"`
+}
+
+// Probe is the request that a new pod must answer.
+type Probe struct {
+	Path   string `yaml:"path"`
+	Port   int    `yaml:"port"`
+	Expect string `yaml:"expect"` // a substring of the body; empty: any 2xx
+}
+
+// Inngest says where the server is and as what the worker registers.
+type Inngest struct {
+	URL     string `yaml:"url"`     // of the server; empty: port-forward to Service
+	Service string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
+	Port    int    `yaml:"port"`
+	App     string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
+	Path    string `yaml:"path"` // of the SDK's endpoint on the worker
+	// Host is the URL under which the server reaches the worker; empty:
+	// INNGEST_SERVE_HOST of the container, else http://<Service of the worker>:PORT.
+	Host string `yaml:"host"`
+}
+
+// Catalog names the modules whose exports are what a worker registers.
+type Catalog struct {
+	Indexes []string `yaml:"indexes"`
+	// Checks sets a check's severity by its code: error, warning, off.
+	Checks map[string]string `yaml:"checks"`
+}
+
+// Allow lists what is unsafe and wanted, each with a reason.
+type Allow struct {
+	ZeroRetries map[string]string `yaml:"zeroRetries"` // function id: reason
+}
+
+// Credentials is where the registry's token comes from, before gh's login.
+type Credentials struct {
+	Command []string `yaml:"command"` // argv; prints the token on stdout
+}
+
+// Hooks are commands run at certain points.
+type Hooks struct {
+	Receipt []string `yaml:"receipt"` // argv; receives the receipt as JSON on stdin
+}
+
+// Default is the worker that needs no configuration.
+func Default(name string) Worker {
+	w := Worker{
+		Name: name,
+		Build: Build{
+			Context:    ".",
+			Dockerfile: "packages/system-bus/Dockerfile",
+			Platforms:  []string{"linux/arm64"},
+		},
+		Deploy: Deploy{
+			Manifest:   "k8s/" + name + ".yaml",
+			Namespace:  "joelclaw",
+			Kind:       "Deployment",
+			Deployment: name,
+			Container:  name,
+			Timeout:    180 * time.Second,
+		},
+		Probe: Probe{Path: "/", Port: 3111},
+		Inngest: Inngest{
+			Service: "inngest-svc",
+			Port:    8288,
+			App:     "system-bus-cluster",
+			Path:    "/api/inngest",
+		},
+		Catalog: Catalog{Indexes: []string{
+			"packages/system-bus/src/inngest/functions/index.cluster.ts",
+			"packages/system-bus/src/inngest/functions/index.host.ts",
+		}},
+	}
+	if name != DefaultName {
+		w.Build.Dockerfile = "Dockerfile"
+		w.Inngest.App = name
+		w.Catalog.Indexes = nil
+	}
+	return w
+}
+
+// Annotations and labels that an image carries. The first four are of the OCI
+// image specification (annotations.md); the rest is read by rollout.
+const (
+	LabelSource   = "org.opencontainers.image.source"
+	LabelRevision = "org.opencontainers.image.revision"
+	LabelCreated  = "org.opencontainers.image.created"
+	LabelVersion  = "org.opencontainers.image.version"
+
+	LabelDirty     = "dev.sbw.dirty"     // "true": built from a tree with changes
+	LabelWorker    = "dev.sbw.worker"    // the worker's name in .sbw.yaml
+	LabelPublisher = "dev.sbw.publisher" // GitHub login
+	LabelCatalog   = "dev.sbw.catalog"   // see package catalog
+)
