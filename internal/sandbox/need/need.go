@@ -1,0 +1,50 @@
+// Package need says what a test needs of the machine beyond Go, and what to
+// run where it is missing.
+//
+// The sandbox's `test` verb installs everything and sets SBW_SANDBOX to its
+// directory: from then on a missing part fails the test, so that nothing is
+// passed over in CI. A plain `go test ./...` on some laptop skips such a test
+// and says what it wants.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// EnvDir names the environment variable that holds the sandbox's directory.
+const EnvDir = "SBW_SANDBOX"
+
+const remedy = "run `go run ./internal/sandbox/cmd test`, which installs it (Debian, root)"
+
+// Dir returns the sandbox's directory: bin/ holds what it built, npm/ what it
+// installed from npm.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(EnvDir)
+	if dir == "" {
+		t.Skipf("needs the sandbox (%s is not set): %s", EnvDir, remedy)
+	}
+	return dir
+}
+
+// Tool returns the path of a program, from the sandbox's bin/ or else PATH.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	if dir := os.Getenv(EnvDir); dir != "" {
+		p := filepath.Join(dir, "bin", name)
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	p, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv(EnvDir) != "" {
+			t.Fatalf("needs %s, which the sandbox should have installed: %v", name, err)
+		}
+		t.Skipf("needs %s: %s", name, remedy)
+	}
+	return p
+}
