@@ -4,6 +4,8 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -34,9 +36,27 @@ type Result struct {
 	Took     time.Duration
 }
 
+// ErrFailed is behind every Finding that a verdict of Failed became.
+var ErrFailed = errors.New("the rollout failed")
+
 // Rollout waits until the rollout is complete or has failed. The error is nil
-// exactly when Verdict.State is Complete; else a Finding: the cause's code, or
-// rollout-timeout, superseded, workload-replaced, and those of cluster.Explain.
+// exactly when Verdict.State is Complete; else a Finding: the cause's code
+// (see package verdict), or rollout-timeout, superseded, workload-replaced,
+// and those of cluster.Explain; or the end of ctx.
 func Rollout(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
-	return follow(ctx, kube, o)
+	return follow(ctx, kube, o, func(v verdict.Verdict) bool { return v.State == verdict.Complete })
+}
+
+// OldGone waits until no pod of an old revision is left, not even ending. A
+// timeout is a Finding (old-pods-left, a Warning): slow is not failed.
+func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
+	r, err := follow(ctx, kube, o, func(v verdict.Verdict) bool {
+		return v.State == verdict.Complete && len(v.Old) == 0 && len(v.Ending) == 0
+	})
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "rollout-timeout" && len(r.Verdict.Old)+len(r.Verdict.Ending) > 0 {
+		return r, &pipeline.Finding{Code: "old-pods-left", Severity: pipeline.Warning, Where: f.Where,
+			What: fmt.Sprintf("%d pods of the old revision are still ending after %s", len(r.Verdict.Old)+len(r.Verdict.Ending), o.Timeout),
+			Why:  "they finish what they do, up to terminationGracePeriodSeconds", Fix: "nothing: the new pods serve already"}
+	}
+	return r, err
 }
