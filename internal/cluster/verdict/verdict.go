@@ -100,7 +100,7 @@ type Snapshot struct {
 	// PodsUnknown says that pods could not be listed (no right to): Pods being
 	// empty then says nothing.
 	PodsUnknown bool
-	Now  time.Time
+	Now         time.Time
 }
 
 // Container names one container of one pod.
