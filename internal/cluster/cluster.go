@@ -62,6 +62,7 @@ type Conn struct {
 	kube    func() (kubernetes.Interface, error)
 	dynamic func() (dynamic.Interface, error)
 	mapper  func() (meta.RESTMapper, error)
+	http    func() (*http.Client, error)
 }
 
 // Connect reads the kubeconfig behind getter. Errors are Findings:
@@ -99,21 +100,27 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	}
 	config.WarningHandler = &warnings{tell: o.Warn, seen: map[string]bool{}}
 	c.Config = config
-	transport := sync.OnceValues(func() (*http.Client, error) { return rest.HTTPClientFor(config) })
+	c.http = sync.OnceValues(func() (*http.Client, error) {
+		client, err := rest.HTTPClientFor(config)
+		if err != nil {
+			return nil, explainConfig(err)
+		}
+		return client, nil
+	})
 	c.kube = sync.OnceValues(func() (kubernetes.Interface, error) {
 		typed := rest.CopyConfig(config)
 		typed.ContentType = runtime.ContentTypeProtobuf
 		typed.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-		client, err := transport()
+		client, err := c.http()
 		if err != nil {
-			return nil, explainConfig(err)
+			return nil, err
 		}
 		return kubernetes.NewForConfigAndClient(typed, client)
 	})
 	c.dynamic = sync.OnceValues(func() (dynamic.Interface, error) {
-		client, err := transport()
+		client, err := c.http()
 		if err != nil {
-			return nil, explainConfig(err)
+			return nil, err
 		}
 		return dynamic.NewForConfigAndClient(config, client)
 	})
@@ -126,6 +133,10 @@ func (c *Conn) Kube() (kubernetes.Interface, error) { return c.kube() }
 
 // Dynamic is the client for objects of any kind.
 func (c *Conn) Dynamic() (dynamic.Interface, error) { return c.dynamic() }
+
+// HTTP is an authenticated client for the API server, for what the typed ones
+// hide: the answer of a pod behind its proxy.
+func (c *Conn) HTTP() (*http.Client, error) { return c.http() }
 
 // Mapper knows the cluster's kinds; asking it reads the discovery cache or the
 // cluster.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -34,6 +35,19 @@ type Result struct {
 	Verdict  verdict.Verdict
 	Snapshot verdict.Snapshot // the last one
 	Took     time.Duration
+}
+
+// NewPods are the pods of the new revision, as the probe wants them.
+func (r Result) NewPods() []*corev1.Pod {
+	byUID := map[string]*corev1.Pod{}
+	for _, p := range r.Snapshot.Pods {
+		byUID[string(p.UID)] = p
+	}
+	pods := make([]*corev1.Pod, 0, len(r.Verdict.Pods))
+	for _, row := range r.Verdict.Pods {
+		pods = append(pods, byUID[row.UID])
+	}
+	return pods
 }
 
 // ErrFailed is behind every Finding that a verdict of Failed became.
