@@ -17,11 +17,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
@@ -190,12 +190,12 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	if err != nil {
 		return nil, err
 	}
-	old := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
-	socket, err := portforward.NewSPDYOverWebsocketDialer(target, t.config)
+	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
+	socket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(target, t.config)
 	if err != nil {
 		return nil, err
 	}
-	dialer := portforward.NewFallbackDialer(socket, old, func(err error) bool {
+	dialer := portforward.NewFallbackDialerForStreaming(socket, old, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
 	// The dialers know no context: what comes too late is closed.
@@ -245,7 +245,7 @@ func (t *Tunnel) open(l *link) (net.Conn, error) {
 		l.RemoveStreams(complaints)
 		return nil, err
 	}
-	c := &conn{data: data, complaints: complaints, link: l}
+	c := &conn{data: data, complaints: complaints, link: l, heard: make(chan struct{})}
 	go c.listen()
 	return c, nil
 }
