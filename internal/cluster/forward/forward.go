@@ -117,7 +117,7 @@ func (t *Tunnel) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 		if err != nil {
 			return nil, err
 		}
-		conn, err := t.open(l)
+		conn, err := t.open(ctx, l)
 		if err == nil {
 			return conn, nil
 		}
@@ -224,8 +224,46 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	}
 }
 
-// open makes the pair of streams that is one connection.
-func (t *Tunnel) open(l *link) (net.Conn, error) {
+// openTimeout bounds the making of a pair of streams on a link that is up.
+const openTimeout = 10 * time.Second
+
+// open makes the pair of streams that is one connection. The SPDY library
+// waits 30 s for a reply even where the link ends meanwhile, and knows no
+// context; so it is asked in the background.
+func (t *Tunnel) open(ctx context.Context, l *link) (net.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errors.New("the pod's node does not answer"))
+	defer cancel()
+	type answer struct {
+		conn *conn
+		err  error
+	}
+	opened := make(chan answer, 1)
+	go func() {
+		c, err := t.streams(l)
+		opened <- answer{c, err}
+	}()
+	late := func() {
+		if a := <-opened; a.err == nil {
+			_ = a.conn.Close()
+		}
+	}
+	select {
+	case a := <-opened:
+		if a.err != nil {
+			return nil, a.err
+		}
+		go a.conn.listen()
+		return a.conn, nil
+	case <-l.CloseChan():
+		go late()
+		return nil, errors.New("the connection to pod " + l.pod + " has ended")
+	case <-ctx.Done():
+		go late()
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (t *Tunnel) streams(l *link) (*conn, error) {
 	t.mu.Lock()
 	id := t.next
 	t.next++
@@ -245,7 +283,5 @@ func (t *Tunnel) open(l *link) (net.Conn, error) {
 		l.RemoveStreams(complaints)
 		return nil, err
 	}
-	c := &conn{data: data, complaints: complaints, link: l, heard: make(chan struct{})}
-	go c.listen()
-	return c, nil
+	return &conn{data: data, complaints: complaints, link: l, heard: make(chan struct{})}, nil
 }
