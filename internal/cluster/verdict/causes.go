@@ -7,6 +7,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
 // graces are how long transient causes are borne while nothing moves.
@@ -87,17 +89,26 @@ func (j *judgement) causes() []Cause {
 // ofWorkload looks where no pod is: the workload and its controller's tries to
 // create pods.
 func (j *judgement) ofWorkload() *Cause {
-	name := j.Workload.Ref().String()
-	switch w := j.Workload; {
+	if c := HeldBack(j.Workload); c != nil {
+		return c
+	}
+	if message := j.refusal(); message != "" {
+		return refused(j.Workload.Ref().String(), message)
+	}
+	return nil
+}
+
+// HeldBack says why a workload's spec keeps any change from being rolled out:
+// paused, or its pods are replaced by hand only. nil when nothing does.
+func HeldBack(w *workload.Workload) *Cause {
+	name := w.Ref().String()
+	switch {
 	case w.Deployment != nil && w.Deployment.Spec.Paused:
 		return terminal("paused", name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
 	case w.StatefulSet != nil && w.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		w.DaemonSet != nil && w.DaemonSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType:
 		return terminal("on-delete", name+" replaces no pod by itself", "its updateStrategy is OnDelete",
 			"delete its pods one by one, or set updateStrategy.type: RollingUpdate")
-	}
-	if message := j.refusal(); message != "" {
-		return refused(name, message)
 	}
 	return nil
 }
