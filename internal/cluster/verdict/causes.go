@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
@@ -130,7 +131,7 @@ func (j *judgement) refusal() string {
 	if int32(len(j.fresh)) >= j.Workload.Replicas() {
 		return ""
 	}
-	if e := j.event(string(j.Workload.Object().GetUID()), "", "FailedCreate"); e != nil && j.Now.Sub(EventTime(e)) < 5*time.Minute {
+	if e := j.event(j.Workload.Object().GetUID(), "", "FailedCreate"); e != nil && j.Now.Sub(EventTime(e)) < 5*time.Minute {
 		return e.Message
 	}
 	return ""
@@ -180,10 +181,10 @@ func (j *judgement) deadlineExceeded() *Cause {
 
 // event is the latest event about an object, optionally about one container
 // of it, with one of the reasons.
-func (j *judgement) event(uid, container string, reasons ...string) *corev1.Event {
+func (j *judgement) event(uid types.UID, container string, reasons ...string) *corev1.Event {
 	var latest *corev1.Event
-	for _, e := range j.Events {
-		if string(e.InvolvedObject.UID) != uid || !slices.Contains(reasons, e.Reason) {
+	for _, e := range j.about[uid] {
+		if !slices.Contains(reasons, e.Reason) {
 			continue
 		}
 		if container != "" && e.InvolvedObject.FieldPath != "" && !strings.Contains(e.InvolvedObject.FieldPath, "{"+container+"}") {
