@@ -185,7 +185,7 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 		return verdict.Snapshot{}, false, err
 	}
 	s := verdict.Snapshot{Workload: live, Pods: f.pods.snapshot(), Events: f.events.snapshot(), Logs: f.logs,
-		PodsUnknown: f.refused["pods"], Now: time.Now()}
+		PodsUnknown: f.podsUnknown(), Now: time.Now()}
 	if f.replicaSets != nil {
 		s.ReplicaSets = f.replicaSets.snapshot()
 	}
@@ -193,6 +193,13 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 		s.Revisions = f.revisions.snapshot()
 	}
 	return s, true, nil
+}
+
+// podsUnknown: without the right to see pods, or what tells new from old ones,
+// the workload's status alone is judged.
+func (f *follower) podsUnknown() bool {
+	return f.refused["pods"] || f.ref.Kind == workload.Deployment && f.refused["replicasets"] ||
+		f.ref.Kind == workload.DaemonSet && f.refused["controllerrevisions"]
 }
 
 func (f *follower) known(kind string, synced bool) bool { return synced || f.refused[kind] }

@@ -299,19 +299,22 @@ func TestOldPodsThatEndSlowly(t *testing.T) {
 	}
 }
 
-// Who may not see pods or events still gets an answer.
+// Who may not see pods, or which of them are new, still gets an answer.
 func TestFewRights(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
 	grant(t, b, "alice", []string{"deployments", "replicasets"})
-	alice, err := cptest.Connect(t, b.cp, "alice", b.ns).Kube()
-	if err != nil {
-		t.Fatal(err)
-	}
+	grant(t, b, "bob", []string{"deployments", "pods"})
 	applied := b.create(deployment("x/w:1", 1))
-	r, err := watch.Rollout(t.Context(), alice, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.told)})
-	if err != nil || r.Verdict.State != verdict.Complete || !r.Snapshot.PodsUnknown {
-		t.Fatalf("%v %+v", err, r.Verdict)
+	for _, user := range []string{"alice", "bob"} {
+		kube, err := cptest.Connect(t, b.cp, user, b.ns).Kube()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := watch.Rollout(t.Context(), kube, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.told)})
+		if err != nil || r.Verdict.State != verdict.Complete || !r.Snapshot.PodsUnknown {
+			t.Fatalf("%s: %v %+v", user, err, r.Verdict)
+		}
 	}
 	nobody, err := cptest.Connect(t, b.cp, "nobody", b.ns).Kube()
 	if err != nil {
