@@ -109,7 +109,7 @@ func TestThroughTheAPIServer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			conn := cptest.Connect(t, cp, tt.user, ns)
-			o := probe.Options{Namespace: ns, Pods: []*corev1.Pod{pod}, Container: "c", Port: tt.port, Path: tt.path, Budget: 5 * time.Second}
+			o := probe.Options{Namespace: ns, Pods: []*corev1.Pod{pod}, Container: "c", Port: tt.port, Path: tt.path, Budget: 1500 * time.Millisecond}
 			var answers []probe.Answer
 			var err error
 			for try := 0; try < 50; try++ { // RBAC takes a moment to be known
