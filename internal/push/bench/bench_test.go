@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func newWorld(b *testing.B) *world {
 		b.Fatal(err)
 	}
 	w.addr = addr
-	auth := fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, addr, user, token)
+	auth := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, addr, base64.StdEncoding.EncodeToString([]byte(user+":"+token)))
 	if err := os.WriteFile(filepath.Join(w.dir, "config.json"), []byte(auth), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -79,8 +80,7 @@ func newWorld(b *testing.B) *world {
 func upstream(b *testing.B) (_ http.Handler, verifies bool) {
 	b.Helper()
 	bin, err := exec.LookPath("docker-registry")
-	if os.Getenv("SBW_BENCH_UPSTREAM") == "memory" || err != nil {
-		b.Log("upstream: go-containerregistry's registry")
+	if os.Getenv("SBW_BENCH_UPSTREAM") != "docker-registry" || err != nil {
 		return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(ggcr.NewDiskBlobHandler(b.TempDir()))), false
 	}
 	dir := b.TempDir()

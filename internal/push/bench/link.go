@@ -5,10 +5,12 @@
 //
 // The link adds 40 ms to each request and to each new connection and lets
 // 12.5 MB/s through upwards, all connections together; the
-// registry behind it is GHCR's front over Debian's docker-registry, or over
-// go-containerregistry's where that is not installed. Every benchmark reports
-// the median of its runs as a ratio: of bytes over bandwidth, or of what crane
-// needed in the same run. Times differ between machines, the ratios hardly.
+// registry behind it is GHCR's front over go-containerregistry's registry, or
+// over Debian's docker-registry with SBW_BENCH_UPSTREAM=docker-registry. The
+// latter does not take a small blob in a single POST and costs one request more;
+// whether GHCR does is not known. Every benchmark reports the median of its runs
+// as a ratio: of bytes over bandwidth, or of what crane needed in the same run.
+// Times differ between machines, the ratios hardly.
 //
 // What is measured is a whole process: the binary that SBW_BENCH_GH_SBW names,
 // as `gh-sbw publish TAG --layout DIR`, else a child of the test binary that
