@@ -66,8 +66,12 @@ func request(t *testing.T, dir string) Request {
 
 func TestBuildKit(t *testing.T) {
 	host := startBuildKit(t)
-	b := &buildKit{env: environment(os.Environ()).with("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
+	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
 	engines(t, b)
+}
+
+func testMachine(pairs ...string) machine {
+	return Options{Env: environment(os.Environ()).with(pairs...)}.machine()
 }
 
 // engines holds a builder that speaks with a BuildKit to what every one must do.
