@@ -258,8 +258,7 @@ func (s *Server) appLocked(id string) *app {
 	return nil
 }
 
-// functionsOfLocked lists an app's functions as the server's table has them:
-// by id.
+// functionsOfLocked lists an app's functions in the order of registration.
 func (s *Server) functionsOfLocked(appID string) []*function {
 	var all []*function
 	for _, f := range s.functions {
@@ -365,14 +364,15 @@ func normalizeURL(raw string) string {
 	return u.String()
 }
 
-// plainJSON writes JSON without saying so, as several of the server's routes
-// do: net/http then guesses text/plain.
+// plainJSON writes JSON without calling it so, as several of the server's
+// routes do: net/http then says text/plain.
 func plainJSON(w http.ResponseWriter, status int, v any) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(raw, '\n'))
 }

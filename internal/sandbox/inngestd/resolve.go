@@ -177,7 +177,7 @@ func (s *Server) appsLocked() []object {
 
 func (s *Server) appObjectLocked(a *app) object {
 	fns := []object{}
-	for _, f := range byID(s.functionsOfLocked(a.id)) {
+	for _, f := range bySlug(s.functionsOfLocked(a.id)) {
 		fns = append(fns, s.functionObjectLocked(f))
 	}
 	return object{
@@ -189,17 +189,18 @@ func (s *Server) appObjectLocked(a *app) object {
 	}
 }
 
-func byID(fns []*function) []*function {
-	slices.SortFunc(fns, func(a, b *function) int { return strings.Compare(a.id, b.id) })
+// bySlug is the order in which the server's database happens to answer, as
+// the recordings show.
+func bySlug(fns []*function) []*function {
+	slices.SortStableFunc(fns, func(a, b *function) int { return strings.Compare(a.slug, b.slug) })
 	return fns
 }
 
 func (s *Server) liveFunctionsLocked() []object {
+	live := slices.DeleteFunc(slices.Clone(s.functions), func(f *function) bool { return !s.liveLocked(f) })
 	all := []object{}
-	for _, f := range s.functions {
-		if s.liveLocked(f) {
-			all = append(all, s.functionObjectLocked(f))
-		}
+	for _, f := range bySlug(live) {
+		all = append(all, s.functionObjectLocked(f))
 	}
 	return all
 }

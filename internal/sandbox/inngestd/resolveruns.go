@@ -204,7 +204,7 @@ func (s *Server) spanObjectLocked(r *run, sp *span) object {
 	// A single attempt that went well says nothing that its group does not.
 	collapsed := len(sp.children) == 1 && sp.children[0].status == statusCompleted && sp.id != r.rootSpan
 	if !collapsed {
-		for _, c := range sp.children {
+		for _, c := range shown(sp.children) {
 			children = append(children, s.spanObjectLocked(r, c))
 		}
 	}
@@ -225,6 +225,16 @@ func (s *Server) spanObjectLocked(r *run, sp *span) object {
 		o["outputID"] = outputID(r.id, sp.id, "")
 	}
 	return o
+}
+
+// shown leaves out all finalizations but the first, as the server does.
+func shown(spans []*span) []*span {
+	seen := false
+	return slices.DeleteFunc(slices.Clone(spans), func(sp *span) bool {
+		again := seen && sp.name == finalization
+		seen = seen || sp.name == finalization
+		return again
+	})
 }
 
 func (s *Server) resolveOutput(args map[string]any) (any, error) {

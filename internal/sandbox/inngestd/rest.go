@@ -223,7 +223,7 @@ func restSpan(r *run, sp *span, outputs bool) map[string]any {
 		return m
 	}
 	var children []map[string]any
-	for _, c := range sp.children {
+	for _, c := range shown(sp.children) {
 		children = append(children, restSpan(r, c, outputs))
 	}
 	if len(children) > 0 {

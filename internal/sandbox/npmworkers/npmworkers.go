@@ -63,13 +63,34 @@ func Installed(dir string) bool {
 }
 
 func installed(dir, name string) bool {
+	return hasModules(dir, name) && upToDate(filepath.Join(dir, name), name)
+}
+
+// hasModules says whether npm has done its part for this package.json.
+func hasModules(dir, name string) bool {
 	have, err := os.ReadFile(filepath.Join(dir, name, marker))
 	return err == nil && string(have) == fingerprint(name)
 }
 
+func upToDate(place, name string) bool {
+	for base, path := range sources(name) {
+		want, err := files.ReadFile(path)
+		if err != nil {
+			return false
+		}
+		if have, err := os.ReadFile(filepath.Join(place, base)); err != nil || !bytes.Equal(have, want) {
+			return false
+		}
+	}
+	return true
+}
+
 func install(ctx context.Context, dir, name string) error {
-	if installed(dir, name) {
+	switch {
+	case installed(dir, name):
 		return nil
+	case hasModules(dir, name):
+		return write(filepath.Join(dir, name), name)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -96,13 +117,13 @@ func install(ctx context.Context, dir, name string) error {
 		return err
 	}
 	place := filepath.Join(dir, name)
-	if installed(dir, name) {
+	if hasModules(dir, name) {
 		return nil // somebody was faster
 	}
 	if err := os.RemoveAll(place); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, place); err != nil && !installed(dir, name) {
+	if err := os.Rename(tmp, place); err != nil && !hasModules(dir, name) {
 		return err
 	}
 	return nil
@@ -131,23 +152,26 @@ func write(dir, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, base), raw, 0o644); err != nil {
+		// By way of a second name, since another process may be reading it.
+		tmp := filepath.Join(dir, "."+base+".new")
+		if err := os.WriteFile(tmp, raw, 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(tmp, filepath.Join(dir, base)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// fingerprint is of what npm reads.
 func fingerprint(name string) string {
-	sum := sha256.New()
-	all := sources(name)
-	for _, base := range []string{"package.json", "sdk.mjs", "serve.mjs"} {
-		if path, ok := all[base]; ok {
-			raw, _ := files.ReadFile(path) // listed by sources
-			fmt.Fprintf(sum, "%s %d\n%s", base, len(raw), raw)
-		}
+	raw, err := files.ReadFile("workers/" + name + "/package.json")
+	if err != nil {
+		panic("embedded workers: " + err.Error()) // the binary was built without them
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // Bun is the path of the Bun binary below dir, for this machine.
