@@ -34,7 +34,7 @@ func (s *screen) draw(above, frame []string) error {
 		if len(above) == 0 {
 			return nil
 		}
-		_, err := io.WriteString(s.w, strings.Join(above, "\r\n")+"\r\n")
+		_, err := io.WriteString(s.w, strings.Join(above, "\n")+"\n")
 		return err
 	}
 	var b strings.Builder
