@@ -8,7 +8,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -136,10 +135,4 @@ func setImage(u *unstructured.Unstructured, list, container, image string) error
 	}
 	all = append(all, map[string]any{"name": container, "image": image})
 	return unstructured.SetNestedSlice(u.Object, all, path...)
-}
-
-// toUnstructured converts a typed object as it was answered.
-func toUnstructured(obj any) (*unstructured.Unstructured, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
-	return &unstructured.Unstructured{Object: m}, err
 }

@@ -175,7 +175,7 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 		if e.InvolvedObject.UID == pod.UID && e.Reason == "Unhealthy" &&
 			strings.HasPrefix(strings.ToLower(e.Message), probe) &&
 			(e.InvolvedObject.FieldPath == "" || strings.Contains(e.InvolvedObject.FieldPath, "{"+c.spec.Name+"}")) &&
-			(latest == nil || eventTime(latest).Before(eventTime(e))) {
+			(latest == nil || EventTime(latest).Before(EventTime(e))) {
 			latest = e
 		}
 	}

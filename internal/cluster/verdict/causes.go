@@ -112,7 +112,7 @@ func (j *judgement) refusal() string {
 	if int32(len(j.fresh)) >= j.Workload.Replicas() {
 		return ""
 	}
-	if e := j.event(string(j.Workload.Object().GetUID()), "", "FailedCreate"); e != nil && j.Now.Sub(eventTime(e)) < 5*time.Minute {
+	if e := j.event(string(j.Workload.Object().GetUID()), "", "FailedCreate"); e != nil && j.Now.Sub(EventTime(e)) < 5*time.Minute {
 		return e.Message
 	}
 	return ""
@@ -171,16 +171,16 @@ func (j *judgement) event(uid, container string, reasons ...string) *corev1.Even
 		if container != "" && e.InvolvedObject.FieldPath != "" && !strings.Contains(e.InvolvedObject.FieldPath, "{"+container+"}") {
 			continue
 		}
-		if latest == nil || eventTime(latest).Before(eventTime(e)) {
+		if latest == nil || EventTime(latest).Before(EventTime(e)) {
 			latest = e
 		}
 	}
 	return latest
 }
 
-// eventTime is when an event was last seen; old and new event APIs differ in
+// EventTime is when an event was last seen; old and new event APIs differ in
 // where they say so.
-func eventTime(e *corev1.Event) time.Time {
+func EventTime(e *corev1.Event) time.Time {
 	switch {
 	case e.Series != nil && !e.Series.LastObservedTime.IsZero():
 		return e.Series.LastObservedTime.Time
