@@ -41,7 +41,6 @@ func (c *Cluster) kubelet() daemon.Spec {
 		"--kubeconfig="+c.path("kubelet.kubeconfig"),
 		"--root-dir="+c.path("kubelet"), "--cert-dir="+c.path("kubelet", "pki"),
 		"--hostname-override="+NodeName, "--node-ip="+NodeIP,
-		"--node-labels=kubernetes.io/arch="+Arch,
 	)
 }
 
