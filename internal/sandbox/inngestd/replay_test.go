@@ -98,11 +98,18 @@ func TestEveryRecordingHasAState(t *testing.T) {
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")
 		seen[name] = true
-		if _, server := states[name]; !server && !strings.HasPrefix(name, "sdk") {
+		_, server := states[name]
+		_, sdk := sdkRecordings[name]
+		if !server && !sdk {
 			t.Errorf("%s: nothing says in which state it was recorded", name)
 		}
 	}
 	for name := range states {
+		if !seen[name] {
+			t.Errorf("%s: no such recording", name)
+		}
+	}
+	for name := range sdkRecordings {
 		if !seen[name] {
 			t.Errorf("%s: no such recording", name)
 		}

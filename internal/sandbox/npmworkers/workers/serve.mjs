@@ -23,7 +23,7 @@ const step = (ctx, name, ms = 0) =>
 
 const all = {
   "approval-request": () =>
-    makeFunction(client, { id: "approval-request", retries }, { event: "approval/requested" }, async (ctx) => {
+    makeFunction(client, { id: "approval-request", retries }, { event: env("APPROVAL_EVENT", "approval/requested") }, async (ctx) => {
       await step(ctx, "first");
       const slow = await step(ctx, "slow", slowMs);
       return { ok: true, slow };
@@ -40,6 +40,9 @@ const all = {
       { cron: "0 * * * *" },
       async (ctx) => step(ctx, "observe"),
     ),
+  zero: () =>
+    makeFunction(client, { id: "zero", retries: 0, concurrency: { limit: 2 } }, { event: "v4/zero" }, (ctx) => step(ctx, "only", slowMs)),
+  hourly: () => makeFunction(client, { id: "hourly" }, { cron: "0 * * * *" }, (ctx) => step(ctx, "tick")),
   napper: () =>
     makeFunction(client, { id: "napper", retries: 1 }, { event: "nap/wanted" }, async (ctx) => {
       await step(ctx, "before");
