@@ -20,7 +20,7 @@ func TestBuildx(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].Code != "builder-platform" {
 		t.Errorf("findings = %v, %v", found, err)
 	}
-	engines(t, b)
+	engines(t, true, b)
 }
 
 func TestBuildxDown(t *testing.T) {

@@ -45,6 +45,11 @@ func (o Options) candidates(ctx context.Context) []Builder {
 			all = append(all, &buildKit{machine: m, buildctl: p, host: host})
 		}
 	}
+	for _, name := range []string{"podman", "buildah"} {
+		if p := env.lookPath(name); p != "" {
+			all = append(all, &containers{machine: m, name: name, program: p, binfmt: binfmtDir})
+		}
+	}
 	return all
 }
 
