@@ -122,6 +122,8 @@ type Run struct {
 	Step    string `json:"step,omitempty"`
 	Attempt int    `json:"attempt"`
 	Error   string `json:"error,omitempty"`
+
+	events []string // ids of the events that triggered it
 }
 
 // Span is a node of a run's trace.
@@ -137,4 +139,7 @@ type Span struct {
 	Root     bool       `json:"isRoot"`
 	OutputID string     `json:"outputID"`
 	Children []Span     `json:"childrenSpans"`
+	// Failure is what a failed span said, where the server sends it along
+	// (REST); else it is fetched by OutputID.
+	Failure string `json:"-"`
 }
