@@ -26,11 +26,12 @@ type run struct {
 
 	mu       sync.Mutex
 	states   map[v1.Hash]state
+	opened   map[v1.Hash]session
 	mounters map[string]*registry.Client // nil: this repository may not be mounted from
 }
 
 func (r *run) all(ctx context.Context) error {
-	r.states, r.mounters = map[v1.Hash]state{}, map[string]*registry.Client{}
+	r.states, r.opened, r.mounters = map[v1.Hash]state{}, map[v1.Hash]session{}, map[string]*registry.Client{}
 	done, err := r.published(ctx)
 	if err != nil || done {
 		return err
@@ -87,6 +88,7 @@ func (r *run) blobs(ctx context.Context, all []blob, force bool) error {
 	for _, b := range all {
 		r.rep.Progress(pipeline.Progress{Item: b.label(), Total: b.size, Unit: pipeline.Bytes})
 	}
+	r.assignSession(all)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.opts.Jobs + 2)
 	for _, b := range all {
@@ -115,21 +117,34 @@ func (r *run) stateOf(h v1.Hash) state {
 	return r.states[h]
 }
 
-// takeSession gives the upload that the permission check opened to the first
-// blob that asks, which is the largest. One that was to be asked for first, or
-// might be mounted, has no use for it.
-func (r *run) takeSession(b blob) (session, bool) {
-	if b.size >= askAbove || r.mountable(b) != "" {
-		return session{}, false
-	}
+// assignSession gives the upload that the permission check opened to the
+// largest blob that has a use for it: not one that is to be asked for first or
+// might be mounted.
+func (r *run) assignSession(sorted []blob) {
 	r.Pusher.mu.Lock()
-	defer r.Pusher.mu.Unlock()
 	s := r.session
-	if s.location == "" || time.Since(s.at) > sessionLife {
-		return session{}, false
-	}
 	r.session = session{}
-	return s, true
+	r.Pusher.mu.Unlock()
+	if s.location == "" {
+		return
+	}
+	for _, b := range sorted {
+		if b.size < askAbove && r.mountable(b) == "" {
+			r.mu.Lock()
+			r.opened[b.digest] = s
+			r.mu.Unlock()
+			return
+		}
+	}
+}
+
+// takeSession is the upload that is open for b, once.
+func (r *run) takeSession(b blob) (session, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.opened[b.digest]
+	delete(r.opened, b.digest)
+	return s, ok && time.Since(s.at) < sessionLife
 }
 
 // mountable is the repository that b may be mounted from, if any: on the same
