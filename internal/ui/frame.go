@@ -62,7 +62,7 @@ func (s Style) frame(r *run, now time.Time, w, h int) []string {
 	for _, st := range r.stages {
 		name = max(name, width(st.name))
 	}
-	name = min(name, max(8, w/3))
+	name = min(name, nameRoom(w))
 
 	var over, active, ahead []*stage
 	for _, st := range r.stages {
@@ -121,6 +121,9 @@ func (s Style) frame(r *run, now time.Time, w, h int) []string {
 	}
 	return out
 }
+
+// nameRoom is how long a stage's name may be in a window of w cells.
+func nameRoom(w int) int { return max(12, w/3) }
 
 func (s Style) heads(g glyphs, stages []*stage, now time.Time, name, w int) []string {
 	var lines []string

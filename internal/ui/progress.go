@@ -154,7 +154,7 @@ func (s Style) itemLines(g glyphs, st *stage, now time.Time, w int) []string {
 	if len(pieces) == 1 && len(moving)+len(rest) == 0 {
 		pieces = nil // the stage's own line says it
 	}
-	names = min(names, max(8, (w-len(indent))/2))
+	names = min(names, max(12, (w-len(indent))/2))
 	var lines []string
 	for _, i := range pieces {
 		text := indent + s.paint(cyan, g.spinner(now)) + " " + pad(cut(i.Item, names), names) + " " + padLeft(FormatDuration(now.Sub(i.began)), 6)

@@ -35,6 +35,7 @@ type stage struct {
 	items  []*item
 	byItem map[string]*item
 	tables []*pipeline.Table
+	moved  int64 // bytes that went over the wire, those sent again too
 	rate   meter
 	// For Plain: when it last gave a sign, and the bytes done by then.
 	said      time.Time
@@ -116,14 +117,16 @@ func (s *stage) progress(e pipeline.Event) {
 	p := *e.Progress
 	it := s.byItem[p.Item]
 	if it == nil {
-		it = &item{began: e.Time}
+		// What an item has from its beginning was mounted or was there: it
+		// says nothing about the uplink.
+		it = &item{Progress: p, began: e.Time}
 		s.items, s.byItem[p.Item] = append(s.items, it), it
 	}
-	it.Progress = p
 	if p.Unit == pipeline.Bytes {
-		sum := s.sum(pipeline.Bytes)
-		s.rate.add(e.Time, sum.done)
+		s.moved += max(0, p.Done-it.Done)
+		s.rate.add(e.Time, s.moved)
 	}
+	it.Progress = p
 }
 
 func (s *stage) table(t *pipeline.Table) {
@@ -198,16 +201,9 @@ const (
 )
 
 func (m *meter) add(at time.Time, total int64) {
-	if n := len(m.samples); n > 0 {
-		last := &m.samples[n-1]
-		if total < last.total { // a transfer began again: what was sent is void
-			m.samples = append(m.samples[:0], sample{at, total})
-			return
-		}
-		if n > 1 && at.Sub(m.samples[n-2].at) < meterStep {
-			*last = sample{at, total}
-			return
-		}
+	if n := len(m.samples); n > 1 && at.Sub(m.samples[n-2].at) < meterStep {
+		m.samples[n-1] = sample{at, total}
+		return
 	}
 	m.samples = append(m.samples, sample{at, total})
 	for len(m.samples) > 2 && at.Sub(m.samples[1].at) >= meterWindow {

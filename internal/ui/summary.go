@@ -107,7 +107,7 @@ func (s Style) timeBars(o pipeline.Outcome, w int) []string {
 			end = t
 		}
 	}
-	name = min(name, max(8, w/3))
+	name = min(name, nameRoom(w))
 	total := end.Sub(o.Started)
 	room := min(w-name-13, 48)
 	var lines []string

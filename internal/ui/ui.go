@@ -60,6 +60,7 @@ type UI struct {
 	log     logWriter
 	started bool
 	closing bool
+	ended   bool // the closing lines are among out: the frame has had its day
 	fault   error
 
 	wake chan struct{}
@@ -233,6 +234,9 @@ func (u *UI) loop() {
 func (u *UI) picture(w, h int) (above, frame []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.ended {
+		return u.take(), nil
+	}
 	// A cell at the right and a line at the top stay free: at the very edge
 	// terminals differ in when they wrap and scroll.
 	return u.take(), u.opts.frame(u.run, u.opts.Now(), w-1, h-1)
@@ -241,13 +245,16 @@ func (u *UI) picture(w, h int) (above, frame []string) {
 // finish writes the last lines, in place of the frame if the run was closed.
 func (u *UI) finish(scr *screen) {
 	u.mu.Lock()
-	lines := u.take()
+	lines, ended := u.take(), u.ended
 	u.mu.Unlock()
-	if len(lines) == 0 {
-		u.note(scr.leave())
+	if ended {
+		u.note(scr.draw(lines, nil))
 		return
 	}
-	u.note(scr.draw(lines, nil))
+	if len(lines) > 0 {
+		u.note(scr.draw(lines, scr.lines))
+	}
+	u.note(scr.leave())
 }
 
 func (u *UI) take() []string {
@@ -298,39 +305,43 @@ func (u *UI) size() (w, h int) {
 // all is written. It returns the first fault of writing.
 func (u *UI) Close(o pipeline.Outcome) error {
 	w, _ := u.size()
-	return u.end(func() {
+	return u.end(func() bool {
 		if u.opts.Mode == Events {
 			u.outcomeJSON(o)
-			return
+		} else {
+			u.say(u.closingLines(o, w)...)
 		}
-		u.say(u.closingLines(o, w)...)
+		return true
 	})
 }
 
 // Fail prints an error that ended a command outside of a pipeline, in the
 // UI's mode. during says what was being done, for an error that is no finding.
 func (u *UI) Fail(during string, err error) error {
-	return u.end(func() {
+	return u.end(func() bool {
 		found := pipeline.AsFindings(during, err)
 		if u.opts.Mode == Events {
 			u.failJSON(found)
-			return
+			return true
 		}
 		for _, f := range found {
 			u.say(u.opts.finding(f)...)
 		}
+		return true
 	})
 }
 
 // Stop restores the terminal and says nothing further. After Close it does
 // nothing, so that it can be deferred against a panic.
-func (u *UI) Stop() error { return u.end(func() {}) }
+func (u *UI) Stop() error { return u.end(func() bool { return false }) }
 
-func (u *UI) end(last func()) error {
+// end says the last things and waits for the writer to finish; last reports
+// whether it said them, so that they take the frame's place.
+func (u *UI) end(last func() bool) error {
 	u.mu.Lock()
 	if !u.closing {
 		u.log.flush()
-		last()
+		u.ended = last()
 		u.start()
 		u.closing = true
 		close(u.quit)
