@@ -43,7 +43,9 @@ type publish struct {
 
 // pipeline is the whole command.
 func (p *publish) pipeline() pipeline.Pipeline {
-	p.state = pipeline.NewLazy(func(ctx context.Context) (checkout.State, error) { return checkout.Look(ctx, p.root) })
+	p.state = pipeline.NewLazy(func(ctx context.Context) (checkout.State, error) {
+		return checkout.Inspect(ctx, checkout.Options{Dir: p.root, Env: os.Environ()})
+	})
 	p.identity = pipeline.NewLazy(p.findIdentity)
 	p.repo = pipeline.NewLazy(p.findRepository)
 	p.pusher = pipeline.NewLazy(p.newPusher)
@@ -109,8 +111,8 @@ func (p *publish) findRepository(ctx context.Context) (name.Repository, error) {
 	image := p.image
 	if image == "" {
 		owner := ""
-		if state, err := p.state.Get(ctx); err == nil && state.Host == identity.HostOf(defaultRegistry) {
-			owner = state.Owner
+		if state, err := p.state.Get(ctx); err == nil && state.Remote.Host == identity.HostOf(defaultRegistry) {
+			owner = state.Remote.Owner
 		}
 		if owner == "" {
 			id, err := p.identity.Get(ctx)
@@ -179,10 +181,10 @@ func (p *publish) checkGit(ctx context.Context, r *pipeline.Reporter) ([]*pipeli
 	if err != nil {
 		return nil, err
 	}
-	if state.Dirty {
-		r.Notef("the tree has changes that are in no commit: the image is labelled dirty")
+	if state.Revision != "" {
+		r.Detailf("revision %s", state.Short())
 	}
-	return nil, nil
+	return state.Findings(), nil
 }
 
 func (p *publish) checkLayout(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
@@ -248,8 +250,8 @@ func (p *publish) labels(ctx context.Context) map[string]string {
 	}
 	if state, err := p.state.Get(ctx); err == nil && state.Revision != "" {
 		all[worker.LabelRevision] = state.Revision
-		if state.URL != "" {
-			all[worker.LabelSource] = state.URL
+		if source := state.Source(); source != "" {
+			all[worker.LabelSource] = source
 		}
 		if state.Dirty {
 			all[worker.LabelDirty] = "true"
@@ -284,7 +286,7 @@ func (p *publish) verify(ctx context.Context, r *pipeline.Reporter) (err error) 
 	} else {
 		o.CacheDir = p.kept.CacheDir()
 	}
-	if p.verdict, err = runnable.Check(ctx, p.dir, p.digest, o); err != nil {
+	if p.verdict, err = runnable.Check(ctx, p.dir, p.digest, o, r); err != nil {
 		return err
 	}
 	var errs []error
