@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -18,7 +19,8 @@ type rollout struct {
 	*rolloutOptions
 
 	live    *pipeline.Lazy[*workload.Workload]
-	plan    *pipeline.Lazy[*manifest.Plan] // nil with --image-only
+	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
+	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
 	image   *pipeline.Lazy[shipped]
 	applied []apply.Result
 	target  *workload.Workload
@@ -30,6 +32,7 @@ type rollout struct {
 // pipeline is the whole command.
 func (r *rollout) pipeline() pipeline.Pipeline {
 	r.live = pipeline.NewLazy(r.findLive)
+	r.next = pipeline.NewLazy(r.findNext)
 	r.image = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
 	p := pipeline.Pipeline{
@@ -78,12 +81,20 @@ func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]
 }
 
 func (r *rollout) watch(ctx context.Context, rep *pipeline.Reporter) error {
+	return r.follow(ctx, rep, r.target)
+}
+
+// follow waits until target is rolled out, or has failed.
+func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
 	kube, err := r.conn.Kube()
 	if err != nil {
 		return err
 	}
 	r.watched, err = watch.Rollout(ctx, kube, watch.Options{
-		Applied: r.target, Policy: verdict.Policy{}, Timeout: r.timeout, Reporter: rep,
+		Applied: target, Timeout: r.timeout, Reporter: rep,
+		Log: func(ctx context.Context, c verdict.Container, previous bool) (string, error) {
+			return evidence.Log(ctx, kube, r.ref.Namespace, c, previous, 20)
+		},
 	})
 	return err
 }
@@ -95,7 +106,7 @@ func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	r.answers, err = probe.Run(ctx, r.conn, probe.Options{
 		Namespace: r.ref.Namespace, Pods: r.watched.NewPods(), Container: r.worker.Deploy.Container,
-		Digests: img.digests, Port: r.probePort, Path: r.probePath, Expect: r.probeExpect, Reporter: rep,
+		Digests: img.digests(), Port: r.probePort, Path: r.probePath, Expect: r.probeExpect, Reporter: rep,
 	})
 	return err
 }

@@ -52,8 +52,10 @@ type scope struct {
 	root       string // the repository's, or the current directory
 	inCheckout bool
 	worker     worker.Worker
-	conn       *cluster.Conn
-	ref        workload.Ref
+	// namespaceGiven: by --namespace; objects of another one are then refused.
+	namespaceGiven bool
+	conn           *cluster.Conn
+	ref            workload.Ref
 }
 
 // complete reads the configuration and the kubeconfig; it asks no network.
@@ -67,6 +69,7 @@ func (k *kube) complete() (*scope, error) {
 	if s.worker, err = config.Worker(k.worker); err != nil {
 		return nil, err
 	}
+	s.namespaceGiven = *k.flags.Namespace != ""
 	// The worker's own namespace comes before the context's: only a flag says
 	// otherwise.
 	if *k.flags.Namespace == "" {
