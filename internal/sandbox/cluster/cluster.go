@@ -75,14 +75,14 @@ func (c *Cluster) Up(ctx context.Context) error {
 		return err
 	}
 	// containerd takes its seconds while the API server takes its own.
-	if _, err := c.Set.Start(c.containerd()); err != nil {
+	if _, err := c.Set.Start(ctx, c.containerd()); err != nil {
 		return err
 	}
 	if err := c.start(ctx, c.apiserver(), c.apiReady); err != nil {
 		return err
 	}
 	for _, s := range []daemon.Spec{c.controllers(), c.scheduler(), c.proxy()} {
-		if _, err := c.Set.Start(s); err != nil {
+		if _, err := c.Set.Start(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 // start starts a daemon unless it runs, and waits until ready says so. A
 // daemon that dies meanwhile ends the wait with the end of its log.
 func (c *Cluster) start(ctx context.Context, s daemon.Spec, ready func(context.Context) error) error {
-	started, err := c.Set.Start(s)
+	started, err := c.Set.Start(ctx, s)
 	if err != nil {
 		return err
 	}
