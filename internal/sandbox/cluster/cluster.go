@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,4 +180,13 @@ func (c *Cluster) Ctr(ctx context.Context, args ...string) (string, error) {
 func (c *Cluster) Import(ctx context.Context, tar string) error {
 	_, err := c.Ctr(ctx, "image", "import", tar)
 	return err
+}
+
+// HasImage reports whether the node has an image under this name.
+func (c *Cluster) HasImage(ctx context.Context, ref string) (bool, error) {
+	out, err := c.Ctr(ctx, "image", "list", "--quiet")
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(strings.Fields(out), ref), nil
 }
