@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,14 +76,14 @@ func (c *Cluster) Up(ctx context.Context) error {
 		return err
 	}
 	// containerd takes its seconds while the API server takes its own.
-	if _, err := c.Set.Start(c.containerd()); err != nil {
+	if _, err := c.Set.Start(ctx, c.containerd()); err != nil {
 		return err
 	}
 	if err := c.start(ctx, c.apiserver(), c.apiReady); err != nil {
 		return err
 	}
 	for _, s := range []daemon.Spec{c.controllers(), c.scheduler(), c.proxy()} {
-		if _, err := c.Set.Start(s); err != nil {
+		if _, err := c.Set.Start(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -107,7 +108,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 // start starts a daemon unless it runs, and waits until ready says so. A
 // daemon that dies meanwhile ends the wait with the end of its log.
 func (c *Cluster) start(ctx context.Context, s daemon.Spec, ready func(context.Context) error) error {
-	started, err := c.Set.Start(s)
+	started, err := c.Set.Start(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -179,4 +180,13 @@ func (c *Cluster) Ctr(ctx context.Context, args ...string) (string, error) {
 func (c *Cluster) Import(ctx context.Context, tar string) error {
 	_, err := c.Ctr(ctx, "image", "import", tar)
 	return err
+}
+
+// HasImage reports whether the node has an image under this name.
+func (c *Cluster) HasImage(ctx context.Context, ref string) (bool, error) {
+	out, err := c.Ctr(ctx, "image", "list", "--quiet")
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(strings.Fields(out), ref), nil
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -18,12 +17,8 @@ const PauseImage = "sandbox.invalid/pause:1"
 
 // importPause gives the node the image that every pod begins with.
 func (c *Cluster) importPause(ctx context.Context) error {
-	out, err := c.Ctr(ctx, "image", "list", "--quiet")
-	if err != nil {
+	if has, err := c.HasImage(ctx, PauseImage); err != nil || has {
 		return err
-	}
-	if strings.Contains(out, PauseImage) {
-		return nil
 	}
 	img, err := images.Program(filepath.Join(c.Bin, "pause"), v1.Config{User: "65535:65535"})
 	if err != nil {

@@ -34,8 +34,10 @@ type Spec struct {
 	Args []string
 	// Env is the whole environment; the caller's own when nil.
 	Env []string
-	// Dir is the working directory; Path's caller's own when empty.
+	// Dir is the working directory; the caller's own when empty.
 	Dir string
+	// Version is of what is run: a daemon of another version is started anew.
+	Version string
 }
 
 // Set is a directory of daemons: DIR/NAME.pid and DIR/NAME.log.
@@ -45,6 +47,8 @@ type Set struct{ Dir string }
 type record struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks since boot: field 22 of /proc/PID/stat
+	// Version is the Spec's.
+	Version string `json:"version,omitempty"`
 }
 
 func (s Set) pidFile(name string) string { return filepath.Join(s.Dir, name+".pid") }
@@ -52,10 +56,17 @@ func (s Set) pidFile(name string) string { return filepath.Join(s.Dir, name+".pi
 // Log is the path of a daemon's log.
 func (s Set) Log(name string) string { return filepath.Join(s.Dir, name+".log") }
 
-// Start starts a daemon that is not running and reports whether it did.
-func (s Set) Start(spec Spec) (started bool, err error) {
-	if _, ok := s.Running(spec.Name); ok {
-		return false, nil
+// Start starts a daemon that is not running, or not in this version, and
+// reports whether it did.
+func (s Set) Start(ctx context.Context, spec Spec) (started bool, err error) {
+	if r, ok := s.running(spec.Name); ok {
+		if r.Version == spec.Version {
+			return false, nil
+		}
+		const grace = 5 * time.Second
+		if err := s.Stop(ctx, spec.Name, grace); err != nil {
+			return false, err
+		}
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return false, err
@@ -84,7 +95,7 @@ func (s Set) Start(spec Spec) (started bool, err error) {
 	}
 	// Reaped here while this command lives, by init afterwards.
 	go func() { _ = cmd.Wait() }()
-	b, err := json.Marshal(record{PID: pid, Start: st.start})
+	b, err := json.Marshal(record{PID: pid, Start: st.start, Version: spec.Version})
 	if err != nil {
 		return false, err
 	}
@@ -93,19 +104,24 @@ func (s Set) Start(spec Spec) (started bool, err error) {
 
 // Running returns the pid of a daemon that is alive.
 func (s Set) Running(name string) (pid int, ok bool) {
+	r, ok := s.running(name)
+	return r.PID, ok
+}
+
+func (s Set) running(name string) (record, bool) {
 	b, err := os.ReadFile(s.pidFile(name))
 	if err != nil {
-		return 0, false
+		return record{}, false
 	}
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return 0, false
+		return record{}, false
 	}
 	st, err := readStat(r.PID)
 	if err != nil || st.start != r.Start || st.state == 'Z' || st.state == 'X' {
-		return 0, false
+		return record{}, false
 	}
-	return r.PID, true
+	return r, true
 }
 
 // Names lists the daemons that have a pid file, running or not.
