@@ -2,6 +2,7 @@ package inngest
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -174,11 +175,14 @@ func unreachableRuns(failed []Run) *pipeline.Finding {
 	}
 }
 
+// badSignature are the words of a server whose call a worker refused with 401.
+var badSignature = regexp.MustCompile(`sig_verification_failed|status code: 401|returned HTTP 401`)
+
 // refusedRuns finds runs that the worker would not take from the server: its
 // key is another one.
 func refusedRuns(failed []Run) *pipeline.Finding {
 	refused := slices.DeleteFunc(slices.Clone(failed), func(r Run) bool {
-		return !strings.Contains(r.Error, "sig_verification_failed") && !strings.Contains(r.Error, "status code: 401") && r.Error != "Unauthorized"
+		return !badSignature.MatchString(r.Error)
 	})
 	if len(refused) == 0 {
 		return nil

@@ -13,10 +13,10 @@
 //
 // # Judging is pure
 //
-// Everything that decides (Choose, Compare, Judge, Duplicates, Unsafe,
-// Executing, AtRisk, Lost, Diagnose) is a function over values and has a table
+// Everything that decides (Choose, Compare, GuardLoss, Judge, Duplicates, Unsafe,
+// ExecutingNow, JudgeRestart, Diagnose) is a function over values and has a table
 // of cases; the operations (Refresh, Verify, WaitIdle, ConfirmRun, RerunLost,
-// Look) fetch, ask them, and act.
+// Status) fetch, ask them, and act.
 //
 // # Versions
 //

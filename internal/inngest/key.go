@@ -17,28 +17,38 @@ import (
 // the signature covers it (pkg/authn/signing_key_strategy.go).
 var signingKeyPrefix = regexp.MustCompile(`^signkey-\w+-`)
 
-// SigningKey is the secret that the server and its workers share. It prints as
-// a placeholder whatever the verb, so that it cannot slip into a log.
-type SigningKey struct{ secret string }
+// secret is text that prints as a placeholder whatever the verb, so that it
+// cannot slip into a log.
+type secret struct{ text string }
+
+const redacted = "[secret]"
+
+// IsZero reports whether there is no secret.
+func (s secret) IsZero() bool { return s.text == "" }
+
+func (s secret) String() string { return redacted }
+
+// GoString keeps the secret out of %#v.
+func (s secret) GoString() string { return redacted }
+
+// Format keeps the secret out of every other verb.
+func (s secret) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted) }
+
+// MarshalText keeps the secret out of JSON.
+func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// SigningKey is what the server and its workers share. Without one, requests
+// go out unsigned.
+type SigningKey struct{ secret }
 
 // NewSigningKey takes a key as it stands in INNGEST_SIGNING_KEY.
-func NewSigningKey(s string) SigningKey { return SigningKey{strings.TrimSpace(s)} }
+func NewSigningKey(s string) SigningKey { return SigningKey{secret{strings.TrimSpace(s)}} }
 
-// IsZero reports whether there is no key; requests then go out unsigned.
-func (k SigningKey) IsZero() bool { return k.secret == "" }
+// EventKey lets its holder send events.
+type EventKey struct{ secret }
 
-const redacted = "[signing key]"
-
-func (k SigningKey) String() string { return redacted }
-
-// GoString keeps the key out of %#v.
-func (k SigningKey) GoString() string { return redacted }
-
-// Format keeps the key out of every other verb.
-func (k SigningKey) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
-
-// MarshalText keeps the key out of JSON.
-func (k SigningKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// NewEventKey takes a key as it stands in INNGEST_EVENT_KEY.
+func NewEventKey(s string) EventKey { return EventKey{secret{strings.TrimSpace(s)}} }
 
 // Check reports why the server would not take the key: after the prefix it
 // must be hexadecimal with an even number of digits. The error does not
@@ -57,7 +67,7 @@ func (k SigningKey) Check() error {
 	return nil
 }
 
-func (k SigningKey) bare() string { return signingKeyPrefix.ReplaceAllString(k.secret, "") }
+func (k SigningKey) bare() string { return signingKeyPrefix.ReplaceAllString(k.text, "") }
 
 // bearer is what the server's REST routes want after "Bearer ": the hash of
 // the decoded key.

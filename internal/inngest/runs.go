@@ -21,6 +21,9 @@ type RunFilter struct {
 	Since time.Time
 	Until time.Time // now when zero
 	Limit int       // the newest so many; all when 0
+	// ByEnd compares Since and Until with the time at which a run ended, and
+	// sorts by it. Only for ended runs: the list gives an end to others too.
+	ByEnd bool
 }
 
 // Ever reaches back further than a run can last: a sleep ends within a year.
@@ -96,6 +99,10 @@ func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor stri
 	if len(f.Status) > 0 {
 		filter["status"] = f.Status
 	}
+	order := "QUEUED_AT"
+	if f.ByEnd {
+		order, filter["timeField"] = "ENDED_AT", "ENDED_AT"
+	}
 	vars := map[string]any{"f": filter, "n": size}
 	if cursor != "" {
 		vars["a"] = cursor
@@ -115,7 +122,7 @@ func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor stri
 	build := func(function string) func(schema) string {
 		return func(s schema) string {
 			node := s.pick("FunctionRunV2", "id", "appID", "functionID", function, "status", "queuedAt", "eventName", "cronSchedule", "triggerIDs")
-			return "query($f:RunsFilterV2!,$n:Int!,$a:String){runs(first:$n,after:$a,orderBy:[{field:QUEUED_AT,direction:DESC}],filter:$f)" +
+			return "query($f:RunsFilterV2!,$n:Int!,$a:String){runs(first:$n,after:$a,orderBy:[{field:" + order + ",direction:DESC}],filter:$f)" +
 				"{edges{node{" + node + "} cursor} pageInfo{hasNextPage endCursor}}}"
 		}
 	}
@@ -154,6 +161,9 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 	q := url.Values{"limit": {strconv.Itoa(size)}, "from": {f.since().UTC().Format(time.RFC3339Nano)}}
 	if !f.Until.IsZero() {
 		q.Set("until", f.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if f.ByEnd {
+		q.Set("timeField", "ENDED_AT")
 	}
 	if cursor != "" {
 		q.Set("cursor", cursor)

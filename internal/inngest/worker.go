@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -32,16 +33,19 @@ type WorkerOptions struct {
 // SDK. It is safe for concurrent use.
 type Worker struct {
 	end        Endpoint
-	path, kind string
+	path       string
 	key        SigningKey
 	advertised *url.URL
+
+	mu   sync.Mutex
+	kind string
 }
 
 const defaultPath = "/api/inngest"
 
 // NewWorker makes a Worker; nothing is asked yet.
 func NewWorker(o WorkerOptions) (*Worker, error) {
-	w := &Worker{end: o.Endpoint, path: o.Path, kind: o.Kind, key: o.Key}
+	w := &Worker{end: o.Endpoint, path: o.Path, key: o.Key, kind: o.Kind}
 	if w.path == "" {
 		w.path = defaultPath
 	}
@@ -57,6 +61,13 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 		return nil, pipeline.UsageErrorf("worker-url", "set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT", "%s", err)
 	}
 	return w, nil
+}
+
+// setKind takes over what the server said of itself.
+func (w *Worker) setKind(kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kind = kind
 }
 
 // URL is the registration's: what the server is to call.
@@ -207,7 +218,10 @@ func (w *Worker) Register(ctx context.Context) (*Registration, error) {
 }
 
 func (w *Worker) send(ctx context.Context, method string, body []byte, header http.Header) (*reply, error) {
-	h := http.Header{"Content-Type": {"application/json"}, "X-Inngest-Server-Kind": {w.kind}}
+	w.mu.Lock()
+	kind := w.kind
+	w.mu.Unlock()
+	h := http.Header{"Content-Type": {"application/json"}, "X-Inngest-Server-Kind": {kind}}
 	for k, v := range header {
 		h[k] = v
 	}

@@ -109,10 +109,13 @@ func (s *Server) selectRunsLocked(f runFilter) (matching int, page []*run, err e
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b *run) int {
-		if f.ascending {
-			return strings.Compare(a.id, b.id)
+		if !f.ascending {
+			a, b = b, a
 		}
-		return strings.Compare(b.id, a.id)
+		if f.field == "ENDED_AT" {
+			return a.touched.Compare(b.touched)
+		}
+		return strings.Compare(a.id, b.id)
 	})
 	page = all
 	if f.after != "" {
@@ -124,9 +127,7 @@ func (s *Server) selectRunsLocked(f runFilter) (matching int, page []*run, err e
 		if err != nil {
 			return 0, nil, fmt.Errorf("error decoding cursor: %w", err)
 		}
-		page = slices.DeleteFunc(slices.Clone(all), func(r *run) bool {
-			return f.ascending && r.id <= c.ID || !f.ascending && r.id >= c.ID
-		})
+		page = all[slices.IndexFunc(all, func(r *run) bool { return r.id == c.ID })+1:]
 	}
 	return len(all), page[:min(len(page), f.first)], nil
 }

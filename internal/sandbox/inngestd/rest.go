@@ -83,7 +83,7 @@ func (s *Server) page(w http.ResponseWriter, data []map[string]any, limit int, n
 
 func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	f := runFilter{first: defaultRestPage, until: s.now(), after: q.Get("cursor"), status: q["status"]}
+	f := runFilter{first: defaultRestPage, until: s.now(), after: q.Get("cursor"), status: q["status"], field: q.Get("timeField")}
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil {
 		if n < 1 || n > 100 {
 			restError(w, http.StatusBadRequest, "invalid_field_format", "Limit cannot exceed 100")
