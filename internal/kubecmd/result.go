@@ -34,7 +34,7 @@ type result struct {
 // current is the image that is rolled out, as far as it is known.
 func (r *rollout) current() string {
 	// Only the value is wanted: whoever failed to find it has told why.
-	if img, err := r.image.Get(context.Background()); err == nil {
+	if img, err := r.img.Get(context.Background()); err == nil {
 		return r.reference(img)
 	}
 	return ""

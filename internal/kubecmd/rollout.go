@@ -235,7 +235,6 @@ func (s *scope) short(path string) string {
 // run rolls out and prints the result.
 func (o *rolloutOptions) run(ctx context.Context) error {
 	r := &rollout{rolloutOptions: o}
-	defer r.close()
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})

@@ -142,7 +142,7 @@ func (r *rollout) pullSecrets(ctx context.Context, w *workload.Workload) (prefli
 
 // checkImage: it is there, it can be pulled, and the nodes can run it.
 func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	s, err := r.image.Get(ctx)
+	s, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type rollout struct {
 	live    *pipeline.Lazy[*workload.Workload]
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
 	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
-	image   *pipeline.Lazy[shipped]
+	img     *pipeline.Lazy[shipped]
 	applied []apply.Result
 	target  *workload.Workload
 	written *manifest.Written
@@ -42,11 +42,12 @@ type rollout struct {
 func (r *rollout) pipeline() pipeline.Pipeline {
 	r.live = pipeline.NewLazy(r.findLive)
 	r.next = pipeline.NewLazy(r.findNext)
-	r.image = pipeline.NewLazy(r.findImage)
+	r.img = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
 	r.ends = pipeline.NewLazy(r.findEnds)
 	p := pipeline.Pipeline{
 		Name:        "rollout",
+		Cleanup:     r.close,
 		KeepChanges: r.noRollback,
 		Checks: []pipeline.Check{
 			{Name: "workload", Run: r.checkWorkload},
@@ -126,7 +127,7 @@ func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *wo
 }
 
 func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return err
 	}
