@@ -1,0 +1,81 @@
+package build
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// plain is a line as it may be shown: no escape sequences, no control
+// characters but the tab, only what a carriage return would have left.
+func plain(line string) string {
+	line = strings.TrimRight(line, "\r\n")
+	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
+		line = line[i+1:]
+	}
+	line = ansi.Strip(line)
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r != '\t' && unicode.IsControl(r) || bidi(r) {
+			return -1
+		}
+		return r
+	}, line)
+}
+
+// bidi tells the characters that reorder what stands beside them: output of a
+// build must not be able to look like something else.
+func bidi(r rune) bool {
+	return r == 0x061C || r >= 0x200E && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+}
+
+// logTail keeps the last lines of a step's output, as they may be shown.
+type logTail struct {
+	lines   []string
+	partial string
+}
+
+// What is kept of a step: enough to see a compiler's complaint or a stack.
+const (
+	maxLogLines = 60
+	maxLogLine  = 2000 // bytes
+)
+
+// write adds output and calls each with every line that it completes.
+func (t *logTail) write(p string, each func(string)) {
+	for {
+		line, rest, ok := strings.Cut(p, "\n")
+		t.partial += line
+		if len(t.partial) > maxLogLine {
+			t.partial = t.partial[:maxLogLine]
+		}
+		if !ok {
+			return
+		}
+		t.end(each)
+		p = rest
+	}
+}
+
+// end completes a line that has no line end.
+func (t *logTail) end(each func(string)) {
+	line := plain(t.partial)
+	t.partial = ""
+	if len(t.lines) == maxLogLines {
+		t.lines = append(t.lines[:0], t.lines[1:]...)
+	}
+	t.lines = append(t.lines, line)
+	if each != nil && strings.TrimSpace(line) != "" {
+		each(line)
+	}
+}
+
+// kept is what was kept, an unfinished line too.
+func (t *logTail) kept() []string {
+	lines := append([]string(nil), t.lines...)
+	if last := plain(t.partial); strings.TrimSpace(last) != "" {
+		lines = append(lines, last)
+	}
+	return lines
+}

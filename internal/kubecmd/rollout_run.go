@@ -1,0 +1,112 @@
+package kubecmd
+
+import (
+	"context"
+	"errors"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/probe"
+)
+
+// rollout is one run: the options, and what the stages hand to each other.
+type rollout struct {
+	*rolloutOptions
+
+	live    *pipeline.Lazy[*workload.Workload]
+	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
+	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
+	image   *pipeline.Lazy[shipped]
+	applied []apply.Result
+	target  *workload.Workload
+	written *manifest.Written
+	watched watch.Result
+	answers []probe.Answer
+}
+
+// pipeline is the whole command.
+func (r *rollout) pipeline() pipeline.Pipeline {
+	r.live = pipeline.NewLazy(r.findLive)
+	r.next = pipeline.NewLazy(r.findNext)
+	r.image = pipeline.NewLazy(r.findImage)
+	r.plan = pipeline.NewLazy(r.findPlan)
+	p := pipeline.Pipeline{
+		Name:        "rollout",
+		KeepChanges: r.noRollback,
+		Checks: []pipeline.Check{
+			{Name: "workload", Run: r.checkWorkload},
+			{Name: "manifest", Run: r.checkManifest},
+			{Name: "image", Run: r.checkImage},
+		},
+	}
+	if r.dryRun != "none" {
+		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
+		return p
+	}
+	p.Stages = []pipeline.Stage{
+		{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
+		{Name: "apply", Run: r.apply, Undo: r.unapply},
+		{Name: "watch", Run: r.watch},
+		{Name: "probe", Run: r.probe},
+	}
+	return p
+}
+
+func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	return workload.Get(ctx, kube, r.ref)
+}
+
+// checkWorkload: a first rollout has no live workload, which is well as long as
+// there is a manifest that makes it.
+func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	w, err := r.live.Get(ctx)
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "workload-unknown" && !r.imageOnly {
+		rep.Notef("%s/%s is not there yet: this rollout makes it", r.ref.Namespace, r.ref)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Container(r.worker.Deploy.Container)
+	return nil, err
+}
+
+func (r *rollout) watch(ctx context.Context, rep *pipeline.Reporter) error {
+	return r.follow(ctx, rep, r.target)
+}
+
+// follow waits until target is rolled out, or has failed.
+func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return err
+	}
+	r.watched, err = watch.Rollout(ctx, kube, watch.Options{
+		Applied: target, Timeout: r.timeout, Reporter: rep,
+		Log: func(ctx context.Context, c verdict.Container, previous bool) (string, error) {
+			return evidence.Log(ctx, kube, r.ref.Namespace, c, previous, 20)
+		},
+	})
+	return err
+}
+
+func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
+	img, err := r.image.Get(ctx)
+	if err != nil {
+		return err
+	}
+	r.answers, err = probe.Run(ctx, r.conn, probe.Options{
+		Namespace: r.ref.Namespace, Pods: r.watched.NewPods(), Container: r.worker.Deploy.Container,
+		Digests: img.digests(), Port: r.probePort, Path: r.probePath, Expect: r.probeExpect, Reporter: rep,
+	})
+	return err
+}
