@@ -55,7 +55,7 @@ func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
 		path, text := plan.Stamped()
 		source.Override = map[string][]byte{path: text}
 	}
-	all, err := apply.Load(r.conn, source)
+	all, err := apply.Load(ctx, r.conn, source)
 	if err != nil {
 		return nil, err
 	}
