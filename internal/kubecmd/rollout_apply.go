@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
@@ -43,19 +44,16 @@ func (r *rollout) onDisk() bool {
 
 // objects are what is to be applied, with the new image in them.
 func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
-	source := apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: r.env.In,
-		RequireNamespace: r.namespaceGiven,
-	}
 	plan, err := r.plan.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var override map[string][]byte
 	if plan != nil && plan.Rendered == nil {
 		path, text := plan.Stamped()
-		source.Override = map[string][]byte{path: text}
+		override = map[string][]byte{path: text}
 	}
-	all, err := apply.Load(ctx, r.conn, source)
+	all, err := r.source(ctx, override)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +161,7 @@ func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, e
 }
 
 func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	r.switched = time.Now()
 	if r.applied, err = r.write(ctx, r.applyOptions(rep, false)); err != nil {
 		return err
 	}

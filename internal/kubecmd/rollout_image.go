@@ -51,9 +51,7 @@ func (r *rollout) findNext(ctx context.Context) (*workload.Workload, error) {
 	if r.imageOnly || r.stdin() {
 		return r.live.Get(ctx)
 	}
-	all, err := apply.Load(ctx, r.conn, apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, RequireNamespace: r.namespaceGiven,
-	})
+	all, err := r.source(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
