@@ -25,7 +25,24 @@ var withheld = []string{
 // whole program promises to end within a second.
 const killAfter = 700 * time.Millisecond
 
-// environment is what a builder runs in.
+// machine is what builders run in: the user's environment, and what of it they
+// do not get.
+type machine struct {
+	all    environment
+	hidden []string
+}
+
+// env is the environment for questions to a builder.
+func (m machine) env() environment { return m.all.without(m.hidden...) }
+
+// envFor is the environment for a build. A variable that is hidden, but that
+// the user names as the source of a build secret, is meant to get there.
+func (m machine) envFor(req Request) environment {
+	wanted := secretNames(req.Secrets)
+	return m.all.without(slices.DeleteFunc(slices.Clone(m.hidden), func(n string) bool { return slices.Contains(wanted, n) })...)
+}
+
+// environment is KEY=VALUE lines, as os.Environ gives them.
 type environment []string
 
 func (e environment) get(name string) string {

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -26,18 +27,27 @@ type Options struct {
 	Withhold []string
 }
 
-func (o Options) env() environment {
-	return environment(o.Env).without(append(o.Withhold, withheld...)...)
+func (o Options) machine() machine {
+	return machine{all: o.Env, hidden: slices.Concat(o.Withhold, withheld)}
 }
 
 // candidates are the builders whose programs are on this machine, in the order
 // of automatic choice.
-func (o Options) candidates(context.Context) []Builder {
-	env := o.env()
+func (o Options) candidates(ctx context.Context) []Builder {
+	m := o.machine()
+	env := m.env()
 	var all []Builder
+	if argv := findBuildx(ctx, env); argv != nil {
+		all = append(all, &buildx{machine: m, argv: argv})
+	}
 	if host := env.get("BUILDKIT_HOST"); host != "" {
 		if p := env.lookPath("buildctl"); p != "" {
-			all = append(all, &buildKit{env: env, buildctl: p, host: host})
+			all = append(all, &buildKit{machine: m, buildctl: p, host: host})
+		}
+	}
+	for _, name := range []string{"podman", "buildah"} {
+		if p := env.lookPath(name); p != "" {
+			all = append(all, &containers{machine: m, name: name, program: p, binfmt: binfmtDir})
 		}
 	}
 	return all
