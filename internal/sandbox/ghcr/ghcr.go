@@ -23,6 +23,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -135,6 +136,13 @@ func (f *Front) Forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = nil
+}
+
+// Bearers are all that were given and have not been ended.
+func (f *Front) Bearers() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.bearers))
 }
 
 // ExpireTokens ends every bearer there is.
