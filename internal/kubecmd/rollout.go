@@ -46,6 +46,7 @@ type rolloutOptions struct {
 	maxStepLoss    time.Duration
 	rerunLost      bool
 	confirmRun     string
+	lockWait       time.Duration
 	output         string
 }
 
@@ -110,6 +111,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
 	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -234,8 +236,9 @@ func (s *scope) short(path string) string {
 
 // run rolls out and prints the result.
 func (o *rolloutOptions) run(ctx context.Context) error {
-	r := &rollout{rolloutOptions: o}
-	defer r.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &rollout{rolloutOptions: o, lose: cancel}
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})

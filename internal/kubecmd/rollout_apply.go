@@ -2,14 +2,11 @@ package kubecmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -22,7 +19,7 @@ func (r *rollout) findPlan(ctx context.Context) (*manifest.Plan, error) {
 	if r.imageOnly || !r.onDisk() {
 		return nil, nil
 	}
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -47,23 +44,20 @@ func (r *rollout) onDisk() bool {
 
 // objects are what is to be applied, with the new image in them.
 func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
-	source := apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: r.env.In,
-		RequireNamespace: r.namespaceGiven,
-	}
 	plan, err := r.plan.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var override map[string][]byte
 	if plan != nil && plan.Rendered == nil {
 		path, text := plan.Stamped()
-		source.Override = map[string][]byte{path: text}
+		override = map[string][]byte{path: text}
 	}
-	all, err := apply.Load(r.conn, source)
+	all, err := r.source(ctx, override)
 	if err != nil {
 		return nil, err
 	}
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +142,7 @@ func (r *rollout) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 
 // write applies the manifest, or the image alone.
 func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, error) {
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +161,7 @@ func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, e
 }
 
 func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	r.switched = time.Now()
 	if r.applied, err = r.write(ctx, r.applyOptions(rep, false)); err != nil {
 		return err
 	}
@@ -200,7 +195,7 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 func (r *rollout) runDry(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.dryRun == "client" {
 		if r.imageOnly {
-			img, err := r.image.Get(ctx)
+			img, err := r.img.Get(ctx)
 			if err != nil {
 				return err
 			}

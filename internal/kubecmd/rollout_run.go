@@ -2,11 +2,11 @@ package kubecmd
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -23,7 +23,7 @@ type rollout struct {
 	live    *pipeline.Lazy[*workload.Workload]
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
 	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
-	image   *pipeline.Lazy[shipped]
+	img     *pipeline.Lazy[shipped]
 	applied []apply.Result
 	target  *workload.Workload
 	written *manifest.Written
@@ -31,27 +31,35 @@ type rollout struct {
 	answers []probe.Answer
 
 	ends      *pipeline.Lazy[*ends]
+	opened    *ends    // to be closed, once there
 	expected  []string // function ids of the image's catalog; nil without one
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
 	lostRuns  []inngest.LostRun
 	switched  time.Time // when the apply began
+	held      *lock.Lock
+	lose      func(error) // ends the run when the lock is lost
+	evidence  evidence.Evidence
 }
 
 // pipeline is the whole command.
 func (r *rollout) pipeline() pipeline.Pipeline {
 	r.live = pipeline.NewLazy(r.findLive)
 	r.next = pipeline.NewLazy(r.findNext)
-	r.image = pipeline.NewLazy(r.findImage)
+	r.img = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
 	r.ends = pipeline.NewLazy(r.findEnds)
 	p := pipeline.Pipeline{
 		Name:        "rollout",
+		Cleanup:     r.close,
+		OnFailure:   r.keepEvidence,
 		KeepChanges: r.noRollback,
 		Checks: []pipeline.Check{
 			{Name: "workload", Run: r.checkWorkload},
 			{Name: "manifest", Run: r.checkManifest},
 			{Name: "image", Run: r.checkImage},
+			{Name: "cluster", Run: r.checkCluster},
+			{Name: "rights", Run: r.checkRights},
 		},
 	}
 	if !r.noInngest {
@@ -65,6 +73,7 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
 	}
 	p.Stages = append(p.Stages,
+		pipeline.Stage{Name: "lock", Run: r.lock},
 		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
 		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
 		pipeline.Stage{Name: "watch", Run: r.watch},
@@ -95,7 +104,7 @@ func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {
 // there is a manifest that makes it.
 func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	w, err := r.live.Get(ctx)
-	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "workload-unknown" && !r.imageOnly {
+	if isCode(err, "workload-unknown") && !r.imageOnly {
 		rep.Notef("%s/%s is not there yet: this rollout makes it", r.ref.Namespace, r.ref)
 		return nil, nil
 	}
@@ -126,7 +135,7 @@ func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *wo
 }
 
 func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // suspension lets ^Z find a tidy terminal: the frame is taken away before the
@@ -17,26 +18,22 @@ type suspension struct {
 
 func watchSuspend() *suspension {
 	s := &suspension{suspended: make(chan os.Signal, 1), resumed: make(chan os.Signal, 1)}
-	signal.Notify(s.suspended, syscall.SIGTSTP)
 	signal.Notify(s.resumed, syscall.SIGCONT)
+	// A shell with job control puts each job into a process group of its own.
+	// In the session leader's group there is none that could continue us (ssh
+	// -t, docker run -t): the signal is left to the kernel, which ignores it.
+	if sid, err := unix.Getsid(0); err == nil && sid != unix.Getpgrp() {
+		signal.Notify(s.suspended, syscall.SIGTSTP)
+	}
 	return s
 }
 
-// suspend stops this process as the signal would have done, and returns when
-// it goes on.
+// suspend stops this process and returns when it goes on. It is by SIGSTOP,
+// since Go's handler, once installed, keeps SIGTSTP from stopping a process
+// even after signal.Reset (runtime/signal_unix.go, sigdisable).
 func (s *suspension) suspend() {
-	signal.Reset(syscall.SIGTSTP)
-	defer signal.Notify(s.suspended, syscall.SIGTSTP)
-	if syscall.Kill(syscall.Getpid(), syscall.SIGTSTP) != nil {
-		return
-	}
-	// The kernel ignores the signal in an orphaned process group, where nobody
-	// could ever continue us: then no SIGCONT comes.
-	patience := time.NewTimer(200 * time.Millisecond)
-	defer patience.Stop()
-	select {
-	case <-s.resumed:
-	case <-patience.C:
+	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) == nil {
+		<-s.resumed
 	}
 }
 
