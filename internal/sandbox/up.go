@@ -58,11 +58,14 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 	if err := tools.Debian(ctx, s.say, packages); err != nil {
 		return err
 	}
-	// The base image waits for the network while the compilers wait for the
-	// processor.
+	// What the worker is made of waits for the network while the compilers wait
+	// for the processor.
 	work, inner := errgroup.WithContext(ctx)
 	work.Go(func() error {
-		_, err := worker.BaseImage(inner, s.Dir, teller{s.say})
+		if _, err := worker.BaseImage(inner, s.Dir, teller{s.say}); err != nil {
+			return err
+		}
+		_, err := worker.Modules(inner, s.Dir)
 		return err
 	})
 	work.Go(func() error {
