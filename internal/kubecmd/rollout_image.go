@@ -48,7 +48,7 @@ func (r *rollout) reference(s shipped) string {
 // next is the workload as the manifest has it, without the new image; the live
 // one where there is no manifest.
 func (r *rollout) findNext(ctx context.Context) (*workload.Workload, error) {
-	if r.imageOnly || r.stdin() {
+	if r.imageOnly {
 		return r.live.Get(ctx)
 	}
 	all, err := r.source(ctx, nil)
