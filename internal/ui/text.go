@@ -134,15 +134,25 @@ func escape(s string) int {
 	return 0
 }
 
-// width is how many cells s takes, escape sequences not counted.
-func width(s string) int { return ansi.StringWidth(s) }
+// width is how many cells s takes at most, escape sequences not counted.
+// Terminals differ in how they count joined emoji and variation selectors:
+// some by grapheme, some by rune. A line that fits by both counts never wraps.
+func width(s string) int { return max(ansi.StringWidth(s), ansi.StringWidthWc(s)) }
 
 // cut shortens s to n cells, with an ellipsis where something is missing.
 func cut(s string, n int) string {
 	if n <= 0 {
 		return ""
 	}
-	return ansi.Truncate(s, n, "…")
+	if width(s) <= n {
+		return s
+	}
+	for limit := n; limit > 0; limit-- {
+		if t := ansi.Truncate(s, limit, "…"); width(t) <= n {
+			return t
+		}
+	}
+	return ""
 }
 
 // pad fills s up to n cells.
@@ -191,4 +201,12 @@ func FormatDuration(d time.Duration) string {
 	}
 	d = d.Round(time.Minute)
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// plural writes a number with its noun.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
