@@ -187,7 +187,13 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil || target == nil {
 		return err // it was created by this rollout, so nothing served before
 	}
-	return r.follow(ctx, rep, target)
+	if err := r.follow(ctx, rep, target); err != nil {
+		return err
+	}
+	if r.noInngest {
+		return nil
+	}
+	return r.unrefresh(ctx, rep)
 }
 
 // runDry asks the API server what the apply would do, or prints what would be

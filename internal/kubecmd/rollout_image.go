@@ -175,3 +175,24 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	}
 	return found, nil
 }
+
+// runningTag is the tag of the image that runs.
+func (o *rolloutOptions) runningTag(ctx context.Context) (string, error) {
+	kube, err := o.conn.Kube()
+	if err != nil {
+		return "", err
+	}
+	w, err := workload.Get(ctx, kube, o.ref)
+	if err != nil {
+		return "", err
+	}
+	c, err := w.Container(o.worker.Deploy.Container)
+	if err != nil {
+		return "", err
+	}
+	_, tag, ok := splitTag(c.Image)
+	if !ok {
+		return "", pipeline.UsageErrorf("usage", "name one with --tag", "the image that runs has no tag: %s", c.Image)
+	}
+	return tag, nil
+}
