@@ -54,6 +54,10 @@ func (b *nerdctl) args(req Request, platform, ref string) []string {
 	if req.Pull {
 		args = append(args, "--pull")
 	}
+	if !req.SourceDateEpoch.IsZero() {
+		// What nerdctl uses by itself, and the rewriting with it.
+		args = append(args, "--output", "type=docker,rewrite-timestamp=true")
+	}
 	for _, a := range buildArgs(req) {
 		args = append(args, "--build-arg", a)
 	}
