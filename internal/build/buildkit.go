@@ -48,7 +48,7 @@ func (b *buildKit) Check(ctx context.Context, req Request) ([]*pipeline.Finding,
 			can = append(can, strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/"))
 		}
 	}
-	return checkPlatforms("BuildKit at "+b.host, can, req), nil
+	return checkPlatforms("BuildKit at "+b.host, can, req, pipeline.Warning), nil
 }
 
 func (b *buildKit) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {

@@ -68,10 +68,13 @@ func TestBuildKit(t *testing.T) {
 	host := startBuildKit(t)
 	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
 	engines(t, true, b)
+	steps(t, b)
+	t.Run("emulated", func(t *testing.T) { emulated(t, b) })
 }
 
 func testMachine(pairs ...string) machine {
-	return Options{Env: environment(os.Environ()).with(pairs...)}.machine()
+	env := environment(os.Environ()).with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
+	return Options{Env: env.with(pairs...)}.machine()
 }
 
 // engines holds a builder to what every one must do; buildkit says that it

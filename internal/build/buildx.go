@@ -74,7 +74,14 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 			Why:  "its driver is docker, and Docker's containerd image store is off",
 			Fix:  "docker buildx create --use"}}, nil
 	}
-	return checkPlatforms("docker buildx's builder "+i.name, i.platforms, req), nil
+	grave := pipeline.Warning
+	switch i.driver {
+	case "docker":
+		grave = pipeline.Error // has no emulators of its own
+	case "docker-container", "kubernetes":
+		return nil, nil // run BuildKit's image, which has
+	}
+	return checkPlatforms("docker buildx's builder "+i.name, i.platforms, req, grave), nil
 }
 
 // inspected is what `buildx inspect` says of the builder in use.

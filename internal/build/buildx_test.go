@@ -16,11 +16,12 @@ func TestBuildx(t *testing.T) {
 	if out, err := m.env().output(t.Context(), b.call("create", "--name", "remote", "--driver", "remote", "--use", host)...); err != nil {
 		t.Fatal(err, out)
 	}
-	found, err := b.Check(t.Context(), Request{Platforms: []string{"linux/plan9"}})
-	if err != nil || len(found) != 1 || found[0].Code != "builder-platform" {
+	found, err := b.Check(t.Context(), Request{Platforms: []string{"linux/s390x"}})
+	if err != nil || len(found) != 1 || found[0].Code != "builder-platform" || found[0].Severity != pipeline.Warning {
 		t.Errorf("findings = %v, %v", found, err)
 	}
 	engines(t, true, b)
+	steps(t, b)
 }
 
 func TestBuildxDown(t *testing.T) {

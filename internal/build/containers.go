@@ -87,7 +87,7 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 			can = append(can, strings.TrimSpace(a))
 		}
 	}
-	return append(all, checkPlatforms(b.name, can, req)...), nil
+	return append(all, checkPlatforms(b.name, can, req, pipeline.Error)...), nil
 }
 
 // cacheRepository is the repository of a registry cache, which is the only

@@ -25,11 +25,15 @@ func storage(t *testing.T) machine {
 }
 
 func TestBuildah(t *testing.T) {
-	engines(t, false, &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir})
+	b := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	engines(t, false, b)
+	steps(t, b)
 }
 
 func TestPodman(t *testing.T) {
-	engines(t, false, &containers{machine: storage(t), name: "podman", program: need.Tool(t, "podman"), binfmt: binfmtDir})
+	b := &containers{machine: storage(t), name: "podman", program: need.Tool(t, "podman"), binfmt: binfmtDir}
+	engines(t, false, b)
+	steps(t, b)
 }
 
 func TestContainersCheck(t *testing.T) {

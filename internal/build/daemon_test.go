@@ -24,9 +24,14 @@ func startBuildKit(t *testing.T) (host string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// As in BuildKit's own image, where emulators lie beside the daemon.
+	if err := os.Symlink(need.Tool(t, "qemu-aarch64-static"), filepath.Join(dir, "buildkit-qemu-aarch64")); err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
 	host = "unix://" + filepath.Join(dir, "s")
 	cmd := exec.Command(daemon, "--addr", host, "--root", filepath.Join(dir, "root"), "--oci-worker-net", "host")
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+dir)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

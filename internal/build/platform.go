@@ -13,7 +13,12 @@ import (
 // checkPlatforms compares what a builder says it can run with what is asked
 // for. A builder that says nothing is believed to be able. A platform matters
 // only where the Dockerfile runs something for it.
-func checkPlatforms(who string, can []string, req Request) []*pipeline.Finding {
+//
+// BuildKit lists what its kernel runs. Its own image carries emulators besides
+// (buildkit-qemu-*), which it does not list (solver/llbsolver/ops/exec_binfmt.go),
+// so that not every platform which is not listed is a failure: grave says
+// which it is.
+func checkPlatforms(who string, can []string, req Request, grave pipeline.Severity) []*pipeline.Finding {
 	if len(can) == 0 {
 		return nil
 	}
@@ -27,8 +32,8 @@ func checkPlatforms(who string, can []string, req Request) []*pipeline.Finding {
 			continue
 		}
 		arch := archOf(p)
-		all = append(all, &pipeline.Finding{Code: "builder-platform", Severity: pipeline.Error, Where: step.where,
-			What: who + " cannot run a step for " + p, Why: "it runs " + strings.Join(can, ", "),
+		all = append(all, &pipeline.Finding{Code: "builder-platform", Severity: grave, Where: step.where,
+			What: who + " says that it cannot run a step for " + p, Why: "it runs " + strings.Join(can, ", "),
 			Fix: "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)"})
 	}
 	return all

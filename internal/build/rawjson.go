@@ -37,6 +37,7 @@ type vertexStatus struct {
 
 type vertexLog struct {
 	Vertex string `json:"vertex"`
+	Stream int    `json:"stream"`
 	Data   []byte `json:"data"`
 }
 

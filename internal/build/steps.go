@@ -34,13 +34,13 @@ func (t *stepTracker) read(from io.Reader) error {
 	for {
 		// A piece of a line at most, so that one without an end costs nothing.
 		part, err := in.ReadSlice('\n')
-		t.log.write(string(part), t.line)
+		t.log.write(0, string(part), t.line)
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
 		if err == io.EOF {
-			if t.log.partial != "" {
-				t.log.end(t.line)
+			if t.log.partial[0] != "" {
+				t.log.end(0, t.line)
 			}
 			return nil
 		}

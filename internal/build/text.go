@@ -33,7 +33,7 @@ func bidi(r rune) bool {
 // logTail keeps the last lines of a step's output, as they may be shown.
 type logTail struct {
 	lines   []string
-	partial string
+	partial [3]string // by stream: what has no line end yet
 }
 
 // What is kept of a step: enough to see a compiler's complaint or a stack.
@@ -42,26 +42,30 @@ const (
 	maxLogLine  = 2000 // bytes
 )
 
-// write adds output and calls each with every line that it completes.
-func (t *logTail) write(p string, each func(string)) {
+// write adds output of a stream (1 or 2 of a process, 0 of both together) and
+// calls each with every line that it completes.
+func (t *logTail) write(stream int, p string, each func(string)) {
+	if stream < 0 || stream >= len(t.partial) {
+		stream = 0
+	}
 	for {
 		line, rest, ok := strings.Cut(p, "\n")
-		t.partial += line
-		if len(t.partial) > maxLogLine {
-			t.partial = t.partial[:maxLogLine]
+		if room := maxLogLine - len(t.partial[stream]); len(line) > room {
+			line = line[:room]
 		}
+		t.partial[stream] += line
 		if !ok {
 			return
 		}
-		t.end(each)
+		t.end(stream, each)
 		p = rest
 	}
 }
 
 // end completes a line that has no line end.
-func (t *logTail) end(each func(string)) {
-	line := plain(t.partial)
-	t.partial = ""
+func (t *logTail) end(stream int, each func(string)) {
+	line := plain(t.partial[stream])
+	t.partial[stream] = ""
 	if len(t.lines) == maxLogLines {
 		t.lines = append(t.lines[:0], t.lines[1:]...)
 	}
@@ -71,11 +75,16 @@ func (t *logTail) end(each func(string)) {
 	}
 }
 
-// kept is what was kept, an unfinished line too.
+// kept is what was kept, unfinished lines too, without empty ones at the end.
 func (t *logTail) kept() []string {
 	lines := append([]string(nil), t.lines...)
-	if last := plain(t.partial); strings.TrimSpace(last) != "" {
-		lines = append(lines, last)
+	for _, p := range t.partial {
+		if p = plain(p); strings.TrimSpace(p) != "" {
+			lines = append(lines, p)
+		}
+	}
+	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
+		lines = lines[:len(lines)-1]
 	}
 	return lines
 }

@@ -68,7 +68,7 @@ func (t *tracker) read(from io.Reader) error {
 func (t *tracker) line(line []byte) {
 	s, err := parseStatus(line)
 	if err != nil {
-		t.said.write(strings.TrimRight(string(line), "\n")+"\n", nil)
+		t.said.write(0, strings.TrimRight(string(line), "\n")+"\n", nil)
 		return
 	}
 	for _, v := range s.Vertexes {
@@ -79,7 +79,7 @@ func (t *tracker) line(line []byte) {
 	}
 	for _, l := range s.Logs {
 		if st := t.steps[l.Vertex]; st != nil {
-			st.log.write(string(l.Data), func(line string) { t.r.Detailf("%s", line) })
+			st.log.write(l.Stream, string(l.Data), func(line string) { t.r.Detailf("%s", line) })
 		}
 	}
 	for _, w := range s.Warnings {
@@ -179,7 +179,7 @@ var (
 	// sourceLine is how BuildKit's clients head the excerpt of the Dockerfile
 	// that they print for an error (solver/errdefs/source.go).
 	sourceLine = regexp.MustCompile(`^(\S.*):(\d+)$`)
-	// deserialized is what a failed step's error begins with.
+	// processError is how BuildKit words a RUN that failed.
 	processError = regexp.MustCompile(`^process "(.*)" did not complete successfully: (.*)$`)
 )
 

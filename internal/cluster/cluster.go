@@ -21,9 +21,11 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +35,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // FieldManager is the name under which everything is written.
@@ -78,7 +81,12 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		return nil, explainConfig(err)
 	}
 	c := &Conn{Namespace: namespace, Server: config.Host, getter: getter}
-	if raw, err := loader.RawConfig(); err == nil {
+	raw, err := loader.RawConfig()
+	if err == nil {
+		if len(raw.Clusters) == 0 && len(raw.Contexts) == 0 && strings.HasSuffix(config.Host, "localhost:8080") {
+			// kubectl's default of old times, which no cluster answers today.
+			return nil, explainConfig(clientcmd.ErrEmptyConfig)
+		}
 		c.Context = raw.CurrentContext
 		if ctx := raw.Contexts[c.Context]; ctx != nil {
 			c.User = ctx.AuthInfo
@@ -144,6 +152,17 @@ func (c *Conn) Mapper() (meta.RESTMapper, error) { return c.mapper() }
 
 // Getter is what the connection was made from.
 func (c *Conn) Getter() genericclioptions.RESTClientGetter { return c.getter }
+
+// Ping asks the cluster whether it answers and lets this user in. Findings:
+// those of Explain.
+func (c *Conn) Ping(ctx context.Context) error {
+	kube, err := c.Kube()
+	if err != nil {
+		return err
+	}
+	err = kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	return Explain("reach "+c.String(), err)
+}
 
 // String names the cluster for messages.
 func (c *Conn) String() string {

@@ -275,8 +275,8 @@ func (w *Worker) registrationRefusal(r *reply, reg Registration) error {
 	case r.status == http.StatusUnauthorized:
 		return w.keyRefused(r)
 	case strings.Contains(reg.Message, "Expected server kind"):
-		f.Code, f.What = "inngest-server-kind", "the worker and its Inngest server are of different kinds"
-		f.Fix = "set INNGEST_DEV=0 in the worker for `inngest start`, INNGEST_DEV=1 for `inngest dev`"
+		f.Code, f.What = "inngest-server-kind", "the worker registers with another kind of Inngest server than the one that was asked"
+		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
 	case strings.Contains(reg.Message, "401"):
 		f.Code, f.What = "inngest-wrong-signing-key", "the Inngest server does not take the worker's signing key"
 		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"

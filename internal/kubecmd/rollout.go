@@ -42,6 +42,10 @@ type rolloutOptions struct {
 	allowRemoval   bool
 	pruneStale     bool
 	noInngest      bool
+	waitIdle       optionalDuration
+	maxStepLoss    time.Duration
+	rerunLost      bool
+	confirmRun     string
 	output         string
 }
 
@@ -101,6 +105,11 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
 	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end")
+	f.Lookup("wait-idle").NoOptDefVal = "forever"
+	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
+	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -226,7 +235,6 @@ func (s *scope) short(path string) string {
 // run rolls out and prints the result.
 func (o *rolloutOptions) run(ctx context.Context) error {
 	r := &rollout{rolloutOptions: o}
-	defer r.close()
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})
@@ -244,7 +252,7 @@ func (r *rollout) print(out pipeline.Outcome) error {
 	if out.End != pipeline.Done {
 		return nil
 	}
-	line := fmt.Sprintf("%s/%s %s", r.ref.Namespace, r.ref, r.ref2())
+	line := fmt.Sprintf("%s/%s %s", r.ref.Namespace, r.ref, r.current())
 	if r.output == "name" {
 		line = r.ref.String()
 	}

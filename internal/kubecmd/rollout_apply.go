@@ -2,14 +2,10 @@ package kubecmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -22,7 +18,7 @@ func (r *rollout) findPlan(ctx context.Context) (*manifest.Plan, error) {
 	if r.imageOnly || !r.onDisk() {
 		return nil, nil
 	}
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +55,11 @@ func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
 		path, text := plan.Stamped()
 		source.Override = map[string][]byte{path: text}
 	}
-	all, err := apply.Load(r.conn, source)
+	all, err := apply.Load(ctx, r.conn, source)
 	if err != nil {
 		return nil, err
 	}
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +144,7 @@ func (r *rollout) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 
 // write applies the manifest, or the image alone.
 func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, error) {
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +196,7 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 func (r *rollout) runDry(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.dryRun == "client" {
 		if r.imageOnly {
-			img, err := r.image.Get(ctx)
+			img, err := r.img.Get(ctx)
 			if err != nil {
 				return err
 			}

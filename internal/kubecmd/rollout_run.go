@@ -3,12 +3,14 @@ package kubecmd
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/probe"
@@ -21,22 +23,31 @@ type rollout struct {
 	live    *pipeline.Lazy[*workload.Workload]
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
 	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
-	image   *pipeline.Lazy[shipped]
+	img     *pipeline.Lazy[shipped]
 	applied []apply.Result
 	target  *workload.Workload
 	written *manifest.Written
 	watched watch.Result
 	answers []probe.Answer
+
+	ends      *pipeline.Lazy[*ends]
+	expected  []string // function ids of the image's catalog; nil without one
+	refreshed *inngest.Refreshed
+	verified  *inngest.Verified
+	lostRuns  []inngest.LostRun
+	switched  time.Time // when the apply began
 }
 
 // pipeline is the whole command.
 func (r *rollout) pipeline() pipeline.Pipeline {
 	r.live = pipeline.NewLazy(r.findLive)
 	r.next = pipeline.NewLazy(r.findNext)
-	r.image = pipeline.NewLazy(r.findImage)
+	r.img = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
+	r.ends = pipeline.NewLazy(r.findEnds)
 	p := pipeline.Pipeline{
 		Name:        "rollout",
+		Cleanup:     r.close,
 		KeepChanges: r.noRollback,
 		Checks: []pipeline.Check{
 			{Name: "workload", Run: r.checkWorkload},
@@ -44,15 +55,31 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 			{Name: "image", Run: r.checkImage},
 		},
 	}
+	if !r.noInngest {
+		p.Checks = append(p.Checks, pipeline.Check{Name: "Inngest", Run: r.checkInngest})
+	}
 	if r.dryRun != "none" {
 		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
 		return p
 	}
-	p.Stages = []pipeline.Stage{
-		{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
-		{Name: "apply", Run: r.apply, Undo: r.unapply},
-		{Name: "watch", Run: r.watch},
-		{Name: "probe", Run: r.probe},
+	if r.waitIdle.set && !r.noInngest {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
+	}
+	p.Stages = append(p.Stages,
+		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
+		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
+		pipeline.Stage{Name: "watch", Run: r.watch},
+		pipeline.Stage{Name: "probe", Run: r.probe},
+	)
+	if !r.noInngest {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: "refresh", Run: r.refresh})
+	}
+	p.Stages = append(p.Stages, pipeline.Stage{Name: "settle", Run: r.settle})
+	if !r.noInngest {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: "lost runs", Run: r.lost})
+		if r.confirmRun != "" {
+			p.Stages = append(p.Stages, pipeline.Stage{Name: "confirm", Run: r.confirm})
+		}
 	}
 	return p
 }
@@ -100,7 +127,7 @@ func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *wo
 }
 
 func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
-	img, err := r.image.Get(ctx)
+	img, err := r.img.Get(ctx)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ const Latest = "latest"
 
 // defaultJobs is how many uploads run at once where the uplink bears it; gate.go
 // takes it back where it does not.
-const defaultJobs = 6
+const defaultJobs = 4
 
 // Options say where to push and as whom.
 type Options struct {
@@ -52,7 +52,7 @@ type Options struct {
 	// MountFrom are repositories of the same registry that may hold the base
 	// image's layers, besides those that the layout's annotations name.
 	MountFrom []string
-	// Jobs bounds parallel uploads; 6 when zero.
+	// Jobs bounds parallel uploads; 4 when zero.
 	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
@@ -110,7 +110,7 @@ func New(o Options) *Pusher {
 		o.Jobs = defaultJobs
 	}
 	if o.Transport == nil {
-		o.Transport = registry.NewTransport()
+		o.Transport = registry.NewTransport(o.Jobs)
 	}
 	p := &Pusher{opts: o, gate: newGate(o.Jobs, time.Now), tags: map[string]tagState{}}
 	p.client = registry.New(o.Repository, p.registryOptions())

@@ -198,4 +198,3 @@ func (r *run) unmountable(repo string) {
 	defer r.mu.Unlock()
 	r.mounters[repo] = nil
 }
-

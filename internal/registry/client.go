@@ -51,7 +51,7 @@ type Options struct {
 	Credential string
 	// ScopeRemedy is what to do when the credential lacks write:packages.
 	ScopeRemedy string
-	// Transport defaults to NewTransport().
+	// Transport defaults to NewTransport(0).
 	Transport http.RoundTripper
 	// UserAgent is sent with each request.
 	UserAgent string
@@ -86,7 +86,7 @@ type Client struct {
 // New makes a Client; nothing is sent before the first Do.
 func New(repo name.Repository, o Options) *Client {
 	if o.Transport == nil {
-		o.Transport = NewTransport()
+		o.Transport = NewTransport(0)
 	}
 	if o.Wait == nil {
 		o.Wait = wait

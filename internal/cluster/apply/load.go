@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -43,7 +44,7 @@ type Object struct {
 // Load reads the objects; Lists are unfolded, a missing namespace is the
 // connection's. Findings: manifest-unreadable, manifest-kind, and those of
 // cluster.Explain (the cluster says which kinds are namespaced).
-func Load(conn *cluster.Conn, s Source) ([]Object, error) {
+func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 	b := resource.NewBuilder(conn.Getter()).Unstructured().
 		NamespaceParam(conn.Namespace).DefaultNamespace().Flatten()
 	if s.RequireNamespace {
@@ -56,6 +57,10 @@ func Load(conn *cluster.Conn, s Source) ([]Object, error) {
 	b = b.FilenameParam(s.RequireNamespace, &resource.FilenameOptions{Filenames: plain, Kustomize: s.Kustomize, Recursive: s.Recursive})
 	infos, err := b.Do().Infos()
 	if err != nil {
+		// The builder keeps only the text of what the cluster said.
+		if away := conn.Ping(ctx); away != nil {
+			return nil, away
+		}
 		return nil, unreadable(s, err)
 	}
 	objects := make([]Object, 0, len(infos))

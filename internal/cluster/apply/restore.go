@@ -67,7 +67,7 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	if patch != nil {
 		a.Reporter.Changed()
 		live, err = client.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if apierrors.IsNotFound(err) || err == nil && live.GetUID() != r.Before.GetUID() {
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 			return nil, &pipeline.Finding{Code: "workload-replaced", Severity: pipeline.Error, Where: r.Namespace,
 				What: name + " is not the object any more that was changed", Fix: "look at it: another has deleted it or made it anew"}
 		}
@@ -96,7 +96,15 @@ func back(before, after *unstructured.Unstructured) ([]byte, error) {
 	if err != nil || string(patch) == "{}" {
 		return nil, err
 	}
-	return patch, nil
+	// The UID makes the API server answer 409 when the name is another's now.
+	var object map[string]any
+	if err := json.Unmarshal(patch, &object); err != nil {
+		return nil, err
+	}
+	if err := unstructured.SetNestedField(object, string(before.GetUID()), "metadata", "uid"); err != nil {
+		return nil, err
+	}
+	return json.Marshal(object)
 }
 
 func restorable(u *unstructured.Unstructured) map[string]any {

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +17,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,8 +54,9 @@ type world struct {
 func newWorld(b *testing.B) *world {
 	b.Helper()
 	w := &world{dir: b.TempDir()}
+	store, verifies := upstream(b)
 	front := ghcr.New(ghcr.Options{
-		Upstream: upstream(b),
+		Upstream: store, UpstreamVerifies: verifies,
 		Accounts: map[string]ghcr.Account{token: {Login: user, Scopes: []string{"write:packages"}}},
 	})
 	api := githubapi.New(map[string]githubapi.Account{token: {Login: user, Scopes: []string{"write:packages"}}})
@@ -67,20 +68,20 @@ func newWorld(b *testing.B) *world {
 		b.Fatal(err)
 	}
 	w.addr = addr
-	auth := fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, addr, user, token)
+	auth := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, addr, base64.StdEncoding.EncodeToString([]byte(user+":"+token)))
 	if err := os.WriteFile(filepath.Join(w.dir, "config.json"), []byte(auth), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	return w
 }
 
-// upstream is the registry that stores.
-func upstream(b *testing.B) http.Handler {
+// upstream is the registry that stores; verifies says that it refuses a
+// manifest while something that it names is missing.
+func upstream(b *testing.B) (_ http.Handler, verifies bool) {
 	b.Helper()
 	bin, err := exec.LookPath("docker-registry")
-	if os.Getenv("SBW_BENCH_UPSTREAM") == "memory" || err != nil {
-		b.Log("upstream: go-containerregistry's registry")
-		return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(ggcr.NewDiskBlobHandler(b.TempDir())))
+	if os.Getenv("SBW_BENCH_UPSTREAM") != "docker-registry" || err != nil {
+		return ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(ggcr.NewDiskBlobHandler(b.TempDir()))), false
 	}
 	dir := b.TempDir()
 	addr := freeAddr(b)
@@ -98,12 +99,12 @@ func upstream(b *testing.B) http.Handler {
 	for range 200 {
 		if res, err := http.Get(u.String() + "/v2/"); err == nil {
 			_ = res.Body.Close()
-			return ghcr.Proxy(u)
+			return ghcr.Proxy(u), true
 		}
 		_ = pause(b.Context(), 50*time.Millisecond)
 	}
 	b.Fatal("docker-registry does not answer")
-	return nil
+	return nil, false
 }
 
 func freeAddr(b *testing.B) string {
@@ -133,16 +134,47 @@ func (w *world) exec(b *testing.B, env []string, argv ...string) run {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	err := cmd.Run()
-	r := run{took: time.Since(start)}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	peak := watchMemory(cmd.Process.Pid)
+	err := cmd.Wait()
+	r := run{took: time.Since(start), rss: peak()}
 	if err != nil {
 		b.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out.String())
 	}
 	r.requests, r.sent = w.link.Reset()
-	if ru, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		r.rss = ru.Maxrss << 10
-	}
 	return r
+}
+
+// watchMemory reads a process's peak memory until the returned function is
+// called. The kernel's own account at the end (ru_maxrss) will not do: it starts
+// with what the parent had when it forked.
+func watchMemory(pid int) (peak func() int64) {
+	stop, result := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		var most int64
+		for {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if err == nil {
+				if _, after, ok := strings.Cut(string(text), "VmHWM:"); ok {
+					var kib int64
+					if _, err := fmt.Sscan(after, &kib); err == nil {
+						most = max(most, kib<<10)
+					}
+				}
+			}
+			select {
+			case <-tick.C:
+			case <-stop:
+				result <- most
+				return
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-result }
 }
 
 // tool publishes a layout under one tag after another.

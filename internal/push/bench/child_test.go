@@ -50,7 +50,9 @@ func child(text string) error {
 	}
 	p := push.New(push.Options{Repository: repo, Auth: id.Authenticator(), Credential: id.Source, ScopeRemedy: id.ScopeRemedy()})
 	found := pipeline.RunChecks(ctx, []pipeline.Check{
-		{Name: "identity", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) { return id.Check(ctx), nil }},
+		{Name: "identity", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return id.Check(ctx), nil
+		}},
 		{Name: "push permission", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return p.Preflight(ctx, j.Tags, j.Digest, false)
 		}},

@@ -226,13 +226,15 @@ func (c *ControlPlane) Stop() {
 	c.signal("etcd", syscall.SIGKILL)
 }
 
-// Kubeconfig writes a kubeconfig for one of the users and returns its path.
+// Kubeconfig is the path of a kubeconfig for one of the users.
 func (c *ControlPlane) Kubeconfig(user string) (string, error) {
-	token, ok := c.tokens[user]
-	if !ok {
+	if _, ok := c.tokens[user]; !ok {
 		return "", fmt.Errorf("there is no user %q", user)
 	}
-	path := filepath.Join(c.Dir, user+".kubeconfig")
+	return filepath.Join(c.Dir, user+".kubeconfig"), nil
+}
+
+func (c *ControlPlane) writeKubeconfig(user string) error {
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: %[1]s
@@ -245,8 +247,8 @@ clusters:
 users:
 - name: %[1]s
   user: {token: %[4]s}
-`, user, c.Server, filepath.Join(c.Dir, "certs", "apiserver.crt"), token)
-	return path, os.WriteFile(path, []byte(text), 0o600)
+`, user, c.Server, filepath.Join(c.Dir, "certs", "apiserver.crt"), c.tokens[user])
+	return os.WriteFile(filepath.Join(c.Dir, user+".kubeconfig"), []byte(text), 0o600)
 }
 
 func (c *ControlPlane) writeFiles() error {
@@ -266,6 +268,9 @@ func (c *ControlPlane) writeFiles() error {
 		}
 		c.tokens[name] = hex.EncodeToString(random)
 		fmt.Fprintf(&tokens, "%s,%s,%s,%q\n", c.tokens[name], name, name, strings.Join(groups, ","))
+		if err := c.writeKubeconfig(name); err != nil {
+			return err
+		}
 	}
 	audit := "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"
 	return errors.Join(

@@ -52,6 +52,9 @@ type Account struct {
 type Options struct {
 	// Upstream stores; see Proxy for one that is elsewhere.
 	Upstream http.Handler
+	// UpstreamVerifies says that it refuses by itself a manifest that names
+	// what is not there.
+	UpstreamVerifies bool
 	// Accounts are the tokens that exist. A user name is not compared: GHCR
 	// takes any with a valid token.
 	Accounts map[string]Account
@@ -96,15 +99,12 @@ func New(o Options) *Front {
 
 // Proxy is an upstream that is reached by URL.
 func Proxy(upstream *url.URL) http.Handler {
-	p := httputil.NewSingleHostReverseProxy(upstream)
-	direct := p.Director
-	p.Director = func(r *http.Request) {
-		host := r.Host
-		direct(r)
+	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(upstream)
 		// The registry makes its upload locations from the Host it is asked by.
-		r.Host = host
-		r.Header.Del("Authorization")
-	}
+		r.Out.Host = r.In.Host
+		r.Out.Header.Del("Authorization")
+	}}
 	p.Transport = &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}
 	p.FlushInterval = -1
 	return p

@@ -83,13 +83,13 @@ func (f *Front) manifest(w http.ResponseWriter, r *http.Request, repo string) {
 		blobs = append(blobs, *m.Config)
 	}
 	for _, b := range blobs {
-		if f.missing(b.Digest) || !f.has(r, "/v2/"+repo+"/blobs/"+b.Digest) {
+		if f.missing(b.Digest) || !f.opts.UpstreamVerifies && !f.has(r, "/v2/"+repo+"/blobs/"+b.Digest) {
 			refuse(w, r, http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob: "+b.Digest)
 			return
 		}
 	}
 	for _, d := range m.Manifests {
-		if !f.has(r, "/v2/"+repo+"/manifests/"+d.Digest) {
+		if !f.opts.UpstreamVerifies && !f.has(r, "/v2/"+repo+"/manifests/"+d.Digest) {
 			refuse(w, r, http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown manifest: "+d.Digest)
 			return
 		}
