@@ -84,6 +84,12 @@ var inngestServerEntries = []Entry{
 		Docs:    []string{selfHosting, "https://www.inngest.com/docs/platform/signing-keys"},
 	},
 	{
+		Code:   "signing-key-unread",
+		Title:  "the worker's signing key could not be read",
+		Cause:  "It stands in the worker's environment, in a Secret as a rule, and RBAC does not let you read that. Requests go out unsigned, which a worker in cloud mode refuses.",
+		Remedy: "Grant get on secrets in the namespace (the README's Role has it), or give the key with --signing-key-from.",
+	},
+	{
 		Code:   "worker-key-needed",
 		Title:  "the worker answers only signed requests, and there is no key",
 		Cause:  "The key is read from the worker's own environment in the cluster; RBAC did not let it be read.",
@@ -107,6 +113,12 @@ var inngestServerEntries = []Entry{
 		Cause:   "The worker serves it elsewhere than /api/inngest, or on another port.",
 		Remedy:  "Set inngest.path and probe.port in .sbw.yaml.",
 		Aliases: []string{"/api/inngest"},
+	},
+	{
+		Code:   "worker-not-ready",
+		Title:  "no pod of the worker is ready",
+		Cause:  "There is nobody to ask or to register: the pods are starting, failing, or scaled away.",
+		Remedy: "kubectl sbw status says what is wrong with them.",
 	},
 	{
 		Code:   "worker-unreachable",
