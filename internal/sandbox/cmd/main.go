@@ -44,9 +44,6 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("one verb is wanted\n\n%s", usage)
 	}
-	if args[0] == "inngest-server" {
-		return sandbox.ServeInngest(ctx) // in a pod, where there is nothing else
-	}
 	root, err := root()
 	if err != nil && args[0] != "serve-outside" {
 		return err
