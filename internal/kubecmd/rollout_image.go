@@ -110,16 +110,15 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 // resolve tries the logins as the kubelet does, the most specific first.
 func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
-		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{}), ref.Identifier())
+		return image.Resolve(ctx, ref, "", image.Options{UserAgent: userAgent})
 	}
 	var first error
 	for _, login := range logins {
 		password, identity := login.Reveal()
-		client := registry.New(ref.Repository, registry.Options{
+		img, err := image.Resolve(ctx, ref, "", image.Options{
 			Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
-			Credential: login.Source, UserAgent: "kubectl-sbw",
+			Credential: "the pull secret " + login.Source, UserAgent: userAgent,
 		})
-		img, err := image.Resolve(ctx, client, ref.Identifier())
 		if err == nil {
 			return img, nil
 		}
@@ -155,7 +154,7 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	if s.doubt != nil {
 		return append(found, s.doubt), nil
 	}
-	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.Platforms(), ", "))
+	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.PlatformNames(), ", "))
 	kube, err := r.conn.Kube()
 	if err != nil {
 		return found, err
@@ -166,12 +165,10 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		return found, err
 	}
 	if len(nodes) > 0 {
-		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.Platforms(), nodes)...)
+		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.PlatformNames(), nodes)...)
 	}
-	for _, v := range s.facts.Variants {
-		if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, v.File.Config.User); f != nil {
-			found = append(found, f)
-		}
+	if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, s.facts.User); f != nil {
+		found = append(found, f)
 	}
 	return found, nil
 }
