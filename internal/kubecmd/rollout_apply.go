@@ -82,20 +82,8 @@ func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*p
 				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
 		}
 	}
-	if r.stdin() {
-		return found, nil // it can be read only once, by the apply
-	}
 	_, err = r.objects(ctx)
 	return found, err
-}
-
-func (r *rollout) stdin() bool {
-	for _, name := range r.filenames {
-		if name == "-" {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {
@@ -187,7 +175,13 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil || target == nil {
 		return err // it was created by this rollout, so nothing served before
 	}
-	return r.follow(ctx, rep, target)
+	if err := r.follow(ctx, rep, target); err != nil {
+		return err
+	}
+	if r.noInngest {
+		return nil
+	}
+	return r.unrefresh(ctx, rep)
 }
 
 // runDry asks the API server what the apply would do, or prints what would be

@@ -44,11 +44,7 @@ type rollout struct {
 
 // pipeline is the whole command.
 func (r *rollout) pipeline() pipeline.Pipeline {
-	r.live = pipeline.NewLazy(r.findLive)
-	r.next = pipeline.NewLazy(r.findNext)
-	r.img = pipeline.NewLazy(r.findImage)
-	r.plan = pipeline.NewLazy(r.findPlan)
-	r.ends = pipeline.NewLazy(r.findEnds)
+	r.lazies()
 	p := pipeline.Pipeline{
 		Name:        "rollout",
 		Cleanup:     r.close,
@@ -76,20 +72,42 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		pipeline.Stage{Name: "lock", Run: r.lock},
 		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
 		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
-		pipeline.Stage{Name: "watch", Run: r.watch},
-		pipeline.Stage{Name: "probe", Run: r.probe},
 	)
-	if !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "refresh", Run: r.refresh})
+	p.Stages = append(p.Stages, r.proof()...)
+	return p
+}
+
+// proof are the stages that follow a change of the workload, whichever it was.
+func (r *rollout) proof() []pipeline.Stage {
+	stages := []pipeline.Stage{
+		{Name: "watch", Run: r.watch},
+		{Name: "probe", Run: r.probe},
 	}
-	p.Stages = append(p.Stages, pipeline.Stage{Name: "settle", Run: r.settle})
 	if !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "lost runs", Run: r.lost})
+		// Undoing runs in reverse, but the old functions can only be registered
+		// once the old pods serve: that is part of undoing the apply.
+		stages = append(stages, pipeline.Stage{Name: "refresh", Run: r.refresh, Undo: done})
+	}
+	stages = append(stages, pipeline.Stage{Name: "settle", Run: r.settle, Undo: done})
+	if !r.noInngest {
+		stages = append(stages, pipeline.Stage{Name: "lost runs", Run: r.lost, Undo: done})
 		if r.confirmRun != "" {
-			p.Stages = append(p.Stages, pipeline.Stage{Name: "confirm", Run: r.confirm})
+			stages = append(stages, pipeline.Stage{Name: "confirm", Run: r.confirm, Undo: done})
 		}
 	}
-	return p
+	return stages
+}
+
+// done is the undoing of what another stage's undoing has undone.
+func done(context.Context, *pipeline.Reporter) error { return nil }
+
+// lazies prepares the facts that checks and stages share.
+func (r *rollout) lazies() {
+	r.live = pipeline.NewLazy(r.findLive)
+	r.next = pipeline.NewLazy(r.findNext)
+	r.img = pipeline.NewLazy(r.findImage)
+	r.plan = pipeline.NewLazy(r.findPlan)
+	r.ends = pipeline.NewLazy(r.findEnds)
 }
 
 func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {

@@ -77,6 +77,8 @@ type Front struct {
 	faults  []*armed
 	log     []Request
 	hidden  map[string]int // digest: how many more looks find it missing
+
+	onRequest func(Kind)
 }
 
 type grant struct {

@@ -56,7 +56,9 @@ func builds(all bool) []build {
 			}},
 	}
 	if all {
-		list = append(list, build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}})
+		list = append(list,
+			build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}},
+			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}})
 	}
 	return list
 }
