@@ -7,11 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
@@ -58,24 +60,24 @@ func (o *publishOptions) published(ctx context.Context, limit int) ([]image.Tag,
 	if err != nil {
 		return nil, err
 	}
-	options, err := p.reading(ctx)
+	client, err := p.reader(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	return image.ListTags(ctx, repo, limit, options)
+	list := image.ListOptions{Limit: limit}
+	if base, err := p.cacheDir(); err == nil {
+		list.CacheDir = filepath.Join(base, "sbw", "configs") // without one it is only slower
+	}
+	return image.List(ctx, client, list)
 }
 
-// reading is how the repository is read.
-func (p *publish) reading(ctx context.Context) (image.Options, error) {
+// reader is a client that reads the repository.
+func (p *publish) reader(ctx context.Context, repo name.Repository) (*registry.Client, error) {
 	id, err := p.identity.Get(ctx)
 	if err != nil {
-		return image.Options{}, err
+		return nil, err
 	}
-	o := image.Options{Auth: id.Authenticator(), Credential: id.Source, UserAgent: userAgent}
-	if base, err := p.cacheDir(); err == nil {
-		o.CacheDir = filepath.Join(base, "sbw", "configs") // without one it is only slower
-	}
-	return o, nil
+	return registry.New(repo, registry.Options{Auth: id.Authenticator(), Credential: id.Source, UserAgent: userAgent}), nil
 }
 
 func (o *publishOptions) printTags(tags []image.Tag) error {
