@@ -144,21 +144,24 @@ func (t *tail) Write(p []byte) (int, error) {
 
 func (t *tail) String() string { return string(t.buf) }
 
-// lastLine is the last line of text that has something on it, without the word
-// that builders put before an error.
-func lastLine(text string) string {
-	lines := strings.Split(text, "\n")
-	for _, l := range slices.Backward(lines) {
+// errorWords are what builders put before an error.
+var errorWords = []string{"ERROR: ", "Error: ", "error: "}
+
+// lastLine is what a program says of its failure: the last line that it calls
+// an error, without that word, or else the last line with something on it.
+func lastLine(text string) (last string) {
+	for _, l := range slices.Backward(strings.Split(text, "\n")) {
 		l = strings.TrimSpace(plain(l))
-		if l == "" {
-			continue
+		for _, w := range errorWords {
+			if said, ok := strings.CutPrefix(l, w); ok {
+				return said
+			}
 		}
-		for _, p := range []string{"ERROR: ", "Error: ", "error: "} {
-			l = strings.TrimPrefix(l, p)
+		if last == "" {
+			last = l
 		}
-		return l
 	}
-	return ""
+	return last
 }
 
 // exitCode is the child's, or -1 when it did not end by itself.

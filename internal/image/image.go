@@ -1,229 +1,241 @@
-// Package image is what a registry says of an image: its digests, platforms,
-// labels and how it is started. Both plugins read it: gh-sbw to list what is
-// published, kubectl-sbw to know what it is about to roll out.
+// Package image is what a registry says about an image that is published: the
+// digest behind a tag, the platforms by its configs, labels, size, and the list
+// of tags with all of this.
 //
-// Platforms and labels are those of each image's config, not of descriptors:
-// a descriptor says what somebody wrote, the config what was built. Indexes are
-// descended into, nested ones too, and attestations passed over.
+// Both plugins ask it: rollout before it changes the cluster, with the
+// credential of the Deployment's own imagePullSecrets; publish for the size of
+// the tag before and for the list of tags.
+//
+// # Decisions
+//
+//   - Platforms are read from each image's config. What an index says of its
+//     entries is what somebody wrote; the kernel of the node will judge the
+//     binary. Nested indexes are descended into, attestations passed over.
+//   - A config is kept on disk by its digest, if there is a place for it: it
+//     cannot change, so a list of tags costs one request per tag the second
+//     time.
+//   - The credential is Options.Auth and nothing else; no Docker configuration
+//     is read.
 package image
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Image is what a tag or digest stands for.
+// Options say as whom to ask.
+type Options struct {
+	// Auth is the credential; nil is anonymous.
+	Auth authn.Authenticator
+	// Credential names it in messages: "the pull secret ghcr-pull".
+	Credential string
+	// CacheDir keeps configs between runs; empty keeps none.
+	CacheDir string
+	// UserAgent is sent with each request.
+	UserAgent string
+
+	// Transport, Wait and Tries are as in registry.Options.
+	Transport http.RoundTripper
+	Wait      func(context.Context, time.Duration) error
+	Tries     int
+}
+
+// Image is one image as it is published.
 type Image struct {
-	// Digest is of what was asked for: an image's manifest, or an index.
+	// Reference is what was asked for.
+	Reference string `json:"reference"`
+	// Digest is of what the reference names, an index or a manifest: what a
+	// cluster is given.
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
-	// Variants are the images in it, one for each platform; one alone where
-	// Digest is an image's.
-	Variants []Variant `json:"variants"`
+	// Platforms are all that it can run on.
+	Platforms []Platform `json:"platforms"`
+
+	// The rest is of the image for one platform.
+	Manifest   string            `json:"manifest"` // its digest
+	Platform   string            `json:"platform"`
+	Size       int64             `json:"size"` // manifest, config and layers as they are pulled, bytes
+	Created    time.Time         `json:"created"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Entrypoint []string          `json:"entrypoint,omitempty"`
+	Cmd        []string          `json:"cmd,omitempty"`
+	User       string            `json:"user,omitempty"`
+	WorkingDir string            `json:"workingDir,omitempty"`
+	Ports      []string          `json:"ports,omitempty"` // "3111/tcp"
 }
 
-// Variant is the image for one platform.
-type Variant struct {
-	Digest   string        `json:"digest"` // of its manifest
-	Config   string        `json:"config"` // digest of its config
-	Platform string        `json:"platform"`
-	Size     int64         `json:"size"` // of config and layers as they are pulled, bytes
-	File     v1.ConfigFile `json:"-"`
+// Platform is one platform of an image.
+type Platform struct {
+	Name     string `json:"name"`     // os/arch[/variant], by the config
+	Manifest string `json:"manifest"` // digest
+	Size     int64  `json:"size"`     // bytes
 }
 
-// Platforms are os/arch[/variant] of all variants.
-func (i *Image) Platforms() []string {
-	all := make([]string, len(i.Variants))
-	for n, v := range i.Variants {
-		all[n] = v.Platform
+// Catalog is the label that holds the function catalog, empty if there is none.
+func (i *Image) Catalog() string { return i.Labels[worker.LabelCatalog] }
+
+// Commit is the revision that the image was built from.
+func (i *Image) Commit() string { return i.Labels[worker.LabelRevision] }
+
+// Dirty says that it was built from a tree with changes.
+func (i *Image) Dirty() bool { return i.Labels[worker.LabelDirty] == "true" }
+
+// Publisher is the GitHub login that published it.
+func (i *Image) Publisher() string { return i.Labels[worker.LabelPublisher] }
+
+// Pinned is NAME:TAG@DIGEST: the tag for people, the digest for the cluster.
+func (i *Image) Pinned() string {
+	ref, _, _ := strings.Cut(i.Reference, "@")
+	return ref + "@" + i.Digest
+}
+
+// Reader asks one repository.
+type Reader struct {
+	client    *registry.Client
+	configs   configs
+	anonymous bool
+}
+
+// NewReader makes a Reader; nothing is sent yet.
+func NewReader(repo name.Repository, o Options) *Reader {
+	return &Reader{
+		client: registry.New(repo, registry.Options{
+			Auth: o.Auth, Credential: o.Credential, UserAgent: o.UserAgent,
+			Transport: o.Transport, Wait: o.Wait, Tries: o.Tries,
+		}),
+		configs:   configs{dir: o.CacheDir, known: map[string]*pipeline.Lazy[[]byte]{}},
+		anonymous: o.Auth == nil || o.Auth == authn.Anonymous,
 	}
-	return all
 }
 
-// Digests are all digests by which a node may know the image: of the index, of
-// each manifest, and of each config (of an image that was imported by hand).
-func (i *Image) Digests() []string {
-	all := []string{i.Digest}
-	for _, v := range i.Variants {
-		all = append(all, v.Digest, v.Config)
+// Resolve is NewReader and its Resolve for one reference.
+func Resolve(ctx context.Context, ref registry.Reference, platform string, o Options) (*Image, error) {
+	return NewReader(ref.Repository, o).Resolve(ctx, ref, platform)
+}
+
+// Resolve reads the image that ref names. platform (os/arch[/variant]) chooses
+// one of several; empty takes the first. Where there is none for it, the error
+// is a Finding "image-platform" and the Image still says which there are. Other
+// findings: "image-not-found", "image-private", "image-invalid", and those of
+// package registry.
+func (r *Reader) Resolve(ctx context.Context, ref registry.Reference, platform string) (*Image, error) {
+	root, err := r.manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, r.explain(ctx, ref, err)
 	}
-	return all
-}
-
-// Label is the value of a label, of the first variant that has it.
-func (i *Image) Label(key string) string {
-	for _, v := range i.Variants {
-		if text := v.File.Config.Labels[key]; text != "" {
-			return text
+	img := &Image{Reference: ref.String(), Digest: root.digest, MediaType: root.mediaType}
+	found, err := r.descend(ctx, root)
+	if err != nil {
+		return nil, r.explain(ctx, ref, err)
+	}
+	if len(found) == 0 {
+		return nil, invalid(ref.String(), "it holds no image that can run")
+	}
+	var chosen *variant
+	for _, v := range found {
+		img.Platforms = append(img.Platforms, Platform{Name: v.platform(), Manifest: v.digest, Size: v.size()})
+		if chosen == nil && (platform == "" || SamePlatform(v.platform(), platform)) {
+			chosen = v
 		}
 	}
-	return ""
-}
-
-const (
-	maxDepth    = 3  // of nested indexes; BuildKit makes one
-	maxVariants = 64 // in all
-	parallel    = 8
-)
-
-var accept = strings.Join([]string{
-	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
-	string(types.DockerManifestSchema2), string(types.DockerManifestList),
-}, ", ")
-
-// Resolve reads what identifier, a tag or a digest, stands for. The error is
-// the registry's refusal as a *pipeline.Finding (see registry.Client.Explain),
-// one of the code "image-unreadable", or the context's end.
-func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
-	r := &reader{client: c}
-	res, err := r.manifest(ctx, identifier)
-	if err != nil {
-		return nil, c.Explain("read "+c.Repository().Name()+":"+identifier, err)
+	if chosen == nil {
+		return img, wrongPlatform(ref.String(), img.Platforms, platform)
 	}
-	img := &Image{Digest: digestOf(res.Body), MediaType: res.Header.Get("Content-Type")}
-	// A digest that was asked for is what must have come.
-	if strings.HasPrefix(identifier, "sha256:") && identifier != img.Digest {
-		return nil, unreadable(c, identifier, "the registry answered with other content than the digest names")
-	}
-	img.Variants, err = r.variants(ctx, res.Body, img.Digest, 0)
-	if err != nil {
-		return nil, c.Explain("read "+c.Repository().Name()+":"+identifier, err)
-	}
-	if len(img.Variants) == 0 {
-		return nil, unreadable(c, identifier, "there is no image in it that could run")
-	}
+	img.describe(root, chosen)
 	return img, nil
 }
 
-func unreadable(c *registry.Client, identifier, why string) error {
-	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
-		What: c.Repository().Name() + ":" + identifier + " is no image that can be read", Why: why, Fix: "publish it again: gh sbw publish"}
-}
-
-type reader struct {
-	client *registry.Client
-	count  int
-}
-
-func (r *reader) manifest(ctx context.Context, reference string) (*registry.Response, error) {
-	return r.client.Do(ctx, registry.Request{
-		Method: http.MethodGet, Kind: "manifest " + reference, Path: "manifests/" + reference,
-		Header: http.Header{"Accept": {accept}},
-	})
-}
-
-// variants unfolds a manifest or index.
-func (r *reader) variants(ctx context.Context, body []byte, digest string, depth int) ([]Variant, error) {
-	var doc struct {
-		v1.Manifest
-		Manifests []v1.Descriptor `json:"manifests"`
+func (i *Image) describe(root *manifest, v *variant) {
+	cfg := v.config
+	i.Manifest, i.Platform, i.Size, i.Created = v.digest, v.platform(), v.size(), cfg.Created.Time
+	i.Entrypoint, i.Cmd, i.User, i.WorkingDir = cfg.Config.Entrypoint, cfg.Config.Cmd, cfg.Config.User, cfg.Config.WorkingDir
+	for p := range cfg.Config.ExposedPorts {
+		i.Ports = append(i.Ports, p)
 	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", digest, err)
-	}
-	if doc.Manifests == nil {
-		v, err := r.variant(ctx, doc.Manifest, digest)
-		if err != nil {
-			return nil, err
-		}
-		return []Variant{v}, nil
-	}
-	if depth >= maxDepth {
-		return nil, fmt.Errorf("index %s is nested more than %d deep", digest, maxDepth)
-	}
-	var children []v1.Descriptor
-	for _, d := range doc.Manifests {
-		// BuildKit marks attestations so; GHCR's page shows them as unknown/unknown.
-		if d.Annotations["vnd.docker.reference.type"] == "" && !(d.Platform != nil && d.Platform.OS == "unknown") {
-			children = append(children, d)
+	slices.Sort(i.Ports)
+	i.Labels = map[string]string{}
+	// Builders put the same facts into labels, annotations of the manifest or
+	// of the index; the nearest to the image wins.
+	for _, from := range []map[string]string{root.Annotations, v.Annotations, cfg.Config.Labels} {
+		for k, val := range from {
+			i.Labels[k] = val
 		}
 	}
-	if r.count += len(children); r.count > maxVariants {
-		return nil, fmt.Errorf("index %s has more than %d images", digest, maxVariants)
+	if t, err := time.Parse(time.RFC3339, i.Labels[worker.LabelCreated]); err == nil && i.Created.Unix() <= 0 {
+		i.Created = t // reproducible builds set the config's own to zero
 	}
-	below := make([][]Variant, len(children))
-	// Nested indexes one after the other: they are rare, and share count.
-	for i, d := range children {
-		if !d.MediaType.IsIndex() {
-			continue
-		}
-		body, err := r.child(ctx, d.Digest.String())
-		if err != nil {
-			return nil, err
-		}
-		if below[i], err = r.variants(ctx, body, d.Digest.String(), depth+1); err != nil {
-			return nil, err
-		}
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for i, d := range children {
-		if d.MediaType.IsIndex() {
-			continue
-		}
-		digest := d.Digest.String()
-		g.Go(func() error {
-			body, err := r.child(gctx, digest)
-			if err != nil {
-				return err
-			}
-			below[i], err = r.variants(gctx, body, digest, maxDepth)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var all []Variant
-	for _, b := range below {
-		all = append(all, b...)
-	}
-	return all, nil
 }
 
-func (r *reader) child(ctx context.Context, digest string) ([]byte, error) {
-	res, err := r.manifest(ctx, digest)
-	if err != nil {
-		return nil, err
+// SamePlatform compares os/arch[/variant]; arm64 is arm64/v8, and amd64 v1.
+func SamePlatform(a, b string) bool { return normal(a) == normal(b) }
+
+func normal(p string) string {
+	parts := strings.Split(strings.ToLower(strings.TrimSpace(p)), "/")
+	if len(parts) == 1 {
+		parts = []string{"linux", parts[0]}
 	}
-	if got := digestOf(res.Body); got != digest {
-		return nil, fmt.Errorf("manifest %s has other content than its digest says", digest)
+	switch parts[1] {
+	case "aarch64":
+		parts[1] = "arm64"
+	case "x86_64", "x86-64":
+		parts[1] = "amd64"
 	}
-	return res.Body, nil
+	if len(parts) == 3 && (parts[1] == "arm64" && parts[2] == "v8" || parts[1] == "amd64" && parts[2] == "v1" || parts[2] == "") {
+		parts = parts[:2]
+	}
+	return strings.Join(parts, "/")
 }
 
-// variant reads one image's config.
-func (r *reader) variant(ctx context.Context, m v1.Manifest, digest string) (Variant, error) {
-	v := Variant{Digest: digest, Config: m.Config.Digest.String(), Size: m.Config.Size}
-	for _, l := range m.Layers {
-		v.Size += l.Size
+func wrongPlatform(ref string, have []Platform, want string) error {
+	var names []string
+	for _, p := range have {
+		names = append(names, p.Name)
 	}
-	res, err := r.client.Do(ctx, registry.Request{Method: http.MethodGet, Kind: "config " + v.Config, Path: "blobs/" + v.Config})
-	if err != nil {
-		return v, err
+	return &pipeline.Finding{
+		Code: "image-platform", Severity: pipeline.Error,
+		What: fmt.Sprintf("%s is for %s, not for %s", ref, strings.Join(names, ", "), want),
+		Why:  "on another architecture it ends at once with exec format error",
+		Fix:  "publish it with `gh sbw publish --platform " + want + "`",
 	}
-	if got := digestOf(res.Body); got != v.Config {
-		return v, fmt.Errorf("config %s has other content than its digest says", v.Config)
-	}
-	if err := json.Unmarshal(res.Body, &v.File); err != nil {
-		return v, fmt.Errorf("config %s: %w", v.Config, err)
-	}
-	v.Platform = v.File.OS + "/" + v.File.Architecture
-	if v.File.Variant != "" {
-		v.Platform += "/" + v.File.Variant
-	}
-	return v, nil
 }
 
-func digestOf(body []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(body)) }
+func invalid(ref, why string) error {
+	return &pipeline.Finding{
+		Code: "image-invalid", Severity: pipeline.Error,
+		What: ref + " is no image that can be run",
+		Why:  why,
+		Fix:  "check the reference; charts, signatures and other artifacts live in registries too",
+	}
+}
+
+// Digests are those by which a node that pulled the image may know it: of the
+// index, and of each platform's manifest.
+func (i *Image) Digests() []string {
+	all := []string{i.Digest}
+	for _, p := range i.Platforms {
+		if p.Manifest != i.Digest {
+			all = append(all, p.Manifest)
+		}
+	}
+	return all
+}
+
+// PlatformNames are os/arch[/variant] of all platforms.
+func (i *Image) PlatformNames() []string {
+	names := make([]string, len(i.Platforms))
+	for n, p := range i.Platforms {
+		names[n] = p.Name
+	}
+	return names
+}

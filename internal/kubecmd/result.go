@@ -56,15 +56,8 @@ func (r *rollout) result(out pipeline.Outcome) result {
 }
 
 // close ends what the run opened.
-func (r *rollout) close(context.Context, *pipeline.Reporter) error {
-	if r.noInngest {
-		return nil
-	}
-	e, err := r.ends.Get(context.Background())
-	if err != nil {
-		return nil // it was never opened, and whoever wanted it has told why
-	}
-	return e.close()
+func (r *rollout) close(ctx context.Context, _ *pipeline.Reporter) error {
+	return errors.Join(r.held.Release(ctx), r.opened.close())
 }
 
 // warning is err as a finding that is no more than a warning, else nil.

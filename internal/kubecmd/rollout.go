@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,6 +47,8 @@ type rolloutOptions struct {
 	maxStepLoss    time.Duration
 	rerunLost      bool
 	confirmRun     string
+	lockWait       time.Duration
+	stdinText      []byte
 	output         string
 }
 
@@ -82,13 +85,8 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		Example: rolloutExamples,
 		Args:    cobra.NoArgs,
 	}
+	o.addTarget(c)
 	f := c.Flags()
-	f.StringVar(&o.tag, "tag", "", "the published tag to roll out")
-	f.StringVar(&o.image, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
-	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
-	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
-	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
-	f.BoolVar(&o.imageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	f.BoolVar(&o.noPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
 	f.BoolVar(&o.noWrite, "no-write", false, "leave the manifest's file as it is; apply the stamped text all the same")
 	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
@@ -101,17 +99,15 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.noRollback, "no-rollback", false, "leave a failed rollout as it is")
 	f.BoolVar(&o.forceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost")
-	f.StringVar(&o.inngestURL, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
 	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
 	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
-	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
 	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end")
 	f.Lookup("wait-idle").NoOptDefVal = "forever"
 	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
 	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
-	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.complete(k); err != nil {
 			return err
@@ -122,6 +118,21 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		return o.run(c.Context())
 	}
 	return c
+}
+
+// addTarget adds the flags that say what is rolled out, and where.
+func (o *rolloutOptions) addTarget(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.tag, "tag", "", "the published tag to roll out")
+	f.StringVar(&o.image, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
+	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
+	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
+	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
+	f.BoolVar(&o.imageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
+	f.StringVar(&o.inngestURL, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
+	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
+	o.dryRun = "none"
 }
 
 // complete fills in what flags left open from the configuration.
@@ -165,6 +176,12 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 		return nil
 	}
 	for i, name := range o.filenames {
+		if name == "-" && o.stdinText == nil {
+			// Read once, for checks and the apply load it each for themselves.
+			if o.stdinText, err = io.ReadAll(o.env.In); err != nil {
+				return err
+			}
+		}
 		if name != "-" && !strings.Contains(name, "://") && !filepath.IsAbs(name) {
 			o.filenames[i] = filepath.Join(o.env.Dir, name)
 		}
@@ -234,7 +251,9 @@ func (s *scope) short(path string) string {
 
 // run rolls out and prints the result.
 func (o *rolloutOptions) run(ctx context.Context) error {
-	r := &rollout{rolloutOptions: o}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &rollout{rolloutOptions: o, lose: cancel}
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
@@ -43,19 +44,16 @@ func (r *rollout) onDisk() bool {
 
 // objects are what is to be applied, with the new image in them.
 func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
-	source := apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: r.env.In,
-		RequireNamespace: r.namespaceGiven,
-	}
 	plan, err := r.plan.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var override map[string][]byte
 	if plan != nil && plan.Rendered == nil {
 		path, text := plan.Stamped()
-		source.Override = map[string][]byte{path: text}
+		override = map[string][]byte{path: text}
 	}
-	all, err := apply.Load(ctx, r.conn, source)
+	all, err := r.source(ctx, override)
 	if err != nil {
 		return nil, err
 	}
@@ -84,20 +82,8 @@ func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*p
 				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
 		}
 	}
-	if r.stdin() {
-		return found, nil // it can be read only once, by the apply
-	}
 	_, err = r.objects(ctx)
 	return found, err
-}
-
-func (r *rollout) stdin() bool {
-	for _, name := range r.filenames {
-		if name == "-" {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {
@@ -163,6 +149,7 @@ func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, e
 }
 
 func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	r.switched = time.Now()
 	if r.applied, err = r.write(ctx, r.applyOptions(rep, false)); err != nil {
 		return err
 	}
@@ -188,7 +175,13 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil || target == nil {
 		return err // it was created by this rollout, so nothing served before
 	}
-	return r.follow(ctx, rep, target)
+	if err := r.follow(ctx, rep, target); err != nil {
+		return err
+	}
+	if r.noInngest {
+		return nil
+	}
+	return r.unrefresh(ctx, rep)
 }
 
 // runDry asks the API server what the apply would do, or prints what would be

@@ -48,12 +48,10 @@ func (r *rollout) reference(s shipped) string {
 // next is the workload as the manifest has it, without the new image; the live
 // one where there is no manifest.
 func (r *rollout) findNext(ctx context.Context) (*workload.Workload, error) {
-	if r.imageOnly || r.stdin() {
+	if r.imageOnly {
 		return r.live.Get(ctx)
 	}
-	all, err := apply.Load(ctx, r.conn, apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, RequireNamespace: r.namespaceGiven,
-	})
+	all, err := r.source(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +110,15 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 // resolve tries the logins as the kubelet does, the most specific first.
 func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
-		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{}), ref.Identifier())
+		return image.Resolve(ctx, ref, "", image.Options{UserAgent: userAgent})
 	}
 	var first error
 	for _, login := range logins {
 		password, identity := login.Reveal()
-		client := registry.New(ref.Repository, registry.Options{
+		img, err := image.Resolve(ctx, ref, "", image.Options{
 			Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
-			Credential: login.Source, UserAgent: "kubectl-sbw",
+			Credential: "the pull secret " + login.Source, UserAgent: userAgent,
 		})
-		img, err := image.Resolve(ctx, client, ref.Identifier())
 		if err == nil {
 			return img, nil
 		}
@@ -157,7 +154,7 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	if s.doubt != nil {
 		return append(found, s.doubt), nil
 	}
-	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.Platforms(), ", "))
+	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.PlatformNames(), ", "))
 	kube, err := r.conn.Kube()
 	if err != nil {
 		return found, err
@@ -168,12 +165,31 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		return found, err
 	}
 	if len(nodes) > 0 {
-		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.Platforms(), nodes)...)
+		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.PlatformNames(), nodes)...)
 	}
-	for _, v := range s.facts.Variants {
-		if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, v.File.Config.User); f != nil {
-			found = append(found, f)
-		}
+	if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, s.facts.User); f != nil {
+		found = append(found, f)
 	}
 	return found, nil
+}
+
+// runningTag is the tag of the image that runs.
+func (o *rolloutOptions) runningTag(ctx context.Context) (string, error) {
+	kube, err := o.conn.Kube()
+	if err != nil {
+		return "", err
+	}
+	w, err := workload.Get(ctx, kube, o.ref)
+	if err != nil {
+		return "", err
+	}
+	c, err := w.Container(o.worker.Deploy.Container)
+	if err != nil {
+		return "", err
+	}
+	_, tag, ok := splitTag(c.Image)
+	if !ok {
+		return "", pipeline.UsageErrorf("usage", "name one with --tag", "the image that runs has no tag: %s", c.Image)
+	}
+	return tag, nil
 }

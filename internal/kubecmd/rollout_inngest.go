@@ -20,7 +20,8 @@ func (r *rollout) findEnds(ctx context.Context) (*ends, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.newEnds(ctx, c, r.inngestURL)
+	r.opened, err = r.newEnds(ctx, c, r.inngestURL)
+	return r.opened, err
 }
 
 // checkInngest asks the server what a restart would do: functions that cannot

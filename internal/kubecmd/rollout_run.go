@@ -2,11 +2,11 @@ package kubecmd
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -31,28 +31,31 @@ type rollout struct {
 	answers []probe.Answer
 
 	ends      *pipeline.Lazy[*ends]
+	opened    *ends    // to be closed, once there
 	expected  []string // function ids of the image's catalog; nil without one
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
 	lostRuns  []inngest.LostRun
 	switched  time.Time // when the apply began
+	held      *lock.Lock
+	lose      func(error) // ends the run when the lock is lost
+	evidence  evidence.Evidence
 }
 
 // pipeline is the whole command.
 func (r *rollout) pipeline() pipeline.Pipeline {
-	r.live = pipeline.NewLazy(r.findLive)
-	r.next = pipeline.NewLazy(r.findNext)
-	r.img = pipeline.NewLazy(r.findImage)
-	r.plan = pipeline.NewLazy(r.findPlan)
-	r.ends = pipeline.NewLazy(r.findEnds)
+	r.lazies()
 	p := pipeline.Pipeline{
 		Name:        "rollout",
 		Cleanup:     r.close,
+		OnFailure:   r.keepEvidence,
 		KeepChanges: r.noRollback,
 		Checks: []pipeline.Check{
 			{Name: "workload", Run: r.checkWorkload},
 			{Name: "manifest", Run: r.checkManifest},
 			{Name: "image", Run: r.checkImage},
+			{Name: "cluster", Run: r.checkCluster},
+			{Name: "rights", Run: r.checkRights},
 		},
 	}
 	if !r.noInngest {
@@ -66,22 +69,45 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
 	}
 	p.Stages = append(p.Stages,
+		pipeline.Stage{Name: "lock", Run: r.lock},
 		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
 		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
-		pipeline.Stage{Name: "watch", Run: r.watch},
-		pipeline.Stage{Name: "probe", Run: r.probe},
 	)
-	if !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "refresh", Run: r.refresh})
+	p.Stages = append(p.Stages, r.proof()...)
+	return p
+}
+
+// proof are the stages that follow a change of the workload, whichever it was.
+func (r *rollout) proof() []pipeline.Stage {
+	stages := []pipeline.Stage{
+		{Name: "watch", Run: r.watch},
+		{Name: "probe", Run: r.probe},
 	}
-	p.Stages = append(p.Stages, pipeline.Stage{Name: "settle", Run: r.settle})
 	if !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "lost runs", Run: r.lost})
+		// Undoing runs in reverse, but the old functions can only be registered
+		// once the old pods serve: that is part of undoing the apply.
+		stages = append(stages, pipeline.Stage{Name: "refresh", Run: r.refresh, Undo: done})
+	}
+	stages = append(stages, pipeline.Stage{Name: "settle", Run: r.settle, Undo: done})
+	if !r.noInngest {
+		stages = append(stages, pipeline.Stage{Name: "lost runs", Run: r.lost, Undo: done})
 		if r.confirmRun != "" {
-			p.Stages = append(p.Stages, pipeline.Stage{Name: "confirm", Run: r.confirm})
+			stages = append(stages, pipeline.Stage{Name: "confirm", Run: r.confirm, Undo: done})
 		}
 	}
-	return p
+	return stages
+}
+
+// done is the undoing of what another stage's undoing has undone.
+func done(context.Context, *pipeline.Reporter) error { return nil }
+
+// lazies prepares the facts that checks and stages share.
+func (r *rollout) lazies() {
+	r.live = pipeline.NewLazy(r.findLive)
+	r.next = pipeline.NewLazy(r.findNext)
+	r.img = pipeline.NewLazy(r.findImage)
+	r.plan = pipeline.NewLazy(r.findPlan)
+	r.ends = pipeline.NewLazy(r.findEnds)
 }
 
 func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {
@@ -96,7 +122,7 @@ func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {
 // there is a manifest that makes it.
 func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	w, err := r.live.Get(ctx)
-	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "workload-unknown" && !r.imageOnly {
+	if isCode(err, "workload-unknown") && !r.imageOnly {
 		rep.Notef("%s/%s is not there yet: this rollout makes it", r.ref.Namespace, r.ref)
 		return nil, nil
 	}

@@ -266,7 +266,7 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string,
 		return nil, used, c.networkError(ctx, err)
 	case len(body) > maxBody:
 		return nil, used, fmt.Errorf("%s: the registry's answer exceeds %d bytes", r.Kind, maxBody)
-	case slices.Contains(r.Want, res.StatusCode):
+	case slices.Contains(r.Want, res.StatusCode) && !html(res.Header):
 		return &Response{Status: res.StatusCode, Header: res.Header, Body: body}, used, nil
 	}
 	return nil, used, c.refusal(r, res, body)
