@@ -33,12 +33,12 @@ type stage struct {
 	reason string // why it was skipped, or the error in one line
 	// implicit: it tells of itself without having been started.
 	implicit bool
-	now    string // the last detail
-	items  []*item
-	byItem map[string]*item
-	tables []*pipeline.Table
-	moved  int64 // bytes that went over the wire, those sent again too
-	rate   meter
+	now      string // the last detail
+	items    []*item
+	byItem   map[string]*item
+	tables   []*pipeline.Table
+	moved    int64 // bytes that went over the wire, those sent again too
+	rate     meter
 	// For Plain: when it last gave a sign, and the bytes done by then.
 	said      time.Time
 	saidBytes int64
