@@ -128,6 +128,17 @@ func TestStamp(t *testing.T) {
 	if got, err := Choose(b.dir, ""); err != nil || got != digest {
 		t.Errorf("index.json names %s, %v", got, err)
 	}
+	// The builder exports the same image once more.
+	stamped, err := v1.NewHash(digest)
+	b.check(err)
+	b.list(v1.Descriptor{Digest: stamped}, img)
+	once, err := Stamp(b.dir, img.Digest.String(), labels)
+	if err != nil || once != digest {
+		t.Errorf("stamped once more: %s, %v", once, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(b.dir, indexFile)); err != nil || strings.Count(string(text), `"digest"`) != 1 {
+		t.Errorf("index.json is %s, %v", text, err)
+	}
 	again, err := Stamp(b.dir, digest, labels)
 	if err != nil || again != digest {
 		t.Errorf("stamped anew: %s, %v", again, err)
