@@ -114,12 +114,20 @@ func (id *Identity) ask(ctx context.Context) (Account, error) {
 		if try == userTries || ctx.Err() != nil {
 			return Account{}, id.unreachable(err)
 		}
-		t := time.NewTimer(time.Duration(try) * 300 * time.Millisecond)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if err := id.opts.Wait(ctx, time.Duration(try)*300*time.Millisecond); err != nil {
+			return Account{}, err
 		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

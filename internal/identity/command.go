@@ -88,18 +88,21 @@ func commandFinding(argv []string, why string) error {
 // commandName is the program alone: arguments may hold what should not be seen.
 func commandName(argv []string) string { return filepath.Base(argv[0]) }
 
-// bounded keeps the first max bytes.
+// bounded keeps the first max bytes. It has no ReadFrom, which would go around
+// the bound.
 type bounded struct {
-	bytes.Buffer
+	buf bytes.Buffer
 	max int
 	cut bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
 	n := len(p)
-	if room := b.max - b.Len(); n > room {
+	if room := b.max - b.buf.Len(); n > room {
 		b.cut, p = true, p[:room]
 	}
-	b.Buffer.Write(p)
+	b.buf.Write(p)
 	return n, nil
 }
+
+func (b *bounded) String() string { return b.buf.String() }

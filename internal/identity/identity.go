@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/cli/go-gh/v2/pkg/auth"
 	"github.com/cli/go-gh/v2/pkg/config"
@@ -48,6 +49,9 @@ type Options struct {
 	Dir string
 	// Transport carries requests to GitHub's API; go-gh's own when nil.
 	Transport http.RoundTripper
+
+	// Wait sleeps between tries; nil waits on a timer.
+	Wait func(context.Context, time.Duration) error
 
 	// Getenv, Environ, GitHubToken and GitHubUser default to the process's
 	// environment and gh's configuration.
@@ -110,6 +114,9 @@ func Find(ctx context.Context, o Options) (*Identity, error) {
 }
 
 func (o *Options) defaults() {
+	if o.Wait == nil {
+		o.Wait = wait
+	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}

@@ -1,26 +1,30 @@
 // Package image is what a registry says of an image: its digests, platforms,
-// labels and how it is started. Both plugins read it: gh-sbw to list what is
-// published, kubectl-sbw to know what it is about to roll out.
+// labels and how it is started, and the list of what is published. Both plugins
+// read it: gh-sbw to list and to compare, kubectl-sbw to know what it is about to
+// roll out, with the credential of the workload's own pull secrets.
 //
-// Platforms and labels are those of each image's config, not of descriptors:
-// a descriptor says what somebody wrote, the config what was built. Indexes are
+// Platforms and labels are those of each image's config, not of descriptors: a
+// descriptor says what somebody wrote, the config what was built. Indexes are
 // descended into, nested ones too, and attestations passed over.
+//
+// A config is kept on disk by its digest where there is a place for it: it
+// cannot change, so a list of tags costs one request for each tag the second
+// time.
 package image
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // Image is what a tag or digest stands for.
@@ -40,6 +44,9 @@ type Variant struct {
 	Platform string        `json:"platform"`
 	Size     int64         `json:"size"` // of config and layers as they are pulled, bytes
 	File     v1.ConfigFile `json:"-"`
+	// Annotations are of the manifest; builders may put there what others put
+	// into labels.
+	Annotations map[string]string `json:"-"`
 }
 
 // Platforms are os/arch[/variant] of all variants.
@@ -61,169 +68,144 @@ func (i *Image) Digests() []string {
 	return all
 }
 
-// Label is the value of a label, of the first variant that has it.
+// Variant returns the one for a platform (os/arch[/variant]).
+func (i *Image) Variant(platform string) (Variant, bool) {
+	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return SamePlatform(v.Platform, platform) })
+	if n < 0 {
+		return Variant{}, false
+	}
+	return i.Variants[n], true
+}
+
+// Label is the value of a label, of the first variant that has it, else of an
+// annotation of that name.
 func (i *Image) Label(key string) string {
 	for _, v := range i.Variants {
 		if text := v.File.Config.Labels[key]; text != "" {
 			return text
 		}
 	}
+	for _, v := range i.Variants {
+		if text := v.Annotations[key]; text != "" {
+			return text
+		}
+	}
 	return ""
 }
 
-const (
-	maxDepth    = 3  // of nested indexes; BuildKit makes one
-	maxVariants = 64 // in all
-	parallel    = 8
-)
+// Created is when it was built; zero when that is not said. A reproducible build
+// sets the config's own time to a fixed one, and says it in a label.
+func (i *Image) Created() time.Time {
+	if t, err := time.Parse(time.RFC3339, i.Label(worker.LabelCreated)); err == nil {
+		return t
+	}
+	for _, v := range i.Variants {
+		if t := v.File.Created.Time; t.Unix() > 0 {
+			return t
+		}
+	}
+	return time.Time{}
+}
 
-var accept = strings.Join([]string{
-	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
-	string(types.DockerManifestSchema2), string(types.DockerManifestList),
-}, ", ")
+// SamePlatform compares os/arch[/variant]; arm64 is arm64/v8, and amd64 v1.
+func SamePlatform(a, b string) bool { return normal(a) == normal(b) }
 
-// Resolve reads what identifier, a tag or a digest, stands for. The error is
-// the registry's refusal as a *pipeline.Finding (see registry.Client.Explain),
-// one of the code "image-unreadable", or the context's end.
+func normal(p string) string {
+	parts := strings.Split(strings.ToLower(strings.TrimSpace(p)), "/")
+	if len(parts) == 1 {
+		parts = []string{"linux", parts[0]}
+	}
+	switch parts[1] {
+	case "aarch64":
+		parts[1] = "arm64"
+	case "x86_64", "x86-64":
+		parts[1] = "amd64"
+	}
+	if len(parts) == 3 && (parts[1] == "arm64" && parts[2] == "v8" || parts[1] == "amd64" && parts[2] == "v1" || parts[2] == "") {
+		parts = parts[:2]
+	}
+	return strings.Join(parts, "/")
+}
+
+// Resolve reads what identifier, a tag or a digest, stands for. The error is a
+// Finding of the code "image-not-found", "image-private", "image-unreadable" or
+// one of registry.Client.Explain, or the context's end.
 func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
-	r := &reader{client: c}
-	res, err := r.manifest(ctx, identifier)
+	return newReader(c, "").resolve(ctx, identifier)
+}
+
+func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error) {
+	root, err := r.manifest(ctx, identifier)
 	if err != nil {
-		return nil, c.Explain("read "+c.Repository().Name()+":"+identifier, err)
+		return nil, r.explain(ctx, identifier, err)
 	}
-	img := &Image{Digest: digestOf(res.Body), MediaType: res.Header.Get("Content-Type")}
-	// A digest that was asked for is what must have come.
-	if strings.HasPrefix(identifier, "sha256:") && identifier != img.Digest {
-		return nil, unreadable(c, identifier, "the registry answered with other content than the digest names")
-	}
-	img.Variants, err = r.variants(ctx, res.Body, img.Digest, 0)
-	if err != nil {
-		return nil, c.Explain("read "+c.Repository().Name()+":"+identifier, err)
+	img := &Image{Digest: root.digest, MediaType: root.mediaType}
+	if img.Variants, err = r.variants(ctx, root); err != nil {
+		return nil, r.explain(ctx, identifier, err)
 	}
 	if len(img.Variants) == 0 {
-		return nil, unreadable(c, identifier, "there is no image in it that could run")
+		return nil, unreadable(r.name(identifier), "there is no image in it that could run")
 	}
 	return img, nil
 }
 
-func unreadable(c *registry.Client, identifier, why string) error {
+// name is how people write identifier of the repository.
+func (r *reader) name(identifier string) string {
+	separator := ":"
+	if strings.HasPrefix(identifier, "sha256:") {
+		separator = "@"
+	}
+	return r.client.Repository().Name() + separator + identifier
+}
+
+// explain makes a Finding of what the registry answered.
+func (r *reader) explain(ctx context.Context, identifier string, err error) error {
+	if ctx.Err() == nil && registry.IsNotFound(err) {
+		return r.notFound(ctx, identifier, err)
+	}
+	return r.refused(ctx, r.name(identifier), err)
+}
+
+// refused is for all but what is not there.
+func (r *reader) refused(ctx context.Context, what string, err error) error {
+	var f *pipeline.Finding
+	if ctx.Err() != nil || errors.As(err, &f) {
+		return err
+	}
+	if errors.Is(err, errContent) {
+		return unreadable(what, err.Error())
+	}
+	var answer *registry.Error
+	if errors.As(err, &answer) && r.client.Anonymous() && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) {
+		return &pipeline.Finding{
+			Code: "image-private", Severity: pipeline.Error, Err: err,
+			What: what + " cannot be read without a credential",
+			Why:  answer.Error(),
+			Fix:  "give one that may read it, in a cluster an imagePullSecret, or make the package public; what is new on GHCR is private",
+		}
+	}
+	return r.client.Explain("read "+what, err)
+}
+
+// notFound says which tags there are instead.
+func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
+	f := &pipeline.Finding{
+		Code: "image-not-found", Severity: pipeline.Error, Err: err,
+		What: r.name(identifier) + " is not published",
+		Why:  err.Error(),
+		Fix:  "check the name; `gh sbw publish` publishes it",
+	}
+	if answer, ok := errors.AsType[*registry.Error](err); ok && answer.Said() != "" {
+		f.Why = answer.Said()
+	}
+	if tags, err := r.names(ctx); err == nil && len(tags) > 0 {
+		f.Fix = "use one that is: " + strings.Join(near(identifier, tags), ", ")
+	}
+	return f
+}
+
+func unreadable(name, why string) error {
 	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
-		What: c.Repository().Name() + ":" + identifier + " is no image that can be read", Why: why, Fix: "publish it again: gh sbw publish"}
+		What: name + " is no image that can be read", Why: why,
+		Fix: "check the reference (charts and signatures live in registries too), or publish it again: gh sbw publish"}
 }
-
-type reader struct {
-	client *registry.Client
-	count  int
-}
-
-func (r *reader) manifest(ctx context.Context, reference string) (*registry.Response, error) {
-	return r.client.Do(ctx, registry.Request{
-		Method: http.MethodGet, Kind: "manifest " + reference, Path: "manifests/" + reference,
-		Header: http.Header{"Accept": {accept}},
-	})
-}
-
-// variants unfolds a manifest or index.
-func (r *reader) variants(ctx context.Context, body []byte, digest string, depth int) ([]Variant, error) {
-	var doc struct {
-		v1.Manifest
-		Manifests []v1.Descriptor `json:"manifests"`
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", digest, err)
-	}
-	if doc.Manifests == nil {
-		v, err := r.variant(ctx, doc.Manifest, digest)
-		if err != nil {
-			return nil, err
-		}
-		return []Variant{v}, nil
-	}
-	if depth >= maxDepth {
-		return nil, fmt.Errorf("index %s is nested more than %d deep", digest, maxDepth)
-	}
-	var children []v1.Descriptor
-	for _, d := range doc.Manifests {
-		// BuildKit marks attestations so; GHCR's page shows them as unknown/unknown.
-		if d.Annotations["vnd.docker.reference.type"] == "" && !(d.Platform != nil && d.Platform.OS == "unknown") {
-			children = append(children, d)
-		}
-	}
-	if r.count += len(children); r.count > maxVariants {
-		return nil, fmt.Errorf("index %s has more than %d images", digest, maxVariants)
-	}
-	below := make([][]Variant, len(children))
-	// Nested indexes one after the other: they are rare, and share count.
-	for i, d := range children {
-		if !d.MediaType.IsIndex() {
-			continue
-		}
-		body, err := r.child(ctx, d.Digest.String())
-		if err != nil {
-			return nil, err
-		}
-		if below[i], err = r.variants(ctx, body, d.Digest.String(), depth+1); err != nil {
-			return nil, err
-		}
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for i, d := range children {
-		if d.MediaType.IsIndex() {
-			continue
-		}
-		digest := d.Digest.String()
-		g.Go(func() error {
-			body, err := r.child(gctx, digest)
-			if err != nil {
-				return err
-			}
-			below[i], err = r.variants(gctx, body, digest, maxDepth)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var all []Variant
-	for _, b := range below {
-		all = append(all, b...)
-	}
-	return all, nil
-}
-
-func (r *reader) child(ctx context.Context, digest string) ([]byte, error) {
-	res, err := r.manifest(ctx, digest)
-	if err != nil {
-		return nil, err
-	}
-	if got := digestOf(res.Body); got != digest {
-		return nil, fmt.Errorf("manifest %s has other content than its digest says", digest)
-	}
-	return res.Body, nil
-}
-
-// variant reads one image's config.
-func (r *reader) variant(ctx context.Context, m v1.Manifest, digest string) (Variant, error) {
-	v := Variant{Digest: digest, Config: m.Config.Digest.String(), Size: m.Config.Size}
-	for _, l := range m.Layers {
-		v.Size += l.Size
-	}
-	res, err := r.client.Do(ctx, registry.Request{Method: http.MethodGet, Kind: "config " + v.Config, Path: "blobs/" + v.Config})
-	if err != nil {
-		return v, err
-	}
-	if got := digestOf(res.Body); got != v.Config {
-		return v, fmt.Errorf("config %s has other content than its digest says", v.Config)
-	}
-	if err := json.Unmarshal(res.Body, &v.File); err != nil {
-		return v, fmt.Errorf("config %s: %w", v.Config, err)
-	}
-	v.Platform = v.File.OS + "/" + v.File.Architecture
-	if v.File.Variant != "" {
-		v.Platform += "/" + v.File.Variant
-	}
-	return v, nil
-}
-
-func digestOf(body []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(body)) }

@@ -15,6 +15,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
+// userAgent is how servers see this plugin.
+const userAgent = "kubectl-sbw"
+
 // Main runs kubectl-sbw and returns its exit code.
 func Main() int { return cli.Main("kubectl sbw", NewRoot) }
 
@@ -75,7 +78,7 @@ func (k *kube) complete() (*scope, error) {
 	if *k.flags.Namespace == "" {
 		*k.flags.Namespace = s.worker.Deploy.Namespace
 	}
-	if s.conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: "kubectl-sbw"}); err != nil {
+	if s.conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: userAgent}); err != nil {
 		return nil, err
 	}
 	s.ref = workload.Ref{Kind: s.worker.Deploy.Kind, Namespace: s.conn.Namespace, Name: s.worker.Deploy.Deployment}

@@ -78,15 +78,18 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if errors.Is(err, registry.DigestInvalid) {
-			if cerr := verify(b); cerr != nil {
-				return cerr
-			}
-		} else if !registry.Passing(err) && !lost(err) {
-			return r.client.Explain("upload "+b.label()+" to "+r.opts.Repository.Name(), err)
-		}
-		if try+1 >= r.client.Tries() {
-			return r.client.Explain("upload "+b.label()+" to "+r.opts.Repository.Name(), err)
+		doing := "upload " + b.label() + " to " + r.opts.Repository.Name()
+		damaged := errors.Is(err, registry.DigestInvalid)
+		last := try+1 >= r.client.Tries()
+		switch {
+		case damaged && verify(b) != nil:
+			return verify(b)
+		case damaged && last:
+			return uploadDamaged(doing, err)
+		case lost(err) && last:
+			return r.uploadLost(doing, err)
+		case last, !damaged && !lost(err) && !registry.Passing(err):
+			return r.client.Explain(doing, err)
 		}
 		r.rep.Progress(pipeline.Progress{Item: b.label(), Total: b.size, Unit: pipeline.Bytes, State: "retry"})
 		if err := r.client.Backoff(ctx, b.label(), try, err); err != nil {
@@ -306,6 +309,16 @@ func verify(b blob) error {
 		}
 	}
 	return nil
+}
+
+// uploadDamaged is for content that is whole on disk and arrives otherwise.
+func uploadDamaged(doing string, err error) error {
+	return &pipeline.Finding{
+		Code: "upload-damaged", Severity: pipeline.Error, Err: err,
+		What: "could not " + doing + ": it arrives damaged, again and again",
+		Why:  err.Error(),
+		Fix:  "look for a proxy that alters what passes, or try another network",
+	}
 }
 
 func (b blob) label() string { return b.name + " " + b.digest.Hex[:12] }

@@ -27,6 +27,7 @@ type image struct {
 type document struct {
 	digest, mediaType string
 	text              []byte
+	index             bool
 }
 
 type blob struct {
@@ -114,7 +115,7 @@ func (img *image) read(dir string, h v1.Hash, mediaType string, depth int) error
 	default:
 		return broken(dir, h.String()+" is neither an image manifest nor an index", nil)
 	}
-	img.documents = append(img.documents, document{digest: h.String(), mediaType: mediaType, text: text})
+	img.documents = append(img.documents, document{digest: h.String(), mediaType: mediaType, text: text, index: m.Config == nil})
 	return nil
 }
 

@@ -31,7 +31,7 @@ const maxChildren = 8
 // there are then no known blobs, and every one is offered to the registry.
 func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	s := seen{blobs: map[v1.Hash]bool{}}
-	res, err := p.getManifest(ctx, Latest)
+	res, err := p.getManifest(ctx, Latest, true)
 	if registry.IsNotFound(err) {
 		p.remember(Latest, "")
 	}
@@ -47,7 +47,7 @@ func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range texts {
 		g.Go(func() error {
-			if child, err := p.getManifest(gctx, children[i].Digest.String()); err == nil {
+			if child, err := p.getManifest(gctx, children[i].Digest.String(), true); err == nil {
 				texts[i] = child.Body
 			}
 			return nil
@@ -84,10 +84,10 @@ func (s seen) take(text []byte) (isManifest bool, children []v1.Descriptor) {
 	return true, nil
 }
 
-func (p *Pusher) getManifest(ctx context.Context, ref string) (*registry.Response, error) {
+func (p *Pusher) getManifest(ctx context.Context, ref string, once bool) (*registry.Response, error) {
 	return p.client.Do(ctx, registry.Request{
 		Method: http.MethodGet, Kind: "manifest " + ref, Path: "manifests/" + ref,
-		Header: http.Header{"Accept": {accept}},
+		Header: http.Header{"Accept": {accept}}, Once: once,
 	})
 }
 

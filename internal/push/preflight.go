@@ -48,17 +48,25 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
 		Header: http.Header{"Accept": {accept}},
 	})
+	if err == nil {
+		if d := digestOfResponse(res); d != "" {
+			return d, nil
+		}
+	}
+	var answer *registry.Error
+	if err != nil && (!errors.As(err, &answer) || answer.Status != http.StatusForbidden) {
+		if registry.IsNotFound(err) {
+			err = nil
+		}
+		return "", err
+	}
+	// A refusal of a HEAD has no words, and a registry may leave the digest out
+	// of its answer: the manifest itself is asked for.
+	res, err = p.getManifest(ctx, ref, false)
 	switch {
 	case registry.IsNotFound(err):
 		return "", nil
 	case err != nil:
-		return "", err
-	}
-	if d := digestOfResponse(res); d != "" {
-		return d, nil
-	}
-	// A registry that names no digest in a HEAD is asked for the manifest.
-	if res, err = p.getManifest(ctx, ref); err != nil {
 		return "", err
 	}
 	return digestOfResponse(res), nil

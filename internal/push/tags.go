@@ -121,18 +121,36 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 			r.remember(ref, d.digest)
 			return nil
 		}
-		if !missing(err) || try+1 >= r.client.Tries() {
+		if !missing(err) {
 			return r.client.Explain("write "+r.opts.Repository.Name()+":"+ref, err)
+		}
+		if try+1 >= r.client.Tries() {
+			return r.uploadLost("write "+r.opts.Repository.Name()+":"+ref, err)
 		}
 		if try > 0 {
 			if err := r.client.Backoff(ctx, "manifest "+ref, try-1, err); err != nil {
 				return err
 			}
 		}
-		if err := r.repair(ctx, err, try); err != nil {
+		if err := r.repair(ctx, d, err, try); err != nil {
 			return err
 		}
 	}
+}
+
+// uploadLost is for a registry that goes on not knowing what it was sent.
+func (r *run) uploadLost(doing string, err error) error {
+	f := &pipeline.Finding{
+		Code: "upload-lost", Severity: pipeline.Error, Err: err,
+		What: "could not " + doing + ": the registry loses what it was sent",
+		Why:  err.Error(),
+		Fix:  "run it again later, and look at https://www.githubstatus.com",
+	}
+	var e *registry.Error
+	if errors.As(err, &e) && e.Said() != "" {
+		f.Why = e.Said()
+	}
+	return f
 }
 
 // missing reports whether a manifest was refused for what it names.
@@ -150,54 +168,52 @@ func missing(err error) bool {
 
 var digestRE = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
-// repair looks at every blob and sends what is not there. A registry that keeps
+// repair looks for what a refused document needs and sends what is not there:
+// of an index its manifests, of a manifest all blobs. A registry that keeps
 // refusing what it says it has (a passing fault of GHCR's) is sent again the
 // blob that it names, or all of them.
-func (r *run) repair(ctx context.Context, cause error, round int) error {
-	if round >= 2 {
-		named := digestRE.FindString(cause.Error())
-		var again []blob
-		for _, b := range r.image.blobs {
-			if named == "" || b.digest.String() == named {
-				again = append(again, b)
+func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
+	if d.index {
+		return r.repairIndex(ctx, d, round >= 2)
+	}
+	if round < 2 {
+		missing, err := r.absent(ctx, r.image.blobs)
+		if err != nil {
+			return err
+		}
+		return r.blobs(ctx, missing, false)
+	}
+	named := digestRE.FindString(cause.Error())
+	var again []blob
+	for _, b := range r.image.blobs {
+		if named == "" || b.digest.String() == named {
+			again = append(again, b)
+		}
+	}
+	return r.blobs(ctx, again, true)
+}
+
+// repairIndex writes the manifests of an index that are not there; all those
+// before it in the list of documents are, or were written without a fault.
+func (r *run) repairIndex(ctx context.Context, index document, force bool) error {
+	for _, d := range r.image.documents {
+		if d.digest == index.digest {
+			return nil
+		}
+		there := ""
+		if !force {
+			var err error
+			if there, err = r.headManifest(ctx, d.digest); err != nil {
+				return r.client.Explain("look for "+r.opts.Repository.Name()+"@"+d.digest, err)
 			}
 		}
-		if len(again) > 0 {
-			return r.blobs(ctx, again, true)
-		}
-	}
-	missing, err := r.absent(ctx, r.image.blobs)
-	if err != nil {
-		return err
-	}
-	if err := r.blobs(ctx, missing, false); err != nil {
-		return err
-	}
-	docs := r.image.documents
-	for _, d := range docs[:len(docs)-1] {
-		if err := r.ensure(ctx, d); err != nil {
-			return err
+		if there == "" {
+			if err := r.put(ctx, d, d.digest); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// ensure writes a manifest of an index that is not there.
-func (r *run) ensure(ctx context.Context, d document) error {
-	digest, err := r.headManifest(ctx, d.digest)
-	if err != nil {
-		return r.client.Explain("look for "+r.opts.Repository.Name()+"@"+d.digest, err)
-	}
-	if digest != "" {
-		return nil
-	}
-	_, err = r.client.Do(ctx, registry.Request{
-		Method: http.MethodPut, Kind: "manifest " + d.digest, Path: "manifests/" + d.digest,
-		Header: http.Header{"Content-Type": {d.mediaType}},
-		Body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.text)), nil },
-		Size:   int64(len(d.text)), Want: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
-	})
-	return r.client.Explain("write "+r.opts.Repository.Name()+"@"+d.digest, err)
 }
 
 func wrongDigest(repo, ref, want, got string) error {

@@ -156,8 +156,17 @@ func buildImage(t testing.TB, platform string, ls ...v1.Layer) v1.Image {
 	return img
 }
 
-// makeIndex writes an index of images for several platforms.
+// makeIndex writes an index of images for several platforms into a new layout.
 func makeIndex(t testing.TB, dir string, imgs map[string]v1.Image) string {
+	t.Helper()
+	if _, err := layout.Write(dir, empty.Index); err != nil {
+		t.Fatal(err)
+	}
+	return makeIndexBeside(t, dir, imgs)
+}
+
+// makeIndexBeside writes it into a layout that is there.
+func makeIndexBeside(t testing.TB, dir string, imgs map[string]v1.Image) string {
 	t.Helper()
 	var idx v1.ImageIndex = empty.Index
 	var platforms []string
@@ -172,7 +181,7 @@ func makeIndex(t testing.TB, dir string, imgs map[string]v1.Image) string {
 		}
 		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: imgs[p], Descriptor: v1.Descriptor{Platform: pf}})
 	}
-	p, err := layout.Write(dir, empty.Index)
+	p, err := layout.FromPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

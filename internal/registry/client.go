@@ -123,6 +123,9 @@ func New(repo name.Repository, o Options) *Client {
 // Repository is what the client talks about.
 func (c *Client) Repository() name.Repository { return c.repo }
 
+// Anonymous reports whether there is no credential.
+func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
+
 // Requests is how many requests were sent so far, exchanges of credentials and
 // repeated ones included.
 func (c *Client) Requests() int { return int(c.requests.Load()) }
@@ -266,7 +269,7 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string,
 		return nil, used, c.networkError(ctx, err)
 	case len(body) > maxBody:
 		return nil, used, fmt.Errorf("%s: the registry's answer exceeds %d bytes", r.Kind, maxBody)
-	case slices.Contains(r.Want, res.StatusCode):
+	case slices.Contains(r.Want, res.StatusCode) && !html(res.Header):
 		return &Response{Status: res.StatusCode, Header: res.Header, Body: body}, used, nil
 	}
 	return nil, used, c.refusal(r, res, body)

@@ -24,6 +24,8 @@ type Error struct {
 	// Code and Message are the first of the body's errors, as the
 	// distribution specification has them: "MANIFEST_UNKNOWN".
 	Code, Message string
+	// Garbled says that the answer is no registry's.
+	Garbled bool
 	// After is how long the registry asks to wait; zero when it does not say.
 	After time.Duration
 
@@ -91,10 +93,15 @@ func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 	if res.StatusCode == http.StatusUnauthorized {
 		e.challenge = challengeOf(res.Header, c.base.Scheme == "http")
 	}
+	e.Garbled = res.StatusCode < 300
 	e.Code, e.Message = said(body)
 	e.Message = c.auth.redact(e.Message)
 	return e
 }
+
+// html reports whether an answer is a page for people: a login page that the
+// network puts before everything, with the status of a success.
+func html(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
 // said reads an error body; one that is no JSON is repeated if it is short text.
 func said(body []byte) (code, message string) {
@@ -146,6 +153,10 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 // exchangeError brings an error of the exchange into this package's form.
 func (c *Client) exchangeError(ctx context.Context, err error) error {
 	var t *transport.Error
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return &Error{Registry: c.repo.RegistryStr(), Kind: "token", Method: http.MethodGet, Status: http.StatusOK, Garbled: true}
+	}
 	if !errors.As(err, &t) {
 		return c.networkError(ctx, err)
 	}

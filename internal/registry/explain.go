@@ -52,6 +52,10 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 		credential = "the credential in use"
 	}
 	switch {
+	case e.Garbled:
+		f.Code = "registry-garbled"
+		f.Why = e.Error() + " with something that is no registry's answer"
+		f.Fix = "look at https://" + e.Registry + " in a browser: a network's login page or a proxy may be in between"
 	case strings.Contains(low, "does not match expected scopes"):
 		f.Code = "token-scope"
 		f.Why = credential + " lacks the scope " + c.scope() + " (" + e.Said() + ")"
@@ -73,10 +77,7 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 	case e.Status == http.StatusNotFound:
 		f.Code = "image-not-found"
 		f.Fix = "check the name and the tag; `gh sbw tags` lists what is published"
-	case e.Code == string(DigestInvalid):
-		f.Code = "layout-corrupt"
-		f.Fix = "build again; what is on disk is not what its digest says"
-	case e.Status >= 500:
+	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
 		f.Code = "registry-failed"
 		f.Fix = "run it again later; what is uploaded is not sent again"
 	default:

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,11 +57,11 @@ func Passing(err error) bool {
 		return true
 	}
 	var n net.Error
-	var op *net.OpError
-	return errors.As(err, &op) || errors.As(err, &n) || strings.Contains(err.Error(), "http: server closed") ||
-		strings.Contains(err.Error(), "http2:") || strings.Contains(err.Error(), "transport connection broken") ||
-		strings.Contains(err.Error(), "malformed HTTP")
+	return errors.As(err, &n) || slices.ContainsFunc(untyped, func(s string) bool { return strings.Contains(err.Error(), s) })
 }
+
+// untyped are faults of a connection for which net/http has no type.
+var untyped = []string{"http: server closed", "transport connection broken", "malformed HTTP", "http2: ", "unexpected EOF"}
 
 // secondaryLimit is the one 403 that passes.
 func (e *Error) secondaryLimit() bool {

@@ -9,18 +9,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/outside"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
@@ -97,27 +94,6 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 		return err
 	}
 	return proxy.Serve(ctx, l)
-}
-
-// ServeInngest is what the Inngest pod runs until ctx ends: the double, with
-// the keys of the Secret that the worker has too.
-func ServeInngest(ctx context.Context) error {
-	inngest := inngestd.New(inngestd.Options{
-		SigningKey: os.Getenv("INNGEST_SIGNING_KEY"),
-		EventKeys:  []string{os.Getenv("INNGEST_EVENT_KEY")},
-		Crons:      true,
-		Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
-	defer inngest.Close()
-	server := &http.Server{Addr: ":8288", Handler: inngest, ReadHeaderTimeout: time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		return server.Close()
-	}
 }
 
 func (s *Sandbox) builderAddr() string { return "unix://" + s.path("run", "buildkitd.sock") }

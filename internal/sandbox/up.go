@@ -58,11 +58,14 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 	if err := tools.Debian(ctx, s.say, packages); err != nil {
 		return err
 	}
-	// The base image waits for the network while the compilers wait for the
-	// processor.
+	// What the worker is made of waits for the network while the compilers wait
+	// for the processor.
 	work, inner := errgroup.WithContext(ctx)
 	work.Go(func() error {
-		_, err := worker.BaseImage(inner, s.Dir, teller{s.say})
+		if _, err := worker.BaseImage(inner, s.Dir, teller{s.say}); err != nil {
+			return err
+		}
+		_, err := worker.Modules(inner, s.Dir)
 		return err
 	})
 	work.Go(func() error {
@@ -70,7 +73,7 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 		if err := b.Build(inner, all); err != nil {
 			return err
 		}
-		return s.buildSelf(inner)
+		return s.copySelf()
 	})
 	return work.Wait()
 }
@@ -211,10 +214,10 @@ func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// importInngest makes the Inngest server's image of this program, under a tag
+// importInngest makes the Inngest server's image of its program, under a tag
 // that changes with it, and loads it into the node.
 func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref string, err error) {
-	program := s.self() + "-" + cluster.Arch
+	program := s.path("bin", "inngestpod")
 	sum, err := digest(program)
 	if err != nil {
 		return "", err
@@ -234,24 +237,32 @@ func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref st
 	return ref, c.Import(ctx, tar)
 }
 
-// self is where this program is kept for daemons and images.
+// self is where this program is kept for its daemons: `go run` deletes what it
+// built when it ends.
 func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 
-// buildSelf builds this program for this machine and for the node. The
-// compiler's own cache makes it quick when nothing has changed.
-func (s *Sandbox) buildSelf(ctx context.Context) error {
-	for out, arch := range map[string]string{s.self(): "", s.self() + "-" + cluster.Arch: cluster.Arch} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./internal/sandbox/cmd")
-		cmd.Dir = s.Root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if arch != "" {
-			cmd.Env = append(cmd.Env, "GOARCH="+arch)
-		}
-		if b, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the sandbox's own program: %w: %s", err, b)
-		}
+func (s *Sandbox) copySelf() error {
+	from, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	return nil
+	old, err := digest(s.self())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if now, err := digest(from); err != nil || now == old {
+		return err
+	}
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	// By way of a new file: the old one may be running.
+	tmp := s.self() + ".new"
+	if err := os.WriteFile(tmp, b, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.self())
 }
 
 // writeBundle writes the machine's certificates and the sandbox's authority as

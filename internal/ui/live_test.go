@@ -30,7 +30,7 @@ type live struct {
 
 func newLive(t *testing.T, cols, rows int, o Options) *live {
 	t.Helper()
-	tt, err := vt.Open(cols, rows)
+	tt, err := vt.Open(cols, rows, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,10 +3,12 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/sweep"
@@ -42,6 +44,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 		// Only a machine on which this cluster ran has chains that are its own.
 		did(sweep.Chains(ctx, "KUBE-", "CNI-"))
 		did(c.forgetCNI())
+		did(c.forgetLogs())
 		did(sweep.Sockets("/run/containerd/s"))
 	}
 	did(c.host().restore(ctx))
@@ -51,15 +54,41 @@ func (c *Cluster) Down(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// forgetCNI removes what libcni remembers, in its one fixed place, of the
-// attachments to our network.
+// forgetCNI removes what libcni remembers, in its one fixed place, of our
+// pods' attachments: they name network namespaces below our directory.
 func (c *Cluster) forgetCNI() error {
-	files, err := filepath.Glob("/var/lib/cni/results/sbw-*")
+	files, err := filepath.Glob("/var/lib/cni/results/*")
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if errors.Is(err, os.ErrNotExist) || err == nil && !bytes.Contains(b, []byte(c.Dir+"/")) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
 		if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetLogs removes the kubelet's links, in its one fixed place, to our pods'
+// logs.
+func (c *Cluster) forgetLogs() error {
+	links, err := filepath.Glob("/var/log/containers/*.log")
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		to, err := os.Readlink(l)
+		if err != nil || !strings.HasPrefix(to, c.Dir+"/") {
+			continue // somebody else's, or gone meanwhile
+		}
+		if err := os.Remove(l); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

@@ -40,6 +40,21 @@ func (f *Front) Inject(faults ...Fault) {
 	}
 }
 
+// Disarm takes all faults away.
+func (f *Front) Disarm() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = nil
+	clear(f.hidden)
+}
+
+// OnRequest calls do as each request comes in, one at a time; nil ends that.
+func (f *Front) OnRequest(do func(Kind)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onRequest = do
+}
+
 // Struck is how often faults struck so far.
 func (f *Front) Struck() int {
 	f.mu.Lock()
@@ -54,6 +69,9 @@ func (f *Front) Struck() int {
 func (f *Front) strikes(kind Kind, r *http.Request) Action {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.onRequest != nil {
+		f.onRequest(kind)
+	}
 	for _, a := range f.faults {
 		if a.On != kind || !strings.Contains(r.URL.Path, a.Matching) {
 			continue

@@ -77,6 +77,8 @@ type Front struct {
 	faults  []*armed
 	log     []Request
 	hidden  map[string]int // digest: how many more looks find it missing
+
+	onRequest func(Kind)
 }
 
 type grant struct {
@@ -193,6 +195,11 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request, kind Kind, repo, r
 
 // token exchanges Basic user:token for a bearer.
 func (f *Front) token(w http.ResponseWriter, r *http.Request) (login string) {
+	if r.Method != http.MethodGet {
+		// The OAuth2 form of the exchange, a POST, which containerd tries first.
+		refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
+		return ""
+	}
 	_, secret, has := r.BasicAuth()
 	g := grant{anon: !has, ends: f.opts.Now().Add(f.opts.TokenTTL), repos: map[string]string{}}
 	if has {
