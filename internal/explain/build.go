@@ -53,6 +53,12 @@ var buildEntries = []Entry{
 		Docs:    []string{"https://docs.docker.com/build/builders/drivers/"},
 	},
 	{
+		Code:   "builder-passed-over",
+		Title:  "a builder that is there is not used",
+		Cause:  "It is not running, or cannot build this, and another one can.",
+		Remedy: "Nothing; mend it if you would rather use it. --builder NAME insists on one.",
+	},
+	{
 		Code:    "builder-platform",
 		Title:   "the builder cannot run steps for this platform",
 		Symptom: "exec /bin/sh: exec format error in the middle of a build.",
@@ -60,6 +66,12 @@ var buildEntries = []Entry{
 		Remedy:  "docker run --privileged --rm tonistiigi/binfmt --install arm64 (Debian: apt install qemu-user-static binfmt-support). Docker Desktop and Colima on Apple silicon build arm64 as they are.",
 		Aliases: []string{"exec /bin/sh: exec format error", "exec user process caused: exec format error", "no match for platform in builder"},
 		Docs:    []string{"https://docs.docker.com/build/building/multi-platform/"},
+	},
+	{
+		Code:   "builder-unknown",
+		Title:  "no builder by this name",
+		Cause:  "--builder takes auto, buildx, buildkit, podman, buildah or nerdctl.",
+		Remedy: "Choose one of them.",
 	},
 	{
 		Code:    "copy-ignored",

@@ -36,7 +36,7 @@ var catalogEntries = []Entry{
 		Symptom: "Function missing after deploy.",
 		Cause:   "It is created in a file that neither index.host.ts nor index.cluster.ts exports. The worker never learns of it.",
 		Remedy:  "Export it from the index of the worker that is to run it. gh sbw functions shows what each index will register, before anything is built.",
-		Aliases: []string{"function missing after deploy", "function missing", "not in index file", "new function does not appear", "index.cluster.ts", "index.host.ts"},
+		Aliases: []string{"function missing after deploy", "not in index file", "new function does not appear", "index.cluster.ts", "index.host.ts"},
 	},
 	{
 		Code:   "catalog-shared-trigger",
