@@ -21,7 +21,7 @@ func TestBetters(t *testing.T) {
 		{fetch, "something new", "", "base-image"},
 		{"FROM docker.io/oven/bun:1", "initializing source docker://x: reading manifest 1: manifest unknown", "", "base-image-missing"},
 		{"FROM x", "choosing an image from manifest list docker://x: no image found in manifest list for architecture arm64", "", "base-image-platform"},
-		{"[2/2] RUN bun", "exit code: 255", "exec /bin/sh: exec format error", "build-emulation"},
+		{"[2/2] RUN bun", "exit code: 255", "exec /bin/sh: exec format error", "builder-platform"},
 		{"[2/2] COPY a b", "failed to copy: write /x: no space left on device", "", "build-no-space"},
 		{"[2/2] RUN curl", "exit code: 6", "curl: (6) permission denied: not found", "build-step"},
 		{"", `invalid progress mode "rawjson"`, "", "builder-old"},
@@ -51,8 +51,8 @@ func TestHints(t *testing.T) {
 	}{
 		{"missing", "FROM " + base + "x\n", "linux/arm64", b, "base-image-missing", "the base image " + base + "x cannot be had"},
 		{"no host", "FROM registry.invalid/a:1\n", "linux/arm64", b, "build-network", "the base image registry.invalid/a:1 cannot be had"},
-		{"no emulation", run, native, b, "build-emulation", "RUN"},
-		{"no emulation, buildah", run, native, foreign, "build-emulation", "RUN"},
+		{"no emulation", run, native, b, "builder-platform", "RUN"},
+		{"no emulation, buildah", run, native, foreign, "builder-platform", "RUN"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := files(t, map[string]string{"Dockerfile": tt.dockerfile, "alien": alien})
