@@ -184,13 +184,3 @@ func TestRunLeftChild(t *testing.T) {
 		t.Errorf("took %s", d)
 	}
 }
-
-func TestSourceDateEpoch(t *testing.T) {
-	for text, want := range map[string]int64{"": -1, "0": 0, "1700000000": 1700000000, "x": -2, "-1": -2} {
-		got, err := SourceDateEpoch([]string{"SOURCE_DATE_EPOCH=" + text})
-		switch {
-		case want == -2 && err == nil, want >= 0 && (err != nil || got.Unix() != want), want == -1 && (err != nil || !got.IsZero()):
-			t.Errorf("%q: %v, %v", text, got, err)
-		}
-	}
-}

@@ -187,11 +187,4 @@ var buildEntries = []Entry{
 		Remedy:  "Use one of the names that are listed.",
 		Aliases: []string{"target stage could not be found"},
 	},
-	{
-		Code:   "source-date-epoch",
-		Title:  "SOURCE_DATE_EPOCH is no time",
-		Cause:  "The variable asks for a reproducible build and holds seconds since 1970.",
-		Remedy: "Set it so: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct), or unset it.",
-		Docs:   []string{"https://reproducible-builds.org/specs/source-date-epoch/"},
-	},
 }

@@ -83,6 +83,12 @@ var layoutEntries = []Entry{
 		Remedy: "Build again; a layout made elsewhere has to be exported again.",
 	},
 	{
+		Code:   "layout-dir",
+		Title:  "the directory for built images cannot be written",
+		Cause:  "Images are kept below the user's cache directory between builds (~/.cache/sbw, ~/Library/Caches/sbw), and it is not writable; often it belongs to root after a run with sudo.",
+		Remedy: "Make it yours (chown), or set XDG_CACHE_HOME to another place.",
+	},
+	{
 		Code:    "layout-corrupt",
 		Title:   "a blob is not what its digest says",
 		Cause:   "The file on disk was changed or damaged after it was written. It was not published.",
