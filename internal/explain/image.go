@@ -83,17 +83,17 @@ var layoutEntries = []Entry{
 		Remedy: "Build again; a layout made elsewhere has to be exported again.",
 	},
 	{
-		Code:   "layout-dir",
-		Title:  "the directory for built images cannot be written",
-		Cause:  "Images are kept below the user's cache directory between builds (~/.cache/sbw, ~/Library/Caches/sbw), and it is not writable; often it belongs to root after a run with sudo.",
-		Remedy: "Make it yours (chown), or set XDG_CACHE_HOME to another place.",
-	},
-	{
 		Code:    "layout-corrupt",
 		Title:   "a blob is not what its digest says",
 		Cause:   "The file on disk was changed or damaged after it was written. It was not published.",
 		Remedy:  "Remove the layout directory and build again. If it comes back, suspect the disk.",
 		Aliases: []string{"DIGEST_INVALID", "digest mismatch"},
+	},
+	{
+		Code:   "layout-dir",
+		Title:  "the directory for built images cannot be written",
+		Cause:  "Images are kept below the user's cache directory between builds (~/.cache/sbw, ~/Library/Caches/sbw), and it is not writable; often it belongs to root after a run with sudo.",
+		Remedy: "Make it yours (chown), or set XDG_CACHE_HOME to another place.",
 	},
 	{
 		Code:   "layout-locked",
