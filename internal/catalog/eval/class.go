@@ -15,6 +15,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	inner := s.inner()
 	c := &class{decl: d, scope: inner, proto: &Object{}}
 	f := &Func{class: c, scope: inner, props: &Object{}}
+	c.proto.setProp("constructor", Prop{Val: f, hidden: true})
 	if d.Name != nil {
 		f.Name = string(d.Name.Data)
 		inner.declare(f.Name).value = f

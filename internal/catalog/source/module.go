@@ -85,7 +85,6 @@ func parseFile(f *file) (*Module, error) {
 		// What is newer (decorators, using, the v flag) is lowered, for the
 		// parser's sake.
 		Target:         api.ES2022,
-		Format:         api.FormatESModule,
 		Sourcemap:      api.SourceMapExternal,
 		SourcesContent: api.SourcesContentExclude,
 		LegalComments:  api.LegalCommentsNone,
