@@ -31,7 +31,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 			c.proto.proto = &Object{Rest: up}
 		}
 	}
-	own := &scope{parent: inner, frame: &frame{module: s.frame.module, this: f, fn: f, home: f.props}}
+	own := &scope{parent: inner, frame: &frame{module: s.frame.module, source: s.frame.source, this: f, fn: f, home: f.props}}
 	own.frame.scope = own
 	for _, el := range d.List {
 		if el.Method == nil {
@@ -172,7 +172,7 @@ func (m *Machine) construct(f, target *Func, args []Value, rest *Unknown, at Pla
 	defer func() { m.calls = m.calls[:len(m.calls)-1] }()
 
 	c := f.class
-	fr := &frame{module: c.scope.frame.module, fn: f, home: c.proto}
+	fr := &frame{module: c.scope.frame.module, source: c.scope.frame.source, fn: f, home: c.proto}
 	s := &scope{parent: c.scope, frame: fr}
 	fr.scope = s
 	this := &instance{target: target}
