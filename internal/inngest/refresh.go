@@ -218,6 +218,12 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	if p.Own, err = Choose(apps, p.Want); err != nil {
 		return p, err
 	}
+	if p.Own != nil {
+		if f := connectMode(*p.Own); f != nil {
+			f.Severity = pipeline.Error
+			return p, f
+		}
+	}
 	if p.Served == nil {
 		return p, nil
 	}
@@ -250,8 +256,8 @@ func isBlind(err error) bool {
 func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	served, err := o.Worker.Functions(ctx)
 	if isBlind(err) {
-		if p.Want.App == "" {
-			return err // then nothing says which app is meant
+		if err := p.nameBlind(ctx, o, err); err != nil {
+			return err
 		}
 		f, _ := errors.AsType[*pipeline.Finding](err) // isBlind saw it
 		seen := *f
@@ -264,14 +270,8 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 		return err
 	}
 	p.Served = served
-	switch {
-	case p.Want.App == "":
-		p.Want.App = served.App
-	case served.App != p.Want.App:
-		return &pipeline.Finding{
-			Code: "inngest-app-mismatch", Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", served.App, p.Want.App),
-			Why: "it would register under its own name", Fix: "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
-		}
+	if err := p.name(served.App); err != nil {
+		return err
 	}
 	if served.URL != "" && NormalizeURL(served.URL) != NormalizeURL(p.Want.URL) {
 		return &pipeline.Finding{
@@ -287,6 +287,33 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 		}
 	}
 	return catalogMismatch(served.App, served.Functions, o.Expected)
+}
+
+// name takes over what the worker calls itself, or compares it.
+func (p *Plan) name(app string) error {
+	switch {
+	case p.Want.App == "":
+		p.Want.App = app
+	case app != p.Want.App:
+		return &pipeline.Finding{
+			Code: "inngest-app-mismatch", Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", app, p.Want.App),
+			Why: "it would register under its own name", Fix: "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
+		}
+	}
+	return nil
+}
+
+// nameBlind finds the name of a worker that does not show its functions: its
+// inspection has it, if there is a key to sign with.
+func (p *Plan) nameBlind(ctx context.Context, o RefreshOptions, cause error) error {
+	in, err := o.Worker.Inspect(ctx)
+	if err == nil && in.AppID != "" {
+		return p.name(in.AppID)
+	}
+	if p.Want.App == "" {
+		return cause // then nothing says which app is meant
+	}
+	return nil
 }
 
 // catalogMismatch compares what is served or registered with what the image

@@ -89,7 +89,81 @@ func TestRefreshKeys(t *testing.T) {
 		if len(k.app("system-bus-cluster").Functions) != 4 {
 			t.Errorf("functions %v", k.app("system-bus-cluster").Slugs())
 		}
+
+		// A worker that will not show its functions still tells its name.
+		shy := k.pod(sdk, argv, env{"INNGEST_ALLOW_IN_BAND_SYNC": "0"})
+		o.Worker, o.App = k.forward(shy, clusterURL, signingKey), ""
+		done, err = inngest.Refresh(k.ctx, o, nil)
+		if err != nil || done.App.Name != "system-bus-cluster" || !hasCode(done.Findings, "worker-no-in-band") {
+			t.Errorf("%+v %v", done, err)
+		}
+		o.App = "another"
+		_, err = inngest.Refresh(k.ctx, o, nil)
+		wantCode(t, err, "inngest-app-mismatch")
 	})
+}
+
+// TestConnectMode leaves a connected worker's registration alone.
+func TestConnectMode(t *testing.T) {
+	k := newKit(t, inngestd.Options{})
+	body := `{"appName":"system-bus-cluster","url":"ws://x","deployType":"connect","capabilities":{"connect":"v1"},"sdk":"js:v3.54.2",
+		"functions":[{"id":"system-bus-cluster-a","name":"a","triggers":[{"event":"a"}],"steps":{"step":{"id":"step","name":"step","runtime":{"url":"ws://x"}}}}]}`
+	req, err := http.NewRequestWithContext(k.ctx, http.MethodPost, k.url+"/fn/register", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+signingKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	p := k.cluster(nil)
+	rep := pipeline.NewReporter("refresh", pipeline.Discard)
+	_, err = inngest.Refresh(k.ctx, k.options(p), rep)
+	wantCode(t, err, "inngest-connect-mode")
+	if rep.HasChanged() || k.app("system-bus-cluster").Method != "CONNECT" {
+		t.Errorf("changed %v, %+v", rep.HasChanged(), k.app("system-bus-cluster"))
+	}
+}
+
+// TestStatus is the verdict over a whole that is well, and over one that is
+// not.
+func TestStatus(t *testing.T) {
+	k := newKit(t, inngestd.Options{})
+	p := k.cluster(env{"FUNCTIONS": "approval-request,queue-observer"})
+	k.mustRefresh(k.options(p))
+	o := inngest.LookOptions{Client: k.client(), Worker: k.forward(p, clusterURL, signingKey)}
+	look, err := inngest.Status(k.ctx, o)
+	if err != nil || !look.OK() || len(look.Findings) != 0 || look.App == nil || look.Want.App != "system-bus-cluster" || look.Served == nil {
+		t.Fatalf("%+v %v", look, err)
+	}
+
+	more := k.pod(npmworkers.SDK3, nil, env{"FUNCTIONS": "approval-request,queue-observer,voice-missed-call"})
+	o.Worker = k.forward(more, clusterURL, signingKey)
+	look, err = inngest.Status(k.ctx, o)
+	if err != nil || look.OK() || !hasCode(look.Findings, "inngest-registration-differs") || len(look.Diff.Added) != 1 {
+		t.Errorf("%v %v", look.Findings, err)
+	}
+	k.set(clusterURL, more)
+	k.mustRefresh(k.options(more))
+	look, err = inngest.Status(k.ctx, o)
+	if err != nil || look.OK() || !hasCode(look.Findings, "inngest-zero-retries") {
+		t.Errorf("%v %v", look.Findings, err)
+	}
+	o.Allowed = map[string]string{"voice-missed-call": "its signal is to be lost"}
+	if look, err = inngest.Status(k.ctx, o); err != nil || !look.OK() || !hasCode(look.Findings, "inngest-zero-retries-allowed") {
+		t.Errorf("%v %v", look.Findings, err)
+	}
+	more.Kill()
+	look, err = inngest.Status(k.ctx, o)
+	if err != nil || look.OK() || !hasCode(look.Findings, "worker-unreachable") || look.App == nil { // by its URL
+		t.Errorf("%v %v", look.Findings, err)
+	}
+	o.App = "system-bus-cluster"
+	if look, err = inngest.Status(k.ctx, o); err != nil || look.App == nil || !hasCode(look.Findings, "worker-unreachable") {
+		t.Errorf("%v %v", look.Findings, err)
+	}
 }
 
 // TestRefreshServerKind asks one server and lets the worker register with
