@@ -56,7 +56,13 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if err != nil {
 		return nil, err
 	}
-	done := &Refreshed{Served: plan.Served, Diff: plan.Diff, Findings: plan.Findings}
+	done := &Refreshed{Served: &Served{App: plan.Want.App}, Diff: plan.Diff, Findings: plan.Findings}
+	if plan.Served != nil {
+		done.Served = plan.Served
+	}
+	if plan.connected() {
+		return done, awaitConnected(ctx, o, plan, done, r)
+	}
 	r.Changed()
 	if o.Resync && plan.Own != nil {
 		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
@@ -79,6 +85,18 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	done.App = verified.App
 	done.Diff = Compare(plan.registered(), verified.App.Functions)
 	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+// awaitConnected lets a connected worker register by itself, which it does
+// when it dials the server. A PUT would make it a served app.
+func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
+	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: o.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
+	if err != nil {
+		return err
+	}
+	done.App = v.App
+	done.Diff = Compare(plan.registered(), v.App.Functions)
+	return finish(ctx, o, plan.Want, done, r)
 }
 
 // archivedMeanwhile adds what a failed registration left behind.
@@ -183,6 +201,8 @@ type Plan struct {
 	Findings []*pipeline.Finding
 }
 
+func (p *Plan) connected() bool { return p.Own != nil && p.Own.Method == methodConnect }
+
 func (p *Plan) registered() []Function {
 	if p.Own == nil {
 		return nil
@@ -212,17 +232,17 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{Want: Wanted{App: o.App, URL: o.Worker.URL()}}
+	if p.Own, err = Choose(apps, p.Want); err != nil {
+		return p, err
+	}
 	if err := p.inspect(ctx, o); err != nil {
 		return p, err
 	}
 	if p.Own, err = Choose(apps, p.Want); err != nil {
 		return p, err
 	}
-	if p.Own != nil {
-		if f := connectMode(*p.Own); f != nil {
-			f.Severity = pipeline.Error
-			return p, f
-		}
+	if p.connected() {
+		p.Findings = append(p.Findings, connectMode(*p.Own))
 	}
 	if p.Served == nil {
 		return p, nil
@@ -255,11 +275,14 @@ func isBlind(err error) bool {
 // inspect asks the worker what it would register, and as what.
 func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	served, err := o.Worker.Functions(ctx)
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if ok && p.connected() {
+		return nil // it need not serve the SDK over HTTP at all
+	}
 	if isBlind(err) {
 		if err := p.nameBlind(ctx, o, err); err != nil {
 			return err
 		}
-		f, _ := errors.AsType[*pipeline.Finding](err) // isBlind saw it
 		seen := *f
 		seen.Severity = pipeline.Warning
 		seen.Why += "; so the loss of functions cannot be foreseen"

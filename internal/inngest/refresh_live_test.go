@@ -103,27 +103,51 @@ func TestRefreshKeys(t *testing.T) {
 	})
 }
 
-// TestConnectMode leaves a connected worker's registration alone.
+// TestConnectMode leaves a connected worker's registration to the worker: it
+// is waited for and compared, never made by a PUT.
 func TestConnectMode(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
-	body := `{"appName":"system-bus-cluster","url":"ws://x","deployType":"connect","capabilities":{"connect":"v1"},"sdk":"js:v3.54.2",
-		"functions":[{"id":"system-bus-cluster-a","name":"a","triggers":[{"event":"a"}],"steps":{"step":{"id":"step","name":"step","runtime":{"url":"ws://x"}}}}]}`
-	req, err := http.NewRequestWithContext(k.ctx, http.MethodPost, k.url+"/fn/register", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
+	p := k.cluster(env{"FUNCTIONS": "approval-request,napper"})
+	connect := func(functions ...string) {
+		t.Helper()
+		var all []string
+		for id, event := range map[string]string{"approval-request": "approval/requested", "napper": "nap/wanted"} {
+			retries := map[string]int{"approval-request": 2, "napper": 1}[id]
+			if slices.Contains(functions, id) {
+				all = append(all, fmt.Sprintf(`{"id":"system-bus-cluster-%[1]s","name":"%[1]s","triggers":[{"event":%[2]q}],
+					"steps":{"step":{"id":"step","name":"step","runtime":{"url":"ws://w"},"retries":{"attempts":%[3]d}}}}`, id, event, retries))
+			}
+		}
+		body := fmt.Sprintf(`{"appName":"system-bus-cluster","url":"ws://w","deployType":"connect","capabilities":{"connect":"v1"},"sdk":"js:v3.54.2","functions":[%s]}`, strings.Join(all, ","))
+		req, err := http.NewRequestWithContext(k.ctx, http.MethodPost, k.url+"/fn/register", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+signingKey)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
 	}
-	req.Header.Set("Authorization", "Bearer "+signingKey)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	p := k.cluster(nil)
+	connect("napper")
 	rep := pipeline.NewReporter("refresh", pipeline.Discard)
-	_, err = inngest.Refresh(k.ctx, k.options(p), rep)
-	wantCode(t, err, "inngest-connect-mode")
+	o := k.options(p)
+	o.Timeout = 100 * time.Millisecond
+	_, err := inngest.Refresh(k.ctx, o, rep)
+	wantCode(t, err, "inngest-registration-differs")
+
+	connect("approval-request", "napper")
+	done, err := inngest.Refresh(k.ctx, o, rep)
+	if err != nil || len(done.App.Functions) != 2 || !hasCode(done.Findings, "inngest-connect-mode") {
+		t.Errorf("%+v %v", done, err)
+	}
 	if rep.HasChanged() || k.app("system-bus-cluster").Method != "CONNECT" {
 		t.Errorf("changed %v, %+v", rep.HasChanged(), k.app("system-bus-cluster"))
+	}
+	p.Kill() // a worker that only dials serves nothing
+	if done, err = inngest.Refresh(k.ctx, o, rep); err != nil || len(done.App.Functions) != 2 || done.Served == nil {
+		t.Errorf("%+v %v", done, err)
 	}
 }
 
