@@ -21,6 +21,7 @@ func callClient(c *http.Client) *http.Client {
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableKeepAlives = true
+	t.Proxy = nil
 	return &http.Client{Transport: t}
 }
 
