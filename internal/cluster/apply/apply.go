@@ -1,0 +1,276 @@
+// Package apply brings a manifest into the cluster by server-side apply under
+// the project's own field manager, and can say beforehand what it would change
+// and afterwards put that back.
+//
+// # Living beside kubectl apply
+//
+// Objects that `kubectl apply` made are taken over first: its entry in
+// managedFields is merged into ours (client-go util/csaupgrade), as otherwise
+// it would keep every field it ever set. The last-applied-configuration
+// annotation is written with what kubectl itself would write for the same
+// file, so that a later plain `kubectl apply -f` finds nothing to do. A Secret
+// gets that annotation only where it has one already: it would hold the
+// Secret's content a second time.
+//
+// # Dry run
+//
+// The same patch with dryRun=All. Taking over is a patch of its own that a dry
+// run cannot build on, so conflicts with the managers that would be taken over
+// are passed over there, and fields that only they would have lost are not
+// shown as removed.
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Action is what became of an object.
+type Action string
+
+// Actions, in kubectl's words.
+const (
+	Created    Action = "created"
+	Configured Action = "configured"
+	Unchanged  Action = "unchanged"
+)
+
+// Options say how to apply.
+type Options struct {
+	// Force takes fields from other managers.
+	Force bool
+	// DryRun asks the API server what would be, and changes nothing.
+	DryRun bool
+	// Target is the workload that is rolled out; it gets Annotations.
+	Target      workload.Ref
+	Annotations map[string]string
+	// Reporter is told Changed before the first write, and each object's end.
+	Reporter *pipeline.Reporter
+}
+
+// Result is one object.
+type Result struct {
+	GVK       string                     `json:"gvk"`
+	Namespace string                     `json:"namespace,omitempty"`
+	Name      string                     `json:"name"`
+	Action    Action                     `json:"action"`
+	Before    *unstructured.Unstructured `json:"-"` // nil when Created
+	After     *unstructured.Unstructured `json:"-"`
+
+	mapping *meta.RESTMapping
+}
+
+// String is kind/name as kubectl writes it.
+func (r Result) String() string {
+	kind, group := r.mapping.GroupVersionKind.Kind, r.mapping.GroupVersionKind.Group
+	if group != "" {
+		kind += "." + group
+	}
+	return strings.ToLower(kind) + "/" + r.Name
+}
+
+// Apply applies the objects in their order. On an error the results so far
+// are returned with it: they are what Restore puts back. Findings:
+// apply-conflict, apply-refused, and those of cluster.Explain.
+func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options) ([]Result, error) {
+	a, err := newApplier(conn, o)
+	if err != nil {
+		return nil, err
+	}
+	var results []Result
+	for _, object := range objects {
+		r, err := a.apply(ctx, object)
+		if r != nil {
+			results = append(results, *r)
+		}
+		if err != nil {
+			return results, err
+		}
+		if o.DryRun {
+			o.Reporter.Detailf("%s %s (dry run)", r, r.Action)
+		} else {
+			o.Reporter.Notef("%s %s", r, r.Action)
+		}
+	}
+	return results, nil
+}
+
+type applier struct {
+	Options
+	client dynamic.Interface
+	mapper meta.RESTMapper
+}
+
+func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
+	client, err := conn.Dynamic()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	mapper, err := conn.Mapper()
+	if err != nil {
+		return nil, cluster.Explain("read the cluster's kinds", err)
+	}
+	return &applier{Options: o, client: client, mapper: mapper}, nil
+}
+
+func (a *applier) resource(u *unstructured.Unstructured) (dynamic.ResourceInterface, *meta.RESTMapping, error) {
+	gvk := u.GroupVersionKind()
+	mapping, err := a.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return nil, nil, unknownKind(u, err)
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		return a.client.Resource(mapping.Resource).Namespace(u.GetNamespace()), mapping, nil
+	}
+	return a.client.Resource(mapping.Resource), mapping, nil
+}
+
+func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
+	u := object.Unstructured
+	client, mapping, err := a.resource(u)
+	if err != nil {
+		return nil, err
+	}
+	name := strings.ToLower(u.GetKind()) + "/" + u.GetName()
+	before, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		before = nil
+	} else if err != nil {
+		return nil, cluster.Explain("read "+name, err)
+	}
+	config, err := a.configuration(u, before)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{GVK: u.GroupVersionKind().String(), Namespace: u.GetNamespace(), Name: u.GetName(), Before: before, mapping: mapping}
+	force := a.Force
+	if before != nil {
+		others := clientSideManagers(before)
+		if a.DryRun {
+			force = force || a.onlyConflictsWith(ctx, client, config, others)
+		} else if err := a.takeOver(ctx, client, before, others); err != nil {
+			return nil, cluster.Explain("take over "+name+" from client-side apply", err)
+		}
+	}
+	if !a.DryRun {
+		a.Reporter.Changed()
+	}
+	r.After, err = a.patch(ctx, client, config, force)
+	if err != nil {
+		return nil, a.refusal(object, err)
+	}
+	switch {
+	case before == nil:
+		r.Action = Created
+	case sameContent(before, r.After):
+		r.Action = Unchanged
+	default:
+		r.Action = Configured
+	}
+	return r, nil
+}
+
+func (a *applier) patch(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(config.Object)
+	if err != nil {
+		return nil, err
+	}
+	o := metav1.PatchOptions{FieldManager: cluster.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict}
+	if a.DryRun {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
+}
+
+// configuration is what is sent: the object of the file without what only the
+// server sets, with the annotations that belong to it.
+func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	config := u.DeepCopy()
+	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
+		unstructured.RemoveNestedField(config.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(config.Object, "status")
+	annotations := maps.Clone(config.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	delete(annotations, lastApplied)
+	value, err := lastAppliedOf(u, before)
+	if err != nil {
+		return nil, err
+	}
+	if value != "" {
+		annotations[lastApplied] = value
+	}
+	if a.isTarget(u) {
+		maps.Copy(annotations, a.Annotations)
+	}
+	if len(annotations) > 0 {
+		config.SetAnnotations(annotations)
+	}
+	return config, nil
+}
+
+func (a *applier) isTarget(u *unstructured.Unstructured) bool {
+	t := a.Target
+	return u.GetKind() == t.Kind && u.GetName() == t.Name && u.GetNamespace() == t.Namespace && u.GroupVersionKind().Group == "apps"
+}
+
+// sameContent compares what a person wrote: neither what the server counts,
+// nor the annotations that are ours.
+func sameContent(a, b *unstructured.Unstructured) bool {
+	return equality.Semantic.DeepEqual(content(a), content(b))
+}
+
+// OwnPrefix begins every annotation that is this project's own.
+const OwnPrefix = "dev.sbw/"
+
+// ChangeCause is the annotation that `kubectl rollout history` shows.
+const ChangeCause = "kubernetes.io/change-cause"
+
+func content(u *unstructured.Unstructured) map[string]any {
+	c := u.DeepCopy()
+	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
+		unstructured.RemoveNestedField(c.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(c.Object, "status")
+	annotations := c.GetAnnotations()
+	maps.DeleteFunc(annotations, func(k, _ string) bool {
+		return k == lastApplied || k == ChangeCause || strings.HasPrefix(k, OwnPrefix)
+	})
+	if len(annotations) == 0 {
+		annotations = nil
+	}
+	c.SetAnnotations(annotations)
+	return c.Object
+}
+
+// Find returns the result for a workload, and the workload as answered.
+func Find(results []Result, ref workload.Ref) (*Result, *workload.Workload, error) {
+	i := slices.IndexFunc(results, func(r Result) bool {
+		return r.After.GetKind() == ref.Kind && r.Name == ref.Name && r.Namespace == ref.Namespace
+	})
+	if i < 0 {
+		return nil, nil, &pipeline.Finding{Code: "manifest-target", Severity: pipeline.Error,
+			What: fmt.Sprintf("the manifest holds no %s in namespace %s", ref, ref.Namespace),
+			Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
+	}
+	w, err := Typed(results[i].After)
+	return &results[i], w, err
+}

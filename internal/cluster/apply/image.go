@@ -1,0 +1,138 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+)
+
+// Image applies one container's image to the live workload and nothing else,
+// for one who has no manifest at hand. What this field manager owns already is
+// applied again with it, as server-side apply would drop it otherwise.
+// Findings as Apply, and workload-unknown, container-unknown.
+func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container, image string, o Options) (*Result, error) {
+	a, err := newApplier(conn, o)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := conn.Kube()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	live, err := workload.Get(ctx, kube, ref)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := live.Container(container); err != nil {
+		return nil, err
+	}
+	config, err := owned(live)
+	if err != nil {
+		return nil, fmt.Errorf("read what %q owns of %s: %w", cluster.FieldManager, ref, err)
+	}
+	list := "containers"
+	if initContainer(live, container) {
+		list = "initContainers"
+	}
+	if err := setImage(config, list, container, image); err != nil {
+		return nil, err
+	}
+	annotations := config.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(annotations, o.Annotations)
+	config.SetAnnotations(annotations)
+
+	client, mapping, err := a.resource(config)
+	if err != nil {
+		return nil, err
+	}
+	before, err := client.Get(ctx, ref.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, cluster.Explain("read "+ref.String(), err)
+	}
+	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
+	// The image is the one field that a client-side apply has to give up; its
+	// other fields stay with it.
+	force := a.Force || a.imageConflictsOnlyWithClientSide(ctx, config, before)
+	if !a.DryRun {
+		a.Reporter.Changed()
+	}
+	if r.After, err = a.patch(ctx, client, config, force); err != nil {
+		return nil, a.refusal(Object{Unstructured: config}, err)
+	}
+	r.Action = Configured
+	if sameContent(before, r.After) {
+		r.Action = Unchanged
+	}
+	return r, nil
+}
+
+func (a *applier) imageConflictsOnlyWithClientSide(ctx context.Context, config, before *unstructured.Unstructured) bool {
+	dry := *a
+	dry.DryRun = true
+	client, _, err := dry.resource(config)
+	return err == nil && dry.onlyConflictsWith(ctx, client, config, clientSideManagers(before))
+}
+
+// owned is what our field manager applied, as it stands in the live object.
+func owned(w *workload.Workload) (*unstructured.Unstructured, error) {
+	var config any
+	var err error
+	switch {
+	case w.Deployment != nil:
+		config, err = appsv1ac.ExtractDeployment(w.Deployment, cluster.FieldManager)
+	case w.StatefulSet != nil:
+		config, err = appsv1ac.ExtractStatefulSet(w.StatefulSet, cluster.FieldManager)
+	default:
+		config, err = appsv1ac.ExtractDaemonSet(w.DaemonSet, cluster.FieldManager)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{}
+	if err := json.Unmarshal(data, &u.Object); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func initContainer(w *workload.Workload, name string) bool {
+	for _, c := range w.Template().Spec.Containers {
+		if c.Name == name {
+			return false
+		}
+	}
+	return true
+}
+
+// setImage sets the image of the named container, adding the container's
+// entry where our manager owns nothing of it yet.
+func setImage(u *unstructured.Unstructured, list, container, image string) error {
+	path := []string{"spec", "template", "spec", list}
+	all, _, err := unstructured.NestedSlice(u.Object, path...)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if c, ok := one.(map[string]any); ok && c["name"] == container {
+			c["image"] = image
+			return unstructured.SetNestedSlice(u.Object, all, path...)
+		}
+	}
+	all = append(all, map[string]any{"name": container, "image": image})
+	return unstructured.SetNestedSlice(u.Object, all, path...)
+}

@@ -1,0 +1,203 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/resource"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Source says where objects are read from, as kubectl's -f, -k and -R do.
+type Source struct {
+	Filenames []string // files, directories, URLs, "-" for Stdin
+	Kustomize string   // a directory or URL
+	Recursive bool
+	Stdin     io.Reader
+	// Override holds, by the path as given or as found in a directory, bytes
+	// to read in place of the file's.
+	Override map[string][]byte
+	// RequireNamespace refuses objects of another namespace than the
+	// connection's, as kubectl does where --namespace was given.
+	RequireNamespace bool
+}
+
+// Object is one object and where it was read.
+type Object struct {
+	*unstructured.Unstructured
+	Source string
+}
+
+// Load reads the objects; Lists are unfolded, a missing namespace is the
+// connection's. Findings: manifest-unreadable, manifest-kind, and those of
+// cluster.Explain (the cluster says which kinds are namespaced).
+func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
+	b := resource.NewBuilder(conn.Getter()).Unstructured().
+		NamespaceParam(conn.Namespace).DefaultNamespace().Flatten()
+	if s.RequireNamespace {
+		b = b.RequireNamespace()
+	}
+	plain, err := s.add(b)
+	if err != nil {
+		return nil, err
+	}
+	b = b.FilenameParam(s.RequireNamespace, &resource.FilenameOptions{Filenames: plain, Kustomize: s.Kustomize, Recursive: s.Recursive})
+	infos, err := b.Do().Infos()
+	if err != nil {
+		// The builder keeps only the text of what the cluster said.
+		if away := conn.Ping(ctx); away != nil {
+			return nil, away
+		}
+		return nil, unreadable(s, err)
+	}
+	objects := make([]Object, 0, len(infos))
+	for _, info := range infos {
+		u, ok := info.Object.(*unstructured.Unstructured)
+		if !ok {
+			return nil, fmt.Errorf("%s: read as %T", info.Source, info.Object)
+		}
+		objects = append(objects, Object{Unstructured: u, Source: info.Source})
+	}
+	if len(objects) == 0 {
+		return nil, &pipeline.Finding{Code: "manifest-unreadable", Severity: pipeline.Error, End: pipeline.Usage,
+			What: "the manifest holds no object", Where: strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "), Fix: "correct deploy.manifest in .sbw.yaml, or -f"}
+	}
+	return objects, nil
+}
+
+// add streams what is overridden and standard input, and returns the names
+// that are left for the builder. Order within a directory is the builder's.
+func (s Source) add(b *resource.Builder) ([]string, error) {
+	var plain []string
+	one := func(name string) bool {
+		data, ok := s.Override[name]
+		if ok {
+			b.Stream(bytes.NewReader(data), name)
+		}
+		return ok
+	}
+	for _, name := range s.Filenames {
+		switch {
+		case name == "-" && s.Stdin != nil:
+			b.Stream(s.Stdin, "standard input")
+		case one(name):
+		case s.overridesIn(name):
+			files, err := manifestsIn(name, s.Recursive)
+			if err != nil {
+				return nil, unreadable(s, err)
+			}
+			for _, f := range files {
+				if !one(f) {
+					plain = append(plain, f)
+				}
+			}
+		default:
+			plain = append(plain, name)
+		}
+	}
+	return plain, nil
+}
+
+func (s Source) overridesIn(dir string) bool {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return false
+	}
+	prefix := filepath.Clean(dir) + string(filepath.Separator)
+	for path := range s.Override {
+		if strings.HasPrefix(filepath.Clean(path), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// manifestsIn lists what the builder would read of a directory.
+func manifestsIn(dir string, recursive bool) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != dir && !recursive:
+			return filepath.SkipDir
+		case !d.IsDir() && slices.Contains(resource.FileExtensions, filepath.Ext(path)):
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
+}
+
+func unreadable(s Source, err error) error {
+	if explained := cluster.Explain("read the manifest", err); pipelineFinding(explained) {
+		return explained
+	}
+	if isNoMatch(err) {
+		return &pipeline.Finding{Code: "manifest-kind", Severity: pipeline.Error, What: "the cluster does not know a kind of the manifest", Why: line(err), Err: err,
+			Fix: "install its CustomResourceDefinition, or correct apiVersion and kind"}
+	}
+	return &pipeline.Finding{Code: "manifest-unreadable", Severity: pipeline.Error, End: pipeline.Usage, Err: err,
+		What: "the manifest cannot be read", Why: line(err), Where: strings.Join(s.Filenames, " ") + s.Kustomize,
+		Fix: "correct the file, or name another with -f"}
+}
+
+// SetImage sets a container's image in the loaded objects, for sources that
+// are not stamped as a file (kustomize, URLs, standard input).
+func SetImage(objects []Object, ref workload.Ref, container, image string) error {
+	for _, o := range objects {
+		if o.GetKind() != ref.Kind || o.GetName() != ref.Name || o.GetNamespace() != ref.Namespace || o.GroupVersionKind().Group != appsv1.GroupName {
+			continue
+		}
+		for _, list := range []string{"containers", "initContainers"} {
+			all, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
+			if err != nil {
+				return fmt.Errorf("%s: %w", o.Source, err)
+			}
+			for i := range all {
+				c, ok := all[i].(map[string]any)
+				if !ok || c["name"] != container {
+					continue
+				}
+				c["image"] = image
+				return unstructured.SetNestedSlice(o.Object, all, "spec", "template", "spec", list)
+			}
+		}
+		return &pipeline.Finding{Code: "container-unknown", Severity: pipeline.Error, Where: o.Source,
+			What: fmt.Sprintf("%s has no container %q", ref, container), Fix: "correct deploy.container in .sbw.yaml"}
+	}
+	return &pipeline.Finding{Code: "manifest-target", Severity: pipeline.Error,
+		What: fmt.Sprintf("the manifest holds no %s in namespace %s", ref, ref.Namespace),
+		Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
+}
+
+// Typed makes a workload of an answer.
+func Typed(u *unstructured.Unstructured) (*workload.Workload, error) {
+	var into any
+	switch u.GetKind() {
+	case workload.Deployment:
+		into = &appsv1.Deployment{}
+	case workload.StatefulSet:
+		into = &appsv1.StatefulSet{}
+	case workload.DaemonSet:
+		into = &appsv1.DaemonSet{}
+	default:
+		return nil, workload.Ref{Kind: u.GetKind()}.Valid()
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, into); err != nil {
+		return nil, err
+	}
+	return workload.Of(into), nil
+}

@@ -1,0 +1,120 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/csaupgrade"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+const lastApplied = corev1.LastAppliedConfigAnnotation
+
+// maxAnnotations is the API server's limit for all annotations of an object
+// together (TotalAnnotationSizeLimitB).
+const maxAnnotations = 256 << 10
+
+// lastAppliedOf is the annotation that `kubectl apply` would write for the
+// same object (GetModifiedConfiguration of kubectl's pkg/util), its trailing
+// newline and the empty annotations included.
+func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
+	if u.GetKind() == "Secret" && (before == nil || before.GetAnnotations()[lastApplied] == "") {
+		return "", nil
+	}
+	c := u.DeepCopy()
+	annotations := c.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	delete(annotations, lastApplied)
+	c.SetAnnotations(annotations)
+	data, err := runtime.Encode(unstructured.UnstructuredJSONScheme, c)
+	if err != nil {
+		return "", err
+	}
+	if len(data) > maxAnnotations*9/10 {
+		return "", nil // kubectl apply could not be used on it either
+	}
+	return string(data), nil
+}
+
+// clientSideManagers are those whose fields are ours to take: whoever wrote
+// last-applied-configuration by an Update, kubectl's two own names, and what
+// this project wrote by other means than apply (see Restore).
+func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
+	names := sets.New("kubectl-client-side-apply", "before-first-apply", cluster.FieldManager)
+	path := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "annotations", lastApplied))
+	for _, m := range csaupgrade.FindFieldsOwners(u.GetManagedFields(), metav1.ManagedFieldsOperationUpdate, path) {
+		names.Insert(m.Manager)
+	}
+	return names
+}
+
+// takeOver merges the entries of others into ours. before is brought up to
+// date when somebody wrote in between.
+func (a *applier) takeOver(ctx context.Context, client dynamic.ResourceInterface, before *unstructured.Unstructured, others sets.Set[string]) error {
+	live := before
+	for try := 0; ; try++ {
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, others, cluster.FieldManager)
+		if err != nil || patch == nil {
+			return err
+		}
+		a.Reporter.Changed()
+		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		if err == nil || !apierrors.IsConflict(err) || try == 5 {
+			return err
+		}
+		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {
+			return err
+		}
+	}
+}
+
+// onlyConflictsWith tries the patch and tells whether nothing but the managers
+// that a real run would take over stands against it.
+func (a *applier) onlyConflictsWith(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured, others sets.Set[string]) bool {
+	_, err := a.patch(ctx, client, config, false)
+	found := conflicts(err)
+	for _, c := range found {
+		if !others.Has(c.manager) {
+			return false
+		}
+	}
+	return len(found) > 0
+}
+
+// conflict is one field that belongs to another.
+type conflict struct{ field, manager, how string }
+
+// conflicts reads the API server's refusal; its causes hold the manager's name
+// only in their text: `conflict with "NAME" using apps/v1 at TIME`.
+func conflicts(err error) []conflict {
+	status, ok := err.(apierrors.APIStatus)
+	if !ok || !apierrors.IsConflict(err) || status.Status().Details == nil {
+		return nil
+	}
+	var all []conflict
+	for _, c := range status.Status().Details.Causes {
+		if c.Type != metav1.CauseTypeFieldManagerConflict {
+			continue
+		}
+		one := conflict{field: c.Field}
+		rest := strings.TrimPrefix(c.Message, "conflict with ")
+		if n, err := fmt.Sscanf(rest, "%q", &one.manager); n == 1 && err == nil {
+			_, one.how, _ = strings.Cut(strings.TrimPrefix(rest, "\""), "\" ")
+		}
+		all = append(all, one)
+	}
+	return all
+}

@@ -1,0 +1,60 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Template replaces the pod template of live, exactly and as a whole, and sets
+// annotations; those of this project that are not among them go. It fails with
+// a conflict (apierrors.IsConflict) when live is no longer what is in the
+// cluster. Server-side apply cannot remove a field that another manager set;
+// so this is a patch, whose fields are then moved to what this manager applied.
+func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, template *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter) (*workload.Workload, error) {
+	a, err := newApplier(conn, Options{Reporter: r})
+	if err != nil {
+		return nil, err
+	}
+	ref := live.Ref()
+	client := a.client.Resource(ref.Resource()).Namespace(ref.Namespace)
+	all := maps.Clone(live.Object().GetAnnotations())
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.DeleteFunc(all, func(k, _ string) bool { return k == ChangeCause || strings.HasPrefix(k, OwnPrefix) })
+	maps.Copy(all, annotations)
+	patch, err := json.Marshal([]map[string]any{
+		// A version that has passed makes the answer 409, where a "test"
+		// operation would make it 422.
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.Object().GetResourceVersion()},
+		{"op": "replace", "path": "/spec/template", "value": template},
+		{"op": "add", "path": "/metadata/annotations", "value": all},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Changed()
+	after, err := client.Patch(ctx, ref.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	if apierrors.IsConflict(err) {
+		return nil, fmt.Errorf("set the pod template of %s: %w", ref, err)
+	}
+	if err != nil {
+		return nil, cluster.Explain("set the pod template of "+ref.String(), err)
+	}
+	if err := a.takeOver(ctx, client, after, clientSideManagers(after)); err != nil {
+		return nil, cluster.Explain("keep the ownership of "+ref.String(), err)
+	}
+	return Typed(after)
+}

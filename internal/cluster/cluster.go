@@ -1,0 +1,194 @@
+// Package cluster is the connection to one Kubernetes cluster, made from what
+// kubectl's flags say, with its refusals worded for a person.
+//
+// Connect asks nothing of the network: clients are made when they are first
+// wanted, so that `--help` and a preflight that fails earlier cost nothing.
+// What is done over the connection is in the packages below this one:
+//
+//	workload   one Deployment, StatefulSet or DaemonSet, seen alike
+//	preflight  questions asked before anything is changed
+//	environ    the environment of a container, as the cluster resolves it
+//	apply      server-side apply, diff, and putting back
+//	watch      following a rollout to its verdict
+//	verdict    the verdict itself, a pure function
+//	evidence   logs and events, kept before they are gone
+//	revision   earlier revisions, and going back to one
+//	lock       one rollout at a time
+//	forward    connections into a pod or a Service
+//
+// Errors of the API server that a person can do something about become
+// *pipeline.Finding by Explain; every package below uses it.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// FieldManager is the name under which everything is written.
+const FieldManager = "kubectl-sbw"
+
+// Options say how to connect.
+type Options struct {
+	UserAgent string
+	// Warn receives the API server's warnings, each once; nil drops them.
+	Warn func(message string)
+	// DialTimeout bounds the making of a TCP connection; 10 s when zero. Single
+	// requests are bounded by their contexts: rest.Config.Timeout would end
+	// watches as well.
+	DialTimeout time.Duration
+}
+
+// Conn is a cluster, a namespace in it and a user. Its methods may be called
+// from several goroutines.
+type Conn struct {
+	Context   string // of the kubeconfig; empty when in a cluster
+	Namespace string // what --namespace or the context says
+	Server    string // URL
+	User      string // the kubeconfig's name for it
+	Config    *rest.Config
+
+	getter  genericclioptions.RESTClientGetter
+	kube    func() (kubernetes.Interface, error)
+	dynamic func() (dynamic.Interface, error)
+	mapper  func() (meta.RESTMapper, error)
+	http    func() (*http.Client, error)
+}
+
+// Connect reads the kubeconfig behind getter. Errors are Findings:
+// kubeconfig, context-unknown.
+func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error) {
+	loader := getter.ToRawKubeConfigLoader()
+	config, err := getter.ToRESTConfig()
+	if err != nil {
+		return nil, explainConfig(err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, explainConfig(err)
+	}
+	c := &Conn{Namespace: namespace, Server: config.Host, getter: getter}
+	raw, err := loader.RawConfig()
+	if err == nil {
+		if len(raw.Clusters) == 0 && len(raw.Contexts) == 0 && strings.HasSuffix(config.Host, "localhost:8080") {
+			// kubectl's default of old times, which no cluster answers today.
+			return nil, explainConfig(clientcmd.ErrEmptyConfig)
+		}
+		c.Context = raw.CurrentContext
+		if ctx := raw.Contexts[c.Context]; ctx != nil {
+			c.User = ctx.AuthInfo
+		}
+	}
+	config = rest.CopyConfig(config)
+	// The API server's own priority and fairness decides who waits; a limit on
+	// this side only makes a small tool slow.
+	config.QPS = -1
+	if config.Dial == nil {
+		timeout := o.DialTimeout
+		if timeout == 0 {
+			timeout = 10 * time.Second
+		}
+		config.Dial = (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext
+	}
+	if o.UserAgent != "" {
+		config.UserAgent = o.UserAgent
+	}
+	config.WarningHandler = &warnings{tell: o.Warn, seen: map[string]bool{}}
+	c.Config = config
+	c.http = sync.OnceValues(func() (*http.Client, error) {
+		client, err := rest.HTTPClientFor(config)
+		if err != nil {
+			return nil, explainConfig(err)
+		}
+		return client, nil
+	})
+	c.kube = sync.OnceValues(func() (kubernetes.Interface, error) {
+		typed := rest.CopyConfig(config)
+		typed.ContentType = runtime.ContentTypeProtobuf
+		typed.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+		client, err := c.http()
+		if err != nil {
+			return nil, err
+		}
+		return kubernetes.NewForConfigAndClient(typed, client)
+	})
+	c.dynamic = sync.OnceValues(func() (dynamic.Interface, error) {
+		client, err := c.http()
+		if err != nil {
+			return nil, err
+		}
+		return dynamic.NewForConfigAndClient(config, client)
+	})
+	c.mapper = sync.OnceValues(getter.ToRESTMapper)
+	return c, nil
+}
+
+// Kube is the typed client.
+func (c *Conn) Kube() (kubernetes.Interface, error) { return c.kube() }
+
+// Dynamic is the client for objects of any kind.
+func (c *Conn) Dynamic() (dynamic.Interface, error) { return c.dynamic() }
+
+// HTTP is an authenticated client for the API server, for what the typed ones
+// hide: the answer of a pod behind its proxy.
+func (c *Conn) HTTP() (*http.Client, error) { return c.http() }
+
+// Mapper knows the cluster's kinds; asking it reads the discovery cache or the
+// cluster.
+func (c *Conn) Mapper() (meta.RESTMapper, error) { return c.mapper() }
+
+// Getter is what the connection was made from.
+func (c *Conn) Getter() genericclioptions.RESTClientGetter { return c.getter }
+
+// Ping asks the cluster whether it answers and lets this user in. Findings:
+// those of Explain.
+func (c *Conn) Ping(ctx context.Context) error {
+	kube, err := c.Kube()
+	if err != nil {
+		return err
+	}
+	err = kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	return Explain("reach "+c.String(), err)
+}
+
+// String names the cluster for messages.
+func (c *Conn) String() string {
+	if c.Context == "" {
+		return c.Server
+	}
+	return fmt.Sprintf("context %q (%s)", c.Context, c.Server)
+}
+
+// warnings passes each warning of the API server on once.
+type warnings struct {
+	tell func(string)
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// HandleWarningHeader implements rest.WarningHandler; only code 299 is in use.
+func (w *warnings) HandleWarningHeader(code int, _ string, message string) {
+	if code != 299 || message == "" || w.tell == nil {
+		return
+	}
+	w.mu.Lock()
+	told := w.seen[message]
+	w.seen[message] = true
+	w.mu.Unlock()
+	if !told {
+		w.tell(message)
+	}
+}

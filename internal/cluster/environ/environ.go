@@ -1,0 +1,206 @@
+// Package environ is the environment of a container as the cluster resolves
+// it: env over envFrom, the later over the earlier, values from Secrets and
+// ConfigMaps, $(NAME) expanded.
+//
+// Values may be secret: they are kept in memory and printed by nobody; a Value
+// prints as its source.
+package environ
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+// State is what is known of a variable.
+type State string
+
+// States.
+const (
+	Set     State = "set"
+	Unset   State = "unset"   // nothing sets it
+	Refused State = "refused" // a Secret or ConfigMap that may not be read may set it
+	Missing State = "missing" // its Secret, ConfigMap or key is not there
+	Runtime State = "runtime" // known only in the pod (fieldRef, resourceFieldRef)
+)
+
+// Value is one variable.
+type Value struct {
+	State State
+	// Source is where it comes from: "env", "secret/NAME key K".
+	Source string
+	value  string
+}
+
+// Reveal is the value; empty unless State is Set.
+func (v Value) Reveal() string { return v.value }
+
+// String never is the value.
+func (v Value) String() string { return string(v.State) + " (" + v.Source + ")" }
+
+// GoString keeps %#v from printing the value.
+func (v Value) GoString() string { return v.String() }
+
+// Values are all variables of a container.
+type Values struct {
+	vars map[string]Value
+	// Refused are the objects of envFrom that may not be read; what they may
+	// set is not known.
+	Refused []string
+	// Missing are required objects that are not there.
+	Missing []string
+}
+
+// Get answers for one variable.
+func (v Values) Get(name string) Value {
+	if one, ok := v.vars[name]; ok {
+		return one
+	}
+	if len(v.Refused) > 0 {
+		return Value{State: Refused, Source: v.Refused[0]}
+	}
+	return Value{State: Unset}
+}
+
+// Lookup is the value of the first of names that is set.
+func (v Values) Lookup(names ...string) (string, bool) {
+	for _, n := range names {
+		if one := v.Get(n); one.State == Set {
+			return one.value, true
+		}
+	}
+	return "", false
+}
+
+// Resolve reads what a container's env and envFrom name. No right to read a
+// Secret is an answer (Refused), not an error.
+func Resolve(ctx context.Context, kube kubernetes.Interface, namespace string, c *corev1.Container) (Values, error) {
+	r := &resolver{kube: kube, namespace: namespace, objects: map[string]object{}}
+	out := Values{vars: map[string]Value{}}
+	for _, from := range c.EnvFrom {
+		kind, name, optional := "", "", false
+		switch {
+		case from.SecretRef != nil:
+			kind, name, optional = "secret", from.SecretRef.Name, isTrue(from.SecretRef.Optional)
+		case from.ConfigMapRef != nil:
+			kind, name, optional = "configmap", from.ConfigMapRef.Name, isTrue(from.ConfigMapRef.Optional)
+		default:
+			continue
+		}
+		o, err := r.read(ctx, kind, name)
+		if err != nil {
+			return out, err
+		}
+		source := kind + "/" + name
+		switch {
+		case o.refused:
+			out.Refused = append(out.Refused, source)
+		case o.missing && !optional:
+			out.Missing = append(out.Missing, source)
+		}
+		for key, value := range o.data {
+			out.vars[from.Prefix+key] = Value{State: Set, Source: source + " key " + key, value: value}
+		}
+	}
+	for _, e := range c.Env {
+		v, err := r.one(ctx, e, out)
+		if err != nil {
+			return out, err
+		}
+		if v.State == Missing {
+			out.Missing = append(out.Missing, v.Source)
+		}
+		if v.State != Unset {
+			out.vars[e.Name] = v
+		}
+	}
+	return out, nil
+}
+
+type resolver struct {
+	kube      kubernetes.Interface
+	namespace string
+	objects   map[string]object
+}
+
+// object is the data of a Secret or ConfigMap, read once.
+type object struct {
+	data             map[string]string
+	refused, missing bool
+}
+
+func (r *resolver) read(ctx context.Context, kind, name string) (object, error) {
+	key := kind + "/" + name
+	if o, ok := r.objects[key]; ok {
+		return o, nil
+	}
+	o := object{data: map[string]string{}}
+	var err error
+	if kind == "secret" {
+		var s *corev1.Secret
+		if s, err = r.kube.CoreV1().Secrets(r.namespace).Get(ctx, name, metav1.GetOptions{}); err == nil {
+			for k, v := range s.Data {
+				o.data[k] = string(v)
+			}
+		}
+	} else {
+		var m *corev1.ConfigMap
+		if m, err = r.kube.CoreV1().ConfigMaps(r.namespace).Get(ctx, name, metav1.GetOptions{}); err == nil {
+			o.data = m.Data
+		}
+	}
+	switch {
+	case apierrors.IsForbidden(err):
+		o.refused = true
+	case apierrors.IsNotFound(err):
+		o.missing = true
+	case err != nil:
+		return o, cluster.Explain("read "+key, err)
+	}
+	r.objects[key] = o
+	return o, nil
+}
+
+func (r *resolver) one(ctx context.Context, e corev1.EnvVar, so Values) (Value, error) {
+	from := e.ValueFrom
+	if from == nil {
+		value, refused := expand(e.Value, so)
+		if refused {
+			return Value{State: Refused, Source: so.Refused[0]}, nil
+		}
+		return Value{State: Set, Source: "env", value: value}, nil
+	}
+	var kind, name, key string
+	optional := false
+	switch {
+	case from.SecretKeyRef != nil:
+		kind, name, key, optional = "secret", from.SecretKeyRef.Name, from.SecretKeyRef.Key, isTrue(from.SecretKeyRef.Optional)
+	case from.ConfigMapKeyRef != nil:
+		kind, name, key, optional = "configmap", from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Key, isTrue(from.ConfigMapKeyRef.Optional)
+	default:
+		return Value{State: Runtime, Source: "fieldRef"}, nil
+	}
+	o, err := r.read(ctx, kind, name)
+	if err != nil {
+		return Value{}, err
+	}
+	source := fmt.Sprintf("%s/%s key %s", kind, name, key)
+	value, ok := o.data[key]
+	switch {
+	case o.refused:
+		return Value{State: Refused, Source: source}, nil
+	case ok:
+		return Value{State: Set, Source: source, value: value}, nil
+	case optional:
+		return Value{State: Unset, Source: source}, nil
+	}
+	return Value{State: Missing, Source: source}, nil
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

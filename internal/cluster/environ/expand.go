@@ -1,0 +1,44 @@
+package environ
+
+import "strings"
+
+// expand replaces $(NAME) by the value of a variable that stands before it;
+// $$ is a dollar sign, and what names no variable stays as it is: the rules of
+// k8s.io/kubernetes/third_party/forked/golang/expansion. It tells whether a
+// variable that may not be read was needed.
+func expand(s string, so Values) (string, bool) {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '$' || i+1 == len(s) {
+			out.WriteByte(s[i])
+			continue
+		}
+		switch s[i+1] {
+		case '$':
+			out.WriteByte('$')
+			i++
+		case '(':
+			end := strings.IndexByte(s[i+2:], ')')
+			if end < 0 {
+				out.WriteString("$(")
+				i++
+				continue
+			}
+			name := s[i+2 : i+2+end]
+			switch v := so.Get(name); v.State {
+			case Set:
+				out.WriteString(v.value)
+			case Refused:
+				return "", true
+			default:
+				out.WriteString("$(" + name + ")")
+			}
+			i += 2 + end
+		default:
+			out.WriteByte('$')
+			out.WriteByte(s[i+1])
+			i++
+		}
+	}
+	return out.String(), false
+}

@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// explainConfig words what clientcmd says of a kubeconfig.
+func explainConfig(err error) error {
+	f := &pipeline.Finding{
+		Code: "kubeconfig", Severity: pipeline.Error, End: pipeline.Usage,
+		What: "the kubeconfig cannot be used", Why: oneLine(err.Error()), Err: err,
+		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
+	}
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		f.What = "no cluster is configured"
+		f.Why = "neither --kubeconfig nor KUBECONFIG nor ~/.kube/config names one"
+	// clientcmd has no type for a missing context: IsContextNotFound looks at
+	// the text as well.
+	case clientcmd.IsContextNotFound(err) || strings.Contains(err.Error(), "does not exist") && strings.Contains(err.Error(), "context"):
+		f.Code, f.What, f.Why = "context-unknown", oneLine(err.Error()), ""
+		f.Fix = "choose one of `kubectl config get-contexts -o name` with --context"
+	}
+	return f
+}
+
+// Explain makes a Finding of an error of the API server or of the way to it
+// that a person can do something about; any other error comes back wrapped
+// with what was being done. A Finding and the end of a context pass through.
+//
+// Codes: cluster-unreachable, cluster-tls, cluster-credentials,
+// cluster-unauthorized, cluster-forbidden, cluster-busy, not-found, invalid.
+func Explain(during string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*pipeline.Finding](err); ok {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", during, err)
+	}
+	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: oneLine(err.Error()), Err: err}
+	switch {
+	case apierrors.IsUnauthorized(err):
+		f.Code, f.Fix = "cluster-unauthorized", "the credentials are wrong or expired: log in to the cluster again"
+	case apierrors.IsForbidden(err):
+		f.Code, f.Fix = "cluster-forbidden", "ask the cluster's administrator for this right, or use --as or another --context"
+	case apierrors.IsNotFound(err):
+		f.Code, f.Fix = "not-found", "check the name, --namespace and --context"
+	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
+		f.Code, f.Fix = "invalid", "correct the manifest"
+	case apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err):
+		f.Code, f.Fix = "cluster-busy", "try again in a moment"
+	case isTLS(err):
+		f.Code, f.Fix = "cluster-tls", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
+	case strings.Contains(err.Error(), "getting credentials: "):
+		// rest's exec plugin round tripper has no error type of its own.
+		f.Code, f.Fix = "cluster-credentials", "run the kubeconfig's credential command by hand to see what it lacks"
+	case isUnreachable(err):
+		f.Code, f.Fix = "cluster-unreachable", "is the cluster running and the network (VPN, tunnel) up? `kubectl cluster-info` asks the same"
+	default:
+		return fmt.Errorf("%s: %w", during, err)
+	}
+	return f
+}
+
+func isTLS(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid)
+}
+
+func isUnreachable(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+		return true
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	u, ok := errors.AsType[*url.Error](err)
+	return ok && (u.Timeout() || strings.Contains(u.Err.Error(), "EOF"))
+}
+
+// oneLine keeps an error text on one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,83 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/httpstream"
+)
+
+// conn is a data stream as a net.Conn. Deadlines are not kept: http.Transport
+// sets none, and ends a request by closing the connection.
+type conn struct {
+	data, complaints httpstream.Stream
+	link             *link
+	once             sync.Once
+
+	mu        sync.Mutex
+	complaint error
+}
+
+// listen waits for what the kubelet complains of, most often that nobody
+// listens on the port, and ends the connection with it.
+func (c *conn) listen() {
+	message, err := io.ReadAll(io.LimitReader(c.complaints, 4<<10))
+	if err != nil || len(message) == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.complaint = fmt.Errorf("pod %s: %s", c.link.pod, strings.Join(strings.Fields(string(message)), " "))
+	c.mu.Unlock()
+	_ = c.Close()
+}
+
+func (c *conn) said(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.complaint != nil {
+		return c.complaint
+	}
+	return err
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.data.Read(p)
+	if errors.Is(err, io.EOF) {
+		return n, c.said(io.EOF)
+	}
+	return n, c.said(err)
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.data.Write(p)
+	return n, c.said(err)
+}
+
+func (c *conn) Close() error {
+	var err error
+	c.once.Do(func() {
+		err = c.data.Reset()
+		c.link.RemoveStreams(c.data, c.complaints)
+	})
+	return err
+}
+
+type addr string
+
+func (addr) Network() string  { return "port-forward" }
+func (a addr) String() string { return string(a) }
+
+func (c *conn) LocalAddr() net.Addr  { return addr("local") }
+func (c *conn) RemoteAddr() net.Addr { return addr(fmt.Sprintf("%s:%d", c.link.pod, c.link.port)) }
+
+func (c *conn) SetDeadline(time.Time) error      { return nil }
+func (c *conn) SetReadDeadline(time.Time) error  { return nil }
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }

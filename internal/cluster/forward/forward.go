@@ -1,0 +1,251 @@
+// Package forward makes connections into a pod through the API server, without
+// opening a port on this machine: each connection is a pair of streams of the
+// port-forward protocol, which an http.Transport dials as it would dial TCP.
+//
+// A Target is a Service or a pod. Behind a Service a ready pod is chosen; when
+// that pod goes away, the next connection goes to another.
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+// Target is where connections go: a Service or a Pod, by name.
+type Target struct {
+	Namespace string
+	Service   string
+	Pod       string
+	// Port is the Service's port, or the pod's.
+	Port int
+}
+
+func (t Target) String() string {
+	if t.Pod != "" {
+		return fmt.Sprintf("pod/%s:%d", t.Pod, t.Port)
+	}
+	return fmt.Sprintf("service/%s:%d", t.Service, t.Port)
+}
+
+// URL is what requests through the Tunnel are addressed to: the host is the
+// name a pod of the cluster would use.
+func (t Target) URL() *url.URL {
+	host := t.Service + "." + t.Namespace + ".svc"
+	if t.Pod != "" {
+		host = t.Pod + "." + t.Namespace + ".pod"
+	}
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, fmt.Sprint(t.Port))}
+}
+
+// Tunnel makes connections to one Target. Its methods may be called from
+// several goroutines.
+type Tunnel struct {
+	target Target
+	kube   kubernetes.Interface
+	config *rest.Config
+
+	mu     sync.Mutex
+	live   *link
+	next   int // request id of the next pair of streams
+	closed bool
+	avoid  map[string]bool // pods that were lost, asked last
+}
+
+// link is one upgraded connection to one pod.
+type link struct {
+	httpstream.Connection
+	pod  string
+	port int
+}
+
+// New makes a Tunnel; nothing is connected before it is used.
+func New(conn *cluster.Conn, t Target) (*Tunnel, error) {
+	kube, err := conn.Kube()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	return &Tunnel{target: t, kube: kube, config: conn.Config, avoid: map[string]bool{}}, nil
+}
+
+// Target is where it goes.
+func (t *Tunnel) Target() Target { return t.target }
+
+// Pod is the pod that the tunnel is connected to at the moment, if it is.
+func (t *Tunnel) Pod() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live == nil {
+		return ""
+	}
+	return t.live.pod
+}
+
+// Transport is an http.RoundTripper over the tunnel: whatever host a request
+// names, it goes to the Target.
+func (t *Tunnel) Transport() *http.Transport {
+	return &http.Transport{
+		DialContext:         t.DialContext,
+		MaxIdleConns:        4,
+		IdleConnTimeout:     30 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
+}
+
+// DialContext opens a connection to the Target; network and address are
+// ignored. A link that turns out dead is made anew once, to another pod where
+// there is one. Findings: service-unknown, service-unready, port-unknown,
+// forward-forbidden, and those of cluster.Explain.
+func (t *Tunnel) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	var last error
+	for range 2 {
+		l, err := t.link(ctx)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := t.open(l)
+		if err == nil {
+			return conn, nil
+		}
+		last = err
+		t.drop(l)
+	}
+	return nil, fmt.Errorf("connect to %s: %w", t.target, last)
+}
+
+// Close ends the tunnel and every connection through it.
+func (t *Tunnel) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.live == nil {
+		return nil
+	}
+	err := t.live.Close()
+	t.live = nil
+	return err
+}
+
+var errClosed = errors.New("the tunnel is closed")
+
+// link is the upgraded connection, made if there is none alive.
+func (t *Tunnel) link(ctx context.Context) (*link, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errClosed
+	}
+	if t.live != nil {
+		select {
+		case <-t.live.CloseChan():
+			t.avoid[t.live.pod] = true
+			t.live = nil
+		default:
+			return t.live, nil
+		}
+	}
+	pod, port, err := t.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := t.connect(ctx, pod, port)
+	if err != nil {
+		t.avoid[pod] = true
+		return nil, err
+	}
+	t.live = l
+	return l, nil
+}
+
+func (t *Tunnel) drop(l *link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live == l {
+		t.avoid[l.pod] = true
+		t.live = nil
+	}
+	_ = l.Close() // it is dead; how it died was said by open
+}
+
+// connect upgrades a request to pods/NAME/portforward: WebSocket first, as the
+// API server has it since 1.31, and SPDY where it is not taken (older servers,
+// proxies), as kubectl does.
+func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, error) {
+	target := t.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(t.target.Namespace).Name(pod).SubResource("portforward").URL()
+	transport, upgrader, err := spdy.RoundTripperFor(t.config)
+	if err != nil {
+		return nil, err
+	}
+	old := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
+	socket, err := portforward.NewSPDYOverWebsocketDialer(target, t.config)
+	if err != nil {
+		return nil, err
+	}
+	dialer := portforward.NewFallbackDialer(socket, old, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	})
+	// The dialers know no context: what comes too late is closed.
+	type answer struct {
+		conn httpstream.Connection
+		err  error
+	}
+	dialed := make(chan answer, 1)
+	go func() {
+		conn, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+		dialed <- answer{conn, err}
+	}()
+	select {
+	case <-ctx.Done():
+		go func() {
+			if a := <-dialed; a.err == nil {
+				_ = a.conn.Close()
+			}
+		}()
+		return nil, fmt.Errorf("port-forward to pod/%s: %w", pod, context.Cause(ctx))
+	case a := <-dialed:
+		if a.err != nil {
+			return nil, explain(pod, a.err)
+		}
+		return &link{Connection: a.conn, pod: pod, port: port}, nil
+	}
+}
+
+// open makes the pair of streams that is one connection.
+func (t *Tunnel) open(l *link) (net.Conn, error) {
+	t.mu.Lock()
+	id := t.next
+	t.next++
+	t.mu.Unlock()
+	header := http.Header{}
+	header.Set(corev1.PortHeader, fmt.Sprint(l.port))
+	header.Set(corev1.PortForwardRequestIDHeader, fmt.Sprint(id))
+	header.Set(corev1.StreamType, corev1.StreamTypeError)
+	complaints, err := l.CreateStream(header)
+	if err != nil {
+		return nil, err
+	}
+	_ = complaints.Close() // nothing is ever written to it by this side
+	header.Set(corev1.StreamType, corev1.StreamTypeData)
+	data, err := l.CreateStream(header)
+	if err != nil {
+		l.RemoveStreams(complaints)
+		return nil, err
+	}
+	c := &conn{data: data, complaints: complaints, link: l}
+	go c.listen()
+	return c, nil
+}

@@ -1,0 +1,126 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// resolve picks the pod and its port.
+func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
+	if t.target.Pod != "" {
+		return t.target.Pod, t.target.Port, nil
+	}
+	where := t.target.Namespace + "/" + t.target.Service
+	svc, err := t.kube.CoreV1().Services(t.target.Namespace).Get(ctx, t.target.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", 0, &pipeline.Finding{Code: "service-unknown", Severity: pipeline.Error, Where: t.target.Namespace, Err: err,
+			What: "there is no Service " + t.target.Service, Fix: "correct the name in .sbw.yaml (inngest.service), or give --inngest-url"}
+	}
+	if err != nil {
+		return "", 0, cluster.Explain("read service "+t.target.Service, err)
+	}
+	if len(svc.Spec.Selector) == 0 {
+		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
+			What: "Service " + svc.Name + " selects no pods, so nothing can be forwarded to", Fix: "give the server's address with --inngest-url"}
+	}
+	port, err := servicePort(svc, t.target.Port)
+	if err != nil {
+		return "", 0, err
+	}
+	list, err := t.kube.CoreV1().Pods(t.target.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+	if err != nil {
+		return "", 0, cluster.Explain("list the pods of service "+svc.Name, err)
+	}
+	var ready []*corev1.Pod
+	for i := range list.Items {
+		if p := &list.Items[i]; isReady(p) && p.DeletionTimestamp == nil {
+			ready = append(ready, p)
+		}
+	}
+	if len(ready) == 0 {
+		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
+			What: fmt.Sprintf("no pod behind Service %s is ready", svc.Name), Why: fmt.Sprintf("%d pods, none ready", len(list.Items)),
+			Fix: "`kubectl get pods -l " + labels.SelectorFromSet(svc.Spec.Selector).String() + "` shows their state"}
+	}
+	slices.SortFunc(ready, func(a, b *corev1.Pod) int {
+		if t.avoid[a.Name] != t.avoid[b.Name] {
+			if t.avoid[b.Name] {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	n, err := targetPort(svc, port, ready[0])
+	return ready[0].Name, n, err
+}
+
+func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
+	var have []string
+	for i := range svc.Spec.Ports {
+		p := &svc.Spec.Ports[i]
+		if int(p.Port) == port || port == 0 && len(svc.Spec.Ports) == 1 {
+			return p, nil
+		}
+		have = append(have, fmt.Sprint(p.Port))
+	}
+	return nil, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
+		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + strings.Join(have, ", ")}
+}
+
+// targetPort is the port on the pod that a Service's port means.
+func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) (int, error) {
+	switch {
+	case port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0:
+		return int(port.Port), nil
+	case port.TargetPort.Type == intstr.Int:
+		return int(port.TargetPort.IntVal), nil
+	}
+	for _, list := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, c := range list {
+			for _, p := range c.Ports {
+				if p.Name == port.TargetPort.StrVal {
+					return int(p.ContainerPort), nil
+				}
+			}
+		}
+	}
+	return 0, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
+		What: fmt.Sprintf("pod %s has no port named %q, which Service %s means by %d", pod.Name, port.TargetPort.StrVal, svc.Name, port.Port),
+		Fix:  "correct targetPort of the Service, or the pod's ports"}
+}
+
+func isReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// explain words a failed upgrade.
+func explain(pod string, err error) error {
+	during := "port-forward to pod/" + pod
+	explained := cluster.Explain(during, err)
+	f, ok := errors.AsType[*pipeline.Finding](explained)
+	// The upgrade's error holds the answer only as text.
+	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
+		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "no right to " + during,
+			Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
+			Fix: "ask for the verb create on pods/portforward, or give the server's address with --inngest-url"}
+	}
+	return explained
+}

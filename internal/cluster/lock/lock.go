@@ -1,0 +1,393 @@
+// Package lock lets one rollout at a time change a workload: a Lease with
+// holder, tag and expiry, renewed while the run lasts.
+//
+// A Lease is a promise, not a fence: whoever does not ask for it is not
+// stopped. A holder that was killed leaves it behind; after its duration the
+// next one takes it over and is told whose it was. Whether it has expired is
+// judged by the API server's clock alone (the server stamps managedFields and
+// creationTimestamp), so that two laptops with different clocks agree.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Annotations of the Lease, for the next one who wants it.
+const (
+	annotationTag = "dev.sbw/tag"
+)
+
+// Options say what is locked, for whom, and how long to wait.
+type Options struct {
+	Workload workload.Ref
+	Tag      string // what is rolled out
+	Holder   string // Me() when empty
+	// Duration is after how long without renewal the lock is anyone's; 30 s
+	// when zero. It is renewed three times in that.
+	Duration time.Duration
+	// Wait is how long to wait for another holder; not at all when zero.
+	Wait time.Duration
+	// Lost is called at most once, when the lock was taken away or could not
+	// be renewed in time; typically a context.CancelCauseFunc.
+	Lost     func(error)
+	Reporter *pipeline.Reporter
+}
+
+// Lock is held from Acquire to Release.
+type Lock struct {
+	Options
+	// TookOver names the holder whose expired lock it was; empty otherwise.
+	TookOver string
+
+	leases coordination.LeaseInterface
+	name   string
+
+	mu    sync.Mutex // guards lease
+	lease *coordinationv1.Lease
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+const defaultDuration = 30 * time.Second
+
+// Me is user@host and process: who holds a lock.
+func Me() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s@%s pid %d", name, host, os.Getpid())
+}
+
+// Name is the Lease's name for a workload.
+func Name(ref workload.Ref) string { return "sbw-" + strings.ToLower(ref.Kind) + "-" + ref.Name }
+
+// Acquire takes the lock and renews it in the background until Release. ctx
+// bounds the acquiring alone. Findings: locked, and those of cluster.Explain
+// (lock-forbidden where leases may not be written).
+func Acquire(ctx context.Context, kube kubernetes.Interface, o Options) (*Lock, error) {
+	if o.Holder == "" {
+		o.Holder = Me()
+	}
+	if o.Duration == 0 {
+		o.Duration = defaultDuration
+	}
+	l := &Lock{Options: o, leases: kube.CoordinationV1().Leases(o.Workload.Namespace), name: Name(o.Workload)}
+	if err := l.acquire(ctx); err != nil {
+		return nil, err
+	}
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop, l.done = stop, make(chan struct{})
+	go l.renew(renewing)
+	return l, nil
+}
+
+// acquire tries until the lock is had or Wait is over.
+func (l *Lock) acquire(ctx context.Context) error {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if l.Wait > 0 {
+		waiting, cancel = context.WithTimeout(ctx, l.Wait)
+	}
+	defer cancel()
+	told := ""
+	for {
+		held, expires, err := l.try(waiting)
+		if err == nil && held == nil {
+			return nil
+		}
+		if err != nil && (waiting.Err() == nil || ctx.Err() != nil) {
+			return err
+		}
+		if err == nil && l.Wait == 0 {
+			return l.held(held, expires)
+		}
+		if err != nil { // the wait ended within a request
+			return l.held(&coordinationv1.Lease{}, 0)
+		}
+		if who := holder(held); who != told {
+			told = who
+			l.Reporter.Notef("waiting for the lock of %s, which rolls out %s", who, tagOf(held))
+		}
+		if err := l.untilFreed(waiting, held, expires); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return l.held(held, expires)
+		}
+	}
+}
+
+// try takes the lock if it is free or expired; otherwise it returns whose it
+// is and in how long it expires.
+func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires time.Duration, err error) {
+	live, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		live, err = l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
+		if apierrors.IsAlreadyExists(err) {
+			return l.try(ctx) // another was faster; it is read again
+		}
+	case err == nil:
+		if holder(live) != "" {
+			if expires, err = l.expires(ctx, live); err != nil {
+				return nil, 0, l.explain(err)
+			}
+			if expires > 0 {
+				return live, expires, nil
+			}
+			l.TookOver = holder(live)
+		}
+		live, err = l.leases.Update(ctx, l.mine(live), metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			l.TookOver = ""
+			return l.try(ctx)
+		}
+	}
+	if err != nil {
+		return nil, 0, l.explain(err)
+	}
+	l.lease = live
+	if l.TookOver != "" {
+		l.Reporter.Notef("took over the expired lock of %s", l.TookOver)
+	}
+	return nil, 0, nil
+}
+
+// mine is the Lease as this holder writes it.
+func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: l.name, Namespace: l.Workload.Namespace}}
+	transitions := int32(0)
+	if old != nil {
+		lease.ResourceVersion = old.ResourceVersion
+		lease.Labels = old.Labels
+		transitions = 1
+		if t := old.Spec.LeaseTransitions; t != nil {
+			transitions = *t + 1
+		}
+	}
+	lease.Annotations = map[string]string{annotationTag: l.Tag}
+	now, seconds := metav1.NowMicro(), int32((l.Duration+time.Second-1)/time.Second)
+	lease.Spec = coordinationv1.LeaseSpec{
+		HolderIdentity: &l.Holder, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,
+	}
+	return lease
+}
+
+// expires is in how long a Lease expires, by the API server's clock; 0 when it
+// has.
+func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.Duration, error) {
+	written := lease.CreationTimestamp.Time
+	for _, m := range lease.ManagedFields {
+		if m.Time != nil && m.Time.After(written) {
+			written = m.Time.Time
+		}
+	}
+	// What a dry run would create is stamped with the server's now.
+	probe := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{GenerateName: l.name + "-", Namespace: l.Workload.Namespace}}
+	now, err := l.leases.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: cluster.FieldManager})
+	if err != nil {
+		return 0, err
+	}
+	duration := defaultDuration
+	if s := lease.Spec.LeaseDurationSeconds; s != nil {
+		duration = time.Duration(*s) * time.Second
+	}
+	// Stamps are whole seconds: one more makes sure.
+	return max(0, duration+time.Second-now.CreationTimestamp.Sub(written)), nil
+}
+
+// untilFreed waits until the Lease changes hands, is deleted or expires.
+func (l *Lock) untilFreed(ctx context.Context, held *coordinationv1.Lease, expires time.Duration) error {
+	timer := time.NewTimer(expires)
+	defer timer.Stop()
+	w, err := l.leases.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + l.name, ResourceVersion: held.ResourceVersion})
+	if err != nil {
+		// No right to watch, or a version too old: look again when it expires.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		}
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case e, open := <-w.ResultChan():
+			lease, ok := e.Object.(*coordinationv1.Lease)
+			if !open || !ok || e.Type == "DELETED" || holder(lease) != holder(held) {
+				return nil
+			}
+			timer.Reset(l.durationOf(lease))
+		}
+	}
+}
+
+func (l *Lock) durationOf(lease *coordinationv1.Lease) time.Duration {
+	if s := lease.Spec.LeaseDurationSeconds; s != nil {
+		return time.Duration(*s)*time.Second + time.Second
+	}
+	return defaultDuration
+}
+
+// renew keeps the lock until ctx ends, or says that it is lost.
+func (l *Lock) renew(ctx context.Context) {
+	defer close(l.done)
+	tick := time.NewTicker(l.Duration / 3)
+	defer tick.Stop()
+	renewed := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		one, cancel := context.WithTimeout(ctx, l.Duration/3)
+		err := l.renewOnce(one)
+		cancel()
+		switch {
+		case err == nil:
+			renewed = time.Now()
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errTaken):
+			l.lost(err)
+			return
+		case time.Since(renewed) >= l.Duration:
+			l.lost(err)
+			return
+		default:
+			l.Reporter.Detailf("renewing the lock: %v", err)
+		}
+	}
+}
+
+var errTaken = errors.New("another holds it now")
+
+func (l *Lock) renewOnce(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lease := l.lease.DeepCopy()
+	now := metav1.NowMicro()
+	lease.Spec.RenewTime = &now
+	live, err := l.leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+	if apierrors.IsConflict(err) {
+		live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{})
+		if err == nil && holder(live) != l.Holder {
+			return fmt.Errorf("%w: %s", errTaken, holder(live))
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: it was deleted", errTaken)
+	}
+	if err == nil {
+		l.lease = live
+	}
+	return err
+}
+
+func (l *Lock) lost(err error) {
+	f := &pipeline.Finding{Code: "lock-lost", Severity: pipeline.Error, Where: l.Workload.Namespace + "/lease/" + l.name, Err: err,
+		What: "the lock on " + l.Workload.String() + " was lost in the middle of the run", Why: err.Error(),
+		Fix: "see who rolls out now (`kubectl sbw status`) before running it again"}
+	if l.Lost != nil {
+		l.Lost(f)
+	}
+}
+
+// Release gives the lock back. It is safe to call more than once, and on nil.
+func (l *Lock) Release(ctx context.Context) error {
+	if l == nil || l.stop == nil {
+		return nil
+	}
+	l.stop()
+	<-l.done
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lease == nil {
+		return nil
+	}
+	lease := l.lease
+	l.lease = nil
+	err := l.leases.Delete(ctx, l.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}})
+	if apierrors.IsForbidden(err) {
+		// Without the right to delete it, an empty holder frees it as well.
+		free := lease.DeepCopy()
+		free.Spec.HolderIdentity = nil
+		_, err = l.leases.Update(ctx, free, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it is another's already
+	}
+	return cluster.Explain("release the lock", err)
+}
+
+// Holder reads who holds the lock, for status; empty when nobody does.
+func Holder(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (who, tag string, err error) {
+	lease, err := kube.CoordinationV1().Leases(ref.Namespace).Get(ctx, Name(ref), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", cluster.Explain("read the lock", err)
+	}
+	return holder(lease), tagOf(lease), nil
+}
+
+func (l *Lock) held(by *coordinationv1.Lease, expires time.Duration) error {
+	why := "another rollout is at work"
+	if who := holder(by); who != "" {
+		why = fmt.Sprintf("%s rolls out %s; without renewal it expires in %s", who, tagOf(by), expires.Round(time.Second))
+	}
+	return &pipeline.Finding{Code: "locked", Severity: pipeline.Error, Where: l.Workload.Namespace + "/" + l.Workload.String(),
+		What: l.Workload.String() + " is locked", Why: why,
+		Fix: "wait for it with --lock-wait 5m; a lock whose holder is gone frees itself"}
+}
+
+func (l *Lock) explain(err error) error {
+	if apierrors.IsForbidden(err) {
+		return &pipeline.Finding{Code: "lock-forbidden", Severity: pipeline.Error, Where: l.Workload.Namespace, Err: err,
+			What: "no right to lock " + l.Workload.String(), Why: strings.Join(strings.Fields(err.Error()), " "),
+			Fix: "ask for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
+	}
+	return cluster.Explain("lock "+l.Workload.String(), err)
+}
+
+func holder(l *coordinationv1.Lease) string {
+	if l.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.Spec.HolderIdentity
+}
+
+func tagOf(l *coordinationv1.Lease) string {
+	if tag := l.Annotations[annotationTag]; tag != "" {
+		return tag
+	}
+	return "an unnamed tag"
+}

@@ -1,0 +1,167 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	schedulingv1 "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// AnnotationPlatforms on a node names further platforms that it runs, by
+// emulation, separated by commas: the API has no field for it.
+const AnnotationPlatforms = "dev.sbw/platforms"
+
+// Node is one node and whether the pods may land on it.
+type Node struct {
+	Name      string   `json:"name"`
+	Platforms []string `json:"platforms"` // its own first
+	// Excluded is why no pod may land there; empty when it may.
+	Excluded string `json:"excluded,omitempty"`
+}
+
+// Nodes reads the cluster's nodes and judges each against the pod template as
+// the scheduler's filters do: nodeName, nodeSelector, required affinity, taints
+// and tolerations, cordons. Room is not judged: it may become free.
+func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Node, []*pipeline.Finding, error) {
+	list, err := kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if f := unread("the nodes' platforms", err); f != nil {
+		return nil, []*pipeline.Finding{f}, nil
+	}
+	if err != nil {
+		return nil, nil, cluster.Explain("list nodes", err)
+	}
+	nodes := make([]Node, 0, len(list.Items))
+	for i := range list.Items {
+		nodes = append(nodes, judge(&list.Items[i], w))
+	}
+	return nodes, nil, nil
+}
+
+func judge(node *corev1.Node, w *workload.Workload) Node {
+	n := Node{Name: node.Name, Platforms: []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture}}
+	for p := range strings.SplitSeq(node.Annotations[AnnotationPlatforms], ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			n.Platforms = append(n.Platforms, p)
+		}
+	}
+	spec := w.Template().Spec
+	if spec.NodeName != "" && spec.NodeName != node.Name {
+		n.Excluded = "spec.nodeName is " + spec.NodeName
+		return n
+	}
+	if fits, err := nodeaffinity.GetRequiredNodeAffinity(&corev1.Pod{Spec: spec}).Match(node); err != nil || !fits {
+		n.Excluded = "nodeSelector or required affinity does not match"
+		return n
+	}
+	tolerations := spec.Tolerations
+	if w.DaemonSet != nil {
+		tolerations = append(slices.Clone(tolerations), daemonTolerations()...)
+	} else if node.Spec.Unschedulable && !tolerates(tolerations, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}) {
+		n.Excluded = "cordoned"
+		return n
+	}
+	for _, taint := range node.Spec.Taints {
+		if taint.Effect == corev1.TaintEffectPreferNoSchedule || transientTaint(taint) || tolerates(tolerations, taint) {
+			continue
+		}
+		n.Excluded = fmt.Sprintf("taint %s is not tolerated", taint.ToString())
+		return n
+	}
+	return n
+}
+
+func tolerates(tolerations []corev1.Toleration, taint corev1.Taint) bool {
+	return schedulingv1.TolerationsTolerateTaint(logr.Discard(), tolerations, &taint, false)
+}
+
+// transientTaint: a node that is away or under pressure at this moment may be
+// back when the pod is placed.
+func transientTaint(t corev1.Taint) bool {
+	switch t.Key {
+	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
+		corev1.TaintNodePIDPressure, corev1.TaintNodeNetworkUnavailable, "node.cloudprovider.kubernetes.io/uninitialized":
+		return true
+	}
+	return false
+}
+
+// daemonTolerations are what the DaemonSet controller adds (AddOrUpdateDaemonPodTolerations).
+func daemonTolerations() []corev1.Toleration {
+	return []corev1.Toleration{{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
+}
+
+// Platform holds an image's platforms (os/arch[/variant]) against the nodes
+// that a pod may land on. Findings: node-none (no node takes the pod), and
+// node-platform: Error when no such node runs the image, Warning when some do
+// not: the scheduler does not look at platforms.
+func Platform(image string, platforms []string, nodes []Node) []*pipeline.Finding {
+	var fit, unfit, excluded []string
+	for _, n := range nodes {
+		switch {
+		case n.Excluded != "":
+			excluded = append(excluded, n.Name+": "+n.Excluded)
+		case slices.ContainsFunc(n.Platforms, func(p string) bool { return runs(p, platforms) }):
+			fit = append(fit, n.Name)
+		default:
+			unfit = append(unfit, n.Name+" ("+n.Platforms[0]+")")
+		}
+	}
+	has := strings.Join(platforms, ", ")
+	switch {
+	case len(nodes) == 0:
+		return nil
+	case len(fit)+len(unfit) == 0:
+		f := finding(pipeline.Warning, "node-none", "", "no node takes the pod as things are", some(excluded), "correct nodeSelector, affinity or tolerations, or uncordon a node")
+		return []*pipeline.Finding{f}
+	case len(fit) == 0:
+		return []*pipeline.Finding{finding(pipeline.Error, "node-platform", "", fmt.Sprintf("image %s is for %s, and no node that the pod may land on runs that", image, has),
+			some(unfit), "build it for the nodes: `gh sbw publish --platform "+platformOf(nodes)+"`")}
+	case len(unfit) > 0:
+		return []*pipeline.Finding{finding(pipeline.Warning, "node-platform", "", fmt.Sprintf("image %s is for %s, and the pod may also land on nodes that do not run that", image, has),
+			some(unfit), "build it for all of them, or set nodeSelector kubernetes.io/arch")}
+	}
+	return nil
+}
+
+func platformOf(nodes []Node) string {
+	for _, n := range nodes {
+		if n.Excluded == "" {
+			return n.Platforms[0]
+		}
+	}
+	return "linux/ARCH"
+}
+
+func some(list []string) string {
+	if len(list) > 4 {
+		return strings.Join(list[:4], ", ") + fmt.Sprintf(" and %d more", len(list)-4)
+	}
+	return strings.Join(list, ", ")
+}
+
+// runs tells whether a node runs one of an image's platforms. A runtime on
+// arm64 also takes arm, one on amd64 also 386 (containerd platforms.Only).
+func runs(node string, image []string) bool {
+	accepts := []string{node}
+	switch node {
+	case "linux/arm64":
+		accepts = append(accepts, "linux/arm")
+	case "linux/amd64":
+		accepts = append(accepts, "linux/386")
+	}
+	return slices.ContainsFunc(image, func(p string) bool {
+		parts := strings.SplitN(p, "/", 3)
+		return len(parts) >= 2 && slices.Contains(accepts, parts[0]+"/"+parts[1])
+	})
+}

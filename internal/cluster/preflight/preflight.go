@@ -1,0 +1,120 @@
+// Package preflight asks a cluster, before anything is changed, what would
+// make a rollout fail: rights, nodes, quota, Secrets, the workload's own state.
+//
+// Every question is a function of its own that returns findings, so that a
+// command can ask them side by side. A question that may not be asked (RBAC)
+// is a Warning or a Note, never a refusal: the rollout may work all the same.
+// Only questions are asked: SelfSubjectAccessReviews are stored nowhere.
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+func finding(severity pipeline.Severity, code, where, what, why, fix string) *pipeline.Finding {
+	return &pipeline.Finding{Code: code, Severity: severity, Where: where, What: what, Why: why, Fix: fix}
+}
+
+// unread is the answer to a question that may not be asked; nil when err is
+// another, which the caller returns.
+func unread(what string, err error) *pipeline.Finding {
+	if !apierrors.IsForbidden(err) {
+		return nil
+	}
+	return &pipeline.Finding{Code: "preflight-blind", Severity: pipeline.Note, Err: err,
+		What: "not checked: " + what, Why: oneLine(err.Error()), Fix: "nothing; with the right to read it, mistakes would show here already"}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// State says whether a workload is in a state to be rolled out: paused,
+// on-delete, scaled to nothing, or in the middle of another rollout. A rollout
+// that is stuck is a Note: the new one replaces it.
+func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]*pipeline.Finding, error) {
+	ref := w.Ref()
+	where := ref.Namespace + "/" + ref.String()
+	v, err := Status(ctx, kube, w)
+	if f := unread("whether another rollout is under way", err); f != nil {
+		return []*pipeline.Finding{f}, nil
+	}
+	if err != nil {
+		return nil, cluster.Explain("read the state of "+ref.String(), err)
+	}
+	if c := v.Cause; c != nil && (c.Code == "paused" || c.Code == "on-delete") {
+		return []*pipeline.Finding{finding(pipeline.Error, c.Code, where, c.What, c.Why, c.Fix)}, nil
+	}
+	switch v.State {
+	case verdict.Progressing:
+		return []*pipeline.Finding{finding(pipeline.Error, "mid-rollout", where, ref.String()+" is in the middle of another rollout",
+			"it waits for "+v.Waiting, "wait for its end (`kubectl rollout status "+ref.String()+"`), or --force")}, nil
+	case verdict.Failing, verdict.Failed:
+		return []*pipeline.Finding{finding(pipeline.Note, "stuck-rollout", where, "the last rollout of "+ref.String()+" did not complete",
+			v.Cause.What+": "+v.Cause.Why, "nothing: this one replaces it")}, nil
+	}
+	if w.Replicas() == 0 {
+		return []*pipeline.Finding{finding(pipeline.Warning, "no-replicas", where, ref.String()+" is scaled to 0: no pod will prove the new image", "", "`kubectl scale "+ref.String()+" --replicas=1`")}, nil
+	}
+	return nil, nil
+}
+
+// Status judges the workload as it is now, from one reading.
+func Status(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) (verdict.Verdict, error) {
+	s, err := snapshot(ctx, kube, w)
+	if err != nil {
+		return verdict.Verdict{}, err
+	}
+	// A settling time is for those who wait.
+	v, _ := verdict.Judge(s, verdict.Policy{Settle: -1}, verdict.Memory{})
+	return v, nil
+}
+
+// RunAsRoot says beforehand what the kubelet would refuse: runAsNonRoot, no
+// runAsUser, and an image that runs as root or as a user that has only a name.
+// user is the image config's User.
+func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
+	c, err := w.Container(container)
+	if err != nil {
+		return nil // said by others
+	}
+	spec := w.Template().Spec
+	var must *bool
+	var as *int64
+	if p := spec.SecurityContext; p != nil {
+		must, as = p.RunAsNonRoot, p.RunAsUser
+	}
+	if s := c.SecurityContext; s != nil {
+		if s.RunAsNonRoot != nil {
+			must = s.RunAsNonRoot
+		}
+		if s.RunAsUser != nil {
+			as = s.RunAsUser
+		}
+	}
+	if must == nil || !*must || as != nil && *as != 0 {
+		return nil
+	}
+	user, _, _ = strings.Cut(user, ":")
+	why := ""
+	switch {
+	case as != nil:
+		why = "securityContext.runAsUser is 0"
+	case user == "" || user == "0" || user == "root":
+		why = "the image's USER is root"
+	case strings.Trim(user, "0123456789") != "":
+		why = fmt.Sprintf("the image's USER is %q, and the kubelet cannot tell from a name that it is not root", user)
+	default:
+		return nil
+	}
+	return finding(pipeline.Error, "run-as-root", w.Ref().Namespace+"/"+w.Ref().String(),
+		"container "+container+" may not run as root", why, "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest")
+}

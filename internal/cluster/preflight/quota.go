@@ -1,0 +1,140 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	resourcehelpers "k8s.io/component-helpers/resource"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Quota says whether the namespace's quotas leave room for the pods that a
+// rollout makes before old ones go (maxSurge). next is the workload as it will
+// be; live is nil when it is not there yet. Finding: quota, an Error where the
+// rollout cannot begin by ending an old pod (maxUnavailable 0), else a Warning.
+func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
+	ref := next.Ref()
+	list, err := kube.CoreV1().ResourceQuotas(ref.Namespace).List(ctx, metav1.ListOptions{})
+	if f := unread("the namespace's quotas", err); f != nil {
+		return []*pipeline.Finding{f}, nil
+	}
+	if err != nil {
+		return nil, cluster.Explain("list quotas", err)
+	}
+	more, canShrink := surge(next)
+	if live == nil {
+		more, canShrink = next.Replicas(), false
+	}
+	var found []*pipeline.Finding
+	for i := range list.Items {
+		if f := short(&list.Items[i], next, more, canShrink); f != nil {
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// surge is how many pods there may be beyond the wanted ones, and whether an
+// old one may go first.
+func surge(w *workload.Workload) (more int32, canShrink bool) {
+	if w.Deployment == nil {
+		return 0, true // ordered replacement; a DaemonSet's surge is off by default
+	}
+	s := w.Deployment.Spec.Strategy
+	if s.Type == "Recreate" {
+		return 0, true
+	}
+	quarter := intstr.FromString("25%")
+	up, down := &quarter, &quarter
+	if r := s.RollingUpdate; r != nil {
+		if r.MaxSurge != nil {
+			up = r.MaxSurge
+		}
+		if r.MaxUnavailable != nil {
+			down = r.MaxUnavailable
+		}
+	}
+	// The API server has validated both.
+	n, err := intstr.GetScaledValueFromIntOrPercent(up, int(w.Replicas()), true)
+	if err != nil {
+		return 0, true
+	}
+	gone, err := intstr.GetScaledValueFromIntOrPercent(down, int(w.Replicas()), false)
+	if err != nil {
+		return 0, true
+	}
+	if n == 0 && gone == 0 {
+		gone = 1 // ResolveFenceposts of the controller
+	}
+	return min(int32(n), w.Replicas()), gone > 0
+}
+
+func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink bool) *pipeline.Finding {
+	if more == 0 || !concerns(q, w) {
+		return nil
+	}
+	pod := &corev1.Pod{Spec: w.Template().Spec}
+	requests := resourcehelpers.PodRequests(pod, resourcehelpers.PodResourcesOptions{})
+	limits := resourcehelpers.PodLimits(pod, resourcehelpers.PodResourcesOptions{})
+	var lacks []string
+	for name, hard := range q.Status.Hard {
+		var one resource.Quantity
+		switch text := string(name); {
+		case text == "pods" || text == "count/pods":
+			one = resource.MustParse("1")
+		case strings.HasPrefix(text, "limits."):
+			one = limits[corev1.ResourceName(strings.TrimPrefix(text, "limits."))]
+		case strings.HasPrefix(text, "requests."):
+			one = requests[corev1.ResourceName(strings.TrimPrefix(text, "requests."))]
+		case text == "cpu" || text == "memory":
+			one = requests[name]
+		default:
+			continue
+		}
+		// The controller makes surge pods one by one: the first must fit.
+		after := q.Status.Used[name].DeepCopy()
+		after.Add(one)
+		if after.Cmp(hard) > 0 {
+			used := q.Status.Used[name]
+			lacks = append(lacks, fmt.Sprintf("%s: used %s of %s, a pod needs %s", name, used.String(), hard.String(), one.String()))
+		}
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	severity := pipeline.Error
+	if canShrink {
+		severity = pipeline.Warning
+	}
+	return finding(severity, "quota", q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
+		strings.Join(lacks, "; "), "raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)")
+}
+
+// concerns tells whether a quota counts these pods. Scopes by priority or
+// affinity are passed over: they are rare, and a wrong refusal is worse.
+func concerns(q *corev1.ResourceQuota, w *workload.Workload) bool {
+	if q.Spec.ScopeSelector != nil {
+		return false
+	}
+	for _, s := range q.Spec.Scopes {
+		switch s {
+		case corev1.ResourceQuotaScopeNotTerminating:
+		case corev1.ResourceQuotaScopeNotBestEffort:
+			if len(resourcehelpers.PodRequests(&corev1.Pod{Spec: w.Template().Spec}, resourcehelpers.PodResourcesOptions{})) == 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,217 @@
+// Package revision is the earlier revisions of a workload that the cluster
+// keeps, and going back to one of them.
+//
+// A Deployment keeps them as ReplicaSets, the other kinds as
+// ControllerRevisions (revisionHistoryLimit, 10 by default). Going back sets
+// the pod template alone, as `kubectl rollout undo` does, under this project's
+// field manager, which then owns it as if it had applied it.
+package revision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// annotationRevision is where the Deployment controller numbers (pkg/
+// controller/deployment/util).
+const annotationRevision = "deployment.kubernetes.io/revision"
+
+// Revision is one of them.
+type Revision struct {
+	Number   int64                   `json:"revision"`
+	Name     string                  `json:"name"` // of the ReplicaSet or ControllerRevision
+	Created  time.Time               `json:"created"`
+	Current  bool                    `json:"current"` // its template is the workload's
+	Pods     int32                   `json:"pods"`    // that a ReplicaSet has now
+	Images   []string                `json:"images"`  // name=image of each container
+	Template *corev1.PodTemplateSpec `json:"-"`
+	// Annotations are what stood on the workload then: change cause and this
+	// project's own. Only a Deployment keeps them.
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// List returns the revisions, the newest first.
+func List(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Revision, error) {
+	var all []Revision
+	var err error
+	if w.Deployment != nil {
+		all, err = ofDeployment(ctx, kube, w)
+	} else {
+		all, err = ofOthers(ctx, kube, w)
+	}
+	if err != nil {
+		return nil, cluster.Explain("read the revisions of "+w.Ref().String(), err)
+	}
+	slices.SortFunc(all, func(a, b Revision) int { return int(b.Number - a.Number) })
+	// Of several with the same template the newest is the one in use.
+	for i := range all {
+		if verdict.SameTemplate(all[i].Template, w.Template()) {
+			all[i].Current = true
+			break
+		}
+	}
+	return all, nil
+}
+
+func ofDeployment(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Revision, error) {
+	list, err := kube.AppsV1().ReplicaSets(w.Deployment.Namespace).List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	if err != nil {
+		return nil, err
+	}
+	var all []Revision
+	for i := range list.Items {
+		rs := &list.Items[i]
+		number, err := strconv.ParseInt(rs.Annotations[annotationRevision], 10, 64)
+		if err != nil || !metav1.IsControlledBy(rs, w.Deployment) {
+			continue // not numbered yet, or another's
+		}
+		template := rs.Spec.Template.DeepCopy()
+		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+		all = append(all, Revision{Number: number, Name: rs.Name, Created: rs.CreationTimestamp.Time, Pods: rs.Status.Replicas,
+			Images: images(template), Template: template, Annotations: told(rs.Annotations)})
+	}
+	return all, nil
+}
+
+func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Revision, error) {
+	list, err := kube.AppsV1().ControllerRevisions(w.Object().GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	if err != nil {
+		return nil, err
+	}
+	var all []Revision
+	for i := range list.Items {
+		r := &list.Items[i]
+		if !metav1.IsControlledBy(r, w.Object()) {
+			continue
+		}
+		template, err := templateOf(w, r)
+		if err != nil {
+			return nil, fmt.Errorf("read revision %s: %w", r.Name, err)
+		}
+		all = append(all, Revision{Number: r.Revision, Name: r.Name, Created: r.CreationTimestamp.Time, Images: images(template), Template: template, Annotations: told(r.Annotations)})
+	}
+	return all, nil
+}
+
+// templateOf applies a ControllerRevision, which is a strategic merge patch of
+// its workload ({"spec":{"template":{…,"$patch":"replace"}}}).
+func templateOf(w *workload.Workload, r *appsv1.ControllerRevision) (*corev1.PodTemplateSpec, error) {
+	var patched any = &appsv1.StatefulSet{}
+	var object runtime.Object = w.StatefulSet
+	if w.DaemonSet != nil {
+		patched, object = &appsv1.DaemonSet{}, w.DaemonSet
+	}
+	original, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	data, err := strategicpatch.StrategicMergePatch(original, r.Data.Raw, patched)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, patched); err != nil {
+		return nil, err
+	}
+	return workload.Of(patched).Template(), nil
+}
+
+func images(t *corev1.PodTemplateSpec) []string {
+	var all []string
+	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {
+		for _, c := range list {
+			all = append(all, c.Name+"="+c.Image)
+		}
+	}
+	return all
+}
+
+func told(annotations map[string]string) map[string]string {
+	kept := map[string]string{}
+	for k, v := range annotations {
+		if k == apply.ChangeCause || strings.HasPrefix(k, apply.OwnPrefix) {
+			kept[k] = v
+		}
+	}
+	return kept
+}
+
+// Pick chooses the revision to go back to: number, or the one before the
+// current when number is 0. Findings: revision-unknown, revision-none.
+func Pick(all []Revision, number int64) (*Revision, error) {
+	if number == 0 {
+		for i := range all {
+			if !all[i].Current {
+				return &all[i], nil
+			}
+		}
+		return nil, &pipeline.Finding{Code: "revision-none", Severity: pipeline.Error,
+			What: "there is no earlier revision to go back to", Fix: "roll out a tag that worked: `kubectl sbw rollout --tag TAG`"}
+	}
+	var have []string
+	for i := range all {
+		if all[i].Number == number {
+			return &all[i], nil
+		}
+		have = append(have, strconv.FormatInt(all[i].Number, 10))
+	}
+	return nil, &pipeline.Finding{Code: "revision-unknown", Severity: pipeline.Error,
+		What: fmt.Sprintf("there is no revision %d", number), Why: "the cluster keeps " + strings.Join(have, ", "),
+		Fix: "choose one of them (`kubectl sbw history`), or roll out its tag again"}
+}
+
+// Undo sets the workload's pod template to that of a revision. expected is the
+// template that may be replaced: when another has changed it meanwhile,
+// nothing is done (superseded); nil replaces whatever there is. The answer is
+// the workload to watch.
+func Undo(ctx context.Context, conn *cluster.Conn, ref workload.Ref, to *Revision, expected *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter) (*workload.Workload, error) {
+	kube, err := conn.Kube()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	for try := 0; ; try++ {
+		live, err := workload.Get(ctx, kube, ref)
+		if err != nil {
+			return nil, err
+		}
+		if expected != nil && !verdict.SameTemplate(live.Template(), expected) {
+			return nil, &pipeline.Finding{Code: "superseded", Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(),
+				What: "another has changed " + ref.String() + " meanwhile: it was not put back",
+				Fix:  "agree with them; `kubectl sbw undo` goes back whatever runs"}
+		}
+		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
+		if !apierrors.IsConflict(err) || try == 5 {
+			return done, err
+		}
+	}
+}
+
+// merge lays new annotations over old ones; an old one that no new one names
+// stays.
+func merge(old, new map[string]string) map[string]string {
+	all := maps.Clone(old)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, new)
+	return all
+}

@@ -1,0 +1,51 @@
+package verdict
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A failed pull has one reason for everything (ErrImagePull); the runtime's
+// text is all there is to tell them apart. Order counts: "not found" stands in
+// the message of a missing platform as well, and a proxy's 503 may hold any
+// word at all.
+var (
+	pullNetwork  = regexp.MustCompile(`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`)
+	pullPlatform = regexp.MustCompile(`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`)
+	pullDenied   = regexp.MustCompile(`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`)
+	pullMissing  = regexp.MustCompile(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
+	pullTrust    = regexp.MustCompile(`(?i)x509:|certificate`)
+)
+
+// pull words a failed pull.
+func pull(image, message string) *Cause {
+	why := reason(squeeze(message))
+	switch {
+	case pullPlatform.MatchString(message):
+		return terminal("image-platform", "image "+image+" has no variant for the node's platform", why, "build it for that platform: `gh sbw publish --platform linux/ARCH`")
+	case pullNetwork.MatchString(message):
+		return transient("image-network", "the registry of "+image+" does not answer the node", why, "is the registry up, and can the node reach it?")
+	case pullDenied.MatchString(message):
+		return terminal("image-denied", "the node may not pull "+image, why, "give the pod an imagePullSecret with read:packages for that registry, or make the package public; on some registries a wrong name is answered so as well")
+	case pullTrust.MatchString(message):
+		return transient("image-pull", "the node does not trust the registry of "+image, why, "install the registry's certificate authority on the node")
+	case pullMissing.MatchString(message):
+		return terminal("image-not-found", "image "+image+" does not exist", why, "check the tag: `gh sbw tags` lists those there are; `gh sbw publish` makes one")
+	}
+	return transient("image-pull", "image "+image+" cannot be pulled", why, "see the message")
+}
+
+// reason cuts the prefixes that repeat the image's name.
+func reason(s string) string {
+	for _, mark := range []string{"failed to resolve reference ", "failed to pull and unpack image ", "Failed to pull image "} {
+		i := strings.LastIndex(s, mark)
+		if i < 0 {
+			continue
+		}
+		rest := s[i+len(mark):]
+		if _, tail, ok := strings.Cut(rest, ": "); ok && tail != "" {
+			return tail
+		}
+	}
+	return s
+}

@@ -1,0 +1,67 @@
+package verdict
+
+import (
+	"maps"
+	"time"
+)
+
+// linger is how long a cause may be out of sight without being forgotten: a
+// kubelet that tries again shows none for a moment.
+const linger = 10 * time.Second
+
+// Memory is what a series of judgements keeps from one to the next. The zero
+// value begins a series. It is a value: Judge gives back a new one.
+type Memory struct {
+	seen     map[string]sight
+	high     marks
+	complete time.Time
+}
+
+// sight is since when a cause stands, and since when it is out of sight.
+type sight struct{ first, gone time.Time }
+
+// marks are counts of pods that reached a stage.
+type marks [5]int32
+
+// moved forgets all causes when a mark rises above its highest so far.
+func (m Memory) moved(now marks, _ time.Time) Memory {
+	rose := false
+	for i := range now {
+		if now[i] > m.high[i] {
+			m.high[i], rose = now[i], true
+		}
+	}
+	if rose {
+		m.seen = nil
+	}
+	return m
+}
+
+func (m Memory) remember(causes []Cause, now time.Time) Memory {
+	seen := maps.Clone(m.seen)
+	if seen == nil {
+		seen = map[string]sight{}
+	}
+	present := map[string]bool{}
+	for _, c := range causes {
+		present[c.Code] = true
+		s, known := seen[c.Code]
+		if !known || !s.gone.IsZero() && now.Sub(s.gone) > linger {
+			s.first = now
+		}
+		s.gone = time.Time{}
+		seen[c.Code] = s
+	}
+	for code, s := range seen {
+		switch {
+		case present[code]:
+		case s.gone.IsZero():
+			s.gone = now
+			seen[code] = s
+		case now.Sub(s.gone) > linger:
+			delete(seen, code)
+		}
+	}
+	m.seen = seen
+	return m
+}

@@ -1,0 +1,76 @@
+// Package watch follows one rollout through the API server's watches until
+// package verdict has an end for it.
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options say what is followed and how patiently.
+type Options struct {
+	// Applied is the workload as it was answered by the apply: its UID,
+	// generation and template are what is waited for.
+	Applied *workload.Workload
+	Policy  verdict.Policy
+	Timeout time.Duration // 180 s when zero
+	// Reporter gets a table of pods and what happens.
+	Reporter *pipeline.Reporter
+	// Log reads the end of a container's log; nil leaves a wrong architecture
+	// to be seen as a crash loop.
+	Log func(ctx context.Context, c verdict.Container, previous bool) (string, error)
+}
+
+// Result is how it ended.
+type Result struct {
+	Verdict  verdict.Verdict
+	Snapshot verdict.Snapshot // the last one
+	Took     time.Duration
+}
+
+// NewPods are the pods of the new revision, as the probe wants them.
+func (r Result) NewPods() []*corev1.Pod {
+	byUID := map[string]*corev1.Pod{}
+	for _, p := range r.Snapshot.Pods {
+		byUID[string(p.UID)] = p
+	}
+	pods := make([]*corev1.Pod, 0, len(r.Verdict.Pods))
+	for _, row := range r.Verdict.Pods {
+		pods = append(pods, byUID[row.UID])
+	}
+	return pods
+}
+
+// ErrFailed is behind every Finding that a verdict of Failed became.
+var ErrFailed = errors.New("the rollout failed")
+
+// Rollout waits until the rollout is complete or has failed. The error is nil
+// exactly when Verdict.State is Complete; else a Finding: the cause's code
+// (see package verdict), or rollout-timeout, superseded, workload-replaced,
+// and those of cluster.Explain; or the end of ctx.
+func Rollout(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
+	return follow(ctx, kube, o, func(v verdict.Verdict) bool { return v.State == verdict.Complete })
+}
+
+// OldGone waits until no pod of an old revision is left, not even ending. A
+// timeout is a Finding (old-pods-left, a Warning): slow is not failed.
+func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
+	r, err := follow(ctx, kube, o, func(v verdict.Verdict) bool {
+		return v.State == verdict.Complete && len(v.Old) == 0 && len(v.Ending) == 0
+	})
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "rollout-timeout" && len(r.Verdict.Old)+len(r.Verdict.Ending) > 0 {
+		return r, &pipeline.Finding{Code: "old-pods-left", Severity: pipeline.Warning, Where: f.Where,
+			What: fmt.Sprintf("%d pods of the old revision are still ending after %s", len(r.Verdict.Old)+len(r.Verdict.Ending), o.Timeout),
+			Why:  "they finish what they do, up to terminationGracePeriodSeconds", Fix: "nothing: the new pods serve already"}
+	}
+	return r, err
+}

@@ -1,0 +1,191 @@
+// Package workload is one Deployment, StatefulSet or DaemonSet, seen alike:
+// what is in it that a rollout asks about, whichever of the three it is.
+package workload
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// The kinds.
+const (
+	Deployment  = "Deployment"
+	StatefulSet = "StatefulSet"
+	DaemonSet   = "DaemonSet"
+)
+
+// Ref names a workload.
+type Ref struct{ Kind, Namespace, Name string }
+
+// String is kind/name as kubectl writes it.
+func (r Ref) String() string { return strings.ToLower(r.Kind) + "/" + r.Name }
+
+// Resource is the kind's resource in apps/v1.
+func (r Ref) Resource() schema.GroupVersionResource {
+	return appsv1.SchemeGroupVersion.WithResource(strings.ToLower(r.Kind) + "s")
+}
+
+// GVK is the kind with its group and version.
+func (r Ref) GVK() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind(r.Kind) }
+
+// Valid tells whether Kind is one of the three; a Finding if not.
+func (r Ref) Valid() error {
+	if !slices.Contains([]string{Deployment, StatefulSet, DaemonSet}, r.Kind) {
+		return pipeline.UsageErrorf("workload-kind", "use Deployment, StatefulSet or DaemonSet",
+			"%q is no kind of workload that can be rolled out", r.Kind)
+	}
+	return nil
+}
+
+// Workload is exactly one of the three.
+type Workload struct {
+	Deployment  *appsv1.Deployment
+	StatefulSet *appsv1.StatefulSet
+	DaemonSet   *appsv1.DaemonSet
+}
+
+// Of wraps one of the three typed objects; nil for any other.
+func Of(obj any) *Workload {
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		return &Workload{Deployment: o}
+	case *appsv1.StatefulSet:
+		return &Workload{StatefulSet: o}
+	case *appsv1.DaemonSet:
+		return &Workload{DaemonSet: o}
+	}
+	return nil
+}
+
+// Get reads a workload. Findings: workload-unknown and those of
+// cluster.Explain.
+func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, error) {
+	if err := ref.Valid(); err != nil {
+		return nil, err
+	}
+	var w Workload
+	var err error
+	apps := kube.AppsV1()
+	switch ref.Kind {
+	case Deployment:
+		w.Deployment, err = apps.Deployments(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	case StatefulSet:
+		w.StatefulSet, err = apps.StatefulSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	case DaemonSet:
+		w.DaemonSet, err = apps.DaemonSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, &pipeline.Finding{Code: "workload-unknown", Severity: pipeline.Error, Where: ref.Namespace,
+			What: fmt.Sprintf("there is no %s in this namespace", ref), Err: err,
+			Fix: fmt.Sprintf("check deploy.deployment and deploy.namespace of .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists what there is", strings.ToLower(ref.Kind))}
+	}
+	if err != nil {
+		return nil, cluster.Explain("read "+ref.String(), err)
+	}
+	return &w, nil
+}
+
+// Object is the object itself.
+func (w *Workload) Object() metav1.Object {
+	switch {
+	case w.Deployment != nil:
+		return w.Deployment
+	case w.StatefulSet != nil:
+		return w.StatefulSet
+	default:
+		return w.DaemonSet
+	}
+}
+
+// Ref names it.
+func (w *Workload) Ref() Ref {
+	o := w.Object()
+	kind := DaemonSet
+	if w.Deployment != nil {
+		kind = Deployment
+	} else if w.StatefulSet != nil {
+		kind = StatefulSet
+	}
+	return Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// Template is the pod template.
+func (w *Workload) Template() *corev1.PodTemplateSpec {
+	switch {
+	case w.Deployment != nil:
+		return &w.Deployment.Spec.Template
+	case w.StatefulSet != nil:
+		return &w.StatefulSet.Spec.Template
+	default:
+		return &w.DaemonSet.Spec.Template
+	}
+}
+
+// Selector selects its pods; nothing when the object's own cannot be parsed,
+// which the API server does not let happen.
+func (w *Workload) Selector() labels.Selector {
+	var s *metav1.LabelSelector
+	switch {
+	case w.Deployment != nil:
+		s = w.Deployment.Spec.Selector
+	case w.StatefulSet != nil:
+		s = w.StatefulSet.Spec.Selector
+	default:
+		s = w.DaemonSet.Spec.Selector
+	}
+	sel, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return sel
+}
+
+// Replicas is how many pods are wanted. For a DaemonSet it is what its
+// controller last counted.
+func (w *Workload) Replicas() int32 {
+	var n *int32
+	switch {
+	case w.Deployment != nil:
+		n = w.Deployment.Spec.Replicas
+	case w.StatefulSet != nil:
+		n = w.StatefulSet.Spec.Replicas
+	default:
+		return w.DaemonSet.Status.DesiredNumberScheduled
+	}
+	if n == nil {
+		return 1
+	}
+	return *n
+}
+
+// Container is the named container of the template, among the ordinary ones
+// first. Finding: container-unknown, which lists those there are.
+func (w *Workload) Container(name string) (*corev1.Container, error) {
+	spec := &w.Template().Spec
+	var names []string
+	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i], nil
+			}
+			names = append(names, list[i].Name)
+		}
+	}
+	return nil, &pipeline.Finding{Code: "container-unknown", Severity: pipeline.Error,
+		Where: w.Ref().Namespace + "/" + w.Ref().String(),
+		What:  fmt.Sprintf("there is no container %q", name),
+		Fix:   "set deploy.container in .sbw.yaml to one of: " + strings.Join(names, ", ")}
+}

@@ -1,0 +1,105 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// get asks a pod through the API server's proxy, and by port-forward where the
+// proxy is not allowed.
+func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
+	r, err := viaProxy(ctx, conn, o, pod)
+	if !apierrors.IsForbidden(err) {
+		return r, err
+	}
+	refused := err
+	r, err = viaForward(ctx, conn, o, pod)
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "forward-forbidden" {
+		return r, &pipeline.Finding{Code: "probe-forbidden", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod, Err: refused,
+			What: "no right to ask pod " + pod + " over HTTP", Why: strings.Join(strings.Fields(refused.Error()), " "),
+			Fix: "ask for get on pods/proxy or create on pods/portforward"}
+	}
+	return r, err
+}
+
+func viaProxy(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
+	kube, err := conn.Kube()
+	if err != nil {
+		return response{}, err
+	}
+	path, err := o.pathURL()
+	if err != nil {
+		return response{}, err
+	}
+	u := kube.CoreV1().RESTClient().Get().Namespace(o.Namespace).Resource("pods").
+		Name(fmt.Sprintf("%s:%d", pod, o.Port)).SubResource("proxy").URL()
+	u.Path = strings.TrimSuffix(u.Path, "/") + path.Path
+	u.RawQuery = path.RawQuery
+	client, err := conn.HTTP()
+	if err != nil {
+		return response{}, err
+	}
+	r, err := fetch(ctx, client, u.String())
+	if err != nil {
+		return r, cluster.Explain("ask pod "+pod, err)
+	}
+	r.via = "proxy"
+	// The API server's own refusals and a pod's answers come the same way; the
+	// former are Status objects.
+	var status metav1.Status
+	if r.status >= http.StatusBadRequest && json.Unmarshal(r.body, &status) == nil && status.Kind == "Status" && status.APIVersion == "v1" {
+		return response{}, apierrors.FromObject(&status)
+	}
+	return r, nil
+}
+
+func viaForward(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
+	tunnel, err := forward.New(conn, forward.Target{Namespace: o.Namespace, Pod: pod, Port: o.Port})
+	if err != nil {
+		return response{}, err
+	}
+	defer tunnel.Close()
+	path, err := o.pathURL()
+	if err != nil {
+		return response{}, err
+	}
+	u := tunnel.Target().URL().ResolveReference(path)
+	transport := tunnel.Transport()
+	defer transport.CloseIdleConnections()
+	r, err := fetch(ctx, &http.Client{Transport: transport}, u.String())
+	r.via = "port-forward"
+	return r, err
+}
+
+// fetch gets one page, following no redirects: through the proxy they lead
+// away from the pod.
+func fetch(ctx context.Context, client *http.Client, url string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return response{}, err
+	}
+	still := *client
+	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := still.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, bodyLimit))
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: res.StatusCode, body: body}, nil
+}

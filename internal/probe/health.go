@@ -1,0 +1,65 @@
+package probe
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Health is what the worker's own health page says of it. A page of another
+// shape has none.
+type Health struct {
+	Role          string   `json:"role,omitempty"`
+	Count         int      `json:"count"`
+	Functions     []string `json:"functions,omitempty"`
+	Duplicates    []string `json:"duplicates,omitempty"`
+	HasDuplicates bool     `json:"hasDuplicates,omitempty"`
+}
+
+// String is a short form for the story; empty for nil.
+func (h *Health) String() string {
+	if h == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %d functions as %s", h.Count, h.Role)
+}
+
+// page is the health page of system-bus's serve.ts: {functions, count,
+// worker: {role, duplicateFunctionIds, hasDuplicateFunctionIds}}.
+type page struct {
+	Functions []json.RawMessage `json:"functions"`
+	Count     *int              `json:"count"`
+	Worker    *struct {
+		Role          string   `json:"role"`
+		Duplicates    []string `json:"duplicateFunctionIds"`
+		HasDuplicates bool     `json:"hasDuplicateFunctionIds"`
+	} `json:"worker"`
+}
+
+func parseHealth(body []byte) *Health {
+	var p page
+	if json.Unmarshal(body, &p) != nil || p.Worker == nil || p.Count == nil && p.Functions == nil {
+		return nil
+	}
+	h := &Health{Role: p.Worker.Role, Duplicates: p.Worker.Duplicates, HasDuplicates: p.Worker.HasDuplicates || len(p.Worker.Duplicates) > 0}
+	for _, raw := range p.Functions {
+		var name string
+		var object struct{ ID, Name string }
+		switch {
+		case json.Unmarshal(raw, &name) == nil:
+		case json.Unmarshal(raw, &object) == nil:
+			if name = object.ID; name == "" {
+				name = object.Name
+			}
+		}
+		if name != "" {
+			h.Functions = append(h.Functions, name)
+		}
+	}
+	slices.Sort(h.Functions)
+	h.Count = len(h.Functions)
+	if p.Count != nil {
+		h.Count = *p.Count
+	}
+	return h
+}

@@ -1,0 +1,286 @@
+// Package probe asks the pods of a new revision whether they are what was
+// shipped and whether they answer.
+//
+// Each pod's imageID is held against the digests that may stand there: an
+// image pulled by a node is named by its index's or manifest's digest, one
+// imported by hand by its config's. Then the pod is asked over HTTP, through
+// the API server's pod proxy, or by port-forward where that is not allowed.
+// Where the answer is the worker's own health page, what it says of itself
+// counts as well (see Health).
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options say what is asked of whom.
+type Options struct {
+	Namespace string
+	// Pods of the new revision, as watch.Result.NewPods gives them.
+	Pods      []*corev1.Pod
+	Container string   // whose image is compared
+	Digests   []string // sha256:… of index, manifest and config; none: not compared
+	Port      int
+	Path      string // with a query if need be; "/" when empty
+	Expect    string // a substring of the body
+	// Budget bounds all tries of all pods; 30 s when zero.
+	Budget time.Duration
+	// Max is how many pods are asked over HTTP, spread over nodes; 32 when
+	// zero, all when negative. Images are compared in all of them: that needs
+	// no request.
+	Max      int
+	Reporter *pipeline.Reporter
+}
+
+// Answer is what one pod said.
+type Answer struct {
+	Pod      string        `json:"pod"`
+	UID      string        `json:"uid"`
+	Node     string        `json:"node"`
+	ImageID  string        `json:"imageID"`
+	Via      string        `json:"via,omitempty"` // proxy or port-forward
+	Status   int           `json:"status,omitempty"`
+	Latency  time.Duration `json:"latency,omitempty"` // of the try that counted, nanoseconds
+	Attempts int           `json:"attempts,omitempty"`
+	Health   *Health       `json:"health,omitempty"`
+	Problem  string        `json:"problem,omitempty"`
+}
+
+const (
+	defaultBudget = 30 * time.Second
+	defaultMax    = 32
+	concurrency   = 8
+	tryTimeout    = 5 * time.Second
+	firstPause    = 100 * time.Millisecond
+	longestPause  = 2 * time.Second
+	bodyLimit     = 1 << 20
+)
+
+// Run asks all pods and returns their answers in the pods' order. The error
+// joins one Finding for each pod that failed: probe-image, probe-unreachable,
+// probe-status, probe-expect, probe-duplicates, probe-forbidden; or is
+// probe-no-pods.
+func Run(ctx context.Context, conn *cluster.Conn, o Options) ([]Answer, error) {
+	return run(ctx, o, func(ctx context.Context, pod string) (response, error) { return get(ctx, conn, o, pod) })
+}
+
+// response is one HTTP answer of a pod.
+type response struct {
+	status int
+	body   []byte
+	via    string
+}
+
+type asker func(ctx context.Context, pod string) (response, error)
+
+func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
+	if len(o.Pods) == 0 {
+		return nil, &pipeline.Finding{Code: "probe-no-pods", Severity: pipeline.Error, Where: o.Namespace,
+			What: "there is no pod of the new revision to ask", Fix: "is the workload scaled to 0?"}
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Budget, errBudget)
+	defer cancel()
+	answers, errs := make([]Answer, len(o.Pods)), make([]error, len(o.Pods))
+	asked := o.sample()
+	if len(asked) < len(o.Pods) {
+		o.Reporter.Notef("asking %d of %d pods over HTTP; the images of all of them are compared", len(asked), len(o.Pods))
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, concurrency)
+	for i, pod := range o.Pods {
+		answers[i] = Answer{Pod: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName}
+		if errs[i] = o.compare(pod, &answers[i]); errs[i] != nil || !asked[pod.Name] {
+			continue
+		}
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = o.until(ctx, ask, &answers[i])
+		})
+	}
+	wg.Wait()
+	for i := range answers {
+		if f, ok := errors.AsType[*pipeline.Finding](errs[i]); ok {
+			answers[i].Problem = f.Code
+		} else if errs[i] != nil {
+			answers[i].Problem = errs[i].Error()
+		}
+		a := answers[i]
+		if a.Status != 0 {
+			o.Reporter.Detailf("pod %s answered %d in %s%s", a.Pod, a.Status, a.Latency.Round(time.Millisecond), a.Health.String())
+		}
+	}
+	return answers, errors.Join(errs...)
+}
+
+var errBudget = errors.New("the probe's budget is used up")
+
+// sample is the names of the pods that are asked: the first of each node, then
+// the second, and so on.
+func (o Options) sample() map[string]bool {
+	most := o.Max
+	if most == 0 {
+		most = defaultMax
+	}
+	if most < 0 || most > len(o.Pods) {
+		most = len(o.Pods)
+	}
+	turn, order := map[string]int{}, slices.Clone(o.Pods)
+	rank := map[string]int{}
+	for _, p := range order {
+		rank[p.Name] = turn[p.Spec.NodeName]
+		turn[p.Spec.NodeName]++
+	}
+	slices.SortStableFunc(order, func(a, b *corev1.Pod) int { return rank[a.Name] - rank[b.Name] })
+	names := map[string]bool{}
+	for _, p := range order[:most] {
+		names[p.Name] = true
+	}
+	return names
+}
+
+// compare holds a pod's imageID against the digests.
+func (o Options) compare(pod *corev1.Pod, a *Answer) error {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for _, s := range list {
+			if s.Name == o.Container {
+				a.ImageID = s.ImageID
+			}
+		}
+	}
+	if len(o.Digests) == 0 || slices.Contains(o.Digests, digestOf(a.ImageID)) {
+		return nil
+	}
+	why := "it runs " + a.ImageID
+	if a.ImageID == "" {
+		why = "the node does not say which image it runs"
+	}
+	return &pipeline.Finding{Code: "probe-image", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod.Name,
+		What: fmt.Sprintf("pod %s does not run the image that was shipped", pod.Name), Why: why + "; shipped was " + strings.Join(o.Digests, " or "),
+		Fix: "a mutable tag or imagePullPolicy IfNotPresent may have kept an old image: roll out by digest (without --no-pin)"}
+}
+
+// digestOf is the digest in an imageID: NAME@sha256:… or sha256:…, with or
+// without a runtime's scheme before it.
+func digestOf(imageID string) string {
+	if i := strings.LastIndex(imageID, "sha256:"); i >= 0 {
+		return imageID[i:]
+	}
+	return imageID
+}
+
+// until asks one pod until it answers well, the budget is used up, or its
+// answer is one that asking again does not change.
+func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
+	var last error
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		a.Attempts++
+		one, cancel := context.WithTimeout(ctx, tryTimeout)
+		start := time.Now()
+		r, err := ask(one, a.Pod)
+		cancel()
+		if err == nil {
+			a.Status, a.Via, a.Latency = r.status, r.via, time.Since(start)
+			a.Health = parseHealth(r.body)
+			err = o.judge(r, a)
+		}
+		if err == nil {
+			return nil
+		}
+		// A try that the budget cut short says less than the one before it.
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if f, ok := errors.AsType[*pipeline.Finding](err); ok && final[f.Code] {
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			if cause := context.Cause(ctx); !errors.Is(cause, errBudget) {
+				return cause
+			}
+			return o.unanswered(a, last)
+		case <-t.C:
+		}
+	}
+}
+
+// final are problems that do not go away by themselves.
+var final = map[string]bool{"probe-duplicates": true, "probe-forbidden": true, "cluster-unauthorized": true}
+
+func (o Options) judge(r response, a *Answer) error {
+	where := o.Namespace + "/pod/" + a.Pod
+	switch {
+	// As the kubelet counts (pkg/probe/http): 2xx and 3xx.
+	case r.status < http.StatusOK || r.status >= http.StatusBadRequest:
+		return &pipeline.Finding{Code: "probe-status", Severity: pipeline.Error, Where: where,
+			What: fmt.Sprintf("pod %s answers %d on port %d %s", a.Pod, r.status, o.Port, o.path()), Why: excerpt(r.body),
+			Fix: "its log may say why; --probe-path asks another path"}
+	case o.Expect != "" && !strings.Contains(string(r.body), o.Expect):
+		return &pipeline.Finding{Code: "probe-expect", Severity: pipeline.Error, Where: where,
+			What: fmt.Sprintf("pod %s answers without %q", a.Pod, o.Expect), Why: excerpt(r.body), Fix: "is it the version that was meant? --probe-expect sets what must be in the answer"}
+	case a.Health != nil && a.Health.HasDuplicates:
+		return &pipeline.Finding{Code: "probe-duplicates", Severity: pipeline.Error, Where: where,
+			What: fmt.Sprintf("pod %s registers functions with the same id twice", a.Pod), Why: strings.Join(a.Health.Duplicates, ", "),
+			Fix: "give each function an id of its own, or list it in one index only"}
+	}
+	return nil
+}
+
+func (o Options) unanswered(a *Answer, last error) error {
+	if f, ok := errors.AsType[*pipeline.Finding](last); ok {
+		return f
+	}
+	return &pipeline.Finding{Code: "probe-unreachable", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + a.Pod, Err: last,
+		What: fmt.Sprintf("pod %s does not answer on port %d", a.Pod, o.Port), Why: excerpt([]byte(last.Error())),
+		Fix: "does the worker listen on that port, on all addresses? probe.port in .sbw.yaml sets another"}
+}
+
+func (o Options) path() string {
+	if o.Path == "" {
+		return "/"
+	}
+	return "/" + strings.TrimPrefix(o.Path, "/")
+}
+
+func (o Options) pathURL() (*url.URL, error) {
+	u, err := url.Parse(o.path())
+	if err != nil {
+		return nil, pipeline.UsageErrorf("probe-path", "correct probe.path in .sbw.yaml, or --probe-path", "%q is no path of a URL", o.Path)
+	}
+	return u, nil
+}
+
+// excerpt is the beginning of an answer on one line, without what a terminal
+// would act on.
+func excerpt(b []byte) string {
+	const most = 300
+	text := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(string(b[:min(len(b), 4*most)]), "?"))), " ")
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
+}

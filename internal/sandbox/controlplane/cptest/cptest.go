@@ -1,0 +1,135 @@
+// Package cptest gives tests a control plane, connections to it, and a kubelet
+// that only pretends.
+package cptest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// Options finds the programs; a machine without them skips the test, and says
+// what to run, as package need does.
+func Options(t testing.TB) controlplane.Options {
+	t.Helper()
+	return controlplane.Options{
+		APIServer: need.Tool(t, "kube-apiserver"), ControllerManager: need.Tool(t, "kube-controller-manager"), Etcd: need.Tool(t, "etcd"),
+		Users: map[string][]string{"alice": {"devs"}, "bob": {"devs"}, "nobody": {"strangers"}},
+	}
+}
+
+// Start starts a control plane for one test alone, for what would disturb
+// others.
+func Start(t testing.TB, o controlplane.Options) *controlplane.ControlPlane {
+	t.Helper()
+	cp, err := controlplane.Start(t.Context(), t.TempDir(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cp.Stop)
+	return cp
+}
+
+// shared is the control plane that all tests of a package use; it lives until
+// Main ends.
+var shared struct {
+	once sync.Once
+	cp   *controlplane.ControlPlane
+	dir  string
+	err  error
+}
+
+// Shared is the package's control plane, started when first asked for. The
+// package's TestMain must be Main.
+func Shared(t testing.TB) *controlplane.ControlPlane {
+	t.Helper()
+	o := Options(t)
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "controlplane"); shared.err == nil {
+			shared.cp, shared.err = controlplane.Start(context.Background(), shared.dir, o)
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.cp
+}
+
+// Main runs a package's tests and ends what they shared.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if shared.cp != nil {
+		shared.cp.Stop()
+	}
+	if shared.dir != "" {
+		if err := os.RemoveAll(shared.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	return code
+}
+
+// Flags are kubectl's flags as one user would set them.
+func Flags(t testing.TB, cp *controlplane.ControlPlane, user, namespace string) *genericclioptions.ConfigFlags {
+	t.Helper()
+	kubeconfig, err := cp.Kubeconfig(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(t.TempDir(), "cache")
+	flags := genericclioptions.NewConfigFlags(true)
+	flags.KubeConfig, flags.Namespace, flags.CacheDir = &kubeconfig, &namespace, &cache
+	return flags
+}
+
+// Connect connects as one user.
+func Connect(t testing.TB, cp *controlplane.ControlPlane, user, namespace string) *cluster.Conn {
+	t.Helper()
+	conn, err := cluster.Connect(Flags(t, cp, user, namespace), cluster.Options{UserAgent: "cptest/" + user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// Kube is the admin's client.
+func Kube(t testing.TB, cp *controlplane.ControlPlane) kubernetes.Interface {
+	t.Helper()
+	kube, err := Connect(t, cp, "admin", "default").Kube()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kube
+}
+
+// Namespace makes a namespace for one test.
+func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string) string {
+	t.Helper()
+	name := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			return r
+		}
+		return '-'
+	}, t.Name()), "-")
+	ns, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: name[:min(len(name), 40)] + "-", Labels: labels}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
