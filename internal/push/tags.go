@@ -53,11 +53,11 @@ func (r *run) manifests(ctx context.Context) error {
 // follow moves a tag after TAG. That it fails leaves a complete TAG, and is said
 // so.
 func (r *run) follow(ctx context.Context, first, tag string) error {
-	now, err := r.tag(ctx, tag)
-	if err == nil && now == r.job.Digest {
+	if r.lately(tag) == r.job.Digest {
 		return nil
 	}
-	if err = r.put(ctx, r.image.root, tag); err == nil || ctx.Err() != nil {
+	err := r.put(ctx, r.image.root, tag)
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	f := &pipeline.Finding{
