@@ -75,7 +75,9 @@ func Hint(ctx context.Context, o HintOptions) (line string, done <-chan struct{}
 		}()
 	}
 	if latest, ok := parse(known.Latest); ok && running.before(latest) {
-		line = fmt.Sprintf("%s is out, this is %s: `%s` (%s=1 turns this line off)", known.Latest, o.Running, o.Upgrade, EnvNoCheck)
+		// krew upgrades nothing that came from a manifest: the page says more.
+		line = fmt.Sprintf("%s is out, this is %s: `%s`, or see https://github.com/%s/releases/tag/%s (%s=1 turns this line off)",
+			known.Latest, o.Running, o.Upgrade, Repository, known.Latest, EnvNoCheck)
 	}
 	return line, over
 }
