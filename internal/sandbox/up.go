@@ -124,7 +124,7 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 		spec  daemon.Spec
 		ready func(context.Context) error
 	}{
-		{registry, answers("http://" + registryAddr + "/v2/")},
+		{registry, answers("http://" + RegistryAddr + "/v2/")},
 		{outside, answers("http://" + outsideAddr + "/")},
 		{s.builder(), func(ctx context.Context) error {
 			return exec.CommandContext(ctx, s.path("bin", "buildctl"), "--addr", s.builderAddr(), "debug", "workers").Run()
@@ -162,7 +162,7 @@ func answers(url string) func(context.Context) error {
 // pushBase puts the image that the worker's Dockerfile starts from into the
 // registry, behind its front.
 func (s *Sandbox) pushBase(ctx context.Context) error {
-	ref, err := name.ParseReference(registryAddr+"/"+worker.BaseName, name.Insecure)
+	ref, err := name.ParseReference(RegistryAddr+"/"+worker.BaseName, name.Insecure)
 	if err != nil {
 		return err
 	}
