@@ -43,14 +43,7 @@ type publish struct {
 
 // pipeline is the whole command.
 func (p *publish) pipeline() pipeline.Pipeline {
-	p.state = pipeline.NewLazy(func(ctx context.Context) (checkout.State, error) {
-		return checkout.Inspect(ctx, checkout.Options{Dir: p.root, Env: os.Environ()})
-	})
-	p.identity = pipeline.NewLazy(p.findIdentity)
-	p.repo = pipeline.NewLazy(p.findRepository)
-	p.pusher = pipeline.NewLazy(p.newPusher)
-	p.given = pipeline.NewLazy(p.openLayout)
-
+	p.lazies()
 	list := pipeline.Pipeline{Name: "publish", Checks: []pipeline.Check{
 		{Name: "identity", Run: p.checkIdentity},
 		{Name: "registry", Run: p.checkRegistry},
@@ -73,6 +66,17 @@ func (p *publish) pipeline() pipeline.Pipeline {
 	}
 	list.Stages = append(list.Stages, pipeline.Stage{Name: "push", Run: p.push})
 	return list
+}
+
+// lazies prepares the facts that checks and stages share.
+func (p *publish) lazies() {
+	p.state = pipeline.NewLazy(func(ctx context.Context) (checkout.State, error) {
+		return checkout.Inspect(ctx, checkout.Options{Dir: p.root, Env: os.Environ()})
+	})
+	p.identity = pipeline.NewLazy(p.findIdentity)
+	p.repo = pipeline.NewLazy(p.findRepository)
+	p.pusher = pipeline.NewLazy(p.newPusher)
+	p.given = pipeline.NewLazy(p.openLayout)
 }
 
 // release lets go of the layout directory.
@@ -140,7 +144,7 @@ func (p *publish) newPusher(ctx context.Context) (*push.Pusher, error) {
 		return nil, err
 	}
 	return push.New(push.Options{
-		Repository: repo, Auth: id.Authenticator(), Credential: id.Source, ScopeRemedy: id.ScopeRemedy(),
+		Repository: repo, Auth: id.Authenticator(), Credential: id.Source, ScopeRemedy: id.ScopeRemedy(), UserAgent: userAgent,
 	}), nil
 }
 

@@ -35,7 +35,7 @@ func (c *configs) get(ctx context.Context, digest v1.Hash, read func(context.Con
 				return nil, err
 			}
 			if !matches(text, digest) {
-				return nil, fmt.Errorf("the registry gave other content for %s", digest)
+				return nil, fmt.Errorf("%w: config %s has other content than its digest says", errContent, digest)
 			}
 			c.store(digest, text)
 			return text, nil

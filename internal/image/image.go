@@ -1,180 +1,110 @@
-// Package image is what a registry says about an image that is published: the
-// digest behind a tag, the platforms by its configs, labels, size, and the list
-// of tags with all of this.
+// Package image is what a registry says of an image: its digests, platforms,
+// labels and how it is started, and the list of what is published. Both plugins
+// read it: gh-sbw to list and to compare, kubectl-sbw to know what it is about to
+// roll out, with the credential of the workload's own pull secrets.
 //
-// Both plugins ask it: rollout before it changes the cluster, with the
-// credential of the Deployment's own imagePullSecrets; publish for the size of
-// the tag before and for the list of tags.
+// Platforms and labels are those of each image's config, not of descriptors: a
+// descriptor says what somebody wrote, the config what was built. Indexes are
+// descended into, nested ones too, and attestations passed over.
 //
-// # Decisions
-//
-//   - Platforms are read from each image's config. What an index says of its
-//     entries is what somebody wrote; the kernel of the node will judge the
-//     binary. Nested indexes are descended into, attestations passed over.
-//   - A config is kept on disk by its digest, if there is a place for it: it
-//     cannot change, so a list of tags costs one request per tag the second
-//     time.
-//   - The credential is Options.Auth and nothing else; no Docker configuration
-//     is read.
+// A config is kept on disk by its digest where there is a place for it: it
+// cannot change, so a list of tags costs one request for each tag the second
+// time.
 package image
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Options say as whom to ask.
-type Options struct {
-	// Auth is the credential; nil is anonymous.
-	Auth authn.Authenticator
-	// Credential names it in messages: "the pull secret ghcr-pull".
-	Credential string
-	// CacheDir keeps configs between runs; empty keeps none.
-	CacheDir string
-	// UserAgent is sent with each request.
-	UserAgent string
-
-	// Transport, Wait and Tries are as in registry.Options.
-	Transport http.RoundTripper
-	Wait      func(context.Context, time.Duration) error
-	Tries     int
-}
-
-// Image is one image as it is published.
+// Image is what a tag or digest stands for.
 type Image struct {
-	// Reference is what was asked for.
-	Reference string `json:"reference"`
-	// Digest is of what the reference names, an index or a manifest: what a
-	// cluster is given.
+	// Digest is of what was asked for: an image's manifest, or an index.
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
-	// Platforms are all that it can run on.
-	Platforms []Platform `json:"platforms"`
-
-	// The rest is of the image for one platform.
-	Manifest   string            `json:"manifest"` // its digest
-	Platform   string            `json:"platform"`
-	Size       int64             `json:"size"` // manifest, config and layers as they are pulled, bytes
-	Created    time.Time         `json:"created"`
-	Labels     map[string]string `json:"labels,omitempty"`
-	Entrypoint []string          `json:"entrypoint,omitempty"`
-	Cmd        []string          `json:"cmd,omitempty"`
-	User       string            `json:"user,omitempty"`
-	WorkingDir string            `json:"workingDir,omitempty"`
-	Ports      []string          `json:"ports,omitempty"` // "3111/tcp"
+	// Variants are the images in it, one for each platform; one alone where
+	// Digest is an image's.
+	Variants []Variant `json:"variants"`
 }
 
-// Platform is one platform of an image.
-type Platform struct {
-	Name     string `json:"name"`     // os/arch[/variant], by the config
-	Manifest string `json:"manifest"` // digest
-	Size     int64  `json:"size"`     // bytes
+// Variant is the image for one platform.
+type Variant struct {
+	Digest   string        `json:"digest"` // of its manifest
+	Config   string        `json:"config"` // digest of its config
+	Platform string        `json:"platform"`
+	Size     int64         `json:"size"` // of config and layers as they are pulled, bytes
+	File     v1.ConfigFile `json:"-"`
+	// Annotations are of the manifest; builders may put there what others put
+	// into labels.
+	Annotations map[string]string `json:"-"`
 }
 
-// Catalog is the label that holds the function catalog, empty if there is none.
-func (i *Image) Catalog() string { return i.Labels[worker.LabelCatalog] }
-
-// Commit is the revision that the image was built from.
-func (i *Image) Commit() string { return i.Labels[worker.LabelRevision] }
-
-// Dirty says that it was built from a tree with changes.
-func (i *Image) Dirty() bool { return i.Labels[worker.LabelDirty] == "true" }
-
-// Publisher is the GitHub login that published it.
-func (i *Image) Publisher() string { return i.Labels[worker.LabelPublisher] }
-
-// Pinned is NAME:TAG@DIGEST: the tag for people, the digest for the cluster.
-func (i *Image) Pinned() string {
-	ref, _, _ := strings.Cut(i.Reference, "@")
-	return ref + "@" + i.Digest
-}
-
-// Reader asks one repository.
-type Reader struct {
-	client    *registry.Client
-	configs   configs
-	anonymous bool
-}
-
-// NewReader makes a Reader; nothing is sent yet.
-func NewReader(repo name.Repository, o Options) *Reader {
-	return &Reader{
-		client: registry.New(repo, registry.Options{
-			Auth: o.Auth, Credential: o.Credential, UserAgent: o.UserAgent,
-			Transport: o.Transport, Wait: o.Wait, Tries: o.Tries,
-		}),
-		configs:   configs{dir: o.CacheDir, known: map[string]*pipeline.Lazy[[]byte]{}},
-		anonymous: o.Auth == nil || o.Auth == authn.Anonymous,
+// Platforms are os/arch[/variant] of all variants.
+func (i *Image) Platforms() []string {
+	all := make([]string, len(i.Variants))
+	for n, v := range i.Variants {
+		all[n] = v.Platform
 	}
+	return all
 }
 
-// Resolve is NewReader and its Resolve for one reference.
-func Resolve(ctx context.Context, ref registry.Reference, platform string, o Options) (*Image, error) {
-	return NewReader(ref.Repository, o).Resolve(ctx, ref, platform)
+// Digests are all digests by which a node may know the image: of the index, of
+// each manifest, and of each config (of an image that was imported by hand).
+func (i *Image) Digests() []string {
+	all := []string{i.Digest}
+	for _, v := range i.Variants {
+		all = append(all, v.Digest, v.Config)
+	}
+	return all
 }
 
-// Resolve reads the image that ref names. platform (os/arch[/variant]) chooses
-// one of several; empty takes the first. Where there is none for it, the error
-// is a Finding "image-platform" and the Image still says which there are. Other
-// findings: "image-not-found", "image-private", "image-invalid", and those of
-// package registry.
-func (r *Reader) Resolve(ctx context.Context, ref registry.Reference, platform string) (*Image, error) {
-	root, err := r.manifest(ctx, ref.Identifier())
-	if err != nil {
-		return nil, r.explain(ctx, ref, err)
+// Variant returns the one for a platform (os/arch[/variant]).
+func (i *Image) Variant(platform string) (Variant, bool) {
+	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return SamePlatform(v.Platform, platform) })
+	if n < 0 {
+		return Variant{}, false
 	}
-	img := &Image{Reference: ref.String(), Digest: root.digest, MediaType: root.mediaType}
-	found, err := r.descend(ctx, root)
-	if err != nil {
-		return nil, r.explain(ctx, ref, err)
-	}
-	if len(found) == 0 {
-		return nil, invalid(ref.String(), "it holds no image that can run")
-	}
-	var chosen *variant
-	for _, v := range found {
-		img.Platforms = append(img.Platforms, Platform{Name: v.platform(), Manifest: v.digest, Size: v.size()})
-		if chosen == nil && (platform == "" || SamePlatform(v.platform(), platform)) {
-			chosen = v
+	return i.Variants[n], true
+}
+
+// Label is the value of a label, of the first variant that has it, else of an
+// annotation of that name.
+func (i *Image) Label(key string) string {
+	for _, v := range i.Variants {
+		if text := v.File.Config.Labels[key]; text != "" {
+			return text
 		}
 	}
-	if chosen == nil {
-		return img, wrongPlatform(ref.String(), img.Platforms, platform)
-	}
-	img.describe(root, chosen)
-	return img, nil
-}
-
-func (i *Image) describe(root *manifest, v *variant) {
-	cfg := v.config
-	i.Manifest, i.Platform, i.Size, i.Created = v.digest, v.platform(), v.size(), cfg.Created.Time
-	i.Entrypoint, i.Cmd, i.User, i.WorkingDir = cfg.Config.Entrypoint, cfg.Config.Cmd, cfg.Config.User, cfg.Config.WorkingDir
-	for p := range cfg.Config.ExposedPorts {
-		i.Ports = append(i.Ports, p)
-	}
-	slices.Sort(i.Ports)
-	i.Labels = map[string]string{}
-	// Builders put the same facts into labels, annotations of the manifest or
-	// of the index; the nearest to the image wins.
-	for _, from := range []map[string]string{root.Annotations, v.Annotations, cfg.Config.Labels} {
-		for k, val := range from {
-			i.Labels[k] = val
+	for _, v := range i.Variants {
+		if text := v.Annotations[key]; text != "" {
+			return text
 		}
 	}
-	if t, err := time.Parse(time.RFC3339, i.Labels[worker.LabelCreated]); err == nil && i.Created.Unix() <= 0 {
-		i.Created = t // reproducible builds set the config's own to zero
+	return ""
+}
+
+// Created is when it was built; zero when that is not said. A reproducible build
+// sets the config's own time to a fixed one, and says it in a label.
+func (i *Image) Created() time.Time {
+	if t, err := time.Parse(time.RFC3339, i.Label(worker.LabelCreated)); err == nil {
+		return t
 	}
+	for _, v := range i.Variants {
+		if t := v.File.Created.Time; t.Unix() > 0 {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // SamePlatform compares os/arch[/variant]; arm64 is arm64/v8, and amd64 v1.
@@ -197,45 +127,85 @@ func normal(p string) string {
 	return strings.Join(parts, "/")
 }
 
-func wrongPlatform(ref string, have []Platform, want string) error {
-	var names []string
-	for _, p := range have {
-		names = append(names, p.Name)
-	}
-	return &pipeline.Finding{
-		Code: "image-platform", Severity: pipeline.Error,
-		What: fmt.Sprintf("%s is for %s, not for %s", ref, strings.Join(names, ", "), want),
-		Why:  "on another architecture it ends at once with exec format error",
-		Fix:  "publish it with `gh sbw publish --platform " + want + "`",
-	}
+// Resolve reads what identifier, a tag or a digest, stands for. The error is a
+// Finding of the code "image-not-found", "image-private", "image-unreadable" or
+// one of registry.Client.Explain, or the context's end.
+func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
+	return newReader(c, "").resolve(ctx, identifier)
 }
 
-func invalid(ref, why string) error {
-	return &pipeline.Finding{
-		Code: "image-invalid", Severity: pipeline.Error,
-		What: ref + " is no image that can be run",
-		Why:  why,
-		Fix:  "check the reference; charts, signatures and other artifacts live in registries too",
+func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error) {
+	root, err := r.manifest(ctx, identifier)
+	if err != nil {
+		return nil, r.explain(ctx, identifier, err)
 	}
+	img := &Image{Digest: root.digest, MediaType: root.mediaType}
+	if img.Variants, err = r.variants(ctx, root); err != nil {
+		return nil, r.explain(ctx, identifier, err)
+	}
+	if len(img.Variants) == 0 {
+		return nil, unreadable(r.name(identifier), "there is no image in it that could run")
+	}
+	return img, nil
 }
 
-// Digests are those by which a node that pulled the image may know it: of the
-// index, and of each platform's manifest.
-func (i *Image) Digests() []string {
-	all := []string{i.Digest}
-	for _, p := range i.Platforms {
-		if p.Manifest != i.Digest {
-			all = append(all, p.Manifest)
+// name is how people write identifier of the repository.
+func (r *reader) name(identifier string) string {
+	separator := ":"
+	if strings.HasPrefix(identifier, "sha256:") {
+		separator = "@"
+	}
+	return r.client.Repository().Name() + separator + identifier
+}
+
+// explain makes a Finding of what the registry answered.
+func (r *reader) explain(ctx context.Context, identifier string, err error) error {
+	if ctx.Err() == nil && registry.IsNotFound(err) {
+		return r.notFound(ctx, identifier, err)
+	}
+	return r.refused(ctx, r.name(identifier), err)
+}
+
+// refused is for all but what is not there.
+func (r *reader) refused(ctx context.Context, what string, err error) error {
+	var f *pipeline.Finding
+	if ctx.Err() != nil || errors.As(err, &f) {
+		return err
+	}
+	if errors.Is(err, errContent) {
+		return unreadable(what, err.Error())
+	}
+	var answer *registry.Error
+	if errors.As(err, &answer) && r.client.Anonymous() && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) {
+		return &pipeline.Finding{
+			Code: "image-private", Severity: pipeline.Error, Err: err,
+			What: what + " cannot be read without a credential",
+			Why:  answer.Error(),
+			Fix:  "give one that may read it, in a cluster an imagePullSecret, or make the package public; what is new on GHCR is private",
 		}
 	}
-	return all
+	return r.client.Explain("read "+what, err)
 }
 
-// PlatformNames are os/arch[/variant] of all platforms.
-func (i *Image) PlatformNames() []string {
-	names := make([]string, len(i.Platforms))
-	for n, p := range i.Platforms {
-		names[n] = p.Name
+// notFound says which tags there are instead.
+func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
+	f := &pipeline.Finding{
+		Code: "image-not-found", Severity: pipeline.Error, Err: err,
+		What: r.name(identifier) + " is not published",
+		Why:  err.Error(),
+		Fix:  "check the name; `gh sbw publish` publishes it",
 	}
-	return names
+	if answer, ok := errors.AsType[*registry.Error](err); ok && answer.Said() != "" {
+		f.Why = answer.Said()
+	}
+	if tags, err := r.names(ctx); err == nil && len(tags) > 0 {
+		f.Fix = "use one that is: " + strings.Join(near(identifier, tags), ", ")
+	}
+	return f
+}
+
+func unreadable(name, why string) error {
+	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
+		What: name + " is no image that can be read", Why: why,
+		Fix: "check the reference (charts and signatures live in registries too), or publish it again: gh sbw publish"}
 }

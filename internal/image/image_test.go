@@ -64,13 +64,11 @@ func repository(t *testing.T, srv *httptest.Server, path string) name.Repository
 
 func auth() authn.Authenticator { return &authn.Basic{Username: user, Password: token} }
 
-func options() Options {
-	return Options{Auth: auth(), Tries: 3, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+func options() registry.Options {
+	return registry.Options{Auth: auth(), Tries: 3, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 }
 
-func (h *harness) ref(tag string) registry.Reference {
-	return registry.Reference{Repository: h.repo, Tag: tag}
-}
+func (h *harness) client() *registry.Client { return registry.New(h.repo, options()) }
 
 func build(t *testing.T, platform string, change func(*v1.ConfigFile)) v1.Image {
 	t.Helper()
@@ -140,30 +138,45 @@ func TestResolve(t *testing.T) {
 			},
 		}
 	}))
-	img, err := Resolve(t.Context(), h.ref("v1"), "linux/arm64", options())
+	img, err := Resolve(t.Context(), h.client(), "v1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img.Digest != digest || img.Manifest != digest || img.Platform != "linux/arm64" || !img.Created.Equal(made) {
+	v, ok := img.Variant("linux/arm64/v8")
+	if !ok || v.Digest != digest || img.Digest != digest || v.Platform != "linux/arm64" || !img.Created().Equal(made) || v.Size < 100 {
 		t.Errorf("image %+v", img)
 	}
-	if img.MediaType != string(types.OCIManifestSchema1) || img.Size < 300 {
-		t.Errorf("media type %s, size %d", img.MediaType, img.Size)
+	if img.MediaType != string(types.OCIManifestSchema1) || !slices.Equal(img.Platforms(), []string{"linux/arm64"}) || len(img.Digests()) != 3 {
+		t.Errorf("image %+v", img)
 	}
-	if img.User != "1000" || img.WorkingDir != "/app" || !slices.Equal(img.Ports, []string{"3000/tcp", "3111/tcp"}) ||
-		!slices.Equal(img.Entrypoint, []string{"/bin/bun"}) || !slices.Equal(img.Cmd, []string{"run", "src/serve.ts"}) {
-		t.Errorf("config %+v", img)
+	if cfg := v.File.Config; cfg.User != "1000" || len(cfg.ExposedPorts) != 2 || !slices.Equal(cfg.Cmd, []string{"run", "src/serve.ts"}) {
+		t.Errorf("config %+v", cfg)
 	}
-	if img.Catalog() != "the catalog" || img.Commit() != "abc123" || !img.Dirty() || img.Publisher() != user {
-		t.Errorf("labels %v", img.Labels)
-	}
-	if want := h.repo.Name() + ":v1@" + digest; img.Pinned() != want {
-		t.Errorf("pinned %s, want %s", img.Pinned(), want)
+	if img.Label(worker.LabelCatalog) != "the catalog" || img.Label(worker.LabelRevision) != "abc123" || img.Label("no") != "" {
+		t.Errorf("labels %v", v.File.Config.Labels)
 	}
 	// By digest it is the same.
-	again, err := Resolve(t.Context(), registry.Reference{Repository: h.repo, Tag: "v1", Digest: digest}, "linux/arm64/v8", options())
-	if err != nil || again.Digest != digest || again.Pinned() != img.Pinned() {
+	again, err := Resolve(t.Context(), h.client(), digest)
+	if err != nil || cmp.Diff(img, again) != "" {
 		t.Errorf("by digest: %+v, %v", again, err)
+	}
+}
+
+// TestAnnotations serve where there is no label, as for an image that was made
+// by a builder that writes no labels.
+func TestAnnotations(t *testing.T) {
+	h := newHarness(t)
+	img := build(t, "linux/arm64", func(c *v1.ConfigFile) { c.Config.Labels = map[string]string{"both": "label"} })
+	annotated, ok := mutate.Annotations(img, map[string]string{
+		"both": "annotation", "one": "annotation", worker.LabelCreated: "2026-03-04T05:06:07Z",
+	}).(v1.Image)
+	if !ok {
+		t.Fatal("annotations made something else of an image")
+	}
+	h.push(t, "v1", annotated)
+	got, err := Resolve(t.Context(), h.client(), "v1")
+	if err != nil || got.Label("both") != "label" || got.Label("one") != "annotation" || got.Created().Year() != 2026 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -180,29 +193,22 @@ func TestResolveIndex(t *testing.T) {
 	inner := index(mutate.IndexAddendum{Add: arm}, attest, lie)
 	digest := h.pushIndex(t, "multi", index(mutate.IndexAddendum{Add: amd}, mutate.IndexAddendum{Add: inner}))
 
-	img, err := Resolve(t.Context(), h.ref("multi"), "linux/arm64", options())
+	img, err := Resolve(t.Context(), h.client(), "multi")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, p := range img.Platforms {
-		names = append(names, p.Name)
-	}
-	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64", "linux/arm/v7"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64", "linux/arm/v7"}, img.Platforms()); diff != "" {
 		t.Error(diff)
 	}
 	armDigest, err := arm.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img.Digest != digest || img.Manifest != armDigest.String() || img.Platform != "linux/arm64" {
+	if v, ok := img.Variant("linux/arm64"); !ok || img.Digest != digest || v.Digest != armDigest.String() {
 		t.Errorf("image %+v", img)
 	}
-
-	img, err = Resolve(t.Context(), h.ref("multi"), "linux/s390x", options())
-	wantCode(t, err, "image-platform")
-	if img == nil || len(img.Platforms) != 3 {
-		t.Errorf("a wrong platform leaves the others unsaid: %+v", img)
+	if v, ok := img.Variant("linux/s390x"); ok {
+		t.Errorf("a variant that nobody built: %+v", v)
 	}
 }
 
@@ -226,39 +232,39 @@ func TestResolveRefusals(t *testing.T) {
 	h.push(t, "chart", chart)
 
 	t.Run("no such tag", func(t *testing.T) {
-		_, err := Resolve(t.Context(), h.ref("20260103-000000"), "", options())
+		_, err := Resolve(t.Context(), h.client(), "20260103-000000")
 		f := wantCode(t, err, "image-not-found")
 		if !strings.Contains(f.Fix, "20260102-000000") {
 			t.Errorf("fix %q names no tag that is there", f.Fix)
 		}
 	})
 	t.Run("no such package", func(t *testing.T) {
-		_, err := Resolve(t.Context(), registry.Reference{Repository: repository(t, h.srv, user+"/other"), Tag: "v1"}, "", options())
+		_, err := Resolve(t.Context(), registry.New(repository(t, h.srv, user+"/other"), options()), "v1")
 		wantCode(t, err, "image-not-found")
 	})
 	t.Run("anonymous", func(t *testing.T) {
 		o := options()
 		o.Auth = nil
-		_, err := Resolve(t.Context(), h.ref("20260101-000000"), "", o)
+		_, err := Resolve(t.Context(), registry.New(h.repo, o), "20260101-000000")
 		wantCode(t, err, "image-private")
 	})
 	t.Run("wrong token", func(t *testing.T) {
 		o := options()
 		o.Auth, o.Credential = &authn.Basic{Username: user, Password: "ghp_of_someone_else"}, "the pull secret ghcr-pull"
-		_, err := Resolve(t.Context(), h.ref("20260101-000000"), "", o)
+		_, err := Resolve(t.Context(), registry.New(h.repo, o), "20260101-000000")
 		f := wantCode(t, err, "registry-denied")
 		if !strings.Contains(f.Error(), "ghcr-pull") || strings.Contains(f.Error(), "someone_else") {
 			t.Errorf("%v", f)
 		}
 	})
 	t.Run("a chart", func(t *testing.T) {
-		_, err := Resolve(t.Context(), h.ref("chart"), "", options())
-		wantCode(t, err, "image-invalid")
+		_, err := Resolve(t.Context(), h.client(), "chart")
+		wantCode(t, err, "image-unreadable")
 	})
 	t.Run("nobody there", func(t *testing.T) {
 		gone := httptest.NewServer(http.NotFoundHandler())
 		gone.Close()
-		_, err := Resolve(t.Context(), registry.Reference{Repository: repository(t, gone, "a/b"), Tag: "v1"}, "", options())
+		_, err := Resolve(t.Context(), registry.New(repository(t, gone, "a/b"), options()), "v1")
 		wantCode(t, err, "registry-unreachable")
 	})
 	t.Run("unknown authority", func(t *testing.T) {
@@ -268,13 +274,13 @@ func TestResolveRefusals(t *testing.T) {
 		defer srv.Close()
 		o := options()
 		o.Transport = &http.Transport{DialContext: redirect(srv.Listener.Addr().String())}
-		_, err := Resolve(t.Context(), registry.Reference{Repository: mustRepo(t, "registry.example.com/a/b"), Tag: "v1"}, "", o)
+		_, err := Resolve(t.Context(), registry.New(mustRepo(t, "registry.example.com/a/b"), o), "v1")
 		wantCode(t, err, "registry-tls")
 	})
 	t.Run("the caller's end", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(pipeline.ErrInterrupted)
-		if _, err := Resolve(ctx, h.ref("v1"), "", options()); !errors.Is(err, pipeline.ErrInterrupted) {
+		if _, err := Resolve(ctx, h.client(), "v1"); !errors.Is(err, pipeline.ErrInterrupted) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -286,7 +292,7 @@ func TestPublicIsReadAnonymously(t *testing.T) {
 	digest := h.push(t, "v1", build(t, "linux/arm64", nil))
 	o := options()
 	o.Auth = authn.Anonymous
-	img, err := Resolve(t.Context(), h.ref("v1"), "", o)
+	img, err := Resolve(t.Context(), registry.New(h.repo, o), "v1")
 	if err != nil || img.Digest != digest {
 		t.Errorf("%+v, %v", img, err)
 	}
@@ -327,11 +333,10 @@ func TestTags(t *testing.T) {
 	}
 	digest := h.push(t, "latest", last)
 	h.push(t, "sha256-abc.sig", build(t, "linux/arm64", nil))
-	o := options()
-	o.CacheDir = t.TempDir()
+	o := ListOptions{CacheDir: t.TempDir()}
 
 	h.front.Forget()
-	tags, err := ListTags(t.Context(), h.repo, 0, o)
+	tags, err := List(t.Context(), h.client(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +355,7 @@ func TestTags(t *testing.T) {
 		t.Errorf("%d configs were read for 4 images", n)
 	}
 	h.front.Forget()
-	if again, err := ListTags(t.Context(), h.repo, 0, o); err != nil || cmp.Diff(tags, again) != "" {
+	if again, err := List(t.Context(), h.client(), o); err != nil || cmp.Diff(tags, again) != "" {
 		t.Errorf("from the cache: %v, %v", err, cmp.Diff(tags, again))
 	}
 	if n := count(h.front, ghcr.BlobGet); n != 0 {
@@ -358,7 +363,8 @@ func TestTags(t *testing.T) {
 	}
 
 	h.front.Forget()
-	tags, err = ListTags(t.Context(), h.repo, 2, o)
+	o.Limit = 2
+	tags, err = List(t.Context(), h.client(), o)
 	if err != nil || len(tags) != 2 || tags[0].Tag != "latest" || tags[1].Tag != "20260104-000000" {
 		t.Errorf("limited: %+v, %v", tags, err)
 	}
@@ -367,12 +373,23 @@ func TestTags(t *testing.T) {
 	}
 }
 
+func TestTagsOfNothing(t *testing.T) {
+	h := newHarness(t)
+	if tags, err := List(t.Context(), h.client(), ListOptions{}); err != nil || len(tags) != 0 {
+		t.Errorf("%v, %v", tags, err)
+	}
+	o := options()
+	o.Auth = nil
+	_, err := List(t.Context(), registry.New(h.repo, o), ListOptions{})
+	wantCode(t, err, "image-private")
+}
+
 // TestTagsWithProblem keeps a tag that cannot be read from hiding the others.
 func TestTagsWithProblem(t *testing.T) {
 	h := newHarness(t)
 	h.push(t, "good", build(t, "linux/arm64", nil))
 	h.push(t, "bad", build(t, "linux/arm64", func(c *v1.ConfigFile) { c.OS = "" }))
-	tags, err := ListTags(t.Context(), h.repo, 0, options())
+	tags, err := List(t.Context(), h.client(), ListOptions{})
 	if err != nil || len(tags) != 2 {
 		t.Fatalf("%+v, %v", tags, err)
 	}
@@ -399,7 +416,7 @@ func TestTagsPages(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	names, err := NewReader(repository(t, srv, "a/b"), options()).names(t.Context())
+	names, err := newReader(registry.New(repository(t, srv, "a/b"), options()), "").names(t.Context())
 	if err != nil || !slices.Equal(names, []string{"a", "b", "c"}) {
 		t.Errorf("%v, %v", names, err)
 	}

@@ -27,15 +27,26 @@ const (
 	// attestation marks, among an index's entries, what BuildKit says about an
 	// image (docs/attestations/attestation-storage.md of moby/buildkit).
 	attestation = "vnd.docker.reference.type"
-	maxDepth    = 4
-	maxVariants = 32
-	jobs        = 8
+	maxDepth    = 3  // of nested indexes; BuildKit makes one
+	maxVariants = 64 // in all
+	parallel    = 8
 )
+
+// errContent is for content that is not what it should be.
+var errContent = errors.New("the registry's answer is no image")
+
+type reader struct {
+	client  *registry.Client
+	configs configs
+}
+
+func newReader(c *registry.Client, cacheDir string) *reader {
+	return &reader{client: c, configs: configs{dir: cacheDir, known: map[string]*pipeline.Lazy[[]byte]{}}}
+}
 
 // manifest is a manifest or an index.
 type manifest struct {
 	digest, mediaType string
-	length            int64
 
 	MediaType   string            `json:"mediaType"`
 	Config      *v1.Descriptor    `json:"config"`
@@ -44,31 +55,7 @@ type manifest struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// variant is an image for one platform.
-type variant struct {
-	*manifest
-	config v1.ConfigFile
-}
-
-func (v *variant) platform() string {
-	p := v.config.OS + "/" + v.config.Architecture
-	if v.config.Variant != "" {
-		p += "/" + v.config.Variant
-	}
-	return p
-}
-
-func (v *variant) size() int64 {
-	n := v.length + v.Config.Size
-	for _, l := range v.Layers {
-		n += l.Size
-	}
-	return n
-}
-
-var errNoManifest = errors.New("the registry's answer is no manifest")
-
-func (r *Reader) manifest(ctx context.Context, id string) (*manifest, error) {
+func (r *reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	res, err := r.client.Do(ctx, registry.Request{
 		Method: http.MethodGet, Kind: "manifest " + id, Path: "manifests/" + id,
 		Header: http.Header{"Accept": {accept}},
@@ -80,12 +67,13 @@ func (r *Reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A digest that was asked for is what must have come.
 	if strings.HasPrefix(id, "sha256:") && h.String() != id {
-		return nil, fmt.Errorf("the registry gave another manifest for %s: %s", id, h)
+		return nil, fmt.Errorf("%w: manifest %s has other content than its digest says", errContent, id)
 	}
-	m := &manifest{digest: h.String(), length: int64(len(res.Body))}
+	m := &manifest{digest: h.String()}
 	if err := json.Unmarshal(res.Body, m); err != nil {
-		return nil, errNoManifest
+		return nil, fmt.Errorf("%w: manifest %s: %w", errContent, id, err)
 	}
 	m.mediaType = m.MediaType
 	if m.mediaType == "" {
@@ -94,50 +82,47 @@ func (r *Reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	return m, nil
 }
 
-// descend finds the images below m, in the order of the indexes.
-func (r *Reader) descend(ctx context.Context, m *manifest) ([]*variant, error) {
+// variants unfolds a manifest or index, in the order of the indexes.
+func (r *reader) variants(ctx context.Context, m *manifest) ([]Variant, error) {
 	leaves, err := r.leaves(ctx, m, 0)
 	if err != nil {
 		return nil, err
 	}
 	if len(leaves) > maxVariants {
-		leaves = leaves[:maxVariants]
+		return nil, fmt.Errorf("%w: it has more than %d images", errContent, maxVariants)
 	}
-	all := make([]*variant, len(leaves))
+	all := make([]Variant, len(leaves))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(parallel)
 	for i, leaf := range leaves {
-		g.Go(func() error {
-			text, err := r.config(gctx, *leaf.Config)
-			if err != nil {
-				return err
-			}
-			v := &variant{manifest: leaf}
-			if json.Unmarshal(text, &v.config) == nil && v.config.OS != "" && v.config.Architecture != "" {
-				all[i] = v // else a chart or a signature, whose config is of another kind
-			}
-			return nil
+		g.Go(func() (err error) {
+			all[i], err = r.variant(gctx, leaf)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(v *variant) bool { return v == nil }), nil
+	// A chart or a signature has a config of another kind, without a platform.
+	return slices.DeleteFunc(all, func(v Variant) bool { return v.Platform == "" }), nil
 }
 
 // leaves are the manifests below m that are images.
-func (r *Reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifest, error) {
+func (r *reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifest, error) {
 	if m.Config != nil {
 		return []*manifest{m}, nil
 	}
 	if len(m.Manifests) > 0 && depth >= maxDepth {
-		return nil, fmt.Errorf("indexes nested more than %d deep", maxDepth)
+		return nil, fmt.Errorf("%w: indexes nested more than %d deep", errContent, maxDepth)
+	}
+	if len(m.Manifests) > 2*maxVariants {
+		return nil, fmt.Errorf("%w: an index of %d entries", errContent, len(m.Manifests))
 	}
 	below := make([][]*manifest, len(m.Manifests))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(parallel)
 	for i, d := range m.Manifests {
-		if d.Annotations[attestation] != "" || !d.MediaType.IsImage() && !d.MediaType.IsIndex() && d.MediaType != "" {
+		if d.Annotations[attestation] != "" || d.MediaType != "" && !d.MediaType.IsImage() && !d.MediaType.IsIndex() {
 			continue
 		}
 		g.Go(func() error {
@@ -155,58 +140,28 @@ func (r *Reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifes
 	return slices.Concat(below...), nil
 }
 
-// config reads a config, once for all tags that share it.
-func (r *Reader) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
-	return r.configs.get(ctx, d.Digest, func(ctx context.Context) ([]byte, error) {
-		res, err := r.client.Do(ctx, registry.Request{
-			Method: http.MethodGet, Kind: "config " + d.Digest.String(), Path: "blobs/" + d.Digest.String(),
-		})
+// variant reads one image's config, once for all tags that share it.
+func (r *reader) variant(ctx context.Context, m *manifest) (Variant, error) {
+	v := Variant{Digest: m.digest, Config: m.Config.Digest.String(), Size: m.Config.Size, Annotations: m.Annotations}
+	for _, l := range m.Layers {
+		v.Size += l.Size
+	}
+	text, err := r.configs.get(ctx, m.Config.Digest, func(ctx context.Context) ([]byte, error) {
+		res, err := r.client.Do(ctx, registry.Request{Method: http.MethodGet, Kind: "config " + v.Config, Path: "blobs/" + v.Config})
 		if err != nil {
 			return nil, err
 		}
 		return res.Body, nil
 	})
-}
-
-// explain makes Findings of what the registry answered about ref.
-func (r *Reader) explain(ctx context.Context, ref registry.Reference, err error) error {
-	var f *pipeline.Finding
-	if ctx.Err() != nil || errors.As(err, &f) {
-		return err
+	if err != nil {
+		return v, err
 	}
-	if errors.Is(err, errNoManifest) {
-		return invalid(ref.String(), err.Error())
+	if err := json.Unmarshal(text, &v.File); err != nil || v.File.OS == "" || v.File.Architecture == "" || v.File.OS == "unknown" {
+		return v, nil
 	}
-	var answer *registry.Error
-	if errors.As(err, &answer) {
-		switch {
-		case answer.Status == http.StatusNotFound:
-			return r.notFound(ctx, ref, answer)
-		case r.anonymous && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden):
-			return &pipeline.Finding{
-				Code: "image-private", Severity: pipeline.Error, Err: err,
-				What: ref.String() + " cannot be read without a credential",
-				Why:  answer.Error(),
-				Fix:  "give one that may read it, in a cluster an imagePullSecret, or make the package public; what is new on GHCR is private",
-			}
-		}
+	v.Platform = v.File.OS + "/" + v.File.Architecture
+	if v.File.Variant != "" {
+		v.Platform += "/" + v.File.Variant
 	}
-	return r.client.Explain("read "+ref.String(), err)
-}
-
-// notFound says which tags there are instead.
-func (r *Reader) notFound(ctx context.Context, ref registry.Reference, answer *registry.Error) error {
-	f := &pipeline.Finding{
-		Code: "image-not-found", Severity: pipeline.Error, Err: answer,
-		What: ref.String() + " is not published",
-		Why:  answer.Error(),
-		Fix:  "check the name; `gh sbw publish` publishes it",
-	}
-	if answer.Said() != "" {
-		f.Why = answer.Said()
-	}
-	if tags, err := r.names(ctx); err == nil && len(tags) > 0 {
-		f.Fix = "use one that is: " + strings.Join(near(ref.Tag, tags), ", ")
-	}
-	return f
+	return v, nil
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/joelhooks/gh-sbw/internal/registry"
@@ -35,29 +34,37 @@ type Tag struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// ListTags is NewReader and its Tags.
-func ListTags(ctx context.Context, repo name.Repository, limit int, o Options) ([]Tag, error) {
-	return NewReader(repo, o).Tags(ctx, limit)
+// ListOptions bound a list of tags.
+type ListOptions struct {
+	// Limit is how many of the newest are wanted; 0 wants all.
+	Limit int
+	// CacheDir keeps configs between runs; empty keeps none.
+	CacheDir string
 }
 
 // byTime are the tags that publish makes of the clock; they sort by age.
 var byTime = regexp.MustCompile(`^\d{8}-\d{6}`)
 
-// Tags lists what is published, the newest first. With a limit, of the tags that
+// List lists what is published, the newest first. With a limit, of the tags that
 // are named by time only that many newest ones are read, and of the others as
-// many.
-func (r *Reader) Tags(ctx context.Context, limit int) ([]Tag, error) {
+// many. Errors are as those of Resolve; what is wrong with one tag alone is said
+// in its Problem.
+func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error) {
+	r := newReader(c, o.CacheDir)
 	names, err := r.names(ctx)
-	if err != nil {
-		return nil, r.explain(ctx, registry.Reference{Repository: r.client.Repository()}, err)
+	if registry.IsNotFound(err) {
+		return nil, nil // a package that nobody has published to yet
 	}
-	names = newest(names, limit)
+	if err != nil {
+		return nil, r.refused(ctx, "the tags of "+c.Repository().Name(), err)
+	}
+	names = newest(names, o.Limit)
 	all := make([]Tag, len(names))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(jobs)
+	g.SetLimit(parallel)
 	for i, tag := range names {
 		g.Go(func() error {
-			img, err := r.Resolve(gctx, registry.Reference{Repository: r.client.Repository(), Tag: tag}, "")
+			img, err := r.resolve(gctx, tag)
 			if gctx.Err() != nil {
 				return context.Cause(gctx)
 			}
@@ -71,8 +78,8 @@ func (r *Reader) Tags(ctx context.Context, limit int) ([]Tag, error) {
 	slices.SortStableFunc(all, func(a, b Tag) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Tag, a.Tag))
 	})
-	if limit > 0 && len(all) > limit {
-		all = all[:limit]
+	if o.Limit > 0 && len(all) > o.Limit {
+		all = all[:o.Limit]
 	}
 	return all, nil
 }
@@ -83,12 +90,9 @@ func fact(tag string, img *Image, err error) Tag {
 		t.Problem = err.Error()
 		return t
 	}
-	t.Digest, t.Commit, t.Dirty, t.Created = img.Digest, img.Commit(), img.Dirty(), img.Created
-	t.Publisher, t.Size = img.Publisher(), img.Size
-	t.Source, t.Worker = img.Labels[worker.LabelSource], img.Labels[worker.LabelWorker]
-	for _, p := range img.Platforms {
-		t.Platforms = append(t.Platforms, p.Name)
-	}
+	t.Digest, t.Created, t.Platforms, t.Size = img.Digest, img.Created(), img.Platforms(), img.Variants[0].Size
+	t.Commit, t.Dirty, t.Source = img.Label(worker.LabelRevision), img.Label(worker.LabelDirty) == "true", img.Label(worker.LabelSource)
+	t.Publisher, t.Worker = img.Label(worker.LabelPublisher), img.Label(worker.LabelWorker)
 	return t
 }
 
@@ -123,7 +127,7 @@ const (
 
 // names lists the tags, of all pages. Tags that stand for attachments by the
 // tag schema (sha256-…) are left out.
-func (r *Reader) names(ctx context.Context) ([]string, error) {
+func (r *reader) names(ctx context.Context) ([]string, error) {
 	var all []string
 	next, query := "tags/list", url.Values{"n": {strconv.Itoa(page)}}
 	for range maxPages {
@@ -135,7 +139,7 @@ func (r *Reader) names(ctx context.Context) ([]string, error) {
 			Tags []string `json:"tags"`
 		}
 		if err := json.Unmarshal(res.Body, &list); err != nil {
-			return nil, errNoManifest
+			return nil, errContent
 		}
 		for _, t := range list.Tags {
 			if !strings.HasPrefix(t, "sha256-") {

@@ -110,15 +110,16 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 // resolve tries the logins as the kubelet does, the most specific first.
 func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
-		return image.Resolve(ctx, ref, "", image.Options{UserAgent: userAgent})
+		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: userAgent}), ref.Identifier())
 	}
 	var first error
 	for _, login := range logins {
 		password, identity := login.Reveal()
-		img, err := image.Resolve(ctx, ref, "", image.Options{
+		client := registry.New(ref.Repository, registry.Options{
 			Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
 			Credential: "the pull secret " + login.Source, UserAgent: userAgent,
 		})
+		img, err := image.Resolve(ctx, client, ref.Identifier())
 		if err == nil {
 			return img, nil
 		}
@@ -154,7 +155,7 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	if s.doubt != nil {
 		return append(found, s.doubt), nil
 	}
-	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.PlatformNames(), ", "))
+	rep.Notef("%s:%s is %s for %s", s.repository, r.tag, s.facts.Digest, strings.Join(s.facts.Platforms(), ", "))
 	kube, err := r.conn.Kube()
 	if err != nil {
 		return found, err
@@ -165,10 +166,12 @@ func (r *rollout) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		return found, err
 	}
 	if len(nodes) > 0 {
-		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.PlatformNames(), nodes)...)
+		found = append(found, preflight.Platform(s.repository+":"+r.tag, s.facts.Platforms(), nodes)...)
 	}
-	if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, s.facts.User); f != nil {
-		found = append(found, f)
+	for _, v := range s.facts.Variants {
+		if f := preflight.RunAsRoot(next, r.worker.Deploy.Container, v.File.Config.User); f != nil {
+			found = append(found, f)
+		}
 	}
 	return found, nil
 }

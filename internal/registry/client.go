@@ -123,6 +123,9 @@ func New(repo name.Repository, o Options) *Client {
 // Repository is what the client talks about.
 func (c *Client) Repository() name.Repository { return c.repo }
 
+// Anonymous reports whether there is no credential.
+func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
+
 // Requests is how many requests were sent so far, exchanges of credentials and
 // repeated ones included.
 func (c *Client) Requests() int { return int(c.requests.Load()) }

@@ -6,8 +6,6 @@ import (
 	"github.com/tdewolff/parse/v2/js"
 )
 
-func (m *Machine) at(n any, s *scope) Place { return Place{s.frame.module.source, leaf(n)} }
-
 func (m *Machine) unknown(why string, at Place) *Unknown {
 	m.unknowns++
 	return &Unknown{Why: why, At: at}
@@ -86,14 +84,16 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 // readVar reads a name.
 func (m *Machine) readVar(v *js.Var, s *scope) Value {
 	name := v.Name()
-	at := Place{s.frame.module.source, v.Data}
 	if c := s.lookup(name); c != nil {
-		return m.readCell(c, string(name), at, s.frame.module)
+		if c.value != nil && c.from == nil {
+			return c.value
+		}
+		return m.readCell(c, string(name), m.at(v, s), s.frame.module)
 	}
 	if v, ok := m.commonJS(s.frame.module, string(name)); ok {
 		return v
 	}
-	return m.global(string(name), at)
+	return m.global(string(name), m.at(v, s))
 }
 
 func (m *Machine) readCell(c *cell, name string, at Place, mod *module) Value {

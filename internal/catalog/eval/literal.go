@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/tdewolff/parse/v2/js"
 )
 
 // unquote is the value of a string literal, quotes included.
@@ -152,72 +150,4 @@ func parseNumber(s string) float64 {
 		return math.NaN()
 	}
 	return f
-}
-
-// leaf is the first token of a node, by which it is placed.
-func leaf(n any) []byte {
-	for range 64 {
-		switch e := n.(type) {
-		case *js.Var:
-			return e.Data
-		case *js.LiteralExpr:
-			return e.Data
-		case js.LiteralExpr:
-			return e.Data
-		case *js.DotExpr:
-			n = e.X
-		case *js.IndexExpr:
-			n = e.X
-		case *js.CallExpr:
-			n = e.X
-		case *js.NewExpr:
-			n = e.X
-		case *js.GroupExpr:
-			n = e.X
-		case *js.UnaryExpr:
-			n = e.X
-		case *js.BinaryExpr:
-			n = e.X
-		case *js.CondExpr:
-			n = e.Cond
-		case *js.CommaExpr:
-			if len(e.List) == 0 {
-				return nil
-			}
-			n = e.List[0]
-		case *js.TemplateExpr:
-			if e.Tag != nil {
-				n = e.Tag
-			} else if len(e.List) > 0 {
-				return e.List[0].Value
-			} else {
-				return e.Tail
-			}
-		case *js.ArrayExpr:
-			if len(e.List) == 0 {
-				return nil
-			}
-			n = e.List[0].Value
-		case *js.ObjectExpr:
-			if len(e.List) == 0 {
-				return nil
-			}
-			if e.List[0].Name != nil {
-				n = e.List[0].Name.Literal
-			} else {
-				n = e.List[0].Value
-			}
-		case *js.ExprStmt:
-			n = e.Value
-		case *js.IfStmt:
-			n = e.Cond
-		case *js.ReturnStmt:
-			n = e.Value
-		case *js.ThrowStmt:
-			n = e.Value
-		default:
-			return nil
-		}
-	}
-	return nil
 }

@@ -50,6 +50,8 @@ type Machine struct {
 	steps, depth, forked int
 	calls                []Place
 	txn                  *txn
+	statement            any // that is run, for places
+	statementIn          *module
 	unknowns             int // operations so far whose outcome was unknown
 }
 

@@ -149,7 +149,10 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 				mod.exports["default"] = &export{cell: mod.scope.declare(string(d.Name.Data))}
 			}
 		default:
-			c.init = m.once(func() { c.value = m.eval(d, mod.scope) })
+			c.init = m.once(func() {
+				defer m.enterStatement(&js.ExprStmt{Value: d}, mod)()
+				c.value = m.eval(d, mod.scope)
+			})
 		}
 		return
 	}
@@ -208,6 +211,7 @@ func (m *Machine) runDeclarator(mod *module, d *declarator) {
 		return
 	}
 	d.running = true
+	defer m.enterStatement(d.elem, mod)()
 	m.declare(d.elem, mod.scope, d.lexical)
 	d.done, d.running = true, false
 }

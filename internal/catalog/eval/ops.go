@@ -335,8 +335,8 @@ func (m *Machine) instanceOf(v, class Value, at Place) Value {
 		return m.unknown("it asks for an instance of what is no class", at)
 	}
 	if f.class == nil || f.class.proto == nil {
-		if host, ok := f.own("@@instance"); ok {
-			return m.call(host, f, []Value{v}, at)
+		if f.instance != nil {
+			return f.instance(&Call{M: m, This: f, Args: []Value{v}, At: at})
 		}
 		return m.unknown("it asks for an instance of a built-in class", at)
 	}

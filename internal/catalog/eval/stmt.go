@@ -196,7 +196,11 @@ func (m *Machine) hoistDecl(d *js.VarDecl, s *scope) {
 func (m *Machine) exec(st js.IStmt, s *scope) completion {
 	m.step()
 	m.depth++
-	defer func() { m.depth-- }()
+	leave := m.enterStatement(st, s.frame.module)
+	defer func() {
+		m.depth--
+		leave()
+	}()
 	if m.depth > maxDepth {
 		m.unknowns++
 		return completion{}

@@ -134,6 +134,7 @@ type Func struct {
 	home      *Object // where super starts from
 	class     *class
 	props     *Object
+	instance  Native // decides instanceof
 }
 
 // NewFunc makes a Func of a Native.
@@ -339,4 +340,19 @@ func (m *Machine) Evaluated() map[string]bool {
 		}
 	}
 	return all
+}
+
+// WithInstanceTest lets a native class decide `v instanceof class`.
+func (f *Func) WithInstanceTest(test Native) *Func {
+	f.instance = test
+	return f
+}
+
+// Values are what a namespace exports, in the order of the names.
+func (m *Machine) Values(n *Namespace) (values []Value, rest *Unknown) {
+	names, rest := m.exportNames(n.module)
+	for _, name := range names {
+		values = append(values, m.exported(n.module, name, Place{}))
+	}
+	return values, rest
 }
