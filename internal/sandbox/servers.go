@@ -64,7 +64,7 @@ func (s *Sandbox) outside() (daemon.Spec, error) {
 
 // ServeOutside is what the daemon "outside" does until ctx ends.
 func (s *Sandbox) ServeOutside(ctx context.Context) error {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,11 @@ func TestScript(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			accounts, err := s.Accounts()
+			if err != nil {
+				return err
+			}
+			e.Setenv("PLAIN_TOKEN", accounts.Plain)
 			for k, v := range env {
 				e.Setenv(k, v)
 			}
