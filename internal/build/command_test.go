@@ -161,3 +161,26 @@ func TestLogTail(t *testing.T) {
 		t.Errorf("%d lines kept: %q", len(got), got)
 	}
 }
+
+// A child that has ended well, and that left one which holds its output, is
+// not a failure; and after an interrupt it is not waited for.
+func TestRunLeftChild(t *testing.T) {
+	e := environment(os.Environ())
+	sh := e.lookPath("sh")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- e.run(ctx, "", []string{sh, "-c", "setsid sleep 30 & echo left"}, pw, io.Discard) }()
+	buf := make([]byte, 5)
+	if _, err := io.ReadFull(pr, buf); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	cancel(pipeline.ErrInterrupted)
+	if err := <-done; !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Errorf("err = %v", err)
+	}
+	if d := time.Since(start); d > holdOutput/2 {
+		t.Errorf("took %s", d)
+	}
+}

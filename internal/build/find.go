@@ -50,17 +50,25 @@ func (o Options) candidates(ctx context.Context) []Builder {
 			all = append(all, &containers{machine: m, name: name, program: p, binfmt: binfmtDir})
 		}
 	}
+	if p := env.lookPath("nerdctl"); p != "" {
+		all = append(all, &nerdctl{machine: m, program: p})
+	}
 	return all
 }
 
 // Find returns the builder to use for req: the chosen one with what is wrong
-// with it, or the first that can build. Findings of severity Error mean that
-// it cannot; with none found at all, the finding's code is "builder-missing".
+// with it, or the first that can build, with a note on each that was passed
+// over. Findings of severity Error mean that it cannot build; with none found
+// at all the Builder is nil and the finding's code "builder-missing".
 func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Finding, error) {
+	auto := o.Choose == "" || o.Choose == Auto
+	if !auto && !slices.Contains(names, o.Choose) {
+		return nil, nil, pipeline.UsageErrorf("builder-unknown", "choose one of "+Auto+", "+strings.Join(names, ", "), "no builder is called %q", o.Choose)
+	}
 	var first Builder
-	var wrong []*pipeline.Finding
+	var wrong, passed []*pipeline.Finding
 	for _, b := range o.candidates(ctx) {
-		if o.Choose != "" && o.Choose != Auto && o.Choose != b.Name() {
+		if !auto && o.Choose != b.Name() {
 			continue
 		}
 		found, err := b.Check(ctx, req)
@@ -68,7 +76,12 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 			return nil, nil, err
 		}
 		if !refuses(found) {
-			return b, found, nil
+			return b, append(passed, found...), nil
+		}
+		for _, f := range found {
+			if f.Severity == pipeline.Error {
+				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix})
+			}
 		}
 		if first == nil {
 			first, wrong = b, found

@@ -1,12 +1,15 @@
 package build
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/charmbracelet/x/ansi"
 )
+
+// escape is a terminal's escape sequence (ECMA-48): control sequences such as
+// colours, strings such as a window's title, and those of a few characters.
+var escape = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
 
 // plain is a line as it may be shown: no escape sequences, no control
 // characters but the tab, only what a carriage return would have left.
@@ -15,7 +18,7 @@ func plain(line string) string {
 	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}
-	line = ansi.Strip(line)
+	line = escape.ReplaceAllString(line, "")
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || r != '\t' && unicode.IsControl(r) || bidi(r) {
 			return -1

@@ -1,23 +1,7 @@
 package catalog
 
-import (
-	"context"
-	"errors"
-)
-
 // Version is the version of the encoded form; a reader refuses a newer one.
 const Version = 1
-
-// Options say what to read.
-type Options struct {
-	// Root is the repository's root; everything in a Catalog is relative to it.
-	Root string
-	// Indexes are the modules whose exports a worker registers, relative to Root.
-	Indexes []string
-	// Env holds the environment variables whose value in the worker is known;
-	// a value that depends on any other one is unresolved.
-	Env map[string]string
-}
 
 // Catalog is what the indexes of one worker image register.
 type Catalog struct {
@@ -50,6 +34,12 @@ type Function struct {
 	OnFailure bool   `json:"onFailure,omitempty"`
 	File      string `json:"file"`
 	Line      int    `json:"line"`
+	// Via is the place (file:line) of the call that led to createFunction, for
+	// a function that a factory makes.
+	Via string `json:"via,omitempty"`
+	// Uncalled says that the call was found but that nothing calls the function
+	// it is written in; only an orphan can have it.
+	Uncalled bool `json:"uncalled,omitempty"`
 	// Undecided names the fields that could not be decided ("retries",
 	// "triggers"); Catalog.Unresolved says why.
 	Undecided []string `json:"undecided,omitempty"`
@@ -73,6 +63,17 @@ type Trigger struct {
 	Cron       string `json:"cron,omitempty"`
 }
 
+// String names a trigger: "event a/b", "event a/b if …", "cron 0 * * * *".
+func (t Trigger) String() string {
+	switch {
+	case t.Cron != "":
+		return "cron " + t.Cron
+	case t.Expression != "":
+		return "event " + t.Event + " if " + t.Expression
+	}
+	return "event " + t.Event
+}
+
 // Concurrency is one limit on steps that run at the same time.
 type Concurrency struct {
 	Limit int    `json:"limit"`
@@ -82,19 +83,21 @@ type Concurrency struct {
 
 // Unresolved is one thing that could not be decided statically.
 type Unresolved struct {
-	File string `json:"file"`
-	Line int    `json:"line"`
+	Index string `json:"index,omitempty"`
+	File  string `json:"file"`
+	Line  int    `json:"line"`
 	// What is missing from the catalog because of it.
 	What string `json:"what"`
 	// Why it cannot be decided.
 	Why string `json:"why"`
 }
 
-// ErrNoFunctions is returned by Read where none of the indexes exists or none
-// of them leads to Inngest.
-var ErrNoFunctions = errors.New("no Inngest functions")
-
-// Read reads the catalog of the indexes.
-func Read(ctx context.Context, o Options) (*Catalog, error) {
-	return nil, errors.New("not yet")
+// Empty reports whether there is nothing of Inngest's to tell of.
+func (c *Catalog) Empty() bool {
+	for _, i := range c.Indexes {
+		if len(i.Functions) > 0 {
+			return false
+		}
+	}
+	return len(c.Unresolved) == 0 && len(c.Orphans) == 0
 }

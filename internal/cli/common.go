@@ -97,8 +97,14 @@ func AddOutput(c *cobra.Command, value *string, formats ...string) {
 		}
 		return pipeline.UsageErrorf("usage", "use one of "+strings.Join(formats, ", "), "-o %q is no format of this command", *value)
 	}
-	// The flag was added one line above, so this cannot fail.
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	Complete(c, "output", formats...)
+}
+
+// Complete makes a flag of c complete to fixed words.
+func Complete(c *cobra.Command, flag string, words ...string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the caller has just added the flag: a mistake in this program
+	}
 }
 
 // PrintObject writes v as JSON or YAML; YAML has JSON's field names.

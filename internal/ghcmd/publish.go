@@ -64,8 +64,12 @@ const publishExamples = `  # build this checkout and publish it under the time a
   # publish and roll out
   kubectl sbw rollout --image "$(gh sbw publish)"`
 
+func newOptions(env *cli.Env) *publishOptions {
+	return &publishOptions{env: env, now: time.Now, cacheDir: os.UserCacheDir, builder: build.Auto}
+}
+
 func newPublish(env *cli.Env) *cobra.Command {
-	o := &publishOptions{env: env, now: time.Now, cacheDir: os.UserCacheDir}
+	o := newOptions(env)
 	c := &cobra.Command{
 		Use:   "publish [TAG] [flags]",
 		Short: "Build the worker's image and push it to GHCR",
@@ -81,9 +85,33 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		Example: publishExamples,
 		Args:    cobra.MaximumNArgs(1),
 	}
+	o.addTarget(c)
+	o.addBuild(c)
+	f := c.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but change the registry, and say what would be pushed")
+	cli.AddOutput(c, &o.output, "name", "digest", "json")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := o.complete(args); err != nil {
+			return err
+		}
+		if err := o.validate(); err != nil {
+			return err
+		}
+		return o.run(c.Context())
+	}
+	return c
+}
+
+// addTarget adds the flags that say whose image is meant.
+func (o *publishOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.workerName, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	f.StringVar(&o.image, "image", "", "the repository to push to (default: ghcr.io/OWNER/WORKER)")
+}
+
+// addBuild adds the flags that say what is built and under which tags it goes.
+func (o *publishOptions) addBuild(c *cobra.Command) {
+	f := c.Flags()
 	f.StringSliceVar(&o.platforms, "platform", nil, "platforms to build for (default: linux/arm64); several make an index")
 	f.StringVarP(&o.dockerfile, "file", "f", "", "the Dockerfile (default: build.dockerfile)")
 	f.StringVar(&o.contextDir, "context", "", "the build context (default: build.context, the repository's root)")
@@ -98,21 +126,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.pull, "pull", false, "look for newer base images")
 	f.BoolVar(&o.noLatest, "no-latest", false, "leave the tag latest where it is")
 	f.BoolVar(&o.overwrite, "overwrite", false, "let TAG be moved from other content")
-	f.BoolVar(&o.dryRun, "dry-run", false, "do everything but change the registry, and say what would be pushed")
-	cli.AddOutput(c, &o.output, "name", "digest", "json")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := o.complete(args); err != nil {
-			return err
-		}
-		if err := o.validate(); err != nil {
-			return err
-		}
-		return o.run(c.Context())
-	}
-	if err := c.RegisterFlagCompletionFunc("builder", cobra.FixedCompletions(append([]string{build.Auto}, build.Names()...), cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag is the one added above
-	}
-	return c
+	cli.Complete(c, "builder", append([]string{build.Auto}, build.Names()...)...)
 }
 
 // tagLayout is the default tag: the time, as the seed's script had it.

@@ -9,6 +9,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
+// userAgent is how servers see this plugin.
+const userAgent = "gh-sbw"
+
 // Main runs gh-sbw and returns its exit code.
 func Main() int { return cli.Main("gh sbw", NewRoot) }
 
@@ -27,6 +30,7 @@ What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 	}
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
-	root.AddCommand(newPublish(env))
+	root.AddCommand(newPublish(env), newTags(env), newFunctions(env), newDoctor(env))
+	cli.AddVersion(root, env)
 	return root
 }

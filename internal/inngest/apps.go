@@ -151,6 +151,7 @@ func (c *Client) Apps(ctx context.Context) ([]App, error) {
 		for _, f := range a.Functions {
 			app.Functions = append(app.Functions, f.function(name))
 		}
+		app.Functions = bySlug(app.Functions)
 		all = append(all, app)
 	}
 	return all, nil
@@ -235,6 +236,7 @@ func (c *Client) fillFromREST(ctx context.Context, a *App) error {
 		}
 		a.Functions = append(a.Functions, f)
 	}
+	a.Functions = bySlug(a.Functions)
 	return nil
 }
 

@@ -20,7 +20,7 @@ type App struct {
 	Framework  string     `json:"framework,omitempty"`
 	AppVersion string     `json:"appVersion,omitempty"`
 	Checksum   string     `json:"checksum,omitempty"`
-	Functions  []Function `json:"functions"`
+	Functions  []Function `json:"functions"` // sorted by slug
 }
 
 // Slugs lists the app's functions.

@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,6 +48,7 @@ type rolloutOptions struct {
 	rerunLost      bool
 	confirmRun     string
 	lockWait       time.Duration
+	stdinText      []byte
 	output         string
 }
 
@@ -174,6 +176,12 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 		return nil
 	}
 	for i, name := range o.filenames {
+		if name == "-" && o.stdinText == nil {
+			// Read once, for checks and the apply load it each for themselves.
+			if o.stdinText, err = io.ReadAll(o.env.In); err != nil {
+				return err
+			}
+		}
 		if name != "-" && !strings.Contains(name, "://") && !filepath.IsAbs(name) {
 			o.filenames[i] = filepath.Join(o.env.Dir, name)
 		}

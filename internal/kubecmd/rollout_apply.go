@@ -82,20 +82,8 @@ func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*p
 				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
 		}
 	}
-	if r.stdin() {
-		return found, nil // it can be read only once, by the apply
-	}
 	_, err = r.objects(ctx)
 	return found, err
-}
-
-func (r *rollout) stdin() bool {
-	for _, name := range r.filenames {
-		if name == "-" {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {

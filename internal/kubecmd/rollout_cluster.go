@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -50,7 +51,7 @@ func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pi
 
 // brought tells which objects the manifest itself makes.
 func (r *rollout) brought(ctx context.Context) (func(kind, name string) bool, error) {
-	if r.imageOnly || r.stdin() {
+	if r.imageOnly {
 		return nil, nil
 	}
 	all, err := r.source(ctx, nil)
@@ -78,7 +79,7 @@ func (r *rollout) checkRights(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 		t := r.serverTarget()
 		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
 	}
-	if !r.imageOnly && !r.stdin() {
+	if !r.imageOnly {
 		all, err := r.source(ctx, nil)
 		if err != nil {
 			return nil, err
@@ -157,7 +158,7 @@ func isCode(err error, code string) bool {
 // source loads the manifest's objects, with override in place of a file's text.
 func (r *rollout) source(ctx context.Context, override map[string][]byte) ([]apply.Object, error) {
 	return apply.Load(ctx, r.conn, apply.Source{
-		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: r.env.In,
+		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: bytes.NewReader(r.stdinText),
 		RequireNamespace: r.namespaceGiven, Override: override,
 	})
 }

@@ -48,7 +48,7 @@ func (r *rollout) reference(s shipped) string {
 // next is the workload as the manifest has it, without the new image; the live
 // one where there is no manifest.
 func (r *rollout) findNext(ctx context.Context) (*workload.Workload, error) {
-	if r.imageOnly || r.stdin() {
+	if r.imageOnly {
 		return r.live.Get(ctx)
 	}
 	all, err := r.source(ctx, nil)
@@ -110,14 +110,14 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 // resolve tries the logins as the kubelet does, the most specific first.
 func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
-		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{}), ref.Identifier())
+		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: userAgent}), ref.Identifier())
 	}
 	var first error
 	for _, login := range logins {
 		password, identity := login.Reveal()
 		client := registry.New(ref.Repository, registry.Options{
 			Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
-			Credential: login.Source, UserAgent: "kubectl-sbw",
+			Credential: "the pull secret " + login.Source, UserAgent: userAgent,
 		})
 		img, err := image.Resolve(ctx, client, ref.Identifier())
 		if err == nil {

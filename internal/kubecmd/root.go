@@ -15,6 +15,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
+// userAgent is how servers see this plugin.
+const userAgent = "kubectl-sbw"
+
 // Main runs kubectl-sbw and returns its exit code.
 func Main() int { return cli.Main("kubectl sbw", NewRoot) }
 
@@ -35,6 +38,7 @@ and put everything back when that fails.`,
 	root.PersistentFlags().StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
+	cli.AddVersion(root, env)
 	root.AddCommand(newRollout(k), newRefresh(k), newFunctions(k), newRuns(k), newStatus(k), newUndo(k), newHistory(k), newDoctor(k))
 	return root
 }
@@ -75,7 +79,7 @@ func (k *kube) complete() (*scope, error) {
 	if *k.flags.Namespace == "" {
 		*k.flags.Namespace = s.worker.Deploy.Namespace
 	}
-	if s.conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: "kubectl-sbw"}); err != nil {
+	if s.conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: userAgent}); err != nil {
 		return nil, err
 	}
 	s.ref = workload.Ref{Kind: s.worker.Deploy.Kind, Namespace: s.conn.Namespace, Name: s.worker.Deploy.Deployment}

@@ -53,8 +53,10 @@ type Edit struct {
 	Line int    `json:"line"` // of the scalar, from 1
 	Old  string `json:"old"`  // its value before
 	New  string `json:"new"`
-	// Also are the other containers whose image is of the same repository.
-	Also []Use `json:"also,omitempty"`
+	// Also are the other containers whose image is of the same repository and
+	// stays as it is; Together those that the same place decides (kustomize).
+	Also     []Use `json:"also,omitempty"`
+	Together []Use `json:"together,omitempty"`
 
 	start, end int    // byte range in the source
 	with       string // what stands there afterwards

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -30,7 +31,9 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err != nil {
 		return nil, Edit{}, err
 	}
-	e.Also = s.also(scalar, w, t, e.Old, ref)
+	for _, u := range s.also(scalar, w, t, e.Old, ref) {
+		e.Also = append(e.Also, u.Use)
+	}
 	return e.apply(src), e, nil
 }
 
@@ -264,12 +267,19 @@ func contains(n, what *yaml.Node, depth int) bool {
 		slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, what, depth+1) })
 }
 
-// isText reports whether a plain scalar is read as text by every YAML reader,
-// those of version 1.1 too, for which yes is true and 1:20 is eighty.
+// sexagesimal is a number to YAML 1.1: 1:20 is eighty.
+var sexagesimal = regexp.MustCompile(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
+
+// isText reports whether a plain scalar is text to the readers of both
+// versions of YAML, of which kubectl's is one: 1.1 has more words that are not.
 func isText(ref string) bool {
-	return strings.ContainsFunc(ref, func(r rune) bool {
-		return r == '/' || (r|0x20 >= 'g' && r|0x20 <= 'z' && r|0x20 != 'x' && r|0x20 != 'o')
-	}) && !slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(ref))
+	var v2, v3 any
+	if kubeyaml.Unmarshal([]byte(ref), &v2) != nil || yaml.Unmarshal([]byte(ref), &v3) != nil {
+		return false
+	}
+	_, two := v2.(string)
+	_, three := v3.(string)
+	return two && three && !sexagesimal.MatchString(ref)
 }
 
 // apply makes the edit.
@@ -283,10 +293,16 @@ func (e Edit) apply(src []byte) []byte {
 	return append(out, src[e.end:]...)
 }
 
+// use is a Use with its image's scalar.
+type use struct {
+	Use
+	node *yaml.Node
+}
+
 // also lists the other containers whose image is of the repository of the old
 // or of the new one.
-func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string) []Use {
-	var all []Use
+func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string) []use {
+	var all []use
 	for _, w := range s.workloads("") {
 		for _, list := range []string{"initContainers", "containers"} {
 			for _, c := range w.containers(list) {
@@ -295,7 +311,8 @@ func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string)
 					continue
 				}
 				if r := Repository(text(n)); r != "" && (r == Repository(old) || r == Repository(ref)) {
-					all = append(all, Use{File: t.File, Line: n.Line, Workload: w.String(), Container: text(first(c, "name")), Image: n.Value})
+					u := Use{File: t.File, Line: n.Line, Workload: w.String(), Container: text(first(c, "name")), Image: n.Value}
+					all = append(all, use{u, n})
 				}
 			}
 		}

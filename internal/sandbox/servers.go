@@ -9,26 +9,24 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/outside"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
-const (
-	registryAddr = "127.0.0.1:26500" // the registry itself, without its front
-	outsideAddr  = "127.0.0.1:26503"
-)
+// RegistryAddr is the registry itself, without its front: plain HTTP, no
+// credentials.
+const RegistryAddr = "127.0.0.1:26500"
+
+const outsideAddr = "127.0.0.1:26503"
 
 // registry is Debian's docker-registry; only its front speaks to it.
 func (s *Sandbox) registry() (daemon.Spec, error) {
@@ -41,7 +39,7 @@ http:
   addr: %s
   # Uploads go on at whatever name and scheme the client came by.
   relativeurls: true
-`, s.path("run", "registry"), registryAddr)
+`, s.path("run", "registry"), RegistryAddr)
 	file := s.path("run", "registry.yml")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return daemon.Spec{}, err
@@ -66,7 +64,7 @@ func (s *Sandbox) outside() (daemon.Spec, error) {
 
 // ServeOutside is what the daemon "outside" does until ctx ends.
 func (s *Sandbox) ServeOutside(ctx context.Context) error {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return err
 	}
@@ -80,7 +78,7 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 	}
 	repository, _, _ := bytes.Cut([]byte(worker.BaseName), []byte(":"))
 	front := ghcr.New(ghcr.Options{
-		Upstream: ghcr.Proxy(&url.URL{Scheme: "http", Host: registryAddr}),
+		Upstream: ghcr.Proxy(&url.URL{Scheme: "http", Host: RegistryAddr}),
 		Accounts: accounts.registry(),
 		Public:   []string{string(repository)},
 	})
@@ -97,27 +95,6 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 		return err
 	}
 	return proxy.Serve(ctx, l)
-}
-
-// ServeInngest is what the Inngest pod runs until ctx ends: the double, with
-// the keys of the Secret that the worker has too.
-func ServeInngest(ctx context.Context) error {
-	inngest := inngestd.New(inngestd.Options{
-		SigningKey: os.Getenv("INNGEST_SIGNING_KEY"),
-		EventKeys:  []string{os.Getenv("INNGEST_EVENT_KEY")},
-		Crons:      true,
-		Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
-	defer inngest.Close()
-	server := &http.Server{Addr: ":8288", Handler: inngest, ReadHeaderTimeout: time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		return server.Close()
-	}
 }
 
 func (s *Sandbox) builderAddr() string { return "unix://" + s.path("run", "buildkitd.sock") }

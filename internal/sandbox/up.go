@@ -58,11 +58,14 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 	if err := tools.Debian(ctx, s.say, packages); err != nil {
 		return err
 	}
-	// The base image waits for the network while the compilers wait for the
-	// processor.
+	// What the worker is made of waits for the network while the compilers wait
+	// for the processor.
 	work, inner := errgroup.WithContext(ctx)
 	work.Go(func() error {
-		_, err := worker.BaseImage(inner, s.Dir, teller{s.say})
+		if _, err := worker.BaseImage(inner, s.Dir, teller{s.say}); err != nil {
+			return err
+		}
+		_, err := worker.Modules(inner, s.Dir)
 		return err
 	})
 	work.Go(func() error {
@@ -121,7 +124,7 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 		spec  daemon.Spec
 		ready func(context.Context) error
 	}{
-		{registry, answers("http://" + registryAddr + "/v2/")},
+		{registry, answers("http://" + RegistryAddr + "/v2/")},
 		{outside, answers("http://" + outsideAddr + "/")},
 		{s.builder(), func(ctx context.Context) error {
 			return exec.CommandContext(ctx, s.path("bin", "buildctl"), "--addr", s.builderAddr(), "debug", "workers").Run()
@@ -159,7 +162,7 @@ func answers(url string) func(context.Context) error {
 // pushBase puts the image that the worker's Dockerfile starts from into the
 // registry, behind its front.
 func (s *Sandbox) pushBase(ctx context.Context) error {
-	ref, err := name.ParseReference(registryAddr+"/"+worker.BaseName, name.Insecure)
+	ref, err := name.ParseReference(RegistryAddr+"/"+worker.BaseName, name.Insecure)
 	if err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (s *Sandbox) pushBase(ctx context.Context) error {
 
 // furnish gives the cluster what it holds before the first rollout.
 func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return err
 	}
@@ -211,10 +214,10 @@ func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// importInngest makes the Inngest server's image of this program, under a tag
+// importInngest makes the Inngest server's image of its program, under a tag
 // that changes with it, and loads it into the node.
 func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref string, err error) {
-	program := s.self() + "-" + cluster.Arch
+	program := s.path("bin", "inngestpod")
 	sum, err := digest(program)
 	if err != nil {
 		return "", err
@@ -234,22 +237,17 @@ func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref st
 	return ref, c.Import(ctx, tar)
 }
 
-// self is where this program is kept for daemons and images.
+// self is the launcher, kept for its daemons: `go run` deletes what it built
+// when it ends, and a test's program is none.
 func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 
-// buildSelf builds this program for this machine and for the node. The
-// compiler's own cache makes it quick when nothing has changed.
+// buildSelf builds the launcher; the compiler's own cache, which `go run` has
+// just filled, leaves little to do.
 func (s *Sandbox) buildSelf(ctx context.Context) error {
-	for out, arch := range map[string]string{s.self(): "", s.self() + "-" + cluster.Arch: cluster.Arch} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./internal/sandbox/cmd")
-		cmd.Dir = s.Root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if arch != "" {
-			cmd.Env = append(cmd.Env, "GOARCH="+arch)
-		}
-		if b, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the sandbox's own program: %w: %s", err, b)
-		}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
+	cmd.Dir = s.Root
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the launcher: %w: %s", err, b)
 	}
 	return nil
 }

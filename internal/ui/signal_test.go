@@ -104,7 +104,7 @@ func actShell() error {
 // act starts the test's binary on a terminal.
 func act(t *testing.T, as string) *vt.Terminal {
 	t.Helper()
-	term, err := vt.Open(80, 24)
+	term, err := vt.Open(80, 24, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -345,3 +345,13 @@ func (p *Program) Files() []string {
 
 // ErrNoModule is returned for a file that holds no program: an image, a text.
 var ErrNoModule = errors.New("is no module that could be read")
+
+// Imports reports whether a file names an external package in an import.
+func (p *Program) Imports(path, name string) bool {
+	for _, spec := range p.read(path).scan.specifiers {
+		if pkg, _ := splitSpecifier(spec); pkg == name {
+			return true
+		}
+	}
+	return false
+}

@@ -181,12 +181,13 @@ func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
 	if old != nil {
 		lease.ResourceVersion = old.ResourceVersion
 		lease.Labels = old.Labels
+		transitions = 1
 		if t := old.Spec.LeaseTransitions; t != nil {
 			transitions = *t + 1
 		}
 	}
 	lease.Annotations = map[string]string{annotationTag: l.Tag}
-	now, seconds := metav1.NowMicro(), int32(l.Duration/time.Second)
+	now, seconds := metav1.NowMicro(), int32((l.Duration+time.Second-1)/time.Second)
 	lease.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &l.Holder, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,
 	}

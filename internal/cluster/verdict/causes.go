@@ -42,6 +42,10 @@ func transient(code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, grace: graces[code]}
 }
 
+// telling ranks what says more above what most pods show: one pod's log tells
+// what all of one image suffer from.
+var telling = map[string]int{"exec-format": 1}
+
 // causes is everything that stands in the way, the terminal ones first, then
 // those that most pods show; one entry a code.
 func (j *judgement) causes() []Cause {
@@ -71,6 +75,9 @@ func (j *judgement) causes() []Cause {
 				return -1
 			}
 			return 1
+		}
+		if d := telling[b.Code] - telling[a.Code]; d != 0 {
+			return d
 		}
 		return b.Pods - a.Pods
 	})

@@ -43,6 +43,11 @@ func (f *feed[T]) run(ctx context.Context, c listWatch, example runtime.Object, 
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			selectBy(&o)
+			// "0" may be answered from a cache that has not seen the apply yet;
+			// and one request is to be one, however many pods there are.
+			if o.ResourceVersion == "0" {
+				o.ResourceVersion, o.Limit = "", 0
+			}
 			list, err := c.list(ctx, o)
 			f.heard(err)
 			return list, err

@@ -181,7 +181,7 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 		return verdict.Snapshot{}, false, nil
 	}
 	live, err := f.live()
-	if err != nil {
+	if live == nil || err != nil {
 		return verdict.Snapshot{}, false, err
 	}
 	s := verdict.Snapshot{Workload: live, Pods: f.pods.snapshot(), Events: f.events.snapshot(), Logs: f.logs,
@@ -197,7 +197,8 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 
 func (f *follower) known(kind string, synced bool) bool { return synced || f.refused[kind] }
 
-// live is the workload now; an error when it is no longer the one applied.
+// live is the workload now, nil while only an older state than the applied one
+// is known; an error when it is no longer the one applied.
 func (f *follower) live() (*workload.Workload, error) {
 	var live *workload.Workload
 	for _, o := range f.workloads.snapshot() {
@@ -215,30 +216,16 @@ func (f *follower) live() (*workload.Workload, error) {
 		return nil, finding
 	}
 	o := live.Object()
-	if o.GetGeneration() <= applied.GetGeneration() || verdict.SameTemplate(live.Template(), f.Applied.Template()) {
+	if o.GetGeneration() < applied.GetGeneration() {
+		return nil, nil
+	}
+	if o.GetGeneration() == applied.GetGeneration() || verdict.SameTemplate(live.Template(), f.Applied.Template()) {
 		return live, nil
 	}
-	who := lastWriter(o)
+	who := writer(o, applied)
 	return nil, &pipeline.Finding{Code: "superseded", Severity: pipeline.Error, Where: where,
 		What: "another has changed " + f.ref.String() + " while it was rolled out", Why: who,
 		Fix: "agree with them; what runs now is theirs and was left as it is"}
-}
-
-// lastWriter is who wrote the spec last, from managedFields.
-func lastWriter(o metav1.Object) string {
-	var last *metav1.ManagedFieldsEntry
-	for i, m := range o.GetManagedFields() {
-		if m.Subresource != "" || m.Manager == cluster.FieldManager || m.Time == nil {
-			continue
-		}
-		if last == nil || last.Time.Before(m.Time) {
-			last = &o.GetManagedFields()[i]
-		}
-	}
-	if last == nil {
-		return "the pod template is not the one that was applied"
-	}
-	return fmt.Sprintf("field manager %q, %s at %s", last.Manager, last.Operation, last.Time.UTC().Format(time.RFC3339))
 }
 
 // trouble decides whether a feed's failure ends the wait.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,16 @@ const (
 	binfmtName = "qemu-aarch64"
 )
 
+// fixed are directories in places that programs have no setting for. Those that
+// were not there before are removed again, once they are empty; a directory
+// comes after what lies in it.
+var fixed = []string{
+	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
+	"/var/log/containers",
+	"/var/lib/cni/results", "/var/lib/cni",
+	"/run/containerd/s", "/run/containerd",
+}
+
 // host is the machine: what must be changed on it, and how it was before.
 type host struct {
 	file string // the record of how it was
@@ -43,6 +54,7 @@ type before struct {
 	Address       bool              `json:"address"` // NodeIP was there
 	BinfmtMounted bool              `json:"binfmtMounted"`
 	BinfmtEnabled bool              `json:"binfmtEnabled"`
+	Dirs          []string          `json:"dirs"` // those of fixed that were there
 }
 
 func (c *Cluster) host() host { return host{file: c.path("before.json"), say: c.Say} }
@@ -76,6 +88,11 @@ func (h host) record(ctx context.Context) error {
 			return err
 		}
 		b.Sysctls[s] = strings.TrimSpace(string(v))
+	}
+	for _, dir := range fixed {
+		if exists(dir) {
+			b.Dirs = append(b.Dirs, dir)
+		}
 	}
 	var err error
 	if b.Address, err = hasAddress(ctx); err != nil {
@@ -158,6 +175,13 @@ func (h host) restore(ctx context.Context) error {
 	}
 	if !b.BinfmtMounted && exists(filepath.Join(binfmtDir, "register")) {
 		errs = append(errs, unix.Unmount(binfmtDir, 0))
+	}
+	for _, dir := range fixed {
+		if !slices.Contains(b.Dirs, dir) {
+			if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -26,6 +26,8 @@ import (
 const usage = `usage: go run ./internal/sandbox/cmd VERB
 
   up     install, build and start everything
+  demo   ship a worker as a person would: gh sbw publish, kubectl sbw rollout
+  test   run all tests, the end-to-end ones included
   down   stop everything; what was built stays
   env    print the environment of a shell in the sandbox: eval "$(… env)"
 `
@@ -44,11 +46,8 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("one verb is wanted\n\n%s", usage)
 	}
-	if args[0] == "inngest-server" {
-		return sandbox.ServeInngest(ctx) // in a pod, where there is nothing else
-	}
 	root, err := root()
-	if err != nil && args[0] != "serve-outside" {
+	if wants := args[0] == "up" || args[0] == "demo" || args[0] == "test"; err != nil && wants {
 		return err
 	}
 	s, err := sandbox.Open(root, say())
@@ -58,6 +57,14 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "up":
 		return s.Up(ctx)
+	case "demo":
+		return s.Demo(ctx)
+	case "test":
+		if os.Geteuid() != 0 {
+			say()("not root: the tests that need the sandbox are passed over (run it as root, on Debian); the others follow")
+			return plainTests(ctx)
+		}
+		return s.Test(ctx)
 	case "down":
 		return s.Down(ctx)
 	case "env":

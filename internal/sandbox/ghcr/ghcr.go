@@ -206,6 +206,11 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request, kind Kind, repo, r
 
 // token exchanges Basic user:token for a bearer.
 func (f *Front) token(w http.ResponseWriter, r *http.Request) (login string) {
+	if r.Method != http.MethodGet {
+		// The OAuth2 form of the exchange, a POST, which containerd tries first.
+		refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
+		return ""
+	}
 	_, secret, has := r.BasicAuth()
 	g := grant{anon: !has, ends: f.opts.Now().Add(f.opts.TokenTTL), repos: map[string]string{}}
 	if has {

@@ -4,14 +4,19 @@
 package worker
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 //go:embed repo
@@ -21,8 +26,10 @@ var repo embed.FS
 // the plain data they are.
 var dotfiles = map[string]string{"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
-// modules is where the repository wants its modules.
-const modules = "packages/system-bus/node_modules"
+// modules is the archive in which the repository brings its modules along: the
+// Dockerfile unpacks it, since a build in the sandbox has no registry to
+// install from.
+const modules = "modules.tar"
 
 // WriteRepo makes the repository at dir, commits it, and gives it its modules
 // from npm, which are kept in cacheDir for the next time. It needs git and npm.
@@ -30,16 +37,12 @@ func WriteRepo(ctx context.Context, dir, cacheDir string) error {
 	if err := writeFiles(dir); err != nil {
 		return err
 	}
-	npm, err := installed(ctx, cacheDir)
+	npm, err := Modules(ctx, cacheDir)
 	if err != nil {
 		return err
 	}
-	target := filepath.Join(dir, modules)
-	if err := os.RemoveAll(target); err != nil {
-		return err
-	}
-	// Hard links: the files are many and read only.
-	if err := run(ctx, "", "cp", "-al", filepath.Join(npm, "node_modules"), target); err != nil {
+	// A hard link: nobody changes it.
+	if err := os.Link(npm, filepath.Join(dir, modules)); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
@@ -82,17 +85,17 @@ func writeFiles(dir string) error {
 	})
 }
 
-// installed returns the directory in which npm installed the worker's modules.
-func installed(ctx context.Context, cacheDir string) (string, error) {
+// Modules returns the archive of the worker's modules, which npm installs once.
+func Modules(ctx context.Context, cacheDir string) (path string, err error) {
 	wanted, err := repo.ReadFile("repo/packages/system-bus/package.json")
 	if err != nil {
 		return "", err
 	}
 	dir := filepath.Join(cacheDir, "npm", "worker")
-	have, err := os.ReadFile(filepath.Join(dir, "package.json"))
-	if err == nil && string(have) == string(wanted) {
-		if _, err := os.Stat(filepath.Join(dir, "node_modules", ".complete")); err == nil {
-			return dir, nil
+	path = filepath.Join(dir, modules)
+	if have, err := os.ReadFile(filepath.Join(dir, "package.json")); err == nil && bytes.Equal(have, wanted) {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
 		}
 	}
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "package.json"), wanted, 0o644)); err != nil {
@@ -101,7 +104,36 @@ func installed(ctx context.Context, cacheDir string) (string, error) {
 	if err := run(ctx, dir, "npm", "install", "--omit=dev", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"); err != nil {
 		return "", err
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "node_modules", ".complete"), nil, 0o644)
+	return path, make1(ctx, path, func(_ context.Context, _ string, to io.Writer) error {
+		return pack(to, os.DirFS(dir))
+	})
+}
+
+// unread are files that a package brings for people and compilers.
+var unread = []string{".map", ".d.ts", ".d.cts", ".d.mts", ".md"}
+
+// pack writes node_modules of root as a tar, less what nothing reads at run
+// time: three files of four.
+func pack(to io.Writer, root fs.FS) error {
+	out := tar.NewWriter(to)
+	err := fs.WalkDir(root, "node_modules", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".bin" || strings.HasSuffix(path, "/build/esnext")):
+			return fs.SkipDir
+		case d.IsDir():
+			return out.WriteHeader(&tar.Header{Name: path + "/", Typeflag: tar.TypeDir, Mode: 0o755})
+		case !d.Type().IsRegular(), slices.ContainsFunc(unread, func(end string) bool { return strings.HasSuffix(path, end) }):
+			return nil
+		}
+		text, err := fs.ReadFile(root, path)
+		if err != nil {
+			return err
+		}
+		return file(out, path, text, 0o644)
+	})
+	return errors.Join(err, out.Close())
 }
 
 // run runs a program and puts its words into the error.
