@@ -60,11 +60,8 @@ type singlePost struct {
 // says that it has it.
 func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	if !force && b.size >= askAbove {
-		there, err := r.has(ctx, b)
-		if err != nil {
-			return err
-		}
-		if there {
+		// That it cannot be asked is no reason not to send.
+		if there, err := r.has(ctx, b); err == nil && there {
 			r.done(b, existing)
 			return nil
 		}
@@ -78,7 +75,7 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		doing := "upload " + b.label() + " to " + r.opts.Repository.Name()
+		doing := "upload " + b.label() + " to " + r.name("")
 		damaged := errors.Is(err, registry.DigestInvalid)
 		last := try+1 >= r.client.Tries()
 		switch {
@@ -135,16 +132,12 @@ func (r *run) offer(ctx context.Context, b blob, force bool, try int) (state, er
 	if err := r.gate.enter(ctx, b.size); err != nil {
 		return unknown, err
 	}
-	if time.Since(s.at) > sessionLife {
-		r.gate.leave(b.size, false)
-		s, err := r.openPlain(ctx, b)
-		if err != nil {
+	if time.Since(s.at) > sessionLife { // it waited that long for its turn
+		var err error
+		if s, err = r.openPlain(ctx, b); err != nil {
+			r.gate.leave(b.size, true)
 			return unknown, err
 		}
-		if err := r.gate.enter(ctx, b.size); err != nil {
-			return unknown, err
-		}
-		return uploaded, r.fill(ctx, b, s)
 	}
 	return uploaded, r.fill(ctx, b, s)
 }

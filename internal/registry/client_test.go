@@ -345,6 +345,29 @@ func TestStallIsTriedAgain(t *testing.T) {
 	}
 }
 
+// TestThinkingIsNoStall waits for a registry that has all of an upload.
+func TestThinkingIsNoStall(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	var n atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-time.After(5 * stall):
+		case <-r.Context().Done():
+		}
+	}))
+	defer srv.Close()
+	c := New(at(t, srv), Options{Stall: stall, Wait: noWait})
+	_, err := c.Do(t.Context(), Request{
+		Method: http.MethodPut, Kind: "content", Path: "x", Size: 4,
+		Body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("1234")), nil },
+	})
+	if err != nil || n.Load() != 1 {
+		t.Errorf("%v after %d requests", err, n.Load())
+	}
+}
+
 func TestExplain(t *testing.T) {
 	c := New(repo(t, "ghcr.io/joelhooks/worker"), Options{Push: true, Credential: "gh's login (keyring)", ScopeRemedy: "run `gh auth refresh`", Auth: basic()})
 	for _, row := range []struct {
