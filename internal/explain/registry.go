@@ -5,7 +5,7 @@ const ociDist = "https://github.com/opencontainers/distribution-spec/blob/main/s
 // registryEntries are about what a registry answers.
 var registryEntries = []Entry{
 	{
-		Code:   "image-invalid",
+		Code:   "image-unreadable",
 		Title:  "what the tag stands for is no image that can be run",
 		Cause:  "The registry has something by that name that is not an image: a chart, a signature, an attestation, or a manifest of a kind of the past.",
 		Remedy: "Check the reference. gh sbw tags lists the images; gh sbw publish makes one.",

@@ -242,4 +242,28 @@ var podEntries = []Entry{
 		Remedy:  "Read the message. For ReadWriteOnce set strategy Recreate, or maxSurge: 0.",
 		Aliases: []string{"FailedMount", "FailedAttachVolume", "Multi-Attach error for volume"},
 	},
+	{
+		Code:   "receipt-not-kept",
+		Title:  "the receipt could not be kept",
+		Cause:  "The state directory cannot be written, or there is no home directory. What was shipped is not touched by it.",
+		Remedy: "Make it writable, or set XDG_STATE_HOME.",
+	},
+	{
+		Code:   "receipt-unreadable",
+		Title:  "a receipt cannot be read",
+		Cause:  "The file is damaged or may not be read.",
+		Remedy: "Remove it; the others are still used.",
+	},
+	{
+		Code:   "receipt-hook",
+		Title:  "the receipt's hook failed",
+		Cause:  "The command of hooks.receipt is not installed, ended with an error, took too long or was interrupted. What was shipped stays shipped.",
+		Remedy: "Run it by hand with the receipt on standard input, or change hooks.receipt in .sbw.yaml.",
+	},
+	{
+		Code:   "history-unreadable",
+		Title:  "the workload's history cannot be read",
+		Cause:  "The annotation dev.sbw/history was changed by hand.",
+		Remedy: "Nothing: it begins anew with the next rollout.",
+	},
 }
