@@ -196,14 +196,6 @@ func lastLine(text string) (last string) {
 	return last
 }
 
-// exitCode is the child's, or -1 when it did not end by itself.
-func exitCode(err error) int {
-	if x, ok := errors.AsType[*exec.ExitError](err); ok {
-		return x.ExitCode()
-	}
-	return -1
-}
-
 // tempDir makes a directory that remove takes away with all that is in it.
 func tempDir() (dir string, remove func(), err error) {
 	dir, err = os.MkdirTemp("", "sbw-build-")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -100,7 +101,8 @@ func TestRunEndsWithTheContext(t *testing.T) {
 func TestOutputSays(t *testing.T) {
 	sh := environment(os.Environ()).lookPath("sh")
 	_, err := environment(os.Environ()).output(t.Context(), sh, "-c", "echo >&2 one; echo >&2 'ERROR: \033[1mtwo\033[0m'; echo >&2; exit 3")
-	if err == nil || err.Error() != "two" || exitCode(err) != 3 {
+	x, ok := errors.AsType[*exec.ExitError](err)
+	if err == nil || err.Error() != "two" || !ok || x.ExitCode() != 3 {
 		t.Errorf("err = %v", err)
 	}
 	out, err := environment(os.Environ()).output(t.Context(), sh, "-c", "pwd; echo out")

@@ -20,6 +20,7 @@ import (
 // rollout is one run: the options, and what the stages hand to each other.
 type rollout struct {
 	*rolloutOptions
+	command string // rollout or undo
 
 	live    *pipeline.Lazy[*workload.Workload]
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
