@@ -10,7 +10,8 @@
 // latter does not take a small blob in a single POST and costs one request more;
 // whether GHCR does is not known. Every benchmark reports the median of its runs
 // as a ratio: of bytes over bandwidth, or of what crane needed in the same run.
-// Times differ between machines, the ratios hardly.
+// Times differ between machines, the ratios hardly; on a busy machine the best
+// run (x-limit-best) says more than the median.
 //
 // What is measured is a whole process: the binary that SBW_BENCH_GH_SBW names,
 // as `gh-sbw publish TAG --layout DIR`, else a child of the test binary that
