@@ -63,6 +63,17 @@ type Trigger struct {
 	Cron       string `json:"cron,omitempty"`
 }
 
+// String names a trigger: "event a/b", "event a/b if …", "cron 0 * * * *".
+func (t Trigger) String() string {
+	switch {
+	case t.Cron != "":
+		return "cron " + t.Cron
+	case t.Expression != "":
+		return "event " + t.Event + " if " + t.Expression
+	}
+	return "event " + t.Event
+}
+
 // Concurrency is one limit on steps that run at the same time.
 type Concurrency struct {
 	Limit int    `json:"limit"`

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/release"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
@@ -51,10 +52,15 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 		fmt.Fprintf(os.Stderr, "error: the current directory is gone: %v; change to one that exists\n", err)
 		return int(pipeline.Usage)
 	}
-	env := &Env{Plugin: plugin, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
+	env := &Env{Plugin: plugin, Version: release.Version().Version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	return Execute(ctx, env, build(env), os.Args[1:])
+	hint := newerRelease(ctx, env, os.Args[1:])
+	code := Execute(ctx, env, build(env), os.Args[1:])
+	if hint != "" && !env.Tell.Quiet && !env.Tell.Events {
+		fmt.Fprintln(env.Err, hint)
+	}
+	return code
 }
 
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the

@@ -3,6 +3,19 @@ package explain
 // inngestAppEntries are about what is registered on the server.
 var inngestAppEntries = []Entry{
 	{
+		Code:   "app-missing",
+		Title:  "the server has no app of that name",
+		Cause:  "The worker has never registered there, or under another name than .sbw.yaml says.",
+		Remedy: "kubectl sbw refresh registers it; --all shows every app.",
+	},
+	{
+		Code:    "function-missing",
+		Title:   "the function is not registered",
+		Symptom: "joelclaw functions | grep NAME finds nothing.",
+		Cause:   "It is not exported from the worker's index; or the image that runs is older than it; or the registration is stale; or it is registered by another app (the host's worker).",
+		Remedy:  "gh sbw functions shows whether the source's index has it, kubectl sbw status which image runs, kubectl sbw refresh registers what the worker serves, kubectl sbw functions --all looks into the other apps.",
+	},
+	{
 		Code:   "inngest-app-ambiguous",
 		Title:  "several apps are registered at the worker's address",
 		Cause:  "The worker was renamed, or the name of its app is not what .sbw.yaml says.",

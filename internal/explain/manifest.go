@@ -21,6 +21,12 @@ var manifestEntries = []Entry{
 		Remedy: "Remove one, or give each its metadata.namespace.",
 	},
 	{
+		Code:   "manifest-changed",
+		Title:  "the manifest was edited while the rollout ran",
+		Cause:  "When the rollout was put back, the image in the file was no longer the one that had been written. Somebody's edit is not overwritten.",
+		Remedy: "Look at the line; write the earlier image there if it should name what runs.",
+	},
+	{
 		Code:   "manifest-duplicate-key",
 		Title:  "a key is written twice in one place",
 		Cause:  "YAML forbids it and readers differ in which one they take.",
@@ -53,6 +59,13 @@ var manifestEntries = []Entry{
 		Aliases: []string{"no matches for kind", "resource mapping not found"},
 	},
 	{
+		Code:    "manifest-kustomize",
+		Title:   "the kustomization cannot be built",
+		Cause:   "A resource that is not there, a patch that fits nothing, or a kustomization.yaml with a mistake.",
+		Remedy:  "kubectl kustomize DIR shows the same.",
+		Aliases: []string{"accumulating resources", "kustomization.yaml"},
+	},
+	{
 		Code:   "manifest-missing",
 		Title:  "the manifest is not there",
 		Cause:  "deploy.manifest of .sbw.yaml is relative to the repository's root; a teammate without the checkout has none.",
@@ -77,11 +90,35 @@ var manifestEntries = []Entry{
 		Remedy: "Name the file with -f, or correct deploy in .sbw.yaml.",
 	},
 	{
+		Code:   "manifest-not-a-file",
+		Title:  "this manifest is no file that could be stamped",
+		Cause:  "Standard input and addresses on the web cannot be written back to.",
+		Remedy: "Save it to a file and name that with -f.",
+	},
+	{
+		Code:   "manifest-not-found",
+		Title:  "the manifest cannot be read",
+		Cause:  "The path is wrong (deploy.manifest of .sbw.yaml is relative to the repository's root), or its permissions are.",
+		Remedy: "Name another with -f, or change the live workload alone with --image-only.",
+	},
+	{
+		Code:   "manifest-not-written",
+		Title:  "the manifest could not be written",
+		Cause:  "Its directory is read-only, the disk is full, or it belongs to somebody else. The file is unchanged: it is replaced as a whole, or not at all.",
+		Remedy: "Make the directory writable for you, or use --no-write, which applies the stamped text all the same.",
+	},
+	{
 		Code:    "manifest-not-yaml",
 		Title:   "the manifest is neither YAML nor JSON",
 		Cause:   "The parser stopped at the line that is named; tabs as indentation and a lost quote are the usual ones.",
 		Remedy:  "Mend it; kubectl apply --dry-run=client -f FILE reads it the same way.",
 		Aliases: []string{"error converting YAML to JSON", "found character that cannot start any token", "mapping values are not allowed in this context"},
+	},
+	{
+		Code:   "manifest-outside",
+		Title:  "the image is set outside of the kustomization's directory",
+		Cause:  "It comes from a base that others build on as well; stamping that would change theirs.",
+		Remedy: "Set it in this overlay: an images: entry in its kustomization.yaml, which is then kept up to date.",
 	},
 	{
 		Code:   "manifest-shared-image",

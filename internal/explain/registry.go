@@ -14,10 +14,17 @@ var registryEntries = []Entry{
 		Docs:    []string{"https://kubernetes.io/docs/concepts/containers/images/"},
 	},
 	{
+		Code:   "image-private",
+		Title:  "the image cannot be read without a credential",
+		Cause:  "The package is private, as every package on GHCR is after its first push, and nothing that may read it was given.",
+		Remedy: "In a cluster: an imagePullSecret with read:packages (see pull-secret-missing). Elsewhere: gh's login, or make the package public in its settings.",
+		Docs:   []string{packagesDoc},
+	},
+	{
 		Code:   "image-unreadable",
-		Title:  "what the tag stands for is no image",
-		Cause:  "The registry has something by that name whose manifest or config cannot be read as an image: an artifact of another kind, a schema of the past, or a damaged push.",
-		Remedy: "Publish it again: gh sbw publish.",
+		Title:  "what the tag stands for is no image that can be run",
+		Cause:  "The registry has something by that name that is not an image: a chart, a signature, an attestation, or a manifest of a kind of the past.",
+		Remedy: "Check the reference. gh sbw tags lists the images; gh sbw publish makes one.",
 	},
 	{
 		Code:    "registry-denied",
@@ -42,6 +49,12 @@ var registryEntries = []Entry{
 		Remedy:  "Run it again later: blobs that are there are not sent again. TAG is untouched, or complete.",
 		Aliases: []string{"502 Bad Gateway", "503 Service Unavailable", "500 Internal Server Error", "504 Gateway Timeout"},
 		Docs:    []string{"https://www.githubstatus.com"},
+	},
+	{
+		Code:   "registry-garbled",
+		Title:  "what answers is no registry",
+		Cause:  "The answer is a page or something else that no registry sends: a network's login page, a proxy's error, or another server under that name.",
+		Remedy: "Open https://REGISTRY/v2/ in a browser from the same network; leave the captive portal, or go around the proxy.",
 	},
 	{
 		Code:    "registry-rate-limit",
@@ -97,5 +110,19 @@ var registryEntries = []Entry{
 		Title:  "the registry took the image and does not give it back yet",
 		Cause:  "Registries that spread over regions may take some seconds. latest is moved only to what can be read.",
 		Remedy: "Run it again in a minute.",
+	},
+	{
+		Code:   "upload-damaged",
+		Title:  "the content arrives damaged",
+		Cause:  "The registry computes another digest than what was sent has, each time anew: something in between alters what passes.",
+		Remedy: "Look for a proxy or a virus scanner that rewrites uploads, or try another network. TAG was not touched.",
+	},
+	{
+		Code:    "upload-lost",
+		Title:   "the registry loses what it was sent",
+		Cause:   "It confirmed an upload and does not know it afterwards, again and again. Single cases pass and are sent once more by themselves.",
+		Remedy:  "Run it again later: blobs that are there are not sent again.",
+		Aliases: []string{"BLOB_UPLOAD_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "blob upload unknown"},
+		Docs:    []string{"https://www.githubstatus.com"},
 	},
 }

@@ -253,10 +253,11 @@ func (s *scope) short(path string) string {
 func (o *rolloutOptions) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &rollout{rolloutOptions: o, lose: cancel}
+	r := &rollout{rolloutOptions: o, lose: cancel, command: "rollout"}
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})
+	r.record(ctx, out)
 	if perr := r.print(out); perr != nil {
 		return perr
 	}

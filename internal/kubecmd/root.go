@@ -38,6 +38,7 @@ and put everything back when that fails.`,
 	root.PersistentFlags().StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
+	cli.AddVersion(root, env)
 	root.AddCommand(newRollout(k), newRefresh(k), newFunctions(k), newRuns(k), newStatus(k), newUndo(k), newHistory(k), newDoctor(k))
 	return root
 }

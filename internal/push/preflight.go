@@ -27,6 +27,17 @@ func (p *Pusher) remember(tag, digest string) {
 	p.tags[tag] = tagState{digest: digest, at: time.Now()}
 }
 
+// lately is what tag was seen to point to not long ago; empty when it is not
+// known, or not there.
+func (p *Pusher) lately(tag string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.tags[tag]; time.Since(known.at) < fresh {
+		return known.digest
+	}
+	return ""
+}
+
 // tag returns what tag points to, asking if nobody has lately.
 func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	p.mu.Lock()

@@ -72,6 +72,10 @@ type Job struct {
 	Tags []string
 	// Overwrite lets the first tag be moved from other content.
 	Overwrite bool
+	// Approve, when set, judges the image while its blobs are being sent; no
+	// manifest is written before it has returned nil, and blobs alone are seen
+	// by nobody.
+	Approve func(context.Context) error
 }
 
 // Result is what a push came to.

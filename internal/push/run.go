@@ -36,19 +36,24 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	known, err := r.latest.Get(ctx)
+	known, err := r.known(ctx)
 	if err != nil {
 		return err
 	}
 	var missing []blob
 	for _, b := range r.image.blobs {
-		if known.blobs[b.digest] {
+		if known[b.digest] {
 			r.done(b, existing)
 			continue
 		}
 		missing = append(missing, b)
 	}
-	if err := r.blobs(ctx, missing, false); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.blobs(gctx, missing, false) })
+	if r.job.Approve != nil {
+		g.Go(func() error { return r.job.Approve(gctx) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	return r.manifests(ctx)

@@ -53,11 +53,11 @@ func (r *run) manifests(ctx context.Context) error {
 // follow moves a tag after TAG. That it fails leaves a complete TAG, and is said
 // so.
 func (r *run) follow(ctx context.Context, first, tag string) error {
-	now, err := r.tag(ctx, tag)
-	if err == nil && now == r.job.Digest {
+	if r.lately(tag) == r.job.Digest {
 		return nil
 	}
-	if err = r.put(ctx, r.image.root, tag); err == nil || ctx.Err() != nil {
+	err := r.put(ctx, r.image.root, tag)
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	f := &pipeline.Finding{
@@ -127,11 +127,6 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 		if try+1 >= r.client.Tries() {
 			return r.uploadLost("write "+r.opts.Repository.Name()+":"+ref, err)
 		}
-		if try > 0 {
-			if err := r.client.Backoff(ctx, "manifest "+ref, try-1, err); err != nil {
-				return err
-			}
-		}
 		if err := r.repair(ctx, d, err, try); err != nil {
 			return err
 		}
@@ -169,19 +164,38 @@ func missing(err error) bool {
 var digestRE = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
 // repair looks for what a refused document needs and sends what is not there:
-// of an index its manifests, of a manifest all blobs. A registry that keeps
-// refusing what it says it has (a passing fault of GHCR's) is sent again the
-// blob that it names, or all of them.
+// of an index its manifests, of a manifest blobs. At first these are the ones
+// that were trusted to be there; a blob that was sent just now is given a little
+// time before it is sent again, since GHCR may take a moment to know it. A
+// registry that keeps refusing what it says it has is sent again the blob that
+// it names, or all of them.
 func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
 	if d.index {
+		if round > 0 {
+			if err := r.client.Backoff(ctx, "manifest "+d.digest, round-1, cause); err != nil {
+				return err
+			}
+		}
 		return r.repairIndex(ctx, d, round >= 2)
 	}
+	var look []blob
+	for _, b := range r.image.blobs {
+		if round > 0 || r.stateOf(b.digest) != uploaded {
+			look = append(look, b)
+		}
+	}
 	if round < 2 {
-		missing, err := r.absent(ctx, r.image.blobs)
+		missing, err := r.absent(ctx, look)
 		if err != nil {
 			return err
 		}
-		return r.blobs(ctx, missing, false)
+		if len(missing) > 0 {
+			return r.blobs(ctx, missing, false)
+		}
+		return r.client.Backoff(ctx, "manifest "+d.digest, round, cause)
+	}
+	if err := r.client.Backoff(ctx, "manifest "+d.digest, round, cause); err != nil {
+		return err
 	}
 	named := digestRE.FindString(cause.Error())
 	var again []blob

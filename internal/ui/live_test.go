@@ -217,6 +217,26 @@ func TestLiveRollout(t *testing.T) {
 	}, l.close(o, "next:"))
 }
 
+// TestLiveEvidence: what is told between a failure and the undoing has no end
+// of its own, and is over when the next stage starts.
+func TestLiveEvidence(t *testing.T) {
+	l := newLive(t, 80, 24, Options{})
+	l.ui.Plan(pipeline.Pipeline{Stages: []pipeline.Stage{{Name: "apply"}, {Name: "probe"}}})
+	l.emit(started(0, "apply"), finished(2, "apply", 2, errors.New("no")), said(2, pipeline.Detailed, "evidence", "logs of bus-1"))
+	l.screen([]string{
+		"  ✗ apply      2.0s  no",
+		"  ⠋ evidence   1.0s  logs of bus-1",
+		"  · probe",
+	}, l.draw(3, "logs of"))
+	l.emit(started(4, "undo apply"), pipeline.Event{Kind: pipeline.Found}, pipeline.Event{Kind: pipeline.Progressed}, pipeline.Event{Kind: pipeline.Tabled})
+	l.screen([]string{
+		"  ✗ apply        2.0s  no",
+		"  ✓ evidence     2.0s",
+		"  ⠋ undo apply   1.0s",
+		"  · probe",
+	}, l.draw(5, "undo apply"))
+}
+
 // TestLiveWidths: nothing goes beyond the window, at any width, with long and
 // with wide names, and the least height still shows what is going on.
 func TestLiveWidths(t *testing.T) {

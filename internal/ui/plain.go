@@ -119,7 +119,7 @@ func (u *UI) signOfLife() {
 }
 
 // passing are the columns that change with the clock alone.
-var passing = []string{"AGE", "ELAPSED", "TIME", "SINCE"}
+var passing = []string{"AGE", "ELAPSED", "SINCE", "TIME", "TOOK"}
 
 // changedRows are the rows that are new or differ from those told before in
 // more than the passing of time, as lines; and those that are gone.

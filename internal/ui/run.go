@@ -31,12 +31,14 @@ type stage struct {
 	began  time.Time
 	took   time.Duration
 	reason string // why it was skipped, or the error in one line
-	now    string // the last detail
-	items  []*item
-	byItem map[string]*item
-	tables []*pipeline.Table
-	moved  int64 // bytes that went over the wire, those sent again too
-	rate   meter
+	// implicit: it tells of itself without having been started.
+	implicit bool
+	now      string // the last detail
+	items    []*item
+	byItem   map[string]*item
+	tables   []*pipeline.Table
+	moved    int64 // bytes that went over the wire, those sent again too
+	rate     meter
 	// For Plain: when it last gave a sign, and the bytes done by then.
 	said      time.Time
 	saidBytes int64
@@ -61,7 +63,8 @@ func (r *run) stage(name string, at time.Time) *stage {
 		r.stages, r.byName[name] = append(r.stages, s), s
 	}
 	if s.state == pending && !at.IsZero() {
-		s.state, s.began, s.said = running, at, at
+		s.state, s.began, s.said, s.implicit = running, at, at, true
+		r.toFront(s)
 	}
 	return s
 }
@@ -78,6 +81,11 @@ func (r *run) take(e pipeline.Event) *stage {
 	s := r.stage(e.Stage, e.Time)
 	switch e.Kind {
 	case pipeline.StageStarted:
+		for _, o := range r.stages {
+			if o.implicit && o.state == running { // nobody will say that it ended
+				o.state, o.took = done, max(0, e.Time.Sub(o.began))
+			}
+		}
 		// A stage may run a second time, after an undo: begin anew.
 		*s = stage{name: s.name, state: running, began: e.Time, said: e.Time, byItem: map[string]*item{}}
 		r.toFront(s)

@@ -101,6 +101,12 @@ func (u *UI) Plan(p pipeline.Pipeline) {
 // writes, so that a slow terminal does not hold up the work. After the end of
 // the UI it does nothing.
 func (u *UI) Emit(e pipeline.Event) {
+	switch {
+	case e.Kind == pipeline.Progressed && e.Progress == nil,
+		e.Kind == pipeline.Found && e.Finding == nil,
+		e.Kind == pipeline.Tabled && e.Table == nil:
+		return // nothing is told
+	}
 	if e.Time.IsZero() {
 		e.Time = u.opts.Now()
 	}

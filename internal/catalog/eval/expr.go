@@ -139,7 +139,7 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 		}
 		return s.frame.this
 	case js.RegExpToken:
-		return m.makeRegExp(string(e.Data), Place{s.frame.module.source, e.Data})
+		return m.makeRegExp(string(e.Data), Place{s.frame.source, e.Data})
 	default:
 		if js.IsNumeric(e.TokenType) {
 			if f, ok := parseLiteralNumber(e.Data); ok {

@@ -51,7 +51,7 @@ type Machine struct {
 	calls                []Place
 	txn                  *txn
 	statement            any // that is run, for places
-	statementIn          *module
+	statementIn          *source.Module
 	unknowns             int // operations so far whose outcome was unknown
 }
 

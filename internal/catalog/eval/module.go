@@ -57,7 +57,7 @@ func (mod *module) place() Place {
 
 // link declares a module's bindings.
 func (m *Machine) link(mod *module) {
-	f := &frame{module: mod, this: Undefined{}}
+	f := &frame{module: mod, source: mod.source, this: Undefined{}}
 	mod.scope = &scope{frame: f}
 	f.scope = mod.scope
 	for _, st := range mod.source.Body {
@@ -150,7 +150,7 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 			}
 		default:
 			c.init = m.once(func() {
-				defer m.enterStatement(&js.ExprStmt{Value: d}, mod)()
+				defer m.enterStatement(&js.ExprStmt{Value: d}, mod.source)()
 				c.value = m.eval(d, mod.scope)
 			})
 		}
@@ -211,7 +211,7 @@ func (m *Machine) runDeclarator(mod *module, d *declarator) {
 		return
 	}
 	d.running = true
-	defer m.enterStatement(d.elem, mod)()
+	defer m.enterStatement(d.elem, mod.source)()
 	m.declare(d.elem, mod.scope, d.lexical)
 	d.done, d.running = true, false
 }

@@ -1,10 +1,15 @@
 package bench
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"debug/elf"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -268,24 +273,63 @@ func makeImage(b *testing.B, dir string, seeds []uint64) string {
 	b.Helper()
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for i, n := range sizes {
-		content := make([]byte, n)
-		var seed [32]byte
-		for j := range 8 {
-			seed[j] = byte(seeds[i] >> (8 * j))
-		}
-		seed[31] = byte(i)
-		_, _ = rand.NewChaCha8(seed).Read(content)
 		var err error
-		if img, err = mutate.AppendLayers(img, static.NewLayer(content, types.OCILayer)); err != nil {
+		if img, err = mutate.AppendLayers(img, static.NewLayer(makeLayer(b, i, n, seeds[i]), types.OCILayer)); err != nil {
 			b.Fatal(err)
 		}
 	}
+	return addImage(b, dir, img)
+}
+
+// makeLayer is a tar of one file that does not compress, and of the program
+// that the image starts.
+func makeLayer(b *testing.B, i, size int, seed uint64) []byte {
+	b.Helper()
+	content := make([]byte, size)
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	key[31] = byte(i)
+	_, _ = rand.NewChaCha8(key).Read(content)
+	var buf bytes.Buffer
+	zw, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tw := tar.NewWriter(zw)
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{{"app/server", program()}, {fmt.Sprintf("data/%d", i), content}} {
+		err = errors.Join(err, tw.WriteHeader(&tar.Header{Name: f.name, Mode: 0o755, Size: int64(len(f.text)), Typeflag: tar.TypeReg}))
+		_, werr := tw.Write(f.text)
+		err = errors.Join(err, werr)
+	}
+	if err := errors.Join(err, tw.Close(), zw.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// program is the header of a static arm64 executable: what a publish looks at.
+func program() []byte {
+	h := elf.Header64{
+		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_AARCH64), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phentsize: 56, Shentsize: 64,
+	}
+	copy(h.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
+	var buf bytes.Buffer
+	_ = binary.Write(&buf, binary.LittleEndian, h) // a Buffer takes everything
+	return append(buf.Bytes(), make([]byte, 64)...)
+}
+
+func addImage(b *testing.B, dir string, img v1.Image) string {
+	b.Helper()
 	cfg, err := img.ConfigFile()
 	if err != nil {
 		b.Fatal(err)
 	}
 	cfg = cfg.DeepCopy()
 	cfg.OS, cfg.Architecture = "linux", "arm64"
+	cfg.Config.Cmd = []string{"/app/server"}
 	if img, err = mutate.ConfigFile(img, cfg); err != nil {
 		b.Fatal(err)
 	}
