@@ -134,13 +134,13 @@ func (p *Pusher) checkTag(ctx context.Context, tag, digest string, overwrite boo
 	now, err := p.tag(ctx, tag)
 	switch {
 	case err != nil:
-		return p.client.Explain("look for "+p.opts.Repository.Name()+":"+tag, err)
+		return p.client.Explain("look for "+p.name(tag), err)
 	case now == "" || now == digest || overwrite:
 		return nil
 	}
 	f := &pipeline.Finding{
 		Code: "tag-exists", Severity: pipeline.Error,
-		What: p.opts.Repository.Name() + ":" + tag + " is published already",
+		What: p.name(tag) + " is published already",
 		Why:  "it is " + now,
 		Fix:  "choose another tag, or pass --overwrite to move this one",
 	}

@@ -26,6 +26,7 @@ package push
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,6 +144,17 @@ func (p *Pusher) tell(rep *pipeline.Reporter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rep = rep
+}
+
+// name is how people write a tag, a digest or nothing of the repository.
+func (p *Pusher) name(ref string) string {
+	switch {
+	case ref == "":
+		return p.opts.Repository.Name()
+	case strings.HasPrefix(ref, "sha256:"):
+		return p.opts.Repository.Name() + "@" + ref
+	}
+	return p.opts.Repository.Name() + ":" + ref
 }
 
 // Requests is how many requests were sent so far.

@@ -72,7 +72,7 @@ func (r *run) published(ctx context.Context) (bool, error) {
 		}
 		now, err := r.tag(ctx, t)
 		if err != nil {
-			return false, r.client.Explain("look for "+r.opts.Repository.Name()+":"+t, err)
+			return false, r.client.Explain("look for "+r.name(t), err)
 		}
 		if now != r.job.Digest {
 			return false, nil
@@ -81,6 +81,7 @@ func (r *run) published(ctx context.Context) (bool, error) {
 	for _, b := range r.image.blobs {
 		r.done(b, existing)
 	}
+	r.rep.Skipped("%s is published already, with the same content", r.name(r.job.Tags[0]))
 	return true, nil
 }
 

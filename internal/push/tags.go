@@ -28,7 +28,7 @@ func (r *run) manifests(ctx context.Context) error {
 	first := r.job.Tags[0]
 	now, err := r.tag(ctx, first)
 	if err != nil {
-		return r.client.Explain("look for "+r.opts.Repository.Name()+":"+first, err)
+		return r.client.Explain("look for "+r.name(first), err)
 	}
 	if now != r.job.Digest {
 		// Someone may have taken it while this image was being built.
@@ -62,7 +62,7 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 	}
 	f := &pipeline.Finding{
 		Code: "tag-not-moved", Severity: pipeline.Error, Err: err,
-		What: r.opts.Repository.Name() + ":" + first + " is published, but " + tag + " was not moved to it",
+		What: r.name(first) + " is published, but " + tag + " was not moved to it",
 		Why:  err.Error(),
 		Fix:  "run it again with the same tag; nothing is sent twice",
 	}
@@ -80,15 +80,15 @@ func (r *run) readable(ctx context.Context, tag string) error {
 		digest, err := r.headManifest(ctx, r.job.Digest)
 		switch {
 		case err != nil:
-			return r.client.Explain("read "+r.opts.Repository.Name()+":"+tag+" back", err)
+			return r.client.Explain("read "+r.name(tag)+" back", err)
 		case digest == r.job.Digest:
 			return nil
 		case digest != "":
-			return wrongDigest(r.opts.Repository.Name(), tag, r.job.Digest, digest)
+			return wrongDigest(r.name(tag), r.job.Digest, digest)
 		case try+1 >= r.client.Tries():
 			return &pipeline.Finding{
 				Code: "tag-unreadable", Severity: pipeline.Error,
-				What: r.opts.Repository.Name() + "@" + r.job.Digest + " was taken by the registry and cannot be read",
+				What: r.name(r.job.Digest) + " was taken by the registry and cannot be read",
 				Why:  "latest was not moved, since it would point to nothing",
 				Fix:  "run it again in a minute",
 			}
@@ -116,16 +116,16 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 		})
 		if err == nil {
 			if got := res.Header.Get("Docker-Content-Digest"); got != "" && got != d.digest {
-				return wrongDigest(r.opts.Repository.Name(), ref, d.digest, got)
+				return wrongDigest(r.name(ref), d.digest, got)
 			}
 			r.remember(ref, d.digest)
 			return nil
 		}
 		if !missing(err) {
-			return r.client.Explain("write "+r.opts.Repository.Name()+":"+ref, err)
+			return r.client.Explain("write "+r.name(ref), err)
 		}
 		if try+1 >= r.client.Tries() {
-			return r.uploadLost("write "+r.opts.Repository.Name()+":"+ref, err)
+			return r.uploadLost("write "+r.name(ref), err)
 		}
 		if err := r.repair(ctx, d, err, try); err != nil {
 			return err
@@ -218,7 +218,7 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 		if !force {
 			var err error
 			if there, err = r.headManifest(ctx, d.digest); err != nil {
-				return r.client.Explain("look for "+r.opts.Repository.Name()+"@"+d.digest, err)
+				return r.client.Explain("look for "+r.name(d.digest), err)
 			}
 		}
 		if there == "" {
@@ -230,10 +230,10 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 	return nil
 }
 
-func wrongDigest(repo, ref, want, got string) error {
+func wrongDigest(ref, want, got string) error {
 	return &pipeline.Finding{
 		Code: "registry-digest", Severity: pipeline.Error,
-		What: repo + ":" + ref + " has another digest than what was sent",
+		What: ref + " has another digest than what was sent",
 		Why:  "sent " + want + ", the registry says " + got,
 		Fix:  "look for a proxy that rewrites manifests; do not roll this tag out",
 	}
