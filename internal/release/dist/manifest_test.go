@@ -8,42 +8,41 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
 )
 
 // krewManifest is what krew reads of a plugin's manifest (krew
-// pkg/index/types.go); an unknown field fails the test.
+// pkg/index/types.go), with the same library: it takes digits without quotes
+// for a number. An unknown field fails the test.
 type krewManifest struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string `yaml:"kind"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
 	Metadata   struct {
-		Name string `yaml:"name"`
-	} `yaml:"metadata"`
+		Name string `json:"name"`
+	} `json:"metadata"`
 	Spec struct {
-		Version          string         `yaml:"version"`
-		Homepage         string         `yaml:"homepage"`
-		ShortDescription string         `yaml:"shortDescription"`
-		Description      string         `yaml:"description"`
-		Caveats          string         `yaml:"caveats"`
-		Platforms        []krewPlatform `yaml:"platforms"`
-	} `yaml:"spec"`
+		Version          string         `json:"version"`
+		Homepage         string         `json:"homepage"`
+		ShortDescription string         `json:"shortDescription"`
+		Description      string         `json:"description"`
+		Caveats          string         `json:"caveats"`
+		Platforms        []krewPlatform `json:"platforms"`
+	} `json:"spec"`
 }
 
 type krewPlatform struct {
 	Selector *struct {
-		MatchLabels map[string]string `yaml:"matchLabels"`
-	} `yaml:"selector"`
-	URI    string `yaml:"uri"`
-	SHA256 string `yaml:"sha256"`
-	Bin    string `yaml:"bin"`
+		MatchLabels map[string]string `json:"matchLabels"`
+	} `json:"selector"`
+	URI    string `json:"uri"`
+	SHA256 string `json:"sha256"`
+	Bin    string `json:"bin"`
 }
 
 func readManifest(t *testing.T, text []byte) krewManifest {
 	t.Helper()
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
 	var m krewManifest
-	if err := d.Decode(&m); err != nil {
+	if err := yaml.UnmarshalStrict(text, &m); err != nil {
 		t.Fatal(err)
 	}
 	return m
@@ -121,7 +120,7 @@ func TestTheRulesRefuse(t *testing.T) {
 		{"v1alpha2", "v1alpha1"}, {"kind: Plugin", "kind: Plugins"}, {"name: sbw", "name: s.b.w"},
 		{"version: v0.0.0", "version: 0.0.0"}, {"shortDescription: Roll", "shortDescription: \"\" # Roll"},
 		{"arch: arm64", "arch: amd64"}, {"os: linux", "kernel: linux"}, {strings.Repeat("0", 64), strings.Repeat("A", 64)},
-		{"bin: kubectl-sbw", "bin: \"\" # "},
+		{"bin: kubectl-sbw", "bin: \"\" # "}, {`sha256: "` + strings.Repeat("0", 64) + `"`, "sha256: " + strings.Repeat("0", 64)},
 	} {
 		bad := strings.Replace(good, c.old, c.new, 1)
 		if bad == good {
@@ -185,7 +184,7 @@ func TestFillRefuses(t *testing.T) {
 		"two versions":                   strings.Replace(good, "  version: v0.0.0\n", "  version: v0.0.0\n  version: v0.0.0\n", 1),
 		"no platform for it":             strings.Replace(good, "_linux_arm64", "_linux_riscv64", 1),
 		"one platform twice":             strings.Replace(good, "_linux_arm64", "_linux_amd64", 1),
-		"no sha256 after the uri":        strings.Replace(good, "      sha256: "+strings.Repeat("0", 64)+"\n", "", 1),
+		"no sha256 after the uri":        strings.Replace(good, `      sha256: "`+strings.Repeat("0", 64)+"\"\n", "", 1),
 		"no sha256 after the last uri":   good[:strings.LastIndex(good, "      sha256:")],
 		"a placeholder of another shape": strings.Replace(good, strings.Repeat("0", 64), "TBD", 1),
 	} {
