@@ -160,6 +160,26 @@ func TestWaitIdle(t *testing.T) {
 	})
 }
 
+func TestConfirmUnfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		done, err := inngest.Refresh(t.Context(), inngest.RefreshOptions{Client: c, Worker: w}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := inngest.ConfirmOptions{Client: c, App: done.App, Event: inngest.Event{Name: "slow/wanted"}, Timeout: 10 * time.Second}
+		_, err = inngest.ConfirmRun(t.Context(), o, nil)
+		if f := wantCode(t, err, "inngest-confirm-unfinished"); !strings.Contains(f.What, "did not end within 10s") || !strings.Contains(f.Why, "first step") {
+			t.Errorf("%v", f)
+		}
+		o.Timeout = 2 * time.Minute
+		if confirmed, err := inngest.ConfirmRun(t.Context(), o, nil); err != nil || len(confirmed.Runs) != 1 || confirmed.Runs[0].Status != inngest.Completed {
+			t.Errorf("%+v %v", confirmed, err)
+		}
+	})
+}
+
 // TestSilentCrons loses a server's schedules, sees it, and brings them back:
 // an unchanged registration does not, a full one does.
 func TestSilentCrons(t *testing.T) {

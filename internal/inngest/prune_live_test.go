@@ -57,7 +57,11 @@ func TestPruneGone(t *testing.T) {
 	k.set(loopsURL, loops)
 	k.mustRefresh(inngest.RefreshOptions{Client: k.client(), Worker: k.forward(loops, loopsURL, signingKey), App: "loops", Poll: 5 * time.Millisecond})
 	k.send("nap/wanted")
-	nap := k.run("loops-napper", inngest.Running)
+	var nap inngest.Run
+	k.until("the nap", func() bool {
+		nap = k.run("loops-napper", inngest.Running)
+		return nap.Step == "nap"
+	})
 	resp, err := http.Post(k.url+"/v0/gql", "application/json", strings.NewReader(`{"query":"mutation{createApp(input:{url:\"http://nowhere:3999/api/inngest\"}){id}}"}`))
 	if err != nil {
 		t.Fatal(err)

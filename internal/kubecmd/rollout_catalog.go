@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"context"
+	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
@@ -54,9 +55,23 @@ func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*
 	}
 	before := registered(app.Functions)
 	if index, ok := c.Match(before); ok {
-		rep.Notef("functions of %s against what is registered: %s", index.Path, catalog.Diff(before, index.Functions).Summary())
+		tellDifference(rep, index.Path, catalog.Diff(before, index.Functions))
 	}
 	return refused, nil
+}
+
+// tellDifference says what a rollout changes of what is registered, function by
+// function.
+func tellDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
+	rep.Notef("functions of %s against what is registered: %s", index, d.Summary())
+	for _, part := range []struct {
+		sign    string
+		changes []catalog.Change
+	}{{"+", d.Added}, {"-", d.Removed}, {"~", d.Changed}} {
+		for _, c := range part.changes {
+			rep.Notef("  %s %s %s", part.sign, c.ID, strings.Join(c.What, ", "))
+		}
+	}
 }
 
 func (r *rollout) app(ctx context.Context, e *ends) (*inngest.App, error) {

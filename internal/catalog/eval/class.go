@@ -93,7 +93,7 @@ func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope, hidden boo
 	case d.Get:
 		o.setProp(name, Prop{Get: f, hidden: hidden})
 	case d.Set:
-		o.setProp("set "+name, Prop{Val: f, hidden: true})
+		o.setProp(setter(name), Prop{Val: f, hidden: true})
 	default:
 		o.setProp(name, Prop{Val: f, hidden: hidden})
 	}

@@ -30,8 +30,10 @@ type module struct {
 	status status
 	// unreadable is why there is no syntax tree.
 	unreadable error
-	// failed is the value of what evaluation did not get to.
+	// failed is the value of what evaluation did not get to, and threw says
+	// that it is the value of everything.
 	failed *Unknown
+	threw  bool
 }
 
 // export is what a name leads to: a binding here or one elsewhere.
@@ -248,13 +250,14 @@ func (m *Machine) evaluate(mod *module) {
 	outer := m.txn
 	m.txn = nil
 	defer func() { m.txn = outer }()
-	why := m.bounded(func() {
+	why, threw := m.bounded(func() {
 		m.evaluateImports(mod)
 		for _, st := range mod.source.Body {
 			m.execTop(mod, st)
 		}
 	})
 	mod.status = evaluated
+	mod.threw = threw
 	if why != "" {
 		mod.failed = &Unknown{Why: mod.source.Rel + " cannot be evaluated: " + why, At: mod.place()}
 		if m.ctx.Err() != nil || m.steps > maxSteps {

@@ -20,13 +20,15 @@ type span struct{ from, to, line int }
 
 // Weights and the limit of the nesting measure. The measure bounds how deep a
 // recursive descent goes: each token since the last separator may have opened
-// a level. What is costly to nest weighs more: esbuild 0.28 takes 0.4 s over
-// 400 nested functions (cubic) and 2 s over 4000 times `a<` (quadratic).
-// Written code stays below 500.
+// a level. What is costly weighs more: esbuild 0.28 takes 0.4 s over 400 nested
+// functions (cubic), 2 s over 4000 times `a<` and over 8000 times `a,` outside
+// of a list (quadratic). Written code stays below 500.
 const (
 	nestingLimit   = 8192
 	weightToken    = 1
+	weightComma    = 4
 	weightLess     = 4
+	weightElse     = 8 // no separator ends it
 	weightBracket  = 16
 	weightFunction = 32
 )
@@ -51,7 +53,9 @@ type lexer struct {
 // level is one open bracket.
 type level struct {
 	measure int
+	fixed   int // of the measure, what no separator takes away
 	bracket byte
+	list    bool // commas separate elements
 	// body is where the inside of a function body starts, or 0.
 	body, line int
 	// keep says that something inside must be parsed with the module.
@@ -166,8 +170,9 @@ func (l *lexer) token(kind tokenKind, weight int) {
 func (l *lexer) top() *level { return &l.levels[len(l.levels)-1] }
 
 func (l *lexer) separator() {
-	l.sum -= l.top().measure
-	l.top().measure = 0
+	top := l.top()
+	l.sum -= top.measure - top.fixed
+	top.measure = top.fixed
 }
 
 // isOperatorWord reports whether an operand must follow, so that a new line
@@ -207,6 +212,10 @@ func (l *lexer) word() {
 		top.header = true
 	case string(w) == "super":
 		top.keep = true
+	case string(w) == "else":
+		top.fixed += weightElse
+		top.measure += weightElse
+		l.sum += weightElse
 	}
 	if w[0] == '#' {
 		top.keep = true
@@ -271,7 +280,7 @@ func (l *lexer) template() {
 		case c == '$' && l.at(1) == '{':
 			l.pos += 2
 			l.token(tokPunct, weightToken)
-			l.open('`')
+			l.open('`', false)
 			return
 		default:
 			l.pos++

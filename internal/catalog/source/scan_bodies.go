@@ -17,9 +17,30 @@ const elidedPrefix = "__sbw_body_"
 // minBody is the least length of a body that is left out.
 const minBody = 160
 
-func (l *lexer) open(bracket byte) {
-	l.levels = append(l.levels, level{measure: weightBracket, bracket: bracket, class: l.top().class})
+func (l *lexer) open(bracket byte, list bool) {
+	l.levels = append(l.levels, level{measure: weightBracket, bracket: bracket, list: list, class: l.top().class})
 	l.sum += weightBracket
+}
+
+// opensList reports whether what stands before an opening bracket makes commas
+// in it separate elements: a call's arguments, an array, an object.
+func (l *lexer) opensList(bracket byte) bool {
+	switch bracket {
+	case '[':
+		return true
+	case '(':
+		return l.prev == tokClose || l.prev == tokWord && !isOperatorWord(l.prevWord) || l.prevByte == '>'
+	}
+	switch l.prev {
+	case tokWord:
+		switch string(l.prevWord) {
+		case "import", "export", "const", "let", "var", "return", "type", "default":
+			return true
+		}
+	case tokPunct:
+		return !l.arrow && bytes.IndexByte([]byte("=(,:[?&|<"), l.prevByte) >= 0
+	}
+	return false
 }
 
 // brace opens a `{`, which may be a function's body.
@@ -35,13 +56,13 @@ func (l *lexer) brace() {
 			top.function = headNone
 		}
 	}
-	class := false
+	list, class := l.opensList('{'), false
 	if top.header && !l.inType() {
 		class, top.header = true, false
 	}
 	l.token(tokPunct, weightToken)
 	l.prevByte = '{'
-	l.open('{')
+	l.open('{', list)
 	top = l.top()
 	top.class = top.class || class
 	if body && !top.class {
@@ -102,16 +123,22 @@ func (l *lexer) punct(c byte) {
 		l.brace()
 		return
 	case '(', '[':
+		list := l.opensList(c)
 		l.token(tokPunct, weightToken)
-		l.open(c)
+		l.open(c, list)
 	case ')', ']', '}':
 		l.close()
 		return
-	case ';', ',':
+	case ';':
 		l.token(tokPunct, 0)
 		l.separator()
-		if c == ';' {
-			l.top().function, l.top().header = headNone, false
+		l.top().function, l.top().header = headNone, false
+	case ',':
+		if l.top().list {
+			l.token(tokPunct, 0)
+			l.separator()
+		} else {
+			l.token(tokPunct, weightComma)
 		}
 	case '>':
 		if l.pos > 1 && l.src[l.pos-2] == '=' {

@@ -16,7 +16,7 @@ import (
 var (
 	versionLine = regexp.MustCompile(`^(  version: )\S+$`)
 	uriLine     = regexp.MustCompile(`^(      uri: )\S+/kubectl-sbw_[^_\s]+_([a-z0-9]+)_([a-z0-9]+)\.(?:tar\.gz|zip)$`)
-	shaLine     = regexp.MustCompile(`^(      sha256: )[0-9a-f]{64}$`)
+	shaLine     = regexp.MustCompile(`^(      sha256: ")[0-9a-f]{64}"$`) // quoted: it may be all digits
 )
 
 // Fill puts a release's version, addresses and digests into a krew manifest.
@@ -43,7 +43,7 @@ func Fill(manifest []byte, version string, sums map[Target]string) ([]byte, erro
 			sum = sums[t]
 			placed[t] = true
 		} else if m := shaLine.FindStringSubmatch(line); m != nil && sum != "" {
-			lines[i], sum = m[1]+sum, ""
+			lines[i], sum = m[1]+sum+`"`, ""
 		} else if strings.HasPrefix(line, "    - ") && sum != "" {
 			return nil, fmt.Errorf("line %d: the platform before it has no sha256 after its uri", i+1)
 		}

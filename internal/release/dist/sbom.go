@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"debug/buildinfo"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"runtime/debug"
@@ -94,7 +95,11 @@ func sbom(o Options, contents []content) ([]byte, error) {
 		Creation:  spdxCreation{o.Date.Format(time.RFC3339), []string{"Tool: github.com/joelhooks/gh-sbw/internal/release/dist"}},
 	}
 	modules := map[string]spdxPackage{}
+	var same error
 	contain := func(binary string, p spdxPackage) {
+		if other, ok := modules[p.ID]; ok && other.Name != p.Name {
+			same = fmt.Errorf("%s and %s have the same SPDX identifier %s", other.Name, p.Name, p.ID)
+		}
 		modules[p.ID] = p
 		doc.Relationships = append(doc.Relationships, spdxRelationship{binary, "CONTAINS", p.ID})
 	}
@@ -116,6 +121,9 @@ func sbom(o Options, contents []content) ([]byte, error) {
 			}
 			contain(p.ID, module(m.Path, m.Version, m.Sum))
 		}
+	}
+	if same != nil {
+		return nil, same
 	}
 	for _, p := range modules {
 		doc.Packages = append(doc.Packages, p)
