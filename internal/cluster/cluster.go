@@ -88,6 +88,10 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 			return nil, explainConfig(clientcmd.ErrEmptyConfig)
 		}
 		c.Context = raw.CurrentContext
+		// The raw configuration knows nothing of --context.
+		if f, ok := getter.(*genericclioptions.ConfigFlags); ok && f.Context != nil && *f.Context != "" {
+			c.Context = *f.Context
+		}
 		if ctx := raw.Contexts[c.Context]; ctx != nil {
 			c.User = ctx.AuthInfo
 		}

@@ -35,17 +35,25 @@ type Value struct {
 	State State
 	// Source is where it comes from: "env", "secret/NAME key K".
 	Source string
-	value  string
+	value  sealed
 }
 
+// sealed holds a value. It is a function, as fmt prints what is inside of
+// unexported fields without asking their String.
+type sealed func() string
+
+func seal(s string) sealed { return func() string { return s } }
+
 // Reveal is the value; empty unless State is Set.
-func (v Value) Reveal() string { return v.value }
+func (v Value) Reveal() string {
+	if v.value == nil {
+		return ""
+	}
+	return v.value()
+}
 
 // String never is the value.
 func (v Value) String() string { return string(v.State) + " (" + v.Source + ")" }
-
-// GoString keeps %#v from printing the value.
-func (v Value) GoString() string { return v.String() }
 
 // Values are all variables of a container.
 type Values struct {
@@ -72,7 +80,7 @@ func (v Values) Get(name string) Value {
 func (v Values) Lookup(names ...string) (string, bool) {
 	for _, n := range names {
 		if one := v.Get(n); one.State == Set {
-			return one.value, true
+			return one.Reveal(), true
 		}
 	}
 	return "", false
@@ -105,7 +113,7 @@ func Resolve(ctx context.Context, kube kubernetes.Interface, namespace string, c
 			out.Missing = append(out.Missing, source)
 		}
 		for key, value := range o.data {
-			out.vars[from.Prefix+key] = Value{State: Set, Source: source + " key " + key, value: value}
+			out.vars[from.Prefix+key] = Value{State: Set, Source: source + " key " + key, value: seal(value)}
 		}
 	}
 	for _, e := range c.Env {
@@ -174,7 +182,7 @@ func (r *resolver) one(ctx context.Context, e corev1.EnvVar, so Values) (Value, 
 		if refused != "" {
 			return Value{State: Refused, Source: refused}, nil
 		}
-		return Value{State: Set, Source: "env", value: value}, nil
+		return Value{State: Set, Source: "env", value: seal(value)}, nil
 	}
 	var kind, name, key string
 	optional := false
@@ -196,7 +204,7 @@ func (r *resolver) one(ctx context.Context, e corev1.EnvVar, so Values) (Value, 
 	case o.refused:
 		return Value{State: Refused, Source: source}, nil
 	case ok:
-		return Value{State: Set, Source: source, value: value}, nil
+		return Value{State: Set, Source: source, value: seal(value)}, nil
 	case optional:
 		return Value{State: Unset, Source: source}, nil
 	}

@@ -89,7 +89,7 @@ func TestResolve(t *testing.T) {
 		t.Error(value, ok)
 	}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		if text := fmt.Sprintf(format, v.Get("KEY")); strings.Contains(text, "signkey") {
+		if text := fmt.Sprintf(format, v) + fmt.Sprintf(format, v.Get("KEY")); strings.Contains(text, "signkey") {
 			t.Errorf("%s prints %s", format, text)
 		}
 	}
@@ -133,7 +133,7 @@ func FuzzExpand(f *testing.F) {
 	for _, s := range []string{"$(A)", "$$(A)", "$(", "$", "$(A", "x$(B)y", "$()", "$$$(A)"} {
 		f.Add(s)
 	}
-	so := Values{vars: map[string]Value{"A": {State: Set, value: "1"}}}
+	so := Values{vars: map[string]Value{"A": {State: Set, value: seal("1")}}}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, refused := expand(s, so)
 		if refused != "" {

@@ -27,7 +27,7 @@ func expand(s string, so Values) (value, refused string) {
 			name := s[i+2 : i+2+end]
 			switch v := so.Get(name); v.State {
 			case Set:
-				out.WriteString(v.value)
+				out.WriteString(v.Reveal())
 			case Refused:
 				return "", v.Source
 			default:

@@ -43,15 +43,16 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]*pipeline.Finding, error) {
 	ref := w.Ref()
 	where := ref.Namespace + "/" + ref.String()
+	// Asked of the spec: a paused Deployment may be complete as it is.
+	if c := verdict.HeldBack(w); c != nil {
+		return []*pipeline.Finding{finding(pipeline.Error, c.Code, where, c.What, c.Why, c.Fix)}, nil
+	}
 	v, err := Status(ctx, kube, w)
 	if f := unread("whether another rollout is under way", err); f != nil {
 		return []*pipeline.Finding{f}, nil
 	}
 	if err != nil {
 		return nil, cluster.Explain("read the state of "+ref.String(), err)
-	}
-	if c := v.Cause; c != nil && (c.Code == "paused" || c.Code == "on-delete") {
-		return []*pipeline.Finding{finding(pipeline.Error, c.Code, where, c.What, c.Why, c.Fix)}, nil
 	}
 	switch v.State {
 	case verdict.Progressing:

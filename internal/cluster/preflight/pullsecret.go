@@ -28,17 +28,18 @@ type Credential struct {
 	Source string // secret/NAME
 	User   string
 
-	password string
-	identity string // an identity token in place of a password
+	secret sealed
 }
 
+// sealed holds a password, or an identity token in its place. It is a
+// function, as fmt prints what is inside of unexported fields without asking
+// their String.
+type sealed func() (password, identityToken string)
+
 // Reveal is the secret part: a password, or an identity token.
-func (c Credential) Reveal() (password, identityToken string) { return c.password, c.identity }
+func (c Credential) Reveal() (password, identityToken string) { return c.secret() }
 
 func (c Credential) String() string { return c.User + " for " + c.Host + " from " + c.Source }
-
-// GoString keeps %#v from printing the password.
-func (c Credential) GoString() string { return c.String() }
 
 // Keyring is every login of a pod's imagePullSecrets.
 type Keyring struct {
@@ -139,7 +140,7 @@ func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 	}
 	var all []Credential
 	for host, e := range entries {
-		c := Credential{Host: normalHost(host), Source: "secret/" + s.Name, User: e.Username, password: e.Password, identity: e.IdentityToken}
+		c := Credential{Host: normalHost(host), Source: "secret/" + s.Name, User: e.Username}
 		if e.Auth != "" {
 			plain, err := decode(e.Auth)
 			if err != nil {
@@ -149,8 +150,9 @@ func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 			if !ok {
 				return nil, fmt.Errorf("its login for %s is not of the form user:password", normalHost(host))
 			}
-			c.User, c.password = user, password
+			c.User, e.Password = user, password
 		}
+		c.secret = func() (string, string) { return e.Password, e.IdentityToken }
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b Credential) int { return cmp.Compare(a.Host, b.Host) })

@@ -60,8 +60,8 @@ func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 	if strings.Contains(message, ": ") && !strings.HasSuffix(message, `"`) {
 		return message
 	}
-	for _, e := range j.Events {
-		if string(e.InvolvedObject.UID) == string(pod.UID) && e.Reason == "Failed" &&
+	for _, e := range j.about[pod.UID] {
+		if e.Reason == "Failed" &&
 			strings.Contains(e.Message, c.spec.Image) && strings.Contains(e.Message, "ailed to pull") {
 			return e.Message
 		}
@@ -154,7 +154,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		}
 		return transient("oom-killed", name+" ran out of memory", "OOMKilled "+times+", "+limit, "raise resources.limits.memory, or find what takes it")
 	}
-	if kill := j.event(string(pod.UID), c.spec.Name, "Killing"); kill != nil {
+	if kill := j.event(pod.UID, c.spec.Name, "Killing"); kill != nil {
 		for probe, code := range map[string]string{"liveness": "liveness", "startup": "startup"} {
 			if strings.Contains(kill.Message, "failed "+probe+" probe") {
 				return transient(code, name+" was killed by its "+probe+" probe", j.unhealthy(pod, c, probe, kill.Message),
@@ -171,8 +171,8 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 // unhealthy is the probe's answer, from the Unhealthy event.
 func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise string) string {
 	var latest *corev1.Event
-	for _, e := range j.Events {
-		if e.InvolvedObject.UID == pod.UID && e.Reason == "Unhealthy" &&
+	for _, e := range j.about[pod.UID] {
+		if e.Reason == "Unhealthy" &&
 			strings.HasPrefix(strings.ToLower(e.Message), probe) &&
 			(e.InvolvedObject.FieldPath == "" || strings.Contains(e.InvolvedObject.FieldPath, "{"+c.spec.Name+"}")) &&
 			(latest == nil || EventTime(latest).Before(EventTime(e))) {

@@ -81,7 +81,7 @@ func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 			return nil
 		}
 	}
-	e := j.event(string(pod.UID), "", "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
+	e := j.event(pod.UID, "", "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
 	if e == nil {
 		return nil
 	}

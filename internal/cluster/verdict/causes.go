@@ -7,6 +7,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
 // graces are how long transient causes are borne while nothing moves.
@@ -87,17 +90,26 @@ func (j *judgement) causes() []Cause {
 // ofWorkload looks where no pod is: the workload and its controller's tries to
 // create pods.
 func (j *judgement) ofWorkload() *Cause {
-	name := j.Workload.Ref().String()
-	switch w := j.Workload; {
+	if c := HeldBack(j.Workload); c != nil {
+		return c
+	}
+	if message := j.refusal(); message != "" {
+		return refused(j.Workload.Ref().String(), message)
+	}
+	return nil
+}
+
+// HeldBack says why a workload's spec keeps any change from being rolled out:
+// paused, or its pods are replaced by hand only. nil when nothing does.
+func HeldBack(w *workload.Workload) *Cause {
+	name := w.Ref().String()
+	switch {
 	case w.Deployment != nil && w.Deployment.Spec.Paused:
 		return terminal("paused", name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
 	case w.StatefulSet != nil && w.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		w.DaemonSet != nil && w.DaemonSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType:
 		return terminal("on-delete", name+" replaces no pod by itself", "its updateStrategy is OnDelete",
 			"delete its pods one by one, or set updateStrategy.type: RollingUpdate")
-	}
-	if message := j.refusal(); message != "" {
-		return refused(name, message)
 	}
 	return nil
 }
@@ -119,7 +131,7 @@ func (j *judgement) refusal() string {
 	if int32(len(j.fresh)) >= j.Workload.Replicas() {
 		return ""
 	}
-	if e := j.event(string(j.Workload.Object().GetUID()), "", "FailedCreate"); e != nil && j.Now.Sub(EventTime(e)) < 5*time.Minute {
+	if e := j.event(j.Workload.Object().GetUID(), "", "FailedCreate"); e != nil && j.Now.Sub(EventTime(e)) < 5*time.Minute {
 		return e.Message
 	}
 	return ""
@@ -169,10 +181,10 @@ func (j *judgement) deadlineExceeded() *Cause {
 
 // event is the latest event about an object, optionally about one container
 // of it, with one of the reasons.
-func (j *judgement) event(uid, container string, reasons ...string) *corev1.Event {
+func (j *judgement) event(uid types.UID, container string, reasons ...string) *corev1.Event {
 	var latest *corev1.Event
-	for _, e := range j.Events {
-		if string(e.InvolvedObject.UID) != uid || !slices.Contains(reasons, e.Reason) {
+	for _, e := range j.about[uid] {
+		if !slices.Contains(reasons, e.Reason) {
 			continue
 		}
 		if container != "" && e.InvolvedObject.FieldPath != "" && !strings.Contains(e.InvolvedObject.FieldPath, "{"+container+"}") {

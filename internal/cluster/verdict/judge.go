@@ -7,13 +7,17 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Judge says how the rollout stands. m is what the judgement before gave back,
 // the zero Memory for the first one; the Memory given back belongs to the next.
 // Neither s nor what it points to is altered.
 func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
-	j := &judgement{Snapshot: s, policy: p.withDefaults()}
+	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
+	for _, e := range s.Events {
+		j.about[e.InvolvedObject.UID] = append(j.about[e.InvolvedObject.UID], e)
+	}
 	j.newRevision()
 	j.sortPods()
 	v := j.describe()
@@ -71,6 +75,8 @@ type judgement struct {
 	fresh      []*corev1.Pod      // of the new revision, not ending
 	old        []*corev1.Pod      // of others, not ending
 	ending     []*corev1.Pod      // of others, ending
+
+	about map[types.UID][]*corev1.Event // Events by whom they are about
 }
 
 // conclude picks the cause that ends the rollout first.
