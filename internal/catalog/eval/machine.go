@@ -88,7 +88,13 @@ func wantedModules(p *source.Program) map[string]bool {
 }
 
 // stopped unwinds an evaluation that used up its steps or whose context ended.
-type stopped struct{}
+type stopped struct{ why string }
+
+// stop ends the evaluation for good.
+func (m *Machine) stop(why string) {
+	m.steps = maxSteps + 1
+	panic(stopped{why})
+}
 
 // thrown unwinds to the program's own catch.
 type thrown struct {
@@ -100,7 +106,7 @@ type thrown struct {
 func (m *Machine) step() {
 	m.steps++
 	if m.steps > maxSteps || m.steps&0x3ff == 0 && m.ctx.Err() != nil {
-		panic(stopped{})
+		m.stop(fmt.Sprintf("evaluating it takes more than %d steps", maxSteps))
 	}
 }
 
@@ -151,7 +157,7 @@ func (m *Machine) bounded(f func()) (why string, threw bool) {
 		case nil:
 			return
 		case stopped:
-			why = fmt.Sprintf("evaluating it takes more than %d steps", maxSteps)
+			why = r.why
 		case thrown:
 			why, threw = "it throws when it is loaded"+describeThrown(r.value), true
 		default:

@@ -261,7 +261,7 @@ func (m *Machine) evaluate(mod *module) {
 	if why != "" {
 		mod.failed = &Unknown{Why: mod.source.Rel + " cannot be evaluated: " + why, At: mod.place()}
 		if m.ctx.Err() != nil || m.steps > maxSteps {
-			panic(stopped{})
+			panic(stopped{why})
 		}
 	}
 }
@@ -292,7 +292,7 @@ func (m *Machine) resolve(mod *module, spec string) source.Target {
 	t, err := m.opts.Program.Resolve(m.ctx, mod.path, spec)
 	if err != nil {
 		if m.ctx.Err() != nil {
-			panic(stopped{})
+			m.stop("it was interrupted")
 		}
 		return source.Target{Missing: err.Error()}
 	}

@@ -186,8 +186,8 @@ func (f siteFinder) Enter(n js.INode) js.IVisitor {
 func (siteFinder) Exit(js.INode) {}
 
 // looksLikeFunction tells an Inngest function from what else has a method of
-// that name (AWS Lambda's client has): options with an id, and a handler. The
-// id is empty unless it is written out.
+// that name (AWS Lambda's client has): options with an id, and a handler. Where
+// the id is not written out, it is a wrapper that nothing happens to use.
 func looksLikeFunction(call *js.CallExpr) (id string, ok bool) {
 	if len(call.Args.List) < 2 {
 		return "", false
@@ -201,9 +201,9 @@ func looksLikeFunction(call *js.CallExpr) (id string, ok bool) {
 			continue
 		}
 		if lit, isLiteral := p.Value.(*js.LiteralExpr); isLiteral && lit.TokenType == js.StringToken && len(lit.Data) > 1 {
-			id = string(lit.Data[1 : len(lit.Data)-1])
+			return string(lit.Data[1 : len(lit.Data)-1]), true
 		}
-		return id, true
+		return "", false
 	}
 	return "", false
 }

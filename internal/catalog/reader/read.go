@@ -79,8 +79,11 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 		cat.Indexes = append(cat.Indexes, catalog.Index{Path: index, Incomplete: true})
 		r.unresolved(catalog.Unresolved{Index: index, File: index, Line: 1, What: "what " + index + " registers", Why: "there is no such file"})
 	}
-	if err := r.orphans(present); err != nil {
-		return nil, err
+	// Where an index could not be evaluated, any function may be one of it.
+	if !r.blind {
+		if err := r.orphans(present); err != nil {
+			return nil, err
+		}
 	}
 	r.sort()
 	return cat, nil
@@ -114,6 +117,8 @@ type reading struct {
 	evaluated map[string]bool
 	sites     map[[2]any]bool
 	created   []madeBy
+	// blind says that an index could not be evaluated as a whole.
+	blind bool
 }
 
 // madeBy is a function and the machine that it is a value of.
@@ -182,6 +187,7 @@ func (r *reading) collect(index, path string) (*collection, error) {
 	}
 	c := &collection{machine: m, index: index, seen: map[*function]bool{}, visited: map[any]bool{}}
 	c.registered(exports, s.served, rest)
+	r.blind = r.blind || m.Failed(path)
 	for _, f := range c.functions {
 		r.listed[f.key(r.decode(m, f).ID)] = true
 	}
@@ -201,6 +207,7 @@ func (r *reading) collect(index, path string) (*collection, error) {
 }
 
 func (r *reading) unreadable(index string, err error) *collection {
+	r.blind = true
 	u := catalog.Unresolved{File: index, Line: 1, What: "what " + index + " registers", Why: err.Error()}
 	if refused, ok := errors.AsType[*source.Refusal](err); ok {
 		u.Line, u.Why = refused.Line, refused.Why

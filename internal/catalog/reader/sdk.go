@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
@@ -50,6 +51,10 @@ type served struct {
 	functions eval.Value
 	at        eval.Place
 }
+
+// maxFunctions bounds what one evaluation creates; the largest workers that
+// are known have a few hundred.
+const maxFunctions = 5_000
 
 func newSDK() *sdk {
 	s := &sdk{sites: map[[2]any]bool{}}
@@ -160,6 +165,9 @@ func (s *sdk) method(name string, c *eval.Call) (eval.Value, bool) {
 //	v3: (options, trigger or triggers, handler), InngestFunction.ts of 3.54
 //	v4: (options with triggers, handler), Inngest.ts of 4.24
 func (s *sdk) createFunction(c *eval.Call, cl *client) eval.Value {
+	if len(s.created) >= maxFunctions {
+		c.Stop(fmt.Sprintf("it creates more than %d functions", maxFunctions))
+	}
 	s.sites[c.At.Key()] = true
 	f := &function{client: cl, options: c.Arg(0), at: c.At, calls: c.M.Calls()}
 	second := c.Arg(1)
