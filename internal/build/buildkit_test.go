@@ -44,7 +44,7 @@ func (h *heard) texts(k pipeline.Kind) (all []string) {
 }
 
 // files writes a tree of files for a build context.
-func files(t *testing.T, tree map[string]string) string {
+func files(t testing.TB, tree map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range tree {
@@ -59,7 +59,7 @@ func files(t *testing.T, tree map[string]string) string {
 	return dir
 }
 
-func request(t *testing.T, dir string) Request {
+func request(t testing.TB, dir string) Request {
 	return Request{Dir: dir, Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"),
 		Platforms: []string{"linux/arm64"}, LayoutDir: filepath.Join(t.TempDir(), "image")}
 }

@@ -65,7 +65,7 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	}
 	if i.err != "" {
 		return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error,
-			What: strings.TrimSpace("docker buildx has no builder that answers " + i.name), Why: i.err,
+			What: strings.Join(strings.Fields("docker buildx's builder "+i.name+" does not answer"), " "), Why: i.err,
 			Fix: "start Docker, or choose a builder: docker buildx ls; docker buildx use NAME", Err: err}}, nil
 	}
 	if i.driver == "docker" && !i.containerd {

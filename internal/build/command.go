@@ -42,6 +42,9 @@ func (m machine) envFor(req Request) environment {
 	return m.all.without(slices.DeleteFunc(slices.Clone(m.hidden), func(n string) bool { return slices.Contains(wanted, n) })...)
 }
 
+// holdOutput is how long output is waited for after a child has ended.
+const holdOutput = 10 * time.Second
+
 // environment is KEY=VALUE lines, as os.Environ gives them.
 type environment []string
 
@@ -89,20 +92,46 @@ func (e environment) lookPath(name string) string {
 
 // run runs argv until it ends or ctx does. An interrupted child, with its own
 // children, is asked to end and killed after killAfter; the error is then the
-// context's cause.
+// context's cause, and the writers may be written to for a while yet.
 func (e environment) run(ctx context.Context, dir string, argv []string, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = e, dir
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	ownGroup(cmd)
 	cmd.Cancel = func() error { return interruptGroup(cmd.Process) }
-	cmd.WaitDelay = killAfter
-	err := cmd.Run()
-	if ctx.Err() != nil {
+	cmd.WaitDelay = holdOutput
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if ctx.Err() != nil {
+			killGroup(cmd.Process)
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, exec.ErrWaitDelay) {
+			return nil // it ended well, and left a child that holds its output
+		}
+		return err
+	case <-ctx.Done():
+		within(ended, killAfter)
 		killGroup(cmd.Process)
+		within(ended, killAfter/4) // what left the group may hold the output for longer
 		return context.Cause(ctx)
 	}
-	return err
+}
+
+// within waits for the end for at most d, and leaves it in the channel.
+func within(ended chan error, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		ended <- err
+	case <-timer.C:
+	}
 }
 
 // output is run for short questions: stdout is returned, and the end of stderr
@@ -111,7 +140,10 @@ func (e environment) output(ctx context.Context, argv ...string) (string, error)
 	var out, errs tail
 	out.max, errs.max = 1<<20, 4<<10
 	err := e.run(ctx, "", argv, &out, &errs)
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
 		if line := lastLine(errs.String()); line != "" {
 			err = &saidError{said: line, err: err}
 		}
@@ -162,14 +194,6 @@ func lastLine(text string) (last string) {
 		}
 	}
 	return last
-}
-
-// exitCode is the child's, or -1 when it did not end by itself.
-func exitCode(err error) int {
-	if x, ok := errors.AsType[*exec.ExitError](err); ok {
-		return x.ExitCode()
-	}
-	return -1
 }
 
 // tempDir makes a directory that remove takes away with all that is in it.

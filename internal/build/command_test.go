@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -100,7 +101,8 @@ func TestRunEndsWithTheContext(t *testing.T) {
 func TestOutputSays(t *testing.T) {
 	sh := environment(os.Environ()).lookPath("sh")
 	_, err := environment(os.Environ()).output(t.Context(), sh, "-c", "echo >&2 one; echo >&2 'ERROR: \033[1mtwo\033[0m'; echo >&2; exit 3")
-	if err == nil || err.Error() != "two" || exitCode(err) != 3 {
+	x, ok := errors.AsType[*exec.ExitError](err)
+	if err == nil || err.Error() != "two" || !ok || x.ExitCode() != 3 {
 		t.Errorf("err = %v", err)
 	}
 	out, err := environment(os.Environ()).output(t.Context(), sh, "-c", "pwd; echo out")
@@ -159,5 +161,28 @@ func TestLogTail(t *testing.T) {
 	}
 	if got := l.kept(); len(got) != maxLogLines+1 || slices.Contains(got, "endy") {
 		t.Errorf("%d lines kept: %q", len(got), got)
+	}
+}
+
+// A child that has ended well, and that left one which holds its output, is
+// not a failure; and after an interrupt it is not waited for.
+func TestRunLeftChild(t *testing.T) {
+	e := environment(os.Environ())
+	sh := e.lookPath("sh")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- e.run(ctx, "", []string{sh, "-c", "setsid sleep 30 & echo left"}, pw, io.Discard) }()
+	buf := make([]byte, 5)
+	if _, err := io.ReadFull(pr, buf); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	cancel(pipeline.ErrInterrupted)
+	if err := <-done; !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Errorf("err = %v", err)
+	}
+	if d := time.Since(start); d > holdOutput/2 {
+		t.Errorf("took %s", d)
 	}
 }

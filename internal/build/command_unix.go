@@ -16,7 +16,5 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 func interruptGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGINT) }
 
 func killGroup(p *os.Process) {
-	if p != nil {
-		_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // ESRCH when all is over
-	}
+	_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // ESRCH when all is over
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // startBuildKit runs a buildkitd of its own for t and returns its address.
-func startBuildKit(t *testing.T) (host string) {
+func startBuildKit(t testing.TB) (host string) {
 	t.Helper()
 	daemon, client := need.Tool(t, "buildkitd"), need.Tool(t, "buildctl")
 	need.Tool(t, "runc")

@@ -3,7 +3,6 @@ package build
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,13 +48,16 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 		}
 		drop = helpers
 	}
-	without, err := env.withoutHelpers(tmp, config, drop)
-	if err != nil {
-		return fmt.Errorf("a Docker configuration without the credential helper %s: %w", strings.Join(drop, ", "), err)
-	}
-	r.Finding(&pipeline.Finding{Code: "docker-credential-helper", Severity: pipeline.Note,
+	f := &pipeline.Finding{Code: "docker-credential-helper", Severity: pipeline.Note,
 		What: "building without Docker's credential helper " + strings.Join(drop, ", ") + ", which is missing or fails",
-		Fix:  "nothing for this run; to mend it, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")})
+		Fix:  "nothing for this run; to mend it, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
+	without, err := env.withoutHelpers(tmp, config, drop)
+	if err != nil { // Windows may not link
+		f.What, f.Why = "Docker's credential helper "+strings.Join(drop, ", ")+" is missing or fails", err.Error()
+		f.Fix = "remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json") + " if a base image cannot be pulled"
+		without = env
+	}
+	r.Finding(f)
 	return do(without)
 }
 

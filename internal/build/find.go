@@ -80,7 +80,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 		}
 		for _, f := range found {
 			if f.Severity == pipeline.Error {
-				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: f.What, Fix: f.Fix})
+				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix})
 			}
 		}
 		if first == nil {

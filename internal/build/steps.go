@@ -79,12 +79,12 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	}
 	if last < 0 {
 		f.Why, f.Evidence = err.Error(), lines
-		return f
+		return betters(f, t.now)
 	}
 	f.Why = strings.TrimPrefix(lines[last], "Error: ")
 	f.Evidence = append(lines[:last:last], lines[last+1:]...)
 	if t.now == "" {
-		return f
+		return betters(f, "")
 	}
 	f.Code = "build-step"
 	f.What = "the build's step " + t.now + " failed"
@@ -100,7 +100,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	if line := lineOf(req.Dockerfile, t.now); line > 0 {
 		f.Where = place(req, line)
 	}
-	return f
+	return betters(f, t.now)
 }
 
 // lineOf is the line of the Dockerfile's instruction that the builder names by

@@ -212,9 +212,9 @@ func (t *tracker) failure(builder string, err error) *pipeline.Finding {
 		if len(f.Evidence) == 0 {
 			f.Fix = "mend that step of the Dockerfile"
 		}
-		break
+		return betters(f, st.Name)
 	}
-	return f
+	return betters(f, "")
 }
 
 func firstLine(s string) string {

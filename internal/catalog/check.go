@@ -31,19 +31,19 @@ type check struct {
 // worker crash, the registration fail or a restart lose runs is an error.
 func checks() []check {
 	return []check{
-		{"catalog-zero-retries", pipeline.Error, zeroRetries},
-		{"catalog-duplicate-id", pipeline.Error, duplicateIDs},
-		{"catalog-id-refused", pipeline.Error, refusedIDs},
-		{"catalog-cron-invalid", pipeline.Error, invalidCrons},
-		{"catalog-function-refused", pipeline.Error, refusedFunctions},
-		{"catalog-retries-lowered", pipeline.Warning, loweredRetries},
-		{"catalog-id-failure", pipeline.Warning, failureIDs},
-		{"catalog-shared-function", pipeline.Warning, sharedFunctions},
-		{"catalog-shared-trigger", pipeline.Warning, sharedEvents},
-		{"catalog-shared-cron", pipeline.Note, sharedCrons},
-		{"catalog-orphan", pipeline.Warning, orphans},
-		{"catalog-unresolved", pipeline.Warning, unresolved},
-		{"catalog-allow-unused", pipeline.Note, unusedAllowances},
+		{code: "catalog-zero-retries", severity: pipeline.Error, run: zeroRetries},
+		{code: "catalog-duplicate-id", severity: pipeline.Error, run: duplicateIDs},
+		{code: "catalog-id-refused", severity: pipeline.Error, run: refusedIDs},
+		{code: "catalog-cron-invalid", severity: pipeline.Error, run: invalidCrons},
+		{code: "catalog-function-refused", severity: pipeline.Error, run: refusedFunctions},
+		{code: "catalog-retries-lowered", severity: pipeline.Warning, run: loweredRetries},
+		{code: "catalog-id-failure", severity: pipeline.Warning, run: failureIDs},
+		{code: "catalog-shared-function", severity: pipeline.Warning, run: sharedFunctions},
+		{code: "catalog-shared-trigger", severity: pipeline.Warning, run: sharedEvents},
+		{code: "catalog-shared-cron", severity: pipeline.Note, run: sharedCrons},
+		{code: "catalog-orphan", severity: pipeline.Warning, run: orphans},
+		{code: "catalog-unresolved", severity: pipeline.Warning, run: unresolved},
+		{code: "catalog-allow-unused", severity: pipeline.Note, run: unusedAllowances},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,25 @@ type Env struct {
 	// Dir is the directory that relative paths are meant from.
 	Dir  string
 	Tell Telling
+
+	mu    sync.Mutex
+	shown *ui.UI // the one that tells of a run right now
+}
+
+// restore gives the terminal back as it was, whatever is being shown on it.
+func (e *Env) restore() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.shown != nil {
+		// The process is about to end; there is nobody left to tell of a fault.
+		_ = e.shown.Stop()
+	}
+}
+
+func (e *Env) show(u *ui.UI) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shown = u
 }
 
 // Telling is how a run is told on stderr.
@@ -53,7 +73,7 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 		return int(pipeline.Usage)
 	}
 	env := &Env{Plugin: plugin, Version: release.Version().Version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := withSignals(context.Background(), env.restore)
 	defer stop()
 	hint := newerRelease(ctx, env, os.Args[1:])
 	code := Execute(ctx, env, build(env), os.Args[1:])
@@ -66,7 +86,8 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the
 // first SIGINT or SIGTERM. A second one ends the process there and then: the
 // user does not want to wait for what is being put back.
-func withSignals(parent context.Context) (context.Context, func()) {
+// restore gives the terminal back before that.
+func withSignals(parent context.Context, restore func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -80,6 +101,7 @@ func withSignals(parent context.Context) (context.Context, func()) {
 		}
 		select {
 		case <-signals:
+			restore()
 			fmt.Fprintln(os.Stderr, "interrupted twice: ended without putting anything back; run the same command again to go on")
 			os.Exit(int(pipeline.Interrupted))
 		case <-done:
@@ -180,7 +202,11 @@ func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.En
 	}
 	o.Next = next
 	told := ui.New(o)
-	defer told.Stop()
+	e.show(told)
+	defer func() {
+		e.restore()
+		e.show(nil)
+	}()
 	told.Plan(p)
 	out := pipeline.Run(ctx, p, told)
 	if err := told.Close(out); err != nil && out.Err == nil {

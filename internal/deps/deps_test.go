@@ -30,8 +30,8 @@ var layers = []struct {
 	allowed []string
 	reason  string
 }{
-	{"github.com/spf13/cobra", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli"}, "only the command layer knows flags"},
-	{"github.com/spf13/pflag", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli"}, "only the command layer knows flags"},
+	{"github.com/spf13/cobra", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/readme"}, "only the command layer knows flags"},
+	{"github.com/spf13/pflag", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/readme"}, "only the command layer knows flags"},
 	{"github.com/charmbracelet/", []string{"internal/ui"}, "only ui knows terminals"},
 	{"golang.org/x/term", []string{"internal/ui"}, "only ui knows terminals"},
 	{module + "internal/ui", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/ui"}, "domain packages return values and report events"},

@@ -3,6 +3,41 @@ package explain
 // buildEntries are about the builder and the Dockerfile.
 var buildEntries = []Entry{
 	{
+		Code:   "base-image",
+		Title:  "the base image in FROM cannot be had",
+		Cause:  "The builder asked the image's registry for it and was answered with something that has no name here; its own words are printed.",
+		Remedy: "Let the builder pull it by itself (docker pull, podman pull) for the same platform, and see what it says.",
+	},
+	{
+		Code:    "base-image-denied",
+		Title:   "the registry does not give the base image to this builder",
+		Cause:   "The name in FROM does not exist, which most registries do not tell from a private one; or it is private, and the builder is not logged in. What sbw pushes with is never given to a builder.",
+		Remedy:  "Mend the name, or log in with the builder's own login: docker login REGISTRY (podman login, buildah login).",
+		Aliases: []string{"insufficient_scope: authorization failed"},
+	},
+	{
+		Code:    "base-image-missing",
+		Title:   "the registry has no such base image",
+		Cause:   "The tag in FROM was never there, or is not there any more.",
+		Remedy:  "Mend the name or tag in FROM; docker buildx imagetools inspect NAME:TAG asks for one.",
+		Aliases: []string{"failed to resolve source metadata for"},
+	},
+	{
+		Code:    "base-image-platform",
+		Title:   "the base image is not made for this platform",
+		Cause:   "The tag in FROM is an index, and the platform that is to be built is not in it.",
+		Remedy:  "Choose a base image that has it: docker buildx imagetools inspect NAME:TAG lists the platforms.",
+		Aliases: []string{"no image found in manifest list for architecture"},
+	},
+	{
+		Code:    "base-image-rate",
+		Title:   "the registry gives no more base images for now",
+		Cause:   "Docker Hub counts pulls by address where nobody is logged in.",
+		Remedy:  "Log in with the builder's own login (docker login), wait, or take the base image from another registry.",
+		Aliases: []string{"You have reached your pull rate limit", "You have reached your unauthenticated pull rate limit"},
+		Docs:    []string{"https://docs.docker.com/docker-hub/usage/"},
+	},
+	{
 		Code:   "build-export",
 		Title:  "the image was built and could not be copied out of the builder",
 		Cause:  "Most often the disk is full, or the directory cannot be written to.",
@@ -14,6 +49,18 @@ var buildEntries = []Entry{
 		Cause:   "Something around the steps failed: a base image that cannot be pulled, a builder that went away, a Dockerfile that its frontend refuses. The builder's own words are the evidence.",
 		Remedy:  "Read its last lines. For a base image: docker pull it by hand for the same platform.",
 		Aliases: []string{"failed to solve", "failed to solve with frontend dockerfile.v0", "failed to resolve source metadata"},
+	},
+	{
+		Code:   "build-network",
+		Title:  "the builder cannot reach what the build needs",
+		Cause:  "A name that is not known, or an address that does not answer, from where the builder runs: a virtual machine's network is not always its host's.",
+		Remedy: "See whether that address can be reached from there; mend the proxy, the VPN or the DNS server of the virtual machine.",
+	},
+	{
+		Code:   "build-no-space",
+		Title:  "the builder's disk is full",
+		Cause:  "Builders keep layers and caches until they are told not to. Their disk is often a virtual machine's, and not the one that disk-room looks at.",
+		Remedy: "docker buildx prune, or podman system prune, and run it again.",
 	},
 	{
 		Code:    "build-step",
@@ -51,6 +98,13 @@ var buildEntries = []Entry{
 		Remedy:  "docker buildx create --use makes a builder that can; or switch the containerd image store on in Docker's settings.",
 		Aliases: []string{"OCI exporter is not supported for the docker driver", "docker exporter does not currently support"},
 		Docs:    []string{"https://docs.docker.com/build/builders/drivers/"},
+	},
+	{
+		Code:    "builder-old",
+		Title:   "the builder does not know what it is asked for",
+		Cause:   "It is older than --progress=rawjson and layout directories: buildx and BuildKit have both since 0.13.",
+		Remedy:  "Upgrade it, or choose another with --builder.",
+		Aliases: []string{"invalid progress mode", "unknown flag: --metadata-file"},
 	},
 	{
 		Code:   "builder-passed-over",

@@ -63,13 +63,6 @@ var configEntries = []Entry{
 		Aliases: []string{"invalid tag format"},
 	},
 	{
-		Code:    "tag-name",
-		Title:   "not a tag that an image can have",
-		Cause:   "By the distribution specification a tag has letters, digits, '_', '.' and '-', at most 128, and does not begin with '.' or '-'.",
-		Remedy:  "Choose another: the commit's short name is the default and always fits.",
-		Aliases: []string{"is not a valid tag"},
-	},
-	{
 		Code:   "worker-ambiguous",
 		Title:  ".sbw.yaml describes several workers",
 		Cause:  "With more than one worker in the file there is no telling which is meant.",

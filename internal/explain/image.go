@@ -90,6 +90,12 @@ var layoutEntries = []Entry{
 		Aliases: []string{"DIGEST_INVALID", "digest mismatch"},
 	},
 	{
+		Code:   "layout-dir",
+		Title:  "the directory for built images cannot be written",
+		Cause:  "Images are kept below the user's cache directory between builds (~/.cache/sbw, ~/Library/Caches/sbw), and it is not writable; often it belongs to root after a run with sudo.",
+		Remedy: "Make it yours (chown), or set XDG_CACHE_HOME to another place.",
+	},
+	{
 		Code:   "layout-locked",
 		Title:  "another publish of this worker is running here",
 		Cause:  "Both would write into one directory. The lock is the kernel's: it is gone as soon as its holder is.",

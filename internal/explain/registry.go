@@ -5,12 +5,6 @@ const ociDist = "https://github.com/opencontainers/distribution-spec/blob/main/s
 // registryEntries are about what a registry answers.
 var registryEntries = []Entry{
 	{
-		Code:   "image-invalid",
-		Title:  "what the tag stands for is no image that can be run",
-		Cause:  "The registry has something by that name that is not an image: a chart, a signature, an attestation, or a manifest of a kind of the past.",
-		Remedy: "Check the reference. gh sbw tags lists the images; gh sbw publish makes one.",
-	},
-	{
 		Code:    "image-not-found",
 		Title:   "the image does not exist",
 		Symptom: "ErrImagePull: … not found; manifest unknown; name unknown.",
@@ -25,6 +19,12 @@ var registryEntries = []Entry{
 		Cause:  "The package is private, as every package on GHCR is after its first push, and nothing that may read it was given.",
 		Remedy: "In a cluster: an imagePullSecret with read:packages (see pull-secret-missing). Elsewhere: gh's login, or make the package public in its settings.",
 		Docs:   []string{packagesDoc},
+	},
+	{
+		Code:   "image-unreadable",
+		Title:  "what the tag stands for is no image that can be run",
+		Cause:  "The registry has something by that name that is not an image: a chart, a signature, an attestation, or a manifest of a kind of the past.",
+		Remedy: "Check the reference. gh sbw tags lists the images; gh sbw publish makes one.",
 	},
 	{
 		Code:    "registry-denied",

@@ -146,6 +146,12 @@ var podEntries = []Entry{
 		Remedy: "The command must serve until it is told to stop; a server in the background of a script is not enough.",
 	},
 	{
+		Code:   "history-unreadable",
+		Title:  "the workload's history cannot be read",
+		Cause:  "The annotation dev.sbw/history was changed by hand.",
+		Remedy: "Nothing: it begins anew with the next rollout.",
+	},
+	{
 		Code:    "image-denied",
 		Title:   "the node may not pull the image",
 		Symptom: "ErrImagePull: … 401 Unauthorized, 403 Forbidden, denied.",
@@ -210,6 +216,24 @@ var podEntries = []Entry{
 		Cause:   "It took more than resources.limits.memory, and the kernel ended it.",
 		Remedy:  "Raise the limit, or find what takes it.",
 		Aliases: []string{"OOMKilled", "exit code 137"},
+	},
+	{
+		Code:   "receipt-hook",
+		Title:  "the receipt's hook failed",
+		Cause:  "The command of hooks.receipt is not installed, ended with an error, took too long or was interrupted. What was shipped stays shipped.",
+		Remedy: "Run it by hand with the receipt on standard input, or change hooks.receipt in .sbw.yaml.",
+	},
+	{
+		Code:   "receipt-not-kept",
+		Title:  "the receipt could not be kept",
+		Cause:  "The state directory cannot be written, or there is no home directory. What was shipped is not touched by it.",
+		Remedy: "Make it writable, or set XDG_STATE_HOME.",
+	},
+	{
+		Code:   "receipt-unreadable",
+		Title:  "a receipt cannot be read",
+		Cause:  "The file is damaged or may not be read.",
+		Remedy: "Remove it; the others are still used.",
 	},
 	{
 		Code:    "sandbox",

@@ -235,6 +235,7 @@ func (o *publishOptions) run(ctx context.Context) error {
 	if rerr := p.release(); rerr != nil && err == nil {
 		err = rerr
 	}
+	p.record(ctx, out)
 	if perr := p.print(out); perr != nil {
 		return perr
 	}

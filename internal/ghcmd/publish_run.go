@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/joelhooks/gh-sbw/internal/build"
+	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/checkout"
 	"github.com/joelhooks/gh-sbw/internal/identity"
 	"github.com/joelhooks/gh-sbw/internal/layout"
@@ -31,6 +32,8 @@ type publish struct {
 	pusher   *pipeline.Lazy[*push.Pusher]
 	state    *pipeline.Lazy[checkout.State]
 	given    *pipeline.Lazy[string] // digest in --layout
+	// functions are what the sources register.
+	functions *pipeline.Lazy[*catalog.Catalog]
 
 	kept    *layout.Kept
 	engine  build.Builder
@@ -54,6 +57,7 @@ func (p *publish) pipeline() pipeline.Pipeline {
 			pipeline.Check{Name: "builder", Run: p.checkBuilder},
 			pipeline.Check{Name: "Dockerfile", Run: p.checkDockerfile},
 			pipeline.Check{Name: "disk", Run: p.checkDisk},
+			pipeline.Check{Name: "functions", Run: p.checkCatalog},
 		)
 		list.Stages = append(list.Stages, pipeline.Stage{Name: "build", Run: p.build})
 	} else {
@@ -77,6 +81,7 @@ func (p *publish) lazies() {
 	p.repo = pipeline.NewLazy(p.findRepository)
 	p.pusher = pipeline.NewLazy(p.newPusher)
 	p.given = pipeline.NewLazy(p.openLayout)
+	p.functions = pipeline.NewLazy(p.readCatalog)
 }
 
 // release lets go of the layout directory.
@@ -242,7 +247,7 @@ func (p *publish) keep() error {
 }
 
 // labels are what the image carries to the cluster.
-func (p *publish) labels(ctx context.Context) map[string]string {
+func (p *publish) labels(ctx context.Context) (map[string]string, error) {
 	created := p.epoch
 	if created.IsZero() {
 		created = p.now().UTC()
@@ -266,13 +271,25 @@ func (p *publish) labels(ctx context.Context) map[string]string {
 			all[worker.LabelPublisher] = account.Login
 		}
 	}
-	return all
+	functions, err := p.functions.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !functions.Empty() {
+		if all[worker.LabelCatalog], err = catalog.Encode(functions); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (p *publish) build(ctx context.Context, r *pipeline.Reporter) error {
 	req := p.request()
 	req.LayoutDir = p.kept.Dir
-	req.Labels = p.labels(ctx)
+	var err error
+	if req.Labels, err = p.labels(ctx); err != nil {
+		return err
+	}
 	res, err := p.engine.Build(ctx, req, r)
 	if err != nil {
 		return err

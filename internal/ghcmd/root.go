@@ -30,7 +30,7 @@ What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 	}
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
+	root.AddCommand(newPublish(env), newTags(env), newFunctions(env), newDoctor(env))
 	cli.AddVersion(root, env)
-	root.AddCommand(newPublish(env), newTags(env), newDoctor(env))
 	return root
 }

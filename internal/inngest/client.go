@@ -28,6 +28,7 @@ type Client struct {
 	apps []string
 
 	mu     sync.Mutex
+	probed bool
 	schema schema
 	noGQL  bool
 }

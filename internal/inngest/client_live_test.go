@@ -79,10 +79,16 @@ func TestVersions(t *testing.T) {
 // TestNoUI: what a server without GraphQL cannot do is said, and what it
 // wants is named.
 func TestNoUI(t *testing.T) {
-	k := newKit(t, inngestd.Options{NoUI: true})
+	k := newKit(t, inngestd.Options{NoUI: true, Backoff: inngestd.Scaled(10000)})
 	h, err := k.client().Health(k.ctx)
 	if err != nil || h.GraphQL || h.Kind != "cloud" {
 		t.Errorf("%+v %v", h, err)
+	}
+	p := k.cluster(env{"FUNCTIONS": "thrower,approval-request"})
+	k.mustRefresh(k.options(p))
+	k.send("throw/wanted")
+	if r := k.run("system-bus-cluster-thrower", inngest.Failed); r.Error != "thrown on purpose" {
+		t.Errorf("error %q", r.Error)
 	}
 	wantCode(t, k.client().DeleteApp(k.ctx, "x"), "inngest-no-ui")
 	_, err = k.clientWith("").Apps(k.ctx)

@@ -81,17 +81,17 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 	if err := o.starts(); err != nil {
 		return nil, err
 	}
-	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 2*time.Minute))
-	defer cancel()
 	sent := time.Now().Add(-time.Minute) // clocks may differ
 	r.Changed()
-	id, err := o.Client.Send(within, o.Key, o.Event)
+	id, err := o.Client.Send(ctx, o.Key, o.Event)
 	if err != nil {
 		return nil, err
 	}
+	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 2*time.Minute))
+	defer cancel()
 	done := &Confirmed{Event: id}
 	err = poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
-		runs, err := o.Client.RunsOf(within, id, sent)
+		runs, err := o.Client.RunsOf(ctx, id, sent)
 		if err != nil {
 			return false, err
 		}
@@ -100,7 +100,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 			if one.AppID != o.App.ID {
 				continue
 			}
-			if one, _, err = o.Client.Detail(within, one); err != nil && !isGone(err) {
+			if one, _, err = o.Client.Detail(ctx, one); err != nil && !isGone(err) {
 				return false, err
 			}
 			done.Runs = append(done.Runs, one)

@@ -120,7 +120,7 @@ func appError(a App) *pipeline.Finding {
 }
 
 func staleURL(a App, want Wanted) *pipeline.Finding {
-	if want.URL == "" || want.at(a) || a.Method == "CONNECT" {
+	if want.URL == "" || want.at(a) || a.Method == methodConnect {
 		return nil
 	}
 	f := &pipeline.Finding{
@@ -134,15 +134,18 @@ func staleURL(a App, want Wanted) *pipeline.Finding {
 	return f
 }
 
+// methodConnect is the method of an app whose worker dials the server.
+const methodConnect = "CONNECT"
+
 func connectMode(a App) *pipeline.Finding {
-	if a.Method != "CONNECT" {
+	if a.Method != methodConnect {
 		return nil
 	}
 	return &pipeline.Finding{
 		Code: "inngest-connect-mode", Severity: pipeline.Warning,
 		What: fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
-		Why:  "in connect mode the worker dials the server and registers by itself; a PUT makes it a served app instead",
-		Fix:  "set INNGEST_CONNECT_MODE=0 in the Deployment to serve over HTTP, or leave registration to the worker and skip the refresh",
+		Why:  "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
+		Fix:  "nothing, if it is meant; else set INNGEST_CONNECT_MODE=0 in the Deployment to serve over HTTP",
 	}
 }
 

@@ -16,6 +16,7 @@ type Duplicate struct {
 	Function string   `json:"function,omitempty"`
 	Trigger  string   `json:"trigger,omitempty"`
 	Slugs    []string `json:"slugs"`
+	Apps     []string `json:"apps"`
 }
 
 // Duplicates finds functions that are in more than one app, and events that
@@ -39,12 +40,12 @@ func Duplicates(apps []App) []Duplicate {
 	var all []Duplicate
 	for _, id := range sortedKeys(functions) {
 		if inSeveralApps(functions[id]) {
-			all = append(all, Duplicate{Function: id, Slugs: slugs(functions[id])})
+			all = append(all, Duplicate{Function: id, Slugs: slugs(functions[id]), Apps: appsOf(functions[id])})
 		}
 	}
 	for _, t := range sortedKeys(triggers) {
 		if fs := triggers[t]; inSeveralApps(fs) && !sameFunction(fs) {
-			all = append(all, Duplicate{Trigger: t, Slugs: slugs(fs)})
+			all = append(all, Duplicate{Trigger: t, Slugs: slugs(fs), Apps: appsOf(fs)})
 		}
 	}
 	return all
@@ -67,6 +68,15 @@ func sameFunction(fs []Function) bool {
 	return !slices.ContainsFunc(fs, func(f Function) bool { return f.LocalID() != fs[0].LocalID() })
 }
 
+func appsOf(fs []Function) []string {
+	var all []string
+	for _, f := range fs {
+		all = append(all, f.App)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 func slugs(fs []Function) []string {
 	var all []string
 	for _, f := range fs {
@@ -80,7 +90,7 @@ func slugs(fs []Function) []string {
 func duplicateFinding(app string, all []Duplicate) *pipeline.Finding {
 	var twice, shared []string
 	for _, d := range all {
-		if !slices.ContainsFunc(d.Slugs, func(s string) bool { return strings.HasPrefix(s, app+"-") }) {
+		if !slices.Contains(d.Apps, app) {
 			continue
 		}
 		if d.Function != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -11,14 +12,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// schema is what this server's GraphQL has: fields by type. A type that is not
-// in it is taken to be the newest, until the server says otherwise.
-type schema map[string]map[string]bool
+// schema is what this server's GraphQL has.
+type schema struct {
+	// described are the fields by type, as the server told them. A type that
+	// is not in it is taken to be the newest.
+	described map[string]map[string]bool
+	// refused are "Type.field" that it did not take after all.
+	refused map[string]bool
+}
 
 // has reports whether a field may be asked for.
 func (s schema) has(typ, field string) bool {
-	fields, known := s[typ]
-	return !known || fields[field]
+	fields, known := s.described[typ]
+	return (!known || fields[field]) && !s.refused[typ+"."+field]
 }
 
 // pick joins those fields of a type that the server has.
@@ -35,19 +41,12 @@ func (s schema) pick(typ string, fields ...string) string {
 
 // without returns the schema less one field.
 func (s schema) without(typ, field string) schema {
-	all := schema{}
-	for t, fields := range s {
-		all[t] = fields
+	refused := maps.Clone(s.refused)
+	if refused == nil {
+		refused = map[string]bool{}
 	}
-	fields := map[string]bool{}
-	for f := range s[typ] {
-		fields[f] = f != field
-	}
-	if s[typ] == nil {
-		return s // not known at all: nothing to take from
-	}
-	all[typ] = fields
-	return all
+	refused[typ+"."+field] = true
+	return schema{s.described, refused}
 }
 
 // probed are the types whose fields differ between versions.
@@ -60,9 +59,9 @@ var errNoGraphQL = errors.New("the server has no GraphQL")
 // kept, so that the next call asks again.
 func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 	c.mu.Lock()
-	have, off := c.schema, c.noGQL
+	have, done := c.schema, c.probed
 	c.mu.Unlock()
-	if have != nil || off {
+	if done {
 		return have, nil
 	}
 	var q strings.Builder
@@ -75,27 +74,27 @@ func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 	err := c.post(ctx, "describe its schema", q.String(), nil, &types)
 	if errors.Is(err, errNoGraphQL) {
 		c.mu.Lock()
-		c.noGQL = true
+		c.noGQL, c.probed = true, true
 		c.mu.Unlock()
-		return nil, nil
+		return schema{}, nil
 	}
 	said, refusal := errors.AsType[*ServerError](err)
 	if err != nil && !(refusal && said.Status < 500) {
-		return nil, err
+		return schema{}, err
 	}
 	// A server that does not describe itself is taken for the newest.
-	all := schema{}
+	all := schema{described: map[string]map[string]bool{}}
 	for name, t := range types {
 		if t == nil {
 			continue
 		}
-		all[name] = map[string]bool{}
+		all.described[name] = map[string]bool{}
 		for _, f := range t.Fields {
-			all[name][f.Name] = true
+			all.described[name][f.Name] = true
 		}
 	}
 	c.mu.Lock()
-	c.schema = all
+	c.schema, c.probed = all, true
 	c.mu.Unlock()
 	return all, nil
 }
@@ -125,31 +124,11 @@ func (c *Client) ask(ctx context.Context, doing string, build func(schema) strin
 			return err
 		}
 		last = query
-		if have[m[2]] == nil {
-			have = have.knowing(m[2], query)
-		}
 		have = have.without(m[2], m[1])
 		c.mu.Lock()
 		c.schema = have
 		c.mu.Unlock()
 	}
-}
-
-var word = regexp.MustCompile(`\w+`)
-
-// knowing adds a type that was not described: everything that the query names
-// is taken to be in it.
-func (s schema) knowing(typ, query string) schema {
-	all := schema{}
-	for t, fields := range s {
-		all[t] = fields
-	}
-	fields := map[string]bool{}
-	for _, name := range word.FindAllString(query, -1) {
-		fields[name] = true
-	}
-	all[typ] = fields
-	return all
 }
 
 // post sends one GraphQL request. Refusals come as 200 with errors (a

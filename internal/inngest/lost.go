@@ -8,8 +8,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Window is the time in which pods were replaced.
+// Window is the time in which pods were replaced, by the caller's clock.
 type Window struct{ From, To time.Time }
+
+// clockSkew is how far the caller's clock and the server's may be apart
+// without a lost run being missed.
+const clockSkew = 30 * time.Second
+
+func (w Window) widened() Window { return Window{w.From.Add(-clockSkew), w.To.Add(clockSkew)} }
 
 // unreachable are the words of a server whose request to the worker was
 // refused, broken off or answered by something in between

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -56,7 +55,13 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if err != nil {
 		return nil, err
 	}
-	done := &Refreshed{Served: plan.Served, Diff: plan.Diff, Findings: plan.Findings}
+	done := &Refreshed{Served: &Served{App: plan.Want.App}, Diff: plan.Diff, Findings: plan.Findings}
+	if plan.Served != nil {
+		done.Served = plan.Served
+	}
+	if plan.connected() {
+		return done, awaitConnected(ctx, o, plan, done, r)
+	}
 	r.Changed()
 	if o.Resync && plan.Own != nil {
 		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
@@ -79,6 +84,18 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	done.App = verified.App
 	done.Diff = Compare(plan.registered(), verified.App.Functions)
 	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+// awaitConnected lets a connected worker register by itself, which it does
+// when it dials the server. A PUT would make it a served app.
+func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
+	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: o.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
+	if err != nil {
+		return err
+	}
+	done.App = v.App
+	done.Diff = Compare(plan.registered(), v.App.Functions)
+	return finish(ctx, o, plan.Want, done, r)
 }
 
 // archivedMeanwhile adds what a failed registration left behind.
@@ -171,158 +188,4 @@ func runsPerApp(ctx context.Context, c *Client) (map[string]int, error) {
 		n[r.AppID]++
 	}
 	return n, nil
-}
-
-// Plan is what a refresh would do.
-type Plan struct {
-	Want Wanted
-	Own  *App // nil when not registered yet
-	// Served is nil where the worker did not show its functions.
-	Served   *Served
-	Diff     Diff
-	Findings []*pipeline.Finding
-}
-
-func (p *Plan) registered() []Function {
-	if p.Own == nil {
-		return nil
-	}
-	return p.Own.Functions
-}
-
-func (p *Plan) functions() []Function {
-	if p.Served == nil {
-		return nil
-	}
-	return p.Served.Functions
-}
-
-// PlanRefresh looks at both ends and says what a registration would change.
-// It changes nothing. An error says why a refresh must not go on.
-func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
-	health, err := o.Client.Health(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if health.Kind != "" {
-		o.Worker.setKind(health.Kind)
-	}
-	apps, err := o.Client.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := &Plan{Want: Wanted{App: o.App, URL: o.Worker.URL()}}
-	if err := p.inspect(ctx, o); err != nil {
-		return p, err
-	}
-	if p.Own, err = Choose(apps, p.Want); err != nil {
-		return p, err
-	}
-	if p.Served == nil {
-		return p, nil
-	}
-	p.Diff = Compare(p.registered(), p.Served.Functions)
-	inFlight := map[string]int{}
-	if len(p.Diff.Removed) > 0 && p.Own != nil {
-		if inFlight, err = InFlight(ctx, o.Client, *p.Own); err != nil {
-			return p, err
-		}
-	}
-	if f := GuardLoss(p.Diff, inFlight, o.AllowRemoval); f != nil {
-		if f.Severity == pipeline.Error {
-			return p, f
-		}
-		p.Findings = append(p.Findings, f)
-	}
-	return p, nil
-}
-
-// blind are the codes with which a worker does not show its functions but may
-// register nevertheless.
-var blind = [...]string{"worker-no-in-band", "worker-key-needed"}
-
-func isBlind(err error) bool {
-	f, ok := errors.AsType[*pipeline.Finding](err)
-	return ok && slices.Contains(blind[:], f.Code)
-}
-
-// inspect asks the worker what it would register, and as what.
-func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
-	served, err := o.Worker.Functions(ctx)
-	if isBlind(err) {
-		if p.Want.App == "" {
-			return err // then nothing says which app is meant
-		}
-		f, _ := errors.AsType[*pipeline.Finding](err) // isBlind saw it
-		seen := *f
-		seen.Severity = pipeline.Warning
-		seen.Why += "; so the loss of functions cannot be foreseen"
-		p.Findings = append(p.Findings, &seen)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	p.Served = served
-	switch {
-	case p.Want.App == "":
-		p.Want.App = served.App
-	case served.App != p.Want.App:
-		return &pipeline.Finding{
-			Code: "inngest-app-mismatch", Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", served.App, p.Want.App),
-			Why: "it would register under its own name", Fix: "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
-		}
-	}
-	if served.URL != "" && NormalizeURL(served.URL) != NormalizeURL(p.Want.URL) {
-		return &pipeline.Finding{
-			Code: "inngest-serve-url", Severity: pipeline.Error, What: fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
-			Why: "it takes the URL from its own settings",
-			Fix: "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, or inngest.host in .sbw.yaml to what is right",
-		}
-	}
-	if len(served.Functions) == 0 {
-		return &pipeline.Finding{
-			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", served.App),
-			Why: "its function index is empty", Fix: "export the functions from the worker's index and publish again",
-		}
-	}
-	return catalogMismatch(served.App, served.Functions, o.Expected)
-}
-
-// catalogMismatch compares what is served or registered with what the image
-// was said to bring.
-func catalogMismatch(app string, have []Function, expected []string) error {
-	if expected == nil {
-		return nil
-	}
-	var missing, extra []string
-	want := map[string]bool{}
-	for _, id := range expected {
-		want[strings.TrimPrefix(id, app+"-")] = true
-	}
-	for _, f := range have {
-		if id := f.LocalID(); !want[id] {
-			if !f.IsFailureHandler() || !want[strings.TrimSuffix(id, failureSuffix)] {
-				extra = append(extra, id)
-			}
-		}
-		delete(want, f.LocalID())
-	}
-	missing = sortedKeys(want)
-	if len(missing)+len(extra) == 0 {
-		return nil
-	}
-	f := &pipeline.Finding{
-		Code: "inngest-catalog-mismatch", Severity: pipeline.Error,
-		What: fmt.Sprintf("the worker %s does not serve what its image's catalog says", app),
-		Fix:  "the pods may run another image than the one that was published; else publish again",
-	}
-	if len(missing) > 0 {
-		f.Why = "missing: " + strings.Join(missing, ", ")
-	}
-	if len(extra) > 0 {
-		slices.Sort(extra)
-		f.Why = strings.TrimPrefix(f.Why+"; not in the catalog: "+strings.Join(extra, ", "), "; ")
-	}
-	return f
 }

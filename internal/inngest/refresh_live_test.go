@@ -89,6 +89,17 @@ func TestRefreshKeys(t *testing.T) {
 		if len(k.app("system-bus-cluster").Functions) != 4 {
 			t.Errorf("functions %v", k.app("system-bus-cluster").Slugs())
 		}
+
+		// A worker that will not show its functions still tells its name.
+		shy := k.pod(sdk, argv, env{"INNGEST_ALLOW_IN_BAND_SYNC": "0"})
+		o.Worker, o.App = k.forward(shy, clusterURL, signingKey), ""
+		done, err = inngest.Refresh(k.ctx, o, nil)
+		if err != nil || done.App.Name != "system-bus-cluster" || !hasCode(done.Findings, "worker-no-in-band") {
+			t.Errorf("%+v %v", done, err)
+		}
+		o.App = "another"
+		_, err = inngest.Refresh(k.ctx, o, nil)
+		wantCode(t, err, "inngest-app-mismatch")
 	})
 }
 
@@ -249,40 +260,5 @@ func TestOldPodRegistersLate(t *testing.T) {
 	v, err := inngest.Verify(k.ctx, verify, nil)
 	if err != nil || v.Repaired != 1 || len(v.App.Functions) != 5 {
 		t.Errorf("%+v %v", v, err)
-	}
-}
-
-// TestPrune deletes what rules call stale, and nothing else.
-func TestPrune(t *testing.T) {
-	k := newKit(t, inngestd.Options{KeyedByURL: true}) // as servers before 1.15
-	p := k.pod(npmworkers.SDK3, nil, nil)
-	k.set(clusterURL, p)
-	k.set("http://system-bus-worker-old:3111", p)
-	k.set(hostURL, p)
-	for _, at := range []string{"http://system-bus-worker-old:3111", hostURL} {
-		o := k.options(p)
-		o.Worker = k.forward(p, at, signingKey)
-		if at == hostURL {
-			h := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "system-bus-host"})
-			o.Worker, o.App = k.forward(h, at, signingKey), "system-bus-host"
-		}
-		k.mustRefresh(o)
-	}
-	o := k.options(p)
-	done := k.mustRefresh(o)
-	if len(done.Stale) != 1 || done.Stale[0].Rule != inngest.OtherURL || len(done.Pruned) != 0 || len(k.apps()) != 3 {
-		t.Fatalf("stale %v, pruned %v, %d apps", done.Stale, done.Pruned, len(k.apps()))
-	}
-	if len(done.Findings) != 1 || done.Findings[0].Code != "inngest-stale-apps" {
-		t.Errorf("findings %v", done.Findings)
-	}
-	o.Prune = true
-	done = k.mustRefresh(o)
-	if len(done.Pruned) != 1 || done.Pruned[0].App.URL != "http://system-bus-worker-old:3111/api/inngest" {
-		t.Errorf("pruned %v", done.Pruned)
-	}
-	left := k.apps()
-	if len(left) != 2 || k.app("system-bus-host").URL != hostURL+"/api/inngest" || k.app("system-bus-cluster").URL != clusterURL+"/api/inngest" {
-		t.Errorf("left %v", left)
 	}
 }

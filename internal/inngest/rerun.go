@@ -2,6 +2,7 @@ package inngest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ func RunsTable(runs []Run, now time.Time) pipeline.Table {
 			took = end.Sub(r.Started).Round(100 * time.Millisecond).String()
 		}
 		if r.Attempt > 0 || r.Step != "" {
-			attempt = count(r.Attempt+1, "attempt")
+			attempt = fmt.Sprint(r.Attempt + 1)
 		}
 		t.Rows = append(t.Rows, []string{r.ID, r.Slug, string(r.Status), started, took, r.Step, attempt, oneLine(r.Error)})
 	}
@@ -53,6 +54,7 @@ func RunsTable(runs []Run, now time.Time) pipeline.Table {
 // FindLost lists an app's runs that failed for good in the window because the
 // worker was not there.
 func FindLost(ctx context.Context, c *Client, app App, w Window) ([]LostRun, error) {
+	w = w.widened()
 	runs, err := Detailed(ctx, c, RunFilter{Apps: idList(app.ID), Status: []RunStatus{Failed}, Since: w.From, Until: w.To, ByEnd: true})
 	if err != nil {
 		return nil, err

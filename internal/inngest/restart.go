@@ -100,6 +100,6 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 // idle reports whether nothing runs whose loss was not agreed to.
 func idle(steps []Executing, o RestartOptions) bool {
 	return !slices.ContainsFunc(steps, func(e Executing) bool {
-		return e.Risk() == Killed || e.Elapsed(o.Now) > o.MaxStepLoss
+		return e.Risk() == Killed || o.MaxStepLoss == 0 || e.Elapsed(o.Now) > o.MaxStepLoss
 	})
 }

@@ -197,7 +197,7 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 		return nil, "", err
 	}
 	for _, d := range out.Data {
-		r := Run{ID: d.ID, Slug: d.App.ID + "-" + d.Function.ID, Status: d.Status, Queued: d.QueuedAt, Cron: d.Trigger.CronSchedule, events: d.Trigger.EventIDs}
+		r := Run{ID: d.ID, Slug: slugOf(d.App.ID, d.Function.ID), Status: d.Status, Queued: d.QueuedAt, Cron: d.Trigger.CronSchedule, events: d.Trigger.EventIDs}
 		for _, a := range apps {
 			for _, fn := range a.Functions {
 				if fn.Slug == r.Slug {
@@ -213,6 +213,15 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 		next = out.Page.Cursor
 	}
 	return page, next, nil
+}
+
+// slugOf completes a function's id, which some of the REST routes give with the
+// app's name before it and others without.
+func slugOf(app, function string) string {
+	if strings.HasPrefix(function, app+"-") {
+		return function
+	}
+	return app + "-" + function
 }
 
 // CancelRun ends a run. One that is cancelled already is no error; one that

@@ -100,7 +100,7 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]E
 	}
 	defer cancel()
 	err := poll(waiting, orDefault(o.Poll, time.Second), func() (bool, error) {
-		now, err := RunningSteps(waiting, o.Client, o.App)
+		now, err := RunningSteps(ctx, o.Client, o.App)
 		if err != nil {
 			return false, err
 		}

@@ -188,16 +188,3 @@ func TestConfirmRun(t *testing.T) {
 		}
 	})
 }
-
-func TestConfirmUnfinished(t *testing.T) {
-	k := newKit(t, inngestd.Options{})
-	p := k.cluster(env{"SLOW_MS": "600000"})
-	o := inngest.ConfirmOptions{
-		Client: k.client(), App: k.mustRefresh(k.options(p)).App, Key: inngest.NewEventKey(eventKey), Event: inngest.Event{Name: "approval/requested"},
-		Poll: 10 * time.Millisecond, Timeout: time.Second,
-	}
-	_, err := inngest.ConfirmRun(k.ctx, o, nil)
-	if f := wantCode(t, err, "inngest-confirm-unfinished"); !strings.Contains(f.What, "did not end") {
-		t.Errorf("%v", f)
-	}
-}

@@ -68,9 +68,9 @@ func (r restSpan) span() Span {
 		s.Attempts = 0
 	}
 	if r.Status == Failed {
-		var out struct{ Error struct{ Message string } }
+		var out struct{ Message string } // the error itself, unwrapped
 		if json.Unmarshal(r.Output, &out) == nil {
-			s.Failure = out.Error.Message
+			s.Failure = out.Message
 		}
 	}
 	for _, child := range r.Children {

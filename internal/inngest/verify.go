@@ -44,11 +44,9 @@ const repairAfter = 3
 // Verify waits until the server's own list shows the registration without
 // error, at the right URL, with the right functions.
 func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verified, error) {
-	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 30*time.Second))
-	defer cancel()
 	v := &Verified{}
 	if o.Served == nil && o.Worker != nil {
-		served, err := o.Worker.Functions(within)
+		served, err := o.Worker.Functions(ctx)
 		switch {
 		case err == nil:
 			o.Served = served.Functions
@@ -56,14 +54,15 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 			return v, err
 		}
 	}
+	// Requests have their own bound, so that the list is read at least once.
+	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 30*time.Second))
+	defer cancel()
 	var last error
 	wrong := 0
 	err := poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
-		apps, err := o.Client.Apps(within)
+		apps, err := o.Client.Apps(ctx)
 		if err != nil {
-			if within.Err() == nil {
-				last = err // a server that restarts is waited for
-			}
+			last = err // a server that restarts is waited for
 			return false, nil
 		}
 		own, problem := o.check(apps)
@@ -76,7 +75,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 		if wrong++; o.Repair && wrong%repairAfter == 0 {
 			r.Notef("registering again: %s", problem)
 			v.Repaired++
-			if _, err := o.Worker.Register(within); err != nil && within.Err() == nil {
+			if _, err := o.Worker.Register(ctx); err != nil {
 				last = err
 			}
 		}

@@ -143,8 +143,8 @@ func (w *Worker) Functions(ctx context.Context) (*Served, error) {
 	if got := r.header.Get(syncKind); got != inBand {
 		return nil, &pipeline.Finding{
 			Code: "worker-no-in-band", Severity: pipeline.Error,
-			What: "the worker registers instead of showing its functions", Why: fmt.Sprintf("it answered %s %q", syncKind, got),
-			Fix: "unset INNGEST_ALLOW_IN_BAND_SYNC in the Deployment, or go without the check of functions",
+			What: "the worker registers instead of showing its functions", Why: fmt.Sprintf("it answered %s %q: %s", syncKind, got, r.words()),
+			Fix: "unset INNGEST_ALLOW_IN_BAND_SYNC in the Deployment",
 		}
 	}
 	var out struct {

@@ -10,7 +10,7 @@ import (
 
 // newDoctor runs the checks of a rollout and nothing else.
 func newDoctor(k *kube) *cobra.Command {
-	o := &rolloutOptions{}
+	o := &rolloutOptions{tagOptional: true}
 	c := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Run a rollout's checks, change nothing, and exit with their verdict",

@@ -118,6 +118,11 @@ func (e *ends) advertised() string {
 	return "http://" + e.ref.Name + ":" + strconv.Itoa(e.worker.Probe.Port)
 }
 
+// wanted names the worker's registration.
+func (e *ends) wanted() inngest.Wanted {
+	return inngest.Wanted{App: e.app, URL: e.advertised() + e.scope.worker.Inngest.Path}
+}
+
 // workerAt is the SDK's endpoint of one pod, or of the worker's Service when
 // pod is empty.
 func (e *ends) workerAt(ctx context.Context, pod string) (*inngest.Worker, error) {

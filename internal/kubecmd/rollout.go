@@ -14,6 +14,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -49,6 +50,7 @@ type rolloutOptions struct {
 	confirmRun     string
 	lockWait       time.Duration
 	stdinText      []byte
+	tagOptional    bool // doctor asks about what runs
 	output         string
 }
 
@@ -67,8 +69,10 @@ const rolloutExamples = `  # roll out what 'gh sbw publish' has just published
   # publish and roll out in one line
   gh sbw publish -o name | xargs -I{} kubectl sbw rollout --image {}`
 
-func newRollout(k *kube) *cobra.Command {
-	o := &rolloutOptions{}
+func newRollout(k *kube) *cobra.Command { return bindRollout(k, &rolloutOptions{}) }
+
+// bindRollout makes the command that fills o from its flags.
+func bindRollout(k *kube, o *rolloutOptions) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollout --tag TAG [flags]",
 		Short: "Stamp and apply the manifest, wait, probe the new pods, refresh Inngest, verify",
@@ -137,6 +141,9 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 
 // complete fills in what flags left open from the configuration.
 func (o *rolloutOptions) complete(k *kube) (err error) {
+	if err := o.checkTag(); err != nil {
+		return err
+	}
 	if o.scope, err = k.complete(); err != nil {
 		return err
 	}
@@ -155,14 +162,6 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 	}
 	if o.inngestURL == "" {
 		o.inngestURL = w.Inngest.URL
-	}
-	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
-	// handed over as it is.
-	if name, tag, ok := splitTag(o.image); ok {
-		if o.tag != "" && o.tag != tag {
-			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", tag, o.tag)
-		}
-		o.image, o.tag = name, tag
 	}
 	if o.image == "" {
 		o.image = w.Image
@@ -189,6 +188,26 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 	return nil
 }
 
+// checkTag knows what is wrong on the command line itself, before the
+// configuration and the kubeconfig are read.
+func (o *rolloutOptions) checkTag() error {
+	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
+	// handed over as it is.
+	if name, tag, ok := splitTag(o.image); ok {
+		if o.tag != "" && o.tag != tag {
+			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", tag, o.tag)
+		}
+		o.image, o.tag = name, tag
+	}
+	if o.tag == "" && !o.tagOptional {
+		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
+	}
+	if o.tag != "" {
+		return registry.CheckTag(o.tag)
+	}
+	return nil
+}
+
 // splitTag takes NAME:TAG or NAME:TAG@DIGEST apart. The digest is left out: it
 // is asked of the registry, and a tag that has moved since is worth a word.
 func splitTag(ref string) (name, tag string, ok bool) {
@@ -201,12 +220,6 @@ func splitTag(ref string) (name, tag string, ok bool) {
 }
 
 func (o *rolloutOptions) validate() error {
-	if o.tag == "" {
-		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
-	}
-	if err := worker.CheckTag(o.tag); err != nil {
-		return err
-	}
 	if o.image != "" {
 		if err := worker.CheckImage(o.image); err != nil {
 			return err
@@ -253,10 +266,11 @@ func (s *scope) short(path string) string {
 func (o *rolloutOptions) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &rollout{rolloutOptions: o, lose: cancel}
+	r := &rollout{rolloutOptions: o, lose: cancel, command: "rollout"}
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})
+	r.record(ctx, out)
 	if perr := r.print(out); perr != nil {
 		return perr
 	}

@@ -41,7 +41,7 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 			What: "requests to the worker go out unsigned", Why: e.unsigned,
 			Fix: "have the right to read it, or expect a worker in cloud mode to refuse"})
 	}
-	app, err := inngest.Choose(apps, inngest.Wanted{App: e.app, URL: e.advertised() + r.worker.Inngest.Path})
+	app, err := inngest.Choose(apps, e.wanted())
 	if err != nil {
 		return found, err
 	}
@@ -82,7 +82,7 @@ func (r *rollout) idle(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return e.explain("read Inngest's registrations", err)
 	}
-	app, err := inngest.Choose(apps, inngest.Wanted{App: e.app, URL: e.advertised() + r.worker.Inngest.Path})
+	app, err := inngest.Choose(apps, e.wanted())
 	if err != nil || app == nil {
 		return err
 	}
@@ -106,8 +106,15 @@ func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
+	served, err := w.Functions(ctx)
+	if err != nil && !isCode(err, "worker-no-in-band") {
+		return e.explain("ask the worker what it serves", err)
+	}
+	if served != nil {
+		r.wanted = r.expected(ctx, e.app, served.Functions)
+	}
 	r.refreshed, err = inngest.Refresh(ctx, inngest.RefreshOptions{
-		Client: e.client, Worker: w, App: e.app, Expected: r.expected,
+		Client: e.client, Worker: w, App: e.app, Expected: r.wanted,
 		AllowRemoval: r.allowRemoval, Prune: r.pruneStale,
 	}, rep)
 	if err != nil {
@@ -145,8 +152,8 @@ func (r *rollout) settle(ctx context.Context, rep *pipeline.Reporter) error {
 		return err
 	}
 	verified, err := inngest.Verify(ctx, inngest.VerifyOptions{
-		Client: e.client, Want: inngest.Wanted{App: e.app, URL: w.URL()}, Worker: w, Expected: r.expected, Repair: true,
-		Served: r.refreshed.Served.Functions,
+		Client: e.client, Want: inngest.Wanted{App: e.app, URL: w.URL()}, Worker: w, Expected: r.wanted, Repair: true,
+		Served: r.served(),
 	}, rep)
 	if err != nil {
 		return e.explain("verify the registration", err)
@@ -206,4 +213,12 @@ func (r *rollout) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
 	// What the failed version brought may go again.
 	_, err = inngest.Refresh(ctx, inngest.RefreshOptions{Client: e.client, Worker: w, App: e.app, AllowRemoval: true}, rep)
 	return e.explain("register the old functions again", err)
+}
+
+// served is what a new pod serves, as far as it told.
+func (r *rollout) served() []inngest.Function {
+	if r.refreshed == nil || r.refreshed.Served == nil {
+		return nil
+	}
+	return r.refreshed.Served.Functions
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
@@ -19,6 +20,7 @@ import (
 // rollout is one run: the options, and what the stages hand to each other.
 type rollout struct {
 	*rolloutOptions
+	command string // rollout or undo
 
 	live    *pipeline.Lazy[*workload.Workload]
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
@@ -31,8 +33,9 @@ type rollout struct {
 	answers []probe.Answer
 
 	ends      *pipeline.Lazy[*ends]
-	opened    *ends    // to be closed, once there
-	expected  []string // function ids of the image's catalog; nil without one
+	opened    *ends // to be closed, once there
+	catalog   *pipeline.Lazy[*catalog.Catalog]
+	wanted    []string // slugs that must be registered in the end; nil: not known
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
 	lostRuns  []inngest.LostRun
@@ -59,7 +62,8 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		},
 	}
 	if !r.noInngest {
-		p.Checks = append(p.Checks, pipeline.Check{Name: "Inngest", Run: r.checkInngest})
+		p.Checks = append(p.Checks, pipeline.Check{Name: "Inngest", Run: r.checkInngest},
+			pipeline.Check{Name: "functions", Run: r.checkCatalog})
 	}
 	if r.dryRun != "none" {
 		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
@@ -108,6 +112,7 @@ func (r *rollout) lazies() {
 	r.img = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
 	r.ends = pipeline.NewLazy(r.findEnds)
+	r.catalog = pipeline.NewLazy(r.findCatalog)
 }
 
 func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
@@ -90,6 +91,7 @@ func look(ctx context.Context, e *ends) (*statusReport, error) {
 	}
 	s.Inngest, err = inngest.Status(ctx, inngest.LookOptions{
 		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(e.scope.worker.Allow.ZeroRetries),
+		CronsSince: rolledOut(w),
 	})
 	if err != nil {
 		s.Findings = append(s.Findings, pipeline.AsFindings("ask Inngest", e.explain("ask Inngest", err))...)
@@ -97,6 +99,20 @@ func look(ctx context.Context, e *ends) (*statusReport, error) {
 	}
 	s.Findings = append(s.Findings, s.Inngest.Findings...)
 	return s, nil
+}
+
+// rolledOut is when a Deployment's last rollout got on the last time: since
+// then the worker has had its present functions. Zero where it is not known.
+func rolledOut(w *workload.Workload) time.Time {
+	if w.Deployment == nil {
+		return time.Time{}
+	}
+	for _, c := range w.Deployment.Status.Conditions {
+		if c.Type == appsv1.DeploymentProgressing {
+			return c.LastUpdateTime.Time
+		}
+	}
+	return time.Time{}
 }
 
 func showStatus(ctx context.Context, e *ends, output string) error {

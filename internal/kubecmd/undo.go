@@ -110,11 +110,11 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &rollout{lose: cancel, rolloutOptions: &rolloutOptions{
+	r := &rollout{lose: cancel, command: "undo", rolloutOptions: &rolloutOptions{
 		scope: s, timeout: o.timeout, imageOnly: true, noInngest: o.noInngest, inngestURL: o.inngestURL, lockWait: o.lockWait,
 		probePath: s.worker.Probe.Path, probeExpect: s.worker.Probe.Expect, probePort: s.worker.Probe.Port,
 		// What the newer version brought may go again.
-		allowRemoval: true, tag: "undo",
+		allowRemoval: true, tag: "undo", dryRun: "none",
 	}}
 	r.lazies()
 	r.img = pipeline.NewLazy(func(context.Context) (shipped, error) { return shipped{}, nil })
@@ -143,9 +143,14 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 		Checks: []pipeline.Check{{Name: "workload", Run: r.checkWorkload}, {Name: "rights", Run: r.checkRights}},
 		Stages: append([]pipeline.Stage{{Name: "lock", Run: r.lock}, {Name: "undo", Run: back}}, r.proof()...),
 	}
-	if _, err := s.env.Run(ctx, p, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` says what runs"}); err != nil {
+	out, err := s.env.Run(ctx, p, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` says what runs"})
+	if to != nil {
+		r.tag = fmt.Sprintf("revision-%d", to.Number)
+	}
+	r.record(ctx, out)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(s.env.Out, "%s/%s revision %d %s\n", s.ref.Namespace, s.ref, to.Number, strings.Join(to.Images, " "))
+	_, err = fmt.Fprintf(s.env.Out, "%s/%s revision %d %s\n", s.ref.Namespace, s.ref, to.Number, strings.Join(to.Images, " "))
 	return err
 }

@@ -47,7 +47,7 @@ func Keep(base, root, worker string) (*Kept, error) {
 	home := filepath.Join(base, "layouts", fmt.Sprintf("%x", sha256.Sum256([]byte(abs)))[:16], name)
 	k := &Kept{Dir: filepath.Join(home, "image"), home: home}
 	if err := os.MkdirAll(k.Dir, 0o755); err != nil {
-		return nil, broken(home, "the layout directory cannot be made", err)
+		return nil, unusable(home, "the layout directory cannot be made", err)
 	}
 	if k.lock, err = takeLock(filepath.Join(home, "lock"), worker); err != nil {
 		return nil, err

@@ -55,6 +55,13 @@ func broken(dir, what string, err error) *pipeline.Finding {
 	return f
 }
 
+// unusable is the finding for a directory that this program keeps and cannot
+// write to.
+func unusable(dir, what string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
+		Fix: "make it writable, or set XDG_CACHE_HOME to a place that is", Err: err}
+}
+
 // parseDigest refuses what is no sha256, which would also be no safe path.
 func parseDigest(s string) (v1.Hash, error) {
 	h, err := v1.NewHash(s)

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -127,6 +127,17 @@ func TestStamp(t *testing.T) {
 	b.check(Verify(b.dir, digest))
 	if got, err := Choose(b.dir, ""); err != nil || got != digest {
 		t.Errorf("index.json names %s, %v", got, err)
+	}
+	// The builder exports the same image once more.
+	stamped, err := v1.NewHash(digest)
+	b.check(err)
+	b.list(v1.Descriptor{Digest: stamped}, img)
+	once, err := Stamp(b.dir, img.Digest.String(), labels)
+	if err != nil || once != digest {
+		t.Errorf("stamped once more: %s, %v", once, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(b.dir, indexFile)); err != nil || strings.Count(string(text), `"digest"`) != 1 {
+		t.Errorf("index.json is %s, %v", text, err)
 	}
 	again, err := Stamp(b.dir, digest, labels)
 	if err != nil || again != digest {
@@ -319,121 +330,14 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
-	base, root := t.TempDir(), t.TempDir()
-	k, err := Keep(base, root, "system-bus-worker")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := box{t, k.Dir}
-	_, err = Keep(base, root, "system-bus-worker")
-	f, ok := errors.AsType[*pipeline.Finding](err)
-	if !ok || f.Code != "layout-locked" || !strings.Contains(f.Why, fmt.Sprintf("process %d", os.Getpid())) {
-		t.Errorf("a second one: %v", err)
-	}
-	other, err := Keep(base, root, "Other Worker/../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rel, err := filepath.Rel(filepath.Dir(filepath.Dir(k.Dir)), other.Dir); err != nil || strings.HasPrefix(rel, "..") || other.Dir == k.Dir {
-		t.Errorf("%s is beside %s: %v", other.Dir, k.Dir, err)
-	}
-	b.check(other.Release())
-	if k.LastSize() != 0 {
-		t.Error("a size before any image")
-	}
-	var all []v1.Descriptor
-	b.check(os.MkdirAll(k.CacheDir(), 0o755))
-	for i := range KeepPublished + 2 {
-		img := b.image("arm64", fmt.Sprint("layer ", i))
-		all = append(all, img)
-		b.list(all...)
-		imgs, err := Images(k.Dir, img.Digest.String())
-		b.check(err)
-		b.check(os.WriteFile(filepath.Join(k.CacheDir(), imgs[0].Manifest.Layers[0].Digest.Hex+".v1"), nil, 0o644))
-		_, err = k.Published(img.Digest.String(), time.Unix(int64(i), 0))
-		b.check(err)
-		if k.LastSize() != imgs[0].Size {
-			t.Errorf("size %d, want %d", k.LastSize(), imgs[0].Size)
-		}
-	}
-	for i, img := range all {
-		_, err := Images(k.Dir, img.Digest.String())
-		if gone := err != nil; gone != (i < 2) {
-			t.Errorf("image %d: %v", i, err)
-		}
-	}
-	if facts, err := os.ReadDir(k.CacheDir()); err != nil || len(facts) != KeepPublished {
-		t.Errorf("facts: %v, %v", facts, err)
-	}
-	// The same once more is one image.
-	last := all[len(all)-1].Digest.String()
-	_, err = k.Published(last, time.Unix(99, 0))
-	b.check(err)
-	if h, err := k.history(); err != nil || len(h) != KeepPublished || h[len(h)-1].Digest != last {
-		t.Errorf("history %v, %v", h, err)
-	}
-	b.check(k.Release())
-	b.check(k.Release())
-	again, err := Keep(base, root, "system-bus-worker")
-	b.check(err)
-	b.check(os.WriteFile(again.historyFile(), []byte("[{"), 0o644))
-	if again.LastSize() != 0 {
-		t.Error("a size from half a history")
-	}
-	b.check(again.Release())
-}
-
-// A lock ends with its process, however that ends.
-func TestLockOfAKilledProcess(t *testing.T) {
-	if dir := os.Getenv("SBW_TEST_LOCK"); dir != "" {
-		if _, err := Keep(dir, dir, "w"); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println("locked")
-		select {}
-	}
-	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestLockOfAKilledProcess$")
-	cmd.Env = append(os.Environ(), "SBW_TEST_LOCK="+dir)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, 7)
-	if _, err := out.Read(line); err != nil || string(line) != "locked\n" {
-		t.Fatalf("%q, %v", line, err)
-	}
-	_, err = Keep(dir, dir, "w")
-	if f, ok := errors.AsType[*pipeline.Finding](err); !ok || !strings.Contains(f.Fix, fmt.Sprintf("kill %d", cmd.Process.Pid)) {
-		t.Errorf("err = %v", err)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // killed
-	k, err := Keep(dir, dir, "w")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Release(); err != nil {
-		t.Error(err)
-	}
-}
-
 // Another program's reading of what is composed and unpacked here.
 func TestSkopeoReadsIt(t *testing.T) {
 	skopeo := need.Tool(t, "skopeo")
 	b := newBox(t)
-	tar := func() string { return "\x1f\x8b" } // never read by inspect
 	config := func(arch string) v1.Descriptor {
 		return b.json(map[string]any{"os": "linux", "architecture": arch, "config": map[string]any{}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + strings.Repeat("0", 64)}}})
 	}
-	layer := b.blob(tar())
+	layer := b.blob("\x1f\x8b") // never read by inspect
 	layer.MediaType = "application/vnd.oci.image.layer.v1.tar+gzip"
 	var digests []string
 	for _, arch := range []string{"arm64", "amd64"} {
@@ -467,4 +371,52 @@ func TestSkopeoReadsIt(t *testing.T) {
 		t.Errorf("unpacked %s, %v; want %s", got, err, stamped)
 	}
 	b.check(Verify(b.dir, got))
+}
+
+// Any bytes are an archive or an error, and nothing is written but blobs whose
+// content is what their name says.
+func FuzzUnpack(f *testing.F) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, text := range map[string]string{"blobs/sha256/" + digestOf([]byte("x")).Hex: "x", "blobs/sha256/../../evil": "x", "index.json": `{"manifests":[{"digest":"` + digestOf([]byte("x")).String() + `"}]}`} {
+		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			f.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		outer := t.TempDir()
+		dir := filepath.Join(outer, "a", "b")
+		_, err := Unpack(dir, bytes.NewReader(archive))
+		_ = err // any is right
+		err = filepath.WalkDir(outer, func(path string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(dir, path)
+			if err != nil {
+				return err
+			}
+			switch hex, ok := strings.CutPrefix(filepath.ToSlash(rel), "blobs/sha256/"); {
+			case rel == indexFile, rel == "oci-layout":
+			case ok:
+				text, err := os.ReadFile(path)
+				if err != nil || digestOf(text).Hex != hex {
+					t.Errorf("%s holds %q, %v", rel, text, err)
+				}
+			default:
+				t.Errorf("wrote %s", rel)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
 }

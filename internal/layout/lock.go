@@ -30,12 +30,12 @@ var errHeld = errors.New("held by another process")
 func takeLock(path, worker string) (*lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, broken(filepath.Dir(path), "the lock file cannot be made", err)
+		return nil, unusable(filepath.Dir(path), "the lock file cannot be made", err)
 	}
 	if err := tryLock(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, errHeld) {
-			return nil, broken(filepath.Dir(path), "the directory cannot be locked", err)
+			return nil, unusable(filepath.Dir(path), "the directory cannot be locked", err)
 		}
 		var h holder
 		text, rerr := io.ReadAll(io.LimitReader(f, 4<<10))
@@ -54,7 +54,7 @@ func takeLock(path, worker string) (*lock, error) {
 		_, err = f.WriteAt(text, 0)
 	}
 	if err != nil {
-		return nil, errors.Join(broken(filepath.Dir(path), "the lock file cannot be written", err), f.Close())
+		return nil, errors.Join(unusable(filepath.Dir(path), "the lock file cannot be written", err), f.Close())
 	}
 	return &lock{f}, nil
 }

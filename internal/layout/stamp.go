@@ -241,16 +241,17 @@ func merge(t tree, key string, add map[string]string) (changed bool, err error) 
 	return true, t.set(key, m)
 }
 
-// rename lets index.json name the new digest where it named the old one.
+// rename lets index.json name the new digest where it named the old one, once.
 func (s stamper) rename(old v1.Hash, to written) error {
 	t, err := readIndex(s.dir)
 	if err != nil {
 		return err
 	}
-	var entries []tree
+	var entries, stay []tree
 	if err := t.get("manifests", &entries); err != nil {
 		return broken(s.dir, "index.json is not valid", err)
 	}
+	there := false
 	for _, e := range entries {
 		var d v1.Descriptor
 		if err := decode(e, &d); err != nil {
@@ -261,8 +262,15 @@ func (s stamper) rename(old v1.Hash, to written) error {
 				return err
 			}
 		}
+		if d.Digest == old || d.Digest == to.hash {
+			if there {
+				continue
+			}
+			there = true
+		}
+		stay = append(stay, e)
 	}
-	if err := t.set("manifests", entries); err != nil {
+	if err := t.set("manifests", stay); err != nil {
 		return err
 	}
 	text, err := json.Marshal(t)

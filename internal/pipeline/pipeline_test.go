@@ -191,3 +191,10 @@ func TestAsFindings(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestAPanicInACheckIsAFinding(t *testing.T) {
+	out := Run(t.Context(), Pipeline{Checks: []Check{{Name: "c", Run: func(context.Context, *Reporter) ([]*Finding, error) { panic("oh") }}}}, Discard)
+	if out.End != RefusedByPreflight || len(out.Findings) != 1 || !strings.Contains(out.Findings[0].Why, "oh") {
+		t.Errorf("%v %+v", out.End, out.Findings)
+	}
+}

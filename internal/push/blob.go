@@ -60,17 +60,14 @@ type singlePost struct {
 // says that it has it.
 func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	if !force && b.size >= askAbove {
-		there, err := r.has(ctx, b)
-		if err != nil {
-			return err
-		}
-		if there {
+		// That it cannot be asked is no reason not to send.
+		if there, err := r.has(ctx, b); err == nil && there {
 			r.done(b, existing)
 			return nil
 		}
 	}
 	for try := 0; ; try++ {
-		st, err := r.offer(ctx, b, force, try)
+		st, opened, err := r.offer(ctx, b, force, try)
 		if err == nil {
 			r.done(b, st)
 			return nil
@@ -78,18 +75,10 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		doing := "upload " + b.label() + " to " + r.opts.Repository.Name()
-		damaged := errors.Is(err, registry.DigestInvalid)
-		last := try+1 >= r.client.Tries()
-		switch {
-		case damaged && verify(b) != nil:
-			return verify(b)
-		case damaged && last:
-			return uploadDamaged(doing, err)
-		case lost(err) && last:
-			return r.uploadLost(doing, err)
-		case last, !damaged && !lost(err) && !registry.Passing(err):
-			return r.client.Explain(doing, err)
+		// What could not be opened was tried often enough.
+		last := !opened || try+1 >= r.client.Tries()
+		if err := r.verdict(b, err, last); err != nil {
+			return err
 		}
 		r.rep.Progress(pipeline.Progress{Item: b.label(), Total: b.size, Unit: pipeline.Bytes, State: "retry"})
 		if err := r.client.Backoff(ctx, b.label(), try, err); err != nil {
@@ -103,6 +92,26 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 			}
 		}
 	}
+}
+
+// verdict is nil when an upload that failed is to be tried again.
+func (r *run) verdict(b blob, err error, last bool) error {
+	doing := "upload " + b.label() + " to " + r.name("")
+	damaged, lost := errors.Is(err, registry.DigestInvalid), lost(err)
+	if damaged {
+		if err := verify(b); err != nil {
+			return err
+		}
+	}
+	switch {
+	case damaged && last:
+		return uploadDamaged(doing, err)
+	case lost && last:
+		return r.uploadLost(doing, err)
+	case last, !damaged && !lost && !registry.Passing(err):
+		return r.client.Explain(doing, err)
+	}
+	return nil
 }
 
 // lost reports whether an upload must be opened anew: the registry does not
@@ -123,30 +132,23 @@ func lost(err error) bool {
 
 // offer opens an upload, unless the registry then says that it has the blob, and
 // fills it.
-func (r *run) offer(ctx context.Context, b blob, force bool, try int) (state, error) {
+func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state, opened bool, err error) {
 	s, ok := r.takeSession(b)
 	if !ok {
-		var st state
-		var err error
 		if st, s, err = r.open(ctx, b, force || try > 0); err != nil || st != unknown {
-			return st, err
+			return st, false, err
 		}
 	}
 	if err := r.gate.enter(ctx, b.size); err != nil {
-		return unknown, err
+		return unknown, false, err
 	}
-	if time.Since(s.at) > sessionLife {
-		r.gate.leave(b.size, false)
-		s, err := r.openPlain(ctx, b)
-		if err != nil {
-			return unknown, err
+	if time.Since(s.at) > sessionLife { // it waited that long for its turn
+		if s, err = r.openPlain(ctx, b); err != nil {
+			r.gate.leave(b.size, true)
+			return unknown, false, err
 		}
-		if err := r.gate.enter(ctx, b.size); err != nil {
-			return unknown, err
-		}
-		return uploaded, r.fill(ctx, b, s)
 	}
-	return uploaded, r.fill(ctx, b, s)
+	return uploaded, true, r.fill(ctx, b, s)
 }
 
 // open asks for an upload, offering the registry to take the blob from where it

@@ -49,7 +49,7 @@ var faults = []struct {
 	{name: "upload invalid", do: ghcr.Answer(400, "BLOB_UPLOAD_INVALID", "blob upload invalid"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
 	{name: "range not satisfiable", do: ghcr.Answer(416, "BLOB_UPLOAD_INVALID", "range"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
 	{name: "digest invalid", do: ghcr.Answer(400, "DIGEST_INVALID", "provided digest did not match uploaded content"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-damaged"}},
-	{name: "uploaded and unknown for a while", do: ghcr.Vanish(3), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: ok},
+	{name: "uploaded and unknown for a while", do: ghcr.Vanish(3), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"", "upload-lost"}},
 	{name: "uploaded and thrown away", do: ghcr.Swallow(), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
 	{name: "MANIFEST_BLOB_UNKNOWN", do: ghcr.Answer(404, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},
 	{name: "BLOB_UNKNOWN at the manifest", do: ghcr.Answer(400, "BLOB_UNKNOWN", "blob unknown to registry"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},

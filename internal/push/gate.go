@@ -73,12 +73,15 @@ func (g *gate) moved(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.left -= n
-	g.bytes += n
+	g.bytes = max(0, g.bytes+n) // negative when a try starts over
 	took := g.now().Sub(g.from)
 	if took < rateWindow {
 		return
 	}
 	measured := float64(g.bytes) / took.Seconds()
+	if measured == 0 {
+		return
+	}
 	if g.rate == assumedRate {
 		g.rate = measured
 	} else {

@@ -21,7 +21,8 @@ var accept = strings.Join([]string{
 
 // seen is what a tag's image consists of: blobs that the registry has.
 type seen struct {
-	blobs map[v1.Hash]bool
+	blobs    map[v1.Hash]bool
+	children []v1.Descriptor // of an index, whose blobs are in their manifests
 }
 
 // maxChildren bounds how many manifests of an index are read for their blobs.
@@ -39,49 +40,54 @@ func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 		return s, ctx.Err()
 	}
 	p.remember(Latest, digestOfResponse(res))
-	m, children := s.take(res.Body)
-	if m {
-		return s, nil
+	s.children = s.take(res.Body)
+	return s, nil
+}
+
+// known are the blobs of the image that latest points to.
+func (p *Pusher) known(ctx context.Context) (map[v1.Hash]bool, error) {
+	s, err := p.latest.Get(ctx)
+	if err != nil || len(s.children) == 0 {
+		return s.blobs, err
 	}
-	texts := make([][]byte, min(len(children), maxChildren))
+	texts := make([][]byte, min(len(s.children), maxChildren))
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range texts {
 		g.Go(func() error {
-			if child, err := p.getManifest(gctx, children[i].Digest.String(), true); err == nil {
+			if child, err := p.getManifest(gctx, s.children[i].Digest.String(), true); err == nil {
 				texts[i] = child.Body
 			}
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return s, err
+		return nil, err
 	}
 	for _, t := range texts {
 		s.take(t)
 	}
-	return s, ctx.Err()
+	return s.blobs, ctx.Err()
 }
 
 // take adds a manifest's blobs; of an index it returns the children.
-func (s seen) take(text []byte) (isManifest bool, children []v1.Descriptor) {
+func (s seen) take(text []byte) (children []v1.Descriptor) {
 	var m struct {
 		Config    *v1.Descriptor  `json:"config"`
 		Layers    []v1.Descriptor `json:"layers"`
 		Manifests []v1.Descriptor `json:"manifests"`
 	}
 	if json.Unmarshal(text, &m) != nil {
-		return true, nil
+		return nil
 	}
-	if m.Config == nil {
-		return len(m.Manifests) == 0, m.Manifests
+	if m.Config != nil {
+		m.Layers = append(m.Layers, *m.Config)
 	}
-	s.blobs[m.Config.Digest] = true
 	for _, l := range m.Layers {
 		if len(l.URLs) == 0 {
 			s.blobs[l.Digest] = true
 		}
 	}
-	return true, nil
+	return m.Manifests
 }
 
 func (p *Pusher) getManifest(ctx context.Context, ref string, once bool) (*registry.Response, error) {

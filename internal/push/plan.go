@@ -64,7 +64,7 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	for _, t := range j.Tags {
 		now, err := p.tag(ctx, t)
 		if err != nil {
-			return nil, p.client.Explain("look for "+p.opts.Repository.Name()+":"+t, err)
+			return nil, p.client.Explain("look for "+p.name(t), err)
 		}
 		plan.Tags = append(plan.Tags, PlanTag{Tag: t, Now: now})
 	}

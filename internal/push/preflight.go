@@ -27,6 +27,17 @@ func (p *Pusher) remember(tag, digest string) {
 	p.tags[tag] = tagState{digest: digest, at: time.Now()}
 }
 
+// lately is what tag was seen to point to not long ago; empty when it is not
+// known, or not there.
+func (p *Pusher) lately(tag string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.tags[tag]; time.Since(known.at) < fresh {
+		return known.digest
+	}
+	return ""
+}
+
 // tag returns what tag points to, asking if nobody has lately.
 func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	p.mu.Lock()
@@ -123,13 +134,13 @@ func (p *Pusher) checkTag(ctx context.Context, tag, digest string, overwrite boo
 	now, err := p.tag(ctx, tag)
 	switch {
 	case err != nil:
-		return p.client.Explain("look for "+p.opts.Repository.Name()+":"+tag, err)
+		return p.client.Explain("look for "+p.name(tag), err)
 	case now == "" || now == digest || overwrite:
 		return nil
 	}
 	f := &pipeline.Finding{
 		Code: "tag-exists", Severity: pipeline.Error,
-		What: p.opts.Repository.Name() + ":" + tag + " is published already",
+		What: p.name(tag) + " is published already",
 		Why:  "it is " + now,
 		Fix:  "choose another tag, or pass --overwrite to move this one",
 	}

@@ -26,6 +26,7 @@ package push
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,10 @@ type Job struct {
 	Tags []string
 	// Overwrite lets the first tag be moved from other content.
 	Overwrite bool
+	// Approve, when set, judges the image while its blobs are being sent; no
+	// manifest is written before it has returned nil, and blobs alone are seen
+	// by nobody.
+	Approve func(context.Context) error
 }
 
 // Result is what a push came to.
@@ -139,6 +144,17 @@ func (p *Pusher) tell(rep *pipeline.Reporter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rep = rep
+}
+
+// name is how people write a tag, a digest or nothing of the repository.
+func (p *Pusher) name(ref string) string {
+	switch {
+	case ref == "":
+		return p.opts.Repository.Name()
+	case strings.HasPrefix(ref, "sha256:"):
+		return p.opts.Repository.Name() + "@" + ref
+	}
+	return p.opts.Repository.Name() + ":" + ref
 }
 
 // Requests is how many requests were sent so far.

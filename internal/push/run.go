@@ -36,19 +36,24 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	known, err := r.latest.Get(ctx)
+	known, err := r.known(ctx)
 	if err != nil {
 		return err
 	}
 	var missing []blob
 	for _, b := range r.image.blobs {
-		if known.blobs[b.digest] {
+		if known[b.digest] {
 			r.done(b, existing)
 			continue
 		}
 		missing = append(missing, b)
 	}
-	if err := r.blobs(ctx, missing, false); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.blobs(gctx, missing, false) })
+	if r.job.Approve != nil {
+		g.Go(func() error { return r.job.Approve(gctx) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	return r.manifests(ctx)
@@ -67,7 +72,7 @@ func (r *run) published(ctx context.Context) (bool, error) {
 		}
 		now, err := r.tag(ctx, t)
 		if err != nil {
-			return false, r.client.Explain("look for "+r.opts.Repository.Name()+":"+t, err)
+			return false, r.client.Explain("look for "+r.name(t), err)
 		}
 		if now != r.job.Digest {
 			return false, nil
@@ -76,6 +81,7 @@ func (r *run) published(ctx context.Context) (bool, error) {
 	for _, b := range r.image.blobs {
 		r.done(b, existing)
 	}
+	r.rep.Skipped("%s is published already, with the same content", r.name(r.job.Tags[0]))
 	return true, nil
 }
 

@@ -28,7 +28,7 @@ func (r *run) manifests(ctx context.Context) error {
 	first := r.job.Tags[0]
 	now, err := r.tag(ctx, first)
 	if err != nil {
-		return r.client.Explain("look for "+r.opts.Repository.Name()+":"+first, err)
+		return r.client.Explain("look for "+r.name(first), err)
 	}
 	if now != r.job.Digest {
 		// Someone may have taken it while this image was being built.
@@ -53,16 +53,16 @@ func (r *run) manifests(ctx context.Context) error {
 // follow moves a tag after TAG. That it fails leaves a complete TAG, and is said
 // so.
 func (r *run) follow(ctx context.Context, first, tag string) error {
-	now, err := r.tag(ctx, tag)
-	if err == nil && now == r.job.Digest {
+	if r.lately(tag) == r.job.Digest {
 		return nil
 	}
-	if err = r.put(ctx, r.image.root, tag); err == nil || ctx.Err() != nil {
+	err := r.put(ctx, r.image.root, tag)
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	f := &pipeline.Finding{
 		Code: "tag-not-moved", Severity: pipeline.Error, Err: err,
-		What: r.opts.Repository.Name() + ":" + first + " is published, but " + tag + " was not moved to it",
+		What: r.name(first) + " is published, but " + tag + " was not moved to it",
 		Why:  err.Error(),
 		Fix:  "run it again with the same tag; nothing is sent twice",
 	}
@@ -80,15 +80,15 @@ func (r *run) readable(ctx context.Context, tag string) error {
 		digest, err := r.headManifest(ctx, r.job.Digest)
 		switch {
 		case err != nil:
-			return r.client.Explain("read "+r.opts.Repository.Name()+":"+tag+" back", err)
+			return r.client.Explain("read "+r.name(tag)+" back", err)
 		case digest == r.job.Digest:
 			return nil
 		case digest != "":
-			return wrongDigest(r.opts.Repository.Name(), tag, r.job.Digest, digest)
+			return wrongDigest(r.name(tag), r.job.Digest, digest)
 		case try+1 >= r.client.Tries():
 			return &pipeline.Finding{
 				Code: "tag-unreadable", Severity: pipeline.Error,
-				What: r.opts.Repository.Name() + "@" + r.job.Digest + " was taken by the registry and cannot be read",
+				What: r.name(r.job.Digest) + " was taken by the registry and cannot be read",
 				Why:  "latest was not moved, since it would point to nothing",
 				Fix:  "run it again in a minute",
 			}
@@ -116,21 +116,16 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 		})
 		if err == nil {
 			if got := res.Header.Get("Docker-Content-Digest"); got != "" && got != d.digest {
-				return wrongDigest(r.opts.Repository.Name(), ref, d.digest, got)
+				return wrongDigest(r.name(ref), d.digest, got)
 			}
 			r.remember(ref, d.digest)
 			return nil
 		}
 		if !missing(err) {
-			return r.client.Explain("write "+r.opts.Repository.Name()+":"+ref, err)
+			return r.client.Explain("write "+r.name(ref), err)
 		}
 		if try+1 >= r.client.Tries() {
-			return r.uploadLost("write "+r.opts.Repository.Name()+":"+ref, err)
-		}
-		if try > 0 {
-			if err := r.client.Backoff(ctx, "manifest "+ref, try-1, err); err != nil {
-				return err
-			}
+			return r.uploadLost("write "+r.name(ref), err)
 		}
 		if err := r.repair(ctx, d, err, try); err != nil {
 			return err
@@ -169,19 +164,38 @@ func missing(err error) bool {
 var digestRE = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
 // repair looks for what a refused document needs and sends what is not there:
-// of an index its manifests, of a manifest all blobs. A registry that keeps
-// refusing what it says it has (a passing fault of GHCR's) is sent again the
-// blob that it names, or all of them.
+// of an index its manifests, of a manifest blobs. At first these are the ones
+// that were trusted to be there; a blob that was sent just now is given a little
+// time before it is sent again, since GHCR may take a moment to know it. A
+// registry that keeps refusing what it says it has is sent again the blob that
+// it names, or all of them.
 func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
 	if d.index {
+		if round > 0 {
+			if err := r.client.Backoff(ctx, "manifest "+d.digest, round-1, cause); err != nil {
+				return err
+			}
+		}
 		return r.repairIndex(ctx, d, round >= 2)
 	}
+	var look []blob
+	for _, b := range r.image.blobs {
+		if round > 0 || r.stateOf(b.digest) != uploaded {
+			look = append(look, b)
+		}
+	}
 	if round < 2 {
-		missing, err := r.absent(ctx, r.image.blobs)
+		missing, err := r.absent(ctx, look)
 		if err != nil {
 			return err
 		}
-		return r.blobs(ctx, missing, false)
+		if len(missing) > 0 {
+			return r.blobs(ctx, missing, false)
+		}
+		return r.client.Backoff(ctx, "manifest "+d.digest, round, cause)
+	}
+	if err := r.client.Backoff(ctx, "manifest "+d.digest, round, cause); err != nil {
+		return err
 	}
 	named := digestRE.FindString(cause.Error())
 	var again []blob
@@ -204,7 +218,7 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 		if !force {
 			var err error
 			if there, err = r.headManifest(ctx, d.digest); err != nil {
-				return r.client.Explain("look for "+r.opts.Repository.Name()+"@"+d.digest, err)
+				return r.client.Explain("look for "+r.name(d.digest), err)
 			}
 		}
 		if there == "" {
@@ -216,10 +230,10 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 	return nil
 }
 
-func wrongDigest(repo, ref, want, got string) error {
+func wrongDigest(ref, want, got string) error {
 	return &pipeline.Finding{
 		Code: "registry-digest", Severity: pipeline.Error,
-		What: repo + ":" + ref + " has another digest than what was sent",
+		What: ref + " has another digest than what was sent",
 		Why:  "sent " + want + ", the registry says " + got,
 		Fix:  "look for a proxy that rewrites manifests; do not roll this tag out",
 	}

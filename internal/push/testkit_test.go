@@ -56,6 +56,7 @@ func newHarnessOver(t testing.TB, upstream http.Handler) *harness {
 		Accounts: map[string]ghcr.Account{
 			testToken:      {Login: testUser, Scopes: []string{"repo", "write:packages"}},
 			"ghp_readonly": {Login: testUser, Scopes: []string{"read:packages"}},
+			"ghp_someone":  {Login: "someone", Scopes: []string{"write:packages"}},
 			"ghs_app":      {Login: "actions", App: true, Scopes: []string{"write:packages"}},
 		},
 	})
@@ -97,8 +98,10 @@ func (h *harness) count(kinds ...ghcr.Kind) int {
 }
 
 // remote reads the registry as a puller does.
-func (h *harness) remote() []remote.Option {
-	return []remote.Option{remote.WithAuth(&authn.Basic{Username: testUser, Password: testToken})}
+func (h *harness) remote() []remote.Option { return h.remoteAs(testToken) }
+
+func (h *harness) remoteAs(token string) []remote.Option {
+	return []remote.Option{remote.WithAuth(&authn.Basic{Username: testUser, Password: token})}
 }
 
 // layers makes n layers of the given size; seed makes them differ.
@@ -116,7 +119,11 @@ func layers(seed uint64, sizes ...int) []v1.Layer {
 // makeImage writes an image of the layers into a layout directory.
 func makeImage(t testing.TB, dir string, platform string, ls ...v1.Layer) string {
 	t.Helper()
-	img := buildImage(t, platform, ls...)
+	return writeImage(t, dir, buildImage(t, platform, ls...))
+}
+
+func writeImage(t testing.TB, dir string, img v1.Image) string {
+	t.Helper()
 	p, err := layout.FromPath(dir)
 	if err != nil {
 		if p, err = layout.Write(dir, empty.Index); err != nil {

@@ -198,31 +198,36 @@ func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) e
 // Tries is how often one request is sent before it is given up.
 func (c *Client) Tries() int { return c.opts.Tries }
 
-// authorized sends r once with the bearer at hand, and once more with a new one
-// when that one was refused.
+// renewals bounds how often one try of a request is answered with 401 and given
+// a new bearer: the first may be the question how to authenticate at all, and a
+// bearer may end right after it was given.
+const renewals = 3
+
+// authorized sends r with the bearer at hand, and again with a new one when that
+// one was refused.
 func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
-	first, err := c.auth.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res, used, err := c.send(ctx, r)
-	var answer *Error
-	answered := err == nil || errors.As(err, &answer)
-	if answer == nil || answer.Status != http.StatusUnauthorized {
-		if first {
-			c.auth.leave(answered)
+	for n := 0; ; n++ {
+		first, err := c.auth.enter(ctx)
+		if err != nil {
+			return nil, err
 		}
-		return res, err
+		res, used, err := c.send(ctx, r)
+		var answer *Error
+		answered := err == nil || errors.As(err, &answer)
+		if answer == nil || answer.Status != http.StatusUnauthorized {
+			if first {
+				c.auth.leave(answered)
+			}
+			return res, err
+		}
+		again, rerr := c.auth.renew(ctx, first, used, answer.challenge)
+		switch {
+		case rerr != nil:
+			return nil, rerr
+		case !again || n+1 >= renewals:
+			return nil, err
+		}
 	}
-	again, rerr := c.auth.renew(ctx, first, used, answer.challenge)
-	switch {
-	case rerr != nil:
-		return nil, rerr
-	case !again:
-		return nil, err
-	}
-	res, _, err = c.send(ctx, r)
-	return res, err
 }
 
 // send is one request and its answer; used is the credential that it carried.

@@ -18,8 +18,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -192,116 +190,6 @@ func TestAnonymousAndBasic(t *testing.T) {
 	}
 }
 
-// TestTokenStaysHome follows redirects and locations to other hosts, ports and
-// subdomains: neither bearer nor credential goes along.
-func TestTokenStaysHome(t *testing.T) {
-	var leaked atomic.Int64
-	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "" {
-			leaked.Add(1)
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-	}))
-	defer other.Close()
-	reg := &tokens{uses: 1 << 30}
-	reg.handler = func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, other.URL+"/elsewhere", http.StatusTemporaryRedirect)
-	}
-	srv := httptest.NewServer(reg)
-	defer srv.Close()
-	c := New(at(t, srv), Options{Auth: basic()})
-	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "blob", Path: "blobs/x"}); err != nil {
-		t.Error(err)
-	}
-	// An upload to a location on another host is sent there without a bearer.
-	if _, err := c.Do(t.Context(), Request{Method: http.MethodPut, Kind: "content", Path: other.URL + "/upload"}); err != nil {
-		t.Error(err)
-	}
-	// A redirected write is refused rather than followed.
-	if _, err := c.Do(t.Context(), Request{Method: http.MethodPut, Kind: "manifest", Path: "manifests/x"}); err == nil {
-		t.Error("a write was redirected")
-	}
-	if leaked.Load() != 0 {
-		t.Error("a credential went to another host")
-	}
-}
-
-// TestRealm hands the credential to no other host's token endpoint.
-func TestRealm(t *testing.T) {
-	for _, c := range []struct {
-		registry, realm string
-		allowed         bool
-	}{
-		{"ghcr.io", "https://ghcr.io/token", true},
-		{"ghcr.io", "https://GHCR.io/token", true},
-		{"ghcr.io", "https://ghcr.io:444/token", false},
-		{"ghcr.io", "https://evil.ghcr.io/token", false},
-		{"ghcr.io", "http://ghcr.io/token", false},
-		{"ghcr.io", "https://evil.example/token", false},
-		{"ghcr.io", "https://ghcr.io@evil.example/token", false},
-		{"containers.example.com", "https://containers.example.com/token", true},
-		{"containers.example.com", "https://example.com/token", false},
-		{"index.docker.io", "https://auth.docker.io/token", true},
-		{"registry.gitlab.com", "https://gitlab.com/jwt/auth", true},
-		{"registry.example.co.uk", "https://evil.co.uk/token", false},
-		{"registry.example.com", "https://example.com.evil.net/token", false},
-		{"registry.example.com", "/token", false},
-		{"registry.example.com", "::", false},
-		{"localhost:5000", "http://localhost:5001/token", true},
-		{"127.0.0.1:5000", "http://localhost:5001/token", false},
-		{"10.0.0.1:5000", "http://10.0.0.1:5001/token", false},
-	} {
-		ch := challengeOf(http.Header{"Www-Authenticate": {`Bearer realm="` + c.realm + `"`}}, false)
-		r := repo(t, c.registry+"/o/n")
-		err := checkRealm(r.Registry, ch, &authn.AuthConfig{Username: "joel", Password: secret})
-		if c.allowed != (err == nil) {
-			t.Errorf("%s, %s: %v", c.registry, c.realm, err)
-		}
-		var f *pipeline.Finding
-		if err != nil && (!errors.As(err, &f) || f.Code != "registry-realm") {
-			t.Errorf("%s, %s: %v", c.registry, c.realm, err)
-		}
-		if err := checkRealm(r.Registry, ch, &authn.AuthConfig{}); err != nil {
-			t.Errorf("anonymous to %s: %v", c.realm, err)
-		}
-	}
-}
-
-// TestKnownRealm spares GitHub's registries the first refusal, and asks after
-// all where the guess is wrong.
-func TestKnownRealm(t *testing.T) {
-	for _, guess := range []string{"/token", "/v2/token"} {
-		reg := &tokens{uses: 1 << 30}
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/token" && guess != "/token" {
-				http.NotFound(w, r)
-				return
-			}
-			if r.URL.Path == guess {
-				r.URL.Path = "/token"
-			}
-			reg.realm = "http://" + r.Host + guess
-			reg.ServeHTTP(w, r)
-		}))
-		tr := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, srv.Listener.Addr().String())
-		}}
-		c := New(repo(t, "containers.github.localhost/o/n"), Options{Auth: basic(), Transport: tr})
-		if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "x", Path: "x"}); err != nil {
-			t.Error(err)
-		}
-		want := 2
-		if guess != "/token" {
-			want = 4
-		}
-		if c.Requests() != want {
-			t.Errorf("realm %s: %d requests, want %d", guess, c.Requests(), want)
-		}
-		tr.CloseIdleConnections()
-		srv.Close()
-	}
-}
-
 // TestErrorsKeepSecrets lets a registry repeat what it was sent.
 func TestErrorsKeepSecrets(t *testing.T) {
 	plain := base64.StdEncoding.EncodeToString([]byte("joel:" + secret))
@@ -345,38 +233,26 @@ func TestStallIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	c := New(repo(t, "ghcr.io/joelhooks/worker"), Options{Push: true, Credential: "gh's login (keyring)", ScopeRemedy: "run `gh auth refresh`", Auth: basic()})
-	for _, row := range []struct {
-		err       error
-		code, has string
-	}{
-		{&Error{Status: 403, Code: "DENIED", Message: "permission_denied: The token provided does not match expected scopes."}, "token-scope", "gh auth refresh"},
-		{&Error{Status: 403, Code: "DENIED", Message: "permission_denied: write_package"}, "package-permission", "github.com/joelhooks"},
-		{&Error{Status: 403, Code: "DENIED", Message: "installation not allowed to Create organization package"}, "organization-policy", "packages: write"},
-		{&Error{Status: 403, Message: "You have exceeded a secondary rate limit"}, "registry-rate-limit", "wait"},
-		{&Error{Status: 429, Code: "TOOMANYREQUESTS"}, "registry-rate-limit", "TOOMANYREQUESTS"},
-		{&Error{Status: 403, Code: "DENIED", Message: "denied"}, "registry-denied", "gh's login (keyring)"},
-		{&Error{Status: 401}, "registry-denied", "may write"},
-		{&Error{Status: 404, Code: "NAME_UNKNOWN"}, "image-not-found", "NAME_UNKNOWN"},
-		{&Error{Status: 502, Registry: "ghcr.io", Method: "PUT", Kind: "manifest v1"}, "registry-failed", "502 Bad Gateway"},
-		{&Error{Status: 413}, "registry-refused", "413"},
-		{&Error{Status: 200, Registry: "ghcr.io", Garbled: true}, "registry-garbled", "browser"},
-		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, "registry-unreachable", "connection refused"},
-	} {
-		var f *pipeline.Finding
-		if err := c.Explain("push it", row.err); !errors.As(err, &f) || f.Code != row.code || !strings.Contains(f.Error(), row.has) {
-			t.Errorf("%v: %v, want %s with %q", row.err, err, row.code, row.has)
+// TestThinkingIsNoStall waits for a registry that has all of an upload.
+func TestThinkingIsNoStall(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	var n atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-time.After(5 * stall):
+		case <-r.Context().Done():
 		}
-		if f.What == "" || f.Why == "" || f.Fix == "" || !errors.Is(f, row.err) {
-			t.Errorf("%v: %+v", row.err, f)
-		}
-	}
-	if err := c.Explain("x", pipeline.ErrInterrupted); err != pipeline.ErrInterrupted {
-		t.Errorf("an interrupt became %v", err)
-	}
-	if c.Explain("x", nil) != nil {
-		t.Error("nothing became something")
+	}))
+	defer srv.Close()
+	c := New(at(t, srv), Options{Stall: stall, Wait: noWait})
+	_, err := c.Do(t.Context(), Request{
+		Method: http.MethodPut, Kind: "content", Path: "x", Size: 4,
+		Body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("1234")), nil },
+	})
+	if err != nil || n.Load() != 1 {
+		t.Errorf("%v after %d requests", err, n.Load())
 	}
 }
 

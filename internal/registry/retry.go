@@ -22,6 +22,8 @@ import (
 const (
 	defaultTries = 8 // with the delays below: half a minute
 	defaultStall = time.Minute
+	// answerWithin is how long a registry may think about an upload.
+	answerWithin = 5 * time.Minute
 	firstDelay   = 250 * time.Millisecond
 	maxDelay     = 15 * time.Second
 	// A delay that the registry names is kept to up to here; GitHub asks for a
@@ -173,20 +175,33 @@ func (w *watch) stop() {
 
 func (w *watch) reader(r io.Reader) io.Reader { return watched{Reader: r, w: w} }
 
+// body watches what is sent. After its end the registry may take its time: it
+// hashes and moves a layer of gigabytes before it answers.
 func (w *watch) body(r io.ReadCloser) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{watched{Reader: r, w: w}, r}
+	}{watched{Reader: r, w: w, atEnd: answerWithin}, r}
+}
+
+// extend gives more time from now on.
+func (w *watch) extend(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.after = max(w.after, d)
 }
 
 type watched struct {
 	io.Reader
-	w *watch
+	w     *watch
+	atEnd time.Duration
 }
 
 func (r watched) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
+	if err != nil && r.atEnd > 0 {
+		r.w.extend(r.atEnd)
+	}
 	r.w.moved()
 	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -128,5 +129,21 @@ func TestWatch(t *testing.T) {
 			t.Errorf("ended by %v", context.Cause(ctx))
 		}
 		w.moved() // after the end it must not come back
+	})
+}
+
+// TestWatchAfterUpload lets a registry think about what it was sent.
+func TestWatchAfterUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, w := newWatch(t.Context(), time.Minute)
+		defer w.stop()
+		if _, err := io.ReadAll(w.body(io.NopCloser(strings.NewReader("x")))); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		<-ctx.Done()
+		if took := time.Since(start); took != answerWithin {
+			t.Errorf("given %s", took)
+		}
 	})
 }

@@ -33,8 +33,8 @@ type Accounts struct {
 // scopes of gh's default login (cli/cli internal/authflow).
 var plainScopes = []string{"gist", "read:org", "repo", "workflow"}
 
-// accounts reads the tokens, or makes them.
-func (s *Sandbox) accounts() (Accounts, error) {
+// Accounts reads the tokens, or makes them.
+func (s *Sandbox) Accounts() (Accounts, error) {
 	file := s.path("run", "accounts.json")
 	var a Accounts
 	b, err := os.ReadFile(file)

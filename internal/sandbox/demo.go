@@ -73,6 +73,11 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 			return fmt.Errorf("build %s: %w: %s", pkg, err, b)
 		}
 	}
+	// Whoever works here commits, too.
+	identity := "[user]\n\tname = sandbox\n\temail = sandbox@example.com\n"
+	if err := os.WriteFile(filepath.Join(s.home(), ".gitconfig"), []byte(identity), 0o644); err != nil {
+		return err
+	}
 	// gh keeps a link to the directory: installed once, it is always the newest.
 	link := filepath.Join(s.home(), "data", "gh", "extensions", "gh-sbw")
 	if _, err := os.Stat(link); err == nil {
@@ -91,10 +96,6 @@ func (s *Sandbox) Checkout(ctx context.Context) (dir string, err error) {
 	}
 	s.say("making a checkout at %s", dir)
 	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	identity := "[user]\n\tname = sandbox\n\temail = sandbox@example.com\n"
-	if err := os.WriteFile(filepath.Join(s.home(), ".gitconfig"), []byte(identity), 0o644); err != nil {
 		return "", err
 	}
 	return dir, worker.WriteRepo(ctx, dir, s.Dir)

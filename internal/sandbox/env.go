@@ -38,7 +38,7 @@ func (s *Sandbox) outsideEnv() []string {
 // kubectl and the builder on PATH, the cluster's kubeconfig, a GitHub token,
 // and gh's own directories, so that nothing of the user's is read or written.
 func (s *Sandbox) Env() (map[string]string, error) {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
-const (
-	registryAddr = "127.0.0.1:26500" // the registry itself, without its front
-	outsideAddr  = "127.0.0.1:26503"
-)
+// RegistryAddr is the registry itself, without its front: plain HTTP, no
+// credentials.
+const RegistryAddr = "127.0.0.1:26500"
+
+const outsideAddr = "127.0.0.1:26503"
 
 // registry is Debian's docker-registry; only its front speaks to it.
 func (s *Sandbox) registry() (daemon.Spec, error) {
@@ -38,7 +39,7 @@ http:
   addr: %s
   # Uploads go on at whatever name and scheme the client came by.
   relativeurls: true
-`, s.path("run", "registry"), registryAddr)
+`, s.path("run", "registry"), RegistryAddr)
 	file := s.path("run", "registry.yml")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		return daemon.Spec{}, err
@@ -63,7 +64,7 @@ func (s *Sandbox) outside() (daemon.Spec, error) {
 
 // ServeOutside is what the daemon "outside" does until ctx ends.
 func (s *Sandbox) ServeOutside(ctx context.Context) error {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 	}
 	repository, _, _ := bytes.Cut([]byte(worker.BaseName), []byte(":"))
 	front := ghcr.New(ghcr.Options{
-		Upstream: ghcr.Proxy(&url.URL{Scheme: "http", Host: registryAddr}),
+		Upstream: ghcr.Proxy(&url.URL{Scheme: "http", Host: RegistryAddr}),
 		Accounts: accounts.registry(),
 		Public:   []string{string(repository)},
 	})

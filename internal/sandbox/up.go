@@ -73,7 +73,7 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 		if err := b.Build(inner, all); err != nil {
 			return err
 		}
-		return s.copySelf()
+		return s.buildSelf(inner)
 	})
 	return work.Wait()
 }
@@ -124,7 +124,7 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 		spec  daemon.Spec
 		ready func(context.Context) error
 	}{
-		{registry, answers("http://" + registryAddr + "/v2/")},
+		{registry, answers("http://" + RegistryAddr + "/v2/")},
 		{outside, answers("http://" + outsideAddr + "/")},
 		{s.builder(), func(ctx context.Context) error {
 			return exec.CommandContext(ctx, s.path("bin", "buildctl"), "--addr", s.builderAddr(), "debug", "workers").Run()
@@ -162,7 +162,7 @@ func answers(url string) func(context.Context) error {
 // pushBase puts the image that the worker's Dockerfile starts from into the
 // registry, behind its front.
 func (s *Sandbox) pushBase(ctx context.Context) error {
-	ref, err := name.ParseReference(registryAddr+"/"+worker.BaseName, name.Insecure)
+	ref, err := name.ParseReference(RegistryAddr+"/"+worker.BaseName, name.Insecure)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Sandbox) pushBase(ctx context.Context) error {
 
 // furnish gives the cluster what it holds before the first rollout.
 func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
-	accounts, err := s.accounts()
+	accounts, err := s.Accounts()
 	if err != nil {
 		return err
 	}
@@ -237,32 +237,19 @@ func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref st
 	return ref, c.Import(ctx, tar)
 }
 
-// self is where this program is kept for its daemons: `go run` deletes what it
-// built when it ends.
+// self is the launcher, kept for its daemons: `go run` deletes what it built
+// when it ends, and a test's program is none.
 func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 
-func (s *Sandbox) copySelf() error {
-	from, err := os.Executable()
-	if err != nil {
-		return err
+// buildSelf builds the launcher; the compiler's own cache, which `go run` has
+// just filled, leaves little to do.
+func (s *Sandbox) buildSelf(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
+	cmd.Dir = s.Root
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the launcher: %w: %s", err, b)
 	}
-	old, err := digest(s.self())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if now, err := digest(from); err != nil || now == old {
-		return err
-	}
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	// By way of a new file: the old one may be running.
-	tmp := s.self() + ".new"
-	if err := os.WriteFile(tmp, b, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.self())
+	return nil
 }
 
 // writeBundle writes the machine's certificates and the sandbox's authority as

@@ -17,7 +17,6 @@ var (
 	// RFC 1123 subdomain, as the API server wants an object's name.
 	objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	platform   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$`)
-	tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 )
 
 // check tells what cannot be meant, each at the line of the worker.
@@ -76,13 +75,4 @@ func CheckImage(ref string) error {
 		return pipeline.UsageErrorf("image-name", "write it as ghcr.io/owner/name", "image %q is not a valid repository name", ref)
 	}
 	return nil
-}
-
-// CheckTag says whether tag is one by the distribution specification. The
-// Finding is of code "tag-name".
-func CheckTag(tag string) error {
-	if tagPattern.MatchString(tag) {
-		return nil
-	}
-	return pipeline.UsageErrorf("tag-name", "use letters, digits, '_', '.' and '-', at most 128, not beginning with '.' or '-'", "%q is not a valid tag", tag)
 }

@@ -42,7 +42,7 @@ func (c *Call) mapRest(a *Array, f func(v Value) []Value) *Unknown {
 	if a.Rest == nil {
 		return nil
 	}
-	out := &Unknown{Why: a.Rest.Why, At: a.Rest.At, Marked: a.Rest.Marked}
+	out := &Unknown{Why: a.Rest.Why, At: a.Rest.At, Marked: a.Rest.Marked, Missing: a.Rest.Missing}
 	may := append([]Value(nil), a.Rest.May...)
 	if len(may) == 0 {
 		may = []Value{&Unknown{Why: a.Rest.Why, At: a.Rest.At, Marked: a.Rest.Marked}}

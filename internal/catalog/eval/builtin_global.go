@@ -116,7 +116,7 @@ func (m *Machine) environment(name string, at Place) Value {
 
 func (m *Machine) importMeta(s *scope) Value {
 	o := NewObject("env", &Object{Host: environ{}})
-	o.Rest = m.unknown("it depends on import.meta", Place{module: s.frame.module.source})
+	o.Rest = m.unknown("it depends on import.meta", Place{module: s.frame.source})
 	return o
 }
 

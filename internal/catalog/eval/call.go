@@ -225,7 +225,7 @@ func (m *Machine) enter(f *Func, this Value, args []Value, rest *Unknown, at Pla
 		return m.taint(m.unknown(why, at), args...)
 	}
 	m.calls = append(m.calls, at)
-	fr := &frame{module: f.scope.frame.module, this: this, fn: f, home: f.home}
+	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source, this: this, fn: f, home: f.home}
 	if f.lexical {
 		fr.this, fr.fn = f.this, f.scope.frame.fn
 	}
@@ -257,8 +257,13 @@ func (m *Machine) bindParams(f *Func, s *scope, args []Value, rest *Unknown) {
 }
 
 func (m *Machine) execBody(f *Func, s *scope) Value {
-	m.hoistVars(f.body.List, s)
-	c := m.execList(f.body.List, s)
+	src, list, err := s.frame.source.Function(f.body.List)
+	if err != nil {
+		return m.unknown("a function's body cannot be read: "+err.Error(), m.at(nil, s))
+	}
+	s.frame.source = src
+	m.hoistVars(list, s)
+	c := m.execList(list, s)
 	switch {
 	case c.kind != returns:
 		return Undefined{}

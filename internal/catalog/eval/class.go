@@ -15,6 +15,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	inner := s.inner()
 	c := &class{decl: d, scope: inner, proto: &Object{}}
 	f := &Func{class: c, scope: inner, props: &Object{}}
+	c.proto.setProp("constructor", Prop{Val: f, hidden: true})
 	if d.Name != nil {
 		f.Name = string(d.Name.Data)
 		inner.declare(f.Name).value = f
@@ -30,7 +31,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 			c.proto.proto = &Object{Rest: up}
 		}
 	}
-	own := &scope{parent: inner, frame: &frame{module: s.frame.module, this: f, fn: f, home: f.props}}
+	own := &scope{parent: inner, frame: &frame{module: s.frame.module, source: s.frame.source, this: f, fn: f, home: f.props}}
 	own.frame.scope = own
 	for _, el := range d.List {
 		if el.Method == nil {
@@ -92,7 +93,7 @@ func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope, hidden boo
 	case d.Get:
 		o.setProp(name, Prop{Get: f, hidden: hidden})
 	case d.Set:
-		o.setProp("set "+name, Prop{Val: f, hidden: true})
+		o.setProp(setter(name), Prop{Val: f, hidden: true})
 	default:
 		o.setProp(name, Prop{Val: f, hidden: hidden})
 	}
@@ -171,7 +172,7 @@ func (m *Machine) construct(f, target *Func, args []Value, rest *Unknown, at Pla
 	defer func() { m.calls = m.calls[:len(m.calls)-1] }()
 
 	c := f.class
-	fr := &frame{module: c.scope.frame.module, fn: f, home: c.proto}
+	fr := &frame{module: c.scope.frame.module, source: c.scope.frame.source, fn: f, home: c.proto}
 	s := &scope{parent: c.scope, frame: fr}
 	fr.scope = s
 	this := &instance{target: target}

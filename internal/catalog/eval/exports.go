@@ -31,6 +31,9 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 		return &Unknown{Why: mod.failed.Why, At: at}, true
 	}
 	m.evaluate(mod)
+	if mod.threw {
+		return mod.failed, true
+	}
 	if ex, ok := mod.exports[name]; ok {
 		if ex.cell != nil {
 			return m.readCell(ex.cell, name, at, mod), true

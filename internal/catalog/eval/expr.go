@@ -139,7 +139,7 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 		}
 		return s.frame.this
 	case js.RegExpToken:
-		return m.makeRegExp(string(e.Data), Place{s.frame.module.source, e.Data})
+		return m.makeRegExp(string(e.Data), Place{s.frame.source, e.Data})
 	default:
 		if js.IsNumeric(e.TokenType) {
 			if f, ok := parseLiteralNumber(e.Data); ok {
@@ -262,7 +262,8 @@ func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
 	case b == nil || a == b:
 		return a
 	}
-	return &Unknown{Why: a.Why, At: a.At, May: append(append([]Value(nil), a.May...), b.May...), Marked: a.Marked || b.Marked}
+	may := distinctValues(append(append([]Value(nil), a.May...), b.May...))
+	return &Unknown{Why: a.Why, At: a.At, May: may, Marked: a.Marked || b.Marked, Missing: a.Missing || b.Missing}
 }
 
 // iterate lists what `for of` would go through.
@@ -291,7 +292,7 @@ func (m *Machine) iterate(v Value, at Place) ([]Value, *Unknown) {
 // restOf makes of an unknown list the unknown further elements of a list: the
 // elements of the lists that it may be.
 func (m *Machine) restOf(u *Unknown) *Unknown {
-	rest := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked}
+	rest := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked, Missing: u.Missing}
 	for _, may := range u.May {
 		if a, ok := may.(*Array); ok {
 			rest.May = append(rest.May, a.Elems...)

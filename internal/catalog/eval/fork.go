@@ -213,6 +213,7 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 		case nil:
 		case *Unknown:
 			joined.May = append(joined.May, v.May...)
+			joined.Missing = joined.Missing || v.Missing
 			joined.Marked = joined.Marked || v.Marked
 			joined.Primitive = joined.Primitive && v.Primitive
 		default:
@@ -223,7 +224,27 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 			}
 		}
 	}
+	joined.May = distinctValues(joined.May)
 	return joined
+}
+
+// maxMay bounds the candidates that are kept of an unknown value.
+const maxMay = 4096
+
+// distinctValues leaves out what comes again.
+func distinctValues(vs []Value) []Value {
+	if len(vs) < 2 {
+		return vs
+	}
+	seen := make(map[Value]bool, len(vs))
+	var out []Value
+	for _, v := range vs {
+		if !seen[v] && len(out) < maxMay {
+			seen[v] = true
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 func (m *Machine) marked(v Value) bool {
@@ -317,7 +338,10 @@ func (m *Machine) joinObjects(u *Unknown, all []objectState) objectState {
 		}
 		k, v := m.joinArrays(u, keys), m.joinArrays(u, vals)
 		n := min(len(k.Elems), len(v.Elems))
-		joined.keys, joined.vals, joined.rest = k.Elems[:n], v.Elems[:n], m.mergeRest(k.Rest, v.Rest)
+		joined.keys, joined.vals, joined.rest = k.Elems[:n], v.Elems[:n], v.Rest
+		if v.Rest == nil {
+			joined.rest = k.Rest
+		}
 		out.host = joined
 	}
 	return out

@@ -106,9 +106,7 @@ func (m *Machine) repeatIn(s func() *scope, label string, first bool, cond, post
 			return end.result
 		}
 		if end.maybe != nil {
-			return m.continueAfter(completion{kind: breaks, label: "\x00", maybe: end.maybe}, func() completion {
-				return m.turnUnknown(end.maybe, label, body)
-			}).orLoop(end.result)
+			return m.continueLoop(end, func() completion { return m.turnUnknown(end.maybe, label, body) })
 		}
 		if post != nil {
 			m.eval(post, s())
@@ -116,10 +114,16 @@ func (m *Machine) repeatIn(s func() *scope, label string, first bool, cond, post
 	}
 }
 
-// orLoop takes the place of the break that stood for the loop's end.
-func (c completion) orLoop(result completion) completion {
-	if c.kind == breaks && c.label == "\x00" {
-		return result
+// continueLoop runs the turns that follow one which may have been the last.
+func (m *Machine) continueLoop(end loopEnd, rest func() completion) completion {
+	c := end.result
+	if c.kind == normal {
+		// The loop's own end, as a break out of nothing.
+		c = completion{kind: breaks, label: "\x00", maybe: end.maybe}
+	}
+	c = m.continueAfter(c, rest)
+	if c.label == "\x00" {
+		return completion{}
 	}
 	return c
 }
@@ -149,9 +153,7 @@ func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, label st
 			return end.result
 		}
 		if end.maybe != nil {
-			return m.continueAfter(completion{kind: breaks, label: "\x00", maybe: end.maybe}, func() completion {
-				return m.forEach(init, block, s, label, elems[i+1:], rest)
-			}).orLoop(end.result)
+			return m.continueLoop(end, func() completion { return m.forEach(init, block, s, label, elems[i+1:], rest) })
 		}
 	}
 	if rest == nil {

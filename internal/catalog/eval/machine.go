@@ -51,7 +51,7 @@ type Machine struct {
 	calls                []Place
 	txn                  *txn
 	statement            any // that is run, for places
-	statementIn          *module
+	statementIn          *source.Module
 	unknowns             int // operations so far whose outcome was unknown
 }
 
@@ -121,8 +121,11 @@ func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown,
 	}
 	var exports []Export
 	var rest *Unknown
-	if why := m.bounded(func() {
+	if why, _ := m.bounded(func() {
 		m.evaluate(mod)
+		if mod.threw {
+			return
+		}
 		names, more := m.exportNames(mod)
 		rest = more
 		for _, name := range names {
@@ -141,7 +144,7 @@ func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown,
 }
 
 // bounded runs f and says why it was stopped, if it was.
-func (m *Machine) bounded(f func()) (why string) {
+func (m *Machine) bounded(f func()) (why string, threw bool) {
 	txn, depth, forked, calls := m.txn, m.depth, m.forked, len(m.calls)
 	defer func() {
 		switch r := recover().(type) {
@@ -150,14 +153,14 @@ func (m *Machine) bounded(f func()) (why string) {
 		case stopped:
 			why = fmt.Sprintf("evaluating it takes more than %d steps", maxSteps)
 		case thrown:
-			why = "it throws when it is loaded" + describeThrown(r.value)
+			why, threw = "it throws when it is loaded"+describeThrown(r.value), true
 		default:
 			panic(r)
 		}
 		m.txn, m.depth, m.forked, m.calls = txn, depth, forked, m.calls[:calls]
 	}()
 	f()
-	return ""
+	return "", false
 }
 
 func describeThrown(v Value) string {

@@ -168,11 +168,12 @@ func (f *Func) own(key string) (Value, bool) {
 func (m *Machine) put(v Value, key string, val Value, at Place) {
 	switch o := v.(type) {
 	case *Object:
+		if set, ok := o.findSetter(key); ok {
+			m.call(set, o, []Value{val}, at)
+			return
+		}
 		if p, ok := o.find(key); ok && p.Get != nil {
-			if set, ok := o.find("set " + key); ok {
-				m.call(set.Val, o, []Value{val}, at)
-				return
-			}
+			return // without a setter it stays as it is
 		}
 		m.touchObject(o)
 		o.set(key, val)

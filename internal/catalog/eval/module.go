@@ -30,8 +30,10 @@ type module struct {
 	status status
 	// unreadable is why there is no syntax tree.
 	unreadable error
-	// failed is the value of what evaluation did not get to.
+	// failed is the value of what evaluation did not get to, and threw says
+	// that it is the value of everything.
 	failed *Unknown
+	threw  bool
 }
 
 // export is what a name leads to: a binding here or one elsewhere.
@@ -57,7 +59,7 @@ func (mod *module) place() Place {
 
 // link declares a module's bindings.
 func (m *Machine) link(mod *module) {
-	f := &frame{module: mod, this: Undefined{}}
+	f := &frame{module: mod, source: mod.source, this: Undefined{}}
 	mod.scope = &scope{frame: f}
 	f.scope = mod.scope
 	for _, st := range mod.source.Body {
@@ -150,7 +152,7 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 			}
 		default:
 			c.init = m.once(func() {
-				defer m.enterStatement(&js.ExprStmt{Value: d}, mod)()
+				defer m.enterStatement(&js.ExprStmt{Value: d}, mod.source)()
 				c.value = m.eval(d, mod.scope)
 			})
 		}
@@ -211,7 +213,7 @@ func (m *Machine) runDeclarator(mod *module, d *declarator) {
 		return
 	}
 	d.running = true
-	defer m.enterStatement(d.elem, mod)()
+	defer m.enterStatement(d.elem, mod.source)()
 	m.declare(d.elem, mod.scope, d.lexical)
 	d.done, d.running = true, false
 }
@@ -248,13 +250,14 @@ func (m *Machine) evaluate(mod *module) {
 	outer := m.txn
 	m.txn = nil
 	defer func() { m.txn = outer }()
-	why := m.bounded(func() {
+	why, threw := m.bounded(func() {
 		m.evaluateImports(mod)
 		for _, st := range mod.source.Body {
 			m.execTop(mod, st)
 		}
 	})
 	mod.status = evaluated
+	mod.threw = threw
 	if why != "" {
 		mod.failed = &Unknown{Why: mod.source.Rel + " cannot be evaluated: " + why, At: mod.place()}
 		if m.ctx.Err() != nil || m.steps > maxSteps {

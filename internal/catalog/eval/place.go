@@ -1,6 +1,10 @@
 package eval
 
-import "github.com/tdewolff/parse/v2/js"
+import (
+	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
 
 // The parser keeps no positions, but its tokens are slices of the text. All
 // uses of a variable share one node, though, whose token is that of the first
@@ -8,11 +12,11 @@ import "github.com/tdewolff/parse/v2/js"
 
 // at is the place of a node.
 func (m *Machine) at(n any, s *scope) Place {
-	mod := s.frame.module.source
+	mod := s.frame.source
 	if t := exactToken(n, 0); t != nil {
 		return Place{mod, t}
 	}
-	if m.statement != nil && m.statementIn == s.frame.module {
+	if m.statement != nil && m.statementIn == mod {
 		if t := statementToken(m.statement); t != nil {
 			return Place{mod, t}
 		}
@@ -24,7 +28,7 @@ func (m *Machine) at(n any, s *scope) Place {
 }
 
 // enterStatement notes the statement that is run; the result undoes it.
-func (m *Machine) enterStatement(st any, in *module) func() {
+func (m *Machine) enterStatement(st any, in *source.Module) func() {
 	oldStatement, oldIn := m.statement, m.statementIn
 	m.statement, m.statementIn = st, in
 	return func() { m.statement, m.statementIn = oldStatement, oldIn }

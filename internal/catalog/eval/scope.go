@@ -1,5 +1,7 @@
 package eval
 
+import "github.com/joelhooks/gh-sbw/internal/catalog/source"
+
 // cell is one binding.
 type cell struct {
 	value Value // nil before it is initialised
@@ -27,7 +29,8 @@ type scope struct {
 // frame is one function activation, or a module.
 type frame struct {
 	module *module
-	scope  *scope // where `var` goes
+	source *source.Module // by which what it runs is placed
+	scope  *scope         // where `var` goes
 	this   Value
 	fn     *Func
 	home   *Object

@@ -196,7 +196,7 @@ func (m *Machine) hoistDecl(d *js.VarDecl, s *scope) {
 func (m *Machine) exec(st js.IStmt, s *scope) completion {
 	m.step()
 	m.depth++
-	leave := m.enterStatement(st, s.frame.module)
+	leave := m.enterStatement(st, s.frame.source)
 	defer func() {
 		m.depth--
 		leave()

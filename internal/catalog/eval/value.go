@@ -219,6 +219,18 @@ func (o *Object) find(key string) (Prop, bool) {
 	return Prop{}, false
 }
 
+// setter is the name that a setter is kept under.
+func setter(key string) string { return "set " + key }
+
+func (o *Object) findSetter(key string) (Value, bool) {
+	for at := o; at != nil; at = at.proto {
+		if p, ok := at.props[setter(key)]; ok {
+			return p.Val, true
+		}
+	}
+	return nil, false
+}
+
 // truth is a value's truth; known is false where it cannot be decided.
 func truth(v Value) (is, known bool) {
 	switch v := v.(type) {

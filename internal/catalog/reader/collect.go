@@ -115,7 +115,18 @@ func (c *collection) list(elems []eval.Value, rest *eval.Unknown, name string, l
 	if !listed && len(elems) > 0 && !slices.ContainsFunc(elems, notPrimitive) {
 		return // a list of names
 	}
+	// Listed twice is registered twice, which no worker survives; the same
+	// function in two lists is not.
+	inList := map[*function]bool{}
 	for _, e := range elems {
+		if o, ok := e.(*eval.Object); ok && isFunction(o.Host) {
+			f := o.Host.(*function)
+			if inList[f] {
+				c.functions = append(c.functions, f)
+				continue
+			}
+			inList[f] = true
+		}
 		c.value(e, name, listed, depth+1)
 	}
 	if rest != nil && (listed || rest.Marked || rest.Missing) {

@@ -146,22 +146,19 @@ func (o *decoder) triggers() {
 	default:
 		list = []eval.Value{v}
 	}
-	if rest != nil {
-		o.undecided("triggers", rest, "")
-		return
-	}
-	var all []catalog.Trigger
+	open := rest
 	for _, e := range list {
 		t, skip, u := o.trigger(e)
-		if u != nil {
-			o.undecided("triggers", u, "")
-			return
-		}
-		if !skip {
-			all = append(all, t)
+		switch {
+		case u != nil:
+			open = u
+		case !skip:
+			o.d.Triggers = append(o.d.Triggers, t)
 		}
 	}
-	o.d.Triggers = all
+	if open != nil {
+		o.undecided("triggers", open, "")
+	}
 }
 
 // trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's

@@ -1,10 +1,13 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -24,6 +27,17 @@ type Module struct {
 
 	code    []byte // JavaScript that Body points into
 	mapping *sourceMap
+	before  int // lines of the file before the text that was parsed
+	bodies  []*body
+}
+
+// body is a function's body that is parsed when the function is called.
+type body struct {
+	text   []byte
+	line   int
+	once   sync.Once
+	module *Module
+	bad    error
 }
 
 // Refusal says why a file cannot be read, and where.
@@ -50,7 +64,6 @@ func (p *Program) parse(f *file) {
 		if f.module != nil {
 			f.module.Rel = p.Rel(f.path)
 		}
-		f.src = nil
 	})
 }
 
@@ -80,12 +93,36 @@ func parseFile(f *file) (*Module, error) {
 	case f.scan.tooDeep > 0:
 		return nil, &Refusal{Line: f.scan.tooDeep, Why: "it nests too deeply"}
 	}
-	out := api.Transform(string(f.src), api.TransformOptions{
+	bodies := f.scan.bodies
+	if loader != api.LoaderTS && loader != api.LoaderJSX || loader == api.LoaderJSX && bytes.Contains(f.src, []byte("</")) {
+		bodies = nil // the lexer does not know JSX
+	}
+	short := outline(f.src, bodies)
+	m, err := parseText(short, loader)
+	if len(short) != len(f.src) {
+		if err != nil {
+			// Perhaps the lexer was mistaken: only the whole text can tell.
+			m, err = parseText(f.src, loader)
+		} else {
+			for _, b := range bodies {
+				m.bodies = append(m.bodies, &body{text: f.src[b.from:b.to], line: b.line})
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.Path = f.path
+	return m, nil
+}
+
+// parseText parses TypeScript or JavaScript. The error is a *Refusal.
+func parseText(text []byte, loader api.Loader) (*Module, error) {
+	out := api.Transform(string(text), api.TransformOptions{
 		Loader: loader,
 		// What is newer (decorators, using, the v flag) is lowered, for the
 		// parser's sake.
 		Target:         api.ES2022,
-		Format:         api.FormatESModule,
 		Sourcemap:      api.SourceMapExternal,
 		SourcesContent: api.SourcesContentExclude,
 		LegalComments:  api.LegalCommentsNone,
@@ -105,7 +142,7 @@ func parseFile(f *file) (*Module, error) {
 	}
 	// The parser wants a NUL after the end and would copy to have it.
 	code := append(out.Code, 0)[:len(out.Code)]
-	m := &Module{Path: f.path, code: code, mapping: &sourceMap{text: out.Map}}
+	m := &Module{code: code, mapping: &sourceMap{text: out.Map}}
 	ast, err := js.Parse(parse.NewInputBytes(code), js.Options{})
 	if err != nil {
 		r := &Refusal{Line: 1, Why: err.Error()}
@@ -116,6 +153,60 @@ func parseFile(f *file) (*Module, error) {
 	}
 	m.Body = ast.List
 	return m, nil
+}
+
+// Function returns the statements of a function's body and the module that
+// they are placed by: m and list themselves, unless the body was left out when
+// m was parsed. The error is a *Refusal.
+func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
+	if len(list) != 1 || len(m.bodies) == 0 {
+		return m, list, nil
+	}
+	st, ok := list[0].(*js.ExprStmt)
+	if !ok {
+		return m, list, nil
+	}
+	name, ok := st.Value.(*js.Var)
+	if !ok || !bytes.HasPrefix(name.Data, []byte(elidedPrefix)) {
+		return m, list, nil
+	}
+	n, err := strconv.Atoi(string(name.Data[len(elidedPrefix):]))
+	if err != nil || n >= len(m.bodies) {
+		return m, list, nil
+	}
+	b := m.bodies[n]
+	b.once.Do(func() { b.parse(m) })
+	if b.bad != nil {
+		return nil, nil, b.bad
+	}
+	return b.module, b.module.Body, nil
+}
+
+func (b *body) parse(of *Module) {
+	text := append([]byte("(async function*(){"), b.text...)
+	text = append(text, "\n})"...)
+	m, err := parseText(text, api.LoaderTS)
+	if err != nil {
+		if r, ok := errors.AsType[*Refusal](err); ok {
+			r.Line += b.line - 1
+		}
+		b.bad = err
+		return
+	}
+	m.Path, m.Rel, m.before = of.Path, of.Rel, b.line-1
+	// What esbuild lowers may put helpers before the function.
+	for _, st := range m.Body {
+		if e, ok := st.(*js.ExprStmt); ok {
+			if g, ok := e.Value.(*js.GroupExpr); ok {
+				if f, ok := g.X.(*js.FuncDecl); ok {
+					m.Body = f.Body.List
+					b.module = m
+					return
+				}
+			}
+		}
+	}
+	b.bad = &Refusal{Line: b.line, Why: "its syntax is not understood"}
 }
 
 // Line is the line in the file (from 1) of a token: a slice of the syntax
@@ -137,5 +228,5 @@ func (m *Module) Line(token []byte) int {
 			column = int(at-base) - i - 1
 		}
 	}
-	return m.mapping.line(line, column)
+	return m.before + m.mapping.line(line, column)
 }

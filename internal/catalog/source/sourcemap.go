@@ -70,7 +70,7 @@ func (s *sourceMap) decode() {
 func vlq(in []byte) (value int, rest []byte, ok bool) {
 	shift := 0
 	for i, c := range in {
-		digit := bytes.IndexByte([]byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"), c)
+		digit := int(base64Digits[c]) - 1
 		if digit < 0 || shift > 40 {
 			return 0, nil, false
 		}
@@ -85,3 +85,11 @@ func vlq(in []byte) (value int, rest []byte, ok bool) {
 	}
 	return 0, nil, false
 }
+
+// base64Digits are the digits' values, each plus one.
+var base64Digits = func() (table [256]byte) {
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		table[c] = byte(i + 1)
+	}
+	return table
+}()

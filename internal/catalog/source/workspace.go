@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,6 +18,9 @@ type workspace struct {
 	root string
 	// dirs are package directories by package name.
 	dirs map[string]string
+
+	mu        sync.Mutex
+	manifests map[string]*manifest // by directory, nil where there is none
 }
 
 type manifest struct {
@@ -41,7 +45,7 @@ func readManifest(dir string) (manifest, bool) {
 // findWorkspace reads the patterns of package.json (npm, yarn, Bun) and of
 // pnpm-workspace.yaml.
 func findWorkspace(root string) *workspace {
-	w := &workspace{root: root, dirs: map[string]string{}}
+	w := &workspace{root: root, dirs: map[string]string{}, manifests: map[string]*manifest{}}
 	for _, dir := range w.members(w.patterns()) {
 		if m, ok := readManifest(dir); ok && m.Name != "" {
 			if _, taken := w.dirs[m.Name]; !taken {
@@ -176,11 +180,25 @@ func splitSpecifier(spec string) (name, rest string) {
 	return strings.Join(parts[:n], "/"), strings.Join(parts[n:], "/")
 }
 
+// manifest reads a package.json once: every bare import asks for it.
+func (w *workspace) manifest(dir string) *manifest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m, ok := w.manifests[dir]
+	if !ok {
+		if read, exists := readManifest(dir); exists {
+			m = &read
+		}
+		w.manifests[dir] = m
+	}
+	return m
+}
+
 // linked returns the directory to which the package.json above dir links a
 // dependency (`link:`, `file:`, `portal:`), and what it says of it.
 func (w *workspace) linked(dir, name string) (linkedDir, says string) {
 	for {
-		if m, ok := readManifest(dir); ok {
+		if m := w.manifest(dir); m != nil {
 			for _, deps := range []map[string]string{m.Dependencies, m.Dev, m.Optional, m.Peer} {
 				version, ok := deps[name]
 				if !ok {

@@ -164,7 +164,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		others := clientSideManagers(before)
 		if a.DryRun {
 			force = force || a.onlyConflictsWith(ctx, client, config, others)
-		} else if err := a.takeOver(ctx, client, before, others); err != nil {
+		} else if _, err := a.takeOver(ctx, client, before, others); err != nil {
 			return nil, cluster.Explain("take over "+name+" from client-side apply", err)
 		}
 	}
@@ -232,8 +232,11 @@ func (a *applier) isTarget(u *unstructured.Unstructured) bool {
 	return u.GetKind() == t.Kind && u.GetName() == t.Name && u.GetNamespace() == t.Namespace && u.GroupVersionKind().Group == "apps"
 }
 
-// sameContent compares what a person wrote: neither what the server counts,
-// nor the annotations that are ours.
+// controllersRevision is the annotation that the Deployment controller writes.
+const controllersRevision = "deployment.kubernetes.io/revision"
+
+// sameContent compares what a person wrote: neither what server and controller
+// count, nor the annotations that are ours.
 func sameContent(a, b *unstructured.Unstructured) bool {
 	return equality.Semantic.DeepEqual(content(a), content(b))
 }
@@ -252,7 +255,7 @@ func content(u *unstructured.Unstructured) map[string]any {
 	unstructured.RemoveNestedField(c.Object, "status")
 	annotations := c.GetAnnotations()
 	maps.DeleteFunc(annotations, func(k, _ string) bool {
-		return k == lastApplied || k == ChangeCause || strings.HasPrefix(k, OwnPrefix)
+		return k == lastApplied || k == controllersRevision || k == ChangeCause || strings.HasPrefix(k, OwnPrefix)
 	})
 	if len(annotations) == 0 {
 		annotations = nil

@@ -60,7 +60,7 @@ func readable(u *unstructured.Unstructured) map[string]any {
 	unstructured.RemoveNestedField(c.Object, "status")
 	annotations := c.GetAnnotations()
 	delete(annotations, lastApplied)
-	delete(annotations, "deployment.kubernetes.io/revision")
+	delete(annotations, controllersRevision)
 	if len(annotations) == 0 {
 		annotations = nil
 	}

@@ -74,7 +74,7 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 		if err != nil {
 			return nil, cluster.Explain("restore "+name, err)
 		}
-		if err := a.takeOver(ctx, client, live, clientSideManagers(live)); err != nil {
+		if live, err = a.takeOver(ctx, client, live, clientSideManagers(live)); err != nil {
 			return nil, cluster.Explain("keep the ownership of "+name, err)
 		}
 	}
@@ -112,7 +112,7 @@ func restorable(u *unstructured.Unstructured) map[string]any {
 	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "deletionTimestamp"} {
 		unstructured.RemoveNestedField(c.Object, "metadata", field)
 	}
-	unstructured.RemoveNestedField(c.Object, "metadata", "annotations", "deployment.kubernetes.io/revision")
+	unstructured.RemoveNestedField(c.Object, "metadata", "annotations", controllersRevision)
 	unstructured.RemoveNestedField(c.Object, "status")
 	return c.Object
 }

@@ -61,22 +61,21 @@ func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 	return names
 }
 
-// takeOver merges the entries of others into ours. before is brought up to
-// date when somebody wrote in between.
-func (a *applier) takeOver(ctx context.Context, client dynamic.ResourceInterface, before *unstructured.Unstructured, others sets.Set[string]) error {
-	live := before
+// takeOver merges the entries of others into ours, also when somebody writes
+// in between, and returns the object as it is then.
+func (a *applier) takeOver(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, others sets.Set[string]) (*unstructured.Unstructured, error) {
 	for try := 0; ; try++ {
 		patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, others, cluster.FieldManager)
 		if err != nil || patch == nil {
-			return err
+			return live, err
 		}
 		a.Reporter.Changed()
-		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 		if err == nil || !apierrors.IsConflict(err) || try == 5 {
-			return err
+			return after, err
 		}
 		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -53,7 +53,7 @@ func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, 
 	if err != nil {
 		return nil, cluster.Explain("set the pod template of "+ref.String(), err)
 	}
-	if err := a.takeOver(ctx, client, after, clientSideManagers(after)); err != nil {
+	if after, err = a.takeOver(ctx, client, after, clientSideManagers(after)); err != nil {
 		return nil, cluster.Explain("keep the ownership of "+ref.String(), err)
 	}
 	return Typed(after)

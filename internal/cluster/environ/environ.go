@@ -171,8 +171,8 @@ func (r *resolver) one(ctx context.Context, e corev1.EnvVar, so Values) (Value, 
 	from := e.ValueFrom
 	if from == nil {
 		value, refused := expand(e.Value, so)
-		if refused {
-			return Value{State: Refused, Source: so.Refused[0]}, nil
+		if refused != "" {
+			return Value{State: Refused, Source: refused}, nil
 		}
 		return Value{State: Set, Source: "env", value: value}, nil
 	}

@@ -4,9 +4,9 @@ import "strings"
 
 // expand replaces $(NAME) by the value of a variable that stands before it;
 // $$ is a dollar sign, and what names no variable stays as it is: the rules of
-// k8s.io/kubernetes/third_party/forked/golang/expansion. It tells whether a
-// variable that may not be read was needed.
-func expand(s string, so Values) (string, bool) {
+// k8s.io/kubernetes/third_party/forked/golang/expansion. Where a variable that
+// may not be read is needed, there is no value, and refused is its source.
+func expand(s string, so Values) (value, refused string) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] != '$' || i+1 == len(s) {
@@ -29,7 +29,7 @@ func expand(s string, so Values) (string, bool) {
 			case Set:
 				out.WriteString(v.value)
 			case Refused:
-				return "", true
+				return "", v.Source
 			default:
 				out.WriteString("$(" + name + ")")
 			}
@@ -40,5 +40,5 @@ func expand(s string, so Values) (string, bool) {
 			i++
 		}
 	}
-	return out.String(), false
+	return out.String(), ""
 }

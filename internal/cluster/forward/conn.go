@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // conn is a data stream as a net.Conn. Deadlines are not kept: http.Transport
@@ -19,13 +19,19 @@ type conn struct {
 	link             *link
 	once             sync.Once
 
+	heard     chan struct{} // closed when complaint is final
 	mu        sync.Mutex
 	complaint error
 }
 
+// hearing bounds how long the end of the data is held back for what the
+// kubelet may have to say about it: both streams end at about the same time.
+const hearing = time.Second
+
 // listen waits for what the kubelet complains of, most often that nobody
-// listens on the port, and ends the connection with it.
+// listens on the port. It then ends the data as well.
 func (c *conn) listen() {
+	defer close(c.heard)
 	message, err := io.ReadAll(io.LimitReader(c.complaints, 4<<10))
 	if err != nil || len(message) == 0 {
 		return
@@ -33,12 +39,17 @@ func (c *conn) listen() {
 	c.mu.Lock()
 	c.complaint = fmt.Errorf("pod %s: %s", c.link.pod, strings.Join(strings.Fields(string(message)), " "))
 	c.mu.Unlock()
-	_ = c.Close()
 }
 
 func (c *conn) said(err error) error {
 	if err == nil {
 		return nil
+	}
+	wait := time.NewTimer(hearing)
+	defer wait.Stop()
+	select {
+	case <-c.heard:
+	case <-wait.C:
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,9 +61,6 @@ func (c *conn) said(err error) error {
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.data.Read(p)
-	if errors.Is(err, io.EOF) {
-		return n, c.said(io.EOF)
-	}
 	return n, c.said(err)
 }
 
@@ -64,7 +72,7 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) Close() error {
 	var err error
 	c.once.Do(func() {
-		err = c.data.Reset()
+		err = errors.Join(c.data.Reset(), c.complaints.Reset())
 		c.link.RemoveStreams(c.data, c.complaints)
 	})
 	return err

@@ -17,11 +17,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
@@ -117,7 +117,7 @@ func (t *Tunnel) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 		if err != nil {
 			return nil, err
 		}
-		conn, err := t.open(l)
+		conn, err := t.open(ctx, l)
 		if err == nil {
 			return conn, nil
 		}
@@ -190,12 +190,12 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	if err != nil {
 		return nil, err
 	}
-	old := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
-	socket, err := portforward.NewSPDYOverWebsocketDialer(target, t.config)
+	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, target)
+	socket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(target, t.config)
 	if err != nil {
 		return nil, err
 	}
-	dialer := portforward.NewFallbackDialer(socket, old, func(err error) bool {
+	dialer := portforward.NewFallbackDialerForStreaming(socket, old, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
 	// The dialers know no context: what comes too late is closed.
@@ -224,8 +224,46 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	}
 }
 
-// open makes the pair of streams that is one connection.
-func (t *Tunnel) open(l *link) (net.Conn, error) {
+// openTimeout bounds the making of a pair of streams on a link that is up.
+const openTimeout = 10 * time.Second
+
+// open makes the pair of streams that is one connection. The SPDY library
+// waits 30 s for a reply even where the link ends meanwhile, and knows no
+// context; so it is asked in the background.
+func (t *Tunnel) open(ctx context.Context, l *link) (net.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errors.New("the pod's node does not answer"))
+	defer cancel()
+	type answer struct {
+		conn *conn
+		err  error
+	}
+	opened := make(chan answer, 1)
+	go func() {
+		c, err := t.streams(l)
+		opened <- answer{c, err}
+	}()
+	late := func() {
+		if a := <-opened; a.err == nil {
+			_ = a.conn.Close()
+		}
+	}
+	select {
+	case a := <-opened:
+		if a.err != nil {
+			return nil, a.err
+		}
+		go a.conn.listen()
+		return a.conn, nil
+	case <-l.CloseChan():
+		go late()
+		return nil, errors.New("the connection to pod " + l.pod + " has ended")
+	case <-ctx.Done():
+		go late()
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (t *Tunnel) streams(l *link) (*conn, error) {
 	t.mu.Lock()
 	id := t.next
 	t.next++
@@ -245,7 +283,5 @@ func (t *Tunnel) open(l *link) (net.Conn, error) {
 		l.RemoveStreams(complaints)
 		return nil, err
 	}
-	c := &conn{data: data, complaints: complaints, link: l}
-	go c.listen()
-	return c, nil
+	return &conn{data: data, complaints: complaints, link: l, heard: make(chan struct{})}, nil
 }

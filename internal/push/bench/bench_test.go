@@ -1,10 +1,8 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -21,16 +19,9 @@ import (
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
 const (
@@ -112,205 +103,6 @@ func freeAddr(b *testing.B) string {
 	srv := httptest.NewServer(nil)
 	defer srv.Close()
 	return strings.TrimPrefix(srv.URL, "http://")
-}
-
-// run is what one publish cost.
-type run struct {
-	took     time.Duration
-	requests int64
-	sent     int64
-	rss      int64 // bytes
-}
-
-func (w *world) exec(b *testing.B, env []string, argv ...string) run {
-	b.Helper()
-	w.link.Reset()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		key, _, _ := strings.Cut(strings.ToLower(kv), "=")
-		return strings.HasSuffix(key, "_proxy") || strings.HasPrefix(key, "gh_") || strings.HasPrefix(key, "github_")
-	}), "DOCKER_CONFIG="+w.dir, "HOME="+w.dir, "GOMAXPROCS=2")
-	cmd.Env = append(cmd.Env, env...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	peak := watchMemory(cmd.Process.Pid)
-	err := cmd.Wait()
-	r := run{took: time.Since(start), rss: peak()}
-	if err != nil {
-		b.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out.String())
-	}
-	r.requests, r.sent = w.link.Reset()
-	return r
-}
-
-// watchMemory reads a process's peak memory until the returned function is
-// called. The kernel's own account at the end (ru_maxrss) will not do: it starts
-// with what the parent had when it forked.
-func watchMemory(pid int) (peak func() int64) {
-	stop, result := make(chan struct{}), make(chan int64)
-	go func() {
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		var most int64
-		for {
-			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-			if err == nil {
-				if _, after, ok := strings.Cut(string(text), "VmHWM:"); ok {
-					var kib int64
-					if _, err := fmt.Sscan(after, &kib); err == nil {
-						most = max(most, kib<<10)
-					}
-				}
-			}
-			select {
-			case <-tick.C:
-			case <-stop:
-				result <- most
-				return
-			}
-		}
-	}()
-	return func() int64 { close(stop); return <-result }
-}
-
-// tool publishes a layout under one tag after another.
-type tool func(b *testing.B, w *world, dir, digest, repo string, tags ...string) run
-
-func sbw(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	env := []string{"HTTP_PROXY=http://" + w.addr, "GHCR_TOKEN=" + token, "GHCR_USER=" + user, "GHCR_HOST=" + named}
-	if bin := os.Getenv("SBW_BENCH_GH_SBW"); bin != "" {
-		argv := []string{bin, "publish", tags[0], "--layout", dir + "@" + digest, "--image", named + "/" + user + "/" + repo}
-		if len(tags) == 1 {
-			argv = append(argv, "--no-latest")
-		}
-		return w.exec(b, env, argv...)
-	}
-	job, err := json.Marshal(childJob{Repo: named + "/" + user + "/" + repo, Dir: dir, Digest: digest, Tags: tags})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return w.exec(b, append(env, childEnv+"="+string(job)), os.Args[0])
-}
-
-func crane(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "crane")
-	return sum(tags, func(tag string) run { return w.exec(b, nil, bin, "push", only(b, dir, digest), w.ref(repo, tag)) })
-}
-
-func regctl(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "regctl")
-	w.exec(b, nil, bin, "registry", "set", "--tls", "disabled", "--skip-check", w.addr)
-	return sum(tags, func(tag string) run {
-		return w.exec(b, nil, bin, "image", "copy", "ocidir://"+only(b, dir, digest)+"@"+digest, w.ref(repo, tag))
-	})
-}
-
-func skopeo(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "skopeo")
-	return sum(tags, func(tag string) run {
-		return w.exec(b, nil, bin, "copy", "--insecure-policy", "--dest-tls-verify=false", "--authfile", filepath.Join(w.dir, "config.json"),
-			"oci:"+only(b, dir, digest), "docker://"+w.ref(repo, tag))
-	})
-}
-
-func sum(tags []string, do func(string) run) run {
-	var all run
-	for _, t := range tags {
-		r := do(t)
-		all.took += r.took
-		all.requests += r.requests
-		all.sent += r.sent
-		all.rss = max(all.rss, r.rss)
-	}
-	return all
-}
-
-func (w *world) ref(repo, tag string) string { return w.addr + "/" + user + "/" + repo + ":" + tag }
-
-// only is a layout with that image alone, which is what the peers take.
-func only(b *testing.B, dir, digest string) string {
-	b.Helper()
-	to := dir + "-" + digest[7:19]
-	if _, err := os.Stat(to); err == nil {
-		return to
-	}
-	idx, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	h, err := v1.NewHash(digest)
-	if err != nil {
-		b.Fatal(err)
-	}
-	img, err := idx.Image(h)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := layout.Write(to, empty.Index)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := p.AppendImage(img); err != nil {
-		b.Fatal(err)
-	}
-	return to
-}
-
-// sizes of the image's eight layers: 28.2 MB with the config, shaped as a
-// worker's image is: a base, a runtime, packages, sources.
-var sizes = []int{11_000_000, 8_000_000, 5_000_000, 2_600_000, 1_000_000, 400_000, 150_000, 50_000}
-
-func makeImage(b *testing.B, dir string, seeds []uint64) string {
-	b.Helper()
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	for i, n := range sizes {
-		content := make([]byte, n)
-		var seed [32]byte
-		for j := range 8 {
-			seed[j] = byte(seeds[i] >> (8 * j))
-		}
-		seed[31] = byte(i)
-		_, _ = rand.NewChaCha8(seed).Read(content)
-		var err error
-		if img, err = mutate.AppendLayers(img, static.NewLayer(content, types.OCILayer)); err != nil {
-			b.Fatal(err)
-		}
-	}
-	cfg, err := img.ConfigFile()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cfg = cfg.DeepCopy()
-	cfg.OS, cfg.Architecture = "linux", "arm64"
-	if img, err = mutate.ConfigFile(img, cfg); err != nil {
-		b.Fatal(err)
-	}
-	p, err := layout.FromPath(dir)
-	if err != nil {
-		if p, err = layout.Write(dir, empty.Index); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := p.AppendImage(img); err != nil {
-		b.Fatal(err)
-	}
-	h, err := img.Digest()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return h.String()
-}
-
-func randomSeeds() []uint64 {
-	s := make([]uint64, len(sizes))
-	for i := range s {
-		s[i] = rand.Uint64()
-	}
-	return s
 }
 
 func median(runs []run) run {

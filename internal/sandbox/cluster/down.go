@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/sweep"
 )
@@ -18,18 +17,16 @@ import (
 // processes and pods, mounts, namespaces, control groups, netfilter rules and
 // addresses, then its directory. It goes on past an error, and reports all.
 func (c *Cluster) Down(ctx context.Context) error {
-	const grace = 5 * time.Second
 	var errs []error
 	did := func(err error) {
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	// The kubelet first, or it starts again what is being stopped; etcd after
-	// its readers. Nothing of the cluster outlives its directory, so nobody has
-	// to finish anything.
+	// The kubelet first, or it starts again what is being stopped. Nothing of the
+	// cluster outlives its directory, so nobody is given time to finish anything.
 	for _, name := range []string{"kubelet", "kube-proxy", "coredns", "kube-scheduler", "kube-controller-manager", "containerd", "kube-apiserver", "etcd"} {
-		did(c.Set.Stop(ctx, name, grace))
+		did(c.Set.Stop(ctx, name, 0))
 	}
 	n, err := sweep.Processes(ctx, c.Dir)
 	did(err)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package daemon keeps long-running programs that outlive the command which
 // started them: each is detached, has its log and a file that names the
 // process, and can be found, watched and stopped by any later command.

@@ -23,6 +23,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -137,6 +138,13 @@ func (f *Front) Forget() {
 	f.log = nil
 }
 
+// Bearers are all that were given and have not been ended.
+func (f *Front) Bearers() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.bearers))
+}
+
 // ExpireTokens ends every bearer there is.
 func (f *Front) ExpireTokens() {
 	f.mu.Lock()
@@ -188,6 +196,9 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request, kind Kind, repo, r
 	}
 	if !f.allowed(w, r, g, kind, repo) {
 		return g.account.Login
+	}
+	if from := r.URL.Query().Get("from"); from != "" && !f.mayMount(g, repo, from) {
+		r.URL.RawQuery = "" // what may not be mounted is uploaded
 	}
 	f.limited(w, r, kind, repo, ref)
 	return g.account.Login
@@ -296,6 +307,13 @@ func (f *Front) allowed(w http.ResponseWriter, r *http.Request, g grant, kind Ki
 		return true
 	}
 	return false
+}
+
+// mayMount: the bearer was asked to read from, and its owner may.
+func (f *Front) mayMount(g grant, repo, from string) bool {
+	owner, _, _ := strings.Cut(from, "/")
+	own := strings.EqualFold(owner, g.account.Login) || slices.Contains(g.account.Owners, owner)
+	return from == repo || strings.Contains(g.repos[from], "pull") && (own || slices.Contains(f.opts.Public, from))
 }
 
 // refuse writes an error body as the distribution specification has it; a HEAD

@@ -21,6 +21,7 @@ func callClient(c *http.Client) *http.Client {
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableKeepAlives = true
+	t.Proxy = nil
 	return &http.Client{Transport: t}
 }
 
@@ -41,6 +42,7 @@ const maxResponse = 4 << 20
 func (s *Server) call(ctx context.Context, r *run, step string, attempt int) answer {
 	s.mu.Lock()
 	body, target, err := s.requestLocked(r, step, attempt)
+	version := r.version
 	s.mu.Unlock()
 	if err != nil {
 		return failed("Error", err.Error())
@@ -54,7 +56,7 @@ func (s *Server) call(ctx context.Context, r *run, step string, attempt int) ans
 		req.Header.Set(headerSignature, sign(s.opts.SigningKey, body, s.now()))
 	}
 	req.Header.Set("X-Run-ID", r.id)
-	req.Header.Set(headerReqVersion, strconv.Itoa(r.version))
+	req.Header.Set(headerReqVersion, strconv.Itoa(version))
 	req.Header.Set("X-Inngest-Step-ID", stepOr(step))
 	resp, err := s.client.Do(req)
 	if err != nil {

@@ -35,6 +35,17 @@ func (s *Server) unscheduleLocked(f *function) {
 	}
 }
 
+// ForgetSchedules drops every schedule, as a server does that restarts without
+// its queue: its apps and functions are in a database and stay, and a
+// registration that changes nothing does not bring the schedules back.
+func (s *Server) ForgetSchedules() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.functions {
+		s.unscheduleLocked(f)
+	}
+}
+
 func (s *Server) tick(ctx context.Context, f *function, expression string, when cron.Schedule) {
 	for {
 		now := s.opts.Now()

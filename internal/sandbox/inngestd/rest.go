@@ -108,11 +108,15 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) {
 			f.apps = append(f.apps, a.id)
 		}
 	}
+	f.first++ // one more says whether there is more
 	_, page, err := s.selectRunsLocked(f)
+	f.first--
 	if err != nil {
 		restError(w, http.StatusBadRequest, "invalid_field_format", "Cursor is invalid")
 		return
 	}
+	more := len(page) > f.first
+	page = page[:min(len(page), f.first)]
 	var data []map[string]any
 	for _, one := range page {
 		data = append(data, s.restRunLocked(one))
@@ -121,7 +125,7 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) {
 	if len(page) > 0 {
 		next = cursorOf(page[len(page)-1])
 	}
-	s.page(w, data, f.first, next, len(page) == f.first)
+	s.page(w, data, f.first, next, more)
 }
 
 func (s *Server) restRunLocked(r *run) map[string]any {
@@ -135,7 +139,7 @@ func (s *Server) restRunLocked(r *run) map[string]any {
 	}
 	row := map[string]any{
 		"id": r.id, "app": map[string]any{"id": a.name}, "status": r.status,
-		"function": map[string]any{"id": strings.TrimPrefix(r.function.slug, a.name+"-"), "name": r.function.name},
+		"function": map[string]any{"id": r.function.slug, "name": r.function.name},
 		"queuedAt": timeOrNil(r.queued), "startedAt": timeOrNil(r.queued), "trigger": trigger,
 	}
 	if !r.ended.IsZero() {
@@ -213,10 +217,9 @@ func restSpan(r *run, sp *span, outputs bool) map[string]any {
 	}
 	if outputs && sp.output {
 		out := r.outputs[sp.id]
+		m["output"] = map[string]any{"data": out.data}
 		if out.err != nil {
-			m["output"] = map[string]any{"error": out.err}
-		} else {
-			m["output"] = map[string]any{"data": out.data}
+			m["output"] = out.err
 		}
 	}
 	if len(sp.children) == 1 && sp.children[0].status == statusCompleted && sp.id != r.rootSpan {
