@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -20,7 +21,7 @@ import (
 func explainConfig(err error) error {
 	f := &pipeline.Finding{
 		Code: "kubeconfig", Severity: pipeline.Error, End: pipeline.Usage,
-		What: "the kubeconfig cannot be used", Why: oneLine(err.Error()), Err: err,
+		What: "the kubeconfig cannot be used", Why: plain.Line(err.Error()), Err: err,
 		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
 	}
 	switch {
@@ -30,7 +31,7 @@ func explainConfig(err error) error {
 	// clientcmd has no type for a missing context: IsContextNotFound looks at
 	// the text as well.
 	case clientcmd.IsContextNotFound(err) || strings.Contains(err.Error(), "does not exist") && strings.Contains(err.Error(), "context"):
-		f.Code, f.What, f.Why = "context-unknown", oneLine(err.Error()), ""
+		f.Code, f.What, f.Why = "context-unknown", plain.Line(err.Error()), ""
 		f.Fix = "choose one of `kubectl config get-contexts -o name` with --context"
 	}
 	return f
@@ -52,7 +53,7 @@ func Explain(during string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", during, err)
 	}
-	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: oneLine(err.Error()), Err: err}
+	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: plain.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
 		f.Code, f.Fix = "cluster-unauthorized", "the credentials are wrong or expired: log in to the cluster again"
@@ -97,6 +98,3 @@ func isUnreachable(err error) bool {
 	u, ok := errors.AsType[*url.Error](err)
 	return ok && (u.Timeout() || strings.Contains(u.Err.Error(), "EOF"))
 }
-
-// oneLine keeps an error text on one line.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -28,7 +29,7 @@ func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (respon
 	r, err = viaForward(ctx, conn, o, pod)
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "forward-forbidden" {
 		return r, &pipeline.Finding{Code: "probe-forbidden", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod, Err: refused,
-			What: "no right to ask pod " + pod + " over HTTP", Why: strings.Join(strings.Fields(refused.Error()), " "),
+			What: "no right to ask pod " + pod + " over HTTP", Why: plain.Line(refused.Error()),
 			Fix: "ask for get on pods/proxy or create on pods/portforward"}
 	}
 	return r, err

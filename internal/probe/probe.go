@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -273,12 +274,7 @@ func (o Options) pathURL() (*url.URL, error) {
 // would act on.
 func excerpt(b []byte) string {
 	const most = 300
-	text := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(b[:min(len(b), 4*most)]), "?"))), " ")
+	text := plain.Line(string(b[:min(len(b), 4*most)]))
 	if r := []rune(text); len(r) > most {
 		return string(r[:most]) + "…"
 	}

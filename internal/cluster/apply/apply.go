@@ -93,6 +93,11 @@ func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 	if err != nil {
 		return nil, err
 	}
+	for _, object := range objects {
+		if object.GetKind() == "Namespace" && object.GetAPIVersion() == "v1" {
+			a.brought[object.GetName()] = true
+		}
+	}
 	var results []Result
 	for _, object := range objects {
 		r, err := a.apply(ctx, object)
@@ -113,8 +118,9 @@ func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 
 type applier struct {
 	Options
-	client dynamic.Interface
-	mapper meta.RESTMapper
+	client  dynamic.Interface
+	mapper  meta.RESTMapper
+	brought map[string]bool // namespaces that the manifest makes
 }
 
 func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
@@ -126,7 +132,7 @@ func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
 	if err != nil {
 		return nil, cluster.Explain("read the cluster's kinds", err)
 	}
-	return &applier{Options: o, client: client, mapper: mapper}, nil
+	return &applier{Options: o, client: client, mapper: mapper, brought: map[string]bool{}}, nil
 }
 
 func (a *applier) resource(u *unstructured.Unstructured) (dynamic.ResourceInterface, *meta.RESTMapping, error) {
@@ -172,6 +178,10 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		a.Reporter.Changed()
 	}
 	r.After, err = a.patch(ctx, client, config, force)
+	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.brought[u.GetNamespace()] {
+		// Its namespace is made by the same manifest: a dry run made none.
+		r.After, err = config, nil
+	}
 	if err != nil {
 		return nil, a.refusal(object, err)
 	}

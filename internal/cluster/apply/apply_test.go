@@ -312,6 +312,24 @@ func TestDryRunAndDiff(t *testing.T) {
 	}
 }
 
+// A namespace that the manifest itself makes is there for what follows, in a
+// dry run as well.
+func TestNamespaceInTheManifest(t *testing.T) {
+	b := newBench(t)
+	name := b.ns + "-more"
+	b.write("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + "}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: " + name + "}\n")
+	want := []string{"namespace/" + name + " created", "configmap/x created"}
+	for _, dry := range []bool{true, false} {
+		if diff := cmp.Diff(want, actions(b.apply(apply.Options{DryRun: dry}))); diff != "" {
+			t.Fatalf("dry=%v: %s", dry, diff)
+		}
+	}
+	b.write("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: nowhere}\n")
+	if _, err := b.try(apply.Options{DryRun: true}); code(err) != "not-found" {
+		t.Error(err)
+	}
+}
+
 func TestImageAlone(t *testing.T) {
 	for _, how := range []string{"kubectl apply", "sbw"} {
 		t.Run(how, func(t *testing.T) {

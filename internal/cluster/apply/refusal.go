@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -74,4 +75,4 @@ func pipelineFinding(err error) bool {
 	return ok
 }
 
-func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func line(err error) string { return plain.Line(err.Error()) }

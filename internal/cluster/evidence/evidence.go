@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 )
@@ -78,11 +79,11 @@ func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evi
 		kept := Pod{Name: pod.Name, Node: pod.Spec.NodeName, Phase: string(pod.Status.Phase)}
 		for _, c := range pod.Status.Conditions {
 			if c.Status != corev1.ConditionTrue {
-				kept.Conditions = append(kept.Conditions, clean(strings.TrimSpace(fmt.Sprintf("%s=%s %s %s", c.Type, c.Status, c.Reason, c.Message))))
+				kept.Conditions = append(kept.Conditions, plain.Line(strings.TrimSpace(fmt.Sprintf("%s=%s %s %s", c.Type, c.Status, c.Reason, c.Message))))
 			}
 		}
 		for _, s := range append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
-			c := Container{Name: s.Name, Image: s.Image, ImageID: s.ImageID, Restarts: s.RestartCount, State: clean(state(s.State)), Last: clean(state(s.LastTerminationState))}
+			c := Container{Name: s.Name, Image: s.Image, ImageID: s.ImageID, Restarts: s.RestartCount, State: plain.Line(state(s.State)), Last: plain.Line(state(s.LastTerminationState))}
 			started := s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0
 			if started {
 				c.Log = e.log(ctx, kube, pod, s.Name, false)
@@ -124,7 +125,7 @@ func failing(r watch.Result) []*corev1.Pod {
 func (e *Evidence) log(ctx context.Context, kube kubernetes.Interface, pod *corev1.Pod, container string, previous bool) []string {
 	text, err := Log(ctx, kube, pod.Namespace, verdict.Container{Pod: pod.Name, Name: container}, previous, tailLines)
 	if err != nil {
-		e.Missed = append(e.Missed, clean(err.Error()))
+		e.Missed = append(e.Missed, plain.Line(err.Error()))
 		return nil
 	}
 	if text == "" {
@@ -151,7 +152,7 @@ func Log(ctx context.Context, kube kubernetes.Interface, namespace string, c ver
 	if err != nil {
 		return "", cluster.Explain(during, err)
 	}
-	text := Clean(string(data))
+	text := plain.Text(string(data))
 	// The kubelet answers a log it no longer has with 200 and this sentence.
 	if strings.HasPrefix(text, "unable to retrieve container logs for ") {
 		return "", fmt.Errorf("%s: %s", during, strings.TrimSpace(text))
@@ -166,8 +167,8 @@ func events(s verdict.Snapshot) []Event {
 		if e.Series != nil {
 			count = e.Series.Count
 		}
-		kept = append(kept, Event{Time: verdict.EventTime(e), Type: e.Type, Reason: clean(e.Reason), Count: count,
-			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: clean(e.Message)})
+		kept = append(kept, Event{Time: verdict.EventTime(e), Type: e.Type, Reason: plain.Line(e.Reason), Count: count,
+			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: plain.Line(e.Message)})
 	}
 	slices.SortStableFunc(kept, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	return kept[max(0, len(kept)-maxEvents):]

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 )
 
 // conn is a data stream as a net.Conn. Deadlines are not kept: http.Transport
@@ -37,7 +38,7 @@ func (c *conn) listen() {
 		return
 	}
 	c.mu.Lock()
-	c.complaint = fmt.Errorf("pod %s: %s", c.link.pod, strings.Join(strings.Fields(string(message)), " "))
+	c.complaint = fmt.Errorf("pod %s: %s", c.link.pod, plain.Line(string(message)))
 	c.mu.Unlock()
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -119,7 +120,7 @@ func explain(pod string, err error) error {
 	// The upgrade's error holds the answer only as text.
 	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
 		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "no right to " + during,
-			Why: strings.Join(strings.Fields(err.Error()), " "), Err: err,
+			Why: plain.Line(err.Error()), Err: err,
 			Fix: "ask for the verb create on pods/portforward, or give the server's address with --inngest-url"}
 	}
 	return explained

@@ -25,6 +25,7 @@ import (
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -372,7 +373,7 @@ func (l *Lock) held(by *coordinationv1.Lease, expires time.Duration) error {
 func (l *Lock) explain(err error) error {
 	if apierrors.IsForbidden(err) {
 		return &pipeline.Finding{Code: "lock-forbidden", Severity: pipeline.Error, Where: l.Workload.Namespace, Err: err,
-			What: "no right to lock " + l.Workload.String(), Why: strings.Join(strings.Fields(err.Error()), " "),
+			What: "no right to lock " + l.Workload.String(), Why: plain.Line(err.Error()),
 			Fix: "ask for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
 	}
 	return cluster.Explain("lock "+l.Workload.String(), err)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -32,10 +33,8 @@ func unread(what string, err error) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{Code: "preflight-blind", Severity: pipeline.Note, Err: err,
-		What: "not checked: " + what, Why: oneLine(err.Error()), Fix: "nothing; with the right to read it, mistakes would show here already"}
+		What: "not checked: " + what, Why: plain.Line(err.Error()), Fix: "nothing; with the right to read it, mistakes would show here already"}
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // State says whether a workload is in a state to be rolled out: paused,
 // on-delete, scaled to nothing, or in the middle of another rollout. A rollout

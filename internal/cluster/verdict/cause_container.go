@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 )
 
 // Reasons that the kubelet gives (pkg/kubelet/images/types.go,
@@ -36,16 +38,16 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 		case errImagePull, imagePullBackOff, registryDown, imageInspectError, signatureInvalid:
 			return pull(c.spec.Image, j.pullMessage(pod, c))
 		case errImageNeverPull:
-			return terminal("image-never", "image "+c.spec.Image+" is not on the node", squeeze(w.Message), "set imagePullPolicy to IfNotPresent or Always")
+			return terminal("image-never", "image "+c.spec.Image+" is not on the node", plain.Line(w.Message), "set imagePullPolicy to IfNotPresent or Always")
 		case invalidImageName:
-			return terminal("image-name", fmt.Sprintf("%q is no valid image name", c.spec.Image), squeeze(w.Message), "correct the image in the manifest")
+			return terminal("image-name", fmt.Sprintf("%q is no valid image name", c.spec.Image), plain.Line(w.Message), "correct the image in the manifest")
 		case configError:
 			return config(pod, c, w.Message)
 		case createError:
 			if strings.Contains(w.Message, "no command specified") {
-				return terminal("command-not-found", fmt.Sprintf("container %s has no command", s.Name), squeeze(w.Message), "give the image a CMD or ENTRYPOINT")
+				return terminal("command-not-found", fmt.Sprintf("container %s has no command", s.Name), plain.Line(w.Message), "give the image a CMD or ENTRYPOINT")
 			}
-			return transient("container-create", fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name), squeeze(w.Message), "see the message; the node's runtime may need care")
+			return transient("container-create", fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name), plain.Line(w.Message), "see the message; the node's runtime may need care")
 		case runError:
 			return run(pod, c, w.Message)
 		}
@@ -71,7 +73,7 @@ func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 
 // config words CreateContainerConfigError, which the kubelet repeats for ever.
 func config(pod *corev1.Pod, c container, message string) *Cause {
-	why := squeeze(message)
+	why := plain.Line(message)
 	switch {
 	case strings.Contains(message, "runAsNonRoot") || strings.Contains(message, "non-numeric user"):
 		return terminal("run-as-root", fmt.Sprintf("container %s may not run as root, and its image does", c.spec.Name), why,
@@ -85,7 +87,7 @@ func config(pod *corev1.Pod, c container, message string) *Cause {
 
 // run words a container that was created and could not be started.
 func run(pod *corev1.Pod, c container, message string) *Cause {
-	why := after(squeeze(message), "unable to start container process")
+	why := after(plain.Line(message), "unable to start container process")
 	switch {
 	case isExecFormat(message):
 		return wrongArchitecture(c, "", why)
@@ -144,7 +146,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 	if last != nil {
 		code = fmt.Sprint(last.ExitCode)
 		if last.Message != "" {
-			how = ": " + squeeze(last.Message)
+			how = ": " + plain.Line(last.Message)
 		}
 	}
 	if last != nil && last.Reason == oomKilled {
@@ -180,9 +182,9 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 		}
 	}
 	if latest == nil {
-		return squeeze(otherwise)
+		return plain.Line(otherwise)
 	}
-	return squeeze(latest.Message)
+	return plain.Line(latest.Message)
 }
 
 // notReady judges a container that runs: only its readiness probe can be what
@@ -225,10 +227,10 @@ func isExecFormat(s string) bool { return execFormat.MatchString(s) }
 func execFormatLine(s string) string {
 	for line := range strings.Lines(s) {
 		if isExecFormat(line) {
-			return squeeze(line)
+			return plain.Line(line)
 		}
 	}
-	return squeeze(s)
+	return plain.Line(s)
 }
 
 func wrongArchitecture(c container, node, why string) *Cause {

@@ -3,6 +3,8 @@ package verdict
 import (
 	"regexp"
 	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 )
 
 // A failed pull has one reason for everything (ErrImagePull); the runtime's
@@ -19,7 +21,7 @@ var (
 
 // pull words a failed pull.
 func pull(image, message string) *Cause {
-	why := reason(squeeze(message))
+	why := reason(plain.Line(message))
 	switch {
 	case pullPlatform.MatchString(message):
 		return terminal("image-platform", "image "+image+" has no variant for the node's platform", why, "build it for that platform: `gh sbw publish --platform linux/ARCH`")

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 )
 
 // ofPod is what keeps a pod of the new revision from being ready.
@@ -21,7 +23,7 @@ func (j *judgement) ofPod(pod *corev1.Pod) *Cause {
 	}
 	if pod.Status.Phase == corev1.PodFailed && len(pod.Status.ContainerStatuses) == 0 || pod.Status.Reason == "Evicted" {
 		return transient("evicted", fmt.Sprintf("pod %s was not kept by node %s", pod.Name, pod.Spec.NodeName),
-			squeeze(pod.Status.Reason+": "+pod.Status.Message), "make room on the node, or let the pod go elsewhere")
+			plain.Line(pod.Status.Reason+": "+pod.Status.Message), "make room on the node, or let the pod go elsewhere")
 	}
 	var first *Cause
 	for _, c := range containersOf(pod) {
@@ -47,7 +49,7 @@ func (j *judgement) ofPod(pod *corev1.Pod) *Cause {
 func lost(pod *corev1.Pod) *Cause {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady && (c.Status == corev1.ConditionUnknown || c.Reason == "NodeStatusUnknown") || pod.Status.Reason == "NodeLost" {
-			return transient("node-lost", fmt.Sprintf("node %s does not answer", pod.Spec.NodeName), squeeze(c.Message),
+			return transient("node-lost", fmt.Sprintf("node %s does not answer", pod.Spec.NodeName), plain.Line(c.Message),
 				"`kubectl describe node "+pod.Spec.NodeName+"`; is the machine up?")
 		}
 	}
@@ -59,7 +61,7 @@ func unschedulable(pod *corev1.Pod) *Cause {
 		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
 			continue
 		}
-		why := squeeze(c.Message)
+		why := plain.Line(c.Message)
 		if strings.Contains(why, "persistentvolumeclaim") && strings.Contains(why, "not found") {
 			return transient("claim-missing", fmt.Sprintf("pod %s cannot be placed: its PersistentVolumeClaim is not there", pod.Name), why,
 				"create the claim, or correct claimName")
@@ -85,7 +87,7 @@ func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 	if e == nil {
 		return nil
 	}
-	why := squeeze(e.Message)
+	why := plain.Line(e.Message)
 	if e.Reason == "FailedCreatePodSandBox" {
 		return transient("sandbox", fmt.Sprintf("pod %s gets no sandbox on node %s", pod.Name, pod.Spec.NodeName), why, "look after the node's network plugin and runtime")
 	}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
@@ -140,7 +141,7 @@ func (j *judgement) refusal() string {
 // refused words the API server's refusal to take a pod. Admission has no
 // typed reasons; the texts are those of its plugins.
 func refused(name, message string) *Cause {
-	why := squeeze(message)
+	why := plain.Line(message)
 	switch {
 	case strings.Contains(message, "violates PodSecurity"):
 		return terminal("pod-security", name+": PodSecurity refuses its pods", after(why, "violates PodSecurity"),
@@ -173,7 +174,7 @@ func (j *judgement) deadlineExceeded() *Cause {
 	for _, c := range j.Workload.Deployment.Status.Conditions {
 		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
 			return terminal("progress-deadline", j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
-				squeeze(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may say what it waits for")
+				plain.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may say what it waits for")
 		}
 	}
 	return nil
@@ -210,8 +211,6 @@ func EventTime(e *corev1.Event) time.Time {
 	}
 	return e.CreationTimestamp.Time
 }
-
-func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // after cuts what stands before mark.
 func after(s, mark string) string {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 )
 
 // describe fills in what a person sees of any verdict.
@@ -30,7 +32,7 @@ func (j *judgement) describe() Verdict {
 func row(pod *corev1.Pod, now time.Time) Pod {
 	p := Pod{
 		Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Ready: isReady(pod),
-		State: podState(pod), Age: now.Sub(pod.CreationTimestamp.Time),
+		State: plain.Line(podState(pod)), Age: now.Sub(pod.CreationTimestamp.Time),
 	}
 	for i, s := range pod.Status.ContainerStatuses {
 		p.Restarts += s.RestartCount

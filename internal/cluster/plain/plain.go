@@ -1,15 +1,17 @@
-package evidence
+// Package plain makes text that others wrote (a pod's log, a termination
+// message, an answer over HTTP) safe to show: nothing in it acts on a terminal.
+package plain
 
 import (
 	"strings"
 	"unicode"
 )
 
-// Clean takes out what a terminal would act on: escape sequences as a whole,
+// Text takes out what a terminal would act on: escape sequences as a whole,
 // control characters, and the invisible ones that turn text around. Line ends
 // and tabs stay; a lone carriage return becomes a line end, as progress bars
 // use it.
-func Clean(s string) string {
+func Text(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
 	var out strings.Builder
 	out.Grow(len(s))
@@ -32,8 +34,8 @@ func Clean(s string) string {
 	return out.String()
 }
 
-// clean is Clean for what must be one line.
-func clean(s string) string { return strings.Join(strings.Fields(Clean(s)), " ") }
+// Line is Text on one line, its spaces squeezed.
+func Line(s string) string { return strings.Join(strings.Fields(Text(s)), " ") }
 
 // escape returns the index of the last rune of the escape sequence at i
 // (ECMA-48: CSI, the string sequences, and the two-character ones).
