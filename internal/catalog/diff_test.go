@@ -98,3 +98,16 @@ func TestSlugs(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestDiffIndexes(t *testing.T) {
+	before := &Catalog{Indexes: []Index{index("gone.ts", fn("x")), index("a.ts", fn("a"), fn("b"))}}
+	after := &Catalog{Indexes: []Index{{Path: "a.ts", Functions: []Function{fn("a")}, Incomplete: true}, index("new.ts", fn("n"))}}
+	var got []string
+	for _, d := range DiffIndexes(before, after) {
+		got = append(got, fmt.Sprintf("%s %v: %s", d.Path, d.Incomplete, d.Summary()))
+	}
+	want := "a.ts true: 1 removed\nnew.ts false: 1 added\ngone.ts false: 1 removed"
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+}
