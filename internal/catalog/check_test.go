@@ -85,6 +85,8 @@ func TestCheck(t *testing.T) {
 				"error catalog-function-refused one.ts:3: \"one\" has 3 concurrency limits: the server then refuses the whole registration, and with it every function; 2 is the most"},
 		{"a trigger twice", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}, Trigger{Event: "x", Expression: "y"}, Trigger{Event: "x"})))}}, CheckOptions{},
 			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server then refuses the whole registration, and with it every function; remove one of them`},
+		{"an empty trigger", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{}, Trigger{Event: "x"})))}}, CheckOptions{},
+			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server then refuses the whole registration, and with it every function; look at the constant that it is made of`},
 		{"too many retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(21)), fn("two", retries(20)))}}, CheckOptions{},
 			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a word; set retries to 20 at most`},
 		{"in both", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{SameServer: true},
