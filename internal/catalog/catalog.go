@@ -66,6 +66,8 @@ type Trigger struct {
 // String names a trigger: "event a/b", "event a/b if …", "cron 0 * * * *".
 func (t Trigger) String() string {
 	switch {
+	case t.Cron == "" && t.Event == "":
+		return "nothing"
 	case t.Cron != "":
 		return "cron " + t.Cron
 	case t.Expression != "":

@@ -151,6 +151,10 @@ func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 			refuse(fmt.Sprintf("%d is the most", maxConcurrency), "has %d concurrency limits", n)
 		}
 		for i, t := range f.Triggers {
+			if t.Event == "" && t.Cron == "" {
+				refuse("look at the constant that it is made of", "has a trigger with neither an event nor a schedule")
+				continue
+			}
 			if slices.Contains(f.Triggers[:i], t) || t.Cron != "" && slices.ContainsFunc(f.Triggers[:i], func(o Trigger) bool { return o.Cron == t.Cron }) {
 				refuse("remove one of them", "has the trigger %s twice", t)
 			}

@@ -200,3 +200,36 @@ func (f Function) Slugs(app string) []string {
 	}
 	return all
 }
+
+// IndexDifference is what lies between two versions of one index.
+type IndexDifference struct {
+	Path string `json:"path"`
+	Difference
+	// Incomplete says that one of them may lack functions, so that what seems
+	// added or removed may not be.
+	Incomplete bool `json:"incomplete,omitempty"`
+}
+
+// DiffIndexes compares two catalogs index by index, in the order of after;
+// indexes that are gone come last.
+func DiffIndexes(before, after *Catalog) []IndexDifference {
+	var all []IndexDifference
+	find := func(c *Catalog, path string) Index {
+		for _, i := range c.Indexes {
+			if i.Path == path {
+				return i
+			}
+		}
+		return Index{Path: path}
+	}
+	for _, a := range after.Indexes {
+		b := find(before, a.Path)
+		all = append(all, IndexDifference{a.Path, Diff(b.Functions, a.Functions), a.Incomplete || b.Incomplete})
+	}
+	for _, b := range before.Indexes {
+		if !slices.ContainsFunc(after.Indexes, func(a Index) bool { return a.Path == b.Path }) {
+			all = append(all, IndexDifference{b.Path, Diff(b.Functions, nil), b.Incomplete})
+		}
+	}
+	return all
+}

@@ -38,7 +38,11 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 		if ex.cell != nil {
 			return m.readCell(ex.cell, name, at, mod), true
 		}
-		return m.imported(mod, ex.spec, ex.name, at, visited)
+		v, ok := m.imported(mod, ex.spec, ex.name, ex.at, visited)
+		if !ok && !m.isType(mod, ex.spec, ex.name, map[*module]bool{}) {
+			v, ok = m.noExport(ex.spec, ex.name, ex.at), true
+		}
+		return v, ok
 	}
 	if mod.common != nil {
 		exports := m.commonExports(mod)
@@ -85,6 +89,36 @@ func (m *Machine) imported(mod *module, spec, name string, at Place, visited map
 		return &Namespace{target}, true
 	}
 	return m.findExport(target, name, at, visited)
+}
+
+// noExport stands for a name that a module should export.
+func (m *Machine) noExport(spec, name string, at Place) *Unknown {
+	u := m.unknown("the module "+quote(spec)+" exports no "+quote(name), at)
+	u.Missing = true
+	return u
+}
+
+// isType reports whether a name that a module does not export is that of a
+// type in it, or in a module whose exports it passes on.
+func (m *Machine) isType(mod *module, spec, name string, visited map[*module]bool) bool {
+	t := m.resolve(mod, spec)
+	if t.Path == "" {
+		return false
+	}
+	target := m.module(t.Path)
+	if target.source == nil || visited[target] {
+		return false
+	}
+	visited[target] = true
+	if m.opts.Program.DeclaresType(t.Path, name) {
+		return true
+	}
+	for _, star := range target.stars {
+		if m.isType(target, star, name, visited) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) knownExternal(spec, name string) (Value, bool) {

@@ -100,7 +100,7 @@ func (m *Machine) readCell(c *cell, name string, at Place, mod *module) Value {
 	if c.from != nil {
 		v, ok := m.imported(c.from.importer, c.from.spec, c.from.name, c.from.at, map[exportKey]bool{})
 		if !ok {
-			return m.unknown("the module "+quote(c.from.spec)+" exports no "+quote(c.from.name), c.from.at)
+			return m.noExport(c.from.spec, c.from.name, c.from.at)
 		}
 		return v
 	}

@@ -41,6 +41,7 @@ type export struct {
 	cell *cell
 	spec string // `export … from`
 	name string // there; "*" for the namespace
+	at   Place
 }
 
 // declarator is one `name = value` of a declaration at the top of a module.
@@ -130,9 +131,9 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 			case a.Name == nil && string(a.Binding) == "*":
 				mod.stars = append(mod.stars, spec)
 			case a.Name == nil:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding)}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{mod.source, a.Binding}}
 			default:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name)}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{mod.source, a.Name}}
 			}
 		}
 		return

@@ -192,7 +192,9 @@ func (o *decoder) trigger(v eval.Value) (t catalog.Trigger, skip bool, open *eva
 			return t, false, u
 		}
 	}
-	return t, t.Event == invoked || t == (catalog.Trigger{}), nil
+	// SDK 4 passes over what is no trigger; SDK 3 registers it as {}, which the
+	// server refuses.
+	return t, o.f.inline && (t.Event == invoked || t.Event == "" && t.Cron == ""), nil
 }
 
 // concurrency: a number, an object, or up to two objects.

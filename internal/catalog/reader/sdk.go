@@ -18,6 +18,7 @@ type function struct {
 	client   *client // nil where the client could not be decided
 	options  eval.Value
 	triggers eval.Value
+	inline   bool // the triggers are among the options, as in SDK 4
 	at       eval.Place
 	calls    []eval.Place
 }
@@ -174,7 +175,7 @@ func (s *sdk) createFunction(c *eval.Call, cl *client) eval.Value {
 	_, handler := second.(*eval.Func)
 	_, open := second.(*eval.Unknown)
 	if handler || open && len(c.Args) == 2 {
-		f.triggers = c.Get(f.options, "triggers")
+		f.triggers, f.inline = c.Get(f.options, "triggers"), true
 	} else {
 		f.triggers = second
 	}

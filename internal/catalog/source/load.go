@@ -355,3 +355,26 @@ func (p *Program) Imports(path, name string) bool {
 	}
 	return false
 }
+
+// DeclaresType reports whether a file declares a type of that name, which
+// leaves no trace in what is parsed: a re-export may name one without saying so.
+func (p *Program) DeclaresType(path, name string) bool {
+	src := p.read(path).src
+	for at := 0; ; {
+		i := bytes.Index(src[at:], []byte(name))
+		if i < 0 {
+			return false
+		}
+		at += i + len(name)
+		if at < len(src) && isWordByte(src[at]) {
+			continue
+		}
+		before := bytes.TrimRight(src[:at-len(name)], " \t\r\n")
+		for _, keyword := range []string{"type", "interface"} {
+			rest, ok := bytes.CutSuffix(before, []byte(keyword))
+			if ok && (len(rest) == 0 || !isWordByte(rest[len(rest)-1])) && len(before) < at-len(name) {
+				return true
+			}
+		}
+	}
+}

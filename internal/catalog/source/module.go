@@ -143,7 +143,7 @@ func parseText(text []byte, loader api.Loader) (*Module, error) {
 	// The parser wants a NUL after the end and would copy to have it.
 	code := append(out.Code, 0)[:len(out.Code)]
 	m := &Module{code: code, mapping: &sourceMap{text: out.Map}}
-	ast, err := js.Parse(parse.NewInputBytes(code), js.Options{})
+	ast, err := parseJS(code)
 	if err != nil {
 		r := &Refusal{Line: 1, Why: err.Error()}
 		if e, ok := errors.AsType[*parse.Error](err); ok {
@@ -153,6 +153,17 @@ func parseText(text []byte, loader api.Loader) (*Module, error) {
 	}
 	m.Body = ast.List
 	return m, nil
+}
+
+// parseJS keeps a mistake of the parser's from ending the process: the file is
+// then one that cannot be read.
+func parseJS(code []byte) (ast *js.AST, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the parser failed: %v", r)
+		}
+	}()
+	return js.Parse(parse.NewInputBytes(code), js.Options{})
 }
 
 // Function returns the statements of a function's body and the module that

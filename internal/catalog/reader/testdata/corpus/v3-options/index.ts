@@ -58,5 +58,7 @@ export const functions = [
   bus.createFunction({ id: "regex-" + /v(\d+)/.exec("build v42")![1] }, { event: "item/regex" }, handler),
   bus.createFunction({ id: "math", retries: Math.min(5, Math.max(1, 2 * 2)) as 4 }, { event: "item/math" }, handler),
   bus.createFunction({ id: "number", retries: Number("3") as 3 }, { event: "item/number" }, handler),
+  bus.createFunction({ id: "no-event" }, { event: (Trigger as any).Deleted }, handler),
+  bus.createFunction({ id: "no-trigger" }, {} as any, handler),
   bus.createFunction({ id: "null-retries", retries: null as any }, { event: "item/null" }, handler),
 ];

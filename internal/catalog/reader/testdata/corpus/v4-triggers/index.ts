@@ -18,6 +18,7 @@ export const typedIf = app.createFunction({ id: "typed-if", triggers: [{ event: 
 export const schedule = app.createFunction({ id: "schedule", triggers: cron("TZ=Europe/Vienna 5 4 * * *") }, handler);
 export const invoked = app.createFunction({ id: "invoked", triggers: [invoke(staticSchema<{ n: number }>())] }, handler);
 export const none = app.createFunction({ id: "none" }, handler);
+export const hollow = app.createFunction({ id: "hollow", triggers: [{} as any, { event: undefined as any }, { event: "a/hollow" }] }, handler);
 export const based = app.createFunction({ ...base, id: "based" }, handler);
 export const overridden = app.createFunction({ ...base, ...nightly, id: "overridden" }, handler);
 export const failing = app.createFunction(
