@@ -116,8 +116,9 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 	if err := os.WriteFile(s.path("run", "buildkitd.toml"), []byte("[worker.oci]\n  gc = true\n"), 0o644); err != nil {
 		return err
 	}
-	const patience = time.Minute
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	// Generous, for a machine on which compilers are running beside it.
+	const patience = 3 * time.Minute
+	starting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	set := s.set()
 	for _, d := range []struct {
@@ -130,11 +131,11 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 			return exec.CommandContext(ctx, s.path("bin", "buildctl"), "--addr", s.builderAddr(), "debug", "workers").Run()
 		}},
 	} {
-		started, err := set.Start(ctx, d.spec)
+		started, err := set.Start(starting, d.spec)
 		if err != nil {
 			return err
 		}
-		if err := set.Await(ctx, d.spec.Name, d.ready); err != nil {
+		if err := set.Await(starting, d.spec.Name, d.ready); err != nil {
 			return err
 		}
 		if started {
