@@ -55,13 +55,24 @@ type Process struct {
 
 // Start runs a worker and returns when it listens. The context ends it.
 func Start(ctx context.Context, o Options) (*Process, error) {
-	if o.Port == 0 {
-		port, err := freePort()
-		if err != nil {
+	if o.Port != 0 {
+		return start(ctx, o)
+	}
+	// A port that is free now may be another's by the time the worker takes it.
+	const tries = 10
+	for i := 1; ; i++ {
+		var err error
+		if o.Port, err = freePort(); err != nil {
 			return nil, err
 		}
-		o.Port = port
+		p, err := start(ctx, o)
+		if err == nil || i == tries || !strings.Contains(err.Error(), "EADDRINUSE") {
+			return p, err
+		}
 	}
+}
+
+func start(ctx context.Context, o Options) (*Process, error) {
 	argv := o.Argv
 	if len(argv) == 0 {
 		argv = []string{Bun(o.Dir)}
