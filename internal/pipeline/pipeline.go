@@ -30,6 +30,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -187,7 +188,7 @@ func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 	for i, c := range checks {
 		wg.Go(func() {
 			rep.Progress(Progress{Item: c.Name, Total: 1})
-			fs, err := c.Run(ctx, rep)
+			fs, err := c.safely(ctx, rep)
 			if err != nil {
 				fs = append(fs, AsFindings(c.Name, err)...)
 			}
@@ -207,6 +208,17 @@ func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 		}
 	}
 	return all
+}
+
+// safely runs a check. A panic in a goroutine would end the process with the
+// terminal as the live view left it: it becomes an error like any other.
+func (c Check) safely(ctx context.Context, rep *Reporter) (found []*Finding, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a mistake in this program: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.Run(ctx, rep)
 }
 
 func (r *run) stage(ctx context.Context, name string, rep *Reporter, do func(context.Context, *Reporter) error) error {

@@ -1,0 +1,61 @@
+package build
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// BenchmarkExport builds an image of 200 MB after a change of one small file:
+// into a new layout directory, as a tar or a fresh export would cost each time,
+// and into the one that is kept.
+func BenchmarkExport(b *testing.B) {
+	host := startBuildKit(b)
+	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(b, "buildctl"), host: host}
+	dir := files(b, map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\nCOPY small /\n", "small": "0"})
+	large, err := os.Create(filepath.Join(dir, "large"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := io.CopyN(large, rand.Reader, 200<<20); err != nil {
+		b.Fatal(err)
+	}
+	if err := large.Close(); err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	kept := filepath.Join(b.TempDir(), "kept")
+	build := func(b *testing.B, layout string) {
+		n++
+		if err := os.WriteFile(filepath.Join(dir, "small"), fmt.Append(nil, n), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		req := request(b, dir)
+		req.LayoutDir = layout
+		if _, err := k.Build(b.Context(), req, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	build(b, kept) // the large layer is in the builder's cache from here on
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			dir := b.TempDir()
+			build(b, dir)
+			b.StopTimer()
+			if err := os.RemoveAll(dir); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+	})
+	b.Run("kept", func(b *testing.B) {
+		for b.Loop() {
+			build(b, kept)
+		}
+	})
+}

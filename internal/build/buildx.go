@@ -1,0 +1,166 @@
+package build
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// buildx is docker buildx, as a plugin of docker or by itself.
+type buildx struct {
+	machine
+	argv []string // docker buildx, or docker-buildx, or buildx
+}
+
+func (b *buildx) Name() string { return "buildx" }
+
+// pluginDirs are where docker looks for its plugins besides the user's own
+// directory (docker/cli cli-plugins/manager).
+var pluginDirs = []string{
+	"/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins",
+	"/usr/lib/docker/cli-plugins", "/usr/libexec/docker/cli-plugins",
+	"/opt/homebrew/lib/docker/cli-plugins",
+}
+
+// findBuildx returns how buildx is called here; nil when it is not there. The
+// docker program alone is not enough: `docker buildx` is a plugin, which many
+// machines have docker without.
+func findBuildx(ctx context.Context, env environment) []string {
+	if docker := env.lookPath("docker"); docker != "" {
+		if _, err := env.output(ctx, docker, "buildx", "version"); err == nil {
+			return []string{docker, "buildx"}
+		}
+	}
+	for _, name := range []string{"docker-buildx", "buildx"} {
+		if p := env.lookPath(name); p != "" {
+			return []string{p}
+		}
+	}
+	dirs := pluginDirs
+	if dir := env.dockerConfigDir(); dir != "" {
+		dirs = append([]string{filepath.Join(dir, "cli-plugins")}, dirs...)
+	}
+	for _, d := range dirs {
+		if p := (environment{"PATH=" + d}).lookPath("docker-buildx"); p != "" {
+			return []string{p}
+		}
+	}
+	return nil
+}
+
+func (b *buildx) call(args ...string) []string {
+	return append(b.argv[:len(b.argv):len(b.argv)], args...)
+}
+
+func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, error) {
+	out, err := b.env().output(ctx, b.call("inspect")...)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	i := parseInspect(out)
+	if err != nil && i.err == "" {
+		i.err = plain(err.Error())
+	}
+	if i.err != "" {
+		return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error,
+			What: strings.Join(strings.Fields("docker buildx's builder "+i.name+" does not answer"), " "), Why: i.err,
+			Fix: "start Docker, or choose a builder: docker buildx ls; docker buildx use NAME", Err: err}}, nil
+	}
+	if i.driver == "docker" && !i.containerd {
+		return []*pipeline.Finding{{Code: "builder-no-oci", Severity: pipeline.Error,
+			What: "docker buildx's builder " + i.name + " cannot write an OCI layout",
+			Why:  "its driver is docker, and Docker's containerd image store is off",
+			Fix:  "docker buildx create --use"}}, nil
+	}
+	grave := pipeline.Warning
+	switch i.driver {
+	case "docker":
+		grave = pipeline.Error // has no emulators of its own
+	case "docker-container", "kubernetes":
+		return nil, nil // run BuildKit's image, which has
+	}
+	return checkPlatforms("docker buildx's builder "+i.name, i.platforms, req, grave), nil
+}
+
+// inspected is what `buildx inspect` says of the builder in use.
+type inspected struct {
+	name, driver string
+	platforms    []string
+	// containerd is that a node keeps images in a containerd snapshotter: only
+	// then can the docker driver export OCI (buildx driver/docker/driver.go).
+	containerd bool
+	err        string
+}
+
+// parseInspect reads the text of `buildx inspect`, which has no other form
+// (buildx commands/inspect.go).
+func parseInspect(text string) (i inspected) {
+	for line := range strings.Lines(text) {
+		key, val, ok := strings.Cut(strings.TrimSpace(line), ":")
+		val = plain(strings.TrimSpace(val))
+		if !ok {
+			continue
+		}
+		switch key {
+		case "Name":
+			if i.name == "" {
+				i.name = val
+			}
+		case "Driver":
+			i.driver = val
+		case "Error":
+			if i.err == "" {
+				i.err = val
+			}
+		case "Platforms":
+			for p := range strings.SplitSeq(val, ",") {
+				// A star marks a platform that the user named for the node.
+				i.platforms = append(i.platforms, strings.TrimSuffix(strings.TrimSpace(p), "*"))
+			}
+		case "org.mobyproject.buildkit.worker.snapshotter":
+			i.containerd = true
+		}
+	}
+	return i
+}
+
+func (b *buildx) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
+	return b.buildToLayout(ctx, b.Name(), req, r, func(env environment, metadata string) error {
+		return runRawJSON(ctx, env, "docker buildx", req.Dir, b.call(b.args(req, metadata)...), r)
+	})
+}
+
+func (b *buildx) args(req Request, metadata string) []string {
+	args := []string{"build",
+		"--file", req.Dockerfile,
+		"--platform", strings.Join(req.Platforms, ","),
+		"--output", ociOutput(req),
+		"--metadata-file", metadata,
+		"--progress", "rawjson",
+		"--provenance=false", "--sbom=false",
+	}
+	if req.Target != "" {
+		args = append(args, "--target", req.Target)
+	}
+	if req.NoCache {
+		args = append(args, "--no-cache")
+	}
+	if req.Pull {
+		args = append(args, "--pull")
+	}
+	for _, a := range buildArgs(req) {
+		args = append(args, "--build-arg", a)
+	}
+	for _, s := range req.Secrets {
+		args = append(args, "--secret", s)
+	}
+	for _, c := range req.CacheFrom {
+		args = append(args, "--cache-from", cacheSpec(c))
+	}
+	for _, c := range req.CacheTo {
+		args = append(args, "--cache-to", cacheSpec(c))
+	}
+	return append(args, req.Context)
+}

@@ -1,0 +1,13 @@
+package build
+
+import (
+	"os"
+	"os/exec"
+)
+
+func ownGroup(*exec.Cmd) {}
+
+// interruptGroup kills: Windows has no interrupt for another process.
+func interruptGroup(p *os.Process) error { return p.Kill() }
+
+func killGroup(*os.Process) {}

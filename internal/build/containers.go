@@ -1,0 +1,284 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// containers is podman or buildah: two programs over one library that take the
+// same arguments.
+//
+// Each platform is built by itself and copied into the layout; an index is made
+// of several here, so that no manifest list is left in the user's storage.
+type containers struct {
+	machine
+	name    string // podman or buildah
+	program string
+	binfmt  string // directory of binfmt_misc
+}
+
+func (b *containers) Name() string { return b.name }
+
+// podmanInfo is of `podman info --format json`.
+type podmanInfo struct {
+	Host struct {
+		Arch     string   `json:"arch"`
+		Remote   bool     `json:"serviceIsRemote"`
+		Emulated []string `json:"emulatedArchitectures"`
+	} `json:"host"`
+}
+
+func (b *containers) info(ctx context.Context) (podmanInfo, error) {
+	var info podmanInfo
+	if b.name != "podman" {
+		info.Host.Arch = runtime.GOARCH
+		_, err := b.env().output(ctx, b.program, "info")
+		return info, err
+	}
+	out, err := b.env().output(ctx, b.program, "info", "--format", "json")
+	if err == nil {
+		if err = json.Unmarshal([]byte(out), &info); err != nil {
+			err = fmt.Errorf("podman info: %w", err)
+		}
+	}
+	return info, err
+}
+
+func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Finding, error) {
+	info, err := b.info(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		f := &pipeline.Finding{Code: "builder-down", Severity: pipeline.Error, What: b.name + " does not work here", Why: plain(err.Error()),
+			Fix: "run `" + b.name + " info` and mend what it says", Err: err}
+		if b.name == "podman" && runtime.GOOS != "linux" {
+			f.Fix = "podman machine start"
+		}
+		return []*pipeline.Finding{f}, nil
+	}
+	var all []*pipeline.Finding
+	if len(req.CacheFrom)+len(req.CacheTo) > 0 {
+		for _, c := range append(req.CacheFrom[:len(req.CacheFrom):len(req.CacheFrom)], req.CacheTo...) {
+			if cacheRepository(c) == "" {
+				all = append(all, &pipeline.Finding{Code: "builder-cache", Severity: pipeline.Warning,
+					What: b.name + " knows no cache of the kind " + c + "; it is left out", Fix: "give a registry's repository, or build with buildx"})
+			}
+		}
+	}
+	var can []string
+	if !info.Host.Remote {
+		can = localPlatforms(b.binfmt)
+	} else if len(info.Host.Emulated) > 0 {
+		can = []string{"linux/" + info.Host.Arch}
+		for _, a := range info.Host.Emulated {
+			can = append(can, strings.TrimSpace(a))
+		}
+	}
+	return append(all, checkPlatforms(b.name, can, req, pipeline.Error)...), nil
+}
+
+// cacheRepository is the repository of a registry cache, which is the only
+// kind that these builders have; empty for others.
+func cacheRepository(spec string) string {
+	if !strings.Contains(spec, "type=") {
+		return untagged(spec)
+	}
+	kind, ref := "", ""
+	for f := range strings.SplitSeq(spec, ",") {
+		switch k, v, _ := strings.Cut(f, "="); k {
+		case "type":
+			kind = v
+		case "ref":
+			ref = v
+		}
+	}
+	if kind != "registry" {
+		return ""
+	}
+	return untagged(ref)
+}
+
+// untagged takes the tag from a reference: these builders want a repository.
+func untagged(ref string) string {
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i]
+	}
+	return ref
+}
+
+func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
+	start := time.Now()
+	tmp, remove, err := tempDir()
+	if err != nil {
+		return Result{}, err
+	}
+	defer remove()
+	info, err := b.info(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.MkdirAll(req.LayoutDir, 0o755); err != nil {
+		return Result{}, fmt.Errorf("the layout directory: %w", err)
+	}
+	var digests []string
+	err = b.withDockerConfig(req, tmp, r, func(env environment) error {
+		digests = nil
+		for i, p := range req.Platforms {
+			iid := filepath.Join(tmp, "iid"+strconv.Itoa(i))
+			build := func(req Request) (string, error) {
+				if err := b.one(ctx, env, req, p, iid, r); err != nil {
+					return "", err
+				}
+				return b.export(ctx, env, req, p, iid, tmp, info.Host.Remote, r)
+			}
+			d, err := build(req)
+			if err == nil && !req.NoCache && !isFor(req.LayoutDir, d, p) {
+				// FROM scratch: the layer cache of some versions (buildah 1.28)
+				// does not tell platforms apart.
+				r.Notef("the cache gave an image for another platform than %s; building without it", p)
+				anew := req
+				anew.NoCache = true
+				d, err = build(anew)
+			}
+			if err != nil {
+				return err
+			}
+			digests = append(digests, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	digest := digests[0]
+	if len(digests) > 1 {
+		if digest, err = layout.Compose(req.LayoutDir, digests); err != nil {
+			return Result{}, err
+		}
+	}
+	return finish(ctx, b.name, req, r, digest, start)
+}
+
+// isFor says whether the image's config is of that platform.
+func isFor(dir, digest, platform string) bool {
+	imgs, err := layout.Images(dir, digest)
+	return err == nil && len(imgs) == 1 && baseline(imgs[0].Platform()) == baseline(platform)
+}
+
+func (b *containers) args(req Request, platform, iid string) []string {
+	args := []string{"build", "--format", "oci", "--layers", "--platform", platform, "--iidfile", iid,
+		"--file", csvFields(req.Dockerfile)} // a list, split at commas
+	if req.Target != "" {
+		args = append(args, "--target", req.Target)
+	}
+	if req.NoCache {
+		args = append(args, "--no-cache")
+	}
+	if req.Pull {
+		args = append(args, "--pull=always")
+	}
+	if !req.SourceDateEpoch.IsZero() {
+		args = append(args, "--timestamp", strconv.FormatInt(req.SourceDateEpoch.Unix(), 10))
+	}
+	for _, a := range buildArgs(req) {
+		args = append(args, "--build-arg", a)
+	}
+	for _, s := range req.Secrets {
+		if spec, ok := parseSecret(s); ok && spec.env != "" {
+			s = csvFields("id="+spec.id, "type=env", "env="+spec.env)
+		}
+		args = append(args, "--secret", s)
+	}
+	for _, c := range req.CacheFrom {
+		if repo := cacheRepository(c); repo != "" {
+			args = append(args, "--cache-from", repo)
+		}
+	}
+	for _, c := range req.CacheTo {
+		if repo := cacheRepository(c); repo != "" {
+			args = append(args, "--cache-to", repo)
+		}
+	}
+	return append(args, req.Context)
+}
+
+// one builds for one platform; the image's id is in the file iid.
+func (b *containers) one(ctx context.Context, env environment, req Request, platform, iid string, r *pipeline.Reporter) error {
+	t := &stepTracker{r: r}
+	pr, pw := io.Pipe()
+	read := make(chan error, 1)
+	go func() {
+		err := t.read(pr)
+		_, _ = io.Copy(io.Discard, pr) // never let the builder wait for us
+		read <- err
+	}()
+	// One writer for both, so that a step's output stays behind its heading.
+	err := env.run(ctx, req.Dir, append([]string{b.program}, b.args(req, platform, iid)...), pw, pw)
+	pw.Close()
+	if rerr := <-read; rerr != nil && err == nil {
+		return fmt.Errorf("%s's output: %w", b.name, rerr)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return t.failure(b.name, req, err)
+	}
+	r.Notef("%s: %d of %d steps from the cache", platform, t.cached, t.all)
+	return nil
+}
+
+// export copies the image into the layout, and returns the digest it has there.
+func (b *containers) export(ctx context.Context, env environment, req Request, platform, iid, tmp string, remote bool, r *pipeline.Reporter) (string, error) {
+	text, err := os.ReadFile(iid)
+	id := strings.TrimSpace(string(text))
+	if err != nil || id == "" {
+		return "", fmt.Errorf("%s built and told no image: %w", b.name, err)
+	}
+	r.Detailf("copying the image for %s", platform)
+	if remote {
+		// The storage is in a virtual machine that may not see the layout.
+		file := filepath.Join(tmp, "image.tar")
+		if err := b.exporting(ctx, env, "", b.program, "save", "--quiet", "--format", "oci-archive", "--output", file, id); err != nil {
+			return "", err
+		}
+		digest, err := layout.UnpackFile(req.LayoutDir, file)
+		return digest, errors.Join(err, os.Remove(file))
+	}
+	file := iid + ".digest"
+	// The layout is named relatively: its path may have a colon, by which
+	// oci: would part it.
+	name := "oci:.:" + strings.ReplaceAll(platform, "/", "-")
+	if err := b.exporting(ctx, env, req.LayoutDir, b.program, "push", "--quiet", "--digestfile", file, id, name); err != nil {
+		return "", err
+	}
+	text, err = os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s copied the image and told no digest: %w", b.name, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func (b *containers) exporting(ctx context.Context, env environment, dir string, argv ...string) error {
+	var said tail
+	said.max = 4 << 10
+	err := env.run(ctx, dir, argv, io.Discard, &said)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return &pipeline.Finding{Code: "build-export", Severity: pipeline.Error, What: b.name + " built the image and cannot copy it into the layout directory",
+		Why: lastLine(said.String()), Where: dir, Fix: "see whether there is room, and whether the directory can be written to", Err: err}
+}

@@ -1,0 +1,300 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// ignore is a .dockerignore, by the matcher that BuildKit itself uses.
+type ignore struct {
+	path    string
+	matcher *patternmatcher.PatternMatcher
+}
+
+// readIgnore reads the file that counts: the Dockerfile's own, if there is one.
+func readIgnore(req Request) (*ignore, error) {
+	for _, p := range []string{req.Dockerfile + ".dockerignore", filepath.Join(req.Context, ".dockerignore")} {
+		f, err := os.Open(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		patterns, err := ignorefile.ReadAll(f)
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		m, err := patternmatcher.New(patterns)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		return &ignore{p, m}, nil
+	}
+	m, err := patternmatcher.New(nil)
+	return &ignore{matcher: m}, err
+}
+
+// all says whether rel, and whatever may be below it, is left out.
+func (i *ignore) all(rel string) bool {
+	out, err := i.matcher.MatchesOrParentMatches(rel)
+	return err == nil && out && !i.matcher.Exclusions()
+}
+
+// What is counted of a context at most, and from where on it is worth a word.
+const (
+	maxContextFiles = 300_000
+	maxContextTime  = 3 * time.Second
+	hugeBytes       = 500 << 20
+	hugeFiles       = 100_000
+)
+
+// ContextSize is what the builder reads of the context.
+type ContextSize struct {
+	Files int
+	Bytes int64
+	// More is that counting was given up.
+	More bool
+	// Largest are the largest entries right below what is copied, the largest
+	// first, with their size in bytes.
+	Largest []ContextEntry
+	strange map[string]string // what should not be in it: name → first path
+}
+
+// ContextEntry is a file or directory of a context.
+type ContextEntry struct {
+	Path  string
+	Bytes int64
+}
+
+// CheckContext measures what the Dockerfile copies out of the context, with
+// .dockerignore, and warns of what does not belong into an image. BuildKit
+// reads no more of a context than is copied, so a large repository costs
+// nothing by itself.
+func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Finding, error) {
+	ignored, err := readIgnore(req)
+	if err != nil || checkContextDir(req) != nil {
+		return ContextSize{}, nil, nil // CheckDockerfile says it
+	}
+	size, err := measure(ctx, req, contextRoots(req), ignored)
+	if err != nil {
+		return size, nil, err
+	}
+	var all []*pipeline.Finding
+	add := func(code, name, why string) {
+		if p := size.strange[name]; p != "" {
+			all = append(all, &pipeline.Finding{Code: code, Severity: pipeline.Warning, Where: p,
+				What: "the image gets " + name + " from the checkout", Why: why, Fix: "add **/" + name + " to .dockerignore"})
+		}
+	}
+	add("context-git", ".git", "the history would be in the image, and every commit would build all anew")
+	add("context-modules", "node_modules", "what is compiled in it is for this machine, not for "+strings.Join(req.Platforms, ", "))
+	add("context-env", ".env", "such files hold secrets, and an image's layers can be read by whoever can pull it")
+	if size.Bytes > hugeBytes || size.Files > hugeFiles {
+		f := &pipeline.Finding{Code: "context-huge", Severity: pipeline.Warning, Where: req.Context,
+			What: "the build copies " + size.String() + " out of the checkout", Fix: "leave out by .dockerignore what the image does not need"}
+		for _, e := range size.Largest {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("%8s  %s", megabytes(e.Bytes), e.Path))
+		}
+		all = append(all, f)
+	}
+	return size, all, nil
+}
+
+func (s ContextSize) String() string {
+	more := ""
+	if s.More {
+		more = "more than "
+	}
+	return fmt.Sprintf("%s%s in %d files", more, megabytes(s.Bytes), s.Files)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// contextRoots are the directories and files that are copied, none below
+// another; "." where it cannot be told.
+func contextRoots(req Request) []string {
+	d, err := readDockerfile(req.Dockerfile)
+	if err != nil || !d.plain() {
+		return []string{"."}
+	}
+	vars := d.vars(req, "", "")
+	stages, ok := d.reachable(req.Target, vars)
+	if !ok {
+		return []string{"."}
+	}
+	var roots []string
+	for _, i := range stages {
+		for _, in := range d.stages[i].instrs {
+			roots = append(roots, in.roots()...)
+		}
+	}
+	slices.Sort(roots)
+	var top []string
+	for _, r := range slices.Compact(roots) {
+		if !slices.ContainsFunc(top, func(t string) bool { return t == "." || strings.HasPrefix(r, t+"/") }) {
+			top = append(top, r)
+		}
+	}
+	return top
+}
+
+// roots are what the instruction may read of the context.
+func (in instr) roots() (all []string) {
+	add := func(src string) {
+		// Up to the first part that is a pattern or has a variable.
+		var fixed []string
+		for part := range strings.SplitSeq(strings.Trim(src, `"'`), "/") {
+			if strings.ContainsAny(part, `*?[$\`) {
+				break
+			}
+			fixed = append(fixed, part)
+		}
+		clean := strings.TrimPrefix(path.Clean("/"+strings.Join(fixed, "/")), "/")
+		if clean == "" {
+			clean = "."
+		}
+		all = append(all, clean)
+	}
+	switch in.name {
+	case "COPY", "ADD":
+		if _, ok := in.flag("from"); ok || len(in.words) < 2 {
+			return nil
+		}
+		for _, w := range in.words[:len(in.words)-1] {
+			if !strings.Contains(w, "://") && !strings.HasPrefix(w, "git@") && !strings.HasPrefix(w, "<<") {
+				add(w)
+			}
+		}
+	case "RUN":
+		for _, f := range in.flags {
+			spec, ok := strings.CutPrefix(f, "mount=")
+			if !ok {
+				continue
+			}
+			kind, from, src := "bind", false, "."
+			for field := range strings.SplitSeq(spec, ",") {
+				switch k, v, _ := strings.Cut(field, "="); k {
+				case "type":
+					kind = v
+				case "from":
+					from = true
+				case "source", "src":
+					src = v
+				}
+			}
+			if kind == "bind" && !from {
+				add(src)
+			}
+		}
+	}
+	return all
+}
+
+// measure counts the files below roots that are not ignored.
+func measure(ctx context.Context, req Request, roots []string, ignored *ignore) (ContextSize, error) {
+	size := ContextSize{strange: map[string]string{}}
+	sums := map[string]int64{}
+	until := time.Now().Add(maxContextTime)
+	for _, root := range roots {
+		err := filepath.WalkDir(filepath.Join(req.Context, filepath.FromSlash(root)), func(p string, e fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				return skip(e) // unreadable or gone: the builder will say
+			}
+			rel, err := filepath.Rel(req.Context, p)
+			if err != nil {
+				return err
+			}
+			rel = filepath.ToSlash(rel)
+			out, err := ignored.matcher.MatchesOrParentMatches(rel)
+			if err != nil {
+				return fmt.Errorf("%s: %w", ignored.path, err)
+			}
+			if out && rel != "." {
+				if e.IsDir() && !ignored.matcher.Exclusions() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			size.note(e, rel)
+			if e.IsDir() {
+				return nil
+			}
+			if size.Files >= maxContextFiles || size.Files%1024 == 1023 && time.Now().After(until) {
+				size.More = true
+				return fs.SkipAll
+			}
+			size.Files++
+			if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() {
+				size.Bytes += fi.Size()
+				sums[entryBelow(root, rel)] += fi.Size()
+			}
+			return nil
+		})
+		if err != nil {
+			return size, err
+		}
+	}
+	for p, n := range sums {
+		size.Largest = append(size.Largest, ContextEntry{p, n})
+	}
+	slices.SortFunc(size.Largest, func(a, b ContextEntry) int {
+		if a.Bytes != b.Bytes {
+			return int(max(min(b.Bytes-a.Bytes, 1), -1))
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+	size.Largest = size.Largest[:min(len(size.Largest), 5)]
+	return size, nil
+}
+
+func skip(e fs.DirEntry) error {
+	if e != nil && e.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// note keeps the first of each thing that does not belong into an image.
+func (s *ContextSize) note(e fs.DirEntry, rel string) {
+	name := e.Name()
+	switch {
+	case name == ".git", e.IsDir() && name == "node_modules", !e.IsDir() && name == ".env":
+		if s.strange[name] == "" {
+			s.strange[name] = rel
+		}
+	}
+}
+
+// entryBelow is the part of rel that is right below root.
+func entryBelow(root, rel string) string {
+	if root == rel {
+		return rel
+	}
+	below := strings.TrimPrefix(rel, root+"/")
+	if root == "." {
+		below = rel
+	}
+	first, _, _ := strings.Cut(below, "/")
+	if root == "." {
+		return first
+	}
+	return root + "/" + first
+}

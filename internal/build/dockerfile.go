@@ -1,0 +1,333 @@
+package build
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// dockerfile is what a preflight needs to know of a Dockerfile: its stages and
+// instructions, not their meaning. The builder's own parser has the last word;
+// what cannot be told here for certain is not told.
+type dockerfile struct {
+	// frontend is of the directive `# syntax=`; another language than
+	// Dockerfile's may hide behind it.
+	frontend string
+	args     map[string]string // ARGs before the first FROM, with their defaults
+	stages   []stage
+}
+
+type stage struct {
+	name, base, platform string
+	line                 int
+	instrs               []instr
+}
+
+type instr struct {
+	name  string   // upper case
+	flags []string // --from=…, without the dashes
+	rest  string   // what follows the flags
+	words []string // rest, split; of the JSON form too
+	line  int
+	here  bool // has a heredoc
+}
+
+// flag is the value of a flag of the instruction.
+func (i instr) flag(name string) (string, bool) {
+	for _, f := range i.flags {
+		if k, v, _ := strings.Cut(f, "="); k == name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// syntaxError is a fault of which the builder would say the same.
+type syntaxError struct {
+	line      int
+	what, fix string
+}
+
+func (e *syntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.what) }
+
+// instructions are Dockerfile's (moby/buildkit frontend/dockerfile/command).
+var instructions = []string{
+	"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
+	"MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+}
+
+var (
+	directive = regexp.MustCompile(`^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$`)
+	heredoc   = regexp.MustCompile(`(?:^|[\s(])\d*<<(-?)(["']?)([a-zA-Z_][a-zA-Z0-9_.]*)(["']?)`)
+)
+
+// parseDockerfile reads the text of a Dockerfile.
+func parseDockerfile(text string) (dockerfile, error) {
+	d := dockerfile{args: map[string]string{}}
+	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
+	escape := "\\"
+	for _, l := range lines {
+		m := directive.FindStringSubmatch(strings.TrimRight(l, "\r"))
+		if m == nil {
+			break
+		}
+		switch strings.ToLower(m[1]) {
+		case "syntax":
+			d.frontend = m[2]
+		case "escape":
+			escape = m[2]
+		}
+	}
+	if !d.plain() {
+		return d, nil
+	}
+	for n := 0; n < len(lines); n++ {
+		first := n
+		line, more := logical(lines[n], escape)
+		if blank(line) && !more {
+			continue
+		}
+		for more && n+1 < len(lines) {
+			n++
+			if next := strings.TrimSpace(lines[n]); next == "" || strings.HasPrefix(next, "#") {
+				continue // comments and empty lines within an instruction
+			}
+			var part string
+			part, more = logical(lines[n], escape)
+			line += " " + part
+		}
+		if blank(line) {
+			continue
+		}
+		in := parseInstr(line, first+1)
+		if in.name == "RUN" || in.name == "COPY" || in.name == "ADD" {
+			var err error
+			if n, err = skipHeredocs(&in, lines, n); err != nil {
+				return d, err
+			}
+		}
+		if err := d.add(in); err != nil {
+			return d, err
+		}
+	}
+	if len(d.stages) == 0 {
+		return d, &syntaxError{1, "it has no FROM", "begin it with FROM and a base image"}
+	}
+	return d, nil
+}
+
+// plain says whether the frontend is Dockerfile's own, whatever its version.
+func (d dockerfile) plain() bool {
+	return d.frontend == "" || strings.Contains(d.frontend, "docker/dockerfile")
+}
+
+func blank(line string) bool {
+	line = strings.TrimSpace(line)
+	return line == "" || strings.HasPrefix(line, "#")
+}
+
+// logical returns a line without its line end, and whether the next one
+// continues it.
+func logical(line, escape string) (string, bool) {
+	line = strings.TrimRight(line, " \t\r")
+	if blank(line) {
+		return line, false
+	}
+	cut, more := strings.CutSuffix(line, escape)
+	return cut, more
+}
+
+func parseInstr(line string, at int) instr {
+	name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if i := strings.IndexByte(name, '\t'); i >= 0 {
+		name, rest = name[:i], name[i+1:]+" "+rest
+	}
+	in := instr{name: strings.ToUpper(name), line: at}
+	rest = strings.TrimSpace(rest)
+	for strings.HasPrefix(rest, "--") {
+		f, more, _ := strings.Cut(rest, " ")
+		in.flags = append(in.flags, strings.TrimPrefix(f, "--"))
+		rest = strings.TrimSpace(more)
+	}
+	in.rest = rest
+	if !strings.HasPrefix(rest, "[") || json.Unmarshal([]byte(rest), &in.words) != nil {
+		in.words = strings.Fields(rest)
+	}
+	return in
+}
+
+// skipHeredocs passes over the lines of the instruction's heredocs.
+func skipHeredocs(in *instr, lines []string, n int) (int, error) {
+	for _, m := range heredoc.FindAllStringSubmatch(in.rest, -1) {
+		if m[2] != m[4] {
+			continue
+		}
+		in.here = true
+		for n++; ; n++ {
+			if n >= len(lines) {
+				return n, &syntaxError{in.line, "its heredoc " + m[3] + " does not end", "end it with a line that is " + m[3]}
+			}
+			l := strings.TrimRight(lines[n], "\r")
+			if m[1] == "-" {
+				l = strings.TrimLeft(l, "\t")
+			}
+			if l == m[3] {
+				break
+			}
+		}
+	}
+	return n, nil
+}
+
+// add puts an instruction where it belongs.
+func (d *dockerfile) add(in instr) error {
+	if !slices.Contains(instructions, in.name) {
+		e := &syntaxError{in.line, "unknown instruction " + in.name, "mend that line"}
+		if near := nearest(in.name, instructions); near != "" {
+			e.fix = "did you mean " + near + "?"
+		}
+		return e
+	}
+	switch {
+	case in.name == "FROM":
+		s := stage{line: in.line}
+		s.platform, _ = in.flag("platform")
+		if len(in.words) == 0 {
+			return &syntaxError{in.line, "FROM names no base image", "name a base image"}
+		}
+		s.base = in.words[0]
+		if len(in.words) == 3 && strings.EqualFold(in.words[1], "AS") {
+			s.name = strings.ToLower(in.words[2])
+		}
+		d.stages = append(d.stages, s)
+	case len(d.stages) == 0 && in.name == "ARG":
+		for _, w := range in.words {
+			k, v, _ := strings.Cut(w, "=")
+			d.args[k] = strings.Trim(v, `"'`)
+		}
+	case len(d.stages) == 0:
+		return &syntaxError{in.line, in.name + " stands before the first FROM", "begin with FROM; only ARG may stand before it"}
+	default:
+		s := &d.stages[len(d.stages)-1]
+		s.instrs = append(s.instrs, in)
+	}
+	return nil
+}
+
+// find returns the index of the stage that is called name, or has that number.
+// Only stages before the one at limit can be meant by it; -1 when none is.
+func (d dockerfile) find(name string, limit int) int {
+	name = strings.ToLower(name)
+	for i := min(limit, len(d.stages)) - 1; i >= 0; i-- {
+		if d.stages[i].name == name && name != "" {
+			return i
+		}
+	}
+	if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < limit && n < len(d.stages) {
+		return n
+	}
+	return -1
+}
+
+// reachable are the stages that BuildKit builds for target, in their order;
+// ok is false when there is no such target.
+func (d dockerfile) reachable(target string, vars map[string]string) (all []int, ok bool) {
+	last := len(d.stages) - 1
+	if target != "" {
+		if last = d.find(target, len(d.stages)); last < 0 {
+			return nil, false
+		}
+	}
+	seen := map[int]bool{}
+	var visit func(int)
+	visit = func(i int) {
+		if i < 0 || seen[i] {
+			return
+		}
+		seen[i] = true
+		s := d.stages[i]
+		base, _ := expand(s.base, vars)
+		visit(d.find(base, i))
+		for _, in := range s.instrs {
+			if from, ok := in.flag("from"); ok {
+				visit(d.find(from, i))
+			}
+			for _, f := range in.flags {
+				if spec, ok := strings.CutPrefix(f, "mount="); ok {
+					for field := range strings.SplitSeq(spec, ",") {
+						if from, ok := strings.CutPrefix(field, "from="); ok {
+							visit(d.find(from, i))
+						}
+					}
+				}
+			}
+		}
+	}
+	visit(last)
+	for i := range d.stages {
+		if seen[i] {
+			all = append(all, i)
+		}
+	}
+	return all, true
+}
+
+var variable = regexp.MustCompile(`\$(?:\{([a-zA-Z_][a-zA-Z0-9_]*)(?:(:?[-+])([^}]*))?\}|([a-zA-Z_][a-zA-Z0-9_]*))`)
+
+// expand replaces variables; known is false when one of them has no value.
+func expand(s string, vars map[string]string) (out string, known bool) {
+	known = true
+	out = variable.ReplaceAllStringFunc(s, func(v string) string {
+		m := variable.FindStringSubmatch(v)
+		name := m[1] + m[4]
+		val, ok := vars[name]
+		switch {
+		case strings.HasSuffix(m[2], "-") && (!ok || val == "" && m[2] == ":-"):
+			return m[3]
+		case strings.HasSuffix(m[2], "+"):
+			if ok && (val != "" || m[2] == "+") {
+				return m[3]
+			}
+			return ""
+		case !ok:
+			known = false
+		}
+		return val
+	})
+	return out, known
+}
+
+// nearest is the word of known that differs from word in at most two letters;
+// empty when there is none.
+func nearest(word string, known []string) string {
+	best, at := "", 3
+	for _, k := range known {
+		if n := distance(word, k); n < at {
+			best, at = k, n
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		prev := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			prev, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, prev+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,116 @@
+package build
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Auto is the choice that tries every builder.
+const Auto = "auto"
+
+// names are the words of --builder.
+var names = []string{"buildx", "buildkit", "podman", "buildah", "nerdctl"}
+
+// Names are the words that Options.Choose may be, besides Auto.
+func Names() []string { return append([]string(nil), names...) }
+
+// Options say what to look for.
+type Options struct {
+	// Choose is a name, or Auto or "" for the first that can build.
+	Choose string
+	// Env is what builders run in, as os.Environ gives it.
+	Env []string
+	// Withhold are variables that no builder gets, besides gh's tokens.
+	Withhold []string
+}
+
+func (o Options) machine() machine {
+	return machine{all: o.Env, hidden: slices.Concat(o.Withhold, withheld)}
+}
+
+// candidates are the builders whose programs are on this machine, in the order
+// of automatic choice.
+func (o Options) candidates(ctx context.Context) []Builder {
+	m := o.machine()
+	env := m.env()
+	var all []Builder
+	if argv := findBuildx(ctx, env); argv != nil {
+		all = append(all, &buildx{machine: m, argv: argv})
+	}
+	if host := env.get("BUILDKIT_HOST"); host != "" {
+		if p := env.lookPath("buildctl"); p != "" {
+			all = append(all, &buildKit{machine: m, buildctl: p, host: host})
+		}
+	}
+	for _, name := range []string{"podman", "buildah"} {
+		if p := env.lookPath(name); p != "" {
+			all = append(all, &containers{machine: m, name: name, program: p, binfmt: binfmtDir})
+		}
+	}
+	if p := env.lookPath("nerdctl"); p != "" {
+		all = append(all, &nerdctl{machine: m, program: p})
+	}
+	return all
+}
+
+// Find returns the builder to use for req: the chosen one with what is wrong
+// with it, or the first that can build, with a note on each that was passed
+// over. Findings of severity Error mean that it cannot build; with none found
+// at all the Builder is nil and the finding's code "builder-missing".
+func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Finding, error) {
+	auto := o.Choose == "" || o.Choose == Auto
+	if !auto && !slices.Contains(names, o.Choose) {
+		return nil, nil, pipeline.UsageErrorf("builder-unknown", "choose one of "+Auto+", "+strings.Join(names, ", "), "no builder is called %q", o.Choose)
+	}
+	var first Builder
+	var wrong, passed []*pipeline.Finding
+	for _, b := range o.candidates(ctx) {
+		if !auto && o.Choose != b.Name() {
+			continue
+		}
+		found, err := b.Check(ctx, req)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !refuses(found) {
+			return b, append(passed, found...), nil
+		}
+		for _, f := range found {
+			if f.Severity == pipeline.Error {
+				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix})
+			}
+		}
+		if first == nil {
+			first, wrong = b, found
+		}
+	}
+	if first == nil {
+		return nil, []*pipeline.Finding{o.missing()}, nil
+	}
+	return first, wrong, nil
+}
+
+func refuses(found []*pipeline.Finding) bool {
+	for _, f := range found {
+		if f.Severity == pipeline.Error {
+			return true
+		}
+	}
+	return false
+}
+
+func (o Options) missing() *pipeline.Finding {
+	f := &pipeline.Finding{Code: "builder-missing", Severity: pipeline.Error,
+		What: "no builder on this machine", Why: "looked for " + strings.Join(names, ", "),
+		Fix: "install docker with buildx, podman or buildah, or set BUILDKIT_HOST and install buildctl; or give --layout DIR"}
+	if o.Choose != "" && o.Choose != Auto {
+		f.What, f.Why = "builder "+o.Choose+" is not on this machine", ""
+		if o.Choose == "buildkit" {
+			f.Fix = "set BUILDKIT_HOST to buildkitd's address and install buildctl"
+		}
+	}
+	return f
+}

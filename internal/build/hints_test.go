@@ -1,0 +1,68 @@
+package build
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+func TestBetters(t *testing.T) {
+	const fetch = fetching + "docker.io/oven/bun:1"
+	for _, tt := range []struct{ step, why, evidence, want string }{
+		{fetch, "docker.io/oven/bun:1: not found", "", "base-image-missing"},
+		{fetch, "no match for platform in manifest: not found", "", "base-image-platform"},
+		{fetch, "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed", "", "base-image-denied"},
+		{fetch, "unexpected status from HEAD request: 429 Too Many Requests", "", "base-image-rate"},
+		{fetch, `failed to do request: Head "https://x": dial tcp: lookup x: no such host`, "", "build-network"},
+		{fetch, "something new", "", "base-image"},
+		{"FROM docker.io/oven/bun:1", "initializing source docker://x: reading manifest 1: manifest unknown", "", "base-image-missing"},
+		{"FROM x", "choosing an image from manifest list docker://x: no image found in manifest list for architecture arm64", "", "base-image-platform"},
+		{"[2/2] RUN bun", "exit code: 255", "exec /bin/sh: exec format error", "builder-platform"},
+		{"[2/2] COPY a b", "failed to copy: write /x: no space left on device", "", "build-no-space"},
+		{"[2/2] RUN curl", "exit code: 6", "curl: (6) permission denied: not found", "build-step"},
+		{"", `invalid progress mode "rawjson"`, "", "builder-old"},
+		{"", "unknown flag: --metadata-file", "", "builder-old"},
+	} {
+		f := betters(&pipeline.Finding{Code: "build-step", What: "x", Why: tt.why, Evidence: []string{tt.evidence}}, tt.step)
+		if f.Code != tt.want {
+			t.Errorf("%s %q %q: %s, want %s", tt.step, tt.why, tt.evidence, f.Code, tt.want)
+		}
+	}
+}
+
+// The words that hints go by, from the programs themselves.
+func TestHints(t *testing.T) {
+	base := publicRegistry(t)
+	host := startBuildKit(t)
+	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
+	foreign := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	// A program for no machine: which foreign ones run depends on the kernel.
+	const run = "FROM scratch\nCOPY --chmod=755 alien /say\nRUN [\"/say\", \"x\", \"0\"]\n"
+	alien := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xfe\xff\x01" + strings.Repeat("\x00", 200)
+	native := "linux/" + runtime.GOARCH
+	for _, tt := range []struct {
+		name, dockerfile, platform string
+		builder                    Builder
+		want, what                 string
+	}{
+		{"missing", "FROM " + base + "x\n", "linux/arm64", b, "base-image-missing", "the base image " + base + "x cannot be had"},
+		{"no host", "FROM registry.invalid/a:1\n", "linux/arm64", b, "build-network", "the base image registry.invalid/a:1 cannot be had"},
+		{"no emulation", run, native, b, "builder-platform", "RUN"},
+		{"no emulation, buildah", run, native, foreign, "builder-platform", "RUN"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := files(t, map[string]string{"Dockerfile": tt.dockerfile, "alien": alien})
+			req := request(t, dir)
+			req.Platforms = []string{tt.platform}
+			_, err := tt.builder.Build(t.Context(), req, nil)
+			f, ok := errors.AsType[*pipeline.Finding](err)
+			if !ok || f.Code != tt.want || !strings.Contains(f.What, tt.what) {
+				t.Errorf("err = %+v", err)
+			}
+		})
+	}
+}

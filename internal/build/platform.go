@@ -1,0 +1,148 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// checkPlatforms compares what a builder says it can run with what is asked
+// for. A builder that says nothing is believed to be able. A platform matters
+// only where the Dockerfile runs something for it.
+//
+// BuildKit lists what its kernel runs. Its own image carries emulators besides
+// (buildkit-qemu-*), which it does not list (solver/llbsolver/ops/exec_binfmt.go),
+// so that not every platform which is not listed is a failure: grave says
+// which it is.
+func checkPlatforms(who string, can []string, req Request, grave pipeline.Severity) []*pipeline.Finding {
+	if len(can) == 0 {
+		return nil
+	}
+	var all []*pipeline.Finding
+	for _, p := range req.Platforms {
+		if slices.ContainsFunc(can, func(c string) bool { return baseline(c) == baseline(p) }) {
+			continue
+		}
+		step := firstRun(req, p, can[0])
+		if step == nil {
+			continue
+		}
+		arch := archOf(p)
+		all = append(all, &pipeline.Finding{Code: "builder-platform", Severity: grave, Where: step.where,
+			What: who + " says that it cannot run a step for " + p, Why: "it runs " + strings.Join(can, ", "),
+			Fix: "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)"})
+	}
+	return all
+}
+
+type runStep struct{ where string }
+
+// firstRun is the first step that needs a machine, or an emulation, of the
+// platform; nil when there is none. A Dockerfile that cannot be read is
+// believed to have one.
+func firstRun(req Request, platform, native string) *runStep {
+	d, err := readDockerfile(req.Dockerfile)
+	if err != nil || !d.plain() {
+		return &runStep{}
+	}
+	vars := d.vars(req, platform, native)
+	stages, ok := d.reachable(req.Target, vars)
+	if !ok {
+		return &runStep{}
+	}
+	runsOn := map[int]string{}
+	for _, i := range stages {
+		s := d.stages[i]
+		base, _ := expand(s.base, vars)
+		runsOn[i] = platform
+		if parent := d.find(base, i); parent >= 0 {
+			runsOn[i] = runsOn[parent]
+		} else if s.platform != "" {
+			if p, known := expand(s.platform, vars); known {
+				runsOn[i] = p
+			}
+		}
+		if baseline(runsOn[i]) != baseline(platform) {
+			continue
+		}
+		for _, in := range s.instrs {
+			if in.name == "RUN" {
+				return &runStep{where: place(req, in.line)}
+			}
+		}
+	}
+	return nil
+}
+
+// vars are the variables that FROM may use.
+func (d dockerfile) vars(req Request, platform, native string) map[string]string {
+	vars := map[string]string{"TARGETPLATFORM": platform, "BUILDPLATFORM": native, "TARGETSTAGE": req.Target}
+	for prefix, p := range map[string]string{"TARGET": platform, "BUILD": native} {
+		parts := strings.SplitN(p+"//", "/", 4)
+		vars[prefix+"OS"], vars[prefix+"ARCH"], vars[prefix+"VARIANT"] = parts[0], parts[1], parts[2]
+	}
+	for k, v := range d.args {
+		vars[k] = v
+	}
+	for k, v := range req.Args {
+		if _, declared := d.args[k]; declared {
+			vars[k] = v
+		}
+	}
+	return vars
+}
+
+// archOf is the middle of os/arch/variant.
+func archOf(platform string) string {
+	_, arch, _ := strings.Cut(platform, "/")
+	arch, _, _ = strings.Cut(arch, "/")
+	return arch
+}
+
+// baseline leaves away the variant that is meant when none is written
+// (containerd/platforms normalize.go).
+func baseline(p string) string {
+	switch p {
+	case "linux/arm64/v8":
+		return "linux/arm64"
+	case "linux/arm/v7":
+		return "linux/arm"
+	case "linux/amd64/v1":
+		return "linux/amd64"
+	}
+	return p
+}
+
+// emulators are how the kernel's binfmt_misc entries are named, by Go's names
+// of architectures (qemu's scripts/qemu-binfmt-conf.sh).
+var emulators = map[string]string{
+	"arm64": "aarch64", "amd64": "x86_64", "arm": "arm", "386": "i386", "riscv64": "riscv64",
+	"ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64", "mips64le": "mips64el",
+}
+
+// localPlatforms are the platforms that this machine itself can run, natively
+// or by an emulation that binfmt_misc at dir knows. nil when it cannot be told.
+func localPlatforms(dir string) []string {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	all := []string{"linux/" + runtime.GOARCH}
+	if runtime.GOARCH == "amd64" {
+		all = append(all, "linux/386")
+	}
+	for arch, name := range emulators {
+		text, err := os.ReadFile(filepath.Join(dir, "qemu-"+name))
+		if err == nil && strings.HasPrefix(string(text), "enabled") {
+			all = append(all, "linux/"+arch)
+		}
+	}
+	slices.Sort(all[1:])
+	return all
+}
+
+// binfmtDir is where the kernel shows its emulations.
+const binfmtDir = "/proc/sys/fs/binfmt_misc"

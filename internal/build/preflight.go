@@ -1,0 +1,220 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// maxDockerfile bounds what is read as a Dockerfile.
+const maxDockerfile = 4 << 20
+
+func readDockerfile(path string) (dockerfile, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return dockerfile{}, err
+	}
+	if fi.Size() > maxDockerfile {
+		return dockerfile{}, fmt.Errorf("%d bytes are too many for a Dockerfile", fi.Size())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return dockerfile{}, err
+	}
+	return parseDockerfile(string(text))
+}
+
+// place names a line of the request's Dockerfile as people do.
+func place(req Request, line int) string {
+	name := req.Dockerfile
+	if rel, err := filepath.Rel(req.Dir, name); err == nil && req.Dir != "" && !strings.HasPrefix(rel, "..") {
+		name = rel
+	}
+	return fmt.Sprintf("%s:%d", filepath.ToSlash(name), line)
+}
+
+// CheckDockerfile says what of the Dockerfile and the context would fail, or
+// lead to another image than was asked for, before anything is built.
+func CheckDockerfile(req Request) []*pipeline.Finding {
+	if f := checkContextDir(req); f != nil {
+		return []*pipeline.Finding{f}
+	}
+	d, err := readDockerfile(req.Dockerfile)
+	var se *syntaxError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []*pipeline.Finding{missingDockerfile(req)}
+	case errors.As(err, &se):
+		return []*pipeline.Finding{{Code: "dockerfile-syntax", Severity: pipeline.Error, Where: place(req, se.line), What: se.what, Fix: se.fix, Err: err}}
+	case err != nil:
+		return []*pipeline.Finding{{Code: "dockerfile-missing", Severity: pipeline.Error, What: "the Dockerfile cannot be read",
+			Why: err.Error(), Fix: "make it a readable file", Where: req.Dockerfile, Err: err}}
+	case !d.plain():
+		return nil
+	}
+	var all []*pipeline.Finding
+	for _, p := range req.Platforms {
+		for _, f := range d.check(req, p) {
+			same := func(g *pipeline.Finding) bool { return f.Code == g.Code && f.Where == g.Where && f.What == g.What }
+			if !slices.ContainsFunc(all, same) {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+func checkContextDir(req Request) *pipeline.Finding {
+	fi, err := os.Stat(req.Context)
+	if err == nil && fi.IsDir() {
+		return nil
+	}
+	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error, What: "no build context directory " + req.Context,
+		Fix: "give the directory with --context, or as build.context in .sbw.yaml", Err: err}
+	if err == nil {
+		f.What = "the build context " + req.Context + " is not a directory"
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		f.Why = err.Error()
+	}
+	return f
+}
+
+// missingDockerfile names Dockerfiles that are near.
+func missingDockerfile(req Request) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "dockerfile-missing", Severity: pipeline.Error, What: "no Dockerfile " + strings.TrimSuffix(place(req, 0), ":0"),
+		Fix: "give its path with -f, or as build.dockerfile in .sbw.yaml"}
+	var near []string
+	for _, dir := range []string{"", "*", "*/*"} {
+		for _, name := range []string{"Dockerfile", "Dockerfile.*", "*.Dockerfile", "Containerfile"} {
+			found, err := filepath.Glob(filepath.Join(globQuote(req.Context), dir, name))
+			if err != nil {
+				continue // cannot be: the pattern is ours
+			}
+			for _, p := range found {
+				if rel, err := filepath.Rel(req.Context, p); err == nil && !strings.Contains(rel, "node_modules") && !strings.HasSuffix(rel, ".dockerignore") {
+					near = append(near, filepath.ToSlash(rel))
+				}
+			}
+		}
+	}
+	if len(near) > 4 {
+		near = near[:4]
+	}
+	if len(near) > 0 {
+		f.Why = "there is " + strings.Join(near, ", ")
+	}
+	return f
+}
+
+// globQuote lets a path stand in a pattern for itself.
+func globQuote(path string) string {
+	return strings.NewReplacer(`[`, `\[`, `*`, `\*`, `?`, `\?`).Replace(path)
+}
+
+// check says what is wrong for one platform.
+func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding) {
+	// Where the builder runs is not known here; its platform is only needed
+	// for variables, and a stage that is for the builder's is no image's.
+	vars := d.vars(req, platform, "")
+	for _, v := range []string{"BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"} {
+		delete(vars, v)
+	}
+	stages, ok := d.reachable(req.Target, vars)
+	if !ok {
+		var names []string
+		for _, s := range d.stages {
+			if s.name != "" {
+				names = append(names, s.name)
+			}
+		}
+		f := pipeline.UsageErrorf("dockerfile-target", "its stages: "+strings.Join(names, ", "), "the Dockerfile has no stage %q", req.Target)
+		if len(names) == 0 {
+			f.Fix = "its stages have no names; leave the target away"
+		}
+		f.Where = place(req, 1)
+		return []*pipeline.Finding{f}
+	}
+	if f := d.pinned(req, platform, stages[len(stages)-1], vars); f != nil {
+		all = append(all, f)
+	}
+	ignored, err := readIgnore(req)
+	if err != nil {
+		return append(all, &pipeline.Finding{Code: "dockerignore", Severity: pipeline.Error, What: "the .dockerignore cannot be read", Why: err.Error(), Fix: "mend it", Err: err})
+	}
+	for _, i := range stages {
+		for _, in := range d.stages[i].instrs {
+			for _, src := range in.sources(vars) {
+				if f := checkSource(req, ignored, in, src); f != nil {
+					all = append(all, f)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// pinned is about a final stage whose base is of a platform that is written
+// into the Dockerfile: it wins over what is asked for.
+func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]string) *pipeline.Finding {
+	s := d.stages[i]
+	for {
+		base, _ := expand(s.base, vars)
+		parent := d.find(base, i)
+		if parent < 0 {
+			break
+		}
+		i, s = parent, d.stages[parent]
+	}
+	p, known := expand(s.platform, vars)
+	if s.platform == "" || !known || baseline(p) == baseline(platform) || s.base == "scratch" {
+		return nil
+	}
+	return &pipeline.Finding{Code: "dockerfile-platform", Severity: pipeline.Error, Where: place(req, s.line),
+		What: "the image's base is fixed to " + p + ", and " + platform + " is to be built",
+		Fix:  "take --platform away from that FROM, or write --platform=$TARGETPLATFORM"}
+}
+
+// sources are the paths in the context that the instruction takes. Those that
+// cannot be told here (variables, patterns, addresses) are left away.
+func (in instr) sources(vars map[string]string) (all []string) {
+	if in.name != "COPY" && in.name != "ADD" || len(in.words) < 2 {
+		return nil
+	}
+	if _, ok := in.flag("from"); ok {
+		return nil
+	}
+	for _, w := range in.words[:len(in.words)-1] {
+		if strings.Contains(w, "$") || strings.ContainsAny(w, `*?[\`) || strings.Contains(w, "://") || strings.HasPrefix(w, "git@") || strings.HasPrefix(w, "<<") {
+			continue
+		}
+		all = append(all, strings.Trim(w, `"'`))
+	}
+	return all
+}
+
+// checkSource says that a COPY would find nothing.
+func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.Finding {
+	rel := strings.TrimPrefix(filepath.ToSlash(filepath.Clean("/"+src)), "/")
+	if rel == "" {
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(req.Context, filepath.FromSlash(rel)))
+	if errors.Is(err, fs.ErrNotExist) {
+		if fi, lerr := os.Lstat(filepath.Join(req.Context, filepath.FromSlash(rel))); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			return nil // may lead to somewhere within the image
+		}
+		return &pipeline.Finding{Code: "copy-missing", Severity: pipeline.Error, Where: place(req, in.line),
+			What: in.name + " takes " + src + ", which is not in the build context", Fix: "mend the path; it starts from " + req.Context}
+	}
+	if err == nil && ignored.all(rel) {
+		return &pipeline.Finding{Code: "copy-ignored", Severity: pipeline.Error, Where: place(req, in.line),
+			What: in.name + " takes " + src + ", which .dockerignore leaves out", Fix: "take it out of " + filepath.Base(ignored.path) + ", or add the line !" + rel}
+	}
+	return nil
+}

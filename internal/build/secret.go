@@ -1,0 +1,59 @@
+package build
+
+import (
+	"encoding/csv"
+	"strings"
+)
+
+// secretSpec is a build secret as buildx and buildctl read it:
+// id=NAME[,src=FILE|,env=VAR|,type=env].
+type secretSpec struct{ id, src, env string }
+
+// parseSecret reads a secret's specification by the rules that BuildKit's
+// clients have (buildx util/buildflags/secrets.go): a secret without a source
+// is the environment variable of its own name where there is one, and else the
+// file of that name.
+func parseSecret(s string) (secretSpec, bool) {
+	r := csv.NewReader(strings.NewReader(s))
+	fields, err := r.Read()
+	if err != nil {
+		return secretSpec{}, false
+	}
+	var out secretSpec
+	var kind string
+	for _, f := range fields {
+		k, v, ok := strings.Cut(f, "=")
+		if !ok {
+			return secretSpec{}, false
+		}
+		switch strings.ToLower(k) {
+		case "id":
+			out.id = v
+		case "src", "source":
+			out.src = v
+		case "env":
+			out.env = v
+		case "type":
+			kind = v
+		default:
+			return secretSpec{}, false
+		}
+	}
+	if kind == "env" && out.env == "" {
+		out.env, out.src = out.src, ""
+	}
+	if out.env == "" && out.src == "" && kind != "file" {
+		out.env = out.id
+	}
+	return out, out.id != ""
+}
+
+// secretNames are the variables that the build's secrets are made of.
+func secretNames(secrets []string) (names []string) {
+	for _, s := range secrets {
+		if spec, ok := parseSecret(s); ok && spec.env != "" {
+			names = append(names, spec.env)
+		}
+	}
+	return names
+}

@@ -1,0 +1,130 @@
+package build
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// stepLine is how podman and buildah begin a step; of several stages, the
+// stage's number comes first (containers/buildah imagebuildah/stage_executor.go).
+var stepLine = regexp.MustCompile(`^(?:\[([^\]]*)\] )?STEP (\d+)/(\d+): (.*)$`)
+
+// failedStep is how both name the step that failed.
+var failedStep = regexp.MustCompile(`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`)
+
+// stepTracker makes a story of what podman and buildah print: a line that
+// begins each step, and the step's own output between them. It belongs to one
+// goroutine.
+type stepTracker struct {
+	r      *pipeline.Reporter
+	now    string
+	log    logTail
+	cached int
+	all    int
+}
+
+func (t *stepTracker) read(from io.Reader) error {
+	in := bufio.NewReaderSize(from, 64<<10)
+	for {
+		// A piece of a line at most, so that one without an end costs nothing.
+		part, err := in.ReadSlice('\n')
+		t.log.write(0, string(part), t.line)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err == io.EOF {
+			if t.log.partial[0] != "" {
+				t.log.end(0, t.line)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (t *stepTracker) line(line string) {
+	if m := stepLine.FindStringSubmatch(line); m != nil {
+		t.log = logTail{}
+		t.now = m[4]
+		t.all++
+		done, err1 := strconv.ParseInt(m[2], 10, 32)
+		total, err2 := strconv.ParseInt(m[3], 10, 32)
+		if err1 == nil && err2 == nil {
+			t.r.Progress(pipeline.Progress{Item: strings.TrimSpace("steps " + m[1]), Done: done - 1, Total: total, State: t.now})
+		}
+		t.r.Detailf("%s", line)
+		return
+	}
+	if strings.HasPrefix(line, "--> Using cache") || strings.HasPrefix(line, "--> Cached") {
+		t.cached++
+	}
+	t.r.Detailf("%s", line)
+}
+
+// failure words what went wrong; the step's own output is last.
+func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
+	lines := t.log.kept()
+	last := len(lines) - 1
+	for last >= 0 && !strings.HasPrefix(lines[last], "Error: ") && !strings.HasPrefix(lines[last], "error ") {
+		last--
+	}
+	if last < 0 {
+		f.Why, f.Evidence = err.Error(), lines
+		return betters(f, t.now)
+	}
+	f.Why = strings.TrimPrefix(lines[last], "Error: ")
+	f.Evidence = append(lines[:last:last], lines[last+1:]...)
+	if t.now == "" {
+		return betters(f, "")
+	}
+	f.Code = "build-step"
+	f.What = "the build's step " + t.now + " failed"
+	f.Fix = "mend that step of the Dockerfile"
+	if len(f.Evidence) > 0 {
+		f.Fix += "; its output follows"
+	}
+	if m := failedStep.FindStringSubmatch(lines[last]); m != nil {
+		f.Why = m[2]
+	}
+	// A Go value that podman prints after what it means.
+	f.Why, _, _ = strings.Cut(f.Why, " &imagebuilder.")
+	if line := lineOf(req.Dockerfile, t.now); line > 0 {
+		f.Where = place(req, line)
+	}
+	return betters(f, t.now)
+}
+
+// lineOf is the line of the Dockerfile's instruction that the builder names by
+// its text; 0 when there is not exactly one.
+func lineOf(path, text string) (line int) {
+	d, err := readDockerfile(path)
+	if err != nil && len(d.stages) == 0 {
+		return 0
+	}
+	want := strings.Join(strings.Fields(text), " ")
+	for _, s := range d.stages {
+		for _, in := range s.instrs {
+			parts := []string{in.name}
+			for _, f := range in.flags {
+				parts = append(parts, "--"+f)
+			}
+			if strings.Join(append(parts, strings.Fields(in.rest)...), " ") != want {
+				continue
+			}
+			if line > 0 {
+				return 0
+			}
+			line = in.line
+		}
+	}
+	return line
+}

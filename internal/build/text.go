@@ -1,0 +1,93 @@
+package build
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// escape is a terminal's escape sequence (ECMA-48): control sequences such as
+// colours, strings such as a window's title, and those of a few characters.
+var escape = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
+
+// plain is a line as it may be shown: no escape sequences, no control
+// characters but the tab, only what a carriage return would have left.
+func plain(line string) string {
+	line = strings.TrimRight(line, "\r\n")
+	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
+		line = line[i+1:]
+	}
+	line = escape.ReplaceAllString(line, "")
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || r != '\t' && unicode.IsControl(r) || bidi(r) {
+			return -1
+		}
+		return r
+	}, line)
+}
+
+// bidi tells the characters that reorder what stands beside them: output of a
+// build must not be able to look like something else.
+func bidi(r rune) bool {
+	return r == 0x061C || r >= 0x200E && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+}
+
+// logTail keeps the last lines of a step's output, as they may be shown.
+type logTail struct {
+	lines   []string
+	partial [3]string // by stream: what has no line end yet
+}
+
+// What is kept of a step: enough to see a compiler's complaint or a stack.
+const (
+	maxLogLines = 60
+	maxLogLine  = 2000 // bytes
+)
+
+// write adds output of a stream (1 or 2 of a process, 0 of both together) and
+// calls each with every line that it completes.
+func (t *logTail) write(stream int, p string, each func(string)) {
+	if stream < 0 || stream >= len(t.partial) {
+		stream = 0
+	}
+	for {
+		line, rest, ok := strings.Cut(p, "\n")
+		if room := maxLogLine - len(t.partial[stream]); len(line) > room {
+			line = line[:room]
+		}
+		t.partial[stream] += line
+		if !ok {
+			return
+		}
+		t.end(stream, each)
+		p = rest
+	}
+}
+
+// end completes a line that has no line end.
+func (t *logTail) end(stream int, each func(string)) {
+	line := plain(t.partial[stream])
+	t.partial[stream] = ""
+	if len(t.lines) == maxLogLines {
+		t.lines = append(t.lines[:0], t.lines[1:]...)
+	}
+	t.lines = append(t.lines, line)
+	if each != nil && strings.TrimSpace(line) != "" {
+		each(line)
+	}
+}
+
+// kept is what was kept, unfinished lines too, without empty ones at the end.
+func (t *logTail) kept() []string {
+	lines := append([]string(nil), t.lines...)
+	for _, p := range t.partial {
+		if p = plain(p); strings.TrimSpace(p) != "" {
+			lines = append(lines, p)
+		}
+	}
+	for len(lines) > 0 && strings.TrimSpace(lines[len(lines)-1]) == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
+}

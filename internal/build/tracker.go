@@ -1,0 +1,226 @@
+package build
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// maxStatusLine bounds a progress record: a step's output comes in pieces of
+// far less, base64 coded.
+const maxStatusLine = 8 << 20
+
+// tracker makes a story of BuildKit's progress records, and remembers what is
+// needed to word a failure. It belongs to one goroutine.
+type tracker struct {
+	r     *pipeline.Reporter
+	steps map[string]*step
+	order []*step
+	now   string  // what the last line told was about
+	said  logTail // what came between the records: the client's own words
+}
+
+type step struct {
+	vertex
+	log   logTail
+	parts map[string]vertexStatus
+	seen  struct{ done, total int64 }
+}
+
+func newTracker(r *pipeline.Reporter) *tracker {
+	return &tracker{r: r, steps: map[string]*step{}}
+}
+
+// read consumes a builder's stderr to its end.
+func (t *tracker) read(from io.Reader) error {
+	in := bufio.NewReaderSize(from, 64<<10)
+	var line []byte
+	over := false
+	for {
+		part, err := in.ReadSlice('\n')
+		if over = over || len(line)+len(part) > maxStatusLine; over {
+			line = line[:0]
+		} else {
+			line = append(line, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && err != io.EOF:
+			return err
+		}
+		if !over && len(line) > 0 {
+			t.line(line)
+		}
+		line, over = line[:0], false
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+func (t *tracker) line(line []byte) {
+	s, err := parseStatus(line)
+	if err != nil {
+		t.said.write(0, strings.TrimRight(string(line), "\n")+"\n", nil)
+		return
+	}
+	for _, v := range s.Vertexes {
+		t.vertex(v)
+	}
+	for _, p := range s.Statuses {
+		t.part(p)
+	}
+	for _, l := range s.Logs {
+		if st := t.steps[l.Vertex]; st != nil {
+			st.log.write(l.Stream, string(l.Data), func(line string) { t.r.Detailf("%s", line) })
+		}
+	}
+	for _, w := range s.Warnings {
+		t.warning(w)
+	}
+}
+
+func (t *tracker) vertex(v vertex) {
+	st := t.steps[v.Digest]
+	if st == nil {
+		st = &step{parts: map[string]vertexStatus{}}
+		t.steps[v.Digest] = st
+		t.order = append(t.order, st)
+	}
+	before := st.vertex
+	if v.Name == "" {
+		v.Name = before.Name
+	}
+	st.vertex = v
+	if counted(v.Name) {
+		if v.Started != nil && before.Started == nil && !v.Cached {
+			t.now = plain(v.Name)
+			t.r.Detailf("%s", t.now)
+		}
+		t.progress()
+	}
+}
+
+// counted tells the steps that a Dockerfile's author knows from BuildKit's own
+// doings, and from the layers that an export names.
+func counted(name string) bool {
+	return !strings.HasPrefix(name, "[internal]") && !strings.HasPrefix(name, "[auth]") && name != ""
+}
+
+func (t *tracker) progress() {
+	var done, total int64
+	for _, st := range t.order {
+		if !counted(st.Name) {
+			continue
+		}
+		total++
+		if st.Completed != nil || st.Cached {
+			done++
+		}
+	}
+	t.r.Progress(pipeline.Progress{Item: "steps", Done: done, Total: total, State: t.now})
+}
+
+// part tells how far a download or an export is, all parts of a step together.
+func (t *tracker) part(p vertexStatus) {
+	st := t.steps[p.Vertex]
+	if st == nil || p.Total <= 0 && p.Current <= 0 {
+		return
+	}
+	if p.Total < p.Current {
+		p.Total = p.Current
+	}
+	st.parts[p.ID] = p
+	var done, total int64
+	for _, q := range st.parts {
+		done, total = done+q.Current, total+q.Total
+	}
+	if done == st.seen.done && total == st.seen.total {
+		return
+	}
+	st.seen.done, st.seen.total = done, total
+	t.r.Progress(pipeline.Progress{Item: plain(st.Name), Done: done, Total: total, Unit: pipeline.Bytes})
+}
+
+// warning passes on what the Dockerfile's linter says.
+func (t *tracker) warning(w vertexWarning) {
+	f := &pipeline.Finding{Code: "dockerfile-lint", Severity: pipeline.Note, What: plain(string(w.Short))}
+	if w.URL != "" {
+		f.Fix = "see " + plain(w.URL)
+	}
+	if w.SourceInfo != nil && len(w.Range) > 0 {
+		f.Where = fmt.Sprintf("%s:%d", plain(w.SourceInfo.Filename), w.Range[0].Start.Line)
+	}
+	t.r.Finding(f)
+}
+
+// cached counts the steps, and those of them that the cache answered.
+func (t *tracker) cached() (cached, all int) {
+	for _, st := range t.order {
+		if counted(st.Name) && stepNumber.MatchString(st.Name) {
+			all++
+			if st.Cached {
+				cached++
+			}
+		}
+	}
+	return cached, all
+}
+
+var (
+	stepNumber = regexp.MustCompile(`^\[[^\]]*\d+/\d+\] `)
+	// sourceLine is how BuildKit's clients head the excerpt of the Dockerfile
+	// that they print for an error (solver/errdefs/source.go).
+	sourceLine = regexp.MustCompile(`^(\S.*):(\d+)$`)
+	// processError is how BuildKit words a RUN that failed.
+	processError = regexp.MustCompile(`^process "(.*)" did not complete successfully: (.*)$`)
+)
+
+// failure words what went wrong: the step that failed with its own output
+// last, or else the builder's last words.
+func (t *tracker) failure(builder string, err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
+	said := t.said.kept()
+	for i, l := range said {
+		if m := sourceLine.FindStringSubmatch(l); m != nil && i+1 < len(said) && strings.HasPrefix(said[i+1], "-----") {
+			f.Where = m[1] + ":" + m[2]
+		}
+	}
+	f.Why = strings.TrimPrefix(lastLine(strings.Join(said, "\n")), "failed to solve: ")
+	if f.Why == "" && err != nil {
+		f.Why = err.Error()
+	}
+	for _, st := range t.order {
+		if st.Error == "" || strings.Contains(st.Error, "context canceled") {
+			continue
+		}
+		f.Code = "build-step"
+		f.What = "the build's step " + plain(st.Name) + " failed"
+		f.Why = plain(firstLine(st.Error))
+		if m := processError.FindStringSubmatch(f.Why); m != nil {
+			f.Why = m[2]
+		}
+		f.Fix = "mend that step of the Dockerfile; its output follows"
+		f.Evidence = st.log.kept()
+		if len(f.Evidence) == 0 {
+			f.Fix = "mend that step of the Dockerfile"
+		}
+		return betters(f, st.Name)
+	}
+	return betters(f, "")
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s
+}
+
+// took is the time since start in a form that people read.
+func took(start time.Time) time.Duration { return time.Since(start).Round(time.Millisecond) }

@@ -1,0 +1,105 @@
+package catalog
+
+// Version is the version of the encoded form; a reader refuses a newer one.
+const Version = 1
+
+// Catalog is what the indexes of one worker image register.
+type Catalog struct {
+	Version int     `json:"version"`
+	Indexes []Index `json:"indexes"`
+	// Unresolved is everything that could not be decided without running the
+	// program. An empty list means that the catalog is complete.
+	Unresolved []Unresolved `json:"unresolved,omitempty"`
+	// Orphans are functions that are created but exported from no index.
+	Orphans []Function `json:"orphans,omitempty"`
+}
+
+// Index is one module whose exports are registered.
+type Index struct {
+	Path      string     `json:"path"`
+	Functions []Function `json:"functions"`
+	// Incomplete says that functions may be missing: an Unresolved tells which.
+	Incomplete bool `json:"incomplete,omitempty"`
+}
+
+// Function is one call of createFunction.
+type Function struct {
+	ID          string        `json:"id"`
+	Name        string        `json:"name,omitempty"`
+	App         string        `json:"app,omitempty"` // the client's id, where it can be decided
+	Retries     Retries       `json:"retries"`
+	Triggers    []Trigger     `json:"triggers,omitempty"`
+	Concurrency []Concurrency `json:"concurrency,omitempty"`
+	// OnFailure says that the SDK registers a second function, ID + "-failure".
+	OnFailure bool   `json:"onFailure,omitempty"`
+	File      string `json:"file"`
+	Line      int    `json:"line"`
+	// Via is the place (file:line) of the call that led to createFunction, for
+	// a function that a factory makes.
+	Via string `json:"via,omitempty"`
+	// Uncalled says that the call was found but that nothing calls the function
+	// it is written in; only an orphan can have it.
+	Uncalled bool `json:"uncalled,omitempty"`
+	// Undecided names the fields that could not be decided ("retries",
+	// "triggers"); Catalog.Unresolved says why.
+	Undecided []string `json:"undecided,omitempty"`
+}
+
+// Retries is how often a failed step is tried again.
+type Retries struct {
+	Value    int  `json:"value"`
+	Explicit bool `json:"explicit,omitempty"` // written in the source; else the server's default
+}
+
+// DefaultRetries is what the server uses where a function says nothing
+// (inngest: pkg/consts.DefaultRetryCount).
+const DefaultRetries = 4
+
+// Trigger is what starts a function: an event, with an optional CEL expression,
+// or a schedule.
+type Trigger struct {
+	Event      string `json:"event,omitempty"`
+	Expression string `json:"expression,omitempty"`
+	Cron       string `json:"cron,omitempty"`
+}
+
+// String names a trigger: "event a/b", "event a/b if …", "cron 0 * * * *".
+func (t Trigger) String() string {
+	switch {
+	case t.Cron == "" && t.Event == "":
+		return "nothing"
+	case t.Cron != "":
+		return "cron " + t.Cron
+	case t.Expression != "":
+		return "event " + t.Event + " if " + t.Expression
+	}
+	return "event " + t.Event
+}
+
+// Concurrency is one limit on steps that run at the same time.
+type Concurrency struct {
+	Limit int    `json:"limit"`
+	Key   string `json:"key,omitempty"`
+	Scope string `json:"scope,omitempty"`
+}
+
+// Unresolved is one thing that could not be decided statically.
+type Unresolved struct {
+	Index string `json:"index,omitempty"`
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	// What is missing from the catalog because of it.
+	What string `json:"what"`
+	// Why it cannot be decided.
+	Why string `json:"why"`
+}
+
+// Empty reports whether there is nothing of Inngest's to tell of.
+func (c *Catalog) Empty() bool {
+	for _, i := range c.Indexes {
+		if len(i.Functions) > 0 {
+			return false
+		}
+	}
+	return len(c.Unresolved) == 0 && len(c.Orphans) == 0
+}

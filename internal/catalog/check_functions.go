@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// The server's limits (inngest: pkg/consts/consts.go, pkg/inngest/trigger.go).
+const (
+	maxRetries     = 20
+	maxTriggers    = 10
+	maxConcurrency = 2
+	maxNameLength  = 255 // of an event's name and of a cron expression
+)
+
+// registrationFails is what the server answers to one bad function
+// (pkg/devserver/api.go: "At least one function is invalid").
+const registrationFails = "the server then refuses the whole registration, and with it every function"
+
+func zeroRetries(c *Catalog, o CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		if f.undecided("retries") || f.Retries.Value > 0 {
+			continue
+		}
+		fix := fmt.Sprintf("set retries to 1 or more, or allow it with a reason: allow.zeroRetries.%s in .sbw.yaml", f.ID)
+		reason, allowed := o.ZeroRetries[f.ID]
+		switch {
+		case allowed && strings.TrimSpace(reason) == "":
+			found = append(found, finding(f, fmt.Sprintf("%s has retries: 0, allowed without a reason", quoted(f.ID)),
+				"whoever reads it next cannot tell whether it still holds", "give the reason at allow.zeroRetries."+f.ID+" in .sbw.yaml"))
+		case !allowed:
+			found = append(found, finding(f, fmt.Sprintf("%s has retries: %d", quoted(f.ID), f.Retries.Value),
+				"one request refused while the worker restarts fails its run for good (ADR-0156)", fix))
+		}
+	}
+	return found
+}
+
+func unusedAllowances(c *Catalog, o CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	all := c.all()
+	for _, id := range sortedKeys(o.ZeroRetries) {
+		if !slices.ContainsFunc(all, func(f Function) bool {
+			return f.ID == id && (f.Retries.Value <= 0 || f.undecided("retries"))
+		}) {
+			found = append(found, &pipeline.Finding{
+				What: fmt.Sprintf("allow.zeroRetries names %q", id), Why: "no function of that id has retries: 0",
+				Fix: "remove it", Where: ".sbw.yaml",
+			})
+		}
+	}
+	return found
+}
+
+// duplicateIDs: the SDK's handler throws `Duplicate function ID` when it is
+// made, so that the worker does not start (components/InngestCommHandler.ts).
+// A failure handler has an id as well.
+func duplicateIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, index := range c.Indexes {
+		taken := map[string]Function{}
+		for _, f := range index.Functions {
+			for _, id := range f.registers() {
+				other, dup := taken[id]
+				if !dup {
+					taken[id] = f
+					continue
+				}
+				what := fmt.Sprintf("the id %q occurs twice in %s", id, index.Path)
+				if id != f.ID || id != other.ID {
+					what += ", once as the failure handler of another function"
+				}
+				d := finding(f, what, "the worker throws `Duplicate function ID` and does not start", "give one of them another id")
+				d.Evidence = append(d.Evidence, "the other one is at "+where(other))
+				if other.Via != "" {
+					d.Evidence = append(d.Evidence, "made by the call at "+other.Via)
+				}
+				found = append(found, d)
+			}
+		}
+	}
+	return found
+}
+
+// registers are the ids that one function registers.
+func (f Function) registers() []string {
+	if f.OnFailure {
+		return []string{f.ID, f.ID + failureSuffix}
+	}
+	return []string{f.ID}
+}
+
+// failureSuffix is the SDK's (InngestFunction.failureSuffix) and the server's
+// (inngest.GetFailureHandlerSlug).
+const failureSuffix = "-failure"
+
+func refusedIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		switch {
+		case f.ID == "":
+			// InngestFunction.id: [prefix, this.opts.id].filter(Boolean).join("-").
+			found = append(found, finding(f, "a function has no id", "the SDK registers it under the app's id alone", "give it an id"))
+		case f.OnFailure && strings.ContainsAny(f.ID, "'\\\n\r"):
+			// getConfig: `event.data.function_id == '${fnId}'`, a CEL expression.
+			found = append(found, finding(f, fmt.Sprintf("the id %q breaks the expression of its own failure handler", f.ID),
+				"the SDK puts it between single quotes; "+registrationFails, "leave quotes, backslashes and line ends out of the id"))
+		}
+	}
+	return found
+}
+
+func failureIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		if strings.HasSuffix(f.ID, failureSuffix) {
+			found = append(found, finding(f, fmt.Sprintf("the id %q ends in %s", f.ID, failureSuffix),
+				"that is how Inngest names generated failure handlers, as which it is taken", "give it another id"))
+		}
+	}
+	return found
+}
+
+func loweredRetries(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		if f.Retries.Value > maxRetries && !f.undecided("retries") {
+			found = append(found, finding(f, fmt.Sprintf("%s has retries: %d", quoted(f.ID), f.Retries.Value),
+				fmt.Sprintf("Inngest lowers it to %d without a word", maxRetries), fmt.Sprintf("set retries to %d at most", maxRetries)))
+		}
+	}
+	return found
+}
+
+// refusedFunctions are what Function.Validate of the server (pkg/inngest)
+// refuses besides schedules.
+func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		refuse := func(fix, format string, args ...any) {
+			found = append(found, finding(f, quoted(f.ID)+" "+fmt.Sprintf(format, args...), registrationFails, fix))
+		}
+		if n := len(f.Triggers); n > maxTriggers {
+			refuse(fmt.Sprintf("split it: %d is the most", maxTriggers), "has %d triggers", n)
+		}
+		if n := len(f.Concurrency); n > maxConcurrency {
+			refuse(fmt.Sprintf("%d is the most", maxConcurrency), "has %d concurrency limits", n)
+		}
+		for i, t := range f.Triggers {
+			if t.Event == "" && t.Cron == "" {
+				refuse("look at the constant that it is made of", "has a trigger with neither an event nor a schedule")
+				continue
+			}
+			if slices.Contains(f.Triggers[:i], t) || t.Cron != "" && slices.ContainsFunc(f.Triggers[:i], func(o Trigger) bool { return o.Cron == t.Cron }) {
+				refuse("remove one of them", "has the trigger %s twice", t)
+			}
+			if len(t.Event) > maxNameLength {
+				refuse(fmt.Sprintf("%d bytes is the most", maxNameLength), "listens to an event whose name has %d bytes", len(t.Event))
+			}
+			if t.Event != "" && t.Cron != "" {
+				refuse("make two triggers of it", "has a trigger with both an event and a schedule")
+			}
+		}
+	}
+	return found
+}
+
+func invalidCrons(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		for _, t := range f.Triggers {
+			if t.Cron == "" {
+				continue
+			}
+			if err := ValidateCron(t.Cron); err != nil {
+				d := finding(f, fmt.Sprintf("%s has the schedule %q, which is invalid", quoted(f.ID), t.Cron),
+					fmt.Sprintf("%v; %s", err, registrationFails), "write minute, hour, day of month, month and day of week, with TZ=Zone before them if need be")
+				d.Err = err
+				found = append(found, d)
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,163 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+func fn(id string, change ...func(*Function)) Function {
+	f := Function{ID: id, File: id + ".ts", Line: 3, Retries: Retries{Value: 3, Explicit: true}, Triggers: []Trigger{{Event: "e/" + id}}}
+	for _, c := range change {
+		c(&f)
+	}
+	return f
+}
+
+func retries(n int) func(*Function) {
+	return func(f *Function) { f.Retries = Retries{Value: n, Explicit: true} }
+}
+
+func triggers(ts ...Trigger) func(*Function) { return func(f *Function) { f.Triggers = ts } }
+
+func onFailure(f *Function) { f.OnFailure = true }
+
+func via(place string) func(*Function) { return func(f *Function) { f.Via = place } }
+
+func undecided(field string) func(*Function) {
+	return func(f *Function) { f.Undecided = append(f.Undecided, field) }
+}
+
+func index(path string, fs ...Function) Index { return Index{Path: path, Functions: fs} }
+
+// told writes findings as lines: severity, code, the sentence.
+func told(fs []*pipeline.Finding) string {
+	var lines []string
+	for _, f := range fs {
+		line := fmt.Sprintf("%s %s %s", f.Severity, f.Code, f.Error())
+		for _, e := range f.Evidence {
+			line += " | " + e
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestCheck(t *testing.T) {
+	many := make([]Trigger, 11)
+	for i := range many {
+		many[i] = Trigger{Event: fmt.Sprint("e/", i)}
+	}
+	for _, c := range []struct {
+		name string
+		cat  Catalog
+		o    CheckOptions
+		want string
+	}{
+		{"nothing wrong", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("two"))}}, CheckOptions{SameServer: true}, ""},
+		{"nothing at all", Catalog{}, CheckOptions{SameServer: true, Severity: map[string]string{"nonsense": "error"}}, ""},
+		{"zero retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{},
+			`error catalog-zero-retries one.ts:3: "one" has retries: 0: one request refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml`},
+		{"zero retries, allowed", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": "a canary"}}, ""},
+		{"zero retries, allowed without a reason", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": " "}},
+			`error catalog-zero-retries one.ts:3: "one" has retries: 0, allowed without a reason: whoever reads it next cannot tell whether it still holds; give the reason at allow.zeroRetries.one in .sbw.yaml`},
+		{"retries undecided", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0), undecided("retries")))}}, CheckOptions{}, ""},
+		{"an allowance nobody needs", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{ZeroRetries: map[string]string{"gone": "was a canary"}},
+			`note catalog-allow-unused .sbw.yaml: allow.zeroRetries names "gone": no function of that id has retries: 0; remove it`},
+		{"an id twice", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("one", func(f *Function) { f.File = "other.ts" }))}}, CheckOptions{},
+			"error catalog-duplicate-id other.ts:3: the id \"one\" occurs twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
+		{"an id twice, by a factory", Catalog{Indexes: []Index{index("a.ts", fn("one", via("x.ts:1")), fn("one", via("x.ts:2")))}}, CheckOptions{},
+			"error catalog-duplicate-id one.ts:3: the id \"one\" occurs twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | made by the call at x.ts:2 | the other one is at one.ts:3 | made by the call at x.ts:1"},
+		{"an id that a failure handler has", Catalog{Indexes: []Index{index("a.ts", fn("one", onFailure), fn("one-failure"))}}, CheckOptions{Severity: map[string]string{"catalog-id-failure": "off"}},
+			"error catalog-duplicate-id one-failure.ts:3: the id \"one-failure\" occurs twice in a.ts, once as the failure handler of another function: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
+		{"an id that looks like a failure handler's", Catalog{Indexes: []Index{index("a.ts", fn("one-failure"))}}, CheckOptions{},
+			`warning catalog-id-failure one-failure.ts:3: the id "one-failure" ends in -failure: that is how Inngest names generated failure handlers, as which it is taken; give it another id`},
+		{"no id", Catalog{Indexes: []Index{index("a.ts", fn("", func(f *Function) { f.File = "x.ts" }))}}, CheckOptions{},
+			"error catalog-id-refused x.ts:3: a function has no id: the SDK registers it under the app's id alone; give it an id"},
+		{"an id with a quote", Catalog{Indexes: []Index{index("a.ts", fn("it's", onFailure), fn("that's"))}}, CheckOptions{},
+			`error catalog-id-refused it's.ts:3: the id "it's" breaks the expression of its own failure handler: the SDK puts it between single quotes; the server then refuses the whole registration, and with it every function; leave quotes, backslashes and line ends out of the id`},
+		{"a bad schedule", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Cron: "@daily"}, Trigger{Cron: "0 0 * * *"})))}}, CheckOptions{},
+			`error catalog-cron-invalid one.ts:3: "one" has the schedule "@daily", which is invalid: parser does not accept descriptors: @daily; the server then refuses the whole registration, and with it every function; write minute, hour, day of month, month and day of week, with TZ=Zone before them if need be`},
+		{"too much", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(many...), func(f *Function) { f.Concurrency = make([]Concurrency, 3) }))}}, CheckOptions{},
+			"error catalog-function-refused one.ts:3: \"one\" has 11 triggers: the server then refuses the whole registration, and with it every function; split it: 10 is the most\n" +
+				"error catalog-function-refused one.ts:3: \"one\" has 3 concurrency limits: the server then refuses the whole registration, and with it every function; 2 is the most"},
+		{"a trigger twice", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}, Trigger{Event: "x", Expression: "y"}, Trigger{Event: "x"})))}}, CheckOptions{},
+			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server then refuses the whole registration, and with it every function; remove one of them`},
+		{"an empty trigger", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{}, Trigger{Event: "x"})))}}, CheckOptions{},
+			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server then refuses the whole registration, and with it every function; look at the constant that it is made of`},
+		{"too many retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(21)), fn("two", retries(20)))}}, CheckOptions{},
+			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a word; set retries to 20 at most`},
+		{"in both", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{SameServer: true},
+			`warning catalog-shared-function one.ts:3: "one" is in both a.ts and b.ts: both workers register it with one server, and each event or tick starts it twice; leave it in one of them`},
+		{"in both, of two servers", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{}, ""},
+		{"a shared event", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}))), index("b.ts", fn("two", triggers(Trigger{Event: "y"}, Trigger{Event: "x"})), fn("three", triggers(Trigger{Event: "x", Expression: "z"})))}}, CheckOptions{SameServer: true},
+			`warning catalog-shared-trigger one.ts:3: "one" and "two" have the same trigger: event x: each such event starts both, in different workers; let one of them listen to it, or tell them apart by an ` + "`if`" + ` | "two" of b.ts is at two.ts:3`},
+		{"a shared event in one worker", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"})), fn("two", triggers(Trigger{Event: "x"})))}}, CheckOptions{SameServer: true}, ""},
+		{"a shared schedule", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Cron: "0 * * * *"}))), index("b.ts", fn("two", triggers(Trigger{Cron: "0 * * * *"})))}}, CheckOptions{SameServer: true},
+			`note catalog-shared-cron one.ts:3: "one" and "two" have the same trigger: cron 0 * * * *: both start at the same moment, in different workers; move one of them by a minute if they compete for something | "two" of b.ts is at two.ts:3`},
+		{"forgotten", Catalog{Indexes: []Index{index("a.ts"), index("b.ts")}, Orphans: []Function{fn("one"), fn("two", func(f *Function) { f.Uncalled = true })}}, CheckOptions{},
+			"warning catalog-orphan one.ts:3: \"one\" is created but in no index: it will be missing after the deploy: only what an index exports is registered; add it to a.ts or b.ts, or delete it\n" +
+				"warning catalog-orphan two.ts:3: \"two\" is created by a function that nothing calls: no index registers it; call it and export the result from a.ts or b.ts, or delete it"},
+		{"undecided", Catalog{Unresolved: []Unresolved{{File: "x.ts", Line: 7, What: `the retries of "one"`, Why: "it depends on the moon"}}}, CheckOptions{},
+			`warning catalog-unresolved x.ts:7: cannot tell the retries of "one": it depends on the moon; write it as a constant, or look at what the worker registers after the deploy`},
+		{"severities", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}, Orphans: []Function{fn("two")}, Unresolved: []Unresolved{{File: "x.ts", Line: 1}}},
+			CheckOptions{Severity: map[string]string{"catalog-zero-retries": "warning", "catalog-orphan": "error", "catalog-unresolved": "off"}},
+			"warning catalog-zero-retries one.ts:3: \"one\" has retries: 0: one request refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml\n" +
+				"error catalog-orphan two.ts:3: \"two\" is created but in no index: it will be missing after the deploy: only what an index exports is registered; add it to a.ts, or delete it"},
+		{"severities that do not exist", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{Severity: map[string]string{"catalog-orphan": "fatal", "no-such-check": "off"}},
+			"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"catalog-orphan\": \"fatal\" is no severity; use error, warning, note or off\n" +
+				"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"no-such-check\": there is no check of that name; use one of: " + strings.Join(Codes(), ", ")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := told(Check(&c.cat, c.o)); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOneFindingForOneFunction: what is wrong with a function that is in two
+// indexes is told once.
+func TestOneFindingForOneFunction(t *testing.T) {
+	f := fn("one", retries(0))
+	found := Check(&Catalog{Indexes: []Index{index("a.ts", f), index("b.ts", f)}}, CheckOptions{})
+	if len(found) != 1 {
+		t.Errorf("got\n%s", told(found))
+	}
+}
+
+func TestValidateCron(t *testing.T) {
+	for expression, ok := range map[string]bool{
+		"* * * * *":                             true,
+		"*/5 0-12/2 1,15 JAN-MAR mon-fri":       true,
+		"TZ=America/Los_Angeles 0 8 * * *":      true,
+		"CRON_TZ=Europe/Vienna 0 8 * * *":       true,
+		"TZ= 0 8 * * *":                         true, // as UTC
+		"":                                      false,
+		"* * * *":                               false,
+		"* * * * * *":                           false, // seconds
+		"60 * * * *":                            false,
+		"*/0 * * * *":                           false,
+		"5-1 * * * *":                           false,
+		"@daily":                                false,
+		"@every 1h":                             false,
+		"TZ=Nowhere/Atall 0 8 * * *":            false,
+		"TZ=UTC":                                false, // panics in the parser
+		"TZ=UTC TZ=UTC 0 8 * * *":               false,
+		"TZ=../../etc/passwd * * * * *":         false,
+		"0 0 * * * " + strings.Repeat(" ", 300): false,
+		"every day":                             false,
+	} {
+		if err := ValidateCron(expression); (err == nil) != ok {
+			t.Errorf("%q: %v", expression, err)
+		}
+	}
+}
+
+func FuzzValidateCron(f *testing.F) {
+	f.Add("TZ=UTC")
+	f.Add("*/5 0-12/2 1,15 JAN-MAR mon-fri")
+	f.Fuzz(func(t *testing.T, expression string) { _ = ValidateCron(expression) })
+}

@@ -1,0 +1,303 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
+
+// evaluate evaluates a module, and others beside it, and shows what it exports
+// as `x`.
+func evaluate(t testing.TB, index string, others map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	files := map[string]string{"index.ts": index}
+	for name, text := range others {
+		files[name] = text
+	}
+	for name, text := range files {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := source.New(source.Options{Root: root, Words: []string{"wanted"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(p.Root(), "index.ts")
+	if err := p.Add(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	m := New(Options{Program: p, Env: map[string]string{"KNOWN": "known"}})
+	exports, rest, err := m.Exports(t.Context(), path)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	for _, e := range exports {
+		if e.Name == "x" {
+			return show(m, e.Value)
+		}
+	}
+	if rest != nil {
+		return "rest: " + rest.Why
+	}
+	return "no x"
+}
+
+// show writes a value; an unknown one as its reason and candidates.
+func show(m *Machine, v Value) string {
+	list := func(vs []Value) string {
+		var parts []string
+		for _, v := range vs {
+			parts = append(parts, show(m, v))
+		}
+		return strings.Join(parts, " ")
+	}
+	rest := func(u *Unknown) string {
+		if u == nil {
+			return ""
+		}
+		return fmt.Sprintf(" ...?(%s)", list(u.May))
+	}
+	switch v := v.(type) {
+	case nil:
+		return "<nil>"
+	case string:
+		return fmt.Sprintf("%q", v)
+	case *Array:
+		return "[" + strings.TrimSpace(list(v.Elems)+rest(v.Rest)) + "]"
+	case *Object:
+		if p, ok := v.Host.(*promise); ok {
+			return "promise " + show(m, p.value)
+		}
+		if c, ok := v.Host.(*collection); ok {
+			return "{" + list(c.entries()) + rest(c.rest) + "}"
+		}
+		var parts []string
+		for _, k := range v.Keys() {
+			parts = append(parts, k+": "+show(m, m.Get(v, k)))
+		}
+		return "{" + strings.Join(parts, ", ") + rest(v.Rest) + "}"
+	case *Func:
+		return "function " + v.Name
+	case *Namespace:
+		values, _ := m.Values(v)
+		return "namespace " + list(values)
+	case *Unknown:
+		if len(v.May) > 0 {
+			return fmt.Sprintf("?(%s)", list(v.May))
+		}
+		return "? " + v.Why
+	}
+	s, _ := toString(v)
+	return s
+}
+
+func TestKnown(t *testing.T) {
+	for _, c := range []struct{ code, want string }{
+		{`export const x = 1 + 2 * 3 ** 2 % 4;`, "3"},
+		{`export const x = "a" + 1 + true + null + undefined;`, `"a1truenullundefined"`},
+		{`export const x = [0.1 + 0.2, 1e21, -0, 1/0, 0x1f, 1_000, .5];`, "[0.30000000000000004 1e+21 0 Infinity 31 1000 0.5]"},
+		{`export const x = [5 & 3, 5 | 3, 5 ^ 3, ~5, 1 << 4, -16 >> 2, -1 >>> 28];`, "[1 7 6 -6 16 -4 15]"},
+		{`export const x = ["\x41\u0042\u{43}\n", 'it\'s', "a\
+b"];`, `["ABC\n" "it's" "ab"]`},
+		{"const a = 'v'; export const x = `${a}-${1}${[1, 2]}`;", `"v-11,2"`},
+		{`export const x = [1 < 2, "a" < "b", 1 == "1", null == undefined, NaN === NaN, "a" === "a", [] === []];`, "[true true true true false true false]"},
+		{`export const x = [typeof 1, typeof "", typeof {}, typeof null, typeof undefined, typeof (() => 1), typeof undefinedName];`,
+			`["number" "string" "object" "object" "undefined" "function" ? it depends on the global "undefinedName"]`},
+		{`export const x = [null ?? 1, 0 ?? 1, 0 || 1, "" && 1, void 0];`, `[1 0 1 "" undefined]`},
+		{`let a = 1; a += 2; a **= 2; a ||= 5; let b; b ??= a++; export const x = [a, b, --a];`, "[10 9 9]"},
+		{`export const x = ((a, b = 2, ...c) => [a, b, c])(1, undefined, 3, 4);`, "[1 2 [3 4]]"},
+		{`const { a, b: { c = 3 } = {}, ...d } = { a: 1, e: 5, f: 6 }; const [g, , h = 9, ...i] = [1, 2, undefined, 4]; export const x = [a, c, d, g, h, i];`,
+			"[1 3 {e: 5, f: 6} 1 9 [4]]"},
+		{`let a = 1, b = 2; [a, b] = [b, a]; let c; ({ d: c = 4 } = {}); export const x = [a, b, c];`, "[2 1 4]"},
+		{`const o = { a: 1, get b() { return this.a + 1; }, set c(v) { this.a = v; }, ["d" + 1]: 3, e() { return this.b; } }; o.c = 5; export const x = [o.b, o.d1, o.e(), "a" in o, delete o.a, "a" in o];`,
+			"[6 3 6 true true false]"},
+		{`const o = { 2: "b", 1: "a", z: 1, y: 2 }; export const x = Object.keys(o);`, `["1" "2" "z" "y"]`},
+		{`const a = { n: { m: null } }; export const x = [a?.n?.m?.o.p.q, a.b?.c(), a["n"]?.["m"]];`, "[undefined undefined null]"},
+		{`function f(n) { if (n <= 1) return 1; return n * f(n - 1); } export const x = f(5);`, "120"},
+		{`export const x = (function () { return arguments.length; })(1, 2, 3);`, "3"},
+		{`const c = (() => { let n = 0; return { inc: () => ++n }; })(); c.inc(); c.inc(); export const x = c.inc();`, "3"},
+		{`const fs = []; for (let i = 0; i < 3; i++) fs.push(() => i); export const x = fs.map((f) => f());`, "[0 1 2]"},
+		{`const out = []; outer: for (const a of [1, 2, 3]) { for (const b of [1, 2, 3]) { if (b === 2) continue outer; if (a === 3) break outer; out.push(a * 10 + b); } } export const x = out;`, "[11 21]"},
+		{`let n = 0; do { n++; } while (n < 3); while (n < 10) { if (n === 7) break; n++; } export const x = n;`, "7"},
+		{`const out = []; for (const k in { a: 1, b: 2 }) out.push(k); for (const [k, v] of Object.entries({ c: 3 })) out.push(k + v); export const x = out;`, `["a" "b" "c3"]`},
+		{`function f(k) { switch (k) { case 1: return "one"; case 2: case 3: k = "few"; break; default: k = "many"; } return k; } export const x = [f(1), f(2), f(9)];`, `["one" "few" "many"]`},
+		{`function f() { try { throw new Error("no"); } catch (e) { return e.message; } finally { g = 1; } } var g; export const x = [f(), g];`, `["no" 1]`},
+		{`class A { static s = 1; #p = 2; q = this.#p + 1; constructor(r) { this.r = r; } m() { return this.q + this.r; } get g() { return this.#p; } static make() { return new this(7); } } class B extends A { constructor() { super(10); this.z = super.m(); } m() { return -1; } } const b = new B(); export const x = [A.s, b.z, b.m(), b.g, b instanceof A, A.make().r, b.constructor === B];`,
+			"[1 13 -1 2 true 7 true]"},
+		{`enum E { A, B = 5, C, D = "d" } namespace N { export const v = E.C; } export const x = [E.A, E[5], E.D, N.v];`, `[0 "B" "d" 6]`},
+		{`export const x = ["a,b".split(","), "abc".slice(-2), "Abc".toLowerCase(), " x ".trim(), "a-b-c".replaceAll("-", "_"), "aXbX".replace(/X/g, (m) => m.toLowerCase()), "ab".padEnd(4, "-"), "x".repeat(3), "John Smith".replace(/(\w+) (\w+)/, "$2, $1")];`,
+			`[["a" "b"] "bc" "abc" "x" "a_b_c" "axbx" "ab--" "xxx" "Smith, John"]`},
+		{`export const x = [[3, 1, 2].sort(), [1, 2, 3].reverse(), [1, [2, [3]]].flat(9), [1, 2, 3].includes(2), [1, 2].concat(3, [4]), [1, 2, 3, 4].splice(1, 2), [1, 2, 3].at(-1), [..."ab"], Array.of(7), [1, 2, 3].reduce((a, b) => a + b), [5, 6].indexOf(6)];`,
+			`[[1 2 3] [3 2 1] [1 2 3] true [1 2 3 4] [2 3] 3 ["a" "b"] [7] 6 1]`},
+		{`export const x = [...new Set([1, 1, 2]), ...new Map([["a", 1]]).keys(), new Map([["a", 1]]).get("a"), new Set([3]).has(3), new Set([1, 2]).size];`, `[1 2 "a" 1 true 2]`},
+		{`export const x = [Object.fromEntries([["a", 1]]), Object.assign({}, { b: 2 }, null), { ...{ c: 3 }, ...undefined }, JSON.parse('{"d":[1,null]}').d, JSON.stringify({ e: [1, "2", true, null], f: undefined })];`,
+			`[{a: 1} {b: 2} {c: 3} [1 null] "{\"e\":[1,\"2\",true,null]}"]`},
+		{`export const x = [Number("12px"), parseInt("12px"), parseFloat("1.5e1x"), String(12), Boolean(""), Math.max(1, 5), Number.isInteger(5), (255).toString(16), (1.005).toFixed(1), isNaN("x")];`,
+			`[NaN 12 15 "12" false 5 true "ff" "1.0" false]`},
+		{`export const x = await (async (a) => (await a) + 1)(Promise.resolve(1));`, "2"},
+		{`export const x = await Promise.all([1, Promise.resolve(2)]).then((v) => v.map((n) => n * 2));`, "[2 4]"},
+		{`export const x = [process.env.KNOWN, import.meta.env.KNOWN, Bun.env.KNOWN];`, `["known" "known" "known"]`},
+		{"export const x = String.raw`a\\n`;", `"a\n"`},
+		{`var a = 1; { var a = 2; } function g() { return h(); function h() { return a; } } export const x = g();`, "2"},
+		{`export { y as x }; const y = later(); function later() { return "hoisted"; }`, `"hoisted"`},
+		{`export default 1; const f = (0, () => 5); export const x = (f(), f());`, "5"},
+		{`export const x = ((o) => { o.a = 1; return o; })({});`, "{a: 1}"},
+		{`const f = function named(n) { return n ? named(n - 1) : "done"; }; export const x = typeof f;`, `"function"`},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			if got := evaluate(t, c.code, nil); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestUnknown: whatever depends on the unknown is unknown, and nothing else is.
+func TestUnknown(t *testing.T) {
+	const prelude = `declare const process: any; const u = process.env.U; `
+	for _, c := range []struct{ code, want string }{
+		{`export const x = u;`, "? it depends on the environment variable U"},
+		{`export const x = "a" + u;`, "? it depends on the environment variable U"},
+		{`export const x = Number(u ?? 5);`, "? it depends on the environment variable U"},
+		{`export const x = u ?? "default";`, `?("default")`},
+		{`export const x = u ? 1 : 1;`, "1"},
+		{`export const x = u ? 1 : 2;`, "?(1 2)"},
+		{`export const x = u && [1];`, "?([1])"},
+		{`let a = 1; if (u) a = 2; export const x = a;`, "?(2 1)"},
+		{`let a = 1; if (u) a = 2; else a = 2; export const x = a;`, "2"},
+		{`let a = 1; if (u) { throw new Error("not set"); } a = 2; export const x = a;`, "2"},
+		{`const a = [1]; if (u) a.push(2); a.push(3); export const x = a;`, "[1 3 ...?(2)]"},
+		{`const a = [1, ...(u ? [2] : [])]; export const x = a;`, "[1 ...?(2)]"},
+		{`const o = { a: 1, b: 2 }; if (u) o.a = 5; export const x = o;`, "{a: ?(5 1), b: 2}"},
+		{`export const x = { a: 1, ...u, b: 2 };`, "{a: ?(1), b: 2 ...?()}"},
+		{`const o = { a: 1 }; o[u] = 2; export const x = o.a;`, "?(1)"},
+		{`function f() { if (u) return 1; return 2; } export const x = f();`, "?(1 2)"},
+		{`function f() { if (u) return 1; } export const x = f();`, "?(1 undefined)"},
+		{`function f() { for (const i of [1, 2]) { if (u) return i; } return 3; } export const x = f();`, "?(1 2 3)"},
+		{`function f() { if (u) { if (u) return 1; } else { return 2; } return 3; } export const x = f();`, "?(1 2 3)"},
+		{`const a = []; for (const i of [1, 2, 3]) { if (u) break; a.push(i); } export const x = a;`, "[...?(3 2 1)]"},
+		{`const a = []; for (const i of u) a.push(1); export const x = a;`, "[...?(1)]"},
+		{`let n = 0; while (u) { n = 1; } export const x = n;`, "?(1 0)"},
+		{`const a = []; switch (u) { case "a": a.push(1); break; case "b": a.push(2); } export const x = a;`, "[...?(1 2)]"},
+		{`let a; try { a = u.parse(); } catch { a = "failed"; } export const x = a;`, `?("failed")`},
+		{`export const x = [1, 2, 3].filter((n) => n === 1 || u);`, "[1 ...?(2 3)]"},
+		{`export const x = [1, u].map((n) => typeof n);`, `["number" ? it depends on the environment variable U]`},
+		{`export const x = u.split(",").map((s) => s.length);`, "? it depends on the environment variable U"},
+		{`const m = new Map([["a", 1]]); if (u) m.set("b", 2); export const x = [...m.values()];`, "[1 ...?(2)]"},
+		{`const m = new Map([["a", 1]]); export const x = [m.get(u), m.has("a")];`, "[?(1) true]"},
+		{`const table = { a: 1, b: 2 }; export const x = table[u];`, "?(1 2)"},
+		{`const r = (n) => (u ? r(n + 1) : n); export const x = typeof r(0);`, "? it depends on the environment variable U"},
+		{`export const x = Date.now();`, `? it depends on the global "Date"`},
+		{`export const x = Math.random();`, "? it depends on Math.random"},
+		{`import { z } from "zod"; export const x = z.object({ a: z.string() });`, `? it comes from the package "zod", which is not read`},
+		{`import { readFileSync } from "node:fs"; export const x = JSON.parse(readFileSync("x"));`, "? it is parsed from what is unknown"},
+		{`import { gone } from "./missing"; export const x = gone;`, `? the module "./missing" cannot be found`},
+		{`import { nope } from "./other"; export const x = nope;`, `? the module "./other" exports no "nope"`},
+		{`import { bad } from "./broken"; export const x = bad;`, `? broken.ts:2 cannot be read: Expected identifier but found ";"`},
+		{`import { boom } from "./throws"; export const x = boom;`, "? throws.ts cannot be evaluated: it throws when it is loaded: oh no"},
+		{`export const x = (function* () { yield 1; })();`, "? it comes from a generator"},
+		{`export const x = before; const before = 1;`, "1"},
+		{`export const x = /(?=a)b/.test("ab");`, "? the pattern is not understood here"},
+		{`export const x = "x".repeat(1e9);`, "? the text is too long"},
+		{`export const x = new Array(1e9);`, "? the list is too long"},
+		{`export const x = f(); function f() { return f(); }`, "? it is worked out by calls that nest too deeply"},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			got := evaluate(t, prelude+c.code, map[string]string{
+				"other.ts": "export const a = 1;", "broken.ts": "export const a = 1;\nconst ;", "throws.ts": "export const boom = 1; throw new Error('oh no');",
+			})
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEndless(t *testing.T) {
+	for _, code := range []string{
+		`while (true) {}`,
+		`for (;;) { [1].map((x) => x); }`,
+		`const f = (n) => f(n + 1) + f(n + 2); f(0);`,
+		`let s = "x"; while (s.length < 1e12) s += s;`,
+		`const a = [1]; for (const v of a) a.push(v);`,
+		`const a = []; a.push(a); String(a); JSON.stringify(a); structuredClone(a);`,
+		`const o = {}; o.o = o; JSON.stringify(o); structuredClone(o);`,
+		`class A extends A {} new A();`,
+		`const a = { toString() { return "" + a; } }; "" + a;`,
+		`const a = { get b() { return a.b; } }; a.b;`,
+		`import * as self from "./index"; self.x; `,
+		`let u = process.env.A; const f = (n) => { if (u) { f(n + 1); f(n + 2); } else { f(n + 3); f(n + 4); } }; f(0);`,
+	} {
+		t.Run(code, func(t *testing.T) {
+			// That it returns is what is asked for.
+			evaluate(t, code+"\nexport const x = 1;", nil)
+		})
+	}
+}
+
+func TestModules(t *testing.T) {
+	for name, c := range map[string]struct {
+		index  string
+		others map[string]string
+		want   string
+	}{
+		"order": {`import "./a"; import { log } from "./log"; export const x = log;`,
+			map[string]string{"log.ts": "export const log: string[] = []; // wanted", "a.ts": `import "./b"; import { log } from "./log"; log.push("a");`, "b.ts": `import { log } from "./log"; log.push("b");`},
+			`["b" "a"]`},
+		"live binding": {`import { n, inc } from "./counter"; inc(); inc(); export const x = n;`,
+			map[string]string{"counter.ts": "export let n = 0; export function inc() { n++; }"}, "2"},
+		"star conflicts with own": {`export * from "./a"; export const x = 1;`, map[string]string{"a.ts": "export const x = 2;"}, "1"},
+		"star of star":            {`export * from "./a";`, map[string]string{"a.ts": `export * from "./b";`, "b.ts": "export const x = 3; export default 4;"}, "3"},
+		"star does not give default": {`import * as a from "./a"; export const x = "default" in a;`,
+			map[string]string{"a.ts": `export * from "./b";`, "b.ts": "export default 4; export const y = 1;"}, "false"},
+		"circular stars": {`export * from "./a"; export * from "./b";`,
+			map[string]string{"a.ts": `export * from "./b";`, "b.ts": `export * from "./a"; export const x = 5;`}, "5"},
+		"circular values": {`import { b } from "./b"; export const a = 1; export const x = b();`,
+			map[string]string{"b.ts": `import { a } from "./index"; export const b = () => a + 1;`}, "2"},
+		"dynamic import": {`export const x = (await import("./a")).default;`, map[string]string{"a.ts": "export default 7;"}, "7"},
+		"json":           {`import data, { list } from "./a.json"; export const x = [data.n, list];`, map[string]string{"a.json": `{"n": 1, "list": ["a"]}`}, `[1 ["a"]]`},
+		"commonjs":       {`import a, { b } from "./a.cjs"; export const x = [a.b, b, a.c.d];`, map[string]string{"a.cjs": `exports.b = 1; exports.c = require("./c.js");`, "c.js": "module.exports = { d: 2 };"}, "[1 1 2]"},
+		"asset":          {`import text from "./a.md"; export const x = text;`, map[string]string{"a.md": "# text"}, "? a.md (.md) is no module that could be read"},
+		"common namespace": {`import * as a from "./a"; export const x = Object.keys(a);`,
+			map[string]string{"a.ts": "export const z = 1; export const b = 2; export default 3;"}, `["b" "default" "z"]`},
+		"only what is used is run": {`import { fine } from "./a"; export const x = fine;`,
+			map[string]string{"a.ts": `import { never } from "./b"; export const fine = 1; export const f = () => never;`, "b.ts": "throw new Error('never'); export const never = 1;"}, "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := evaluate(t, c.index, c.others); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestContextEnds(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "index.ts")
+	if err := os.WriteFile(path, []byte("export const x = [...Array(900).keys()].map(() => 1);"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := source.New(source.Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Add(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := New(Options{Program: p}).Exports(ctx, filepath.Join(p.Root(), "index.ts")); err == nil {
+		t.Error("an ended context is no error")
+	}
+}

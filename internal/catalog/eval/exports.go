@@ -1,0 +1,198 @@
+package eval
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
+
+// exported is the value of a name that a module exports.
+func (m *Machine) exported(mod *module, name string, at Place) Value {
+	v, ok := m.findExport(mod, name, at, map[exportKey]bool{})
+	if !ok {
+		return Undefined{}
+	}
+	return v
+}
+
+type exportKey struct {
+	mod  *module
+	name string
+}
+
+func (m *Machine) findExport(mod *module, name string, at Place, visited map[exportKey]bool) (Value, bool) {
+	key := exportKey{mod, name}
+	if visited[key] {
+		return nil, false
+	}
+	visited[key] = true
+	if mod.source == nil {
+		return &Unknown{Why: mod.failed.Why, At: at}, true
+	}
+	m.evaluate(mod)
+	if mod.threw {
+		return mod.failed, true
+	}
+	if ex, ok := mod.exports[name]; ok {
+		if ex.cell != nil {
+			return m.readCell(ex.cell, name, at, mod), true
+		}
+		v, ok := m.imported(mod, ex.spec, ex.name, ex.at, visited)
+		if !ok && !m.isType(mod, ex.spec, ex.name, map[*module]bool{}) {
+			v, ok = m.noExport(ex.spec, ex.name, ex.at), true
+		}
+		return v, ok
+	}
+	if mod.common != nil {
+		exports := m.commonExports(mod)
+		if name == "default" {
+			return exports, true
+		}
+		return m.get(exports, name, at), true
+	}
+	if name == "default" {
+		return nil, false
+	}
+	var open Value
+	for _, spec := range mod.stars {
+		t := m.resolve(mod, spec)
+		if t.Path == "" {
+			if v, ok := m.knownExternal(spec, name); ok {
+				return v, true
+			}
+			open = m.externalValue(spec, name, t, at)
+			continue
+		}
+		if v, ok := m.findExport(m.module(t.Path), name, at, visited); ok {
+			return v, true
+		}
+	}
+	return open, open != nil
+}
+
+// imported is what `import {name} from spec` binds in a module.
+func (m *Machine) imported(mod *module, spec, name string, at Place, visited map[exportKey]bool) (Value, bool) {
+	t := m.resolve(mod, spec)
+	if t.Path == "" {
+		return m.externalImport(spec, name, t, at), true
+	}
+	target := m.module(t.Path)
+	if name == "*" {
+		if target.source == nil {
+			return &Unknown{Why: target.failed.Why, At: at}, true
+		}
+		m.evaluate(target)
+		if target.common != nil && len(target.exports) == 0 {
+			return m.commonExports(target), true
+		}
+		return &Namespace{target}, true
+	}
+	return m.findExport(target, name, at, visited)
+}
+
+// noExport stands for a name that a module should export.
+func (m *Machine) noExport(spec, name string, at Place) *Unknown {
+	u := m.unknown("the module "+quote(spec)+" exports no "+quote(name), at)
+	u.Missing = true
+	return u
+}
+
+// isType reports whether a name that a module does not export is that of a
+// type in it, or in a module whose exports it passes on.
+func (m *Machine) isType(mod *module, spec, name string, visited map[*module]bool) bool {
+	t := m.resolve(mod, spec)
+	if t.Path == "" {
+		return false
+	}
+	target := m.module(t.Path)
+	if target.source == nil || visited[target] {
+		return false
+	}
+	visited[target] = true
+	if m.opts.Program.DeclaresType(t.Path, name) {
+		return true
+	}
+	for _, star := range target.stars {
+		if m.isType(target, star, name, visited) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) knownExternal(spec, name string) (Value, bool) {
+	if m.opts.External == nil {
+		return nil, false
+	}
+	return m.opts.External(spec, name)
+}
+
+func (m *Machine) externalImport(spec, name string, t source.Target, at Place) Value {
+	if v, ok := m.knownExternal(spec, name); ok {
+		return v
+	}
+	return m.externalValue(spec, name, t, at)
+}
+
+// externalValue stands for what a package exports that is not read.
+func (m *Machine) externalValue(spec, name string, t source.Target, at Place) *Unknown {
+	why := t.Missing
+	if why == "" {
+		why = fmt.Sprintf("it comes from the package %q, which is not read", t.Package)
+		if strings.HasPrefix(t.Package, "node:") || strings.HasPrefix(t.Package, "bun:") || isBuiltin(t.Package) {
+			why = fmt.Sprintf("it comes from the runtime's module %q", spec)
+		}
+	}
+	return &Unknown{Why: why, At: at, Missing: t.Missing != ""}
+}
+
+// isBuiltin: Node's modules, which may be written without `node:`.
+func isBuiltin(name string) bool {
+	switch name {
+	case "assert", "async_hooks", "buffer", "bun", "child_process", "cluster", "crypto", "dns", "events", "fs", "http",
+		"http2", "https", "module", "net", "os", "path", "perf_hooks", "process", "querystring", "readline", "stream",
+		"string_decoder", "timers", "tls", "tty", "url", "util", "v8", "vm", "worker_threads", "zlib":
+		return true
+	}
+	return false
+}
+
+// commonExports is `module.exports`.
+func (m *Machine) commonExports(mod *module) Value {
+	p, ok := mod.common.Own("exports")
+	if !ok {
+		return Undefined{}
+	}
+	return p.Val
+}
+
+// commonJS gives `module`, `exports` and `require` of a CommonJS module.
+func (m *Machine) commonJS(mod *module, name string) (Value, bool) {
+	switch name {
+	case "module", "exports", "require":
+	default:
+		return nil, false
+	}
+	if name == "require" {
+		return NewFunc("require", func(c *Call) Value {
+			spec, ok := c.Arg(0).(string)
+			if !ok {
+				return c.Unknown("the module that is required depends on the unknown")
+			}
+			t := m.resolve(mod, spec)
+			if t.Path == "" {
+				return m.externalImport(spec, "*", t, c.At)
+			}
+			v, _ := m.imported(mod, spec, "*", c.At, map[exportKey]bool{})
+			return v
+		}), true
+	}
+	if mod.common == nil {
+		mod.common = NewObject("exports", NewObject())
+	}
+	if name == "module" {
+		return mod.common, true
+	}
+	return m.commonExports(mod), true
+}

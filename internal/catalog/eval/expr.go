@@ -1,0 +1,409 @@
+package eval
+
+import (
+	"strings"
+
+	"github.com/tdewolff/parse/v2/js"
+)
+
+func (m *Machine) unknown(why string, at Place) *Unknown {
+	m.unknowns++
+	return &Unknown{Why: why, At: at}
+}
+
+// eval evaluates an expression.
+func (m *Machine) eval(e js.IExpr, s *scope) Value {
+	m.step()
+	m.depth++
+	if m.depth > maxDepth {
+		m.depth--
+		return m.unknown("its expressions nest too deeply", m.at(e, s))
+	}
+	v := m.evalNode(e, s)
+	m.depth--
+	return v
+}
+
+func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
+	switch e := e.(type) {
+	case *js.Var:
+		return m.readVar(e, s)
+	case *js.LiteralExpr:
+		return m.literal(e, s)
+	case *js.GroupExpr:
+		return m.eval(e.X, s)
+	case *js.TemplateExpr:
+		return m.template(e, s)
+	case *js.ArrayExpr:
+		return m.arrayLiteral(e, s)
+	case *js.ObjectExpr:
+		return m.objectLiteral(e, s)
+	case *js.ArrowFunc:
+		return &Func{params: &e.Params, body: &e.Body, scope: s, this: s.frame.this, home: s.frame.home, lexical: true, async: e.Async}
+	case *js.FuncDecl:
+		return m.makeFunc(e, s)
+	case *js.ClassDecl:
+		return m.makeClass(e, s)
+	case *js.DotExpr, *js.IndexExpr, *js.CallExpr:
+		v, _, _ := m.chain(e, s)
+		return v
+	case *js.NewExpr:
+		return m.evalNew(e, s)
+	case *js.UnaryExpr:
+		return m.unary(e, s)
+	case *js.BinaryExpr:
+		return m.binary(e, s)
+	case *js.CondExpr:
+		cond := m.eval(e.Cond, s)
+		if u, ok := cond.(*Unknown); ok {
+			return m.either(u, func() Value { return m.eval(e.X, s) }, func() Value { return m.eval(e.Y, s) })
+		}
+		if is, _ := truth(cond); is {
+			return m.eval(e.X, s)
+		}
+		return m.eval(e.Y, s)
+	case *js.CommaExpr:
+		var v Value = Undefined{}
+		for _, x := range e.List {
+			v = m.eval(x, s)
+		}
+		return v
+	case *js.ImportMetaExpr:
+		return m.importMeta(s)
+	case *js.VarDecl:
+		for _, d := range e.List {
+			m.declare(d, s, e.TokenType != js.VarToken)
+		}
+		return Undefined{}
+	case nil:
+		return Undefined{}
+	}
+	return m.unknown("its syntax is not understood here", m.at(e, s))
+}
+
+// readVar reads a name.
+func (m *Machine) readVar(v *js.Var, s *scope) Value {
+	name := v.Name()
+	if c := s.lookup(name); c != nil {
+		if c.value != nil && c.from == nil {
+			return c.value
+		}
+		return m.readCell(c, string(name), m.at(v, s), s.frame.module)
+	}
+	if v, ok := m.commonJS(s.frame.module, string(name)); ok {
+		return v
+	}
+	return m.global(string(name), m.at(v, s))
+}
+
+func (m *Machine) readCell(c *cell, name string, at Place, mod *module) Value {
+	if c.from != nil {
+		v, ok := m.imported(c.from.importer, c.from.spec, c.from.name, c.from.at, map[exportKey]bool{})
+		if !ok {
+			return m.noExport(c.from.spec, c.from.name, c.from.at)
+		}
+		return v
+	}
+	if c.value == nil && c.init != nil {
+		outer := m.txn
+		m.txn = nil
+		c.init()
+		m.txn = outer
+	}
+	if c.value == nil {
+		if mod != nil && mod.failed != nil {
+			return mod.failed
+		}
+		return m.unknown("it is used before "+quote(name)+" is set", at)
+	}
+	return c.value
+}
+
+func quote(s string) string { return `"` + s + `"` }
+
+func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
+	switch e.TokenType {
+	case js.StringToken:
+		if v, ok := unquote(e.Data); ok {
+			return v
+		}
+	case js.TrueToken:
+		return true
+	case js.FalseToken:
+		return false
+	case js.NullToken:
+		return Null{}
+	case js.ThisToken:
+		if s.frame.this == nil {
+			return Undefined{}
+		}
+		return s.frame.this
+	case js.RegExpToken:
+		return m.makeRegExp(string(e.Data), Place{s.frame.source, e.Data})
+	default:
+		if js.IsNumeric(e.TokenType) {
+			if f, ok := parseLiteralNumber(e.Data); ok {
+				return f
+			}
+			return &Unknown{Why: "it is a BigInt", At: m.at(e, s), Primitive: true}
+		}
+	}
+	return m.unknown("its syntax is not understood here", m.at(e, s))
+}
+
+func (m *Machine) template(e *js.TemplateExpr, s *scope) Value {
+	var texts []string
+	raw := true
+	part := func(b []byte, from, to int) {
+		if len(b) < from+to {
+			raw = false
+			return
+		}
+		text, ok := unescape(b[from : len(b)-to])
+		raw = raw && ok
+		texts = append(texts, text)
+	}
+	var values []Value
+	for _, p := range e.List {
+		part(p.Value, 1, 2)
+		values = append(values, m.eval(p.Expr, s))
+	}
+	part(e.Tail, 1, 1)
+	if e.Tag != nil {
+		tag := m.eval(e.Tag, s)
+		if !raw || tag != m.globals["String.raw"] {
+			return m.taint(m.unknown("it is made by a template tag", m.at(e, s)), append(values, tag)...)
+		}
+	}
+	if !raw {
+		return m.unknown("its syntax is not understood here", m.at(e, s))
+	}
+	var b strings.Builder
+	for i, text := range texts {
+		b.WriteString(text)
+		if i < len(values) {
+			v, u := m.text(values[i], m.at(e, s))
+			if u != nil {
+				return u
+			}
+			b.WriteString(v)
+		}
+		if b.Len() > maxText {
+			return m.unknown("the text is too long", m.at(e, s))
+		}
+	}
+	return b.String()
+}
+
+// text is String(v), or why there is none.
+func (m *Machine) text(v Value, at Place) (string, *Unknown) {
+	if s, ok := toString(v); ok {
+		return s, nil
+	}
+	switch v := v.(type) {
+	case *Unknown:
+		m.unknowns++
+		return "", &Unknown{Why: v.Why, At: v.At, Primitive: true}
+	case *Array:
+		joined := m.call(&Func{native: arrayMethods["join"]}, v, nil, at)
+		if s, ok := joined.(string); ok {
+			return s, nil
+		}
+	case *Object:
+		if r, ok := v.Host.(*regExp); ok {
+			return r.source, nil
+		}
+		if p, ok := v.find("toString"); ok && p.Val != nil {
+			if s, ok := m.call(p.Val, v, nil, at).(string); ok {
+				return s, nil
+			}
+		}
+	}
+	return "", &Unknown{Why: "it is the text of an object", At: at, Primitive: true}
+}
+
+func (m *Machine) arrayLiteral(e *js.ArrayExpr, s *scope) Value {
+	a := &Array{}
+	for _, el := range e.List {
+		switch {
+		case el.Value == nil:
+			a.Elems = append(a.Elems, Undefined{})
+		case el.Spread:
+			m.spread(a, m.eval(el.Value, s), m.at(el.Value, s))
+		default:
+			a.Elems = append(a.Elems, m.eval(el.Value, s))
+		}
+	}
+	return a
+}
+
+// spread appends what iterating over v gives.
+func (m *Machine) spread(a *Array, v Value, at Place) {
+	elems, rest := m.iterate(v, at)
+	a.Elems = append(a.Elems, elems...)
+	a.Rest = m.mergeRest(a.Rest, rest)
+	m.clip(a, at)
+}
+
+// clip keeps an array within bounds.
+func (m *Machine) clip(a *Array, at Place) {
+	m.steps += len(a.Elems) / 16
+	if len(a.Elems) > maxElems {
+		a.Elems = a.Elems[:maxElems:maxElems]
+		a.Rest = m.mergeRest(a.Rest, m.unknown("the list is too long", at))
+	}
+}
+
+// mergeRest makes one reason of two.
+func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
+	switch {
+	case a == nil:
+		return b
+	case b == nil || a == b:
+		return a
+	}
+	may := distinctValues(append(append([]Value(nil), a.May...), b.May...))
+	return &Unknown{Why: a.Why, At: a.At, May: may, Marked: a.Marked || b.Marked, Missing: a.Missing || b.Missing}
+}
+
+// iterate lists what `for of` would go through.
+func (m *Machine) iterate(v Value, at Place) ([]Value, *Unknown) {
+	switch v := v.(type) {
+	case *Array:
+		return append([]Value(nil), v.Elems...), v.Rest
+	case string:
+		var all []Value
+		for _, r := range v {
+			all = append(all, string(r))
+		}
+		return all, nil
+	case *Object:
+		if c, ok := v.Host.(*collection); ok {
+			return c.entries(), c.rest
+		}
+		return nil, m.unknown("it iterates over an object", at)
+	case *Unknown:
+		m.unknowns++
+		return nil, m.restOf(v)
+	}
+	return nil, m.unknown("it iterates over what is no list", at)
+}
+
+// restOf makes of an unknown list the unknown further elements of a list: the
+// elements of the lists that it may be.
+func (m *Machine) restOf(u *Unknown) *Unknown {
+	rest := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked, Missing: u.Missing}
+	for _, may := range u.May {
+		if a, ok := may.(*Array); ok {
+			rest.May = append(rest.May, a.Elems...)
+			if a.Rest != nil {
+				rest.May = append(rest.May, a.Rest.May...)
+			}
+		}
+	}
+	return rest
+}
+
+func (m *Machine) objectLiteral(e *js.ObjectExpr, s *scope) Value {
+	o := &Object{}
+	for _, p := range e.List {
+		switch v := p.Value.(type) {
+		case *js.MethodDecl:
+			m.defineMethod(o, v, s, false)
+			continue
+		default:
+			if p.Spread {
+				m.copyProps(o, m.eval(v, s), m.at(v, s), nil)
+				continue
+			}
+		}
+		var key string
+		var u *Unknown
+		if p.Name == nil {
+			v, ok := p.Value.(*js.Var)
+			if !ok {
+				continue
+			}
+			key = string(v.Name())
+		} else if key, u = m.propertyName(*p.Name, s); u != nil {
+			m.forgetProps(o, m.taint(u, m.eval(p.Value, s)))
+			continue
+		}
+		v := m.eval(p.Value, s)
+		if f, ok := v.(*Func); ok && f.Name == "" {
+			f.Name = key
+		}
+		o.set(key, v)
+	}
+	return o
+}
+
+func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
+	if n.Computed != nil {
+		return m.text(m.eval(n.Computed, s), m.at(n.Computed, s))
+	}
+	switch {
+	case n.Literal.TokenType == js.StringToken:
+		if text, ok := unquote(n.Literal.Data); ok {
+			return text, nil
+		}
+	case js.IsNumeric(n.Literal.TokenType):
+		if f, ok := parseLiteralNumber(n.Literal.Data); ok {
+			return formatNumber(f), nil
+		}
+	}
+	return string(n.Literal.Data), nil
+}
+
+// copyProps is `{...v}` and Object.assign; except are left out.
+func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool) {
+	m.touchObject(o)
+	switch v := v.(type) {
+	case *Object:
+		if _, ok := v.Host.(environ); ok {
+			m.forgetProps(o, m.unknown("it depends on the environment", at))
+		}
+		if v.Rest != nil {
+			m.forgetProps(o, v.Rest)
+		}
+		for _, k := range v.Keys() {
+			if !except[k] {
+				o.set(k, m.get(v, k, at))
+			}
+		}
+	case *Namespace:
+		names, rest := m.exportNames(v.module)
+		if rest != nil {
+			m.forgetProps(o, rest)
+		}
+		for _, k := range names {
+			if !except[k] {
+				o.set(k, m.get(v, k, at))
+			}
+		}
+	case *Array:
+		for i, el := range v.Elems {
+			o.set(formatNumber(float64(i)), el)
+		}
+		if v.Rest != nil {
+			m.forgetProps(o, v.Rest)
+		}
+	case *Unknown:
+		m.unknowns++
+		m.forgetProps(o, v)
+	}
+}
+
+// forgetProps makes every property unknown: any may have been overwritten.
+func (m *Machine) forgetProps(o *Object, u *Unknown) {
+	m.touchObject(o)
+	for _, k := range o.keys {
+		p := o.props[k]
+		now := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked}
+		if p.Val != nil {
+			now.May = []Value{p.Val}
+		}
+		o.props[k] = Prop{Val: now, hidden: p.hidden}
+	}
+	o.Rest = m.mergeRest(o.Rest, u)
+}

@@ -1,0 +1,97 @@
+package eval
+
+// What a host package asks of values, and makes of its own.
+
+// askSteps bounds what answering one question takes, where a property is an
+// accessor.
+const askSteps = 50_000
+
+// ask lets the program's own code run once more, after the evaluation.
+func (m *Machine) ask(f func()) *Unknown {
+	m.steps = maxSteps - askSteps
+	if why, _ := m.bounded(f); why != "" {
+		return &Unknown{Why: why}
+	}
+	return nil
+}
+
+// Text is String(v), or why there is none. It is asked after the evaluation.
+func (m *Machine) Text(v Value) (s string, u *Unknown) {
+	if stopped := m.ask(func() { s, u = m.text(v, Place{}) }); stopped != nil {
+		return "", stopped
+	}
+	return s, u
+}
+
+// Get reads a property after the evaluation.
+func (m *Machine) Get(v Value, key string) (got Value) {
+	if stopped := m.ask(func() { got = m.get(v, key, Place{}) }); stopped != nil {
+		return stopped
+	}
+	return got
+}
+
+// List is what iterating gives: of a list, a Set, a Map's entries. It is asked
+// after the evaluation.
+func (m *Machine) List(v Value) (elems []Value, rest *Unknown) {
+	if stopped := m.ask(func() { elems, rest = m.iterate(v, Place{}) }); stopped != nil {
+		return nil, stopped
+	}
+	return elems, rest
+}
+
+// Set sets a property while an object is made.
+func (o *Object) Set(key string, v Value) { o.set(key, v) }
+
+// SetHidden sets a property that is not enumerable.
+func (o *Object) SetHidden(key string, v Value) { o.setProp(key, Prop{Val: v, hidden: true}) }
+
+// Await unwraps a promise.
+func (m *Machine) Await(v Value) Value { return m.await(v) }
+
+// IsCollection reports whether an object is a Set or a Map.
+func (o *Object) IsCollection() bool {
+	_, ok := o.Host.(*collection)
+	return ok
+}
+
+// Evaluated are the modules that were evaluated, by path.
+func (m *Machine) Evaluated() map[string]bool {
+	all := map[string]bool{}
+	for path, mod := range m.modules {
+		if mod.status == evaluated && mod.source != nil {
+			all[path] = true
+		}
+	}
+	return all
+}
+
+// WithInstanceTest lets a native class decide `v instanceof class`.
+func (f *Func) WithInstanceTest(test Native) *Func {
+	f.instance = test
+	return f
+}
+
+// Values are what a namespace exports, in the order of the names.
+func (m *Machine) Values(n *Namespace) (values []Value, rest *Unknown) {
+	if stopped := m.ask(func() {
+		var names []string
+		names, rest = m.exportNames(n.module)
+		for _, name := range names {
+			values = append(values, m.exported(n.module, name, Place{}))
+		}
+	}); stopped != nil {
+		return nil, stopped
+	}
+	return values, rest
+}
+
+// Stop ends the whole evaluation: every value that is not there yet becomes
+// unknown for that reason.
+func (c *Call) Stop(why string) { c.M.stop(why) }
+
+// Failed reports whether a module was not evaluated to its end.
+func (m *Machine) Failed(path string) bool {
+	mod, ok := m.modules[path]
+	return !ok || mod.failed != nil || mod.status != evaluated
+}

@@ -1,0 +1,215 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
+
+// Options say what is known besides the program's text.
+type Options struct {
+	Program *source.Program
+	// External gives what an external package exports under a name, where it
+	// is known; "default" and the specifier's path are as written.
+	External func(specifier, name string) (Value, bool)
+	// Method may know a method that is called on an unknown value by its name
+	// and arguments.
+	Method func(name string, c *Call) (Value, bool)
+	// Env are the environment variables whose value is known.
+	Env map[string]string
+	// Marked reports whether a value is one that the caller looks for; what is
+	// made of it by unknown means is marked as well.
+	Marked func(Value) bool
+}
+
+// The bounds of one evaluation. A worker of 150 functions takes 10^5 steps.
+const (
+	maxSteps  = 3_000_000
+	maxDepth  = 4_000   // nested expressions and statements, all calls together
+	maxCalls  = 200     // nested calls
+	maxForked = 12      // nested calls below an unknown condition
+	maxElems  = 100_000 // of an array
+	maxText   = 1 << 20 // bytes of a string
+)
+
+// Machine evaluates modules. What one module does to the values of another
+// lasts, so that each entry wants a Machine of its own. It is not safe for
+// concurrent use.
+type Machine struct {
+	ctx     context.Context
+	opts    Options
+	modules map[string]*module
+	wanted  map[string]bool // modules that lead to a mention of a wanted word
+	globals map[string]Value
+
+	steps, depth, forked int
+	calls                []Place
+	txn                  *txn
+	statement            any // that is run, for places
+	statementIn          *source.Module
+	unknowns             int // operations so far whose outcome was unknown
+}
+
+// New makes a Machine.
+func New(o Options) *Machine {
+	m := &Machine{opts: o, modules: map[string]*module{}}
+	m.wanted = wantedModules(o.Program)
+	m.globals = m.makeGlobals()
+	return m
+}
+
+// wantedModules are those from which a mention of a wanted word is reached.
+func wantedModules(p *source.Program) map[string]bool {
+	importers := map[string][]string{}
+	var queue []string
+	for _, path := range p.Files() {
+		for _, to := range p.LeadsTo(path) {
+			importers[to] = append(importers[to], path)
+		}
+		if p.Mentions(path) {
+			queue = append(queue, path)
+		}
+	}
+	wanted := map[string]bool{}
+	for len(queue) > 0 {
+		path := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		if !wanted[path] {
+			wanted[path] = true
+			queue = append(queue, importers[path]...)
+		}
+	}
+	return wanted
+}
+
+// stopped unwinds an evaluation that used up its steps or whose context ended.
+type stopped struct{ why string }
+
+// stop ends the evaluation for good.
+func (m *Machine) stop(why string) {
+	m.steps = maxSteps + 1
+	panic(stopped{why})
+}
+
+// thrown unwinds to the program's own catch.
+type thrown struct {
+	value Value
+	at    Place
+}
+
+// step counts one step.
+func (m *Machine) step() {
+	m.steps++
+	if m.steps > maxSteps || m.steps&0x3ff == 0 && m.ctx.Err() != nil {
+		m.stop(fmt.Sprintf("evaluating it takes more than %d steps", maxSteps))
+	}
+}
+
+// Export is one name that a module exports.
+type Export struct {
+	Name  string
+	Value Value
+}
+
+// Exports evaluates a module and returns what it exports, in the order of the
+// language (by name). An error means that the module cannot be read at all, or
+// the context's end.
+func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown, error) {
+	m.ctx = ctx
+	mod := m.module(path)
+	if mod.unreadable != nil {
+		return nil, nil, mod.unreadable
+	}
+	var exports []Export
+	var rest *Unknown
+	if why, _ := m.bounded(func() {
+		m.evaluate(mod)
+		if mod.threw {
+			return
+		}
+		names, more := m.exportNames(mod)
+		rest = more
+		for _, name := range names {
+			exports = append(exports, Export{name, m.exported(mod, name, Place{})})
+		}
+	}); why != "" {
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		rest = &Unknown{Why: why, At: mod.place()}
+	}
+	if mod.failed != nil && rest == nil {
+		rest = mod.failed
+	}
+	return exports, rest, nil
+}
+
+// bounded runs f and says why it was stopped, if it was.
+func (m *Machine) bounded(f func()) (why string, threw bool) {
+	txn, depth, forked, calls := m.txn, m.depth, m.forked, len(m.calls)
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+			return
+		case stopped:
+			why = r.why
+		case thrown:
+			why, threw = "it throws when it is loaded"+describeThrown(r.value), true
+		default:
+			panic(r)
+		}
+		m.txn, m.depth, m.forked, m.calls = txn, depth, forked, m.calls[:calls]
+	}()
+	f()
+	return "", false
+}
+
+func describeThrown(v Value) string {
+	if o, ok := v.(*Object); ok {
+		if p, ok := o.Own("message"); ok {
+			v = p.Val
+		}
+	}
+	if s, ok := v.(string); ok {
+		return ": " + s
+	}
+	return ""
+}
+
+// Calls are the places of the calls that are under way, the outermost first.
+func (m *Machine) Calls() []Place { return append([]Place(nil), m.calls...) }
+
+// module returns the record of a file, linked but not evaluated.
+func (m *Machine) module(path string) *module {
+	if mod, ok := m.modules[path]; ok {
+		return mod
+	}
+	mod := &module{path: path, exports: map[string]*export{}, decls: map[*js.VarDecl][]*declarator{}}
+	m.modules[path] = mod
+	src, err := m.opts.Program.Module(path)
+	if err != nil {
+		mod.unreadable = err
+		mod.failed = &Unknown{Why: m.describeUnreadable(path, err)}
+		mod.status = evaluated
+		return mod
+	}
+	mod.source = src
+	m.link(mod)
+	return mod
+}
+
+func (m *Machine) describeUnreadable(path string, err error) string {
+	rel := m.opts.Program.Rel(path)
+	if r, ok := errors.AsType[*source.Refusal](err); ok {
+		return fmt.Sprintf("%s:%d cannot be read: %s", rel, r.Line, r.Why)
+	}
+	if errors.Is(err, source.ErrNoModule) {
+		return fmt.Sprintf("%s (%s) %v", rel, filepath.Ext(path), err)
+	}
+	return fmt.Sprintf("%s cannot be read: %v", rel, err)
+}

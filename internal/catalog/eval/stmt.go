@@ -1,0 +1,377 @@
+package eval
+
+import "github.com/tdewolff/parse/v2/js"
+
+// completion is how a statement ended.
+type completion struct {
+	kind  kind
+	label string
+	value Value
+	// maybe, if set, says that it may have ended normally instead.
+	maybe *Unknown
+}
+
+type kind byte
+
+const (
+	normal kind = iota
+	returns
+	breaks
+	continues
+)
+
+// joinCompletions makes one of the completions of a fork's branches.
+func (m *Machine) joinCompletions(u *Unknown, outs []completion) completion {
+	var abrupt *completion
+	ended := 0
+	var values []Value
+	for _, c := range outs {
+		if c.kind == normal {
+			continue
+		}
+		ended++
+		if c.maybe != nil {
+			ended-- // not for certain
+		}
+		switch {
+		case abrupt == nil:
+			abrupt = &completion{kind: c.kind, label: c.label}
+		case c.kind == returns:
+			// A return outlasts the breaks and continues it is joined with.
+			abrupt.kind, abrupt.label = returns, ""
+		}
+		if c.kind == returns {
+			values = append(values, c.value)
+		}
+	}
+	if abrupt == nil {
+		values = nil
+		for _, c := range outs {
+			values = append(values, c.value)
+		}
+		if values[0] == nil {
+			return completion{}
+		}
+		return completion{value: m.join(u, values...)}
+	}
+	if abrupt.kind == returns {
+		abrupt.value = m.join(u, values...)
+	}
+	if ended < len(outs) {
+		abrupt.maybe = u
+	}
+	return *abrupt
+}
+
+// execList runs a block's statements.
+func (m *Machine) execList(list []js.IStmt, s *scope) completion {
+	m.hoist(list, s)
+	return m.execFrom(list, s)
+}
+
+func (m *Machine) execFrom(list []js.IStmt, s *scope) completion {
+	for i, st := range list {
+		c := m.exec(st, s)
+		switch {
+		case c.kind == normal:
+			continue
+		case c.maybe == nil:
+			return c
+		}
+		return m.continueAfter(c, func() completion { return m.execFrom(list[i+1:], s) })
+	}
+	return completion{}
+}
+
+// continueAfter runs what follows a statement that may have ended it all.
+func (m *Machine) continueAfter(c completion, rest func() completion) completion {
+	var after completion
+	threw := true
+	m.fork(c.maybe, func() completion {
+		after = rest()
+		threw = false
+		return completion{}
+	}, func() completion { return completion{} })
+	switch {
+	case threw:
+		c.maybe = nil
+		return c
+	case after.kind == normal:
+		return c
+	case after.kind == returns && c.kind == returns:
+		return completion{kind: returns, value: m.join(c.maybe, c.value, after.value), maybe: after.maybe}
+	case after.kind == c.kind && after.label == c.label:
+		c.maybe = after.maybe
+		return c
+	case after.kind == returns:
+		after.maybe = c.maybe
+		return after
+	}
+	return c
+}
+
+// hoist declares the functions of a block.
+func (m *Machine) hoist(list []js.IStmt, s *scope) {
+	for _, st := range list {
+		if ex, ok := st.(*js.ExportStmt); ok {
+			st, _ = ex.Decl.(js.IStmt)
+		}
+		if d, ok := st.(*js.FuncDecl); ok && d.Name != nil {
+			c := s.declare(string(d.Name.Data))
+			if c.value == nil || m.txn != nil {
+				m.setCell(c, m.makeFunc(d, s))
+			} else {
+				c.value = m.makeFunc(d, s)
+			}
+		}
+	}
+}
+
+// hoistVars declares the `var`s of a function, wherever in it they are.
+func (m *Machine) hoistVars(list []js.IStmt, s *scope) {
+	for _, st := range list {
+		m.hoistVar(st, s)
+	}
+}
+
+func (m *Machine) hoistVar(st js.IStmt, s *scope) {
+	fromExpr := func(e js.IExpr) {
+		if d, ok := e.(*js.VarDecl); ok {
+			m.hoistDecl(d, s)
+		}
+	}
+	block := func(b *js.BlockStmt) {
+		if b != nil {
+			m.hoistVars(b.List, s)
+		}
+	}
+	switch st := st.(type) {
+	case *js.VarDecl:
+		m.hoistDecl(st, s)
+	case *js.BlockStmt:
+		block(st)
+	case *js.IfStmt:
+		m.hoistVar(st.Body, s)
+		m.hoistVar(st.Else, s)
+	case *js.ForStmt:
+		fromExpr(st.Init)
+		block(st.Body)
+	case *js.ForInStmt:
+		fromExpr(st.Init)
+		block(st.Body)
+	case *js.ForOfStmt:
+		fromExpr(st.Init)
+		block(st.Body)
+	case *js.WhileStmt:
+		m.hoistVar(st.Body, s)
+	case *js.DoWhileStmt:
+		m.hoistVar(st.Body, s)
+	case *js.LabelledStmt:
+		m.hoistVar(st.Value, s)
+	case *js.TryStmt:
+		block(st.Body)
+		block(st.Catch)
+		block(st.Finally)
+	case *js.SwitchStmt:
+		for _, c := range st.List {
+			m.hoistVars(c.List, s)
+		}
+	}
+}
+
+func (m *Machine) hoistDecl(d *js.VarDecl, s *scope) {
+	if d.TokenType != js.VarToken {
+		return
+	}
+	for _, e := range d.List {
+		for _, name := range boundNames(e.Binding, nil) {
+			if c := s.declare(name); c.value == nil {
+				m.setCell(c, Undefined{})
+			}
+		}
+	}
+}
+
+// exec runs a statement.
+func (m *Machine) exec(st js.IStmt, s *scope) completion {
+	m.step()
+	m.depth++
+	leave := m.enterStatement(st, s.frame.source)
+	defer func() {
+		m.depth--
+		leave()
+	}()
+	if m.depth > maxDepth {
+		m.unknowns++
+		return completion{}
+	}
+	switch st := st.(type) {
+	case *js.ExprStmt:
+		m.eval(st.Value, s)
+	case *js.VarDecl:
+		for _, d := range st.List {
+			m.declare(d, s, st.TokenType != js.VarToken)
+		}
+	case *js.ClassDecl:
+		c := s.declare(string(st.Name.Data))
+		m.setCell(c, m.makeClass(st, s))
+	case *js.BlockStmt:
+		return m.execList(st.List, s.inner())
+	case *js.ReturnStmt:
+		var v Value = Undefined{}
+		if st.Value != nil {
+			v = m.eval(st.Value, s)
+		}
+		return completion{kind: returns, value: v}
+	case *js.IfStmt:
+		return m.execIf(st, s)
+	case *js.ThrowStmt:
+		panic(thrown{m.eval(st.Value, s), m.at(st, s)})
+	case *js.BranchStmt:
+		if st.Type == js.BreakToken {
+			return completion{kind: breaks, label: string(st.Label)}
+		}
+		return completion{kind: continues, label: string(st.Label)}
+	case *js.LabelledStmt:
+		c := m.execLabelled(st, s)
+		if c.kind == breaks && c.label == string(st.Label) {
+			return completion{}
+		}
+		return c
+	case *js.TryStmt:
+		return m.execTry(st, s)
+	case *js.SwitchStmt:
+		return m.execSwitch(st, s)
+	case *js.ForStmt, *js.ForInStmt, *js.ForOfStmt, *js.WhileStmt, *js.DoWhileStmt:
+		return m.execLoop(st, s, "")
+	}
+	return completion{}
+}
+
+func (m *Machine) execLabelled(st *js.LabelledStmt, s *scope) completion {
+	switch st.Value.(type) {
+	case *js.ForStmt, *js.ForInStmt, *js.ForOfStmt, *js.WhileStmt, *js.DoWhileStmt:
+		return m.execLoop(st.Value, s, string(st.Label))
+	}
+	return m.exec(st.Value, s)
+}
+
+func (m *Machine) execIf(st *js.IfStmt, s *scope) completion {
+	body := func() completion { return m.exec(st.Body, s) }
+	other := func() completion {
+		if st.Else == nil {
+			return completion{}
+		}
+		return m.exec(st.Else, s)
+	}
+	cond := m.eval(st.Cond, s)
+	if u, ok := cond.(*Unknown); ok {
+		return m.fork(u, body, other)
+	}
+	if is, _ := truth(cond); is {
+		return body()
+	}
+	return other()
+}
+
+func (m *Machine) execTry(st *js.TryStmt, s *scope) completion {
+	var c completion
+	before := m.unknowns
+	exception := m.try(func() { c = m.execList(st.Body.List, s.inner()) })
+	handle := func(v Value) completion {
+		inner := s.inner()
+		if st.Binding != nil {
+			m.bind(st.Binding, v, inner, true)
+		}
+		return m.execList(st.Catch.List, inner)
+	}
+	var rethrow *thrown
+	switch {
+	case exception != nil && st.Catch != nil:
+		rethrow = m.try(func() { c = handle(exception.value) })
+	case exception != nil:
+		rethrow = exception
+	case m.unknowns > before && st.Catch != nil && m.forked < maxForked:
+		// What is unknown may have thrown.
+		u := m.unknown("it depends on whether something throws", m.at(firstOf(st.Body.List), s))
+		tried := c
+		rethrow = m.try(func() {
+			c = m.fork(u, func() completion { return tried }, func() completion { return handle(u) })
+		})
+	}
+	if st.Finally != nil {
+		if f := m.execList(st.Finally.List, s.inner()); f.kind != normal && f.maybe == nil {
+			return f
+		}
+	}
+	if rethrow != nil {
+		panic(*rethrow)
+	}
+	return c
+}
+
+func firstOf(list []js.IStmt) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
+	v := m.eval(st.Init, s)
+	inner := s.inner()
+	for _, c := range st.List {
+		m.hoist(c.List, inner)
+	}
+	start := -1
+	for i, c := range st.List {
+		if c.Cond == nil {
+			continue
+		}
+		equal := m.operate(js.EqEqEqToken, v, m.eval(c.Cond, inner), m.at(c.Cond, s))
+		if u, ok := equal.(*Unknown); ok {
+			return m.switchUnknown(u, st, inner, i)
+		}
+		if equal == Value(true) {
+			start = i
+			break
+		}
+	}
+	if start < 0 {
+		start = defaultCase(st)
+	}
+	return m.runCases(st, inner, start)
+}
+
+func defaultCase(st *js.SwitchStmt) int {
+	for i, c := range st.List {
+		if c.Cond == nil {
+			return i
+		}
+	}
+	return len(st.List)
+}
+
+// switchUnknown takes every case from the first that may match, and none.
+func (m *Machine) switchUnknown(u *Unknown, st *js.SwitchStmt, s *scope, first int) completion {
+	var branches []func() completion
+	for i := first; i < len(st.List); i++ {
+		branches = append(branches, func() completion { return m.runCases(st, s, i) })
+	}
+	if d := defaultCase(st); d < first || d == len(st.List) {
+		branches = append(branches, func() completion { return m.runCases(st, s, d) })
+	}
+	return m.fork(u, branches...)
+}
+
+func (m *Machine) runCases(st *js.SwitchStmt, s *scope, from int) completion {
+	var list []js.IStmt
+	for i := from; i < len(st.List); i++ {
+		list = append(list, st.List[i].List...)
+	}
+	c := m.execFrom(list, s)
+	if c.kind == breaks && c.label == "" {
+		return completion{}
+	}
+	return c
+}

@@ -1,0 +1,256 @@
+package reader
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
+)
+
+// decoded is a function as the SDK would register it.
+type decoded struct {
+	catalog.Function
+	open []catalog.Unresolved
+	// idOpen is set where there is no id to name it by.
+	idOpen bool
+}
+
+// decode works a function's registration out of its options, the way the
+// SDK's getConfig does (components/InngestFunction.ts, 3.54 and 4.24).
+func (r *reading) decode(m *eval.Machine, f *function) *decoded {
+	if d, ok := r.decodedBy[f]; ok {
+		return d
+	}
+	d := &decoded{}
+	r.decodedBy[f] = d
+	d.File, d.Line = f.at.File(), f.at.Line()
+	if len(f.calls) > 0 {
+		if file, line := f.calls[0].File(), f.calls[0].Line(); file != d.File || line != d.Line {
+			d.Via = fmt.Sprintf("%s:%d", file, line)
+		}
+	}
+	if f.client != nil {
+		d.App, _ = f.client.id.(string)
+	}
+	o := decoder{m: m, f: f, d: d}
+	o.id()
+	if v, ok := o.get("name"); ok {
+		d.Name, _ = v.(string)
+	}
+	o.retries()
+	o.triggers()
+	o.concurrency()
+	o.onFailure()
+	return d
+}
+
+type decoder struct {
+	m *eval.Machine
+	f *function
+	d *decoded
+}
+
+// get reads an option; ok is false where it is unknown.
+func (o *decoder) get(name string) (eval.Value, bool) {
+	v := o.m.Get(o.f.options, name)
+	_, open := v.(*eval.Unknown)
+	return v, !open
+}
+
+// undecided records that a field is unknown.
+func (o *decoder) undecided(field string, v eval.Value, otherwise string) {
+	why := otherwise
+	if u, ok := v.(*eval.Unknown); ok {
+		why = reason(u, o.d.File, o.d.Line)
+	}
+	o.d.Undecided = append(o.d.Undecided, field)
+	what := fmt.Sprintf("the %s of %q", field, o.d.ID)
+	if o.d.idOpen || o.d.ID == "" {
+		what = fmt.Sprintf("the %s of a function", field)
+	}
+	o.d.open = append(o.d.open, catalog.Unresolved{File: o.d.File, Line: o.d.Line, What: what, Why: why})
+}
+
+// reason says why a value is unknown, and where that is from if elsewhere.
+func reason(u *eval.Unknown, file string, line int) string {
+	why := u.Why
+	if len(u.May) == 1 {
+		switch v := u.May[0].(type) {
+		case string:
+			why += fmt.Sprintf(", else %q", v)
+		case float64, bool:
+			why += fmt.Sprintf(", else %v", v)
+		}
+	}
+	if at := u.At.File(); at != "" && (at != file || u.At.Line() != line) {
+		why += fmt.Sprintf(" (%s:%d)", at, u.At.Line())
+	}
+	return why
+}
+
+func (o *decoder) id() {
+	v, ok := o.get("id")
+	if !ok {
+		o.d.idOpen = true
+		o.undecided("id", v, "")
+		return
+	}
+	if _, missing := v.(eval.Undefined); missing {
+		return
+	}
+	if text, u := o.m.Text(v); u == nil {
+		o.d.ID = text
+	} else {
+		o.d.idOpen = true
+		o.undecided("id", u, "")
+	}
+}
+
+// retries: `typeof attempts === "undefined"` leaves the server's default; the
+// server reads null as 0.
+func (o *decoder) retries() {
+	v, ok := o.get("retries")
+	switch n := v.(type) {
+	case eval.Undefined:
+		o.d.Retries = catalog.Retries{Value: catalog.DefaultRetries}
+		return
+	case eval.Null:
+		o.d.Retries = catalog.Retries{Explicit: true}
+		return
+	case float64:
+		if n == math.Trunc(n) && math.Abs(n) < 1<<31 {
+			o.d.Retries = catalog.Retries{Value: int(n), Explicit: true}
+			return
+		}
+	}
+	why := "it is no whole number, which the server refuses"
+	if !ok {
+		why = ""
+	}
+	o.undecided("retries", v, why)
+}
+
+func (o *decoder) triggers() {
+	v := o.f.triggers
+	var list []eval.Value
+	var rest *eval.Unknown
+	switch t := v.(type) {
+	case eval.Undefined, nil:
+		return
+	case *eval.Unknown:
+		o.undecided("triggers", t, "")
+		return
+	case *eval.Array:
+		list, rest = t.Elems, t.Rest
+	default:
+		list = []eval.Value{v}
+	}
+	open := rest
+	for _, e := range list {
+		t, skip, u := o.trigger(e)
+		switch {
+		case u != nil:
+			open = u
+		case !skip:
+			o.d.Triggers = append(o.d.Triggers, t)
+		}
+	}
+	if open != nil {
+		o.undecided("triggers", open, "")
+	}
+}
+
+// trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's
+// eventType.
+func (o *decoder) trigger(v eval.Value) (t catalog.Trigger, skip bool, open *eval.Unknown) {
+	if u, ok := v.(*eval.Unknown); ok {
+		return t, false, u
+	}
+	if name, ok := v.(string); ok {
+		return catalog.Trigger{Event: name}, false, nil
+	}
+	field := func(name string) (string, *eval.Unknown) {
+		v := o.m.Get(v, name)
+		if inner, ok := v.(*eval.Object); ok && name == "event" {
+			v = o.m.Get(inner, "name")
+		}
+		switch v := v.(type) {
+		case eval.Undefined, eval.Null:
+			return "", nil
+		case *eval.Unknown:
+			return "", v
+		}
+		return o.m.Text(v)
+	}
+	var errs [3]*eval.Unknown
+	t.Event, errs[0] = field("event")
+	t.Cron, errs[1] = field("cron")
+	t.Expression, errs[2] = field("if")
+	for _, u := range errs {
+		if u != nil {
+			return t, false, u
+		}
+	}
+	// SDK 4 passes over what is no trigger; SDK 3 registers it as {}, which the
+	// server refuses.
+	return t, o.f.inline && (t.Event == invoked || t.Event == "" && t.Cron == ""), nil
+}
+
+// concurrency: a number, an object, or up to two objects.
+func (o *decoder) concurrency() {
+	v, ok := o.get("concurrency")
+	if !ok {
+		o.undecided("concurrency", v, "")
+		return
+	}
+	var list []eval.Value
+	switch c := v.(type) {
+	case eval.Undefined, eval.Null:
+		return
+	case *eval.Array:
+		if c.Rest != nil {
+			o.undecided("concurrency", c.Rest, "")
+			return
+		}
+		list = c.Elems
+	default:
+		list = []eval.Value{v}
+	}
+	var all []catalog.Concurrency
+	for _, e := range list {
+		if n, ok := e.(float64); ok {
+			all = append(all, catalog.Concurrency{Limit: int(n)})
+			continue
+		}
+		var c catalog.Concurrency
+		for _, name := range []string{"limit", "key", "scope"} {
+			switch v := o.m.Get(e, name).(type) {
+			case *eval.Unknown:
+				o.undecided("concurrency", v, "")
+				return
+			case float64:
+				c.Limit = int(v)
+			case string:
+				if name == "key" {
+					c.Key = v
+				} else {
+					c.Scope = v
+				}
+			}
+		}
+		all = append(all, c)
+	}
+	o.d.Concurrency = all
+}
+
+// onFailure registers a second function (getConfig: `if (this.onFailureFn)`).
+func (o *decoder) onFailure() {
+	v, _ := o.get("onFailure")
+	is, known := eval.Truth(v)
+	if known {
+		o.d.OnFailure = is
+		return
+	}
+	o.undecided("onFailure", v, "")
+}

@@ -1,0 +1,261 @@
+package reader
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
+)
+
+// client is an instance of the SDK's Inngest class.
+type client struct {
+	id  eval.Value
+	fns *eval.Array // client.funcs
+}
+
+// function is what createFunction made.
+type function struct {
+	client   *client // nil where the client could not be decided
+	options  eval.Value
+	triggers eval.Value
+	inline   bool // the triggers are among the options, as in SDK 4
+	at       eval.Place
+	calls    []eval.Place
+}
+
+// key tells functions apart across machines: where, and made from where.
+func (f *function) key(id string) functionKey {
+	k := functionKey{site: f.at.Key(), id: id}
+	if len(f.calls) > 0 {
+		k.via = f.calls[0].Key()
+	}
+	return k
+}
+
+type functionKey struct {
+	site, via [2]any
+	id        string
+}
+
+// sdk stands in for the npm package inngest, versions 3 and 4, in one
+// evaluation: it keeps what was made and served.
+type sdk struct {
+	names   map[string]eval.Value
+	created []*function
+	served  []served
+	// sites are the calls of createFunction that were reached.
+	sites map[[2]any]bool
+}
+
+// served is one call of a handler: serve({client, functions}).
+type served struct {
+	functions eval.Value
+	at        eval.Place
+}
+
+// maxFunctions bounds what one evaluation creates; the largest workers that
+// are known have a few hundred.
+const maxFunctions = 5_000
+
+func newSDK() *sdk {
+	s := &sdk{sites: map[[2]any]bool{}}
+	native := func(name string, n eval.Native) *eval.Func { return eval.NewFunc(name, n) }
+	s.names = map[string]eval.Value{
+		"Inngest": instanceTest(native("Inngest", s.newClient), func(h any) bool { _, ok := h.(*client); return ok }),
+		"InngestFunction": instanceTest(native("InngestFunction", func(c *eval.Call) eval.Value {
+			return c.Unknown("it is made by the SDK's own class")
+		}), isFunction),
+		"isInngest": native("isInngest", func(c *eval.Call) eval.Value {
+			return is(c, func(h any) bool { _, ok := h.(*client); return ok })
+		}),
+		"isInngestFunction": native("isInngestFunction", func(c *eval.Call) eval.Value { return is(c, isFunction) }),
+		// SDK 4: components/triggers/triggers.ts.
+		"eventType": native("eventType", func(c *eval.Call) eval.Value {
+			return eval.NewObject("event", c.Arg(0), "name", c.Arg(0))
+		}),
+		"cron": native("cron", func(c *eval.Call) eval.Value { return eval.NewObject("cron", c.Arg(0)) }),
+		"invoke": native("invoke", func(c *eval.Call) eval.Value {
+			return eval.NewObject("event", invoked, "name", invoked)
+		}),
+		"slugify": native("slugify", func(c *eval.Call) eval.Value {
+			text, ok := c.Arg(0).(string)
+			if !ok {
+				return c.Unknown("it is made of what is unknown")
+			}
+			return slugify(text)
+		}),
+	}
+	for _, name := range []string{"serve", "createServer", "serveEdge"} {
+		s.names[name] = native(name, s.serve)
+	}
+	s.names["connect"] = native("connect", s.connect)
+	return s
+}
+
+// invoked is the event of SDK 4's invoke trigger, which is not registered.
+const invoked = "inngest/function.invoked"
+
+func isFunction(host any) bool {
+	_, ok := host.(*function)
+	return ok
+}
+
+// is asks for the host of the first argument.
+func is(c *eval.Call, test func(host any) bool) eval.Value {
+	switch v := c.Arg(0).(type) {
+	case *eval.Unknown:
+		u := *v
+		u.May, u.Primitive = nil, true
+		return &u
+	case *eval.Object:
+		return test(v.Host)
+	}
+	return false
+}
+
+// instanceTest lets a native class stand right of instanceof.
+func instanceTest(f *eval.Func, test func(host any) bool) *eval.Func {
+	return f.WithInstanceTest(func(c *eval.Call) eval.Value { return is(c, test) })
+}
+
+// external gives the exports of the package inngest and its subpaths.
+func (s *sdk) external(spec, name string) (eval.Value, bool) {
+	if spec != "inngest" && !strings.HasPrefix(spec, "inngest/") {
+		return nil, false
+	}
+	if name == "*" {
+		o := &eval.Object{Rest: &eval.Unknown{Why: "it comes from the package \"inngest\", which is not read"}}
+		for n, v := range s.names {
+			o.Set(n, v)
+		}
+		return o, true
+	}
+	v, ok := s.names[name]
+	return v, ok
+}
+
+// newClient is `new Inngest({id})`.
+func (s *sdk) newClient(c *eval.Call) eval.Value {
+	cl := &client{id: c.Get(c.Arg(0), "id"), fns: &eval.Array{}}
+	o := &eval.Object{Host: cl}
+	o.SetHidden("id", cl.id)
+	o.SetHidden("funcs", cl.fns)
+	o.SetHidden("createFunction", eval.NewFunc("createFunction", func(c *eval.Call) eval.Value { return s.createFunction(c, cl) }))
+	o.SetHidden("send", eval.NewFunc("send", func(c *eval.Call) eval.Value { return c.Unknown("it is what sending an event returns") }))
+	return o
+}
+
+// method knows createFunction by its shape where it is called on a value that
+// cannot be decided: a client that another package makes, or is passed in.
+func (s *sdk) method(name string, c *eval.Call) (eval.Value, bool) {
+	if name != "createFunction" || len(c.Args) < 2 {
+		return nil, false
+	}
+	options, ok := c.Arg(0).(*eval.Object)
+	if !ok {
+		return nil, false
+	}
+	if _, ok := options.Own("id"); !ok {
+		return nil, false
+	}
+	return s.createFunction(c, nil), true
+}
+
+// createFunction is client.createFunction in either form:
+//
+//	v3: (options, trigger or triggers, handler), InngestFunction.ts of 3.54
+//	v4: (options with triggers, handler), Inngest.ts of 4.24
+func (s *sdk) createFunction(c *eval.Call, cl *client) eval.Value {
+	if len(s.created) >= maxFunctions {
+		c.Stop(fmt.Sprintf("it creates more than %d functions", maxFunctions))
+	}
+	s.sites[c.At.Key()] = true
+	f := &function{client: cl, options: c.Arg(0), at: c.At, calls: c.M.Calls()}
+	second := c.Arg(1)
+	_, handler := second.(*eval.Func)
+	_, open := second.(*eval.Unknown)
+	if handler || open && len(c.Args) == 2 {
+		f.triggers, f.inline = c.Get(f.options, "triggers"), true
+	} else {
+		f.triggers = second
+	}
+	if id, ok := f.options.(string); ok { // v2 form, which v3 still takes
+		f.options = eval.NewObject("id", id)
+	}
+	s.created = append(s.created, f)
+
+	id := c.Get(f.options, "id")
+	o := &eval.Object{Host: f}
+	o.SetHidden("opts", f.options)
+	o.SetHidden("client", c.This)
+	o.SetHidden("name", orElse(c.Get(f.options, "name"), id))
+	o.SetHidden("id", eval.NewFunc("id", func(*eval.Call) eval.Value { return id }))
+	o.SetHidden("absoluteId", c.Unknown("it depends on the app's id"))
+	if cl != nil {
+		c.M.Push(cl.fns, o)
+	}
+	return o
+}
+
+func orElse(v, otherwise eval.Value) eval.Value {
+	if is, known := eval.Truth(v); known && !is {
+		return otherwise
+	}
+	return v
+}
+
+// serve is serve({client, functions}) of any framework's handler.
+func (s *sdk) serve(c *eval.Call) eval.Value {
+	if o, ok := c.Arg(0).(*eval.Object); ok {
+		s.served = append(s.served, served{c.Get(o, "functions"), c.At})
+	}
+	return c.Unknown("it is a request handler of the SDK")
+}
+
+// connect is connect({apps: [{client, functions}]}).
+func (s *sdk) connect(c *eval.Call) eval.Value {
+	apps, _ := c.List(c.Get(c.Arg(0), "apps"))
+	for _, app := range apps {
+		s.served = append(s.served, served{c.Get(app, "functions"), c.At})
+	}
+	return c.Unknown("it is a connection of the SDK")
+}
+
+// slugify is the SDK's helper of that name (helpers/strings.ts).
+func slugify(s string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	}), "-")
+}
+
+// marked reports whether a value is a client or a function, or holds one.
+func marked(v eval.Value) bool { return holds(v, 0) }
+
+func holds(v eval.Value, depth int) bool {
+	switch v := v.(type) {
+	case *eval.Unknown:
+		return v.Marked
+	case *eval.Array:
+		if depth < 2 {
+			for _, e := range v.Elems {
+				if holds(e, depth+1) {
+					return true
+				}
+			}
+		}
+		return v.Rest != nil && v.Rest.Marked
+	case *eval.Object:
+		switch v.Host.(type) {
+		case *client, *function:
+			return true
+		}
+		if depth < 2 {
+			for _, k := range v.Keys() {
+				if p, _ := v.Own(k); p.Val != nil && holds(p.Val, depth+1) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,272 @@
+package reader
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// The versions that the corpus is registered with.
+const (
+	bunVersion = "1.3.9"
+	sdk3       = "3.54.2"
+	sdk4       = "4.24.0"
+)
+
+// corpus are the workers of testdata/corpus: what each index module makes the
+// real SDK register is what the reader must say.
+var corpus = []struct {
+	dir, index, sdk string
+	listed          int // functions that the index has
+}{
+	{"v3-literals", "index.ts", sdk3, 13},
+	{"v3-options", "index.ts", sdk3, 30},
+	{"v3-arrays", "index.ts", sdk3, 46},
+	{"v3-modules", "src/index.ts", sdk3, 17},
+	{"v3-factories", "index.ts", sdk3, 29},
+	{"v3-served", "worker.ts", sdk3, 2},
+	{"v4-triggers", "index.ts", sdk4, 14},
+}
+
+// TestAgainstSDK runs each worker of the corpus with Bun and the real SDK, and
+// compares its registration with the catalog, function by function.
+func TestAgainstSDK(t *testing.T) {
+	bun := npmInstall(t, "bun@"+bunVersion)
+	bunPath := filepath.Join(bun, "@oven", "bun-linux-"+map[string]string{"amd64": "x64", "arm64": "aarch64"}[runtime.GOARCH], "bin", "bun")
+	for _, c := range corpus {
+		t.Run(c.dir, func(t *testing.T) {
+			modules := npmInstall(t, "inngest@"+c.sdk)
+			dir := install(t, filepath.Join("testdata", "corpus", c.dir), modules)
+			want := register(t, bunPath, dir)
+
+			// Once where everything is installed, once on a bare checkout.
+			for name, root := range map[string]string{"installed": dir, "bare": filepath.Join("testdata", "corpus", c.dir)} {
+				cat, err := Read(t.Context(), Options{Root: root, Indexes: []string{c.index}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, u := range cat.Unresolved {
+					t.Errorf("%s: unresolved: %+v", name, u)
+				}
+				if len(cat.Indexes) != 1 {
+					t.Fatalf("%s: %d indexes", name, len(cat.Indexes))
+				}
+				if n := len(cat.Indexes[0].Functions); n != c.listed {
+					t.Errorf("%s: %d functions, want %d", name, n, c.listed)
+				}
+				if d := cmp.Diff(want, expand(cat.Indexes[0].Functions)); d != "" {
+					t.Errorf("%s: the SDK registers otherwise (- SDK, + catalog):\n%s", name, d)
+				}
+			}
+		})
+	}
+}
+
+// registration is one function as it is registered.
+type registration struct {
+	ID, Name    string
+	Retries     *int
+	Triggers    []catalog.Trigger
+	Concurrency []catalog.Concurrency
+}
+
+// expand is what the functions of an index register, sorted by id.
+func expand(fs []catalog.Function) []registration {
+	var all []registration
+	for _, f := range fs {
+		r := registration{ID: f.ID, Name: f.Name, Triggers: f.Triggers, Concurrency: f.Concurrency}
+		if r.Name == "" {
+			r.Name = f.ID
+		}
+		if f.Retries.Explicit {
+			r.Retries = &f.Retries.Value
+		}
+		all = append(all, r)
+		if f.OnFailure {
+			one := 1
+			all = append(all, registration{ID: f.ID + "-failure", Name: r.Name + " (failure)", Retries: &one, Triggers: []catalog.Trigger{{
+				Event: "inngest/function.failed", Expression: fmt.Sprintf("event.data.function_id == 'corpus-%s'", f.ID),
+			}}})
+		}
+	}
+	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// register runs a worker and returns what it sends to /fn/register.
+func register(t *testing.T, bun, dir string) []registration {
+	t.Helper()
+	bodies := make(chan []byte, 8)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/fn/register" {
+			w.WriteHeader(http.StatusOK) // the SDK looks whether a dev server is there
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		bodies <- body
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"ok":true,"modified":true,"message":"Successfully registered"}`)
+	}))
+	defer server.Close()
+	cmd := exec.CommandContext(t.Context(), bun, "run", filepath.Join(dir, "register.ts"), filepath.Join(dir, "worker.ts"))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the worker did not register: %v\n%s", err, out)
+	}
+	var body struct {
+		AppName   string `json:"appName"`
+		Functions []struct {
+			ID       string
+			Name     string
+			Triggers []catalog.Trigger
+			Steps    map[string]struct{ Retries *struct{ Attempts *int } }
+			// A number, an object or a list of objects.
+			Concurrency json.RawMessage
+		}
+	}
+	select {
+	case b := <-bodies:
+		if err := json.Unmarshal(b, &body); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Fatal("the worker registered nothing")
+	}
+	var all []registration
+	for _, f := range body.Functions {
+		r := registration{ID: strings.TrimPrefix(f.ID, body.AppName+"-"), Name: f.Name, Concurrency: concurrencyOf(t, f.Concurrency)}
+		if len(f.Triggers) > 0 {
+			r.Triggers = f.Triggers
+		}
+		if retries := f.Steps["step"].Retries; retries != nil {
+			r.Retries = new(int)
+			if retries.Attempts != nil { // the server reads null as 0
+				*r.Retries = *retries.Attempts
+			}
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+func concurrencyOf(t *testing.T, raw json.RawMessage) []catalog.Concurrency {
+	t.Helper()
+	if raw == nil {
+		return nil
+	}
+	var n int
+	if json.Unmarshal(raw, &n) == nil {
+		return []catalog.Concurrency{{Limit: n}}
+	}
+	var one catalog.Concurrency
+	if json.Unmarshal(raw, &one) == nil {
+		return []catalog.Concurrency{one}
+	}
+	var many []catalog.Concurrency
+	if err := json.Unmarshal(raw, &many); err != nil {
+		t.Fatal(err)
+	}
+	return many
+}
+
+// install copies a worker and links what it imports into node_modules.
+func install(t *testing.T, from, modules string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	harness, err := os.ReadFile(filepath.Join("testdata", "corpus", "register.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "register.ts"), harness, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func(to, name string) {
+		t.Helper()
+		at := filepath.Join(dir, "node_modules", name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(filepath.Join(modules, "inngest"), "inngest")
+	packages, err := filepath.Glob(filepath.Join(dir, "packages", "*", "package.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages {
+		var manifest struct{ Name string }
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &manifest); err != nil {
+			t.Fatal(err)
+		}
+		link(filepath.Dir(p), manifest.Name)
+	}
+	return dir
+}
+
+// npmInstall installs a package in the sandbox, once, and returns its
+// node_modules folder.
+func npmInstall(t *testing.T, spec string) string {
+	t.Helper()
+	dir := filepath.Join(need.Dir(t), "npm", "catalog-"+strings.NewReplacer("@", "-").Replace(spec))
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules
+	}
+	// Installed aside and moved, so that what is there is whole.
+	npm := need.Tool(t, "npm")
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	aside, err := os.MkdirTemp(filepath.Dir(dir), ".installing-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(aside)
+	if err := os.WriteFile(filepath.Join(aside, "package.json"), []byte(`{"private":true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", spec)
+	cmd.Dir = aside
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("npm install %s: %v\n%s", spec, err, out)
+	}
+	if err := os.Rename(aside, dir); err != nil && !errors.Is(err, fs.ErrExist) && !isNotEmpty(dir) {
+		t.Fatal(err)
+	}
+	return modules
+}
+
+func isNotEmpty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) > 0
+}

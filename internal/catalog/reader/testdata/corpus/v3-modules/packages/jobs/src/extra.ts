@@ -1,0 +1,3 @@
+import { define } from "@corpus/kit/lib/define";
+
+export default define("job-extra", 2);

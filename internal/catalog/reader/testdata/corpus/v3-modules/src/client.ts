@@ -1,0 +1,1 @@
+export { client as default, client, define } from "@corpus/kit";

@@ -1,0 +1,2 @@
+import { circleList } from "./circle-a";
+export const [circleA, circleB] = circleList();

@@ -1,0 +1,1 @@
+export { jobOne as default } from "@corpus/jobs";

@@ -1,0 +1,2 @@
+import { define } from "@/client";
+export const hidden = define("override-hidden");

@@ -1,0 +1,15 @@
+import commonDefault, { suffix } from "./functions/common.cjs";
+import { define } from "./client";
+export * from "./functions/star-one";
+export * from "./functions/star-two";
+export { hidden } from "./functions/override";
+export { inFolder as folded } from "./functions/folder";
+export { scriptOne, scriptTwo } from "./functions/script.js";
+export { default as aliasedDefault } from "./functions/module.mjs";
+export * as jobs from "@corpus/jobs/features/search";
+export { default } from "@corpus/jobs/extra";
+export { secret } from "#internal/secret";
+export { circleA, circleB } from "./functions/circle-a-and-b";
+export { awaited, settled } from "./functions/awaited";
+export type { Job } from "@corpus/jobs";
+export const common = commonDefault.ids.map((id: string) => define(`${id}-${suffix}`));

@@ -1,0 +1,3 @@
+import { Inngest } from "inngest";
+
+export const app = new Inngest({ id: "corpus" });

@@ -1,0 +1,380 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+// Options say what to load.
+type Options struct {
+	// Root is the workspace's root; modules are named relative to it.
+	Root string
+	// Words are identifiers; a module that mentions one is parsed ahead.
+	Words []string
+}
+
+// Target is what an import specifier leads to.
+type Target struct {
+	// Path is the module's file, or empty.
+	Path string
+	// Package is the external package, where the module is not to be read.
+	Package string
+	// Missing says why there is no module, in words.
+	Missing string
+}
+
+// Program is a set of modules and what their imports lead to. It may be used
+// from several goroutines except for Add.
+type Program struct {
+	root  string
+	words [][]byte
+	space *workspace
+	slots chan struct{} // bounds parsing, and with it memory
+
+	mu    sync.Mutex
+	files map[string]*file
+	bare  map[[2]string]string // resolved workspace imports by directory and specifier
+}
+
+type file struct {
+	path    string
+	src     []byte
+	err     error
+	scan    scan
+	extra   []string // specifiers that the lexer did not see
+	targets map[string]Target
+
+	parse  sync.Once
+	module *Module
+	bad    error
+}
+
+// New makes a program without modules.
+func New(o Options) (*Program, error) {
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, err
+	}
+	p := &Program{
+		root:  root,
+		space: findWorkspace(root),
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		files: map[string]*file{},
+		bare:  map[[2]string]string{},
+	}
+	for _, w := range o.Words {
+		p.words = append(p.words, []byte(w))
+	}
+	return p, nil
+}
+
+// Root is the absolute path of the workspace, links resolved.
+func (p *Program) Root() string { return p.root }
+
+// Rel names a file as a person would: relative to the root, with slashes.
+func (p *Program) Rel(path string) string {
+	if rel, err := filepath.Rel(p.root, path); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return path
+}
+
+// Add walks everything that the entries (absolute paths) lead to. An import
+// that cannot be resolved is no error; Resolve tells of it.
+func (p *Program) Add(ctx context.Context, entries ...string) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	result := api.Build(api.BuildOptions{
+		Stdin:         &api.StdinOptions{Contents: imports(entries), ResolveDir: p.root, Loader: api.LoaderJS},
+		AbsWorkingDir: p.root,
+		Bundle:        true,
+		Format:        api.FormatESModule,
+		Platform:      api.PlatformNode,
+		// The worker runs on Bun, which looks for this condition first
+		// (bun.sh/docs/runtime/modules).
+		Conditions:        []string{"bun"},
+		ResolveExtensions: []string{".tsx", ".ts", ".mts", ".cts", ".jsx", ".js", ".mjs", ".cjs", ".json"},
+		Metafile:          true,
+		AbsPaths:          api.MetafileAbsPath,
+		LogLevel:          api.LogLevelSilent,
+		Plugins:           []api.Plugin{{Name: "source", Setup: func(b api.PluginBuild) { p.plug(ctx, b) }}},
+	})
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if len(result.Errors) > 0 {
+		return fmt.Errorf("resolving imports: %s", result.Errors[0].Text)
+	}
+	return p.keepTargets(result.Metafile)
+}
+
+// imports is a module that imports each specifier in a way that esbuild
+// resolves and follows but does not take amiss where it leads nowhere.
+func imports(specifiers []string) string {
+	var b strings.Builder
+	for _, s := range specifiers {
+		b.WriteString("import(" + strconv.Quote(s) + ").catch(()=>0);\n")
+	}
+	return b.String()
+}
+
+// guard marks the resolutions that the plugin itself asks for.
+type guard struct{}
+
+func (p *Program) plug(ctx context.Context, b api.PluginBuild) {
+	// The SDK is what the evaluation stands in for; it is never read.
+	b.OnResolve(api.OnResolveOptions{Filter: `^inngest($|/)`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+		return api.OnResolveResult{Path: a.Path, External: true}, nil
+	})
+	b.OnResolve(api.OnResolveOptions{Filter: `^[^./]`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+		if _, mine := a.PluginData.(guard); mine || !p.mayBeLocal(a) {
+			return api.OnResolveResult{}, nil
+		}
+		return api.OnResolveResult{Path: p.resolveLocal(b, a)}, nil
+	})
+	b.OnLoad(api.OnLoadOptions{Filter: `.*`, Namespace: "file"}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
+		if ctx.Err() != nil {
+			return api.OnLoadResult{}, context.Cause(ctx)
+		}
+		contents := ""
+		if !isExternal(a.Path) {
+			f := p.read(a.Path)
+			if f.scan.mentions {
+				p.parse(f)
+			}
+			contents = imports(append(f.scan.specifiers, f.extra...))
+		}
+		return api.OnLoadResult{Contents: &contents, Loader: api.LoaderJS}, nil
+	})
+}
+
+func isExternal(path string) bool {
+	return strings.Contains(filepath.ToSlash(path), "/node_modules/")
+}
+
+// mayBeLocal reports whether a bare import may lead to a package of the
+// workspace or to one that is linked to; all others are left to esbuild.
+func (p *Program) mayBeLocal(a api.OnResolveArgs) bool {
+	name, _ := splitSpecifier(a.Path)
+	if _, ok := p.space.dirs[name]; ok {
+		return true
+	}
+	dir, _ := p.space.linked(a.ResolveDir, name)
+	return dir != ""
+}
+
+// resolveLocal resolves as esbuild would, and where nothing is installed, by
+// the package's name: esbuild resolves a package's own name from within it
+// (self-reference) where it has `exports`, and as a folder where it has none.
+func (p *Program) resolveLocal(b api.PluginBuild, a api.OnResolveArgs) string {
+	key := [2]string{a.ResolveDir, a.Path}
+	p.mu.Lock()
+	known, ok := p.bare[key]
+	p.mu.Unlock()
+	if ok {
+		return known
+	}
+	name, rest := splitSpecifier(a.Path)
+	try := func(spec, dir string) string {
+		r := b.Resolve(spec, api.ResolveOptions{ResolveDir: dir, Importer: a.Importer, Kind: api.ResolveJSImportStatement, PluginData: guard{}})
+		if len(r.Errors) > 0 || r.External || r.Namespace != "file" {
+			return ""
+		}
+		return r.Path
+	}
+	found := try(a.Path, a.ResolveDir)
+	linked, _ := p.space.linked(a.ResolveDir, name)
+	for _, dir := range []string{p.space.dirs[name], linked} {
+		if found == "" && dir != "" {
+			if found = try(a.Path, dir); found == "" {
+				found = try("./"+rest, dir)
+			}
+		}
+	}
+	p.mu.Lock()
+	p.bare[key] = found
+	p.mu.Unlock()
+	return found
+}
+
+// read reads and scans a file once.
+func (p *Program) read(path string) *file {
+	p.mu.Lock()
+	f, ok := p.files[path]
+	p.mu.Unlock()
+	if ok {
+		return f
+	}
+	f = &file{path: path, targets: map[string]Target{}}
+	if loaderOf(path) != api.LoaderNone {
+		if f.src, f.err = os.ReadFile(path); f.err == nil {
+			f.scan = scanModule(f.src, p.words)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if other, ok := p.files[path]; ok {
+		return other
+	}
+	p.files[path] = f
+	return f
+}
+
+type metafile struct {
+	Inputs map[string]struct {
+		Imports []struct {
+			Path     string
+			Original string
+			External bool
+		}
+	}
+}
+
+func (p *Program) keepTargets(text string) error {
+	// What follows, the outputs, is of no use here and longer than the inputs.
+	if i := strings.LastIndex(text, "\n  \"outputs\": {"); i >= 0 {
+		text = strings.TrimRight(text[:i], ", \n") + "}"
+	}
+	var meta metafile
+	if err := json.NewDecoder(bytes.NewReader([]byte(text))).Decode(&meta); err != nil {
+		return fmt.Errorf("esbuild's metafile: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for path, in := range meta.Inputs {
+		f, ok := p.files[filepath.FromSlash(path)]
+		if !ok {
+			continue
+		}
+		for _, i := range in.Imports {
+			spec, target := i.Original, Target{Path: filepath.FromSlash(i.Path)}
+			switch {
+			case i.External || i.Original == "":
+				spec, target = i.Path, p.external(f.path, i.Path)
+			case isExternal(i.Path):
+				name, _ := splitSpecifier(spec)
+				target = Target{Package: name}
+			}
+			f.targets[spec] = target
+		}
+	}
+	return nil
+}
+
+// external names what esbuild did not find or was told not to look into.
+func (p *Program) external(from, spec string) Target {
+	switch {
+	case strings.HasPrefix(spec, "node:") || strings.HasPrefix(spec, "bun:"):
+		return Target{Package: spec}
+	case strings.HasPrefix(spec, ".") || filepath.IsAbs(spec):
+		return Target{Missing: fmt.Sprintf("the module %q cannot be found", spec)}
+	}
+	name, _ := splitSpecifier(spec)
+	t := Target{Package: name}
+	if dir, says := p.space.linked(filepath.Dir(from), name); dir != "" {
+		t.Missing = fmt.Sprintf("the package %q is linked from outside of the repository (%s), where nothing can be read", name, says)
+	} else if dir, ok := p.space.dirs[name]; ok {
+		t.Missing = fmt.Sprintf("the workspace package %q (%s) has no file for it", name, p.Rel(dir))
+	}
+	return t
+}
+
+// Resolve says what a specifier in a module leads to.
+func (p *Program) Resolve(ctx context.Context, from, spec string) (Target, error) {
+	f := p.read(from)
+	p.mu.Lock()
+	t, ok := f.targets[spec]
+	p.mu.Unlock()
+	if ok {
+		return t, nil
+	}
+	f.extra = append(f.extra, spec)
+	if err := p.Add(ctx, from); err != nil {
+		return Target{}, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t, ok = f.targets[spec]; !ok {
+		return Target{Missing: fmt.Sprintf("the module %q cannot be found", spec)}, nil
+	}
+	return t, nil
+}
+
+// Mentions reports whether a file that was walked has one of the words.
+func (p *Program) Mentions(path string) bool { return p.read(path).scan.mentions }
+
+// LeadsTo are the modules that the file's imports lead to, types included.
+func (p *Program) LeadsTo(path string) []string {
+	f := p.read(path)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, t := range f.targets {
+		if t.Path != "" {
+			all = append(all, t.Path)
+		}
+	}
+	return all
+}
+
+// Files are all files that were walked.
+func (p *Program) Files() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]string, 0, len(p.files))
+	for path := range p.files {
+		all = append(all, path)
+	}
+	return all
+}
+
+// ErrNoModule is returned for a file that holds no program: an image, a text.
+var ErrNoModule = errors.New("is no module that could be read")
+
+// Imports reports whether a file names an external package in an import.
+func (p *Program) Imports(path, name string) bool {
+	for _, spec := range p.read(path).scan.specifiers {
+		if pkg, _ := splitSpecifier(spec); pkg == name {
+			return true
+		}
+	}
+	return false
+}
+
+// DeclaresType reports whether a file declares a type of that name, which
+// leaves no trace in what is parsed: a re-export may name one without saying so.
+func (p *Program) DeclaresType(path, name string) bool {
+	src := p.read(path).src
+	for at := 0; ; {
+		i := bytes.Index(src[at:], []byte(name))
+		if i < 0 {
+			return false
+		}
+		at += i + len(name)
+		if at < len(src) && isWordByte(src[at]) {
+			continue
+		}
+		before := bytes.TrimRight(src[:at-len(name)], " \t\r\n")
+		for _, keyword := range []string{"type", "interface"} {
+			rest, ok := bytes.CutSuffix(before, []byte(keyword))
+			if ok && (len(rest) == 0 || !isWordByte(rest[len(rest)-1])) && len(before) < at-len(name) {
+				return true
+			}
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package source
+
+import (
+	"bytes"
+	"sync"
+)
+
+// sourceMap takes a place in what esbuild printed back to the file it read.
+// Only lines are kept: that is what a person is told. The format is that of
+// https://tc39.es/source-map/, version 3, with one source.
+type sourceMap struct {
+	text []byte
+	once sync.Once
+	// lines are, for each printed line, the segments of it in order.
+	lines [][]segment
+}
+
+type segment struct{ column, line int }
+
+// line returns the file's line (from 1) for a printed place (from 0).
+func (s *sourceMap) line(line, column int) int {
+	s.once.Do(s.decode)
+	for l := min(line, len(s.lines)-1); l >= 0; l-- {
+		segments := s.lines[l]
+		for i := len(segments) - 1; i >= 0; i-- {
+			if l < line || segments[i].column <= column {
+				return segments[i].line + 1
+			}
+		}
+	}
+	return 1
+}
+
+func (s *sourceMap) decode() {
+	_, rest, ok := bytes.Cut(s.text, []byte(`"mappings": "`))
+	if !ok {
+		return
+	}
+	mappings, _, _ := bytes.Cut(rest, []byte{'"'})
+	s.text = nil
+	line := 0
+	for printed := range bytes.SplitSeq(mappings, []byte{';'}) {
+		var segments []segment
+		column := 0
+		for len(printed) > 0 {
+			var fields [5]int
+			n := 0
+			for len(printed) > 0 && printed[0] != ',' {
+				var v int
+				if v, printed, ok = vlq(printed); !ok {
+					return
+				}
+				if n < len(fields) {
+					fields[n] = v
+				}
+				n++
+			}
+			printed = bytes.TrimPrefix(printed, []byte{','})
+			column += fields[0]
+			if n >= 4 {
+				line += fields[2]
+				segments = append(segments, segment{column, line})
+			}
+		}
+		s.lines = append(s.lines, segments)
+	}
+}
+
+// vlq decodes one base64 variable-length quantity.
+func vlq(in []byte) (value int, rest []byte, ok bool) {
+	shift := 0
+	for i, c := range in {
+		digit := int(base64Digits[c]) - 1
+		if digit < 0 || shift > 40 {
+			return 0, nil, false
+		}
+		value |= (digit & 31) << shift
+		shift += 5
+		if digit&32 == 0 {
+			if value&1 != 0 {
+				return -(value >> 1), in[i+1:], true
+			}
+			return value >> 1, in[i+1:], true
+		}
+	}
+	return 0, nil, false
+}
+
+// base64Digits are the digits' values, each plus one.
+var base64Digits = func() (table [256]byte) {
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		table[c] = byte(i + 1)
+	}
+	return table
+}()

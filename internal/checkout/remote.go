@@ -1,0 +1,58 @@
+package checkout
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Remote is a repository on GitHub or an enterprise server.
+type Remote struct{ Host, Owner, Name string }
+
+func (r Remote) String() string { return r.Host + "/" + r.Owner + "/" + r.Name }
+
+var (
+	// scp is git's short form of an ssh address: [user@]host:path.
+	scp = regexp.MustCompile(`^(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:].*)$`)
+	// GitHub's own rules for owners and names.
+	ownerName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
+	repoName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+	hostName  = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+)
+
+// ParseRemote reads the address of a git remote: https, ssh, git, or the short
+// form of ssh. Credentials and ports in it are dropped. ok is false for what is
+// no HOST/OWNER/NAME, a path for example.
+func ParseRemote(address string) (r Remote, ok bool) {
+	host, path := "", ""
+	if strings.Contains(address, "://") {
+		u, err := url.Parse(address)
+		if err != nil {
+			return Remote{}, false
+		}
+		switch u.Scheme {
+		case "https", "http", "ssh", "git", "git+ssh", "git+https":
+		default:
+			return Remote{}, false
+		}
+		host, path = u.Hostname(), u.Path
+	} else if m := scp.FindStringSubmatch(address); m != nil {
+		host, path = m[1], m[2]
+	}
+	if len(host) == 1 { // C:\repo
+		return Remote{}, false
+	}
+	host = strings.ToLower(host)
+	// GitHub takes ssh at port 443 under another name (docs: "Using SSH over
+	// the HTTPS port").
+	switch host {
+	case "ssh.github.com", "www.github.com":
+		host = "github.com"
+	}
+	owner, name, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	name = strings.TrimSuffix(name, ".git")
+	if !hostName.MatchString(host) || !ownerName.MatchString(owner) || !repoName.MatchString(name) || name == "." || name == ".." {
+		return Remote{}, false
+	}
+	return Remote{Host: host, Owner: owner, Name: name}, true
+}

@@ -1,0 +1,219 @@
+// Package cli is what the command layers of both plugins share: the process's
+// frame (signals, exit code), the flags that say how a run is told, and the
+// commands that are the same in both.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/release"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+)
+
+// Env is the world a command runs in. Tests make their own.
+type Env struct {
+	// Plugin is how users call the program: "gh sbw", "kubectl sbw".
+	Plugin  string
+	Version string
+	In      io.Reader
+	Out     io.Writer
+	Err     io.Writer
+	Getenv  func(string) string
+	// Dir is the directory that relative paths are meant from.
+	Dir  string
+	Tell Telling
+
+	mu    sync.Mutex
+	shown *ui.UI // the one that tells of a run right now
+}
+
+// restore gives the terminal back as it was, whatever is being shown on it.
+func (e *Env) restore() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.shown != nil {
+		// The process is about to end; there is nobody left to tell of a fault.
+		_ = e.shown.Stop()
+	}
+}
+
+func (e *Env) show(u *ui.UI) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shown = u
+}
+
+// Telling is how a run is told on stderr.
+type Telling struct {
+	Quiet, Verbose, Events bool
+}
+
+// ExitError ends the process with a code without a word: all has been said.
+type ExitError struct{ Code int }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// Main runs the command that build makes, in the real world, and returns the
+// process's exit code.
+func Main(plugin string, build func(*Env) *cobra.Command) int {
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: the current directory is gone: %v; change to one that exists\n", err)
+		return int(pipeline.Usage)
+	}
+	env := &Env{Plugin: plugin, Version: release.Version().Version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
+	ctx, stop := withSignals(context.Background(), env.restore)
+	defer stop()
+	hint := newerRelease(ctx, env, os.Args[1:])
+	code := Execute(ctx, env, build(env), os.Args[1:])
+	if hint != "" && !env.Tell.Quiet && !env.Tell.Events {
+		fmt.Fprintln(env.Err, hint)
+	}
+	return code
+}
+
+// withSignals ends the context with the cause pipeline.ErrInterrupted at the
+// first SIGINT or SIGTERM. A second one ends the process there and then: the
+// user does not want to wait for what is being put back.
+// restore gives the terminal back before that.
+func withSignals(parent context.Context, restore func()) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			cancel(pipeline.ErrInterrupted)
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			restore()
+			fmt.Fprintln(os.Stderr, "interrupted twice: ended without putting anything back; run the same command again to go on")
+			os.Exit(int(pipeline.Interrupted))
+		case <-done:
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(done); cancel(nil) }
+}
+
+// Execute runs root with args and returns the exit code. Every error that no
+// run has told is printed here, in the one shape.
+func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) int {
+	root.SetArgs(args)
+	root.SetIn(env.In)
+	root.SetOut(env.Out)
+	root.SetErr(env.Err)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", err)
+	})
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit.Code
+	}
+	findings := pipeline.AsFindings(env.Plugin, err)
+	for _, f := range findings {
+		if f.Code == "internal" && isCobraUsage(err) {
+			*f = *pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", env.Plugin), "%s", err)
+		}
+	}
+	if err := ui.PrintFindings(env.Err, env.Style(env.Err), findings); err != nil {
+		return int(pipeline.Unchanged) // stderr is gone: there is nobody left to tell
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+		return int(pipeline.Interrupted)
+	}
+	code := int(pipeline.Unchanged)
+	for _, f := range findings {
+		if f.End != 0 {
+			code = int(f.End)
+		}
+	}
+	return code
+}
+
+// isCobraUsage tells cobra's own complaints, which have no type of their own
+// (cobra command.go, args.go).
+func isCobraUsage(err error) bool {
+	for _, prefix := range []string{"unknown command", "accepts ", "requires ", "required flag", "if any flags in the group", "at least one of the flags"} {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// commandName is the command as the user types it: "gh sbw publish".
+func commandName(env *Env, c *cobra.Command) string {
+	path := strings.Fields(c.CommandPath())
+	return strings.TrimSpace(env.Plugin + " " + strings.Join(path[1:], " "))
+}
+
+// AddTelling adds the flags that say how a run is told.
+func AddTelling(c *cobra.Command, env *Env) {
+	f := c.PersistentFlags()
+	f.BoolVarP(&env.Tell.Quiet, "quiet", "q", false, "tell nothing but errors and the result")
+	f.BoolVar(&env.Tell.Verbose, "verbose", false, "tell every detail")
+	f.BoolVar(&env.Tell.Events, "events", false, "tell the story as JSON lines on stderr")
+	c.MarkFlagsMutuallyExclusive("quiet", "verbose")
+}
+
+func (e *Env) flags() ui.Flags {
+	return ui.Flags{Program: e.Plugin, Quiet: e.Tell.Quiet, Verbose: e.Tell.Verbose, Events: e.Tell.Events}
+}
+
+// Style is how text written to w is dressed: as its terminal can show it, or
+// plainly.
+func (e *Env) Style(w io.Writer) ui.Style {
+	if f, ok := w.(*os.File); ok {
+		return ui.StyleOf(f, e.flags())
+	}
+	return ui.Style{Program: e.Plugin}
+}
+
+// Run runs p, telling it as the flags say, and returns its outcome with the
+// error that ends the process with the outcome's exit code, nil when done.
+// next says, for an end that leaves something to do, what to type.
+func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.End]string) (pipeline.Outcome, error) {
+	o := ui.Options{Err: e.Err, Style: e.Style(e.Err), Verbose: e.Tell.Verbose}
+	if f, ok := e.Err.(*os.File); ok {
+		o = ui.FromEnv(f, e.flags())
+	} else if e.Tell.Events {
+		o.Mode = ui.Events
+	} else if e.Tell.Quiet {
+		o.Mode = ui.Quiet
+	}
+	o.Next = next
+	told := ui.New(o)
+	e.show(told)
+	defer func() {
+		e.restore()
+		e.show(nil)
+	}()
+	told.Plan(p)
+	out := pipeline.Run(ctx, p, told)
+	if err := told.Close(out); err != nil && out.Err == nil {
+		return out, err
+	}
+	if out.ExitCode() != 0 {
+		return out, &ExitError{out.ExitCode()}
+	}
+	return out, nil
+}

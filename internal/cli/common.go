@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/joelhooks/gh-sbw/internal/explain"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+)
+
+// AddCommon adds the commands that are the same in both plugins.
+func AddCommon(root *cobra.Command, env *Env) {
+	root.AddCommand(newExplain(env))
+}
+
+func newExplain(env *Env) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "explain [CODE or words of an error]",
+		Short: "Explain an error's code: what it means, what causes it, what to do",
+		Example: "  # what an error's code means\n  " + env.Plugin + " explain exec-format\n\n" +
+			"  # find it by what you see\n  " + env.Plugin + " explain \"Unable to reach SDK URL\"\n\n" +
+			"  # list all codes\n  " + env.Plugin + " explain",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return listCodes(env, output)
+			}
+			query := strings.Join(args, " ")
+			e, ok := explain.Lookup(query)
+			if !ok {
+				fix := "`" + env.Plugin + " explain` lists all codes"
+				if near := explain.Suggest(query); len(near) > 0 {
+					fix = "did you mean " + strings.Join(near, " or ") + "? " + fix
+				}
+				return pipeline.UsageErrorf("code-unknown", fix, "nothing is known of %q", query)
+			}
+			if output != "" {
+				return PrintObject(env.Out, output, e)
+			}
+			return printEntry(env, e)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var codes []string
+			for _, e := range explain.List() {
+				codes = append(codes, e.Code+"\t"+e.Title)
+			}
+			return codes, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	AddOutput(c, &output, "json", "yaml")
+	return c
+}
+
+func listCodes(env *Env, output string) error {
+	all := explain.List()
+	if output != "" {
+		return PrintObject(env.Out, output, all)
+	}
+	rows := ui.NewRows(env.Style(env.Out), "CODE", "MEANING")
+	for _, e := range all {
+		rows.Add(e.Code, e.Title)
+	}
+	return rows.Print(env.Out)
+}
+
+func printEntry(env *Env, e explain.Entry) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", e.Code, e.Title)
+	for _, part := range []struct{ name, text string }{
+		{"What you see", e.Symptom}, {"Cause", e.Cause}, {"What to do", e.Remedy}, {"Read on", strings.Join(e.Docs, "\n")},
+	} {
+		if part.text != "" {
+			fmt.Fprintf(&b, "\n%s\n  %s\n", part.name, strings.ReplaceAll(strings.TrimSpace(part.text), "\n", "\n  "))
+		}
+	}
+	_, err := io.WriteString(env.Out, b.String())
+	return err
+}
+
+// AddOutput adds -o with the formats it takes; the empty one is the default.
+func AddOutput(c *cobra.Command, value *string, formats ...string) {
+	c.Flags().StringVarP(value, "output", "o", "", "format of the result: "+strings.Join(formats, ", "))
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if *value == "" {
+			return nil
+		}
+		for _, f := range formats {
+			if f == *value {
+				return nil
+			}
+		}
+		return pipeline.UsageErrorf("usage", "use one of "+strings.Join(formats, ", "), "-o %q is no format of this command", *value)
+	}
+	Complete(c, "output", formats...)
+}
+
+// Complete makes a flag of c complete to fixed words.
+func Complete(c *cobra.Command, flag string, words ...string) {
+	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the caller has just added the flag: a mistake in this program
+	}
+}
+
+// PrintObject writes v as JSON or YAML; YAML has JSON's field names.
+func PrintObject(w io.Writer, format string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if format == "yaml" {
+		// JSON is YAML: reading it as such keeps the names and the order.
+		var n yaml.Node
+		if err := yaml.Unmarshal(text, &n); err != nil {
+			return err
+		}
+		plain(&n)
+		if text, err = yaml.Marshal(&n); err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	_, err = fmt.Fprintln(w, string(text))
+	return err
+}
+
+// plain takes JSON's braces and quotes off a YAML tree where YAML needs none.
+func plain(n *yaml.Node) {
+	n.Style = 0
+	for _, c := range n.Content {
+		plain(c)
+	}
+}

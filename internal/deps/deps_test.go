@@ -1,0 +1,93 @@
+// Package deps holds the arrows between the packages: who may link what. The
+// rules are few and each has its reason beside it.
+package deps
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/joelhooks/gh-sbw/"
+
+var rules = []struct {
+	pkg    string
+	never  []string // import path prefixes
+	reason string
+}{
+	{"cmd/gh-sbw", []string{"k8s.io/", "sigs.k8s.io/", module + "internal/cluster", module + "internal/kubecmd"},
+		"gh-sbw starts in milliseconds and stays small"},
+	{"cmd/kubectl-sbw", []string{module + "internal/build", module + "internal/ghcmd", module + "internal/identity", "github.com/cli/go-gh", "github.com/moby/buildkit"},
+		"kubectl-sbw ships what is published and builds nothing"},
+	{"cmd/gh-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
+	{"cmd/kubectl-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
+}
+
+// onlyCommands are the packages that may know flags; onlyUI those that may
+// know terminals.
+var layers = []struct {
+	imports string
+	allowed []string
+	reason  string
+}{
+	{"github.com/spf13/cobra", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/readme"}, "only the command layer knows flags"},
+	{"github.com/spf13/pflag", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/readme"}, "only the command layer knows flags"},
+	{"github.com/charmbracelet/", []string{"internal/ui"}, "only ui knows terminals"},
+	{"golang.org/x/term", []string{"internal/ui"}, "only ui knows terminals"},
+	{module + "internal/ui", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/ui"}, "domain packages return values and report events"},
+}
+
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func TestWhatTheBinariesLink(t *testing.T) {
+	for _, rule := range rules {
+		for _, dep := range list(t, "-deps", "./"+rule.pkg) {
+			for _, never := range rule.never {
+				if strings.HasPrefix(dep, never) {
+					t.Errorf("%s links %s: %s", rule.pkg, dep, rule.reason)
+				}
+			}
+		}
+	}
+}
+
+func TestPipelineStandsOnTheStandardLibraryAlone(t *testing.T) {
+	for _, dep := range list(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./internal/pipeline") {
+		if dep != "" && dep != module+"internal/pipeline" {
+			t.Errorf("internal/pipeline links %s", dep)
+		}
+	}
+}
+
+func TestLayers(t *testing.T) {
+	for _, line := range list(t, "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./cmd/...", "./internal/...") {
+		pkg, imports, _ := strings.Cut(line, " ")
+		pkg = strings.TrimPrefix(pkg, module)
+		if strings.HasPrefix(pkg, "internal/sandbox") {
+			continue
+		}
+		for _, imp := range strings.Fields(imports) {
+			for _, layer := range layers {
+				if !strings.HasPrefix(imp, layer.imports) {
+					continue
+				}
+				ok := false
+				for _, a := range layer.allowed {
+					ok = ok || pkg == a || strings.HasPrefix(pkg, a+"/")
+				}
+				if !ok {
+					t.Errorf("%s imports %s: %s", pkg, imp, layer.reason)
+				}
+			}
+		}
+	}
+}

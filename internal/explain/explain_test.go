@@ -1,0 +1,153 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestGotchas: what people ran into before there was sbw, in their own words,
+// leads to its entry.
+func TestGotchas(t *testing.T) {
+	for problem, code := range map[string]string{
+		"`exec format error` in pod":       "exec-format",
+		"exec format error":                "exec-format",
+		"Built for amd64, not arm64":       "exec-format",
+		"docker-credential-desktop error":  "docker-credential-helper",
+		"Docker config has credsStore":     "docker-credential-helper",
+		"Function missing after deploy":    "catalog-orphan",
+		"Not in index file":                "catalog-orphan",
+		"Function still missing":           "inngest-registration-differs",
+		"Stale Inngest registration":       "inngest-registration-differs",
+		"\"Unable to reach SDK URL\"":      "inngest-sdk-unreachable",
+		"Runs stuck after deploy":          "inngest-zero-retries",
+		"`retries: 0` on the function":     "inngest-zero-retries",
+		"Stale app registrations":          "inngest-stale-apps",
+		"Multiple apps registered":         "inngest-duplicate-apps",
+		"Inngest dashboard (`:8289`)":      "inngest-stale-apps",
+		"Rebuild with --platform linux/am": "image-platform",
+	} {
+		if e, ok := Lookup(problem); !ok || e.Code != code {
+			t.Errorf("%q leads to %q (%v), want %q", problem, e.Code, ok, code)
+		}
+	}
+}
+
+// TestLookup: lines as they are copied from terminals.
+func TestLookup(t *testing.T) {
+	for query, code := range map[string]string{
+		"exec-format":  "exec-format",
+		"Exec-Format.": "exec-format",
+		"tag exists":   "tag-exists",
+		"exec /usr/local/bin/bun: exec format error":                                                                                              "exec-format",
+		"  denied: permission_denied: The token provided does not match expected scopes.":                                                         "token-scope",
+		"denied: permission_denied: write_package":                                                                                                "package-permission",
+		`error getting credentials - err: exec: "docker-credential-desktop": executable file not found in $PATH, out: `:                           "docker-credential-helper",
+		"error: timed out waiting for the condition":                                                                                              "rollout-timeout",
+		"0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes":                                                                   "unschedulable",
+		"pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"":                                                                     "pod-security",
+		"The connection to the server localhost:6443 was refused - did you specify the right host or port?":                                       "cluster-unreachable",
+		"rpc error: code = NotFound desc = failed to pull and unpack image \"ghcr.io/a/b:c\": failed to resolve reference \"ghcr.io/a/b:c\": n/f": "image-not-found",
+		"Waiting for deployment \"w\" rollout to finish: 1 old replicas are pending termination...":                                               "old-pods-left",
+		"Failed to register; Inngest server replied with status code: 401":                                                                        "inngest-wrong-signing-key",
+		"CrashLoopBackOff": "crash-loop",
+		"OOMKilled":        "oom-killed",
+		"ImagePullBackOff": "image-pull",
+	} {
+		if e, ok := Lookup(query); !ok || e.Code != code {
+			t.Errorf("%q leads to %q (%v), want %q", query, e.Code, ok, code)
+		}
+	}
+	for _, query := range []string{"", "  ", "\"\"", "zzz", "inngest", "the"} {
+		if e, ok := Lookup(query); ok {
+			t.Errorf("%q leads to %q", query, e.Code)
+		}
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	for query, code := range map[string]string{
+		"exec-fromat":          "exec-format",
+		"tag-exist":            "tag-exists",
+		"docker-credentials":   "docker-credential-helper",
+		"inngest zero retrys":  "inngest-zero-retries",
+		"locks":                "locked",
+		"signing key differ":   "inngest-wrong-signing-key",
+		"quota of namespace":   "quota",
+		"revision unknwon":     "revision-unknown",
+		"stale registration x": "inngest-stale-apps",
+	} {
+		if got := Suggest(query); !slices.Contains(got, code) || len(got) > maxSuggestions {
+			t.Errorf("Suggest(%q) = %q, want %q among them", query, got, code)
+		}
+	}
+	for _, query := range []string{"", "zzzzzzzzzzzz"} {
+		if got := Suggest(query); got != nil {
+			t.Errorf("Suggest(%q) = %q", query, got)
+		}
+	}
+}
+
+// TestEntries: each is whole, stands where it is looked for, and has words of
+// its own.
+func TestEntries(t *testing.T) {
+	alias, code := map[string]string{}, map[string]bool{}
+	for _, e := range List() {
+		if code[e.Code] {
+			t.Errorf("%s is there twice", e.Code)
+		}
+		code[e.Code] = true
+		if e.Title == "" || e.Cause == "" || e.Remedy == "" {
+			t.Errorf("%s lacks a title, a cause or a remedy", e.Code)
+		}
+		if strings.HasSuffix(e.Title, ".") || strings.Contains(e.Title, "\n") || len(e.Title) > 80 {
+			t.Errorf("%s: the title is to be one short line without a stop: %q", e.Code, e.Title)
+		}
+		for _, a := range e.Aliases {
+			f := fold(a)
+			if len(f) < 3 {
+				t.Errorf("%s: the alias %q is too short to mean anything", e.Code, a)
+			}
+			if other := alias[f]; other != "" {
+				t.Errorf("%s and %s have the alias %q", other, e.Code, a)
+			}
+			alias[f] = e.Code
+			if got, ok := Lookup(a); !ok || got.Code != e.Code {
+				t.Errorf("the alias %q of %s leads to %q", a, e.Code, got.Code)
+			}
+		}
+		for _, d := range e.Docs {
+			if !strings.HasPrefix(d, "https://") {
+				t.Errorf("%s: %q is no address", e.Code, d)
+			}
+		}
+	}
+	for _, table := range [][]Entry{
+		generalEntries, configEntries, identityEntries, registryEntries, buildEntries, contextEntries, imageEntries, layoutEntries, catalogEntries,
+		clusterEntries, preflightEntries, manifestEntries, applyEntries, rolloutEntries, podEntries, probeEntries,
+		inngestServerEntries, inngestAppEntries, inngestRunEntries,
+	} {
+		for i := 1; i < len(table); i++ {
+			if table[i-1].Code >= table[i].Code {
+				t.Errorf("%s stands before %s", table[i-1].Code, table[i].Code)
+			}
+		}
+	}
+}
+
+func FuzzLookup(f *testing.F) {
+	for _, s := range []string{"", "exec-format", "x: exec format error", "'\"`", "\xff\xfe", "\u2028"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, q string) {
+		e, ok := Lookup(q)
+		if ok && e.Code == "" {
+			t.Fatalf("%q: found nothing", q)
+		}
+		for _, c := range Suggest(q) {
+			if _, ok := Lookup(c); !ok {
+				t.Fatalf("%q: suggests %q, which is not there", q, c)
+			}
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package explain
+
+// preflightEntries are about what is asked of the cluster before a rollout
+// changes anything.
+var preflightEntries = []Entry{
+	{
+		Code:   "lock-forbidden",
+		Title:  "no right to take the lock",
+		Cause:  "Rollouts of one workload exclude each other by a Lease in its namespace.",
+		Remedy: "Ask for get, create, update, delete and watch on leases (coordination.k8s.io); the README's Role has it.",
+	},
+	{
+		Code:   "lock-lost",
+		Title:  "the lock was lost in the middle of the run",
+		Cause:  "It could not be renewed before it expired (the machine slept, the API server was away), or somebody deleted it. Another rollout may have begun.",
+		Remedy: "kubectl sbw status shows who rolls out and what runs; then run it again.",
+	},
+	{
+		Code:    "locked",
+		Title:   "another rollout of this workload is running",
+		Cause:   "The Lease in its namespace names holder, tag and time of expiry.",
+		Remedy:  "--lock-wait 5m waits for it. A holder that crashed needs no help: its lock expires and is taken over.",
+		Aliases: []string{"is locked", "already being rolled out"},
+	},
+	{
+		Code:   "mid-rollout",
+		Title:  "the workload is in the middle of another rollout",
+		Cause:  "Somebody (kubectl, an operator, a run that was killed) has changed it and its pods are still being replaced. Two changes at once cannot be told apart when one fails.",
+		Remedy: "kubectl rollout status waits for its end; --force goes on at once.",
+	},
+	{
+		Code:   "no-replicas",
+		Title:  "the workload is scaled to 0",
+		Cause:  "No pod will start the new image, so nothing can prove it.",
+		Remedy: "kubectl scale --replicas=1, or go on: the image is set and shown as unproven.",
+	},
+	{
+		Code:   "node-none",
+		Title:  "no node would take the pod as things are",
+		Cause:  "Cordoned nodes, taints without toleration, a nodeSelector or affinity that none satisfies.",
+		Remedy: "Correct them in the manifest, or uncordon a node.",
+	},
+	{
+		Code:    "node-platform",
+		Title:   "the image does not fit the nodes that the pod may land on",
+		Cause:   "The platforms of the image and of the nodes (after nodeSelector, affinity and taints) were compared. On a wrong one the container ends in exec format error.",
+		Remedy:  "gh sbw publish --platform with the nodes' platforms, or nodeSelector kubernetes.io/arch in the manifest.",
+		Aliases: []string{"nodes do not run that", "kubernetes.io/arch"},
+	},
+	{
+		Code:    "paused",
+		Title:   "the Deployment is paused",
+		Cause:   "spec.paused is true: changes of its template are taken and replace no pod.",
+		Remedy:  "kubectl rollout resume deployment/NAME",
+		Aliases: []string{"spec.paused", "deployment is paused"},
+	},
+	{
+		Code:   "preflight-blind",
+		Title:  "something could not be looked at",
+		Cause:  "RBAC does not grant reading it. What would have been found here will show itself later, when things have been changed.",
+		Remedy: "Nothing must be done. The README's Role has the rights for all checks.",
+	},
+	{
+		Code:    "pull-secret-missing",
+		Title:   "an imagePullSecret that is named does not exist",
+		Cause:   "The pod's spec or its ServiceAccount names it. The kubelet passes over it and pulls without, which fails for a private package.",
+		Remedy:  "kubectl create secret docker-registry NAME --docker-server=ghcr.io --docker-username=LOGIN --docker-password=TOKEN, the token with read:packages.",
+		Aliases: []string{"imagePullSecrets", "FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets"},
+		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"},
+	},
+	{
+		Code:   "pull-secret-unusable",
+		Title:  "an imagePullSecret cannot be used",
+		Cause:  "It is not of the type kubernetes.io/dockerconfigjson, or its content is not what that type promises.",
+		Remedy: "Make it anew with kubectl create secret docker-registry.",
+		Docs:   []string{"https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"},
+	},
+	{
+		Code:    "quota",
+		Title:   "the namespace's quota leaves no room for a new pod",
+		Symptom: "pods \"…\" is forbidden: exceeded quota",
+		Cause:   "A rolling update has one pod more for a moment (maxSurge), and the ResourceQuota does not. The refusal stands in an event of the ReplicaSet; kubectl rollout status is silent about it.",
+		Remedy:  "Raise the quota, lower the requests, or set maxSurge: 0 and maxUnavailable: 1.",
+		Aliases: []string{"exceeded quota", "FailedCreate exceeded quota"},
+		Docs:    []string{"https://kubernetes.io/docs/concepts/policy/resource-quotas/"},
+	},
+	{
+		Code:    "rbac",
+		Title:   "a right that a later step needs is missing",
+		Cause:   "The API server was asked for each (SelfSubjectAccessReview), so that the rollout does not get stuck half way.",
+		Remedy:  "The README has a Role with all of them.",
+		Aliases: []string{"SelfSubjectAccessReview"},
+		Docs:    []string{"https://kubernetes.io/docs/reference/access-authn-authz/rbac/"},
+	},
+	{
+		Code:    "reference-missing",
+		Title:   "a Secret, ConfigMap or the like that the pod needs is not there",
+		Cause:   "The pod's template names it, or a key in it, and it is not marked optional. The container would wait for ever in CreateContainerConfigError.",
+		Remedy:  "Create it in that namespace, or correct the name in the manifest.",
+		Aliases: []string{"couldn't find key"},
+	},
+	{
+		Code:    "run-as-root",
+		Title:   "the container may not run as root, and its image does",
+		Symptom: "container has runAsNonRoot and image will run as root",
+		Cause:   "securityContext.runAsNonRoot is set, and the image has no USER, or one by name.",
+		Remedy:  "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest.",
+		Aliases: []string{"container has runAsNonRoot and image will run as root", "image has non-numeric user"},
+	},
+	{
+		Code:   "stuck-rollout",
+		Title:  "the last rollout did not complete",
+		Cause:  "Pods of an earlier change are failing still.",
+		Remedy: "Nothing: this rollout replaces them. A rollback would go to the last revision that was complete.",
+	},
+}

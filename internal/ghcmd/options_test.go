@@ -1,0 +1,135 @@
+package ghcmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// testEnv is a repository in a temporary directory and an empty environment.
+func testEnv(t *testing.T, config string) (*cli.Env, *bytes.Buffer, *bytes.Buffer) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ".git"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if config != "" {
+		if err := os.WriteFile(filepath.Join(dir, ".sbw.yaml"), []byte(config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs bytes.Buffer
+	return &cli.Env{Plugin: "gh sbw", Out: &out, Err: &errs, In: strings.NewReader(""), Dir: dir, Getenv: func(string) string { return "" }}, &out, &errs
+}
+
+// parse runs the flags of publish through complete and validate.
+func parse(t *testing.T, env *cli.Env, argv ...string) (*publishOptions, error) {
+	t.Helper()
+	o := newOptions(env)
+	o.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	c := &cobra.Command{Use: "publish"}
+	o.addTarget(c)
+	o.addBuild(c)
+	if err := c.ParseFlags(argv); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.complete(c.Flags().Args()); err != nil {
+		return o, err
+	}
+	return o, o.validate()
+}
+
+func TestDefaultsAreTheSeeds(t *testing.T) {
+	env, _, _ := testEnv(t, "")
+	o, err := parse(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		o.tag:        "20260102-030405",
+		o.dockerfile: filepath.Join(env.Dir, "packages/system-bus/Dockerfile"),
+		o.contextDir: env.Dir,
+	}
+	for got, want := range want {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if !slices.Equal(o.platforms, []string{"linux/arm64"}) || o.worker.Name != "system-bus-worker" {
+		t.Errorf("platforms %v of %s", o.platforms, o.worker.Name)
+	}
+	p := &publish{publishOptions: o}
+	if got := p.tags(); !slices.Equal(got, []string{"20260102-030405", "latest"}) {
+		t.Errorf("tags %v", got)
+	}
+	o.noLatest = true
+	if got := p.tags(); !slices.Equal(got, []string{"20260102-030405"}) {
+		t.Errorf("tags with --no-latest %v", got)
+	}
+}
+
+func TestFlagsComeBeforeTheConfiguration(t *testing.T) {
+	env, _, _ := testEnv(t, "workers: {w: {image: ghcr.io/o/w, build: {dockerfile: D, args: {A: '1', B: '2'}, target: t}}}")
+	o, err := parse(t, env, "t1", "--platform", "linux/amd64,linux/arm64", "-f", "other/Dockerfile", "--build-arg", "A=3", "--image", "ghcr.io/o/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.tag != "t1" || o.image != "ghcr.io/o/x" || o.target != "t" || len(o.platforms) != 2 || o.dockerfile != filepath.Join(env.Dir, "other/Dockerfile") {
+		t.Errorf("%+v", o)
+	}
+	if args := o.buildArgs(); args["A"] != "3" || args["B"] != "2" {
+		t.Errorf("build arguments %v", args)
+	}
+}
+
+func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		config string
+		argv   []string
+		want   string
+	}{
+		"tag":             {"", []string{"publish", "a b"}, `"a b" is not a valid tag`},
+		"upper case":      {"", []string{"publish", "--image", "ghcr.io/JoelHooks/w"}, "upper case"},
+		"image with tag":  {"", []string{"publish", "--image", "ghcr.io/o/w:t"}, "has a tag or digest"},
+		"builder":         {"", []string{"publish", "--builder", "make"}, `--builder "make" is not known`},
+		"output":          {"", []string{"publish", "-o", "xml"}, `-o "xml" is no format`},
+		"unknown flag":    {"", []string{"publish", "--tagg"}, "unknown flag: --tagg"},
+		"unknown command": {"", []string{"publsh"}, `unknown command "publsh"`},
+		"two tags":        {"", []string{"publish", "a", "b"}, "accepts at most 1 arg"},
+		"unknown worker":  {"workers: {a: {}, b: {}}", []string{"publish", "--worker", "c"}, `no worker is named "c"`},
+		"configuration":   {"workers:\n  a: {prob: {}}", []string{"publish"}, ".sbw.yaml:2"},
+		"explain":         {"", []string{"explain", "no-such-thing-at-all"}, "nothing is known of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, out, errs := testEnv(t, tc.config)
+			code := cli.Execute(t.Context(), env, NewRoot(env), tc.argv)
+			if code != int(pipeline.Usage) {
+				t.Errorf("exit code %d, want 2\n%s", code, errs)
+			}
+			if !strings.Contains(errs.String(), tc.want) || !strings.Contains(errs.String(), "fix:") {
+				t.Errorf("want %q and a fix in\n%s", tc.want, errs)
+			}
+			if out.Len() > 0 {
+				t.Errorf("stdout is for results: %s", out)
+			}
+		})
+	}
+}
+
+func TestExplainFindsTheSeedsGotchas(t *testing.T) {
+	for _, query := range []string{"exec-format", "exec format error", "docker-credential-desktop", "Unable to reach SDK URL"} {
+		env, out, errs := testEnv(t, "")
+		if code := cli.Execute(t.Context(), env, NewRoot(env), []string{"explain", query}); code != 0 || !strings.Contains(out.String(), "What to do") {
+			t.Errorf("%s: exit %d\n%s%s", query, code, out, errs)
+		}
+	}
+}

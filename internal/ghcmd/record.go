@@ -1,0 +1,57 @@
+package ghcmd
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+)
+
+// record keeps what was published, as a file and with the configuration's
+// hook. What goes wrong with it is a warning: what is published is published.
+func (p *publish) record(ctx context.Context, out pipeline.Outcome) {
+	if p.dryRun || out.Refused {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	rec := &receipt.Receipt{Command: "publish", Program: userAgent, Worker: p.worker.Name, Image: receipt.Image{Tag: p.tag, Digest: p.digest}}
+	rec.Finish(out)
+	if repo, err := p.repo.Get(ctx); err == nil {
+		rec.Image.Repository = repo.Name()
+	}
+	for _, i := range p.verdict.Images {
+		rec.Image.Platforms = append(rec.Image.Platforms, i.Platform())
+	}
+	rec.Image.Bytes = p.verdict.Size
+	if p.pushed != nil {
+		rec.Image.Pushed = p.pushed.Sent
+	}
+	if state, err := p.state.Get(ctx); err == nil {
+		rec.Commit, rec.Dirty, rec.Source = state.Revision, state.Dirty, state.Source()
+	}
+	env := os.Environ()
+	if id, err := p.identity.Get(ctx); err == nil {
+		env = id.CleanEnv(env)
+		if account, err := id.Account(ctx); err == nil {
+			rec.By.GitHub = account.Login
+		}
+	}
+	var errs []error
+	if store, err := receipt.Open(); err != nil {
+		errs = append(errs, err)
+	} else if err := store.Save(rec); err != nil {
+		errs = append(errs, err)
+	}
+	if out.End == pipeline.Done {
+		errs = append(errs, receipt.Hook{Argv: p.worker.Hooks.Receipt, Dir: p.root, Env: env}.Run(ctx, rec))
+	}
+	found := pipeline.AsFindings("keep the receipt", errors.Join(errs...))
+	for _, f := range found {
+		f.Severity = pipeline.Warning
+	}
+	// Nobody is left to tell when stderr is gone.
+	_ = ui.PrintFindings(p.env.Err, p.env.Style(p.env.Err), found)
+}

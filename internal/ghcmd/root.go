@@ -1,0 +1,36 @@
+// Package ghcmd is the command line of `gh sbw`: flags become options, and
+// options a list of checks and stages that is written out in one place for
+// each command.
+package ghcmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+)
+
+// userAgent is how servers see this plugin.
+const userAgent = "gh-sbw"
+
+// Main runs gh-sbw and returns its exit code.
+func Main() int { return cli.Main("gh sbw", NewRoot) }
+
+// NewRoot makes the command tree.
+func NewRoot(env *cli.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sbw <command> [flags]",
+		Short: "Build a worker's image and publish it to GHCR",
+		Long: `Build the worker's image for the cluster's architecture and push it to the
+GitHub Container Registry as yourself.
+
+What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "gh sbw"},
+		Args:        cobra.NoArgs,
+		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	cli.AddTelling(root, env)
+	cli.AddCommon(root, env)
+	root.AddCommand(newPublish(env), newTags(env), newFunctions(env), newDoctor(env))
+	cli.AddVersion(root, env)
+	return root
+}

@@ -1,0 +1,222 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cli/go-gh/v2/pkg/api"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Account is whom GitHub says a token belongs to.
+type Account struct {
+	Login string
+	// Scopes are the token's OAuth scopes, if GitHub told.
+	Scopes []string
+	// ScopesKnown is false for an App's or Actions' token and for a
+	// fine-grained one: an absent or empty X-OAuth-Scopes is no refusal.
+	ScopesKnown bool
+}
+
+const (
+	writePackages = "write:packages"
+	userTimeout   = 20 * time.Second
+	userTries     = 3
+)
+
+// Account asks GitHub once; the error is a *pipeline.Finding.
+func (id *Identity) Account(ctx context.Context) (Account, error) { return id.account.Get(ctx) }
+
+// Check says what stands against pushing under this identity: a token that
+// GitHub does not take, one without write:packages, one of the wrong sort.
+func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
+	if id.Host == "" {
+		return nil
+	}
+	if id.token.fineGrained() {
+		return []*pipeline.Finding{{
+			Code: "token-fine-grained", Severity: pipeline.Error,
+			What: id.Source + " is a fine-grained token",
+			Why:  "GitHub Packages takes classic tokens only",
+			Fix:  id.remedy(),
+		}}
+	}
+	account, err := id.Account(ctx)
+	if err != nil {
+		return pipeline.AsFindings("ask "+id.Host+" for the login", err)
+	}
+	if account.ScopesKnown && !slices.Contains(account.Scopes, writePackages) {
+		has := "it has no scopes at all"
+		if len(account.Scopes) > 0 {
+			has = "it has " + strings.Join(account.Scopes, ", ")
+		}
+		return []*pipeline.Finding{{
+			Code: "token-scope", Severity: pipeline.Error,
+			What: fmt.Sprintf("%s of %s lacks the scope %s", id.Source, account.Login, writePackages),
+			Why:  has,
+			Fix:  id.remedy(),
+		}}
+	}
+	return nil
+}
+
+// ScopeRemedy is what to do when the token lacks a scope.
+func (id *Identity) ScopeRemedy() string { return id.remedy() }
+
+func (id *Identity) remedy() string {
+	refresh := "`gh auth refresh -h " + id.Host + " -s " + writePackages + "`"
+	classic := "a classic token with " + writePackages + " (https://" + id.Host + "/settings/tokens/new?scopes=" + writePackages + ")"
+	switch {
+	case id.Kind == FromEnv:
+		return "set GHCR_TOKEN to " + classic
+	case id.Kind == FromCommand:
+		return "have the command print " + classic
+	case id.Variable != "":
+		return "unset " + id.Variable + ", then run " + refresh + " (gh refuses that while it is set), or set it to " + classic
+	}
+	return "run " + refresh
+}
+
+// ask is GET /user, through go-gh with everything given, so that it resolves
+// neither host nor token by itself.
+func (id *Identity) ask(ctx context.Context) (Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, userTimeout)
+	defer cancel()
+	client, err := api.NewRESTClient(api.ClientOptions{
+		Host:         id.Host,
+		AuthToken:    id.token.Reveal(),
+		Transport:    id.opts.Transport,
+		LogIgnoreEnv: true, // GH_DEBUG=api prints headers
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 5 {
+				return fmt.Errorf("it redirects to another host, %s", r.URL.Host)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return Account{}, id.unreachable(err)
+	}
+	for try := 1; ; try++ {
+		account, err := id.askOnce(ctx, client)
+		var f *pipeline.Finding
+		if err == nil || errors.As(err, &f) {
+			return account, err
+		}
+		if try == userTries || ctx.Err() != nil {
+			return Account{}, id.unreachable(err)
+		}
+		if err := id.opts.Wait(ctx, time.Duration(try)*300*time.Millisecond); err != nil {
+			return Account{}, err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (id *Identity) askOnce(ctx context.Context, client *api.RESTClient) (Account, error) {
+	res, err := client.RequestWithContext(ctx, http.MethodGet, "user", nil)
+	var refused *api.HTTPError
+	if errors.As(err, &refused) {
+		return id.refused(refused)
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	defer res.Body.Close()
+	var user struct{ Login string }
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&user); err != nil || user.Login == "" {
+		return Account{}, errors.New("its answer to /user is not GitHub's")
+	}
+	account := Account{Login: user.Login}
+	for s := range strings.SplitSeq(res.Header.Get("X-OAuth-Scopes"), ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			account.Scopes = append(account.Scopes, s)
+		}
+	}
+	account.ScopesKnown = len(account.Scopes) > 0
+	return account, nil
+}
+
+// refused tells GitHub's noes apart: those that end it are Findings, the rest
+// are worth another try.
+func (id *Identity) refused(e *api.HTTPError) (Account, error) {
+	switch {
+	case e.StatusCode == http.StatusUnauthorized:
+		return Account{}, &pipeline.Finding{
+			Code: "token-rejected", Severity: pipeline.Error,
+			What: id.Host + " does not take the token of " + id.Source,
+			Why:  said(e),
+			Fix:  id.replaceToken(),
+		}
+	case e.StatusCode == http.StatusForbidden && e.Headers.Get("X-GitHub-SSO") != "":
+		return Account{}, &pipeline.Finding{
+			Code: "token-sso", Severity: pipeline.Error,
+			What: "the token of " + id.Source + " is not authorised for an organisation with single sign-on",
+			Why:  said(e),
+			Fix:  "authorise it: https://" + id.Host + "/settings/tokens → Configure SSO",
+		}
+	case e.StatusCode == http.StatusForbidden && strings.Contains(e.Message, "integration"):
+		// An Actions or App token has no user behind it. Whether it may push,
+		// the registry says.
+		login := id.opts.Getenv("GITHUB_ACTOR")
+		if login == "" {
+			login = "x-access-token"
+		}
+		return Account{Login: login}, nil
+	}
+	return Account{}, fmt.Errorf("it answered %d %s", e.StatusCode, said(e))
+}
+
+func (id *Identity) replaceToken() string {
+	switch {
+	case id.Kind == FromCommand:
+		return "check what the command prints: the token has ended or was revoked"
+	case id.Variable != "":
+		return "unset " + id.Variable + " or set it to a valid token"
+	}
+	return "run `gh auth login -h " + id.Host + " -s " + writePackages + "`"
+}
+
+// unreachable is a refusal only where the login cannot be done without.
+func (id *Identity) unreachable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	f := &pipeline.Finding{
+		Code: "github-unreachable", Severity: pipeline.Error,
+		What: "could not ask " + id.Host + " whose token it is",
+		Why:  strings.ReplaceAll(err.Error(), id.token.Reveal(), hidden),
+		Fix:  "check the network, or set GHCR_TOKEN and GHCR_USER to do without",
+		Err:  err,
+	}
+	if id.User != "" {
+		f.Severity = pipeline.Warning
+		f.Fix = "the push permission is still asked of the registry itself"
+	}
+	return f
+}
+
+func said(e *api.HTTPError) string {
+	if e.Message == "" {
+		return http.StatusText(e.StatusCode)
+	}
+	return e.Message
+}

@@ -1,0 +1,60 @@
+package identity
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+)
+
+const hidden = "[hidden]"
+
+// Token is a secret that no formatting verb, encoder or logger gives away.
+type Token struct{ secret string }
+
+// NewToken wraps a secret.
+func NewToken(secret string) Token { return Token{secret: secret} }
+
+// Reveal is the secret itself: for an Authorization header, and nothing else.
+func (t Token) Reveal() string { return t.secret }
+
+// IsZero reports whether there is none.
+func (t Token) IsZero() bool { return t.secret == "" }
+
+// String hides the secret.
+func (Token) String() string { return hidden }
+
+// GoString hides the secret.
+func (Token) GoString() string { return hidden }
+
+// Format hides the secret whatever the verb.
+func (Token) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hidden) }
+
+// MarshalText hides the secret.
+func (Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// LogValue hides the secret.
+func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// fineGrained reports whether it is of the kind that packages do not take.
+func (t Token) fineGrained() bool { return strings.HasPrefix(t.secret, "github_pat_") }
+
+// tokenVariables hold secrets that a child has no use for.
+var tokenVariables = []string{
+	"GHCR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "DOCKER_AUTH_CONFIG",
+}
+
+// CleanEnv is an environment for a child: what is given, without the variables
+// that hold tokens and without any that holds one of the tokens given.
+func CleanEnv(environ []string, tokens ...Token) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		key, val, _ := strings.Cut(kv, "=")
+		if slices.Contains(tokenVariables, strings.ToUpper(key)) {
+			return true
+		}
+		return slices.ContainsFunc(tokens, func(t Token) bool {
+			return !t.IsZero() && strings.Contains(val, t.secret)
+		})
+	})
+}

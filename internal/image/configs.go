@@ -1,0 +1,85 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// configs keeps configs by their digest, in memory and in a directory. A config
+// may hold what its owner keeps private, so the files are the user's own.
+type configs struct {
+	dir   string
+	mu    sync.Mutex
+	known map[string]*pipeline.Lazy[[]byte]
+}
+
+func (c *configs) get(ctx context.Context, digest v1.Hash, read func(context.Context) ([]byte, error)) ([]byte, error) {
+	c.mu.Lock()
+	lazy := c.known[digest.String()]
+	if lazy == nil {
+		lazy = pipeline.NewLazy(func(ctx context.Context) ([]byte, error) {
+			if text := c.load(digest); text != nil {
+				return text, nil
+			}
+			text, err := read(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !matches(text, digest) {
+				return nil, fmt.Errorf("%w: config %s has other content than its digest says", errContent, digest)
+			}
+			c.store(digest, text)
+			return text, nil
+		})
+		c.known[digest.String()] = lazy
+	}
+	c.mu.Unlock()
+	return lazy.Get(ctx)
+}
+
+func (c *configs) path(digest v1.Hash) string {
+	return filepath.Join(c.dir, digest.Algorithm+"-"+digest.Hex)
+}
+
+func (c *configs) load(digest v1.Hash) []byte {
+	if c.dir == "" {
+		return nil
+	}
+	text, err := os.ReadFile(c.path(digest))
+	if err != nil || !matches(text, digest) {
+		return nil
+	}
+	return text
+}
+
+// store is best effort: without it the config is read again next time.
+func (c *configs) store(digest v1.Hash, text []byte) {
+	if c.dir == "" || os.MkdirAll(c.dir, 0o700) != nil {
+		return
+	}
+	tmp, err := os.CreateTemp(c.dir, ".new-*") // mode 0600
+	if err != nil {
+		return
+	}
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), c.path(digest))
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+}
+
+func matches(text []byte, digest v1.Hash) bool {
+	h, _, err := v1.SHA256(bytes.NewReader(text))
+	return err == nil && h == digest
+}

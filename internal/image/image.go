@@ -1,0 +1,211 @@
+// Package image is what a registry says of an image: its digests, platforms,
+// labels and how it is started, and the list of what is published. Both plugins
+// read it: gh-sbw to list and to compare, kubectl-sbw to know what it is about to
+// roll out, with the credential of the workload's own pull secrets.
+//
+// Platforms and labels are those of each image's config, not of descriptors: a
+// descriptor says what somebody wrote, the config what was built. Indexes are
+// descended into, nested ones too, and attestations passed over.
+//
+// A config is kept on disk by its digest where there is a place for it: it
+// cannot change, so a list of tags costs one request for each tag the second
+// time.
+package image
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// Image is what a tag or digest stands for.
+type Image struct {
+	// Digest is of what was asked for: an image's manifest, or an index.
+	Digest    string `json:"digest"`
+	MediaType string `json:"mediaType"`
+	// Variants are the images in it, one for each platform; one alone where
+	// Digest is an image's.
+	Variants []Variant `json:"variants"`
+}
+
+// Variant is the image for one platform.
+type Variant struct {
+	Digest   string        `json:"digest"` // of its manifest
+	Config   string        `json:"config"` // digest of its config
+	Platform string        `json:"platform"`
+	Size     int64         `json:"size"` // of config and layers as they are pulled, bytes
+	File     v1.ConfigFile `json:"-"`
+	// Annotations are of the manifest; builders may put there what others put
+	// into labels.
+	Annotations map[string]string `json:"-"`
+}
+
+// Platforms are os/arch[/variant] of all variants.
+func (i *Image) Platforms() []string {
+	all := make([]string, len(i.Variants))
+	for n, v := range i.Variants {
+		all[n] = v.Platform
+	}
+	return all
+}
+
+// Digests are all digests by which a node may know the image: of the index, of
+// each manifest, and of each config (of an image that was imported by hand).
+func (i *Image) Digests() []string {
+	all := []string{i.Digest}
+	for _, v := range i.Variants {
+		all = append(all, v.Digest, v.Config)
+	}
+	return all
+}
+
+// Variant returns the one for a platform (os/arch[/variant]).
+func (i *Image) Variant(platform string) (Variant, bool) {
+	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return SamePlatform(v.Platform, platform) })
+	if n < 0 {
+		return Variant{}, false
+	}
+	return i.Variants[n], true
+}
+
+// Label is the value of a label, of the first variant that has it, else of an
+// annotation of that name.
+func (i *Image) Label(key string) string {
+	for _, v := range i.Variants {
+		if text := v.File.Config.Labels[key]; text != "" {
+			return text
+		}
+	}
+	for _, v := range i.Variants {
+		if text := v.Annotations[key]; text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// Created is when it was built; zero when that is not said. A reproducible build
+// sets the config's own time to a fixed one, and says it in a label.
+func (i *Image) Created() time.Time {
+	if t, err := time.Parse(time.RFC3339, i.Label(worker.LabelCreated)); err == nil {
+		return t
+	}
+	for _, v := range i.Variants {
+		if t := v.File.Created.Time; t.Unix() > 0 {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// SamePlatform compares os/arch[/variant]; arm64 is arm64/v8, and amd64 v1.
+func SamePlatform(a, b string) bool { return normal(a) == normal(b) }
+
+func normal(p string) string {
+	parts := strings.Split(strings.ToLower(strings.TrimSpace(p)), "/")
+	if len(parts) == 1 {
+		parts = []string{"linux", parts[0]}
+	}
+	switch parts[1] {
+	case "aarch64":
+		parts[1] = "arm64"
+	case "x86_64", "x86-64":
+		parts[1] = "amd64"
+	}
+	if len(parts) == 3 && (parts[1] == "arm64" && parts[2] == "v8" || parts[1] == "amd64" && parts[2] == "v1" || parts[2] == "") {
+		parts = parts[:2]
+	}
+	return strings.Join(parts, "/")
+}
+
+// Resolve reads what identifier, a tag or a digest, stands for. The error is a
+// Finding of the code "image-not-found", "image-private", "image-unreadable" or
+// one of registry.Client.Explain, or the context's end.
+func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
+	return newReader(c, "").resolve(ctx, identifier)
+}
+
+func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error) {
+	root, err := r.manifest(ctx, identifier)
+	if err != nil {
+		return nil, r.explain(ctx, identifier, err)
+	}
+	img := &Image{Digest: root.digest, MediaType: root.mediaType}
+	if img.Variants, err = r.variants(ctx, root); err != nil {
+		return nil, r.explain(ctx, identifier, err)
+	}
+	if len(img.Variants) == 0 {
+		return nil, unreadable(r.name(identifier), "there is no image in it that could run")
+	}
+	return img, nil
+}
+
+// name is how people write identifier of the repository.
+func (r *reader) name(identifier string) string {
+	separator := ":"
+	if strings.HasPrefix(identifier, "sha256:") {
+		separator = "@"
+	}
+	return r.client.Repository().Name() + separator + identifier
+}
+
+// explain makes a Finding of what the registry answered.
+func (r *reader) explain(ctx context.Context, identifier string, err error) error {
+	if ctx.Err() == nil && registry.IsNotFound(err) {
+		return r.notFound(ctx, identifier, err)
+	}
+	return r.refused(ctx, r.name(identifier), err)
+}
+
+// refused is for all but what is not there.
+func (r *reader) refused(ctx context.Context, what string, err error) error {
+	var f *pipeline.Finding
+	if ctx.Err() != nil || errors.As(err, &f) {
+		return err
+	}
+	if errors.Is(err, errContent) {
+		return unreadable(what, err.Error())
+	}
+	var answer *registry.Error
+	if errors.As(err, &answer) && r.client.Anonymous() && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) {
+		return &pipeline.Finding{
+			Code: "image-private", Severity: pipeline.Error, Err: err,
+			What: what + " cannot be read without a credential",
+			Why:  answer.Error(),
+			Fix:  "give one that may read it, in a cluster an imagePullSecret, or make the package public; what is new on GHCR is private",
+		}
+	}
+	return r.client.Explain("read "+what, err)
+}
+
+// notFound says which tags there are instead.
+func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
+	f := &pipeline.Finding{
+		Code: "image-not-found", Severity: pipeline.Error, Err: err,
+		What: r.name(identifier) + " is not published",
+		Why:  err.Error(),
+		Fix:  "check the name; `gh sbw publish` publishes it",
+	}
+	if answer, ok := errors.AsType[*registry.Error](err); ok && answer.Said() != "" {
+		f.Why = answer.Said()
+	}
+	if tags, err := r.names(ctx); err == nil && len(tags) > 0 {
+		f.Fix = "use one that is: " + strings.Join(near(identifier, tags), ", ")
+	}
+	return f
+}
+
+func unreadable(name, why string) error {
+	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
+		What: name + " is no image that can be read", Why: why,
+		Fix: "check the reference (charts and signatures live in registries too), or publish it again: gh sbw publish"}
+}

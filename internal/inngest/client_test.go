@@ -1,0 +1,318 @@
+package inngest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// canned answers every GraphQL request by the first entry whose key is in its
+// query, and everything else with 404.
+type canned map[string]string
+
+func (c canned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	for key, answer := range c {
+		if !strings.Contains(string(body), key) {
+			continue
+		}
+		status := http.StatusOK
+		if strings.HasPrefix(answer, "422 ") {
+			status, answer = http.StatusUnprocessableEntity, answer[4:]
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+		return
+	}
+	http.NotFound(w, r)
+}
+
+func clientOf(t *testing.T, h http.Handler) *Client {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	c, err := NewClient(ClientOptions{Server: Endpoint{BaseURL: s.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func wantFinding(t *testing.T, err error, code string) *pipeline.Finding {
+	t.Helper()
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok || f.Code != code || f.What == "" || f.Why == "" || f.Fix == "" {
+		t.Fatalf("%v, want %s with cause and remedy", err, code)
+	}
+	return f
+}
+
+func TestServerErrors(t *testing.T) {
+	const noTypes = `{"data":{}}`
+	for name, c := range map[string]struct {
+		answers canned
+		code    string
+		says    string
+	}{
+		"a resolver's error, as 200": {canned{"__type": noTypes, "{apps": `{"errors":[{"message":"database is locked","path":["apps"]}],"data":null}`}, "inngest-refused", "database is locked"},
+		"validation, as 422":         {canned{"__type": noTypes, "{apps": `422 {"errors":[{"message":"Expected Name, found <EOF>"}],"data":null}`}, "inngest-refused", "422: Expected Name, found <EOF>"},
+		"an answer of another shape": {canned{"__type": noTypes, "{apps": `{"data":{"apps":"none"}}`}, "inngest-refused", "cannot be read"},
+		"a schema that is not told":  {canned{"__type": `422 {"errors":[{"message":"introspection disabled"}],"data":null}`, "{apps": `{"errors":[{"message":"later"}]}`}, "inngest-refused", "later"},
+	} {
+		_, err := clientOf(t, c.answers).Apps(t.Context())
+		if f := wantFinding(t, err, c.code); !strings.Contains(f.Error(), c.says) {
+			t.Errorf("%s: %v does not say %q", name, f, c.says)
+		}
+	}
+}
+
+// TestUnknownFields: without introspection the newest schema is taken, and
+// what the server does not have is left out, one field after the other.
+func TestUnknownFields(t *testing.T) {
+	old := []string{"externalID", "method", "configuration"}
+	var asked []string
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Query string }
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		asked = append(asked, in.Query)
+		if strings.Contains(in.Query, "__type") {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"errors":[{"message":"introspection disabled"}]}`)
+			return
+		}
+		for _, f := range old {
+			if strings.Contains(in.Query, f) {
+				typ := "App"
+				if f == "configuration" {
+					typ = "Function"
+				}
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				_, _ = fmt.Fprintf(w, `{"errors":[{"message":"Cannot query field \"%s\" on type \"%s\"."}]}`, f, typ)
+				return
+			}
+		}
+		_, _ = io.WriteString(w, `{"data":{"apps":[{"id":"1","name":"a","functions":[{"slug":"a-f","config":"{\"steps\":[{\"retries\":0}]}"}]}]}}`)
+	}))
+	apps, err := c.Apps(t.Context())
+	if err != nil || len(apps) != 1 || apps[0].Functions[0].Retries != 0 {
+		t.Fatalf("%+v %v", apps, err)
+	}
+	if len(asked) != 2+len(old) {
+		t.Errorf("asked %d times", len(asked))
+	}
+	if _, err := c.Apps(t.Context()); err != nil || len(asked) != 3+len(old) {
+		t.Errorf("what was learnt is forgotten: asked %d times, %v", len(asked), err)
+	}
+}
+
+func TestUnknownFieldForever(t *testing.T) {
+	c := clientOf(t, canned{"__type": `{"data":{}}`, "{apps": `422 {"errors":[{"message":"Cannot query field \"never\" on type \"App\"."}]}`})
+	_, err := c.Apps(t.Context())
+	wantFinding(t, err, "inngest-refused")
+}
+
+// TestRunsOfLostFunctions: one run whose function's row is gone fails the
+// whole page; the list comes nevertheless.
+func TestRunsOfLostFunctions(t *testing.T) {
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch q := string(body); {
+		case strings.Contains(q, "__type"):
+			_, _ = io.WriteString(w, `{"data":{}}`)
+		case strings.Contains(q, "function{slug}"):
+			_, _ = io.WriteString(w, `{"errors":[{"message":"error retrieving function: sql: no rows in result set","path":["runs"]}],"data":null}`)
+		default:
+			_, _ = io.WriteString(w, `{"data":{"runs":{"edges":[{"node":{"id":"1","status":"PONDERING","queuedAt":"2026-11-23T10:00:00Z"},"cursor":"x"}],"pageInfo":{"hasNextPage":false}}}}`)
+		}
+	}))
+	runs, err := c.Runs(t.Context(), RunFilter{})
+	if err != nil || len(runs) != 1 || runs[0].Slug != "" || runs[0].Status != "PONDERING" || runs[0].Status.Ended() {
+		t.Errorf("%+v %v", runs, err)
+	}
+}
+
+// TestPagingEnds although a server repeats its page for ever.
+func TestPagingEnds(t *testing.T) {
+	n := 0
+	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(body), "__type") {
+			_, _ = io.WriteString(w, `{"data":{}}`)
+			return
+		}
+		n++
+		_, _ = fmt.Fprintf(w, `{"data":{"runs":{"edges":[{"node":{"id":"1","status":"FAILED"},"cursor":"c%d"}],"pageInfo":{"hasNextPage":true,"endCursor":"c%d"}}}}`, n, n)
+	}))
+	runs, err := c.Runs(t.Context(), RunFilter{})
+	if err != nil || len(runs) != 1 || n != 2 {
+		t.Errorf("%d runs after %d pages, %v", len(runs), n, err)
+	}
+}
+
+func TestNotAServer(t *testing.T) {
+	_, err := clientOf(t, http.NotFoundHandler()).Health(t.Context())
+	wantFinding(t, err, "inngest-not-a-server")
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!doctype html>") })
+	_, err = clientOf(t, page).Health(t.Context())
+	wantFinding(t, err, "inngest-not-a-server")
+}
+
+func TestUnreachableServer(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	c, err := NewClient(ClientOptions{Server: Endpoint{BaseURL: s.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Health(t.Context())
+	f := wantFinding(t, err, "inngest-unreachable")
+	if !strings.Contains(f.What, s.URL) || !strings.Contains(f.Why, "refused") {
+		t.Errorf("%v", f)
+	}
+	_, err = c.Send(t.Context(), NewEventKey("very-secret"), Event{Name: "x"})
+	if f := wantFinding(t, err, "inngest-unreachable"); strings.Contains(fmt.Sprintf("%v %+v", f, f.Err), "very-secret") {
+		t.Errorf("the event key is in %v", f)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(pipeline.ErrInterrupted)
+	if _, err := c.Health(ctx); !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Errorf("an interrupt became %v", err)
+	}
+	for _, raw := range []string{"", "localhost:8288", "ftp://x"} {
+		_, err := NewClient(ClientOptions{Server: Endpoint{BaseURL: raw}})
+		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.End != pipeline.Usage {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
+
+// silent is a transport whose peer never answers.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewClient(ClientOptions{Server: Endpoint{BaseURL: "http://inngest:8288", HTTP: &http.Client{Transport: silent{}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		_, err = c.Health(t.Context())
+		if f := wantFinding(t, err, "inngest-unreachable"); !strings.Contains(f.Why, "no answer within 15s") || time.Since(started) != 15*time.Second {
+			t.Errorf("%v after %s", f, time.Since(started))
+		}
+	})
+}
+
+func workerOf(t *testing.T, key string, h http.Handler) *Worker {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	w, err := NewWorker(WorkerOptions{Endpoint: Endpoint{BaseURL: s.URL, Advertised: "http://system-bus-worker:3111"}, Key: NewSigningKey(key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestWorkerRequests looks at what is sent: the Service's host whatever is
+// dialled, a signature over the very body, the server's kind.
+func TestWorkerRequests(t *testing.T) {
+	const key = "signkey-test-0011"
+	var seen []*http.Request
+	var bodies []string
+	w := workerOf(t, key, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seen, bodies = append(seen, r), append(bodies, string(body))
+		rw.Header().Set("X-Inngest-Sdk-Handled", "true")
+		rw.Header().Set("X-Inngest-Sync-Kind", r.Header.Get("X-Inngest-Sync-Kind"))
+		_, _ = io.WriteString(rw, `{"message":"Successfully registered","modified":true}`)
+	}))
+	if w.URL() != "http://system-bus-worker:3111/api/inngest" {
+		t.Errorf("URL %s", w.URL())
+	}
+	_, errInspect := w.Inspect(t.Context())
+	_, errFunctions := w.Functions(t.Context())
+	_, errRegister := w.Register(t.Context())
+	if err := errors.Join(errInspect, errFunctions, errRegister); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ method, body, kind string }{
+		{"GET", "", ""}, {"PUT", `{"url":"http://system-bus-worker:3111/api/inngest"}`, "in_band"}, {"PUT", "", ""},
+	} {
+		r := seen[i]
+		if r.Method != want.method || r.URL.Path != "/api/inngest" || r.Host != "system-bus-worker:3111" || bodies[i] != want.body || r.Header.Get("X-Inngest-Sync-Kind") != want.kind {
+			t.Errorf("request %d: %s %s Host %s %q %v", i, r.Method, r.URL, r.Host, bodies[i], r.Header)
+		}
+		if r.Header.Get("X-Inngest-Server-Kind") != "cloud" {
+			t.Errorf("request %d: kind %q", i, r.Header.Get("X-Inngest-Server-Kind"))
+		}
+		var unix int64
+		if _, err := fmt.Sscanf(r.Header.Get("X-Inngest-Signature"), "t=%d&", &unix); err != nil || NewSigningKey(key).sign([]byte(bodies[i]), time.Unix(unix, 0)) != r.Header.Get("X-Inngest-Signature") {
+			t.Errorf("request %d: signature %q", i, r.Header.Get("X-Inngest-Signature"))
+		}
+	}
+}
+
+func TestWorkerErrors(t *testing.T) {
+	answer := func(status int, body string, header ...string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
+	}
+	handled := []string{"X-Inngest-Sdk-Handled", "true"}
+	for name, c := range map[string]struct {
+		key  string
+		h    http.Handler
+		do   string
+		code string
+	}{
+		"a page":                          {"", answer(200, "<html>"), "inspect", "worker-not-an-sdk"},
+		"no such path":                    {"", answer(404, "404 Not Found"), "functions", "worker-not-an-sdk"},
+		"no such path, registering":       {"", answer(404, "404 Not Found"), "register", "worker-not-an-sdk"},
+		"JSON of something else":          {"", answer(200, `{"status":"running"}`), "register", "worker-not-an-sdk"},
+		"unsigned":                        {"", answer(401, `{"message":"Unauthorized"}`, handled...), "inspect", "worker-key-needed"},
+		"badly signed":                    {"00", answer(401, `{"code":"sig_verification_failed"}`, handled...), "functions", "worker-key-refused"},
+		"badly signed, registering":       {"00", answer(401, `{"message":"Unauthorized"}`, handled...), "register", "worker-key-refused"},
+		"registers instead":               {"00", answer(200, `{"message":"Successfully registered","modified":true}`, append(handled, "X-Inngest-Sync-Kind", "out_of_band")...), "functions", "worker-no-in-band"},
+		"wrong key":                       {"00", answer(500, `{"message":"Failed to register; JSON Parse error; status code: 401","modified":false}`, handled...), "register", "inngest-wrong-signing-key"},
+		"other kind":                      {"00", answer(200, `{"message":"Expected server kind cloud, got dev","modified":false}`, handled...), "register", "inngest-server-kind"},
+		"server down":                     {"00", answer(500, `{"message":"Failed to register; fetch failed","modified":false}`, handled...), "register", "inngest-register-failed"},
+		"200 with words that are unknown": {"00", answer(200, `{"message":"Perhaps","modified":false}`, handled...), "register", "inngest-register-failed"},
+	} {
+		w := workerOf(t, c.key, c.h)
+		var err error
+		switch c.do {
+		case "inspect":
+			_, err = w.Inspect(t.Context())
+		case "functions":
+			_, err = w.Functions(t.Context())
+		case "register":
+			_, err = w.Register(t.Context())
+		}
+		t.Run(name, func(t *testing.T) { wantFinding(t, err, c.code) })
+	}
+	for _, advertised := range []string{"", "system-bus-worker:3111", "http://"} {
+		if _, err := NewWorker(WorkerOptions{Endpoint: Endpoint{BaseURL: "http://x", Advertised: advertised}}); err == nil {
+			t.Errorf("advertised %q is taken", advertised)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package inngest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
+)
+
+// inProcess is a transport without sockets, so that a test's clock can be the
+// bubble's.
+type inProcess struct{ http.Handler }
+
+func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(w, r)
+	}()
+	select {
+	case <-done:
+		resp := w.Result()
+		resp.Request = r
+		return resp, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// clockwork is an SDK endpoint for hours of pretended time: one function with
+// a cron, one whose only step takes a minute.
+type clockwork struct{ register func(body string) }
+
+const clockworkFunctions = `[
+	{"id":"app-hourly","name":"hourly","triggers":[{"cron":"0 * * * *"}],"steps":{"step":{"id":"step","name":"step","runtime":{"url":"http://w:1/api/inngest?fnId=app-hourly&stepId=step"}}}},
+	{"id":"app-slow","name":"slow","triggers":[{"event":"slow/wanted"}],"steps":{"step":{"id":"step","name":"step","runtime":{"url":"http://w:1/api/inngest?fnId=app-slow&stepId=step"}}}}]`
+
+func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Inngest-Sdk", "inngest-js:v3.54.2")
+	w.Header().Set("X-Inngest-Sdk-Handled", "true")
+	switch {
+	case r.Method == http.MethodPut && r.Header.Get("X-Inngest-Sync-Kind") == "in_band":
+		w.Header().Set("X-Inngest-Sync-Kind", "in_band")
+		_, _ = fmt.Fprintf(w, `{"app_id":"app","url":"http://w:1/api/inngest","sdk":"js:v3.54.2","functions":%s}`, clockworkFunctions)
+	case r.Method == http.MethodPut:
+		c.register(fmt.Sprintf(`{"appName":"app","url":"http://w:1/api/inngest","deployType":"ping","sdk":"js:v3.54.2","functions":%s}`, clockworkFunctions))
+		_, _ = io.WriteString(w, `{"message":"Successfully registered","modified":true}`)
+	case r.URL.Query().Get("fnId") == "app-slow":
+		t := time.NewTimer(time.Minute)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-r.Context().Done():
+		}
+		fallthrough
+	default:
+		_, _ = io.WriteString(w, `"done"`)
+	}
+}
+
+// inBubble sets up both ends; run it within synctest.Test.
+func inBubble(t *testing.T) (*inngestd.Server, *inngest.Client, *inngest.Worker) {
+	t.Helper()
+	var double *inngestd.Server
+	worker := clockwork{register: func(body string) {
+		w := httptest.NewRecorder()
+		double.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/fn/register", strings.NewReader(body)))
+		var out struct{ OK bool }
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil || !out.OK {
+			t.Errorf("register: %s", w.Body)
+		}
+	}}
+	double = inngestd.New(inngestd.Options{Crons: true, HTTP: &http.Client{Transport: inProcess{worker}}})
+	c, err := inngest.NewClient(inngest.ClientOptions{Server: inngest.Endpoint{BaseURL: "http://inngest-svc:8288", HTTP: &http.Client{Transport: inProcess{double}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := inngest.NewWorker(inngest.WorkerOptions{Endpoint: inngest.Endpoint{
+		BaseURL: "http://127.0.0.1:38111", Advertised: "http://w:1", HTTP: &http.Client{Transport: inProcess{worker}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return double, c, w
+}
+
+// tables collects the rows that a reporter was told.
+type tables struct {
+	mu   sync.Mutex
+	rows [][]string
+}
+
+func (x *tables) Emit(e pipeline.Event) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e.Table != nil && e.Table.Title == inngest.StepsTable {
+		var all []string
+		for _, row := range e.Table.Rows {
+			all = append(all, strings.Join(row, "|"))
+		}
+		x.rows = append(x.rows, all)
+	}
+}
+
+func TestWaitIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		done, err := inngest.Refresh(t.Context(), inngest.RefreshOptions{Client: c, Worker: w}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func() {
+			if _, err := c.Send(t.Context(), inngest.EventKey{}, inngest.Event{Name: "slow/wanted"}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		send()
+		started := time.Now()
+		var told tables
+		steps, err := inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App}, pipeline.NewReporter("wait idle", &told))
+		if took := time.Since(started); err != nil || len(steps) != 0 || took < time.Minute || took > 62*time.Second {
+			t.Errorf("idle after %s: %v %v", took, steps, err)
+		}
+		if len(told.rows) < 60 || told.rows[0][0] != "app-slow|first step|0s|1/5|delayed" || told.rows[30][0] != "app-slow|first step|30s|1/5|delayed" || len(told.rows[len(told.rows)-1]) != 0 {
+			t.Errorf("told %v", told.rows)
+		}
+
+		// A young step is no obstacle where its loss is allowed.
+		send()
+		started = time.Now()
+		steps, err = inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App, MaxStepLoss: 30 * time.Second}, nil)
+		if took := time.Since(started); err != nil || len(steps) != 1 || took != 0 {
+			t.Errorf("idle after %s: %v %v", took, steps, err)
+		}
+		started = time.Now()
+		_, err = inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App, Timeout: 10 * time.Second}, nil)
+		f := wantCode(t, err, "inngest-not-idle")
+		if took := time.Since(started); took != 10*time.Second || len(f.Evidence) != 1 || !strings.Contains(f.What, "1 step is still running after 10s") {
+			t.Errorf("after %s: %v %v", took, f, f.Evidence)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(pipeline.ErrInterrupted)
+		if _, err := inngest.WaitIdle(ctx, inngest.WaitIdleOptions{Client: c, App: done.App}, nil); err != pipeline.ErrInterrupted {
+			t.Errorf("an interrupt became %v", err)
+		}
+	})
+}
+
+func TestConfirmUnfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		done, err := inngest.Refresh(t.Context(), inngest.RefreshOptions{Client: c, Worker: w}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := inngest.ConfirmOptions{Client: c, App: done.App, Event: inngest.Event{Name: "slow/wanted"}, Timeout: 10 * time.Second}
+		_, err = inngest.ConfirmRun(t.Context(), o, nil)
+		if f := wantCode(t, err, "inngest-confirm-unfinished"); !strings.Contains(f.What, "did not end within 10s") || !strings.Contains(f.Why, "first step") {
+			t.Errorf("%v", f)
+		}
+		o.Timeout = 2 * time.Minute
+		if confirmed, err := inngest.ConfirmRun(t.Context(), o, nil); err != nil || len(confirmed.Runs) != 1 || confirmed.Runs[0].Status != inngest.Completed {
+			t.Errorf("%+v %v", confirmed, err)
+		}
+	})
+}
+
+// TestSilentCrons loses a server's schedules, sees it, and brings them back:
+// an unchanged registration does not, a full one does.
+func TestSilentCrons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		o := inngest.RefreshOptions{Client: c, Worker: w}
+		if _, err := inngest.Refresh(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		since := time.Now()
+		silent := func() bool {
+			t.Helper()
+			look, err := inngest.Status(t.Context(), inngest.LookOptions{Client: c, Worker: w, CronsSince: since})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return hasCode(look.Findings, "inngest-crons-silent")
+		}
+		after := func(d time.Duration) { <-time.After(d) }
+		after(3*time.Hour + 5*time.Minute)
+		if silent() {
+			t.Fatal("crons that ran are called silent")
+		}
+		double.ForgetSchedules()
+		after(30 * time.Minute)
+		if silent() {
+			t.Error("called silent before a schedule passed twice")
+		}
+		after(3 * time.Hour)
+		if !silent() {
+			t.Error("crons that the server lost are not missed")
+		}
+		if _, err := inngest.Refresh(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		after(3 * time.Hour)
+		if !silent() {
+			t.Error("an unchanged registration brought the schedules back, unlike the real server's")
+		}
+		o.Resync = true
+		if _, err := inngest.Refresh(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		after(3 * time.Hour)
+		if silent() {
+			t.Error("a full registration did not bring the schedules back")
+		}
+	})
+}

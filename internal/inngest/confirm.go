@@ -1,0 +1,164 @@
+package inngest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Event is what is sent to start functions.
+type Event struct {
+	Name string         `json:"name"`
+	Data map[string]any `json:"data"`
+}
+
+// Send sends an event and returns its id on the server.
+func (c *Client) Send(ctx context.Context, key EventKey, e Event) (string, error) {
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	body, err := json.Marshal(e)
+	if err != nil {
+		return "", err
+	}
+	k := key.text
+	if k == "" {
+		k = "none" // a server without event keys takes any
+	}
+	r, err := c.end.send(ctx, serverEnd, exchange{
+		method: http.MethodPost, path: "/e/" + url.PathEscape(k), body: body, header: http.Header{"Content-Type": {"application/json"}},
+	})
+	if err != nil {
+		return "", err
+	}
+	if r.status == http.StatusUnauthorized {
+		return "", &pipeline.Finding{
+			Code: "inngest-event-key", Severity: pipeline.Error, Err: &ServerError{Status: r.status, Words: r.words()},
+			What: "the Inngest server does not take the event key", Why: r.words(),
+			Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
+		}
+	}
+	var out struct{ IDs []string }
+	if r.status/100 != 2 || json.Unmarshal(r.body, &out) != nil || len(out.IDs) == 0 {
+		return "", refused("take the event "+e.Name, r)
+	}
+	return out.IDs[0], nil
+}
+
+// RunsOf lists the runs that an event started.
+func (c *Client) RunsOf(ctx context.Context, eventID string, since time.Time) ([]Run, error) {
+	all, err := c.Runs(ctx, RunFilter{Since: since})
+	return slices.DeleteFunc(all, func(r Run) bool { return !slices.Contains(r.events, eventID) }), err
+}
+
+// ConfirmOptions say which event proves the worker.
+type ConfirmOptions struct {
+	Client *Client
+	App    App
+	Key    EventKey
+	Event  Event
+
+	Timeout time.Duration // 2 minutes when zero
+	Poll    time.Duration // 500 ms when zero
+}
+
+// Confirmed is a run that went from an event to its end.
+type Confirmed struct {
+	Event string `json:"event"`
+	Runs  []Run  `json:"runs"` // of the app, all completed
+}
+
+// ConfirmRun sends an event and follows the app's runs of it to their end: the
+// last proof that server and worker work together.
+func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*Confirmed, error) {
+	if err := o.starts(); err != nil {
+		return nil, err
+	}
+	sent := time.Now().Add(-time.Minute) // clocks may differ
+	r.Changed()
+	id, err := o.Client.Send(ctx, o.Key, o.Event)
+	if err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 2*time.Minute))
+	defer cancel()
+	done := &Confirmed{Event: id}
+	err = poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
+		runs, err := o.Client.RunsOf(ctx, id, sent)
+		if err != nil {
+			return false, err
+		}
+		done.Runs = done.Runs[:0]
+		for _, one := range runs {
+			if one.AppID != o.App.ID {
+				continue
+			}
+			if one, _, err = o.Client.Detail(ctx, one); err != nil && !isGone(err) {
+				return false, err
+			}
+			done.Runs = append(done.Runs, one)
+		}
+		r.Table(RunsTable(done.Runs, time.Now()))
+		return len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r Run) bool { return !r.Status.Ended() }), nil
+	})
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		return done, o.unfinished(done.Runs)
+	}
+	if err != nil {
+		return done, err
+	}
+	for _, one := range done.Runs {
+		if one.Status != Completed {
+			return done, &pipeline.Finding{
+				Code: "inngest-confirm-failed", Severity: pipeline.Error, What: fmt.Sprintf("run %s of %s ended %s", one.ID, one.Slug, one.Status),
+				Why: one.Error, Fix: "see the worker's log for the run; `kubectl sbw undo` goes back to the image before",
+			}
+		}
+	}
+	return done, nil
+}
+
+// starts says whether the event starts any function of the app.
+func (o ConfirmOptions) starts() error {
+	var events []string
+	for _, f := range o.App.Functions {
+		for _, t := range f.Triggers {
+			prefix, wild := strings.CutSuffix(t.Event, "*")
+			if t.Event != "" && (t.Event == o.Event.Name || wild && strings.HasPrefix(o.Event.Name, prefix)) {
+				return nil
+			}
+			if t.Event != "" && !f.IsFailureHandler() {
+				events = append(events, t.Event)
+			}
+		}
+	}
+	slices.Sort(events)
+	return pipeline.UsageErrorf("inngest-confirm-event", "send one of: "+strings.Join(slices.Compact(events), ", "),
+		"no function of %s listens to the event %q", o.App.Name, o.Event.Name)
+}
+
+func (o ConfirmOptions) unfinished(runs []Run) error {
+	f := &pipeline.Finding{
+		Code: "inngest-confirm-unfinished", Severity: pipeline.Error,
+		What: fmt.Sprintf("the event %s started no run within %s", o.Event.Name, orDefault(o.Timeout, 2*time.Minute)),
+		Why:  "the server took the event, but no run of the app appeared", Fix: "see the server's log; `kubectl sbw status`",
+	}
+	for _, r := range runs {
+		if !r.Status.Ended() {
+			f.What = fmt.Sprintf("run %s of %s did not end within %s", r.ID, r.Slug, orDefault(o.Timeout, 2*time.Minute))
+			f.Why = fmt.Sprintf("it is %s at %q, attempt %d", r.Status, r.Step, r.Attempt+1)
+			if r.Error != "" {
+				f.Why += ": " + r.Error
+			}
+			f.Fix = "follow it with `kubectl sbw runs --watch`"
+		}
+	}
+	return f
+}

@@ -1,0 +1,134 @@
+package inngest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// LookOptions say what is looked at.
+type LookOptions struct {
+	Client *Client
+	Worker *Worker // nil: only the server is asked
+	App    string  // the worker's INNGEST_APP_ID; empty: what the worker says
+	Gone   map[string]string
+	// Allowed are functions that may have retries 0, with reasons.
+	Allowed map[string]string
+	// Lately is how far back failed runs are shown; 1 hour when zero.
+	Lately time.Duration
+	// CronsSince is when the app had its present functions by, as for example
+	// the Deployment's last rollout; zero leaves schedules out.
+	CronsSince time.Time
+}
+
+// Look is a server and a worker at one moment.
+type Look struct {
+	Health Health  `json:"server"`
+	Want   Wanted  `json:"want"`
+	App    *App    `json:"app"` // nil when not registered
+	Apps   []App   `json:"apps"`
+	Served *Served `json:"served"` // nil when the worker did not show it
+	Diff   Diff    `json:"diff"`   // of what is registered and what is served
+	// Steps run right now, InFlight are runs that have not ended.
+	Steps    []Executing    `json:"steps"`
+	InFlight map[string]int `json:"inFlight"`
+	Failed   []Run          `json:"failed"` // lately
+	Stale    []Stale        `json:"stale"`
+	Foreign  []App          `json:"foreign"`
+	// Findings are everything that is wrong, the gravest first. Without an
+	// error among them all is well.
+	Findings []*pipeline.Finding `json:"findings"`
+}
+
+// OK is the verdict.
+func (l *Look) OK() bool {
+	return !slices.ContainsFunc(l.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+}
+
+// Status looks at both ends and changes nothing. It fails only when the server
+// cannot be asked at all; a worker that does not answer is a finding.
+func Status(ctx context.Context, o LookOptions) (*Look, error) {
+	l := &Look{}
+	var err error
+	if l.Health, err = o.Client.Health(ctx); err != nil {
+		return l, err
+	}
+	if l.Apps, err = o.Client.Apps(ctx); err != nil {
+		return l, err
+	}
+	l.Want.App = o.App
+	l.askWorker(ctx, o)
+	l.App, _ = Choose(l.Apps, l.Want) // ambiguity is among Diagnose's findings
+	if err := l.runs(ctx, o); err != nil {
+		return l, err
+	}
+	s := State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Now: time.Now()}
+	if l.App != nil && !o.CronsSince.IsZero() {
+		s.CronsSince = o.CronsSince
+		if s.Scheduled, err = o.Client.Runs(ctx, RunFilter{Apps: idList(l.App.ID), Since: time.Now().Add(-cronHorizon - cronGrace)}); err != nil {
+			return l, err
+		}
+	}
+	l.Findings = append(l.Findings, Diagnose(s)...)
+	if l.App != nil {
+		l.Findings = append(l.Findings, Unsafe(l.App.Functions, o.Allowed)...)
+		if l.Served != nil {
+			if l.Diff = Compare(l.App.Functions, l.Served.Functions); !l.Diff.Empty() {
+				l.Findings = append(l.Findings, pipeline.AsFindings("compare", differs(l.App.Name, l.Diff))...)
+			}
+		}
+	}
+	if f := staleFinding(l.Stale); f != nil {
+		l.Findings = append(l.Findings, f)
+	}
+	slices.SortStableFunc(l.Findings, func(a, b *pipeline.Finding) int { return int(b.Severity) - int(a.Severity) })
+	return l, nil
+}
+
+func (l *Look) askWorker(ctx context.Context, o LookOptions) {
+	if o.Worker == nil {
+		return
+	}
+	if l.Health.Kind != "" {
+		o.Worker.setKind(l.Health.Kind)
+	}
+	l.Want.URL = o.Worker.URL()
+	served, err := o.Worker.Functions(ctx)
+	if err != nil {
+		for _, f := range pipeline.AsFindings("ask the worker", err) {
+			if isBlind(f) {
+				seen := *f
+				seen.Severity = pipeline.Warning
+				f = &seen
+			}
+			l.Findings = append(l.Findings, f)
+		}
+		return
+	}
+	l.Served = served
+	if l.Want.App == "" {
+		l.Want.App = served.App
+	}
+}
+
+func (l *Look) runs(ctx context.Context, o LookOptions) error {
+	perApp, err := runsPerApp(ctx, o.Client)
+	if err != nil {
+		return err
+	}
+	l.Stale, l.Foreign = Judge(l.Apps, l.Want, Evidence{Gone: o.Gone, InFlight: perApp})
+	if l.App == nil {
+		return nil
+	}
+	if l.Steps, err = RunningSteps(ctx, o.Client, *l.App); err != nil {
+		return err
+	}
+	if l.InFlight, err = InFlight(ctx, o.Client, *l.App); err != nil {
+		return err
+	}
+	since := time.Now().Add(-orDefault(o.Lately, time.Hour))
+	l.Failed, err = Detailed(ctx, o.Client, RunFilter{Apps: idList(l.App.ID), Status: []RunStatus{Failed}, Since: since, ByEnd: true, Limit: runPage})
+	return err
+}

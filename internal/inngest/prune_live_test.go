@@ -1,0 +1,93 @@
+package inngest_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+)
+
+// TestPrune deletes what rules call stale, and nothing else.
+func TestPrune(t *testing.T) {
+	k := newKit(t, inngestd.Options{KeyedByURL: true}) // as servers before 1.15
+	p := k.pod(npmworkers.SDK3, nil, nil)
+	k.set(clusterURL, p)
+	k.set("http://system-bus-worker-old:3111", p)
+	k.set(hostURL, p)
+	for _, at := range []string{"http://system-bus-worker-old:3111", hostURL} {
+		o := k.options(p)
+		o.Worker = k.forward(p, at, signingKey)
+		if at == hostURL {
+			h := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "system-bus-host"})
+			o.Worker, o.App = k.forward(h, at, signingKey), "system-bus-host"
+		}
+		k.mustRefresh(o)
+	}
+	o := k.options(p)
+	done := k.mustRefresh(o)
+	if len(done.Stale) != 1 || done.Stale[0].Rule != inngest.OtherURL || len(done.Pruned) != 0 || len(k.apps()) != 3 {
+		t.Fatalf("stale %v, pruned %v, %d apps", done.Stale, done.Pruned, len(k.apps()))
+	}
+	if len(done.Findings) != 1 || done.Findings[0].Code != "inngest-stale-apps" {
+		t.Errorf("findings %v", done.Findings)
+	}
+	o.Prune = true
+	done = k.mustRefresh(o)
+	if len(done.Pruned) != 1 || done.Pruned[0].App.URL != "http://system-bus-worker-old:3111/api/inngest" {
+		t.Errorf("pruned %v", done.Pruned)
+	}
+	left := k.apps()
+	if len(left) != 2 || k.app("system-bus-host").URL != hostURL+"/api/inngest" || k.app("system-bus-cluster").URL != clusterURL+"/api/inngest" {
+		t.Errorf("left %v", left)
+	}
+}
+
+// TestPruneGone deletes placeholders and apps whose Service is proven to be
+// gone, but nothing that still has runs.
+func TestPruneGone(t *testing.T) {
+	k := newKit(t, inngestd.Options{})
+	own := k.cluster(nil)
+	k.mustRefresh(k.options(own))
+	const loopsURL = "http://loops:3111"
+	loops := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "loops", "FUNCTIONS": "napper", "NAP": "1h"})
+	k.set(loopsURL, loops)
+	k.mustRefresh(inngest.RefreshOptions{Client: k.client(), Worker: k.forward(loops, loopsURL, signingKey), App: "loops", Poll: 5 * time.Millisecond})
+	k.send("nap/wanted")
+	var nap inngest.Run
+	k.until("the nap", func() bool {
+		nap = k.run("loops-napper", inngest.Running)
+		return nap.Step == "nap"
+	})
+	resp, err := http.Post(k.url+"/v0/gql", "application/json", strings.NewReader(`{"query":"mutation{createApp(input:{url:\"http://nowhere:3999/api/inngest\"}){id}}"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	loops.Kill()
+	if len(k.apps()) != 3 {
+		t.Fatalf("apps %v", k.apps())
+	}
+
+	o := k.options(own)
+	o.Prune = true
+	done := k.mustRefresh(o)
+	if len(done.Pruned) != 1 || done.Pruned[0].Rule != inngest.Placeholder || len(done.Foreign) != 1 {
+		t.Fatalf("pruned %v, foreign %v", done.Pruned, done.Foreign)
+	}
+	o.Gone = map[string]string{"loops": "no Service loops in joelclaw"}
+	done = k.mustRefresh(o)
+	if len(done.Pruned) != 0 || !hasCode(done.Findings, "inngest-stale-in-use") || k.app("loops").Name == "" {
+		t.Fatalf("pruned %v, findings %v", done.Pruned, done.Findings)
+	}
+	if err := k.client().CancelRun(k.ctx, nap.ID); err != nil {
+		t.Fatal(err)
+	}
+	done = k.mustRefresh(o)
+	if len(done.Pruned) != 1 || done.Pruned[0].Rule != inngest.WorkerGone || len(k.apps()) != 1 {
+		t.Errorf("pruned %v, apps %v", done.Pruned, k.apps())
+	}
+}

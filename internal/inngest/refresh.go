@@ -1,0 +1,191 @@
+package inngest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// RefreshOptions say whose registration is made right, and what may be lost.
+type RefreshOptions struct {
+	Client *Client
+	Worker *Worker
+	// App is the worker's INNGEST_APP_ID; empty: what the worker says.
+	App string
+	// Expected are the functions of the image's catalog, by id with or
+	// without the app's name; nil leaves that check out.
+	Expected []string
+	// AllowRemoval goes on although registered functions would vanish.
+	AllowRemoval bool
+	// Prune deletes what a rule calls stale, once the registration is right.
+	Prune bool
+	// Gone is evidence for the rule worker-gone; see Evidence.
+	Gone map[string]string
+	// Resync archives the app right before the registration, so that the
+	// server takes it for new and reads its schedules again.
+	Resync bool
+
+	Timeout time.Duration // for the server's list to become right; 30 s when zero
+	Poll    time.Duration // 500 ms when zero
+}
+
+// Refreshed is what a refresh did.
+type Refreshed struct {
+	App      App     `json:"app"`
+	Served   *Served `json:"-"`
+	Diff     Diff    `json:"diff"`
+	Modified bool    `json:"modified"` // as the server said
+	Stale    []Stale `json:"stale"`
+	Pruned   []Stale `json:"pruned"`
+	Foreign  []App   `json:"foreign"`
+	// Findings are notes and warnings; an error ends the refresh.
+	Findings []*pipeline.Finding `json:"findings"`
+}
+
+// Refresh makes the registration equal to what the worker serves: inspect,
+// guard against loss, register, wait for the server's own list, and only then
+// delete what is stale, if asked. Nothing is changed when it fails before
+// r.Changed.
+func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refreshed, error) {
+	plan, err := PlanRefresh(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	done := &Refreshed{Served: &Served{App: plan.Want.App}, Diff: plan.Diff, Findings: plan.Findings}
+	if plan.Served != nil {
+		done.Served = plan.Served
+	}
+	if plan.connected() {
+		return done, awaitConnected(ctx, o, plan, done, r)
+	}
+	r.Changed()
+	if o.Resync && plan.Own != nil {
+		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
+		if err := o.Client.DeleteApp(ctx, plan.Own.ID); err != nil {
+			return done, err
+		}
+	}
+	reg, err := o.Worker.Register(ctx)
+	if err != nil {
+		return done, archivedMeanwhile(o, plan, err)
+	}
+	done.Modified = reg.Modified
+	verified, err := Verify(ctx, VerifyOptions{
+		Client: o.Client, Worker: o.Worker, Want: plan.Want, Served: plan.functions(), Expected: o.Expected,
+		Timeout: o.Timeout, Poll: o.Poll, Registration: reg, Repair: true,
+	}, r)
+	if err != nil {
+		return done, err
+	}
+	done.App = verified.App
+	done.Diff = Compare(plan.registered(), verified.App.Functions)
+	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+// awaitConnected lets a connected worker register by itself, which it does
+// when it dials the server. A PUT would make it a served app.
+func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
+	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: o.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
+	if err != nil {
+		return err
+	}
+	done.App = v.App
+	done.Diff = Compare(plan.registered(), v.App.Functions)
+	return finish(ctx, o, plan.Want, done, r)
+}
+
+// archivedMeanwhile adds what a failed registration left behind.
+func archivedMeanwhile(o RefreshOptions, plan *Plan, err error) error {
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok || !o.Resync || plan.Own == nil {
+		return err
+	}
+	left := *f
+	left.Evidence = append(slices.Clone(f.Evidence), fmt.Sprintf("the app %s was archived for a full registration: no event starts its functions until `kubectl sbw refresh` succeeds", plan.Own.Name))
+	return &left
+}
+
+// finish judges the other registrations and deletes what may go.
+func finish(ctx context.Context, o RefreshOptions, want Wanted, done *Refreshed, r *pipeline.Reporter) error {
+	apps, err := o.Client.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	inFlight, err := runsPerApp(ctx, o.Client)
+	if err != nil {
+		return err
+	}
+	done.Stale, done.Foreign = Judge(apps, want, Evidence{Gone: o.Gone, InFlight: inFlight})
+	if !o.Prune {
+		if f := staleFinding(done.Stale); f != nil {
+			done.Findings = append(done.Findings, f)
+		}
+		return nil
+	}
+	for _, s := range done.Stale {
+		if !s.Prunable() {
+			done.Findings = append(done.Findings, &pipeline.Finding{
+				Code: "inngest-stale-in-use", Severity: pipeline.Warning,
+				What: fmt.Sprintf("the stale app %s at %s is kept", s.App.Name, s.App.URL), Why: fmt.Sprintf("it has %s in flight", count(s.InFlight, "run")),
+				Fix: "let them end, then `kubectl sbw refresh --prune-stale` again",
+			})
+			continue
+		}
+		r.Notef("deleting the stale app %q at %s (%s)", s.App.Name, s.App.URL, s.Reason)
+		if err := o.Client.DeleteApp(ctx, s.App.ID); err != nil {
+			return err
+		}
+		done.Pruned = append(done.Pruned, s)
+	}
+	return gone(ctx, o.Client, done.Pruned)
+}
+
+// gone looks whether what was deleted is: the server says so for any id.
+func gone(ctx context.Context, c *Client, pruned []Stale) error {
+	if len(pruned) == 0 {
+		return nil
+	}
+	apps, err := c.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range pruned {
+		if slices.ContainsFunc(apps, func(a App) bool { return a.ID == s.App.ID }) {
+			return &pipeline.Finding{
+				Code: "inngest-prune-failed", Severity: pipeline.Error, What: fmt.Sprintf("the app %s at %s is still registered", s.App.Name, s.App.URL),
+				Why: "the server took the deletion but lists it again", Fix: "its worker may still run and register itself: stop it, then prune again",
+			}
+		}
+	}
+	return nil
+}
+
+func staleFinding(stale []Stale) *pipeline.Finding {
+	if len(stale) == 0 {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: "inngest-stale-apps", Severity: pipeline.Warning, What: fmt.Sprintf("%s stale", isAre(len(stale), "registration")),
+		Why: stale[0].Reason, Fix: "`kubectl sbw refresh --prune-stale`",
+	}
+	for _, s := range stale {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%q at %s: %s (%s)", s.App.Name, s.App.URL, s.Reason, s.Rule))
+	}
+	return f
+}
+
+func runsPerApp(ctx context.Context, c *Client) (map[string]int, error) {
+	runs, err := c.Runs(ctx, RunFilter{Status: []RunStatus{Running, Queued}})
+	if err != nil {
+		return nil, err
+	}
+	n := map[string]int{}
+	for _, r := range runs {
+		n[r.AppID]++
+	}
+	return n, nil
+}

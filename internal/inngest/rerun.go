@@ -1,0 +1,102 @@
+package inngest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Detailed lists runs with what their traces tell: honest times, the current
+// step, the attempt, the last error. The newest come first.
+func Detailed(ctx context.Context, c *Client, f RunFilter) ([]Run, error) {
+	runs, err := c.Runs(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, len(runs), func(ctx context.Context, i int) error {
+		full, _, err := c.Detail(ctx, runs[i])
+		if isGone(err) {
+			return nil // cleaned away since the list: what the list says stays
+		}
+		if err == nil {
+			runs[i] = full
+		}
+		return err
+	})
+	return runs, err
+}
+
+// RunsTable shows runs as people read them.
+func RunsTable(runs []Run, now time.Time) pipeline.Table {
+	t := pipeline.Table{Title: "runs", Header: []string{"RUN", "FUNCTION", "STATUS", "STARTED", "TOOK", "STEP", "ATTEMPT", "ERROR"}}
+	for _, r := range runs {
+		started, took, attempt := "", "", ""
+		if !r.Started.IsZero() {
+			started = r.Started.Local().Format(time.DateTime)
+			end := r.Ended
+			if end.IsZero() {
+				end = now
+			}
+			took = end.Sub(r.Started).Round(100 * time.Millisecond).String()
+		}
+		if r.Attempt > 0 || r.Step != "" {
+			attempt = fmt.Sprint(r.Attempt + 1)
+		}
+		t.Rows = append(t.Rows, []string{r.ID, r.Slug, string(r.Status), started, took, r.Step, attempt, oneLine(r.Error)})
+	}
+	return t
+}
+
+// FindLost lists an app's runs that failed for good in the window because the
+// worker was not there.
+func FindLost(ctx context.Context, c *Client, app App, w Window) ([]LostRun, error) {
+	w = w.widened()
+	runs, err := Detailed(ctx, c, RunFilter{Apps: idList(app.ID), Status: []RunStatus{Failed}, Since: w.From, Until: w.To, ByEnd: true})
+	if err != nil {
+		return nil, err
+	}
+	var all []LostRun
+	for _, r := range runs {
+		if one, ok := lost(r, w); ok {
+			all = append(all, one)
+		}
+	}
+	slices.SortFunc(all, func(a, b LostRun) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// Again is a run that was started for a lost one.
+type Again struct {
+	Lost LostRun `json:"lost"`
+	Run  string  `json:"run"`
+}
+
+// RerunLost runs lost runs again, from their first step and with their events.
+// It goes on after a refusal and returns what it started beside the first
+// error. A generated failure handler is left out: it ran, or was lost, because
+// of another run, which it would report a second time.
+func RerunLost(ctx context.Context, c *Client, all []LostRun, r *pipeline.Reporter) ([]Again, error) {
+	var done []Again
+	var first error
+	for _, l := range all {
+		if strings.HasSuffix(l.Slug, failureSuffix) {
+			r.Notef("not rerun: %s %s is a failure handler", l.ID, l.Slug)
+			continue
+		}
+		r.Changed()
+		id, err := c.Rerun(ctx, l.ID)
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		r.Notef("%s runs again as %s", l.Slug, id)
+		done = append(done, Again{l, id})
+	}
+	return done, first
+}

@@ -1,0 +1,136 @@
+package inngest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// VerifyOptions say what the server's list must show.
+type VerifyOptions struct {
+	Client *Client
+	Want   Wanted
+	// Served is what the worker serves. Nil asks Worker, if there is one that
+	// tells; otherwise the list must show functions at all.
+	Served []Function
+	// Expected are functions by id, from the image's catalog; nil is not
+	// compared.
+	Expected []string
+	// Repair lets the worker register again while the list is wrong: an old
+	// pod that registers late overwrites the new set.
+	Repair bool
+	Worker *Worker // needed for Repair
+	// Registration is what the worker last said, for the words of a failure.
+	Registration *Registration
+
+	Timeout time.Duration // 30 s when zero
+	Poll    time.Duration // 500 ms when zero
+}
+
+// Verified is a registration that is right.
+type Verified struct {
+	App App `json:"app"`
+	// Repaired counts how often the worker had to register again.
+	Repaired int `json:"repaired"`
+}
+
+// repairAfter is how many times in a row the list may be wrong before the
+// worker registers again: the server's list is not behind, so this only lets
+// an ongoing registration end.
+const repairAfter = 3
+
+// Verify waits until the server's own list shows the registration without
+// error, at the right URL, with the right functions.
+func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verified, error) {
+	v := &Verified{}
+	if o.Served == nil && o.Worker != nil {
+		served, err := o.Worker.Functions(ctx)
+		switch {
+		case err == nil:
+			o.Served = served.Functions
+		case !isBlind(err):
+			return v, err
+		}
+	}
+	// Requests have their own bound, so that the list is read at least once.
+	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 30*time.Second))
+	defer cancel()
+	var last error
+	wrong := 0
+	err := poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
+		apps, err := o.Client.Apps(ctx)
+		if err != nil {
+			last = err // a server that restarts is waited for
+			return false, nil
+		}
+		own, problem := o.check(apps)
+		if problem == nil {
+			v.App = *own
+			return true, nil
+		}
+		last = problem
+		r.Detailf("not right yet: %s", problem)
+		if wrong++; o.Repair && wrong%repairAfter == 0 {
+			r.Notef("registering again: %s", problem)
+			v.Repaired++
+			if _, err := o.Worker.Register(ctx); err != nil {
+				last = err
+			}
+		}
+		return false, nil
+	})
+	if err != nil && ctx.Err() == nil && last != nil {
+		return v, last
+	}
+	return v, err
+}
+
+// check says what is wrong with the registration; nil when nothing is.
+func (o VerifyOptions) check(apps []App) (*App, error) {
+	own, err := Choose(apps, o.Want)
+	if err != nil {
+		return nil, err
+	}
+	if own == nil {
+		return nil, notRegistered(State{Want: o.Want, Apps: apps, Registered: o.Registration})
+	}
+	if f := appError(*own); f != nil {
+		return nil, f
+	}
+	if f := staleURL(*own, o.Want); f != nil {
+		return nil, f
+	}
+	if len(own.Functions) == 0 {
+		return nil, &pipeline.Finding{
+			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the app %s has no functions", own.Name),
+			Why: "the server's list shows none", Fix: "export the functions from the worker's index and publish again",
+		}
+	}
+	if o.Served != nil {
+		if d := Compare(own.Functions, o.Served); !d.Empty() {
+			return nil, differs(own.Name, d)
+		}
+	}
+	return own, catalogMismatch(own.Name, own.Functions, o.Expected)
+}
+
+func differs(app string, d Diff) error {
+	f := &pipeline.Finding{
+		Code: "inngest-registration-differs", Severity: pipeline.Error, What: fmt.Sprintf("the registration of %s is not what the worker serves", app),
+		Why: "to be right it needs " + d.String(), Fix: "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
+	}
+	for _, fn := range d.Added {
+		f.Evidence = append(f.Evidence, "missing "+fn.Slug)
+	}
+	for _, fn := range d.Removed {
+		f.Evidence = append(f.Evidence, "not served "+fn.Slug)
+	}
+	for _, c := range d.Changed {
+		for _, what := range c.What {
+			f.Evidence = append(f.Evidence, c.Slug+": "+what)
+		}
+	}
+	return f
+}

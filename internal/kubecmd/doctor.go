@@ -1,0 +1,48 @@
+package kubecmd
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// newDoctor runs the checks of a rollout and nothing else.
+func newDoctor(k *kube) *cobra.Command {
+	o := &rolloutOptions{tagOptional: true}
+	c := &cobra.Command{
+		Use:   "doctor [flags]",
+		Short: "Run a rollout's checks, change nothing, and exit with their verdict",
+		Long: `Run the checks of 'kubectl sbw rollout' without rolling out. Without --tag the image that runs
+is asked about.`,
+		Example: `  # could this tag be rolled out?
+  kubectl sbw doctor --tag a6de1e0`,
+		Args: cobra.NoArgs,
+	}
+	o.addTarget(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.complete(k); err != nil {
+			return err
+		}
+		if o.tag == "" {
+			tag, err := o.runningTag(c.Context())
+			if err != nil {
+				return err
+			}
+			o.tag = tag
+		}
+		if err := o.validate(); err != nil {
+			return err
+		}
+		r := &rollout{rolloutOptions: o}
+		p := r.pipeline()
+		p.Name, p.Stages = "doctor", nil
+		out, err := o.env.Run(c.Context(), p, nil)
+		if err == nil && out.End == pipeline.Done {
+			_, err = fmt.Fprintf(o.env.Out, "%s/%s can be rolled out at %s\n", o.ref.Namespace, o.ref, o.tag)
+		}
+		return err
+	}
+	return c
+}

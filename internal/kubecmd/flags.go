@@ -1,0 +1,42 @@
+package kubecmd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// optionalDuration is a flag that may be given with or without a duration.
+type optionalDuration struct {
+	set bool
+	d   time.Duration // zero: without end
+}
+
+func (o *optionalDuration) String() string {
+	switch {
+	case !o.set:
+		return ""
+	case o.d == 0:
+		return "forever"
+	}
+	return o.d.String()
+}
+
+// Set reads a duration, or "forever".
+func (o *optionalDuration) Set(text string) error {
+	if text == "forever" {
+		*o = optionalDuration{set: true}
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is no duration above zero, as 90s or 10m", text)
+	}
+	*o = optionalDuration{set: true, d: d}
+	return nil
+}
+
+// Type is the word for the value in help.
+func (o *optionalDuration) Type() string { return "duration" }
+
+func isURL(s string) bool { return strings.Contains(s, "://") }

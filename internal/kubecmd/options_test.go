@@ -1,0 +1,168 @@
+package kubecmd
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+const kubeconfig = `apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: c, user: u, namespace: other}}]
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: u, user: {}}]
+`
+
+// testEnv is a checkout with a kubeconfig that leads to a closed port.
+func testEnv(t *testing.T, config string) (env *cli.Env, out, errs *bytes.Buffer) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{".git/HEAD": "", ".sbw.yaml": config, "kubeconfig": kubeconfig, "k8s/system-bus-worker.yaml": "kind: Deployment\n"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("KUBECONFIG", filepath.Join(dir, "kubeconfig"))
+	t.Setenv("HOME", dir)
+	t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
+	out, errs = new(bytes.Buffer), new(bytes.Buffer)
+	return &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: out, Err: errs, Dir: dir, Getenv: func(string) string { return "" }}, out, errs
+}
+
+// parse returns the options that a rollout would run with.
+func parse(t *testing.T, env *cli.Env, argv ...string) (*rolloutOptions, error) {
+	t.Helper()
+	o, k := &rolloutOptions{}, &kube{env: env, flags: genericclioptions.NewConfigFlags(true)}
+	if err := bindRollout(k, o).ParseFlags(argv); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.complete(k); err != nil {
+		return o, err
+	}
+	return o, o.validate()
+}
+
+func TestDefaultsAreTheSeeds(t *testing.T) {
+	env, _, _ := testEnv(t, "")
+	o, err := parse(t, env, "--tag", "t1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.ref.String() != "deployment/system-bus-worker" || o.ref.Namespace != "joelclaw" || o.timeout != 180*time.Second ||
+		o.probePort != 3111 || o.probePath != "/" || o.filenames[0] != filepath.Join(env.Dir, "k8s/system-bus-worker.yaml") || o.imageOnly {
+		t.Errorf("%+v of %+v", o, o.scope)
+	}
+}
+
+func TestTheResultOfPublishIsTaken(t *testing.T) {
+	env, _, _ := testEnv(t, "")
+	o, err := parse(t, env, "--image", "ghcr.io/o/w:t1@sha256:abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.image != "ghcr.io/o/w" || o.tag != "t1" {
+		t.Errorf("image %q, tag %q", o.image, o.tag)
+	}
+}
+
+func TestWithoutACheckoutTheImageAloneIsChanged(t *testing.T) {
+	env, _, _ := testEnv(t, "")
+	env.Dir = t.TempDir()
+	o, err := parse(t, env, "--tag", "t1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.imageOnly {
+		t.Error("a manifest was looked for")
+	}
+}
+
+func TestWaitIdleTakesADurationOrNone(t *testing.T) {
+	for arg, want := range map[string]optionalDuration{"--wait-idle": {set: true}, "--wait-idle=90s": {set: true, d: 90 * time.Second}} {
+		env, _, _ := testEnv(t, "")
+		o, err := parse(t, env, "--tag", "t1", arg)
+		if err != nil || o.waitIdle != want {
+			t.Errorf("%s: %+v, %v", arg, o.waitIdle, err)
+		}
+	}
+}
+
+func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
+	for name, tc := range map[string]struct {
+		config string
+		argv   []string
+		code   pipeline.End
+		want   string
+	}{
+		"no tag":           {"", []string{"rollout"}, pipeline.Usage, "no tag to roll out"},
+		"tag":              {"", []string{"rollout", "--tag", "a b"}, pipeline.Usage, "is not a valid tag"},
+		"two tags":         {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/o/w:b"}, pipeline.Usage, "give the tag once"},
+		"upper case":       {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/O/w"}, pipeline.Usage, "upper case"},
+		"no manifest":      {"", []string{"rollout", "--tag", "a", "-f", "gone.yaml"}, pipeline.Usage, "no manifest at gone.yaml"},
+		"no such context":  {"", []string{"rollout", "--tag", "a", "--context", "nope"}, pipeline.Usage, `context "nope" does not exist`},
+		"dry run":          {"", []string{"rollout", "--tag", "a", "--dry-run=some"}, pipeline.Usage, "--dry-run=some is not known"},
+		"path":             {"", []string{"rollout", "--tag", "a", "--probe-path", "x"}, pipeline.Usage, "is not a path"},
+		"unknown flag":     {"", []string{"rollout", "--tga", "a"}, pipeline.Usage, "unknown flag: --tga"},
+		"exclusive":        {"", []string{"rollout", "--tag", "a", "-f", "x", "--image-only"}, pipeline.Usage, "filename image-only"},
+		"configuration":    {"workers: {w: {deploy: {timeout: 3}}}", []string{"rollout", "--tag", "a"}, pipeline.Usage, ".sbw.yaml:1"},
+		"dead cluster":     {"", []string{"rollout", "--tag", "a", "--image-only", "--image", "ghcr.io/o/w"}, pipeline.RefusedByPreflight, "connection refused"},
+		"dead, status":     {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
+		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
+		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `unknown command "rolout"`},
+		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, "invalid argument"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, out, errs := testEnv(t, tc.config)
+			code := cli.Execute(t.Context(), env, NewRoot(env), tc.argv)
+			if code != int(tc.code) || !strings.Contains(errs.String(), tc.want) || !strings.Contains(errs.String(), "fix:") {
+				t.Errorf("exit %d, want %d, %q and a fix:\n%s", code, tc.code, tc.want, errs)
+			}
+			if out.Len() > 0 {
+				t.Errorf("stdout is for results: %s", out)
+			}
+			manifest, err := os.ReadFile(filepath.Join(env.Dir, "k8s/system-bus-worker.yaml"))
+			if err != nil || string(manifest) != "kind: Deployment\n" {
+				t.Errorf("the manifest was changed: %q, %v", manifest, err)
+			}
+		})
+	}
+}
+
+func TestSplitTag(t *testing.T) {
+	for ref, want := range map[string][2]string{
+		"ghcr.io/o/w":           {"ghcr.io/o/w", ""},
+		"ghcr.io/o/w:t":         {"ghcr.io/o/w", "t"},
+		"localhost:5000/w":      {"localhost:5000/w", ""},
+		"localhost:5000/w:t@sh": {"localhost:5000/w", "t"},
+		"":                      {"", ""},
+	} {
+		if name, tag, _ := splitTag(ref); name != want[0] || tag != want[1] {
+			t.Errorf("%q: %q, %q", ref, name, tag)
+		}
+	}
+}
+
+func TestServiceOf(t *testing.T) {
+	for host, want := range map[string]string{
+		"worker": "own/worker", "worker.ns": "ns/worker", "worker.ns.svc": "ns/worker", "worker.ns.svc.cluster.local": "ns/worker",
+		"localhost": "", "10.0.0.1": "", "host.docker.internal": "", "a.b.example.com": "",
+	} {
+		namespace, name, ok := serviceOf(host, "own")
+		if got := namespace + "/" + name; ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %s, %v; want %q", host, got, ok, want)
+		}
+	}
+}

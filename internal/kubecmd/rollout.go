@@ -1,0 +1,294 @@
+package kubecmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+type rolloutOptions struct {
+	*scope
+
+	tag       string
+	image     string
+	filenames []string
+	kustomize string
+	recursive bool
+	imageOnly bool
+	noPin     bool
+	noWrite   bool
+	timeout   time.Duration
+	dryRun    string
+	diff      bool
+
+	probePath   string
+	probeExpect string
+	probePort   int
+
+	noRollback     bool
+	forceConflicts bool
+	force          bool
+	inngestURL     string
+	allowRemoval   bool
+	pruneStale     bool
+	noInngest      bool
+	waitIdle       optionalDuration
+	maxStepLoss    time.Duration
+	rerunLost      bool
+	confirmRun     string
+	lockWait       time.Duration
+	stdinText      []byte
+	tagOptional    bool // doctor asks about what runs
+	output         string
+}
+
+const rolloutExamples = `  # roll out what 'gh sbw publish' has just published
+  kubectl sbw rollout --tag 20260102-030405
+
+  # another cluster and namespace
+  kubectl sbw rollout --tag a6de1e0 --context staging --namespace joelclaw
+
+  # see what would change, and change nothing
+  kubectl sbw rollout --tag a6de1e0 --dry-run=server --diff
+
+  # without a checkout: change the image of what runs, and nothing else
+  kubectl sbw rollout --tag a6de1e0 --image-only
+
+  # publish and roll out in one line
+  gh sbw publish -o name | xargs -I{} kubectl sbw rollout --image {}`
+
+func newRollout(k *kube) *cobra.Command { return bindRollout(k, &rolloutOptions{}) }
+
+// bindRollout makes the command that fills o from its flags.
+func bindRollout(k *kube, o *rolloutOptions) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rollout --tag TAG [flags]",
+		Short: "Stamp and apply the manifest, wait, probe the new pods, refresh Inngest, verify",
+		Long: `Roll out a published image.
+
+Before anything is changed, the image, the cluster, the rights and Inngest are asked whether the
+rollout can end well; all that stands against it is told at once. Then the manifest is stamped with
+the image and applied, the rollout is followed to its end, every new pod is asked for its page, and
+Inngest's registration is made equal to what the worker serves. When one of these fails, the
+evidence is kept and what ran before is put back.
+
+Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by the preflight,
+4 failed, changed and restored, 5 failed, changed and left, 130 interrupted.`,
+		Example: rolloutExamples,
+		Args:    cobra.NoArgs,
+	}
+	o.addTarget(c)
+	f := c.Flags()
+	f.BoolVar(&o.noPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
+	f.BoolVar(&o.noWrite, "no-write", false, "leave the manifest's file as it is; apply the stamped text all the same")
+	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
+	f.StringVar(&o.dryRun, "dry-run", "none", `"none", "client" (print what would be applied) or "server" (let the cluster judge it, change nothing)`)
+	f.Lookup("dry-run").NoOptDefVal = "client"
+	f.BoolVar(&o.diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
+	f.StringVar(&o.probePath, "probe-path", "", "the page to ask of each new pod (default: probe.path, /)")
+	f.StringVar(&o.probeExpect, "probe-expect", "", "a text that the page must contain")
+	f.IntVar(&o.probePort, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
+	f.BoolVar(&o.noRollback, "no-rollback", false, "leave a failed rollout as it is")
+	f.BoolVar(&o.forceConflicts, "force-conflicts", false, "take fields that other managers own")
+	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost")
+	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
+	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
+	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end")
+	f.Lookup("wait-idle").NoOptDefVal = "forever"
+	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
+	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
+	cli.AddOutput(c, &o.output, "name", "json", "yaml")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.complete(k); err != nil {
+			return err
+		}
+		if err := o.validate(); err != nil {
+			return err
+		}
+		return o.run(c.Context())
+	}
+	return c
+}
+
+// addTarget adds the flags that say what is rolled out, and where.
+func (o *rolloutOptions) addTarget(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.tag, "tag", "", "the published tag to roll out")
+	f.StringVar(&o.image, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
+	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
+	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
+	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
+	f.BoolVar(&o.imageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
+	f.StringVar(&o.inngestURL, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
+	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
+	o.dryRun = "none"
+}
+
+// complete fills in what flags left open from the configuration.
+func (o *rolloutOptions) complete(k *kube) (err error) {
+	if err := o.checkTag(); err != nil {
+		return err
+	}
+	if o.scope, err = k.complete(); err != nil {
+		return err
+	}
+	w := o.worker
+	if o.timeout == 0 {
+		o.timeout = w.Deploy.Timeout
+	}
+	if o.probePath == "" {
+		o.probePath = w.Probe.Path
+	}
+	if o.probeExpect == "" {
+		o.probeExpect = w.Probe.Expect
+	}
+	if o.probePort == 0 {
+		o.probePort = w.Probe.Port
+	}
+	if o.inngestURL == "" {
+		o.inngestURL = w.Inngest.URL
+	}
+	if o.image == "" {
+		o.image = w.Image
+	}
+	if len(o.filenames) == 0 && o.kustomize == "" && !o.imageOnly {
+		if !o.inCheckout {
+			o.imageOnly = true
+			return nil
+		}
+		o.filenames = []string{o.path(w.Deploy.Manifest)}
+		return nil
+	}
+	for i, name := range o.filenames {
+		if name == "-" && o.stdinText == nil {
+			// Read once, for checks and the apply load it each for themselves.
+			if o.stdinText, err = io.ReadAll(o.env.In); err != nil {
+				return err
+			}
+		}
+		if name != "-" && !strings.Contains(name, "://") && !filepath.IsAbs(name) {
+			o.filenames[i] = filepath.Join(o.env.Dir, name)
+		}
+	}
+	return nil
+}
+
+// checkTag knows what is wrong on the command line itself, before the
+// configuration and the kubeconfig are read.
+func (o *rolloutOptions) checkTag() error {
+	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
+	// handed over as it is.
+	if name, tag, ok := splitTag(o.image); ok {
+		if o.tag != "" && o.tag != tag {
+			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", tag, o.tag)
+		}
+		o.image, o.tag = name, tag
+	}
+	if o.tag == "" && !o.tagOptional {
+		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
+	}
+	if o.tag != "" {
+		return registry.CheckTag(o.tag)
+	}
+	return nil
+}
+
+// splitTag takes NAME:TAG or NAME:TAG@DIGEST apart. The digest is left out: it
+// is asked of the registry, and a tag that has moved since is worth a word.
+func splitTag(ref string) (name, tag string, ok bool) {
+	ref, _, _ = strings.Cut(ref, "@")
+	colon := strings.LastIndex(ref, ":")
+	if colon < 0 || strings.Contains(ref[colon:], "/") {
+		return ref, "", false
+	}
+	return ref[:colon], ref[colon+1:], true
+}
+
+func (o *rolloutOptions) validate() error {
+	if o.image != "" {
+		if err := worker.CheckImage(o.image); err != nil {
+			return err
+		}
+	}
+	if o.timeout <= 0 {
+		return pipeline.UsageErrorf("usage", "give it as 90s or 3m", "--timeout %s is not above zero", o.timeout)
+	}
+	switch o.dryRun {
+	case "none", "client", "server":
+	default:
+		return pipeline.UsageErrorf("usage", "use none, client or server", "--dry-run=%s is not known", o.dryRun)
+	}
+	if !strings.HasPrefix(o.probePath, "/") {
+		return pipeline.UsageErrorf("usage", "begin it with a slash", "--probe-path %q is not a path", o.probePath)
+	}
+	for _, name := range o.filenames {
+		if name == "-" || strings.Contains(name, "://") {
+			continue
+		}
+		if _, err := os.Stat(name); err != nil {
+			why := err
+			if pe, ok := err.(*fs.PathError); ok {
+				why = pe.Err
+			}
+			f := pipeline.UsageErrorf("manifest-missing",
+				"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "no manifest at %s", o.short(name))
+			f.Why, f.Err = why.Error(), err
+			return f
+		}
+	}
+	return nil
+}
+
+// short is a path as the user would write it from where they are.
+func (s *scope) short(path string) string {
+	if rel, err := filepath.Rel(s.env.Dir, path); err == nil && !strings.HasPrefix(rel, "../../..") {
+		return rel
+	}
+	return path
+}
+
+// run rolls out and prints the result.
+func (o *rolloutOptions) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &rollout{rolloutOptions: o, lose: cancel, command: "rollout"}
+	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
+		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
+	})
+	r.record(ctx, out)
+	if perr := r.print(out); perr != nil {
+		return perr
+	}
+	return err
+}
+
+// print writes the one result line to stdout, or the whole result as asked.
+func (r *rollout) print(out pipeline.Outcome) error {
+	if r.output == "json" || r.output == "yaml" {
+		return cli.PrintObject(r.env.Out, r.output, r.result(out))
+	}
+	if out.End != pipeline.Done {
+		return nil
+	}
+	line := fmt.Sprintf("%s/%s %s", r.ref.Namespace, r.ref, r.current())
+	if r.output == "name" {
+		line = r.ref.String()
+	}
+	_, err := fmt.Fprintln(r.env.Out, line)
+	return err
+}

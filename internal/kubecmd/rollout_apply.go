@@ -1,0 +1,237 @@
+package kubecmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+)
+
+// findPlan looks for the place in the manifest that decides the image. Sources
+// that are no file (standard input, an URL) have none: their objects are
+// changed after loading.
+func (r *rollout) findPlan(ctx context.Context) (*manifest.Plan, error) {
+	if r.imageOnly || !r.onDisk() {
+		return nil, nil
+	}
+	img, err := r.img.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.Find(ctx, manifest.Options{
+		Files: r.filenames, Recursive: r.recursive, Kustomize: r.kustomize, Target: r.manifestTarget(), Ref: r.reference(img),
+	})
+}
+
+func (r *rollout) manifestTarget() manifest.Target {
+	return manifest.Target{Kind: r.ref.Kind, Namespace: r.ref.Namespace, Name: r.ref.Name, Container: r.worker.Deploy.Container}
+}
+
+// onDisk tells whether all of the manifest is files that can be stamped.
+func (r *rollout) onDisk() bool {
+	for _, name := range append(r.filenames, r.kustomize) {
+		if name == "-" || isURL(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// objects are what is to be applied, with the new image in them.
+func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
+	plan, err := r.plan.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var override map[string][]byte
+	if plan != nil && plan.Rendered == nil {
+		path, text := plan.Stamped()
+		override = map[string][]byte{path: text}
+	}
+	all, err := r.source(ctx, override)
+	if err != nil {
+		return nil, err
+	}
+	img, err := r.img.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all, apply.SetImage(all, r.ref, r.worker.Deploy.Container, r.reference(img))
+}
+
+// checkManifest loads what would be applied: whatever is wrong with it is wrong
+// before anything is changed.
+func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	if r.imageOnly {
+		return nil, nil
+	}
+	plan, err := r.plan.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []*pipeline.Finding
+	if plan != nil {
+		for _, use := range plan.Also {
+			found = append(found, &pipeline.Finding{Code: "manifest-also", Severity: pipeline.Note,
+				Where: fmt.Sprintf("%s:%d", r.short(use.File), use.Line),
+				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
+		}
+	}
+	_, err = r.objects(ctx)
+	return found, err
+}
+
+func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {
+	plan, err := r.plan.Get(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case plan == nil:
+		rep.Skipped("no manifest file")
+		return nil
+	case r.noWrite:
+		rep.Skipped("--no-write")
+		return nil
+	case !plan.Changed():
+		rep.Skipped("%s has this image already", r.short(plan.File))
+		return nil
+	}
+	rep.Changed()
+	if r.written, err = plan.Write(); err != nil {
+		return err
+	}
+	rep.Notef("%s:%d %s → %s", r.short(plan.File), plan.Line, plan.Old, plan.New)
+	return nil
+}
+
+func (r *rollout) unstamp(_ context.Context, rep *pipeline.Reporter) error {
+	if r.written == nil {
+		return nil
+	}
+	restored, err := r.written.Restore()
+	if err == nil && restored {
+		rep.Notef("%s:%d %s", r.short(r.written.File), r.written.Line, r.written.Old)
+	}
+	return err
+}
+
+func (r *rollout) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
+	return apply.Options{
+		Force: r.forceConflicts, DryRun: dry, Target: r.ref, Reporter: rep,
+		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.tag},
+	}
+}
+
+// write applies the manifest, or the image alone.
+func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, error) {
+	img, err := r.img.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.imageOnly {
+		one, err := apply.Image(ctx, r.conn, r.ref, r.worker.Deploy.Container, r.reference(img), o)
+		if one == nil {
+			return nil, err
+		}
+		return []apply.Result{*one}, err
+	}
+	all, err := r.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return apply.Apply(ctx, r.conn, all, o)
+}
+
+func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	r.switched = time.Now()
+	if r.applied, err = r.write(ctx, r.applyOptions(rep, false)); err != nil {
+		return err
+	}
+	if r.diff {
+		if err := r.printDiff(r.env.Err, r.applied); err != nil {
+			return err
+		}
+	}
+	_, r.target, err = apply.Find(r.applied, r.ref)
+	return err
+}
+
+// unapply puts back what was applied and waits until the old version serves.
+func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
+	if len(r.applied) == 0 {
+		return nil
+	}
+	back, err := apply.Restore(ctx, r.conn, r.applied, r.applyOptions(rep, false))
+	if err != nil {
+		return err
+	}
+	_, target, err := apply.Find(back, r.ref)
+	if err != nil || target == nil {
+		return err // it was created by this rollout, so nothing served before
+	}
+	if err := r.follow(ctx, rep, target); err != nil {
+		return err
+	}
+	if r.noInngest {
+		return nil
+	}
+	return r.unrefresh(ctx, rep)
+}
+
+// runDry asks the API server what the apply would do, or prints what would be
+// applied.
+func (r *rollout) runDry(ctx context.Context, rep *pipeline.Reporter) error {
+	if r.dryRun == "client" {
+		if r.imageOnly {
+			img, err := r.img.Get(ctx)
+			if err != nil {
+				return err
+			}
+			rep.Notef("%s/%s: container %s would get %s", r.ref.Namespace, r.ref, r.worker.Deploy.Container, r.reference(img))
+			return nil
+		}
+		all, err := r.objects(ctx)
+		if err != nil {
+			return err
+		}
+		return r.printObjects(r.env.Out, all)
+	}
+	res, err := r.write(ctx, r.applyOptions(rep, true))
+	if err != nil {
+		return err
+	}
+	for _, one := range res {
+		rep.Notef("%s would be %s", one, one.Action)
+	}
+	if r.diff {
+		return r.printDiff(r.env.Out, res)
+	}
+	return nil
+}
+
+func (r *rollout) printDiff(w io.Writer, res []apply.Result) error {
+	text, err := apply.Diff(res)
+	if err != nil {
+		return err
+	}
+	return ui.PrintDiff(w, r.env.Style(w), text)
+}
+
+func (r *rollout) printObjects(w io.Writer, all []apply.Object) error {
+	for _, o := range all {
+		text, err := yamlOf(o.Unstructured)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package kubecmd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// findCatalog is the function catalog that the image carries; nil when it
+// carries none.
+func (r *rollout) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
+	img, err := r.img.Get(ctx)
+	if err != nil || img.facts == nil {
+		return nil, err
+	}
+	text := img.facts.Label(worker.LabelCatalog)
+	if text == "" {
+		return nil, nil
+	}
+	return catalog.Decode(text)
+}
+
+// checkCatalog judges the image's catalog as publish would, and says what the
+// rollout will change of what is registered.
+func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	c, err := r.catalog.Get(ctx)
+	if err != nil {
+		return []*pipeline.Finding{{Code: "catalog-unreadable", Severity: pipeline.Warning, Err: err,
+			What: "the image's function catalog cannot be read", Why: err.Error(), Fix: "the worker's own list is used; upgrade kubectl sbw to read a newer catalog"}}, nil
+	}
+	if c == nil {
+		return nil, nil
+	}
+	found := catalog.Check(c, catalog.CheckOptions{
+		ZeroRetries: r.worker.Allow.ZeroRetries, Severity: r.worker.Catalog.Checks, SameServer: true,
+	})
+	var refused []*pipeline.Finding
+	for _, f := range found {
+		// Publish has told the rest already, to the one who can change the sources.
+		if f.Severity == pipeline.Error {
+			refused = append(refused, f)
+		}
+	}
+	e, err := r.ends.Get(ctx)
+	if err != nil {
+		return refused, nil // Inngest's own check tells of it
+	}
+	app, err := r.app(ctx, e)
+	if err != nil || app == nil {
+		return refused, nil // likewise
+	}
+	before := registered(app.Functions)
+	if index, ok := c.Match(before); ok {
+		tellDifference(rep, index.Path, catalog.Diff(before, index.Functions))
+	}
+	return refused, nil
+}
+
+// tellDifference says what a rollout changes of what is registered, function by
+// function.
+func tellDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
+	rep.Notef("functions of %s against what is registered: %s", index, d.Summary())
+	for _, part := range []struct {
+		sign    string
+		changes []catalog.Change
+	}{{"+", d.Added}, {"-", d.Removed}, {"~", d.Changed}} {
+		for _, c := range part.changes {
+			rep.Notef("  %s %s %s", part.sign, c.ID, strings.Join(c.What, ", "))
+		}
+	}
+}
+
+func (r *rollout) app(ctx context.Context, e *ends) (*inngest.App, error) {
+	apps, err := e.client.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return inngest.Choose(apps, e.wanted())
+}
+
+// expected are the functions that must be registered after the switch: those of
+// the catalog's index that this worker serves. Nil where the catalog cannot
+// say: there is none, or it could not decide all of them.
+func (r *rollout) expected(ctx context.Context, app string, served []inngest.Function) []string {
+	c, err := r.catalog.Get(ctx)
+	if err != nil || c == nil {
+		return nil
+	}
+	index, ok := c.Match(registered(served))
+	if !ok || index.Incomplete {
+		return nil
+	}
+	var ids []string
+	for _, f := range index.Functions {
+		ids = append(ids, f.Slugs(app)...)
+	}
+	return ids
+}
+
+// registered puts Inngest's functions into the catalog's terms.
+func registered(functions []inngest.Function) []catalog.Function {
+	all := make([]catalog.Registered, len(functions))
+	for i, f := range functions {
+		all[i] = catalog.Registered{ID: f.LocalID(), Retries: f.Retries}
+		for _, t := range f.Triggers {
+			all[i].Triggers = append(all[i].Triggers, catalog.Trigger{Event: t.Event, Expression: t.Condition, Cron: t.Cron})
+		}
+	}
+	return catalog.FromRegistered(all)
+}

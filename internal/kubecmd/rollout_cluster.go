@@ -1,0 +1,164 @@
+package kubecmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// checkCluster: the workload can be rolled out, there is room for its pods, and
+// what they cannot start without is there.
+func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	next, err := r.next.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	var found []*pipeline.Finding
+	live, err := r.live.Get(ctx)
+	if err == nil {
+		more, err := preflight.State(ctx, kube, live)
+		found = append(found, more...)
+		if err != nil {
+			return found, err
+		}
+	} else if !isCode(err, "workload-unknown") {
+		return nil, err
+	}
+	more, err := preflight.Quota(ctx, kube, next, live)
+	found = append(found, more...)
+	if err != nil {
+		return found, err
+	}
+	brought, err := r.brought(ctx)
+	if err != nil {
+		return found, err
+	}
+	more, err = preflight.References(ctx, kube, next, brought)
+	return append(found, more...), err
+}
+
+// brought tells which objects the manifest itself makes.
+func (r *rollout) brought(ctx context.Context) (func(kind, name string) bool, error) {
+	if r.imageOnly {
+		return nil, nil
+	}
+	all, err := r.source(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(kind, name string) bool {
+		for _, o := range all {
+			if o.GetKind() == kind && o.GetName() == name && o.GetNamespace() == r.ref.Namespace {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
+
+// checkRights asks for every right that a later stage needs.
+func (r *rollout) checkRights(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	needs := preflight.Needs{Workload: r.ref, Rollback: !r.noRollback, Probe: true, Lock: true, ReadSecrets: true}
+	if !r.noInngest && r.inngestURL == "" {
+		t := r.serverTarget()
+		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
+	}
+	if !r.imageOnly {
+		all, err := r.source(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if needs.Objects, err = r.objectRights(all); err != nil {
+			return nil, err
+		}
+	}
+	return preflight.Access(ctx, kube, preflight.Rights(needs))
+}
+
+// objectRights are the rights to apply what the manifest has besides the
+// workload.
+func (r *rollout) objectRights(all []apply.Object) ([]preflight.Right, error) {
+	mapper, err := r.conn.Mapper()
+	if err != nil {
+		return nil, err
+	}
+	var rights []preflight.Right
+	for _, o := range all {
+		if o.GetKind() == r.ref.Kind && o.GetName() == r.ref.Name && o.GetNamespace() == r.ref.Namespace {
+			continue
+		}
+		gvk := o.GroupVersionKind()
+		m, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if meta.IsNoMatchError(err) {
+			continue // the apply's own check says that the cluster does not know the kind
+		}
+		if err != nil {
+			return nil, err
+		}
+		rights = append(rights, preflight.ObjectRights(m.Resource.Group, m.Resource.Resource, o.GetNamespace(), o.GetName())...)
+	}
+	return rights, nil
+}
+
+// lock keeps every other rollout of this workload away until the end. When it
+// is lost on the way, the run ends as a failed one.
+func (r *rollout) lock(ctx context.Context, rep *pipeline.Reporter) error {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return err
+	}
+	r.held, err = lock.Acquire(ctx, kube, lock.Options{
+		Workload: r.ref, Tag: r.tag, Wait: r.lockWait, Lost: r.lose, Reporter: rep,
+	})
+	if isCode(err, "lock-forbidden") {
+		f, _ := errors.AsType[*pipeline.Finding](err)
+		f.Severity = pipeline.Warning
+		rep.Finding(f) // said by the preflight, too: one may go on without
+		return nil
+	}
+	return err
+}
+
+// keepEvidence reads what undoing will destroy.
+func (r *rollout) keepEvidence(ctx context.Context, rep *pipeline.Reporter, _ error) {
+	if r.watched.Snapshot.Workload == nil {
+		return // nothing was followed yet
+	}
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return // there is no cluster to read from, which is the failure itself
+	}
+	r.evidence = evidence.Collect(ctx, kube, r.watched)
+	for _, line := range r.evidence.Brief(10) {
+		rep.Notef("%s", line)
+	}
+}
+
+func isCode(err error, code string) bool {
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	return ok && f.Code == code
+}
+
+// source loads the manifest's objects, with override in place of a file's text.
+func (r *rollout) source(ctx context.Context, override map[string][]byte) ([]apply.Object, error) {
+	return apply.Load(ctx, r.conn, apply.Source{
+		Filenames: r.filenames, Kustomize: r.kustomize, Recursive: r.recursive, Stdin: bytes.NewReader(r.stdinText),
+		RequireNamespace: r.namespaceGiven, Override: override,
+	})
+}

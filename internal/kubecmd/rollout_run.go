@@ -1,0 +1,170 @@
+package kubecmd
+
+import (
+	"context"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/probe"
+)
+
+// rollout is one run: the options, and what the stages hand to each other.
+type rollout struct {
+	*rolloutOptions
+	command string // rollout or undo
+
+	live    *pipeline.Lazy[*workload.Workload]
+	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
+	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
+	img     *pipeline.Lazy[shipped]
+	applied []apply.Result
+	target  *workload.Workload
+	written *manifest.Written
+	watched watch.Result
+	answers []probe.Answer
+
+	ends      *pipeline.Lazy[*ends]
+	opened    *ends // to be closed, once there
+	catalog   *pipeline.Lazy[*catalog.Catalog]
+	wanted    []string // slugs that must be registered in the end; nil: not known
+	refreshed *inngest.Refreshed
+	verified  *inngest.Verified
+	lostRuns  []inngest.LostRun
+	switched  time.Time // when the apply began
+	held      *lock.Lock
+	lose      func(error) // ends the run when the lock is lost
+	evidence  evidence.Evidence
+}
+
+// pipeline is the whole command.
+func (r *rollout) pipeline() pipeline.Pipeline {
+	r.lazies()
+	p := pipeline.Pipeline{
+		Name:        "rollout",
+		Cleanup:     r.close,
+		OnFailure:   r.keepEvidence,
+		KeepChanges: r.noRollback,
+		Checks: []pipeline.Check{
+			{Name: "workload", Run: r.checkWorkload},
+			{Name: "manifest", Run: r.checkManifest},
+			{Name: "image", Run: r.checkImage},
+			{Name: "cluster", Run: r.checkCluster},
+			{Name: "rights", Run: r.checkRights},
+		},
+	}
+	if !r.noInngest {
+		p.Checks = append(p.Checks, pipeline.Check{Name: "Inngest", Run: r.checkInngest},
+			pipeline.Check{Name: "functions", Run: r.checkCatalog})
+	}
+	if r.dryRun != "none" {
+		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
+		return p
+	}
+	if r.waitIdle.set && !r.noInngest {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
+	}
+	p.Stages = append(p.Stages,
+		pipeline.Stage{Name: "lock", Run: r.lock},
+		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
+		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
+	)
+	p.Stages = append(p.Stages, r.proof()...)
+	return p
+}
+
+// proof are the stages that follow a change of the workload, whichever it was.
+func (r *rollout) proof() []pipeline.Stage {
+	stages := []pipeline.Stage{
+		{Name: "watch", Run: r.watch},
+		{Name: "probe", Run: r.probe},
+	}
+	if !r.noInngest {
+		// Undoing runs in reverse, but the old functions can only be registered
+		// once the old pods serve: that is part of undoing the apply.
+		stages = append(stages, pipeline.Stage{Name: "refresh", Run: r.refresh, Undo: done})
+	}
+	stages = append(stages, pipeline.Stage{Name: "settle", Run: r.settle, Undo: done})
+	if !r.noInngest {
+		stages = append(stages, pipeline.Stage{Name: "lost runs", Run: r.lost, Undo: done})
+		if r.confirmRun != "" {
+			stages = append(stages, pipeline.Stage{Name: "confirm", Run: r.confirm, Undo: done})
+		}
+	}
+	return stages
+}
+
+// done is the undoing of what another stage's undoing has undone.
+func done(context.Context, *pipeline.Reporter) error { return nil }
+
+// lazies prepares the facts that checks and stages share.
+func (r *rollout) lazies() {
+	r.live = pipeline.NewLazy(r.findLive)
+	r.next = pipeline.NewLazy(r.findNext)
+	r.img = pipeline.NewLazy(r.findImage)
+	r.plan = pipeline.NewLazy(r.findPlan)
+	r.ends = pipeline.NewLazy(r.findEnds)
+	r.catalog = pipeline.NewLazy(r.findCatalog)
+}
+
+func (r *rollout) findLive(ctx context.Context) (*workload.Workload, error) {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	return workload.Get(ctx, kube, r.ref)
+}
+
+// checkWorkload: a first rollout has no live workload, which is well as long as
+// there is a manifest that makes it.
+func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	w, err := r.live.Get(ctx)
+	if isCode(err, "workload-unknown") && !r.imageOnly {
+		rep.Notef("%s/%s is not there yet: this rollout makes it", r.ref.Namespace, r.ref)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Container(r.worker.Deploy.Container)
+	return nil, err
+}
+
+func (r *rollout) watch(ctx context.Context, rep *pipeline.Reporter) error {
+	return r.follow(ctx, rep, r.target)
+}
+
+// follow waits until target is rolled out, or has failed.
+func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return err
+	}
+	r.watched, err = watch.Rollout(ctx, kube, watch.Options{
+		Applied: target, Timeout: r.timeout, Reporter: rep,
+		Log: func(ctx context.Context, c verdict.Container, previous bool) (string, error) {
+			return evidence.Log(ctx, kube, r.ref.Namespace, c, previous, 20)
+		},
+	})
+	return err
+}
+
+func (r *rollout) probe(ctx context.Context, rep *pipeline.Reporter) error {
+	img, err := r.img.Get(ctx)
+	if err != nil {
+		return err
+	}
+	r.answers, err = probe.Run(ctx, r.conn, probe.Options{
+		Namespace: r.ref.Namespace, Pods: r.watched.NewPods(), Container: r.worker.Deploy.Container,
+		Digests: img.digests(), Port: r.probePort, Path: r.probePath, Expect: r.probeExpect, Reporter: rep,
+	})
+	return err
+}

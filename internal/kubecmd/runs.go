@@ -1,0 +1,141 @@
+package kubecmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+)
+
+type runsOptions struct {
+	inngestFlags
+	count  int
+	status []string
+	since  time.Duration
+	all    bool
+	watch  bool
+	output string
+}
+
+func newRuns(k *kube) *cobra.Command {
+	o := &runsOptions{}
+	c := &cobra.Command{
+		Use:   "runs [flags]",
+		Short: "List recent runs of the worker's functions, with their current step",
+		Long: `List recent runs, the newest first. Times are those of the runs' traces, since the server's
+list gives the time of queueing for a start, and an end to runs that go on.`,
+		Example: `  # the last three runs
+  kubectl sbw runs --count 3
+
+  # what failed today
+  kubectl sbw runs --status failed --since 24h
+
+  # look on
+  kubectl sbw runs --watch`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.count < 1 {
+				return pipeline.UsageErrorf("usage", "give it as --count 3", "--count %d is not above zero", o.count)
+			}
+			e, err := k.liveEnds(c.Context(), o.inngestFlags)
+			if err != nil {
+				return err
+			}
+			err = o.run(c.Context(), e)
+			if cerr := e.close(); err == nil {
+				err = cerr
+			}
+			return err
+		},
+	}
+	o.add(c)
+	f := c.Flags()
+	f.IntVar(&o.count, "count", 10, "how many")
+	f.StringSliceVar(&o.status, "status", nil, "only these: running, queued, completed, failed, cancelled, skipped")
+	f.DurationVar(&o.since, "since", 0, "only those queued within this time (default: all)")
+	f.BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
+	f.BoolVarP(&o.watch, "watch", "w", false, "print again whenever something changes")
+	cli.AddOutput(c, &o.output, "json", "yaml")
+	return c
+}
+
+// watchEvery is how often the server is asked with --watch: it has nothing to
+// subscribe to.
+const watchEvery = 2 * time.Second
+
+func (o *runsOptions) run(ctx context.Context, e *ends) error {
+	filter := inngest.RunFilter{Limit: o.count}
+	for _, s := range o.status {
+		filter.Status = append(filter.Status, inngest.RunStatus(strings.ToUpper(s)))
+	}
+	if o.since > 0 {
+		filter.Since = time.Now().Add(-o.since)
+	}
+	if !o.all {
+		apps, err := e.client.Apps(ctx)
+		if err != nil {
+			return e.explain("read Inngest's registrations", err)
+		}
+		for _, a := range apps {
+			if a.Name == e.app {
+				filter.Apps = append(filter.Apps, a.ID)
+			}
+		}
+		if len(filter.Apps) == 0 {
+			return &pipeline.Finding{Code: "app-missing", Severity: pipeline.Error, What: "Inngest has no app " + e.app,
+				Fix: "`kubectl sbw refresh` registers the worker; --all lists the runs of every app"}
+		}
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		runs, err := inngest.Detailed(ctx, e.client, filter)
+		if err != nil {
+			return e.explain("list runs", err)
+		}
+		// What stays as it was is not printed again; elapsed times alone are no change.
+		if now := fmt.Sprint(runs); now != last {
+			last = now
+			if err := o.print(e, runs); err != nil {
+				return err
+			}
+		}
+		if !o.watch {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+				return nil // that is how one stops looking on
+			}
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (o *runsOptions) print(e *ends, runs []inngest.Run) error {
+	env := e.scope.kube.env
+	if o.output != "" {
+		return cli.PrintObject(env.Out, o.output, runs)
+	}
+	if len(runs) == 0 {
+		_, err := fmt.Fprintln(env.Err, "no runs")
+		return err
+	}
+	t := inngest.RunsTable(runs, time.Now())
+	rows := ui.NewRows(env.Style(env.Out), t.Header...)
+	for _, r := range t.Rows {
+		rows.Add(r...)
+	}
+	return rows.Print(env.Out)
+}

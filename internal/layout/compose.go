@@ -1,0 +1,166 @@
+package layout
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Compose makes an index of images that are in the layout dir, each with the
+// platform of its config, lists it in index.json, and returns its digest.
+func Compose(dir string, digests []string) (string, error) {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, d := range digests {
+		imgs, err := Images(dir, d)
+		if err != nil {
+			return "", err
+		}
+		for _, i := range imgs {
+			text, err := document(dir, i.Digest)
+			if err != nil {
+				return "", err
+			}
+			media := i.Manifest.MediaType
+			if media == "" {
+				media = types.OCIManifestSchema1
+			}
+			index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: media, Digest: i.Digest, Size: int64(len(text)), Platform: i.Config.Platform()})
+		}
+	}
+	text, err := json.Marshal(index)
+	if err != nil {
+		return "", err
+	}
+	hash, err := put(dir, text)
+	if err != nil {
+		return "", err
+	}
+	desc := v1.Descriptor{MediaType: types.OCIImageIndex, Digest: hash, Size: int64(len(text))}
+	return hash.String(), enlist(dir, desc)
+}
+
+// enlist adds an entry to index.json, and makes a layout of a directory that
+// is none yet.
+func enlist(dir string, desc v1.Descriptor) error {
+	t := tree{"schemaVersion": json.RawMessage("2")}
+	if _, err := os.Stat(filepath.Join(dir, indexFile)); err == nil {
+		if t, err = readIndex(dir); err != nil {
+			return err
+		}
+	} else if err := replace(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+		return err
+	}
+	entries := []tree{}
+	if err := t.get("manifests", &entries); err != nil {
+		return broken(dir, "index.json is not valid", err)
+	}
+	for _, e := range entries {
+		var d v1.Descriptor
+		if err := decode(e, &d); err != nil {
+			return broken(dir, "index.json is not valid", err)
+		}
+		if d.Digest == desc.Digest {
+			return nil
+		}
+	}
+	text, err := json.Marshal(desc)
+	if err != nil {
+		return err
+	}
+	var e tree
+	if err := json.Unmarshal(text, &e); err != nil {
+		return err
+	}
+	if err := t.set("manifests", append(entries, e)); err != nil {
+		return err
+	}
+	if text, err = json.Marshal(t); err != nil {
+		return err
+	}
+	return replace(filepath.Join(dir, indexFile), text)
+}
+
+// UnpackFile is Unpack of a file.
+func UnpackFile(dir, file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return Unpack(dir, f)
+}
+
+// Unpack adds the images of an OCI archive (a layout in a tar) to the layout
+// dir and returns the digest of the archive's one image or index. Blobs that
+// are there already are passed over; every other is held against its digest.
+func Unpack(dir string, archive io.Reader) (string, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
+		return "", err
+	}
+	var index v1.IndexManifest
+	found := false
+	in := tar.NewReader(archive)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", broken(dir, "the builder's archive cannot be read", err)
+		}
+		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+		switch {
+		case h.Typeflag != tar.TypeReg:
+		case name == indexFile:
+			found = true
+			if err := json.NewDecoder(io.LimitReader(in, maxDocument)).Decode(&index); err != nil {
+				return "", broken(dir, "the builder's archive has an index.json that is not valid", err)
+			}
+		case strings.HasPrefix(name, "blobs/sha256/"):
+			if err := unpackBlob(dir, strings.TrimPrefix(name, "blobs/sha256/"), h.Size, in); err != nil {
+				return "", err
+			}
+		}
+	}
+	if !found || len(index.Manifests) != 1 {
+		return "", broken(dir, fmt.Sprintf("the builder's archive lists %d images and not one", len(index.Manifests)), nil)
+	}
+	d := index.Manifests[0]
+	return d.Digest.String(), enlist(dir, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
+}
+
+func unpackBlob(dir, hex string, size int64, from io.Reader) error {
+	want, err := parseDigest("sha256:" + hex)
+	if err != nil {
+		return broken(dir, "the builder's archive has a blob with a strange name", err)
+	}
+	to := BlobPath(dir, want)
+	if fi, err := os.Stat(to); err == nil && fi.Size() == size {
+		return nil
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
+	if err != nil {
+		return err
+	}
+	got, _, err := v1.SHA256(io.TeeReader(from, tmp))
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+	if err == nil && got != want {
+		err = broken(dir, "blob "+want.String()+" of the builder's archive has other content", nil)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), to)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}

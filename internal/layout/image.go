@@ -1,0 +1,153 @@
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Image is one image of a layout, for one platform.
+type Image struct {
+	Digest   v1.Hash
+	Manifest v1.Manifest
+	Config   v1.ConfigFile
+	// Size is of the manifest, the config and all layers, as they are stored
+	// and pushed, in bytes.
+	Size int64
+}
+
+// Platform is the image's os/arch[/variant] by its config.
+func (i Image) Platform() string {
+	p := i.Config.OS + "/" + i.Config.Architecture
+	if i.Config.Variant != "" {
+		p += "/" + i.Config.Variant
+	}
+	return p
+}
+
+// Images returns the images that digest leads to: one for a manifest, each of
+// an index, nested ones too; attestations are passed over. An error is a
+// Finding of the code "layout-broken".
+func Images(dir, digest string) ([]Image, error) {
+	h, err := parseDigest(digest)
+	if err != nil {
+		return nil, broken(dir, "a digest that cannot be used", err)
+	}
+	var all []Image
+	err = walk(dir, h, 0, func(n node) error {
+		if n.manifest == nil {
+			return nil
+		}
+		img := Image{Digest: n.digest, Manifest: *n.manifest, Size: n.size + n.manifest.Config.Size}
+		text, err := document(dir, n.manifest.Config.Digest)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &img.Config); err != nil {
+			return fmt.Errorf("config: %w", err)
+		}
+		for _, l := range n.manifest.Layers {
+			img.Size += l.Size
+		}
+		all = append(all, img)
+		return nil
+	})
+	if err == nil && len(all) == 0 {
+		err = broken(dir, digest+" holds no image", nil)
+	}
+	return all, err
+}
+
+// node is a document on the way from a digest to its images: an index, or a
+// manifest.
+type node struct {
+	digest   v1.Hash
+	size     int64
+	index    *v1.IndexManifest
+	manifest *v1.Manifest
+}
+
+var errNeither = errors.New("neither an image manifest nor an index")
+
+// walk visits the documents below digest, an index before what it lists.
+func walk(dir string, digest v1.Hash, depth int, visit func(node) error) error {
+	text, err := document(dir, digest)
+	if err != nil {
+		return err
+	}
+	n := node{digest: digest, size: int64(len(text))}
+	var t tree
+	if err := json.Unmarshal(text, &t); err != nil {
+		return wrap(dir, digest, err)
+	}
+	switch {
+	case t["manifests"] != nil:
+		n.index = &v1.IndexManifest{}
+		err = json.Unmarshal(text, n.index)
+	case t["config"] != nil:
+		n.manifest = &v1.Manifest{}
+		err = json.Unmarshal(text, n.manifest)
+	default:
+		err = errNeither
+	}
+	if err == nil && depth > maxDepth {
+		err = fmt.Errorf("indexes nested more than %d deep", maxDepth)
+	}
+	if err == nil {
+		err = visit(n)
+	}
+	if err != nil {
+		return wrap(dir, digest, err)
+	}
+	if n.index == nil {
+		return nil
+	}
+	for _, d := range n.index.Manifests {
+		if d.Annotations[attestation] != "" {
+			continue
+		}
+		if err := walk(dir, d.Digest, depth+1, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Verify says whether every blob that digest leads to is there in its full
+// length. Small documents are held against their digests; layers are not read,
+// for the registry checks what it takes.
+func Verify(dir, digest string) error {
+	h, err := parseDigest(digest)
+	if err != nil {
+		return broken(dir, "a digest that cannot be used", err)
+	}
+	var errs []error
+	err = walk(dir, h, 0, func(n node) error {
+		if n.manifest == nil {
+			return nil
+		}
+		for _, d := range append([]v1.Descriptor{n.manifest.Config}, n.manifest.Layers...) {
+			if len(d.URLs) > 0 {
+				continue // kept elsewhere, by the specification
+			}
+			if _, err := parseDigest(d.Digest.String()); err != nil {
+				errs = append(errs, broken(dir, "a digest that cannot be used", err))
+				continue
+			}
+			fi, err := os.Stat(BlobPath(dir, d.Digest))
+			switch {
+			case errors.Is(err, os.ErrNotExist):
+				errs = append(errs, broken(dir, "blob "+d.Digest.String()+" is missing", nil))
+			case err != nil:
+				errs = append(errs, broken(dir, "blob "+d.Digest.String()+" cannot be read", err))
+			case fi.Size() != d.Size:
+				errs = append(errs, broken(dir, fmt.Sprintf("blob %s has %d bytes and not %d", d.Digest, fi.Size(), d.Size), nil))
+			}
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
+}

@@ -1,0 +1,141 @@
+// Package layout is an OCI image layout directory: read, checked, labelled,
+// locked, and rid of what nothing refers to any more.
+//
+// A directory is kept per worker, because BuildKit copies only those blobs into
+// it that are not there yet: the second build of a 200 MB image exports in a
+// tenth of a second. What the builder never does is remove old ones; Collect
+// does, after a publish.
+//
+// # Decisions
+//
+//   - Digests come from the builder's metadata, never from the first entry of
+//     index.json: the directory holds several images.
+//   - Platforms are read from each image's config. Descriptors' are what
+//     somebody wrote; nested indexes are descended into, attestations passed
+//     over.
+//   - Documents are altered as JSON trees, so that fields that this program
+//     does not know survive.
+//
+// Format: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+package layout
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// maxDocument bounds what is read as an index, a manifest or a config:
+// registries take manifests up to 4 MiB.
+const maxDocument = 8 << 20
+
+const indexFile = "index.json"
+
+// BlobPath is where the layout dir keeps the blob of that digest.
+func BlobPath(dir string, digest v1.Hash) string {
+	return filepath.Join(dir, "blobs", digest.Algorithm, digest.Hex)
+}
+
+// broken is the finding for a layout that cannot be used.
+func broken(dir, what string, err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
+		Fix: "build the image again; of a layout made elsewhere, export it again", Err: err}
+	if err != nil {
+		f.Why = err.Error()
+	}
+	return f
+}
+
+// unusable is the finding for a directory that this program keeps and cannot
+// write to.
+func unusable(dir, what string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
+		Fix: "make it writable, or set XDG_CACHE_HOME to a place that is", Err: err}
+}
+
+// parseDigest refuses what is no sha256, which would also be no safe path.
+func parseDigest(s string) (v1.Hash, error) {
+	h, err := v1.NewHash(s)
+	if err == nil && h.Algorithm != "sha256" {
+		err = fmt.Errorf("digest %s is not sha256", s)
+	}
+	return h, err
+}
+
+// document reads a small blob and checks it against its digest.
+func document(dir string, digest v1.Hash) ([]byte, error) {
+	if _, err := parseDigest(digest.String()); err != nil {
+		return nil, broken(dir, "a digest that cannot be used", err)
+	}
+	f, err := os.Open(BlobPath(dir, digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, broken(dir, "blob "+digest.String()+" is missing", nil)
+	}
+	if err != nil {
+		return nil, broken(dir, "blob "+digest.String()+" cannot be read", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	switch {
+	case err != nil:
+		return nil, broken(dir, "blob "+digest.String()+" cannot be read", err)
+	case len(text) > maxDocument:
+		return nil, broken(dir, "blob "+digest.String()+" is too long for a manifest or config", nil)
+	case digestOf(text) != digest:
+		return nil, broken(dir, "blob "+digest.String()+" has other content than its digest says", nil)
+	}
+	return text, nil
+}
+
+func digestOf(text []byte) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(text))}
+}
+
+// put writes a document as a blob and returns its digest.
+func put(dir string, text []byte) (v1.Hash, error) {
+	digest := digestOf(text)
+	path := BlobPath(dir, digest)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return digest, err
+	}
+	return digest, replace(path, text)
+}
+
+// replace writes a file so that it is there whole or not at all.
+func replace(path string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(text)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// readIndex reads index.json as a tree.
+func readIndex(dir string) (tree, error) {
+	text, err := os.ReadFile(filepath.Join(dir, indexFile))
+	if err != nil {
+		return nil, broken(dir, "no index.json: not an OCI layout directory", err)
+	}
+	var t tree
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, broken(dir, "index.json is not valid", err)
+	}
+	return t, nil
+}

@@ -1,0 +1,55 @@
+package runnable
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// version is part of a cached summary's name: raise it when summarize tells
+// more, or other things, than before.
+const version = "v1"
+
+// cached returns the summary of a layer from dir, or makes it and leaves it
+// there. A cache that cannot be read or written costs time, not the answer.
+func cached(dir string, digest v1.Hash, produce func() (*summary, error)) (*summary, error) {
+	if dir == "" {
+		return produce()
+	}
+	path := filepath.Join(dir, digest.Hex+"."+version)
+	if text, err := os.ReadFile(path); err == nil {
+		var s summary
+		if json.Unmarshal(text, &s) == nil {
+			return &s, nil
+		}
+	}
+	s, err := produce()
+	if err != nil || s.Skipped != "" {
+		return s, err
+	}
+	if text, err := json.Marshal(s); err == nil {
+		_ = keep(path, text) // the next run reads the layer again
+	}
+	return s, nil
+}
+
+func keep(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}

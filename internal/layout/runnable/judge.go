@@ -1,0 +1,250 @@
+package runnable
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// maxScripts is how many scripts may lead to each other; the kernel allows
+// four (fs/exec.c, exec_binprm).
+const maxScripts = 5
+
+// defaultPath is what containerd and Docker search when an image sets no PATH.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// judge says whether the image's command can be started.
+func judge(t tree, img layout.Image) []*pipeline.Finding {
+	c := img.Config.Config
+	j := judgement{tree: t, platform: img.Platform(), arch: img.Config.Architecture, dir: clean(c.WorkingDir), search: defaultPath}
+	for _, kv := range c.Env {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+			j.search = v
+		}
+	}
+	argv := slices.Concat(c.Entrypoint, c.Cmd)
+	word := "ENTRYPOINT"
+	if len(c.Entrypoint) == 0 {
+		word = "CMD"
+	}
+	if len(argv) == 0 {
+		return []*pipeline.Finding{{Code: "entrypoint-none", Severity: pipeline.Note,
+			What: "the image for " + j.platform + " starts nothing by itself", Fix: "write CMD into the Dockerfile, or command into the manifest"}}
+	}
+	j.said = word + " " + quoted(argv)
+	j.start(argv, 0, false)
+	return j.found
+}
+
+type judgement struct {
+	tree           tree
+	platform, arch string
+	dir, search    string
+	said           string // the command as the image has it
+	found          []*pipeline.Finding
+}
+
+func (j *judgement) fail(code, fix, format string, args ...any) {
+	j.found = append(j.found, &pipeline.Finding{Code: code, Severity: pipeline.Error,
+		What: fmt.Sprintf(format, args...), Why: "the image for " + j.platform + " starts with " + j.said, Fix: fix})
+}
+
+// start judges a command. maybe says that argv[0] need not be a program at
+// all: then only what is there and cannot run is told.
+func (j *judgement) start(argv []string, depth int, maybe bool) {
+	e, ok := j.lookup(argv[0])
+	if !ok {
+		if !maybe {
+			j.fail("entrypoint-missing", "mend the command, or copy the program into the last stage of the Dockerfile", "%s is not in the image", j.named(argv[0]))
+		}
+		return
+	}
+	if !e.Exec {
+		if !maybe {
+			j.fail("entrypoint-mode", "make it executable: COPY --chmod=755, or chmod +x and build again", "%s may not be executed", e.Path)
+		}
+		return
+	}
+	switch e.Kind {
+	case program:
+		if !j.elf(e) {
+			return
+		}
+	case script:
+		if !j.script(e, depth, maybe) {
+			return
+		}
+	default:
+		if !maybe {
+			j.fail("exec-format", "begin it with a line such as #!/bin/sh, at its very first byte", "%s is neither a program nor a script: exec format error", e.Path)
+		}
+		return
+	}
+	j.inner(e, argv, depth)
+}
+
+// elf judges a program and its loader.
+func (j *judgement) elf(e entry) bool {
+	if !runs(e.head, j.arch) {
+		j.fail("exec-format", "look for a COPY --from or a download with a fixed architecture, and for --platform in FROM",
+			"%s is a program for %s and the image is for %s: exec format error", e.Path, machineName(e.head), j.platform)
+		return false
+	}
+	if e.Loader == "" {
+		return true
+	}
+	l, ok := j.tree.find(e.Loader)
+	switch {
+	case !ok:
+		j.fail("entrypoint-loader", "use a base image of the C library that it was built for: glibc (debian) or musl (alpine)",
+			"%s wants the loader %s, which is not in the image", e.Path, e.Loader)
+		return false
+	case l.Kind == program && !runs(l.head, j.arch):
+		j.fail("exec-format", "look for --platform in the Dockerfile's FROM lines", "%s, which loads %s, is for %s and the image is for %s: exec format error",
+			l.Path, e.Path, machineName(l.head), j.platform)
+		return false
+	}
+	return true
+}
+
+// script judges the interpreter that a script names.
+func (j *judgement) script(e entry, depth int, maybe bool) bool {
+	if strings.HasSuffix(e.Shebang, "\r") {
+		j.fail("entrypoint-missing", "save it with line ends of Unix (LF)", "%s begins with #!%s and a carriage return, which becomes part of the interpreter's name", e.Path, strings.TrimSuffix(e.Shebang, "\r"))
+		return false
+	}
+	interp, arg, _ := strings.Cut(strings.ReplaceAll(e.Shebang, "\t", " "), " ")
+	if interp == "" || depth >= maxScripts {
+		if !maybe {
+			j.fail("exec-format", "begin it with a line such as #!/bin/sh", "%s names no interpreter that can be started: exec format error", e.Path)
+		}
+		return false
+	}
+	if !strings.Contains(interp, "/") {
+		interp = path.Join(j.dir, interp) // the kernel searches no PATH
+	}
+	argv := []string{interp}
+	if arg = strings.TrimSpace(arg); arg != "" {
+		argv = append(argv, arg)
+	}
+	before := len(j.found)
+	j.start(append(argv, e.Path), depth+1, false)
+	return len(j.found) == before
+}
+
+// wrappers are programs whose arguments are a command, with how many words
+// stand before it besides flags.
+var wrappers = map[string]int{
+	"tini": 0, "tini-static": 0, "dumb-init": 0, "catatonit": 0, "docker-init": 0, "env": 0,
+	"gosu": 1, "su-exec": 1, "nice": 0, "nohup": 0, "setsid": 0,
+}
+
+var (
+	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+)
+
+// inner looks for a command among the arguments of what was started.
+func (j *judgement) inner(e entry, argv []string, depth int) {
+	if depth > maxScripts || len(argv) < 2 {
+		return
+	}
+	name, args := path.Base(argv[0]), argv[1:]
+	if skip, ok := wrappers[name]; ok {
+		for len(args) > 0 && (strings.HasPrefix(args[0], "-") || assignment.MatchString(args[0])) {
+			if args[0] == "-S" || args[0] == "--split-string" { // env -S "cmd args"
+				args = slices.Concat(strings.Fields(strings.Join(args[1:min(2, len(args))], "")), args[min(2, len(args)):])
+				continue
+			}
+			args = args[1:]
+		}
+		if len(args) > skip {
+			// A flag's value may stand where the command was expected.
+			_, there := j.lookup(args[skip])
+			j.start(args[skip:], depth+1, !there && len(args)+1 < len(argv))
+		}
+		return
+	}
+	switch name {
+	case "sh", "bash", "dash", "ash", "zsh":
+		if len(args) >= 2 && args[0] == "-c" {
+			if w := firstCommand(args[1]); w != "" {
+				j.start([]string{w}, depth+1, true)
+			}
+		}
+		return
+	}
+	// An entrypoint that is a script usually ends with exec "$@".
+	if e.Kind == script && depth == 0 {
+		j.start(args, maxScripts, true)
+	}
+}
+
+// firstCommand is the program that a shell's command line begins with; empty
+// when that cannot be told without a shell.
+func firstCommand(line string) string {
+	for w := range strings.FieldsSeq(line) {
+		switch {
+		case w == "exec", assignment.MatchString(w) && !strings.ContainsAny(w, "$`'\"("):
+			continue
+		case plainWord.MatchString(w):
+			return w
+		}
+		return ""
+	}
+	return ""
+}
+
+// lookup finds a command as a runtime does: by PATH when it has no slash.
+func (j *judgement) lookup(name string) (entry, bool) {
+	if strings.Contains(name, "/") {
+		if !strings.HasPrefix(name, "/") {
+			name = path.Join(j.dir, name)
+		}
+		return j.tree.find(name)
+	}
+	var plain entry
+	var there bool
+	for dir := range strings.SplitSeq(j.search, ":") {
+		if !strings.HasPrefix(dir, "/") {
+			dir = path.Join(j.dir, dir)
+		}
+		e, ok := j.tree.find(path.Join(dir, name))
+		if ok && e.Exec {
+			return e, true
+		}
+		if ok && !there {
+			plain, there = e, true
+		}
+	}
+	return plain, there
+}
+
+// named is a command for a message.
+func (j *judgement) named(name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	return name + ", looked for in " + j.search + ","
+}
+
+func quoted(argv []string) string {
+	var all []string
+	for _, a := range argv {
+		if plainWord.MatchString(a) {
+			all = append(all, a)
+		} else {
+			all = append(all, fmt.Sprintf("%q", a))
+		}
+	}
+	s := strings.Join(all, " ")
+	if r := []rune(s); len(r) > 120 {
+		s = string(r[:119]) + "…"
+	}
+	return s
+}

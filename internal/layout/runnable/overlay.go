@@ -1,0 +1,133 @@
+package runnable
+
+import (
+	"path"
+	"strings"
+)
+
+// tree is the image's file system, as far as starting a program goes: paths of
+// symlinks and of what may be run.
+type tree map[string]entry
+
+// overlay lays layers over each other, the lowest first.
+func overlay(layers []*summary) tree {
+	t := tree{}
+	for _, l := range layers {
+		t.hide(l)
+		for _, e := range l.Entries {
+			if e.Path == "" {
+				continue // another entry of the same layer replaced it
+			}
+			t.add(e)
+		}
+	}
+	return t
+}
+
+// hide takes away what a layer covers.
+func (t tree) hide(l *summary) {
+	whole := map[string]bool{}    // the path and all below it
+	below := map[string]bool{}    // only what is below it
+	replaced := map[uint64]bool{} // files that stand where something was
+	dirs := map[uint64]bool{}
+	for _, w := range l.Whiteouts {
+		whole[w] = true
+	}
+	for _, o := range l.Opaque {
+		below[o] = true
+	}
+	for _, e := range l.Entries {
+		whole[e.Path] = true
+	}
+	for _, h := range l.Hides {
+		replaced[h] = true
+	}
+	for _, h := range l.Dirs {
+		dirs[h] = true
+	}
+	for p := range t {
+		h := hashOf(p)
+		if whole[p] || replaced[h] || dirs[h] {
+			delete(t, p)
+			continue
+		}
+		for a := path.Dir(p); ; a = path.Dir(a) {
+			if whole[a] || below[a] || replaced[hashOf(a)] {
+				delete(t, p)
+				break
+			}
+			if a == "/" {
+				break
+			}
+		}
+	}
+}
+
+// add puts an entry where a runtime would: through the symlinks among its
+// parents (containerd archive/tar.go resolves them too).
+func (t tree) add(e entry) {
+	dir, ok := t.real(path.Dir(e.Path))
+	if !ok {
+		return
+	}
+	e.Path = path.Join(dir, path.Base(e.Path))
+	if e.Kind == hardlink {
+		to, ok := t.find(e.Link)
+		if !ok || to.Kind == hardlink {
+			return
+		}
+		to.Path = e.Path
+		e = to
+	}
+	t[e.Path] = e
+}
+
+// maxPath is the longest path that a kernel takes (PATH_MAX, linux/limits.h).
+const maxPath = 4096
+
+// maxHops is the kernel's own bound of symlinks in a path (path_resolution(7)).
+const maxHops = 40
+
+// real follows every symlink in p, the last one too.
+func (t tree) real(p string) (string, bool) {
+	if len(p) > maxPath {
+		return "", false
+	}
+	cur := "/"
+	todo := strings.Split(p, "/")
+	for hops := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			cur = path.Dir(cur)
+			continue
+		}
+		next := path.Join(cur, part)
+		e, ok := t[next]
+		if !ok || e.Kind != symlink {
+			cur = next
+			continue
+		}
+		if hops++; hops > maxHops || len(e.Link) > maxPath {
+			return "", false
+		}
+		if strings.HasPrefix(e.Link, "/") {
+			cur = "/"
+		}
+		todo = append(strings.Split(e.Link, "/"), todo...)
+	}
+	return cur, true
+}
+
+// find returns the file that p leads to.
+func (t tree) find(p string) (entry, bool) {
+	at, ok := t.real(p)
+	if !ok {
+		return entry{}, false
+	}
+	e, ok := t[at]
+	return e, ok
+}

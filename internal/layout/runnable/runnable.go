@@ -1,0 +1,211 @@
+// Package runnable says, from an image's layers alone, whether what its
+// ENTRYPOINT or CMD starts can run on the image's platform: the "exec format
+// error" of a pod, told before the push.
+//
+// # How
+//
+// Each layer is read once, as a stream, and what counts of it is kept: its
+// symlinks, its programs (by the head of the file: an ELF machine and loader,
+// or the line of a script), and which paths it hides of the layers below. That
+// summary is a fact about the layer's digest and may be cached; base layers do
+// not change between builds, so that the second look at an image costs
+// milliseconds. Summaries are then laid over each other from the bottom up, as
+// a container runtime does, and the command is resolved in the result: PATH,
+// working directory, symlinks, scripts' interpreters, the ELF loader.
+//
+// # Limits
+//
+// Memory is bounded by the number of paths in a layer (8 bytes each) and of
+// its programs (about 200 bytes each); a layer with more than maxPaths paths is
+// not judged. What a shell does inside of a script is not followed.
+package runnable
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options say what is expected of an image besides that it can run.
+type Options struct {
+	// Platforms are those that were asked for; each must be there. Empty: any.
+	Platforms []string
+	// Port is the worker's; 0 for none.
+	Port int
+	// NonRoot is that the manifest demands a user that is not root.
+	NonRoot bool
+	// CacheDir keeps summaries of layers between runs; empty: nowhere.
+	CacheDir string
+}
+
+// Report is what Check found.
+type Report struct {
+	Images   []layout.Image
+	Findings []*pipeline.Finding
+	// Size of all images together, as they are pushed, in bytes.
+	Size int64
+}
+
+// Check looks at every image that digest leads to in the layout dir. Findings:
+// "image-platform", "exec-format", "entrypoint-missing", "entrypoint-mode",
+// "entrypoint-loader", "entrypoint-none", "image-user", "image-port",
+// "image-unread". An error is a layout that cannot be read, or the context's.
+func Check(ctx context.Context, dir, digest string, o Options, r *pipeline.Reporter) (Report, error) {
+	imgs, err := layout.Images(dir, digest)
+	if err != nil {
+		return Report{}, err
+	}
+	rep := Report{Images: imgs}
+	for _, i := range imgs {
+		rep.Size += i.Size
+	}
+	rep.Findings = platforms(imgs, o.Platforms)
+	for _, i := range imgs {
+		found, err := one(ctx, dir, i, o, r)
+		if err != nil {
+			return rep, err
+		}
+		rep.Findings = append(rep.Findings, found...)
+	}
+	return rep, nil
+}
+
+// platforms compares what is there with what was asked for.
+func platforms(imgs []layout.Image, want []string) (all []*pipeline.Finding) {
+	var have []string
+	for _, i := range imgs {
+		have = append(have, i.Platform())
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(h string) bool { return same(h, w) }) {
+			all = append(all, &pipeline.Finding{Code: "image-platform", Severity: pipeline.Error,
+				What: "the image is not for " + w, Why: "its config says " + strings.Join(have, ", "),
+				Fix: "look for --platform in the Dockerfile's FROM lines, or for a base image that has no " + w})
+		}
+	}
+	return all
+}
+
+// same compares platforms; a variant that is not written is the usual one.
+func same(a, b string) bool {
+	norm := func(p string) string {
+		p = strings.TrimSuffix(p, "/")
+		switch p {
+		case "linux/arm64/v8":
+			return "linux/arm64"
+		case "linux/arm/v7":
+			return "linux/arm"
+		case "linux/amd64/v1":
+			return "linux/amd64"
+		}
+		return p
+	}
+	return norm(a) == norm(b)
+}
+
+// one looks at one image.
+func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	all := settings(img, o)
+	if img.Config.OS != "linux" {
+		return all, nil
+	}
+	layers, skipped, err := summaries(ctx, dir, img, o.CacheDir, r)
+	if err != nil {
+		return all, err
+	}
+	if skipped != "" {
+		return append(all, &pipeline.Finding{Code: "image-unread", Severity: pipeline.Note,
+			What: "whether the image for " + img.Platform() + " can run was not looked at", Why: skipped}), nil
+	}
+	root := overlay(layers)
+	return append(all, judge(root, img)...), nil
+}
+
+// summaries reads all layers, several at once; skipped says why one cannot be
+// judged.
+func summaries(ctx context.Context, dir string, img layout.Image, cache string, r *pipeline.Reporter) (all []*summary, skipped string, err error) {
+	all = make([]*summary, len(img.Manifest.Layers))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(2) // decompression is what takes the time
+	for i, l := range img.Manifest.Layers {
+		g.Go(func() error {
+			var err error
+			all[i], err = cached(cache, l.Digest, func() (*summary, error) {
+				r.Detailf("reading layer %s", short(l.Digest))
+				return read(gctx, dir, l)
+			})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, "", context.Cause(ctx)
+		}
+		return nil, "", err
+	}
+	for _, s := range all {
+		if s.Skipped != "" {
+			return nil, s.Skipped, nil
+		}
+	}
+	return all, "", nil
+}
+
+func short(h v1.Hash) string { return h.Hex[:min(12, len(h.Hex))] }
+
+func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
+	if strings.Contains(string(l.MediaType), "+encrypted") {
+		return &summary{Skipped: "layer " + short(l.Digest) + " is encrypted"}, nil
+	}
+	f, err := os.Open(layout.BlobPath(dir, l.Digest))
+	if err != nil {
+		if len(l.URLs) > 0 {
+			return &summary{Skipped: "layer " + short(l.Digest) + " is kept elsewhere"}, nil
+		}
+		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
+	}
+	defer f.Close()
+	s, err := summarize(ctx, f)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir,
+			What: "layer " + l.Digest.String() + " cannot be read", Why: err.Error(), Fix: "build the image again", Err: err}
+	}
+	return s, nil
+}
+
+// settings judges the config.
+func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
+	c := img.Config.Config
+	user, _, _ := strings.Cut(c.User, ":")
+	if o.NonRoot && (user == "" || user == "root" || user == "0") {
+		all = append(all, &pipeline.Finding{Code: "image-user", Severity: pipeline.Note,
+			What: "the image's user is root, and the manifest wants another one",
+			Fix:  "write USER with a number into the Dockerfile, or runAsUser into the manifest"})
+	}
+	if o.Port == 0 || len(c.ExposedPorts) == 0 {
+		return all
+	}
+	var ports []string
+	for p := range c.ExposedPorts {
+		ports = append(ports, p)
+	}
+	slices.Sort(ports)
+	want := fmt.Sprint(o.Port)
+	if !slices.ContainsFunc(ports, func(p string) bool { return p == want || p == want+"/tcp" }) {
+		all = append(all, &pipeline.Finding{Code: "image-port", Severity: pipeline.Warning,
+			What: "the image exposes " + strings.Join(ports, ", ") + ", and the worker's port is " + want,
+			Fix:  "mend EXPOSE in the Dockerfile, or probe.port in .sbw.yaml"})
+	}
+	return all
+}

@@ -1,0 +1,234 @@
+package runnable
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxPaths bounds a layer: more is no layer that anybody means to run.
+const maxPaths = 3_000_000
+
+// summary is what one layer does to the file system, as far as starting a
+// program goes. It depends on the layer's bytes alone.
+type summary struct {
+	// Skipped says why the layer was not read; the rest is empty then.
+	Skipped string `json:"skipped,omitempty"`
+	// Entries are the layer's symlinks and programs.
+	Entries []entry `json:"entries,omitempty"`
+	// Hides are hashes of the paths of everything else but directories: such
+	// a path hides whatever a layer below has there.
+	Hides hashes `json:"hides,omitempty"`
+	// Dirs are hashes of directories: they hide files and symlinks below.
+	Dirs hashes `json:"dirs,omitempty"`
+	// Whiteouts are paths that are removed; Opaque directories whose content
+	// of the layers below is (OCI image-spec layer.md).
+	Whiteouts []string `json:"whiteouts,omitempty"`
+	Opaque    []string `json:"opaque,omitempty"`
+}
+
+// kind is what an entry is.
+type kind string
+
+const (
+	symlink  kind = "link"
+	hardlink kind = "hard" // to a path that this layer does not have
+	program  kind = "elf"
+	script   kind = "script"
+	other    kind = "other" // a file that may be run and is neither
+)
+
+// entry is a file that a command may lead to. Paths are absolute and clean.
+type entry struct {
+	Path string `json:"path"`
+	Kind kind   `json:"kind"`
+	Exec bool   `json:"exec,omitempty"` // some execute bit is set
+	// Link is where a link leads, as it is written.
+	Link string `json:"link,omitempty"`
+	head
+}
+
+// head is what the first bytes of a file say.
+type head struct {
+	Machine uint16 `json:"machine,omitempty"` // e_machine of an ELF file
+	Class   byte   `json:"class,omitempty"`   // 1: 32 bits, 2: 64
+	Big     bool   `json:"big,omitempty"`     // big-endian
+	Loader  string `json:"loader,omitempty"`  // PT_INTERP
+	Shebang string `json:"shebang,omitempty"` // what stands behind #!
+}
+
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+// summarize reads a layer: tar, by itself or as gzip or zstd, whatever its
+// media type says.
+func summarize(ctx context.Context, from io.Reader) (*summary, error) {
+	plain, done, err := decompress(bufio.NewReaderSize(&watched{ctx, from}, 256<<10))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	s := &summary{}
+	own := map[string]int{} // path → index in Entries
+	buf := make([]byte, headSize)
+	in := tar.NewReader(plain)
+	for n := 0; ; n++ {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == maxPaths {
+			return &summary{Skipped: "a layer has too many files"}, nil
+		}
+		if err := s.add(h, in, own, buf); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// watched ends reading with the context.
+type watched struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, context.Cause(w.ctx)
+	}
+	return w.from.Read(p)
+}
+
+func decompress(from *bufio.Reader) (io.Reader, func(), error) {
+	magic, err := from.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, func() { _ = z.Close() }, nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return from, func() {}, nil
+}
+
+// clean makes a tar's name an absolute path.
+func clean(name string) string { return path.Clean("/" + name) }
+
+func hashOf(p string) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, p) // never fails
+	return h.Sum64()
+}
+
+// hashes are written packed: a layer has a hundred thousand of them.
+type hashes []uint64
+
+// MarshalText writes base64 of the little-endian numbers.
+func (h hashes) MarshalText() ([]byte, error) {
+	b := make([]byte, 0, 8*len(h))
+	for _, n := range h {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	return base64.StdEncoding.AppendEncode(nil, b), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *hashes) UnmarshalText(text []byte) error {
+	b, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return err
+	}
+	*h = make(hashes, 0, len(b)/8)
+	for ; len(b) >= 8; b = b[8:] {
+		*h = append(*h, binary.LittleEndian.Uint64(b))
+	}
+	return nil
+}
+
+func (s *summary) add(h *tar.Header, body io.Reader, own map[string]int, buf []byte) error {
+	p := clean(h.Name)
+	dir, base := path.Split(p)
+	dir = path.Clean(dir)
+	switch {
+	case base == opaque:
+		s.Opaque = append(s.Opaque, dir)
+		return nil
+	case strings.HasPrefix(base, whiteout+whiteout):
+		return nil // bookkeeping of aufs
+	case strings.HasPrefix(base, whiteout):
+		s.Whiteouts = append(s.Whiteouts, path.Join(dir, strings.TrimPrefix(base, whiteout)))
+		return nil
+	}
+	put := func(e entry) {
+		if i, ok := own[p]; ok {
+			s.Entries[i] = e // the later one in a tar counts
+			return
+		}
+		own[p] = len(s.Entries)
+		s.Entries = append(s.Entries, e)
+	}
+	drop := func() {
+		if i, ok := own[p]; ok {
+			s.Entries[i] = entry{}
+			delete(own, p)
+		}
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		drop()
+		s.Dirs = append(s.Dirs, hashOf(p))
+	case tar.TypeSymlink:
+		put(entry{Path: p, Kind: symlink, Link: h.Linkname})
+	case tar.TypeLink:
+		to := clean(h.Linkname)
+		if i, ok := own[to]; ok {
+			e := s.Entries[i]
+			e.Path = p
+			put(e)
+			return nil
+		}
+		put(entry{Path: p, Kind: hardlink, Link: to})
+	case tar.TypeReg, '\x00': // '\x00' is how old tars write a file
+		n, err := io.ReadFull(body, buf)
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+			return err
+		}
+		exec := h.Mode&0o111 != 0
+		if hd, k := inspect(buf[:n]); exec || k == program || k == script {
+			put(entry{Path: p, Kind: k, Exec: exec, head: hd})
+			return nil
+		}
+		drop()
+		s.Hides = append(s.Hides, hashOf(p))
+	default:
+		drop()
+		s.Hides = append(s.Hides, hashOf(p))
+	}
+	return nil
+}

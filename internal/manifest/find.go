@@ -1,0 +1,218 @@
+package manifest
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// workload is an object with a pod template, seen through aliases and merges.
+type workload struct {
+	kind, namespace, name string
+	node                  *yaml.Node
+}
+
+func (w workload) String() string {
+	if w.namespace == "" {
+		return w.kind + " " + w.name
+	}
+	return w.kind + " " + w.namespace + "/" + w.name
+}
+
+// workloads returns every object of the file that is of the kind, or of any
+// of the three kinds when it is empty; Lists are looked into.
+func (s *stream) workloads(kind string) []workload {
+	var all []workload
+	var visit func(n *yaml.Node, assumed string, depth int)
+	visit = func(n *yaml.Node, assumed string, depth int) {
+		n = follow(n)
+		if n == nil || n.Kind != yaml.MappingNode || depth > 10 {
+			return
+		}
+		k := text(first(n, "kind"))
+		if k == "" {
+			k = assumed
+		}
+		if items := follow(first(n, "items")); strings.HasSuffix(k, "List") && items != nil {
+			for _, item := range items.Content {
+				visit(item, strings.TrimSuffix(k, "List"), depth+1)
+			}
+			return
+		}
+		if k == kind || (kind == "" && (k == "Deployment" || k == "StatefulSet" || k == "DaemonSet")) {
+			meta := first(n, "metadata")
+			all = append(all, workload{k, text(first(meta, "namespace")), text(first(meta, "name")), n})
+		}
+	}
+	for _, d := range s.docs {
+		for _, n := range d.Content {
+			visit(n, "", 0)
+		}
+	}
+	return all
+}
+
+// matches reports whether w is what the target names. An object without a
+// namespace is created in the one that kubectl is told.
+func (w workload) matches(t Target) bool {
+	return w.name == t.Name && (w.namespace == t.Namespace || w.namespace == "" || t.Namespace == "")
+}
+
+// containers returns the mappings of one list of a pod template.
+func (w workload) containers(list string) []*yaml.Node {
+	seq := follow(first(w.podSpec(), list))
+	if seq == nil || seq.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return seq.Content
+}
+
+func (w workload) podSpec() *yaml.Node {
+	return first(first(first(w.node, "spec"), "template"), "spec")
+}
+
+// follow returns what an alias stands for; nil stays nil.
+func follow(n *yaml.Node) *yaml.Node {
+	for i := 0; n != nil && n.Kind == yaml.AliasNode && i < 100; i++ {
+		n = n.Alias
+	}
+	return n
+}
+
+// first is the value of a key, or nil.
+func first(n *yaml.Node, key string) *yaml.Node {
+	if all := values(n, key); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// values returns the values that a mapping has for a key: more than one where
+// the key is written twice; those that are merged into it (<<) only where it
+// has none of its own, which is the rule of YAML's merge key.
+func values(n *yaml.Node, key string) []*yaml.Node { return valuesDown(n, key, 0) }
+
+func valuesDown(n *yaml.Node, key string, depth int) []*yaml.Node {
+	n = follow(n)
+	if n == nil || n.Kind != yaml.MappingNode || depth > 20 {
+		return nil
+	}
+	var own []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := follow(n.Content[i]); k != nil && k.Kind == yaml.ScalarNode && k.Value == key && !isMerge(k) {
+			own = append(own, n.Content[i+1])
+		}
+	}
+	if own != nil {
+		return own
+	}
+	for _, m := range merged(n) {
+		if vs := valuesDown(m, key, depth+1); vs != nil {
+			return vs
+		}
+	}
+	return nil
+}
+
+// merged returns the mappings that are merged into n, the strongest first.
+func merged(n *yaml.Node) []*yaml.Node {
+	var all []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if !isMerge(n.Content[i]) {
+			continue
+		}
+		if v := follow(n.Content[i+1]); v != nil && v.Kind == yaml.SequenceNode {
+			all = append(all, v.Content...)
+		} else if v != nil {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func isMerge(k *yaml.Node) bool { return k.Kind == yaml.ScalarNode && k.Tag == "!!merge" }
+
+// text is the value of a scalar, or "".
+func text(n *yaml.Node) string {
+	if n = follow(n); n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return ""
+	}
+	return n.Value
+}
+
+// uses counts the places of the file's objects at which the scalar takes
+// effect: one where it is written, one more for each alias or merge that brings
+// it elsewhere and is not overridden there. Top-level keys that hold no more
+// than something to be referred to (x-…, _…, …) are no use. Beyond limit
+// visits, which only a file made to be a burden needs, it gives up.
+func (s *stream) uses(scalar *yaml.Node) (count int, sure bool) {
+	if !s.aliases {
+		return 1, true
+	}
+	budget := 2_000_000
+	var walk func(n *yaml.Node, depth int)
+	walk = func(n *yaml.Node, depth int) {
+		budget--
+		n = follow(n)
+		if n == nil || budget < 0 || depth > maxDepth {
+			return
+		}
+		if n == scalar {
+			count++
+			return
+		}
+		if n.Kind != yaml.MappingNode {
+			for _, c := range n.Content {
+				walk(c, depth+1)
+			}
+			return
+		}
+		for _, key := range keys(n) {
+			budget -= len(n.Content)
+			for _, v := range values(n, key) {
+				walk(v, depth+1)
+			}
+		}
+	}
+	for _, d := range s.docs {
+		for _, root := range d.Content {
+			if root.Kind != yaml.MappingNode {
+				walk(root, 0)
+				continue
+			}
+			for _, key := range keys(root) {
+				if strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "_") || strings.HasPrefix(key, ".") {
+					continue
+				}
+				for _, v := range values(root, key) {
+					walk(v, 0)
+				}
+			}
+		}
+	}
+	return count, budget >= 0
+}
+
+// keys returns the names of n's keys, merged ones too, each once.
+func keys(n *yaml.Node) []string {
+	var all []string
+	seen := map[string]bool{}
+	var add func(n *yaml.Node, depth int)
+	add = func(n *yaml.Node, depth int) {
+		if n = follow(n); n == nil || n.Kind != yaml.MappingNode || depth > 20 {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k := follow(n.Content[i])
+			if k != nil && k.Kind == yaml.ScalarNode && !isMerge(k) && !seen[k.Value] {
+				seen[k.Value] = true
+				all = append(all, k.Value)
+			}
+		}
+		for _, m := range merged(n) {
+			add(m, depth+1)
+		}
+	}
+	add(n, 0)
+	return all
+}

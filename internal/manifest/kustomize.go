@@ -1,0 +1,351 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// kustomization returns the kustomization file of a directory, or "".
+func kustomization(dir string) string {
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		path := filepath.Join(dir, name)
+		if filesys.MakeFsOnDisk().Exists(path) && !filesys.MakeFsOnDisk().IsDir(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// findKustomized looks for the place that decides the image of a workload that
+// a kustomization makes. How kustomize gets from its files to that image is not
+// modelled here: it is asked. Every place that may decide is edited in memory,
+// the outermost first, and the one is taken after which kustomize's result has
+// the wanted image and is otherwise what it was.
+func findKustomized(ctx context.Context, o Options) (*Plan, error) {
+	if kustomization(o.Kustomize) == "" {
+		return nil, unreadable(filepath.Join(o.Kustomize, konfig.DefaultKustomizationFileName()), errNoKustomization)
+	}
+	disk := &recorder{FileSystem: filesys.MakeFsOnDisk()}
+	rendered, err := build(disk, o.Kustomize)
+	if err != nil {
+		return nil, err
+	}
+	t := o.Target
+	t.File = o.Kustomize
+	before, err := parse(rendered, t.File)
+	if err != nil {
+		return nil, err
+	}
+	scalar, w, err := before.locate(t)
+	if err != nil {
+		return nil, err
+	}
+	k := &kustomized{options: o, before: before, image: scalar, workload: w, old: scalar.Value}
+	if k.old == o.Ref {
+		return &Plan{Edit: Edit{File: kustomization(o.Kustomize), Old: k.old, New: o.Ref}, Kustomize: o.Kustomize, Rendered: rendered, target: t}, nil
+	}
+	root, err := filepath.EvalSymlinks(o.Kustomize)
+	if err != nil {
+		return nil, unreadable(o.Kustomize, err)
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return nil, unreadable(o.Kustomize, err)
+	}
+	for _, f := range disk.files {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		p := k.try(f)
+		if p == nil {
+			continue
+		}
+		if rel, err := filepath.Rel(root, f.path); err != nil || !filepath.IsLocal(rel) {
+			return nil, outside(p, o)
+		}
+		return p, nil
+	}
+	return nil, &pipeline.Finding{
+		Code: "manifest-kustomize", Severity: pipeline.Error, Where: kustomization(o.Kustomize),
+		What: fmt.Sprintf("no single place of the kustomization decides the image of %s alone", w),
+		Why:  fmt.Sprintf("it is %s, by a patch, a generator or a remote base", k.old),
+		Fix:  setImage(o, k.old),
+	}
+}
+
+var errNoKustomization = fmt.Errorf("the directory has no %s", konfig.DefaultKustomizationFileName())
+
+func setImage(o Options, old string) string {
+	return fmt.Sprintf("add an entry once: `cd %s && kustomize edit set image %s=%s`; later runs change it", o.Kustomize, Repository(old), o.Ref)
+}
+
+// outside refuses to edit a base: what else is built from it is not known.
+func outside(p *Plan, o Options) error {
+	return &pipeline.Finding{
+		Code: "manifest-outside", Severity: pipeline.Error, Where: place(p.File, p.Line),
+		What: "the image is set outside of the kustomization's directory",
+		Why:  "stamping a base would change everything that is built from it",
+		Fix:  setImage(o, p.Old),
+	}
+}
+
+// build runs kustomize as `kubectl apply -k` does
+// (cli-runtime, pkg/resource/kustomizevisitor.go).
+func build(fs filesys.FileSystem, dir string) ([]byte, error) {
+	opts := krusty.MakeDefaultOptions()
+	opts.Reorder = krusty.ReorderOptionLegacy
+	res, err := krusty.MakeKustomizer(opts).Run(fs, dir)
+	if err == nil {
+		var out []byte
+		if out, err = res.AsYaml(); err == nil {
+			return out, nil
+		}
+	}
+	return nil, &pipeline.Finding{
+		Code: "manifest-kustomize", Severity: pipeline.Error, Where: dir,
+		What: "the kustomization cannot be built", Why: oneLine(err.Error()), Err: err,
+		Fix: "see `kubectl kustomize " + dir + "`",
+	}
+}
+
+// recorder is the disk; it remembers which files were read, in order, and can
+// show one of them with other bytes.
+type recorder struct {
+	filesys.FileSystem
+	files   []read
+	instead *read
+}
+
+type read struct {
+	path string
+	data []byte
+}
+
+func (r *recorder) ReadFile(path string) ([]byte, error) {
+	if r.instead != nil && r.instead.path == path {
+		return slices.Clone(r.instead.data), nil
+	}
+	data, err := r.FileSystem.ReadFile(path)
+	if err == nil && !slices.ContainsFunc(r.files, func(f read) bool { return f.path == path }) {
+		r.files = append(r.files, read{path, slices.Clone(data)})
+	}
+	return data, err
+}
+
+// kustomized is what is known of the result before any edit.
+type kustomized struct {
+	options  Options
+	before   *stream
+	image    *yaml.Node
+	workload workload
+	old      string
+}
+
+// try edits one file in every way that may decide the image, and returns the
+// first that does.
+func (k *kustomized) try(f read) *Plan {
+	s, err := parse(f.data, f.path)
+	if err != nil {
+		return nil // a patch in another form, a file of a generator
+	}
+	var ways [][]setting
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(f.path)) {
+		ways = k.entries(s)
+	} else {
+		ways = k.images(s)
+	}
+	for _, way := range ways {
+		if p := k.apply(f, way); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// setting is a scalar of a file, named by its ordinal so that it is found
+// again after an edit before it, and what it is to be.
+type setting struct {
+	ordinal int
+	value   string
+}
+
+// entries are the ways to set the image by an entry of `images:`.
+func (k *kustomized) entries(s *stream) [][]setting {
+	repository, tag, digest := splitRef(k.options.Ref)
+	var ways [][]setting
+	for _, d := range s.docs {
+		for _, root := range d.Content {
+			list := follow(first(root, "images"))
+			if list == nil || list.Kind != yaml.SequenceNode {
+				continue
+			}
+			for _, entry := range list.Content {
+				var way []setting
+				set := func(key, value string) {
+					n := follow(first(entry, key))
+					if n != nil && n.Kind == yaml.ScalarNode && value != "" && n.Value != value {
+						way = append(way, setting{s.ordinal(n), value})
+					}
+				}
+				set("newName", repository)
+				switch hasTag, hasDigest := first(entry, "newTag") != nil, first(entry, "digest") != nil; {
+				case hasTag && hasDigest:
+					set("newTag", tag)
+					set("digest", digest)
+				case hasTag && digest != "":
+					set("newTag", tag+"@"+digest)
+				case hasTag:
+					set("newTag", tag)
+				case hasDigest:
+					set("digest", digest)
+				default:
+					continue
+				}
+				ways = append(ways, way)
+			}
+		}
+	}
+	return ways
+}
+
+// images are the ways to set the image in an object or a patch: any workload
+// of the kind, since kustomize may give it another name.
+func (k *kustomized) images(s *stream) [][]setting {
+	var ways [][]setting
+	for _, w := range s.workloads(k.workload.kind) {
+		for _, c := range w.containers("containers") {
+			if text(first(c, "name")) != k.options.Target.Container {
+				continue
+			}
+			if n := follow(first(c, "image")); n != nil && n.Kind == yaml.ScalarNode && n.Value != k.options.Ref {
+				ways = append(ways, []setting{{s.ordinal(n), k.options.Ref}})
+			}
+		}
+	}
+	return ways
+}
+
+// apply makes the edits in memory and asks kustomize what comes of them.
+func (k *kustomized) apply(f read, way []setting) *Plan {
+	p := &Plan{Kustomize: k.options.Kustomize, before: f.data, after: f.data, target: k.options.Target}
+	p.File = f.path
+	for _, set := range way {
+		s, err := parse(p.after, f.path)
+		if err != nil || !plainRef.MatchString(set.value) {
+			return nil
+		}
+		e, err := s.replace(s.nth(set.ordinal), f.path, set.value)
+		if err != nil {
+			return nil
+		}
+		p.Line = e.Line
+		p.changes = append(p.changes, e.changes(p.after)...)
+		p.after = e.apply(p.after)
+	}
+	rendered, err := build(&recorder{FileSystem: filesys.MakeFsOnDisk(), instead: &read{f.path, p.after}}, k.options.Kustomize)
+	if err != nil {
+		return nil
+	}
+	after, err := parse(rendered, k.options.Kustomize)
+	if err != nil {
+		return nil
+	}
+	differ, ok := differingScalars(k.before, after)
+	if !ok || differ[k.image] == nil || !sameImage(differ[k.image].Value, k.options.Ref) {
+		return nil
+	}
+	p.Old, p.New, p.Rendered = k.old, differ[k.image].Value, rendered
+	for _, u := range k.before.also(k.image, k.workload, k.options.Target, k.old, k.options.Ref) {
+		n := u.node
+		if differ[n] == nil {
+			p.Also = append(p.Also, u.Use)
+			continue
+		}
+		u.Image = differ[n].Value
+		p.Together = append(p.Together, u.Use)
+		delete(differ, n)
+	}
+	delete(differ, k.image)
+	if len(differ) > 0 {
+		return nil // it decides more than images of this repository
+	}
+	return p
+}
+
+// sameImage reports whether got is the wanted reference, or the same without
+// its tag, as an entry with nothing but a digest makes it.
+func sameImage(got, want string) bool {
+	repository, _, digest := splitRef(want)
+	return got == want || (digest != "" && got == repository+"@"+digest)
+}
+
+func splitRef(ref string) (repository, tag, digest string) {
+	repository = Repository(ref)
+	rest := strings.TrimPrefix(ref, repository)
+	tag, digest, _ = strings.Cut(rest, "@")
+	return repository, strings.TrimPrefix(tag, ":"), digest
+}
+
+// differingScalars pairs the scalars of two streams of one shape and returns
+// those with other values; ok is false when the shapes differ.
+func differingScalars(a, b *stream) (differ map[*yaml.Node]*yaml.Node, ok bool) {
+	differ = map[*yaml.Node]*yaml.Node{}
+	var same func(a, b *yaml.Node) bool
+	same = func(a, b *yaml.Node) bool {
+		if a.Kind != b.Kind || a.Tag != b.Tag || len(a.Content) != len(b.Content) {
+			return false
+		}
+		if a.Value != b.Value {
+			differ[a] = b
+		}
+		return slices.EqualFunc(a.Content, b.Content, same)
+	}
+	return differ, slices.EqualFunc(a.docs, b.docs, same)
+}
+
+// ordinal counts the nodes before n; nth is its inverse. An edit of a scalar
+// leaves both as they are.
+func (s *stream) ordinal(n *yaml.Node) (i int) {
+	s.visit(func(m *yaml.Node) bool {
+		if m == n {
+			return false
+		}
+		i++
+		return true
+	})
+	return i
+}
+
+func (s *stream) nth(i int) (n *yaml.Node) {
+	s.visit(func(m *yaml.Node) bool {
+		n = m
+		i--
+		return i >= 0
+	})
+	return n
+}
+
+// visit calls f for each node in the order of the file until f says no.
+func (s *stream) visit(f func(*yaml.Node) bool) {
+	var walk func(n *yaml.Node) bool
+	walk = func(n *yaml.Node) bool {
+		if !f(n) {
+			return false
+		}
+		return !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return !walk(c) })
+	}
+	for _, d := range s.docs {
+		if !walk(d) {
+			return
+		}
+	}
+}

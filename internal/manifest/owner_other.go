@@ -1,0 +1,8 @@
+//go:build !unix
+
+package manifest
+
+import "os"
+
+// keepOwner has nothing to do: a file inherits its owner from its directory.
+func keepOwner(*os.File, os.FileInfo) error { return nil }

@@ -1,0 +1,224 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// stream is a parsed file: its documents, and where its scalars are.
+type stream struct {
+	src  []byte
+	docs []*yaml.Node // of kind DocumentNode
+	// json holds the bytes between the quotes of each JSON string; nil for YAML,
+	// whose spans are found when they are asked for.
+	json    map[*yaml.Node]span
+	aliases bool // whether there is any
+}
+
+// span is a range of bytes, end excluded.
+type span struct{ start, end int }
+
+var bom = []byte("\xef\xbb\xbf")
+
+// parse reads a file the way kubectl does: as JSON where it begins with a
+// brace and is JSON, else as YAML (apimachinery, pkg/util/yaml/decoder.go).
+func parse(src []byte, file string) (*stream, error) {
+	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) || bytes.IndexByte(src, 0) >= 0 {
+		return nil, &pipeline.Finding{
+			Code: "manifest-encoding", Severity: pipeline.Error, Where: file,
+			What: "the manifest is not UTF-8 text", Why: "it has a UTF-16 byte order mark or zero bytes",
+			Fix: "save it as UTF-8",
+		}
+	}
+	if t := bytes.TrimLeft(bytes.TrimPrefix(src, bom), " \t\r\n"); bytes.HasPrefix(t, []byte("{")) {
+		if s, err := parseJSON(src); err == nil {
+			return s, nil
+		}
+	}
+	s, err := parseYAML(src)
+	if err != nil {
+		return nil, notYAML(src, file, err)
+	}
+	return s, nil
+}
+
+func parseYAML(src []byte) (s *stream, err error) {
+	// The parser panics on some inputs that it should refuse ("internal
+	// error … please report"); for the file's owner that is a refusal.
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("yaml: %v", p)
+		}
+	}()
+	s = &stream{src: src}
+	for dec := yaml.NewDecoder(bytes.NewReader(src)); ; {
+		var doc yaml.Node
+		switch err := dec.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return s, nil
+		case err != nil:
+			return nil, err
+		}
+		s.docs = append(s.docs, &doc)
+		s.aliases = s.aliases || hasAlias(&doc)
+	}
+}
+
+func hasAlias(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
+}
+
+// template matches what template engines and envsubst leave in a file.
+var template = regexp.MustCompile(`\{\{|\{%|<%|\$[({A-Za-z_]|__[A-Z_]+__|@[A-Z_]+@`)
+
+var yamlLine = regexp.MustCompile(`line (\d+)`)
+
+func notYAML(src []byte, file string, err error) *pipeline.Finding {
+	f := &pipeline.Finding{
+		Code: "manifest-not-yaml", Severity: pipeline.Error, Where: file,
+		What: "the manifest is neither YAML nor JSON",
+		Why:  strings.TrimPrefix(oneLine(err.Error()), "yaml: "),
+		Fix:  "mend it; `kubectl apply --dry-run=client -f FILE` reads it the same way",
+		Err:  err,
+	}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		f.Where = place(file, atoi(m[1]))
+	}
+	for i, line := range strings.Split(string(src), "\n") {
+		if strings.Contains(line, "{{") || strings.Contains(line, "{%") || strings.Contains(line, "<%") {
+			f.Code = "manifest-template"
+			f.Where = place(file, i+1)
+			f.What = "the manifest is a template, not YAML"
+			f.Fix = "give the rendered file with -f, or ship the live object's image alone with no manifest"
+			break
+		}
+	}
+	return f
+}
+
+// parseJSON reads one JSON object after the other into the same tree that
+// YAML gives. The YAML parser would do for most JSON, but not for surrogate
+// pairs (\ud83d\ude00), which encoders write.
+func parseJSON(src []byte) (*stream, error) {
+	s := &stream{src: src, json: map[*yaml.Node]span{}}
+	skip := len(src) - len(bytes.TrimPrefix(src, bom))
+	b := &jsonBuilder{stream: s, dec: json.NewDecoder(bytes.NewReader(src[skip:])), base: skip, line: 1}
+	b.dec.UseNumber()
+	for {
+		n, err := b.value(0)
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.docs = append(s.docs, &yaml.Node{Kind: yaml.DocumentNode, Line: n.Line, Content: []*yaml.Node{n}})
+	}
+}
+
+type jsonBuilder struct {
+	stream     *stream
+	dec        *json.Decoder
+	base       int // bytes before the decoder's first
+	line, upTo int // line of the byte at upTo
+}
+
+const maxDepth = 1000
+
+func (b *jsonBuilder) value(depth int) (*yaml.Node, error) {
+	if depth > maxDepth {
+		return nil, errors.New("nested too deeply")
+	}
+	tok, err := b.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	end := b.base + int(b.dec.InputOffset())
+	b.line += bytes.Count(b.stream.src[b.upTo:end], []byte("\n"))
+	b.upTo = end
+	n := &yaml.Node{Kind: yaml.ScalarNode, Line: b.line}
+	switch v := tok.(type) {
+	case json.Delim:
+		n.Kind, n.Tag = yaml.MappingNode, "!!map"
+		if v == '[' {
+			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+		}
+		for b.dec.More() {
+			child, err := b.value(depth + 1)
+			if err != nil {
+				return nil, noEOF(err)
+			}
+			n.Content = append(n.Content, child)
+		}
+		if _, err := b.dec.Token(); err != nil {
+			return nil, noEOF(err)
+		}
+	case string:
+		n.Tag, n.Value, n.Style = "!!str", v, yaml.DoubleQuotedStyle
+		// The token ends at its closing quote; the opening one is the nearest
+		// quote before it that is not escaped.
+		start := end - 1
+		for start--; !opens(b.stream.src, start); start-- {
+		}
+		b.stream.json[n] = span{start + 1, end - 1}
+	case json.Number:
+		n.Tag, n.Value = "!!float", v.String()
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(v)
+	case nil:
+		n.Tag, n.Value = "!!null", "null"
+	}
+	return n, nil
+}
+
+// opens reports whether src[i] is a quote that no odd number of backslashes
+// precedes. Before an opening quote stands punctuation, never a backslash.
+func opens(src []byte, i int) bool {
+	if src[i] != '"' {
+		return false
+	}
+	n := 0
+	for j := i - 1; j >= 0 && src[j] == '\\'; j-- {
+		n++
+	}
+	return n%2 == 0
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// place is FILE:LINE, or as much of it as is known.
+func place(file string, line int) string {
+	if file == "" {
+		file = "manifest"
+	}
+	if line <= 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(line)
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func atoi(digits string) int {
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,213 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options says where to look and what for.
+type Options struct {
+	// Files are files, directories and patterns, as kubectl's -f takes them. A
+	// single directory that has a kustomization is taken as Kustomize.
+	Files []string
+	// Recursive looks into the directories below those of Files, as kubectl's -R.
+	Recursive bool
+	// Kustomize is a directory with a kustomization, as kubectl's -k.
+	Kustomize string
+	Target    Target
+	Ref       string
+}
+
+// Plan is one edit of one file that has not been made yet.
+type Plan struct {
+	Edit
+	// Kustomize is the directory of the kustomization; "" for plain files.
+	Kustomize string
+	// Rendered is what is to be applied: the stamped kustomization's objects,
+	// in the order in which kubectl applies them. It is nil for plain files.
+	Rendered []byte
+	// Files are all files that were named, directories resolved; none for a
+	// kustomization.
+	Files []string
+
+	before, after []byte
+	changes       []Change
+	target        Target
+}
+
+// Stamped returns the path of the file to be edited, as it was named, and its
+// bytes with the edit made.
+func (p *Plan) Stamped() (path string, data []byte) { return p.File, p.after }
+
+// Changed reports whether there is anything to write.
+func (p *Plan) Changed() bool { return !bytes.Equal(p.before, p.after) }
+
+// Find looks for the one file that decides the target's image. It changes nothing.
+func Find(ctx context.Context, o Options) (*Plan, error) {
+	if err := checkRef(o.Ref); err != nil {
+		return nil, err
+	}
+	if o.Kustomize == "" && len(o.Files) == 1 && kustomization(o.Files[0]) != "" {
+		o.Kustomize, o.Files = o.Files[0], nil
+	}
+	if o.Kustomize != "" {
+		return findKustomized(ctx, o)
+	}
+	paths, err := expand(o.Files, o.Recursive)
+	if err != nil {
+		return nil, err
+	}
+	var plans []*Plan
+	var errs []error
+	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		p, err := findIn(path, o)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.Files = paths
+		plans = append(plans, p)
+	}
+	switch {
+	case len(plans) == 1:
+		return plans[0], decisive(errs)
+	case len(plans) > 1:
+		f := &pipeline.Finding{
+			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
+			What: fmt.Sprintf("%d files hold the %s", len(plans), o.Target),
+			Why:  "which of them is meant cannot be told",
+			Fix:  "name one with -f",
+		}
+		for _, p := range plans {
+			f.Evidence = append(f.Evidence, place(p.File, p.Line))
+		}
+		return nil, f
+	}
+	return nil, none(paths, errs, o)
+}
+
+// findIn looks for the target in one file.
+func findIn(path string, o Options) (*Plan, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	t := o.Target
+	t.File = path
+	after, e, err := Stamp(src, t, o.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{Edit: e, before: src, after: after, changes: e.changes(src), target: t}, nil
+}
+
+// decisive returns the first fault of another file that puts the one that was
+// found in doubt: that the target may be there a second time.
+func decisive(errs []error) error {
+	for _, err := range errs {
+		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "manifest-no-workload" {
+			return err
+		}
+	}
+	return nil
+}
+
+// none says why no file was found: the fault of a file that has the workload
+// or cannot be read, else that none has it.
+func none(paths []string, errs []error, o Options) error {
+	if err := decisive(errs); err != nil {
+		return err
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	f := &pipeline.Finding{
+		Code: "manifest-no-workload", Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
+		What: fmt.Sprintf("none of the manifests has the %s", o.Target),
+		Why:  fmt.Sprintf("%d files were read", len(paths)),
+		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",
+	}
+	for _, err := range errs {
+		if g, ok := errors.AsType[*pipeline.Finding](err); ok {
+			f.Evidence = append(f.Evidence, g.Where+": "+g.Why)
+		}
+	}
+	return f
+}
+
+// expand returns the files that kubectl's -f would read, each once
+// (cli-runtime, pkg/resource/builder.go and visitor.go).
+func expand(names []string, recursive bool) ([]string, error) {
+	var all []string
+	add := func(path string) {
+		if !slices.Contains(all, path) {
+			all = append(all, path)
+		}
+	}
+	if len(names) == 0 {
+		return nil, pipeline.UsageErrorf("manifest-not-found", "name it with -f, or in .sbw.yaml under deploy.manifest", "no manifest is named")
+	}
+	for _, name := range names {
+		if name == "-" || strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+			return nil, pipeline.UsageErrorf("manifest-not-a-file", "save it to a file and name that with -f", "%s is no file that could be stamped", name)
+		}
+		matches := []string{name}
+		if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
+			if matches, err = filepath.Glob(name); err != nil || len(matches) == 0 {
+				return nil, unreadable(name, os.ErrNotExist)
+			}
+		}
+		for _, m := range matches {
+			err := filepath.WalkDir(m, func(path string, d os.DirEntry, err error) error {
+				switch {
+				case err != nil:
+					return unreadable(path, err)
+				case d.IsDir() && path != m && !recursive:
+					return filepath.SkipDir
+				case d.IsDir():
+				case path == m, slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(path)):
+					add(path)
+				}
+				return nil
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func unreadable(path string, err error) error {
+	f := &pipeline.Finding{
+		Code: "manifest-not-found", Severity: pipeline.Error, Where: path,
+		What: "the manifest cannot be read", Why: reason(err), Err: err,
+		Fix: "name another with -f or in .sbw.yaml under deploy.manifest, or ship the live object's image alone with no manifest",
+	}
+	if errors.Is(err, os.ErrPermission) {
+		f.Fix = "make it readable for you"
+	}
+	return f
+}
+
+// reason is an error of a file operation without the path, which is said already.
+func reason(err error) string {
+	if p, ok := errors.AsType[*os.PathError](err); ok {
+		err = p.Err
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return "there is no such file"
+	}
+	return oneLine(err.Error())
+}

@@ -1,0 +1,330 @@
+package manifest
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	kubeyaml "sigs.k8s.io/yaml"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Stamp returns src with the image of the target's container set to ref. The
+// bytes outside of the image scalar are those of src. When the image is ref
+// already, out is src itself. An error is a *pipeline.Finding.
+func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
+	if err := checkRef(ref); err != nil {
+		return nil, Edit{}, err
+	}
+	s, err := parse(src, t.File)
+	if err != nil {
+		return nil, Edit{}, err
+	}
+	scalar, w, err := s.locate(t)
+	if err != nil {
+		return nil, Edit{}, err
+	}
+	e, err = s.replace(scalar, t.File, ref)
+	if err != nil {
+		return nil, Edit{}, err
+	}
+	for _, u := range s.also(scalar, w, t, e.Old, ref) {
+		e.Also = append(e.Also, u.Use)
+	}
+	return e.apply(src), e, nil
+}
+
+// plainRef is what may stand in a file in any quoting, or in none, as itself.
+var plainRef = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
+
+func checkRef(ref string) error {
+	if !plainRef.MatchString(ref) {
+		return pipeline.UsageErrorf("manifest-image-ref", "give it as REPOSITORY:TAG, or REPOSITORY:TAG@sha256:…",
+			"%q is no image reference that can be written into a manifest", ref)
+	}
+	return nil
+}
+
+// locate finds the image scalar of the target.
+func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
+	var found []workload
+	all := s.workloads(t.Kind)
+	for _, w := range all {
+		if w.matches(t) {
+			found = append(found, w)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, workload{}, noWorkload(t, all)
+	case 1:
+	default:
+		var lines []string
+		for _, w := range found {
+			lines = append(lines, fmt.Sprintf("%s: %s", place(t.File, w.node.Line), w))
+		}
+		return nil, workload{}, &pipeline.Finding{
+			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(t.File, found[1].node.Line),
+			What:     fmt.Sprintf("%d objects of the manifest are the %s", len(found), t),
+			Why:      "which of them is meant cannot be told",
+			Fix:      "remove one, or give each its metadata.namespace and name it with --namespace",
+			Evidence: lines,
+		}
+	}
+	scalar, err := found[0].image(t)
+	return scalar, found[0], err
+}
+
+func (t Target) String() string {
+	return workload{kind: orElse(t.Kind, "workload"), namespace: t.Namespace, name: t.Name}.String()
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func noWorkload(t Target, all []workload) error {
+	f := &pipeline.Finding{
+		Code: "manifest-no-workload", Severity: pipeline.Error, Where: place(t.File, 0),
+		What: fmt.Sprintf("the manifest has no %s", t),
+		Why:  "it holds no object of that kind",
+		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",
+	}
+	var has []string
+	for _, w := range all {
+		has = append(has, w.String())
+	}
+	if len(has) > 0 {
+		f.Why = "it has " + strings.Join(has, ", ")
+	}
+	return f
+}
+
+// image returns the image scalar of the target's container.
+func (w workload) image(t Target) (*yaml.Node, error) {
+	if err := w.checkKeys(t); err != nil {
+		return nil, err
+	}
+	var found []*yaml.Node
+	var names []string
+	for _, c := range w.containers("containers") {
+		name := text(first(c, "name"))
+		names = append(names, name)
+		if name == t.Container {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		f := &pipeline.Finding{
+			Code: "manifest-no-container", Severity: pipeline.Error, Where: place(t.File, w.node.Line),
+			What: fmt.Sprintf("%s has no container %q", w, t.Container),
+			Why:  "it has none at all",
+			Fix:  "name the container in .sbw.yaml under deploy.container",
+		}
+		if len(names) > 0 {
+			f.Why = "it has " + strings.Join(names, ", ")
+		}
+		return nil, f
+	case len(found) > 1:
+		return nil, duplicate(t, "name: "+t.Container, found)
+	case len(values(found[0], "name")) > 1:
+		return nil, duplicate(t, "name", values(found[0], "name"))
+	}
+	images := values(found[0], "image")
+	if len(images) > 1 {
+		return nil, duplicate(t, "image", images)
+	}
+	if len(images) == 0 {
+		return nil, noImage(t, follow(found[0]).Line, "it has no image")
+	}
+	n := follow(images[0])
+	if n != nil && n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
+		// image: {{ .Values.image }} is YAML: a mapping within a mapping.
+		return nil, isTemplate(t.File, images[0].Line, "a template expression")
+	}
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return nil, noImage(t, images[0].Line, "its image is no text")
+	}
+	if n.Tag == "!!null" {
+		return nil, noImage(t, n.Line, "its image is empty")
+	}
+	return n, nil
+}
+
+// checkKeys refuses a key on the way to the image that is written twice.
+func (w workload) checkKeys(t Target) error {
+	for _, path := range [][]string{{"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"spec", "template", "spec", "containers"}} {
+		n := w.node
+		for _, key := range path {
+			vs := values(n, key)
+			if len(vs) > 1 {
+				return duplicate(t, key, vs)
+			}
+			if len(vs) == 0 {
+				break
+			}
+			n = vs[0]
+		}
+	}
+	return nil
+}
+
+func noImage(t Target, line int, why string) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code: "manifest-no-image", Severity: pipeline.Error, Where: place(t.File, line),
+		What: fmt.Sprintf("container %q has no image that could be stamped", t.Container), Why: why,
+		Fix: "write any image there once (`image: REPOSITORY:TAG`); later runs change it",
+	}
+}
+
+func isTemplate(file string, line int, what string) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code: "manifest-template", Severity: pipeline.Error, Where: place(file, line),
+		What: "the image is " + what, Why: "stamping would overwrite what a template engine fills in",
+		Fix: "give the rendered file with -f, or ship the live object's image alone with no manifest",
+	}
+}
+
+func duplicate(t Target, key string, nodes []*yaml.Node) error {
+	var lines []string
+	for _, n := range nodes {
+		lines = append(lines, place(t.File, n.Line))
+	}
+	return &pipeline.Finding{
+		Code: "manifest-duplicate-key", Severity: pipeline.Error, Where: lines[len(lines)-1],
+		What: fmt.Sprintf("%q is written %d times in one place", key, len(nodes)),
+		Why:  "which of them counts depends on who reads it: " + strings.Join(lines, ", "),
+		Fix:  "remove all but one",
+	}
+}
+
+// replace proves the edit of one scalar.
+func (s *stream) replace(scalar *yaml.Node, file, ref string) (Edit, error) {
+	e := Edit{File: file, Line: scalar.Line, Old: scalar.Value, New: ref, with: ref}
+	if template.MatchString(scalar.Value) {
+		return Edit{}, isTemplate(file, scalar.Line, fmt.Sprintf("a placeholder, %s", scalar.Value))
+	}
+	at, ok := s.scalar(scalar)
+	e.start, e.end = at.start, at.end
+	if !e.Changed() {
+		return e, nil
+	}
+	if n, sure := s.uses(scalar); n > 1 || !sure {
+		return Edit{}, shared(s, scalar, file, n)
+	}
+	if ok && s.json == nil && scalar.Style&^yaml.TaggedStyle == 0 && !isText(ref) {
+		e.with = `"` + ref + `"`
+	}
+	if ok {
+		after, err := parse(e.apply(s.src), file)
+		ok = err == nil && onlyChanged(s, after, scalar, ref)
+	}
+	if !ok {
+		return Edit{}, &pipeline.Finding{
+			Code: "manifest-image-form", Severity: pipeline.Error, Where: place(file, scalar.Line),
+			What: "the image is written in a form that cannot be replaced by itself",
+			Why:  "it is not one word on one line, or what surrounds it depends on it",
+			Fix:  "write it as `image: REPOSITORY:TAG` on one line",
+		}
+	}
+	return e, nil
+}
+
+func shared(s *stream, scalar *yaml.Node, file string, n int) error {
+	f := &pipeline.Finding{
+		Code: "manifest-shared-image", Severity: pipeline.Error, Where: place(file, scalar.Line),
+		What: "the image is shared with other places of the manifest",
+		Why:  fmt.Sprintf("by anchor and alias it takes effect in %d places; changing it would change them all", n),
+		Fix:  "write this container's image out instead of sharing it",
+	}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		if n.Kind == yaml.AliasNode && contains(n.Alias, scalar, 0) && len(f.Evidence) < 10 {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("%s: *%s", place(file, n.Line), n.Value))
+		}
+		for _, c := range n.Content {
+			walk(c)
+		}
+	}
+	for _, d := range s.docs {
+		walk(d)
+	}
+	return f
+}
+
+func contains(n, what *yaml.Node, depth int) bool {
+	if n == what {
+		return true
+	}
+	return n != nil && depth < maxDepth &&
+		slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, what, depth+1) })
+}
+
+// sexagesimal is a number to YAML 1.1: 1:20 is eighty.
+var sexagesimal = regexp.MustCompile(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
+
+// isText reports whether a plain scalar is text to the readers of both
+// versions of YAML, of which kubectl's is one: 1.1 has more words that are not.
+func isText(ref string) bool {
+	var v2, v3 any
+	if kubeyaml.Unmarshal([]byte(ref), &v2) != nil || yaml.Unmarshal([]byte(ref), &v3) != nil {
+		return false
+	}
+	_, two := v2.(string)
+	_, three := v3.(string)
+	return two && three && !sexagesimal.MatchString(ref)
+}
+
+// apply makes the edit.
+func (e Edit) apply(src []byte) []byte {
+	if !e.Changed() {
+		return src
+	}
+	out := make([]byte, 0, len(src)+len(e.with))
+	out = append(out, src[:e.start]...)
+	out = append(out, e.with...)
+	return append(out, src[e.end:]...)
+}
+
+// use is a Use with its image's scalar.
+type use struct {
+	Use
+	node *yaml.Node
+}
+
+// also lists the other containers whose image is of the repository of the old
+// or of the new one.
+func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string) []use {
+	var all []use
+	for _, w := range s.workloads("") {
+		for _, list := range []string{"initContainers", "containers"} {
+			for _, c := range w.containers(list) {
+				n := follow(first(c, "image"))
+				if n == nil || n == scalar || (w.node == in.node && list == "containers" && text(first(c, "name")) == t.Container) {
+					continue
+				}
+				if r := Repository(text(n)); r != "" && (r == Repository(old) || r == Repository(ref)) {
+					u := Use{File: t.File, Line: n.Line, Workload: w.String(), Container: text(first(c, "name")), Image: n.Value}
+					all = append(all, use{u, n})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Repository is a reference without its tag and digest.
+func Repository(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		ref = ref[:i]
+	}
+	return ref
+}

@@ -1,0 +1,163 @@
+package manifest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Written is what Write did, kept so that it can be put back, by a later run
+// too: it goes into the receipt as JSON.
+type Written struct {
+	File    string   `json:"file"` // absolute
+	Line    int      `json:"line"`
+	Old     string   `json:"old"` // the image before
+	New     string   `json:"new"`
+	Target  *Target  `json:"target,omitempty"` // nil for a kustomization's entry
+	Changes []Change `json:"changes"`
+	// Before and After are the SHA-256 of the whole file.
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// Change is one range of bytes that was replaced. Several are applied one
+// after the other, each Start counted in what the one before it left.
+type Change struct {
+	Start int    `json:"start"`
+	Old   string `json:"old"`
+	New   string `json:"new"`
+}
+
+func (e Edit) changes(src []byte) []Change {
+	if !e.Changed() {
+		return nil
+	}
+	return []Change{{Start: e.start, Old: string(src[e.start:e.end]), New: e.with}}
+}
+
+// Write makes the edit on disk: atomically, through symlinks, keeping mode and
+// owner. Nothing is written, and the result is nil, when the image was the
+// wanted one already. A file that has changed since Find is left alone.
+func (p *Plan) Write() (*Written, error) {
+	if !p.Changed() {
+		return nil, nil
+	}
+	file, err := filepath.Abs(p.File)
+	if err != nil {
+		return nil, notWritten(p.File, err)
+	}
+	now, err := os.ReadFile(file)
+	if err != nil {
+		return nil, unreadable(p.File, err)
+	}
+	if !bytes.Equal(now, p.before) {
+		return nil, &pipeline.Finding{
+			Code: "manifest-changed", Severity: pipeline.Error, Where: p.File,
+			What: "the manifest was changed by someone else just now",
+			Why:  "its bytes differ from those that were checked", Fix: "run again",
+		}
+	}
+	w := &Written{File: file, Line: p.Line, Old: p.Old, New: p.New, Changes: p.changes, Before: sum(p.before), After: sum(p.after)}
+	if p.Kustomize == "" {
+		t := p.target
+		w.Target = &t
+	}
+	if err := replaceFile(file, p.after); err != nil {
+		return nil, notWritten(p.File, err)
+	}
+	return w, nil
+}
+
+// Restore puts the old image back. If the file has been edited elsewhere in
+// the meantime, only the image is put back, and only where it is still the one
+// that was written; otherwise the Finding "manifest-changed" says what to do.
+// restored is false, without an error, when the file is as it was before.
+func (w *Written) Restore() (restored bool, err error) {
+	now, err := os.ReadFile(w.File)
+	if err != nil {
+		return false, unreadable(w.File, err)
+	}
+	if sum(now) == w.Before {
+		return false, nil
+	}
+	old, ok := w.revert(now)
+	if !ok {
+		old, ok, err = w.stampBack(now)
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			return false, nil
+		}
+	}
+	if err := replaceFile(w.File, old); err != nil {
+		return false, notWritten(w.File, err)
+	}
+	return true, nil
+}
+
+// revert undoes the changes byte by byte, where the file is what was written.
+func (w *Written) revert(now []byte) ([]byte, bool) {
+	if sum(now) != w.After {
+		return nil, false
+	}
+	out := now
+	for i := len(w.Changes) - 1; i >= 0; i-- {
+		c := w.Changes[i]
+		end := c.Start + len(c.New)
+		if c.Start < 0 || end > len(out) || string(out[c.Start:end]) != c.New {
+			return nil, false
+		}
+		out = bytes.Join([][]byte{out[:c.Start], []byte(c.Old), out[end:]}, nil)
+	}
+	return out, sum(out) == w.Before
+}
+
+// stampBack puts the old image into a file that has been edited elsewhere; ok
+// is false when it is there already.
+func (w *Written) stampBack(now []byte) (out []byte, ok bool, err error) {
+	differs := &pipeline.Finding{
+		Code: "manifest-changed", Severity: pipeline.Warning, Where: place(w.File, w.Line),
+		What: "the manifest was edited in the meantime and is left as it is",
+		Why:  fmt.Sprintf("its image is no longer the %s that was written", w.New),
+		Fix:  fmt.Sprintf("write %s there if it should name what runs", w.Old),
+	}
+	if w.Target == nil || !plainRef.MatchString(w.Old) {
+		differs.Why = "it is no longer the file that was written"
+		return nil, false, differs
+	}
+	t := *w.Target
+	t.File = w.File
+	out, e, err := Stamp(now, t, w.Old)
+	switch {
+	case err != nil:
+		differs.Why, differs.Err = oneLine(err.Error()), err
+		return nil, false, differs
+	case !e.Changed():
+		return nil, false, nil
+	case e.Old != w.New:
+		return nil, false, differs
+	}
+	return out, true, nil
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+func notWritten(path string, err error) error {
+	if f, ok := err.(*pipeline.Finding); ok {
+		return f
+	}
+	return &pipeline.Finding{
+		Code: "manifest-not-written", Severity: pipeline.Error, Where: path,
+		What: "the manifest could not be written; it is unchanged", Why: reason(err), Err: err,
+		Fix: "make its directory writable for you, or use --no-write",
+	}
+}

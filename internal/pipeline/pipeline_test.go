@@ -1,0 +1,200 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// stage makes a stage that logs what is done to it.
+func stage(log *[]string, name string, changes bool, fail error, undo error) Stage {
+	return Stage{
+		Name: name,
+		Run: func(_ context.Context, r *Reporter) error {
+			*log = append(*log, name)
+			if changes {
+				r.Changed()
+			}
+			return fail
+		},
+		Undo: func(context.Context, *Reporter) error {
+			*log = append(*log, "undo "+name)
+			return undo
+		},
+	}
+}
+
+func TestEnds(t *testing.T) {
+	boom := errors.New("boom")
+	refusal := Check{Name: "c", Run: func(context.Context, *Reporter) ([]*Finding, error) {
+		return []*Finding{{Code: "x", Severity: Error, What: "no"}}, nil
+	}}
+	warning := Check{Name: "w", Run: func(context.Context, *Reporter) ([]*Finding, error) {
+		return []*Finding{{Code: "x", Severity: Warning, What: "hm"}}, nil
+	}}
+	for name, tc := range map[string]struct {
+		make func(log *[]string) Pipeline
+		end  End
+		log  string
+	}{
+		"done": {func(l *[]string) Pipeline {
+			return Pipeline{Checks: []Check{warning}, Stages: []Stage{stage(l, "a", true, nil, nil), stage(l, "b", false, nil, nil)}}
+		}, Done, "a b"},
+		"refused": {func(l *[]string) Pipeline {
+			return Pipeline{Checks: []Check{warning, refusal}, Stages: []Stage{stage(l, "a", true, nil, nil)}}
+		}, RefusedByPreflight, ""},
+		"strict": {func(l *[]string) Pipeline {
+			return Pipeline{Strict: true, Checks: []Check{warning}, Stages: []Stage{stage(l, "a", true, nil, nil)}}
+		}, RefusedByPreflight, ""},
+		"failed before a change": {func(l *[]string) Pipeline {
+			return Pipeline{Stages: []Stage{stage(l, "a", false, nil, nil), stage(l, "b", false, boom, nil), stage(l, "c", true, nil, nil)}}
+		}, Unchanged, "a b"},
+		"restored in reverse": {func(l *[]string) Pipeline {
+			return Pipeline{Stages: []Stage{stage(l, "a", true, nil, nil), stage(l, "b", false, nil, nil), stage(l, "c", true, boom, nil)}}
+		}, Restored, "a b c undo c undo a"},
+		"left when undoing fails": {func(l *[]string) Pipeline {
+			return Pipeline{Stages: []Stage{stage(l, "a", true, nil, nil), stage(l, "b", true, boom, errors.New("stuck"))}}
+		}, Left, "a b undo b undo a"},
+		"left when nothing undoes": {func(l *[]string) Pipeline {
+			s := stage(l, "a", true, boom, nil)
+			s.Undo = nil
+			return Pipeline{Stages: []Stage{s}}
+		}, Left, "a"},
+		"left when asked": {func(l *[]string) Pipeline {
+			return Pipeline{KeepChanges: true, Stages: []Stage{stage(l, "a", true, boom, nil)}}
+		}, Left, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log []string
+			out := Run(t.Context(), tc.make(&log), Discard)
+			if out.End != tc.end || out.ExitCode() != int(tc.end) {
+				t.Errorf("end %v, exit %d; want %v", out.End, out.ExitCode(), tc.end)
+			}
+			if (out.Err == nil) != (tc.end == Done) {
+				t.Errorf("error %v at end %v", out.Err, out.End)
+			}
+			if got := strings.Join(log, " "); got != tc.log {
+				t.Errorf("ran %q, want %q", got, tc.log)
+			}
+		})
+	}
+}
+
+func TestAllFindingsAtOnce(t *testing.T) {
+	shared := NewLazy(func(context.Context) (string, error) {
+		return "", &Finding{Code: "shared", Severity: Error, What: "one cause"}
+	})
+	meet := make(chan struct{}) // both checks must be running at the same time
+	check := func(i int) Check {
+		return Check{Name: fmt.Sprint(i), Run: func(ctx context.Context, _ *Reporter) ([]*Finding, error) {
+			select {
+			case meet <- struct{}{}:
+			case <-meet:
+			}
+			_, err := shared.Get(ctx)
+			return []*Finding{{Code: fmt.Sprint("own", i), Severity: Error, What: "own"}}, err
+		}}
+	}
+	out := Run(t.Context(), Pipeline{Checks: []Check{check(0), check(1)}}, Discard)
+	var codes []string
+	for _, f := range out.Findings {
+		codes = append(codes, f.Code)
+	}
+	if want := []string{"own0", "shared", "own1"}; !slices.Equal(codes, want) {
+		t.Errorf("findings %v, want %v", codes, want)
+	}
+}
+
+func TestInterruptIsAFailureThatUndoes(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	undone := false
+	p := Pipeline{Stages: []Stage{{
+		Name: "apply",
+		Run: func(ctx context.Context, r *Reporter) error {
+			r.Changed()
+			cancel(ErrInterrupted)
+			<-ctx.Done()
+			return ctx.Err()
+		},
+		Undo: func(ctx context.Context, _ *Reporter) error { undone = true; return ctx.Err() },
+	}}}
+	out := Run(ctx, p, Discard)
+	if !undone || out.End != Restored || out.ExitCode() != 130 || !errors.Is(out.Err, ErrInterrupted) {
+		t.Errorf("undone %v, end %v, exit %d, error %v", undone, out.End, out.ExitCode(), out.Err)
+	}
+}
+
+func TestEvidenceIsKeptBeforeUndoing(t *testing.T) {
+	var log []string
+	s := stage(&log, "a", true, errors.New("boom"), nil)
+	Run(t.Context(), Pipeline{
+		Stages:    []Stage{s},
+		OnFailure: func(_ context.Context, _ *Reporter, err error) { log = append(log, "evidence of "+err.Error()) },
+		Cleanup:   func(context.Context, *Reporter) error { log = append(log, "cleanup"); return nil },
+	}, Discard)
+	if got := strings.Join(log, ", "); got != "a, evidence of boom, undo a, cleanup" {
+		t.Error(got)
+	}
+}
+
+func TestJournalOutlivesAKillOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "journal")
+	var during []Entry
+	p := Pipeline{Name: "rollout", Journal: NewJournal(path, map[string]string{"tag": "t1"}), Stages: []Stage{{
+		Name: "apply",
+		Run: func(_ context.Context, r *Reporter) (err error) {
+			r.Changed()
+			during, err = ReadJournal(path)
+			return err
+		},
+	}}}
+	if out := Run(t.Context(), p, Discard); out.End != Done || p.Journal.Err() != nil {
+		t.Fatal(out.Err, p.Journal.Err())
+	}
+	last := during[len(during)-1]
+	if during[0].Subject["tag"] != "t1" || last.Stage != "apply" || last.State != "changing" {
+		t.Errorf("%+v", during)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the journal of a run that ended by itself is still there: %v", err)
+	}
+}
+
+func TestEventsTellTheStory(t *testing.T) {
+	var mu sync.Mutex
+	var kinds []string
+	sink := SinkFunc(func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		kinds = append(kinds, e.Stage+":"+string(e.Kind))
+	})
+	Run(t.Context(), Pipeline{Stages: []Stage{{Name: "s", Run: func(_ context.Context, r *Reporter) error {
+		r.Notef("hello")
+		r.Skipped("nothing to do")
+		return nil
+	}}}}, sink)
+	if got := strings.Join(kinds, " "); got != "s:stage-started s:note s:stage-finished" {
+		t.Error(got)
+	}
+}
+
+func TestAsFindings(t *testing.T) {
+	a, b := &Finding{Code: "a", What: "a"}, &Finding{Code: "b", What: "b"}
+	got := AsFindings("x", errors.Join(a, fmt.Errorf("while: %w", errors.Join(b)), errors.New("plain")))
+	if len(got) != 3 || got[0] != a || got[1] != b || got[2].Code != "internal" || got[2].Why != "plain" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPanicInACheckIsAFinding(t *testing.T) {
+	out := Run(t.Context(), Pipeline{Checks: []Check{{Name: "c", Run: func(context.Context, *Reporter) ([]*Finding, error) { panic("oh") }}}}, Discard)
+	if out.End != RefusedByPreflight || len(out.Findings) != 1 || !strings.Contains(out.Findings[0].Why, "oh") {
+		t.Errorf("%v %+v", out.End, out.Findings)
+	}
+}

@@ -1,0 +1,253 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
+)
+
+// everywhere are the kinds of requests that a push makes.
+var everywhere = []ghcr.Kind{
+	ghcr.Token, ghcr.UploadStart, ghcr.UploadFinish, ghcr.BlobHead,
+	ghcr.ManifestHead, ghcr.ManifestGet, ghcr.ManifestPut,
+}
+
+// faults is what a registry may do. Ends are the codes that a push may end with
+// when the fault strikes once, and when it strikes always; "" is a correct push.
+var faults = []struct {
+	name         string
+	do           ghcr.Action
+	only         []ghcr.Kind // empty: everywhere
+	once, always []string
+}{
+	{name: "502 in HTML", do: ghcr.BadGateway(), once: ok, always: failed},
+	{name: "503", do: ghcr.Answer(503, "UNAVAILABLE", "service unavailable"), once: ok, always: failed},
+	{name: "500 unknown", do: ghcr.Answer(500, "UNKNOWN", "unknown error"), once: ok, always: failed},
+	{name: "504", do: ghcr.Answer(504, "", ""), once: ok, always: failed},
+	{name: "408", do: ghcr.Answer(408, "", ""), once: ok, always: failed},
+	{name: "429 with the delay in the body", do: ghcr.TooMany(10300 * time.Microsecond), once: ok, always: []string{"registry-rate-limit"}},
+	{name: "429 with the delay in the header", do: ghcr.TooManyHeader("3"), once: ok, always: []string{"registry-rate-limit"}},
+	{name: "403 secondary rate limit", do: ghcr.SecondaryLimit(), once: ok, always: []string{"", "registry-rate-limit"}}, // "" at a HEAD, which a GET replaces
+	{name: "reset at once", do: ghcr.Reset(0), once: ok, always: []string{"registry-unreachable"}},
+	{name: "reset within the body", do: ghcr.Reset(1000), once: ok, always: []string{"registry-unreachable"}},
+	{name: "done but not answered", do: ghcr.Unanswered(), once: ok, always: []string{"", "registry-unreachable"}},
+	{name: "bearers end", do: ghcr.Expire(), once: ok, always: []string{"", "registry-denied"}},
+	{name: "401 before the body is read", do: ghcr.Early(401, "UNAUTHORIZED", "authentication required"), only: notToken,
+		once: []string{"", "registry-denied"}, always: []string{"registry-denied", "registry-unreachable"}},
+	{name: "502 before the body is read", do: ghcr.Early(502, "", ""), once: ok, always: []string{"registry-failed", "registry-unreachable"}},
+	{name: "upload session lost", do: ghcr.LostSession(), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
+	{name: "upload invalid", do: ghcr.Answer(400, "BLOB_UPLOAD_INVALID", "blob upload invalid"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
+	{name: "range not satisfiable", do: ghcr.Answer(416, "BLOB_UPLOAD_INVALID", "range"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
+	{name: "digest invalid", do: ghcr.Answer(400, "DIGEST_INVALID", "provided digest did not match uploaded content"), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-damaged"}},
+	{name: "uploaded and unknown for a while", do: ghcr.Vanish(3), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"", "upload-lost"}},
+	{name: "uploaded and thrown away", do: ghcr.Swallow(), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
+	{name: "MANIFEST_BLOB_UNKNOWN", do: ghcr.Answer(404, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},
+	{name: "BLOB_UNKNOWN at the manifest", do: ghcr.Answer(400, "BLOB_UNKNOWN", "blob unknown to registry"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},
+	{name: "manifest taken and not readable", do: ghcr.Answer(404, "MANIFEST_UNKNOWN", "manifest unknown"), only: []ghcr.Kind{ghcr.ManifestHead}, once: ok, always: []string{"tag-unreadable"}},
+	{name: "scope missing", do: ghcr.Answer(403, "DENIED", "permission_denied: The token provided does not match expected scopes."), once: []string{"", "token-scope"}, always: []string{"", "token-scope"}},
+	{name: "package not granted", do: ghcr.Answer(403, "DENIED", "permission_denied: write_package"), once: []string{"", "package-permission"}, always: []string{"", "package-permission"}},
+	{name: "organisation forbids", do: ghcr.Answer(403, "DENIED", "installation not allowed to Create organization package"), once: []string{"", "organization-policy"}, always: []string{"", "organization-policy"}},
+	{name: "manifest refused", do: ghcr.Answer(400, "MANIFEST_INVALID", "manifest invalid"), only: []ghcr.Kind{ghcr.ManifestPut}, once: []string{"registry-refused", "tag-not-moved"}, always: []string{"registry-refused"}},
+	{name: "a captive portal", do: ghcr.Garbage(), once: []string{"", "registry-garbled"}, always: []string{"", "registry-garbled"}},
+}
+
+var (
+	ok       = []string{""}
+	failed   = []string{"registry-failed"}
+	notToken = slices.DeleteFunc(slices.Clone(everywhere), func(k ghcr.Kind) bool { return k == ghcr.Token })
+)
+
+// TestFaults lets each fault strike at each kind of request, once at the first
+// and at a later one, and always. Whatever happens, a push that says that it
+// succeeded did, a refusal says why, and no tag points to something incomplete.
+func TestFaults(t *testing.T) {
+	fix := newFixture(t)
+	for _, f := range faults {
+		kinds := f.only
+		if len(kinds) == 0 {
+			kinds = everywhere
+		}
+		for _, kind := range kinds {
+			for _, when := range []struct {
+				name         string
+				after, times int
+				ends         []string
+			}{{"first", 0, 1, f.once}, {"later", 2, 1, f.once}, {"always", 0, -1, f.always}} {
+				t.Run(strings.ReplaceAll(fmt.Sprintf("%s/%s/%s", f.name, kind, when.name), " ", "_"), func(t *testing.T) {
+					t.Parallel()
+					fix.strike(t, ghcr.Fault{On: kind, Do: f.do, After: when.after, Times: when.times}, when.ends)
+				})
+			}
+		}
+	}
+}
+
+// fixture is a layout with an image and an index that shares its base.
+type fixture struct{ dir, old, digest string }
+
+func newFixture(t *testing.T) fixture {
+	f := fixture{dir: tempLayout(t)}
+	base := layers(1, 10_000, 80_000)
+	f.old = makeImage(t, f.dir, "linux/arm64", base...)
+	f.digest = makeIndexBeside(t, f.dir, map[string]v1.Image{
+		"linux/arm64": buildImage(t, "linux/arm64", append(base, layers(2, 75_000, 8_000)...)...),
+		"linux/amd64": buildImage(t, "linux/amd64", append(base, layers(3, 70_000)...)...),
+	})
+	return f
+}
+
+// strike publishes the image, and then with a fault the index.
+func (f fixture) strike(t *testing.T, fault ghcr.Fault, ends []string) {
+	h := newHarness(t)
+	dir, old, digest := f.dir, f.old, f.digest
+	if _, err := New(h.options()).Push(t.Context(), Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	h.front.Inject(fault)
+	o := h.options()
+	o.Tries = 6
+	p := New(o)
+	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
+	found, err := p.Preflight(t.Context(), job.Tags, digest, false)
+	if err == nil {
+		for _, f := range found {
+			err = errors.Join(err, f)
+		}
+	}
+	if err == nil {
+		_, err = p.Push(t.Context(), job, nil)
+	}
+	h.front.Disarm()
+	code := ""
+	if err != nil {
+		fs := pipeline.AsFindings("push", err)
+		code = fs[0].Code
+		if fs[0].What == "" || fs[0].Why == "" || fs[0].Fix == "" || strings.ContainsAny(err.Error(), "\n\r") && len(fs) == 1 {
+			t.Errorf("not a clear refusal: %v", err)
+		}
+		if strings.Contains(err.Error(), testToken) {
+			t.Errorf("the token is in the error: %v", err)
+		}
+	}
+	switch fault.On {
+	case ghcr.ManifestGet, ghcr.BlobHead:
+		// These are asked to save work, and done without.
+		ends = append(slices.Clone(ends), "")
+	}
+	if !slices.Contains(ends, code) {
+		t.Errorf("ended with %q (%v), want one of %q", code, err, ends)
+	}
+	tag, latest := h.digestOf(t, "v1"), h.digestOf(t, Latest)
+	switch {
+	case err == nil && (tag != digest || latest != digest):
+		t.Errorf("said to have succeeded: v1 is %q, latest %q, want %s", tag, latest, digest)
+	case tag != "" && tag != digest:
+		t.Errorf("v1 points to %s, which nobody pushed", tag)
+	case latest != old && latest != digest:
+		t.Errorf("latest points to %s", latest)
+	case latest == digest && tag != digest:
+		t.Error("latest was moved before v1 was there")
+	}
+	if tag != "" {
+		h.walk(t, "v1")
+	}
+	h.walk(t, Latest)
+}
+
+// TestFaultsSendNothingTwice holds that what had arrived is not sent again when
+// something else fails.
+func TestFaultsSendNothingTwice(t *testing.T) {
+	h := newHarness(t)
+	dir := tempLayout(t)
+	sizes := []int{500_000, 400_000, 300_000, 200_000}
+	digest := makeImage(t, dir, "linux/arm64", layers(1, sizes...)...)
+	h.front.Inject(
+		ghcr.Fault{On: ghcr.UploadFinish, After: 1, Do: ghcr.Unanswered()},
+		ghcr.Fault{On: ghcr.UploadFinish, After: 2, Do: ghcr.Expire()},
+		ghcr.Fault{On: ghcr.UploadStart, After: 2, Do: ghcr.BadGateway()},
+		ghcr.Fault{On: ghcr.ManifestPut, Do: ghcr.BadGateway()},
+	)
+	o := h.options()
+	o.Jobs = 1
+	mustPush(t, h, New(o), Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}, nil)
+	arrived := map[string]int{}
+	for _, r := range h.front.Requests() {
+		if r.Kind == ghcr.UploadFinish && r.Sent >= 100_000 && r.Status != http.StatusUnauthorized {
+			arrived[r.Query]++
+		}
+	}
+	for q, n := range arrived {
+		if n > 1 {
+			t.Errorf("%s was sent %d times", q, n)
+		}
+	}
+	if h.front.Struck() < 4 {
+		t.Errorf("only %d faults struck", h.front.Struck())
+	}
+}
+
+// TestInterrupted cuts a push off at each of its requests: it ends at once, and
+// TAG is untouched or complete.
+func TestInterrupted(t *testing.T) {
+	at := 0
+	for interrupt(t, at) {
+		at++
+	}
+	if at < 10 {
+		t.Errorf("a push was through after %d requests", at)
+	}
+}
+
+func interrupt(t *testing.T, at int) (interrupted bool) {
+	h := newHarness(t)
+	dir := tempLayout(t)
+	old := makeImage(t, dir, "linux/arm64", layers(1, 1000)...)
+	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}}, nil)
+	digest := makeImage(t, dir, "linux/arm64", layers(2, 100_000, 200_000)...)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	var ended time.Time
+	n := 0
+	h.front.OnRequest(func(ghcr.Kind) {
+		if n++; n == at+1 {
+			ended = time.Now()
+			cancel(pipeline.ErrInterrupted)
+		}
+	})
+	o := h.options()
+	o.Jobs = 2
+	p := New(o)
+	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
+	_, err := p.Preflight(ctx, job.Tags, digest, false)
+	if err == nil {
+		_, err = p.Push(ctx, job, nil)
+	}
+	took := time.Since(ended)
+	h.front.OnRequest(nil)
+	if err == nil {
+		return false
+	}
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Errorf("request %d: ended with %v", at, err)
+	}
+	if took > time.Second {
+		t.Errorf("request %d: took %s to end", at, took)
+	}
+	if h.digestOf(t, "v1") != "" {
+		h.walk(t, "v1")
+	}
+	h.walk(t, Latest)
+	// The next run finishes.
+	mustPush(t, h, New(h.options()), job, nil)
+	return true
+}

@@ -1,0 +1,95 @@
+package push
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+)
+
+// Plan is what a Push would do.
+type Plan struct {
+	Repository string     `json:"repository"`
+	Digest     string     `json:"digest"`
+	Size       int64      `json:"size"`  // bytes of the whole image
+	Bytes      int64      `json:"bytes"` // of it, those that would be sent
+	Blobs      []PlanBlob `json:"blobs"`
+	Tags       []PlanTag  `json:"tags"`
+}
+
+// PlanBlob is a config or layer.
+type PlanBlob struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+	Exists bool   `json:"exists"`
+}
+
+// PlanTag is a tag; Now is empty where it would be created.
+type PlanTag struct {
+	Tag string `json:"tag"`
+	Now string `json:"now,omitempty"`
+}
+
+// Plan looks at what is there without changing anything.
+func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
+	p.tell(rep)
+	for _, t := range j.Tags {
+		if err := registry.CheckTag(t); err != nil {
+			return nil, err
+		}
+	}
+	img, err := readImage(j.Layout, j.Digest)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Pusher: p, job: j, image: img, rep: rep}
+	absent, err := r.absent(ctx, img.blobs)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{Repository: p.opts.Repository.Name(), Digest: j.Digest, Size: img.size()}
+	for _, b := range img.blobs {
+		pb := PlanBlob{Name: b.name, Digest: b.digest.String(), Size: b.size, Exists: true}
+		for _, a := range absent {
+			if a.digest == b.digest {
+				pb.Exists = false
+				plan.Bytes += b.size
+			}
+		}
+		plan.Blobs = append(plan.Blobs, pb)
+	}
+	for _, t := range j.Tags {
+		now, err := p.tag(ctx, t)
+		if err != nil {
+			return nil, p.client.Explain("look for "+p.name(t), err)
+		}
+		plan.Tags = append(plan.Tags, PlanTag{Tag: t, Now: now})
+	}
+	return plan, nil
+}
+
+// absent asks for each blob, and returns those that are not there.
+func (r *run) absent(ctx context.Context, all []blob) ([]blob, error) {
+	there := make([]bool, len(all))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.opts.Jobs)
+	for i, b := range all {
+		g.Go(func() (err error) {
+			there[i], err = r.has(gctx, b)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, r.client.Explain("look for layers in "+r.opts.Repository.Name(), err)
+	}
+	var absent []blob
+	for i, b := range all {
+		if !there[i] {
+			absent = append(absent, b)
+		}
+	}
+	return absent, nil
+}

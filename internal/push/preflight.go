@@ -1,0 +1,151 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+)
+
+// tagState is what a tag pointed to at some moment.
+type tagState struct {
+	digest string // empty: there is no such tag
+	at     time.Time
+}
+
+// fresh is how long what is known of a tag is good enough not to be asked again
+// before it is written; builds take minutes.
+const fresh = 30 * time.Second
+
+func (p *Pusher) remember(tag, digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tags[tag] = tagState{digest: digest, at: time.Now()}
+}
+
+// lately is what tag was seen to point to not long ago; empty when it is not
+// known, or not there.
+func (p *Pusher) lately(tag string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.tags[tag]; time.Since(known.at) < fresh {
+		return known.digest
+	}
+	return ""
+}
+
+// tag returns what tag points to, asking if nobody has lately.
+func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
+	p.mu.Lock()
+	known, ok := p.tags[tag]
+	p.mu.Unlock()
+	if ok && time.Since(known.at) < fresh {
+		return known.digest, nil
+	}
+	digest, err := p.headManifest(ctx, tag)
+	if err == nil {
+		p.remember(tag, digest)
+	}
+	return digest, err
+}
+
+// headManifest returns the digest that ref points to, empty when there is none.
+func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
+	res, err := p.client.Do(ctx, registry.Request{
+		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
+		Header: http.Header{"Accept": {accept}},
+	})
+	if err == nil {
+		if d := digestOfResponse(res); d != "" {
+			return d, nil
+		}
+	}
+	var answer *registry.Error
+	if err != nil && (!errors.As(err, &answer) || answer.Status != http.StatusForbidden) {
+		if registry.IsNotFound(err) {
+			err = nil
+		}
+		return "", err
+	}
+	// A refusal of a HEAD has no words, and a registry may leave the digest out
+	// of its answer: the manifest itself is asked for.
+	res, err = p.getManifest(ctx, ref, false)
+	switch {
+	case registry.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return digestOfResponse(res), nil
+}
+
+// Preflight asks the registry before anything is built: may it be written to,
+// is the tag free. digest is the image's if it is known by then, else empty.
+// What it learns, and the upload that it opens, serve the push.
+func (p *Pusher) Preflight(ctx context.Context, tags []string, digest string, overwrite bool) ([]*pipeline.Finding, error) {
+	for _, t := range tags {
+		if err := registry.CheckTag(t); err != nil {
+			return pipeline.AsFindings("check the tag", err), nil
+		}
+	}
+	var denied, taken error
+	var wg sync.WaitGroup
+	wg.Go(func() { denied = p.checkPermission(ctx) })
+	if len(tags) > 0 && tags[0] != Latest {
+		wg.Go(func() { taken = p.checkTag(ctx, tags[0], digest, overwrite) })
+	}
+	wg.Go(func() { _, _ = p.latest.Get(ctx) })
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if denied != nil {
+		// Reading failed for the same reason, in fewer words; a tag that is
+		// taken is another matter.
+		var f *pipeline.Finding
+		if !errors.As(taken, &f) || f.Code != "tag-exists" {
+			taken = nil
+		}
+	}
+	return pipeline.AsFindings("ask the registry", errors.Join(denied, taken)), nil
+}
+
+// checkPermission opens an upload, which a registry grants to whom it will
+// grant a push, and which creates nothing. GHCR cannot cancel it (405), so it is
+// left to end by itself if no blob takes it.
+func (p *Pusher) checkPermission(ctx context.Context) error {
+	res, err := p.client.Do(ctx, registry.Request{
+		Method: http.MethodPost, Kind: "upload", Path: "blobs/uploads/", Want: []int{http.StatusAccepted},
+	})
+	if err != nil {
+		return p.client.Explain("push to "+p.opts.Repository.Name(), err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.session = session{location: res.Header.Get("Location"), at: time.Now()}
+	return nil
+}
+
+func (p *Pusher) checkTag(ctx context.Context, tag, digest string, overwrite bool) error {
+	now, err := p.tag(ctx, tag)
+	switch {
+	case err != nil:
+		return p.client.Explain("look for "+p.name(tag), err)
+	case now == "" || now == digest || overwrite:
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: "tag-exists", Severity: pipeline.Error,
+		What: p.name(tag) + " is published already",
+		Why:  "it is " + now,
+		Fix:  "choose another tag, or pass --overwrite to move this one",
+	}
+	if digest != "" {
+		f.Why = "it is " + now + ", and this image is " + digest
+	}
+	return f
+}

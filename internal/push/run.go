@@ -1,0 +1,206 @@
+package push
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+)
+
+// run is one Push.
+type run struct {
+	*Pusher
+	job   Job
+	image *image
+	rep   *pipeline.Reporter
+	sent  atomic.Int64
+
+	mu       sync.Mutex
+	states   map[v1.Hash]state
+	opened   map[v1.Hash]session
+	mounters map[string]*registry.Client // nil: this repository may not be mounted from
+}
+
+func (r *run) all(ctx context.Context) error {
+	r.states, r.opened, r.mounters = map[v1.Hash]state{}, map[v1.Hash]session{}, map[string]*registry.Client{}
+	done, err := r.published(ctx)
+	if err != nil || done {
+		return err
+	}
+	known, err := r.known(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []blob
+	for _, b := range r.image.blobs {
+		if known[b.digest] {
+			r.done(b, existing)
+			continue
+		}
+		missing = append(missing, b)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.blobs(gctx, missing, false) })
+	if r.job.Approve != nil {
+		g.Go(func() error { return r.job.Approve(gctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return r.manifests(ctx)
+}
+
+// published reports whether all tags point to this image already.
+func (r *run) published(ctx context.Context) (bool, error) {
+	if len(r.job.Tags) == 0 {
+		return false, nil
+	}
+	for _, t := range r.job.Tags {
+		if t == Latest {
+			if _, err := r.latest.Get(ctx); err != nil {
+				return false, err
+			}
+		}
+		now, err := r.tag(ctx, t)
+		if err != nil {
+			return false, r.client.Explain("look for "+r.name(t), err)
+		}
+		if now != r.job.Digest {
+			return false, nil
+		}
+	}
+	for _, b := range r.image.blobs {
+		r.done(b, existing)
+	}
+	r.rep.Skipped("%s is published already, with the same content", r.name(r.job.Tags[0]))
+	return true, nil
+}
+
+// blobs uploads, the largest first, so that the uplink is not left to one late
+// large one. More of them may be opened than are filled: the round trip of a
+// POST then goes by while another one is sent.
+func (r *run) blobs(ctx context.Context, all []blob, force bool) error {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b blob) int { return cmp.Compare(b.size, a.size) })
+	for _, b := range all {
+		r.rep.Progress(pipeline.Progress{Item: b.label(), Total: b.size, Unit: pipeline.Bytes})
+	}
+	r.assignSession(all)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.opts.Jobs + 2)
+	for _, b := range all {
+		g.Go(func() error { return r.blob(ctx, b, force) })
+	}
+	return g.Wait()
+}
+
+func (r *run) done(b blob, s state) {
+	r.mu.Lock()
+	r.states[b.digest] = s
+	r.mu.Unlock()
+	p := pipeline.Progress{Item: b.label(), Done: b.size, Total: b.size, Unit: pipeline.Bytes}
+	switch s {
+	case existing:
+		p.State = "exists"
+	case mounted:
+		p.State = "mounted"
+	}
+	r.rep.Progress(p)
+}
+
+func (r *run) stateOf(h v1.Hash) state {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.states[h]
+}
+
+// assignSession gives the upload that the permission check opened to the
+// largest blob that has a use for it: not one that is to be asked for first or
+// might be mounted.
+func (r *run) assignSession(sorted []blob) {
+	r.Pusher.mu.Lock()
+	s := r.session
+	r.session = session{}
+	r.Pusher.mu.Unlock()
+	if s.location == "" {
+		return
+	}
+	for _, b := range sorted {
+		if b.size < askAbove && r.mountable(b) == "" {
+			r.mu.Lock()
+			r.opened[b.digest] = s
+			r.mu.Unlock()
+			return
+		}
+	}
+}
+
+// takeSession is the upload that is open for b, once.
+func (r *run) takeSession(b blob) (session, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.opened[b.digest]
+	delete(r.opened, b.digest)
+	return s, ok && time.Since(s.at) < sessionLife
+}
+
+// mountable is the repository that b may be mounted from, if any: on the same
+// registry, and not refused yet.
+func (r *run) mountable(b blob) string {
+	if strings.HasPrefix(b.name, "config") {
+		return ""
+	}
+	own := r.opts.Repository
+	for _, from := range slices.Concat(b.from, prefixed(own.RegistryStr(), r.opts.MountFrom)) {
+		ref, err := registry.ParseReference(from)
+		if err != nil || ref.Repository.RegistryStr() != own.RegistryStr() || ref.Repository.RepositoryStr() == own.RepositoryStr() {
+			continue
+		}
+		repo := ref.Repository.RepositoryStr()
+		r.mu.Lock()
+		c, known := r.mounters[repo]
+		r.mu.Unlock()
+		if !known || c != nil {
+			return repo
+		}
+	}
+	return ""
+}
+
+func prefixed(host string, repos []string) []string {
+	all := make([]string, len(repos))
+	for i, repo := range repos {
+		all[i] = host + "/" + repo
+	}
+	return all
+}
+
+// mounter talks to the same repository with a bearer that may also read the one
+// to mount from. It is apart because a registry may refuse such a bearer whole.
+func (r *run) mounter(repo string) *registry.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.mounters[repo]; c != nil {
+		return c
+	}
+	o := r.registryOptions()
+	o.MountFrom = []string{repo}
+	c := registry.New(r.opts.Repository, o)
+	r.mounters[repo] = c
+	return c
+}
+
+func (r *run) unmountable(repo string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mounters[repo] = nil
+}

@@ -1,0 +1,240 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+)
+
+// manifests writes what the blobs belong to: the manifests of an index by
+// digest, then TAG, and after it can be read the tags that follow it.
+func (r *run) manifests(ctx context.Context) error {
+	docs := r.image.documents
+	for _, d := range docs[:len(docs)-1] {
+		if err := r.put(ctx, d, d.digest); err != nil {
+			return err
+		}
+	}
+	if len(r.job.Tags) == 0 {
+		return r.put(ctx, r.image.root, r.image.root.digest)
+	}
+	first := r.job.Tags[0]
+	now, err := r.tag(ctx, first)
+	if err != nil {
+		return r.client.Explain("look for "+r.name(first), err)
+	}
+	if now != r.job.Digest {
+		// Someone may have taken it while this image was being built.
+		if err := r.checkTag(ctx, first, r.job.Digest, r.job.Overwrite || first == Latest); err != nil {
+			return err
+		}
+		if err := r.put(ctx, r.image.root, first); err != nil {
+			return err
+		}
+	}
+	if err := r.readable(ctx, first); err != nil {
+		return err
+	}
+	for _, t := range r.job.Tags[1:] {
+		if err := r.follow(ctx, first, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow moves a tag after TAG. That it fails leaves a complete TAG, and is said
+// so.
+func (r *run) follow(ctx context.Context, first, tag string) error {
+	if r.lately(tag) == r.job.Digest {
+		return nil
+	}
+	err := r.put(ctx, r.image.root, tag)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	f := &pipeline.Finding{
+		Code: "tag-not-moved", Severity: pipeline.Error, Err: err,
+		What: r.name(first) + " is published, but " + tag + " was not moved to it",
+		Why:  err.Error(),
+		Fix:  "run it again with the same tag; nothing is sent twice",
+	}
+	var cause *pipeline.Finding
+	if errors.As(err, &cause) {
+		f.Why = cause.Why
+	}
+	return f
+}
+
+// readable waits until the manifest can be read by its digest, as a cluster will
+// read it.
+func (r *run) readable(ctx context.Context, tag string) error {
+	for try := 0; ; try++ {
+		digest, err := r.headManifest(ctx, r.job.Digest)
+		switch {
+		case err != nil:
+			return r.client.Explain("read "+r.name(tag)+" back", err)
+		case digest == r.job.Digest:
+			return nil
+		case digest != "":
+			return wrongDigest(r.name(tag), r.job.Digest, digest)
+		case try+1 >= r.client.Tries():
+			return &pipeline.Finding{
+				Code: "tag-unreadable", Severity: pipeline.Error,
+				What: r.name(r.job.Digest) + " was taken by the registry and cannot be read",
+				Why:  "latest was not moved, since it would point to nothing",
+				Fix:  "run it again in a minute",
+			}
+		}
+		if err := r.client.Backoff(ctx, "manifest "+r.job.Digest, try, errNotYet); err != nil {
+			return err
+		}
+	}
+}
+
+var errNotYet = errors.New("it cannot be read yet")
+
+// put writes a manifest under a tag or its digest. When the registry says that
+// something is missing, everything that was trusted is looked at.
+func (r *run) put(ctx context.Context, d document, ref string) error {
+	for try := 0; ; try++ {
+		if !strings.HasPrefix(ref, "sha256:") {
+			r.rep.Changed()
+		}
+		res, err := r.client.Do(ctx, registry.Request{
+			Method: http.MethodPut, Kind: "manifest " + ref, Path: "manifests/" + ref,
+			Header: http.Header{"Content-Type": {d.mediaType}},
+			Body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(d.text)), nil },
+			Size:   int64(len(d.text)), Want: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
+		})
+		if err == nil {
+			if got := res.Header.Get("Docker-Content-Digest"); got != "" && got != d.digest {
+				return wrongDigest(r.name(ref), d.digest, got)
+			}
+			r.remember(ref, d.digest)
+			return nil
+		}
+		if !missing(err) {
+			return r.client.Explain("write "+r.name(ref), err)
+		}
+		if try+1 >= r.client.Tries() {
+			return r.uploadLost("write "+r.name(ref), err)
+		}
+		if err := r.repair(ctx, d, err, try); err != nil {
+			return err
+		}
+	}
+}
+
+// uploadLost is for a registry that goes on not knowing what it was sent.
+func (r *run) uploadLost(doing string, err error) error {
+	f := &pipeline.Finding{
+		Code: "upload-lost", Severity: pipeline.Error, Err: err,
+		What: "could not " + doing + ": the registry loses what it was sent",
+		Why:  err.Error(),
+		Fix:  "run it again later, and look at https://www.githubstatus.com",
+	}
+	var e *registry.Error
+	if errors.As(err, &e) && e.Said() != "" {
+		f.Why = e.Said()
+	}
+	return f
+}
+
+// missing reports whether a manifest was refused for what it names.
+func missing(err error) bool {
+	var e *registry.Error
+	if !errors.As(err, &e) || e.Status < 400 || e.Status >= 500 {
+		return false
+	}
+	switch e.Code {
+	case "MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "MANIFEST_UNVERIFIED":
+		return true
+	}
+	return false
+}
+
+var digestRE = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// repair looks for what a refused document needs and sends what is not there:
+// of an index its manifests, of a manifest blobs. At first these are the ones
+// that were trusted to be there; a blob that was sent just now is given a little
+// time before it is sent again, since GHCR may take a moment to know it. A
+// registry that keeps refusing what it says it has is sent again the blob that
+// it names, or all of them.
+func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
+	if d.index {
+		if round > 0 {
+			if err := r.client.Backoff(ctx, "manifest "+d.digest, round-1, cause); err != nil {
+				return err
+			}
+		}
+		return r.repairIndex(ctx, d, round >= 2)
+	}
+	var look []blob
+	for _, b := range r.image.blobs {
+		if round > 0 || r.stateOf(b.digest) != uploaded {
+			look = append(look, b)
+		}
+	}
+	if round < 2 {
+		missing, err := r.absent(ctx, look)
+		if err != nil {
+			return err
+		}
+		if len(missing) > 0 {
+			return r.blobs(ctx, missing, false)
+		}
+		return r.client.Backoff(ctx, "manifest "+d.digest, round, cause)
+	}
+	if err := r.client.Backoff(ctx, "manifest "+d.digest, round, cause); err != nil {
+		return err
+	}
+	named := digestRE.FindString(cause.Error())
+	var again []blob
+	for _, b := range r.image.blobs {
+		if named == "" || b.digest.String() == named {
+			again = append(again, b)
+		}
+	}
+	return r.blobs(ctx, again, true)
+}
+
+// repairIndex writes the manifests of an index that are not there; all those
+// before it in the list of documents are, or were written without a fault.
+func (r *run) repairIndex(ctx context.Context, index document, force bool) error {
+	for _, d := range r.image.documents {
+		if d.digest == index.digest {
+			return nil
+		}
+		there := ""
+		if !force {
+			var err error
+			if there, err = r.headManifest(ctx, d.digest); err != nil {
+				return r.client.Explain("look for "+r.name(d.digest), err)
+			}
+		}
+		if there == "" {
+			if err := r.put(ctx, d, d.digest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func wrongDigest(ref, want, got string) error {
+	return &pipeline.Finding{
+		Code: "registry-digest", Severity: pipeline.Error,
+		What: ref + " has another digest than what was sent",
+		Why:  "sent " + want + ", the registry says " + got,
+		Fix:  "look for a proxy that rewrites manifests; do not roll this tag out",
+	}
+}

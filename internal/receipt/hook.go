@@ -1,0 +1,156 @@
+package receipt
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Hook is a command that is told of each receipt:
+//
+//	hooks:
+//	  receipt: [slog, write, --action, deploy, --tool, "{worker}",
+//	            --detail, "deployed {image}", --reason, "sync worker changes"]
+//
+// The receipt comes as JSON on stdin; the words of Placeholders may stand in
+// the arguments in braces. No shell is between.
+type Hook struct {
+	Argv []string
+	Dir  string // where it runs; the repository's root
+	// Timeout bounds it; 30 s when zero.
+	Timeout time.Duration
+	// Env is the environment to choose from; os.Environ() when nil. Variables
+	// whose names say that they are secret are left out.
+	Env []string
+}
+
+const (
+	hookTimeout = 30 * time.Second
+	// afterKill bounds the wait for a grandchild that holds the output open.
+	afterKill = 2 * time.Second
+	hookWords = 4096 // of its output, kept for the warning
+)
+
+// Placeholders are the words that may stand in a hook's arguments in braces.
+func (r *Receipt) Placeholders() map[string]string {
+	m := map[string]string{
+		"command": r.Command, "worker": r.Worker, "image": r.Image.String(), "tag": r.Image.Tag, "digest": r.Image.Digest,
+		"commit": r.Commit, "by": r.By.String(), "end": r.End, "exitCode": strconv.Itoa(r.Code),
+		"seconds": strconv.FormatFloat(r.Seconds, 'f', -1, 64), "previous": r.Previous, "namespace": "", "name": "",
+	}
+	if t := r.Target; t != nil {
+		m["namespace"], m["name"] = t.Namespace, t.Name
+	}
+	return m
+}
+
+var placeholder = regexp.MustCompile(`\{([A-Za-z]+)\}`)
+
+// Run runs the hook; nothing is done without a command. An error is a warning
+// with the code "receipt-hook": what was shipped stays shipped.
+func (h Hook) Run(ctx context.Context, r *Receipt) error {
+	if len(h.Argv) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return h.failed(err, "")
+	}
+	timeout := h.Timeout
+	if timeout == 0 {
+		timeout = hookTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it did not end within %s", timeout))
+	defer cancel()
+	words := r.Placeholders()
+	argv := slices.Clone(h.Argv)
+	for i, a := range argv[1:] {
+		argv[i+1] = placeholder.ReplaceAllStringFunc(a, func(p string) string {
+			if v, ok := words[p[1:len(p)-1]]; ok {
+				return v
+			}
+			return p
+		})
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.WaitDelay = h.Dir, afterKill
+	if cmd.Env = h.Env; cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), secret)
+	cmd.Stdin = bytes.NewReader(append(data, '\n'))
+	said := &tail{}
+	cmd.Stdout, cmd.Stderr = said, said
+	err = cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return h.failed(err, string(said.bytes))
+	}
+	return nil
+}
+
+// secretName matches the names of variables that hold credentials, the tokens
+// of both plugins (GH_TOKEN, GITHUB_TOKEN, GHCR_TOKEN, INNGEST_SIGNING_KEY,
+// INNGEST_EVENT_KEY) among them.
+var secretName = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`)
+
+func secret(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return secretName.MatchString(name)
+}
+
+func (h Hook) failed(err error, said string) error {
+	f := &pipeline.Finding{
+		Code: "receipt-hook", Severity: pipeline.Warning, Where: "hooks.receipt",
+		What: fmt.Sprintf("the receipt's hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
+		Fix: "run it by hand with the receipt on stdin; what was shipped is not affected",
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		f.Why, f.Fix = "it is not installed", "install it, or change hooks.receipt in .sbw.yaml; what was shipped is not affected"
+	}
+	for line := range strings.Lines(said) {
+		if line = printable(strings.TrimSpace(line)); line != "" {
+			f.Evidence = append(f.Evidence, line)
+		}
+	}
+	f.Evidence = f.Evidence[max(0, len(f.Evidence)-10):]
+	return f
+}
+
+// tail keeps the end of what is written to it.
+type tail struct{ bytes []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.bytes = append(t.bytes, p...)
+	t.bytes = t.bytes[max(0, len(t.bytes)-hookWords):]
+	return len(p), nil
+}
+
+// printable drops control characters: they are never to reach a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }

@@ -1,0 +1,184 @@
+// Package receipt keeps what was shipped, by whom and with what result: a JSON
+// document under the user's state directory for each run of either plugin, and
+// a short history in the annotations of the workload itself.
+//
+// The file is for the one who shipped: whole, with the evidence. The
+// annotations are for everyone who can read the workload: a line per run, bounded
+// in number and size. A hook, a command of the user's own, is given the file's
+// document on stdin.
+//
+// # Decisions
+//
+// A receipt is written once, at the end of a run, and never altered. Readers
+// take documents of other versions: fields that they do not know are passed
+// over, and missing ones are empty. A fault of keeping or of a hook never makes
+// a run fail: it is a warning, since the cluster has changed by then.
+//
+// # To add a field
+//
+// Add it with omitempty. Raise Version only if a field changes its meaning.
+package receipt
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Version is the version of the documents that are written.
+const Version = 1
+
+// Receipt is one run.
+type Receipt struct {
+	Version int    `json:"version"`
+	Command string `json:"command"` // publish, rollout, undo
+	Program string `json:"program,omitempty"`
+	Worker  string `json:"worker"`
+
+	Image    Image  `json:"image"`
+	Previous string `json:"previous,omitempty"` // reference that was replaced
+	Commit   string `json:"commit,omitempty"`
+	Dirty    bool   `json:"dirty,omitempty"` // built from a tree with changes
+	Source   string `json:"source,omitempty"`
+	By       By     `json:"by"`
+
+	Started time.Time `json:"started"`
+	Seconds float64   `json:"seconds"`
+	Stages  []Stage   `json:"stages,omitempty"`
+
+	// End is how it ended, in pipeline's words; Code the exit code.
+	End         string     `json:"end"`
+	Code        int        `json:"exitCode"`
+	Interrupted bool       `json:"interrupted,omitempty"`
+	Error       string     `json:"error,omitempty"`
+	NotUndone   []string   `json:"notUndone,omitempty"` // what went wrong while restoring
+	Findings    []Finding  `json:"findings,omitempty"`
+	Evidence    []Evidence `json:"evidence,omitempty"`
+
+	Target    *Target         `json:"target,omitempty"`    // of a rollout
+	Functions []string        `json:"functions,omitempty"` // ids that are registered at the end
+	Inngest   *Inngest        `json:"inngest,omitempty"`
+	Manifest  json.RawMessage `json:"manifest,omitempty"` // what was written, to be put back
+
+	// Path is where the document was read from or written to.
+	Path string `json:"-"`
+}
+
+// Image is what was shipped.
+type Image struct {
+	Repository string   `json:"repository"`
+	Tag        string   `json:"tag,omitempty"`
+	Digest     string   `json:"digest,omitempty"`
+	Platforms  []string `json:"platforms,omitempty"`
+	Bytes      int64    `json:"bytes,omitempty"`  // of all layers, compressed
+	Pushed     int64    `json:"pushed,omitempty"` // of these, what was sent
+}
+
+// String is the reference, REPOSITORY:TAG@DIGEST.
+func (i Image) String() string {
+	s := i.Repository
+	if i.Tag != "" {
+		s += ":" + i.Tag
+	}
+	if i.Digest != "" {
+		s += "@" + i.Digest
+	}
+	return s
+}
+
+// By is who shipped.
+type By struct {
+	GitHub string `json:"github,omitempty"` // login
+	Kube   string `json:"kube,omitempty"`   // user as the API server sees it
+	Host   string `json:"host,omitempty"`
+}
+
+// String is the name that people know: the login, else the cluster's user.
+func (b By) String() string {
+	if b.GitHub != "" {
+		return b.GitHub
+	}
+	return b.Kube
+}
+
+// Stage is what one stage took.
+type Stage struct {
+	Name    string    `json:"name"`
+	Started time.Time `json:"started"`
+	Seconds float64   `json:"seconds"`
+	Skipped string    `json:"skipped,omitempty"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// Finding is a pipeline.Finding at rest.
+type Finding struct {
+	Code     string   `json:"code"`
+	Severity string   `json:"severity"`
+	What     string   `json:"what"`
+	Why      string   `json:"why,omitempty"`
+	Fix      string   `json:"fix,omitempty"`
+	Where    string   `json:"where,omitempty"`
+	Evidence []string `json:"evidence,omitempty"`
+}
+
+// Evidence is something that undoing would have destroyed, whole: the log of
+// a container, its state, events.
+type Evidence struct {
+	Title string `json:"title"` // pod/x container/y, previous log
+	Text  string `json:"text"`
+}
+
+// Target is the workload that was changed, as it was at the end.
+type Target struct {
+	Context    string `json:"context,omitempty"`
+	Namespace  string `json:"namespace"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	Container  string `json:"container,omitempty"`
+	Revision   int64  `json:"revision,omitempty"`
+	ReplicaSet string `json:"replicaSet,omitempty"`
+	Pods       []Pod  `json:"pods,omitempty"`
+}
+
+// Pod is a pod that served at the end.
+type Pod struct {
+	Name    string `json:"name"`
+	UID     string `json:"uid"`
+	Node    string `json:"node,omitempty"`
+	ImageID string `json:"imageID,omitempty"`
+}
+
+// Inngest is what came of registering.
+type Inngest struct {
+	Server  string   `json:"server,omitempty"`
+	App     string   `json:"app,omitempty"`
+	URL     string   `json:"url,omitempty"` // of the worker, as the server calls it
+	Synced  bool     `json:"synced"`
+	Missing []string `json:"missing,omitempty"` // in the catalog, not registered
+	Extra   []string `json:"extra,omitempty"`
+	Removed []string `json:"removed,omitempty"` // stale apps that were deleted
+}
+
+// Finish puts the outcome of the run into the receipt.
+func (r *Receipt) Finish(o pipeline.Outcome) {
+	r.Version = Version
+	r.Started, r.Seconds = o.Started.UTC(), seconds(o.Duration)
+	r.End, r.Code, r.Interrupted = o.End.String(), o.ExitCode(), o.Interrupted
+	if o.Err != nil {
+		r.Error = o.Err.Error()
+	}
+	for _, err := range o.UndoErrs {
+		r.NotUndone = append(r.NotUndone, err.Error())
+	}
+	for _, f := range o.Findings {
+		r.Findings = append(r.Findings, Finding{f.Code, f.Severity.String(), f.What, f.Why, f.Fix, f.Where, f.Evidence})
+	}
+	for _, s := range o.Stages {
+		r.Stages = append(r.Stages, Stage{s.Name, s.Started.UTC(), seconds(s.Duration), s.Skipped, s.Error})
+	}
+}
+
+// seconds are rounded to the millisecond.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

@@ -1,0 +1,210 @@
+package receipt
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// DefaultKeep is how many receipts of one worker are kept.
+const DefaultKeep = 100
+
+// Store is the directory of receipts: WORKER/TIME-TAG.json below Dir.
+type Store struct {
+	Dir string
+	// Keep is how many receipts of one worker are kept; DefaultKeep when zero,
+	// all when negative.
+	Keep int
+}
+
+// stamp orders the files by their names: the time in UTC, to the millisecond.
+const stamp = "20060102T150405.000Z"
+
+var ours = regexp.MustCompile(`^\d{8}T\d{6}\.\d{3}Z-.*\.json$`)
+
+// Save writes r, sets r.Path, and removes what is beyond Keep. An error is a
+// warning with the code "receipt-not-kept".
+func (s Store) Save(r *Receipt) error {
+	if r.Version == 0 {
+		r.Version = Version
+	}
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return notKept(s.Dir, err)
+	}
+	dir := filepath.Join(s.Dir, fileName(r.Worker))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return notKept(dir, err)
+	}
+	name := r.Started.UTC().Format(stamp) + "-" + fileName(orElse(r.Image.Tag, r.Command))
+	path, err := writeNew(dir, name, append(data, '\n'))
+	if err != nil {
+		return notKept(dir, err)
+	}
+	r.Path = path
+	if err := s.prune(dir); err != nil {
+		return notKept(dir, err)
+	}
+	return nil
+}
+
+// writeNew writes a file that was not there, in one step, for the user alone.
+func writeNew(dir, name string, data []byte) (path string, err error) {
+	tmp, err := os.CreateTemp(dir, ".receipt-*") // of mode 0600
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, name+".json")
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		path = filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, n))
+	}
+	return path, os.Rename(tmp.Name(), path)
+}
+
+// Load reads one receipt, of this version or another.
+func Load(path string) (*Receipt, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	r := &Receipt{}
+	err = json.Unmarshal(data, r)
+	// A later version may have given a field another type: the rest is good.
+	if _, typed := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !(typed && r.Version > Version) {
+		return nil, unreadable(path, err)
+	}
+	r.Path = path
+	return r, nil
+}
+
+// List returns the receipts of a worker, the newest first, at most n when n
+// is positive. Where some cannot be read, err joins a warning for each, and the
+// others are returned nevertheless.
+func (s Store) List(worker string, n int) (all []*Receipt, err error) {
+	dir := filepath.Join(s.Dir, fileName(worker))
+	names, err := s.names(dir)
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	var errs []error
+	for _, name := range names {
+		if n > 0 && len(all) == n {
+			break
+		}
+		r, err := Load(filepath.Join(dir, name))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, r)
+	}
+	return all, errors.Join(errs...)
+}
+
+// Latest returns the newest receipt of a worker that match accepts, or nil;
+// a nil match accepts each. It reads no more files than it must.
+func (s Store) Latest(worker string, match func(*Receipt) bool) (*Receipt, error) {
+	dir := filepath.Join(s.Dir, fileName(worker))
+	names, err := s.names(dir)
+	if err != nil {
+		return nil, unreadable(dir, err)
+	}
+	var errs []error
+	for _, name := range names {
+		r, err := Load(filepath.Join(dir, name))
+		if err != nil {
+			errs = append(errs, err)
+		} else if match == nil || match(r) {
+			return r, errors.Join(errs...)
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+// names returns the names of a worker's receipts, the newest first.
+func (s Store) names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if ours.MatchString(e.Name()) && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	return names, nil
+}
+
+func (s Store) prune(dir string) error {
+	keep := s.Keep
+	if keep == 0 {
+		keep = DefaultKeep
+	}
+	names, err := s.names(dir)
+	if err != nil || keep < 0 || len(names) <= keep {
+		return err
+	}
+	var errs []error
+	for _, name := range names[keep:] {
+		// Another run may have removed it in the meantime.
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// fileName makes a name that may stand in a path of any system.
+func fileName(s string) string {
+	s = strings.TrimLeft(notInNames.ReplaceAllString(s, "_"), ".")
+	return orElse(s[:min(len(s), 120)], "_")
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func notKept(where string, err error) error {
+	return &pipeline.Finding{
+		Code: "receipt-not-kept", Severity: pipeline.Warning, Where: where,
+		What: "the receipt could not be written", Why: oneLine(err.Error()), Err: err,
+		Fix: "make the directory writable, or set XDG_STATE_HOME to one that is; what was shipped is not affected",
+	}
+}
+
+func unreadable(where string, err error) error {
+	return &pipeline.Finding{
+		Code: "receipt-unreadable", Severity: pipeline.Warning, Where: where,
+		What: "a receipt cannot be read", Why: oneLine(err.Error()), Err: err,
+		Fix: "remove it if it is of no use",
+	}
+}

@@ -1,0 +1,237 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// session holds what the requests of a Client carry, and changes it one
+// goroutine at a time: however many requests find a bearer ended, it is
+// exchanged once.
+type session struct {
+	c    *Client
+	turn chan struct{} // holds the right to change what follows
+
+	mu      sync.RWMutex
+	settled bool // the way to authenticate is known
+	value   string
+	ends    time.Time // of the bearer; zero when the registry did not say
+	realm   *transport.Challenge
+	secrets []string // to be kept out of messages
+}
+
+func newSession(c *Client) *session {
+	s := &session{c: c, turn: make(chan struct{}, 1)}
+	s.realm = knownRealm(c.repo.Registry)
+	return s
+}
+
+func (s *session) header() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.value
+}
+
+// usable reports whether a request may be sent as things are.
+func (s *session) usable() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.settled && (s.ends.IsZero() || time.Now().Before(s.ends))
+}
+
+func (s *session) lock(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *session) unlock() { <-s.turn }
+
+// enter returns when a request may be sent. While it is unknown how the
+// registry wants to be asked, one request goes ahead to find out while the
+// others wait for it: first says that this one does, and that it holds the turn
+// until leave or renew.
+func (s *session) enter(ctx context.Context) (first bool, _ error) {
+	if s.usable() {
+		return false, nil
+	}
+	if err := s.lock(ctx); err != nil {
+		return false, err
+	}
+	if s.usable() {
+		s.unlock()
+		return false, nil
+	}
+	if s.realm != nil {
+		err := s.exchange(ctx, s.realm)
+		var answer *Error
+		if err == nil || s.settled || !errors.As(err, &answer) || answer.Status != http.StatusNotFound {
+			s.unlock()
+			return false, err
+		}
+		s.realm = nil // it was a guess, and there is no token endpoint
+	}
+	return true, nil
+}
+
+// leave ends the turn of a first request that was not asked for a credential,
+// or that got no answer.
+func (s *session) leave(answered bool) {
+	if answered {
+		s.mu.Lock()
+		s.settled = true
+		s.mu.Unlock()
+	}
+	s.unlock()
+}
+
+// renew gets a new credential after used was refused with a challenge; again
+// says whether there is one that is worth another try.
+func (s *session) renew(ctx context.Context, holds bool, used string, ch *transport.Challenge) (again bool, _ error) {
+	if !holds {
+		if err := s.lock(ctx); err != nil {
+			return false, err
+		}
+	}
+	defer s.unlock()
+	if s.header() != used {
+		return true, nil // someone else was faster
+	}
+	if ch == nil {
+		return false, nil
+	}
+	switch strings.ToLower(ch.Scheme) {
+	case "bearer":
+		return true, s.exchange(ctx, ch)
+	case "basic":
+		return s.basic(ctx, used)
+	}
+	return false, nil
+}
+
+// basic sends the credential itself: to the registry's own host, as ever.
+func (s *session) basic(ctx context.Context, used string) (again bool, _ error) {
+	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
+	if err != nil {
+		return false, err
+	}
+	plain := cfg.Auth
+	if plain == "" && cfg.Username != "" {
+		plain = base64.StdEncoding.EncodeToString([]byte(cfg.Username + ":" + cfg.Password))
+	}
+	if plain == "" || "Basic "+plain == used {
+		return false, nil
+	}
+	s.set("Basic "+plain, time.Time{}, nil, cfg.Password, plain)
+	return true, nil
+}
+
+func (s *session) set(value string, ends time.Time, realm *transport.Challenge, secrets ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled, s.value, s.ends, s.realm = true, value, ends, realm
+	for _, x := range secrets {
+		if len(x) > 3 {
+			s.secrets = append(s.secrets, x)
+		}
+	}
+}
+
+// redact takes secrets out of a text that a registry or a library wrote.
+func (s *session) redact(text string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, x := range s.secrets {
+		text = strings.ReplaceAll(text, x, "[hidden]")
+	}
+	return text
+}
+
+// exchange turns the credential into a bearer.
+func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
+	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for _, x := range []string{cfg.Password, cfg.Auth, cfg.IdentityToken, cfg.RegistryToken} {
+		if len(x) > 3 {
+			s.secrets = append(s.secrets, x)
+		}
+	}
+	s.mu.Unlock()
+	if cfg.RegistryToken != "" {
+		s.set("Bearer "+cfg.RegistryToken, time.Time{}, ch)
+		return nil
+	}
+	if err := checkRealm(s.c.repo.Registry, ch, cfg); err != nil {
+		return err
+	}
+	for try := 0; ; try++ {
+		err := s.exchangeOnce(ctx, ch)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !Passing(err) || try+1 >= s.c.opts.Tries {
+			return err
+		}
+		if err := s.c.Backoff(ctx, "token", try, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) exchangeOnce(ctx context.Context, ch *transport.Challenge) error {
+	ctx, watch := newWatch(ctx, s.c.opts.Stall)
+	defer watch.stop()
+	tok, err := transport.Exchange(ctx, s.c.repo.Registry, s.c.opts.Auth, counted{s.c}, s.scopes(), ch)
+	if err != nil {
+		return s.c.exchangeError(ctx, err)
+	}
+	value := tok.Token
+	if value == "" {
+		value = tok.AccessToken
+	}
+	var ends time.Time
+	if tok.ExpiresIn > 0 {
+		// A tenth before it does, so that a request does not meet the end.
+		ends = time.Now().Add(time.Duration(tok.ExpiresIn) * time.Second * 9 / 10)
+	}
+	s.set("Bearer "+value, ends, ch, value)
+	return nil
+}
+
+// scopes puts what is needed most first: some registries look at no other.
+func (s *session) scopes() []string {
+	action := transport.PullScope
+	if s.c.opts.Push {
+		action = transport.PushScope
+	}
+	all := []string{s.c.repo.Scope(action)}
+	for _, from := range s.c.opts.MountFrom {
+		all = append(all, "repository:"+from+":"+transport.PullScope)
+	}
+	return all
+}
+
+// counted counts the exchange among the requests.
+type counted struct{ c *Client }
+
+func (t counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.c.requests.Add(1)
+	return t.c.opts.Transport.RoundTrip(r)
+}

@@ -1,0 +1,326 @@
+// Package registry is one conversation with one repository of a container
+// registry: requests that carry the right credential to the right host, are
+// tried again where the fault passes, and fail with an error that says in the
+// registry's own words why.
+//
+// # Decisions
+//
+// The challenge, the exchange of a credential for a bearer and the retries are
+// here rather than in go-containerregistry's transport: that one asks /v2/
+// before anything else, ignores Retry-After, sends a consumed body again when a
+// bearer ends in the middle of a push (its issue 1004) and gives no hold to a
+// request count. Of that library this package uses names, authenticators and
+// the exchange itself.
+//
+// No Docker configuration is read: a credential is what Options.Auth says.
+//
+// # Hosts
+//
+// A bearer goes to the registry's own scheme, host and port and nowhere else,
+// whatever redirect or upload location an answer names. The credential behind
+// it goes to the token endpoint alone, which must be on the registry's own host
+// (see realm.go for the registries that have it on a sibling).
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// Options say how to talk.
+type Options struct {
+	// Auth is the credential; nil is anonymous.
+	Auth authn.Authenticator
+	// Push asks for the right to write besides the right to read.
+	Push bool
+	// MountFrom are further repositories of the same registry that blobs may be
+	// mounted from; the bearer is asked to read them.
+	MountFrom []string
+	// Credential names the credential in messages: "gh's login (keyring)".
+	Credential string
+	// ScopeRemedy is what to do when the credential lacks write:packages.
+	ScopeRemedy string
+	// Transport defaults to NewTransport(0).
+	Transport http.RoundTripper
+	// UserAgent is sent with each request.
+	UserAgent string
+	// Wait sleeps between tries; nil waits on a timer.
+	Wait func(context.Context, time.Duration) error
+	// OnRetry is told of every request that is to be tried again.
+	OnRetry func(Retry)
+	// Tries bounds how often one request is sent; 8 when zero.
+	Tries int
+	// Stall is how long a request may make no progress at all before it is
+	// given up and tried again; one minute when zero.
+	Stall time.Duration
+}
+
+// Retry is a request that failed and will be sent again.
+type Retry struct {
+	Kind  string // as in Request
+	Err   error
+	After time.Duration
+}
+
+// Client talks to one repository.
+type Client struct {
+	repo     name.Repository
+	opts     Options
+	base     *url.URL // https://HOST
+	http     *http.Client
+	auth     *session
+	requests atomic.Int64
+}
+
+// New makes a Client; nothing is sent before the first Do.
+func New(repo name.Repository, o Options) *Client {
+	if o.Transport == nil {
+		o.Transport = NewTransport(0)
+	}
+	if o.Wait == nil {
+		o.Wait = wait
+	}
+	if o.Tries == 0 {
+		o.Tries = defaultTries
+	}
+	if o.Stall == 0 {
+		o.Stall = defaultStall
+	}
+	if o.Auth == nil {
+		o.Auth = authn.Anonymous
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "gh-sbw"
+	}
+	c := &Client{repo: repo, opts: o, base: &url.URL{Scheme: repo.Scheme(), Host: repo.RegistryStr()}}
+	c.auth = newSession(c)
+	c.http = &http.Client{
+		Transport: &credentialed{c: c},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) >= 10 {
+				return errors.New("too many redirects")
+			}
+			if m := via[0].Method; m != http.MethodGet && m != http.MethodHead {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}
+	return c
+}
+
+// Repository is what the client talks about.
+func (c *Client) Repository() name.Repository { return c.repo }
+
+// Anonymous reports whether there is no credential.
+func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
+
+// Requests is how many requests were sent so far, exchanges of credentials and
+// repeated ones included.
+func (c *Client) Requests() int { return int(c.requests.Load()) }
+
+// Request is one request below /v2/NAME/.
+type Request struct {
+	Method string
+	// Kind is what it is about, for messages: "manifest latest".
+	Kind string
+	// Path is below /v2/NAME/, or the Location that an upload was given.
+	Path   string
+	Query  url.Values
+	Header http.Header
+	// Body opens the content anew for every try; Size is its length.
+	Body func() (io.ReadCloser, error)
+	Size int64
+	// Want are the answers that are no error; 200 when empty.
+	Want []int
+	// Once leaves repetition to the caller: an upload needs a new session.
+	Once bool
+}
+
+// Response is an answer whose body was read.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// maxBody bounds an answer: manifests are at most 4 MiB by the distribution
+// specification, configs and tag lists are of that order.
+const maxBody = 16 << 20
+
+// Do sends r until it is answered with a wanted status, the fault is final, or
+// the tries are used up. The error is an *Error, an error of the context, or
+// one of the network.
+func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
+	if len(r.Want) == 0 {
+		r.Want = []int{http.StatusOK}
+	}
+	var last error
+	for try := 0; ; try++ {
+		res, err := c.authorized(ctx, r)
+		if err == nil {
+			return res, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		last = err
+		if r.Once || try+1 >= c.opts.Tries || !Passing(err) {
+			return nil, last
+		}
+		if err := c.Backoff(ctx, r.Kind, try, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Backoff tells of a failed try and waits as long as the fault or the number
+// of tries asks for.
+func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) error {
+	after := delay(try, err)
+	if c.opts.OnRetry != nil {
+		c.opts.OnRetry(Retry{Kind: kind, Err: err, After: after})
+	}
+	return c.opts.Wait(ctx, after)
+}
+
+// Tries is how often one request is sent before it is given up.
+func (c *Client) Tries() int { return c.opts.Tries }
+
+// renewals bounds how often one try of a request is answered with 401 and given
+// a new bearer: the first may be the question how to authenticate at all, and a
+// bearer may end right after it was given.
+const renewals = 3
+
+// authorized sends r with the bearer at hand, and again with a new one when that
+// one was refused.
+func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
+	for n := 0; ; n++ {
+		first, err := c.auth.enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		res, used, err := c.send(ctx, r)
+		var answer *Error
+		answered := err == nil || errors.As(err, &answer)
+		if answer == nil || answer.Status != http.StatusUnauthorized {
+			if first {
+				c.auth.leave(answered)
+			}
+			return res, err
+		}
+		again, rerr := c.auth.renew(ctx, first, used, answer.challenge)
+		switch {
+		case rerr != nil:
+			return nil, rerr
+		case !again || n+1 >= renewals:
+			return nil, err
+		}
+	}
+}
+
+// send is one request and its answer; used is the credential that it carried.
+func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string, _ error) {
+	u, err := c.url(r)
+	if err != nil {
+		return nil, "", err
+	}
+	ctx, watch := newWatch(ctx, c.opts.Stall)
+	defer watch.stop()
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	if r.Header != nil {
+		req.Header = r.Header.Clone()
+	}
+	req.Header.Set("User-Agent", c.opts.UserAgent)
+	if r.Body != nil {
+		req.GetBody = func() (io.ReadCloser, error) {
+			body, err := r.Body()
+			if err != nil {
+				return nil, err
+			}
+			return watch.body(body), nil
+		}
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, "", err
+		}
+		req.ContentLength = r.Size
+		if req.Header.Get("Content-Type") == "" {
+			req.Header.Set("Content-Type", "application/octet-stream")
+		}
+	}
+	used = c.auth.header()
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, used, c.networkError(ctx, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(watch.reader(res.Body), maxBody+1))
+	switch {
+	case err != nil:
+		return nil, used, c.networkError(ctx, err)
+	case len(body) > maxBody:
+		return nil, used, fmt.Errorf("%s: the registry's answer exceeds %d bytes", r.Kind, maxBody)
+	case slices.Contains(r.Want, res.StatusCode) && !html(res.Header):
+		return &Response{Status: res.StatusCode, Header: res.Header, Body: body}, used, nil
+	}
+	return nil, used, c.refusal(r, res, body)
+}
+
+// url resolves the request's path. An upload's Location may be absolute; one on
+// the registry's own host is followed with the registry's scheme, since a
+// registry behind a TLS terminator may believe it speaks plain HTTP.
+func (c *Client) url(r Request) (*url.URL, error) {
+	var u *url.URL
+	if strings.HasPrefix(r.Path, "/") || strings.Contains(r.Path, "://") {
+		loc, err := url.Parse(r.Path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: the registry named a location that is no URL", r.Kind)
+		}
+		u = c.base.ResolveReference(loc)
+		if u.Host == c.base.Host {
+			u.Scheme = c.base.Scheme
+		}
+	} else {
+		u = c.base.JoinPath("v2", c.repo.RepositoryStr(), r.Path)
+	}
+	if len(r.Query) > 0 {
+		q := u.Query()
+		for k, vs := range r.Query {
+			q[k] = vs
+		}
+		u.RawQuery = q.Encode()
+	}
+	return u, nil
+}
+
+// credentialed adds the credential to requests for the registry itself. It sits
+// below the redirects, so that what is redirected elsewhere goes without: Go's
+// own rule would let it follow to a subdomain and to another port.
+type credentialed struct{ c *Client }
+
+func (t *credentialed) RoundTrip(in *http.Request) (*http.Response, error) {
+	t.c.requests.Add(1)
+	req := in.Clone(in.Context())
+	req.Header.Del("Authorization")
+	req.Header.Del("Referer")
+	if in.URL.Scheme == t.c.base.Scheme && strings.EqualFold(in.URL.Host, t.c.base.Host) {
+		if h := t.c.auth.header(); h != "" {
+			req.Header.Set("Authorization", h)
+		}
+	}
+	return t.c.opts.Transport.RoundTrip(req)
+}

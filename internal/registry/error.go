@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Error is an answer that was not wanted.
+type Error struct {
+	Registry string
+	Kind     string // Request.Kind; "token" for the exchange of the credential
+	Method   string
+	Status   int
+	// Code and Message are the first of the body's errors, as the
+	// distribution specification has them: "MANIFEST_UNKNOWN".
+	Code, Message string
+	// Garbled says that the answer is no registry's.
+	Garbled bool
+	// After is how long the registry asks to wait; zero when it does not say.
+	After time.Duration
+
+	challenge *transport.Challenge
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s answered %d", e.Registry, e.Status)
+	if t := http.StatusText(e.Status); t != "" {
+		b.WriteString(" " + t)
+	}
+	b.WriteString(" to " + e.Method + " " + e.Kind)
+	if said := e.Said(); said != "" {
+		b.WriteString(": " + said)
+	}
+	return b.String()
+}
+
+// Said is what the registry itself said, on one line.
+func (e *Error) Said() string {
+	switch {
+	case e.Code == "":
+		return e.Message
+	case e.Message == "":
+		return e.Code
+	}
+	return e.Code + ": " + e.Message
+}
+
+// Is lets errors.Is compare with a distribution error code: Code("BLOB_UNKNOWN").
+func (e *Error) Is(target error) bool {
+	c, ok := target.(Code)
+	return ok && e.Code == string(c)
+}
+
+// Code is an error code of the distribution specification.
+type Code string
+
+func (c Code) Error() string { return string(c) }
+
+// The codes that callers tell apart.
+const (
+	BlobUnknown         Code = "BLOB_UNKNOWN"
+	BlobUploadUnknown   Code = "BLOB_UPLOAD_UNKNOWN"
+	DigestInvalid       Code = "DIGEST_INVALID"
+	ManifestBlobUnknown Code = "MANIFEST_BLOB_UNKNOWN"
+	ManifestUnknown     Code = "MANIFEST_UNKNOWN"
+)
+
+// IsNotFound reports whether the registry said that there is no such thing.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+// maxSaid bounds what is repeated of a registry's own words.
+const maxSaid = 300
+
+func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
+	e := &Error{
+		Registry: c.repo.RegistryStr(), Kind: r.Kind, Method: r.Method, Status: res.StatusCode,
+		After: retryAfter(res.Header, body),
+	}
+	if res.StatusCode == http.StatusUnauthorized {
+		e.challenge = challengeOf(res.Header, c.base.Scheme == "http")
+	}
+	e.Garbled = res.StatusCode < 300
+	e.Code, e.Message = said(body)
+	e.Message = c.auth.redact(e.Message)
+	return e
+}
+
+// html reports whether an answer is a page for people: a login page that the
+// network puts before everything, with the status of a success.
+func html(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
+
+// said reads an error body; one that is no JSON is repeated if it is short text.
+func said(body []byte) (code, message string) {
+	var b struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+		Details string `json:"details"` // an Error of /token when it has no list
+		Message string `json:"message"` // GitHub's API, for its rate limit
+	}
+	if json.Unmarshal(body, &b) == nil {
+		if len(b.Errors) > 0 {
+			return b.Errors[0].Code, oneLine(b.Errors[0].Message)
+		}
+		return "", oneLine(b.Message + b.Details)
+	}
+	if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
+		return "", oneLine(text)
+	}
+	return "", ""
+}
+
+func oneLine(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+	if len(s) > maxSaid {
+		s = strings.ToValidUTF8(s[:maxSaid], "") + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// networkError unwraps what net/http says, whose text holds the URL and with it
+// an upload's state, and replaces the end of a watch by its reason.
+func (c *Client) networkError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStalled) {
+		return fmt.Errorf("%s: %w", c.repo.RegistryStr(), cause)
+	}
+	var f *pipeline.Finding
+	if errors.As(err, &f) {
+		return f
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return err
+}
+
+// exchangeError brings an error of the exchange into this package's form.
+func (c *Client) exchangeError(ctx context.Context, err error) error {
+	var t *transport.Error
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return &Error{Registry: c.repo.RegistryStr(), Kind: "token", Method: http.MethodGet, Status: http.StatusOK, Garbled: true}
+	}
+	if !errors.As(err, &t) {
+		return c.networkError(ctx, err)
+	}
+	e := &Error{Registry: c.repo.RegistryStr(), Kind: "token", Method: http.MethodGet, Status: t.StatusCode}
+	if t.Request != nil {
+		e.Method = t.Request.Method
+	}
+	if len(t.Errors) > 0 {
+		e.Code, e.Message = string(t.Errors[0].Code), c.auth.redact(oneLine(t.Errors[0].Message))
+		e.After = retryAfter(nil, []byte(t.Errors[0].Message))
+	}
+	return e
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Explain makes of an error of this package a Finding that says what could not
+// be done ("push ghcr.io/o/n"), why in the registry's words, and what to do. An
+// end of the context and a Finding are passed on as they are.
+func (c *Client) Explain(doing string, err error) error {
+	var f *pipeline.Finding
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f), errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrInterrupted):
+		return err
+	}
+	f = &pipeline.Finding{Severity: pipeline.Error, What: "could not " + doing, Err: err}
+	var e *Error
+	if errors.As(err, &e) {
+		c.explainAnswer(f, e)
+	} else {
+		c.explainNetwork(f, err)
+	}
+	return f
+}
+
+func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
+	f.Why = c.auth.redact(oneLine(err.Error()))
+	if isTLS(err) {
+		f.Code = "registry-tls"
+		f.Fix = "check the certificate of " + c.repo.RegistryStr() + "; an own authority is added with SSL_CERT_FILE"
+		return
+	}
+	f.Code = "registry-unreachable"
+	f.Fix = "check the name " + c.repo.RegistryStr() + ", the network and HTTPS_PROXY, then run it again"
+}
+
+func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
+	f.Why = e.Said()
+	if f.Why == "" {
+		f.Why = e.Error()
+	}
+	low := strings.ToLower(e.Message)
+	credential := c.opts.Credential
+	if credential == "" {
+		credential = "the credential in use"
+	}
+	switch {
+	case e.Garbled:
+		f.Code = "registry-garbled"
+		f.Why = e.Error() + " with something that is no registry's answer"
+		f.Fix = "look at https://" + e.Registry + " in a browser: a network's login page or a proxy may be in between"
+	case strings.Contains(low, "does not match expected scopes"):
+		f.Code = "token-scope"
+		f.Why = credential + " lacks the scope " + c.scope() + " (" + e.Said() + ")"
+		f.Fix = c.opts.ScopeRemedy
+		if f.Fix == "" {
+			f.Fix = "use a classic token with " + c.scope() + "; fine-grained ones do not work with packages"
+		}
+	case strings.Contains(low, "write_package"):
+		f.Code = "package-permission"
+		f.Fix = "give it the Write role in the package's settings (Manage Actions access, or Manage access): " + c.packageSettings()
+	case strings.Contains(low, "installation not allowed"):
+		f.Code = "organization-policy"
+		f.Fix = "add `permissions: packages: write` to the workflow, or have the organisation allow package creation in its settings"
+	case e.Status == http.StatusTooManyRequests || e.secondaryLimit():
+		f.Code = "registry-rate-limit"
+		f.Fix = "wait some minutes and run it again; what is uploaded is not sent again"
+	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
+		c.explainDenied(f, e, credential)
+	case e.Status == http.StatusNotFound:
+		f.Code = "image-not-found"
+		f.Fix = "check the name and the tag; `gh sbw tags` lists what is published"
+	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
+		f.Code = "registry-failed"
+		f.Fix = "run it again later; what is uploaded is not sent again"
+	default:
+		f.Code = "registry-refused"
+		f.Fix = "read the registry's words above; nothing more is known"
+	}
+}
+
+func (c *Client) explainDenied(f *pipeline.Finding, e *Error, credential string) {
+	f.Code = "registry-denied"
+	switch {
+	case c.opts.Credential == "" && !c.opts.Push:
+		f.Fix = "a private image needs a credential that may read it; GHCR's are private until their settings say otherwise"
+	case c.opts.Push:
+		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
+		f.Fix = "check that it belongs to someone who may write to " + c.repo.Name()
+	default:
+		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
+		f.Fix = "check that it belongs to someone who may read " + c.repo.Name()
+	}
+}
+
+func (c *Client) scope() string {
+	if c.opts.Push {
+		return "write:packages"
+	}
+	return "read:packages"
+}
+
+// packageSettings is where a package's permissions are kept.
+func (c *Client) packageSettings() string {
+	owner, pkg, _ := strings.Cut(c.repo.RepositoryStr(), "/")
+	web := strings.TrimPrefix(hostname(c.repo.RegistryStr()), "containers.")
+	if web == "ghcr.io" {
+		web = "github.com"
+	}
+	return "https://" + web + "/" + owner + " → Packages → " + pkg
+}

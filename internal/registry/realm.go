@@ -1,0 +1,90 @@
+package registry
+
+import (
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// IsGitHub reports whether a registry is GitHub's: ghcr.io, or containers.HOST
+// of an enterprise.
+func IsGitHub(registry string) bool {
+	host := hostname(registry)
+	return host == "ghcr.io" || strings.HasPrefix(host, "containers.")
+}
+
+// knownRealm is where GitHub's registries exchange credentials; not having to
+// be refused first saves a request. Where it is not so the endpoint answers
+// 404, and the registry is asked after all.
+func knownRealm(reg name.Registry) *transport.Challenge {
+	if !IsGitHub(reg.RegistryStr()) {
+		return nil
+	}
+	return &transport.Challenge{
+		Scheme: "bearer",
+		Parameters: map[string]string{
+			"realm":   reg.Scheme() + "://" + reg.RegistryStr() + "/token",
+			"service": reg.RegistryStr(),
+		},
+		Insecure: reg.Scheme() == "http",
+	}
+}
+
+// checkRealm refuses to hand a credential to a host that is not the registry's.
+// A registry may name any realm, so this is where a token would leak. GitHub's
+// have theirs on the registry's own host and port; others (Docker Hub, GitLab)
+// on a sibling under the same registrable domain; local ones on another port.
+func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfig) error {
+	if *cfg == (authn.AuthConfig{}) {
+		return nil
+	}
+	own := reg.RegistryStr()
+	realm, err := url.Parse(ch.Parameters["realm"])
+	if err != nil || realm.Host == "" {
+		return realmFinding(own, "it names no URL for its token endpoint")
+	}
+	switch {
+	case realm.Scheme != "https" && realm.Scheme != reg.Scheme():
+		return realmFinding(own, "its token endpoint "+realm.Host+" is not HTTPS")
+	case strings.EqualFold(realm.Host, own):
+		return nil
+	case IsGitHub(own):
+		return realmFinding(own, "it names the token endpoint of another host, "+realm.Host)
+	case strings.EqualFold(realm.Hostname(), hostname(own)) && loopback(hostname(own)):
+		return nil
+	}
+	a, errA := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(realm.Hostname()))
+	b, errB := publicsuffix.EffectiveTLDPlusOne(hostname(own))
+	if errA != nil || errB != nil || a != b {
+		return realmFinding(own, "it names the token endpoint of another host, "+realm.Host)
+	}
+	return nil
+}
+
+func realmFinding(registry, why string) error {
+	return &pipeline.Finding{
+		Code: "registry-realm", Severity: pipeline.Error,
+		What: "the credential for " + registry + " was not sent",
+		Why:  why,
+		Fix:  "check the registry's name; its administrator can tell where its token endpoint is",
+	}
+}
+
+func hostname(registry string) string {
+	if host, _, err := net.SplitHostPort(registry); err == nil {
+		registry = host
+	}
+	return strings.ToLower(strings.Trim(registry, "[]"))
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}

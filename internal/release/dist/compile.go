@@ -1,0 +1,81 @@
+package dist
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const stamped = "github.com/joelhooks/gh-sbw/internal/release."
+
+// compile builds one plugin for one target and holds the result to what was
+// asked for.
+func compile(ctx context.Context, o Options, plugin string, t Target, bin string) error {
+	ldflags := []string{"-s", "-w"}
+	stamp := func(name, value string) {
+		if value != "" {
+			ldflags = append(ldflags, "-X", stamped+name+"="+value)
+		}
+	}
+	stamp("version", o.Version)
+	stamp("commit", o.Commit)
+	if o.Dirty {
+		stamp("dirty", "true")
+	}
+	stamp("built", o.Date.Format(time.RFC3339))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
+		"-ldflags", strings.Join(ldflags, " "), "-o", bin, "./cmd/"+plugin)
+	cmd.Dir = o.Root
+	cmd.Env = environment(os.Environ(), t)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("building %s for %s: %w\n%s", plugin, t, err, said.String())
+	}
+	return verify(bin, t)
+}
+
+// environment is the builder's own, less what would change the bytes.
+func environment(env []string, t Target) []string {
+	set := []string{
+		"CGO_ENABLED=0", "GOOS=" + t.OS, "GOARCH=" + t.Arch,
+		// The oldest processors that the platforms run on.
+		"GOAMD64=v1", "GOARM64=v8.0",
+		"GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off",
+	}
+	var kept []string
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		over := false
+		for _, s := range set {
+			over = over || strings.HasPrefix(s, name+"=")
+		}
+		if !over {
+			kept = append(kept, entry)
+		}
+	}
+	return append(kept, set...)
+}
+
+// verify reads from the binary itself how it was built.
+func verify(bin string, t Target) error {
+	info, err := buildinfo.ReadFile(bin)
+	if err != nil {
+		return err
+	}
+	want := map[string]string{"CGO_ENABLED": "0", "GOOS": t.OS, "GOARCH": t.Arch, "-trimpath": "true"}
+	for _, s := range info.Settings {
+		if w, ok := want[s.Key]; ok && s.Value == w {
+			delete(want, s.Key)
+		}
+	}
+	for key, value := range want {
+		return fmt.Errorf("%s was not built with %s=%s", bin, key, value)
+	}
+	return nil
+}

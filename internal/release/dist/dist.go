@@ -1,0 +1,205 @@
+// Package dist makes a release: every file that is uploaded, in one directory,
+// from one checkout, byte for byte the same on every machine.
+//
+// What comes out, for a release v1.2.3:
+//
+//	gh-sbw_v1.2.3_linux-amd64            what `gh extension install` takes; .exe for windows
+//	kubectl-sbw_v1.2.3_linux_amd64.tar.gz  what krew takes: binary and LICENSE; .zip for windows
+//	plugins.yaml                         the krew manifest with this release's addresses and digests
+//	sbw_v1.2.3.spdx.json                 every module in every binary, as SPDX 2.3
+//	checksums.txt                        sha256 of all of them, as sha256sum writes it
+//
+// Why an own builder and no goreleaser: the tests install what this package
+// made, so that the release's own code is what is tested; goreleaser would be
+// a second tool to install (its current version wants a newer Go than this
+// module does, and compiles for longer than the plugins) and would still leave
+// the krew manifest and the rule that gh's suffix must not be met by krew's
+// archives to a script. All this needs is go build, tar and zip, and the
+// standard library has the latter two.
+//
+// Equal bytes come from: -trimpath, no cgo, no VCS stamp by the toolchain (the
+// commit is given to the linker instead, so that a build from a source archive
+// is equal too), pinned GOAMD64 and GOARM64, no GOFLAGS or GOEXPERIMENT of the
+// builder's, times from SOURCE_DATE_EPOCH or the commit, and files sorted by
+// name. The toolchain must be the same version; binaries name it.
+//
+// To add a platform: one line in Targets and one entry in plugins.yaml; a test
+// holds the two together.
+package dist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// Options say what to release.
+type Options struct {
+	// Root is the checkout.
+	Root string
+	// Out is the directory that is made, or made anew.
+	Out string
+	// Version is the release's tag: v1.2.3.
+	Version string
+	// Commit and Dirty tell what is built.
+	Commit string
+	Dirty  bool
+	// Date is the time that everything is dated to.
+	Date time.Time
+	// Plugins and Targets choose a part; empty means all.
+	Plugins []string
+	Targets []Target
+	// Log hears what is happening.
+	Log io.Writer
+}
+
+// Asset is one file of the release.
+type Asset struct {
+	Name   string
+	SHA256 string
+	// Plugin and Target are empty for what belongs to all.
+	Plugin string
+	Target Target
+}
+
+// versions are what both krew (semver with a leading v) and gh (any tag)
+// take; build metadata (+) is left out because GitHub rewrites it in the names
+// of assets.
+var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?$`)
+
+func (o *Options) complete() error {
+	if !versions.MatchString(o.Version) {
+		return fmt.Errorf("version %q is no release's: use v1.2.3 or v1.2.3-rc.1", o.Version)
+	}
+	if o.Date.IsZero() {
+		return errors.New("no date: set SOURCE_DATE_EPOCH or build from a git checkout")
+	}
+	o.Date = o.Date.UTC().Truncate(time.Second)
+	for _, p := range o.Plugins {
+		if !slices.Contains(Plugins(), p) {
+			return fmt.Errorf("plugin %q is none of %v", p, Plugins())
+		}
+	}
+	for _, t := range o.Targets {
+		if !slices.Contains(Targets(), t) {
+			return fmt.Errorf("platform %s is none of %v", t, Targets())
+		}
+	}
+	if len(o.Plugins) == 0 {
+		o.Plugins = Plugins()
+	}
+	if len(o.Targets) == 0 {
+		o.Targets = Targets()
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	return nil
+}
+
+// Build makes the release in o.Out, all or nothing: it is put together beside
+// that directory and takes its place at the end.
+func Build(ctx context.Context, o Options) ([]Asset, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	out, err := filepath.Abs(o.Out)
+	if err != nil {
+		return nil, err
+	}
+	if err := ours(out); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(out), ".dist-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	assets, err := build(ctx, o, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(out); err != nil {
+		return nil, err
+	}
+	return assets, os.Rename(dir, out)
+}
+
+func build(ctx context.Context, o Options, dir string) ([]Asset, error) {
+	scratch, err := os.MkdirTemp("", "sbw-dist-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	var assets []Asset
+	var contents []content
+	for _, plugin := range o.Plugins {
+		for _, t := range o.Targets {
+			fmt.Fprintf(o.Log, "building %s for %s\n", plugin, t)
+			bin := filepath.Join(scratch, plugin+"-"+t.OS+"-"+t.Arch, t.Binary(plugin))
+			if err := compile(ctx, o, plugin, t, bin); err != nil {
+				return nil, err
+			}
+			a := Asset{Name: AssetName(plugin, o.Version, t), Plugin: plugin, Target: t}
+			if err := pack(o, a, bin, filepath.Join(dir, a.Name)); err != nil {
+				return nil, err
+			}
+			c, err := contentOf(a, bin)
+			if err != nil {
+				return nil, err
+			}
+			contents = append(contents, c)
+			assets = append(assets, a)
+		}
+	}
+	if err := digest(dir, assets); err != nil {
+		return nil, err
+	}
+	manifest, err := manifestFor(o, assets)
+	if err != nil {
+		return nil, err
+	}
+	bom, err := sbom(o, contents)
+	if err != nil {
+		return nil, err
+	}
+	rest := []Asset{{Name: ManifestName}, {Name: sbomName(o.Version)}}
+	for i, text := range [][]byte{manifest, bom} {
+		if err := os.WriteFile(filepath.Join(dir, rest[i].Name), text, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if err := digest(dir, rest); err != nil {
+		return nil, err
+	}
+	assets = append(assets, rest...)
+	return assets, os.WriteFile(filepath.Join(dir, ChecksumsName), checksums(assets), 0o644)
+}
+
+// ours refuses to replace a directory that this package has not made.
+func ours(out string) error {
+	entries, err := os.ReadDir(out)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(out, ChecksumsName)); err != nil {
+		return fmt.Errorf("%s is not empty and holds no release (no %s): name another directory", out, ChecksumsName)
+	}
+	return nil
+}

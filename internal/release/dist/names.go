@@ -1,0 +1,69 @@
+package dist
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The two plugins, each named as its host wants the executable named.
+const (
+	GH      = "gh-sbw"
+	Kubectl = "kubectl-sbw"
+)
+
+// Names of what there is once in a release.
+const (
+	ManifestName  = "plugins.yaml"
+	ChecksumsName = "checksums.txt"
+	LicenseName   = "LICENSE"
+)
+
+// Plugins are the programs that a release holds.
+func Plugins() []string { return []string{GH, Kubectl} }
+
+// Target is a platform, in Go's words, which are also gh's and krew's.
+type Target struct{ OS, Arch string }
+
+// Targets are the platforms that a release is made for.
+func Targets() []Target {
+	return []Target{
+		{"darwin", "amd64"}, {"darwin", "arm64"},
+		{"linux", "amd64"}, {"linux", "arm64"},
+		{"windows", "amd64"}, {"windows", "arm64"},
+	}
+}
+
+// ParseTarget reads "linux/amd64".
+func ParseTarget(s string) (Target, error) {
+	os, arch, ok := strings.Cut(s, "/")
+	if !ok || os == "" || arch == "" || strings.Contains(arch, "/") {
+		return Target{}, fmt.Errorf("%q is no platform: write it as linux/amd64", s)
+	}
+	return Target{os, arch}, nil
+}
+
+func (t Target) String() string { return t.OS + "/" + t.Arch }
+
+// Binary is the name of a plugin's executable on t.
+func (t Target) Binary(plugin string) string {
+	if t.OS == "windows" {
+		return plugin + ".exe"
+	}
+	return plugin
+}
+
+// AssetName is the name of a plugin's asset.
+//
+// gh takes the first asset whose name ends in <os>-<arch>, with .exe on
+// windows (cli/cli pkg/cmd/extension/manager.go), so that this ending is gh's
+// alone: krew's archives say <os>_<arch> and have an ending of their own.
+func AssetName(plugin, version string, t Target) string {
+	if plugin == GH {
+		return t.Binary(fmt.Sprintf("%s_%s_%s-%s", plugin, version, t.OS, t.Arch))
+	}
+	suffix := ".tar.gz"
+	if t.OS == "windows" {
+		suffix = ".zip"
+	}
+	return fmt.Sprintf("%s_%s_%s_%s%s", plugin, version, t.OS, t.Arch, suffix)
+}

@@ -1,0 +1,93 @@
+//go:build linux
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/sweep"
+)
+
+// Down stops the cluster, whatever is left of it, and removes every trace: its
+// processes and pods, mounts, namespaces, control groups, netfilter rules and
+// addresses, then its directory. It goes on past an error, and reports all.
+func (c *Cluster) Down(ctx context.Context) error {
+	var errs []error
+	did := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	// The kubelet first, or it starts again what is being stopped. Nothing of the
+	// cluster outlives its directory, so nobody is given time to finish anything.
+	for _, name := range []string{"kubelet", "kube-proxy", "coredns", "kube-scheduler", "kube-controller-manager", "containerd", "kube-apiserver", "etcd"} {
+		did(c.Set.Stop(ctx, name, 0))
+	}
+	n, err := sweep.Processes(ctx, c.Dir)
+	did(err)
+	m, err := sweep.Mounts(c.Dir)
+	did(err)
+	if n+m > 0 {
+		c.Say("ended %d processes of pods, unmounted %d file systems", n, m)
+	}
+	did(sweep.Cgroups("kubepods"))
+	did(sweep.Cgroups("k8s.io"))
+	if exists(c.path("before.json")) {
+		// Only a machine on which this cluster ran has chains that are its own.
+		did(sweep.Chains(ctx, "KUBE-", "CNI-"))
+		did(c.forgetCNI())
+		did(c.forgetLogs())
+		did(sweep.Sockets("/run/containerd/s"))
+	}
+	did(c.host().restore(ctx))
+	if len(errs) == 0 {
+		did(os.RemoveAll(c.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// forgetCNI removes what libcni remembers, in its one fixed place, of our
+// pods' attachments: they name network namespaces below our directory.
+func (c *Cluster) forgetCNI() error {
+	files, err := filepath.Glob("/var/lib/cni/results/*")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if errors.Is(err, os.ErrNotExist) || err == nil && !bytes.Contains(b, []byte(c.Dir+"/")) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetLogs removes the kubelet's links, in its one fixed place, to our pods'
+// logs.
+func (c *Cluster) forgetLogs() error {
+	links, err := filepath.Glob("/var/log/containers/*.log")
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		to, err := os.Readlink(l)
+		if err != nil || !strings.HasPrefix(to, c.Dir+"/") {
+			continue // somebody else's, or gone meanwhile
+		}
+		if err := os.Remove(l); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+//go:build linux
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysctls are the kernel settings that the kubelet, kube-proxy or this package
+// changes for the whole machine (kubelet: pkg/kubelet/cm, setupKernelTunables).
+var sysctls = []string{
+	"vm/overcommit_memory", "vm/panic_on_oom",
+	"kernel/panic", "kernel/panic_on_oops",
+	"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
+	"net/ipv4/ip_forward",
+}
+
+const (
+	binfmtDir  = "/proc/sys/fs/binfmt_misc"
+	binfmtName = "qemu-aarch64"
+)
+
+// fixed are directories in places that programs have no setting for. Those that
+// were not there before are removed again, once they are empty; a directory
+// comes after what lies in it.
+var fixed = []string{
+	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
+	"/var/log/containers",
+	"/var/lib/cni/results", "/var/lib/cni",
+	"/run/containerd/s", "/run/containerd",
+}
+
+// host is the machine: what must be changed on it, and how it was before.
+type host struct {
+	file string // the record of how it was
+	say  func(format string, args ...any)
+}
+
+// before is how the machine was before the first change.
+type before struct {
+	Sysctls       map[string]string `json:"sysctls"`
+	Address       bool              `json:"address"` // NodeIP was there
+	BinfmtMounted bool              `json:"binfmtMounted"`
+	BinfmtEnabled bool              `json:"binfmtEnabled"`
+	Dirs          []string          `json:"dirs"` // those of fixed that were there
+}
+
+func (c *Cluster) host() host { return host{file: c.path("before.json"), say: c.Say} }
+
+// prepare records how the machine is, once, and makes it fit for a node.
+func (h host) prepare(ctx context.Context) error {
+	if err := h.record(ctx); err != nil {
+		return err
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1\n"), 0o644); err != nil {
+		return err
+	}
+	if has, err := hasAddress(ctx); err != nil {
+		return err
+	} else if !has {
+		if err := run(ctx, "ip", "address", "add", NodeIP+"/32", "dev", "lo"); err != nil {
+			return err
+		}
+	}
+	return h.emulate(ctx)
+}
+
+func (h host) record(ctx context.Context) error {
+	if _, err := os.Stat(h.file); err == nil {
+		return nil
+	}
+	b := before{Sysctls: map[string]string{}, BinfmtMounted: exists(filepath.Join(binfmtDir, "register")), BinfmtEnabled: exists(filepath.Join(binfmtDir, binfmtName))}
+	for _, s := range sysctls {
+		v, err := os.ReadFile("/proc/sys/" + s)
+		if err != nil {
+			return err
+		}
+		b.Sysctls[s] = strings.TrimSpace(string(v))
+	}
+	for _, dir := range fixed {
+		if exists(dir) {
+			b.Dirs = append(b.Dirs, dir)
+		}
+	}
+	var err error
+	if b.Address, err = hasAddress(ctx); err != nil {
+		return err
+	}
+	data, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(h.file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(h.file, data, 0o644)
+}
+
+// emulate has the kernel run arm64 programs through qemu, in containers too:
+// Debian registers its static qemu with the F flag, which opens the
+// interpreter once, outside of them.
+func (h host) emulate(ctx context.Context) error {
+	if runtime.GOARCH == Arch {
+		return nil
+	}
+	if !exists(filepath.Join(binfmtDir, "register")) {
+		if err := unix.Mount("binfmt_misc", binfmtDir, "binfmt_misc", 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", binfmtDir, err)
+		}
+	}
+	if !exists(filepath.Join(binfmtDir, binfmtName)) {
+		if err := run(ctx, "update-binfmts", "--enable", binfmtName); err != nil {
+			return err
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(binfmtDir, binfmtName))
+	if err != nil {
+		return fmt.Errorf("arm64 emulation is not registered: %w", err)
+	}
+	if !bytes.Contains(b, []byte("flags: ")) || !bytes.Contains(flags(b), []byte("F")) {
+		return fmt.Errorf("%s/%s lacks the F flag, so containers cannot use it: install Debian's qemu-user-static", binfmtDir, binfmtName)
+	}
+	return nil
+}
+
+func flags(b []byte) []byte {
+	_, rest, _ := bytes.Cut(b, []byte("flags: "))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	return line
+}
+
+// restore puts the machine back to how it was.
+func (h host) restore(ctx context.Context) error {
+	data, err := os.ReadFile(h.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var b before
+	if err := json.Unmarshal(data, &b); err != nil {
+		return fmt.Errorf("%s: %w", h.file, err)
+	}
+	var errs []error
+	for s, v := range b.Sysctls {
+		if now, err := os.ReadFile("/proc/sys/" + s); err == nil && strings.TrimSpace(string(now)) == v {
+			continue
+		}
+		errs = append(errs, os.WriteFile("/proc/sys/"+s, []byte(v+"\n"), 0o644))
+	}
+	if !b.Address {
+		if has, err := hasAddress(ctx); err != nil {
+			errs = append(errs, err)
+		} else if has {
+			errs = append(errs, run(ctx, "ip", "address", "del", NodeIP+"/32", "dev", "lo"))
+		}
+	}
+	if !b.BinfmtEnabled && exists(filepath.Join(binfmtDir, binfmtName)) {
+		// Writing -1 unregisters the one entry and leaves Debian's own record of
+		// what to enable at the next boot alone.
+		errs = append(errs, os.WriteFile(filepath.Join(binfmtDir, binfmtName), []byte("-1"), 0o644))
+	}
+	if !b.BinfmtMounted && exists(filepath.Join(binfmtDir, "register")) {
+		errs = append(errs, unix.Unmount(binfmtDir, 0))
+	}
+	for _, dir := range fixed {
+		if !slices.Contains(b.Dirs, dir) {
+			if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return os.Remove(h.file)
+}
+
+func hasAddress(ctx context.Context) (bool, error) {
+	out, err := exec.CommandContext(ctx, "ip", "-o", "-4", "address", "show", "dev", "lo").Output()
+	if err != nil {
+		return false, fmt.Errorf("ip address show: %w", err)
+	}
+	return bytes.Contains(out, []byte(" "+NodeIP+"/")), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// run runs a program whose output matters only when it fails.
+func run(ctx context.Context, name string, args ...string) error {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return nil
+}

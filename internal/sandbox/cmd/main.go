@@ -1,0 +1,103 @@
+//go:build linux
+
+// Command cmd is the sandbox's launcher:
+//
+//	go run ./internal/sandbox/cmd up|demo|test|down
+//
+// Each verb can be repeated. `env` prints what to eval for a shell that works
+// in the sandbox.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox"
+)
+
+const usage = `usage: go run ./internal/sandbox/cmd VERB
+
+  up     install, build and start everything
+  demo   ship a worker as a person would: gh sbw publish, kubectl sbw rollout
+  test   run all tests, the end-to-end ones included
+  down   stop everything; what was built stays
+  env    print the environment of a shell in the sandbox: eval "$(… env)"
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one verb is wanted\n\n%s", usage)
+	}
+	root, err := root()
+	if wants := args[0] == "up" || args[0] == "demo" || args[0] == "test"; err != nil && wants {
+		return err
+	}
+	s, err := sandbox.Open(root, say())
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "up":
+		return s.Up(ctx)
+	case "demo":
+		return s.Demo(ctx)
+	case "test":
+		if os.Geteuid() != 0 {
+			say()("not root: the tests that need the sandbox are passed over (run it as root, on Debian); the others follow")
+			return plainTests(ctx)
+		}
+		return s.Test(ctx)
+	case "down":
+		return s.Down(ctx)
+	case "env":
+		snippet, err := s.Shell()
+		fmt.Print(snippet)
+		return err
+	case "serve-outside":
+		return s.ServeOutside(ctx)
+	}
+	return fmt.Errorf("no verb %q\n\n%s", args[0], usage)
+}
+
+// root is the directory of the module that this program belongs to.
+func root() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	text, err := os.ReadFile(mod)
+	if err != nil || !strings.Contains(string(text), "module github.com/joelhooks/gh-sbw\n") {
+		return "", fmt.Errorf("run this inside a checkout of gh-sbw (go.mod here: %s)", mod)
+	}
+	return filepath.Dir(mod), nil
+}
+
+// say writes lines with the time since the start, from any goroutine.
+func say() func(format string, args ...any) {
+	begin := time.Now()
+	var mu sync.Mutex
+	return func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(os.Stderr, "[%4.0fs] %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, args...))
+	}
+}

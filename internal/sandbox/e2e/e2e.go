@@ -1,0 +1,9 @@
+// Package e2e holds the tests that ship a real worker: gh and kubectl run the
+// built plugins, and what is asserted are facts of the registry, the cluster
+// and the Inngest server, not printed text.
+//
+// What a person types is in testdata/script, one file a story (testscript's
+// txtar); the commands that look at facts are in facts_test.go. To add a story,
+// add a file. Each gets a checkout of its own, in joelclaw, and the cluster to
+// itself.
+package e2e

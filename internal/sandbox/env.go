@@ -1,0 +1,104 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// noProxy are the places that are reached without the proxy: this machine, and
+// what the cluster hands out.
+const noProxy = "127.0.0.1,localhost,198.18.0.0/15,.svc,.cluster.local"
+
+// outsideEnv is what any program takes to reach ghcr.io and api.github.com as
+// the sandbox has them.
+func (s *Sandbox) outsideEnv() []string {
+	bundle := s.path("run", "pki", "bundle.crt")
+	var env []string
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		env = append(env, name+"=http://"+outsideAddr)
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		env = append(env, name+"="+noProxy)
+	}
+	// Go reads the first; git, curl and Node have names of their own.
+	for _, name := range []string{"SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} {
+		env = append(env, name+"="+bundle)
+	}
+	return env
+}
+
+// Env is what a person who works in the sandbox has set: the plugins, gh,
+// kubectl and the builder on PATH, the cluster's kubeconfig, a GitHub token,
+// and gh's own directories, so that nothing of the user's is read or written.
+func (s *Sandbox) Env() (map[string]string, error) {
+	accounts, err := s.Accounts()
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{
+		need.EnvDir:             s.Dir,
+		"PATH":                  s.path("run", "home", "bin") + ":" + s.Bin() + ":" + os.Getenv("PATH"),
+		"HOME":                  s.path("run", "home"),
+		"XDG_CONFIG_HOME":       s.path("run", "home", "config"),
+		"XDG_DATA_HOME":         s.path("run", "home", "data"),
+		"XDG_STATE_HOME":        s.path("run", "home", "state"),
+		"XDG_CACHE_HOME":        s.path("run", "home", "cache"),
+		"KUBECONFIG":            c.Kubeconfig(),
+		"BUILDKIT_HOST":         s.builderAddr(),
+		"GH_TOKEN":              accounts.Publisher,
+		"GH_NO_UPDATE_NOTIFIER": "1",
+		"GH_PROMPT_DISABLED":    "1",
+	}
+	for _, kv := range s.outsideEnv() {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
+	}
+	return env, nil
+}
+
+// Environ is the process's own environment with Env over it.
+func (s *Sandbox) Environ() ([]string, error) {
+	env, err := s.Env()
+	if err != nil {
+		return nil, err
+	}
+	merged := map[string]string{}
+	for _, kv := range os.Environ() {
+		k, v, _ := strings.Cut(kv, "=")
+		merged[k] = v
+	}
+	// Tokens of the user's own go nowhere near the sandbox.
+	for _, name := range []string{"GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "DOCKER_CONFIG"} {
+		delete(merged, name)
+	}
+	maps.Copy(merged, env)
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(merged)) {
+		list = append(list, k+"="+merged[k])
+	}
+	return list, nil
+}
+
+// Shell is Env as a snippet for `eval`.
+func (s *Sandbox) Shell() (string, error) {
+	env, err := s.Env()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(&b, "export %s='%s'\n", k, strings.ReplaceAll(env[k], "'", `'\''`))
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,111 @@
+// Package images makes the sandbox's own images: what a real cluster would
+// pull from registries that a closed network does not reach, put together from
+// static Go programs, Debian's packages and npm's, without a Dockerfile.
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Arch is the architecture of every image here: the node's.
+const Arch = "arm64"
+
+// epoch is the one date in all of them, so that the same input gives the same
+// digest.
+var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// File is one entry of a layer.
+type File struct {
+	Path string // without a leading slash; ends in "/" for a directory
+	Mode int64
+	Link string // target of a symbolic link, instead of Data
+	Data []byte
+}
+
+// Layer packs files, in the given order, as one gzipped layer.
+func Layer(files []File) (v1.Layer, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, f := range files {
+		h := &tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Data)), ModTime: epoch, Typeflag: tar.TypeReg}
+		switch {
+		case f.Link != "":
+			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, f.Link, 0
+		case f.Path[len(f.Path)-1] == '/':
+			h.Typeflag = tar.TypeDir
+		}
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.Data); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
+		tarball.WithMediaType(types.OCILayer))
+}
+
+// New is an OCI image for linux/arm64 of one layer.
+func New(files []File, config v1.Config) (v1.Image, error) {
+	layer, err := Layer(files)
+	if err != nil {
+		return nil, err
+	}
+	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err = mutate.Append(img, mutate.Addendum{Layer: layer, MediaType: types.OCILayer,
+		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sbw sandbox"}})
+	if err != nil {
+		return nil, err
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture, file.Created, file.Config = "linux", Arch, v1.Time{Time: epoch}, config
+	return mutate.ConfigFile(img, file)
+}
+
+// Program is an image of one static program, its entrypoint.
+func Program(binary string, config v1.Config) (v1.Image, error) {
+	b, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	const path = "program"
+	config.Entrypoint = append([]string{"/" + path}, config.Entrypoint...)
+	return New([]File{{Path: path, Mode: 0o755, Data: b}}, config)
+}
+
+// WriteTar writes an image under a name as an archive for `ctr image import`.
+func WriteTar(path, ref string, img v1.Image) error {
+	tag, err := name.NewTag(ref, name.WithDefaultRegistry(""))
+	if err != nil {
+		return err
+	}
+	tmp := path + ".tmp"
+	if err := tarball.WriteToFile(tmp, tag, img); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(tmp, path)
+}

@@ -1,0 +1,61 @@
+package inngestd
+
+import (
+	"context"
+
+	"github.com/robfig/cron/v3"
+)
+
+// scheduleLocked runs a function on its crons from now on, each cron in the
+// server's local time unless it says TZ=.
+func (s *Server) scheduleLocked(f *function) {
+	s.unscheduleLocked(f)
+	if !s.opts.Crons {
+		return
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.schedule[f.id] = cancel
+	for _, t := range f.config.Triggers {
+		if t.Cron == "" {
+			continue
+		}
+		when, err := cron.ParseStandard(t.Cron)
+		if err != nil {
+			s.log.Warn("cron", "function", f.slug, "expression", t.Cron, "error", err)
+			continue
+		}
+		s.tasks.Go(func() { s.tick(ctx, f, t.Cron, when) })
+	}
+}
+
+func (s *Server) unscheduleLocked(f *function) {
+	if cancel, ok := s.schedule[f.id]; ok {
+		cancel()
+		delete(s.schedule, f.id)
+	}
+}
+
+// ForgetSchedules drops every schedule, as a server does that restarts without
+// its queue: its apps and functions are in a database and stay, and a
+// registration that changes nothing does not bring the schedules back.
+func (s *Server) ForgetSchedules() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.functions {
+		s.unscheduleLocked(f)
+	}
+}
+
+func (s *Server) tick(ctx context.Context, f *function, expression string, when cron.Schedule) {
+	for {
+		now := s.opts.Now()
+		if !pause(ctx, when.Next(now).Sub(now)) {
+			return
+		}
+		s.mu.Lock()
+		if s.liveLocked(f) {
+			s.startLocked(f, nil, expression)
+		}
+		s.mu.Unlock()
+	}
+}

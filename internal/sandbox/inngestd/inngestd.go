@@ -1,0 +1,157 @@
+// Package inngestd is a double of the self-hosted Inngest server, which is in
+// no package registry: real workers register with it, it answers what the real
+// server answers, and it really runs their functions through the SDK's
+// protocol, so that a worker killed in mid-step fails and recovers as it would.
+//
+// It is held to recordings of the real server under testdata/recordings: a
+// test sends each recorded request to a double in the recorded state and
+// compares the answers, so that it cannot drift unnoticed. What is not
+// recorded was read from the server's source (v1.43: pkg/devserver/api.go,
+// pkg/coreapi, pkg/api, pkg/execution/executor, pkg/execution/driver).
+//
+// State is in memory and gone with the Server.
+//
+// # What it leaves out
+//
+// Debounce, batching, rate limits, throttling, priorities, concurrency limits
+// and cancellation by events are stored and shown, but do not shape the runs.
+// Expressions are understood where they compare a field with a literal, which
+// is what the SDK generates for failure handlers. Checkpoints and connect
+// workers are refused in plain words.
+//
+// # To add a recording
+//
+// Put the file into testdata/recordings and, if its state is not one that the
+// test builds already, a builder into replay_test.go; a file without a state
+// fails the test.
+package inngestd
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Options say which server the double is. The zero value is `inngest start`
+// without keys, which takes every request.
+type Options struct {
+	// SigningKey is the server's --signing-key; empty switches authentication
+	// and the signing of calls to workers off.
+	SigningKey string
+	// EventKeys are the server's --event-key values; empty takes any.
+	EventKeys []string
+	// Kind is the value of X-Inngest-Server-Kind: "cloud" (the default, what
+	// `inngest start` says) or "dev".
+	Kind string
+	// NoUI is --no-ui: no GraphQL, no pages.
+	NoUI bool
+	// Without takes fields away from the GraphQL schema, as "App.method", to
+	// be an older server.
+	Without []string
+	// KeyedByURL makes two URLs two apps even under one name, as servers
+	// before 1.15 did.
+	KeyedByURL bool
+	// Crons runs functions on their schedules; without it they are only shown.
+	Crons bool
+	// HTTP calls the workers. Its timeout, if any, is that of a step.
+	HTTP *http.Client
+	// Backoff is the wait before attempt+1; Table when nil.
+	Backoff func(attempt int) time.Duration
+	// Now is the clock of what is recorded in runs; time.Now when nil.
+	Now func() time.Time
+	// Log takes what the real server would log; discarded when nil.
+	Log *slog.Logger
+}
+
+// Server is the double. It is an http.Handler; Close ends what it runs.
+type Server struct {
+	opts   Options
+	mux    *http.ServeMux
+	client *http.Client
+	log    *slog.Logger
+	schema *ast.Schema
+	ctx    context.Context
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu        sync.Mutex
+	ids       ulids
+	apps      []*app
+	functions []*function
+	events    map[string]*event
+	runs      []*run
+	waiting   []*waiter
+	schedule  map[string]context.CancelFunc // by function id
+}
+
+// New makes a server with nothing in it.
+func New(o Options) *Server {
+	if o.Kind == "" {
+		o.Kind = "cloud"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Backoff == nil {
+		o.Backoff = Table
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		opts: o, log: o.Log, client: callClient(o.HTTP),
+		schema: loadSchema(o.Without),
+		events: map[string]*event{}, schedule: map[string]context.CancelFunc{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.routes()
+	return s
+}
+
+// Close ends every run and schedule and waits for their goroutines.
+func (s *Server) Close() {
+	s.cancel()
+	s.tasks.Wait()
+}
+
+func (s *Server) now() time.Time { return s.opts.Now().UTC() }
+
+// ServeHTTP answers as the real server does: the same headers on every
+// answer, pages for unknown paths unless NoUI.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Origin")
+	w.Header().Set(headerServerKind, s.opts.Kind)
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) routes() {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /health", s.health)
+	m.HandleFunc("POST /e/{key}", s.receiveEvent)
+	m.HandleFunc("POST /fn/register", s.auth(s.register))
+	m.HandleFunc("GET /v1/apps/{name}/functions", s.auth(s.appFunctions))
+	m.HandleFunc("GET /v1/events/{id}/runs", s.auth(s.eventRuns))
+	m.HandleFunc("GET /v1/runs/{id}", s.auth(s.oneRun))
+	m.HandleFunc("GET /v2/apps", s.auth(s.listApps))
+	m.HandleFunc("GET /v2/runs", s.auth(s.listRuns))
+	m.HandleFunc("GET /v2/runs/{id}/trace", s.auth(s.runTraceREST))
+	m.HandleFunc("POST /v2/runs/{id}/cancel", s.auth(s.cancelREST))
+	m.HandleFunc("POST /v2/runs/{id}/rerun", s.auth(s.rerunREST))
+	m.HandleFunc("POST /v2/apps/{id}/syncs", s.auth(s.syncREST))
+	if !s.opts.NoUI {
+		m.HandleFunc("POST /v0/gql", s.graphQL)
+		// The real one answers every unknown path with its single page.
+		m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<!doctype html><title>Inngest Server</title>\n"))
+		})
+	}
+	s.mux = m
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"status": 200, "message": "OK"})
+}

@@ -1,0 +1,157 @@
+package inngestd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// run is one run of a function. All fields are guarded by Server.mu.
+type run struct {
+	id       string
+	function *function
+	status   string
+	event    *event
+	cron     string
+	queued   time.Time
+	started  time.Time // zero while queued
+	touched  time.Time // the list's endedAt: when a span was last written
+	ended    time.Time
+	spans    []*span
+	rootSpan string // span ids of the two outputs of the root
+	outputs  map[string]output
+
+	steps   map[string]json.RawMessage // memoised, by hashed id
+	stack   []string
+	version int // of the SDK's protocol; -1 until a worker has said it
+	plan    bool
+	cancel  context.CancelFunc
+}
+
+// The states of a run and of spans.
+const (
+	statusQueued    = "QUEUED"
+	statusRunning   = "RUNNING"
+	statusCompleted = "COMPLETED"
+	statusFailed    = "FAILED"
+	statusCancelled = "CANCELLED"
+	statusWaiting   = "WAITING"
+)
+
+func ended(status string) bool {
+	return status == statusCompleted || status == statusFailed || status == statusCancelled
+}
+
+// startLocked schedules a run and begins it at once, since the double has no
+// limits that would hold it back.
+func (s *Server) startLocked(f *function, e *event, cron string) *run {
+	ctx, cancel := context.WithCancel(s.ctx)
+	now := s.now()
+	r := &run{
+		id: s.ids.next(now), function: f, status: statusQueued, event: e, cron: cron,
+		queued: now, touched: now, rootSpan: spanID(), version: -1,
+		steps: map[string]json.RawMessage{}, outputs: map[string]output{}, cancel: cancel,
+	}
+	s.runs = append(s.runs, r)
+	s.tasks.Go(func() {
+		defer cancel()
+		s.execute(ctx, r)
+	})
+	return r
+}
+
+func (s *Server) runLocked(id string) *run {
+	i := slices.IndexFunc(s.runs, func(r *run) bool { return r.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.runs[i]
+}
+
+var (
+	errNoRow = errors.New("sql: no rows in result set")
+	errEnded = errors.New("cannot cancel an ended run")
+)
+
+// cancelRun ends a run. A second time is no error; one that has ended by
+// itself is.
+func (s *Server) cancelRun(id string) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.runLocked(id)
+	switch {
+	case r == nil:
+		return nil, errNoRow
+	case r.status == statusCancelled:
+		return r, nil
+	case ended(r.status):
+		return nil, errEnded
+	}
+	r.status, r.ended = statusCancelled, s.now()
+	r.touched = r.ended
+	r.cancel()
+	s.finishedLocked(r, statusCancelled, nil)
+	return r, nil
+}
+
+// rerun starts the function of a run again with the run's event.
+func (s *Server) rerun(id string) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.runLocked(id)
+	if old == nil {
+		return nil, errNoRow
+	}
+	if old.event == nil {
+		return nil, errors.New("failed to get run event: " + errNoRow.Error())
+	}
+	return s.startLocked(old.function, old.event, ""), nil
+}
+
+// finishLocked ends a run by itself: with a value or with an error.
+func (s *Server) finishLocked(r *run, value json.RawMessage, failure *stepError) {
+	if ended(r.status) {
+		return
+	}
+	r.status, r.ended = statusCompleted, s.now()
+	out := output{data: value}
+	if failure != nil {
+		r.status = statusFailed
+		out = output{err: failure}
+	}
+	r.touched = r.ended
+	r.outputs[r.rootSpan] = out
+	s.finishedLocked(r, r.status, failure)
+}
+
+// finishedLocked sends the events that follow a run's end; failure handlers
+// are triggered by one of them.
+func (s *Server) finishedLocked(r *run, status string, failure *stepError) {
+	if r.event == nil || r.event.Name == eventFailed || r.event.Name == eventFinished {
+		return
+	}
+	data := map[string]any{
+		"function_id": r.function.slug, "run_id": r.id, "event": r.event.asMap(),
+		"events":   []any{r.event.asMap()},
+		"_inngest": map[string]any{"status": strings.ToUpper(status[:1]) + strings.ToLower(status[1:])},
+	}
+	if failure != nil {
+		data["error"] = failure
+	} else {
+		data["result"] = r.outputs[r.rootSpan].data
+	}
+	names := []string{eventFinished}
+	switch status {
+	case statusFailed:
+		names = append(names, eventFailed)
+	case statusCancelled:
+		names = append(names, eventCancelled)
+	}
+	for _, name := range names {
+		s.publishLocked(&event{Name: name, Data: data})
+	}
+	s.resumeInvokersLocked(r, failure)
+}

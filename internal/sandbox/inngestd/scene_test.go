@@ -1,0 +1,326 @@
+package inngestd_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
+)
+
+// scene is a double with a scripted worker at the recordings' addresses
+// (localhost:3111 and others), so that ids that derive from URLs are the same.
+type scene struct {
+	t      *testing.T
+	server *inngestd.Server
+	worker *scripted
+	// ids are recorded values and what they are here.
+	ids []string
+}
+
+const recordedKey = "signkey-test-00112233445566778899aabbccddeeff"
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{t: t, worker: &scripted{killed: make(chan struct{}), slow: make(chan struct{}, 8)}}
+	w := httptest.NewServer(s.worker)
+	t.Cleanup(w.Close)
+	s.server = inngestd.New(inngestd.Options{
+		SigningKey: recordedKey, EventKeys: []string{"the-event-key"},
+		HTTP:    &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: s.worker.dial(w.Listener.Addr().String())}},
+		Backoff: func(int) time.Duration { return s.worker.backoff() },
+	})
+	t.Cleanup(s.server.Close)
+	s.ids = []string{"<event-key>", "the-event-key", "<hashed-signing-key>", recordedKey}
+	return s
+}
+
+// actual puts this scene's values in the place of recorded ones.
+func (s *scene) actual(text string) string { return strings.NewReplacer(s.ids...).Replace(text) }
+
+// scripted stands for an SDK: it answers calls of functions by their names.
+type scripted struct {
+	mu     sync.Mutex
+	down   bool
+	quick  bool          // retries at once, and slow steps end at once
+	killed chan struct{} // closing it kills the worker in mid-step
+	slow   chan struct{} // told when a slow step begins
+}
+
+func (w *scripted) backoff() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.quick {
+		return time.Millisecond
+	}
+	return time.Hour
+}
+
+func (w *scripted) set(quick bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.quick = quick
+}
+
+func (w *scripted) dial(addr string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, want string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(want)
+		if err != nil || port == "3999" {
+			return nil, errors.Join(err, syscall.ECONNREFUSED)
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr)
+	}
+}
+
+// Hashes of step ids, as the SDK makes them.
+const (
+	firstStep = "e0996a37c13d44c3b06074939d43fa3759bd32c1"
+	slowStep  = "57e8a7776d6892a83f2a49678f8141f4fb883e62"
+)
+
+func (w *scripted) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Steps map[string]any
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		http.Error(rw, err.Error(), http.StatusBadRequest)
+		return
+	}
+	rw.Header().Set("X-Inngest-Sdk", "inngest-js:v3.54.2")
+	rw.Header().Set("X-Inngest-Req-Version", "1")
+	switch fn := r.URL.Query().Get("fnId"); {
+	case strings.HasSuffix(fn, "voice-missed-call"):
+		rw.Header().Set("X-Inngest-No-Retry", "false")
+		rw.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(rw, `{"__serialized":true,"name":"Error","message":"missed"}`)
+	case !strings.HasSuffix(fn, "approval-request"):
+		_, _ = io.WriteString(rw, `"done"`)
+	case in.Steps[firstStep] == nil:
+		stepRun(rw, firstStep, "first")
+	case in.Steps[slowStep] == nil:
+		w.mu.Lock()
+		quick, killed := w.quick, w.killed
+		w.mu.Unlock()
+		if !quick {
+			w.slow <- struct{}{}
+			select {
+			case <-killed:
+			case <-r.Context().Done():
+			}
+			panic(http.ErrAbortHandler) // the connection breaks off
+		}
+		stepRun(rw, slowStep, "slow")
+	default:
+		_, _ = io.WriteString(rw, `{"ok":true}`)
+	}
+}
+
+func stepRun(rw http.ResponseWriter, id, name string) {
+	rw.WriteHeader(http.StatusPartialContent)
+	now := time.Now()
+	_ = json.NewEncoder(rw).Encode([]map[string]any{{
+		"op": "StepRun", "id": id, "name": name, "displayName": name, "data": 1,
+		"timing": map[string]int64{"a": now.UnixNano(), "b": int64(time.Millisecond)},
+	}})
+}
+
+// register posts what the SDK posts, made of a recorded inspection.
+func (s *scene) register(recorded, app, port string) {
+	s.t.Helper()
+	r := readRecording(s.t, recorded)
+	in := r.Response.Body.(map[string]any)
+	old := in["app_id"].(string)
+	raw, err := json.Marshal(map[string]any{
+		"url": in["url"], "deployType": "ping", "framework": "hono", "appName": app, "functions": in["functions"],
+		"sdk": in["sdk"], "v": "0.1", "capabilities": in["capabilities"],
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	oldPort := strings.Split(strings.TrimPrefix(in["url"].(string), "http://127.0.0.1:"), "/")[0]
+	body := strings.NewReplacer(old, app, ":"+oldPort+"/", ":"+port+"/").Replace(string(raw))
+	req := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/fn/register", strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+recordedKey)
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, req)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"ok":true`) {
+		s.t.Fatalf("register: %d %s", w.Code, w.Body)
+	}
+}
+
+func (s *scene) register4() { s.register("sdk4-put-in-band", "v4-worker", "3114") }
+
+func registered(s *scene) { s.register("sdk-put-in-band", "system-bus-cluster", "3111") }
+
+func both(s *scene) {
+	registered(s)
+	s.register("sdk-put-in-band", "system-bus-host", "3112")
+}
+
+func (s *scene) post(path string, body any) map[string]any {
+	s.t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path, strings.NewReader(string(raw))))
+	out, ok := parsed(w.Body.Bytes()).(map[string]any)
+	if !ok || out["errors"] != nil {
+		s.t.Fatalf("%s %s: %s", path, raw, w.Body)
+	}
+	return out
+}
+
+func (s *scene) send(name string) { s.post("/e/the-event-key", map[string]any{"name": name}) }
+
+func (s *scene) gql(q string) map[string]any {
+	return s.post("/v0/gql", map[string]any{"query": q})["data"].(map[string]any)
+}
+
+// runs lists the runs, oldest first, as "function status".
+func (s *scene) runs() (ids, states []string) {
+	d := s.gql(`{runs(first:100,orderBy:[{field:QUEUED_AT,direction:ASC}],filter:{from:"2000-01-01T00:00:00Z"}){edges{node{id status function{name}}}}}`)
+	for _, e := range d["runs"].(map[string]any)["edges"].([]any) {
+		n := e.(map[string]any)["node"].(map[string]any)
+		ids = append(ids, n["id"].(string))
+		states = append(states, n["function"].(map[string]any)["name"].(string)+" "+n["status"].(string))
+	}
+	return ids, states
+}
+
+// await lets the runs come to these states.
+func (s *scene) await(want ...string) (ids []string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		ids, got := s.runs()
+		if strings.Join(got, ", ") == strings.Join(want, ", ") {
+			return ids
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.t.Fatalf("runs are %q, want %q", got, want)
+		}
+	}
+}
+
+// twoRuns: one failed for good, one in its second step.
+func twoRuns(s *scene) {
+	registered(s)
+	s.send("approval/requested")
+	<-s.worker.slow
+	s.send("voice/missed")
+	ids := s.await("approval-request RUNNING", "voice-missed-call FAILED")
+	s.ids = append(s.ids, "01M840XYGH2XB1YS03V600M7TE", ids[0], "2026-11-22T10:58:54Z", "2000-01-01T00:00:00Z")
+}
+
+// killed: the worker went away in the second step; the next attempt is far.
+func killed(s *scene) {
+	registered(s)
+	s.send("approval/requested")
+	<-s.worker.slow
+	close(s.worker.killed)
+	id := s.await("approval-request RUNNING")[0]
+	s.ids = append(s.ids, "01M840ZAV0HWMM3NK2WY9JE23F", id)
+	trace := s.until(id, `"status":"FAILED"`)
+	s.ids = append(s.ids, recordedOutput(s.t), trace[len(trace)-1]["outputID"].(string))
+}
+
+func recordedOutput(t *testing.T) string {
+	var body struct{ Variables struct{ O string } }
+	if err := json.Unmarshal(readRecording(t, "gql-span-output-worker-killed").Request.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	return body.Variables.O
+}
+
+// until waits for something in a run's trace and returns the root's children.
+func (s *scene) until(id, text string) []map[string]any {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		d := s.gql(fmt.Sprintf(`{runTrace(runID:%q){childrenSpans{name status outputID}}}`, id))
+		raw, _ := json.Marshal(d)
+		if strings.Contains(string(raw), text) {
+			var all []map[string]any
+			for _, c := range d["runTrace"].(map[string]any)["childrenSpans"].([]any) {
+				all = append(all, c.(map[string]any))
+			}
+			return all
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.t.Fatalf("%s is not in %s", text, raw)
+		}
+	}
+}
+
+// recovered: killed in the second step, finished by a new worker.
+func recovered(s *scene) {
+	registered(s)
+	s.register4()
+	s.send("approval/requested")
+	<-s.worker.slow
+	s.worker.set(true)
+	close(s.worker.killed)
+	id := s.await("approval-request COMPLETED")[0]
+	s.ids = append(s.ids, "01M8430SSHSGMKGH4TPESFMG8D", id)
+}
+
+// eight: the runs of the recordings' afternoon, in their order.
+func eight(s *scene) {
+	registered(s)
+	s.worker.set(true)
+	s.send("approval/requested")
+	s.await("approval-request COMPLETED")
+	s.send("voice/missed")
+	s.await("approval-request COMPLETED", "voice-missed-call FAILED")
+	s.worker.set(false)
+	s.send("approval/requested")
+	<-s.worker.slow
+	third := s.await("approval-request COMPLETED", "voice-missed-call FAILED", "approval-request RUNNING")[2]
+	s.gql(fmt.Sprintf(`mutation{cancelRun(runID:%q){id}}`, third))
+	s.worker.set(true)
+	s.register4()
+	before := []string{"approval-request COMPLETED", "voice-missed-call FAILED", "approval-request CANCELLED"}
+	for range 2 { // by their crons, when the hour was full
+		s.gql(`mutation{invokeFunction(functionSlug:"system-bus-cluster-queue-observer")}`)
+		before = append(before, "queue-observer COMPLETED")
+		s.await(before...)
+	}
+	s.send("approval/requested")
+	before = append(before, "approval-request COMPLETED")
+	ids := s.await(before...)
+	s.gql(fmt.Sprintf(`mutation{rerun(runID:%q)}`, ids[5]))
+	before = append(before, "approval-request COMPLETED")
+	s.await(before...)
+	s.gql(`mutation{invokeFunction(functionSlug:"v4-worker-zero")}`)
+	ids = s.await(append(before, "zero COMPLETED")...)
+	s.ids = append(s.ids, "2026-11-22T11:35:13Z", "2000-01-01T00:00:00Z")
+	d := s.gql(`{runs(first:2,orderBy:[{field:QUEUED_AT,direction:DESC}],filter:{from:"2000-01-01T00:00:00Z"}){pageInfo{endCursor}}}`)
+	var body struct{ Variables struct{ A string } }
+	if err := json.Unmarshal(readRecording(s.t, "gql-runs-page-2").Request.Body, &body); err != nil {
+		s.t.Fatal(err)
+	}
+	s.ids = append(s.ids, body.Variables.A, d["runs"].(map[string]any)["pageInfo"].(map[string]any)["endCursor"].(string), ids[0], ids[0])
+}

@@ -1,0 +1,170 @@
+// Package leak traces a command with all of its children and finds where a
+// secret went: into an argument list, an environment, a file, an output. Only
+// sockets and the pipes between processes may carry one.
+package leak
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// Options say what to look for.
+type Options struct {
+	// Secrets are searched as they are, and in the forms of Forms.
+	Secrets []string
+	// User makes the Basic credential user:secret one of the forms.
+	User string
+	// InOwnEnv allows the traced command itself, not its children, to have
+	// them in its environment.
+	InOwnEnv bool
+	// Dirs are searched afterwards, besides the outputs.
+	Dirs []string
+	// More returns secrets that came up while the command ran, such as bearers.
+	More func() []string
+}
+
+// Forms are the ways in which a secret may be written.
+func Forms(secret, user string) []string {
+	forms := []string{
+		secret,
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+		base64.URLEncoding.EncodeToString([]byte(secret)),
+	}
+	if user != "" {
+		forms = append(forms, base64.StdEncoding.EncodeToString([]byte(user+":"+secret)))
+	}
+	return forms
+}
+
+// Run traces cmd to its end and reports each place where a secret was found. It
+// returns the command's output and error.
+func Run(t testing.TB, cmd *exec.Cmd, o Options) (output string, err error) {
+	t.Helper()
+	strace := need.Tool(t, "strace")
+	dir := t.TempDir()
+	trace, out := filepath.Join(dir, "trace"), filepath.Join(dir, "output")
+	f, err := os.Create(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd.Args = append([]string{strace, "-f", "-qq", "-v", "-y", "-s", "1048576", "-o", trace,
+		"-e", "trace=execve,write,pwrite64,writev,pwritev,sendto,sendmsg", "--", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = strace
+	cmd.Stdout, cmd.Stderr = f, f
+	err = cmd.Run()
+	var forms []string
+	secrets := o.Secrets
+	if o.More != nil {
+		secrets = append(secrets[:len(secrets):len(secrets)], o.More()...)
+	}
+	for _, s := range secrets {
+		forms = append(forms, Forms(s, o.User)...)
+	}
+	for _, found := range traced(t, trace, forms, o.InOwnEnv) {
+		t.Error(found)
+	}
+	for _, found := range written(t, append(o.Dirs, out), forms) {
+		t.Error(found)
+	}
+	text, rerr := os.ReadFile(out)
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	return string(text), err
+}
+
+// call is a line of strace -f -y: 123 write(7<socket:[42]>, "…
+var call = regexp.MustCompile(`^(\d+) +(\w+)\((?:(\d+)<([^>]*)>)?`)
+
+func traced(t testing.TB, path string, forms []string, inOwnEnv bool) (leaks []string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, started, programs := bufio.NewReader(f), false, 0
+	for {
+		line, err := lines.ReadString('\n')
+		if line == "" && err != nil {
+			break
+		}
+		m := call.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		pid, name, fd := m[1], m[2], m[4]
+		if name == "execve" {
+			programs++
+			own := !started
+			started = true
+			if own && inOwnEnv {
+				line, _, _ = strings.Cut(line, "], [") // argv, without the environment
+			}
+			if holds(line, forms) {
+				leaks = append(leaks, fmt.Sprintf("process %s was started with a secret: %s", pid, program(line)))
+			}
+			continue
+		}
+		if strings.HasPrefix(fd, "socket:") || strings.HasPrefix(fd, "TCP") || strings.HasPrefix(fd, "UNIX") || strings.HasPrefix(fd, "pipe:") {
+			continue
+		}
+		if holds(line, forms) {
+			leaks = append(leaks, fmt.Sprintf("process %s wrote a secret by %s to %s", pid, name, fd))
+		}
+	}
+	if programs == 0 {
+		t.Fatal("nothing was traced")
+	}
+	return leaks
+}
+
+func program(line string) string {
+	_, rest, _ := strings.Cut(line, `"`)
+	name, _, _ := strings.Cut(rest, `"`)
+	return name
+}
+
+func written(t testing.TB, paths, forms []string) (leaks []string) {
+	t.Helper()
+	for _, root := range paths {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if holds(string(bytes.ToValidUTF8(text, nil)), forms) {
+				leaks = append(leaks, "a secret is in the file "+path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return leaks
+}
+
+func holds(text string, forms []string) bool {
+	for _, form := range forms {
+		if form != "" && strings.Contains(text, form) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package npmworkers
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Options say which worker runs, and how.
+type Options struct {
+	Dir  string   // where Install put the workers
+	Name string   // SDK3 or SDK4
+	Argv []string // Bun or Node; Bun when empty
+	// Port to listen on at 127.0.0.1; a free one when 0.
+	Port int
+	// Env is added to PATH and HOME, nothing else of this process's own
+	// environment: INNGEST_APP_ID, INNGEST_SIGNING_KEY, FUNCTIONS, SLOW_MS, …
+	Env map[string]string
+}
+
+// Line is one thing that a worker tells of itself.
+type Line struct {
+	At         int64  `json:"at"` // Unix milliseconds
+	PID        int    `json:"pid"`
+	Listening  bool   `json:"listening"`
+	SDK        string `json:"sdk"`
+	Step       string `json:"step"`
+	State      string `json:"state"` // began, ended
+	Run        string `json:"run"`
+	Attempt    int    `json:"attempt"`
+	Failure    string `json:"failure"`
+	Registered string `json:"registered"`
+}
+
+// Process is a running worker.
+type Process struct {
+	Port int
+	cmd  *exec.Cmd
+	gone chan struct{}
+
+	mu    sync.Mutex
+	lines []Line
+	told  chan struct{} // closed and renewed with every line
+	rest  strings.Builder
+}
+
+// Start runs a worker and returns when it listens. The context ends it.
+func Start(ctx context.Context, o Options) (*Process, error) {
+	if o.Port != 0 {
+		return start(ctx, o)
+	}
+	// A port that is free now may be another's by the time the worker takes it.
+	const tries = 10
+	for i := 1; ; i++ {
+		var err error
+		if o.Port, err = freePort(); err != nil {
+			return nil, err
+		}
+		p, err := start(ctx, o)
+		if err == nil || i == tries || !strings.Contains(err.Error(), "EADDRINUSE") {
+			return p, err
+		}
+	}
+}
+
+func start(ctx context.Context, o Options) (*Process, error) {
+	argv := o.Argv
+	if len(argv) == 0 {
+		argv = []string{Bun(o.Dir)}
+	}
+	p := &Process{Port: o.Port, gone: make(chan struct{}), told: make(chan struct{})}
+	p.cmd = exec.CommandContext(ctx, argv[0], append(argv[1:], Main(o.Dir, o.Name))...)
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + strconv.Itoa(o.Port)}
+	for k, v := range o.Env {
+		p.cmd.Env = append(p.cmd.Env, k+"="+v)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stderr = writerFunc(func(b []byte) { p.keep(string(b)) })
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go p.read(out)
+	if _, err := p.Await(ctx, func(l Line) bool { return l.Listening }); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (p *Process) read(out io.Reader) {
+	sc := bufio.NewScanner(out)
+	for sc.Scan() {
+		var l Line
+		if json.Unmarshal(sc.Bytes(), &l) != nil {
+			p.keep(sc.Text() + "\n") // a warning of the runtime's
+			continue
+		}
+		p.mu.Lock()
+		p.lines = append(p.lines, l)
+		close(p.told)
+		p.told = make(chan struct{})
+		p.mu.Unlock()
+	}
+	_ = p.cmd.Wait() // a killed worker is no error here
+	close(p.gone)
+}
+
+func (p *Process) keep(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rest.WriteString(text)
+}
+
+// Output is what the worker wrote besides its lines.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rest.String()
+}
+
+// Lines are all lines so far.
+func (p *Process) Lines() []Line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Line(nil), p.lines...)
+}
+
+// Await returns the first line, past or to come, that is wanted.
+func (p *Process) Await(ctx context.Context, wanted func(Line) bool) (Line, error) {
+	for seen := 0; ; {
+		p.mu.Lock()
+		lines, told := p.lines[seen:], p.told
+		p.mu.Unlock()
+		for _, l := range lines {
+			if wanted(l) {
+				return l, nil
+			}
+		}
+		seen += len(lines)
+		select {
+		case <-told:
+		case <-p.gone:
+			p.mu.Lock()
+			more := len(p.lines) > seen
+			p.mu.Unlock()
+			if !more {
+				return Line{}, errors.New("the worker ended: " + p.Output())
+			}
+		case <-ctx.Done():
+			return Line{}, fmt.Errorf("%w: the worker said %s", context.Cause(ctx), p.Output())
+		}
+	}
+}
+
+// Began returns when the worker has begun a step of that name.
+func (p *Process) Began(ctx context.Context, step string) (Line, error) {
+	return p.Await(ctx, func(l Line) bool { return l.Step == step && l.State == "began" })
+}
+
+// URL is the worker's address, without a path.
+func (p *Process) URL() string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) }
+
+// Kill ends the worker as a lost node would, in mid-step, and waits for it.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // gone already is as good
+	<-p.gone
+}

@@ -1,0 +1,102 @@
+// A worker as small as the real one's outside: its own health page at /, the
+// SDK at /api/inngest. Everything that a test varies comes from the
+// environment; what its steps do is told on stdout, a line of JSON each.
+import { Hono } from "hono";
+import { makeClient, makeFunction, makeHandler, version } from "./sdk.mjs";
+
+const env = (name, otherwise) => process.env[name] ?? otherwise;
+const port = Number(env("PORT", "3111"));
+const host = env("HOST", "127.0.0.1");
+const tell = (what) => process.stdout.write(JSON.stringify({ at: Date.now(), pid: process.pid, ...what }) + "\n");
+
+const client = makeClient({ id: env("INNGEST_APP_ID", "system-bus-cluster") });
+const slowMs = Number(env("SLOW_MS", "60000"));
+const retries = Number(env("RETRIES", "2"));
+
+const step = (ctx, name, ms = 0) =>
+  ctx.step.run(name, async () => {
+    tell({ step: name, state: "began", run: ctx.runId, attempt: ctx.attempt });
+    if (ms > 0) await new Promise((done) => setTimeout(done, ms));
+    tell({ step: name, state: "ended", run: ctx.runId, attempt: ctx.attempt });
+    return { by: process.pid };
+  });
+
+const all = {
+  "approval-request": () =>
+    makeFunction(client, { id: "approval-request", retries }, { event: env("APPROVAL_EVENT", "approval/requested") }, async (ctx) => {
+      await step(ctx, "first");
+      const slow = await step(ctx, "slow", slowMs);
+      return { ok: true, slow };
+    }),
+  "voice-missed-call": () =>
+    makeFunction(client, { id: "voice-missed-call", retries: 0 }, { event: "voice/missed" }, async (ctx) => {
+      await step(ctx, "call", slowMs);
+      return { ok: true };
+    }),
+  "queue-observer": () =>
+    makeFunction(
+      client,
+      { id: "queue-observer", onFailure: async () => tell({ failure: "queue-observer" }) },
+      { cron: "0 * * * *" },
+      async (ctx) => step(ctx, "observe"),
+    ),
+  zero: () =>
+    makeFunction(client, { id: "zero", retries: 0, concurrency: { limit: 2 } }, { event: "v4/zero" }, (ctx) => step(ctx, "only", slowMs)),
+  hourly: () => makeFunction(client, { id: "hourly" }, { cron: "0 * * * *" }, (ctx) => step(ctx, "tick")),
+  napper: () =>
+    makeFunction(client, { id: "napper", retries: 1 }, { event: "nap/wanted" }, async (ctx) => {
+      await step(ctx, "before");
+      await ctx.step.sleep("nap", env("NAP", "1h"));
+      return step(ctx, "after");
+    }),
+  parallel: () =>
+    makeFunction(client, { id: "parallel", retries: 1, concurrency: { limit: 2 } }, { event: "parallel/wanted" }, (ctx) =>
+      Promise.all([step(ctx, "left", 20), step(ctx, "right", 20)]),
+    ),
+  thrower: () =>
+    makeFunction(client, { id: "thrower", retries: 1, onFailure: async () => tell({ failure: "thrower" }) }, { event: "throw/wanted" }, (ctx) =>
+      ctx.step.run("throw", async () => {
+        tell({ step: "throw", state: "began", run: ctx.runId, attempt: ctx.attempt });
+        throw new Error("thrown on purpose");
+      }),
+    ),
+  inviter: () =>
+    makeFunction(client, { id: "inviter", retries: 1 }, { event: "invite/wanted" }, async (ctx) => {
+      const said = await ctx.step.waitForEvent("answer", { event: "invite/answered", timeout: "1h" });
+      return step(ctx, said ? "answered" : "unanswered");
+    }),
+};
+
+const wanted = env("FUNCTIONS", "approval-request,voice-missed-call,queue-observer");
+const names = wanted === "" ? [] : wanted.split(",");
+const functions = names.map((name) => all[name]());
+
+const app = new Hono();
+app.get("/", (c) =>
+  c.json({
+    service: env("INNGEST_APP_ID", "system-bus-cluster"), status: "running", functions: names, count: names.length,
+    worker: { role: env("WORKER_ROLE", "cluster"), sdk: version, duplicateFunctionIds: [] },
+  }),
+);
+const handler = makeHandler(client, functions);
+app.on(["GET", "PUT", "POST"], "/api/inngest", (c) => handler(c));
+
+const started = () => {
+  tell({ listening: true, sdk: version });
+  const after = process.env.REGISTER_AFTER_MS;
+  if (after) {
+    // As the real worker does some time after its start.
+    setTimeout(async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
+      tell({ registered: answer });
+    }, Number(after));
+  }
+};
+
+if (globalThis.Bun) {
+  Bun.serve({ port, hostname: host, fetch: app.fetch, idleTimeout: 0 });
+  started();
+} else {
+  const { serve } = await import("@hono/node-server");
+  serve({ fetch: app.fetch, port, hostname: host }, started);
+}

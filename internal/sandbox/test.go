@@ -1,0 +1,122 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+)
+
+// Test installs what any test needs and runs them all, under the race
+// detector; the end-to-end tests bring the rest of the sandbox up by
+// themselves. It leaves nothing running.
+func (s *Sandbox) Test(ctx context.Context) error {
+	if err := check(); err != nil {
+		return err
+	}
+	if err := s.installForTests(ctx); err != nil {
+		return err
+	}
+	s.say("go vet ./...")
+	if err := s.goTool(ctx, s.Root, "vet", "./..."); err != nil {
+		return err
+	}
+	modules, err := s.nested()
+	if err != nil {
+		return err
+	}
+	for _, dir := range modules {
+		s.say("go vet in %s", strings.TrimPrefix(dir, s.Root+"/"))
+		if err := s.goTool(ctx, dir, "vet", "./..."); err != nil {
+			return err
+		}
+	}
+	// The end-to-end tests come last and alone: a cluster that shares two cores
+	// with the compiler and every other test would fail by its own time limits.
+	rest, whole, err := s.packages(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("go test -race, %d packages", len(rest))
+	// One package's limit; it is reached only when something hangs.
+	args := []string{"test", "-race", "-timeout=20m"}
+	err = s.goTool(ctx, s.Root, append(args, rest...)...)
+	s.say("go test -race, end to end")
+	err = errors.Join(err, s.goTool(ctx, s.Root, append(args, whole...)...))
+	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+}
+
+// packages lists the module's packages: those that need no cluster of their
+// own, and the end-to-end tests.
+func (s *Sandbox) packages(ctx context.Context) (rest, whole []string, err error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "./...")
+	cmd.Dir, cmd.Stderr = s.Root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("go list: %w", err)
+	}
+	for _, pkg := range strings.Fields(string(out)) {
+		if strings.HasSuffix(pkg, "/internal/sandbox/e2e") {
+			whole = append(whole, pkg)
+		} else {
+			rest = append(rest, pkg)
+		}
+	}
+	return rest, whole, nil
+}
+
+func (s *Sandbox) installForTests(ctx context.Context) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.install(ctx, true); err != nil {
+		return err
+	}
+	if npm := s.path("npm"); !npmworkers.Installed(npm) {
+		s.say("installing the test workers from npm")
+		return npmworkers.Install(ctx, npm)
+	}
+	return nil
+}
+
+// nested are the directories of the modules beside the product's own that hold
+// code of ours.
+func (s *Sandbox) nested() ([]string, error) {
+	mods, err := filepath.Glob(filepath.Join(s.Root, "internal", "sandbox", "*", "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, m := range mods {
+		dir := filepath.Dir(m)
+		if code, err := filepath.Glob(filepath.Join(dir, "*.go")); err != nil {
+			return nil, err
+		} else if len(code) > 0 {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, nil
+}
+
+// goTool runs go, with the sandbox's directory named and its programs on PATH,
+// and lets it speak for itself.
+func (s *Sandbox) goTool(ctx context.Context, dir string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), need.EnvDir+"="+s.Dir, "PATH="+s.Bin()+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", args[0], err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+// Package tools puts on a bare Debian machine what the sandbox runs: packages
+// by apt-get, and what is in no Debian by the Go compiler, each once.
+package tools
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// Say tells a person what is being done.
+type Say func(format string, args ...any)
+
+// Up is what a cluster, a builder and a demo take of Debian.
+var Up = []string{
+	"ca-certificates", "git", "gh", "iproute2", "iptables",
+	"etcd-server", "runc", "containernetworking-plugins",
+	"qemu-user-static", "binfmt-support", "docker-registry",
+}
+
+// Test is what the tests take beside Up.
+var Test = []string{"buildah", "podman", "skopeo", "strace"}
+
+// Debian installs those packages that are missing.
+func Debian(ctx context.Context, say Say, packages []string) error {
+	missing, err := missing(ctx, packages)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	say("installing from Debian: %s", strings.Join(missing, " "))
+	hold, err := holdServices()
+	if err != nil {
+		return err
+	}
+	defer hold()
+	for _, args := range [][]string{
+		{"-q", "update"},
+		append([]string{"-q", "install", "--yes", "--no-install-recommends"}, missing...),
+	} {
+		cmd := exec.CommandContext(ctx, "apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+		if err := tell(cmd, say, "apt-get", func(line string) string { return line }); err != nil {
+			return fmt.Errorf("apt-get %s: %w", args[1], err)
+		}
+	}
+	return nil
+}
+
+// Missing is those of packages that dpkg has not installed, and whose program
+// is not there from elsewhere either.
+func missing(ctx context.Context, packages []string) ([]string, error) {
+	if _, err := exec.LookPath("dpkg-query"); err != nil {
+		return nil, errors.New("this is no Debian: the sandbox installs what it runs by apt-get (Debian 12 or newer, as root)")
+	}
+	cmd := exec.CommandContext(ctx, "dpkg-query", append([]string{"--show", "--showformat", "${Package} ${db:Status-Status}\n"}, packages...)...)
+	out, err := cmd.Output()
+	// Exit status 1 says that some are unknown to dpkg: these are missing.
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		return nil, fmt.Errorf("dpkg-query: %w", err)
+	}
+	var have []string
+	for line := range strings.Lines(string(out)) {
+		if name, status, _ := strings.Cut(strings.TrimSpace(line), " "); status == "installed" {
+			have = append(have, name)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return slices.Contains(have, p) }), nil
+}
+
+// policy is Debian's own way to keep packages from starting their services
+// (invoke-rc.d(8)): etcd and the registry come with units that would take
+// ports, and stay when the sandbox has gone.
+const policy = "/usr/sbin/policy-rc.d"
+
+// holdServices puts the policy in place unless there is one, and returns what
+// takes it away again.
+func holdServices() (undo func(), err error) {
+	script := []byte("#!/bin/sh\n# Written by the sbw sandbox while it installs packages.\nexit 101\n")
+	if old, err := os.ReadFile(policy); err == nil && !bytes.Equal(old, script) {
+		return func() {}, nil // somebody's own, whose word counts
+	}
+	if err := os.WriteFile(policy, script, 0o755); err != nil {
+		return nil, err
+	}
+	return func() { _ = os.Remove(policy) }, nil
+}

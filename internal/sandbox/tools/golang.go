@@ -1,0 +1,243 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// build is one run of `go build` in one module.
+type build struct {
+	name     string
+	module   string   // directory below internal/sandbox
+	own      bool     // of the product's own module: the compiler sees what has changed
+	packages []string // what to build
+	env      []string
+	flags    []string
+	links    []string // further names of the one output
+	// patch prepares a replacement of the module's go.mod, returns its path.
+	patch func(ctx context.Context, b Builder, module string) (modfile string, err error)
+}
+
+const kubernetesVersion = "v1.35.0"
+
+// builds are in the order in which they are wanted, one after the other: two
+// of the large ones side by side take more memory than a small machine has.
+func builds(all bool) []build {
+	version := func(name, value string) string { return "-X k8s.io/component-base/version." + name + "=" + value }
+	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	list := []build{
+		{name: "pods", own: true, env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, flags: []string{"-ldflags=-s -w"},
+			packages: []string{"./internal/sandbox/pause", "./internal/sandbox/inngestpod"}},
+		{name: "kube", module: "kube", packages: []string{"."},
+			flags: []string{"-ldflags=-s -w " + strings.Join([]string{version("gitVersion", kubernetesVersion), version("gitMajor", major), version("gitMinor", minor)}, " ")},
+			links: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"}},
+		{name: "coredns", module: "coredns", packages: []string{"."}, flags: []string{"-ldflags=-s -w"}},
+		{name: "buildkit", module: "buildkit", flags: []string{"-ldflags=-s -w"},
+			packages: []string{"github.com/moby/buildkit/cmd/buildkitd", "github.com/moby/buildkit/cmd/buildctl"}},
+		{name: "containerd", module: "buildkit", env: []string{"CGO_ENABLED=0"}, patch: arm64Platforms,
+			flags: []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"},
+			packages: []string{
+				"github.com/containerd/containerd/v2/cmd/containerd",
+				"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+				"github.com/containerd/containerd/v2/cmd/ctr",
+			}},
+	}
+	if all {
+		list = append(list,
+			build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}},
+			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}})
+	}
+	return list
+}
+
+// Builder builds programs into a directory.
+type Builder struct {
+	Root  string // the repository
+	Cache string // bin/ takes the programs, src/ what is generated
+	Say   Say
+}
+
+// Build builds what is missing or older than its source. All is what tests
+// take as well.
+func (b Builder) Build(ctx context.Context, all bool) error {
+	for _, one := range builds(all) {
+		if err := b.build(ctx, one); err != nil {
+			return fmt.Errorf("build %s: %w", one.name, err)
+		}
+	}
+	return nil
+}
+
+func (b Builder) build(ctx context.Context, one build) error {
+	dir := filepath.Join(b.Root, "internal", "sandbox", one.module)
+	bin := filepath.Join(b.Cache, "bin")
+	stamp, key := filepath.Join(bin, "."+one.name), ""
+	if one.own {
+		dir = b.Root
+	} else {
+		var err error
+		if key, err = fingerprint(dir, one); err != nil {
+			return err
+		}
+		if have, err := os.ReadFile(stamp); err == nil && string(have) == key && complete(bin, one) {
+			return nil
+		}
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	args := append([]string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", bin + string(filepath.Separator)}, one.flags...)
+	if one.patch != nil {
+		modfile, err := one.patch(ctx, b, dir)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-modfile="+modfile)
+	}
+	begin := time.Now()
+	if !one.own {
+		b.Say("building %s", one.name)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, one.packages...)...)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "GOWORK=off"), one.env...)
+	n := 0
+	err := tell(cmd, b.Say, "building "+one.name, func(string) string {
+		n++
+		return fmt.Sprintf("%d packages so far", n)
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range one.links {
+		if err := link(one.name, filepath.Join(bin, l)); err != nil {
+			return err
+		}
+	}
+	if one.own {
+		return nil
+	}
+	b.Say("built %s in %s", one.name, time.Since(begin).Round(time.Second))
+	return os.WriteFile(stamp, []byte(key), 0o644)
+}
+
+// outputs are the files that a build makes.
+func (one build) outputs() []string {
+	if len(one.packages) == 1 && one.packages[0] == "." {
+		return append([]string{one.name}, one.links...)
+	}
+	var names []string
+	for _, p := range one.packages {
+		names = append(names, filepath.Base(p))
+	}
+	return names
+}
+
+func complete(bin string, one build) bool {
+	return !slices.ContainsFunc(one.outputs(), func(name string) bool {
+		_, err := os.Stat(filepath.Join(bin, name))
+		return err != nil
+	})
+}
+
+// fingerprint is of everything that a build depends on: the compiler, the
+// flags, and the module's own files; go.sum stands for the rest.
+func fingerprint(dir string, one build) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, runtime.Version(), one.packages, one.env, one.flags, one.links, one.patch != nil)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		fmt.Fprintf(h, "%s %x\n", rel, sha256.Sum256(b))
+		return err
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+func link(target, path string) error {
+	if have, err := os.Readlink(path); err == nil && have == target {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(target, path)
+}
+
+// arm64Platforms makes a copy of containerd's platforms module in which the
+// machine's platform is linux/arm64, and a go.mod that replaces the module by
+// it. containerd asks that one function what to choose from an index, what to
+// unpack and what to run, and has no setting for it (its runtime_platforms
+// choose a snapshotter only); the node is an arm64 node, so the answer is that.
+func arm64Platforms(ctx context.Context, b Builder, module string) (string, error) {
+	const path = "github.com/containerd/platforms"
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", path)
+	cmd.Dir = module
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	from, to := strings.TrimSpace(string(out)), filepath.Join(b.Cache, "src", "platforms")
+	if from == "" { // not downloaded yet
+		download := exec.CommandContext(ctx, "go", "mod", "download", path)
+		download.Dir = module
+		if out, err := download.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go mod download %s: %w: %s", path, err, out)
+		}
+		return arm64Platforms(ctx, b, module)
+	}
+	if err := os.RemoveAll(to); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return "", err
+	}
+	const file, old = "defaults_unix.go", "Architecture: runtime.GOARCH,"
+	text, err := os.ReadFile(filepath.Join(from, file))
+	if err != nil {
+		return "", err
+	}
+	if bytes.Count(text, []byte(old)) != 1 {
+		return "", fmt.Errorf("%s of %s has no line %q: see what its DefaultSpec does now", file, path, old)
+	}
+	text = bytes.Replace(text, []byte(old), []byte(`Architecture: "arm64",`), 1)
+	if err := os.Chmod(filepath.Join(to, file), 0o644); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(to, file), text, 0o644); err != nil {
+		return "", err
+	}
+	modfile := filepath.Join(b.Cache, "src", "containerd.mod")
+	for from, to := range map[string]string{"go.mod": modfile, "go.sum": strings.TrimSuffix(modfile, ".mod") + ".sum"} {
+		text, err := os.ReadFile(filepath.Join(module, from))
+		if err != nil {
+			return "", err
+		}
+		if from == "go.mod" {
+			text = fmt.Appendf(text, "\nreplace %s => %s\n", path, filepath.Join(b.Cache, "src", "platforms"))
+		}
+		if err := os.WriteFile(to, text, 0o644); err != nil {
+			return "", err
+		}
+	}
+	return modfile, nil
+}

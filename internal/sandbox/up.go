@@ -1,0 +1,282 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/images"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
+)
+
+//go:embed objects
+var objects embed.FS
+
+// Up installs, builds and starts whatever is not there yet, and returns when
+// all of it answers.
+func (s *Sandbox) Up(ctx context.Context) error {
+	if err := check(); err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := s.install(ctx, false); err != nil {
+		return err
+	}
+	return s.start(ctx)
+}
+
+// install puts everything on the machine; all is what tests take as well.
+func (s *Sandbox) install(ctx context.Context, all bool) error {
+	packages := tools.Up
+	if all {
+		packages = append(packages, tools.Test...)
+	}
+	if err := tools.Debian(ctx, s.say, packages); err != nil {
+		return err
+	}
+	// What the worker is made of waits for the network while the compilers wait
+	// for the processor.
+	work, inner := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		if _, err := worker.BaseImage(inner, s.Dir, teller{s.say}); err != nil {
+			return err
+		}
+		_, err := worker.Modules(inner, s.Dir)
+		return err
+	})
+	work.Go(func() error {
+		b := tools.Builder{Root: s.Root, Cache: s.Dir, Say: s.say}
+		if err := b.Build(inner, all); err != nil {
+			return err
+		}
+		return s.buildSelf(inner)
+	})
+	return work.Wait()
+}
+
+// start starts what is not running.
+func (s *Sandbox) start(ctx context.Context) error {
+	begin := time.Now()
+	if err := s.writeBundle(); err != nil {
+		return err
+	}
+	c, err := s.Cluster()
+	if err != nil {
+		return err
+	}
+	work, inner := errgroup.WithContext(ctx)
+	work.Go(func() error { return s.startServers(inner) })
+	work.Go(func() error {
+		if err := c.Up(inner); err != nil {
+			return err
+		}
+		return s.furnish(inner, c)
+	})
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	s.say("everything is up (%.1f s)", time.Since(begin).Seconds())
+	return nil
+}
+
+// startServers starts what is not part of the cluster.
+func (s *Sandbox) startServers(ctx context.Context) error {
+	registry, err := s.registry()
+	if err != nil {
+		return err
+	}
+	outside, err := s.outside()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path("run", "buildkitd.toml"), []byte("[worker.oci]\n  gc = true\n"), 0o644); err != nil {
+		return err
+	}
+	// Generous, for a machine on which compilers are running beside it.
+	const patience = 3 * time.Minute
+	starting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	set := s.set()
+	for _, d := range []struct {
+		spec  daemon.Spec
+		ready func(context.Context) error
+	}{
+		{registry, answers("http://" + RegistryAddr + "/v2/")},
+		{outside, answers("http://" + outsideAddr + "/")},
+		{s.builder(), func(ctx context.Context) error {
+			return exec.CommandContext(ctx, s.path("bin", "buildctl"), "--addr", s.builderAddr(), "debug", "workers").Run()
+		}},
+	} {
+		started, err := set.Start(starting, d.spec)
+		if err != nil {
+			return err
+		}
+		if err := set.Await(starting, d.spec.Name, d.ready); err != nil {
+			return err
+		}
+		if started {
+			s.say("%s is up", d.spec.Name)
+		}
+	}
+	return s.pushBase(ctx)
+}
+
+// answers is ready when anything at all answers.
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
+}
+
+// pushBase puts the image that the worker's Dockerfile starts from into the
+// registry, behind its front.
+func (s *Sandbox) pushBase(ctx context.Context) error {
+	ref, err := name.ParseReference(RegistryAddr+"/"+worker.BaseName, name.Insecure)
+	if err != nil {
+		return err
+	}
+	if _, err := remote.Head(ref, remote.WithContext(ctx)); err == nil {
+		return nil
+	}
+	img, err := worker.BaseImage(ctx, s.Dir, teller{s.say})
+	if err != nil {
+		return err
+	}
+	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
+		return fmt.Errorf("push %s: %w", worker.BaseName, err)
+	}
+	s.say("pushed the base image %s", worker.BaseName)
+	return nil
+}
+
+// furnish gives the cluster what it holds before the first rollout.
+func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
+	accounts, err := s.Accounts()
+	if err != nil {
+		return err
+	}
+	image, err := s.importInngest(ctx, c)
+	if err != nil {
+		return err
+	}
+	pull, err := json.Marshal(map[string]any{"auths": map[string]any{
+		"ghcr.io": map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(Login + ":" + accounts.Puller))},
+	}})
+	if err != nil {
+		return err
+	}
+	t, err := template.ParseFS(objects, "objects/objects.yaml")
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, map[string]string{
+		"PullSecret": base64.StdEncoding.EncodeToString(pull),
+		"SigningKey": accounts.SigningKey, "EventKey": accounts.EventKey, "InngestImage": image,
+	}); err != nil {
+		return err
+	}
+	if _, err := c.Kubectl(ctx, b.String(), "apply", "--server-side", "--field-manager=sandbox", "--force-conflicts", "-f", "-"); err != nil {
+		return err
+	}
+	_, err = c.Kubectl(ctx, "", "--namespace=joelclaw", "rollout", "status", "statefulset/inngest", "--timeout=120s")
+	return err
+}
+
+// importInngest makes the Inngest server's image of its program, under a tag
+// that changes with it, and loads it into the node.
+func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref string, err error) {
+	program := s.path("bin", "inngestpod")
+	sum, err := digest(program)
+	if err != nil {
+		return "", err
+	}
+	ref = "sandbox.invalid/inngest:" + sum[:12]
+	if has, err := c.HasImage(ctx, ref); err != nil || has {
+		return ref, err
+	}
+	img, err := images.Program(program, v1.Config{User: "65532:65532"})
+	if err != nil {
+		return "", err
+	}
+	tar := s.path("run", "inngest.tar")
+	if err := images.WriteTar(tar, ref, img); err != nil {
+		return "", err
+	}
+	return ref, c.Import(ctx, tar)
+}
+
+// self is the launcher, kept for its daemons: `go run` deletes what it built
+// when it ends, and a test's program is none.
+func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
+
+// buildSelf builds the launcher; the compiler's own cache, which `go run` has
+// just filled, leaves little to do.
+func (s *Sandbox) buildSelf(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
+	cmd.Dir = s.Root
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the launcher: %w: %s", err, b)
+	}
+	return nil
+}
+
+// writeBundle writes the machine's certificates and the sandbox's authority as
+// one file.
+func (s *Sandbox) writeBundle() error {
+	ca, err := s.ca()
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile(ca.File())
+	if err != nil {
+		return err
+	}
+	system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(filepath.Join(filepath.Dir(ca.File()), "bundle.crt"), append(append(system, '\n'), own...), 0o644)
+}
+
+// teller is Say as a writer of lines.
+type teller struct{ say tools.Say }
+
+func (t teller) Write(b []byte) (int, error) {
+	for line := range bytes.Lines(b) {
+		t.say("%s", bytes.TrimSpace(line))
+	}
+	return len(b), nil
+}

@@ -1,0 +1,3 @@
+import { checkEmail } from "./check-email";
+
+export const hostFunctionDefinitions = [checkEmail];

@@ -1,0 +1,92 @@
+package ui
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// screen draws frames at the bottom of what was printed so far.
+//
+// Between two frames the cursor rests, hidden, at the frame's first cell. A
+// terminal that reflows its lines when it gets narrower carries the cursor
+// along with the line on which it is, so that erasing from there downwards
+// takes away the old frame wherever its lines have gone, and nothing above it.
+// The same place makes the ^C that the terminal echoes harmless: the first
+// line is written anew with every frame.
+type screen struct {
+	w     io.Writer
+	lines []string // the frame that stands there
+	shown bool     // the cursor is hidden
+	stale bool     // what stands there is not to be relied on
+}
+
+// draw prints lines above the frame for good and shows a new frame, in one
+// write, which terminals that know synchronised updates (mode 2026; others
+// ignore it) show at once.
+func (s *screen) draw(above, frame []string) error {
+	if len(above) == 0 && !s.stale && s.shown && len(frame) > 0 && slices.Equal(frame, s.lines) {
+		return nil
+	}
+	if len(frame) == 0 && !s.shown {
+		if len(above) == 0 {
+			return nil
+		}
+		_, err := io.WriteString(s.w, strings.Join(above, "\n")+"\n")
+		return err
+	}
+	var b strings.Builder
+	b.WriteString(ansi.SetModeSynchronizedOutput)
+	if !s.shown && len(frame) > 0 {
+		b.WriteString(ansi.ResetModeTextCursorEnable)
+	}
+	b.WriteByte('\r')
+	old := s.lines
+	if len(above) > 0 || s.stale || len(frame) == 0 {
+		if s.shown {
+			b.WriteString(ansi.EraseScreenBelow)
+		}
+		old = nil
+		for _, l := range above {
+			b.WriteString(l + "\r\n")
+		}
+	}
+	for i, l := range frame {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		if i == 0 || i >= len(old) || old[i] != l {
+			b.WriteString(l + ansi.EraseLineRight)
+		}
+	}
+	down := len(frame) - 1
+	if len(old) > len(frame) && len(frame) > 0 {
+		b.WriteString("\r\n" + ansi.EraseScreenBelow)
+		down++
+	}
+	if down > 0 {
+		b.WriteString("\r" + ansi.CursorUp(down))
+	} else {
+		b.WriteByte('\r')
+	}
+	if s.shown && len(frame) == 0 {
+		b.WriteString(ansi.SetModeTextCursorEnable)
+	}
+	b.WriteString(ansi.ResetModeSynchronizedOutput)
+	s.lines, s.shown, s.stale = slices.Clone(frame), len(frame) > 0, false
+	_, err := io.WriteString(s.w, b.String())
+	return err
+}
+
+// leave moves below the frame, which stays as it is, and shows the cursor.
+func (s *screen) leave() error {
+	if !s.shown {
+		return nil
+	}
+	down := max(1, len(s.lines))
+	s.shown, s.lines = false, nil
+	_, err := io.WriteString(s.w, "\r"+strings.Repeat("\r\n", down)+ansi.SetModeTextCursorEnable)
+	return err
+}

@@ -1,0 +1,148 @@
+package ui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// closingLines are the record that stays: where the time went, what ended the
+// run, and in one sentence how it ended and what to do next.
+func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
+	var lines []string
+	if u.opts.Mode == Quiet {
+		if o.End == pipeline.Done {
+			return nil
+		}
+	} else if len(o.Stages) > 1 {
+		lines = u.opts.timeBars(o, w-1)
+	}
+	for _, f := range endingFindings(o) {
+		if !u.printed[f] {
+			lines = append(lines, u.opts.finding(f)...)
+		}
+	}
+	for _, err := range o.UndoErrs {
+		for _, f := range pipeline.AsFindings("putting back what was changed", err) {
+			lines = append(lines, u.opts.finding(f)...)
+		}
+	}
+	sentence := u.opts.sentence(o)
+	if next := u.opts.Next[o.End]; next != "" {
+		sentence = append(sentence, "  "+u.opts.paint(dim, "next:")+" "+Sanitize(next))
+	}
+	return append(lines, sentence...)
+}
+
+// endingFindings are what ended a run; a bare interrupt or an ended context is
+// told by the sentence alone.
+func endingFindings(o pipeline.Outcome) []*pipeline.Finding {
+	var out []*pipeline.Finding
+	for _, f := range pipeline.AsFindings(failedStage(o), o.Err) {
+		if o.Interrupted && f.Code == "internal" && errors.Is(f.Err, pipeline.ErrInterrupted) {
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// failedStage is the first stage that failed.
+func failedStage(o pipeline.Outcome) string {
+	for _, s := range o.Stages {
+		if s.Error != "" {
+			return s.Name
+		}
+	}
+	return o.Name
+}
+
+// sentence says how a run ended.
+func (s Style) sentence(o pipeline.Outcome) []string {
+	g := s.glyphs()
+	name, took := Sanitize(o.Name), FormatDuration(o.Duration)
+	if o.End == pipeline.Done {
+		return []string{s.paint(green, g.ok+" ") + s.paint(bold, fmt.Sprintf("%s: done in %s", name, took))}
+	}
+	verb := "failed"
+	switch {
+	case o.Interrupted:
+		verb = "was interrupted"
+	case o.Refused:
+		verb = "was refused"
+	}
+	text := fmt.Sprintf("%s %s", name, verb)
+	if stage := failedStage(o); stage != o.Name && stage != "" {
+		text += " at " + Sanitize(stage)
+	}
+	text += " after " + took + ": "
+	switch o.End {
+	case pipeline.Restored:
+		text += "what was changed has been put back"
+	case pipeline.Left:
+		if n := len(o.UndoErrs); n > 0 {
+			text += "what was changed could not all be put back (" + plural(n, "fault", "faults") + ")"
+		} else {
+			text += "what was changed is left as it is"
+		}
+	case pipeline.Usage:
+		text += "the command line or the configuration is wrong; nothing was changed"
+	default:
+		text += "nothing was changed"
+	}
+	return []string{s.paint(red, g.fail+" ") + s.paint(bold, text)}
+}
+
+// timeBars are the stages with what each took, drawn on one axis of time.
+func (s Style) timeBars(o pipeline.Outcome, w int) []string {
+	g := s.glyphs()
+	name := 0
+	end := o.Started.Add(o.Duration)
+	for _, st := range o.Stages {
+		name = max(name, width(Sanitize(st.Name)))
+		if t := st.Started.Add(st.Duration); t.After(end) {
+			end = t
+		}
+	}
+	name = min(name, nameRoom(w))
+	total := end.Sub(o.Started)
+	room := min(w-name-13, 48)
+	var lines []string
+	for _, st := range o.Stages {
+		kind := done
+		switch {
+		case st.Error != "":
+			kind = failed
+		case st.Skipped != "":
+			kind = skipped
+		}
+		line := "  " + s.icon(g, kind, o.Started) + " " + pad(cut(Sanitize(st.Name), name), name) + " " + padLeft(FormatDuration(st.Duration), 6)
+		switch {
+		case kind == skipped:
+			line += "  " + s.paint(dim, Sanitize(st.Skipped))
+		case room > 4 && total > 0:
+			line += "  " + s.paint(cyan, g.span(st.Started.Sub(o.Started), st.Duration, total, room))
+		}
+		lines = append(lines, cut(line, w))
+	}
+	return lines
+}
+
+// span draws a stretch of time on an axis of n cells; the shortest has its
+// mark too.
+func (g glyphs) span(from, took, total time.Duration, n int) string {
+	parts := len(g.eighths)
+	scale := func(d time.Duration) int {
+		return int(float64(d) / float64(total) * float64(n*parts))
+	}
+	start := min(scale(max(0, from))/parts, n-1)
+	length := min(max(1, scale(took)), (n-start)*parts)
+	bar := strings.Repeat(" ", start) + strings.Repeat(g.eighths[parts-1], length/parts)
+	if rest := length % parts; rest > 0 {
+		bar += g.eighths[rest-1]
+	}
+	return bar
+}

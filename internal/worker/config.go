@@ -1,0 +1,314 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// ConfigName is the file at a repository's root that describes its workers.
+const ConfigName = ".sbw.yaml"
+
+// Config is what a repository says of its workers.
+type Config struct {
+	// Path of the file that was read; empty when there is none.
+	Path    string
+	workers map[string]Worker
+}
+
+// Load reads root/.sbw.yaml; a repository without one has the defaults alone.
+// Everything that is wrong in the file is returned at once, as joined
+// *pipeline.Finding of the code "config" with file and line.
+func Load(root string) (*Config, error) {
+	path := filepath.Join(root, ConfigName)
+	src, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Config{}, nil
+	}
+	if err != nil {
+		return nil, &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage,
+			What: "cannot read " + ConfigName, Why: err.Error(), Fix: "make it readable, or remove it to go by the defaults", Err: err}
+	}
+	c, err := Parse(ConfigName, src)
+	if c != nil {
+		c.Path = path
+	}
+	return c, err
+}
+
+// Parse reads the text of a configuration; name stands in findings.
+func Parse(name string, src []byte) (*Config, error) {
+	r := &reader{name: name}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil {
+		return nil, r.syntax(err)
+	}
+	c := &Config{workers: map[string]Worker{}}
+	if len(doc.Content) == 0 {
+		return c, nil
+	}
+	top := doc.Content[0]
+	if isNull(top) {
+		return c, nil
+	}
+	if !r.mapping(top, "the configuration") {
+		return nil, errors.Join(r.errs...)
+	}
+	r.pairs(top, []string{"workers"}, "", func(key string, val *yaml.Node) {
+		if isNull(val) {
+			return
+		}
+		if !r.mapping(val, "workers") {
+			return
+		}
+		r.pairs(val, nil, "workers", func(worker string, body *yaml.Node) {
+			w := Default(worker)
+			if !isNull(body) {
+				r.into(body, "workers."+worker, reflect.ValueOf(&w).Elem())
+			}
+			r.check(body, worker, &w)
+			c.workers[worker] = w
+		})
+	})
+	if len(r.errs) > 0 {
+		return nil, errors.Join(r.errs...)
+	}
+	return c, nil
+}
+
+// Names are the workers of the configuration, sorted; the default one when
+// there is no configuration.
+func (c *Config) Names() []string {
+	if len(c.workers) == 0 {
+		return []string{DefaultName}
+	}
+	names := make([]string, 0, len(c.workers))
+	for n := range c.workers {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Worker returns the worker of that name. An empty name means the only one
+// there is, or else the default one; a Finding of code "worker-unknown" or
+// "worker-ambiguous" says what names there are.
+func (c *Config) Worker(name string) (Worker, error) {
+	names := c.Names()
+	if name == "" {
+		switch {
+		case len(names) == 1:
+			name = names[0]
+		case slices.Contains(names, DefaultName):
+			name = DefaultName
+		default:
+			return Worker{}, pipeline.UsageErrorf("worker-ambiguous", "choose one with --worker: "+strings.Join(names, ", "),
+				"%s describes %d workers", ConfigName, len(names))
+		}
+	}
+	if w, ok := c.workers[name]; ok {
+		return w, nil
+	}
+	if len(c.workers) == 0 && name == DefaultName {
+		return Default(name), nil
+	}
+	where := "no " + ConfigName + " describes it"
+	if c.Path != "" {
+		where = ConfigName + " has " + strings.Join(names, ", ")
+	}
+	fix := "add it under workers: in " + ConfigName + " at the repository's root"
+	if near := nearest(name, names); near != "" {
+		fix = "did you mean " + near + "?"
+	}
+	f := pipeline.UsageErrorf("worker-unknown", fix, "no worker is named %q", name)
+	f.Why = where
+	return Worker{}, f
+}
+
+type reader struct {
+	name string
+	errs []error
+}
+
+func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
+	f := pipeline.UsageErrorf("config", fix, format, args...)
+	f.Where = fmt.Sprintf("%s:%d", r.name, n.Line)
+	r.errs = append(r.errs, f)
+}
+
+// syntax words what the YAML parser refused; its text begins with the line.
+func (r *reader) syntax(err error) error {
+	why := strings.TrimPrefix(err.Error(), "yaml: ")
+	where := r.name
+	var line int
+	if n, _ := fmt.Sscanf(why, "line %d: ", &line); n == 1 {
+		where = fmt.Sprintf("%s:%d", r.name, line)
+		_, why, _ = strings.Cut(why, ": ")
+	}
+	return &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage, Where: where,
+		What: "not valid YAML", Why: why, Fix: "mend that line", Err: err}
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+func (r *reader) mapping(n *yaml.Node, what string) bool {
+	if n.Kind == yaml.MappingNode {
+		return true
+	}
+	r.fail(n, "write it as `key: value` lines", "%s must be a mapping, not %s", what, kindOf(n))
+	return false
+}
+
+// pairs calls each for every key of a mapping that is known; known nil means
+// that every key is.
+func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string, *yaml.Node)) {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		full := strings.TrimPrefix(at+"."+key.Value, ".")
+		switch {
+		case seen[key.Value]:
+			r.fail(key, "remove one of the two", "%s is given twice", full)
+		case known != nil && !slices.Contains(known, key.Value):
+			fix := "known keys: " + strings.Join(known, ", ")
+			if near := nearest(key.Value, known); near != "" {
+				fix = "did you mean " + near + "?"
+			}
+			r.fail(key, fix, "unknown key %s", full)
+		default:
+			each(key.Value, resolve(val))
+		}
+		seen[key.Value] = true
+	}
+}
+
+// resolve follows a YAML alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// into sets v from n. What is not given keeps its default.
+func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
+	if isNull(n) {
+		return
+	}
+	wrong := func(want, example string) {
+		r.fail(n, "write "+example, "%s must be %s, not %s", at, want, kindOf(n))
+	}
+	scalar := n.Kind == yaml.ScalarNode
+	switch {
+	case v.Type() == durationType:
+		d, err := time.ParseDuration(n.Value)
+		if !scalar || err != nil || d <= 0 {
+			wrong("a duration above zero", "it as 90s or 3m")
+			return
+		}
+		v.SetInt(int64(d))
+	case v.Kind() == reflect.String:
+		if !scalar {
+			wrong("a text", "a single value")
+			return
+		}
+		v.SetString(n.Value)
+	case v.Kind() == reflect.Int:
+		var i int
+		if !scalar || n.Tag != "!!int" || n.Decode(&i) != nil {
+			wrong("a whole number", "it without quotes")
+			return
+		}
+		v.SetInt(int64(i))
+	case v.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			wrong("a list", "[a, b] or one `- item` a line")
+			return
+		}
+		items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+		for i, item := range n.Content {
+			r.into(resolve(item), fmt.Sprintf("%s[%d]", at, i), items.Index(i))
+		}
+		v.Set(items)
+	case v.Kind() == reflect.Map:
+		if !r.mapping(n, at) {
+			return
+		}
+		m := reflect.MakeMap(v.Type())
+		r.pairs(n, nil, at, func(key string, val *yaml.Node) {
+			elem := reflect.New(v.Type().Elem()).Elem()
+			r.into(val, at+"."+key, elem)
+			m.SetMapIndex(reflect.ValueOf(key), elem)
+		})
+		v.Set(m)
+	case v.Kind() == reflect.Struct:
+		if !r.mapping(n, at) {
+			return
+		}
+		fields := map[string]reflect.Value{}
+		var known []string
+		for i := range v.NumField() {
+			tag := v.Type().Field(i).Tag.Get("yaml")
+			if tag != "-" {
+				fields[tag], known = v.Field(i), append(known, tag)
+			}
+		}
+		r.pairs(n, known, at, func(key string, val *yaml.Node) { r.into(val, at+"."+key, fields[key]) })
+	}
+}
+
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}
+
+// nearest is the candidate that a person most likely meant, or "" when none
+// is within two edits or a third of its length.
+func nearest(word string, candidates []string) string {
+	best, least := "", 0
+	for _, c := range candidates {
+		d := distance(strings.ToLower(word), strings.ToLower(c))
+		if limit := max(2, len(c)/3); d <= limit && d < len(c) && (best == "" || d < least) {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diagonal
+			if a[i-1] != b[j-1] {
+				cost = 1 + min(diagonal, row[j], row[j-1])
+			}
+			diagonal, row[j] = row[j], cost
+		}
+	}
+	return row[len(b)]
+}
