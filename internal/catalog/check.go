@@ -33,6 +33,7 @@ func checks() []check {
 	return []check{
 		{"catalog-zero-retries", pipeline.Error, zeroRetries},
 		{"catalog-duplicate-id", pipeline.Error, duplicateIDs},
+		{"catalog-function-throws", pipeline.Error, throwing},
 		{"catalog-id-refused", pipeline.Error, refusedIDs},
 		{"catalog-cron-invalid", pipeline.Error, invalidCrons},
 		{"catalog-function-refused", pipeline.Error, refusedFunctions},
