@@ -40,6 +40,9 @@ type Function struct {
 	// Uncalled says that the call was found but that nothing calls the function
 	// it is written in; only an orphan can have it.
 	Uncalled bool `json:"uncalled,omitempty"`
+	// Throws says why the SDK throws when it is created, which the worker does
+	// not survive. The encoded form leaves it out: no such image runs.
+	Throws string `json:"throws,omitempty"`
 	// Undecided names the fields that could not be decided ("retries",
 	// "triggers"); Catalog.Unresolved says why.
 	Undecided []string `json:"undecided,omitempty"`

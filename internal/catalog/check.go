@@ -33,6 +33,7 @@ func checks() []check {
 	return []check{
 		{code: "catalog-zero-retries", severity: pipeline.Error, run: zeroRetries},
 		{code: "catalog-duplicate-id", severity: pipeline.Error, run: duplicateIDs},
+		{code: "catalog-function-throws", severity: pipeline.Error, run: throwing},
 		{code: "catalog-id-refused", severity: pipeline.Error, run: refusedIDs},
 		{code: "catalog-cron-invalid", severity: pipeline.Error, run: invalidCrons},
 		{code: "catalog-function-refused", severity: pipeline.Error, run: refusedFunctions},

@@ -98,6 +98,18 @@ func (f Function) registers() []string {
 // (inngest.GetFailureHandlerSlug).
 const failureSuffix = "-failure"
 
+// throwing are calls in the other version's form.
+func throwing(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, f := range c.all() {
+		if f.Throws != "" {
+			found = append(found, finding(f, "creating "+quoted(f.ID)+" throws, and the worker does not start", f.Throws,
+				"write it in the form of the SDK that package.json asks for"))
+		}
+	}
+	return found
+}
+
 func refusedIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, f := range c.all() {

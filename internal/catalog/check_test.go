@@ -87,6 +87,8 @@ func TestCheck(t *testing.T) {
 			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server then refuses the whole registration, and with it every function; remove one of them`},
 		{"an empty trigger", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{}, Trigger{Event: "x"})))}}, CheckOptions{},
 			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server then refuses the whole registration, and with it every function; look at the constant that it is made of`},
+		{"the other version's form", Catalog{Indexes: []Index{index("a.ts", fn("one", func(f *Function) { f.Throws = "SDK 4 wants it so" }))}}, CheckOptions{},
+			`error catalog-function-throws one.ts:3: creating "one" throws, and the worker does not start: SDK 4 wants it so; write it in the form of the SDK that package.json asks for`},
 		{"too many retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(21)), fn("two", retries(20)))}}, CheckOptions{},
 			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a word; set retries to 20 at most`},
 		{"in both", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{SameServer: true},

@@ -48,6 +48,12 @@ var catalogEntries = []Entry{
 		Remedy: "Correct the options of createFunction at the place that is named.",
 	},
 	{
+		Code:   "catalog-function-throws",
+		Title:  "the SDK does not take this call of createFunction",
+		Cause:  "The installed version of the SDK wants another form: version 3 takes triggers as the second argument, version 4 in the options. The worker ends as it starts.",
+		Remedy: "Write the call in the form of the version that package.json names.",
+	},
+	{
 		Code:   "catalog-id-failure",
 		Title:  "an id ends as the SDK's own failure handlers do",
 		Cause:  "The SDK registers an onFailure handler as a function of its own whose id ends in -failure: one of yours that ends so can be taken for it, or collide with it.",

@@ -30,6 +30,7 @@ func (r *reading) decode(m *eval.Machine, f *function) *decoded {
 			d.Via = fmt.Sprintf("%s:%d", file, line)
 		}
 	}
+	d.Throws = f.throws
 	if f.client != nil {
 		d.App, _ = f.client.id.(string)
 	}
@@ -137,6 +138,9 @@ func (o *decoder) triggers() {
 	var rest *eval.Unknown
 	switch t := v.(type) {
 	case eval.Undefined, nil:
+		if !o.f.inline { // SDK 3 reads [undefined]
+			o.d.Triggers = []catalog.Trigger{{}}
+		}
 		return
 	case *eval.Unknown:
 		o.undecided("triggers", t, "")

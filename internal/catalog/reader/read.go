@@ -138,7 +138,9 @@ func (r *reading) concernsInngest() bool {
 }
 
 func (r *reading) machine() (*eval.Machine, *sdk) {
-	s := newSDK()
+	s := newSDK(func(file string) int {
+		return r.program.Major(filepath.Join(r.program.Root(), filepath.FromSlash(file)), "inngest")
+	})
 	return eval.New(eval.Options{Program: r.program, External: s.external, Method: s.method, Env: r.options.Env, Marked: marked}), s
 }
 

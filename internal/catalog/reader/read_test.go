@@ -359,3 +359,25 @@ for (let i = 0; i < 1e5; i++) fns.last = make("f" + i);`}), "index.ts")
 		t.Error(got)
 	}
 }
+
+// TestForms: the SDK's version decides which argument holds the triggers.
+func TestForms(t *testing.T) {
+	const index = `import { inngest } from "./client";
+const handler = async () => {};
+export const three = inngest.createFunction({ id: "three", triggers: { event: "inner" } }, { event: "outer" }, handler);
+export const two = inngest.createFunction({ id: "two", triggers: { event: "inner" } }, handler);`
+	for version, want := range map[string]string{
+		"":        "three [event outer]  | two [event inner] ",
+		"^3.54.2": "three [event outer]  | two [nothing] ",
+		"4.24.0":  "three [event inner] SDK 4 wants the handler as the second argument, and the triggers among the options | two [event inner] ",
+	} {
+		cat := read(t, write(t, map[string]string{"index.ts": index, "package.json": fmt.Sprintf(`{"dependencies": {"inngest": %q}}`, version)}), "index.ts")
+		var got []string
+		for _, f := range cat.Indexes[0].Functions {
+			got = append(got, fmt.Sprintf("%s %v %s", f.ID, f.Triggers, f.Throws))
+		}
+		if strings.Join(got, " | ") != want {
+			t.Errorf("%q: got %q, want %q", version, strings.Join(got, " | "), want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ type function struct {
 	options  eval.Value
 	triggers eval.Value
 	inline   bool // the triggers are among the options, as in SDK 4
+	throws   string
 	at       eval.Place
 	calls    []eval.Place
 }
@@ -45,6 +46,8 @@ type sdk struct {
 	served  []served
 	// sites are the calls of createFunction that were reached.
 	sites map[[2]any]bool
+	// major is the SDK's version for a file, or 0.
+	major func(file string) int
 }
 
 // served is one call of a handler: serve({client, functions}).
@@ -57,8 +60,8 @@ type served struct {
 // are known have a few hundred.
 const maxFunctions = 5_000
 
-func newSDK() *sdk {
-	s := &sdk{sites: map[[2]any]bool{}}
+func newSDK(major func(file string) int) *sdk {
+	s := &sdk{sites: map[[2]any]bool{}, major: major}
 	native := func(name string, n eval.Native) *eval.Func { return eval.NewFunc(name, n) }
 	s.names = map[string]eval.Value{
 		"Inngest": instanceTest(native("Inngest", s.newClient), func(h any) bool { _, ok := h.(*client); return ok }),
@@ -171,14 +174,7 @@ func (s *sdk) createFunction(c *eval.Call, cl *client) eval.Value {
 	}
 	s.sites[c.At.Key()] = true
 	f := &function{client: cl, options: c.Arg(0), at: c.At, calls: c.M.Calls()}
-	second := c.Arg(1)
-	_, handler := second.(*eval.Func)
-	_, open := second.(*eval.Unknown)
-	if handler || open && len(c.Args) == 2 {
-		f.triggers, f.inline = c.Get(f.options, "triggers"), true
-	} else {
-		f.triggers = second
-	}
+	s.takeTriggers(c, f)
 	if id, ok := f.options.(string); ok { // v2 form, which v3 still takes
 		f.options = eval.NewObject("id", id)
 	}
@@ -195,6 +191,33 @@ func (s *sdk) createFunction(c *eval.Call, cl *client) eval.Value {
 		c.M.Push(cl.fns, o)
 	}
 	return o
+}
+
+// takeTriggers finds the triggers by the SDK's version, and where that is not
+// known by the form of the call.
+func (s *sdk) takeTriggers(c *eval.Call, f *function) {
+	second := c.Arg(1)
+	_, handler := second.(*eval.Func)
+	_, open := second.(*eval.Unknown)
+	switch s.major(f.at.File()) {
+	case 3:
+		f.triggers = second
+		if handler { // [handler] is taken for the list of triggers
+			f.triggers = &eval.Array{Elems: []eval.Value{&eval.Object{}}}
+		}
+		return
+	case 4:
+		f.inline = true
+		if !handler && !open {
+			f.throws = "SDK 4 wants the handler as the second argument, and the triggers among the options"
+		}
+	default:
+		f.inline = handler || open && len(c.Args) == 2
+	}
+	f.triggers = second
+	if f.inline {
+		f.triggers = c.Get(f.options, "triggers")
+	}
 }
 
 func orElse(v, otherwise eval.Value) eval.Value {

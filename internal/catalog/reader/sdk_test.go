@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,13 +49,15 @@ var corpus = []struct {
 // TestAgainstSDK runs each worker of the corpus with Bun and the real SDK, and
 // compares its registration with the catalog, function by function.
 func TestAgainstSDK(t *testing.T) {
-	bun := npmInstall(t, "bun@"+bunVersion)
-	bunPath := filepath.Join(bun, "@oven", "bun-linux-"+map[string]string{"amd64": "x64", "arm64": "aarch64"}[runtime.GOARCH], "bin", "bun")
+	bun := bunPath(t)
 	for _, c := range corpus {
 		t.Run(c.dir, func(t *testing.T) {
 			modules := npmInstall(t, "inngest@"+c.sdk)
 			dir := install(t, filepath.Join("testdata", "corpus", c.dir), modules)
-			want := register(t, bunPath, dir)
+			want, app, err := registrationOf(t, bun, dir)
+			if err != nil {
+				t.Fatal(err)
+			}
 
 			// Once where everything is installed, once on a bare checkout.
 			for name, root := range map[string]string{"installed": dir, "bare": filepath.Join("testdata", "corpus", c.dir)} {
@@ -70,7 +74,7 @@ func TestAgainstSDK(t *testing.T) {
 				if n := len(cat.Indexes[0].Functions); n != c.listed {
 					t.Errorf("%s: %d functions, want %d", name, n, c.listed)
 				}
-				if d := cmp.Diff(want, expand(cat.Indexes[0].Functions)); d != "" {
+				if d := cmp.Diff(want, expand(cat.Indexes[0].Functions, app)); d != "" {
 					t.Errorf("%s: the SDK registers otherwise (- SDK, + catalog):\n%s", name, d)
 				}
 			}
@@ -87,10 +91,10 @@ type registration struct {
 }
 
 // expand is what the functions of an index register, sorted by id.
-func expand(fs []catalog.Function) []registration {
-	var all []registration
+func expand(fs []catalog.Function, app string) []registration {
+	all := []registration{}
 	for _, f := range fs {
-		r := registration{ID: f.ID, Name: f.Name, Triggers: f.Triggers, Concurrency: f.Concurrency}
+		r := registration{ID: strings.TrimSuffix(app+"-"+f.ID, "-"), Name: f.Name, Triggers: f.Triggers, Concurrency: f.Concurrency}
 		if r.Name == "" {
 			r.Name = f.ID
 		}
@@ -100,17 +104,22 @@ func expand(fs []catalog.Function) []registration {
 		all = append(all, r)
 		if f.OnFailure {
 			one := 1
-			all = append(all, registration{ID: f.ID + "-failure", Name: r.Name + " (failure)", Retries: &one, Triggers: []catalog.Trigger{{
-				Event: "inngest/function.failed", Expression: fmt.Sprintf("event.data.function_id == 'corpus-%s'", f.ID),
+			all = append(all, registration{ID: r.ID + "-failure", Name: r.Name + " (failure)", Retries: &one, Triggers: []catalog.Trigger{{
+				Event: "inngest/function.failed", Expression: fmt.Sprintf("event.data.function_id == '%s'", r.ID),
 			}}})
 		}
 	}
-	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
+	sortByID(all)
 	return all
 }
 
-// register runs a worker and returns what it sends to /fn/register.
-func register(t *testing.T, bun, dir string) []registration {
+func sortByID(all []registration) {
+	slices.SortStableFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// registrationOf starts a worker and returns what it sends to /fn/register, sorted by id,
+// and its app's name. The error says that it did not get that far.
+func registrationOf(t *testing.T, bun, dir string) (all []registration, app string, err error) {
 	t.Helper()
 	bodies := make(chan []byte, 8)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -127,17 +136,18 @@ func register(t *testing.T, bun, dir string) []registration {
 		_, _ = io.WriteString(w, `{"ok":true,"modified":true,"message":"Successfully registered"}`)
 	}))
 	defer server.Close()
-	cmd := exec.CommandContext(t.Context(), bun, "run", filepath.Join(dir, "register.ts"), filepath.Join(dir, "worker.ts"))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bun, "run", filepath.Join(dir, "register.ts"), filepath.Join(dir, "worker.ts"))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("the worker did not register: %v\n%s", err, out)
+		return nil, "", fmt.Errorf("the worker did not register: %w\n%s", err, out)
 	}
 	var body struct {
 		AppName   string `json:"appName"`
 		Functions []struct {
-			ID       string
-			Name     string
+			ID, Name string
 			Triggers []catalog.Trigger
 			Steps    map[string]struct{ Retries *struct{ Attempts *int } }
 			// A number, an object or a list of objects.
@@ -147,14 +157,14 @@ func register(t *testing.T, bun, dir string) []registration {
 	select {
 	case b := <-bodies:
 		if err := json.Unmarshal(b, &body); err != nil {
-			t.Fatal(err)
+			return nil, "", fmt.Errorf("what the server could not read either: %w", err)
 		}
 	default:
-		t.Fatal("the worker registered nothing")
+		return nil, "", errors.New("the worker registered nothing")
 	}
-	var all []registration
+	all = []registration{}
 	for _, f := range body.Functions {
-		r := registration{ID: strings.TrimPrefix(f.ID, body.AppName+"-"), Name: f.Name, Concurrency: concurrencyOf(t, f.Concurrency)}
+		r := registration{ID: f.ID, Name: f.Name, Concurrency: concurrencyOf(t, f.Concurrency)}
 		if len(f.Triggers) > 0 {
 			r.Triggers = f.Triggers
 		}
@@ -166,8 +176,15 @@ func register(t *testing.T, bun, dir string) []registration {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
-	return all
+	sortByID(all)
+	return all, body.AppName, nil
+}
+
+// bunPath installs Bun, whose binary is a package of its own.
+func bunPath(t *testing.T) string {
+	t.Helper()
+	arch := map[string]string{"amd64": "x64", "arm64": "aarch64"}[runtime.GOARCH]
+	return filepath.Join(npmInstall(t, "bun@"+bunVersion), "@oven", "bun-linux-"+arch, "bin", "bun")
 }
 
 func concurrencyOf(t *testing.T, raw json.RawMessage) []catalog.Concurrency {

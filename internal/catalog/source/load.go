@@ -42,9 +42,10 @@ type Program struct {
 	space *workspace
 	slots chan struct{} // bounds parsing, and with it memory
 
-	mu    sync.Mutex
-	files map[string]*file
-	bare  map[[2]string]string // resolved workspace imports by directory and specifier
+	mu     sync.Mutex
+	files  map[string]*file
+	bare   map[[2]string]string // resolved workspace imports by directory and specifier
+	majors map[[2]string]int    // versions of packages by directory and name
 }
 
 type file struct {
@@ -70,11 +71,12 @@ func New(o Options) (*Program, error) {
 		return nil, err
 	}
 	p := &Program{
-		root:  root,
-		space: findWorkspace(root),
-		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		files: map[string]*file{},
-		bare:  map[[2]string]string{},
+		root:   root,
+		space:  findWorkspace(root),
+		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		files:  map[string]*file{},
+		bare:   map[[2]string]string{},
+		majors: map[[2]string]int{},
 	}
 	for _, w := range o.Words {
 		p.words = append(p.words, []byte(w))

@@ -219,3 +219,24 @@ func TestMatchGlob(t *testing.T) {
 		}
 	}
 }
+
+func TestMajor(t *testing.T) {
+	p := tree(t, map[string]string{
+		"package.json":                                 `{"name": "root", "dependencies": {"inngest": "^3.54.2", "both": "3 || 4", "tag": "latest", "ours": "workspace:*", "alias": "npm:inngest@4.1.0", "x": "4.x"}}`,
+		"packages/a/package.json":                      `{"name": "a", "devDependencies": {"inngest": "~4.24"}}`,
+		"packages/b/package.json":                      `{"name": "b", "dependencies": {"inngest": "3"}}`,
+		"node_modules/installed/package.json":          `{"name": "installed", "version": "12.0.1"}`,
+		"packages/b/node_modules/inngest/package.json": `{"version": "4.0.0"}`,
+	})
+	for _, c := range []struct {
+		from, name string
+		want       int
+	}{
+		{"src/a.ts", "inngest", 3}, {"packages/a/src/x.ts", "inngest", 4}, {"packages/b/x.ts", "inngest", 4}, {"x.ts", "installed", 12},
+		{"x.ts", "both", 0}, {"x.ts", "tag", 0}, {"x.ts", "ours", 0}, {"x.ts", "alias", 4}, {"x.ts", "x", 4}, {"x.ts", "none", 0},
+	} {
+		if got := p.Major(filepath.Join(p.root, filepath.FromSlash(c.from)), c.name); got != c.want {
+			t.Errorf("%s of %s: %d, want %d", c.name, c.from, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package reader
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	sdkMutations = flag.Int("sdk-mutations", 24, "how many altered workers TestMutationsAgainstSDK runs")
+	sdkSeed      = flag.Uint64("sdk-seed", 1, "which ones: the first one's number")
+)
+
+// TestMutationsAgainstSDK alters workers of the corpus a little and runs those
+// with the real SDK that still start: the catalog must be equal, or say that
+// it cannot tell. It finds what nobody thought of writing down; -sdk-mutations
+// makes it look for longer.
+func TestMutationsAgainstSDK(t *testing.T) {
+	bun := bunPath(t)
+	dirs := map[string]string{}
+	equal, open := 0, 0
+	for i := range *sdkMutations {
+		seed := *sdkSeed + uint64(i)
+		r := rand.New(rand.NewPCG(seed, 99))
+		c := corpus[r.IntN(len(corpus))]
+		from := filepath.Join("testdata", "corpus", c.dir)
+		dir, ok := dirs[c.dir]
+		if !ok {
+			dir = install(t, from, npmInstall(t, "inngest@"+c.sdk))
+			dirs[c.dir] = dir
+		}
+		name := altered(t, r, from, c.index)
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := alter(r, string(text))
+		writeFile(t, filepath.Join(dir, name), change)
+		want, app, err := registrationOf(t, bun, dir)
+		if err == nil {
+			cat := read(t, dir, c.index)
+			switch got := expand(cat.Indexes[0].Functions, app); {
+			case len(cat.Unresolved) > 0:
+				open++
+			case !cmp.Equal(want, got):
+				t.Errorf("seed %d, %s/%s: the SDK registers otherwise (- SDK, + catalog):\n%s\n%s", seed, c.dir, name, cmp.Diff(want, got), cmp.Diff(strings.Split(string(text), "\n"), strings.Split(change, "\n")))
+			default:
+				equal++
+			}
+		}
+		writeFile(t, filepath.Join(dir, name), string(text))
+	}
+	t.Logf("%d of %d workers started: %d equal, %d with something unresolved", equal+open, *sdkMutations, equal, open)
+	if equal == 0 {
+		t.Error("no altered worker started: nothing was compared")
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// altered picks the file of a worker that is altered.
+func altered(t *testing.T, r *rand.Rand, dir, index string) string {
+	t.Helper()
+	var names []string
+	for _, pattern := range []string{"*.ts", "src/*.ts", "src/*/*.ts"} {
+		found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What is served is the worker's choice, not the index's.
+			if name != "worker.ts" || index == "worker.ts" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names[r.IntN(len(names))]
+}
+
+// alter changes a line or two in a way that a program may survive.
+func alter(r *rand.Rand, text string) string {
+	lines := strings.Split(text, "\n")
+	parts := []string{"true", "false", "1", "0", "!", "null", "undefined", "-", "?.", "...", "[]", "'x'", "+", "&&", "||", "??", "==", "<", ">", "*", ".length", "[0]", ".slice(1)", ".map(String)", "typeof ", "void ", "await ", ", 1"}
+	for range 1 + r.IntN(2) {
+		if len(lines) < 2 {
+			break
+		}
+		i, j := r.IntN(len(lines)), r.IntN(len(lines))
+		switch r.IntN(6) {
+		case 0:
+			lines = slices.Delete(lines, i, i+1)
+		case 1:
+			lines[i], lines[j] = lines[j], lines[i]
+		default:
+			tokens := tokenize(lines[i])
+			a, b := r.IntN(len(tokens)), r.IntN(len(tokens))
+			switch r.IntN(3) {
+			case 0:
+				tokens[a], tokens[b] = tokens[b], tokens[a]
+			case 1:
+				tokens[a] = parts[r.IntN(len(parts))]
+			case 2:
+				tokens = slices.Insert(tokens, a, parts[r.IntN(len(parts))])
+			}
+			lines[i] = strings.Join(tokens, "")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
