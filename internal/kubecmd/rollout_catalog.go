@@ -55,9 +55,30 @@ func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*
 	}
 	before := registered(app.Functions)
 	if index, ok := c.Match(before); ok {
-		tellDifference(rep, index.Path, catalog.Diff(before, index.Functions))
+		d := catalog.Diff(before, index.Functions)
+		tellDifference(rep, index.Path, d)
+		if !index.Incomplete {
+			// The new pod registers itself seconds after its start, before any
+			// guard of the registration could speak: here nothing is lost yet.
+			if f := inngest.GuardLoss(removed(app, d), nil, r.allowRemoval); f != nil {
+				refused = append(refused, f)
+			}
+		}
 	}
 	return refused, nil
+}
+
+// removed are the app's functions that the difference takes away.
+func removed(app *inngest.App, d catalog.Difference) inngest.Diff {
+	var out inngest.Diff
+	for _, c := range d.Removed {
+		for _, f := range app.Functions {
+			if f.LocalID() == c.ID {
+				out.Removed = append(out.Removed, f)
+			}
+		}
+	}
+	return out
 }
 
 // tellDifference says what a rollout changes of what is registered, function by

@@ -50,6 +50,7 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 		return found, nil
 	}
 	rep.Notef("Inngest has %d functions of app %s", len(app.Functions), e.app)
+	r.before = app.Functions
 	found = append(found, inngest.Unsafe(app.Functions, allowed(r.worker.Allow.ZeroRetries))...)
 	steps, err := inngest.RunningSteps(ctx, e.client, *app)
 	if err != nil {
@@ -112,6 +113,11 @@ func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	if served != nil {
 		r.wanted = r.expected(ctx, e.app, served.Functions)
+		// Against what was registered before the switch: the new pod may have
+		// registered itself by now, and the server's list would show no loss.
+		if f := inngest.GuardLoss(inngest.Compare(r.before, served.Functions), nil, r.allowRemoval); f != nil && f.Severity == pipeline.Error {
+			return f
+		}
 	}
 	r.refreshed, err = inngest.Refresh(ctx, inngest.RefreshOptions{
 		Client: e.client, Worker: w, App: e.app, Expected: r.wanted,

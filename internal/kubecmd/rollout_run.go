@@ -35,7 +35,8 @@ type rollout struct {
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
 	catalog   *pipeline.Lazy[*catalog.Catalog]
-	wanted    []string // slugs that must be registered in the end; nil: not known
+	wanted    []string           // slugs that must be registered in the end; nil: not known
+	before    []inngest.Function // registered before anything was changed
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
 	lostRuns  []inngest.LostRun
