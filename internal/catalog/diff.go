@@ -196,7 +196,10 @@ func (c *Catalog) Match(registered []Function) (Index, bool) {
 func (f Function) Slugs(app string) []string {
 	var all []string
 	for _, id := range f.registers() {
-		all = append(all, strings.TrimSuffix(app+"-"+id, "-"))
+		if f.ID != "" { // [app, id].filter(Boolean).join("-")
+			id = "-" + id
+		}
+		all = append(all, app+id)
 	}
 	return all
 }

@@ -94,7 +94,10 @@ func TestSlugs(t *testing.T) {
 	if got := strings.Join(fn("a", onFailure).Slugs("app"), " "); got != "app-a app-a-failure" {
 		t.Error(got)
 	}
-	if got := strings.Join(fn("").Slugs("app"), " "); got != "app" {
+	if got := strings.Join(fn("", onFailure).Slugs("app"), " "); got != "app app-failure" {
+		t.Error(got)
+	}
+	if got := strings.Join(fn("a-").Slugs("app"), " "); got != "app-a-" {
 		t.Error(got)
 	}
 }

@@ -97,8 +97,8 @@ func (o *decoder) id() {
 		o.undecided("id", v, "")
 		return
 	}
-	if _, missing := v.(eval.Undefined); missing {
-		return
+	if is, known := eval.Truth(v); known && !is {
+		return // [prefix, id].filter(Boolean)
 	}
 	if text, u := o.m.Text(v); u == nil {
 		o.d.ID = text
@@ -179,11 +179,11 @@ func (o *decoder) trigger(v eval.Value) (t catalog.Trigger, skip bool, open *eva
 		if inner, ok := v.(*eval.Object); ok && name == "event" {
 			v = o.m.Get(inner, "name")
 		}
-		switch v := v.(type) {
-		case eval.Undefined, eval.Null:
+		if u, ok := v.(*eval.Unknown); ok {
+			return "", u
+		}
+		if is, _ := eval.Truth(v); !is {
 			return "", nil
-		case *eval.Unknown:
-			return "", v
 		}
 		return o.m.Text(v)
 	}

@@ -94,7 +94,7 @@ type registration struct {
 func expand(fs []catalog.Function, app string) []registration {
 	all := []registration{}
 	for _, f := range fs {
-		r := registration{ID: strings.TrimSuffix(app+"-"+f.ID, "-"), Name: f.Name, Triggers: f.Triggers, Concurrency: f.Concurrency}
+		r := registration{ID: f.Slugs(app)[0], Name: f.Name, Triggers: f.Triggers, Concurrency: f.Concurrency}
 		if r.Name == "" {
 			r.Name = f.ID
 		}
@@ -164,7 +164,10 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 	}
 	all = []registration{}
 	for _, f := range body.Functions {
-		r := registration{ID: f.ID, Name: f.Name, Concurrency: concurrencyOf(t, f.Concurrency)}
+		r := registration{ID: f.ID, Name: f.Name}
+		if r.Concurrency, err = concurrencyOf(f.Concurrency); err != nil {
+			return nil, "", fmt.Errorf("what the server could not read either: %w", err)
+		}
 		if len(f.Triggers) > 0 {
 			r.Triggers = f.Triggers
 		}
@@ -187,24 +190,21 @@ func bunPath(t *testing.T) string {
 	return filepath.Join(npmInstall(t, "bun@"+bunVersion), "@oven", "bun-linux-"+arch, "bin", "bun")
 }
 
-func concurrencyOf(t *testing.T, raw json.RawMessage) []catalog.Concurrency {
-	t.Helper()
+func concurrencyOf(raw json.RawMessage) ([]catalog.Concurrency, error) {
 	if raw == nil {
-		return nil
+		return nil, nil
 	}
 	var n int
 	if json.Unmarshal(raw, &n) == nil {
-		return []catalog.Concurrency{{Limit: n}}
+		return []catalog.Concurrency{{Limit: n}}, nil
 	}
 	var one catalog.Concurrency
 	if json.Unmarshal(raw, &one) == nil {
-		return []catalog.Concurrency{one}
+		return []catalog.Concurrency{one}, nil
 	}
 	var many []catalog.Concurrency
-	if err := json.Unmarshal(raw, &many); err != nil {
-		t.Fatal(err)
-	}
-	return many
+	err := json.Unmarshal(raw, &many)
+	return many, err
 }
 
 // install copies a worker and links what it imports into node_modules.
