@@ -188,6 +188,17 @@ func (e *Env) Style(w io.Writer) ui.Style {
 	return ui.Style{Program: e.Plugin}
 }
 
+// Warn tells what went wrong after the work was done: it is a warning, however
+// grave it would have been before.
+func (e *Env) Warn(during string, err error) {
+	found := pipeline.AsFindings(during, err)
+	for _, f := range found {
+		f.Severity = pipeline.Warning
+	}
+	// Nobody is left to tell when stderr is gone.
+	_ = ui.PrintFindings(e.Err, e.Style(e.Err), found)
+}
+
 // Run runs p, telling it as the flags say, and returns its outcome with the
 // error that ends the process with the outcome's exit code, nil when done.
 // next says, for an end that leaves something to do, what to type.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
-	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
 // record keeps what was published, as a file and with the configuration's
@@ -48,10 +47,5 @@ func (p *publish) record(ctx context.Context, out pipeline.Outcome) {
 	if out.End == pipeline.Done {
 		errs = append(errs, receipt.Hook{Argv: p.worker.Hooks.Receipt, Dir: p.root, Env: env}.Run(ctx, rec))
 	}
-	found := pipeline.AsFindings("keep the receipt", errors.Join(errs...))
-	for _, f := range found {
-		f.Severity = pipeline.Warning
-	}
-	// Nobody is left to tell when stderr is gone.
-	_ = ui.PrintFindings(p.env.Err, p.env.Style(p.env.Err), found)
+	p.env.Warn("keep the receipt", errors.Join(errs...))
 }

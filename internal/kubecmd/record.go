@@ -15,7 +15,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
-	"github.com/joelhooks/gh-sbw/internal/ui"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -38,12 +37,7 @@ func (r *rollout) record(ctx context.Context, out pipeline.Outcome) {
 		errs = append(errs, r.annotate(ctx, rec))
 	}
 	errs = append(errs, receipt.Hook{Argv: r.scope.worker.Hooks.Receipt, Dir: r.root, Env: os.Environ()}.Run(ctx, rec))
-	found := pipeline.AsFindings("keep the receipt", errors.Join(errs...))
-	for _, f := range found {
-		f.Severity = pipeline.Warning
-	}
-	// Nobody is left to tell when stderr is gone.
-	_ = ui.PrintFindings(r.env.Err, r.env.Style(r.env.Err), found)
+	r.env.Warn("keep the receipt", errors.Join(errs...))
 }
 
 func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
