@@ -3,7 +3,8 @@
 // port-forward protocol, which an http.Transport dials as it would dial TCP.
 //
 // A Target is a Service or a pod. Behind a Service a ready pod is chosen; when
-// that pod goes away, the next connection goes to another.
+// that pod goes away, the next connection goes to another. Where no port may be
+// forwarded, Direct knows the addresses that a Service has outside of the cluster.
 package forward
 
 import (

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
@@ -24,13 +25,9 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 		return t.target.Pod, t.target.Port, nil
 	}
 	where := t.target.Namespace + "/" + t.target.Service
-	svc, err := t.kube.CoreV1().Services(t.target.Namespace).Get(ctx, t.target.Service, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", 0, &pipeline.Finding{Code: "service-unknown", Severity: pipeline.Error, Where: t.target.Namespace, Err: err,
-			What: "there is no Service " + t.target.Service, Fix: "correct the name in .sbw.yaml (inngest.service), or give --inngest-url"}
-	}
+	svc, err := service(ctx, t.kube, t.target)
 	if err != nil {
-		return "", 0, cluster.Explain("read service "+t.target.Service, err)
+		return "", 0, err
 	}
 	if len(svc.Spec.Selector) == 0 {
 		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
@@ -66,6 +63,19 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	})
 	n, err := targetPort(svc, port, ready[0])
 	return ready[0].Name, n, err
+}
+
+// service is the Service of a target.
+func service(ctx context.Context, kube kubernetes.Interface, t Target) (*corev1.Service, error) {
+	svc, err := kube.CoreV1().Services(t.Namespace).Get(ctx, t.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, &pipeline.Finding{Code: "service-unknown", Severity: pipeline.Error, Where: t.Namespace, Err: err,
+			What: "there is no Service " + t.Service, Fix: "correct the name in .sbw.yaml (inngest.service), or give --inngest-url"}
+	}
+	if err != nil {
+		return nil, cluster.Explain("read service "+t.Service, err)
+	}
+	return svc, nil
 }
 
 func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
