@@ -11,7 +11,10 @@ import (
 // Wanted names a registration: the app's id as the worker has it, and the URL
 // under which the server is to call the worker, SDK path included. Where an
 // app is chosen, both count, never its place in the list.
-type Wanted struct{ App, URL string }
+type Wanted struct {
+	App string `json:"app"`
+	URL string `json:"url"`
+}
 
 func (w Wanted) at(a App) bool { return NormalizeURL(a.URL) == NormalizeURL(w.URL) }
 

@@ -45,9 +45,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 type Health struct {
 	// Kind is "cloud" for `inngest start`, "dev" for `inngest dev`; empty
 	// before servers said it.
-	Kind string
+	Kind string `json:"kind"`
 	// GraphQL is false where the server was started with --no-ui.
-	GraphQL bool
+	GraphQL bool `json:"graphQL"`
 }
 
 // Health asks whether the server is up, and which kind it is.

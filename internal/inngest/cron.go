@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // schedule is a cron expression of five fields, as sets of bits.
@@ -139,50 +137,4 @@ func (s *schedule) before(now time.Time, n int, horizon time.Duration) []time.Ti
 		}
 	}
 	return all
-}
-
-const (
-	// cronGrace is what a scheduled run may be late: the server's own jitter
-	// and a busy queue.
-	cronGrace = 2 * time.Minute
-	// cronHorizon bounds how far back schedules are looked at.
-	cronHorizon = 8 * 24 * time.Hour
-)
-
-// silentCrons finds functions of an app whose schedule passed twice without a
-// run. runs are those since the horizon; since is when the app can have been
-// registered with its present functions at the latest.
-func silentCrons(a App, runs []Run, since, now time.Time) []string {
-	var silent []string
-	for _, f := range a.Functions {
-		for _, t := range f.Triggers {
-			if t.Cron == "" {
-				continue
-			}
-			s, err := parseCron(t.Cron)
-			if err != nil {
-				continue // the server took it, so it is this reader that is too simple
-			}
-			due := s.before(now.Add(-cronGrace), 2, cronHorizon)
-			if len(due) < 2 || due[1].Before(since) {
-				continue
-			}
-			ran := slices.ContainsFunc(runs, func(r Run) bool {
-				return r.FunctionID == f.ID && r.Cron != "" && !r.Queued.Before(due[1].Add(-cronGrace))
-			})
-			if !ran {
-				silent = append(silent, fmt.Sprintf("%s (%s) was due at %s and %s", f.Slug, t.Cron, due[1].UTC().Format(time.RFC3339), due[0].UTC().Format(time.RFC3339)))
-			}
-		}
-	}
-	return silent
-}
-
-func cronFinding(silent []string) *pipeline.Finding {
-	return &pipeline.Finding{
-		Code: "inngest-crons-silent", Severity: pipeline.Warning, Evidence: silent,
-		What: fmt.Sprintf("%s did not run on schedule", count(len(silent), "cron")),
-		Why:  "the server re-reads schedules only when a registration changes something, so one that it lost stays lost",
-		Fix:  "make the next registration a full one: `kubectl sbw refresh --resync`",
-	}
 }

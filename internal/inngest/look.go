@@ -13,7 +13,12 @@ type LookOptions struct {
 	Client *Client
 	Worker *Worker // nil: only the server is asked
 	App    string  // the worker's INNGEST_APP_ID; empty: what the worker says
-	Gone   map[string]string
+	// URL is where the server is to call the worker, for when there is no
+	// Worker that says it.
+	URL string
+	// Way is how the server is reached, in words; asked when all is read.
+	Way  func() string
+	Gone map[string]string
 	// Allowed are functions that may have retries 0, with reasons.
 	Allowed map[string]string
 	// Lately is how far back failed runs are shown; 1 hour when zero.
@@ -26,6 +31,7 @@ type LookOptions struct {
 // Look is a server and a worker at one moment.
 type Look struct {
 	Health Health  `json:"server"`
+	Way    string  `json:"reachedBy,omitempty"`
 	Want   Wanted  `json:"want"`
 	App    *App    `json:"app"` // nil when not registered
 	Apps   []App   `json:"apps"`
@@ -50,15 +56,17 @@ func (l *Look) OK() bool {
 // Status looks at both ends and changes nothing. It fails only when the server
 // cannot be asked at all; a worker that does not answer is a finding.
 func Status(ctx context.Context, o LookOptions) (*Look, error) {
-	l := &Look{}
+	l := &Look{Want: Wanted{App: o.App, URL: o.URL}}
 	var err error
+	if o.Way != nil {
+		defer func() { l.Way = o.Way() }()
+	}
 	if l.Health, err = o.Client.Health(ctx); err != nil {
 		return l, err
 	}
 	if l.Apps, err = o.Client.Apps(ctx); err != nil {
 		return l, err
 	}
-	l.Want.App = o.App
 	l.askWorker(ctx, o)
 	l.App, _ = Choose(l.Apps, l.Want) // ambiguity is among Diagnose's findings
 	if err := l.runs(ctx, o); err != nil {
@@ -67,7 +75,7 @@ func Status(ctx context.Context, o LookOptions) (*Look, error) {
 	s := State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Now: time.Now()}
 	if l.App != nil && !o.CronsSince.IsZero() {
 		s.CronsSince = o.CronsSince
-		if s.Scheduled, err = o.Client.Runs(ctx, RunFilter{Apps: idList(l.App.ID), Since: time.Now().Add(-cronHorizon - cronGrace)}); err != nil {
+		if s.Scheduled, err = ScheduledRuns(ctx, o.Client, *l.App, s.Now); err != nil {
 			return l, err
 		}
 	}
@@ -128,7 +136,12 @@ func (l *Look) runs(ctx context.Context, o LookOptions) error {
 	if l.InFlight, err = InFlight(ctx, o.Client, *l.App); err != nil {
 		return err
 	}
-	since := time.Now().Add(-orDefault(o.Lately, time.Hour))
-	l.Failed, err = Detailed(ctx, o.Client, RunFilter{Apps: idList(l.App.ID), Status: []RunStatus{Failed}, Since: since, ByEnd: true, Limit: runPage})
+	l.Failed, err = FailedRuns(ctx, o.Client, *l.App, time.Now().Add(-orDefault(o.Lately, time.Hour)))
 	return err
+}
+
+// FailedRuns are an app's runs that failed since, with their errors; the newest
+// hundred at most.
+func FailedRuns(ctx context.Context, c *Client, app App, since time.Time) ([]Run, error) {
+	return Detailed(ctx, c, RunFilter{Apps: idList(app.ID), Status: []RunStatus{Failed}, Since: since, ByEnd: true, Limit: runPage})
 }

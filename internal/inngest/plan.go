@@ -12,22 +12,17 @@ import (
 
 // Plan is what a refresh would do.
 type Plan struct {
-	Want Wanted
-	Own  *App // nil when not registered yet
+	Want Wanted `json:"want"`
+	Own  *App   `json:"registered"` // nil when not registered yet
 	// Served is nil where the worker did not show its functions.
-	Served   *Served
-	Diff     Diff
-	Findings []*pipeline.Finding
+	Served   *Served             `json:"-"`
+	Expected []string            `json:"-"` // by the image's catalog
+	Before   []Function          `json:"-"` // what Diff starts from
+	Diff     Diff                `json:"diff"`
+	Findings []*pipeline.Finding `json:"findings"`
 }
 
 func (p *Plan) connected() bool { return p.Own != nil && p.Own.Method == methodConnect }
-
-func (p *Plan) registered() []Function {
-	if p.Own == nil {
-		return nil
-	}
-	return p.Own.Functions
-}
 
 func (p *Plan) functions() []Function {
 	if p.Served == nil {
@@ -63,10 +58,13 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	if p.connected() {
 		p.Findings = append(p.Findings, connectMode(*p.Own))
 	}
+	if p.Before = o.Before; p.Before == nil && p.Own != nil {
+		p.Before = p.Own.Functions
+	}
 	if p.Served == nil {
 		return p, nil
 	}
-	p.Diff = Compare(p.registered(), p.Served.Functions)
+	p.Diff = Compare(p.Before, p.Served.Functions)
 	inFlight := map[string]int{}
 	if len(p.Diff.Removed) > 0 && p.Own != nil {
 		if inFlight, err = InFlight(ctx, o.Client, *p.Own); err != nil {
@@ -128,7 +126,10 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 			Why: "its function index is empty", Fix: "export the functions from the worker's index and publish again",
 		}
 	}
-	return catalogMismatch(served.App, served.Functions, o.Expected)
+	if o.Expect != nil {
+		p.Expected = o.Expect(served.Functions)
+	}
+	return catalogMismatch(served.App, served.Functions, p.Expected)
 }
 
 // name takes over what the worker calls itself, or compares it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -16,9 +17,13 @@ type RefreshOptions struct {
 	Worker *Worker
 	// App is the worker's INNGEST_APP_ID; empty: what the worker says.
 	App string
-	// Expected are the functions of the image's catalog, by id with or
-	// without the app's name; nil leaves that check out.
-	Expected []string
+	// Expect says which functions the image's catalog has where the worker
+	// serves these, by id with or without the app's name; nil for no catalog.
+	Expect func(served []Function) []string
+	// Before are the functions that were registered before the pods were
+	// replaced, since a new pod may have registered itself meanwhile. Nil: what
+	// the server has now.
+	Before []Function
 	// AllowRemoval goes on although registered functions would vanish.
 	AllowRemoval bool
 	// Prune deletes what a rule calls stale, once the registration is right.
@@ -35,13 +40,14 @@ type RefreshOptions struct {
 
 // Refreshed is what a refresh did.
 type Refreshed struct {
-	App      App     `json:"app"`
-	Served   *Served `json:"-"`
-	Diff     Diff    `json:"diff"`
-	Modified bool    `json:"modified"` // as the server said
-	Stale    []Stale `json:"stale"`
-	Pruned   []Stale `json:"pruned"`
-	Foreign  []App   `json:"foreign"`
+	App      App      `json:"app"`
+	Served   *Served  `json:"-"`
+	Expected []string `json:"-"` // as Expect said
+	Diff     Diff     `json:"diff"`
+	Modified bool     `json:"modified"` // as the server said
+	Stale    []Stale  `json:"stale"`
+	Pruned   []Stale  `json:"pruned"`
+	Foreign  []App    `json:"foreign"`
 	// Findings are notes and warnings; an error ends the refresh.
 	Findings []*pipeline.Finding `json:"findings"`
 }
@@ -55,7 +61,7 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if err != nil {
 		return nil, err
 	}
-	done := &Refreshed{Served: &Served{App: plan.Want.App}, Diff: plan.Diff, Findings: plan.Findings}
+	done := &Refreshed{Served: &Served{App: plan.Want.App}, Expected: plan.Expected, Diff: plan.Diff, Findings: plan.Findings}
 	if plan.Served != nil {
 		done.Served = plan.Served
 	}
@@ -75,26 +81,44 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	}
 	done.Modified = reg.Modified
 	verified, err := Verify(ctx, VerifyOptions{
-		Client: o.Client, Worker: o.Worker, Want: plan.Want, Served: plan.functions(), Expected: o.Expected,
+		Client: o.Client, Worker: o.Worker, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected,
 		Timeout: o.Timeout, Poll: o.Poll, Registration: reg, Repair: true,
 	}, r)
 	if err != nil {
 		return done, err
 	}
 	done.App = verified.App
-	done.Diff = Compare(plan.registered(), verified.App.Functions)
+	done.Diff = Compare(plan.Before, verified.App.Functions)
+	if plan.Served == nil {
+		if f := lostUnseen(done.Diff, o.AllowRemoval); f != nil {
+			return done, f
+		}
+	}
 	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+// lostUnseen is the guard against loss where the worker had not shown what it
+// serves: it can speak only now.
+func lostUnseen(d Diff, allow bool) *pipeline.Finding {
+	f := GuardLoss(d, nil, allow)
+	if f == nil || f.Severity < pipeline.Error {
+		return nil
+	}
+	f.What = strings.Replace(f.What, "would vanish", "vanished", 1)
+	f.Why = "the worker does not serve them, which it had not shown before it registered"
+	f.Fix = "let the image run again that has them (`kubectl sbw undo`), or agree with --allow-removal"
+	return f
 }
 
 // awaitConnected lets a connected worker register by itself, which it does
 // when it dials the server. A PUT would make it a served app.
 func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
-	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: o.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
+	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
 	if err != nil {
 		return err
 	}
 	done.App = v.App
-	done.Diff = Compare(plan.registered(), v.App.Functions)
+	done.Diff = Compare(plan.Before, v.App.Functions)
 	return finish(ctx, o, plan.Want, done, r)
 }
 

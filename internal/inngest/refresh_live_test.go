@@ -171,7 +171,9 @@ func TestRefreshGuards(t *testing.T) {
 	wantCode(t, err, "inngest-serve-url")
 
 	o = k.options(full)
-	o.Expected = []string{"approval-request", "voice-missed-call", "queue-observer", "brand-new"}
+	o.Expect = func([]inngest.Function) []string {
+		return []string{"approval-request", "voice-missed-call", "queue-observer", "brand-new"}
+	}
 	_, err = inngest.Refresh(k.ctx, o, nil)
 	f = wantCode(t, err, "inngest-catalog-mismatch")
 	if !strings.Contains(f.Why, "missing: brand-new") {
@@ -260,5 +262,39 @@ func TestOldPodRegistersLate(t *testing.T) {
 	v, err := inngest.Verify(k.ctx, verify, nil)
 	if err != nil || v.Repaired != 1 || len(v.App.Functions) != 5 {
 		t.Errorf("%+v %v", v, err)
+	}
+}
+
+// TestLossIsSeenThoughTheNewPodWasFaster: a new pod registers itself seconds
+// after its start, so that the server's list has no loss to show any more.
+func TestLossIsSeenThoughTheNewPodWasFaster(t *testing.T) {
+	k := newKit(t, inngestd.Options{})
+	old := k.cluster(env{"FUNCTIONS": "approval-request,napper"})
+	before := k.mustRefresh(k.options(old)).App.Functions
+
+	fresh := k.cluster(env{"FUNCTIONS": "approval-request,parallel"})
+	o := k.options(fresh)
+	o.AllowRemoval = true
+	k.mustRefresh(o)
+	o.AllowRemoval, o.Before = false, before
+	_, err := inngest.Refresh(k.ctx, o, nil)
+	if f := wantCode(t, err, "inngest-functions-removed"); !strings.Contains(f.What, "napper") {
+		t.Errorf("%v", f)
+	}
+	o.AllowRemoval = true
+	if done := k.mustRefresh(o); len(done.Diff.Added) != 1 || len(done.Diff.Removed) != 1 || len(done.Diff.Kept) != 1 {
+		t.Errorf("against what was before: %v", done.Diff)
+	}
+}
+
+// TestLossOfAWorkerThatShowsNothing is told when it has happened, since it could
+// not be foreseen.
+func TestLossOfAWorkerThatShowsNothing(t *testing.T) {
+	k := newKit(t, inngestd.Options{})
+	k.mustRefresh(k.options(k.cluster(env{"FUNCTIONS": "approval-request,napper"})))
+	shy := k.cluster(env{"FUNCTIONS": "approval-request", "INNGEST_ALLOW_IN_BAND_SYNC": "0"})
+	_, err := inngest.Refresh(k.ctx, k.options(shy), nil)
+	if f := wantCode(t, err, "inngest-functions-removed"); !strings.Contains(f.What, "1 registered function vanished: system-bus-cluster-napper") {
+		t.Errorf("%v", f)
 	}
 }

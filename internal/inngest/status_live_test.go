@@ -48,6 +48,11 @@ func TestConnectMode(t *testing.T) {
 	_, err := inngest.Refresh(k.ctx, o, rep)
 	wantCode(t, err, "inngest-registration-differs")
 
+	// Nor is it repaired by one, as by an old pod's late registration.
+	_, err = inngest.Verify(k.ctx, inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: inngest.Wanted{App: o.App, URL: o.Worker.URL()},
+		Repair: true, Timeout: 100 * time.Millisecond, Poll: 5 * time.Millisecond}, rep)
+	wantCode(t, err, "inngest-registration-differs")
+
 	connect("approval-request", "napper")
 	done, err := inngest.Refresh(k.ctx, o, rep)
 	if err != nil || len(done.App.Functions) != 2 || !hasCode(done.Findings, "inngest-connect-mode") {

@@ -129,6 +129,9 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the URL
 	}
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
+		return f // the way there says it better
+	}
 	why := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
 		why = fmt.Sprintf("no answer within %s", e.timeout())

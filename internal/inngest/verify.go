@@ -72,7 +72,9 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 		}
 		last = problem
 		r.Detailf("not right yet: %s", problem)
-		if wrong++; o.Repair && wrong%repairAfter == 0 {
+		// A PUT would make a connected worker's app a served one.
+		connected := own != nil && own.Method == methodConnect
+		if wrong++; o.Repair && !connected && wrong%repairAfter == 0 {
 			r.Notef("registering again: %s", problem)
 			v.Repaired++
 			if _, err := o.Worker.Register(ctx); err != nil {
@@ -87,7 +89,8 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 	return v, err
 }
 
-// check says what is wrong with the registration; nil when nothing is.
+// check says what is wrong with the registration, if there is one; nil when
+// nothing is.
 func (o VerifyOptions) check(apps []App) (*App, error) {
 	own, err := Choose(apps, o.Want)
 	if err != nil {
@@ -97,20 +100,20 @@ func (o VerifyOptions) check(apps []App) (*App, error) {
 		return nil, notRegistered(State{Want: o.Want, Apps: apps, Registered: o.Registration})
 	}
 	if f := appError(*own); f != nil {
-		return nil, f
+		return own, f
 	}
 	if f := staleURL(*own, o.Want); f != nil {
-		return nil, f
+		return own, f
 	}
 	if len(own.Functions) == 0 {
-		return nil, &pipeline.Finding{
+		return own, &pipeline.Finding{
 			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the app %s has no functions", own.Name),
 			Why: "the server's list shows none", Fix: "export the functions from the worker's index and publish again",
 		}
 	}
 	if o.Served != nil {
 		if d := Compare(own.Functions, o.Served); !d.Empty() {
-			return nil, differs(own.Name, d)
+			return own, differs(own.Name, d)
 		}
 	}
 	return own, catalogMismatch(own.Name, own.Functions, o.Expected)

@@ -1,0 +1,86 @@
+package inngest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+const (
+	// cronGrace is what a scheduled run may be late: the server's own jitter
+	// and a busy queue.
+	cronGrace = 2 * time.Minute
+	// cronHorizon bounds how far back schedules are looked at.
+	cronHorizon = 8 * 24 * time.Hour
+)
+
+// ScheduledRuns reads those runs of an app's functions with schedules that
+// Diagnose looks at: of each the newest since its last but one time.
+func ScheduledRuns(ctx context.Context, c *Client, app App, now time.Time) ([]Run, error) {
+	var asked []RunFilter
+	for _, f := range app.Functions {
+		for _, t := range f.Triggers {
+			if due := lastDue(t, now); due != nil {
+				asked = append(asked, RunFilter{Apps: idList(app.ID), Functions: idList(f.ID), Since: due[1].Add(-cronGrace), Limit: runPage})
+			}
+		}
+	}
+	found := make([][]Run, len(asked))
+	err := each(ctx, len(asked), func(ctx context.Context, i int) (err error) {
+		found[i], err = c.Runs(ctx, asked[i])
+		return err
+	})
+	return slices.Concat(found...), err
+}
+
+// lastDue are the last two times at which a trigger was due, the latest first;
+// nil where it has no schedule, or one that this reader is too simple for: the
+// server took it.
+func lastDue(t Trigger, now time.Time) []time.Time {
+	if t.Cron == "" {
+		return nil
+	}
+	s, err := parseCron(t.Cron)
+	if err != nil {
+		return nil
+	}
+	due := s.before(now.Add(-cronGrace), 2, cronHorizon)
+	if len(due) < 2 {
+		return nil
+	}
+	return due
+}
+
+// silentCrons finds functions of an app whose schedule passed twice without a
+// run. runs are those since the horizon; since is when the app can have been
+// registered with its present functions at the latest.
+func silentCrons(a App, runs []Run, since, now time.Time) []string {
+	var silent []string
+	for _, f := range a.Functions {
+		for _, t := range f.Triggers {
+			due := lastDue(t, now)
+			if due == nil || due[1].Before(since) {
+				continue
+			}
+			ran := slices.ContainsFunc(runs, func(r Run) bool {
+				return r.FunctionID == f.ID && r.Cron != "" && !r.Queued.Before(due[1].Add(-cronGrace))
+			})
+			if !ran {
+				silent = append(silent, fmt.Sprintf("%s (%s) was due at %s and %s", f.Slug, t.Cron, due[1].UTC().Format(time.RFC3339), due[0].UTC().Format(time.RFC3339)))
+			}
+		}
+	}
+	return silent
+}
+
+func cronFinding(silent []string) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code: "inngest-crons-silent", Severity: pipeline.Warning, Evidence: silent,
+		What: fmt.Sprintf("%s did not run on schedule", count(len(silent), "cron")),
+		Why:  "the server re-reads schedules only when a registration changes something, so one that it lost stays lost",
+		Fix:  "make the next registration a full one: `kubectl sbw refresh --resync`",
+	}
+}
