@@ -56,11 +56,17 @@ type Probe struct {
 
 // Inngest says where the server is and as what the worker registers.
 type Inngest struct {
-	URL     string `yaml:"url"`     // of the server; empty: port-forward to Service
-	Service string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
-	Port    int    `yaml:"port"`
-	App     string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
-	Path    string `yaml:"path"` // of the SDK's endpoint on the worker
+	URL string `yaml:"url"` // of the server; empty: its Service is reached by Via
+	// Via is the way to Service: port-forward, direct (its NodePort, load
+	// balancer or ingress), or auto, the one or the other.
+	Via string `yaml:"via"`
+	// SigningKeyFrom says where the signing key is (env:NAME, file:PATH,
+	// secret:[NAMESPACE/]NAME/KEY); empty: in the container's environment.
+	SigningKeyFrom string `yaml:"signingKeyFrom"`
+	Service        string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
+	Port           int    `yaml:"port"`
+	App            string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
+	Path           string `yaml:"path"` // of the SDK's endpoint on the worker
 	// Host is the URL under which the server reaches the worker; empty:
 	// INNGEST_SERVE_HOST of the container, else http://<Service of the worker>:PORT.
 	Host string `yaml:"host"`
