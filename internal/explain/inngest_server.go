@@ -84,10 +84,35 @@ var inngestServerEntries = []Entry{
 		Docs:    []string{selfHosting, "https://www.inngest.com/docs/platform/signing-keys"},
 	},
 	{
+		Code:    "key-source",
+		Title:   "what stands behind the flag does not say where a key is",
+		Cause:   "--signing-key-from takes a place, env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY, and never the key itself: a command line can be read by others and stays in the shell's history.",
+		Remedy:  "Put the key into a variable or a file of yours and name that: --signing-key-from env:INNGEST_SIGNING_KEY.",
+		Aliases: []string{"--signing-key-from"},
+	},
+	{
+		Code:   "key-source-unread",
+		Title:  "no key can be read from where it was said to be",
+		Cause:  "The variable is not set in this shell, the file is not there or holds more than one line, or the Secret, its key or the right to read it is missing.",
+		Remedy: "Correct what --signing-key-from (or inngest.signingKeyFrom of .sbw.yaml) names.",
+	},
+	{
+		Code:   "service-no-address",
+		Title:  "Inngest's Service cannot be reached from outside of the cluster",
+		Cause:  "No port may be forwarded, or --inngest-via=direct was asked for, and the Service is a ClusterIP, or none of its addresses answers as an Inngest server from here: node ports behind a firewall, a load balancer that is not ready, an Ingress with a login before it.",
+		Remedy: "Ask for the verb create on pods/portforward, make the Service a NodePort, or give an address that works with --inngest-url.",
+	},
+	{
+		Code:   "signing-key-invalid",
+		Title:  "what was read is no signing key",
+		Cause:  "After its prefix (signkey-prod-) a key is an even number of hexadecimal digits.",
+		Remedy: "Put the value of INNGEST_SIGNING_KEY there, alone.",
+	},
+	{
 		Code:   "signing-key-unread",
 		Title:  "the worker's signing key could not be read",
-		Cause:  "It stands in the worker's environment, in a Secret as a rule, and RBAC does not let you read that. Requests go out unsigned, which a worker in cloud mode refuses.",
-		Remedy: "Grant get on secrets in the namespace (the README's Role has it), or give the key with --signing-key-from.",
+		Cause:  "It stands in the worker's environment, in a Secret as a rule, and RBAC does not let you read that. Requests go out unsigned. A worker in cloud mode then shows nothing, but may register nevertheless: what would be lost is known only afterwards.",
+		Remedy: "Give the key with --signing-key-from (env:NAME, file:PATH), or grant get on secrets in the namespace (the README's Role has it).",
 	},
 	{
 		Code:   "worker-key-needed",

@@ -28,7 +28,7 @@ const (
 )
 
 // ends are the two ends of the conversation about registrations: Inngest's
-// server, and the worker's SDK. Tunnels are made as they are used.
+// server, and the worker's SDK. The ways there are made as they are used.
 type ends struct {
 	*scope
 	env      environ.Values
@@ -37,55 +37,101 @@ type ends struct {
 	app      string
 	client   *inngest.Client
 	kind     string
-	tunnels  []*forward.Tunnel
-	// unsigned is why requests go out unsigned; empty when they are signed.
-	unsigned string
+	url      string // that a person gave
+	server   *way   // without one
+	ways     []*way
+	// unsigned says why requests go out unsigned; nil when they are signed.
+	unsigned *pipeline.Finding
+	// live is the workload as it runs; nil in a rollout.
+	live *workload.Workload
 }
 
 // newEnds reads the container's environment and prepares the way to the server.
-func (s *scope) newEnds(ctx context.Context, c *corev1.Container, url string) (*ends, error) {
+func (s *scope) newEnds(ctx context.Context, c *corev1.Container, f inngestFlags) (*ends, error) {
 	kube, err := s.conn.Kube()
 	if err != nil {
 		return nil, err
 	}
-	e := &ends{scope: s, app: s.scopeApp()}
+	e := &ends{scope: s, app: s.worker.Inngest.App, url: f.url}
 	if e.env, err = environ.Resolve(ctx, kube, s.ref.Namespace, c); err != nil {
 		return nil, err
 	}
 	if app, ok := e.env.Lookup(envAppID); ok && strings.TrimSpace(app) != "" {
 		e.app = strings.TrimSpace(app)
 	}
-	if key, ok := e.env.Lookup(envSigningKey); ok {
-		e.key = inngest.NewSigningKey(key)
-	} else {
-		e.unsigned = unsignedBecause(e.env.Get(envSigningKey))
+	if err := e.findKey(ctx, f); err != nil {
+		return nil, err
 	}
 	if key, ok := e.env.Lookup(envEventKey); ok {
 		e.eventKey = inngest.NewEventKey(key)
 	}
-	server := inngest.Endpoint{BaseURL: url}
-	if url == "" {
-		t, err := s.tunnel(e, s.serverTarget())
-		if err != nil {
+	server := inngest.Endpoint{BaseURL: f.url}
+	if f.url == "" {
+		if e.server, err = e.newWay(s.serverTarget(), f.via, e.findServer); err != nil {
 			return nil, err
 		}
-		server.BaseURL, server.HTTP = t.Target().URL().String(), &http.Client{Transport: t.Transport()}
+		server.BaseURL, server.HTTP = s.serverTarget().URL().String(), &http.Client{Transport: e.server}
 	}
 	e.client, err = inngest.NewClient(inngest.ClientOptions{Server: server, Key: e.key, Apps: []string{e.app}})
 	return e, err
 }
 
-func (s *scope) scopeApp() string { return s.worker.Inngest.App }
+// findKey takes the signing key from where a person said, else from the
+// worker's own environment.
+func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
+	if f.key.IsZero() {
+		if key, ok := e.env.Lookup(envSigningKey); ok {
+			e.key = inngest.NewSigningKey(key)
+		} else {
+			e.unsigned = unsignedBecause(e.env.Get(envSigningKey))
+		}
+		return nil
+	}
+	text, err := f.key.Read(ctx, environ.Place{Getenv: e.scope.kube.env.Getenv, Dir: e.scope.kube.env.Dir, Kube: e.conn.Kube, Namespace: e.ref.Namespace})
+	if err != nil {
+		return err
+	}
+	e.key = inngest.NewSigningKey(text)
+	if err := e.key.Check(); err != nil {
+		return &pipeline.Finding{Code: "signing-key-invalid", Severity: pipeline.Error, Err: err,
+			What: f.key.String() + " holds no signing key", Why: err.Error(),
+			Fix: "put the value of INNGEST_SIGNING_KEY there: signkey-…- and an even number of hexadecimal digits"}
+	}
+	return nil
+}
 
-func unsignedBecause(v environ.Value) string {
+// way says how Inngest's server is reached.
+func (e *ends) way() string {
+	if e.server == nil {
+		return e.url
+	}
+	return e.server.String()
+}
+
+// tellWay says it where it is not the usual one.
+func (e *ends) tellWay() error {
+	if e.server == nil || e.server.detour() == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(e.scope.kube.env.Err, "Inngest is reached by %s\n", e.server.detour())
+	return err
+}
+
+func unsignedBecause(v environ.Value) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "signing-key-unread", Severity: pipeline.Warning, What: "requests to the worker go out unsigned",
+		Fix: "give the key with --signing-key-from, as env:NAME or file:PATH, or ask for the verb get on secrets; a worker in cloud mode shows nothing to unsigned requests"}
 	switch v.State {
 	case environ.Refused:
-		return fmt.Sprintf("%s may not be read by you", v.Source)
+		f.Why = fmt.Sprintf("the signing key is in %s, which may not be read by you", v.Source)
 	case environ.Missing:
-		return fmt.Sprintf("%s is not there", v.Source)
+		f.Why = fmt.Sprintf("%s is not there", v.Source)
+	case environ.Runtime:
+		f.Why = "the signing key is known in the pod alone"
 	default:
-		return "the container has no " + envSigningKey
+		// Its image may set one, or it needs none.
+		f.Severity, f.Why = pipeline.Note, "the container has no "+envSigningKey
 	}
+	return f
 }
 
 // serverTarget is Inngest's Service: NAME in the worker's namespace, or
@@ -96,15 +142,6 @@ func (s *scope) serverTarget() forward.Target {
 		t.Namespace, t.Service = namespace, name
 	}
 	return t
-}
-
-func (s *scope) tunnel(e *ends, t forward.Target) (*forward.Tunnel, error) {
-	tunnel, err := forward.New(s.conn, t)
-	if err != nil {
-		return nil, err
-	}
-	e.tunnels = append(e.tunnels, tunnel)
-	return tunnel, nil
 }
 
 // advertised is the URL under which the server reaches the worker.
@@ -134,7 +171,8 @@ func (e *ends) workerAt(ctx context.Context, pod string) (*inngest.Worker, error
 		}
 		target.Pod = name
 	}
-	tunnel, err := e.tunnel(e, target)
+	// --inngest-via is about Inngest: the worker is reached as it can be.
+	to, err := e.newWay(target, viaAuto, e.findWorker)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +185,7 @@ func (e *ends) workerAt(ctx context.Context, pod string) (*inngest.Worker, error
 	}
 	return inngest.NewWorker(inngest.WorkerOptions{
 		Endpoint: inngest.Endpoint{
-			BaseURL: tunnel.Target().URL().String(), HTTP: &http.Client{Transport: tunnel.Transport()}, Advertised: e.advertised(),
+			BaseURL: target.URL().String(), HTTP: &http.Client{Transport: to}, Advertised: e.advertised(),
 		},
 		Path: e.worker.Inngest.Path, Key: e.key, Kind: e.kind,
 	})
@@ -179,14 +217,14 @@ func (e *ends) explain(doing string, err error) error {
 		Fix: "check inngest.service and inngest.port of .sbw.yaml, or give --inngest-url"}
 }
 
-// close ends the tunnels.
+// close ends the ways.
 func (e *ends) close() error {
 	if e == nil {
 		return nil
 	}
 	var errs []error
-	for _, t := range e.tunnels {
-		errs = append(errs, t.Close())
+	for _, w := range e.ways {
+		errs = append(errs, w.close())
 	}
 	return errors.Join(errs...)
 }

@@ -3,25 +3,38 @@ package kubecmd
 import (
 	"context"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
+type functionsOptions struct {
+	inngestFlags
+	name   string
+	all    bool
+	output string
+}
+
 func newFunctions(k *kube) *cobra.Command {
-	var flags inngestFlags
-	var output string
-	var all bool
+	o := &functionsOptions{}
 	c := &cobra.Command{
 		Use:   "functions [NAME] [flags]",
 		Short: "List the functions that Inngest has registered",
+		Long: `List the functions that Inngest has registered, with their triggers, retries and limits, and where
+the catalog of the image that runs says they are defined. A function that another app has as well, or
+whose event starts functions of another app, is marked.`,
 		Example: `  # the worker's functions
   kubectl sbw functions
 
@@ -29,83 +42,137 @@ func newFunctions(k *kube) *cobra.Command {
   kubectl sbw functions approval --all`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := k.liveEnds(c.Context(), flags)
+			o.name = strings.Join(args, "")
+			e, err := k.liveEnds(c.Context(), o.inngestFlags)
 			if err != nil {
 				return err
 			}
-			err = printFunctions(c.Context(), e, args, all, output)
+			err = o.run(c.Context(), e)
 			if cerr := e.close(); err == nil {
 				err = cerr
 			}
 			return err
 		},
 	}
-	flags.add(c)
-	c.Flags().BoolVarP(&all, "all", "A", false, "of every app, not of this worker's alone")
-	cli.AddOutput(c, &output, "name", "wide", "json", "yaml")
+	o.add(c)
+	c.Flags().BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
+	cli.AddOutput(c, &o.output, "name", "wide", "json", "yaml")
 	return c
 }
 
 // functionRow is one function as it is printed.
 type functionRow struct {
 	inngest.Function
-	// Twice lists other functions that share its id or a trigger, in other apps.
-	Twice []string `json:"alsoIn,omitempty"`
+	// Defined is where the catalog of the image that runs has it: FILE:LINE.
+	Defined string `json:"defined,omitempty"`
+	// Also are the same function in other apps, Shared other apps' functions
+	// that the same event starts.
+	Also   []string `json:"alsoIn,omitempty"`
+	Shared []string `json:"sharesTriggerWith,omitempty"`
 }
 
-func printFunctions(ctx context.Context, e *ends, args []string, all bool, output string) error {
+func (o *functionsOptions) run(ctx context.Context, e *ends) error {
+	env := e.scope.kube.env
+	read := make(chan definitions, 1)
+	go func() { read <- e.definitions(ctx, o.output != "name") }()
 	apps, err := e.client.Apps(ctx)
+	known := <-read
 	if err != nil {
 		return e.explain("read Inngest's registrations", err)
 	}
-	rows := functionRows(apps, e.app, args, all)
-	out := e.scope.kube.env.Out
-	switch output {
-	case "json", "yaml":
-		return cli.PrintObject(out, output, rows)
-	case "name":
+	if err := e.tellWay(); err != nil {
+		return err
+	}
+	if known.err != nil {
+		env.Warn("read where the functions are defined", known.err)
+	}
+	rows := functionRows(apps, e.app, o.name, o.all, known.catalog)
+	switch {
+	case o.output == "json" || o.output == "yaml":
+		return cli.PrintObject(env.Out, o.output, rows)
+	case len(rows) == 0:
+		what := "no function is registered for app " + e.app
+		if o.name != "" {
+			what = "no registered function is named like " + strconv.Quote(o.name)
+		}
+		return &pipeline.Finding{Code: "function-missing", Severity: pipeline.Error, What: what, Why: alternatives(apps, e.app, o),
+			Fix: "is it exported from the worker's index? `kubectl sbw refresh` registers what the worker serves; --all looks into other apps"}
+	case o.output == "name":
 		for _, f := range rows {
-			if _, err := fmt.Fprintln(out, f.Slug); err != nil {
+			if _, err := fmt.Fprintln(env.Out, f.Slug); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if len(rows) == 0 {
-		what := "no function is registered for app " + e.app
-		if len(args) == 1 {
-			what = "no registered function is named like " + strconv.Quote(args[0])
-		}
-		return &pipeline.Finding{Code: "function-missing", Severity: pipeline.Error, What: what,
-			Fix: "is it exported from the worker's index? `kubectl sbw refresh` registers what the worker serves; --all looks into other apps"}
+	return o.print(env, rows)
+}
+
+// alternatives says where else the server has it.
+func alternatives(apps []inngest.App, own string, o *functionsOptions) string {
+	if o.name == "" || o.all {
+		return ""
 	}
-	header := []string{"FUNCTION", "TRIGGERS", "RETRIES", "APP"}
-	if output == "wide" {
-		header = append(header, "CONCURRENCY", "ALSO IN")
+	var others []string
+	for _, f := range functionRows(apps, own, o.name, true, nil) {
+		others = append(others, f.LocalID()+" of app "+f.App)
 	}
-	table := ui.NewRows(e.scope.kube.env.Style(out), header...)
+	if len(others) == 0 {
+		return ""
+	}
+	return "other apps have " + strings.Join(others, ", ")
+}
+
+func (o *functionsOptions) print(env *cli.Env, rows []functionRow) error {
+	has := func(what func(functionRow) bool) bool { return o.output == "wide" || slices.ContainsFunc(rows, what) }
+	defined := has(func(f functionRow) bool { return f.Defined != "" })
+	twice := has(func(f functionRow) bool { return len(f.Also)+len(f.Shared) > 0 })
+	header := []string{"FUNCTION", "TRIGGERS", "RETRIES", "CONCURRENCY", "APP"}
+	if defined {
+		header = append(header, "DEFINED")
+	}
+	if twice {
+		header = append(header, "TWICE")
+	}
+	table := ui.NewRows(env.Style(env.Out), header...)
 	for _, f := range rows {
-		cells := []string{f.LocalID(), joined(f.Triggers), strconv.Itoa(f.Retries), f.App}
-		if len(f.Twice) > 0 && output != "wide" {
-			cells[0] += " (!)"
+		cells := []string{f.LocalID(), joined(f.Triggers), strconv.Itoa(f.Retries), joined(f.Concurrency), f.App}
+		if defined {
+			cells = append(cells, f.Defined)
 		}
-		if output == "wide" {
-			cells = append(cells, joined(f.Concurrency), strings.Join(f.Twice, ", "))
+		if twice {
+			cells = append(cells, f.twice())
 		}
 		table.Add(cells...)
 	}
-	return table.Print(out)
+	return table.Print(env.Out)
+}
+
+// twice says in one cell with what a function is mixed up.
+func (f functionRow) twice() string {
+	var parts []string
+	if len(f.Also) > 0 {
+		parts = append(parts, "is "+strings.Join(f.Also, ", ")+" too")
+	}
+	if len(f.Shared) > 0 {
+		parts = append(parts, "same event starts "+strings.Join(f.Shared, ", "))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // functionRows are the functions of the wanted apps, sorted, those marked that
 // another app has too.
-func functionRows(apps []inngest.App, own string, args []string, all bool) []functionRow {
-	twice := map[string][]string{}
+func functionRows(apps []inngest.App, own, name string, all bool, defined *catalog.Catalog) []functionRow {
+	also, shared := map[string][]string{}, map[string][]string{}
 	for _, d := range inngest.Duplicates(apps) {
+		into := also
+		if d.Trigger != "" {
+			into = shared
+		}
 		for _, slug := range d.Slugs {
 			for _, other := range d.Slugs {
-				if other != slug {
-					twice[slug] = append(twice[slug], other)
+				if other != slug && !slices.Contains(into[slug], other) {
+					into[slug] = append(into[slug], other)
 				}
 			}
 		}
@@ -115,14 +182,85 @@ func functionRows(apps []inngest.App, own string, args []string, all bool) []fun
 		if !all && a.Name != own {
 			continue
 		}
+		places := placesOf(a, defined)
 		for _, f := range a.Functions {
-			if len(args) == 0 || strings.Contains(f.Slug, args[0]) || strings.Contains(f.Name, args[0]) {
-				rows = append(rows, functionRow{Function: f, Twice: twice[f.Slug]})
+			if strings.Contains(f.Slug, name) || strings.Contains(f.Name, name) {
+				rows = append(rows, functionRow{Function: f, Defined: places[f.Slug], Also: also[f.Slug], Shared: shared[f.Slug]})
 			}
 		}
 	}
-	sort.Slice(rows, func(i, j int) bool { return rows[i].Slug < rows[j].Slug })
+	slices.SortFunc(rows, func(a, b functionRow) int { return strings.Compare(a.Slug, b.Slug) })
 	return rows
+}
+
+// placesOf are FILE:LINE of an app's functions by slug, from the index of the
+// catalog that it comes from.
+func placesOf(a inngest.App, c *catalog.Catalog) map[string]string {
+	if c == nil {
+		return nil
+	}
+	index, ok := c.Match(registered(a.Functions))
+	if !ok {
+		return nil
+	}
+	places := map[string]string{}
+	for _, f := range index.Functions {
+		for _, slug := range f.Slugs(a.Name) {
+			places[slug] = fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
+	return places
+}
+
+// definitions is the catalog of the image that runs; nil where it has none.
+type definitions struct {
+	catalog *catalog.Catalog
+	err     error
+}
+
+// catalogWithin bounds the look into the registry, without which the list is
+// still worth having.
+const catalogWithin = 10 * time.Second
+
+// definitions reads the catalog of the image that runs, with the pod's own
+// pull secrets.
+func (e *ends) definitions(ctx context.Context, wanted bool) definitions {
+	if !wanted {
+		return definitions{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogWithin)
+	defer cancel()
+	c, err := e.runningCatalog(ctx)
+	return definitions{c, err}
+}
+
+func (e *ends) runningCatalog(ctx context.Context) (*catalog.Catalog, error) {
+	container, err := e.live.Container(e.scope.worker.Deploy.Container)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := registry.ParseReference(container.Image)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := e.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := preflight.PullSecrets(ctx, kube, e.live)
+	if err != nil {
+		return nil, err
+	}
+	repository, _, _ := splitTag(container.Image)
+	img, err := resolve(ctx, ref, keys.For(repository))
+	if err != nil {
+		return nil, err
+	}
+	text := img.Label(worker.LabelCatalog)
+	if text == "" {
+		return nil, nil
+	}
+	return catalog.Decode(text)
 }
 
 func joined[T fmt.Stringer](all []T) string {

@@ -120,6 +120,16 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"configuration":    {"workers: {w: {deploy: {timeout: 3}}}", []string{"rollout", "--tag", "a"}, pipeline.Usage, ".sbw.yaml:1"},
 		"dead cluster":     {"", []string{"rollout", "--tag", "a", "--image-only", "--image", "ghcr.io/o/w"}, pipeline.RefusedByPreflight, "connection refused"},
 		"dead, status":     {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
+		"key":              {"", []string{"refresh", "--signing-key-from", "signkey-prod-abcd"}, pipeline.Usage, "--signing-key-from does not say where"},
+		"key, rollout":     {"", []string{"rollout", "--tag", "a", "--signing-key-from", "env:"}, pipeline.Usage, "name of a variable"},
+		"key, configured":  {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
+		"via":              {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is no way`},
+		"via, configured":  {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},
+		"via and url":      {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "inngest-url inngest-via"},
+		"state":            {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is no state`},
+		"since":            {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is not above zero"},
+		"confirm data":     {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "no JSON object"},
+		"data of nothing":  {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
 		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
 		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `unknown command "rolout"`},
 		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, "invalid argument"},
@@ -164,5 +174,12 @@ func TestServiceOf(t *testing.T) {
 		if got := namespace + "/" + name; ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %s, %v; want %q", host, got, ok, want)
 		}
+	}
+}
+
+func TestStatesAreTakenInEitherCase(t *testing.T) {
+	got, err := statuses([]string{"failed", "Running", "canceled"})
+	if err != nil || strings.Join(got, " ") != "FAILED RUNNING CANCELLED" {
+		t.Errorf("%v %v", got, err)
 	}
 }

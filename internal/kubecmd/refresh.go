@@ -11,41 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
-
-// inngestFlags are what every command about Inngest takes.
-type inngestFlags struct{ url string }
-
-func (f *inngestFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.url, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
-}
-
-// liveEnds are the two ends for the workload as it runs.
-func (k *kube) liveEnds(ctx context.Context, f inngestFlags) (*ends, error) {
-	s, err := k.complete()
-	if err != nil {
-		return nil, err
-	}
-	client, err := s.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	w, err := workload.Get(ctx, client, s.ref)
-	if err != nil {
-		return nil, err
-	}
-	c, err := w.Container(s.worker.Deploy.Container)
-	if err != nil {
-		return nil, err
-	}
-	if f.url == "" {
-		f.url = s.worker.Inngest.URL
-	}
-	return s.newEnds(ctx, c, f.url)
-}
 
 type refreshOptions struct {
 	inngestFlags
@@ -95,10 +63,14 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 	var done *inngest.Refreshed
 	var plan *inngest.Plan
 	stage := pipeline.Stage{Name: "refresh", Run: func(ctx context.Context, r *pipeline.Reporter) error {
+		if e.unsigned != nil {
+			r.Finding(e.unsigned)
+		}
 		w, err := e.workerAt(ctx, "")
 		if err != nil {
 			return err
 		}
+		r.Notef("Inngest is reached by %s", e.way())
 		gone, err := e.gone(ctx)
 		if err != nil {
 			return err
@@ -112,6 +84,7 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 			}
 			tell(r, plan.Findings)
 			r.Notef("%s would change: %s", e.app, plan.Diff)
+			tellFunctions(r, plan.Diff)
 			return nil
 		}
 		if done, err = inngest.Refresh(ctx, options, r); err != nil {
@@ -119,6 +92,7 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 		}
 		tell(r, done.Findings)
 		r.Notef("%s: %s", e.app, done.Diff)
+		tellFunctions(r, done.Diff)
 		for _, s := range done.Stale {
 			r.Notef("stale: app %s at %s, %s", s.App.Name, s.App.URL, s.Reason)
 		}
@@ -139,6 +113,20 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 		_, err = fmt.Fprintf(k.env.Out, "app/%s %d functions\n", done.App.Name, len(done.App.Functions))
 	}
 	return err
+}
+
+// tellFunctions says function by function what changed; those that stay are
+// counted only.
+func tellFunctions(r *pipeline.Reporter, d inngest.Diff) {
+	for _, f := range d.Added {
+		r.Notef("  + %s", f.Slug)
+	}
+	for _, f := range d.Removed {
+		r.Notef("  - %s", f.Slug)
+	}
+	for _, c := range d.Changed {
+		r.Notef("  ~ %s %s", c.Slug, strings.Join(c.What, ", "))
+	}
 }
 
 func tell(r *pipeline.Reporter, found []*pipeline.Finding) {

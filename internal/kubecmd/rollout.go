@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -40,7 +41,7 @@ type rolloutOptions struct {
 	noRollback     bool
 	forceConflicts bool
 	force          bool
-	inngestURL     string
+	inngest        inngestFlags
 	allowRemoval   bool
 	pruneStale     bool
 	noInngest      bool
@@ -48,6 +49,8 @@ type rolloutOptions struct {
 	maxStepLoss    time.Duration
 	rerunLost      bool
 	confirmRun     string
+	confirmData    string
+	confirmWith    map[string]any // confirmData, read by complete
 	lockWait       time.Duration
 	stdinText      []byte
 	tagOptional    bool // doctor asks about what runs
@@ -110,6 +113,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
 	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
 	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -133,7 +137,7 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
 	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
 	f.BoolVar(&o.imageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
-	f.StringVar(&o.inngestURL, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
+	o.inngest.add(c)
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	o.dryRun = "none"
@@ -144,10 +148,19 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 	if err := o.checkTag(); err != nil {
 		return err
 	}
+	if err := o.inngest.validate(); err != nil {
+		return err
+	}
+	if err := o.readConfirmData(); err != nil {
+		return err
+	}
 	if o.scope, err = k.complete(); err != nil {
 		return err
 	}
 	w := o.worker
+	if err := o.inngest.complete(w.Inngest); err != nil {
+		return err
+	}
 	if o.timeout == 0 {
 		o.timeout = w.Deploy.Timeout
 	}
@@ -159,9 +172,6 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 	}
 	if o.probePort == 0 {
 		o.probePort = w.Probe.Port
-	}
-	if o.inngestURL == "" {
-		o.inngestURL = w.Inngest.URL
 	}
 	if o.image == "" {
 		o.image = w.Image
@@ -204,6 +214,20 @@ func (o *rolloutOptions) checkTag() error {
 	}
 	if o.tag != "" {
 		return registry.CheckTag(o.tag)
+	}
+	return nil
+}
+
+// readConfirmData reads what --confirm-run sends along.
+func (o *rolloutOptions) readConfirmData() error {
+	if o.confirmData == "" {
+		return nil
+	}
+	if o.confirmRun == "" {
+		return pipeline.UsageErrorf("usage", "name the event with --confirm-run", "--confirm-data has no event to go with")
+	}
+	if err := json.Unmarshal([]byte(o.confirmData), &o.confirmWith); err != nil {
+		return pipeline.UsageErrorf("usage", `write it as '{"seconds": 1}'`, "--confirm-data is no JSON object: %s", err)
 	}
 	return nil
 }

@@ -75,7 +75,8 @@ func (r *rollout) checkRights(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 		return nil, err
 	}
 	needs := preflight.Needs{Workload: r.ref, Rollback: !r.noRollback, Probe: true, Lock: true, ReadSecrets: true}
-	if !r.noInngest && r.inngestURL == "" {
+	// With --inngest-via=auto the check of Inngest itself finds another way, or says why not.
+	if !r.noInngest && r.inngest.url == "" && r.inngest.via == viaForward {
 		t := r.serverTarget()
 		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
 	}

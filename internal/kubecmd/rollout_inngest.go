@@ -2,6 +2,9 @@ package kubecmd
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
@@ -20,7 +23,7 @@ func (r *rollout) findEnds(ctx context.Context) (*ends, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.opened, err = r.newEnds(ctx, c, r.inngestURL)
+	r.opened, err = r.newEnds(ctx, c, r.inngest)
 	return r.opened, err
 }
 
@@ -36,30 +39,71 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 		return nil, e.explain("read Inngest's registrations", err)
 	}
 	var found []*pipeline.Finding
-	if e.unsigned != "" {
-		found = append(found, &pipeline.Finding{Code: "signing-key-unread", Severity: pipeline.Warning,
-			What: "requests to the worker go out unsigned", Why: e.unsigned,
-			Fix: "have the right to read it, or expect a worker in cloud mode to refuse"})
+	if e.unsigned != nil {
+		found = append(found, e.unsigned)
 	}
+	rep.Notef("Inngest is reached by %s", e.way())
 	app, err := inngest.Choose(apps, e.wanted())
 	if err != nil {
 		return found, err
 	}
+	r.before = []inngest.Function{}
 	if app == nil {
 		rep.Notef("Inngest does not know app %s yet: this rollout registers it", e.app)
 		return found, nil
 	}
 	rep.Notef("Inngest has %d functions of app %s", len(app.Functions), e.app)
-	r.before = app.Functions
-	found = append(found, inngest.Unsafe(app.Functions, allowed(r.worker.Allow.ZeroRetries))...)
+	if app.Functions != nil {
+		r.before = app.Functions
+	}
+	for _, f := range inngest.Unsafe(app.Functions, allowed(r.worker.Allow.ZeroRetries)) {
+		r.remember(f)
+		found = append(found, f)
+	}
+	known, err := r.diagnose(ctx, e, apps, *app)
+	found = append(found, known...)
+	if err != nil || r.waitIdle.set {
+		return found, err // running steps are waited for
+	}
 	steps, err := inngest.RunningSteps(ctx, e.client, *app)
 	if err != nil {
 		return found, e.explain("read what is running", err)
 	}
-	if r.waitIdle.set {
-		return found, nil // they are waited for
-	}
+	r.stepsTold(steps)
 	return append(found, inngest.JudgeRestart(steps, r.restart())...), nil
+}
+
+// diagnose says what is wrong between server and worker before the rollout. It
+// does not stand against it, since most of it is what a rollout mends.
+func (r *rollout) diagnose(ctx context.Context, e *ends, apps []inngest.App, app inngest.App) ([]*pipeline.Finding, error) {
+	s := inngest.State{Want: e.wanted(), Apps: apps, Now: time.Now()}
+	var err error
+	if s.Failed, err = inngest.FailedRuns(ctx, e.client, app, s.Now.Add(-time.Hour)); err != nil {
+		return nil, e.explain("list failed runs", err)
+	}
+	if live, err := r.live.Get(ctx); err == nil { // else its own check says why
+		s.CronsSince = rolledOut(live)
+	}
+	if !s.CronsSince.IsZero() {
+		if s.Scheduled, err = inngest.ScheduledRuns(ctx, e.client, app, s.Now); err != nil {
+			return nil, e.explain("list scheduled runs", err)
+		}
+	}
+	return r.fresh(inngest.Diagnose(s)), nil
+}
+
+// fresh are those findings that were not told in this run, none graver than a
+// warning.
+func (r *rollout) fresh(all []*pipeline.Finding) []*pipeline.Finding {
+	var left []*pipeline.Finding
+	for _, f := range all {
+		if !r.remember(f) {
+			continue
+		}
+		f.Severity = min(f.Severity, pipeline.Warning)
+		left = append(left, f)
+	}
+	return left
 }
 
 func allowed(m map[string]string) map[string]string {
@@ -73,25 +117,85 @@ func (r *rollout) restart() inngest.RestartOptions {
 	return inngest.RestartOptions{MaxStepLoss: r.maxStepLoss, Force: r.force, Now: time.Now()}
 }
 
-// idle waits for a gap between steps.
-func (r *rollout) idle(ctx context.Context, rep *pipeline.Reporter) error {
+// remember says whether a finding is the first of its code about its place.
+func (r *rollout) remember(f *pipeline.Finding) bool {
+	key := f.Code + " " + f.Where
+	if r.told == nil {
+		r.told = map[string]bool{}
+	}
+	first := !r.told[key]
+	r.told[key] = true
+	return first
+}
+
+// ownApp is the worker's registration; nil when there is none yet.
+func (r *rollout) ownApp(ctx context.Context) (*ends, *inngest.App, error) {
 	e, err := r.ends.Get(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	apps, err := e.client.Apps(ctx)
 	if err != nil {
-		return e.explain("read Inngest's registrations", err)
+		return e, nil, e.explain("read Inngest's registrations", err)
 	}
 	app, err := inngest.Choose(apps, e.wanted())
+	return e, app, err
+}
+
+// idle waits for a gap between steps.
+func (r *rollout) idle(ctx context.Context, rep *pipeline.Reporter) error {
+	e, app, err := r.ownApp(ctx)
 	if err != nil || app == nil {
 		return err
 	}
 	_, err = inngest.WaitIdle(ctx, inngest.WaitIdleOptions{
 		Client: e.client, App: *app, MaxStepLoss: r.maxStepLoss, Timeout: r.waitIdle.d,
 	}, rep)
-	return err
+	return e.explain("read what is running", err)
 }
+
+// steps looks once more what is executing, right before it is put at risk: the
+// rest of the preflight and a wait for the lock lie between.
+func (r *rollout) steps(ctx context.Context, rep *pipeline.Reporter) error {
+	if r.waitIdle.set {
+		return r.idle(ctx, rep)
+	}
+	e, app, err := r.ownApp(ctx)
+	if err != nil || app == nil {
+		return err
+	}
+	running, err := inngest.RunningSteps(ctx, e.client, *app)
+	if err != nil {
+		return e.explain("read what is running", err)
+	}
+	var refused []error
+	for _, f := range inngest.JudgeRestart(r.untold(running), r.restart()) {
+		if f.Severity == pipeline.Error {
+			refused = append(refused, f)
+			continue
+		}
+		rep.Finding(f)
+	}
+	return errors.Join(refused...)
+}
+
+// stepsTold remembers which steps the preflight has told of.
+func (r *rollout) stepsTold(steps []inngest.Executing) {
+	r.seen = map[string]bool{}
+	for _, s := range steps {
+		r.seen[stepKey(s)] = true
+	}
+}
+
+// untold are the steps that began since the preflight; all of them where their
+// age counts, since it has changed.
+func (r *rollout) untold(steps []inngest.Executing) []inngest.Executing {
+	return slices.DeleteFunc(steps, func(s inngest.Executing) bool {
+		return r.seen[stepKey(s)] && (r.force || r.maxStepLoss == 0)
+	})
+}
+
+func stepKey(s inngest.Executing) string { return fmt.Sprintf("%s %s %d", s.Run, s.Step, s.Attempt) }
 
 // refresh makes the registration equal to what a new pod serves.
 func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
@@ -107,21 +211,12 @@ func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	served, err := w.Functions(ctx)
-	if err != nil && !isCode(err, "worker-no-in-band") {
-		return e.explain("ask the worker what it serves", err)
-	}
-	if served != nil {
-		r.wanted = r.expected(ctx, e.app, served.Functions)
-		// Against what was registered before the switch: the new pod may have
-		// registered itself by now, and the server's list would show no loss.
-		if f := inngest.GuardLoss(inngest.Compare(r.before, served.Functions), nil, r.allowRemoval); f != nil && f.Severity == pipeline.Error {
-			return f
-		}
-	}
 	r.refreshed, err = inngest.Refresh(ctx, inngest.RefreshOptions{
-		Client: e.client, Worker: w, App: e.app, Expected: r.wanted,
-		AllowRemoval: r.allowRemoval, Prune: r.pruneStale,
+		Client: e.client, Worker: w, App: e.app, AllowRemoval: r.allowRemoval, Prune: r.pruneStale,
+		// The new pod may have registered itself by now: a loss would not show
+		// in the server's list any more.
+		Before: r.before,
+		Expect: func(served []inngest.Function) []string { return r.expected(ctx, e.app, served) },
 	}, rep)
 	if err != nil {
 		return e.explain("refresh the registration", err)
@@ -157,15 +252,30 @@ func (r *rollout) settle(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
+	want := inngest.Wanted{App: e.app, URL: w.URL()}
 	verified, err := inngest.Verify(ctx, inngest.VerifyOptions{
-		Client: e.client, Want: inngest.Wanted{App: e.app, URL: w.URL()}, Worker: w, Expected: r.wanted, Repair: true,
-		Served: r.served(),
+		Client: e.client, Want: want, Worker: w, Repair: true, Served: r.served(), Expected: r.wanted(),
 	}, rep)
 	if err != nil {
 		return e.explain("verify the registration", err)
 	}
 	r.verified = verified
 	rep.Notef("%d functions are registered under %s", len(verified.App.Functions), verified.App.URL)
+	return r.diagnoseAfter(ctx, e, want, rep)
+}
+
+// diagnoseAfter says what is still wrong though the registration is right.
+// What failed in the switch-over is told by the stage that looks for lost runs.
+func (r *rollout) diagnoseAfter(ctx context.Context, e *ends, want inngest.Wanted, rep *pipeline.Reporter) error {
+	apps, err := e.client.Apps(ctx)
+	if err != nil {
+		return e.explain("read Inngest's registrations", err)
+	}
+	found := inngest.Diagnose(inngest.State{Want: want, Apps: apps, Served: r.refreshed.Served, Now: time.Now()})
+	// What the image brings anew could not be named before the apply, unless its
+	// catalog did.
+	found = append(found, inngest.Unsafe(r.verified.App.Functions, allowed(r.worker.Allow.ZeroRetries))...)
+	tell(rep, r.fresh(found))
 	return nil
 }
 
@@ -197,7 +307,7 @@ func (r *rollout) confirm(ctx context.Context, rep *pipeline.Reporter) error {
 		return err
 	}
 	done, err := inngest.ConfirmRun(ctx, inngest.ConfirmOptions{
-		Client: e.client, App: r.verified.App, Key: e.eventKey, Event: inngest.Event{Name: r.confirmRun}, Timeout: r.timeout,
+		Client: e.client, App: r.verified.App, Key: e.eventKey, Event: inngest.Event{Name: r.confirmRun, Data: r.confirmWith}, Timeout: r.timeout,
 	}, rep)
 	if err != nil {
 		return e.explain("confirm by a run", err)
@@ -227,4 +337,13 @@ func (r *rollout) served() []inngest.Function {
 		return nil
 	}
 	return r.refreshed.Served.Functions
+}
+
+// wanted are the slugs that must be registered in the end, by the image's
+// catalog; nil where it does not say.
+func (r *rollout) wanted() []string {
+	if r.refreshed == nil {
+		return nil
+	}
+	return r.refreshed.Expected
 }

@@ -35,8 +35,9 @@ type rollout struct {
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
 	catalog   *pipeline.Lazy[*catalog.Catalog]
-	wanted    []string           // slugs that must be registered in the end; nil: not known
-	before    []inngest.Function // registered before anything was changed
+	before    []inngest.Function // registered before anything was changed; nil: not asked
+	told      map[string]bool    // diagnoses by code and place, so that each is told once
+	seen      map[string]bool    // running steps that the preflight told of
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
 	lostRuns  []inngest.LostRun
@@ -74,7 +75,11 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
 	}
 	p.Stages = append(p.Stages,
-		pipeline.Stage{Name: "lock", Run: r.lock},
+		pipeline.Stage{Name: "lock", Run: r.lock})
+	if !r.noInngest {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: "running steps", Run: r.steps})
+	}
+	p.Stages = append(p.Stages,
 		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
 		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
 	)

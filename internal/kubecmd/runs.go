@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,6 +44,13 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 			if o.count < 1 {
 				return pipeline.UsageErrorf("usage", "give it as --count 3", "--count %d is not above zero", o.count)
 			}
+			if o.since < 0 {
+				return pipeline.UsageErrorf("usage", "give it as --since 24h", "--since %s is not above zero", o.since)
+			}
+			var err error
+			if o.status, err = statuses(o.status); err != nil {
+				return err
+			}
 			e, err := k.liveEnds(c.Context(), o.inngestFlags)
 			if err != nil {
 				return err
@@ -74,9 +80,9 @@ const watchEvery = 2 * time.Second
 func (o *runsOptions) run(ctx context.Context, e *ends) error {
 	filter := inngest.RunFilter{Limit: o.count}
 	for _, s := range o.status {
-		filter.Status = append(filter.Status, inngest.RunStatus(strings.ToUpper(s)))
+		filter.Status = append(filter.Status, inngest.RunStatus(s))
 	}
-	if o.since > 0 {
+	if o.since != 0 {
 		filter.Since = time.Now().Add(-o.since)
 	}
 	if !o.all {
@@ -101,6 +107,11 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 		runs, err := inngest.Detailed(ctx, e.client, filter)
 		if err != nil {
 			return e.explain("list runs", err)
+		}
+		if last == "" {
+			if err := e.tellWay(); err != nil {
+				return err
+			}
 		}
 		// What stays as it was is not printed again; elapsed times alone are no change.
 		if now := fmt.Sprint(runs); now != last {

@@ -89,9 +89,12 @@ func look(ctx context.Context, e *ends) (*statusReport, error) {
 	if err != nil {
 		s.Findings = append(s.Findings, pipeline.AsFindings("reach the worker", err)...)
 	}
+	if e.unsigned != nil {
+		s.Findings = append(s.Findings, e.unsigned)
+	}
 	s.Inngest, err = inngest.Status(ctx, inngest.LookOptions{
 		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(e.scope.worker.Allow.ZeroRetries),
-		CronsSince: rolledOut(w),
+		CronsSince: rolledOut(w), URL: e.wanted().URL, Way: e.way,
 	})
 	if err != nil {
 		s.Findings = append(s.Findings, pipeline.AsFindings("ask Inngest", e.explain("ask Inngest", err))...)
@@ -145,7 +148,7 @@ func printStatus(env *cli.Env, s *statusReport) error {
 		rows.Add("lock", s.Lock)
 	}
 	if l := s.Inngest; l != nil {
-		rows.Add("server", fmt.Sprintf("kind %s", orUnknown(l.Health.Kind)))
+		rows.Add("server", fmt.Sprintf("kind %s, reached by %s", orUnknown(l.Health.Kind), l.Way))
 		registered := "not registered"
 		if l.App != nil {
 			registered = fmt.Sprintf("%s, %d functions at %s", l.App.Name, len(l.App.Functions), l.App.URL)

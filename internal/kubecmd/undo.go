@@ -64,11 +64,11 @@ func (s *scope) revisions(ctx context.Context) ([]revision.Revision, error) {
 }
 
 type undoOptions struct {
-	to         int64
-	timeout    time.Duration
-	noInngest  bool
-	inngestURL string
-	lockWait   time.Duration
+	to        int64
+	timeout   time.Duration
+	noInngest bool
+	inngest   inngestFlags
+	lockWait  time.Duration
 }
 
 func newUndo(k *kube) *cobra.Command {
@@ -84,8 +84,14 @@ func newUndo(k *kube) *cobra.Command {
   kubectl sbw undo --to-revision 3`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.inngest.validate(); err != nil {
+				return err
+			}
 			s, err := k.complete()
 			if err != nil {
+				return err
+			}
+			if err := o.inngest.complete(s.worker.Inngest); err != nil {
 				return err
 			}
 			return o.run(c.Context(), s)
@@ -95,7 +101,7 @@ func newUndo(k *kube) *cobra.Command {
 	f.Int64Var(&o.to, "to-revision", 0, "the revision to go back to; the one before the current by default")
 	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait (default: deploy.timeout, 180s)")
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
-	f.StringVar(&o.inngestURL, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
+	o.inngest.add(c)
 	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out")
 	return c
 }
@@ -105,13 +111,10 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 	if o.timeout == 0 {
 		o.timeout = s.worker.Deploy.Timeout
 	}
-	if o.inngestURL == "" {
-		o.inngestURL = s.worker.Inngest.URL
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &rollout{lose: cancel, command: "undo", rolloutOptions: &rolloutOptions{
-		scope: s, timeout: o.timeout, imageOnly: true, noInngest: o.noInngest, inngestURL: o.inngestURL, lockWait: o.lockWait,
+		scope: s, timeout: o.timeout, imageOnly: true, noInngest: o.noInngest, inngest: o.inngest, lockWait: o.lockWait,
 		probePath: s.worker.Probe.Path, probeExpect: s.worker.Probe.Expect, probePort: s.worker.Probe.Port,
 		// What the newer version brought may go again.
 		allowRemoval: true, tag: "undo", dryRun: "none",

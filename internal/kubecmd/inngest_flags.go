@@ -1,0 +1,126 @@
+package kubecmd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// The ways to Inngest's Service, as --inngest-via names them.
+const (
+	viaAuto    = "auto" // a port-forward, and where none is allowed the Service's own address
+	viaForward = "port-forward"
+	viaDirect  = "direct"
+)
+
+// inngestFlags are what every command about Inngest takes.
+type inngestFlags struct {
+	url     string
+	via     string
+	keyFrom string
+	// key is keyFrom, read by complete.
+	key environ.Source
+}
+
+func (f *inngestFlags) add(c *cobra.Command) {
+	fs := c.Flags()
+	fs.StringVar(&f.url, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
+	fs.StringVar(&f.via, "inngest-via", "", "the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other)")
+	fs.StringVar(&f.keyFrom, "signing-key-from", "", "where the signing key is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
+	c.MarkFlagsMutuallyExclusive("inngest-url", "inngest-via")
+	cli.Complete(c, "inngest-via", viaAuto, viaForward, viaDirect)
+}
+
+// validate knows what is wrong on the command line itself.
+func (f *inngestFlags) validate() (err error) {
+	if f.keyFrom != "" {
+		if f.key, err = environ.ParseSource("--signing-key-from", f.keyFrom); err != nil {
+			return err
+		}
+	}
+	return checkVia("--inngest-via", f.via)
+}
+
+func checkVia(name, via string) error {
+	switch via {
+	case "", viaAuto, viaForward, viaDirect:
+		return nil
+	}
+	return pipeline.UsageErrorf("usage", "use auto, port-forward or direct", "%s: %q is no way to Inngest", name, via)
+}
+
+// complete fills in what the flags left open from the configuration.
+func (f *inngestFlags) complete(w worker.Inngest) (err error) {
+	if f.url == "" && f.via == "" {
+		f.url, f.via = w.URL, w.Via
+		if err := checkVia(worker.ConfigName+": inngest.via", f.via); err != nil {
+			return err
+		}
+	}
+	if f.via == "" {
+		f.via = viaAuto
+	}
+	if f.keyFrom == "" && w.SigningKeyFrom != "" {
+		f.keyFrom = w.SigningKeyFrom
+		f.key, err = environ.ParseSource(worker.ConfigName+": inngest.signingKeyFrom", f.keyFrom)
+	}
+	return err
+}
+
+// liveEnds are the two ends for the workload as it runs.
+func (k *kube) liveEnds(ctx context.Context, f inngestFlags) (*ends, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	s, err := k.complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.complete(s.worker.Inngest); err != nil {
+		return nil, err
+	}
+	client, err := s.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	w, err := workload.Get(ctx, client, s.ref)
+	if err != nil {
+		return nil, err
+	}
+	c, err := w.Container(s.worker.Deploy.Container)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.newEnds(ctx, c, f)
+	if err != nil {
+		return nil, err
+	}
+	e.live = w
+	return e, nil
+}
+
+// statuses reads --status: words in either case, checked, since the server
+// takes one that it does not know for none.
+func statuses(words []string) ([]string, error) {
+	known := []string{"running", "queued", "completed", "failed", "cancelled", "skipped"}
+	var all []string
+	for _, w := range words {
+		found := false
+		for _, k := range known {
+			if strings.EqualFold(w, k) || strings.EqualFold(w, "canceled") && k == "cancelled" {
+				all, found = append(all, strings.ToUpper(k)), true
+			}
+		}
+		if !found {
+			return nil, pipeline.UsageErrorf("usage", "use "+strings.Join(known, ", "), "--status %q is no state of a run", w)
+		}
+	}
+	return all, nil
+}
