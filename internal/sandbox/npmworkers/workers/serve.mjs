@@ -81,17 +81,28 @@ app.get("/", (c) =>
 const handler = makeHandler(client, functions);
 app.on(["GET", "PUT", "POST"], "/api/inngest", (c) => handler(c));
 
+const register = async () => {
+  const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
+  tell({ registered: answer });
+};
+
 const started = () => {
   tell({ listening: true, sdk: version });
   const after = process.env.REGISTER_AFTER_MS;
-  if (after) {
-    // As the real worker does some time after its start.
-    setTimeout(async () => {
-      const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
-      tell({ registered: answer });
-    }, Number(after));
-  }
+  // As the real worker does some time after its start.
+  if (after) setTimeout(register, Number(after));
 };
+
+// The first process of a container is not ended by the signal alone.
+process.on("SIGTERM", async () => {
+  const late = process.env.REGISTER_AT_END_MS;
+  if (late) {
+    // As an old pod does whose timer fires while it is on its way out.
+    await new Promise((done) => setTimeout(done, Number(late)));
+    await register();
+  }
+  process.exit(0);
+});
 
 if (globalThis.Bun) {
   Bun.serve({ port, hostname: host, fetch: app.fetch, idleTimeout: 0 });

@@ -1,0 +1,260 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+)
+
+// TestInngest has the stories of registrations and of runs that a rollout
+// meets, each with a worker and an app of its own, side by side.
+func TestInngest(t *testing.T) {
+	s := up(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	shared.turn.Lock()
+	defer shared.turn.Unlock()
+	img := newStoryImages(ctx, t, s, npmworkers.SDK3, npmworkers.SDK4)
+	t.Run("stories", func(t *testing.T) {
+		for name, tell := range map[string]func(context.Context, *testing.T, *sandbox.Sandbox, map[string]*storyImages){
+			"a step is killed and runs again":     stepRunsAgain,
+			"a step is not killed for good":       stepIsNotKilled,
+			"host and cluster stay side by side":  sideBySide,
+			"whoever may do little sees a way on": fewRights,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				tell(ctx, t, s, img)
+			})
+		}
+	})
+}
+
+// stepRunsAgain: a worker is killed in mid-step by the rollout of a new tag.
+// With retries 2 the run ends well on the new pod, and the step that was done
+// is not done again.
+func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
+	const functions = "FUNCTIONS=approval-request"
+	img[npmworkers.SDK3].publish(ctx, t, "slow", functions, "SLOW_MS=600000", "APPROVAL_EVENT=story/again")
+	img[npmworkers.SDK3].publish(ctx, t, "quick", functions, "SLOW_MS=1", "APPROVAL_EVENT=story/again")
+	w := newStory(ctx, t, s, "story-again", "")
+	w.must(0, nil, "rollout", "--tag", "slow")
+	w.send("story/again")
+	w.await("the slow step", func(r run) bool { return r.Step == "step after first" })
+	w.must(0, []string{"approval-request has been running", "a restart delays it"}, "rollout", "--tag", "quick")
+	w.registers("approval-request")
+	r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" })
+	if r.Status != "COMPLETED" || r.EndedAt.IsZero() {
+		t.Errorf("the run ended so: %+v", r)
+	}
+	log := w.log()
+	if !strings.Contains(log, `"step":"slow","state":"ended","run":"`+r.ID+`","attempt":1`) || strings.Contains(log, `"step":"first"`) {
+		t.Errorf("the new pod did not do the slow step, and that alone, as attempt 1:\n%s", log)
+	}
+}
+
+// stepIsNotKilled: a function without retries is named before anything is
+// changed; allowed by name, its running step still stops the rollout, which
+// can wait for it.
+func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
+	for _, tag := range []string{"zero1", "zero2"} {
+		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=12000", "TAG="+tag)
+	}
+	w := newStory(ctx, t, s, "story-zero", "")
+	w.must(0, []string{"zero has retries 0"}, "rollout", "--tag", "zero1")
+	w.must(3, []string{"story-zero-zero has retries 0", "allow.zeroRetries.zero"}, "rollout", "--tag", "zero2")
+	config := filepath.Join(w.dir, ".sbw.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, "    allow: {zeroRetries: {zero: losing one is its signal}}\n"...)
+	if err := os.WriteFile(config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.send("v4/zero")
+	w.await("the step", func(r run) bool { return r.Status == "RUNNING" && r.Step != "" })
+	w.must(3, []string{"would kill its run for good", "has retries 0, as allowed", "losing one is its signal"}, "rollout", "--tag", "zero2")
+	w.must(0, []string{"story-zero-zero"}, "rollout", "--tag", "zero2", "--wait-idle=1m")
+	if r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" }); r.Status != "COMPLETED" {
+		t.Errorf("the run ended so: %+v", r)
+	}
+}
+
+// rollouts is how often workers in the cluster are replaced beside the host's,
+// half of the times each of two, at once.
+const rollouts = 20
+
+// sideBySide: a worker on this machine and two in the cluster are registered
+// beside each other. However often those of the cluster are rolled out, their
+// functions are those of their image, and the host's registration is not
+// touched. Every third image registers its own set once more while its pod is
+// on its way out.
+func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
+	const hostApp = "story-host"
+	w := newStory(ctx, t, s, hostApp, "")
+	accounts, err := s.Accounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := npmworkers.Start(ctx, npmworkers.Options{Dir: filepath.Join(s.Dir, "npm"), Name: npmworkers.SDK3, Env: map[string]string{
+		"HOST": cluster.NodeIP, "INNGEST_APP_ID": hostApp, "INNGEST_DEV": "0", "INNGEST_BASE_URL": w.url, "INNGEST_SIGNING_KEY": accounts.SigningKey,
+		"INNGEST_EVENT_KEY": accounts.EventKey, "FUNCTIONS": "hourly,napper",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(host.Kill)
+	put(ctx, t, fmt.Sprintf("http://%s:%d/api/inngest", cluster.NodeIP, host.Port))
+	before := hostRegistration(w, hostApp)
+	for i, set := range sets {
+		env := []string{"FUNCTIONS=" + strings.Join(set, ",")}
+		if i == 1 {
+			env = append(env, "REGISTER_AT_END_MS=1000")
+		}
+		img[npmworkers.SDK4].publish(ctx, t, fmt.Sprintf("set%d", i), env...)
+	}
+	t.Run("at once", func(t *testing.T) {
+		for _, name := range []string{"story-cluster", "story-second"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				rollOften(newStory(ctx, t, s, name, ""), hostApp, before)
+			})
+		}
+	})
+}
+
+// sets are what the images of sideBySide serve.
+var sets = [][]string{{"approval-request", "napper"}, {"approval-request", "napper", "parallel"}, {"approval-request", "parallel"}}
+
+func rollOften(w *story, hostApp string, before registeredApp) {
+	again := 0
+	for i := range rollouts / 2 {
+		set := i % len(sets)
+		r := w.must(0, nil, "rollout", "--tag", fmt.Sprintf("set%d", set), "--allow-removal", "--prune-stale")
+		if strings.Contains(r.err, "registering again") {
+			again++
+		}
+		w.registers(sets[set]...)
+		if now := hostRegistration(w, hostApp); !reflect.DeepEqual(now, before) {
+			w.Fatalf("rollout %d touched the host's registration:\n%+v\n%+v", i, before, now)
+		}
+	}
+	if again == 0 {
+		w.Error("no old pod registered late, so that nothing was put right")
+	}
+	w.must(0, []string{hostApp}, "status")
+}
+
+func hostRegistration(w *story, app string) registeredApp {
+	w.Helper()
+	apps, err := w.apps(w.ctx)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, ok := apps[app]; !ok {
+		w.Fatalf("the host's worker is not registered: %+v", apps)
+	}
+	return apps[app]
+}
+
+// limited may read what runs, and neither Secrets nor forward a port.
+const limited = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: story-limited, namespace: joelclaw}
+rules:
+- {apiGroups: [apps], resources: [deployments, replicasets], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods, services, events], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: story-limited, namespace: joelclaw}
+roleRef: {kind: Role, name: story-limited, apiGroup: rbac.authorization.k8s.io}
+subjects: [{kind: User, name: limited, apiGroup: rbac.authorization.k8s.io}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: story-inngest, namespace: joelclaw}
+spec: {type: NodePort, selector: {app: inngest}, ports: [{name: api, port: 8288, targetPort: 8288}]}
+`
+
+// fewRights: where RBAC refuses the port-forward, Inngest is reached by its
+// NodePort; where it refuses the Secret, that is said with the flag that helps,
+// and what works unsigned is done.
+func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
+	c, err := s.Cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Kubectl(ctx, limited, "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := c.Kubectl(context.WithoutCancel(ctx), limited, "delete", "-f", "-"); err != nil {
+			t.Error(err)
+		}
+	})
+	img[npmworkers.SDK3].publish(ctx, t, "rights", "FUNCTIONS=parallel")
+	w := newStory(ctx, t, s, "story-rights", "")
+	w.must(0, []string{"Inngest is reached by a port-forward to service/inngest-svc:8288"}, "rollout", "--tag", "rights")
+
+	w.must(1, []string{"portforward", "no address outside of the cluster"}, "functions", "--as", "limited")
+	config := filepath.Join(w.dir, ".sbw.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.Replace(string(text), "inngest: {", "inngest: {service: story-inngest, ", 1))
+	if err := os.WriteFile(config, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.must(0, []string{"parallel", "the NodePort http://", "no port may be forwarded"}, "functions", "--as", "limited")
+	w.must(0, []string{"the NodePort http://"}, "functions", "--inngest-via", "direct")
+	w.must(1, []string{"portforward"}, "functions", "--as", "limited", "--inngest-via", "port-forward")
+	w.must(0, []string{"may not be read by you", "--signing-key-from", "1 kept"}, "refresh", "--as", "limited")
+
+	accounts, err := s.Accounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(w.dir, "key")
+	if err := os.WriteFile(key, []byte(accounts.SigningKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signed := w.must(0, []string{"1 kept"}, "refresh", "--as", "limited", "--signing-key-from", "file:key", "--verbose")
+	if strings.Contains(signed.err, "unsigned") || strings.Contains(signed.err+signed.out, strings.TrimPrefix(accounts.SigningKey, "signkey-prod-")) {
+		t.Errorf("not signed, or the key is told:\n%s", signed.err)
+	}
+	w.must(0, nil, "refresh", "--signing-key-from", "secret:system-bus-env/INNGEST_SIGNING_KEY")
+	w.must(1, []string{"no such Secret"}, "refresh", "--signing-key-from", "secret:none/KEY")
+	w.must(1, []string{"is not set here"}, "status", "--signing-key-from", "env:STORY_NO_KEY")
+}
+
+func put(ctx context.Context, t *testing.T, url string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("PUT %s: %s", url, resp.Status)
+	}
+}
