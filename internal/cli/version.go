@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"strconv"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,15 +10,25 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/release"
 )
 
-// AddVersion adds --version: the release, its commit, Go, and the libraries
-// that speak with GitHub, registries and Kubernetes.
+// AddVersion adds --version to a root that has its RunE: the release, its
+// commit, Go, and the libraries that speak with GitHub, registries and
+// Kubernetes.
+//
+// Cobra's own flag is not used. It would take -v, which is klog's verbosity to
+// kubectl's users, and a text of one's own takes a template: text/template
+// finds methods by name, for which the linker keeps every method there is, half
+// a megabyte and more of gh-sbw.
 func AddVersion(root *cobra.Command, env *Env) {
 	info := release.Version()
-	root.Version = info.Version
-	// Cobra's own flag would take -v, which is klog's verbosity to kubectl's
-	// users.
-	root.Flags().Bool("version", false, "print the version, the commit and the libraries built in")
-	root.SetVersionTemplate("{{print " + strconv.Quote(info.Text(env.Plugin)) + "}}")
+	asked := root.Flags().Bool("version", false, "print the version, the commit and the libraries built in")
+	run := root.RunE
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if !*asked {
+			return run(c, args)
+		}
+		_, err := io.WriteString(c.OutOrStdout(), info.Text(env.Plugin))
+		return err
+	}
 }
 
 // upgrade is how each plugin's host brings the newest release.
