@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cli/go-gh/v2/pkg/api"
+	"github.com/cli/go-gh/v2/pkg/auth"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -85,25 +85,19 @@ func (id *Identity) remedy() string {
 	return "run " + refresh
 }
 
-// ask is GET /user, through go-gh with everything given, so that it resolves
-// neither host nor token by itself.
+// ask is GET /user. go-gh's own client is not used: with its logging and its
+// GraphQL it is a megabyte of the program for this one question.
 func (id *Identity) ask(ctx context.Context) (Account, error) {
 	ctx, cancel := context.WithTimeout(ctx, userTimeout)
 	defer cancel()
-	client, err := api.NewRESTClient(api.ClientOptions{
-		Host:         id.Host,
-		AuthToken:    id.token.Reveal(),
-		Transport:    id.opts.Transport,
-		LogIgnoreEnv: true, // GH_DEBUG=api prints headers
+	client := &http.Client{
+		Transport: id.opts.Transport,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme || len(via) > 5 {
 				return fmt.Errorf("it redirects to another host, %s", r.URL.Host)
 			}
 			return nil
 		},
-	})
-	if err != nil {
-		return Account{}, id.unreachable(err)
 	}
 	for try := 1; ; try++ {
 		account, err := id.askOnce(ctx, client)
@@ -120,6 +114,19 @@ func (id *Identity) ask(ctx context.Context) (Account, error) {
 	}
 }
 
+// apiURL is where a GitHub answers to its REST API (go-gh pkg/api
+// rest_client.go, restPrefix).
+func apiURL(host string) string {
+	host = auth.NormalizeHostname(host)
+	switch {
+	case strings.EqualFold(host, "github.localhost"):
+		return "http://api." + host + "/"
+	case auth.IsEnterprise(host):
+		return "https://" + host + "/api/v3/"
+	}
+	return "https://api." + host + "/"
+}
+
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -131,18 +138,27 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (id *Identity) askOnce(ctx context.Context, client *api.RESTClient) (Account, error) {
-	res, err := client.RequestWithContext(ctx, http.MethodGet, "user", nil)
-	var refused *api.HTTPError
-	if errors.As(err, &refused) {
-		return id.refused(refused)
+// maxAnswer bounds what is read of an answer.
+const maxAnswer = 1 << 20
+
+func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, apiURL(id.Host)+"user", http.NoBody)
+	if err != nil {
+		return Account{}, err
 	}
+	req.Header.Set("Authorization", "token "+id.token.Reveal())
+	req.Header.Set("Accept", "application/vnd.github+json")
+	req.Header.Set("User-Agent", "gh-sbw")
+	res, err := client.Do(req)
 	if err != nil {
 		return Account{}, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return id.refused(res)
+	}
 	var user struct{ Login string }
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&user); err != nil || user.Login == "" {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&user); err != nil || user.Login == "" {
 		return Account{}, errors.New("its answer to /user is not GitHub's")
 	}
 	account := Account{Login: user.Login}
@@ -157,23 +173,24 @@ func (id *Identity) askOnce(ctx context.Context, client *api.RESTClient) (Accoun
 
 // refused tells GitHub's noes apart: those that end it are Findings, the rest
 // are worth another try.
-func (id *Identity) refused(e *api.HTTPError) (Account, error) {
+func (id *Identity) refused(res *http.Response) (Account, error) {
+	said := said(res)
 	switch {
-	case e.StatusCode == http.StatusUnauthorized:
+	case res.StatusCode == http.StatusUnauthorized:
 		return Account{}, &pipeline.Finding{
 			Code: "token-rejected", Severity: pipeline.Error,
 			What: id.Host + " does not take the token of " + id.Source,
-			Why:  said(e),
+			Why:  said,
 			Fix:  id.replaceToken(),
 		}
-	case e.StatusCode == http.StatusForbidden && e.Headers.Get("X-GitHub-SSO") != "":
+	case res.StatusCode == http.StatusForbidden && res.Header.Get("X-GitHub-SSO") != "":
 		return Account{}, &pipeline.Finding{
 			Code: "token-sso", Severity: pipeline.Error,
 			What: "the token of " + id.Source + " is not authorised for an organisation with single sign-on",
-			Why:  said(e),
+			Why:  said,
 			Fix:  "authorise it: https://" + id.Host + "/settings/tokens → Configure SSO",
 		}
-	case e.StatusCode == http.StatusForbidden && strings.Contains(e.Message, "integration"):
+	case res.StatusCode == http.StatusForbidden && strings.Contains(said, "integration"):
 		// An Actions or App token has no user behind it. Whether it may push,
 		// the registry says.
 		login := id.opts.Getenv("GITHUB_ACTOR")
@@ -182,7 +199,16 @@ func (id *Identity) refused(e *api.HTTPError) (Account, error) {
 		}
 		return Account{Login: login}, nil
 	}
-	return Account{}, fmt.Errorf("it answered %d %s", e.StatusCode, said(e))
+	return Account{}, fmt.Errorf("it answered %d %s", res.StatusCode, said)
+}
+
+// said is GitHub's own message, on one line, or else what the status means.
+func said(res *http.Response) string {
+	var body struct{ Message string }
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&body); err != nil || body.Message == "" {
+		return http.StatusText(res.StatusCode)
+	}
+	return strings.Join(strings.Fields(body.Message), " ")
 }
 
 func (id *Identity) replaceToken() string {
@@ -212,11 +238,4 @@ func (id *Identity) unreachable(err error) error {
 		f.Fix = "the push permission is still asked of the registry itself"
 	}
 	return f
-}
-
-func said(e *api.HTTPError) string {
-	if e.Message == "" {
-		return http.StatusText(e.StatusCode)
-	}
-	return e.Message
 }
