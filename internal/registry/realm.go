@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/net/publicsuffix"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -60,12 +59,30 @@ func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfi
 	case strings.EqualFold(realm.Hostname(), hostname(own)) && loopback(hostname(own)):
 		return nil
 	}
-	a, errA := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(realm.Hostname()))
-	b, errB := publicsuffix.EffectiveTLDPlusOne(hostname(own))
-	if errA != nil || errB != nil || a != b {
+	if a := domain(realm.Hostname()); a == "" || a != domain(hostname(own)) {
 		return realmFinding(own, "it names the token endpoint of another host, "+realm.Host)
 	}
 	return nil
+}
+
+// domain is what of a host's name somebody has registered: its last two labels,
+// or three below a country's second level (co.uk, com.au). The list of all
+// public suffixes is not used: it is 90 KB of the program, for registries that
+// are not GitHub's, and whose own word names the endpoint.
+func domain(host string) string {
+	if net.ParseIP(host) != nil {
+		return ""
+	}
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(host, ".")), ".")
+	n := len(labels)
+	most := 2
+	if n >= 2 && len(labels[n-1]) == 2 && len(labels[n-2]) <= 3 {
+		most = 3
+	}
+	if n < most {
+		return ""
+	}
+	return strings.Join(labels[n-most:], ".")
 }
 
 func realmFinding(registry, why string) error {

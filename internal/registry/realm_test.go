@@ -73,6 +73,9 @@ func TestRealm(t *testing.T) {
 		{"localhost:5000", "http://localhost:5001/token", true},
 		{"127.0.0.1:5000", "http://localhost:5001/token", false},
 		{"10.0.0.1:5000", "http://10.0.0.1:5001/token", false},
+		{"10.0.0.1:5000", "http://10.9.0.1:5001/token", false},
+		{"registry.example.com.au", "https://gitlab.example.com.au/jwt/auth", true},
+		{"registry.co.uk", "https://evil.co.uk/token", false},
 	} {
 		ch := challengeOf(http.Header{"Www-Authenticate": {`Bearer realm="` + c.realm + `"`}}, false)
 		r := repo(t, c.registry+"/o/n")
