@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -255,11 +256,12 @@ func measure(ctx context.Context, req Request, roots []string, ignored *ignore) 
 	for p, n := range sums {
 		size.Largest = append(size.Largest, ContextEntry{p, n})
 	}
-	slices.SortFunc(size.Largest, func(a, b ContextEntry) int {
+	sort.Slice(size.Largest, func(i, j int) bool {
+		a, b := size.Largest[i], size.Largest[j]
 		if a.Bytes != b.Bytes {
-			return int(max(min(b.Bytes-a.Bytes, 1), -1))
+			return a.Bytes > b.Bytes
 		}
-		return strings.Compare(a.Path, b.Path)
+		return a.Path < b.Path
 	})
 	size.Largest = size.Largest[:min(len(size.Largest), 5)]
 	return size, nil

@@ -14,8 +14,8 @@
 package explain
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 )
@@ -45,7 +45,7 @@ func List() []Entry {
 		rolloutEntries, podEntries, probeEntries,
 		inngestServerEntries, inngestAppEntries, inngestRunEntries,
 	)
-	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.Code, b.Code) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Code < all[j].Code })
 	return all
 }
 
@@ -135,7 +135,7 @@ func Suggest(query string) []string {
 			all = append(all, near{e.Code, score})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b near) int { return cmp.Compare(b.score, a.score) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].score > all[j].score })
 	var codes []string
 	for _, n := range all[:min(len(all), maxSuggestions)] {
 		codes = append(codes, n.code)

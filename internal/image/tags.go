@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -75,8 +76,9 @@ func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error)
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b Tag) int {
-		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Tag, a.Tag))
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.Tag, a.Tag)) < 0
 	})
 	if o.Limit > 0 && len(all) > o.Limit {
 		all = all[:o.Limit]

@@ -1,13 +1,14 @@
 package reader
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
@@ -235,10 +236,12 @@ func (r *reading) unresolved(u catalog.Unresolved) {
 // sort brings everything whose order says nothing into one that is stable.
 // Functions of an index keep theirs: it is that of the registration.
 func (r *reading) sort() {
-	slices.SortStableFunc(r.cat.Unresolved, func(a, b catalog.Unresolved) int {
-		return strings.Compare(fmt.Sprintf("%s\x00%08d", a.File, a.Line), fmt.Sprintf("%s\x00%08d", b.File, b.Line))
+	sort.SliceStable(r.cat.Unresolved, func(i, j int) bool {
+		a, b := &r.cat.Unresolved[i], &r.cat.Unresolved[j]
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line)) < 0
 	})
-	slices.SortStableFunc(r.cat.Orphans, func(a, b catalog.Function) int {
-		return strings.Compare(fmt.Sprintf("%s\x00%08d\x00%s", a.File, a.Line, a.ID), fmt.Sprintf("%s\x00%08d\x00%s", b.File, b.Line, b.ID))
+	sort.SliceStable(r.cat.Orphans, func(i, j int) bool {
+		a, b := &r.cat.Orphans[i], &r.cat.Orphans[j]
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.ID, b.ID)) < 0
 	})
 }
