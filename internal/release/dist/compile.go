@@ -37,7 +37,27 @@ func compile(ctx context.Context, o Options, plugin string, t Target, bin string
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building %s for %s: %w\n%s", plugin, t, err, said.String())
 	}
-	return verify(bin, t)
+	if err := verify(bin, t); err != nil {
+		return err
+	}
+	fi, err := os.Stat(bin)
+	if err != nil {
+		return err
+	}
+	return weigh(plugin, t, fi.Size())
+}
+
+// most is how many bytes a plugin may have: gh-sbw is fetched at each
+// installation and each upgrade, and starts for each completion.
+var most = map[string]int64{GH: 15_000_000, Kubectl: 60_000_000}
+
+// weigh refuses a plugin that has grown over its bound.
+func weigh(plugin string, t Target, size int64) error {
+	if size <= most[plugin] {
+		return nil
+	}
+	return fmt.Errorf("%s for %s has %d bytes, more than %d: `go tool nm -size -sort size` shows what is large; "+
+		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName keeps the linker from dropping what is unused", plugin, t, size, most[plugin])
 }
 
 // environment is the builder's own, less what would change the bytes.

@@ -262,3 +262,14 @@ func TestBuildRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestWeigh(t *testing.T) {
+	for _, plugin := range []string{GH, Kubectl} {
+		if err := weigh(plugin, Target{"linux", "amd64"}, most[plugin]); err != nil {
+			t.Error(err)
+		}
+		if err := weigh(plugin, Target{"linux", "amd64"}, most[plugin]+1); err == nil || !strings.Contains(err.Error(), plugin) {
+			t.Errorf("%s: %v", plugin, err)
+		}
+	}
+}
