@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
@@ -15,7 +16,7 @@ import (
 // into a new layout directory, as a tar or a fresh export would cost each time,
 // and into the one that is kept.
 func BenchmarkExport(b *testing.B) {
-	host := startBuildKit(b)
+	host, _ := buildkitd.Start(b)
 	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(b, "buildctl"), host: host}
 	dir := files(b, map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\nCOPY small /\n", "small": "0"})
 	large, err := os.Create(filepath.Join(dir, "large"))

@@ -34,9 +34,7 @@ func (b *buildKit) Check(ctx context.Context, req Request) ([]*pipeline.Finding,
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error,
-			What: "no BuildKit answers at BUILDKIT_HOST " + b.host, Why: plain(err.Error()),
-			Fix: "start buildkitd there, or choose another builder with --builder", Err: err}}, nil
+		return builderDown("no BuildKit answers at BUILDKIT_HOST "+b.host, err, "start buildkitd there, or choose another builder with --builder"), nil
 	}
 	var ws workers
 	if err := json.Unmarshal([]byte(out), &ws); err != nil {
@@ -52,9 +50,8 @@ func (b *buildKit) Check(ctx context.Context, req Request) ([]*pipeline.Finding,
 }
 
 func (b *buildKit) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
-	return b.buildToLayout(ctx, b.Name(), req, r, func(env environment, metadata string) error {
-		argv := append([]string{b.buildctl, "build"}, b.args(req, metadata)...)
-		return runRawJSON(ctx, env, "BuildKit", req.Dir, argv, r)
+	return b.client(ctx, b.Name(), "BuildKit", req, r, func(metadata string) []string {
+		return append([]string{b.buildctl, "build"}, b.args(req, metadata)...)
 	})
 }
 

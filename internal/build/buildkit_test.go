@@ -15,6 +15,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
@@ -65,7 +66,7 @@ func request(t testing.TB, dir string) Request {
 }
 
 func TestBuildKit(t *testing.T) {
-	host := startBuildKit(t)
+	host, _ := buildkitd.Start(t)
 	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
 	engines(t, true, b)
 	steps(t, b)

@@ -127,10 +127,11 @@ func parseInspect(text string) (i inspected) {
 }
 
 func (b *buildx) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
-	return b.buildToLayout(ctx, b.Name(), req, r, func(env environment, metadata string) error {
-		return runRawJSON(ctx, env, "docker buildx", req.Dir, b.call(b.args(req, metadata)...), r)
-	})
+	return b.client(ctx, b.Name(), "docker buildx", req, r, func(metadata string) []string { return b.call(b.args(req, metadata)...) })
 }
+
+// buildxDialect is nerdctl's as well.
+var buildxDialect = dialect{pull: "--pull", secret: verbatim, cache: cacheSpec}
 
 func (b *buildx) args(req Request, metadata string) []string {
 	args := []string{"build",
@@ -141,26 +142,5 @@ func (b *buildx) args(req Request, metadata string) []string {
 		"--progress", "rawjson",
 		"--provenance=false", "--sbom=false",
 	}
-	if req.Target != "" {
-		args = append(args, "--target", req.Target)
-	}
-	if req.NoCache {
-		args = append(args, "--no-cache")
-	}
-	if req.Pull {
-		args = append(args, "--pull")
-	}
-	for _, a := range buildArgs(req) {
-		args = append(args, "--build-arg", a)
-	}
-	for _, s := range req.Secrets {
-		args = append(args, "--secret", s)
-	}
-	for _, c := range req.CacheFrom {
-		args = append(args, "--cache-from", cacheSpec(c))
-	}
-	for _, c := range req.CacheTo {
-		args = append(args, "--cache-to", cacheSpec(c))
-	}
-	return append(args, req.Context)
+	return append(args, buildxDialect.dockerArgs(req)...)
 }

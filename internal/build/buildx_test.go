@@ -6,13 +6,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
 func TestBuildx(t *testing.T) {
 	m := testMachine("BUILDX_CONFIG="+t.TempDir(), "DOCKER_CONFIG="+t.TempDir())
 	b := &buildx{machine: m, argv: []string{need.Tool(t, "buildx")}}
-	host := startBuildKit(t)
+	host, _ := buildkitd.Start(t)
 	if out, err := m.env().output(t.Context(), b.call("create", "--name", "remote", "--driver", "remote", "--use", host)...); err != nil {
 		t.Fatal(err, out)
 	}

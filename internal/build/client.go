@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -64,22 +63,13 @@ func buildArgs(req Request) []string {
 // runRawJSON runs one of BuildKit's clients and tells of its progress.
 func runRawJSON(ctx context.Context, env environment, who, dir string, argv []string, r *pipeline.Reporter) error {
 	t := newTracker(r)
-	pr, pw := io.Pipe()
-	read := make(chan error, 1)
-	go func() {
-		err := t.read(pr)
-		_, _ = io.Copy(io.Discard, pr) // never let the builder wait for us
-		read <- err
-	}()
-	err := env.run(ctx, dir, argv, io.Discard, pw)
-	pw.Close()
-	if rerr := <-read; rerr != nil && err == nil {
+	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, dir, argv, io.Discard, w) }, t.read)
+	switch {
+	case err == nil && rerr != nil:
 		return fmt.Errorf("%s's progress: %w", who, rerr)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
 		return t.failure(who, err)
 	}
 	if cached, all := t.cached(); all > 0 {
@@ -93,30 +83,22 @@ type metadata struct {
 	Digest string `json:"containerimage.digest"`
 }
 
-// buildToLayout is what building with BuildKit's clients has in common: do
-// builds and writes its metadata to the file that it is given.
-func (m machine) buildToLayout(ctx context.Context, name string, req Request, r *pipeline.Reporter, do func(env environment, metadata string) error) (Result, error) {
-	start := time.Now()
-	tmp, remove, err := tempDir()
-	if err != nil {
-		return Result{}, err
-	}
-	defer remove()
-	if err := os.MkdirAll(req.LayoutDir, 0o755); err != nil {
-		return Result{}, fmt.Errorf("the layout directory: %w", err)
-	}
-	file := filepath.Join(tmp, "metadata.json")
-	err = m.withDockerConfig(req, tmp, r, func(env environment) error { return do(env, file) })
-	if err != nil {
-		return Result{}, err
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return Result{}, fmt.Errorf("%s built and told no digest: %w", name, err)
-	}
-	var told metadata
-	if err := json.Unmarshal(text, &told); err != nil || told.Digest == "" {
-		return Result{}, fmt.Errorf("%s told no digest in its metadata (%w)", name, err)
-	}
-	return finish(ctx, name, req, r, told.Digest, start)
+// client builds with one of the two: argv makes the command line, given the file
+// that the metadata goes to.
+func (m machine) client(ctx context.Context, name, who string, req Request, r *pipeline.Reporter, argv func(metadata string) []string) (Result, error) {
+	return m.toLayout(ctx, name, req, r, func(env environment, tmp string) (string, error) {
+		file := filepath.Join(tmp, "metadata.json")
+		if err := runRawJSON(ctx, env, who, req.Dir, argv(file), r); err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("%s built and told no digest: %w", name, err)
+		}
+		var told metadata
+		if err := json.Unmarshal(text, &told); err != nil || told.Digest == "" {
+			return "", fmt.Errorf("%s told no digest in its metadata: %q", name, text)
+		}
+		return told.Digest, nil
+	})
 }

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -62,12 +61,11 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		f := &pipeline.Finding{Code: "builder-down", Severity: pipeline.Error, What: b.name + " does not work here", Why: plain(err.Error()),
-			Fix: "run `" + b.name + " info` and mend what it says", Err: err}
+		fix := "run `" + b.name + " info` and mend what it says"
 		if b.name == "podman" && runtime.GOOS != "linux" {
-			f.Fix = "podman machine start"
+			fix = "podman machine start"
 		}
-		return []*pipeline.Finding{f}, nil
+		return builderDown(b.name+" does not work here", err, fix), nil
 	}
 	var all []*pipeline.Finding
 	if len(req.CacheFrom)+len(req.CacheTo) > 0 {
@@ -120,29 +118,18 @@ func untagged(ref string) string {
 }
 
 func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
-	start := time.Now()
-	tmp, remove, err := tempDir()
-	if err != nil {
-		return Result{}, err
-	}
-	defer remove()
 	info, err := b.info(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := os.MkdirAll(req.LayoutDir, 0o755); err != nil {
-		return Result{}, fmt.Errorf("the layout directory: %w", err)
-	}
-	var digests []string
-	err = b.withDockerConfig(req, tmp, r, func(env environment) error {
-		digests = nil
-		for i, p := range req.Platforms {
-			iid := filepath.Join(tmp, "iid"+strconv.Itoa(i))
+	return b.toLayout(ctx, b.name, req, r, func(env environment, tmp string) (string, error) {
+		return perPlatform(req, func(p string) (string, error) {
+			iid := filepath.Join(tmp, strings.ReplaceAll(p, "/", "-"))
 			build := func(req Request) (string, error) {
 				if err := b.one(ctx, env, req, p, iid, r); err != nil {
 					return "", err
 				}
-				return b.export(ctx, env, req, p, iid, tmp, info.Host.Remote, r)
+				return b.export(ctx, env, req, p, iid, info.Host.Remote, r)
 			}
 			d, err := build(req)
 			if err == nil && !req.NoCache && !isFor(req.LayoutDir, d, p) {
@@ -153,23 +140,9 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 				anew.NoCache = true
 				d, err = build(anew)
 			}
-			if err != nil {
-				return err
-			}
-			digests = append(digests, d)
-		}
-		return nil
+			return d, err
+		})
 	})
-	if err != nil {
-		return Result{}, err
-	}
-	digest := digests[0]
-	if len(digests) > 1 {
-		if digest, err = layout.Compose(req.LayoutDir, digests); err != nil {
-			return Result{}, err
-		}
-	}
-	return finish(ctx, b.name, req, r, digest, start)
 }
 
 // isFor says whether the image's config is of that platform.
@@ -178,63 +151,40 @@ func isFor(dir, digest, platform string) bool {
 	return err == nil && len(imgs) == 1 && baseline(imgs[0].Platform()) == baseline(platform)
 }
 
+// containersDialect: a secret's source is a file unless its type is said, and
+// a cache is a repository.
+var containersDialect = dialect{
+	pull: "--pull=always",
+	secret: func(s string) string {
+		if spec, ok := parseSecret(s); ok && spec.env != "" {
+			return csvFields("id="+spec.id, "type=env", "env="+spec.env)
+		}
+		return s
+	},
+	cache: cacheRepository,
+}
+
 func (b *containers) args(req Request, platform, iid string) []string {
 	args := []string{"build", "--format", "oci", "--layers", "--platform", platform, "--iidfile", iid,
 		"--file", csvFields(req.Dockerfile)} // a list, split at commas
-	if req.Target != "" {
-		args = append(args, "--target", req.Target)
-	}
-	if req.NoCache {
-		args = append(args, "--no-cache")
-	}
-	if req.Pull {
-		args = append(args, "--pull=always")
-	}
 	if !req.SourceDateEpoch.IsZero() {
 		args = append(args, "--timestamp", strconv.FormatInt(req.SourceDateEpoch.Unix(), 10))
 	}
-	for _, a := range buildArgs(req) {
-		args = append(args, "--build-arg", a)
-	}
-	for _, s := range req.Secrets {
-		if spec, ok := parseSecret(s); ok && spec.env != "" {
-			s = csvFields("id="+spec.id, "type=env", "env="+spec.env)
-		}
-		args = append(args, "--secret", s)
-	}
-	for _, c := range req.CacheFrom {
-		if repo := cacheRepository(c); repo != "" {
-			args = append(args, "--cache-from", repo)
-		}
-	}
-	for _, c := range req.CacheTo {
-		if repo := cacheRepository(c); repo != "" {
-			args = append(args, "--cache-to", repo)
-		}
-	}
-	return append(args, req.Context)
+	return append(args, containersDialect.dockerArgs(req)...)
 }
 
 // one builds for one platform; the image's id is in the file iid.
 func (b *containers) one(ctx context.Context, env environment, req Request, platform, iid string, r *pipeline.Reporter) error {
 	t := &stepTracker{r: r}
-	pr, pw := io.Pipe()
-	read := make(chan error, 1)
-	go func() {
-		err := t.read(pr)
-		_, _ = io.Copy(io.Discard, pr) // never let the builder wait for us
-		read <- err
-	}()
+	argv := append([]string{b.program}, b.args(req, platform, iid)...)
 	// One writer for both, so that a step's output stays behind its heading.
-	err := env.run(ctx, req.Dir, append([]string{b.program}, b.args(req, platform, iid)...), pw, pw)
-	pw.Close()
-	if rerr := <-read; rerr != nil && err == nil {
+	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, w, w) }, t.read)
+	switch {
+	case err == nil && rerr != nil:
 		return fmt.Errorf("%s's output: %w", b.name, rerr)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
 		return t.failure(b.name, req, err)
 	}
 	r.Notef("%s: %d of %d steps from the cache", platform, t.cached, t.all)
@@ -242,7 +192,7 @@ func (b *containers) one(ctx context.Context, env environment, req Request, plat
 }
 
 // export copies the image into the layout, and returns the digest it has there.
-func (b *containers) export(ctx context.Context, env environment, req Request, platform, iid, tmp string, remote bool, r *pipeline.Reporter) (string, error) {
+func (b *containers) export(ctx context.Context, env environment, req Request, platform, iid string, remote bool, r *pipeline.Reporter) (string, error) {
 	text, err := os.ReadFile(iid)
 	id := strings.TrimSpace(string(text))
 	if err != nil || id == "" {
@@ -251,8 +201,9 @@ func (b *containers) export(ctx context.Context, env environment, req Request, p
 	r.Detailf("copying the image for %s", platform)
 	if remote {
 		// The storage is in a virtual machine that may not see the layout.
-		file := filepath.Join(tmp, "image.tar")
-		if err := b.exporting(ctx, env, "", b.program, "save", "--quiet", "--format", "oci-archive", "--output", file, id); err != nil {
+		file := iid + ".tar"
+		argv := []string{b.program, "save", "--quiet", "--format", "oci-archive", "--output", file, id}
+		if err := exporting(ctx, env, b.name, "", argv, io.Discard); err != nil {
 			return "", err
 		}
 		digest, err := layout.UnpackFile(req.LayoutDir, file)
@@ -262,7 +213,8 @@ func (b *containers) export(ctx context.Context, env environment, req Request, p
 	// The layout is named relatively: its path may have a colon, by which
 	// oci: would part it.
 	name := "oci:.:" + strings.ReplaceAll(platform, "/", "-")
-	if err := b.exporting(ctx, env, req.LayoutDir, b.program, "push", "--quiet", "--digestfile", file, id, name); err != nil {
+	argv := []string{b.program, "push", "--quiet", "--digestfile", file, id, name}
+	if err := exporting(ctx, env, b.name, req.LayoutDir, argv, io.Discard); err != nil {
 		return "", err
 	}
 	text, err = os.ReadFile(file)
@@ -270,15 +222,4 @@ func (b *containers) export(ctx context.Context, env environment, req Request, p
 		return "", fmt.Errorf("%s copied the image and told no digest: %w", b.name, err)
 	}
 	return strings.TrimSpace(string(text)), nil
-}
-
-func (b *containers) exporting(ctx context.Context, env environment, dir string, argv ...string) error {
-	var said tail
-	said.max = 4 << 10
-	err := env.run(ctx, dir, argv, io.Discard, &said)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	return &pipeline.Finding{Code: "build-export", Severity: pipeline.Error, What: b.name + " built the image and cannot copy it into the layout directory",
-		Why: lastLine(said.String()), Where: dir, Fix: "see whether there is room, and whether the directory can be written to", Err: err}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
@@ -60,7 +61,7 @@ func publicRegistry(t *testing.T) string {
 // a public base image.
 func TestCredentialHelper(t *testing.T) {
 	base := publicRegistry(t)
-	host := startBuildKit(t)
+	host, _ := buildkitd.Start(t)
 	buildctl, buildxPath := need.Tool(t, "buildctl"), need.Tool(t, "buildx")
 	for _, helper := range []string{"missing", "failing"} {
 		bin := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
@@ -37,7 +38,7 @@ func TestBetters(t *testing.T) {
 // The words that hints go by, from the programs themselves.
 func TestHints(t *testing.T) {
 	base := publicRegistry(t)
-	host := startBuildKit(t)
+	host, _ := buildkitd.Start(t)
 	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
 	foreign := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
 	// A program for no machine: which foreign ones run depends on the kernel.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
@@ -80,7 +81,8 @@ func startContainerd(t *testing.T) string {
 
 func TestNerdctl(t *testing.T) {
 	program := need.Tool(t, "nerdctl")
-	containerd, host := startContainerd(t), startBuildKit(t)
+	containerd := startContainerd(t)
+	host, _ := buildkitd.Start(t)
 	dir := t.TempDir()
 	toml := filepath.Join(dir, "nerdctl.toml")
 	text := fmt.Sprintf("address = %q\nnamespace = \"sbw-test\"\ndata_root = %q\ncni_netconfpath = %q\n", containerd, dir+"/data", dir+"/cni")

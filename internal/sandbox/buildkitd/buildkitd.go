@@ -1,4 +1,5 @@
-package build
+// Package buildkitd runs a BuildKit of a test's own.
+package buildkitd
 
 import (
 	"bytes"
@@ -13,8 +14,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
-// startBuildKit runs a buildkitd of its own for t and returns its address.
-func startBuildKit(t testing.TB) (host string) {
+// Start runs a daemon until t ends. It returns the daemon's address, for
+// BUILDKIT_HOST, and the directory that all of its files are in.
+func Start(t testing.TB) (host, dir string) {
 	t.Helper()
 	daemon, client := need.Tool(t, "buildkitd"), need.Tool(t, "buildctl")
 	need.Tool(t, "runc")
@@ -54,5 +56,5 @@ func startBuildKit(t testing.TB) (host string) {
 	if err != nil {
 		t.Fatalf("buildkitd does not answer: %v\n%s", err, out)
 	}
-	return host
+	return host, dir
 }
