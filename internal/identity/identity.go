@@ -47,7 +47,7 @@ type Options struct {
 	CommandRegistry string
 	// Dir is where Command runs: the repository's root.
 	Dir string
-	// Transport carries requests to GitHub's API; go-gh's own when nil.
+	// Transport carries requests to GitHub's API; Go's own when nil.
 	Transport http.RoundTripper
 
 	// Wait sleeps between tries; nil waits on a timer.
@@ -273,3 +273,15 @@ func (a authenticator) AuthorizationContext(ctx context.Context) (*authn.AuthCon
 
 // CleanEnv is environ without this and other tokens.
 func (id *Identity) CleanEnv(environ []string) []string { return CleanEnv(environ, id.token) }
+
+// Holders are the variables of environ that hold the token, whatever their
+// names are.
+func (id *Identity) Holders(environ []string) (names []string) {
+	for _, kv := range environ {
+		name, val, _ := strings.Cut(kv, "=")
+		if !id.token.IsZero() && strings.Contains(val, id.token.secret) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -16,11 +16,43 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 )
 
-// everywhere are the kinds of requests that a push makes.
-var everywhere = []ghcr.Kind{
-	ghcr.Token, ghcr.UploadStart, ghcr.UploadFinish, ghcr.BlobHead,
-	ghcr.ManifestHead, ghcr.ManifestGet, ghcr.ManifestPut,
+// point is a request that a push makes.
+type point struct {
+	name string
+	kind ghcr.Kind
+	// matching is of the request's address: which of the kind is meant.
+	matching string
+	// first, when set, strikes before, so that the point is come to.
+	first *ghcr.Fault
+	// spared: what it asks is done without when it fails.
+	spared bool
+	// once: a push comes to it one time, so that there is no later one to strike.
+	once bool
+	// base: the layers of the base may be mounted.
+	base bool
 }
+
+// points are all kinds of requests that a push makes.
+var points = []point{
+	{name: "token", kind: ghcr.Token, once: true},
+	{name: "POST", kind: ghcr.UploadStart},
+	{name: "POST of a mount from itself", kind: ghcr.UploadStart, matching: "from=" + testUser + "%2Fworker", spared: true},
+	{name: "POST of a mount from the base", kind: ghcr.UploadStart, matching: "from=" + testUser + "%2Fbase", spared: true, once: true, base: true},
+	{name: "POST with content", kind: ghcr.UploadStart, matching: "?digest=", spared: true, once: true},
+	{name: "PUT of content", kind: ghcr.UploadFinish},
+	{name: "HEAD of a blob", kind: ghcr.BlobHead, spared: true,
+		first: &ghcr.Fault{On: ghcr.ManifestPut, Do: ghcr.Answer(404, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob")}},
+	{name: "HEAD of TAG", kind: ghcr.ManifestHead, matching: "/manifests/v1", once: true},
+	{name: "HEAD of the digest", kind: ghcr.ManifestHead, matching: "/manifests/sha256:", once: true},
+	{name: "GET of latest", kind: ghcr.ManifestGet, matching: "/manifests/latest", spared: true, once: true},
+	{name: "GET of its images", kind: ghcr.ManifestGet, matching: "/manifests/sha256:", spared: true, once: true},
+	{name: "PUT of an image", kind: ghcr.ManifestPut, matching: "/manifests/sha256:"},
+	{name: "PUT of TAG", kind: ghcr.ManifestPut, matching: "/manifests/v1", once: true},
+	{name: "PUT of latest", kind: ghcr.ManifestPut, matching: "/manifests/latest", once: true},
+}
+
+// atLeast is how many faults strike at each point.
+const atLeast = 15
 
 // faults is what a registry may do. Ends are the codes that a push may end with
 // when the fault strikes once, and when it strikes always; "" is a correct push.
@@ -28,6 +60,7 @@ var faults = []struct {
 	name         string
 	do           ghcr.Action
 	only         []ghcr.Kind // empty: everywhere
+	at           string      // part of the points' names; empty: all of those kinds
 	once, always []string
 }{
 	{name: "502 in HTML", do: ghcr.BadGateway(), once: ok, always: failed},
@@ -53,7 +86,7 @@ var faults = []struct {
 	{name: "uploaded and thrown away", do: ghcr.Swallow(), only: []ghcr.Kind{ghcr.UploadFinish}, once: ok, always: []string{"upload-lost"}},
 	{name: "MANIFEST_BLOB_UNKNOWN", do: ghcr.Answer(404, "MANIFEST_BLOB_UNKNOWN", "manifest references an unknown blob"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},
 	{name: "BLOB_UNKNOWN at the manifest", do: ghcr.Answer(400, "BLOB_UNKNOWN", "blob unknown to registry"), only: []ghcr.Kind{ghcr.ManifestPut}, once: ok, always: []string{"upload-lost"}},
-	{name: "manifest taken and not readable", do: ghcr.Answer(404, "MANIFEST_UNKNOWN", "manifest unknown"), only: []ghcr.Kind{ghcr.ManifestHead}, once: ok, always: []string{"tag-unreadable"}},
+	{name: "manifest taken and not readable", do: ghcr.Answer(404, "MANIFEST_UNKNOWN", "manifest unknown"), only: []ghcr.Kind{ghcr.ManifestHead}, at: "digest", once: ok, always: []string{"tag-unreadable"}},
 	{name: "scope missing", do: ghcr.Answer(403, "DENIED", "permission_denied: The token provided does not match expected scopes."), once: []string{"", "token-scope"}, always: []string{"", "token-scope"}},
 	{name: "package not granted", do: ghcr.Answer(403, "DENIED", "permission_denied: write_package"), once: []string{"", "package-permission"}, always: []string{"", "package-permission"}},
 	{name: "organisation forbids", do: ghcr.Answer(403, "DENIED", "installation not allowed to Create organization package"), once: []string{"", "organization-policy"}, always: []string{"", "organization-policy"}},
@@ -64,7 +97,7 @@ var faults = []struct {
 var (
 	ok       = []string{""}
 	failed   = []string{"registry-failed"}
-	notToken = slices.DeleteFunc(slices.Clone(everywhere), func(k ghcr.Kind) bool { return k == ghcr.Token })
+	notToken = []ghcr.Kind{ghcr.UploadStart, ghcr.UploadFinish, ghcr.BlobHead, ghcr.ManifestHead, ghcr.ManifestGet, ghcr.ManifestPut}
 )
 
 // TestFaults lets each fault strike at each kind of request, once at the first
@@ -72,50 +105,75 @@ var (
 // succeeded did, a refusal says why, and no tag points to something incomplete.
 func TestFaults(t *testing.T) {
 	fix := newFixture(t)
-	for _, f := range faults {
-		kinds := f.only
-		if len(kinds) == 0 {
-			kinds = everywhere
-		}
-		for _, kind := range kinds {
+	for _, at := range points {
+		n := 0
+		for _, f := range faults {
+			if len(f.only) > 0 && !slices.Contains(f.only, at.kind) || !strings.Contains(at.name, f.at) {
+				continue
+			}
+			n++
 			for _, when := range []struct {
 				name         string
 				after, times int
 				ends         []string
-			}{{"first", 0, 1, f.once}, {"later", 2, 1, f.once}, {"always", 0, -1, f.always}} {
-				t.Run(strings.ReplaceAll(fmt.Sprintf("%s/%s/%s", f.name, kind, when.name), " ", "_"), func(t *testing.T) {
+			}{{"first", 0, 1, f.once}, {"later", 1, 1, f.once}, {"always", 0, -1, f.always}} {
+				if at.once && when.name == "later" {
+					continue
+				}
+				t.Run(strings.ReplaceAll(fmt.Sprintf("%s/%s/%s", at.name, f.name, when.name), " ", "_"), func(t *testing.T) {
 					t.Parallel()
-					fix.strike(t, ghcr.Fault{On: kind, Do: f.do, After: when.after, Times: when.times}, when.ends)
+					fault := ghcr.Fault{On: at.kind, Matching: at.matching, Do: f.do, After: when.after, Times: when.times}
+					fix.strike(t, at, fault, when.ends)
 				})
 			}
+		}
+		if n < atLeast {
+			t.Errorf("%s: %d faults, want %d", at.name, n, atLeast)
 		}
 	}
 }
 
-// fixture is a layout with an image and an index that shares its base.
-type fixture struct{ dir, old, digest string }
+// fixture is a layout with two indexes over one base: one that is published, and
+// one that is to be.
+type fixture struct{ dir, base, old, digest string }
 
 func newFixture(t *testing.T) fixture {
 	f := fixture{dir: tempLayout(t)}
-	base := layers(1, 10_000, 80_000)
-	f.old = makeImage(t, f.dir, "linux/arm64", base...)
+	shared, base := layers(1, 10_000, 80_000), layers(4, 90_000)
+	f.base = makeImage(t, f.dir, "linux/arm64", base...)
+	f.old = makeIndexBeside(t, f.dir, map[string]v1.Image{"linux/arm64": buildImage(t, "linux/arm64", shared...)})
 	f.digest = makeIndexBeside(t, f.dir, map[string]v1.Image{
-		"linux/arm64": buildImage(t, "linux/arm64", append(base, layers(2, 75_000, 8_000)...)...),
-		"linux/amd64": buildImage(t, "linux/amd64", append(base, layers(3, 70_000)...)...),
+		"linux/arm64": buildImage(t, "linux/arm64", slices.Concat(shared, base, layers(2, 75_000, 8_000))...),
+		"linux/amd64": buildImage(t, "linux/amd64", slices.Concat(shared, layers(3, 70_000))...),
 	})
 	return f
 }
 
-// strike publishes the image, and then with a fault the index.
-func (f fixture) strike(t *testing.T, fault ghcr.Fault, ends []string) {
+// strike publishes the base and an image, and then with a fault the other.
+func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string) {
 	h := newHarness(t)
 	dir, old, digest := f.dir, f.old, f.digest
+	base := h.options()
+	base.Repository = h.repo.Registry.Repo(testUser + "/base")
+	if at.base {
+		if _, err := New(base).Push(t.Context(), Job{Layout: dir, Digest: f.base, Tags: []string{"v0"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := New(h.options()).Push(t.Context(), Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}}, nil); err != nil {
 		t.Fatal(err)
+	}
+	want := 1
+	if at.first != nil {
+		h.front.Inject(*at.first)
+		want++
 	}
 	h.front.Inject(fault)
 	o := h.options()
 	o.Tries = 6
+	if at.base {
+		o.MountFrom = []string{testUser + "/base"}
+	}
 	p := New(o)
 	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
 	found, err := p.Preflight(t.Context(), job.Tags, digest, false)
@@ -126,6 +184,9 @@ func (f fixture) strike(t *testing.T, fault ghcr.Fault, ends []string) {
 	}
 	if err == nil {
 		_, err = p.Push(t.Context(), job, nil)
+	}
+	if got := h.front.Struck(); got < want {
+		t.Errorf("struck %d times, want %d: the push did not come to it", got, want)
 	}
 	h.front.Disarm()
 	code := ""
@@ -139,10 +200,16 @@ func (f fixture) strike(t *testing.T, fault ghcr.Fault, ends []string) {
 			t.Errorf("the token is in the error: %v", err)
 		}
 	}
-	switch fault.On {
-	case ghcr.ManifestGet, ghcr.BlobHead:
-		// These are asked to save work, and done without.
-		ends = append(slices.Clone(ends), "")
+	ends = slices.Clone(ends)
+	if at.spared {
+		ends = append(ends, "")
+	}
+	if at.matching == "/manifests/latest" && at.kind == ghcr.ManifestPut {
+		for i, end := range ends {
+			if end != "" {
+				ends[i] = "tag-not-moved" // TAG is published, and that is said
+			}
+		}
 	}
 	if !slices.Contains(ends, code) {
 		t.Errorf("ended with %q (%v), want one of %q", code, err, ends)

@@ -22,6 +22,7 @@ var accept = strings.Join([]string{
 // seen is what a tag's image consists of: blobs that the registry has.
 type seen struct {
 	blobs    map[v1.Hash]bool
+	size     int64           // of all its images together, bytes
 	children []v1.Descriptor // of an index, whose blobs are in their manifests
 }
 
@@ -44,11 +45,11 @@ func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	return s, nil
 }
 
-// known are the blobs of the image that latest points to.
-func (p *Pusher) known(ctx context.Context) (map[v1.Hash]bool, error) {
+// readChildren adds to what latest points to what an index's manifests name.
+func (p *Pusher) readChildren(ctx context.Context) (seen, error) {
 	s, err := p.latest.Get(ctx)
 	if err != nil || len(s.children) == 0 {
-		return s.blobs, err
+		return s, err
 	}
 	texts := make([][]byte, min(len(s.children), maxChildren))
 	g, gctx := errgroup.WithContext(ctx)
@@ -61,16 +62,23 @@ func (p *Pusher) known(ctx context.Context) (map[v1.Hash]bool, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return s, err
 	}
 	for _, t := range texts {
 		s.take(t)
 	}
-	return s.blobs, ctx.Err()
+	return s, ctx.Err()
+}
+
+// LatestSize is how many bytes the image that latest points to has, 0 when
+// there is none, or none that can be read.
+func (p *Pusher) LatestSize(ctx context.Context) (int64, error) {
+	s, err := p.known.Get(ctx)
+	return s.size, err
 }
 
 // take adds a manifest's blobs; of an index it returns the children.
-func (s seen) take(text []byte) (children []v1.Descriptor) {
+func (s *seen) take(text []byte) (children []v1.Descriptor) {
 	var m struct {
 		Config    *v1.Descriptor  `json:"config"`
 		Layers    []v1.Descriptor `json:"layers"`
@@ -83,6 +91,7 @@ func (s seen) take(text []byte) (children []v1.Descriptor) {
 		m.Layers = append(m.Layers, *m.Config)
 	}
 	for _, l := range m.Layers {
+		s.size += l.Size
 		if len(l.URLs) == 0 {
 			s.blobs[l.Digest] = true
 		}

@@ -2,6 +2,8 @@ package push
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -46,7 +48,7 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 		return nil, err
 	}
 	r := &run{Pusher: p, job: j, image: img, rep: rep}
-	absent, err := r.absent(ctx, img.blobs)
+	absent, err := r.absent(ctx, img.blobs, false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +73,20 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	return plan, nil
 }
 
-// absent asks for each blob, and returns those that are not there.
-func (r *run) absent(ctx context.Context, all []blob) ([]blob, error) {
+// absent asks for each blob, and returns those that are not there. offer counts
+// one among them that may not be asked for: a HEAD is refused without a word,
+// and the offer of the blob, which comes next, tells why or is taken.
+func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error) {
 	there := make([]bool, len(all))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.opts.Jobs)
 	for i, b := range all {
 		g.Go(func() (err error) {
 			there[i], err = r.has(gctx, b)
+			var answer *registry.Error
+			if offer && errors.As(err, &answer) && answer.Status == http.StatusForbidden {
+				return nil
+			}
 			return err
 		})
 	}

@@ -73,10 +73,6 @@ type Job struct {
 	Tags []string
 	// Overwrite lets the first tag be moved from other content.
 	Overwrite bool
-	// Approve, when set, judges the image while its blobs are being sent; no
-	// manifest is written before it has returned nil, and blobs alone are seen
-	// by nobody.
-	Approve func(context.Context) error
 }
 
 // Result is what a push came to.
@@ -105,7 +101,8 @@ type Pusher struct {
 	rep     *pipeline.Reporter
 	session session              // the upload that the permission check opened
 	tags    map[string]tagState  // what is known of tags, and since when
-	latest  *pipeline.Lazy[seen] // what the image that latest names consists of
+	latest  *pipeline.Lazy[seen] // what the manifest that latest points to names
+	known   *pipeline.Lazy[seen] // the same, with the images of an index
 	single  singlePost
 }
 
@@ -120,6 +117,7 @@ func New(o Options) *Pusher {
 	p := &Pusher{opts: o, gate: newGate(o.Jobs, time.Now), tags: map[string]tagState{}}
 	p.client = registry.New(o.Repository, p.registryOptions())
 	p.latest = pipeline.NewLazy(p.readLatest)
+	p.known = pipeline.NewLazy(p.readChildren)
 	return p
 }
 

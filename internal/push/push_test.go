@@ -1,8 +1,6 @@
 package push
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"testing"
 
@@ -157,39 +155,4 @@ func TestPlanChangesNothing(t *testing.T) {
 			t.Errorf("a plan sent %s %s", r.Method, r.Path)
 		}
 	}
-}
-
-// TestApprove keeps a tag from an image that is found wanting while it is sent.
-func TestApprove(t *testing.T) {
-	h := newHarness(t)
-	dir := tempLayout(t)
-	digest := makeImage(t, dir, "linux/arm64", layers(1, 300_000, 300_000)...)
-	wanting := &pipeline.Finding{Code: "exec-format", What: "x"}
-	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}, Approve: func(context.Context) error { return wanting }}
-	rep := pipeline.NewReporter("push", nil)
-	if _, err := New(h.options()).Push(t.Context(), job, rep); !errors.Is(err, wanting) || rep.HasChanged() {
-		t.Errorf("got %v, changed %t", err, rep.HasChanged())
-	}
-	if n := h.count(ghcr.ManifestPut); n != 0 {
-		t.Errorf("%d manifests were written", n)
-	}
-	sent := make(chan struct{})
-	h.front.OnRequest(func(k ghcr.Kind) {
-		if k == ghcr.UploadFinish {
-			select {
-			case <-sent:
-			default:
-				close(sent)
-			}
-		}
-	})
-	job.Approve = func(ctx context.Context) error {
-		select {
-		case <-sent: // blobs go ahead meanwhile
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	mustPush(t, h, New(h.options()), job, nil)
 }

@@ -1,9 +1,9 @@
 package push
 
 import (
-	"cmp"
 	"context"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,24 +36,19 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil || done {
 		return err
 	}
-	known, err := r.known(ctx)
+	known, err := r.known.Get(ctx)
 	if err != nil {
 		return err
 	}
 	var missing []blob
 	for _, b := range r.image.blobs {
-		if known[b.digest] {
+		if known.blobs[b.digest] {
 			r.done(b, existing)
 			continue
 		}
 		missing = append(missing, b)
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.blobs(gctx, missing, false) })
-	if r.job.Approve != nil {
-		g.Go(func() error { return r.job.Approve(gctx) })
-	}
-	if err := g.Wait(); err != nil {
+	if err := r.blobs(ctx, missing, false); err != nil {
 		return err
 	}
 	return r.manifests(ctx)
@@ -90,7 +85,7 @@ func (r *run) published(ctx context.Context) (bool, error) {
 // POST then goes by while another one is sent.
 func (r *run) blobs(ctx context.Context, all []blob, force bool) error {
 	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b blob) int { return cmp.Compare(b.size, a.size) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].size > all[j].size })
 	for _, b := range all {
 		r.rep.Progress(pipeline.Progress{Item: b.label(), Total: b.size, Unit: pipeline.Bytes})
 	}

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
@@ -16,11 +19,8 @@ import (
 // manifests writes what the blobs belong to: the manifests of an index by
 // digest, then TAG, and after it can be read the tags that follow it.
 func (r *run) manifests(ctx context.Context) error {
-	docs := r.image.documents
-	for _, d := range docs[:len(docs)-1] {
-		if err := r.put(ctx, d, d.digest); err != nil {
-			return err
-		}
+	if err := r.children(ctx); err != nil {
+		return err
 	}
 	if len(r.job.Tags) == 0 {
 		return r.put(ctx, r.image.root, r.image.root.digest)
@@ -35,16 +35,40 @@ func (r *run) manifests(ctx context.Context) error {
 		if err := r.checkTag(ctx, first, r.job.Digest, r.job.Overwrite || first == Latest); err != nil {
 			return err
 		}
-		if err := r.put(ctx, r.image.root, first); err != nil {
-			return err
-		}
+		err = r.writeAndRead(ctx, first)
+	} else {
+		err = r.readable(ctx, first)
 	}
-	if err := r.readable(ctx, first); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, t := range r.job.Tags[1:] {
 		if err := r.follow(ctx, first, t); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// children writes the manifests below the root: the images' side by side, then
+// nested indexes, each after what it lists.
+func (r *run) children(ctx context.Context) error {
+	docs := r.image.documents[:len(r.image.documents)-1]
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.opts.Jobs)
+	for _, d := range docs {
+		if !d.index {
+			g.Go(func() error { return r.put(gctx, d, d.digest) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, d := range docs {
+		if d.index {
+			if err := r.put(ctx, d, d.digest); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -71,6 +95,41 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 		f.Why = cause.Why
 	}
 	return f
+}
+
+// far is from what round trip on a question is worth being asked ahead of an
+// answer; on a near registry it saves nothing.
+const far = 20 * time.Millisecond
+
+// writeAndRead writes TAG and waits until it can be read by its digest. To a far
+// registry the question is sent a little after the manifest, while that one's
+// answer is on its way: asked of a registry that is as quick with a manifest as
+// with other requests, it arrives just behind it and costs no round trip of its
+// own. One that is slower answers that it knows no such manifest yet, and is
+// asked again.
+func (r *run) writeAndRead(ctx context.Context, tag string) error {
+	trip := r.client.RoundTrip()
+	if trip < far {
+		if err := r.put(ctx, r.image.root, tag); err != nil {
+			return err
+		}
+		return r.readable(ctx, tag)
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found := make(chan bool, 1)
+	ask := time.AfterFunc(trip/4, func() {
+		res, err := r.client.Do(asking, r.headRequest(r.job.Digest, true))
+		found <- err == nil && digestOfResponse(res) == r.job.Digest
+	})
+	if err := r.put(ctx, r.image.root, tag); err != nil {
+		ask.Stop()
+		return err
+	}
+	if !ask.Stop() && <-found {
+		return nil
+	}
+	return r.readable(ctx, tag)
 }
 
 // readable waits until the manifest can be read by its digest, as a cluster will
@@ -185,7 +244,7 @@ func (r *run) repair(ctx context.Context, d document, cause error, round int) er
 		}
 	}
 	if round < 2 {
-		missing, err := r.absent(ctx, look)
+		missing, err := r.absent(ctx, look, true)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 // Fault strikes at a kind of request.
 type Fault struct {
 	On Kind
-	// Matching, when set, must be part of the request's path.
+	// Matching, when set, must be part of the request's path and query.
 	Matching string
 	// After is how many matching requests go by first.
 	After int
@@ -73,7 +73,7 @@ func (f *Front) strikes(kind Kind, r *http.Request) Action {
 		f.onRequest(kind)
 	}
 	for _, a := range f.faults {
-		if a.On != kind || !strings.Contains(r.URL.Path, a.Matching) {
+		if a.On != kind || !strings.Contains(r.URL.RequestURI(), a.Matching) {
 			continue
 		}
 		a.seen++
