@@ -40,6 +40,12 @@ var imageEntries = []Entry{
 		Aliases: []string{"exec format error", "cannot execute binary file", "wrong architecture", "built for amd64", "built for arm64"},
 	},
 	{
+		Code:   "image-grown",
+		Title:  "the image is more than twice the size of the one before",
+		Cause:  "Something came into the build context that the image does not need: node_modules, .git, a dump. Every node pulls it.",
+		Remedy: "List it in .dockerignore, or copy less: COPY package.json src ./ in place of COPY . .",
+	},
+	{
 		Code:    "image-platform",
 		Title:   "the image is not for the platform where it is to run",
 		Symptom: "no match for platform in manifest: not found",

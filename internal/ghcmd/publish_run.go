@@ -2,9 +2,9 @@ package ghcmd
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,11 +59,10 @@ func (p *publish) pipeline() pipeline.Pipeline {
 			pipeline.Check{Name: "disk", Run: p.checkDisk},
 			pipeline.Check{Name: "functions", Run: p.checkCatalog},
 		)
-		list.Stages = append(list.Stages, pipeline.Stage{Name: "build", Run: p.build})
+		list.Stages = append(list.Stages, pipeline.Stage{Name: "build", Run: p.build}, pipeline.Stage{Name: "verify", Run: p.verify})
 	} else {
-		list.Checks = append(list.Checks, pipeline.Check{Name: "layout", Run: p.checkLayout})
+		list.Checks = append(list.Checks, pipeline.Check{Name: "image", Run: p.checkImage})
 	}
-	list.Stages = append(list.Stages, pipeline.Stage{Name: "verify", Run: p.verify})
 	if p.dryRun {
 		list.Stages = append(list.Stages, pipeline.Stage{Name: "plan", Run: p.look})
 		return list
@@ -75,13 +74,29 @@ func (p *publish) pipeline() pipeline.Pipeline {
 // lazies prepares the facts that checks and stages share.
 func (p *publish) lazies() {
 	p.state = pipeline.NewLazy(func(ctx context.Context) (checkout.State, error) {
-		return checkout.Inspect(ctx, checkout.Options{Dir: p.root, Env: os.Environ()})
+		env := os.Environ()
+		holders := p.holders(ctx, env)
+		env = slices.DeleteFunc(env, func(kv string) bool {
+			name, _, _ := strings.Cut(kv, "=")
+			return slices.Contains(holders, name)
+		})
+		return checkout.Inspect(ctx, checkout.Options{Dir: p.root, Env: env})
 	})
 	p.identity = pipeline.NewLazy(p.findIdentity)
 	p.repo = pipeline.NewLazy(p.findRepository)
 	p.pusher = pipeline.NewLazy(p.newPusher)
 	p.given = pipeline.NewLazy(p.openLayout)
 	p.functions = pipeline.NewLazy(p.readCatalog)
+}
+
+// holders are the variables that hold the token under a name of the user's own:
+// no child gets them, unless one is named as a build's secret.
+func (p *publish) holders(ctx context.Context, environ []string) []string {
+	id, err := p.identity.Get(ctx)
+	if err != nil {
+		return nil // there is no token, and the identity's own check says why
+	}
+	return id.Holders(environ)
 }
 
 // release lets go of the layout directory.
@@ -179,7 +194,7 @@ func (p *publish) checkRegistry(ctx context.Context, _ *pipeline.Reporter) ([]*p
 	digest := ""
 	if p.layout != "" {
 		if digest, err = p.given.Get(ctx); err != nil {
-			return nil, nil // the layout's own check tells of it
+			return nil, nil // the image's own check tells of it
 		}
 	}
 	return pusher.Preflight(ctx, p.tags(), digest, p.overwrite)
@@ -196,11 +211,6 @@ func (p *publish) checkGit(ctx context.Context, r *pipeline.Reporter) ([]*pipeli
 	return state.Findings(), nil
 }
 
-func (p *publish) checkLayout(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	_, err := p.given.Get(ctx)
-	return nil, err
-}
-
 func (p *publish) request() build.Request {
 	return build.Request{
 		Dir: p.root, Context: p.contextDir, Dockerfile: p.dockerfile, Platforms: p.platforms, Target: p.target,
@@ -210,7 +220,8 @@ func (p *publish) request() build.Request {
 }
 
 func (p *publish) checkBuilder(ctx context.Context, r *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	engine, found, err := build.Find(ctx, build.Options{Choose: p.builder, Env: os.Environ()}, p.request())
+	env := os.Environ()
+	engine, found, err := build.Find(ctx, build.Options{Choose: p.builder, Env: env, Withhold: p.holders(ctx, env)}, p.request())
 	if engine != nil {
 		p.engine = engine
 		r.Notef("builder: %s", engine.Name())
@@ -296,29 +307,6 @@ func (p *publish) build(ctx context.Context, r *pipeline.Reporter) error {
 	}
 	p.dir, p.digest = res.LayoutDir, res.Digest
 	return nil
-}
-
-func (p *publish) verify(ctx context.Context, r *pipeline.Reporter) (err error) {
-	o := runnable.Options{Platforms: p.platforms, Port: p.worker.Probe.Port}
-	if p.layout != "" {
-		if p.digest, err = p.given.Get(ctx); err != nil {
-			return err
-		}
-	} else {
-		o.CacheDir = p.kept.CacheDir()
-	}
-	if p.verdict, err = runnable.Check(ctx, p.dir, p.digest, o, r); err != nil {
-		return err
-	}
-	var errs []error
-	for _, f := range p.verdict.Findings {
-		if f.Severity == pipeline.Error {
-			errs = append(errs, f)
-		} else {
-			r.Finding(f)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (p *publish) tags() []string {

@@ -11,10 +11,12 @@ import (
 
 // record keeps what was published, as a file and with the configuration's
 // hook. What goes wrong with it is a warning: what is published is published.
+// An interrupt ends the hook, and nothing else.
 func (p *publish) record(ctx context.Context, out pipeline.Outcome) {
 	if p.dryRun || out.Refused {
 		return
 	}
+	interruptible := ctx
 	ctx = context.WithoutCancel(ctx)
 	rec := &receipt.Receipt{Command: "publish", Program: userAgent, Worker: p.worker.Name, Image: receipt.Image{Tag: p.tag, Digest: p.digest}}
 	rec.Finish(out)
@@ -45,7 +47,7 @@ func (p *publish) record(ctx context.Context, out pipeline.Outcome) {
 		errs = append(errs, err)
 	}
 	if out.End == pipeline.Done {
-		errs = append(errs, receipt.Hook{Argv: p.worker.Hooks.Receipt, Dir: p.root, Env: env}.Run(ctx, rec))
+		errs = append(errs, receipt.Hook{Argv: p.worker.Hooks.Receipt, Dir: p.root, Env: env}.Run(interruptible, rec))
 	}
 	p.env.Warn("keep the receipt", errors.Join(errs...))
 }
