@@ -128,6 +128,7 @@ func TestInterrupt(t *testing.T) {
 			if n < 8 {
 				t.Errorf("a publish was through after %d requests", count)
 			}
+			old = w.digestOf(t, "latest") // this one was not interrupted
 			break
 		}
 		ended(t, took, tag, out, code)

@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 		"HOME=" + w.home, "TMPDIR=" + w.dir(t, "tmp"),
 		"XDG_CONFIG_HOME=" + w.dir(t, "config"), "XDG_DATA_HOME=" + w.dir(t, "data"),
 		"XDG_STATE_HOME=" + w.dir(t, "state"), "XDG_CACHE_HOME=" + w.dir(t, "cache"),
-		"PATH=" + filepath.Dir(need.Tool(t, "buildctl")) + ":" + filepath.Dir(need.Tool(t, "buildx")) + ":/usr/local/bin:/usr/bin:/bin",
+		"PATH=" + filepath.Dir(need.Tool(t, "buildctl")) + ":/usr/local/bin:/usr/bin:/bin",
 		"BUILDKIT_HOST=" + w.buildkit, "GH_NO_UPDATE_NOTIFIER=1", "GH_PROMPT_DISABLED=1",
 	}, w.internet(t)...)
 
@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatalf("%v: %s", err, out)
 	}
 	install := exec.Command(gh, "extension", "install", ".")
-	install.Dir, install.Env = extension, w.env
+	install.Dir, install.Env = extension, append(w.env[:len(w.env):len(w.env)], "GH_TOKEN=asked-for-and-not-used")
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
