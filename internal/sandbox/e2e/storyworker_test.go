@@ -148,7 +148,7 @@ spec:
   template:
     metadata: {labels: {app: NAME}}
     spec:
-      terminationGracePeriodSeconds: 10
+      terminationGracePeriodSeconds: 30
       imagePullSecrets: [{name: ghcr-pull}]
       containers:
       - name: NAME

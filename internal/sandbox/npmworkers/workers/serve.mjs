@@ -93,12 +93,28 @@ const started = () => {
   if (after) setTimeout(register, Number(after));
 };
 
+// overwritten waits until the server's list shows another set of functions for
+// this app than this worker's own.
+const overwritten = async () => {
+  const app = env("INNGEST_APP_ID", "system-bus-cluster");
+  const own = names.map((name) => `${app}-${name}`).sort().join();
+  for (;;) {
+    const answer = await fetch(`${process.env.INNGEST_BASE_URL}/v0/gql`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query: "{apps{name functions{slug}}}" }),
+    }).then((r) => r.json());
+    const listed = answer.data.apps.find((a) => a.name === app)?.functions ?? [];
+    if (listed.map((f) => f.slug).sort().join() !== own) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+};
+
 // The first process of a container is not ended by the signal alone.
 process.on("SIGTERM", async () => {
-  const late = process.env.REGISTER_AT_END_MS;
-  if (late) {
-    // As an old pod does whose timer fires while it is on its way out.
-    await new Promise((done) => setTimeout(done, Number(late)));
+  if (process.env.REGISTER_AT_END) {
+    // As an old pod does whose timer fires when the new one has registered.
+    await overwritten();
     await register();
   }
   process.exit(0);
