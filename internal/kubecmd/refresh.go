@@ -116,8 +116,11 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 }
 
 // tellFunctions says function by function what changed; those that stay are
-// counted only.
+// named for --verbose only.
 func tellFunctions(r *pipeline.Reporter, d inngest.Diff) {
+	for _, slug := range d.Kept {
+		r.Detailf("  = %s", slug)
+	}
 	for _, f := range d.Added {
 		r.Notef("  + %s", f.Slug)
 	}

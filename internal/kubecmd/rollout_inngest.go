@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -43,6 +45,10 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 		found = append(found, e.unsigned)
 	}
 	rep.Notef("Inngest is reached by %s", e.way())
+	more, err := r.checkWorkerWay(ctx, e)
+	if found = append(found, more...); err != nil {
+		return found, err
+	}
 	app, err := inngest.Choose(apps, e.wanted())
 	if err != nil {
 		return found, err
@@ -71,6 +77,26 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 	}
 	r.stepsTold(steps)
 	return append(found, inngest.JudgeRestart(steps, r.restart())...), nil
+}
+
+// checkWorkerWay: after the switch the new pods are asked what they serve, for
+// which it would then be late to find that they cannot be reached.
+func (r *rollout) checkWorkerWay(ctx context.Context, e *ends) ([]*pipeline.Finding, error) {
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	denied, err := preflight.Access(ctx, kube, []preflight.Right{{
+		Verb: "create", Resource: "pods/portforward", Namespace: r.ref.Namespace, For: "ask the worker for its functions",
+	}})
+	if err != nil || len(denied) == 0 {
+		return nil, err
+	}
+	// Whatever keeps the Service from being read keeps it from being a way.
+	if all, err := forward.Direct(ctx, r.conn, e.workerTarget()); err == nil && len(all) > 0 {
+		return nil, nil
+	}
+	return denied, nil
 }
 
 // diagnose says what is wrong between server and worker before the rollout. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 	f.StringSliceVar(&o.status, "status", nil, "only these: running, queued, completed, failed, cancelled, skipped")
 	f.DurationVar(&o.since, "since", 0, "only those queued within this time (default: all)")
 	f.BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
-	f.BoolVarP(&o.watch, "watch", "w", false, "print again whenever something changes")
+	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	return c
 }
@@ -102,26 +103,28 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	last := ""
-	for {
+	seen := map[string]string{} // what was printed last of each run
+	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, e.client, filter)
 		if err != nil {
 			return e.explain("list runs", err)
 		}
-		if last == "" {
+		if first {
 			if err := e.tellWay(); err != nil {
 				return err
 			}
 		}
-		// What stays as it was is not printed again; elapsed times alone are no change.
-		if now := fmt.Sprint(runs); now != last {
-			last = now
-			if err := o.print(e, runs); err != nil {
-				return err
-			}
-		}
 		if !o.watch {
-			return nil
+			return o.print(e, runs, true)
+		}
+		// What was printed stays as it was; elapsed times alone are no change.
+		runs = slices.DeleteFunc(runs, func(r inngest.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
+		for _, r := range runs {
+			seen[r.ID] = fmt.Sprint(r)
+		}
+		slices.Reverse(runs) // the newest at the end, where the next ones come
+		if err := o.print(e, runs, first); err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:
@@ -134,16 +137,35 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 	}
 }
 
-func (o *runsOptions) print(e *ends, runs []inngest.Run) error {
+// print writes runs; with --watch one by one as a program reads them, and with
+// the header once.
+func (o *runsOptions) print(e *ends, runs []inngest.Run, first bool) error {
 	env := e.scope.kube.env
-	if o.output != "" {
+	switch {
+	case o.output != "" && !o.watch:
 		return cli.PrintObject(env.Out, o.output, runs)
-	}
-	if len(runs) == 0 {
+	case o.output != "":
+		for _, r := range runs {
+			if o.output == "yaml" {
+				if _, err := fmt.Fprintln(env.Out, "---"); err != nil {
+					return err
+				}
+			}
+			if err := cli.PrintObject(env.Out, o.output, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	case len(runs) == 0 && first:
 		_, err := fmt.Fprintln(env.Err, "no runs")
 		return err
+	case len(runs) == 0:
+		return nil
 	}
 	t := inngest.RunsTable(runs, time.Now())
+	if !first {
+		t.Header = nil
+	}
 	rows := ui.NewRows(env.Style(env.Out), t.Header...)
 	for _, r := range t.Rows {
 		rows.Add(r...)

@@ -192,18 +192,21 @@ func (e *ends) findServer(ctx context.Context) (forward.Address, error) {
 	})
 }
 
+// workerTarget is the worker's Service: the one under whose name the server
+// calls it.
+func (e *ends) workerTarget() forward.Target {
+	t := forward.Target{Namespace: e.ref.Namespace, Service: e.ref.Name, Port: e.scope.worker.Probe.Port}
+	if u, err := url.Parse(e.advertised()); err == nil { // else NewWorker says what is wrong with it
+		if namespace, name, ok := serviceOf(u.Hostname(), e.ref.Namespace); ok {
+			t.Namespace, t.Service = namespace, name
+		}
+	}
+	return t
+}
+
 // findWorker looks for the worker's Service outside of the cluster.
 func (e *ends) findWorker(ctx context.Context) (forward.Address, error) {
-	u, err := url.Parse(e.advertised())
-	if err != nil {
-		return forward.Address{}, err
-	}
-	namespace, name, ok := serviceOf(u.Hostname(), e.ref.Namespace)
-	if !ok {
-		namespace, name = e.ref.Namespace, e.ref.Name
-	}
-	t := forward.Target{Namespace: namespace, Service: name, Port: e.scope.worker.Probe.Port}
-	return e.firstAnswering(ctx, t, func(ctx context.Context, url string) error {
+	return e.firstAnswering(ctx, e.workerTarget(), func(ctx context.Context, url string) error {
 		// Without the key: what answers may be somebody else.
 		w, err := inngest.NewWorker(inngest.WorkerOptions{Endpoint: inngest.Endpoint{BaseURL: url, Advertised: e.advertised()}, Path: e.scope.worker.Inngest.Path})
 		if err != nil {
