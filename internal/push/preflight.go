@@ -53,16 +53,12 @@ func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	return digest, err
 }
 
-func (p *Pusher) headRequest(ref string, once bool) registry.Request {
-	return registry.Request{
-		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
-		Header: http.Header{"Accept": {accept}}, Once: once,
-	}
-}
-
 // headManifest returns the digest that ref points to, empty when there is none.
 func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
-	res, err := p.client.Do(ctx, p.headRequest(ref, false))
+	res, err := p.client.Do(ctx, registry.Request{
+		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
+		Header: http.Header{"Accept": {accept}},
+	})
 	if err == nil {
 		if d := digestOfResponse(res); d != "" {
 			return d, nil
