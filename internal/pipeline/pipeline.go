@@ -149,7 +149,7 @@ func (r *run) all(ctx context.Context) Outcome {
 	}
 	r.outcome.Interrupted = cause != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrInterrupted)
 	r.outcome.Duration = now().Sub(r.outcome.Started)
-	p.Journal.end()
+	p.Journal.end(r.outcome.End, p.KeepChanges)
 	return r.outcome
 }
 

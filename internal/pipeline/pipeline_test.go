@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -140,29 +138,6 @@ func TestEvidenceIsKeptBeforeUndoing(t *testing.T) {
 	}, Discard)
 	if got := strings.Join(log, ", "); got != "a, evidence of boom, undo a, cleanup" {
 		t.Error(got)
-	}
-}
-
-func TestJournalOutlivesAKillOnly(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state", "journal")
-	var during []Entry
-	p := Pipeline{Name: "rollout", Journal: NewJournal(path, map[string]string{"tag": "t1"}), Stages: []Stage{{
-		Name: "apply",
-		Run: func(_ context.Context, r *Reporter) (err error) {
-			r.Changed()
-			during, err = ReadJournal(path)
-			return err
-		},
-	}}}
-	if out := Run(t.Context(), p, Discard); out.End != Done || p.Journal.Err() != nil {
-		t.Fatal(out.Err, p.Journal.Err())
-	}
-	last := during[len(during)-1]
-	if during[0].Subject["tag"] != "t1" || last.Stage != "apply" || last.State != "changing" {
-		t.Errorf("%+v", during)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the journal of a run that ended by itself is still there: %v", err)
 	}
 }
 

@@ -1,0 +1,155 @@
+package pipeline
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// envVictim makes the test binary the run that is killed.
+const envVictim = "PIPELINE_TEST_JOURNAL"
+
+// TestVictim runs a pipeline that stops in the middle of its stage "apply".
+func TestVictim(t *testing.T) {
+	path := os.Getenv(envVictim)
+	if path == "" {
+		return // run by TestJournalOutlivesAKill alone
+	}
+	j := NewJournal(path, map[string]string{"tag": "t1"})
+	Run(t.Context(), Pipeline{Name: "rollout", Journal: j, Stages: []Stage{{Name: "apply", Run: func(ctx context.Context, r *Reporter) error {
+		if err := j.Keep("before", "old"); err != nil {
+			return err
+		}
+		r.Changed()
+		_, _ = os.Stdout.WriteString("changing\n")
+		<-ctx.Done()
+		return nil
+	}}}}, Discard)
+}
+
+// kill starts a run on the journal and kills it in mid-change; alive is called
+// before that.
+func kill(t *testing.T, path string, alive func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$")
+	cmd.Env = append(os.Environ(), envVictim+"="+path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for s := bufio.NewScanner(out); s.Scan() && s.Text() != "changing"; {
+	}
+	alive()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("it was not killed")
+	}
+}
+
+// once is a pipeline of one stage.
+func once(j *Journal, run func(context.Context, *Reporter) error) Pipeline {
+	return Pipeline{Name: "rollout", Journal: j, Stages: []Stage{{Name: "apply", Run: run, Undo: func(context.Context, *Reporter) error { return nil }}}}
+}
+
+func TestJournalOutlivesAKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state", "journal")
+	kill(t, path, func() {
+		if l, err := ReadLeftover(path); l != nil || err != nil {
+			t.Errorf("a run that lives left %+v, %v", l, err)
+		}
+		j := NewJournal(path, nil)
+		Run(t.Context(), once(j, func(context.Context, *Reporter) error { return nil }), Discard)
+		if j.Leftover() != nil || j.Err() != nil {
+			t.Errorf("a second run found %+v, %v", j.Leftover(), j.Err())
+		}
+	})
+	l, err := ReadLeftover(path)
+	if err != nil || l == nil {
+		t.Fatal(l, err)
+	}
+	began, last := l.Last()
+	if began.Run != "rollout" || began.Subject["tag"] != "t1" || last.State != "changing" || l.Stage() != "apply" || !l.Changing() || len(l.IDs()) != 1 {
+		t.Errorf("%+v", l)
+	}
+	// What was cut off in mid-line does not count, and spoils nothing.
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"time":"20`); err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	kill(t, path, func() {})
+	if l, err = ReadLeftover(path); err != nil || len(l.IDs()) != 2 || len(l.Facts("before")) != 2 || string(l.Facts("before")[0]) != `"old"` {
+		t.Errorf("%+v %v", l, err)
+	}
+}
+
+func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
+	boom := errors.New("boom")
+	fail := func(context.Context, *Reporter) error { return boom }
+	changeAndFail := func(_ context.Context, r *Reporter) error { r.Changed(); return boom }
+	refusal := []Check{{Name: "c", Run: func(context.Context, *Reporter) ([]*Finding, error) { return nil, boom }}}
+	for name, tc := range map[string]struct {
+		killed bool
+		alter  func(*Pipeline)
+		kept   bool
+	}{
+		"done":                                  {alter: func(*Pipeline) {}},
+		"done after a kill":                     {killed: true, alter: func(*Pipeline) {}},
+		"failed before a change":                {alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
+		"failed before a change, after a kill":  {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
+		"refused":                               {alter: func(p *Pipeline) { p.Checks = refusal }},
+		"refused after a kill":                  {killed: true, kept: true, alter: func(p *Pipeline) { p.Checks = refusal }},
+		"restored after a kill":                 {killed: true, alter: func(p *Pipeline) { p.Stages[0].Run = changeAndFail }},
+		"left because undoing failed":           {kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
+		"left as was asked for":                 {alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left as was asked for, after a kill":   {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left because undoing failed, and kill": {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal")
+			if tc.killed {
+				text := `{"run":"rollout","id":"a","subject":{"tag":"t1"}}` + "\n" + `{"fact":"before","data":"old"}` + "\n"
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j := NewJournal(path, nil)
+			p := once(j, func(_ context.Context, r *Reporter) error { r.Changed(); return nil })
+			tc.alter(&p)
+			Run(t.Context(), p, Discard)
+			if (j.Leftover() != nil) != tc.killed || j.Err() != nil {
+				t.Errorf("found %+v, %v", j.Leftover(), j.Err())
+			}
+			l, err := ReadLeftover(path)
+			if err != nil || (l != nil) != tc.kept {
+				t.Fatalf("left %+v, %v", l, err)
+			}
+			if tc.killed && tc.kept && !strings.Contains(string(l.Facts("before")[0]), "old") {
+				t.Errorf("%+v", l)
+			}
+		})
+	}
+}
+
+func TestARunGoesOnWithoutItsJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := NewJournal(filepath.Join(path, "journal"), nil)
+	if out := Run(t.Context(), once(j, func(context.Context, *Reporter) error { return j.Keep("x", 1) }), Discard); out.End != Done || j.Err() == nil {
+		t.Error(out.End, j.Err())
+	}
+}

@@ -1,0 +1,37 @@
+package pipeline
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
+
+const (
+	lockFailImmediately = 1
+	lockExclusive       = 2
+
+	errLockViolation syscall.Errno = 33 // ERROR_LOCK_VIOLATION
+)
+
+// tryLock locks f until it is closed, if nobody has; Windows lets go of it when
+// the process ends. What is locked is a byte far beyond the text: locks are
+// mandatory there, and the text must stay readable.
+func tryLock(f *os.File) (free bool, err error) {
+	at := syscall.Overlapped{OffsetHigh: 1 << 30}
+	ok, _, err := lockFileEx.Call(f.Fd(), lockExclusive|lockFailImmediately, 0, 1, 0, uintptr(unsafe.Pointer(&at)))
+	switch {
+	case ok != 0:
+		return true, nil
+	case errors.Is(err, errLockViolation):
+		return false, nil
+	}
+	return false, err
+}
+
+// remove takes the file away; an open one cannot be on Windows.
+func remove(f *os.File, path string) error {
+	return errors.Join(f.Close(), os.Remove(path))
+}
