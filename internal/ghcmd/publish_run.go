@@ -68,6 +68,7 @@ func (p *publish) pipeline() pipeline.Pipeline {
 		return list
 	}
 	list.Stages = append(list.Stages, pipeline.Stage{Name: "push", Run: p.push})
+	p.keepJournal(&list)
 	return list
 }
 

@@ -37,7 +37,7 @@ is asked about.`,
 		}
 		r := &rollout{rolloutOptions: o}
 		p := r.pipeline()
-		p.Name, p.Stages = "doctor", nil
+		p.Name, p.Stages, p.Journal = "doctor", nil, nil
 		out, err := o.env.Run(c.Context(), p, nil)
 		if err == nil && out.End == pipeline.Done {
 			_, err = fmt.Fprintf(o.env.Out, "%s/%s can be rolled out at %s\n", o.ref.Namespace, o.ref, o.tag)

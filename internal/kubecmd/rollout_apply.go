@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -91,10 +92,21 @@ func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case plan == nil:
+	if err := r.keepImages(ctx); err != nil {
+		return err
+	}
+	if plan == nil {
 		rep.Skipped("no manifest file")
 		return nil
+	}
+	if r.written, err = r.stampedBefore(plan); err != nil {
+		return err
+	}
+	if len(r.written) > 0 {
+		rep.Changed() // what a killed run stamped is this run's to put back
+		rep.Notef("%s was stamped by a killed run; before it: %s", r.short(plan.File), r.written[0].Old)
+	}
+	switch {
 	case r.noWrite:
 		rep.Skipped("--no-write")
 		return nil
@@ -102,29 +114,41 @@ func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {
 		rep.Skipped("%s has this image already", r.short(plan.File))
 		return nil
 	}
-	rep.Changed()
-	if r.written, err = plan.Write(); err != nil {
+	pending, err := plan.Pending()
+	if err != nil {
 		return err
 	}
+	if err := r.journal.Keep(factStamp, pending); err != nil {
+		return err
+	}
+	rep.Changed()
+	w, err := plan.Write()
+	if err != nil {
+		return err
+	}
+	r.written = append(r.written, w)
 	rep.Notef("%s:%d %s → %s", r.short(plan.File), plan.Line, plan.Old, plan.New)
 	return nil
 }
 
 func (r *rollout) unstamp(_ context.Context, rep *pipeline.Reporter) error {
-	if r.written == nil {
-		return nil
+	for _, w := range slices.Backward(r.written) {
+		restored, err := w.Restore()
+		if err != nil {
+			return err
+		}
+		if restored {
+			rep.Notef("%s:%d %s", r.short(w.File), w.Line, w.Old)
+		}
 	}
-	restored, err := r.written.Restore()
-	if err == nil && restored {
-		rep.Notef("%s:%d %s", r.short(r.written.File), r.written.Line, r.written.Old)
-	}
-	return err
+	return nil
 }
 
 func (r *rollout) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	return apply.Options{
 		Force: r.forceConflicts, DryRun: dry, Target: r.ref, Reporter: rep,
 		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.tag},
+		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
 }
 
@@ -149,16 +173,25 @@ func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, e
 }
 
 func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	resumed, err := r.resumed(ctx, rep)
+	if err != nil {
+		return err
+	}
+	if len(resumed) > 0 {
+		rep.Changed() // by a killed run, and this run's to put back
+	}
 	r.switched = time.Now()
-	if r.applied, err = r.write(ctx, r.applyOptions(rep, false)); err != nil {
+	applied, err := r.write(ctx, r.applyOptions(rep, false))
+	r.applied = apply.Since(resumed, applied)
+	if err != nil {
 		return err
 	}
 	if r.diff {
-		if err := r.printDiff(r.env.Err, r.applied); err != nil {
+		if err := r.printDiff(r.env.Err, applied); err != nil {
 			return err
 		}
 	}
-	_, r.target, err = apply.Find(r.applied, r.ref)
+	_, r.target, err = apply.Find(applied, r.ref)
 	return err
 }
 

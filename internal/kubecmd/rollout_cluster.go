@@ -29,6 +29,7 @@ func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pi
 	live, err := r.live.Get(ctx)
 	if err == nil {
 		more, err := preflight.State(ctx, kube, live)
+		r.goOn(ctx, live, more)
 		found = append(found, more...)
 		if err != nil {
 			return found, err
@@ -126,6 +127,7 @@ func (r *rollout) lock(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	r.held, err = lock.Acquire(ctx, kube, lock.Options{
 		Workload: r.ref, Tag: r.tag, Wait: r.lockWait, Lost: r.lose, Reporter: rep,
+		Run: r.journal.ID(), Ended: r.ended(),
 	})
 	if isCode(err, "lock-forbidden") {
 		f, _ := errors.AsType[*pipeline.Finding](err)

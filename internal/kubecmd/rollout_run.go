@@ -28,7 +28,7 @@ type rollout struct {
 	img     *pipeline.Lazy[shipped]
 	applied []apply.Result
 	target  *workload.Workload
-	written *manifest.Written
+	written []*manifest.Written // this run's edit, after those of killed ones
 	watched watch.Result
 	answers []probe.Answer
 
@@ -43,6 +43,7 @@ type rollout struct {
 	lostRuns  []inngest.LostRun
 	switched  time.Time // when the apply began
 	held      *lock.Lock
+	journal   *pipeline.Journal
 	lose      func(error) // ends the run when the lock is lost
 	evidence  evidence.Evidence
 }
@@ -56,6 +57,7 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		OnFailure:   r.keepEvidence,
 		KeepChanges: r.noRollback,
 		Checks: []pipeline.Check{
+			{Name: "earlier run", Run: r.checkEarlier},
 			{Name: "workload", Run: r.checkWorkload},
 			{Name: "manifest", Run: r.checkManifest},
 			{Name: "image", Run: r.checkImage},
@@ -71,6 +73,7 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
 		return p
 	}
+	p.Journal = r.keepJournal()
 	if r.waitIdle.set && !r.noInngest {
 		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
 	}

@@ -80,6 +80,14 @@ func look(ctx context.Context, e *ends) (*statusReport, error) {
 	if who, tag, err := lock.Holder(ctx, kube, e.ref); err == nil && who != "" {
 		s.Lock = fmt.Sprintf("%s rolls out %s", who, tag)
 	}
+	f, err := e.scope.earlier(w, e.scope.left)
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		f.Severity, f.Fix = pipeline.Warning, "run it again to go on from there, or `kubectl sbw undo` to go back"
+		s.Findings = append(s.Findings, f)
+	}
 	gone, err := e.gone(ctx)
 	if err != nil {
 		s.Findings = append(s.Findings, pipeline.AsFindings("ask Inngest", err)...)

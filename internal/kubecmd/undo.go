@@ -123,11 +123,24 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 	r.img = pipeline.NewLazy(func(context.Context) (shipped, error) { return shipped{}, nil })
 	var to *revision.Revision
 	back := func(ctx context.Context, rep *pipeline.Reporter) error {
+		if o.to == 0 {
+			r.switched = time.Now()
+			if done, err := r.undoKilled(ctx, rep); done || err != nil {
+				return err
+			}
+		}
 		all, err := s.revisions(ctx)
 		if err != nil {
 			return err
 		}
-		if to, err = revision.Pick(all, o.to); err != nil {
+		// One that is run again after a kill goes where the first one went, not
+		// back to where that came from.
+		if to = r.undone(all); to == nil || o.to != 0 {
+			if to, err = revision.Pick(all, o.to); err != nil {
+				return err
+			}
+		}
+		if err := r.journal.Keep(factUndo, to.Name); err != nil {
 			return err
 		}
 		live, err := r.live.Get(ctx)
@@ -143,8 +156,9 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 		return err
 	}
 	p := pipeline.Pipeline{Name: "undo", KeepChanges: true, Cleanup: r.close, OnFailure: r.keepEvidence,
-		Checks: []pipeline.Check{{Name: "workload", Run: r.checkWorkload}, {Name: "rights", Run: r.checkRights}},
-		Stages: append([]pipeline.Stage{{Name: "lock", Run: r.lock}, {Name: "undo", Run: back}}, r.proof()...),
+		Journal: r.keepJournal(),
+		Checks:  []pipeline.Check{{Name: "earlier run", Run: r.checkEarlier}, {Name: "workload", Run: r.checkWorkload}, {Name: "rights", Run: r.checkRights}},
+		Stages:  append([]pipeline.Stage{{Name: "lock", Run: r.lock}, {Name: "undo", Run: back}}, r.proof()...),
 	}
 	out, err := s.env.Run(ctx, p, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` says what runs"})
 	if to != nil {
@@ -152,6 +166,14 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 	}
 	r.record(ctx, out)
 	if err != nil {
+		return err
+	}
+	if to == nil { // back to what was before a killed run
+		c, err := r.target.Container(s.worker.Deploy.Container)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.env.Out, "%s/%s %s=%s\n", s.ref.Namespace, s.ref, c.Name, c.Image)
 		return err
 	}
 	_, err = fmt.Fprintf(s.env.Out, "%s/%s revision %d %s\n", s.ref.Namespace, s.ref, to.Number, strings.Join(to.Images, " "))

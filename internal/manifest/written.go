@@ -40,10 +40,10 @@ func (e Edit) changes(src []byte) []Change {
 	return []Change{{Start: e.start, Old: string(src[e.start:e.end]), New: e.with}}
 }
 
-// Write makes the edit on disk: atomically, through symlinks, keeping mode and
-// owner. Nothing is written, and the result is nil, when the image was the
-// wanted one already. A file that has changed since Find is left alone.
-func (p *Plan) Write() (*Written, error) {
+// Pending is what Write will have done, for whoever wants to keep it before;
+// nil when the image is the wanted one already. Its Restore changes nothing as
+// long as nothing was written.
+func (p *Plan) Pending() (*Written, error) {
 	if !p.Changed() {
 		return nil, nil
 	}
@@ -51,7 +51,23 @@ func (p *Plan) Write() (*Written, error) {
 	if err != nil {
 		return nil, notWritten(p.File, err)
 	}
-	now, err := os.ReadFile(file)
+	w := &Written{File: file, Line: p.Line, Old: p.Old, New: p.New, Changes: p.changes, Before: sum(p.before), After: sum(p.after)}
+	if p.Kustomize == "" {
+		t := p.target
+		w.Target = &t
+	}
+	return w, nil
+}
+
+// Write makes the edit on disk: atomically, through symlinks, keeping mode and
+// owner. Nothing is written, and the result is nil, when the image was the
+// wanted one already. A file that has changed since Find is left alone.
+func (p *Plan) Write() (*Written, error) {
+	w, err := p.Pending()
+	if w == nil || err != nil {
+		return nil, err
+	}
+	now, err := os.ReadFile(w.File)
 	if err != nil {
 		return nil, unreadable(p.File, err)
 	}
@@ -62,12 +78,7 @@ func (p *Plan) Write() (*Written, error) {
 			Why:  "its bytes differ from those that were checked", Fix: "run again",
 		}
 	}
-	w := &Written{File: file, Line: p.Line, Old: p.Old, New: p.New, Changes: p.changes, Before: sum(p.before), After: sum(p.after)}
-	if p.Kustomize == "" {
-		t := p.target
-		w.Target = &t
-	}
-	if err := replaceFile(file, p.after); err != nil {
+	if err := replaceFile(w.File, p.after); err != nil {
 		return nil, notWritten(p.File, err)
 	}
 	return w, nil

@@ -62,6 +62,9 @@ type Options struct {
 	Annotations map[string]string
 	// Reporter is told Changed before the first write, and each object's end.
 	Reporter *pipeline.Reporter
+	// Keep, when set, is given each object as it is right before it is changed,
+	// and each that was created: what Resume takes.
+	Keep func(Kept) error
 }
 
 // Result is one object.
@@ -167,6 +170,9 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	r := &Result{GVK: u.GroupVersionKind().String(), Namespace: u.GetNamespace(), Name: u.GetName(), Before: before, mapping: mapping}
 	force := a.Force
 	if before != nil {
+		if err := a.keep(r); err != nil {
+			return nil, err
+		}
 		others := clientSideManagers(before)
 		if a.DryRun {
 			force = force || a.onlyConflictsWith(ctx, client, config, others)
@@ -188,6 +194,9 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	switch {
 	case before == nil:
 		r.Action = Created
+		if err := a.keep(r); err != nil {
+			return r, err
+		}
 	case sameContent(before, r.After):
 		r.Action = Unchanged
 	default:

@@ -64,6 +64,9 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	// The image is the one field that a client-side apply has to give up; its
 	// other fields stay with it.
 	force := a.Force || a.imageConflictsOnlyWithClientSide(ctx, config, before)
+	if err := a.keep(r); err != nil {
+		return nil, err
+	}
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}

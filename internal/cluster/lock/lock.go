@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ import (
 // Annotations of the Lease, for the next one who wants it.
 const (
 	annotationTag = "dev.sbw/tag"
+	annotationRun = "dev.sbw/run"
 )
 
 // Options say what is locked, for whom, and how long to wait.
@@ -40,6 +42,10 @@ type Options struct {
 	Workload workload.Ref
 	Tag      string // what is rolled out
 	Holder   string // Me() when empty
+	// Run is unlike that of any other run, and Ended are runs that are known
+	// not to live any more: their locks need not expire.
+	Run   string
+	Ended []string
 	// Duration is after how long without renewal the lock is anyone's; 30 s
 	// when zero. It is renewed three times in that.
 	Duration time.Duration
@@ -54,7 +60,8 @@ type Options struct {
 // Lock is held from Acquire to Release.
 type Lock struct {
 	Options
-	// TookOver names the holder whose expired lock it was; empty otherwise.
+	// TookOver names the holder whose expired or abandoned lock it was; empty
+	// otherwise.
 	TookOver string
 
 	leases coordination.LeaseInterface
@@ -142,6 +149,7 @@ func (l *Lock) acquire(ctx context.Context) error {
 // try takes the lock if it is free or expired; otherwise it returns whose it
 // is and in how long it expires.
 func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires time.Duration, err error) {
+	ended := false
 	live, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -151,8 +159,11 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 		}
 	case err == nil:
 		if holder(live) != "" {
-			if expires, err = l.expires(ctx, live); err != nil {
-				return nil, 0, l.explain(err)
+			ended = slices.Contains(l.Ended, live.Annotations[annotationRun])
+			if !ended {
+				if expires, err = l.expires(ctx, live); err != nil {
+					return nil, 0, l.explain(err)
+				}
 			}
 			if expires > 0 {
 				return live, expires, nil
@@ -170,7 +181,11 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	}
 	l.lease = live
 	if l.TookOver != "" {
-		l.Reporter.Notef("took over the expired lock of %s", l.TookOver)
+		why := "which has expired"
+		if ended {
+			why = "whose process has ended"
+		}
+		l.Reporter.Notef("took over the lock of %s, %s", l.TookOver, why)
 	}
 	return nil, 0, nil
 }
@@ -188,6 +203,9 @@ func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
 		}
 	}
 	lease.Annotations = map[string]string{annotationTag: l.Tag}
+	if l.Run != "" {
+		lease.Annotations[annotationRun] = l.Run
+	}
 	now, seconds := metav1.NowMicro(), int32((l.Duration+time.Second-1)/time.Second)
 	lease.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &l.Holder, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now, LeaseTransitions: &transitions,

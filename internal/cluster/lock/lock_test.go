@@ -145,6 +145,26 @@ func TestTakeOverAfterExpiry(t *testing.T) {
 	}
 }
 
+func TestTakeOverOfARunThatHasEnded(t *testing.T) {
+	kube, o := setup(t)
+	o.Run = "run-1"
+	l := acquire(t, kube, o) // stands for one that was killed: nobody releases it
+	second := o
+	second.Run, second.Holder, second.Ended = "run-2", "bob@desk pid 2", []string{"run-0"}
+	if _, err := lock.Acquire(t.Context(), kube, second); code(err) != "locked" {
+		t.Errorf("another's: %v", err)
+	}
+	second.Ended = []string{"run-0", "run-1"}
+	taken := acquire(t, kube, second)
+	if taken.TookOver != o.Holder {
+		t.Errorf("took over from %q", taken.TookOver)
+	}
+	release(t, l) // what a run that lives after all does not take away again
+	if who, _, err := lock.Holder(t.Context(), kube, o.Workload); who != second.Holder || err != nil {
+		t.Error(who, err)
+	}
+}
+
 func TestNotBeforeExpiry(t *testing.T) {
 	kube, o := setup(t)
 	crashed(t, kube, o, 60)

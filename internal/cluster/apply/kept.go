@@ -1,0 +1,106 @@
+package apply
+
+import (
+	"context"
+	"errors"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+// Kept is an object at rest as it was before this project changed it, or one
+// that this project created. It is what a run that is killed leaves for the
+// next one.
+type Kept struct {
+	schema.GroupVersionKind
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+	// Before is without what only the server sets; nil when it was created.
+	Before map[string]any `json:"before,omitempty"`
+}
+
+// keep hands an object over to be kept, before it is changed or after it was
+// created. Secrets are not: they would lie about on a disk.
+func (a *applier) keep(r *Result) error {
+	if a.DryRun || a.Options.Keep == nil || r.mapping.GroupVersionKind.Kind == "Secret" {
+		return nil
+	}
+	k := Kept{GroupVersionKind: r.mapping.GroupVersionKind, Namespace: r.Namespace, Name: r.Name}
+	if r.Before != nil {
+		k.UID, k.Before = r.Before.GetUID(), restorable(r.Before)
+	} else {
+		k.UID = r.After.GetUID()
+	}
+	return a.Options.Keep(k)
+}
+
+// Resume turns what a killed run kept into results that Restore puts back: of
+// an object that was kept several times the first, and none that is no longer
+// the same object. Errors are those of reading.
+func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, error) {
+	a, err := newApplier(conn, Options{})
+	if err != nil {
+		return nil, err
+	}
+	var results []Result
+	var errs []error
+	seen := map[types.UID]bool{}
+	for _, k := range kept {
+		if seen[k.UID] {
+			continue
+		}
+		seen[k.UID] = true
+		stub := &unstructured.Unstructured{Object: map[string]any{}}
+		stub.SetGroupVersionKind(k.GroupVersionKind)
+		stub.SetNamespace(k.Namespace)
+		stub.SetName(k.Name)
+		client, mapping, err := a.resource(stub)
+		if isNoMatch(err) {
+			continue // its kind has been taken away, and the object with it
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		live, err := client.Get(ctx, k.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && live.GetUID() != k.UID {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, cluster.Explain("read "+k.Kind+"/"+k.Name, err))
+			continue
+		}
+		r := Result{GVK: k.GroupVersionKind.String(), Namespace: k.Namespace, Name: k.Name, Action: Created, After: live, mapping: mapping}
+		if k.Before != nil {
+			r.Action, r.Before = Configured, &unstructured.Unstructured{Object: k.Before}
+			r.Before.SetUID(k.UID)
+		}
+		results = append(results, r)
+	}
+	return results, errors.Join(errs...)
+}
+
+// Since puts what a killed run had kept under what this run applied: restoring
+// the outcome leads to the state before both.
+func Since(resumed, applied []Result) []Result {
+	var all []Result
+	at := map[types.UID]int{}
+	for _, r := range resumed {
+		at[r.After.GetUID()] = len(all)
+		all = append(all, r)
+	}
+	for _, r := range applied {
+		if i, ok := at[r.After.GetUID()]; ok {
+			all[i].After = r.After
+			continue
+		}
+		all = append(all, r)
+	}
+	return all
+}

@@ -1,0 +1,341 @@
+package kubecmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// A run that is killed cannot put anything back. Its journal says what was
+// there before, and the next run answers for both: it goes on from where the
+// cluster stands, and when it fails, or is an undo, it restores what was before
+// the killed one: the manifest's bytes and the cluster's objects.
+
+// Facts of a rollout's journal.
+const (
+	factImage = "image" // images
+	factStamp = "stamp" // manifest.Written, before the file is written
+	factApply = "apply" // apply.Kept, before the object is changed
+	factUndo  = "undo"  // name of the revision that is gone back to
+)
+
+// images are what ran and what is to run.
+type images struct {
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// left is a pipeline.Leftover in a rollout's terms.
+type left struct {
+	*pipeline.Leftover
+	images  []images
+	written []*manifest.Written
+	kept    []apply.Kept
+	undo    string
+}
+
+func decodeLeft(l *pipeline.Leftover) (*left, error) {
+	out := &left{Leftover: l}
+	var err error
+	if out.images, err = facts[images](l, factImage); err != nil {
+		return nil, err
+	}
+	if out.written, err = facts[*manifest.Written](l, factStamp); err != nil {
+		return nil, err
+	}
+	if out.kept, err = facts[apply.Kept](l, factApply); err != nil {
+		return nil, err
+	}
+	names, err := facts[string](l, factUndo)
+	if len(names) > 0 {
+		out.undo = names[len(names)-1]
+	}
+	return out, err
+}
+
+func facts[T any](l *pipeline.Leftover, name string) ([]T, error) {
+	var all []T
+	for _, raw := range l.Facts(name) {
+		var v T
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return nil, fmt.Errorf("read the journal's %q: %w", name, err)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// journalPath: one for each workload of each cluster.
+func (s *scope) journalPath() string {
+	return cli.JournalPath(s.worker.Name, s.worker.Name, s.conn.Server, s.ref.Namespace, s.ref.String())
+}
+
+// keepJournal makes the journal of a run that changes something; nil, which
+// keeps nothing, where there is no place for it.
+func (r *rollout) keepJournal() *pipeline.Journal {
+	if path := r.journalPath(); path != "" {
+		r.journal = pipeline.NewJournal(path, map[string]string{"tag": r.tag})
+	}
+	return r.journal
+}
+
+// left is what killed runs left on this machine; nil when there is nothing.
+func (r *rollout) left() (*left, error) {
+	if l := r.journal.Leftover(); l != nil {
+		return decodeLeft(l)
+	}
+	return r.scope.left() // a run that changes nothing has no journal of its own
+}
+
+func (s *scope) left() (*left, error) {
+	path := s.journalPath()
+	if path == "" {
+		return nil, nil
+	}
+	l, err := pipeline.ReadLeftover(path)
+	if l == nil || err != nil {
+		return nil, err
+	}
+	return decodeLeft(l)
+}
+
+// ended are the runs of this machine that do not live any more: their locks
+// need not be waited for.
+func (r *rollout) ended() []string {
+	l, err := r.left()
+	if l == nil || err != nil {
+		return nil // said by the check; the lock then has to expire
+	}
+	return l.IDs()
+}
+
+// checkEarlier says what a killed run left, before it is gone on from there.
+func (r *rollout) checkEarlier(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	live, err := r.live.Get(ctx)
+	if err != nil {
+		live = nil // another check says so
+	}
+	f, err := r.earlier(live, r.left)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	f.Fix = "this run goes on from there; `kubectl sbw undo` would go back to what was before"
+	if r.command == "undo" {
+		f.Fix = "this run goes back to what was before it"
+	}
+	return []*pipeline.Finding{f}, nil
+}
+
+// earlier words what killed runs left of the workload, and what is so now. A
+// journal that cannot be read is worth a warning, not a refusal.
+func (s *scope) earlier(live *workload.Workload, read func() (*left, error)) (*pipeline.Finding, error) {
+	l, err := read()
+	if err != nil {
+		return &pipeline.Finding{Code: "journal-unreadable", Severity: pipeline.Warning, Where: s.journalPath(), Err: err,
+			What: "what an earlier run left cannot be read", Why: err.Error(), Fix: "remove the file; what runs is not affected"}, nil
+	}
+	if l == nil {
+		return nil, nil
+	}
+	f := cli.Killed(l.Leftover)
+	var so []string
+	if len(l.written) > 0 {
+		so = append(so, "it was about to stamp the manifest or had done so")
+	}
+	if len(l.images) > 0 && live != nil {
+		last := l.images[len(l.images)-1]
+		switch c, err := live.Container(s.worker.Deploy.Container); {
+		case err != nil:
+		case c.Image == last.After:
+			so = append(so, "what it applied is in the cluster")
+		case c.Image == l.images[0].Before:
+			so = append(so, "the cluster is as it was before")
+		default:
+			so = append(so, "another has changed the image since")
+		}
+		so = append(so, "before it: "+l.images[0].Before)
+	}
+	if len(so) == 0 {
+		so = append(so, "it had changed nothing but the lock")
+	}
+	f.Why = strings.Join(so, "; ")
+	return f, nil
+}
+
+// ours tells whether the rollout that is under way is one that this run goes
+// on with: that of a killed run, or of the very image that is wanted.
+func (r *rollout) ours(ctx context.Context, live *workload.Workload) bool {
+	c, err := live.Container(r.worker.Deploy.Container)
+	if err != nil {
+		return false
+	}
+	if img, err := r.img.Get(ctx); err == nil && c.Image == r.reference(img) {
+		return true
+	}
+	l, err := r.left()
+	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.After == c.Image })
+}
+
+// goOn turns the refusal to disturb another rollout into a note where it is
+// ours.
+func (r *rollout) goOn(ctx context.Context, live *workload.Workload, found []*pipeline.Finding) {
+	for _, f := range found {
+		if f.Code == "mid-rollout" && f.Severity == pipeline.Error && r.ours(ctx, live) {
+			f.Severity, f.Fix = pipeline.Note, "nothing: this run goes on with it"
+		}
+	}
+}
+
+// keepImages writes down what ran and what is to run.
+func (r *rollout) keepImages(ctx context.Context) error {
+	img, err := r.img.Get(ctx)
+	if err != nil {
+		return err
+	}
+	is := images{After: r.reference(img)}
+	if live, err := r.live.Get(ctx); err == nil {
+		if c, err := live.Container(r.worker.Deploy.Container); err == nil {
+			is.Before = c.Image
+		}
+	}
+	return r.journal.Keep(factImage, is)
+}
+
+// stampedBefore are the edits of killed runs that the file still has, the
+// oldest first: each leads from what the one before it wrote.
+func (r *rollout) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
+	l, err := r.left()
+	if l == nil || err != nil {
+		return nil, nil // said by the check
+	}
+	file, err := filepath.Abs(plan.File)
+	if err != nil {
+		return nil, err
+	}
+	var chain []*manifest.Written
+	now := plan.Old
+	for _, w := range slices.Backward(l.written) {
+		if w.File == file && w.New == now && w.Old != now {
+			chain = append(chain, w)
+			now = w.Old
+		}
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+// resumed is what killed runs did to the cluster, to be put back with what this
+// run does; nothing where another has gone on meanwhile.
+func (r *rollout) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
+	l, err := r.left()
+	if l == nil || err != nil || len(l.kept) == 0 {
+		return nil, nil // said by the check
+	}
+	results, err := apply.Resume(ctx, r.conn, l.kept)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(results, func(one apply.Result) bool {
+		return one.After.GetKind() == r.ref.Kind && one.Name == r.ref.Name && one.Namespace == r.ref.Namespace
+	})
+	if i < 0 {
+		return results, nil
+	}
+	live, err := apply.Typed(results[i].After)
+	if err != nil {
+		return nil, err
+	}
+	c, err := live.Container(r.worker.Deploy.Container)
+	if err != nil {
+		return nil, err
+	}
+	known := func(is images) bool { return is.After == c.Image || is.Before == c.Image }
+	if !slices.ContainsFunc(l.images, known) {
+		rep.Notef("another has set %s since the killed run: its changes are not answered for", c.Image)
+		return nil, nil
+	}
+	return results, nil
+}
+
+// undoKilled goes back to what was before killed runs; done is false when there
+// are none that changed something.
+func (r *rollout) undoKilled(ctx context.Context, rep *pipeline.Reporter) (done bool, err error) {
+	l, err := r.left()
+	if l == nil || err != nil || len(l.kept)+len(l.written) == 0 {
+		return false, err
+	}
+	results, err := r.resumed(ctx, rep)
+	if err != nil {
+		return false, err
+	}
+	if len(results) == 0 && len(l.kept) > 0 {
+		return false, nil // another has gone on meanwhile
+	}
+	// What it created may be all that there is: the target is watched after this.
+	results = slices.DeleteFunc(results, func(one apply.Result) bool {
+		if one.Before == nil {
+			rep.Notef("%s, which the killed run created, stays", one)
+		}
+		return one.Before == nil
+	})
+	rep.Changed()
+	for _, w := range slices.Backward(l.written) {
+		r.restoreFile(rep, w)
+	}
+	if r.target, err = r.live.Get(ctx); err != nil {
+		return false, err
+	}
+	back, err := apply.Restore(ctx, r.conn, results, r.applyOptions(rep, false))
+	if err != nil {
+		return false, err
+	}
+	if len(back) > 0 {
+		if _, target, err := apply.Find(back, r.ref); err == nil {
+			r.target = target
+		}
+	}
+	c, err := r.target.Container(r.worker.Deploy.Container)
+	if err != nil {
+		return false, err
+	}
+	rep.Notef("back to what was before the killed run: %s", c.Image)
+	return true, nil
+}
+
+// restoreFile puts one edit back where it still stands; one that does not is
+// told and left.
+func (r *rollout) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
+	restored, err := w.Restore()
+	for _, f := range pipeline.AsFindings("restore the manifest", err) {
+		f.Severity = pipeline.Warning
+		rep.Finding(f)
+	}
+	if restored {
+		rep.Notef("%s:%d %s", r.short(w.File), w.Line, w.Old)
+	}
+}
+
+// undone is the revision that a killed undo was on its way to; nil when there
+// was none, or it is not kept any more.
+func (r *rollout) undone(all []revision.Revision) *revision.Revision {
+	l, err := r.left()
+	if l == nil || err != nil || l.undo == "" {
+		return nil // said by the check
+	}
+	for i := range all {
+		if all[i].Name == l.undo {
+			return &all[i]
+		}
+	}
+	return nil
+}
