@@ -200,6 +200,9 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if len(r.applied) == 0 {
 		return nil
 	}
+	if r.taken != nil {
+		return fmt.Errorf("not put back: %w", r.taken) // what runs is another's now
+	}
 	back, err := apply.Restore(ctx, r.conn, r.applied, r.applyOptions(rep, false))
 	if err != nil {
 		return err

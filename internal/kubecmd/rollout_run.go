@@ -43,6 +43,7 @@ type rollout struct {
 	lostRuns  []inngest.LostRun
 	switched  time.Time // when the apply began
 	held      *lock.Lock
+	taken     error // another has changed or replaced the workload meanwhile
 	journal   *pipeline.Journal
 	lose      func(error) // ends the run when the lock is lost
 	evidence  evidence.Evidence
@@ -148,7 +149,11 @@ func (r *rollout) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]
 }
 
 func (r *rollout) watch(ctx context.Context, rep *pipeline.Reporter) error {
-	return r.follow(ctx, rep, r.target)
+	err := r.follow(ctx, rep, r.target)
+	if isCode(err, "superseded") || isCode(err, "workload-replaced") {
+		r.taken = err
+	}
+	return err
 }
 
 // follow waits until target is rolled out, or has failed.
