@@ -4,29 +4,22 @@ package explain
 // changes anything.
 var preflightEntries = []Entry{
 	{
-		Code:   "lock-forbidden",
-		Title:  "no right to take the lock",
-		Cause:  "Rollouts of one workload exclude each other by a Lease in its namespace.",
-		Remedy: "Ask for get, create, update, delete and watch on leases (coordination.k8s.io); the README's Role has it.",
-	},
-	{
 		Code:   "journal-unreadable",
 		Title:  "what an earlier run left cannot be read",
 		Cause:  "The journal in the state directory is damaged, or of a later version. A killed run's changes are then not known, and not put back.",
 		Remedy: "Look at the workload and the manifest (kubectl sbw status, git diff), then remove the file that is named.",
 	},
 	{
+		Code:   "lock-forbidden",
+		Title:  "no right to take the lock",
+		Cause:  "Rollouts of one workload exclude each other by a Lease in its namespace.",
+		Remedy: "Ask for get, create, update, delete and watch on leases (coordination.k8s.io); the README's Role has it.",
+	},
+	{
 		Code:   "lock-lost",
 		Title:  "the lock was lost in the middle of the run",
 		Cause:  "It could not be renewed before it expired (the machine slept, the API server was away), or somebody deleted it. Another rollout may have begun.",
 		Remedy: "kubectl sbw status shows who rolls out and what runs; then run it again.",
-	},
-	{
-		Code:    "run-killed",
-		Title:   "an earlier run ended without putting anything back",
-		Cause:   "Its process was killed, or the machine lost power; or it failed and could not restore what it had changed. Its journal says which stage it was in and what was there before.",
-		Remedy:  "Run the same command again: it goes on from where things stand, and if it fails, what was before the killed run comes back. Or go back at once with kubectl sbw undo. The killed run's lock is taken over.",
-		Aliases: []string{"was killed in stage", "could not put back what it had changed"},
 	},
 	{
 		Code:    "locked",
@@ -119,6 +112,13 @@ var preflightEntries = []Entry{
 		Cause:   "securityContext.runAsNonRoot is set, and the image has no USER, or one by name.",
 		Remedy:  "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest.",
 		Aliases: []string{"container has runAsNonRoot and image will run as root", "image has non-numeric user"},
+	},
+	{
+		Code:    "run-killed",
+		Title:   "an earlier run ended without putting anything back",
+		Cause:   "Its process was killed, or the machine lost power; or it failed and could not restore what it had changed. Its journal says which stage it was in and what was there before.",
+		Remedy:  "Run the same command again: it goes on from where things stand, and if it fails, what was before the killed run comes back. Or go back at once with kubectl sbw undo. The killed run's lock is taken over.",
+		Aliases: []string{"was killed in stage", "could not put back what it had changed"},
 	},
 	{
 		Code:   "stuck-rollout",
