@@ -107,17 +107,21 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 	return s, nil
 }
 
+// tries: a registry that is out of reach from here may well be in reach of the
+// nodes, and nobody wants to wait minutes to be told so.
+const tries = 3
+
 // resolve tries the logins as the kubelet does, the most specific first.
 func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
-		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: userAgent}), ref.Identifier())
+		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: userAgent, Tries: tries}), ref.Identifier())
 	}
 	var first error
 	for _, login := range logins {
 		password, identity := login.Reveal()
 		client := registry.New(ref.Repository, registry.Options{
 			Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
-			Credential: "the pull secret " + login.Source, UserAgent: userAgent,
+			Credential: "the pull secret " + login.Source, UserAgent: userAgent, Tries: tries,
 		})
 		img, err := image.Resolve(ctx, client, ref.Identifier())
 		if err == nil {

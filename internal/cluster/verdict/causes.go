@@ -152,7 +152,7 @@ func refused(name, message string) *Cause {
 	case strings.Contains(message, "failed quota") && strings.Contains(message, "must specify"):
 		return terminal("pod-invalid", name+": the namespace's quota wants requests and limits", after(why, "failed quota"),
 			"set resources on every container")
-	case strings.Contains(message, "denied the request"):
+	case strings.Contains(message, "denied the request"), strings.Contains(message, "denied request"): // a webhook; a policy
 		return terminal("admission-denied", name+": an admission policy refuses its pods", why, "satisfy the policy that is named")
 	case strings.Contains(message, "failed calling webhook"):
 		return transient("pods-refused", name+": an admission webhook does not answer", why, "bring the webhook back")
@@ -172,7 +172,8 @@ func (j *judgement) deadlineExceeded() *Cause {
 		return nil
 	}
 	for _, c := range j.Workload.Deployment.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" &&
+			(j.policy.GaveUp.IsZero() || !c.LastUpdateTime.Time.Equal(j.policy.GaveUp)) {
 			return terminal("progress-deadline", j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
 				plain.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may say what it waits for")
 		}

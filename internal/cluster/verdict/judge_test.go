@@ -173,7 +173,7 @@ func TestRefusedPods(t *testing.T) {
 		`pods "w-1" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1`:                             "failing quota",
 		`pods "w-1" is forbidden: failed quota: q: must specify limits.memory for: c`:                                              "failed pod-invalid",
 		`admission webhook "policy.example" denied the request: no latest tags`:                                                    "failed admission-denied",
-		`pods "w-1" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed expression`:                "failing pods-refused",
+		`pods "w-1" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed expression`:                "failed admission-denied",
 		`Internal error occurred: failed calling webhook "w": Post "https://hook.ns.svc": connection refused`:                      "failing pods-refused",
 		`pods "w-1" is forbidden: error looking up service account ns/robot: serviceaccount "robot" not found`:                     "failing service-account",
 		`Pod "w-1" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit`: "failed pod-invalid",

@@ -117,6 +117,9 @@ type Policy struct {
 	// before the rollout counts as complete: such a pod is ready the moment it
 	// starts, also when it crashes a second later. 3 s when zero.
 	Settle time.Duration
+	// GaveUp is when the controller gave up on what was there before: its
+	// condition stands until something moves, and says nothing of this rollout.
+	GaveUp time.Time
 }
 
 // Cause is why a rollout does not get on.

@@ -53,6 +53,7 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	o.Policy.GaveUp = gaveUp(o.Applied)
 	f := &follower{
 		Options: o, ref: o.Applied.Ref(), news: make(chan struct{}, 1), bad: make(chan trouble, 16),
 		logs: map[verdict.Container]string{}, read: map[string]bool{}, refused: map[string]bool{},
@@ -107,6 +108,20 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 			return result, fmt.Errorf("watching %s: %w", f.ref, err)
 		}
 	}
+}
+
+// gaveUp is when the controller gave up on the rollout that the applied state
+// replaces; zero when it did not.
+func gaveUp(w *workload.Workload) (at time.Time) {
+	if w.Deployment == nil {
+		return at
+	}
+	for _, c := range w.Deployment.Status.Conditions {
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+			at = c.LastUpdateTime.Time
+		}
+	}
+	return at
 }
 
 func pause(ctx context.Context, d time.Duration) error {
