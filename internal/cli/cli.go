@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,8 +76,9 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 	env := &Env{Plugin: plugin, Version: release.Version().Version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
 	ctx, stop := withSignals(context.Background(), env.restore)
 	defer stop()
-	hint := newerRelease(ctx, env, os.Args[1:])
-	code := Execute(ctx, env, build(env), os.Args[1:])
+	args := completionRequest(os.Args[0], os.Args[1:])
+	hint := newerRelease(ctx, env, args)
+	code := Execute(ctx, env, build(env), args)
 	if hint != "" && !env.Tell.Quiet && !env.Tell.Events {
 		fmt.Fprintln(env.Err, hint)
 	}
@@ -121,7 +123,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", err)
 	})
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -131,7 +133,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	findings := pipeline.AsFindings(env.Plugin, err)
 	for _, f := range findings {
 		if f.Code == "internal" && isCobraUsage(err) {
-			*f = *pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", env.Plugin), "%s", err)
+			*f = *usageError(env, ran, err)
 		}
 	}
 	if err := ui.PrintFindings(env.Err, env.Style(env.Err), findings); err != nil {
@@ -149,6 +151,19 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	return code
 }
 
+// usageError words what cobra has said of a command line.
+func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
+	what := err.Error()
+	// What cobra calls an unknown command is an argument too many where there
+	// are no commands below.
+	if rest, ok := strings.CutPrefix(what, "unknown command "); ok && !c.HasSubCommands() {
+		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
+			what = fmt.Sprintf("`%s` takes no argument, and %s is one", commandName(env, c), quoted)
+		}
+	}
+	return pipeline.UsageErrorf("usage", "see `"+commandName(env, c)+" --help`", "%s", what)
+}
+
 // isCobraUsage tells cobra's own complaints, which have no type of their own
 // (cobra command.go, args.go).
 func isCobraUsage(err error) bool {
@@ -162,8 +177,8 @@ func isCobraUsage(err error) bool {
 
 // commandName is the command as the user types it: "gh sbw publish".
 func commandName(env *Env, c *cobra.Command) string {
-	path := strings.Fields(c.CommandPath())
-	return strings.TrimSpace(env.Plugin + " " + strings.Join(path[1:], " "))
+	below := strings.TrimPrefix(c.CommandPath(), c.Root().CommandPath())
+	return env.Plugin + below
 }
 
 // AddTelling adds the flags that say how a run is told.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +39,7 @@ var upgrade = map[string]string{
 // newerRelease is the line about a newer release, or "". A shell's completion
 // runs the program at every key: it neither shows nor asks.
 func newerRelease(ctx context.Context, env *Env, args []string) string {
-	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+	if asksCompletion(args) {
 		return ""
 	}
 	line, _ := release.Hint(ctx, release.HintOptions{

@@ -103,7 +103,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"builder":         {"", []string{"publish", "--builder", "make"}, `--builder "make" is not known`},
 		"output":          {"", []string{"publish", "-o", "xml"}, `-o "xml" is no format`},
 		"unknown flag":    {"", []string{"publish", "--tagg"}, "unknown flag: --tagg"},
-		"unknown command": {"", []string{"publsh"}, `unknown command "publsh"`},
+		"unknown command": {"", []string{"publsh"}, `has no command "publsh"`},
 		"two tags":        {"", []string{"publish", "a", "b"}, "accepts at most 1 arg"},
 		"unknown worker":  {"workers: {a: {}, b: {}}", []string{"publish", "--worker", "c"}, `no worker is named "c"`},
 		"configuration":   {"workers:\n  a: {prob: {}}", []string{"publish"}, ".sbw.yaml:2"},

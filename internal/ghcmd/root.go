@@ -25,12 +25,13 @@ GitHub Container Registry as yourself.
 
 What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "gh sbw"},
-		Args:        cobra.NoArgs,
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
 	root.AddCommand(newPublish(env), newTags(env), newFunctions(env), newDoctor(env))
 	cli.AddVersion(root, env)
+	completions(root, env)
+	dress(root, env)
 	return root
 }

@@ -120,6 +120,25 @@ func newest(names []string, limit int) []string {
 	return kept
 }
 
+// Names lists the tags alone, those named by time first, the newest of them
+// first. Errors are those of the registry.
+func Names(ctx context.Context, c *registry.Client) ([]string, error) {
+	names, err := newReader(c, "").names(ctx)
+	slices.SortStableFunc(names, func(a, b string) int {
+		at, bt := byTime.MatchString(a), byTime.MatchString(b)
+		switch {
+		case at && bt:
+			return strings.Compare(b, a)
+		case at:
+			return -1
+		case bt:
+			return 1
+		}
+		return 0
+	})
+	return names, err
+}
+
 // page is how many tags are asked for at once; maxPages bounds a registry that
 // never ends.
 const (

@@ -131,7 +131,7 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"confirm data":     {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "no JSON object"},
 		"data of nothing":  {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
 		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
-		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `unknown command "rolout"`},
+		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
 		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, "invalid argument"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,6 @@ func NewRoot(env *cli.Env) *cobra.Command {
 rollout to its end, ask the new pods, make Inngest's registration equal to what they serve,
 and put everything back when that fails.`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sbw"},
-		Args:        cobra.NoArgs,
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	k := &kube{env: env, flags: genericclioptions.NewConfigFlags(true)}
@@ -40,6 +39,8 @@ and put everything back when that fails.`,
 	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)
 	root.AddCommand(newRollout(k), newRefresh(k), newFunctions(k), newRuns(k), newStatus(k), newUndo(k), newHistory(k), newDoctor(k))
+	k.completions(root)
+	dress(root, env)
 	return root
 }
 

@@ -28,3 +28,6 @@ func (s Style) paint(c sgr, text string) string {
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
+
+// Bold is text made bold where the style has colours.
+func (s Style) Bold(text string) string { return s.paint(bold, text) }

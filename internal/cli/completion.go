@@ -1,0 +1,284 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// newCompletion writes a shell's completion script.
+//
+// Cobra makes the script for a program of its own name. Users type `gh sbw`
+// and `kubectl sbw`, which the hosts complete no further than to the plugin's
+// name (kubectl only with a second executable, see completionRequest). So each
+// script has a few lines more, which take the host's command line when it is
+// about this plugin and leave it to the host's own completion otherwise.
+func newCompletion(env *Env) *cobra.Command {
+	host, _, _ := strings.Cut(env.Plugin, " ")
+	var shells []string
+	for _, s := range completionScripts {
+		shells = append(shells, s.shell)
+	}
+	example := strings.NewReplacer("HOST", host).Replace(`  # bash, in ~/.bashrc, after HOST's own completion
+  source <(HOST sbw completion bash)
+
+  # zsh, in ~/.zshrc, after compinit and HOST's own completion
+  source <(HOST sbw completion zsh)
+
+  # fish, in ~/.config/fish/config.fish
+  HOST sbw completion fish | source
+
+  # PowerShell, in $PROFILE
+  HOST sbw completion powershell | Out-String | Invoke-Expression`)
+	about := `Write the script that makes a shell complete 'HOST sbw': commands, flags, and what stands behind
+them (workers, published tags, error codes%s). What has to be asked of a server is
+waited for two seconds at most.`
+	more := ""
+	if host == "kubectl" {
+		more = ", contexts, namespaces, functions, revisions"
+		about += `
+
+kubectl's own completion does the same without this script when it finds this very program under a
+second name on PATH:
+
+  ln -s kubectl-sbw "$(dirname "$(command -v kubectl-sbw)")/kubectl_complete-sbw"`
+	}
+	return &cobra.Command{
+		Use:       "completion (" + strings.Join(shells, "|") + ")",
+		Short:     "Write the completion script of a shell",
+		Long:      fmt.Sprintf(strings.ReplaceAll(about, "HOST", host), more),
+		Example:   example,
+		ValidArgs: shells,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return pipeline.UsageErrorf("usage", "name one of "+strings.Join(shells, ", "), "completion is for one shell, and %d are named", len(args))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			for _, s := range completionScripts {
+				if s.shell == args[0] {
+					text, err := s.script(host)
+					if err == nil {
+						_, err = io.WriteString(env.Out, text)
+					}
+					return err
+				}
+			}
+			return pipeline.UsageErrorf("usage", "use one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
+		},
+	}
+}
+
+// shellScript is how the script of one shell is made of cobra's.
+type shellScript struct {
+	shell string
+	gen   func(c *cobra.Command, w io.Writer) error
+	// edit are pairs of what stands in cobra's script and what stands in ours.
+	edit []string
+	// more follows it.
+	more string
+}
+
+// In edit and more: HOST is gh or kubectl, PROG the plugin's program, ASK the
+// command that answers, SELF the program's name as part of a variable's.
+var completionScripts = []shellScript{
+	{
+		shell: "bash", gen: func(c *cobra.Command, w io.Writer) error { return c.GenBashCompletionV2(w, true) },
+		edit: []string{`requestComp="${words[0]} __complete`, `requestComp="ASK __complete`},
+		more: `
+# HOST sbw: HOST's own completion for all else.
+declare -F __start_HOST >/dev/null || source <(HOST HOSTARGS bash 2>/dev/null)
+
+__HOST_with_sbw()
+{
+    if [[ ${COMP_CWORD} -lt 2 || ${COMP_WORDS[1]} != sbw ]]; then
+        declare -F __start_HOST >/dev/null && __start_HOST "$@"
+        return
+    fi
+    local cur prev words cword split out directive
+    COMPREPLY=()
+    if declare -F _init_completion >/dev/null 2>&1; then
+        _init_completion -n =: || return
+    else
+        __PROG_init_completion -n =: || return
+    fi
+    words=(PROG "${words[@]:2:$cword-1}")
+    __PROG_get_completion_results
+    __PROG_process_completion_results
+}
+
+if [[ $(type -t compopt) = "builtin" ]]; then
+    complete -o default -F __HOST_with_sbw HOST
+else
+    complete -o default -o nospace -F __HOST_with_sbw HOST
+fi
+`,
+	},
+	{
+		shell: "zsh", gen: func(c *cobra.Command, w io.Writer) error { return c.GenZshCompletion(w) },
+		edit: []string{`requestComp="${words[1]} __complete`, `requestComp="ASK __complete`},
+		more: `
+# HOST sbw: HOST's own completion for all else.
+(( $+functions[_HOST] )) || source <(HOST HOSTARGS zsh 2>/dev/null)
+
+_HOST_with_sbw()
+{
+    if (( CURRENT > 2 )) && [[ ${words[2]} == sbw ]]; then
+        words=(PROG "${words[@]:2}")
+        (( CURRENT -= 1 ))
+        _PROG
+    elif (( $+functions[_HOST] )); then
+        _HOST "$@"
+    fi
+}
+
+compdef _HOST_with_sbw HOST
+`,
+	},
+	{
+		shell: "fish", gen: func(c *cobra.Command, w io.Writer) error { return c.GenFishCompletion(w, true) },
+		edit: []string{
+			"    set -l args (commandline -opc)\n", "    set -l args (commandline -opc)\n    test \"$args[2]\" = sbw; and set args PROG $args[3..-1]\n",
+			`$args[1] __complete`, `ASK __complete`,
+		},
+		more: `
+# HOST sbw: beside HOST's own completion.
+function __SELF_asked
+    set -l args (commandline -opc)
+    test (count $args) -ge 2; and test "$args[2]" = sbw
+end
+
+complete -c HOST -n '__SELF_asked; and __SELF_clear_perform_completion_once_result'
+complete -c HOST -n '__SELF_asked; and not __SELF_requires_order_preservation; and __SELF_prepare_completions' -f -a '$__SELF_comp_results'
+complete -k -c HOST -n '__SELF_asked; and __SELF_requires_order_preservation; and __SELF_prepare_completions' -f -a '$__SELF_comp_results'
+`,
+	},
+	{
+		shell: "powershell", gen: func(c *cobra.Command, w io.Writer) error { return c.GenPowerShellCompletionWithDesc(w) },
+		edit: []string{
+			"$Program,$Arguments = $Command.Split(\" \",2)\n", "$Program,$Arguments = $Command.Split(\" \",2)\n" +
+				"    if (\"$Arguments\" -match '^sbw( |$)') { $Arguments = \"$Arguments\" -replace '^sbw ?','' }\n",
+			`$RequestComp="$Program __complete`, `$RequestComp="ASK __complete`,
+		},
+		more: `
+# HOST sbw: HOST's own completion, if it was loaded before, for all else.
+Register-ArgumentCompleter -Native -CommandName 'HOST' -ScriptBlock {
+    param($WordToComplete, $CommandAst, $CursorPosition)
+    if ($CommandAst.CommandElements.Count -gt 1 -and "$($CommandAst.CommandElements[1])" -eq 'sbw') {
+        & ${__SELFCompleterBlock} $WordToComplete $CommandAst $CursorPosition
+    } elseif (${__HOSTCompleterBlock}) {
+        & ${__HOSTCompleterBlock} $WordToComplete $CommandAst $CursorPosition
+    }
+}
+`,
+	},
+}
+
+// script makes the script for one host.
+func (s shellScript) script(host string) (string, error) {
+	program := host + "-sbw"
+	// gh keeps its extensions off PATH; kubectl has its plugins on it.
+	ask, hostArgs := program, "completion"
+	if host == "gh" {
+		ask, hostArgs = "gh sbw", "completion -s"
+	}
+	fill := strings.NewReplacer("HOSTARGS", hostArgs, "HOST", host, "PROG", program, "ASK", ask, "SELF", strings.ReplaceAll(program, "-", "_"))
+	var made bytes.Buffer
+	if err := s.gen(&cobra.Command{Use: program}, &made); err != nil {
+		return "", err
+	}
+	text := made.String()
+	for i := 0; i < len(s.edit); i += 2 {
+		old := fill.Replace(s.edit[i])
+		if !strings.Contains(text, old) {
+			return "", fmt.Errorf("cobra's %s script has changed: it has no %q", s.shell, old)
+		}
+		text = strings.ReplaceAll(text, old, fill.Replace(s.edit[i+1]))
+	}
+	return text + fill.Replace(s.more), nil
+}
+
+// completionRequest makes arguments of how kubectl's own completion calls a
+// plugin: it runs kubectl_complete-sbw with the words so far (k8s.io/kubectl
+// pkg/cmd/plugin/plugin_completion.go). A link of that name to the plugin is
+// enough, since the plugin knows by which name it was called.
+func completionRequest(argv0 string, args []string) []string {
+	// A path may have either kind of slash on Windows.
+	name := strings.TrimSuffix(filepath.Base(filepath.ToSlash(argv0)), ".exe")
+	if strings.HasPrefix(name, "kubectl_complete-") {
+		return append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
+	return args
+}
+
+// asksCompletion reports whether a shell asks, not a person: it wants silence.
+func asksCompletion(args []string) bool {
+	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
+// patience is how long a key press may have to wait for a server.
+const patience = 2 * time.Second
+
+// CompleteBy makes a completion of what find finds within two seconds: words
+// with an optional description behind a tab. It is silent: what cannot be
+// found out is not offered. What find does after its context's end is not
+// waited for; client libraries may hang where a credential helper does.
+func CompleteBy(find func(ctx context.Context, c *cobra.Command, args []string) ([]string, error)) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		parent := c.Context()
+		if parent == nil {
+			parent = context.Background()
+		}
+		ctx, cancel := context.WithTimeout(parent, patience)
+		defer cancel()
+		found := make(chan []string, 1)
+		go func() {
+			words, err := find(ctx, c, args)
+			if err != nil {
+				cobra.CompDebugln(err.Error(), false)
+			}
+			found <- words
+		}()
+		var words []string
+		select {
+		case words = <-found:
+		case <-ctx.Done():
+			// It may have ended just with its context, with what it had.
+			select {
+			case words = <-found:
+			case <-time.After(patience / 10):
+			}
+		}
+		var fit []string
+		for _, w := range words {
+			if strings.HasPrefix(w, prefix) {
+				fit = append(fit, w)
+			}
+		}
+		return fit, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// CompleteFlag makes flags of c complete by a function; c must have them.
+func CompleteFlag(c *cobra.Command, by cobra.CompletionFunc, flags ...string) {
+	for _, f := range flags {
+		if err := c.RegisterFlagCompletionFunc(f, by); err != nil {
+			panic(err) // a mistake in this program
+		}
+	}
+}
+
+// Completed reports whether a flag of c has a completion.
+func Completed(c *cobra.Command, flag string) bool {
+	_, ok := c.GetFlagCompletionFunc(flag)
+	return ok
+}

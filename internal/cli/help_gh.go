@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/joelhooks/gh-sbw/internal/release"
+)
+
+// gh is help as gh has it: sections with titles in capitals, flags in columns,
+// and examples that begin with a dollar sign (cli/cli pkg/cmd/root/help.go).
+func (h helper) gh(c *cobra.Command) string {
+	w := h.width()
+	style := h.env.Style(h.env.Out)
+	var b strings.Builder
+	section := func(title, body string) {
+		fmt.Fprintf(&b, "\n%s\n%s\n", style.Bold(strings.ToUpper(title)), indented(body, "  "))
+	}
+	b.WriteString(wrap(about(c), w) + "\n")
+	section("Usage", c.UseLine())
+	list := groups(c, "Additional commands")
+	for _, g := range list {
+		var lines []string
+		for _, sub := range g.commands {
+			lines = append(lines, fmt.Sprintf("%-*s %s", longest(list)+1, sub.Name()+":", sub.Short))
+		}
+		section(g.title, strings.Join(lines, "\n"))
+	}
+	own := c.LocalFlags()
+	if !c.HasParent() {
+		own = c.LocalNonPersistentFlags()
+	}
+	titles, flags := FlagsByGroup(c, own)
+	for _, t := range titles {
+		name := "Flags"
+		if t != "" {
+			name = t + " flags"
+		}
+		section(name, ghFlags(flags[t], w))
+	}
+	everywhere := c.InheritedFlags()
+	name := "Inherited flags"
+	if !c.HasParent() {
+		everywhere, name = c.PersistentFlags(), "Flags of every command"
+	}
+	var inherited []*pflag.Flag
+	everywhere.VisitAll(func(f *pflag.Flag) { inherited = append(inherited, f) })
+	section(name, ghFlags(inherited, w))
+	if c.Example != "" {
+		section("Examples", ghExamples(c.Example))
+	}
+	section("Learn more", "Use `"+h.env.Plugin+" <command> --help` for more information about a command.\n"+
+		"Use `"+h.env.Plugin+" explain CODE` for what an error's code means.\n"+
+		"Read the manual at https://github.com/"+release.Repository+"#readme")
+	return b.String()
+}
+
+// ghFlags are flags in pflag's columns, wrapped.
+func ghFlags(flags []*pflag.Flag, w int) string {
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	set.SortFlags = false
+	for _, f := range flags {
+		shown := *f
+		shown.Usage = capital(f.Usage)
+		if t := f.Value.Type(); t == "stringArray" || t == "stringSlice" {
+			// pflag's word for it is of Go's world.
+			shown.Value, shown.DefValue = named{f.Value, "strings"}, ""
+		}
+		set.AddFlag(&shown)
+	}
+	text := set.FlagUsagesWrapped(w - 2)
+	if !strings.Contains(text, "  -") || strings.HasPrefix(text, "  -") || strings.Contains(text, "\n  -") {
+		return dedented(text, 2)
+	}
+	return dedented(text, 6) // no flag has a letter: no column for it
+}
+
+// named is a flag's value whose type has another name.
+type named struct {
+	pflag.Value
+	name string
+}
+
+func (n named) Type() string { return n.name }
+
+func dedented(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = l[min(n, len(l)-len(strings.TrimLeft(l, " "))):]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// ghExamples puts the prompt before commands, as gh's examples have it.
+func ghExamples(text string) string {
+	lines := strings.Split(dedented(text, 2), "\n")
+	for i, l := range lines {
+		if l != "" && !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, " ") {
+			lines[i] = "$ " + l
+		}
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,298 @@
+package kubecmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// kubeconfigFlags are the names of the flags that lead to a cluster.
+func kubeconfigFlags(root *cobra.Command) []string {
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	genericclioptions.NewConfigFlags(true).AddFlags(set)
+	var names []string
+	set.VisitAll(func(f *pflag.Flag) {
+		if root.PersistentFlags().Lookup(f.Name) != nil {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// complete what flags and arguments of every command may be. What only the
+// cluster, the registry or Inngest knows is asked of them; what was shipped
+// from this machine is offered in any case.
+func (k *kube) completions(root *cobra.Command) {
+	var fromConfig = func(pick func(*clientcmdapi.Config) []string) cobra.CompletionFunc {
+		return cli.CompleteBy(func(context.Context, *cobra.Command, []string) ([]string, error) {
+			config, err := k.flags.ToRawKubeConfigLoader().RawConfig()
+			if err != nil {
+				return nil, err
+			}
+			words := pick(&config)
+			slices.Sort(words)
+			return words, nil
+		})
+	}
+	contexts := fromConfig(func(c *clientcmdapi.Config) (all []string) {
+		for name := range c.Contexts {
+			all = append(all, name)
+		}
+		return all
+	})
+	cli.CompleteFlag(root, contexts, "context")
+	cli.CompleteFlag(root, fromConfig(func(c *clientcmdapi.Config) (all []string) {
+		for name := range c.Clusters {
+			all = append(all, name)
+		}
+		return all
+	}), "cluster")
+	cli.CompleteFlag(root, fromConfig(func(c *clientcmdapi.Config) (all []string) {
+		for name := range c.AuthInfos {
+			all = append(all, name)
+		}
+		return all
+	}), "user")
+	cli.CompleteFlag(root, cli.CompleteBy(k.namespaces), "namespace")
+	cli.CompleteFlag(root, cli.CompleteBy(func(context.Context, *cobra.Command, []string) ([]string, error) {
+		dir, _ := worker.FindRoot(k.env.Dir)
+		config, err := worker.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		return config.Names(), nil
+	}), "worker")
+	words := map[string]cobra.CompletionFunc{
+		"tag":       cli.CompleteBy(k.tags),
+		"contexts":  contexts,
+		"dry-run":   cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp),
+		"status":    cobra.FixedCompletions([]string{"running", "queued", "completed", "failed", "cancelled", "skipped"}, cobra.ShellCompDirectiveNoFileComp),
+		"wait-idle": cobra.FixedCompletions([]string{"forever", "5m", "10m", "30m"}, cobra.ShellCompDirectiveNoFileComp),
+		"filename":  cobra.FixedCompletions([]string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt),
+		"kustomize": cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+		// Numbers, texts and addresses: files would be no help.
+		"to-revision": cli.CompleteBy(k.revisionNumbers),
+	}
+	for _, name := range []string{"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port", "probe-expect", "confirm-run", "inngest-url", "count", "since"} {
+		words[name] = cobra.NoFileCompletions
+	}
+	for _, c := range root.Commands() {
+		for name, by := range words {
+			if c.Flags().Lookup(name) != nil && !cli.Completed(c, name) {
+				cli.CompleteFlag(c, by, name)
+			}
+		}
+		switch {
+		case c.ValidArgsFunction != nil || len(c.ValidArgs) > 0:
+		case c.Name() == "functions":
+			c.ValidArgsFunction = cli.CompleteBy(k.functionNames)
+		default:
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+}
+
+// quietly is the scope for a completion: nothing is asked of a person, and
+// libraries do not write between a shell's lines.
+func (k *kube) quietly() (*scope, error) {
+	klog.SetOutput(io.Discard)
+	klog.LogToStderr(false)
+	s, err := k.complete()
+	if err != nil {
+		return nil, err
+	}
+	if s.conn.Config.ExecProvider != nil {
+		s.conn.Config.ExecProvider.StdinUnavailable = true
+	}
+	return s, nil
+}
+
+func (k *kube) namespaces(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
+	s, err := k.quietly()
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	list, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{Limit: 500})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, n := range list.Items {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// tags are those that this machine has published, and those that the registry
+// has.
+func (k *kube) tags(ctx context.Context, c *cobra.Command, _ []string) ([]string, error) {
+	s, err := k.quietly()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := keptTags(s.worker.Name)
+	published, perr := s.publishedTags(ctx, given(c, "image"))
+	for _, t := range published {
+		if !slices.ContainsFunc(kept, func(k string) bool { return k == t || strings.HasPrefix(k, t+"\t") }) {
+			kept = append(kept, t)
+		}
+	}
+	return kept, errors.Join(err, perr)
+}
+
+// keptTags are the tags of the receipts on this machine, the newest first.
+func keptTags(name string) ([]string, error) {
+	store, err := receipt.Open()
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := store.List(name, 20)
+	var tags []string
+	for _, r := range receipts {
+		if r.Command != "publish" || r.Code != 0 || r.Image.Tag == "" {
+			continue
+		}
+		known := slices.ContainsFunc(tags, func(t string) bool { return strings.HasPrefix(t, r.Image.Tag+"\t") })
+		if !known {
+			tags = append(tags, fmt.Sprintf("%s\tpublished from here %s ago", r.Image.Tag, ui.FormatDuration(time.Since(r.Started).Round(time.Second))))
+		}
+	}
+	return tags, err
+}
+
+func (s *scope) publishedTags(ctx context.Context, repository string) ([]string, error) {
+	client, err := s.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	live, err := workload.Get(ctx, client, s.ref)
+	if err != nil {
+		return nil, err
+	}
+	if repository == "" {
+		repository = s.worker.Image
+	}
+	if repository == "" {
+		container, err := live.Container(s.worker.Deploy.Container)
+		if err != nil {
+			return nil, err
+		}
+		repository, _, _ = splitTag(container.Image)
+	}
+	name, err := registry.ParseRepository(repository)
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := (&rollout{rolloutOptions: &rolloutOptions{scope: s}}).pullSecrets(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	options := []registry.Options{}
+	for _, login := range keys.For(repository) {
+		password, identity := login.Reveal()
+		options = append(options, registry.Options{UserAgent: userAgent,
+			Auth: authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity})})
+	}
+	options = append(options, registry.Options{UserAgent: userAgent})
+	var errs []error
+	for _, o := range options {
+		tags, err := image.Names(ctx, registry.New(name, o))
+		if err == nil {
+			return tags, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// functionNames are those that Inngest has registered, or else those of the
+// last rollout from this machine.
+func (k *kube) functionNames(ctx context.Context, c *cobra.Command, args []string) (names []string, err error) {
+	if len(args) > 0 {
+		return nil, nil
+	}
+	if _, err := k.quietly(); err != nil {
+		return nil, err
+	}
+	e, err := k.liveEnds(ctx, inngestFlags{url: given(c, "inngest-url")})
+	if err == nil {
+		defer func() { err = errors.Join(err, e.close()) }()
+		var apps []inngest.App
+		if apps, err = e.client.Apps(ctx); err == nil {
+			all, _ := c.Flags().GetBool("all")
+			for _, f := range functionRows(apps, e.app, "", all, nil) {
+				names = append(names, f.LocalID())
+			}
+			return names, nil
+		}
+	}
+	store, serr := receipt.Open()
+	if serr != nil {
+		return nil, errors.Join(err, serr)
+	}
+	s, serr := k.complete()
+	if serr != nil {
+		return nil, errors.Join(err, serr)
+	}
+	last, serr := store.Latest(s.worker.Name, func(r *receipt.Receipt) bool { return len(r.Functions) > 0 })
+	if last != nil {
+		for _, slug := range last.Functions {
+			names = append(names, strings.TrimPrefix(slug, s.worker.Inngest.App+"-"))
+		}
+	}
+	return names, errors.Join(err, serr)
+}
+
+func (k *kube) revisionNumbers(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
+	s, err := k.quietly()
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.revisions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []string
+	for _, r := range all {
+		if !r.Current {
+			numbers = append(numbers, strconv.FormatInt(r.Number, 10)+"\t"+strings.Join(r.Images, " "))
+		}
+	}
+	return numbers, nil
+}
+
+// given is a string flag's value as far as the command line says it; empty
+// where the command has no such flag.
+func given(c *cobra.Command, name string) string {
+	if f := c.Flags().Lookup(name); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}

@@ -1,0 +1,63 @@
+package kubecmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+)
+
+// dress puts commands and flags into the groups that help shows them in. What
+// is in none of them comes last in its list, so that a new command or flag is
+// shown without a line here.
+func dress(root *cobra.Command, env *cli.Env) {
+	for _, g := range []struct {
+		id, title string
+		commands  []string
+	}{
+		{"ship", "Rollout Commands:", []string{"rollout", "undo", "history"}},
+		{"inngest", "Inngest Commands:", []string{"refresh", "functions", "runs"}},
+		{"trouble", "Troubleshooting Commands:", []string{"status", "doctor", "explain"}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, name := range g.commands {
+			if c, _, err := root.Find([]string{name}); err == nil && c != root {
+				c.GroupID = g.id
+			}
+		}
+	}
+	target := []cli.FlagGroup{
+		{Title: "Image", Flags: []string{"tag", "image", "no-pin"}},
+		{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
+	}
+	groupFlags(root, "rollout", append(target,
+		cli.FlagGroup{Title: "Trial", Flags: []string{"dry-run", "diff"}},
+		cli.FlagGroup{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "lock-wait", "contexts", "keep-going", "no-settle"}},
+		cli.FlagGroup{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
+		cli.FlagGroup{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run"}},
+		cli.FlagGroup{Title: "Inngest", Flags: []string{"inngest-url", "no-inngest", "allow-removal", "prune-stale", "signing-key-from"}})...)
+	groupFlags(root, "doctor", append(target,
+		cli.FlagGroup{Title: "Inngest", Flags: []string{"inngest-url", "no-inngest", "signing-key-from"}})...)
+	cli.GroupFlags(root,
+		cli.FlagGroup{Title: "Worker and telling", Flags: []string{"worker", "quiet", "verbose", "events"}},
+		cli.FlagGroup{Title: "Cluster and identity, as for kubectl", Flags: kubeconfigFlags(root)})
+	cli.Dress(root, env)
+}
+
+// groupFlags groups those of the flags that the command has.
+func groupFlags(root *cobra.Command, command string, groups ...cli.FlagGroup) {
+	c, _, err := root.Find([]string{command})
+	if err != nil || c == root {
+		return
+	}
+	var there []cli.FlagGroup
+	for _, g := range groups {
+		kept := cli.FlagGroup{Title: g.Title}
+		for _, f := range g.Flags {
+			if c.Flags().Lookup(f) != nil {
+				kept.Flags = append(kept.Flags, f)
+			}
+		}
+		there = append(there, kept)
+	}
+	cli.GroupFlags(c, there...)
+}
