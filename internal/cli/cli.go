@@ -37,6 +37,7 @@ type Env struct {
 
 	mu    sync.Mutex
 	shown *ui.UI // the one that tells of a run right now
+	last  *pipeline.Outcome
 }
 
 // restore gives the terminal back as it was, whatever is being shown on it.
@@ -115,6 +116,9 @@ func withSignals(parent context.Context, restore func()) (context.Context, func(
 // Execute runs root with args and returns the exit code. Every error that no
 // run has told is printed here, in the one shape.
 func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) int {
+	out := &stdout{Writer: env.Out}
+	env.Out, env.last = out, nil
+	defer func() { env.Out = out.Writer }()
 	root.SetArgs(args)
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
@@ -128,6 +132,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 		return 0
 	}
 	if exit, ok := errors.AsType[*ExitError](err); ok {
+		env.writeFailure(ran, exit.Code, nil)
 		return exit.Code
 	}
 	findings := pipeline.AsFindings(env.Plugin, err)
@@ -139,15 +144,16 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	if err := ui.PrintFindings(env.Err, env.Style(env.Err), findings); err != nil {
 		return int(pipeline.Unchanged) // stderr is gone: there is nobody left to tell
 	}
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
-		return int(pipeline.Interrupted)
-	}
 	code := int(pipeline.Unchanged)
 	for _, f := range findings {
 		if f.End != 0 {
 			code = int(f.End)
 		}
 	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+		code = int(pipeline.Interrupted)
+	}
+	env.writeFailure(ran, code, findings)
 	return code
 }
 
@@ -197,6 +203,9 @@ func (e *Env) flags() ui.Flags {
 // Style is how text written to w is dressed: as its terminal can show it, or
 // plainly.
 func (e *Env) Style(w io.Writer) ui.Style {
+	if s, ok := w.(*stdout); ok {
+		w = s.Writer
+	}
 	if f, ok := w.(*os.File); ok {
 		return ui.StyleOf(f, e.flags())
 	}
@@ -218,6 +227,13 @@ func (e *Env) Warn(during string, err error) {
 // error that ends the process with the outcome's exit code, nil when done.
 // next says, for an end that leaves something to do, what to type.
 func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.End]string) (pipeline.Outcome, error) {
+	return e.RunAll(p, next, func(sink pipeline.Sink) pipeline.Outcome { return pipeline.Run(ctx, p, sink) })
+}
+
+// RunAll is Run for a command that is made of several pipelines: run tells sink
+// of all of them and returns what they came to together. p is what is planned.
+// run may still write into next.
+func (e *Env) RunAll(p pipeline.Pipeline, next map[pipeline.End]string, run func(pipeline.Sink) pipeline.Outcome) (pipeline.Outcome, error) {
 	o := ui.Options{Err: e.Err, Style: e.Style(e.Err), Verbose: e.Tell.Verbose}
 	if f, ok := e.Err.(*os.File); ok {
 		o = ui.FromEnv(f, e.flags())
@@ -234,7 +250,8 @@ func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.En
 		e.show(nil)
 	}()
 	told.Plan(p)
-	out := pipeline.Run(ctx, p, told)
+	out := run(told)
+	e.last = &out
 	if err := told.Close(out); err != nil && out.Err == nil {
 		return out, err
 	}

@@ -80,4 +80,3 @@ line gh rele
 		t.Errorf("%q, want %q; %v\n%s", got, want, err, said.String())
 	}
 }
-

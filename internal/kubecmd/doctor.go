@@ -1,10 +1,12 @@
 package kubecmd
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -21,28 +23,38 @@ is asked about.`,
 		Args: cobra.NoArgs,
 	}
 	o.addTarget(c)
+	cli.AddOutput(c, &o.output, "json", "yaml")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.complete(k); err != nil {
 			return err
 		}
-		if o.tag == "" {
-			tag, err := o.runningTag(c.Context())
-			if err != nil {
-				return err
-			}
-			o.tag = tag
+		if err := o.findRunningTag(c.Context()); err != nil {
+			return err
 		}
 		if err := o.validate(); err != nil {
 			return err
 		}
-		r := &rollout{rolloutOptions: o}
+		r := &rollout{rolloutOptions: o, command: "doctor"}
 		p := r.pipeline()
 		p.Name, p.Stages, p.Journal = "doctor", nil, nil
 		out, err := o.env.Run(c.Context(), p, nil)
-		if err == nil && out.End == pipeline.Done {
+		switch {
+		case o.output != "":
+			if perr := cli.PrintObject(o.env.Out, o.output, r.result(out)); perr != nil {
+				return perr
+			}
+		case err == nil && out.End == pipeline.Done:
 			_, err = fmt.Fprintf(o.env.Out, "%s/%s can be rolled out at %s\n", o.ref.Namespace, o.ref, o.tag)
 		}
 		return err
 	}
 	return c
+}
+
+// findRunningTag takes the tag that runs where none was given.
+func (o *rolloutOptions) findRunningTag(ctx context.Context) (err error) {
+	if o.tag == "" {
+		o.tag, err = o.runningTag(ctx)
+	}
+	return err
 }

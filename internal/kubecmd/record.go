@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,11 +20,11 @@ import (
 )
 
 // record keeps what the run came to: as a file, on the workload, and with the
-// hook of the configuration. What goes wrong with it is a warning, since what
-// was shipped stays shipped.
-func (r *rollout) record(ctx context.Context, out pipeline.Outcome) {
+// hook of the configuration. What goes wrong with it is no more than a warning,
+// since what was shipped stays shipped.
+func (r *rollout) record(ctx context.Context, out pipeline.Outcome) error {
 	if r.dryRun != "none" || out.Refused {
-		return
+		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	rec := r.receipt(out)
@@ -37,7 +38,7 @@ func (r *rollout) record(ctx context.Context, out pipeline.Outcome) {
 		errs = append(errs, r.annotate(ctx, rec))
 	}
 	errs = append(errs, receipt.Hook{Argv: r.scope.worker.Hooks.Receipt, Dir: r.root, Env: os.Environ()}.Run(ctx, rec))
-	r.env.Warn("keep the receipt", errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
 func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
@@ -52,7 +53,9 @@ func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
 	rec.Finish(out)
 	// The lazy facts are read only if somebody has found them.
 	done := context.Background()
-	if img, err := r.img.Get(done); err == nil {
+	if r.command == "undo" {
+		rec.Image = receipt.ParseImage(r.current())
+	} else if img, err := r.img.Get(done); err == nil {
 		rec.Image.Repository = img.repository
 		if img.facts != nil {
 			rec.Image.Digest, rec.Image.Platforms = img.facts.Digest, img.facts.Platforms()
@@ -60,11 +63,7 @@ func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
 			rec.Dirty, rec.By.GitHub = img.facts.Label(worker.LabelDirty) == "true", img.facts.Label(worker.LabelPublisher)
 		}
 	}
-	if live, err := r.live.Get(done); err == nil {
-		if c, err := live.Container(r.scope.worker.Deploy.Container); err == nil {
-			rec.Previous = c.Image
-		}
-	}
+	rec.Previous = r.previous()
 	for _, p := range r.watched.Verdict.Pods {
 		rec.Target.Pods = append(rec.Target.Pods, receipt.Pod{Name: p.Name, UID: p.UID, Node: p.Node, ImageID: p.ImageID})
 	}
@@ -74,6 +73,19 @@ func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
 	}
 	rec.Evidence = evidenceOf(r.evidence)
 	return rec
+}
+
+// imageIn is the image of a container of a pod template, "" where there is none
+// of that name.
+func imageIn(t *corev1.PodTemplateSpec, container string) string {
+	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {
+		for _, c := range list {
+			if c.Name == container {
+				return c.Image
+			}
+		}
+	}
+	return ""
 }
 
 // evidenceOf puts what was kept of the cluster into the receipt, whole.

@@ -3,7 +3,6 @@ package kubecmd
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
@@ -39,6 +39,7 @@ type rolloutOptions struct {
 	probePort   int
 
 	noRollback     bool
+	noSettle       bool
 	forceConflicts bool
 	force          bool
 	inngest        inngestFlags
@@ -104,8 +105,9 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.StringVar(&o.probeExpect, "probe-expect", "", "a text that the page must contain")
 	f.IntVar(&o.probePort, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
 	f.BoolVar(&o.noRollback, "no-rollback", false, "leave a failed rollout as it is")
+	f.BoolVar(&o.noSettle, "no-settle", false, "do not wait for the old pods to be gone; that they are is then not verified")
 	f.BoolVar(&o.forceConflicts, "force-conflicts", false, "take fields that other managers own")
-	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost")
+	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost, or another rollout is under way")
 	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
 	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
 	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end")
@@ -182,8 +184,8 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 			return nil
 		}
 		o.filenames = []string{o.path(w.Deploy.Manifest)}
-		return nil
 	}
+	o.placeKustomization()
 	for i, name := range o.filenames {
 		if name == "-" && o.stdinText == nil {
 			// Read once, for checks and the apply load it each for themselves.
@@ -196,6 +198,24 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 		}
 	}
 	return nil
+}
+
+// placeKustomization makes the kustomization's path one from here, and takes a
+// directory of -f or deploy.manifest that has one for it.
+func (o *rolloutOptions) placeKustomization() {
+	local := func(dir string) string {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(o.env.Dir, dir)
+		}
+		return dir
+	}
+	if len(o.filenames) == 1 && o.kustomize == "" && manifest.IsKustomization(local(o.filenames[0])) {
+		o.kustomize, o.filenames = o.filenames[0], nil
+	}
+	// What is not there may be a repository's address: kustomize knows them.
+	if dir := local(o.kustomize); o.kustomize != "" && manifest.IsKustomization(dir) {
+		o.kustomize = dir
+	}
 }
 
 // checkTag knows what is wrong on the command line itself, before the
@@ -294,25 +314,9 @@ func (o *rolloutOptions) run(ctx context.Context) error {
 	out, err := o.env.Run(ctx, r.pipeline(), map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
 	})
-	r.record(ctx, out)
+	o.env.Warn("keep the receipt", r.record(ctx, out))
 	if perr := r.print(out); perr != nil {
 		return perr
 	}
-	return err
-}
-
-// print writes the one result line to stdout, or the whole result as asked.
-func (r *rollout) print(out pipeline.Outcome) error {
-	if r.output == "json" || r.output == "yaml" {
-		return cli.PrintObject(r.env.Out, r.output, r.result(out))
-	}
-	if out.End != pipeline.Done {
-		return nil
-	}
-	line := fmt.Sprintf("%s/%s %s", r.ref.Namespace, r.ref, r.current())
-	if r.output == "name" {
-		line = r.ref.String()
-	}
-	_, err := fmt.Fprintln(r.env.Out, line)
 	return err
 }

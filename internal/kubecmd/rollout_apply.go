@@ -3,14 +3,13 @@ package kubecmd
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/probe"
 )
 
 // findPlan looks for the place in the manifest that decides the image. Sources
@@ -35,26 +34,39 @@ func (r *rollout) manifestTarget() manifest.Target {
 
 // onDisk tells whether all of the manifest is files that can be stamped.
 func (r *rollout) onDisk() bool {
-	for _, name := range append(r.filenames, r.kustomize) {
-		if name == "-" || isURL(name) {
-			return false
-		}
+	if r.kustomize != "" {
+		return manifest.IsKustomization(r.kustomize)
 	}
-	return true
+	return !slices.ContainsFunc(r.filenames, func(name string) bool { return name == "-" || isURL(name) })
 }
 
-// objects are what is to be applied, with the new image in them.
-func (r *rollout) objects(ctx context.Context) ([]apply.Object, error) {
+// load reads the manifest's objects as they are.
+func (r *rollout) load(ctx context.Context) ([]apply.Object, error) {
+	if r.imageOnly {
+		return nil, nil
+	}
+	return r.source(ctx, nil)
+}
+
+// findObjects are what is to be applied. A file is read again as it will be
+// stamped, so that what is applied is what a later kubectl apply would read of
+// it; in objects from elsewhere the image alone is set.
+func (r *rollout) findObjects(ctx context.Context) ([]apply.Object, error) {
 	plan, err := r.plan.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var override map[string][]byte
-	if plan != nil && plan.Rendered == nil {
+	var all []apply.Object
+	if plan != nil && plan.Rendered == nil && plan.Changed() {
 		path, text := plan.Stamped()
-		override = map[string][]byte{path: text}
+		all, err = r.source(ctx, map[string][]byte{path: text})
+	} else {
+		all, err = r.loaded.Get(ctx)
+		all = slices.Clone(all)
+		for i := range all { // others look at them as they were
+			all[i].Unstructured = all[i].DeepCopy()
+		}
 	}
-	all, err := r.source(ctx, override)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +95,7 @@ func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*p
 				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
 		}
 	}
-	_, err = r.objects(ctx)
+	_, err = r.objects.Get(ctx)
 	return found, err
 }
 
@@ -165,7 +177,7 @@ func (r *rollout) write(ctx context.Context, o apply.Options) ([]apply.Result, e
 		}
 		return []apply.Result{*one}, err
 	}
-	all, err := r.objects(ctx)
+	all, err := r.objects.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +197,6 @@ func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error)
 	r.applied = apply.Since(resumed, applied)
 	if err != nil {
 		return err
-	}
-	if r.diff {
-		if err := r.printDiff(r.env.Err, applied); err != nil {
-			return err
-		}
 	}
 	_, r.target, err = apply.Find(applied, r.ref)
 	return err
@@ -214,60 +221,40 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if err := r.follow(ctx, rep, target); err != nil {
 		return err
 	}
+	r.askAgain(ctx, rep)
 	if r.noInngest {
 		return nil
 	}
 	return r.unrefresh(ctx, rep)
 }
 
-// runDry asks the API server what the apply would do, or prints what would be
-// applied.
-func (r *rollout) runDry(ctx context.Context, rep *pipeline.Reporter) error {
+// askAgain asks the pods that were put back. What does not answer is a warning:
+// it is what was there before, so it is restored all the same. What the page
+// was to contain was said of the new version.
+func (r *rollout) askAgain(ctx context.Context, rep *pipeline.Reporter) {
+	pods := r.watched.NewPods()
+	if len(pods) == 0 {
+		return
+	}
+	_, err := probe.Run(ctx, r.conn, probe.Options{
+		Namespace: r.ref.Namespace, Pods: pods, Container: r.worker.Deploy.Container,
+		Port: r.probePort, Path: r.probePath, Reporter: rep,
+	})
+	for _, f := range pipeline.AsFindings("ask the pods that were put back", err) {
+		f.Severity = pipeline.Warning
+		rep.Finding(f)
+	}
+}
+
+// runDry asks the API server what the apply would do, or only finds what would
+// be applied.
+func (r *rollout) runDry(ctx context.Context, rep *pipeline.Reporter) (err error) {
 	if r.dryRun == "client" {
-		if r.imageOnly {
-			img, err := r.img.Get(ctx)
-			if err != nil {
-				return err
-			}
-			rep.Notef("%s/%s: container %s would get %s", r.ref.Namespace, r.ref, r.worker.Deploy.Container, r.reference(img))
-			return nil
+		if !r.imageOnly {
+			r.rendered, err = r.objects.Get(ctx)
 		}
-		all, err := r.objects(ctx)
-		if err != nil {
-			return err
-		}
-		return r.printObjects(r.env.Out, all)
-	}
-	res, err := r.write(ctx, r.applyOptions(rep, true))
-	if err != nil {
 		return err
 	}
-	for _, one := range res {
-		rep.Notef("%s would be %s", one, one.Action)
-	}
-	if r.diff {
-		return r.printDiff(r.env.Out, res)
-	}
-	return nil
-}
-
-func (r *rollout) printDiff(w io.Writer, res []apply.Result) error {
-	text, err := apply.Diff(res)
-	if err != nil {
-		return err
-	}
-	return ui.PrintDiff(w, r.env.Style(w), text)
-}
-
-func (r *rollout) printObjects(w io.Writer, all []apply.Object) error {
-	for _, o := range all {
-		text, err := yamlOf(o.Unstructured)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
-			return err
-		}
-	}
-	return nil
+	r.applied, err = r.write(ctx, r.applyOptions(rep, true))
+	return err
 }

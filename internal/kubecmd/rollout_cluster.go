@@ -6,11 +6,13 @@ import (
 	"errors"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -28,7 +30,7 @@ func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pi
 	var found []*pipeline.Finding
 	live, err := r.live.Get(ctx)
 	if err == nil {
-		more, err := preflight.State(ctx, kube, live)
+		more, err := r.checkState(ctx, kube, live)
 		r.goOn(ctx, live, more)
 		found = append(found, more...)
 		if err != nil {
@@ -50,12 +52,28 @@ func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pi
 	return append(found, more...), err
 }
 
+// checkState: nobody else is at work on the workload. --force goes on where
+// somebody is.
+func (r *rollout) checkState(ctx context.Context, kube kubernetes.Interface, live *workload.Workload) ([]*pipeline.Finding, error) {
+	live, err := r.caughtUp(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	found, err := preflight.State(ctx, kube, live)
+	for _, f := range found {
+		if f.Code == "mid-rollout" && r.force {
+			f.Severity, f.Fix = pipeline.Warning, "--force goes on"
+		}
+	}
+	return found, err
+}
+
 // brought tells which objects the manifest itself makes.
 func (r *rollout) brought(ctx context.Context) (func(kind, name string) bool, error) {
 	if r.imageOnly {
 		return nil, nil
 	}
-	all, err := r.source(ctx, nil)
+	all, err := r.loaded.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +100,7 @@ func (r *rollout) checkRights(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
 	}
 	if !r.imageOnly {
-		all, err := r.source(ctx, nil)
+		all, err := r.loaded.Get(ctx)
 		if err != nil {
 			return nil, err
 		}

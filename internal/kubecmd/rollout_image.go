@@ -51,7 +51,7 @@ func (r *rollout) findNext(ctx context.Context) (*workload.Workload, error) {
 	if r.imageOnly {
 		return r.live.Get(ctx)
 	}
-	all, err := r.source(ctx, nil)
+	all, err := r.loaded.Get(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
-	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -257,14 +256,7 @@ func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
 // settle waits until no old pod is left, which could register the old set
 // again, and verifies once more.
 func (r *rollout) settle(ctx context.Context, rep *pipeline.Reporter) error {
-	kube, err := r.conn.Kube()
-	if err != nil {
-		return err
-	}
-	_, err = watch.OldGone(ctx, kube, watch.Options{Applied: r.target, Timeout: r.timeout, Reporter: rep})
-	if f := warning(err); f != nil {
-		rep.Finding(f) // slow is not failed
-	} else if err != nil {
+	if err := r.oldGone(ctx, rep); err != nil {
 		return err
 	}
 	if r.noInngest {

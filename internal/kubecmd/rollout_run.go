@@ -8,6 +8,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -23,14 +24,21 @@ type rollout struct {
 	command string // rollout or undo
 
 	live    *pipeline.Lazy[*workload.Workload]
+	loaded  *pipeline.Lazy[[]apply.Object]     // the manifest's objects; none with --image-only
 	plan    *pipeline.Lazy[*manifest.Plan]     // nil with --image-only
 	next    *pipeline.Lazy[*workload.Workload] // as the manifest has it
 	img     *pipeline.Lazy[shipped]
-	applied []apply.Result
+	objects *pipeline.Lazy[[]apply.Object] // what is to be applied: with the new image
+	applied []apply.Result                 // or what a dry run would apply
+	// rendered is what --dry-run=client would send.
+	rendered []apply.Object
+	// back is the revision that an undo goes back to.
+	back    *revision.Revision
 	target  *workload.Workload
 	written []*manifest.Written // this run's edit, after those of killed ones
 	watched watch.Result
 	answers []probe.Answer
+	settled bool // no old pod is left
 
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
@@ -95,21 +103,32 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 func (r *rollout) proof() []pipeline.Stage {
 	stages := []pipeline.Stage{
 		{Name: "watch", Run: r.watch},
-		{Name: "probe", Run: r.probe},
+		{Name: "probe", Run: r.ifAny(r.probe)},
 	}
 	if !r.noInngest {
 		// Undoing runs in reverse, but the old functions can only be registered
 		// once the old pods serve: that is part of undoing the apply.
-		stages = append(stages, pipeline.Stage{Name: "refresh", Run: r.refresh, Undo: done})
+		stages = append(stages, pipeline.Stage{Name: "refresh", Run: r.ifAny(r.refresh), Undo: done})
 	}
-	stages = append(stages, pipeline.Stage{Name: "settle", Run: r.settle, Undo: done})
+	stages = append(stages, pipeline.Stage{Name: "settle", Run: r.ifAny(r.settle), Undo: done})
 	if !r.noInngest {
-		stages = append(stages, pipeline.Stage{Name: "lost runs", Run: r.lost, Undo: done})
+		stages = append(stages, pipeline.Stage{Name: "lost runs", Run: r.ifAny(r.lost), Undo: done})
 		if r.confirmRun != "" {
-			stages = append(stages, pipeline.Stage{Name: "confirm", Run: r.confirm, Undo: done})
+			stages = append(stages, pipeline.Stage{Name: "confirm", Run: r.ifAny(r.confirm), Undo: done})
 		}
 	}
 	return stages
+}
+
+// ifAny skips a stage that asks pods where there are to be none.
+func (r *rollout) ifAny(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		if r.target != nil && r.target.DaemonSet == nil && r.target.Replicas() == 0 {
+			rep.Skipped("scaled to 0: no pod to ask")
+			return nil
+		}
+		return run(ctx, rep)
+	}
 }
 
 // done is the undoing of what another stage's undoing has undone.
@@ -118,6 +137,8 @@ func done(context.Context, *pipeline.Reporter) error { return nil }
 // lazies prepares the facts that checks and stages share.
 func (r *rollout) lazies() {
 	r.live = pipeline.NewLazy(r.findLive)
+	r.loaded = pipeline.NewLazy(r.load)
+	r.objects = pipeline.NewLazy(r.findObjects)
 	r.next = pipeline.NewLazy(r.findNext)
 	r.img = pipeline.NewLazy(r.findImage)
 	r.plan = pipeline.NewLazy(r.findPlan)
@@ -168,6 +189,25 @@ func (r *rollout) follow(ctx context.Context, rep *pipeline.Reporter, target *wo
 			return evidence.Log(ctx, kube, r.ref.Namespace, c, previous, 20)
 		},
 	})
+	return err
+}
+
+// oldGone waits until no old pod is left, unless it is not to.
+func (r *rollout) oldGone(ctx context.Context, rep *pipeline.Reporter) error {
+	if r.noSettle {
+		rep.Notef("--no-settle: old pods end by themselves; that they are gone was not verified")
+		return nil
+	}
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return err
+	}
+	_, err = watch.OldGone(ctx, kube, watch.Options{Applied: r.target, Timeout: r.timeout, Reporter: rep})
+	if f := warning(err); f != nil {
+		rep.Finding(f) // slow is not failed
+		return nil
+	}
+	r.settled = err == nil
 	return err
 }
 

@@ -3,7 +3,6 @@ package kubecmd
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,56 +11,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
-
-func newHistory(k *kube) *cobra.Command {
-	var output string
-	c := &cobra.Command{
-		Use:   "history [flags]",
-		Short: "List what was rolled out: revision, image, when, why",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := k.complete()
-			if err != nil {
-				return err
-			}
-			all, err := s.revisions(c.Context())
-			if err != nil {
-				return err
-			}
-			if output != "" {
-				return cli.PrintObject(k.env.Out, output, all)
-			}
-			rows := ui.NewRows(k.env.Style(k.env.Out), "REVISION", "AGE", "PODS", "IMAGE", "CAUSE")
-			for _, r := range all {
-				number := strconv.FormatInt(r.Number, 10)
-				if r.Current {
-					number += " *"
-				}
-				rows.Add(number, ui.FormatDuration(time.Since(r.Created).Round(time.Second)), strconv.Itoa(int(r.Pods)),
-					strings.Join(r.Images, " "), r.Annotations[apply.ChangeCause])
-			}
-			return rows.Print(k.env.Out)
-		},
-	}
-	cli.AddOutput(c, &output, "json", "yaml")
-	return c
-}
-
-func (s *scope) revisions(ctx context.Context) ([]revision.Revision, error) {
-	kube, err := s.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	w, err := workload.Get(ctx, kube, s.ref)
-	if err != nil {
-		return nil, err
-	}
-	return revision.List(ctx, kube, w)
-}
 
 type undoOptions struct {
 	to        int64
@@ -69,6 +21,8 @@ type undoOptions struct {
 	noInngest bool
 	inngest   inngestFlags
 	lockWait  time.Duration
+	noSettle  bool
+	output    string
 }
 
 func newUndo(k *kube) *cobra.Command {
@@ -103,6 +57,8 @@ func newUndo(k *kube) *cobra.Command {
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
 	o.inngest.add(c)
 	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out")
+	f.BoolVar(&o.noSettle, "no-settle", false, "do not wait for the newer pods to be gone; that they are is then not verified")
+	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	return c
 }
 
@@ -117,65 +73,77 @@ func (o *undoOptions) run(ctx context.Context, s *scope) error {
 		scope: s, timeout: o.timeout, imageOnly: true, noInngest: o.noInngest, inngest: o.inngest, lockWait: o.lockWait,
 		probePath: s.worker.Probe.Path, probeExpect: s.worker.Probe.Expect, probePort: s.worker.Probe.Port,
 		// What the newer version brought may go again.
-		allowRemoval: true, tag: "undo", dryRun: "none",
+		allowRemoval: true, tag: "undo", dryRun: "none", noSettle: o.noSettle, output: o.output,
 	}}
 	r.lazies()
 	r.img = pipeline.NewLazy(func(context.Context) (shipped, error) { return shipped{}, nil })
-	var to *revision.Revision
-	back := func(ctx context.Context, rep *pipeline.Reporter) error {
-		if o.to == 0 {
-			r.switched = time.Now()
-			if done, err := r.undoKilled(ctx, rep); done || err != nil {
-				return err
-			}
-		}
-		all, err := s.revisions(ctx)
-		if err != nil {
-			return err
-		}
-		// One that is run again after a kill goes where the first one went, not
-		// back to where that came from.
-		if to = r.undone(all); to == nil || o.to != 0 {
-			if to, err = revision.Pick(all, o.to); err != nil {
-				return err
-			}
-		}
-		if err := r.journal.Keep(factUndo, to.Name); err != nil {
-			return err
-		}
-		live, err := r.live.Get(ctx)
-		if err != nil {
-			return err
-		}
-		r.switched = time.Now()
-		r.target, err = revision.Undo(ctx, s.conn, s.ref, to, live.Template(),
-			map[string]string{apply.ChangeCause: fmt.Sprintf("kubectl sbw undo --to-revision %d", to.Number)}, rep)
-		if err == nil {
-			rep.Notef("back to revision %d: %s", to.Number, strings.Join(to.Images, " "))
-		}
-		return err
-	}
 	p := pipeline.Pipeline{Name: "undo", KeepChanges: true, Cleanup: r.close, OnFailure: r.keepEvidence,
 		Journal: r.keepJournal(),
 		Checks:  []pipeline.Check{{Name: "earlier run", Run: r.checkEarlier}, {Name: "workload", Run: r.checkWorkload}, {Name: "rights", Run: r.checkRights}},
-		Stages:  append([]pipeline.Stage{{Name: "lock", Run: r.lock}, {Name: "undo", Run: back}}, r.proof()...),
+		Stages: append([]pipeline.Stage{{Name: "lock", Run: r.lock}, {Name: "undo", Run: func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.goBack(ctx, o.to, rep)
+		}}}, r.proof()...),
 	}
 	out, err := s.env.Run(ctx, p, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` says what runs"})
-	if to != nil {
-		r.tag = fmt.Sprintf("revision-%d", to.Number)
+	r.tag = receipt.ParseImage(r.current()).Tag
+	s.env.Warn("keep the receipt", r.record(ctx, out))
+	if perr := r.printUndo(out); perr != nil {
+		return perr
 	}
-	r.record(ctx, out)
+	return err
+}
+
+// goBack sets the pod template of an earlier revision.
+func (r *rollout) goBack(ctx context.Context, number int64, rep *pipeline.Reporter) error {
+	if number == 0 {
+		r.switched = time.Now()
+		if done, err := r.undoKilled(ctx, rep); done || err != nil {
+			return err
+		}
+	}
+	all, err := r.revisions(ctx)
 	if err != nil {
 		return err
 	}
-	if to == nil { // back to what was before a killed run
-		c, err := r.target.Container(s.worker.Deploy.Container)
-		if err != nil {
+	// One that is run again after a kill goes where the first one went, not
+	// back to where that came from.
+	to := r.undone(all)
+	if to == nil || number != 0 {
+		if to, err = revision.Pick(all, number); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(s.env.Out, "%s/%s %s=%s\n", s.ref.Namespace, s.ref, c.Name, c.Image)
+	}
+	if err := r.journal.Keep(factUndo, to.Name); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.env.Out, "%s/%s revision %d %s\n", s.ref.Namespace, s.ref, to.Number, strings.Join(to.Images, " "))
+	live, err := r.live.Get(ctx)
+	if err != nil {
+		return err
+	}
+	r.switched = time.Now()
+	annotations := map[string]string{apply.ChangeCause: fmt.Sprintf("kubectl sbw undo --to-revision %d", to.Number)}
+	// The revision has the history as it was then: what came after happened too.
+	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
+		annotations[receipt.AnnotationHistory] = history
+	}
+	target, err := revision.Undo(ctx, r.conn, r.ref, to, live.Template(), annotations, rep)
+	if err != nil {
+		return err
+	}
+	r.back, r.target = to, target
+	rep.Notef("back to revision %d: %s", to.Number, strings.Join(to.Images, " "))
+	return nil
+}
+
+// printUndo writes the result of an undo.
+func (r *rollout) printUndo(out pipeline.Outcome) error {
+	if r.output != "" || out.End != pipeline.Done {
+		return r.print(out)
+	}
+	if r.back == nil { // back to what was before a killed run
+		_, err := fmt.Fprintf(r.env.Out, "%s/%s %s\n", r.ref.Namespace, r.ref, r.current())
+		return err
+	}
+	_, err := fmt.Fprintf(r.env.Out, "%s/%s revision %d %s\n", r.ref.Namespace, r.ref, r.back.Number, r.current())
 	return err
 }

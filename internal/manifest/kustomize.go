@@ -15,6 +15,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// IsKustomization tells whether a directory has a kustomization: such a one is
+// taken as kubectl's -k takes it.
+func IsKustomization(dir string) bool { return kustomization(dir) != "" }
+
 // kustomization returns the kustomization file of a directory, or "".
 func kustomization(dir string) string {
 	for _, name := range konfig.RecognizedKustomizationFileNames() {

@@ -30,16 +30,18 @@ const (
 
 // Entry is one run in the history of a workload.
 type Entry struct {
-	At        time.Time `json:"-"`
-	Command   string    `json:"c,omitempty"`
-	Image     string    `json:"i"` // REPOSITORY:TAG@DIGEST
-	Commit    string    `json:"g,omitempty"`
-	Dirty     bool      `json:"d,omitempty"`
-	By        string    `json:"u,omitempty"`
-	Seconds   float64   `json:"s,omitempty"`
-	End       string    `json:"e,omitempty"`
-	Revision  int64     `json:"r,omitempty"`
-	Functions int       `json:"f,omitempty"`
+	At      time.Time `json:"-"`
+	Command string    `json:"c,omitempty"`
+	Image   string    `json:"i"` // REPOSITORY:TAG@DIGEST
+	Commit  string    `json:"g,omitempty"`
+	Dirty   bool      `json:"d,omitempty"`
+	By      string    `json:"u,omitempty"`
+	Seconds float64   `json:"s,omitempty"`
+	End     string    `json:"e,omitempty"`
+	// Revision is the name of the ReplicaSet or ControllerRevision that ran in
+	// the end: its number changes when one goes back to it.
+	Revision  string `json:"n,omitempty"`
+	Functions int    `json:"f,omitempty"`
 }
 
 // entry is an Entry at rest: the time in seconds since 1970.
@@ -55,7 +57,7 @@ func EntryOf(r *Receipt) Entry {
 		By: r.By.String(), Seconds: r.Seconds, End: r.End, Functions: len(r.Functions),
 	}
 	if r.Target != nil {
-		e.Revision = r.Target.Revision
+		e.Revision = r.Target.ReplicaSet
 	}
 	return e
 }

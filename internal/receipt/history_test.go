@@ -23,7 +23,7 @@ func TestRecordAndHistory(t *testing.T) {
 	if len(given) != 1 {
 		t.Error("the given map was altered")
 	}
-	want := `[{"t":1772442000,"c":"rollout","i":"ghcr.io/joelhooks/system-bus-worker:20260302-090000@sha256:11","g":"a6b4336b0011","d":true,"u":"joelhooks","s":12.345,"e":"failed, changed and restored","r":7,"f":2}]`
+	want := `[{"t":1772442000,"c":"rollout","i":"ghcr.io/joelhooks/system-bus-worker:20260302-090000@sha256:11","g":"a6b4336b0011","d":true,"u":"joelhooks","s":12.345,"e":"failed, changed and restored","n":"w-7","f":2}]`
 	if set[AnnotationHistory] != want {
 		t.Errorf("history = %s", set[AnnotationHistory])
 	}

@@ -22,6 +22,7 @@ package receipt
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -88,6 +89,16 @@ func (i Image) String() string {
 	return s
 }
 
+// ParseImage takes a reference apart; what it does not name is empty.
+func ParseImage(ref string) Image {
+	var i Image
+	i.Repository, i.Digest, _ = strings.Cut(ref, "@")
+	if colon := strings.LastIndex(i.Repository, ":"); colon > strings.LastIndex(i.Repository, "/") {
+		i.Repository, i.Tag = i.Repository[:colon], i.Repository[colon+1:]
+	}
+	return i
+}
+
 // By is who shipped.
 type By struct {
 	GitHub string `json:"github,omitempty"` // login
@@ -137,7 +148,6 @@ type Target struct {
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
 	Container  string `json:"container,omitempty"`
-	Revision   int64  `json:"revision,omitempty"`
 	ReplicaSet string `json:"replicaSet,omitempty"`
 	Pods       []Pod  `json:"pods,omitempty"`
 }

@@ -24,7 +24,7 @@ func sample() *Receipt {
 		Image:    Image{Repository: "ghcr.io/joelhooks/system-bus-worker", Tag: "20260302-090000", Digest: "sha256:11", Platforms: []string{"linux/arm64"}},
 		Previous: "ghcr.io/joelhooks/system-bus-worker:old", Commit: "a6b4336b00112233445566778899aabbccddeeff", Dirty: true,
 		By:        By{GitHub: "joelhooks", Kube: "admin@flagg"},
-		Target:    &Target{Namespace: "joelclaw", Kind: "Deployment", Name: "system-bus-worker", Revision: 7, Pods: []Pod{{Name: "p", UID: "u"}}},
+		Target:    &Target{Namespace: "joelclaw", Kind: "Deployment", Name: "system-bus-worker", ReplicaSet: "w-7", Pods: []Pod{{Name: "p", UID: "u"}}},
 		Functions: []string{"a", "b"},
 		Inngest:   &Inngest{App: "system-bus-cluster", Synced: true},
 		Evidence:  []Evidence{{Title: "pod/p container/w, previous log", Text: "\x1b[31mboom\n"}},

@@ -148,6 +148,9 @@ var endWords = map[pipeline.End]string{
 	pipeline.Interrupted:        "interrupted",
 }
 
+// EndWord is the value of outcome.end for an end: one stable word.
+func EndWord(e pipeline.End) string { return endWords[e] }
+
 // endWord says what became of things; that it was an interrupt is in the exit
 // code.
 func endWord(o pipeline.Outcome) string { return endWords[o.End] }

@@ -238,6 +238,15 @@ func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstruct
 		annotations[lastApplied] = value
 	}
 	if a.isTarget(u) {
+		// Ours were written by an update and taken over since: what an apply
+		// does not name any more it removes.
+		if before != nil {
+			for k, v := range before.GetAnnotations() {
+				if strings.HasPrefix(k, OwnPrefix) {
+					annotations[k] = v
+				}
+			}
+		}
 		maps.Copy(annotations, a.Annotations)
 	}
 	if len(annotations) > 0 {

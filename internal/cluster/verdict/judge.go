@@ -23,7 +23,7 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 	v := j.describe()
 	m = m.moved(j.marks(), s.Now)
 
-	if seen, now := observed(s.Workload); seen < now {
+	if seen, now := Observed(s.Workload); seen < now {
 		v.State, v.Waiting = Progressing, fmt.Sprintf("the controller to see generation %d", now)
 		return v, m
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-func observed(w *workload.Workload) (seen, now int64) {
+// Observed is the generation that the controller has seen, and the present one.
+func Observed(w *workload.Workload) (seen, now int64) {
 	now = w.Object().GetGeneration()
 	switch {
 	case w.Deployment != nil:

@@ -133,3 +133,11 @@ func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string
 	}
 	return ns.Name
 }
+
+// NamedNamespace makes a namespace of a given name, as in another cluster.
+func NamedNamespace(t testing.TB, kube kubernetes.Interface, name string) {
+	t.Helper()
+	if _, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}

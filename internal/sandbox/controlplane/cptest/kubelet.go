@@ -24,7 +24,9 @@ import (
 //	pending    nothing happens
 //	any other  runs and is ready
 //
-// Pods that are to end are gone at once.
+// Pods have this machine's address where it has one besides loopback, so that
+// the API server's proxy reaches a server of the test. Pods that are to end are
+// gone at once.
 func Kubelet(t testing.TB, kube kubernetes.Interface, namespace string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -88,6 +90,9 @@ func act(ctx context.Context, kube kubernetes.Interface, pod *corev1.Pod) error 
 	if !ok {
 		return nil
 	}
+	if ip := hostIP(); ip != "" {
+		status.PodIP, status.PodIPs = ip, []corev1.PodIP{{IP: ip}}
+	}
 	patch, err := json.Marshal(map[string]any{"status": status})
 	if err != nil {
 		return err
@@ -106,8 +111,8 @@ func ignore(err error) error {
 // Status is what Kubelet makes of a pod.
 func Status(pod *corev1.Pod) (corev1.PodStatus, bool) {
 	c := pod.Spec.Containers[0]
-	_, tag, _ := strings.Cut(c.Image, ":")
-	tag, digest, _ := strings.Cut(tag, "@")
+	name, digest, _ := strings.Cut(c.Image, "@")
+	tag := name[strings.LastIndex(name, ":")+1:]
 	if digest == "" {
 		digest = "sha256:" + strings.Repeat("0", 64)
 	}

@@ -1,0 +1,61 @@
+package kubecmd
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+)
+
+// controllerLag is how long a controller may take to see a change before the
+// state of the workload is judged as it stands.
+const controllerLag = 5 * time.Second
+
+// caughtUp waits until the workload's controller has seen its last change.
+// Every write counts as one, that of an annotation too: without this, a
+// rollout right behind another would take its receipt for a rollout under way.
+// What may not be watched is returned as it is.
+func (s *scope) caughtUp(ctx context.Context, w *workload.Workload) (*workload.Workload, error) {
+	if seen, now := verdict.Observed(w); seen >= now {
+		return w, nil
+	}
+	dyn, err := s.conn.Dynamic()
+	if err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, controllerLag)
+	defer cancel()
+	events, err := dyn.Resource(s.ref.Resource()).Namespace(s.ref.Namespace).Watch(waiting, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", s.ref.Name).String(), ResourceVersion: w.Object().GetResourceVersion(),
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return w, nil // the rights are asked for by a check of their own
+	}
+	defer events.Stop()
+	for e := range events.ResultChan() {
+		u, ok := e.Object.(*unstructured.Unstructured)
+		if !ok || u.GetKind() != s.ref.Kind {
+			break // a Status: the watch has ended
+		}
+		if w, err = apply.Typed(u); err != nil {
+			return nil, cluster.Explain("read "+s.ref.String(), err)
+		}
+		if seen, now := verdict.Observed(w); seen >= now {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return w, nil
+}

@@ -1,0 +1,134 @@
+package kubecmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+)
+
+// TestOneClusterAfterTheOther is a life of a worker: made, replaced, a bad
+// version taken back, each run right behind the one before it.
+func TestTheLifeOfAWorker(t *testing.T) {
+	w := newWorld(t, 1)
+	out, _ := w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	if want := w.ns + "/deployment/worker " + w.registry + "/o/w:old@sha256:"; !strings.HasPrefix(out, want) {
+		t.Errorf("stdout is %q", out)
+	}
+	w.run(0, "rollout", "--tag", "new", "--no-inngest", "--no-settle")
+	if !strings.Contains(w.errs.String(), "was not verified") {
+		t.Errorf("--no-settle is not told:\n%s", w.errs)
+	}
+	stamped := w.read("k8s/worker.yaml")
+	w.run(4, "rollout", "--tag", "crash", "--no-inngest")
+	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != stamped {
+		t.Errorf("runs %s, manifest %s", w.tag(0), w.read("k8s/worker.yaml"))
+	}
+	entries, err := receipt.History(w.deployment(0).Annotations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends []string
+	for _, e := range entries {
+		ends = append(ends, receipt.ParseImage(e.Image).Tag+": "+e.End)
+	}
+	if got := strings.Join(ends, ", "); got != "crash: failed, changed and restored, new: done, old: done" {
+		t.Errorf("history: %s", got)
+	}
+}
+
+func TestForceGoesOnInAnothersRollout(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	// kubectl set image, whose pod takes its time.
+	patch := `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"` + w.registry + `/o/w:slow"}]}}}}`
+	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-set"}); err != nil {
+		t.Fatal(err)
+	}
+	if w.run(3, "rollout", "--tag", "new", "--no-inngest", "--force-conflicts"); !strings.Contains(w.errs.String(), "in the middle of another rollout") {
+		t.Error(w.errs)
+	}
+	w.run(0, "rollout", "--tag", "new", "--no-inngest", "--force", "--force-conflicts")
+	if w.tag(0) != "new" {
+		t.Errorf("runs %s", w.tag(0))
+	}
+}
+
+func TestScaledToNothingIsSetAndSaidToBeUnproven(t *testing.T) {
+	w := newWorld(t, 1)
+	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "replicas: 1", "replicas: 0", 1))
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	w.run(0, "rollout", "--tag", "new", "--no-inngest")
+	if w.tag(0) != "new" || !strings.Contains(w.errs.String(), "no pod will prove") || !strings.Contains(w.errs.String(), "scaled to 0: no pod to ask") {
+		t.Errorf("runs %s\n%s", w.tag(0), w.errs)
+	}
+}
+
+// TestADirectoryWithAKustomization is taken as kubectl's -k takes it, and
+// stamped in the place that decides.
+func TestADirectoryWithAKustomization(t *testing.T) {
+	w := newWorld(t, 1)
+	base := w.read("k8s/worker.yaml")
+	w.write("k8s/base/worker.yaml", base)
+	w.write("k8s/base/kustomization.yaml", "resources: [worker.yaml]\n")
+	overlay := "resources: [../base]\nimages:\n  - name: " + w.registry + "/o/w  # which\n    newTag: none\n"
+	w.write("k8s/prod/kustomization.yaml", overlay)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest", "-f", "k8s/prod")
+	if w.tag(0) != "old" || w.read("k8s/base/worker.yaml") != base {
+		t.Errorf("runs %s; the base is\n%s", w.tag(0), w.read("k8s/base/worker.yaml"))
+	}
+	if got := w.read("k8s/prod/kustomization.yaml"); got == overlay || !strings.Contains(got, "# which") {
+		t.Errorf("the overlay is\n%s", got)
+	}
+}
+
+// history is what `history -o json` says.
+func (w *world) history() []past {
+	w.Helper()
+	out, _ := w.run(0, "history", "-o", "json")
+	var all []past
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		w.Fatal(err)
+	}
+	return all
+}
+
+func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	w.run(0, "rollout", "--tag", "new", "--no-inngest")
+	out, _ := w.run(0, "undo", "--no-inngest", "-o", "json")
+	var undone result
+	if err := json.Unmarshal([]byte(out), &undone); err != nil {
+		t.Fatal(err)
+	}
+	if undone.Command != "kubectl sbw undo" || undone.End != "done" || undone.Revision != 1 || undone.Tag != "old" ||
+		!strings.Contains(undone.Previous, ":new@") || !strings.Contains(undone.Image, ":old@") || !undone.Settled {
+		t.Errorf("%+v", undone)
+	}
+	w.run(4, "rollout", "--tag", "crash", "--no-inngest")
+	patch := `{"spec":{"template":{"metadata":{"labels":{"by":"hand"}}}}}`
+	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(func() bool { return len(w.history()) == 6 }) // the ReplicaSet of the crash stays, too
+	var got []string
+	for _, p := range w.history() {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", p.Command, p.Tag, p.End)))
+	}
+	// By time, and the run that the revision by hand came after is within the same second.
+	slices.Sort(got)
+	if want := []string{"crash", "old", "rollout crash restored", "rollout new done", "rollout old done", "undo old done"}; !slices.Equal(got, want) {
+		t.Errorf("history: %q", got)
+	}
+	table, _ := w.run(0, "history")
+	if !strings.Contains(table, "done (undo)") || strings.Count(table, " * ") != 1 {
+		t.Errorf("\n%s", table)
+	}
+}

@@ -1,0 +1,275 @@
+package kubecmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
+)
+
+// second is a further cluster, for what is about several of them.
+var second struct {
+	once sync.Once
+	cp   *controlplane.ControlPlane
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := cptest.Main(m)
+	if second.cp != nil {
+		second.cp.Stop()
+	}
+	if second.dir != "" {
+		if err := os.RemoveAll(second.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+func secondCluster(t *testing.T) *controlplane.ControlPlane {
+	t.Helper()
+	o := cptest.Options(t)
+	second.once.Do(func() {
+		if second.dir, second.err = os.MkdirTemp("", "second"); second.err == nil {
+			second.cp, second.err = controlplane.Start(context.Background(), second.dir, o)
+		}
+	})
+	if second.err != nil {
+		t.Fatal(second.err)
+	}
+	return second.cp
+}
+
+// world is a checkout, a registry with images, a server that answers for every
+// pod, and one or two clusters with a namespace of one name in each.
+type world struct {
+	*testing.T
+	dir      string
+	ns       string
+	registry string // host:port
+	kubes    []kubernetes.Interface
+	env      *cli.Env
+	out      *bytes.Buffer
+	errs     *bytes.Buffer
+}
+
+const worldManifest = `# the worker
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: worker
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: worker}}
+  template:
+    metadata: {labels: {app: worker}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      tolerations: [{operator: Exists}]
+      containers:
+        - name: worker
+          image: %s   # stamped
+          readinessProbe: {httpGet: {port: 3111}}
+`
+
+// newWorld makes one with n clusters, whose contexts are called eu and us; each
+// runs tag old already, rolled out by kubectl sbw itself.
+func newWorld(t *testing.T, n int) *world {
+	t.Helper()
+	w := &world{T: t, dir: t.TempDir(), out: new(bytes.Buffer), errs: new(bytes.Buffer)}
+	planes := []*controlplane.ControlPlane{cptest.Shared(t)}
+	if n > 1 {
+		planes = append(planes, secondCluster(t))
+	}
+	config := api.NewConfig()
+	for i, cp := range planes {
+		path, err := cp.Kubeconfig("admin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := clientcmd.LoadFromFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		as := []string{"eu", "us"}[i]
+		config.Clusters[as], config.AuthInfos[as] = one.Clusters["local"], one.AuthInfos["admin"]
+		config.Contexts[as] = &api.Context{Cluster: as, AuthInfo: as}
+		kube := cptest.Kube(t, cp)
+		w.kubes = append(w.kubes, kube)
+		if i == 0 {
+			w.ns = cptest.Namespace(t, kube, nil)
+		} else {
+			cptest.NamedNamespace(t, kube, w.ns)
+		}
+		// The controller makes it a moment later than a test may ask for it.
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+		if _, err := kube.CoreV1().ServiceAccounts(w.ns).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Fatal(err)
+		}
+		cptest.Kubelet(t, kube, w.ns)
+	}
+	config.CurrentContext = "eu"
+	kubeconfig := filepath.Join(w.dir, "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	w.registry = startRegistry(t)
+	for _, tag := range []string{"old", "new", "crash", "missing", "slow"} {
+		w.push(tag, nil)
+	}
+	w.write(".git/HEAD", "")
+	w.write(".sbw.yaml", fmt.Sprintf(`workers:
+  worker:
+    deploy: {manifest: k8s/worker.yaml, namespace: %s, deployment: worker, container: worker, timeout: 30s}
+    probe: {port: %d}
+`, w.ns, startPage(t)))
+	w.write("k8s/worker.yaml", fmt.Sprintf(worldManifest, w.registry+"/o/w:none"))
+	t.Setenv("KUBECONFIG", kubeconfig)
+	t.Setenv("HOME", w.dir)
+	t.Setenv("XDG_STATE_HOME", filepath.Join(w.dir, "state"))
+	w.env = &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: w.out, Err: w.errs, Dir: w.dir, Getenv: func(string) string { return "" }}
+	return w
+}
+
+// run runs a command and wants its exit code.
+func (w *world) run(code int, args ...string) (stdout, stderr string) {
+	w.Helper()
+	return w.runContext(w.Context(), code, args...)
+}
+
+func (w *world) runContext(ctx context.Context, code int, args ...string) (stdout, stderr string) {
+	w.Helper()
+	w.out.Reset()
+	w.errs.Reset()
+	w.env.Tell = cli.Telling{}
+	args = append(args, "--cache-dir", filepath.Join(w.dir, "cache"))
+	if got := cli.Execute(ctx, w.env, NewRoot(w.env), args); got != code {
+		w.Fatalf("%s: exit %d, want %d\n%s\n%s", strings.Join(args, " "), got, code, w.out, w.errs)
+	}
+	return w.out.String(), w.errs.String()
+}
+
+// until waits for what a controller does in its own time.
+func (w *world) until(ok func() bool) {
+	w.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(20 * time.Second); !ok(); {
+		select {
+		case <-tick.C:
+		case <-end:
+			w.Fatal("it did not come to be")
+		}
+	}
+}
+
+func (w *world) write(name, text string) {
+	w.Helper()
+	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) read(name string) string {
+	w.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(text)
+}
+
+func (w *world) deployment(cluster int) *appsv1.Deployment {
+	w.Helper()
+	d, err := w.kubes[cluster].AppsV1().Deployments(w.ns).Get(w.Context(), "worker", metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return d
+}
+
+// runs tells the tag that a cluster runs, "" when there is no Deployment.
+func (w *world) tag(cluster int) string {
+	w.Helper()
+	_, tag, _ := splitTag(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image)
+	return tag
+}
+
+// push puts an image for arm64 into the registry and returns its digest.
+func (w *world) push(tag string, labels map[string]string) string {
+	w.Helper()
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "arm64", OS: "linux",
+		RootFS: v1.RootFS{Type: "layers"}, Config: v1.Config{Labels: labels, Env: []string{"TAG=" + tag}}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	ref, err := name.ParseReference(w.registry + "/o/w:" + tag)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(w.Context())); err != nil {
+		w.Fatal(err)
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		w.Fatal(err)
+	}
+	return digest.String()
+}
+
+func startRegistry(t *testing.T) (host string) {
+	t.Helper()
+	s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// startPage answers for every pod, which has this machine's address.
+func startPage(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(cptest.HostIP(t), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(rw, "ok")
+	}))
+	s.Listener = l
+	s.Start()
+	t.Cleanup(s.Close)
+	return l.Addr().(*net.TCPAddr).Port
+}
