@@ -6,6 +6,18 @@ const debugPods = "https://kubernetes.io/docs/tasks/debug/debug-application/debu
 // the cause.
 var rolloutEntries = []Entry{
 	{
+		Code:   "context-left",
+		Title:  "one of several clusters was left as it was when its rollout failed",
+		Cause:  "It could not go back by itself, or was told not to by --no-rollback. The others are not affected.",
+		Remedy: "kubectl sbw status --context NAME says what runs there, kubectl sbw undo --context NAME goes back.",
+	},
+	{
+		Code:   "image-differs",
+		Title:  "a tag is not the same image for all clusters",
+		Cause:  "The clusters pull from different registries, of which one has not got the newest content, or somebody moved the tag between two of the questions.",
+		Remedy: "Publish under a tag of its own and roll that out; tags that are never moved cannot differ.",
+	},
+	{
 		Code:    "admission-denied",
 		Title:   "an admission policy refuses the pods",
 		Symptom: "admission webhook \"…\" denied the request; maximum cpu usage per Container is …",

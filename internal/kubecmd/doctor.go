@@ -19,12 +19,19 @@ func newDoctor(k *kube) *cobra.Command {
 		Long: `Run the checks of 'kubectl sbw rollout' without rolling out. Without --tag the image that runs
 is asked about.`,
 		Example: `  # could this tag be rolled out?
-  kubectl sbw doctor --tag a6de1e0`,
+  kubectl sbw doctor --tag a6de1e0
+
+  # in every cluster?
+  kubectl sbw doctor --tag a6de1e0 --contexts 'prod-*'`,
 		Args: cobra.NoArgs,
 	}
 	o.addTarget(c)
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if len(o.contexts) > 0 {
+			o.waveSize = 1
+			return runFleet(c.Context(), k, o, "doctor")
+		}
 		if err := o.complete(k); err != nil {
 			return err
 		}

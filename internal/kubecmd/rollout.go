@@ -54,6 +54,9 @@ type rolloutOptions struct {
 	confirmWith    map[string]any // confirmData, read by complete
 	lockWait       time.Duration
 	stdinText      []byte
+	contexts       []string
+	waveSize       int
+	maxFailures    int
 	tagOptional    bool // doctor asks about what runs
 	output         string
 }
@@ -63,6 +66,9 @@ const rolloutExamples = `  # roll out what 'gh sbw publish' has just published
 
   # another cluster and namespace
   kubectl sbw rollout --tag a6de1e0 --context staging --namespace joelclaw
+
+  # several clusters, one after the other, and no further one after the first failure
+  kubectl sbw rollout --tag a6de1e0 --contexts 'staging,prod-*'
 
   # see what would change, and change nothing
   kubectl sbw rollout --tag a6de1e0 --dry-run=server --diff
@@ -87,6 +93,11 @@ rollout can end well; all that stands against it is told at once. Then the manif
 the image and applied, the rollout is followed to its end, every new pod is asked for its page, and
 Inngest's registration is made equal to what the worker serves. When one of these fails, the
 evidence is kept and what ran before is put back.
+
+With --contexts all of that is done in several clusters: the preflight of every one before anything
+is changed in any, then wave after wave, until more than --max-failures have failed. Each cluster
+that fails goes back by itself; the manifest's file is put back if none is left with the new image.
+A table says what became of each, and the exit code is the worst of theirs.
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by the preflight,
 4 failed, changed and restored, 5 failed, changed and left, 130 interrupted.`,
@@ -116,9 +127,17 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
+	f.IntVar(&o.waveSize, "wave-size", 1, "with --contexts: how many clusters at once")
+	f.IntVar(&o.maxFailures, "max-failures", 0, "with --contexts: begin no further wave once more than so many clusters have failed")
 	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if len(o.contexts) > 0 {
+			return runFleet(c.Context(), k, o, "rollout")
+		}
+		if c.Flags().Changed("wave-size") || c.Flags().Changed("max-failures") {
+			return pipeline.UsageErrorf("usage", "name them with --contexts", "--wave-size and --max-failures are about several clusters")
+		}
 		if err := o.complete(k); err != nil {
 			return err
 		}
@@ -134,6 +153,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.tag, "tag", "", "the published tag to roll out")
+	addContexts(c, &o.contexts)
 	f.StringVar(&o.image, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
 	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
 	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")

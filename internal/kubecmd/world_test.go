@@ -26,6 +26,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -102,8 +103,8 @@ spec:
           readinessProbe: {httpGet: {port: 3111}}
 `
 
-// newWorld makes one with n clusters, whose contexts are called eu and us; each
-// runs tag old already, rolled out by kubectl sbw itself.
+// newWorld makes one with n clusters, whose contexts are called eu and us.
+// Nothing runs yet.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
 	w := &world{T: t, dir: t.TempDir(), out: new(bytes.Buffer), errs: new(bytes.Buffer)}
@@ -144,7 +145,7 @@ func newWorld(t *testing.T, n int) *world {
 		t.Fatal(err)
 	}
 	w.registry = startRegistry(t)
-	for _, tag := range []string{"old", "new", "crash", "missing", "slow"} {
+	for _, tag := range []string{"old", "new", "newer", "crash", "missing", "slow"} {
 		w.push(tag, nil)
 	}
 	w.write(".git/HEAD", "")
@@ -272,4 +273,36 @@ func startPage(t *testing.T) (port int) {
 	s.Start()
 	t.Cleanup(s.Close)
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// now is tag for a goroutine that looks on: "" when it cannot be read.
+func (w *world) now(cluster int) string {
+	d, err := w.kubes[cluster].AppsV1().Deployments(w.ns).Get(context.Background(), "worker", metav1.GetOptions{})
+	if err != nil {
+		return ""
+	}
+	_, tag, _ := splitTag(d.Spec.Template.Spec.Containers[0].Image)
+	return tag
+}
+
+func (w *world) patch(cluster int, patch string) {
+	w.Helper()
+	if _, err := w.kubes[cluster].AppsV1().Deployments(w.ns).Patch(w.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "by-hand"}); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) pause(cluster int, paused bool) {
+	w.Helper()
+	w.patch(cluster, fmt.Sprintf(`{"spec":{"paused":%t}}`, paused))
+}
+
+// restrict lets a cluster admit none of the worker's pods from now on, which no
+// preflight can know.
+func (w *world) restrict(cluster int) {
+	w.Helper()
+	label := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`
+	if _, err := w.kubes[cluster].CoreV1().Namespaces().Patch(w.Context(), w.ns, types.MergePatchType, []byte(label), metav1.PatchOptions{}); err != nil {
+		w.Fatal(err)
+	}
 }

@@ -23,6 +23,17 @@ func (s Severity) String() string { return [...]string{"note", "warning", "error
 // MarshalText writes the severity's name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText has written.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for _, one := range []Severity{Note, Warning, Error} {
+		if one.String() == string(text) {
+			*s = one
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no severity", text)
+}
+
 // Finding is one thing that a person must know: what, why, what to do. It is
 // the one shape of every error that both plugins print.
 type Finding struct {
