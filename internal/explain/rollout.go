@@ -6,6 +6,14 @@ const debugPods = "https://kubernetes.io/docs/tasks/debug/debug-application/debu
 // the cause.
 var rolloutEntries = []Entry{
 	{
+		Code:    "admission-denied",
+		Title:   "an admission policy refuses the pods",
+		Symptom: "admission webhook \"…\" denied the request; maximum cpu usage per Container is …",
+		Cause:   "A webhook, a ValidatingAdmissionPolicy or a LimitRange does not allow what the template asks for. It stands in an event of the ReplicaSet; the Deployment only shows that nothing happens.",
+		Remedy:  "Satisfy the policy that is named, in the manifest.",
+		Aliases: []string{"ValidatingAdmissionPolicy", "maximum cpu usage per Container", "LimitRange"},
+	},
+	{
 		Code:   "context-left",
 		Title:  "one of several clusters was left as it was when its rollout failed",
 		Cause:  "It could not go back by itself, or was told not to by --no-rollback. The others are not affected.",
@@ -16,14 +24,6 @@ var rolloutEntries = []Entry{
 		Title:  "a tag is not the same image for all clusters",
 		Cause:  "The clusters pull from different registries, of which one has not got the newest content, or somebody moved the tag between two of the questions.",
 		Remedy: "Publish under a tag of its own and roll that out; tags that are never moved cannot differ.",
-	},
-	{
-		Code:    "admission-denied",
-		Title:   "an admission policy refuses the pods",
-		Symptom: "admission webhook \"…\" denied the request; maximum cpu usage per Container is …",
-		Cause:   "A webhook, a ValidatingAdmissionPolicy or a LimitRange does not allow what the template asks for. It stands in an event of the ReplicaSet; the Deployment only shows that nothing happens.",
-		Remedy:  "Satisfy the policy that is named, in the manifest.",
-		Aliases: []string{"ValidatingAdmissionPolicy", "maximum cpu usage per Container", "LimitRange"},
 	},
 	{
 		Code:   "old-pods-left",

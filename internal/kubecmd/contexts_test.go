@@ -72,7 +72,6 @@ func TestContextsUsage(t *testing.T) {
 		"without several": {[]string{"rollout", "--tag", "a", "--wave-size", "2"}, "--wave-size and --max-failures"},
 		"no tag":          {[]string{"rollout", "--contexts", "here"}, "no tag to roll out"},
 		"doctor":          {[]string{"doctor", "--tag", "a", "--contexts", "nope"}, `no context is called "nope"`},
-		"status":          {[]string{"status", "--contexts", "nope"}, `no context is called "nope"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out, errs := testEnv(t, "")

@@ -349,7 +349,7 @@ func (f *fleet) next(out pipeline.Outcome) string {
 	}
 	if len(missing) == len(f.members) {
 		if out.End == pipeline.Left {
-			return fmt.Sprintf("`kubectl sbw status --contexts %s` says what runs", strings.Join(f.having(), ","))
+			return fmt.Sprintf("`kubectl sbw status --context NAME` says what runs in %s", strings.Join(f.having(), ", "))
 		}
 		return ""
 	}
