@@ -20,10 +20,34 @@ var rolloutEntries = []Entry{
 		Remedy: "kubectl sbw status --context NAME says what runs there, kubectl sbw undo --context NAME goes back.",
 	},
 	{
+		Code:   "drift-functions",
+		Title:  "Inngest has not the functions that the image was built with",
+		Cause:  "The worker did not register after its start, an older pod registered after it, or another program registers the same app.",
+		Remedy: "kubectl sbw refresh makes the registration equal to what the worker serves.",
+	},
+	{
+		Code:   "drift-image",
+		Title:  "what runs is not what was shipped last",
+		Cause:  "kubectl set image, kubectl apply of another file, or another tool has changed the workload since.",
+		Remedy: "kubectl sbw history lists who did what; roll out the tag that is wanted, and it is what was shipped again.",
+	},
+	{
+		Code:   "drift-manifest",
+		Title:  "the manifest in the checkout is not what the cluster has",
+		Cause:  "The file was edited and not rolled out yet, the cluster was changed by hand, or another checkout shipped last.",
+		Remedy: "kubectl sbw rollout --tag TAG --dry-run=server --diff shows what a rollout would change.",
+	},
+	{
 		Code:   "image-differs",
 		Title:  "a tag is not the same image for all clusters",
 		Cause:  "The clusters pull from different registries, of which one has not got the newest content, or somebody moved the tag between two of the questions.",
 		Remedy: "Publish under a tag of its own and roll that out; tags that are never moved cannot differ.",
+	},
+	{
+		Code:   "never-shipped",
+		Title:  "nothing on the workload says what was shipped",
+		Cause:  "It was made or changed by other means than kubectl sbw so far.",
+		Remedy: "Nothing: the next kubectl sbw rollout writes it there.",
 	},
 	{
 		Code:   "old-pods-left",

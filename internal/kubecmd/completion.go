@@ -41,8 +41,21 @@ func kubeconfigFlags(root *cobra.Command) []string {
 	return names
 }
 
-// complete what flags and arguments of every command may be. What only the
-// cluster, the registry or Inngest knows is asked of them; what was shipped
+// lastOf completes the last word of a list with commas.
+func lastOf(one cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := toComplete[:strings.LastIndex(toComplete, ",")+1]
+		words, how := one(c, args, toComplete[len(before):])
+		var all []cobra.Completion
+		for _, w := range words {
+			all = append(all, before+w)
+		}
+		return all, how
+	}
+}
+
+// completions say what flags and arguments of every command may be. What only
+// the cluster, the registry or Inngest knows is asked of them; what was shipped
 // from this machine is offered in any case.
 func (k *kube) completions(root *cobra.Command) {
 	var fromConfig = func(pick func(*clientcmdapi.Config) []string) cobra.CompletionFunc {
@@ -63,6 +76,11 @@ func (k *kube) completions(root *cobra.Command) {
 		return all
 	})
 	cli.CompleteFlag(root, contexts, "context")
+	for _, c := range root.Commands() {
+		if c.Flags().Lookup("contexts") != nil {
+			cli.CompleteFlag(c, lastOf(contexts), "contexts")
+		}
+	}
 	cli.CompleteFlag(root, fromConfig(func(c *clientcmdapi.Config) (all []string) {
 		for name := range c.Clusters {
 			all = append(all, name)

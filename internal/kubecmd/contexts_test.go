@@ -71,6 +71,7 @@ func TestContextsUsage(t *testing.T) {
 		"max failures":    {[]string{"rollout", "--tag", "a", "--contexts", "here", "--max-failures", "-1"}, "--max-failures -1"},
 		"without several": {[]string{"rollout", "--tag", "a", "--wave-size", "2"}, "--wave-size and --max-failures"},
 		"no tag":          {[]string{"rollout", "--contexts", "here"}, "no tag to roll out"},
+		"status":          {[]string{"status", "--contexts", "nope"}, `no context is called "nope"`},
 		"doctor":          {[]string{"doctor", "--tag", "a", "--contexts", "nope"}, `no context is called "nope"`},
 	} {
 		t.Run(name, func(t *testing.T) {

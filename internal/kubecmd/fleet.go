@@ -16,9 +16,9 @@ import (
 // pipeline of its own with its own lock, journal, evidence, rollback and
 // receipt.
 //
-// What a preflight found out serves a later wave as well; what may have changed
-// since, the steps that are executing and who holds the lock, every cluster's
-// pipeline asks again.
+// What a preflight found out serves a later wave as well, as long as it is not
+// old; what changes faster, the steps that are executing and who holds the
+// lock, every cluster's pipeline asks again.
 //
 // # The manifest
 //
@@ -349,7 +349,7 @@ func (f *fleet) next(out pipeline.Outcome) string {
 	}
 	if len(missing) == len(f.members) {
 		if out.End == pipeline.Left {
-			return fmt.Sprintf("`kubectl sbw status --context NAME` says what runs in %s", strings.Join(f.having(), ", "))
+			return fmt.Sprintf("`kubectl sbw status --contexts %s` says what runs there", strings.Join(f.having(), ","))
 		}
 		return ""
 	}

@@ -6,18 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/ui"
-	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 type functionsOptions struct {
@@ -218,49 +214,14 @@ type definitions struct {
 	err     error
 }
 
-// catalogWithin bounds the look into the registry, without which the list is
-// still worth having.
-const catalogWithin = 10 * time.Second
-
 // definitions reads the catalog of the image that runs, with the pod's own
 // pull secrets.
 func (e *ends) definitions(ctx context.Context, wanted bool) definitions {
 	if !wanted {
 		return definitions{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, catalogWithin)
-	defer cancel()
-	c, err := e.runningCatalog(ctx)
+	c, err := e.runningCatalog(ctx, e.live)
 	return definitions{c, err}
-}
-
-func (e *ends) runningCatalog(ctx context.Context) (*catalog.Catalog, error) {
-	container, err := e.live.Container(e.scope.worker.Deploy.Container)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := registry.ParseReference(container.Image)
-	if err != nil {
-		return nil, err
-	}
-	kube, err := e.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	keys, _, err := preflight.PullSecrets(ctx, kube, e.live)
-	if err != nil {
-		return nil, err
-	}
-	repository, _, _ := splitTag(container.Image)
-	img, err := resolve(ctx, ref, keys.For(repository))
-	if err != nil {
-		return nil, err
-	}
-	text := img.Label(worker.LabelCatalog)
-	if text == "" {
-		return nil, nil
-	}
-	return catalog.Decode(text)
 }
 
 func joined[T fmt.Stringer](all []T) string {

@@ -31,7 +31,8 @@ func dress(root *cobra.Command, env *cli.Env) {
 	}
 	groupFlags(root, "rollout", append(target,
 		cli.FlagGroup{Title: "Trial", Flags: []string{"dry-run", "diff"}},
-		cli.FlagGroup{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "lock-wait", "contexts", "keep-going", "no-settle"}},
+		cli.FlagGroup{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "lock-wait", "no-settle"}},
+		cli.FlagGroup{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
 		cli.FlagGroup{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
 		cli.FlagGroup{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run"}},
 		cli.FlagGroup{Title: "Inngest", Flags: []string{"inngest-url", "no-inngest", "allow-removal", "prune-stale", "signing-key-from"}})...)

@@ -2,7 +2,9 @@ package kubecmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +13,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
-	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
@@ -19,68 +20,136 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
+type statusOptions struct {
+	inngest   inngestFlags
+	noInngest bool
+	contexts  []string
+	output    string
+}
+
 func newStatus(k *kube) *cobra.Command {
-	var flags inngestFlags
-	var output string
+	o := &statusOptions{}
 	c := &cobra.Command{
 		Use:   "status [flags]",
-		Short: "Say on one screen whether the worker is well: workload, server, registration, runs",
+		Short: "Say on one screen whether the worker is well, and whether what runs is what was shipped",
+		Long: `Say on one screen whether the worker is well: the workload, the image against what was shipped
+last, the manifest's file against the cluster, the functions that are registered against those that
+the image was built with and those that the worker serves, runs, and the last receipt.
+
+What this user may not read is said and left out of the verdict. A manifest that differs is a
+warning, as it may be the next version; everything else that differs is not well.
+
+Exit codes: 0 well, 1 not well, 2 wrong usage. With --contexts it is one line a cluster, and 1 when
+one of them is not well.`,
 		Example: `  # is all well? The exit code says so, too
-  kubectl sbw status`,
+  kubectl sbw status
+
+  # a line for each cluster
+  kubectl sbw status --contexts 'prod-*'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			e, err := k.liveEnds(c.Context(), flags)
+			if len(o.contexts) > 0 {
+				return o.everywhere(c.Context(), k)
+			}
+			s, err := o.look(c.Context(), k)
 			if err != nil {
 				return err
 			}
-			err = showStatus(c.Context(), e, output)
-			if cerr := e.close(); err == nil {
-				err = cerr
+			if o.output != "" {
+				err = cli.PrintObject(k.env.Out, o.output, s)
+			} else {
+				err = printStatus(k.env, s)
+			}
+			if err == nil && !s.Well {
+				err = &cli.ExitError{Code: int(pipeline.Unchanged)}
 			}
 			return err
 		},
 	}
-	flags.add(c)
-	cli.AddOutput(c, &output, "json", "yaml")
+	o.inngest.add(c)
+	c.Flags().BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	addContexts(c, &o.contexts)
+	cli.AddOutput(c, &o.output, "json", "yaml")
 	return c
 }
 
-// statusReport is everything that status knows.
+// statusReport is everything that status knows. Fields are added and never
+// renamed.
 type statusReport struct {
-	Workload  string              `json:"workload"`
-	Namespace string              `json:"namespace"`
-	Context   string              `json:"context,omitempty"`
-	Image     string              `json:"image"`
-	Verdict   verdict.Verdict     `json:"verdict"`
+	Workload  string          `json:"workload"`
+	Namespace string          `json:"namespace"`
+	Context   string          `json:"context,omitempty"`
+	Image     string          `json:"image"`
+	Verdict   verdict.Verdict `json:"verdict"`
+	// Shipped is the image that was shipped last with success, as the workload
+	// itself says; LastRun is the last run, whatever became of it.
+	Shipped  string         `json:"shipped,omitempty"`
+	LastRun  *past          `json:"lastRun,omitempty"`
+	Receipt  string         `json:"receipt,omitempty"` // its file, if it was run from here
+	Manifest *manifestState `json:"manifest,omitempty"`
+	// Functions is how what is registered differs from what the image was built
+	// with.
+	Functions string              `json:"functions,omitempty"`
 	Lock      string              `json:"lock,omitempty"`
 	Inngest   *inngest.Look       `json:"inngest,omitempty"`
-	Findings  []*pipeline.Finding `json:"findings,omitempty"`
+	Findings  []*pipeline.Finding `json:"findings"`
 	Well      bool                `json:"well"`
 }
 
-func look(ctx context.Context, e *ends) (*statusReport, error) {
-	kube, err := e.conn.Kube()
+// find adds findings. What may not be read is said and does not count.
+func (s *statusReport) find(during string, err error) {
+	for _, f := range pipeline.AsFindings(during, err) {
+		if isForbidden(f) {
+			f = unreadable(during, f)
+		}
+		s.Findings = append(s.Findings, f)
+	}
+}
+
+// unreadable is a lack of rights as a note.
+func unreadable(what string, err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "preflight-blind", Severity: pipeline.Note, Err: err, What: "not checked: " + what, Why: err.Error(),
+		Fix: "nothing; with the right to read it, it would be in the verdict"}
+	if found, ok := errors.AsType[*pipeline.Finding](err); ok {
+		f.Why = strings.TrimSuffix(found.What+": "+found.Why, ": ")
+	}
+	return f
+}
+
+// look asks the cluster, the registry and Inngest. It fails only where the
+// workload itself cannot be read.
+func (o *statusOptions) look(ctx context.Context, k *kube) (*statusReport, error) {
+	flags := o.inngest
+	if err := flags.validate(); err != nil {
+		return nil, err
+	}
+	scope, err := k.complete()
 	if err != nil {
 		return nil, err
 	}
-	w, err := workload.Get(ctx, kube, e.ref)
+	if err := flags.complete(scope.worker.Inngest); err != nil {
+		return nil, err
+	}
+	kube, err := scope.conn.Kube()
 	if err != nil {
 		return nil, err
 	}
-	s := &statusReport{Workload: e.ref.String(), Namespace: e.ref.Namespace, Context: e.conn.Context}
-	if c, err := w.Container(e.scope.worker.Deploy.Container); err == nil {
-		s.Image = c.Image
-	}
-	if s.Verdict, err = preflight.Status(ctx, kube, w); err != nil {
+	w, err := workload.Get(ctx, kube, scope.ref)
+	if err != nil {
 		return nil, err
 	}
-	if s.Verdict.Cause != nil {
-		s.Findings = append(s.Findings, s.Verdict.Cause.Finding())
+	if w, err = scope.caughtUp(ctx, w); err != nil {
+		return nil, err
 	}
-	if who, tag, err := lock.Holder(ctx, kube, e.ref); err == nil && who != "" {
+	s := &statusReport{Workload: scope.ref.String(), Namespace: scope.ref.Namespace, Context: scope.conn.Context,
+		Image: imageIn(w.Template(), scope.worker.Deploy.Container), Findings: []*pipeline.Finding{}}
+	scope.stateOf(ctx, kube, w, s)
+	who, tag, err := lock.Holder(ctx, kube, scope.ref)
+	s.find("whether somebody rolls out", err)
+	if who != "" {
 		s.Lock = fmt.Sprintf("%s rolls out %s", who, tag)
 	}
-	f, err := e.scope.earlier(w, e.scope.left)
+	f, err := scope.earlier(w, scope.left)
 	if err != nil {
 		return nil, err
 	}
@@ -88,28 +157,50 @@ func look(ctx context.Context, e *ends) (*statusReport, error) {
 		f.Severity, f.Fix = pipeline.Warning, "run it again to go on from there, or `kubectl sbw undo` to go back"
 		s.Findings = append(s.Findings, f)
 	}
+	scope.shippedOf(w, s)
+	scope.manifestOf(ctx, w, s)
+	if !o.noInngest {
+		o.inngestOf(ctx, scope, w, flags, s)
+	}
+	s.Well = s.Verdict.State == verdict.Complete && !slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+	return s, ctx.Err()
+}
+
+// inngestOf looks at the server and the worker, and holds what is registered
+// against what the image was built with.
+func (o *statusOptions) inngestOf(ctx context.Context, scope *scope, w *workload.Workload, flags inngestFlags, s *statusReport) {
+	c, err := w.Container(scope.worker.Deploy.Container)
+	if err != nil {
+		s.find("read the worker", err)
+		return
+	}
+	e, err := scope.newEnds(ctx, c, flags)
+	if err != nil {
+		s.find("the way to Inngest", err)
+		return
+	}
+	defer func() { s.find("close the way to Inngest", e.close()) }()
+	e.live = w
 	gone, err := e.gone(ctx)
 	if err != nil {
-		s.Findings = append(s.Findings, pipeline.AsFindings("ask Inngest", err)...)
-		return s, nil
+		s.find("Inngest", err)
+		return
 	}
 	sdk, err := e.workerAt(ctx, "")
-	if err != nil {
-		s.Findings = append(s.Findings, pipeline.AsFindings("reach the worker", err)...)
-	}
+	s.find("what the worker serves", err)
 	if e.unsigned != nil {
 		s.Findings = append(s.Findings, e.unsigned)
 	}
 	s.Inngest, err = inngest.Status(ctx, inngest.LookOptions{
-		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(e.scope.worker.Allow.ZeroRetries),
+		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(scope.worker.Allow.ZeroRetries),
 		CronsSince: rolledOut(w), URL: e.wanted().URL, Way: e.way,
 	})
 	if err != nil {
-		s.Findings = append(s.Findings, pipeline.AsFindings("ask Inngest", e.explain("ask Inngest", err))...)
-		return s, nil
+		s.find("Inngest", e.explain("ask Inngest", err))
+		return
 	}
 	s.Findings = append(s.Findings, s.Inngest.Findings...)
-	return s, nil
+	scope.functionsOf(ctx, w, s)
 }
 
 // rolledOut is when a Deployment's last rollout got on the last time: since
@@ -126,32 +217,18 @@ func rolledOut(w *workload.Workload) time.Time {
 	return time.Time{}
 }
 
-func showStatus(ctx context.Context, e *ends, output string) error {
-	s, err := look(ctx, e)
-	if err != nil {
-		return err
-	}
-	s.Well = s.Verdict.State == verdict.Complete && s.Inngest != nil
-	for _, f := range s.Findings {
-		s.Well = s.Well && f.Severity != pipeline.Error
-	}
-	env := e.scope.kube.env
-	if output != "" {
-		err = cli.PrintObject(env.Out, output, s)
-	} else {
-		err = printStatus(env, s)
-	}
-	if err == nil && !s.Well {
-		err = &cli.ExitError{Code: int(pipeline.Unchanged)}
-	}
-	return err
-}
-
 func printStatus(env *cli.Env, s *statusReport) error {
 	rows := ui.NewRows(env.Style(env.Out))
 	v := s.Verdict
 	rows.Add("workload", fmt.Sprintf("%s/%s: %s, %d of %d ready", s.Namespace, s.Workload, v.State, v.Ready, v.Wanted))
 	rows.Add("image", s.Image)
+	if last := s.LastRun; last != nil {
+		rows.Add("last run", fmt.Sprintf("%s %s: %s in %s, %s ago by %s", last.Command, orDash(last.Tag), last.End,
+			ui.FormatDuration(time.Duration(last.Seconds*float64(time.Second))), ui.FormatDuration(time.Since(last.Started).Round(time.Second)), orDash(last.By)))
+	}
+	if m := s.Manifest; m != nil {
+		rows.Add("manifest", m.String())
+	}
 	if s.Lock != "" {
 		rows.Add("lock", s.Lock)
 	}
@@ -164,6 +241,9 @@ func printStatus(env *cli.Env, s *statusReport) error {
 		rows.Add("registration", registered)
 		if l.Served != nil {
 			rows.Add("worker", fmt.Sprintf("serves %d functions by %s: %s", len(l.Served.Functions), l.Served.SDK, l.Diff))
+		}
+		if s.Functions != "" {
+			rows.Add("built with", s.Functions)
 		}
 		inFlight := 0
 		for _, n := range l.InFlight {
@@ -185,8 +265,12 @@ func printStatus(env *cli.Env, s *statusReport) error {
 		}
 	}
 	verdictLine := "all is well"
-	if !s.Well {
+	blind := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Code == "preflight-blind" })
+	switch {
+	case !s.Well:
 		verdictLine = "not well"
+	case blind:
+		verdictLine = "well, as far as it may be read"
 	}
 	rows.Add("verdict", verdictLine)
 	if err := rows.Print(env.Out); err != nil {

@@ -172,9 +172,7 @@ func (w *world) runContext(ctx context.Context, code int, args ...string) (stdou
 	w.Helper()
 	w.out.Reset()
 	w.errs.Reset()
-	w.env.Tell = cli.Telling{}
-	args = append(args, "--cache-dir", filepath.Join(w.dir, "cache"))
-	if got := cli.Execute(ctx, w.env, NewRoot(w.env), args); got != code {
+	if got := w.execute(ctx, args); got != code {
 		w.Fatalf("%s: exit %d, want %d\n%s\n%s", strings.Join(args, " "), got, code, w.out, w.errs)
 	}
 	return w.out.String(), w.errs.String()
@@ -193,6 +191,14 @@ func (w *world) until(ok func() bool) {
 		}
 	}
 }
+
+func (w *world) execute(ctx context.Context, args []string) int {
+	w.env.Tell = cli.Telling{}
+	return cli.Execute(ctx, w.env, NewRoot(w.env), append(args, "--cache-dir", filepath.Join(w.dir, "cache")))
+}
+
+// try runs a command that may fail, and returns its exit code.
+func (w *world) try(args ...string) int { return w.execute(w.Context(), args) }
 
 func (w *world) write(name, text string) {
 	w.Helper()

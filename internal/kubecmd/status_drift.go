@@ -1,0 +1,261 @@
+package kubecmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// stateOf judges the workload; by its own counts alone where its pods may not
+// be read.
+func (s *scope) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *statusReport) {
+	v, err := preflight.Status(ctx, kube, w)
+	if apierrors.IsForbidden(err) {
+		v = byCounts(w)
+	}
+	to.find("the pods", cluster.Explain("read the pods of "+s.ref.String(), err))
+	to.Verdict = v
+	if v.Cause != nil {
+		to.Findings = append(to.Findings, v.Cause.Finding())
+	}
+}
+
+// byCounts is the verdict that the workload's own status allows.
+func byCounts(w *workload.Workload) verdict.Verdict {
+	v := verdict.Verdict{State: verdict.Progressing, Wanted: w.Replicas()}
+	available := int32(0)
+	switch {
+	case w.Deployment != nil:
+		v.Updated, v.Ready, available = w.Deployment.Status.UpdatedReplicas, w.Deployment.Status.ReadyReplicas, w.Deployment.Status.AvailableReplicas
+		for _, c := range w.Deployment.Status.Conditions {
+			if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+				v.State, v.Waiting = verdict.Failed, c.Message
+				return v
+			}
+		}
+	case w.StatefulSet != nil:
+		v.Updated, v.Ready, available = w.StatefulSet.Status.UpdatedReplicas, w.StatefulSet.Status.ReadyReplicas, w.StatefulSet.Status.AvailableReplicas
+	default:
+		v.Updated, v.Ready, available = w.DaemonSet.Status.UpdatedNumberScheduled, w.DaemonSet.Status.NumberReady, w.DaemonSet.Status.NumberAvailable
+	}
+	if seen, now := verdict.Observed(w); seen >= now && v.Updated >= v.Wanted && available >= v.Wanted {
+		v.State = verdict.Complete
+	} else {
+		v.Waiting = fmt.Sprintf("%d of %d pods", v.Wanted-available, v.Wanted)
+	}
+	return v
+}
+
+// shippedOf holds what runs against what the workload says was shipped last.
+func (s *scope) shippedOf(w *workload.Workload, to *statusReport) {
+	annotations := w.Object().GetAnnotations()
+	runs, err := receipt.History(annotations)
+	to.find("read the history", err)
+	if len(runs) > 0 {
+		last := pasts(runs[:1], nil, s.worker.Deploy.Container)
+		to.LastRun = &last[0]
+	}
+	if store, err := receipt.Open(); err == nil { // else there are no receipts here
+		last, err := store.Latest(s.worker.Name, func(r *receipt.Receipt) bool {
+			t := r.Target
+			return t != nil && t.Context == s.conn.Context && t.Namespace == s.ref.Namespace && t.Name == s.ref.Name && t.Kind == s.ref.Kind
+		})
+		to.find("read the receipts", err)
+		if last != nil {
+			to.Receipt = last.Path
+		}
+	}
+	to.Shipped = annotations[receipt.AnnotationImage]
+	switch {
+	case to.Shipped == "":
+		to.Findings = append(to.Findings, &pipeline.Finding{Code: "never-shipped", Severity: pipeline.Note,
+			What: "nothing on " + s.ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
+	case to.Shipped != to.Image:
+		to.Findings = append(to.Findings, &pipeline.Finding{Code: "drift-image", Severity: pipeline.Error, Where: s.ref.Namespace + "/" + s.ref.String(),
+			What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
+			Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"})
+	}
+}
+
+// manifestState is the checkout's file against the cluster.
+type manifestState struct {
+	File  string `json:"file"`
+	Image string `json:"image"` // that it names
+	// Differs are the objects that applying it would change; nil when the
+	// cluster could not be asked.
+	Differs []string `json:"differs"`
+	asked   bool
+}
+
+func (m *manifestState) String() string {
+	switch {
+	case !m.asked:
+		return m.File + " names " + m.Image
+	case len(m.Differs) == 0:
+		return m.File + " is what the cluster has"
+	}
+	return fmt.Sprintf("%s differs in %s", m.File, strings.Join(m.Differs, ", "))
+}
+
+// manifestOf asks the API server what applying the file as it is would change.
+// That takes the right to patch, though nothing is: without it the image alone
+// is compared.
+func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *statusReport) {
+	file := s.path(s.worker.Deploy.Manifest)
+	if _, err := os.Stat(file); !s.inCheckout || err != nil {
+		return // there is no checkout here
+	}
+	o := &rolloutOptions{scope: s, filenames: []string{file}}
+	o.placeKustomization()
+	r := &rollout{rolloutOptions: o}
+	all, err := r.source(ctx, nil)
+	if err != nil {
+		to.find("the manifest", lightly(err))
+		return
+	}
+	m := &manifestState{File: s.short(file)}
+	for _, one := range all {
+		if one.GetKind() == s.ref.Kind && one.GetName() == s.ref.Name && one.GetNamespace() == s.ref.Namespace {
+			if typed, err := apply.Typed(one.Unstructured); err == nil { // what is not valid the dry run refuses
+				m.Image = imageIn(typed.Template(), s.worker.Deploy.Container)
+			}
+		}
+	}
+	to.Manifest = m
+	results, err := apply.Apply(ctx, s.conn, all, apply.Options{DryRun: true, Force: true, Target: s.ref})
+	to.find("what the manifest would change", lightly(err))
+	if m.asked = err == nil; m.asked {
+		m.Differs = []string{}
+	}
+	for _, one := range results {
+		if one.Action != apply.Unchanged && m.asked {
+			m.Differs = append(m.Differs, one.String())
+		}
+	}
+	live := imageIn(w.Template(), s.worker.Deploy.Container)
+	if len(m.Differs) > 0 || m.Image != live {
+		f := &pipeline.Finding{Code: "drift-manifest", Severity: pipeline.Warning, Where: m.File, What: "the manifest is not what the cluster has",
+			Fix: "`kubectl sbw rollout --tag TAG --dry-run=server --diff` shows it"}
+		if m.Image != live {
+			f.Why = fmt.Sprintf("it names %s, and %s runs", m.Image, live)
+		} else {
+			f.Why = "it would change " + strings.Join(m.Differs, ", ")
+		}
+		to.Findings = append(to.Findings, f)
+	}
+}
+
+// lightly makes a warning of what is wrong with a file that nobody has shipped.
+func lightly(err error) error {
+	var all []error
+	for _, f := range pipeline.AsFindings("look at the manifest", err) {
+		one := *f
+		one.Severity = min(one.Severity, pipeline.Warning)
+		all = append(all, &one)
+	}
+	return errors.Join(all...)
+}
+
+// functionsOf holds what is registered against the catalog of the image that
+// runs. A registry that cannot be asked from here is no fault of the worker.
+func (s *scope) functionsOf(ctx context.Context, w *workload.Workload, to *statusReport) {
+	if to.Inngest.App == nil {
+		return // told already
+	}
+	c, err := s.runningCatalog(ctx, w)
+	if err != nil {
+		to.Findings = append(to.Findings, unreadable("the functions that the image was built with", err))
+		return
+	}
+	if c == nil {
+		return
+	}
+	now := registered(to.Inngest.App.Functions)
+	index, ok := c.Match(now)
+	if !ok || index.Incomplete {
+		return // the catalog cannot say
+	}
+	d := catalog.Diff(now, index.Functions)
+	to.Functions = "what is registered"
+	if d.Empty() {
+		return
+	}
+	// Diff says what a rollout of the catalog would do.
+	var missing, extra []string
+	for _, f := range d.Added {
+		missing = append(missing, f.ID)
+	}
+	for _, f := range d.Removed {
+		extra = append(extra, f.ID)
+	}
+	to.Functions = fmt.Sprintf("%d functions; against what is registered: %s", len(index.Functions), d.Summary())
+	if len(missing)+len(extra) == 0 {
+		return
+	}
+	f := &pipeline.Finding{Code: "drift-functions", Severity: pipeline.Error,
+		What: "what is registered is not what the image was built with", Fix: "`kubectl sbw refresh`, with --allow-removal where functions are to go"}
+	var why []string
+	if len(missing) > 0 {
+		why = append(why, "not registered: "+strings.Join(missing, ", "))
+	}
+	if len(extra) > 0 {
+		why = append(why, "not in the image: "+strings.Join(extra, ", "))
+	}
+	f.Why = strings.Join(why, "; ")
+	to.Findings = append(to.Findings, f)
+}
+
+// catalogWithin bounds the look into the registry, without which the answer is
+// still worth having.
+const catalogWithin = 10 * time.Second
+
+// runningCatalog is the catalog of the image that the template names, read with
+// the pod's own pull secrets; nil when it carries none.
+func (s *scope) runningCatalog(ctx context.Context, w *workload.Workload) (*catalog.Catalog, error) {
+	ctx, cancel := context.WithTimeout(ctx, catalogWithin)
+	defer cancel()
+	container, err := w.Container(s.worker.Deploy.Container)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := registry.ParseReference(container.Image)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := s.conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := preflight.PullSecrets(ctx, kube, w)
+	if err != nil {
+		return nil, err
+	}
+	repository, _, _ := splitTag(container.Image)
+	img, err := resolve(ctx, ref, keys.For(repository))
+	if err != nil {
+		return nil, err
+	}
+	text := img.Label(worker.LabelCatalog)
+	if text == "" {
+		return nil, nil
+	}
+	return catalog.Decode(text)
+}
