@@ -59,6 +59,8 @@ func (e *Env) show(u *ui.UI) {
 // Telling is how a run is told on stderr.
 type Telling struct {
 	Quiet, Verbose, Events bool
+	// Logs tells the log lines of libraries, which Verbose does too.
+	Logs bool
 }
 
 // ExitError ends the process with a code without a word: all has been said.
@@ -75,7 +77,9 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 		return int(pipeline.Usage)
 	}
 	env := &Env{Plugin: plugin, Version: release.Version().Version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Dir: dir}
-	ctx, stop := withSignals(context.Background(), env.restore)
+	release := env.adoptStrays()
+	defer release()
+	ctx, stop := withSignals(context.Background(), env)
 	defer stop()
 	args := completionRequest(os.Args[0], os.Args[1:])
 	hint := newerRelease(ctx, env, args)
@@ -89,8 +93,8 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the
 // first SIGINT or SIGTERM. A second one ends the process there and then: the
 // user does not want to wait for what is being put back.
-// restore gives the terminal back before that.
-func withSignals(parent context.Context, restore func()) (context.Context, func()) {
+// The terminal is given back before that.
+func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -104,8 +108,8 @@ func withSignals(parent context.Context, restore func()) (context.Context, func(
 		}
 		select {
 		case <-signals:
-			restore()
-			fmt.Fprintln(os.Stderr, "interrupted twice: ended without putting anything back; run the same command again to go on")
+			env.restore()
+			fmt.Fprintln(env.Err, "interrupted twice: ended without putting anything back; run the same command again to go on")
 			os.Exit(int(pipeline.Interrupted))
 		case <-done:
 		}
@@ -141,7 +145,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 			*f = *usageError(env, ran, err)
 		}
 	}
-	if err := ui.PrintFindings(env.Err, env.Style(env.Err), findings); err != nil {
+	if err := env.fail(findings); err != nil {
 		return int(pipeline.Unchanged) // stderr is gone: there is nobody left to tell
 	}
 	code := int(pipeline.Unchanged)
@@ -155,6 +159,14 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	}
 	env.writeFailure(ran, code, findings)
 	return code
+}
+
+// fail tells what ended a command outside of a run.
+func (e *Env) fail(findings []*pipeline.Finding) error {
+	if e.Tell.Events {
+		return ui.New(e.ui()).Fail(findings)
+	}
+	return ui.PrintFindings(e.Err, e.Style(e.Err), findings)
 }
 
 // usageError words what cobra has said of a command line.
@@ -200,6 +212,20 @@ func (e *Env) flags() ui.Flags {
 	return ui.Flags{Program: e.Plugin, Quiet: e.Tell.Quiet, Verbose: e.Tell.Verbose, Events: e.Tell.Events}
 }
 
+// ui are the options of how a run is told on e.Err.
+func (e *Env) ui() ui.Options {
+	if f, ok := e.Err.(*os.File); ok {
+		return ui.FromEnv(f, e.flags())
+	}
+	o := ui.Options{Err: e.Err, Style: e.Style(e.Err), Verbose: e.Tell.Verbose}
+	if e.Tell.Events {
+		o.Mode = ui.Events
+	} else if e.Tell.Quiet {
+		o.Mode = ui.Quiet
+	}
+	return o
+}
+
 // Style is how text written to w is dressed: as its terminal can show it, or
 // plainly.
 func (e *Env) Style(w io.Writer) ui.Style {
@@ -220,7 +246,31 @@ func (e *Env) Warn(during string, err error) {
 		f.Severity = pipeline.Warning
 	}
 	// Nobody is left to tell when stderr is gone.
-	_ = ui.PrintFindings(e.Err, e.Style(e.Err), found)
+	_ = e.Report(found)
+}
+
+// Report tells findings outside of a run.
+func (e *Env) Report(found []*pipeline.Finding) error {
+	if !e.Tell.Events {
+		return ui.PrintFindings(e.Err, e.Style(e.Err), found)
+	}
+	told := ui.New(e.ui())
+	for _, f := range found {
+		told.Emit(pipeline.Event{Kind: pipeline.Found, Finding: f})
+	}
+	return told.Stop()
+}
+
+// Notef tells a line outside of a run.
+func (e *Env) Notef(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if !e.Tell.Events {
+		_, err := fmt.Fprintln(e.Err, text)
+		return err
+	}
+	told := ui.New(e.ui())
+	told.Emit(pipeline.Event{Kind: pipeline.Noted, Text: text})
+	return told.Stop()
 }
 
 // Run runs p, telling it as the flags say, and returns its outcome with the
@@ -234,14 +284,7 @@ func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.En
 // of all of them and returns what they came to together. p is what is planned.
 // run may still write into next.
 func (e *Env) RunAll(p pipeline.Pipeline, next map[pipeline.End]string, run func(pipeline.Sink) pipeline.Outcome) (pipeline.Outcome, error) {
-	o := ui.Options{Err: e.Err, Style: e.Style(e.Err), Verbose: e.Tell.Verbose}
-	if f, ok := e.Err.(*os.File); ok {
-		o = ui.FromEnv(f, e.flags())
-	} else if e.Tell.Events {
-		o.Mode = ui.Events
-	} else if e.Tell.Quiet {
-		o.Mode = ui.Quiet
-	}
+	o := e.ui()
 	o.Next = next
 	told := ui.New(o)
 	e.show(told)

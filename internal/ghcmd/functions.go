@@ -111,7 +111,7 @@ func (p *publish) printFunctions(c *catalog.Catalog) error {
 			return err
 		}
 	}
-	if err := ui.PrintFindings(p.env.Err, p.env.Style(p.env.Err), found); err != nil {
+	if err := p.env.Report(found); err != nil {
 		return err
 	}
 	for _, f := range found {

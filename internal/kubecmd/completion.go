@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/klog/v2"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -81,6 +79,7 @@ func (k *kube) completions(root *cobra.Command) {
 			cli.CompleteFlag(c, lastOf(contexts), "contexts")
 		}
 	}
+	cli.CompleteFlag(root, cobra.FixedCompletions([]string{"6\teach request", "7\tits headers, too"}, cobra.ShellCompDirectiveNoFileComp), "v")
 	cli.CompleteFlag(root, fromConfig(func(c *clientcmdapi.Config) (all []string) {
 		for name := range c.Clusters {
 			all = append(all, name)
@@ -132,11 +131,8 @@ func (k *kube) completions(root *cobra.Command) {
 	}
 }
 
-// quietly is the scope for a completion: nothing is asked of a person, and
-// libraries do not write between a shell's lines.
+// quietly is the scope for a completion: nothing is asked of a person.
 func (k *kube) quietly() (*scope, error) {
-	klog.SetOutput(io.Discard)
-	klog.LogToStderr(false)
 	s, err := k.complete()
 	if err != nil {
 		return nil, err

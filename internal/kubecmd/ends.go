@@ -113,8 +113,7 @@ func (e *ends) tellWay() error {
 	if e.server == nil || e.server.detour() == "" {
 		return nil
 	}
-	_, err := fmt.Fprintf(e.scope.kube.env.Err, "Inngest is reached by %s\n", e.server.detour())
-	return err
+	return e.scope.kube.env.Notef("Inngest is reached by %s", e.server.detour())
 }
 
 func unsignedBecause(v environ.Value) *pipeline.Finding {

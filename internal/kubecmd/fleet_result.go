@@ -161,8 +161,7 @@ func (f *fleet) print(out pipeline.Outcome) error {
 		if s.Restored {
 			state = "was put back: "
 		}
-		_, err := fmt.Fprintf(f.env.Err, "%s %s%s\n", f.short(s.File), state, s.Image)
-		return err
+		return f.env.Notef("%s %s%s", f.short(s.File), state, s.Image)
 	}
 	return nil
 }

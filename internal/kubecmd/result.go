@@ -143,7 +143,7 @@ func (r *rollout) print(out pipeline.Outcome) error {
 	case r.output == "json" || r.output == "yaml":
 		return cli.PrintObject(w, r.output, r.result(out))
 	case r.dryRun == "none" && r.diff:
-		if err := r.printDiff(r.env.Err); err != nil {
+		if err := r.tellDiff(); err != nil {
 			return err
 		}
 	}
@@ -215,6 +215,18 @@ func (r *rollout) printDiff(w io.Writer) error {
 		return err
 	}
 	return ui.PrintDiff(w, r.env.Style(w), text)
+}
+
+// tellDiff is printDiff to stderr, as the flags say.
+func (r *rollout) tellDiff() error {
+	if !r.env.Tell.Events {
+		return r.printDiff(r.env.Err)
+	}
+	text, err := r.diffText()
+	if err != nil {
+		return err
+	}
+	return r.env.Notef("%s", text)
 }
 
 // close ends what the run opened.

@@ -19,10 +19,14 @@ import (
 const userAgent = "kubectl-sbw"
 
 // Main runs kubectl-sbw and returns its exit code.
-func Main() int { return cli.Main("kubectl sbw", NewRoot) }
+func Main() int {
+	return cli.Main("kubectl sbw", func(env *cli.Env) *cobra.Command { return newRoot(env, newLibraryLog(env).route()) })
+}
 
 // NewRoot makes the command tree.
-func NewRoot(env *cli.Env) *cobra.Command {
+func NewRoot(env *cli.Env) *cobra.Command { return newRoot(env, newLibraryLog(env)) }
+
+func newRoot(env *cli.Env, logs *libraryLog) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sbw <command> [flags]",
 		Short: "Roll out a worker's image, prove it and register it with Inngest",
@@ -36,6 +40,7 @@ and put everything back when that fails.`,
 	k.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddTelling(root, env)
+	logs.addFlag(root.PersistentFlags())
 	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)
 	root.AddCommand(newRollout(k), newRefresh(k), newFunctions(k), newRuns(k), newStatus(k), newUndo(k), newHistory(k), newDoctor(k))

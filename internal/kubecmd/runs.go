@@ -157,8 +157,7 @@ func (o *runsOptions) print(e *ends, runs []inngest.Run, first bool) error {
 		}
 		return nil
 	case len(runs) == 0 && first:
-		_, err := fmt.Fprintln(env.Err, "no runs")
-		return err
+		return env.Notef("no runs")
 	case len(runs) == 0:
 		return nil
 	}

@@ -276,7 +276,7 @@ func printStatus(env *cli.Env, s *statusReport) error {
 	if err := rows.Print(env.Out); err != nil {
 		return err
 	}
-	return ui.PrintFindings(env.Err, env.Style(env.Err), s.Findings)
+	return env.Report(s.Findings)
 }
 
 func orUnknown(s string) string {

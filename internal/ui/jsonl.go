@@ -25,7 +25,7 @@ const SchemaVersion = 1
 //	finding         stage finding{code severity what [why fix where evidence]}
 //	table           stage table{title header rows}, replacing the one of that title
 //	dropped         count: details left out since the reader was too slow
-//	outcome         the last line: outcome{name end exitCode seconds stages findings [undoErrors next]}
+//	outcome         how the run ended: outcome{name end exitCode seconds stages findings [undoErrors next]}
 //
 // Text is given as it came, with control and bidirectional characters escaped,
 // so that even a raw look at the lines is harmless. Times are RFC 3339 with

@@ -3,6 +3,7 @@ package ui
 import (
 	"bytes"
 	"io"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -15,8 +16,9 @@ func (u *UI) Log() io.Writer { return &u.log }
 
 // logWriter gathers lines; the UI's lock guards it.
 type logWriter struct {
-	ui   *UI
-	part []byte
+	ui    *UI
+	part  []byte
+	wrote time.Time // when the last part came
 }
 
 // longLine is where a line without an end is cut.
@@ -29,7 +31,7 @@ func (l *logWriter) Write(p []byte) (int, error) {
 	if u.closing {
 		return 0, ErrClosed
 	}
-	l.part = append(l.part, p...)
+	l.part, l.wrote = append(l.part, p...), u.opts.Now()
 	for {
 		i := bytes.IndexByte(l.part, '\n')
 		if i < 0 && len(l.part) > longLine {
@@ -43,6 +45,17 @@ func (l *logWriter) Write(p []byte) (int, error) {
 	}
 	u.start()
 	return len(p), nil
+}
+
+// promptAfter is how long a line may stay without its end before it is told: it
+// may be a question that somebody waits for an answer to.
+const promptAfter = 300 * time.Millisecond
+
+// idle tells what has stood without a line end for a while.
+func (l *logWriter) idle() {
+	if len(l.part) > 0 && l.ui.opts.Now().Sub(l.wrote) >= promptAfter {
+		l.flush()
+	}
 }
 
 // flush tells the rest that has no line end.

@@ -90,6 +90,7 @@ func (u *UI) plain(at time.Time, stage string, lines ...string) {
 func (u *UI) signOfLife() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.log.idle()
 	if u.opts.Mode != Plain {
 		return
 	}

@@ -411,31 +411,12 @@ func TestFail(t *testing.T) {
 	for _, c := range cases {
 		var out buffer
 		u := New(Options{Mode: c.mode, Err: &out, Now: newClock().Now, Style: Style{Program: "gh sbw"}})
-		if err := u.Fail("reading", c.err); err != nil {
+		if err := u.Fail(pipeline.AsFindings("reading", c.err)); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(c.want, out.String()); diff != "" {
 			t.Errorf("mode %d (-want +got):\n%s", c.mode, diff)
 		}
-	}
-}
-
-// TestLog: what comes from elsewhere becomes lines, whole and harmless.
-func TestLog(t *testing.T) {
-	var out buffer
-	u := New(Options{Err: &out, Now: newClock().Now, Ticks: make(chan time.Time)})
-	log := u.Log()
-	fmt.Fprint(log, "W0101 watch ")
-	fmt.Fprint(log, "closed\r\nsecond\x1b]0;title\x07 line\nrest")
-	if err := u.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	want := lines("12:00:00 W0101 watch closed", "12:00:00 second line", "12:00:00 rest")
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if _, err := fmt.Fprint(log, "late\n"); !errors.Is(err, ErrClosed) {
-		t.Errorf("a write after the end: %v, want ErrClosed", err)
 	}
 }
 

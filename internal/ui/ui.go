@@ -243,6 +243,7 @@ func (u *UI) picture(w, h int) (above, frame []string) {
 	if u.ended {
 		return u.take(), nil
 	}
+	u.log.idle()
 	// A cell at the right and a line at the top stay free: at the very edge
 	// terminals differ in when they wrap and scroll.
 	return u.take(), u.opts.frame(u.run, u.opts.Now(), w-1, h-1)
@@ -321,11 +322,9 @@ func (u *UI) Close(o pipeline.Outcome) error {
 	})
 }
 
-// Fail prints an error that ended a command outside of a pipeline, in the
-// UI's mode. during says what was being done, for an error that is no finding.
-func (u *UI) Fail(during string, err error) error {
+// Fail prints what ended a command outside of a pipeline, in the UI's mode.
+func (u *UI) Fail(found []*pipeline.Finding) error {
 	return u.end(func() bool {
-		found := pipeline.AsFindings(during, err)
 		if u.opts.Mode == Events {
 			u.failJSON(found)
 			return true

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// shared is what several goroutines write to, as stderr is.
+type shared struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// strayed runs a stage in whose midst a library and a child write, and returns
+// what was told.
+func strayed(t *testing.T, tell Telling) string {
+	t.Helper()
+	var errs shared
+	env := &Env{Plugin: "kubectl sbw", Err: &errs, Tell: tell}
+	release := env.adoptStrays()
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	fmt.Fprintln(os.Stderr, "before")
+	p := pipeline.Pipeline{Name: "rollout", Stages: []pipeline.Stage{{Name: "watch", Run: func(ctx context.Context, _ *pipeline.Reporter) error {
+		log.Print("Unsolicited response")
+		child := exec.CommandContext(ctx, "go", "env", "-no-such-flag")
+		child.Stderr = os.Stderr
+		if err := child.Run(); err == nil {
+			t.Error("the child has nothing to say")
+		}
+		return nil
+	}}}}
+	if _, err := env.Run(t.Context(), p, nil); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	return errs.String()
+}
+
+func TestStraysAreTold(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		tell     Telling
+		log, end bool
+	}{
+		{"plain", Telling{}, false, true},
+		{"--quiet", Telling{Quiet: true}, false, false},
+		{"--verbose", Telling{Verbose: true}, true, true},
+		{"-v", Telling{Logs: true}, true, true},
+		{"--events", Telling{Events: true}, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := strayed(t, c.tell)
+			for text, want := range map[string]bool{"before": true, "-no-such-flag": true, "Unsolicited response": c.log, "watch": c.end} {
+				if strings.Contains(got, text) != want {
+					t.Errorf("%q: %v, want %v, in\n%s", text, !want, want, got)
+				}
+			}
+			for line := range strings.Lines(got) {
+				var r struct{ V int }
+				if err := json.Unmarshal([]byte(line), &r); c.tell.Events && (err != nil || r.V != 1) {
+					t.Errorf("no JSON line: %q", line)
+				}
+			}
+		})
+	}
+}
+
+// TestAllIsToldAtTheEnd: what a child has written last is not lost with the
+// process, and what comes later goes where it went before.
+func TestAllIsToldAtTheEnd(t *testing.T) {
+	var errs shared
+	env := &Env{Err: &errs}
+	before := os.Stderr
+	release := env.adoptStrays()
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	long := strings.Repeat("x", 60<<10) // nearly what a pipe holds
+	fmt.Fprint(os.Stderr, long)
+	release()
+	if got := errs.String(); got != long || os.Stderr != before {
+		t.Errorf("%d bytes of %d are told; standard error is back: %v", len(got), len(long), os.Stderr == before)
+	}
+}
+
+// TestEventsOutsideOfARunAreLines: a reader of JSON lines reads them all.
+func TestEventsOutsideOfARunAreLines(t *testing.T) {
+	var errs bytes.Buffer
+	env := &Env{Err: &errs, Tell: Telling{Events: true}}
+	env.Warn("keep the receipt", os.ErrPermission)
+	if err := env.Notef("no %s", "runs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.fail(pipeline.AsFindings("read", os.ErrNotExist)); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for line := range strings.Lines(errs.String()) {
+		var r struct{ Kind string }
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		kinds = append(kinds, r.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != "finding note outcome" {
+		t.Errorf("kinds %s in\n%s", got, errs.String())
+	}
+}
