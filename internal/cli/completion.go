@@ -46,24 +46,34 @@ waited for two seconds at most.`
 		more = ", contexts, namespaces, functions, revisions"
 		about += `
 
-kubectl's own completion does the same without this script when it finds this very program under a
-second name on PATH:
+kubectl's own completion (1.26 and newer) does the same without this script once this program stands on
+PATH under a second name, kubectl_complete-sbw. --install puts it there, beside kubectl-sbw; an upgrade by
+krew leaves it in place.`
+		example = `  # with kubectl's own completion, once
+  kubectl sbw completion --install
 
-  ln -s kubectl-sbw "$(dirname "$(command -v kubectl-sbw)")/kubectl_complete-sbw"`
+` + example
 	}
-	return &cobra.Command{
+	install := false
+	c := &cobra.Command{
 		Use:       "completion (" + strings.Join(shells, "|") + ")",
 		Short:     "Write the completion script of a shell",
 		Long:      fmt.Sprintf(strings.ReplaceAll(about, "HOST", host), more),
 		Example:   example,
 		ValidArgs: shells,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if install && len(args) > 0 {
+				return pipeline.UsageErrorf("usage", "leave one of them out", "--install is for every shell, and %s is named", args[0])
+			}
+			if len(args) != 1 && !install {
 				return pipeline.UsageErrorf("usage", "name one of "+strings.Join(shells, ", "), "completion is for one shell, and %d are named", len(args))
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
+			if install {
+				return env.install()
+			}
 			for _, s := range completionScripts {
 				if s.shell == args[0] {
 					text, err := s.script(host)
@@ -76,6 +86,10 @@ second name on PATH:
 			return pipeline.UsageErrorf("usage", "use one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
 		},
 	}
+	if host == "kubectl" {
+		c.Flags().BoolVar(&install, "install", false, "put kubectl_complete-sbw beside kubectl-sbw, for kubectl's own completion")
+	}
+	return c
 }
 
 // shellScript is how the script of one shell is made of cobra's.

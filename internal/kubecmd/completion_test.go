@@ -172,7 +172,7 @@ func TestShellsComplete(t *testing.T) {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]string{"kubectl": kubectl, "kubectl-sbw": self, "kubectl_complete-sbw": "kubectl-sbw"} {
+	for name, to := range map[string]string{"kubectl": kubectl, "kubectl-sbw": self} {
 		if err := os.Symlink(to, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -188,6 +188,9 @@ func TestShellsComplete(t *testing.T) {
 			t.Errorf("%s %v: %v", name, args, err)
 		}
 		return string(out)
+	}
+	if got, want := run(kubectl, "sbw", "completion", "--install"), filepath.Join(bin, "kubectl_complete-sbw"); got != want+"\n" {
+		t.Errorf("the completer is put at %q, not %q", got, want)
 	}
 	if got := offered(run(kubectl, "__complete", "sbw", "rollout", "--context", ""), ""); !slices.Equal(got, []string{"here", "staging"}) {
 		t.Errorf("kubectl's own completion: %v", got)
