@@ -28,7 +28,13 @@ func dress(root *cobra.Command, env *cli.Env) {
 	}}
 	for _, c := range root.Commands() {
 		if c.Flags().Lookup("builder") != nil {
-			cli.GroupFlags(c, image, build)
+			result := cli.FlagGroup{Title: "Result"}
+			for _, f := range []string{"dry-run", "output"} {
+				if c.Flags().Lookup(f) != nil {
+					result.Flags = append(result.Flags, f)
+				}
+			}
+			cli.GroupFlags(c, image, build, result)
 		}
 	}
 	cli.Dress(root, env)

@@ -25,40 +25,45 @@ func dress(root *cobra.Command, env *cli.Env) {
 			}
 		}
 	}
-	target := []cli.FlagGroup{
-		{Title: "Image", Flags: []string{"tag", "image", "no-pin"}},
-		{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
+	for _, name := range []string{"rollout", "doctor", "undo"} {
+		groupFlags(root, name)
 	}
-	groupFlags(root, "rollout", append(target,
-		cli.FlagGroup{Title: "Trial", Flags: []string{"dry-run", "diff"}},
-		cli.FlagGroup{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "lock-wait", "no-settle"}},
-		cli.FlagGroup{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
-		cli.FlagGroup{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
-		cli.FlagGroup{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run"}},
-		cli.FlagGroup{Title: "Inngest", Flags: []string{"inngest-url", "no-inngest", "allow-removal", "prune-stale", "signing-key-from"}})...)
-	groupFlags(root, "doctor", append(target,
-		cli.FlagGroup{Title: "Inngest", Flags: []string{"inngest-url", "no-inngest", "signing-key-from"}})...)
 	cli.GroupFlags(root,
-		cli.FlagGroup{Title: "Worker and telling", Flags: []string{"worker", "quiet", "verbose", "events"}},
+		cli.FlagGroup{Title: "Worker and telling", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
 		cli.FlagGroup{Title: "Cluster and identity, as for kubectl", Flags: kubeconfigFlags(root)})
 	cli.Dress(root, env)
 }
 
+// purposes are what the flags of a rollout and of its relatives are for.
+var purposes = []cli.FlagGroup{
+	{Title: "Image", Flags: []string{"tag", "image", "no-pin", "to-revision"}},
+	{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
+	{Title: "Trial", Flags: []string{"dry-run", "diff"}},
+	{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "no-settle", "lock-wait"}},
+	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
+	{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
+	{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run", "confirm-data"}},
+	{Title: "Inngest", Flags: []string{"inngest-url", "inngest-via", "signing-key-from", "no-inngest", "allow-removal", "prune-stale"}},
+	{Title: "Output", Flags: []string{"output"}},
+}
+
 // groupFlags groups those of the flags that the command has.
-func groupFlags(root *cobra.Command, command string, groups ...cli.FlagGroup) {
+func groupFlags(root *cobra.Command, command string) {
 	c, _, err := root.Find([]string{command})
 	if err != nil || c == root {
 		return
 	}
 	var there []cli.FlagGroup
-	for _, g := range groups {
+	for _, g := range purposes {
 		kept := cli.FlagGroup{Title: g.Title}
 		for _, f := range g.Flags {
 			if c.Flags().Lookup(f) != nil {
 				kept.Flags = append(kept.Flags, f)
 			}
 		}
-		there = append(there, kept)
+		if len(kept.Flags) > 0 {
+			there = append(there, kept)
+		}
 	}
 	cli.GroupFlags(c, there...)
 }
