@@ -106,7 +106,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 func (o *publishOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.workerName, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
-	f.StringVar(&o.image, "image", "", "the repository to push to (default: ghcr.io/OWNER/WORKER)")
+	f.StringVar(&o.image, "image", "", "the image's repository (default: ghcr.io/OWNER/WORKER)")
 }
 
 // addBuild adds the flags that say what is built and under which tags it goes.

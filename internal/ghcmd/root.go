@@ -24,6 +24,14 @@ func NewRoot(env *cli.Env) *cobra.Command {
 GitHub Container Registry as yourself.
 
 What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
+		Example: `  # is everything there?
+  gh sbw doctor
+
+  # build this checkout and publish it
+  gh sbw publish
+
+  # what does an error mean?
+  gh sbw explain "exec format error"`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "gh sbw"},
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

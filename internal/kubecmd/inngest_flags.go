@@ -32,7 +32,7 @@ type inngestFlags struct {
 func (f *inngestFlags) add(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.url, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
-	fs.StringVar(&f.via, "inngest-via", "", "the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other)")
+	fs.StringVar(&f.via, "inngest-via", "", "the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other) (default: auto)")
 	fs.StringVar(&f.keyFrom, "signing-key-from", "", "where the signing key is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
 	c.MarkFlagsMutuallyExclusive("inngest-url", "inngest-via")
 	cli.Complete(c, "inngest-via", viaAuto, viaForward, viaDirect)

@@ -121,7 +121,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost, or another rollout is under way")
 	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
 	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
-	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end")
+	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end (default: not at all)")
 	f.Lookup("wait-idle").NoOptDefVal = "forever"
 	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
 	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")

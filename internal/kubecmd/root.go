@@ -33,6 +33,17 @@ func newRoot(env *cli.Env, logs *libraryLog) *cobra.Command {
 		Long: `Roll out what 'gh sbw publish' has published: stamp and apply the manifest, follow the
 rollout to its end, ask the new pods, make Inngest's registration equal to what they serve,
 and put everything back when that fails.`,
+		Example: `  # is everything there?
+  kubectl sbw doctor
+
+  # roll out what 'gh sbw publish' has published
+  kubectl sbw rollout --tag 20260102-030405
+
+  # is the worker well?
+  kubectl sbw status
+
+  # what does an error mean?
+  kubectl sbw explain "exec format error"`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sbw"},
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

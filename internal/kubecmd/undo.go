@@ -52,11 +52,11 @@ func newUndo(k *kube) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.Int64Var(&o.to, "to-revision", 0, "the revision to go back to; the one before the current by default")
+	f.Int64Var(&o.to, "to-revision", 0, "the revision to go back to (default: the one before the current)")
 	f.DurationVar(&o.timeout, "timeout", 0, "how long to wait (default: deploy.timeout, 180s)")
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
 	o.inngest.add(c)
-	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out")
+	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
 	f.BoolVar(&o.noSettle, "no-settle", false, "do not wait for the newer pods to be gone; that they are is then not verified")
 	cli.AddOutput(c, &o.output, "name", "json", "yaml")
 	return c
