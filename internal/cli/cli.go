@@ -56,6 +56,18 @@ func (e *Env) show(u *ui.UI) {
 	e.shown = u
 }
 
+// tellInterrupted says in the midst of a run that it has understood: what is
+// put back may take its time.
+func (e *Env) tellInterrupted() {
+	e.mu.Lock()
+	u := e.shown
+	e.mu.Unlock()
+	if u != nil {
+		// A run that has just ended has said so itself.
+		_, _ = fmt.Fprintln(u.Log(), "interrupted: ending in order; a second interrupt ends at once and puts nothing back")
+	}
+}
+
 // Telling is how a run is told on stderr.
 type Telling struct {
 	Quiet, Verbose, Events bool
@@ -103,6 +115,7 @@ func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 		select {
 		case <-signals:
 			cancel(pipeline.ErrInterrupted)
+			env.tellInterrupted()
 		case <-done:
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -124,5 +125,34 @@ func TestEventsOutsideOfARunAreLines(t *testing.T) {
 	}
 	if got := strings.Join(kinds, " "); got != "finding note outcome" {
 		t.Errorf("kinds %s in\n%s", got, errs.String())
+	}
+}
+
+// TestAnInterruptIsAnswered before what is put back has been put back.
+func TestAnInterruptIsAnswered(t *testing.T) {
+	var errs shared
+	env := &Env{Plugin: "kubectl sbw", Err: &errs}
+	ctx, stop := withSignals(t.Context(), env)
+	defer stop()
+	p := pipeline.Pipeline{Name: "rollout", Stages: []pipeline.Stage{{Name: "watch", Run: func(ctx context.Context, _ *pipeline.Reporter) error {
+		self, err := os.FindProcess(os.Getpid())
+		if err != nil {
+			return err
+		}
+		if err := self.Signal(os.Interrupt); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		for !strings.Contains(errs.String(), "a second interrupt") { // it is told by another goroutine
+			select {
+			case <-t.Context().Done():
+				return t.Context().Err()
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		return context.Cause(ctx)
+	}}}}
+	if out, _ := env.Run(ctx, p, nil); !out.Interrupted || out.ExitCode() != int(pipeline.Interrupted) {
+		t.Errorf("%+v", out)
 	}
 }
