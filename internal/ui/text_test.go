@@ -211,3 +211,16 @@ func TestWantsASCII(t *testing.T) {
 		}
 	}
 }
+
+func TestShortDigests(t *testing.T) {
+	d := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	for in, want := range map[string]string{
+		"w:t@" + d + " → " + d: "w:t@sha256:0123456789ab → sha256:0123456789ab",
+		d + "0":                d + "0",
+		"sha256:abc":           "sha256:abc",
+	} {
+		if got := shortDigests(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package ui
 import (
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -143,9 +144,18 @@ func (u *UI) above(e pipeline.Event) []string {
 	case e.Kind == pipeline.Found:
 		return u.opts.finding(e.Finding)
 	case e.Kind == pipeline.Noted, e.Kind == pipeline.Detailed && u.opts.Verbose:
-		return []string{u.opts.paint(dim, e.Stage+":") + " " + e.Text}
+		return []string{u.opts.paint(dim, e.Stage+":") + " " + shortDigests(e.Text)}
 	}
 	return nil
+}
+
+var digests = regexp.MustCompile(`\bsha256:[0-9a-f]{64}\b`)
+
+// shortDigests leaves of each digest what tells it from others, as docker and
+// kubectl do: two of them fill three lines of a window. The result on stdout
+// and the receipt have them whole.
+func shortDigests(text string) string {
+	return digests.ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
 }
 
 // backlog bounds what waits for a writer that does not get on.

@@ -20,8 +20,8 @@ var update = flag.Bool("update", false, "draw the README's picture anew")
 // another run, in the sandbox (`go run ./internal/sandbox/cmd env` says how to
 // reach it), with both plugins where gh and kubectl find them:
 //
-//	go run ./internal/ui/record run -o internal/readme/run.cast -cols 108 -rows 34 -prompt '$ gh sbw publish' -- \
-//	  sh -c 'gh sbw publish "$TAG" && printf "\n$ kubectl sbw rollout --tag %s\n" "$TAG" && kubectl sbw rollout --tag "$TAG"'
+//	go run ./internal/ui/record run -o internal/readme/run.cast -cols 112 -rows 40 -prompt '$ gh sbw publish a6de1e0' -- \
+//	  sh -c 'gh sbw publish a6de1e0 && printf "\n$ kubectl sbw rollout --tag a6de1e0\n" && kubectl sbw rollout --tag a6de1e0'
 //	go test ./internal/ui/record -update
 const (
 	recording  = "../../readme/run.cast"
