@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,54 +27,6 @@ func isolated(t *testing.T, more ...string) []string {
 		"XDG_STATE_HOME=" + filepath.Join(home, "state"), "XDG_CACHE_HOME=" + filepath.Join(home, "cache"),
 		"GH_CONFIG_DIR=" + filepath.Join(home, "config", "gh"), "GH_NO_UPDATE_NOTIFIER=1", "GH_PROMPT_DISABLED=1",
 	}, more...)
-}
-
-// TestKrewInstalls does what krew does with the release's manifest (krew
-// internal/installation/install.go): choose the platform, compare the digest,
-// unpack into store/NAME/VERSION, link the binary as kubectl-NAME; then the
-// real kubectl finds it.
-func TestKrewInstalls(t *testing.T) {
-	kubectl := need.Tool(t, "kubectl")
-	dir := released(t, Kubectl)
-	m := readManifest(t, []byte(read(t, filepath.Join(dir, ManifestName))))
-	var chosen krewPlatform
-	for _, p := range m.Spec.Platforms {
-		if p.Selector.MatchLabels["os"] == here.OS && p.Selector.MatchLabels["arch"] == here.Arch {
-			chosen = p
-		}
-	}
-	archive := filepath.Join(dir, path.Base(chosen.URI))
-	if sum, err := sha256Of(archive); err != nil || sum != chosen.SHA256 {
-		t.Fatalf("krew refuses %s: its digest is %s, the manifest says %s (%v)", archive, sum, chosen.SHA256, err)
-	}
-	root := t.TempDir()
-	store := filepath.Join(root, "store", m.Metadata.Name, m.Spec.Version)
-	for _, e := range untar(t, []byte(read(t, archive))) {
-		if err := os.MkdirAll(store, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(store, e.Name), []byte(e.Text), e.Mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := read(t, filepath.Join(store, LicenseName)); got != read(t, "../../../LICENSE") {
-		t.Errorf("the LICENSE in the installation directory is another: %q", got)
-	}
-	bin := filepath.Join(root, "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(store, chosen.Bin), filepath.Join(bin, "kubectl-"+m.Metadata.Name)); err != nil {
-		t.Fatal(err)
-	}
-	env := isolated(t, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	if out := run(t, root, env, kubectl, "sbw", "--help"); !strings.Contains(out, "kubectl sbw <command>") {
-		t.Errorf("kubectl sbw --help: %s", out)
-	}
-	isVersion(t, "kubectl sbw", run(t, root, env, kubectl, "sbw", "--version"), "k8s.io/client-go", "github.com/google/go-containerregistry")
-	if out := run(t, root, env, kubectl, "plugin", "list"); !strings.Contains(out, filepath.Join(bin, "kubectl-sbw")) || strings.Contains(out, "warning") {
-		t.Errorf("kubectl plugin list: %s", out)
-	}
 }
 
 // isVersion holds --version to what the release was built with.

@@ -113,15 +113,18 @@ func TestKrewTakesTheManifest(t *testing.T) {
 	}
 }
 
+// refused are changes with which krew refuses the manifest.
+var refused = []struct{ old, new string }{
+	{"v1alpha2", "v1alpha1"}, {"kind: Plugin", "kind: Plugins"}, {"name: sbw", "name: s.b.w"},
+	{"version: v0.0.0", "version: 0.0.0"}, {"shortDescription: Roll", "shortDescription: \"\" # Roll"},
+	{"arch: arm64", "arch: amd64"}, {"os: linux", "kernel: linux"}, {strings.Repeat("0", 64), strings.Repeat("A", 64)},
+	{"bin: kubectl-sbw", "bin: \"\" # "}, {`sha256: "` + strings.Repeat("0", 64) + `"`, "sha256: " + strings.Repeat("0", 64)},
+}
+
 // TestTheRulesRefuse holds the rules above to manifests that krew refuses.
 func TestTheRulesRefuse(t *testing.T) {
 	good := string(pluginsYAML(t))
-	for _, c := range []struct{ old, new string }{
-		{"v1alpha2", "v1alpha1"}, {"kind: Plugin", "kind: Plugins"}, {"name: sbw", "name: s.b.w"},
-		{"version: v0.0.0", "version: 0.0.0"}, {"shortDescription: Roll", "shortDescription: \"\" # Roll"},
-		{"arch: arm64", "arch: amd64"}, {"os: linux", "kernel: linux"}, {strings.Repeat("0", 64), strings.Repeat("A", 64)},
-		{"bin: kubectl-sbw", "bin: \"\" # "}, {`sha256: "` + strings.Repeat("0", 64) + `"`, "sha256: " + strings.Repeat("0", 64)},
-	} {
+	for _, c := range refused {
 		bad := strings.Replace(good, c.old, c.new, 1)
 		if bad == good {
 			t.Errorf("%q is not in the manifest", c.old)

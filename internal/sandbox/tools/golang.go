@@ -58,7 +58,8 @@ func builds(all bool) []build {
 	if all {
 		list = append(list,
 			build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}},
-			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}})
+			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}},
+			build{name: "krew", module: "krew", packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"}, flags: []string{"-ldflags=-s -w"}})
 	}
 	return list
 }
