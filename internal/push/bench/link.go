@@ -24,6 +24,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,28 @@ type Link struct {
 
 	requests atomic.Int64 // to Default and Routes alike
 	sent     atomic.Int64
+
+	seenMu sync.Mutex
+	seen   []Seen
+}
+
+// Seen is when one request went through a link.
+type Seen struct {
+	What                string // method and path
+	Arrived, Passed     time.Time
+	FirstByte, LastByte time.Time // of its body; zero without one
+	Answered            time.Time
+	Bytes               int64
+}
+
+// Seen returns what went through since it was called last, by arrival.
+func (l *Link) Seen() []Seen {
+	l.seenMu.Lock()
+	defer l.seenMu.Unlock()
+	all := l.seen
+	l.seen = nil
+	slices.SortFunc(all, func(a, b Seen) int { return a.Arrived.Compare(b.Arrived) })
+	return all
 }
 
 // Serve listens on loopback until the context ends and returns the address.
@@ -60,58 +83,152 @@ func (l *Link) Serve(ctx context.Context) (string, error) {
 // ServeHTTP delays, throttles and passes on. A request to a proxy carries the
 // host in its URL, one to a server in its header; both are served.
 func (l *Link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := Seen{What: r.Method + " " + r.URL.RequestURI(), Arrived: time.Now()}
 	if pause(r.Context(), l.RTT) != nil {
 		return
 	}
+	at.Passed = time.Now()
 	next, ok := l.Routes[r.Host]
 	if !ok {
 		next = l.Default
 		l.requests.Add(1)
 	}
-	r.Body = &throttled{ReadCloser: r.Body, ctx: r.Context(), l: l}
+	body := &throttled{from: r.Body, ctx: r.Context(), l: l}
+	if r.ContentLength != 0 {
+		r.Body = body
+		if r.Header.Get("Expect") == "" {
+			body.once.Do(body.start) // its sender waits for nobody
+		}
+	}
 	next.ServeHTTP(w, r)
+	at.FirstByte, at.LastByte, at.Bytes = body.passed()
+	at.Answered = time.Now()
+	l.seenMu.Lock()
+	defer l.seenMu.Unlock()
+	l.seen = append(l.seen, at)
 }
 
 // Reset returns the counters and sets them to zero.
 func (l *Link) Reset() (requests, sent int64) { return l.requests.Swap(0), l.sent.Swap(0) }
 
-// queued is for how long a sender's socket buffer keeps a link busy while this
-// process is late to read on: 64 KiB at 12.5 MB/s. Without it the link would
-// lose what timers and the scheduler lose.
-const queued = 5 * time.Millisecond
-
-// take waits until n more bytes are through.
-func (l *Link) take(ctx context.Context, n int) error {
+// take waits until n bytes that were ready at some time are through. The link
+// goes on from where it was, however late this process is to wake up: what
+// waited for it went out back to back. It never goes back behind ready, so that
+// what comes after a pause gains nothing by it.
+func (l *Link) take(ctx context.Context, n int, ready time.Time) error {
 	l.mu.Lock()
-	now := time.Now()
-	if idle := now.Add(-queued); l.free.Before(idle) {
-		l.free = idle
+	if l.free.Before(ready) {
+		l.free = ready
 	}
 	l.free = l.free.Add(time.Duration(float64(n) / l.Rate * float64(time.Second)))
-	until := l.free.Sub(now)
+	until := time.Until(l.free)
 	l.mu.Unlock()
 	l.sent.Add(int64(n))
 	return pause(ctx, until)
 }
 
-type throttled struct {
-	io.ReadCloser
-	ctx context.Context
-	l   *Link
+const (
+	// chunk keeps one connection from holding the uplink: 1.3 ms of it.
+	chunk = 16 << 10
+	// buffered are the chunks that a sender's and a receiver's socket hold, 256
+	// KiB each: 20 ms of the uplink, and a sixteenth of what Linux lets a sender
+	// have (tcp_wmem). They keep the link busy while a process waits for the
+	// processor, as they do on a real one.
+	buffered = 16
+)
+
+// packet is a chunk that was ready to be sent at some time.
+type packet struct {
+	bytes []byte
+	at    time.Time
 }
 
-// chunk keeps one connection from holding the uplink: 1.3 ms of it.
-const chunk = 16 << 10
+// throttled is what comes over the link.
+type throttled struct {
+	from io.ReadCloser
+	ctx  context.Context
+	l    *Link
+
+	once    sync.Once
+	arrived chan []byte
+	end     error // set before arrived is closed
+	rest    []byte
+
+	mu          sync.Mutex
+	first, last time.Time // when bytes passed
+	bytes       int64
+}
+
+// start lets it flow, whether anybody reads yet or not.
+func (t *throttled) start() {
+	queue := make(chan packet, buffered)
+	t.arrived = make(chan []byte, buffered)
+	var readErr error // set before queue is closed
+	go func() {
+		defer close(queue)
+		for readErr == nil {
+			buf := make([]byte, chunk)
+			var n int
+			n, readErr = t.from.Read(buf)
+			if n == 0 {
+				continue
+			}
+			select {
+			case queue <- packet{buf[:n], time.Now()}:
+			case <-t.ctx.Done():
+				readErr = t.ctx.Err()
+			}
+		}
+	}()
+	go func() {
+		defer close(t.arrived)
+		for p := range queue {
+			t.passing(0)
+			if t.end = t.l.take(t.ctx, len(p.bytes), p.at); t.end != nil {
+				return
+			}
+			t.passing(len(p.bytes))
+			select {
+			case t.arrived <- p.bytes:
+			case <-t.ctx.Done():
+				t.end = t.ctx.Err()
+				return
+			}
+		}
+		t.end = readErr
+	}()
+}
+
+func (t *throttled) passing(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = time.Now()
+	if t.first.IsZero() {
+		t.first = t.last
+	}
+	t.bytes += int64(n)
+}
+
+func (t *throttled) passed() (first, last time.Time, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.first, t.last, t.bytes
+}
 
 func (t *throttled) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p[:min(len(p), chunk)])
-	if n > 0 {
-		if werr := t.l.take(t.ctx, n); werr != nil {
-			return n, werr
+	t.once.Do(t.start)
+	if len(t.rest) == 0 {
+		var ok bool
+		if t.rest, ok = <-t.arrived; !ok {
+			return 0, t.end
 		}
 	}
-	return n, err
+	n := copy(p, t.rest)
+	t.rest = t.rest[n:]
+	return n, nil
 }
+
+func (t *throttled) Close() error { return t.from.Close() }
 
 // slowListener adds the round trip of a connection's opening to what is read
 // from it first.

@@ -112,7 +112,7 @@ func BenchmarkProtocol(b *testing.B) {
 	}{{"http1", false, 0}, {"http2-64KiB", true, 65535}, {"http2-1MiB", true, 1 << 20}} {
 		b.Run(c.name, func(b *testing.B) {
 			front := ghcr.New(ghcr.Options{
-				Upstream: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(ggcr.NewDiskBlobHandler(b.TempDir()))),
+				Upstream: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithBlobHandler(&forgetful{})),
 				Accounts: map[string]ghcr.Account{token: {Login: user, Scopes: []string{"write:packages"}}},
 			})
 			srv := httptest.NewUnstartedServer(slurp(front))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -49,7 +50,35 @@ func (w *world) exec(b *testing.B, env []string, argv ...string) run {
 		b.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out.String())
 	}
 	r.requests, r.sent = w.link.Reset()
+	w.timeline(b, argv[0], start, r.took)
 	return r
+}
+
+// timelineEnv asks for the times of each request, in milliseconds since the
+// process began.
+const timelineEnv = "SBW_BENCH_TIMELINE"
+
+func (w *world) timeline(b *testing.B, name string, start time.Time, took time.Duration) {
+	b.Helper()
+	seen := w.link.Seen()
+	if os.Getenv(timelineEnv) == "" {
+		return
+	}
+	ms := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return fmt.Sprintf("%.1f", float64(t.Sub(start))/1e6)
+	}
+	var out bytes.Buffer
+	tw := tabwriter.NewWriter(&out, 0, 0, 1, ' ', tabwriter.AlignRight)
+	for _, s := range seen {
+		what := s.What[:min(len(s.What), 90)]
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t %s\n", ms(s.Arrived), ms(s.Passed), ms(s.FirstByte), ms(s.LastByte), ms(s.Answered), s.Bytes, what)
+	}
+	_ = tw.Flush() // a Buffer takes everything
+	// A benchmark's own log is cut off after ten lines.
+	fmt.Fprintf(os.Stderr, "%s ended at %s ms\n arrived, passed on, first byte, last byte, answered, bytes\n%s", filepath.Base(name), ms(start.Add(took)), out.String())
 }
 
 // watchMemory reads a process's peak memory until the returned function is

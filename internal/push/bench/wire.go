@@ -39,9 +39,9 @@ func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 				up := make(chan struct{})
 				go func() {
 					defer close(up)
-					later(ctx, server, client, l.RTT/2, func(n int) error { return l.take(ctx, n) })
+					later(ctx, server, &throttled{from: client, ctx: ctx, l: l}, l.RTT/2)
 				}()
-				later(ctx, client, server, l.RTT/2, func(int) error { return nil })
+				later(ctx, client, server, l.RTT/2)
 				<-up
 			}()
 		}
@@ -49,14 +49,8 @@ func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 	return ln.Addr().String(), nil
 }
 
-type packet struct {
-	bytes []byte
-	at    time.Time
-}
-
-// later copies what it reads after a delay; send is called for each piece as it
-// leaves.
-func later(ctx context.Context, to io.Writer, from io.Reader, delay time.Duration, send func(int) error) {
+// later copies what it reads after a delay.
+func later(ctx context.Context, to io.Writer, from io.Reader, delay time.Duration) {
 	// More than what is on the way at 12.5 MB/s and 20 ms: 16 pieces.
 	pieces := make(chan packet, 64)
 	go func() {
@@ -65,9 +59,6 @@ func later(ctx context.Context, to io.Writer, from io.Reader, delay time.Duratio
 			buf := make([]byte, chunk)
 			n, err := from.Read(buf)
 			if n > 0 {
-				if send(n) != nil {
-					return
-				}
 				pieces <- packet{buf[:n], time.Now().Add(delay)}
 			}
 			if err != nil {
