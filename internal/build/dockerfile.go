@@ -3,10 +3,11 @@ package build
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // dockerfile is what a preflight needs to know of a Dockerfile: its stages and
@@ -60,8 +61,8 @@ var instructions = []string{
 }
 
 var (
-	directive = regexp.MustCompile(`^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$`)
-	heredoc   = regexp.MustCompile(`(?:^|[\s(])\d*<<(-?)(["']?)([a-zA-Z_][a-zA-Z0-9_.]*)(["']?)`)
+	directive = lazyregexp.New(`^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$`)
+	heredoc   = lazyregexp.New(`(?:^|[\s(])\d*<<(-?)(["']?)([a-zA-Z_][a-zA-Z0-9_.]*)(["']?)`)
 )
 
 // parseDockerfile reads the text of a Dockerfile.
@@ -275,7 +276,7 @@ func (d dockerfile) reachable(target string, vars map[string]string) (all []int,
 	return all, true
 }
 
-var variable = regexp.MustCompile(`\$(?:\{([a-zA-Z_][a-zA-Z0-9_]*)(?:(:?[-+])([^}]*))?\}|([a-zA-Z_][a-zA-Z0-9_]*))`)
+var variable = lazyregexp.New(`\$(?:\{([a-zA-Z_][a-zA-Z0-9_]*)(?:(:?[-+])([^}]*))?\}|([a-zA-Z_][a-zA-Z0-9_]*))`)
 
 // expand replaces variables; known is false when one of them has no value.
 func expand(s string, vars map[string]string) (out string, known bool) {

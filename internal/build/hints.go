@@ -1,9 +1,9 @@
 package build
 
 import (
-	"regexp"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -13,30 +13,30 @@ import (
 type hint struct {
 	// base is that it counts only while a base image is fetched.
 	base bool
-	said *regexp.Regexp
+	said *lazyregexp.Regexp
 	is   pipeline.Finding // its code and remedy
 }
 
 // hints are tried in this order. Their words were seen with BuildKit 0.34 and
 // buildah 1.28, or are of the places that are named.
 var hints = []hint{
-	{said: regexp.MustCompile(`no space left on device|disk quota exceeded`),
+	{said: lazyregexp.New(`no space left on device|disk quota exceeded`),
 		is: pipeline.Finding{Code: "build-no-space", Fix: "make room where the builder runs: docker buildx prune, or podman system prune"}},
-	{said: regexp.MustCompile(`exec format error`),
+	{said: lazyregexp.New(`exec format error`),
 		is: pipeline.Finding{Code: "builder-platform", Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all (Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform"}},
-	{said: regexp.MustCompile(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
+	{said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
 		is: pipeline.Finding{Code: "builder-old", Fix: "upgrade the builder: buildx 0.13, BuildKit 0.13, podman 4 and buildah 1.28 are old enough"}},
 	// containerd images/handlers, containers/image manifest lists.
-	{base: true, said: regexp.MustCompile(`no match for platform|no image found in (image index|manifest list) for`),
+	{base: true, said: lazyregexp.New(`no match for platform|no image found in (image index|manifest list) for`),
 		is: pipeline.Finding{Code: "base-image-platform", Fix: "choose a base image that is made for the platform; docker buildx imagetools inspect IMAGE lists what there is"}},
 	// distribution-spec error codes.
-	{base: true, said: regexp.MustCompile(`(?i)toomanyrequests|too many requests|rate limit`),
+	{base: true, said: lazyregexp.New(`(?i)toomanyrequests|too many requests|rate limit`),
 		is: pipeline.Finding{Code: "base-image-rate", Fix: "log in to that registry with the builder's own login (docker login), or wait"}},
-	{base: true, said: regexp.MustCompile(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
+	{base: true, said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
 		is: pipeline.Finding{Code: "base-image-denied", Fix: "mend the base image's name, or log in to its registry with the builder's own login (docker login)"}},
-	{base: true, said: regexp.MustCompile(`(?i): not found|manifest unknown|name unknown`),
+	{base: true, said: lazyregexp.New(`(?i): not found|manifest unknown|name unknown`),
 		is: pipeline.Finding{Code: "base-image-missing", Fix: "mend the base image's name or tag in FROM"}},
-	{said: regexp.MustCompile(`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`),
+	{said: lazyregexp.New(`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`),
 		is: pipeline.Finding{Code: "build-network", Fix: "see whether that address can be reached from where the builder runs"}},
 }
 

@@ -4,19 +4,19 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // stepLine is how podman and buildah begin a step; of several stages, the
 // stage's number comes first (containers/buildah imagebuildah/stage_executor.go).
-var stepLine = regexp.MustCompile(`^(?:\[([^\]]*)\] )?STEP (\d+)/(\d+): (.*)$`)
+var stepLine = lazyregexp.New(`^(?:\[([^\]]*)\] )?STEP (\d+)/(\d+): (.*)$`)
 
 // failedStep is how both name the step that failed.
-var failedStep = regexp.MustCompile(`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`)
+var failedStep = lazyregexp.New(`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`)
 
 // stepTracker makes a story of what podman and buildah print: a line that
 // begins each step, and the step's own output between them. It belongs to one

@@ -1,15 +1,16 @@
 package build
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // escape is a terminal's escape sequence (ECMA-48): control sequences such as
 // colours, strings such as a window's title, and those of a few characters.
-var escape = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
+var escape = lazyregexp.New("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
 
 // plain is a line as it may be shown: no escape sequences, no control
 // characters but the tab, only what a carriage return would have left.

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -175,12 +175,12 @@ func (t *tracker) cached() (cached, all int) {
 }
 
 var (
-	stepNumber = regexp.MustCompile(`^\[[^\]]*\d+/\d+\] `)
+	stepNumber = lazyregexp.New(`^\[[^\]]*\d+/\d+\] `)
 	// sourceLine is how BuildKit's clients head the excerpt of the Dockerfile
 	// that they print for an error (solver/errdefs/source.go).
-	sourceLine = regexp.MustCompile(`^(\S.*):(\d+)$`)
+	sourceLine = lazyregexp.New(`^(\S.*):(\d+)$`)
 	// processError is how BuildKit words a RUN that failed.
-	processError = regexp.MustCompile(`^process "(.*)" did not complete successfully: (.*)$`)
+	processError = lazyregexp.New(`^process "(.*)" did not complete successfully: (.*)$`)
 )
 
 // failure words what went wrong: the step that failed with its own output

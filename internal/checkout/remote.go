@@ -2,8 +2,9 @@ package checkout
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // Remote is a repository on GitHub or an enterprise server.
@@ -13,11 +14,11 @@ func (r Remote) String() string { return r.Host + "/" + r.Owner + "/" + r.Name }
 
 var (
 	// scp is git's short form of an ssh address: [user@]host:path.
-	scp = regexp.MustCompile(`^(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:].*)$`)
+	scp = lazyregexp.New(`^(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:].*)$`)
 	// GitHub's own rules for owners and names.
-	ownerName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
-	repoName  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-	hostName  = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	ownerName = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
+	repoName  = lazyregexp.New(`^[A-Za-z0-9._-]{1,100}$`)
+	hostName  = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
 // ParseRemote reads the address of a git remote: https, ssh, git, or the short

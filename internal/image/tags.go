@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -44,7 +44,7 @@ type ListOptions struct {
 }
 
 // byTime are the tags that publish makes of the clock; they sort by age.
-var byTime = regexp.MustCompile(`^\d{8}-\d{6}`)
+var byTime = lazyregexp.New(`^\d{8}-\d{6}`)
 
 // List lists what is published, the newest first. With a limit, of the tags that
 // are named by time only that many newest ones are read, and of the others as

@@ -8,11 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // KeepPublished is how many published images of a worker stay in its layout
@@ -29,7 +30,7 @@ type Kept struct {
 }
 
 // safeName is a worker's name that may be a directory's name everywhere.
-var safeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var safeName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // Keep locks the layout directory of a worker below base, which is
 // UserCacheDir()/sbw, and makes it if it is not there. root is the checkout's

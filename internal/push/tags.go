@@ -6,11 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -184,7 +184,7 @@ func missing(err error) bool {
 	return false
 }
 
-var digestRE = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+var digestRE = lazyregexp.New(`sha256:[0-9a-f]{64}`)
 
 // repair looks for what a refused document needs and sends what is not there:
 // of an index its manifests, of a manifest blobs. At first these are the ones

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -56,7 +56,7 @@ func (r *Receipt) Placeholders() map[string]string {
 	return m
 }
 
-var placeholder = regexp.MustCompile(`\{([A-Za-z]+)\}`)
+var placeholder = lazyregexp.New(`\{([A-Za-z]+)\}`)
 
 // Run runs the hook; nothing is done without a command. An error is a warning
 // with the code "receipt-hook": what was shipped stays shipped.
@@ -106,7 +106,7 @@ func (h Hook) Run(ctx context.Context, r *Receipt) error {
 // secretName matches the names of variables that hold credentials, the tokens
 // of both plugins (GH_TOKEN, GITHUB_TOKEN, GHCR_TOKEN, INNGEST_SIGNING_KEY,
 // INNGEST_EVENT_KEY) among them.
-var secretName = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`)
+var secretName = lazyregexp.New(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`)
 
 func secret(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")

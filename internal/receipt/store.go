@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -28,7 +28,7 @@ type Store struct {
 // stamp orders the files by their names: the time in UTC, to the millisecond.
 const stamp = "20060102T150405.000Z"
 
-var ours = regexp.MustCompile(`^\d{8}T\d{6}\.\d{3}Z-.*\.json$`)
+var ours = lazyregexp.New(`^\d{8}T\d{6}\.\d{3}Z-.*\.json$`)
 
 // Save writes r, sets r.Path, and removes what is beyond Keep. An error is a
 // warning with the code "receipt-not-kept".
@@ -178,7 +178,7 @@ func (s Store) prune(dir string) error {
 	return errors.Join(errs...)
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notInNames = lazyregexp.New(`[^A-Za-z0-9._-]+`)
 
 // fileName makes a name that may stand in a path of any system.
 func fileName(s string) string {

@@ -9,13 +9,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -113,7 +113,7 @@ func wait(ctx context.Context, d time.Duration) error {
 
 // asked finds the delay that GHCR writes into the body of a TOOMANYREQUESTS:
 // "retry-after: 10.3ms, allowed: 44000/minute".
-var asked = regexp.MustCompile(`(?i)retry-after:\s*([0-9.]+(?:ns|us|µs|ms|s|m|h)?)`)
+var asked = lazyregexp.New(`(?i)retry-after:\s*([0-9.]+(?:ns|us|µs|ms|s|m|h)?)`)
 
 // retryAfter reads the delay that an answer asks for, from its header (seconds
 // or a date) or its body.

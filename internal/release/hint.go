@@ -10,11 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 const (
@@ -203,7 +204,7 @@ func removeIfThere(path string) error {
 // between releases have no number and get no hint: whoever runs them knows.
 type number [3]uint64
 
-var releaseVersion = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$`)
+var releaseVersion = lazyregexp.New(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$`)
 
 func parse(version string) (n number, ok bool) {
 	m := releaseVersion.FindStringSubmatch(version)

@@ -1,12 +1,12 @@
 package worker
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -15,8 +15,8 @@ var kinds = []string{"Deployment", "StatefulSet", "DaemonSet"}
 
 var (
 	// RFC 1123 subdomain, as the API server wants an object's name.
-	objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	platform   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$`)
+	objectName = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	platform   = lazyregexp.New(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9.]+)?$`)
 )
 
 // check tells what cannot be meant, each at the line of the worker.
@@ -58,7 +58,7 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 }
 
 // imagePath is the repository's path of the distribution specification.
-var imagePath = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+var imagePath = lazyregexp.New(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
 
 // CheckImage says whether ref is an image's repository, without tag or digest:
 // HOST/OWNER/NAME. The Finding is of code "image-name".

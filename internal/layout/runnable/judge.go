@@ -3,11 +3,11 @@ package runnable
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -145,8 +145,8 @@ var wrappers = map[string]int{
 }
 
 var (
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
-	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+	assignment = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*=`)
+	plainWord  = lazyregexp.New(`^[A-Za-z0-9_./+-]+$`)
 )
 
 // inner looks for a command among the arguments of what was started.
