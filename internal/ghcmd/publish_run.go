@@ -192,13 +192,11 @@ func (p *publish) checkRegistry(ctx context.Context, _ *pipeline.Reporter) ([]*p
 	if err != nil {
 		return nil, err
 	}
-	digest := ""
+	var image push.Image
 	if p.layout != "" {
-		if digest, err = p.given.Get(ctx); err != nil {
-			return nil, nil // the image's own check tells of it
-		}
+		image = p.given.Get
 	}
-	return pusher.Preflight(ctx, p.tags(), digest, p.overwrite)
+	return pusher.Preflight(ctx, p.tags(), image, p.overwrite)
 }
 
 func (p *publish) checkGit(ctx context.Context, r *pipeline.Reporter) ([]*pipeline.Finding, error) {

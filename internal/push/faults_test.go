@@ -176,7 +176,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	}
 	p := New(o)
 	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
-	found, err := p.Preflight(t.Context(), job.Tags, digest, false)
+	found, err := p.Preflight(t.Context(), job.Tags, is(digest), false)
 	if err == nil {
 		for _, f := range found {
 			err = errors.Join(err, f)
@@ -295,7 +295,7 @@ func interrupt(t *testing.T, at int) (interrupted bool) {
 	o.Jobs = 2
 	p := New(o)
 	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
-	_, err := p.Preflight(ctx, job.Tags, digest, false)
+	_, err := p.Preflight(ctx, job.Tags, is(digest), false)
 	if err == nil {
 		_, err = p.Push(ctx, job, nil)
 	}

@@ -53,12 +53,16 @@ func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	return digest, err
 }
 
+func (p *Pusher) headRequest(ref string, once bool) registry.Request {
+	return registry.Request{
+		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
+		Header: http.Header{"Accept": {accept}}, Once: once,
+	}
+}
+
 // headManifest returns the digest that ref points to, empty when there is none.
 func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
-	res, err := p.client.Do(ctx, registry.Request{
-		Method: http.MethodHead, Kind: "manifest " + ref, Path: "manifests/" + ref,
-		Header: http.Header{"Accept": {accept}},
-	})
+	res, err := p.client.Do(ctx, p.headRequest(ref, false))
 	if err == nil {
 		if d := digestOfResponse(res); d != "" {
 			return d, nil
@@ -83,10 +87,17 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	return digestOfResponse(res), nil
 }
 
+// Image finds the digest of an image. What goes wrong with it is for somebody
+// else to tell.
+type Image func(context.Context) (digest string, err error)
+
+func is(digest string) Image { return func(context.Context) (string, error) { return digest, nil } }
+
 // Preflight asks the registry before anything is built: may it be written to,
-// is the tag free. digest is the image's if it is known by then, else empty.
-// What it learns, and the upload that it opens, serve the push.
-func (p *Pusher) Preflight(ctx context.Context, tags []string, digest string, overwrite bool) ([]*pipeline.Finding, error) {
+// is the tag free. image finds the digest of an image that is there already; it
+// is nil for one that is yet to be built. What it learns, and the upload that it
+// opens, serve the push.
+func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, overwrite bool) ([]*pipeline.Finding, error) {
 	for _, t := range tags {
 		if err := registry.CheckTag(t); err != nil {
 			return pipeline.AsFindings("check the tag", err), nil
@@ -96,7 +107,7 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, digest string, ov
 	var wg sync.WaitGroup
 	wg.Go(func() { denied = p.checkPermission(ctx) })
 	if len(tags) > 0 && tags[0] != Latest {
-		wg.Go(func() { taken = p.checkTag(ctx, tags[0], digest, overwrite) })
+		wg.Go(func() { taken = p.checkTag(ctx, tags[0], image, overwrite) })
 	}
 	wg.Go(func() { _, _ = p.latest.Get(ctx) })
 	wg.Wait()
@@ -130,13 +141,19 @@ func (p *Pusher) checkPermission(ctx context.Context) error {
 	return nil
 }
 
-func (p *Pusher) checkTag(ctx context.Context, tag, digest string, overwrite bool) error {
+func (p *Pusher) checkTag(ctx context.Context, tag string, image Image, overwrite bool) error {
 	now, err := p.tag(ctx, tag)
 	switch {
 	case err != nil:
 		return p.client.Explain("look for "+p.name(tag), err)
-	case now == "" || now == digest || overwrite:
+	case now == "" || overwrite:
 		return nil
+	}
+	digest := ""
+	if image != nil {
+		if digest, err = image(ctx); err != nil || digest == now {
+			return nil
+		}
 	}
 	f := &pipeline.Finding{
 		Code: "tag-exists", Severity: pipeline.Error,

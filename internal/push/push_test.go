@@ -12,7 +12,7 @@ import (
 
 func mustPush(t *testing.T, h *harness, p *Pusher, j Job, rep *pipeline.Reporter) *Result {
 	t.Helper()
-	found, err := p.Preflight(t.Context(), j.Tags, j.Digest, j.Overwrite)
+	found, err := p.Preflight(t.Context(), j.Tags, is(j.Digest), j.Overwrite)
 	if err != nil || len(found) > 0 {
 		t.Fatalf("preflight: %v, %v", found, err)
 	}
@@ -115,7 +115,7 @@ func TestTagExists(t *testing.T) {
 	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: one, Tags: []string{"v1", Latest}}, nil)
 
 	for _, digest := range []string{two, ""} {
-		found, err := New(h.options()).Preflight(t.Context(), []string{"v1", Latest}, digest, false)
+		found, err := New(h.options()).Preflight(t.Context(), []string{"v1", Latest}, is(digest), false)
 		if err != nil || len(found) != 1 || found[0].Code != "tag-exists" {
 			t.Errorf("preflight of %q: %v, %v", digest, found, err)
 		}

@@ -59,7 +59,7 @@ func child(ctx context.Context, job []string) error {
 	}
 	p := New(Options{Repository: repo, Auth: id.Authenticator(), Credential: id.Source, ScopeRemedy: id.ScopeRemedy()})
 	tags := []string{"v1", Latest}
-	found, err := p.Preflight(ctx, tags, job[1], false)
+	found, err := p.Preflight(ctx, tags, is(job[1]), false)
 	if err != nil || len(found) > 0 {
 		return errors.Join(append([]error{err}, asErrors(found)...)...)
 	}

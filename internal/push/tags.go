@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,14 +32,14 @@ func (r *run) manifests(ctx context.Context) error {
 	}
 	if now != r.job.Digest {
 		// Someone may have taken it while this image was being built.
-		if err := r.checkTag(ctx, first, r.job.Digest, r.job.Overwrite || first == Latest); err != nil {
+		if err := r.checkTag(ctx, first, is(r.job.Digest), r.job.Overwrite || first == Latest); err != nil {
 			return err
 		}
-		if err := r.put(ctx, r.image.root, first); err != nil {
-			return err
-		}
+		err = r.writeAndRead(ctx, first)
+	} else {
+		err = r.readable(ctx, first)
 	}
-	if err := r.readable(ctx, first); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, t := range r.job.Tags[1:] {
@@ -94,6 +95,41 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 		f.Why = cause.Why
 	}
 	return f
+}
+
+// far is from what round trip on a question is worth being asked ahead of an
+// answer; on a near registry it saves nothing.
+const far = 20 * time.Millisecond
+
+// writeAndRead writes TAG and waits until it can be read by its digest. To a far
+// registry the question is sent a little after the manifest, while that one's
+// answer is on its way: asked of a registry that is as quick with a manifest as
+// with other requests, it arrives just behind it and costs no round trip of its
+// own. One that is slower answers that it knows no such manifest yet, and is
+// asked again.
+func (r *run) writeAndRead(ctx context.Context, tag string) error {
+	trip := r.client.RoundTrip()
+	if trip < far {
+		if err := r.put(ctx, r.image.root, tag); err != nil {
+			return err
+		}
+		return r.readable(ctx, tag)
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found := make(chan bool, 1)
+	ask := time.AfterFunc(trip/4, func() {
+		res, err := r.client.Do(asking, r.headRequest(r.job.Digest, true))
+		found <- err == nil && digestOfResponse(res) == r.job.Digest
+	})
+	if err := r.put(ctx, r.image.root, tag); err != nil {
+		ask.Stop()
+		return err
+	}
+	if !ask.Stop() && <-found {
+		return nil
+	}
+	return r.readable(ctx, tag)
 }
 
 // readable waits until the manifest can be read by its digest, as a cluster will

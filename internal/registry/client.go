@@ -81,6 +81,7 @@ type Client struct {
 	http     *http.Client
 	auth     *session
 	requests atomic.Int64
+	fastest  atomic.Int64 // nanoseconds; 0: nothing was answered yet
 }
 
 // New makes a Client; nothing is sent before the first Do.
@@ -129,6 +130,19 @@ func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
 // Requests is how many requests were sent so far, exchanges of credentials and
 // repeated ones included.
 func (c *Client) Requests() int { return int(c.requests.Load()) }
+
+// RoundTrip is the shortest time in which a request without a body was answered
+// so far, 0 when none was: the distance, and what the registry takes at least.
+func (c *Client) RoundTrip() time.Duration { return time.Duration(c.fastest.Load()) }
+
+func (c *Client) answeredAfter(d time.Duration) {
+	for {
+		old := c.fastest.Load()
+		if old != 0 && old <= int64(d) || c.fastest.CompareAndSwap(old, int64(d)) {
+			return
+		}
+	}
+}
 
 // Request is one request below /v2/NAME/.
 type Request struct {
@@ -263,11 +277,15 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string,
 		}
 	}
 	used = c.auth.header()
+	sent := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, used, c.networkError(ctx, err)
 	}
 	defer res.Body.Close()
+	if r.Body == nil {
+		c.answeredAfter(time.Since(sent))
+	}
 	body, err := io.ReadAll(io.LimitReader(watch.reader(res.Body), maxBody+1))
 	switch {
 	case err != nil:

@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -134,7 +135,9 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 func summaries(ctx context.Context, dir string, img layout.Image, cache string, r *pipeline.Reporter) (all []*summary, skipped string, err error) {
 	all = make([]*summary, len(img.Manifest.Layers))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(2) // decompression is what takes the time
+	// Decompression is what takes the time; one processor is left to whoever
+	// asks the registry meanwhile.
+	g.SetLimit(max(1, min(4, runtime.GOMAXPROCS(0)-1)))
 	for i, l := range img.Manifest.Layers {
 		g.Go(func() error {
 			var err error

@@ -29,6 +29,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/push"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
 // BenchmarkLargeLayer pushes a layer of 1 GB over an uplink that does not hold
@@ -38,6 +39,7 @@ func BenchmarkLargeLayer(b *testing.B) {
 	w.link.RTT, w.link.Rate = 0, 1e12
 	dir := filepath.Join(b.TempDir(), "layout")
 	digest := makeLargeImage(b, dir, 1_000_000_000)
+	ghSbw(b) // is built before anything is measured
 	for _, peer := range peers[:2] {
 		b.Run(peer.name, func(b *testing.B) {
 			var runs []run
@@ -100,6 +102,27 @@ func (l *fileLayer) Compressed() (io.ReadCloser, error)   { return os.Open(l.pat
 func (l *fileLayer) Uncompressed() (io.ReadCloser, error) { return os.Open(l.path) }
 func (l *fileLayer) Size() (int64, error)                 { return l.size, nil }
 func (l *fileLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
+
+// BenchmarkStart is what a process takes that does nothing but say its version,
+// the two in turn.
+func BenchmarkStart(b *testing.B) {
+	starts := []struct {
+		name string
+		argv []string
+	}{{"crane", []string{need.Tool(b, "crane"), "version"}}, {"sbw", []string{ghSbw(b), "--version"}}}
+	w := &world{link: &Link{}, dir: b.TempDir()}
+	runs := map[string][]run{}
+	for range b.N {
+		for _, s := range starts {
+			runs[s.name] = append(runs[s.name], w.exec(b, nil, s.argv...))
+		}
+	}
+	c, s := median(runs["crane"]), median(runs["sbw"])
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(c.took.Seconds()*1000, "ms-crane")
+	b.ReportMetric(s.took.Seconds()*1000, "ms-sbw")
+	b.ReportMetric(s.took.Seconds()/c.took.Seconds(), "x-crane")
+}
 
 // BenchmarkProtocol is why uploads go over HTTP/1.1: the same push over HTTP/2,
 // to a server with the window of the specification (64 KiB, which load balancers

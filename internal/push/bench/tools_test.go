@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -116,18 +115,11 @@ type tool func(b *testing.B, w *world, dir, digest, repo string, tags ...string)
 
 func sbw(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
 	env := []string{"HTTP_PROXY=http://" + w.addr, "GHCR_TOKEN=" + token, "GHCR_USER=" + user, "GHCR_HOST=" + named}
-	if bin := os.Getenv("SBW_BENCH_GH_SBW"); bin != "" {
-		argv := []string{bin, "publish", tags[0], "--layout", dir + "@" + digest, "--image", named + "/" + user + "/" + repo}
-		if len(tags) == 1 {
-			argv = append(argv, "--no-latest")
-		}
-		return w.exec(b, env, argv...)
+	argv := []string{ghSbw(b), "publish", tags[0], "--layout", dir + "@" + digest, "--image", named + "/" + user + "/" + repo}
+	if len(tags) == 1 {
+		argv = append(argv, "--no-latest")
 	}
-	job, err := json.Marshal(childJob{Repo: named + "/" + user + "/" + repo, Dir: dir, Digest: digest, Tags: tags})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return w.exec(b, append(env, childEnv+"="+string(job)), os.Args[0])
+	return w.exec(b, env, argv...)
 }
 
 func crane(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
