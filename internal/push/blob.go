@@ -159,7 +159,7 @@ func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, err
 		s, err := r.openPlain(ctx, b)
 		return unknown, s, err
 	}
-	if b.size <= singleBelow && (r.single.works.Load() || !r.single.tried.Swap(true)) {
+	if b.size <= r.opts.single && (r.single.works.Load() || !r.single.tried.Swap(true)) {
 		if st, s, ok, err := r.openSingle(ctx, b); ok || err != nil {
 			return st, s, err
 		}

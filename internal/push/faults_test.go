@@ -139,12 +139,12 @@ type fixture struct{ dir, base, old, digest string }
 
 func newFixture(t *testing.T) fixture {
 	f := fixture{dir: tempLayout(t)}
-	shared, base := layers(1, 10_000, 80_000), layers(4, 90_000)
+	shared, base := layers(1, 1000, 8000), layers(4, 9000)
 	f.base = makeImage(t, f.dir, "linux/arm64", base...)
 	f.old = makeIndexBeside(t, f.dir, map[string]v1.Image{"linux/arm64": buildImage(t, "linux/arm64", shared...)})
 	f.digest = makeIndexBeside(t, f.dir, map[string]v1.Image{
-		"linux/arm64": buildImage(t, "linux/arm64", slices.Concat(shared, base, layers(2, 75_000, 8_000))...),
-		"linux/amd64": buildImage(t, "linux/amd64", slices.Concat(shared, layers(3, 70_000))...),
+		"linux/arm64": buildImage(t, "linux/arm64", slices.Concat(shared, base, layers(2, 7500, 800))...),
+		"linux/amd64": buildImage(t, "linux/amd64", slices.Concat(shared, layers(3, 7000))...),
 	})
 	return f
 }
@@ -153,16 +153,10 @@ func newFixture(t *testing.T) fixture {
 func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string) {
 	h := newHarness(t)
 	dir, old, digest := f.dir, f.old, f.digest
-	base := h.options()
-	base.Repository = h.repo.Registry.Repo(testUser + "/base")
 	if at.base {
-		if _, err := New(base).Push(t.Context(), Job{Layout: dir, Digest: f.base, Tags: []string{"v0"}}, nil); err != nil {
-			t.Fatal(err)
-		}
+		h.prepare(t, h.repo.Registry.Repo(testUser+"/base"), Job{Layout: dir, Digest: f.base, Tags: []string{"v0"}})
 	}
-	if _, err := New(h.options()).Push(t.Context(), Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}}, nil); err != nil {
-		t.Fatal(err)
-	}
+	h.prepare(t, h.repo, Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}})
 	want := 1
 	if at.first != nil {
 		h.front.Inject(*at.first)
@@ -170,7 +164,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	}
 	h.front.Inject(fault)
 	o := h.options()
-	o.Tries = 6
+	o.Tries, o.Jobs, o.single = 6, 2, 2000
 	if at.base {
 		o.MountFrom = []string{testUser + "/base"}
 	}
@@ -279,7 +273,7 @@ func interrupt(t *testing.T, at int) (interrupted bool) {
 	h := newHarness(t)
 	dir := tempLayout(t)
 	old := makeImage(t, dir, "linux/arm64", layers(1, 1000)...)
-	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}}, nil)
+	h.prepare(t, h.repo, Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}})
 	digest := makeImage(t, dir, "linux/arm64", layers(2, 100_000, 200_000)...)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)

@@ -57,6 +57,8 @@ type Options struct {
 	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
+	// single is singleBelow when zero; tests push smaller blobs.
+	single int64
 
 	// Transport, Wait, Tries and Stall are as in registry.Options.
 	Transport http.RoundTripper
@@ -110,6 +112,9 @@ type Pusher struct {
 func New(o Options) *Pusher {
 	if o.Jobs == 0 {
 		o.Jobs = defaultJobs
+	}
+	if o.single == 0 {
+		o.single = singleBelow
 	}
 	if o.Transport == nil {
 		o.Transport = registry.NewTransport(o.Jobs)
