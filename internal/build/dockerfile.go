@@ -37,8 +37,8 @@ type instr struct {
 }
 
 // flag is the value of a flag of the instruction.
-func (i instr) flag(name string) (string, bool) {
-	for _, f := range i.flags {
+func (in instr) flag(name string) (string, bool) {
+	for _, f := range in.flags {
 		if k, v, _ := strings.Cut(f, "="); k == name {
 			return v, true
 		}

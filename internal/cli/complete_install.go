@@ -67,7 +67,7 @@ func replaceable(path string) error {
 	case err != nil:
 		return err
 	}
-	ours := false
+	var ours bool
 	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := os.Readlink(path)
 		ours = err == nil && filepath.Base(target) == completedPlugin

@@ -74,7 +74,7 @@ func TestSuggest(t *testing.T) {
 		"locks":                "locked",
 		"signing key differ":   "inngest-wrong-signing-key",
 		"quota of namespace":   "quota",
-		"revision unknwon":     "revision-unknown",
+		"revision unknoun":     "revision-unknown",
 		"stale registration x": "inngest-stale-apps",
 	} {
 		if got := Suggest(query); !slices.Contains(got, code) || len(got) > maxSuggestions {

@@ -3,6 +3,7 @@ package inngest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -154,7 +155,7 @@ func TestWaitIdle(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(pipeline.ErrInterrupted)
-		if _, err := inngest.WaitIdle(ctx, inngest.WaitIdleOptions{Client: c, App: done.App}, nil); err != pipeline.ErrInterrupted {
+		if _, err := inngest.WaitIdle(ctx, inngest.WaitIdleOptions{Client: c, App: done.App}, nil); !errors.Is(err, pipeline.ErrInterrupted) {
 			t.Errorf("an interrupt became %v", err)
 		}
 	})

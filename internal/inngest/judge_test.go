@@ -1,6 +1,7 @@
 package inngest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func TestChoose(t *testing.T) {
 }
 
 func codeOf(err error) string {
-	if f, ok := err.(*pipeline.Finding); ok && f != nil {
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f != nil {
 		return f.Code
 	}
 	return ""

@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -306,7 +307,7 @@ func (o *rolloutOptions) validate() error {
 		}
 		if _, err := os.Stat(name); err != nil {
 			why := err
-			if pe, ok := err.(*fs.PathError); ok {
+			if pe, ok := errors.AsType[*fs.PathError](err); ok {
 				why = pe.Err
 			}
 			f := pipeline.UsageErrorf("manifest-missing",

@@ -30,7 +30,6 @@ type way struct {
 	direct *forward.Address // once it was found
 	// refused is why the tunnel was not taken; empty when it was not asked.
 	refused string
-	used    bool
 }
 
 // String says which way was taken.

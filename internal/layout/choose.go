@@ -2,6 +2,7 @@ package layout
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -130,7 +131,7 @@ func version(dir string) error {
 	const name = "oci-layout"
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
-		if pe, ok := err.(*fs.PathError); ok {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err
 		}
 		return broken(dir, "no file "+name+": not an OCI layout directory", err)

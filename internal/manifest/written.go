@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,7 +164,7 @@ func sum(b []byte) string {
 }
 
 func notWritten(path string, err error) error {
-	if f, ok := err.(*pipeline.Finding); ok {
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
 		return f
 	}
 	return &pipeline.Finding{

@@ -36,7 +36,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %+v", row.err, f)
 		}
 	}
-	if err := c.Explain("x", pipeline.ErrInterrupted); err != pipeline.ErrInterrupted {
+	if err := c.Explain("x", pipeline.ErrInterrupted); !errors.Is(err, pipeline.ErrInterrupted) {
 		t.Errorf("an interrupt became %v", err)
 	}
 	if c.Explain("x", nil) != nil {

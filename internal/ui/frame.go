@@ -179,16 +179,16 @@ func (s Style) head(g glyphs, st *stage, now time.Time, name, w int) string {
 }
 
 // resultText is what a stage came to, for its line when it is done.
-func (st *stage) resultText() string {
+func (s *stage) resultText() string {
 	var parts []string
-	if b := st.sum(bytesUnit); b.items > 0 {
+	if b := s.sum(bytesUnit); b.items > 0 {
 		text := FormatBytes(b.done)
 		if b.items > 1 {
 			text += fmt.Sprintf(" in %d parts", b.items)
 		}
 		parts = append(parts, text)
 	}
-	if n := st.sum(itemsUnit); n.items > 0 && n.total > 0 {
+	if n := s.sum(itemsUnit); n.items > 0 && n.total > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d", n.done, n.total))
 	}
 	return strings.Join(parts, ", ")

@@ -62,8 +62,8 @@ func amount(b sum) string {
 }
 
 // speed is the rate and the remaining time, as far as they are known.
-func (st *stage) speed(b sum, now time.Time) []string {
-	rate := st.rate.perSecond(now)
+func (s *stage) speed(b sum, now time.Time) []string {
+	rate := s.rate.perSecond(now)
 	if rate < 1 || b.done >= b.total {
 		return nil
 	}

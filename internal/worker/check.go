@@ -52,7 +52,7 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 	}
 	if w.Image != "" {
 		if err := CheckImage(w.Image); err != nil {
-			r.fail(n, "write it as ghcr.io/owner/name", "%simage: %s", at, err.(*pipeline.Finding).What)
+			r.fail(n, "write it as ghcr.io/owner/name", "%simage: %s", at, pipeline.AsFindings("", err)[0].What)
 		}
 	}
 }

@@ -90,7 +90,8 @@ func unescape(b []byte) (string, bool) {
 
 // unicodeEscape reads what follows `\u`.
 func unicodeEscape(b []byte) (r rune, n int, ok bool) {
-	digits, n := b, 4
+	var digits []byte
+	n = 4
 	if len(b) > 0 && b[0] == '{' {
 		end := strings.IndexByte(string(b), '}')
 		if end < 0 {

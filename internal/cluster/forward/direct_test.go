@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"fmt"
+	"net"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,4 +128,4 @@ func TestDirectWithoutNodes(t *testing.T) {
 	}
 }
 
-func url(host string, port int32) string { return fmt.Sprintf("http://%s:%d", host, port) }
+func url(host string, port int32) string { return "http://" + net.JoinHostPort(host, fmt.Sprint(port)) }

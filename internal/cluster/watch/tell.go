@@ -16,7 +16,6 @@ type told struct {
 	waiting string
 	ready   int32
 	wanted  int32
-	ending  int
 }
 
 // maxRows bounds the table: with more pods, those that are not ready come

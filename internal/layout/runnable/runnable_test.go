@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -269,7 +270,7 @@ func TestCheckBrokenLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Check(t.Context(), dir, digest, Options{}, nil)
-	if f, ok := err.(*pipeline.Finding); !ok || f.Code != "layout-broken" {
+	if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "layout-broken" {
 		t.Errorf("err = %v", err)
 	}
 }

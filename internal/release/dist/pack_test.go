@@ -70,7 +70,7 @@ func untar(t *testing.T, data []byte) (entries []entry) {
 	r := tar.NewReader(z)
 	for {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return entries
 		}
 		if err != nil {

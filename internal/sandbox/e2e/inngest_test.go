@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -117,7 +118,7 @@ func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[s
 		t.Fatal(err)
 	}
 	t.Cleanup(host.Kill)
-	put(ctx, t, fmt.Sprintf("http://%s:%d/api/inngest", cluster.NodeIP, host.Port))
+	put(ctx, t, "http://"+net.JoinHostPort(cluster.NodeIP, fmt.Sprint(host.Port))+"/api/inngest")
 	before := hostRegistration(w, hostApp)
 	for i, set := range sets {
 		env := []string{"FUNCTIONS=" + strings.Join(set, ",")}

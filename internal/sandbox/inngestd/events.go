@@ -145,7 +145,6 @@ func (e *event) satisfies(expression string) bool {
 
 // waiter is a step that waits for an event, or for a function it invoked.
 type waiter struct {
-	run     *run
 	name    string // of the event; empty for an invocation
 	match   string // an expression, if any
 	invoked string // the id of the invoking event

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -86,7 +87,7 @@ func (s *Server) graphQL(w http.ResponseWriter, r *http.Request) {
 }
 
 func asGQL(err error) *gqlerror.Error {
-	if g, ok := err.(*gqlerror.Error); ok {
+	if g, ok := errors.AsType[*gqlerror.Error](err); ok {
 		return g
 	}
 	return gqlerror.Wrap(err)

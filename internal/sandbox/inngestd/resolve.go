@@ -135,7 +135,7 @@ func (s *Server) createApp(args map[string]any) (any, error) {
 			return s.appObjectLocked(a), nil
 		}
 	}
-	return nil, errors.New("There was an error creating your app") //nolint:staticcheck // the server's words
+	return nil, errors.New("There was an error creating your app") // the server's words
 }
 
 // ping asks a worker to register (pkg/deploy).

@@ -2,6 +2,7 @@ package inngestd
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -244,10 +245,10 @@ func (s *Server) cancelREST(w http.ResponseWriter, r *http.Request) {
 		restError(w, http.StatusConflict, "run_already_cancelled", "Run is already cancelled")
 		return
 	}
-	switch _, err := s.cancelRun(r.PathValue("id")); err {
-	case nil:
+	switch _, err := s.cancelRun(r.PathValue("id")); {
+	case err == nil:
 		writeJSON(w, http.StatusOK, map[string]any{"data": map[string]any{"runId": r.PathValue("id")}, "metadata": map[string]any{"fetchedAt": s.now()}})
-	case errEnded:
+	case errors.Is(err, errEnded):
 		restError(w, http.StatusConflict, "run_already_ended", "Cannot cancel an ended run")
 	default:
 		restError(w, http.StatusNotFound, "not_found", "Run not found")

@@ -120,7 +120,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	conn := net.Conn(near)
+	conn := near
 	if buffered.Reader.Buffered() > 0 {
 		conn = &early{Conn: near, r: buffered.Reader} // an eager client's first bytes
 	}
@@ -157,7 +157,7 @@ func (p *Proxy) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	r := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(r, req)
+	resp, err := http.ReadResponse(r, req) //nolint:bodyclose // what follows the answer to CONNECT is the tunnel
 	if err != nil {
 		conn.Close()
 		return nil, err

@@ -158,7 +158,7 @@ func debian(ctx context.Context, work string, to io.Writer) error {
 func copyTar(out *tar.Writer, in *tar.Reader, seen map[string]bool) error {
 	for {
 		h, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -202,7 +202,7 @@ func bunLayer(ctx context.Context, work string, to io.Writer) error {
 	in := tar.NewReader(gz)
 	for {
 		h, err := in.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return errors.New("npm's Bun package has no bin/bun")
 		}
 		if err != nil {
