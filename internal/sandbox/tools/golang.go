@@ -32,6 +32,18 @@ type build struct {
 
 const kubernetesVersion = "v1.35.0"
 
+// thrift is how all of it is compiled: half an hour of two slow cores is most
+// of what a first start takes. Without debugging information and inlining the
+// compiler has a third less to do, and a collector that waits longer takes a
+// sixth off the rest (measured on k8s.io/kubernetes/pkg/apis/core/v1); what a
+// cluster of one node loses by it is not seen. One setting for all lets the
+// builds share what they have in common: a package is compiled anew for each
+// combination of flags, and for cgo or none.
+var thrift = struct{ env, flags []string }{
+	env:   []string{"CGO_ENABLED=0", "GOGC=400"},
+	flags: []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false -l"},
+}
+
 // builds are in the order in which they are wanted, one after the other: two
 // of the large ones side by side take more memory than a small machine has.
 func builds(all bool) []build {
@@ -39,17 +51,16 @@ func builds(all bool) []build {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
 	list := []build{
-		{name: "pods", own: true, env: []string{"GOARCH=arm64", "CGO_ENABLED=0"}, flags: []string{"-ldflags=-s -w"},
+		{name: "pods", own: true, env: []string{"GOARCH=arm64"}, flags: []string{"-ldflags=-s -w"},
 			packages: []string{"./internal/sandbox/pause", "./internal/sandbox/inngestpod"}},
-		{name: "kube", module: "kube", packages: []string{"."},
+		{name: "kube", module: "kube", packages: []string{".", "./coredns"},
 			flags: []string{"-ldflags=-s -w " + strings.Join([]string{version("gitVersion", kubernetesVersion), version("gitMajor", major), version("gitMinor", minor)}, " ")},
 			links: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"}},
-		{name: "coredns", module: "coredns", packages: []string{"."}, flags: []string{"-ldflags=-s -w"}},
-		{name: "buildkit", module: "buildkit", flags: []string{"-ldflags=-s -w"},
-			packages: []string{"github.com/moby/buildkit/cmd/buildkitd", "github.com/moby/buildkit/cmd/buildctl"}},
-		{name: "containerd", module: "buildkit", env: []string{"CGO_ENABLED=0"}, patch: arm64Platforms,
+		{name: "buildkit", module: "buildkit", patch: arm64Platforms,
 			flags: []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"},
 			packages: []string{
+				"github.com/moby/buildkit/cmd/buildkitd",
+				"github.com/moby/buildkit/cmd/buildctl",
 				"github.com/containerd/containerd/v2/cmd/containerd",
 				"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
 				"github.com/containerd/containerd/v2/cmd/ctr",
@@ -100,7 +111,8 @@ func (b Builder) build(ctx context.Context, one build) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	args := append([]string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", bin + string(filepath.Separator)}, one.flags...)
+	args := append([]string{"build", "-v", "-o", bin + string(filepath.Separator)}, thrift.flags...)
+	args = append(args, one.flags...)
 	if one.patch != nil {
 		modfile, err := one.patch(ctx, b, dir)
 		if err != nil {
@@ -114,7 +126,7 @@ func (b Builder) build(ctx context.Context, one build) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, one.packages...)...)
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "GOWORK=off"), one.env...)
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, thrift.env, one.env)
 	n := 0
 	err := tell(cmd, b.Say, "building "+one.name, func(string) string {
 		n++
@@ -137,11 +149,11 @@ func (b Builder) build(ctx context.Context, one build) error {
 
 // outputs are the files that a build makes.
 func (one build) outputs() []string {
-	if len(one.packages) == 1 && one.packages[0] == "." {
-		return append([]string{one.name}, one.links...)
-	}
-	var names []string
+	names := slices.Clone(one.links)
 	for _, p := range one.packages {
+		if p == "." {
+			p = one.module
+		}
 		names = append(names, filepath.Base(p))
 	}
 	return names
@@ -158,7 +170,7 @@ func complete(bin string, one build) bool {
 // flags, and the module's own files; go.sum stands for the rest.
 func fingerprint(dir string, one build) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), one.packages, one.env, one.flags, one.links, one.patch != nil)
+	fmt.Fprintln(h, runtime.Version(), one.packages, thrift, one.env, one.flags, one.links, one.patch != nil)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -189,6 +201,8 @@ func link(target, path string) error {
 // it. containerd asks that one function what to choose from an index, what to
 // unpack and what to run, and has no setting for it (its runtime_platforms
 // choose a snapshotter only); the node is an arm64 node, so the answer is that.
+// BuildKit is built with it, too: the builder of such a machine is an arm64
+// one, and what the two have in common is compiled once.
 func arm64Platforms(ctx context.Context, b Builder, module string) (string, error) {
 	const path = "github.com/containerd/platforms"
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", path)
