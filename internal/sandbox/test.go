@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
 // Test installs what any test needs and runs them all, under the race
@@ -26,7 +28,7 @@ func (s *Sandbox) Test(ctx context.Context) error {
 		return err
 	}
 	s.say("go vet ./...")
-	if err := s.goTool(ctx, s.Root, "vet", "./..."); err != nil {
+	if err := s.goTool(ctx, s.Root, nil, "vet", "./..."); err != nil {
 		return err
 	}
 	modules, err := s.nested()
@@ -35,7 +37,9 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	}
 	for _, dir := range modules {
 		s.say("go vet in %s", strings.TrimPrefix(dir, s.Root+"/"))
-		if err := s.goTool(ctx, dir, "vet", "./..."); err != nil {
+		// As it was built: vet reads what the compiler wrote of each import.
+		args := slices.Concat([]string{"vet"}, tools.Thrift.Flags, []string{"./..."})
+		if err := s.goTool(ctx, dir, tools.Thrift.Env, args...); err != nil {
 			return err
 		}
 	}
@@ -48,9 +52,9 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	s.say("go test -race, %d packages", len(rest))
 	// One package's limit; it is reached only when something hangs.
 	args := []string{"test", "-race", "-timeout=20m"}
-	err = s.goTool(ctx, s.Root, append(args, rest...)...)
+	err = s.goTool(ctx, s.Root, nil, append(args, rest...)...)
 	s.say("go test -race, end to end")
-	err = errors.Join(err, s.goTool(ctx, s.Root, append(args, whole...)...))
+	err = errors.Join(err, s.goTool(ctx, s.Root, nil, append(args, whole...)...))
 	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 }
 
@@ -110,10 +114,10 @@ func (s *Sandbox) nested() ([]string, error) {
 
 // goTool runs go, with the sandbox's directory named and its programs on PATH,
 // and lets it speak for itself.
-func (s *Sandbox) goTool(ctx context.Context, dir string, args ...string) error {
+func (s *Sandbox) goTool(ctx context.Context, dir string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), need.EnvDir+"="+s.Dir, "PATH="+s.Bin()+":"+os.Getenv("PATH"))
+	cmd.Env = slices.Concat(os.Environ(), []string{need.EnvDir + "=" + s.Dir, "PATH=" + s.Bin() + ":" + os.Getenv("PATH")}, env)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go %s: %w", args[0], err)

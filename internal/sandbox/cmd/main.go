@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
 const usage = `usage: go run ./internal/sandbox/cmd VERB
@@ -42,7 +44,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) (err error) {
 	if len(args) != 1 {
 		return fmt.Errorf("one verb is wanted\n\n%s", usage)
 	}
@@ -50,9 +52,17 @@ func run(ctx context.Context, args []string) error {
 	if wants := args[0] == "up" || args[0] == "demo" || args[0] == "test"; err != nil && wants {
 		return err
 	}
-	s, err := sandbox.Open(root, say())
+	say := say()
+	s, err := sandbox.Open(root, say)
 	if err != nil {
 		return err
+	}
+	if (args[0] == "up" || args[0] == "demo" || args[0] == "test") && os.Geteuid() == 0 {
+		restore, err := tools.HugePages(s.Dir, say)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, restore()) }()
 	}
 	switch args[0] {
 	case "up":
@@ -61,12 +71,12 @@ func run(ctx context.Context, args []string) error {
 		return s.Demo(ctx)
 	case "test":
 		if os.Geteuid() != 0 {
-			say()("not root: the tests that need the sandbox are passed over (run it as root, on Debian); the others follow")
+			say("not root: the tests that need the sandbox are passed over (run it as root, on Debian); the others follow")
 			return plainTests(ctx)
 		}
 		return s.Test(ctx)
 	case "down":
-		return s.Down(ctx)
+		return errors.Join(s.Down(ctx), tools.RestoreHugePages(s.Dir))
 	case "env":
 		snippet, err := s.Shell()
 		fmt.Print(snippet)

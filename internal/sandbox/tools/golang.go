@@ -32,16 +32,16 @@ type build struct {
 
 const kubernetesVersion = "v1.35.0"
 
-// thrift is how all of it is compiled: half an hour of two slow cores is most
+// Thrift is how all of it is compiled, and vetted: half an hour of two slow cores is most
 // of what a first start takes. Without debugging information and inlining the
 // compiler has a third less to do, and a collector that waits longer takes a
 // sixth off the rest (measured on k8s.io/kubernetes/pkg/apis/core/v1); what a
 // cluster of one node loses by it is not seen. One setting for all lets the
 // builds share what they have in common: a package is compiled anew for each
 // combination of flags, and for cgo or none.
-var thrift = struct{ env, flags []string }{
-	env:   []string{"CGO_ENABLED=0", "GOGC=400"},
-	flags: []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false -l"},
+var Thrift = struct{ Env, Flags []string }{
+	Env:   []string{"CGO_ENABLED=0", "GOGC=400"},
+	Flags: []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false -l"},
 }
 
 // builds are in the order in which they are wanted, one after the other: two
@@ -111,7 +111,7 @@ func (b Builder) build(ctx context.Context, one build) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	args := append([]string{"build", "-v", "-o", bin + string(filepath.Separator)}, thrift.flags...)
+	args := append([]string{"build", "-v", "-o", bin + string(filepath.Separator)}, Thrift.Flags...)
 	args = append(args, one.flags...)
 	if one.patch != nil {
 		modfile, err := one.patch(ctx, b, dir)
@@ -126,7 +126,7 @@ func (b Builder) build(ctx context.Context, one build) error {
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, one.packages...)...)
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, thrift.env, one.env)
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, Thrift.Env, one.env)
 	n := 0
 	err := tell(cmd, b.Say, "building "+one.name, func(string) string {
 		n++
@@ -170,7 +170,7 @@ func complete(bin string, one build) bool {
 // flags, and the module's own files; go.sum stands for the rest.
 func fingerprint(dir string, one build) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), one.packages, thrift, one.env, one.flags, one.links, one.patch != nil)
+	fmt.Fprintln(h, runtime.Version(), one.packages, Thrift, one.env, one.flags, one.links, one.patch != nil)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
