@@ -45,10 +45,13 @@ func newExplain(env *Env) *cobra.Command {
 			}
 			return printEntry(env, e)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			var codes []string
 			for _, e := range explain.List() {
-				codes = append(codes, e.Code+"\t"+e.Title)
+				// Shells leave out the others, too, but zsh's script takes its time.
+				if strings.HasPrefix(e.Code, prefix) {
+					codes = append(codes, e.Code+"\t"+e.Title)
+				}
 			}
 			return codes, cobra.ShellCompDirectiveNoFileComp
 		},
