@@ -89,17 +89,26 @@ func TestConfigurationIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "```yaml\nworkers:")
-	body, _, ok2 := strings.Cut(rest, "```")
-	if !ok || !ok2 {
-		t.Fatal("the README shows no configuration")
+	shown := strings.Split(string(text), "```yaml\nworkers:")[1:]
+	if len(shown) != 2 {
+		t.Fatalf("the README shows %d configurations", len(shown))
 	}
-	c, err := worker.Parse(worker.ConfigName, []byte("workers:"+body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Worker(worker.DefaultName); err != nil {
-		t.Error(err)
+	for i, rest := range shown {
+		body, _, ok := strings.Cut(rest, "```")
+		c, err := worker.Parse(worker.ConfigName, []byte("workers:"+body))
+		if !ok || err != nil {
+			t.Fatalf("configuration %d: %v", i+1, err)
+		}
+		for _, name := range c.Names() {
+			if _, err := c.Worker(name); err != nil {
+				t.Errorf("configuration %d: %v", i+1, err)
+			}
+		}
+		if i == 0 {
+			if _, err := c.Worker(worker.DefaultName); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 	if !bytes.Contains(text, []byte("go run ./internal/sandbox/cmd demo")) || !bytes.Contains(text, []byte("go run ./internal/sandbox/cmd test")) {
 		t.Error("the README has lost one of its two commands")
