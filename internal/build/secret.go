@@ -3,6 +3,8 @@ package build
 import (
 	"encoding/csv"
 	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // secretSpec is a build secret as buildx and buildctl read it:
@@ -46,6 +48,16 @@ func parseSecret(s string) (secretSpec, bool) {
 		out.env = out.id
 	}
 	return out, out.id != ""
+}
+
+// CheckSecret says whether s is a secret's specification. It does not look for
+// the file or variable: some builders run elsewhere.
+func CheckSecret(s string) error {
+	if _, ok := parseSecret(s); ok {
+		return nil
+	}
+	// A value, should somebody have given it here, is not repeated.
+	return pipeline.UsageErrorf("usage", "write it as id=NAME,src=FILE or id=NAME,env=VAR", "a build secret is not written as the builders read it")
 }
 
 // secretNames are the variables that the build's secrets are made of.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,10 +103,16 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 	return code
 }
 
+// oneInterrupt is how far apart two signals are that are meant as two.
+const oneInterrupt = 300 * time.Millisecond
+
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the
 // first SIGINT or SIGTERM. A second one ends the process there and then: the
 // user does not want to wait for what is being put back.
 // The terminal is given back before that.
+//
+// Signals that come together are one: timeout(1) and process managers tell the
+// process and then its whole group, and nobody has asked for the end twice.
 func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
@@ -119,12 +126,18 @@ func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			env.restore()
-			fmt.Fprintln(env.Err, "interrupted twice: ended without putting anything back; run the same command again to go on")
-			os.Exit(int(pipeline.Interrupted))
-		case <-done:
+		for first := time.Now(); ; {
+			select {
+			case <-signals:
+				if time.Since(first) < oneInterrupt {
+					continue
+				}
+				env.restore()
+				fmt.Fprintln(env.Err, "interrupted twice: ended without putting anything back; run the same command again to go on")
+				os.Exit(int(pipeline.Interrupted))
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); close(done); cancel(nil) }

@@ -108,6 +108,22 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"unknown worker":  {"workers: {a: {}, b: {}}", []string{"publish", "--worker", "c"}, `no worker is named "c"`},
 		"configuration":   {"workers:\n  a: {prob: {}}", []string{"publish"}, ".sbw.yaml:2"},
 		"explain":         {"", []string{"explain", "no-such-thing-at-all"}, "nothing is known of"},
+		"tag of a dash":   {"", []string{"publish", "--", "-x"}, `"-x" is not a valid tag`},
+		"no registry":     {"", []string{"publish", "--image", "worker"}, "names no registry"},
+		"latest and not":  {"", []string{"publish", "latest", "--no-latest"}, "says to leave it where it is"},
+		"no layout":       {"", []string{"publish", "--layout", "nowhere"}, "no layout directory"},
+		"a file":          {"workers: {w: {}}", []string{"publish", "--layout", ".sbw.yaml"}, "is a file, not a layout directory"},
+		"build a layout":  {"", []string{"publish", "--layout", ".", "--builder", "buildx"}, "--builder is about building one"},
+		"cache a layout":  {"", []string{"publish", "--layout", ".", "--no-cache"}, "--no-cache is about building one"},
+		"platform":        {"", []string{"publish", "--platform", "arm64"}, `--platform "arm64" is no platform`},
+		"argument":        {"", []string{"publish", "--build-arg", "=x"}, "has no name"},
+		"secret":          {"", []string{"publish", "--secret", "ghp_of_somebody"}, "is not written as the builders read it"},
+		"two workers":     {"workers: {a: {}, b: {}}", []string{"publish"}, "choose one with --worker: a, b"},
+		"no list":         {"workers: {a: {credentials: {command: secrets lease}}}", []string{"publish"}, "credentials.command must be a list"},
+		"no text":         {"workers: {a: {image: [1]}}", []string{"publish"}, "image must be a text"},
+		"no YAML":         {"workers:\n\ta: {}", []string{"publish"}, "not valid YAML"},
+		"image in file":   {"workers: {a: {image: ghcr.io/Joel/w}}", []string{"publish"}, "upper case"},
+		"doctor's tags":   {"", []string{"doctor", "a", "b"}, "accepts at most 1 arg"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out, errs := testEnv(t, tc.config)
@@ -120,6 +136,12 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 			}
 			if out.Len() > 0 {
 				t.Errorf("stdout is for results: %s", out)
+			}
+			if strings.Contains(errs.String(), "ghp_of") {
+				t.Errorf("what may be a secret is repeated: %s", errs)
+			}
+			if files, err := os.ReadDir(env.Dir); err != nil || len(files) > 2 { // .git and .sbw.yaml
+				t.Errorf("%v, %v", files, err)
 			}
 		})
 	}

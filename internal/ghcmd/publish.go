@@ -14,7 +14,9 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/build"
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/push"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -133,6 +135,9 @@ func (o *publishOptions) addBuild(c *cobra.Command) {
 const tagLayout = "20060102-150405"
 
 func (o *publishOptions) complete(args []string) error {
+	if err := o.contradictions(); err != nil {
+		return err
+	}
 	o.root, _ = worker.FindRoot(o.env.Dir)
 	config, err := worker.Load(o.root)
 	if err != nil {
@@ -162,6 +167,28 @@ func (o *publishOptions) complete(args []string) error {
 		o.image = w.Image
 	}
 	return o.completeEpoch()
+}
+
+// contradictions looks at the flags alone, before the configuration's values
+// join them.
+func (o *publishOptions) contradictions() error {
+	if o.layout == "" {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--builder", o.builder != build.Auto}, {"--file", o.dockerfile != ""}, {"--context", o.contextDir != ""},
+		{"--build-arg", len(o.args) > 0}, {"--secret", len(o.secrets) > 0}, {"--target", o.target != ""},
+		{"--cache-from", len(o.cacheFrom) > 0}, {"--cache-to", len(o.cacheTo) > 0}, {"--no-cache", o.noCache}, {"--pull", o.pull},
+	} {
+		if f.given {
+			return pipeline.UsageErrorf("usage", "leave one of the two away",
+				"--layout publishes an image that is built already, and %s is about building one", f.name)
+		}
+	}
+	return nil
 }
 
 // completeEpoch reads SOURCE_DATE_EPOCH, seconds since 1970 (reproducible-builds.org).
@@ -197,6 +224,24 @@ func (o *publishOptions) validate() error {
 	}
 	if o.image != "" {
 		if err := worker.CheckImage(o.image); err != nil {
+			return err
+		}
+	}
+	if o.tag == push.Latest && o.noLatest {
+		return pipeline.UsageErrorf("usage", "give another tag, or leave --no-latest away", "the tag latest is to be written, and --no-latest says to leave it where it is")
+	}
+	if o.layout != "" {
+		if _, _, err := layout.Dir(o.pathOr(o.layout, "")); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.platforms {
+		if err := worker.CheckPlatform(p); err != nil {
+			return err
+		}
+	}
+	for _, s := range o.secrets {
+		if err := build.CheckSecret(s); err != nil {
 			return err
 		}
 	}

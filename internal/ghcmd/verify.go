@@ -78,7 +78,12 @@ func (p *publish) compareSize(ctx context.Context, r *pipeline.Reporter) *pipeli
 	default:
 		r.Notef("%s, %s less than latest", ui.FormatBytes(now), ui.FormatBytes(before-now))
 	}
-	if now-before < grown || now < 2*before {
+	return growth(now, before)
+}
+
+// growth is a warning where an image has grown as no change of code makes it.
+func growth(now, before int64) *pipeline.Finding {
+	if before == 0 || now-before < grown || now < 2*before {
 		return nil
 	}
 	return &pipeline.Finding{Code: "image-grown", Severity: pipeline.Warning,

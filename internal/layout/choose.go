@@ -27,7 +27,21 @@ const (
 // layout is verified and never written to. Findings: "layout-missing",
 // "layout-ambiguous", "layout-broken".
 func Open(spec string) (dir, digest string, err error) {
-	dir, want := split(spec)
+	dir, want, err := Dir(spec)
+	if err != nil {
+		return "", "", err
+	}
+	digest, err = Choose(dir, want)
+	if err == nil {
+		err = Verify(dir, digest)
+	}
+	return dir, digest, err
+}
+
+// Dir takes such a spec apart and looks whether its directory is there. Finding:
+// "layout-missing".
+func Dir(spec string) (dir, want string, err error) {
+	dir, want = split(spec)
 	fi, err := os.Stat(dir)
 	switch {
 	case err != nil:
@@ -35,11 +49,7 @@ func Open(spec string) (dir, digest string, err error) {
 	case !fi.IsDir():
 		return "", "", pipeline.UsageErrorf("layout-missing", "unpack it: mkdir image && tar -xf "+dir+" -C image", "%s is a file, not a layout directory", dir)
 	}
-	digest, err = Choose(dir, want)
-	if err == nil {
-		err = Verify(dir, digest)
-	}
-	return dir, digest, err
+	return dir, want, nil
 }
 
 // split takes spec apart. What exists as a directory is one, whatever

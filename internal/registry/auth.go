@@ -26,6 +26,9 @@ type session struct {
 	ends    time.Time // of the bearer; zero when the registry did not say
 	realm   *transport.Challenge
 	secrets []string // to be kept out of messages
+	// failures counts exchanges that were given up, the last of them by failure.
+	failures int
+	failure  error
 }
 
 func newSession(c *Client) *session {
@@ -66,12 +69,18 @@ func (s *session) enter(ctx context.Context) (first bool, _ error) {
 	if s.usable() {
 		return false, nil
 	}
+	before, _ := s.failed()
 	if err := s.lock(ctx); err != nil {
 		return false, err
 	}
 	if s.usable() {
 		s.unlock()
 		return false, nil
+	}
+	// What failed while this one waited its turn fails for this one too.
+	if n, err := s.failed(); n != before {
+		s.unlock()
+		return false, err
 	}
 	if s.realm != nil {
 		err := s.exchange(ctx, s.realm)
@@ -158,6 +167,22 @@ func (s *session) redact(text string) string {
 	return text
 }
 
+func (s *session) failed() (int, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.failures, s.failure
+}
+
+// givenUp is a fault that has been met often enough: whoever waits for a bearer
+// is not to begin the tries anew.
+type givenUp struct{ error }
+
+func (g *givenUp) Unwrap() error { return g.error }
+
+// unmetTries is how often a registry is looked for that has not answered yet: a
+// host that refuses connections is told of in 2 s, and not in half a minute.
+const unmetTries = 4
+
 // exchange turns the credential into a bearer.
 func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
@@ -186,8 +211,19 @@ func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !Passing(err) || try+1 >= s.c.opts.Tries {
+		tries := s.c.opts.Tries
+		var answer *Error
+		if !s.settled && !errors.As(err, &answer) {
+			tries = min(tries, unmetTries)
+		}
+		if !Passing(err) {
 			return err
+		}
+		if try+1 >= tries {
+			s.mu.Lock()
+			s.failures, s.failure = s.failures+1, &givenUp{err}
+			s.mu.Unlock()
+			return s.failure
 		}
 		if err := s.c.Backoff(ctx, "token", try, err); err != nil {
 			return err

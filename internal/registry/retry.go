@@ -36,6 +36,10 @@ const (
 // Passing reports whether a fault is likely to be gone when the same request
 // is sent again.
 func Passing(err error) bool {
+	var g *givenUp
+	if errors.As(err, &g) {
+		return false
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		switch e.Status {

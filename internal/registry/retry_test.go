@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -146,4 +147,38 @@ func TestWatchAfterUpload(t *testing.T) {
 			t.Errorf("given %s", took)
 		}
 	})
+}
+
+type refusing struct{ n atomic.Int32 }
+
+func (r *refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	r.n.Add(1)
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+}
+
+// A registry that nobody answers for is told of after a few tries, however many
+// requests wait for its bearer.
+func TestUnreachableIsToldSoon(t *testing.T) {
+	tr := &refusing{}
+	c := New(repo(t, "ghcr.io/o/n"), Options{Auth: basic(), Transport: tr, Wait: noWait})
+	if err := c.auth.lock(t.Context()); err != nil { // so that they wait
+		t.Fatal(err)
+	}
+	errs := make(chan error)
+	for range 3 {
+		go func() {
+			_, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "manifest v1", Path: "manifests/v1"})
+			errs <- err
+		}()
+	}
+	c.auth.unlock()
+	for range 3 {
+		if err := <-errs; !errors.Is(err, syscall.ECONNREFUSED) || Passing(err) {
+			t.Errorf("%v, passing %v", err, Passing(err))
+		}
+	}
+	// One that comes late tries by itself.
+	if n := tr.n.Load(); n < unmetTries || n > 3*unmetTries {
+		t.Errorf("%d tries", n)
+	}
 }

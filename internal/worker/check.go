@@ -57,6 +57,14 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 	}
 }
 
+// CheckPlatform says whether p is an os/arch[/variant].
+func CheckPlatform(p string) error {
+	if platform.MatchString(p) {
+		return nil
+	}
+	return pipeline.UsageErrorf("usage", "write it as linux/arm64", "--platform %q is no platform", p)
+}
+
 // imagePath is the repository's path of the distribution specification.
 var imagePath = lazyregexp.New(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
 

@@ -26,6 +26,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -191,10 +192,15 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	c := img.Config.Config
 	user, _, _ := strings.Cut(c.User, ":")
-	if o.NonRoot && (user == "" || user == "root" || user == "0") {
-		all = append(all, &pipeline.Finding{Code: "image-user", Severity: pipeline.Note,
+	if number, err := strconv.Atoi(user); o.NonRoot && (err != nil || number == 0) {
+		f := &pipeline.Finding{Code: "image-user", Severity: pipeline.Warning,
 			What: "the image's user is root, and the manifest wants another one",
-			Fix:  "write USER with a number into the Dockerfile, or runAsUser into the manifest"})
+			Fix:  "write USER with a number into the Dockerfile, or runAsUser into the manifest"}
+		if err != nil && user != "" && user != "root" {
+			f.What = "the image's user is " + user + ", by name, and the manifest wants one that is not root"
+			f.Why = "the kubelet cannot tell what a name stands for, and starts no such container"
+		}
+		all = append(all, f)
 	}
 	if o.Port == 0 || len(c.ExposedPorts) == 0 {
 		return all

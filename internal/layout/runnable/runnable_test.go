@@ -251,6 +251,16 @@ func TestCheckConfig(t *testing.T) {
 	if err != nil || len(rep.Findings) != 0 {
 		t.Errorf("findings = %v, %v", rep.Findings, err)
 	}
+	for user, want := range map[string]string{"": "is root", "root": "is root", "0:1000": "is root", "bun": "is bun, by name", "1000": "", "65534:65534": ""} {
+		config.Config.User = user
+		rep, err := Check(t.Context(), dir, image(t, dir, config, layers(layer(bin("app", amd64)))), Options{NonRoot: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (want == "") != (len(rep.Findings) == 0) || want != "" && (!strings.Contains(rep.Findings[0].What, want) || rep.Findings[0].Severity != pipeline.Warning) {
+			t.Errorf("user %q: %v", user, rep.Findings)
+		}
+	}
 }
 
 func TestCheckBrokenLayer(t *testing.T) {
