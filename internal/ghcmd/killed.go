@@ -18,10 +18,11 @@ func (p *publish) keepJournal(list *pipeline.Pipeline) {
 	list.Journal = journal
 	list.KeepChanges = true // no stage of a publish can be undone
 	list.Checks = append(list.Checks, pipeline.Check{Name: "earlier run", Run: func(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		f := cli.Killed(journal.Leftover())
-		if f == nil {
-			return nil, nil
+		left := journal.Leftover()
+		if left == nil || left.Stage() != pushStage {
+			return nil, nil // nothing had been sent yet
 		}
+		f := cli.Killed(left)
 		f.Why = "what it had sent is in the registry, and is not sent again"
 		f.Fix = "nothing: this run goes on from there"
 		return []*pipeline.Finding{f}, nil

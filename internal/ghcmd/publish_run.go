@@ -44,6 +44,9 @@ type publish struct {
 	plan    *push.Plan
 }
 
+// pushStage is the only one that sends anything.
+const pushStage = "push"
+
 // pipeline is the whole command.
 func (p *publish) pipeline() pipeline.Pipeline {
 	p.lazies()
@@ -67,7 +70,7 @@ func (p *publish) pipeline() pipeline.Pipeline {
 		list.Stages = append(list.Stages, pipeline.Stage{Name: "plan", Run: p.look})
 		return list
 	}
-	list.Stages = append(list.Stages, pipeline.Stage{Name: "push", Run: p.push})
+	list.Stages = append(list.Stages, pipeline.Stage{Name: pushStage, Run: p.push})
 	p.keepJournal(&list)
 	return list
 }
@@ -324,8 +327,13 @@ func (p *publish) look(ctx context.Context, r *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	p.plan, err = pusher.Plan(ctx, p.job(), r)
-	return err
+	if p.plan, err = pusher.Plan(ctx, p.job(), r); err != nil {
+		return err
+	}
+	for _, line := range planned(p.plan) {
+		r.Notef("%s", line)
+	}
+	return nil
 }
 
 func (p *publish) push(ctx context.Context, r *pipeline.Reporter) error {
