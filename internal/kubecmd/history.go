@@ -82,7 +82,30 @@ func (s *scope) revisions(ctx context.Context) ([]revision.Revision, error) {
 	if err != nil {
 		return nil, err
 	}
-	return revision.List(ctx, kube, w)
+	all, err := revision.List(ctx, kube, w)
+	// A history that cannot be read marks nothing.
+	runs, _ := receipt.History(w.Object().GetAnnotations())
+	markFailed(all, runs, s.worker.Deploy.Container)
+	return all, err
+}
+
+// markFailed marks the revisions whose image every run had to give up that
+// rolled it out: nobody wants to go back to them. One that ran well once is not
+// marked, since what failed later may have been something else.
+func markFailed(all []revision.Revision, runs []receipt.Entry, container string) {
+	well, failed := map[string]bool{}, map[string]bool{}
+	for _, e := range runs {
+		switch e.End {
+		case pipeline.Done.String():
+			well[e.Image] = true
+		case pipeline.Restored.String(), pipeline.Left.String():
+			failed[e.Image] = true
+		}
+	}
+	for i, r := range all {
+		image := receipt.ParseImage(imageIn(r.Template, container)).String()
+		all[i].Failed = failed[image] && !well[image]
+	}
 }
 
 // history reads runs and revisions, the newest first. Whoever may read the

@@ -123,7 +123,7 @@ func TestTheReadmesRoleIsEnough(t *testing.T) {
 		{0, []string{"rollout", "--tag", "old", "--no-inngest"}},
 		{0, []string{"rollout", "--tag", "new", "--no-inngest", "--diff"}},
 		{4, []string{"rollout", "--tag", "crash", "--no-inngest"}},
-		{0, []string{"undo", "--no-inngest", "--to-revision", "1"}},
+		{0, []string{"undo", "--no-inngest"}},
 		{0, []string{"history"}},
 		{0, []string{"rollout", "--tag", "newer", "--no-inngest", "--dry-run=server", "--diff"}},
 	} {

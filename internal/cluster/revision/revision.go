@@ -45,6 +45,8 @@ type Revision struct {
 	Pods     int32                   `json:"pods"`    // that a ReplicaSet has now
 	Images   []string                `json:"images"`  // name=image of each container
 	Template *corev1.PodTemplateSpec `json:"-"`
+	// Failed: it is known to have never run well. The caller of List knows.
+	Failed bool `json:"failed,omitempty"`
 	// Annotations are what stood on the workload then: change cause and this
 	// project's own. Only a Deployment keeps them.
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -155,12 +157,12 @@ func told(annotations map[string]string) map[string]string {
 	return kept
 }
 
-// Pick chooses the revision to go back to: number, or the one before the
-// current when number is 0. Findings: revision-unknown, revision-none.
+// Pick chooses the revision to go back to: number, or when number is 0 the newest
+// that is neither the current one nor known to have failed. Findings: revision-unknown, revision-none.
 func Pick(all []Revision, number int64) (*Revision, error) {
 	if number == 0 {
 		for i := range all {
-			if !all[i].Current {
+			if !all[i].Current && !all[i].Failed {
 				return &all[i], nil
 			}
 		}

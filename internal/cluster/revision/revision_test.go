@@ -201,8 +201,8 @@ func TestUndoLeavesAnothersAlone(t *testing.T) {
 }
 
 func TestPick(t *testing.T) {
-	all := []revision.Revision{{Number: 7, Current: true}, {Number: 5}, {Number: 2}}
-	for want, number := range map[string]int64{"5": 0, "2": 2, "revision-unknown": 6} {
+	all := []revision.Revision{{Number: 7, Current: true}, {Number: 6, Failed: true}, {Number: 5}, {Number: 2}}
+	for want, number := range map[string]int64{"5": 0, "2": 2, "6": 6, "revision-unknown": 4} {
 		r, err := revision.Pick(all, number)
 		got := code(err)
 		if err == nil {
@@ -212,7 +212,7 @@ func TestPick(t *testing.T) {
 			t.Errorf("%d: %s, want %s", number, got, want)
 		}
 	}
-	if _, err := revision.Pick(all[:1], 0); code(err) != "revision-none" {
+	if _, err := revision.Pick(all[:2], 0); code(err) != "revision-none" {
 		t.Error(err)
 	}
 }
