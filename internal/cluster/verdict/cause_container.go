@@ -110,7 +110,9 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 			return nil
 		}
 	case s.State.Waiting != nil && s.State.Waiting.Reason == crashLoopBackOff:
-		ends = max(ends, 1)
+		// It waits to be restarted: one end more than it has had restarts. A busy
+		// kubelet shows the end itself (terminated) not at all.
+		ends++
 	}
 	if last == nil && ends == 0 {
 		return j.notReady(pod, c)

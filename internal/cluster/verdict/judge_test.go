@@ -85,9 +85,9 @@ func TestStates(t *testing.T) {
 		{"crashed twice", one(ended(1, 1, "Error", "")), "failed crash-loop"},
 		{"crashed twice, up again and not ready", one(again(2, 1)), "failed crash-loop"},
 		{"crashed twice, up again and ready", one(again(2, 1), ready), "progressing new pods to become available: 0 of 1"},
-		{"in back-off", one(ended(2, 1, "Error", ""), func(p *corev1.Pod) {
-			p.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
-		}), "failed crash-loop"},
+		{"in back-off after one end", one(ended(0, 1, "Error", ""), backOff), "failing crash-loop"},
+		{"in back-off after two ends, of which the second was not seen", one(ended(1, 1, "Error", ""), backOff), "failed crash-loop"},
+		{"in back-off", one(ended(2, 1, "Error", ""), backOff), "failed crash-loop"},
 		{"ended well, which a worker must not", one(ended(1, 0, "Completed", "")), "failed exits"},
 		{"out of memory", one(ended(1, 137, "OOMKilled", "")), "failed oom-killed"},
 		{"format error in the termination message", one(ended(0, 1, "Error", "exec /worker: exec format error")), "failed exec-format"},

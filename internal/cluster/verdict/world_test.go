@@ -88,6 +88,13 @@ func ended(restarts int32, code int32, reason, message string) func(*corev1.Pod)
 	}
 }
 
+// backOff is how a container that ended waits to be restarted.
+func backOff(p *corev1.Pod) {
+	s := &p.Status.ContainerStatuses[0]
+	s.LastTerminationState.Terminated = s.State.Terminated
+	s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+}
+
 func again(restarts int32, code int32) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		s := &p.Status.ContainerStatuses[0]
