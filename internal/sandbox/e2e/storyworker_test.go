@@ -21,11 +21,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
@@ -81,23 +77,13 @@ func read(t *testing.T, path, from string) images.File {
 	return images.File{Path: path, Mode: 0o755, Data: raw}
 }
 
-// plainLayer is a layer that is not compressed: nothing here is far away.
 func plainLayer(t *testing.T, files []images.File) v1.Layer {
 	t.Helper()
-	packed, err := images.Layer(files)
+	layer, err := images.PlainLayer(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := packed.Uncompressed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return static.NewLayer(raw, types.OCIUncompressedLayer)
+	return layer
 }
 
 const storyRepository = "joelhooks/story"
@@ -105,19 +91,8 @@ const storyRepository = "joelhooks/story"
 // publish puts an image into the registry whose worker has this environment.
 func (i *storyImages) publish(ctx context.Context, t *testing.T, tag string, env ...string) {
 	t.Helper()
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err := mutate.AppendLayers(img, i.layers...)
+	img, err := images.Of(v1.Config{Env: append([]string{"PATH=/usr/local/bin", "HOME=/tmp"}, env...), Entrypoint: []string{"bun", "/serve.js"}}, i.layers...)
 	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", images.Arch
-	config.Config = v1.Config{Env: append([]string{"PATH=/usr/local/bin", "HOME=/tmp"}, env...), Entrypoint: []string{"bun", "/serve.js"}}
-	if img, err = mutate.ConfigFile(img, config); err != nil {
 		t.Fatal(err)
 	}
 	ref, err := name.ParseReference(sandbox.RegistryAddr+"/"+storyRepository+":"+tag, name.Insecure)

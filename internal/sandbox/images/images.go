@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -39,23 +40,7 @@ type File struct {
 func Layer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	w := tar.NewWriter(z)
-	for _, f := range files {
-		h := &tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Data)), ModTime: epoch, Typeflag: tar.TypeReg}
-		switch {
-		case f.Link != "":
-			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, f.Link, 0
-		case f.Path[len(f.Path)-1] == '/':
-			h.Typeflag = tar.TypeDir
-		}
-		if err := w.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(f.Data); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
+	if err := pack(z, files); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {
@@ -65,17 +50,59 @@ func Layer(files []File) (v1.Layer, error) {
 		tarball.WithMediaType(types.OCILayer))
 }
 
+// PlainLayer packs files as a layer that is not compressed: for what is made
+// anew on each run and goes no further than this machine, where compression
+// (under the race detector above all) takes longer than everything else.
+func PlainLayer(files []File) (v1.Layer, error) {
+	var b bytes.Buffer
+	if err := pack(&b, files); err != nil {
+		return nil, err
+	}
+	return static.NewLayer(b.Bytes(), types.OCIUncompressedLayer), nil
+}
+
+func pack(to io.Writer, files []File) error {
+	w := tar.NewWriter(to)
+	for _, f := range files {
+		h := &tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Data)), ModTime: epoch, Typeflag: tar.TypeReg}
+		switch {
+		case f.Link != "":
+			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, f.Link, 0
+		case f.Path[len(f.Path)-1] == '/':
+			h.Typeflag = tar.TypeDir
+		}
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := w.Write(f.Data); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
 // New is an OCI image for linux/arm64 of one layer.
 func New(files []File, config v1.Config) (v1.Image, error) {
 	layer, err := Layer(files)
 	if err != nil {
 		return nil, err
 	}
+	return Of(config, layer)
+}
+
+// Of is an OCI image for linux/arm64 of these layers.
+func Of(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err = mutate.Append(img, mutate.Addendum{Layer: layer, MediaType: types.OCILayer,
-		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sbw sandbox"}})
-	if err != nil {
-		return nil, err
+	for _, layer := range layers {
+		kind, err := layer.MediaType()
+		if err != nil {
+			return nil, err
+		}
+		img, err = mutate.Append(img, mutate.Addendum{Layer: layer, MediaType: kind,
+			History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sbw sandbox"}})
+		if err != nil {
+			return nil, err
+		}
 	}
 	file, err := img.ConfigFile()
 	if err != nil {
