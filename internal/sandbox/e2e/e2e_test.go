@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // up brings the sandbox up, once, with both plugins installed.
-func up(t *testing.T) *sandbox.Sandbox {
+func up(t testing.TB) *sandbox.Sandbox {
 	t.Helper()
 	need.Dir(t)
 	need.Root(t)

@@ -1,0 +1,394 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// fault is one way for a rollout to fail.
+type fault struct {
+	name string
+	tag  string
+	// edit puts lines at the manifest's marks.
+	edit map[string]string
+	// prepare alters the namespace beforehand, when what serves serves already.
+	prepare string
+	// blind lets no registry be reached from here: the preflight cannot see what
+	// the node will see.
+	blind bool
+	flags []string
+	// at is a stage at whose beginning the command is stopped (SIGSTOP) while do
+	// alters the cluster, as somebody else might right then.
+	at string
+	do func(context.Context, *place) error
+
+	code string // of the verdict
+	exit int
+	// proof is what the API says first that proves it, as a pattern over the
+	// states of pods, events and conditions; empty where the preflight refuses.
+	proof string
+	// within is how long after the proof the watching may end: a grace, or the
+	// timeout that is given.
+	within time.Duration
+	// others says that the place is rightly not as it was.
+	others bool
+}
+
+// atOnce is the bound for causes that end the wait at once; the machine may be
+// busy.
+const atOnce = 5 * time.Second
+
+// twice is the bound where a container is killed by its node a second time.
+const twice = 40 * time.Second
+
+// endedTwice is what proves a crash: one end may be that of a worker whose
+// database was not up yet. How soon the second comes is the node's affair;
+// BenchmarkRollout counts from the first.
+const endedTwice = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[1-9]`
+
+var faults = []fault{
+	// Refused by the preflight: nothing was changed.
+	{name: "missing-tag", tag: "never", code: "image-not-found", exit: 3},
+	{name: "no-pull-secret", tag: "better", prepare: "imagePullSecrets", code: "image-private", exit: 3},
+	{name: "missing-secret-key", tag: "better", exit: 3, code: "reference-missing",
+		edit: map[string]string{"container": `env: [{name: KEY, valueFrom: {secretKeyRef: {name: ghcr-pull, key: nothing}}}]`}},
+	{name: "missing-configmap", tag: "better", exit: 3, code: "reference-missing",
+		edit: map[string]string{"container": `envFrom: [{configMapRef: {name: nothing}}]`}},
+	{name: "missing-claim", tag: "better", exit: 3, code: "reference-missing",
+		edit: map[string]string{"pod": `volumes: [{name: v, persistentVolumeClaim: {claimName: nothing}}]`}},
+	{name: "root-user", tag: "better", exit: 3, code: "run-as-root", edit: map[string]string{"pod": `securityContext: {runAsNonRoot: true}`}},
+	{name: "paused", tag: "better", exit: 3, code: "paused", prepare: "pause"},
+	{name: "quota-full", tag: "better", exit: 3, code: "quota", prepare: "quota"},
+
+	// What only the node, the scheduler or admission sees.
+	{name: "missing-tag-unseen", tag: "never", blind: true, code: "image-not-found", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
+	{name: "denied-unseen", tag: "better", blind: true, prepare: "imagePullSecrets", code: "image-denied", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
+	{name: "registry-away", tag: "better", flags: []string{"--image=127.0.0.1:1/none", "--timeout=40s"}, code: "image-network", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: 45 * time.Second},
+	{name: "image-name", tag: "better", edit: map[string]string{"container": "\n        - {name: side, image: 'Not/A Name'}"}, code: "image-name", exit: 4, proof: `InvalidImageName|InspectFailed`, within: atOnce},
+	{name: "secret-deleted", tag: "better", edit: map[string]string{"container": `envFrom: [{secretRef: {name: later}}]`}, prepare: "later", at: "stamp", do: deleteLater,
+		code: "config-missing", exit: 4, proof: `CreateContainerConfigError`, within: 10*time.Second + atOnce},
+	{name: "volume", tag: "better", edit: map[string]string{"container": `volumeMounts: [{name: v, mountPath: /v}]`, "pod": `volumes: [{name: v, hostPath: {path: /no/such, type: Directory}}]`},
+		flags: []string{"--timeout=40s"}, code: "volume", exit: 4, proof: `FailedMount`, within: 45 * time.Second},
+	{name: "no-such-command", tag: "better", edit: map[string]string{"container": `command: [/nope]`}, code: "command-not-found", exit: 4, proof: `no such file or directory`, within: atOnce},
+	{name: "crash", tag: "crash", code: "crash-loop", exit: 4, proof: endedTwice, within: atOnce},
+	{name: "init-crash", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:crash"}]`}, code: "crash-loop", exit: 4, proof: endedTwice, within: atOnce},
+	{name: "does-not-stay", tag: "ends", code: "exits", exit: 4, proof: endedTwice, within: atOnce},
+	{name: "wrong-architecture", tag: "foreign", code: "exec-format", exit: 4, proof: `exec format error|"terminated"`, within: atOnce},
+	{name: "out-of-memory", tag: "eats", edit: map[string]string{"container": `resources: {limits: {memory: 40Mi}}`}, code: "oom-killed", exit: 4, proof: `OOMKilled`, within: twice},
+	{name: "never-ready", tag: "unready", flags: []string{"--timeout=40s"}, code: "not-ready", exit: 4, proof: `Readiness probe failed`, within: 45 * time.Second},
+	{name: "port-not-open", tag: "deaf", flags: []string{"--timeout=40s"}, code: "not-ready", exit: 4, proof: `Readiness probe failed`, within: 45 * time.Second},
+	{name: "killed-by-liveness", tag: "dead", edit: map[string]string{"container": `livenessProbe: {httpGet: {path: /live, port: 3111}, periodSeconds: 1, failureThreshold: 1}`},
+		code: "liveness", exit: 4, proof: `failed liveness probe`, within: twice},
+	{name: "no-node", tag: "better", edit: map[string]string{"container": `resources: {requests: {cpu: "1000"}}`}, flags: []string{"--timeout=10s"}, code: "unschedulable", exit: 4, proof: `Unschedulable`, within: 15 * time.Second},
+	{name: "claim-deleted", tag: "better", edit: map[string]string{"pod": `volumes: [{name: v, persistentVolumeClaim: {claimName: later}}]`}, prepare: "later-claim", at: "stamp", do: deleteLater,
+		code: "claim-missing", exit: 4, proof: `Unschedulable`, within: 10*time.Second + atOnce},
+	{name: "quota-taken", tag: "better", at: "stamp", do: func(ctx context.Context, p *place) error { return p.prepare(ctx, "quota") }, flags: []string{"--timeout=10s"},
+		code: "quota", exit: 4, proof: `exceeded quota`, within: 15 * time.Second},
+	{name: "pod-security", tag: "better", prepare: "restricted", code: "pod-security", exit: 4, proof: `violates PodSecurity`, within: atOnce},
+	{name: "admission", tag: "better", prepare: "policy", code: "admission-denied", exit: 4, proof: `denied request`, within: atOnce},
+	{name: "no-service-account", tag: "better", edit: map[string]string{"pod": `serviceAccountName: later`}, prepare: "later-account", at: "stamp", do: deleteLater,
+		code: "service-account", exit: 4, proof: `serviceaccount`, within: 10*time.Second + atOnce},
+	{name: "root-user-unseen", tag: "better", blind: true, edit: map[string]string{"pod": `securityContext: {runAsNonRoot: true}`}, code: "run-as-root", exit: 4, proof: `runAsNonRoot`, within: atOnce},
+	{name: "progress-deadline", tag: "better", edit: map[string]string{"spec": "progressDeadlineSeconds: 4\n  minReadySeconds: 3", "container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 30}`},
+		code: "progress-deadline", exit: 4, proof: `ProgressDeadlineExceeded`, within: atOnce},
+
+	// The rollout completes, and what runs is not what it should be.
+	{name: "page-broken", tag: "broken", code: "probe-status", exit: 4},
+	{name: "other-page", tag: "otherpage", flags: []string{"--probe-expect=functions"}, code: "probe-expect", exit: 4},
+	{name: "duplicate-functions", tag: "duplicates", code: "probe-duplicates", exit: 4},
+	{name: "probe-port", tag: "better", flags: []string{"--probe-port=3999"}, code: "probe-unreachable", exit: 4},
+
+	// Others are at work.
+	{name: "changed-by-another", tag: "unready", at: "watch", do: func(ctx context.Context, p *place) error {
+		return p.patch(ctx, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+standinImage+`:better"}]}}}}`)
+	}, code: "superseded", exit: 5, others: true},
+	{name: "deleted-by-another", tag: "unready", at: "watch", do: func(ctx context.Context, p *place) error {
+		return p.kube.AppsV1().Deployments(p.ns).Delete(ctx, "worker", metav1.DeleteOptions{})
+	}, code: "workload-replaced", exit: 5, others: true},
+}
+
+// TestFaults rolls out badly in every way of the table, all at once, each in a
+// namespace of its own, and writes the table of what came of it to faults.md in
+// the sandbox's directory.
+func TestFaults(t *testing.T) {
+	st := standin(t)
+	shared.turn.Lock()
+	defer shared.turn.Unlock()
+	names := make([]string, len(faults))
+	for i, f := range faults {
+		names[i] = f.name
+	}
+	places := st.places(t, names)
+	eyes := st.look(t)
+	rows := make([]row, len(faults))
+	var work errgroup.Group
+	work.SetLimit(8) // the node has its own pace
+	// Those that wait for a time to be over first, as they leave the machine to
+	// others.
+	for _, waits := range []bool{true, false} {
+		for i, f := range faults {
+			if waits == f.waits() {
+				work.Go(func() error {
+					rows[i] = f.run(t.Context(), places[f.name], eyes)
+					return nil
+				})
+			}
+		}
+	}
+	_ = work.Wait() // each row has its own error
+	var table strings.Builder
+	fmt.Fprintf(&table, "| way to fail | verdict | exit code | cluster knew → told | whole command | afterwards |\n|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			if r.err != nil {
+				t.Error(r.err)
+			}
+		})
+		fmt.Fprintf(&table, "| %s | %s | %d | %s | %.1f s | %s |\n", r.name, r.code, r.exit, r.latency, r.took.Seconds(), r.after)
+	}
+	t.Logf("\n%s", table.String())
+	if err := os.WriteFile(filepath.Join(st.Dir, "faults.md"), []byte(table.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+func (f fault) waits() bool {
+	return strings.HasPrefix(f.code, "probe-") || slices.ContainsFunc(f.flags, func(flag string) bool { return strings.HasPrefix(flag, "--timeout") })
+}
+
+// row is what came of one fault.
+type row struct {
+	name, code, latency, after string
+	exit                       int
+	took                       time.Duration
+	err                        error
+}
+
+func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
+	out := row{name: f.name}
+	if f.prepare != "" {
+		if out.err = p.prepare(ctx, f.prepare); out.err != nil {
+			return out
+		}
+	}
+	if out.err = p.edit(f.edit); out.err != nil {
+		return out
+	}
+	if f.proof != "" {
+		eyes.watch(p.ns, f.proof)
+	}
+	var extra []string
+	if f.blind {
+		extra = blind
+	}
+	var m moment
+	if f.do != nil {
+		m = moment{pipeline.StageStarted, f.at, func(proc *os.Process) error {
+			if err := proc.Signal(syscall.SIGSTOP); err != nil {
+				return err
+			}
+			return errors.Join(f.do(ctx, p), proc.Signal(syscall.SIGCONT))
+		}}
+	}
+	p.replaced = strings.HasPrefix(f.code, "probe-")
+	args := append([]string{"rollout", "--tag", f.tag, "--no-inngest"}, f.flags...)
+	r, err := p.kubectl(ctx, m, extra, args...)
+	if err != nil {
+		out.err = err
+		return out
+	}
+	out.exit, out.took = r.code, r.took
+	var errs []error
+	last := r.events[len(r.events)-1].Outcome
+	if last == nil || len(last.Findings) == 0 {
+		out.err = fmt.Errorf("exit %d without a finding:\n%s", r.code, r.stderr)
+		return out
+	}
+	out.code = last.Findings[0].Code
+	if out.code != f.code || r.code != f.exit {
+		errs = append(errs, fmt.Errorf("verdict %s and exit %d, want %s and %d:\n%s", out.code, r.code, f.code, f.exit, r.stderr))
+	}
+	if f.proof != "" {
+		told, _ := r.when(pipeline.StageFinished, "watch")
+		knew, ok := eyes.first(p.ns)
+		latency := told.Time.Sub(knew)
+		out.latency = "never knew"
+		if ok {
+			out.latency = fmt.Sprintf("%.1f s", max(0, latency.Seconds()))
+		}
+		if !ok || latency > f.within {
+			errs = append(errs, fmt.Errorf("told %s after the cluster knew (%v), want %s", latency, ok, f.within))
+		}
+	}
+	if !f.others {
+		errs = append(errs, p.restored(ctx))
+	}
+	switch out.err = errors.Join(errs...); {
+	case out.err != nil:
+		out.after = "**not as wanted**"
+	case r.code == 3:
+		out.after = "nothing was changed"
+	case f.others:
+		out.after = "left to whoever changed it"
+	case p.replaced:
+		out.after = "image, manifest, pods of the old version"
+	default:
+		out.after = "image, manifest; the old pod served throughout"
+	}
+	return out
+}
+
+func (p *place) patch(ctx context.Context, patch string) error {
+	_, err := p.kube.AppsV1().Deployments(p.ns).Patch(ctx, "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "another"})
+	return err
+}
+
+// preparations are what a namespace is given.
+var preparations = map[string]string{
+	"quota":         `{apiVersion: v1, kind: ResourceQuota, metadata: {name: full}, spec: {hard: {pods: "1"}}}`,
+	"later":         `{apiVersion: v1, kind: Secret, metadata: {name: later}, stringData: {A: b}}`,
+	"later-claim":   `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: later}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}`,
+	"later-account": `{apiVersion: v1, kind: ServiceAccount, metadata: {name: later}}`,
+	"policy": `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: standin}, spec: {
+		matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]},
+		validations: [{expression: "!object.spec.containers.exists(c, c.image.contains(':better'))", message: "nothing better"}]}}
+---
+{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: standin}, spec: {
+		policyName: standin, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: standin-admission}}}}}`,
+}
+
+func (p *place) prepare(ctx context.Context, what string) error {
+	switch what {
+	case "imagePullSecrets":
+		p.original = []byte(strings.Replace(string(p.original), "      imagePullSecrets: [{name: ghcr-pull}]\n", "", 1))
+		return nil
+	case "pause":
+		p.original = []byte(strings.Replace(string(p.original), "# spec\n", "paused: true\n", 1))
+		return p.patch(ctx, `{"spec":{"paused":true}}`)
+	case "restricted":
+		_, err := p.kube.CoreV1().Namespaces().Patch(ctx, p.ns, types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
+		return err
+	}
+	c, err := p.Cluster()
+	if err != nil {
+		return err
+	}
+	_, err = c.Kubectl(ctx, preparations[what], "--namespace="+p.ns, "apply", "-f", "-")
+	return err
+}
+
+// deleteLater takes away what "later" was made of.
+func deleteLater(ctx context.Context, p *place) error {
+	now := int64(0)
+	o := metav1.DeleteOptions{GracePeriodSeconds: &now}
+	var errs []error
+	for _, err := range []error{
+		p.kube.CoreV1().Secrets(p.ns).Delete(ctx, "later", o),
+		p.kube.CoreV1().ServiceAccounts(p.ns).Delete(ctx, "later", o),
+		p.kube.CoreV1().PersistentVolumeClaims(p.ns).Delete(ctx, "later", o),
+	} {
+		if !apierrors.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// eyes see when the API says something of new pods, or of the workload, for the
+// first time.
+type eyes struct {
+	mu   sync.Mutex
+	want map[string]*regexp.Regexp // by namespace
+	seen map[string]time.Time
+	pods map[types.UID]string // namespaces of all pods so far
+	old  map[types.UID]bool   // those that were there before: they prove nothing
+}
+
+func (e *eyes) watch(ns, pattern string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.want[ns] = regexp.MustCompile(pattern)
+	delete(e.seen, ns)
+	for uid, in := range e.pods {
+		if in == ns {
+			e.old[uid] = true
+		}
+	}
+}
+
+func (e *eyes) first(ns string) (time.Time, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, ok := e.seen[ns]
+	return at, ok
+}
+
+func (e *eyes) see(ns string, about types.UID, what any) {
+	text, err := json.Marshal(what)
+	if err != nil {
+		return // not what is looked for
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.want[ns]; w != nil && e.seen[ns].IsZero() && !e.old[about] && w.Match(text) {
+		e.seen[ns] = time.Now()
+	}
+}
+
+func (e *eyes) pod(p *corev1.Pod) {
+	e.mu.Lock()
+	e.pods[p.UID] = p.Namespace
+	e.mu.Unlock()
+	e.see(p.Namespace, p.UID, p.Status)
+}
+
+// look watches pods, events and conditions of all namespaces until the test
+// ends.
+func (st *stage) look(t testing.TB) *eyes {
+	t.Helper()
+	e := &eyes{want: map[string]*regexp.Regexp{}, seen: map[string]time.Time{}, pods: map[types.UID]string{}, old: map[types.UID]bool{}}
+	see := func(o any) {
+		switch o := o.(type) {
+		case *corev1.Pod:
+			e.pod(o)
+		case *corev1.Event:
+			e.see(o.Namespace, o.InvolvedObject.UID, []string{o.Reason, o.Message})
+		case *appsv1.Deployment:
+			e.see(o.Namespace, o.UID, o.Status.Conditions)
+		}
+	}
+	all := informers.NewSharedInformerFactory(st.kube, 0)
+	for _, i := range []cache.SharedIndexInformer{all.Core().V1().Pods().Informer(), all.Core().V1().Events().Informer(), all.Apps().V1().Deployments().Informer()} {
+		if _, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, now any) { see(now) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Start(t.Context().Done())
+	t.Cleanup(all.Shutdown)
+	all.WaitForCacheSync(t.Context().Done())
+	return e
+}
