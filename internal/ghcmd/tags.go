@@ -109,7 +109,7 @@ func (o *publishOptions) printTags(tags []image.Tag) error {
 		}
 		age := ""
 		if !t.Created.IsZero() {
-			age = ui.FormatDuration(o.now().Sub(t.Created).Round(time.Second))
+			age = ageOf(o.now().Sub(t.Created))
 		}
 		rows.Add(t.Tag, strings.TrimPrefix(t.Digest, "sha256:")[:12], commit, age, t.Publisher, ui.FormatBytes(t.Size), strings.Join(t.Platforms, ","))
 	}
@@ -117,4 +117,19 @@ func (o *publishOptions) printTags(tags []image.Tag) error {
 		return rows.PrintTabs(out)
 	}
 	return rows.Print(out)
+}
+
+// ageOf writes a time that has passed in one unit, as kubectl's and gh's lists
+// do: 40s, 12m, 5h, 3d, 4y.
+func ageOf(d time.Duration) string {
+	const day = 24 * time.Hour
+	for _, u := range []struct {
+		from, unit time.Duration
+		name       string
+	}{{2 * 365 * day, 365 * day, "y"}, {2 * day, day, "d"}, {2 * time.Hour, time.Hour, "h"}, {2 * time.Minute, time.Minute, "m"}} {
+		if d >= u.from {
+			return fmt.Sprintf("%d%s", d/u.unit, u.name)
+		}
+	}
+	return fmt.Sprintf("%ds", max(0, d)/time.Second)
 }
