@@ -105,6 +105,15 @@ func (c *Cluster) Up(ctx context.Context) error {
 	return c.start(ctx, c.kubelet(), c.nodeReady)
 }
 
+// RestartAPIServer stops the API server and starts it again: what runs in the
+// cluster runs on, and every watch ends.
+func (c *Cluster) RestartAPIServer(ctx context.Context) error {
+	if err := c.Set.Stop(ctx, "kube-apiserver", 10*time.Second); err != nil {
+		return err
+	}
+	return c.start(ctx, c.apiserver(), c.apiReady)
+}
+
 // start starts a daemon unless it runs, and waits until ready says so. A
 // daemon that dies meanwhile ends the wait with the end of its log.
 func (c *Cluster) start(ctx context.Context, s daemon.Spec, ready func(context.Context) error) error {
