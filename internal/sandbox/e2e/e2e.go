@@ -6,4 +6,8 @@
 // txtar); the commands that look at facts are in facts_test.go. To add a story,
 // add a file. Each gets a checkout of its own, in joelclaw, and the cluster to
 // itself.
+//
+// What takes many rollouts (TestFaults, TestKilled, BenchmarkRollout) ships a
+// stand-in for the worker instead (internal/sandbox/standin), side by side in
+// namespaces of their own: standin_test.go. A way to fail is a row of faults.
 package e2e
