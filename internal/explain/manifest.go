@@ -66,6 +66,12 @@ var manifestEntries = []Entry{
 		Aliases: []string{"accumulating resources", "kustomization.yaml"},
 	},
 	{
+		Code:   "manifest-left",
+		Title:  "the manifest names another image than the one that ran, and an undo leaves it",
+		Cause:  "The file was edited since, or the rollout was told --no-write: putting the older image there would lose what somebody wants to ship.",
+		Remedy: "Write the image that runs there, if the file should name what runs.",
+	},
+	{
 		Code:   "manifest-missing",
 		Title:  "the manifest is not there",
 		Cause:  "deploy.manifest of .sbw.yaml is relative to the repository's root; a teammate without the checkout has none.",
@@ -163,6 +169,12 @@ var applyEntries = []Entry{
 		Cause:   "It is not valid, or an admission policy does not want it.",
 		Remedy:  "The message names the field or the policy. --dry-run=server asks again without a change.",
 		Aliases: []string{"denied the request", "admission webhook"},
+	},
+	{
+		Code:   "revision-current",
+		Title:  "the revision to go back to is the one that runs",
+		Cause:  "undo --to-revision names the current revision; nothing would be replaced.",
+		Remedy: "kubectl sbw history lists the others.",
 	},
 	{
 		Code:   "revision-none",

@@ -14,6 +14,12 @@ var rolloutEntries = []Entry{
 		Aliases: []string{"ValidatingAdmissionPolicy", "maximum cpu usage per Container", "LimitRange"},
 	},
 	{
+		Code:   "changed-meanwhile",
+		Title:  "another image runs than when this run began to wait",
+		Cause:  "Whoever held the lock has rolled out in the meantime. A rollout goes on all the same; an undo stops, since what ran before is another version now.",
+		Remedy: "kubectl sbw history says what was rolled out; run the undo again, with --to-revision where a certain one is meant.",
+	},
+	{
 		Code:   "context-left",
 		Title:  "one of several clusters was left as it was when its rollout failed",
 		Cause:  "It could not go back by itself, or was told not to by --no-rollback. The others are not affected.",

@@ -126,6 +126,10 @@ func (r *rollout) restored(out pipeline.Outcome) []string {
 				was = "not there"
 			}
 			all = append(all, fmt.Sprintf("%s: %s", r.ref, was))
+		case "manifest": // of an undo
+			if len(r.written) > 0 {
+				all = append(all, fmt.Sprintf("%s: %s", r.short(r.written[0].File), r.written[0].New))
+			}
 		case "undo stamp":
 			if len(r.written) > 0 { // the oldest first: its text is what is there again
 				all = append(all, fmt.Sprintf("%s: %s", r.short(r.written[0].File), r.written[0].Old))

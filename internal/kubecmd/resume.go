@@ -202,13 +202,7 @@ func (r *rollout) keepImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	is := images{After: r.reference(img)}
-	if live, err := r.live.Get(ctx); err == nil {
-		if c, err := live.Container(r.worker.Deploy.Container); err == nil {
-			is.Before = c.Image
-		}
-	}
-	return r.journal.Keep(factImage, is)
+	return r.journal.Keep(factImage, images{Before: r.previous(), After: r.reference(img)})
 }
 
 // stampedBefore are the edits of killed runs that the file still has, the

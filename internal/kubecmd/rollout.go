@@ -58,6 +58,8 @@ type rolloutOptions struct {
 	contexts       []string
 	waveSize       int
 	maxFailures    int
+	toRevision     int64 // of undo; 0: the one before
+	filesGiven     bool  // for undo: -f or -k, not the configuration
 	tagOptional    bool // doctor asks about what runs
 	output         string
 }
@@ -122,10 +124,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.BoolVar(&o.force, "force", false, "go on where running steps would be lost, or another rollout is under way")
 	f.BoolVar(&o.allowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
 	f.BoolVar(&o.pruneStale, "prune-stale", false, "delete registrations that are stale by rule")
-	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end (default: not at all)")
-	f.Lookup("wait-idle").NoOptDefVal = "forever"
-	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
-	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+	o.addRestart(c)
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
 	f.IntVar(&o.waveSize, "wave-size", 1, "with --contexts: how many clusters at once")
@@ -150,15 +149,30 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	return c
 }
 
+// addRestart adds the flags that say what becomes of steps that are executing.
+func (o *rolloutOptions) addRestart(c *cobra.Command) {
+	f := c.Flags()
+	f.Var(&o.waitIdle, "wait-idle", "wait until no step is executing, at most so long; without a value, without end (default: not at all)")
+	f.Lookup("wait-idle").NoOptDefVal = "forever"
+	f.DurationVar(&o.maxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
+	f.BoolVar(&o.rerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+}
+
+// addFiles adds the flags that name the manifest.
+func (o *rolloutOptions) addFiles(c *cobra.Command) {
+	f := c.Flags()
+	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
+	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
+	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
+}
+
 // addTarget adds the flags that say what is rolled out, and where.
 func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.tag, "tag", "", "the published tag to roll out")
 	addContexts(c, &o.contexts)
 	f.StringVar(&o.image, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
-	f.StringSliceVarP(&o.filenames, "filename", "f", nil, "manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
-	f.StringVarP(&o.kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
-	f.BoolVarP(&o.recursive, "recursive", "R", false, "look into directories below those of -f")
+	o.addFiles(c)
 	f.BoolVar(&o.imageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	o.inngest.add(c)
 	f.BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")

@@ -214,9 +214,12 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
+	if made, _, err := apply.Find(r.applied, r.ref); err == nil && made.Before == nil {
+		return nil // this rollout created it, so nothing served before
+	}
 	_, target, err := apply.Find(back, r.ref)
-	if err != nil || target == nil {
-		return err // it was created by this rollout, so nothing served before
+	if err != nil {
+		return err
 	}
 	if err := r.follow(ctx, rep, target); err != nil {
 		return err

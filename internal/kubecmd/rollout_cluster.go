@@ -53,7 +53,7 @@ func (r *rollout) checkCluster(ctx context.Context, _ *pipeline.Reporter) ([]*pi
 }
 
 // checkState: nobody else is at work on the workload. --force goes on where
-// somebody is.
+// somebody is, and --lock-wait waits for whoever has the lock.
 func (r *rollout) checkState(ctx context.Context, kube kubernetes.Interface, live *workload.Workload) ([]*pipeline.Finding, error) {
 	live, err := r.caughtUp(ctx, live)
 	if err != nil {
@@ -61,8 +61,16 @@ func (r *rollout) checkState(ctx context.Context, kube kubernetes.Interface, liv
 	}
 	found, err := preflight.State(ctx, kube, live)
 	for _, f := range found {
-		if f.Code == "mid-rollout" && r.force {
+		switch {
+		case f.Code != "mid-rollout":
+		case r.force:
 			f.Severity, f.Fix = pipeline.Warning, "--force goes on"
+		case r.lockWait > 0 && r.held == nil:
+			// It is that of the lock's holder, who is waited for.
+			if who, _, err := lock.Holder(ctx, kube, r.ref); err == nil && who != "" {
+				f.Severity, f.Fix = pipeline.Note, "nothing: --lock-wait waits for "+who+", and looks again"
+				r.asked.doubted = true
+			}
 		}
 	}
 	return found, err
@@ -151,9 +159,12 @@ func (r *rollout) lock(ctx context.Context, rep *pipeline.Reporter) error {
 		f, _ := errors.AsType[*pipeline.Finding](err)
 		f.Severity = pipeline.Warning
 		rep.Finding(f) // said by the preflight, too: one may go on without
-		return nil
+		err = nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.checkAgain(ctx, rep)
 }
 
 // keepEvidence reads what undoing will destroy.

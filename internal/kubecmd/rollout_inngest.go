@@ -37,7 +37,11 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 	}
 	apps, err := e.client.Apps(ctx)
 	if err != nil {
-		return nil, e.explain("read Inngest's registrations", err)
+		err = e.explain("read Inngest's registrations", err)
+		if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "inngest-unreachable" {
+			f.Fix += ", or leave it out with --no-inngest"
+		}
+		return nil, err
 	}
 	var found []*pipeline.Finding
 	if e.unsigned != nil {
@@ -63,6 +67,9 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 	}
 	for _, f := range inngest.Unsafe(app.Functions, allowed(r.worker.Allow.ZeroRetries)) {
 		r.remember(f)
+		if r.command == "undo" { // it may be what the undo is to be rid of
+			f.Severity = min(f.Severity, pipeline.Warning)
+		}
 		found = append(found, f)
 	}
 	known, err := r.diagnose(ctx, e, apps, *app)

@@ -43,6 +43,8 @@ type rollout struct {
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
 	catalog   *pipeline.Lazy[*catalog.Catalog]
+	checks    []pipeline.Check // of the preflight
+	asked     answers          // that it got
 	before    []inngest.Function // registered before anything was changed; nil: not asked
 	told      map[string]bool    // diagnoses by code and place, so that each is told once
 	seen      map[string]bool    // running steps that the preflight told of
@@ -78,25 +80,30 @@ func (r *rollout) pipeline() pipeline.Pipeline {
 		p.Checks = append(p.Checks, pipeline.Check{Name: "Inngest", Run: r.checkInngest},
 			pipeline.Check{Name: "functions", Run: r.checkCatalog})
 	}
+	p.Checks = r.remembering(p.Checks)
 	if r.dryRun != "none" {
 		p.Stages = []pipeline.Stage{{Name: "dry run", Run: r.runDry}}
 		return p
 	}
 	p.Journal = r.keepJournal()
-	if r.waitIdle.set && !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
-	}
-	p.Stages = append(p.Stages,
-		pipeline.Stage{Name: "lock", Run: r.lock})
-	if !r.noInngest {
-		p.Stages = append(p.Stages, pipeline.Stage{Name: "running steps", Run: r.steps})
-	}
-	p.Stages = append(p.Stages,
+	p.Stages = append(r.guarded(),
 		pipeline.Stage{Name: "stamp", Run: r.stamp, Undo: r.unstamp},
 		pipeline.Stage{Name: "apply", Run: r.apply, Undo: r.unapply},
 	)
 	p.Stages = append(p.Stages, r.proof()...)
 	return p
+}
+
+// guarded are the stages that come before a change of the workload.
+func (r *rollout) guarded() (stages []pipeline.Stage) {
+	if r.waitIdle.set && !r.noInngest {
+		stages = append(stages, pipeline.Stage{Name: "wait idle", Run: r.idle})
+	}
+	stages = append(stages, pipeline.Stage{Name: "lock", Run: r.lock})
+	if !r.noInngest {
+		stages = append(stages, pipeline.Stage{Name: "running steps", Run: r.steps})
+	}
+	return stages
 }
 
 // proof are the stages that follow a change of the workload, whichever it was.
@@ -136,6 +143,7 @@ func done(context.Context, *pipeline.Reporter) error { return nil }
 
 // lazies prepares the facts that checks and stages share.
 func (r *rollout) lazies() {
+	r.asked.begin()
 	r.live = pipeline.NewLazy(r.findLive)
 	r.loaded = pipeline.NewLazy(r.load)
 	r.objects = pipeline.NewLazy(r.findObjects)

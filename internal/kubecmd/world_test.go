@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +82,9 @@ type world struct {
 	registry string // host:port
 	kubes    []kubernetes.Interface
 	env      *cli.Env
+	as       []string // further flags of every command
+	inngest  string   // its URL, with withInngest
+	page     *page
 	out      *bytes.Buffer
 	errs     *bytes.Buffer
 }
@@ -145,6 +150,7 @@ func newWorld(t *testing.T, n int) *world {
 		t.Fatal(err)
 	}
 	w.registry = startRegistry(t)
+	w.page = startPage(t)
 	for _, tag := range []string{"old", "new", "newer", "crash", "missing", "slow"} {
 		w.push(tag, nil)
 	}
@@ -153,7 +159,7 @@ func newWorld(t *testing.T, n int) *world {
   worker:
     deploy: {manifest: k8s/worker.yaml, namespace: %s, deployment: worker, container: worker, timeout: 30s}
     probe: {port: %d}
-`, w.ns, startPage(t)))
+`, w.ns, w.page.port))
 	w.write("k8s/worker.yaml", fmt.Sprintf(worldManifest, w.registry+"/o/w:none"))
 	t.Setenv("KUBECONFIG", kubeconfig)
 	t.Setenv("HOME", w.dir)
@@ -194,7 +200,8 @@ func (w *world) until(ok func() bool) {
 
 func (w *world) execute(ctx context.Context, args []string) int {
 	w.env.Tell = cli.Telling{}
-	return cli.Execute(ctx, w.env, NewRoot(w.env), append(args, "--cache-dir", filepath.Join(w.dir, "cache")))
+	args = append(append(args, w.as...), "--cache-dir", filepath.Join(w.dir, "cache"))
+	return cli.Execute(ctx, w.env, NewRoot(w.env), args)
 }
 
 // try runs a command that may fail, and returns its exit code.
@@ -265,20 +272,31 @@ func startRegistry(t *testing.T) (host string) {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// startPage answers for every pod, which has this machine's address.
-func startPage(t *testing.T) (port int) {
+// page answers for every pod, which has this machine's address.
+type page struct {
+	port int
+	// worker, when set, is who answers in its place.
+	worker atomic.Pointer[httputil.ReverseProxy]
+}
+
+func startPage(t *testing.T) *page {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(cptest.HostIP(t), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	p := &page{port: l.Addr().(*net.TCPAddr).Port}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w := p.worker.Load(); w != nil {
+			w.ServeHTTP(rw, r)
+			return
+		}
 		fmt.Fprint(rw, "ok")
 	}))
 	s.Listener = l
 	s.Start()
 	t.Cleanup(s.Close)
-	return l.Addr().(*net.TCPAddr).Port
+	return p
 }
 
 // now is tag for a goroutine that looks on: "" when it cannot be read.
@@ -309,6 +327,18 @@ func (w *world) restrict(cluster int) {
 	w.Helper()
 	label := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`
 	if _, err := w.kubes[cluster].CoreV1().Namespaces().Patch(w.Context(), w.ns, types.MergePatchType, []byte(label), metav1.PatchOptions{}); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// remove takes a tag out of the registry.
+func (w *world) remove(tag string) {
+	w.Helper()
+	ref, err := name.ParseReference(w.registry + "/o/w:" + tag)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := remote.Delete(ref, remote.WithContext(w.Context())); err != nil {
 		w.Fatal(err)
 	}
 }

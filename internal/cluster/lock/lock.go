@@ -63,6 +63,9 @@ type Lock struct {
 	// TookOver names the holder whose expired or abandoned lock it was; empty
 	// otherwise.
 	TookOver string
+	// Waited says that another held it first: what was known of the workload
+	// may not be so any more.
+	Waited bool
 
 	leases coordination.LeaseInterface
 	name   string
@@ -133,6 +136,7 @@ func (l *Lock) acquire(ctx context.Context) error {
 		if err != nil { // the wait ended within a request
 			return l.held(&coordinationv1.Lease{}, 0)
 		}
+		l.Waited = true
 		if who := holder(held); who != told {
 			told = who
 			l.Reporter.Notef("waiting for the lock of %s, which rolls out %s", who, tagOf(held))

@@ -1,0 +1,102 @@
+package kubecmd
+
+import (
+	"strings"
+	"testing"
+)
+
+// stamps reads the manifest's bytes around the image, which is cut out.
+func stamps(t *testing.T, text, repository string) (image, rest string) {
+	t.Helper()
+	from := strings.Index(text, repository)
+	if from < 0 {
+		t.Fatalf("no image in\n%s", text)
+	}
+	to := from + strings.IndexAny(text[from:], "\"' \r\n")
+	return text[from:to], text[:from] + text[to:]
+}
+
+// TestUndoPutsTheManifestBack changes the image in the file, and no other byte
+// of it, whatever else is there.
+func TestUndoPutsTheManifestBack(t *testing.T) {
+	w := newWorld(t, 1)
+	file := w.read("k8s/worker.yaml")
+	file = strings.Replace(file, "image: "+w.registry+"/o/w:none   #", "image:   \""+w.registry+"/o/w:none\"\t #", 1)
+	other := "# another worker of the same image\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {image: '" + "o/w:none" + "'}\n"
+	file = strings.ReplaceAll(file+"---\n"+other+"...", "\n", "\r\n") // no line end at its end
+	w.write("k8s/worker.yaml", file)
+	_, rest := stamps(t, file, w.registry)
+
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	old := w.read("k8s/worker.yaml")
+	w.run(0, "rollout", "--tag", "new", "--no-inngest")
+	now := w.read("k8s/worker.yaml")
+	w.run(0, "undo", "--no-inngest", "--no-write")
+	if w.tag(0) != "old" || w.read("k8s/worker.yaml") != now {
+		t.Errorf("--no-write: runs %s\n%s", w.tag(0), w.read("k8s/worker.yaml"))
+	}
+
+	// The file names what does not run: somebody wants to ship it.
+	_, errs := w.run(0, "undo", "--no-inngest", "--to-revision", "2")
+	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != now || !strings.Contains(errs, "has this image already") {
+		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
+	}
+	out, errs := w.run(0, "undo", "--no-inngest", "-o", "json")
+	if w.tag(0) != "old" || w.read("k8s/worker.yaml") != old || !strings.Contains(out, `"k8s/worker.yaml: `+w.registry+`/o/w:old@sha256:`) {
+		t.Errorf("runs %s\n%s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), out, errs)
+	}
+	if image, left := stamps(t, w.read("k8s/worker.yaml"), w.registry); left != rest || !strings.Contains(image, ":old@") {
+		t.Errorf("image %s, and other bytes differ:\n%q\n%q", image, left, rest)
+	}
+	edited := strings.Replace(old, ":old@", ":wanted@", 1)
+	w.write("k8s/worker.yaml", edited)
+	_, errs = w.run(0, "undo", "--no-inngest")
+	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != edited || !strings.Contains(errs, "manifest-left") {
+		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
+	}
+
+	// A file that is not there or has gone bad does not stand against it, unless
+	// it was named.
+	w.write("k8s/worker.yaml", "a: [")
+	w.run(2, "undo", "--no-inngest", "-f", "k8s/none.yaml")
+	w.run(3, "undo", "--no-inngest", "-f", "k8s/worker.yaml")
+	if _, errs = w.run(0, "undo", "--no-inngest"); w.tag(0) != "old" || w.read("k8s/worker.yaml") != "a: [" || !strings.Contains(errs, "warning: ") {
+		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	}
+	w.run(3, "undo", "--no-inngest", "--to-revision", "99")
+	w.run(2, "undo", "--no-inngest", "--to-revision", "-1")
+	w.pause(0, true)
+	if _, errs = w.run(3, "undo", "--no-inngest"); !strings.Contains(errs, "paused") {
+		t.Error(errs)
+	}
+}
+
+// TestUndoGuardsRunningSteps: what a rollout would not do to them, an undo does
+// not either.
+func TestUndoGuardsRunningSteps(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.withInngest(map[string]string{"SLOW_MS": "600000"})
+	w.run(0, "rollout", "--tag", "old")
+	old := w.read("k8s/worker.yaml")
+	w.run(0, "rollout", "--tag", "new")
+	now := w.read("k8s/worker.yaml")
+
+	w.send("approval/requested")
+	began(t, p, "slow")
+	_, errs := w.run(0, "undo")
+	if w.tag(0) != "old" || w.read("k8s/worker.yaml") != old || !strings.Contains(errs, "inngest-step-delayed") {
+		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
+	}
+
+	w.send("voice/missed")
+	began(t, p, "call")
+	if _, errs = w.run(3, "undo"); !strings.Contains(errs, "inngest-step-killed") || w.tag(0) != "old" {
+		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	}
+	if _, errs = w.run(1, "undo", "--wait-idle=200ms"); !strings.Contains(errs, "inngest-not-idle") || w.tag(0) != "old" {
+		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	}
+	if _, errs = w.run(0, "undo", "--force"); w.tag(0) != "new" || w.read("k8s/worker.yaml") != now || !strings.Contains(errs, "inngest-step-killed") {
+		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	}
+}
