@@ -89,7 +89,10 @@ func TestAfterAWaitForTheLockThePreflightIsAskedAgain(t *testing.T) {
 
 	// An undo means what ran when it was typed.
 	refused("another rolled out", "changed-meanwhile", func() { w.byHand("old") }, "undo")
-	w.until(func() bool { d := w.deployment(0); return d.Status.ObservedGeneration >= d.Generation && d.Status.Replicas == 1 })
+	w.until(func() bool {
+		d := w.deployment(0)
+		return d.Status.ObservedGeneration >= d.Generation && d.Status.Replicas == 1
+	})
 	if errs := w.whileWaiting(0, func() { w.byHand("newer2") }, "undo", "--to-revision", "1"); w.tag(0) != "old" || !strings.Contains(errs, "changed-meanwhile") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)
 	}

@@ -60,7 +60,7 @@ type rolloutOptions struct {
 	maxFailures    int
 	toRevision     int64 // of undo; 0: the one before
 	filesGiven     bool  // for undo: -f or -k, not the configuration
-	tagOptional    bool // doctor asks about what runs
+	tagOptional    bool  // doctor asks about what runs
 	output         string
 }
 

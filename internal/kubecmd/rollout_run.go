@@ -43,8 +43,8 @@ type rollout struct {
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
 	catalog   *pipeline.Lazy[*catalog.Catalog]
-	checks    []pipeline.Check // of the preflight
-	asked     answers          // that it got
+	checks    []pipeline.Check   // of the preflight
+	asked     answers            // that it got
 	before    []inngest.Function // registered before anything was changed; nil: not asked
 	told      map[string]bool    // diagnoses by code and place, so that each is told once
 	seen      map[string]bool    // running steps that the preflight told of
