@@ -86,15 +86,15 @@ var inngestServerEntries = []Entry{
 	{
 		Code:    "key-source",
 		Title:   "what stands behind the flag does not say where a key is",
-		Cause:   "--signing-key-from takes a place, env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY, and never the key itself: a command line can be read by others and stays in the shell's history.",
+		Cause:   "--signing-key-from and --event-key-from take a place, env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY, and never the key itself: a command line can be read by others and stays in the shell's history.",
 		Remedy:  "Put the key into a variable or a file of yours and name that: --signing-key-from env:INNGEST_SIGNING_KEY.",
-		Aliases: []string{"--signing-key-from"},
+		Aliases: []string{"--signing-key-from", "--event-key-from"},
 	},
 	{
 		Code:   "key-source-unread",
 		Title:  "no key can be read from where it was said to be",
 		Cause:  "The variable is not set in this shell, the file is not there or holds more than one line, or the Secret, its key or the right to read it is missing.",
-		Remedy: "Correct what --signing-key-from (or inngest.signingKeyFrom of .sbw.yaml) names.",
+		Remedy: "Correct what --signing-key-from or --event-key-from (or inngest.signingKeyFrom, inngest.eventKeyFrom of .sbw.yaml) names.",
 	},
 	{
 		Code:   "service-no-address",

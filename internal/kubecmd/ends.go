@@ -62,8 +62,8 @@ func (s *scope) newEnds(ctx context.Context, c *corev1.Container, f inngestFlags
 	if err := e.findKey(ctx, f); err != nil {
 		return nil, err
 	}
-	if key, ok := e.env.Lookup(envEventKey); ok {
-		e.eventKey = inngest.NewEventKey(key)
+	if err := e.findEventKey(ctx, f); err != nil {
+		return nil, err
 	}
 	server := inngest.Endpoint{BaseURL: f.url}
 	if f.url == "" {
@@ -87,7 +87,7 @@ func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
 		}
 		return nil
 	}
-	text, err := f.key.Read(ctx, environ.Place{Getenv: e.scope.kube.env.Getenv, Dir: e.scope.kube.env.Dir, Kube: e.conn.Kube, Namespace: e.ref.Namespace})
+	text, err := f.key.Read(ctx, e.place())
 	if err != nil {
 		return err
 	}
@@ -98,6 +98,24 @@ func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
 			Fix: "put the value of INNGEST_SIGNING_KEY there: signkey-…- and an even number of hexadecimal digits"}
 	}
 	return nil
+}
+
+// findEventKey does the same for the key that lets an event be sent.
+func (e *ends) findEventKey(ctx context.Context, f inngestFlags) error {
+	if f.eventKey.IsZero() {
+		if key, ok := e.env.Lookup(envEventKey); ok {
+			e.eventKey = inngest.NewEventKey(key)
+		}
+		return nil
+	}
+	text, err := f.eventKey.Read(ctx, e.place())
+	e.eventKey = inngest.NewEventKey(text)
+	return err
+}
+
+// place is what the source of a key is relative to.
+func (e *ends) place() environ.Place {
+	return environ.Place{Getenv: e.scope.kube.env.Getenv, Dir: e.scope.kube.env.Dir, Kube: e.conn.Kube, Namespace: e.ref.Namespace}
 }
 
 // way says how Inngest's server is reached.

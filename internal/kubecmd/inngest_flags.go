@@ -27,6 +27,9 @@ type inngestFlags struct {
 	keyFrom string
 	// key is keyFrom, read by complete.
 	key environ.Source
+	// eventKeyFrom and eventKey are of the key that lets events be sent.
+	eventKeyFrom string
+	eventKey     environ.Source
 }
 
 func (f *inngestFlags) add(c *cobra.Command) {
@@ -38,10 +41,20 @@ func (f *inngestFlags) add(c *cobra.Command) {
 	cli.Complete(c, "inngest-via", viaAuto, viaForward, viaDirect)
 }
 
+// addEventKey adds what a command takes that sends an event.
+func (f *inngestFlags) addEventKey(c *cobra.Command) {
+	c.Flags().StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
+}
+
 // validate knows what is wrong on the command line itself.
 func (f *inngestFlags) validate() (err error) {
 	if f.keyFrom != "" {
 		if f.key, err = environ.ParseSource("--signing-key-from", f.keyFrom); err != nil {
+			return err
+		}
+	}
+	if f.eventKeyFrom != "" {
+		if f.eventKey, err = environ.ParseSource("--event-key-from", f.eventKeyFrom); err != nil {
 			return err
 		}
 	}
@@ -69,7 +82,13 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	}
 	if f.keyFrom == "" && w.SigningKeyFrom != "" {
 		f.keyFrom = w.SigningKeyFrom
-		f.key, err = environ.ParseSource(worker.ConfigName+": inngest.signingKeyFrom", f.keyFrom)
+		if f.key, err = environ.ParseSource(worker.ConfigName+": inngest.signingKeyFrom", f.keyFrom); err != nil {
+			return err
+		}
+	}
+	if f.eventKeyFrom == "" && w.EventKeyFrom != "" {
+		f.eventKeyFrom = w.EventKeyFrom
+		f.eventKey, err = environ.ParseSource(worker.ConfigName+": inngest.eventKeyFrom", f.eventKeyFrom)
 	}
 	return err
 }

@@ -122,6 +122,8 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"dead, status":     {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
 		"key":              {"", []string{"refresh", "--signing-key-from", "signkey-prod-abcd"}, pipeline.Usage, "--signing-key-from does not say where"},
 		"key, rollout":     {"", []string{"rollout", "--tag", "a", "--signing-key-from", "env:"}, pipeline.Usage, "name of a variable"},
+		"event key":        {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--event-key-from", "0123456789"}, pipeline.Usage, "--event-key-from does not say where"},
+		"event key alone":  {"", []string{"rollout", "--tag", "a", "--event-key-from", "env:X"}, pipeline.Usage, "no event to go with"},
 		"key, configured":  {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
 		"via":              {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is no way`},
 		"via, configured":  {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},

@@ -127,6 +127,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	o.addRestart(c)
 	f.StringVar(&o.confirmRun, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
+	o.inngest.addEventKey(c)
 	f.IntVar(&o.waveSize, "wave-size", 1, "with --contexts: how many clusters at once")
 	f.IntVar(&o.maxFailures, "max-failures", 0, "with --contexts: begin no further wave once more than so many clusters have failed")
 	f.DurationVar(&o.lockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
@@ -275,11 +276,15 @@ func (o *rolloutOptions) checkTag() error {
 
 // readConfirmData reads what --confirm-run sends along.
 func (o *rolloutOptions) readConfirmData() error {
+	if o.confirmRun == "" {
+		for _, f := range []struct{ flag, value string }{{"--confirm-data", o.confirmData}, {"--event-key-from", o.inngest.eventKeyFrom}} {
+			if f.value != "" {
+				return pipeline.UsageErrorf("usage", "name the event with --confirm-run", "%s has no event to go with", f.flag)
+			}
+		}
+	}
 	if o.confirmData == "" {
 		return nil
-	}
-	if o.confirmRun == "" {
-		return pipeline.UsageErrorf("usage", "name the event with --confirm-run", "--confirm-data has no event to go with")
 	}
 	if err := json.Unmarshal([]byte(o.confirmData), &o.confirmWith); err != nil {
 		return pipeline.UsageErrorf("usage", `write it as '{"seconds": 1}'`, "--confirm-data is no JSON object: %s", err)

@@ -63,10 +63,13 @@ type Inngest struct {
 	// SigningKeyFrom says where the signing key is (env:NAME, file:PATH,
 	// secret:[NAMESPACE/]NAME/KEY); empty: in the container's environment.
 	SigningKeyFrom string `yaml:"signingKeyFrom"`
-	Service        string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
-	Port           int    `yaml:"port"`
-	App            string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
-	Path           string `yaml:"path"` // of the SDK's endpoint on the worker
+	// EventKeyFrom says the same of the key that lets rollout --confirm-run send
+	// its event.
+	EventKeyFrom string `yaml:"eventKeyFrom"`
+	Service      string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
+	Port         int    `yaml:"port"`
+	App          string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
+	Path         string `yaml:"path"` // of the SDK's endpoint on the worker
 	// Host is the URL under which the server reaches the worker; empty:
 	// INNGEST_SERVE_HOST of the container, else http://<Service of the worker>:PORT.
 	Host string `yaml:"host"`
