@@ -28,6 +28,9 @@ import (
 // that of no control plane and no pretended kubelet.
 const envChild = "WATCH_BENCH_CHILD" // KUBECONFIG NAMESPACE
 
+// maxPeakMB is how much memory a run may take, whatever it follows.
+const maxPeakMB = 120
+
 // figures is what the child measured.
 type figures struct {
 	Requests int64   `json:"requests"`
@@ -79,10 +82,12 @@ func peakMB(t *testing.T) float64 {
 
 // BenchmarkReplicas rolls out 10 and 1000 replicas on a control plane whose
 // pods a pretended kubelet makes ready, and reports the requests and the peak
-// memory of the process that follows it. It takes minutes:
+// memory of the process that follows it; it fails where requests grow with the
+// replicas, or where the peak is above maxPeakMB. It takes minutes:
 //
 //	go test -run '^$' -bench Replicas -benchtime 1x ./internal/cluster/watch
 func BenchmarkReplicas(b *testing.B) {
+	few := int64(0) // requests of the first one
 	for _, replicas := range []int32{10, 1000} {
 		b.Run(fmt.Sprint(replicas), func(b *testing.B) {
 			cp := cptest.Shared(b)
@@ -112,6 +117,15 @@ func BenchmarkReplicas(b *testing.B) {
 			b.ReportMetric(float64(last.Requests), "requests")
 			b.ReportMetric(last.PeakMB, "peak-MB")
 			b.ReportMetric(last.Seconds, "s/rollout")
+			if few == 0 {
+				few = last.Requests
+			}
+			if last.Requests > few {
+				b.Errorf("%d requests for %d replicas, and %d for few: they grow with the replicas", last.Requests, replicas, few)
+			}
+			if last.PeakMB > maxPeakMB {
+				b.Errorf("%.0f MB of memory at the peak, more than %d", last.PeakMB, maxPeakMB)
+			}
 		})
 	}
 }
