@@ -117,6 +117,13 @@ var rolloutEntries = []Entry{
 		Aliases: []string{"error looking up service account"},
 	},
 	{
+		Code:   "statefulset-stuck",
+		Title:  "a StatefulSet waits for a pod that will never be ready",
+		Cause:  "Its controller replaces no pod while one is not available, not even that one, so that going back to a good version would wait for ever. The pod is deleted by the tool; here that was not allowed, or failed.",
+		Remedy: "kubectl delete pod NAME, or ask for the verb delete on pods; podManagementPolicy: Parallel does not wait.",
+		Docs:   []string{"https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback"},
+	},
+	{
 		Code:   "watch-forbidden",
 		Title:  "no right to watch some objects",
 		Cause:  "Causes that show only there (events above all) stay unseen, and the verdict comes later or says less.",

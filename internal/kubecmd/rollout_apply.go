@@ -198,8 +198,10 @@ func (r *rollout) apply(ctx context.Context, rep *pipeline.Reporter) (err error)
 	if err != nil {
 		return err
 	}
-	_, r.target, err = apply.Find(applied, r.ref)
-	return err
+	if _, r.target, err = apply.Find(applied, r.ref); err != nil {
+		return err
+	}
+	return r.unstick(ctx, rep, r.target)
 }
 
 // unapply puts back what was applied and waits until the old version serves.
@@ -219,6 +221,9 @@ func (r *rollout) unapply(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	_, target, err := apply.Find(back, r.ref)
 	if err != nil {
+		return err
+	}
+	if err := r.unstick(ctx, rep, target); err != nil {
 		return err
 	}
 	if err := r.follow(ctx, rep, target); err != nil {

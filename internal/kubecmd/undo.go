@@ -160,8 +160,12 @@ func (r *rollout) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]
 func (r *rollout) goBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.toRevision == 0 {
 		r.switched = time.Now()
-		if done, err := r.undoKilled(ctx, rep); done || err != nil {
+		done, err := r.undoKilled(ctx, rep)
+		if err != nil {
 			return err
+		}
+		if done {
+			return r.unstick(ctx, rep, r.target)
 		}
 	}
 	all, err := r.revisions(ctx)
@@ -198,7 +202,7 @@ func (r *rollout) goBack(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	r.back, r.target = to, target
 	rep.Notef("back to revision %d: %s", to.Number, strings.Join(to.Images, " "))
-	return nil
+	return r.unstick(ctx, rep, target)
 }
 
 // printUndo writes the result of an undo.

@@ -1,0 +1,61 @@
+package kubecmd
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// unstick deletes those pods of a StatefulSet that are not ready and of another
+// revision than the one that it is to have now. Its controller waits for each
+// pod to become available before it replaces any, so that one that never does
+// would hold back its own replacement for ever (kubernetes.io: StatefulSets,
+// "Forced rollback"). With podManagementPolicy Parallel it does not wait.
+//
+// They are to be replaced in any case, so what goes wrong is a warning.
+func (r *rollout) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
+	if target == nil || target.StatefulSet == nil || target.StatefulSet.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
+		return nil
+	}
+	w, err := r.caughtUp(ctx, target)
+	if err != nil {
+		return err
+	}
+	if seen, now := verdict.Observed(w); seen < now || w.StatefulSet == nil {
+		return nil // which revision it is to have cannot be told
+	}
+	kube, err := r.conn.Kube()
+	if err != nil {
+		return err
+	}
+	pods := kube.CoreV1().Pods(r.ref.Namespace)
+	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	if err != nil {
+		return cluster.Explain("list the pods of "+r.ref.String(), err)
+	}
+	for i := range list.Items {
+		p := &list.Items[i]
+		if p.Labels[appsv1.ControllerRevisionHashLabelKey] == w.StatefulSet.Status.UpdateRevision || p.DeletionTimestamp != nil || ready(p) || !metav1.IsControlledBy(p, w.StatefulSet) {
+			continue
+		}
+		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
+		switch {
+		case err == nil:
+			rep.Notef("pod %s of the revision before is deleted: it is not ready, and %s would wait for it", p.Name, r.ref)
+		case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err):
+			rep.Finding(&pipeline.Finding{Code: "statefulset-stuck", Severity: pipeline.Warning, Where: r.ref.Namespace + "/" + r.ref.String(), Err: err,
+				What: fmt.Sprintf("pod %s is not ready and could not be deleted, so that %s may wait for it for ever", p.Name, r.ref), Why: plain.Line(err.Error()),
+				Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.ref.Namespace)})
+		}
+	}
+	return nil
+}
