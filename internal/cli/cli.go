@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -155,7 +156,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	root.SetErr(env.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", err)
+		return pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", parsing.ReplaceAllString(err.Error(), ""))
 	})
 	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -195,6 +196,13 @@ func (e *Env) fail(findings []*pipeline.Finding) error {
 	return ui.PrintFindings(e.Err, e.Style(e.Err), findings)
 }
 
+// parsing is how the library that reads numbers begins its errors; the text that
+// it quotes has been quoted before.
+var parsing = regexp.MustCompile(`strconv\.\w+: parsing "(\\.|[^"\\])*": `)
+
+// together is what cobra says of flags that exclude each other.
+var together = regexp.MustCompile(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`)
+
 // usageError words what cobra has said of a command line.
 func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	what := err.Error()
@@ -204,6 +212,9 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
 			what = fmt.Sprintf("`%s` takes no argument, and %s is one", commandName(env, c), quoted)
 		}
+	}
+	if m := together.FindStringSubmatch(what); m != nil {
+		what = "--" + strings.ReplaceAll(m[1], " ", " and --") + " exclude each other"
 	}
 	return pipeline.UsageErrorf("usage", "see `"+commandName(env, c)+" --help`", "%s", what)
 }

@@ -150,7 +150,7 @@ func TestWrongWordsAreAnswered(t *testing.T) {
 		{[]string{"zzz"}, []string{"fix:   `gh sbw --help` lists the commands"}},
 		{[]string{"ship", "a"}, []string{"`gh sbw ship` takes no argument, and \"a\" is one", "see `gh sbw ship --help`"}},
 		{[]string{"ship", "--zzz"}, []string{"unknown flag: --zzz", "see `gh sbw ship --help`"}},
-		{[]string{"ship", "-q", "--verbose"}, []string{"[quiet verbose]", "see `gh sbw ship --help`"}},
+		{[]string{"ship", "-q", "--verbose"}, []string{"--quiet and --verbose exclude each other", "see `gh sbw ship --help`"}},
 		{[]string{"completion"}, []string{"name one of bash, zsh, fish, powershell"}},
 		{[]string{"completion", "tcsh"}, []string{`there is no completion for "tcsh"`}},
 	} {

@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"context"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,21 @@ func (f *inngestFlags) validate() (err error) {
 			return err
 		}
 	}
+	if err := checkURL("--inngest-url", f.url); err != nil {
+		return err
+	}
 	return checkVia("--inngest-via", f.via)
+}
+
+// checkURL: empty is none.
+func checkURL(name, text string) error {
+	if text == "" {
+		return nil
+	}
+	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return pipeline.UsageErrorf("usage", "give it as http://HOST:PORT", "%s: %q is no address of a server", name, text)
+	}
+	return nil
 }
 
 func checkVia(name, via string) error {
@@ -74,6 +89,9 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	if f.url == "" && f.via == "" {
 		f.url, f.via = w.URL, w.Via
 		if err := checkVia(worker.ConfigName+": inngest.via", f.via); err != nil {
+			return err
+		}
+		if err := checkURL(worker.ConfigName+": inngest.url", f.url); err != nil {
 			return err
 		}
 	}

@@ -116,7 +116,7 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"dry run":          {"", []string{"rollout", "--tag", "a", "--dry-run=some"}, pipeline.Usage, "--dry-run=some is not known"},
 		"path":             {"", []string{"rollout", "--tag", "a", "--probe-path", "x"}, pipeline.Usage, "is not a path"},
 		"unknown flag":     {"", []string{"rollout", "--tga", "a"}, pipeline.Usage, "unknown flag: --tga"},
-		"exclusive":        {"", []string{"rollout", "--tag", "a", "-f", "x", "--image-only"}, pipeline.Usage, "filename image-only"},
+		"exclusive":        {"", []string{"rollout", "--tag", "a", "-f", "x", "--image-only"}, pipeline.Usage, "--filename and --image-only exclude each other"},
 		"configuration":    {"workers: {w: {deploy: {timeout: 3}}}", []string{"rollout", "--tag", "a"}, pipeline.Usage, ".sbw.yaml:1"},
 		"dead cluster":     {"", []string{"rollout", "--tag", "a", "--image-only", "--image", "ghcr.io/o/w"}, pipeline.RefusedByPreflight, "connection refused"},
 		"dead, status":     {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
@@ -127,20 +127,32 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"key, configured":  {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
 		"via":              {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is no way`},
 		"via, configured":  {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},
-		"via and url":      {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "inngest-url inngest-via"},
+		"via and url":      {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "--inngest-url and --inngest-via exclude each other"},
 		"state":            {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is no state`},
 		"since":            {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is not above zero"},
 		"confirm data":     {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "no JSON object"},
 		"data of nothing":  {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
 		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
 		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
-		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, "invalid argument"},
+		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag: invalid syntax`},
+		"no revision":      {"", []string{"undo", "--to-revision", "0"}, pipeline.Usage, "--to-revision 0 is no revision"},
+		"lock wait":        {"", []string{"rollout", "--tag", "a", "--lock-wait", "-5s"}, pipeline.Usage, "--lock-wait -5s is below zero"},
+		"step loss":        {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
+		"probe port":       {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is no port"},
+		"no Inngest":       {"", []string{"rollout", "--tag", "a", "--no-inngest", "--wait-idle"}, pipeline.Usage, "--wait-idle asks Inngest"},
+		"diff of nothing":  {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--diff compares with the cluster"},
+		"url":              {"", []string{"status", "--inngest-url", "localhost:8288"}, pipeline.Usage, `"localhost:8288" is no address of a server`},
+		"url, configured":  {"workers: {system-bus-worker: {inngest: {url: here}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.url"},
+		"dead, told once":  {"", []string{"rollout", "--tag", "a"}, pipeline.RefusedByPreflight, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out, errs := testEnv(t, tc.config)
 			code := cli.Execute(t.Context(), env, NewRoot(env), tc.argv)
 			if code != int(tc.code) || !strings.Contains(errs.String(), tc.want) || !strings.Contains(errs.String(), "fix:") {
 				t.Errorf("exit %d, want %d, %q and a fix:\n%s", code, tc.code, tc.want, errs)
+			}
+			if n := strings.Count(errs.String(), "explain "); n != 1 {
+				t.Errorf("it is told %d times:\n%s", n, errs)
 			}
 			if out.Len() > 0 {
 				t.Errorf("stdout is for results: %s", out)

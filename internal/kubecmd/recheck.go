@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,12 +22,14 @@ type answers struct {
 	told map[string]bool
 	// doubted: something was let pass since it will have changed under the lock.
 	doubted bool
+	// away: it was told that the cluster cannot be reached.
+	away bool
 }
 
 func (a *answers) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.at = time.Now()
+	a.at, a.away = time.Now(), false
 }
 
 func (a *answers) age() time.Duration {
@@ -48,6 +51,19 @@ func (a *answers) first(f *pipeline.Finding) bool {
 	return first
 }
 
+// again says whether a finding is the second one that says of the cluster that
+// it cannot be reached: every check finds that out for itself.
+func (a *answers) again(f *pipeline.Finding) bool {
+	if f.Code != "cluster-unreachable" {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.away
+	a.away = true
+	return was
+}
+
 // remembering keeps the checks, to be asked again, and what they say.
 func (r *rollout) remembering(checks []pipeline.Check) []pipeline.Check {
 	r.checks = checks
@@ -55,10 +71,14 @@ func (r *rollout) remembering(checks []pipeline.Check) []pipeline.Check {
 	for i, c := range checks {
 		all[i] = pipeline.Check{Name: c.Name, Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			found, err := c.Run(ctx, rep)
-			for _, f := range append(found[:len(found):len(found)], pipeline.AsFindings(c.Name, err)...) {
+			if ctx.Err() != nil {
+				return found, err
+			}
+			found = slices.DeleteFunc(append(found, pipeline.AsFindings(c.Name, err)...), r.asked.again)
+			for _, f := range found {
 				r.asked.first(f)
 			}
-			return found, err
+			return found, nil
 		}}
 	}
 	return all

@@ -312,6 +312,21 @@ func (o *rolloutOptions) validate() error {
 	if o.timeout <= 0 {
 		return pipeline.UsageErrorf("usage", "give it as 90s or 3m", "--timeout %s is not above zero", o.timeout)
 	}
+	if o.lockWait < 0 {
+		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--lock-wait %s is below zero", o.lockWait)
+	}
+	if o.maxStepLoss < 0 {
+		return pipeline.UsageErrorf("usage", "give it as 30s", "--max-step-loss %s is below zero", o.maxStepLoss)
+	}
+	if o.probePort < 1 || o.probePort > 65535 {
+		return pipeline.UsageErrorf("usage", "use one of 1 to 65535", "--probe-port %d is no port", o.probePort)
+	}
+	if err := o.checkNoInngest(); err != nil {
+		return err
+	}
+	if o.diff && o.dryRun == "client" {
+		return pipeline.UsageErrorf("usage", "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not ask")
+	}
 	switch o.dryRun {
 	case "none", "client", "server":
 	default:
@@ -333,6 +348,25 @@ func (o *rolloutOptions) validate() error {
 				"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "no manifest at %s", o.short(name))
 			f.Why, f.Err = why.Error(), err
 			return f
+		}
+	}
+	return nil
+}
+
+// checkNoInngest refuses what --no-inngest would leave out unsaid.
+func (o *rolloutOptions) checkNoInngest() error {
+	if !o.noInngest {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--wait-idle", o.waitIdle.set}, {"--max-step-loss", o.maxStepLoss != 0}, {"--rerun-lost", o.rerunLost},
+		{"--confirm-run", o.confirmRun != ""}, {"--prune-stale", o.pruneStale},
+	} {
+		if f.given {
+			return pipeline.UsageErrorf("usage", "leave one of them out", "%s asks Inngest, which --no-inngest leaves out", f.name)
 		}
 	}
 	return nil

@@ -27,6 +27,9 @@ func (r *rollout) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
 // checkCatalog judges the image's catalog as publish would, and says what the
 // rollout will change of what is registered.
 func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	if _, err := r.img.Get(ctx); err != nil {
+		return nil, nil // the image's own check tells of it
+	}
 	c, err := r.catalog.Get(ctx)
 	if err != nil {
 		return []*pipeline.Finding{{Code: "catalog-unreadable", Severity: pipeline.Warning, Err: err,
