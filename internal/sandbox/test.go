@@ -51,10 +51,12 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	}
 	s.say("go test -race, %d packages", len(rest))
 	// One package's limit; it is reached only when something hangs.
-	args := []string{"test", "-race", "-timeout=20m"}
-	err = s.goTool(ctx, s.Root, nil, append(args, rest...)...)
+	test := func(limit string, packages []string) error {
+		return s.goTool(ctx, s.Root, nil, append([]string{"test", "-race", "-timeout=" + limit}, packages...)...)
+	}
+	err = test("20m", rest)
 	s.say("go test -race, end to end")
-	err = errors.Join(err, s.goTool(ctx, s.Root, nil, append(args, whole...)...))
+	err = errors.Join(err, test("40m", whole))
 	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 }
 
