@@ -111,9 +111,11 @@ func readConcurrency(raw json.RawMessage) []Concurrency {
 	case one.Limit > 0:
 		all = []Concurrency{one.Concurrency}
 	}
+	// A worker says fn, the server's REST Fn (pkg/enums/concurrency_scope.go), its
+	// GraphQL FUNCTION.
 	scopes := map[string]string{"": "FUNCTION", "fn": "FUNCTION", "env": "ENVIRONMENT", "account": "ACCOUNT"}
 	for i := range all {
-		if long, ok := scopes[all[i].Scope]; ok {
+		if long, ok := scopes[strings.ToLower(all[i].Scope)]; ok {
 			all[i].Scope = long
 		}
 	}

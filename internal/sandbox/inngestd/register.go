@@ -61,6 +61,14 @@ type stepConcurrency struct {
 	Scope string  `json:"scope"`
 }
 
+// The scopes as the server writes them (pkg/enums/concurrency_scope.go); it
+// reads them in any case.
+const (
+	scopeFn      = "Fn"
+	scopeEnv     = "Env"
+	scopeAccount = "Account"
+)
+
 const (
 	defaultRetries = 4
 	maxRetries     = 20

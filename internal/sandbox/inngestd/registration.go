@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 )
 
 func parseFunctions(in []sdkFunction) ([]functionConfig, error) {
@@ -62,10 +63,13 @@ func parseConcurrency(raw json.RawMessage) ([]stepConcurrency, error) {
 	default:
 		return nil, errors.New("invalid concurrency")
 	}
+	names := map[string]string{"": scopeFn, "fn": scopeFn, "env": scopeEnv, "account": scopeAccount}
 	for i := range all {
-		if all[i].Scope == "" {
-			all[i].Scope = "fn"
+		name, ok := names[strings.ToLower(all[i].Scope)]
+		if !ok {
+			return nil, fmt.Errorf("%s does not belong to ConcurrencyScope values", all[i].Scope)
 		}
+		all[i].Scope = name
 	}
 	return all, nil
 }

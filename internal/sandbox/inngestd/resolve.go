@@ -220,11 +220,11 @@ func (s *Server) functionObjectLocked(f *function) object {
 	}
 	limits, partition := []object{}, 0
 	for _, l := range f.config.Concurrency {
-		scope := map[string]string{"fn": "FUNCTION", "env": "ENVIRONMENT", "account": "ACCOUNT"}[l.Scope]
+		scope := map[string]string{scopeFn: "FUNCTION", scopeEnv: "ENVIRONMENT", scopeAccount: "ACCOUNT"}[l.Scope]
 		var key any
 		if l.Key != nil {
 			key = *l.Key
-		} else if l.Scope == "fn" {
+		} else if l.Scope == scopeFn {
 			partition = l.Limit
 		}
 		limits = append(limits, object{"scope": scope, "limit": object{"value": l.Limit, "isPlanLimit": false}, "key": key})
