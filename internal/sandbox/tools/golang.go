@@ -50,17 +50,18 @@ func builds(all bool) []build {
 	version := func(name, value string) string { return "-X k8s.io/component-base/version." + name + "=" + value }
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
+	// The same for both, since they share what does not depend on the patch.
+	containers := []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"}
 	list := []build{
 		{name: "pods", own: true, env: []string{"GOARCH=arm64"}, flags: []string{"-ldflags=-s -w"},
 			packages: []string{"./internal/sandbox/pause", "./internal/sandbox/inngestpod"}},
 		{name: "kube", module: "kube", packages: []string{".", "./coredns"},
 			flags: []string{"-ldflags=-s -w " + strings.Join([]string{version("gitVersion", kubernetesVersion), version("gitMajor", major), version("gitMinor", minor)}, " ")},
 			links: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"}},
-		{name: "buildkit", module: "buildkit", patch: arm64Platforms,
-			flags: []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"},
+		{name: "buildkit", module: "buildkit", flags: containers,
+			packages: []string{"github.com/moby/buildkit/cmd/buildkitd", "github.com/moby/buildkit/cmd/buildctl"}},
+		{name: "containerd", module: "buildkit", flags: containers, patch: arm64Platforms,
 			packages: []string{
-				"github.com/moby/buildkit/cmd/buildkitd",
-				"github.com/moby/buildkit/cmd/buildctl",
 				"github.com/containerd/containerd/v2/cmd/containerd",
 				"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
 				"github.com/containerd/containerd/v2/cmd/ctr",
@@ -201,8 +202,7 @@ func link(target, path string) error {
 // it. containerd asks that one function what to choose from an index, what to
 // unpack and what to run, and has no setting for it (its runtime_platforms
 // choose a snapshotter only); the node is an arm64 node, so the answer is that.
-// BuildKit is built with it, too: the builder of such a machine is an arm64
-// one, and what the two have in common is compiled once.
+// BuildKit is built without it: it is to emulate arm64, as on a laptop.
 func arm64Platforms(ctx context.Context, b Builder, module string) (string, error) {
 	const path = "github.com/containerd/platforms"
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", path)
