@@ -67,10 +67,8 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 		filepath.Join(extension, "gh-sbw"):            "./cmd/gh-sbw",
 		filepath.Join(s.home(), "bin", "kubectl-sbw"): "./cmd/kubectl-sbw",
 	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
-		cmd.Dir, cmd.Env = s.Root, append(os.Environ(), "GOGC=400") // the compiler collects its garbage less often
-		if b, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", pkg, err, b)
+		if err := s.goBuild(ctx, "-o", out, pkg); err != nil {
+			return err
 		}
 	}
 	// Whoever works here commits, too.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -68,14 +69,37 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 		_, err := worker.Modules(inner, s.Dir)
 		return err
 	})
-	work.Go(func() error {
-		b := tools.Builder{Root: s.Root, Cache: s.Dir, Say: s.say}
-		if err := b.Build(inner, all); err != nil {
-			return err
-		}
-		return s.buildSelf(inner)
-	})
+	work.Go(func() error { return s.compile(inner, all) })
 	return work.Wait()
+}
+
+// compile compiles everything, with huge pages: not while the cluster runs, whose
+// pods would reach their limits of memory with them.
+func (s *Sandbox) compile(ctx context.Context, all bool) (err error) {
+	restore, err := tools.HugePages(s.Dir, s.say)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	b := tools.Builder{Root: s.Root, Cache: s.Dir, Say: s.say}
+	if err := b.Build(ctx, all); err != nil {
+		return err
+	}
+	if err := s.buildSelf(ctx); err != nil {
+		return err
+	}
+	// What the plugins are made of; InstallPlugins links it.
+	return s.goBuild(ctx, "./internal/ghcmd", "./internal/kubecmd")
+}
+
+// goBuild runs go build in the product's own module.
+func (s *Sandbox) goBuild(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+	cmd.Dir, cmd.Env = s.Root, append(os.Environ(), "GOGC=400") // the compiler collects its garbage less often
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 // start starts what is not running.
@@ -245,12 +269,7 @@ func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 // buildSelf builds the launcher; the compiler's own cache, which `go run` has
 // just filled, leaves little to do.
 func (s *Sandbox) buildSelf(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
-	cmd.Dir = s.Root
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the launcher: %w: %s", err, b)
-	}
-	return nil
+	return s.goBuild(ctx, "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
 }
 
 // writeBundle writes the machine's certificates and the sandbox's authority as

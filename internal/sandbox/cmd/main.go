@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) (err error) {
+func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("one verb is wanted\n\n%s", usage)
 	}
@@ -56,13 +56,6 @@ func run(ctx context.Context, args []string) (err error) {
 	s, err := sandbox.Open(root, say)
 	if err != nil {
 		return err
-	}
-	if (args[0] == "up" || args[0] == "demo" || args[0] == "test") && os.Geteuid() == 0 {
-		restore, err := tools.HugePages(s.Dir, say)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, restore()) }()
 	}
 	switch args[0] {
 	case "up":

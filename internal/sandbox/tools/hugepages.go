@@ -62,7 +62,7 @@ func switchTo(path, value, kept string, say Say) (restore func() error, err erro
 		say("huge pages stay %q, compiling takes longer: %v", now[1], err)
 		return nothing, os.Remove(kept)
 	}
-	say("huge pages %q instead of %q until this ends, for the compilers", value, now[1])
+	say("huge pages %q instead of %q, while compilers run", value, now[1])
 	return func() error { return putBack(path, kept) }, nil
 }
 
