@@ -55,15 +55,7 @@ one of them is not well.`,
 			if err != nil {
 				return err
 			}
-			if o.output != "" {
-				err = cli.PrintObject(k.env.Out, o.output, s)
-			} else {
-				err = printStatus(k.env, s)
-			}
-			if err == nil && !s.Well {
-				err = &cli.ExitError{Code: int(pipeline.Unchanged)}
-			}
-			return err
+			return o.print(k.env, s, s.Well, func() error { return printStatus(k.env, s) })
 		},
 	}
 	o.inngest.add(c)
@@ -71,6 +63,20 @@ one of them is not well.`,
 	addContexts(c, &o.contexts)
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	return c
+}
+
+// print prints a report, as an object or by text, and makes the verdict the exit
+// code.
+func (o *statusOptions) print(env *cli.Env, report any, well bool, text func() error) (err error) {
+	if o.output != "" {
+		err = cli.PrintObject(env.Out, o.output, report)
+	} else {
+		err = text()
+	}
+	if err == nil && !well {
+		err = &cli.ExitError{Code: int(pipeline.Unchanged)}
+	}
+	return err
 }
 
 // statusReport is everything that status knows. Fields are added and never

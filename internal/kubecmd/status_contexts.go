@@ -47,15 +47,7 @@ func (o *statusOptions) everywhere(ctx context.Context, k *kube) error {
 	for _, c := range all {
 		res.Well = res.Well && c.statusReport != nil && c.Well
 	}
-	if o.output != "" {
-		err = cli.PrintObject(k.env.Out, o.output, res)
-	} else {
-		err = printStatuses(k.env, all)
-	}
-	if err == nil && !res.Well {
-		err = &cli.ExitError{Code: int(pipeline.Unchanged)}
-	}
-	return err
+	return o.print(k.env, res, res.Well, func() error { return printStatuses(k.env, all) })
 }
 
 func printStatuses(env *cli.Env, all []contextStatus) error {
@@ -81,7 +73,7 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 	if err := rows.Print(env.Out); err != nil {
 		return err
 	}
-	return ui.PrintFindings(env.Err, env.Style(env.Err), together(names, found))
+	return env.Report(together(names, found))
 }
 
 // worst is the code of the first error.

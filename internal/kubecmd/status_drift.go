@@ -128,7 +128,7 @@ func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *status
 	r := &rollout{rolloutOptions: o}
 	all, err := r.source(ctx, nil)
 	if err != nil {
-		to.find("the manifest", lightly(err))
+		to.find("the manifest", lightly("look at the manifest", err))
 		return
 	}
 	m := &manifestState{File: s.short(file)}
@@ -141,7 +141,7 @@ func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *status
 	}
 	to.Manifest = m
 	results, err := apply.Apply(ctx, s.conn, all, apply.Options{DryRun: true, Force: true, Target: s.ref})
-	to.find("what the manifest would change", lightly(err))
+	to.find("what the manifest would change", lightly("look at the manifest", err))
 	if m.asked = err == nil; m.asked {
 		m.Differs = []string{}
 	}
@@ -163,10 +163,11 @@ func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *status
 	}
 }
 
-// lightly makes a warning of what is wrong with a file that nobody has shipped.
-func lightly(err error) error {
+// lightly makes warnings of what is wrong with something that the outcome does
+// not hang on, such as a file that nobody has shipped.
+func lightly(during string, err error) error {
 	var all []error
-	for _, f := range pipeline.AsFindings("look at the manifest", err) {
+	for _, f := range pipeline.AsFindings(during, err) {
 		one := *f
 		one.Severity = min(one.Severity, pipeline.Warning)
 		all = append(all, &one)

@@ -69,8 +69,7 @@ func (r *rollout) restoreManifest(ctx context.Context, rep *pipeline.Reporter) e
 			return nil
 		}
 	}
-	for _, f := range pipeline.AsFindings("put the manifest back", err) {
-		f.Severity = min(f.Severity, pipeline.Warning)
+	for _, f := range pipeline.AsFindings("", lightly("put the manifest back", err)) {
 		rep.Finding(f)
 	}
 	return ctx.Err()
