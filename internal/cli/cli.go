@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/release"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -198,10 +198,10 @@ func (e *Env) fail(findings []*pipeline.Finding) error {
 
 // parsing is how the library that reads numbers begins its errors; the text that
 // it quotes has been quoted before.
-var parsing = regexp.MustCompile(`strconv\.\w+: parsing "(\\.|[^"\\])*": `)
+var parsing = lazyregexp.New(`strconv\.\w+: parsing "(\\.|[^"\\])*": `)
 
 // together is what cobra says of flags that exclude each other.
-var together = regexp.MustCompile(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`)
+var together = lazyregexp.New(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`)
 
 // usageError words what cobra has said of a command line.
 func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {

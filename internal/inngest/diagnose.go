@@ -2,11 +2,11 @@ package inngest
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -179,7 +179,7 @@ func unreachableRuns(failed []Run) *pipeline.Finding {
 }
 
 // badSignature are the words of a server whose call a worker refused with 401.
-var badSignature = regexp.MustCompile(`sig_verification_failed|status code: 401|returned HTTP 401`)
+var badSignature = lazyregexp.New(`sig_verification_failed|status code: 401|returned HTTP 401`)
 
 // refusedRuns finds runs that the worker would not take from the server: its
 // key is another one.

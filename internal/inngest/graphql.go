@@ -6,9 +6,9 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -100,7 +100,7 @@ func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 }
 
 // unknownField is gqlparser's refusal of a field that a type does not have.
-var unknownField = regexp.MustCompile(`Cannot query field "(\w+)" on type "(\w+)"`)
+var unknownField = lazyregexp.New(`Cannot query field "(\w+)" on type "(\w+)"`)
 
 // ask sends a query that is built for this server's schema. A field that the
 // server turns out not to have is left out and the query sent again.

@@ -7,15 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // signingKeyPrefix is the part of a key that people read; neither the hash nor
 // the signature covers it (pkg/authn/signing_key_strategy.go).
-var signingKeyPrefix = regexp.MustCompile(`^signkey-\w+-`)
+var signingKeyPrefix = lazyregexp.New(`^signkey-\w+-`)
 
 // secret is text that prints as a placeholder whatever the verb, so that it
 // cannot slip into a log.

@@ -2,9 +2,9 @@ package inngest
 
 import (
 	"fmt"
-	"regexp"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -20,7 +20,7 @@ func (w Window) widened() Window { return Window{w.From.Add(-clockSkew), w.To.Ad
 // unreachable are the words of a server whose request to the worker was
 // refused, broken off or answered by something in between
 // (pkg/execution/exechttp, httpdriver, state.FatalUpstreamError).
-var unreachable = regexp.MustCompile(`Unable to reach SDK URL` +
+var unreachable = lazyregexp.New(`Unable to reach SDK URL` +
 	`|error performing request:` +
 	`|Error performing request to SDK URL` +
 	`|Your server (?:reset the connection|closed the request|connection experienced a timeout)` +

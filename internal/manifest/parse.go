@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -80,9 +80,9 @@ func hasAlias(n *yaml.Node) bool {
 }
 
 // template matches what template engines and envsubst leave in a file.
-var template = regexp.MustCompile(`\{\{|\{%|<%|\$[({A-Za-z_]|__[A-Z_]+__|@[A-Z_]+@`)
+var template = lazyregexp.New(`\{\{|\{%|<%|\$[({A-Za-z_]|__[A-Z_]+__|@[A-Z_]+@`)
 
-var yamlLine = regexp.MustCompile(`line (\d+)`)
+var yamlLine = lazyregexp.New(`line (\d+)`)
 
 func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{

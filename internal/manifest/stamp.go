@@ -2,13 +2,13 @@ package manifest
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	kubeyaml "sigs.k8s.io/yaml"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -38,7 +38,7 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 }
 
 // plainRef is what may stand in a file in any quoting, or in none, as itself.
-var plainRef = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
+var plainRef = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
 
 func checkRef(ref string) error {
 	if !plainRef.MatchString(ref) {
@@ -268,7 +268,7 @@ func contains(n, what *yaml.Node, depth int) bool {
 }
 
 // sexagesimal is a number to YAML 1.1: 1:20 is eighty.
-var sexagesimal = regexp.MustCompile(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
+var sexagesimal = lazyregexp.New(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 
 // isText reports whether a plain scalar is text to the readers of both
 // versions of YAML, of which kubectl's is one: 1.1 has more words that are not.

@@ -3,11 +3,11 @@ package ui
 import (
 	"errors"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -149,7 +149,7 @@ func (u *UI) above(e pipeline.Event) []string {
 	return nil
 }
 
-var digests = regexp.MustCompile(`\bsha256:[0-9a-f]{64}\b`)
+var digests = lazyregexp.New(`\bsha256:[0-9a-f]{64}\b`)
 
 // shortDigests leaves of each digest what tells it from others, as docker and
 // kubectl do: two of them fill three lines of a window. The result on stdout

@@ -2,13 +2,13 @@ package verdict
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // Reasons that the kubelet gives (pkg/kubelet/images/types.go,
@@ -222,7 +222,7 @@ func period(p *corev1.Probe) time.Duration {
 
 // execFormat is what the kernel's ENOEXEC becomes in a runtime's or shell's
 // words.
-var execFormat = regexp.MustCompile(`(?i)exec format error`)
+var execFormat = lazyregexp.New(`(?i)exec format error`)
 
 func isExecFormat(s string) bool { return execFormat.MatchString(s) }
 

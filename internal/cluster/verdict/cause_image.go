@@ -1,10 +1,10 @@
 package verdict
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
 // A failed pull has one reason for everything (ErrImagePull); the runtime's
@@ -12,11 +12,11 @@ import (
 // the message of a missing platform as well, and a proxy's 503 may hold any
 // word at all.
 var (
-	pullNetwork  = regexp.MustCompile(`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`)
-	pullPlatform = regexp.MustCompile(`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`)
-	pullDenied   = regexp.MustCompile(`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`)
-	pullMissing  = regexp.MustCompile(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
-	pullTrust    = regexp.MustCompile(`(?i)x509:|certificate`)
+	pullNetwork  = lazyregexp.New(`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`)
+	pullPlatform = lazyregexp.New(`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`)
+	pullDenied   = lazyregexp.New(`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`)
+	pullMissing  = lazyregexp.New(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
+	pullTrust    = lazyregexp.New(`(?i)x509:|certificate`)
 )
 
 // pull words a failed pull.
