@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/explain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"

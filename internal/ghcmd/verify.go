@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
