@@ -48,7 +48,7 @@ func TestContainersCheck(t *testing.T) {
 	}
 	var codes []string
 	for _, f := range found {
-		codes = append(codes, f.Code+" "+f.Severity.String())
+		codes = append(codes, string(f.Code)+" "+f.Severity.String())
 	}
 	if d := cmp.Diff([]string{"builder-cache warning", "builder-platform error"}, codes); d != "" {
 		t.Error(d)

@@ -96,7 +96,7 @@ func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Fi
 		return size, nil, err
 	}
 	var all []*pipeline.Finding
-	add := func(code, name, why string) {
+	add := func(code pipeline.Code, name, why string) {
 		if p := size.strange[name]; p != "" {
 			all = append(all, &pipeline.Finding{Code: code, Severity: pipeline.Warning, Where: p,
 				What: "the image gets " + name + " from the checkout", Why: why, Fix: "add **/" + name + " to .dockerignore"})

@@ -100,7 +100,7 @@ func TestCredentialHelper(t *testing.T) {
 				var found []string
 				for _, e := range h.all {
 					if e.Kind == pipeline.Found {
-						found = append(found, e.Finding.Code)
+						found = append(found, string(e.Finding.Code))
 					}
 				}
 				if d := cmp.Diff([]string{"docker-credential-helper"}, found); d != "" {

@@ -59,7 +59,7 @@ func TestFind(t *testing.T) {
 			}
 			var codes []string
 			for _, f := range found {
-				codes = append(codes, f.Code)
+				codes = append(codes, string(f.Code))
 			}
 			if got != tt.want || cmp.Diff(tt.codes, codes) != "" {
 				t.Errorf("%q with %v, want %q with %v", got, found, tt.want, tt.codes)

@@ -29,7 +29,7 @@ func TestBetters(t *testing.T) {
 		{"", "unknown flag: --metadata-file", "", "builder-old"},
 	} {
 		f := betters(&pipeline.Finding{Code: "build-step", What: "x", Why: tt.why, Evidence: []string{tt.evidence}}, tt.step)
-		if f.Code != tt.want {
+		if string(f.Code) != tt.want {
 			t.Errorf("%s %q %q: %s, want %s", tt.step, tt.why, tt.evidence, f.Code, tt.want)
 		}
 	}
@@ -61,7 +61,7 @@ func TestHints(t *testing.T) {
 			req.Platforms = []string{tt.platform}
 			_, err := tt.builder.Build(t.Context(), req, nil)
 			f, ok := errors.AsType[*pipeline.Finding](err)
-			if !ok || f.Code != tt.want || !strings.Contains(f.What, tt.what) {
+			if !ok || string(f.Code) != tt.want || !strings.Contains(f.What, tt.what) {
 				t.Errorf("err = %+v", err)
 			}
 		})

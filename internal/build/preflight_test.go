@@ -14,7 +14,7 @@ import (
 
 func codesOf(found []*pipeline.Finding) (all []string) {
 	for _, f := range found {
-		all = append(all, strings.TrimSuffix(f.Code+" "+f.Where, " "))
+		all = append(all, strings.TrimSuffix(string(f.Code)+" "+f.Where, " "))
 	}
 	return all
 }

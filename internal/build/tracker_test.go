@@ -22,7 +22,7 @@ func told(h *heard) (all []string) {
 			p := e.Progress
 			all = append(all, fmt.Sprintf("%s %d/%d %s %s", p.Item, p.Done, p.Total, p.Unit, p.State))
 		case pipeline.Found:
-			all = append(all, e.Finding.Code+" "+e.Finding.Error())
+			all = append(all, string(e.Finding.Code)+" "+e.Finding.Error())
 		default:
 			all = append(all, e.Text)
 		}

@@ -80,7 +80,7 @@ func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 			continue
 		}
 		for _, f := range check.run(c, o) {
-			f.Code, f.Severity = check.code, level
+			f.Code, f.Severity = pipeline.Code(check.code), level
 			found = append(found, f)
 		}
 	}

@@ -72,7 +72,7 @@ func (r *repo) inspect(sub string) State {
 
 func codes(s State) (all []string) {
 	for _, f := range s.Findings() {
-		all = append(all, f.Code)
+		all = append(all, string(f.Code))
 	}
 	return all
 }

@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 				}
 				return
 			}
-			if len(found) != 1 || found[0].Code != c.code || found[0].Severity != pipeline.Error {
+			if len(found) != 1 || string(found[0].Code) != c.code || found[0].Severity != pipeline.Error {
 				t.Fatalf("found %v", found)
 			}
 			checkClear(t, found[0])

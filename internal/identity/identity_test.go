@@ -52,7 +52,7 @@ func (m *machine) options(registry string) Options {
 func wantFinding(t *testing.T, err error, code string) *pipeline.Finding {
 	t.Helper()
 	var f *pipeline.Finding
-	if !errors.As(err, &f) || f.Code != code {
+	if !errors.As(err, &f) || string(f.Code) != code {
 		t.Fatalf("got %v, want a finding %q", err, code)
 	}
 	checkClear(t, f)

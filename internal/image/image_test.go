@@ -214,7 +214,7 @@ func TestResolveIndex(t *testing.T) {
 func wantCode(t *testing.T, err error, code string) *pipeline.Finding {
 	t.Helper()
 	var f *pipeline.Finding
-	if !errors.As(err, &f) || f.Code != code {
+	if !errors.As(err, &f) || string(f.Code) != code {
 		t.Fatalf("got %v, want a finding %q", err, code)
 	}
 	if f.What == "" || f.Why == "" || f.Fix == "" || f.Severity != pipeline.Error || strings.Contains(err.Error(), "\n") {

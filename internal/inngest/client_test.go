@@ -51,7 +51,7 @@ func clientOf(t *testing.T, h http.Handler) *Client {
 func wantFinding(t *testing.T, err error, code string) *pipeline.Finding {
 	t.Helper()
 	f, ok := errors.AsType[*pipeline.Finding](err)
-	if !ok || f.Code != code || f.What == "" || f.Why == "" || f.Fix == "" {
+	if !ok || string(f.Code) != code || f.What == "" || f.Why == "" || f.Fix == "" {
 		t.Fatalf("%v, want %s with cause and remedy", err, code)
 	}
 	return f

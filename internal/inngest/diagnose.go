@@ -114,7 +114,7 @@ func appError(a App) *pipeline.Finding {
 		Why: "the server's last registration of it failed", Fix: "`kubectl sbw refresh`, then see the server's log",
 	}
 	if known, ok := appErrors[a.Error]; ok {
-		f.Code, f.Why, f.Fix = known.code, known.why, known.fix
+		f.Code, f.Why, f.Fix = pipeline.Code(known.code), known.why, known.fix
 	}
 	return f
 }

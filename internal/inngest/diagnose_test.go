@@ -59,7 +59,7 @@ func TestDiagnose(t *testing.T) {
 		var codes []string
 		var text strings.Builder
 		for _, f := range Diagnose(c.state) {
-			codes = append(codes, f.Code)
+			codes = append(codes, string(f.Code))
 			text.WriteString(f.Error())
 			if f.Why == "" || f.Fix == "" && f.Severity > pipeline.Note {
 				t.Errorf("%s: %s lacks cause or remedy: %v", name, f.Code, f)
@@ -79,7 +79,7 @@ func TestEveryAppErrorHasARemedy(t *testing.T) {
 		if !strings.HasPrefix(e.code, "inngest-") || e.why == "" || e.fix == "" {
 			t.Errorf("%s: %+v", code, e)
 		}
-		if f := appError(App{Name: "a", Error: code}); f.Code != e.code || f.Fix != e.fix {
+		if f := appError(App{Name: "a", Error: code}); string(f.Code) != e.code || f.Fix != e.fix {
 			t.Errorf("%s: %v", code, f)
 		}
 	}

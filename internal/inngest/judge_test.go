@@ -59,7 +59,7 @@ func TestChoose(t *testing.T) {
 
 func codeOf(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f != nil {
-		return f.Code
+		return string(f.Code)
 	}
 	return ""
 }
@@ -240,7 +240,7 @@ func TestJudgeRestart(t *testing.T) {
 	} {
 		c.o.Now = now
 		f := JudgeRestart([]Executing{c.step}, c.o)[0]
-		if f.Code != c.code || f.Severity != c.sev {
+		if string(f.Code) != c.code || f.Severity != c.sev {
 			t.Errorf("%s: %s %s, want %s %s", name, f.Severity, f.Code, c.sev, c.code)
 		}
 		if f.Severity == pipeline.Error && f.Fix == "" {

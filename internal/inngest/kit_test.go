@@ -222,7 +222,7 @@ func wantCode(t *testing.T, err error, code string) *pipeline.Finding {
 	if !ok {
 		t.Fatalf("error %v, want a finding %s", err, code)
 	}
-	if f.Code != code || f.What == "" || f.Fix == "" {
+	if string(f.Code) != code || f.What == "" || f.Fix == "" {
 		t.Fatalf("finding %s (%v), want %s with a remedy", f.Code, f, code)
 	}
 	return f

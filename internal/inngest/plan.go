@@ -82,7 +82,7 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 
 // blind are the codes with which a worker does not show its functions but may
 // register nevertheless.
-var blind = [...]string{"worker-no-in-band", "worker-key-needed"}
+var blind = [...]pipeline.Code{"worker-no-in-band", "worker-key-needed"}
 
 func isBlind(err error) bool {
 	f, ok := errors.AsType[*pipeline.Finding](err)

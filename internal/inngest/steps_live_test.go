@@ -111,7 +111,7 @@ func TestLost(t *testing.T) {
 
 func hasCode(all []*pipeline.Finding, code string) bool {
 	for _, f := range all {
-		if f.Code == code {
+		if string(f.Code) == code {
 			return true
 		}
 	}

@@ -87,7 +87,7 @@ func (m *member) word() string {
 func (m *member) cause() string {
 	for _, f := range cli.Findings(m.out) {
 		if f.Severity == pipeline.Error {
-			return f.Code
+			return string(f.Code)
 		}
 	}
 	if m.out.Interrupted {

@@ -184,7 +184,7 @@ func (r *rollout) keepEvidence(ctx context.Context, rep *pipeline.Reporter, _ er
 
 func isCode(err error, code string) bool {
 	f, ok := errors.AsType[*pipeline.Finding](err)
-	return ok && f.Code == code
+	return ok && string(f.Code) == code
 }
 
 // source loads the manifest's objects, with override in place of a file's text.

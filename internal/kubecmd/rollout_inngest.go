@@ -151,7 +151,7 @@ func (r *rollout) restart() inngest.RestartOptions {
 
 // remember says whether a finding is the first of its code about its place.
 func (r *rollout) remember(f *pipeline.Finding) bool {
-	key := f.Code + " " + f.Where
+	key := string(f.Code) + " " + f.Where
 	if r.told == nil {
 		r.told = map[string]bool{}
 	}

@@ -80,7 +80,7 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 func worst(found []*pipeline.Finding) string {
 	for _, f := range found {
 		if f.Severity == pipeline.Error {
-			return f.Code
+			return string(f.Code)
 		}
 	}
 	return "-"

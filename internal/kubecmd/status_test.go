@@ -20,7 +20,7 @@ func (w *world) status(code int, args ...string) (s statusReport, codes []string
 		w.Fatalf("%v\n%s", err, out)
 	}
 	for _, f := range s.Findings {
-		codes = append(codes, f.Severity.String()+" "+f.Code)
+		codes = append(codes, f.Severity.String()+" "+string(f.Code))
 	}
 	return s, codes
 }

@@ -93,7 +93,7 @@ func named(d v1.Descriptor, key, name string) v1.Descriptor {
 
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.Code
+		return string(f.Code)
 	}
 	return fmt.Sprint(err)
 }

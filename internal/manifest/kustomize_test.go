@@ -155,7 +155,7 @@ func TestFindKustomizedRefuses(t *testing.T) {
 			dir, _ := unpack(t, tt.archive)
 			_, err := Find(t.Context(), Options{Kustomize: filepath.Join(dir, "k"), Target: target, Ref: newRef})
 			f, ok := errors.AsType[*pipeline.Finding](err)
-			if !ok || f.Code != tt.code || !strings.HasSuffix(filepath.ToSlash(f.Where), "/"+tt.where) || f.Fix == "" {
+			if !ok || string(f.Code) != tt.code || !strings.HasSuffix(filepath.ToSlash(f.Where), "/"+tt.where) || f.Fix == "" {
 				t.Errorf("got %v, want %s at %s", err, tt.code, tt.where)
 			}
 		})

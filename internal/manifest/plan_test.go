@@ -89,7 +89,7 @@ func TestFindRefuses(t *testing.T) {
 			}
 			_, err := Find(t.Context(), o)
 			f, ok := errors.AsType[*pipeline.Finding](err)
-			if !ok || f.Code != tt.code || !strings.HasSuffix(filepath.ToSlash(f.Where), tt.where) || f.Fix == "" || strings.Contains(f.Error(), "\n") {
+			if !ok || string(f.Code) != tt.code || !strings.HasSuffix(filepath.ToSlash(f.Where), tt.where) || f.Fix == "" || strings.Contains(f.Error(), "\n") {
 				t.Errorf("got %v, want %s at %s", err, tt.code, tt.where)
 			}
 		})
@@ -278,7 +278,7 @@ func TestRestore(t *testing.T) {
 			write(t, real, tt.between(read1(t, real)))
 			restored, err := later.Restore()
 			f, _ := errors.AsType[*pipeline.Finding](err)
-			if restored != tt.restored || (f == nil) != (tt.code == "") || (f != nil && (f.Code != tt.code || f.Fix == "")) {
+			if restored != tt.restored || (f == nil) != (tt.code == "") || (f != nil && (string(f.Code) != tt.code || f.Fix == "")) {
 				t.Errorf("Restore() = %v, %v", restored, err)
 			}
 			if d := cmp.Diff(tt.want(before), read1(t, real)); d != "" {

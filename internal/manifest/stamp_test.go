@@ -184,7 +184,7 @@ func TestStampRefuses(t *testing.T) {
 			if !ok {
 				t.Fatalf("got %v, want a finding", err)
 			}
-			if f.Code != tt.code || f.Where != tt.where || !strings.Contains(f.Error(), tt.says) || f.Fix == "" || strings.Contains(f.Error(), "\n") {
+			if string(f.Code) != tt.code || f.Where != tt.where || !strings.Contains(f.Error(), tt.says) || f.Fix == "" || strings.Contains(f.Error(), "\n") {
 				t.Errorf("got %s: %v", f.Code, f)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -34,11 +35,15 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is no severity", text)
 }
 
+// Code names a kind of finding. It is stable: scripts match on it, and
+// `explain` has a page for each.
+type Code string
+
 // Finding is one thing that a person must know: what, why, what to do. It is
 // the one shape of every error that both plugins print.
 type Finding struct {
 	// Code is stable and can be looked up with `explain`: "image-platform".
-	Code     string   `json:"code"`
+	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"`
 	// What happened, naming the thing; one line, no final stop.
 	What string `json:"what"`
@@ -75,8 +80,22 @@ func (f *Finding) Error() string {
 
 func (f *Finding) Unwrap() error { return f.Err }
 
+// With is a copy of the finding that alter has changed. A finding that has been
+// handed to somebody is shared, so nobody alters it in place.
+func (f *Finding) With(alter func(*Finding)) *Finding {
+	altered := *f
+	altered.Evidence = slices.Clone(f.Evidence)
+	alter(&altered)
+	return &altered
+}
+
+// WithSeverity is a copy of the finding with another severity.
+func (f *Finding) WithSeverity(s Severity) *Finding {
+	return f.With(func(f *Finding) { f.Severity = s })
+}
+
 // UsageErrorf is a Finding for wrong usage or configuration, exit code 2.
-func UsageErrorf(code, fix, format string, args ...any) *Finding {
+func UsageErrorf(code Code, fix, format string, args ...any) *Finding {
 	return &Finding{Code: code, Severity: Error, What: fmt.Sprintf(format, args...), Fix: fix, End: Usage}
 }
 

@@ -96,13 +96,13 @@ func TestAllFindingsAtOnce(t *testing.T) {
 			case <-meet:
 			}
 			_, err := shared.Get(ctx)
-			return []*Finding{{Code: fmt.Sprint("own", i), Severity: Error, What: "own"}}, err
+			return []*Finding{{Code: Code(fmt.Sprint("own", i)), Severity: Error, What: "own"}}, err
 		}}
 	}
 	out := Run(t.Context(), Pipeline{Checks: []Check{check(0), check(1)}}, Discard)
 	var codes []string
 	for _, f := range out.Findings {
-		codes = append(codes, f.Code)
+		codes = append(codes, string(f.Code))
 	}
 	if want := []string{"own0", "shared", "own1"}; !slices.Equal(codes, want) {
 		t.Errorf("findings %v, want %v", codes, want)

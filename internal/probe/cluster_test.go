@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(cptest.Main(m)) }
 
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.Code
+		return string(f.Code)
 	}
 	return fmt.Sprint(err)
 }

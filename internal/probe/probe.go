@@ -118,7 +118,7 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 	wg.Wait()
 	for i := range answers {
 		if f, ok := errors.AsType[*pipeline.Finding](errs[i]); ok {
-			answers[i].Problem = f.Code
+			answers[i].Problem = string(f.Code)
 		} else if errs[i] != nil {
 			answers[i].Problem = errs[i].Error()
 		}
@@ -225,7 +225,7 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 }
 
 // final are problems that do not go away by themselves.
-var final = map[string]bool{"probe-duplicates": true, "probe-forbidden": true, "cluster-unauthorized": true}
+var final = map[pipeline.Code]bool{"probe-duplicates": true, "probe-forbidden": true, "cluster-unauthorized": true}
 
 func (o Options) judge(r response, a *Answer) error {
 	where := o.Namespace + "/pod/" + a.Pod

@@ -33,7 +33,7 @@ func pod(name, node, imageID string) *corev1.Pod {
 func codes(err error) []string {
 	var all []string
 	for _, f := range pipeline.AsFindings("probe", err) {
-		all = append(all, f.Code)
+		all = append(all, string(f.Code))
 	}
 	return all
 }

@@ -186,7 +186,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	code := ""
 	if err != nil {
 		fs := pipeline.AsFindings("push", err)
-		code = fs[0].Code
+		code = string(fs[0].Code)
 		if fs[0].What == "" || fs[0].Why == "" || fs[0].Fix == "" || strings.ContainsAny(err.Error(), "\n\r") && len(fs) == 1 {
 			t.Errorf("not a clear refusal: %v", err)
 		}

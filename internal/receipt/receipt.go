@@ -183,7 +183,7 @@ func (r *Receipt) Finish(o pipeline.Outcome) {
 		r.NotUndone = append(r.NotUndone, err.Error())
 	}
 	for _, f := range o.Findings {
-		r.Findings = append(r.Findings, Finding{f.Code, f.Severity.String(), f.What, f.Why, f.Fix, f.Where, f.Evidence})
+		r.Findings = append(r.Findings, Finding{string(f.Code), f.Severity.String(), f.What, f.Why, f.Fix, f.Where, f.Evidence})
 	}
 	for _, s := range o.Stages {
 		r.Stages = append(r.Stages, Stage{s.Name, s.Started.UTC(), seconds(s.Duration), s.Skipped, s.Error})

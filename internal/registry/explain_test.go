@@ -29,7 +29,7 @@ func TestExplain(t *testing.T) {
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, "registry-unreachable", "connection refused"},
 	} {
 		var f *pipeline.Finding
-		if err := c.Explain("push it", row.err); !errors.As(err, &f) || f.Code != row.code || !strings.Contains(f.Error(), row.has) {
+		if err := c.Explain("push it", row.err); !errors.As(err, &f) || string(f.Code) != row.code || !strings.Contains(f.Error(), row.has) {
 			t.Errorf("%v: %v, want %s with %q", row.err, err, row.code, row.has)
 		}
 		if f.What == "" || f.Why == "" || f.Fix == "" || !errors.Is(f, row.err) {

@@ -66,9 +66,9 @@ func (s Style) finding(f *pipeline.Finding) []string {
 		}
 	}
 	if f.Code != "" {
-		hint := f.Code
+		hint := string(f.Code)
 		if s.Program != "" {
-			hint = s.Program + " explain " + f.Code
+			hint = s.Program + " explain " + hint
 		}
 		lines = append(lines, "  "+s.paint(dim, pad("more:", 6)+" "+Sanitize(hint)))
 	}

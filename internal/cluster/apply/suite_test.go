@@ -145,7 +145,7 @@ func actions(results []apply.Result) []string {
 
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.Code
+		return string(f.Code)
 	}
 	return fmt.Sprint(err)
 }

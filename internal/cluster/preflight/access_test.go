@@ -53,7 +53,7 @@ func TestAccess(t *testing.T) {
 		}
 		var got []string
 		for _, f := range found {
-			got = append(got, f.Severity.String()+" "+f.Code+" "+f.What)
+			got = append(got, f.Severity.String()+" "+string(f.Code)+" "+f.What)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%v: %s", tt.deny, diff)

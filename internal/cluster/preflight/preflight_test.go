@@ -66,7 +66,7 @@ func forbid(c *fake.Clientset, verb, res string) {
 func brief(found []*pipeline.Finding) []string {
 	var all []string
 	for _, f := range found {
-		all = append(all, f.Severity.String()+" "+f.Code)
+		all = append(all, f.Severity.String()+" "+string(f.Code))
 	}
 	return all
 }

@@ -51,7 +51,7 @@ func TestReferences(t *testing.T) {
 	}
 	var got []string
 	for _, f := range found {
-		got = append(got, f.Severity.String()+" "+f.Code+": "+f.What+" / "+f.Why)
+		got = append(got, f.Severity.String()+" "+string(f.Code)+": "+f.What+" / "+f.Why)
 	}
 	want := []string{
 		`error reference-missing: Secret env has no key "B" / env A of container c, env B of container c, envFrom of container c, volume v1 asks for it`,

@@ -140,7 +140,7 @@ type Cause struct {
 
 // Finding is the cause as an error for a person.
 func (c *Cause) Finding() *pipeline.Finding {
-	return &pipeline.Finding{Code: c.Code, Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
+	return &pipeline.Finding{Code: pipeline.Code(c.Code), Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
 }
 
 // Pod is one pod of the new revision, a row of the table that a person sees.

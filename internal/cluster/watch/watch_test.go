@@ -134,7 +134,7 @@ func (b *bench) rollout(o watch.Options) (watch.Result, error) {
 
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.Code
+		return string(f.Code)
 	}
 	return fmt.Sprint(err)
 }

@@ -22,7 +22,7 @@ import (
 
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.Code
+		return string(f.Code)
 	}
 	return fmt.Sprint(err)
 }

@@ -49,7 +49,7 @@ type judgement struct {
 	found          []*pipeline.Finding
 }
 
-func (j *judgement) fail(code, fix, format string, args ...any) {
+func (j *judgement) fail(code pipeline.Code, fix, format string, args ...any) {
 	j.found = append(j.found, &pipeline.Finding{Code: code, Severity: pipeline.Error,
 		What: fmt.Sprintf(format, args...), Why: "the image for " + j.platform + " starts with " + j.said, Fix: fix})
 }

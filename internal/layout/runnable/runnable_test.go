@@ -146,7 +146,7 @@ func image(t testing.TB, dir string, config v1.ConfigFile, layers [][]file) stri
 
 func codes(found []*pipeline.Finding) (all []string) {
 	for _, f := range found {
-		all = append(all, f.Code)
+		all = append(all, string(f.Code))
 	}
 	return all
 }
