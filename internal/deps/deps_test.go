@@ -60,6 +60,27 @@ func TestWhatTheBinariesLink(t *testing.T) {
 	}
 }
 
+// kubectlPackages are the packages of k8s.io/kubectl that the product may link,
+// with what their neighbours would cost: pkg/cmd/... is command-shaped and
+// prints by itself, templates' command templates and pkg/util/completion make
+// the linker keep every method there is (17 MB and more).
+var kubectlPackages = map[string]bool{
+	"k8s.io/kubectl/pkg/util":            true,
+	"k8s.io/kubectl/pkg/util/deployment": true,
+	"k8s.io/kubectl/pkg/util/interrupt":  true,
+	"k8s.io/kubectl/pkg/util/podutils":   true,
+	"k8s.io/kubectl/pkg/util/templates":  true,
+	"k8s.io/kubectl/pkg/util/term":       true,
+}
+
+func TestWhatIsLinkedOfKubectl(t *testing.T) {
+	for _, dep := range list(t, "-deps", "./cmd/kubectl-sbw") {
+		if strings.HasPrefix(dep, "k8s.io/kubectl/") && !kubectlPackages[dep] {
+			t.Errorf("cmd/kubectl-sbw links %s: measure it, and list it here if it is worth its size", dep)
+		}
+	}
+}
+
 func TestPipelineStandsOnTheStandardLibraryAlone(t *testing.T) {
 	for _, dep := range list(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./internal/pipeline") {
 		if dep != "" && dep != module+"internal/pipeline" {

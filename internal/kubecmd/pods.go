@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -24,7 +25,7 @@ func readyPod(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 	var best *corev1.Pod
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if p.DeletionTimestamp == nil && ready(p) && (best == nil || best.CreationTimestamp.Before(&p.CreationTimestamp)) {
+		if p.DeletionTimestamp == nil && podutils.IsPodReady(p) && (best == nil || best.CreationTimestamp.Before(&p.CreationTimestamp)) {
 			best = p
 		}
 	}
@@ -34,13 +35,4 @@ func readyPod(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 			Fix: "`kubectl sbw status` says what is wrong with it"}
 	}
 	return best.Name, nil
-}
-
-func ready(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
@@ -44,7 +45,7 @@ func (r *rollout) unstick(ctx context.Context, rep *pipeline.Reporter, target *w
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		if p.Labels[appsv1.ControllerRevisionHashLabelKey] == w.StatefulSet.Status.UpdateRevision || p.DeletionTimestamp != nil || ready(p) || !metav1.IsControlledBy(p, w.StatefulSet) {
+		if p.Labels[appsv1.ControllerRevisionHashLabelKey] == w.StatefulSet.Status.UpdateRevision || p.DeletionTimestamp != nil || podutils.IsPodReady(p) || !metav1.IsControlledBy(p, w.StatefulSet) {
 			continue
 		}
 		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})

@@ -29,6 +29,7 @@ var libraries = [...]string{
 	"github.com/cli/go-gh/v2",
 	"github.com/google/go-containerregistry",
 	"k8s.io/client-go",
+	"k8s.io/kubectl",
 }
 
 // Devel is the version of a program that is no release.
