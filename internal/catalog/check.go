@@ -22,7 +22,7 @@ type CheckOptions struct {
 
 // check is one question asked of a catalog.
 type check struct {
-	code     string
+	code     pipeline.Code
 	severity pipeline.Severity
 	run      func(c *Catalog, o CheckOptions) []*pipeline.Finding
 }
@@ -52,7 +52,7 @@ func checks() []check {
 func Codes() []string {
 	var all []string
 	for _, c := range checks() {
-		all = append(all, c.code)
+		all = append(all, string(c.code))
 	}
 	return all
 }
@@ -75,12 +75,12 @@ func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 		}
 	}
 	for _, check := range checks() {
-		level, on, _ := severity(o.Severity[check.code], check.severity)
+		level, on, _ := severity(o.Severity[string(check.code)], check.severity)
 		if !on {
 			continue
 		}
 		for _, f := range check.run(c, o) {
-			f.Code, f.Severity = pipeline.Code(check.code), level
+			f.Code, f.Severity = check.code, level
 			found = append(found, f)
 		}
 	}

@@ -90,7 +90,10 @@ func notRegistered(s State) *pipeline.Finding {
 
 // appErrors are the codes that a server gives the last sync of an app
 // (pkg/deploy), each with cause and remedy.
-var appErrors = map[string]struct{ code, why, fix string }{
+var appErrors = map[string]struct {
+	code     pipeline.Code
+	why, fix string
+}{
 	"unreachable":                {"inngest-app-unreachable", "the server could not reach its URL", "wait until the worker is Ready, then `kubectl sbw refresh`"},
 	"unauthorized":               {"inngest-wrong-signing-key", "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
 	"forbidden":                  {"inngest-app-forbidden", "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
@@ -114,7 +117,7 @@ func appError(a App) *pipeline.Finding {
 		Why: "the server's last registration of it failed", Fix: "`kubectl sbw refresh`, then see the server's log",
 	}
 	if known, ok := appErrors[a.Error]; ok {
-		f.Code, f.Why, f.Fix = pipeline.Code(known.code), known.why, known.fix
+		f.Code, f.Why, f.Fix = known.code, known.why, known.fix
 	}
 	return f
 }

@@ -76,10 +76,10 @@ func TestDiagnose(t *testing.T) {
 
 func TestEveryAppErrorHasARemedy(t *testing.T) {
 	for code, e := range appErrors {
-		if !strings.HasPrefix(e.code, "inngest-") || e.why == "" || e.fix == "" {
+		if !strings.HasPrefix(string(e.code), "inngest-") || e.why == "" || e.fix == "" {
 			t.Errorf("%s: %+v", code, e)
 		}
-		if f := appError(App{Name: "a", Error: code}); string(f.Code) != e.code || f.Fix != e.fix {
+		if f := appError(App{Name: "a", Error: code}); f.Code != e.code || f.Fix != e.fix {
 			t.Errorf("%s: %v", code, f)
 		}
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-func finding(severity pipeline.Severity, code, where, what, why, fix string) *pipeline.Finding {
-	return &pipeline.Finding{Code: pipeline.Code(code), Severity: severity, Where: where, What: what, Why: why, Fix: fix}
+func finding(severity pipeline.Severity, code pipeline.Code, where, what, why, fix string) *pipeline.Finding {
+	return &pipeline.Finding{Code: code, Severity: severity, Where: where, What: what, Why: why, Fix: fix}
 }
 
 // unread is the answer to a question that may not be asked; nil when err is

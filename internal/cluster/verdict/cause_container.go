@@ -9,6 +9,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // Reasons that the kubelet gives (pkg/kubelet/images/types.go,
@@ -159,7 +160,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		return transient("oom-killed", name+" ran out of memory", "OOMKilled "+times+", "+limit, "raise resources.limits.memory, or find what takes it")
 	}
 	if kill := j.event(pod.UID, c.spec.Name, "Killing"); kill != nil {
-		for probe, code := range map[string]string{"liveness": "liveness", "startup": "startup"} {
+		for probe, code := range map[string]pipeline.Code{"liveness": "liveness", "startup": "startup"} {
 			if strings.Contains(kill.Message, "failed "+probe+" probe") {
 				return transient(code, name+" was killed by its "+probe+" probe", j.unhealthy(pod, c, probe, kill.Message),
 					"let the probe's path answer, or give it more time (initialDelaySeconds, timeoutSeconds, failureThreshold)")

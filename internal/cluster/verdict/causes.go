@@ -11,10 +11,11 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // graces are how long transient causes are borne while nothing moves.
-var graces = map[string]time.Duration{
+var graces = map[pipeline.Code]time.Duration{
 	"image-network":    60 * time.Second,
 	"image-pull":       30 * time.Second,
 	"config-missing":   10 * time.Second,
@@ -38,17 +39,17 @@ var graces = map[string]time.Duration{
 	"evicted":          60 * time.Second,
 }
 
-func terminal(code, what, why, fix string) *Cause {
+func terminal(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, Terminal: true}
 }
 
-func transient(code, what, why, fix string) *Cause {
+func transient(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, grace: graces[code]}
 }
 
 // telling ranks what says more above what most pods show: one pod's log tells
 // what all of one image suffer from.
-var telling = map[string]int{"exec-format": 1}
+var telling = map[pipeline.Code]int{"exec-format": 1}
 
 // causes is everything that stands in the way, the terminal ones first, then
 // those that most pods show; one entry a code.

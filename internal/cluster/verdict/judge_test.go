@@ -116,7 +116,7 @@ func TestStates(t *testing.T) {
 			got := string(v.State)
 			switch {
 			case v.Cause != nil:
-				got += " " + v.Cause.Code
+				got += " " + string(v.Cause.Code)
 			case v.Waiting != "":
 				got += " " + v.Waiting
 			}
@@ -154,7 +154,7 @@ func TestPullMessages(t *testing.T) {
 	for message, want := range tests {
 		for _, reason := range []string{"ErrImagePull", "ImagePullBackOff"} {
 			v, _ := verdict.Judge(one(waiting(reason, message))().snapshot(), verdict.Policy{}, verdict.Memory{})
-			if v.Cause == nil || v.Cause.Code != want {
+			if v.Cause == nil || string(v.Cause.Code) != want {
 				t.Errorf("%s: %+v, want %s", message, v.Cause, want)
 			}
 		}
@@ -186,7 +186,7 @@ func TestRefusedPods(t *testing.T) {
 		v, _ := verdict.Judge(w.snapshot(), verdict.Policy{}, verdict.Memory{})
 		got := string(v.State)
 		if v.Cause != nil {
-			got += " " + v.Cause.Code
+			got += " " + string(v.Cause.Code)
 		}
 		if got != want {
 			t.Errorf("%s: %s, want %s", message, got, want)
@@ -209,7 +209,7 @@ func TestEventsBeforeContainers(t *testing.T) {
 		w := one(waiting("ContainerCreating", ""))()
 		w.event("n", e[0], e[1])
 		v, _ := verdict.Judge(w.snapshot(), verdict.Policy{}, verdict.Memory{})
-		if v.Cause == nil || v.Cause.Code != want || v.State != verdict.Failing {
+		if v.Cause == nil || string(v.Cause.Code) != want || v.State != verdict.Failing {
 			t.Errorf("%s: %s %+v", want, v.State, v.Cause)
 		}
 		// Once the container runs, it is history.

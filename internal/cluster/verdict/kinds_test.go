@@ -69,7 +69,7 @@ func TestInitContainers(t *testing.T) {
 		v, _ := verdict.Judge(tt.w.snapshot(), verdict.Policy{}, verdict.Memory{})
 		got := ""
 		if v.Cause != nil {
-			got = v.Cause.Code
+			got = string(v.Cause.Code)
 		}
 		if got != tt.want || got != "" && v.Cause.Container != "init" {
 			t.Errorf("%s: %+v", tt.name, v.Cause)
@@ -136,7 +136,7 @@ func TestStatefulSet(t *testing.T) {
 func outline(v verdict.Verdict) string {
 	switch {
 	case v.Cause != nil:
-		return string(v.State) + " " + v.Cause.Code
+		return string(v.State) + " " + string(v.Cause.Code)
 	case v.Waiting != "":
 		return string(v.State) + " " + v.Waiting
 	}

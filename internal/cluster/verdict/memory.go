@@ -3,6 +3,8 @@ package verdict
 import (
 	"maps"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // linger is how long a cause may be out of sight without being forgotten: a
@@ -12,7 +14,7 @@ const linger = 10 * time.Second
 // Memory is what a series of judgements keeps from one to the next. The zero
 // value begins a series. It is a value: Judge gives back a new one.
 type Memory struct {
-	seen     map[string]sight
+	seen     map[pipeline.Code]sight
 	high     marks
 	complete time.Time
 }
@@ -40,9 +42,9 @@ func (m Memory) moved(now marks, _ time.Time) Memory {
 func (m Memory) remember(causes []Cause, now time.Time) Memory {
 	seen := maps.Clone(m.seen)
 	if seen == nil {
-		seen = map[string]sight{}
+		seen = map[pipeline.Code]sight{}
 	}
-	present := map[string]bool{}
+	present := map[pipeline.Code]bool{}
 	for _, c := range causes {
 		present[c.Code] = true
 		s, known := seen[c.Code]

@@ -109,7 +109,7 @@ func TestRecordings(t *testing.T) {
 				return
 			}
 			c := v.Cause
-			if c.Code != tt.code || !strings.Contains(c.What, tt.what) || !strings.Contains(c.Why, tt.why) || c.Fix == "" {
+			if string(c.Code) != tt.code || !strings.Contains(c.What, tt.what) || !strings.Contains(c.Why, tt.why) || c.Fix == "" {
 				t.Fatalf("cause %+v, want %s with %q, %q and a fix", c, tt.code, tt.what, tt.why)
 			}
 			if c.Terminal != (tt.grace == 0) {
@@ -129,7 +129,7 @@ func TestRecordings(t *testing.T) {
 				t.Fatalf("%s a second before the deadline", v.State)
 			}
 			s.Now = s.Now.Add(time.Second)
-			if v, _ = verdict.Judge(s, verdict.Policy{}, m); v.State != verdict.Failed || v.Cause.Code != tt.code {
+			if v, _ = verdict.Judge(s, verdict.Policy{}, m); v.State != verdict.Failed || string(v.Cause.Code) != tt.code {
 				t.Fatalf("%s %+v at the deadline", v.State, v.Cause)
 			}
 		})

@@ -124,10 +124,10 @@ type Policy struct {
 
 // Cause is why a rollout does not get on.
 type Cause struct {
-	Code string `json:"code"`
-	What string `json:"what"` // one line, naming the thing
-	Why  string `json:"why"`  // in the words of the kubelet, scheduler or API server
-	Fix  string `json:"fix"`
+	Code pipeline.Code `json:"code"`
+	What string        `json:"what"` // one line, naming the thing
+	Why  string        `json:"why"`  // in the words of the kubelet, scheduler or API server
+	Fix  string        `json:"fix"`
 	// Pod and Container are where it shows; empty for causes of the workload.
 	Pod       string `json:"pod,omitempty"`
 	Container string `json:"container,omitempty"`
@@ -140,7 +140,7 @@ type Cause struct {
 
 // Finding is the cause as an error for a person.
 func (c *Cause) Finding() *pipeline.Finding {
-	return &pipeline.Finding{Code: pipeline.Code(c.Code), Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
+	return &pipeline.Finding{Code: c.Code, Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
 }
 
 // Pod is one pod of the new revision, a row of the table that a person sees.

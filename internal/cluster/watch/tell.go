@@ -39,8 +39,8 @@ func (f *follower) tell(v verdict.Verdict) {
 	switch {
 	case v.Cause == nil:
 		f.told.cause = ""
-	case v.Cause.Code != f.told.cause && v.State == verdict.Failing:
-		f.told.cause = v.Cause.Code
+	case string(v.Cause.Code) != f.told.cause && v.State == verdict.Failing:
+		f.told.cause = string(v.Cause.Code)
 		f.Reporter.Notef("%s: %s (giving up in %s unless something moves)", v.Cause.What, v.Cause.Why,
 			max(0, time.Until(v.Deadline)).Round(time.Second))
 	}
