@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
 // collection gathers the functions that an index registers.
 type collection struct {
-	machine    *eval.Machine
+	machine    *jseval.Machine
 	index      string
 	functions  []*function
 	maybe      []*function // those of which it cannot be decided
@@ -25,7 +25,7 @@ type collection struct {
 const maxNesting = 6
 
 // registered gathers what is served, or else what is exported.
-func (c *collection) registered(exports []eval.Export, served []served, rest *eval.Unknown) {
+func (c *collection) registered(exports []jseval.Export, served []served, rest *jseval.Unknown) {
 	if len(served) > 0 {
 		for _, s := range served {
 			c.value(s.functions, "the functions passed to serve", true, 0)
@@ -44,7 +44,7 @@ func (c *collection) registered(exports []eval.Export, served []served, rest *ev
 	// The index seems to register nothing: then any export that is unknown
 	// may be it.
 	for _, e := range exports {
-		if u, ok := e.Value.(*eval.Unknown); ok && !u.Primitive {
+		if u, ok := e.Value.(*jseval.Unknown); ok && !u.Primitive {
 			c.unknown(u, "what "+e.Name+" registers")
 		}
 	}
@@ -52,22 +52,22 @@ func (c *collection) registered(exports []eval.Export, served []served, rest *ev
 
 // value looks for functions in a value. listed says that it is a list of
 // functions, so that whatever is unknown in it counts.
-func (c *collection) value(v eval.Value, name string, listed bool, depth int) {
+func (c *collection) value(v jseval.Value, name string, listed bool, depth int) {
 	if depth > maxNesting {
 		return
 	}
 	v = c.machine.Await(v)
 	switch v := v.(type) {
-	case *eval.Unknown:
+	case *jseval.Unknown:
 		if listed || v.Marked || v.Missing && !v.Primitive {
 			c.unknown(v, "what "+name+" registers")
 		}
-	case *eval.Array:
+	case *jseval.Array:
 		if !c.visited[v] {
 			c.visited[v] = true
 			c.list(v.Elems, v.Rest, name, listed, depth)
 		}
-	case *eval.Object:
+	case *jseval.Object:
 		if f, ok := v.Host.(*function); ok {
 			c.add(f)
 			return
@@ -93,7 +93,7 @@ func (c *collection) value(v eval.Value, name string, listed bool, depth int) {
 		if v.Rest != nil && v.Rest.Marked {
 			c.unknown(v.Rest, "what else "+name+" registers")
 		}
-	case *eval.Namespace:
+	case *jseval.Namespace:
 		if c.visited[v] {
 			return
 		}
@@ -103,7 +103,7 @@ func (c *collection) value(v eval.Value, name string, listed bool, depth int) {
 	}
 }
 
-func (c *collection) list(elems []eval.Value, rest *eval.Unknown, name string, listed bool, depth int) {
+func (c *collection) list(elems []jseval.Value, rest *jseval.Unknown, name string, listed bool, depth int) {
 	for _, e := range elems {
 		listed = listed || holdsFunction(e)
 	}
@@ -119,7 +119,7 @@ func (c *collection) list(elems []eval.Value, rest *eval.Unknown, name string, l
 	// function in two lists is not.
 	inList := map[*function]bool{}
 	for _, e := range elems {
-		if o, ok := e.(*eval.Object); ok && isFunction(o.Host) {
+		if o, ok := e.(*jseval.Object); ok && isFunction(o.Host) {
 			f := o.Host.(*function)
 			if inList[f] {
 				c.functions = append(c.functions, f)
@@ -134,27 +134,27 @@ func (c *collection) list(elems []eval.Value, rest *eval.Unknown, name string, l
 	}
 }
 
-func notPrimitive(v eval.Value) bool {
+func notPrimitive(v jseval.Value) bool {
 	switch v := v.(type) {
-	case string, float64, bool, eval.Undefined, eval.Null:
+	case string, float64, bool, jseval.Undefined, jseval.Null:
 		return false
-	case *eval.Unknown:
+	case *jseval.Unknown:
 		return !v.Primitive
 	}
 	return true
 }
 
-func holdsFunction(v eval.Value) bool {
+func holdsFunction(v jseval.Value) bool {
 	switch v := v.(type) {
-	case *eval.Object:
+	case *jseval.Object:
 		return isFunction(v.Host)
-	case *eval.Array:
+	case *jseval.Array:
 		for _, e := range v.Elems {
 			if holdsFunction(e) {
 				return true
 			}
 		}
-	case *eval.Unknown:
+	case *jseval.Unknown:
 		for _, e := range v.May {
 			if holdsFunction(e) {
 				return true
@@ -172,12 +172,12 @@ func (c *collection) add(f *function) {
 }
 
 // unknown notes what cannot be decided, naming the functions that it may be.
-func (c *collection) unknown(u *eval.Unknown, what string) {
+func (c *collection) unknown(u *jseval.Unknown, what string) {
 	var names []string
-	var visit func(v eval.Value, depth int)
-	visit = func(v eval.Value, depth int) {
+	var visit func(v jseval.Value, depth int)
+	visit = func(v jseval.Value, depth int) {
 		switch v := v.(type) {
-		case *eval.Object:
+		case *jseval.Object:
 			if f, ok := v.Host.(*function); ok && !c.seen[f] {
 				c.maybe = append(c.maybe, f)
 				name := "a function"
@@ -186,13 +186,13 @@ func (c *collection) unknown(u *eval.Unknown, what string) {
 				}
 				names = append(names, name)
 			}
-		case *eval.Array:
+		case *jseval.Array:
 			if depth < maxNesting {
 				for _, e := range v.Elems {
 					visit(e, depth+1)
 				}
 			}
-		case *eval.Unknown:
+		case *jseval.Unknown:
 			if depth < maxNesting {
 				for _, e := range v.May {
 					visit(e, depth+1)

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
 // decoded is a function as the SDK would register it.
@@ -18,7 +18,7 @@ type decoded struct {
 
 // decode works a function's registration out of its options, the way the
 // SDK's getConfig does (components/InngestFunction.ts, 3.54 and 4.24).
-func (r *reading) decode(m *eval.Machine, f *function) *decoded {
+func (r *reading) decode(m *jseval.Machine, f *function) *decoded {
 	if d, ok := r.decodedBy[f]; ok {
 		return d
 	}
@@ -47,22 +47,22 @@ func (r *reading) decode(m *eval.Machine, f *function) *decoded {
 }
 
 type decoder struct {
-	m *eval.Machine
+	m *jseval.Machine
 	f *function
 	d *decoded
 }
 
 // get reads an option; ok is false where it is unknown.
-func (o *decoder) get(name string) (eval.Value, bool) {
+func (o *decoder) get(name string) (jseval.Value, bool) {
 	v := o.m.Get(o.f.options, name)
-	_, open := v.(*eval.Unknown)
+	_, open := v.(*jseval.Unknown)
 	return v, !open
 }
 
 // undecided records that a field is unknown.
-func (o *decoder) undecided(field string, v eval.Value, otherwise string) {
+func (o *decoder) undecided(field string, v jseval.Value, otherwise string) {
 	why := otherwise
-	if u, ok := v.(*eval.Unknown); ok {
+	if u, ok := v.(*jseval.Unknown); ok {
 		why = reason(u, o.d.File, o.d.Line)
 	}
 	o.d.Undecided = append(o.d.Undecided, field)
@@ -74,7 +74,7 @@ func (o *decoder) undecided(field string, v eval.Value, otherwise string) {
 }
 
 // reason says why a value is unknown, and where that is from if elsewhere.
-func reason(u *eval.Unknown, file string, line int) string {
+func reason(u *jseval.Unknown, file string, line int) string {
 	why := u.Why
 	if len(u.May) == 1 {
 		switch v := u.May[0].(type) {
@@ -97,7 +97,7 @@ func (o *decoder) id() {
 		o.undecided("id", v, "")
 		return
 	}
-	if is, known := eval.Truth(v); known && !is {
+	if is, known := jseval.Truth(v); known && !is {
 		return // [prefix, id].filter(Boolean)
 	}
 	if text, u := o.m.Text(v); u == nil {
@@ -113,10 +113,10 @@ func (o *decoder) id() {
 func (o *decoder) retries() {
 	v, ok := o.get("retries")
 	switch n := v.(type) {
-	case eval.Undefined:
+	case jseval.Undefined:
 		o.d.Retries = catalog.Retries{Value: catalog.DefaultRetries}
 		return
-	case eval.Null:
+	case jseval.Null:
 		o.d.Retries = catalog.Retries{Explicit: true}
 		return
 	case float64:
@@ -134,21 +134,21 @@ func (o *decoder) retries() {
 
 func (o *decoder) triggers() {
 	v := o.f.triggers
-	var list []eval.Value
-	var rest *eval.Unknown
+	var list []jseval.Value
+	var rest *jseval.Unknown
 	switch t := v.(type) {
-	case eval.Undefined, nil:
+	case jseval.Undefined, nil:
 		if !o.f.inline { // SDK 3 reads [undefined]
 			o.d.Triggers = []catalog.Trigger{{}}
 		}
 		return
-	case *eval.Unknown:
+	case *jseval.Unknown:
 		o.undecided("triggers", t, "")
 		return
-	case *eval.Array:
+	case *jseval.Array:
 		list, rest = t.Elems, t.Rest
 	default:
-		list = []eval.Value{v}
+		list = []jseval.Value{v}
 	}
 	open := rest
 	for _, e := range list {
@@ -167,27 +167,27 @@ func (o *decoder) triggers() {
 
 // trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's
 // eventType.
-func (o *decoder) trigger(v eval.Value) (t catalog.Trigger, skip bool, open *eval.Unknown) {
-	if u, ok := v.(*eval.Unknown); ok {
+func (o *decoder) trigger(v jseval.Value) (t catalog.Trigger, skip bool, open *jseval.Unknown) {
+	if u, ok := v.(*jseval.Unknown); ok {
 		return t, false, u
 	}
 	if name, ok := v.(string); ok {
 		return catalog.Trigger{Event: name}, false, nil
 	}
-	field := func(name string) (string, *eval.Unknown) {
+	field := func(name string) (string, *jseval.Unknown) {
 		v := o.m.Get(v, name)
-		if inner, ok := v.(*eval.Object); ok && name == "event" {
+		if inner, ok := v.(*jseval.Object); ok && name == "event" {
 			v = o.m.Get(inner, "name")
 		}
-		if u, ok := v.(*eval.Unknown); ok {
+		if u, ok := v.(*jseval.Unknown); ok {
 			return "", u
 		}
-		if is, _ := eval.Truth(v); !is {
+		if is, _ := jseval.Truth(v); !is {
 			return "", nil
 		}
 		return o.m.Text(v)
 	}
-	var errs [3]*eval.Unknown
+	var errs [3]*jseval.Unknown
 	t.Event, errs[0] = field("event")
 	t.Cron, errs[1] = field("cron")
 	t.Expression, errs[2] = field("if")
@@ -208,18 +208,18 @@ func (o *decoder) concurrency() {
 		o.undecided("concurrency", v, "")
 		return
 	}
-	var list []eval.Value
+	var list []jseval.Value
 	switch c := v.(type) {
-	case eval.Undefined, eval.Null:
+	case jseval.Undefined, jseval.Null:
 		return
-	case *eval.Array:
+	case *jseval.Array:
 		if c.Rest != nil {
 			o.undecided("concurrency", c.Rest, "")
 			return
 		}
 		list = c.Elems
 	default:
-		list = []eval.Value{v}
+		list = []jseval.Value{v}
 	}
 	var all []catalog.Concurrency
 	for _, e := range list {
@@ -230,7 +230,7 @@ func (o *decoder) concurrency() {
 		var c catalog.Concurrency
 		for _, name := range []string{"limit", "key", "scope"} {
 			switch v := o.m.Get(e, name).(type) {
-			case *eval.Unknown:
+			case *jseval.Unknown:
 				o.undecided("concurrency", v, "")
 				return
 			case float64:
@@ -251,7 +251,7 @@ func (o *decoder) concurrency() {
 // onFailure registers a second function (getConfig: `if (this.onFailureFn)`).
 func (o *decoder) onFailure() {
 	v, _ := o.get("onFailure")
-	is, known := eval.Truth(v)
+	is, known := jseval.Truth(v)
 	if known {
 		o.d.OnFailure = is
 		return

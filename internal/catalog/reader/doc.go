@@ -1,7 +1,7 @@
 // Package reader reads the catalog of a worker from its TypeScript sources:
 // which Inngest functions each index module makes it register.
 //
-// Package source finds and parses modules, package eval works out values; this
+// Package source finds and parses modules, package jseval works out values; this
 // package knows Inngest: the SDK's client in both of its forms (sdk.go), what
 // of a function's options is registered (decode.go), and which of an index's
 // exports are registered (collect.go).

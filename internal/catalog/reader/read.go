@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/catalog/eval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
@@ -125,7 +125,7 @@ type reading struct {
 // madeBy is a function and the machine that it is a value of.
 type madeBy struct {
 	*function
-	machine *eval.Machine
+	machine *jseval.Machine
 }
 
 // concernsInngest reports whether anything that was walked mentions Inngest.
@@ -138,11 +138,11 @@ func (r *reading) concernsInngest() bool {
 	return false
 }
 
-func (r *reading) machine() (*eval.Machine, *sdk) {
+func (r *reading) machine() (*jseval.Machine, *sdk) {
 	s := newSDK(func(file string) int {
 		return r.program.Major(filepath.Join(r.program.Root(), filepath.FromSlash(file)), "inngest")
 	})
-	return eval.New(eval.Options{Program: r.program, External: s.external, Method: s.method, Env: r.options.Env, Marked: marked}), s
+	return jseval.New(jseval.Options{Program: r.program, External: s.external, Method: s.method, Env: r.options.Env, Marked: marked}), s
 }
 
 // index reads one index into the catalog.

@@ -1,4 +1,4 @@
-package eval
+package jseval
 
 // methods are the methods of a kind of value.
 type methods map[string]Native

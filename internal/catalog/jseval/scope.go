@@ -1,4 +1,4 @@
-package eval
+package jseval
 
 import "github.com/joelhooks/gh-sbw/internal/catalog/source"
 

@@ -1,4 +1,4 @@
-package eval
+package jseval
 
 import "github.com/tdewolff/parse/v2/js"
 

@@ -1,4 +1,4 @@
-// Package eval works out the values that ECMAScript modules export, as far as
+// Package jseval works out the values that ECMAScript modules export, as far as
 // that can be done without running them.
 //
 // It is an interpreter over a domain with one more value: *Unknown, with the
@@ -34,4 +34,4 @@
 //
 // A method of a built-in goes to the table of its kind in builtin_*.go. What a
 // package offers is given through Options.External.
-package eval
+package jseval

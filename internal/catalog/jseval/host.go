@@ -1,4 +1,4 @@
-package eval
+package jseval
 
 // What a host package asks of values, and makes of its own.
 

@@ -1,4 +1,4 @@
-package eval
+package jseval
 
 // makeObjectMethods are those that every object inherits.
 func makeObjectMethods() methods {
