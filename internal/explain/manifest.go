@@ -171,6 +171,12 @@ var applyEntries = []Entry{
 		Aliases: []string{"denied the request", "admission webhook"},
 	},
 	{
+		Code:   "restore-left",
+		Title:  "some of what this run changed was not put back",
+		Cause:  "Somebody else has changed the same fields since this run wrote them, so their values stayed. An object that this run created stays when somebody has changed it.",
+		Remedy: "Compare the named fields with the manifest, and agree with whoever changed them.",
+	},
+	{
 		Code:   "revision-current",
 		Title:  "the revision to go back to is the one that runs",
 		Cause:  "undo --to-revision names the current revision; nothing would be replaced.",

@@ -41,6 +41,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// Codes of this package's findings.
+const (
+	CodeConflict    pipeline.Code = "apply-conflict"
+	CodeRefused     pipeline.Code = "apply-refused"
+	CodeKind        pipeline.Code = "manifest-kind"
+	CodeTarget      pipeline.Code = "manifest-target"
+	CodeUnreadable  pipeline.Code = "manifest-unreadable"
+	CodeRestoreLeft pipeline.Code = "restore-left"
+)
+
 // Action is what became of an object.
 type Action string
 
@@ -60,8 +70,12 @@ type Options struct {
 	// Target is the workload that is rolled out; it gets Annotations.
 	Target      workload.Ref
 	Annotations map[string]string
-	// Reporter is told Changed before the first write, and each object's end.
+	// Reporter learns of Changed before the first write, and what became of each
+	// object.
 	Reporter *pipeline.Reporter
+	// Guard, when set, is asked right before each write; an error forbids it.
+	// It is where a run makes sure that the lock is still its own.
+	Guard func(context.Context) error
 	// Keep, when set, is given each object as it is right before it is changed,
 	// and each that was created: what Resume takes.
 	Keep func(Kept) error
@@ -124,6 +138,8 @@ type applier struct {
 	client  dynamic.Interface
 	mapper  meta.RESTMapper
 	brought map[string]bool // namespaces that the manifest makes
+	// forbidden is set when Guard has forbidden a write.
+	forbidden bool
 }
 
 func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
@@ -173,11 +189,19 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		if err := a.keep(r); err != nil {
 			return nil, err
 		}
+		if err := a.guard(ctx); err != nil {
+			return nil, err
+		}
 		others := clientSideManagers(before)
 		if a.DryRun {
 			force = force || a.onlyConflictsWith(ctx, client, config, others)
 		} else if _, err := a.takeOver(ctx, client, before, others); err != nil {
 			return nil, cluster.Explain("take over "+name+" from client-side apply", err)
+		}
+	}
+	if before == nil {
+		if err := a.guard(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if !a.DryRun {
@@ -298,7 +322,7 @@ func Find(results []Result, ref workload.Ref) (*Result, *workload.Workload, erro
 		return r.After.GetKind() == ref.Kind && r.Name == ref.Name && r.Namespace == ref.Namespace
 	})
 	if i < 0 {
-		return nil, nil, &pipeline.Finding{Code: "manifest-target", Severity: pipeline.Error,
+		return nil, nil, &pipeline.Finding{Code: CodeTarget, Severity: pipeline.Error,
 			What: fmt.Sprintf("the manifest holds no %s in namespace %s", ref, ref.Namespace),
 			Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
 	}

@@ -67,6 +67,9 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if err := a.keep(r); err != nil {
 		return nil, err
 	}
+	if err := a.guard(ctx); err != nil {
+		return nil, err
+	}
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}

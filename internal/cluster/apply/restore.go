@@ -4,107 +4,272 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Restore puts back what Apply or Image did, the last object first: what was
-// created is deleted, what was configured gets the values back that it had
-// before, and only those: whatever another has set meanwhile (an autoscaler's
-// replicas) stays. The field manager keeps what it owns. The results tell of
-// the objects after it; the workload's is what is then watched.
+// Restore puts back what Apply or Image did, the last object first: an object
+// that was created is deleted, one that was configured gets back the values
+// that it had before, and only those.
 //
-// Every object is tried; the errors are joined.
+// Nothing that somebody else has written meanwhile is overwritten. Every object
+// is compared with what this run wrote before anything is put back. When a
+// workload's pod template is no longer that one, or the workload itself was
+// replaced, Restore writes nothing at all and the error is a Finding with
+// workload.ErrSuperseded or workload.ErrReplaced in it. Other fields that have
+// changed (an autoscaler's replicas) keep their new value; those that this run
+// had set too are reported as restore-left. Each write carries the
+// resourceVersion that was compared, so that a change in between is noticed.
+//
+// The results are the objects as they are afterwards; the workload's is what to
+// watch. Every object is tried; the errors are joined.
 func Restore(ctx context.Context, conn *cluster.Conn, results []Result, o Options) ([]Result, error) {
 	a, err := newApplier(conn, o)
 	if err != nil {
 		return nil, err
 	}
-	var restored []Result
-	var errs []error
-	for i := len(results) - 1; i >= 0; i-- {
-		r, err := a.restore(ctx, results[i])
-		if err != nil {
-			errs = append(errs, err)
+	for _, r := range slices.Backward(results) {
+		if _, ok := asWorkload(r.After); !ok {
 			continue
 		}
-		if r != nil {
-			restored = append(restored, *r)
-			o.Reporter.Notef("%s restored", r)
+		client, _, err := a.resource(r.After)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := a.mine(ctx, client, r); err != nil {
+			return nil, err
+		}
+	}
+	var restored []Result
+	var errs []error
+	for _, r := range slices.Backward(results) {
+		after, err := a.restore(ctx, r)
+		if err != nil {
+			errs = append(errs, err)
+			if a.forbidden {
+				break
+			}
+			continue
+		}
+		if after != nil {
+			restored = append(restored, *after)
+			o.Reporter.Notef("%s restored", after)
 		}
 	}
 	return restored, errors.Join(errs...)
 }
 
+// attempts bounds how often a write is tried again because the object changed
+// between reading and writing it; controllers write status all the time.
+const attempts = 10
+
+// restore puts one object back; nil when nothing is there to be followed.
 func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	client, _, err := a.resource(r.After)
 	if err != nil {
 		return nil, err
 	}
-	name := r.String()
-	if r.Before == nil {
-		uid := r.After.GetUID()
-		err := client.Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return nil, cluster.Explain("delete "+name+", which this run created", err)
+	for try := 1; ; try++ {
+		live, err := a.mine(ctx, client, r)
+		if err != nil || live == nil {
+			return nil, err
 		}
-		a.Reporter.Notef("%s deleted again", name)
-		return nil, nil
-	}
-	patch, err := back(r.Before, r.After)
-	if err != nil {
-		return nil, fmt.Errorf("restore %s: %w", name, err)
-	}
-	live := r.After
-	if patch != nil {
-		a.Reporter.Changed()
-		live, err = client.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		after, err := a.putBack(ctx, client, r, live)
+		if apierrors.IsConflict(err) && try < attempts {
+			continue
+		}
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			return nil, &pipeline.Finding{Code: "workload-replaced", Severity: pipeline.Error, Where: r.Namespace,
-				What: name + " is not the object any more that was changed", Fix: "look at it: another has deleted it or made it anew"}
+			return nil, replaced(r, err)
 		}
-		if err != nil {
-			return nil, cluster.Explain("restore "+name, err)
+		if err != nil || after == nil {
+			return nil, cluster.Explain("restore "+r.String(), err)
 		}
-		if live, err = a.takeOver(ctx, client, live, clientSideManagers(live)); err != nil {
-			return nil, cluster.Explain("keep the ownership of "+name, err)
-		}
+		return &Result{GVK: r.GVK, Namespace: r.Namespace, Name: r.Name, Action: Configured, Before: r.After, After: after, mapping: r.mapping}, nil
 	}
-	return &Result{GVK: r.GVK, Namespace: r.Namespace, Name: r.Name, Action: Configured, Before: r.After, After: live, mapping: r.mapping}, nil
 }
 
-// back is the merge patch from after to before, without what is the server's.
-// A merge patch replaces lists as a whole, so a pod template comes back exactly.
-func back(before, after *unstructured.Unstructured) ([]byte, error) {
-	from, err := json.Marshal(restorable(after))
+// mine reads the live object and makes sure that this run may write to it; nil
+// when it is gone and was to go.
+func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r Result) (*unstructured.Unstructured, error) {
+	live, err := client.Get(ctx, r.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && r.Before == nil:
+		return nil, nil
+	case apierrors.IsNotFound(err):
+		return nil, replaced(r, err)
+	case err != nil:
+		return nil, cluster.Explain("read "+r.String(), err)
+	case live.GetUID() != r.After.GetUID():
+		return nil, replaced(r, nil)
+	}
+	now, ok := asWorkload(live)
+	if !ok {
+		return live, nil
+	}
+	if then, ok := asWorkload(r.After); ok && !verdict.SameTemplate(now.Template(), then.Template()) {
+		return nil, Superseded(then, now)
+	}
+	return live, nil
+}
+
+// Superseded is the Finding for a workload whose pod template is no longer the
+// one that this run wrote.
+func Superseded(then, now *workload.Workload) *pipeline.Finding {
+	ref := now.Ref()
+	return &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(), Err: workload.ErrSuperseded,
+		What: "somebody else has changed " + ref.String() + " during this run", Why: fieldowner.Template(then, now).String(),
+		Fix: "talk to them; what runs now is theirs and was left alone"}
+}
+
+func replaced(r Result, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: r.Namespace, Err: errors.Join(workload.ErrReplaced, err),
+		What: r.String() + " is no longer the object that this run changed", Why: "somebody deleted it, or deleted and created it again",
+		Fix: "check what is there now; nothing was written to it"}
+}
+
+func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
+	if u.GroupVersionKind().Group != "apps" {
+		return nil, false
+	}
+	w, err := Typed(u)
+	return w, err == nil
+}
+
+// putBack writes what leads from live to the state before this run; nil when
+// the object is gone or nothing had to be written to it. A conflict means that
+// the object has changed since it was read.
+func (a *applier) putBack(ctx context.Context, client dynamic.ResourceInterface, r Result, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if r.Before == nil {
+		return nil, a.deleteCreated(ctx, client, r, live)
+	}
+	patch, left, err := back(r.Before, r.After, live)
 	if err != nil {
 		return nil, err
+	}
+	if len(left) > 0 {
+		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
+			What: "fields that somebody else has changed since were not put back", Why: strings.Join(left, ", "),
+			Fix: "compare them with the manifest"})
+	}
+	if patch == nil {
+		return live, nil
+	}
+	if err := a.guard(ctx); err != nil {
+		return nil, err
+	}
+	a.Reporter.Changed()
+	after, err := client.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	if err != nil {
+		return nil, err
+	}
+	return a.takeOver(ctx, client, after, clientSideManagers(after))
+}
+
+// deleteCreated deletes an object that this run created, unless somebody has
+// changed what this run wrote into it.
+func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInterface, r Result, live *unstructured.Unstructured) error {
+	if _, left := ours(restorable(r.After), restorable(r.After), restorable(live), ""); len(left) > 0 {
+		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
+			What: r.String() + " was created by this run and changed by somebody else since: it stays", Why: strings.Join(left, ", "),
+			Fix: "delete it if nobody needs it"})
+		return nil
+	}
+	if err := a.guard(ctx); err != nil {
+		return err
+	}
+	uid, version := live.GetUID(), live.GetResourceVersion()
+	err := client.Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	a.Reporter.Notef("%s deleted again", r)
+	return nil
+}
+
+// guard asks whether this run may still write.
+func (a *applier) guard(ctx context.Context) error {
+	if a.DryRun || a.Options.Guard == nil {
+		return nil
+	}
+	err := a.Options.Guard(ctx)
+	a.forbidden = err != nil
+	return err
+}
+
+// back is the merge patch that leads to before, without what is the server's
+// and without the fields that somebody has changed since after, which are left.
+// A merge patch replaces lists as a whole, so a pod template comes back exactly.
+func back(before, after, live *unstructured.Unstructured) (patch []byte, left []string, err error) {
+	from, err := json.Marshal(restorable(after))
+	if err != nil {
+		return nil, nil, err
 	}
 	to, err := json.Marshal(restorable(before))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(from, to, from)
-	if err != nil || string(patch) == "{}" {
-		return nil, err
+	patch, err = jsonmergepatch.CreateThreeWayJSONMergePatch(from, to, from)
+	if err != nil {
+		return nil, nil, err
 	}
-	// The UID makes the API server answer 409 when the name is another's now.
 	var object map[string]any
 	if err := json.Unmarshal(patch, &object); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := unstructured.SetNestedField(object, string(before.GetUID()), "metadata", "uid"); err != nil {
-		return nil, err
+	object, left = ours(object, restorable(after), restorable(live), "")
+	if len(object) == 0 {
+		return nil, left, nil
 	}
-	return json.Marshal(object)
+	// Together they make the API server answer 409 when the object is another
+	// one now, or was changed since it was compared.
+	for field, value := range map[string]string{"uid": string(live.GetUID()), "resourceVersion": live.GetResourceVersion()} {
+		if err := unstructured.SetNestedField(object, value, "metadata", field); err != nil {
+			return nil, nil, err
+		}
+	}
+	patch, err = json.Marshal(object)
+	return patch, left, err
+}
+
+// ours keeps of a patch the fields whose live value is still the one that was
+// written, and names the others.
+func ours(patch, written, live map[string]any, path string) (kept map[string]any, left []string) {
+	kept = map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(patch)) {
+		at := strings.TrimPrefix(path+"."+key, ".")
+		inner, isMap := patch[key].(map[string]any)
+		was, wasMap := written[key].(map[string]any)
+		is, isLive := live[key].(map[string]any)
+		if isMap && wasMap && isLive {
+			some, more := ours(inner, was, is, at)
+			left = append(left, more...)
+			if len(some) > 0 {
+				kept[key] = some
+			}
+			continue
+		}
+		if !equality.Semantic.DeepEqual(written[key], live[key]) && !strings.HasPrefix(at, "metadata.annotations."+OwnPrefix) {
+			left = append(left, at)
+			continue
+		}
+		kept[key] = patch[key]
+	}
+	return kept, left
 }
 
 func restorable(u *unstructured.Unstructured) map[string]any {

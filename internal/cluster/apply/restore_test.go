@@ -1,6 +1,8 @@
 package apply_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 func TestRestore(t *testing.T) {
@@ -93,5 +97,115 @@ func TestRestoreOfWhatAnotherMadeAnew(t *testing.T) {
 	}
 	if image := b.deployment().Spec.Template.Spec.Containers[0].Image; image != "example.test/w:theirs" {
 		t.Fatalf("another's Deployment was changed to %s", image)
+	}
+}
+
+// TestRestoreLeavesWhatSomebodyElseChanged: who interfered × what must be left.
+func TestRestoreLeavesWhatSomebodyElseChanged(t *testing.T) {
+	tests := []struct {
+		name   string
+		meddle func(*bench)
+		field  string // that the message names
+	}{
+		{"kubectl set image", func(b *bench) { b.kubectl("set", "image", "deployment/worker", "worker=example.test/w:theirs") }, "containers[worker].image"},
+		{"kubectl set env", func(b *bench) { b.kubectl("set", "env", "deployment/worker", "HOTFIX=1") }, "env[HOTFIX]"},
+		{"kubectl rollout restart", func(b *bench) { b.kubectl("rollout", "restart", "deployment/worker") }, "restartedAt"},
+		{"kubectl apply of another file", func(b *bench) {
+			b.image("example.test/w:git")
+			b.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", b.file)
+		}, "containers[worker].image"},
+		{"deleted", func(b *bench) { b.kubectl("delete", "deployment/worker", "--wait") }, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.image("example.test/w:1")
+			b.apply(apply.Options{})
+			extra := "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: fresh}\ndata: {a: b}\n"
+			b.write(fmt.Sprintf(manifest, "example.test/w:2") + extra)
+			results := b.apply(apply.Options{})
+			tt.meddle(b)
+			var before string
+			if tt.name != "deleted" {
+				before = b.kubectl("get", "deployment/worker", "-o", "jsonpath={.spec}")
+			}
+			_, err := apply.Restore(t.Context(), b.conn, results, apply.Options{Target: b.ref})
+			if tt.name == "deleted" {
+				if !errors.Is(err, workload.ErrReplaced) {
+					t.Fatal(err)
+				}
+			} else {
+				if !errors.Is(err, workload.ErrSuperseded) || !strings.Contains(err.Error(), tt.field) {
+					t.Fatalf("%v, want superseded with %s", err, tt.field)
+				}
+				if after := b.kubectl("get", "deployment/worker", "-o", "jsonpath={.spec}"); after != before {
+					t.Errorf("their change was overwritten:\n%s\n%s", before, after)
+				}
+			}
+			if _, err := b.kube.CoreV1().ConfigMaps(b.ns).Get(t.Context(), "fresh", metav1.GetOptions{}); err != nil {
+				t.Errorf("something was written all the same: %v", err)
+			}
+		})
+	}
+}
+
+// TestRestoreBesidesTheTemplate: of the other objects, what somebody has
+// changed since stays as they have it, and the rest comes back.
+func TestRestoreBesidesTheTemplate(t *testing.T) {
+	b := newBench(t)
+	config := func(a, c string) string {
+		return fmt.Sprintf("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {a: %q, c: %q}\n", a, c)
+	}
+	b.write(fmt.Sprintf(manifest, "example.test/w:1") + config("1", "1"))
+	b.apply(apply.Options{})
+	b.write(fmt.Sprintf(manifest, "example.test/w:2") + config("2", "2") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: fresh}\ndata: {a: b}\n")
+	results := b.apply(apply.Options{})
+	for _, patch := range []string{"shared", "fresh"} {
+		b.kubectl("patch", "configmap/"+patch, "-p", `{"data":{"a":"theirs"}}`)
+	}
+	var found []*pipeline.Finding
+	rep := pipeline.NewReporter("undo", pipeline.SinkFunc(func(e pipeline.Event) {
+		if e.Finding != nil {
+			found = append(found, e.Finding)
+		}
+	}))
+	if _, err := apply.Restore(t.Context(), b.conn, results, apply.Options{Target: b.ref, Reporter: rep}); err != nil {
+		t.Fatal(err)
+	}
+	if data := b.kubectl("get", "configmap/shared", "-o", "jsonpath={.data.a} {.data.c}"); data != "theirs 1" {
+		t.Errorf("shared has %s", data)
+	}
+	if data := b.kubectl("get", "configmap/fresh", "-o", "jsonpath={.data.a}"); data != "theirs" {
+		t.Errorf("fresh has %s", data)
+	}
+	if image := b.deployment().Spec.Template.Spec.Containers[0].Image; image != "example.test/w:1" {
+		t.Error(image)
+	}
+	if len(found) != 2 || found[0].Code != apply.CodeRestoreLeft || found[1].Code != apply.CodeRestoreLeft {
+		t.Errorf("findings %v", found)
+	}
+}
+
+// TestGuardForbidsEveryWrite: with a lost lock nothing is written, whichever
+// write it is.
+func TestGuardForbidsEveryWrite(t *testing.T) {
+	b := newBench(t)
+	b.image("example.test/w:1")
+	b.apply(apply.Options{})
+	b.image("example.test/w:2")
+	lost := errors.New("the lock is lost")
+	guarded := apply.Options{Target: b.ref, Guard: func(context.Context) error { return lost }}
+	version := func() string { return b.deployment().ResourceVersion }
+	was := version()
+	if _, err := apply.Apply(t.Context(), b.conn, b.load(), guarded); !errors.Is(err, lost) || version() != was {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := apply.Image(t.Context(), b.conn, b.ref, "worker", "example.test/w:3", guarded); !errors.Is(err, lost) || version() != was {
+		t.Errorf("image: %v", err)
+	}
+	results := b.apply(apply.Options{})
+	was = version()
+	if _, err := apply.Restore(t.Context(), b.conn, results, guarded); !errors.Is(err, lost) || version() != was {
+		t.Errorf("restore: %v", err)
 	}
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -196,9 +197,9 @@ func Undo(ctx context.Context, conn *cluster.Conn, ref workload.Ref, to *Revisio
 			return nil, err
 		}
 		if expected != nil && !verdict.SameTemplate(live.Template(), expected) {
-			return nil, &pipeline.Finding{Code: "superseded", Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(),
-				What: "another has changed " + ref.String() + " meanwhile: it was not put back",
-				Fix:  "agree with them; `kubectl sbw undo` goes back whatever runs"}
+			return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(), Err: workload.ErrSuperseded,
+				What: "somebody else has changed " + ref.String() + " meanwhile, so it was not put back", Why: strings.Join(fieldowner.Fields(expected, live.Template()), ", ") + " differ",
+				Fix: "talk to them; `kubectl sbw undo` goes back whatever runs"}
 		}
 		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
 		if !apierrors.IsConflict(err) || try == 5 {

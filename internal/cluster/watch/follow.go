@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -229,11 +230,11 @@ func (f *follower) live() (*workload.Workload, error) {
 	where := f.ref.Namespace + "/" + f.ref.String()
 	applied := f.Applied.Object()
 	if live == nil || live.Object().GetUID() != applied.GetUID() {
-		finding := &pipeline.Finding{Code: "workload-replaced", Severity: pipeline.Error, Where: where,
-			What: f.ref.String() + " was deleted while it was rolled out",
-			Fix:  "find out who did; run the rollout again to make it anew"}
+		finding := &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: where, Err: workload.ErrReplaced,
+			What: f.ref.String() + " was deleted during its rollout",
+			Fix:  "find out who deleted it; the rollout creates it again when it is run again"}
 		if live != nil {
-			finding.What = f.ref.String() + " was deleted and made anew by another while it was rolled out"
+			finding.What = f.ref.String() + " was deleted and created again by somebody else during its rollout"
 		}
 		return nil, finding
 	}
@@ -244,10 +245,9 @@ func (f *follower) live() (*workload.Workload, error) {
 	if o.GetGeneration() == applied.GetGeneration() || verdict.SameTemplate(live.Template(), f.Applied.Template()) {
 		return live, nil
 	}
-	who := writer(o, applied)
-	return nil, &pipeline.Finding{Code: "superseded", Severity: pipeline.Error, Where: where,
-		What: "another has changed " + f.ref.String() + " while it was rolled out", Why: who,
-		Fix: "agree with them; what runs now is theirs and was left as it is"}
+	return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,
+		What: "somebody else has changed " + f.ref.String() + " during its rollout", Why: fieldowner.Template(f.Applied, live).String(),
+		Fix: "talk to them; what runs now is theirs and was left alone"}
 }
 
 // trouble decides whether a feed's failure ends the wait.

@@ -1,9 +1,11 @@
-// Package workload is one Deployment, StatefulSet or DaemonSet, seen alike:
-// what is in it that a rollout asks about, whichever of the three it is.
+// Package workload shows a Deployment, StatefulSet or DaemonSet through one
+// type. Get reads one from the cluster, Of wraps an object that is at hand; the
+// methods answer what a rollout asks, whichever of the three it is.
 package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +20,28 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Codes of this package's findings.
+const (
+	CodeKind             pipeline.Code = "workload-kind"
+	CodeUnknown          pipeline.Code = "workload-unknown"
+	CodeContainerUnknown pipeline.Code = "container-unknown"
+	// CodeSuperseded and CodeReplaced go with ErrSuperseded and ErrReplaced.
+	CodeSuperseded pipeline.Code = "superseded"
+	CodeReplaced   pipeline.Code = "workload-replaced"
+)
+
+// Errors that callers branch on with errors.Is; each is behind a Finding.
+var (
+	// ErrUnknown: the cluster has no such workload.
+	ErrUnknown = errors.New("the workload does not exist")
+	// ErrSuperseded: somebody else has changed the pod template meanwhile, so
+	// what runs is theirs.
+	ErrSuperseded = errors.New("somebody else has changed the workload")
+	// ErrReplaced: the object was deleted, and perhaps another was created under
+	// its name.
+	ErrReplaced = errors.New("the workload was deleted or replaced")
 )
 
 // The kinds.
@@ -41,11 +65,11 @@ func (r Ref) Resource() schema.GroupVersionResource {
 // GVK is the kind with its group and version.
 func (r Ref) GVK() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind(r.Kind) }
 
-// Valid tells whether Kind is one of the three; a Finding if not.
+// Valid returns a Finding (workload-kind) when Kind is none of the three.
 func (r Ref) Valid() error {
 	if !slices.Contains([]string{Deployment, StatefulSet, DaemonSet}, r.Kind) {
-		return pipeline.UsageErrorf("workload-kind", "use Deployment, StatefulSet or DaemonSet",
-			"%q is no kind of workload that can be rolled out", r.Kind)
+		return pipeline.UsageErrorf(CodeKind, "use Deployment, StatefulSet or DaemonSet",
+			"%q cannot be rolled out", r.Kind)
 	}
 	return nil
 }
@@ -88,8 +112,8 @@ func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, er
 		w.DaemonSet, err = apps.DaemonSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	}
 	if apierrors.IsNotFound(err) {
-		return nil, &pipeline.Finding{Code: "workload-unknown", Severity: pipeline.Error, Where: ref.Namespace,
-			What: fmt.Sprintf("there is no %s in this namespace", ref), Err: err,
+		return nil, &pipeline.Finding{Code: CodeUnknown, Severity: pipeline.Error, Where: ref.Namespace,
+			What: fmt.Sprintf("there is no %s in this namespace", ref), Err: errors.Join(ErrUnknown, err),
 			Fix: fmt.Sprintf("check deploy.deployment and deploy.namespace of .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists what there is", strings.ToLower(ref.Kind))}
 	}
 	if err != nil {
@@ -184,7 +208,7 @@ func (w *Workload) Container(name string) (*corev1.Container, error) {
 			names = append(names, list[i].Name)
 		}
 	}
-	return nil, &pipeline.Finding{Code: "container-unknown", Severity: pipeline.Error,
+	return nil, &pipeline.Finding{Code: CodeContainerUnknown, Severity: pipeline.Error,
 		Where: w.Ref().Namespace + "/" + w.Ref().String(),
 		What:  fmt.Sprintf("there is no container %q", name),
 		Fix:   "set deploy.container in .sbw.yaml to one of: " + strings.Join(names, ", ")}
