@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
@@ -28,7 +30,7 @@ func TestVersions(t *testing.T) {
 	for version, without := range olderServers {
 		kits[version] = newKit(t, inngestd.Options{Without: without})
 	}
-	var first []inngest.App
+	var first []model.App
 	for _, version := range []string{"newest", "1.16", "1.11", "1.6.3", "1.4.6", "--no-ui"} {
 		t.Run(version, func(t *testing.T) {
 			k := kits[version]
@@ -42,24 +44,24 @@ func TestVersions(t *testing.T) {
 			if first == nil {
 				first = apps
 			}
-			ignore := cmpopts.IgnoreFields(inngest.App{}, "Checksum", "Method")
+			ignore := cmpopts.IgnoreFields(model.App{}, "Checksum", "Method")
 			if diff := cmp.Diff(first, apps, ignore); diff != "" {
 				t.Errorf("apps (-newest +%s):\n%s", version, diff)
 			}
 			k.send("approval/requested")
-			r := k.run("system-bus-cluster-approval-request", inngest.Completed)
+			r := k.run("system-bus-cluster-approval-request", model.Completed)
 			if r.Started.IsZero() || r.Ended.Before(r.Started) || r.AppID != app.ID {
 				t.Errorf("run %+v", r)
 			}
 			k.send("nap/wanted")
 			k.until("the nap", func() bool {
-				runs, err := inngest.Detailed(k.ctx, k.client(), inngest.RunFilter{Apps: []string{app.ID}, Status: []inngest.RunStatus{inngest.Running}})
+				runs, err := inngest.Detailed(k.ctx, k.client(), client.RunFilter{Apps: []string{app.ID}, Status: []model.RunStatus{model.Running}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return len(runs) == 1 && runs[0].Step == "nap"
 			})
-			nap := k.run("system-bus-cluster-napper", inngest.Running)
+			nap := k.run("system-bus-cluster-napper", model.Running)
 			if err := k.client().CancelRun(k.ctx, nap.ID); err != nil {
 				t.Error(err)
 			}
@@ -87,7 +89,7 @@ func TestNoUI(t *testing.T) {
 	p := k.cluster(env{"FUNCTIONS": "thrower,approval-request"})
 	k.mustRefresh(k.options(p))
 	k.send("throw/wanted")
-	if r := k.run("system-bus-cluster-thrower", inngest.Failed); r.Error != "thrown on purpose" {
+	if r := k.run("system-bus-cluster-thrower", model.Failed); r.Error != "thrown on purpose" {
 		t.Errorf("error %q", r.Error)
 	}
 	wantCode(t, k.client().DeleteApp(k.ctx, "x"), "inngest-no-ui")
@@ -107,28 +109,28 @@ func TestPaging(t *testing.T) {
 		k.send("v4/zero")
 	}
 	started := time.Now()
-	runs, err := k.client().Runs(k.ctx, inngest.RunFilter{})
+	runs, err := k.client().Runs(k.ctx, client.RunFilter{})
 	if err != nil || len(runs) != many {
 		t.Fatalf("%d runs, %v", len(runs), err)
 	}
 	t.Logf("%d runs listed in %s", many, time.Since(started))
-	if !slices.IsSortedFunc(runs, func(a, b inngest.Run) int { return b.Queued.Compare(a.Queued) }) {
+	if !slices.IsSortedFunc(runs, func(a, b model.Run) int { return b.Queued.Compare(a.Queued) }) {
 		t.Error("not the newest first")
 	}
 	for _, limit := range []int{1, 99, 100, 101, 399, 400, 401, 450, 9999} {
-		runs, err := k.client().Runs(k.ctx, inngest.RunFilter{Limit: limit})
+		runs, err := k.client().Runs(k.ctx, client.RunFilter{Limit: limit})
 		if err != nil || len(runs) != min(limit, many) {
 			t.Errorf("limit %d: %d runs, %v", limit, len(runs), err)
 		}
 	}
 	k.until("their end", func() bool {
-		runs, err := k.client().Runs(k.ctx, inngest.RunFilter{Apps: []string{app.ID}, Status: []inngest.RunStatus{inngest.Completed}})
+		runs, err := k.client().Runs(k.ctx, client.RunFilter{Apps: []string{app.ID}, Status: []model.RunStatus{model.Completed}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(runs) == many
 	})
-	ended, err := k.client().Runs(k.ctx, inngest.RunFilter{Status: []inngest.RunStatus{inngest.Completed}, ByEnd: true, Since: time.Now().Add(-time.Hour)})
+	ended, err := k.client().Runs(k.ctx, client.RunFilter{Status: []model.RunStatus{model.Completed}, ByEnd: true, Since: time.Now().Add(-time.Hour)})
 	if err != nil || len(ended) != many {
 		t.Errorf("by end: %d runs, %v", len(ended), err)
 	}

@@ -15,6 +15,11 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
@@ -72,7 +77,7 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // inBubble sets up both ends; run it within synctest.Test.
-func inBubble(t *testing.T) (*inngestd.Server, *inngest.Client, *inngest.Worker) {
+func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	t.Helper()
 	var double *inngestd.Server
 	worker := clockwork{register: func(body string) {
@@ -84,11 +89,11 @@ func inBubble(t *testing.T) (*inngestd.Server, *inngest.Client, *inngest.Worker)
 		}
 	}}
 	double = inngestd.New(inngestd.Options{Crons: true, HTTP: &http.Client{Transport: inProcess{worker}}})
-	c, err := inngest.NewClient(inngest.ClientOptions{Server: inngest.Endpoint{BaseURL: "http://inngest-svc:8288", HTTP: &http.Client{Transport: inProcess{double}}}})
+	c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: "http://inngest-svc:8288", HTTP: &http.Client{Transport: inProcess{double}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := inngest.NewWorker(inngest.WorkerOptions{Endpoint: inngest.Endpoint{
+	w, err := sdk.New(sdk.Options{Endpoint: wire.Endpoint{
 		BaseURL: "http://127.0.0.1:38111", Advertised: "http://w:1", HTTP: &http.Client{Transport: inProcess{worker}},
 	}})
 	if err != nil {
@@ -106,7 +111,7 @@ type tables struct {
 func (x *tables) Emit(e pipeline.Event) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.Table != nil && e.Table.Title == inngest.StepsTable {
+	if e.Table != nil && e.Table.Title == judge.StepsTable {
 		var all []string
 		for _, row := range e.Table.Rows {
 			all = append(all, strings.Join(row, "|"))
@@ -124,7 +129,7 @@ func TestWaitIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		send := func() {
-			if _, err := c.Send(t.Context(), inngest.EventKey{}, inngest.Event{Name: "slow/wanted"}); err != nil {
+			if _, err := c.Send(t.Context(), wire.EventKey{}, client.Event{Name: "slow/wanted"}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -169,13 +174,13 @@ func TestConfirmUnfinished(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := inngest.ConfirmOptions{Client: c, App: done.App, Event: inngest.Event{Name: "slow/wanted"}, Timeout: 10 * time.Second}
+		o := inngest.ConfirmOptions{Client: c, App: done.App, Event: client.Event{Name: "slow/wanted"}, Timeout: 10 * time.Second}
 		_, err = inngest.ConfirmRun(t.Context(), o, nil)
 		if f := wantCode(t, err, "inngest-confirm-unfinished"); !strings.Contains(f.What, "did not end within 10s") || !strings.Contains(f.Why, "first step") {
 			t.Errorf("%v", f)
 		}
 		o.Timeout = 2 * time.Minute
-		if confirmed, err := inngest.ConfirmRun(t.Context(), o, nil); err != nil || len(confirmed.Runs) != 1 || confirmed.Runs[0].Status != inngest.Completed {
+		if confirmed, err := inngest.ConfirmRun(t.Context(), o, nil); err != nil || len(confirmed.Runs) != 1 || confirmed.Runs[0].Status != model.Completed {
 			t.Errorf("%+v %v", confirmed, err)
 		}
 	})
@@ -194,7 +199,7 @@ func TestSilentCrons(t *testing.T) {
 		since := time.Now()
 		silent := func() bool {
 			t.Helper()
-			look, err := inngest.Status(t.Context(), inngest.LookOptions{Client: c, Worker: w, CronsSince: since})
+			look, err := inngest.Status(t.Context(), inngest.ReportOptions{Client: c, Worker: w, CronsSince: since})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,68 +2,23 @@ package inngest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Event is what is sent to start functions.
-type Event struct {
-	Name string         `json:"name"`
-	Data map[string]any `json:"data"`
-}
-
-// Send sends an event and returns its id on the server.
-func (c *Client) Send(ctx context.Context, key EventKey, e Event) (string, error) {
-	if e.Data == nil {
-		e.Data = map[string]any{}
-	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		return "", err
-	}
-	k := key.text
-	if k == "" {
-		k = "none" // a server without event keys takes any
-	}
-	r, err := c.end.send(ctx, serverEnd, exchange{
-		method: http.MethodPost, path: "/e/" + url.PathEscape(k), body: body, header: http.Header{"Content-Type": {"application/json"}},
-	})
-	if err != nil {
-		return "", err
-	}
-	if r.status == http.StatusUnauthorized {
-		return "", &pipeline.Finding{
-			Code: "inngest-event-key", Severity: pipeline.Error, Err: &ServerError{Status: r.status, Words: r.words()},
-			What: "the Inngest server does not take the event key", Why: r.words(),
-			Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
-		}
-	}
-	var out struct{ IDs []string }
-	if r.status/100 != 2 || json.Unmarshal(r.body, &out) != nil || len(out.IDs) == 0 {
-		return "", refused("take the event "+e.Name, r)
-	}
-	return out.IDs[0], nil
-}
-
-// RunsOf lists the runs that an event started.
-func (c *Client) RunsOf(ctx context.Context, eventID string, since time.Time) ([]Run, error) {
-	all, err := c.Runs(ctx, RunFilter{Since: since})
-	return slices.DeleteFunc(all, func(r Run) bool { return !slices.Contains(r.events, eventID) }), err
-}
-
 // ConfirmOptions say which event proves the worker.
 type ConfirmOptions struct {
-	Client *Client
-	App    App
-	Key    EventKey
-	Event  Event
+	Client *client.Client
+	App    model.App
+	Key    wire.EventKey
+	Event  client.Event
 
 	Timeout time.Duration // 2 minutes when zero
 	Poll    time.Duration // 500 ms when zero
@@ -71,8 +26,8 @@ type ConfirmOptions struct {
 
 // Confirmed is a run that went from an event to its end.
 type Confirmed struct {
-	Event string `json:"event"`
-	Runs  []Run  `json:"runs"` // of the app, all completed
+	Event string      `json:"event"`
+	Runs  []model.Run `json:"runs"` // of the app, all completed
 }
 
 // ConfirmRun sends an event and follows the app's runs of it to their end: the
@@ -100,13 +55,13 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 			if one.AppID != o.App.ID {
 				continue
 			}
-			if one, _, err = o.Client.Detail(ctx, one); err != nil && !isGone(err) {
+			if one, _, err = Detail(ctx, o.Client, one); err != nil && !client.IsGone(err) {
 				return false, err
 			}
 			done.Runs = append(done.Runs, one)
 		}
 		r.Table(RunsTable(done.Runs, time.Now()))
-		return len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r Run) bool { return !r.Status.Ended() }), nil
+		return len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r model.Run) bool { return !r.Status.Ended() }), nil
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		return done, o.unfinished(done.Runs)
@@ -115,7 +70,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 		return done, err
 	}
 	for _, one := range done.Runs {
-		if one.Status != Completed {
+		if one.Status != model.Completed {
 			return done, &pipeline.Finding{
 				Code: "inngest-confirm-failed", Severity: pipeline.Error, What: fmt.Sprintf("run %s of %s ended %s", one.ID, one.Slug, one.Status),
 				Why: one.Error, Fix: "see the worker's log for the run; `kubectl sbw undo` goes back to the image before",
@@ -144,7 +99,7 @@ func (o ConfirmOptions) starts() error {
 		"no function of %s listens to the event %q", o.App.Name, o.Event.Name)
 }
 
-func (o ConfirmOptions) unfinished(runs []Run) error {
+func (o ConfirmOptions) unfinished(runs []model.Run) error {
 	f := &pipeline.Finding{
 		Code: "inngest-confirm-unfinished", Severity: pipeline.Error,
 		What: fmt.Sprintf("the event %s started no run within %s", o.Event.Name, orDefault(o.Timeout, 2*time.Minute)),

@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
@@ -108,11 +112,11 @@ func (k *kit) cluster(e env) *npmworkers.Process {
 	return p
 }
 
-func (k *kit) client() *inngest.Client { return k.clientWith(signingKey) }
+func (k *kit) client() *client.Client { return k.clientWith(signingKey) }
 
-func (k *kit) clientWith(key string) *inngest.Client {
+func (k *kit) clientWith(key string) *client.Client {
 	k.t.Helper()
-	c, err := inngest.NewClient(inngest.ClientOptions{Server: inngest.Endpoint{BaseURL: k.url}, Key: inngest.NewSigningKey(key)})
+	c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: k.url}, Key: wire.NewSigningKey(key)})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -120,10 +124,10 @@ func (k *kit) clientWith(key string) *inngest.Client {
 }
 
 // forward reaches a pod as through a port-forward: at an address of its own.
-func (k *kit) forward(p *npmworkers.Process, advertised, key string) *inngest.Worker {
+func (k *kit) forward(p *npmworkers.Process, advertised, key string) *sdk.Worker {
 	k.t.Helper()
-	w, err := inngest.NewWorker(inngest.WorkerOptions{
-		Endpoint: inngest.Endpoint{BaseURL: p.URL(), Advertised: advertised}, Key: inngest.NewSigningKey(key),
+	w, err := sdk.New(sdk.Options{
+		Endpoint: wire.Endpoint{BaseURL: p.URL(), Advertised: advertised}, Key: wire.NewSigningKey(key),
 	})
 	if err != nil {
 		k.t.Fatal(err)
@@ -147,7 +151,7 @@ func (k *kit) mustRefresh(o inngest.RefreshOptions) *inngest.Refreshed {
 	return done
 }
 
-func (k *kit) apps() []inngest.App {
+func (k *kit) apps() []model.App {
 	k.t.Helper()
 	apps, err := k.client().Apps(k.ctx)
 	if err != nil {
@@ -156,10 +160,10 @@ func (k *kit) apps() []inngest.App {
 	return apps
 }
 
-func (k *kit) app(name string) inngest.App {
+func (k *kit) app(name string) model.App {
 	k.t.Helper()
 	apps := k.apps()
-	i := slices.IndexFunc(apps, func(a inngest.App) bool { return a.Name == name })
+	i := slices.IndexFunc(apps, func(a model.App) bool { return a.Name == name })
 	if i < 0 {
 		k.t.Fatalf("%s is not registered: %+v", name, apps)
 	}
@@ -168,7 +172,7 @@ func (k *kit) app(name string) inngest.App {
 
 func (k *kit) send(name string) string {
 	k.t.Helper()
-	id, err := k.client().Send(k.ctx, inngest.NewEventKey(eventKey), inngest.Event{Name: name})
+	id, err := k.client().Send(k.ctx, wire.NewEventKey(eventKey), client.Event{Name: name})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -190,10 +194,10 @@ func (k *kit) until(what string, ok func() bool) {
 }
 
 // run returns the only run of a function, once it has that status.
-func (k *kit) run(slug string, status inngest.RunStatus) (found inngest.Run) {
+func (k *kit) run(slug string, status model.RunStatus) (found model.Run) {
 	k.t.Helper()
 	k.until(slug+" "+string(status), func() bool {
-		runs, err := inngest.Detailed(k.ctx, k.client(), inngest.RunFilter{})
+		runs, err := inngest.Detailed(k.ctx, k.client(), client.RunFilter{})
 		if err != nil {
 			k.t.Fatal(err)
 		}

@@ -5,26 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // Plan is what a refresh would do.
 type Plan struct {
-	Want Wanted `json:"want"`
-	Own  *App   `json:"registered"` // nil when not registered yet
+	Want model.Wanted `json:"want"`
+	Own  *model.App   `json:"registered"` // nil when not registered yet
 	// Served is nil where the worker did not show its functions.
-	Served   *Served             `json:"-"`
+	Served   *model.Served       `json:"-"`
 	Expected []string            `json:"-"` // by the image's catalog
-	Before   []Function          `json:"-"` // what Diff starts from
-	Diff     Diff                `json:"diff"`
+	Before   []model.Function    `json:"-"` // what Diff starts from
+	Diff     judge.Diff          `json:"diff"`
 	Findings []*pipeline.Finding `json:"findings"`
 }
 
-func (p *Plan) connected() bool { return p.Own != nil && p.Own.Method == methodConnect }
+func (p *Plan) connected() bool { return p.Own != nil && p.Own.Method == model.MethodConnect }
 
-func (p *Plan) functions() []Function {
+func (p *Plan) functions() []model.Function {
 	if p.Served == nil {
 		return nil
 	}
@@ -39,24 +40,24 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 		return nil, err
 	}
 	if health.Kind != "" {
-		o.Worker.setKind(health.Kind)
+		o.Worker.SetKind(health.Kind)
 	}
 	apps, err := o.Client.Apps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Want: Wanted{App: o.App, URL: o.Worker.URL()}}
-	if p.Own, err = Choose(apps, p.Want); err != nil {
+	p := &Plan{Want: model.Wanted{App: o.App, URL: o.Worker.URL()}}
+	if p.Own, err = judge.Choose(apps, p.Want); err != nil {
 		return p, err
 	}
 	if err := p.inspect(ctx, o); err != nil {
 		return p, err
 	}
-	if p.Own, err = Choose(apps, p.Want); err != nil {
+	if p.Own, err = judge.Choose(apps, p.Want); err != nil {
 		return p, err
 	}
 	if p.connected() {
-		p.Findings = append(p.Findings, connectMode(*p.Own))
+		p.Findings = append(p.Findings, judge.ConnectMode(*p.Own))
 	}
 	if p.Before = o.Before; p.Before == nil && p.Own != nil {
 		p.Before = p.Own.Functions
@@ -64,14 +65,14 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	if p.Served == nil {
 		return p, nil
 	}
-	p.Diff = Compare(p.Before, p.Served.Functions)
+	p.Diff = judge.Compare(p.Before, p.Served.Functions)
 	inFlight := map[string]int{}
 	if len(p.Diff.Removed) > 0 && p.Own != nil {
 		if inFlight, err = InFlight(ctx, o.Client, *p.Own); err != nil {
 			return p, err
 		}
 	}
-	if f := GuardLoss(p.Diff, inFlight, o.AllowRemoval); f != nil {
+	if f := judge.GuardLoss(p.Diff, inFlight, o.AllowRemoval); f != nil {
 		if f.Severity == pipeline.Error {
 			return p, f
 		}
@@ -113,7 +114,7 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	if err := p.name(served.App); err != nil {
 		return err
 	}
-	if served.URL != "" && NormalizeURL(served.URL) != NormalizeURL(p.Want.URL) {
+	if served.URL != "" && model.NormalizeURL(served.URL) != model.NormalizeURL(p.Want.URL) {
 		return &pipeline.Finding{
 			Code: "inngest-serve-url", Severity: pipeline.Error, What: fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
 			Why: "it takes the URL from its own settings",
@@ -129,7 +130,7 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	if o.Expect != nil {
 		p.Expected = o.Expect(served.Functions)
 	}
-	return catalogMismatch(served.App, served.Functions, p.Expected)
+	return judge.CatalogMismatch(served.App, served.Functions, p.Expected)
 }
 
 // name takes over what the worker calls itself, or compares it.
@@ -157,42 +158,4 @@ func (p *Plan) nameBlind(ctx context.Context, o RefreshOptions, cause error) err
 		return cause // then nothing says which app is meant
 	}
 	return nil
-}
-
-// catalogMismatch compares what is served or registered with what the image
-// was said to bring.
-func catalogMismatch(app string, have []Function, expected []string) error {
-	if expected == nil {
-		return nil
-	}
-	var missing, extra []string
-	want := map[string]bool{}
-	for _, id := range expected {
-		want[strings.TrimPrefix(id, app+"-")] = true
-	}
-	for _, f := range have {
-		if id := f.LocalID(); !want[id] {
-			if !f.IsFailureHandler() || !want[strings.TrimSuffix(id, failureSuffix)] {
-				extra = append(extra, id)
-			}
-		}
-		delete(want, f.LocalID())
-	}
-	missing = sortedKeys(want)
-	if len(missing)+len(extra) == 0 {
-		return nil
-	}
-	f := &pipeline.Finding{
-		Code: "inngest-catalog-mismatch", Severity: pipeline.Error,
-		What: fmt.Sprintf("the worker %s does not serve what its image's catalog says", app),
-		Fix:  "the pods may run another image than the one that was published; else publish again",
-	}
-	if len(missing) > 0 {
-		f.Why = "missing: " + strings.Join(missing, ", ")
-	}
-	if len(extra) > 0 {
-		slices.Sort(extra)
-		f.Why = strings.TrimPrefix(f.Why+"; not in the catalog: "+strings.Join(extra, ", "), "; ")
-	}
-	return f
 }

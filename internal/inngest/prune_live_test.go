@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
@@ -29,7 +31,7 @@ func TestPrune(t *testing.T) {
 	}
 	o := k.options(p)
 	done := k.mustRefresh(o)
-	if len(done.Stale) != 1 || done.Stale[0].Rule != inngest.OtherURL || len(done.Pruned) != 0 || len(k.apps()) != 3 {
+	if len(done.Stale) != 1 || done.Stale[0].Rule != judge.OtherURL || len(done.Pruned) != 0 || len(k.apps()) != 3 {
 		t.Fatalf("stale %v, pruned %v, %d apps", done.Stale, done.Pruned, len(k.apps()))
 	}
 	if len(done.Findings) != 1 || done.Findings[0].Code != "inngest-stale-apps" {
@@ -57,9 +59,9 @@ func TestPruneGone(t *testing.T) {
 	k.set(loopsURL, loops)
 	k.mustRefresh(inngest.RefreshOptions{Client: k.client(), Worker: k.forward(loops, loopsURL, signingKey), App: "loops", Poll: 5 * time.Millisecond})
 	k.send("nap/wanted")
-	var nap inngest.Run
+	var nap model.Run
 	k.until("the nap", func() bool {
-		nap = k.run("loops-napper", inngest.Running)
+		nap = k.run("loops-napper", model.Running)
 		return nap.Step == "nap"
 	})
 	resp, err := http.Post(k.url+"/v0/gql", "application/json", strings.NewReader(`{"query":"mutation{createApp(input:{url:\"http://nowhere:3999/api/inngest\"}){id}}"}`))
@@ -75,7 +77,7 @@ func TestPruneGone(t *testing.T) {
 	o := k.options(own)
 	o.Prune = true
 	done := k.mustRefresh(o)
-	if len(done.Pruned) != 1 || done.Pruned[0].Rule != inngest.Placeholder || len(done.Foreign) != 1 {
+	if len(done.Pruned) != 1 || done.Pruned[0].Rule != judge.Placeholder || len(done.Foreign) != 1 {
 		t.Fatalf("pruned %v, foreign %v", done.Pruned, done.Foreign)
 	}
 	o.Gone = map[string]string{"loops": "no Service loops in joelclaw"}
@@ -87,7 +89,7 @@ func TestPruneGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	done = k.mustRefresh(o)
-	if len(done.Pruned) != 1 || done.Pruned[0].Rule != inngest.WorkerGone || len(k.apps()) != 1 {
+	if len(done.Pruned) != 1 || done.Pruned[0].Rule != judge.WorkerGone || len(k.apps()) != 1 {
 		t.Errorf("pruned %v, apps %v", done.Pruned, k.apps())
 	}
 }

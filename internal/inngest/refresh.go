@@ -8,22 +8,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // RefreshOptions say whose registration is made right, and what may be lost.
 type RefreshOptions struct {
-	Client *Client
-	Worker *Worker
+	Client *client.Client
+	Worker *sdk.Worker
 	// App is the worker's INNGEST_APP_ID; empty: what the worker says.
 	App string
 	// Expect says which functions the image's catalog has where the worker
 	// serves these, by id with or without the app's name; nil for no catalog.
-	Expect func(served []Function) []string
+	Expect func(served []model.Function) []string
 	// Before are the functions that were registered before the pods were
 	// replaced, since a new pod may have registered itself meanwhile. Nil: what
 	// the server has now.
-	Before []Function
+	Before []model.Function
 	// AllowRemoval goes on although registered functions would vanish.
 	AllowRemoval bool
 	// Prune deletes what a rule calls stale, once the registration is right.
@@ -40,14 +44,14 @@ type RefreshOptions struct {
 
 // Refreshed is what a refresh did.
 type Refreshed struct {
-	App      App      `json:"app"`
-	Served   *Served  `json:"-"`
-	Expected []string `json:"-"` // as Expect said
-	Diff     Diff     `json:"diff"`
-	Modified bool     `json:"modified"` // as the server said
-	Stale    []Stale  `json:"stale"`
-	Pruned   []Stale  `json:"pruned"`
-	Foreign  []App    `json:"foreign"`
+	App      model.App     `json:"app"`
+	Served   *model.Served `json:"-"`
+	Expected []string      `json:"-"` // as Expect said
+	Diff     judge.Diff    `json:"diff"`
+	Modified bool          `json:"modified"` // as the server said
+	Stale    []judge.Stale `json:"stale"`
+	Pruned   []judge.Stale `json:"pruned"`
+	Foreign  []model.App   `json:"foreign"`
 	// Findings are notes and warnings; an error ends the refresh.
 	Findings []*pipeline.Finding `json:"findings"`
 }
@@ -61,7 +65,7 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if err != nil {
 		return nil, err
 	}
-	done := &Refreshed{Served: &Served{App: plan.Want.App}, Expected: plan.Expected, Diff: plan.Diff, Findings: plan.Findings}
+	done := &Refreshed{Served: &model.Served{App: plan.Want.App}, Expected: plan.Expected, Diff: plan.Diff, Findings: plan.Findings}
 	if plan.Served != nil {
 		done.Served = plan.Served
 	}
@@ -88,7 +92,7 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 		return done, err
 	}
 	done.App = verified.App
-	done.Diff = Compare(plan.Before, verified.App.Functions)
+	done.Diff = judge.Compare(plan.Before, verified.App.Functions)
 	if plan.Served == nil {
 		if f := lostUnseen(done.Diff, o.AllowRemoval); f != nil {
 			return done, f
@@ -99,8 +103,8 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 
 // lostUnseen is the guard against loss where the worker had not shown what it
 // serves: it can speak only now.
-func lostUnseen(d Diff, allow bool) *pipeline.Finding {
-	f := GuardLoss(d, nil, allow)
+func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
+	f := judge.GuardLoss(d, nil, allow)
 	if f == nil || f.Severity < pipeline.Error {
 		return nil
 	}
@@ -118,7 +122,7 @@ func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Ref
 		return err
 	}
 	done.App = v.App
-	done.Diff = Compare(plan.Before, v.App.Functions)
+	done.Diff = judge.Compare(plan.Before, v.App.Functions)
 	return finish(ctx, o, plan.Want, done, r)
 }
 
@@ -134,7 +138,7 @@ func archivedMeanwhile(o RefreshOptions, plan *Plan, err error) error {
 }
 
 // finish judges the other registrations and deletes what may go.
-func finish(ctx context.Context, o RefreshOptions, want Wanted, done *Refreshed, r *pipeline.Reporter) error {
+func finish(ctx context.Context, o RefreshOptions, want model.Wanted, done *Refreshed, r *pipeline.Reporter) error {
 	apps, err := o.Client.Apps(ctx)
 	if err != nil {
 		return err
@@ -143,9 +147,9 @@ func finish(ctx context.Context, o RefreshOptions, want Wanted, done *Refreshed,
 	if err != nil {
 		return err
 	}
-	done.Stale, done.Foreign = Judge(apps, want, Evidence{Gone: o.Gone, InFlight: inFlight})
+	done.Stale, done.Foreign = judge.Judge(apps, want, judge.Evidence{Gone: o.Gone, InFlight: inFlight})
 	if !o.Prune {
-		if f := staleFinding(done.Stale); f != nil {
+		if f := judge.StaleFinding(done.Stale); f != nil {
 			done.Findings = append(done.Findings, f)
 		}
 		return nil
@@ -154,7 +158,7 @@ func finish(ctx context.Context, o RefreshOptions, want Wanted, done *Refreshed,
 		if !s.Prunable() {
 			done.Findings = append(done.Findings, &pipeline.Finding{
 				Code: "inngest-stale-in-use", Severity: pipeline.Warning,
-				What: fmt.Sprintf("the stale app %s at %s is kept", s.App.Name, s.App.URL), Why: fmt.Sprintf("it has %s in flight", count(s.InFlight, "run")),
+				What: fmt.Sprintf("the stale app %s at %s is kept", s.App.Name, s.App.URL), Why: fmt.Sprintf("it has %s in flight", judge.Count(s.InFlight, "run")),
 				Fix: "let them end, then `kubectl sbw refresh --prune-stale` again",
 			})
 			continue
@@ -169,7 +173,7 @@ func finish(ctx context.Context, o RefreshOptions, want Wanted, done *Refreshed,
 }
 
 // gone looks whether what was deleted is: the server says so for any id.
-func gone(ctx context.Context, c *Client, pruned []Stale) error {
+func gone(ctx context.Context, c *client.Client, pruned []judge.Stale) error {
 	if len(pruned) == 0 {
 		return nil
 	}
@@ -178,7 +182,7 @@ func gone(ctx context.Context, c *Client, pruned []Stale) error {
 		return err
 	}
 	for _, s := range pruned {
-		if slices.ContainsFunc(apps, func(a App) bool { return a.ID == s.App.ID }) {
+		if slices.ContainsFunc(apps, func(a model.App) bool { return a.ID == s.App.ID }) {
 			return &pipeline.Finding{
 				Code: "inngest-prune-failed", Severity: pipeline.Error, What: fmt.Sprintf("the app %s at %s is still registered", s.App.Name, s.App.URL),
 				Why: "the server took the deletion but lists it again", Fix: "its worker may still run and register itself: stop it, then prune again",
@@ -188,22 +192,8 @@ func gone(ctx context.Context, c *Client, pruned []Stale) error {
 	return nil
 }
 
-func staleFinding(stale []Stale) *pipeline.Finding {
-	if len(stale) == 0 {
-		return nil
-	}
-	f := &pipeline.Finding{
-		Code: "inngest-stale-apps", Severity: pipeline.Warning, What: fmt.Sprintf("%s stale", isAre(len(stale), "registration")),
-		Why: stale[0].Reason, Fix: "`kubectl sbw refresh --prune-stale`",
-	}
-	for _, s := range stale {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%q at %s: %s (%s)", s.App.Name, s.App.URL, s.Reason, s.Rule))
-	}
-	return f
-}
-
-func runsPerApp(ctx context.Context, c *Client) (map[string]int, error) {
-	runs, err := c.Runs(ctx, RunFilter{Status: []RunStatus{Running, Queued}})
+func runsPerApp(ctx context.Context, c *client.Client) (map[string]int, error) {
+	runs, err := c.Runs(ctx, client.RunFilter{Status: []model.RunStatus{model.Running, model.Queued}})
 	if err != nil {
 		return nil, err
 	}

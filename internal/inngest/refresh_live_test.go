@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
@@ -36,7 +38,7 @@ func TestRefresh(t *testing.T) {
 		if len(done.Diff.Added) != 4 || !done.Modified {
 			t.Errorf("first refresh: %v, modified %v", done.Diff, done.Modified)
 		}
-		if d := inngest.Compare(done.App.Functions, done.Served.Functions); !d.Empty() {
+		if d := judge.Compare(done.App.Functions, done.Served.Functions); !d.Empty() {
 			t.Errorf("the server's list and the worker's differ: %v", d)
 		}
 		again := k.mustRefresh(o)
@@ -49,7 +51,7 @@ func TestRefresh(t *testing.T) {
 		}
 
 		k.send("approval/requested")
-		if r := k.run("system-bus-cluster-approval-request", inngest.Completed); r.Ended.IsZero() || r.Started.Before(r.Queued.Truncate(time.Millisecond)) {
+		if r := k.run("system-bus-cluster-approval-request", model.Completed); r.Ended.IsZero() || r.Started.Before(r.Queued.Truncate(time.Millisecond)) {
 			t.Errorf("times of %+v", r)
 		}
 	})
@@ -171,7 +173,7 @@ func TestRefreshGuards(t *testing.T) {
 	wantCode(t, err, "inngest-serve-url")
 
 	o = k.options(full)
-	o.Expect = func([]inngest.Function) []string {
+	o.Expect = func([]model.Function) []string {
 		return []string{"approval-request", "voice-missed-call", "queue-observer", "brand-new"}
 	}
 	_, err = inngest.Refresh(k.ctx, o, nil)
@@ -220,7 +222,7 @@ func TestSideBySide(t *testing.T) {
 	if now := k.app("system-bus-host"); fmt.Sprint(now) != fmt.Sprint(hostBefore) {
 		t.Errorf("the host's app was touched:\n%v\n%v", hostBefore, now)
 	}
-	if ds := inngest.Duplicates(k.apps()); len(ds) == 0 {
+	if ds := judge.Duplicates(k.apps()); len(ds) == 0 {
 		t.Error("functions in both apps are not seen")
 	}
 }
@@ -254,7 +256,7 @@ func TestOldPodRegistersLate(t *testing.T) {
 	}
 	old.Kill()
 
-	verify := inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: inngest.Wanted{App: o.App, URL: o.Worker.URL()}, Timeout: 200 * time.Millisecond, Poll: 5 * time.Millisecond}
+	verify := inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: model.Wanted{App: o.App, URL: o.Worker.URL()}, Timeout: 200 * time.Millisecond, Poll: 5 * time.Millisecond}
 	_, err = inngest.Verify(k.ctx, verify, nil)
 	wantCode(t, err, "inngest-registration-differs")
 

@@ -7,19 +7,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // Detailed lists runs with what their traces tell: honest times, the current
 // step, the attempt, the last error. The newest come first.
-func Detailed(ctx context.Context, c *Client, f RunFilter) ([]Run, error) {
+func Detailed(ctx context.Context, c *client.Client, f client.RunFilter) ([]model.Run, error) {
 	runs, err := c.Runs(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	err = each(ctx, len(runs), func(ctx context.Context, i int) error {
-		full, _, err := c.Detail(ctx, runs[i])
-		if isGone(err) {
+		full, _, err := Detail(ctx, c, runs[i])
+		if client.IsGone(err) {
 			return nil // cleaned away since the list: what the list says stays
 		}
 		if err == nil {
@@ -31,7 +35,7 @@ func Detailed(ctx context.Context, c *Client, f RunFilter) ([]Run, error) {
 }
 
 // RunsTable shows runs as people read them.
-func RunsTable(runs []Run, now time.Time) pipeline.Table {
+func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 	t := pipeline.Table{Title: "runs", Header: []string{"RUN", "FUNCTION", "STATUS", "STARTED", "TOOK", "STEP", "ATTEMPT", "ERROR"}}
 	for _, r := range runs {
 		started, took, attempt := "", "", ""
@@ -46,44 +50,44 @@ func RunsTable(runs []Run, now time.Time) pipeline.Table {
 		if r.Attempt > 0 || r.Step != "" {
 			attempt = fmt.Sprint(r.Attempt + 1)
 		}
-		t.Rows = append(t.Rows, []string{r.ID, r.Slug, string(r.Status), started, took, r.Step, attempt, oneLine(r.Error)})
+		t.Rows = append(t.Rows, []string{r.ID, r.Slug, string(r.Status), started, took, r.Step, attempt, wire.OneLine(r.Error)})
 	}
 	return t
 }
 
 // FindLost lists an app's runs that failed for good in the window because the
 // worker was not there.
-func FindLost(ctx context.Context, c *Client, app App, w Window) ([]LostRun, error) {
-	w = w.widened()
-	runs, err := Detailed(ctx, c, RunFilter{Apps: idList(app.ID), Status: []RunStatus{Failed}, Since: w.From, Until: w.To, ByEnd: true})
+func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Window) ([]judge.LostRun, error) {
+	w = w.Widened()
+	runs, err := Detailed(ctx, c, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: w.From, Until: w.To, ByEnd: true})
 	if err != nil {
 		return nil, err
 	}
-	var all []LostRun
+	var all []judge.LostRun
 	for _, r := range runs {
-		if one, ok := lost(r, w); ok {
+		if one, ok := judge.Lost(r, w); ok {
 			all = append(all, one)
 		}
 	}
-	slices.SortFunc(all, func(a, b LostRun) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b judge.LostRun) int { return strings.Compare(a.ID, b.ID) })
 	return all, nil
 }
 
-// Again is a run that was started for a lost one.
-type Again struct {
-	Lost LostRun `json:"lost"`
-	Run  string  `json:"run"`
+// Rerun is a run that was started in place of a lost one.
+type Rerun struct {
+	Lost judge.LostRun `json:"lost"`
+	Run  string        `json:"run"`
 }
 
 // RerunLost runs lost runs again, from their first step and with their events.
 // It goes on after a refusal and returns what it started beside the first
 // error. A generated failure handler is left out: it ran, or was lost, because
 // of another run, which it would report a second time.
-func RerunLost(ctx context.Context, c *Client, all []LostRun, r *pipeline.Reporter) ([]Again, error) {
-	var done []Again
+func RerunLost(ctx context.Context, c *client.Client, all []judge.LostRun, r *pipeline.Reporter) ([]Rerun, error) {
+	var done []Rerun
 	var first error
 	for _, l := range all {
-		if strings.HasSuffix(l.Slug, failureSuffix) {
+		if strings.HasSuffix(l.Slug, model.FailureSuffix) {
 			r.Notef("not rerun: %s %s is a failure handler", l.ID, l.Slug)
 			continue
 		}
@@ -96,7 +100,7 @@ func RerunLost(ctx context.Context, c *Client, all []LostRun, r *pipeline.Report
 			continue
 		}
 		r.Notef("%s runs again as %s", l.Slug, id)
-		done = append(done, Again{l, id})
+		done = append(done, Rerun{l, id})
 	}
 	return done, first
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
@@ -49,7 +50,7 @@ func TestConnectMode(t *testing.T) {
 	wantCode(t, err, "inngest-registration-differs")
 
 	// Nor is it repaired by one, as by an old pod's late registration.
-	_, err = inngest.Verify(k.ctx, inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: inngest.Wanted{App: o.App, URL: o.Worker.URL()},
+	_, err = inngest.Verify(k.ctx, inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: model.Wanted{App: o.App, URL: o.Worker.URL()},
 		Repair: true, Timeout: 100 * time.Millisecond, Poll: 5 * time.Millisecond}, rep)
 	wantCode(t, err, "inngest-registration-differs")
 
@@ -73,7 +74,7 @@ func TestStatus(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	p := k.cluster(env{"FUNCTIONS": "approval-request,queue-observer"})
 	k.mustRefresh(k.options(p))
-	o := inngest.LookOptions{Client: k.client(), Worker: k.forward(p, clusterURL, signingKey)}
+	o := inngest.ReportOptions{Client: k.client(), Worker: k.forward(p, clusterURL, signingKey)}
 	look, err := inngest.Status(k.ctx, o)
 	if err != nil || !look.OK() || len(look.Findings) != 0 || look.App == nil || look.Want.App != "system-bus-cluster" || look.Served == nil {
 		t.Fatalf("%+v %v", look, err)

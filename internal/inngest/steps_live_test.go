@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
@@ -27,10 +31,10 @@ func TestKilledMidStep(t *testing.T) {
 			t.Fatalf("%v %v", steps, err)
 		}
 		e := steps[0]
-		if e.Slug != "system-bus-cluster-approval-request" || e.Step != "step after first" || e.Retries != 2 || e.Attempt != 0 || e.Risk() != inngest.Delayed {
+		if e.Slug != "system-bus-cluster-approval-request" || e.Step != "step after first" || e.Retries != 2 || e.Attempt != 0 || e.Risk() != judge.Delayed {
 			t.Errorf("%+v", e)
 		}
-		findings := inngest.JudgeRestart(steps, inngest.RestartOptions{Now: time.Now()})
+		findings := judge.JudgeRestart(steps, judge.RestartOptions{Now: time.Now()})
 		if len(findings) != 1 || findings[0].Severity != pipeline.Note {
 			t.Errorf("%v", findings)
 		}
@@ -38,7 +42,7 @@ func TestKilledMidStep(t *testing.T) {
 		fresh := k.pod(sdk, argv, nil)
 		k.set(clusterURL, fresh)
 		old.Kill()
-		r := k.run("system-bus-cluster-approval-request", inngest.Completed)
+		r := k.run("system-bus-cluster-approval-request", model.Completed)
 		if r.Error != "" {
 			t.Errorf("a completed run has the error %q", r.Error)
 		}
@@ -62,17 +66,17 @@ func TestLost(t *testing.T) {
 			old := k.pod(sdk, nil, env{"SLOW_MS": "600000"})
 			k.set(clusterURL, old)
 			app := k.mustRefresh(k.options(old)).App
-			if unsafe := inngest.Unsafe(app.Functions, nil); len(unsafe) != 1 || unsafe[0].Where != "system-bus-cluster-voice-missed-call" {
+			if unsafe := judge.ZeroRetryFindings(app.Functions, nil); len(unsafe) != 1 || unsafe[0].Where != "system-bus-cluster-voice-missed-call" {
 				t.Errorf("unsafe: %v", unsafe)
 			}
-			window := inngest.Window{From: time.Now().Add(-time.Second)}
+			window := judge.Window{From: time.Now().Add(-time.Second)}
 			k.send("voice/missed")
 			k.began(old, "call")
 			steps, err := inngest.RunningSteps(k.ctx, k.client(), app)
 			if err != nil {
 				t.Fatal(err)
 			}
-			findings := inngest.JudgeRestart(steps, inngest.RestartOptions{Now: time.Now()})
+			findings := judge.JudgeRestart(steps, judge.RestartOptions{Now: time.Now()})
 			if len(findings) != 1 || findings[0].Code != "inngest-step-killed" || findings[0].Severity != pipeline.Error {
 				t.Fatalf("%v", findings)
 			}
@@ -82,16 +86,16 @@ func TestLost(t *testing.T) {
 			fresh := k.pod(sdk, nil, nil)
 			k.set(clusterURL, fresh)
 			old.Kill()
-			k.run("system-bus-cluster-voice-missed-call", inngest.Failed)
+			k.run("system-bus-cluster-voice-missed-call", model.Failed)
 			window.To = time.Now().Add(time.Second)
 			lost, err := inngest.FindLost(k.ctx, k.client(), app, window)
-			if err != nil || len(lost) != 1 || !inngest.IsUnreachable(lost[0].Error) {
+			if err != nil || len(lost) != 1 || !judge.IsUnreachable(lost[0].Error) {
 				t.Fatalf("lost: %+v %v", lost, err)
 			}
-			if f := inngest.LostFinding(lost); f.Code != "inngest-runs-lost" || len(f.Evidence) != 1 {
+			if f := judge.LostFinding(lost); f.Code != "inngest-runs-lost" || len(f.Evidence) != 1 {
 				t.Errorf("%v", f)
 			}
-			look, err := inngest.Status(k.ctx, inngest.LookOptions{Client: k.client(), Worker: k.forward(fresh, clusterURL, signingKey), App: app.Name})
+			look, err := inngest.Status(k.ctx, inngest.ReportOptions{Client: k.client(), Worker: k.forward(fresh, clusterURL, signingKey), App: app.Name})
 			if err != nil || !hasCode(look.Findings, "inngest-sdk-unreachable") {
 				t.Errorf("status: %v %v", look.Findings, err)
 			}
@@ -99,7 +103,7 @@ func TestLost(t *testing.T) {
 			if err != nil || len(again) != 1 {
 				t.Fatalf("%v %v", again, err)
 			}
-			if r := k.run("system-bus-cluster-voice-missed-call", inngest.Completed); r.ID != again[0].Run {
+			if r := k.run("system-bus-cluster-voice-missed-call", model.Completed); r.ID != again[0].Run {
 				t.Errorf("%s completed, want %s", r.ID, again[0].Run)
 			}
 			if _, err := inngest.WaitIdle(k.ctx, inngest.WaitIdleOptions{Client: k.client(), App: app, Poll: 10 * time.Millisecond}, nil); err != nil {
@@ -127,7 +131,7 @@ func TestSleepingIsIdle(t *testing.T) {
 	k.send("nap/wanted")
 	k.send("invite/wanted")
 	k.until("both wait", func() bool {
-		runs, err := inngest.Detailed(k.ctx, k.client(), inngest.RunFilter{Status: []inngest.RunStatus{inngest.Running}})
+		runs, err := inngest.Detailed(k.ctx, k.client(), client.RunFilter{Status: []model.RunStatus{model.Running}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,11 +168,11 @@ func TestConfirmRun(t *testing.T) {
 		k.set(clusterURL, p)
 		app := k.mustRefresh(k.options(p)).App
 		o := inngest.ConfirmOptions{
-			Client: k.client(), App: app, Key: inngest.NewEventKey(eventKey), Event: inngest.Event{Name: "approval/requested"},
+			Client: k.client(), App: app, Key: wire.NewEventKey(eventKey), Event: client.Event{Name: "approval/requested"},
 			Poll: 10 * time.Millisecond, Timeout: time.Minute,
 		}
 		done, err := inngest.ConfirmRun(k.ctx, o, nil)
-		if err != nil || len(done.Runs) != 1 || done.Runs[0].Status != inngest.Completed || done.Runs[0].Slug != "system-bus-cluster-approval-request" {
+		if err != nil || len(done.Runs) != 1 || done.Runs[0].Status != model.Completed || done.Runs[0].Slug != "system-bus-cluster-approval-request" {
 			t.Fatalf("%+v %v", done, err)
 		}
 		o.Event.Name = "throw/wanted"
@@ -181,7 +185,7 @@ func TestConfirmRun(t *testing.T) {
 		if f := wantCode(t, err, "inngest-confirm-event"); !strings.Contains(f.Fix, "approval/requested, throw/wanted") {
 			t.Errorf("fix: %s", f.Fix)
 		}
-		o.Event.Name, o.Key = "approval/requested", inngest.NewEventKey("wrong-and-secret")
+		o.Event.Name, o.Key = "approval/requested", wire.NewEventKey("wrong-and-secret")
 		_, err = inngest.ConfirmRun(k.ctx, o, nil)
 		if f := wantCode(t, err, "inngest-event-key"); strings.Contains(f.Error(), "wrong-and-secret") {
 			t.Errorf("the key is in %v", f)

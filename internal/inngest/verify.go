@@ -5,25 +5,29 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // VerifyOptions say what the server's list must show.
 type VerifyOptions struct {
-	Client *Client
-	Want   Wanted
+	Client *client.Client
+	Want   model.Wanted
 	// Served is what the worker serves. Nil asks Worker, if there is one that
 	// tells; otherwise the list must show functions at all.
-	Served []Function
+	Served []model.Function
 	// Expected are functions by id, from the image's catalog; nil is not
 	// compared.
 	Expected []string
 	// Repair lets the worker register again while the list is wrong: an old
 	// pod that registers late overwrites the new set.
 	Repair bool
-	Worker *Worker // needed for Repair
+	Worker *sdk.Worker // needed for Repair
 	// Registration is what the worker last said, for the words of a failure.
-	Registration *Registration
+	Registration *model.Registration
 
 	Timeout time.Duration // 30 s when zero
 	Poll    time.Duration // 500 ms when zero
@@ -31,7 +35,7 @@ type VerifyOptions struct {
 
 // Verified is a registration that is right.
 type Verified struct {
-	App App `json:"app"`
+	App model.App `json:"app"`
 	// Repaired counts how often the worker had to register again.
 	Repaired int `json:"repaired"`
 }
@@ -73,7 +77,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 		last = problem
 		r.Detailf("not right yet: %s", problem)
 		// A PUT would make a connected worker's app a served one.
-		connected := own != nil && own.Method == methodConnect
+		connected := own != nil && own.Method == model.MethodConnect
 		if wrong++; o.Repair && !connected && wrong%repairAfter == 0 {
 			r.Notef("registering again: %s", problem)
 			v.Repaired++
@@ -91,18 +95,18 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 
 // check says what is wrong with the registration, if there is one; nil when
 // nothing is.
-func (o VerifyOptions) check(apps []App) (*App, error) {
-	own, err := Choose(apps, o.Want)
+func (o VerifyOptions) check(apps []model.App) (*model.App, error) {
+	own, err := judge.Choose(apps, o.Want)
 	if err != nil {
 		return nil, err
 	}
 	if own == nil {
-		return nil, notRegistered(State{Want: o.Want, Apps: apps, Registered: o.Registration})
+		return nil, judge.NotRegistered(judge.State{Want: o.Want, Apps: apps, Registered: o.Registration})
 	}
-	if f := appError(*own); f != nil {
+	if f := judge.AppError(*own); f != nil {
 		return own, f
 	}
-	if f := staleURL(*own, o.Want); f != nil {
+	if f := judge.StaleURL(*own, o.Want); f != nil {
 		return own, f
 	}
 	if len(own.Functions) == 0 {
@@ -112,28 +116,9 @@ func (o VerifyOptions) check(apps []App) (*App, error) {
 		}
 	}
 	if o.Served != nil {
-		if d := Compare(own.Functions, o.Served); !d.Empty() {
-			return own, differs(own.Name, d)
+		if d := judge.Compare(own.Functions, o.Served); !d.Empty() {
+			return own, judge.Differs(own.Name, d)
 		}
 	}
-	return own, catalogMismatch(own.Name, own.Functions, o.Expected)
-}
-
-func differs(app string, d Diff) error {
-	f := &pipeline.Finding{
-		Code: "inngest-registration-differs", Severity: pipeline.Error, What: fmt.Sprintf("the registration of %s is not what the worker serves", app),
-		Why: "to be right it needs " + d.String(), Fix: "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
-	}
-	for _, fn := range d.Added {
-		f.Evidence = append(f.Evidence, "missing "+fn.Slug)
-	}
-	for _, fn := range d.Removed {
-		f.Evidence = append(f.Evidence, "not served "+fn.Slug)
-	}
-	for _, c := range d.Changed {
-		for _, what := range c.What {
-			f.Evidence = append(f.Evidence, c.Slug+": "+what)
-		}
-	}
-	return f
+	return own, judge.CatalogMismatch(own.Name, own.Functions, o.Expected)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/image"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -258,7 +258,7 @@ func (k *kube) functionNames(ctx context.Context, c *cobra.Command, args []strin
 	e, err := k.liveEnds(ctx, inngestFlags{url: given(c, "inngest-url")})
 	if err == nil {
 		defer func() { err = errors.Join(err, e.close()) }()
-		var apps []inngest.App
+		var apps []model.App
 		if apps, err = e.client.Apps(ctx); err == nil {
 			all, _ := c.Flags().GetBool("all")
 			for _, f := range functionRows(apps, e.app, "", all, nil) {

@@ -13,7 +13,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -32,10 +35,10 @@ const (
 type ends struct {
 	*scope
 	env      environ.Values
-	key      inngest.SigningKey
-	eventKey inngest.EventKey
+	key      wire.SigningKey
+	eventKey wire.EventKey
 	app      string
-	client   *inngest.Client
+	client   *client.Client
 	kind     string
 	url      string // that a person gave
 	server   *way   // without one
@@ -65,14 +68,14 @@ func (s *scope) newEnds(ctx context.Context, c *corev1.Container, f inngestFlags
 	if err := e.findEventKey(ctx, f); err != nil {
 		return nil, err
 	}
-	server := inngest.Endpoint{BaseURL: f.url}
+	server := wire.Endpoint{BaseURL: f.url}
 	if f.url == "" {
 		if e.server, err = e.newWay(s.serverTarget(), f.via, e.findServer); err != nil {
 			return nil, err
 		}
 		server.BaseURL, server.HTTP = s.serverTarget().URL().String(), &http.Client{Transport: e.server}
 	}
-	e.client, err = inngest.NewClient(inngest.ClientOptions{Server: server, Key: e.key, Apps: []string{e.app}})
+	e.client, err = client.New(client.Options{Server: server, Key: e.key, Apps: []string{e.app}})
 	return e, err
 }
 
@@ -81,7 +84,7 @@ func (s *scope) newEnds(ctx context.Context, c *corev1.Container, f inngestFlags
 func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
 	if f.key.IsZero() {
 		if key, ok := e.env.Lookup(envSigningKey); ok {
-			e.key = inngest.NewSigningKey(key)
+			e.key = wire.NewSigningKey(key)
 		} else {
 			e.unsigned = unsignedBecause(e.env.Get(envSigningKey))
 		}
@@ -91,7 +94,7 @@ func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
 	if err != nil {
 		return err
 	}
-	e.key = inngest.NewSigningKey(text)
+	e.key = wire.NewSigningKey(text)
 	if err := e.key.Check(); err != nil {
 		return &pipeline.Finding{Code: "signing-key-invalid", Severity: pipeline.Error, Err: err,
 			What: f.key.String() + " holds no signing key", Why: err.Error(),
@@ -104,12 +107,12 @@ func (e *ends) findKey(ctx context.Context, f inngestFlags) error {
 func (e *ends) findEventKey(ctx context.Context, f inngestFlags) error {
 	if f.eventKey.IsZero() {
 		if key, ok := e.env.Lookup(envEventKey); ok {
-			e.eventKey = inngest.NewEventKey(key)
+			e.eventKey = wire.NewEventKey(key)
 		}
 		return nil
 	}
 	text, err := f.eventKey.Read(ctx, e.place())
-	e.eventKey = inngest.NewEventKey(text)
+	e.eventKey = wire.NewEventKey(text)
 	return err
 }
 
@@ -173,13 +176,13 @@ func (e *ends) advertised() string {
 }
 
 // wanted names the worker's registration.
-func (e *ends) wanted() inngest.Wanted {
-	return inngest.Wanted{App: e.app, URL: e.advertised() + e.scope.worker.Inngest.Path}
+func (e *ends) wanted() model.Wanted {
+	return model.Wanted{App: e.app, URL: e.advertised() + e.scope.worker.Inngest.Path}
 }
 
 // workerAt is the SDK's endpoint of one pod, or of the worker's Service when
 // pod is empty.
-func (e *ends) workerAt(ctx context.Context, pod string) (*inngest.Worker, error) {
+func (e *ends) workerAt(ctx context.Context, pod string) (*sdk.Worker, error) {
 	target := forward.Target{Namespace: e.ref.Namespace, Pod: pod, Port: e.worker.Probe.Port}
 	if pod == "" {
 		name, err := e.readyPod(ctx)
@@ -200,8 +203,8 @@ func (e *ends) workerAt(ctx context.Context, pod string) (*inngest.Worker, error
 		}
 		e.kind = health.Kind
 	}
-	return inngest.NewWorker(inngest.WorkerOptions{
-		Endpoint: inngest.Endpoint{
+	return sdk.New(sdk.Options{
+		Endpoint: wire.Endpoint{
 			BaseURL: target.URL().String(), HTTP: &http.Client{Transport: to}, Advertised: e.advertised(),
 		},
 		Path: e.worker.Inngest.Path, Key: e.key, Kind: e.kind,

@@ -11,7 +11,8 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
@@ -58,7 +59,7 @@ whose event starts functions of another app, is marked.`,
 
 // functionRow is one function as it is printed.
 type functionRow struct {
-	inngest.Function
+	model.Function
 	// Defined is where the catalog of the image that runs has it: FILE:LINE.
 	Defined string `json:"defined,omitempty"`
 	// Also are the same function in other apps, Shared other apps' functions
@@ -105,7 +106,7 @@ func (o *functionsOptions) run(ctx context.Context, e *ends) error {
 }
 
 // alternatives says where else the server has it.
-func alternatives(apps []inngest.App, own string, o *functionsOptions) string {
+func alternatives(apps []model.App, own string, o *functionsOptions) string {
 	if o.name == "" || o.all {
 		return ""
 	}
@@ -158,9 +159,9 @@ func (f functionRow) twice() string {
 
 // functionRows are the functions of the wanted apps, sorted, those marked that
 // another app has too.
-func functionRows(apps []inngest.App, own, name string, all bool, defined *catalog.Catalog) []functionRow {
+func functionRows(apps []model.App, own, name string, all bool, defined *catalog.Catalog) []functionRow {
 	also, shared := map[string][]string{}, map[string][]string{}
-	for _, d := range inngest.Duplicates(apps) {
+	for _, d := range judge.Duplicates(apps) {
 		into := also
 		if d.Trigger != "" {
 			into = shared
@@ -191,7 +192,7 @@ func functionRows(apps []inngest.App, own, name string, all bool, defined *catal
 
 // placesOf are FILE:LINE of an app's functions by slug, from the index of the
 // catalog that it comes from.
-func placesOf(a inngest.App, c *catalog.Catalog) map[string]string {
+func placesOf(a model.App, c *catalog.Catalog) map[string]string {
 	if c == nil {
 		return nil
 	}

@@ -8,20 +8,20 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
 // gaps are what lies between columns, however wide.
 var gaps = regexp.MustCompile(` {2,}`)
 
 func TestFunctionsShowWhereTheyAreDefinedAndWhoElseHasThem(t *testing.T) {
-	fn := func(app, id, event string) inngest.Function {
-		return inngest.Function{Slug: app + "-" + id, App: app, Retries: 2, Triggers: []inngest.Trigger{{Event: event}}, Concurrency: []inngest.Concurrency{{Limit: 3}}}
+	fn := func(app, id, event string) model.Function {
+		return model.Function{Slug: app + "-" + id, App: app, Retries: 2, Triggers: []model.Trigger{{Event: event}}, Concurrency: []model.Concurrency{{Limit: 3}}}
 	}
 	handler := fn("c", "a-failure", "inngest/function.failed")
-	apps := []inngest.App{
-		{Name: "c", Functions: []inngest.Function{fn("c", "a", "x/a"), handler, fn("c", "b", "x/b")}},
-		{Name: "h", Functions: []inngest.Function{fn("h", "a", "y/a"), fn("h", "z", "x/b")}},
+	apps := []model.App{
+		{Name: "c", Functions: []model.Function{fn("c", "a", "x/a"), handler, fn("c", "b", "x/b")}},
+		{Name: "h", Functions: []model.Function{fn("h", "a", "y/a"), fn("h", "z", "x/b")}},
 	}
 	indexes := &catalog.Catalog{Indexes: []catalog.Index{
 		{Path: "index.cluster.ts", Functions: []catalog.Function{{ID: "a", File: "a.ts", Line: 3, OnFailure: true}, {ID: "b", File: "b.ts", Line: 4}}},

@@ -18,7 +18,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
@@ -100,11 +101,11 @@ func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 // send starts the functions of an event.
 func (w *world) send(name string) {
 	w.Helper()
-	c, err := inngest.NewClient(inngest.ClientOptions{Server: inngest.Endpoint{BaseURL: w.inngest}, Key: inngest.NewSigningKey(testSigningKey)})
+	c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: w.inngest}, Key: wire.NewSigningKey(testSigningKey)})
 	if err != nil {
 		w.Fatal(err)
 	}
-	if _, err := c.Send(w.Context(), inngest.NewEventKey(testEventKey), inngest.Event{Name: name}); err != nil {
+	if _, err := c.Send(w.Context(), wire.NewEventKey(testEventKey), client.Event{Name: name}); err != nil {
 		w.Fatal(err)
 	}
 }

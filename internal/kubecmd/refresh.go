@@ -12,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -117,7 +118,7 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 
 // tellFunctions says function by function what changed; those that stay are
 // named for --verbose only.
-func tellFunctions(r *pipeline.Reporter, d inngest.Diff) {
+func tellFunctions(r *pipeline.Reporter, d judge.Diff) {
 	for _, slug := range d.Kept {
 		r.Detailf("  = %s", slug)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/probe"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -41,7 +42,7 @@ type result struct {
 	Verdict   *verdict.Verdict       `json:"verdict,omitempty"`
 	Probes    []probe.Answer         `json:"probes,omitempty"`
 	Refreshed *inngest.Refreshed     `json:"registration,omitempty"`
-	Lost      []inngest.LostRun      `json:"lostRuns,omitempty"`
+	Lost      []judge.LostRun        `json:"lostRuns,omitempty"`
 	Settled   bool                   `json:"oldPodsGone"`
 	Findings  []*pipeline.Finding    `json:"findings"`
 	Stages    []pipeline.StageRecord `json:"stages"`

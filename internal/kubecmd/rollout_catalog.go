@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -63,7 +64,7 @@ func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*
 		if !index.Incomplete {
 			// The new pod registers itself seconds after its start, before any
 			// guard of the registration could speak: here nothing is lost yet.
-			if f := inngest.GuardLoss(removed(app, d), nil, r.allowRemoval); f != nil {
+			if f := judge.GuardLoss(removed(app, d), nil, r.allowRemoval); f != nil {
 				refused = append(refused, f)
 			}
 		}
@@ -72,8 +73,8 @@ func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*
 }
 
 // removed are the app's functions that the difference takes away.
-func removed(app *inngest.App, d catalog.Difference) inngest.Diff {
-	var out inngest.Diff
+func removed(app *model.App, d catalog.Difference) judge.Diff {
+	var out judge.Diff
 	for _, c := range d.Removed {
 		for _, f := range app.Functions {
 			if f.LocalID() == c.ID {
@@ -98,18 +99,18 @@ func tellDifference(rep *pipeline.Reporter, index string, d catalog.Difference) 
 	}
 }
 
-func (r *rollout) app(ctx context.Context, e *ends) (*inngest.App, error) {
+func (r *rollout) app(ctx context.Context, e *ends) (*model.App, error) {
 	apps, err := e.client.Apps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return inngest.Choose(apps, e.wanted())
+	return judge.Choose(apps, e.wanted())
 }
 
 // expected are the functions that must be registered after the switch: those of
 // the catalog's index that this worker serves. Nil where the catalog cannot
 // say: there is none, or it could not decide all of them.
-func (r *rollout) expected(ctx context.Context, app string, served []inngest.Function) []string {
+func (r *rollout) expected(ctx context.Context, app string, served []model.Function) []string {
 	c, err := r.catalog.Get(ctx)
 	if err != nil || c == nil {
 		return nil
@@ -126,7 +127,7 @@ func (r *rollout) expected(ctx context.Context, app string, served []inngest.Fun
 }
 
 // registered puts Inngest's functions into the catalog's terms.
-func registered(functions []inngest.Function) []catalog.Function {
+func registered(functions []model.Function) []catalog.Function {
 	all := make([]catalog.Registered, len(functions))
 	for i, f := range functions {
 		all[i] = catalog.Registered{ID: f.LocalID(), Retries: f.Retries}

@@ -10,6 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -52,11 +55,11 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 	if found = append(found, more...); err != nil {
 		return found, err
 	}
-	app, err := inngest.Choose(apps, e.wanted())
+	app, err := judge.Choose(apps, e.wanted())
 	if err != nil {
 		return found, err
 	}
-	r.before = []inngest.Function{}
+	r.before = []model.Function{}
 	if app == nil {
 		rep.Notef("Inngest does not know app %s yet: this rollout registers it", e.app)
 		return found, nil
@@ -65,7 +68,7 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 	if app.Functions != nil {
 		r.before = app.Functions
 	}
-	for _, f := range inngest.Unsafe(app.Functions, allowed(r.worker.Allow.ZeroRetries)) {
+	for _, f := range judge.ZeroRetryFindings(app.Functions, allowed(r.worker.Allow.ZeroRetries)) {
 		r.remember(f)
 		if r.command == "undo" { // it may be what the undo is to be rid of
 			f.Severity = min(f.Severity, pipeline.Warning)
@@ -82,7 +85,7 @@ func (r *rollout) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*
 		return found, e.explain("read what is running", err)
 	}
 	r.stepsTold(steps)
-	return append(found, inngest.JudgeRestart(steps, r.restart())...), nil
+	return append(found, judge.JudgeRestart(steps, r.restart())...), nil
 }
 
 // checkWorkerWay: after the switch the new pods are asked what they serve, for
@@ -107,8 +110,8 @@ func (r *rollout) checkWorkerWay(ctx context.Context, e *ends) ([]*pipeline.Find
 
 // diagnose says what is wrong between server and worker before the rollout. It
 // does not stand against it, since most of it is what a rollout mends.
-func (r *rollout) diagnose(ctx context.Context, e *ends, apps []inngest.App, app inngest.App) ([]*pipeline.Finding, error) {
-	s := inngest.State{Want: e.wanted(), Apps: apps, Now: time.Now()}
+func (r *rollout) diagnose(ctx context.Context, e *ends, apps []model.App, app model.App) ([]*pipeline.Finding, error) {
+	s := judge.State{Want: e.wanted(), Apps: apps, Now: time.Now()}
 	var err error
 	if s.Failed, err = inngest.FailedRuns(ctx, e.client, app, s.Now.Add(-time.Hour)); err != nil {
 		return nil, e.explain("list failed runs", err)
@@ -121,7 +124,7 @@ func (r *rollout) diagnose(ctx context.Context, e *ends, apps []inngest.App, app
 			return nil, e.explain("list scheduled runs", err)
 		}
 	}
-	return r.fresh(inngest.Diagnose(s)), nil
+	return r.fresh(judge.Diagnose(s)), nil
 }
 
 // fresh are those findings that were not told in this run, none graver than a
@@ -145,8 +148,8 @@ func allowed(m map[string]string) map[string]string {
 	return m
 }
 
-func (r *rollout) restart() inngest.RestartOptions {
-	return inngest.RestartOptions{MaxStepLoss: r.maxStepLoss, Force: r.force, Now: time.Now()}
+func (r *rollout) restart() judge.RestartOptions {
+	return judge.RestartOptions{MaxStepLoss: r.maxStepLoss, Force: r.force, Now: time.Now()}
 }
 
 // remember says whether a finding is the first of its code about its place.
@@ -161,7 +164,7 @@ func (r *rollout) remember(f *pipeline.Finding) bool {
 }
 
 // ownApp is the worker's registration; nil when there is none yet.
-func (r *rollout) ownApp(ctx context.Context) (*ends, *inngest.App, error) {
+func (r *rollout) ownApp(ctx context.Context) (*ends, *model.App, error) {
 	e, err := r.ends.Get(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -170,7 +173,7 @@ func (r *rollout) ownApp(ctx context.Context) (*ends, *inngest.App, error) {
 	if err != nil {
 		return e, nil, e.explain("read Inngest's registrations", err)
 	}
-	app, err := inngest.Choose(apps, e.wanted())
+	app, err := judge.Choose(apps, e.wanted())
 	return e, app, err
 }
 
@@ -201,7 +204,7 @@ func (r *rollout) steps(ctx context.Context, rep *pipeline.Reporter) error {
 		return e.explain("read what is running", err)
 	}
 	var refused []error
-	for _, f := range inngest.JudgeRestart(r.untold(running), r.restart()) {
+	for _, f := range judge.JudgeRestart(r.untold(running), r.restart()) {
 		if f.Severity == pipeline.Error {
 			refused = append(refused, f)
 			continue
@@ -212,7 +215,7 @@ func (r *rollout) steps(ctx context.Context, rep *pipeline.Reporter) error {
 }
 
 // stepsTold remembers which steps the preflight has told of.
-func (r *rollout) stepsTold(steps []inngest.Executing) {
+func (r *rollout) stepsTold(steps []judge.Executing) {
 	r.seen = map[string]bool{}
 	for _, s := range steps {
 		r.seen[stepKey(s)] = true
@@ -221,13 +224,13 @@ func (r *rollout) stepsTold(steps []inngest.Executing) {
 
 // untold are the steps that began since the preflight; all of them where their
 // age counts, since it has changed.
-func (r *rollout) untold(steps []inngest.Executing) []inngest.Executing {
-	return slices.DeleteFunc(steps, func(s inngest.Executing) bool {
+func (r *rollout) untold(steps []judge.Executing) []judge.Executing {
+	return slices.DeleteFunc(steps, func(s judge.Executing) bool {
 		return r.seen[stepKey(s)] && (r.force || r.maxStepLoss == 0)
 	})
 }
 
-func stepKey(s inngest.Executing) string { return fmt.Sprintf("%s %s %d", s.Run, s.Step, s.Attempt) }
+func stepKey(s judge.Executing) string { return fmt.Sprintf("%s %s %d", s.Run, s.Step, s.Attempt) }
 
 // refresh makes the registration equal to what a new pod serves.
 func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
@@ -248,7 +251,7 @@ func (r *rollout) refresh(ctx context.Context, rep *pipeline.Reporter) error {
 		// The new pod may have registered itself by now: a loss would not show
 		// in the server's list any more.
 		Before: r.before,
-		Expect: func(served []inngest.Function) []string { return r.expected(ctx, e.app, served) },
+		Expect: func(served []model.Function) []string { return r.expected(ctx, e.app, served) },
 	}, rep)
 	if err != nil {
 		return e.explain("refresh the registration", err)
@@ -277,7 +280,7 @@ func (r *rollout) settle(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	want := inngest.Wanted{App: e.app, URL: w.URL()}
+	want := model.Wanted{App: e.app, URL: w.URL()}
 	verified, err := inngest.Verify(ctx, inngest.VerifyOptions{
 		Client: e.client, Want: want, Worker: w, Repair: true, Served: r.served(), Expected: r.wanted(),
 	}, rep)
@@ -291,15 +294,15 @@ func (r *rollout) settle(ctx context.Context, rep *pipeline.Reporter) error {
 
 // diagnoseAfter says what is still wrong though the registration is right.
 // What failed in the switch-over is told by the stage that looks for lost runs.
-func (r *rollout) diagnoseAfter(ctx context.Context, e *ends, want inngest.Wanted, rep *pipeline.Reporter) error {
+func (r *rollout) diagnoseAfter(ctx context.Context, e *ends, want model.Wanted, rep *pipeline.Reporter) error {
 	apps, err := e.client.Apps(ctx)
 	if err != nil {
 		return e.explain("read Inngest's registrations", err)
 	}
-	found := inngest.Diagnose(inngest.State{Want: want, Apps: apps, Served: r.refreshed.Served, Now: time.Now()})
+	found := judge.Diagnose(judge.State{Want: want, Apps: apps, Served: r.refreshed.Served, Now: time.Now()})
 	// What the image brings anew could not be named before the apply, unless its
 	// catalog did.
-	found = append(found, inngest.Unsafe(r.verified.App.Functions, allowed(r.worker.Allow.ZeroRetries))...)
+	found = append(found, judge.ZeroRetryFindings(r.verified.App.Functions, allowed(r.worker.Allow.ZeroRetries))...)
 	tell(rep, r.fresh(found))
 	return nil
 }
@@ -310,11 +313,11 @@ func (r *rollout) lost(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	r.lostRuns, err = inngest.FindLost(ctx, e.client, r.verified.App, inngest.Window{From: r.switched, To: time.Now()})
+	r.lostRuns, err = inngest.FindLost(ctx, e.client, r.verified.App, judge.Window{From: r.switched, To: time.Now()})
 	if err != nil {
 		return e.explain("look for lost runs", err)
 	}
-	if f := inngest.LostFinding(r.lostRuns); f != nil {
+	if f := judge.LostFinding(r.lostRuns); f != nil {
 		rep.Finding(f)
 		if r.rerunLost {
 			again, err := inngest.RerunLost(ctx, e.client, r.lostRuns, rep)
@@ -332,7 +335,7 @@ func (r *rollout) confirm(ctx context.Context, rep *pipeline.Reporter) error {
 		return err
 	}
 	done, err := inngest.ConfirmRun(ctx, inngest.ConfirmOptions{
-		Client: e.client, App: r.verified.App, Key: e.eventKey, Event: inngest.Event{Name: r.confirmRun, Data: r.confirmWith}, Timeout: r.timeout,
+		Client: e.client, App: r.verified.App, Key: e.eventKey, Event: client.Event{Name: r.confirmRun, Data: r.confirmWith}, Timeout: r.timeout,
 	}, rep)
 	if err != nil {
 		return e.explain("confirm by a run", err)
@@ -357,7 +360,7 @@ func (r *rollout) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
 }
 
 // served is what a new pod serves, as far as it told.
-func (r *rollout) served() []inngest.Function {
+func (r *rollout) served() []model.Function {
 	if r.refreshed == nil || r.refreshed.Served == nil {
 		return nil
 	}

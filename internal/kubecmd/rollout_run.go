@@ -13,6 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/probe"
@@ -43,14 +45,14 @@ type rollout struct {
 	ends      *pipeline.Lazy[*ends]
 	opened    *ends // to be closed, once there
 	catalog   *pipeline.Lazy[*catalog.Catalog]
-	checks    []pipeline.Check   // of the preflight
-	asked     answers            // that it got
-	before    []inngest.Function // registered before anything was changed; nil: not asked
-	told      map[string]bool    // diagnoses by code and place, so that each is told once
-	seen      map[string]bool    // running steps that the preflight told of
+	checks    []pipeline.Check // of the preflight
+	asked     answers          // that it got
+	before    []model.Function // registered before anything was changed; nil: not asked
+	told      map[string]bool  // diagnoses by code and place, so that each is told once
+	seen      map[string]bool  // running steps that the preflight told of
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
-	lostRuns  []inngest.LostRun
+	lostRuns  []judge.LostRun
 	switched  time.Time // when the apply began
 	held      *lock.Lock
 	taken     error // another has changed or replaced the workload meanwhile

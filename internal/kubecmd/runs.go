@@ -11,6 +11,8 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
@@ -79,9 +81,9 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 const watchEvery = 2 * time.Second
 
 func (o *runsOptions) run(ctx context.Context, e *ends) error {
-	filter := inngest.RunFilter{Limit: o.count}
+	filter := client.RunFilter{Limit: o.count}
 	for _, s := range o.status {
-		filter.Status = append(filter.Status, inngest.RunStatus(s))
+		filter.Status = append(filter.Status, model.RunStatus(s))
 	}
 	if o.since != 0 {
 		filter.Since = time.Now().Add(-o.since)
@@ -118,7 +120,7 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 			return o.print(e, runs, true)
 		}
 		// What was printed stays as it was; elapsed times alone are no change.
-		runs = slices.DeleteFunc(runs, func(r inngest.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
+		runs = slices.DeleteFunc(runs, func(r model.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
 		for _, r := range runs {
 			seen[r.ID] = fmt.Sprint(r)
 		}
@@ -139,7 +141,7 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 
 // print writes runs; with --watch one by one as a program reads them, and with
 // the header once.
-func (o *runsOptions) print(e *ends, runs []inngest.Run, first bool) error {
+func (o *runsOptions) print(e *ends, runs []model.Run, first bool) error {
 	env := e.scope.kube.env
 	switch {
 	case o.output != "" && !o.watch:

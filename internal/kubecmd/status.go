@@ -97,7 +97,7 @@ type statusReport struct {
 	// with.
 	Functions string              `json:"functions,omitempty"`
 	Lock      string              `json:"lock,omitempty"`
-	Inngest   *inngest.Look       `json:"inngest,omitempty"`
+	Inngest   *inngest.Report     `json:"inngest,omitempty"`
 	Findings  []*pipeline.Finding `json:"findings"`
 	Well      bool                `json:"well"`
 }
@@ -197,7 +197,7 @@ func (o *statusOptions) inngestOf(ctx context.Context, scope *scope, w *workload
 	if e.unsigned != nil {
 		s.Findings = append(s.Findings, e.unsigned)
 	}
-	s.Inngest, err = inngest.Status(ctx, inngest.LookOptions{
+	s.Inngest, err = inngest.Status(ctx, inngest.ReportOptions{
 		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(scope.worker.Allow.ZeroRetries),
 		CronsSince: rolledOut(w), URL: e.wanted().URL, Way: e.way,
 	})

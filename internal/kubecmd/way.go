@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -182,7 +184,7 @@ func (s *scope) firstAnswering(ctx context.Context, t forward.Target, ask func(c
 // findServer looks for Inngest's server outside of the cluster.
 func (e *ends) findServer(ctx context.Context) (forward.Address, error) {
 	return e.firstAnswering(ctx, e.serverTarget(), func(ctx context.Context, url string) error {
-		c, err := inngest.NewClient(inngest.ClientOptions{Server: inngest.Endpoint{BaseURL: url}})
+		c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: url}})
 		if err != nil {
 			return err
 		}
@@ -207,7 +209,7 @@ func (e *ends) workerTarget() forward.Target {
 func (e *ends) findWorker(ctx context.Context) (forward.Address, error) {
 	return e.firstAnswering(ctx, e.workerTarget(), func(ctx context.Context, url string) error {
 		// Without the key: what answers may be somebody else.
-		w, err := inngest.NewWorker(inngest.WorkerOptions{Endpoint: inngest.Endpoint{BaseURL: url, Advertised: e.advertised()}, Path: e.scope.worker.Inngest.Path})
+		w, err := sdk.New(sdk.Options{Endpoint: wire.Endpoint{BaseURL: url, Advertised: e.advertised()}, Path: e.scope.worker.Inngest.Path})
 		if err != nil {
 			return err
 		}

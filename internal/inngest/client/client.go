@@ -1,0 +1,115 @@
+// Package client speaks with a self-hosted Inngest server. New makes a Client,
+// whose methods list apps and runs, read traces, send events and cancel, rerun
+// or delete.
+//
+// GraphQL comes first, since it needs no key; where the server was started with
+// --no-ui, the REST routes take its place as far as they reach. The schema is
+// asked for with __type before the first query, so that a query names only what
+// this server has. Enumerations are strings: an unknown value is kept and shown,
+// and is never an error.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options says which server to use, and with which key.
+type Options struct {
+	Server wire.Endpoint
+	// Key is needed only where GraphQL is off (--no-ui): the REST routes want
+	// it, GraphQL wants none.
+	Key wire.SigningKey
+	// Apps are names to ask for where the server cannot list apps: --no-ui
+	// before /v2/apps.
+	Apps []string
+}
+
+// Client speaks with a server. It is safe for concurrent use.
+type Client struct {
+	end  wire.Endpoint
+	key  wire.SigningKey
+	apps []string
+
+	mu     sync.Mutex
+	probed bool
+	schema schema
+	noGQL  bool
+}
+
+// NewClient makes a Client; nothing is asked yet.
+func New(o Options) (*Client, error) {
+	if _, err := o.Server.Base(wire.ServerEnd); err != nil {
+		return nil, pipeline.UsageErrorf("inngest-url", "give it as http://HOST:PORT", "%s", err)
+	}
+	return &Client{end: o.Server, key: o.Key, apps: o.Apps}, nil
+}
+
+// Health is what a server says of itself without a key.
+type Health struct {
+	// Kind is "cloud" for `inngest start`, "dev" for `inngest dev`; empty
+	// before servers said it.
+	Kind string `json:"kind"`
+	// GraphQL is false where the server was started with --no-ui.
+	GraphQL bool `json:"graphQL"`
+}
+
+// Health asks whether the server is up, and which kind it is.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{Method: http.MethodGet, Path: "/health"})
+	if err != nil {
+		return Health{}, err
+	}
+	if r.Status != http.StatusOK || !r.IsJSON() {
+		return Health{}, &pipeline.Finding{
+			Code: "inngest-not-a-server", Severity: pipeline.Error,
+			What: "what answers at " + c.end.BaseURL + " is no Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+			Fix: "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
+		}
+	}
+	h := Health{Kind: r.Header.Get("X-Inngest-Server-Kind")}
+	_, err = c.schemaFor(ctx)
+	h.GraphQL = err == nil && c.hasGraphQL()
+	return h, err
+}
+
+func (c *Client) hasGraphQL() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.noGQL
+}
+
+// rest asks a route that wants the key and decodes its answer.
+func (c *Client) rest(ctx context.Context, doing, method, path string, query url.Values, into any) error {
+	h := http.Header{}
+	if !c.key.IsZero() {
+		h.Set("Authorization", "Bearer "+c.key.Bearer())
+	}
+	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{Method: method, Path: path, Query: query, Header: h})
+	if err != nil {
+		return err
+	}
+	if r.Status == http.StatusUnauthorized && c.key.IsZero() {
+		return &pipeline.Finding{
+			Code: "inngest-key-needed", Severity: pipeline.Error, Err: &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
+			What: "the Inngest server wants the signing key to " + doing, Why: "it was started with --no-ui, so only its authenticated routes are left",
+			Fix: "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from",
+		}
+	}
+	if r.Status/100 != 2 || !r.IsJSON() {
+		return wire.Refused(doing, r)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(r.Body, into); err != nil {
+		return wire.Refused(doing, &wire.Reply{Status: r.Status, Body: []byte("an answer that cannot be read: " + err.Error())})
+	}
+	return nil
+}

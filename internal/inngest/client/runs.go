@@ -1,0 +1,251 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
+)
+
+// RunFilter says which runs are wanted. Empty parts match everything.
+type RunFilter struct {
+	Apps      []string // ids
+	Functions []string // ids
+	Status    []model.RunStatus
+	// Since is compared with the time at which a run was queued: a run of
+	// interest may have begun long ago. Zero is Ever.
+	Since time.Time
+	Until time.Time // now when zero
+	Limit int       // the newest so many; all when 0
+	// ByEnd compares Since and Until with the time at which a run ended, and
+	// sorts by it. Only for ended runs: the list gives an end to others too.
+	ByEnd bool
+}
+
+// Ever reaches back further than a run can last: a sleep ends within a year.
+const Ever = 400 * 24 * time.Hour
+
+// RunPage stays below 400, from where on the server silently gives 40, and at
+// the 100 that REST allows.
+const RunPage = 100
+
+type gqlRun struct {
+	ID, AppID, FunctionID, EventName, CronSchedule string
+	Function                                       *struct{ Slug string }
+	Status                                         model.RunStatus
+	QueuedAt                                       time.Time
+	TriggerIDs                                     []string
+}
+
+func (g gqlRun) run() model.Run {
+	r := model.Run{ID: g.ID, AppID: g.AppID, FunctionID: g.FunctionID, Status: g.Status, Queued: g.QueuedAt, Event: g.EventName, Cron: g.CronSchedule, Events: g.TriggerIDs}
+	if g.Function != nil {
+		r.Slug = g.Function.Slug
+	}
+	return r
+}
+
+// Runs lists runs, the newest first, however many pages that takes. Times of
+// start and end, and the step, are only in a trace: see Detail.
+func (c *Client) Runs(ctx context.Context, f RunFilter) ([]model.Run, error) {
+	var all []model.Run
+	seen := map[string]bool{}
+	for cursor := ""; ; {
+		size := RunPage
+		if f.Limit > 0 {
+			size = min(size, f.Limit-len(all))
+		}
+		page, next, err := c.runPage(ctx, f, size, cursor)
+		if err != nil {
+			return nil, err
+		}
+		fresh := false
+		for _, r := range page {
+			// A status that the server does not filter by is filtered here.
+			if seen[r.ID] || (len(f.Status) > 0 && !slices.Contains(f.Status, r.Status)) {
+				continue
+			}
+			seen[r.ID], fresh = true, true
+			all = append(all, r)
+		}
+		if next == "" || next == cursor || len(page) == 0 || (f.Limit > 0 && len(all) >= f.Limit) || (!fresh && len(f.Status) == 0) {
+			return all, nil
+		}
+		cursor = next
+	}
+}
+
+func (f RunFilter) since() time.Time {
+	if f.Since.IsZero() {
+		return time.Now().Add(-Ever)
+	}
+	return f.Since
+}
+
+func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor string) (page []model.Run, next string, err error) {
+	filter := map[string]any{"from": f.since().UTC().Format(time.RFC3339Nano)}
+	if !f.Until.IsZero() {
+		filter["until"] = f.Until.UTC().Format(time.RFC3339Nano)
+	}
+	for name, ids := range map[string][]string{"appIDs": f.Apps, "functionIDs": f.Functions} {
+		if len(ids) > 0 {
+			filter[name] = ids
+		}
+	}
+	if len(f.Status) > 0 {
+		filter["status"] = f.Status
+	}
+	order := "QUEUED_AT"
+	if f.ByEnd {
+		order, filter["timeField"] = "ENDED_AT", "ENDED_AT"
+	}
+	vars := map[string]any{"f": filter, "n": size}
+	if cursor != "" {
+		vars["a"] = cursor
+	}
+	var out struct {
+		Runs struct {
+			Edges []struct {
+				Node   gqlRun
+				Cursor string
+			}
+			PageInfo struct {
+				HasNextPage bool
+				EndCursor   string
+			}
+		}
+	}
+	build := func(function string) func(schema) string {
+		return func(s schema) string {
+			node := s.pick("FunctionRunV2", "id", "appID", "functionID", function, "status", "queuedAt", "eventName", "cronSchedule", "triggerIDs")
+			return "query($f:RunsFilterV2!,$n:Int!,$a:String){runs(first:$n,after:$a,orderBy:[{field:" + order + ",direction:DESC}],filter:$f)" +
+				"{edges{node{" + node + "} cursor} pageInfo{hasNextPage endCursor}}}"
+		}
+	}
+	err = c.ask(ctx, "list runs", build("function{slug}"), vars, &out)
+	if said, ok := errors.AsType[*wire.ServerError](err); ok && strings.Contains(said.Words, "function") && said.Status == http.StatusOK {
+		// A run whose function's row is gone makes the whole page fail, since
+		// the field has no null: the list is then read without it.
+		err = c.ask(ctx, "list runs", build("functionID"), vars, &out)
+	}
+	if errors.Is(err, errNoGraphQL) {
+		return c.runPageByREST(ctx, f, size, cursor)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	for _, e := range out.Runs.Edges {
+		page = append(page, e.Node.run())
+		next = e.Cursor
+	}
+	if !out.Runs.PageInfo.HasNextPage {
+		return page, "", nil
+	}
+	if out.Runs.PageInfo.EndCursor != "" {
+		next = out.Runs.PageInfo.EndCursor
+	}
+	return page, next, nil
+}
+
+// runPageByREST knows apps and functions by name only, so that ids are
+// filtered by what Apps said they are called.
+func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, cursor string) (page []model.Run, next string, err error) {
+	apps, err := c.appsByREST(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	q := url.Values{"limit": {strconv.Itoa(size)}, "from": {f.since().UTC().Format(time.RFC3339Nano)}}
+	if !f.Until.IsZero() {
+		q.Set("until", f.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if f.ByEnd {
+		q.Set("timeField", "ENDED_AT")
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	for _, s := range f.Status {
+		q.Add("status", string(s))
+	}
+	for _, a := range apps {
+		if slices.Contains(f.Apps, a.ID) {
+			q.Add("appId", a.Name)
+		}
+	}
+	var out struct {
+		Data []struct {
+			ID       string
+			App      struct{ ID string }
+			Function struct{ ID string }
+			Status   model.RunStatus
+			QueuedAt time.Time
+			Trigger  struct {
+				EventIDs     []string
+				CronSchedule string
+			}
+		}
+		Page struct {
+			Cursor  string
+			HasMore bool
+		}
+	}
+	if err := c.rest(ctx, "list runs", http.MethodGet, "/v2/runs", q, &out); err != nil {
+		return nil, "", err
+	}
+	for _, d := range out.Data {
+		r := model.Run{ID: d.ID, Slug: model.SlugOf(d.App.ID, d.Function.ID), Status: d.Status, Queued: d.QueuedAt, Cron: d.Trigger.CronSchedule, Events: d.Trigger.EventIDs}
+		for _, a := range apps {
+			for _, fn := range a.Functions {
+				if fn.Slug == r.Slug {
+					r.AppID, r.FunctionID = a.ID, fn.ID
+				}
+			}
+		}
+		if len(f.Functions) == 0 || slices.Contains(f.Functions, r.FunctionID) {
+			page = append(page, r)
+		}
+	}
+	if out.Page.HasMore {
+		next = out.Page.Cursor
+	}
+	return page, next, nil
+}
+
+// CancelRun ends a run. One that is cancelled already is no error; one that
+// has ended by itself is, in the server's words. It may take some seconds.
+func (c *Client) CancelRun(ctx context.Context, id string) error {
+	err := c.ask(ctx, "cancel run "+id, func(schema) string { return `mutation($id:ULID!){cancelRun(runID:$id){id}}` }, map[string]any{"id": id}, nil)
+	if errors.Is(err, errNoGraphQL) {
+		err = c.rest(ctx, "cancel run "+id, http.MethodPost, "/v2/runs/"+url.PathEscape(id)+"/cancel", nil, nil)
+		if said, ok := errors.AsType[*wire.ServerError](err); ok && strings.Contains(said.Words, "already cancelled") {
+			return nil
+		}
+	}
+	return err
+}
+
+// Rerun starts a run's function again with the run's event, from its first
+// step, and returns the new run's id.
+func (c *Client) Rerun(ctx context.Context, id string) (string, error) {
+	var out struct{ Rerun string }
+	err := c.ask(ctx, "rerun "+id, func(schema) string { return `mutation($id:ULID!){rerun(runID:$id)}` }, map[string]any{"id": id}, &out)
+	if errors.Is(err, errNoGraphQL) {
+		var rest struct{ Data struct{ RunID string } }
+		err = c.rest(ctx, "rerun "+id, http.MethodPost, "/v2/runs/"+url.PathEscape(id)+"/rerun", nil, &rest)
+		return rest.Data.RunID, err
+	}
+	return out.Rerun, err
+}
+
+// IsGone reports whether the server no longer has what was asked for.
+func IsGone(err error) bool {
+	said, ok := errors.AsType[*wire.ServerError](err)
+	return ok && strings.Contains(said.Words, "not found")
+}

@@ -1,0 +1,64 @@
+// Package judge decides: which app is ours, what a registration changes, what a
+// restart does to running steps, what is stale, and what is wrong. Everything in
+// it is a pure function over values of package model, with a table of cases;
+// package inngest fetches the values and acts on the verdicts.
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Choose picks the wanted app; nil when it is not registered. A registration
+// of the same name under another URL is chosen as well, as long as it is the
+// only one: servers since 1.15 keep one app per name and will move it.
+// Without a name the URL alone decides.
+func Choose(apps []model.App, want model.Wanted) (*model.App, error) {
+	var named, placed []*model.App
+	for i := range apps {
+		a := &apps[i]
+		if a.Name != "" && want.At(*a) {
+			placed = append(placed, a)
+		}
+		if a.Name == want.App && a.Name != "" {
+			named = append(named, a)
+		}
+	}
+	if want.App == "" {
+		if len(placed) > 1 {
+			return nil, &pipeline.Finding{
+				Code: "inngest-app-ambiguous", Severity: pipeline.Error,
+				What: fmt.Sprintf("%d apps are registered at %s: %s", len(placed), want.URL, names(placed)),
+				Why:  "which one is the worker's cannot be told by the URL",
+				Fix:  "set inngest.app in .sbw.yaml to the worker's INNGEST_APP_ID",
+			}
+		}
+		return first(placed), nil
+	}
+	if i := slices.IndexFunc(named, func(a *model.App) bool { return want.At(*a) }); i >= 0 {
+		return named[i], nil
+	}
+	if len(named) == 1 {
+		return named[0], nil
+	}
+	return nil, nil
+}
+
+func first(apps []*model.App) *model.App {
+	if len(apps) == 0 {
+		return nil
+	}
+	return apps[0]
+}
+
+func names(apps []*model.App) string {
+	var all []string
+	for _, a := range apps {
+		all = append(all, a.Name)
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,211 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// State is everything that a diagnosis looks at. What could not be asked is
+// nil or empty.
+type State struct {
+	Want model.Wanted
+	Apps []model.App
+	// Served is the worker's own list, Registered what it said when it was
+	// told to register.
+	Served     *model.Served
+	Registered *model.Registration
+	// Failed are runs that failed lately, with their errors.
+	Failed []model.Run
+	// Scheduled are runs since CronsSince; the app had its present functions
+	// by then. Zero leaves schedules out.
+	Scheduled  []model.Run
+	CronsSince time.Time
+	Now        time.Time
+}
+
+// Diagnose recognises what goes wrong between a server and a worker, each
+// thing with its cause and remedy.
+func Diagnose(s State) []*pipeline.Finding {
+	var all []*pipeline.Finding
+	add := func(f *pipeline.Finding) {
+		if f != nil {
+			all = append(all, f)
+		}
+	}
+	own, err := Choose(s.Apps, s.Want)
+	all = append(all, pipeline.AsFindings("choose the app", err)...)
+	if s.Served != nil && len(s.Served.Functions) == 0 {
+		add(&pipeline.Finding{
+			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", s.Want.App),
+			Why: "its function index is empty", Fix: "export the functions from the worker's index (index.cluster.ts) and publish again",
+		})
+	}
+	if own == nil {
+		if err == nil {
+			add(NotRegistered(s))
+		}
+	} else {
+		add(AppError(*own))
+		add(StaleURL(*own, s.Want))
+		add(ConnectMode(*own))
+		if !s.CronsSince.IsZero() {
+			if silent := silentCrons(*own, s.Scheduled, s.CronsSince, s.Now); len(silent) > 0 {
+				add(cronFinding(silent))
+			}
+		}
+	}
+	add(duplicateApps(s.Apps, s.Want))
+	add(duplicateFinding(s.Want.App, Duplicates(s.Apps)))
+	add(unreachableRuns(s.Failed))
+	add(refusedRuns(s.Failed))
+	return all
+}
+
+// NotRegistered is the finding about an app that the server does not list.
+func NotRegistered(s State) *pipeline.Finding {
+	f := &pipeline.Finding{
+		Code: "inngest-not-registered", Severity: pipeline.Error,
+		What: fmt.Sprintf("the app %s is not registered", s.Want.App), Why: "the server's list does not have it",
+		Fix: "`kubectl sbw refresh`",
+	}
+	if s.Registered != nil && s.Registered.OK() {
+		f.Why = fmt.Sprintf("the worker said %q, but the server's list does not have it", s.Registered.Message)
+		f.Fix = "the worker registers with another server than this one: compare INNGEST_BASE_URL with inngest.service, and INNGEST_APP_ID with inngest.app"
+		if s.Served != nil && s.Served.APIOrigin != "" {
+			f.Why += "; it registers with " + s.Served.APIOrigin
+		}
+	}
+	for _, a := range s.Apps {
+		if a.Name != "" && a.Name != s.Want.App && s.Want.At(a) {
+			f.Why += fmt.Sprintf("; at %s it has %s", a.URL, a.Name)
+			f.Fix = "set inngest.app in .sbw.yaml to the worker's INNGEST_APP_ID, " + a.Name
+		}
+	}
+	return f
+}
+
+// appErrors are the codes that a server gives the last sync of an app
+// (pkg/deploy), each with cause and remedy.
+var appErrors = map[string]struct {
+	code     pipeline.Code
+	why, fix string
+}{
+	"unreachable":                {"inngest-app-unreachable", "the server could not reach its URL", "wait until the worker is Ready, then `kubectl sbw refresh`"},
+	"unauthorized":               {"inngest-wrong-signing-key", "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
+	"forbidden":                  {"inngest-app-forbidden", "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
+	"url_not_found":              {"inngest-app-not-found", "the worker has no SDK at that path", "set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`"},
+	"internal_server_error":      {"inngest-app-failed", "the worker answered 500", "see the worker's log"},
+	"invalid_signing_key":        {"inngest-wrong-signing-key", "the keys of server and worker differ", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
+	"missing_signing_key":        {"inngest-wrong-signing-key", "the worker has no signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
+	"missing_server_signing_key": {"inngest-wrong-signing-key", "the server has no signing key", "start the server with --signing-key"},
+	"no_functions":               {"inngest-no-functions", "the worker registered none", "export the functions from the worker's index and publish again"},
+	"invalid_function":           {"inngest-invalid-function", "the server does not accept one of its functions", "see the server's log for which; fix it and publish again"},
+	"sdk_version_denied":         {"inngest-sdk-denied", "the server refuses this SDK version for a known vulnerability", "upgrade the worker's inngest package to 3.54.0 or later"},
+	"unsupported_protocol":       {"inngest-app-unreachable", "its URL speaks another protocol", "advertise http:// for a worker without TLS: inngest.host"},
+}
+
+// AppError is the finding about an app whose last registration failed; nil when it has no error.
+func AppError(a model.App) *pipeline.Finding {
+	if a.Error == "" {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: "inngest-app-error", Severity: pipeline.Error, What: fmt.Sprintf("the app %s has the error %s", a.Name, a.Error),
+		Why: "the server's last registration of it failed", Fix: "`kubectl sbw refresh`, then see the server's log",
+	}
+	if known, ok := appErrors[a.Error]; ok {
+		f.Code, f.Why, f.Fix = known.code, known.why, known.fix
+	}
+	return f
+}
+
+// StaleURL is the finding about an app that is registered at another URL; nil when it is not.
+func StaleURL(a model.App, want model.Wanted) *pipeline.Finding {
+	if want.URL == "" || want.At(a) || a.Method == model.MethodConnect {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: "inngest-stale-url", Severity: pipeline.Error,
+		What: fmt.Sprintf("the app %s is registered at %s", a.Name, a.URL), Why: "the worker is at " + want.URL,
+		Fix: "`kubectl sbw refresh`; if it comes back, set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment",
+	}
+	if strings.Contains(a.URL, "//localhost") {
+		f.Why += "; localhost is the server itself: it was registered through a port-forward"
+	}
+	return f
+}
+
+// ConnectMode is the finding about an app whose worker dials the server; nil when it does not.
+func ConnectMode(a model.App) *pipeline.Finding {
+	if a.Method != model.MethodConnect {
+		return nil
+	}
+	return &pipeline.Finding{
+		Code: "inngest-connect-mode", Severity: pipeline.Warning,
+		What: fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
+		Why:  "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
+		Fix:  "nothing, if it is meant; else set INNGEST_CONNECT_MODE=0 in the Deployment to serve over HTTP",
+	}
+}
+
+func duplicateApps(apps []model.App, want model.Wanted) *pipeline.Finding {
+	var rows []string
+	for _, a := range apps {
+		if a.Name == want.App || a.Name != "" && want.At(a) {
+			rows = append(rows, fmt.Sprintf("%s at %s, %s", a.Name, a.URL, Count(len(a.Functions), "function")))
+		}
+	}
+	if len(rows) < 2 {
+		return nil
+	}
+	return &pipeline.Finding{
+		Code: "inngest-duplicate-apps", Severity: pipeline.Warning, Evidence: rows,
+		What: fmt.Sprintf("%d apps are registered for the worker %s", len(rows), want.App), Why: "every event makes one run in each of them",
+		Fix: "`kubectl sbw refresh --prune-stale`",
+	}
+}
+
+func unreachableRuns(failed []model.Run) *pipeline.Finding {
+	lost := slices.DeleteFunc(slices.Clone(failed), func(r model.Run) bool { return !IsUnreachable(r.Error) })
+	if len(lost) == 0 {
+		return nil
+	}
+	return &pipeline.Finding{
+		Code: "inngest-sdk-unreachable", Severity: pipeline.Warning, Evidence: runLines(lost),
+		What: fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")), Why: lost[0].Error,
+		Fix: "check that the pod is Ready and that the app's URL is the worker's Service; then `kubectl sbw refresh`, and rerun what matters",
+	}
+}
+
+// badSignature are the words of a server whose call a worker refused with 401.
+var badSignature = lazyregexp.New(`sig_verification_failed|status code: 401|returned HTTP 401`)
+
+// refusedRuns finds runs that the worker would not take from the server: its
+// key is another one.
+func refusedRuns(failed []model.Run) *pipeline.Finding {
+	refused := slices.DeleteFunc(slices.Clone(failed), func(r model.Run) bool {
+		return !badSignature.MatchString(r.Error)
+	})
+	if len(refused) == 0 {
+		return nil
+	}
+	return &pipeline.Finding{
+		Code: "inngest-wrong-signing-key", Severity: pipeline.Error, Evidence: runLines(refused),
+		What: fmt.Sprintf("%s failed because the worker refused the server's signature", Count(len(refused), "run")), Why: refused[0].Error,
+		Fix: "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
+	}
+}
+
+func runLines(runs []model.Run) []string {
+	var all []string
+	for _, r := range runs {
+		all = append(all, fmt.Sprintf("%s %s at %s: %s", r.ID, r.Slug, r.Ended.Format(time.DateTime), r.Error))
+	}
+	return all
+}

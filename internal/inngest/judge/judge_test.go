@@ -1,0 +1,291 @@
+package judge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+const (
+	here  = "http://system-bus-worker:3111/api/inngest"
+	there = "http://system-bus-worker-old:3111/api/inngest"
+	host  = "http://flagg:3111/api/inngest"
+)
+
+var cluster = model.Wanted{App: "system-bus-cluster", URL: here}
+
+func anApp(id, name, url string, functions ...string) model.App {
+	a := model.App{ID: id, Name: name, URL: url, Method: "SERVE"}
+	for _, f := range functions {
+		a.Functions = append(a.Functions, model.Function{ID: id + "/" + f, Slug: name + "-" + f, Name: f, App: name, Retries: 4})
+	}
+	return a
+}
+
+func TestChoose(t *testing.T) {
+	for name, c := range map[string]struct {
+		apps []model.App
+		want model.Wanted
+		id   string
+		code string
+	}{
+		"nothing registered":                     {nil, cluster, "", ""},
+		"by name and URL, not the first":         {[]model.App{anApp("h", "system-bus-host", host), anApp("c", "system-bus-cluster", here)}, cluster, "c", ""},
+		"by name, elsewhere":                     {[]model.App{anApp("h", "system-bus-host", host), anApp("c", "system-bus-cluster", there)}, cluster, "c", ""},
+		"twice by name, one here":                {[]model.App{anApp("o", "system-bus-cluster", there), anApp("c", "system-bus-cluster", here)}, cluster, "c", ""},
+		"twice by name, none here":               {[]model.App{anApp("o", "system-bus-cluster", there), anApp("p", "system-bus-cluster", host)}, cluster, "", ""},
+		"another name here is not ours":          {[]model.App{anApp("x", "former-name", here)}, cluster, "", ""},
+		"a placeholder here is not ours":         {[]model.App{anApp("p", "", here)}, cluster, "", ""},
+		"without a name, by URL":                 {[]model.App{anApp("h", "system-bus-host", host), anApp("c", "x", here)}, model.Wanted{URL: here}, "c", ""},
+		"without a name, by URL as it is stored": {[]model.App{anApp("c", "x", "http://localhost:3111/api/inngest")}, model.Wanted{URL: "http://127.0.0.1:3111/api/inngest"}, "c", ""},
+		"without a name, two here":               {[]model.App{anApp("a", "x", here), anApp("b", "y", here)}, model.Wanted{URL: here}, "", "inngest-app-ambiguous"},
+		"without a name, none here":              {[]model.App{anApp("h", "system-bus-host", host)}, model.Wanted{URL: here}, "", ""},
+	} {
+		got, err := Choose(c.apps, c.want)
+		id := ""
+		if got != nil {
+			id = got.ID
+		}
+		if id != c.id || codeOf(err) != c.code {
+			t.Errorf("%s: %q %v, want %q %s", name, id, err, c.id, c.code)
+		}
+	}
+}
+
+func codeOf(err error) string {
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f != nil {
+		return string(f.Code)
+	}
+	return ""
+}
+
+func TestCompare(t *testing.T) {
+	f := func(slug string, retries int, triggers ...model.Trigger) model.Function {
+		return model.Function{Slug: slug, Retries: retries, Triggers: triggers}
+	}
+	a, b := model.Trigger{Event: "a"}, model.Trigger{Event: "b"}
+	limited := f("x", 4)
+	limited.Concurrency = []model.Concurrency{{Scope: "FUNCTION", Limit: 2}}
+	for name, c := range map[string]struct {
+		registered, served []model.Function
+		want               string
+	}{
+		"nothing on either side":   {nil, nil, "+[] -[] ~[] =[]"},
+		"all new":                  {nil, []model.Function{f("b", 4), f("a", 4)}, "+[a b] -[] ~[] =[]"},
+		"all gone":                 {[]model.Function{f("b", 4), f("a", 4)}, nil, "+[] -[a b] ~[] =[]"},
+		"same in another order":    {[]model.Function{f("b", 4), f("a", 4)}, []model.Function{f("a", 4), f("b", 4)}, "+[] -[] ~[] =[a b]"},
+		"retries":                  {[]model.Function{f("a", 4)}, []model.Function{f("a", 0)}, "+[] -[] ~[a: retries 4 → 0] =[]"},
+		"triggers":                 {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, b)}, "+[] -[] ~[a: triggers a → b] =[]"},
+		"triggers' order is none":  {[]model.Function{f("a", 4, a, b)}, []model.Function{f("a", 4, b, a)}, "+[] -[] ~[] =[a]"},
+		"a condition":              {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, model.Trigger{Event: "a", Condition: "event.data.x == 1"})}, "+[] -[] ~[a: triggers a → a if event.data.x == 1] =[]"},
+		"concurrency":              {[]model.Function{f("x", 4)}, []model.Function{limited}, "+[] -[] ~[x: concurrency none → 2] =[]"},
+		"one of each":              {[]model.Function{f("a", 4), f("b", 4), f("c", 1)}, []model.Function{f("b", 4), f("c", 2), f("d", 4)}, "+[d] -[a] ~[c: retries 1 → 2] =[b]"},
+		"URLs follow from the app": {[]model.Function{{Slug: "a", URL: here}}, []model.Function{{Slug: "a", URL: there}}, "+[] -[] ~[] =[a]"},
+	} {
+		d := Compare(c.registered, c.served)
+		var changed []string
+		for _, ch := range d.Changed {
+			changed = append(changed, ch.Slug+": "+strings.Join(ch.What, ", "))
+		}
+		got := fmt.Sprintf("+%v -%v ~%v =%v", slugs(d.Added), slugs(d.Removed), changed, d.Kept)
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestGuardLoss(t *testing.T) {
+	gone := Diff{Removed: []model.Function{{Slug: "app-a"}, {Slug: "app-b"}}}
+	if f := GuardLoss(Diff{Added: gone.Removed}, nil, false); f != nil {
+		t.Errorf("nothing vanishes, yet %v", f)
+	}
+	f := GuardLoss(gone, map[string]int{"app-b": 2, "app-c": 9}, false)
+	if f.Severity != pipeline.Error || !strings.Contains(f.What, "app-a, app-b") || !strings.Contains(f.Why, "app-b has 2 runs in flight") || strings.Contains(f.Why, "app-c") {
+		t.Errorf("%v", f)
+	}
+	if f := GuardLoss(gone, nil, true); f.Severity != pipeline.Warning || !strings.Contains(f.What, "vanish, as allowed") {
+		t.Errorf("%v", f)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	own := anApp("c", "system-bus-cluster", here, "a")
+	placeholder := model.App{ID: "p", URL: "http://localhost:3999/api/inngest", Error: "unreachable"}
+	for name, c := range map[string]struct {
+		apps     []model.App
+		evidence Evidence
+		want     string
+	}{
+		"alone":                          {[]model.App{own}, Evidence{}, "stale: foreign:"},
+		"the host worker's, at any rate": {[]model.App{own, anApp("h", "system-bus-host", host, "a")}, Evidence{}, "stale: foreign: h"},
+		"a host worker with an error":    {[]model.App{own, {ID: "h", Name: "system-bus-host", URL: host, Error: "unreachable"}}, Evidence{}, "stale: foreign: h"},
+		"our name at another URL":        {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{}, "stale: o=other-url foreign:"},
+		"our name at another URL, while ours is not settled":     {[]model.App{anApp("o", "system-bus-cluster", there, "a"), anApp("q", "system-bus-cluster", host, "a")}, Evidence{}, "stale: foreign: o q"},
+		"our URL under a former name":                            {[]model.App{own, anApp("f", "former-name", here, "a")}, Evidence{}, "stale: f=other-name foreign:"},
+		"our URL under a former name, while ours is not settled": {[]model.App{anApp("f", "former-name", here, "a")}, Evidence{}, "stale: foreign: f"},
+		"a placeholder":                       {[]model.App{own, placeholder}, Evidence{}, "stale: p=placeholder foreign:"},
+		"nameless, but with functions":        {[]model.App{own, {ID: "p", URL: there, Error: "unreachable", Functions: own.Functions}}, Evidence{}, "stale: foreign: p"},
+		"nameless without an error":           {[]model.App{own, {ID: "p", URL: there}}, Evidence{}, "stale: foreign: p"},
+		"a Service that is gone":              {[]model.App{own, anApp("g", "loops", "http://loops.joelclaw.svc:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loops.joelclaw.svc": "no Service loops in joelclaw"}}, "stale: g=worker-gone foreign:"},
+		"a Service that is gone, no proof":    {[]model.App{own, anApp("g", "loops", "http://loops:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loops": ""}}, "stale: foreign: g"},
+		"another Service is gone":             {[]model.App{own, anApp("g", "loops", "http://loops:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loop": "x"}}, "stale: foreign: g"},
+		"in flight":                           {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{InFlight: map[string]int{"o": 3}}, "stale: o=other-url(3) foreign:"},
+		"our own is never stale, gone or not": {[]model.App{own}, Evidence{Gone: map[string]string{"system-bus-worker": "x"}}, "stale: foreign:"},
+	} {
+		stale, foreign := Judge(c.apps, cluster, c.evidence)
+		got := "stale:"
+		for _, s := range stale {
+			got += fmt.Sprintf(" %s=%s", s.App.ID, s.Rule)
+			if !s.Prunable() {
+				got += fmt.Sprintf("(%d)", s.InFlight)
+			}
+			if s.Reason == "" {
+				t.Errorf("%s: %s is stale without a reason", name, s.App.ID)
+			}
+		}
+		got += " foreign:"
+		for _, f := range foreign {
+			got += " " + f.ID
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestDuplicates(t *testing.T) {
+	with := func(a model.App, event string) model.App {
+		a.Functions = slices.Clone(a.Functions)
+		for i := range a.Functions {
+			a.Functions[i].Triggers = []model.Trigger{{Event: event}}
+		}
+		return a
+	}
+	cron := anApp("c", "c", here, "hourly")
+	cron.Functions[0].Triggers = []model.Trigger{{Cron: "0 * * * *"}}
+	other := anApp("h", "h", host, "cleanup")
+	other.Functions[0].Triggers = []model.Trigger{{Cron: "0 * * * *"}}
+	for name, c := range map[string]struct {
+		apps []model.App
+		want string
+	}{
+		"none":                                {[]model.App{anApp("c", "c", here, "a"), anApp("h", "h", host, "b")}, ""},
+		"a function in both":                  {[]model.App{anApp("c", "c", here, "a", "x"), anApp("h", "h", host, "a")}, "function a [c-a h-a]"},
+		"its trigger is not told twice":       {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
+		"a trigger in both":                   {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "b"), "e")}, "trigger e [c-a h-b]"},
+		"a trigger twice in one app is meant": {[]model.App{with(anApp("c", "c", here, "a", "b"), "e")}, ""},
+		"failure handlers go along":           {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, ""},
+		"crons are everybody's":               {[]model.App{cron, other}, ""},
+	} {
+		var got []string
+		for _, d := range Duplicates(c.apps) {
+			kind := "function " + d.Function
+			if d.Trigger != "" {
+				kind = "trigger " + d.Trigger
+			}
+			got = append(got, fmt.Sprintf("%s %v", kind, d.Slugs))
+		}
+		if strings.Join(got, "; ") != c.want {
+			t.Errorf("%s: %v, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestUnsafe(t *testing.T) {
+	fns := []model.Function{
+		{Slug: "app-a", App: "app", Retries: 0}, {Slug: "app-b", App: "app", Retries: 1}, {Slug: "app-c", App: "app", Retries: 0},
+		{Slug: "app-d-failure", App: "app", Retries: 0}, {Slug: "app-e", App: "app", Retries: 0}, {Slug: "app-f", App: "app", Retries: 0},
+	}
+	allowed := map[string]string{"c": "a canary", "app-e": "by its slug", "f": ""}
+	var got []string
+	for _, f := range ZeroRetryFindings(fns, allowed) {
+		got = append(got, f.Severity.String()+" "+f.Where)
+	}
+	if want := "error app-a, note app-c, note app-e, error app-f"; strings.Join(got, ", ") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
+func TestJudgeRestart(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	step := func(retries, attempt int, age time.Duration) Executing {
+		return Executing{Run: "r", Slug: "app-a", Step: "s", Attempt: attempt, Retries: retries, Known: true, Since: now.Add(-age)}
+	}
+	unknown := step(4, 0, time.Minute)
+	unknown.Known = false
+	for name, c := range map[string]struct {
+		step Executing
+		o    RestartOptions
+		code string
+		sev  pipeline.Severity
+		idle bool
+	}{
+		"retries left":                {step(2, 0, time.Minute), RestartOptions{}, "inngest-step-delayed", pipeline.Note, false},
+		"one retry left":              {step(2, 1, time.Minute), RestartOptions{}, "inngest-step-delayed", pipeline.Note, false},
+		"the last attempt":            {step(2, 2, time.Minute), RestartOptions{}, "inngest-step-killed", pipeline.Error, false},
+		"retries 0":                   {step(0, 0, time.Second), RestartOptions{}, "inngest-step-killed", pipeline.Error, false},
+		"retries 0, forced":           {step(0, 0, time.Second), RestartOptions{Force: true}, "inngest-step-killed", pipeline.Warning, false},
+		"retries 0, young, some loss": {step(0, 0, time.Second), RestartOptions{MaxStepLoss: time.Minute}, "inngest-step-killed", pipeline.Error, false},
+		"a function that is gone":     {unknown, RestartOptions{}, "inngest-step-killed", pipeline.Error, false},
+		"younger than may be lost":    {step(2, 0, 29*time.Second), RestartOptions{MaxStepLoss: 30 * time.Second}, "inngest-step-delayed", pipeline.Note, true},
+		"as old as may be lost":       {step(2, 0, 30*time.Second), RestartOptions{MaxStepLoss: 30 * time.Second}, "inngest-step-delayed", pipeline.Note, true},
+		"older than may be lost":      {step(2, 0, 31*time.Second), RestartOptions{MaxStepLoss: 30 * time.Second}, "inngest-step-loss", pipeline.Error, false},
+		"older, forced":               {step(2, 0, time.Hour), RestartOptions{MaxStepLoss: 30 * time.Second, Force: true}, "inngest-step-loss", pipeline.Warning, false},
+		"the server's clock is ahead": {step(2, 0, -time.Second), RestartOptions{}, "inngest-step-delayed", pipeline.Note, false},
+	} {
+		c.o.Now = now
+		f := JudgeRestart([]Executing{c.step}, c.o)[0]
+		if string(f.Code) != c.code || f.Severity != c.sev {
+			t.Errorf("%s: %s %s, want %s %s", name, f.Severity, f.Code, c.sev, c.code)
+		}
+		if f.Severity == pipeline.Error && f.Fix == "" {
+			t.Errorf("%s: no remedy", name)
+		}
+		if got := Idle([]Executing{c.step}, c.o); got != c.idle {
+			t.Errorf("%s: idle %v, want %v", name, got, c.idle)
+		}
+	}
+	all := JudgeRestart([]Executing{step(2, 0, 0), step(0, 0, 0)}, RestartOptions{Now: now})
+	if all[0].Severity != pipeline.Error || !Idle(nil, RestartOptions{}) {
+		t.Errorf("the gravest is not first: %v", all)
+	}
+}
+
+func TestLost(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	w := Window{at.Add(-time.Minute), at.Add(time.Minute)}
+	run := func(status model.RunStatus, ended time.Duration, err string) model.Run {
+		return model.Run{ID: "r", Status: status, Ended: at.Add(ended), Error: err}
+	}
+	for name, c := range map[string]struct {
+		run  model.Run
+		want bool
+	}{
+		"unreachable":        {run(model.Failed, 0, "Unable to reach SDK URL"), true},
+		"broken off":         {run(model.Failed, 0, "error performing request: read: connection reset by peer"), true},
+		"while reading":      {run(model.Failed, 0, "Your server reset the connection while we were reading the reply: Unexpected ending response"), true},
+		"while sending":      {run(model.Failed, 0, "Your server reset the connection while we were sending the request."), true},
+		"no endpoint":        {run(model.Failed, 0, "invalid status code: 503"), true},
+		"no endpoint, newer": {run(model.Failed, 0, "Your server returned HTTP 502 before the SDK responded."), true},
+		"its own 500":        {run(model.Failed, 0, "invalid status code: 500"), false},
+		"its own error":      {run(model.Failed, 0, "thrown on purpose"), false},
+		"before the window":  {run(model.Failed, -time.Hour, "Unable to reach SDK URL"), false},
+		"after the window":   {run(model.Failed, time.Hour, "Unable to reach SDK URL"), false},
+		"still trying":       {run(model.Running, 0, "Unable to reach SDK URL"), false},
+		"recovered":          {run(model.Completed, 0, "Unable to reach SDK URL"), false},
+		"cancelled":          {run(model.Cancelled, 0, "Unable to reach SDK URL"), false},
+	} {
+		if _, got := Lost(c.run, w); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if LostFinding(nil) != nil {
+		t.Error("a finding of nothing")
+	}
+}

@@ -1,0 +1,134 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Executing is a step that a worker is running right now.
+type Executing struct {
+	Run     string    `json:"run"`
+	Slug    string    `json:"function"`
+	Step    string    `json:"step"`
+	Attempt int       `json:"attempt"` // from 0
+	Since   time.Time `json:"since"`
+	// Retries of the function; Known is false where the server no longer
+	// lists it, so that they cannot be told.
+	Retries int  `json:"retries"`
+	Known   bool `json:"known"`
+}
+
+// Elapsed is how long the step has been running.
+func (e Executing) Elapsed(now time.Time) time.Duration { return max(0, now.Sub(e.Since)) }
+
+// Risk is what replacing the pod does to a running step.
+type Risk string
+
+// Risks.
+const (
+	// Delayed: the attempt fails, another one follows on the new pod after
+	// 15 s and more; finished steps are not run again.
+	Delayed Risk = "delayed"
+	// Killed: it was the last attempt. The step fails for good, and with it
+	// the run, unless the function catches it.
+	Killed Risk = "killed"
+)
+
+// Risk judges one step: another attempt follows exactly if this one's number,
+// from 0, is below the function's retries.
+func (e Executing) Risk() Risk {
+	if e.Known && e.Attempt < e.Retries {
+		return Delayed
+	}
+	return Killed
+}
+
+// RestartOptions say what a person agreed to lose.
+type RestartOptions struct {
+	// MaxStepLoss, when set, refuses a restart that would throw away more
+	// than so much work of a step that runs again.
+	MaxStepLoss time.Duration
+	// Force goes on whatever is lost.
+	Force bool
+	Now   time.Time
+}
+
+// JudgeRestart says of each running step what a restart would do to it, the
+// gravest first. Without any error among the findings the restart may go on.
+func JudgeRestart(steps []Executing, o RestartOptions) []*pipeline.Finding {
+	var all []*pipeline.Finding
+	for _, e := range steps {
+		all = append(all, judgeStep(e, o))
+	}
+	slices.SortStableFunc(all, func(a, b *pipeline.Finding) int { return int(b.Severity) - int(a.Severity) })
+	return all
+}
+
+func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
+	elapsed := e.Elapsed(o.Now).Round(time.Second)
+	f := &pipeline.Finding{Where: e.Slug, Evidence: []string{fmt.Sprintf("run %s, attempt %d of %d", e.Run, e.Attempt+1, e.Retries+1)}}
+	switch {
+	case e.Risk() == Killed:
+		f.Code, f.Severity = "inngest-step-killed", pipeline.Error
+		f.What = fmt.Sprintf("%s has been running %q for %s, and a restart would kill its run for good", e.Slug, e.Step, elapsed)
+		f.Why = fmt.Sprintf("it has retries %d and this is attempt %d", e.Retries, e.Attempt+1)
+		if !e.Known {
+			f.Why = "the function is not registered any more, so its retries cannot be told"
+			f.Evidence = []string{"run " + e.Run}
+		}
+		f.Fix = "wait for it with --wait-idle, or lose it with --force"
+	case o.MaxStepLoss > 0 && elapsed > o.MaxStepLoss:
+		f.Code, f.Severity = "inngest-step-loss", pipeline.Error
+		f.What = fmt.Sprintf("%s has been running %q for %s, more than the %s that may be lost", e.Slug, e.Step, elapsed, o.MaxStepLoss)
+		f.Why = "a restart runs the step again from its beginning"
+		f.Fix = "wait for it with --wait-idle, raise --max-step-loss, or go on with --force"
+	default:
+		f.Code, f.Severity = "inngest-step-delayed", pipeline.Note
+		f.What = fmt.Sprintf("%s has been running %q for %s; a restart delays it", e.Slug, e.Step, elapsed)
+		f.Why = "the step runs again on the new pod after 15 s or more; finished steps do not"
+		return f
+	}
+	if o.Force {
+		f.Severity, f.Fix = pipeline.Warning, ""
+	}
+	return f
+}
+
+// Idle reports whether nothing runs whose loss was not agreed to.
+func Idle(steps []Executing, o RestartOptions) bool {
+	return !slices.ContainsFunc(steps, func(e Executing) bool {
+		return e.Risk() == Killed || o.MaxStepLoss == 0 || e.Elapsed(o.Now) > o.MaxStepLoss
+	})
+}
+
+// ExecutingStep makes an Executing of a position in a run.
+func ExecutingStep(r model.Run, w Where, app model.App) Executing {
+	e := Executing{Run: r.ID, Slug: r.Slug, Step: w.Step, Attempt: w.Attempt, Since: w.Since}
+	for _, f := range app.Functions {
+		if f.ID == r.FunctionID || f.Slug == r.Slug {
+			e.Slug, e.Retries, e.Known = f.Slug, f.Retries, true
+		}
+	}
+	if e.Slug == "" {
+		e.Slug = r.FunctionID
+	}
+	return e
+}
+
+// StepsTable is the title under which running steps are told.
+const StepsTable = "running steps"
+
+// RunningTable lists running steps as people read them.
+func RunningTable(steps []Executing, now time.Time) pipeline.Table {
+	t := pipeline.Table{Title: StepsTable, Header: []string{"FUNCTION", "STEP", "ELAPSED", "ATTEMPT", "ON RESTART"}}
+	for _, e := range steps {
+		t.Rows = append(t.Rows, []string{
+			e.Slug, e.Step, e.Elapsed(now).Round(time.Second).String(), fmt.Sprintf("%d/%d", e.Attempt+1, e.Retries+1), string(e.Risk()),
+		})
+	}
+	return t
+}

@@ -1,0 +1,38 @@
+package judge
+
+import (
+	"fmt"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// ZeroRetryFindings reports the functions whose running step a restart kills for good: those
+// without retries. Generated failure handlers have one and are not asked.
+// allowed holds exceptions with their reasons, by function id with or without
+// the app's name.
+func ZeroRetryFindings(functions []model.Function, allowed map[string]string) []*pipeline.Finding {
+	var all []*pipeline.Finding
+	for _, f := range model.BySlug(functions) {
+		if f.Retries != 0 || f.IsFailureHandler() {
+			continue
+		}
+		reason := allowed[f.LocalID()]
+		if reason == "" {
+			reason = allowed[f.Slug]
+		}
+		if reason != "" {
+			all = append(all, &pipeline.Finding{
+				Code: "inngest-zero-retries-allowed", Severity: pipeline.Note, Where: f.Slug,
+				What: fmt.Sprintf("%s has retries 0, as allowed", f.Slug), Why: reason,
+			})
+			continue
+		}
+		all = append(all, &pipeline.Finding{
+			Code: "inngest-zero-retries", Severity: pipeline.Error, Where: f.Slug,
+			What: fmt.Sprintf("%s has retries 0", f.Slug), Why: "a step that runs while the pod is replaced would kill its run for good",
+			Fix: fmt.Sprintf("set retries: 2 on it, or allow it with a reason in .sbw.yaml: allow.zeroRetries.%s", f.LocalID()),
+		})
+	}
+	return all
+}

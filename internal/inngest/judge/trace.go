@@ -1,0 +1,149 @@
+package judge
+
+import (
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+)
+
+// WithTrace puts a trace's times and position into a run. The list's own end
+// is set while a run lasts, so only an ended run gets one.
+func WithTrace(r model.Run, trace *model.Span) model.Run {
+	if trace.Status.Ended() {
+		r.Status = trace.Status
+	}
+	if trace.Started != nil {
+		r.Started = *trace.Started
+	}
+	if trace.Ended != nil && r.Status.Ended() {
+		r.Ended = *trace.Ended
+	}
+	if now := Position(trace); now != nil && !r.Status.Ended() {
+		r.Step, r.Attempt = now.Step, now.Attempt
+		return r
+	}
+	if f := LastFailure(trace); f != nil {
+		r.Attempt = f.Attempts
+	}
+	return r
+}
+
+// LastFailure is the failed span that began last and says most: an attempt
+// rather than the group around it.
+func LastFailure(s *model.Span) *model.Span {
+	var last *model.Span
+	model.Walk(s, func(s, _ *model.Span) {
+		if s.Status != model.Failed || s.Root || s.OutputID == "" && s.Failure == "" {
+			return
+		}
+		if last == nil || !s.Began().Before(last.Began()) {
+			last = s
+		}
+	})
+	return last
+}
+
+// Where is what a run is about.
+type Where struct {
+	// Step names the step, or the place after the last finished one while
+	// the server has not been told its name.
+	Step    string
+	Attempt int // from 0
+	Since   time.Time
+	// Executing: a request to the worker is open. Else the run sleeps, waits
+	// or stands before another attempt.
+	Executing bool
+	// Retrying: the last attempt failed and another will follow.
+	Retrying bool
+	Failed   *model.Span // the last failed attempt, when Retrying
+}
+
+// serverSide are operations during which nothing of the run executes on the
+// worker; the server shows an invocation as RUNNING nevertheless.
+var serverSide = map[string]bool{
+	"INVOKE": true, "SLEEP": true, "WAIT_FOR_EVENT": true, "WAIT_FOR_SIGNAL": true, "AI_GATEWAY": true,
+}
+
+// isPlaceholder tells names that the server gives where it knows no step.
+func isPlaceholder(name string) bool {
+	switch name {
+	case "Execution", "Finalization", "Discovery step", "Unknown step", "Run", "":
+		return true
+	}
+	return strings.HasPrefix(name, "Attempt ") || strings.HasPrefix(name, "executor.")
+}
+
+// ExecutingNow lists every open request of a run: a leaf that is RUNNING and
+// not the server's own business. Steps that run side by side are one each.
+func ExecutingNow(trace *model.Span) []Where {
+	if trace.Status.Ended() {
+		return nil
+	}
+	var all []Where
+	model.Walk(trace, func(s, parent *model.Span) {
+		if s.Status != model.Running || s.Root || serverSide[s.StepOp] {
+			return
+		}
+		for _, c := range s.Children {
+			if c.Status == model.Running {
+				return
+			}
+		}
+		w := Where{Attempt: s.Attempts, Since: s.Began(), Executing: true, Step: s.Name}
+		if isPlaceholder(w.Step) && parent != nil {
+			w.Step = parent.Name
+		}
+		if isPlaceholder(w.Step) {
+			w.Step = afterLast(trace)
+		}
+		all = append(all, w)
+	})
+	return all
+}
+
+// afterLast names the place behind the last finished step.
+func afterLast(trace *model.Span) string {
+	var last *model.Span
+	model.Walk(trace, func(s, _ *model.Span) {
+		if s.Status == model.Completed && s.StepID != "" && !isPlaceholder(s.Name) && (last == nil || !s.Began().Before(last.Began())) {
+			last = s
+		}
+	})
+	if last == nil {
+		return "first step"
+	}
+	return "step after " + last.Name
+}
+
+// Position says what a run that lasts is about; nil for one that has ended or
+// not begun.
+func Position(trace *model.Span) *Where {
+	if trace.Status.Ended() || len(trace.Children) == 0 {
+		return nil
+	}
+	if now := ExecutingNow(trace); len(now) > 0 {
+		return &now[0]
+	}
+	var waiting, failed *model.Span
+	model.Walk(trace, func(s, _ *model.Span) {
+		switch {
+		case s.Root:
+		case s.Status == "WAITING" || s.Status == model.Running && serverSide[s.StepOp]:
+			waiting = s
+		case s.Status == model.Failed && (s.OutputID != "" || s.Failure != ""):
+			failed = s
+		}
+	})
+	if waiting != nil {
+		return &Where{Step: waiting.Name, Since: waiting.Began()}
+	}
+	if last := trace.Children[len(trace.Children)-1]; last.Status == model.Failed && failed != nil {
+		w := &Where{Step: afterLast(trace), Attempt: failed.Attempts, Since: failed.Began(), Retrying: true, Failed: failed}
+		if !isPlaceholder(last.Name) {
+			w.Step = last.Name
+		}
+		return w
+	}
+	return &Where{Step: afterLast(trace), Since: trace.Began()}
+}

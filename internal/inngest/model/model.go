@@ -1,0 +1,253 @@
+// Package model has the nouns of Inngest that client, sdk and judge share: apps,
+// functions, runs and the spans of their traces. Nothing in it sends a request.
+package model
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Wanted names a registration: the app's id as the worker has it, and the URL
+// under which the server is to call the worker, SDK path included. Where an
+// app is chosen, both count, never its place in the list.
+type Wanted struct {
+	App string `json:"app"`
+	URL string `json:"url"`
+}
+
+// At reports whether an app is registered at the wanted URL.
+func (w Wanted) At(a App) bool { return NormalizeURL(a.URL) == NormalizeURL(w.URL) }
+
+// BySlug returns the functions sorted by slug.
+func BySlug(all []Function) []Function {
+	return slices.SortedFunc(slices.Values(all), func(a, b Function) int { return strings.Compare(a.Slug, b.Slug) })
+}
+
+func (c Concurrency) String() string {
+	s := fmt.Sprintf("%d", c.Limit)
+	if c.Scope != "" && c.Scope != "FUNCTION" {
+		s += " per " + strings.ToLower(c.Scope)
+	}
+	if c.Key != "" {
+		s += " by " + c.Key
+	}
+	return s
+}
+
+// MethodConnect is the method of an app whose worker dials the server.
+const MethodConnect = "CONNECT"
+
+// SortedKeys returns the keys of a map in order.
+func SortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// NormalizeURL writes an app's URL as the server stores it: 127.0.0.1 and
+// 0.0.0.0 become localhost, a default port goes, and so do the query
+// parameters of probes (pkg/util/normalize.go). Two URLs name the same worker
+// when their normal forms are equal.
+func NormalizeURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	q := u.Query()
+	q.Del("deployId")
+	q.Del("probe")
+	u.RawQuery = q.Encode()
+	host, port := u.Hostname(), u.Port()
+	if (port == "80" && u.Scheme == "http") || (port == "443" && u.Scheme == "https") {
+		port = ""
+	}
+	if u.Port() == "" {
+		return u.String()
+	}
+	switch host {
+	case "127.0.0.1", "0.0.0.0":
+		host = "localhost"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	u.Host = host
+	return u.String()
+}
+
+// App is one registration on the server.
+type App struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// URL is what the server calls, SDK path included.
+	URL string `json:"url"`
+	// Error is the server's code for the last sync: unreachable, unauthorized,
+	// no_functions, … It is empty for an app whose worker is gone: the server
+	// does not call it again, so no liveness can be read from it.
+	Error      string     `json:"error,omitempty"`
+	Method     string     `json:"method,omitempty"` // SERVE, CONNECT, API; empty before 1.4.7
+	SDK        string     `json:"sdk,omitempty"`    // "js v3.54.2"
+	Framework  string     `json:"framework,omitempty"`
+	AppVersion string     `json:"appVersion,omitempty"`
+	Checksum   string     `json:"checksum,omitempty"`
+	Functions  []Function `json:"functions"` // sorted by slug
+}
+
+// Slugs lists the app's functions.
+func (a App) Slugs() []string {
+	all := make([]string, len(a.Functions))
+	for i, f := range a.Functions {
+		all[i] = f.Slug
+	}
+	return all
+}
+
+// DefaultRetries is what the server assumes where a function says nothing
+// (consts.DefaultRetryCount).
+const DefaultRetries = 4
+
+// Function is one function, as the server has it or as the worker serves it.
+type Function struct {
+	ID          string        `json:"id,omitempty"` // of the server
+	Slug        string        `json:"slug"`         // APP-FUNCTION
+	Name        string        `json:"name"`
+	App         string        `json:"app"` // its name
+	Triggers    []Trigger     `json:"triggers"`
+	Retries     int           `json:"retries"`
+	Concurrency []Concurrency `json:"concurrency,omitempty"`
+	URL         string        `json:"url,omitempty"`
+}
+
+// FailureSuffix ends the slugs of the handlers that an SDK generates for
+// onFailure; their retries are fixed at 1 there.
+const FailureSuffix = "-failure"
+
+// IsFailureHandler reports whether an SDK made the function for another one's
+// onFailure.
+func (f Function) IsFailureHandler() bool { return strings.HasSuffix(f.Slug, FailureSuffix) }
+
+// LocalID is the function's id as its source has it, without the app's name.
+func (f Function) LocalID() string { return strings.TrimPrefix(f.Slug, f.App+"-") }
+
+// Trigger starts a function.
+type Trigger struct {
+	Event     string `json:"event,omitempty"`
+	Cron      string `json:"cron,omitempty"`
+	Condition string `json:"condition,omitempty"`
+}
+
+func (t Trigger) String() string {
+	s := t.Event
+	if t.Cron != "" {
+		s = "cron " + t.Cron
+	}
+	if t.Condition != "" {
+		s += " if " + t.Condition
+	}
+	return s
+}
+
+// Concurrency is one limit of a function. The server's own plan limit is left
+// out, since nobody wrote it.
+type Concurrency struct {
+	Scope string `json:"scope,omitempty"`
+	Key   string `json:"key,omitempty"`
+	Limit int    `json:"limit"`
+}
+
+// RunStatus is a run's state. The server may have more than these.
+type RunStatus string
+
+// Run states.
+const (
+	Completed RunStatus = "COMPLETED"
+	Failed    RunStatus = "FAILED"
+	Cancelled RunStatus = "CANCELLED"
+	Running   RunStatus = "RUNNING" // executing, sleeping, waiting, or before a retry
+	Queued    RunStatus = "QUEUED"
+	Skipped   RunStatus = "SKIPPED" // since 1.17
+)
+
+// Ended reports whether nothing more happens to the run. A state that is not
+// known counts as not ended: the run is then shown, not dropped.
+func (s RunStatus) Ended() bool {
+	return s == Completed || s == Failed || s == Cancelled || s == Skipped
+}
+
+// Run is one run of a function. Started and Ended are zero until a trace has
+// been read: the list's own times are not what they are called.
+type Run struct {
+	ID         string    `json:"id"`
+	AppID      string    `json:"appID"`
+	FunctionID string    `json:"functionID"`
+	Slug       string    `json:"function"` // empty when the server no longer knows the function
+	Status     RunStatus `json:"status"`
+	Queued     time.Time `json:"queuedAt"`
+	Started    time.Time `json:"startedAt,omitzero"`
+	Ended      time.Time `json:"endedAt,omitzero"`
+	Event      string    `json:"event,omitempty"`
+	Cron       string    `json:"cron,omitempty"`
+	// Step is the current one while the run lasts, Attempt its number from 0,
+	// Error the last failure's words.
+	Step    string `json:"step,omitempty"`
+	Attempt int    `json:"attempt"`
+	Error   string `json:"error,omitempty"`
+
+	Events []string `json:"-"` // ids of the events that triggered it
+}
+
+// Span is a node of a run's trace.
+type Span struct {
+	Name     string     `json:"name"`
+	Status   RunStatus  `json:"status"` // WAITING as well
+	Attempts int        `json:"attempts"`
+	Queued   time.Time  `json:"queuedAt"`
+	Started  *time.Time `json:"startedAt"`
+	Ended    *time.Time `json:"endedAt"`
+	StepOp   string     `json:"stepOp"` // RUN, SLEEP, INVOKE, WAIT_FOR_EVENT, …; empty while the server does not know
+	StepID   string     `json:"stepID"`
+	Root     bool       `json:"isRoot"`
+	OutputID string     `json:"outputID"`
+	Children []Span     `json:"childrenSpans"`
+	// Failure is what a failed span said, where the server sends it along
+	// (REST); else it is fetched by OutputID.
+	Failure string `json:"-"`
+}
+
+// SlugOf completes a function's id, which some of the REST routes give with the
+// app's name before it and others without.
+func SlugOf(app, function string) string {
+	if strings.HasPrefix(function, app+"-") {
+		return function
+	}
+	return app + "-" + function
+}
+
+// Began is when the span started or, before that, when it was queued.
+func (s *Span) Began() time.Time {
+	if s.Started != nil {
+		return *s.Started
+	}
+	return s.Queued
+}
+
+// Walk visits a span and all below it, each with its parent.
+func Walk(s *Span, visit func(s, parent *Span)) {
+	var down func(s, parent *Span)
+	down = func(s, parent *Span) {
+		visit(s, parent)
+		for i := range s.Children {
+			down(&s.Children[i], s)
+		}
+	}
+	down(s, nil)
+}

@@ -1,0 +1,151 @@
+package inngest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// ReportOptions says what to look at.
+type ReportOptions struct {
+	Client *client.Client
+	Worker *sdk.Worker // nil: only the server is asked
+	App    string      // the worker's INNGEST_APP_ID; empty: what the worker says
+	// URL is where the server is to call the worker, for when there is no
+	// Worker that says it.
+	URL string
+	// Way is how the server is reached, in words; asked when all is read.
+	Way  func() string
+	Gone map[string]string
+	// Allowed are functions that may have retries 0, with reasons.
+	Allowed map[string]string
+	// Lately is how far back failed runs are shown; 1 hour when zero.
+	Lately time.Duration
+	// CronsSince is when the app had its present functions by, as for example
+	// the Deployment's last rollout; zero leaves schedules out.
+	CronsSince time.Time
+}
+
+// Report is a server and a worker at one moment.
+type Report struct {
+	Health client.Health `json:"server"`
+	Way    string        `json:"reachedBy,omitempty"`
+	Want   model.Wanted  `json:"want"`
+	App    *model.App    `json:"app"` // nil when not registered
+	Apps   []model.App   `json:"apps"`
+	Served *model.Served `json:"served"` // nil when the worker did not show it
+	Diff   judge.Diff    `json:"diff"`   // of what is registered and what is served
+	// Steps run right now, InFlight are runs that have not ended.
+	Steps    []judge.Executing `json:"steps"`
+	InFlight map[string]int    `json:"inFlight"`
+	Failed   []model.Run       `json:"failed"` // lately
+	Stale    []judge.Stale     `json:"stale"`
+	Foreign  []model.App       `json:"foreign"`
+	// Findings are everything that is wrong, the gravest first. Without an
+	// error among them all is well.
+	Findings []*pipeline.Finding `json:"findings"`
+}
+
+// OK is the verdict.
+func (l *Report) OK() bool {
+	return !slices.ContainsFunc(l.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+}
+
+// Status looks at both ends and changes nothing. It fails only when the server
+// cannot be asked at all; a worker that does not answer is a finding.
+func Status(ctx context.Context, o ReportOptions) (*Report, error) {
+	l := &Report{Want: model.Wanted{App: o.App, URL: o.URL}}
+	var err error
+	if o.Way != nil {
+		defer func() { l.Way = o.Way() }()
+	}
+	if l.Health, err = o.Client.Health(ctx); err != nil {
+		return l, err
+	}
+	if l.Apps, err = o.Client.Apps(ctx); err != nil {
+		return l, err
+	}
+	l.askWorker(ctx, o)
+	l.App, _ = judge.Choose(l.Apps, l.Want) // ambiguity is among Diagnose's findings
+	if err := l.runs(ctx, o); err != nil {
+		return l, err
+	}
+	s := judge.State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Now: time.Now()}
+	if l.App != nil && !o.CronsSince.IsZero() {
+		s.CronsSince = o.CronsSince
+		if s.Scheduled, err = ScheduledRuns(ctx, o.Client, *l.App, s.Now); err != nil {
+			return l, err
+		}
+	}
+	l.Findings = append(l.Findings, judge.Diagnose(s)...)
+	if l.App != nil {
+		l.Findings = append(l.Findings, judge.ZeroRetryFindings(l.App.Functions, o.Allowed)...)
+		if l.Served != nil {
+			if l.Diff = judge.Compare(l.App.Functions, l.Served.Functions); !l.Diff.Empty() {
+				l.Findings = append(l.Findings, pipeline.AsFindings("compare", judge.Differs(l.App.Name, l.Diff))...)
+			}
+		}
+	}
+	if f := judge.StaleFinding(l.Stale); f != nil {
+		l.Findings = append(l.Findings, f)
+	}
+	slices.SortStableFunc(l.Findings, func(a, b *pipeline.Finding) int { return int(b.Severity) - int(a.Severity) })
+	return l, nil
+}
+
+func (l *Report) askWorker(ctx context.Context, o ReportOptions) {
+	if o.Worker == nil {
+		return
+	}
+	if l.Health.Kind != "" {
+		o.Worker.SetKind(l.Health.Kind)
+	}
+	l.Want.URL = o.Worker.URL()
+	served, err := o.Worker.Functions(ctx)
+	if err != nil {
+		for _, f := range pipeline.AsFindings("ask the worker", err) {
+			if isBlind(f) {
+				seen := *f
+				seen.Severity = pipeline.Warning
+				f = &seen
+			}
+			l.Findings = append(l.Findings, f)
+		}
+		return
+	}
+	l.Served = served
+	if l.Want.App == "" {
+		l.Want.App = served.App
+	}
+}
+
+func (l *Report) runs(ctx context.Context, o ReportOptions) error {
+	perApp, err := runsPerApp(ctx, o.Client)
+	if err != nil {
+		return err
+	}
+	l.Stale, l.Foreign = judge.Judge(l.Apps, l.Want, judge.Evidence{Gone: o.Gone, InFlight: perApp})
+	if l.App == nil {
+		return nil
+	}
+	if l.Steps, err = RunningSteps(ctx, o.Client, *l.App); err != nil {
+		return err
+	}
+	if l.InFlight, err = InFlight(ctx, o.Client, *l.App); err != nil {
+		return err
+	}
+	l.Failed, err = FailedRuns(ctx, o.Client, *l.App, time.Now().Add(-orDefault(o.Lately, time.Hour)))
+	return err
+}
+
+// FailedRuns are an app's runs that failed since, with their errors; the newest
+// hundred at most.
+func FailedRuns(ctx context.Context, c *client.Client, app model.App, since time.Time) ([]model.Run, error) {
+	return Detailed(ctx, c, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: since, ByEnd: true, Limit: client.RunPage})
+}

@@ -1,0 +1,254 @@
+// Package sdk speaks with a worker's SDK endpoint, as an Inngest server does. New
+// makes a Worker, which can be inspected, asked for its functions, and asked to
+// register.
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Options says where a worker's SDK endpoint is, and with which key to sign.
+type Options struct {
+	// Endpoint: BaseURL is dialled, Advertised is what the server is to call.
+	Endpoint wire.Endpoint
+	// Path of the SDK's endpoint; /api/inngest when empty.
+	Path string
+	// Key signs the requests. Without one they go out unsigned, which a
+	// worker may refuse.
+	Key wire.SigningKey
+	// Kind is the server's, told to the worker so that it refuses a
+	// registration with another kind; "cloud" when empty.
+	Kind string
+}
+
+// Worker speaks with an SDK's endpoint, versions 3 and 4 of the JavaScript
+// SDK. It is safe for concurrent use.
+type Worker struct {
+	end        wire.Endpoint
+	path       string
+	key        wire.SigningKey
+	advertised *url.URL
+
+	mu   sync.Mutex
+	kind string
+}
+
+const defaultPath = "/api/inngest"
+
+// NewWorker makes a Worker; nothing is asked yet.
+func New(o Options) (*Worker, error) {
+	w := &Worker{end: o.Endpoint, path: o.Path, key: o.Key, kind: o.Kind}
+	if w.path == "" {
+		w.path = defaultPath
+	}
+	if w.kind == "" {
+		w.kind = "cloud"
+	}
+	if _, err := w.end.Base(wire.WorkerEnd); err != nil {
+		return nil, pipeline.UsageErrorf("worker-url", "give it as http://HOST:PORT", "%s", err)
+	}
+	var err error
+	w.advertised, err = wire.Endpoint{BaseURL: o.Endpoint.Advertised}.Base("advertised worker")
+	if err != nil {
+		return nil, pipeline.UsageErrorf("worker-url", "set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT", "%s", err)
+	}
+	return w, nil
+}
+
+// SetKind takes over the kind that the server reported.
+func (w *Worker) SetKind(kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kind = kind
+}
+
+// URL is the registration's: what the server is to call.
+func (w *Worker) URL() string { return w.advertised.String() + w.path }
+
+// Inspect reads what the worker says of itself. In cloud mode it says nothing
+// to who cannot sign.
+func (w *Worker) Inspect(ctx context.Context) (*model.Inspection, error) {
+	r, err := w.send(ctx, http.MethodGet, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.refusal(r); err != nil {
+		return nil, err
+	}
+	var in model.Inspection
+	if err := json.Unmarshal(r.Body, &in); err != nil {
+		return nil, w.notSDK(r)
+	}
+	return &in, nil
+}
+
+// syncKind is the header that chooses, and names, the way of a registration.
+const (
+	syncKind  = "X-Inngest-Sync-Kind"
+	inBand    = "in_band"
+	outOfBand = "out_of_band"
+)
+
+// Functions reads the configuration of every function, retries included, by a
+// PUT that asks for the answer in the response. A worker that registers
+// instead (INNGEST_ALLOW_IN_BAND_SYNC=0) makes it an error with the code
+// worker-no-in-band.
+func (w *Worker) Functions(ctx context.Context) (*model.Served, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // signed as RFC 8785 has it
+	if err := enc.Encode(map[string]string{"url": w.URL()}); err != nil {
+		return nil, err
+	}
+	body := bytes.TrimSpace(b.Bytes())
+	r, err := w.send(ctx, http.MethodPut, body, http.Header{syncKind: {inBand}})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.refusal(r); err != nil {
+		return nil, err
+	}
+	if got := r.Header.Get(syncKind); got != inBand {
+		return nil, &pipeline.Finding{
+			Code: "worker-no-in-band", Severity: pipeline.Error,
+			What: "the worker registers instead of showing its functions", Why: fmt.Sprintf("it answered %s %q: %s", syncKind, got, r.Words()),
+			Fix: "unset INNGEST_ALLOW_IN_BAND_SYNC in the Deployment",
+		}
+	}
+	var out struct {
+		AppID     string `json:"app_id"`
+		URL       string `json:"url"`
+		SDK       string `json:"sdk"`
+		Functions []struct {
+			ID       string
+			Name     string
+			Triggers []struct{ Event, Cron, Expression string }
+			Steps    map[string]struct {
+				Runtime struct{ URL string }
+				Retries *struct{ Attempts int }
+			}
+			Concurrency json.RawMessage
+		}
+		Inspection model.Inspection
+	}
+	if err := json.Unmarshal(r.Body, &out); err != nil {
+		return nil, w.notSDK(r)
+	}
+	s := &model.Served{App: out.AppID, URL: out.URL, SDK: strings.Replace(out.SDK, ":", " ", 1), Inspection: out.Inspection}
+	for _, f := range out.Functions {
+		one := model.Function{Slug: f.ID, Name: f.Name, App: out.AppID, Retries: model.DefaultRetries, Concurrency: model.ReadConcurrency(f.Concurrency)}
+		for _, t := range f.Triggers {
+			one.Triggers = append(one.Triggers, model.Trigger{Event: t.Event, Cron: t.Cron, Condition: t.Expression})
+		}
+		for _, st := range f.Steps {
+			one.URL = st.Runtime.URL
+			if st.Retries != nil {
+				one.Retries = st.Retries.Attempts
+			}
+		}
+		s.Functions = append(s.Functions, one)
+	}
+	slices.SortFunc(s.Functions, func(a, b model.Function) int { return strings.Compare(a.Slug, b.Slug) })
+	return s, nil
+}
+
+// Register makes the worker register itself with its server. A refusal is an
+// error; a mismatch of the server's kind comes as status 200 and is one, too.
+func (w *Worker) Register(ctx context.Context) (*model.Registration, error) {
+	r, err := w.send(ctx, http.MethodPut, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	reg := &model.Registration{Status: r.Status}
+	if json.Unmarshal(r.Body, reg) != nil || r.Header.Get("X-Inngest-Sdk-Handled") == "" && r.Header.Get("X-Inngest-Sdk") == "" {
+		return nil, w.notSDK(r)
+	}
+	reg.Status = r.Status
+	if reg.OK() {
+		return reg, nil
+	}
+	return reg, w.registrationRefusal(r, *reg)
+}
+
+func (w *Worker) send(ctx context.Context, method string, body []byte, header http.Header) (*wire.Reply, error) {
+	w.mu.Lock()
+	kind := w.kind
+	w.mu.Unlock()
+	h := http.Header{"Content-Type": {"application/json"}, "X-Inngest-Server-Kind": {kind}}
+	for k, v := range header {
+		h[k] = v
+	}
+	if !w.key.IsZero() {
+		h.Set("X-Inngest-Signature", w.key.Sign(body, time.Now()))
+	}
+	return w.end.Send(ctx, wire.WorkerEnd, wire.Request{Method: method, Path: w.path, Header: h, Host: w.advertised.Host, Body: body})
+}
+
+// refusal judges an answer that should have been 200.
+func (w *Worker) refusal(r *wire.Reply) error {
+	if r.Status == http.StatusUnauthorized {
+		return w.keyRefused(r)
+	}
+	if r.Status/100 != 2 || !r.IsJSON() {
+		return w.notSDK(r)
+	}
+	return nil
+}
+
+func (w *Worker) keyRefused(r *wire.Reply) error {
+	f := &pipeline.Finding{
+		Code: "worker-key-refused", Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
+		What: "the worker does not take the signature", Why: r.Words(),
+		Fix: "use the worker's own key: INNGEST_SIGNING_KEY of its container, or --signing-key-from; clocks may differ by at most 5 minutes",
+	}
+	if w.key.IsZero() {
+		f.Code, f.What = "worker-key-needed", "the worker answers only signed requests, and there is no signing key"
+		f.Fix = "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from"
+	}
+	return f
+}
+
+func (w *Worker) notSDK(r *wire.Reply) error {
+	return &pipeline.Finding{
+		Code: "worker-not-an-sdk", Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
+		What: fmt.Sprintf("no Inngest SDK answers at %s%s", w.end.BaseURL, w.path), Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, probe.port to its port",
+	}
+}
+
+// registrationRefusal explains why a worker did not register, from the words
+// that the SDKs have for it.
+func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) error {
+	f := &pipeline.Finding{
+		Code: "inngest-register-failed", Severity: pipeline.Error, Err: &wire.ServerError{Doing: "register", Status: r.Status, Words: r.Words()},
+		What: "the worker did not register with its Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+		Fix: "check INNGEST_BASE_URL of the worker and that the server is up; then `kubectl sbw refresh`",
+	}
+	switch {
+	case r.Status == http.StatusUnauthorized:
+		return w.keyRefused(r)
+	case strings.Contains(reg.Message, "Expected server kind"):
+		f.Code, f.What = "inngest-server-kind", "the worker registers with another kind of Inngest server than the one that was asked"
+		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
+	case strings.Contains(reg.Message, "401"):
+		f.Code, f.What = "inngest-wrong-signing-key", "the Inngest server does not take the worker's signing key"
+		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"
+	case strings.Contains(strings.ToLower(reg.Message), "no functions"):
+		f.Code, f.What = "inngest-no-functions", "the worker serves no functions"
+		f.Fix = "export them from the worker's function index and publish again"
+	}
+	return f
+}

@@ -1,0 +1,175 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// maxAnswer bounds what is read of an answer; a page of 100 runs or a registry
+// of some hundred functions stays far below.
+const maxAnswer = 64 << 20
+
+// ServerError is what an end said when it refused, in its own words.
+type ServerError struct {
+	Doing  string // "list apps"
+	Status int    // of HTTP; 200 for what GraphQL resolvers refuse
+	Words  string
+}
+
+func (e *ServerError) Error() string {
+	if e.Status == 0 || e.Status == http.StatusOK {
+		return e.Words
+	}
+	return fmt.Sprintf("%d: %s", e.Status, e.Words)
+}
+
+// Request is one request to either side.
+type Request struct {
+	Method, Path string
+	Query        url.Values
+	Header       http.Header
+	Host         string // sent instead of the dialled one
+	Body         []byte
+}
+
+// Reply is the answer to a Request, with its body read.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// IsJSON tells an answer from the single page that the server gives for every
+// path that it does not know.
+func (r *Reply) IsJSON() bool { return json.Valid(r.Body) }
+
+// Words is the message of an answer, on one line.
+func (r *Reply) Words() string {
+	var out struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+		Errors  []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(r.Body, &out) == nil {
+		for _, e := range out.Errors {
+			if out.Message == "" {
+				out.Message = e.Message
+			}
+		}
+		if out.Error != "" {
+			return OneLine(out.Error)
+		}
+		if out.Message != "" {
+			return OneLine(out.Message)
+		}
+	}
+	if text := OneLine(string(r.Body)); text != "" {
+		return text
+	}
+	return http.StatusText(r.Status)
+}
+
+// OneLine keeps the start of a text, on one line.
+func OneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 300 {
+		return string(r[:300]) + "…"
+	}
+	return s
+}
+
+// Send sends one request. Its errors never contain the path, which may hold an
+// event key.
+func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, error) {
+	u, err := e.Base(what)
+	if err != nil {
+		return nil, pipeline.UsageErrorf("inngest-url", "give it as http://HOST:PORT", "%s", err)
+	}
+	u.Path += x.Path
+	u.RawQuery = x.Query.Encode()
+	within, cancel := context.WithTimeout(ctx, e.timeout())
+	defer cancel()
+	req, err := http.NewRequestWithContext(within, x.Method, u.String(), bytes.NewReader(x.Body))
+	if err != nil {
+		return nil, err
+	}
+	if x.Header != nil {
+		req.Header = x.Header.Clone()
+	}
+	if x.Host != "" {
+		req.Host = x.Host
+	}
+	resp, err := e.client().Do(req)
+	if err != nil {
+		return nil, e.unreachable(ctx, what, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, e.unreachable(ctx, what, err)
+	}
+	return &Reply{resp.StatusCode, resp.Header, body}, nil
+}
+
+// unreachable words a request that got no answer. The caller's own end of
+// waiting is handed back as it is.
+func (e Endpoint) unreachable(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the URL
+	}
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
+		return f // the way there says it better
+	}
+	why := err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		why = fmt.Sprintf("no answer within %s", e.timeout())
+	}
+	f := &pipeline.Finding{
+		Code: "inngest-unreachable", Severity: pipeline.Error, Err: err,
+		What: fmt.Sprintf("the Inngest server at %s does not answer", e.BaseURL), Why: OneLine(why),
+		Fix: "check that its pod runs and is Ready, or give --inngest-url",
+	}
+	if what == WorkerEnd {
+		f.Code = "worker-unreachable"
+		f.What = fmt.Sprintf("the worker at %s does not answer", e.BaseURL)
+		f.Fix = "check that its pod is Ready; wait for the rollout, then `kubectl sbw refresh`"
+	}
+	return f
+}
+
+// The names of the two ends in errors.
+const (
+	ServerEnd = "Inngest server"
+	WorkerEnd = "worker"
+)
+
+// Refused makes a finding of an answer that is a refusal.
+func Refused(doing string, r *Reply) error {
+	said := &ServerError{Doing: doing, Status: r.Status, Words: r.Words()}
+	if r.Status == http.StatusUnauthorized {
+		return &pipeline.Finding{
+			Code: "inngest-key-refused", Severity: pipeline.Error, Err: said,
+			What: "the Inngest server does not take the signing key", Why: said.Words,
+			Fix: "use the server's own key: compare its --signing-key with INNGEST_SIGNING_KEY in the worker's Secret, or give --signing-key-from",
+		}
+	}
+	return &pipeline.Finding{
+		Code: "inngest-refused", Severity: pipeline.Error, Err: said,
+		What: "the Inngest server did not " + doing, Why: said.Error(),
+		Fix: "see the server's log, `kubectl sbw status` for what it has",
+	}
+}
