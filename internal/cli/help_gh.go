@@ -65,9 +65,14 @@ func ghFlags(flags []*pflag.Flag, w int) string {
 	for _, f := range flags {
 		shown := *f
 		shown.Usage = capital(f.Usage)
-		if t := f.Value.Type(); t == "stringArray" || t == "stringSlice" {
-			// pflag's word for it is of Go's world.
+		switch f.Value.Type() {
+		case "stringArray", "stringSlice":
+			// pflag's word for it is Go's.
 			shown.Value, shown.DefValue = named{f.Value, "strings"}, ""
+		case "bool":
+			// From 1.1 on pflag adds [=true|false] to a boolean flag. gh does not
+			// show it, and neither does kubectl.
+			shown.Value = named{f.Value, "bool"}
 		}
 		set.AddFlag(&shown)
 	}
