@@ -76,7 +76,7 @@ func printEntry(env *Env, e explain.Entry) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", e.Code, e.Title)
 	for _, part := range []struct{ name, text string }{
-		{"What you see", e.Symptom}, {"Cause", e.Cause}, {"What to do", e.Remedy}, {"Read on", strings.Join(e.Docs, "\n")},
+		{"What you see", e.Symptom}, {"Cause", e.Cause}, {"What to do", e.Remedy}, {"Example", e.Example}, {"Read on", strings.Join(e.Docs, "\n")},
 	} {
 		if part.text != "" {
 			fmt.Fprintf(&b, "\n%s\n  %s\n", part.name, strings.ReplaceAll(strings.TrimSpace(part.text), "\n", "\n  "))

@@ -1,16 +1,16 @@
-// Package explain is the book of what can go wrong: for each code of a finding
-// its cause and its remedy, found by the code or by what people see.
+// Package explain holds a page of documentation for every finding code: what
+// it means, what usually causes it, what to do about it, and an example. The
+// command `explain` of both plugins looks a page up by its code, or by the text
+// of an error that somebody pastes, and prints it.
 //
-// A finding tells what happened here and now, in one line each; an entry tells
-// what lies behind it and may take its time. `explain CODE` of both plugins
-// prints one.
+// A finding says in a few lines what happened in this run. A page explains the
+// background and may be longer.
 //
-// # To add a code
-//
-// Write its Entry into the file of its area, in the order of the alphabet, with
-// the words by which people will look for it as Aliases: an error's text as the
-// registry, the kubelet or the Inngest server has it. A test reads the module's
-// source and fails for a code without an entry and for an entry without a code.
+// To add a code, write its Entry into the file of its area, in alphabetical
+// order. List the texts under which people will look for it as Aliases: the
+// error as the registry, the kubelet or the Inngest server prints it. A test
+// asks the type checker for all codes, and fails for a code without a page and
+// for a page without a code.
 package explain
 
 import (
@@ -20,23 +20,26 @@ import (
 	"unicode"
 )
 
-// Entry explains one code.
+// Entry is the page of one code.
 type Entry struct {
 	Code string `json:"code"`
-	// Title is the code in a few words.
+	// Title says in a few words what the code means.
 	Title string `json:"title"`
-	// Symptom is what one sees, Cause what lies behind it, Remedy what to do.
+	// Symptom is what people see, Cause is the usual reason, and Remedy is what
+	// to do about it.
 	Symptom string `json:"symptom,omitempty"`
 	Cause   string `json:"cause"`
 	Remedy  string `json:"remedy"`
-	// Aliases are texts by which people look for it: "exec format error". "…"
-	// stands for anything between two parts.
+	// Example shows what to type or to write; it is printed as it is.
+	Example string `json:"example,omitempty"`
+	// Aliases are texts under which people look for the page, such as "exec
+	// format error". "…" matches anything between two parts.
 	Aliases []string `json:"aliases,omitempty"`
-	// Docs are addresses to read on.
+	// Docs are links to further documentation.
 	Docs []string `json:"docs,omitempty"`
 }
 
-// List returns all entries, by code.
+// List returns all entries, sorted by code.
 func List() []Entry {
 	all := slices.Concat(
 		generalEntries, configEntries, identityEntries, registryEntries,
@@ -49,9 +52,10 @@ func List() []Entry {
 	return all
 }
 
-// Lookup finds the entry of a code, of one of its aliases, or of a text that
-// holds an alias: a line copied from a log. Of several the longest alias
-// decides, since it says most; where two say the same, neither is taken.
+// Lookup finds the entry for a code, for one of its aliases, or for a text that
+// contains an alias, such as a line copied from a log. If several aliases match,
+// the longest one decides, because it is the most specific. If two entries match
+// equally well, Lookup returns neither.
 func Lookup(query string) (Entry, bool) {
 	q := fold(query)
 	if q == "" {
@@ -76,8 +80,8 @@ func Lookup(query string) (Entry, bool) {
 	return best, score > 0 && !tie
 }
 
-// match is how many letters an alias and a query have in common, 0 where
-// neither holds the other. "…" in an alias stands for anything.
+// match returns how many letters of the query an alias accounts for, and 0 if
+// neither contains the other. "…" in an alias matches anything.
 func match(alias, q string) int {
 	if alias == q {
 		return 1 << 20
@@ -96,11 +100,12 @@ func match(alias, q string) int {
 	return n
 }
 
-// maxSuggestions is how many codes a person reads before listing them all.
+// maxSuggestions is how many codes a person reads before asking for all of them.
 const maxSuggestions = 4
 
-// Suggest returns the codes that a query without an entry may have meant, best
-// first: those spelt nearly so, then those whose text has its words.
+// Suggest returns the codes that a query without an entry may refer to, the best
+// first: codes with a similar spelling, then codes whose text contains the words
+// of the query.
 func Suggest(query string) []string {
 	q := fold(query)
 	if q == "" {
@@ -143,8 +148,8 @@ func Suggest(query string) []string {
 	return codes
 }
 
-// fold makes texts comparable: lower case, without quotes around or between,
-// one space for each stretch of blanks.
+// fold makes texts comparable: lower case, without quotes, and with one space
+// for each sequence of white space.
 func fold(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

@@ -50,6 +50,15 @@ func TestLookup(t *testing.T) {
 		"rpc error: code = NotFound desc = failed to pull and unpack image \"ghcr.io/a/b:c\": failed to resolve reference \"ghcr.io/a/b:c\": n/f": "image-not-found",
 		"Waiting for deployment \"w\" rollout to finish: 1 old replicas are pending termination...":                                               "old-pods-left",
 		"Failed to register; Inngest server replied with status code: 401":                                                                        "inngest-wrong-signing-key",
+		"denied: unauthorized: unauthenticated: User cannot be authenticated with the token provided.":                                            "registry-denied",
+		"unauthorized: unauthenticated":                                                                                                           "registry-denied",
+		`Error from server (Forbidden): deployments.apps "w" is forbidden: User "jo" cannot patch resource "deployments"`:                         "cluster-forbidden",
+		"forbidden: User jo cannot": "cluster-forbidden",
+		`Get "https://ghcr.io/v2/": dial tcp 140.82.121.34:443: connect: connection refused`:                 "registry-unreachable",
+		`Get "https://127.0.0.1:6443/api?timeout=32s": dial tcp 127.0.0.1:6443: connect: connection refused`: "cluster-unreachable",
+		`Post "http://127.0.0.1:8288/v0/gql": dial tcp 127.0.0.1:8288: connect: connection refused`:          "inngest-unreachable",
+		`dial tcp: lookup inngest-svc: connection refused`:                                                   "inngest-unreachable",
+		`Error: Duplicate function ID "cluster/agent-dispatch"`:                                              "catalog-duplicate-id",
 		"CrashLoopBackOff": "crash-loop",
 		"OOMKilled":        "oom-killed",
 		"ImagePullBackOff": "image-pull",
@@ -67,15 +76,18 @@ func TestLookup(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	for query, code := range map[string]string{
-		"exec-fromat":          "exec-format",
-		"tag-exist":            "tag-exists",
-		"docker-credentials":   "docker-credential-helper",
-		"inngest zero retrys":  "inngest-zero-retries",
-		"locks":                "locked",
-		"signing key differ":   "inngest-wrong-signing-key",
-		"quota of namespace":   "quota",
-		"revision unknoun":     "revision-unknown",
-		"stale registration x": "inngest-stale-apps",
+		"exec-fromat":            "exec-format",
+		"tag-exist":              "tag-exists",
+		"docker-credentials":     "docker-credential-helper",
+		"inngest zero retrys":    "inngest-zero-retries",
+		"locks":                  "locked",
+		"signing key differ":     "inngest-wrong-signing-key",
+		"quota of namespace":     "quota",
+		"revision unknoun":       "revision-unknown",
+		"stale registration x":   "inngest-stale-apps",
+		"connection refused":     "registry-unreachable",
+		" Connection refused ":   "cluster-unreachable",
+		"\"connection refused\"": "inngest-unreachable",
 	} {
 		if got := Suggest(query); !slices.Contains(got, code) || len(got) > maxSuggestions {
 			t.Errorf("Suggest(%q) = %q, want %q among them", query, got, code)
