@@ -1,11 +1,17 @@
-// Package lock lets one rollout at a time change a workload: a Lease with
-// holder, tag and expiry, renewed while the run lasts.
+// Package lock lets one rollout at a time change a workload. Acquire takes a
+// Lease with holder, tag and expiry and renews it until Release; Verify, called
+// right before a write, makes sure that the Lease is still ours.
 //
-// A Lease is a promise, not a fence: whoever does not ask for it is not
+// A Lease is a promise, not a fence: somebody who does not ask for it is not
 // stopped. A holder that was killed leaves it behind; after its duration the
-// next one takes it over and is told whose it was. Whether it has expired is
+// next one takes it over and learns whose it was. Whether it has expired is
 // judged by the API server's clock alone (the server stamps managedFields and
 // creationTimestamp), so that two laptops with different clocks agree.
+//
+// A process that was suspended, or slept with its laptop, has not renewed its
+// Lease meanwhile. What it believed before the gap says nothing, so the time
+// away neither keeps nor loses the lock: the Lease is read again, and stays ours
+// exactly when nobody took it.
 package lock
 
 import (
@@ -31,6 +37,23 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// Codes of this package's findings.
+const (
+	CodeHeld      pipeline.Code = "locked"
+	CodeLost      pipeline.Code = "lock-lost"
+	CodeForbidden pipeline.Code = "lock-forbidden"
+)
+
+// Errors that callers branch on with errors.Is; each is behind a Finding.
+var (
+	// ErrHeld: somebody else holds the lock.
+	ErrHeld = errors.New("somebody else holds the lock")
+	// ErrLost: the lock was ours and is not any more, or nobody can say.
+	ErrLost = errors.New("the lock was lost")
+	// ErrForbidden: this user may not write Leases.
+	ErrForbidden = errors.New("not allowed to write Leases")
+)
+
 // Annotations of the Lease, for the next one who wants it.
 const (
 	annotationTag = "dev.sbw/tag"
@@ -42,8 +65,8 @@ type Options struct {
 	Workload workload.Ref
 	Tag      string // what is rolled out
 	Holder   string // Me() when empty
-	// Run is unlike that of any other run, and Ended are runs that are known
-	// not to live any more: their locks need not expire.
+	// Run is unlike that of any other run, and Ended are runs whose process is
+	// known to have ended: their locks need not expire.
 	Run   string
 	Ended []string
 	// Duration is after how long without renewal the lock is anyone's; 30 s
@@ -52,7 +75,8 @@ type Options struct {
 	// Wait is how long to wait for another holder; not at all when zero.
 	Wait time.Duration
 	// Lost is called at most once, when the lock was taken away or could not
-	// be renewed in time; typically a context.CancelCauseFunc.
+	// be renewed in time; typically a context.CancelCauseFunc. Its error is a
+	// Finding with ErrLost in it.
 	Lost     func(error)
 	Reporter *pipeline.Reporter
 }
@@ -63,15 +87,16 @@ type Lock struct {
 	// TookOver names the holder whose expired or abandoned lock it was; empty
 	// otherwise.
 	TookOver string
-	// Waited says that another held it first: what was known of the workload
-	// may not be so any more.
+	// Waited says that somebody else held it first, so that what was known of
+	// the workload may have changed.
 	Waited bool
 
 	leases coordination.LeaseInterface
 	name   string
 
-	mu    sync.Mutex // guards lease
+	mu    sync.Mutex // guards lease and gone
 	lease *coordinationv1.Lease
+	gone  error // why the lock is lost for good
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -104,6 +129,9 @@ func Acquire(ctx context.Context, kube kubernetes.Interface, o Options) (*Lock, 
 	if o.Duration == 0 {
 		o.Duration = defaultDuration
 	}
+	if o.Lost == nil {
+		o.Lost = func(error) {}
+	}
 	l := &Lock{Options: o, leases: kube.CoordinationV1().Leases(o.Workload.Namespace), name: Name(o.Workload)}
 	if err := l.acquire(ctx); err != nil {
 		return nil, err
@@ -114,14 +142,14 @@ func Acquire(ctx context.Context, kube kubernetes.Interface, o Options) (*Lock, 
 	return l, nil
 }
 
-// acquire tries until the lock is had or Wait is over.
+// acquire tries until the lock is ours or Wait is over.
 func (l *Lock) acquire(ctx context.Context) error {
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if l.Wait > 0 {
 		waiting, cancel = context.WithTimeout(ctx, l.Wait)
 	}
 	defer cancel()
-	told := ""
+	announced := ""
 	for {
 		held, expires, err := l.try(waiting)
 		if err == nil && held == nil {
@@ -137,8 +165,8 @@ func (l *Lock) acquire(ctx context.Context) error {
 			return l.held(&coordinationv1.Lease{}, 0)
 		}
 		l.Waited = true
-		if who := holder(held); who != told {
-			told = who
+		if who := holder(held); who != announced {
+			announced = who
 			l.Reporter.Notef("waiting for the lock of %s, which rolls out %s", who, tagOf(held))
 		}
 		if err := l.untilFreed(waiting, held, expires); err != nil {
@@ -159,7 +187,7 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	case apierrors.IsNotFound(err):
 		live, err = l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
 		if apierrors.IsAlreadyExists(err) {
-			return l.try(ctx) // another was faster; it is read again
+			return l.try(ctx) // somebody was faster; it is read again
 		}
 	case err == nil:
 		if holder(live) != "" {
@@ -278,31 +306,34 @@ func (l *Lock) durationOf(lease *coordinationv1.Lease) time.Duration {
 	return defaultDuration
 }
 
-// renew keeps the lock until ctx ends, or says that it is lost.
+// renew keeps the lock until ctx ends, or reports that it is lost.
 func (l *Lock) renew(ctx context.Context) {
 	defer close(l.done)
-	tick := time.NewTicker(l.Duration / 3)
+	every := l.Duration / 3
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	renewed := time.Now()
+	// Wall clocks, as the monotonic one stands still while a laptop sleeps.
+	looked := time.Now().Round(0)
+	var failing time.Duration // awake time without a renewal
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		one, cancel := context.WithTimeout(ctx, l.Duration/3)
+		// A gap counts as one interval: nothing was tried in the rest of it.
+		failing += min(time.Since(looked), every)
+		looked = time.Now().Round(0)
+		one, cancel := context.WithTimeout(ctx, every)
 		err := l.renewOnce(one)
 		cancel()
 		switch {
 		case err == nil:
-			renewed = time.Now()
+			failing = 0
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errTaken):
-			l.lost(err)
-			return
-		case time.Since(renewed) >= l.Duration:
-			l.lost(err)
+		case errors.Is(err, ErrLost), failing >= l.Duration:
+			l.Lost(l.lost(err))
 			return
 		default:
 			l.Reporter.Detailf("renewing the lock: %v", err)
@@ -310,40 +341,89 @@ func (l *Lock) renew(ctx context.Context) {
 	}
 }
 
-var errTaken = errors.New("another holds it now")
+// Verify makes sure that the lock is ours right now, by renewing it: the API
+// server takes that only from whoever wrote the Lease last. The error is a
+// Finding with ErrLost in it when somebody else has the lock, when it was
+// deleted, or when the API server does not answer. A nil Lock verifies nothing:
+// it is what a run goes on with that may not write Leases.
+func (l *Lock) Verify(ctx context.Context) error {
+	if l == nil || l.stop == nil {
+		return nil
+	}
+	one, cancel := context.WithTimeout(ctx, l.Duration)
+	defer cancel()
+	if err := l.renewOnce(one); err != nil {
+		return l.lost(err)
+	}
+	return nil
+}
 
+// renewOnce writes the Lease again. An error with ErrLost in it is final.
 func (l *Lock) renewOnce(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch {
+	case l.gone != nil:
+		return l.gone
+	case l.lease == nil:
+		return fmt.Errorf("%w: it was released", ErrLost)
+	}
+	err := l.rewrite(ctx)
+	if apierrors.IsConflict(err) {
+		// Somebody has written it since. It may be a label that a person set, so
+		// what counts is who holds it.
+		var live *coordinationv1.Lease
+		if live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{}); err == nil {
+			if !l.ours(live) {
+				l.gone = fmt.Errorf("%w: %s holds it now and rolls out %s", ErrLost, orNobody(holder(live)), tagOf(live))
+				return l.gone
+			}
+			l.lease = live
+			err = l.rewrite(ctx)
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		l.gone = fmt.Errorf("%w: the Lease was deleted", ErrLost)
+		return l.gone
+	}
+	return err
+}
+
+func (l *Lock) rewrite(ctx context.Context) error {
 	lease := l.lease.DeepCopy()
 	now := metav1.NowMicro()
 	lease.Spec.RenewTime = &now
 	live, err := l.leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
-	if apierrors.IsConflict(err) {
-		live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{})
-		if err == nil && holder(live) != l.Holder {
-			return fmt.Errorf("%w: %s", errTaken, holder(live))
-		}
-	}
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w: it was deleted", errTaken)
-	}
 	if err == nil {
 		l.lease = live
 	}
 	return err
 }
 
-func (l *Lock) lost(err error) {
-	f := &pipeline.Finding{Code: "lock-lost", Severity: pipeline.Error, Where: l.Workload.Namespace + "/lease/" + l.name, Err: err,
-		What: "the lock on " + l.Workload.String() + " was lost in the middle of the run", Why: err.Error(),
-		Fix: "see who rolls out now (`kubectl sbw status`) before running it again"}
-	if l.Lost != nil {
-		l.Lost(f)
-	}
+// ours reports whether a Lease was acquired by this very run: a holder's name
+// comes back when a process identifier is used again.
+func (l *Lock) ours(lease *coordinationv1.Lease) bool {
+	return lease.UID == l.lease.UID && holder(lease) == l.Holder && lease.Annotations[annotationRun] == l.Run
 }
 
-// Release gives the lock back. It is safe to call more than once, and on nil.
+func orNobody(who string) string {
+	if who == "" {
+		return "nobody"
+	}
+	return who
+}
+
+func (l *Lock) lost(err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: CodeLost, Severity: pipeline.Error, Where: l.Workload.Namespace + "/lease/" + l.name, Err: ErrLost,
+		What: "this run no longer holds the lock on " + l.Workload.String(), Why: plain.Line(err.Error()),
+		Fix: "see who rolls out now with `kubectl sbw status` before running it again"}
+	if !errors.Is(err, ErrLost) {
+		f.What = "nobody can say whether this run still holds the lock on " + l.Workload.String()
+	}
+	return f
+}
+
+// Release gives the lock back. It is safe to call it more than once, and on nil.
 func (l *Lock) Release(ctx context.Context) error {
 	if l == nil || l.stop == nil {
 		return nil
@@ -352,7 +432,7 @@ func (l *Lock) Release(ctx context.Context) error {
 	<-l.done
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lease == nil {
+	if l.lease == nil || l.gone != nil {
 		return nil
 	}
 	lease := l.lease
@@ -365,7 +445,7 @@ func (l *Lock) Release(ctx context.Context) error {
 		_, err = l.leases.Update(ctx, free, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is another's already
+		return nil // it is somebody else's already
 	}
 	return cluster.Explain("release the lock", err)
 }
@@ -383,19 +463,19 @@ func Holder(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (w
 }
 
 func (l *Lock) held(by *coordinationv1.Lease, expires time.Duration) error {
-	why := "another rollout is at work"
+	what, why := "somebody else is rolling out "+l.Workload.String(), ""
 	if who := holder(by); who != "" {
-		why = fmt.Sprintf("%s rolls out %s; without renewal it expires in %s", who, tagOf(by), expires.Round(time.Second))
+		what = fmt.Sprintf("%s is rolling out %s to %s", who, tagOf(by), l.Workload)
+		why = fmt.Sprintf("the lock expires in %s unless it is renewed", expires.Round(time.Second))
 	}
-	return &pipeline.Finding{Code: "locked", Severity: pipeline.Error, Where: l.Workload.Namespace + "/" + l.Workload.String(),
-		What: l.Workload.String() + " is locked", Why: why,
-		Fix: "wait for it with --lock-wait 5m; a lock whose holder is gone frees itself"}
+	return &pipeline.Finding{Code: CodeHeld, Severity: pipeline.Error, Where: l.Workload.Namespace + "/" + l.Workload.String(), Err: ErrHeld,
+		What: what, Why: why, Fix: "wait for it with --lock-wait 5m; a lock whose holder has gone away expires by itself"}
 }
 
 func (l *Lock) explain(err error) error {
 	if apierrors.IsForbidden(err) {
-		return &pipeline.Finding{Code: "lock-forbidden", Severity: pipeline.Error, Where: l.Workload.Namespace, Err: err,
-			What: "no right to lock " + l.Workload.String(), Why: plain.Line(err.Error()),
+		return &pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Error, Where: l.Workload.Namespace, Err: errors.Join(ErrForbidden, err),
+			What: "you may not lock " + l.Workload.String(), Why: plain.Line(err.Error()),
 			Fix: "ask for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
 	}
 	return cluster.Explain("lock "+l.Workload.String(), err)

@@ -59,7 +59,7 @@ func TestOneHolder(t *testing.T) {
 	second := o
 	second.Holder = "bob@desk pid 2"
 	_, err := lock.Acquire(t.Context(), kube, second)
-	if code(err) != "locked" || !strings.Contains(err.Error(), "alice@laptop pid 1 rolls out v1") {
+	if code(err) != "locked" || !strings.Contains(err.Error(), "alice@laptop pid 1 is rolling out v1") || !errors.Is(err, lock.ErrHeld) {
 		t.Fatal(err)
 	}
 	if who, tag, err := lock.Holder(t.Context(), kube, o.Workload); who != o.Holder || tag != "v1" || err != nil {
@@ -219,7 +219,7 @@ func TestLostIsSaid(t *testing.T) {
 				}
 			}
 			err := <-lost
-			if code(err) != "lock-lost" || how == "taken" && !strings.Contains(err.Error(), "mallory") {
+			if !errors.Is(err, lock.ErrLost) || code(err) != "lock-lost" || how == "taken" && !strings.Contains(err.Error(), "mallory") {
 				t.Fatal(err)
 			}
 			release(t, l)
@@ -232,13 +232,90 @@ func TestLostIsSaid(t *testing.T) {
 	}
 }
 
+// TestVerify: whatever happened to the Lease while this process was away, the
+// answer is about now.
+func TestVerify(t *testing.T) {
+	tests := map[string]struct {
+		meddle func(t *testing.T, kube kubernetes.Interface, o lock.Options)
+		lost   bool
+		names  string
+	}{
+		"nothing": {meddle: func(*testing.T, kubernetes.Interface, lock.Options) {}},
+		"labelled": {meddle: func(t *testing.T, kube kubernetes.Interface, o lock.Options) {
+			patchLease(t, kube, o, `{"metadata":{"labels":{"seen":"yes"}}}`)
+		}},
+		"expired and taken by nobody": {meddle: func(t *testing.T, kube kubernetes.Interface, o lock.Options) {
+			patchLease(t, kube, o, `{"spec":{"renewTime":"2001-01-01T00:00:00.000000Z"}}`)
+		}},
+		"taken": {lost: true, names: "bob", meddle: func(t *testing.T, kube kubernetes.Interface, o lock.Options) {
+			patchLease(t, kube, o, `{"spec":{"holderIdentity":"bob"}}`)
+		}},
+		"taken by a process of the same name": {lost: true, meddle: func(t *testing.T, kube kubernetes.Interface, o lock.Options) {
+			patchLease(t, kube, o, `{"metadata":{"annotations":{"dev.sbw/run":"another"}}}`)
+		}},
+		"taken and released again": {lost: true, meddle: func(t *testing.T, kube kubernetes.Interface, o lock.Options) {
+			if err := kube.CoordinationV1().Leases(o.Workload.Namespace).Delete(t.Context(), lock.Name(o.Workload), metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			kube, o := setup(t)
+			o.Run, o.Duration = "run-1", time.Hour // it renews nothing by itself in here
+			l := acquire(t, kube, o)
+			tt.meddle(t, kube, o)
+			for range 2 { // and once lost stays lost
+				err := l.Verify(t.Context())
+				if errors.Is(err, lock.ErrLost) != tt.lost || !tt.lost && err != nil {
+					t.Fatalf("%v, want lost: %t", err, tt.lost)
+				}
+				if tt.lost && (code(err) != "lock-lost" || !strings.Contains(err.Error(), tt.names)) {
+					t.Errorf("%v does not name %q", err, tt.names)
+				}
+			}
+		})
+	}
+}
+
+func patchLease(t *testing.T, kube kubernetes.Interface, o lock.Options, patch string) {
+	t.Helper()
+	if _, err := kube.CoordinationV1().Leases(o.Workload.Namespace).Patch(t.Context(), lock.Name(o.Workload), "application/merge-patch+json", []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestVerifyOfNothing: a run that may not write Leases goes on without.
+func TestVerifyOfNothing(t *testing.T) {
+	var none *lock.Lock
+	if err := none.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestVerifyWithoutAnswer: an API server that does not answer leaves the lock
+// unknown, which forbids writing.
+func TestVerifyWithoutAnswer(t *testing.T) {
+	kube, o := setup(t)
+	o.Duration = time.Hour
+	l := acquire(t, kube, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Verify(ctx); !errors.Is(err, lock.ErrLost) {
+		t.Fatal(err)
+	}
+	if err := l.Verify(t.Context()); err != nil {
+		t.Fatalf("and known again once it answers: %v", err)
+	}
+}
+
 func TestForbidden(t *testing.T) {
 	_, o := setup(t)
 	nobody, err := cptest.Connect(t, cptest.Shared(t), "nobody", o.Workload.Namespace).Kube()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lock.Acquire(t.Context(), nobody, o); code(err) != "lock-forbidden" {
+	if _, err := lock.Acquire(t.Context(), nobody, o); code(err) != "lock-forbidden" || !errors.Is(err, lock.ErrForbidden) {
 		t.Fatal(err)
 	}
 }
