@@ -71,7 +71,9 @@ func builds(all bool) []build {
 		list = append(list,
 			build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}},
 			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}},
-			build{name: "krew", module: "krew", packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"}, flags: []string{"-ldflags=-s -w"}})
+			build{name: "krew", module: "krew", packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"}, flags: []string{"-ldflags=-s -w"}},
+			// With inlining: it runs for longer than it takes to compile.
+			build{name: "lint", module: "lint", packages: []string{"github.com/golangci/golangci-lint/v2/cmd/golangci-lint"}, flags: []string{"-ldflags=-s -w", "-gcflags=all="}})
 	}
 	return list
 }
