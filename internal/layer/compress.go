@@ -1,0 +1,171 @@
+package layer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Compression is how layers are compressed.
+type Compression string
+
+// The compressions that registries and runtimes take.
+const (
+	Gzip Compression = "gzip"
+	Zstd Compression = "zstd"
+)
+
+// Compressions are all of them, the default first.
+//
+// zstd is the default because it wins everywhere it was measured, with the tree of the benchmark (950 MB in 33,000
+// files, two processors): it is written three times as fast as gzip, is some 10 % smaller, and is unpacked several
+// times faster by the node. GHCR stores it; containerd reads it since 1.5 (2021), Docker Engine since 23.0 (2023),
+// CRI-O, Podman and BuildKit do as well. gzip is for what is older than that.
+func Compressions() []Compression { return []Compression{Zstd, Gzip} }
+
+// MediaType is that of a layer which is compressed so.
+func (c Compression) MediaType() types.MediaType {
+	if c == Gzip {
+		return types.OCILayer
+	}
+	return types.OCILayerZStd
+}
+
+// chunkSize is how much is compressed by itself. A layer becomes a row of gzip members or zstd frames, which every
+// decoder reads as one (RFC 1952 2.2, RFC 8878 3.1): that is how all processors get something to do, and the bytes do
+// not depend on how many there are. What is lost at the borders is below 1 % of the size at 4 MiB.
+const chunkSize = 4 << 20
+
+// Compress writes what it reads in compressed form. It uses all processors, and memory of about 20 MB for each. The
+// result depends on the input and this program's version alone.
+func Compress(ctx context.Context, to io.Writer, from io.Reader, how Compression) error {
+	jobs := runtime.GOMAXPROCS(0)
+	type chunk struct {
+		plain []byte
+		done  chan []byte
+	}
+	buffers := sync.Pool{New: func() any { return make([]byte, chunkSize) }}
+	outputs := sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	queue, order := make(chan chunk), make(chan chan []byte, jobs)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { // reads
+		defer close(queue)
+		defer close(order)
+		for first := true; ; first = false {
+			buf := buffers.Get().([]byte)
+			n, err := io.ReadFull(from, buf)
+			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				return err
+			}
+			if n > 0 || first {
+				c := chunk{buf[:n], make(chan []byte, 1)}
+				for _, send := range []func() error{
+					func() error { return put(ctx, order, c.done) }, func() error { return put(ctx, queue, c) },
+				} {
+					if err := send(); err != nil {
+						return err
+					}
+				}
+			}
+			if err != nil {
+				return nil
+			}
+		}
+	})
+	for range jobs {
+		g.Go(func() error {
+			enc, err := newEncoder(how)
+			if err != nil {
+				return err
+			}
+			for c := range queue {
+				out := outputs.Get().(*bytes.Buffer)
+				out.Reset()
+				packed, err := enc(out, c.plain)
+				if err != nil {
+					return err
+				}
+				buffers.Put(c.plain[:chunkSize]) //nolint:staticcheck // a slice's header is small beside 4 MiB
+				c.done <- packed
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { // writes in order
+		for done := range order {
+			select {
+			case packed := <-done:
+				if _, err := to.Write(packed); err != nil {
+					return err
+				}
+				outputs.Put(bytes.NewBuffer(packed))
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+func put[T any](ctx context.Context, to chan<- T, v T) error {
+	select {
+	case to <- v:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// newEncoder returns a function that compresses one chunk by itself into a buffer.
+func newEncoder(how Compression) (func(*bytes.Buffer, []byte) ([]byte, error), error) {
+	switch how {
+	case Gzip:
+		z, err := gzip.NewWriterLevel(io.Discard, gzip.DefaultCompression)
+		return func(out *bytes.Buffer, plain []byte) ([]byte, error) {
+			z.Reset(out)
+			_, err := z.Write(plain)
+			err = errors.Join(err, z.Close())
+			return out.Bytes(), err
+		}, err
+	case Zstd:
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkSize), zstd.WithEncoderLevel(zstd.SpeedDefault))
+		return func(out *bytes.Buffer, plain []byte) ([]byte, error) { return z.EncodeAll(plain, out.Bytes()), nil }, err
+	}
+	return nil, fmt.Errorf("%q is not a compression", how)
+}
+
+// maxWindow bounds what a decoder keeps of what came before; zstd's strongest levels use 128 MiB and node's unpackers
+// refuse more.
+const maxWindow = 128 << 20
+
+// Decompress returns the plain form of what is gzip, zstd or neither, judged by its first bytes.
+func Decompress(from io.Reader) (io.ReadCloser, error) {
+	in := bufio.NewReaderSize(from, 64<<10)
+	magic, err := in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return gzip.NewReader(in)
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	}
+	return io.NopCloser(in), nil
+}

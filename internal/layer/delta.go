@@ -1,0 +1,297 @@
+package layer
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"time"
+)
+
+// Delta is what turns one tree into another.
+type Delta struct {
+	// Removed are the topmost paths that are there no more, sorted.
+	Removed []string
+	// Changed are the paths that are new or differ, sorted; directories that are listed only because something in
+	// them changed are not among them.
+	Changed []string
+
+	entries []deltaEntry
+}
+
+// deltaEntry is what WriteDelta writes: an entry under a path, or a link to a path before it.
+type deltaEntry struct {
+	path   string
+	entry  *Entry
+	linkTo string
+	remove bool
+}
+
+// Empty reports whether the trees are equal.
+func (d *Delta) Empty() bool { return len(d.Removed) == 0 && len(d.Changed) == 0 }
+
+// Compare returns what has to be laid over have to make it want. Contents may come from the named layer only, the one
+// that WriteDelta will read; ErrUncertain is for a difference that takes anything else, such as a file that shows
+// again because a layer no longer covers it.
+func Compare(have, want *Tree, layer string) (*Delta, error) {
+	c := comparison{Delta: &Delta{}, layer: layer, emit: map[string]*inode{}, haveLinks: have.links(), wantLinks: want.links(), want: want}
+	if err := c.dir("/", have.root, want.root); err != nil {
+		return nil, err
+	}
+	if c.Empty() {
+		return c.Delta, nil
+	}
+	return c.Delta, c.order()
+}
+
+type comparison struct {
+	*Delta
+	layer                string
+	want                 *Tree
+	haveLinks, wantLinks map[string][]string
+	emit                 map[string]*inode
+}
+
+// nothing equals no inode that a layer can have.
+var nothing = &inode{Entry: &Entry{}}
+
+// dir compares what is at p and, where both are directories, below it.
+func (c *comparison) dir(p string, have, want *node) error {
+	// What is below a directory that no layer has an entry for makes it there, too, unless something is in its place.
+	implied := want.inode.Entry == nil && have.inode == nothing
+	if !implied && (!have.inode.equal(want.inode) || c.relinked(p, want)) {
+		if err := c.changed(p, want); err != nil {
+			return err
+		}
+	}
+	if !want.dir() {
+		return nil
+	}
+	old := have.children
+	if !have.dir() {
+		old = nil // covered by the directory's own entry
+	}
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if want.children[name] == nil {
+			c.Removed = append(c.Removed, path.Join(p, name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.children)) {
+		at, child := path.Join(p, name), want.children[name]
+		before := old[name]
+		if before == nil {
+			before = &node{inode: nothing}
+		}
+		if err := c.dir(at, before, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relinked reports whether a path is to be linked to other paths than it is. Links of lower layers are not: what
+// happens to their partners decides about them, and the comparison of the results at the end.
+func (c *comparison) relinked(p string, want *node) bool {
+	return !want.dir() && want.inode.layer == c.layer && !slices.Equal(c.haveLinks[p], c.wantLinks[p])
+}
+
+func (c *comparison) changed(p string, want *node) error {
+	i := want.inode
+	switch {
+	case i.Entry == nil:
+		return fmt.Errorf("%w: no layer says what the directory %s is like", ErrUncertain, p)
+	case i.Kind == File && i.layer != c.layer:
+		return fmt.Errorf("%w: the content of %s is in another layer", ErrUncertain, p)
+	}
+	c.Changed = append(c.Changed, p)
+	c.emit[p] = i
+	// Of linked paths none may stay linked to what was there before.
+	for _, partner := range c.wantLinks[p] {
+		if i.layer != c.layer {
+			return fmt.Errorf("%w: %s is linked to files of another layer", ErrUncertain, p)
+		}
+		c.emit[partner] = i
+	}
+	return nil
+}
+
+// order makes the list of entries. Directories above what is written are written as well, as they are: a runtime that
+// unpacks into a directory of the layer's own (Docker's overlay2) makes those that are missing with a mode and owner
+// of its own.
+func (c *comparison) order() error {
+	dirs := map[string]*inode{}
+	above := func(p string) error {
+		for p != "/" {
+			p = path.Dir(p)
+			if dirs[p] != nil || c.emit[p] != nil {
+				continue
+			}
+			n, err := c.want.find(p, p)
+			if err != nil {
+				return err
+			}
+			if n != nil && n.inode.Entry != nil {
+				dirs[p] = n.inode
+			}
+		}
+		return nil
+	}
+	for p := range c.emit {
+		if err := above(p); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Removed {
+		if err := above(p); err != nil {
+			return err
+		}
+		c.entries = append(c.entries, deltaEntry{path: path.Join(path.Dir(p), whiteoutPrefix+path.Base(p)), remove: true})
+	}
+	for p, i := range dirs {
+		c.entries = append(c.entries, deltaEntry{path: p, entry: i.Entry})
+	}
+	first := map[*inode]string{}
+	for _, p := range slices.Sorted(maps.Keys(c.emit)) {
+		i := c.emit[p]
+		e := deltaEntry{path: p, entry: i.Entry}
+		if i.Kind != Dir {
+			if to := first[i]; to != "" {
+				e.linkTo = to
+			} else {
+				first[i] = p
+			}
+		}
+		c.entries = append(c.entries, e)
+	}
+	slices.SortFunc(c.entries, func(a, b deltaEntry) int {
+		switch {
+		case a.path < b.path:
+			return -1
+		case a.path > b.path:
+			return 1
+		}
+		return 0
+	})
+	return nil
+}
+
+// Size is about how long the small layer will be, uncompressed, bytes.
+func (d *Delta) Size() int64 {
+	const block = 512
+	size := int64(2 * block)
+	for _, e := range d.entries {
+		size += block
+		if e.entry != nil && e.linkTo == "" && e.entry.Kind == File {
+			size += (e.entry.Size + block - 1) / block * block
+		}
+	}
+	return size
+}
+
+// WriteDelta writes the small layer as a plain tar. from is the uncompressed layer that the contents are in; where it
+// is an io.ReaderAt too, only the contents are read.
+func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (err error) {
+	defer recovered(&err)
+	if at, ok := from.(io.ReaderAt); ok {
+		return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return io.NewSectionReader(at, e.Data, e.Size), nil })
+	}
+	// A stream is passed once, in the order of its contents; what the tar wants in another order waits in memory.
+	contents := map[*Entry][]byte{}
+	var wanted []*Entry
+	for _, e := range d.entries {
+		if e.entry != nil && e.linkTo == "" && e.entry.Kind == File {
+			wanted = append(wanted, e.entry)
+		}
+	}
+	slices.SortFunc(wanted, func(a, b *Entry) int { return int(a.Data - b.Data) })
+	var pos, held int64
+	for _, e := range wanted {
+		if held += e.Size; held > maxHeld {
+			return fmt.Errorf("%w: the files that differ have more than %d MB", ErrUncertain, maxHeld>>20)
+		}
+		if _, err := io.CopyN(io.Discard, &contextReader{ctx, from}, e.Data-pos); err != nil {
+			return err
+		}
+		contents[e] = make([]byte, e.Size)
+		if _, err := io.ReadFull(from, contents[e]); err != nil {
+			return err
+		}
+		pos = e.Data + e.Size
+	}
+	return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return &byteReader{contents[e]}, nil })
+}
+
+// maxHeld bounds what of a compressed layer waits in memory; builders that can leave layers uncompressed do not need it.
+const maxHeld = 64 << 20
+
+type byteReader struct{ rest []byte }
+
+func (r *byteReader) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// typeflags are the tar types of kinds.
+var typeflags = map[Kind]byte{
+	File: tar.TypeReg, Dir: tar.TypeDir, Symlink: tar.TypeSymlink, CharDevice: tar.TypeChar, BlockDevice: tar.TypeBlock, Fifo: tar.TypeFifo,
+}
+
+func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) (io.Reader, error)) error {
+	tw := tar.NewWriter(to)
+	for _, e := range d.entries {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		h := e.header()
+		if err := tw.WriteHeader(h); err != nil {
+			return err
+		}
+		if h.Size == 0 {
+			continue
+		}
+		body, err := content(e.entry)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(tw, body); err != nil {
+			return err
+		}
+	}
+	return tw.Close()
+}
+
+// header is written as builders do: relative names, directories with a slash at the end.
+func (e deltaEntry) header() *tar.Header {
+	h := &tar.Header{Name: e.path[1:], Format: tar.FormatPAX}
+	if e.remove {
+		h.Typeflag, h.ModTime = tar.TypeReg, time.Unix(0, 0)
+		return h
+	}
+	i := e.entry
+	h.Mode, h.Uid, h.Gid, h.ModTime, h.PAXRecords = i.Mode, i.UID, i.GID, time.Unix(0, i.Modified), i.Extra
+	if e.linkTo != "" {
+		h.Typeflag, h.Linkname, h.PAXRecords = tar.TypeLink, e.linkTo[1:], nil
+		return h
+	}
+	h.Typeflag = typeflags[i.Kind]
+	switch i.Kind {
+	case Dir:
+		if h.Name += "/"; h.Name == "/" {
+			h.Name = "./"
+		}
+	case File:
+		h.Size = i.Size
+	case Symlink:
+		h.Linkname = i.Link
+	case CharDevice, BlockDevice:
+		h.Devmajor, h.Devminor = i.Major, i.Minor
+	}
+	return h
+}

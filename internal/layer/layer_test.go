@@ -1,0 +1,271 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+// check holds everything against the oracle: the base, what was published, what was built on it, and the small layer
+// that makes the latter of the former. made reports whether there was one.
+func check(t testing.TB, base [][]byte, published, built []byte, hide bool) (made bool) {
+	t.Helper()
+	read := func(b []byte) *Listing {
+		l, err := Read(t.Context(), bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	tree, want := NewTree(), newOracle()
+	for _, b := range base {
+		if err := tree.Apply(read(b), "base"); err != nil {
+			return false
+		}
+		want.unpack(t, b)
+	}
+	target, have := tree.Clone(), tree.Clone()
+	if target.Apply(read(built), "built") != nil || have.Apply(read(published), "published") != nil {
+		return false
+	}
+	d, err := Compare(have, target, "built")
+	if err != nil {
+		if !errors.Is(err, ErrUncertain) {
+			t.Fatal(err)
+		}
+		return false
+	}
+	var small bytes.Buffer
+	if !d.Empty() {
+		var from io.Reader = bytes.NewReader(built)
+		if hide {
+			from = onlyReader{from}
+		}
+		if err := WriteDelta(t.Context(), &small, d, from); err != nil {
+			t.Fatal(err)
+		}
+		if err := have.Apply(read(small.Bytes()), "small"); err != nil {
+			t.Fatalf("the small layer is odd: %v", err)
+		}
+	}
+	got := newOracle()
+	for _, b := range base {
+		got.unpack(t, b)
+	}
+	want.unpack(t, built)
+	got.unpack(t, published)
+	if !d.Empty() {
+		got.unpack(t, small.Bytes())
+	}
+	differs := have.Difference(target)
+	if (want.text() == got.text()) != (differs == "") {
+		t.Fatalf("Difference says %q; built:\n%s\nrewritten:\n%s", differs, want.text(), got.text())
+	}
+	return differs == ""
+}
+
+func TestRandomStacks(t *testing.T) {
+	n, made := 1000, 0
+	for seed := range n {
+		if stack(t, uint64(seed)) {
+			made++
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if made < n/4 {
+		t.Errorf("only %d of %d stacks came to a small layer: the generator makes too much that is odd", made, n)
+	}
+	t.Logf("%d stacks, %d of them with a proven small layer", n, made)
+}
+
+func stack(t testing.TB, seed uint64) bool {
+	g := generator{rand.New(rand.NewPCG(seed, 1))}
+	var base [][]byte
+	for range g.IntN(3) {
+		base = append(base, pack(t, g.tidy(g.layer())))
+	}
+	published := g.tidy(append(g.layer(), g.layer()...))
+	built := g.change(published)
+	if g.IntN(8) > 0 {
+		built = g.tidy(built)
+	}
+	return check(t, base, pack(t, published), pack(t, built), g.IntN(2) == 0)
+}
+
+func FuzzStacks(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { stack(t, seed) })
+}
+
+func dir(name string) rec        { return rec{name: name + "/", kind: tar.TypeDir, mode: 0o755} }
+func file(name, body string) rec { return rec{name: name, kind: tar.TypeReg, mode: 0o644, body: body} }
+func hard(name, to string) rec   { return rec{name: name, kind: tar.TypeLink, link: to} }
+func soft(name, to string) rec {
+	return rec{name: name, kind: tar.TypeSymlink, link: to, mode: 0o777}
+}
+func gone(name string) rec { return file(name, "") }
+
+func TestPairs(t *testing.T) {
+	touched := file("a/f", "1")
+	touched.mtime = 99
+	device := rec{name: "dev/n", kind: tar.TypeChar, major: 5}
+	other := device
+	other.major = 6
+	owned := file("a/f", "1")
+	owned.uid = 1000
+	attr := file("a/f", "1")
+	attr.xattr = "x"
+	for _, tt := range []struct {
+		name                   string
+		base, published, built []rec
+		made                   bool // else it is left as the builder made it
+	}{
+		{"times alone", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), touched}, true},
+		{"content", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "2")}, true},
+		{"owner", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), owned}, true},
+		{"attribute", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), attr}, true},
+		{"device", nil, []rec{dir("dev"), device}, []rec{dir("dev"), other}, true},
+		{"file added and removed", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), file("a/g", "1")}, true},
+		{"directory becomes a file", nil, []rec{dir("a"), file("a/f", "1")}, []rec{file("a", "1")}, true},
+		{"file becomes a directory", nil, []rec{file("a", "1")}, []rec{dir("a"), file("a/f", "1")}, true},
+		{"file becomes a symlink", nil, []rec{file("a", "1")}, []rec{soft("a", "b")}, true},
+		{"hard link's content", nil, []rec{file("a", "1"), hard("b", "a"), file("z", "")}, []rec{file("a", "2"), hard("b", "a"), file("z", "")}, true},
+		{"hard link becomes a copy", nil, []rec{file("a", "1"), hard("b", "a")}, []rec{file("a", "1"), file("b", "1")}, true},
+		{"copy becomes a hard link", nil, []rec{file("a", "1"), file("b", "1")}, []rec{file("a", "1"), hard("b", "a")}, true},
+		{"hard link to a lower layer", []rec{file("a", "1")}, []rec{file("c", "1")}, []rec{hard("b", "a"), file("c", "1")}, false},
+		{"removal of a base's file is new", []rec{file("a", "1")}, []rec{file("b", "1")}, []rec{gone(".wh.a"), file("b", "1")}, true},
+		{"removal of a base's file is gone", []rec{file("a", "1")}, []rec{gone(".wh.a"), file("b", "1")}, []rec{file("b", "1")}, false},
+		{"base's file shows again", []rec{file("a", "1")}, []rec{file("a", "2"), file("b", "1")}, []rec{file("b", "1")}, false},
+		{"base's symlink shows again", []rec{soft("a", "1")}, []rec{soft("a", "2"), file("b", "1")}, []rec{file("b", "1")}, true},
+		{"opaque in both", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "2")}, true},
+		{"opaque in built", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, true},
+		{"opaque in published", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
+		{"file over a base's directory", []rec{dir("a"), file("a/o", "1")}, []rec{file("a", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
+		{"twice", nil, []rec{file("a", "1")}, []rec{file("a", "1"), file("a", "2")}, false},
+		{"directory twice", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), dir("a"), file("a/f", "2")}, true},
+		{"removed and added", nil, []rec{file("a", "1")}, []rec{gone(".wh.a"), file("a", "2")}, false},
+		{"through a symlink", []rec{dir("usr"), soft("lib", "usr")}, []rec{file("b", "1")}, []rec{file("lib/f", "1"), file("b", "1")}, false},
+		{"no entry for the directory", nil, []rec{file("a/b/f", "1")}, []rec{file("a/b/f", "2")}, true},
+		{"new directory without an entry", nil, []rec{file("f", "1")}, []rec{file("f", "1"), file("a/b/f", "2")}, true},
+		{"directory's entry is gone", nil, []rec{dir("a"), file("a/f", "1")}, []rec{file("a/f", "1")}, false},
+		{"parent", nil, []rec{file("f", "1")}, []rec{file("f", "1"), file("../f", "2")}, false},
+		{"dots and slashes", nil, []rec{file("./a//f", "1")}, []rec{file("a/./f", "2")}, true},
+		{"whiteout device", nil, []rec{file("f", "1")}, []rec{{name: "g", kind: tar.TypeChar}}, false},
+		{"aufs", nil, []rec{file("f", "1")}, []rec{file(".wh..wh.plnk", "")}, false},
+		{"contiguous", nil, []rec{file("f", "1")}, []rec{{name: "f", kind: tar.TypeCont}}, false},
+		{"global header", nil, []rec{file("f", "1")}, []rec{{kind: tar.TypeXGlobalHeader, xattr: "x"}, file("f", "1")}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, hide := range []bool{false, true} {
+				if made := check(t, [][]byte{pack(t, tt.base)}, pack(t, tt.published), pack(t, tt.built), hide); made != tt.made {
+					t.Errorf("a small layer was made: %v, want %v", made, tt.made)
+				}
+			}
+		})
+	}
+}
+
+// Read takes any bytes: a listing, an odd one or an error.
+func FuzzRead(f *testing.F) {
+	plain := pack(f, []rec{dir("a"), file("a/f", "1"), hard("b", "a/f"), gone(".wh.c")})
+	f.Add(plain)
+	for _, how := range Compressions() {
+		var buf bytes.Buffer
+		if err := Compress(f.Context(), &buf, bytes.NewReader(plain), how); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(buf.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := Read(t.Context(), bytes.NewReader(b))
+		if err != nil || l.Odd != "" {
+			return
+		}
+		tree := NewTree()
+		if err := tree.Apply(l, "x"); err != nil && !errors.Is(err, ErrUncertain) {
+			t.Fatal(err)
+		}
+		if d := tree.Clone().Difference(tree); d != "" {
+			t.Fatalf("a tree differs from its copy at %q", d)
+		}
+	})
+}
+
+func TestCompress(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, how := range Compressions() {
+		for _, n := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 3*chunkSize + 17} {
+			plain := make([]byte, n)
+			for i := range plain {
+				plain[i] = byte(r.IntN(4))
+			}
+			var once, again, back bytes.Buffer
+			for _, to := range []*bytes.Buffer{&once, &again} {
+				if err := Compress(t.Context(), to, bytes.NewReader(plain), how); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(once.Bytes(), again.Bytes()) {
+				t.Errorf("%s of %d bytes is not the same twice", how, n)
+			}
+			z, err := Decompress(&once)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := back.ReadFrom(z); err != nil || !bytes.Equal(back.Bytes(), plain) {
+				t.Errorf("%s of %d bytes comes back as %d: %v", how, n, back.Len(), err)
+			}
+		}
+	}
+}
+
+func TestCompressEndsWithItsWriter(t *testing.T) {
+	err := Compress(t.Context(), failing{}, io.LimitReader(zeros{}, 20*chunkSize), Zstd)
+	if !errors.Is(err, io.ErrShortWrite) {
+		t.Error(err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestACutOffLayerIsAnError(t *testing.T) {
+	plain := pack(t, []rec{file("a", string(make([]byte, 5000)))})
+	for _, how := range Compressions() {
+		var buf bytes.Buffer
+		if err := Compress(t.Context(), &buf, bytes.NewReader(plain), how); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := Read(t.Context(), bytes.NewReader(buf.Bytes()[:buf.Len()-5])); err == nil {
+			t.Errorf("%s: %+v", how, l)
+		}
+	}
+	if l, err := Read(t.Context(), bytes.NewReader(plain[:3000])); err == nil {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestRemember(t *testing.T) {
+	l, err := Read(t.Context(), bytes.NewReader(pack(t, []rec{dir("a"), file("a/\xff", "1")})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if err := Remember(home, l.DiffID, l); err != nil {
+		t.Fatal(err)
+	}
+	got := Remembered(home, l.DiffID)
+	if got == nil || len(got.Entries) != 2 || got.Entries[1].Path != "/a/\xff" || got.DiffID != l.DiffID {
+		t.Errorf("%+v", got)
+	}
+}

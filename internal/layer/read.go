@@ -1,0 +1,389 @@
+package layer
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Read lists a layer: a tar, plain or compressed by gzip or zstd. A layer that cannot be followed is a Listing with
+// Odd set; an error is a layer that cannot be read at all, or the end of the context.
+func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
+	defer recovered(&err)
+	plain, err := Decompress(&contextReader{ctx, from})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, plain.Close()) }()
+	ahead := newAhead(plain)
+	defer ahead.stop()
+	l := &lister{Listing: &Listing{}, in: ahead, sum: sha256.New(), buf: make([]byte, 32<<10)}
+	if err := l.all(); err != nil {
+		return nil, err
+	}
+	if l.Odd != "" {
+		return &Listing{Odd: l.Odd}, nil
+	}
+	if _, err := io.CopyBuffer(io.Discard, onlyReader{ahead}, l.buf); err != nil {
+		return nil, err
+	}
+	l.DiffID, l.Size = ahead.digest()
+	if l.Odd = contradiction(l.Entries); l.Odd != "" {
+		return &Listing{Odd: l.Odd}, nil
+	}
+	return l.Listing, nil
+}
+
+// recovered makes an error of a panic: decoders of what comes from elsewhere have had bugs, and one of them must not
+// end a publish that can go on without the answer.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a decoder failed on it: %v", p)
+	}
+}
+
+// contextReader ends reading with the context.
+type contextReader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.from.Read(p)
+}
+
+// onlyReader hides every other method.
+type onlyReader struct{ io.Reader }
+
+type lister struct {
+	*Listing
+	in   *ahead
+	sum  hash.Hash
+	buf  []byte
+	text int
+}
+
+func (l *lister) all() error {
+	// A tar.Reader reads block by block and never ahead, so that the position after Next is where the content begins.
+	in := tar.NewReader(onlyReader{l.in})
+	for l.Odd == "" {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.add(h, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) odd(format string, args ...any) { l.Odd = fmt.Sprintf(format, args...) }
+
+// kinds are the types of tar entries that can be followed.
+var kinds = map[byte]Kind{
+	tar.TypeReg: File, '\x00': File, tar.TypeDir: Dir, tar.TypeSymlink: Symlink, tar.TypeLink: Hardlink,
+	tar.TypeChar: CharDevice, tar.TypeBlock: BlockDevice, tar.TypeFifo: Fifo,
+}
+
+func (l *lister) add(h *tar.Header, body io.Reader) error {
+	kind, ok := kinds[h.Typeflag]
+	switch p := cleaned(h.Name); {
+	case !ok:
+		l.odd("%q has the type %q", h.Name, h.Typeflag)
+		return nil
+	case p == "":
+		l.odd("the path %q leads out of the image or is empty", h.Name)
+		return nil
+	case kind != Dir && (p == "/" || strings.HasSuffix(h.Name, "/")):
+		l.odd("%q has the name of a directory and is not one", h.Name)
+		return nil
+	case len(l.Entries) == maxEntries:
+		l.odd("it has more than %d entries", maxEntries)
+		return nil
+	default:
+		return l.entry(h, body, Entry{Path: p, Kind: kind, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Modified: h.ModTime.UnixNano(), Data: l.in.pos})
+	}
+}
+
+func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
+	if l.removal(&e) {
+		return nil
+	}
+	switch e.Kind {
+	case File:
+		l.sum.Reset()
+		n, err := io.CopyBuffer(l.sum, body, l.buf)
+		if err != nil {
+			return err
+		}
+		e.Size = n
+		l.sum.Sum(e.Sum[:0])
+	case Symlink:
+		e.Link = h.Linkname
+	case Hardlink:
+		if e.Link = cleaned(h.Linkname); e.Link == "" {
+			l.odd("the hard link %s leads out of the image", e.Path)
+		}
+		e.Mode, e.UID, e.GID = 0, 0, 0 // are its target's
+	case CharDevice, BlockDevice:
+		e.Major, e.Minor = h.Devmajor, h.Devminor
+		if e.Major == 0 && e.Minor == 0 {
+			l.odd("%s is a device 0:0, by which overlayfs marks removed files", e.Path)
+		}
+	}
+	for key, value := range h.PAXRecords {
+		switch known, ok := paxKeys[key]; {
+		case ok && known == "":
+			continue
+		case ok:
+			l.odd("%s %s", e.Path, known)
+		case strings.Contains(key, "overlay."):
+			l.odd("%s has the attribute %s, by which overlayfs keeps its books", e.Path, key)
+		}
+		if e.Extra == nil {
+			e.Extra = map[string]string{}
+		}
+		e.Extra[key] = value
+		l.text += len(key) + len(value)
+	}
+	if e.Kind == Hardlink {
+		e.Extra = nil
+	}
+	if h.Typeflag == tar.TypeGNUSparse || strings.HasPrefix(sparseKey(h), "GNU.sparse.") {
+		l.odd("%s is a sparse file", e.Path)
+	}
+	l.append(e)
+	return nil
+}
+
+func (l *lister) append(e Entry) {
+	if l.text += len(e.Path) + len(e.Link); l.text > maxText {
+		l.odd("its paths are longer than %d MB", maxText>>20)
+	}
+	l.Entries = append(l.Entries, e)
+}
+
+func sparseKey(h *tar.Header) string {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return key
+		}
+	}
+	return ""
+}
+
+// paxKeys are the PAX records that are in an Entry's fields already or do not count (pax(1)); those with a text make
+// the layer odd. Every other is kept: SCHILY.xattr.* are extended attributes.
+var paxKeys = map[string]string{
+	"path": "", "linkpath": "", "size": "", "uid": "", "gid": "", "uname": "", "gname": "", "mtime": "", "atime": "", "ctime": "",
+	"comment": "", "charset": "", "hdrcharset": "", "SCHILY.devmajor": "", "SCHILY.devminor": "",
+	"SCHILY.realsize": "is a sparse file",
+}
+
+const (
+	whiteoutPrefix = ".wh."
+	opaqueName     = ".wh..wh..opq"
+)
+
+// removal records an entry that removes something, and reports whether it was one.
+func (l *lister) removal(e *Entry) bool {
+	dir, base := path.Split(e.Path)
+	dir = path.Clean(dir)
+	switch {
+	case !strings.HasPrefix(base, whiteoutPrefix):
+		return false
+	case base == opaqueName:
+		l.append(Entry{Path: dir, Kind: Opaque})
+		return true
+	case strings.HasPrefix(base, whiteoutPrefix+whiteoutPrefix):
+		l.odd("%s belongs to aufs", e.Path)
+		return true
+	}
+	name := strings.TrimPrefix(base, whiteoutPrefix)
+	if name == "" || name == "." || name == ".." || e.Kind == Dir {
+		l.odd("%s removes nothing that has a name", e.Path)
+		return true
+	}
+	l.append(Entry{Path: path.Join(dir, name), Kind: Whiteout})
+	return true
+}
+
+// cleaned makes a tar's name an absolute path; it is empty where the name has a parent's ("..") in it, says nothing or
+// cannot be a path.
+func cleaned(name string) string {
+	if name == "" || strings.ContainsRune(name, 0) {
+		return ""
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return ""
+		}
+	}
+	return path.Clean("/" + name)
+}
+
+// contradiction looks for entries of one layer on which runtimes differ: which of two counts depends on whether they
+// are unpacked in order, or removals first.
+func contradiction(entries []Entry) string {
+	at := make(map[string]*Entry, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind == Whiteout || e.Kind == Opaque {
+			continue
+		}
+		if before := at[e.Path]; before != nil && (before.Kind != Dir || e.Kind != Dir) {
+			return e.Path + " is in it twice"
+		}
+		if e.Kind == Hardlink {
+			if to := at[e.Link]; to == nil || to.Kind == Dir || to.Kind == Symlink {
+				return "the hard link " + e.Path + " leads to no file before it in the same layer"
+			}
+		}
+		at[e.Path] = e
+	}
+	removed := map[string]bool{}
+	for i := range entries {
+		if e := &entries[i]; e.Kind == Whiteout {
+			if removed[e.Path] = true; at[e.Path] != nil {
+				return e.Path + " is removed and added by the same layer"
+			}
+		}
+	}
+	checked := map[string]bool{}
+	for i := range entries {
+		e := &entries[i]
+		dir := e.Path
+		if e.Kind != Opaque {
+			dir = path.Dir(dir)
+		}
+		for ; dir != "/" && !checked[dir]; dir = path.Dir(dir) {
+			if above := at[dir]; above != nil && above.Kind != Dir {
+				return e.Path + " is below " + dir + ", which is not a directory"
+			}
+			if removed[dir] {
+				return e.Path + " is below " + dir + ", which the same layer removes"
+			}
+			checked[dir] = true
+		}
+	}
+	return ""
+}
+
+// ahead reads in a goroutine of its own and takes the digest of what passes: decompressing and hashing a layer go on
+// while its entries are looked at.
+type ahead struct {
+	full  chan []byte
+	empty chan []byte
+	quit  chan struct{}
+	rest  []byte
+	whole []byte
+	pos   int64
+	err   error // set before full is closed
+	sum   hash.Hash
+}
+
+const (
+	aheadBuffers = 4
+	aheadSize    = 256 << 10
+)
+
+var aheadPool = sync.Pool{New: func() any { return make([]byte, aheadSize) }}
+
+func newAhead(from io.Reader) *ahead {
+	a := &ahead{full: make(chan []byte, aheadBuffers), empty: make(chan []byte, aheadBuffers), quit: make(chan struct{}), sum: sha256.New()}
+	for range aheadBuffers {
+		a.empty <- aheadPool.Get().([]byte)
+	}
+	go a.run(from)
+	return a
+}
+
+func (a *ahead) run(from io.Reader) {
+	defer close(a.full)
+	defer func() {
+		if p := recover(); p != nil {
+			a.err = fmt.Errorf("a decoder failed on it: %v", p)
+		}
+	}()
+	for {
+		var buf []byte
+		select {
+		case buf = <-a.empty:
+		case <-a.quit:
+			a.err = io.ErrClosedPipe
+			return
+		}
+		n, err := 0, error(nil)
+		for n < aheadSize && err == nil { // not io.ReadFull, which hides a decoder's io.ErrUnexpectedEOF
+			var m int
+			m, err = from.Read(buf[n:aheadSize])
+			n += m
+		}
+		_, _ = a.sum.Write(buf[:n]) // a hash takes everything
+		select {
+		case a.full <- buf[:n]:
+		case <-a.quit:
+			a.err = io.ErrClosedPipe
+			return
+		}
+		if err != nil {
+			a.err = err
+			return
+		}
+	}
+}
+
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		if a.whole != nil {
+			a.empty <- a.whole[:aheadSize]
+			a.whole = nil
+		}
+		buf, ok := <-a.full
+		if !ok {
+			return 0, a.err
+		}
+		a.whole, a.rest = buf, buf
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	a.pos += int64(n)
+	return n, nil
+}
+
+// stop ends the goroutine and waits for it: its source is closed next.
+func (a *ahead) stop() {
+	close(a.quit)
+	for buf := range a.full {
+		a.empty <- buf[:aheadSize]
+	}
+	if a.whole != nil {
+		a.empty <- a.whole[:aheadSize]
+	}
+	close(a.empty)
+	for buf := range a.empty {
+		aheadPool.Put(buf) //nolint:staticcheck // a slice's header is small beside 256 KiB
+	}
+}
+
+// digest is of everything, once Read has returned io.EOF.
+func (a *ahead) digest() (v1.Hash, int64) {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(a.sum.Sum(nil))}, a.pos
+}

@@ -1,0 +1,238 @@
+package layer
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Tree is a root file system: what remains of layers that were laid over each other.
+type Tree struct{ root *node }
+
+// node is a path. Several share an inode where they are hard links of each other.
+type node struct {
+	inode    *inode
+	children map[string]*node // of a directory
+}
+
+// inode is immutable, so that copies of a tree share it.
+type inode struct {
+	*Entry        // nil: a directory that no layer has an entry for, made by the runtime for what is below it
+	layer  string // that it comes from, as given to Apply
+}
+
+// NewTree returns an empty root directory.
+func NewTree() *Tree { return &Tree{&node{inode: &inode{}}} }
+
+// Clone returns a tree that may be changed by itself.
+func (t *Tree) Clone() *Tree { return &Tree{t.root.clone()} }
+
+func (n *node) clone() *node {
+	c := &node{inode: n.inode}
+	if n.children != nil {
+		c.children = make(map[string]*node, len(n.children))
+		for name, child := range n.children {
+			c.children[name] = child.clone()
+		}
+	}
+	return c
+}
+
+func (n *node) dir() bool { return n.inode.Entry == nil || n.inode.Kind == Dir }
+
+// Apply lays a layer over the tree. ErrUncertain is for a layer that runtimes might unpack in another way; the tree
+// is of no use then.
+func (t *Tree) Apply(l *Listing, name string) error {
+	if l.Odd != "" {
+		return fmt.Errorf("%w: %s", ErrUncertain, l.Odd)
+	}
+	for i := range l.Entries {
+		if e := &l.Entries[i]; e.Kind == Whiteout || e.Kind == Opaque {
+			if err := t.remove(e); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range l.Entries {
+		if e := &l.Entries[i]; e.Kind != Whiteout && e.Kind != Opaque {
+			if err := t.add(e, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tree) remove(e *Entry) error {
+	if e.Kind == Opaque {
+		n, err := t.find(e.Path, e.Path)
+		if n == nil || err != nil {
+			return err
+		}
+		if !n.dir() {
+			return fmt.Errorf("%w: %s is to be emptied and is not a directory", ErrUncertain, e.Path)
+		}
+		n.children = nil
+		return nil
+	}
+	n, err := t.find(path.Dir(e.Path), e.Path)
+	if n == nil || err != nil {
+		return err
+	}
+	if !n.dir() {
+		return fmt.Errorf("%w: %s is to be removed from what is not a directory", ErrUncertain, e.Path)
+	}
+	delete(n.children, path.Base(e.Path))
+	return nil
+}
+
+// find returns the node of a path, nil where there is none. A path that leads through a symlink is uncertain: a
+// runtime that unpacks into a directory of the layer's own does not see what is below it.
+func (t *Tree) find(p, why string) (*node, error) {
+	n := t.root
+	for part := range parts(p) {
+		if !n.dir() {
+			return nil, fmt.Errorf("%w: %s leads through %s, which is not a directory", ErrUncertain, why, n.inode.Path)
+		}
+		if n = n.children[part]; n == nil {
+			return nil, nil
+		}
+	}
+	return n, nil
+}
+
+func parts(p string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for part := range strings.SplitSeq(strings.Trim(p, "/"), "/") {
+			if part != "" && !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+func (t *Tree) add(e *Entry, layer string) error {
+	if e.Path == "/" {
+		t.root.inode = &inode{e, layer}
+		return nil
+	}
+	parent := t.root
+	for part := range parts(path.Dir(e.Path)) {
+		next := parent.children[part]
+		if next == nil {
+			next = parent.put(part, &node{inode: &inode{}})
+		}
+		if !next.dir() {
+			return fmt.Errorf("%w: %s leads through %s, which is not a directory", ErrUncertain, e.Path, next.inode.Path)
+		}
+		parent = next
+	}
+	name := path.Base(e.Path)
+	made := &node{inode: &inode{e, layer}}
+	switch e.Kind {
+	case Hardlink:
+		to, err := t.find(e.Link, e.Path)
+		if err != nil {
+			return err
+		}
+		if to == nil || to.inode.Entry == nil || to.inode.layer != layer {
+			return fmt.Errorf("%w: the hard link %s leads to no file of the same layer", ErrUncertain, e.Path)
+		}
+		made.inode = to.inode
+	case Dir:
+		if old := parent.children[name]; old != nil && old.dir() {
+			old.inode = made.inode
+			return nil
+		}
+	}
+	parent.put(name, made)
+	return nil
+}
+
+func (n *node) put(name string, child *node) *node {
+	if n.children == nil {
+		n.children = map[string]*node{}
+	}
+	n.children[name] = child
+	return child
+}
+
+// links are the paths of all inodes that have several, sorted, by each of these paths.
+func (t *Tree) links() map[string][]string {
+	paths := map[*inode][]string{}
+	var walk func(p string, n *node)
+	walk = func(p string, n *node) {
+		if !n.dir() {
+			paths[n.inode] = append(paths[n.inode], p)
+		}
+		for name, child := range n.children {
+			walk(path.Join(p, name), child)
+		}
+	}
+	walk("/", t.root)
+	all := map[string][]string{}
+	for _, group := range paths {
+		if len(group) < 2 {
+			continue
+		}
+		slices.Sort(group)
+		for _, p := range group {
+			all[p] = group
+		}
+	}
+	return all
+}
+
+// Difference returns a path at which two trees differ, "" where they are equal: the same paths with the same inodes,
+// and the same paths linked to each other.
+func (t *Tree) Difference(o *Tree) string {
+	if p := difference("/", t.root, o.root); p != "" {
+		return p
+	}
+	a, b := t.links(), o.links()
+	for _, p := range slices.Sorted(maps.Keys(a)) {
+		if !slices.Equal(a[p], b[p]) {
+			return p
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(b)) {
+		if !slices.Equal(a[p], b[p]) {
+			return p
+		}
+	}
+	return ""
+}
+
+func difference(p string, a, b *node) string {
+	if !a.inode.equal(b.inode) {
+		return p
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.children)) {
+		at := path.Join(p, name)
+		other := b.children[name]
+		if other == nil {
+			return at
+		}
+		if d := difference(at, a.children[name], other); d != "" {
+			return d
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.children)) {
+		if a.children[name] == nil {
+			return path.Join(p, name)
+		}
+	}
+	return ""
+}
+
+func (i *inode) equal(o *inode) bool {
+	switch {
+	case i == o:
+		return true
+	case i.Entry == nil || o.Entry == nil:
+		return i.Entry == nil && o.Entry == nil
+	}
+	return i.same(o.Entry)
+}
