@@ -81,6 +81,19 @@ var imageEntries = []Entry{
 // layoutEntries are about the directory that an image is built into.
 var layoutEntries = []Entry{
 	{
+		Code:   "layer-churn",
+		Title:  "a layer was built again and hardly differs",
+		Cause:  "The step behind it ran again, because something that was copied before it had changed, and wrote the same files with other times, or times into a few files. Package managers do so: pnpm writes prunedAt into node_modules/.modules.yaml. Without reuse the whole layer would be compressed, sent and pulled again; instead, the published layer was used, with a small layer on top for what differs.",
+		Remedy: "Copy the package.json files and the lockfile first, install, and copy the sources after that; then the step runs again only when dependencies change. Delete files that contain timestamps within the same RUN. gh sbw publish --no-layer-reuse, or build.layerReuse: false in .sbw.yaml, sends layers as they are built.",
+		Docs:   []string{"https://docs.docker.com/build/cache/optimize/"},
+	},
+	{
+		Code:   "layer-reuse-unproven",
+		Title:  "published layers could not be reused safely",
+		Cause:  "Before anything is sent, the root file system of the image with reused layers is compared with that of the image that was built, entry by entry. They differed, or a layer could not be read. The image was sent as it was built, so nothing is wrong with it; it took longer.",
+		Remedy: "Nothing has to be done. If it happens again, remove the worker's directory below the cache directory (sbw/layouts), and report it.",
+	},
+	{
 		Code:    "layout-ambiguous",
 		Title:   "the layout contains several images",
 		Cause:   "The index of the directory that --layout names lists more than one image.",

@@ -345,7 +345,7 @@ func (p *publish) push(ctx context.Context, r *pipeline.Reporter) error {
 		return err
 	}
 	if p.kept != nil {
-		freed, err := p.kept.Published(p.digest, p.now())
+		freed, err := p.kept.Published(layout.Publication{Digest: p.digest, Repository: p.pushed.Repository, Time: p.now()})
 		if err != nil {
 			// The image is published; what stays too long is only disk.
 			r.Notef("the layout directory could not be cleared: %s", err)

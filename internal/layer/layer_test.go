@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"testing"
 )
 
@@ -267,5 +268,31 @@ func TestRemember(t *testing.T) {
 	got := Remembered(home, l.DiffID)
 	if got == nil || len(got.Entries) != 2 || got.Entries[1].Path != "/a/\xff" || got.DiffID != l.DiffID {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A remembered listing that a disk has damaged is made again.
+func TestADamagedListingIsForgotten(t *testing.T) {
+	l, err := Read(t.Context(), bytes.NewReader(pack(t, []rec{dir("a"), file("a/f", "1")})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if err := Remember(home, l.DiffID, l); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(listingPath(home, l.DiffID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range whole {
+		damaged := bytes.Clone(whole)
+		damaged[i] ^= 0x10
+		if err := os.WriteFile(listingPath(home, l.DiffID), damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := Remembered(home, l.DiffID); got != nil {
+			t.Fatalf("byte %d: %+v", i, got)
+		}
 	}
 }

@@ -92,6 +92,24 @@ func (l *Listing) Files() int {
 	return n
 }
 
+// Shared returns how much of a layer another one has too, as the sizes of the contents and a block for each entry.
+func (l *Listing) Shared(o *Listing) (shared, all int64) {
+	const block = 512
+	there := make(map[string]*Entry, len(o.Entries))
+	for i := range o.Entries {
+		there[o.Entries[i].Path] = &o.Entries[i]
+	}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		size := e.Size + block
+		if other := there[e.Path]; other != nil && e.same(other) {
+			shared += size
+		}
+		all += size
+	}
+	return shared, all
+}
+
 // ErrUncertain marks layers on whose meaning container runtimes do not agree, or that this package does not follow.
 var ErrUncertain = errors.New("its meaning is not certain")
 

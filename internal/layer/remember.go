@@ -2,8 +2,11 @@ package layer
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
 	"encoding/gob"
 	"errors"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,22 +31,50 @@ func Remembered(dir string, digest v1.Hash) *Listing {
 		return nil
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil
-	}
-	l, err := decode(bufio.NewReaderSize(io.LimitReader(f, fi.Size()), 256<<10))
+	l, err := decode(f)
 	if err != nil {
 		return nil
 	}
 	return l
 }
 
+// decode reads a listing and the checksum behind it: the proof of an image rests on what was remembered.
 func decode(r io.Reader) (_ *Listing, err error) {
 	defer recovered(&err)
+	sum := sha256.New()
+	in := gob.NewDecoder(&tee{bufio.NewReaderSize(r, 64<<10), sum})
 	var l Listing
-	err = gob.NewDecoder(r).Decode(&l)
-	return &l, err
+	if err := in.Decode(&l); err != nil {
+		return nil, err
+	}
+	want, got := sum.Sum(nil), []byte(nil)
+	if err := in.Decode(&got); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(got, want) {
+		return nil, errors.New("the checksum is not that of the listing")
+	}
+	return &l, nil
+}
+
+// tee hashes what is read through it. It is an io.ByteReader, so that gob reads not a byte more than a value.
+type tee struct {
+	*bufio.Reader
+	sum hash.Hash
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	_, _ = t.sum.Write(p[:n]) // a hash takes everything
+	return n, err
+}
+
+func (t *tee) ReadByte() (byte, error) {
+	b, err := t.Reader.ReadByte()
+	if err == nil {
+		_, _ = t.sum.Write([]byte{b})
+	}
+	return b, err
 }
 
 // Remember keeps the listing of the layer with that digest in dir.
@@ -56,7 +87,10 @@ func Remember(dir string, digest v1.Hash, l *Listing) error {
 		return err
 	}
 	w := bufio.NewWriterSize(tmp, 256<<10)
-	err = errors.Join(gob.NewEncoder(w).Encode(l), w.Flush(), tmp.Close())
+	sum := sha256.New()
+	out := gob.NewEncoder(io.MultiWriter(w, sum))
+	err = out.Encode(l)
+	err = errors.Join(err, out.Encode(sum.Sum(nil)), w.Flush(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), listingPath(dir, digest))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Image is one image of a layout, for one platform.
@@ -68,6 +69,18 @@ type node struct {
 	size     int64
 	index    *v1.IndexManifest
 	manifest *v1.Manifest
+}
+
+func (n node) mediaType() types.MediaType {
+	switch {
+	case n.index != nil && n.index.MediaType != "":
+		return n.index.MediaType
+	case n.index != nil:
+		return types.OCIImageIndex
+	case n.manifest.MediaType != "":
+		return n.manifest.MediaType
+	}
+	return types.OCIManifestSchema1
 }
 
 var errNeither = errors.New("neither an image manifest nor an index")

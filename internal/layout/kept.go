@@ -63,15 +63,21 @@ func (k *Kept) Release() error { return k.lock.release() }
 // digest; Collect removes those of layers that are gone.
 func (k *Kept) CacheDir() string { return filepath.Join(k.home, "facts") }
 
-// published is one line of what was published from here, the newest last.
-type published struct {
-	Digest string    `json:"digest"`
-	Time   time.Time `json:"time"`
+// Publication is an image that was published from here.
+type Publication struct {
+	// Digest is of what was pushed.
+	Digest string `json:"digest"`
+	// Built is of the image as the builder made it, where that is another one: its layers may be uncompressed, and
+	// others than those that were pushed.
+	Built string `json:"built,omitempty"`
+	// Repository is where it was pushed to.
+	Repository string    `json:"repository,omitempty"`
+	Time       time.Time `json:"time"`
 }
 
 func (k *Kept) historyFile() string { return filepath.Join(k.home, "published.json") }
 
-func (k *Kept) history() ([]published, error) {
+func (k *Kept) history() ([]Publication, error) {
 	text, err := os.ReadFile(k.historyFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -79,41 +85,59 @@ func (k *Kept) history() ([]published, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []published
+	var all []Publication
 	if json.Unmarshal(text, &all) != nil {
-		return nil, nil // cut off by a full disk: begin anew
+		return nil, nil // cut off by a full disk: start over
 	}
 	return all, nil
 }
 
 // LastSize is the size in bytes of the image that was published last from
-// here, 0 when there is none.
+// here, as it lies on disk before the push; 0 when there is none.
 func (k *Kept) LastSize() int64 {
 	all, err := k.history()
 	if err != nil || len(all) == 0 {
 		return 0
 	}
-	imgs, err := Images(k.Dir, all[len(all)-1].Digest)
+	last := all[len(all)-1]
+	return max(sizeOf(k.Dir, last.Digest), sizeOf(k.Dir, last.Built))
+}
+
+func sizeOf(dir, digest string) (size int64) {
+	imgs, err := Images(dir, digest)
 	if err != nil {
 		return 0
 	}
-	var size int64
 	for _, i := range imgs {
 		size += i.Size
 	}
 	return size
 }
 
-// Published notes that digest was published at now, and removes every blob
-// that none of the last KeepPublished images needs. It returns the bytes that
-// were freed.
-func (k *Kept) Published(digest string, now time.Time) (freed int64, err error) {
+// PublishedTo returns what was published from here to a repository, the newest first. Layers of these images are in
+// the layout, and were in the registry.
+func (k *Kept) PublishedTo(repository string) ([]string, error) {
+	all, err := k.history()
+	var to []string
+	for _, p := range slices.Backward(all) {
+		if p.Repository == repository {
+			to = append(to, p.Digest)
+		}
+	}
+	return to, err
+}
+
+// Published records that an image was published, and removes every blob that is
+// needed neither by the last KeepPublished images nor by the last one as it was
+// built: the builder exports again what it does not find. It returns the bytes
+// that were freed.
+func (k *Kept) Published(p Publication) (freed int64, err error) {
 	all, err := k.history()
 	if err != nil {
 		return 0, err
 	}
-	all = slices.DeleteFunc(all, func(p published) bool { return p.Digest == digest })
-	all = append(all, published{digest, now})
+	all = slices.DeleteFunc(all, func(o Publication) bool { return o.Digest == p.Digest && o.Repository == p.Repository })
+	all = append(all, p)
 	if len(all) > KeepPublished {
 		all = all[len(all)-KeepPublished:]
 	}
@@ -127,6 +151,9 @@ func (k *Kept) Published(digest string, now time.Time) (freed int64, err error) 
 	var roots []string
 	for _, p := range all {
 		roots = append(roots, p.Digest)
+	}
+	if p.Built != "" {
+		roots = append(roots, p.Built)
 	}
 	return k.collect(roots)
 }

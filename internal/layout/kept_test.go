@@ -47,7 +47,7 @@ func TestKept(t *testing.T) {
 		imgs, err := Images(k.Dir, img.Digest.String())
 		b.check(err)
 		b.check(os.WriteFile(filepath.Join(k.CacheDir(), imgs[0].Manifest.Layers[0].Digest.Hex+".v1"), nil, 0o644))
-		_, err = k.Published(img.Digest.String(), time.Unix(int64(i), 0))
+		_, err = k.Published(Publication{Digest: img.Digest.String(), Time: time.Unix(int64(i), 0)})
 		b.check(err)
 		if k.LastSize() != imgs[0].Size {
 			t.Errorf("size %d, want %d", k.LastSize(), imgs[0].Size)
@@ -64,7 +64,7 @@ func TestKept(t *testing.T) {
 	}
 	// The same once more is one image.
 	last := all[len(all)-1].Digest.String()
-	_, err = k.Published(last, time.Unix(99, 0))
+	_, err = k.Published(Publication{Digest: last, Time: time.Unix(99, 0)})
 	b.check(err)
 	if h, err := k.history(); err != nil || len(h) != KeepPublished || h[len(h)-1].Digest != last {
 		t.Errorf("history %v, %v", h, err)

@@ -146,4 +146,7 @@ const (
 	LabelWorker    = "dev.sbw.worker"    // the worker's name in .sbw.yaml
 	LabelPublisher = "dev.sbw.publisher" // GitHub login
 	LabelCatalog   = "dev.sbw.catalog"   // see package catalog
+
+	// LabelLayerReuse says which layers are those of an earlier image, and which are small ones on top; see package reuse.
+	LabelLayerReuse = "dev.sbw.layer-reuse"
 )

@@ -1,0 +1,133 @@
+package layout
+
+import (
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Layer is a layer that takes the place of another, or joins it.
+type Layer struct {
+	Descriptor v1.Descriptor
+	DiffID     v1.Hash
+	// History is the layer's own entry. It is nil of a layer that stands in for another and keeps that one's entry.
+	History *v1.History
+}
+
+// Edit says how one image changes.
+type Edit struct {
+	// Layers are what takes the place of the layers with these indexes, from the bottom up.
+	Layers map[int][]Layer
+	// Labels are set in the config.
+	Labels map[string]string
+}
+
+// Relayer replaces layers of the images that digest leads to, each by the Edit under its own digest, and returns the
+// digest of the result: config (diff_ids and one history entry for each layer), manifest, index and index.json agree
+// with each other again, and fields that are not known here survive.
+func Relayer(dir, digest string, edits map[v1.Hash]Edit) (string, error) {
+	s := editor{dir: dir, index: func(tree) (bool, error) { return false, nil }}
+	s.image = func(h v1.Hash, manifest tree) (bool, error) {
+		e, ok := edits[h]
+		if !ok || len(e.Layers) == 0 && len(e.Labels) == 0 {
+			return false, nil
+		}
+		var layers []tree
+		if err := manifest.get("layers", &layers); err != nil {
+			return false, err
+		}
+		stay := []tree{}
+		for i, l := range layers {
+			if e.Layers[i] == nil {
+				stay = append(stay, l)
+			}
+			for _, n := range e.Layers[i] {
+				t, err := encode(n.Descriptor)
+				if err != nil {
+					return false, err
+				}
+				stay = append(stay, t)
+			}
+		}
+		if err := manifest.set("layers", stay); err != nil {
+			return false, err
+		}
+		_, err := s.withConfig(manifest, func(config tree) (bool, error) {
+			changed, err := e.config(config, len(layers))
+			if err != nil {
+				return false, err
+			}
+			more, err := label(config, e.Labels)
+			return changed || more, err
+		})
+		return true, err
+	}
+	return s.edit(digest)
+}
+
+// config changes diff_ids and history.
+func (e Edit) config(config tree, layers int) (bool, error) {
+	var rootfs tree
+	var ids, newIDs []string
+	var history, newHistory []tree
+	if err := config.get("rootfs", &rootfs); err != nil {
+		return false, err
+	}
+	if err := rootfs.get("diff_ids", &ids); err != nil {
+		return false, err
+	}
+	if err := config.get("history", &history); err != nil {
+		return false, err
+	}
+	if len(ids) != layers {
+		return false, fmt.Errorf("the config has %d diff_ids and the manifest %d layers", len(ids), layers)
+	}
+	changed, added := false, false
+	for i, id := range ids {
+		if e.Layers[i] == nil {
+			newIDs = append(newIDs, id)
+		}
+		for _, n := range e.Layers[i] {
+			changed = changed || n.DiffID.String() != id || len(e.Layers[i]) > 1
+			added = added || n.History != nil
+			newIDs = append(newIDs, n.DiffID.String())
+		}
+	}
+	at := 0
+	for _, entry := range history {
+		newHistory = append(newHistory, entry)
+		var h v1.History
+		if err := decode(entry, &h); err != nil {
+			return false, err
+		}
+		if h.EmptyLayer {
+			continue
+		}
+		for _, n := range e.Layers[at] {
+			if n.History == nil {
+				continue
+			}
+			t, err := encode(n.History)
+			if err != nil {
+				return false, err
+			}
+			newHistory = append(newHistory, t)
+		}
+		at++
+	}
+	if at != layers && len(history) > 0 && added {
+		return false, fmt.Errorf("the config's history has %d layers and the manifest %d", at, layers)
+	}
+	if !changed {
+		return false, nil
+	}
+	if err := rootfs.set("diff_ids", newIDs); err != nil {
+		return false, err
+	}
+	if len(history) > 0 {
+		if err := config.set("history", newHistory); err != nil {
+			return false, err
+		}
+	}
+	return true, config.set("rootfs", rootfs)
+}

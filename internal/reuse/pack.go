@@ -1,0 +1,188 @@
+package reuse
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/joelhooks/gh-sbw/internal/layer"
+	"github.com/joelhooks/gh-sbw/internal/layout"
+)
+
+// Packer makes the form in which layers are sent.
+type Packer struct {
+	// Dir is the layout, Facts the directory for what is remembered of its layers.
+	Dir, Facts string
+	How        layer.Compression
+}
+
+// Plain reports whether a layer is stored uncompressed.
+func Plain(d v1.Descriptor) bool {
+	return len(d.URLs) == 0 && (d.MediaType == types.OCIUncompressedLayer || d.MediaType == types.DockerUncompressedLayer)
+}
+
+// how is the compression for a layer's manifest: Docker's own media types know gzip alone.
+func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
+	if strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") {
+		return layer.Gzip, types.DockerLayer
+	}
+	return p.How, p.How.MediaType()
+}
+
+// Pack compresses a plain layer and returns the descriptor of the result, which is a blob of the same layout. What was
+// compressed before is not compressed again.
+func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error) {
+	how, media := p.how(d)
+	memo := filepath.Join(p.Facts, d.Digest.Hex+"."+string(how))
+	var packed v1.Descriptor
+	if text, err := os.ReadFile(memo); err == nil && json.Unmarshal(text, &packed) == nil && packed.Digest.Algorithm == "sha256" {
+		if fi, err := os.Stat(layout.BlobPath(p.Dir, packed.Digest)); err == nil && fi.Size() == packed.Size {
+			packed.MediaType, packed.Annotations = media, d.Annotations
+			return packed, nil
+		}
+	}
+	f, err := os.Open(layout.BlobPath(p.Dir, d.Digest))
+	if err != nil {
+		return packed, err
+	}
+	defer f.Close()
+	plain := sha256.New()
+	packed, err = p.store(func(w io.Writer) error { return layer.Compress(ctx, w, io.TeeReader(f, plain), how) })
+	if err != nil {
+		return packed, err
+	}
+	if got := hex.EncodeToString(plain.Sum(nil)); got != d.Digest.Hex {
+		return packed, fmt.Errorf("layer %s has other content than its digest says", d.Digest)
+	}
+	text, err := json.Marshal(v1.Descriptor{Digest: packed.Digest, Size: packed.Size, MediaType: media})
+	if err == nil {
+		err = os.MkdirAll(p.Facts, 0o755)
+	}
+	if err == nil {
+		err = writeFile(memo, text)
+	}
+	if err == nil {
+		err = p.alias(d.Digest, packed.Digest)
+	}
+	packed.MediaType, packed.Annotations = media, d.Annotations
+	return packed, err
+}
+
+// store writes a blob whose digest is not known before.
+func (p Packer) store(write func(io.Writer) error) (d v1.Descriptor, err error) {
+	blobs := filepath.Join(p.Dir, "blobs", "sha256")
+	if err := os.MkdirAll(blobs, 0o755); err != nil {
+		return d, err
+	}
+	tmp, err := os.CreateTemp(blobs, ".new-*")
+	if err != nil {
+		return d, err
+	}
+	sum, out := sha256.New(), bufio.NewWriterSize(tmp, 256<<10)
+	err = write(io.MultiWriter(out, sum))
+	err = errors.Join(err, out.Flush())
+	fi, serr := tmp.Stat()
+	err = errors.Join(err, serr, tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		d.Size, d.Digest = fi.Size(), v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
+		err = os.Rename(tmp.Name(), layout.BlobPath(p.Dir, d.Digest))
+	}
+	if err != nil {
+		return d, errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return d, nil
+}
+
+func writeFile(path string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// alias lets facts about one blob hold for another: a layer says the same in every form.
+func (p Packer) alias(from, to v1.Hash) error {
+	facts, err := filepath.Glob(filepath.Join(p.Facts, from.Hex+".*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range facts {
+		ext := filepath.Ext(f)
+		if ext == "."+string(layer.Gzip) || ext == "."+string(layer.Zstd) {
+			continue
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(p.Facts, to.Hex+ext), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// small makes the small layer of a difference; nil means that the layer stays as it was built.
+func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout.Layer, error) {
+	d := w.image.Manifest.Layers[i]
+	p := Packer{Dir: w.Dir, Facts: w.Facts, How: w.Compression}
+	f, err := os.Open(layout.BlobPath(w.Dir, d.Digest))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var from io.Reader = f
+	if !Plain(d) {
+		z, err := layer.Decompress(f)
+		if err != nil {
+			return nil, nil //nolint:nilerr // it could be listed; whoever pushes it reports the rest
+		}
+		defer z.Close()
+		from = struct{ io.Reader }{z}
+	}
+	if err := os.MkdirAll(w.Facts, 0o755); err != nil {
+		return nil, err
+	}
+	plain, err := os.CreateTemp(w.Facts, ".new-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _, _ = plain.Close(), os.Remove(plain.Name()) }() // a leftover is collected
+	sum, out := sha256.New(), bufio.NewWriterSize(plain, 64<<10)
+	if err := layer.WriteDelta(ctx, io.MultiWriter(out, sum), delta, from); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		w.r.Detailf("layer %d is sent as it was built: %v", i+1, err)
+		return nil, nil
+	}
+	if err := out.Flush(); err != nil {
+		return nil, err
+	}
+	if _, err := plain.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	how, media := p.how(d)
+	packed, err := p.store(func(to io.Writer) error { return layer.Compress(ctx, to, plain, how) })
+	packed.MediaType = media
+	return &layout.Layer{Descriptor: packed, DiffID: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}}, err
+}

@@ -1,0 +1,548 @@
+// Package reuse keeps an image that was built again from being sent again: where a layer hardly differs from one of
+// the image published before, the published layer takes its place, with a small layer on top for what differs.
+//
+// Rewrite is called between the build and the push. Packer compresses what is then left to be sent, and Remember lists
+// the layers of what was published, so that the next Rewrite finds the listings. All of it works on the kept layout
+// directory of package layout, and package layer knows what layers mean.
+//
+// # Decisions
+//
+//   - The reference is always a full layer. The label that Rewrite writes says which layers of an image are small ones,
+//     and those are never compared with: small layers do not pile up.
+//   - A small layer is worth it up to a fifth of the layer that it stands for (maxShare). What it costs is disk and
+//     pull time of a node that has nothing yet, which is the share itself; what it saves is at least four fifths of
+//     each send until the difference outgrows it, and then one full layer resets it.
+//   - The result is proved before it is used: both images are laid out from the blobs that are to be pushed and compared
+//     entry by entry (Prove). Where they differ, the image goes out as it was built, and a finding says so.
+//   - What a runtime might understand in another way is left as the builder made it: see package layer. So are images
+//     that are not for linux, encrypted and foreign layers, and images with diff_ids or a history that do not fit
+//     their layers.
+package reuse
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/joelhooks/gh-sbw/internal/layer"
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+const (
+	// maxShare is the part of a layer that a small layer may have in its place.
+	maxShare = 0.2
+	// minSize is below what size, uncompressed, a layer is not worth a second one; it is still replaced when it is equal.
+	minSize = 64 << 10
+	// maxLayers leaves room below what overlayfs mounts in one go: Docker refuses more than 125 (moby layer/layer_store.go).
+	maxLayers = 100
+)
+
+// CodeUnproven is the finding of a rewritten image that differs from the one that was built.
+const CodeUnproven pipeline.Code = "layer-reuse-unproven"
+
+// Options say what to compare with.
+type Options struct {
+	// Dir is the layout with the images, Facts a directory for what is remembered of single layers.
+	Dir, Facts string
+	// Published are digests of images that the registry has, the one published last first.
+	Published []string
+	// Compare lets contents be compared. Without it, a published layer takes the place only of itself: the same content
+	// to the last bit, in compressed form.
+	Compare bool
+	// Compression is for small layers.
+	Compression layer.Compression
+}
+
+// Reused is a layer in whose place a published one is sent.
+type Reused struct {
+	Platform  string
+	Layer     int    // number in the image as built, from 1
+	CreatedBy string // by its entry in the history
+	Files     int    // of the layer as built
+	// Changed are the paths that are new or differ, Removed those that are gone; both are empty where only times differ.
+	Changed, Removed []string
+	Small            int64 // bytes of the small layer, compressed; 0 without one
+	Instead          int64 // bytes of the published layer, compressed: about what the layer would have taken
+}
+
+// Result is what a Rewrite came to.
+type Result struct {
+	// Digest is of the image to be pushed, which is the one given where nothing could be reused.
+	Digest string
+	Reused []Reused
+	// Findings say what went wrong with it; the image is then sent as it was built.
+	Findings []*pipeline.Finding
+}
+
+// Rewrite replaces layers of the image or index with that digest. Whatever keeps it from doing so is not an error but
+// leaves the layers as they are; errors are those of the layout and of the context.
+func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter) (Result, error) {
+	res := Result{Digest: digest}
+	built, err := layout.Images(o.Dir, digest)
+	if err != nil {
+		return res, err
+	}
+	refs := references(o)
+	edits, exact := map[v1.Hash]layout.Edit{}, map[v1.Hash]layout.Edit{}
+	for _, img := range built {
+		i := &rewrite{Options: o, image: img, r: r}
+		if !i.fits() {
+			continue
+		}
+		if err := i.run(ctx, refs); err != nil {
+			return res, err
+		}
+		if len(i.edit.Layers) > 0 {
+			edits[img.Digest] = i.edit
+		}
+		if len(i.exact) > 0 {
+			exact[img.Digest] = layout.Edit{Layers: i.exact}
+		}
+		res.Reused = append(res.Reused, i.reused...)
+	}
+	if len(res.Reused) > 0 {
+		rewritten, err := layout.Relayer(o.Dir, digest, edits)
+		if err != nil {
+			return res, err
+		}
+		differs, err := Prove(ctx, o, digest, rewritten)
+		if ctx.Err() != nil {
+			return res, context.Cause(ctx)
+		}
+		if err == nil && differs == "" {
+			res.Digest = rewritten
+			return res, nil
+		}
+		f := &pipeline.Finding{Code: CodeUnproven, Severity: pipeline.Warning, Err: err,
+			What: "published layers could not be reused: the result is not proven to equal what was built",
+			Fix:  "nothing: the image is sent as it was built"}
+		if f.Why = "they differ at " + differs; err != nil {
+			f.Why = err.Error()
+		}
+		res.Findings, res.Reused = append(res.Findings, f), nil
+		// index.json names the rewritten image by now; what is pushed is named by its digest.
+	}
+	if len(exact) > 0 {
+		res.Digest, err = layout.Relayer(o.Dir, digest, exact)
+	}
+	return res, err
+}
+
+// reference is a published image.
+type reference struct {
+	layout.Image
+	small map[int]bool // indexes of small layers
+}
+
+// references are the published images that can be read, by platform, the newest only.
+func references(o Options) map[string]reference {
+	all := map[string]reference{}
+	for _, digest := range o.Published {
+		imgs, err := layout.Images(o.Dir, digest)
+		if err != nil {
+			continue // not in the layout any more
+		}
+		for _, img := range imgs {
+			if _, ok := all[img.Platform()]; !ok && consistent(img) {
+				all[img.Platform()] = reference{img, smallLayers(img)}
+			}
+		}
+	}
+	return all
+}
+
+// consistent reports whether each layer has its diff_id, and its entry in the history if there is one.
+func consistent(img layout.Image) bool {
+	n := len(img.Manifest.Layers)
+	return len(img.Config.RootFS.DiffIDs) == n && (len(img.Config.History) == 0 || len(entries(img)) == n)
+}
+
+// entries are the history's entries of layers.
+func entries(img layout.Image) (all []v1.History) {
+	for _, h := range img.Config.History {
+		if !h.EmptyLayer {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// note is what the label says of one reused layer; numbers count the layers of the rewritten image from 1.
+type note struct {
+	Layer int    `json:"layer"`
+	Small int    `json:"small,omitempty"` // the layer on top of it; 0 where there is none
+	Built string `json:"built"`           // diff_id of the layer that was built
+	Files int    `json:"files"`
+	Count int    `json:"differ"`
+}
+
+func smallLayers(img layout.Image) map[int]bool {
+	small := map[int]bool{}
+	var notes []note
+	if text := img.Config.Config.Labels[worker.LabelLayerReuse]; text != "" && json.Unmarshal([]byte(text), &notes) == nil {
+		for _, n := range notes {
+			if n.Small > 0 {
+				small[n.Small-1] = true
+			}
+		}
+	}
+	for i, h := range entries(img) {
+		if h.Comment == smallComment {
+			small[i] = true
+		}
+	}
+	return small
+}
+
+// smallComment marks the history's entry of a small layer.
+const smallComment = "sbw.layer-reuse"
+
+// rewrite is about one image.
+type rewrite struct {
+	Options
+	image layout.Image
+	r     *pipeline.Reporter
+
+	ref    reference
+	edit   layout.Edit
+	exact  map[int][]layout.Layer
+	notes  []note
+	reused []Reused
+}
+
+func (w *rewrite) fits() bool {
+	return w.image.Config.OS == "linux" && consistent(w.image) && len(w.image.Manifest.Layers) > 0
+}
+
+func (w *rewrite) run(ctx context.Context, refs map[string]reference) error {
+	ref, ok := refs[w.image.Platform()]
+	if !ok || ref.Digest == w.image.Digest {
+		return nil
+	}
+	w.ref, w.exact = ref, map[int][]layout.Layer{}
+	w.edit.Layers = map[int][]layout.Layer{}
+	var other []int
+	for i, d := range w.image.Manifest.Layers {
+		id := w.image.Config.RootFS.DiffIDs[i]
+		at := slices.Index(ref.Config.RootFS.DiffIDs, id)
+		switch p := w.published(at); {
+		case at >= 0 && p.Digest == d.Digest:
+		case at >= 0 && d.Digest == id && sameFamily(p, d) && w.verified(p, id):
+			w.exact[i] = []layout.Layer{{Descriptor: p, DiffID: id}}
+			w.edit.Layers[i] = w.exact[i]
+		default:
+			other = append(other, i)
+		}
+	}
+	if !w.Compare || len(other) == 0 {
+		return nil
+	}
+	if err := w.compare(ctx, other); err != nil {
+		return err
+	}
+	if len(w.reused) == 0 {
+		w.edit = layout.Edit{Layers: w.exact}
+		return nil
+	}
+	return w.label()
+}
+
+func (w *rewrite) published(i int) v1.Descriptor {
+	if i < 0 {
+		return v1.Descriptor{}
+	}
+	return w.ref.Manifest.Layers[i]
+}
+
+// verified reports whether a published layer is what its diff_id says, as far as that is known: a listing that was
+// remembered has looked, and a layer without one was compressed here.
+func (w *rewrite) verified(p v1.Descriptor, id v1.Hash) bool {
+	l := layer.Remembered(w.Facts, p.Digest)
+	return l == nil || l.Odd != "" || l.DiffID == id
+}
+
+// sameFamily reports whether two descriptors may stand in one manifest: OCI's types and Docker's do not mix.
+func sameFamily(a, b v1.Descriptor) bool {
+	docker := func(d v1.Descriptor) bool { return strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") }
+	return docker(a) == docker(b)
+}
+
+// label sets the label; the numbers are those of the rewritten image.
+func (w *rewrite) label() error {
+	shift := 0
+	numbers := map[int]int{}
+	for i := range w.image.Manifest.Layers {
+		numbers[i] = i + shift
+		shift += max(0, len(w.edit.Layers[i])-1)
+	}
+	for i := range w.notes {
+		n := &w.notes[i]
+		at := n.Layer - 1
+		if n.Layer = numbers[at] + 1; len(w.edit.Layers[at]) > 1 {
+			n.Small = n.Layer + 1
+		}
+	}
+	text, err := json.Marshal(w.notes)
+	w.edit.Labels = map[string]string{worker.LabelLayerReuse: string(text)}
+	return err
+}
+
+// compare looks for published layers that are like the layers with these indexes.
+func (w *rewrite) compare(ctx context.Context, other []int) error {
+	var candidates []int
+	for i := range w.ref.Manifest.Layers {
+		if !w.ref.small[i] && !slices.Contains(w.image.Config.RootFS.DiffIDs, w.ref.Config.RootFS.DiffIDs[i]) {
+			candidates = append(candidates, i)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	// Layers above the topmost one in question do not matter.
+	layers := w.image.Manifest.Layers[:other[len(other)-1]+1]
+	wanted := slices.Clone(layers)
+	for _, c := range candidates {
+		wanted = append(wanted, w.ref.Manifest.Layers[c])
+	}
+	lists, err := listAll(ctx, w.Options, wanted, w.r)
+	if err != nil {
+		return err
+	}
+	tree := layer.NewTree()
+	total := len(w.image.Manifest.Layers)
+	for i := range layers {
+		l := lists[i]
+		if l.Odd == "" && l.DiffID != w.image.Config.RootFS.DiffIDs[i] {
+			l = &layer.Listing{Odd: "its diff_id in the config is that of other content"}
+		}
+		if slices.Contains(other, i) {
+			made, err := w.one(ctx, i, l, tree, candidates, lists[len(layers):], total < maxLayers)
+			if err != nil {
+				return err
+			}
+			total += max(0, made-1)
+		}
+		if err := tree.Apply(l, fmt.Sprint(i)); err != nil {
+			w.r.Detailf("layers from %d on are sent as they were built: %v", i+1, err)
+			return nil
+		}
+	}
+	return nil
+}
+
+// one tries to make the layer with index i of a published one; below is what the layers below it make. It returns how
+// many layers take its place, 0 where it stays.
+func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer.Tree, candidates []int, lists []*layer.Listing, room bool) (int, error) {
+	if l.Odd != "" {
+		return 0, nil // said by the caller
+	}
+	best := w.closest(l, candidates, lists)
+	if best < 0 {
+		return 0, nil
+	}
+	published := lists[best]
+	ref := w.ref.Manifest.Layers[candidates[best]]
+	if !sameFamily(ref, w.image.Manifest.Layers[i]) || published.DiffID != w.ref.Config.RootFS.DiffIDs[candidates[best]] {
+		return 0, nil
+	}
+	const built = "built"
+	want, have := below.Clone(), below.Clone()
+	if want.Apply(l, built) != nil || have.Apply(published, "published") != nil {
+		return 0, nil // the caller comes upon the former by itself
+	}
+	delta, err := layer.Compare(have, want, built)
+	if err != nil {
+		w.r.Detailf("layer %d is sent as it was built: %v", i+1, err)
+		return 0, nil
+	}
+	made := []layout.Layer{{Descriptor: ref, DiffID: published.DiffID}}
+	u := Reused{Platform: w.image.Platform(), Layer: i + 1, Files: l.Files(), Instead: ref.Size, Changed: delta.Changed, Removed: delta.Removed}
+	history := entries(w.image)
+	if len(history) > 0 {
+		u.CreatedBy = history[i].CreatedBy
+	}
+	if !delta.Empty() {
+		if l.Size < minSize || float64(delta.Size()) > maxShare*float64(l.Size) || !room {
+			return 0, nil
+		}
+		small, err := w.small(ctx, i, delta)
+		if err != nil || small == nil {
+			return 0, err
+		}
+		if len(history) > 0 {
+			small.History = &v1.History{Created: history[i].Created, Comment: smallComment,
+				CreatedBy: fmt.Sprintf("gh sbw publish: what differs from the layer below (%d paths)", len(delta.Changed)+len(delta.Removed))}
+		}
+		u.Small = small.Descriptor.Size
+		made = append(made, *small)
+	}
+	w.edit.Layers[i] = made
+	w.reused = append(w.reused, u)
+	w.notes = append(w.notes, note{Layer: i + 1, Built: l.DiffID.String(), Files: u.Files, Count: len(u.Changed) + len(u.Removed)})
+	return len(made), nil
+}
+
+// closest is the index of the candidate that shares most with a layer, -1 where none shares half of it.
+func (w *rewrite) closest(l *layer.Listing, candidates []int, lists []*layer.Listing) int {
+	best, most := -1, int64(0)
+	for n := range candidates {
+		if shared, all := l.Shared(lists[n]); shared > most && 2*shared >= all {
+			best, most = n, shared
+		}
+	}
+	return best
+}
+
+// listAll lists layers, several at once. What cannot be read is odd.
+func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline.Reporter) ([]*layer.Listing, error) {
+	all := make([]*layer.Listing, len(layers))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, d := range layers {
+		g.Go(func() (err error) {
+			all[i], err = list(gctx, o, d, r)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// list returns what a layer contains, from memory if it was read before.
+func list(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
+	if l := layer.Remembered(o.Facts, d.Digest); l != nil {
+		return l, nil
+	}
+	if strings.Contains(string(d.MediaType), "+encrypted") {
+		return &layer.Listing{Odd: "it is encrypted"}, nil
+	}
+	f, err := os.Open(layout.BlobPath(o.Dir, d.Digest))
+	if err != nil {
+		return &layer.Listing{Odd: err.Error()}, nil
+	}
+	defer f.Close()
+	r.Detailf("listing layer %s", d.Digest.Hex[:12])
+	l, err := layer.Read(ctx, f)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return &layer.Listing{Odd: err.Error()}, nil
+	}
+	return l, layer.Remember(o.Facts, d.Digest, l)
+}
+
+// Remember lists the layers of an image that was published, so that the next Rewrite need not read them.
+func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporter) error {
+	imgs, err := layout.Images(o.Dir, digest)
+	if err != nil {
+		return err
+	}
+	var layers []v1.Descriptor
+	for _, img := range imgs {
+		layers = append(layers, img.Manifest.Layers...)
+	}
+	slices.SortFunc(layers, func(a, b v1.Descriptor) int { return cmp.Compare(a.Digest.Hex, b.Digest.Hex) })
+	layers = slices.CompactFunc(layers, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })
+	_, err = listAll(ctx, o, layers, r)
+	return err
+}
+
+// Carry makes what is remembered of one image's layers hold for those of another, which are the same layers in another
+// form: those of a rewritten image and of what was pushed of it.
+func Carry(from, to string, o Options) error {
+	a, err := layout.Images(o.Dir, from)
+	if err != nil {
+		return err
+	}
+	b, err := layout.Images(o.Dir, to)
+	if err != nil {
+		return err
+	}
+	p := Packer{Dir: o.Dir, Facts: o.Facts}
+	for i := range min(len(a), len(b)) {
+		x, y := a[i].Manifest.Layers, b[i].Manifest.Layers
+		for l := range min(len(x), len(y)) {
+			if x[l].Digest != y[l].Digest && slices.Equal(a[i].Config.RootFS.DiffIDs, b[i].Config.RootFS.DiffIDs) {
+				err = errors.Join(err, p.alias(x[l].Digest, y[l].Digest))
+			}
+		}
+	}
+	return err
+}
+
+// Prove compares the root file systems of two images or indexes in the layout, entry by entry, and returns where they
+// differ, "" where they are equal. Layers that both have on top are passed over: laid over equal trees they make equal
+// trees. An error is layers that cannot be read or are not certain.
+func Prove(ctx context.Context, o Options, built, rewritten string) (differs string, err error) {
+	a, err := layout.Images(o.Dir, built)
+	if err != nil {
+		return "", err
+	}
+	b, err := layout.Images(o.Dir, rewritten)
+	if err != nil {
+		return "", err
+	}
+	if len(a) != len(b) {
+		return "", errors.New("the indexes list different numbers of images")
+	}
+	for i := range a {
+		if a[i].Digest == b[i].Digest {
+			continue
+		}
+		if p, err := prove(ctx, o, a[i], b[i]); err != nil || p != "" {
+			return p, err
+		}
+	}
+	return "", nil
+}
+
+func prove(ctx context.Context, o Options, a, b layout.Image) (string, error) {
+	if a.Platform() != b.Platform() || !consistent(a) || !consistent(b) {
+		return "", errors.New("the rewritten image's config does not fit its layers")
+	}
+	n, m := len(a.Manifest.Layers), len(b.Manifest.Layers)
+	for n > 0 && m > 0 && a.Config.RootFS.DiffIDs[n-1] == b.Config.RootFS.DiffIDs[m-1] {
+		n, m = n-1, m-1
+	}
+	x, err := flatten(ctx, o, a, n)
+	if err != nil {
+		return "", err
+	}
+	y, err := flatten(ctx, o, b, m)
+	if err != nil {
+		return "", err
+	}
+	return x.Difference(y), nil
+}
+
+// flatten lays the first n layers of an image over each other.
+func flatten(ctx context.Context, o Options, img layout.Image, n int) (*layer.Tree, error) {
+	t := layer.NewTree()
+	lists, err := listAll(ctx, o, img.Manifest.Layers[:n], nil)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range lists {
+		if l.Odd == "" && l.DiffID != img.Config.RootFS.DiffIDs[i] {
+			return nil, fmt.Errorf("layer %d is not what its diff_id says", i+1)
+		}
+		if err := t.Apply(l, fmt.Sprint(i)); err != nil {
+			return nil, fmt.Errorf("layer %d: %w", i+1, err)
+		}
+	}
+	return t, nil
+}
