@@ -122,15 +122,18 @@ func isReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// explain words a failed upgrade.
+// ErrForbidden is in the errors of connections that RBAC does not allow.
+var ErrForbidden = errors.New("ports may not be forwarded")
+
+// explain makes a finding of a failed upgrade.
 func explain(pod string, err error) error {
 	during := "port-forward to pod/" + pod
 	explained := cluster.Explain(during, err)
 	f, ok := errors.AsType[*pipeline.Finding](explained)
 	// The upgrade's error holds the answer only as text.
 	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
-		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "no right to " + during,
-			Why: plain.Line(err.Error()), Err: err,
+		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "you may not " + during,
+			Why: plain.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
 			Fix: "ask for the verb create on pods/portforward, or give the server's address with --inngest-url"}
 	}
 	return explained

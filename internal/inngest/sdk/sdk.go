@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -208,6 +209,10 @@ func (w *Worker) refusal(r *wire.Reply) error {
 	return nil
 }
 
+// ErrKeyNeeded is in the error of a worker that answers only signed requests,
+// when there is no key to sign with.
+var ErrKeyNeeded = errors.New("the worker answers only signed requests")
+
 func (w *Worker) keyRefused(r *wire.Reply) error {
 	f := &pipeline.Finding{
 		Code: "worker-key-refused", Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
@@ -215,6 +220,7 @@ func (w *Worker) keyRefused(r *wire.Reply) error {
 		Fix: "use the worker's own key: INNGEST_SIGNING_KEY of its container, or --signing-key-from; clocks may differ by at most 5 minutes",
 	}
 	if w.key.IsZero() {
+		f.Err = fmt.Errorf("%w: %w", ErrKeyNeeded, f.Err)
 		f.Code, f.What = "worker-key-needed", "the worker answers only signed requests, and there is no signing key"
 		f.Fix = "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from"
 	}

@@ -1,0 +1,185 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// advertised is the URL under which the server reaches the worker, without the
+// SDK's path.
+func (c *Conn) advertised() string {
+	if c.Worker.Inngest.Host != "" {
+		return c.Worker.Inngest.Host
+	}
+	if host, ok := c.env.Lookup(envServeOrigin, envServeHost); ok && host != "" {
+		return strings.TrimSuffix(host, "/")
+	}
+	return "http://" + c.Ref.Name + ":" + strconv.Itoa(c.Worker.Probe.Port)
+}
+
+// Wanted names the worker's registration.
+func (c *Conn) Wanted() model.Wanted {
+	return model.Wanted{App: c.App, URL: c.advertised() + c.Worker.Inngest.Path}
+}
+
+// WorkerAt speaks with the SDK in one pod, or in any ready pod of the workload
+// when pod is empty.
+func (c *Conn) WorkerAt(ctx context.Context, pod string) (*sdk.Worker, error) {
+	target := forward.Target{Namespace: c.Ref.Namespace, Pod: pod, Port: c.Worker.Probe.Port}
+	if pod == "" {
+		var err error
+		if target.Pod, err = c.readyPod(ctx); err != nil {
+			return nil, err
+		}
+	}
+	// --inngest-via is about the server: the worker is reached in any way that works.
+	r, err := c.newRoute(target, ViaAuto, c.findWorker)
+	if err != nil {
+		return nil, err
+	}
+	if c.kind == "" {
+		health, err := c.Client.Health(ctx)
+		if err != nil {
+			return nil, c.Explain("reach Inngest", err)
+		}
+		c.kind = health.Kind
+	}
+	return sdk.New(sdk.Options{
+		Endpoint: wire.Endpoint{BaseURL: target.URL().String(), HTTP: &http.Client{Transport: r}, Advertised: c.advertised()},
+		Path:     c.Worker.Inngest.Path, Key: c.key, Kind: c.kind,
+	})
+}
+
+// readyPod returns a pod of the workload that is ready and not about to end, the
+// youngest one: after a rollout that is a new one.
+func (c *Conn) readyPod(ctx context.Context) (string, error) {
+	kube, err := c.Cluster.Kube()
+	if err != nil {
+		return "", err
+	}
+	w, err := workload.Get(ctx, kube, c.Ref)
+	if err != nil {
+		return "", err
+	}
+	pods, err := kube.CoreV1().Pods(c.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	if err != nil {
+		return "", cluster.Explain("list the pods of "+c.Ref.String(), err)
+	}
+	var best *corev1.Pod
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if p.DeletionTimestamp == nil && podutils.IsPodReady(p) && (best == nil || best.CreationTimestamp.Before(&p.CreationTimestamp)) {
+			best = p
+		}
+	}
+	if best == nil {
+		return "", &pipeline.Finding{
+			Code: CodeWorkerNotReady, Severity: pipeline.Error, Where: c.Ref.Namespace + "/" + c.Ref.String(),
+			What: "the worker does not have a ready pod", Why: fmt.Sprintf("0 of its %d pods are ready", len(pods.Items)),
+			Fix: "run `kubectl sbw status` to see what is wrong with it",
+		}
+	}
+	return best.Name, nil
+}
+
+// findServer looks for the server outside the cluster.
+func (c *Conn) findServer(ctx context.Context) (forward.Address, error) {
+	return c.firstAnswering(ctx, ServerTarget(c.Ref.Namespace, c.Worker.Inngest), func(ctx context.Context, url string) error {
+		other, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: url}})
+		if err != nil {
+			return err
+		}
+		_, err = other.Health(ctx)
+		return err
+	})
+}
+
+// WorkerTarget is the worker's Service: the one under whose name the server
+// calls it.
+func (c *Conn) WorkerTarget() forward.Target {
+	t := forward.Target{Namespace: c.Ref.Namespace, Service: c.Ref.Name, Port: c.Worker.Probe.Port}
+	if u, err := url.Parse(c.advertised()); err == nil { // otherwise sdk.New says what is wrong with it
+		if namespace, name, ok := ServiceOf(u.Hostname(), c.Ref.Namespace); ok {
+			t.Namespace, t.Service = namespace, name
+		}
+	}
+	return t
+}
+
+// findWorker looks for the worker's Service outside the cluster.
+func (c *Conn) findWorker(ctx context.Context) (forward.Address, error) {
+	return c.firstAnswering(ctx, c.WorkerTarget(), func(ctx context.Context, url string) error {
+		// Without the key: somebody else may answer there.
+		w, err := sdk.New(sdk.Options{Endpoint: wire.Endpoint{BaseURL: url, Advertised: c.advertised()}, Path: c.Worker.Inngest.Path})
+		if err != nil {
+			return err
+		}
+		if _, err = w.Inspect(ctx); errors.Is(err, sdk.ErrKeyNeeded) {
+			return nil // only an SDK answers like that
+		}
+		return err
+	})
+}
+
+// Gone proves of Services that registrations point to that they do not exist.
+func (c *Conn) Gone(ctx context.Context) (map[string]string, error) {
+	apps, err := c.Client.Apps(ctx)
+	if err != nil {
+		return nil, c.Explain("read Inngest's registrations", err)
+	}
+	kube, err := c.Cluster.Kube()
+	if err != nil {
+		return nil, err
+	}
+	proof := map[string]string{}
+	for _, app := range apps {
+		u, err := url.Parse(app.URL)
+		if err != nil {
+			continue // not a URL, so it does not name a Service
+		}
+		namespace, name, ok := ServiceOf(u.Hostname(), ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace)
+		if !ok {
+			continue
+		}
+		_, err = kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			proof[u.Hostname()] = fmt.Sprintf("Service %s does not exist in namespace %s", name, namespace)
+		}
+	}
+	return proof, nil
+}
+
+// ServiceOf reads a host as a pod in the namespace own resolves it: NAME in its
+// own namespace, NAME.NAMESPACE, NAME.NAMESPACE.svc[.cluster.local].
+func ServiceOf(host, own string) (namespace, name string, ok bool) {
+	host = strings.TrimSuffix(strings.TrimSuffix(host, ".cluster.local"), ".svc")
+	parts := strings.Split(host, ".")
+	switch {
+	case host == "" || host == "localhost" || strings.ContainsAny(host, ":"):
+		return "", "", false
+	case len(parts) == 1:
+		return own, parts[0], true
+	case len(parts) == 2:
+		return parts[1], parts[0], true
+	}
+	return "", "", false
+}
