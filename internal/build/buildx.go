@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +16,9 @@ type buildx struct {
 }
 
 func (b *buildx) Name() string { return "buildx" }
+
+// errNoExport is that buildx works and cannot write a layout.
+var errNoExport = errors.New("the driver cannot export a layout")
 
 // pluginDirs are where docker looks for its plugins besides the user's own
 // directory (docker/cli cli-plugins/manager).
@@ -72,7 +76,7 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 		return []*pipeline.Finding{{Code: "builder-no-oci", Severity: pipeline.Error,
 			What: "docker buildx's builder " + i.name + " cannot write an OCI layout",
 			Why:  "its driver is docker, and Docker's containerd image store is off",
-			Fix:  "docker buildx create --use"}}, nil
+			Fix:  "build with --builder docker, or run: docker buildx create --use", Err: errNoExport}}, nil
 	}
 	grave := pipeline.Warning
 	switch i.driver {
@@ -131,7 +135,7 @@ func (b *buildx) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 }
 
 // buildxDialect is nerdctl's as well.
-var buildxDialect = dialect{pull: "--pull", secret: verbatim, cache: cacheSpec}
+var buildxDialect = dialect{pull: "--pull", secret: verbatim, cache: cacheSpec, cacheTo: cacheSpec}
 
 func (b *buildx) args(req Request, metadata string) []string {
 	args := []string{"build",

@@ -21,8 +21,8 @@ func TestBuildx(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].Code != "builder-platform" || found[0].Severity != pipeline.Warning {
 		t.Errorf("findings = %v, %v", found, err)
 	}
-	engines(t, true, b)
-	steps(t, b)
+	engines(t, b, byBuildKit)
+	steps(t, b, byBuildKit)
 }
 
 func TestBuildxDown(t *testing.T) {

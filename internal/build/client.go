@@ -60,20 +60,25 @@ func buildArgs(req Request) []string {
 	return all
 }
 
-// runRawJSON runs one of BuildKit's clients and tells of its progress.
-func runRawJSON(ctx context.Context, env environment, who, dir string, argv []string, r *pipeline.Reporter) error {
+// runRawJSON runs one of BuildKit's clients and reports its progress.
+func runRawJSON(ctx context.Context, env environment, who string, req Request, argv []string, r *pipeline.Reporter) error {
 	t := newTracker(r)
-	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, dir, argv, io.Discard, w) }, t.read)
+	return t.run(ctx, env, who, req, argv, t.read)
+}
+
+// run runs a client of BuildKit whose stderr read understands.
+func (t *tracker) run(ctx context.Context, env environment, who string, req Request, argv []string, read func(io.Reader) error) error {
+	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, io.Discard, w) }, read)
 	switch {
 	case err == nil && rerr != nil:
 		return fmt.Errorf("%s's progress: %w", who, rerr)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		return t.failure(who, err)
+		return t.failure(who, req, err)
 	}
 	if cached, all := t.cached(); all > 0 {
-		r.Notef("%d of %d steps from the cache", cached, all)
+		t.r.Notef("%d of %d steps from the cache", cached, all)
 	}
 	return nil
 }
@@ -88,7 +93,7 @@ type metadata struct {
 func (m machine) client(ctx context.Context, name, who string, req Request, r *pipeline.Reporter, argv func(metadata string) []string) (Result, error) {
 	return m.toLayout(ctx, name, req, r, func(env environment, tmp string) (string, error) {
 		file := filepath.Join(tmp, "metadata.json")
-		if err := runRawJSON(ctx, env, who, req.Dir, argv(file), r); err != nil {
+		if err := runRawJSON(ctx, env, who, req, argv(file), r); err != nil {
 			return "", err
 		}
 		text, err := os.ReadFile(file)

@@ -64,9 +64,9 @@ func perPlatform(req Request, one func(platform string) (digest string, err erro
 // dialect is in what programs differ that are called as `docker build` is.
 type dialect struct {
 	pull string // how newer base images are asked for
-	// secret and cache write a specification; one that comes out empty is left
-	// away.
-	secret, cache func(string) string
+	// secret, cache and cacheTo write a specification; one that comes out empty is
+	// left away.
+	secret, cache, cacheTo func(string) string
 }
 
 // dockerArgs are the arguments that these programs have in common.
@@ -87,7 +87,7 @@ func (d dialect) dockerArgs(req Request) (args []string) {
 		flag  string
 		specs []string
 		write func(string) string
-	}{{"--secret", req.Secrets, d.secret}, {"--cache-from", req.CacheFrom, d.cache}, {"--cache-to", req.CacheTo, d.cache}} {
+	}{{"--secret", req.Secrets, d.secret}, {"--cache-from", req.CacheFrom, d.cache}, {"--cache-to", req.CacheTo, d.cacheTo}} {
 		for _, spec := range list.specs {
 			if spec = list.write(spec); spec != "" {
 				args = append(args, list.flag, spec)

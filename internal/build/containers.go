@@ -90,9 +90,12 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 
 // cacheRepository is the repository of a registry cache, which is the only
 // kind that these builders have; empty for others.
-func cacheRepository(spec string) string {
+func cacheRepository(spec string) string { return untagged(registryCache(spec)) }
+
+// registryCache is the reference of a registry cache; empty for others.
+func registryCache(spec string) string {
 	if !strings.Contains(spec, "type=") {
-		return untagged(spec)
+		return spec
 	}
 	kind, ref := "", ""
 	for f := range strings.SplitSeq(spec, ",") {
@@ -106,7 +109,7 @@ func cacheRepository(spec string) string {
 	if kind != "registry" {
 		return ""
 	}
-	return untagged(ref)
+	return ref
 }
 
 // untagged takes the tag from a reference: these builders want a repository.
@@ -161,7 +164,8 @@ var containersDialect = dialect{
 		}
 		return s
 	},
-	cache: cacheRepository,
+	cache:   cacheRepository,
+	cacheTo: cacheRepository,
 }
 
 func (b *containers) args(req Request, platform, iid string) []string {
@@ -175,20 +179,7 @@ func (b *containers) args(req Request, platform, iid string) []string {
 
 // one builds for one platform; the image's id is in the file iid.
 func (b *containers) one(ctx context.Context, env environment, req Request, platform, iid string, r *pipeline.Reporter) error {
-	t := &stepTracker{r: r}
-	argv := append([]string{b.program}, b.args(req, platform, iid)...)
-	// One writer for both, so that a step's output stays behind its heading.
-	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, w, w) }, t.read)
-	switch {
-	case err == nil && rerr != nil:
-		return fmt.Errorf("%s's output: %w", b.name, rerr)
-	case err != nil && ctx.Err() != nil:
-		return err
-	case err != nil:
-		return t.failure(b.name, req, err)
-	}
-	r.Notef("%s: %d of %d steps from the cache", platform, t.cached, t.all)
-	return nil
+	return runSteps(ctx, env, b.name, platform, req, append([]string{b.program}, b.args(req, platform, iid)...), r)
 }
 
 // export copies the image into the layout, and returns the digest it has there.

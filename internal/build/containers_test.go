@@ -26,14 +26,14 @@ func storage(t *testing.T) machine {
 
 func TestBuildah(t *testing.T) {
 	b := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
-	engines(t, false, b)
-	steps(t, b)
+	engines(t, b, byContainer)
+	steps(t, b, byContainer)
 }
 
 func TestPodman(t *testing.T) {
 	b := &containers{machine: storage(t), name: "podman", program: need.Tool(t, "podman"), binfmt: binfmtDir}
-	engines(t, false, b)
-	steps(t, b)
+	engines(t, b, byContainer)
+	steps(t, b, byContainer)
 }
 
 func TestContainersCheck(t *testing.T) {

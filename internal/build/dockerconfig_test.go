@@ -84,7 +84,7 @@ func TestCredentialHelper(t *testing.T) {
 		// The fault itself, so that what follows proves something.
 		req := request(t, files(t, map[string]string{"Dockerfile": "FROM " + base + "\nCOPY Dockerfile /plain" + helper + "\n"}))
 		bk := &buildKit{machine: m, buildctl: buildctl, host: host}
-		err := runRawJSON(t.Context(), m.env(), "BuildKit", "", append([]string{buildctl, "build"}, bk.args(req, filepath.Join(t.TempDir(), "m"))...), nil)
+		err := runRawJSON(t.Context(), m.env(), "BuildKit", Request{}, append([]string{buildctl, "build"}, bk.args(req, filepath.Join(t.TempDir(), "m"))...), nil)
 		if err == nil || !strings.Contains(err.Error(), credentialFault) {
 			t.Fatalf("a helper that is %s: %v", helper, err)
 		}

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 const Auto = "auto"
 
 // names are the words of --builder.
-var names = []string{"buildx", "buildkit", "podman", "buildah", "nerdctl"}
+var names = []string{"buildx", "buildkit", "docker", "podman", "buildah", "nerdctl"}
 
 // Names are the words that Options.Choose may be, besides Auto.
 func Names() []string { return append([]string(nil), names...) }
@@ -37,13 +38,17 @@ func (o Options) candidates(ctx context.Context) []Builder {
 	m := o.machine()
 	env := m.env()
 	var all []Builder
-	if argv := findBuildx(ctx, env); argv != nil {
+	argv := findBuildx(ctx, env)
+	if argv != nil {
 		all = append(all, &buildx{machine: m, argv: argv})
 	}
 	if host := env.get("BUILDKIT_HOST"); host != "" {
 		if p := env.lookPath("buildctl"); p != "" {
 			all = append(all, &buildKit{machine: m, buildctl: p, host: host})
 		}
+	}
+	if p := env.lookPath(dockerName); p != "" {
+		all = append(all, &docker{machine: m, program: p, buildx: argv, binfmt: binfmtDir})
 	}
 	for _, name := range []string{"podman", "buildah"} {
 		if p := env.lookPath(name); p != "" {
@@ -76,11 +81,15 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 			return nil, nil, err
 		}
 		if !refuses(found) {
+			if b.Name() == dockerName {
+				// It drives the same engine, so nothing is lost by it.
+				passed = slices.DeleteFunc(passed, func(f *pipeline.Finding) bool { return errors.Is(f.Err, errNoExport) })
+			}
 			return b, append(passed, found...), nil
 		}
 		for _, f := range found {
 			if f.Severity == pipeline.Error {
-				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix})
+				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix, Err: f.Err})
 			}
 		}
 		if first == nil {

@@ -66,7 +66,7 @@ func TestFind(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := Find(t.Context(), Options{Choose: "docker"}, req)
+	_, _, err := Find(t.Context(), Options{Choose: "smithy"}, req)
 	if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "builder-unknown" || f.End != pipeline.Usage {
 		t.Errorf("err = %v", err)
 	}

@@ -56,7 +56,7 @@ func (b *nerdctl) Build(ctx context.Context, req Request, r *pipeline.Reporter) 
 		return perPlatform(req, func(p string) (string, error) {
 			ref := name + ":" + strings.ReplaceAll(p, "/", "-")
 			argv := append([]string{b.program}, b.args(req, p, ref)...)
-			if err := runRawJSON(ctx, env, "nerdctl", req.Dir, argv, r); err != nil {
+			if err := runRawJSON(ctx, env, "nerdctl", req, argv, r); err != nil {
 				return "", err
 			}
 			r.Detailf("copying the image for %s", p)

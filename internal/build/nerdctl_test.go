@@ -96,8 +96,8 @@ func TestNerdctl(t *testing.T) {
 	if err != nil || len(found) != 0 {
 		t.Fatalf("findings = %v, %v", found, err)
 	}
-	engines(t, true, b)
-	steps(t, b)
+	engines(t, b, byBuildKit)
+	steps(t, b, byBuildKit)
 	out, err := b.env().output(t.Context(), program, "images", "--quiet")
 	if err != nil || out != "" {
 		t.Errorf("left in containerd: %q, %v", out, err)

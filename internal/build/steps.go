@@ -2,7 +2,9 @@ package build
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -11,9 +13,37 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// runSteps runs podman, buildah or Docker's legacy builder and reports progress.
+func runSteps(ctx context.Context, env environment, who, platform string, req Request, argv []string, r *pipeline.Reporter) error {
+	t := &stepTracker{r: r}
+	// One writer for both, so that a step's output stays behind its heading.
+	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, w, w) }, t.read)
+	switch {
+	case err == nil && rerr != nil:
+		return fmt.Errorf("%s's output: %w", who, rerr)
+	case err != nil && ctx.Err() != nil:
+		return err
+	case err != nil:
+		return t.failure(who, req, err)
+	}
+	r.Notef("%s: %d of %d steps from the cache", platform, t.cached, t.all)
+	return nil
+}
+
 // stepLine is how podman and buildah begin a step; of several stages, the
 // stage's number comes first (containers/buildah imagebuildah/stage_executor.go).
-var stepLine = lazyregexp.New(`^(?:\[([^\]]*)\] )?STEP (\d+)/(\d+): (.*)$`)
+// Docker's legacy builder writes "Step 1/4 : FROM …".
+var stepLine = lazyregexp.New(`^(?:\[([^\]]*)\] )?(?:STEP|Step) (\d+)/(\d+) ?: (.*)$`)
+
+// errorLine reports whether a line is the builder's own about its failure, not
+// the step's.
+func errorLine(line string) bool {
+	return strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "error ") || legacyError.MatchString(line)
+}
+
+// legacyError is how Docker's legacy builder ends: a RUN that failed, a file that
+// is not there, and what the engine says about anything else.
+var legacyError = lazyregexp.New(`^(The command '.*' returned a non-zero code: \d+|(COPY|ADD) failed: .*|Error response from daemon: .*)$`)
 
 // failedStep is how both name the step that failed.
 var failedStep = lazyregexp.New(`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`)
@@ -63,7 +93,7 @@ func (t *stepTracker) line(line string) {
 		t.r.Detailf("%s", line)
 		return
 	}
-	if strings.HasPrefix(line, "--> Using cache") || strings.HasPrefix(line, "--> Cached") {
+	if strings.HasPrefix(line, "--> Using cache") || strings.HasPrefix(line, "--> Cached") || line == " ---> Using cache" {
 		t.cached++
 	}
 	t.r.Detailf("%s", line)
@@ -74,14 +104,17 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	lines := t.log.kept()
 	last := len(lines) - 1
-	for last >= 0 && !strings.HasPrefix(lines[last], "Error: ") && !strings.HasPrefix(lines[last], "error ") {
+	for last >= 0 && !errorLine(lines[last]) {
 		last--
+	}
+	if last < 0 && builder == dockerName {
+		last = len(lines) - 1 // what the engine says about the failure comes last
 	}
 	if last < 0 {
 		f.Why, f.Evidence = err.Error(), lines
 		return betters(f, t.now)
 	}
-	f.Why = strings.TrimPrefix(lines[last], "Error: ")
+	f.Why = strings.TrimPrefix(strings.TrimPrefix(lines[last], "Error: "), "Error response from daemon: ")
 	f.Evidence = append(lines[:last:last], lines[last+1:]...)
 	if t.now == "" {
 		return betters(f, "")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,13 +40,17 @@ func newTracker(r *pipeline.Reporter) *tracker {
 }
 
 // read consumes a builder's stderr to its end.
-func (t *tracker) read(from io.Reader) error {
+func (t *tracker) read(from io.Reader) error { return eachLine(from, maxStatusLine, t.line) }
+
+// eachLine calls do with every line up to most bytes long, and passes over
+// longer ones.
+func eachLine(from io.Reader, most int, do func([]byte)) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	var line []byte
 	over := false
 	for {
 		part, err := in.ReadSlice('\n')
-		if over = over || len(line)+len(part) > maxStatusLine; over {
+		if over = over || len(line)+len(part) > most; over {
 			line = line[:0]
 		} else {
 			line = append(line, part...)
@@ -56,7 +62,7 @@ func (t *tracker) read(from io.Reader) error {
 			return err
 		}
 		if !over && len(line) > 0 {
-			t.line(line)
+			do(line)
 		}
 		line, over = line[:0], false
 		if err == io.EOF {
@@ -179,18 +185,18 @@ var (
 	// sourceLine is how BuildKit's clients head the excerpt of the Dockerfile
 	// that they print for an error (solver/errdefs/source.go).
 	sourceLine = lazyregexp.New(`^(\S.*):(\d+)$`)
-	// processError is how BuildKit words a RUN that failed.
-	processError = lazyregexp.New(`^process "(.*)" did not complete successfully: (.*)$`)
+	// processError is how BuildKit words a RUN that failed, before 0.9 and since.
+	processError = lazyregexp.New(`^(?:executor failed running \[.*\]|process ".*" did not complete successfully): (.*)$`)
 )
 
 // failure words what went wrong: the step that failed with its own output
 // last, or else the builder's last words.
-func (t *tracker) failure(builder string, err error) *pipeline.Finding {
+func (t *tracker) failure(builder string, req Request, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	said := t.said.kept()
 	for i, l := range said {
 		if m := sourceLine.FindStringSubmatch(l); m != nil && i+1 < len(said) && strings.HasPrefix(said[i+1], "-----") {
-			f.Where = m[1] + ":" + m[2]
+			f.Where = dockerfilePlace(req, m[1], m[2])
 		}
 	}
 	f.Why = strings.TrimPrefix(lastLine(strings.Join(said, "\n")), "failed to solve: ")
@@ -205,7 +211,13 @@ func (t *tracker) failure(builder string, err error) *pipeline.Finding {
 		f.What = "the build's step " + plain(st.Name) + " failed"
 		f.Why = plain(firstLine(st.Error))
 		if m := processError.FindStringSubmatch(f.Why); m != nil {
-			f.Why = m[2]
+			f.Why = m[1]
+		}
+		if f.Where == "" { // BuildKit before 0.9 prints no excerpt
+			_, text, _ := strings.Cut(st.Name, "] ")
+			if line := lineOf(req.Dockerfile, text); line > 0 {
+				f.Where = place(req, line)
+			}
 		}
 		f.Fix = "mend that step of the Dockerfile; its output follows"
 		f.Evidence = st.log.kept()
@@ -215,6 +227,16 @@ func (t *tracker) failure(builder string, err error) *pipeline.Finding {
 		return betters(f, st.Name)
 	}
 	return betters(f, "")
+}
+
+// dockerfilePlace names a line of the Dockerfile as place does. BuildKit's
+// clients print the file's name without its directory.
+func dockerfilePlace(req Request, name, line string) string {
+	n, err := strconv.Atoi(line)
+	if err != nil || name != filepath.Base(req.Dockerfile) {
+		return name + ":" + line
+	}
+	return place(req, n)
 }
 
 func firstLine(s string) string {

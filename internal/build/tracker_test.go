@@ -92,7 +92,7 @@ func TestTrackerFailure(t *testing.T) {
 			if err := tr.read(strings.NewReader(tt.input)); err != nil {
 				t.Fatal(err)
 			}
-			got := *tr.failure("docker buildx", errors.New("exit status 1"))
+			got := *tr.failure("docker buildx", Request{}, errors.New("exit status 1"))
 			got.Err = nil
 			tt.want.Severity = pipeline.Error
 			if d := cmp.Diff(tt.want, got); d != "" {
@@ -125,7 +125,7 @@ func FuzzTracker(f *testing.F) {
 		if err := tr.read(bytes.NewReader(input)); err != nil {
 			t.Fatal(err)
 		}
-		found := tr.failure("builder", errors.New("x"))
+		found := tr.failure("builder", Request{}, errors.New("x"))
 		h.reporter().Finding(found)
 		for _, e := range h.all {
 			text := e.Text

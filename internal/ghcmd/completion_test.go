@@ -25,7 +25,7 @@ func init() {
 func TestCompletion(t *testing.T) {
 	for words, want := range map[string]string{
 		"publish --worker ":   "alpha\nbeta\n",
-		"publish --builder ":  "auto\nbuildx\nbuildkit\npodman\nbuildah\nnerdctl\n",
+		"publish --builder ":  "auto\nbuildx\nbuildkit\ndocker\npodman\nbuildah\nnerdctl\n",
 		"publish --platform ": "linux/arm64\nlinux/amd64\n",
 		"publish -o ":         "name\ndigest\njson\n",
 		"publish --secret ":   "id=\n",

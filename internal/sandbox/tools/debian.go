@@ -24,7 +24,7 @@ var Up = []string{
 }
 
 // Test is what the tests take beside Up.
-var Test = []string{"bash-completion", "buildah", "podman", "skopeo", "strace"}
+var Test = []string{"bash-completion", "buildah", "docker.io", "podman", "skopeo", "strace"}
 
 // Debian installs those packages that are missing.
 func Debian(ctx context.Context, say Say, packages []string) error {

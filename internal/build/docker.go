@@ -1,0 +1,392 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// docker builds with a Docker engine the way `docker build` does, and copies the
+// image out of the engine with `docker save`.
+//
+// It is for engines that buildx cannot export a layout from, which is every
+// engine without the containerd image store, and for machines without buildx.
+// The docker program finds its engine by itself (DOCKER_HOST, ssh included, and
+// docker context), so nothing here has to know about either.
+//
+// The image is left in the engine under a name of its own, because the cache of
+// the legacy builder consists of images; the one that it replaces is removed.
+type docker struct {
+	machine
+	program string
+	buildx  []string // how buildx is called; nil if there is none
+	binfmt  string   // directory of binfmt_misc
+}
+
+// dockerName is the builder's name, and the program's.
+const dockerName = "docker"
+
+func (b *docker) Name() string { return dockerName }
+
+// dockerMode is which of its builders docker uses.
+type dockerMode int
+
+const (
+	// viaBuildx is buildx with the engine's own BuildKit.
+	viaBuildx dockerMode = iota
+	// viaClient is the BuildKit client that the docker program had until 23.0.
+	viaClient
+	// viaLegacy is the builder that docker falls back to without buildx.
+	viaLegacy
+)
+
+// dockerEngine is what is known about the programs and the engine.
+type dockerEngine struct {
+	mode     dockerMode
+	progress string // of viaBuildx and viaClient
+	platform string
+	kernel   string
+	podman   bool // the engine is podman's imitation
+}
+
+// dockerVersion is what `docker version --format '{{json .}}'` prints.
+type dockerVersion struct {
+	Client struct{ Version string }
+	Server *struct {
+		Version, Os, Arch, KernelVersion string
+		Components                       []struct{ Name string }
+	}
+}
+
+// errPodmanShim is that the docker program is podman under another name.
+var errPodmanShim = errors.New("the docker program on this machine is podman")
+
+// inspect asks the programs and the engine what they are.
+func (b *docker) inspect(ctx context.Context) (e dockerEngine, err error) {
+	env := b.env()
+	said, err := env.output(ctx, b.program, "--version")
+	if err != nil {
+		return e, err
+	}
+	if strings.HasPrefix(said, "podman") {
+		return e, errPodmanShim
+	}
+	text, err := env.output(ctx, b.program, "version", "--format", "{{json .}}")
+	if err != nil {
+		return e, err
+	}
+	var v dockerVersion
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return e, fmt.Errorf("docker version: %w", err)
+	}
+	if v.Server == nil {
+		return e, errors.New("docker reports no engine")
+	}
+	e.platform, e.kernel = v.Server.Os+"/"+v.Server.Arch, v.Server.KernelVersion
+	for _, c := range v.Server.Components {
+		e.podman = e.podman || strings.HasPrefix(c.Name, "Podman")
+	}
+	e.mode, e.progress = b.mode(ctx, v.Client.Version, e.podman)
+	return e, ctx.Err()
+}
+
+// mode chooses as `docker build` does: DOCKER_BUILDKIT=0 asks for the legacy
+// builder, and so does a docker program from 23.0 on that finds no buildx.
+func (b *docker) mode(ctx context.Context, client string, podman bool) (dockerMode, string) {
+	const firstWithout, firstRawJSON = 23, 13
+	var major int
+	_, err := fmt.Sscanf(client, "%d.", &major)
+	switch {
+	case podman, b.env().get("DOCKER_BUILDKIT") == "0":
+		return viaLegacy, ""
+	case b.buildx != nil:
+		said, err := b.env().output(ctx, append(b.buildx[:len(b.buildx):len(b.buildx)], "version")...)
+		if m := buildxVersion.FindStringSubmatch(said); err == nil && m != nil && m[1] == "0" && minor(m[2]) < firstRawJSON {
+			return viaBuildx, "plain"
+		}
+		return viaBuildx, "rawjson"
+	case err == nil && major < firstWithout:
+		return viaClient, "plain"
+	}
+	return viaLegacy, ""
+}
+
+// buildxVersion is how `buildx version` names itself.
+var buildxVersion = lazyregexp.New(`\bv?(\d+)\.(\d+)\.\d+`)
+
+func minor(s string) (n int) {
+	if _, err := fmt.Sscanf(s, "%d", &n); err != nil {
+		return 0
+	}
+	return n
+}
+
+func (b *docker) Check(ctx context.Context, req Request) ([]*pipeline.Finding, error) {
+	e, err := b.inspect(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, errPodmanShim):
+		return builderDown("the docker program on this machine is podman", err, "choose podman with --builder podman"), nil
+	case err != nil:
+		return builderDown("docker does not reach a Docker engine", err,
+			"start Docker (with Colima: colima start), or choose its engine with docker context use NAME"), nil
+	case !strings.HasPrefix(e.platform, "linux/"):
+		return []*pipeline.Finding{{Code: CodePlatform, Severity: pipeline.Error, What: "the Docker engine builds images for " + e.platform + " only",
+			Fix: "switch Docker to Linux containers"}}, nil
+	}
+	all := e.unsupported(req)
+	if e.podman {
+		return all, nil
+	}
+	can, grave := []string{e.platform}, pipeline.Warning
+	if b.onThisKernel(ctx, e) {
+		can, grave = localPlatforms(b.binfmt), pipeline.Error
+	} else if e.mode == viaBuildx {
+		if out, err := b.env().output(ctx, append(b.buildx[:len(b.buildx):len(b.buildx)], "inspect", engineBuilder)...); err == nil {
+			can, grave = parseInspect(out).platforms, pipeline.Error
+		}
+	}
+	return append(all, checkPlatforms("the Docker engine", can, req, grave)...), nil
+}
+
+// onThisKernel says whether the engine runs on this machine itself and not in a
+// virtual machine or elsewhere, so that this kernel's emulators are the engine's.
+func (b *docker) onThisKernel(ctx context.Context, e dockerEngine) bool {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil || e.kernel != strings.TrimSpace(string(release)) {
+		return false
+	}
+	host, err := b.env().output(ctx, b.program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	return err == nil && strings.HasPrefix(host, "unix://")
+}
+
+// engineBuilder is buildx's name for the engine of the docker context in use.
+const engineBuilder = "default"
+
+// unsupported lists what of req this way of building cannot do.
+func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
+	const withBuildx = "install buildx (Homebrew: brew install docker-buildx)"
+	if e.mode == viaLegacy {
+		what := "Docker's legacy builder, which is what docker uses without buildx, "
+		if len(req.Secrets) > 0 {
+			all = append(all, &pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "has no build secrets", Fix: withBuildx})
+		}
+		if where, feature := needsBuildKit(req); feature != "" {
+			all = append(all, &pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "does not know " + feature, Where: where, Fix: withBuildx})
+		}
+	}
+	if !req.SourceDateEpoch.IsZero() {
+		all = append(all, &pipeline.Finding{Code: CodeEpoch, Severity: pipeline.Warning,
+			What: "a Docker engine without the containerd image store keeps the files' own times in the image, whatever SOURCE_DATE_EPOCH says",
+			Fix:  "build with another builder if two builds must be identical: docker buildx create --use"})
+	}
+	d := e.dialect()
+	for _, list := range []struct {
+		specs []string
+		write func(string) string
+	}{{req.CacheFrom, d.cache}, {req.CacheTo, d.cacheTo}} {
+		for _, spec := range list.specs {
+			if list.write(spec) == "" {
+				all = append(all, &pipeline.Finding{Code: CodeCache, Severity: pipeline.Warning,
+					What: "Docker's own builder cannot use the cache " + spec + "; the build goes on without it", Fix: "build with another builder: docker buildx create --use"})
+			}
+		}
+	}
+	return all
+}
+
+// needsBuildKit finds what the legacy builder would stop at: the flags and
+// heredocs that only BuildKit has (docker/cli, moby builder/dockerfile).
+func needsBuildKit(req Request) (where, feature string) {
+	d, err := readDockerfile(req.Dockerfile)
+	if err != nil {
+		return "", ""
+	}
+	if !d.plain() {
+		return place(req, 1), "the frontend " + d.frontend
+	}
+	for _, s := range d.stages {
+		for _, in := range s.instrs {
+			for _, f := range in.flags {
+				name, _, _ := strings.Cut(f, "=")
+				switch name {
+				case "from", "chown", "platform", "interval", "timeout", "start-period", "retries":
+				default:
+					return place(req, in.line), in.name + " --" + name
+				}
+			}
+			if in.here {
+				return place(req, in.line), "heredocs"
+			}
+		}
+	}
+	return "", ""
+}
+
+// dialect is how this way of building wants its arguments.
+func (e dockerEngine) dialect() dialect {
+	none := func(string) string { return "" }
+	d := dialect{pull: "--pull", secret: verbatim, cache: none, cacheTo: none}
+	switch e.mode {
+	case viaBuildx:
+		d.cache = cacheSpec
+		// Without the containerd image store the engine exports no other cache.
+		d.cacheTo = func(spec string) string {
+			if strings.Contains(spec, "type=inline") {
+				return spec
+			}
+			return ""
+		}
+	case viaClient:
+		d.cache = registryCache // plain references
+	}
+	return d
+}
+
+// command is the program and its first arguments, and its environment.
+func (b *docker) command(e dockerEngine, env environment) ([]string, environment) {
+	switch e.mode {
+	case viaBuildx:
+		argv := append(b.buildx[:len(b.buildx):len(b.buildx)], "build", "--builder", engineBuilder, "--load", "--progress", e.progress)
+		// As a variable, because buildx before 0.10 knows no flag for it.
+		return argv, env.with("BUILDX_NO_DEFAULT_ATTESTATIONS=1")
+	case viaClient:
+		return []string{b.program, "build", "--progress", e.progress}, env.with("DOCKER_BUILDKIT=1")
+	}
+	return []string{b.program, "build"}, env.with("DOCKER_BUILDKIT=0")
+}
+
+func (e dockerEngine) args(req Request, platform, ref, iid string) []string {
+	args := []string{"--platform", platform, "--file", req.Dockerfile, "--tag", ref, "--iidfile", iid}
+	return append(args, e.dialect().dockerArgs(req)...)
+}
+
+func (b *docker) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
+	e, err := b.inspect(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	// A name of this layout's own, so that two publishes do not mix.
+	name := fmt.Sprintf("sbw.local/build-%x", sha256.Sum256([]byte(req.LayoutDir)))[:32]
+	return b.toLayout(ctx, b.Name(), req, r, func(env environment, tmp string) (string, error) {
+		return perPlatform(req, func(p string) (string, error) {
+			one := dockerBuild{docker: b, engine: e, env: env, req: req, platform: p, r: r,
+				ref: name + ":" + strings.ReplaceAll(p, "/", "-"), iid: filepath.Join(tmp, strings.ReplaceAll(p, "/", "-"))}
+			d, err := one.build(ctx)
+			if err == nil && e.mode == viaLegacy && !isFor(req.LayoutDir, d, p) {
+				// Its cache does not distinguish platforms (moby/moby#42406).
+				r.Notef("the cache provided an image for another platform than %s; building without it", p)
+				one.req.NoCache = true
+				d, err = one.build(ctx)
+			}
+			return d, err
+		})
+	})
+}
+
+// dockerBuild is the build for one platform.
+type dockerBuild struct {
+	*docker
+	engine        dockerEngine
+	env           environment
+	req           Request
+	platform, ref string
+	iid           string // the file that docker writes the image's ID to
+	r             *pipeline.Reporter
+}
+
+func (b *dockerBuild) build(ctx context.Context) (digest string, err error) {
+	before := b.idOf(ctx, b.ref)
+	if err := b.run(ctx); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(b.iid)
+	id := strings.TrimSpace(string(text))
+	if err != nil || id == "" {
+		return "", fmt.Errorf("docker built the image and reported no ID: %w", err)
+	}
+	b.r.Detailf("copying the image for %s", b.platform)
+	if digest, err = b.save(ctx, id); err != nil {
+		return "", err
+	}
+	if before != "" && before != id {
+		// Ours, by its name, until this build took the name over. Without force:
+		// the engine keeps what has another name or is in use.
+		if _, err := b.env.output(ctx, b.program, "rmi", before); err != nil && ctx.Err() == nil {
+			b.r.Detailf("the previous image stays in the engine: %s", plain(err.Error()))
+		}
+	}
+	return digest, ctx.Err()
+}
+
+// idOf is the ID of an image in the engine; "" if there is none of that name.
+func (b *dockerBuild) idOf(ctx context.Context, ref string) string {
+	out, err := b.env.output(ctx, b.program, "image", "inspect", "--format", "{{.Id}}", ref)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(out)
+}
+
+// run runs the build and reports its progress.
+func (b *dockerBuild) run(ctx context.Context) error {
+	argv, env := b.command(b.engine, b.env)
+	argv = append(argv, b.engine.args(b.req, b.platform, b.ref, b.iid)...)
+	switch {
+	case b.engine.mode == viaLegacy:
+		return runSteps(ctx, env, dockerName, b.platform, b.req, argv, b.r)
+	case b.engine.progress == "plain":
+		return runPlain(ctx, env, dockerName, b.req, argv, b.r)
+	}
+	return runRawJSON(ctx, env, dockerName, b.req, argv, b.r)
+}
+
+// save copies the image from the engine into the layout.
+func (b *dockerBuild) save(ctx context.Context, id string) (digest string, err error) {
+	out, err := b.env.output(ctx, b.program, "image", "inspect", "--format", "{{json .RootFS.Layers}}", id)
+	if err != nil {
+		return "", fmt.Errorf("docker image inspect: %w", err)
+	}
+	var diffIDs []string
+	if err := json.Unmarshal([]byte(out), &diffIDs); err != nil {
+		return "", fmt.Errorf("docker image inspect: %w", err)
+	}
+	saved, err := layout.NewSaved(b.req.LayoutDir, id, diffIDs)
+	if err != nil {
+		return "", err
+	}
+	if digest, err = saved.Known(); err != nil || digest != "" {
+		return digest, err
+	}
+	saving, stop := context.WithCancel(ctx)
+	defer stop()
+	err, reading := piped(func(w io.Writer) error {
+		return exporting(saving, b.env, dockerName, "", []string{b.program, "save", id}, w)
+	}, func(r io.Reader) (err error) {
+		digest, err = saved.Read(r)
+		if err == nil {
+			stop() // the rest is not needed
+		}
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case reading == nil:
+		return digest, nil
+	case err != nil:
+		return "", err
+	}
+	return "", reading
+}

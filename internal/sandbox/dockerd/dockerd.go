@@ -1,0 +1,108 @@
+// Package dockerd runs a Docker engine of a test's own.
+package dockerd
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+)
+
+// Debian is where Debian's docker.io has its programs. They are of version
+// 20.10, the oldest that this project supports, and must find the containerd
+// that belongs to them and not the sandbox's.
+const Debian = "/usr/bin"
+
+// Start runs an engine until t ends and returns its address, for DOCKER_HOST, and
+// the docker program of the same version.
+//
+// The engine has a network namespace of its own: it may make its bridge there
+// without touching the machine's interfaces and packet filter, and nothing is
+// left of it. Images cannot be pulled in it.
+func Start(t testing.TB) (host, client string) {
+	t.Helper()
+	need.Root(t)
+	daemon := need.Tool(t, "dockerd")
+	client = filepath.Join(Debian, "docker")
+	if _, err := os.Stat(client); err != nil {
+		client = need.Tool(t, "docker")
+	}
+	// The socket's path must be short: 108 bytes at most.
+	dir, err := os.MkdirTemp("", "dd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &serving{line: []byte("API listen on"), seen: make(chan struct{})}
+	host = "unix://" + filepath.Join(dir, "s")
+	cmd := exec.Command("unshare", "--net", daemon, "--iptables=false", "--ip6tables=false", "--host", host,
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"))
+	cmd.Env = append(os.Environ(), "PATH="+Debian+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		<-ended
+		if t.Failed() {
+			t.Logf("dockerd:\n%s", log)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-log.seen:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("dockerd ended: %v\n%s", err, log)
+	case <-t.Context().Done():
+		t.Fatal("dockerd does not serve")
+	}
+	return host, client
+}
+
+// serving is a daemon's log that says when the daemon serves.
+type serving struct {
+	line []byte
+	seen chan struct{}
+
+	mu   sync.Mutex
+	text bytes.Buffer
+	done bool
+}
+
+func (s *serving) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text.Write(p)
+	if !s.done && bytes.Contains(s.text.Bytes(), s.line) {
+		s.done = true
+		close(s.seen)
+	}
+	return len(p), nil
+}
+
+// String leaves out what the engine's gRPC library says about its connections.
+func (s *serving) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for line := range strings.Lines(s.text.String()) {
+		if !strings.Contains(line, "module=grpc") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
