@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -151,7 +152,7 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 // isFor says whether the image's config is of that platform.
 func isFor(dir, digest, platform string) bool {
 	imgs, err := layout.Images(dir, digest)
-	return err == nil && len(imgs) == 1 && baseline(imgs[0].Platform()) == baseline(platform)
+	return err == nil && len(imgs) == 1 && imgs[0].Platform() == imageref.SplitPlatform(platform).String()
 }
 
 // containersDialect: a secret's source is a file unless its type is said, and

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/editdistance"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
@@ -187,7 +188,7 @@ func skipHeredocs(in *instr, lines []string, n int) (int, error) {
 func (d *dockerfile) add(in instr) error {
 	if !slices.Contains(instructions, in.name) {
 		e := &syntaxError{in.line, "unknown instruction " + in.name, "mend that line"}
-		if near := nearest(in.name, instructions); near != "" {
+		if near := editdistance.Nearest(in.name, instructions); near != "" {
 			e.fix = "did you mean " + near + "?"
 		}
 		return e
@@ -299,36 +300,4 @@ func expand(s string, vars map[string]string) (out string, known bool) {
 		return val
 	})
 	return out, known
-}
-
-// nearest is the word of known that differs from word in at most two letters;
-// empty when there is none.
-func nearest(word string, known []string) string {
-	best, at := "", 3
-	for _, k := range known {
-		if n := distance(word, k); n < at {
-			best, at = k, n
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		prev := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			prev, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, prev+cost)
-		}
-	}
-	return row[len(b)]
 }

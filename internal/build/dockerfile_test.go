@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/joelhooks/gh-sbw/internal/editdistance"
 )
 
 func TestParseDockerfile(t *testing.T) {
@@ -111,7 +113,7 @@ func TestExpand(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	for in, want := range map[string]string{"FORM": "FROM", "COPPY": "COPY", "WORKDIRR": "WORKDIR", "XYZZY": "", "": ""} {
-		if got := nearest(in, instructions); got != want {
+		if got := editdistance.Nearest(in, instructions); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -24,14 +25,14 @@ func checkPlatforms(who string, can []string, req Request, grave pipeline.Severi
 	}
 	var all []*pipeline.Finding
 	for _, p := range req.Platforms {
-		if slices.ContainsFunc(can, func(c string) bool { return baseline(c) == baseline(p) }) {
+		if slices.ContainsFunc(can, func(c string) bool { return imageref.SplitPlatform(c) == imageref.SplitPlatform(p) }) {
 			continue
 		}
 		step := firstRun(req, p, can[0])
 		if step == nil {
 			continue
 		}
-		arch := archOf(p)
+		arch := imageref.SplitPlatform(p).Arch
 		all = append(all, &pipeline.Finding{Code: "builder-platform", Severity: grave, Where: step.where,
 			What: who + " says that it cannot run a step for " + p, Why: "it runs " + strings.Join(can, ", "),
 			Fix: "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)"})
@@ -66,7 +67,7 @@ func firstRun(req Request, platform, native string) *runStep {
 				runsOn[i] = p
 			}
 		}
-		if baseline(runsOn[i]) != baseline(platform) {
+		if imageref.SplitPlatform(runsOn[i]) != imageref.SplitPlatform(platform) {
 			continue
 		}
 		for _, in := range s.instrs {
@@ -94,27 +95,6 @@ func (d dockerfile) vars(req Request, platform, native string) map[string]string
 		}
 	}
 	return vars
-}
-
-// archOf is the middle of os/arch/variant.
-func archOf(platform string) string {
-	_, arch, _ := strings.Cut(platform, "/")
-	arch, _, _ = strings.Cut(arch, "/")
-	return arch
-}
-
-// baseline leaves away the variant that is meant when none is written
-// (containerd/platforms normalize.go).
-func baseline(p string) string {
-	switch p {
-	case "linux/arm64/v8":
-		return "linux/arm64"
-	case "linux/arm/v7":
-		return "linux/arm"
-	case "linux/amd64/v1":
-		return "linux/amd64"
-	}
-	return p
 }
 
 // emulators are how the kernel's binfmt_misc entries are named, by Go's names

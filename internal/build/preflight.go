@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -172,7 +173,7 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 		i, s = parent, d.stages[parent]
 	}
 	p, known := expand(s.platform, vars)
-	if s.platform == "" || !known || baseline(p) == baseline(platform) || s.base == "scratch" {
+	if s.platform == "" || !known || imageref.SplitPlatform(p) == imageref.SplitPlatform(platform) || s.base == "scratch" {
 		return nil
 	}
 	return &pipeline.Finding{Code: "dockerfile-platform", Severity: pipeline.Error, Where: place(req, s.line),

@@ -18,6 +18,8 @@ import (
 	"sort"
 	"strings"
 	"unicode"
+
+	"github.com/joelhooks/gh-sbw/internal/editdistance"
 )
 
 // Entry is the page of one code.
@@ -119,7 +121,7 @@ func Suggest(query string) []string {
 	words := strings.Fields(strings.ReplaceAll(q, "-", " "))
 	for _, e := range List() {
 		score := 0.0
-		if d := distance(q, e.Code); d <= max(2, len(q)/4) {
+		if d := editdistance.Distance(q, e.Code); d <= max(2, len(q)/4) {
 			score = 2 - float64(d)/float64(len(q)+1)
 		} else {
 			text := fold(strings.Join(append([]string{strings.ReplaceAll(e.Code, "-", " "), e.Title, e.Symptom}, e.Aliases...), " "))
@@ -161,26 +163,4 @@ func fold(s string) string {
 		return unicode.ToLower(r)
 	}, s)
 	return strings.Trim(strings.Join(strings.Fields(s), " "), ".:;, ")
-}
-
-// distance is Levenshtein's: how many letters to add, remove or change.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range x {
-		last := row[0]
-		row[0] = i + 1
-		for j := range y {
-			d := last
-			if x[i] != y[j] {
-				d++
-			}
-			last = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(y)]
 }

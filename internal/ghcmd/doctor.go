@@ -40,7 +40,7 @@ func newDoctor(env *cli.Env) *cobra.Command {
 			if rerr != nil {
 				return rerr
 			}
-			_, err = fmt.Fprintf(env.Out, "%s:%s can be published\n", repo.Name(), o.tag)
+			_, err = fmt.Fprintf(env.Out, "%s can be published\n", repo.At(o.tag))
 		}
 		return err
 	}

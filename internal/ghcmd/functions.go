@@ -173,7 +173,7 @@ func (p *publish) printDiff(ctx context.Context, now *catalog.Catalog, tag strin
 	}
 	text := img.Label(worker.LabelCatalog)
 	if text == "" {
-		return &pipeline.Finding{Code: "catalog-absent", Severity: pipeline.Error, What: repo.Name() + ":" + tag + " carries no function catalog",
+		return &pipeline.Finding{Code: "catalog-absent", Severity: pipeline.Error, What: repo.At(tag).String() + " carries no function catalog",
 			Fix: "compare with a tag that `gh sbw publish` has built"}
 	}
 	then, err := catalog.Decode(text)

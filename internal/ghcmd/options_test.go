@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -64,7 +65,7 @@ func TestDefaultsAreTheSeeds(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if !slices.Equal(o.platforms, []string{"linux/arm64"}) || o.worker.Name != "system-bus-worker" {
+	if !slices.Equal(imageref.PlatformNames(o.platforms), []string{"linux/arm64"}) || o.worker.Name != "system-bus-worker" {
 		t.Errorf("platforms %v of %s", o.platforms, o.worker.Name)
 	}
 	p := &publish{publishOptions: o}
@@ -109,13 +110,13 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"configuration":   {"workers:\n  a: {prob: {}}", []string{"publish"}, ".sbw.yaml:2"},
 		"explain":         {"", []string{"explain", "no-such-thing-at-all"}, "nothing is known of"},
 		"tag of a dash":   {"", []string{"publish", "--", "-x"}, `"-x" is not a valid tag`},
-		"no registry":     {"", []string{"publish", "--image", "worker"}, "names no registry"},
+		"no registry":     {"", []string{"publish", "--image", "worker"}, "does not start with a registry"},
 		"latest and not":  {"", []string{"publish", "latest", "--no-latest"}, "says to leave it where it is"},
 		"no layout":       {"", []string{"publish", "--layout", "nowhere"}, "no layout directory"},
 		"a file":          {"workers: {w: {}}", []string{"publish", "--layout", ".sbw.yaml"}, "is a file, not a layout directory"},
 		"build a layout":  {"", []string{"publish", "--layout", ".", "--builder", "buildx"}, "--builder is about building one"},
 		"cache a layout":  {"", []string{"publish", "--layout", ".", "--no-cache"}, "--no-cache is about building one"},
-		"platform":        {"", []string{"publish", "--platform", "arm64"}, `--platform "arm64" is no platform`},
+		"platform":        {"", []string{"publish", "--platform", "arm64"}, `--platform "arm64" is not a platform`},
 		"argument":        {"", []string{"publish", "--build-arg", "=x"}, "has no name"},
 		"secret":          {"", []string{"publish", "--secret", "ghp_of_somebody"}, "is not written as the builders read it"},
 		"two workers":     {"workers: {a: {}, b: {}}", []string{"publish"}, "choose one with --worker: a, b"},

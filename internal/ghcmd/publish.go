@@ -2,6 +2,7 @@ package ghcmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,10 +15,10 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/build"
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/push"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -27,7 +28,7 @@ type publishOptions struct {
 	tag        string
 	workerName string
 	image      string
-	platforms  []string
+	platform   []string
 	dockerfile string
 	contextDir string
 	builder    string
@@ -44,11 +45,13 @@ type publishOptions struct {
 	dryRun     bool
 	output     string
 
-	root     string
-	worker   worker.Worker
-	epoch    time.Time
-	now      func() time.Time
-	cacheDir func() (string, error)
+	root       string
+	repository imageref.Repository // zero: it follows from the owner
+	platforms  []imageref.Platform
+	worker     worker.Worker
+	epoch      time.Time
+	now        func() time.Time
+	cacheDir   func() (string, error)
 }
 
 const publishExamples = `  # build this checkout and publish it under the time as tag, and as latest
@@ -114,7 +117,7 @@ func (o *publishOptions) addTarget(c *cobra.Command) {
 // addBuild adds the flags that say what is built and under which tags it goes.
 func (o *publishOptions) addBuild(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVar(&o.platforms, "platform", nil, "platforms to build for (default: linux/arm64); several make an index")
+	f.StringSliceVar(&o.platform, "platform", nil, "platforms to build for (default: linux/arm64); several make an index")
 	f.StringVarP(&o.dockerfile, "file", "f", "", "the Dockerfile (default: build.dockerfile)")
 	f.StringVar(&o.contextDir, "context", "", "the build context (default: build.context, the repository's root)")
 	f.StringVar(&o.builder, "builder", build.Auto, "what builds: "+strings.Join(append([]string{build.Auto}, build.Names()...), ", "))
@@ -152,8 +155,16 @@ func (o *publishOptions) complete(args []string) error {
 	} else {
 		o.tag = o.now().Format(tagLayout)
 	}
-	if len(o.platforms) == 0 {
-		o.platforms = w.Build.Platforms
+	o.platforms = w.Build.Platforms
+	if len(o.platform) > 0 {
+		o.platforms = nil
+	}
+	for _, text := range o.platform {
+		p, err := imageref.ParsePlatform(text)
+		if f, ok := errors.AsType[*pipeline.Finding](err); ok {
+			return f.With(func(f *pipeline.Finding) { f.What = "--platform " + f.What })
+		}
+		o.platforms = append(o.platforms, p)
 	}
 	o.dockerfile = o.pathOr(o.dockerfile, w.Build.Dockerfile)
 	o.contextDir = o.pathOr(o.contextDir, w.Build.Context)
@@ -163,8 +174,11 @@ func (o *publishOptions) complete(args []string) error {
 	o.secrets = append(slices.Clone(w.Build.Secrets), o.secrets...)
 	o.cacheFrom = append(slices.Clone(w.Build.CacheFrom), o.cacheFrom...)
 	o.cacheTo = append(slices.Clone(w.Build.CacheTo), o.cacheTo...)
-	if o.image == "" {
-		o.image = w.Image
+	o.repository = w.Image
+	if o.image != "" {
+		if o.repository, err = imageref.ParseRepository(o.image); err != nil {
+			return err
+		}
 	}
 	return o.completeEpoch()
 }
@@ -219,24 +233,14 @@ func (o *publishOptions) pathOr(flag, config string) string {
 }
 
 func (o *publishOptions) validate() error {
-	if err := registry.CheckTag(o.tag); err != nil {
+	if err := imageref.CheckTag(o.tag); err != nil {
 		return err
-	}
-	if o.image != "" {
-		if err := worker.CheckImage(o.image); err != nil {
-			return err
-		}
 	}
 	if o.tag == push.Latest && o.noLatest {
 		return pipeline.UsageErrorf("usage", "give another tag, or leave --no-latest away", "the tag latest is to be written, and --no-latest says to leave it where it is")
 	}
 	if o.layout != "" {
 		if _, _, err := layout.Dir(o.pathOr(o.layout, "")); err != nil {
-			return err
-		}
-	}
-	for _, p := range o.platforms {
-		if err := worker.CheckPlatform(p); err != nil {
 			return err
 		}
 	}

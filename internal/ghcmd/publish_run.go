@@ -1,6 +1,7 @@
 package ghcmd
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -8,17 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/joelhooks/gh-sbw/internal/build"
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/checkout"
 	"github.com/joelhooks/gh-sbw/internal/identity"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/push"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -28,7 +27,7 @@ type publish struct {
 	*publishOptions
 
 	identity *pipeline.Lazy[*identity.Identity]
-	repo     *pipeline.Lazy[name.Repository]
+	repo     *pipeline.Lazy[imageref.Repository]
 	pusher   *pipeline.Lazy[*push.Pusher]
 	state    *pipeline.Lazy[checkout.State]
 	given    *pipeline.Lazy[string] // digest in --layout
@@ -116,46 +115,37 @@ const defaultRegistry = "ghcr.io"
 
 // registryHost is known before the owner is.
 func (p *publish) registryHost() string {
-	if p.image == "" {
-		return defaultRegistry
-	}
-	host, _, _ := strings.Cut(p.image, "/")
-	return host
+	return cmp.Or(p.repository.Registry, defaultRegistry)
 }
 
 func (p *publish) findIdentity(ctx context.Context) (*identity.Identity, error) {
-	own := ""
-	if p.worker.Image != "" {
-		own, _, _ = strings.Cut(p.worker.Image, "/")
-	}
 	return identity.Find(ctx, identity.Options{
-		Registry: p.registryHost(), Command: p.worker.Credentials.Command, CommandRegistry: own, Dir: p.root,
+		Registry: p.registryHost(), Command: p.worker.Credentials.Command, CommandRegistry: p.worker.Image.Registry, Dir: p.root,
 	})
 }
 
 // findRepository: --image or the configuration, else ghcr.io/OWNER/WORKER where
 // the owner is the git remote's, or else the login.
-func (p *publish) findRepository(ctx context.Context) (name.Repository, error) {
-	image := p.image
-	if image == "" {
-		owner := ""
-		if state, err := p.state.Get(ctx); err == nil && state.Remote.Host == identity.HostOf(defaultRegistry) {
-			owner = state.Remote.Owner
-		}
-		if owner == "" {
-			id, err := p.identity.Get(ctx)
-			if err != nil {
-				return name.Repository{}, err
-			}
-			account, err := id.Account(ctx)
-			if err != nil {
-				return name.Repository{}, err
-			}
-			owner = account.Login
-		}
-		image = defaultRegistry + "/" + strings.ToLower(owner) + "/" + p.worker.Name
+func (p *publish) findRepository(ctx context.Context) (imageref.Repository, error) {
+	if !p.repository.IsZero() {
+		return p.repository, nil
 	}
-	return registry.ParseRepository(image)
+	owner := ""
+	if state, err := p.state.Get(ctx); err == nil && state.Remote.Host == identity.HostOf(defaultRegistry) {
+		owner = state.Remote.Owner
+	}
+	if owner == "" {
+		id, err := p.identity.Get(ctx)
+		if err != nil {
+			return imageref.Repository{}, err
+		}
+		account, err := id.Account(ctx)
+		if err != nil {
+			return imageref.Repository{}, err
+		}
+		owner = account.Login
+	}
+	return imageref.ParseRepository(defaultRegistry + "/" + strings.ToLower(owner) + "/" + p.worker.Name)
 }
 
 func (p *publish) newPusher(ctx context.Context) (*push.Pusher, error) {
@@ -215,7 +205,7 @@ func (p *publish) checkGit(ctx context.Context, r *pipeline.Reporter) ([]*pipeli
 
 func (p *publish) request() build.Request {
 	return build.Request{
-		Dir: p.root, Context: p.contextDir, Dockerfile: p.dockerfile, Platforms: p.platforms, Target: p.target,
+		Dir: p.root, Context: p.contextDir, Dockerfile: p.dockerfile, Platforms: imageref.PlatformNames(p.platforms), Target: p.target,
 		Args: p.buildArgs(), Secrets: p.secrets, CacheFrom: p.cacheFrom, CacheTo: p.cacheTo,
 		SourceDateEpoch: p.epoch, NoCache: p.noCache, Pull: p.pull,
 	}
@@ -358,13 +348,13 @@ func (p *publish) push(ctx context.Context, r *pipeline.Reporter) error {
 
 // reference is the published image: NAME:TAG@DIGEST.
 func (p *publish) reference() string {
-	repo := p.image
+	repo := p.repository
 	if p.pushed != nil {
-		repo = p.pushed.Repository
+		repo = imageref.Split(p.pushed.Repository).Repository
 	} else if p.plan != nil {
-		repo = p.plan.Repository
+		repo = imageref.Split(p.plan.Repository).Repository
 	}
-	return repo + ":" + p.tag + "@" + p.digest
+	return repo.At(p.tag).WithDigest(p.digest).String()
 }
 
 // summary is the result of `-o json`.

@@ -21,7 +21,7 @@ func (p *publish) record(ctx context.Context, out pipeline.Outcome) {
 	rec := &receipt.Receipt{Command: "publish", Program: userAgent, Worker: p.worker.Name, Image: receipt.Image{Tag: p.tag, Digest: p.digest}}
 	rec.Finish(out)
 	if repo, err := p.repo.Get(ctx); err == nil {
-		rec.Image.Repository = repo.Name()
+		rec.Image.Repository = repo.String()
 	}
 	for _, i := range p.verdict.Images {
 		rec.Image.Platforms = append(rec.Image.Platforms, i.Platform())

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -72,7 +72,7 @@ func (o *publishOptions) published(ctx context.Context, limit int) ([]image.Tag,
 }
 
 // reader is a client that reads the repository.
-func (p *publish) reader(ctx context.Context, repo name.Repository) (*registry.Client, error) {
+func (p *publish) reader(ctx context.Context, repo imageref.Repository) (*registry.Client, error) {
 	id, err := p.identity.Get(ctx)
 	if err != nil {
 		return nil, err

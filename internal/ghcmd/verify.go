@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -46,7 +47,7 @@ func (p *publish) verify(ctx context.Context, r *pipeline.Reporter) error {
 func (p *publish) inspect(ctx context.Context, facts string, r *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	var err error
 	p.verdict, err = runnable.Check(ctx, p.dir, p.digest, runnable.Options{
-		Platforms: p.platforms, Port: p.worker.Probe.Port, NonRoot: p.nonRoot(), CacheDir: facts,
+		Platforms: imageref.PlatformNames(p.platforms), Port: p.worker.Probe.Port, NonRoot: p.nonRoot(), CacheDir: facts,
 	}, r)
 	if err != nil {
 		return nil, err

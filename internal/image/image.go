@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
@@ -70,7 +71,8 @@ func (i *Image) Digests() []string {
 
 // Variant returns the one for a platform (os/arch[/variant]).
 func (i *Image) Variant(platform string) (Variant, bool) {
-	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return SamePlatform(v.Platform, platform) })
+	want := imageref.SplitPlatform(platform)
+	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return imageref.SplitPlatform(v.Platform) == want })
 	if n < 0 {
 		return Variant{}, false
 	}
@@ -107,26 +109,6 @@ func (i *Image) Created() time.Time {
 	return time.Time{}
 }
 
-// SamePlatform compares os/arch[/variant]; arm64 is arm64/v8, and amd64 v1.
-func SamePlatform(a, b string) bool { return normal(a) == normal(b) }
-
-func normal(p string) string {
-	parts := strings.Split(strings.ToLower(strings.TrimSpace(p)), "/")
-	if len(parts) == 1 {
-		parts = []string{"linux", parts[0]}
-	}
-	switch parts[1] {
-	case "aarch64":
-		parts[1] = "arm64"
-	case "x86_64", "x86-64":
-		parts[1] = "amd64"
-	}
-	if len(parts) == 3 && (parts[1] == "arm64" && parts[2] == "v8" || parts[1] == "amd64" && parts[2] == "v1" || parts[2] == "") {
-		parts = parts[:2]
-	}
-	return strings.Join(parts, "/")
-}
-
 // Resolve reads what identifier, a tag or a digest, stands for. The error is a
 // Finding of the code "image-not-found", "image-private", "image-unreadable" or
 // one of registry.Client.Explain, or the context's end.
@@ -151,11 +133,7 @@ func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error)
 
 // name is how people write identifier of the repository.
 func (r *reader) name(identifier string) string {
-	separator := ":"
-	if strings.HasPrefix(identifier, "sha256:") {
-		separator = "@"
-	}
-	return r.client.Repository().Name() + separator + identifier
+	return r.client.Repository().At(identifier).String()
 }
 
 // explain makes a Finding of what the registry answered.

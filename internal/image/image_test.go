@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
@@ -36,7 +37,7 @@ const (
 
 type harness struct {
 	front *ghcr.Front
-	repo  name.Repository
+	repo  imageref.Repository
 	srv   *httptest.Server
 }
 
@@ -52,9 +53,9 @@ func newHarness(t *testing.T) *harness {
 	return &harness{front: front, srv: srv, repo: repository(t, srv, user+"/worker")}
 }
 
-func repository(t *testing.T, srv *httptest.Server, path string) name.Repository {
+func repository(t *testing.T, srv *httptest.Server, path string) imageref.Repository {
 	t.Helper()
-	repo, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/" + path)
+	repo, err := imageref.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +66,15 @@ func auth() authn.Authenticator { return &authn.Basic{Username: user, Password: 
 
 func options() registry.Options {
 	return registry.Options{Auth: auth(), Tries: 3, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+}
+
+func (h *harness) tag(t *testing.T, tag string) name.Tag {
+	t.Helper()
+	ref, err := name.NewTag(h.repo.At(tag).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
 }
 
 func (h *harness) client() *registry.Client { return registry.New(h.repo, options()) }
@@ -97,7 +107,7 @@ func build(t *testing.T, platform string, change func(*v1.ConfigFile)) v1.Image 
 
 func (h *harness) push(t *testing.T, tag string, img v1.Image) string {
 	t.Helper()
-	if err := remote.Write(h.repo.Tag(tag), img, remote.WithAuth(auth())); err != nil {
+	if err := remote.Write(h.tag(t, tag), img, remote.WithAuth(auth())); err != nil {
 		t.Fatal(err)
 	}
 	d, err := img.Digest()
@@ -109,7 +119,7 @@ func (h *harness) push(t *testing.T, tag string, img v1.Image) string {
 
 func (h *harness) pushIndex(t *testing.T, tag string, idx v1.ImageIndex) string {
 	t.Helper()
-	if err := remote.WriteIndex(h.repo.Tag(tag), idx, remote.WithAuth(auth())); err != nil {
+	if err := remote.WriteIndex(h.tag(t, tag), idx, remote.WithAuth(auth())); err != nil {
 		t.Fatal(err)
 	}
 	d, err := idx.Digest()
@@ -297,31 +307,9 @@ func TestPublicIsReadAnonymously(t *testing.T) {
 	}
 }
 
-func TestSamePlatform(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		same bool
-	}{
-		{"linux/arm64", "linux/arm64", true},
-		{"linux/arm64", "linux/arm64/v8", true},
-		{"linux/arm64", "arm64", true},
-		{"linux/aarch64", "linux/arm64", true},
-		{"linux/amd64/v1", "linux/x86_64", true},
-		{"linux/amd64/v3", "linux/amd64", false},
-		{"linux/arm/v7", "linux/arm/v6", false},
-		{"linux/arm64", "linux/amd64", false},
-		{"windows/amd64", "linux/amd64", false},
-		{"Linux/ARM64 ", "linux/arm64", true},
-	} {
-		if got := SamePlatform(c.a, c.b); got != c.same {
-			t.Errorf("SamePlatform(%q, %q) = %t", c.a, c.b, got)
-		}
-	}
-}
-
-func mustRepo(t *testing.T, s string) name.Repository {
+func mustRepo(t *testing.T, s string) imageref.Repository {
 	t.Helper()
-	repo, err := registry.ParseRepository(s)
+	repo, err := imageref.ParseRepository(s)
 	if err != nil {
 		t.Fatal(err)
 	}

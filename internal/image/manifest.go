@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -68,7 +69,7 @@ func (r *reader) manifest(ctx context.Context, id string) (*manifest, error) {
 		return nil, err
 	}
 	// A digest that was asked for is what must have come.
-	if strings.HasPrefix(id, "sha256:") && h.String() != id {
+	if imageref.IsDigest(id) && h.String() != id {
 		return nil, fmt.Errorf("%w: manifest %s has other content than its digest says", errContent, id)
 	}
 	m := &manifest{digest: h.String()}
@@ -159,9 +160,6 @@ func (r *reader) variant(ctx context.Context, m *manifest) (Variant, error) {
 	if err := json.Unmarshal(text, &v.File); err != nil || v.File.OS == "" || v.File.Architecture == "" || v.File.OS == "unknown" {
 		return v, nil
 	}
-	v.Platform = v.File.OS + "/" + v.File.Architecture
-	if v.File.Variant != "" {
-		v.Platform += "/" + v.File.Variant
-	}
+	v.Platform = imageref.PlatformOf(v.File.OS, v.File.Architecture, v.File.Variant).String()
 	return v, nil
 }

@@ -57,7 +57,7 @@ func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error)
 		return nil, nil // a package that nobody has published to yet
 	}
 	if err != nil {
-		return nil, r.refused(ctx, "the tags of "+c.Repository().Name(), err)
+		return nil, r.refused(ctx, "the tags of "+c.Repository().String(), err)
 	}
 	names = newest(names, o.Limit)
 	all := make([]Tag, len(names))

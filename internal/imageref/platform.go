@@ -16,13 +16,13 @@ const CodePlatform pipeline.Code = "usage"
 type Platform struct {
 	OS      string // GOOS
 	Arch    string // GOARCH
-	Variant string // "v6"; empty for the usual one
+	Variant string // "v6"; empty for the usual one of amd64 and arm64
 }
 
 // systems and architectures are the values of GOOS and GOARCH that images are
 // published for (go tool dist list; OCI image-spec config.md, "architecture").
 var (
-	systems       = []string{"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android", "wasip1"}
+	systems = []string{"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android", "wasip1"}
 	// The common ones come first, because they are the likelier meaning of a
 	// word that is as close to several.
 	architectures = []string{"arm64", "amd64", "arm", "386", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"}
@@ -88,8 +88,9 @@ var aliases = map[string]Platform{
 	"armhf": {Arch: "arm", Variant: "v7"}, "armel": {Arch: "arm", Variant: "v6"},
 }
 
-// usual is the variant that is meant when none is written.
-var usual = map[string]string{"amd64": "v1", "arm": "v7", "arm64": "v8"}
+// usual is the variant that is meant when none is written. That of arm is
+// written all the same, as people and containerd do.
+var usual = map[string]string{"amd64": "v1", "arm64": "v8"}
 
 // SplitPlatform takes apart a platform that somebody else wrote (an image's
 // config, a node). Nothing is checked; an architecture alone is one of Linux.
@@ -125,6 +126,9 @@ func (p Platform) normal() Platform {
 		if p.Variant == "" {
 			p.Variant = a.Variant
 		}
+	}
+	if p.Arch == "arm" && p.Variant == "" {
+		p.Variant = "v7"
 	}
 	if p.Arch == "arm" || p.Arch == "arm64" {
 		// Some builders write the number alone.

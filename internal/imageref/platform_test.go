@@ -11,9 +11,9 @@ import (
 func TestParsePlatform(t *testing.T) {
 	for in, want := range map[string]string{
 		"linux/arm64": "linux/arm64", "linux/arm64/v8": "linux/arm64", "linux/amd64": "linux/amd64", "linux/amd64/v3": "linux/amd64/v3",
-		"linux/arm/v7": "linux/arm", "linux/arm/v6": "linux/arm/v6", "linux/aarch64": "linux/arm64", "linux/x86_64": "linux/amd64",
+		"linux/arm/v7": "linux/arm/v7", "linux/arm": "linux/arm/v7", "linux/arm/v6": "linux/arm/v6", "linux/aarch64": "linux/arm64", "linux/x86_64": "linux/amd64",
 		"linux/riscv64": "linux/riscv64", "linux/s390x": "linux/s390x", "windows/amd64": "windows/amd64", "linux/arm64/8": "linux/arm64",
-		"linux/armhf": "linux/arm",
+		"linux/armhf": "linux/arm/v7",
 	} {
 		if p, err := ParsePlatform(in); err != nil || p.String() != want {
 			t.Errorf("%q: %v, %v; want %s", in, p, err, want)

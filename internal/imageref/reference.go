@@ -97,8 +97,12 @@ func (r Repository) String() string {
 	return r.Registry + "/" + r.Path
 }
 
-// UnmarshalText reads what ParseRepository reads.
+// UnmarshalText reads what ParseRepository reads; nothing is the zero value.
 func (r *Repository) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*r = Repository{}
+		return nil
+	}
 	*r, err = ParseRepository(string(text))
 	return err
 }
@@ -207,8 +211,12 @@ func (r Reference) String() string {
 	return s
 }
 
-// UnmarshalText reads what Parse reads.
+// UnmarshalText reads what Parse reads; nothing is the zero value.
 func (r *Reference) UnmarshalText(text []byte) (err error) {
+	if len(text) == 0 {
+		*r = Reference{}
+		return nil
+	}
 	*r, err = Parse(string(text))
 	return err
 }

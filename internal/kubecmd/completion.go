@@ -19,6 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 	"github.com/joelhooks/gh-sbw/internal/registry"
@@ -211,7 +212,7 @@ func (s *scope) publishedTags(ctx context.Context, repository string) ([]string,
 		return nil, err
 	}
 	if repository == "" {
-		repository = s.worker.Image
+		repository = s.worker.Image.String()
 	}
 	if repository == "" {
 		container, err := live.Container(s.worker.Deploy.Container)
@@ -220,7 +221,7 @@ func (s *scope) publishedTags(ctx context.Context, repository string) ([]string,
 		}
 		repository, _, _ = splitTag(container.Image)
 	}
-	name, err := registry.ParseRepository(repository)
+	name, err := imageref.ParseRepository(repository)
 	if err != nil {
 		return nil, err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -212,7 +212,7 @@ func (o *rolloutOptions) complete(k *kube) (err error) {
 		o.probePort = w.Probe.Port
 	}
 	if o.image == "" {
-		o.image = w.Image
+		o.image = w.Image.String()
 	}
 	if len(o.filenames) == 0 && o.kustomize == "" && !o.imageOnly {
 		if !o.inCheckout {
@@ -269,7 +269,7 @@ func (o *rolloutOptions) checkTag() error {
 		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
 	}
 	if o.tag != "" {
-		return registry.CheckTag(o.tag)
+		return imageref.CheckTag(o.tag)
 	}
 	return nil
 }
@@ -305,7 +305,7 @@ func splitTag(ref string) (name, tag string, ok bool) {
 
 func (o *rolloutOptions) validate() error {
 	if o.image != "" {
-		if err := worker.CheckImage(o.image); err != nil {
+		if _, err := imageref.ParseRepository(o.image); err != nil {
 			return err
 		}
 	}

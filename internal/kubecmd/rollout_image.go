@@ -12,6 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -83,7 +84,7 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 	if s.repository == "" {
 		s.repository, _, _ = splitTag(container.Image)
 	}
-	ref, err := registry.ParseReference(s.repository + ":" + r.tag)
+	ref, err := imageref.Parse(s.repository + ":" + r.tag)
 	if err != nil {
 		return shipped{}, err
 	}
@@ -115,7 +116,7 @@ func (r *rollout) findImage(ctx context.Context) (shipped, error) {
 const tries = 3
 
 // resolve tries the logins as the kubelet does, the most specific first.
-func resolve(ctx context.Context, ref registry.Reference, logins []preflight.Credential) (*image.Image, error) {
+func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
 		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: userAgent, Tries: tries}), ref.Identifier())
 	}

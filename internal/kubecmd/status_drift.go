@@ -18,9 +18,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -237,7 +237,7 @@ func (s *scope) runningCatalog(ctx context.Context, w *workload.Workload) (*cata
 	if err != nil {
 		return nil, err
 	}
-	ref, err := registry.ParseReference(container.Image)
+	ref, err := imageref.Parse(container.Image)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
 // Image is one image of a layout, for one platform.
@@ -22,11 +24,7 @@ type Image struct {
 
 // Platform is the image's os/arch[/variant] by its config.
 func (i Image) Platform() string {
-	p := i.Config.OS + "/" + i.Config.Architecture
-	if i.Config.Variant != "" {
-		p += "/" + i.Config.Variant
-	}
-	return p
+	return imageref.PlatformOf(i.Config.OS, i.Config.Architecture, i.Config.Variant).String()
 }
 
 // Images returns the images that digest leads to: one for a manifest, each of

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -184,7 +184,8 @@ type setting struct {
 
 // entries are the ways to set the image by an entry of `images:`.
 func (k *kustomized) entries(s *stream) [][]setting {
-	repository, tag, digest := splitRef(k.options.Ref)
+	ref := imageref.Split(k.options.Ref)
+	repository, tag, digest := ref.Repository.String(), ref.Tag, ref.Digest
 	var ways [][]setting
 	for _, d := range s.docs {
 		for _, root := range d.Content {
@@ -288,15 +289,8 @@ func (k *kustomized) apply(f read, way []setting) *Plan {
 // sameImage reports whether got is the wanted reference, or the same without
 // its tag, as an entry with nothing but a digest makes it.
 func sameImage(got, want string) bool {
-	repository, _, digest := splitRef(want)
-	return got == want || (digest != "" && got == repository+"@"+digest)
-}
-
-func splitRef(ref string) (repository, tag, digest string) {
-	repository = Repository(ref)
-	rest := strings.TrimPrefix(ref, repository)
-	tag, digest, _ = strings.Cut(rest, "@")
-	return repository, strings.TrimPrefix(tag, ":"), digest
+	w := imageref.Split(want)
+	return got == want || w.Digest != "" && got == w.Repository.At(w.Digest).String()
 }
 
 // differingScalars pairs the scalars of two streams of one shape and returns

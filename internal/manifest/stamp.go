@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	kubeyaml "sigs.k8s.io/yaml"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -322,9 +323,5 @@ func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string)
 
 // Repository is a reference without its tag and digest.
 func Repository(ref string) string {
-	ref, _, _ = strings.Cut(ref, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		ref = ref[:i]
-	}
-	return ref
+	return imageref.Split(ref).Repository.String()
 }

@@ -164,7 +164,7 @@ func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, err
 			return st, s, err
 		}
 	}
-	client, from, st := r.client, r.opts.Repository.RepositoryStr(), existing
+	client, from, st := r.client, r.opts.Repository.Path, existing
 	if repo := r.mountable(b); repo != "" {
 		client, from, st = r.mounter(repo), repo, mounted
 	}

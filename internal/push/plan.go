@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -39,7 +40,7 @@ type PlanTag struct {
 func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
 	p.tell(rep)
 	for _, t := range j.Tags {
-		if err := registry.CheckTag(t); err != nil {
+		if err := imageref.CheckTag(t); err != nil {
 			return nil, err
 		}
 	}
@@ -52,7 +53,7 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Repository: p.opts.Repository.Name(), Digest: j.Digest, Size: img.size()}
+	plan := &Plan{Repository: p.opts.Repository.String(), Digest: j.Digest, Size: img.size()}
 	for _, b := range img.blobs {
 		pb := PlanBlob{Name: b.name, Digest: b.digest.String(), Size: b.size, Exists: true}
 		for _, a := range absent {
@@ -91,7 +92,7 @@ func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, r.client.Explain("look for layers in "+r.opts.Repository.Name(), err)
+		return nil, r.client.Explain("look for layers in "+r.opts.Repository.String(), err)
 	}
 	var absent []blob
 	for i, b := range all {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -99,7 +100,7 @@ func is(digest string) Image { return func(context.Context) (string, error) { re
 // opens, serve the push.
 func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, overwrite bool) ([]*pipeline.Finding, error) {
 	for _, t := range tags {
-		if err := registry.CheckTag(t); err != nil {
+		if err := imageref.CheckTag(t); err != nil {
 			return pipeline.AsFindings("check the tag", err), nil
 		}
 	}
@@ -133,7 +134,7 @@ func (p *Pusher) checkPermission(ctx context.Context) error {
 		Method: http.MethodPost, Kind: "upload", Path: "blobs/uploads/", Want: []int{http.StatusAccepted},
 	})
 	if err != nil {
-		return p.client.Explain("push to "+p.opts.Repository.Name(), err)
+		return p.client.Explain("push to "+p.opts.Repository.String(), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

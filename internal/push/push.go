@@ -26,13 +26,12 @@ package push
 import (
 	"context"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -46,7 +45,7 @@ const defaultJobs = 4
 
 // Options say where to push and as whom.
 type Options struct {
-	Repository name.Repository
+	Repository imageref.Repository
 	Auth       authn.Authenticator
 	// Credential and ScopeRemedy go into messages; see registry.Options.
 	Credential, ScopeRemedy string
@@ -151,13 +150,7 @@ func (p *Pusher) tell(rep *pipeline.Reporter) {
 
 // name is how people write a tag, a digest or nothing of the repository.
 func (p *Pusher) name(ref string) string {
-	switch {
-	case ref == "":
-		return p.opts.Repository.Name()
-	case strings.HasPrefix(ref, "sha256:"):
-		return p.opts.Repository.Name() + "@" + ref
-	}
-	return p.opts.Repository.Name() + ":" + ref
+	return p.opts.Repository.At(ref).String()
 }
 
 // Requests is how many requests were sent so far.
@@ -169,7 +162,7 @@ func (p *Pusher) Push(ctx context.Context, j Job, rep *pipeline.Reporter) (*Resu
 	start := time.Now()
 	p.tell(rep)
 	for _, t := range j.Tags {
-		if err := registry.CheckTag(t); err != nil {
+		if err := imageref.CheckTag(t); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +175,7 @@ func (p *Pusher) Push(ctx context.Context, j Job, rep *pipeline.Reporter) (*Resu
 		return nil, err
 	}
 	res := &Result{
-		Repository: p.opts.Repository.Name(), Digest: j.Digest, MediaType: img.root.mediaType, Tags: j.Tags,
+		Repository: p.opts.Repository.String(), Digest: j.Digest, MediaType: img.root.mediaType, Tags: j.Tags,
 		Size: img.size(), Sent: run.sent.Load(), Requests: p.client.Requests(), Duration: time.Since(start),
 	}
 	for _, b := range img.blobs {

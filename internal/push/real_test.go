@@ -158,7 +158,7 @@ func TestRealMount(t *testing.T) {
 			c.options(&o)
 		}
 		h.repo = h.repo.Registry.Repo(fmt.Sprintf("%s/worker%d", testUser, i))
-		o.Repository = h.repo
+		o.Repository = own(h.repo)
 		col := &collector{}
 		res := mustPush(t, h, New(o), Job{Layout: dir, Digest: digest, Tags: []string{"v1"}}, pipeline.NewReporter("push", col))
 		if res.Mounted != c.mounted || res.Uploaded != 3-c.mounted {

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
@@ -155,12 +156,12 @@ func (r *run) mountable(b blob) string {
 		return ""
 	}
 	own := r.opts.Repository
-	for _, from := range slices.Concat(b.from, prefixed(own.RegistryStr(), r.opts.MountFrom)) {
-		ref, err := registry.ParseReference(from)
-		if err != nil || ref.Repository.RegistryStr() != own.RegistryStr() || ref.Repository.RepositoryStr() == own.RepositoryStr() {
+	for _, from := range slices.Concat(b.from, prefixed(own.Registry, r.opts.MountFrom)) {
+		ref, err := imageref.Parse(from)
+		if err != nil || ref.Registry != own.Registry || ref.Repository == own {
 			continue
 		}
-		repo := ref.Repository.RepositoryStr()
+		repo := ref.Path
 		r.mu.Lock()
 		c, known := r.mounters[repo]
 		r.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"github.com/joelhooks/gh-sbw/internal/identity"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/leak"
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // child finds an identity, starts what stands for a builder, and pushes, telling
 // all that it does.
 func child(ctx context.Context, job []string) error {
-	repo, err := registry.ParseRepository(local + "/" + testUser + "/worker")
+	repo, err := imageref.ParseRepository(local + "/" + testUser + "/worker")
 	if err != nil {
 		return err
 	}

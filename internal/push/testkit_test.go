@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 )
@@ -73,10 +74,13 @@ func newHarnessOver(t testing.TB, upstream http.Handler) *harness {
 	return h
 }
 
+// own is the repository as the product names it.
+func own(repo name.Repository) imageref.Repository { return imageref.Split(repo.Name()).Repository }
+
 // options never wait for real; what would have been waited is kept.
 func (h *harness) options() Options {
 	return Options{
-		Repository: h.repo,
+		Repository: own(h.repo),
 		Auth:       &authn.Basic{Username: testUser, Password: testToken},
 		Wait: func(ctx context.Context, d time.Duration) error {
 			h.mu.Lock()
@@ -132,7 +136,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 func (h *harness) prepare(t testing.TB, repo name.Repository, job Job) {
 	t.Helper()
 	o := h.options()
-	o.Repository, o.Transport = repo, direct{h.front}
+	o.Repository, o.Transport = own(repo), direct{h.front}
 	if _, err := New(o).Push(t.Context(), job, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -133,8 +134,7 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 
 // Cause is the line that `kubectl rollout history` shows.
 func Cause(e Entry) string {
-	ref, _, _ := strings.Cut(e.Image, "@")
-	s := fmt.Sprintf("sbw %s %s", e.Command, ref)
+	s := fmt.Sprintf("sbw %s %s", e.Command, imageref.Split(e.Image).Tagged())
 	if e.Commit != "" {
 		s += " from " + e.Commit
 		if e.Dirty {

@@ -22,9 +22,9 @@ package receipt
 import (
 	"encoding/json"
 	"math"
-	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -79,24 +79,13 @@ type Image struct {
 
 // String is the reference, REPOSITORY:TAG@DIGEST.
 func (i Image) String() string {
-	s := i.Repository
-	if i.Tag != "" {
-		s += ":" + i.Tag
-	}
-	if i.Digest != "" {
-		s += "@" + i.Digest
-	}
-	return s
+	return imageref.Reference{Repository: imageref.Split(i.Repository).Repository, Tag: i.Tag, Digest: i.Digest}.String()
 }
 
 // ParseImage takes a reference apart; what it does not name is empty.
 func ParseImage(ref string) Image {
-	var i Image
-	i.Repository, i.Digest, _ = strings.Cut(ref, "@")
-	if colon := strings.LastIndex(i.Repository, ":"); colon > strings.LastIndex(i.Repository, "/") {
-		i.Repository, i.Tag = i.Repository[:colon], i.Repository[colon+1:]
-	}
-	return i
+	r := imageref.Split(ref)
+	return Image{Repository: r.Repository.String(), Tag: r.Tag, Digest: r.Digest}
 }
 
 // By is who shipped.

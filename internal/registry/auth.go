@@ -33,7 +33,7 @@ type session struct {
 
 func newSession(c *Client) *session {
 	s := &session{c: c, turn: make(chan struct{}, 1)}
-	s.realm = knownRealm(c.repo.Registry)
+	s.realm = knownRealm(c.reg)
 	return s
 }
 
@@ -200,7 +200,7 @@ func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 		s.set("Bearer "+cfg.RegistryToken, time.Time{}, ch)
 		return nil
 	}
-	if err := checkRealm(s.c.repo.Registry, ch, cfg); err != nil {
+	if err := checkRealm(s.c.reg, ch, cfg); err != nil {
 		return err
 	}
 	for try := 0; ; try++ {
@@ -234,7 +234,7 @@ func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 func (s *session) exchangeOnce(ctx context.Context, ch *transport.Challenge) error {
 	ctx, watch := newWatch(ctx, s.c.opts.Stall)
 	defer watch.stop()
-	tok, err := transport.Exchange(ctx, s.c.repo.Registry, s.c.opts.Auth, counted{s.c}, s.scopes(), ch)
+	tok, err := transport.Exchange(ctx, s.c.reg, s.c.opts.Auth, counted{s.c}, s.scopes(), ch)
 	if err != nil {
 		return s.c.exchangeError(ctx, err)
 	}
@@ -257,9 +257,10 @@ func (s *session) scopes() []string {
 	if s.c.opts.Push {
 		action = transport.PushScope
 	}
-	all := []string{s.c.repo.Scope(action)}
+	scope := func(path, action string) string { return "repository:" + path + ":" + action }
+	all := []string{scope(s.c.repo.Path, action)}
 	for _, from := range s.c.opts.MountFrom {
-		all = append(all, "repository:"+from+":"+transport.PullScope)
+		all = append(all, scope(from, transport.PullScope))
 	}
 	return all
 }

@@ -36,6 +36,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
 // Options say how to talk.
@@ -75,7 +77,9 @@ type Retry struct {
 
 // Client talks to one repository.
 type Client struct {
-	repo     name.Repository
+	repo     imageref.Repository
+	reg      name.Registry // repo's, as the exchange of credentials wants it
+	invalid  error         // of a repository that did not come from imageref.Parse
 	opts     Options
 	base     *url.URL // https://HOST
 	http     *http.Client
@@ -85,7 +89,7 @@ type Client struct {
 }
 
 // New makes a Client; nothing is sent before the first Do.
-func New(repo name.Repository, o Options) *Client {
+func New(repo imageref.Repository, o Options) *Client {
 	if o.Transport == nil {
 		o.Transport = NewTransport(0)
 	}
@@ -104,7 +108,9 @@ func New(repo name.Repository, o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "gh-sbw"
 	}
-	c := &Client{repo: repo, opts: o, base: &url.URL{Scheme: repo.Scheme(), Host: repo.RegistryStr()}}
+	c := &Client{repo: repo, opts: o}
+	c.reg, c.invalid = name.NewRegistry(repo.Registry)
+	c.base = &url.URL{Scheme: c.reg.Scheme(), Host: c.reg.RegistryStr()}
 	c.auth = newSession(c)
 	c.http = &http.Client{
 		Transport: &credentialed{c: c},
@@ -122,7 +128,7 @@ func New(repo name.Repository, o Options) *Client {
 }
 
 // Repository is what the client talks about.
-func (c *Client) Repository() name.Repository { return c.repo }
+func (c *Client) Repository() imageref.Repository { return c.repo }
 
 // Anonymous reports whether there is no credential.
 func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
@@ -179,6 +185,9 @@ const maxBody = 16 << 20
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if len(r.Want) == 0 {
 		r.Want = []int{http.StatusOK}
+	}
+	if c.invalid != nil {
+		return nil, c.invalid
 	}
 	var last error
 	for try := 0; ; try++ {
@@ -313,7 +322,7 @@ func (c *Client) url(r Request) (*url.URL, error) {
 			u.Scheme = c.base.Scheme
 		}
 	} else {
-		u = c.base.JoinPath("v2", c.repo.RepositoryStr(), r.Path)
+		u = c.base.JoinPath("v2", c.repo.Path, r.Path)
 	}
 	if len(r.Query) > 0 {
 		q := u.Query()

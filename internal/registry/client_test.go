@@ -17,23 +17,24 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
 func basic() authn.Authenticator { return &authn.Basic{Username: "joel", Password: secret} }
 
-func repo(t *testing.T, s string) name.Repository {
+func repo(t *testing.T, s string) imageref.Repository {
 	t.Helper()
-	r, err := ParseRepository(s)
+	r, err := imageref.ParseRepository(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func at(t *testing.T, srv *httptest.Server) name.Repository {
+func at(t *testing.T, srv *httptest.Server) imageref.Repository {
 	t.Helper()
 	return repo(t, strings.TrimPrefix(strings.TrimPrefix(srv.URL, "http://"), "https://")+"/o/n")
 }

@@ -87,7 +87,7 @@ const maxSaid = 300
 
 func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 	e := &Error{
-		Registry: c.repo.RegistryStr(), Kind: r.Kind, Method: r.Method, Status: res.StatusCode,
+		Registry: c.repo.Registry, Kind: r.Kind, Method: r.Method, Status: res.StatusCode,
 		After: retryAfter(res.Header, body),
 	}
 	if res.StatusCode == http.StatusUnauthorized {
@@ -137,7 +137,7 @@ func oneLine(s string) string {
 // an upload's state, and replaces the end of a watch by its reason.
 func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStalled) {
-		return fmt.Errorf("%s: %w", c.repo.RegistryStr(), cause)
+		return fmt.Errorf("%s: %w", c.repo.Registry, cause)
 	}
 	var f *pipeline.Finding
 	if errors.As(err, &f) {
@@ -155,12 +155,12 @@ func (c *Client) exchangeError(ctx context.Context, err error) error {
 	var t *transport.Error
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return &Error{Registry: c.repo.RegistryStr(), Kind: "token", Method: http.MethodGet, Status: http.StatusOK, Garbled: true}
+		return &Error{Registry: c.repo.Registry, Kind: "token", Method: http.MethodGet, Status: http.StatusOK, Garbled: true}
 	}
 	if !errors.As(err, &t) {
 		return c.networkError(ctx, err)
 	}
-	e := &Error{Registry: c.repo.RegistryStr(), Kind: "token", Method: http.MethodGet, Status: t.StatusCode}
+	e := &Error{Registry: c.repo.Registry, Kind: "token", Method: http.MethodGet, Status: t.StatusCode}
 	if t.Request != nil {
 		e.Method = t.Request.Method
 	}

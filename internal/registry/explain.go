@@ -34,11 +34,11 @@ func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
 	f.Why = c.auth.redact(oneLine(err.Error()))
 	if isTLS(err) {
 		f.Code = "registry-tls"
-		f.Fix = "check the certificate of " + c.repo.RegistryStr() + "; an own authority is added with SSL_CERT_FILE"
+		f.Fix = "check the certificate of " + c.repo.Registry + "; an own authority is added with SSL_CERT_FILE"
 		return
 	}
 	f.Code = "registry-unreachable"
-	f.Fix = "check the name " + c.repo.RegistryStr() + ", the network and HTTPS_PROXY, then run it again"
+	f.Fix = "check the name " + c.repo.Registry + ", the network and HTTPS_PROXY, then run it again"
 }
 
 func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
@@ -93,10 +93,10 @@ func (c *Client) explainDenied(f *pipeline.Finding, e *Error, credential string)
 		f.Fix = "a private image needs a credential that may read it; GHCR's are private until their settings say otherwise"
 	case c.opts.Push:
 		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
-		f.Fix = "check that it belongs to someone who may write to " + c.repo.Name()
+		f.Fix = "check that it belongs to someone who may write to " + c.repo.String()
 	default:
 		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
-		f.Fix = "check that it belongs to someone who may read " + c.repo.Name()
+		f.Fix = "check that it belongs to someone who may read " + c.repo.String()
 	}
 }
 
@@ -109,8 +109,8 @@ func (c *Client) scope() string {
 
 // packageSettings is where a package's permissions are kept.
 func (c *Client) packageSettings() string {
-	owner, pkg, _ := strings.Cut(c.repo.RepositoryStr(), "/")
-	web := strings.TrimPrefix(hostname(c.repo.RegistryStr()), "containers.")
+	owner, pkg, _ := strings.Cut(c.repo.Path, "/")
+	web := strings.TrimPrefix(hostname(c.repo.Registry), "containers.")
 	if web == "ghcr.io" {
 		web = "github.com"
 	}

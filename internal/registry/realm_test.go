@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -78,8 +79,11 @@ func TestRealm(t *testing.T) {
 		{"registry.co.uk", "https://evil.co.uk/token", false},
 	} {
 		ch := challengeOf(http.Header{"Www-Authenticate": {`Bearer realm="` + c.realm + `"`}}, false)
-		r := repo(t, c.registry+"/o/n")
-		err := checkRealm(r.Registry, ch, &authn.AuthConfig{Username: "joel", Password: secret})
+		r, err := name.NewRegistry(c.registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = checkRealm(r, ch, &authn.AuthConfig{Username: "joel", Password: secret})
 		if c.allowed != (err == nil) {
 			t.Errorf("%s, %s: %v", c.registry, c.realm, err)
 		}
@@ -87,7 +91,7 @@ func TestRealm(t *testing.T) {
 		if err != nil && (!errors.As(err, &f) || f.Code != "registry-realm") {
 			t.Errorf("%s, %s: %v", c.registry, c.realm, err)
 		}
-		if err := checkRealm(r.Registry, ch, &authn.AuthConfig{}); err != nil {
+		if err := checkRealm(r, ch, &authn.AuthConfig{}); err != nil {
 			t.Errorf("anonymous to %s: %v", c.realm, err)
 		}
 	}

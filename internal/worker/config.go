@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/joelhooks/gh-sbw/internal/editdistance"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -128,7 +130,7 @@ func (c *Config) Worker(name string) (Worker, error) {
 		where = ConfigName + " has " + strings.Join(names, ", ")
 	}
 	fix := "add it under workers: in " + ConfigName + " at the repository's root"
-	if near := nearest(name, names); near != "" {
+	if near := editdistance.Nearest(name, names); near != "" {
 		fix = "did you mean " + near + "?"
 	}
 	f := pipeline.UsageErrorf("worker-unknown", fix, "no worker is named %q", name)
@@ -182,7 +184,7 @@ func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string
 			r.fail(key, "remove one of the two", "%s is given twice", full)
 		case known != nil && !slices.Contains(known, key.Value):
 			fix := "known keys: " + strings.Join(known, ", ")
-			if near := nearest(key.Value, known); near != "" {
+			if near := editdistance.Nearest(key.Value, known); near != "" {
 				fix = "did you mean " + near + "?"
 			}
 			r.fail(key, fix, "unknown key %s", full)
@@ -212,6 +214,15 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 		r.fail(n, "write "+example, "%s must be %s, not %s", at, want, kindOf(n))
 	}
 	scalar := n.Kind == yaml.ScalarNode
+	if parsed, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if !scalar {
+			wrong("a text", "a single value")
+		} else if err := parsed.UnmarshalText([]byte(n.Value)); err != nil {
+			f := pipeline.AsFindings(at, err)[0]
+			r.fail(n, f.Fix, "%s: %s", at, f.What)
+		}
+		return
+	}
 	switch {
 	case v.Type() == durationType:
 		d, err := time.ParseDuration(n.Value)
@@ -278,37 +289,4 @@ func kindOf(n *yaml.Node) string {
 		return "a list"
 	}
 	return fmt.Sprintf("%q", n.Value)
-}
-
-// nearest is the candidate that a person most likely meant, or "" when none
-// is within two edits or a third of its length.
-func nearest(word string, candidates []string) string {
-	best, least := "", 0
-	for _, c := range candidates {
-		d := distance(strings.ToLower(word), strings.ToLower(c))
-		if limit := max(2, len(c)/3); d <= limit && d < len(c) && (best == "" || d < least) {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diagonal, row[j], row[j-1])
-			}
-			diagonal, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -1,14 +1,17 @@
 package worker
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -128,11 +131,27 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-func TestImageNames(t *testing.T) {
-	for image, ok := range map[string]bool{"ghcr.io/o/n": true, "localhost:5000/n": true, "ghcr.io/O/n": false, "o/n": false, "ghcr.io/o/n:t": false, "ghcr.io/o/n@sha256:x": false, "ghcr.io/": false} {
-		if err := CheckImage(image); (err == nil) != ok {
-			t.Errorf("%q: %v", image, err)
+// TestValuesAreRefusedAtTheirLine: names of images and platforms have one
+// grammar, and what it refuses is refused here, at the line of the value.
+func TestValuesAreRefusedAtTheirLine(t *testing.T) {
+	for _, value := range []string{
+		"image: ghcr.io/o/a..b", "image: ghcr.io/o/a___b", "image: ghcr.io/o/a._b", "image: o/n", "image: ghcr.io/o/n:t",
+		"image: ghcr.io/o/n@sha256:x", "image: ghcr.io/", "image: [a]", "image: https://ghcr.io/o/n",
+		"build: {platforms: [linux/riscv]}", "build: {platforms: [arm64]}", "build: {platforms: [linux/amd64/v9]}", "build: {platforms: [{}]}",
+	} {
+		_, err := Parse(ConfigName, []byte("workers:\n  w:\n    probe: {port: 80}\n    "+value+"\n"))
+		f, ok := errors.AsType[*pipeline.Finding](err)
+		if !ok || f.Code != "config" || f.End != pipeline.Usage || f.Where != ".sbw.yaml:4" {
+			t.Errorf("%s: %+v, %v", value, f, err)
 		}
+	}
+	c, err := Parse(ConfigName, []byte("workers: {w: {image: ghcr.io/o/n, build: {platforms: [linux/arm64/v8, linux/amd64]}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.Worker("")
+	if err != nil || w.Image.String() != "ghcr.io/o/n" || !slices.Equal(imageref.PlatformNames(w.Build.Platforms), []string{"linux/arm64", "linux/amd64"}) {
+		t.Errorf("%+v, %v", w, err)
 	}
 }
 

@@ -3,7 +3,11 @@
 // names and labels that an image carries from publish to rollout.
 package worker
 
-import "time"
+import (
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+)
 
 // DefaultName is the worker of the repository that the defaults are made for.
 const DefaultName = "system-bus-worker"
@@ -14,27 +18,27 @@ type Worker struct {
 	Name string `yaml:"-"`
 	// Image is a repository without tag: ghcr.io/OWNER/NAME. Empty means
 	// ghcr.io/<owner of the git remote, else the login>/NAME.
-	Image       string      `yaml:"image"`
-	Build       Build       `yaml:"build"`
-	Deploy      Deploy      `yaml:"deploy"`
-	Probe       Probe       `yaml:"probe"`
-	Inngest     Inngest     `yaml:"inngest"`
-	Catalog     Catalog     `yaml:"catalog"`
-	Allow       Allow       `yaml:"allow"`
-	Credentials Credentials `yaml:"credentials"`
-	Hooks       Hooks       `yaml:"hooks"`
+	Image       imageref.Repository `yaml:"image"`
+	Build       Build               `yaml:"build"`
+	Deploy      Deploy              `yaml:"deploy"`
+	Probe       Probe               `yaml:"probe"`
+	Inngest     Inngest             `yaml:"inngest"`
+	Catalog     Catalog             `yaml:"catalog"`
+	Allow       Allow               `yaml:"allow"`
+	Credentials Credentials         `yaml:"credentials"`
+	Hooks       Hooks               `yaml:"hooks"`
 }
 
 // Build says how the image is made.
 type Build struct {
-	Context    string            `yaml:"context"`
-	Dockerfile string            `yaml:"dockerfile"`
-	Platforms  []string          `yaml:"platforms"` // os/arch[/variant]; several make an index
-	Target     string            `yaml:"target"`
-	Args       map[string]string `yaml:"args"`
-	Secrets    []string          `yaml:"secrets"` // as buildx takes them: id=NAME[,src=FILE|,env=VAR]
-	CacheFrom  []string          `yaml:"cacheFrom"`
-	CacheTo    []string          `yaml:"cacheTo"`
+	Context    string              `yaml:"context"`
+	Dockerfile string              `yaml:"dockerfile"`
+	Platforms  []imageref.Platform `yaml:"platforms"` // several make an index
+	Target     string              `yaml:"target"`
+	Args       map[string]string   `yaml:"args"`
+	Secrets    []string            `yaml:"secrets"` // as buildx takes them: id=NAME[,src=FILE|,env=VAR]
+	CacheFrom  []string            `yaml:"cacheFrom"`
+	CacheTo    []string            `yaml:"cacheTo"`
 }
 
 // Deploy says what runs it in the cluster.
@@ -104,7 +108,7 @@ func Default(name string) Worker {
 		Build: Build{
 			Context:    ".",
 			Dockerfile: "packages/system-bus/Dockerfile",
-			Platforms:  []string{"linux/arm64"},
+			Platforms:  []imageref.Platform{{OS: "linux", Arch: "arm64"}},
 		},
 		Deploy: Deploy{
 			Manifest:   "k8s/" + name + ".yaml",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -150,18 +151,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// runs tells whether a node runs one of an image's platforms. A runtime on
-// arm64 also takes arm, one on amd64 also 386 (containerd platforms.Only).
+// runs reports whether a node runs one of an image's platforms.
 func runs(node string, image []string) bool {
-	accepts := []string{node}
-	switch node {
-	case "linux/arm64":
-		accepts = append(accepts, "linux/arm")
-	case "linux/amd64":
-		accepts = append(accepts, "linux/386")
-	}
-	return slices.ContainsFunc(image, func(p string) bool {
-		parts := strings.SplitN(p, "/", 3)
-		return len(parts) >= 2 && slices.Contains(accepts, parts[0]+"/"+parts[1])
-	})
+	return slices.ContainsFunc(image, func(p string) bool { return imageref.SplitPlatform(node).Runs(imageref.SplitPlatform(p)) })
 }

@@ -32,6 +32,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -87,30 +88,13 @@ func platforms(imgs []layout.Image, want []string) (all []*pipeline.Finding) {
 		have = append(have, i.Platform())
 	}
 	for _, w := range want {
-		if !slices.ContainsFunc(have, func(h string) bool { return same(h, w) }) {
+		if !slices.ContainsFunc(have, func(h string) bool { return h == imageref.SplitPlatform(w).String() }) {
 			all = append(all, &pipeline.Finding{Code: "image-platform", Severity: pipeline.Error,
 				What: "the image is not for " + w, Why: "its config says " + strings.Join(have, ", "),
 				Fix: "look for --platform in the Dockerfile's FROM lines, or for a base image that has no " + w})
 		}
 	}
 	return all
-}
-
-// same compares platforms; a variant that is not written is the usual one.
-func same(a, b string) bool {
-	norm := func(p string) string {
-		p = strings.TrimSuffix(p, "/")
-		switch p {
-		case "linux/arm64/v8":
-			return "linux/arm64"
-		case "linux/arm/v7":
-			return "linux/arm"
-		case "linux/amd64/v1":
-			return "linux/amd64"
-		}
-		return p
-	}
-	return norm(a) == norm(b)
 }
 
 // one looks at one image.

@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/push"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
@@ -162,7 +163,7 @@ func BenchmarkProtocol(b *testing.B) {
 				}
 				tr.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 				tr.Protocols.SetHTTP2(c.h2)
-				repo, err := registry.ParseRepository(fmt.Sprintf("example.com/%s/n%d", user, i))
+				repo, err := imageref.ParseRepository(fmt.Sprintf("example.com/%s/n%d", user, i))
 				if err != nil {
 					b.Fatal(err)
 				}
