@@ -195,7 +195,8 @@ func TestGuardForbidsEveryWrite(t *testing.T) {
 	b.image("example.test/w:2")
 	lost := errors.New("the lock is lost")
 	guarded := apply.Options{Target: b.ref, Guard: func(context.Context) error { return lost }}
-	version := func() string { return b.deployment().ResourceVersion }
+	// The resourceVersion would not do: controllers write the status meanwhile.
+	version := func() string { d := b.deployment(); return fmt.Sprint(d.Generation, managers(d)) }
 	was := version()
 	if _, err := apply.Apply(t.Context(), b.conn, b.load(), guarded); !errors.Is(err, lost) || version() != was {
 		t.Errorf("apply: %v", err)
