@@ -136,6 +136,10 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 	switch w := j.Workload; {
 	case w.Deployment != nil:
 		s := w.Deployment.Status
+		if j.policy.Held {
+			return s.UpdatedReplicas >= wanted && j.readyNew() >= wanted,
+				fmt.Sprintf("new pods to become Ready: %d of %d", j.readyNew(), wanted), wanted
+		}
 		switch {
 		case s.UpdatedReplicas < wanted:
 			return false, fmt.Sprintf("new pods to be made: %d of %d", s.UpdatedReplicas, wanted), 0

@@ -117,6 +117,10 @@ type Policy struct {
 	// before the rollout counts as complete: such a pod is ready the moment it
 	// starts, also when it crashes a second later. 3 s when zero.
 	Settle time.Duration
+	// Held says that a Deployment's new pods are kept from counting as
+	// available (see package handover): complete is then that all of them are
+	// Ready, with the old ones still there.
+	Held bool
 	// GaveUp is when the controller gave up on what was there before: its
 	// condition stands until something moves, and says nothing of this rollout.
 	GaveUp time.Time

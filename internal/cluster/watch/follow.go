@@ -243,6 +243,9 @@ func (f *follower) live() (*workload.Workload, error) {
 		return nil, nil
 	}
 	if o.GetGeneration() == applied.GetGeneration() || verdict.SameTemplate(live.Template(), f.Applied.Template()) {
+		if f.Check != nil {
+			return live, f.Check(live)
+		}
 		return live, nil
 	}
 	return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,

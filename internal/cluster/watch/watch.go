@@ -25,6 +25,9 @@ type Options struct {
 	Timeout time.Duration // 180 s when zero
 	// Reporter gets a table of pods and what happens.
 	Reporter *pipeline.Reporter
+	// Check, when set, looks at each state of the workload; its error ends the
+	// wait. It is for what else must stay as it was applied.
+	Check func(*workload.Workload) error
 	// Log reads the end of a container's log; nil leaves a wrong architecture
 	// to be seen as a crash loop.
 	Log func(ctx context.Context, c verdict.Container, previous bool) (string, error)
