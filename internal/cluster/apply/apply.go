@@ -76,9 +76,33 @@ type Options struct {
 	// Guard, when set, is asked right before each write; an error forbids it.
 	// It is where a run makes sure that the lock is still its own.
 	Guard func(context.Context) error
+	// Overlay, when set, is laid over what is sent for the Target.
+	Overlay *Overlay
 	// Keep, when set, is given each object as it is right before it is changed,
 	// and each that was created: what Resume takes.
 	Keep func(Kept) error
+}
+
+// Overlay is what is sent for the Target besides its manifest, to be given back
+// soon. last-applied-configuration does not contain it.
+type Overlay struct {
+	// Set alters config, which is about to be applied over live. owned tells
+	// which field managers' fields this apply has taken over, or will.
+	Set func(live, config *unstructured.Unstructured, owned func(manager string) bool) error
+	// Fields are the paths that Set sets, as ".spec.strategy". They are taken
+	// from whoever owns them.
+	Fields []string
+}
+
+// covers tells whether all conflicts are about the overlay's own fields.
+func (o *Overlay) covers(err error) bool {
+	found := conflicts(err)
+	for _, c := range found {
+		if !slices.ContainsFunc(o.Fields, func(field string) bool { return c.field == field || strings.HasPrefix(c.field, field+".") }) {
+			return false
+		}
+	}
+	return len(found) > 0
 }
 
 // Result is one object.
@@ -207,7 +231,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}
-	r.After, err = a.patch(ctx, client, config, force)
+	r.After, err = a.patchOver(ctx, client, before, config, force)
 	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.brought[u.GetNamespace()] {
 		// Its namespace is made by the same manifest: a dry run made none.
 		r.After, err = config, nil
@@ -227,6 +251,22 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		r.Action = Configured
 	}
 	return r, nil
+}
+
+// patchOver patches with the overlay, where config is the Target's.
+func (a *applier) patchOver(ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
+	if a.Overlay == nil || before == nil || !a.isTarget(config) {
+		return a.patch(ctx, client, config, force)
+	}
+	config = config.DeepCopy()
+	if err := a.Overlay.Set(before, config, clientSideManagers(before).Has); err != nil {
+		return nil, err
+	}
+	after, err := a.patch(ctx, client, config, force)
+	if err != nil && a.Overlay.covers(err) {
+		return a.patch(ctx, client, config, true)
+	}
+	return after, err
 }
 
 func (a *applier) patch(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {

@@ -73,7 +73,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}
-	if r.After, err = a.patch(ctx, client, config, force); err != nil {
+	if r.After, err = a.patchOver(ctx, client, before, config, force); err != nil {
 		return nil, a.refusal(Object{Unstructured: config}, err)
 	}
 	r.Action = Configured

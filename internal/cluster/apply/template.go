@@ -17,12 +17,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// Operation is one operation of a JSON patch.
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
 // Template replaces the pod template of live, exactly and as a whole, and sets
 // annotations; those of this project that are not among them go. It fails with
 // a conflict (apierrors.IsConflict) when live is no longer what is in the
 // cluster. Server-side apply cannot remove a field that another manager set;
 // so this is a patch, whose fields are then moved to what this manager applied.
-func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, template *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter) (*workload.Workload, error) {
+// The operations of also are part of the same patch.
+func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, template *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter, also ...Operation) (*workload.Workload, error) {
 	a, err := newApplier(conn, Options{Reporter: r})
 	if err != nil {
 		return nil, err
@@ -35,13 +43,13 @@ func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, 
 	}
 	maps.DeleteFunc(all, func(k, _ string) bool { return k == ChangeCause || strings.HasPrefix(k, OwnPrefix) })
 	maps.Copy(all, annotations)
-	patch, err := json.Marshal([]map[string]any{
+	patch, err := json.Marshal(append([]Operation{
 		// A version that has passed makes the answer 409, where a "test"
 		// operation would make it 422.
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.Object().GetResourceVersion()},
-		{"op": "replace", "path": "/spec/template", "value": template},
-		{"op": "add", "path": "/metadata/annotations", "value": all},
-	})
+		{Op: "replace", Path: "/metadata/resourceVersion", Value: live.Object().GetResourceVersion()},
+		{Op: "replace", Path: "/spec/template", Value: template},
+		{Op: "add", Path: "/metadata/annotations", Value: all},
+	}, also...))
 	if err != nil {
 		return nil, err
 	}
