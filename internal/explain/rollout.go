@@ -47,6 +47,25 @@ var rolloutEntries = []Entry{
 		Example: "kubectl sbw rollout --tag TAG --dry-run=server --diff",
 	},
 	{
+		Code:    "handover-changed",
+		Title:   "somebody else has changed what a hand-over holds",
+		Symptom: "somebody else has changed service/… during the hand-over",
+		Cause:   "While a rollout proves a version before it switches, it holds the Services' selectors and the Deployment's minReadySeconds, progressDeadlineSeconds and strategy. Another person, tool or operator has written to one of them. sbw does not overwrite that.",
+		Remedy:  "kubectl sbw status shows what is held and by which run. Agree with whoever it was, then run the rollout again, or kubectl sbw undo.",
+	},
+	{
+		Code:   "handover-drain-timeout",
+		Title:  "steps are still executing on the old pods",
+		Cause:  "The new version serves. The old pods are kept because steps that began before the switch have not ended within --drain-timeout, or because Inngest's server did not say whether they have.",
+		Remedy: "kubectl sbw rollout --resume waits again and then ends the old pods. A function whose steps take longer than the timeout needs a longer --drain-timeout.",
+	},
+	{
+		Code:   "handover-no-ready-pod",
+		Title:  "a version has no Ready pod, so no Service was led to it",
+		Cause:  "Between the proof and the switch, or when going back, the last Ready pod of that version was lost: it crashed, was evicted, or its node is away.",
+		Remedy: "kubectl get pods -l pod-template-hash=HASH shows what the pods lack. The Services still lead where they led before.",
+	},
+	{
 		Code:   "image-differs",
 		Title:  "a tag does not refer to the same image for all clusters",
 		Cause:  "The clusters pull from different registries and one of them is out of date, or somebody moved the tag while sbw was asking.",

@@ -1,0 +1,160 @@
+package handover
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Step is a step that Inngest's server has a worker execute right now.
+type Step struct {
+	Run      string
+	Function string
+	Name     string
+	Attempt  int // from 0
+	Since    time.Time
+}
+
+// key is one execution of a step: another attempt is another execution.
+func (s Step) key() string { return fmt.Sprintf("%s/%s/%d", s.Run, s.Name, s.Attempt) }
+
+const (
+	// syncPeriod is how long after the switch a request may still reach an old
+	// pod: kube-proxy writes its rules at most once a second (its
+	// minSyncPeriod in both modes), each node for itself.
+	syncPeriod = time.Second
+	// margin is added to it where the start of a step is compared: that is the
+	// server's account of it.
+	margin = time.Second
+)
+
+// OnOld returns those of the running steps that may be executing on an old
+// pod: those that began before the switch reached every node. It counts too
+// many rather than too few: a step on a new pod only costs time. Times are
+// those of one clock, that of Inngest's server.
+func OnOld(running []Step, switched time.Time) []Step {
+	var old []Step
+	for _, s := range running {
+		if s.Since.Before(switched.Add(syncPeriod + margin)) {
+			old = append(old, s)
+		}
+	}
+	slices.SortFunc(old, func(a, b Step) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.key(), b.key())) })
+	return old
+}
+
+// DrainOptions say what Drain waits for.
+type DrainOptions struct {
+	// Running lists the steps that are executing.
+	Running func(context.Context) ([]Step, error)
+	// Switched is when the Services were led to the new version, by this
+	// machine's clock, and Offset what the clock of Inngest's server is ahead
+	// of it.
+	Switched time.Time
+	Offset   time.Duration
+	// Timeout ends the wait; there is none when zero.
+	Timeout  time.Duration
+	Poll     time.Duration // 500 ms when zero
+	Reporter *pipeline.Reporter
+}
+
+// StepsTable is the title of the table of steps on old pods.
+const StepsTable = "steps on the old pods"
+
+// Drain waits until no step is executing on an old pod any more, and returns
+// those that still are when it ends early: with the end of ctx, or with the
+// timeout (CodeDrain). A server that does not answer is waited for; it never
+// counts as one that has no steps.
+func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if o.Timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
+	}
+	defer cancel()
+	tick := time.NewTicker(cmp.Or(o.Poll, 500*time.Millisecond))
+	defer tick.Stop()
+	d := drain{DrainOptions: o, seen: map[string]bool{}}
+	for {
+		done, err := d.look(waiting)
+		if done {
+			return nil, nil
+		}
+		if err != nil && waiting.Err() == nil && !d.away {
+			d.away = true
+			o.Reporter.Notef("cannot see which steps are executing, and waits until it can: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return d.old, context.Cause(ctx)
+		case <-waiting.Done():
+			return d.old, d.timedOut(err)
+		case <-tick.C:
+		}
+	}
+}
+
+type drain struct {
+	DrainOptions
+	seen map[string]bool // executions that were on old pods
+	old  []Step          // those that still are
+	away bool
+}
+
+// look asks once. It is done when a request that was under way during the
+// switch must have been seen, and none is left.
+func (d *drain) look(ctx context.Context) (done bool, err error) {
+	settled := !time.Now().Before(d.Switched.Add(syncPeriod))
+	running, err := d.Running(ctx)
+	if err != nil {
+		return false, err
+	}
+	if d.away {
+		d.away = false
+		d.Reporter.Notef("sees the executing steps again")
+	}
+	d.old = OnOld(running, d.Switched.Add(d.Offset))
+	for _, s := range d.old {
+		d.seen[s.key()] = true
+	}
+	d.tell(time.Now())
+	return settled && len(d.old) == 0, nil
+}
+
+func (d *drain) tell(now time.Time) {
+	if len(d.seen) == 0 {
+		return
+	}
+	t := pipeline.Table{Title: StepsTable, Header: []string{"FUNCTION", "STEP", "ATTEMPT", "RUNNING FOR", "WAITING UP TO"}}
+	left := "indefinitely"
+	if d.Timeout > 0 {
+		left = max(0, d.Timeout-now.Sub(d.Switched)).Round(time.Second).String()
+	}
+	for _, s := range d.old {
+		t.Rows = append(t.Rows, []string{s.Function, s.Name, fmt.Sprint(s.Attempt + 1), now.Add(d.Offset).Sub(s.Since).Round(time.Second).String(), left})
+	}
+	d.Reporter.Table(t)
+	d.Reporter.Progress(pipeline.Progress{Item: "steps finished on the old pods", Done: int64(len(d.seen) - len(d.old)), Total: int64(len(d.seen))})
+}
+
+func (d *drain) timedOut(err error) error {
+	f := &pipeline.Finding{Code: CodeDrain, Severity: pipeline.Error, Err: errors.Join(context.DeadlineExceeded, err),
+		What: fmt.Sprintf("%d steps are still executing on the old pods after %s", len(d.old), d.Timeout),
+		Why:  "the new version serves; the old pods are kept so that no step is lost",
+		Fix:  "`kubectl sbw rollout --resume` waits again and ends the hand-over; a longer --drain-timeout waits longer"}
+	switch {
+	case err != nil:
+		f.What = fmt.Sprintf("after %s it is not known whether steps are executing on the old pods", d.Timeout)
+		f.Why = "Inngest's server does not say: " + err.Error()
+	case len(d.old) == 1:
+		f.What = fmt.Sprintf("1 step is still executing on the old pods after %s", d.Timeout)
+	}
+	for _, s := range d.old {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s  %s  attempt %d  for %s", s.Function, s.Name, s.Attempt+1, time.Now().Add(d.Offset).Sub(s.Since).Round(time.Second)))
+	}
+	return f
+}

@@ -1,0 +1,152 @@
+package handover_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+func TestOnOld(t *testing.T) {
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	step := func(name string, after time.Duration) handover.Step {
+		return handover.Step{Run: "r", Name: name, Since: at.Add(after)}
+	}
+	old := handover.OnOld([]handover.Step{step("late", 3*time.Second), step("after", time.Second), step("before", -time.Minute), step("edge", 2*time.Second)}, at)
+	var names []string
+	for _, s := range old {
+		names = append(names, s.Name)
+	}
+	if len(names) != 2 || names[0] != "before" || names[1] != "after" {
+		t.Fatal(names)
+	}
+}
+
+// drain runs Drain over steps that end by themselves, all times from its start.
+func drain(t *testing.T, o handover.DrainOptions, running func(since time.Duration) ([]handover.Step, error)) (left []handover.Step, took time.Duration, err error) {
+	t.Helper()
+	start := time.Now()
+	o.Switched = start
+	o.Running = func(context.Context) ([]handover.Step, error) { return running(time.Since(start)) }
+	o.Reporter = pipeline.NewReporter("drain", pipeline.SinkFunc(func(pipeline.Event) {}))
+	left, err = handover.Drain(t.Context(), o)
+	return left, time.Since(start), err
+}
+
+func TestDrain(t *testing.T) {
+	// ending is a step that began before the switch and ends after d.
+	ending := func(d time.Duration) func(time.Duration) ([]handover.Step, error) {
+		began := time.Now().Add(-time.Minute)
+		return func(since time.Duration) ([]handover.Step, error) {
+			if since >= d {
+				return nil, nil
+			}
+			return []handover.Step{{Run: "r", Name: "slow", Since: began}}, nil
+		}
+	}
+	t.Run("nothing runs", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			left, took, err := drain(t, handover.DrainOptions{}, ending(0))
+			if err != nil || len(left) != 0 || took != time.Second {
+				t.Fatal(left, took, err)
+			}
+		})
+	})
+	t.Run("an old step ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			if _, took, err := drain(t, handover.DrainOptions{}, ending(10*time.Minute)); err != nil || took != 10*time.Minute {
+				t.Fatal(took, err)
+			}
+		})
+	})
+	t.Run("a new step does not count", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			_, took, err := drain(t, handover.DrainOptions{}, func(since time.Duration) ([]handover.Step, error) {
+				return []handover.Step{{Run: "r", Name: "new", Since: began.Add(5 * time.Second)}}, nil
+			})
+			if err != nil || took != time.Second {
+				t.Fatal(took, err)
+			}
+		})
+	})
+	t.Run("the server's clock is ahead", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now().Add(time.Hour - time.Minute) // a minute before the switch
+			_, took, err := drain(t, handover.DrainOptions{Offset: time.Hour}, func(since time.Duration) ([]handover.Step, error) {
+				if since >= 20*time.Second {
+					return nil, nil
+				}
+				return []handover.Step{{Run: "r", Name: "slow", Since: began}}, nil
+			})
+			if err != nil || took != 20*time.Second {
+				t.Fatal(took, err)
+			}
+		})
+	})
+	t.Run("timeout", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			left, took, err := drain(t, handover.DrainOptions{Timeout: time.Minute}, ending(time.Hour))
+			f, ok := errors.AsType[*pipeline.Finding](err)
+			if !ok || f.Code != handover.CodeDrain || len(left) != 1 || len(f.Evidence) != 1 || took != time.Minute {
+				t.Fatal(left, took, err)
+			}
+		})
+	})
+	t.Run("a server that does not answer is not idle", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			away := errors.New("connection refused")
+			_, took, err := drain(t, handover.DrainOptions{Timeout: time.Minute}, func(since time.Duration) ([]handover.Step, error) { return nil, away })
+			if !errors.Is(err, away) || took != time.Minute {
+				t.Fatal(took, err)
+			}
+			_, took, err = drain(t, handover.DrainOptions{Timeout: time.Minute}, func(since time.Duration) ([]handover.Step, error) {
+				if since < 30*time.Second {
+					return nil, away
+				}
+				return nil, nil
+			})
+			if err != nil || took != 30*time.Second {
+				t.Fatal(took, err)
+			}
+		})
+	})
+	t.Run("the end of the context", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			why := errors.New("somebody pressed a key")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(5*time.Second, func() { cancel(why) })
+			running := ending(time.Hour)
+			_, err := handover.Drain(ctx, handover.DrainOptions{Switched: time.Now(), Timeout: time.Minute, Running: func(context.Context) ([]handover.Step, error) { return running(0) }})
+			if !errors.Is(err, why) {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func TestBake(t *testing.T) {
+	minute := time.Minute
+	for _, test := range []struct {
+		name          string
+		before, after handover.Sample
+		back          bool
+	}{
+		{"quiet", handover.Sample{Over: minute}, handover.Sample{Over: minute}, false},
+		{"as many failures as before", handover.Sample{Over: minute, FailedRuns: 3}, handover.Sample{Over: minute, FailedRuns: 3}, false},
+		{"fewer", handover.Sample{Over: minute, FailedRuns: 3}, handover.Sample{Over: minute}, false},
+		{"one more", handover.Sample{Over: minute, FailedRuns: 3}, handover.Sample{Over: minute, FailedRuns: 4}, true},
+		{"the first", handover.Sample{Over: minute}, handover.Sample{Over: minute, FailedRuns: 1}, true},
+		{"restart", handover.Sample{Over: minute, Restarts: 5}, handover.Sample{Over: minute, Restarts: 1}, true},
+		{"a probe that was unlucky", handover.Sample{}, handover.Sample{Unready: 10 * time.Second}, false},
+		{"not Ready for long", handover.Sample{}, handover.Sample{Unready: 15 * time.Second}, true},
+	} {
+		if why := handover.Bake(test.before, test.after); (why != "") != test.back {
+			t.Errorf("%s: %q", test.name, why)
+		}
+	}
+}

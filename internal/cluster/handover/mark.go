@@ -1,0 +1,196 @@
+package handover
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Origin says whose a mark is.
+type Origin struct {
+	// Run is unlike that of any other run.
+	Run string `json:"run"`
+	// By is user@host and process.
+	By  string    `json:"by"`
+	At  time.Time `json:"at"` // by the clock of that machine
+	Tag string    `json:"tag,omitempty"`
+	// Deployment is whose versions these are.
+	Deployment string `json:"deployment"`
+	// Old is the pod-template-hash of the version that served before.
+	Old string `json:"old"`
+}
+
+// Mark is the annotation on a Deployment that is held.
+type Mark struct {
+	Origin
+	// Services are those that switch together.
+	Services []string `json:"services"`
+	// Images are those of the template that was applied with the hold, by
+	// container: another image is somebody else's.
+	Images map[string]string `json:"images"`
+	// Before are the held fields as they were, After as they are to be when
+	// the new version stays.
+	Before Fields `json:"before"`
+	After  Fields `json:"after"`
+	// OwnersBefore and OwnersAfter are the fields' owners likewise.
+	OwnersBefore []Owner `json:"ownersBefore,omitempty"`
+	OwnersAfter  []Owner `json:"ownersAfter,omitempty"`
+}
+
+// ServiceMark is the annotation on a Service that is held.
+type ServiceMark struct {
+	Origin
+	// Selector is the selector as it was.
+	Selector map[string]string `json:"selector"`
+	Owners   []Owner           `json:"owners,omitempty"`
+}
+
+// Fields are those of a Deployment that a hold sets.
+type Fields struct {
+	MinReadySeconds         int32                     `json:"minReadySeconds"`
+	ProgressDeadlineSeconds *int32                    `json:"progressDeadlineSeconds"`
+	Strategy                appsv1.DeploymentStrategy `json:"strategy"`
+}
+
+func fieldsOf(d *appsv1.Deployment) Fields {
+	return Fields{MinReadySeconds: d.Spec.MinReadySeconds, ProgressDeadlineSeconds: d.Spec.ProgressDeadlineSeconds, Strategy: d.Spec.Strategy}
+}
+
+// held tells which of the three fields have the values of a hold.
+func (f Fields) held() (ready, deadline, strategy bool) {
+	h := heldFields()
+	return f.MinReadySeconds == h.MinReadySeconds,
+		f.ProgressDeadlineSeconds != nil && *f.ProgressDeadlineSeconds == *h.ProgressDeadlineSeconds,
+		equality.Semantic.DeepEqual(f.Strategy, h.Strategy)
+}
+
+// Held tells whether the Deployment's old pods are safe from the new ones: no
+// new pod counts as available, and none may be unavailable.
+func Held(d *appsv1.Deployment) bool {
+	ready, _, strategy := fieldsOf(d).held()
+	return ready && strategy
+}
+
+// MarkOf reads the mark of a Deployment; nil where it has none, or one that is
+// about no field any more (see the package's documentation on ReplicaSets).
+func MarkOf(d *appsv1.Deployment) (*Mark, error) {
+	text := d.Annotations[Annotation]
+	if text == "" {
+		return nil, nil
+	}
+	var m Mark
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return nil, fmt.Errorf("read annotation %s of deployment/%s: %w", Annotation, d.Name, err)
+	}
+	ready, deadline, _ := fieldsOf(d).held()
+	if m.Deployment != d.Name || !ready && !deadline {
+		return nil, nil
+	}
+	return &m, nil
+}
+
+// ServiceMarkOf reads the mark of a Service; nil where it has none.
+func ServiceMarkOf(svc *corev1.Service) (*ServiceMark, error) {
+	text := svc.Annotations[Annotation]
+	if text == "" {
+		return nil, nil
+	}
+	var m ServiceMark
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return nil, fmt.Errorf("read annotation %s of service/%s: %w", Annotation, svc.Name, err)
+	}
+	return &m, nil
+}
+
+func encode(mark any) (string, error) {
+	text, err := json.Marshal(mark)
+	return string(text), err
+}
+
+// settled is what the held fields will be once config has been applied and
+// nothing is held: what config names; what somebody else owns, as it is; and
+// the defaults. ours are the managers that config's owner takes over from.
+func settled(config *unstructured.Unstructured, live *appsv1.Deployment, ours func(manager string) bool) (Fields, []Owner, error) {
+	others, err := ownersOf(live.ManagedFields, deploymentPaths, func(m metav1.ManagedFieldsEntry) bool { return !ours(m.Manager) })
+	if err != nil {
+		return Fields{}, nil, err
+	}
+	f := Fields{MinReadySeconds: live.Spec.MinReadySeconds}
+	f.ProgressDeadlineSeconds, f.Strategy = live.Spec.ProgressDeadlineSeconds, *live.Spec.Strategy.DeepCopy()
+	foreign := union(others)
+	if !foreign.Has(pathMinReady) {
+		f.MinReadySeconds = 0
+	}
+	if !foreign.Has(pathDeadline) {
+		f.ProgressDeadlineSeconds = nil
+	}
+	if r := f.Strategy.RollingUpdate; r != nil {
+		if !foreign.Has(pathMaxSurge) {
+			r.MaxSurge = nil
+		}
+		if !foreign.Has(pathMaxUnavailable) {
+			r.MaxUnavailable = nil
+		}
+	}
+	// What config names wins; the API server has refused a conflict before.
+	var named struct {
+		Spec struct {
+			MinReadySeconds         *int32                     `json:"minReadySeconds"`
+			ProgressDeadlineSeconds *int32                     `json:"progressDeadlineSeconds"`
+			Strategy                *appsv1.DeploymentStrategy `json:"strategy"`
+		} `json:"spec"`
+	}
+	data, err := json.Marshal(config.Object)
+	if err != nil {
+		return Fields{}, nil, err
+	}
+	if err := json.Unmarshal(data, &named); err != nil {
+		return Fields{}, nil, fmt.Errorf("read the manifest's deployment/%s: %w", live.Name, err)
+	}
+	if v := named.Spec.MinReadySeconds; v != nil {
+		f.MinReadySeconds = *v
+	}
+	if v := named.Spec.ProgressDeadlineSeconds; v != nil {
+		f.ProgressDeadlineSeconds = v
+	}
+	if v := named.Spec.Strategy; v != nil && v.RollingUpdate != nil {
+		if f.Strategy.RollingUpdate == nil {
+			f.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+		}
+		if s := v.RollingUpdate.MaxSurge; s != nil {
+			f.Strategy.RollingUpdate.MaxSurge = s
+		}
+		if u := v.RollingUpdate.MaxUnavailable; u != nil {
+			f.Strategy.RollingUpdate.MaxUnavailable = u
+		}
+	}
+	f.setDefaults()
+	owners, err := withConfig(others, config)
+	return f, owners, err
+}
+
+// setDefaults is the API server's SetDefaults_Deployment for these fields.
+func (f *Fields) setDefaults() {
+	if f.ProgressDeadlineSeconds == nil {
+		seconds := int32(600)
+		f.ProgressDeadlineSeconds = &seconds
+	}
+	f.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType // Choose leaves Recreate out
+	if f.Strategy.RollingUpdate == nil {
+		f.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+	}
+	quarter := intstr.FromString("25%")
+	if f.Strategy.RollingUpdate.MaxSurge == nil {
+		f.Strategy.RollingUpdate.MaxSurge = &quarter
+	}
+	if f.Strategy.RollingUpdate.MaxUnavailable == nil {
+		f.Strategy.RollingUpdate.MaxUnavailable = &quarter
+	}
+}

@@ -1,0 +1,339 @@
+package handover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// markPath is the annotation in a JSON patch.
+var markPath = "/metadata/annotations/" + strings.ReplaceAll(Annotation, "/", "~1")
+
+const (
+	hashPath     = "/spec/selector/" + hashLabel
+	selectorPath = "/spec/selector"
+)
+
+// Run does the writes of one hand-over. Every write compares first what is
+// there with what this hand-over has written, and patches with tests, so that
+// nobody else's change is overwritten.
+type Run struct {
+	Ref      workload.Ref
+	Reporter *pipeline.Reporter
+	// Guard, when set, is asked right before each write; an error forbids it.
+	// It is where a run makes sure that the lock is still its own.
+	Guard func(context.Context) error
+
+	conn    *cluster.Conn
+	kube    kubernetes.Interface
+	dynamic dynamic.Interface
+}
+
+// New prepares a hand-over of a Deployment, or going on with one.
+func New(conn *cluster.Conn, ref workload.Ref, r *pipeline.Reporter) (*Run, error) {
+	kube, err := conn.Kube()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	client, err := conn.Dynamic()
+	if err != nil {
+		return nil, cluster.Explain("connect", err)
+	}
+	return &Run{Ref: ref, Reporter: r, conn: conn, kube: kube, dynamic: client}, nil
+}
+
+// Read reads the state as it is now.
+func (r *Run) Read(ctx context.Context) (*State, error) { return Read(ctx, r.kube, r.Ref) }
+
+// Hold pins Services to the version that serves, origin.Old. When one of them
+// cannot be pinned, those that were are given back.
+func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
+	for i, name := range names {
+		if err := r.hold(ctx, origin, name); err != nil {
+			var back []error
+			for _, done := range names[:i] {
+				back = append(back, r.releaseService(context.WithoutCancel(ctx), done))
+			}
+			return errors.Join(append([]error{err}, back...)...)
+		}
+		r.Reporter.Notef("service/%s is pinned to the version that serves now, pod-template-hash %s", name, origin.Old)
+	}
+	return nil
+}
+
+func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
+	services := r.kube.CoreV1().Services(r.Ref.Namespace)
+	for try := 1; ; try++ {
+		svc, err := services.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return cluster.Explain("read service/"+name, err)
+		}
+		if svc.Annotations[Annotation] != "" || svc.Spec.Selector[hashLabel] != "" {
+			return r.foreign("service/"+name, "it is pinned to a version already", writers(svc.ManagedFields))
+		}
+		owners, err := ownersOf(svc.ManagedFields, servicePaths, everybody)
+		if err != nil {
+			return err
+		}
+		mark, err := encode(ServiceMark{Origin: origin, Selector: svc.Spec.Selector, Owners: owners})
+		if err != nil {
+			return err
+		}
+		patch := []apply.Operation{
+			// A version that has passed makes the answer 409.
+			{Op: "replace", Path: "/metadata/resourceVersion", Value: svc.ResourceVersion},
+			{Op: "test", Path: selectorPath, Value: svc.Spec.Selector},
+		}
+		if svc.Annotations == nil {
+			patch = append(patch, apply.Operation{Op: "add", Path: "/metadata/annotations", Value: map[string]string{}})
+		}
+		patch = append(patch, apply.Operation{Op: "add", Path: markPath, Value: mark}, apply.Operation{Op: "add", Path: hashPath, Value: origin.Old})
+		if err = r.patchService(ctx, name, patch); !stale(err) || try == tries {
+			return r.explain("pin service/"+name, err)
+		}
+	}
+}
+
+// Switch leads all held Services to version to, at once. When one of them
+// cannot be led there, those that were go back immediately.
+func (r *Run) Switch(ctx context.Context, to string) error {
+	s, err := r.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if s.ready(to) == 0 {
+		return r.noReady(to)
+	}
+	if len(s.Services) == 0 {
+		return r.foreign(r.Ref.String(), "none of its Services is held any more", "")
+	}
+	err = r.pinAll(ctx, s.Services, func(m *ServiceMark) (string, string) { return m.Old, to })
+	if err == nil {
+		return nil
+	}
+	back := r.SwitchBack(context.WithoutCancel(ctx))
+	return errors.Join(err, back)
+}
+
+// SwitchBack leads all held Services to the old version again, where its pods
+// still serve. A Service that somebody else has changed is left as it is, and
+// that is the error.
+func (r *Run) SwitchBack(ctx context.Context) error {
+	s, err := r.Read(ctx)
+	if err != nil {
+		return err
+	}
+	old := s.Origin().Old
+	away := slices.DeleteFunc(slices.Clone(s.Services), func(h HeldService) bool { return h.Pinned() == old })
+	if len(away) == 0 {
+		return nil
+	}
+	if s.ready(old) == 0 {
+		return r.noReady(old)
+	}
+	return r.pinAll(ctx, away, func(m *ServiceMark) (string, string) { return s.current(), m.Old })
+}
+
+// pinAll pins several Services side by side.
+func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(*ServiceMark) (from, to string)) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, svc := range all {
+		from, to := where(svc.Mark)
+		wg.Go(func() {
+			if errs[i] = r.pin(ctx, svc.Name, from, to); errs[i] == nil {
+				r.Reporter.Notef("service/%s leads to pod-template-hash %s", svc.Name, to)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// pin leads one held Service from one version to another.
+func (r *Run) pin(ctx context.Context, name, from, to string) error {
+	for try := 1; ; try++ {
+		svc, err := r.kube.CoreV1().Services(r.Ref.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return cluster.Explain("read service/"+name, err)
+		}
+		mark, err := ServiceMarkOf(svc)
+		if err != nil {
+			return err
+		}
+		switch {
+		case mark == nil:
+			return r.foreign("service/"+name, "the mark that held it was removed", writers(svc.ManagedFields))
+		case !maps.Equal(without(svc.Spec.Selector), without(mark.Selector)):
+			return r.foreign("service/"+name, "its selector was changed", writers(svc.ManagedFields))
+		case svc.Spec.Selector[hashLabel] == to:
+			return nil
+		case svc.Spec.Selector[hashLabel] != from:
+			return r.foreign("service/"+name, fmt.Sprintf("it leads to pod-template-hash %q", svc.Spec.Selector[hashLabel]), writers(svc.ManagedFields))
+		}
+		err = r.patchService(ctx, name, []apply.Operation{
+			{Op: "test", Path: "/metadata/uid", Value: svc.UID},
+			{Op: "test", Path: selectorPath, Value: svc.Spec.Selector},
+			{Op: "test", Path: markPath, Value: svc.Annotations[Annotation]},
+			{Op: "replace", Path: hashPath, Value: to},
+		})
+		if !stale(err) || try == tries {
+			return r.explain("switch service/"+name, err)
+		}
+	}
+}
+
+// ReleaseServices gives every held Service its selector back. Of a selector
+// that somebody else has changed, the one key that a hold adds goes and the
+// rest stays.
+func (r *Run) ReleaseServices(ctx context.Context) error {
+	s, err := r.Read(ctx)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(s.Services))
+	var wg sync.WaitGroup
+	for i, svc := range s.Services {
+		wg.Go(func() { errs[i] = r.releaseService(ctx, svc.Name) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (r *Run) releaseService(ctx context.Context, name string) error {
+	for try := 1; ; try++ {
+		svc, err := r.kube.CoreV1().Services(r.Ref.Namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return cluster.Explain("read service/"+name, err)
+		}
+		mark, err := ServiceMarkOf(svc)
+		if mark == nil || err != nil {
+			return err
+		}
+		patch := []apply.Operation{
+			{Op: "test", Path: "/metadata/uid", Value: svc.UID},
+			{Op: "test", Path: markPath, Value: svc.Annotations[Annotation]},
+			{Op: "test", Path: selectorPath, Value: svc.Spec.Selector},
+			{Op: "remove", Path: markPath},
+		}
+		given := without(svc.Spec.Selector)
+		if len(given) == 0 {
+			return r.foreign("service/"+name, "nothing but the pin is left of its selector", writers(svc.ManagedFields))
+		}
+		if _, pinned := svc.Spec.Selector[hashLabel]; pinned {
+			patch = append(patch, apply.Operation{Op: "remove", Path: hashPath})
+		}
+		if err = r.patchService(ctx, name, patch); stale(err) && try < tries {
+			continue
+		}
+		if err != nil {
+			return r.explain("release service/"+name, err)
+		}
+		if !maps.Equal(given, mark.Selector) {
+			r.Reporter.Finding(&pipeline.Finding{Code: CodeForeign, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/service/" + name, Err: ErrForeign,
+				What: "somebody else has changed the selector of service/" + name + " while it was held: their selector was kept",
+				Why:  writers(svc.ManagedFields), Fix: "check that it is meant: `kubectl get service " + name + " -o yaml`"})
+			return nil
+		}
+		r.Reporter.Notef("service/%s has its selector back", name)
+		return cluster.Explain("give back the ownership of service/"+name,
+			giveBackOwnership(ctx, r.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(r.Ref.Namespace), name, servicePaths, mark.Owners))
+	}
+}
+
+func (r *Run) patchService(ctx context.Context, name string, patch []apply.Operation) error {
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	if err := r.writing(ctx); err != nil {
+		return err
+	}
+	_, err = r.kube.CoreV1().Services(r.Ref.Namespace).Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	return err
+}
+
+// writing comes right before a write.
+func (r *Run) writing(ctx context.Context) error {
+	if r.Guard != nil {
+		if err := r.Guard(ctx); err != nil {
+			return err
+		}
+	}
+	r.Reporter.Changed()
+	return nil
+}
+
+// stale tells a write whose tests failed, or whose version has passed, from
+// one that was refused. The API server answers 422 to a failed test; a patch
+// that makes an object invalid is 422 as well, but has the reason Invalid.
+func stale(err error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return apierrors.IsConflict(err) || ok && status.ErrStatus.Code == http.StatusUnprocessableEntity && !apierrors.IsInvalid(err)
+}
+
+// explain words an error of a patch.
+func (r *Run) explain(during string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case stale(err):
+		return r.foreign(r.Ref.String(), during+" failed several times, as others keep changing it", "")
+	}
+	return cluster.Explain(during, err)
+}
+
+func (r *Run) foreign(object, what, who string) error {
+	return &pipeline.Finding{Code: CodeForeign, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + object, Err: ErrForeign,
+		What: "somebody else has changed " + object + " during the hand-over: " + what, Why: who,
+		Fix: "agree with them; `kubectl sbw status` shows what is held"}
+}
+
+func (r *Run) noReady(hash string) error {
+	return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + r.Ref.String(),
+		What: "no pod of pod-template-hash " + hash + " is Ready: the Services were not led there",
+		Fix:  "`kubectl get pods -l pod-template-hash=" + hash + "` shows what they lack"}
+}
+
+// writers names those who wrote to an object besides this project, the latest
+// first.
+func writers(entries []metav1.ManagedFieldsEntry) string {
+	var all []metav1.ManagedFieldsEntry
+	for _, e := range entries {
+		if e.Manager != cluster.FieldManager && e.Subresource == "" && e.Time != nil {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b metav1.ManagedFieldsEntry) int { return b.Time.Compare(a.Time.Time) })
+	var names []string
+	for _, e := range all {
+		if !slices.Contains(names, e.Manager) {
+			names = append(names, e.Manager)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "field managers that have written to it, the latest first: " + strings.Join(names, ", ")
+}

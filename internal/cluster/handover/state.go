@@ -1,0 +1,170 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+)
+
+// State is what the cluster says about a hand-over of one Deployment.
+type State struct {
+	Ref        workload.Ref
+	Deployment *appsv1.Deployment // nil when it is gone
+	// Mark is the Deployment's; nil when it is not held.
+	Mark        *Mark
+	ReplicaSets []*appsv1.ReplicaSet // its own
+	Pods        []*corev1.Pod        // of these
+	Services    []HeldService        // sorted by name
+	// Busy names whoever is at work on it right now; empty when nobody is, or
+	// when it is the caller.
+	Busy string
+}
+
+// HeldService is a Service that is marked.
+type HeldService struct {
+	*corev1.Service
+	Mark *ServiceMark
+}
+
+// Pinned is the version that the Service leads to; empty when it leads to any.
+func (h HeldService) Pinned() string { return h.Spec.Selector[hashLabel] }
+
+// Read reads the state. Errors are those of cluster.Explain, or say which mark
+// cannot be read.
+func Read(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (*State, error) {
+	s := &State{Ref: ref}
+	if ref.Kind != workload.Deployment {
+		return s, nil
+	}
+	d, err := kube.AppsV1().Deployments(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return nil, cluster.Explain("read "+ref.String(), err)
+	default:
+		s.Deployment = d
+		if s.Mark, err = MarkOf(d); err != nil {
+			return nil, err
+		}
+	}
+	list, err := kube.CoreV1().Services(ref.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, cluster.Explain("list the Services that may be held", err)
+	}
+	var errs []error
+	for i := range list.Items {
+		svc := &list.Items[i]
+		mark, err := ServiceMarkOf(svc)
+		errs = append(errs, err)
+		if mark != nil && mark.Deployment == ref.Name {
+			s.Services = append(s.Services, HeldService{svc, mark})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(s.Services, func(a, b HeldService) int { return strings.Compare(a.Name, b.Name) })
+	if s.Deployment == nil || s.Mark == nil && len(s.Services) == 0 {
+		return s, nil
+	}
+	return s, s.readVersions(ctx, kube)
+}
+
+// readVersions reads the ReplicaSets and their pods.
+func (s *State) readVersions(ctx context.Context, kube kubernetes.Interface) error {
+	by := metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(s.Deployment.Spec.Selector)}
+	sets, err := kube.AppsV1().ReplicaSets(s.Ref.Namespace).List(ctx, by)
+	if err != nil {
+		return cluster.Explain("list the ReplicaSets of "+s.Ref.String(), err)
+	}
+	for i := range sets.Items {
+		if metav1.IsControlledBy(&sets.Items[i], s.Deployment) {
+			s.ReplicaSets = append(s.ReplicaSets, &sets.Items[i])
+		}
+	}
+	pods, err := kube.CoreV1().Pods(s.Ref.Namespace).List(ctx, by)
+	if err != nil {
+		return cluster.Explain("list the pods of "+s.Ref.String(), err)
+	}
+	for i := range pods.Items {
+		if s.versionOf(&pods.Items[i]) != "" {
+			s.Pods = append(s.Pods, &pods.Items[i])
+		}
+	}
+	return nil
+}
+
+// version is the ReplicaSet of a pod-template-hash; nil when there is none.
+func (s *State) version(hash string) *appsv1.ReplicaSet {
+	for _, rs := range s.ReplicaSets {
+		if rs.Labels[hashLabel] == hash && hash != "" {
+			return rs
+		}
+	}
+	return nil
+}
+
+// versionOf is the pod-template-hash of one of the Deployment's own pods.
+func (s *State) versionOf(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOf(pod)
+	for _, rs := range s.ReplicaSets {
+		if owner != nil && owner.UID == rs.UID {
+			return rs.Labels[hashLabel]
+		}
+	}
+	return ""
+}
+
+// current is the pod-template-hash of the Deployment's template; empty while
+// its controller has not made the ReplicaSet.
+func (s *State) current() string {
+	if s.Deployment == nil {
+		return ""
+	}
+	rs := verdict.NewReplicaSet(s.Deployment, s.ReplicaSets)
+	if rs == nil {
+		return ""
+	}
+	return rs.Labels[hashLabel]
+}
+
+// ready counts the Ready pods of a version that are not ending.
+func (s *State) ready(hash string) (n int32) {
+	for _, pod := range s.Pods {
+		if pod.DeletionTimestamp == nil && podutils.IsPodReady(pod) && s.versionOf(pod) == hash {
+			n++
+		}
+	}
+	return n
+}
+
+// replicas is how many pods the Deployment is to have.
+func (s *State) replicas() int32 {
+	if r := s.Deployment.Spec.Replicas; r != nil {
+		return *r
+	}
+	return 1
+}
+
+// Origin is whose hand-over it is; the zero Origin when there is none.
+func (s *State) Origin() Origin {
+	if s.Mark != nil {
+		return s.Mark.Origin
+	}
+	for _, svc := range s.Services {
+		return svc.Mark.Origin
+	}
+	return Origin{}
+}
