@@ -88,6 +88,12 @@ var layoutEntries = []Entry{
 		Docs:   []string{"https://docs.docker.com/build/cache/optimize/"},
 	},
 	{
+		Code:   "layer-compress",
+		Title:  "a layer could not be compressed",
+		Cause:  "Layers are built uncompressed, and compressed on this machine before they are sent. The disk is full, the layout directory cannot be written to, or the layer's file was damaged after the build.",
+		Remedy: "Make room on the disk of the cache directory, and publish again: the build itself is cached.",
+	},
+	{
 		Code:   "layer-reuse-unproven",
 		Title:  "published layers could not be reused safely",
 		Cause:  "Before anything is sent, the root file system of the image with reused layers is compared with that of the image that was built, entry by entry. They differed, or a layer could not be read. The image was sent as it was built, so nothing is wrong with it; it took longer.",

@@ -162,3 +162,8 @@ func Verify(dir, digest string) error {
 	})
 	return errors.Join(append(errs, err)...)
 }
+
+// Plain reports whether a layer is stored uncompressed.
+func Plain(d v1.Descriptor) bool {
+	return len(d.URLs) == 0 && (d.MediaType == types.OCIUncompressedLayer || d.MediaType == types.DockerUncompressedLayer)
+}

@@ -35,6 +35,7 @@ type blob struct {
 	size   int64
 	name   string // for people: "layer 3/8", "config"
 	path   string
+	desc   v1.Descriptor
 	// from are repositories of the registry that may hold it.
 	from []string
 }
@@ -131,7 +132,7 @@ func (img *image) add(dir string, d v1.Descriptor, what string, annotations map[
 	if d.Digest.Algorithm != "sha256" {
 		return broken(dir, "blob "+d.Digest.String()+" is not named by a sha256", nil)
 	}
-	b := blob{digest: d.Digest, size: d.Size, name: what, path: layout.BlobPath(dir, d.Digest)}
+	b := blob{digest: d.Digest, size: d.Size, name: what, path: layout.BlobPath(dir, d.Digest), desc: d}
 	fi, err := os.Stat(b.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

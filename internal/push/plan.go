@@ -36,7 +36,8 @@ type PlanTag struct {
 	Now string `json:"now,omitempty"`
 }
 
-// Plan looks at what is there without changing anything.
+// Plan looks at what is there without changing anything in the registry. Layers
+// are compressed as for a Push: how much is sent is not known before.
 func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
 	p.tell(rep)
 	for _, t := range j.Tags {
@@ -49,6 +50,10 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 		return nil, err
 	}
 	r := &run{Pusher: p, job: j, image: img, rep: rep}
+	if err := r.packAll(ctx); err != nil {
+		return nil, err
+	}
+	j, img = r.job, r.image
 	absent, err := r.absent(ctx, img.blobs, false)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -74,6 +75,10 @@ type Job struct {
 	Tags []string
 	// Overwrite lets the first tag be moved from other content.
 	Overwrite bool
+	// Pack compresses a layer that lies uncompressed in the layout, into the
+	// layout. Where it is set, no layer is sent uncompressed, and the digest that
+	// is pushed follows from what Pack returns.
+	Pack func(context.Context, v1.Descriptor) (v1.Descriptor, error)
 }
 
 // Result is what a push came to.
@@ -174,8 +179,9 @@ func (p *Pusher) Push(ctx context.Context, j Job, rep *pipeline.Reporter) (*Resu
 	if err := run.all(ctx); err != nil {
 		return nil, err
 	}
+	img = run.image
 	res := &Result{
-		Repository: p.opts.Repository.String(), Digest: j.Digest, MediaType: img.root.mediaType, Tags: j.Tags,
+		Repository: p.opts.Repository.String(), Digest: run.job.Digest, MediaType: img.root.mediaType, Tags: j.Tags,
 		Size: img.size(), Sent: run.sent.Load(), Requests: p.client.Requests(), Duration: time.Since(start),
 	}
 	for _, b := range img.blobs {

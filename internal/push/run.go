@@ -41,15 +41,23 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var missing []blob
+	var missing, plain []blob
 	for _, b := range r.image.blobs {
-		if known.blobs[b.digest] {
+		switch {
+		case r.packs(b):
+			plain = append(plain, b)
+		case known.blobs[b.digest]:
 			r.done(b, existing)
-			continue
+		default:
+			missing = append(missing, b)
 		}
-		missing = append(missing, b)
 	}
-	if err := r.blobs(ctx, missing, false); err != nil {
+	if len(plain) == 0 {
+		err = r.blobs(ctx, missing, false)
+	} else {
+		err = r.packAndSend(ctx, known, plain, missing)
+	}
+	if err != nil {
 		return err
 	}
 	return r.manifests(ctx)
@@ -57,7 +65,7 @@ func (r *run) all(ctx context.Context) error {
 
 // published reports whether all tags point to this image already.
 func (r *run) published(ctx context.Context) (bool, error) {
-	if len(r.job.Tags) == 0 {
+	if len(r.job.Tags) == 0 || slices.ContainsFunc(r.image.blobs, r.packs) {
 		return false, nil
 	}
 	for _, t := range r.job.Tags {

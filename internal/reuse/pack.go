@@ -27,11 +27,6 @@ type Packer struct {
 	How        layer.Compression
 }
 
-// Plain reports whether a layer is stored uncompressed.
-func Plain(d v1.Descriptor) bool {
-	return len(d.URLs) == 0 && (d.MediaType == types.OCIUncompressedLayer || d.MediaType == types.DockerUncompressedLayer)
-}
-
 // how is the compression for a layer's manifest: Docker's own media types know gzip alone.
 func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
 	if strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") {
@@ -151,7 +146,7 @@ func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout
 	}
 	defer f.Close()
 	var from io.Reader = f
-	if !Plain(d) {
+	if !layout.Plain(d) {
 		z, err := layer.Decompress(f)
 		if err != nil {
 			return nil, nil //nolint:nilerr // it could be listed; whoever pushes it reports the rest

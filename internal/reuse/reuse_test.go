@@ -178,7 +178,7 @@ func (b *bench) publish(digest string) (Result, string) {
 	for _, img := range imgs {
 		e := layout.Edit{Layers: map[int][]layout.Layer{}}
 		for i, d := range img.Manifest.Layers {
-			if !Plain(d) {
+			if !layout.Plain(d) {
 				continue
 			}
 			packed, err := Packer{Dir: b.Dir, Facts: b.Facts, How: b.Compression}.Pack(b.Context(), d)
