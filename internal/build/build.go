@@ -62,6 +62,11 @@ type Request struct {
 	SourceDateEpoch time.Time
 	// NoCache builds every step anew; Pull looks for newer base images.
 	NoCache, Pull bool
+	// Uncompressed asks for layers that are not compressed, where the builder can:
+	// most of them are not sent, and what is sent is compressed by the push.
+	// Layers that the builder has compressed already, such as the base image's,
+	// stay as they are.
+	Uncompressed bool
 	// LayoutDir takes the image. It may hold earlier ones.
 	LayoutDir string
 }

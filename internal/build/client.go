@@ -20,6 +20,9 @@ import (
 // ociOutput is the exporter that both of BuildKit's clients know.
 func ociOutput(req Request) string {
 	out := csvFields("type=oci", "tar=false", "dest="+req.LayoutDir)
+	if req.Uncompressed {
+		out += ",compression=uncompressed"
+	}
 	if !req.SourceDateEpoch.IsZero() {
 		out += ",rewrite-timestamp=true"
 	}
