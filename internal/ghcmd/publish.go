@@ -41,9 +41,11 @@ type publishOptions struct {
 	noCache    bool
 	pull       bool
 	noLatest   bool
-	overwrite  bool
-	dryRun     bool
-	output     string
+
+	noLayerReuse bool
+	overwrite    bool
+	dryRun       bool
+	output       string
 
 	root       string
 	repository imageref.Repository // zero: it follows from the owner
@@ -129,6 +131,7 @@ func (o *publishOptions) addBuild(c *cobra.Command) {
 	f.StringArrayVar(&o.cacheTo, "cache-to", nil, "a cache to write, as buildx takes it")
 	f.BoolVar(&o.noCache, "no-cache", false, "build every step anew")
 	f.BoolVar(&o.pull, "pull", false, "look for newer base images")
+	f.BoolVar(&o.noLayerReuse, "no-layer-reuse", false, "send layers as they are built, even where they hardly differ from published ones")
 	f.BoolVar(&o.noLatest, "no-latest", false, "leave the tag latest where it is")
 	f.BoolVar(&o.overwrite, "overwrite", false, "let TAG be moved from other content")
 	cli.Complete(c, "builder", append([]string{build.Auto}, build.Names()...)...)

@@ -18,6 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/push"
+	"github.com/joelhooks/gh-sbw/internal/reuse"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -34,13 +35,16 @@ type publish struct {
 	// functions are what the sources register.
 	functions *pipeline.Lazy[*catalog.Catalog]
 
-	kept    *layout.Kept
-	engine  build.Builder
-	dir     string // the layout
-	digest  string
-	verdict runnable.Report
-	pushed  *push.Result
-	plan    *push.Plan
+	kept *layout.Kept
+	// built is the image before layers of it were replaced; rewritten says which.
+	built     string
+	rewritten reuse.Result
+	engine    build.Builder
+	dir       string // the layout
+	digest    string
+	verdict   runnable.Report
+	pushed    *push.Result
+	plan      *push.Plan
 }
 
 // pushStage is the only one that sends anything.
@@ -162,8 +166,11 @@ func (p *publish) newPusher(ctx context.Context) (*push.Pusher, error) {
 	}), nil
 }
 
-func (p *publish) openLayout(context.Context) (string, error) {
+func (p *publish) openLayout(ctx context.Context) (string, error) {
 	dir, digest, err := layout.Open(p.pathOr(p.layout, ""))
+	if err == nil {
+		dir, digest, err = p.adoptLayout(ctx, dir, digest)
+	}
 	p.dir = dir
 	return digest, err
 }
@@ -207,7 +214,7 @@ func (p *publish) request() build.Request {
 	return build.Request{
 		Dir: p.root, Context: p.contextDir, Dockerfile: p.dockerfile, Platforms: imageref.PlatformNames(p.platforms), Target: p.target,
 		Args: p.buildArgs(), Secrets: p.secrets, CacheFrom: p.cacheFrom, CacheTo: p.cacheTo,
-		SourceDateEpoch: p.epoch, NoCache: p.noCache, Pull: p.pull,
+		SourceDateEpoch: p.epoch, NoCache: p.noCache, Pull: p.pull, Uncompressed: true,
 	}
 }
 
@@ -309,7 +316,7 @@ func (p *publish) tags() []string {
 }
 
 func (p *publish) job() push.Job {
-	return push.Job{Layout: p.dir, Digest: p.digest, Tags: p.tags(), Overwrite: p.overwrite}
+	return push.Job{Layout: p.dir, Digest: p.digest, Tags: p.tags(), Overwrite: p.overwrite, Pack: p.pack()}
 }
 
 func (p *publish) look(ctx context.Context, r *pipeline.Reporter) error {
@@ -320,6 +327,7 @@ func (p *publish) look(ctx context.Context, r *pipeline.Reporter) error {
 	if p.plan, err = pusher.Plan(ctx, p.job(), r); err != nil {
 		return err
 	}
+	p.settle(ctx, p.plan.Digest, p.plan.Size, r)
 	for _, line := range planned(p.plan) {
 		r.Notef("%s", line)
 	}
@@ -331,11 +339,14 @@ func (p *publish) push(ctx context.Context, r *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	if p.pushed, err = pusher.Push(ctx, p.job(), r); err != nil {
+	if p.pushed, err = p.pushAndRemember(ctx, pusher, r); err != nil {
 		return err
 	}
+	p.settle(ctx, p.pushed.Digest, p.pushed.Size, r)
 	if p.kept != nil {
-		freed, err := p.kept.Published(layout.Publication{Digest: p.digest, Repository: p.pushed.Repository, Time: p.now()})
+		freed, err := p.kept.Published(layout.Publication{
+			Digest: p.digest, Built: p.built, Repository: p.pushed.Repository, Time: p.now(),
+		})
 		if err != nil {
 			// The image is published; what stays too long is only disk.
 			r.Notef("the layout directory could not be cleared: %s", err)

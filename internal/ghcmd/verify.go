@@ -6,10 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -25,12 +27,23 @@ func (p *publish) checkImage(ctx context.Context, r *pipeline.Reporter) (_ []*pi
 	if base, err := p.cacheDir(); err == nil {
 		facts = filepath.Join(base, "sbw", "facts") // without one it is only slower
 	}
-	return p.inspect(ctx, facts, r)
+	if p.kept != nil {
+		facts = p.kept.CacheDir()
+	}
+	reused := p.reportReuse(r)
+	found, err := p.inspect(ctx, facts, r)
+	return append(reused, found...), err
 }
 
 // verify looks at what was built.
 func (p *publish) verify(ctx context.Context, r *pipeline.Reporter) error {
+	var err error
+	if p.digest, err = p.rewrite(ctx, p.digest, r); err != nil {
+		return err
+	}
+	reused := p.reportReuse(r)
 	found, err := p.inspect(ctx, p.kept.CacheDir(), r)
+	found = append(reused, found...)
 	errs := []error{err}
 	for _, f := range found {
 		if f.Severity == pipeline.Error {
@@ -52,10 +65,17 @@ func (p *publish) inspect(ctx context.Context, facts string, r *pipeline.Reporte
 	if err != nil {
 		return nil, err
 	}
+	if p.pack() != nil && slices.ContainsFunc(p.verdict.Images, uncompressed) {
+		return p.verdict.Findings, nil // see settle
+	}
 	if f := p.compareSize(ctx, r); f != nil {
 		p.verdict.Findings = append(p.verdict.Findings, f)
 	}
 	return p.verdict.Findings, nil
+}
+
+func uncompressed(img layout.Image) bool {
+	return slices.ContainsFunc(img.Manifest.Layers, layout.Plain)
 }
 
 // grown is from what growth on an image is worth a warning: a .dockerignore

@@ -23,6 +23,9 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 	if !slices.Contains(kinds, w.Deploy.Kind) {
 		r.fail(n, "write one of "+strings.Join(kinds, ", "), "%sdeploy.kind %q is no workload that can be rolled out", at, w.Deploy.Kind)
 	}
+	if !slices.Contains(compressions, w.Build.Compression) {
+		r.fail(n, "write one of "+strings.Join(compressions, ", "), "%sbuild.compression %q is not a compression that registries and runtimes take", at, w.Build.Compression)
+	}
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},
 	} {

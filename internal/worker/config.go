@@ -244,6 +244,13 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 			return
 		}
 		v.SetInt(int64(i))
+	case v.Kind() == reflect.Bool:
+		var b bool
+		if !scalar || n.Tag != "!!bool" || n.Decode(&b) != nil {
+			wrong("true or false", "it without quotes")
+			return
+		}
+		v.SetBool(b)
 	case v.Kind() == reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
 			wrong("a list", "[a, b] or one `- item` a line")

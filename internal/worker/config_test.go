@@ -36,7 +36,7 @@ const full = `
 workers:
   system-bus-worker:
     image: ghcr.io/joelhooks/system-bus-worker
-    build:   {context: ., dockerfile: packages/system-bus/Dockerfile, platforms: [linux/arm64], args: {A: "1"}}
+    build:   {context: ., dockerfile: packages/system-bus/Dockerfile, platforms: [linux/arm64], args: {A: "1"}, layerReuse: false, compression: gzip}
     deploy:  {manifest: k8s/system-bus-worker.yaml, namespace: joelclaw, deployment: system-bus-worker, container: system-bus-worker, timeout: 90s}
     probe:   {path: /, port: 3111}
     inngest: {service: inngest-svc, port: 8288, app: system-bus-cluster, path: /api/inngest}
@@ -59,14 +59,14 @@ func TestSeveralWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Deploy.Timeout != 90*time.Second || w.Credentials.Command[1] != "lease" || w.Build.Args["A"] != "1" {
+	if w.Deploy.Timeout != 90*time.Second || w.Credentials.Command[1] != "lease" || w.Build.Args["A"] != "1" || w.Build.LayerReuse || w.Build.Compression != "gzip" {
 		t.Errorf("%+v", w)
 	}
 	d, err := c.Worker("docs-api")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Deploy.Kind != "StatefulSet" || d.Deploy.Deployment != "docs-api" || d.Build.Dockerfile != "Dockerfile" || d.Name != "docs-api" {
+	if d.Deploy.Kind != "StatefulSet" || d.Deploy.Deployment != "docs-api" || d.Build.Dockerfile != "Dockerfile" || d.Name != "docs-api" || !d.Build.LayerReuse || d.Build.Compression != "zstd" {
 		t.Errorf("%+v", d)
 	}
 	if _, err := c.Worker("docs-ap"); err == nil || !strings.Contains(err.Error(), "did you mean docs-api?") {
@@ -84,13 +84,15 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"far key":     {"workers: {w: {deploy: {zzz: 1}}}\n", []string{"unknown key workers.w.deploy.zzz; known keys: manifest, namespace"}},
 		"wrong types": {"workers:\n  w:\n    probe: {port: http}\n    build: {platforms: linux/arm64}\n    deploy: {timeout: 180}\n",
 			[]string{`.sbw.yaml:3: workers.w.probe.port must be a whole number, not "http"`, `.sbw.yaml:4: workers.w.build.platforms must be a list`, `.sbw.yaml:5: workers.w.deploy.timeout must be a duration`}},
-		"twice":      {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image is given twice"}},
-		"not yaml":   {"workers:\n\t- x\n", []string{".sbw.yaml:2: not valid YAML"}},
-		"a list":     {"- a\n", []string{".sbw.yaml:1: the configuration must be a mapping, not a list"}},
-		"upper case": {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},
-		"reason":     {"workers:\n  w: {allow: {zeroRetries: {f: ' '}}}\n", []string{"has no reason"}},
-		"kind":       {"workers:\n  w: {deploy: {kind: Job}}\n", []string{`deploy.kind "Job"`}},
-		"port":       {"workers:\n  w: {probe: {port: 99999}}\n", []string{"99999 is no port"}},
+		"not a bool":  {"workers:\n  w: {build: {layerReuse: maybe}}\n", []string{`.sbw.yaml:2: workers.w.build.layerReuse must be true or false, not "maybe"`}},
+		"compression": {"workers:\n  w: {build: {compression: xz}}\n", []string{`build.compression "xz"`}},
+		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image is given twice"}},
+		"not yaml":    {"workers:\n\t- x\n", []string{".sbw.yaml:2: not valid YAML"}},
+		"a list":      {"- a\n", []string{".sbw.yaml:1: the configuration must be a mapping, not a list"}},
+		"upper case":  {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},
+		"reason":      {"workers:\n  w: {allow: {zeroRetries: {f: ' '}}}\n", []string{"has no reason"}},
+		"kind":        {"workers:\n  w: {deploy: {kind: Job}}\n", []string{`deploy.kind "Job"`}},
+		"port":        {"workers:\n  w: {probe: {port: 99999}}\n", []string{"99999 is no port"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(ConfigName, []byte(tc.src))

@@ -39,6 +39,10 @@ type Build struct {
 	Secrets    []string            `yaml:"secrets"` // as buildx takes them: id=NAME[,src=FILE|,env=VAR]
 	CacheFrom  []string            `yaml:"cacheFrom"`
 	CacheTo    []string            `yaml:"cacheTo"`
+	// LayerReuse lets a published layer take the place of one that was built again and hardly differs.
+	LayerReuse bool `yaml:"layerReuse"`
+	// Compression is how layers are compressed: zstd, or gzip for runtimes that are older than containerd 1.5.
+	Compression string `yaml:"compression"`
 }
 
 // Deploy says what runs it in the cluster.
@@ -101,6 +105,9 @@ type Hooks struct {
 	Receipt []string `yaml:"receipt"` // argv; receives the receipt as JSON on stdin
 }
 
+// compressions are those of package layer, which a rollout has no need to link.
+var compressions = []string{"zstd", "gzip"}
+
 // Default is the worker that needs no configuration.
 func Default(name string) Worker {
 	w := Worker{
@@ -109,6 +116,7 @@ func Default(name string) Worker {
 			Context:    ".",
 			Dockerfile: "packages/system-bus/Dockerfile",
 			Platforms:  []imageref.Platform{{OS: "linux", Arch: "arm64"}},
+			LayerReuse: true, Compression: compressions[0],
 		},
 		Deploy: Deploy{
 			Manifest:   "k8s/" + name + ".yaml",
