@@ -72,7 +72,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 	for _, one := range done.Runs {
 		if one.Status != model.Completed {
 			return done, &pipeline.Finding{
-				Code: "inngest-confirm-failed", Severity: pipeline.Error, What: fmt.Sprintf("run %s of %s ended %s", one.ID, one.Slug, one.Status),
+				Code: model.CodeConfirmFailed, Severity: pipeline.Error, What: fmt.Sprintf("run %s of %s ended %s", one.ID, one.Slug, one.Status),
 				Why: one.Error, Fix: "see the worker's log for the run; `kubectl sbw undo` goes back to the image before",
 			}
 		}
@@ -95,13 +95,13 @@ func (o ConfirmOptions) starts() error {
 		}
 	}
 	slices.Sort(events)
-	return pipeline.UsageErrorf("inngest-confirm-event", "send one of: "+strings.Join(slices.Compact(events), ", "),
+	return pipeline.UsageErrorf(model.CodeConfirmEvent, "send one of: "+strings.Join(slices.Compact(events), ", "),
 		"no function of %s listens to the event %q", o.App.Name, o.Event.Name)
 }
 
 func (o ConfirmOptions) unfinished(runs []model.Run) error {
 	f := &pipeline.Finding{
-		Code: "inngest-confirm-unfinished", Severity: pipeline.Error,
+		Code: model.CodeConfirmUnfinished, Severity: pipeline.Error,
 		What: fmt.Sprintf("the event %s started no run within %s", o.Event.Name, orDefault(o.Timeout, 2*time.Minute)),
 		Why:  "the server took the event, but no run of the app appeared", Fix: "see the server's log; `kubectl sbw status`",
 	}

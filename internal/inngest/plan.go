@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -16,10 +16,13 @@ type Plan struct {
 	Want model.Wanted `json:"want"`
 	Own  *model.App   `json:"registered"` // nil when not registered yet
 	// Served is nil where the worker did not show its functions.
-	Served   *model.Served       `json:"-"`
-	Expected []string            `json:"-"` // by the image's catalog
-	Before   []model.Function    `json:"-"` // what Diff starts from
-	Diff     judge.Diff          `json:"diff"`
+	Served   *model.Served    `json:"-"`
+	Expected []string         `json:"-"` // by the image's catalog
+	Before   []model.Function `json:"-"` // what Diff starts from
+	Diff     judge.Diff       `json:"diff"`
+	// Stale are the registrations that match a rule; with Prune, those that are
+	// prunable would be deleted.
+	Stale    []judge.Stale       `json:"stale"`
 	Findings []*pipeline.Finding `json:"findings"`
 }
 
@@ -32,9 +35,28 @@ func (p *Plan) functions() []model.Function {
 	return p.Served.Functions
 }
 
-// PlanRefresh looks at both ends and says what a registration would change.
-// It changes nothing. An error says why a refresh must not go on.
+// PlanRefresh reports what a refresh would change and, with Prune, delete. It
+// changes nothing. An error says why the refresh would fail.
 func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
+	p, err := plan(ctx, o)
+	if err != nil {
+		return p, err
+	}
+	apps, err := o.Client.Apps(ctx)
+	if err != nil {
+		return p, err
+	}
+	for i := range apps {
+		if p.Own != nil && apps[i].ID == p.Own.ID {
+			apps[i].URL, apps[i].Name = p.Want.URL, p.Want.App // as the refresh will leave it
+		}
+	}
+	p.Stale, _, err = judgeApps(ctx, o.Client, apps, p.Want, o.Liveness)
+	return p, err
+}
+
+// plan looks at the server and the worker, and guards against loss.
+func plan(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	health, err := o.Client.Health(ctx)
 	if err != nil {
 		return nil, err
@@ -81,13 +103,10 @@ func PlanRefresh(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	return p, nil
 }
 
-// blind are the codes with which a worker does not show its functions but may
+// isBlind reports whether a worker does not show its functions, although it may
 // register nevertheless.
-var blind = [...]pipeline.Code{"worker-no-in-band", "worker-key-needed"}
-
 func isBlind(err error) bool {
-	f, ok := errors.AsType[*pipeline.Finding](err)
-	return ok && slices.Contains(blind[:], f.Code)
+	return errors.Is(err, sdk.ErrKeyNeeded) || errors.Is(err, sdk.ErrNotShown)
 }
 
 // inspect asks the worker what it would register, and as what.
@@ -101,10 +120,10 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 		if err := p.nameBlind(ctx, o, err); err != nil {
 			return err
 		}
-		seen := *f
-		seen.Severity = pipeline.Warning
-		seen.Why += "; so the loss of functions cannot be foreseen"
-		p.Findings = append(p.Findings, &seen)
+		p.Findings = append(p.Findings, f.With(func(f *pipeline.Finding) {
+			f.Severity = pipeline.Warning
+			f.Why += "; so the loss of functions cannot be foreseen"
+		}))
 		return nil
 	}
 	if err != nil {
@@ -116,14 +135,14 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	}
 	if served.URL != "" && model.NormalizeURL(served.URL) != model.NormalizeURL(p.Want.URL) {
 		return &pipeline.Finding{
-			Code: "inngest-serve-url", Severity: pipeline.Error, What: fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
+			Code: model.CodeServeURL, Severity: pipeline.Error, What: fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
 			Why: "it takes the URL from its own settings",
 			Fix: "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, or inngest.host in .sbw.yaml to what is right",
 		}
 	}
 	if len(served.Functions) == 0 {
 		return &pipeline.Finding{
-			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", served.App),
+			Code: model.CodeNoFunctions, Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", served.App),
 			Why: "its function index is empty", Fix: "export the functions from the worker's index and publish again",
 		}
 	}
@@ -140,7 +159,7 @@ func (p *Plan) name(app string) error {
 		p.Want.App = app
 	case app != p.Want.App:
 		return &pipeline.Finding{
-			Code: "inngest-app-mismatch", Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", app, p.Want.App),
+			Code: model.CodeAppMismatch, Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", app, p.Want.App),
 			Why: "it would register under its own name", Fix: "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
 		}
 	}

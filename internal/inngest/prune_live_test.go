@@ -1,7 +1,9 @@
 package inngest_test
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
+
+// dead is proof that nothing is left behind a URL.
+func dead(urls ...string) inngest.LivenessFunc {
+	return func(_ context.Context, apps []model.App) (map[string]judge.Worker, error) {
+		all := map[string]judge.Worker{}
+		for _, a := range apps {
+			if slices.ContainsFunc(urls, func(u string) bool { return strings.HasPrefix(a.URL, u) }) {
+				all[a.ID] = judge.Worker{Liveness: judge.Dead, Proof: "its Service does not exist"}
+			}
+		}
+		return all, nil
+	}
+}
 
 // TestPrune deletes what rules call stale, and nothing else.
 func TestPrune(t *testing.T) {
@@ -39,6 +54,18 @@ func TestPrune(t *testing.T) {
 	}
 	o.Prune = true
 	done = k.mustRefresh(o)
+	if len(done.Pruned) != 0 || !hasCode(done.Findings, "inngest-stale-in-use") || len(k.apps()) != 3 {
+		t.Fatalf("without proof: pruned %v, findings %v", done.Pruned, done.Findings)
+	}
+	o.Liveness = dead("http://system-bus-worker-old:3111")
+	plan, err := inngest.PlanRefresh(k.ctx, o)
+	if err != nil || len(plan.Stale) != 1 || !plan.Stale[0].Prunable() || len(k.apps()) != 3 {
+		t.Fatalf("the plan: %+v %v", plan, err)
+	}
+	done = k.mustRefresh(o)
+	if len(done.Stale) != 0 {
+		t.Errorf("what was deleted is stale again: %v", done.Stale)
+	}
 	if len(done.Pruned) != 1 || done.Pruned[0].App.URL != "http://system-bus-worker-old:3111/api/inngest" {
 		t.Errorf("pruned %v", done.Pruned)
 	}
@@ -48,11 +75,11 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// TestPruneGone deletes placeholders and apps whose Service is proven to be
-// gone, but nothing that still has runs.
+// TestPruneGone deletes placeholders and apps with our functions whose Service is
+// proven to be gone, but nothing that has had runs lately.
 func TestPruneGone(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
-	own := k.cluster(nil)
+	own := k.cluster(env{"FUNCTIONS": "approval-request,napper", "NAP": "1h"})
 	k.mustRefresh(k.options(own))
 	const loopsURL = "http://loops:3111"
 	loops := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "loops", "FUNCTIONS": "napper", "NAP": "1h"})
@@ -76,11 +103,12 @@ func TestPruneGone(t *testing.T) {
 
 	o := k.options(own)
 	o.Prune = true
+	o.Liveness = dead("http://nowhere:3999")
 	done := k.mustRefresh(o)
 	if len(done.Pruned) != 1 || done.Pruned[0].Rule != judge.Placeholder || len(done.Foreign) != 1 {
 		t.Fatalf("pruned %v, foreign %v", done.Pruned, done.Foreign)
 	}
-	o.Gone = map[string]string{"loops": "no Service loops in joelclaw"}
+	o.Liveness = dead("http://nowhere:3999", loopsURL)
 	done = k.mustRefresh(o)
 	if len(done.Pruned) != 0 || !hasCode(done.Findings, "inngest-stale-in-use") || k.app("loops").Name == "" {
 		t.Fatalf("pruned %v, findings %v", done.Pruned, done.Findings)
@@ -89,7 +117,18 @@ func TestPruneGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	done = k.mustRefresh(o)
-	if len(done.Pruned) != 1 || done.Pruned[0].Rule != judge.WorkerGone || len(k.apps()) != 1 {
+	if len(done.Pruned) != 0 || len(done.Stale) != 1 || !strings.Contains(done.Stale[0].Kept, "last day") {
+		t.Fatalf("an app that ran today: pruned %v, stale %v", done.Pruned, done.Stale)
+	}
+	// One like it that has not had a run is deleted.
+	const idleURL = "http://idle:3111"
+	idle := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "idle", "FUNCTIONS": "napper"})
+	k.set(idleURL, idle)
+	k.mustRefresh(inngest.RefreshOptions{Client: k.client(), Worker: k.forward(idle, idleURL, signingKey), App: "idle", Poll: 5 * time.Millisecond})
+	idle.Kill()
+	o.Liveness = dead("http://nowhere:3999", loopsURL, idleURL)
+	done = k.mustRefresh(o)
+	if len(done.Pruned) != 1 || done.Pruned[0].Rule != judge.WorkerGone || done.Pruned[0].App.Name != "idle" || len(k.apps()) != 2 {
 		t.Errorf("pruned %v, apps %v", done.Pruned, k.apps())
 	}
 }

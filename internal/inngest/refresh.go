@@ -32,8 +32,9 @@ type RefreshOptions struct {
 	AllowRemoval bool
 	// Prune deletes what a rule calls stale, once the registration is right.
 	Prune bool
-	// Gone is evidence for the rule worker-gone; see Evidence.
-	Gone map[string]string
+	// Liveness finds out about the workers of other registrations; without it
+	// nothing is proven to be dead, and hardly anything deleted.
+	Liveness LivenessFunc
 	// Resync archives the app right before the registration, so that the
 	// server takes it for new and reads its schedules again.
 	Resync bool
@@ -61,7 +62,7 @@ type Refreshed struct {
 // delete what is stale, if asked. Nothing is changed when it fails before
 // r.Changed.
 func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refreshed, error) {
-	plan, err := PlanRefresh(ctx, o)
+	plan, err := plan(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -143,63 +144,16 @@ func finish(ctx context.Context, o RefreshOptions, want model.Wanted, done *Refr
 	if err != nil {
 		return err
 	}
-	inFlight, err := runsPerApp(ctx, o.Client)
-	if err != nil {
+	if done.Stale, done.Foreign, err = judgeApps(ctx, o.Client, apps, want, o.Liveness); err != nil {
 		return err
 	}
-	done.Stale, done.Foreign = judge.Judge(apps, want, judge.Evidence{Gone: o.Gone, InFlight: inFlight})
 	if !o.Prune {
 		if f := judge.StaleFinding(done.Stale); f != nil {
 			done.Findings = append(done.Findings, f)
 		}
 		return nil
 	}
-	for _, s := range done.Stale {
-		if !s.Prunable() {
-			done.Findings = append(done.Findings, &pipeline.Finding{
-				Code: "inngest-stale-in-use", Severity: pipeline.Warning,
-				What: fmt.Sprintf("the stale app %s at %s is kept", s.App.Name, s.App.URL), Why: fmt.Sprintf("it has %s in flight", judge.Count(s.InFlight, "run")),
-				Fix: "let them end, then `kubectl sbw refresh --prune-stale` again",
-			})
-			continue
-		}
-		r.Notef("deleting the stale app %q at %s (%s)", s.App.Name, s.App.URL, s.Reason)
-		if err := o.Client.DeleteApp(ctx, s.App.ID); err != nil {
-			return err
-		}
-		done.Pruned = append(done.Pruned, s)
-	}
-	return gone(ctx, o.Client, done.Pruned)
-}
-
-// gone looks whether what was deleted is: the server says so for any id.
-func gone(ctx context.Context, c *client.Client, pruned []judge.Stale) error {
-	if len(pruned) == 0 {
-		return nil
-	}
-	apps, err := c.Apps(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range pruned {
-		if slices.ContainsFunc(apps, func(a model.App) bool { return a.ID == s.App.ID }) {
-			return &pipeline.Finding{
-				Code: "inngest-prune-failed", Severity: pipeline.Error, What: fmt.Sprintf("the app %s at %s is still registered", s.App.Name, s.App.URL),
-				Why: "the server took the deletion but lists it again", Fix: "its worker may still run and register itself: stop it, then prune again",
-			}
-		}
-	}
-	return nil
-}
-
-func runsPerApp(ctx context.Context, c *client.Client) (map[string]int, error) {
-	runs, err := c.Runs(ctx, client.RunFilter{Status: []model.RunStatus{model.Running, model.Queued}})
-	if err != nil {
-		return nil, err
-	}
-	n := map[string]int{}
-	for _, r := range runs {
-		n[r.AppID]++
-	}
-	return n, nil
+	done.Pruned, done.Stale, err = prune(ctx, o.Client, done.Stale, r)
+	done.Findings = append(done.Findings, keptFindings(done.Stale)...)
+	return err
 }

@@ -21,8 +21,9 @@ type ReportOptions struct {
 	// Worker that says it.
 	URL string
 	// Way is how the server is reached, in words; asked when all is read.
-	Way  func() string
-	Gone map[string]string
+	Way func() string
+	// Liveness finds out about the workers of other registrations.
+	Liveness LivenessFunc
 	// Allowed are functions that may have retries 0, with reasons.
 	Allowed map[string]string
 	// Lately is how far back failed runs are shown; 1 hour when zero.
@@ -111,9 +112,7 @@ func (l *Report) askWorker(ctx context.Context, o ReportOptions) {
 	if err != nil {
 		for _, f := range pipeline.AsFindings("ask the worker", err) {
 			if isBlind(f) {
-				seen := *f
-				seen.Severity = pipeline.Warning
-				f = &seen
+				f = f.WithSeverity(pipeline.Warning)
 			}
 			l.Findings = append(l.Findings, f)
 		}
@@ -126,11 +125,10 @@ func (l *Report) askWorker(ctx context.Context, o ReportOptions) {
 }
 
 func (l *Report) runs(ctx context.Context, o ReportOptions) error {
-	perApp, err := runsPerApp(ctx, o.Client)
-	if err != nil {
+	var err error
+	if l.Stale, l.Foreign, err = judgeApps(ctx, o.Client, l.Apps, l.Want, o.Liveness); err != nil {
 		return err
 	}
-	l.Stale, l.Foreign = judge.Judge(l.Apps, l.Want, judge.Evidence{Gone: o.Gone, InFlight: perApp})
 	if l.App == nil {
 		return nil
 	}

@@ -93,7 +93,7 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 		return steps, err
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-not-idle", Severity: pipeline.Error, Err: err,
+		Code: model.CodeNotIdle, Severity: pipeline.Error, Err: err,
 		What: fmt.Sprintf("%s still running after %s", judge.IsAre(len(steps), "step"), o.Timeout),
 		Why:  "no gap without running steps came", Fix: "wait longer with --wait-idle=DURATION, lose them with --force, or allow young ones with --max-step-loss",
 	}

@@ -111,7 +111,7 @@ func (o VerifyOptions) check(apps []model.App) (*model.App, error) {
 	}
 	if len(own.Functions) == 0 {
 		return own, &pipeline.Finding{
-			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the app %s has no functions", own.Name),
+			Code: model.CodeNoFunctions, Severity: pipeline.Error, What: fmt.Sprintf("the app %s has no functions", own.Name),
 			Why: "the server's list shows none", Fix: "export the functions from the worker's index and publish again",
 		}
 	}

@@ -3,16 +3,15 @@ package kubecmd
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -72,12 +71,8 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 			return err
 		}
 		r.Notef("Inngest is reached by %s", e.way())
-		gone, err := e.gone(ctx)
-		if err != nil {
-			return err
-		}
 		options := inngest.RefreshOptions{
-			Client: e.client, Worker: w, App: e.app, AllowRemoval: o.allowRemoval, Prune: o.pruneStale, Resync: o.resync, Gone: gone,
+			Client: e.client, Worker: w, App: e.app, AllowRemoval: o.allowRemoval, Prune: o.pruneStale, Resync: o.resync, Liveness: e.liveness,
 		}
 		if o.dryRun {
 			if plan, err = inngest.PlanRefresh(ctx, options); err != nil {
@@ -86,6 +81,7 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 			tell(r, plan.Findings)
 			r.Notef("%s would change: %s", e.app, plan.Diff)
 			tellFunctions(r, plan.Diff)
+			tellStale(r, plan.Stale)
 			return nil
 		}
 		if done, err = inngest.Refresh(ctx, options, r); err != nil {
@@ -94,9 +90,7 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 		tell(r, done.Findings)
 		r.Notef("%s: %s", e.app, done.Diff)
 		tellFunctions(r, done.Diff)
-		for _, s := range done.Stale {
-			r.Notef("stale: app %s at %s, %s", s.App.Name, s.App.URL, s.Reason)
-		}
+		tellStale(r, done.Stale)
 		return nil
 	}}
 	p := pipeline.Pipeline{Name: "refresh", Stages: []pipeline.Stage{stage},
@@ -114,6 +108,17 @@ func (o *refreshOptions) run(ctx context.Context, k *kube) (err error) {
 		_, err = fmt.Fprintf(k.env.Out, "app/%s %d functions\n", done.App.Name, len(done.App.Functions))
 	}
 	return err
+}
+
+// tellStale lists stale registrations, and which of them --prune-stale deletes.
+func tellStale(r *pipeline.Reporter, stale []judge.Stale) {
+	for _, s := range stale {
+		fate := "--prune-stale deletes it"
+		if !s.Prunable() {
+			fate = "kept, since " + s.Kept
+		}
+		r.Notef("stale: app %q at %s, %s; %s", s.App.Name, s.App.URL, s.Reason, fate)
+	}
 }
 
 // tellFunctions says function by function what changed; those that stay are
@@ -139,47 +144,8 @@ func tell(r *pipeline.Reporter, found []*pipeline.Finding) {
 	}
 }
 
-// gone proves of Services that registrations point to that they do not exist.
-// Hosts that are not names of Services are nobody's to judge from here.
-func (e *ends) gone(ctx context.Context) (map[string]string, error) {
-	apps, err := e.client.Apps(ctx)
-	if err != nil {
-		return nil, e.explain("read Inngest's registrations", err)
-	}
-	kube, err := e.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	proof := map[string]string{}
-	for _, app := range apps {
-		u, err := url.Parse(app.URL)
-		if err != nil {
-			continue // not a URL, so it names no Service
-		}
-		namespace, name, ok := serviceOf(u.Hostname(), e.serverTarget().Namespace)
-		if !ok {
-			continue
-		}
-		_, err = kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			proof[u.Hostname()] = fmt.Sprintf("there is no Service %s in namespace %s", name, namespace)
-		}
-	}
-	return proof, nil
-}
-
-// serviceOf reads a host as Inngest's pod resolves it: NAME in its own
-// namespace, NAME.NAMESPACE, NAME.NAMESPACE.svc[.cluster.local].
-func serviceOf(host, own string) (namespace, name string, ok bool) {
-	host = strings.TrimSuffix(strings.TrimSuffix(host, ".cluster.local"), ".svc")
-	parts := strings.Split(host, ".")
-	switch {
-	case host == "" || host == "localhost" || strings.ContainsAny(host, ":"):
-		return "", "", false
-	case len(parts) == 1:
-		return own, parts[0], true
-	case len(parts) == 2:
-		return parts[1], parts[0], true
-	}
-	return "", "", false
+// liveness judges the workers of other registrations.
+func (e *ends) liveness(ctx context.Context, apps []model.App) (map[string]judge.Worker, error) {
+	c := conn.Conn{Options: conn.Options{Cluster: e.conn, Ref: e.ref, Worker: e.scope.worker, URL: e.url}}
+	return c.Liveness(ctx, apps)
 }

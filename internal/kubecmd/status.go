@@ -187,18 +187,13 @@ func (o *statusOptions) inngestOf(ctx context.Context, scope *scope, w *workload
 	}
 	defer func() { s.find("close the way to Inngest", e.close()) }()
 	e.live = w
-	gone, err := e.gone(ctx)
-	if err != nil {
-		s.find("Inngest", err)
-		return
-	}
 	sdk, err := e.workerAt(ctx, "")
 	s.find("what the worker serves", err)
 	if e.unsigned != nil {
 		s.Findings = append(s.Findings, e.unsigned)
 	}
 	s.Inngest, err = inngest.Status(ctx, inngest.ReportOptions{
-		Client: e.client, Worker: sdk, App: e.app, Gone: gone, Allowed: allowed(scope.worker.Allow.ZeroRetries),
+		Client: e.client, Worker: sdk, App: e.app, Liveness: e.liveness, Allowed: allowed(scope.worker.Allow.ZeroRetries),
 		CronsSince: rolledOut(w), URL: e.wanted().URL, Way: e.way,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -198,7 +199,7 @@ func (e *ends) findServer(ctx context.Context) (forward.Address, error) {
 func (e *ends) workerTarget() forward.Target {
 	t := forward.Target{Namespace: e.ref.Namespace, Service: e.ref.Name, Port: e.scope.worker.Probe.Port}
 	if u, err := url.Parse(e.advertised()); err == nil { // else NewWorker says what is wrong with it
-		if namespace, name, ok := serviceOf(u.Hostname(), e.ref.Namespace); ok {
+		if namespace, name, ok := conn.ServiceOf(u.Hostname(), e.ref.Namespace); ok {
 			t.Namespace, t.Service = namespace, name
 		}
 	}

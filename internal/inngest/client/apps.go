@@ -228,7 +228,7 @@ func needsGraphQL(err error, what string) error {
 		return err
 	}
 	return &pipeline.Finding{
-		Code: "inngest-no-ui", Severity: pipeline.Error, Err: err, What: "this Inngest server cannot " + what,
+		Code: model.CodeNoUI, Severity: pipeline.Error, Err: err, What: "this Inngest server cannot " + what,
 		Why: "it was started with --no-ui, which switches GraphQL off", Fix: "start it without --no-ui for the time of this, or leave it as it is",
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"sync"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -46,7 +47,7 @@ type Client struct {
 // NewClient makes a Client; nothing is asked yet.
 func New(o Options) (*Client, error) {
 	if _, err := o.Server.Base(wire.ServerEnd); err != nil {
-		return nil, pipeline.UsageErrorf("inngest-url", "give it as http://HOST:PORT", "%s", err)
+		return nil, pipeline.UsageErrorf(model.CodeURL, "give it as http://HOST:PORT", "%s", err)
 	}
 	return &Client{end: o.Server, key: o.Key, apps: o.Apps}, nil
 }
@@ -68,7 +69,7 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	}
 	if r.Status != http.StatusOK || !r.IsJSON() {
 		return Health{}, &pipeline.Finding{
-			Code: "inngest-not-a-server", Severity: pipeline.Error,
+			Code: model.CodeNotAServer, Severity: pipeline.Error,
 			What: "what answers at " + c.end.BaseURL + " is no Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 			Fix: "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
 		}
@@ -97,7 +98,7 @@ func (c *Client) rest(ctx context.Context, doing, method, path string, query url
 	}
 	if r.Status == http.StatusUnauthorized && c.key.IsZero() {
 		return &pipeline.Finding{
-			Code: "inngest-key-needed", Severity: pipeline.Error, Err: &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
+			Code: model.CodeKeyNeeded, Severity: pipeline.Error, Err: &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
 			What: "the Inngest server wants the signing key to " + doing, Why: "it was started with --no-ui, so only its authenticated routes are left",
 			Fix: "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from",
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -165,7 +166,7 @@ func (c *Client) post(ctx context.Context, doing, query string, vars map[string]
 	}
 	if err := json.Unmarshal(out.Data, into); err != nil {
 		return &pipeline.Finding{
-			Code: "inngest-refused", Severity: pipeline.Error, Err: err, What: "the Inngest server did not " + doing,
+			Code: model.CodeRefused, Severity: pipeline.Error, Err: err, What: "the Inngest server did not " + doing,
 			Why: "its answer cannot be read: " + err.Error(), Fix: "check the server's version: 1.4 and later are known",
 		}
 	}

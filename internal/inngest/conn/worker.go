@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kubectl/pkg/util/podutils"
 
@@ -138,34 +137,6 @@ func (c *Conn) findWorker(ctx context.Context) (forward.Address, error) {
 		}
 		return err
 	})
-}
-
-// Gone proves of Services that registrations point to that they do not exist.
-func (c *Conn) Gone(ctx context.Context) (map[string]string, error) {
-	apps, err := c.Client.Apps(ctx)
-	if err != nil {
-		return nil, c.Explain("read Inngest's registrations", err)
-	}
-	kube, err := c.Cluster.Kube()
-	if err != nil {
-		return nil, err
-	}
-	proof := map[string]string{}
-	for _, app := range apps {
-		u, err := url.Parse(app.URL)
-		if err != nil {
-			continue // not a URL, so it does not name a Service
-		}
-		namespace, name, ok := ServiceOf(u.Hostname(), ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace)
-		if !ok {
-			continue
-		}
-		_, err = kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			proof[u.Hostname()] = fmt.Sprintf("Service %s does not exist in namespace %s", name, namespace)
-		}
-	}
-	return proof, nil
 }
 
 // ServiceOf reads a host as a pod in the namespace own resolves it: NAME in its

@@ -31,7 +31,7 @@ func Choose(apps []model.App, want model.Wanted) (*model.App, error) {
 	if want.App == "" {
 		if len(placed) > 1 {
 			return nil, &pipeline.Finding{
-				Code: "inngest-app-ambiguous", Severity: pipeline.Error,
+				Code: model.CodeAppAmbiguous, Severity: pipeline.Error,
 				What: fmt.Sprintf("%d apps are registered at %s: %s", len(placed), want.URL, names(placed)),
 				Why:  "which one is the worker's cannot be told by the URL",
 				Fix:  "set inngest.app in .sbw.yaml to the worker's INNGEST_APP_ID",

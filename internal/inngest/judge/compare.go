@@ -101,7 +101,7 @@ func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 		}
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-functions-removed", Severity: pipeline.Error,
+		Code: model.CodeFunctionsRemoved, Severity: pipeline.Error,
 		What: fmt.Sprintf("%s would vanish: %s", Count(len(gone), "registered function"), strings.Join(gone, ", ")),
 		Why:  "the worker does not serve them",
 		Fix:  "add them to the worker's function index, or go on with --allow-removal",
@@ -148,7 +148,7 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 		return nil
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-catalog-mismatch", Severity: pipeline.Error,
+		Code: model.CodeCatalogMismatch, Severity: pipeline.Error,
 		What: fmt.Sprintf("the worker %s does not serve what its image's catalog says", app),
 		Fix:  "the pods may run another image than the one that was published; else publish again",
 	}
@@ -165,7 +165,7 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 // Differs is the error about a registration that is not what the worker serves.
 func Differs(app string, d Diff) error {
 	f := &pipeline.Finding{
-		Code: "inngest-registration-differs", Severity: pipeline.Error, What: fmt.Sprintf("the registration of %s is not what the worker serves", app),
+		Code: model.CodeRegistrationDiffers, Severity: pipeline.Error, What: fmt.Sprintf("the registration of %s is not what the worker serves", app),
 		Why: "to be right it needs " + d.String(), Fix: "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
 	}
 	for _, fn := range d.Added {

@@ -59,7 +59,7 @@ func silentCrons(a model.App, runs []model.Run, since, now time.Time) []string {
 
 func cronFinding(silent []string) *pipeline.Finding {
 	return &pipeline.Finding{
-		Code: "inngest-crons-silent", Severity: pipeline.Warning, Evidence: silent,
+		Code: model.CodeCronsSilent, Severity: pipeline.Warning, Evidence: silent,
 		What: fmt.Sprintf("%s did not run on schedule", Count(len(silent), "cron")),
 		Why:  "the server re-reads schedules only when a registration changes something, so one that it lost stays lost",
 		Fix:  "make the next registration a full one: `kubectl sbw refresh --resync`",

@@ -42,7 +42,7 @@ func Diagnose(s State) []*pipeline.Finding {
 	all = append(all, pipeline.AsFindings("choose the app", err)...)
 	if s.Served != nil && len(s.Served.Functions) == 0 {
 		add(&pipeline.Finding{
-			Code: "inngest-no-functions", Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", s.Want.App),
+			Code: model.CodeNoFunctions, Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", s.Want.App),
 			Why: "its function index is empty", Fix: "export the functions from the worker's index (index.cluster.ts) and publish again",
 		})
 	}
@@ -70,7 +70,7 @@ func Diagnose(s State) []*pipeline.Finding {
 // NotRegistered is the finding about an app that the server does not list.
 func NotRegistered(s State) *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code: "inngest-not-registered", Severity: pipeline.Error,
+		Code: model.CodeNotRegistered, Severity: pipeline.Error,
 		What: fmt.Sprintf("the app %s is not registered", s.Want.App), Why: "the server's list does not have it",
 		Fix: "`kubectl sbw refresh`",
 	}
@@ -96,18 +96,18 @@ var appErrors = map[string]struct {
 	code     pipeline.Code
 	why, fix string
 }{
-	"unreachable":                {"inngest-app-unreachable", "the server could not reach its URL", "wait until the worker is Ready, then `kubectl sbw refresh`"},
-	"unauthorized":               {"inngest-wrong-signing-key", "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"forbidden":                  {"inngest-app-forbidden", "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
-	"url_not_found":              {"inngest-app-not-found", "the worker has no SDK at that path", "set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`"},
-	"internal_server_error":      {"inngest-app-failed", "the worker answered 500", "see the worker's log"},
-	"invalid_signing_key":        {"inngest-wrong-signing-key", "the keys of server and worker differ", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"missing_signing_key":        {"inngest-wrong-signing-key", "the worker has no signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
-	"missing_server_signing_key": {"inngest-wrong-signing-key", "the server has no signing key", "start the server with --signing-key"},
-	"no_functions":               {"inngest-no-functions", "the worker registered none", "export the functions from the worker's index and publish again"},
-	"invalid_function":           {"inngest-invalid-function", "the server does not accept one of its functions", "see the server's log for which; fix it and publish again"},
-	"sdk_version_denied":         {"inngest-sdk-denied", "the server refuses this SDK version for a known vulnerability", "upgrade the worker's inngest package to 3.54.0 or later"},
-	"unsupported_protocol":       {"inngest-app-unreachable", "its URL speaks another protocol", "advertise http:// for a worker without TLS: inngest.host"},
+	"unreachable":                {model.CodeAppUnreachable, "the server could not reach its URL", "wait until the worker is Ready, then `kubectl sbw refresh`"},
+	"unauthorized":               {model.CodeWrongSigningKey, "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
+	"forbidden":                  {model.CodeAppForbidden, "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
+	"url_not_found":              {model.CodeAppNotFound, "the worker has no SDK at that path", "set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`"},
+	"internal_server_error":      {model.CodeAppFailed, "the worker answered 500", "see the worker's log"},
+	"invalid_signing_key":        {model.CodeWrongSigningKey, "the keys of server and worker differ", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
+	"missing_signing_key":        {model.CodeWrongSigningKey, "the worker has no signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
+	"missing_server_signing_key": {model.CodeWrongSigningKey, "the server has no signing key", "start the server with --signing-key"},
+	"no_functions":               {model.CodeNoFunctions, "the worker registered none", "export the functions from the worker's index and publish again"},
+	"invalid_function":           {model.CodeInvalidFunction, "the server does not accept one of its functions", "see the server's log for which; fix it and publish again"},
+	"sdk_version_denied":         {model.CodeSDKDenied, "the server refuses this SDK version for a known vulnerability", "upgrade the worker's inngest package to 3.54.0 or later"},
+	"unsupported_protocol":       {model.CodeAppUnreachable, "its URL speaks another protocol", "advertise http:// for a worker without TLS: inngest.host"},
 }
 
 // AppError is the finding about an app whose last registration failed; nil when it has no error.
@@ -116,7 +116,7 @@ func AppError(a model.App) *pipeline.Finding {
 		return nil
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-app-error", Severity: pipeline.Error, What: fmt.Sprintf("the app %s has the error %s", a.Name, a.Error),
+		Code: model.CodeAppError, Severity: pipeline.Error, What: fmt.Sprintf("the app %s has the error %s", a.Name, a.Error),
 		Why: "the server's last registration of it failed", Fix: "`kubectl sbw refresh`, then see the server's log",
 	}
 	if known, ok := appErrors[a.Error]; ok {
@@ -131,7 +131,7 @@ func StaleURL(a model.App, want model.Wanted) *pipeline.Finding {
 		return nil
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-stale-url", Severity: pipeline.Error,
+		Code: model.CodeStaleURL, Severity: pipeline.Error,
 		What: fmt.Sprintf("the app %s is registered at %s", a.Name, a.URL), Why: "the worker is at " + want.URL,
 		Fix: "`kubectl sbw refresh`; if it comes back, set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment",
 	}
@@ -147,7 +147,7 @@ func ConnectMode(a model.App) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: "inngest-connect-mode", Severity: pipeline.Warning,
+		Code: model.CodeConnectMode, Severity: pipeline.Warning,
 		What: fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
 		Why:  "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
 		Fix:  "nothing, if it is meant; else set INNGEST_CONNECT_MODE=0 in the Deployment to serve over HTTP",
@@ -165,7 +165,7 @@ func duplicateApps(apps []model.App, want model.Wanted) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: "inngest-duplicate-apps", Severity: pipeline.Warning, Evidence: rows,
+		Code: model.CodeDuplicateApps, Severity: pipeline.Warning, Evidence: rows,
 		What: fmt.Sprintf("%d apps are registered for the worker %s", len(rows), want.App), Why: "every event makes one run in each of them",
 		Fix: "`kubectl sbw refresh --prune-stale`",
 	}
@@ -177,7 +177,7 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: "inngest-sdk-unreachable", Severity: pipeline.Warning, Evidence: runLines(lost),
+		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
 		What: fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")), Why: lost[0].Error,
 		Fix: "check that the pod is Ready and that the app's URL is the worker's Service; then `kubectl sbw refresh`, and rerun what matters",
 	}
@@ -196,7 +196,7 @@ func refusedRuns(failed []model.Run) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: "inngest-wrong-signing-key", Severity: pipeline.Error, Evidence: runLines(refused),
+		Code: model.CodeWrongSigningKey, Severity: pipeline.Error, Evidence: runLines(refused),
 		What: fmt.Sprintf("%s failed because the worker refused the server's signature", Count(len(refused), "run")), Why: refused[0].Error,
 		Fix: "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
 	}

@@ -94,13 +94,13 @@ func duplicateFinding(app string, all []Duplicate) *pipeline.Finding {
 	switch {
 	case len(twice) > 0:
 		return &pipeline.Finding{
-			Code: "inngest-duplicates", Severity: pipeline.Warning, Evidence: append(twice, shared...),
+			Code: model.CodeDuplicates, Severity: pipeline.Warning, Evidence: append(twice, shared...),
 			What: fmt.Sprintf("%s in more than one app", IsAre(len(twice), "function")), Why: "every event that starts them makes one run per app",
 			Fix: "keep each function in one index (host or cluster), or delete an app that is stale: `kubectl sbw refresh --prune-stale`",
 		}
 	case len(shared) > 0:
 		return &pipeline.Finding{
-			Code: "inngest-shared-triggers", Severity: pipeline.Note, Evidence: shared,
+			Code: model.CodeSharedTriggers, Severity: pipeline.Note, Evidence: shared,
 			What: fmt.Sprintf("%s functions in more than one app", starts(len(shared))), Why: "that may be meant: different functions listen to it",
 		}
 	}

@@ -117,6 +117,18 @@ func TestGuardLoss(t *testing.T) {
 func TestJudge(t *testing.T) {
 	own := anApp("c", "system-bus-cluster", here, "a")
 	placeholder := model.App{ID: "p", URL: "http://localhost:3999/api/inngest", Error: "unreachable"}
+	dead := func(ids ...string) map[string]Worker {
+		all := map[string]Worker{}
+		for _, id := range ids {
+			all[id] = Worker{Dead, "its Service does not exist"}
+		}
+		return all
+	}
+	connected := func(a model.App) model.App {
+		a.Method = model.MethodConnect
+		return a
+	}
+	loops := anApp("g", "loops", "http://loops.joelclaw.svc:3111/api/inngest", "a")
 	for name, c := range map[string]struct {
 		apps     []model.App
 		evidence Evidence
@@ -125,25 +137,46 @@ func TestJudge(t *testing.T) {
 		"alone":                          {[]model.App{own}, Evidence{}, "stale: foreign:"},
 		"the host worker's, at any rate": {[]model.App{own, anApp("h", "system-bus-host", host, "a")}, Evidence{}, "stale: foreign: h"},
 		"a host worker with an error":    {[]model.App{own, {ID: "h", Name: "system-bus-host", URL: host, Error: "unreachable"}}, Evidence{}, "stale: foreign: h"},
-		"our name at another URL":        {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{}, "stale: o=other-url foreign:"},
-		"our name at another URL, while ours is not settled":     {[]model.App{anApp("o", "system-bus-cluster", there, "a"), anApp("q", "system-bus-cluster", host, "a")}, Evidence{}, "stale: foreign: o q"},
+
+		"our name at another URL, dead":                          {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o")}, "stale: o=other-url foreign:"},
+		"our name at another URL, alive":                         {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: map[string]Worker{"o": {Alive, "it answers"}}}, "stale: o=other-url(kept) foreign:"},
+		"our name at another URL, nothing proven":                {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{}, "stale: o=other-url(kept) foreign:"},
+		"our name at another URL, while ours is not settled":     {[]model.App{anApp("o", "system-bus-cluster", there, "a"), anApp("q", "system-bus-cluster", host, "a")}, Evidence{Workers: dead("o", "q")}, "stale: foreign: o q"},
+		"our name at another URL, connected":                     {[]model.App{own, connected(anApp("o", "system-bus-cluster", there, "a"))}, Evidence{Workers: dead("o")}, "stale: foreign: o"},
+		"our name at another URL, a run in the last day":         {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o"), Recent: map[string]bool{"o": true}}, "stale: o=other-url(kept) foreign:"},
+		"our name at another URL, runs in flight":                {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o"), InFlight: map[string]int{"o": 3}}, "stale: o=other-url(kept) foreign:"},
 		"our URL under a former name":                            {[]model.App{own, anApp("f", "former-name", here, "a")}, Evidence{}, "stale: f=other-name foreign:"},
+		"our URL under a former name, a run in the last day":     {[]model.App{own, anApp("f", "former-name", here, "a")}, Evidence{Recent: map[string]bool{"f": true}}, "stale: f=other-name(kept) foreign:"},
+		"our URL under a former name, connected":                 {[]model.App{own, connected(anApp("f", "former-name", here, "a"))}, Evidence{}, "stale: foreign: f"},
 		"our URL under a former name, while ours is not settled": {[]model.App{anApp("f", "former-name", here, "a")}, Evidence{}, "stale: foreign: f"},
-		"a placeholder":                       {[]model.App{own, placeholder}, Evidence{}, "stale: p=placeholder foreign:"},
-		"nameless, but with functions":        {[]model.App{own, {ID: "p", URL: there, Error: "unreachable", Functions: own.Functions}}, Evidence{}, "stale: foreign: p"},
-		"nameless without an error":           {[]model.App{own, {ID: "p", URL: there}}, Evidence{}, "stale: foreign: p"},
-		"a Service that is gone":              {[]model.App{own, anApp("g", "loops", "http://loops.joelclaw.svc:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loops.joelclaw.svc": "no Service loops in joelclaw"}}, "stale: g=worker-gone foreign:"},
-		"a Service that is gone, no proof":    {[]model.App{own, anApp("g", "loops", "http://loops:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loops": ""}}, "stale: foreign: g"},
-		"another Service is gone":             {[]model.App{own, anApp("g", "loops", "http://loops:3111/api/inngest", "a")}, Evidence{Gone: map[string]string{"loop": "x"}}, "stale: foreign: g"},
-		"in flight":                           {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{InFlight: map[string]int{"o": 3}}, "stale: o=other-url(3) foreign:"},
-		"our own is never stale, gone or not": {[]model.App{own}, Evidence{Gone: map[string]string{"system-bus-worker": "x"}}, "stale: foreign:"},
+
+		"a placeholder at our URL":                 {[]model.App{own, {ID: "p", URL: here, Error: "unreachable"}}, Evidence{}, "stale: p=placeholder foreign:"},
+		"a placeholder whose Service is gone":      {[]model.App{own, placeholder}, Evidence{Workers: dead("p")}, "stale: p=placeholder foreign:"},
+		"a placeholder somewhere":                  {[]model.App{own, placeholder}, Evidence{}, "stale: foreign: p"},
+		"a placeholder somewhere that answers":     {[]model.App{own, placeholder}, Evidence{Workers: map[string]Worker{"p": {Alive, "it answers"}}}, "stale: foreign: p"},
+		"nameless, but with functions":             {[]model.App{own, {ID: "p", URL: there, Error: "unreachable", Functions: own.Functions}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
+		"nameless without an error":                {[]model.App{own, {ID: "p", URL: there}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
+		"a nameless connected worker":              {[]model.App{own, {ID: "p", URL: "ws://connect?app=a", Method: model.MethodConnect, Error: "unreachable"}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
+		"a nameless app at a URL that is not http": {[]model.App{own, {ID: "p", URL: "ws://old.joelclaw.svc", Error: "unreachable"}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
+
+		"a Service that is gone, with our functions":      {[]model.App{own, loops}, Evidence{Workers: dead("g")}, "stale: g=worker-gone foreign:"},
+		"a Service that is gone, with other functions":    {[]model.App{own, anApp("g", "loops", loops.URL, "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, with one other function": {[]model.App{own, anApp("g", "loops", loops.URL, "a", "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, without functions":       {[]model.App{own, anApp("g", "loops", loops.URL)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, connected":               {[]model.App{own, connected(loops)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, without proof":           {[]model.App{own, loops}, Evidence{Workers: map[string]Worker{"g": {Unknown, "cannot read it"}}}, "stale: foreign: g"},
+		"a Service that is gone, while we do not exist":   {[]model.App{loops}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"another Service is gone":                         {[]model.App{own, loops}, Evidence{Workers: dead("x")}, "stale: foreign: g"},
+		"a Service that is gone, runs in flight":          {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]int{"g": 1}}, "stale: g=worker-gone(kept) foreign:"},
+		"a Service that is gone, a run in the last day":   {[]model.App{own, loops}, Evidence{Workers: dead("g"), Recent: map[string]bool{"g": true}}, "stale: g=worker-gone(kept) foreign:"},
+		"our own is never stale, gone or not":             {[]model.App{own}, Evidence{Workers: dead("c")}, "stale: foreign:"},
 	} {
 		stale, foreign := Judge(c.apps, cluster, c.evidence)
 		got := "stale:"
 		for _, s := range stale {
 			got += fmt.Sprintf(" %s=%s", s.App.ID, s.Rule)
 			if !s.Prunable() {
-				got += fmt.Sprintf("(%d)", s.InFlight)
+				got += "(kept)"
 			}
 			if s.Reason == "" {
 				t.Errorf("%s: %s is stale without a reason", name, s.App.ID)

@@ -58,7 +58,7 @@ func LostFinding(all []LostRun) *pipeline.Finding {
 		return nil
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-runs-lost", Severity: pipeline.Warning,
+		Code: model.CodeRunsLost, Severity: pipeline.Warning,
 		What: fmt.Sprintf("%s failed while the pods were replaced", Count(len(all), "run")), Why: all[0].Error,
 		Fix: "run them again from their first step: `kubectl sbw rollout … --rerun-lost`, or rerun them in the server's UI",
 	}

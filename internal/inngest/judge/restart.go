@@ -73,7 +73,7 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	f := &pipeline.Finding{Where: e.Slug, Evidence: []string{fmt.Sprintf("run %s, attempt %d of %d", e.Run, e.Attempt+1, e.Retries+1)}}
 	switch {
 	case e.Risk() == Killed:
-		f.Code, f.Severity = "inngest-step-killed", pipeline.Error
+		f.Code, f.Severity = model.CodeStepKilled, pipeline.Error
 		f.What = fmt.Sprintf("%s has been running %q for %s, and a restart would kill its run for good", e.Slug, e.Step, elapsed)
 		f.Why = fmt.Sprintf("it has retries %d and this is attempt %d", e.Retries, e.Attempt+1)
 		if !e.Known {
@@ -82,12 +82,12 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 		}
 		f.Fix = "wait for it with --wait-idle, or lose it with --force"
 	case o.MaxStepLoss > 0 && elapsed > o.MaxStepLoss:
-		f.Code, f.Severity = "inngest-step-loss", pipeline.Error
+		f.Code, f.Severity = model.CodeStepLoss, pipeline.Error
 		f.What = fmt.Sprintf("%s has been running %q for %s, more than the %s that may be lost", e.Slug, e.Step, elapsed, o.MaxStepLoss)
 		f.Why = "a restart runs the step again from its beginning"
 		f.Fix = "wait for it with --wait-idle, raise --max-step-loss, or go on with --force"
 	default:
-		f.Code, f.Severity = "inngest-step-delayed", pipeline.Note
+		f.Code, f.Severity = model.CodeStepDelayed, pipeline.Note
 		f.What = fmt.Sprintf("%s has been running %q for %s; a restart delays it", e.Slug, e.Step, elapsed)
 		f.Why = "the step runs again on the new pod after 15 s or more; finished steps do not"
 		return f

@@ -23,13 +23,13 @@ func ZeroRetryFindings(functions []model.Function, allowed map[string]string) []
 		}
 		if reason != "" {
 			all = append(all, &pipeline.Finding{
-				Code: "inngest-zero-retries-allowed", Severity: pipeline.Note, Where: f.Slug,
+				Code: model.CodeZeroRetriesAllowed, Severity: pipeline.Note, Where: f.Slug,
 				What: fmt.Sprintf("%s has retries 0, as allowed", f.Slug), Why: reason,
 			})
 			continue
 		}
 		all = append(all, &pipeline.Finding{
-			Code: "inngest-zero-retries", Severity: pipeline.Error, Where: f.Slug,
+			Code: model.CodeZeroRetries, Severity: pipeline.Error, Where: f.Slug,
 			What: fmt.Sprintf("%s has retries 0", f.Slug), Why: "a step that runs while the pod is replaced would kill its run for good",
 			Fix: fmt.Sprintf("set retries: 2 on it, or allow it with a reason in .sbw.yaml: allow.zeroRetries.%s", f.LocalID()),
 		})

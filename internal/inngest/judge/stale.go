@@ -3,73 +3,74 @@ package judge
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// StaleFinding reports stale registrations; nil when there are none.
-func StaleFinding(stale []Stale) *pipeline.Finding {
-	if len(stale) == 0 {
-		return nil
-	}
-	f := &pipeline.Finding{
-		Code: "inngest-stale-apps", Severity: pipeline.Warning, What: fmt.Sprintf("%s stale", IsAre(len(stale), "registration")),
-		Why: stale[0].Reason, Fix: "`kubectl sbw refresh --prune-stale`",
-	}
-	for _, s := range stale {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%q at %s: %s (%s)", s.App.Name, s.App.URL, s.Reason, s.Rule))
-	}
-	return f
-}
-
-// Rule is the reason for which a registration may be deleted. There are no
+// Rule is the reason for which a registration counts as stale. There are no
 // others.
 type Rule string
 
 // The rules.
 const (
 	// OtherURL: our app's name, registered a second time under another URL,
-	// while ours is registered under its own.
+	// while ours is registered under its own. Servers before 1.15 keep both.
 	OtherURL Rule = "other-url"
 	// OtherName: our worker's URL under another name. One SDK endpoint serves
 	// one app, so the name is one that the worker had before.
 	OtherName Rule = "other-name"
-	// Placeholder: no name, no functions, never reached; left by "add app"
-	// with an URL that did not answer.
+	// Placeholder: no name, no functions, never reached; left by "add app" or
+	// createApp with a URL that did not answer.
 	Placeholder Rule = "placeholder"
-	// WorkerGone: the Service in its URL is not in the cluster any more, as
-	// the caller found out.
+	// WorkerGone: the functions are all ours, and the Service in its URL does
+	// not exist any more.
 	WorkerGone Rule = "worker-gone"
 )
 
-// Stale is a registration that a rule condemns.
+// Liveness is what is known about the worker behind a registration.
+type Liveness string
+
+// The zero value is for what could not be found out; it never counts as Dead.
+const (
+	Unknown Liveness = ""
+	Alive   Liveness = "alive"
+	Dead    Liveness = "dead"
+)
+
+// Worker is the worker behind a registration, with the proof in words.
+type Worker struct {
+	Liveness Liveness
+	Proof    string
+}
+
+// Stale is a registration that matches a rule.
 type Stale struct {
 	App    model.App `json:"app"`
 	Rule   Rule      `json:"rule"`
 	Reason string    `json:"reason"`
-	// Runs in flight keep a registration from being deleted: they would lose
-	// their functions.
+	// Kept is why it must not be deleted now, although it matches a rule.
+	Kept string `json:"kept,omitempty"`
+	// InFlight counts runs that would lose their functions.
 	InFlight int `json:"inFlight"`
 }
 
 // Prunable reports whether it may be deleted now.
-func (s Stale) Prunable() bool { return s.InFlight == 0 }
+func (s Stale) Prunable() bool { return s.Kept == "" }
 
-// Evidence is what the caller knows beyond the server's list.
+// Evidence is what is known beyond the server's list of apps, by app id.
 type Evidence struct {
-	// Gone are Services that do not exist, by the host part of a URL as apps
-	// have it ("old-worker", "old-worker.joelclaw.svc.cluster.local"), each
-	// with the proof in words. Hosts outside of the cluster never belong here.
-	Gone map[string]string
-	// InFlight counts runs that have not ended, by app id.
-	InFlight map[string]int
+	Workers  map[string]Worker
+	InFlight map[string]int  // runs that have not ended
+	Recent   map[string]bool // apps with a run in the last day
 }
 
 // Judge splits all apps but the wanted one into stale and foreign. An app is
-// foreign unless a rule says otherwise: another worker's registration, a host
-// worker's above all, is nobody's to delete.
+// foreign unless a rule says otherwise: another worker's registration, above all
+// a host worker's, is not ours to delete. A stale one may be deleted only when it
+// is proven to be dead as well.
 func Judge(apps []model.App, want model.Wanted, e Evidence) (stale []Stale, foreign []model.App) {
 	own, err := Choose(apps, want)
 	if err != nil {
@@ -81,31 +82,89 @@ func Judge(apps []model.App, want model.Wanted, e Evidence) (stale []Stale, fore
 		if own != nil && a.ID == own.ID {
 			continue
 		}
-		rule, reason := judge(a, want, settled, e.Gone)
-		if rule == "" {
+		s := Stale{App: a, InFlight: e.InFlight[a.ID]}
+		if s.Rule, s.Reason = judge(a, own, want, settled, e.Workers[a.ID]); s.Rule == "" {
 			foreign = append(foreign, a)
 			continue
 		}
-		stale = append(stale, Stale{App: a, Rule: rule, Reason: reason, InFlight: e.InFlight[a.ID]})
+		s.Kept = kept(s, e)
+		stale = append(stale, s)
 	}
 	return stale, foreign
 }
 
-func judge(a model.App, want model.Wanted, settled bool, gone map[string]string) (Rule, string) {
+func judge(a model.App, own *model.App, want model.Wanted, settled bool, w Worker) (Rule, string) {
+	if a.Method == model.MethodConnect || !isHTTP(a.URL) {
+		return "", "" // its worker dials the server: the URL says nothing about it
+	}
 	switch {
 	case a.Name == "" && len(a.Functions) == 0 && a.Error != "":
-		return Placeholder, fmt.Sprintf("no worker ever answered at %s (%s)", a.URL, a.Error)
+		if want.At(a) || w.Liveness == Dead {
+			return Placeholder, fmt.Sprintf("a worker never answered at %s (%s)", a.URL, a.Error)
+		}
+		return "", "" // a worker may still come up there
 	case a.Name == "":
 		return "", "" // nameless with functions: the server adopts it at the next registration
 	case settled && a.Name == want.App:
 		return OtherURL, fmt.Sprintf("%s is served at %s now", a.Name, want.URL)
 	case settled && want.At(a):
 		return OtherName, fmt.Sprintf("the worker at %s is %s now", want.URL, want.App)
-	}
-	if u, err := url.Parse(a.URL); err == nil {
-		if proof, ok := gone[strings.ToLower(u.Hostname())]; ok && proof != "" {
-			return WorkerGone, proof
-		}
+	case own != nil && w.Liveness == Dead && onlyOurs(a, *own):
+		return WorkerGone, w.Proof
 	}
 	return "", ""
+}
+
+// onlyOurs reports whether every function of an app is one of our own.
+func onlyOurs(a, own model.App) bool {
+	return len(a.Functions) > 0 && !slices.ContainsFunc(a.Functions, func(f model.Function) bool {
+		return !slices.ContainsFunc(own.Functions, func(o model.Function) bool { return o.LocalID() == f.LocalID() })
+	})
+}
+
+// kept is why a stale registration must not be deleted; empty when it may be.
+func kept(s Stale, e Evidence) string {
+	w := e.Workers[s.App.ID]
+	switch {
+	case s.InFlight > 0:
+		return "it has " + Count(s.InFlight, "run") + " in flight"
+	case e.Recent[s.App.ID]:
+		return "it has had a run in the last day"
+	case s.Rule == Placeholder && w.Liveness != Alive, s.Rule == OtherName:
+		return "" // nothing can be lost; and our own worker answers under its new name
+	case w.Liveness == Alive:
+		return "its worker answers: " + w.Proof
+	case w.Liveness != Dead:
+		if w.Proof == "" {
+			return "it is not proven that its worker is gone"
+		}
+		return "it is not proven that its worker is gone: " + w.Proof
+	}
+	return ""
+}
+
+func isHTTP(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (strings.EqualFold(u.Scheme, "http") || strings.EqualFold(u.Scheme, "https"))
+}
+
+// StaleFinding reports stale registrations; nil when there are none.
+func StaleFinding(stale []Stale) *pipeline.Finding {
+	if len(stale) == 0 {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: model.CodeStaleApps, Severity: pipeline.Warning, What: fmt.Sprintf("%s stale", IsAre(len(stale), "registration")), Why: stale[0].Reason,
+		Fix: "delete in the server's UI what is no longer needed",
+	}
+	for _, s := range stale {
+		line := fmt.Sprintf("%q at %s: %s (%s)", s.App.Name, s.App.URL, s.Reason, s.Rule)
+		if s.Prunable() {
+			f.Fix = "run `kubectl sbw refresh --prune-stale`; `--dry-run` lists what it would delete"
+		} else {
+			line += "; kept, since " + s.Kept
+		}
+		f.Evidence = append(f.Evidence, line)
+	}
+	return f
 }

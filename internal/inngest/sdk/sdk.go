@@ -59,12 +59,12 @@ func New(o Options) (*Worker, error) {
 		w.kind = "cloud"
 	}
 	if _, err := w.end.Base(wire.WorkerEnd); err != nil {
-		return nil, pipeline.UsageErrorf("worker-url", "give it as http://HOST:PORT", "%s", err)
+		return nil, pipeline.UsageErrorf(model.CodeWorkerURL, "give it as http://HOST:PORT", "%s", err)
 	}
 	var err error
 	w.advertised, err = wire.Endpoint{BaseURL: o.Endpoint.Advertised}.Base("advertised worker")
 	if err != nil {
-		return nil, pipeline.UsageErrorf("worker-url", "set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT", "%s", err)
+		return nil, pipeline.UsageErrorf(model.CodeWorkerURL, "set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT", "%s", err)
 	}
 	return w, nil
 }
@@ -124,7 +124,7 @@ func (w *Worker) Functions(ctx context.Context) (*model.Served, error) {
 	}
 	if got := r.Header.Get(syncKind); got != inBand {
 		return nil, &pipeline.Finding{
-			Code: "worker-no-in-band", Severity: pipeline.Error,
+			Code: model.CodeWorkerNoInBand, Severity: pipeline.Error, Err: ErrNotShown,
 			What: "the worker registers instead of showing its functions", Why: fmt.Sprintf("it answered %s %q: %s", syncKind, got, r.Words()),
 			Fix: "unset INNGEST_ALLOW_IN_BAND_SYNC in the Deployment",
 		}
@@ -209,19 +209,23 @@ func (w *Worker) refusal(r *wire.Reply) error {
 	return nil
 }
 
+// ErrNotShown is in the error of a worker that registers when it is asked to show
+// its functions.
+var ErrNotShown = errors.New("the worker does not show its functions")
+
 // ErrKeyNeeded is in the error of a worker that answers only signed requests,
 // when there is no key to sign with.
 var ErrKeyNeeded = errors.New("the worker answers only signed requests")
 
 func (w *Worker) keyRefused(r *wire.Reply) error {
 	f := &pipeline.Finding{
-		Code: "worker-key-refused", Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
+		Code: model.CodeWorkerKeyRefused, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
 		What: "the worker does not take the signature", Why: r.Words(),
 		Fix: "use the worker's own key: INNGEST_SIGNING_KEY of its container, or --signing-key-from; clocks may differ by at most 5 minutes",
 	}
 	if w.key.IsZero() {
 		f.Err = fmt.Errorf("%w: %w", ErrKeyNeeded, f.Err)
-		f.Code, f.What = "worker-key-needed", "the worker answers only signed requests, and there is no signing key"
+		f.Code, f.What = model.CodeWorkerKeyNeeded, "the worker answers only signed requests, and there is no signing key"
 		f.Fix = "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from"
 	}
 	return f
@@ -229,7 +233,7 @@ func (w *Worker) keyRefused(r *wire.Reply) error {
 
 func (w *Worker) notSDK(r *wire.Reply) error {
 	return &pipeline.Finding{
-		Code: "worker-not-an-sdk", Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
+		Code: model.CodeWorkerNotAnSDK, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
 		What: fmt.Sprintf("no Inngest SDK answers at %s%s", w.end.BaseURL, w.path), Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, probe.port to its port",
 	}
@@ -239,7 +243,7 @@ func (w *Worker) notSDK(r *wire.Reply) error {
 // that the SDKs have for it.
 func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) error {
 	f := &pipeline.Finding{
-		Code: "inngest-register-failed", Severity: pipeline.Error, Err: &wire.ServerError{Doing: "register", Status: r.Status, Words: r.Words()},
+		Code: model.CodeRegisterFailed, Severity: pipeline.Error, Err: &wire.ServerError{Doing: "register", Status: r.Status, Words: r.Words()},
 		What: "the worker did not register with its Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 		Fix: "check INNGEST_BASE_URL of the worker and that the server is up; then `kubectl sbw refresh`",
 	}
@@ -247,13 +251,13 @@ func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) erro
 	case r.Status == http.StatusUnauthorized:
 		return w.keyRefused(r)
 	case strings.Contains(reg.Message, "Expected server kind"):
-		f.Code, f.What = "inngest-server-kind", "the worker registers with another kind of Inngest server than the one that was asked"
+		f.Code, f.What = model.CodeServerKind, "the worker registers with another kind of Inngest server than the one that was asked"
 		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
 	case strings.Contains(reg.Message, "401"):
-		f.Code, f.What = "inngest-wrong-signing-key", "the Inngest server does not take the worker's signing key"
+		f.Code, f.What = model.CodeWrongSigningKey, "the Inngest server does not take the worker's signing key"
 		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"
 	case strings.Contains(strings.ToLower(reg.Message), "no functions"):
-		f.Code, f.What = "inngest-no-functions", "the worker serves no functions"
+		f.Code, f.What = model.CodeNoFunctions, "the worker serves no functions"
 		f.Fix = "export them from the worker's function index and publish again"
 	}
 	return f

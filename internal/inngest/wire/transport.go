@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -94,7 +95,7 @@ func OneLine(s string) string {
 func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, error) {
 	u, err := e.Base(what)
 	if err != nil {
-		return nil, pipeline.UsageErrorf("inngest-url", "give it as http://HOST:PORT", "%s", err)
+		return nil, pipeline.UsageErrorf(model.CodeURL, "give it as http://HOST:PORT", "%s", err)
 	}
 	u.Path += x.Path
 	u.RawQuery = x.Query.Encode()
@@ -139,12 +140,12 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 		why = fmt.Sprintf("no answer within %s", e.timeout())
 	}
 	f := &pipeline.Finding{
-		Code: "inngest-unreachable", Severity: pipeline.Error, Err: err,
+		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: err,
 		What: fmt.Sprintf("the Inngest server at %s does not answer", e.BaseURL), Why: OneLine(why),
 		Fix: "check that its pod runs and is Ready, or give --inngest-url",
 	}
 	if what == WorkerEnd {
-		f.Code = "worker-unreachable"
+		f.Code = model.CodeWorkerUnreachable
 		f.What = fmt.Sprintf("the worker at %s does not answer", e.BaseURL)
 		f.Fix = "check that its pod is Ready; wait for the rollout, then `kubectl sbw refresh`"
 	}
@@ -162,13 +163,13 @@ func Refused(doing string, r *Reply) error {
 	said := &ServerError{Doing: doing, Status: r.Status, Words: r.Words()}
 	if r.Status == http.StatusUnauthorized {
 		return &pipeline.Finding{
-			Code: "inngest-key-refused", Severity: pipeline.Error, Err: said,
+			Code: model.CodeKeyRefused, Severity: pipeline.Error, Err: said,
 			What: "the Inngest server does not take the signing key", Why: said.Words,
 			Fix: "use the server's own key: compare its --signing-key with INNGEST_SIGNING_KEY in the worker's Secret, or give --signing-key-from",
 		}
 	}
 	return &pipeline.Finding{
-		Code: "inngest-refused", Severity: pipeline.Error, Err: said,
+		Code: model.CodeRefused, Severity: pipeline.Error, Err: said,
 		What: "the Inngest server did not " + doing, Why: said.Error(),
 		Fix: "see the server's log, `kubectl sbw status` for what it has",
 	}
