@@ -23,6 +23,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// TestMain hides the machine's proxies: net/http reads them once, and a proxy
+// would answer for the hosts that these tests need to be unknown.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"} {
+		os.Unsetenv(name)
+		os.Unsetenv(strings.ToLower(name))
+	}
+	os.Exit(m.Run())
+}
+
 func code(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
 		return string(f.Code)

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
@@ -71,7 +74,7 @@ func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img ma
 // can wait for it.
 func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	for _, tag := range []string{"zero1", "zero2"} {
-		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=12000", "TAG="+tag)
+		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=600000", "TAG="+tag)
 	}
 	w := newStory(ctx, t, s, "story-zero", "")
 	w.must(0, []string{"zero has retries 0"}, "rollout", "--tag", "zero1")
@@ -88,7 +91,7 @@ func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img 
 	w.send("v4/zero")
 	w.await("the step", func(r run) bool { return r.Status == "RUNNING" && r.Step != "" })
 	w.must(3, []string{"would kill its run for good", "has retries 0, as allowed", "losing one is its signal"}, "rollout", "--tag", "zero2")
-	w.must(0, []string{"story-zero-zero"}, "rollout", "--tag", "zero2", "--wait-idle=1m")
+	w.mustAfter(moment{pipeline.Tabled, "wait idle", w.finishSteps}, "story-zero-zero", "rollout", "--tag", "zero2", "--wait-idle=5m")
 	if r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" }); r.Status != "COMPLETED" {
 		t.Errorf("the run ended so: %+v", r)
 	}
@@ -238,6 +241,39 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	w.must(0, nil, "refresh", "--signing-key-from", "secret:system-bus-env/INNGEST_SIGNING_KEY")
 	w.must(1, []string{"no such Secret"}, "refresh", "--signing-key-from", "secret:none/KEY")
 	w.must(1, []string{"is not set here"}, "status", "--signing-key-from", "env:STORY_NO_KEY")
+}
+
+// mustAfter runs `kubectl sbw`, does what m wants at its moment, and expects exit
+// code 0 and an output that contains says.
+func (w *story) mustAfter(m moment, says string, args ...string) {
+	w.Helper()
+	cmd, err := w.s.Command(w.ctx, w.dir, "kubectl", append([]string{"sbw", "--events"}, args...)...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	r, err := follow(w.ctx, cmd, m)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if r.code != 0 || !strings.Contains(r.stdout+r.stderr, says) {
+		w.Fatalf("kubectl sbw %s: exit %d, want 0 and %q\n%s%s", strings.Join(args, " "), r.code, says, r.stdout, r.stderr)
+	}
+}
+
+// finishSteps lets the worker's slow steps end now.
+func (w *story) finishSteps(*os.Process) error {
+	var svc corev1.Service
+	if err := get(w.ctx, w.s, &svc, "service/"+w.name); err != nil {
+		return err
+	}
+	answer, err := post(w.ctx, "http://"+svc.Spec.ClusterIP+":3111/finish", []byte("{}"))
+	if err != nil {
+		return err
+	}
+	if string(answer) != `{"finished":1}` {
+		return fmt.Errorf("one step was to be finished, and the worker says %s", answer)
+	}
+	return nil
 }
 
 func put(ctx context.Context, t *testing.T, url string) {

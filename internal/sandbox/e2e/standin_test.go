@@ -388,6 +388,12 @@ func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...s
 		return nil, err
 	}
 	cmd.Path, cmd.Err = path, nil
+	return follow(ctx, cmd, m)
+}
+
+// follow runs a plugin's command that prints events, and does what m wants when
+// its moment has come.
+func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()

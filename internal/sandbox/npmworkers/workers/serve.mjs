@@ -1,23 +1,37 @@
-// A worker as small as the real one's outside: its own health page at /, the
-// SDK at /api/inngest. Everything that a test varies comes from the
-// environment; what its steps do is told on stdout, a line of JSON each.
+// A small worker that looks like the real one from outside: its own health page
+// at / and the SDK at /api/inngest. Everything that a test varies comes from the
+// environment. Its steps print what they do on stdout, one line of JSON each.
 import { Hono } from "hono";
 import { makeClient, makeFunction, makeHandler, version } from "./sdk.mjs";
 
 const env = (name, otherwise) => process.env[name] ?? otherwise;
 const port = Number(env("PORT", "3111"));
 const host = env("HOST", "127.0.0.1");
-const tell = (what) => process.stdout.write(JSON.stringify({ at: Date.now(), pid: process.pid, ...what }) + "\n");
+const log = (what) => process.stdout.write(JSON.stringify({ at: Date.now(), pid: process.pid, ...what }) + "\n");
 
 const client = makeClient({ id: env("INNGEST_APP_ID", "system-bus-cluster") });
 const slowMs = Number(env("SLOW_MS", "60000"));
 const retries = Number(env("RETRIES", "2"));
 
+// Slow steps end after their time, or as soon as somebody posts to /finish: a
+// test that has to see a step running must not race against its end.
+const finishers = new Set();
+const finished = (ms) =>
+  new Promise((done) => {
+    const finish = () => {
+      clearTimeout(timer);
+      finishers.delete(finish);
+      done();
+    };
+    const timer = setTimeout(finish, ms);
+    finishers.add(finish);
+  });
+
 const step = (ctx, name, ms = 0) =>
   ctx.step.run(name, async () => {
-    tell({ step: name, state: "began", run: ctx.runId, attempt: ctx.attempt });
-    if (ms > 0) await new Promise((done) => setTimeout(done, ms));
-    tell({ step: name, state: "ended", run: ctx.runId, attempt: ctx.attempt });
+    log({ step: name, state: "began", run: ctx.runId, attempt: ctx.attempt });
+    if (ms > 0) await finished(ms);
+    log({ step: name, state: "ended", run: ctx.runId, attempt: ctx.attempt });
     return { by: process.pid };
   });
 
@@ -36,7 +50,7 @@ const all = {
   "queue-observer": () =>
     makeFunction(
       client,
-      { id: "queue-observer", onFailure: async () => tell({ failure: "queue-observer" }) },
+      { id: "queue-observer", onFailure: async () => log({ failure: "queue-observer" }) },
       { cron: "0 * * * *" },
       async (ctx) => step(ctx, "observe"),
     ),
@@ -54,9 +68,9 @@ const all = {
       Promise.all([step(ctx, "left", 20), step(ctx, "right", 20)]),
     ),
   thrower: () =>
-    makeFunction(client, { id: "thrower", retries: 1, onFailure: async () => tell({ failure: "thrower" }) }, { event: "throw/wanted" }, (ctx) =>
+    makeFunction(client, { id: "thrower", retries: 1, onFailure: async () => log({ failure: "thrower" }) }, { event: "throw/wanted" }, (ctx) =>
       ctx.step.run("throw", async () => {
-        tell({ step: "throw", state: "began", run: ctx.runId, attempt: ctx.attempt });
+        log({ step: "throw", state: "began", run: ctx.runId, attempt: ctx.attempt });
         throw new Error("thrown on purpose");
       }),
     ),
@@ -78,16 +92,21 @@ app.get("/", (c) =>
     worker: { role: env("WORKER_ROLE", "cluster"), sdk: version, duplicateFunctionIds: [] },
   }),
 );
+app.post("/finish", (c) => {
+  const count = finishers.size;
+  for (const finish of [...finishers]) finish();
+  return c.json({ finished: count });
+});
 const handler = makeHandler(client, functions);
 app.on(["GET", "PUT", "POST"], "/api/inngest", (c) => handler(c));
 
 const register = async () => {
   const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
-  tell({ registered: answer });
+  log({ registered: answer });
 };
 
 const started = () => {
-  tell({ listening: true, sdk: version });
+  log({ listening: true, sdk: version });
   const after = process.env.REGISTER_AFTER_MS;
   // As the real worker does some time after its start.
   if (after) setTimeout(register, Number(after));
