@@ -14,16 +14,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
 )
 
-// Login is whose checkout, packages and cluster the sandbox stands for.
+// Login owns the checkout, the packages and the cluster of the sandbox.
 const Login = "joelhooks"
 
-// Accounts are the GitHub tokens that exist in the sandbox, made anew with it.
+// Accounts are the GitHub tokens that exist in the sandbox. They are recreated
+// together with it.
 type Accounts struct {
 	// Publisher may write packages.
 	Publisher string
-	// Plain is what `gh auth login` gives by default: it may not.
+	// Plain is what `gh auth login` gives by default: it may not write packages.
 	Plain string
-	// Puller may only read them: the cluster's pull secret.
+	// Puller may only read packages. The cluster's pull secret contains it.
 	Puller string
 	// SigningKey and EventKey are the Inngest server's.
 	SigningKey string
@@ -33,7 +34,7 @@ type Accounts struct {
 // scopes of gh's default login (cli/cli internal/authflow).
 var plainScopes = []string{"gist", "read:org", "repo", "workflow"}
 
-// Accounts reads the tokens, or makes them.
+// Accounts reads the tokens, or creates them.
 func (s *Sandbox) Accounts() (Accounts, error) {
 	file := s.path("run", "accounts.json")
 	var a Accounts

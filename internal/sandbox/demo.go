@@ -19,7 +19,7 @@ import (
 
 // Demo ships the worker as a person would: it installs the plugins, changes
 // something in a scratch checkout, and runs `gh sbw publish` and `kubectl sbw
-// rollout`, whose words are shown as they come.
+// rollout`. Their output is shown as it is printed.
 func (s *Sandbox) Demo(ctx context.Context) error {
 	begin := time.Now()
 	if err := s.Up(ctx); err != nil {
@@ -55,7 +55,7 @@ func (s *Sandbox) Demo(ctx context.Context) error {
 	return nil
 }
 
-// home is the home directory of whoever works in the sandbox.
+// home is the home directory of the person who works in the sandbox.
 func (s *Sandbox) home() string { return s.path("run", "home") }
 
 // InstallPlugins builds both plugins and puts them where gh and kubectl find
@@ -71,12 +71,13 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 			return err
 		}
 	}
-	// Whoever works here commits, too.
+	// Commits need an author.
 	identity := "[user]\n\tname = sandbox\n\temail = sandbox@example.com\n"
 	if err := os.WriteFile(filepath.Join(s.home(), ".gitconfig"), []byte(identity), 0o644); err != nil {
 		return err
 	}
-	// gh keeps a link to the directory: installed once, it is always the newest.
+	// gh keeps a link to the directory, so the extension is installed only once
+	// and is always the newest build.
 	link := filepath.Join(s.home(), "data", "gh", "extensions", "gh-sbw")
 	if _, err := os.Stat(link); err == nil {
 		return nil
@@ -85,22 +86,22 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 	return err
 }
 
-// Checkout makes the repository of the worker that is shipped, or returns the
-// one that is there.
+// Checkout creates the repository of the worker that is shipped, or returns the
+// existing one.
 func (s *Sandbox) Checkout(ctx context.Context) (dir string, err error) {
 	dir = filepath.Join(s.home(), "joelclaw")
 	if _, err := os.Stat(filepath.Join(dir, ".git", "refs", "heads", "main")); err == nil {
 		return dir, nil
 	}
-	s.say("making a checkout at %s", dir)
+	s.say("creating a checkout at %s", dir)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
 	return dir, worker.WriteRepo(ctx, dir, s.Dir)
 }
 
-// change commits something that goes into the image, and with it what the last
-// rollout has written into the manifest.
+// change commits something that goes into the image, together with what the last
+// rollout wrote into the manifest.
 func (s *Sandbox) change(ctx context.Context, repo string) error {
 	file := filepath.Join(repo, "packages", "system-bus", "src", "changed.ts")
 	text := fmt.Sprintf("export const changed = %q;\n", time.Now().Format(time.RFC3339))
@@ -127,7 +128,7 @@ func (s *Sandbox) run(ctx context.Context, dir, name string, args ...string) (st
 	return string(out), err
 }
 
-// show runs a program as run does, before everybody's eyes.
+// show runs a program like run does, and shows its output.
 func (s *Sandbox) show(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd, err := s.Command(ctx, dir, name, args...)
 	if err != nil {
@@ -144,7 +145,8 @@ func (s *Sandbox) show(ctx context.Context, dir, name string, args ...string) (s
 	return out.String(), nil
 }
 
-// Command is a program in the sandbox's environment, found on its PATH.
+// Command prepares a program that is found on the sandbox's PATH and runs in its
+// environment.
 func (s *Sandbox) Command(ctx context.Context, dir, name string, args ...string) (*exec.Cmd, error) {
 	env, err := s.Environ()
 	if err != nil {
@@ -157,14 +159,15 @@ func (s *Sandbox) Command(ctx context.Context, dir, name string, args ...string)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Args[0] = name
 	cmd.Dir, cmd.Env = dir, env
-	// An interrupt reaches the program from the terminal; ending the context
-	// asks it in the same way, and insists after a while.
+	// An interrupt reaches the program from the terminal. When the context ends,
+	// the program gets the same signal, and is killed if that does not help.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 30 * time.Second
 	return cmd, nil
 }
 
-// lookPath finds a program on the PATH of env, not on this process's own.
+// lookPath finds a program on the PATH in env rather than on the PATH of this
+// process.
 func lookPath(name string, env []string) (string, error) {
 	for _, kv := range env {
 		path, ok := strings.CutPrefix(kv, "PATH=")
@@ -183,7 +186,7 @@ func lookPath(name string, env []string) (string, error) {
 
 var published = regexp.MustCompile(`^\S+:([\w.-]+)@sha256:[0-9a-f]{64}\n$`)
 
-// tagOf reads the tag from what publish prints: name:TAG@sha256:….
+// tagOf returns the tag in a line that publish prints: name:TAG@sha256:….
 func tagOf(line string) (string, error) {
 	m := published.FindStringSubmatch(line)
 	if m == nil {

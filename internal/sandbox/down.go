@@ -11,8 +11,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/sweep"
 )
 
-// Down stops everything and leaves nothing running or mounted. What was built
-// and installed, and the builder's cache, stay.
+// Down stops everything and leaves nothing running or mounted. What was built or
+// installed stays, and so does the builder's cache.
 func (s *Sandbox) Down(ctx context.Context) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {

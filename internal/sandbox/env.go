@@ -12,12 +12,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 )
 
-// noProxy are the places that are reached without the proxy: this machine, and
-// what the cluster hands out.
+// noProxy lists what is reached without the proxy: this machine and the addresses
+// of the cluster.
 const noProxy = "127.0.0.1,localhost,198.18.0.0/15,.svc,.cluster.local"
 
-// outsideEnv is what any program takes to reach ghcr.io and api.github.com as
-// the sandbox has them.
+// outsideEnv contains the variables that let any program reach the sandbox's
+// ghcr.io and api.github.com.
 func (s *Sandbox) outsideEnv() []string {
 	bundle := s.path("run", "pki", "bundle.crt")
 	var env []string
@@ -27,16 +27,16 @@ func (s *Sandbox) outsideEnv() []string {
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		env = append(env, name+"="+noProxy)
 	}
-	// Go reads the first; git, curl and Node have names of their own.
+	// Go reads the first one. git, curl and Node have their own names for it.
 	for _, name := range []string{"SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} {
 		env = append(env, name+"="+bundle)
 	}
 	return env
 }
 
-// Env is what a person who works in the sandbox has set: the plugins, gh,
-// kubectl and the builder on PATH, the cluster's kubeconfig, a GitHub token,
-// and gh's own directories, so that nothing of the user's is read or written.
+// Env returns the variables of a person who works in the sandbox: the plugins, gh,
+// kubectl and the builder on PATH, the cluster's kubeconfig, a GitHub token, and
+// separate directories for gh, so that nothing of the user's is read or written.
 func (s *Sandbox) Env() (map[string]string, error) {
 	accounts, err := s.Accounts()
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Sandbox) Env() (map[string]string, error) {
 	return env, nil
 }
 
-// Environ is the process's own environment with Env over it.
+// Environ returns the environment of this process, overridden by Env.
 func (s *Sandbox) Environ() ([]string, error) {
 	env, err := s.Env()
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Sandbox) Environ() ([]string, error) {
 		k, v, _ := strings.Cut(kv, "=")
 		merged[k] = v
 	}
-	// Tokens of the user's own go nowhere near the sandbox.
+	// The user's own tokens must not get into the sandbox.
 	for _, name := range []string{"GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "DOCKER_CONFIG"} {
 		delete(merged, name)
 	}
@@ -90,7 +90,7 @@ func (s *Sandbox) Environ() ([]string, error) {
 	return list, nil
 }
 
-// Shell is Env as a snippet for `eval`.
+// Shell returns Env as a snippet for `eval`.
 func (s *Sandbox) Shell() (string, error) {
 	env, err := s.Env()
 	if err != nil {

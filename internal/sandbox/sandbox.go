@@ -1,17 +1,20 @@
 //go:build linux
 
-// Package sandbox is a whole delivery on one machine: a Kubernetes cluster of
-// one arm64 node, a registry behind a front that acts as GHCR, a builder, the
-// corner of GitHub that a publish asks, an Inngest server, and a worker to
-// ship. All of it is real but the last two servers, GitHub and Inngest, which
-// nobody can install.
+// Package sandbox runs everything that shipping a worker needs on one machine: a
+// Kubernetes cluster with one arm64 node, a registry behind a front that behaves
+// like GHCR, a builder, the part of GitHub's API that publish uses, an Inngest
+// server, and a worker to ship. Open finds or creates it; Up, Demo, Test and Down
+// do what the launcher's verbs say.
 //
-// Everything lives in one directory (Dir): bin, npm, images and src are made
+// Everything is real except the servers of GitHub and Inngest, which cannot be
+// installed here.
+//
+// Everything lives in one directory (Dir): bin, npm, images and src are created
 // once and kept; buildkit is the builder's cache; run is the state of what is
-// running, and goes with `down`. What runs are detached processes
-// (package daemon), so that `up` returns, and any later command finds them.
+// running, and is removed by `down`. The servers are detached processes
+// (package daemon), so `up` returns, and later commands find them.
 //
-// To add a program: name it in the tools package; to run it: give Up a
+// To add a program, name it in the tools package. To run it, give Up a
 // daemon.Spec and Down its name.
 package sandbox
 
@@ -35,15 +38,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
-// Sandbox is one directory and what runs in it.
+// Sandbox is a directory and the servers that keep their state in it.
 type Sandbox struct {
 	Dir  string
 	Root string // the repository's own directory, whose programs are built
 	say  tools.Say
 }
 
-// Open finds the directory: $SBW_SANDBOX, else sbw-sandbox in the user's cache
-// directory.
+// Open returns the sandbox in $SBW_SANDBOX, or else in the directory sbw-sandbox of
+// the user's cache directory.
 func Open(root string, say tools.Say) (*Sandbox, error) {
 	dir := os.Getenv(need.EnvDir)
 	if dir == "" {
@@ -61,7 +64,7 @@ func Open(root string, say tools.Say) (*Sandbox, error) {
 	// Dir is the kubelet's, run/cluster/kubelet/device-plugins/kubelet.sock.
 	const most = 50
 	if len(dir) > most {
-		return nil, fmt.Errorf("%s is too long a path for the sockets below it (%d bytes, %d at most): set %s to a shorter one", dir, len(dir), most, need.EnvDir)
+		return nil, fmt.Errorf("the path %s is too long for the sockets below it (%d bytes, %d at most): set %s to a shorter one", dir, len(dir), most, need.EnvDir)
 	}
 	return &Sandbox{Dir: dir, Root: root, say: say}, nil
 }
@@ -70,14 +73,14 @@ func (s *Sandbox) path(elem ...string) string {
 	return filepath.Join(append([]string{s.Dir}, elem...)...)
 }
 
-// Bin is the directory of the programs that were built.
+// Bin returns the directory of the programs that were built.
 func (s *Sandbox) Bin() string { return s.path("bin") }
 
 func (s *Sandbox) set() daemon.Set { return daemon.Set{Dir: s.path("run", "daemons")} }
 
 func (s *Sandbox) ca() (*pki.CA, error) { return pki.Open(s.path("run", "pki")) }
 
-// Cluster is the sandbox's cluster, running or not.
+// Cluster returns the sandbox's cluster, whether it is running or not.
 func (s *Sandbox) Cluster() (*cluster.Cluster, error) {
 	ca, err := s.ca()
 	if err != nil {
@@ -89,20 +92,20 @@ func (s *Sandbox) Cluster() (*cluster.Cluster, error) {
 	}, nil
 }
 
-// check says what the machine lacks before anything is begun.
+// check reports what the machine lacks, before anything is started.
 func check() error {
 	if os.Geteuid() != 0 {
-		return errors.New("the sandbox mounts, makes network namespaces and installs packages: run it as root (sudo -E)")
+		return errors.New("the sandbox mounts file systems, creates network namespaces and installs packages: run it as root (sudo -E)")
 	}
 	for _, p := range []string{"go", "npm", "apt-get"} {
 		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Errorf("the sandbox needs %s on PATH (it takes a Debian machine with Go and npm): %w", p, err)
+			return fmt.Errorf("the sandbox needs %s on PATH (it runs on Debian, with Go and npm installed): %w", p, err)
 		}
 	}
 	return nil
 }
 
-// lock lets one command at a time change what runs.
+// lock lets only one command at a time change what is running.
 func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, err
@@ -124,7 +127,7 @@ func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 			return nil, err
 		}
 		if !told {
-			s.say("waiting for another command that works in %s", s.Dir)
+			s.say("waiting for another command that is using %s", s.Dir)
 			told = true
 		}
 		select {
@@ -136,7 +139,7 @@ func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// parentProxy is the proxy that the machine itself uses.
+// parentProxy returns the proxy that the machine itself uses.
 func parentProxy() (*url.URL, error) {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
 		if v := os.Getenv(name); v != "" && !strings.Contains(v, outsideAddr) {

@@ -22,13 +22,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
-// RegistryAddr is the registry itself, without its front: plain HTTP, no
-// credentials.
+// RegistryAddr is the address of the registry itself, without its front: plain
+// HTTP and no credentials.
 const RegistryAddr = "127.0.0.1:26500"
 
 const outsideAddr = "127.0.0.1:26503"
 
-// registry is Debian's docker-registry; only its front speaks to it.
+// registry runs Debian's docker-registry. Only its front talks to it.
 func (s *Sandbox) registry() (daemon.Spec, error) {
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
@@ -51,7 +51,7 @@ http:
 	return daemon.Spec{Name: "registry", Path: path, Args: []string{"serve", file}}, nil
 }
 
-// outside is this program again, as the internet.
+// outside runs this program a second time, in the role of the internet.
 func (s *Sandbox) outside() (daemon.Spec, error) {
 	self := s.self()
 	version, err := digest(self)
@@ -62,7 +62,7 @@ func (s *Sandbox) outside() (daemon.Spec, error) {
 		Env: append(os.Environ(), "SBW_SANDBOX="+s.Dir), Version: version}, nil
 }
 
-// ServeOutside is what the daemon "outside" does until ctx ends.
+// ServeOutside runs the daemon "outside" until ctx ends.
 func (s *Sandbox) ServeOutside(ctx context.Context) error {
 	accounts, err := s.Accounts()
 	if err != nil {
@@ -99,14 +99,14 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 
 func (s *Sandbox) builderAddr() string { return "unix://" + s.path("run", "buildkitd.sock") }
 
-// builder is BuildKit, whose cache outlives the sandbox.
+// builder runs BuildKit. Its cache outlives the sandbox.
 func (s *Sandbox) builder() daemon.Spec {
 	return daemon.Spec{
 		Name: "buildkitd", Path: s.path("bin", "buildkitd"),
 		Args: []string{
 			"--addr", s.builderAddr(), "--root", s.path("buildkit"),
 			"--oci-worker=true", "--containerd-worker=false",
-			// Steps share the machine's network: no interfaces to clean up after.
+			// Steps share the machine's network, so there are no interfaces to clean up.
 			"--oci-worker-net=host", "--oci-worker-snapshotter=overlayfs",
 			"--config", s.path("run", "buildkitd.toml"),
 		},
@@ -114,7 +114,7 @@ func (s *Sandbox) builder() daemon.Spec {
 	}
 }
 
-// digest is of a file's content.
+// digest returns the digest of a file's content.
 func digest(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

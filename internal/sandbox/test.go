@@ -17,9 +17,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
-// Test installs what any test needs and runs them all, under the race
-// detector; the end-to-end tests bring the rest of the sandbox up by
-// themselves. It leaves nothing running.
+// Test installs what the tests need and runs all of them under the race
+// detector. The end-to-end tests start the rest of the sandbox by themselves.
+// Nothing is left running.
 func (s *Sandbox) Test(ctx context.Context) error {
 	if err := check(); err != nil {
 		return err
@@ -37,20 +37,20 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	}
 	for _, dir := range modules {
 		s.say("go vet in %s", strings.TrimPrefix(dir, s.Root+"/"))
-		// As it was built: vet reads what the compiler wrote of each import.
+		// With the flags of the build, so that vet finds the compiled imports.
 		args := slices.Concat([]string{"vet"}, tools.Thrift.Flags, []string{"./..."})
 		if err := s.goTool(ctx, dir, tools.Thrift.Env, args...); err != nil {
 			return err
 		}
 	}
-	// The end-to-end tests come last and alone: a cluster that shares two cores
-	// with the compiler and every other test would fail by its own time limits.
+	// The end-to-end tests run last and by themselves: a cluster that shares two
+	// cores with the compiler and all other tests would miss its own time limits.
 	rest, whole, err := s.packages(ctx)
 	if err != nil {
 		return err
 	}
 	s.say("go test -race, %d packages", len(rest))
-	// One package's limit; it is reached only when something hangs.
+	// The limit of one package, which is reached only if something hangs.
 	test := func(limit string, packages []string) error {
 		return s.goTool(ctx, s.Root, noProxies, append([]string{"test", "-race", "-timeout=" + limit}, packages...)...)
 	}
@@ -68,8 +68,8 @@ var noProxies = []string{
 	"http_proxy=", "https_proxy=", "all_proxy=", "no_proxy=",
 }
 
-// packages lists the module's packages: those that need no cluster of their
-// own, and the end-to-end tests.
+// packages lists the module's packages: those that need no cluster, and the
+// end-to-end tests.
 func (s *Sandbox) packages(ctx context.Context) (rest, whole []string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "./...")
 	cmd.Dir, cmd.Stderr = s.Root, os.Stderr
@@ -103,8 +103,8 @@ func (s *Sandbox) installForTests(ctx context.Context) error {
 	return nil
 }
 
-// nested are the directories of the modules beside the product's own that hold
-// code of ours.
+// nested returns the directories of the nested modules that contain code of this
+// project.
 func (s *Sandbox) nested() ([]string, error) {
 	mods, err := filepath.Glob(filepath.Join(s.Root, "internal", "sandbox", "*", "go.mod"))
 	if err != nil {
@@ -122,8 +122,8 @@ func (s *Sandbox) nested() ([]string, error) {
 	return dirs, nil
 }
 
-// goTool runs go, with the sandbox's directory named and its programs on PATH,
-// and lets it speak for itself.
+// goTool runs go with the sandbox's directory in the environment and its programs
+// on PATH, and shows its output.
 func (s *Sandbox) goTool(ctx context.Context, dir string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir

@@ -33,8 +33,8 @@ import (
 //go:embed objects
 var objects embed.FS
 
-// Up installs, builds and starts whatever is not there yet, and returns when
-// all of it answers.
+// Up installs, builds and starts whatever is missing, and returns when all of it
+// answers.
 func (s *Sandbox) Up(ctx context.Context) error {
 	if err := check(); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Sandbox) Up(ctx context.Context) error {
 	return s.start(ctx)
 }
 
-// install puts everything on the machine; all is what tests take as well.
+// install installs everything; all includes what only the tests need.
 func (s *Sandbox) install(ctx context.Context, all bool) error {
 	packages := tools.Up
 	if all {
@@ -59,11 +59,11 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 	if err := tools.Debian(ctx, s.say, packages); err != nil {
 		return err
 	}
-	// What the worker is made of waits for the network while the compilers wait
-	// for the processor.
+	// The parts of the worker wait for the network while the compilers use the
+	// processor.
 	work, inner := errgroup.WithContext(ctx)
 	work.Go(func() error {
-		if _, err := worker.BaseImage(inner, s.Dir, teller{s.say}); err != nil {
+		if _, err := worker.BaseImage(inner, s.Dir, sayWriter{s.say}); err != nil {
 			return err
 		}
 		_, err := worker.Modules(inner, s.Dir)
@@ -73,8 +73,8 @@ func (s *Sandbox) install(ctx context.Context, all bool) error {
 	return work.Wait()
 }
 
-// compile compiles everything, with huge pages: not while the cluster runs, whose
-// pods would reach their limits of memory with them.
+// compile compiles everything with huge pages. They are switched off again before
+// the cluster runs, because its pods would reach their memory limits with them.
 func (s *Sandbox) compile(ctx context.Context, all bool) (err error) {
 	restore, err := tools.HugePages(s.Dir, s.say)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Sandbox) compile(ctx context.Context, all bool) (err error) {
 	if err := s.buildSelf(ctx); err != nil {
 		return err
 	}
-	// What the plugins are made of; InstallPlugins links it.
+	// The packages of the plugins, which InstallPlugins links.
 	return s.goBuild(ctx, "./internal/ghcmd", "./internal/kubecmd")
 }
 
@@ -127,7 +127,7 @@ func (s *Sandbox) start(ctx context.Context) error {
 	return nil
 }
 
-// startServers starts what is not part of the cluster.
+// startServers starts the servers that are not part of the cluster.
 func (s *Sandbox) startServers(ctx context.Context) error {
 	registry, err := s.registry()
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 	if err := os.WriteFile(s.path("run", "buildkitd.toml"), []byte("[worker.oci]\n  gc = true\n"), 0o644); err != nil {
 		return err
 	}
-	// Generous, for a machine on which compilers are running beside it.
+	// Generous, for a machine on which compilers are running at the same time.
 	const patience = 3 * time.Minute
 	starting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -169,7 +169,7 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 	return s.pushBase(ctx)
 }
 
-// answers is ready when anything at all answers.
+// answers returns a check that succeeds when anything at all answers.
 func answers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -184,8 +184,8 @@ func answers(url string) func(context.Context) error {
 	}
 }
 
-// pushBase puts the image that the worker's Dockerfile starts from into the
-// registry, behind its front.
+// pushBase pushes the base image of the worker's Dockerfile directly to the
+// registry, without going through its front.
 func (s *Sandbox) pushBase(ctx context.Context) error {
 	ref, err := name.ParseReference(RegistryAddr+"/"+worker.BaseName, name.Insecure)
 	if err != nil {
@@ -194,7 +194,7 @@ func (s *Sandbox) pushBase(ctx context.Context) error {
 	if _, err := remote.Head(ref, remote.WithContext(ctx)); err == nil {
 		return nil
 	}
-	img, err := worker.BaseImage(ctx, s.Dir, teller{s.say})
+	img, err := worker.BaseImage(ctx, s.Dir, sayWriter{s.say})
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (s *Sandbox) pushBase(ctx context.Context) error {
 	return nil
 }
 
-// furnish gives the cluster what it holds before the first rollout.
+// furnish creates what the cluster needs before the first rollout.
 func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
 	accounts, err := s.Accounts()
 	if err != nil {
@@ -239,8 +239,8 @@ func (s *Sandbox) furnish(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// importInngest makes the Inngest server's image of its program, under a tag
-// that changes with it, and loads it into the node.
+// importInngest builds the Inngest server's image from its program, under a tag
+// that changes with the program, and loads it into the node.
 func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref string, err error) {
 	program := s.path("bin", "inngestpod")
 	sum, err := digest(program)
@@ -262,18 +262,19 @@ func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref st
 	return ref, c.Import(ctx, tar)
 }
 
-// self is the launcher, kept for its daemons: `go run` deletes what it built
-// when it ends, and a test's program is none.
+// self is the path of the launcher, which is kept for the daemons: `go run`
+// deletes the program that it built when it ends, and a test's program is not a
+// launcher.
 func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 
-// buildSelf builds the launcher; the compiler's own cache, which `go run` has
-// just filled, leaves little to do.
+// buildSelf builds the launcher. That is quick, because `go run` has just filled
+// the compiler's cache.
 func (s *Sandbox) buildSelf(ctx context.Context) error {
 	return s.goBuild(ctx, "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
 }
 
-// writeBundle writes the machine's certificates and the sandbox's authority as
-// one file.
+// writeBundle writes the machine's certificates and the sandbox's own authority
+// into one file.
 func (s *Sandbox) writeBundle() error {
 	ca, err := s.ca()
 	if err != nil {
@@ -290,10 +291,10 @@ func (s *Sandbox) writeBundle() error {
 	return os.WriteFile(filepath.Join(filepath.Dir(ca.File()), "bundle.crt"), append(append(system, '\n'), own...), 0o644)
 }
 
-// teller is Say as a writer of lines.
-type teller struct{ say tools.Say }
+// sayWriter makes a writer of lines from Say.
+type sayWriter struct{ say tools.Say }
 
-func (t teller) Write(b []byte) (int, error) {
+func (t sayWriter) Write(b []byte) (int, error) {
 	for line := range bytes.Lines(b) {
 		t.say("%s", bytes.TrimSpace(line))
 	}

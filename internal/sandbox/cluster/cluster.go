@@ -1,20 +1,20 @@
 //go:build linux
 
 // Package cluster runs a Kubernetes cluster of one node on this machine: etcd,
-// the control plane, containerd, a kubelet, kube-proxy and DNS, all as plain
-// detached processes under one directory.
+// the control plane, containerd, a kubelet, kube-proxy and DNS, as ordinary
+// detached processes below one directory. Up starts it, Down removes every trace
+// of it, Kubectl and Ctr talk to it.
 //
-// The node is an arm64 node, as the ones it stands for are. Its containerd
-// chooses and runs linux/arm64 (under qemu where the machine is another), its
-// label says so, and an admission policy, there for anyone to read, states the
-// same in the node's status, which the kubelet otherwise fills from its own
-// binary. See config/cluster.yaml.
+// The node is an arm64 node, like those it represents. Its containerd chooses and
+// runs linux/arm64 (under qemu if the machine has another architecture), and its
+// label says so. The kubelet would report the architecture of its own binary, so an
+// admission policy corrects that in the node's status. See config/cluster.yaml.
 //
-// Addresses lie in 198.18.0.0/15, which RFC 2544 sets aside for test beds: no
-// network that a developer's machine is on uses them.
+// Addresses are in 198.18.0.0/15, which RFC 2544 reserves for test beds, so they do
+// not collide with a network that a developer's machine is on.
 //
-// Sources: the flags are those with which Kubernetes' own
-// hack/local-up-cluster.sh starts a cluster, less what one node does not need.
+// The flags are those with which Kubernetes' own hack/local-up-cluster.sh starts a
+// cluster, without what one node does not need.
 package cluster
 
 import (
@@ -31,7 +31,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/pki"
 )
 
-// What the cluster listens on and hands out.
+// Addresses on which the cluster listens, and which it assigns.
 const (
 	NodeName    = "sbw"
 	NodeIP      = "198.18.0.1" // an address on lo; a node's address must not be a loopback address
@@ -46,18 +46,19 @@ const (
 	kubeletPort = 26250
 )
 
-// Cluster is the place and the means of a cluster.
+// Cluster is the directory of a cluster and what is needed to run it.
 type Cluster struct {
 	Bin string // the programs: see the tools package
 	Dir string // sockets, state, configuration; removed by Down
 	Set daemon.Set
 	CA  *pki.CA
-	// Env is what containerd reaches registries with: its proxy and CA bundle.
+	// Env is the environment in which containerd reaches registries: its proxy and
+	// its CA bundle.
 	Env []string
 	Say func(format string, args ...any)
 }
 
-// Kubeconfig is the path of the administrator's kubeconfig.
+// Kubeconfig returns the path of the administrator's kubeconfig.
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.Dir, "kubeconfig") }
 
 func (c *Cluster) path(elem ...string) string {
@@ -75,7 +76,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 	if err := c.start(ctx, c.etcd(), httpOK(fmt.Sprintf("http://127.0.0.1:%d/health", etcdPort))); err != nil {
 		return err
 	}
-	// containerd takes its seconds while the API server takes its own.
+	// containerd and the API server start at the same time.
 	if _, err := c.Set.Start(ctx, c.containerd()); err != nil {
 		return err
 	}
@@ -105,8 +106,8 @@ func (c *Cluster) Up(ctx context.Context) error {
 	return c.start(ctx, c.kubelet(), c.nodeReady)
 }
 
-// RestartAPIServer stops the API server and starts it again: what runs in the
-// cluster runs on, and every watch ends.
+// RestartAPIServer stops the API server and starts it again. Pods keep running, and
+// every watch ends.
 func (c *Cluster) RestartAPIServer(ctx context.Context) error {
 	if err := c.Set.Stop(ctx, "kube-apiserver", 10*time.Second); err != nil {
 		return err
@@ -114,8 +115,8 @@ func (c *Cluster) RestartAPIServer(ctx context.Context) error {
 	return c.start(ctx, c.apiserver(), c.apiReady)
 }
 
-// start starts a daemon unless it runs, and waits until ready says so. A
-// daemon that dies meanwhile ends the wait with the end of its log.
+// start starts a daemon unless it is running, and waits until ready succeeds. If
+// the daemon dies before that, the error contains the end of its log.
 func (c *Cluster) start(ctx context.Context, s daemon.Spec, ready func(context.Context) error) error {
 	started, err := c.Set.Start(ctx, s)
 	if err != nil {

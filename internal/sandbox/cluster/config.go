@@ -21,11 +21,11 @@ import (
 //go:embed config
 var config embed.FS
 
-// user is somebody whom the API server knows by a token.
+// user is a user that the API server recognises by a token.
 type user struct{ name, groups, file string }
 
-// users are the administrator and the cluster's own parts, under the names
-// that Kubernetes' bootstrap roles are bound to.
+// users are the administrator and the components of the cluster, with the names to
+// which Kubernetes' bootstrap roles are bound.
 var users = []user{
 	{"admin", "system:masters", "kubeconfig"},
 	{"system:kube-controller-manager", "", "kube-controller-manager.kubeconfig"},
@@ -35,8 +35,8 @@ var users = []user{
 	{"system:coredns", "", "coredns.kubeconfig"},
 }
 
-// writeConfig writes what the daemons read. Keys and tokens are made once and
-// kept as long as the directory is, the rest is written each time.
+// writeConfig writes what the daemons read. Keys and tokens are created once and
+// kept for as long as the directory exists. The rest is written each time.
 func (c *Cluster) writeConfig() error {
 	for _, dir := range []string{"pki", "cni", "kubelet"} {
 		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
@@ -109,7 +109,7 @@ func (c *Cluster) writeIdentities() error {
 			return err
 		}
 	}
-	// Last: its presence says that all of it is there.
+	// Written last: if it exists, everything else does too.
 	return os.WriteFile(tokens, []byte(csv.String()), 0o600)
 }
 

@@ -31,7 +31,7 @@ func (c *Cluster) etcd() daemon.Spec {
 	}
 }
 
-// kube is a daemon of the multi-call binary.
+// kube returns a daemon of the multi-call binary.
 func (c *Cluster) kube(name string, args ...string) daemon.Spec {
 	return daemon.Spec{Name: name, Path: filepath.Join(c.Bin, name), Args: args}
 }
@@ -50,12 +50,12 @@ func (c *Cluster) apiserver() daemon.Spec {
 		"--token-auth-file="+c.path("tokens.csv"),
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged",
-		// One API server that no pod calls: nobody needs endpoints of it.
+		// There is one API server and no pod calls it, so it needs no endpoints.
 		"--endpoint-reconciler-type=none",
 		"--kubelet-preferred-address-types=InternalIP",
-		// The manifest that the sandbox's worker stands for has node port 8288.
+		// The user's manifest has node port 8288.
 		"--service-node-port-range=8000-32767",
-		// For cluster.yaml; on by default from 1.36 on.
+		// Needed by cluster.yaml, and on by default from 1.36 on.
 		"--feature-gates=MutatingAdmissionPolicy=true",
 		"--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 		"--profiling=false",
@@ -82,7 +82,7 @@ func (c *Cluster) scheduler() daemon.Spec {
 	)
 }
 
-// httpOK is ready when a GET of url answers 200.
+// httpOK returns a check that succeeds when a GET of url answers with 200.
 func httpOK(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -13,9 +13,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/sweep"
 )
 
-// Down stops the cluster, whatever is left of it, and removes every trace: its
+// Down stops whatever is left of the cluster and removes every trace of it: its
 // processes and pods, mounts, namespaces, control groups, netfilter rules and
-// addresses, then its directory. It goes on past an error, and reports all.
+// addresses, and finally its directory. It continues after an error and reports all
+// of them.
 func (c *Cluster) Down(ctx context.Context) error {
 	var errs []error
 	did := func(err error) {
@@ -23,8 +24,8 @@ func (c *Cluster) Down(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	// The kubelet first, or it starts again what is being stopped. Nothing of the
-	// cluster outlives its directory, so nobody is given time to finish anything.
+	// The kubelet first, because it would restart what is being stopped. Nothing in
+	// the cluster outlives its directory, so nothing gets time to finish.
 	for _, name := range []string{"kubelet", "kube-proxy", "coredns", "kube-scheduler", "kube-controller-manager", "containerd", "kube-apiserver", "etcd"} {
 		did(c.Set.Stop(ctx, name, 0))
 	}
@@ -38,7 +39,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 	did(sweep.Cgroups("kubepods"))
 	did(sweep.Cgroups("k8s.io"))
 	if exists(c.path("before.json")) {
-		// Only a machine on which this cluster ran has chains that are its own.
+		// Only a machine on which this cluster ran has these chains.
 		did(sweep.Chains(ctx, "KUBE-", "CNI-"))
 		did(c.forgetCNI())
 		did(c.forgetLogs())
@@ -51,8 +52,9 @@ func (c *Cluster) Down(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// forgetCNI removes what libcni remembers, in its one fixed place, of our
-// pods' attachments: they name network namespaces below our directory.
+// forgetCNI removes what libcni remembers about the attachments of our pods. It
+// keeps them in one fixed place, and they name network namespaces below our
+// directory.
 func (c *Cluster) forgetCNI() error {
 	files, err := filepath.Glob("/var/lib/cni/results/*")
 	if err != nil {
@@ -73,8 +75,8 @@ func (c *Cluster) forgetCNI() error {
 	return nil
 }
 
-// forgetLogs removes the kubelet's links, in its one fixed place, to our pods'
-// logs.
+// forgetLogs removes the links to the logs of our pods, which the kubelet keeps in
+// one fixed place.
 func (c *Cluster) forgetLogs() error {
 	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {

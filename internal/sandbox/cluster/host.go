@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sysctls are the kernel settings that the kubelet, kube-proxy or this package
-// changes for the whole machine (kubelet: pkg/kubelet/cm, setupKernelTunables).
+// sysctls are the kernel settings that the kubelet, kube-proxy and this package
+// change for the whole machine (kubelet: pkg/kubelet/cm, setupKernelTunables).
 var sysctls = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom",
 	"kernel/panic", "kernel/panic_on_oops",
@@ -32,9 +32,9 @@ const (
 	binfmtName = "qemu-aarch64"
 )
 
-// fixed are directories in places that programs have no setting for. Those that
-// were not there before are removed again, once they are empty; a directory
-// comes after what lies in it.
+// fixed are directories whose place programs do not let us choose. Those that did
+// not exist before are removed again once they are empty. A directory comes after
+// its subdirectories.
 var fixed = []string{
 	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
 	"/var/log/containers",
@@ -42,13 +42,13 @@ var fixed = []string{
 	"/run/containerd/s", "/run/containerd",
 }
 
-// host is the machine: what must be changed on it, and how it was before.
+// host is the machine: what must be changed on it, and what it was before.
 type host struct {
 	file string // the record of how it was
 	say  func(format string, args ...any)
 }
 
-// before is how the machine was before the first change.
+// before is the state of the machine before the first change.
 type before struct {
 	Sysctls       map[string]string `json:"sysctls"`
 	Address       bool              `json:"address"` // NodeIP was there
@@ -59,7 +59,7 @@ type before struct {
 
 func (c *Cluster) host() host { return host{file: c.path("before.json"), say: c.Say} }
 
-// prepare records how the machine is, once, and makes it fit for a node.
+// prepare records the state of the machine, once, and prepares it for a node.
 func (h host) prepare(ctx context.Context) error {
 	if err := h.record(ctx); err != nil {
 		return err
@@ -108,9 +108,9 @@ func (h host) record(ctx context.Context) error {
 	return os.WriteFile(h.file, data, 0o644)
 }
 
-// emulate has the kernel run arm64 programs through qemu, in containers too:
-// Debian registers its static qemu with the F flag, which opens the
-// interpreter once, outside of them.
+// emulate lets the kernel run arm64 programs through qemu, including those in
+// containers: Debian registers its static qemu with the F flag, which opens the
+// interpreter once, outside the containers.
 func (h host) emulate(ctx context.Context) error {
 	if runtime.GOARCH == Arch {
 		return nil
@@ -141,7 +141,7 @@ func flags(b []byte) []byte {
 	return line
 }
 
-// restore puts the machine back to how it was.
+// restore restores the recorded state of the machine.
 func (h host) restore(ctx context.Context) error {
 	data, err := os.ReadFile(h.file)
 	if errors.Is(err, os.ErrNotExist) {
@@ -169,7 +169,7 @@ func (h host) restore(ctx context.Context) error {
 		}
 	}
 	if !b.BinfmtEnabled && exists(filepath.Join(binfmtDir, binfmtName)) {
-		// Writing -1 unregisters the one entry and leaves Debian's own record of
+		// Writing -1 unregisters only this entry, and leaves Debian's own record of
 		// what to enable at the next boot alone.
 		errs = append(errs, os.WriteFile(filepath.Join(binfmtDir, binfmtName), []byte("-1"), 0o644))
 	}
@@ -202,7 +202,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// run runs a program whose output matters only when it fails.
+// run runs a program whose output matters only if it fails.
 func run(ctx context.Context, name string, args ...string) error {
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if err != nil {

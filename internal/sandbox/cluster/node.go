@@ -23,14 +23,15 @@ var (
 	dnsHealth     = fmt.Sprintf("http://127.0.0.1:%d/health", dnsHealthPort)
 )
 
-// socket is containerd's.
+// socket returns the path of containerd's socket.
 func (c *Cluster) socket() string { return c.path("containerd.sock") }
 
 func (c *Cluster) containerd() daemon.Spec {
 	return daemon.Spec{
 		Name: "containerd", Path: filepath.Join(c.Bin, "containerd"),
 		Args: []string{"--config", c.path("containerd.toml")},
-		// The shim is looked up on PATH: ours, of the same version, comes first.
+		// containerd looks its shim up on PATH. Ours has the same version and must
+		// come first.
 		Env: append(append(os.Environ(), c.Env...), "PATH="+c.Bin+":"+os.Getenv("PATH")),
 	}
 }
@@ -51,8 +52,8 @@ func (c *Cluster) proxy() daemon.Spec {
 		"--proxy-mode=iptables",
 		fmt.Sprintf("--healthz-bind-address=127.0.0.1:%d", proxyHealthPort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", proxyMetricsPort),
-		// Node ports stay off the machine's own addresses, and its connection
-		// tracking as it was.
+		// Node ports do not use the machine's own addresses, and its connection
+		// tracking stays as it was.
 		"--nodeport-addresses="+NodeIP+"/32", "--iptables-localhost-nodeports=false",
 		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 	)
@@ -62,7 +63,7 @@ func (c *Cluster) dns() daemon.Spec {
 	return daemon.Spec{Name: "coredns", Path: filepath.Join(c.Bin, "coredns"), Args: []string{"-conf", c.path("Corefile")}}
 }
 
-// program is one that Debian installs.
+// program returns the path of a program that Debian installs.
 func (c *Cluster) program(name string) string {
 	if p, err := exec.LookPath(name); err == nil {
 		return p

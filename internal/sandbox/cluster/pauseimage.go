@@ -12,10 +12,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/images"
 )
 
-// PauseImage is the name under which the pods' first container is imported.
+// PauseImage is the name under which the image of the pods' first container is
+// imported.
 const PauseImage = "sandbox.invalid/pause:1"
 
-// importPause gives the node the image that every pod begins with.
+// importPause imports the image of every pod's first container into the node.
 func (c *Cluster) importPause(ctx context.Context) error {
 	if has, err := c.HasImage(ctx, PauseImage); err != nil || has {
 		return err

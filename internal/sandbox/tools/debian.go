@@ -1,5 +1,6 @@
-// Package tools puts on a bare Debian machine what the sandbox runs: packages
-// by apt-get, and what is in no Debian by the Go compiler, each once.
+// Package tools installs what the sandbox runs on a bare Debian machine: packages
+// with apt-get, and everything that Debian does not have with the Go compiler.
+// Each is installed once.
 package tools
 
 import (
@@ -13,20 +14,20 @@ import (
 	"strings"
 )
 
-// Say tells a person what is being done.
+// Say reports to a person what is being done.
 type Say func(format string, args ...any)
 
-// Up is what a cluster, a builder and a demo take of Debian.
+// Up lists the Debian packages that the cluster, the builder and the demo need.
 var Up = []string{
 	"ca-certificates", "git", "gh", "iproute2", "iptables",
 	"etcd-server", "runc", "containernetworking-plugins",
 	"qemu-user-static", "binfmt-support", "docker-registry",
 }
 
-// Test is what the tests take beside Up.
+// Test lists the Debian packages that only the tests need.
 var Test = []string{"bash-completion", "buildah", "docker.io", "podman", "skopeo", "strace"}
 
-// Debian installs those packages that are missing.
+// Debian installs the packages that are missing.
 func Debian(ctx context.Context, say Say, packages []string) error {
 	missing, err := missing(ctx, packages)
 	if err != nil || len(missing) == 0 {
@@ -44,22 +45,22 @@ func Debian(ctx context.Context, say Say, packages []string) error {
 	} {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
-		if err := tell(cmd, say, "apt-get", func(line string) string { return line }); err != nil {
+		if err := runReporting(cmd, say, "apt-get", func(line string) string { return line }); err != nil {
 			return fmt.Errorf("apt-get %s: %w", args[1], err)
 		}
 	}
 	return nil
 }
 
-// Missing is those of packages that dpkg has not installed, and whose program
-// is not there from elsewhere either.
+// Missing returns those packages that dpkg has not installed and whose program was
+// not installed by other means either.
 func missing(ctx context.Context, packages []string) ([]string, error) {
 	if _, err := exec.LookPath("dpkg-query"); err != nil {
-		return nil, errors.New("this is no Debian: the sandbox installs what it runs by apt-get (Debian 12 or newer, as root)")
+		return nil, errors.New("this machine does not run Debian: the sandbox installs what it runs with apt-get (Debian 12 or newer, as root)")
 	}
 	cmd := exec.CommandContext(ctx, "dpkg-query", append([]string{"--show", "--showformat", "${Package} ${db:Status-Status}\n"}, packages...)...)
 	out, err := cmd.Output()
-	// Exit status 1 says that some are unknown to dpkg: these are missing.
+	// Exit status 1 means that dpkg does not know some of them: they are missing.
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		return nil, fmt.Errorf("dpkg-query: %w", err)
 	}
@@ -72,13 +73,13 @@ func missing(ctx context.Context, packages []string) ([]string, error) {
 	return slices.DeleteFunc(slices.Clone(packages), func(p string) bool { return slices.Contains(have, p) }), nil
 }
 
-// policy is Debian's own way to keep packages from starting their services
-// (invoke-rc.d(8)): etcd and the registry come with units that would take
-// ports, and stay when the sandbox has gone.
+// policy is Debian's own means of keeping packages from starting their services
+// (invoke-rc.d(8)): etcd and the registry come with units that would occupy ports
+// and keep running when the sandbox is gone.
 const policy = "/usr/sbin/policy-rc.d"
 
-// holdServices puts the policy in place unless there is one, and returns what
-// takes it away again.
+// holdServices installs the policy unless there is one already, and returns a
+// function that removes it again.
 func holdServices() (undo func(), err error) {
 	script := []byte("#!/bin/sh\n# Written by the sbw sandbox while it installs packages.\nexit 101\n")
 	if old, err := os.ReadFile(policy); err == nil && !bytes.Equal(old, script) {

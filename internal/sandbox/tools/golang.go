@@ -26,31 +26,32 @@ type build struct {
 	env      []string
 	flags    []string
 	links    []string // further names of the one output
-	// patch prepares a replacement of the module's go.mod, returns its path.
+	// patch prepares a replacement for the module's go.mod and returns its path.
 	patch func(ctx context.Context, b Builder, module string) (modfile string, err error)
 }
 
 const kubernetesVersion = "v1.35.0"
 
-// Thrift is how all of it is compiled, and vetted: half an hour of two slow cores is most
-// of what a first start takes. Without debugging information and inlining the
-// compiler has a third less to do, and a collector that waits longer takes a
-// sixth off the rest (measured on k8s.io/kubernetes/pkg/apis/core/v1); what a
-// cluster of one node loses by it is not seen. One setting for all lets the
-// builds share what they have in common: a package is compiled anew for each
-// combination of flags, and for cgo or none.
+// Thrift are the settings with which everything is compiled, because compiling is
+// most of a first start. Without debugging information and inlining the compiler
+// has a third less to do, and collecting garbage less often saves a sixth of the
+// rest (measured on k8s.io/kubernetes/pkg/apis/core/v1). A cluster of one node
+// loses nothing noticeable. The same settings for everything let the builds share
+// what they have in common: a package is compiled again for each combination of
+// flags, and again with and without cgo.
 var Thrift = struct{ Env, Flags []string }{
 	Env:   []string{"CGO_ENABLED=0", "GOGC=400"},
 	Flags: []string{"-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false -l"},
 }
 
-// builds are in the order in which they are wanted, one after the other: two
-// of the large ones side by side take more memory than a small machine has.
+// builds returns the builds in the order in which they are needed. They run one
+// after the other, because two of the large ones at the same time need more memory
+// than a small machine has.
 func builds(all bool) []build {
 	version := func(name, value string) string { return "-X k8s.io/component-base/version." + name + "=" + value }
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
-	// The same for both, since they share what does not depend on the patch.
+	// The same for both, because they share what does not depend on the patch.
 	containers := []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"}
 	list := []build{
 		{name: "pods", own: true, env: []string{"GOARCH=arm64"}, flags: []string{"-ldflags=-s -w"},
@@ -85,8 +86,8 @@ type Builder struct {
 	Say   Say
 }
 
-// Build builds what is missing or older than its source. All is what tests
-// take as well.
+// Build builds what is missing or older than its source. all includes what only
+// the tests need.
 func (b Builder) Build(ctx context.Context, all bool) error {
 	for _, one := range builds(all) {
 		if err := b.build(ctx, one); err != nil {
@@ -131,7 +132,7 @@ func (b Builder) build(ctx context.Context, one build) error {
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, Thrift.Env, one.env)
 	n := 0
-	err := tell(cmd, b.Say, "building "+one.name, func(string) string {
+	err := runReporting(cmd, b.Say, "building "+one.name, func(string) string {
 		n++
 		return fmt.Sprintf("%d packages so far", n)
 	})
@@ -150,7 +151,7 @@ func (b Builder) build(ctx context.Context, one build) error {
 	return os.WriteFile(stamp, []byte(key), 0o644)
 }
 
-// outputs are the files that a build makes.
+// outputs returns the names of the files that a build produces.
 func (one build) outputs() []string {
 	names := slices.Clone(one.links)
 	for _, p := range one.packages {
@@ -169,8 +170,8 @@ func complete(bin string, one build) bool {
 	})
 }
 
-// fingerprint is of everything that a build depends on: the compiler, the
-// flags, and the module's own files; go.sum stands for the rest.
+// fingerprint covers everything that a build depends on: the compiler, the flags,
+// and the module's own files. go.sum covers the rest.
 func fingerprint(dir string, one build) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version(), one.packages, Thrift, one.env, one.flags, one.links, one.patch != nil)
@@ -199,12 +200,12 @@ func link(target, path string) error {
 	return os.Symlink(target, path)
 }
 
-// arm64Platforms makes a copy of containerd's platforms module in which the
-// machine's platform is linux/arm64, and a go.mod that replaces the module by
-// it. containerd asks that one function what to choose from an index, what to
-// unpack and what to run, and has no setting for it (its runtime_platforms
-// choose a snapshotter only); the node is an arm64 node, so the answer is that.
-// BuildKit is built without it: it is to emulate arm64, as on a laptop.
+// arm64Platforms copies containerd's platforms module, changes the machine's
+// platform in it to linux/arm64, and writes a go.mod that uses the copy. containerd
+// asks one function which image to choose from an index, what to unpack and what to
+// run, and has no setting for it (runtime_platforms chooses only a snapshotter). The
+// node is an arm64 node, so the function must say so. BuildKit is built without the
+// change, because it should emulate arm64 like on a laptop.
 func arm64Platforms(ctx context.Context, b Builder, module string) (string, error) {
 	const path = "github.com/containerd/platforms"
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", path)
@@ -234,7 +235,7 @@ func arm64Platforms(ctx context.Context, b Builder, module string) (string, erro
 		return "", err
 	}
 	if bytes.Count(text, []byte(old)) != 1 {
-		return "", fmt.Errorf("%s of %s has no line %q: see what its DefaultSpec does now", file, path, old)
+		return "", fmt.Errorf("%s of %s does not contain the line %q: check what its DefaultSpec does now", file, path, old)
 	}
 	text = bytes.Replace(text, []byte(old), []byte(`Architecture: "arm64",`), 1)
 	if err := os.Chmod(filepath.Join(to, file), 0o644); err != nil {

@@ -10,23 +10,24 @@ import (
 	"strings"
 )
 
-// hugePages is the kernel's switch for transparent huge pages.
+// hugePages is the file with the kernel's switch for transparent huge pages.
 const hugePages = "/sys/kernel/mm/transparent_hugepage/enabled"
 
-// HugePages gives the programs started from here on huge pages, as Debian's own
-// kernels do, and returns how to put the switch back. Some virtual machines'
-// kernels give them only to who asks, which the Go compiler does not: there a
-// compilation spends a third of its time on page faults (28 s instead of 38 s
-// for k8s.io/api/core/v1 and what it imports, on two cores).
+// HugePages switches on transparent huge pages for programs that start from now on,
+// as Debian's own kernels do, and returns a function that restores the switch. The
+// kernels of some virtual machines give huge pages only to programs that ask for
+// them, which the Go compiler does not do. There a compilation spends a third of
+// its time on page faults (28 s instead of 38 s for k8s.io/api/core/v1 and its
+// imports, on two cores).
 //
-// What was set before is kept in dir, so that a run that was killed is put
-// right by the next one. A switch that cannot be written is left as it is: it
-// costs time and nothing else.
+// The previous setting is kept in dir, so that the next run can restore it if this
+// one is killed. If the switch cannot be written, it stays as it is, which only
+// costs time.
 func HugePages(dir string, say Say) (restore func() error, err error) {
 	return switchTo(hugePages, "always", filepath.Join(dir, "hugepages.before"), say)
 }
 
-// RestoreHugePages puts back what a killed run has left.
+// RestoreHugePages restores the setting that a killed run left changed.
 func RestoreHugePages(dir string) error {
 	return putBack(hugePages, filepath.Join(dir, "hugepages.before"))
 }
@@ -47,7 +48,7 @@ func switchTo(path, value, kept string, say Say) (restore func() error, err erro
 	}
 	now := chosen.FindStringSubmatch(string(text))
 	if now == nil {
-		return nil, fmt.Errorf("%s says %q: no value is chosen in it", path, text)
+		return nil, fmt.Errorf("%s contains %q, in which no value is selected", path, text)
 	}
 	if now[1] == value {
 		return nothing, nil
@@ -66,7 +67,7 @@ func switchTo(path, value, kept string, say Say) (restore func() error, err erro
 	return func() error { return putBack(path, kept) }, nil
 }
 
-// putBack writes what is kept to the switch; nothing kept is no error.
+// putBack restores the kept setting, if there is one.
 func putBack(path, kept string) error {
 	before, err := os.ReadFile(kept)
 	if errors.Is(err, fs.ErrNotExist) {

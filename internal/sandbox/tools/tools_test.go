@@ -14,14 +14,14 @@ func silent(string, ...any) {}
 
 func TestTellPutsTheEndIntoTheError(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "for i in $(seq 1 100); do echo line $i; done; echo the reason >&2; exit 3")
-	err := tell(cmd, silent, "it", func(string) string { return "" })
+	err := runReporting(cmd, silent, "it", func(string) string { return "" })
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Fatalf("%v", err)
 	}
 	if msg := err.Error(); !strings.Contains(msg, "the reason") || !strings.Contains(msg, "line 100") || strings.Contains(msg, "line 10\n") {
 		t.Errorf("%v", err)
 	}
-	if err := tell(exec.Command("true"), silent, "it", func(string) string { return "" }); err != nil {
+	if err := runReporting(exec.Command("true"), silent, "it", func(string) string { return "" }); err != nil {
 		t.Errorf("%v", err)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// heartbeat is how often a long command is heard of.
+// heartbeat is how often the progress of a long command is reported.
 const heartbeat = 10 * time.Second
 
-// tell runs a command and passes on, every few seconds, what summary makes of
-// its latest line; all of its end goes into the error.
-func tell(cmd *exec.Cmd, say Say, what string, summary func(line string) string) error {
+// runReporting runs a command and reports every few seconds what summary makes of
+// its latest line. The end of its output becomes part of the error.
+func runReporting(cmd *exec.Cmd, say Say, what string, summary func(line string) string) error {
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
 	if err := cmd.Start(); err != nil {
