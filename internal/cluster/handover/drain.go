@@ -92,6 +92,9 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 		case <-ctx.Done():
 			return d.old, context.Cause(ctx)
 		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return d.old, context.Cause(ctx)
+			}
 			return d.old, d.timedOut(err)
 		case <-tick.C:
 		}

@@ -49,6 +49,10 @@ func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 	return nodes, nil, nil
 }
 
+// Takes tells whether the scheduler's filters let the pods of w land on a node;
+// room is not judged.
+func Takes(node *corev1.Node, w *workload.Workload) bool { return judge(node, w).Excluded == "" }
+
 func judge(node *corev1.Node, w *workload.Workload) Node {
 	n := Node{Name: node.Name, Platforms: []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture}}
 	for p := range strings.SplitSeq(node.Annotations[AnnotationPlatforms], ",") {

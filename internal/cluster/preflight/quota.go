@@ -3,6 +3,8 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,14 +81,32 @@ func surge(w *workload.Workload) (more int32, canShrink bool) {
 }
 
 func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink bool) *pipeline.Finding {
-	if more == 0 || !concerns(q, w) {
+	if more == 0 {
+		return nil
+	}
+	// The controller makes surge pods one by one: the first must fit.
+	lacks := Lacks(q, w, 1)
+	if len(lacks) == 0 {
+		return nil
+	}
+	severity := pipeline.Error
+	if canShrink {
+		severity = pipeline.Warning
+	}
+	return finding(severity, "quota", q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
+		strings.Join(lacks, "; "), "raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)")
+}
+
+// Lacks says of which resources a quota does not leave enough for pods more
+// pods of w.
+func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []string) {
+	if !concerns(q, w) {
 		return nil
 	}
 	pod := &corev1.Pod{Spec: w.Template().Spec}
 	requests := resourcehelpers.PodRequests(pod, resourcehelpers.PodResourcesOptions{})
 	limits := resourcehelpers.PodLimits(pod, resourcehelpers.PodResourcesOptions{})
-	var lacks []string
-	for name, hard := range q.Status.Hard {
+	for _, name := range slices.Sorted(maps.Keys(q.Status.Hard)) {
 		var one resource.Quantity
 		switch text := string(name); {
 		case text == "pods" || text == "count/pods":
@@ -100,23 +120,20 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 		default:
 			continue
 		}
-		// The controller makes surge pods one by one: the first must fit.
-		after := q.Status.Used[name].DeepCopy()
-		after.Add(one)
+		hard, used := q.Status.Hard[name], q.Status.Used[name]
+		after := used.DeepCopy()
+		for range pods {
+			after.Add(one)
+		}
 		if after.Cmp(hard) > 0 {
-			used := q.Status.Used[name]
-			lacks = append(lacks, fmt.Sprintf("%s: used %s of %s, a pod needs %s", name, used.String(), hard.String(), one.String()))
+			what := "a pod needs"
+			if pods > 1 {
+				what = fmt.Sprintf("each of %d pods needs", pods)
+			}
+			lacks = append(lacks, fmt.Sprintf("%s: used %s of %s, %s %s", name, used.String(), hard.String(), what, one.String()))
 		}
 	}
-	if len(lacks) == 0 {
-		return nil
-	}
-	severity := pipeline.Error
-	if canShrink {
-		severity = pipeline.Warning
-	}
-	return finding(severity, "quota", q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
-		strings.Join(lacks, "; "), "raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)")
+	return lacks
 }
 
 // concerns tells whether a quota counts these pods. Scopes by priority or
