@@ -9,6 +9,18 @@ var manifestEntries = []Entry{
 		Remedy: "Set it to one of the names that the finding lists.",
 	},
 	{
+		Code:   "manifest-not-objects",
+		Title:  "the manifest has files that are not Kubernetes objects",
+		Cause:  "A directory is taken as kubectl apply -f takes it: every .yaml, .yml and .json file in it. A Compose file or the values of a chart among them stop it.",
+		Remedy: "Name the worker's own files with -f or under deploy.manifest, or move the others elsewhere.",
+	},
+	{
+		Code:   "manifest-together",
+		Title:  "something else moves along with the worker's image",
+		Cause:  "One place of the kustomization, such as an entry of images:, decides several images, or a replacement copies the image elsewhere. What is applied is what the stamped files render, so all of them change.",
+		Remedy: "Nothing, if it should. Otherwise give the worker's container a place of its own: a patch with its image.",
+	},
+	{
 		Code:   "manifest-also",
 		Title:  "something else uses an image of the same repository",
 		Cause:  "The manifest uses this image more than once (in an init container or a second workload, for example), and only the worker's container is stamped.",

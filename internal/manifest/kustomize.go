@@ -54,7 +54,7 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &kustomized{options: o, before: before, image: scalar, workload: w, old: scalar.Value}
+	k := &kustomized{options: o, before: before, image: scalar, workload: w, old: scalar.Value, files: disk.files}
 	if k.old == o.Ref {
 		return &Plan{Edit: Edit{File: kustomization(o.Kustomize), Old: k.old, New: o.Ref}, Kustomize: o.Kustomize, Rendered: rendered, target: t}, nil
 	}
@@ -74,31 +74,51 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 			continue
 		}
 		if rel, err := filepath.Rel(root, f.path); err != nil || !filepath.IsLocal(rel) {
-			return nil, outside(p, o)
+			return nil, k.outside(p)
 		}
 		return p, nil
 	}
 	return nil, &pipeline.Finding{
 		Code: "manifest-kustomize", Severity: pipeline.Error, Where: kustomization(o.Kustomize),
-		What: fmt.Sprintf("no single place of the kustomization decides the image of %s alone", w),
-		Why:  fmt.Sprintf("it is %s, by a patch, a generator or a remote base", k.old),
-		Fix:  setImage(o, k.old),
+		What: fmt.Sprintf("no file of the kustomization has the image of %s in a place that can be stamped", w),
+		Why:  fmt.Sprintf("the image is %s, set by an inline patch, a generator, a component or a remote base", k.old),
+		Fix:  k.advice(),
 	}
 }
 
 var errNoKustomization = fmt.Errorf("the directory has no %s", konfig.DefaultKustomizationFileName())
 
-func setImage(o Options, old string) string {
-	return fmt.Sprintf("add an entry once: `cd %s && kustomize edit set image %s=%s`; later runs change it", o.Kustomize, Repository(old), o.Ref)
+// advice says how to give the kustomization a place of its own for this image.
+// An entry of images: moves every container with that image name, so it is only
+// advised where there is no other.
+func (k *kustomized) advice() string {
+	file := kustomization(k.options.Kustomize)
+	others := k.before.also(k.image, "", k.old, k.old)
+	if len(others) == 0 {
+		_, tag, digest := splitRef(k.options.Ref)
+		if digest != "" {
+			tag = strings.TrimPrefix(tag+"@"+digest, "@")
+		}
+		return fmt.Sprintf("add {name: %s, newName: %s, newTag: %q} to images: in %s once; later runs change it",
+			Repository(k.old), Repository(k.options.Ref), tag, file)
+	}
+	t := k.options.Target
+	name := k.workload.name
+	if o, ok := k.source(k.workload.kind, name); ok {
+		name = o.name // before a namePrefix
+	}
+	return fmt.Sprintf("write a patch once, because an entry of images: would move %s too: add `path: %s-image.yaml` to patches: in %s, and write into that file: "+
+		"{apiVersion: apps/v1, kind: %s, metadata: {name: %s}, spec: {template: {spec: {containers: [{name: %s, image: %q}]}}}}; later runs change it",
+		others[0].Use, t.Container, file, k.workload.kind, name, t.Container, k.options.Ref)
 }
 
 // outside refuses to edit a base: what else is built from it is not known.
-func outside(p *Plan, o Options) error {
+func (k *kustomized) outside(p *Plan) error {
 	return &pipeline.Finding{
 		Code: "manifest-outside", Severity: pipeline.Error, Where: place(p.File, p.Line),
 		What: "the image is set outside of the kustomization's directory",
 		Why:  "stamping a base would change everything that is built from it",
-		Fix:  setImage(o, p.Old),
+		Fix:  k.advice(),
 	}
 }
 
@@ -152,6 +172,46 @@ type kustomized struct {
 	image    *yaml.Node
 	workload workload
 	old      string
+	files    []read // what kustomize read
+}
+
+// source is the object of a file that kustomize makes the object of that kind and
+// name of: it may add a prefix and a suffix to the name.
+func (k *kustomized) source(kind, name string) (found object, ok bool) {
+	k.sources(kind, name, func(_ string, o object) bool { found, ok = o, true; return false })
+	return found, ok
+}
+
+// sources calls each for the objects that can be the source of that one, those
+// of exactly that name first, until each says no.
+func (k *kustomized) sources(kind, name string, each func(file string, o object) bool) {
+	for _, exact := range []bool{true, false} {
+		for _, f := range k.files {
+			s, err := parse(f.data, f.path)
+			if err != nil {
+				continue
+			}
+			for _, o := range s.objects() {
+				if o.kind == kind && o.name != "" && (exact && o.name == name || !exact && o.name != name && strings.Contains(name, o.name)) && !each(f.path, o) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// placed gives a place of the result the file and line that it comes from: the
+// source's own, or else the kustomization.
+func (k *kustomized) placed(o object, u use) Use {
+	u.File, u.Line = kustomization(k.options.Kustomize), 0
+	k.sources(o.kind, o.name, func(file string, from object) bool {
+		n := from.at(u.path)
+		if n != nil {
+			u.File, u.Line = file, n.Line
+		}
+		return n == nil
+	})
+	return u.Use
 }
 
 // try edits one file in every way that may decide the image, and returns the
@@ -269,19 +329,26 @@ func (k *kustomized) apply(f read, way []setting) *Plan {
 		return nil
 	}
 	p.Old, p.New, p.Rendered = k.old, differ[k.image].Value, rendered
-	for _, u := range k.before.also(k.image, k.workload, k.options.Target, k.old, k.options.Ref) {
-		n := u.node
-		if differ[n] == nil {
-			p.Also = append(p.Also, u.Use)
-			continue
-		}
-		u.Image = differ[n].Value
-		p.Together = append(p.Together, u.Use)
-		delete(differ, n)
-	}
 	delete(differ, k.image)
+	also := map[*yaml.Node]bool{}
+	for _, u := range k.before.also(k.image, "", k.old, k.options.Ref) {
+		also[u.node] = true
+	}
+	for _, o := range k.before.objects() {
+		o.scalars(func(path []step, n *yaml.Node) {
+			if u := (use{o.use("", path, n), n, path}); differ[n] != nil {
+				moved := k.placed(o, u)
+				moved.Image = differ[n].Value
+				p.Together = append(p.Together, moved)
+				delete(differ, n)
+			} else if also[n] {
+				p.Also = append(p.Also, k.placed(o, u))
+				delete(also, n)
+			}
+		})
+	}
 	if len(differ) > 0 {
-		return nil // it decides more than images of this repository
+		return nil // what changes cannot be reported
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -81,7 +83,8 @@ func TestFindKustomized(t *testing.T) {
 		archive  string
 		ref      string // pinned when empty
 		image    string // what is rendered; ref when empty
-		together int
+		together []string
+		also     []string
 		workload string // w when empty
 	}{
 		"newTag":             {archive: "-- k/kustomization.yaml --\n" + head + "images:\n# ours\n- name: ghcr.io/o/w\n  newTag: \"⟦1|" + tag2 + "@" + digest1 + "⟧\" # tag\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0")},
@@ -97,8 +100,26 @@ func TestFindKustomized(t *testing.T) {
 			workerFile("⟦ghcr.io/o/w:0|"+pinned+"⟧")},
 		"patch file": {archive: "-- k/kustomization.yaml --\n" + head + "patches:\n- path: p.yaml\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
 			"-- k/p.yaml --\nkind: Deployment\napiVersion: apps/v1\nmetadata: {name: w}\nspec: {template: {spec: {containers: [{name: w, image: '⟦ghcr.io/o/w:1|" + pinned + "⟧'}]}}}\n"},
-		"with an init container": {together: 1, archive: "-- k/kustomization.yaml --\n" + head + "images:\n- name: ghcr.io/o/w\n  newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
+		"with an init container": {together: []string{"k/w.yaml:16 container migrate of Deployment ns/w " + pinned}, archive: "-- k/kustomization.yaml --\n" + head + "images:\n- name: ghcr.io/o/w\n  newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
 			"      initContainers:\n      - name: migrate\n        image: ghcr.io/o/w:0\n"},
+		"with a value": {together: []string{"k/w.yaml:14 env SELF of container w of Deployment ns/w " + pinned}, archive: "-- k/kustomization.yaml --\n" + head +
+			"images: [{name: ghcr.io/o/w, newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧}]\nreplacements:\n- source: {kind: Deployment, name: w, fieldPath: 'spec.template.spec.containers.[name=w].image'}\n" +
+			"  targets: [{select: {kind: Deployment}, fieldPaths: ['spec.template.spec.containers.[name=w].env.[name=SELF].value']}]\n" +
+			"-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") + "        env: [{name: SELF, value: x}]\n"},
+		"with its tag": {ref: "ghcr.io/o/w:" + tag2, together: []string{"k/w.yaml:14 env TAG of container w of Deployment ns/w " + tag2}, archive: "-- k/kustomization.yaml --\n" + head +
+			"images: [{name: ghcr.io/o/w, newTag: ⟦v1|" + tag2 + "⟧}]\nreplacements:\n- source: {kind: Deployment, name: w, fieldPath: 'spec.template.spec.containers.[name=w].image', options: {delimiter: ':', index: 1}}\n" +
+			"  targets: [{select: {kind: Deployment}, fieldPaths: ['spec.template.spec.containers.[name=w].env.[name=TAG].value']}]\n" +
+			"-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") + "        env: [{name: TAG, value: x}]\n"},
+		"with a variable": {together: []string{"k/w.yaml:14 args[0] of container w of Deployment ns/w --self=" + pinned}, archive: "-- k/kustomization.yaml --\n" + head +
+			"images: [{name: ghcr.io/o/w, newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧}]\nvars:\n- {name: SELF, objref: {apiVersion: apps/v1, kind: Deployment, name: w}, fieldref: {fieldpath: 'spec.template.spec.containers[0].image'}}\n" +
+			"-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") + "        args: ['--self=$(SELF)']\n"},
+		"with a CronJob, prefixed": {workload: "pre-w", together: []string{"k/c.yaml:4 container n of CronJob ns/pre-nightly " + pinned}, also: []string{"k/c.yaml:8 container w of Pod ns/pre-p ghcr.io/o/w:p"},
+			archive: "-- k/kustomization.yaml --\nresources: [w.yaml, c.yaml]\nnamespace: ns\nnamePrefix: pre-\nimages: [{name: w, newName: ghcr.io/o/w, newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧}]\n-- k/w.yaml --\n" + workerFile("w") +
+				"-- k/c.yaml --\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: nightly}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: n, image: w}]}}}}}\n" +
+				"---\n{apiVersion: v1, kind: Pod, metadata: {name: p}, spec:\n {containers: [\n  {name: w, image: 'ghcr.io/o/w:p'}]}}\n"},
+		"digest of both": {image: "ghcr.io/o/w@" + digest1, together: []string{"k/w.yaml:16 container migrate of Deployment ns/w ghcr.io/o/w@" + digest1},
+			archive: "-- k/kustomization.yaml --\n" + head + "images: [{name: ghcr.io/o/w, digest: ⟦sha256:00|" + digest1 + "⟧}]\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
+				"      initContainers:\n      - name: migrate\n        image: ghcr.io/o/w:0\n"},
 		"there already": {archive: "-- k/kustomization.yaml --\n" + head + "-- k/w.yaml --\n" + workerFile(pinned)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,8 +132,14 @@ func TestFindKustomized(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.New != tt.image || len(p.Together) != tt.together || !strings.Contains(string(p.Rendered), "image: "+tt.image) {
+			if p.New != tt.image || !strings.Contains(string(p.Rendered), "image: "+tt.image) {
 				t.Errorf("plan = %+v\n%s", p.Edit, p.Rendered)
+			}
+			if d := cmp.Diff(tt.together, described(t, dir, p.Together)); d != "" {
+				t.Errorf("together (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(tt.also, described(t, dir, p.Also)); d != "" {
+				t.Errorf("also (-want +got):\n%s", d)
 			}
 			if d := cmp.Diff(before, contents(t, dir)); d != "" {
 				t.Fatal("Find changed the disk", d)
@@ -120,6 +147,9 @@ func TestFindKustomized(t *testing.T) {
 			w, err := p.Write()
 			if err != nil {
 				t.Fatal(err)
+			}
+			if again, err := build(filesys.MakeFsOnDisk(), filepath.Join(dir, "k")); err != nil || string(again) != string(p.Rendered) {
+				t.Errorf("the stamped files render otherwise (%v):\n%s", err, cmp.Diff(string(p.Rendered), string(again)))
 			}
 			if d := cmp.Diff(want, contents(t, dir)); d != "" {
 				t.Fatalf("written (-want +got):\n%s", d)
@@ -135,6 +165,72 @@ func TestFindKustomized(t *testing.T) {
 			}
 			if d := cmp.Diff(before, contents(t, dir)); d != "" {
 				t.Errorf("restored (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func described(t *testing.T, dir string, all []Use) (lines []string) {
+	t.Helper()
+	for _, u := range all {
+		rel, err := filepath.Rel(dir, u.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s:%d %s %s", filepath.ToSlash(rel), u.Line, u, u.Image))
+	}
+	return lines
+}
+
+// TestKustomizeAdvice: whoever does what is advised has a place of his own for
+// the image, which the next run stamps, and moves no other container.
+func TestKustomizeAdvice(t *testing.T) {
+	const prefix = "-- over/kustomization.yaml --\nresources: [../base]\nnamespace: ns\n"
+	for name, tt := range map[string]struct{ archive, fix, add, file string }{
+		"alone": {prefix + "-- base/kustomization.yaml --\nresources: [w.yaml]\n-- base/w.yaml --\n" + workerFile("ghcr.io/o/w:v1"),
+			"images: in", "images: [%s]\n", ""},
+		"another container": {prefix + "-- base/kustomization.yaml --\nresources: [w.yaml]\n-- base/w.yaml --\n" + workerFile("ghcr.io/o/w:v1") + "      - {name: edge, image: 'ghcr.io/o/w:edge-3'}\n",
+			"container edge of Deployment ns/w", "patches: [{path: w-image.yaml}]\n", "over/w-image.yaml"},
+		"a prefix": {prefix + "-- base/kustomization.yaml --\nresources: [w.yaml]\nnamePrefix: pre-\n-- base/w.yaml --\n" + workerFile("ghcr.io/o/w:v1") + "      - {name: edge, image: 'ghcr.io/o/w:v1'}\n",
+			"container edge of Deployment ns/pre-w", "patches: [{path: w-image.yaml}]\n", "over/w-image.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := unpack(t, tt.archive)
+			o := Options{Kustomize: filepath.Join(dir, "over"), Target: target, Ref: newRef}
+			if strings.Contains(tt.archive, "namePrefix") {
+				o.Target.Name = "pre-w"
+			}
+			_, err := Find(t.Context(), o)
+			f, ok := errors.AsType[*pipeline.Finding](err)
+			if !ok || f.Code != "manifest-outside" || !strings.Contains(f.Fix, tt.fix) || strings.Contains(f.Fix, "edit set image") {
+				t.Fatalf("err = %+v", err)
+			}
+			brace := f.Fix[strings.IndexByte(f.Fix, '{') : strings.LastIndexByte(f.Fix, '}')+1]
+			file := filepath.Join(dir, "over", "kustomization.yaml")
+			add := tt.add
+			if tt.file == "" {
+				add = fmt.Sprintf(add, brace)
+			} else if err := os.WriteFile(filepath.Join(dir, tt.file), []byte(brace+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, append(text, add...), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			before, err := build(filesys.MakeFsOnDisk(), filepath.Join(dir, "over"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(before), newRef); n != 1 {
+				t.Errorf("the advice moves %d images:\n%s", n, before)
+			}
+			o.Ref = "ghcr.io/o/w:next"
+			p, err := Find(t.Context(), o)
+			if err != nil || len(p.Together) > 0 || p.New != o.Ref {
+				t.Errorf("the next run: %+v, %v", p, err)
 			}
 		})
 	}

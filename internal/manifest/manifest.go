@@ -18,8 +18,13 @@
 //
 // Which workload is meant is said by kind, namespace and name; an object
 // without a namespace matches, since kubectl gives it one. Only the container
-// that is named is changed; others with an image of the same repository are
+// that is named is changed; other places with an image of the same repository are
 // reported in Edit.Also and left alone.
+//
+// In a kustomization one place may decide several images. It is edited all the
+// same, because that is what the file says; what moves along is in
+// Edit.Together, and Plan.Rendered is what is to be applied, so that the cluster
+// and the files never differ.
 //
 // # To support another kind of file
 //
@@ -38,13 +43,17 @@ type Target struct {
 	Container string `json:"container"`
 }
 
-// Use is one container's image.
+// Use is another place that names the image: a container's image, or a value
+// such as an environment variable's.
 type Use struct {
 	File      string `json:"file,omitempty"`
 	Line      int    `json:"line,omitempty"`
-	Workload  string `json:"workload"` // Deployment joelclaw/system-bus-worker
-	Container string `json:"container"`
-	Image     string `json:"image"`
+	Workload  string `json:"workload"` // Deployment joelclaw/system-bus-worker; of any kind
+	Container string `json:"container,omitempty"`
+	// Field is where in the container, or in the object, unless it is the
+	// container's image: "env SELF_IMAGE".
+	Field string `json:"field,omitempty"`
+	Image string `json:"image"`
 }
 
 // Edit is what Stamp changed, or would have changed.
@@ -53,8 +62,8 @@ type Edit struct {
 	Line int    `json:"line"` // of the scalar, from 1
 	Old  string `json:"old"`  // its value before
 	New  string `json:"new"`
-	// Also are the other containers whose image is of the same repository and
-	// stays as it is; Together those that the same place decides (kustomize).
+	// Also are the other places with an image of the same repository that stay as
+	// they are; Together those that move along, with their new value (kustomize).
 	Also     []Use `json:"also,omitempty"`
 	Together []Use `json:"together,omitempty"`
 

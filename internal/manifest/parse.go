@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -41,6 +42,13 @@ func parse(src []byte, file string) (*stream, error) {
 			Fix: "save it as UTF-8",
 		}
 	}
+	if line, b, ok := notUTF8(src); ok {
+		return nil, &pipeline.Finding{
+			Code: "manifest-encoding", Severity: pipeline.Error, Where: place(file, line),
+			What: "the manifest is not UTF-8 text", Why: fmt.Sprintf("it has a byte 0x%02X, as Latin-1 and Windows-1252 write letters with accents", b),
+			Fix: "save it as UTF-8",
+		}
+	}
 	if t := bytes.TrimLeft(bytes.TrimPrefix(src, bom), " \t\r\n"); bytes.HasPrefix(t, []byte("{")) {
 		if s, err := parseJSON(src); err == nil {
 			return s, nil
@@ -51,6 +59,21 @@ func parse(src []byte, file string) (*stream, error) {
 		return nil, notYAML(src, file, err)
 	}
 	return s, nil
+}
+
+// notUTF8 returns the line and the value of the first byte that is not UTF-8.
+func notUTF8(src []byte) (line int, b byte, found bool) {
+	if utf8.Valid(src) {
+		return 0, 0, false
+	}
+	for i := 0; i < len(src); {
+		r, size := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && size == 1 {
+			return bytes.Count(src[:i], []byte("\n")) + 1, src[i], true
+		}
+		i += size
+	}
+	return 0, 0, false
 }
 
 func parseYAML(src []byte) (s *stream, err error) {

@@ -37,6 +37,10 @@ type Plan struct {
 	// Files are all files that were named, directories resolved; none for a
 	// kustomization.
 	Files []string
+	// Strangers is the finding about files, or documents in them, that are not
+	// objects; kubectl apply, and so apply.Load, stops at them. nil if there are
+	// none.
+	Strangers *pipeline.Finding
 
 	before, after []byte
 	changes       []Change
@@ -67,11 +71,15 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 	}
 	var plans []*Plan
 	var errs []error
+	streams := map[string]*stream{}
 	for _, path := range paths {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		p, err := findIn(path, o)
+		p, s, err := findIn(path, o)
+		if s != nil {
+			streams[path] = s
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -79,14 +87,27 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 		p.Files = paths
 		plans = append(plans, p)
 	}
+	strangers := inTheWay(paths, streams, plans, errs)
+	if err := decisive(errs); err != nil && strangers != nil || len(plans) == 0 && strangers != nil {
+		return nil, strangers
+	}
 	switch {
 	case len(plans) == 1:
-		return plans[0], decisive(errs)
+		p := plans[0]
+		p.Strangers = strangers
+		for _, path := range paths {
+			if s := streams[path]; s != nil && path != p.File {
+				for _, u := range s.also(nil, path, p.Old, p.New) {
+					p.Also = append(p.Also, u.Use)
+				}
+			}
+		}
+		return p, decisive(errs)
 	case len(plans) > 1:
 		f := &pipeline.Finding{
 			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
 			What: fmt.Sprintf("%d files hold the %s", len(plans), o.Target),
-			Why:  "which of them is meant cannot be told",
+			Why:  "it is not clear which of them is meant",
 			Fix:  "name one with -f",
 		}
 		for _, p := range plans {
@@ -97,19 +118,76 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 	return nil, none(paths, errs, o)
 }
 
-// findIn looks for the target in one file.
-func findIn(path string, o Options) (*Plan, error) {
+// findIn looks for the target in one file. The stream is there if the file could
+// be parsed.
+func findIn(path string, o Options) (*Plan, *stream, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, unreadable(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, &pipeline.Finding{
+			Code: "manifest-not-a-file", Severity: pipeline.Error, Where: path,
+			What: "the manifest is not a regular file", Why: "a pipe, such as <(…) makes, can only be read once and cannot be stamped",
+			Fix: "pass it on standard input with -f -, or save it to a file",
+		}
+	}
 	src, err := os.ReadFile(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, nil, unreadable(path, err)
 	}
 	t := o.Target
 	t.File = path
+	s, err := parse(src, path)
+	if err != nil {
+		return nil, nil, err
+	}
 	after, e, err := Stamp(src, t, o.Ref)
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
-	return &Plan{Edit: e, before: src, after: after, changes: e.changes(src), target: t}, nil
+	return &Plan{Edit: e, before: src, after: after, changes: e.changes(src), target: t}, s, nil
+}
+
+// inTheWay lists every document that kubectl apply would stop at, because it is
+// not an object: values of a chart, a Compose file. Faults of other files are
+// listed with them. It returns nil if all documents are objects.
+func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: "manifest-not-objects", Severity: pipeline.Error, Fix: "name the files of the worker with -f, or in .sbw.yaml under deploy.manifest"}
+	files := 0
+	for _, path := range paths {
+		found := false
+		if s := streams[path]; s != nil {
+			for _, d := range s.docs {
+				for _, root := range d.Content {
+					if root = follow(root); root != nil && root.Tag != "!!null" && text(first(root, "kind")) == "" {
+						f.Evidence = append(f.Evidence, place(path, root.Line)+": it has no kind")
+						found = true
+					}
+				}
+			}
+		}
+		if found {
+			files++
+		}
+	}
+	if files == 0 {
+		return nil
+	}
+	f.Where, _, _ = strings.Cut(f.Evidence[0], ": ")
+	f.What = "a file of the manifest is not a Kubernetes object, so kubectl apply would stop at it"
+	if files > 1 {
+		f.What = fmt.Sprintf("%d files of the manifest are not Kubernetes objects, so kubectl apply would stop at them", files)
+	}
+	for _, err := range errs {
+		if g, ok := errors.AsType[*pipeline.Finding](err); ok && g.Code != "manifest-no-workload" {
+			f.Evidence = append(f.Evidence, g.Where+": "+g.What)
+		}
+	}
+	if len(plans) == 1 {
+		f.Fix = "name the files of the worker: -f " + plans[0].File
+	}
+	return f
 }
 
 // decisive returns the first fault of another file that puts the one that was

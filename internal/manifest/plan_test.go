@@ -62,6 +62,60 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindInTheWay: a directory with files that are not the worker's.
+func TestFindInTheWay(t *testing.T) {
+	w := "-- d/w.yaml --\n" + deployment("      - name: w\n        image: ghcr.io/o/w:1\n")
+	for name, tt := range map[string]struct {
+		archive string
+		found   bool // the worker's file is not in doubt
+		want    []string
+	}{
+		"compose, values and a patch": {"-- d/compose.yml --\nservices: {}\n-- d/values.yaml --\n# x\ntag: v1\n-- d/patch.yaml --\nkind: Deployment\nmetadata: {name: w}\n" + w, false,
+			[]string{"d/compose.yml:1: it has no kind", "d/values.yaml:2: it has no kind", "d/patch.yaml:1: Deployment w has no container \"w\""}},
+		"values":              {"-- d/values.yaml --\ntag: v1\n" + w, true, []string{"d/values.yaml:1: it has no kind"}},
+		"a list and a word":   {"-- d/a.yaml --\n- x\n---\nword\n---\n# nothing\n" + w, true, []string{"d/a.yaml:1: it has no kind", "d/a.yaml:3: it has no kind"}},
+		"a second document":   {w + "---\nimage: {tag: x}\n", true, []string{"d/w.yaml:13: it has no kind"}},
+		"nothing but others":  {"-- d/values.yaml --\ntag: v1\n-- d/b.yaml --\ntag: v2\n", false, []string{"d/b.yaml:1: it has no kind", "d/values.yaml:1: it has no kind"}},
+		"comments and a List": {"-- d/a.yaml --\n# x\n-- d/b.yaml --\nkind: List\nitems: []\n" + w, true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := unpack(t, tt.archive)
+			p, err := Find(t.Context(), Options{Files: []string{filepath.Join(dir, "d")}, Target: target, Ref: newRef})
+			f, _ := errors.AsType[*pipeline.Finding](err)
+			if tt.found && err == nil {
+				f = p.Strangers
+			} else if tt.found || err == nil {
+				t.Fatalf("err = %v", err)
+			}
+			var got []string
+			if f != nil {
+				for _, e := range f.Evidence {
+					got = append(got, strings.TrimPrefix(filepath.ToSlash(e), filepath.ToSlash(dir)+"/"))
+				}
+				if f.Code != "manifest-not-objects" || !strings.HasSuffix(filepath.ToSlash(f.Where), strings.Split(tt.want[0], ": ")[0]) {
+					t.Errorf("finding = %+v", f)
+				}
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestFindAlsoElsewhere: other files that name the image are listed, too.
+func TestFindAlsoElsewhere(t *testing.T) {
+	dir, _ := unpack(t, "-- d/w.yaml --\n"+deployment("      - name: w\n        image: ghcr.io/o/w:1\n")+
+		"-- d/c.yaml --\nkind: CronJob\nmetadata: {name: n}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: 'ghcr.io/o/w:1'}]}}}}}\n")
+	p, err := Find(t.Context(), Options{Files: []string{filepath.Join(dir, "d")}, Target: target, Ref: newRef})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"d/c.yaml:3 container c of CronJob n ghcr.io/o/w:1"}, described(t, dir, p.Also)); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestFindRefuses(t *testing.T) {
 	w := deployment("      - name: w\n        image: ghcr.io/o/w:1\n")
 	for name, tt := range map[string]struct {

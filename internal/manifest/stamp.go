@@ -24,7 +24,7 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err != nil {
 		return nil, Edit{}, err
 	}
-	scalar, w, err := s.locate(t)
+	scalar, _, err := s.locate(t)
 	if err != nil {
 		return nil, Edit{}, err
 	}
@@ -32,7 +32,7 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err != nil {
 		return nil, Edit{}, err
 	}
-	for _, u := range s.also(scalar, w, t, e.Old, ref) {
+	for _, u := range s.also(scalar, t.File, e.Old, ref) {
 		e.Also = append(e.Also, u.Use)
 	}
 	return e.apply(src), e, nil
@@ -60,7 +60,11 @@ func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, workload{}, noWorkload(t, all)
+		f := noWorkload(t, all)
+		if len(s.objects()) == 0 {
+			f.Why = "it holds no object: it is empty, or has only comments"
+		}
+		return nil, workload{}, f
 	case 1:
 	default:
 		var lines []string
@@ -90,7 +94,7 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-func noWorkload(t Target, all []workload) error {
+func noWorkload(t Target, all []workload) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: "manifest-no-workload", Severity: pipeline.Error, Where: place(t.File, 0),
 		What: fmt.Sprintf("the manifest has no %s", t),
@@ -292,33 +296,6 @@ func (e Edit) apply(src []byte) []byte {
 	out = append(out, src[:e.start]...)
 	out = append(out, e.with...)
 	return append(out, src[e.end:]...)
-}
-
-// use is a Use with its image's scalar.
-type use struct {
-	Use
-	node *yaml.Node
-}
-
-// also lists the other containers whose image is of the repository of the old
-// or of the new one.
-func (s *stream) also(scalar *yaml.Node, in workload, t Target, old, ref string) []use {
-	var all []use
-	for _, w := range s.workloads("") {
-		for _, list := range []string{"initContainers", "containers"} {
-			for _, c := range w.containers(list) {
-				n := follow(first(c, "image"))
-				if n == nil || n == scalar || (w.node == in.node && list == "containers" && text(first(c, "name")) == t.Container) {
-					continue
-				}
-				if r := Repository(text(n)); r != "" && (r == Repository(old) || r == Repository(ref)) {
-					u := Use{File: t.File, Line: n.Line, Workload: w.String(), Container: text(first(c, "name")), Image: n.Value}
-					all = append(all, use{u, n})
-				}
-			}
-		}
-	}
-	return all
 }
 
 // Repository is a reference without its tag and digest.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -201,19 +202,57 @@ func TestStampRefusesReferences(t *testing.T) {
 }
 
 func TestAlso(t *testing.T) {
-	src := deployment("      - name: w\n        image: ghcr.io/o/w:1\n      - name: side\n        image: ghcr.io/o/w@sha256:aa\n      - name: db\n        image: redis:7\n      initContainers:\n      - name: w\n        image: ghcr.io/o/w\n") +
-		"---\nkind: StatefulSet\nmetadata: {name: v}\nspec: {template: {spec: {containers: [{name: v, image: ghcr.io/o/w:9}]}}}\n"
+	src := deployment("      - name: w\n        image: ghcr.io/o/w:1\n        env: [{name: SELF, value: 'ghcr.io/o/w:1'}, {name: REPO, value: ghcr.io/o/w}]\n        args: [--image=x, 'ghcr.io/o/w:0']\n"+
+		"      - name: side\n        image: ghcr.io/o/w@sha256:aa\n      - name: db\n        image: redis:7\n      initContainers:\n      - name: w\n        image: ghcr.io/o/w\n") + `---
+kind: StatefulSet
+metadata: {name: v}
+spec: {template: {spec: {containers: [{name: v, image: ghcr.io/o/w:9}]}}}
+---
+apiVersion: v1
+kind: List
+items:
+- kind: CronJob
+  metadata: {name: nightly, namespace: ns}
+  spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: n, image: "ghcr.io/o/w:1"}]}}}}}
+- {kind: Pod, metadata: {name: p}, spec: {containers: [{name: n, image: ghcr.io/o/w-other:1}]}}
+- {kind: Robot, metadata: {name: r}, spec: {runner: {image: ghcr.io/o/w:1}}}
+- {kind: ConfigMap, metadata: {name: c}, data: {image: ghcr.io/o/w:2, of: ghcr.io/o, text: "see ghcr.io/o/w:1"}}
+`
 	_, e, err := Stamp([]byte(src), target, newRef)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Use{
-		{"k8s/w.yaml", 18, "Deployment ns/w", "w", "ghcr.io/o/w"},
-		{"k8s/w.yaml", 13, "Deployment ns/w", "side", "ghcr.io/o/w@sha256:aa"},
-		{"k8s/w.yaml", 22, "StatefulSet v", "v", "ghcr.io/o/w:9"},
+	var got []string
+	for _, u := range e.Also {
+		got = append(got, fmt.Sprintf("%s:%d %s %s", u.File, u.Line, u, u.Image))
 	}
-	if d := cmp.Diff(want, e.Also); d != "" {
+	if d := cmp.Diff([]string{
+		"k8s/w.yaml:12 env SELF of container w of Deployment ns/w ghcr.io/o/w:1",
+		"k8s/w.yaml:13 args[1] of container w of Deployment ns/w ghcr.io/o/w:0",
+		"k8s/w.yaml:15 container side of Deployment ns/w ghcr.io/o/w@sha256:aa",
+		"k8s/w.yaml:20 container w of Deployment ns/w ghcr.io/o/w",
+		"k8s/w.yaml:24 container v of StatefulSet v ghcr.io/o/w:9",
+		"k8s/w.yaml:31 container n of CronJob ns/nightly ghcr.io/o/w:1",
+		"k8s/w.yaml:33 spec.runner.image of Robot r ghcr.io/o/w:1",
+		"k8s/w.yaml:34 data.image of ConfigMap c ghcr.io/o/w:2",
+	}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestNames: a short name is also a host's and a label's.
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		value   string
+		isImage bool
+		want    bool
+	}{
+		{"lamp", true, true}, {"lamp:v2", true, true}, {"lamp", false, false}, {"lamp:3111", false, false}, {"lamp:v1", false, true},
+		{"lamp/x", true, false}, {"", true, false}, {"docker.io/lamp:v1", true, false},
+	} {
+		if got := names(tt.value, tt.isImage, "lamp:v1", "ghcr.io/o/lamp:v2"); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
 	}
 }
 
