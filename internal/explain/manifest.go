@@ -9,18 +9,6 @@ var manifestEntries = []Entry{
 		Remedy: "Set it to one of the names that the finding lists.",
 	},
 	{
-		Code:   "manifest-not-objects",
-		Title:  "the manifest has files that are not Kubernetes objects",
-		Cause:  "A directory is taken as kubectl apply -f takes it: every .yaml, .yml and .json file in it. A Compose file or the values of a chart among them stop it.",
-		Remedy: "Name the worker's own files with -f or under deploy.manifest, or move the others elsewhere.",
-	},
-	{
-		Code:   "manifest-together",
-		Title:  "something else moves along with the worker's image",
-		Cause:  "One place of the kustomization, such as an entry of images:, decides several images, or a replacement copies the image elsewhere. What is applied is what the stamped files render, so all of them change.",
-		Remedy: "Nothing, if it should. Otherwise give the worker's container a place of its own: a patch with its image.",
-	},
-	{
 		Code:   "manifest-also",
 		Title:  "something else uses an image of the same repository",
 		Cause:  "The manifest uses this image more than once (in an init container or a second workload, for example), and only the worker's container is stamped.",
@@ -121,6 +109,12 @@ var manifestEntries = []Entry{
 		Remedy: "Give another file with -f, or change only the image of the live workload with --image-only.",
 	},
 	{
+		Code:   "manifest-not-objects",
+		Title:  "the manifest has files that are not Kubernetes objects",
+		Cause:  "A directory is taken as kubectl apply -f takes it: every .yaml, .yml and .json file in it. A Compose file or the values of a chart among them stop it.",
+		Remedy: "Name the worker's own files with -f or under deploy.manifest, or move the others elsewhere.",
+	},
+	{
 		Code:   "manifest-not-written",
 		Title:  "the manifest could not be written",
 		Cause:  "Its directory is read-only, the disk is full, or the file belongs to somebody else. The file is unchanged: it is replaced as a whole or not at all.",
@@ -157,6 +151,12 @@ var manifestEntries = []Entry{
 		Title:  "the image is a placeholder of a template",
 		Cause:  "A template engine (Helm, envsubst) fills it in, and stamping would overwrite the placeholder.",
 		Remedy: "Give the rendered file with -f, or change only the image of the live workload with --image-only.",
+	},
+	{
+		Code:   "manifest-together",
+		Title:  "something else moves along with the worker's image",
+		Cause:  "One place of the kustomization, such as an entry of images:, decides several images, or a replacement copies the image elsewhere. What is applied is what the stamped files render, so all of them change.",
+		Remedy: "Nothing, if it should. Otherwise give the worker's container a place of its own: a patch with its image.",
 	},
 	{
 		Code:   "manifest-unreadable",

@@ -179,7 +179,7 @@ func (r *rollout) ours(ctx context.Context, live *workload.Workload) bool {
 	if err != nil {
 		return false
 	}
-	if img, err := r.img.Get(ctx); err == nil && c.Image == r.reference(img) {
+	if image, err := r.appliedImage(ctx); err == nil && c.Image == image {
 		return true
 	}
 	l, err := r.left()
@@ -198,11 +198,11 @@ func (r *rollout) goOn(ctx context.Context, live *workload.Workload, found []*pi
 
 // keepImages writes down what ran and what is to run.
 func (r *rollout) keepImages(ctx context.Context) error {
-	img, err := r.img.Get(ctx)
+	image, err := r.appliedImage(ctx)
 	if err != nil {
 		return err
 	}
-	return r.journal.Keep(factImage, images{Before: r.previous(), After: r.reference(img)})
+	return r.journal.Keep(factImage, images{Before: r.previous(), After: image})
 }
 
 // stampedBefore are the edits of killed runs that the file still has, the

@@ -48,19 +48,28 @@ func (r *rollout) load(ctx context.Context) ([]apply.Object, error) {
 	return r.source(ctx, nil)
 }
 
-// findObjects are what is to be applied. A file is read again as it will be
-// stamped, so that what is applied is what a later kubectl apply would read of
-// it; in objects from elsewhere the image alone is set.
+// findObjects are what is to be applied: what the files render once they are
+// stamped, so that a later kubectl apply changes nothing. Sources that cannot be
+// stamped (URLs, standard input) get the image set after loading.
 func (r *rollout) findObjects(ctx context.Context) ([]apply.Object, error) {
 	plan, err := r.plan.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
+	image, err := r.appliedImage(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []apply.Object
-	if plan != nil && plan.Rendered == nil && plan.Changed() {
+	switch {
+	case plan != nil && plan.Strangers != nil:
+		return nil, plan.Strangers
+	case plan != nil && plan.Rendered != nil:
+		all, err = r.loadRendered(ctx, plan)
+	case plan != nil && plan.Changed():
 		path, text := plan.Stamped()
 		all, err = r.source(ctx, map[string][]byte{path: text})
-	} else {
+	default:
 		all, err = r.loaded.Get(ctx)
 		all = slices.Clone(all)
 		for i := range all { // others look at them as they were
@@ -70,11 +79,28 @@ func (r *rollout) findObjects(ctx context.Context) ([]apply.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := r.img.Get(ctx)
+	return all, apply.SetImage(all, r.ref, r.worker.Deploy.Container, image)
+}
+
+// appliedImage is the image as it will stand in the cluster: that of the stamped
+// files, which has no tag where a kustomization's entry has only a digest.
+func (r *rollout) appliedImage(ctx context.Context) (string, error) {
+	plan, err := r.plan.Get(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return all, apply.SetImage(all, r.ref, r.worker.Deploy.Container, r.reference(img))
+	if plan != nil && plan.Rendered != nil {
+		return plan.New, nil
+	}
+	img, err := r.img.Get(ctx)
+	return r.reference(img), err
+}
+
+// loadRendered reads the objects of a stamped kustomization.
+func (r *rollout) loadRendered(ctx context.Context, plan *manifest.Plan) ([]apply.Object, error) {
+	return apply.Load(ctx, r.conn, apply.Source{
+		Filenames: []string{plan.Kustomize}, Override: map[string][]byte{plan.Kustomize: plan.Rendered}, RequireNamespace: r.namespaceGiven,
+	})
 }
 
 // checkManifest loads what would be applied: whatever is wrong with it is wrong
@@ -89,14 +115,36 @@ func (r *rollout) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*p
 	}
 	var found []*pipeline.Finding
 	if plan != nil {
-		for _, use := range plan.Also {
-			found = append(found, &pipeline.Finding{Code: "manifest-also", Severity: pipeline.Note,
-				Where: fmt.Sprintf("%s:%d", r.short(use.File), use.Line),
-				What:  fmt.Sprintf("container %s of %s has an image of the same repository and stays at %s", use.Container, use.Workload, use.Image)})
-		}
+		found = r.elsewhere(plan)
 	}
 	_, err = r.objects.Get(ctx)
 	return found, err
+}
+
+// elsewhere reports the other places that name the image. What moves along in
+// another object is a second rollout, which nothing here watches.
+func (r *rollout) elsewhere(plan *manifest.Plan) (found []*pipeline.Finding) {
+	where := func(u manifest.Use) string {
+		if u.Line == 0 {
+			return r.short(u.File)
+		}
+		return fmt.Sprintf("%s:%d", r.short(u.File), u.Line)
+	}
+	for _, u := range plan.Together {
+		f := &pipeline.Finding{Code: "manifest-together", Severity: pipeline.Note, Where: where(u),
+			What: fmt.Sprintf("%s moves along to %s, because the same place of the kustomization decides it", u, u.Image)}
+		if u.Workload != plan.Workload {
+			f.Severity = pipeline.Warning
+			f.Why = "nothing watches or proves it"
+			f.Fix = fmt.Sprintf("give container %s a patch with its own image if it should not", r.worker.Deploy.Container)
+		}
+		found = append(found, f)
+	}
+	for _, u := range plan.Also {
+		found = append(found, &pipeline.Finding{Code: "manifest-also", Severity: pipeline.Note, Where: where(u),
+			What: fmt.Sprintf("%s has an image of the same repository and stays at %s", u, u.Image)})
+	}
+	return found
 }
 
 func (r *rollout) stamp(ctx context.Context, rep *pipeline.Reporter) error {

@@ -3,12 +3,17 @@ package kubecmd
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
@@ -85,6 +90,46 @@ func TestADirectoryWithAKustomization(t *testing.T) {
 	}
 	if got := w.read("k8s/prod/kustomization.yaml"); got == overlay || !strings.Contains(got, "# which") {
 		t.Errorf("the overlay is\n%s", got)
+	}
+}
+
+// TestKustomizationAppliedAsRendered: the cluster gets what the stamped files
+// render, the init container that moves along included, whichever form the entry
+// has, and the run names what moved.
+func TestKustomizationAppliedAsRendered(t *testing.T) {
+	for name, entry := range map[string]string{"tag": "newTag: none", "digest": "digest: sha256:" + strings.Repeat("a", 64)} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			repository := w.registry + "/o/w"
+			base := strings.Replace(w.read("k8s/worker.yaml"), "      containers:\n", "      initContainers: [{name: migrate, image: '"+repository+"'}]\n      containers:\n", 1)
+			w.write("k8s/kustomization.yaml", "resources: [worker.yaml]\nimages: [{name: "+repository+", "+entry+"}]\n")
+			w.write("k8s/worker.yaml", base)
+			w.run(0, "rollout", "--tag", "old", "--no-inngest", "-f", "k8s")
+			live, err := w.kubes[0].AppsV1().Deployments(w.ns).Get(t.Context(), "worker", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pod := live.Spec.Template.Spec
+			rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(w.dir, "k8s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := rendered.AsYaml()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if image := pod.Containers[0].Image; pod.InitContainers[0].Image != image || strings.Count(string(text), "image: "+image+"\n") != 2 {
+				t.Errorf("runs %s with %s; the files render\n%s", image, pod.InitContainers[0].Image, text)
+			}
+			if !strings.Contains(w.errs.String(), "container migrate of Deployment worker moves along") || !strings.Contains(w.errs.String(), "k8s/worker.yaml:") {
+				t.Errorf("what moves along is not reported:\n%s", w.errs)
+			}
+			before := live.DeepCopy()
+			w.run(0, "rollout", "--tag", "old", "--no-inngest", "-f", "k8s")
+			if live, err = w.kubes[0].AppsV1().Deployments(w.ns).Get(t.Context(), "worker", metav1.GetOptions{}); err != nil || !equality.Semantic.DeepEqual(live.Spec.Template, before.Spec.Template) {
+				t.Errorf("the same again changed the pods (%v): %s", err, cmp.Diff(before.Spec.Template, live.Spec.Template))
+			}
+		})
 	}
 }
 

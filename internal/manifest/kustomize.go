@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
@@ -55,8 +56,8 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	k := &kustomized{options: o, before: before, image: scalar, workload: w, old: scalar.Value, files: disk.files}
-	if k.old == o.Ref {
-		return &Plan{Edit: Edit{File: kustomization(o.Kustomize), Old: k.old, New: o.Ref}, Kustomize: o.Kustomize, Rendered: rendered, target: t}, nil
+	if sameImage(k.old, o.Ref) {
+		return &Plan{Edit: Edit{File: kustomization(o.Kustomize), Old: k.old, New: k.old, Workload: w.String()}, Kustomize: o.Kustomize, Rendered: rendered, target: t}, nil
 	}
 	root, err := filepath.EvalSymlinks(o.Kustomize)
 	if err != nil {
@@ -95,9 +96,10 @@ func (k *kustomized) advice() string {
 	file := kustomization(k.options.Kustomize)
 	others := k.before.also(k.image, "", k.old, k.old)
 	if len(others) == 0 {
-		_, tag, digest := splitRef(k.options.Ref)
-		if digest != "" {
-			tag = strings.TrimPrefix(tag+"@"+digest, "@")
+		ref := imageref.Split(k.options.Ref)
+		tag := ref.Tag
+		if ref.Digest != "" {
+			tag = strings.TrimPrefix(tag+"@"+ref.Digest, "@")
 		}
 		return fmt.Sprintf("add {name: %s, newName: %s, newTag: %q} to images: in %s once; later runs change it",
 			Repository(k.old), Repository(k.options.Ref), tag, file)
@@ -328,7 +330,7 @@ func (k *kustomized) apply(f read, way []setting) *Plan {
 	if !ok || differ[k.image] == nil || !sameImage(differ[k.image].Value, k.options.Ref) {
 		return nil
 	}
-	p.Old, p.New, p.Rendered = k.old, differ[k.image].Value, rendered
+	p.Old, p.New, p.Rendered, p.Workload = k.old, differ[k.image].Value, rendered, k.workload.String()
 	delete(differ, k.image)
 	also := map[*yaml.Node]bool{}
 	for _, u := range k.before.also(k.image, "", k.old, k.options.Ref) {

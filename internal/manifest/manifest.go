@@ -62,6 +62,8 @@ type Edit struct {
 	Line int    `json:"line"` // of the scalar, from 1
 	Old  string `json:"old"`  // its value before
 	New  string `json:"new"`
+	// Workload is the object whose image it is: Deployment joelclaw/w.
+	Workload string `json:"workload,omitempty"`
 	// Also are the other places with an image of the same repository that stay as
 	// they are; Together those that move along, with their new value (kustomize).
 	Also     []Use `json:"also,omitempty"`

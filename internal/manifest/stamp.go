@@ -24,7 +24,7 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err != nil {
 		return nil, Edit{}, err
 	}
-	scalar, _, err := s.locate(t)
+	scalar, w, err := s.locate(t)
 	if err != nil {
 		return nil, Edit{}, err
 	}
@@ -32,6 +32,7 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err != nil {
 		return nil, Edit{}, err
 	}
+	e.Workload = w.String()
 	for _, u := range s.also(scalar, t.File, e.Old, ref) {
 		e.Also = append(e.Also, u.Use)
 	}
