@@ -19,6 +19,8 @@ var rules = []struct {
 		"gh-sbw starts in milliseconds and stays small"},
 	{"cmd/kubectl-sbw", []string{module + "internal/build", module + "internal/ghcmd", module + "internal/identity", "github.com/cli/go-gh", "github.com/moby/buildkit"},
 		"kubectl-sbw ships what is published and builds nothing"},
+	{"internal/publish", []string{"github.com/spf13/cobra", "github.com/spf13/pflag", module + "internal/ui", module + "internal/cli"},
+		"the use case knows no flags and no terminal"},
 	{"cmd/gh-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 	{"cmd/kubectl-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 }

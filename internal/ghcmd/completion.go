@@ -2,16 +2,17 @@ package ghcmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/build"
 	"github.com/joelhooks/gh-sbw/internal/checkout"
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/publish"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -79,18 +80,12 @@ func nextTags(ctx context.Context, env *cli.Env, args []string) ([]string, error
 }
 
 func publishedTags(ctx context.Context, env *cli.Env, workerName, repository string) ([]string, error) {
-	o := newOptions(env)
-	o.workerName, o.image = workerName, repository
-	if err := errors.Join(o.complete(nil), o.validate()); err != nil {
-		return nil, err
-	}
-	p := &publish{publishOptions: o}
-	p.lazies()
-	repo, err := p.repo.Get(ctx)
+	f := flags{worker: workerName, image: repository, builder: build.Auto}
+	o, err := f.options(env, nil, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.reader(ctx, repo)
+	client, err := publish.NewFacts(o).Registry(ctx)
 	if err != nil {
 		return nil, err
 	}

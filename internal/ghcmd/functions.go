@@ -5,27 +5,36 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/catalog/reader"
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/publish"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-func newFunctions(env *cli.Env) *cobra.Command {
-	o := newOptions(env)
-	var diff string
+type functionsOptions struct {
+	publish.Options
+	diff   string
+	output string
+}
+
+// newFunctions makes the command. runF takes the options in place of the use
+// case, in tests.
+func newFunctions(env *cli.Env, runF func(context.Context, *functionsOptions) error) *cobra.Command {
+	var f flags
+	o := &functionsOptions{}
 	c := &cobra.Command{
 		Use:   "functions [flags]",
 		Short: "List the Inngest functions that the sources register, and what is wrong with them",
 		Long: `Read from the TypeScript sources alone which Inngest functions each index of the worker registers:
 ids, triggers, retries and where they are written. What cannot be decided without running the
-program is said with its place. Exit code 3 says that an error was found.`,
+program is reported with its place. Exit code 3 means that an error was found.`,
 		Example: `  # what this checkout would register
   gh sbw functions
 
@@ -36,61 +45,40 @@ program is said with its place. Exit code 3 says that an error was found.`,
   gh sbw functions --diff latest`,
 		Args: cobra.NoArgs,
 	}
-	o.addTarget(c)
-	c.Flags().StringVar(&diff, "diff", "", "compare with the catalog that this published tag carries")
+	f.addTarget(c)
+	c.Flags().StringVar(&o.diff, "diff", "", "compare with the catalog that this published tag carries")
 	cli.AddOutput(c, &o.output, "name", "wide", "json")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := o.complete(nil); err != nil {
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if o.Options, err = f.options(env, nil, time.Now); err != nil {
 			return err
 		}
-		if err := o.validate(); err != nil {
-			return err
+		if runF != nil {
+			return runF(c.Context(), o)
 		}
-		p := &publish{publishOptions: o}
-		p.lazies()
-		found, err := p.functions.Get(c.Context())
-		if err != nil {
-			return err
-		}
-		if found.Empty() {
-			return &pipeline.Finding{Code: "catalog-empty", Severity: pipeline.Error, What: "no Inngest functions were found",
-				Why: "looked into " + strings.Join(o.worker.Catalog.Indexes, ", "), Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName}
-		}
-		if diff != "" {
-			return p.printDiff(c.Context(), found, diff)
-		}
-		return p.printFunctions(found)
+		return runFunctions(c.Context(), env, o)
 	}
 	return c
 }
 
-// readCatalog reads what the sources register; an empty catalog where there is
-// nothing of Inngest's.
-func (p *publish) readCatalog(ctx context.Context) (*catalog.Catalog, error) {
-	return reader.Read(ctx, reader.Options{Root: p.root, Indexes: p.worker.Catalog.Indexes})
-}
-
-func (p *publish) judge(c *catalog.Catalog) []*pipeline.Finding {
-	return catalog.Check(c, catalog.CheckOptions{
-		ZeroRetries: p.worker.Allow.ZeroRetries, Severity: p.worker.Catalog.Checks, SameServer: true,
-	})
-}
-
-func (p *publish) checkCatalog(ctx context.Context, r *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	c, err := p.functions.Get(ctx)
-	if err != nil || c.Empty() {
-		return nil, err
+func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error {
+	facts := publish.NewFacts(o.Options)
+	found, err := facts.Functions.Get(ctx)
+	if err != nil {
+		return err
 	}
-	for _, i := range c.Indexes {
-		r.Detailf("%s registers %d functions", i.Path, len(i.Functions))
+	if found.Empty() {
+		return &pipeline.Finding{Code: codeCatalogEmpty, Severity: pipeline.Error, What: "no Inngest functions were found",
+			Why: "looked into " + strings.Join(o.Worker.Catalog.Indexes, ", "), Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName}
 	}
-	return p.judge(c), nil
+	if o.diff != "" {
+		return printDiff(ctx, env, o, facts, found)
+	}
+	return printFunctions(env, o, found, facts.Judge(found))
 }
 
-func (p *publish) printFunctions(c *catalog.Catalog) error {
-	out := p.env.Out
-	found := p.judge(c)
-	switch p.output {
+func printFunctions(env *cli.Env, o *functionsOptions, c *catalog.Catalog, found []*pipeline.Finding) error {
+	out := env.Out
+	switch o.output {
 	case "json":
 		if err := cli.PrintObject(out, "json", struct {
 			*catalog.Catalog
@@ -107,11 +95,11 @@ func (p *publish) printFunctions(c *catalog.Catalog) error {
 			}
 		}
 	default:
-		if err := p.printTable(c); err != nil {
+		if err := printTable(env, o.output, c); err != nil {
 			return err
 		}
 	}
-	if err := p.env.Report(found); err != nil {
+	if err := env.Report(found); err != nil {
 		return err
 	}
 	for _, f := range found {
@@ -122,18 +110,18 @@ func (p *publish) printFunctions(c *catalog.Catalog) error {
 	return nil
 }
 
-func (p *publish) printTable(c *catalog.Catalog) error {
+func printTable(env *cli.Env, output string, c *catalog.Catalog) error {
 	header := []string{"INDEX", "FUNCTION", "TRIGGERS", "RETRIES"}
-	if p.output == "wide" {
+	if output == "wide" {
 		header = append(header, "CONCURRENCY", "WRITTEN AT")
 	}
-	style := p.env.Style(p.env.Out)
+	style := env.Style(env.Out)
 	rows := ui.NewRows(style, header...)
 	for _, i := range c.Indexes {
 		index := i.Path[strings.LastIndex(i.Path, "/")+1:]
 		for _, f := range i.Functions {
 			cells := []string{index, f.ID, joined(f.Triggers), strconv.Itoa(f.Retries.Value)}
-			if p.output == "wide" {
+			if output == "wide" {
 				var limits []string
 				for _, l := range f.Concurrency {
 					limits = append(limits, strings.TrimSpace(strconv.Itoa(l.Limit)+" "+l.Key))
@@ -144,9 +132,9 @@ func (p *publish) printTable(c *catalog.Catalog) error {
 		}
 	}
 	if style.Width == 0 {
-		return rows.PrintTabs(p.env.Out)
+		return rows.PrintTabs(env.Out)
 	}
-	return rows.Print(p.env.Out)
+	return rows.Print(env.Out)
 }
 
 func joined(all []catalog.Trigger) string {
@@ -158,22 +146,18 @@ func joined(all []catalog.Trigger) string {
 }
 
 // printDiff compares the working tree with a published image, index by index.
-func (p *publish) printDiff(ctx context.Context, now *catalog.Catalog, tag string) error {
-	repo, err := p.repo.Get(ctx)
+func printDiff(ctx context.Context, env *cli.Env, o *functionsOptions, facts *publish.Facts, now *catalog.Catalog) error {
+	client, err := facts.Registry(ctx)
 	if err != nil {
 		return err
 	}
-	client, err := p.reader(ctx, repo)
-	if err != nil {
-		return err
-	}
-	img, err := image.Resolve(ctx, client, tag)
+	img, err := image.Resolve(ctx, client, o.diff)
 	if err != nil {
 		return err
 	}
 	text := img.Label(worker.LabelCatalog)
 	if text == "" {
-		return &pipeline.Finding{Code: "catalog-absent", Severity: pipeline.Error, What: repo.At(tag).String() + " carries no function catalog",
+		return &pipeline.Finding{Code: codeCatalogAbsent, Severity: pipeline.Error, What: client.Repository().At(o.diff).String() + " carries no function catalog",
 			Fix: "compare with a tag that `gh sbw publish` has built"}
 	}
 	then, err := catalog.Decode(text)
@@ -190,12 +174,12 @@ func (p *publish) printDiff(ctx context.Context, now *catalog.Catalog, tag strin
 		}
 		diffs[i.Path] = catalog.Diff(before, i.Functions)
 	}
-	if p.output == "json" {
-		return cli.PrintObject(p.env.Out, "json", diffs)
+	if o.output == "json" {
+		return cli.PrintObject(env.Out, "json", diffs)
 	}
 	for _, i := range now.Indexes {
 		d := diffs[i.Path]
-		if _, err := fmt.Fprintf(p.env.Out, "%s: %s\n", i.Path, d.Summary()); err != nil {
+		if _, err := fmt.Fprintf(env.Out, "%s: %s\n", i.Path, d.Summary()); err != nil {
 			return err
 		}
 		for _, part := range []struct {
@@ -203,7 +187,7 @@ func (p *publish) printDiff(ctx context.Context, now *catalog.Catalog, tag strin
 			changes []catalog.Change
 		}{{"+", d.Added}, {"-", d.Removed}, {"~", d.Changed}} {
 			for _, c := range part.changes {
-				if _, err := fmt.Fprintf(p.env.Out, "  %s %s %s\n", part.sign, c.ID, strings.Join(c.What, ", ")); err != nil {
+				if _, err := fmt.Fprintf(env.Out, "  %s %s %s\n", part.sign, c.ID, strings.Join(c.What, ", ")); err != nil {
 					return err
 				}
 			}

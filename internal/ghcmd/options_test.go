@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/publish"
 )
 
 // testEnv is a repository in a temporary directory and an empty environment.
@@ -32,21 +32,17 @@ func testEnv(t *testing.T, config string) (*cli.Env, *bytes.Buffer, *bytes.Buffe
 	return &cli.Env{Plugin: "gh sbw", Out: &out, Err: &errs, In: strings.NewReader(""), Dir: dir, Getenv: func(string) string { return "" }}, &out, &errs
 }
 
-// parse runs the flags of publish through complete and validate.
-func parse(t *testing.T, env *cli.Env, argv ...string) (*publishOptions, error) {
+// parse returns the options that publish is run with.
+func parse(t *testing.T, env *cli.Env, argv ...string) (publish.Options, error) {
 	t.Helper()
-	o := newOptions(env)
-	o.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	var f flags
 	c := &cobra.Command{Use: "publish"}
-	o.addTarget(c)
-	o.addBuild(c)
+	f.addTarget(c)
+	f.addBuild(c)
 	if err := c.ParseFlags(argv); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.complete(c.Flags().Args()); err != nil {
-		return o, err
-	}
-	return o, o.validate()
+	return f.options(env, c.Flags().Args(), func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) })
 }
 
 func TestDefaultsAreTheSeeds(t *testing.T) {
@@ -56,24 +52,23 @@ func TestDefaultsAreTheSeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		o.tag:        "20260102-030405",
-		o.dockerfile: filepath.Join(env.Dir, "packages/system-bus/Dockerfile"),
-		o.contextDir: env.Dir,
+		o.Tag:              "20260102-030405",
+		o.Build.Dockerfile: filepath.Join(env.Dir, "packages/system-bus/Dockerfile"),
+		o.Build.Context:    env.Dir,
 	}
 	for got, want := range want {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if !slices.Equal(imageref.PlatformNames(o.platforms), []string{"linux/arm64"}) || o.worker.Name != "system-bus-worker" {
-		t.Errorf("platforms %v of %s", o.platforms, o.worker.Name)
+	if !slices.Equal(o.Build.Platforms, []string{"linux/arm64"}) || o.Worker.Name != "system-bus-worker" {
+		t.Errorf("platforms %v of %s", o.Platforms, o.Worker.Name)
 	}
-	p := &publish{publishOptions: o}
-	if got := p.tags(); !slices.Equal(got, []string{"20260102-030405", "latest"}) {
+	if got := o.Tags(); !slices.Equal(got, []string{"20260102-030405", "latest"}) {
 		t.Errorf("tags %v", got)
 	}
-	o.noLatest = true
-	if got := p.tags(); !slices.Equal(got, []string{"20260102-030405"}) {
+	o.NoLatest = true
+	if got := o.Tags(); !slices.Equal(got, []string{"20260102-030405"}) {
 		t.Errorf("tags with --no-latest %v", got)
 	}
 }
@@ -84,10 +79,10 @@ func TestFlagsComeBeforeTheConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.tag != "t1" || o.image != "ghcr.io/o/x" || o.target != "t" || len(o.platforms) != 2 || o.dockerfile != filepath.Join(env.Dir, "other/Dockerfile") {
+	if o.Tag != "t1" || o.Repository.String() != "ghcr.io/o/x" || o.Build.Target != "t" || len(o.Platforms) != 2 || o.Build.Dockerfile != filepath.Join(env.Dir, "other/Dockerfile") {
 		t.Errorf("%+v", o)
 	}
-	if args := o.buildArgs(); args["A"] != "3" || args["B"] != "2" {
+	if args := o.Build.Args; args["A"] != "3" || args["B"] != "2" {
 		t.Errorf("build arguments %v", args)
 	}
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// userAgent is how servers see this plugin.
-const userAgent = "gh-sbw"
-
 // Main runs gh-sbw and returns its exit code.
 func Main() int { return cli.Main("gh sbw", NewRoot) }
 
@@ -37,7 +34,7 @@ What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 	}
 	cli.AddTelling(root, env)
 	cli.AddCommon(root, env)
-	root.AddCommand(newPublish(env), newTags(env), newFunctions(env), newDoctor(env))
+	root.AddCommand(newPublish(env, nil), newTags(env, nil), newFunctions(env, nil), newDoctor(env, nil))
 	cli.AddVersion(root, env)
 	completions(root, env)
 	dress(root, env)

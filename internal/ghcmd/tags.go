@@ -3,7 +3,6 @@ package ghcmd
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,18 +10,26 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
-	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/publish"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-func newTags(env *cli.Env) *cobra.Command {
-	o := newOptions(env)
-	var limit int
+type tagsOptions struct {
+	publish.Options
+	limit  int
+	output string
+}
+
+// newTags makes the command. runF takes the options in place of the use case,
+// in tests.
+func newTags(env *cli.Env, runF func(context.Context, *tagsOptions) error) *cobra.Command {
+	var f flags
+	o := &tagsOptions{}
 	c := &cobra.Command{
 		Use:   "tags [flags]",
-		Short: "List what is published: tag, digest, commit, when, by whom, size",
+		Short: "List what is published: tag, digest, commit, age, publisher, size",
 		Example: `  # the newest tags
   gh sbw tags
 
@@ -30,58 +37,40 @@ func newTags(env *cli.Env) *cobra.Command {
   gh sbw tags --limit 0 -o json`,
 		Args: cobra.NoArgs,
 	}
-	o.addTarget(c)
-	c.Flags().IntVarP(&limit, "limit", "L", 20, "how many at most; 0: all")
+	f.addTarget(c)
+	c.Flags().IntVarP(&o.limit, "limit", "L", 20, "list at most this many; 0 lists all")
 	cli.AddOutput(c, &o.output, "name", "json")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if limit < 0 {
-			return pipeline.UsageErrorf("usage", "give it as --limit 20", "--limit %d is below zero", limit)
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if o.limit < 0 {
+			return pipeline.UsageErrorf(codeUsage, "write it as --limit 20", "--limit %d is below zero", o.limit)
 		}
-		if err := o.complete(nil); err != nil {
+		if o.Options, err = f.options(env, nil, time.Now); err != nil {
 			return err
 		}
-		if err := o.validate(); err != nil {
-			return err
+		if runF != nil {
+			return runF(c.Context(), o)
 		}
-		tags, err := o.published(c.Context(), limit)
+		tags, err := published(c.Context(), o)
 		if err != nil {
 			return err
 		}
-		return o.printTags(tags)
+		return printTags(env, o, tags)
 	}
 	return c
 }
 
 // published reads the tags of the worker's repository.
-func (o *publishOptions) published(ctx context.Context, limit int) ([]image.Tag, error) {
-	p := &publish{publishOptions: o}
-	p.lazies()
-	repo, err := p.repo.Get(ctx)
+func published(ctx context.Context, o *tagsOptions) ([]image.Tag, error) {
+	facts := publish.NewFacts(o.Options)
+	client, err := facts.Registry(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.reader(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	list := image.ListOptions{Limit: limit}
-	if base, err := p.cacheDir(); err == nil {
-		list.CacheDir = filepath.Join(base, "sbw", "configs") // without one it is only slower
-	}
-	return image.List(ctx, client, list)
+	return image.List(ctx, client, image.ListOptions{Limit: o.limit, CacheDir: facts.ConfigsDir()})
 }
 
-// reader is a client that reads the repository.
-func (p *publish) reader(ctx context.Context, repo imageref.Repository) (*registry.Client, error) {
-	id, err := p.identity.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return registry.New(repo, registry.Options{Auth: id.Authenticator(), Credential: id.Source, UserAgent: userAgent}), nil
-}
-
-func (o *publishOptions) printTags(tags []image.Tag) error {
-	out := o.env.Out
+func printTags(env *cli.Env, o *tagsOptions, tags []image.Tag) error {
+	out := env.Out
 	switch o.output {
 	case "json":
 		return cli.PrintObject(out, "json", tags)
@@ -93,7 +82,7 @@ func (o *publishOptions) printTags(tags []image.Tag) error {
 		}
 		return nil
 	}
-	style := o.env.Style(out)
+	style := env.Style(out)
 	rows := ui.NewRows(style, "TAG", "DIGEST", "COMMIT", "AGE", "BY", "SIZE", "PLATFORMS")
 	for _, t := range tags {
 		if t.Problem != "" {
@@ -109,9 +98,9 @@ func (o *publishOptions) printTags(tags []image.Tag) error {
 		}
 		age := ""
 		if !t.Created.IsZero() {
-			age = ageOf(o.now().Sub(t.Created))
+			age = ageOf(o.Now().Sub(t.Created))
 		}
-		rows.Add(t.Tag, strings.TrimPrefix(t.Digest, "sha256:")[:12], commit, age, t.Publisher, ui.FormatBytes(t.Size), strings.Join(t.Platforms, ","))
+		rows.Add(t.Tag, strings.TrimPrefix(t.Digest, "sha256:")[:12], commit, age, t.Publisher, units.Bytes(t.Size), strings.Join(t.Platforms, ","))
 	}
 	if style.Width == 0 {
 		return rows.PrintTabs(out)

@@ -1,12 +1,10 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Severity ranks a Finding.
@@ -130,22 +128,4 @@ func isJoin(err error) bool {
 		lines = append(lines, e.Error())
 	}
 	return strings.Join(lines, "\n") == err.Error()
-}
-
-// Lazy is a fact that several checks and stages need and that is found once.
-// The first caller's context serves; an error is kept as well.
-type Lazy[T any] struct {
-	once sync.Once
-	find func(context.Context) (T, error)
-	val  T
-	err  error
-}
-
-// NewLazy makes a Lazy that is found by find.
-func NewLazy[T any](find func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{find: find} }
-
-// Get returns the fact, finding it if nobody has.
-func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
-	l.once.Do(func() { l.val, l.err = l.find(ctx) })
-	return l.val, l.err
 }

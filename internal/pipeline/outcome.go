@@ -39,6 +39,27 @@ func (e End) String() string {
 	return "unknown"
 }
 
+// Word is the end in one stable word, for results and events.
+func (e End) Word() string {
+	switch e {
+	case Done:
+		return "done"
+	case Unchanged:
+		return "unchanged"
+	case Usage:
+		return "usage"
+	case RefusedByPreflight:
+		return "refused"
+	case Restored:
+		return "restored"
+	case Left:
+		return "left"
+	case Interrupted:
+		return "interrupted"
+	}
+	return ""
+}
+
 // ErrInterrupted is the cause of a context that a signal ended.
 var ErrInterrupted = errors.New("interrupted")
 

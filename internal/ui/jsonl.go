@@ -133,27 +133,16 @@ func (u *UI) outcomeJSON(o pipeline.Outcome) {
 func (u *UI) failJSON(found []*pipeline.Finding) {
 	end := endOf(found)
 	u.writeJSON(record{Time: u.opts.Now(), Kind: kindOutcome, Outcome: &outcome{
-		End: endWords[end], ExitCode: int(end), Findings: found, Next: u.opts.Next[end],
+		End: end.Word(), ExitCode: int(end), Findings: found, Next: u.opts.Next[end],
 	}})
 }
 
-// endWords are the values of outcome.end.
-var endWords = map[pipeline.End]string{
-	pipeline.Done:               "done",
-	pipeline.Unchanged:          "unchanged",
-	pipeline.Usage:              "usage",
-	pipeline.RefusedByPreflight: "refused",
-	pipeline.Restored:           "restored",
-	pipeline.Left:               "left",
-	pipeline.Interrupted:        "interrupted",
-}
-
 // EndWord is the value of outcome.end for an end: one stable word.
-func EndWord(e pipeline.End) string { return endWords[e] }
+func EndWord(e pipeline.End) string { return e.Word() }
 
 // endWord says what became of things; that it was an interrupt is in the exit
 // code.
-func endWord(o pipeline.Outcome) string { return endWords[o.End] }
+func endWord(o pipeline.Outcome) string { return o.End.Word() }
 
 // endOf is the end that findings outside of a pipeline mean.
 func endOf(found []*pipeline.Finding) pipeline.End {

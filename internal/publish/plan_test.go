@@ -1,4 +1,4 @@
-package ghcmd
+package publish
 
 import (
 	"fmt"

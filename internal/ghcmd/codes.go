@@ -1,0 +1,10 @@
+package ghcmd
+
+import "github.com/joelhooks/gh-sbw/internal/pipeline"
+
+// The codes of this package's findings.
+const (
+	codeUsage         pipeline.Code = "usage"
+	codeCatalogEmpty  pipeline.Code = "catalog-empty"
+	codeCatalogAbsent pipeline.Code = "catalog-absent"
+)

@@ -1,0 +1,29 @@
+package pipeline
+
+import "fmt"
+
+// CodeRunKilled is the code of what a killed run left.
+const CodeRunKilled Code = "run-killed"
+
+// Killed words what an earlier run left; nil when there is nothing. The caller
+// adds what was changed by it and what to do.
+func (l *Leftover) Killed() *Finding {
+	if l == nil {
+		return nil
+	}
+	began, last := l.Last()
+	what := "an earlier " + began.Run
+	if tag := began.Subject["tag"]; tag != "" && tag != began.Run {
+		what += " of " + tag
+	}
+	how := "was killed before its first stage"
+	if stage := l.Stage(); stage != "" {
+		how = "was killed in stage " + stage
+	}
+	if last.State == "left" {
+		how = "could not put back what it had changed"
+	}
+	return &Finding{Code: CodeRunKilled, Severity: Note,
+		What: fmt.Sprintf("%s %s (begun %s, last heard of %s, process %d)", what, how,
+			began.Time.Local().Format("2006-01-02 15:04:05"), last.Time.Local().Format("15:04:05"), began.PID)}
+}

@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// Lazy is a fact that several checks and stages need and that is found once.
+// The first caller's context serves; an error is kept as well.
+type Lazy[T any] struct {
+	once  sync.Once
+	find  func(context.Context) (T, error)
+	found atomic.Bool
+	val   T
+	err   error
+}
+
+// NewLazy makes a Lazy that is found by find.
+func NewLazy[T any](find func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{find: find} }
+
+// Get returns the fact, finding it if nobody has.
+func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
+	l.once.Do(func() {
+		l.val, l.err = l.find(ctx)
+		l.found.Store(true)
+	})
+	return l.val, l.err
+}
+
+// Peek returns the fact if somebody has found it, and does not look for it. An
+// error that was found is not a fact: ok is false.
+func (l *Lazy[T]) Peek() (val T, ok bool) {
+	if !l.found.Load() || l.err != nil {
+		return val, false
+	}
+	return l.val, true
+}

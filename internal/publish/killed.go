@@ -1,0 +1,29 @@
+package publish
+
+import (
+	"context"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+)
+
+// keepJournal gives the run a journal, and a check that reports what a killed
+// one left. What is in the registry stays good: nothing has to be put back.
+func (r *Run) keepJournal(p *pipeline.Pipeline) {
+	path := receipt.JournalPath("publish-"+r.Worker.Name, "publish", r.Worker.Name, r.Root, r.Options.Repository.String())
+	if path == "" {
+		return
+	}
+	journal := pipeline.NewJournal(path, map[string]string{"tag": r.Tag})
+	p.Journal = journal
+	p.KeepChanges = true // no stage of a publish can be undone
+	p.Checks = append(p.Checks, pipeline.Check{Name: "earlier run", Run: func(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
+		left := journal.Leftover()
+		if left == nil || left.Stage() != stagePush {
+			return nil, nil // nothing had been sent yet
+		}
+		return []*pipeline.Finding{left.Killed().With(func(f *pipeline.Finding) {
+			f.Why = "what it had sent is in the registry, and is not sent again"
+		})}, nil
+	}})
+}

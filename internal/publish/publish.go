@@ -1,0 +1,177 @@
+// Package publish is the use case of `gh sbw publish`: it turns a checkout into
+// an image in a registry. New takes Options and returns a Run, whose Pipeline
+// holds the checks and stages; Result and Record describe what became of it.
+// `doctor` runs the same checks without the stages, and `tags` and `functions`
+// use the same Facts.
+//
+// # Decisions
+//
+// What several checks and stages need (who the user is, what git says, which
+// builder is there) is a fact, found once by whoever asks first. What a stage
+// makes (the built image, what was pushed) is returned by it and handed to the
+// next one in Pipeline, which is the only place that knows their order.
+//
+// latest moves after TAG is complete, so a run that ends early leaves either
+// nothing or a tag that can be used.
+package publish
+
+import (
+	"context"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/build"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/push"
+	"github.com/joelhooks/gh-sbw/internal/reuse"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// UserAgent is how servers see this plugin.
+const UserAgent = "gh-sbw"
+
+// Options say what to publish, and where to.
+type Options struct {
+	// Root is the repository's root.
+	Root   string
+	Worker worker.Worker
+	// Repository is where the image goes; the zero value means
+	// ghcr.io/OWNER/WORKER, with the owner of the git remote or else the login.
+	Repository imageref.Repository
+	Tag        string
+	// Layout is an image that something else has built, as layout.Open reads
+	// it; empty builds one.
+	Layout string
+	// Builder is build.Auto or one of build.Names.
+	Builder string
+	// Build is what to build; LayoutDir and Labels are filled in by the run.
+	Build build.Request
+	// Platforms are those the image must be for.
+	Platforms []imageref.Platform
+	// NoLatest leaves the tag latest where it is, Overwrite lets Tag move from
+	// other content, and DryRun changes nothing in the registry.
+	NoLatest, Overwrite, DryRun bool
+	// LayerReuse replaces layers that hardly differ from published ones.
+	LayerReuse bool
+	// Environ is the environment of builders, git and hooks.
+	Environ []string
+	// Now is the time that labels and records carry.
+	Now func() time.Time
+	// CacheDir is where layouts and facts about layers are kept.
+	CacheDir func() (string, error)
+}
+
+// Tags are the tags that the image goes under, the last one to move last.
+func (o Options) Tags() []string {
+	if o.NoLatest || o.Tag == push.Latest {
+		return []string{o.Tag}
+	}
+	return []string{o.Tag, push.Latest}
+}
+
+// image is an image in a layout directory.
+type image struct {
+	dir, digest string
+	// kept is the directory that dir belongs to; nil when it is the user's.
+	kept *layout.Kept
+	// built is the digest before layers were replaced, and reused says which.
+	built  string
+	reused reuse.Result
+}
+
+func (r *Run) job(img image) push.Job {
+	return push.Job{Layout: img.dir, Digest: img.digest, Tags: r.Tags(), Overwrite: r.Overwrite, Pack: r.pack(img)}
+}
+
+// stagePush is the name of the only stage that sends anything; a killed run is
+// judged by it.
+const stagePush = "push"
+
+// Run is one publish.
+type Run struct {
+	Options
+	*Facts
+
+	result Result
+}
+
+// Result is what a run came to; fields are empty where it did not get that far.
+type Result struct {
+	// Reference is NAME:TAG@DIGEST.
+	Reference imageref.Reference
+	Digest    string
+	Image     runnable.Report
+	Pushed    *push.Result
+	Plan      *push.Plan
+}
+
+// New returns a run of o; nothing is done before its Pipeline runs.
+func New(o Options) *Run { return &Run{Options: o, Facts: NewFacts(o)} }
+
+// Result is what the run has come to so far.
+func (r *Run) Result() Result { return r.result }
+
+// Pipeline is the whole command.
+func (r *Run) Pipeline() pipeline.Pipeline {
+	p := pipeline.Pipeline{Name: "publish", Checks: r.checks(), Cleanup: r.release}
+	img := image{}
+	stage := func(name string, run func(context.Context, *pipeline.Reporter) error) {
+		p.Stages = append(p.Stages, pipeline.Stage{Name: name, Run: func(ctx context.Context, rep *pipeline.Reporter) error {
+			err := run(ctx, rep)
+			r.result.Digest = img.digest
+			return err
+		}})
+	}
+	if r.Layout == "" {
+		stage("build", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			img, err = r.build(ctx, rep)
+			return err
+		})
+		stage("verify", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if img, err = r.rewrite(ctx, img, rep); err == nil {
+				r.result.Image, err = r.verify(ctx, img, rep)
+			}
+			return err
+		})
+	} else {
+		p.Checks = append(p.Checks, pipeline.Check{Name: "image", Run: func(ctx context.Context, rep *pipeline.Reporter) (_ []*pipeline.Finding, err error) {
+			if img, err = r.given.Get(ctx); err != nil {
+				return nil, err
+			}
+			r.result.Digest = img.digest
+			found := r.reportReuse(img, rep)
+			r.result.Image, err = r.inspect(ctx, img, rep)
+			return append(found, r.result.Image.Findings...), err
+		}})
+	}
+	if r.DryRun {
+		stage("plan", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if r.result.Plan, img, err = r.plan(ctx, img, rep); err == nil {
+				r.published(r.result.Plan.Repository, img)
+			}
+			return err
+		})
+		return p
+	}
+	stage(stagePush, func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		if r.result.Pushed, img, err = r.push(ctx, img, rep); err == nil {
+			r.published(r.result.Pushed.Repository, img)
+		}
+		return err
+	})
+	r.keepJournal(&p)
+	return p
+}
+
+func (r *Run) published(repository string, img image) {
+	r.result.Reference = imageref.Split(repository).At(r.Tag).WithDigest(img.digest)
+}
+
+// Preflight is the checks alone, as `doctor` runs them.
+func (r *Run) Preflight() pipeline.Pipeline {
+	p := r.Pipeline()
+	p.Name, p.Stages = "doctor", nil
+	return p
+}

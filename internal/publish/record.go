@@ -1,0 +1,52 @@
+package publish
+
+import (
+	"context"
+	"errors"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+)
+
+// Record keeps what was published, as a file and with the configuration's hook.
+// Its error is worth a warning only: what is published is published. An
+// interrupt ends the hook, and nothing else.
+func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
+	if r.DryRun || out.Refused {
+		return nil
+	}
+	interruptible := ctx
+	ctx = context.WithoutCancel(ctx)
+	rec := &receipt.Receipt{Command: "publish", Program: UserAgent, Worker: r.Worker.Name, Image: receipt.Image{Tag: r.Tag, Digest: r.result.Digest}}
+	rec.Finish(out)
+	if repo, err := r.Facts.Repository.Get(ctx); err == nil {
+		rec.Image.Repository = repo.String()
+	}
+	for _, i := range r.result.Image.Images {
+		rec.Image.Platforms = append(rec.Image.Platforms, i.Platform())
+	}
+	rec.Image.Bytes = r.result.Image.Size
+	if r.result.Pushed != nil {
+		rec.Image.Pushed = r.result.Pushed.Sent
+	}
+	if state, err := r.Checkout.Get(ctx); err == nil {
+		rec.Commit, rec.Dirty, rec.Source = state.Revision, state.Dirty, state.Source()
+	}
+	env := r.Environ
+	if id, err := r.Identity.Get(ctx); err == nil {
+		env = id.CleanEnv(env)
+		if account, err := id.Account(ctx); err == nil {
+			rec.By.GitHub = account.Login
+		}
+	}
+	var errs []error
+	if store, err := receipt.Open(); err != nil {
+		errs = append(errs, err)
+	} else if err := store.Save(rec); err != nil {
+		errs = append(errs, err)
+	}
+	if out.End == pipeline.Done {
+		errs = append(errs, receipt.Hook{Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: env}.Run(interruptible, rec))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,156 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
+)
+
+// verify looks at what was built.
+func (r *Run) verify(ctx context.Context, img image, rep *pipeline.Reporter) (runnable.Report, error) {
+	reused := r.reportReuse(img, rep)
+	report, err := r.inspect(ctx, img, rep)
+	errs := []error{err}
+	for _, f := range append(reused, report.Findings...) {
+		if f.Severity == pipeline.Error {
+			errs = append(errs, f)
+		} else {
+			rep.Finding(f)
+		}
+	}
+	return report, errors.Join(errs...)
+}
+
+// inspect compares the image with its platforms, the worker's port, the
+// manifest's demands and the image before it.
+func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (runnable.Report, error) {
+	facts := r.factsDir()
+	if img.kept != nil {
+		facts = img.kept.CacheDir()
+	}
+	report, err := runnable.Check(ctx, img.dir, img.digest, runnable.Options{
+		Platforms: imageref.PlatformNames(r.Platforms), Port: r.Worker.Probe.Port, NonRoot: r.nonRoot(), CacheDir: facts,
+	}, rep)
+	if err != nil {
+		return report, err
+	}
+	if r.pack(img) != nil && slices.ContainsFunc(report.Images, uncompressed) {
+		return report, nil // its size is known after compressing, see settle
+	}
+	if f := r.compareSize(ctx, report.Size, rep); f != nil {
+		report.Findings = append(report.Findings, f)
+	}
+	return report, nil
+}
+
+// grown is by how much an image has to grow to be worth a warning: a
+// .dockerignore that was forgotten brings in hundreds of megabytes, and more
+// than doubles it.
+const grown = 50e6
+
+// compareSize reports how much the image has grown since latest.
+func (r *Run) compareSize(ctx context.Context, now int64, rep *pipeline.Reporter) *pipeline.Finding {
+	pusher, err := r.pusher.Get(ctx)
+	if err != nil {
+		return nil // reported by the checks of identity and registry
+	}
+	before, err := pusher.LatestSize(ctx)
+	switch {
+	case err != nil || before == 0:
+		rep.Notef("%s", units.Bytes(now))
+		return nil
+	case now >= before:
+		rep.Notef("%s, %s more than latest", units.Bytes(now), units.Bytes(now-before))
+	default:
+		rep.Notef("%s, %s less than latest", units.Bytes(now), units.Bytes(before-now))
+	}
+	return growth(now, before)
+}
+
+func uncompressed(img layout.Image) bool {
+	return slices.ContainsFunc(img.Manifest.Layers, layout.Plain)
+}
+
+// CodeImageGrown is the code of an image that has more than doubled.
+const CodeImageGrown pipeline.Code = "image-grown"
+
+// growth is a warning where an image has grown more than a change of code makes it.
+func growth(now, before int64) *pipeline.Finding {
+	if before == 0 || now-before < grown || now < 2*before {
+		return nil
+	}
+	return &pipeline.Finding{Code: CodeImageGrown, Severity: pipeline.Warning,
+		What: "the image is " + units.Bytes(now) + ", and latest is " + units.Bytes(before),
+		Fix:  "check that .dockerignore leaves out what the image does not need (node_modules, .git)"}
+}
+
+// podTemplate is the part of a manifest's document that says as which user the
+// worker runs.
+type podTemplate struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Spec     struct {
+		Template struct {
+			Spec struct {
+				SecurityContext userRule `yaml:"securityContext"`
+				Containers      []struct {
+					Name            string
+					SecurityContext userRule `yaml:"securityContext"`
+				}
+			}
+		}
+	}
+}
+
+type userRule struct {
+	RunAsNonRoot *bool  `yaml:"runAsNonRoot"`
+	RunAsUser    *int64 `yaml:"runAsUser"`
+}
+
+// nonRoot reports whether the worker's manifest in this checkout leaves it to
+// the image to name a user that is not root. A manifest that is elsewhere, or
+// cannot be read here, is judged by rollout, which looks again.
+func (o Options) nonRoot() bool {
+	path := o.Worker.Deploy.Manifest
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(o.Root, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	docs := yaml.NewDecoder(io.LimitReader(f, 4<<20))
+	for {
+		var t podTemplate
+		if err := docs.Decode(&t); err != nil {
+			return false // the end, or a mistake that rollout reports
+		}
+		if t.Kind != o.Worker.Deploy.Kind || t.Metadata.Name != o.Worker.Deploy.Deployment {
+			continue
+		}
+		rule := t.Spec.Template.Spec.SecurityContext
+		for _, c := range t.Spec.Template.Spec.Containers {
+			if c.Name == o.Worker.Deploy.Container {
+				if c.SecurityContext.RunAsNonRoot != nil {
+					rule.RunAsNonRoot = c.SecurityContext.RunAsNonRoot
+				}
+				if c.SecurityContext.RunAsUser != nil {
+					rule.RunAsUser = c.SecurityContext.RunAsUser
+				}
+			}
+		}
+		return rule.RunAsNonRoot != nil && *rule.RunAsNonRoot && rule.RunAsUser == nil
+	}
+}
