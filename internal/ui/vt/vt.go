@@ -1,10 +1,7 @@
-// Package vt is a terminal to look at: a real pseudo-terminal whose output goes
-// through an emulator, so that tests read the screen that a person would see
-// and a run can be made into a picture.
-//
-// The emulator is vt10x, which gives every character one cell. Terminals give
-// wide ones two; Screen makes up for it by a filler behind each, so that what
-// does not fit a real window does not fit here.
+// Package vt provides a terminal that can be looked at: a real pseudo-terminal
+// whose output goes through an emulator (charmbracelet/x/vt), so that tests see the
+// screen that a person would see, and a run can be turned into a picture. Open one,
+// Start a program on it, and Wait for what it should show.
 package vt
 
 import (
@@ -32,8 +29,8 @@ type Terminal struct {
 	closed  bool
 }
 
-// Open makes a terminal of that many columns and rows. tap, if there is one,
-// is called with all output as it comes, one call at a time. Close frees it.
+// Open creates a terminal with that many columns and rows. If tap is not nil, it is
+// called with all output as it arrives, one call at a time. Close frees the terminal.
 func Open(cols, rows int, tap func(p []byte)) (*Terminal, error) {
 	master, tty, err := pty.Open()
 	if err != nil {
@@ -48,8 +45,8 @@ func Open(cols, rows int, tap func(p []byte)) (*Terminal, error) {
 	return t, nil
 }
 
-// Start starts a command on the terminal, as the leader of a session of its
-// own. Its output ends when it and its children have closed the terminal.
+// Start starts a command on the terminal, as the leader of a new session. Its
+// output ends when it and its children have closed the terminal.
 func (t *Terminal) Start(cmd *exec.Cmd) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.TTY, t.TTY, t.TTY
 	cmd.SysProcAttr = session()
@@ -91,7 +88,8 @@ func (t *Terminal) show(p []byte) {
 	t.screen.Write(p) //nolint:errcheck // an emulator in memory takes what it gets
 }
 
-// Show writes to the screen what a terminal shows by itself: the echo of keys.
+// Show writes to the screen what a terminal shows by itself, such as the echo of
+// keys.
 func (t *Terminal) Show(s string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,7 +103,7 @@ func (t *Terminal) Type(keys string) error {
 	return err
 }
 
-// Resize changes the window; what does not fit is cut off.
+// Resize changes the window. What does not fit is cut off.
 func (t *Terminal) Resize(cols, rows int) error {
 	t.mu.Lock()
 	t.screen.Resize(cols, rows)
@@ -113,22 +111,22 @@ func (t *Terminal) Resize(cols, rows int) error {
 	return t.setSize(cols, rows)
 }
 
-// Reflow changes the window's width as most terminals do today.
+// Reflow changes the width of the window the way most terminals do today.
 func (t *Terminal) Reflow(cols int) error {
 	t.mu.Lock()
-	t.screen.Reflow(cols)
+	err := t.screen.Reflow(cols)
 	_, rows := t.screen.Size()
 	t.mu.Unlock()
-	return t.setSize(cols, rows)
+	return errors.Join(err, t.setSize(cols, rows))
 }
 
 func (t *Terminal) setSize(cols, rows int) error {
 	return pty.Setsize(t.master, &pty.Winsize{Cols: uint16(cols), Rows: uint16(rows)})
 }
 
-// Wait waits until the screen and all that was written so far satisfy ok, and
-// returns the screen. The error of an ended context, or of output that ended
-// before, holds what was there instead.
+// Wait waits until the screen and everything that was written so far satisfy ok,
+// and returns the screen. If the context or the output ends before that, the error
+// contains the screen.
 func (t *Terminal) Wait(ctx context.Context, ok func(screen string, raw []byte) bool) (string, error) {
 	stop := context.AfterFunc(ctx, func() {
 		t.mu.Lock()
@@ -157,21 +155,21 @@ func (t *Terminal) WaitEnd(ctx context.Context) (string, error) {
 	return t.Wait(ctx, func(string, []byte) bool { return t.closed })
 }
 
-// Wrapped are the rows that were too long for the window.
+// Wrapped returns the rows that were too long for the window.
 func (t *Terminal) Wrapped() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.screen.Wrapped()
 }
 
-// Cursor is where the cursor stands, and whether it is shown.
+// Cursor returns the position of the cursor, and whether it is visible.
 func (t *Terminal) Cursor() (x, y int, visible bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.screen.Cursor()
 }
 
-// Raw is everything that was written so far.
+// Raw returns everything that was written so far.
 func (t *Terminal) Raw() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()

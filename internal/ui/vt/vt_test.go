@@ -42,15 +42,22 @@ func TestReflow(t *testing.T) {
 	if _, err := s.Write([]byte("above\r\n0123456789\r\nx\x1b[1A\r\x1b[?25l")); err != nil {
 		t.Fatal(err)
 	}
-	s.Reflow(4)
+	reflow(t, s, 4)
 	if got, want := s.Text(), strings.Join([]string{"abov", "e", "0123", "4567", "89", "x"}, "\n"); got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
 	if x, y, visible := s.Cursor(); x != 0 || y != 2 || visible {
 		t.Errorf("cursor %d,%d, shown: %v; want it hidden at the line's beginning", x, y, visible)
 	}
-	s.Reflow(2) // the upper rows scroll away
+	reflow(t, s, 2) // the upper rows scroll away
 	if x, y, _ := s.Cursor(); x != 0 || y < 0 || y > 5 {
 		t.Errorf("cursor %d,%d", x, y)
+	}
+}
+
+func reflow(t *testing.T, s *Screen, cols int) {
+	t.Helper()
+	if err := s.Reflow(cols); err != nil {
+		t.Fatal(err)
 	}
 }
