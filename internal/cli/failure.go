@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -62,22 +61,5 @@ func (e *Env) writeFailure(c *cobra.Command, code int, found []*pipeline.Finding
 	_ = PrintObject(e.Out, format, f)
 }
 
-// Findings are all that a run has found: in its preflight, what ended it, and
-// what went wrong while putting back; each once.
-func Findings(out pipeline.Outcome) []*pipeline.Finding {
-	all := append([]*pipeline.Finding{}, out.Findings...)
-	seen := map[*pipeline.Finding]bool{}
-	for _, f := range all {
-		seen[f] = true
-	}
-	for _, err := range append([]error{out.Err}, out.UndoErrs...) {
-		for _, f := range pipeline.AsFindings(out.Name, err) {
-			// That it was interrupted is said by the exit code.
-			if !seen[f] && !(f.Code == "internal" && errors.Is(f.Err, pipeline.ErrInterrupted)) {
-				seen[f] = true
-				all = append(all, f)
-			}
-		}
-	}
-	return all
-}
+// Findings are all findings of a run, each once.
+func Findings(out pipeline.Outcome) []*pipeline.Finding { return out.All() }

@@ -40,6 +40,8 @@ func explainConfig(err error) error {
 // Explain makes a Finding of an error of the API server or of the way to it
 // that a person can do something about; any other error comes back wrapped
 // with what was being done. A Finding and the end of a context pass through.
+// What keeps every request from the cluster is worded alike whatever was being
+// done, so that it is reported once however many requests fail.
 //
 // Codes: cluster-unreachable, cluster-tls, cluster-credentials,
 // cluster-unauthorized, cluster-forbidden, cluster-busy, not-found, invalid.
@@ -56,7 +58,7 @@ func Explain(during string, err error) error {
 	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: plain.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
-		f.Code, f.Fix = "cluster-unauthorized", "the credentials are wrong or expired: log in to the cluster again"
+		f.Code, f.What, f.Fix = "cluster-unauthorized", "the cluster rejected the credentials", "they are wrong or expired: log in to the cluster again"
 	case apierrors.IsForbidden(err):
 		f.Code, f.Fix = "cluster-forbidden", "ask the cluster's administrator for this right, or use --as or another --context"
 	case apierrors.IsNotFound(err):
@@ -66,12 +68,12 @@ func Explain(during string, err error) error {
 	case apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err):
 		f.Code, f.Fix = "cluster-busy", "try again in a moment"
 	case isTLS(err):
-		f.Code, f.Fix = "cluster-tls", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
+		f.Code, f.What, f.Fix = "cluster-tls", "the cluster's certificate is not trusted", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
 	case strings.Contains(err.Error(), "getting credentials: "):
 		// rest's exec plugin round tripper has no error type of its own.
-		f.Code, f.Fix = "cluster-credentials", "run the kubeconfig's credential command by hand to see what it lacks"
+		f.Code, f.What, f.Fix = "cluster-credentials", "the kubeconfig's credential command failed", "run the kubeconfig's credential command by hand to see what it lacks"
 	case isUnreachable(err):
-		f.Code, f.Fix = "cluster-unreachable", "is the cluster running and the network (VPN, tunnel) up? `kubectl cluster-info` asks the same"
+		f.Code, f.What, f.Fix = "cluster-unreachable", "the cluster cannot be reached", "is the cluster running and the network (VPN, tunnel) up? `kubectl cluster-info` asks the same"
 	default:
 		return fmt.Errorf("%s: %w", during, err)
 	}

@@ -21,6 +21,8 @@ var rules = []struct {
 		"kubectl-sbw ships what is published and builds nothing"},
 	{"internal/publish", []string{"github.com/spf13/cobra", "github.com/spf13/pflag", module + "internal/ui", module + "internal/cli"},
 		"the use case knows no flags and no terminal"},
+	{"internal/rollout", []string{module + "internal/cli", module + "internal/ui", module + "internal/kubecmd", module + "internal/ghcmd"},
+		"the use case knows no flags and no terminal"},
 	{"cmd/gh-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 	{"cmd/kubectl-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 }

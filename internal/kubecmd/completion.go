@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,12 +16,9 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/image"
-	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
-	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -56,7 +52,7 @@ func lastOf(one cobra.CompletionFunc) cobra.CompletionFunc {
 // completions say what flags and arguments of every command may be. What only
 // the cluster, the registry or Inngest knows is asked of them; what was shipped
 // from this machine is offered in any case.
-func (k *kube) completions(root *cobra.Command) {
+func (k *factory) completions(root *cobra.Command) {
 	var fromConfig = func(pick func(*clientcmdapi.Config) []string) cobra.CompletionFunc {
 		return cli.CompleteBy(func(context.Context, *cobra.Command, []string) ([]string, error) {
 			config, err := k.flags.ToRawKubeConfigLoader().RawConfig()
@@ -132,24 +128,24 @@ func (k *kube) completions(root *cobra.Command) {
 	}
 }
 
-// quietly is the scope for a completion: nothing is asked of a person.
-func (k *kube) quietly() (*scope, error) {
-	s, err := k.complete()
+// quietly is the target for a completion: nothing is asked of a person.
+func (k *factory) quietly() (*rollout.Target, error) {
+	t, err := k.target()
 	if err != nil {
 		return nil, err
 	}
-	if s.conn.Config.ExecProvider != nil {
-		s.conn.Config.ExecProvider.StdinUnavailable = true
+	if t.Conn.Config.ExecProvider != nil {
+		t.Conn.Config.ExecProvider.StdinUnavailable = true
 	}
-	return s, nil
+	return t, nil
 }
 
-func (k *kube) namespaces(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
-	s, err := k.quietly()
+func (k *factory) namespaces(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
+	t, err := k.quietly()
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.conn.Kube()
+	client, err := t.Conn.Kube()
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +163,13 @@ func (k *kube) namespaces(ctx context.Context, _ *cobra.Command, _ []string) ([]
 
 // tags are those that this machine has published, and those that the registry
 // has.
-func (k *kube) tags(ctx context.Context, c *cobra.Command, _ []string) ([]string, error) {
-	s, err := k.quietly()
+func (k *factory) tags(ctx context.Context, c *cobra.Command, _ []string) ([]string, error) {
+	t, err := k.quietly()
 	if err != nil {
 		return nil, err
 	}
-	kept, err := keptTags(s.worker.Name)
-	published, perr := s.publishedTags(ctx, given(c, "image"))
+	kept, err := keptTags(t.Worker.Name)
+	published, perr := t.PublishedTags(ctx, given(c, "image"))
 	for _, t := range published {
 		if !slices.ContainsFunc(kept, func(k string) bool { return k == t || strings.HasPrefix(k, t+"\t") }) {
 			kept = append(kept, t)
@@ -202,67 +198,26 @@ func keptTags(name string) ([]string, error) {
 	return tags, err
 }
 
-func (s *scope) publishedTags(ctx context.Context, repository string) ([]string, error) {
-	client, err := s.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	live, err := workload.Get(ctx, client, s.ref)
-	if err != nil {
-		return nil, err
-	}
-	if repository == "" {
-		repository = s.worker.Image.String()
-	}
-	if repository == "" {
-		container, err := live.Container(s.worker.Deploy.Container)
-		if err != nil {
-			return nil, err
-		}
-		repository, _, _ = splitTag(container.Image)
-	}
-	name, err := imageref.ParseRepository(repository)
-	if err != nil {
-		return nil, err
-	}
-	keys, _, err := (&rollout{rolloutOptions: &rolloutOptions{scope: s}}).pullSecrets(ctx, live)
-	if err != nil {
-		return nil, err
-	}
-	options := []registry.Options{}
-	for _, login := range keys.For(repository) {
-		password, identity := login.Reveal()
-		options = append(options, registry.Options{UserAgent: userAgent,
-			Auth: authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity})})
-	}
-	options = append(options, registry.Options{UserAgent: userAgent})
-	var errs []error
-	for _, o := range options {
-		tags, err := image.Names(ctx, registry.New(name, o))
-		if err == nil {
-			return tags, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
-}
-
 // functionNames are those that Inngest has registered, or else those of the
 // last rollout from this machine.
-func (k *kube) functionNames(ctx context.Context, c *cobra.Command, args []string) (names []string, err error) {
+func (k *factory) functionNames(ctx context.Context, c *cobra.Command, args []string) (names []string, err error) {
 	if len(args) > 0 {
 		return nil, nil
 	}
 	if _, err := k.quietly(); err != nil {
 		return nil, err
 	}
-	e, err := k.liveEnds(ctx, inngestFlags{url: given(c, "inngest-url")})
+	t, o, err := inngestFlags{url: given(c, "inngest-url")}.target(k)
+	if err != nil {
+		return nil, err
+	}
+	link, _, err := t.ConnectLive(ctx, o)
 	if err == nil {
-		defer func() { err = errors.Join(err, e.close()) }()
+		defer func() { err = errors.Join(err, link.Close()) }()
 		var apps []model.App
-		if apps, err = e.client.Apps(ctx); err == nil {
+		if apps, err = link.Client.Apps(ctx); err == nil {
 			all, _ := c.Flags().GetBool("all")
-			for _, f := range functionRows(apps, e.app, "", all, nil) {
+			for _, f := range rollout.Functions(apps, link.App, "", all, nil) {
 				names = append(names, f.LocalID())
 			}
 			return names, nil
@@ -272,25 +227,21 @@ func (k *kube) functionNames(ctx context.Context, c *cobra.Command, args []strin
 	if serr != nil {
 		return nil, errors.Join(err, serr)
 	}
-	s, serr := k.complete()
-	if serr != nil {
-		return nil, errors.Join(err, serr)
-	}
-	last, serr := store.Latest(s.worker.Name, func(r *receipt.Receipt) bool { return len(r.Functions) > 0 })
+	last, serr := store.Latest(t.Worker.Name, func(r *receipt.Receipt) bool { return len(r.Functions) > 0 })
 	if last != nil {
 		for _, slug := range last.Functions {
-			names = append(names, strings.TrimPrefix(slug, s.worker.Inngest.App+"-"))
+			names = append(names, strings.TrimPrefix(slug, t.Worker.Inngest.App+"-"))
 		}
 	}
 	return names, errors.Join(err, serr)
 }
 
-func (k *kube) revisionNumbers(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
-	s, err := k.quietly()
+func (k *factory) revisionNumbers(ctx context.Context, _ *cobra.Command, _ []string) ([]string, error) {
+	t, err := k.quietly()
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.revisions(ctx)
+	all, err := t.Revisions(ctx)
 	if err != nil {
 		return nil, err
 	}

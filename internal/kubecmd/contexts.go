@@ -1,26 +1,19 @@
 package kubecmd
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// addContexts adds the flag that means several clusters.
-func addContexts(c *cobra.Command, value *[]string) {
-	c.Flags().StringSliceVar(value, "contexts", nil, `several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
-}
-
-// each is one kube for each context that the words name, in their order.
-func (k *kube) each(words []string) ([]*kube, error) {
+// each is one factory for each context that the words name, in their order.
+func (k *factory) each(words []string) ([]*factory, error) {
 	if *k.flags.Context != "" {
 		return nil, pipeline.UsageErrorf("usage", "name all of them with --contexts", "--context and --contexts are both given")
 	}
@@ -32,7 +25,7 @@ func (k *kube) each(words []string) ([]*kube, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*kube
+	var all []*factory
 	for _, name := range names {
 		one := *k
 		one.flags = withContext(k.flags, name)
@@ -91,69 +84,4 @@ func withContext(from *genericclioptions.ConfigFlags, name string) *genericcliop
 	*to.ImpersonateGroup = slices.Clone(*from.ImpersonateGroup)
 	*to.Context = name
 	return to
-}
-
-// within tells a run in one of several contexts: its name stands before each
-// stage, CONTEXT/STAGE, and before what is found.
-func within(name string, sink pipeline.Sink) pipeline.Sink {
-	return pipeline.SinkFunc(func(e pipeline.Event) {
-		e.Stage = name + "/" + e.Stage
-		if e.Finding != nil {
-			e.Finding = named(name, e.Finding)
-		}
-		sink.Emit(e)
-	})
-}
-
-// about tells of a context within a stage that is about all of them.
-func about(name string, sink pipeline.Sink) pipeline.Sink {
-	return pipeline.SinkFunc(func(e pipeline.Event) {
-		if e.Text != "" {
-			e.Text = name + ": " + e.Text
-		}
-		if e.Progress != nil {
-			p := *e.Progress
-			p.Item = name + " " + p.Item
-			e.Progress = &p
-		}
-		if e.Finding != nil {
-			e.Finding = named(name, e.Finding)
-		}
-		sink.Emit(e)
-	})
-}
-
-func named(name string, f *pipeline.Finding) *pipeline.Finding {
-	with := *f
-	with.What = name + ": " + f.What
-	return &with
-}
-
-// together names each finding's contexts; what is so in several is told once.
-func together(names []string, found [][]*pipeline.Finding) []*pipeline.Finding {
-	type group struct {
-		*pipeline.Finding
-		names []string
-	}
-	var order []*group
-	same := map[string]*group{}
-	for i, fs := range found {
-		for _, f := range fs {
-			key := fmt.Sprintf("%d\x00%s\x00%s\x00%s", f.Severity, f.Code, f.Error(), strings.Join(f.Evidence, "\n"))
-			g := same[key]
-			if g == nil {
-				g = &group{Finding: f}
-				same[key] = g
-				order = append(order, g)
-			}
-			if !slices.Contains(g.names, names[i]) {
-				g.names = append(g.names, names[i])
-			}
-		}
-	}
-	all := make([]*pipeline.Finding, len(order))
-	for i, g := range order {
-		all[i] = named(strings.Join(g.names, ", "), g.Finding)
-	}
-	return all
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 func TestMatchContexts(t *testing.T) {
@@ -46,7 +47,7 @@ func TestWhatSeveralContextsShareIsToldOnce(t *testing.T) {
 		return &pipeline.Finding{Code: "x", Severity: pipeline.Error, What: "the file is gone"}
 	}
 	own := &pipeline.Finding{Code: "y", What: "only here"}
-	got := together([]string{"eu", "us"}, [][]*pipeline.Finding{{same(), own}, {same()}})
+	got := rollout.Together([]string{"eu", "us"}, [][]*pipeline.Finding{{same(), own}, {same()}})
 	var texts []string
 	for _, f := range got {
 		texts = append(texts, f.What)

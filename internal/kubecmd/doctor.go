@@ -8,10 +8,11 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // newDoctor runs the checks of a rollout and nothing else.
-func newDoctor(k *kube) *cobra.Command {
+func newDoctor(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
 	o := &rolloutOptions{tagOptional: true}
 	c := &cobra.Command{
 		Use:   "doctor [flags]",
@@ -29,39 +30,42 @@ is asked about.`,
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if len(o.contexts) > 0 {
-			o.waveSize = 1
-			return runFleet(c.Context(), k, o, "doctor")
+			return o.runFleet(c.Context(), k, rollout.NewFleetDoctor)
 		}
 		if err := o.complete(k); err != nil {
 			return err
 		}
-		if err := o.findRunningTag(c.Context()); err != nil {
-			return err
+		if runF != nil {
+			return runF(c.Context(), o)
+		}
+		if o.Image.Tag == "" {
+			tag, err := o.RunningTag(c.Context())
+			if err != nil {
+				return err
+			}
+			o.Image.Tag = tag
 		}
 		if err := o.validate(); err != nil {
 			return err
 		}
-		r := &rollout{rolloutOptions: o, command: "doctor"}
-		p := r.pipeline()
-		p.Name, p.Stages, p.Journal = "doctor", nil, nil
-		out, err := o.env.Run(c.Context(), p, nil)
-		switch {
-		case o.output != "":
-			if perr := cli.PrintObject(o.env.Out, o.output, r.result(out)); perr != nil {
-				return perr
-			}
-		case err == nil && out.End == pipeline.Done:
-			_, err = fmt.Fprintf(o.env.Out, "%s/%s can be rolled out at %s\n", o.ref.Namespace, o.ref, o.tag)
+		r := rollout.NewDoctor(o.Target, o.Options)
+		out, err := k.env.Run(c.Context(), r.Pipeline, nil)
+		if perr := printDoctor(k.env, o.output, r.Result(out), out); perr != nil {
+			return perr
 		}
 		return err
 	}
 	return c
 }
 
-// findRunningTag takes the tag that runs where none was given.
-func (o *rolloutOptions) findRunningTag(ctx context.Context) (err error) {
-	if o.tag == "" {
-		o.tag, err = o.runningTag(ctx)
+// printDoctor writes the verdict in one line, or the whole result as asked.
+func printDoctor(env *cli.Env, output string, res rollout.Result, out pipeline.Outcome) error {
+	switch {
+	case output != "":
+		return cli.PrintObject(env.Out, output, rolloutDocument{newDocument(out.Name, out), res})
+	case out.End != pipeline.Done:
+		return nil
 	}
+	_, err := fmt.Fprintf(env.Out, "%s/%s can be rolled out at %s\n", res.Namespace, res.Workload, res.Tag)
 	return err
 }

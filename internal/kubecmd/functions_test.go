@@ -9,6 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // gaps are what lies between columns, however wide.
@@ -49,7 +50,7 @@ a-failure  inngest/function.failed  2  3  c
 	} {
 		var out bytes.Buffer
 		env := &cli.Env{Out: &out}
-		if err := tc.o.print(env, functionRows(apps, "c", tc.o.name, tc.o.all, tc.catalog)); err != nil {
+		if err := tc.o.print(env, apps, "c", rollout.Functions(apps, "c", tc.o.name, tc.o.all, tc.catalog)); err != nil {
 			t.Fatal(err)
 		}
 		var lines []string

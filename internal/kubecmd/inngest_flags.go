@@ -1,24 +1,16 @@
 package kubecmd
 
 import (
-	"context"
 	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
-	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/worker"
-)
-
-// The ways to Inngest's Service, as --inngest-via names them.
-const (
-	viaAuto    = "auto" // a port-forward, and where none is allowed the Service's own address
-	viaForward = "port-forward"
-	viaDirect  = "direct"
 )
 
 // inngestFlags are what every command about Inngest takes.
@@ -39,7 +31,7 @@ func (f *inngestFlags) add(c *cobra.Command) {
 	fs.StringVar(&f.via, "inngest-via", "", "the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other) (default: auto)")
 	fs.StringVar(&f.keyFrom, "signing-key-from", "", "where the signing key is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
 	c.MarkFlagsMutuallyExclusive("inngest-url", "inngest-via")
-	cli.Complete(c, "inngest-via", viaAuto, viaForward, viaDirect)
+	cli.Complete(c, "inngest-via", conn.ViaAuto, conn.ViaForward, conn.ViaDirect)
 }
 
 // addEventKey adds what a command takes that sends an event.
@@ -78,7 +70,7 @@ func checkURL(name, text string) error {
 
 func checkVia(name, via string) error {
 	switch via {
-	case "", viaAuto, viaForward, viaDirect:
+	case "", conn.ViaAuto, conn.ViaForward, conn.ViaDirect:
 		return nil
 	}
 	return pipeline.UsageErrorf("usage", "use auto, port-forward or direct", "%s: %q is no way to Inngest", name, via)
@@ -96,7 +88,7 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 		}
 	}
 	if f.via == "" {
-		f.via = viaAuto
+		f.via = conn.ViaAuto
 	}
 	if f.keyFrom == "" && w.SigningKeyFrom != "" {
 		f.keyFrom = w.SigningKeyFrom
@@ -111,53 +103,24 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	return err
 }
 
-// liveEnds are the two ends for the workload as it runs.
-func (k *kube) liveEnds(ctx context.Context, f inngestFlags) (*ends, error) {
-	if err := f.validate(); err != nil {
-		return nil, err
-	}
-	s, err := k.complete()
-	if err != nil {
-		return nil, err
-	}
-	if err := f.complete(s.worker.Inngest); err != nil {
-		return nil, err
-	}
-	client, err := s.conn.Kube()
-	if err != nil {
-		return nil, err
-	}
-	w, err := workload.Get(ctx, client, s.ref)
-	if err != nil {
-		return nil, err
-	}
-	c, err := w.Container(s.worker.Deploy.Container)
-	if err != nil {
-		return nil, err
-	}
-	e, err := s.newEnds(ctx, c, f)
-	if err != nil {
-		return nil, err
-	}
-	e.live = w
-	return e, nil
+// into sets what the flags say of the route and the keys.
+func (f *inngestFlags) into(o *rollout.InngestOptions) {
+	o.URL, o.Via, o.Key, o.EventKey = f.url, f.via, f.key, f.eventKey
 }
 
-// statuses reads --status: words in either case, checked, since the server
-// takes one that it does not know for none.
-func statuses(words []string) ([]string, error) {
-	known := []string{"running", "queued", "completed", "failed", "cancelled", "skipped"}
-	var all []string
-	for _, w := range words {
-		found := false
-		for _, k := range known {
-			if strings.EqualFold(w, k) || strings.EqualFold(w, "canceled") && k == "cancelled" {
-				all, found = append(all, strings.ToUpper(k)), true
-			}
-		}
-		if !found {
-			return nil, pipeline.UsageErrorf("usage", "use "+strings.Join(known, ", "), "--status %q is no state of a run", w)
-		}
+// target completes the flags and returns what they lead to.
+func (f inngestFlags) target(k *factory) (*rollout.Target, rollout.InngestOptions, error) {
+	var o rollout.InngestOptions
+	if err := f.validate(); err != nil {
+		return nil, o, err
 	}
-	return all, nil
+	t, err := k.target()
+	if err != nil {
+		return nil, o, err
+	}
+	if err := f.complete(t.Worker.Inngest); err != nil {
+		return nil, o, err
+	}
+	f.into(&o)
+	return t, o, nil
 }

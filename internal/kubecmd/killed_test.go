@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // What this test binary is to do in place of testing: run a command and kill
@@ -31,20 +33,25 @@ func TestKilledChild(t *testing.T) {
 		return
 	}
 	env := &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Getenv: os.Getenv, Dir: os.Getenv(envKilledDir)}
-	k, o := &kube{env: env, flags: genericclioptions.NewConfigFlags(true)}, &rolloutOptions{}
+	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true)}
 	cache := filepath.Join(env.Dir, "cache")
 	k.flags.CacheDir = &cache
-	if err := bindRollout(k, o).ParseFlags(args[1:]); err != nil {
+	var o *rolloutOptions
+	read := func(_ context.Context, got *rolloutOptions) error {
+		o = got
+		return nil
+	}
+	command, run := newRollout(k, read), rollout.NewRollout
+	if args[0] == "undo" {
+		command, run = newUndo(k, read), rollout.NewUndo
+	}
+	command.SetArgs(args[1:])
+	command.SetContext(t.Context())
+	if err := command.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	r, complete, build := &rollout{rolloutOptions: o, lose: func(error) {}, command: args[0]}, o.complete, (*rollout).pipeline
-	if r.command == "undo" {
-		complete, build = o.completeUndo, (*rollout).undoPipeline
-	}
-	if err := complete(k); err != nil {
-		t.Fatal(err)
-	}
-	out := pipeline.Run(t.Context(), build(r), pipeline.SinkFunc(func(e pipeline.Event) {
+	r := run(o.Target, o.Options, func(error) {})
+	out := pipeline.Run(t.Context(), r.Pipeline, pipeline.SinkFunc(func(e pipeline.Event) {
 		if fmt.Sprintf("%s %s", e.Kind, e.Stage) != at {
 			return
 		}

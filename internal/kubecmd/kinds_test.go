@@ -51,7 +51,7 @@ func TestTheLifeOfOtherKinds(t *testing.T) {
 				t.Errorf("%+v\n%s", s, errs)
 			}
 			out, _ = w.run(0, "undo", "--no-inngest", "-o", "json")
-			var undone result
+			var undone rolloutDocument
 			if err := json.Unmarshal([]byte(out), &undone); err != nil {
 				t.Fatal(err)
 			}

@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,14 +46,15 @@ func testEnv(t *testing.T, config string) (env *cli.Env, out, errs *bytes.Buffer
 // parse returns the options that a rollout would run with.
 func parse(t *testing.T, env *cli.Env, argv ...string) (*rolloutOptions, error) {
 	t.Helper()
-	o, k := &rolloutOptions{}, &kube{env: env, flags: genericclioptions.NewConfigFlags(true)}
-	if err := bindRollout(k, o).ParseFlags(argv); err != nil {
-		t.Fatal(err)
-	}
-	if err := o.complete(k); err != nil {
-		return o, err
-	}
-	return o, o.validate()
+	var got *rolloutOptions
+	c := newRollout(&factory{env: env, flags: genericclioptions.NewConfigFlags(true)}, func(_ context.Context, o *rolloutOptions) error {
+		got = o
+		return nil
+	})
+	c.SetArgs(argv)
+	c.SetContext(t.Context())
+	err := c.Execute()
+	return got, err
 }
 
 func TestDefaultsAreTheSeeds(t *testing.T) {
@@ -61,9 +63,9 @@ func TestDefaultsAreTheSeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.ref.String() != "deployment/system-bus-worker" || o.ref.Namespace != "joelclaw" || o.timeout != 180*time.Second ||
-		o.probePort != 3111 || o.probePath != "/" || o.filenames[0] != filepath.Join(env.Dir, "k8s/system-bus-worker.yaml") || o.imageOnly {
-		t.Errorf("%+v of %+v", o, o.scope)
+	if o.Ref.String() != "deployment/system-bus-worker" || o.Ref.Namespace != "joelclaw" || o.Timeout != 180*time.Second ||
+		o.Probe.Port != 3111 || o.Probe.Path != "/" || o.Manifest.Filenames[0] != filepath.Join(env.Dir, "k8s/system-bus-worker.yaml") || o.Manifest.ImageOnly {
+		t.Errorf("%+v of %+v", o.Options, o.Target)
 	}
 }
 
@@ -73,8 +75,8 @@ func TestTheResultOfPublishIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.image != "ghcr.io/o/w" || o.tag != "t1" {
-		t.Errorf("image %q, tag %q", o.image, o.tag)
+	if o.Image.Repository != "ghcr.io/o/w" || o.Image.Tag != "t1" {
+		t.Errorf("image %q, tag %q", o.Image.Repository, o.Image.Tag)
 	}
 }
 
@@ -85,7 +87,7 @@ func TestWithoutACheckoutTheImageAloneIsChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.imageOnly {
+	if !o.Manifest.ImageOnly {
 		t.Error("a manifest was looked for")
 	}
 }
@@ -134,7 +136,7 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"data of nothing":  {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
 		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
 		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
-		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag: invalid syntax`},
+		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag`},
 		"no revision":      {"", []string{"undo", "--to-revision", "0"}, pipeline.Usage, "--to-revision 0 is no revision"},
 		"lock wait":        {"", []string{"rollout", "--tag", "a", "--lock-wait", "-5s"}, pipeline.Usage, "--lock-wait -5s is below zero"},
 		"step loss":        {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
@@ -162,20 +164,6 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 				t.Errorf("the manifest was changed: %q, %v", manifest, err)
 			}
 		})
-	}
-}
-
-func TestSplitTag(t *testing.T) {
-	for ref, want := range map[string][2]string{
-		"ghcr.io/o/w":           {"ghcr.io/o/w", ""},
-		"ghcr.io/o/w:t":         {"ghcr.io/o/w", "t"},
-		"localhost:5000/w":      {"localhost:5000/w", ""},
-		"localhost:5000/w:t@sh": {"localhost:5000/w", "t"},
-		"":                      {"", ""},
-	} {
-		if name, tag, _ := splitTag(ref); name != want[0] || tag != want[1] {
-			t.Errorf("%q: %q, %q", ref, name, tag)
-		}
 	}
 }
 

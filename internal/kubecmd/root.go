@@ -1,22 +1,22 @@
-// Package kubecmd is the command line of `kubectl sbw`: flags become options,
-// and options a list of checks and stages that is written out in one place for
-// each command.
+// Package kubecmd is the command line of `kubectl sbw`. Each command has a file
+// of its own in which flags become the options of a use case of internal/rollout
+// and its result is printed.
+//
+// A command is made by newX(factory, runF): runF takes the options in place of
+// the use case, so that a test reads what a command line means without a cluster.
+// What a result looks like is a function of its own, from a result to text.
 package kubecmd
 
 import (
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
-
-// userAgent is how servers see this plugin.
-const userAgent = "kubectl-sbw"
 
 // Main runs kubectl-sbw and returns its exit code.
 func Main() int {
@@ -47,66 +47,46 @@ and put everything back when that fails.`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sbw"},
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	k := &kube{env: env, flags: genericclioptions.NewConfigFlags(true)}
+	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true)}
 	k.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddTelling(root, env)
 	logs.addFlag(root.PersistentFlags())
 	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)
-	root.AddCommand(newRollout(k), newRefresh(k), newFunctions(k), newRuns(k), newStatus(k), newUndo(k), newHistory(k), newDoctor(k))
+	root.AddCommand(newRollout(k, nil), newRefresh(k, nil), newFunctions(k, nil), newRuns(k, nil), newStatus(k, nil), newUndo(k, nil), newHistory(k, nil), newDoctor(k, nil))
 	k.completions(root)
 	dress(root, env)
 	return root
 }
 
-// kube is what every command's flags have in common.
-type kube struct {
+// factory makes what commands need from the flags that all of them have.
+type factory struct {
 	env    *cli.Env
 	flags  *genericclioptions.ConfigFlags
 	worker string
 }
 
-// scope is what those flags lead to: a worker, and the cluster it runs in.
-type scope struct {
-	*kube
-	root       string // the repository's, or the current directory
-	inCheckout bool
-	worker     worker.Worker
-	// namespaceGiven: by --namespace; objects of another one are then refused.
-	namespaceGiven bool
-	conn           *cluster.Conn
-	ref            workload.Ref
-}
-
-// complete reads the configuration and the kubeconfig; it asks no network.
-func (k *kube) complete() (*scope, error) {
-	s := &scope{kube: k}
-	s.root, s.inCheckout = worker.FindRoot(k.env.Dir)
-	config, err := worker.Load(s.root)
+// target reads the configuration and the kubeconfig; it asks no network.
+func (k *factory) target() (*rollout.Target, error) {
+	t := &rollout.Target{Dir: k.env.Dir, Getenv: k.env.Getenv}
+	t.Root, t.InCheckout = worker.FindRoot(k.env.Dir)
+	config, err := worker.Load(t.Root)
 	if err != nil {
 		return nil, err
 	}
-	if s.worker, err = config.Worker(k.worker); err != nil {
+	if t.Worker, err = config.Worker(k.worker); err != nil {
 		return nil, err
 	}
-	s.namespaceGiven = *k.flags.Namespace != ""
+	t.NamespaceGiven = *k.flags.Namespace != ""
 	// The worker's own namespace comes before the context's: only a flag says
 	// otherwise.
-	if *k.flags.Namespace == "" {
-		*k.flags.Namespace = s.worker.Deploy.Namespace
+	if !t.NamespaceGiven {
+		*k.flags.Namespace = t.Worker.Deploy.Namespace
 	}
-	if s.conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: userAgent}); err != nil {
+	if t.Conn, err = cluster.Connect(k.flags, cluster.Options{UserAgent: rollout.Program}); err != nil {
 		return nil, err
 	}
-	s.ref = workload.Ref{Kind: s.worker.Deploy.Kind, Namespace: s.conn.Namespace, Name: s.worker.Deploy.Deployment}
-	return s, nil
-}
-
-// path makes a path of the configuration absolute.
-func (s *scope) path(p string) string {
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(s.root, p)
+	t.Ref = workload.Ref{Kind: t.Worker.Deploy.Kind, Namespace: t.Conn.Namespace, Name: t.Worker.Deploy.Deployment}
+	return t, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -27,7 +29,7 @@ type runsOptions struct {
 	output string
 }
 
-func newRuns(k *kube) *cobra.Command {
+func newRuns(k *factory, runF func(context.Context, *runsOptions) error) *cobra.Command {
 	o := &runsOptions{}
 	c := &cobra.Command{
 		Use:   "runs [flags]",
@@ -54,12 +56,19 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 			if o.status, err = statuses(o.status); err != nil {
 				return err
 			}
-			e, err := k.liveEnds(c.Context(), o.inngestFlags)
+			if runF != nil {
+				return runF(c.Context(), o)
+			}
+			t, inngest, err := o.target(k)
 			if err != nil {
 				return err
 			}
-			err = o.run(c.Context(), e)
-			if cerr := e.close(); err == nil {
+			link, _, err := t.ConnectLive(c.Context(), inngest)
+			if err != nil {
+				return err
+			}
+			err = o.run(c.Context(), k.env, link)
+			if cerr := link.Close(); err == nil {
 				err = cerr
 			}
 			return err
@@ -80,7 +89,7 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 // subscribe to.
 const watchEvery = 2 * time.Second
 
-func (o *runsOptions) run(ctx context.Context, e *ends) error {
+func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error {
 	filter := client.RunFilter{Limit: o.count}
 	for _, s := range o.status {
 		filter.Status = append(filter.Status, model.RunStatus(s))
@@ -89,17 +98,17 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 		filter.Since = time.Now().Add(-o.since)
 	}
 	if !o.all {
-		apps, err := e.client.Apps(ctx)
+		apps, err := c.Client.Apps(ctx)
 		if err != nil {
-			return e.explain("read Inngest's registrations", err)
+			return c.Explain("read Inngest's registrations", err)
 		}
 		for _, a := range apps {
-			if a.Name == e.app {
+			if a.Name == c.App {
 				filter.Apps = append(filter.Apps, a.ID)
 			}
 		}
 		if len(filter.Apps) == 0 {
-			return &pipeline.Finding{Code: "app-missing", Severity: pipeline.Error, What: "Inngest has no app " + e.app,
+			return &pipeline.Finding{Code: "app-missing", Severity: pipeline.Error, What: "Inngest has no app " + c.App,
 				Fix: "`kubectl sbw refresh` registers the worker; --all lists the runs of every app"}
 		}
 	}
@@ -107,17 +116,17 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 	defer tick.Stop()
 	seen := map[string]string{} // what was printed last of each run
 	for first := true; ; first = false {
-		runs, err := inngest.Detailed(ctx, e.client, filter)
+		runs, err := inngest.Detailed(ctx, c.Client, filter)
 		if err != nil {
-			return e.explain("list runs", err)
+			return c.Explain("list runs", err)
 		}
 		if first {
-			if err := e.tellWay(); err != nil {
+			if err := noteDetour(env, c); err != nil {
 				return err
 			}
 		}
 		if !o.watch {
-			return o.print(e, runs, true)
+			return o.print(env, runs, true)
 		}
 		// What was printed stays as it was; elapsed times alone are no change.
 		runs = slices.DeleteFunc(runs, func(r model.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
@@ -125,7 +134,7 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 			seen[r.ID] = fmt.Sprint(r)
 		}
 		slices.Reverse(runs) // the newest at the end, where the next ones come
-		if err := o.print(e, runs, first); err != nil {
+		if err := o.print(env, runs, first); err != nil {
 			return err
 		}
 		select {
@@ -141,8 +150,7 @@ func (o *runsOptions) run(ctx context.Context, e *ends) error {
 
 // print writes runs; with --watch one by one as a program reads them, and with
 // the header once.
-func (o *runsOptions) print(e *ends, runs []model.Run, first bool) error {
-	env := e.scope.kube.env
+func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
 	switch {
 	case o.output != "" && !o.watch:
 		return cli.PrintObject(env.Out, o.output, runs)
@@ -172,4 +180,23 @@ func (o *runsOptions) print(e *ends, runs []model.Run, first bool) error {
 		rows.Add(r...)
 	}
 	return rows.Print(env.Out)
+}
+
+// statuses reads --status: words in either case, checked, since the server
+// takes one that it does not know for none.
+func statuses(words []string) ([]string, error) {
+	known := []string{"running", "queued", "completed", "failed", "cancelled", "skipped"}
+	var all []string
+	for _, w := range words {
+		found := false
+		for _, k := range known {
+			if strings.EqualFold(w, k) || strings.EqualFold(w, "canceled") && k == "cancelled" {
+				all, found = append(all, strings.ToUpper(k)), true
+			}
+		}
+		if !found {
+			return nil, pipeline.UsageErrorf("usage", "use "+strings.Join(known, ", "), "--status %q is no state of a run", w)
+		}
+	}
+	return all, nil
 }

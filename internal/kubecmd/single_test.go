@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // TestOneClusterAfterTheOther is a life of a worker: made, replaced, a bad
@@ -134,10 +135,10 @@ func TestKustomizationAppliedAsRendered(t *testing.T) {
 }
 
 // history is what `history -o json` says.
-func (w *world) history() []past {
+func (w *world) history() []rollout.Past {
 	w.Helper()
 	out, _ := w.run(0, "history", "-o", "json")
-	var all []past
+	var all []rollout.Past
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		w.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	w.run(0, "rollout", "--tag", "new", "--no-inngest")
 	out, _ := w.run(0, "undo", "--no-inngest", "-o", "json")
-	var undone result
+	var undone rolloutDocument
 	if err := json.Unmarshal([]byte(out), &undone); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
@@ -20,12 +21,12 @@ type statusReports struct {
 // findings alone.
 type contextStatus struct {
 	Context string `json:"context"`
-	*statusReport
+	*rollout.Status
 	Failed []*pipeline.Finding `json:"failed,omitempty"` // why there is no report
 }
 
 // everywhere looks at all contexts at once and says a line of each.
-func (o *statusOptions) everywhere(ctx context.Context, k *kube) error {
+func (o *statusOptions) everywhere(ctx context.Context, k *factory) error {
 	kubes, err := k.each(o.contexts)
 	if err != nil {
 		return err
@@ -35,8 +36,8 @@ func (o *statusOptions) everywhere(ctx context.Context, k *kube) error {
 	for i, one := range kubes {
 		all[i].Context = *one.flags.Context
 		wg.Go(func() {
-			s, err := o.look(ctx, one)
-			all[i].statusReport, all[i].Failed = s, pipeline.AsFindings("look at the cluster", err)
+			s, err := o.status(ctx, one)
+			all[i].Status, all[i].Failed = s, pipeline.AsFindings("look at the cluster", err)
 		})
 	}
 	wg.Wait()
@@ -45,7 +46,7 @@ func (o *statusOptions) everywhere(ctx context.Context, k *kube) error {
 	}
 	res := statusReports{Contexts: all, Well: true}
 	for _, c := range all {
-		res.Well = res.Well && c.statusReport != nil && c.Well
+		res.Well = res.Well && c.Status != nil && c.Well
 	}
 	return o.print(k.env, res, res.Well, func() error { return printStatuses(k.env, all) })
 }
@@ -56,7 +57,7 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 	names := make([]string, len(all))
 	for i, c := range all {
 		names[i], found[i] = c.Context, c.Failed
-		if c.statusReport == nil {
+		if c.Status == nil {
 			rows.Add(c.Context, "-", "-", "unknown", worst(c.Failed))
 			continue
 		}
@@ -73,7 +74,7 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 	if err := rows.Print(env.Out); err != nil {
 		return err
 	}
-	return env.Report(together(names, found))
+	return env.Report(rollout.Together(names, found))
 }
 
 // worst is the code of the first error.

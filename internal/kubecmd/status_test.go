@@ -10,10 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // status is what `status -o json` says.
-func (w *world) status(code int, args ...string) (s statusReport, codes []string) {
+func (w *world) status(code int, args ...string) (s rollout.Status, codes []string) {
 	w.Helper()
 	out, _ := w.run(code, append([]string{"status", "--no-inngest", "-o", "json"}, args...)...)
 	if err := json.Unmarshal([]byte(out), &s); err != nil {

@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
@@ -239,7 +240,7 @@ func (w *world) deployment(cluster int) *appsv1.Deployment {
 // runs tells the tag that a cluster runs, "" when there is no Deployment.
 func (w *world) tag(cluster int) string {
 	w.Helper()
-	_, tag, _ := splitTag(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image)
+	_, tag, _ := rollout.SplitTag(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image)
 	return tag
 }
 
@@ -305,7 +306,7 @@ func (w *world) now(cluster int) string {
 	if err != nil {
 		return ""
 	}
-	_, tag, _ := splitTag(d.Spec.Template.Spec.Containers[0].Image)
+	_, tag, _ := rollout.SplitTag(d.Spec.Template.Spec.Containers[0].Image)
 	return tag
 }
 

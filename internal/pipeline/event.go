@@ -80,6 +80,8 @@ type Reporter struct {
 	changed  atomic.Bool
 	skipped  string
 	onChange func()
+	// first says whether a finding is to be reported; nil reports all.
+	first func(*Finding) bool
 }
 
 // NewReporter makes a Reporter for a stage outside of a pipeline.
@@ -106,8 +108,13 @@ func (r *Reporter) Detailf(format string, args ...any) {
 // Progress tells how far an item is.
 func (r *Reporter) Progress(p Progress) { r.emit(Event{Kind: Progressed, Progress: &p}) }
 
-// Finding tells a finding.
-func (r *Reporter) Finding(f *Finding) { r.emit(Event{Kind: Found, Finding: f}) }
+// Finding reports a finding, unless the run has reported it already.
+func (r *Reporter) Finding(f *Finding) {
+	if r == nil || r.first != nil && !r.first(f) {
+		return
+	}
+	r.emit(Event{Kind: Found, Finding: f})
+}
 
 // Table tells rows, replacing those told before under the same title.
 func (r *Reporter) Table(t Table) { r.emit(Event{Kind: Tabled, Table: &t}) }

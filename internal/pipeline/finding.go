@@ -37,6 +37,9 @@ func (s *Severity) UnmarshalText(text []byte) error {
 // `explain` has a page for each.
 type Code string
 
+// CodeInternal is the code of an error that nobody has worded for a person.
+const CodeInternal Code = "internal"
+
 // Finding is one thing that a person must know: what, why, what to do. It is
 // the one shape of every error that both plugins print.
 type Finding struct {
@@ -113,7 +116,7 @@ func AsFindings(during string, err error) []*Finding {
 		}
 		return all
 	}
-	return []*Finding{{Code: "internal", Severity: Error, What: during, Why: err.Error(), Err: err}}
+	return []*Finding{{Code: CodeInternal, Severity: Error, What: during, Why: err.Error(), Err: err}}
 }
 
 // isJoin tells errors.Join from fmt.Errorf with several %w: only the former

@@ -79,8 +79,8 @@ type Outcome struct {
 	Err         error // nil exactly when End is Done
 	Refused     bool  // a preflight's finding was the reason
 	Interrupted bool
-	UndoErrs    []error // what went wrong while restoring
-	Findings    []*Finding
+	UndoErrs    []error    // what went wrong while restoring
+	Findings    []*Finding // that were reported; see All
 	Stages      []StageRecord
 	Started     time.Time
 	Duration    time.Duration
@@ -92,4 +92,28 @@ func (o Outcome) ExitCode() int {
 		return int(Interrupted)
 	}
 	return int(o.End)
+}
+
+// All are all findings of a run, each once: those that were reported, what ended
+// it, and what went wrong while putting back.
+func (o Outcome) All() []*Finding {
+	all := []*Finding{}
+	var seen Reported
+	add := func(f *Finding) {
+		if seen.First(f) {
+			all = append(all, f)
+		}
+	}
+	for _, f := range o.Findings {
+		add(f)
+	}
+	for _, err := range append([]error{o.Err}, o.UndoErrs...) {
+		for _, f := range AsFindings(o.Name, err) {
+			// That it was interrupted is said by the exit code.
+			if f.Code != CodeInternal || !errors.Is(f.Err, ErrInterrupted) {
+				add(f)
+			}
+		}
+	}
+	return all
 }

@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -76,6 +77,8 @@ type Pipeline struct {
 	UndoTimeout time.Duration
 	// Strict makes a warning of the preflight a refusal.
 	Strict bool
+	// Reported, when set, knows what was reported before this run began.
+	Reported *Reported
 	// Journal, when set, keeps on disk which stage the run was in, so that the
 	// next run can say what a killed one left.
 	Journal *Journal
@@ -88,6 +91,9 @@ const (
 
 // Run runs p and tells sink of it. It returns when all is done or undone.
 func Run(ctx context.Context, p Pipeline, sink Sink) Outcome {
+	if p.Reported == nil {
+		p.Reported = &Reported{}
+	}
 	run := &run{pipeline: p, sink: sink, outcome: Outcome{Name: p.Name, Started: now()}}
 	return run.all(ctx)
 }
@@ -99,6 +105,21 @@ type run struct {
 	pipeline Pipeline
 	sink     Sink
 	outcome  Outcome
+	mu       sync.Mutex // guards outcome.Findings while stages run
+}
+
+// reporter makes the Reporter of a stage. What it reports is part of the
+// outcome.
+func (r *run) reporter(stage string) *Reporter {
+	return &Reporter{stage: stage, sink: r.sink, first: func(f *Finding) bool {
+		if !r.pipeline.Reported.First(f) {
+			return false
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.outcome.Findings = append(r.outcome.Findings, f)
+		return true
+	}}
 }
 
 func (r *run) all(ctx context.Context) Outcome {
@@ -109,7 +130,8 @@ func (r *run) all(ctx context.Context) Outcome {
 	var stages []Stage
 	if cause == nil {
 		for _, s := range p.Stages {
-			rep := &Reporter{stage: s.Name, sink: r.sink, onChange: func() { p.Journal.note(s.Name, "changing") }}
+			rep := r.reporter(s.Name)
+			rep.onChange = func() { p.Journal.note(s.Name, "changing") }
 			err := r.stage(ctx, s.Name, rep, s.Run)
 			if rep.HasChanged() {
 				changed, stages = append(changed, rep), append(stages, s)
@@ -131,7 +153,7 @@ func (r *run) all(ctx context.Context) Outcome {
 	default:
 		if p.OnFailure != nil {
 			keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-			p.OnFailure(keep, &Reporter{stage: "evidence", sink: r.sink}, cause)
+			p.OnFailure(keep, r.reporter("evidence"), cause)
 			cancel()
 		}
 		r.outcome.End = Left
@@ -141,7 +163,7 @@ func (r *run) all(ctx context.Context) Outcome {
 	}
 	if p.Cleanup != nil {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		err := p.Cleanup(clean, &Reporter{stage: "clean up", sink: r.sink})
+		err := p.Cleanup(clean, r.reporter("clean up"))
 		cancel()
 		if err != nil {
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("clean up: %w", err))
@@ -161,7 +183,7 @@ func (r *run) preflight(ctx context.Context) error {
 		return nil
 	}
 	const name = "preflight"
-	rep := &Reporter{stage: name, sink: r.sink}
+	rep := r.reporter(name)
 	return r.stage(ctx, name, rep, func(ctx context.Context, rep *Reporter) error {
 		found := RunChecks(ctx, checks, rep)
 		if err := ctx.Err(); err != nil {
@@ -170,7 +192,6 @@ func (r *run) preflight(ctx context.Context) error {
 		var errs []error
 		for _, f := range found {
 			rep.Finding(f)
-			r.outcome.Findings = append(r.outcome.Findings, f)
 			if f.Severity == Error || (r.pipeline.Strict && f.Severity == Warning) {
 				errs = append(errs, f)
 			}
@@ -181,7 +202,7 @@ func (r *run) preflight(ctx context.Context) error {
 }
 
 // RunChecks runs the checks side by side and returns what they found, in the
-// order of the checks, each Finding once however many checks returned it.
+// order of the checks, each once however many checks came upon it.
 func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 	found := make([][]*Finding, len(checks))
 	var wg sync.WaitGroup
@@ -198,13 +219,10 @@ func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 	}
 	wg.Wait()
 	var all []*Finding
-	seen := map[*Finding]bool{}
-	for _, fs := range found {
-		for _, f := range fs {
-			if !seen[f] {
-				seen[f] = true
-				all = append(all, f)
-			}
+	var seen Reported
+	for _, f := range slices.Concat(found...) {
+		if seen.First(f) {
+			all = append(all, f)
 		}
 	}
 	return all
@@ -258,7 +276,7 @@ func (r *run) undo(ctx context.Context, stages []Stage) {
 			continue
 		}
 		name := "undo " + s.Name
-		if err := r.stage(ctx, name, &Reporter{stage: name, sink: r.sink}, s.Undo); err != nil {
+		if err := r.stage(ctx, name, r.reporter(name), s.Undo); err != nil {
 			restored = false
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("%s: %w", name, err))
 		}

@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,11 +18,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// record keeps what the run came to: as a file, on the workload, and with the
+// Record keeps what the run came to: as a file, on the workload, and with the
 // hook of the configuration. What goes wrong with it is no more than a warning,
 // since what was shipped stays shipped.
-func (r *rollout) record(ctx context.Context, out pipeline.Outcome) error {
-	if r.dryRun != "none" || out.Refused {
+func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
+	if r.DryRun != DryRunNone || out.Refused {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -34,58 +33,42 @@ func (r *rollout) record(ctx context.Context, out pipeline.Outcome) error {
 	} else if err := store.Save(rec); err != nil {
 		errs = append(errs, err)
 	}
-	if r.target != nil {
+	if r.found.target != nil {
 		errs = append(errs, r.annotate(ctx, rec))
 	}
-	errs = append(errs, receipt.Hook{Argv: r.scope.worker.Hooks.Receipt, Dir: r.root, Env: os.Environ()}.Run(ctx, rec))
+	errs = append(errs, receipt.Hook{Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: os.Environ()}.Run(ctx, rec))
 	return errors.Join(errs...)
 }
 
-func (r *rollout) receipt(out pipeline.Outcome) *receipt.Receipt {
+func (r *Run) receipt(out pipeline.Outcome) *receipt.Receipt {
+	s := &r.found
 	rec := &receipt.Receipt{
-		Command: r.command, Program: userAgent, Worker: r.scope.worker.Name, By: receipt.By{Kube: r.conn.User},
-		Image: receipt.Image{Tag: r.tag},
+		Command: r.command, Program: Program, Worker: r.Worker.Name, By: receipt.By{Kube: r.Conn.User},
+		Image: receipt.ParseImage(r.making()),
 		Target: &receipt.Target{
-			Context: r.conn.Context, Namespace: r.ref.Namespace, Kind: r.ref.Kind, Name: r.ref.Name,
-			Container: r.scope.worker.Deploy.Container, ReplicaSet: r.watched.Verdict.Revision,
+			Context: r.Conn.Context, Namespace: r.Ref.Namespace, Kind: r.Ref.Kind, Name: r.Ref.Name,
+			Container: r.container(), ReplicaSet: s.watched.Verdict.Revision,
 		},
 	}
 	rec.Finish(out)
-	// The lazy facts are read only if somebody has found them.
-	done := context.Background()
-	if r.command == "undo" {
-		rec.Image = receipt.ParseImage(r.current())
-	} else if img, err := r.img.Get(done); err == nil {
-		rec.Image.Repository = img.repository
-		if img.facts != nil {
-			rec.Image.Digest, rec.Image.Platforms = img.facts.Digest, img.facts.Platforms()
-			rec.Commit, rec.Source = img.facts.Label(worker.LabelRevision), img.facts.Label(worker.LabelSource)
-			rec.Dirty, rec.By.GitHub = img.facts.Label(worker.LabelDirty) == "true", img.facts.Label(worker.LabelPublisher)
-		}
+	if rec.Image.Tag == "" {
+		rec.Image.Tag = r.tag()
 	}
-	rec.Previous = r.previous()
-	for _, p := range r.watched.Verdict.Pods {
+	if img, ok := r.facts.resolved.Peek(); ok && img.found != nil {
+		rec.Image.Digest, rec.Image.Platforms = img.found.Digest, img.found.Platforms()
+		rec.Commit, rec.Source = img.found.Label(worker.LabelRevision), img.found.Label(worker.LabelSource)
+		rec.Dirty, rec.By.GitHub = img.found.Label(worker.LabelDirty) == "true", img.found.Label(worker.LabelPublisher)
+	}
+	rec.Previous = r.facts.previous()
+	for _, p := range s.watched.Verdict.Pods {
 		rec.Target.Pods = append(rec.Target.Pods, receipt.Pod{Name: p.Name, UID: p.UID, Node: p.Node, ImageID: p.ImageID})
 	}
-	if r.verified != nil {
-		rec.Functions = r.verified.App.Slugs()
-		rec.Inngest = &receipt.Inngest{App: r.verified.App.Name, URL: r.verified.App.URL, Synced: true}
+	if s.verified != nil {
+		rec.Functions = s.verified.App.Slugs()
+		rec.Inngest = &receipt.Inngest{App: s.verified.App.Name, URL: s.verified.App.URL, Synced: true}
 	}
-	rec.Evidence = evidenceOf(r.evidence)
+	rec.Evidence = evidenceOf(s.evidence)
 	return rec
-}
-
-// imageIn is the image of a container of a pod template, "" where there is none
-// of that name.
-func imageIn(t *corev1.PodTemplateSpec, container string) string {
-	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {
-		for _, c := range list {
-			if c.Name == container {
-				return c.Image
-			}
-		}
-	}
-	return ""
 }
 
 // evidenceOf puts what was kept of the cluster into the receipt, whole.
@@ -116,13 +99,13 @@ func evidenceOf(e evidence.Evidence) []receipt.Evidence {
 }
 
 // annotate writes the run into the workload's own history.
-func (r *rollout) annotate(ctx context.Context, rec *receipt.Receipt) error {
-	kube, err := r.conn.Kube()
+func (r *Run) annotate(ctx context.Context, rec *receipt.Receipt) error {
+	kube, err := r.Conn.Kube()
 	if err != nil {
 		return err
 	}
-	w, err := workload.Get(ctx, kube, r.ref)
-	if isCode(err, "workload-unknown") {
+	w, err := workload.Get(ctx, kube, r.Ref)
+	if isMissing(err) {
 		return nil // it was made by this run, and taken back
 	}
 	if err != nil {
@@ -136,11 +119,11 @@ func (r *rollout) annotate(ctx context.Context, rec *receipt.Receipt) error {
 	if err != nil {
 		return err
 	}
-	dyn, err := r.conn.Dynamic()
+	dyn, err := r.Conn.Dynamic()
 	if err != nil {
 		return err
 	}
-	_, err = dyn.Resource(r.ref.Resource()).Namespace(r.ref.Namespace).Patch(ctx, r.ref.Name, types.MergePatchType, patch,
+	_, err = dyn.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace).Patch(ctx, r.Ref.Name, types.MergePatchType, patch,
 		metav1.PatchOptions{FieldManager: cluster.FieldManager})
-	return cluster.Explain("write the history of "+r.ref.String(), err)
+	return cluster.Explain("write the history of "+r.Ref.String(), err)
 }

@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
+	deployment "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -26,12 +27,12 @@ import (
 
 // stateOf judges the workload; by its own counts alone where its pods may not
 // be read.
-func (s *scope) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *statusReport) {
+func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *Status) {
 	v, err := preflight.Status(ctx, kube, w)
 	if apierrors.IsForbidden(err) {
 		v = byCounts(w)
 	}
-	to.find("the pods", cluster.Explain("read the pods of "+s.ref.String(), err))
+	to.find("the pods", cluster.Explain("read the pods of "+t.Ref.String(), err))
 	to.Verdict = v
 	if v.Cause != nil {
 		to.Findings = append(to.Findings, v.Cause.Finding())
@@ -46,7 +47,7 @@ func byCounts(w *workload.Workload) verdict.Verdict {
 	case w.Deployment != nil:
 		v.Updated, v.Ready, available = w.Deployment.Status.UpdatedReplicas, w.Deployment.Status.ReadyReplicas, w.Deployment.Status.AvailableReplicas
 		for _, c := range w.Deployment.Status.Conditions {
-			if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+			if c.Type == appsv1.DeploymentProgressing && c.Reason == deployment.TimedOutReason {
 				v.State, v.Waiting = verdict.Failed, c.Message
 				return v
 			}
@@ -65,18 +66,18 @@ func byCounts(w *workload.Workload) verdict.Verdict {
 }
 
 // shippedOf holds what runs against what the workload says was shipped last.
-func (s *scope) shippedOf(w *workload.Workload, to *statusReport) {
+func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	annotations := w.Object().GetAnnotations()
 	runs, err := receipt.History(annotations)
 	to.find("read the history", err)
 	if len(runs) > 0 {
-		last := pasts(runs[:1], nil, s.worker.Deploy.Container)
+		last := pasts(runs[:1], nil, t.container())
 		to.LastRun = &last[0]
 	}
 	if store, err := receipt.Open(); err == nil { // else there are no receipts here
-		last, err := store.Latest(s.worker.Name, func(r *receipt.Receipt) bool {
-			t := r.Target
-			return t != nil && t.Context == s.conn.Context && t.Namespace == s.ref.Namespace && t.Name == s.ref.Name && t.Kind == s.ref.Kind
+		last, err := store.Latest(t.Worker.Name, func(r *receipt.Receipt) bool {
+			at := r.Target
+			return at != nil && at.Context == t.Conn.Context && at.Namespace == t.Ref.Namespace && at.Name == t.Ref.Name && at.Kind == t.Ref.Kind
 		})
 		to.find("read the receipts", err)
 		if last != nil {
@@ -86,17 +87,17 @@ func (s *scope) shippedOf(w *workload.Workload, to *statusReport) {
 	to.Shipped = annotations[receipt.AnnotationImage]
 	switch {
 	case to.Shipped == "":
-		to.Findings = append(to.Findings, &pipeline.Finding{Code: "never-shipped", Severity: pipeline.Note,
-			What: "nothing on " + s.ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
+		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeNeverShipped, Severity: pipeline.Note,
+			What: "nothing on " + t.Ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
 	case to.Shipped != to.Image:
-		to.Findings = append(to.Findings, &pipeline.Finding{Code: "drift-image", Severity: pipeline.Error, Where: s.ref.Namespace + "/" + s.ref.String(),
+		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
 			What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
 			Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"})
 	}
 }
 
-// manifestState is the checkout's file against the cluster.
-type manifestState struct {
+// ManifestState is the checkout's file against the cluster.
+type ManifestState struct {
 	File  string `json:"file"`
 	Image string `json:"image"` // that it names
 	// Differs are the objects that applying it would change; nil when the
@@ -105,7 +106,8 @@ type manifestState struct {
 	asked   bool
 }
 
-func (m *manifestState) String() string {
+// String says in one line how they compare.
+func (m *ManifestState) String() string {
 	switch {
 	case !m.asked:
 		return m.File + " names " + m.Image
@@ -118,29 +120,27 @@ func (m *manifestState) String() string {
 // manifestOf asks the API server what applying the file as it is would change.
 // That takes the right to patch, though nothing is: without it the image alone
 // is compared.
-func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *statusReport) {
-	file := s.path(s.worker.Deploy.Manifest)
-	if _, err := os.Stat(file); !s.inCheckout || err != nil {
+func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Status) {
+	file := t.Path(t.Worker.Deploy.Manifest)
+	if _, err := os.Stat(file); !t.InCheckout || err != nil {
 		return // there is no checkout here
 	}
-	o := &rolloutOptions{scope: s, filenames: []string{file}}
-	o.placeKustomization()
-	r := &rollout{rolloutOptions: o}
-	all, err := r.source(ctx, nil)
+	f := &facts{Target: t, manifest: PlaceManifest(ManifestOptions{Filenames: []string{file}}, t.Dir)}
+	all, err := f.source(ctx, nil)
 	if err != nil {
 		to.find("the manifest", lightly("look at the manifest", err))
 		return
 	}
-	m := &manifestState{File: s.short(file)}
+	m := &ManifestState{File: t.Short(file)}
 	for _, one := range all {
-		if one.GetKind() == s.ref.Kind && one.GetName() == s.ref.Name && one.GetNamespace() == s.ref.Namespace {
+		if t.isTarget(one) {
 			if typed, err := apply.Typed(one.Unstructured); err == nil { // what is not valid the dry run refuses
-				m.Image = imageIn(typed.Template(), s.worker.Deploy.Container)
+				m.Image = imageIn(typed.Template(), t.container())
 			}
 		}
 	}
 	to.Manifest = m
-	results, err := apply.Apply(ctx, s.conn, all, apply.Options{DryRun: true, Force: true, Target: s.ref})
+	results, err := apply.Apply(ctx, t.Conn, all, apply.Options{DryRun: true, Force: true, Target: t.Ref})
 	to.find("what the manifest would change", lightly("look at the manifest", err))
 	if m.asked = err == nil; m.asked {
 		m.Differs = []string{}
@@ -150,9 +150,9 @@ func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *status
 			m.Differs = append(m.Differs, one.String())
 		}
 	}
-	live := imageIn(w.Template(), s.worker.Deploy.Container)
+	live := imageIn(w.Template(), t.container())
 	if len(m.Differs) > 0 || m.Image != live {
-		f := &pipeline.Finding{Code: "drift-manifest", Severity: pipeline.Warning, Where: m.File, What: "the manifest is not what the cluster has",
+		f := &pipeline.Finding{Code: CodeDriftManifest, Severity: pipeline.Warning, Where: m.File, What: "the manifest is not what the cluster has",
 			Fix: "`kubectl sbw rollout --tag TAG --dry-run=server --diff` shows it"}
 		if m.Image != live {
 			f.Why = fmt.Sprintf("it names %s, and %s runs", m.Image, live)
@@ -167,21 +167,19 @@ func (s *scope) manifestOf(ctx context.Context, w *workload.Workload, to *status
 // not hang on, such as a file that nobody has shipped.
 func lightly(during string, err error) error {
 	var all []error
-	for _, f := range pipeline.AsFindings(during, err) {
-		one := *f
-		one.Severity = min(one.Severity, pipeline.Warning)
-		all = append(all, &one)
+	for _, f := range asWarnings(pipeline.AsFindings(during, err)) {
+		all = append(all, f)
 	}
 	return errors.Join(all...)
 }
 
 // functionsOf holds what is registered against the catalog of the image that
 // runs. A registry that cannot be asked from here is no fault of the worker.
-func (s *scope) functionsOf(ctx context.Context, w *workload.Workload, to *statusReport) {
+func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Status) {
 	if to.Inngest.App == nil {
-		return // told already
+		return // reported already
 	}
-	c, err := s.runningCatalog(ctx, w)
+	c, err := t.RunningCatalog(ctx, w)
 	if err != nil {
 		to.Findings = append(to.Findings, unreadable("the functions that the image was built with", err))
 		return
@@ -189,7 +187,7 @@ func (s *scope) functionsOf(ctx context.Context, w *workload.Workload, to *statu
 	if c == nil {
 		return
 	}
-	now := registered(to.Inngest.App.Functions)
+	now := inCatalogsTerms(to.Inngest.App.Functions)
 	index, ok := c.Match(now)
 	if !ok || index.Incomplete {
 		return // the catalog cannot say
@@ -211,7 +209,7 @@ func (s *scope) functionsOf(ctx context.Context, w *workload.Workload, to *statu
 	if len(missing)+len(extra) == 0 {
 		return
 	}
-	f := &pipeline.Finding{Code: "drift-functions", Severity: pipeline.Error,
+	f := &pipeline.Finding{Code: CodeDriftFunctions, Severity: pipeline.Error,
 		What: "what is registered is not what the image was built with", Fix: "`kubectl sbw refresh`, with --allow-removal where functions are to go"}
 	var why []string
 	if len(missing) > 0 {
@@ -228,12 +226,12 @@ func (s *scope) functionsOf(ctx context.Context, w *workload.Workload, to *statu
 // still worth having.
 const catalogWithin = 10 * time.Second
 
-// runningCatalog is the catalog of the image that the template names, read with
+// RunningCatalog is the catalog of the image that the template names, read with
 // the pod's own pull secrets; nil when it carries none.
-func (s *scope) runningCatalog(ctx context.Context, w *workload.Workload) (*catalog.Catalog, error) {
+func (t *Target) RunningCatalog(ctx context.Context, w *workload.Workload) (*catalog.Catalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, catalogWithin)
 	defer cancel()
-	container, err := w.Container(s.worker.Deploy.Container)
+	container, err := w.Container(t.container())
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +239,7 @@ func (s *scope) runningCatalog(ctx context.Context, w *workload.Workload) (*cata
 	if err != nil {
 		return nil, err
 	}
-	kube, err := s.conn.Kube()
+	kube, err := t.Conn.Kube()
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +247,7 @@ func (s *scope) runningCatalog(ctx context.Context, w *workload.Workload) (*cata
 	if err != nil {
 		return nil, err
 	}
-	repository, _, _ := splitTag(container.Image)
+	repository, _, _ := SplitTag(container.Image)
 	img, err := resolve(ctx, ref, keys.For(repository))
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
 // A run that is killed cannot put anything back. Its journal says what was
@@ -47,23 +47,23 @@ type left struct {
 func decodeLeft(l *pipeline.Leftover) (*left, error) {
 	out := &left{Leftover: l}
 	var err error
-	if out.images, err = facts[images](l, factImage); err != nil {
+	if out.images, err = factsOf[images](l, factImage); err != nil {
 		return nil, err
 	}
-	if out.written, err = facts[*manifest.Written](l, factStamp); err != nil {
+	if out.written, err = factsOf[*manifest.Written](l, factStamp); err != nil {
 		return nil, err
 	}
-	if out.kept, err = facts[apply.Kept](l, factApply); err != nil {
+	if out.kept, err = factsOf[apply.Kept](l, factApply); err != nil {
 		return nil, err
 	}
-	names, err := facts[string](l, factUndo)
+	names, err := factsOf[string](l, factUndo)
 	if len(names) > 0 {
 		out.undo = names[len(names)-1]
 	}
 	return out, err
 }
 
-func facts[T any](l *pipeline.Leftover, name string) ([]T, error) {
+func factsOf[T any](l *pipeline.Leftover, name string) ([]T, error) {
 	var all []T
 	for _, raw := range l.Facts(name) {
 		var v T
@@ -75,30 +75,30 @@ func facts[T any](l *pipeline.Leftover, name string) ([]T, error) {
 	return all, nil
 }
 
-// journalPath: one for each workload of each cluster.
-func (s *scope) journalPath() string {
-	return cli.JournalPath(s.worker.Name, s.worker.Name, s.conn.Server, s.ref.Namespace, s.ref.String())
+// journalPath: one for each workload of each cluster; empty where there is no
+// place for it.
+func (t *Target) journalPath() string {
+	return receipt.JournalPath(t.Worker.Name, t.Worker.Name, t.Conn.Server, t.Ref.Namespace, t.Ref.String())
 }
 
-// keepJournal makes the journal of a run that changes something; nil, which
-// keeps nothing, where there is no place for it.
-func (r *rollout) keepJournal() *pipeline.Journal {
+// keepJournal makes the journal of a run that changes something.
+func (r *Run) keepJournal() {
 	if path := r.journalPath(); path != "" {
-		r.journal = pipeline.NewJournal(path, map[string]string{"tag": r.tag})
+		r.journal = pipeline.NewJournal(path, map[string]string{"tag": r.subject()})
 	}
-	return r.journal
+	r.Pipeline.Journal = r.journal
 }
 
 // left is what killed runs left on this machine; nil when there is nothing.
-func (r *rollout) left() (*left, error) {
+func (r *Run) left() (*left, error) {
 	if l := r.journal.Leftover(); l != nil {
 		return decodeLeft(l)
 	}
-	return r.scope.left() // a run that changes nothing has no journal of its own
+	return r.Target.left() // a run that changes nothing has no journal of its own
 }
 
-func (s *scope) left() (*left, error) {
-	path := s.journalPath()
+func (t *Target) left() (*left, error) {
+	path := t.journalPath()
 	if path == "" {
 		return nil, nil
 	}
@@ -111,7 +111,7 @@ func (s *scope) left() (*left, error) {
 
 // ended are the runs of this machine that do not live any more: their locks
 // need not be waited for.
-func (r *rollout) ended() []string {
+func (r *Run) ended() []string {
 	l, err := r.left()
 	if l == nil || err != nil {
 		return nil // said by the check; the lock then has to expire
@@ -120,94 +120,82 @@ func (r *rollout) ended() []string {
 }
 
 // checkEarlier says what a killed run left, before it is gone on from there.
-func (r *rollout) checkEarlier(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	live, err := r.live.Get(ctx)
+// fix is what this run does about it.
+func (r *Run) checkEarlier(ctx context.Context, fix string) ([]*pipeline.Finding, error) {
+	live, err := r.facts.live.Get(ctx)
 	if err != nil {
 		live = nil // another check says so
 	}
-	f, err := r.earlier(live, r.left)
-	if f == nil || err != nil {
-		return nil, err
+	f := r.earlier(live, r.left)
+	if f == nil {
+		return nil, nil
 	}
-	f.Fix = "this run goes on from there; `kubectl sbw undo` would go back to what was before"
-	if r.command == "undo" {
-		f.Fix = "this run goes back to what was before it"
+	if f.Code == pipeline.CodeRunKilled {
+		f = f.With(func(f *pipeline.Finding) { f.Fix = fix })
 	}
 	return []*pipeline.Finding{f}, nil
 }
 
-// earlier words what killed runs left of the workload, and what is so now. A
+// earlier words what killed runs left of the workload, and how it stands now. A
 // journal that cannot be read is worth a warning, not a refusal.
-func (s *scope) earlier(live *workload.Workload, read func() (*left, error)) (*pipeline.Finding, error) {
+func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *pipeline.Finding {
 	l, err := read()
 	if err != nil {
-		return &pipeline.Finding{Code: "journal-unreadable", Severity: pipeline.Warning, Where: s.journalPath(), Err: err,
-			What: "what an earlier run left cannot be read", Why: err.Error(), Fix: "remove the file; what runs is not affected"}, nil
+		return &pipeline.Finding{Code: CodeJournalUnreadable, Severity: pipeline.Warning, Where: t.journalPath(), Err: err,
+			What: "what an earlier run left cannot be read", Why: err.Error(), Fix: "remove the file; what runs is not affected"}
 	}
 	if l == nil {
-		return nil, nil
+		return nil
 	}
-	f := cli.Killed(l.Leftover)
 	var so []string
 	if len(l.written) > 0 {
-		so = append(so, "it was about to stamp the manifest or had done so")
+		so = append(so, "it had stamped the manifest or was about to")
 	}
 	if len(l.images) > 0 && live != nil {
 		last := l.images[len(l.images)-1]
-		switch c, err := live.Container(s.worker.Deploy.Container); {
+		switch c, err := live.Container(t.container()); {
 		case err != nil:
 		case c.Image == last.After:
 			so = append(so, "what it applied is in the cluster")
 		case c.Image == l.images[0].Before:
 			so = append(so, "the cluster is as it was before")
 		default:
-			so = append(so, "another has changed the image since")
+			so = append(so, "somebody else has changed the image since")
 		}
 		so = append(so, "before it: "+l.images[0].Before)
 	}
 	if len(so) == 0 {
 		so = append(so, "it had changed nothing but the lock")
 	}
-	f.Why = strings.Join(so, "; ")
-	return f, nil
+	return l.Killed().With(func(f *pipeline.Finding) { f.Why = strings.Join(so, "; ") })
 }
 
-// ours tells whether the rollout that is under way is one that this run goes
+// goesOn reports whether the rollout that is under way is one that this run goes
 // on with: that of a killed run, or of the very image that is wanted.
-func (r *rollout) ours(ctx context.Context, live *workload.Workload) bool {
-	c, err := live.Container(r.worker.Deploy.Container)
+func (r *Run) goesOn(ctx context.Context, live *workload.Workload) bool {
+	c, err := live.Container(r.container())
 	if err != nil {
 		return false
 	}
-	if image, err := r.appliedImage(ctx); err == nil && c.Image == image {
+	if image, err := r.facts.appliedImage(ctx); err == nil && c.Image == image {
 		return true
 	}
 	l, err := r.left()
 	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.After == c.Image })
 }
 
-// goOn turns the refusal to disturb another rollout into a note where it is
-// ours.
-func (r *rollout) goOn(ctx context.Context, live *workload.Workload, found []*pipeline.Finding) {
-	for _, f := range found {
-		if f.Code == "mid-rollout" && f.Severity == pipeline.Error && r.ours(ctx, live) {
-			f.Severity, f.Fix = pipeline.Note, "nothing: this run goes on with it"
-		}
-	}
-}
-
 // keepImages writes down what ran and what is to run.
-func (r *rollout) keepImages(ctx context.Context) error {
-	image, err := r.appliedImage(ctx)
+func (r *Run) keepImages(ctx context.Context) error {
+	image, err := r.facts.appliedImage(ctx)
 	if err != nil {
 		return err
 	}
-	return r.journal.Keep(factImage, images{Before: r.previous(), After: image})
+	return r.journal.Keep(factImage, images{Before: r.facts.previous(), After: image})
 }
 
 // stampedBefore are the edits of killed runs that the file still has, the
 // oldest first: each leads from what the one before it wrote.
-func (r *rollout) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
+func (r *Run) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
 	l, err := r.left()
 	if l == nil || err != nil {
 		return nil, nil // said by the check
@@ -230,17 +218,17 @@ func (r *rollout) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error
 
 // resumed is what killed runs did to the cluster, to be put back with what this
 // run does; nothing where another has gone on meanwhile.
-func (r *rollout) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
+func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
 	l, err := r.left()
 	if l == nil || err != nil || len(l.kept) == 0 {
 		return nil, nil // said by the check
 	}
-	results, err := apply.Resume(ctx, r.conn, l.kept)
+	results, err := apply.Resume(ctx, r.Conn, l.kept)
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(results, func(one apply.Result) bool {
-		return one.After.GetKind() == r.ref.Kind && one.Name == r.ref.Name && one.Namespace == r.ref.Namespace
+		return one.After.GetKind() == r.Ref.Kind && one.Name == r.Ref.Name && one.Namespace == r.Ref.Namespace
 	})
 	if i < 0 {
 		return results, nil
@@ -249,13 +237,13 @@ func (r *rollout) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.
 	if err != nil {
 		return nil, err
 	}
-	c, err := live.Container(r.worker.Deploy.Container)
+	c, err := live.Container(r.container())
 	if err != nil {
 		return nil, err
 	}
 	known := func(is images) bool { return is.After == c.Image || is.Before == c.Image }
 	if !slices.ContainsFunc(l.images, known) {
-		rep.Notef("another has set %s since the killed run: its changes are not answered for", c.Image)
+		rep.Notef("somebody else has set %s since the killed run: this run does not put its changes back", c.Image)
 		return nil, nil
 	}
 	return results, nil
@@ -263,17 +251,17 @@ func (r *rollout) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.
 
 // undoKilled goes back to what was before killed runs; done is false when there
 // are none that changed something.
-func (r *rollout) undoKilled(ctx context.Context, rep *pipeline.Reporter) (done bool, err error) {
+func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *workload.Workload, done bool, err error) {
 	l, err := r.left()
 	if l == nil || err != nil || len(l.kept)+len(l.written) == 0 {
-		return false, err
+		return nil, false, err
 	}
 	results, err := r.resumed(ctx, rep)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	if len(results) == 0 && len(l.kept) > 0 {
-		return false, nil // another has gone on meanwhile
+		return nil, false, nil // somebody else has gone on meanwhile
 	}
 	// What it created may be all that there is: the target is watched after this.
 	results = slices.DeleteFunc(results, func(one apply.Result) bool {
@@ -286,42 +274,41 @@ func (r *rollout) undoKilled(ctx context.Context, rep *pipeline.Reporter) (done 
 	for _, w := range slices.Backward(l.written) {
 		r.restoreFile(rep, w)
 	}
-	if r.target, err = r.live.Get(ctx); err != nil {
-		return false, err
+	if target, err = r.facts.live.Get(ctx); err != nil {
+		return nil, false, err
 	}
-	back, err := apply.Restore(ctx, r.conn, results, r.applyOptions(rep, false))
+	back, err := apply.Restore(ctx, r.Conn, results, r.applyOptions(rep, false))
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	if len(back) > 0 {
-		if _, target, err := apply.Find(back, r.ref); err == nil {
-			r.target = target
+		if _, set, err := apply.Find(back, r.Ref); err == nil {
+			target = set
 		}
 	}
-	c, err := r.target.Container(r.worker.Deploy.Container)
+	c, err := target.Container(r.container())
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	rep.Notef("back to what was before the killed run: %s", c.Image)
-	return true, nil
+	return target, true, nil
 }
 
 // restoreFile puts one edit back where it still stands; one that does not is
-// told and left.
-func (r *rollout) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
+// reported and left.
+func (r *Run) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
 	restored, err := w.Restore()
 	for _, f := range pipeline.AsFindings("restore the manifest", err) {
-		f.Severity = pipeline.Warning
-		rep.Finding(f)
+		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 	if restored {
-		rep.Notef("%s:%d %s", r.short(w.File), w.Line, w.Old)
+		rep.Notef("%s:%d %s", r.Short(w.File), w.Line, w.Old)
 	}
 }
 
 // undone is the revision that a killed undo was on its way to; nil when there
 // was none, or it is not kept any more.
-func (r *rollout) undone(all []revision.Revision) *revision.Revision {
+func (r *Run) undone(all []revision.Revision) *revision.Revision {
 	l, err := r.left()
 	if l == nil || err != nil || l.undo == "" {
 		return nil // said by the check

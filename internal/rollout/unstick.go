@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 // "Forced rollback"). With podManagementPolicy Parallel it does not wait.
 //
 // They are to be replaced in any case, so what goes wrong is a warning.
-func (r *rollout) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
+func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
 	if target == nil || target.StatefulSet == nil || target.StatefulSet.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
@@ -32,16 +32,16 @@ func (r *rollout) unstick(ctx context.Context, rep *pipeline.Reporter, target *w
 		return err
 	}
 	if seen, now := verdict.Observed(w); seen < now || w.StatefulSet == nil {
-		return nil // which revision it is to have cannot be told
+		return nil // which revision it is to have is not known
 	}
-	kube, err := r.conn.Kube()
+	kube, err := r.Conn.Kube()
 	if err != nil {
 		return err
 	}
-	pods := kube.CoreV1().Pods(r.ref.Namespace)
+	pods := kube.CoreV1().Pods(r.Ref.Namespace)
 	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
 	if err != nil {
-		return cluster.Explain("list the pods of "+r.ref.String(), err)
+		return cluster.Explain("list the pods of "+r.Ref.String(), err)
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
@@ -51,11 +51,11 @@ func (r *rollout) unstick(ctx context.Context, rep *pipeline.Reporter, target *w
 		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
 		switch {
 		case err == nil:
-			rep.Notef("pod %s of the revision before is deleted: it is not ready, and %s would wait for it", p.Name, r.ref)
+			rep.Notef("pod %s of the revision before is deleted: it is not ready, and %s would wait for it", p.Name, r.Ref)
 		case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err):
-			rep.Finding(&pipeline.Finding{Code: "statefulset-stuck", Severity: pipeline.Warning, Where: r.ref.Namespace + "/" + r.ref.String(), Err: err,
-				What: fmt.Sprintf("pod %s is not ready and could not be deleted, so that %s may wait for it for ever", p.Name, r.ref), Why: plain.Line(err.Error()),
-				Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.ref.Namespace)})
+			rep.Finding(&pipeline.Finding{Code: CodeStatefulSetStuck, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/" + r.Ref.String(), Err: err,
+				What: fmt.Sprintf("pod %s is not ready and could not be deleted, so that %s may wait for it for ever", p.Name, r.Ref), Why: plain.Line(err.Error()),
+				Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace)})
 		}
 	}
 	return nil

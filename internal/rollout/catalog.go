@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 
 // findCatalog is the function catalog that the image carries; nil when it
 // carries none.
-func (r *rollout) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
-	img, err := r.img.Get(ctx)
-	if err != nil || img.facts == nil {
+func (f *facts) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
+	img, err := f.resolved.Get(ctx)
+	if err != nil || img.found == nil {
 		return nil, err
 	}
-	text := img.facts.Label(worker.LabelCatalog)
+	text := img.found.Label(worker.LabelCatalog)
 	if text == "" {
 		return nil, nil
 	}
@@ -27,45 +27,41 @@ func (r *rollout) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
 
 // checkCatalog judges the image's catalog as publish would, and says what the
 // rollout will change of what is registered.
-func (r *rollout) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-	if _, err := r.img.Get(ctx); err != nil {
-		return nil, nil // the image's own check tells of it
+func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	if _, err := f.resolved.Get(ctx); err != nil {
+		return nil, nil // the image's own check reports it
 	}
-	c, err := r.catalog.Get(ctx)
+	c, err := f.catalog.Get(ctx)
 	if err != nil {
-		return []*pipeline.Finding{{Code: "catalog-unreadable", Severity: pipeline.Warning, Err: err,
+		return []*pipeline.Finding{{Code: CodeCatalogUnreadable, Severity: pipeline.Warning, Err: err,
 			What: "the image's function catalog cannot be read", Why: err.Error(), Fix: "the worker's own list is used; upgrade kubectl sbw to read a newer catalog"}}, nil
 	}
 	if c == nil {
 		return nil, nil
 	}
 	found := catalog.Check(c, catalog.CheckOptions{
-		ZeroRetries: r.worker.Allow.ZeroRetries, Severity: r.worker.Catalog.Checks, SameServer: true,
+		ZeroRetries: f.Worker.Allow.ZeroRetries, Severity: f.Worker.Catalog.Checks, SameServer: true,
 	})
 	var refused []*pipeline.Finding
-	for _, f := range found {
-		// Publish has told the rest already, to the one who can change the sources.
-		if f.Severity == pipeline.Error {
-			refused = append(refused, f)
+	for _, one := range found {
+		// Publish has reported the rest already, to whoever can change the sources.
+		if one.Severity == pipeline.Error {
+			refused = append(refused, one)
 		}
 	}
-	e, err := r.ends.Get(ctx)
-	if err != nil {
-		return refused, nil // Inngest's own check tells of it
+	now, err := f.registered.Get(ctx)
+	if err != nil || now.own == nil {
+		return refused, nil // Inngest's own check reports it
 	}
-	app, err := r.app(ctx, e)
-	if err != nil || app == nil {
-		return refused, nil // likewise
-	}
-	before := registered(app.Functions)
+	before := inCatalogsTerms(now.own.Functions)
 	if index, ok := c.Match(before); ok {
 		d := catalog.Diff(before, index.Functions)
-		tellDifference(rep, index.Path, d)
+		noteDifference(rep, index.Path, d)
 		if !index.Incomplete {
 			// The new pod registers itself seconds after its start, before any
 			// guard of the registration could speak: here nothing is lost yet.
-			if f := judge.GuardLoss(removed(app, d), nil, r.allowRemoval); f != nil {
-				refused = append(refused, f)
+			if lost := judge.GuardLoss(removed(now.own, d), nil, f.inngest.AllowRemoval); lost != nil {
+				refused = append(refused, lost)
 			}
 		}
 	}
@@ -85,9 +81,9 @@ func removed(app *model.App, d catalog.Difference) judge.Diff {
 	return out
 }
 
-// tellDifference says what a rollout changes of what is registered, function by
+// noteDifference notes what a rollout changes of what is registered, function by
 // function.
-func tellDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
+func noteDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
 	rep.Notef("functions of %s against what is registered: %s", index, d.Summary())
 	for _, part := range []struct {
 		sign    string
@@ -99,35 +95,27 @@ func tellDifference(rep *pipeline.Reporter, index string, d catalog.Difference) 
 	}
 }
 
-func (r *rollout) app(ctx context.Context, e *ends) (*model.App, error) {
-	apps, err := e.client.Apps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return judge.Choose(apps, e.wanted())
-}
-
 // expected are the functions that must be registered after the switch: those of
 // the catalog's index that this worker serves. Nil where the catalog cannot
 // say: there is none, or it could not decide all of them.
-func (r *rollout) expected(ctx context.Context, app string, served []model.Function) []string {
-	c, err := r.catalog.Get(ctx)
+func (f *facts) expected(ctx context.Context, app string, served []model.Function) []string {
+	c, err := f.catalog.Get(ctx)
 	if err != nil || c == nil {
 		return nil
 	}
-	index, ok := c.Match(registered(served))
+	index, ok := c.Match(inCatalogsTerms(served))
 	if !ok || index.Incomplete {
 		return nil
 	}
 	var ids []string
-	for _, f := range index.Functions {
-		ids = append(ids, f.Slugs(app)...)
+	for _, fn := range index.Functions {
+		ids = append(ids, fn.Slugs(app)...)
 	}
 	return ids
 }
 
-// registered puts Inngest's functions into the catalog's terms.
-func registered(functions []model.Function) []catalog.Function {
+// inCatalogsTerms puts Inngest's functions into the catalog's terms.
+func inCatalogsTerms(functions []model.Function) []catalog.Function {
 	all := make([]catalog.Registered, len(functions))
 	for i, f := range functions {
 		all[i] = catalog.Registered{ID: f.LocalID(), Retries: f.Retries}

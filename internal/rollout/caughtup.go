@@ -1,4 +1,4 @@
-package kubecmd
+package rollout
 
 import (
 	"context"
@@ -22,18 +22,18 @@ const controllerLag = 5 * time.Second
 // Every write counts as one, that of an annotation too: without this, a
 // rollout right behind another would take its receipt for a rollout under way.
 // What may not be watched is returned as it is.
-func (s *scope) caughtUp(ctx context.Context, w *workload.Workload) (*workload.Workload, error) {
+func (t *Target) caughtUp(ctx context.Context, w *workload.Workload) (*workload.Workload, error) {
 	if seen, now := verdict.Observed(w); seen >= now {
 		return w, nil
 	}
-	dyn, err := s.conn.Dynamic()
+	dyn, err := t.Conn.Dynamic()
 	if err != nil {
 		return nil, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, controllerLag)
 	defer cancel()
-	events, err := dyn.Resource(s.ref.Resource()).Namespace(s.ref.Namespace).Watch(waiting, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", s.ref.Name).String(), ResourceVersion: w.Object().GetResourceVersion(),
+	events, err := dyn.Resource(t.Ref.Resource()).Namespace(t.Ref.Namespace).Watch(waiting, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", t.Ref.Name).String(), ResourceVersion: w.Object().GetResourceVersion(),
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -44,11 +44,11 @@ func (s *scope) caughtUp(ctx context.Context, w *workload.Workload) (*workload.W
 	defer events.Stop()
 	for e := range events.ResultChan() {
 		u, ok := e.Object.(*unstructured.Unstructured)
-		if !ok || u.GetKind() != s.ref.Kind {
+		if !ok || u.GetKind() != t.Ref.Kind {
 			break // a Status: the watch has ended
 		}
 		if w, err = apply.Typed(u); err != nil {
-			return nil, cluster.Explain("read "+s.ref.String(), err)
+			return nil, cluster.Explain("read "+t.Ref.String(), err)
 		}
 		if seen, now := verdict.Observed(w); seen >= now {
 			break

@@ -1,0 +1,250 @@
+package kubecmd
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// addTarget adds the flags that say what is rolled out, and where.
+func (o *rolloutOptions) addTarget(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.Image.Tag, "tag", "", "the published tag to roll out")
+	addContexts(c, &o.contexts)
+	f.StringVar(&o.Image.Repository, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
+	o.addFiles(c)
+	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
+	o.inngest.add(c)
+	f.BoolVar(&o.Inngest.Off, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
+	o.DryRun = rollout.DryRunNone
+}
+
+// addFiles adds the flags that name the manifest.
+func (o *rolloutOptions) addFiles(c *cobra.Command) {
+	f := c.Flags()
+	f.StringSliceVarP(&o.Manifest.Filenames, "filename", "f", nil,
+		"manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
+	f.StringVarP(&o.Manifest.Kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
+	f.BoolVarP(&o.Manifest.Recursive, "recursive", "R", false, "look into directories below those of -f")
+}
+
+// addRollout adds what only a rollout takes.
+func (o *rolloutOptions) addRollout(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.Image.NoPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
+	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest's file as it is; apply the stamped text all the same")
+	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
+	f.StringVar((*string)(&o.DryRun), "dry-run", string(rollout.DryRunNone), `"none", "client" (print what would be applied) or "server" (let the cluster judge it, change nothing)`)
+	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
+	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
+	f.StringVar(&o.Probe.Path, "probe-path", "", "the page to ask of each new pod (default: probe.path, /)")
+	f.StringVar(&o.Probe.Expect, "probe-expect", "", "a text that the page must contain")
+	f.IntVar(&o.Probe.Port, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
+	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave a failed rollout as it is")
+	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait for the old pods to be gone; that they are is then not verified")
+	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
+	f.BoolVar(&o.Force, "force", false, "go on where running steps would be lost, or another rollout is under way")
+	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
+	f.BoolVar(&o.Inngest.PruneStale, "prune-stale", false, "delete registrations that are stale by rule")
+	f.StringVar(&o.Inngest.ConfirmEvent, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
+	o.inngest.addEventKey(c)
+	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
+	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: begin no further wave once more than this many clusters have failed")
+	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
+}
+
+// addRestart adds the flags that say what becomes of steps that are executing.
+func (o *rolloutOptions) addRestart(c *cobra.Command) {
+	f := c.Flags()
+	f.Var(&o.waitIdle, "wait-idle", "wait up to this long until no step is executing; with no value, wait indefinitely (default: not at all)")
+	f.Lookup("wait-idle").NoOptDefVal = "forever"
+	f.DurationVar(&o.Steps.MaxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
+	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+}
+
+// complete fills in what flags left open from the configuration.
+func (o *rolloutOptions) complete(k *factory) (err error) {
+	if err := o.checkTag(); err != nil {
+		return err
+	}
+	if err := o.inngest.validate(); err != nil {
+		return err
+	}
+	if err := o.readConfirmData(); err != nil {
+		return err
+	}
+	if o.Target, err = k.target(); err != nil {
+		return err
+	}
+	w := o.Worker
+	if err := o.inngest.complete(w.Inngest); err != nil {
+		return err
+	}
+	o.inngest.into(&o.Inngest)
+	o.Steps.WaitIdle, o.Steps.IdleTimeout = o.waitIdle.set, o.waitIdle.d
+	if o.Timeout == 0 {
+		o.Timeout = w.Deploy.Timeout
+	}
+	if o.Probe.Path == "" {
+		o.Probe.Path = w.Probe.Path
+	}
+	if o.Probe.Expect == "" {
+		o.Probe.Expect = w.Probe.Expect
+	}
+	if o.Probe.Port == 0 {
+		o.Probe.Port = w.Probe.Port
+	}
+	if o.Image.Repository == "" {
+		o.Image.Repository = w.Image.String()
+	}
+	return o.completeManifest(k)
+}
+
+// completeManifest finds the manifest's files, and reads standard input once:
+// checks and the apply each load it for themselves.
+func (o *rolloutOptions) completeManifest(k *factory) (err error) {
+	m := &o.Manifest
+	m.Named = len(m.Filenames) > 0 || m.Kustomize != ""
+	if !m.Named && !m.ImageOnly {
+		if !o.InCheckout {
+			m.ImageOnly = true
+			return nil
+		}
+		m.Filenames = []string{o.Path(o.Worker.Deploy.Manifest)}
+	}
+	*m = rollout.PlaceManifest(*m, o.Dir)
+	for i, name := range m.Filenames {
+		switch {
+		case name == "-" && m.Stdin == nil:
+			if m.Stdin, err = io.ReadAll(k.env.In); err != nil {
+				return err
+			}
+		case name != "-" && !isURL(name) && !filepath.IsAbs(name):
+			m.Filenames[i] = filepath.Join(o.Dir, name)
+		}
+	}
+	return nil
+}
+
+// checkTag knows what is wrong on the command line itself, before the
+// configuration and the kubeconfig are read.
+func (o *rolloutOptions) checkTag() error {
+	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
+	// handed over as it is.
+	if name, tag, ok := rollout.SplitTag(o.Image.Repository); ok {
+		if o.Image.Tag != "" && o.Image.Tag != tag {
+			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", tag, o.Image.Tag)
+		}
+		o.Image.Repository, o.Image.Tag = name, tag
+	}
+	if o.Image.Tag == "" {
+		if o.tagOptional {
+			return nil
+		}
+		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
+	}
+	return imageref.CheckTag(o.Image.Tag)
+}
+
+// readConfirmData reads what --confirm-run sends along.
+func (o *rolloutOptions) readConfirmData() error {
+	if o.Inngest.ConfirmEvent == "" {
+		for _, f := range []struct{ flag, value string }{{"--confirm-data", o.confirmData}, {"--event-key-from", o.inngest.eventKeyFrom}} {
+			if f.value != "" {
+				return pipeline.UsageErrorf("usage", "name the event with --confirm-run", "%s has no event to go with", f.flag)
+			}
+		}
+	}
+	if o.confirmData == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(o.confirmData), &o.Inngest.ConfirmData); err != nil {
+		return pipeline.UsageErrorf("usage", `write it as '{"seconds": 1}'`, "--confirm-data is no JSON object: %s", err)
+	}
+	return nil
+}
+
+func (o *rolloutOptions) validate() error {
+	if o.Image.Repository != "" {
+		if _, err := imageref.ParseRepository(o.Image.Repository); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.Timeout <= 0:
+		return pipeline.UsageErrorf("usage", "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)
+	case o.LockWait < 0:
+		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
+	case o.Steps.MaxStepLoss < 0:
+		return pipeline.UsageErrorf("usage", "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
+	case o.Probe.Port < 1 || o.Probe.Port > 65535:
+		return pipeline.UsageErrorf("usage", "use one of 1 to 65535", "--probe-port %d is no port", o.Probe.Port)
+	case !strings.HasPrefix(o.Probe.Path, "/"):
+		return pipeline.UsageErrorf("usage", "begin it with a slash", "--probe-path %q is not a path", o.Probe.Path)
+	case o.Diff && o.DryRun == rollout.DryRunClient:
+		return pipeline.UsageErrorf("usage", "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not ask")
+	}
+	switch o.DryRun {
+	case rollout.DryRunNone, rollout.DryRunClient, rollout.DryRunServer:
+	default:
+		return pipeline.UsageErrorf("usage", "use none, client or server", "--dry-run=%s is not known", o.DryRun)
+	}
+	if err := o.checkNoInngest(); err != nil {
+		return err
+	}
+	return o.checkFiles()
+}
+
+// checkFiles refuses a manifest that does not exist.
+func (o *rolloutOptions) checkFiles() error {
+	for _, name := range o.Manifest.Filenames {
+		if name == "-" || isURL(name) {
+			continue
+		}
+		_, err := os.Stat(name)
+		if err == nil {
+			continue
+		}
+		why := err
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			why = pe.Err
+		}
+		f := pipeline.UsageErrorf("manifest-missing",
+			"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "no manifest at %s", o.Short(name))
+		f.Why, f.Err = why.Error(), err
+		return f
+	}
+	return nil
+}
+
+// checkNoInngest refuses flags that --no-inngest would silently leave out.
+func (o *rolloutOptions) checkNoInngest() error {
+	if !o.Inngest.Off {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--wait-idle", o.waitIdle.set}, {"--max-step-loss", o.Steps.MaxStepLoss != 0}, {"--rerun-lost", o.Steps.RerunLost},
+		{"--confirm-run", o.Inngest.ConfirmEvent != ""}, {"--prune-stale", o.Inngest.PruneStale},
+	} {
+		if f.given {
+			return pipeline.UsageErrorf("usage", "leave one of them out", "%s asks Inngest, which --no-inngest leaves out", f.name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// stamp writes the image into the manifest's file. It returns this run's edit
+// after those of killed runs, which are this run's to put back.
+func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Written, error) {
+	plan, err := r.facts.plan.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.keepImages(ctx); err != nil {
+		return nil, err
+	}
+	if plan == nil {
+		rep.Skipped("no manifest file")
+		return nil, nil
+	}
+	written, err := r.stampedBefore(plan)
+	if err != nil {
+		return nil, err
+	}
+	if len(written) > 0 {
+		rep.Changed() // what a killed run stamped is this run's to put back
+		rep.Notef("%s was stamped by a killed run; before it: %s", r.Short(plan.File), written[0].Old)
+	}
+	switch {
+	case r.Manifest.NoWrite:
+		rep.Skipped("--no-write")
+		return written, nil
+	case !plan.Changed():
+		rep.Skipped("%s has this image already", r.Short(plan.File))
+		return written, nil
+	}
+	pending, err := plan.Pending()
+	if err != nil {
+		return written, err
+	}
+	if err := r.journal.Keep(factStamp, pending); err != nil {
+		return written, err
+	}
+	rep.Changed()
+	w, err := plan.Write()
+	if err != nil {
+		return written, err
+	}
+	rep.Notef("%s:%d %s → %s", r.Short(plan.File), plan.Line, plan.Old, plan.New)
+	return append(written, w), nil
+}
+
+// unstamp puts the file back.
+func (r *Run) unstamp(rep *pipeline.Reporter, written []*manifest.Written) error {
+	for i := len(written) - 1; i >= 0; i-- {
+		w := written[i]
+		restored, err := w.Restore()
+		if err != nil {
+			return err
+		}
+		if restored {
+			rep.Notef("%s:%d %s", r.Short(w.File), w.Line, w.Old)
+		}
+	}
+	return nil
+}
+
+// write applies the manifest, or the image alone.
+func (r *Run) write(ctx context.Context, o apply.Options) ([]apply.Result, error) {
+	img, err := r.facts.resolved.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.Manifest.ImageOnly {
+		one, err := apply.Image(ctx, r.Conn, r.Ref, r.container(), img.String(), o)
+		if one == nil {
+			return nil, err
+		}
+		return []apply.Result{*one}, err
+	}
+	all, err := r.facts.objects.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return apply.Apply(ctx, r.Conn, all, o)
+}
+
+// apply brings what is rolled out into the cluster. What killed runs had applied
+// is among the results: this run answers for it.
+func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, *workload.Workload, error) {
+	resumed, err := r.resumed(ctx, rep)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(resumed) > 0 {
+		rep.Changed() // by a killed run, and this run's to put back
+	}
+	applied, err := r.write(ctx, r.applyOptions(rep, false))
+	all := apply.Since(resumed, applied)
+	if err != nil {
+		return all, nil, err
+	}
+	_, target, err := apply.Find(applied, r.Ref)
+	if err != nil {
+		return all, nil, err
+	}
+	return all, target, r.unstick(ctx, rep, target)
+}
+
+// unapply puts back what was applied, waits until the old version serves, and
+// registers its functions again. It returns what was put back and what was seen
+// last of the pods.
+func (r *Run) unapply(ctx context.Context, rep *pipeline.Reporter, applied []apply.Result, supersededBy error, watched watch.Result) ([]string, watch.Result, error) {
+	if len(applied) == 0 {
+		return nil, watched, nil
+	}
+	if supersededBy != nil {
+		return nil, watched, fmt.Errorf("not put back: %w", supersededBy) // what runs is another's now
+	}
+	back, err := apply.Restore(ctx, r.Conn, applied, r.applyOptions(rep, false))
+	if err != nil {
+		return nil, watched, err
+	}
+	if made, _, err := apply.Find(applied, r.Ref); err == nil && made.Before == nil {
+		// This rollout created it, so nothing served before.
+		return []string{fmt.Sprintf("%s: not there", r.Ref)}, watched, nil
+	}
+	_, target, err := apply.Find(back, r.Ref)
+	if err != nil {
+		return nil, watched, err
+	}
+	if err := r.unstick(ctx, rep, target); err != nil {
+		return nil, watched, err
+	}
+	if watched, err = r.follow(ctx, rep, target); err != nil {
+		return nil, watched, err
+	}
+	r.probeRestored(ctx, rep, watched)
+	if !r.Inngest.Off {
+		if err := r.unrefresh(ctx, rep); err != nil {
+			return nil, watched, err
+		}
+	}
+	return []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}, watched, nil
+}

@@ -1,0 +1,174 @@
+package rollout
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// checkWorkload: a first rollout has no live workload, which is well as long as
+// there is a manifest that makes it.
+func (f *facts) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	w, err := f.live.Get(ctx)
+	if isMissing(err) && !f.manifest.ImageOnly {
+		rep.Notef("%s does not exist yet: this rollout creates it", f.where())
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Container(f.container())
+	return nil, err
+}
+
+// underway is what a check needs to know of this run's own place among others.
+type underway struct {
+	// force continues in the middle of another rollout.
+	force bool
+	// waits: whoever holds the lock is waited for, so that their rollout does
+	// not stand against this one; doubt is then called.
+	waits bool
+	doubt func()
+	// ours reports whether a rollout under way is one that this run goes on with.
+	ours func(ctx context.Context, live *workload.Workload) bool
+}
+
+// checkCluster: the workload can be rolled out, there is room for its pods, and
+// what they cannot start without exists.
+func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Finding, error) {
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := f.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	var found []*pipeline.Finding
+	live, err := f.live.Get(ctx)
+	if err == nil {
+		more, err := f.checkState(ctx, kube, live, u)
+		found = append(found, more...)
+		if err != nil {
+			return found, err
+		}
+	} else if !isMissing(err) {
+		return nil, err
+	}
+	more, err := preflight.Quota(ctx, kube, next, live)
+	found = append(found, more...)
+	if err != nil {
+		return found, err
+	}
+	declared, err := f.declaredInManifest(ctx)
+	if err != nil {
+		return found, err
+	}
+	more, err = preflight.References(ctx, kube, next, declared)
+	return append(found, more...), err
+}
+
+// checkState: nobody else is at work on the workload. --force goes on where
+// somebody is, and --lock-wait waits for whoever has the lock.
+func (f *facts) checkState(ctx context.Context, kube kubernetes.Interface, live *workload.Workload, u underway) ([]*pipeline.Finding, error) {
+	live, err := f.caughtUp(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	found, err := preflight.State(ctx, kube, live)
+	for i, one := range found {
+		if one.Code != CodeMidRollout {
+			continue
+		}
+		severity, fix := one.Severity, one.Fix
+		switch {
+		case u.force:
+			severity, fix = pipeline.Warning, "--force goes on"
+		case u.waits:
+			// It is that of the lock's holder, who is waited for.
+			if who, _, err := lock.Holder(ctx, kube, f.Ref); err == nil && who != "" {
+				severity, fix = pipeline.Note, "--lock-wait waits for "+who+", and then the preflight runs again"
+				u.doubt()
+			}
+		}
+		if severity == pipeline.Error && u.ours(ctx, live) {
+			severity, fix = pipeline.Note, ""
+		}
+		found[i] = one.With(func(f *pipeline.Finding) { f.Severity, f.Fix = severity, fix })
+	}
+	return found, err
+}
+
+// declaredInManifest reports which objects the manifest itself makes.
+func (f *facts) declaredInManifest(ctx context.Context) (func(kind, name string) bool, error) {
+	if f.manifest.ImageOnly {
+		return nil, nil
+	}
+	all, err := f.loaded.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func(kind, name string) bool {
+		return slices.ContainsFunc(all, func(o apply.Object) bool {
+			return o.GetKind() == kind && o.GetName() == name && o.GetNamespace() == f.Ref.Namespace
+		})
+	}, nil
+}
+
+// checkRights asks for every right that a later stage needs.
+func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Finding, error) {
+	kube, err := f.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	needs := preflight.Needs{Workload: f.Ref, Rollback: rollback, Probe: true, Lock: true, ReadSecrets: true}
+	// With the automatic route the check of Inngest itself finds another, or says why not.
+	if !f.inngest.Off && f.inngest.URL == "" && f.inngest.Via == conn.ViaForward {
+		t := conn.ServerTarget(f.Ref.Namespace, f.Worker.Inngest)
+		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
+	}
+	if !f.manifest.ImageOnly {
+		all, err := f.loaded.Get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if needs.Objects, err = f.objectRights(all); err != nil {
+			return nil, err
+		}
+	}
+	return preflight.Access(ctx, kube, preflight.Rights(needs))
+}
+
+// objectRights are the rights to apply what the manifest has besides the
+// workload.
+func (t *Target) objectRights(all []apply.Object) ([]preflight.Right, error) {
+	mapper, err := t.Conn.Mapper()
+	if err != nil {
+		return nil, err
+	}
+	var rights []preflight.Right
+	for _, o := range all {
+		if t.isTarget(o) {
+			continue
+		}
+		gvk := o.GroupVersionKind()
+		m, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if meta.IsNoMatchError(err) {
+			continue // the apply's own check says that the cluster does not know the kind
+		}
+		if err != nil {
+			return nil, err
+		}
+		rights = append(rights, preflight.ObjectRights(m.Resource.Group, m.Resource.Resource, o.GetNamespace(), o.GetName())...)
+	}
+	return rights, nil
+}

@@ -1,0 +1,363 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Fleet is one rollout into several clusters: the preflights of all of them
+// before anything is changed anywhere, then wave after wave, each cluster a
+// pipeline of its own with its own lock, journal, evidence, rollback and
+// receipt.
+//
+// What a preflight found out serves a later wave as well, as long as it is not
+// old; what changes faster, the steps that are executing and who holds the
+// lock, every cluster's pipeline asks again.
+//
+// # The manifest
+//
+// The checkout has one file, so it is stamped once, before the first wave. It
+// says what was shipped last: it is put back when no cluster is left with the
+// new image, as if the run had not been. As soon as one runs it, or may run it,
+// the file stays: putting it back would let the next `kubectl apply` take that
+// cluster back unseen. The journal of the first context records the stamp, as
+// it does in a run into one cluster.
+type Fleet struct {
+	// Pipeline is the whole run: one stage a wave.
+	Pipeline pipeline.Pipeline
+	// Next says, for an end that leaves something to do, what to type.
+	Next map[pipeline.End]string
+
+	members     []*member
+	maxFailures int
+	sink        pipeline.Sink
+	stamp       *Run       // the first member's, which stamps the one file
+	recording   sync.Mutex // receipts are written one after the other
+	unkept      []error    // what went wrong while they were
+}
+
+// member is one cluster of a fleet.
+type member struct {
+	*Run
+	name    string
+	out     pipeline.Outcome
+	started bool
+	cancel  context.CancelCauseFunc // of its run, while that lasts
+}
+
+// FleetOptions say how the clusters take their turns.
+type FleetOptions struct {
+	// WaveSize is how many clusters are rolled out into at once.
+	WaveSize int
+	// MaxFailures is how many may fail before no further wave is begun.
+	MaxFailures int
+}
+
+// Each is one cluster of a fleet with its options.
+type Each struct {
+	*Target
+	Options
+}
+
+// NewFleet is a rollout into several clusters. Two names of one cluster, which
+// would keep each other from the lock, are a usage error.
+func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
+	f, err := newFleet(all, func(e Each, lost func(error)) *Run {
+		return newRollout("rollout", e.Target, e.Options, lost)
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.maxFailures = o.MaxFailures
+	first := f.members[0]
+	f.stamp = first.Run
+	f.Pipeline = pipeline.Pipeline{Name: "rollout", Checks: f.checks(), Cleanup: f.close, KeepChanges: first.NoRollback}
+	if first.DryRun == DryRunNone {
+		first.keepJournal()
+		f.Pipeline.Journal, first.Pipeline.Journal = first.journal, nil // it is the whole run's
+		f.Pipeline.Stages = []pipeline.Stage{stage("stamp", first.stampStage().Run, f.unstamp)}
+	}
+	for _, m := range f.members {
+		if m.DryRun != DryRunNone {
+			m.Pipeline.Stages = m.dryRun()
+			continue
+		}
+		if m != first {
+			m.keepJournal()
+		}
+		m.Pipeline.Stages = m.stages(stage("stamp", m.stampedOnce, nil))
+	}
+	waves := slices.Collect(slices.Chunk(f.members, o.WaveSize))
+	for i, wave := range waves {
+		last := i == len(waves)-1
+		f.Pipeline.Stages = append(f.Pipeline.Stages, stage(fmt.Sprintf("wave %d", i+1),
+			func(ctx context.Context, rep *pipeline.Reporter) error { return f.wave(ctx, wave, last, rep) },
+			func(_ context.Context, rep *pipeline.Reporter) error { return f.unwave(wave, rep) }))
+	}
+	return f, nil
+}
+
+// NewFleetDoctor runs the preflights of a rollout into several clusters and
+// nothing else.
+func NewFleetDoctor(all []Each) (*Fleet, error) {
+	f, err := newFleet(all, func(e Each, _ func(error)) *Run { return NewDoctor(e.Target, e.Options) })
+	if err != nil {
+		return nil, err
+	}
+	f.Pipeline = pipeline.Pipeline{Name: "doctor", Checks: f.checks(), Cleanup: f.close}
+	return f, nil
+}
+
+func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
+	f := &Fleet{Next: map[pipeline.End]string{}}
+	places := map[string]string{}
+	for _, e := range all {
+		name, place := e.Conn.Context, e.Conn.Server+" "+e.where()
+		if other, ok := places[place]; ok {
+			return nil, pipeline.UsageErrorf("usage", "give one of them", "contexts %s and %s lead to the same %s in %s", other, name, e.Ref, e.Ref.Namespace)
+		}
+		places[place] = name
+		m := &member{name: name}
+		m.Run = make(e, func(err error) { m.cancel(err) })
+		m.Pipeline.Reported = &pipeline.Reported{}
+		f.members = append(f.members, m)
+	}
+	return f, nil
+}
+
+// Run runs the fleet's pipeline and returns what it came to: the worst of what
+// became of the clusters.
+func (f *Fleet) Run(ctx context.Context, sink pipeline.Sink) pipeline.Outcome {
+	f.sink = sink
+	out := pipeline.Run(ctx, f.Pipeline, sink)
+	out.End = f.end(out)
+	f.Next[out.End] = f.next(out)
+	return out
+}
+
+// Unkept is what went wrong while the receipts were kept.
+func (f *Fleet) Unkept() error { return errors.Join(f.unkept...) }
+
+// checks runs the preflights of all contexts side by side.
+func (f *Fleet) checks() []pipeline.Check {
+	return []pipeline.Check{{Name: "contexts", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+		found := make([][]*pipeline.Finding, len(f.members))
+		var wg sync.WaitGroup
+		for i, m := range f.members {
+			wg.Go(func() {
+				found[i] = pipeline.RunChecks(ctx, m.Pipeline.Checks, pipeline.NewReporter("preflight", about(m.name, f.sink)))
+				m.out.Findings = found[i]
+				for _, f := range found[i] {
+					m.Pipeline.Reported.First(f) // and not again by its own run
+				}
+				m.out.Refused = slices.ContainsFunc(found[i], func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+			})
+		}
+		wg.Wait()
+		all := Together(f.names(), found)
+		if differs := f.oneDigest(); differs != nil {
+			all = append(all, differs)
+		}
+		return all, nil
+	}}}
+}
+
+// oneDigest refuses a tag that is another image in another place: its
+// registries differ, or it was moved between two of the questions.
+func (f *Fleet) oneDigest() *pipeline.Finding {
+	of := map[string][]string{}
+	for _, m := range f.members {
+		if img, ok := m.facts.resolved.Peek(); ok && img.found != nil { // else its check has reported why
+			of[img.found.Digest] = append(of[img.found.Digest], m.name)
+		}
+	}
+	if len(of) < 2 {
+		return nil
+	}
+	var lines []string
+	for digest, names := range of {
+		lines = append(lines, strings.Join(names, ", ")+": "+digest)
+	}
+	slices.Sort(lines)
+	return &pipeline.Finding{Code: CodeImageDiffers, Severity: pipeline.Error, Evidence: lines,
+		What: fmt.Sprintf("tag %s is not the same image in all contexts", f.members[0].subject()),
+		Fix:  "publish it under a tag of its own and roll that out"}
+}
+
+// wave rolls out into some of the clusters at once.
+func (f *Fleet) wave(ctx context.Context, wave []*member, last bool, rep *pipeline.Reporter) error {
+	var wg sync.WaitGroup
+	for _, m := range wave {
+		m.started = true
+		wg.Go(func() { f.roll(ctx, m) })
+		if m.DryRun != DryRunNone {
+			wg.Wait() // it changes nothing, and is read from top to bottom
+		}
+	}
+	wg.Wait()
+	for _, m := range wave {
+		if m.changed() {
+			rep.Changed()
+		}
+	}
+	return f.stop(wave, last)
+}
+
+// stop is the error that ends the run after a wave: more have failed than may,
+// or it was the last one and some have.
+func (f *Fleet) stop(wave []*member, last bool) error {
+	var failed []*member
+	for _, m := range f.members {
+		if m.started && m.out.End != pipeline.Done {
+			failed = append(failed, m)
+		}
+	}
+	interrupted := slices.ContainsFunc(wave, func(m *member) bool { return m.out.Interrupted })
+	if len(failed) == 0 || len(failed) <= f.maxFailures && !last && !interrupted {
+		return nil
+	}
+	var errs []error
+	for _, m := range failed {
+		for _, found := range pipeline.AsFindings(m.name, m.out.Err) {
+			if errors.Is(found.Err, pipeline.ErrInterrupted) {
+				continue
+			}
+			errs = append(errs, Named(m.name, found))
+		}
+	}
+	if interrupted {
+		errs = append(errs, pipeline.ErrInterrupted)
+	}
+	return errors.Join(errs...)
+}
+
+// roll is one cluster's whole run, its receipt included.
+func (f *Fleet) roll(ctx context.Context, m *member) {
+	ctx, m.cancel = context.WithCancelCause(ctx)
+	defer m.cancel(nil)
+	p := m.Pipeline
+	p.Checks = nil // they have been asked
+	found := m.out.Findings
+	m.out = pipeline.Run(ctx, p, within(m.name, f.sink))
+	m.out.Findings = append(found, m.out.Findings...)
+	f.recording.Lock()
+	defer f.recording.Unlock()
+	if err := m.Record(ctx, m.out); err != nil {
+		for _, found := range pipeline.AsFindings("keep the receipt", err) {
+			f.unkept = append(f.unkept, Named(m.name, found))
+		}
+	}
+}
+
+// stampedOnce stands for the stamp in one cluster's stages.
+func (r *Run) stampedOnce(ctx context.Context, rep *pipeline.Reporter) error {
+	rep.Skipped("once for all contexts")
+	return r.keepImages(ctx)
+}
+
+// changed reports whether the cluster is not, or was not for a while, what it was.
+func (m *member) changed() bool {
+	switch m.out.End {
+	case pipeline.Done, pipeline.Restored, pipeline.Left:
+		return m.started
+	}
+	return false
+}
+
+// unwave has nothing to do: each cluster puts back its own. It fails where one
+// could not.
+func (f *Fleet) unwave(wave []*member, rep *pipeline.Reporter) error {
+	var errs []error
+	for _, m := range wave {
+		switch {
+		case m.out.End == pipeline.Left:
+			errs = append(errs, &pipeline.Finding{Code: CodeContextLeft, Severity: pipeline.Error,
+				What: fmt.Sprintf("%s: what was changed is left as it is", m.name), Fix: "look with `kubectl sbw status --context " + m.name + "`"})
+		case m.out.End == pipeline.Done && m.started:
+			rep.Notef("%s keeps %s", m.name, m.making())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unstamp puts the manifest back if no cluster has the new image.
+func (f *Fleet) unstamp(ctx context.Context, rep *pipeline.Reporter) error {
+	if has := f.having(); len(has) > 0 {
+		rep.Skipped("%s may run it", strings.Join(has, ", "))
+		return nil
+	}
+	return f.stamp.stampStage().Undo(ctx, rep)
+}
+
+// having are the contexts that run the new image, or may.
+func (f *Fleet) having() []string {
+	var has []string
+	for _, m := range f.members {
+		if m.started && (m.out.End == pipeline.Done || m.out.End == pipeline.Left) {
+			has = append(has, m.name)
+		}
+	}
+	return has
+}
+
+// end is the worst of what came of the clusters.
+func (f *Fleet) end(out pipeline.Outcome) pipeline.End {
+	if out.End == pipeline.Done || out.Refused {
+		return out.End
+	}
+	worst := pipeline.Unchanged
+	if len(out.UndoErrs) > 0 {
+		worst = pipeline.Left
+	}
+	for _, m := range f.members {
+		if m.started {
+			worst = max(worst, m.out.End)
+		}
+	}
+	return worst
+}
+
+// next says what to type after a run that did not end well everywhere.
+func (f *Fleet) next(out pipeline.Outcome) string {
+	if out.End == pipeline.Done || f.stamp == nil || f.stamp.DryRun != DryRunNone {
+		return ""
+	}
+	var missing []string
+	for _, m := range f.members {
+		if !m.started || m.out.End != pipeline.Done {
+			missing = append(missing, m.name)
+		}
+	}
+	if len(missing) == len(f.members) {
+		if out.End == pipeline.Left {
+			return fmt.Sprintf("`kubectl sbw status --contexts %s` says what runs there", strings.Join(f.having(), ","))
+		}
+		return ""
+	}
+	return fmt.Sprintf("%s without %s: `kubectl sbw rollout --contexts %s --tag %s` goes on", strings.Join(f.having(), ", "), strings.Join(missing, ", "), strings.Join(missing, ","), f.members[0].subject())
+}
+
+// close ends what the checks opened of clusters whose turn did not come.
+func (f *Fleet) close(ctx context.Context, rep *pipeline.Reporter) error {
+	var errs []error
+	for _, m := range f.members {
+		if !m.started {
+			errs = append(errs, m.close(ctx, rep))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Fleet) names() []string {
+	var all []string
+	for _, m := range f.members {
+		all = append(all, m.name)
+	}
+	return all
+}

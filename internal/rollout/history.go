@@ -1,0 +1,143 @@
+package rollout
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+)
+
+// Past is a line of the history: a run, with the revision that it made if the
+// cluster still has it, or a revision that no run made.
+type Past struct {
+	Command   string    `json:"command,omitempty"` // rollout or undo; empty: not by kubectl sbw
+	Started   time.Time `json:"started"`
+	Seconds   float64   `json:"seconds,omitempty"`
+	Image     string    `json:"image"`
+	Tag       string    `json:"tag,omitempty"`
+	Digest    string    `json:"digest,omitempty"`
+	Commit    string    `json:"commit,omitempty"`
+	Dirty     bool      `json:"dirty,omitempty"`
+	By        string    `json:"by,omitempty"`
+	End       string    `json:"end,omitempty"` // done, restored, left, unchanged
+	Functions int       `json:"functions,omitempty"`
+	Revision  int64     `json:"revision,omitempty"`
+	Current   bool      `json:"current"` // it is what runs
+	Pods      int32     `json:"pods"`
+	Cause     string    `json:"cause,omitempty"` // kubernetes.io/change-cause
+}
+
+// Revisions are those that the cluster keeps, the newest first, with those
+// marked that are known to have failed.
+func (t *Target) Revisions(ctx context.Context) ([]revision.Revision, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	w, err := workload.Get(ctx, kube, t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	all, err := revision.List(ctx, kube, w)
+	// A history that cannot be read marks nothing.
+	runs, _ := receipt.History(w.Object().GetAnnotations())
+	markFailed(all, runs, t.container())
+	return all, err
+}
+
+// markFailed marks the revisions whose image every run had to give up that
+// rolled it out: nobody wants to go back to them. One that ran well once is not
+// marked, since what failed later may have been something else.
+func markFailed(all []revision.Revision, runs []receipt.Entry, container string) {
+	well, failed := map[string]bool{}, map[string]bool{}
+	for _, e := range runs {
+		switch e.End {
+		case pipeline.Done.String():
+			well[e.Image] = true
+		case pipeline.Restored.String(), pipeline.Left.String():
+			failed[e.Image] = true
+		}
+	}
+	for i, r := range all {
+		img := receipt.ParseImage(imageIn(r.Template, container)).String()
+		all[i].Failed = failed[img] && !well[img]
+	}
+}
+
+// History reads runs and revisions, the newest first. Whoever may read the
+// workload alone gets its runs; the error is then a warning.
+func (t *Target) History(ctx context.Context) ([]Past, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	w, err := workload.Get(ctx, kube, t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	runs, unread := receipt.History(w.Object().GetAnnotations())
+	revisions, err := revision.List(ctx, kube, w)
+	if f := notAllowed(err); f != nil {
+		unread = f
+	} else if err != nil {
+		return nil, err
+	}
+	return pasts(runs, revisions, t.container()), unread
+}
+
+// notAllowed is err as a warning when it is a lack of rights, else nil.
+func notAllowed(err error) *pipeline.Finding {
+	if !isForbidden(err) {
+		return nil
+	}
+	return pipeline.AsFindings("", err)[0].WithSeverity(pipeline.Warning)
+}
+
+// pasts puts runs and revisions together, the newest first. A revision belongs
+// to the last run that ended well in it: one may have come back to it.
+func pasts(runs []receipt.Entry, revisions []revision.Revision, container string) []Past {
+	all := []Past{}
+	taken := map[string]bool{}
+	for _, e := range runs {
+		img := receipt.ParseImage(e.Image)
+		p := Past{Command: e.Command, Started: e.At, Seconds: e.Seconds, Image: e.Image, Tag: img.Tag, Digest: img.Digest,
+			Commit: e.Commit, Dirty: e.Dirty, By: e.By, End: endWord(e.End), Functions: e.Functions}
+		i := slices.IndexFunc(revisions, func(r revision.Revision) bool { return r.Name == e.Revision })
+		if e.End == pipeline.Done.String() && i >= 0 && !taken[e.Revision] {
+			taken[e.Revision] = true
+			p.of(revisions[i])
+		}
+		all = append(all, p)
+	}
+	for _, r := range revisions {
+		if taken[r.Name] {
+			continue
+		}
+		img := receipt.ParseImage(imageIn(r.Template, container))
+		p := Past{Started: r.Created.UTC(), Image: img.String(), Tag: img.Tag, Digest: img.Digest}
+		p.of(r)
+		all = append(all, p)
+	}
+	slices.SortStableFunc(all, func(a, b Past) int { return b.Started.Compare(a.Started) })
+	return all
+}
+
+func (p *Past) of(r revision.Revision) {
+	p.Revision, p.Current, p.Pods, p.Cause = r.Number, r.Current, r.Pods, r.Annotations[apply.ChangeCause]
+}
+
+// endWord is the one word for how a run ended, of the words that stand in a
+// receipt.
+func endWord(text string) string {
+	for _, e := range []pipeline.End{pipeline.Done, pipeline.Unchanged, pipeline.RefusedByPreflight, pipeline.Restored, pipeline.Left} {
+		if e.String() == text {
+			return e.Word()
+		}
+	}
+	return text
+}

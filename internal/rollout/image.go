@@ -1,0 +1,286 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/registry"
+)
+
+// resolvedImage is the image that is rolled out.
+type resolvedImage struct {
+	repository string
+	tag        string
+	noPin      bool
+	// found is what the registry says; nil where it could not be asked, see
+	// doubt.
+	found *image.Image
+	// doubt is why the image could not be read although it may well be there:
+	// the pull secret may not be read, or the registry is reachable only from
+	// the cluster. The image then goes out by its tag alone.
+	doubt *pipeline.Finding
+}
+
+func (i resolvedImage) digests() []string {
+	if i.found == nil {
+		return nil
+	}
+	return i.found.Digests()
+}
+
+// String is what the container gets: NAME:TAG@DIGEST, the tag for people, the
+// digest for truth.
+func (i resolvedImage) String() string {
+	ref := i.repository + ":" + i.tag
+	if !i.noPin && i.found != nil {
+		ref += "@" + i.found.Digest
+	}
+	return ref
+}
+
+// findNext is the workload as the manifest has it, without the new image; the
+// live one where there is no manifest.
+func (f *facts) findNext(ctx context.Context) (*workload.Workload, error) {
+	if f.manifest.ImageOnly {
+		return f.live.Get(ctx)
+	}
+	all, err := f.loaded.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range all {
+		if f.isTarget(o) {
+			return apply.Typed(o.Unstructured)
+		}
+	}
+	return nil, &pipeline.Finding{Code: CodeManifestTarget, Severity: pipeline.Error, End: pipeline.Usage,
+		What: fmt.Sprintf("the manifest has no %s in namespace %s", f.Ref, f.Ref.Namespace),
+		Fix:  "give the right manifest with -f, or set deploy.deployment and deploy.namespace in .sbw.yaml"}
+}
+
+// isTarget reports whether an object of the manifest is the worker's workload.
+func (t *Target) isTarget(o apply.Object) bool {
+	return o.GetKind() == t.Ref.Kind && o.GetName() == t.Ref.Name && o.GetNamespace() == t.Ref.Namespace
+}
+
+// findImage asks the registry for the tag, with the pod's own pull secrets: what
+// this cannot read, the kubelet cannot pull.
+func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	container, err := next.Container(f.container())
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	img := resolvedImage{repository: f.image.Repository, tag: f.image.Tag, noPin: f.image.NoPin}
+	if img.repository == "" {
+		img.repository, _, _ = SplitTag(container.Image)
+	}
+	ref, err := imageref.Parse(img.repository + ":" + img.tag)
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	keys, _, err := f.pullSecrets(ctx, next)
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	img.found, err = resolve(ctx, ref, keys.For(img.repository))
+	refused, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok {
+		return img, err
+	}
+	switch {
+	case refused.Code == "image-not-found" && len(keys.Blind) == 0:
+		return img, refused
+	case len(keys.Blind) > 0:
+		refused = refused.With(func(f *pipeline.Finding) {
+			f.Why += "; you may not read the pull secret " + strings.Join(keys.Blind, ", ")
+		})
+	case refused.Code != "registry-unreachable" && refused.Code != "registry-tls":
+		return img, refused
+	}
+	// The cluster may know more than this machine: say so, and go on by tag.
+	img.doubt = refused.With(func(f *pipeline.Finding) {
+		f.Severity, f.Fix = pipeline.Warning, "the rollout goes on with the tag alone, without its digest and platform being known"
+	})
+	return img, nil
+}
+
+// tries: a registry that is out of reach from here may well be in reach of the
+// nodes, and nobody wants to wait minutes to be told so.
+const tries = 3
+
+// resolve tries the logins as the kubelet does, the most specific first.
+func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
+	if len(logins) == 0 {
+		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: Program, Tries: tries}), ref.Identifier())
+	}
+	var first error
+	for _, login := range logins {
+		img, err := image.Resolve(ctx, registry.New(ref.Repository, withLogin(login)), ref.Identifier())
+		if err == nil {
+			return img, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// withLogin are the options of a client that uses one of the pull secrets.
+func withLogin(login preflight.Credential) registry.Options {
+	password, identity := login.Reveal()
+	return registry.Options{
+		Auth:       authn.FromConfig(authn.AuthConfig{Username: login.User, Password: password, IdentityToken: identity}),
+		Credential: "the pull secret " + login.Source, UserAgent: Program, Tries: tries,
+	}
+}
+
+func (t *Target) pullSecrets(ctx context.Context, w *workload.Workload) (preflight.Keyring, []*pipeline.Finding, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return preflight.Keyring{}, nil, err
+	}
+	return preflight.PullSecrets(ctx, kube, w)
+}
+
+// checkImage: it is there, it can be pulled, and the nodes can run it.
+func (f *facts) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	img, err := f.resolved.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, found, err := f.pullSecrets(ctx, next)
+	if err != nil {
+		return found, err
+	}
+	if img.doubt != nil {
+		return append(found, img.doubt), nil
+	}
+	rep.Notef("%s:%s is %s for %s", img.repository, img.tag, img.found.Digest, strings.Join(img.found.Platforms(), ", "))
+	kube, err := f.Conn.Kube()
+	if err != nil {
+		return found, err
+	}
+	nodes, more, err := preflight.Nodes(ctx, kube, next)
+	found = append(found, more...)
+	if err != nil {
+		return found, err
+	}
+	if len(nodes) > 0 {
+		found = append(found, preflight.Platform(img.repository+":"+img.tag, img.found.Platforms(), nodes)...)
+	}
+	for _, v := range img.found.Variants {
+		if f := preflight.RunAsRoot(next, f.container(), v.File.Config.User); f != nil {
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
+
+// RunningTag is the tag of the image that runs.
+func (t *Target) RunningTag(ctx context.Context) (string, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return "", err
+	}
+	w, err := workload.Get(ctx, kube, t.Ref)
+	if err != nil {
+		return "", err
+	}
+	c, err := w.Container(t.container())
+	if err != nil {
+		return "", err
+	}
+	_, tag, ok := SplitTag(c.Image)
+	if !ok {
+		return "", pipeline.UsageErrorf("usage", "give one with --tag", "the image that runs has no tag: %s", c.Image)
+	}
+	return tag, nil
+}
+
+// PublishedTags are those that the registry has of a repository, the worker's
+// own when it is empty, read with the pod's pull secrets.
+func (t *Target) PublishedTags(ctx context.Context, repository string) ([]string, error) {
+	client, err := t.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	live, err := workload.Get(ctx, client, t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	if repository == "" {
+		repository = t.Worker.Image.String()
+	}
+	if repository == "" {
+		container, err := live.Container(t.container())
+		if err != nil {
+			return nil, err
+		}
+		repository, _, _ = SplitTag(container.Image)
+	}
+	name, err := imageref.ParseRepository(repository)
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := t.pullSecrets(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	clients := []*registry.Client{}
+	for _, login := range keys.For(repository) {
+		clients = append(clients, registry.New(name, withLogin(login)))
+	}
+	clients = append(clients, registry.New(name, registry.Options{UserAgent: Program, Tries: tries}))
+	var errs []error
+	for _, c := range clients {
+		tags, err := image.Names(ctx, c)
+		if err == nil {
+			return tags, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// SplitTag takes NAME:TAG or NAME:TAG@DIGEST apart.
+func SplitTag(ref string) (name, tag string, ok bool) {
+	ref, _, _ = strings.Cut(ref, "@")
+	colon := strings.LastIndex(ref, ":")
+	if colon < 0 || strings.Contains(ref[colon:], "/") {
+		return ref, "", false
+	}
+	return ref[:colon], ref[colon+1:], true
+}
+
+// imageIn is the image of a container of a pod template, "" where there is none
+// of that name.
+func imageIn(t *corev1.PodTemplateSpec, container string) string {
+	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {
+		for _, c := range list {
+			if c.Name == container {
+				return c.Image
+			}
+		}
+	}
+	return ""
+}

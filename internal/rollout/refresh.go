@@ -1,0 +1,115 @@
+package rollout
+
+import (
+	"context"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// ConnectLive leads to Inngest and to the worker as it runs.
+func (t *Target) ConnectLive(ctx context.Context, o InngestOptions) (*conn.Conn, *workload.Workload, error) {
+	client, err := t.Conn.Kube()
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := workload.Get(ctx, client, t.Ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := w.Container(t.container())
+	if err != nil {
+		return nil, nil, err
+	}
+	link, err := t.connect(ctx, c, o)
+	return link, w, err
+}
+
+// RefreshOptions say what may change.
+type RefreshOptions struct {
+	AllowRemoval bool
+	PruneStale   bool
+	// Resync registers as if for the first time, so that schedules are read again.
+	Resync bool
+	DryRun bool
+}
+
+// Refresh makes Inngest's registration equal to what the worker serves.
+type Refresh struct {
+	Pipeline pipeline.Pipeline
+	// Done is what was done, Plan what a dry run would do.
+	Done *inngest.Refreshed
+	Plan *inngest.Plan
+}
+
+// NewRefresh is a refresh over a connection, which it closes.
+func NewRefresh(c *conn.Conn, o RefreshOptions) *Refresh {
+	r := &Refresh{}
+	r.Pipeline = pipeline.Pipeline{Name: "refresh", Cleanup: func(context.Context, *pipeline.Reporter) error { return c.Close() },
+		Stages: []pipeline.Stage{stage("refresh", func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, o) }, nil)}}
+	return r
+}
+
+func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn, o RefreshOptions) error {
+	if c.Unsigned != nil {
+		rep.Finding(c.Unsigned)
+	}
+	w, err := c.WorkerAt(ctx, "")
+	if err != nil {
+		return err
+	}
+	rep.Notef("Inngest is reached by %s", c.Route())
+	options := inngest.RefreshOptions{
+		Client: c.Client, Worker: w, App: c.App, AllowRemoval: o.AllowRemoval, Prune: o.PruneStale, Resync: o.Resync, Liveness: c.Liveness,
+	}
+	if o.DryRun {
+		if r.Plan, err = inngest.PlanRefresh(ctx, options); err != nil {
+			return c.Explain("plan the refresh", err)
+		}
+		reportAll(rep, r.Plan.Findings)
+		rep.Notef("%s would change: %s", c.App, r.Plan.Diff)
+		noteFunctions(rep, r.Plan.Diff)
+		noteStale(rep, r.Plan.Stale)
+		return nil
+	}
+	if r.Done, err = inngest.Refresh(ctx, options, rep); err != nil {
+		return c.Explain("refresh the registration", err)
+	}
+	reportAll(rep, r.Done.Findings)
+	rep.Notef("%s: %s", c.App, r.Done.Diff)
+	noteFunctions(rep, r.Done.Diff)
+	noteStale(rep, r.Done.Stale)
+	return nil
+}
+
+// noteStale lists stale registrations, and which of them --prune-stale deletes.
+func noteStale(rep *pipeline.Reporter, stale []judge.Stale) {
+	for _, s := range stale {
+		fate := "--prune-stale deletes it"
+		if !s.Prunable() {
+			fate = "kept, since " + s.Kept
+		}
+		rep.Notef("stale: app %q at %s, %s; %s", s.App.Name, s.App.URL, s.Reason, fate)
+	}
+}
+
+// noteFunctions notes function by function what changed; those that stay are
+// named for --verbose only.
+func noteFunctions(rep *pipeline.Reporter, d judge.Diff) {
+	for _, slug := range d.Kept {
+		rep.Detailf("  = %s", slug)
+	}
+	for _, f := range d.Added {
+		rep.Notef("  + %s", f.Slug)
+	}
+	for _, f := range d.Removed {
+		rep.Notef("  - %s", f.Slug)
+	}
+	for _, c := range d.Changed {
+		rep.Notef("  ~ %s %s", c.Slug, strings.Join(c.What, ", "))
+	}
+}

@@ -1,0 +1,390 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	deployment "k8s.io/kubectl/pkg/util/deployment"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// findConn leads to Inngest and to the worker. The environment is that of the
+// workload as it will be.
+func (f *facts) findConn(ctx context.Context) (*conn.Conn, error) {
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := next.Container(f.container())
+	if err != nil {
+		return nil, err
+	}
+	return f.connect(ctx, c, f.inngest)
+}
+
+// connect reads the container's environment and prepares the routes.
+func (t *Target) connect(ctx context.Context, c *corev1.Container, o InngestOptions) (*conn.Conn, error) {
+	return conn.Open(ctx, conn.Options{
+		Cluster: t.Conn, Ref: t.Ref, Worker: t.Worker, Getenv: t.Getenv, Dir: t.Dir,
+		URL: o.URL, Via: o.Via, Key: o.Key, EventKey: o.EventKey,
+	}, c)
+}
+
+// findRegistered asks the server what it has registered.
+func (f *facts) findRegistered(ctx context.Context) (registration, error) {
+	c, err := f.conn.Get(ctx)
+	if err != nil {
+		return registration{}, err
+	}
+	return readRegistered(ctx, c)
+}
+
+func readRegistered(ctx context.Context, c *conn.Conn) (registration, error) {
+	apps, err := c.Client.Apps(ctx)
+	if err != nil {
+		return registration{}, c.Explain("read Inngest's registrations", err)
+	}
+	own, err := judge.Choose(apps, c.Wanted())
+	return registration{apps: apps, own: own}, err
+}
+
+// findSteps asks which steps of the worker are executing.
+func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
+	c, err := f.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.registered.Get(ctx)
+	if err != nil || now.own == nil {
+		return nil, err
+	}
+	steps, err := inngest.RunningSteps(ctx, c.Client, *now.own)
+	return steps, c.Explain("read what is running", err)
+}
+
+// checkInngest asks the server what a restart would do: functions that cannot
+// survive one, and steps that are executing right now. zeroRetries is the
+// severity that functions which must not be interrupted have at most: an undo
+// may be how to get rid of them.
+func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
+	f := r.facts
+	c, err := f.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.registered.Get(ctx)
+	if unreachable, ok := errors.AsType[*pipeline.Finding](err); ok && isInngestUnreachable(err) {
+		return nil, unreachable.With(func(f *pipeline.Finding) { f.Fix += ", or leave it out with --no-inngest" })
+	}
+	if err != nil && now.apps == nil {
+		return nil, err
+	}
+	var found []*pipeline.Finding
+	if c.Unsigned != nil {
+		found = append(found, c.Unsigned)
+	}
+	rep.Notef("Inngest is reached by %s", c.Route())
+	more, werr := f.checkWorkerRoute(ctx, c)
+	if found = append(found, more...); werr != nil {
+		return found, werr
+	}
+	if err != nil { // which of several registrations is the worker's is not clear
+		return found, err
+	}
+	if now.own == nil {
+		rep.Notef("Inngest does not know app %s yet: this rollout registers it", c.App)
+		return found, nil
+	}
+	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
+	for _, one := range judge.ZeroRetryFindings(now.own.Functions, allowed(f.Worker.Allow.ZeroRetries)) {
+		found = append(found, one.WithSeverity(min(one.Severity, zeroRetries)))
+	}
+	known, err := f.diagnose(ctx, c, now)
+	found = append(found, known...)
+	if err != nil || r.Steps.WaitIdle {
+		return found, err // running steps are waited for
+	}
+	steps, err := f.steps.Get(ctx)
+	if err != nil {
+		return found, err
+	}
+	return append(found, judge.JudgeRestart(steps, r.restart())...), nil
+}
+
+// checkWorkerRoute: after the switch the new pods are asked what they serve; by
+// then it would be too late to find that they cannot be reached.
+func (f *facts) checkWorkerRoute(ctx context.Context, c *conn.Conn) ([]*pipeline.Finding, error) {
+	kube, err := f.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	denied, err := preflight.Access(ctx, kube, []preflight.Right{{
+		Verb: "create", Resource: "pods/portforward", Namespace: f.Ref.Namespace, For: "ask the worker for its functions",
+	}})
+	if err != nil || len(denied) == 0 {
+		return nil, err
+	}
+	// Whatever keeps the Service from being read keeps it from being a route.
+	if all, err := forward.Direct(ctx, f.Conn, c.WorkerTarget()); err == nil && len(all) > 0 {
+		return nil, nil
+	}
+	return denied, nil
+}
+
+// diagnose says what is wrong between server and worker before the rollout. It
+// does not stand against it, since most of it is what a rollout repairs.
+func (f *facts) diagnose(ctx context.Context, c *conn.Conn, now registration) ([]*pipeline.Finding, error) {
+	s := judge.State{Want: c.Wanted(), Apps: now.apps, Now: time.Now()}
+	var err error
+	if s.Failed, err = inngest.FailedRuns(ctx, c.Client, *now.own, s.Now.Add(-time.Hour)); err != nil {
+		return nil, c.Explain("list failed runs", err)
+	}
+	if live, err := f.live.Get(ctx); err == nil { // else its own check says why
+		s.CronsSince = rolledOut(live)
+	}
+	if !s.CronsSince.IsZero() {
+		if s.Scheduled, err = inngest.ScheduledRuns(ctx, c.Client, *now.own, s.Now); err != nil {
+			return nil, c.Explain("list scheduled runs", err)
+		}
+	}
+	return asWarnings(judge.Diagnose(s)), nil
+}
+
+// asWarnings are findings that are no graver than a warning.
+func asWarnings(all []*pipeline.Finding) []*pipeline.Finding {
+	out := make([]*pipeline.Finding, len(all))
+	for i, f := range all {
+		out[i] = f.WithSeverity(min(f.Severity, pipeline.Warning))
+	}
+	return out
+}
+
+func allowed(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+func (r *Run) restart() judge.RestartOptions {
+	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now()}
+}
+
+// waitIdle waits for a gap between steps.
+func (r *Run) waitIdle(ctx context.Context, rep *pipeline.Reporter) error {
+	c, app, err := r.ownApp(ctx)
+	if err != nil || app == nil {
+		return err
+	}
+	_, err = inngest.WaitIdle(ctx, inngest.WaitIdleOptions{
+		Client: c.Client, App: *app, MaxStepLoss: r.Steps.MaxStepLoss, Timeout: r.Steps.IdleTimeout,
+	}, rep)
+	return c.Explain("read what is running", err)
+}
+
+// ownApp asks the server again for the worker's registration; nil when there is
+// none yet.
+func (r *Run) ownApp(ctx context.Context) (*conn.Conn, *model.App, error) {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := readRegistered(ctx, c)
+	return c, now.own, err
+}
+
+// guardSteps looks once more what is executing, right before it is put at risk:
+// the rest of the preflight and a wait for the lock lie between.
+func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
+	if r.Steps.WaitIdle {
+		return r.waitIdle(ctx, rep)
+	}
+	c, app, err := r.ownApp(ctx)
+	if err != nil || app == nil {
+		return err
+	}
+	running, err := inngest.RunningSteps(ctx, c.Client, *app)
+	if err != nil {
+		return c.Explain("read what is running", err)
+	}
+	var refused []error
+	for _, f := range judge.JudgeRestart(r.unreported(running), r.restart()) {
+		if f.Severity == pipeline.Error {
+			refused = append(refused, f)
+			continue
+		}
+		rep.Finding(f)
+	}
+	return errors.Join(refused...)
+}
+
+// unreported are the steps that began since the preflight; all of them where
+// their age counts, since it has changed.
+func (r *Run) unreported(steps []judge.Executing) []judge.Executing {
+	if !r.Force && r.Steps.MaxStepLoss != 0 {
+		return steps
+	}
+	then, _ := r.facts.steps.Peek()
+	return slices.DeleteFunc(steps, func(s judge.Executing) bool {
+		return slices.ContainsFunc(then, func(t judge.Executing) bool { return t.Run == s.Run && t.Step == s.Step && t.Attempt == s.Attempt })
+	})
+}
+
+// refresh makes the registration equal to what a new pod serves.
+func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) (*inngest.Refreshed, error) {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pod := ""
+	if pods := watched.NewPods(); len(pods) > 0 {
+		pod = pods[0].Name
+	}
+	w, err := c.WorkerAt(ctx, pod)
+	if err != nil {
+		return nil, err
+	}
+	// The new pod may have registered itself by now: a loss would not show in
+	// the server's list any more.
+	var before []model.Function
+	if then, ok := r.facts.registered.Peek(); ok {
+		before = then.functions()
+	}
+	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
+		Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Prune: r.Inngest.PruneStale, Liveness: c.Liveness, Before: before,
+		Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+	}, rep)
+	if err != nil {
+		return done, c.Explain("refresh the registration", err)
+	}
+	reportAll(rep, done.Findings)
+	rep.Notef("%s: %s", c.App, done.Diff)
+	return done, nil
+}
+
+// unrefresh registers what the old pods serve, once they serve again.
+func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := c.WorkerAt(ctx, "")
+	if err != nil {
+		return err
+	}
+	// What the failed version brought may go again.
+	_, err = inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true}, rep)
+	return c.Explain("register the old functions again", err)
+}
+
+// verify checks the registration once more, when no old pod is left that could
+// register the old set again.
+func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inngest.Refreshed) (*inngest.Verified, error) {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := c.WorkerAt(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	want := model.Wanted{App: c.App, URL: w.URL()}
+	o := inngest.VerifyOptions{Client: c.Client, Want: want, Worker: w, Repair: true}
+	if refreshed != nil {
+		o.Expected = refreshed.Expected
+		if refreshed.Served != nil {
+			o.Served = refreshed.Served.Functions
+		}
+	}
+	verified, err := inngest.Verify(ctx, o, rep)
+	if err != nil {
+		return nil, c.Explain("verify the registration", err)
+	}
+	rep.Notef("%s are registered under %s", count(len(verified.App.Functions), "function"), verified.App.URL)
+	// What is still wrong though the registration is right. What failed in the
+	// switch-over is reported by the stage that looks for lost runs.
+	apps, err := c.Client.Apps(ctx)
+	if err != nil {
+		return verified, c.Explain("read Inngest's registrations", err)
+	}
+	state := judge.State{Want: want, Apps: apps, Now: time.Now()}
+	if refreshed != nil {
+		state.Served = refreshed.Served
+	}
+	// Functions that the image adds could not be named before the apply, unless
+	// its catalog named them.
+	found := append(judge.Diagnose(state), judge.ZeroRetryFindings(verified.App.Functions, allowed(r.Worker.Allow.ZeroRetries))...)
+	reportAll(rep, asWarnings(found))
+	return verified, nil
+}
+
+// lostRuns lists runs that the switch-over killed, and runs them again if asked to.
+func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.App, during judge.Window) ([]judge.LostRun, error) {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lost, err := inngest.FindLost(ctx, c.Client, app, during)
+	if err != nil {
+		return lost, c.Explain("look for lost runs", err)
+	}
+	f := judge.LostFinding(lost)
+	if f == nil {
+		return lost, nil
+	}
+	rep.Finding(f)
+	if !r.Steps.RerunLost {
+		return lost, nil
+	}
+	again, err := inngest.RerunLost(ctx, c.Client, lost, rep)
+	rep.Notef("%s started again", count(len(again), "run"))
+	return lost, err
+}
+
+// confirm sends an event and follows its runs to the end.
+func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App) error {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return err
+	}
+	event := client.Event{Name: r.Inngest.ConfirmEvent, Data: r.Inngest.ConfirmData}
+	done, err := inngest.ConfirmRun(ctx, inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout}, rep)
+	if err != nil {
+		return c.Explain("confirm by a run", err)
+	}
+	rep.Notef("%d runs of %s went through", len(done.Runs), event.Name)
+	return nil
+}
+
+// reportAll reports findings.
+func reportAll(rep *pipeline.Reporter, found []*pipeline.Finding) {
+	for _, f := range found {
+		rep.Finding(f)
+	}
+}
+
+// rolledOut is when a Deployment's last rollout made progress last: since then
+// the worker has had its present functions. Zero where it is not known.
+func rolledOut(w *workload.Workload) time.Time {
+	if w.Deployment == nil {
+		return time.Time{}
+	}
+	if c := deployment.GetDeploymentCondition(w.Deployment.Status, appsv1.DeploymentProgressing); c != nil {
+		return c.LastUpdateTime.Time
+	}
+	return time.Time{}
+}

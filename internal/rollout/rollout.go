@@ -1,0 +1,138 @@
+package rollout
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// NewRollout is a rollout into one cluster. cancelRun ends the context that its
+// pipeline is run with.
+func NewRollout(t *Target, o Options, cancelRun func(error)) *Run {
+	r := newRollout("rollout", t, o, cancelRun)
+	if o.DryRun != DryRunNone {
+		r.Pipeline.Stages = r.dryRun()
+		return r
+	}
+	r.keepJournal()
+	r.Pipeline.Stages = r.stages(r.stampStage())
+	return r
+}
+
+// NewDoctor runs the checks of a rollout and nothing else.
+func NewDoctor(t *Target, o Options) *Run {
+	return newRollout("doctor", t, o, func(error) {})
+}
+
+func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Run {
+	r := newRun(command, t, o, cancelRun)
+	r.making = func() string {
+		img, ok := r.facts.resolved.Peek()
+		if !ok {
+			return ""
+		}
+		return img.String()
+	}
+	r.checks = r.rolloutChecks
+	r.Pipeline = pipeline.Pipeline{Name: command, Checks: r.log.record(r.checks()), Cleanup: r.close, OnFailure: r.keepEvidence, KeepChanges: o.NoRollback}
+	return r
+}
+
+// rolloutChecks is the preflight of a rollout.
+func (r *Run) rolloutChecks() []pipeline.Check {
+	f := r.facts
+	checks := []pipeline.Check{
+		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return r.checkEarlier(ctx, "this run goes on from there; `kubectl sbw undo` would go back to what was before")
+		}},
+		{Name: "workload", Run: f.checkWorkload},
+		{Name: "manifest", Run: f.checkManifest},
+		{Name: "image", Run: f.checkImage},
+		{Name: "cluster", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return f.checkCluster(ctx, underway{force: r.Force, waits: r.LockWait > 0 && r.held == nil, doubt: r.log.doubt, ours: r.goesOn})
+		}},
+		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return f.checkRights(ctx, !r.NoRollback)
+		}},
+	}
+	if r.Inngest.Off {
+		return checks
+	}
+	return append(checks,
+		pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return r.checkInngest(ctx, rep, pipeline.Error)
+		}},
+		pipeline.Check{Name: "functions", Run: f.checkCatalog})
+}
+
+// stages is a rollout from the first stage to the last. stamp writes the image
+// into the manifest's file.
+func (r *Run) stages(stamp pipeline.Stage) []pipeline.Stage {
+	return slices.Concat(r.preApply(), []pipeline.Stage{stamp}, r.strategy()(r))
+}
+
+// Strategy is a way to make a new version live: the stages from the first write
+// to the cluster until the old version is gone, each with its undo. It may read
+// the run's facts and options, and writes what its stages return to what was
+// found.
+type Strategy func(r *Run) []pipeline.Stage
+
+// strategy chooses the way.
+func (r *Run) strategy() Strategy { return rolling }
+
+// rolling lets the workload's own update strategy replace the pods: a new pod
+// that turns ready gets traffic at once, and is proven after that.
+func rolling(r *Run) []pipeline.Stage {
+	s := &r.found
+	return append([]pipeline.Stage{
+		stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.switched = time.Now()
+			s.applied, s.target, err = r.apply(ctx, rep)
+			return err
+		}, func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.supersededBy, s.watched)
+			return err
+		}),
+	}, r.postApply()...)
+}
+
+// stampStage writes the image into the manifest's file.
+func (r *Run) stampStage() pipeline.Stage {
+	s := &r.found
+	return stage("stamp", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		s.stamped, err = r.stamp(ctx, rep)
+		return err
+	}, func(_ context.Context, rep *pipeline.Reporter) error {
+		if err := r.unstamp(rep, s.stamped); err != nil {
+			return err
+		}
+		s.unstamped = true
+		return nil
+	})
+}
+
+// dryRun is the one stage of a run that changes nothing.
+func (r *Run) dryRun() []pipeline.Stage {
+	s := &r.found
+	return []pipeline.Stage{stage("dry run", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		switch {
+		case r.DryRun == DryRunServer:
+			s.applied, err = r.write(ctx, r.applyOptions(rep, true))
+		case !r.Manifest.ImageOnly:
+			s.rendered, err = r.facts.objects.Get(ctx)
+		}
+		return err
+	}, nil)}
+}
+
+// applyOptions are those of every write to the cluster.
+func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
+	return apply.Options{
+		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Reporter: rep,
+		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.subject()},
+		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
+	}
+}

@@ -1,0 +1,263 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/probe"
+)
+
+// Run is one rollout, undo or doctor in one cluster: its pipeline, and after it
+// has run what was found.
+type Run struct {
+	*Target
+	Options
+	// Pipeline is what is run; nothing has happened before.
+	Pipeline pipeline.Pipeline
+
+	command string // as results and receipts name it
+	facts   *facts
+	journal *pipeline.Journal
+	checks  func() []pipeline.Check // of the preflight, about the current facts
+	log     preflightLog
+	// cancelRun ends the run when the lock is lost.
+	cancelRun func(error)
+	// making is the image that the run makes live, "" while it is not known.
+	making func() string
+	// ifChanged judges that another image runs now than when the run was
+	// started; nil accepts that.
+	ifChanged func(*pipeline.Finding) *pipeline.Finding
+	held      *lock.Lock
+	found     found
+}
+
+// found is what the stages of a run found and did. Only the lists of stages
+// write it: from what one stage returned to what another takes.
+type found struct {
+	stamped   []*manifest.Written // this run's edit, after those of killed ones
+	unstamped bool                // they were put back
+	applied   []apply.Result      // or what a dry run would apply
+	rendered  []apply.Object      // what a client's dry run would apply
+	revision  *revision.Revision  // that an undo went back to
+	target    *workload.Workload  // what this run set, to be watched
+	switched  time.Time           // when the first write to the workload began
+	watched   watch.Result
+	probes    []probe.Answer
+	refreshed *inngest.Refreshed
+	verified  *inngest.Verified
+	lost      []judge.LostRun
+	settled   bool     // no old pod is left
+	restored  []string // what was put back
+	evidence  evidence.Evidence
+	// supersededBy is set when somebody else has changed or replaced the
+	// workload: then nothing of it is ours to put back.
+	supersededBy error
+}
+
+func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
+	r := &Run{Target: t, Options: o, command: command, facts: newFacts(t, o), cancelRun: cancelRun}
+	r.making = func() string { return "" }
+	return r
+}
+
+// stage makes a stage that can be put back; undo may be nil.
+func stage(name string, run, undo func(context.Context, *pipeline.Reporter) error) pipeline.Stage {
+	return pipeline.Stage{Name: name, Run: run, Undo: undo}
+}
+
+// withApply is the undo of a stage whose change is put back with the apply: the
+// old functions can only be registered once the old pods serve again, and by
+// then the stages after it are undone already.
+func withApply(context.Context, *pipeline.Reporter) error { return nil }
+
+// ifAny skips a stage that asks pods where there are to be none.
+func (r *Run) ifAny(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		if t := r.found.target; t != nil && t.DaemonSet == nil && t.Replicas() == 0 {
+			rep.Skipped("scaled to 0: no pod to ask")
+			return nil
+		}
+		return run(ctx, rep)
+	}
+}
+
+// preApply are the stages that come before a change of the workload.
+func (r *Run) preApply() (stages []pipeline.Stage) {
+	if r.Steps.WaitIdle && !r.Inngest.Off {
+		stages = append(stages, stage("wait idle", r.waitIdle, nil))
+	}
+	stages = append(stages, stage("lock", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		if r.held, err = r.lock(ctx, rep); err != nil {
+			return err
+		}
+		r.facts, err = r.recheck(ctx, rep)
+		return err
+	}, nil))
+	if !r.Inngest.Off {
+		stages = append(stages, stage("running steps", r.guardSteps, nil))
+	}
+	return stages
+}
+
+// postApply are the stages that prove a change of the workload, whichever it
+// was: the pods of its new template are followed, asked and registered, until
+// the old ones are gone.
+func (r *Run) postApply() []pipeline.Stage {
+	s := &r.found
+	stages := []pipeline.Stage{
+		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.watched, err = r.follow(ctx, rep, s.target)
+			if isSuperseded(err) {
+				s.supersededBy = err
+			}
+			return err
+		}, nil),
+		stage("probe", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.probes, err = r.probe(ctx, rep, s.watched)
+			return err
+		}), nil),
+	}
+	if !r.Inngest.Off {
+		stages = append(stages, stage("refresh", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.refreshed, err = r.refresh(ctx, rep, s.watched)
+			return err
+		}), withApply))
+	}
+	stages = append(stages, stage("settle", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil || r.Inngest.Off {
+			return err
+		}
+		s.verified, err = r.verify(ctx, rep, s.refreshed)
+		return err
+	}), withApply))
+	if r.Inngest.Off {
+		return stages
+	}
+	stages = append(stages, stage("lost runs", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now()})
+		return err
+	}), withApply))
+	if r.Inngest.ConfirmEvent != "" {
+		stages = append(stages, stage("confirm", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.confirm(ctx, rep, s.verified.App)
+		}), withApply))
+	}
+	return stages
+}
+
+// lock keeps every other rollout of this workload away until the end. When it
+// is lost on the way, the run ends as a failed one.
+func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	held, err := lock.Acquire(ctx, kube, lock.Options{
+		Workload: r.Ref, Tag: r.subject(), Wait: r.LockWait, Lost: r.cancelRun, Reporter: rep,
+		Run: r.journal.ID(), Ended: r.ended(),
+	})
+	if isLockForbidden(err) {
+		for _, f := range pipeline.AsFindings("lock", err) {
+			rep.Finding(f.WithSeverity(pipeline.Warning)) // the preflight reports it, too: one may go on without
+		}
+		return nil, nil
+	}
+	return held, err
+}
+
+// follow waits until target is rolled out, or has failed.
+func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (watch.Result, error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return watch.Result{}, err
+	}
+	return watch.Rollout(ctx, kube, watch.Options{
+		Applied: target, Timeout: r.Timeout, Reporter: rep,
+		Log: func(ctx context.Context, c verdict.Container, previous bool) (string, error) {
+			return evidence.Log(ctx, kube, r.Ref.Namespace, c, previous, 20)
+		},
+	})
+}
+
+// oldGone waits until no old pod is left, and reports whether that was seen.
+func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (bool, error) {
+	if r.NoSettle {
+		rep.Notef("--no-settle: old pods end by themselves; that they are gone was not verified")
+		return false, nil
+	}
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return false, err
+	}
+	_, err = watch.OldGone(ctx, kube, watch.Options{Applied: target, Timeout: r.Timeout, Reporter: rep})
+	if f := Warning(err); f != nil {
+		rep.Finding(f) // slow is not failed
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// probe asks the new pods for their page.
+func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
+	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
+	return probe.Run(ctx, r.Conn, probe.Options{
+		Namespace: r.Ref.Namespace, Pods: watched.NewPods(), Container: r.container(),
+		Digests: img.digests(), Port: r.Probe.Port, Path: r.Probe.Path, Expect: r.Probe.Expect, Reporter: rep,
+	})
+}
+
+// probeRestored asks the pods that were put back. What does not answer is a
+// warning: it is what was there before, so it is restored all the same. What the
+// page was to contain was expected of the new version.
+func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) {
+	pods := watched.NewPods()
+	if len(pods) == 0 {
+		return
+	}
+	_, err := probe.Run(ctx, r.Conn, probe.Options{
+		Namespace: r.Ref.Namespace, Pods: pods, Container: r.container(), Port: r.Probe.Port, Path: r.Probe.Path, Reporter: rep,
+	})
+	for _, f := range pipeline.AsFindings("ask the pods that were put back", err) {
+		rep.Finding(f.WithSeverity(pipeline.Warning))
+	}
+}
+
+// keepEvidence reads what undoing will destroy.
+func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter, _ error) {
+	if r.found.watched.Snapshot.Workload == nil {
+		return // nothing was followed yet
+	}
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return // there is no cluster to read from, which is the failure itself
+	}
+	r.found.evidence = evidence.Collect(ctx, kube, r.found.watched)
+	for _, line := range r.found.evidence.Brief(10) {
+		rep.Notef("%s", line)
+	}
+}
+
+// close ends what the run opened.
+func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
+	return errors.Join(r.held.Release(ctx), r.facts.close())
+}
+
+// subject is what is rolled out, in a word, for whoever finds the lock taken.
+func (r *Run) subject() string {
+	if r.Image.Tag == "" {
+		return r.command
+	}
+	return r.Image.Tag
+}

@@ -1,0 +1,128 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Status is everything that is known of a worker. Fields are added and never
+// renamed.
+type Status struct {
+	Workload  string          `json:"workload"`
+	Namespace string          `json:"namespace"`
+	Context   string          `json:"context,omitempty"`
+	Image     string          `json:"image"`
+	Verdict   verdict.Verdict `json:"verdict"`
+	// Shipped is the image that was shipped last with success, as the workload
+	// itself says; LastRun is the last run, whatever became of it.
+	Shipped  string         `json:"shipped,omitempty"`
+	LastRun  *Past          `json:"lastRun,omitempty"`
+	Receipt  string         `json:"receipt,omitempty"` // its file, if it was run from here
+	Manifest *ManifestState `json:"manifest,omitempty"`
+	// Functions is how what is registered differs from what the image was built
+	// with.
+	Functions string              `json:"functions,omitempty"`
+	Lock      string              `json:"lock,omitempty"`
+	Inngest   *inngest.Report     `json:"inngest,omitempty"`
+	Findings  []*pipeline.Finding `json:"findings"`
+	Well      bool                `json:"well"`
+}
+
+// find adds findings. What may not be read is said and does not count.
+func (s *Status) find(during string, err error) {
+	for _, f := range pipeline.AsFindings(during, err) {
+		if isForbidden(f) {
+			f = unreadable(during, f)
+		}
+		s.Findings = append(s.Findings, f)
+	}
+}
+
+// unreadable is a lack of rights as a note.
+func unreadable(what string, err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: CodeNotChecked, Severity: pipeline.Note, Err: err, What: "not checked: " + what, Why: err.Error(),
+		Fix: "with the right to read it, it would be part of the verdict"}
+	if found, ok := errors.AsType[*pipeline.Finding](err); ok {
+		f.Why = strings.TrimSuffix(found.What+": "+found.Why, ": ")
+	}
+	return f
+}
+
+// Status asks the cluster, the registry and Inngest how the worker is. It fails
+// only where the workload itself cannot be read.
+func (t *Target) Status(ctx context.Context, o InngestOptions) (*Status, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	w, err := workload.Get(ctx, kube, t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	if w, err = t.caughtUp(ctx, w); err != nil {
+		return nil, err
+	}
+	s := &Status{Workload: t.Ref.String(), Namespace: t.Ref.Namespace, Context: t.Conn.Context,
+		Image: imageIn(w.Template(), t.container()), Findings: []*pipeline.Finding{}}
+	t.stateOf(ctx, kube, w, s)
+	who, tag, err := lock.Holder(ctx, kube, t.Ref)
+	s.find("whether somebody rolls out", err)
+	if who != "" {
+		s.Lock = fmt.Sprintf("%s rolls out %s", who, tag)
+	}
+	if f := t.earlier(w, t.left); f != nil {
+		s.Findings = append(s.Findings, f.With(func(f *pipeline.Finding) {
+			f.Severity = pipeline.Warning
+			if f.Code == pipeline.CodeRunKilled {
+				f.Fix = "run it again to go on from there, or `kubectl sbw undo` to go back"
+			}
+		}))
+	}
+	t.shippedOf(w, s)
+	t.manifestOf(ctx, w, s)
+	if !o.Off {
+		t.inngestOf(ctx, w, o, s)
+	}
+	s.Well = s.Verdict.State == verdict.Complete && !slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+	return s, ctx.Err()
+}
+
+// inngestOf looks at the server and the worker, and holds what is registered
+// against what the image was built with.
+func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestOptions, s *Status) {
+	c, err := w.Container(t.container())
+	if err != nil {
+		s.find("read the worker", err)
+		return
+	}
+	link, err := t.connect(ctx, c, o)
+	if err != nil {
+		s.find("the way to Inngest", err)
+		return
+	}
+	defer func() { s.find("close the way to Inngest", link.Close()) }()
+	sdk, err := link.WorkerAt(ctx, "")
+	s.find("what the worker serves", err)
+	if link.Unsigned != nil {
+		s.Findings = append(s.Findings, link.Unsigned)
+	}
+	s.Inngest, err = inngest.Status(ctx, inngest.ReportOptions{
+		Client: link.Client, Worker: sdk, App: link.App, Liveness: link.Liveness, Allowed: allowed(t.Worker.Allow.ZeroRetries),
+		CronsSince: rolledOut(w), URL: link.Wanted().URL, Way: link.Route,
+	})
+	if err != nil {
+		s.find("Inngest", link.Explain("ask Inngest", err))
+		return
+	}
+	s.Findings = append(s.Findings, s.Inngest.Findings...)
+	t.functionsOf(ctx, w, s)
+}

@@ -1,0 +1,231 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+)
+
+// NewUndo goes back to an earlier revision. The same stages as a rollout's
+// follow the change, and none of them is undone: whoever undoes wants to be
+// where it leads.
+func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
+	o.DryRun = DryRunNone
+	o.Manifest.ImageOnly = true   // of the workload: its revision is what is applied
+	o.Inngest.AllowRemoval = true // what the newer version brought may go again
+	r := newRun("undo", t, o, cancelRun)
+	r.making = func() string {
+		switch {
+		case r.found.revision != nil:
+			return imageIn(r.found.revision.Template, r.container())
+		case r.found.target != nil: // back to what was before a killed run
+			return imageIn(r.found.target.Template(), r.container())
+		}
+		return ""
+	}
+	r.checks = r.undoChecks
+	r.ifChanged = func(f *pipeline.Finding) *pipeline.Finding {
+		if o.ToRevision != 0 {
+			return f
+		}
+		// It meant what ran when it was typed.
+		return f.With(func(f *pipeline.Finding) {
+			f.Severity = pipeline.Error
+			f.Fix = "`kubectl sbw undo` goes back to what ran before it, --to-revision to a certain one"
+		})
+	}
+	r.Pipeline = pipeline.Pipeline{Name: "undo", KeepChanges: true, Cleanup: r.close, OnFailure: r.keepEvidence, Checks: r.log.record(r.checks())}
+	r.keepJournal()
+	s := &r.found
+	r.Pipeline.Stages = slices.Concat(r.preApply(), []pipeline.Stage{
+		stage("undo", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.switched = time.Now()
+			s.revision, s.target, err = r.goBack(ctx, rep)
+			return err
+		}, nil),
+		stage("manifest", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.stamped, err = r.restoreManifest(ctx, rep, s.revision, r.making())
+			for _, w := range s.stamped {
+				s.restored = append(s.restored, fmt.Sprintf("%s: %s", r.Short(w.File), w.New))
+			}
+			return err
+		}, nil),
+	}, r.postApply())
+	return r
+}
+
+// undoChecks is the preflight of an undo.
+func (r *Run) undoChecks() []pipeline.Check {
+	f := r.facts
+	checks := []pipeline.Check{
+		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return r.checkEarlier(ctx, "this run goes back to what was before it")
+		}},
+		{Name: "workload", Run: f.checkWorkload},
+		{Name: "revision", Run: r.checkRevision},
+		{Name: "manifest", Run: f.checkUndoManifest},
+		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return f.checkRights(ctx, true)
+		}},
+	}
+	if r.Inngest.Off {
+		return checks
+	}
+	return append(checks, pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+		return r.checkInngest(ctx, rep, pipeline.Warning)
+	}})
+}
+
+// checkRevision: there is one to go back to, and nobody holds the workload
+// back.
+func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	live, err := r.facts.live.Get(ctx)
+	if err != nil {
+		return nil, nil // another check says so
+	}
+	if c := verdict.HeldBack(live); c != nil {
+		return []*pipeline.Finding{c.Finding()}, nil
+	}
+	if l, err := r.left(); r.ToRevision == 0 && (err != nil || l != nil) {
+		return nil, nil // it goes back to what was before a killed run, if that can be found out
+	}
+	all, err := r.Revisions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	to, err := revision.Pick(all, r.ToRevision)
+	if err != nil {
+		return nil, err
+	}
+	if to.Current {
+		return []*pipeline.Finding{{Code: CodeRevisionCurrent, Severity: pipeline.Warning, What: fmt.Sprintf("revision %d is what runs already", to.Number),
+			Fix: "`kubectl sbw history` lists the others"}}, nil
+	}
+	rep.Notef("revision %d has %s", to.Number, strings.Join(to.Images, " "))
+	return nil, nil
+}
+
+// goBack sets the pod template of an earlier revision, or what was before a
+// killed run: then there is no revision.
+func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Revision, *workload.Workload, error) {
+	if r.ToRevision == 0 {
+		target, done, err := r.undoKilled(ctx, rep)
+		if err != nil {
+			return nil, target, err
+		}
+		if done {
+			return nil, target, r.unstick(ctx, rep, target)
+		}
+	}
+	all, err := r.Revisions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// One that is run again after a kill goes where the first one went, not
+	// back to where that came from.
+	to := r.undone(all)
+	if to == nil || r.ToRevision != 0 {
+		if to, err = revision.Pick(all, r.ToRevision); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := r.journal.Keep(factUndo, to.Name); err != nil {
+		return nil, nil, err
+	}
+	if err := r.journal.Keep(factImage, images{Before: r.facts.previous(), After: imageIn(to.Template, r.container())}); err != nil {
+		return nil, nil, err
+	}
+	live, err := r.facts.live.Get(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	annotations := map[string]string{apply.ChangeCause: fmt.Sprintf("kubectl sbw undo --to-revision %d", to.Number)}
+	// The revision has the history as it was then: what came after happened too.
+	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
+		annotations[receipt.AnnotationHistory] = history
+	}
+	target, err := revision.Undo(ctx, r.Conn, r.Ref, to, live.Template(), annotations, rep)
+	if err != nil {
+		return nil, nil, err
+	}
+	rep.Notef("back to revision %d: %s", to.Number, strings.Join(to.Images, " "))
+	return to, target, r.unstick(ctx, rep, target)
+}
+
+// checkUndoManifest: a file that was named has the workload. What is wrong with
+// that of the configuration is found out when it is to be put back, since it
+// does not stand against an undo.
+func (f *facts) checkUndoManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	if !f.manifest.Named || !f.manifest.hasFile() {
+		return nil, nil
+	}
+	live, err := f.live.Get(ctx)
+	if err != nil {
+		return nil, nil // another check says so
+	}
+	was := imageIn(live.Template(), f.container())
+	if was == "" {
+		return nil, nil
+	}
+	_, err = f.planFor(ctx, was)
+	return nil, err
+}
+
+// restoreManifest puts the revision's image into the manifest's file, so that a
+// later kubectl apply does not take the undo back unseen. It does so where the
+// file names what ran: anything else somebody wants to ship. The cluster is
+// what an undo is about: what goes wrong here is a warning.
+func (r *Run) restoreManifest(ctx context.Context, rep *pipeline.Reporter, to *revision.Revision, image string) ([]*manifest.Written, error) {
+	switch {
+	case to == nil:
+		rep.Skipped("done with the killed run's changes")
+		return nil, nil
+	case r.Manifest.NoWrite:
+		rep.Skipped("--no-write")
+		return nil, nil
+	case !r.Manifest.hasFile() || image == "":
+		rep.Skipped("no manifest file")
+		return nil, nil
+	}
+	plan, err := r.facts.planFor(ctx, image)
+	switch {
+	case err != nil:
+	case !plan.Changed():
+		rep.Skipped("%s has this image already", r.Short(plan.File))
+		return nil, nil
+	case !r.ran(plan.Old):
+		rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Note, Where: fmt.Sprintf("%s:%d", r.Short(plan.File), plan.Line),
+			What: "the manifest names another image than the one that ran: it is left as it is", Why: "it names " + plan.Old,
+			Fix: fmt.Sprintf("write %s there if it should name what runs", image)})
+		return nil, nil
+	default:
+		rep.Changed()
+		var w *manifest.Written
+		if w, err = plan.Write(); err == nil {
+			rep.Notef("%s:%d %s → %s", r.Short(plan.File), plan.Line, plan.Old, plan.New)
+			return []*manifest.Written{w}, nil
+		}
+	}
+	reportAll(rep, asWarnings(pipeline.AsFindings("put the manifest back", err)))
+	return nil, ctx.Err()
+}
+
+// ran reports whether an image is what ran when the undo began, or when one of
+// the killed runs that it goes on from did.
+func (r *Run) ran(image string) bool {
+	if image == r.facts.previous() {
+		return true
+	}
+	l, err := r.left()
+	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.Before == image || i.After == image })
+}
