@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/evanw/esbuild/pkg/api"
+	"github.com/tdewolff/parse/v2/js"
 )
 
 // Options say what to load.
@@ -22,14 +23,19 @@ type Options struct {
 	Root string
 	// Words are identifiers; a module that mentions one is parsed ahead.
 	Words []string
+	// Package is a package of npm that is never read; a module that imports it
+	// mentions it.
+	Package string
 }
 
 // Target is what an import specifier leads to.
 type Target struct {
 	// Path is the module's file, or empty.
 	Path string
-	// Package is the external package, where the module is not to be read.
-	Package string
+	// Package is the external package, where the module is not to be read, and
+	// Specifier the plain specifier that means the same: "inngest/hono" for
+	// "npm:inngest@4/hono".
+	Package, Specifier string
 	// Missing says why there is no module, in words.
 	Missing string
 }
@@ -39,13 +45,14 @@ type Target struct {
 type Program struct {
 	root  string
 	words [][]byte
+	pkg   string // Options.Package
 	space *workspace
 	slots chan struct{} // bounds parsing, and with it memory
 
-	mu     sync.Mutex
-	files  map[string]*file
-	bare   map[[2]string]string // resolved workspace imports by directory and specifier
-	majors map[[2]string]int    // versions of packages by directory and name
+	mu       sync.Mutex
+	files    map[string]*file
+	bare     map[[2]string]string // resolved workspace imports by directory and specifier
+	versions map[[2]string]string // of packages by directory and name
 }
 
 type file struct {
@@ -71,12 +78,13 @@ func New(o Options) (*Program, error) {
 		return nil, err
 	}
 	p := &Program{
-		root:   root,
-		space:  findWorkspace(root),
-		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		files:  map[string]*file{},
-		bare:   map[[2]string]string{},
-		majors: map[[2]string]int{},
+		root:     root,
+		pkg:      o.Package,
+		space:    findWorkspace(root),
+		slots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		files:    map[string]*file{},
+		bare:     map[[2]string]string{},
+		versions: map[[2]string]string{},
 	}
 	for _, w := range o.Words {
 		p.words = append(p.words, []byte(w))
@@ -139,12 +147,20 @@ func imports(specifiers []string) string {
 type guard struct{}
 
 func (p *Program) plug(ctx context.Context, b api.PluginBuild) {
-	// The SDK is what the evaluation stands in for; it is never read.
-	b.OnResolve(api.OnResolveOptions{Filter: `^inngest($|/)`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
-		return api.OnResolveResult{Path: a.Path, External: true}, nil
-	})
 	b.OnResolve(api.OnResolveOptions{Filter: `^[^./]`}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
-		if _, mine := a.PluginData.(guard); mine || !p.mayBeLocal(a) {
+		if _, mine := a.PluginData.(guard); mine {
+			return api.OnResolveResult{}, nil
+		}
+		if name, _, _ := p.space.Package(a.ResolveDir, a.Path); name == p.pkg && name != "" {
+			return api.OnResolveResult{Path: a.Path, External: true}, nil
+		}
+		if to, in := p.space.mapped(a.ResolveDir, a.Path); strings.HasPrefix(to, ".") {
+			r := b.Resolve(to, api.ResolveOptions{ResolveDir: in, Importer: a.Importer, Kind: api.ResolveJSImportStatement, PluginData: guard{}})
+			if len(r.Errors) == 0 && r.Namespace == "file" {
+				return api.OnResolveResult{Path: r.Path, External: r.External}, nil
+			}
+		}
+		if !p.mayBeLocal(a) {
 			return api.OnResolveResult{}, nil
 		}
 		return api.OnResolveResult{Path: p.resolveLocal(b, a)}, nil
@@ -206,6 +222,11 @@ func (p *Program) resolveLocal(b api.PluginBuild, a api.OnResolveArgs) string {
 			if found = try(a.Path, dir); found == "" {
 				found = try("./"+rest, dir)
 			}
+			for _, source := range p.space.sourcesOf(dir, rest) {
+				if found == "" {
+					found = try(source, dir)
+				}
+			}
 		}
 	}
 	p.mu.Lock()
@@ -226,6 +247,7 @@ func (p *Program) read(path string) *file {
 	if loaderOf(path) != api.LoaderNone {
 		if f.src, f.err = os.ReadFile(path); f.err == nil {
 			f.scan = scanModule(f.src, p.words)
+			f.scan.mentions = f.scan.mentions || p.imports(f, p.pkg)
 		}
 	}
 	p.mu.Lock()
@@ -286,8 +308,8 @@ func (p *Program) external(from, spec string) Target {
 	case strings.HasPrefix(spec, ".") || filepath.IsAbs(spec):
 		return Target{Missing: fmt.Sprintf("the module %q cannot be found", spec)}
 	}
-	name, _ := splitSpecifier(spec)
-	t := Target{Package: name}
+	name, sub, _ := p.space.Package(filepath.Dir(from), spec)
+	t := Target{Package: name, Specifier: strings.TrimSuffix(name+"/"+sub, "/")}
 	if dir, says := p.space.linked(filepath.Dir(from), name); dir != "" {
 		t.Missing = fmt.Sprintf("the package %q is linked from outside of the repository (%s), where nothing can be read", name, says)
 	} else if dir, ok := p.space.dirs[name]; ok {
@@ -346,16 +368,49 @@ func (p *Program) Files() []string {
 }
 
 // ErrNoModule is returned for a file that holds no program: an image, a text.
-var ErrNoModule = errors.New("is no module that could be read")
+var ErrNoModule = errors.New("is not a module that can be read")
 
 // Imports reports whether a file names an external package in an import.
-func (p *Program) Imports(path, name string) bool {
-	for _, spec := range p.read(path).scan.specifiers {
-		if pkg, _ := splitSpecifier(spec); pkg == name {
+func (p *Program) Imports(path, name string) bool { return p.imports(p.read(path), name) }
+
+func (p *Program) imports(f *file, name string) bool {
+	for _, spec := range f.scan.specifiers {
+		if strings.HasPrefix(spec, ".") || name == "" {
+			continue
+		}
+		if pkg, _, _ := p.space.Package(filepath.Dir(f.path), spec); pkg == name {
 			return true
 		}
 	}
 	return false
+}
+
+// Runs are the modules that a file's imports may run: those of its import
+// statements that are not for types alone, and of import() and require().
+func (p *Program) Runs(path string) []string {
+	f := p.read(path)
+	specs := append([]string(nil), f.scan.dynamic...)
+	if m, err := p.Module(path); err == nil {
+		for _, st := range m.Body {
+			switch st := st.(type) {
+			case *js.ImportStmt:
+				specs = append(specs, strings.Trim(string(st.Module), `"'`))
+			case *js.ExportStmt:
+				if st.Module != nil {
+					specs = append(specs, strings.Trim(string(st.Module), `"'`))
+				}
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+	for _, spec := range specs {
+		if t := f.targets[spec]; t.Path != "" {
+			all = append(all, t.Path)
+		}
+	}
+	return all
 }
 
 // DeclaresType reports whether a file declares a type of that name, which

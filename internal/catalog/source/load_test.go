@@ -184,7 +184,7 @@ func TestRefusals(t *testing.T) {
 		"syntax.ts":  "3: Expected identifier but found \"=\"",
 		"deep.ts":    "2: it nests too deeply",
 		"large.ts":   "1: it is larger than 1024 KiB",
-		"image.png":  "is no module",
+		"image.png":  "is not a module",
 		"missing.ts": "no such file",
 		"ok.json":    "",
 	} {

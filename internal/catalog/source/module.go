@@ -98,8 +98,12 @@ func parseFile(f *file) (*Module, error) {
 		bodies = nil // the lexer does not know JSX
 	}
 	short := outline(f.src, bodies)
+	left := len(short) != len(f.src)
+	if left {
+		short = append(short, uses(f.src, bodies, f.scan.imported)...)
+	}
 	m, err := parseText(short, loader)
-	if len(short) != len(f.src) {
+	if left {
 		if err != nil {
 			// Perhaps the lexer was mistaken: only the whole text can tell.
 			m, err = parseText(f.src, loader)
@@ -107,6 +111,7 @@ func parseFile(f *file) (*Module, error) {
 			for _, b := range bodies {
 				m.bodies = append(m.bodies, &body{text: f.src[b.from:b.to], line: b.line})
 			}
+			m.dropUses()
 		}
 	}
 	if err != nil {
@@ -114,6 +119,21 @@ func parseFile(f *file) (*Module, error) {
 	}
 	m.Path = f.path
 	return m, nil
+}
+
+// dropUses takes away the statement that uses made.
+func (m *Module) dropUses() {
+	n := len(m.Body)
+	if n == 0 {
+		return
+	}
+	if st, ok := m.Body[n-1].(*js.ExprStmt); ok {
+		if call, ok := st.Value.(*js.CallExpr); ok {
+			if name, ok := call.X.(*js.Var); ok && string(name.Data) == usedName {
+				m.Body = m.Body[:n-1]
+			}
+		}
+	}
 }
 
 // parseText parses TypeScript or JavaScript. The error is a *Refusal.
@@ -130,7 +150,8 @@ func parseText(text []byte, loader api.Loader) (*Module, error) {
 		LogLevel:       api.LogLevelSilent,
 		// Neither folder nor compiler options change what is evaluated, and
 		// looking for a tsconfig.json would read the disk again.
-		TsconfigRaw: `{}`,
+		// Decorators of parameters are read in their older form alone.
+		TsconfigRaw: `{"compilerOptions": {"experimentalDecorators": true}}`,
 	})
 	if len(out.Errors) > 0 {
 		e := out.Errors[0]
@@ -170,27 +191,43 @@ func parseJS(code []byte) (ast *js.AST, err error) {
 // they are placed by: m and list themselves, unless the body was left out when
 // m was parsed. The error is a *Refusal.
 func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
-	if len(list) != 1 || len(m.bodies) == 0 {
+	b := m.elided(list)
+	if b == nil {
 		return m, list, nil
 	}
-	st, ok := list[0].(*js.ExprStmt)
-	if !ok {
-		return m, list, nil
-	}
-	name, ok := st.Value.(*js.Var)
-	if !ok || !bytes.HasPrefix(name.Data, []byte(elidedPrefix)) {
-		return m, list, nil
-	}
-	n, err := strconv.Atoi(string(name.Data[len(elidedPrefix):]))
-	if err != nil || n >= len(m.bodies) {
-		return m, list, nil
-	}
-	b := m.bodies[n]
 	b.once.Do(func() { b.parse(m) })
 	if b.bad != nil {
 		return nil, nil, b.bad
 	}
 	return b.module, b.module.Body, nil
+}
+
+// Unparsed is the text of a function's body that was left out when m was
+// parsed, and nil for any other.
+func (m *Module) Unparsed(list []js.IStmt) []byte {
+	if b := m.elided(list); b != nil {
+		return b.text
+	}
+	return nil
+}
+
+func (m *Module) elided(list []js.IStmt) *body {
+	if len(list) != 1 || len(m.bodies) == 0 {
+		return nil
+	}
+	st, ok := list[0].(*js.ExprStmt)
+	if !ok {
+		return nil
+	}
+	name, ok := st.Value.(*js.Var)
+	if !ok || !bytes.HasPrefix(name.Data, []byte(elidedPrefix)) {
+		return nil
+	}
+	n, err := strconv.Atoi(string(name.Data[len(elidedPrefix):]))
+	if err != nil || n >= len(m.bodies) {
+		return nil
+	}
+	return m.bodies[n]
 }
 
 func (b *body) parse(of *Module) {
@@ -224,20 +261,43 @@ func (b *body) parse(of *Module) {
 // tree, all of which point into the text that was parsed. It is 0 for a slice
 // that does not.
 func (m *Module) Line(token []byte) int {
-	if len(token) == 0 || len(m.code) == 0 {
+	at := m.offset(token)
+	if at < 0 {
 		return 0
+	}
+	line, column := 0, at
+	for i, c := range m.code[:at] {
+		if c == '\n' {
+			line++
+			column = at - i - 1
+		}
+	}
+	return m.before + m.mapping.line(line, column)
+}
+
+// Find returns the first occurrence of text in what was parsed, from a token
+// on; without one, from the start. It is nil where there is none.
+func (m *Module) Find(from []byte, text string) []byte {
+	start := 0
+	if at := m.offset(from); at > 0 {
+		start = at
+	}
+	i := bytes.Index(m.code[start:], []byte(text))
+	if i < 0 {
+		return nil
+	}
+	return m.code[start+i : start+i+len(text)]
+}
+
+// offset is where a token begins in what was parsed, or -1.
+func (m *Module) offset(token []byte) int {
+	if len(token) == 0 || len(m.code) == 0 {
+		return -1
 	}
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(m.code)))
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(token)))
 	if at < base || at >= base+uintptr(len(m.code)) {
-		return 0
+		return -1
 	}
-	line, column := 0, int(at-base)
-	for i, c := range m.code[:at-base] {
-		if c == '\n' {
-			line++
-			column = int(at-base) - i - 1
-		}
-	}
-	return m.before + m.mapping.line(line, column)
+	return int(at - base)
 }

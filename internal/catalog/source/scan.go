@@ -6,6 +6,11 @@ import "bytes"
 type scan struct {
 	// specifiers are the modules it imports, types included.
 	specifiers []string
+	// dynamic are those of them that import() and require() name.
+	dynamic []string
+	// imported are the words of its import clauses, the names that it binds
+	// among them.
+	imported map[string]bool
 	// mentions says that one of the wanted words occurs.
 	mentions bool
 	// tooDeep is the line where the text nests deeper than esbuild survives,
@@ -47,6 +52,7 @@ type lexer struct {
 	prevByte byte // of punctuation; '>' also for =>
 	prevWord []byte
 	arrow    bool // the previous token was =>
+	clause   bool // in an import clause
 	newline  bool // since the previous token
 }
 
@@ -204,6 +210,7 @@ func (l *lexer) word() {
 	l.token(tokWord, weight)
 	l.prevWord = w
 	top := l.top()
+	l.importClause(w, property)
 	switch {
 	case property:
 	case string(w) == "function":
@@ -230,7 +237,8 @@ func (l *lexer) word() {
 // quoted passes over a string, which ends with its line at the latest, and
 // keeps it if what stands before makes it a module specifier.
 func (l *lexer) quoted(quote byte) {
-	importing := l.specifierFollows()
+	importing, dynamic := l.specifierFollows()
+	l.clause = false
 	start := l.pos + 1
 	l.pos++
 	for l.pos < len(l.src) && l.src[l.pos] != quote && l.src[l.pos] != '\n' {
@@ -246,22 +254,54 @@ func (l *lexer) quoted(quote byte) {
 	}
 	l.token(tokOperand, weightToken)
 	if importing && end > start {
-		l.out.specifiers = append(l.out.specifiers, string(l.src[start:end]))
+		spec := string(l.src[start:end])
+		l.out.specifiers = append(l.out.specifiers, spec)
+		if dynamic {
+			l.out.dynamic = append(l.out.dynamic, spec)
+		}
 	}
 }
 
 // specifierFollows: from "x", import "x", import("x"), require("x").
-func (l *lexer) specifierFollows() bool {
+func (l *lexer) specifierFollows() (importing, dynamic bool) {
 	if l.prev == tokWord {
-		return string(l.prevWord) == "from" || string(l.prevWord) == "import"
+		return string(l.prevWord) == "from" || string(l.prevWord) == "import", false
 	}
 	if l.prev != tokPunct || l.pos == 0 {
-		return false
+		return false, false
 	}
 	before := bytes.TrimRight(l.src[:l.pos], " \t\r\n")
 	before, paren := bytes.CutSuffix(before, []byte{'('})
 	before = bytes.TrimRight(before, " \t\r\n")
-	return paren && (bytes.HasSuffix(before, []byte("import")) || bytes.HasSuffix(before, []byte("require")))
+	dynamic = paren && (bytes.HasSuffix(before, []byte("import")) || bytes.HasSuffix(before, []byte("require")))
+	return dynamic, dynamic
+}
+
+// reserved reports whether a word cannot be the name of a binding; an import
+// clause may have it as the name of an export.
+func reserved(w []byte) bool {
+	switch string(w) {
+	case "as", "from", "type", "default", "break", "case", "catch", "class", "const", "continue", "debugger", "delete", "do",
+		"else", "enum", "export", "extends", "false", "finally", "for", "function", "if", "import", "in", "instanceof", "new",
+		"null", "return", "super", "switch", "this", "throw", "true", "try", "typeof", "var", "void", "while", "with", "let",
+		"static", "yield", "await", "async", "implements", "interface", "package", "private", "protected", "public":
+		return true
+	}
+	return false
+}
+
+// importClause keeps the words between `import` and the module's name.
+func (l *lexer) importClause(w []byte, property bool) {
+	switch {
+	case property:
+	case string(w) == "import":
+		l.clause = true
+	case l.clause && !reserved(w):
+		if l.out.imported == nil {
+			l.out.imported = map[string]bool{}
+		}
+		l.out.imported[string(w)] = true
+	}
 }
 
 // template passes over template text up to its end or to `${`.

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // Most of a worker's text is what its handlers do, which no catalog needs.
@@ -118,6 +119,7 @@ func (l *lexer) close() {
 
 func (l *lexer) punct(c byte) {
 	l.pos++
+	l.clause = l.clause && bytes.IndexByte([]byte("{},*"), c) >= 0
 	switch c {
 	case '{':
 		l.brace()
@@ -158,6 +160,31 @@ func (l *lexer) punct(c byte) {
 		l.token(tokPunct, weightToken)
 	}
 	l.prevByte = c
+}
+
+// usedName is called with the imported names that occur in the bodies that are
+// left out. esbuild drops the imports of TypeScript that it sees no use of.
+const usedName = "__sbw_used_"
+
+// uses is a statement that uses the imports that the bodies use.
+func uses(src []byte, bodies []span, imported map[string]bool) []byte {
+	if len(imported) == 0 {
+		return nil
+	}
+	used := map[string]bool{}
+	var names []string
+	for _, b := range bodies {
+		for word := range bytes.FieldsFuncSeq(src[b.from:b.to], func(r rune) bool { return r < 0x80 && !isWordByte(byte(r)) }) {
+			if name := string(word); imported[name] && !used[name] {
+				used[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []byte("\n;" + usedName + "(" + strings.Join(names, ", ") + ");")
 }
 
 // outline is the text without the bodies; lines stay where they are.

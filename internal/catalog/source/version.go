@@ -4,54 +4,103 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
-// Major is the major version of an npm package as a file of the program would
-// import it: of what is installed, else of what package.json asks for. It is 0
-// where neither says.
-func (p *Program) Major(from, name string) int {
+// Version is the version of an npm package as a file of the program would
+// import it, as exactly as it is known: what is installed, else what a lock
+// file names, else what package.json or an import map asks for, which may be a
+// range. It is empty where none of them names the package.
+func (p *Program) Version(from, name string) string {
 	key := [2]string{filepath.Dir(from), name}
 	p.mu.Lock()
-	major, ok := p.majors[key]
+	version, ok := p.versions[key]
 	p.mu.Unlock()
 	if ok {
-		return major
+		return version
 	}
-	major = p.space.major(key[0], name)
+	version = p.space.version(key[0], name)
 	p.mu.Lock()
-	p.majors[key] = major
+	p.versions[key] = version
 	p.mu.Unlock()
-	return major
+	return version
 }
 
-func (w *workspace) major(dir, name string) int {
-	for {
-		if b, err := os.ReadFile(filepath.Join(dir, "node_modules", filepath.FromSlash(name), "package.json")); err == nil {
-			var m struct{ Version string }
-			if json.Unmarshal(b, &m) == nil {
-				return firstNumber(m.Version)
+// Major is the major version of an npm package as a file of the program would
+// import it, or 0 where it is not known.
+func (p *Program) Major(from, name string) int { return firstNumber(p.Version(from, name)) }
+
+func (w *workspace) version(dir, name string) string {
+	asked, locked := "", ""
+	for at := dir; ; at = filepath.Dir(at) {
+		if v := installedVersion(at, name); v != "" {
+			return v
+		}
+		if asked == "" {
+			if m := w.manifest(at); m != nil {
+				asked = m.requested(name)
 			}
 		}
-		if m := w.manifest(dir); m != nil {
-			for _, deps := range []map[string]string{m.Dependencies, m.Dev, m.Optional, m.Peer} {
-				if version, ok := deps[name]; ok {
-					return firstNumber(version)
-				}
-			}
+		if locked == "" {
+			locked = lockedVersion(at, name)
 		}
-		parent := filepath.Dir(dir)
-		if parent == dir || dir == w.root {
-			return 0
+		if at == filepath.Dir(at) || at == w.root {
+			break
 		}
-		dir = parent
 	}
+	switch {
+	case asked == "":
+		_, _, asked = w.Package(dir, name)
+	case locked != "" && (firstNumber(asked) == 0 || firstNumber(asked) == firstNumber(locked)):
+		return locked
+	}
+	return asked
+}
+
+func installedVersion(dir, name string) string {
+	var m struct{ Version string }
+	b, err := os.ReadFile(filepath.Join(dir, "node_modules", filepath.FromSlash(name), "package.json"))
+	if err != nil || json.Unmarshal(b, &m) != nil {
+		return ""
+	}
+	return m.Version
+}
+
+// lockedVersion is the one version of a package that a lock file names: of
+// npm, pnpm, Yarn, Bun or Deno.
+func lockedVersion(dir, name string) string {
+	n := regexp.QuoteMeta(name)
+	exact := `([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)`
+	for file, pattern := range map[string]string{
+		"package-lock.json": `"(?:node_modules/)?` + n + `":\s*\{\s*"version":\s*"` + exact,
+		"bun.lock":          `"` + n + `@` + exact,
+		"pnpm-lock.yaml":    `(?m)^\s+'?/?` + n + `[@/]` + exact,
+		"yarn.lock":         `(?m)^"?` + n + `@[^\n]*:\n\s+version:? "?` + exact,
+		"deno.lock":         `"` + n + `@` + exact,
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			continue
+		}
+		found := ""
+		for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			if found != "" && found != string(m[1]) {
+				return "" // several: which one a file gets is not known
+			}
+			found = string(m[1])
+		}
+		if found != "" {
+			return found
+		}
+	}
+	return ""
 }
 
 // firstNumber is the major version of a version or of a range such as ^3.5.1,
-// ~4 or 4.x. Of a range over several majors, "workspace:*", a tag or a URL it
-// cannot be told.
+// ~4 or 4.x. It is 0 for a range over several majors, "workspace:*", a tag or
+// a URL.
 func firstNumber(version string) int {
 	if strings.ContainsAny(version, ":/<|* ") && !strings.HasPrefix(version, "npm:") || strings.HasPrefix(version, ">") {
 		return 0

@@ -3,9 +3,11 @@ package source
 import (
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,6 +23,7 @@ type workspace struct {
 
 	mu        sync.Mutex
 	manifests map[string]*manifest // by directory, nil where there is none
+	maps      map[string]map[string]string
 }
 
 type manifest struct {
@@ -30,6 +33,11 @@ type manifest struct {
 	Dev          map[string]string `json:"devDependencies"`
 	Optional     map[string]string `json:"optionalDependencies"`
 	Peer         map[string]string `json:"peerDependencies"`
+	Exports      json.RawMessage   `json:"exports"`
+	Main         string            `json:"main"`
+	Module       string            `json:"module"`
+	Types        string            `json:"types"`
+	Source       string            `json:"source"`
 }
 
 // readManifest reads a package.json; one that is missing or broken says nothing.
@@ -45,7 +53,7 @@ func readManifest(dir string) (manifest, bool) {
 // findWorkspace reads the patterns of package.json (npm, yarn, Bun) and of
 // pnpm-workspace.yaml.
 func findWorkspace(root string) *workspace {
-	w := &workspace{root: root, dirs: map[string]string{}, manifests: map[string]*manifest{}}
+	w := &workspace{root: root, dirs: map[string]string{}, manifests: map[string]*manifest{}, maps: map[string]map[string]string{}}
 	for _, dir := range w.members(w.patterns()) {
 		if m, ok := readManifest(dir); ok && m.Name != "" {
 			if _, taken := w.dirs[m.Name]; !taken {
@@ -197,25 +205,16 @@ func (w *workspace) manifest(dir string) *manifest {
 // linked returns the directory to which the package.json above dir links a
 // dependency (`link:`, `file:`, `portal:`), and what it says of it.
 func (w *workspace) linked(dir, name string) (linkedDir, says string) {
-	for {
-		if m := w.manifest(dir); m != nil {
-			for _, deps := range []map[string]string{m.Dependencies, m.Dev, m.Optional, m.Peer} {
-				version, ok := deps[name]
-				if !ok {
-					continue
-				}
-				for _, scheme := range []string{"link:", "file:", "portal:"} {
-					if p, ok := strings.CutPrefix(version, scheme); ok {
-						return filepath.Join(dir, filepath.FromSlash(p)), version
-					}
-				}
-				return "", version
+	w.above(dir, func(at string, m *manifest) bool {
+		says = m.requested(name)
+		for _, scheme := range []string{"link:", "file:", "portal:"} {
+			if p, ok := strings.CutPrefix(says, scheme); ok {
+				linkedDir = filepath.Join(at, filepath.FromSlash(p))
 			}
 		}
-		parent := filepath.Dir(dir)
-		if parent == dir || dir == w.root {
-			return "", ""
-		}
-		dir = parent
-	}
+		return says != ""
+	})
+	return linkedDir, says
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,282 @@
+package source
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+)
+
+// A specifier may lead to a package of npm in more ways than by its name: as
+// `npm:name@1/sub`, by the address of a service that delivers packages, by an
+// import map (Deno's deno.json), or by another name that package.json gives it.
+
+// urlPackage takes the package out of an address of esm.sh, skypack.dev,
+// unpkg.com or jsdelivr.net.
+var urlPackage = lazyregexp.New(`^https?://(?:esm\.sh|cdn\.skypack\.dev|unpkg\.com|cdn\.jsdelivr\.net/npm)/(?:v\d+/|stable/)?([^?#]+)`)
+
+// Package takes a specifier apart, as a file in dir means it: the name of the
+// package of npm, the path in it, and the version if the specifier has one.
+func (w *workspace) Package(dir, spec string) (name, sub, version string) {
+	if mapped, _ := w.mapped(dir, spec); mapped != "" {
+		spec = mapped
+	}
+	rest, isNPM := strings.CutPrefix(spec, "npm:")
+	if !isNPM {
+		if m := urlPackage.FindStringSubmatch(spec); m != nil {
+			rest, isNPM = m[1], true
+		}
+	}
+	rest = strings.TrimPrefix(rest, "/")
+	if isNPM {
+		name, sub = splitSpecifier(rest)
+		if i := strings.LastIndexByte(name, '@'); i > 0 {
+			name, version = name[:i], name[i+1:]
+		}
+		return name, sub, version
+	}
+	name, sub = splitSpecifier(rest)
+	if alias, ok := strings.CutPrefix(w.requested(dir, name), "npm:"); ok {
+		name = alias
+		if i := strings.LastIndexByte(alias, '@'); i > 0 {
+			name, version = alias[:i], alias[i+1:]
+		}
+	}
+	return name, sub, version
+}
+
+// importMap is the part of a deno.json, or of an import map, that is read.
+type importMap struct {
+	Imports   map[string]string `json:"imports"`
+	ImportMap string            `json:"importMap"`
+}
+
+// mapped is what an import map makes of a specifier, and the map's directory;
+// empty without one.
+func (w *workspace) mapped(dir, spec string) (to, in string) {
+	for {
+		if m := w.importMapOf(dir); m != nil {
+			best := ""
+			for from := range m {
+				if from == spec || strings.HasSuffix(from, "/") && strings.HasPrefix(spec, from) {
+					if len(from) > len(best) {
+						best = from
+					}
+				}
+			}
+			if best != "" {
+				return m[best] + strings.TrimPrefix(spec, best), dir
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir || dir == w.root {
+			return "", ""
+		}
+		dir = parent
+	}
+}
+
+// importMapOf reads the import map of a directory once; a map that is missing
+// or broken says nothing.
+func (w *workspace) importMapOf(dir string) map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known, ok := w.maps[dir]
+	if ok {
+		return known
+	}
+	for _, name := range []string{"deno.json", "deno.jsonc", "import_map.json"} {
+		var m importMap
+		if readJSONC(filepath.Join(dir, name), &m) && m.ImportMap != "" && m.Imports == nil {
+			readJSONC(filepath.Join(dir, filepath.FromSlash(m.ImportMap)), &m)
+		}
+		if m.Imports != nil {
+			known = m.Imports
+			break
+		}
+	}
+	w.maps[dir] = known
+	return known
+}
+
+// readJSONC reads JSON with comments and trailing commas.
+func readJSONC(path string, into any) bool {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	return json.Unmarshal(b, into) == nil || json.Unmarshal(plainJSON(b), into) == nil
+}
+
+// plainJSON takes comments and trailing commas out.
+func plainJSON(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] == '"':
+			start := i
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			out = append(out, b[start:min(i+1, len(b))]...)
+		case b[i] == '/' && i+1 < len(b) && b[i+1] == '/':
+			for i+1 < len(b) && b[i+1] != '\n' {
+				i++
+			}
+		case b[i] == '/' && i+1 < len(b) && b[i+1] == '*':
+			for i += 2; i < len(b) && (b[i] != '/' || b[i-1] != '*'); i++ {
+			}
+		case b[i] == ']' || b[i] == '}':
+			end := len(out)
+			for end > 0 && strings.IndexByte(" \t\r\n", out[end-1]) >= 0 {
+				end--
+			}
+			if end > 0 && out[end-1] == ',' {
+				out = out[:end-1]
+			}
+			out = append(out, b[i])
+		default:
+			out = append(out, b[i])
+		}
+	}
+	return out
+}
+
+// requested is the version that the package.json above dir asks for.
+func (w *workspace) requested(dir, name string) string {
+	version := ""
+	w.above(dir, func(_ string, m *manifest) bool {
+		version = m.requested(name)
+		return version != ""
+	})
+	return version
+}
+
+func (m *manifest) requested(name string) string {
+	for _, deps := range []map[string]string{m.Dependencies, m.Dev, m.Optional, m.Peer} {
+		if version, ok := deps[name]; ok {
+			return version
+		}
+	}
+	// Under another name: "sdk": "npm:inngest@4".
+	for _, version := range m.Dependencies {
+		if strings.HasPrefix(version, "npm:"+name+"@") {
+			return version
+		}
+	}
+	return ""
+}
+
+// above visits the package.json files from dir up to the root until visit
+// returns true.
+func (w *workspace) above(dir string, visit func(dir string, m *manifest) bool) {
+	for {
+		if m := w.manifest(dir); m != nil && visit(dir, m) {
+			return
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir || dir == w.root {
+			return
+		}
+		dir = parent
+	}
+}
+
+// builtFolders hold what a package's sources are compiled to.
+var builtFolders = map[string]bool{"dist": true, "build": true, "lib": true, "out": true, "esm": true, "cjs": true, "es": true, "types": true}
+
+// sourcesOf are the files that a package's path may be compiled from, where
+// the compiled file that package.json names is not there: without their
+// extension, in the order in which to try them.
+func (w *workspace) sourcesOf(dir, sub string) []string {
+	m := w.manifest(dir)
+	if m == nil {
+		return nil
+	}
+	var built []string
+	if sub == "" {
+		built = append(built, m.Source, m.Module, m.Main, m.Types)
+	}
+	built = append(built, exportTargets(m.Exports, sub)...)
+	var all []string
+	for _, b := range built {
+		parts := strings.Split(strings.TrimPrefix(b, "./"), "/")
+		for len(parts) > 1 && builtFolders[parts[0]] {
+			parts = parts[1:]
+		}
+		path := strings.Join(parts, "/")
+		for _, ext := range []string{".d.ts", ".d.mts", ".d.cts", ".js", ".mjs", ".cjs", ".ts", ".tsx"} {
+			path = strings.TrimSuffix(path, ext)
+		}
+		if path != "" {
+			all = append(all, "./src/"+path, "./"+path, "./source/"+path)
+		}
+	}
+	if sub != "" {
+		all = append(all, "./src/"+sub)
+	} else {
+		all = append(all, "./src/index", "./src")
+	}
+	return all
+}
+
+// exportTargets are all files that `exports` gives for a path, under any
+// condition.
+func exportTargets(raw json.RawMessage, sub string) []string {
+	var v any
+	if json.Unmarshal(raw, &v) != nil {
+		return nil
+	}
+	var leaves func(v any, star string) []string
+	leaves = func(v any, star string) []string {
+		switch v := v.(type) {
+		case string:
+			return []string{strings.ReplaceAll(v, "*", star)}
+		case []any:
+			var all []string
+			for _, e := range v {
+				all = append(all, leaves(e, star)...)
+			}
+			return all
+		case map[string]any:
+			var all []string
+			for _, k := range sortedKeys(v) {
+				all = append(all, leaves(v[k], star)...)
+			}
+			return all
+		}
+		return nil
+	}
+	key := "."
+	if sub != "" {
+		key = "./" + sub
+	}
+	object, ok := v.(map[string]any)
+	if !ok {
+		return leaves(v, "")
+	}
+	conditions := true
+	for k := range object {
+		conditions = conditions && !strings.HasPrefix(k, ".")
+	}
+	if conditions {
+		if sub != "" {
+			return nil
+		}
+		return leaves(object, "")
+	}
+	if target, ok := object[key]; ok {
+		return leaves(target, "")
+	}
+	for _, k := range sortedKeys(object) {
+		before, after, ok := strings.Cut(k, "*")
+		if ok && strings.HasPrefix(key, before) && strings.HasSuffix(key, after) && len(key) >= len(before)+len(after) {
+			return leaves(object[k], key[len(before):len(key)-len(after)])
+		}
+	}
+	return nil
+}
