@@ -7,7 +7,7 @@ const Version = 1
 type Catalog struct {
 	Version int     `json:"version"`
 	Indexes []Index `json:"indexes"`
-	// Unresolved is everything that could not be decided without running the
+	// Unresolved is everything that cannot be determined without running the
 	// program. An empty list means that the catalog is complete.
 	Unresolved []Unresolved `json:"unresolved,omitempty"`
 	// Orphans are functions that are created but exported from no index.
@@ -18,7 +18,13 @@ type Catalog struct {
 type Index struct {
 	Path      string     `json:"path"`
 	Functions []Function `json:"functions"`
-	// Incomplete says that functions may be missing: an Unresolved tells which.
+	// Candidates are functions that may be registered as well: whether they are
+	// is Unresolved. They are checked like the others, but not compared.
+	Candidates []Function `json:"candidates,omitempty"`
+	// SDK is the version of the npm package inngest, as exactly as the sources
+	// give it: "3.54.2", "^3.54.0", or empty.
+	SDK string `json:"sdk,omitempty"`
+	// Incomplete says that functions may be missing; Unresolved says where.
 	Incomplete bool `json:"incomplete,omitempty"`
 }
 
@@ -26,7 +32,7 @@ type Index struct {
 type Function struct {
 	ID          string        `json:"id"`
 	Name        string        `json:"name,omitempty"`
-	App         string        `json:"app,omitempty"` // the client's id, where it can be decided
+	App         string        `json:"app,omitempty"` // the id of the app that registers it, where it is known
 	Retries     Retries       `json:"retries"`
 	Triggers    []Trigger     `json:"triggers,omitempty"`
 	Concurrency []Concurrency `json:"concurrency,omitempty"`
@@ -43,7 +49,12 @@ type Function struct {
 	// Throws says why the SDK throws when it is created, which the worker does
 	// not survive. The encoded form leaves it out: no such image runs.
 	Throws string `json:"throws,omitempty"`
-	// Undecided names the fields that could not be decided ("retries",
+	// Handler numbers the call of serve or connect that registers the function,
+	// from 1; it is 0 for one that is exported.
+	Handler int `json:"-"`
+	// Batch is set where the function takes events in batches.
+	Batch *Batch `json:"batch,omitempty"`
+	// Undecided names the fields that cannot be determined ("retries",
 	// "triggers"); Catalog.Unresolved says why.
 	Undecided []string `json:"undecided,omitempty"`
 }
@@ -52,6 +63,13 @@ type Function struct {
 type Retries struct {
 	Value    int  `json:"value"`
 	Explicit bool `json:"explicit,omitempty"` // written in the source; else the server's default
+}
+
+// Batch is how events are batched.
+type Batch struct {
+	MaxSize int `json:"maxSize"`
+	// With are the options of the function that cannot be combined with it.
+	With []string `json:"with,omitempty"`
 }
 
 // DefaultRetries is what the server uses where a function says nothing
@@ -86,18 +104,18 @@ type Concurrency struct {
 	Scope string `json:"scope,omitempty"`
 }
 
-// Unresolved is one thing that could not be decided statically.
+// Unresolved is one thing that cannot be determined from the sources.
 type Unresolved struct {
 	Index string `json:"index,omitempty"`
 	File  string `json:"file"`
 	Line  int    `json:"line"`
 	// What is missing from the catalog because of it.
 	What string `json:"what"`
-	// Why it cannot be decided.
+	// Why it cannot be determined.
 	Why string `json:"why"`
 }
 
-// Empty reports whether there is nothing of Inngest's to tell of.
+// Empty reports whether there is nothing of Inngest's to report.
 func (c *Catalog) Empty() bool {
 	for _, i := range c.Indexes {
 		if len(i.Functions) > 0 {

@@ -2,13 +2,14 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CheckOptions say what is wanted although it is unsafe, and how grave the
+// CheckOptions say what is allowed although it is unsafe, and how severe the
 // rest is.
 type CheckOptions struct {
 	// ZeroRetries are the ids that may have `retries: 0`, each with its reason.
@@ -20,6 +21,27 @@ type CheckOptions struct {
 	SameServer bool
 }
 
+// The codes of the checks, in the order in which they report.
+const (
+	CodeZeroRetries     pipeline.Code = "catalog-zero-retries"
+	CodeDuplicateID     pipeline.Code = "catalog-duplicate-id"
+	CodeFunctionThrows  pipeline.Code = "catalog-function-throws"
+	CodeSDKRefused      pipeline.Code = "catalog-sdk-refused"
+	CodeIDRefused       pipeline.Code = "catalog-id-refused"
+	CodeCronInvalid     pipeline.Code = "catalog-cron-invalid"
+	CodeFunctionRefused pipeline.Code = "catalog-function-refused"
+	CodeRetriesLowered  pipeline.Code = "catalog-retries-lowered"
+	CodeIDFailure       pipeline.Code = "catalog-id-failure"
+	CodeSharedFunction  pipeline.Code = "catalog-shared-function"
+	CodeSharedTrigger   pipeline.Code = "catalog-shared-trigger"
+	CodeSharedCron      pipeline.Code = "catalog-shared-cron"
+	CodeOrphan          pipeline.Code = "catalog-orphan"
+	CodeUnresolved      pipeline.Code = "catalog-unresolved"
+	CodeAllowUnused     pipeline.Code = "catalog-allow-unused"
+	// CodeCheckUnknown is for an override that is not understood.
+	CodeCheckUnknown pipeline.Code = "catalog-check-unknown"
+)
+
 // check is one question asked of a catalog.
 type check struct {
 	code     pipeline.Code
@@ -27,53 +49,44 @@ type check struct {
 	run      func(c *Catalog, o CheckOptions) []*pipeline.Finding
 }
 
-// checks are all of them, in the order in which they report. What makes the
-// worker crash, the registration fail or a restart lose runs is an error.
+// checks are all of them. What makes the worker crash, the registration fail
+// or a restart lose runs is an error.
 func checks() []check {
 	return []check{
-		{code: "catalog-zero-retries", severity: pipeline.Error, run: zeroRetries},
-		{code: "catalog-duplicate-id", severity: pipeline.Error, run: duplicateIDs},
-		{code: "catalog-function-throws", severity: pipeline.Error, run: throwing},
-		{code: "catalog-id-refused", severity: pipeline.Error, run: refusedIDs},
-		{code: "catalog-cron-invalid", severity: pipeline.Error, run: invalidCrons},
-		{code: "catalog-function-refused", severity: pipeline.Error, run: refusedFunctions},
-		{code: "catalog-retries-lowered", severity: pipeline.Warning, run: loweredRetries},
-		{code: "catalog-id-failure", severity: pipeline.Warning, run: failureIDs},
-		{code: "catalog-shared-function", severity: pipeline.Warning, run: sharedFunctions},
-		{code: "catalog-shared-trigger", severity: pipeline.Warning, run: sharedEvents},
-		{code: "catalog-shared-cron", severity: pipeline.Note, run: sharedCrons},
-		{code: "catalog-orphan", severity: pipeline.Warning, run: orphans},
-		{code: "catalog-unresolved", severity: pipeline.Warning, run: unresolved},
-		{code: "catalog-allow-unused", severity: pipeline.Note, run: unusedAllowances},
+		{CodeZeroRetries, pipeline.Error, zeroRetries},
+		{CodeDuplicateID, pipeline.Error, duplicateIDs},
+		{CodeFunctionThrows, pipeline.Error, throwing},
+		{CodeSDKRefused, pipeline.Error, refusedSDKs},
+		{CodeIDRefused, pipeline.Error, refusedIDs},
+		{CodeCronInvalid, pipeline.Error, invalidCrons},
+		{CodeFunctionRefused, pipeline.Error, refusedFunctions},
+		{CodeRetriesLowered, pipeline.Warning, loweredRetries},
+		{CodeIDFailure, pipeline.Warning, failureIDs},
+		{CodeSharedFunction, pipeline.Warning, sharedFunctions},
+		{CodeSharedTrigger, pipeline.Warning, sharedEvents},
+		{CodeSharedCron, pipeline.Note, sharedCrons},
+		{CodeOrphan, pipeline.Warning, orphans},
+		{CodeUnresolved, pipeline.Warning, unresolved},
+		{CodeAllowUnused, pipeline.Note, unusedAllowances},
 	}
 }
 
-// Codes are the codes of all checks.
-func Codes() []string {
-	var all []string
+// Codes returns the codes of all checks.
+func Codes() []pipeline.Code {
+	var all []pipeline.Code
 	for _, c := range checks() {
-		all = append(all, string(c.code))
+		all = append(all, c.code)
 	}
 	return all
 }
 
-// Check returns what is wrong with a catalog; nothing for an empty one. An
+// Check returns what is wrong with a catalog: nothing for an empty one. An
 // override that is not understood is a finding too, of the severity Error.
 func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
-	var found []*pipeline.Finding
 	if c == nil || c.Empty() {
 		return nil
 	}
-	known := Codes()
-	for _, code := range sortedKeys(o.Severity) {
-		_, _, ok := severity(o.Severity[code], pipeline.Error)
-		switch {
-		case !slices.Contains(known, code):
-			found = append(found, configFinding(code, "there is no check of that name", "use one of: "+strings.Join(known, ", ")))
-		case !ok:
-			found = append(found, configFinding(code, fmt.Sprintf("%q is no severity", o.Severity[code]), "use error, warning, note or off"))
-		}
-	}
+	found := o.findings()
 	for _, check := range checks() {
 		level, on, _ := severity(o.Severity[string(check.code)], check.severity)
 		if !on {
@@ -87,9 +100,28 @@ func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	return found
 }
 
+// findings are about the overrides themselves.
+func (o CheckOptions) findings() []*pipeline.Finding {
+	var found []*pipeline.Finding
+	var known []string
+	for _, c := range Codes() {
+		known = append(known, string(c))
+	}
+	for _, code := range sortedKeys(o.Severity) {
+		_, _, ok := severity(o.Severity[code], pipeline.Error)
+		switch {
+		case !slices.Contains(known, code):
+			found = append(found, configFinding(code, "no check has that name", "use one of: "+strings.Join(known, ", ")))
+		case !ok:
+			found = append(found, configFinding(code, fmt.Sprintf("%q is not a severity", o.Severity[code]), "use error, warning, note or off"))
+		}
+	}
+	return found
+}
+
 func configFinding(code, why, fix string) *pipeline.Finding {
 	return &pipeline.Finding{
-		Code: "catalog-check-unknown", Severity: pipeline.Error,
+		Code: CodeCheckUnknown, Severity: pipeline.Error,
 		What: fmt.Sprintf("catalog.checks sets %q", code), Why: why, Fix: fix, Where: ".sbw.yaml", End: pipeline.Usage,
 	}
 }
@@ -110,18 +142,12 @@ func severity(name string, otherwise pipeline.Severity) (level pipeline.Severity
 	return otherwise, true, false
 }
 
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 func where(f Function) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
 
-// finding is one about a function; a factory's call is told as evidence.
+// finding makes a finding about a function, with the call of its factory as
+// evidence.
 func finding(f Function, what, why, fix string) *pipeline.Finding {
 	out := &pipeline.Finding{What: what, Why: why, Fix: fix, Where: where(f)}
 	if f.Via != "" {
@@ -130,11 +156,12 @@ func finding(f Function, what, why, fix string) *pipeline.Finding {
 	return out
 }
 
-// all are the functions of every index; one that is in several comes once.
+// all are the functions of every index and those that may be registered as
+// well; a function that is in several indexes comes once.
 func (c *Catalog) all() []Function {
 	var all []Function
 	for _, i := range c.Indexes {
-		for _, f := range i.Functions {
+		for _, f := range slices.Concat(i.Functions, i.Candidates) {
 			if !slices.ContainsFunc(all, f.sameAs) {
 				all = append(all, f)
 			}
@@ -167,11 +194,11 @@ func orphans(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	for _, f := range c.Orphans {
 		if f.Uncalled {
 			found = append(found, finding(f, quoted(f.ID)+" is created by a function that nothing calls",
-				"no index registers it", "call it and export the result from "+strings.Join(indexes, " or ")+", or delete it"))
+				"no index registers it", "call that function and export the result from "+strings.Join(indexes, " or ")+", or delete it"))
 			continue
 		}
-		found = append(found, finding(f, quoted(f.ID)+" is created but in no index",
-			"it will be missing after the deploy: only what an index exports is registered",
+		found = append(found, finding(f, quoted(f.ID)+" is created but is not in any index",
+			"it will be missing after the deploy, because only what an index exports is registered",
 			"add it to "+strings.Join(indexes, " or ")+", or delete it"))
 	}
 	return found
@@ -181,8 +208,8 @@ func unresolved(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, u := range c.Unresolved {
 		found = append(found, &pipeline.Finding{
-			What: "cannot tell " + u.What, Why: u.Why,
-			Fix:   "write it as a constant, or look at what the worker registers after the deploy",
+			What: "cannot determine " + u.What, Why: u.Why,
+			Fix:   "write it as a constant, or check what the worker registers after the deploy",
 			Where: fmt.Sprintf("%s:%d", u.File, u.Line),
 		})
 	}

@@ -14,11 +14,12 @@ const (
 	maxTriggers    = 10
 	maxConcurrency = 2
 	maxNameLength  = 255 // of an event's name and of a cron expression
+	minBatch       = 2   // pkg/inngest/batch.go
 )
 
 // registrationFails is what the server answers to one bad function
 // (pkg/devserver/api.go: "At least one function is invalid").
-const registrationFails = "the server then refuses the whole registration, and with it every function"
+const registrationFails = "the server refuses the whole registration because of it, and with it every function"
 
 func zeroRetries(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
@@ -31,10 +32,10 @@ func zeroRetries(c *Catalog, o CheckOptions) []*pipeline.Finding {
 		switch {
 		case allowed && strings.TrimSpace(reason) == "":
 			found = append(found, finding(f, fmt.Sprintf("%s has retries: 0, allowed without a reason", quoted(f.ID)),
-				"whoever reads it next cannot tell whether it still holds", "give the reason at allow.zeroRetries."+f.ID+" in .sbw.yaml"))
+				"the next reader cannot know whether the allowance is still needed", "give the reason at allow.zeroRetries."+f.ID+" in .sbw.yaml"))
 		case !allowed:
 			found = append(found, finding(f, fmt.Sprintf("%s has retries: %d", quoted(f.ID), f.Retries.Value),
-				"one request refused while the worker restarts fails its run for good (ADR-0156)", fix))
+				"one request that is refused while the worker restarts fails its run for good (ADR-0156)", fix))
 		}
 	}
 	return found
@@ -48,7 +49,7 @@ func unusedAllowances(c *Catalog, o CheckOptions) []*pipeline.Finding {
 			return f.ID == id && (f.Retries.Value <= 0 || f.undecided("retries"))
 		}) {
 			found = append(found, &pipeline.Finding{
-				What: fmt.Sprintf("allow.zeroRetries names %q", id), Why: "no function of that id has retries: 0",
+				What: fmt.Sprintf("allow.zeroRetries names %q", id), Why: "no function with that id has retries: 0",
 				Fix: "remove it", Where: ".sbw.yaml",
 			})
 		}
@@ -58,19 +59,25 @@ func unusedAllowances(c *Catalog, o CheckOptions) []*pipeline.Finding {
 
 // duplicateIDs: the SDK's handler throws `Duplicate function ID` when it is
 // made, so that the worker does not start (components/InngestCommHandler.ts).
-// A failure handler has an id as well.
+// It goes by the app's id and the function's within one handler. A failure
+// handler has an id as well.
 func duplicateIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, index := range c.Indexes {
-		taken := map[string]Function{}
+		type key struct {
+			handler int
+			app, id string
+		}
+		taken := map[key]Function{}
 		for _, f := range index.Functions {
 			for _, id := range f.registers() {
-				other, dup := taken[id]
+				k := key{f.Handler, f.App, id}
+				other, dup := taken[k]
 				if !dup {
-					taken[id] = f
+					taken[k] = f
 					continue
 				}
-				what := fmt.Sprintf("the id %q occurs twice in %s", id, index.Path)
+				what := fmt.Sprintf("the id %q is used twice in %s", id, index.Path)
 				if id != f.ID || id != other.ID {
 					what += ", once as the failure handler of another function"
 				}
@@ -120,7 +127,7 @@ func refusedIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 		case f.OnFailure && strings.ContainsAny(f.ID, "'\\\n\r"):
 			// getConfig: `event.data.function_id == '${fnId}'`, a CEL expression.
 			found = append(found, finding(f, fmt.Sprintf("the id %q breaks the expression of its own failure handler", f.ID),
-				"the SDK puts it between single quotes; "+registrationFails, "leave quotes, backslashes and line ends out of the id"))
+				"the SDK puts it between single quotes, and "+registrationFails, "leave quotes, backslashes and line ends out of the id"))
 		}
 	}
 	return found
@@ -131,7 +138,7 @@ func failureIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	for _, f := range c.all() {
 		if strings.HasSuffix(f.ID, failureSuffix) {
 			found = append(found, finding(f, fmt.Sprintf("the id %q ends in %s", f.ID, failureSuffix),
-				"that is how Inngest names generated failure handlers, as which it is taken", "give it another id"))
+				"Inngest gives such ids to generated failure handlers, and takes the function for one", "give it another id"))
 		}
 	}
 	return found
@@ -142,7 +149,7 @@ func loweredRetries(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	for _, f := range c.all() {
 		if f.Retries.Value > maxRetries && !f.undecided("retries") {
 			found = append(found, finding(f, fmt.Sprintf("%s has retries: %d", quoted(f.ID), f.Retries.Value),
-				fmt.Sprintf("Inngest lowers it to %d without a word", maxRetries), fmt.Sprintf("set retries to %d at most", maxRetries)))
+				fmt.Sprintf("Inngest lowers it to %d without a warning", maxRetries), fmt.Sprintf("set retries to %d or less", maxRetries)))
 		}
 	}
 	return found
@@ -157,26 +164,67 @@ func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 			found = append(found, finding(f, quoted(f.ID)+" "+fmt.Sprintf(format, args...), registrationFails, fix))
 		}
 		if n := len(f.Triggers); n > maxTriggers {
-			refuse(fmt.Sprintf("split it: %d is the most", maxTriggers), "has %d triggers", n)
+			refuse(fmt.Sprintf("split it, so that each part has at most %d", maxTriggers), "has %d triggers", n)
 		}
 		if n := len(f.Concurrency); n > maxConcurrency {
-			refuse(fmt.Sprintf("%d is the most", maxConcurrency), "has %d concurrency limits", n)
+			refuse(fmt.Sprintf("leave at most %d", maxConcurrency), "has %d concurrency limits", n)
 		}
+		f.refuseBatch(refuse)
 		for i, t := range f.Triggers {
 			if t.Event == "" && t.Cron == "" {
-				refuse("look at the constant that it is made of", "has a trigger with neither an event nor a schedule")
+				refuse("check the constant that the trigger is made of", "has a trigger with neither an event nor a schedule")
 				continue
 			}
 			if slices.Contains(f.Triggers[:i], t) || t.Cron != "" && slices.ContainsFunc(f.Triggers[:i], func(o Trigger) bool { return o.Cron == t.Cron }) {
 				refuse("remove one of them", "has the trigger %s twice", t)
 			}
 			if len(t.Event) > maxNameLength {
-				refuse(fmt.Sprintf("%d bytes is the most", maxNameLength), "listens to an event whose name has %d bytes", len(t.Event))
+				refuse(fmt.Sprintf("give the event a name of at most %d bytes", maxNameLength), "listens to an event whose name has %d bytes", len(t.Event))
 			}
 			if t.Event != "" && t.Cron != "" {
-				refuse("make two triggers of it", "has a trigger with both an event and a schedule")
+				refuse("split it into two triggers", "has a trigger with both an event and a schedule")
 			}
 		}
+	}
+	return found
+}
+
+// refuseBatch: batch.go and Function.Validate of the server.
+func (f Function) refuseBatch(refuse func(fix, format string, args ...any)) {
+	if f.Batch == nil {
+		return
+	}
+	if f.Batch.MaxSize < minBatch {
+		refuse(fmt.Sprintf("set batchEvents.maxSize to %d or more", minBatch), "batches events with maxSize %d", f.Batch.MaxSize)
+	}
+	for _, option := range f.Batch.With {
+		refuse("remove one of the two", "combines batchEvents with %s", option)
+	}
+}
+
+// The versions of the JavaScript SDK that the server refuses to register, for
+// CVE-2026-42047 (inngest: pkg/deploy/deploy.go, HasBlockedSDKVersion).
+var refusedFrom, refusedTo = [3]int{3, 22, 0}, [3]int{3, 53, 1}
+
+// refusedSDKs finds them where the version is exact: what a range leads to is
+// not known before it is installed.
+func refusedSDKs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	seen := map[string]bool{}
+	for _, i := range c.Indexes {
+		var v [3]int
+		if n, err := fmt.Sscanf(i.SDK, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil || n != 3 || seen[i.SDK] {
+			continue
+		}
+		if slices.Compare(v[:], refusedFrom[:]) < 0 || slices.Compare(v[:], refusedTo[:]) > 0 {
+			continue
+		}
+		seen[i.SDK] = true
+		found = append(found, &pipeline.Finding{
+			What: fmt.Sprintf("the worker uses version %s of the inngest SDK", i.SDK),
+			Why:  "it has a known security hole (CVE-2026-42047), for which current Inngest servers refuse to register it",
+			Fix:  "upgrade inngest to 3.54.0 or later", Where: i.Path,
+		})
 	}
 	return found
 }
@@ -190,7 +238,7 @@ func invalidCrons(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 			}
 			if err := ValidateCron(t.Cron); err != nil {
 				d := finding(f, fmt.Sprintf("%s has the schedule %q, which is invalid", quoted(f.ID), t.Cron),
-					fmt.Sprintf("%v; %s", err, registrationFails), "write minute, hour, day of month, month and day of week, with TZ=Zone before them if need be")
+					fmt.Sprintf("%v; %s", err, registrationFails), "write minute, hour, day of month, month and day of week, after TZ=Zone if it needs a time zone")
 				d.Err = err
 				found = append(found, d)
 			}

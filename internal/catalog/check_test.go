@@ -24,6 +24,24 @@ func triggers(ts ...Trigger) func(*Function) { return func(f *Function) { f.Trig
 
 func onFailure(f *Function) { f.OnFailure = true }
 
+func at(file string) func(*Function) { return func(f *Function) { f.File = file } }
+
+func handler(n int, app string) func(*Function) {
+	return func(f *Function) { f.Handler, f.App = n, app }
+}
+
+func batch(size int, with ...string) func(*Function) {
+	return func(f *Function) { f.Batch = &Batch{MaxSize: size, With: with} }
+}
+
+func codeNames() []string {
+	var all []string
+	for _, c := range Codes() {
+		all = append(all, string(c))
+	}
+	return all
+}
+
 func via(place string) func(*Function) { return func(f *Function) { f.Via = place } }
 
 func undecided(field string) func(*Function) {
@@ -32,8 +50,8 @@ func undecided(field string) func(*Function) {
 
 func index(path string, fs ...Function) Index { return Index{Path: path, Functions: fs} }
 
-// told writes findings as lines: severity, code, the sentence.
-func told(fs []*pipeline.Finding) string {
+// lines writes findings as lines: severity, code, the sentence.
+func findingLines(fs []*pipeline.Finding) string {
 	var lines []string
 	for _, f := range fs {
 		line := fmt.Sprintf("%s %s %s", f.Severity, f.Code, f.Error())
@@ -59,61 +77,81 @@ func TestCheck(t *testing.T) {
 		{"nothing wrong", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("two"))}}, CheckOptions{SameServer: true}, ""},
 		{"nothing at all", Catalog{}, CheckOptions{SameServer: true, Severity: map[string]string{"nonsense": "error"}}, ""},
 		{"zero retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{},
-			`error catalog-zero-retries one.ts:3: "one" has retries: 0: one request refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml`},
+			`error catalog-zero-retries one.ts:3: "one" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml`},
 		{"zero retries, allowed", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": "a canary"}}, ""},
 		{"zero retries, allowed without a reason", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": " "}},
-			`error catalog-zero-retries one.ts:3: "one" has retries: 0, allowed without a reason: whoever reads it next cannot tell whether it still holds; give the reason at allow.zeroRetries.one in .sbw.yaml`},
+			`error catalog-zero-retries one.ts:3: "one" has retries: 0, allowed without a reason: the next reader cannot know whether the allowance is still needed; give the reason at allow.zeroRetries.one in .sbw.yaml`},
 		{"retries undecided", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0), undecided("retries")))}}, CheckOptions{}, ""},
 		{"an allowance nobody needs", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{ZeroRetries: map[string]string{"gone": "was a canary"}},
-			`note catalog-allow-unused .sbw.yaml: allow.zeroRetries names "gone": no function of that id has retries: 0; remove it`},
+			`note catalog-allow-unused .sbw.yaml: allow.zeroRetries names "gone": no function with that id has retries: 0; remove it`},
 		{"an id twice", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("one", func(f *Function) { f.File = "other.ts" }))}}, CheckOptions{},
-			"error catalog-duplicate-id other.ts:3: the id \"one\" occurs twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
+			"error catalog-duplicate-id other.ts:3: the id \"one\" is used twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
 		{"an id twice, by a factory", Catalog{Indexes: []Index{index("a.ts", fn("one", via("x.ts:1")), fn("one", via("x.ts:2")))}}, CheckOptions{},
-			"error catalog-duplicate-id one.ts:3: the id \"one\" occurs twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | made by the call at x.ts:2 | the other one is at one.ts:3 | made by the call at x.ts:1"},
+			"error catalog-duplicate-id one.ts:3: the id \"one\" is used twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | made by the call at x.ts:2 | the other one is at one.ts:3 | made by the call at x.ts:1"},
+		{"an id twice, in two handlers", Catalog{Indexes: []Index{index("a.ts", fn("one", handler(1, "kiln")), fn("one", handler(2, "kiln"), at("b.ts")))}}, CheckOptions{}, ""},
+		{"an id twice, of two apps", Catalog{Indexes: []Index{index("a.ts", fn("one", handler(0, "kiln")), fn("one", handler(0, "oven"), at("b.ts")))}}, CheckOptions{}, ""},
+		{"an id that a failure handler of another app has", Catalog{Indexes: []Index{index("a.ts", fn("one", onFailure, handler(1, "kiln")), fn("one-failure", handler(1, "oven")))}},
+			CheckOptions{Severity: map[string]string{"catalog-id-failure": "off"}}, ""},
+		{"a candidate", Catalog{Indexes: []Index{{Path: "a.ts", Candidates: []Function{fn("one", retries(0))}}}, Unresolved: []Unresolved{{File: "a.ts", Line: 1}}},
+			CheckOptions{Severity: map[string]string{"catalog-unresolved": "off"}},
+			`error catalog-zero-retries one.ts:3: "one" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml`},
+		{"an allowance for a candidate", Catalog{Indexes: []Index{{Path: "a.ts", Candidates: []Function{fn("one", retries(0))}}}, Unresolved: []Unresolved{{File: "a.ts", Line: 1}}},
+			CheckOptions{ZeroRetries: map[string]string{"one": "a canary"}, Severity: map[string]string{"catalog-unresolved": "off"}}, ""},
+		{"small batches", Catalog{Indexes: []Index{index("a.ts", fn("one", batch(1)))}}, CheckOptions{},
+			`error catalog-function-refused one.ts:3: "one" batches events with maxSize 1: the server refuses the whole registration because of it, and with it every function; set batchEvents.maxSize to 2 or more`},
+		{"batches and what they cannot be combined with", Catalog{Indexes: []Index{index("a.ts", fn("one", batch(2, "cancelOn", "singleton")))}}, CheckOptions{},
+			"error catalog-function-refused one.ts:3: \"one\" combines batchEvents with cancelOn: the server refuses the whole registration because of it, and with it every function; remove one of the two\n" +
+				"error catalog-function-refused one.ts:3: \"one\" combines batchEvents with singleton: the server refuses the whole registration because of it, and with it every function; remove one of the two"},
+		{"an SDK that the server refuses", Catalog{Indexes: []Index{{Path: "a.ts", SDK: "3.53.1", Functions: []Function{fn("one")}}, {Path: "b.ts", SDK: "3.53.1", Functions: []Function{fn("two")}}}}, CheckOptions{},
+			"error catalog-sdk-refused a.ts: the worker uses version 3.53.1 of the inngest SDK: it has a known security hole (CVE-2026-42047), for which current Inngest servers refuse to register it; upgrade inngest to 3.54.0 or later"},
+		{"SDKs that it takes", Catalog{Indexes: []Index{
+			{Path: "a.ts", SDK: "3.21.9", Functions: []Function{fn("one")}}, {Path: "b.ts", SDK: "3.54.0", Functions: []Function{fn("two")}},
+			{Path: "c.ts", SDK: "^3.40.0", Functions: []Function{fn("three")}}, {Path: "d.ts", SDK: "latest", Functions: []Function{fn("four")}},
+		}}, CheckOptions{}, ""},
 		{"an id that a failure handler has", Catalog{Indexes: []Index{index("a.ts", fn("one", onFailure), fn("one-failure"))}}, CheckOptions{Severity: map[string]string{"catalog-id-failure": "off"}},
-			"error catalog-duplicate-id one-failure.ts:3: the id \"one-failure\" occurs twice in a.ts, once as the failure handler of another function: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
+			"error catalog-duplicate-id one-failure.ts:3: the id \"one-failure\" is used twice in a.ts, once as the failure handler of another function: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
 		{"an id that looks like a failure handler's", Catalog{Indexes: []Index{index("a.ts", fn("one-failure"))}}, CheckOptions{},
-			`warning catalog-id-failure one-failure.ts:3: the id "one-failure" ends in -failure: that is how Inngest names generated failure handlers, as which it is taken; give it another id`},
+			`warning catalog-id-failure one-failure.ts:3: the id "one-failure" ends in -failure: Inngest gives such ids to generated failure handlers, and takes the function for one; give it another id`},
 		{"no id", Catalog{Indexes: []Index{index("a.ts", fn("", func(f *Function) { f.File = "x.ts" }))}}, CheckOptions{},
 			"error catalog-id-refused x.ts:3: a function has no id: the SDK registers it under the app's id alone; give it an id"},
 		{"an id with a quote", Catalog{Indexes: []Index{index("a.ts", fn("it's", onFailure), fn("that's"))}}, CheckOptions{},
-			`error catalog-id-refused it's.ts:3: the id "it's" breaks the expression of its own failure handler: the SDK puts it between single quotes; the server then refuses the whole registration, and with it every function; leave quotes, backslashes and line ends out of the id`},
+			`error catalog-id-refused it's.ts:3: the id "it's" breaks the expression of its own failure handler: the SDK puts it between single quotes, and the server refuses the whole registration because of it, and with it every function; leave quotes, backslashes and line ends out of the id`},
 		{"a bad schedule", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Cron: "@daily"}, Trigger{Cron: "0 0 * * *"})))}}, CheckOptions{},
-			`error catalog-cron-invalid one.ts:3: "one" has the schedule "@daily", which is invalid: parser does not accept descriptors: @daily; the server then refuses the whole registration, and with it every function; write minute, hour, day of month, month and day of week, with TZ=Zone before them if need be`},
+			`error catalog-cron-invalid one.ts:3: "one" has the schedule "@daily", which is invalid: parser does not accept descriptors: @daily; the server refuses the whole registration because of it, and with it every function; write minute, hour, day of month, month and day of week, after TZ=Zone if it needs a time zone`},
 		{"too much", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(many...), func(f *Function) { f.Concurrency = make([]Concurrency, 3) }))}}, CheckOptions{},
-			"error catalog-function-refused one.ts:3: \"one\" has 11 triggers: the server then refuses the whole registration, and with it every function; split it: 10 is the most\n" +
-				"error catalog-function-refused one.ts:3: \"one\" has 3 concurrency limits: the server then refuses the whole registration, and with it every function; 2 is the most"},
+			"error catalog-function-refused one.ts:3: \"one\" has 11 triggers: the server refuses the whole registration because of it, and with it every function; split it, so that each part has at most 10\n" +
+				"error catalog-function-refused one.ts:3: \"one\" has 3 concurrency limits: the server refuses the whole registration because of it, and with it every function; leave at most 2"},
 		{"a trigger twice", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}, Trigger{Event: "x", Expression: "y"}, Trigger{Event: "x"})))}}, CheckOptions{},
-			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server then refuses the whole registration, and with it every function; remove one of them`},
+			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server refuses the whole registration because of it, and with it every function; remove one of them`},
 		{"an empty trigger", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{}, Trigger{Event: "x"})))}}, CheckOptions{},
-			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server then refuses the whole registration, and with it every function; look at the constant that it is made of`},
+			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server refuses the whole registration because of it, and with it every function; check the constant that the trigger is made of`},
 		{"the other version's form", Catalog{Indexes: []Index{index("a.ts", fn("one", func(f *Function) { f.Throws = "SDK 4 wants it so" }))}}, CheckOptions{},
 			`error catalog-function-throws one.ts:3: creating "one" throws, and the worker does not start: SDK 4 wants it so; write it in the form of the SDK that package.json asks for`},
 		{"too many retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(21)), fn("two", retries(20)))}}, CheckOptions{},
-			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a word; set retries to 20 at most`},
+			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a warning; set retries to 20 or less`},
 		{"in both", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{SameServer: true},
 			`warning catalog-shared-function one.ts:3: "one" is in both a.ts and b.ts: both workers register it with one server, and each event or tick starts it twice; leave it in one of them`},
 		{"in both, of two servers", Catalog{Indexes: []Index{index("a.ts", fn("one")), index("b.ts", fn("one"))}}, CheckOptions{}, ""},
 		{"a shared event", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}))), index("b.ts", fn("two", triggers(Trigger{Event: "y"}, Trigger{Event: "x"})), fn("three", triggers(Trigger{Event: "x", Expression: "z"})))}}, CheckOptions{SameServer: true},
-			`warning catalog-shared-trigger one.ts:3: "one" and "two" have the same trigger: event x: each such event starts both, in different workers; let one of them listen to it, or tell them apart by an ` + "`if`" + ` | "two" of b.ts is at two.ts:3`},
+			`warning catalog-shared-trigger one.ts:3: "one" and "two" have the same trigger: event x: each such event starts both, in different workers; let only one of them listen to it, or separate them with an ` + "`if`" + ` | "two" of b.ts is at two.ts:3`},
 		{"a shared event in one worker", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"})), fn("two", triggers(Trigger{Event: "x"})))}}, CheckOptions{SameServer: true}, ""},
 		{"a shared schedule", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Cron: "0 * * * *"}))), index("b.ts", fn("two", triggers(Trigger{Cron: "0 * * * *"})))}}, CheckOptions{SameServer: true},
-			`note catalog-shared-cron one.ts:3: "one" and "two" have the same trigger: cron 0 * * * *: both start at the same moment, in different workers; move one of them by a minute if they compete for something | "two" of b.ts is at two.ts:3`},
+			`note catalog-shared-cron one.ts:3: "one" and "two" have the same trigger: cron 0 * * * *: both start at the same moment, in different workers; move one of them by a minute if they compete for the same resource | "two" of b.ts is at two.ts:3`},
 		{"forgotten", Catalog{Indexes: []Index{index("a.ts"), index("b.ts")}, Orphans: []Function{fn("one"), fn("two", func(f *Function) { f.Uncalled = true })}}, CheckOptions{},
-			"warning catalog-orphan one.ts:3: \"one\" is created but in no index: it will be missing after the deploy: only what an index exports is registered; add it to a.ts or b.ts, or delete it\n" +
-				"warning catalog-orphan two.ts:3: \"two\" is created by a function that nothing calls: no index registers it; call it and export the result from a.ts or b.ts, or delete it"},
+			"warning catalog-orphan one.ts:3: \"one\" is created but is not in any index: it will be missing after the deploy, because only what an index exports is registered; add it to a.ts or b.ts, or delete it\n" +
+				"warning catalog-orphan two.ts:3: \"two\" is created by a function that nothing calls: no index registers it; call that function and export the result from a.ts or b.ts, or delete it"},
 		{"undecided", Catalog{Unresolved: []Unresolved{{File: "x.ts", Line: 7, What: `the retries of "one"`, Why: "it depends on the moon"}}}, CheckOptions{},
-			`warning catalog-unresolved x.ts:7: cannot tell the retries of "one": it depends on the moon; write it as a constant, or look at what the worker registers after the deploy`},
+			`warning catalog-unresolved x.ts:7: cannot determine the retries of "one": it depends on the moon; write it as a constant, or check what the worker registers after the deploy`},
 		{"severities", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}, Orphans: []Function{fn("two")}, Unresolved: []Unresolved{{File: "x.ts", Line: 1}}},
 			CheckOptions{Severity: map[string]string{"catalog-zero-retries": "warning", "catalog-orphan": "error", "catalog-unresolved": "off"}},
-			"warning catalog-zero-retries one.ts:3: \"one\" has retries: 0: one request refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml\n" +
-				"error catalog-orphan two.ts:3: \"two\" is created but in no index: it will be missing after the deploy: only what an index exports is registered; add it to a.ts, or delete it"},
+			"warning catalog-zero-retries one.ts:3: \"one\" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml\n" +
+				"error catalog-orphan two.ts:3: \"two\" is created but is not in any index: it will be missing after the deploy, because only what an index exports is registered; add it to a.ts, or delete it"},
 		{"severities that do not exist", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{Severity: map[string]string{"catalog-orphan": "fatal", "no-such-check": "off"}},
-			"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"catalog-orphan\": \"fatal\" is no severity; use error, warning, note or off\n" +
-				"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"no-such-check\": there is no check of that name; use one of: " + strings.Join(Codes(), ", ")},
+			"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"catalog-orphan\": \"fatal\" is not a severity; use error, warning, note or off\n" +
+				"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"no-such-check\": no check has that name; use one of: " + strings.Join(codeNames(), ", ")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := told(Check(&c.cat, c.o)); got != c.want {
+			if got := findingLines(Check(&c.cat, c.o)); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
 		})
@@ -121,12 +159,12 @@ func TestCheck(t *testing.T) {
 }
 
 // TestOneFindingForOneFunction: what is wrong with a function that is in two
-// indexes is told once.
+// indexes is reported once.
 func TestOneFindingForOneFunction(t *testing.T) {
 	f := fn("one", retries(0))
 	found := Check(&Catalog{Indexes: []Index{index("a.ts", f), index("b.ts", f)}}, CheckOptions{})
 	if len(found) != 1 {
-		t.Errorf("got\n%s", told(found))
+		t.Errorf("got\n%s", findingLines(found))
 	}
 }
 

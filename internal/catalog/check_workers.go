@@ -30,12 +30,12 @@ func sharedFunctions(c *Catalog, o CheckOptions) []*pipeline.Finding {
 
 func sharedEvents(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	return sharedTriggers(c, o, func(t Trigger) bool { return t.Event != "" },
-		"each such event starts both, in different workers", "let one of them listen to it, or tell them apart by an `if`")
+		"each such event starts both, in different workers", "let only one of them listen to it, or separate them with an `if`")
 }
 
 func sharedCrons(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	return sharedTriggers(c, o, func(t Trigger) bool { return t.Cron != "" },
-		"both start at the same moment, in different workers", "move one of them by a minute if they compete for something")
+		"both start at the same moment, in different workers", "move one of them by a minute if they compete for the same resource")
 }
 
 func sharedTriggers(c *Catalog, o CheckOptions, take func(Trigger) bool, why, fix string) []*pipeline.Finding {
@@ -45,7 +45,7 @@ func sharedTriggers(c *Catalog, o CheckOptions, take func(Trigger) bool, why, fi
 	var found []*pipeline.Finding
 	pairs(c, func(a Index, f Function, b Index, g Function) {
 		if f.ID == g.ID {
-			return // told as a shared function
+			return // reported as a shared function
 		}
 		for _, t := range f.Triggers {
 			for _, u := range g.Triggers {

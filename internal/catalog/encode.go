@@ -41,8 +41,8 @@ var (
 	ErrNewer    = errors.New("the catalog was written by a newer version of sbw")
 )
 
-// wire is the encoded form; orphans stay behind, they are of no concern to
-// whoever runs the image.
+// wire is the encoded form. Orphans and candidates are left out: they do not
+// concern whoever runs the image.
 type wire struct {
 	Version    int           `json:"v"`
 	Files      []string      `json:"f,omitempty"`

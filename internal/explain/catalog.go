@@ -83,6 +83,14 @@ var catalogEntries = []Entry{
 		Remedy: "Write 20 or less.",
 	},
 	{
+		Code:    "catalog-sdk-refused",
+		Title:   "the server refuses this version of the inngest SDK",
+		Cause:   "Versions 3.22.0 to 3.53.1 of the npm package inngest have a known security hole (CVE-2026-42047). Current Inngest servers refuse to register a worker that uses them.",
+		Remedy:  "Upgrade inngest to 3.54.0 or later. If your server is older and accepts it, lower the check in .sbw.yaml.",
+		Example: "catalog: {checks: {catalog-sdk-refused: warning}}",
+		Aliases: []string{"App sync was blocked because this application is using an Inngest JavaScript SDK with a known security vulnerability"},
+	},
+	{
 		Code:   "catalog-shared-cron",
 		Title:  "functions of two workers have the same schedule",
 		Cause:  "Both start at the same time. That is fine if they do different things.",
@@ -111,7 +119,7 @@ var catalogEntries = []Entry{
 	{
 		Code:   "catalog-unresolved",
 		Title:  "the sources do not say what will be registered",
-		Cause:  "A function is created in a way that can be known only by running the code: its id is computed at run time, for example, or a list is read from somewhere else. sbw reports it instead of guessing.",
+		Cause:  "A function is created or registered in a way that can be known only by running the code: its id is computed at run time, for example, a list comes from a package or a class, or modules are loaded by a pattern. sbw reports it instead of guessing. The functions that it may concern are checked like the others.",
 		Remedy: "Use constants where you can. Otherwise the rollout relies on what the worker itself reports.",
 	},
 	{

@@ -32,15 +32,11 @@ func (m *Machine) chain(e js.IExpr, s *scope) (v, this Value, short bool) {
 	}
 	switch e := e.(type) {
 	case *js.DotExpr:
-		if lit, ok := e.X.(*js.LiteralExpr); ok && lit.TokenType == js.SuperToken {
-			name, _ := dotName(e)
-			return m.getSuper(s, name, m.at(e, s)), s.frame.this, false
-		}
 		base, _, short := m.chain(e.X, s)
 		if short || e.Optional && isNullish(base) {
 			return Undefined{}, Undefined{}, true
 		}
-		name, _ := dotName(e)
+		name := dotName(e)
 		at := m.at(e, s)
 		if lit, ok := e.Y.(js.LiteralExpr); ok {
 			at.token = lit.Data
@@ -97,9 +93,7 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 			args, _ := m.args(e.Args, s)
 			return m.dynamicImport(args, s, at), Undefined{}, false
 		case js.SuperToken:
-			args, rest := m.args(e.Args, s)
-			m.callSuper(s, args, rest, at)
-			return Undefined{}, Undefined{}, false
+			return m.unknown("its syntax is not evaluated", at), Undefined{}, false
 		}
 	}
 	callee, receiver, short := m.chain(e.X, s)
@@ -115,7 +109,7 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 		return m.callUnknown(u, receiver, e, s, at), Undefined{}, false
 	}
 	args, rest := m.args(e.Args, s)
-	return m.callRest(callee, receiver, args, rest, at), Undefined{}, false
+	return m.invoke(&Call{M: m, This: receiver, Args: args, Rest: rest, At: at, Node: e}, callee), Undefined{}, false
 }
 
 // callUnknown is a call of what is not known. An unknown value's method called
@@ -125,9 +119,8 @@ func (m *Machine) callUnknown(u *Unknown, receiver Value, e *js.CallExpr, s *sco
 	m.unknowns++
 	if m.opts.Method != nil {
 		if name, ok := e.X.(*js.DotExpr); ok {
-			key, _ := dotName(name)
-			c := &Call{M: m, This: receiver, Args: args, Rest: rest, At: at}
-			if v, ok := m.opts.Method(key, c); ok {
+			c := &Call{M: m, This: receiver, Args: args, Rest: rest, At: at, Node: e}
+			if v, ok := m.opts.Method(dotName(name), c); ok {
 				return v
 			}
 		}
@@ -140,9 +133,8 @@ func (m *Machine) callUnknown(u *Unknown, receiver Value, e *js.CallExpr, s *sco
 			}
 		}
 	}
-	out := &Unknown{Why: u.Why, At: at, Marked: u.Marked, Missing: u.Missing}
+	out := m.resultOf(u, args, rest, at)
 	out = m.taint(out, receiver)
-	out = m.taint(out, args...)
 	for _, may := range u.May {
 		if f, ok := may.(*Func); ok {
 			v := m.either(u, func() Value { return m.callRest(f, receiver, args, rest, at) }, func() Value { return out })
@@ -161,11 +153,11 @@ func (m *Machine) callbackOverUnknown(r *Unknown, f *Func, e *js.CallExpr, at Pl
 	if !ok {
 		return nil, false
 	}
-	key, _ := dotName(name)
+	key := dotName(name)
 	switch key {
 	case "map", "filter", "flatMap", "forEach", "flat":
 		list := &Array{Rest: m.restOf(r)}
-		return m.callRest(arrayMethods.method(key), list, []Value{f}, nil, at), true
+		return m.callRest(arrayMethods.of(list, kindArray, key), list, []Value{f}, nil, at), true
 	}
 	return nil, false
 }
@@ -195,39 +187,78 @@ func (m *Machine) call(f, this Value, args []Value, at Place) Value {
 	return m.callRest(f, this, args, nil, at)
 }
 
-func (m *Machine) callRest(v, this Value, args []Value, rest *Unknown, at Place) Value {
+func (m *Machine) callRest(f, this Value, args []Value, rest *Unknown, at Place) Value {
+	return m.invoke(&Call{M: m, This: this, Args: args, Rest: rest, At: at}, f)
+}
+
+// invoke makes a call.
+func (m *Machine) invoke(c *Call, callee Value) Value {
 	m.step()
-	f, ok := v.(*Func)
-	if !ok {
-		if u, ok := v.(*Unknown); ok {
-			out := &Unknown{Why: u.Why, At: at, Marked: u.Marked, Missing: u.Missing}
-			return m.taint(out, args...)
+	switch f := callee.(type) {
+	case *Func:
+		if f.native != nil {
+			return f.native(c)
 		}
-		return m.taint(m.unknown("it calls what is no function", at), args...)
+		return m.enter(f, c.This, c.Args, c.Rest, c.At)
+	case *Unknown:
+		return m.resultOf(f, c.Args, c.Rest, c.At)
 	}
-	if f.native != nil {
-		return f.native(&Call{M: m, This: this, Args: args, Rest: rest, At: at})
+	return m.resultOf(m.unknown("it calls something that is not a function", c.At), c.Args, c.Rest, c.At)
+}
+
+// resultOf is what calling an unknown value gives. What is passed to it may be
+// used there in any way.
+func (m *Machine) resultOf(callee *Unknown, args []Value, rest *Unknown, at Place) *Unknown {
+	out := callee.with(nil)
+	out.At = at
+	if out.From == nil {
+		out.From = codeIn(args)
 	}
-	if f.class != nil {
-		return m.unknown("it calls a class without new", at)
+	out = m.taint(out, args...)
+	if rest != nil {
+		out = m.taint(out, rest)
 	}
-	return m.enter(f, this, args, rest, at)
+	m.escape(args, rest, out, at)
+	return out
+}
+
+// escape reports values that go where evaluation does not follow.
+func (m *Machine) escape(values []Value, rest *Unknown, into *Unknown, at Place) {
+	if m.opts.Escaped == nil {
+		return
+	}
+	if rest != nil {
+		values = append(append([]Value(nil), values...), rest)
+	}
+	m.opts.Escaped(Escape{Values: values, From: into.From, Why: into.Why, At: at, Dynamic: into.Dynamic})
+}
+
+// Escape is a call that is not evaluated: the values that are passed to it, and
+// the program's code that it runs, if it is the program's own.
+type Escape struct {
+	Values []Value
+	From   *Code
+	Why    string
+	At     Place
+	// Dynamic says that it loads modules that are chosen at run time.
+	Dynamic bool
 }
 
 // enter runs a function of the program.
 func (m *Machine) enter(f *Func, this Value, args []Value, rest *Unknown, at Place) Value {
 	// Recursion whose end depends on the unknown would go on forever.
 	if f.generator || len(m.calls) >= maxCalls || m.forked > 0 && len(m.calls) >= maxForked+m.forked {
-		why := "it is worked out by calls that nest too deeply"
+		u := m.unknown("it is worked out by calls that nest too deeply", at)
 		if f.generator {
-			why = "it comes from a generator"
+			u.Why = "it comes from a generator, which is not evaluated"
 		}
-		return m.taint(m.unknown(why, at), args...)
+		u.From = f.code()
+		return m.resultOf(u, args, rest, at)
 	}
 	m.calls = append(m.calls, at)
-	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source, this: this, fn: f, home: f.home}
+	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source, this: this}
 	if f.lexical {
-		fr.this, fr.fn = f.this, f.scope.frame.fn
+		fr.this = f.this
 	}
 	inner := &scope{parent: f.scope, frame: fr}
 	fr.scope = inner
@@ -273,12 +304,55 @@ func (m *Machine) execBody(f *Func, s *scope) Value {
 	return c.value
 }
 
+// makeClass stands for a class, which is not evaluated.
+func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
+	why := "it comes from a class, which is not evaluated"
+	if d.Name != nil {
+		why = "it comes from the class " + string(d.Name.Data) + ", which is not evaluated"
+	}
+	at := Place{module: s.frame.source, token: s.frame.source.Find(nil, "class ")}
+	if d.Name != nil {
+		at.token = s.frame.source.Find(nil, "class "+string(d.Name.Data))
+	}
+	u := m.unknown(why, at)
+	u.From = &Code{scope: s, source: s.frame.source, node: d}
+	if d.Extends != nil {
+		u = m.taint(u, m.eval(d.Extends, s))
+	}
+	// What it does when it is made, and when an instance is, is not known.
+	m.escape(nil, nil, u, u.At)
+	return u
+}
+
+// evalNew is `new`; of the program's own, only functions can be evaluated.
+func (m *Machine) evalNew(e *js.NewExpr, s *scope) Value {
+	callee := m.eval(e.X, s)
+	c := &Call{M: m, This: Undefined{}, At: m.at(e, s), Node: e}
+	if e.Args != nil {
+		c.Args, c.Rest = m.args(*e.Args, s)
+	}
+	f, ok := callee.(*Func)
+	switch {
+	case ok && f.native != nil:
+		return f.native(c)
+	case ok:
+		u := m.unknown("it is made by new and a plain function, which is not evaluated", c.At)
+		u.From = f.code()
+		return m.resultOf(u, c.Args, c.Rest, c.At)
+	}
+	if u, ok := callee.(*Unknown); ok {
+		return m.resultOf(u, c.Args, c.Rest, c.At)
+	}
+	return m.resultOf(m.unknown("it is an instance of something that is not a class", c.At), c.Args, c.Rest, c.At)
+}
+
 // makeFunc is a function declaration's or expression's value.
 func (m *Machine) makeFunc(d *js.FuncDecl, s *scope) *Func {
 	f := &Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator}
 	if d.Name != nil {
 		f.Name = string(d.Name.Data)
 	}
+	m.closures[f.body] = f
 	return f
 }
 
@@ -288,7 +362,9 @@ func (m *Machine) dynamicImport(args []Value, s *scope, at Place) Value {
 	}
 	spec, u := m.text(args[0], at)
 	if u != nil {
-		return u
+		u = &Unknown{Why: "it is imported from a module whose name is not known: " + u.Why, At: at, Marked: true, Dynamic: true}
+		m.escape(nil, nil, u, at)
+		return newPromise(u)
 	}
 	v, ok := m.imported(s.frame.module, spec, "*", at, map[exportKey]bool{})
 	if !ok {

@@ -79,9 +79,6 @@ func show(m *Machine, v Value) string {
 		if p, ok := v.Host.(*promise); ok {
 			return "promise " + show(m, p.value)
 		}
-		if c, ok := v.Host.(*collection); ok {
-			return "{" + list(c.entries()) + rest(c.rest) + "}"
-		}
 		var parts []string
 		for _, k := range v.Keys() {
 			parts = append(parts, k+": "+show(m, m.Get(v, k)))
@@ -104,51 +101,40 @@ func show(m *Machine, v Value) string {
 
 func TestKnown(t *testing.T) {
 	for _, c := range []struct{ code, want string }{
-		{`export const x = 1 + 2 * 3 ** 2 % 4;`, "3"},
+		{`export const x = 1 + 2 * 9 % 4;`, "3"},
 		{`export const x = "a" + 1 + true + null + undefined;`, `"a1truenullundefined"`},
 		{`export const x = [0.1 + 0.2, 1e21, -0, 1/0, 0x1f, 1_000, .5];`, "[0.30000000000000004 1e+21 0 Infinity 31 1000 0.5]"},
-		{`export const x = [5 & 3, 5 | 3, 5 ^ 3, ~5, 1 << 4, -16 >> 2, -1 >>> 28];`, "[1 7 6 -6 16 -4 15]"},
 		{`export const x = ["\x41\u0042\u{43}\n", 'it\'s', "a\
 b"];`, `["ABC\n" "it's" "ab"]`},
-		{"const a = 'v'; export const x = `${a}-${1}${[1, 2]}`;", `"v-11,2"`},
+		{"const a = 'v'; export const x = `${a}-${1}`;", `"v-1"`},
 		{`export const x = [1 < 2, "a" < "b", 1 == "1", null == undefined, NaN === NaN, "a" === "a", [] === []];`, "[true true true true false true false]"},
 		{`export const x = [typeof 1, typeof "", typeof {}, typeof null, typeof undefined, typeof (() => 1), typeof undefinedName];`,
 			`["number" "string" "object" "object" "undefined" "function" ? it depends on the global "undefinedName"]`},
 		{`export const x = [null ?? 1, 0 ?? 1, 0 || 1, "" && 1, void 0];`, `[1 0 1 "" undefined]`},
-		{`let a = 1; a += 2; a **= 2; a ||= 5; let b; b ??= a++; export const x = [a, b, --a];`, "[10 9 9]"},
+		{`let a = 1; a += 2; a *= 3; a ||= 5; let b; b ??= a++; export const x = [a, b, --a];`, "[10 9 9]"},
 		{`export const x = ((a, b = 2, ...c) => [a, b, c])(1, undefined, 3, 4);`, "[1 2 [3 4]]"},
 		{`const { a, b: { c = 3 } = {}, ...d } = { a: 1, e: 5, f: 6 }; const [g, , h = 9, ...i] = [1, 2, undefined, 4]; export const x = [a, c, d, g, h, i];`,
 			"[1 3 {e: 5, f: 6} 1 9 [4]]"},
 		{`let a = 1, b = 2; [a, b] = [b, a]; let c; ({ d: c = 4 } = {}); export const x = [a, b, c];`, "[2 1 4]"},
-		{`const o = { a: 1, get b() { return this.a + 1; }, set c(v) { this.a = v; }, ["d" + 1]: 3, e() { return this.b; } }; o.c = 5; export const x = [o.b, o.d1, o.e(), "a" in o, delete o.a, "a" in o];`,
-			"[6 3 6 true true false]"},
+		{`const o = { a: 1, ["d" + 1]: 3, e() { return this.a; } }; o.a = 5; export const x = [o.d1, o.e(), "a" in o, delete o.a, "a" in o];`,
+			"[3 5 true true false]"},
 		{`const o = { 2: "b", 1: "a", z: 1, y: 2 }; export const x = Object.keys(o);`, `["1" "2" "z" "y"]`},
 		{`const a = { n: { m: null } }; export const x = [a?.n?.m?.o.p.q, a.b?.c(), a["n"]?.["m"]];`, "[undefined undefined null]"},
 		{`function f(n) { if (n <= 1) return 1; return n * f(n - 1); } export const x = f(5);`, "120"},
 		{`export const x = (function () { return arguments.length; })(1, 2, 3);`, "3"},
 		{`const c = (() => { let n = 0; return { inc: () => ++n }; })(); c.inc(); c.inc(); export const x = c.inc();`, "3"},
-		{`const fs = []; for (let i = 0; i < 3; i++) fs.push(() => i); export const x = fs.map((f) => f());`, "[0 1 2]"},
-		{`const out = []; outer: for (const a of [1, 2, 3]) { for (const b of [1, 2, 3]) { if (b === 2) continue outer; if (a === 3) break outer; out.push(a * 10 + b); } } export const x = out;`, "[11 21]"},
-		{`let n = 0; do { n++; } while (n < 3); while (n < 10) { if (n === 7) break; n++; } export const x = n;`, "7"},
+		{`const fs = []; for (const i of [0, 1, 2]) fs.push(() => i); export const x = fs.map((f) => f());`, "[0 1 2]"},
+		{`const out = []; for (const a of [1, 2, 3]) { for (const b of [1, 2, 3]) { if (b === 2) continue; if (a === 3) break; out.push(a * 10 + b); } } export const x = out;`, "[11 13 21 23]"},
 		{`const out = []; for (const k in { a: 1, b: 2 }) out.push(k); for (const [k, v] of Object.entries({ c: 3 })) out.push(k + v); export const x = out;`, `["a" "b" "c3"]`},
 		{`function f(k) { switch (k) { case 1: return "one"; case 2: case 3: k = "few"; break; default: k = "many"; } return k; } export const x = [f(1), f(2), f(9)];`, `["one" "few" "many"]`},
 		{`function f() { try { throw new Error("no"); } catch (e) { return e.message; } finally { g = 1; } } var g; export const x = [f(), g];`, `["no" 1]`},
-		{`class A { static s = 1; #p = 2; q = this.#p + 1; constructor(r) { this.r = r; } m() { return this.q + this.r; } get g() { return this.#p; } static make() { return new this(7); } } class B extends A { constructor() { super(10); this.z = super.m(); } m() { return -1; } } const b = new B(); export const x = [A.s, b.z, b.m(), b.g, b instanceof A, A.make().r, b.constructor === B];`,
-			"[1 13 -1 2 true 7 true]"},
+		{`export const x = [[1, [2, [3]]].flat(9), [1, 2].concat(3, [4]), Array.of(7), Array.from([1], (n) => n + 1), [1, 2].flatMap((n) => [n, n])];`, "[[1 2 3] [1 2 3 4] [7] [2] [1 1 2 2]]"},
+		{`export const x = [Object.fromEntries([["a", 1]]), Object.assign({}, { b: 2 }, null), { ...{ c: 3 }, ...undefined }];`, "[{a: 1} {b: 2} {c: 3}]"},
+		{`export const x = [Number("12px"), Number("3"), String(12), Boolean("")];`, `[NaN 3 "12" false]`},
 		{`enum E { A, B = 5, C, D = "d" } namespace N { export const v = E.C; } export const x = [E.A, E[5], E.D, N.v];`, `[0 "B" "d" 6]`},
-		{`export const x = ["a,b".split(","), "abc".slice(-2), "Abc".toLowerCase(), " x ".trim(), "a-b-c".replaceAll("-", "_"), "aXbX".replace(/X/g, (m) => m.toLowerCase()), "ab".padEnd(4, "-"), "x".repeat(3), "John Smith".replace(/(\w+) (\w+)/, "$2, $1")];`,
-			`[["a" "b"] "bc" "abc" "x" "a_b_c" "axbx" "ab--" "xxx" "Smith, John"]`},
-		{`export const x = [[3, 1, 2].sort(), [1, 2, 3].reverse(), [1, [2, [3]]].flat(9), [1, 2, 3].includes(2), [1, 2].concat(3, [4]), [1, 2, 3, 4].splice(1, 2), [1, 2, 3].at(-1), [..."ab"], Array.of(7), [1, 2, 3].reduce((a, b) => a + b), [5, 6].indexOf(6)];`,
-			`[[1 2 3] [3 2 1] [1 2 3] true [1 2 3 4] [2 3] 3 ["a" "b"] [7] 6 1]`},
-		{`export const x = [...new Set([1, 1, 2]), ...new Map([["a", 1]]).keys(), new Map([["a", 1]]).get("a"), new Set([3]).has(3), new Set([1, 2]).size];`, `[1 2 "a" 1 true 2]`},
-		{`export const x = [Object.fromEntries([["a", 1]]), Object.assign({}, { b: 2 }, null), { ...{ c: 3 }, ...undefined }, JSON.parse('{"d":[1,null]}').d, JSON.stringify({ e: [1, "2", true, null], f: undefined })];`,
-			`[{a: 1} {b: 2} {c: 3} [1 null] "{\"e\":[1,\"2\",true,null]}"]`},
-		{`export const x = [Number("12px"), parseInt("12px"), parseFloat("1.5e1x"), String(12), Boolean(""), Math.max(1, 5), Number.isInteger(5), (255).toString(16), (1.005).toFixed(1), isNaN("x")];`,
-			`[NaN 12 15 "12" false 5 true "ff" "1.0" false]`},
 		{`export const x = await (async (a) => (await a) + 1)(Promise.resolve(1));`, "2"},
 		{`export const x = await Promise.all([1, Promise.resolve(2)]).then((v) => v.map((n) => n * 2));`, "[2 4]"},
 		{`export const x = [process.env.KNOWN, import.meta.env.KNOWN, Bun.env.KNOWN];`, `["known" "known" "known"]`},
-		{"export const x = String.raw`a\\n`;", `"a\n"`},
 		{`var a = 1; { var a = 2; } function g() { return h(); function h() { return a; } } export const x = g();`, "2"},
 		{`export { y as x }; const y = later(); function later() { return "hoisted"; }`, `"hoisted"`},
 		{`export default 1; const f = (0, () => 5); export const x = (f(), f());`, "5"},
@@ -194,23 +180,24 @@ func TestUnknown(t *testing.T) {
 		{`export const x = [1, 2, 3].filter((n) => n === 1 || u);`, "[1 ...?(2 3)]"},
 		{`export const x = [1, u].map((n) => typeof n);`, `["number" ? it depends on the environment variable U]`},
 		{`export const x = u.split(",").map((s) => s.length);`, "? it depends on the environment variable U"},
-		{`const m = new Map([["a", 1]]); if (u) m.set("b", 2); export const x = [...m.values()];`, "[1 ...?(2)]"},
-		{`const m = new Map([["a", 1]]); export const x = [m.get(u), m.has("a")];`, "[?(1) true]"},
+		{`export const x = { a: 1, b: 2, ...(u ? { b: 3 } : {}) };`, "{a: 1, b: ?(3 2)}"},
+		{`export const x = { a: 1, ...(u && { b: 3 }) };`, "{a: 1, b: ?(3 undefined)}"},
+		{`export const x = { a: 1, ...(u ? unknownThing : {}) };`, "{a: ?(1) ...?({})}"},
 		{`const table = { a: 1, b: 2 }; export const x = table[u];`, "?(1 2)"},
 		{`const r = (n) => (u ? r(n + 1) : n); export const x = typeof r(0);`, "? it depends on the environment variable U"},
 		{`export const x = Date.now();`, `? it depends on the global "Date"`},
-		{`export const x = Math.random();`, "? it depends on Math.random"},
+		{`export const x = Math.random();`, `? it depends on the global "Math"`},
 		{`import { z } from "zod"; export const x = z.object({ a: z.string() });`, `? it comes from the package "zod", which is not read`},
-		{`import { readFileSync } from "node:fs"; export const x = JSON.parse(readFileSync("x"));`, "? it is parsed from what is unknown"},
+		{`import { readFileSync } from "node:fs"; export const x = JSON.parse(readFileSync("x"));`, `? it depends on the global "JSON"`},
 		{`import { gone } from "./missing"; export const x = gone;`, `? the module "./missing" cannot be found`},
 		{`import { nope } from "./other"; export const x = nope;`, `? the module "./other" exports no "nope"`},
 		{`import { bad } from "./broken"; export const x = bad;`, `? broken.ts:2 cannot be read: Expected identifier but found ";"`},
 		{`import { boom } from "./throws"; export const x = boom;`, "? throws.ts cannot be evaluated: it throws when it is loaded: oh no"},
-		{`export const x = (function* () { yield 1; })();`, "? it comes from a generator"},
+		{`export const x = (function* () { yield 1; })();`, "? it comes from a generator, which is not evaluated"},
 		{`export const x = before; const before = 1;`, "1"},
-		{`export const x = /(?=a)b/.test("ab");`, "? the pattern is not understood here"},
-		{`export const x = "x".repeat(1e9);`, "? the text is too long"},
-		{`export const x = new Array(1e9);`, "? the list is too long"},
+		{`export const x = /(?=a)b/.test("ab");`, "? it is a regular expression, which is not evaluated"},
+		{`export const x = "x".repeat(1e9);`, "? it is made by the method repeat of a text, which is not evaluated"},
+		{`export const x = new Array(1e9);`, "? it is made by Array(n), which is not evaluated"},
 		{`export const x = f(); function f() { return f(); }`, "? it is worked out by calls that nest too deeply"},
 	} {
 		t.Run(c.code, func(t *testing.T) {
@@ -218,6 +205,37 @@ func TestUnknown(t *testing.T) {
 				"other.ts": "export const a = 1;", "broken.ts": "export const a = 1;\nconst ;", "throws.ts": "export const boom = 1; throw new Error('oh no');",
 			})
 			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestNotEvaluated: what the evaluator leaves out is unknown, and says why.
+func TestNotEvaluated(t *testing.T) {
+	for _, c := range []struct{ code, want string }{
+		{`class A { static s = 1; m() { return 1; } } export const x = [A.s, new A().m(), A];`, "[? it comes from the class A, which is not evaluated ? it comes from the class A, which is not evaluated ? it comes from the class A, which is not evaluated]"},
+		{`function F() { this.a = 1; } export const x = new F();`, "? it is made by new and a plain function, which is not evaluated"},
+		{`export const x = new Set([1]);`, `? it depends on the global "Set"`},
+		{`export const x = [...new Map([["a", 1]]).keys()];`, "[...?()]"},
+		{`export const x = JSON.parse("1");`, `? it depends on the global "JSON"`},
+		{`export const x = Math.max(1, 2);`, `? it depends on the global "Math"`},
+		{`export const x = /a/.test("a");`, "? it is a regular expression, which is not evaluated"},
+		{`export const x = ["a".toUpperCase(), "a-b".split("-"), "ab"[0], "ab".length];`, "[? it is made by the method toUpperCase of a text, which is not evaluated ? it is made by the method split of a text, which is not evaluated ? it is a part of a text, which is not evaluated 2]"},
+		{`export const x = [[1, 2].find((n) => n > 1), [1, 2].includes(2), [1, 2].join("-"), [1, 2].reduce((a, b) => a + b)];`, "[? it is made by the method find of a list, which is not evaluated ? it is made by the method includes of a list, which is not evaluated ? it is made by the method join of a list, which is not evaluated ? it is made by the method reduce of a list, which is not evaluated]"},
+		{`const a = [1, 2]; a.splice(0, 1); export const x = a;`, "[...?(1 2)]"},
+		{`const a = [2, 1]; a.sort(); a.push(3); export const x = a;`, "[3 ...?(2 1)]"},
+		{`export const x = (5 & 3) + 2 ** 3;`, "? its syntax is not evaluated"},
+		{`const o = { get a() { return 1; } }; export const x = o.a;`, "? it is the value of an accessor, which is not evaluated"},
+		{`const a = []; for (let i = 0; i < 3; i++) a.push(1); export const x = a;`, "[...?(1)]"},
+		{`let n = 0; while (n < 3) n++; export const x = n;`, "?(1 0)"},
+		{`const a = []; outer: for (const i of [1, 2]) { for (const j of [1, 2]) { if (j === 2) continue outer; a.push(j); } } export const x = a;`, "[...?(1 1)]"},
+		{"export const x = String.raw`a`;", "? it is made by a template tag"},
+		{"export const x = `${[1]}`;", "? it is the text of an object"},
+		{`export const x = parseInt("3");`, `? it depends on the global "parseInt"`},
+	} {
+		t.Run(c.code, func(t *testing.T) {
+			if got := evaluate(t, c.code, nil); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
@@ -268,7 +286,7 @@ func TestModules(t *testing.T) {
 		"dynamic import": {`export const x = (await import("./a")).default;`, map[string]string{"a.ts": "export default 7;"}, "7"},
 		"json":           {`import data, { list } from "./a.json"; export const x = [data.n, list];`, map[string]string{"a.json": `{"n": 1, "list": ["a"]}`}, `[1 ["a"]]`},
 		"commonjs":       {`import a, { b } from "./a.cjs"; export const x = [a.b, b, a.c.d];`, map[string]string{"a.cjs": `exports.b = 1; exports.c = require("./c.js");`, "c.js": "module.exports = { d: 2 };"}, "[1 1 2]"},
-		"asset":          {`import text from "./a.md"; export const x = text;`, map[string]string{"a.md": "# text"}, "? a.md (.md) is no module that could be read"},
+		"asset":          {`import text from "./a.md"; export const x = text;`, map[string]string{"a.md": "# text"}, "? a.md (.md) is not a module that can be read"},
 		"common namespace": {`import * as a from "./a"; export const x = Object.keys(a);`,
 			map[string]string{"a.ts": "export const z = 1; export const b = 2; export default 3;"}, `["b" "default" "z"]`},
 		"only what is used is run": {`import { fine } from "./a"; export const x = fine;`,
@@ -285,7 +303,7 @@ func TestModules(t *testing.T) {
 func TestContextEnds(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "index.ts")
-	if err := os.WriteFile(path, []byte("export const x = [...Array(900).keys()].map(() => 1);"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("const ten = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]; export const x = ten.map(() => ten.map(() => ten.map(() => 1)));"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p, err := source.New(source.Options{Root: root})

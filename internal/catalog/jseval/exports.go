@@ -58,10 +58,11 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 	for _, spec := range mod.stars {
 		t := m.resolve(mod, spec)
 		if t.Path == "" {
-			if v, ok := m.knownExternal(spec, name); ok {
+			v := m.externalImport(spec, name, t, at)
+			if _, unknown := v.(*Unknown); !unknown {
 				return v, true
 			}
-			open = m.externalValue(spec, name, t, at)
+			open = v
 			continue
 		}
 		if v, ok := m.findExport(m.module(t.Path), name, at, visited); ok {
@@ -121,16 +122,14 @@ func (m *Machine) isType(mod *module, spec, name string, visited map[*module]boo
 	return false
 }
 
-func (m *Machine) knownExternal(spec, name string) (Value, bool) {
-	if m.opts.External == nil {
-		return nil, false
-	}
-	return m.opts.External(spec, name)
-}
-
 func (m *Machine) externalImport(spec, name string, t source.Target, at Place) Value {
-	if v, ok := m.knownExternal(spec, name); ok {
-		return v
+	if t.Specifier != "" {
+		spec = t.Specifier
+	}
+	if m.opts.External != nil {
+		if v, ok := m.opts.External(spec, name); ok {
+			return v
+		}
 	}
 	return m.externalValue(spec, name, t, at)
 }
@@ -178,7 +177,10 @@ func (m *Machine) commonJS(mod *module, name string) (Value, bool) {
 		return NewFunc("require", func(c *Call) Value {
 			spec, ok := c.Arg(0).(string)
 			if !ok {
-				return c.Unknown("the module that is required depends on the unknown")
+				u := c.Unknown("it is required from a module whose name is not known")
+				u.Marked, u.Dynamic = true, true
+				m.escape(nil, nil, u, c.At)
+				return u
 			}
 			t := m.resolve(mod, spec)
 			if t.Path == "" {

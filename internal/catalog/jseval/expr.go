@@ -39,7 +39,9 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 	case *js.ObjectExpr:
 		return m.objectLiteral(e, s)
 	case *js.ArrowFunc:
-		return &Func{params: &e.Params, body: &e.Body, scope: s, this: s.frame.this, home: s.frame.home, lexical: true, async: e.Async}
+		f := &Func{params: &e.Params, body: &e.Body, scope: s, this: s.frame.this, lexical: true, async: e.Async}
+		m.closures[f.body] = f
+		return f
 	case *js.FuncDecl:
 		return m.makeFunc(e, s)
 	case *js.ClassDecl:
@@ -78,7 +80,9 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 	case nil:
 		return Undefined{}
 	}
-	return m.unknown("its syntax is not understood here", m.at(e, s))
+	u := m.unknown("its syntax is not evaluated", m.at(e, s))
+	u.From = &Code{scope: s, source: s.frame.source, node: e}
+	return u
 }
 
 // readVar reads a name.
@@ -139,13 +143,13 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 		}
 		return s.frame.this
 	case js.RegExpToken:
-		return m.makeRegExp(string(e.Data), Place{s.frame.source, e.Data})
+		return m.unknown("it is a regular expression, which is not evaluated", Place{module: s.frame.source, token: e.Data})
 	default:
 		if js.IsNumeric(e.TokenType) {
 			if f, ok := parseLiteralNumber(e.Data); ok {
 				return f
 			}
-			return &Unknown{Why: "it is a BigInt", At: m.at(e, s), Primitive: true}
+			return &Unknown{Why: "it is a BigInt, which is not evaluated", At: m.at(e, s), Primitive: true}
 		}
 	}
 	return m.unknown("its syntax is not understood here", m.at(e, s))
@@ -170,10 +174,7 @@ func (m *Machine) template(e *js.TemplateExpr, s *scope) Value {
 	}
 	part(e.Tail, 1, 1)
 	if e.Tag != nil {
-		tag := m.eval(e.Tag, s)
-		if !raw || tag != m.globals["String.raw"] {
-			return m.taint(m.unknown("it is made by a template tag", m.at(e, s)), append(values, tag)...)
-		}
+		return m.taint(m.unknown("it is made by a template tag", m.at(e, s)), append(values, m.eval(e.Tag, s))...)
 	}
 	if !raw {
 		return m.unknown("its syntax is not understood here", m.at(e, s))
@@ -204,20 +205,6 @@ func (m *Machine) text(v Value, at Place) (string, *Unknown) {
 	case *Unknown:
 		m.unknowns++
 		return "", &Unknown{Why: v.Why, At: v.At, Primitive: true}
-	case *Array:
-		joined := m.call(&Func{native: arrayMethods["join"]}, v, nil, at)
-		if s, ok := joined.(string); ok {
-			return s, nil
-		}
-	case *Object:
-		if r, ok := v.Host.(*regExp); ok {
-			return r.source, nil
-		}
-		if p, ok := v.find("toString"); ok && p.Val != nil {
-			if s, ok := m.call(p.Val, v, nil, at).(string); ok {
-				return s, nil
-			}
-		}
 	}
 	return "", &Unknown{Why: "it is the text of an object", At: at, Primitive: true}
 }
@@ -263,7 +250,12 @@ func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
 		return a
 	}
 	may := distinctValues(append(append([]Value(nil), a.May...), b.May...))
-	return &Unknown{Why: a.Why, At: a.At, May: may, Marked: a.Marked || b.Marked, Missing: a.Missing || b.Missing}
+	out := a.with(may)
+	out.Marked, out.Missing, out.Dynamic = a.Marked || b.Marked, a.Missing || b.Missing, a.Dynamic || b.Dynamic
+	if out.From == nil {
+		out.From = b.From
+	}
+	return out
 }
 
 // iterate lists what `for of` would go through.
@@ -271,28 +263,17 @@ func (m *Machine) iterate(v Value, at Place) ([]Value, *Unknown) {
 	switch v := v.(type) {
 	case *Array:
 		return append([]Value(nil), v.Elems...), v.Rest
-	case string:
-		var all []Value
-		for _, r := range v {
-			all = append(all, string(r))
-		}
-		return all, nil
-	case *Object:
-		if c, ok := v.Host.(*collection); ok {
-			return c.entries(), c.rest
-		}
-		return nil, m.unknown("it iterates over an object", at)
 	case *Unknown:
 		m.unknowns++
 		return nil, m.restOf(v)
 	}
-	return nil, m.unknown("it iterates over what is no list", at)
+	return nil, m.taint(m.unknown("it iterates over something that is not a list", at), v)
 }
 
 // restOf makes of an unknown list the unknown further elements of a list: the
 // elements of the lists that it may be.
 func (m *Machine) restOf(u *Unknown) *Unknown {
-	rest := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked, Missing: u.Missing}
+	rest := u.with(nil)
 	for _, may := range u.May {
 		if a, ok := may.(*Array); ok {
 			rest.May = append(rest.May, a.Elems...)

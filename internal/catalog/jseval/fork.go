@@ -13,7 +13,6 @@ type objectState struct {
 	keys  []string
 	props map[string]Prop
 	rest  *Unknown
-	host  Value // *collection: its content
 }
 
 func newTxn() *txn {
@@ -21,18 +20,11 @@ func newTxn() *txn {
 }
 
 func stateOf(o *Object) objectState {
-	s := objectState{keys: append([]string(nil), o.keys...), props: maps.Clone(o.props), rest: o.Rest}
-	if c, ok := o.Host.(*collection); ok {
-		s.host = c.clone()
-	}
-	return s
+	return objectState{keys: append([]string(nil), o.keys...), props: maps.Clone(o.props), rest: o.Rest}
 }
 
 func (o *Object) restore(s objectState) {
 	o.keys, o.props, o.Rest = append([]string(nil), s.keys...), maps.Clone(s.props), s.rest
-	if c, ok := s.host.(*collection); ok {
-		o.Host = c.clone()
-	}
 }
 
 // touchArray and touchObject are called before a change.
@@ -207,7 +199,7 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 	if equal {
 		return values[0]
 	}
-	joined := &Unknown{Why: u.Why, At: u.At, Primitive: true}
+	joined := &Unknown{Why: u.Why, At: u.At, Primitive: true, exact: true}
 	for _, v := range values {
 		switch v := v.(type) {
 		case nil:
@@ -215,7 +207,12 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 			joined.May = append(joined.May, v.May...)
 			joined.Missing = joined.Missing || v.Missing
 			joined.Marked = joined.Marked || v.Marked
+			joined.Dynamic = joined.Dynamic || v.Dynamic
 			joined.Primitive = joined.Primitive && v.Primitive
+			joined.exact = joined.exact && (v.exact || v.Primitive)
+			if joined.From == nil {
+				joined.From = v.From
+			}
 		default:
 			joined.May = append(joined.May, v)
 			joined.Marked = joined.Marked || m.marked(v)
@@ -225,6 +222,7 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 		}
 	}
 	joined.May = distinctValues(joined.May)
+	joined.exact = joined.exact && len(joined.May) < maxMay
 	return joined
 }
 
@@ -258,7 +256,9 @@ func (m *Machine) marked(v Value) bool {
 func (m *Machine) taint(u *Unknown, from ...Value) *Unknown {
 	for _, v := range from {
 		if m.marked(v) && !u.Marked {
-			u = &Unknown{Why: u.Why, At: u.At, May: u.May, Marked: true, Primitive: u.Primitive, Missing: u.Missing}
+			marked := *u
+			marked.Marked = true
+			u = &marked
 		}
 	}
 	return u
@@ -301,7 +301,7 @@ func (m *Machine) joinArrays(u *Unknown, all []Array) Array {
 }
 
 func (m *Machine) joinObjects(u *Unknown, all []objectState) objectState {
-	out := objectState{props: map[string]Prop{}, host: all[0].host}
+	out := objectState{props: map[string]Prop{}}
 	for _, s := range all {
 		out.rest = m.mergeRest(out.rest, s.rest)
 		for _, k := range s.keys {
@@ -310,39 +310,15 @@ func (m *Machine) joinObjects(u *Unknown, all []objectState) objectState {
 			}
 			out.keys = append(out.keys, k)
 			var values []Value
-			p := s.props[k]
 			for _, other := range all {
-				q, ok := other.props[k]
-				switch {
-				case !ok:
-					values = append(values, Undefined{})
-				case q.Get != nil:
-					values = append(values, q.Get)
-				default:
+				if q, ok := other.props[k]; ok {
 					values = append(values, q.Val)
+				} else {
+					values = append(values, Undefined{})
 				}
 			}
-			if v := m.join(u, values...); p.Get == nil || v != Value(p.Get) {
-				p = Prop{Val: v, hidden: p.hidden}
-			}
-			out.props[k] = p
+			out.props[k] = Prop{Val: m.join(u, values...), hidden: s.props[k].hidden}
 		}
-	}
-	if c, ok := out.host.(*collection); ok {
-		joined := c.clone()
-		var keys, vals []Array
-		for _, s := range all {
-			other := s.host.(*collection)
-			keys = append(keys, Array{other.keys, other.rest})
-			vals = append(vals, Array{other.vals, nil})
-		}
-		k, v := m.joinArrays(u, keys), m.joinArrays(u, vals)
-		n := min(len(k.Elems), len(v.Elems))
-		joined.keys, joined.vals, joined.rest = k.Elems[:n], v.Elems[:n], v.Rest
-		if v.Rest == nil {
-			joined.rest = k.Rest
-		}
-		out.host = joined
 	}
 	return out
 }

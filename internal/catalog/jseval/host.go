@@ -1,5 +1,7 @@
 package jseval
 
+import "context"
+
 // What a host package asks of values, and makes of its own.
 
 // askSteps bounds what answering one question takes, where a property is an
@@ -49,12 +51,6 @@ func (o *Object) SetHidden(key string, v Value) { o.setProp(key, Prop{Val: v, hi
 // Await unwraps a promise.
 func (m *Machine) Await(v Value) Value { return m.await(v) }
 
-// IsCollection reports whether an object is a Set or a Map.
-func (o *Object) IsCollection() bool {
-	_, ok := o.Host.(*collection)
-	return ok
-}
-
 // Evaluated are the modules that were evaluated, by path.
 func (m *Machine) Evaluated() map[string]bool {
 	all := map[string]bool{}
@@ -95,3 +91,70 @@ func (m *Machine) Failed(path string) bool {
 	mod, ok := m.modules[path]
 	return !ok || mod.failed != nil || mod.status != evaluated
 }
+
+// CallLater calls the functions around a call that evaluation did not reach,
+// with unknown arguments, as somebody outside of the program may. It returns
+// the function that was called, nil where there is none that was made.
+func (m *Machine) CallLater(ctx context.Context, s Site, why string) *Func {
+	m.ctx = ctx
+	for i := len(s.bodies) - 1; i >= 0; i-- {
+		f, ok := m.closures[s.bodies[i]]
+		if !ok || f.generator {
+			continue
+		}
+		m.steps = maxSteps - laterSteps
+		u := &Unknown{Why: why, At: s.At}
+		m.bounded(func() { m.enter(f, u, nil, u, s.At) })
+		return f
+	}
+	return nil
+}
+
+// laterSteps bounds what one call of CallLater takes.
+const laterSteps = 200_000
+
+// Wanted reports whether a module leads to a mention of a wanted word.
+func (m *Machine) Wanted(path string) bool { return m.wanted[path] }
+
+// FunctionsIn are the program's own functions among values and in their
+// elements and properties.
+func FunctionsIn(values ...Value) []*Func {
+	var all []*Func
+	var visit func(v Value, depth int)
+	visit = func(v Value, depth int) {
+		switch v := v.(type) {
+		case *Func:
+			if v.native == nil {
+				all = append(all, v)
+			}
+		case *Array:
+			for _, e := range v.Elems {
+				if depth < 3 {
+					visit(e, depth+1)
+				}
+			}
+		case *Object:
+			for _, k := range v.keys {
+				if depth < 3 {
+					visit(v.props[k].Val, depth+1)
+				}
+			}
+		case *Unknown:
+			for _, e := range v.May {
+				if depth < 3 {
+					visit(e, depth+1)
+				}
+			}
+		}
+	}
+	for _, v := range values {
+		visit(v, 0)
+	}
+	return all
+}
+
+// Code is the function's body.
+func (f *Func) Code() *Code { return f.code() }
+
+// Conditional reports whether the code that runs depends on the unknown.
+func (m *Machine) Conditional() bool { return m.forked > 0 }

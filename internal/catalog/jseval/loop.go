@@ -14,14 +14,14 @@ type loopEnd struct {
 	maybe *Unknown
 }
 
-func afterTurn(c completion, label string) loopEnd {
-	mine := c.label == "" || c.label == label
+func afterTurn(c completion) loopEnd {
+	loop := c.kind == breaks || c.kind == continues
 	switch {
-	case c.kind == normal, c.kind == continues && mine:
+	case c.kind == normal, c.kind == continues:
 		return loopEnd{}
-	case c.kind == breaks && mine && c.maybe == nil:
+	case loop && c.maybe == nil:
 		return loopEnd{stop: true}
-	case c.kind == breaks && mine:
+	case loop:
 		return loopEnd{maybe: c.maybe}
 	case c.maybe == nil:
 		return loopEnd{stop: true, result: c}
@@ -29,7 +29,11 @@ func afterTurn(c completion, label string) loopEnd {
 	return loopEnd{result: c, maybe: c.maybe}
 }
 
-func (m *Machine) execLoop(st js.IStmt, s *scope, label string) completion {
+// execLoop runs `for of` and `for in` over what is known. How often any other
+// loop turns is not evaluated.
+func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
+	var body js.IStmt
+	inner := s.inner()
 	switch st := st.(type) {
 	case *js.ForOfStmt:
 		v := m.eval(st.Value, s)
@@ -37,81 +41,40 @@ func (m *Machine) execLoop(st js.IStmt, s *scope, label string) completion {
 			v = m.await(v)
 		}
 		elems, rest := m.iterate(v, m.at(st.Value, s))
-		if st.Await {
-			for i := range elems {
+		for i := range elems {
+			if st.Await {
 				elems[i] = m.await(elems[i])
 			}
 		}
-		return m.forEach(st.Init, st.Body, s, label, elems, rest)
+		return m.forEach(st.Init, st.Body, s, elems, rest)
 	case *js.ForInStmt:
 		names, rest := m.keysOf(m.eval(st.Value, s), m.at(st.Value, s))
-		return m.forEach(st.Init, st.Body, s, label, names, rest)
+		return m.forEach(st.Init, st.Body, s, names, rest)
 	case *js.WhileStmt:
-		return m.repeat(s, label, false, st.Cond, nil, func() completion { return m.exec(st.Body, s) })
+		body = st.Body
 	case *js.DoWhileStmt:
-		return m.repeat(s, label, true, st.Cond, nil, func() completion { return m.exec(st.Body, s) })
+		body = st.Body
 	case *js.ForStmt:
-		return m.execFor(st, s, label)
-	}
-	return completion{}
-}
-
-func (m *Machine) execFor(st *js.ForStmt, s *scope, label string) completion {
-	head := s.inner()
-	var names []string
-	if d, ok := st.Init.(*js.VarDecl); ok {
-		for _, e := range d.List {
-			m.declare(e, head, d.TokenType != js.VarToken)
-			if d.TokenType != js.VarToken {
-				names = boundNames(e.Binding, names)
+		body = st.Body
+		if d, ok := st.Init.(*js.VarDecl); ok {
+			u := m.unknown("it is counted by a loop, which is not evaluated", m.at(nil, s))
+			for _, e := range d.List {
+				for _, name := range boundNames(e.Binding, nil) {
+					inner.declare(name).value = u
+				}
 			}
 		}
-	} else if st.Init != nil {
-		m.eval(st.Init, head)
+	default:
+		return completion{}
 	}
-	// Each turn has bindings of its own, which closures keep.
-	turn := head
-	body := func() completion {
-		c := m.execList(st.Body.List, turn.inner())
-		next := s.inner()
-		for _, n := range names {
-			next.declare(n).value = turn.declare(n).value
-		}
-		turn = next
-		return c
-	}
-	return m.repeatIn(func() *scope { return turn }, label, false, st.Cond, st.Post, body)
+	return m.turnUnknown(m.unknown("how often a loop turns is not evaluated", m.at(firstOf(statements(body)), s)), func() completion { return m.exec(body, inner) })
 }
 
-func (m *Machine) repeat(s *scope, label string, first bool, cond, post js.IExpr, body func() completion) completion {
-	return m.repeatIn(func() *scope { return s }, label, first, cond, post, body)
-}
-
-// repeatIn is a loop over a condition; first says that the body comes first.
-func (m *Machine) repeatIn(s func() *scope, label string, first bool, cond, post js.IExpr, body func() completion) completion {
-	for {
-		m.step()
-		if !first && cond != nil {
-			c := m.eval(cond, s())
-			if u, ok := c.(*Unknown); ok {
-				return m.turnUnknown(u, label, body)
-			}
-			if is, _ := truth(c); !is {
-				return completion{}
-			}
-		}
-		first = false
-		end := afterTurn(body(), label)
-		if end.stop {
-			return end.result
-		}
-		if end.maybe != nil {
-			return m.continueLoop(end, func() completion { return m.turnUnknown(end.maybe, label, body) })
-		}
-		if post != nil {
-			m.eval(post, s())
-		}
+func statements(st js.IStmt) []js.IStmt {
+	if b, ok := st.(*js.BlockStmt); ok {
+		return b.List
 	}
+	return []js.IStmt{st}
 }
 
 // continueLoop runs the turns that follow one which may have been the last.
@@ -119,10 +82,10 @@ func (m *Machine) continueLoop(end loopEnd, rest func() completion) completion {
 	c := end.result
 	if c.kind == normal {
 		// The loop's own end, as a break out of nothing.
-		c = completion{kind: breaks, label: "\x00", maybe: end.maybe}
+		c = completion{kind: breaks, maybe: end.maybe}
 	}
 	c = m.continueAfter(c, rest)
-	if c.label == "\x00" {
+	if c.kind == breaks {
 		return completion{}
 	}
 	return c
@@ -130,13 +93,11 @@ func (m *Machine) continueLoop(end loopEnd, rest func() completion) completion {
 
 // turnUnknown is a loop that may turn any number of times: what one turn
 // changes is unknown.
-func (m *Machine) turnUnknown(u *Unknown, label string, body func() completion) completion {
-	c := m.fork(u, body, func() completion { return completion{} })
-	end := afterTurn(c, label)
-	return end.result
+func (m *Machine) turnUnknown(u *Unknown, body func() completion) completion {
+	return afterTurn(m.fork(u, body, func() completion { return completion{} })).result
 }
 
-func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, label string, elems []Value, rest *Unknown) completion {
+func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, elems []Value, rest *Unknown) completion {
 	turn := func(v Value) completion {
 		inner := s.inner()
 		if d, ok := init.(*js.VarDecl); ok && len(d.List) > 0 {
@@ -148,12 +109,12 @@ func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, label st
 	}
 	for i, v := range elems {
 		m.step()
-		end := afterTurn(turn(v), label)
+		end := afterTurn(turn(v))
 		if end.stop {
 			return end.result
 		}
 		if end.maybe != nil {
-			return m.continueLoop(end, func() completion { return m.forEach(init, block, s, label, elems[i+1:], rest) })
+			return m.continueLoop(end, func() completion { return m.forEach(init, block, s, elems[i+1:], rest) })
 		}
 	}
 	if rest == nil {
@@ -161,16 +122,12 @@ func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, label st
 	}
 	// The further elements: those that there may be, and one more of which
 	// nothing is known.
-	may := append([]Value(nil), rest.May...)
-	for _, v := range may {
-		c := m.turnUnknown(rest, label, func() completion { return turn(v) })
-		if c.kind != normal {
+	for _, v := range append(append([]Value(nil), rest.May...), rest.with(nil)) {
+		if c := m.turnUnknown(rest, func() completion { return turn(v) }); c.kind != normal {
 			return c
 		}
 	}
-	return m.turnUnknown(rest, label, func() completion {
-		return turn(&Unknown{Why: rest.Why, At: rest.At, Marked: rest.Marked})
-	})
+	return completion{}
 }
 
 // keysOf are the names of a value's own properties.
@@ -203,7 +160,7 @@ func (m *Machine) keysOf(v Value, at Place) ([]Value, *Unknown) {
 		return all, nil
 	case *Unknown:
 		m.unknowns++
-		return nil, &Unknown{Why: o.Why, At: o.At, Marked: o.Marked}
+		return nil, o.with(nil)
 	}
 	return nil, nil
 }

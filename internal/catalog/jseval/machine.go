@@ -25,6 +25,8 @@ type Options struct {
 	// Marked reports whether a value is one that the caller looks for; what is
 	// made of it by unknown means is marked as well.
 	Marked func(Value) bool
+	// Escaped is called for each call that is not evaluated.
+	Escaped func(Escape)
 }
 
 // The bounds of one evaluation. A worker of 150 functions takes 10^5 steps.
@@ -46,18 +48,22 @@ type Machine struct {
 	modules map[string]*module
 	wanted  map[string]bool // modules that lead to a mention of a wanted word
 	globals map[string]Value
+	// closures are the functions that were made last of each body.
+	closures map[*js.BlockStmt]*Func
 
 	steps, depth, forked int
 	calls                []Place
 	txn                  *txn
 	statement            any // that is run, for places
 	statementIn          *source.Module
+	lastToken            []byte // the last one that gave a place, and its module
+	lastIn               *source.Module
 	unknowns             int // operations so far whose outcome was unknown
 }
 
 // New makes a Machine.
 func New(o Options) *Machine {
-	m := &Machine{opts: o, modules: map[string]*module{}}
+	m := &Machine{opts: o, modules: map[string]*module{}, closures: map[*js.BlockStmt]*Func{}}
 	m.wanted = wantedModules(o.Program)
 	m.globals = m.makeGlobals()
 	return m

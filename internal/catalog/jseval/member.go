@@ -2,6 +2,7 @@ package jseval
 
 import (
 	"strconv"
+	"unicode/utf16"
 
 	"github.com/tdewolff/parse/v2/js"
 )
@@ -11,7 +12,7 @@ func (m *Machine) get(v Value, key string, at Place) Value {
 	m.step()
 	switch o := v.(type) {
 	case *Object:
-		return m.getObject(o, o, key, at)
+		return m.getObject(o, key, at)
 	case *Namespace:
 		return m.exported(o.module, key, at)
 	case *Array:
@@ -19,7 +20,7 @@ func (m *Machine) get(v Value, key string, at Place) Value {
 	case string:
 		return m.getText(o, key)
 	case *Func:
-		return m.getFunc(o, key, at)
+		return m.getFunc(o, key)
 	case *Unknown:
 		m.unknowns++
 		return m.getUnknown(o, key)
@@ -27,20 +28,18 @@ func (m *Machine) get(v Value, key string, at Place) Value {
 		text, _ := toString(v)
 		return m.unknown("it reads "+quote(key)+" of "+text, at)
 	case float64:
-		return numberMethods.method(key)
+		return methods(nil).of(v, kindNumber, key)
 	}
 	return Undefined{}
 }
 
 // getUnknown reads a property of each value that there may be.
 func (m *Machine) getUnknown(u *Unknown, key string) Value {
-	out := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked, Missing: u.Missing}
-	if key == "length" {
-		out.Primitive = true
-	}
+	out := u.with(nil)
+	out.Primitive = key == "length"
 	for _, may := range u.May {
 		if o, ok := may.(*Object); ok {
-			if p, ok := o.Own(key); ok && p.Val != nil {
+			if p, ok := o.Own(key); ok {
 				out.May = append(out.May, p.Val)
 			}
 		}
@@ -48,39 +47,20 @@ func (m *Machine) getUnknown(u *Unknown, key string) Value {
 	return out
 }
 
-func (m *Machine) getObject(o, this *Object, key string, at Place) Value {
-	p, ok := o.find(key)
-	if ok && p.Get != nil {
-		return m.call(p.Get, this, nil, at)
-	}
-	if ok && p.Val != nil {
+func (m *Machine) getObject(o *Object, key string, at Place) Value {
+	if p, ok := o.Own(key); ok {
 		return p.Val
 	}
-	switch h := o.Host.(type) {
+	if o.Rest != nil {
+		return o.Rest
+	}
+	switch o.Host.(type) {
 	case environ:
 		return m.environment(key, at)
-	case *collection:
-		if key == "size" {
-			if h.rest != nil {
-				return m.primitive(h.rest)
-			}
-			return float64(len(h.keys))
-		}
-		if f := collectionMethods.method(key); f != (Undefined{}) {
-			return f
-		}
 	case *promise:
-		return promiseMethods.method(key)
-	case *regExp:
-		switch key {
-		case "source":
-			return h.source
-		case "flags":
-			return h.flags
-		}
-		return regExpMethods.method(key)
+		return promiseMethods.of(o, kindObject, key)
 	}
-	return objectMethods.method(key)
+	return objectMethods.of(o, kindObject, key)
 }
 
 func (m *Machine) getArray(a *Array, key string, at Place) Value {
@@ -99,46 +79,32 @@ func (m *Machine) getArray(a *Array, key string, at Place) Value {
 		}
 		return Undefined{}
 	}
-	return arrayMethods.method(key)
+	method := arrayMethods.of(a, kindArray, key)
+	if f, ok := method.(*Func); ok && changesList(key) {
+		return NewFunc(key, func(c *Call) Value {
+			v := f.native(c)
+			m.uncertain(a, v.(*Unknown))
+			return v
+		})
+	}
+	return method
 }
 
 func (m *Machine) getText(s, key string) Value {
 	if key == "length" {
-		return float64(utf16Len(s))
+		return float64(len(utf16.Encode([]rune(s))))
 	}
-	if i, err := strconv.Atoi(key); err == nil {
-		if c, ok := charAt(s, i); ok {
-			return c
-		}
-		return Undefined{}
+	if _, err := strconv.Atoi(key); err == nil {
+		return &Unknown{Why: "it is a part of a text, which is not evaluated", Primitive: true}
 	}
-	return stringMethods.method(key)
+	return methods(nil).of(s, kindText, key)
 }
 
-func (m *Machine) getFunc(f *Func, key string, at Place) Value {
-	for class := f; class != nil; {
-		if class.props != nil {
-			if p, ok := class.props.Own(key); ok {
-				if p.Get != nil {
-					return m.call(p.Get, f, nil, at)
-				}
-				return p.Val
-			}
-			if class.props.Rest != nil {
-				return class.props.Rest
-			}
+func (m *Machine) getFunc(f *Func, key string) Value {
+	if f.props != nil {
+		if p, ok := f.props.Own(key); ok {
+			return p.Val
 		}
-		if class.class == nil {
-			break
-		}
-		switch up := class.class.super.(type) {
-		case *Func:
-			class = up
-			continue
-		case *Unknown:
-			return m.getUnknown(up, key)
-		}
-		break
 	}
 	switch key {
 	case "name":
@@ -147,43 +113,34 @@ func (m *Machine) getFunc(f *Func, key string, at Place) Value {
 		if f.params != nil {
 			return float64(len(f.params.List))
 		}
-	case "prototype":
-		if f.class != nil && f.class.proto != nil {
-			return f.class.proto
-		}
 	}
-	return funcMethods.method(key)
+	if n, ok := funcMethods[key]; ok {
+		return &Func{Name: key, native: n}
+	}
+	if f.props != nil && f.props.Rest != nil {
+		return f.props.Rest
+	}
+	return funcMethods.of(f, kindFunc, key)
 }
 
-// own reads a property of a native function.
-func (f *Func) own(key string) (Value, bool) {
+// statics are the properties of a function.
+func (f *Func) statics() *Object {
 	if f.props == nil {
-		return nil, false
+		f.props = &Object{}
 	}
-	p, ok := f.props.Own(key)
-	return p.Val, ok
+	return f.props
 }
 
 // put writes a property.
 func (m *Machine) put(v Value, key string, val Value, at Place) {
 	switch o := v.(type) {
 	case *Object:
-		if set, ok := o.findSetter(key); ok {
-			m.call(set, o, []Value{val}, at)
-			return
-		}
-		if p, ok := o.find(key); ok && p.Get != nil {
-			return // without a setter it stays as it is
-		}
 		m.touchObject(o)
 		o.set(key, val)
 	case *Array:
 		m.putArray(o, key, val, at)
 	case *Func:
-		if o.props == nil {
-			o.props = &Object{}
-		}
-		m.touchObject(o.props)
+		m.touchObject(o.statics())
 		o.props.set(key, val)
 	case *Unknown:
 		// What may have been written to is no longer certain.
@@ -195,6 +152,7 @@ func (m *Machine) put(v Value, key string, val Value, at Place) {
 				p.set(key, m.join(o, old.Val, val))
 			}
 		}
+		m.escape([]Value{val}, nil, o, at)
 	}
 }
 
@@ -218,7 +176,7 @@ func (m *Machine) putArray(a *Array, key string, val Value, at Place) {
 		a.Elems = append(a.Elems, val)
 		m.clip(a, at)
 	default:
-		a.Rest = m.mergeRest(a.Rest, &Unknown{Why: "elements are set at places far apart", At: at, May: []Value{val}, Marked: m.marked(val)})
+		a.Rest = m.mergeRest(a.Rest, &Unknown{Why: "elements are set at places that are far apart", At: at, May: []Value{val}, Marked: m.marked(val)})
 	}
 }
 
@@ -239,16 +197,16 @@ func (m *Machine) key(e *js.IndexExpr, s *scope) (string, *Unknown) {
 	return m.text(m.eval(e.Y, s), m.at(e.Y, s))
 }
 
-func dotName(e *js.DotExpr) (name string, private bool) {
+func dotName(e *js.DotExpr) string {
 	switch y := e.Y.(type) {
 	case js.LiteralExpr:
-		return string(y.Data), false
+		return string(y.Data)
 	case *js.LiteralExpr:
-		return string(y.Data), false
+		return string(y.Data)
 	case *js.Var:
-		return string(y.Name()), true
+		return string(y.Name())
 	}
-	return "", false
+	return ""
 }
 
 func (m *Machine) deleteProp(target js.IExpr, s *scope) {
@@ -258,7 +216,7 @@ func (m *Machine) deleteProp(target js.IExpr, s *scope) {
 	switch e := target.(type) {
 	case *js.DotExpr:
 		o = m.eval(e.X, s)
-		key, _ = dotName(e)
+		key = dotName(e)
 	case *js.IndexExpr:
 		o = m.eval(e.X, s)
 		key, u = m.key(e, s)

@@ -106,7 +106,7 @@ func aliasName(b []byte) string {
 func (m *Machine) linkImport(mod *module, st *js.ImportStmt) {
 	spec := aliasName(st.Module)
 	bind := func(local []byte, name string) {
-		mod.scope.declare(string(local)).from = &importRef{importer: mod, spec: spec, name: name, at: Place{mod.source, local}}
+		mod.scope.declare(string(local)).from = &importRef{importer: mod, spec: spec, name: name, at: Place{module: mod.source, token: local}}
 	}
 	if st.Default != nil {
 		bind(st.Default, "default")
@@ -131,9 +131,9 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 			case a.Name == nil && string(a.Binding) == "*":
 				mod.stars = append(mod.stars, spec)
 			case a.Name == nil:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{mod.source, a.Binding}}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{module: mod.source, token: a.Binding}}
 			default:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{mod.source, a.Name}}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{module: mod.source, token: a.Name}}
 			}
 		}
 		return

@@ -1,13 +1,17 @@
 package jseval
 
-import "github.com/tdewolff/parse/v2/js"
+import (
+	"slices"
+
+	"github.com/tdewolff/parse/v2/js"
+)
 
 func (m *Machine) objectLiteral(e *js.ObjectExpr, s *scope) Value {
 	o := &Object{}
 	for _, p := range e.List {
 		switch v := p.Value.(type) {
 		case *js.MethodDecl:
-			m.defineMethod(o, v, s, false)
+			m.defineMethod(o, v, s)
 			continue
 		default:
 			if p.Spread {
@@ -88,7 +92,76 @@ func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool
 		}
 	case *Unknown:
 		m.unknowns++
-		m.forgetProps(o, v)
+		if !m.copyEither(o, v, except) {
+			m.forgetProps(o, v)
+		}
+	}
+}
+
+// copyEither copies the properties of one of several known objects: a
+// property that none of them has keeps its value.
+func (m *Machine) copyEither(o *Object, u *Unknown, except map[string]bool) bool {
+	if !u.exact {
+		return false
+	}
+	var keys []string
+	for _, may := range u.May {
+		switch c := may.(type) {
+		case *Object:
+			if c.Rest != nil || c.Host != nil {
+				return false
+			}
+			for _, k := range c.Keys() {
+				if !slices.Contains(keys, k) && !except[k] {
+					keys = append(keys, k)
+				}
+			}
+		case *Array, *Func, *Namespace:
+			return false
+		}
+	}
+	for _, k := range keys {
+		before := m.get(o, k, u.At)
+		var values []Value
+		for _, may := range u.May {
+			v := before
+			if c, ok := may.(*Object); ok {
+				if p, ok := c.Own(k); ok && !p.hidden {
+					v = p.Val
+				}
+			}
+			values = append(values, v)
+		}
+		if n := len(u.May); n == 1 {
+			values = append(values, before)
+		}
+		o.set(k, m.join(u, values...))
+	}
+	return true
+}
+
+// defineMethod adds a method to an object; an accessor is not evaluated.
+func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope) {
+	f := &Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator}
+	m.closures[f.body] = f
+	var u *Unknown
+	switch {
+	case d.Name.Private != nil:
+		return
+	case d.Name.Computed != nil:
+		f.Name, u = m.text(m.eval(d.Name.Computed, s), m.at(d.Name.Computed, s))
+	default:
+		f.Name, u = m.propertyName(d.Name.PropertyName, s)
+	}
+	switch {
+	case u != nil:
+		m.forgetProps(o, u)
+	case d.Get || d.Set:
+		u = m.unknown("it is the value of an accessor, which is not evaluated", m.at(nil, s))
+		u.From = f.code()
+		o.set(f.Name, u)
+	default:
+		o.set(f.Name, f)
 	}
 }
 
@@ -97,10 +170,8 @@ func (m *Machine) forgetProps(o *Object, u *Unknown) {
 	m.touchObject(o)
 	for _, k := range o.keys {
 		p := o.props[k]
-		now := &Unknown{Why: u.Why, At: u.At, Marked: u.Marked}
-		if p.Val != nil {
-			now.May = []Value{p.Val}
-		}
+		now := u.with([]Value{p.Val})
+		now.Missing = false
 		o.props[k] = Prop{Val: now, hidden: p.hidden}
 	}
 	o.Rest = m.mergeRest(o.Rest, u)

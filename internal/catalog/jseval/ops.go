@@ -58,10 +58,8 @@ func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 		return -n
 	case js.PosToken, js.AddToken:
 		return n
-	case js.BitNotToken:
-		return float64(^toInt32(n))
 	}
-	return m.unknown("its syntax is not understood here", m.at(e, s))
+	return m.unknown("its syntax is not evaluated", m.at(e, s))
 }
 
 // primitive is what an operator makes of an unknown operand.
@@ -77,13 +75,6 @@ func (m *Machine) notNumber(v Value, at Place) *Unknown {
 	u := m.unknown("it is an object taken for a number", at)
 	u.Primitive = true
 	return u
-}
-
-func toInt32(f float64) int32 {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return 0
-	}
-	return int32(uint32(int64(math.Mod(math.Trunc(f), 1<<32))))
 }
 
 func (m *Machine) typeOf(v Value) Value {
@@ -168,7 +159,12 @@ func (m *Machine) logical(op js.TokenType, x Value, right func() Value) Value {
 	} else {
 		is, known := truth(x)
 		if !known {
-			return m.either(x.(*Unknown), func() Value { return x }, right)
+			// What `&&` gives without its right side is falsy, and so no object.
+			left := *x.(*Unknown)
+			if op == js.AndToken {
+				left = Unknown{Why: left.Why, At: left.At, Primitive: true}
+			}
+			return m.either(x.(*Unknown), func() Value { return &left }, right)
 		}
 		takeRight = is == (op == js.AndToken)
 	}
@@ -248,20 +244,6 @@ func arithmetic(op js.TokenType, a, b float64) Value {
 		return a / b
 	case js.ModToken:
 		return math.Mod(a, b)
-	case js.ExpToken:
-		return math.Pow(a, b)
-	case js.BitAndToken:
-		return float64(toInt32(a) & toInt32(b))
-	case js.BitOrToken:
-		return float64(toInt32(a) | toInt32(b))
-	case js.BitXorToken:
-		return float64(toInt32(a) ^ toInt32(b))
-	case js.LtLtToken:
-		return float64(toInt32(a) << (uint32(toInt32(b)) & 31))
-	case js.GtGtToken:
-		return float64(toInt32(a) >> (uint32(toInt32(b)) & 31))
-	case js.GtGtGtToken:
-		return float64(uint32(toInt32(a)) >> (uint32(toInt32(b)) & 31))
 	}
 	return compare(op, a, b)
 }
@@ -277,7 +259,7 @@ func compare(op js.TokenType, a, b float64) Value {
 	case js.GtEqToken:
 		return a >= b
 	}
-	return &Unknown{Why: "its syntax is not understood here"}
+	return &Unknown{Why: "its syntax is not evaluated"}
 }
 
 func (m *Machine) add(x, y Value, at Place) Value {
@@ -330,26 +312,12 @@ func (m *Machine) looselyEqual(x, y Value, at Place) (bool, *Unknown) {
 }
 
 func (m *Machine) instanceOf(v, class Value, at Place) Value {
-	f, ok := class.(*Func)
-	if !ok {
-		return m.unknown("it asks for an instance of what is no class", at)
+	if f, ok := class.(*Func); ok && f.instance != nil {
+		return f.instance(&Call{M: m, This: f, Args: []Value{v}, At: at})
 	}
-	if f.class == nil || f.class.proto == nil {
-		if f.instance != nil {
-			return f.instance(&Call{M: m, This: f, Args: []Value{v}, At: at})
-		}
-		return m.unknown("it asks for an instance of a built-in class", at)
-	}
-	o, ok := v.(*Object)
-	if !ok {
-		return false
-	}
-	for at := o.proto; at != nil; at = at.proto {
-		if at == f.class.proto {
-			return true
-		}
-	}
-	return false
+	u := m.unknown("it depends on instanceof, which is not evaluated", at)
+	u.Primitive = true
+	return u
 }
 
 // has is the operator `in`.
@@ -366,11 +334,7 @@ func (m *Machine) has(v, key Value, at Place) Value {
 		if o.Rest != nil {
 			return m.primitive(o.Rest)
 		}
-		p, ok := o.find(k)
-		if u, unknown := p.Val.(*Unknown); ok && unknown {
-			return m.primitive(u)
-		}
-		return ok
+		return false
 	case *Namespace:
 		names, rest := m.exportNames(o.module)
 		for _, n := range names {
@@ -383,5 +347,7 @@ func (m *Machine) has(v, key Value, at Place) Value {
 		}
 		return false
 	}
-	return m.unknown("it asks for a property of what is no plain object", at)
+	u = m.unknown("it asks for a property of something that is not a plain object", at)
+	u.Primitive = true
+	return u
 }

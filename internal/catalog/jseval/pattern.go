@@ -15,10 +15,9 @@ func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
 	case *js.GroupExpr:
 		m.assign(e.X, v, s)
 	case *js.DotExpr:
-		name, _ := dotName(e)
-		m.put(m.object(e.X, s), name, v, m.at(e, s))
+		m.put(m.eval(e.X, s), dotName(e), v, m.at(e, s))
 	case *js.IndexExpr:
-		o := m.object(e.X, s)
+		o := m.eval(e.X, s)
 		if key, u := m.key(e, s); u != nil {
 			m.putUnknown(o, u, v)
 		} else {
@@ -84,14 +83,6 @@ func (m *Machine) withDefault(v Value, def js.IExpr, s *scope) Value {
 		return m.either(u, func() Value { return u }, func() Value { return m.eval(def, s) })
 	}
 	return v
-}
-
-// object evaluates what stands left of a dot, `super` included.
-func (m *Machine) object(e js.IExpr, s *scope) Value {
-	if lit, ok := e.(*js.LiteralExpr); ok && lit.TokenType == js.SuperToken {
-		return s.frame.this
-	}
-	return m.eval(e, s)
 }
 
 func elementAt(elems []Value, i int, rest *Unknown) Value {

@@ -14,17 +14,38 @@ import (
 func (m *Machine) at(n any, s *scope) Place {
 	mod := s.frame.source
 	if t := exactToken(n, 0); t != nil {
-		return Place{mod, t}
+		m.lastToken, m.lastIn = t, mod
+		return Place{module: mod, token: t}
 	}
+	p := Place{module: mod}
+	if m.lastIn == mod {
+		p.after = m.lastToken
+	}
+	var callee any
+	switch n := n.(type) {
+	case *js.CallExpr:
+		callee = n.X
+	case *js.NewExpr:
+		callee = n.X
+	}
+	var statement []byte
 	if m.statement != nil && m.statementIn == mod {
-		if t := statementToken(m.statement); t != nil {
-			return Place{mod, t}
+		statement = statementToken(m.statement)
+	}
+	if v, ok := callee.(*js.Var); ok {
+		p.name = string(v.Name())
+		if statement != nil {
+			p.after = statement
 		}
+		return p
+	}
+	if statement != nil {
+		return Place{module: mod, token: statement}
 	}
 	if v, ok := n.(*js.Var); ok {
-		return Place{mod, v.Data}
+		p.token = v.Data
 	}
-	return Place{module: mod}
+	return p
 }
 
 // enterStatement notes the statement that is run; the result undoes it.

@@ -32,8 +32,6 @@ type frame struct {
 	source *source.Module // by which what it runs is placed
 	scope  *scope         // where `var` goes
 	this   Value
-	fn     *Func
-	home   *Object
 }
 
 func (s *scope) inner() *scope { return &scope{parent: s, frame: s.frame} }

@@ -5,7 +5,6 @@ import "github.com/tdewolff/parse/v2/js"
 // completion is how a statement ended.
 type completion struct {
 	kind  kind
-	label string
 	value Value
 	// maybe, if set, says that it may have ended normally instead.
 	maybe *Unknown
@@ -35,10 +34,10 @@ func (m *Machine) joinCompletions(u *Unknown, outs []completion) completion {
 		}
 		switch {
 		case abrupt == nil:
-			abrupt = &completion{kind: c.kind, label: c.label}
+			abrupt = &completion{kind: c.kind}
 		case c.kind == returns:
 			// A return outlasts the breaks and continues it is joined with.
-			abrupt.kind, abrupt.label = returns, ""
+			abrupt.kind = returns
 		}
 		if c.kind == returns {
 			values = append(values, c.value)
@@ -100,7 +99,7 @@ func (m *Machine) continueAfter(c completion, rest func() completion) completion
 		return c
 	case after.kind == returns && c.kind == returns:
 		return completion{kind: returns, value: m.join(c.maybe, c.value, after.value), maybe: after.maybe}
-	case after.kind == c.kind && after.label == c.label:
+	case after.kind == c.kind:
 		c.maybe = after.maybe
 		return c
 	case after.kind == returns:
@@ -229,31 +228,21 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 		panic(thrown{m.eval(st.Value, s), m.at(st, s)})
 	case *js.BranchStmt:
 		if st.Type == js.BreakToken {
-			return completion{kind: breaks, label: string(st.Label)}
+			return completion{kind: breaks}
 		}
-		return completion{kind: continues, label: string(st.Label)}
+		return completion{kind: continues}
 	case *js.LabelledStmt:
-		c := m.execLabelled(st, s)
-		if c.kind == breaks && c.label == string(st.Label) {
-			return completion{}
-		}
-		return c
+		// A jump to a label is taken for one out of the innermost loop, so that
+		// whatever is done here may be done or not.
+		return m.turnUnknown(m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s)), func() completion { return m.exec(st.Value, s) })
 	case *js.TryStmt:
 		return m.execTry(st, s)
 	case *js.SwitchStmt:
 		return m.execSwitch(st, s)
 	case *js.ForStmt, *js.ForInStmt, *js.ForOfStmt, *js.WhileStmt, *js.DoWhileStmt:
-		return m.execLoop(st, s, "")
+		return m.execLoop(st, s)
 	}
 	return completion{}
-}
-
-func (m *Machine) execLabelled(st *js.LabelledStmt, s *scope) completion {
-	switch st.Value.(type) {
-	case *js.ForStmt, *js.ForInStmt, *js.ForOfStmt, *js.WhileStmt, *js.DoWhileStmt:
-		return m.execLoop(st.Value, s, string(st.Label))
-	}
-	return m.exec(st.Value, s)
 }
 
 func (m *Machine) execIf(st *js.IfStmt, s *scope) completion {
@@ -370,7 +359,7 @@ func (m *Machine) runCases(st *js.SwitchStmt, s *scope, from int) completion {
 		list = append(list, st.List[i].List...)
 	}
 	c := m.execFrom(list, s)
-	if c.kind == breaks && c.label == "" {
+	if c.kind == breaks {
 		return completion{}
 	}
 	return c

@@ -23,6 +23,10 @@ type (
 type Place struct {
 	module *source.Module
 	token  []byte
+	// name is what is called, where the call has no token of its own: it is
+	// looked for after the token after.
+	name  string
+	after []byte
 }
 
 // File is the file's name relative to the root; empty for no place.
@@ -37,6 +41,9 @@ func (p Place) File() string {
 func (p Place) Line() int {
 	if p.module == nil {
 		return 0
+	}
+	if p.token == nil && p.name != "" {
+		return p.module.Line(p.module.Find(p.after, p.name+"("))
 	}
 	return p.module.Line(p.token)
 }
@@ -63,19 +70,31 @@ type Unknown struct {
 	Primitive bool
 	// Missing says that it comes from a module that should be there.
 	Missing bool
+	// From is the part of the program that makes the value and is not
+	// evaluated; the value may hold whatever that code can reach.
+	From *Code
+	// Dynamic says that it comes from modules that are chosen when the program
+	// runs, so that any module of the program may be among them.
+	Dynamic bool
+	// exact says that it is one of May or a primitive.
+	exact bool
 }
 
-// Array is an array, a set's or a map's content.
+// with is the same unknown with other candidates.
+func (u *Unknown) with(may []Value) *Unknown {
+	return &Unknown{Why: u.Why, At: u.At, May: may, Marked: u.Marked, Missing: u.Missing, From: u.From, Dynamic: u.Dynamic}
+}
+
+// Array is an array.
 type Array struct {
 	Elems []Value
 	// Rest, if set, says that there may be further elements, or fewer.
 	Rest *Unknown
 }
 
-// Prop is a property; Get takes precedence over Val.
+// Prop is a property.
 type Prop struct {
 	Val    Value
-	Get    *Func
 	hidden bool // not enumerable
 }
 
@@ -85,9 +104,8 @@ type Object struct {
 	props map[string]Prop
 	// Rest, if set, says that there may be further properties, and that those
 	// that are not here may have any value.
-	Rest  *Unknown
-	proto *Object
-	// Host is what a native made of it: the SDK's client, a function, a Set.
+	Rest *Unknown
+	// Host is what a native made of it: the SDK's client, a function.
 	Host any
 }
 
@@ -105,7 +123,8 @@ type Call struct {
 	// Rest, if set, says that there may be further arguments.
 	Rest *Unknown
 	At   Place
-	New  bool
+	// Node is the call's own node in the syntax tree, if the program wrote it.
+	Node any
 }
 
 // Arg returns an argument, Undefined beyond the end.
@@ -119,7 +138,7 @@ func (c *Call) Arg(i int) Value {
 	return Undefined{}
 }
 
-// Func is a function or a class.
+// Func is a function.
 type Func struct {
 	Name   string
 	native Native
@@ -131,8 +150,6 @@ type Func struct {
 	lexical   bool  // this is taken from above
 	async     bool
 	generator bool
-	home      *Object // where super starts from
-	class     *class
 	props     *Object
 	instance  Native // decides instanceof
 }
@@ -204,31 +221,6 @@ func (o *Object) Keys() []string {
 func (o *Object) Own(key string) (Prop, bool) {
 	p, ok := o.props[key]
 	return p, ok
-}
-
-// find looks along the prototypes.
-func (o *Object) find(key string) (Prop, bool) {
-	for at := o; at != nil; at = at.proto {
-		if p, ok := at.props[key]; ok {
-			return p, true
-		}
-		if at.Rest != nil {
-			return Prop{Val: at.Rest}, true
-		}
-	}
-	return Prop{}, false
-}
-
-// setter is the name that a setter is kept under.
-func setter(key string) string { return "set " + key }
-
-func (o *Object) findSetter(key string) (Value, bool) {
-	for at := o; at != nil; at = at.proto {
-		if p, ok := at.props[setter(key)]; ok {
-			return p.Val, true
-		}
-	}
-	return nil, false
 }
 
 // truth is a value's truth; known is false where it cannot be decided.

@@ -11,43 +11,76 @@ import (
 
 // collection gathers the functions that an index registers.
 type collection struct {
-	machine    *jseval.Machine
-	index      string
-	functions  []*function
-	maybe      []*function // those of which it cannot be decided
-	seen       map[*function]bool
-	visited    map[any]bool
-	open       []catalog.Unresolved
+	machine *jseval.Machine
+	index   string
+	found   []entry
+	maybe   []*function // those that may be registered
+	seen    map[seenKey]bool
+	visited map[any]bool
+	open    []catalog.Unresolved
+	// doubtful are exports that hold what code makes that is not evaluated: they
+	// matter if functions can be reached from there.
+	doubtful   []doubt
 	incomplete bool
+	// app and handler are those of the handler whose functions are gathered.
+	app     string
+	handler int
+	// dynamic says that modules are among it that are chosen at run time, and
+	// registersUnknown that a call registers what is not known at all.
+	dynamic, registersUnknown bool
+}
+
+// entry is one function that is registered.
+type entry struct {
+	*function
+	app     string // the handler's, empty if it is the client's
+	handler int
+}
+
+type seenKey struct {
+	f       *function
+	handler int
+}
+
+type doubt struct {
+	u    *jseval.Unknown
+	what string
 }
 
 // maxNesting is how deep functions are looked for in objects and arrays.
 const maxNesting = 6
 
-// registered gathers what is served, or else what is exported.
-func (c *collection) registered(exports []jseval.Export, served []served, rest *jseval.Unknown) {
-	if len(served) > 0 {
-		for _, s := range served {
-			c.value(s.functions, "the functions passed to serve", true, 0)
-		}
-		return
-	}
+func newCollection(m *jseval.Machine, index string) *collection {
+	return &collection{machine: m, index: index, seen: map[seenKey]bool{}, visited: map[any]bool{}}
+}
+
+// exported gathers what the exports of an index hold.
+func (c *collection) exported(exports []jseval.Export, rest *jseval.Unknown) {
 	for _, e := range exports {
 		c.value(e.Value, e.Name, false, 0)
 	}
 	if rest != nil {
 		c.unknown(rest, "what else "+c.index+" exports")
 	}
-	if len(c.functions) > 0 || c.incomplete {
+	if len(c.found) > 0 || c.incomplete {
 		return
 	}
 	// The index seems to register nothing: then any export that is unknown
 	// may be it.
 	for _, e := range exports {
-		if u, ok := e.Value.(*jseval.Unknown); ok && !u.Primitive {
+		if u, ok := c.machine.Await(e.Value).(*jseval.Unknown); ok && !u.Primitive {
 			c.unknown(u, "what "+e.Name+" registers")
 		}
 	}
+}
+
+// served gathers what one handler serves.
+func (c *collection) served(s *served) {
+	c.handler++
+	c.app, _ = s.app.(string)
+	c.visited = map[any]bool{}
+	c.value(s.functions, "serve", true, 0)
+	c.app = ""
 }
 
 // value looks for functions in a value. listed says that it is a list of
@@ -59,9 +92,7 @@ func (c *collection) value(v jseval.Value, name string, listed bool, depth int) 
 	v = c.machine.Await(v)
 	switch v := v.(type) {
 	case *jseval.Unknown:
-		if listed || v.Marked || v.Missing && !v.Primitive {
-			c.unknown(v, "what "+name+" registers")
-		}
+		c.doubt(v, "what "+name+" registers", listed || v.Marked || v.Missing && !v.Primitive)
 	case *jseval.Array:
 		if !c.visited[v] {
 			c.visited[v] = true
@@ -72,26 +103,17 @@ func (c *collection) value(v jseval.Value, name string, listed bool, depth int) 
 			c.add(f)
 			return
 		}
-		if c.visited[v] {
+		if c.visited[v] || v.Host != nil {
 			return
 		}
 		c.visited[v] = true
-		if v.IsCollection() {
-			elems, rest := c.machine.List(v)
-			c.list(elems, rest, name, listed, depth)
-			return
-		}
-		if v.Host != nil {
-			return
-		}
 		for _, k := range v.Keys() {
-			p, _ := v.Own(k)
-			if p.Val != nil {
+			if p, _ := v.Own(k); p.Val != nil {
 				c.value(p.Val, name+"."+k, false, depth+1)
 			}
 		}
-		if v.Rest != nil && v.Rest.Marked {
-			c.unknown(v.Rest, "what else "+name+" registers")
+		if v.Rest != nil {
+			c.doubt(v.Rest, "what else "+name+" registers", v.Rest.Marked)
 		}
 	case *jseval.Namespace:
 		if c.visited[v] {
@@ -122,15 +144,15 @@ func (c *collection) list(elems []jseval.Value, rest *jseval.Unknown, name strin
 		if o, ok := e.(*jseval.Object); ok && isFunction(o.Host) {
 			f := o.Host.(*function)
 			if inList[f] {
-				c.functions = append(c.functions, f)
+				c.found = append(c.found, entry{f, c.app, c.handler})
 				continue
 			}
 			inList[f] = true
 		}
 		c.value(e, name, listed, depth+1)
 	}
-	if rest != nil && (listed || rest.Marked || rest.Missing) {
-		c.unknown(rest, "what else "+name+" registers")
+	if rest != nil {
+		c.doubt(rest, "what else "+name+" registers", listed || rest.Marked || rest.Missing)
 	}
 }
 
@@ -145,62 +167,103 @@ func notPrimitive(v jseval.Value) bool {
 }
 
 func holdsFunction(v jseval.Value) bool {
+	found := false
+	eachFunction(v, 0, func(*function) { found = true })
+	return found
+}
+
+// eachFunction visits the functions that a value holds or may hold.
+func eachFunction(v jseval.Value, depth int, visit func(*function)) {
+	if depth > maxNesting {
+		return
+	}
 	switch v := v.(type) {
 	case *jseval.Object:
-		return isFunction(v.Host)
+		if f, ok := v.Host.(*function); ok {
+			visit(f)
+			return
+		}
+		if v.Host != nil {
+			return
+		}
+		for _, k := range v.Keys() {
+			p, _ := v.Own(k)
+			eachFunction(p.Val, depth+2, visit)
+		}
+		if v.Rest != nil {
+			eachFunction(v.Rest, depth+1, visit)
+		}
 	case *jseval.Array:
 		for _, e := range v.Elems {
-			if holdsFunction(e) {
-				return true
-			}
+			eachFunction(e, depth+1, visit)
+		}
+		if v.Rest != nil {
+			eachFunction(v.Rest, depth+1, visit)
 		}
 	case *jseval.Unknown:
 		for _, e := range v.May {
-			if holdsFunction(e) {
-				return true
-			}
+			eachFunction(e, depth+1, visit)
 		}
 	}
-	return false
 }
 
 func (c *collection) add(f *function) {
-	if !c.seen[f] {
-		c.seen[f] = true
-		c.functions = append(c.functions, f)
+	key := seenKey{f, c.handler}
+	if !c.seen[key] {
+		c.seen[key] = true
+		c.found = append(c.found, entry{f, c.app, c.handler})
+	}
+}
+
+func (c *collection) has(f *function) bool {
+	return slices.ContainsFunc(c.found, func(e entry) bool { return e.function == f })
+}
+
+// doubt notes an unknown value: at once where it counts for certain.
+func (c *collection) doubt(u *jseval.Unknown, what string, certain bool) {
+	switch {
+	case certain:
+		c.unknown(u, what)
+	case u.From != nil:
+		c.doubtful = append(c.doubtful, doubt{u, what})
 	}
 }
 
 // unknown notes what cannot be decided, naming the functions that it may be.
 func (c *collection) unknown(u *jseval.Unknown, what string) {
-	var names []string
-	var visit func(v jseval.Value, depth int)
-	visit = func(v jseval.Value, depth int) {
-		switch v := v.(type) {
-		case *jseval.Object:
-			if f, ok := v.Host.(*function); ok && !c.seen[f] {
-				c.maybe = append(c.maybe, f)
-				name := "a function"
-				if id, ok := c.machine.Get(f.options, "id").(string); ok {
-					name = fmt.Sprintf("%q", id)
-				}
-				names = append(names, name)
-			}
-		case *jseval.Array:
-			if depth < maxNesting {
-				for _, e := range v.Elems {
-					visit(e, depth+1)
-				}
-			}
-		case *jseval.Unknown:
-			if depth < maxNesting {
-				for _, e := range v.May {
-					visit(e, depth+1)
-				}
-			}
-		}
+	var may []*function
+	eachFunction(u, 0, func(f *function) { may = append(may, f) })
+	if u.From != nil {
+		c.machine.Reach(u.From, func(jseval.Site) {}, func(v jseval.Value) {
+			eachFunction(v, 0, func(f *function) { may = append(may, f) })
+		})
 	}
-	visit(u, 0)
+	c.dynamic = c.dynamic || u.Dynamic
+	c.leave(u.At, what, u.Why, may)
+}
+
+// leave notes at a place what is not known, and the functions that it may be:
+// their names take the place of %s, or else follow.
+// Of two reasons at one place the first is enough.
+func (c *collection) leave(at jseval.Place, what, why string, may []*function) {
+	var names []string
+	for _, f := range may {
+		if c.has(f) || slices.Contains(c.maybe, f) {
+			continue
+		}
+		c.maybe = append(c.maybe, f)
+		name := "a function"
+		if id, ok := c.machine.Get(f.options, "id").(string); ok {
+			name = fmt.Sprintf("%q", id)
+		}
+		names = append(names, name)
+	}
+	c.incomplete = true
+	u := catalog.Unresolved{File: at.File(), Line: at.Line(), What: what, Why: why}
+	known := slices.IndexFunc(c.open, func(o catalog.Unresolved) bool { return o.File == u.File && o.Line == u.Line && u.Line > 0 })
+	if known >= 0 && len(names) == 0 {
+		return
+	}
 	if len(names) > 0 {
 		const shown = 5
 		more := ""
@@ -208,8 +271,16 @@ func (c *collection) unknown(u *jseval.Unknown, what string) {
 			more = fmt.Sprintf(" and %d more", len(names)-shown)
 			names = names[:shown]
 		}
-		what += ", perhaps " + strings.Join(names, ", ") + more
+		list := strings.Join(names, ", ") + more
+		if before, after, ok := strings.Cut(what, "%s"); ok {
+			u.What = before + list + after
+		} else {
+			u.What += ", perhaps " + list
+		}
+		if known >= 0 && c.open[known].Why == why && !strings.Contains(c.open[known].What, ", perhaps ") {
+			c.open[known].What += ", perhaps " + list
+			return
+		}
 	}
-	c.incomplete = true
-	c.open = append(c.open, catalog.Unresolved{File: u.At.File(), Line: u.At.Line(), What: what, Why: u.Why})
+	c.open = append(c.open, u)
 }

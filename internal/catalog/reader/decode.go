@@ -3,6 +3,7 @@ package reader
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
@@ -34,22 +35,28 @@ func (r *reading) decode(m *jseval.Machine, f *function) *decoded {
 	if f.client != nil {
 		d.App, _ = f.client.id.(string)
 	}
-	o := decoder{m: m, f: f, d: d}
+	o := decoder{m: m, f: f, d: d, major: func() int {
+		return r.program.Major(filepath.Join(r.program.Root(), filepath.FromSlash(d.File)), sdkPackage)
+	}}
 	o.id()
 	if v, ok := o.get("name"); ok {
 		d.Name, _ = v.(string)
+	} else {
+		o.undecided("name", v, "")
 	}
 	o.retries()
 	o.triggers()
 	o.concurrency()
+	o.batch()
 	o.onFailure()
 	return d
 }
 
 type decoder struct {
-	m *jseval.Machine
-	f *function
-	d *decoded
+	m     *jseval.Machine
+	major func() int
+	f     *function
+	d     *decoded
 }
 
 // get reads an option; ok is false where it is unknown.
@@ -92,6 +99,12 @@ func reason(u *jseval.Unknown, file string, line int) string {
 
 func (o *decoder) id() {
 	v, ok := o.get("id")
+	if _, missing := v.(jseval.Undefined); missing && o.major() == 2 {
+		// SDK 2: this.opts.id || slugify(name).
+		if name, named := o.m.Get(o.f.options, "name").(string); named {
+			v = slugify(name)
+		}
+	}
 	if !ok {
 		o.d.idOpen = true
 		o.undecided("id", v, "")
@@ -125,7 +138,7 @@ func (o *decoder) retries() {
 			return
 		}
 	}
-	why := "it is no whole number, which the server refuses"
+	why := "it is not a whole number, which the server refuses"
 	if !ok {
 		why = ""
 	}
@@ -133,6 +146,10 @@ func (o *decoder) retries() {
 }
 
 func (o *decoder) triggers() {
+	if o.f.deferred {
+		o.deferred()
+		return
+	}
 	v := o.f.triggers
 	var list []jseval.Value
 	var rest *jseval.Unknown
@@ -163,6 +180,16 @@ func (o *decoder) triggers() {
 	if open != nil {
 		o.undecided("triggers", open, "")
 	}
+}
+
+// deferred is the trigger of a function that another one schedules
+// (DeferredFunction.getConfigTriggers): its own slug is in the expression.
+func (o *decoder) deferred() {
+	if o.d.App == "" || o.d.idOpen {
+		o.undecided("triggers", nil, "its app's id is not known")
+		return
+	}
+	o.d.Triggers = []catalog.Trigger{{Event: "inngest/deferred.schedule", Expression: fmt.Sprintf("event.data._inngest.fn_slug == '%s'", o.d.Slugs(o.d.App)[0])}}
 }
 
 // trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's
@@ -196,7 +223,7 @@ func (o *decoder) trigger(v jseval.Value) (t catalog.Trigger, skip bool, open *j
 			return t, false, u
 		}
 	}
-	// SDK 4 passes over what is no trigger; SDK 3 registers it as {}, which the
+	// SDK 4 passes over what is not a trigger; SDK 3 registers it as {}, which the
 	// server refuses.
 	return t, o.f.inline && (t.Event == invoked || t.Event == "" && t.Cron == ""), nil
 }
@@ -246,6 +273,37 @@ func (o *decoder) concurrency() {
 		all = append(all, c)
 	}
 	o.d.Concurrency = all
+}
+
+// batch: what of a batch, and of what is combined with it, the server's
+// validation looks at. What is unknown is left to the server.
+func (o *decoder) batch() {
+	v, ok := o.get("batchEvents")
+	batch, isObject := v.(*jseval.Object)
+	if !ok || !isObject {
+		return
+	}
+	size, known := o.m.Get(batch, "maxSize").(float64)
+	if _, missing := o.m.Get(batch, "maxSize").(jseval.Undefined); missing {
+		known = true // the server reads none as 0
+	}
+	if !known {
+		return
+	}
+	o.d.Batch = &catalog.Batch{MaxSize: int(size)}
+	for _, name := range []string{"cancelOn", "debounce", "singleton"} {
+		v, ok := o.get(name)
+		if list, isList := v.(*jseval.Array); isList && len(list.Elems) == 0 {
+			continue
+		}
+		if is, known := jseval.Truth(v); ok && known && is {
+			o.d.Batch.With = append(o.d.Batch.With, name)
+		}
+	}
+	priority, _ := o.get("priority")
+	if run, ok := o.m.Get(priority, "run").(string); ok && run != "" {
+		o.d.Batch.With = append(o.d.Batch.With, "priority.run")
+	}
 }
 
 // onFailure registers a second function (getConfig: `if (this.onFailureFn)`).

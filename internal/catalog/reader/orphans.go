@@ -11,54 +11,74 @@ import (
 	"github.com/tdewolff/parse/v2/js"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
 // orphans finds the functions that are created but that no index registers:
 // in what the indexes evaluated, and in the other sources of their packages.
 func (r *reading) orphans(indexes []string) error {
-	known := map[string]bool{}
 	for _, made := range r.created {
-		r.orphan(made)
+		if !made.later {
+			r.orphan(made)
+		}
 	}
+	known := map[string]bool{}
 	var rest []string
 	for _, path := range r.sources(indexes) {
-		if !r.evaluated[path] {
+		if !r.walked[path] {
 			rest = append(rest, path)
 			known[path] = true
 		}
 	}
-	if len(rest) > 0 {
-		if err := r.program.Add(r.ctx, rest...); err != nil {
+	if len(rest) == 0 {
+		return nil
+	}
+	if len(r.dynamic) > 0 {
+		r.leaveDynamic()
+		return nil
+	}
+	if err := r.program.Add(r.ctx, rest...); err != nil {
+		return err
+	}
+	m, s := r.machine()
+	for _, path := range rest {
+		// A file that cannot be read would be reported if it mattered: then an
+		// index led to it.
+		if _, _, err := m.Exports(r.ctx, path); err != nil && r.ctx.Err() != nil {
 			return err
 		}
-		m, s := r.machine()
-		for _, path := range rest {
-			// A file that cannot be read is told of if it mattered: then an
-			// index led to it.
-			if _, _, err := m.Exports(r.ctx, path); err != nil && r.ctx.Err() != nil {
-				return err
-			}
-		}
-		for _, f := range s.created {
-			if abs := filepath.Join(r.program.Root(), filepath.FromSlash(f.at.File())); known[abs] {
-				r.orphan(madeBy{f, m})
-			}
-		}
-		for site := range s.sites {
-			r.sites[site] = true
+	}
+	for _, f := range s.created {
+		if abs := filepath.Join(r.program.Root(), filepath.FromSlash(f.at.File())); known[abs] {
+			r.orphan(madeBy{f, m})
 		}
 	}
-	r.unreached(rest)
+	r.uncalled(rest, m, s)
 	return nil
+}
+
+// leaveDynamic notes that an index loads modules that are not known, while
+// there are modules with functions that it is not known to load.
+func (r *reading) leaveDynamic() {
+	for _, d := range r.dynamic {
+		for i := range r.cat.Indexes {
+			if r.cat.Indexes[i].Path != d.index {
+				continue
+			}
+			r.cat.Indexes[i].Incomplete = true
+			file, line := d.At.File(), d.At.Line()
+			if !slices.ContainsFunc(r.cat.Unresolved, func(u catalog.Unresolved) bool { return u.File == file && u.Line == line }) {
+				r.unresolved(catalog.Unresolved{Index: d.index, File: file, Line: line, What: "which modules are loaded here", Why: d.Why})
+			}
+		}
+	}
 }
 
 func (r *reading) orphan(made madeBy) {
 	d := r.decode(made.machine, made.function)
-	key := made.key(d.ID)
-	if r.listed[key] || r.maybe[key] {
-		return
+	if !r.listed[made.key(d.ID)] {
+		r.addOrphan(d.Function)
 	}
-	r.addOrphan(d.Function)
 }
 
 func (r *reading) addOrphan(f catalog.Function) {
@@ -139,60 +159,28 @@ func isSource(name string) bool {
 	return true
 }
 
-// unreached finds calls of createFunction that no evaluation came by: in a
-// function that nothing calls when the worker starts.
-func (r *reading) unreached(rest []string) {
-	paths := slices.Clone(rest)
-	for path := range r.evaluated {
-		if r.program.Mentions(path) {
-			paths = append(paths, path)
-		}
-	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		module, err := r.program.Module(path)
-		if err != nil {
-			continue
-		}
-		for _, st := range module.Body {
-			js.Walk(siteFinder(func(name []byte, call *js.CallExpr) {
-				if r.sites[[2]any{module, &name[0]}] {
-					return
-				}
-				if id, ok := looksLikeFunction(call); ok {
-					r.addOrphan(catalog.Function{ID: id, File: module.Rel, Line: module.Line(name), Uncalled: true})
-				}
-			}), st)
-		}
-	}
-}
-
-// siteFinder visits the calls of a method named createFunction.
-type siteFinder func(name []byte, call *js.CallExpr)
-
-// Enter implements js.IVisitor.
-func (f siteFinder) Enter(n js.INode) js.IVisitor {
-	if call, ok := n.(*js.CallExpr); ok {
-		if dot, ok := call.X.(*js.DotExpr); ok {
-			if lit, ok := dot.Y.(js.LiteralExpr); ok && string(lit.Data) == words[0] {
-				f(lit.Data, call)
+// uncalled finds calls of createFunction that no evaluation came by, in
+// modules that no index leads to: in a function that nothing calls.
+func (r *reading) uncalled(rest []string, m *jseval.Machine, s *sdk) {
+	for _, path := range rest {
+		m.Walk(path, nil, func(c jseval.Site) {
+			if s.calls(c) != createFunction || s.reached[c.Node] || r.reached[c.Node] {
+				return
 			}
-		}
+			if id, ok := writtenID(c.Args); ok {
+				r.addOrphan(catalog.Function{ID: id, File: c.At.File(), Line: c.At.Line(), Uncalled: true})
+			}
+		})
 	}
-	return f
 }
 
-// Exit implements js.IVisitor.
-func (siteFinder) Exit(js.INode) {}
-
-// looksLikeFunction tells an Inngest function from what else has a method of
-// that name (AWS Lambda's client has): options with an id, and a handler. Where
-// the id is not written out, it is a wrapper that nothing happens to use.
-func looksLikeFunction(call *js.CallExpr) (id string, ok bool) {
-	if len(call.Args.List) < 2 {
+// writtenID is the id in the options of a function. Where it is not written
+// out, the call is a wrapper that nothing happens to use.
+func writtenID(args js.Args) (id string, ok bool) {
+	if len(args.List) < 2 {
 		return "", false
 	}
-	options, isObject := call.Args.List[0].Value.(*js.ObjectExpr)
+	options, isObject := args.List[0].Value.(*js.ObjectExpr)
 	if !isObject {
 		return "", false
 	}

@@ -32,7 +32,7 @@ type Options struct {
 }
 
 // words are what makes a module worth parsing ahead.
-var words = []string{"createFunction"}
+var words = []string{createFunction}
 
 // Read reads the catalog. Where there is nothing to read, no index or nothing
 // of Inngest's in what they lead to, it is empty and so is the error: see
@@ -43,7 +43,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if len(present) == 0 {
 		return cat, nil
 	}
-	program, err := source.New(source.Options{Root: o.Root, Words: words})
+	program, err := source.New(source.Options{Root: o.Root, Words: words, Package: sdkPackage})
 	if err != nil {
 		return nil, err
 	}
@@ -52,33 +52,31 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 		ctx: ctx, options: o, program: program, cat: cat,
 		decodedBy: map[*function]*decoded{},
 		listed:    map[functionKey]bool{},
-		maybe:     map[functionKey]bool{},
-		evaluated: map[string]bool{},
-		sites:     map[[2]any]bool{},
+		walked:    map[string]bool{},
+		reached:   map[any]bool{},
 	}
-	var entries []string
+	var entries []*entryRead
+	var paths []string
 	for _, index := range slices.Concat(present, others) {
-		entries = append(entries, filepath.Join(program.Root(), filepath.FromSlash(index)))
+		path := filepath.Join(program.Root(), filepath.FromSlash(index))
+		entries = append(entries, &entryRead{index: index, path: path})
+		paths = append(paths, path)
 	}
-	if err := program.Add(ctx, entries...); err != nil {
+	if err := program.Add(ctx, paths...); err != nil {
 		return nil, err
 	}
 	if !r.concernsInngest() {
 		return cat, nil
 	}
-	for i, index := range present {
-		if err := r.index(index, entries[i]); err != nil {
-			return nil, err
-		}
+	if err := r.evaluate(entries); err != nil {
+		return nil, err
 	}
-	for i, index := range others {
-		if err := r.other(index, entries[len(present)+i]); err != nil {
-			return nil, err
-		}
+	for i, e := range entries {
+		r.finish(e, i < len(present))
 	}
 	for _, index := range missing {
-		cat.Indexes = append(cat.Indexes, catalog.Index{Path: index, Incomplete: true})
-		r.unresolved(catalog.Unresolved{Index: index, File: index, Line: 1, What: "what " + index + " registers", Why: "there is no such file"})
+		cat.Indexes = append(cat.Indexes, catalog.Index{Path: index, Functions: []catalog.Function{}, Incomplete: true})
+		r.unresolved(catalog.Unresolved{Index: index, File: index, Line: 1, What: "what " + index + " registers", Why: "the file does not exist"})
 	}
 	// Where an index could not be evaluated, any function may be one of it.
 	if !r.blind {
@@ -111,15 +109,23 @@ type reading struct {
 	program   *source.Program
 	cat       *catalog.Catalog
 	decodedBy map[*function]*decoded
-	// listed are the functions of some index, maybe those that may be of one.
-	listed, maybe map[functionKey]bool
-	// evaluated are the modules that an index evaluated, and sites the calls
-	// of createFunction that were reached there.
-	evaluated map[string]bool
-	sites     map[[2]any]bool
-	created   []madeBy
-	// blind says that an index could not be evaluated as a whole.
-	blind bool
+	// listed are the functions that some index registers or may register.
+	listed map[functionKey]bool
+	// walked are the modules that an index may run, and reached the calls in
+	// them that evaluation came by.
+	walked  map[string]bool
+	reached map[any]bool
+	created []madeBy
+	// blind says that an index could not be evaluated as a whole, and dynamic
+	// where one loads modules that are chosen at run time.
+	blind   bool
+	dynamic []dynamicLoad
+}
+
+// dynamicLoad is a place at which an index loads modules that are not known.
+type dynamicLoad struct {
+	index string
+	jseval.Escape
 }
 
 // madeBy is a function and the machine that it is a value of.
@@ -131,7 +137,7 @@ type madeBy struct {
 // concernsInngest reports whether anything that was walked mentions Inngest.
 func (r *reading) concernsInngest() bool {
 	for _, path := range r.program.Files() {
-		if r.program.Mentions(path) || r.program.Imports(path, "inngest") {
+		if r.program.Mentions(path) {
 			return true
 		}
 	}
@@ -140,85 +146,123 @@ func (r *reading) concernsInngest() bool {
 
 func (r *reading) machine() (*jseval.Machine, *sdk) {
 	s := newSDK(func(file string) int {
-		return r.program.Major(filepath.Join(r.program.Root(), filepath.FromSlash(file)), "inngest")
+		return r.program.Major(filepath.Join(r.program.Root(), filepath.FromSlash(file)), sdkPackage)
 	})
-	return jseval.New(jseval.Options{Program: r.program, External: s.external, Method: s.method, Env: r.options.Env, Marked: marked}), s
+	var m *jseval.Machine
+	m = jseval.New(jseval.Options{
+		Program: r.program, External: s.external, Method: s.method, Env: r.options.Env, Marked: marked,
+		Escaped: func(e jseval.Escape) { s.escaped(m, e) },
+	})
+	return m, s
 }
 
-// index reads one index into the catalog.
-func (r *reading) index(index, path string) error {
-	c, err := r.collect(index, path)
-	if err != nil {
-		return err
+// evaluate loads every index, and then supposes the calls that none reached.
+func (r *reading) evaluate(entries []*entryRead) error {
+	for _, e := range entries {
+		e.m, e.sdk = r.machine()
+		e.exports, e.rest, e.err = e.m.Exports(r.ctx, e.path)
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		e.load = newCollection(e.m, e.index)
+		if e.err != nil {
+			continue
+		}
+		e.walk(r)
+		e.loaded()
+		for _, path := range e.walked {
+			r.walked[path] = true
+		}
+		for node := range e.sdk.reached {
+			r.reached[node] = true
+		}
 	}
-	out := catalog.Index{Path: index, Incomplete: c.incomplete, Functions: []catalog.Function{}}
-	for _, f := range c.functions {
-		d := r.decode(c.machine, f)
+	for _, e := range entries {
+		if e.err == nil {
+			e.suppose(r)
+		}
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+	}
+	return nil
+}
+
+// finish puts an index into the catalog; of another worker's index it only
+// notes what is registered.
+func (r *reading) finish(e *entryRead, ours bool) {
+	c := e.load
+	if e.err != nil {
+		r.unreadable(c, e.err)
+	} else {
+		c = e.finish(r)
+		r.blind = r.blind || e.m.Failed(e.path) || c.registersUnknown
+	}
+	for _, f := range slices.Concat(functionsOf(c.found), c.maybe) {
+		r.listed[f.key(r.decode(e.m, f).ID)] = true
+	}
+	for _, f := range e.sdk.created {
+		r.created = append(r.created, madeBy{f, e.m})
+	}
+	for _, d := range e.sdk.dynamic {
+		r.dynamic = append(r.dynamic, dynamicLoad{e.index, d})
+	}
+	if ours {
+		r.add(e, c)
+	}
+}
+
+func functionsOf(entries []entry) []*function {
+	var all []*function
+	for _, e := range entries {
+		all = append(all, e.function)
+	}
+	return all
+}
+
+// add lists an index.
+func (r *reading) add(e *entryRead, c *collection) {
+	out := catalog.Index{Path: e.index, Incomplete: c.incomplete, Functions: []catalog.Function{}, SDK: r.program.Version(e.path, sdkPackage)}
+	for _, f := range c.found {
+		d := r.decode(e.m, f.function)
 		for _, u := range d.open {
-			u.Index = index
+			u.Index = e.index
 			r.unresolved(u)
 		}
 		if d.idOpen {
 			out.Incomplete = true
 			continue
 		}
-		out.Functions = append(out.Functions, d.Function)
+		listed := d.Function
+		listed.Handler = f.handler
+		if f.app != "" {
+			listed.App = f.app
+		}
+		out.Functions = append(out.Functions, listed)
+	}
+	for _, f := range c.maybe {
+		if d := r.decode(e.m, f); !d.idOpen {
+			out.Candidates = append(out.Candidates, d.Function)
+		}
 	}
 	for _, u := range c.open {
-		u.Index = index
+		u.Index = e.index
 		r.unresolved(u)
 	}
 	r.cat.Indexes = append(r.cat.Indexes, out)
-	return nil
 }
 
-// other notes what another worker's index registers.
-func (r *reading) other(index, path string) error {
-	_, err := r.collect(index, path)
-	return err
-}
-
-// collect evaluates an index and notes what was made and listed.
-func (r *reading) collect(index, path string) (*collection, error) {
-	m, s := r.machine()
-	exports, rest, err := m.Exports(r.ctx, path)
-	if err != nil {
-		if r.ctx.Err() != nil {
-			return nil, err
-		}
-		return r.unreadable(index, err), nil
-	}
-	c := &collection{machine: m, index: index, seen: map[*function]bool{}, visited: map[any]bool{}}
-	c.registered(exports, s.served, rest)
-	r.blind = r.blind || m.Failed(path)
-	for _, f := range c.functions {
-		r.listed[f.key(r.decode(m, f).ID)] = true
-	}
-	for _, f := range c.maybe {
-		r.maybe[f.key(r.decode(m, f).ID)] = true
-	}
-	for path := range m.Evaluated() {
-		r.evaluated[path] = true
-	}
-	for site := range s.sites {
-		r.sites[site] = true
-	}
-	for _, f := range s.created {
-		r.created = append(r.created, madeBy{f, m})
-	}
-	return c, nil
-}
-
-func (r *reading) unreadable(index string, err error) *collection {
+func (r *reading) unreadable(c *collection, err error) {
 	r.blind = true
-	u := catalog.Unresolved{File: index, Line: 1, What: "what " + index + " registers", Why: err.Error()}
+	u := catalog.Unresolved{File: c.index, Line: 1, What: "what " + c.index + " registers", Why: err.Error()}
 	if refused, ok := errors.AsType[*source.Refusal](err); ok {
 		u.Line, u.Why = refused.Line, refused.Why
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		u.Why = "it cannot be opened"
 	}
-	return &collection{index: index, incomplete: true, open: []catalog.Unresolved{u}}
+	c.incomplete = true
+	c.open = append(c.open, u)
 }
 
 func (r *reading) unresolved(u catalog.Unresolved) {

@@ -13,15 +13,24 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 )
 
-// client is the module that most of these workers import.
-const clientModule = `import { Inngest } from "inngest"; export const inngest = new Inngest({ id: "app" });
-export const make = (id: string, o: any = {}) => inngest.createFunction({ id, ...o }, { event: "e/" + id }, async () => {});`
+// The client's module, which most of these workers import, and a factory in
+// it, for those that use it: a factory that nothing calls is a function that
+// may be missing.
+const (
+	clientModule  = `import { Inngest } from "inngest"; export const inngest = new Inngest({ id: "app" });` + "\n"
+	factoryModule = `export const make = (id: string, o: any = {}) => inngest.createFunction({ id, ...o }, { event: "e/" + id }, async () => {});`
+)
 
 // write makes a worker of files; client.ts and package.json are there already.
 func write(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	all := map[string]string{"client.ts": clientModule, "package.json": `{"name": "w"}`}
+	for _, text := range files {
+		if strings.Contains(text, "make") {
+			all["client.ts"] = clientModule + factoryModule
+		}
+	}
 	for name, text := range files {
 		all[name] = text
 	}
@@ -90,7 +99,8 @@ export const a = inngest.createFunction({ id: "a" }, [{ event: "x" }, { cron: pr
 		{"options of a package", `import { inngest } from "./client";
 import { options } from "company-options";
 export const a = inngest.createFunction({ ...options, id: "a" }, { event: "x" }, async () => {});`, "a",
-			`index.ts:3: the retries of "a": it comes from the package "company-options", which is not read (index.ts:2)
+			`index.ts:3: the name of "a": it comes from the package "company-options", which is not read (index.ts:2)
+index.ts:3: the retries of "a": it comes from the package "company-options", which is not read (index.ts:2)
 index.ts:3: the concurrency of "a": it comes from the package "company-options", which is not read (index.ts:2)
 index.ts:3: the onFailure of "a": it comes from the package "company-options", which is not read (index.ts:2)`},
 		{"functions of a package", `import { inngest, make } from "./client";
@@ -108,11 +118,13 @@ export const fns = [make("a"), gone];`, "a", `index.ts:1: what fns registers: th
 		{"a missing export", `import { nope, make } from "./client";
 export const fns = [make("a"), nope];`, "a", `index.ts:1: what fns registers: the module "./client" exports no "nope"`},
 		{"a re-export that is missing", `export { gone } from "./gone";
-export { make } from "./client";`, "", `index.ts:1: what gone registers: the module "./gone" cannot be found`},
+export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
+index.ts:1: what gone registers: the module "./gone" cannot be found`},
 		{"a re-export of what is not there", `export { nope } from "./client";`, "", `index.ts:1: what nope registers: the module "./client" exports no "nope"`},
 		{"re-exports of types", `export { Named, Aliased, Deep } from "./types"; import { make } from "./client"; export const a = make("a");`, "a", ""},
 		{"a star that is missing", `export * from "./gone";
-export { make } from "./client";`, "", `index.ts:1: what else index.ts exports: the module "./gone" cannot be found`},
+export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
+index.ts:1: what else index.ts exports: the module "./gone" cannot be found`},
 		{"a branch on the environment", `import { make } from "./client";
 const fns = [make("a")];
 if (process.env.BETA) {
@@ -137,7 +149,8 @@ import { make } from "./client";
 export const fns = [make("a"), b];`, "a", "throws.ts:1: what fns registers: throws.ts cannot be evaluated: it throws when it is loaded: not configured"},
 		{"an endless index", `import { make } from "./client";
 export const fns = [make("a")];
-for (;;) fns.push(make("b"));`, "", "index.ts:1: what else index.ts exports: evaluating it takes more than 3000000 steps"},
+const ten = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+ten.map(() => ten.map(() => ten.map(() => ten.map(() => ten.map(() => ten.map(() => ten.map(() => 1)))))));`, "", "index.ts:1: what else index.ts exports: evaluating it takes more than 3000000 steps"},
 		{"no index at all that parses", "import { make } from './client';\nexport const fns = [make('a')", "", `index.ts:2: what index.ts registers: Expected "]" but found end of file`},
 		{"an index that exports the unknown", `import { Hono } from "hono"; import "./client";
 export const app = new Hono();
@@ -156,7 +169,7 @@ export const fn = make("a");`, "a", ""},
 			if got := unresolvedOf(cat); got != c.unresolved {
 				t.Errorf("unresolved\n%s\nwant\n%s", got, c.unresolved)
 			}
-			incomplete := strings.Contains(c.unresolved, " registers") || strings.Contains(c.unresolved, " exports:") || strings.Contains(c.unresolved, "the id of")
+			incomplete := strings.Contains(c.unresolved, " registers") || strings.Contains(c.unresolved, "whether ") || strings.Contains(c.unresolved, " exports:") || strings.Contains(c.unresolved, "the id of")
 			if cat.Indexes[0].Incomplete != incomplete {
 				t.Errorf("incomplete: %v", cat.Indexes[0].Incomplete)
 			}
@@ -234,7 +247,7 @@ func TestNothing(t *testing.T) {
 
 func TestOneIndexMissing(t *testing.T) {
 	cat := read(t, write(t, map[string]string{"index.ts": `export { make } from "./client"; import { make } from "./client"; export const a = make("a");`}), "index.ts", "gone.ts")
-	if ids(cat) != "a" || unresolvedOf(cat) != "gone.ts:1: what gone.ts registers: there is no such file" {
+	if ids(cat) != "a" || unresolvedOf(cat) != "gone.ts:1: what gone.ts registers: the file does not exist" {
 		t.Errorf("%q %q", ids(cat), unresolvedOf(cat))
 	}
 	if len(cat.Indexes) != 2 || !cat.Indexes[1].Incomplete {
@@ -353,8 +366,9 @@ func FuzzRead(f *testing.F) {
 
 func TestTooMany(t *testing.T) {
 	cat := read(t, write(t, map[string]string{"index.ts": `import { make } from "./client";
+const ten = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 export const fns = {} as any;
-for (let i = 0; i < 1e5; i++) fns.last = make("f" + i);`}), "index.ts")
+ten.map((a) => ten.map((b) => ten.map((c) => ten.map((d) => (fns.last = make("f" + a + b + c + d))))));`}), "index.ts")
 	if got := unresolvedOf(cat); got != "index.ts:1: what else index.ts exports: it creates more than 5000 functions" {
 		t.Error(got)
 	}

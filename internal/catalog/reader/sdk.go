@@ -15,18 +15,25 @@ type client struct {
 
 // function is what createFunction made.
 type function struct {
-	client   *client // nil where the client could not be decided
+	client   *client // nil where the client is not known
 	options  jseval.Value
 	triggers jseval.Value
 	inline   bool // the triggers are among the options, as in SDK 4
+	deferred bool // made by createDefer or createScorer
 	throws   string
 	at       jseval.Place
+	node     any
 	calls    []jseval.Place
+	// later says that it was made by a call that evaluation only supposes.
+	later bool
 }
 
 // key tells functions apart across machines: where, and made from where.
 func (f *function) key(id string) functionKey {
 	k := functionKey{site: f.at.Key(), id: id}
+	if f.node != nil {
+		k.site = [2]any{f.node, nil}
+	}
 	if len(f.calls) > 0 {
 		k.via = f.calls[0].Key()
 	}
@@ -38,14 +45,23 @@ type functionKey struct {
 	id        string
 }
 
-// sdk stands in for the npm package inngest, versions 3 and 4, in one
+// sdk stands in for the npm package inngest, versions 2 to 4, in one
 // evaluation: it keeps what was made and served.
 type sdk struct {
 	names   map[string]jseval.Value
 	created []*function
-	served  []served
-	// sites are the calls of createFunction that were reached.
-	sites map[[2]any]bool
+	// served are the calls of serve and its like: *served in objects, in a list
+	// of the evaluation's own, so that a call that depends on the unknown is
+	// among the list's candidates.
+	served *jseval.Array
+	known  map[servedKey]*jseval.Object
+	// reached are the nodes of the calls that were evaluated.
+	reached map[any]bool
+	escapes []jseval.Escape
+	dynamic []jseval.Escape
+	// later is set while calls are only supposed, and has then what they serve.
+	later      bool
+	laterServe []*served
 	// major is the SDK's version for a file, or 0.
 	major func(file string) int
 }
@@ -53,45 +69,66 @@ type sdk struct {
 // served is one call of a handler: serve({client, functions}).
 type served struct {
 	functions jseval.Value
+	app       jseval.Value
 	at        jseval.Place
+	by        *jseval.Func // the function that was supposed to be called
 }
+
+// servedKey makes one of two calls that serve the same.
+type servedKey struct{ functions, app jseval.Value }
+
+// registers are the exports of the SDK that register functions, and the one
+// that is a plugin: the framework calls it with the options.
+const fastifyPlugin = "fastifyPlugin"
+
+var registers = []string{"serve", "createServer", "serveEdge", "connect", "InngestCommHandler", fastifyPlugin}
 
 // maxFunctions bounds what one evaluation creates; the largest workers that
 // are known have a few hundred.
 const maxFunctions = 5_000
 
 func newSDK(major func(file string) int) *sdk {
-	s := &sdk{sites: map[[2]any]bool{}, major: major}
-	native := func(name string, n jseval.Native) *jseval.Func { return jseval.NewFunc(name, n) }
-	s.names = map[string]jseval.Value{
-		"Inngest": instanceTest(native("Inngest", s.newClient), func(h any) bool { _, ok := h.(*client); return ok }),
-		"InngestFunction": instanceTest(native("InngestFunction", func(c *jseval.Call) jseval.Value {
+	s := &sdk{reached: map[any]bool{}, major: major, served: &jseval.Array{}, known: map[servedKey]*jseval.Object{}}
+	isClient := func(host any) bool { _, ok := host.(*client); return ok }
+	natives := map[string]jseval.Native{
+		"Inngest": s.newClient,
+		"InngestFunction": func(c *jseval.Call) jseval.Value {
 			return c.Unknown("it is made by the SDK's own class")
-		}), isFunction),
-		"isInngest": native("isInngest", func(c *jseval.Call) jseval.Value {
-			return is(c, func(h any) bool { _, ok := h.(*client); return ok })
-		}),
-		"isInngestFunction": native("isInngestFunction", func(c *jseval.Call) jseval.Value { return is(c, isFunction) }),
+		},
+		"isInngest":         func(c *jseval.Call) jseval.Value { return is(c, isClient) },
+		"isInngestFunction": func(c *jseval.Call) jseval.Value { return is(c, isFunction) },
 		// SDK 4: components/triggers/triggers.ts.
-		"eventType": native("eventType", func(c *jseval.Call) jseval.Value {
+		"eventType": func(c *jseval.Call) jseval.Value {
 			return jseval.NewObject("event", c.Arg(0), "name", c.Arg(0))
-		}),
-		"cron": native("cron", func(c *jseval.Call) jseval.Value { return jseval.NewObject("cron", c.Arg(0)) }),
-		"invoke": native("invoke", func(c *jseval.Call) jseval.Value {
-			return jseval.NewObject("event", invoked, "name", invoked)
-		}),
-		"slugify": native("slugify", func(c *jseval.Call) jseval.Value {
+		},
+		"cron":   func(c *jseval.Call) jseval.Value { return jseval.NewObject("cron", c.Arg(0)) },
+		"invoke": func(*jseval.Call) jseval.Value { return jseval.NewObject("event", invoked, "name", invoked) },
+		"slugify": func(c *jseval.Call) jseval.Value {
 			text, ok := c.Arg(0).(string)
 			if !ok {
 				return c.Unknown("it is made of what is unknown")
 			}
 			return slugify(text)
-		}),
+		},
+		"createDefer":  s.createDefer,
+		"createScorer": s.createDefer,
+		"connect":      s.connect,
+		fastifyPlugin:  s.plugin,
 	}
-	for _, name := range []string{"serve", "createServer", "serveEdge"} {
-		s.names[name] = native(name, s.serve)
+	for _, name := range []string{"serve", "createServer", "serveEdge", "InngestCommHandler"} {
+		natives[name] = s.serve
 	}
-	s.names["connect"] = native("connect", s.connect)
+	s.names = map[string]jseval.Value{}
+	for name, n := range natives {
+		f := jseval.NewFunc(name, n)
+		switch name {
+		case "Inngest":
+			f.WithInstanceTest(func(c *jseval.Call) jseval.Value { return is(c, isClient) })
+		case "InngestFunction":
+			f.WithInstanceTest(func(c *jseval.Call) jseval.Value { return is(c, isFunction) })
+		}
+		s.names[name] = f
+	}
 	return s
 }
 
@@ -116,20 +153,21 @@ func is(c *jseval.Call, test func(host any) bool) jseval.Value {
 	return false
 }
 
-// instanceTest lets a native class stand right of instanceof.
-func instanceTest(f *jseval.Func, test func(host any) bool) *jseval.Func {
-	return f.WithInstanceTest(func(c *jseval.Call) jseval.Value { return is(c, test) })
-}
-
 // external gives the exports of the package inngest and its subpaths.
 func (s *sdk) external(spec, name string) (jseval.Value, bool) {
-	if spec != "inngest" && !strings.HasPrefix(spec, "inngest/") {
+	if spec != sdkPackage && !strings.HasPrefix(spec, sdkPackage+"/") {
 		return nil, false
+	}
+	if name == "default" && strings.HasSuffix(spec, "/fastify") {
+		name = fastifyPlugin
 	}
 	if name == "*" {
 		o := &jseval.Object{Rest: &jseval.Unknown{Why: "it comes from the package \"inngest\", which is not read"}}
 		for n, v := range s.names {
 			o.Set(n, v)
+		}
+		if v, ok := s.external(spec, "default"); ok {
+			o.Set("default", v)
 		}
 		return o, true
 	}
@@ -137,9 +175,15 @@ func (s *sdk) external(spec, name string) (jseval.Value, bool) {
 	return v, ok
 }
 
-// newClient is `new Inngest({id})`.
+// newClient is `new Inngest({id})`; SDK 2 has a name in place of the id.
 func (s *sdk) newClient(c *jseval.Call) jseval.Value {
-	cl := &client{id: c.Get(c.Arg(0), "id"), fns: &jseval.Array{}}
+	id := c.Get(c.Arg(0), "id")
+	if _, ok := id.(jseval.Undefined); ok {
+		if name, ok := c.Get(c.Arg(0), "name").(string); ok {
+			id = slugify(name)
+		}
+	}
+	cl := &client{id: id, fns: &jseval.Array{}}
 	o := &jseval.Object{Host: cl}
 	o.SetHidden("id", cl.id)
 	o.SetHidden("funcs", cl.fns)
@@ -149,9 +193,9 @@ func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 }
 
 // method knows createFunction by its shape where it is called on a value that
-// cannot be decided: a client that another package makes, or is passed in.
+// is not known: a client that another package makes, or is passed in.
 func (s *sdk) method(name string, c *jseval.Call) (jseval.Value, bool) {
-	if name != "createFunction" || len(c.Args) < 2 {
+	if name != createFunction || len(c.Args) < 2 {
 		return nil, false
 	}
 	options, ok := c.Arg(0).(*jseval.Object)
@@ -169,15 +213,33 @@ func (s *sdk) method(name string, c *jseval.Call) (jseval.Value, bool) {
 //	v3: (options, trigger or triggers, handler), InngestFunction.ts of 3.54
 //	v4: (options with triggers, handler), Inngest.ts of 4.24
 func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
-	if len(s.created) >= maxFunctions {
-		c.Stop(fmt.Sprintf("it creates more than %d functions", maxFunctions))
-	}
-	s.sites[c.At.Key()] = true
-	f := &function{client: cl, options: c.Arg(0), at: c.At, calls: c.M.Calls()}
+	f := &function{client: cl, options: c.Arg(0)}
 	s.takeTriggers(c, f)
 	if id, ok := f.options.(string); ok { // v2 form, which v3 still takes
 		f.options = jseval.NewObject("id", id)
 	}
+	return s.add(c, f)
+}
+
+// createDefer is createDefer(client, options, handler) of inngest/experimental
+// and createScorer, which wraps it (components/DeferredFunction.ts of 4.24).
+func (s *sdk) createDefer(c *jseval.Call) jseval.Value {
+	f := &function{options: c.Arg(1), inline: true, deferred: true}
+	if o, ok := c.Arg(0).(*jseval.Object); ok {
+		f.client, _ = o.Host.(*client)
+	}
+	if id, ok := c.Get(f.options, "id").(string); ok && strings.ContainsAny(id, "'\\\n\r") {
+		f.throws = "the id of a deferred function must be without quotes, backslashes and line ends"
+	}
+	return s.add(c, f)
+}
+
+func (s *sdk) add(c *jseval.Call, f *function) jseval.Value {
+	if len(s.created) >= maxFunctions {
+		c.Stop(fmt.Sprintf("it creates more than %d functions", maxFunctions))
+	}
+	s.reached[c.Node] = true
+	f.at, f.node, f.calls, f.later = c.At, c.Node, c.M.Calls(), s.later
 	s.created = append(s.created, f)
 
 	id := c.Get(f.options, "id")
@@ -187,8 +249,8 @@ func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 	o.SetHidden("name", orElse(c.Get(f.options, "name"), id))
 	o.SetHidden("id", jseval.NewFunc("id", func(*jseval.Call) jseval.Value { return id }))
 	o.SetHidden("absoluteId", c.Unknown("it depends on the app's id"))
-	if cl != nil {
-		c.M.Push(cl.fns, o)
+	if f.client != nil {
+		c.M.Push(f.client.fns, o)
 	}
 	return o
 }
@@ -199,8 +261,8 @@ func (s *sdk) takeTriggers(c *jseval.Call, f *function) {
 	second := c.Arg(1)
 	_, handler := second.(*jseval.Func)
 	_, open := second.(*jseval.Unknown)
-	switch s.major(f.at.File()) {
-	case 3:
+	switch s.major(c.At.File()) {
+	case 2, 3:
 		f.triggers = second
 		if handler { // [handler] is taken for the list of triggers
 			f.triggers = &jseval.Array{Elems: []jseval.Value{&jseval.Object{}}}
@@ -227,21 +289,122 @@ func orElse(v, otherwise jseval.Value) jseval.Value {
 	return v
 }
 
-// serve is serve({client, functions}) of any framework's handler.
+// serve is serve({client, functions}) of any framework's handler, SDK 2's
+// serve(client or name, functions), and new InngestCommHandler of either.
 func (s *sdk) serve(c *jseval.Call) jseval.Value {
-	if o, ok := c.Arg(0).(*jseval.Object); ok {
-		s.served = append(s.served, served{c.Get(o, "functions"), c.At})
+	args := c.Args
+	if len(args) > 0 {
+		if _, ok := args[0].(string); ok && len(args) > 2 {
+			args = args[1:] // the framework's name, of InngestCommHandler
+		}
 	}
-	return c.Unknown("it is a request handler of the SDK")
+	if len(args) > 1 {
+		_, isName := args[0].(string)
+		o, isObject := args[0].(*jseval.Object)
+		if isObject {
+			_, isObject = o.Host.(*client)
+		}
+		if isName || isObject {
+			s.register(c, args[1], args[0], jseval.Undefined{})
+			return s.handler(c)
+		}
+	}
+	options := c.Arg(0)
+	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(options, "id"))
+	return s.handler(c)
 }
 
-// connect is connect({apps: [{client, functions}]}).
+func (s *sdk) handler(c *jseval.Call) jseval.Value {
+	return &jseval.Unknown{Why: "it is a request handler of the SDK", At: c.At}
+}
+
+// plugin is fastify.register(plugin, {client, functions}) as Fastify does it:
+// plugin(fastify, options, done).
+func (s *sdk) plugin(c *jseval.Call) jseval.Value {
+	options := c.Arg(1)
+	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(c.Get(options, "options"), "id"))
+	return s.handler(c)
+}
+
+// connect is connect({apps: [{client, functions}]}), in which functions may be
+// left out (components/connect/index.ts: app.functions ?? client.funcs).
 func (s *sdk) connect(c *jseval.Call) jseval.Value {
-	apps, _ := c.List(c.Get(c.Arg(0), "apps"))
+	apps, rest := c.List(c.Get(c.Arg(0), "apps"))
 	for _, app := range apps {
-		s.served = append(s.served, served{c.Get(app, "functions"), c.At})
+		functions, cl := c.Get(app, "functions"), c.Get(app, "client")
+		switch functions.(type) {
+		case jseval.Undefined, jseval.Null:
+			functions = c.Get(cl, "funcs")
+		}
+		s.register(c, functions, cl, jseval.Undefined{})
 	}
-	return c.Unknown("it is a connection of the SDK")
+	if rest != nil {
+		s.register(c, rest, rest, jseval.Undefined{})
+	}
+	s.reached[c.Node] = true
+	return &jseval.Unknown{Why: "it is a connection of the SDK", At: c.At}
+}
+
+// register notes what a handler serves, under the handler's own id or else its
+// client's.
+func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value) {
+	s.reached[c.Node] = true
+	if _, ok := id.(jseval.Undefined); ok {
+		switch v := cl.(type) {
+		case string: // SDK 2
+			id = slugify(v)
+		default:
+			id = c.Get(cl, "id")
+		}
+	}
+	// What the list has later is not served: the handler copies it.
+	if a, ok := functions.(*jseval.Array); ok && s.later {
+		functions = &jseval.Array{Elems: append([]jseval.Value(nil), a.Elems...), Rest: a.Rest}
+	}
+	sv := &served{functions: functions, app: id, at: c.At}
+	if s.later {
+		s.laterServe = append(s.laterServe, sv)
+		return
+	}
+	key := servedKey{functions, id}
+	o, ok := s.known[key]
+	if !ok {
+		o = &jseval.Object{Host: sv}
+		s.known[key] = o
+	}
+	c.M.Push(s.served, o)
+}
+
+// escaped notes what goes where evaluation does not follow. A framework calls
+// the plugin that it is given with the options that follow it.
+func (s *sdk) escaped(m *jseval.Machine, e jseval.Escape) {
+	if e.Dynamic && !s.later {
+		s.dynamic = append(s.dynamic, e)
+	}
+	for i, v := range e.Values {
+		f, ok := v.(*jseval.Func)
+		if !ok || !s.isRegister(f) {
+			continue
+		}
+		c := &jseval.Call{M: m, This: jseval.Undefined{}, At: e.At}
+		if f.Name == fastifyPlugin && i+1 < len(e.Values) {
+			c.Args = []jseval.Value{jseval.Undefined{}, e.Values[i+1]}
+			s.plugin(c)
+			continue
+		}
+		u := &jseval.Unknown{Why: f.Name + " of the SDK is passed on: " + e.Why, At: e.At}
+		s.register(c, u, u, u)
+	}
+	s.escapes = append(s.escapes, e)
+}
+
+func (s *sdk) isRegister(v jseval.Value) bool {
+	for _, name := range registers {
+		if v == s.names[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // slugify is the SDK's helper of that name (helpers/strings.ts).

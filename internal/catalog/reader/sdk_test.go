@@ -36,14 +36,16 @@ const (
 var corpus = []struct {
 	dir, index, sdk string
 	listed          int // functions that the index has
+	// open are the places of what cannot be determined, in order.
+	open string
 }{
-	{"v3-literals", "index.ts", sdk3, 13},
-	{"v3-options", "index.ts", sdk3, 30},
-	{"v3-arrays", "index.ts", sdk3, 46},
-	{"v3-modules", "src/index.ts", sdk3, 17},
-	{"v3-factories", "index.ts", sdk3, 29},
-	{"v3-served", "worker.ts", sdk3, 2},
-	{"v4-triggers", "index.ts", sdk4, 14},
+	{"v3-literals", "index.ts", sdk3, 13, "index.ts:62"},
+	{"v3-options", "index.ts", sdk3, 25, "index.ts:39 index.ts:40 index.ts:54 index.ts:55 index.ts:58 index.ts:59"},
+	{"v3-arrays", "index.ts", sdk3, 28, "index.ts:11 index.ts:48 registered-a.ts:5 registered-b.ts:5 registered-b.ts:6"},
+	{"v3-modules", "src/index.ts", sdk3, 17, ""},
+	{"v3-factories", "index.ts", sdk3, 20, "classes.ts:18 classes.ts:31 classes.ts:38 client.ts:16 index.ts:19 index.ts:83 index.ts:86 index.ts:88 index.ts:93 index.ts:103"},
+	{"v3-served", "worker.ts", sdk3, 2, ""},
+	{"v4-triggers", "index.ts", sdk4, 14, "index.ts:29"},
 }
 
 // TestAgainstSDK runs each worker of the corpus with Bun and the real SDK, and
@@ -65,21 +67,65 @@ func TestAgainstSDK(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				var open []string
 				for _, u := range cat.Unresolved {
-					t.Errorf("%s: unresolved: %+v", name, u)
+					if place := fmt.Sprintf("%s:%d", u.File, u.Line); !slices.Contains(open, place) {
+						open = append(open, place)
+					}
+				}
+				if got := strings.Join(open, " "); got != c.open {
+					t.Errorf("%s: not determined at\n%s\nwant\n%s\n%s", name, got, c.open, unresolvedOf(cat))
 				}
 				if len(cat.Indexes) != 1 {
 					t.Fatalf("%s: %d indexes", name, len(cat.Indexes))
 				}
-				if n := len(cat.Indexes[0].Functions); n != c.listed {
+				index := cat.Indexes[0]
+				if n := len(index.Functions); n != c.listed {
 					t.Errorf("%s: %d functions, want %d", name, n, c.listed)
 				}
-				if d := cmp.Diff(want, expand(cat.Indexes[0].Functions, app)); d != "" {
-					t.Errorf("%s: the SDK registers otherwise (- SDK, + catalog):\n%s", name, d)
+				if d := compared(want, index, app); d != "" {
+					t.Errorf("%s: the SDK registers something else (- SDK, + catalog):\n%s", name, d)
 				}
 			}
 		})
 	}
+}
+
+// compared is the difference between what the SDK registers and what an index
+// lists. What is missing must be said to be: the index is incomplete, and a
+// field is undecided.
+func compared(want []registration, index catalog.Index, app string) string {
+	got := expand(index.Functions, app)
+	if index.Incomplete {
+		want = slices.DeleteFunc(slices.Clone(want), func(w registration) bool {
+			return !slices.ContainsFunc(got, func(g registration) bool { return g.ID == w.ID })
+		})
+	}
+	for _, f := range index.Functions {
+		for i := range want {
+			if want[i].ID != f.Slugs(app)[0] {
+				continue
+			}
+			for _, g := range got {
+				if g.ID != want[i].ID {
+					continue
+				}
+				if slices.Contains(f.Undecided, "name") {
+					want[i].Name = g.Name
+				}
+				if slices.Contains(f.Undecided, "retries") {
+					want[i].Retries = g.Retries
+				}
+				if slices.Contains(f.Undecided, "triggers") {
+					want[i].Triggers = g.Triggers
+				}
+				if slices.Contains(f.Undecided, "concurrency") {
+					want[i].Concurrency = g.Concurrency
+				}
+			}
+		}
+	}
+	return cmp.Diff(want, got)
 }
 
 // registration is one function as it is registered.

@@ -1,0 +1,412 @@
+package reader
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
+)
+
+// The safety net. Whatever evaluation makes of a worker, the calls that create
+// and register functions are written in its modules: one that evaluation did
+// not reach is a function, or a list of them, that is not known.
+
+const (
+	sdkPackage     = "inngest"
+	createFunction = "createFunction"
+)
+
+// entryRead is one index as it is read.
+type entryRead struct {
+	index, path string
+	m           *jseval.Machine
+	sdk         *sdk
+	exports     []jseval.Export
+	rest        *jseval.Unknown
+	load        *collection // what loading the index serves, or else exports
+	walked      []string
+	// err is why the index cannot be read.
+	err error
+}
+
+// walk lists the modules that an index may run and that matter.
+func (e *entryRead) walk(r *reading) {
+	seen := map[string]bool{}
+	var visit func(path string)
+	visit = func(path string) {
+		if seen[path] || !e.m.Wanted(path) {
+			return
+		}
+		seen[path] = true
+		e.walked = append(e.walked, path)
+		for _, to := range r.program.Runs(path) {
+			visit(to)
+		}
+	}
+	visit(e.path)
+	slices.Sort(e.walked)
+}
+
+// site is a call that creates or registers functions.
+type site struct {
+	jseval.Site
+	path string
+	// what is the SDK's name of what is called.
+	what string
+}
+
+func (s *site) registers() bool { return s.what != createFunction }
+
+// loaded gathers what loading the index serves, or else what it exports.
+func (e *entryRead) loaded() {
+	list := e.sdk.served
+	if len(list.Elems) == 0 && list.Rest == nil {
+		e.load.exported(e.exports, e.rest)
+		return
+	}
+	for _, v := range list.Elems {
+		e.load.served(v.(*jseval.Object).Host.(*served))
+	}
+	if list.Rest == nil {
+		return
+	}
+	for _, v := range list.Rest.May {
+		if o, ok := v.(*jseval.Object); ok {
+			sv := o.Host.(*served)
+			var may []*function
+			eachFunction(sv.functions, 0, func(f *function) { may = append(may, f) })
+			e.load.leave(sv.at, "what serve registers", "whether it is called is not known: "+list.Rest.Why, may)
+		}
+	}
+}
+
+// sites are the calls in the modules of an index that create or register.
+func (e *entryRead) sites(r *reading) []*site {
+	var all []*site
+	for _, path := range e.walked {
+		words := append(e.m.Imported(path, func(v jseval.Value) bool { return e.sdk.isRegister(v) || e.sdk.defers(v) }),
+			createFunction, "serve", "serveEdge", "connect", "createServer")
+		// A worker's handlers are most of its text and call none of these.
+		passOver := func(text []byte) bool {
+			return !slices.ContainsFunc(words, func(w string) bool { return hasWord(text, w) })
+		}
+		e.m.Walk(path, passOver, func(s jseval.Site) {
+			if what := e.sdk.calls(s); what != "" {
+				all = append(all, &site{s, path, what})
+			}
+		})
+	}
+	return all
+}
+
+func hasWord(text []byte, word string) bool {
+	for at := 0; ; {
+		i := bytes.Index(text[at:], []byte(word))
+		if i < 0 {
+			return false
+		}
+		at += i + len(word)
+		before := at - len(word) - 1
+		if (before < 0 || !isWordByte(text[before])) && (at >= len(text) || !isWordByte(text[at])) {
+			return true
+		}
+	}
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || c == '$' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// defers reports whether a value is createDefer or createScorer.
+func (s *sdk) defers(v jseval.Value) bool {
+	return v == s.names["createDefer"] || v == s.names["createScorer"]
+}
+
+// calls says what of the SDK a call is of, or nothing.
+func (s *sdk) calls(c jseval.Site) string {
+	if f, ok := c.Callee.(*jseval.Func); ok {
+		switch {
+		case s.isRegister(f):
+			return f.Name
+		case s.defers(f):
+			return createFunction
+		}
+	}
+	if c.Extends {
+		return ""
+	}
+	switch c.Name {
+	case createFunction:
+		if looksLikeFunction(c.Args) {
+			return createFunction
+		}
+	case "serve", "serveEdge", "connect":
+		// A local name, of a module that is imported within the function.
+		if c.Callee == nil && !c.Member && looksLikeServe(c.Args) {
+			return c.Name
+		}
+		if c.Callee == nil && c.Member && looksLikeServe(c.Args) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+// looksLikeFunction tells an Inngest function from what else has a method of
+// that name (AWS Lambda's client has): options with an id, and a handler.
+func looksLikeFunction(args js.Args) bool {
+	spread := slices.ContainsFunc(args.List, func(a js.Arg) bool { return a.Rest })
+	if len(args.List) < 2 {
+		return spread
+	}
+	options, isObject := args.List[0].Value.(*js.ObjectExpr)
+	if !isObject {
+		_, handler := args.List[0].Value.(*js.ArrowFunc)
+		return !handler
+	}
+	for _, p := range options.List {
+		if p.Spread || p.Name == nil || p.Name.Computed != nil {
+			return true // {id}, {...options}
+		}
+		if name := strings.Trim(string(p.Name.Literal.Data), `"'`); name == "id" || name == "name" {
+			return true
+		}
+	}
+	return false
+}
+
+// looksLikeServe reports whether options name functions or apps.
+func looksLikeServe(args js.Args) bool {
+	if len(args.List) == 0 {
+		return false
+	}
+	options, ok := args.List[0].Value.(*js.ObjectExpr)
+	if !ok {
+		return false
+	}
+	for _, p := range options.List {
+		name := ""
+		switch v := p.Value.(type) {
+		case *js.Var:
+			name = string(v.Name())
+		}
+		if p.Name != nil {
+			name = strings.Trim(string(p.Name.Literal.Data), `"'`)
+		}
+		if name == "functions" || name == "apps" {
+			return true
+		}
+	}
+	return false
+}
+
+// suppose calls the functions around the calls that evaluation did not reach:
+// what a request, a framework or another module would do.
+func (e *entryRead) suppose(r *reading) {
+	e.sdk.later = true
+	called := map[*jseval.Func]bool{}
+	for range maxRounds {
+		progress := false
+		for _, s := range e.unreached(r) {
+			before := len(e.sdk.laterServe)
+			f := e.m.CallLater(r.ctx, s.Site, "it is known only when "+inWords(s)+" is called")
+			if f == nil || called[f] {
+				continue
+			}
+			called[f] = true
+			progress = true
+			for _, sv := range e.sdk.laterServe[before:] {
+				sv.by = f
+			}
+		}
+		if !progress {
+			break
+		}
+	}
+	for node := range e.sdk.reached {
+		r.reached[node] = true
+	}
+}
+
+const maxRounds = 4
+
+func inWords(s *site) string { return "the function around " + s.what }
+
+// unreached are the calls of an index that nothing has reached.
+func (e *entryRead) unreached(r *reading) []*site {
+	var all []*site
+	for _, s := range e.sites(r) {
+		if !r.reached[s.Node] && !e.sdk.reached[s.Node] {
+			all = append(all, s)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *site) int {
+		return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.At.Line(), b.At.Line()))
+	})
+	return all
+}
+
+// reachable is what is called for certain, once the worker is asked: what the
+// index exports and what is passed to a framework.
+func (e *entryRead) reachable() map[*jseval.Func]bool {
+	all := map[*jseval.Func]bool{}
+	for _, ex := range e.exports {
+		for _, f := range jseval.FunctionsIn(ex.Value) {
+			all[f] = true
+		}
+	}
+	for _, esc := range e.sdk.escapes {
+		for _, f := range jseval.FunctionsIn(esc.Values...) {
+			all[f] = true
+		}
+	}
+	return all
+}
+
+// finish makes of what was evaluated and supposed what the index registers.
+func (e *entryRead) finish(r *reading) *collection {
+	c := e.load
+	certain := e.reachable()
+	var later, rest []*served
+	for _, sv := range e.sdk.laterServe {
+		if certain[sv.by] {
+			later = append(later, sv)
+		} else {
+			rest = append(rest, sv)
+		}
+	}
+	if len(e.sdk.served.Elems) == 0 && e.sdk.served.Rest == nil && len(later) > 0 {
+		c = newCollection(e.m, e.index)
+		for _, sv := range later {
+			c.served(sv)
+		}
+		for _, old := range e.load.found {
+			if !c.has(old.function) {
+				c.leave(old.at, "whether %s is registered", "it is exported, but not among the functions passed to serve", []*function{old.function})
+			}
+		}
+		c.dynamic = c.dynamic || e.load.dynamic
+	} else {
+		rest = append(later, rest...)
+	}
+	for _, sv := range rest {
+		e.leaveServed(c, sv)
+	}
+	e.leaveCreated(c)
+	e.leaveUnreached(c, r)
+	e.leaveDoubtful(c)
+	e.leaveEscaped(c)
+	return c
+}
+
+// leaveServed notes a handler that may never be made.
+func (e *entryRead) leaveServed(c *collection, sv *served) {
+	var may []*function
+	eachFunction(sv.functions, 0, func(f *function) {
+		if !c.has(f) {
+			may = append(may, f)
+		}
+	})
+	u, open := sv.functions.(*jseval.Unknown)
+	if a, ok := sv.functions.(*jseval.Array); ok && a.Rest != nil {
+		u, open = a.Rest, true
+	}
+	if len(may) == 0 && !open {
+		return
+	}
+	why := "nothing is known to call the function that it is written in"
+	if open {
+		why = u.Why
+	}
+	c.leave(sv.at, "what this call of serve registers", why, may)
+}
+
+// leaveCreated notes the functions that only supposed calls have made.
+func (e *entryRead) leaveCreated(c *collection) {
+	for _, f := range e.sdk.created {
+		if f.later && !c.has(f) && !slices.Contains(c.maybe, f) {
+			c.leave(f.at, "whether %s is registered", "nothing is known to call the function that creates it", []*function{f})
+		}
+	}
+}
+
+// leaveUnreached notes the calls that not even supposing reached.
+func (e *entryRead) leaveUnreached(c *collection, r *reading) {
+	for _, s := range e.unreached(r) {
+		what, verb := "what is created here", "is called"
+		if s.registers() {
+			what = "what is registered here"
+			c.registersUnknown = true
+		}
+		if s.Extends {
+			verb = "is extended"
+		}
+		c.leave(s.At, what, s.what+" "+verb+" by code that is not evaluated", nil)
+	}
+}
+
+// leaveDoubtful notes the exports from whose code functions can be reached.
+func (e *entryRead) leaveDoubtful(c *collection) {
+	for _, d := range e.load.doubtful {
+		reaches := false
+		e.m.Reach(d.u.From, func(s jseval.Site) {
+			reaches = reaches || s.Name == "import" && isDynamic(s.Args) || e.sdk.calls(s) != "" && !e.sdk.reached[s.Node]
+		}, func(v jseval.Value) {
+			eachFunction(v, 0, func(*function) { reaches = true })
+		})
+		if reaches {
+			c.unknown(d.u, d.what)
+		}
+	}
+}
+
+// isDynamic reports whether import() is given a name that is not written out.
+func isDynamic(args js.Args) bool {
+	if len(args.List) == 0 {
+		return false
+	}
+	lit, ok := args.List[0].Value.(*js.LiteralExpr)
+	return !ok || lit.TokenType != js.StringToken
+}
+
+// leaveEscaped notes the functions that go where evaluation does not follow
+// and are not registered otherwise.
+func (e *entryRead) leaveEscaped(c *collection) {
+	unlisted := slices.ContainsFunc(e.sdk.created, func(f *function) bool { return !c.has(f) && !slices.Contains(c.maybe, f) })
+	for _, esc := range e.sdk.escapes {
+		if !unlisted {
+			return
+		}
+		var may []*function
+		take := func(f *function) {
+			if !c.has(f) && !slices.Contains(c.maybe, f) && !slices.Contains(may, f) {
+				may = append(may, f)
+			}
+		}
+		for _, v := range esc.Values {
+			eachFunction(v, 0, take)
+		}
+		for _, code := range codeOf(esc) {
+			e.m.Reach(code, func(jseval.Site) {}, func(v jseval.Value) { eachFunction(v, 0, take) })
+		}
+		if len(may) > 0 {
+			c.leave(esc.At, "what is registered here", esc.Why, may)
+		}
+	}
+}
+
+// codeOf is the program's code that a call which is not evaluated may run.
+func codeOf(esc jseval.Escape) []*jseval.Code {
+	var all []*jseval.Code
+	if esc.From != nil {
+		all = append(all, esc.From)
+	}
+	for _, f := range jseval.FunctionsIn(esc.Values...) {
+		all = append(all, f.Code())
+	}
+	return all
+}
