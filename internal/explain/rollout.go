@@ -322,7 +322,13 @@ var podEntries = []Entry{
 		Title:   "the kubelet kills the container because its startup probe fails",
 		Cause:   "It did not answer within failureThreshold × periodSeconds after it started.",
 		Remedy:  "Allow more time, or find out what it is waiting for.",
-		Aliases: []string{"Startup probe failed", "failed startup probe"},
+		Aliases: []string{"failed startup probe"},
+	},
+	{
+		Code:   "template-changed",
+		Title:  "somebody else has changed the pod template during the rollout",
+		Cause:  "A restart, or a controller that reacts to a changed Secret or ConfigMap (Reloader), has started another rollout with the same image. It is followed to its end.",
+		Remedy: "Check whether that was meant to happen during a rollout. If this run has to go back, it leaves their change alone and ends as left.",
 	},
 	{
 		Code:    "unschedulable",
@@ -330,7 +336,7 @@ var podEntries = []Entry{
 		Symptom: "0/1 nodes are available: 1 Insufficient memory.",
 		Cause:   "No node has enough free resources for its requests, or a nodeSelector, an affinity or a taint excludes them all. The message counts the nodes by reason.",
 		Remedy:  "Lower the requests, correct the selectors, or add a node. During an update the old pod still occupies its place. With maxSurge: 0 it goes first.",
-		Aliases: []string{"FailedScheduling", "nodes are available", "Insufficient cpu", "Insufficient memory", "had untolerated taint", "didn't match Pod's node affinity/selector"},
+		Aliases: []string{"FailedScheduling", "nodes are available", "Insufficient cpu", "Insufficient memory", "didn't match Pod's node affinity/selector"},
 	},
 	{
 		Code:    "volume",
@@ -338,6 +344,6 @@ var podEntries = []Entry{
 		Symptom: "FailedMount, FailedAttachVolume, Multi-Attach error",
 		Cause:   "The volume is still attached to another node (ReadWriteOnce with a surging update), its driver is not installed, or its server does not answer.",
 		Remedy:  "Read the message. For ReadWriteOnce, set the strategy to Recreate, or maxSurge: 0.",
-		Aliases: []string{"FailedMount", "FailedAttachVolume", "Multi-Attach error for volume"},
+		Aliases: []string{"FailedMount", "FailedAttachVolume"},
 	},
 }

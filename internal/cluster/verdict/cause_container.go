@@ -39,16 +39,17 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 		case errImagePull, imagePullBackOff, registryDown, imageInspectError, signatureInvalid:
 			return pull(c.spec.Image, j.pullMessage(pod, c))
 		case errImageNeverPull:
-			return terminal("image-never", "image "+c.spec.Image+" is not on the node", plain.Line(w.Message), "set imagePullPolicy to IfNotPresent or Always")
+			return terminal(CodeImageNever, "image "+c.spec.Image+" is not on the node, or this pod may not use it", plain.Line(w.Message),
+				"set imagePullPolicy to IfNotPresent or Always; since Kubernetes 1.35 a pod also needs the pull secret that the image on the node was pulled with")
 		case invalidImageName:
-			return terminal("image-name", fmt.Sprintf("%q is no valid image name", c.spec.Image), plain.Line(w.Message), "correct the image in the manifest")
+			return terminal(CodeImageName, fmt.Sprintf("%q is not a valid image name", c.spec.Image), plain.Line(w.Message), "correct the image in the manifest")
 		case configError:
 			return config(pod, c, w.Message)
 		case createError:
 			if strings.Contains(w.Message, "no command specified") {
-				return terminal("command-not-found", fmt.Sprintf("container %s has no command", s.Name), plain.Line(w.Message), "give the image a CMD or ENTRYPOINT")
+				return terminal(CodeCommandNotFound, fmt.Sprintf("container %s has no command", s.Name), plain.Line(w.Message), "give the image a CMD or ENTRYPOINT")
 			}
-			return transient("container-create", fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name), plain.Line(w.Message), "see the message; the node's runtime may need care")
+			return transient(CodeContainerCreate, fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name), plain.Line(w.Message), "do what the message asks for; the node's container runtime may be in trouble")
 		case runError:
 			return run(pod, c, w.Message)
 		}
@@ -56,8 +57,8 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 	return j.ended(pod, c)
 }
 
-// pullMessage is why a pull failed. The state of a pod in back-off tells it
-// only on newer kubelets; the Failed event always does.
+// pullMessage is why a pull failed. The state of a pod in back-off has it only
+// with newer kubelets; the Failed event always has it.
 func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 	message := c.status.State.Waiting.Message
 	if strings.Contains(message, ": ") && !strings.HasSuffix(message, `"`) {
@@ -72,18 +73,18 @@ func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 	return message
 }
 
-// config words CreateContainerConfigError, which the kubelet repeats for ever.
+// config words CreateContainerConfigError, which the kubelet repeats forever.
 func config(pod *corev1.Pod, c container, message string) *Cause {
 	why := plain.Line(message)
 	switch {
 	case strings.Contains(message, "runAsNonRoot") || strings.Contains(message, "non-numeric user"):
-		return terminal("run-as-root", fmt.Sprintf("container %s may not run as root, and its image does", c.spec.Name), why,
+		return terminal(CodeRunAsRoot, fmt.Sprintf("container %s may not run as root, and its image does", c.spec.Name), why,
 			"give the image a numeric USER, or set securityContext.runAsUser")
 	case strings.Contains(message, "not found") || strings.Contains(message, "couldn't find key"):
-		return transient("config-missing", fmt.Sprintf("container %s of pod %s wants what is not there", c.spec.Name, pod.Name), why,
+		return transient(CodeConfigMissing, fmt.Sprintf("container %s of pod %s needs a Secret, ConfigMap or key that does not exist", c.spec.Name, pod.Name), why,
 			"create the Secret or ConfigMap (or its key) that is named, in this namespace")
 	}
-	return transient("config", fmt.Sprintf("container %s of pod %s cannot be configured", c.spec.Name, pod.Name), why, "see the message")
+	return transient(CodeConfig, fmt.Sprintf("container %s of pod %s cannot be configured", c.spec.Name, pod.Name), why, "do what the message asks for")
 }
 
 // run words a container that was created and could not be started.
@@ -93,29 +94,34 @@ func run(pod *corev1.Pod, c container, message string) *Cause {
 	case isExecFormat(message):
 		return wrongArchitecture(c, "", why)
 	case strings.Contains(message, "exec:") || strings.Contains(message, "executable file not found"):
-		return terminal("command-not-found", fmt.Sprintf("container %s: its command cannot be executed", c.spec.Name), why,
+		return terminal(CodeCommandNotFound, fmt.Sprintf("container %s: its command cannot be executed", c.spec.Name), why,
 			"correct command: in the manifest, or CMD/ENTRYPOINT in the Dockerfile")
 	}
-	return transient("container-run", fmt.Sprintf("container %s of pod %s cannot be started", c.spec.Name, pod.Name), why, "see the message; the node's runtime may need care")
+	return transient(CodeContainerRun, fmt.Sprintf("container %s of pod %s cannot be started", c.spec.Name, pod.Name), why, "do what the message asks for; the node's container runtime may be in trouble")
+}
+
+// ends is how often a container has ended, and how it ended last. A pod that
+// waits for a restart has ended once more than it was restarted; a busy kubelet
+// may not show that end itself (terminated) at all.
+func ends(s *corev1.ContainerStatus) (times int32, last *corev1.ContainerStateTerminated) {
+	last = s.LastTerminationState.Terminated
+	switch {
+	case s.State.Terminated != nil:
+		return s.RestartCount + 1, s.State.Terminated
+	case s.State.Waiting != nil && s.State.Waiting.Reason == crashLoopBackOff:
+		return s.RestartCount + 1, last
+	}
+	return s.RestartCount, last
 }
 
 // ended judges a container that was started and did not stay.
 func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 	s := c.status
-	last := s.LastTerminationState.Terminated
-	ends := s.RestartCount
-	switch {
-	case s.State.Terminated != nil:
-		last, ends = s.State.Terminated, ends+1
-		if c.init && last.ExitCode == 0 {
-			return nil
-		}
-	case s.State.Waiting != nil && s.State.Waiting.Reason == crashLoopBackOff:
-		// It waits to be restarted: one end more than it has had restarts. A busy
-		// kubelet shows the end itself (terminated) not at all.
-		ends++
+	times, last := ends(s)
+	if c.init && s.State.Terminated != nil && last.ExitCode == 0 {
+		return nil
 	}
-	if last == nil && ends == 0 {
+	if last == nil && times == 0 {
 		return j.notReady(pod, c)
 	}
 	log := j.Logs[Container{Pod: pod.Name, Name: s.Name}]
@@ -129,48 +135,68 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 	if last != nil && (last.Reason == startError || last.Reason == containerCannotRun) {
 		return run(pod, c, last.Message)
 	}
-	if s.State.Running != nil && ends <= j.policy.Restarts {
-		// It is up again, and the probe has the word.
+	cause := j.crash(pod, c, last, times)
+	allowed := j.policy.Restarts
+	if cause.Code != CodeCrashLoop {
+		// What another start does not help against is clear one end earlier.
+		allowed = max(0, allowed-1)
+	}
+	if s.State.Running != nil && times <= allowed {
+		// It is up again, and its probe decides.
 		return j.notReady(pod, c)
 	}
-	cause := j.crash(pod, c, last, ends)
-	cause.Terminal = ends > j.policy.Restarts
+	cause.Terminal = times > allowed
 	return cause
 }
 
+// patience is the setting that tolerates a worker that crashes until what it
+// needs is there.
+const patience = "its log gives the reason; if it only waits for something that comes up later, allow more restarts with deploy.restarts in .sbw.yaml"
+
 // crash words why a container ended.
-func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerStateTerminated, ends int32) *Cause {
-	name := fmt.Sprintf("container %s of pod %s", c.spec.Name, pod.Name)
-	times := "once"
-	if ends > 1 {
-		times = fmt.Sprintf("%d times", ends)
+func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerStateTerminated, times int32) *Cause {
+	name := fmt.Sprintf("%s %s of pod %s", c.kind(), c.spec.Name, pod.Name)
+	often := "once"
+	if times > 1 {
+		often = fmt.Sprintf("%d times", times)
 	}
 	code, how := "?", ""
 	if last != nil {
 		code = fmt.Sprint(last.ExitCode)
-		if last.Message != "" {
-			how = ": " + plain.Line(last.Message)
-		}
+		how = last.Message
+	}
+	if how == "" {
+		how = CauseLine(j.Logs[Container{Pod: pod.Name, Name: c.spec.Name}])
+	}
+	if how != "" {
+		how = ": " + plain.Line(how)
 	}
 	if last != nil && last.Reason == oomKilled {
 		limit := "without a limit of its own"
 		if q, ok := c.spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "its limit is " + q.String()
 		}
-		return transient("oom-killed", name+" ran out of memory", "OOMKilled "+times+", "+limit, "raise resources.limits.memory, or find what takes it")
+		return transient(CodeOOMKilled, name+" ran out of memory", "OOMKilled "+often+", "+limit, "raise resources.limits.memory, or find out what uses it")
+	}
+	if hook := j.event(pod.UID, c.spec.Name, "FailedPostStartHook"); hook != nil {
+		return transient(CodePostStart, name+" was killed because its postStart hook failed", plain.Line(hook.Message)+", "+often,
+			"correct lifecycle.postStart: its command must exist in the image and exit 0")
 	}
 	if kill := j.event(pod.UID, c.spec.Name, "Killing"); kill != nil {
-		for probe, code := range map[string]pipeline.Code{"liveness": "liveness", "startup": "startup"} {
-			if strings.Contains(kill.Message, "failed "+probe+" probe") {
-				return transient(code, name+" was killed by its "+probe+" probe", j.unhealthy(pod, c, probe, kill.Message),
+		for _, probe := range []struct {
+			name string
+			code pipeline.Code
+		}{{"liveness", CodeLiveness}, {"startup", CodeStartup}} {
+			if strings.Contains(kill.Message, "failed "+probe.name+" probe") {
+				return transient(probe.code, name+" was killed by its "+probe.name+" probe", j.unhealthy(pod, c, probe.name, kill.Message),
 					"let the probe's path answer, or give it more time (initialDelaySeconds, timeoutSeconds, failureThreshold)")
 			}
 		}
 	}
 	if last != nil && last.ExitCode == 0 {
-		return transient("exits", name+" does not keep running", "it ended "+times+" with exit code 0"+how, "its command must not return while the worker is wanted")
+		return transient(CodeExits, name+" does not keep running", "it ended "+often+" with exit code 0"+how, "its command must not return while the worker is wanted")
 	}
-	return transient("crash-loop", name+" crashes at start", fmt.Sprintf("exit code %s, %s%s", code, times, how), "its log says why")
+	return transient(CodeCrashLoop, name+" crashes at start", fmt.Sprintf("exit code %s, %s%s", code, often, how), patience)
 }
 
 // unhealthy is the probe's answer, from the Unhealthy event.
@@ -190,26 +216,62 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 	return plain.Line(latest.Message)
 }
 
-// notReady judges a container that runs: only its readiness probe can be what
-// is wrong, and only once it had the time it asked for.
+// notReady judges a container that runs: its probes decide, once they had the
+// time that they ask for; and an init container has to end.
 func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	s := c.status
-	if s.State.Running == nil || s.Ready || c.init {
+	if s.State.Running == nil {
+		return nil
+	}
+	running := j.Now.Sub(s.State.Running.StartedAt.Time)
+	name := fmt.Sprintf("%s %s of pod %s", c.kind(), s.Name, pod.Name)
+	switch {
+	case c.init && running >= initPatience:
+		return transient(CodeInitRunning, name+" has not ended yet", "it has run for "+running.Round(time.Second).String()+"; the worker starts when it has ended",
+			"its log shows what it waits for; if it is meant to keep running, set its restartPolicy: Always")
+	case c.init || s.Ready:
+		return nil
+	case c.spec.StartupProbe != nil && (s.Started == nil || !*s.Started):
+		return j.notStarted(pod, c, name, running)
+	case c.sidecar && c.spec.ReadinessProbe == nil:
 		return nil
 	}
 	why := j.unhealthy(pod, c, "readiness", "")
 	probe := c.spec.ReadinessProbe
-	if why == "" && (probe == nil || j.Now.Sub(s.State.Running.StartedAt.Time) < delay(probe)+period(probe)*time.Duration(max(1, probe.FailureThreshold))) {
+	if why == "" && (probe == nil || running < delay(probe)+period(probe)*time.Duration(max(1, probe.FailureThreshold))) {
 		return nil
 	}
 	if why == "" {
-		why = "it runs, and the kubelet does not call it ready"
+		why = "the kubelet does not report it as ready"
 	}
-	cause := transient("not-ready", fmt.Sprintf("container %s of pod %s runs and is not ready", s.Name, pod.Name), why,
-		"let the readiness probe's path answer 2xx; the log may say what it waits for")
+	cause := transient(CodeNotReady, name+" runs and is not ready", why,
+		"let the readiness probe's path answer 2xx; the log may show what it waits for")
 	if probe != nil {
 		cause.grace += delay(probe)
 	}
+	return cause
+}
+
+// initPatience is how long an init container may run before it is named as what
+// the rollout waits for. It does not fail the rollout: a migration takes its
+// time.
+const initPatience = 10 * time.Second
+
+// notStarted judges a container whose startup probe has not passed. The probe
+// says itself for how long it may fail; then the kubelet kills the container.
+func (j *judgement) notStarted(pod *corev1.Pod, c container, name string, running time.Duration) *Cause {
+	why := j.unhealthy(pod, c, "startup", "")
+	probe := c.spec.StartupProbe
+	allowed := delay(probe) + period(probe)*time.Duration(max(1, probe.FailureThreshold))
+	if why == "" && running < allowed {
+		return nil
+	}
+	if why == "" {
+		why = "the kubelet does not report it as started"
+	}
+	cause := transient(CodeNotStarted, name+" runs, and its startup probe does not pass", why,
+		"correct the startup probe's path and port, or let the container answer it")
+	cause.grace = max(cause.grace, allowed)
 	return cause
 }
 
@@ -241,5 +303,5 @@ func wrongArchitecture(c container, node, why string) *Cause {
 	if node != "" {
 		what += " than node " + node + " has"
 	}
-	return terminal("exec-format", what, why, "build it for the node's platform: `gh sbw publish --platform linux/ARCH`")
+	return terminal(CodeExecFormat, what, why, "build it for the node's platform: `gh sbw publish --platform linux/ARCH`")
 }

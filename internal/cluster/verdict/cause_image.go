@@ -7,10 +7,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// A failed pull has one reason for everything (ErrImagePull); the runtime's
-// text is all there is to tell them apart. Order counts: "not found" stands in
-// the message of a missing platform as well, and a proxy's 503 may hold any
-// word at all.
+// A failed pull has one reason for everything (ErrImagePull); only the runtime's
+// text says more. Order counts: the message about a missing platform contains
+// "not found" as well, and a proxy's 503 may contain any word at all.
 var (
 	pullNetwork  = lazyregexp.New(`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`)
 	pullPlatform = lazyregexp.New(`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`)
@@ -24,17 +23,17 @@ func pull(image, message string) *Cause {
 	why := reason(plain.Line(message))
 	switch {
 	case pullPlatform.MatchString(message):
-		return terminal("image-platform", "image "+image+" has no variant for the node's platform", why, "build it for that platform: `gh sbw publish --platform linux/ARCH`")
+		return terminal(CodeImagePlatform, "image "+image+" has no variant for the node's platform", why, "build it for that platform: `gh sbw publish --platform linux/ARCH`")
 	case pullNetwork.MatchString(message):
-		return transient("image-network", "the registry of "+image+" does not answer the node", why, "is the registry up, and can the node reach it?")
+		return transient(CodeImageNetwork, "the registry of "+image+" does not answer the node", why, "check that the registry is up and that the node can reach it")
 	case pullDenied.MatchString(message):
-		return terminal("image-denied", "the node may not pull "+image, why, "give the pod an imagePullSecret with read:packages for that registry, or make the package public; on some registries a wrong name is answered so as well")
+		return terminal(CodeImageDenied, "the node may not pull "+image, why, "give the pod an imagePullSecret with read:packages for that registry, or make the package public (some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto the node does not replace the secret")
 	case pullTrust.MatchString(message):
-		return transient("image-pull", "the node does not trust the registry of "+image, why, "install the registry's certificate authority on the node")
+		return transient(CodeImagePull, "the node does not trust the registry of "+image, why, "install the registry's certificate authority on the node")
 	case pullMissing.MatchString(message):
-		return terminal("image-not-found", "image "+image+" does not exist", why, "check the tag: `gh sbw tags` lists those there are; `gh sbw publish` makes one")
+		return terminal(CodeImageNotFound, "image "+image+" does not exist", why, "check the tag: `gh sbw tags` lists the published ones, `gh sbw publish` publishes one")
 	}
-	return transient("image-pull", "image "+image+" cannot be pulled", why, "see the message")
+	return transient(CodeImagePull, "image "+image+" cannot be pulled", why, "do what the message asks for")
 }
 
 // reason cuts the prefixes that repeat the image's name.

@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -8,36 +10,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
-
-// graces are how long transient causes are borne while nothing moves.
-var graces = map[pipeline.Code]time.Duration{
-	"image-network":    60 * time.Second,
-	"image-pull":       30 * time.Second,
-	"config-missing":   10 * time.Second,
-	"config":           20 * time.Second,
-	"container-create": 30 * time.Second,
-	"container-run":    20 * time.Second,
-	"crash-loop":       20 * time.Second,
-	"oom-killed":       20 * time.Second,
-	"exits":            20 * time.Second,
-	"liveness":         20 * time.Second,
-	"startup":          20 * time.Second,
-	"not-ready":        60 * time.Second,
-	"unschedulable":    60 * time.Second,
-	"claim-missing":    10 * time.Second,
-	"volume":           60 * time.Second,
-	"sandbox":          60 * time.Second,
-	"quota":            30 * time.Second,
-	"service-account":  10 * time.Second,
-	"pods-refused":     30 * time.Second,
-	"node-lost":        60 * time.Second,
-	"evicted":          60 * time.Second,
-}
 
 func terminal(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, Terminal: true}
@@ -47,12 +25,12 @@ func transient(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, grace: graces[code]}
 }
 
-// telling ranks what says more above what most pods show: one pod's log tells
-// what all of one image suffer from.
-var telling = map[pipeline.Code]int{"exec-format": 1}
+// explains ranks causes that explain the others above those that most pods
+// show: one pod's log speaks for all pods of one image.
+var explains = map[pipeline.Code]int{CodeExecFormat: 1}
 
-// causes is everything that stands in the way, the terminal ones first, then
-// those that most pods show; one entry a code.
+// causes is everything that blocks the rollout, the terminal ones first, then
+// those that most pods show; one entry for each code.
 func (j *judgement) causes() []Cause {
 	var all []Cause
 	add := func(c *Cause) {
@@ -74,6 +52,10 @@ func (j *judgement) causes() []Cause {
 			add(c)
 		}
 	}
+	for _, c := range j.ofFinished() {
+		add(c)
+	}
+	add(j.ofOldPods())
 	slices.SortStableFunc(all, func(a, b Cause) int {
 		if a.Terminal != b.Terminal {
 			if a.Terminal {
@@ -81,18 +63,22 @@ func (j *judgement) causes() []Cause {
 			}
 			return 1
 		}
-		if d := telling[b.Code] - telling[a.Code]; d != 0 {
-			return d
-		}
-		return b.Pods - a.Pods
+		return cmp.Or(explains[b.Code]-explains[a.Code], b.Pods-a.Pods)
 	})
 	return all
 }
 
-// ofWorkload looks where no pod is: the workload and its controller's tries to
-// create pods.
+// ofWorkload looks where there is no pod: at the workload, and at its
+// controller's attempts to create pods.
 func (j *judgement) ofWorkload() *Cause {
 	if c := HeldBack(j.Workload); c != nil {
+		return c
+	}
+	if j.TemplateChanges >= contested {
+		return terminal(CodeContested, fmt.Sprintf("somebody keeps changing the pod template of %s (%d times during this rollout)", j.Workload.Ref(), j.TemplateChanges),
+			j.ChangedBy, "stop that controller for this workload, or leave the field to it in the manifest")
+	}
+	if c := j.multiplying(); c != nil {
 		return c
 	}
 	if message := j.refusal(); message != "" {
@@ -101,22 +87,40 @@ func (j *judgement) ofWorkload() *Cause {
 	return nil
 }
 
+// contested is how many changes of the template by somebody else are a fight.
+// One or two are a restart, or a controller that reacts to a changed Secret.
+const contested = 3
+
+// multiplying: a webhook that changes ReplicaSets on their way in makes the
+// Deployment controller find none with its own template, so that it creates one
+// after another, without end. Its collisionCount counts them.
+func (j *judgement) multiplying() *Cause {
+	d := j.Workload.Deployment
+	if d == nil || j.replicaSet != nil || d.Status.CollisionCount == nil || *d.Status.CollisionCount < 2 {
+		return nil
+	}
+	return transient(CodeMultiplying, fmt.Sprintf("%s creates one ReplicaSet after another and finds none that has its template", j.Workload.Ref()),
+		fmt.Sprintf("%d collisions, %d ReplicaSets", *d.Status.CollisionCount, len(j.ReplicaSets)),
+		"exempt ReplicaSets from the admission webhook that changes their pod template (`kubectl get mutatingwebhookconfigurations`), and delete the empty ones")
+}
+
 // HeldBack says why a workload's spec keeps any change from being rolled out:
-// paused, or its pods are replaced by hand only. nil when nothing does.
+// it is paused, or its pods are only replaced by hand. It returns nil when
+// nothing does.
 func HeldBack(w *workload.Workload) *Cause {
 	name := w.Ref().String()
 	switch {
 	case w.Deployment != nil && w.Deployment.Spec.Paused:
-		return terminal("paused", name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
+		return terminal(CodePaused, name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
 	case w.StatefulSet != nil && w.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		w.DaemonSet != nil && w.DaemonSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType:
-		return terminal("on-delete", name+" replaces no pod by itself", "its updateStrategy is OnDelete",
+		return terminal(CodeOnDelete, name+" does not replace pods by itself", "its updateStrategy is OnDelete",
 			"delete its pods one by one, or set updateStrategy.type: RollingUpdate")
 	}
 	return nil
 }
 
-// refusal is why the controller could not create a pod, if so it stands.
+// refusal is why the controller could not create a pod, as long as that lasts.
 func (j *judgement) refusal() string {
 	if rs := j.replicaSet; rs != nil {
 		for _, c := range rs.Status.Conditions {
@@ -126,7 +130,11 @@ func (j *judgement) refusal() string {
 		}
 		return ""
 	}
-	if j.Workload.Deployment != nil {
+	if d := j.Workload.Deployment; d != nil {
+		// A ReplicaSet that could not even be created.
+		if c := deployment.GetDeploymentCondition(d.Status, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
+			return c.Message
+		}
 		return ""
 	}
 	// The other two have no condition for it, only the event.
@@ -144,27 +152,30 @@ func (j *judgement) refusal() string {
 func refused(name, message string) *Cause {
 	why := plain.Line(message)
 	switch {
+	case strings.Contains(message, "because it is being terminated"):
+		return terminal(CodeNamespaceEnding, name+": its namespace is being deleted", why,
+			"find out who deleted it; roll out again once it exists, or into another one")
 	case strings.Contains(message, "violates PodSecurity"):
-		return terminal("pod-security", name+": PodSecurity refuses its pods", after(why, "violates PodSecurity"),
+		return terminal(CodePodSecurity, name+": PodSecurity refuses its pods", after(why, "violates PodSecurity"),
 			"set the securityContext that it asks for, or the namespace's pod-security.kubernetes.io/enforce label")
 	case strings.Contains(message, "exceeded quota"):
-		return transient("quota", name+": the namespace's quota leaves no room for a new pod", after(why, "exceeded quota"),
+		return transient(CodeQuota, name+": the namespace's quota leaves no room for a new pod", after(why, "exceeded quota"),
 			"raise the ResourceQuota, lower the requests, or roll out without surge (maxSurge: 0)")
 	case strings.Contains(message, "failed quota") && strings.Contains(message, "must specify"):
-		return terminal("pod-invalid", name+": the namespace's quota wants requests and limits", after(why, "failed quota"),
+		return terminal(CodePodInvalid, name+": the namespace's quota wants requests and limits", after(why, "failed quota"),
 			"set resources on every container")
 	case strings.Contains(message, "denied the request"), strings.Contains(message, "denied request"): // a webhook; a policy
-		return terminal("admission-denied", name+": an admission policy refuses its pods", why, "satisfy the policy that is named")
+		return terminal(CodeAdmissionDenied, name+": an admission policy refuses its pods", why, "satisfy the policy that is named")
 	case strings.Contains(message, "failed calling webhook"):
-		return transient("pods-refused", name+": an admission webhook does not answer", why, "bring the webhook back")
+		return transient(CodePodsRefused, name+": an admission webhook does not answer", why, "repair the webhook, or the Service behind it")
 	case strings.Contains(message, "serviceaccount") && strings.Contains(message, "not found"):
-		return transient("service-account", name+": its ServiceAccount is not there", why, "create it, or correct serviceAccountName")
+		return transient(CodeServiceAccount, name+": its ServiceAccount does not exist", why, "create it, or correct serviceAccountName")
 	case strings.Contains(message, "is invalid:"):
-		return terminal("pod-invalid", name+": its pods are not valid", why, "correct the pod template")
+		return terminal(CodePodInvalid, name+": its pods are not valid", why, "correct the pod template")
 	case strings.Contains(message, "usage per"): // LimitRange: "maximum cpu usage per Container is 1, but limit is 2"
-		return terminal("admission-denied", name+": a LimitRange refuses its pods", why, "set resources within the LimitRange")
+		return terminal(CodeAdmissionDenied, name+": a LimitRange refuses its pods", why, "set resources within the LimitRange")
 	}
-	return transient("pods-refused", name+": its pods cannot be created", why, "see the message")
+	return transient(CodePodsRefused, name+": its pods cannot be created", why, "do what the message asks for")
 }
 
 // deadlineExceeded is the Deployment controller's own giving up.
@@ -172,14 +183,12 @@ func (j *judgement) deadlineExceeded() *Cause {
 	if j.Workload.Deployment == nil {
 		return nil
 	}
-	for _, c := range j.Workload.Deployment.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" &&
-			(j.policy.GaveUp.IsZero() || !c.LastUpdateTime.Time.Equal(j.policy.GaveUp)) {
-			return terminal("progress-deadline", j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
-				plain.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may say what it waits for")
-		}
+	c := deployment.GetDeploymentCondition(j.Workload.Deployment.Status, appsv1.DeploymentProgressing)
+	if c == nil || c.Reason != deployment.TimedOutReason || !j.policy.GaveUp.IsZero() && c.LastUpdateTime.Time.Equal(j.policy.GaveUp) {
+		return nil
 	}
-	return nil
+	return terminal(CodeProgressDeadline, j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
+		plain.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
 }
 
 // event is the latest event about an object, optionally about one container
@@ -200,8 +209,8 @@ func (j *judgement) event(uid types.UID, container string, reasons ...string) *c
 	return latest
 }
 
-// EventTime is when an event was last seen; old and new event APIs differ in
-// where they say so.
+// EventTime is when an event was last seen; the old and the new event API keep
+// that in different fields.
 func EventTime(e *corev1.Event) time.Time {
 	switch {
 	case e.Series != nil && !e.Series.LastObservedTime.IsZero():
@@ -214,7 +223,7 @@ func EventTime(e *corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
-// after cuts what stands before mark.
+// after cuts what comes before mark.
 func after(s, mark string) string {
 	if i := strings.Index(s, mark); i >= 0 {
 		return s[i:]

@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Judge says how the rollout stands. m is what the judgement before gave back,
-// the zero Memory for the first one; the Memory given back belongs to the next.
+// Judge says how the rollout stands. m is what the judgement before returned,
+// the zero Memory for the first one; the Memory returned is for the next one.
 // Neither s nor what it points to is altered.
 func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
@@ -28,7 +29,7 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 		return v, m
 	}
 	complete, waiting := j.complete()
-	if complete {
+	if complete && !slices.ContainsFunc(j.fresh, down) {
 		return j.settle(v, m)
 	}
 	m.complete = time.Time{}
@@ -36,7 +37,7 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 
 	causes := j.causes()
 	if gaveUp := j.deadlineExceeded(); gaveUp != nil {
-		// What stands in the way says more than that time is up.
+		// What blocks it says more than that time is up.
 		gaveUp.Terminal = true
 		if len(causes) > 0 {
 			c := causes[0]
@@ -55,12 +56,12 @@ func (p Policy) withDefaults() Policy {
 	}
 	switch {
 	case p.Restarts == 0:
-		p.Restarts = 1
+		p.Restarts = 2
 	case p.Restarts < 0:
 		p.Restarts = 0
 	}
 	if p.Settle == 0 {
-		p.Settle = 3 * time.Second
+		p.Settle = 5 * time.Second
 	}
 	return p
 }
@@ -72,14 +73,16 @@ type judgement struct {
 
 	replicaSet *appsv1.ReplicaSet // the new one; nil for the other kinds
 	revision   string             // its name, or the ControllerRevision's
-	fresh      []*corev1.Pod      // of the new revision, not ending
+	fresh      []*corev1.Pod      // of the new revision, neither ending nor finished
+	finished   []*corev1.Pod      // of the new revision, Failed or Succeeded
 	old        []*corev1.Pod      // of others, not ending
 	ending     []*corev1.Pod      // of others, ending
 
-	about map[types.UID][]*corev1.Event // Events by whom they are about
+	about map[types.UID][]*corev1.Event // Events by the object they are about
 }
 
-// conclude picks the cause that ends the rollout first.
+// conclude picks the cause that ends the rollout first. One without a grace
+// comes last: it ends it at the timeout.
 func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 	for i := range causes {
 		c := causes[i]
@@ -88,35 +91,103 @@ func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 			v.State, v.Cause, v.Since, v.Deadline, v.Again = Failed, &c, since, since, time.Time{}
 			return v
 		}
+		if c.grace == 0 {
+			if v.Cause == nil {
+				v.State, v.Cause, v.Since = Failing, &c, since
+			}
+			continue
+		}
 		deadline := since.Add(time.Duration(math.Round(float64(c.grace) * j.policy.Grace)))
-		if v.Cause == nil || deadline.Before(v.Deadline) {
+		if v.Cause == nil || v.Deadline.IsZero() || deadline.Before(v.Deadline) {
 			v.State, v.Cause, v.Since, v.Deadline, v.Again = Failing, &c, since, deadline, deadline
 		}
 	}
-	if v.Cause != nil && !j.Now.Before(v.Deadline) {
+	if v.Cause != nil && !v.Deadline.IsZero() && !j.Now.Before(v.Deadline) {
 		v.State, v.Again = Failed, time.Time{}
+	}
+	if v.State == Progressing && v.Again.IsZero() {
+		v.Again = j.namedAt()
 	}
 	return v
 }
 
+// namedAt is when time alone will show a cause that nothing announces.
+func (j *judgement) namedAt() (at time.Time) {
+	for _, pod := range j.fresh {
+		for _, c := range containersOf(pod) {
+			if c.init && c.status.State.Running != nil {
+				if t := c.status.State.Running.StartedAt.Add(initPatience); t.After(j.Now) && (at.IsZero() || t.Before(at)) {
+					at = t
+				}
+			}
+		}
+	}
+	return at
+}
+
+// down reports whether a container is not running at this moment although it
+// should: the pod's condition and the workload's counts may not show that yet.
+func down(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(containersOf(pod), func(c container) bool {
+		s := c.status
+		return !c.init && (s.State.Terminated != nil || s.State.Waiting != nil && s.State.Waiting.Reason == crashLoopBackOff)
+	})
+}
+
 // settle holds completeness back for pods that are ready merely because
-// nobody asks them.
+// nobody asks them, and for containers that have crashed and are up again.
 func (j *judgement) settle(v Verdict, m Memory) (Verdict, Memory) {
 	if m.complete.IsZero() {
 		m.complete = j.Now
 	}
 	v.State = Complete
-	if !j.mustSettle() {
-		return v, m
+	waitFor := func(end time.Time, what string) {
+		if j.Now.Before(end) && end.After(v.Again) {
+			v.State, v.Settling, v.Waiting, v.Again = Progressing, true, what, end
+		}
 	}
-	if end := m.complete.Add(j.policy.Settle); j.Now.Before(end) {
-		v.State, v.Waiting, v.Again = Progressing, "new pods without a readiness probe to prove that they keep running", end
+	if j.mustSettle() {
+		waitFor(m.complete.Add(j.policy.Settle), "new pods without a readiness probe to prove that they keep running")
+	}
+	if j.policy.Settle > 0 {
+		for _, pod := range j.fresh {
+			for _, c := range containersOf(pod) {
+				if end, ok := j.provenAt(c, m); ok {
+					waitFor(end, fmt.Sprintf("%s %s of pod %s, which has ended before, to prove that it keeps running", c.kind(), c.spec.Name, pod.Name))
+				}
+			}
+		}
 	}
 	return v, m
 }
 
-// mustSettle tells whether a container without a readiness probe started only
-// now. Half a minute leaves room for a node whose clock is off.
+// Bounds of how long a container that has crashed must run before it counts as
+// up: twice as long as it ran before its last end.
+const (
+	provenMin = 10 * time.Second
+	provenMax = time.Minute
+)
+
+// provenAt is when a container that has ended before will have run for long
+// enough; false for one that never ended.
+func (j *judgement) provenAt(c container, m Memory) (time.Time, bool) {
+	times, last := ends(c.status)
+	if c.init || times == 0 || c.status.State.Running == nil {
+		return time.Time{}, false
+	}
+	proof := provenMin
+	if last != nil && !last.StartedAt.IsZero() {
+		proof = min(max(provenMin, 2*last.FinishedAt.Sub(last.StartedAt.Time)), provenMax)
+	}
+	started := c.status.State.Running.StartedAt.Time
+	if started.After(m.complete) {
+		started = m.complete // a node whose clock is ahead
+	}
+	return started.Add(proof), true
+}
+
+// mustSettle reports whether a container without a probe has only just started.
+// Half a minute leaves room for a node whose clock is off.
 func (j *judgement) mustSettle() bool {
 	for _, pod := range j.fresh {
 		for _, c := range pod.Spec.Containers {

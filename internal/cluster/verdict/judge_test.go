@@ -29,14 +29,14 @@ func TestStates(t *testing.T) {
 			w.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}
 			return w
 		}, "progressing the controller to see generation 2"},
-		{"no pod yet", func() *world { return newWorld(2) }, "progressing new pods to be made: 0 of 2"},
+		{"no pod yet", func() *world { return newWorld(2) }, "progressing new pods to be created: 0 of 2"},
 		{"new pod comes up beside the old", func() *world {
 			w := newWorld(1)
 			w.pod("o", w.old, ready)
 			w.pod("n", w.new)
 			w.status(2, 1, 1)
 			return w
-		}, "progressing old pods to be told to end: 1 left; new pods ready: 0 of 1"},
+		}, "progressing old pods to be stopped: 1 left; new pods ready: 0 of 1"},
 		{"old pod ends slowly: complete", func() *world {
 			w := newWorld(1)
 			w.pod("o", w.old, ready, ending)
@@ -57,7 +57,7 @@ func TestStates(t *testing.T) {
 			w.pod("n", w.new)
 			w.status(2, 1, 0)
 			return w
-		}, "progressing old pods to be told to end: 1 left; new pods ready: 0 of 1"},
+		}, "progressing old pods to be stopped: 1 left; new pods ready: 0 of 1"},
 		{"a reused ReplicaSet is the new one, however old", func() *world {
 			w := newWorld(1)
 			w.d.Spec.Template.Spec.Containers[0].Image = "x:1"
@@ -82,12 +82,13 @@ func TestStates(t *testing.T) {
 		}, "failed unschedulable"},
 		{"crashed once, gone", one(ended(0, 1, "Error", "")), "failing crash-loop"},
 		{"crashed once, up again", one(again(1, 1)), "progressing new pods to become available: 0 of 1"},
-		{"crashed twice", one(ended(1, 1, "Error", "")), "failed crash-loop"},
-		{"crashed twice, up again and not ready", one(again(2, 1)), "failed crash-loop"},
+		{"crashed twice: its database may be up soon", one(ended(1, 1, "Error", "")), "failing crash-loop"},
+		{"crashed three times", one(ended(2, 1, "Error", "")), "failed crash-loop"},
+		{"crashed twice, up again and not ready yet", one(again(2, 1)), "progressing new pods to become available: 0 of 1"},
+		{"crashed three times, up again and not ready", one(again(3, 1)), "failed crash-loop"},
 		{"crashed twice, up again and ready", one(again(2, 1), ready), "progressing new pods to become available: 0 of 1"},
 		{"in back-off after one end", one(ended(0, 1, "Error", ""), backOff), "failing crash-loop"},
-		{"in back-off after two ends, of which the second was not seen", one(ended(1, 1, "Error", ""), backOff), "failed crash-loop"},
-		{"in back-off", one(ended(2, 1, "Error", ""), backOff), "failed crash-loop"},
+		{"in back-off after three ends, of which the third was not seen", one(ended(2, 1, "Error", ""), backOff), "failed crash-loop"},
 		{"ended well, which a worker must not", one(ended(1, 0, "Completed", "")), "failed exits"},
 		{"out of memory", one(ended(1, 137, "OOMKilled", "")), "failed oom-killed"},
 		{"format error in the termination message", one(ended(0, 1, "Error", "exec /worker: exec format error")), "failed exec-format"},

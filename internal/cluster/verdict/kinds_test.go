@@ -62,7 +62,8 @@ func TestInitContainers(t *testing.T) {
 	}{
 		{"did its work", build(false, end(0, 0)), ""},
 		{"fails", build(false, end(3, 1)), "crash-loop"},
-		{"runs for long", build(false, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(t0.Add(-time.Hour))}}}), ""},
+		{"runs for long", build(false, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(t0.Add(-time.Hour))}}}), "init-running"},
+		{"has just started", build(false, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(t0.Add(-time.Second))}}}), ""},
 		{"a sidecar must not end", build(true, end(0, 1)), "exits"},
 	}
 	for _, tt := range tests {
@@ -107,11 +108,11 @@ func TestStatefulSet(t *testing.T) {
 		{"complete", set(appsv1.StatefulSetStatus{CurrentRevision: "w-2", UpdateRevision: "w-2", UpdatedReplicas: 3, ReadyReplicas: 3, AvailableReplicas: 3, Replicas: 3}),
 			[]*corev1.Pod{pod("w-0", "w-2", ready), pod("w-1", "w-2", ready), pod("w-2", "w-2", ready)}, "complete"},
 		{"one by one", set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2", UpdatedReplicas: 1, ReadyReplicas: 3, AvailableReplicas: 3, Replicas: 3}),
-			[]*corev1.Pod{pod("w-0", "w-1", ready), pod("w-1", "w-1", ready), pod("w-2", "w-2", ready)}, "progressing new pods to be made: 1 of 3"},
+			[]*corev1.Pod{pod("w-0", "w-1", ready), pod("w-1", "w-1", ready), pod("w-2", "w-2", ready)}, "progressing new pods to be created: 1 of 3"},
 		{"the first new one fails", set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2", UpdatedReplicas: 1, ReadyReplicas: 2, Replicas: 3}),
 			[]*corev1.Pod{pod("w-0", "w-1", ready), pod("w-2", "w-2", waiting("ErrImagePull", "x:2: not found"))}, "failed image-not-found"},
 		{"an old one's trouble", set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2", UpdatedReplicas: 1, ReadyReplicas: 2, Replicas: 3}),
-			[]*corev1.Pod{pod("w-0", "w-1", waiting("ErrImagePull", "x:1: not found"))}, "progressing new pods to be made: 1 of 3"},
+			[]*corev1.Pod{pod("w-0", "w-1", waiting("ErrImagePull", "x:1: not found"))}, "progressing new pods to be created: 1 of 3"},
 		{"partition", set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2", UpdatedReplicas: 1, ReadyReplicas: 3, AvailableReplicas: 3, Replicas: 3}, partition(2)),
 			[]*corev1.Pod{pod("w-2", "w-2", ready)}, "complete"},
 		{"by hand only", set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2", ReadyReplicas: 3, AvailableReplicas: 3}, func(s *appsv1.StatefulSet) {
@@ -159,7 +160,7 @@ func TestDaemonSet(t *testing.T) {
 		Revisions: []*appsv1.ControllerRevision{revision("aaa", 3), revision("bbb", 2)},
 		Pods:      []*corev1.Pod{pod("p1", "aaa"), pod("p2", "bbb", ready)}}
 	v, _ := verdict.Judge(s, verdict.Policy{}, verdict.Memory{})
-	if outline(v) != "progressing new pods to be made: 1 of 2" || v.Revision != "w-aaa" || len(v.Pods) != 1 || v.Pods[0].Name != "p1" {
+	if outline(v) != "progressing new pods to be created: 1 of 2" || v.Revision != "w-aaa" || len(v.Pods) != 1 || v.Pods[0].Name != "p1" {
 		t.Errorf("%s %+v", outline(v), v)
 	}
 	s.Pods[0] = pod("p1", "aaa", waiting("ErrImagePull", "x: not found"))

@@ -12,7 +12,7 @@ import (
 const linger = 10 * time.Second
 
 // Memory is what a series of judgements keeps from one to the next. The zero
-// value begins a series. It is a value: Judge gives back a new one.
+// value begins a series. It is a value: Judge returns a new one.
 type Memory struct {
 	seen     map[pipeline.Code]sight
 	high     marks
@@ -35,6 +35,24 @@ func (m Memory) moved(now marks, _ time.Time) Memory {
 	}
 	if rose {
 		m.seen = nil
+	}
+	return m
+}
+
+// Skip leaves out a time in which nothing was watched (a suspended process, a
+// sleeping laptop): no grace passes in it.
+func (m Memory) Skip(d time.Duration) Memory {
+	seen := maps.Clone(m.seen)
+	for code, s := range seen {
+		s.first = s.first.Add(d)
+		if !s.gone.IsZero() {
+			s.gone = s.gone.Add(d)
+		}
+		seen[code] = s
+	}
+	m.seen = seen
+	if !m.complete.IsZero() {
+		m.complete = m.complete.Add(d)
 	}
 	return m
 }

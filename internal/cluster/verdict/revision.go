@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
@@ -26,7 +27,7 @@ func Observed(w *workload.Workload) (seen, now int64) {
 	}
 }
 
-// SameTemplate tells whether two pod templates differ in nothing but the hash
+// SameTemplate reports whether two pod templates differ in nothing but the hash
 // that the controller adds: EqualIgnoreHash of the Deployment controller.
 func SameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
@@ -73,7 +74,7 @@ func (j *judgement) newRevision() {
 	}
 }
 
-// isNew tells whether a pod is of the new revision.
+// isNew reports whether a pod is of the new revision.
 func (j *judgement) isNew(pod *corev1.Pod) bool {
 	if j.Workload.Deployment != nil {
 		return j.replicaSet != nil && metav1.IsControlledBy(pod, j.replicaSet)
@@ -98,28 +99,32 @@ func (j *judgement) mine(pod *corev1.Pod) bool {
 
 func (j *judgement) sortPods() {
 	for _, pod := range j.Pods {
-		switch ending := pod.DeletionTimestamp != nil; {
+		ending := pod.DeletionTimestamp != nil
+		over := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+		switch {
 		case !j.mine(pod):
-		case j.isNew(pod) && !ending:
+		case j.isNew(pod) && !ending && !over:
 			j.fresh = append(j.fresh, pod)
+		case j.isNew(pod) && !ending:
+			j.finished = append(j.finished, pod)
 		case j.isNew(pod):
 		case ending:
 			j.ending = append(j.ending, pod)
-		case pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded:
+		case !over:
 			j.old = append(j.old, pod)
 		}
 	}
-	for _, list := range [][]*corev1.Pod{j.fresh, j.old, j.ending} {
+	for _, list := range [][]*corev1.Pod{j.fresh, j.finished, j.old, j.ending} {
 		slices.SortFunc(list, func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	}
 }
 
 // complete reads status as kubectl does (pkg/polymorphichelpers/
-// rollout_status.go); when it is not, it says what is waited for.
+// rollout_status.go); waiting is what keeps it from being complete.
 func (j *judgement) complete() (bool, string) {
 	var ready int32
 	for _, pod := range j.fresh {
-		if isReady(pod) {
+		if podutils.IsPodReady(pod) {
 			ready++
 		}
 	}
@@ -142,9 +147,9 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 		}
 		switch {
 		case s.UpdatedReplicas < wanted:
-			return false, fmt.Sprintf("new pods to be made: %d of %d", s.UpdatedReplicas, wanted), 0
+			return false, fmt.Sprintf("new pods to be created: %d of %d", s.UpdatedReplicas, wanted), 0
 		case s.Replicas > s.UpdatedReplicas:
-			return false, fmt.Sprintf("old pods to be told to end: %d left; new pods ready: %d of %d", s.Replicas-s.UpdatedReplicas, j.readyNew(), wanted), 0
+			return false, fmt.Sprintf("old pods to be stopped: %d left; new pods ready: %d of %d", s.Replicas-s.UpdatedReplicas, j.readyNew(), wanted), 0
 		case s.AvailableReplicas < s.UpdatedReplicas:
 			return false, fmt.Sprintf("new pods to become available: %d of %d", s.AvailableReplicas, wanted), 0
 		}
@@ -158,7 +163,7 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 		must := max(0, wanted-partition)
 		switch {
 		case s.UpdatedReplicas < must && s.UpdateRevision != s.CurrentRevision:
-			return false, fmt.Sprintf("new pods to be made: %d of %d", s.UpdatedReplicas, must), 0
+			return false, fmt.Sprintf("new pods to be created: %d of %d", s.UpdatedReplicas, must), 0
 		case s.ReadyReplicas < wanted || s.AvailableReplicas < wanted:
 			return false, fmt.Sprintf("pods to become available: %d of %d", s.AvailableReplicas, wanted), 0
 		case partition == 0 && s.UpdateRevision != s.CurrentRevision:
@@ -169,7 +174,7 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 		s := w.DaemonSet.Status
 		switch {
 		case s.UpdatedNumberScheduled < s.DesiredNumberScheduled:
-			return false, fmt.Sprintf("new pods to be made: %d of %d", s.UpdatedNumberScheduled, s.DesiredNumberScheduled), 0
+			return false, fmt.Sprintf("new pods to be created: %d of %d", s.UpdatedNumberScheduled, s.DesiredNumberScheduled), 0
 		case s.NumberAvailable < s.DesiredNumberScheduled:
 			return false, fmt.Sprintf("pods to become available: %d of %d", s.NumberAvailable, s.DesiredNumberScheduled), 0
 		}
@@ -179,20 +184,9 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 
 func (j *judgement) readyNew() (n int32) {
 	for _, pod := range j.fresh {
-		if isReady(pod) {
+		if podutils.IsPodReady(pod) {
 			n++
 		}
 	}
 	return n
-}
-
-func isReady(pod *corev1.Pod) bool { return podCondition(pod, corev1.PodReady) == corev1.ConditionTrue }
-
-func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) corev1.ConditionStatus {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == kind {
-			return c.Status
-		}
-	}
-	return ""
 }

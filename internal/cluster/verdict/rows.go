@@ -4,13 +4,18 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
 // describe fills in what a person sees of any verdict.
 func (j *judgement) describe() Verdict {
 	v := Verdict{Revision: j.revision, Wanted: j.Workload.Replicas(), Updated: int32(len(j.fresh)), Ready: j.readyNew()}
+	if j.PodsUnknown {
+		v.Updated, v.Ready = counts(j.Workload)
+	}
 	for _, pod := range j.fresh {
 		v.Pods = append(v.Pods, row(pod, j.Now))
 	}
@@ -18,7 +23,7 @@ func (j *judgement) describe() Verdict {
 		v.Old = append(v.Old, pod.Name)
 	}
 	for _, pod := range j.ending {
-		// deletionTimestamp is when it will be killed: told + grace.
+		// deletionTimestamp is when it will be killed: asked + grace.
 		kill := pod.DeletionTimestamp.Time
 		var grace time.Duration
 		if s := pod.DeletionGracePeriodSeconds; s != nil {
@@ -29,9 +34,20 @@ func (j *judgement) describe() Verdict {
 	return v
 }
 
+// counts are a workload's own, for those who may not read pods.
+func counts(w *workload.Workload) (updated, ready int32) {
+	switch {
+	case w.Deployment != nil:
+		return w.Deployment.Status.UpdatedReplicas, w.Deployment.Status.ReadyReplicas
+	case w.StatefulSet != nil:
+		return w.StatefulSet.Status.UpdatedReplicas, w.StatefulSet.Status.ReadyReplicas
+	}
+	return w.DaemonSet.Status.UpdatedNumberScheduled, w.DaemonSet.Status.NumberReady
+}
+
 func row(pod *corev1.Pod, now time.Time) Pod {
 	p := Pod{
-		Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Ready: isReady(pod),
+		Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Ready: podutils.IsPodReady(pod),
 		State: plain.Line(podState(pod)), Age: now.Sub(pod.CreationTimestamp.Time),
 	}
 	for i, s := range pod.Status.ContainerStatuses {
@@ -69,7 +85,7 @@ func (j *judgement) marks() marks {
 	var m marks
 	m[0] = int32(len(j.fresh))
 	for _, pod := range j.fresh {
-		if podCondition(pod, corev1.PodScheduled) == corev1.ConditionTrue {
+		if c := condition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionTrue {
 			m[1]++
 		}
 		started := len(pod.Status.ContainerStatuses) > 0
@@ -79,7 +95,7 @@ func (j *judgement) marks() marks {
 		if started {
 			m[2]++
 		}
-		if isReady(pod) {
+		if podutils.IsPodReady(pod) {
 			m[3]++
 		}
 	}

@@ -127,10 +127,10 @@ func TestSettling(t *testing.T) {
 	w.pod("n", w.new, ready)
 	w.status(1, 1, 1)
 	var s series
-	if v := s.judge(w); v.State != verdict.Progressing || !v.Again.Equal(t0.Add(3*time.Second)) {
+	if v := s.judge(w); v.State != verdict.Progressing || !v.Again.Equal(t0.Add(5*time.Second)) {
 		t.Fatalf("%s %s", v.State, v.Again)
 	}
-	w.now = t0.Add(3 * time.Second)
+	w.now = t0.Add(5 * time.Second)
 	if v := s.judge(w); v.State != verdict.Complete {
 		t.Fatal(v.State)
 	}
@@ -146,7 +146,7 @@ func TestSettling(t *testing.T) {
 	crashing.judge(w)
 	w.now = t0.Add(2 * time.Second)
 	w.pods = nil
-	w.pod("n", w.new, ended(1, 1, "Error", ""))
+	w.pod("n", w.new, ended(2, 1, "Error", ""))
 	w.status(1, 1, 0)
 	if v := crashing.judge(w); v.State != verdict.Failed || v.Cause.Code != "crash-loop" {
 		t.Fatalf("%s %+v", v.State, v.Cause)

@@ -1,15 +1,26 @@
-// Package verdict judges a rollout from what the API says: a pure function
-// from one Snapshot to one Verdict, which knows no clock, no network and no
-// terminal, so that every way to fail is a row of a table in its test.
+// Package verdict judges a rollout from what the API reports. Judge is a pure
+// function from one Snapshot (and the Memory of the judgement before) to one
+// Verdict; it knows no clock, no network and no terminal, so that every way to
+// fail is a row of a table in its test.
 //
 // # Order of reading
 //
-// The controller's observedGeneration first (before it has caught up, nothing
-// in status speaks of this rollout), then whether it is complete, then what
-// stands in the way. Only pods of the new revision are judged: the ReplicaSet
-// whose template equals the Deployment's, not the youngest one (going back
-// reuses an old one). Pods of the old revision that take their time to end are
-// reported in Old, and are no failure.
+// The controller's observedGeneration comes first (before it has caught up,
+// nothing in status is about this rollout), then whether the rollout is
+// complete, then what blocks it. Only pods of the new revision are judged: the
+// ReplicaSet whose template equals the Deployment's, not the youngest one
+// (going back reuses an old one). A pod of the new revision that is finished
+// (Failed or Succeeded) and has a replacement is not judged either. Pods of the
+// old revision that take their time to end are reported in Old and Ending; they
+// are not failures.
+//
+// # Complete
+//
+// The workload's counts decide, by the rule of `kubectl rollout status`. Two
+// things hold the verdict back afterwards: a container without a probe has to
+// run for Policy.Settle, since it is ready the moment it starts; and a container
+// that has crashed has to run for longer than it did before its last crash. A
+// rollout therefore never ends well while a crash is still open.
 //
 // # Causes
 //
@@ -21,49 +32,37 @@
 //	image-platform        no match for platform in the index
 //	image-name            InvalidImageName
 //	image-never           ErrImageNeverPull
-//	exec-format           built for another architecture: seen in the log alone
+//	exec-format           built for another architecture: only the log shows it
 //	command-not-found     the container's command is not in the image
-//	run-as-root           runAsNonRoot, and the image is root's
+//	run-as-root           runAsNonRoot, and the image's user is root
 //	pod-security          PodSecurity refuses the pods
 //	admission-denied      an admission webhook or policy refuses the pods
 //	pod-invalid           the API server refuses the pods as invalid
-//	crash-loop            ended with an error as often as Policy.Restarts allows, and once more
+//	namespace-terminating the namespace is being deleted
+//	crash-loop            ended with an error more often than Policy.Restarts allows
 //	oom-killed            the same, killed for memory
 //	exits                 the same, with exit code 0: it does not keep running
 //	liveness, startup     the same, killed by a probe
+//	post-start            the same, killed because its postStart hook failed
 //	paused, on-delete     nothing will roll out by itself
+//	template-contested    somebody changes the template again and again
 //	progress-deadline     the controller gave up (progressDeadlineSeconds)
 //
 // Transient: the verdict is Failing until the cause's grace has passed without
-// anything moving, then Failed:
+// any progress, then Failed. The graces are in the table of that name. A cause
+// without a grace (an init container that is still running, a scheduling gate
+// that another program will open) never fails a rollout by itself: it is named
+// as soon as it shows, and is the reason that a timeout gives.
 //
-//	image-network         registry away: refused, timeout, no such host, 5xx    60 s
-//	image-pull            a reason to fail a pull that is not known here        30 s
-//	config-missing        Secret, ConfigMap or key not there (yet)              10 s
-//	config                another CreateContainerConfigError                    20 s
-//	container-create      CreateContainerError                                  30 s
-//	container-run         RunContainerError other than a missing command       20 s
-//	crash, oom, …         ended once: may come up yet                           20 s
-//	not-ready             runs, readiness probe fails                           60 s + initialDelaySeconds
-//	unschedulable         no node fits: an autoscaler may help                  60 s
-//	claim-missing         PersistentVolumeClaim not there                       10 s
-//	volume                FailedMount, FailedAttachVolume                       60 s
-//	sandbox               no network for the pod                                60 s
-//	quota                 the quota leaves no room for the pods                 30 s
-//	service-account       the ServiceAccount is not there (yet)                 10 s
-//	pods-refused          pods cannot be created for another reason             30 s
-//	node-lost             the node does not answer                              60 s
-//	evicted               the node threw the pod out                            60 s
-//
-// Something moves when the new revision reaches a count of pods created,
-// scheduled, started, ready or available that it had not reached before: high
-// water marks, so that a pod that crashes and comes back does not buy time for
-// ever.
+// Progress is when the new revision reaches a count of pods created, scheduled,
+// started, ready or available that it had not reached before: high water marks,
+// so that a pod that crashes and comes back does not buy time forever.
 //
 // # To add a cause
 //
-// Return it from the function in cause_*.go that looks at the place where it
-// shows, give it a row above, in graces, and in the test.
+// Add its code to codes.go, with a row in graces if it is transient. Return it
+// from the function in cause_*.go that looks at the place where it shows. Give
+// it a row in the test and a page in package explain.
 package verdict
 
 import (
@@ -94,13 +93,17 @@ type Snapshot struct {
 	Revisions   []*appsv1.ControllerRevision // of the other two
 	Pods        []*corev1.Pod                // all that match the selector
 	Events      []*corev1.Event              // of the workload, its ReplicaSets and pods
-	// Logs are ends of logs, where somebody read them: the only place where a
+	// Logs are ends of logs, as far as they were read: the only place where a
 	// wrong architecture shows.
 	Logs map[Container]string
-	// PodsUnknown says that pods could not be listed (no right to): Pods being
-	// empty then says nothing.
+	// PodsUnknown says that pods could not be listed (for lack of permission):
+	// Pods being empty then says nothing, and the workload's counts decide.
 	PodsUnknown bool
-	Now         time.Time
+	// TemplateChanges is how often somebody else has changed the pod template
+	// since the rollout began, and ChangedBy who was the last.
+	TemplateChanges int
+	ChangedBy       string
+	Now             time.Time
 }
 
 // Container names one container of one pod.
@@ -110,23 +113,26 @@ type Container struct{ Pod, Name string }
 type Policy struct {
 	// Grace multiplies every grace period; 1 when zero.
 	Grace float64
-	// Restarts that are allowed before a crash is a crash loop; 1 when zero,
-	// none when negative.
+	// Restarts that are allowed before an exit with an error is a crash loop; 2
+	// when zero, none when negative. Two let a worker find its database on the
+	// third try, after the kubelet's first back-off of 10 s. Ends that another
+	// start does not help against (out of memory, exit code 0, a probe) are
+	// allowed once less.
 	Restarts int32
 	// Settle is how long a container without a readiness probe must have run
 	// before the rollout counts as complete: such a pod is ready the moment it
-	// starts, also when it crashes a second later. 3 s when zero.
+	// starts, even if it crashes a second later. 5 s when zero, none when negative.
 	Settle time.Duration
 	// Held says that a Deployment's new pods are kept from counting as
 	// available (see package handover): complete is then that all of them are
 	// Ready, with the old ones still there.
 	Held bool
-	// GaveUp is when the controller gave up on what was there before: its
-	// condition stands until something moves, and says nothing of this rollout.
+	// GaveUp is when the controller gave up on the rollout before this one: the
+	// condition stays until there is progress, and is not about this rollout.
 	GaveUp time.Time
 }
 
-// Cause is why a rollout does not get on.
+// Cause is why a rollout makes no progress.
 type Cause struct {
 	Code pipeline.Code `json:"code"`
 	What string        `json:"what"` // one line, naming the thing
@@ -139,7 +145,8 @@ type Cause struct {
 	// Pods is how many pods show the same cause.
 	Pods int `json:"pods,omitempty"`
 
-	grace time.Duration // of a transient cause, before Policy.Grace
+	// grace of a transient cause, before Policy.Grace; none when zero.
+	grace time.Duration
 }
 
 // Finding is the cause as an error for a person.
@@ -159,10 +166,10 @@ type Pod struct {
 	ImageID  string        `json:"imageID,omitempty"` // of the first container
 }
 
-// Ending is a pod of an old revision that has been told to end.
+// Ending is a pod of an old revision that was asked to end.
 type Ending struct {
 	Name  string        `json:"name"`
-	Since time.Duration `json:"since"` // since it was told
+	Since time.Duration `json:"since"` // since it was asked
 	// Left is what remains of its grace period; negative when overdue.
 	Left time.Duration `json:"left"`
 }
@@ -173,13 +180,17 @@ type Verdict struct {
 	Cause *Cause `json:"cause,omitempty"` // set when Failing or Failed
 	// Since is when the cause was first seen without anything moving after it.
 	Since time.Time `json:"since,omitzero"`
-	// Deadline is when Failing turns into Failed.
+	// Deadline is when Failing turns into Failed; zero for a cause that fails the
+	// rollout only at its timeout.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Again is when the same Snapshot must be judged again because time alone
 	// changes the verdict; zero when only news can.
 	Again time.Time `json:"-"`
 	// Waiting says in a line what is waited for while Progressing.
 	Waiting string `json:"waiting,omitempty"`
+	// Settling says that the counts are complete, and that only Again is waited
+	// for: whoever runs out of time may wait that long.
+	Settling bool `json:"-"`
 
 	Revision string   `json:"revision,omitempty"` // name of the new ReplicaSet or ControllerRevision
 	Wanted   int32    `json:"wanted"`
@@ -188,4 +199,11 @@ type Verdict struct {
 	Pods     []Pod    `json:"pods,omitempty"`
 	Old      []string `json:"old,omitempty"`    // pods of old revisions that run on
 	Ending   []Ending `json:"ending,omitempty"` // those that are ending
+}
+
+// ByStatus is the verdict that the workload's own status allows, for those who
+// may not read its pods.
+func ByStatus(w *workload.Workload, now time.Time) Verdict {
+	v, _ := Judge(Snapshot{Workload: w, PodsUnknown: true, Now: now}, Policy{Settle: -1}, Memory{})
+	return v
 }
