@@ -1,8 +1,9 @@
-// Package evidence keeps what a failed rollout would take with it when it is
-// undone: logs of its containers, their states, events.
+// Package evidence keeps what undoing a failed rollout would destroy: logs of
+// its containers, their states, events. Collect reads it before the undo; Brief
+// is the part that a person sees at once, the rest goes into the receipt.
 //
 // Everything a pod says is untrusted: control characters are taken out before
-// it is returned, so that nothing below can act on a terminal.
+// it is returned, so that none of it acts on a terminal.
 package evidence
 
 import (
@@ -28,6 +29,10 @@ type Evidence struct {
 	Events []Event `json:"events,omitempty"`
 	// Missed is what could not be read, and why.
 	Missed []string `json:"missed,omitempty"`
+
+	// cause is the container that the verdict is about; empty for a cause
+	// elsewhere.
+	cause verdict.Container
 }
 
 // Pod is one pod's state and logs.
@@ -71,10 +76,13 @@ const (
 )
 
 // Collect reads the logs of what fails in r, at most those of three pods. What
-// cannot be read is said in Missed; there is no error.
+// cannot be read is listed in Missed; there is no error.
 func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evidence {
 	var e Evidence
 	e.Events = events(r.Snapshot)
+	if c := r.Verdict.Cause; c != nil {
+		e.cause = verdict.Container{Pod: c.Pod, Name: c.Container}
+	}
 	for _, pod := range failing(r) {
 		kept := Pod{Name: pod.Name, Node: pod.Spec.NodeName, Phase: string(pod.Status.Phase)}
 		for _, c := range pod.Status.Conditions {
@@ -98,12 +106,17 @@ func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evi
 	return e
 }
 
-// failing picks the pods to keep: the cause's first, then others not ready.
+// failing picks the pods to keep: the cause's first (it may be one that is
+// finished, and so not a row of the verdict), then others that are not ready.
 func failing(r watch.Result) []*corev1.Pod {
 	pods := r.NewPods()
 	cause := ""
 	if r.Verdict.Cause != nil {
 		cause = r.Verdict.Cause.Pod
+	}
+	named := func(p *corev1.Pod) bool { return p.Name == cause }
+	if i := slices.IndexFunc(r.Snapshot.Pods, named); i >= 0 && !slices.ContainsFunc(pods, named) {
+		pods = append(pods, r.Snapshot.Pods[i])
 	}
 	ready := map[string]bool{}
 	for _, p := range r.Verdict.Pods {
@@ -187,24 +200,52 @@ func state(s corev1.ContainerState) string {
 	return ""
 }
 
-// Brief is the few lines that a person reads at once: the end of the log of
-// the container that failed.
+// Brief is what a person reads at once: the end of the log of the container that
+// failed, and above it the line that most likely names the cause, where a stack
+// trace has pushed that out of the last lines.
 func (e Evidence) Brief(lines int) []string {
-	for _, p := range e.Pods {
-		for _, c := range p.Containers {
-			log := c.Log
-			if len(log) == 0 {
-				log = c.Previous
-			}
-			if len(log) == 0 {
-				continue
-			}
-			out := []string{"log of " + p.Name + "/" + c.Name + ":"}
-			for _, l := range log[max(0, len(log)-lines):] {
-				out = append(out, "  "+l)
-			}
-			return out
+	pod, c, log := e.failed()
+	if len(log) == 0 {
+		return nil
+	}
+	out := []string{"log of " + pod + "/" + c + ":"}
+	from := max(0, len(log)-lines)
+	if i := verdict.CauseIndex(log); i >= 0 && i < from {
+		out = append(out, "  "+log[i])
+		if i < from-1 {
+			out = append(out, "  …")
 		}
 	}
-	return nil
+	for _, l := range log[from:] {
+		out = append(out, "  "+l)
+	}
+	return out
+}
+
+// failed is the log to show: of the container that the cause names, else of the
+// first one that has a log. The log before a restart has the crash in it.
+func (e Evidence) failed() (pod, container string, log []string) {
+	for _, p := range e.Pods {
+		for _, c := range p.Containers {
+			if p.Name == e.cause.Pod && c.Name == e.cause.Name {
+				if log = c.Previous; len(log) == 0 || strings.HasPrefix(c.State, "ended") {
+					log = c.Log
+				}
+				if len(log) > 0 {
+					return p.Name, c.Name, log
+				}
+			}
+		}
+	}
+	for _, p := range e.Pods {
+		for _, c := range p.Containers {
+			if log = c.Log; len(log) == 0 {
+				log = c.Previous
+			}
+			if len(log) > 0 {
+				return p.Name, c.Name, log
+			}
+		}
+	}
+	return "", "", nil
 }

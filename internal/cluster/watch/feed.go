@@ -62,7 +62,7 @@ func (f *feed[T]) run(ctx context.Context, c listWatch, example runtime.Object, 
 	quiet := logr.Discard()
 	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{
 		Logger: &quiet,
-		// A rollout is minutes long: better asked often than told late. The
+		// A rollout is minutes long: better to ask often than to know late. The
 		// Reflector's own back-off goes to 30 s and more.
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Cap: 2 * time.Second, Factor: 1.6, Jitter: 0.3, Steps: 50},
 	})
@@ -163,7 +163,11 @@ func trimPod(p *corev1.Pod) {
 	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for i := range list {
 			c := &list[i]
+			hook := c.Lifecycle != nil && c.Lifecycle.PostStart != nil
 			c.Env, c.EnvFrom, c.VolumeMounts, c.Args, c.Command, c.Lifecycle, c.SecurityContext = nil, nil, nil, nil, nil, nil, nil
+			if hook { // that there is one is all that is read
+				c.Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{}}
+			}
 		}
 	}
 	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {

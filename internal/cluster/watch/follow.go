@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,20 +10,25 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// follower is one wait: its feeds, what it remembers, what it told.
+// follower is one wait: its feeds, what it remembers, what it has reported.
 type follower struct {
 	Options
+	kube kubernetes.Interface
 	ref  workload.Ref
 	news chan struct{} // of capacity 1: something changed
 	bad  chan trouble
+	// stop ends the feeds and returns when they have ended.
+	stop func()
 
 	workloads   *feed[metav1.Object]
 	replicaSets *feed[*appsv1.ReplicaSet]
@@ -37,7 +41,15 @@ type follower struct {
 	read    map[string]bool // pod/container/restart whose log was read
 	refused map[string]bool // kinds that may not be watched
 	away    bool
-	told    told
+	shown   shown
+	// seen is the workload with the pod template as it was last, which somebody
+	// may have changed since the apply.
+	seen      *workload.Workload
+	changes   int
+	changedBy string
+	// last is the latest cause, and when it showed.
+	last   *verdict.Cause
+	lastAt time.Time
 }
 
 // trouble is an error of one feed; nil when it works again.
@@ -48,6 +60,10 @@ type trouble struct {
 
 const defaultTimeout = 180 * time.Second
 
+// answerWithin is how long the state after a gap, or a first state at all, is
+// waited for beyond the timeout: without it nobody can say how the rollout stands.
+const answerWithin = 15 * time.Second
+
 // follow judges until done says so. It owns the feeds' goroutines and has
 // ended them when it returns.
 func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func(verdict.Verdict) bool) (Result, error) {
@@ -56,52 +72,67 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 	}
 	o.Policy.GaveUp = gaveUp(o.Applied)
 	f := &follower{
-		Options: o, ref: o.Applied.Ref(), news: make(chan struct{}, 1), bad: make(chan trouble, 16),
+		Options: o, kube: kube, ref: o.Applied.Ref(), news: make(chan struct{}, 1), bad: make(chan trouble, 16), seen: o.Applied,
 		logs: map[verdict.Container]string{}, read: map[string]bool{}, refused: map[string]bool{},
 	}
-	feeding, stop := context.WithCancel(ctx)
-	wait := f.start(feeding, kube)
-	defer func() { stop(); wait() }()
+	f.feed(ctx)
+	defer func() { f.stop() }()
 
 	began := time.Now()
+	clock := stopwatch{left: o.Timeout, last: began.Round(0)}
+	ticks := time.NewTicker(tick)
+	defer ticks.Stop()
 	end := time.NewTimer(o.Timeout)
 	defer end.Stop()
 	again := time.NewTimer(o.Timeout)
 	defer again.Stop()
 	var result Result
 	for {
+		look := true
 		select {
 		case <-ctx.Done():
 			return result, fmt.Errorf("watching %s: %w", f.ref, context.Cause(ctx))
-		case <-end.C:
-			result.Took = time.Since(began)
-			return result, f.timedOut(&result.Verdict)
 		case t := <-f.bad:
 			if err := f.trouble(t); err != nil {
 				return result, err
 			}
 		case <-f.news:
 		case <-again.C:
+		case <-end.C:
+		case <-ticks.C:
+			look = clock.left <= tick
 		}
-		snapshot, ok, err := f.snapshot()
-		if err != nil {
-			return result, err
+		if gap := clock.lap(time.Now()); gap > 0 {
+			f.Reporter.Notef("this process was suspended for %s: the state is read again, and that time does not count", gap.Round(time.Second))
+			f.memory = f.memory.Skip(gap)
+			f.stop()
+			f.feed(ctx)
+			continue
 		}
-		if !ok {
+		if !look {
 			continue
 		}
 		start := time.Now()
-		result.Verdict = f.judge(ctx, &snapshot)
-		result.Snapshot, result.Took = snapshot, time.Since(began)
-		f.tell(result.Verdict)
-		if done(result.Verdict) {
+		known, err := f.update(ctx, &result)
+		if err != nil {
+			return result, err
+		}
+		result.Took = time.Since(began)
+		v := result.Verdict
+		switch {
+		case known && done(v):
 			return result, nil
+		case known && v.State == verdict.Failed:
+			return result, f.failed(v)
+		case clock.left > 0 || known && v.Settling || !known && clock.left > -answerWithin:
+		default:
+			return result, f.timedOut(&result.Verdict)
 		}
-		if result.Verdict.State == verdict.Failed {
-			return result, f.failed(result.Verdict)
+		if !known {
+			continue
 		}
-		if !result.Verdict.Again.IsZero() {
-			again.Reset(time.Until(result.Verdict.Again) + time.Millisecond)
+		if !v.Again.IsZero() {
+			again.Reset(time.Until(v.Again) + time.Millisecond)
 		}
 		// A thousand pods bring thousands of news: what arrives while one
 		// judgement is made is judged together.
@@ -111,16 +142,38 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 	}
 }
 
+// feed starts the feeds; what they knew before is forgotten.
+func (f *follower) feed(ctx context.Context) {
+	feeding, cancel := context.WithCancel(ctx)
+	wait := f.start(feeding, f.kube)
+	f.stop = func() { cancel(); wait() }
+}
+
+// update judges what the feeds know; known is false while they do not know
+// enough.
+func (f *follower) update(ctx context.Context, r *Result) (known bool, err error) {
+	snapshot, ok, err := f.snapshot()
+	if err != nil || !ok {
+		return false, err
+	}
+	r.Verdict = f.judge(ctx, &snapshot)
+	r.Snapshot = snapshot
+	if r.Verdict.Cause != nil {
+		f.last, f.lastAt = r.Verdict.Cause, snapshot.Now
+	}
+	f.report(r.Verdict)
+	return true, nil
+}
+
 // gaveUp is when the controller gave up on the rollout that the applied state
 // replaces; zero when it did not.
 func gaveUp(w *workload.Workload) (at time.Time) {
 	if w.Deployment == nil {
 		return at
 	}
-	for _, c := range w.Deployment.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
-			at = c.LastUpdateTime.Time
-		}
+	c := deployment.GetDeploymentCondition(w.Deployment.Status, appsv1.DeploymentProgressing)
+	if c != nil && c.Reason == deployment.TimedOutReason {
+		at = c.LastUpdateTime.Time
 	}
 	return at
 }
@@ -160,7 +213,7 @@ func (f *follower) readLog(ctx context.Context, s *verdict.Snapshot, c *verdict.
 		return false
 	}
 	switch c.Code {
-	case "crash-loop", "exits":
+	case verdict.CodeCrashLoop, verdict.CodeExits, verdict.CodeInitRunning:
 	default:
 		return false
 	}
@@ -201,7 +254,7 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 		return verdict.Snapshot{}, false, err
 	}
 	s := verdict.Snapshot{Workload: live, Pods: f.pods.snapshot(), Events: f.events.snapshot(), Logs: f.logs,
-		PodsUnknown: f.podsUnknown(), Now: time.Now()}
+		PodsUnknown: f.podsUnknown(), TemplateChanges: f.changes, ChangedBy: f.changedBy, Now: time.Now()}
 	if f.replicaSets != nil {
 		s.ReplicaSets = f.replicaSets.snapshot()
 	}
@@ -242,15 +295,51 @@ func (f *follower) live() (*workload.Workload, error) {
 	if o.GetGeneration() < applied.GetGeneration() {
 		return nil, nil
 	}
-	if o.GetGeneration() == applied.GetGeneration() || verdict.SameTemplate(live.Template(), f.Applied.Template()) {
-		if f.Check != nil {
-			return live, f.Check(live)
-		}
-		return live, nil
+	if !verdict.SameTemplate(live.Template(), f.Applied.Template()) && !sameImages(f.Applied.Template(), live.Template()) {
+		return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,
+			What: "somebody else has changed " + f.ref.String() + " during its rollout", Why: fieldowner.Template(f.Applied, live).String(),
+			Fix: "talk to them; what runs now is theirs and was left alone"}
 	}
-	return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,
-		What: "somebody else has changed " + f.ref.String() + " during its rollout", Why: fieldowner.Template(f.Applied, live).String(),
-		Fix: "talk to them; what runs now is theirs and was left alone"}
+	f.notice(live)
+	if f.Check != nil {
+		return live, f.Check(live)
+	}
+	return live, nil
+}
+
+// notice reports a change of the pod template by somebody else that leaves the
+// images alone: a restart, a controller that reacts to a changed Secret, an
+// injected sidecar. The rollout goes on, with the new template.
+func (f *follower) notice(live *workload.Workload) {
+	if verdict.SameTemplate(live.Template(), f.seen.Template()) {
+		return
+	}
+	change := fieldowner.Template(f.seen, live)
+	f.seen = live
+	f.changes++
+	f.changedBy = change.String()
+	f.Reporter.Finding(&pipeline.Finding{Code: CodeTemplateChanged, Severity: pipeline.Warning, Where: f.ref.Namespace + "/" + f.ref.String(),
+		What: "somebody else has changed the pod template during the rollout; the image is still this run's, so its rollout is followed", Why: f.changedBy,
+		Fix: "check whether that was meant to happen during a rollout"})
+}
+
+// sameImages reports whether every container of ours has the same image in
+// theirs, which may have more containers.
+func sameImages(ours, theirs *corev1.PodTemplateSpec) bool {
+	images := map[string]string{}
+	for _, list := range [][]corev1.Container{theirs.Spec.InitContainers, theirs.Spec.Containers} {
+		for _, c := range list {
+			images[c.Name] = c.Image
+		}
+	}
+	for _, list := range [][]corev1.Container{ours.Spec.InitContainers, ours.Spec.Containers} {
+		for _, c := range list {
+			if images[c.Name] != c.Image {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // trouble decides whether a feed's failure ends the wait.
@@ -269,8 +358,8 @@ func (f *follower) trouble(t trouble) error {
 	case apierrors.IsForbidden(t.err) && t.kind != f.workloadKind():
 		if !f.refused[t.kind] {
 			f.refused[t.kind] = true
-			f.Reporter.Finding(&pipeline.Finding{Code: "watch-forbidden", Severity: pipeline.Warning,
-				What: "no right to watch " + t.kind + ": causes that show only there stay unseen", Why: t.err.Error(),
+			f.Reporter.Finding(&pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Warning,
+				What: "you may not watch " + t.kind + ", so causes that only show there are not found", Why: plain.Line(t.err.Error()),
 				Fix: "grant list and watch on " + t.kind + " in namespace " + f.ref.Namespace})
 		}
 	case apierrors.IsForbidden(t.err), apierrors.IsUnauthorized(t.err), apierrors.IsNotFound(t.err):
@@ -281,27 +370,33 @@ func (f *follower) trouble(t trouble) error {
 	return nil
 }
 
+// linger is how long before the timeout a cause may have shown last to be its
+// reason: a kubelet that tries again shows none for a moment.
+const linger = 10 * time.Second
+
 func (f *follower) timedOut(v *verdict.Verdict) error {
-	if v.Cause != nil {
-		v.State = verdict.Failed
-		return f.failed(*v)
+	if v.Cause == nil && f.last != nil && time.Since(f.lastAt) <= linger {
+		v.Cause = f.last
 	}
 	v.State = verdict.Failed
+	if v.Cause != nil {
+		return f.failed(*v)
+	}
 	why := "still waiting for " + v.Waiting
 	if v.Waiting == "" {
-		why = "nothing was heard of it"
+		why = "the API server has reported nothing about it"
 	}
 	if f.away {
 		why = "the API server does not answer"
 	}
-	return &pipeline.Finding{Code: "rollout-timeout", Severity: pipeline.Error, Where: f.ref.Namespace + "/" + f.ref.String(),
+	return &pipeline.Finding{Code: CodeTimeout, Severity: pipeline.Error, Where: f.ref.Namespace + "/" + f.ref.String(), Err: errTimeout,
 		What: fmt.Sprintf("the rollout was not complete after %s", f.Timeout), Why: why,
 		Fix: "give it more time with --timeout, or see `kubectl describe " + f.ref.String() + "`"}
 }
 
 func (f *follower) failed(v verdict.Verdict) error {
-	finding := v.Cause.Finding()
-	finding.Where = f.ref.Namespace + "/" + f.ref.String()
-	finding.Err = errors.Join(ErrFailed)
-	return finding
+	return v.Cause.Finding().With(func(finding *pipeline.Finding) {
+		finding.Where = f.ref.Namespace + "/" + f.ref.String()
+		finding.Err = ErrFailed
+	})
 }

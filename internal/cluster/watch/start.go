@@ -46,7 +46,7 @@ func (f *follower) start(ctx context.Context, kube kubernetes.Interface) (wait f
 	run(ctx, &wg, f.pods, calls(core.Pods(ns).List, core.Pods(ns).Watch), &corev1.Pod{}, byLabel)
 
 	f.events = newFeed(f, "events", f.concerns, trimEvent)
-	run(ctx, &wg, f.events, calls(core.Events(ns).List, core.Events(ns).Watch), &corev1.Event{}, telling)
+	run(ctx, &wg, f.events, calls(core.Events(ns).List, core.Events(ns).Watch), &corev1.Event{}, informative)
 	return wg.Wait
 }
 
@@ -58,7 +58,8 @@ func all[T any](T) bool { return true }
 // every pod: the API server leaves them out.
 var boring = []string{"Scheduled", "Pulling", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete", "ScalingReplicaSet", "BackOff", "SuccessfulRescale"}
 
-func telling(o *metav1.ListOptions) {
+// informative leaves out the events that no cause is read from.
+func informative(o *metav1.ListOptions) {
 	terms := make([]fields.Selector, 0, len(boring))
 	for _, reason := range boring {
 		terms = append(terms, fields.OneTermNotEqualSelector("reason", reason))

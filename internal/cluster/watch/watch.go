@@ -53,8 +53,18 @@ func (r Result) NewPods() []*corev1.Pod {
 	return pods
 }
 
-// ErrFailed is behind every Finding that a verdict of Failed became.
+// Codes of this package's own findings; a failed verdict has its cause's.
+const (
+	CodeTimeout         pipeline.Code = "rollout-timeout"
+	CodeOldPods         pipeline.Code = "old-pods-left"
+	CodeForbidden       pipeline.Code = "watch-forbidden"
+	CodeTemplateChanged pipeline.Code = "template-changed"
+)
+
+// ErrFailed is in every Finding that a verdict of Failed became.
 var ErrFailed = errors.New("the rollout failed")
+
+var errTimeout = errors.New("the time is up")
 
 // Rollout waits until the rollout is complete or has failed. The error is nil
 // exactly when Verdict.State is Complete; else a Finding: the cause's code
@@ -70,10 +80,15 @@ func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result,
 	r, err := follow(ctx, kube, o, func(v verdict.Verdict) bool {
 		return v.State == verdict.Complete && len(v.Old) == 0 && len(v.Ending) == 0
 	})
-	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "rollout-timeout" && len(r.Verdict.Old)+len(r.Verdict.Ending) > 0 {
-		return r, &pipeline.Finding{Code: "old-pods-left", Severity: pipeline.Warning, Where: f.Where,
-			What: fmt.Sprintf("%d pods of the old revision are still ending after %s", len(r.Verdict.Old)+len(r.Verdict.Ending), o.Timeout),
-			Why:  "they finish what they do, up to terminationGracePeriodSeconds", Fix: "nothing: the new pods serve already"}
+	left := len(r.Verdict.Old) + len(r.Verdict.Ending)
+	if errors.Is(err, errTimeout) && left > 0 {
+		ref := o.Applied.Ref()
+		what := fmt.Sprintf("%d pods of the old revision are still ending after %s", left, o.Timeout)
+		if left == 1 {
+			what = fmt.Sprintf("1 pod of the old revision is still ending after %s", o.Timeout)
+		}
+		return r, &pipeline.Finding{Code: CodeOldPods, Severity: pipeline.Warning, Where: ref.Namespace + "/" + ref.String(),
+			What: what, Why: "they finish what they do, up to terminationGracePeriodSeconds; the new pods serve already"}
 	}
 	return r, err
 }

@@ -253,6 +253,34 @@ func TestSupersededIsSaid(t *testing.T) {
 	}
 }
 
+// TestTemplateChangedWithOurImage: a restart or a controller that adds a variable
+// leaves the image alone, so the rollout is followed to its end.
+func TestTemplateChangedWithOurImage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, cptest.Shared(t))
+	if _, err := b.rollout(watch.Options{Applied: b.create(deployment("x/w:1", 1))}); err != nil {
+		t.Fatal(err)
+	}
+	applied := b.image("x/w:2")
+	patch := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"STAKATER_SECRET","value":"1"}]}]}}}}`)
+	if _, err := b.kube.AppsV1().Deployments(b.ns).Patch(t.Context(), "w", types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: "Reloader"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.rollout(watch.Options{Applied: applied})
+	if err != nil || r.Verdict.State != verdict.Complete {
+		t.Fatalf("%v %+v", err, r.Verdict)
+	}
+	var found *pipeline.Finding
+	for _, e := range b.told.events {
+		if e.Finding != nil {
+			found = e.Finding
+		}
+	}
+	if found == nil || found.Code != watch.CodeTemplateChanged || !strings.Contains(found.Why, "Reloader") || !strings.Contains(found.Why, "env[STAKATER_SECRET]") {
+		t.Errorf("%+v", found)
+	}
+}
+
 func TestDeletedIsSaid(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))

@@ -128,7 +128,7 @@ func Status(pod *corev1.Pod) (corev1.PodStatus, bool) {
 		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: fmt.Sprintf("rpc error: code = NotFound desc = failed to pull and unpack image %q: %s: not found", c.Image, c.Image)}
 	case "crash":
 		end := &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: now, FinishedAt: now}
-		s.RestartCount = 1
+		s.RestartCount = 2
 		s.State.Terminated, s.LastTerminationState.Terminated = end, end
 	case "slow":
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: now}

@@ -9,10 +9,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// told is what the Reporter was told last, so that news are told once.
-type told struct {
+// shown is what was reported last, so that each change is reported once.
+type shown struct {
 	rows    [][]string
-	cause   string
+	cause   pipeline.Code
 	waiting string
 	ready   int32
 	wanted  int32
@@ -22,27 +22,31 @@ type told struct {
 // first and the rest is counted.
 const maxRows = 20
 
-func (f *follower) tell(v verdict.Verdict) {
+// report reports what has changed since the last verdict.
+func (f *follower) report(v verdict.Verdict) {
 	rows := table(v)
-	if !slices.EqualFunc(rows, f.told.rows, slices.Equal) {
-		f.told.rows = rows
+	if !slices.EqualFunc(rows, f.shown.rows, slices.Equal) {
+		f.shown.rows = rows
 		f.Reporter.Table(pipeline.Table{Title: "pods of " + f.ref.String(), Header: []string{"POD", "READY", "STATE", "RESTARTS", "NODE"}, Rows: rows})
 	}
-	if v.Ready != f.told.ready || v.Wanted != f.told.wanted {
-		f.told.ready, f.told.wanted = v.Ready, v.Wanted
+	if v.Ready != f.shown.ready || v.Wanted != f.shown.wanted {
+		f.shown.ready, f.shown.wanted = v.Ready, v.Wanted
 		f.Reporter.Progress(pipeline.Progress{Item: "pods ready", Done: int64(v.Ready), Total: int64(v.Wanted)})
 	}
-	if v.Waiting != "" && v.Waiting != f.told.waiting {
-		f.told.waiting = v.Waiting
+	if v.Waiting != "" && v.Waiting != f.shown.waiting {
+		f.shown.waiting = v.Waiting
 		f.Reporter.Detailf("waiting for %s", v.Waiting)
 	}
 	switch {
 	case v.Cause == nil:
-		f.told.cause = ""
-	case string(v.Cause.Code) != f.told.cause && v.State == verdict.Failing:
-		f.told.cause = string(v.Cause.Code)
-		f.Reporter.Notef("%s: %s (giving up in %s unless something moves)", v.Cause.What, v.Cause.Why,
-			max(0, time.Until(v.Deadline)).Round(time.Second))
+		f.shown.cause = ""
+	case v.Cause.Code != f.shown.cause && v.State == verdict.Failing:
+		f.shown.cause = v.Cause.Code
+		until := "at the timeout"
+		if !v.Deadline.IsZero() {
+			until = "in " + max(0, time.Until(v.Deadline)).Round(time.Second).String()
+		}
+		f.Reporter.Notef("%s: %s (giving up %s unless there is progress)", v.Cause.What, v.Cause.Why, until)
 	}
 }
 
