@@ -41,6 +41,9 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 			r.fail(n, "write a port between 1 and 65535", "%s%s %d is no port", at, f.key, f.val)
 		}
 	}
+	if w.Deploy.Restarts < 0 {
+		r.fail(n, "write how many restarts are allowed, 0 for none", "%sdeploy.restarts is %d", at, w.Deploy.Restarts)
+	}
 	for fn, reason := range w.Allow.ZeroRetries {
 		if strings.TrimSpace(reason) == "" {
 			r.fail(n, "write why losing a run of it is acceptable", "%sallow.zeroRetries.%s has no reason", at, fn)

@@ -53,6 +53,9 @@ type Deploy struct {
 	Deployment string        `yaml:"deployment"`
 	Container  string        `yaml:"container"`
 	Timeout    time.Duration `yaml:"timeout"`
+	// Restarts is how often a new container may exit with an error before the
+	// rollout gives up; a worker whose database is up later needs some.
+	Restarts int `yaml:"restarts"`
 }
 
 // Probe is the request that a new pod must answer.
@@ -125,6 +128,7 @@ func Default(name string) Worker {
 			Deployment: name,
 			Container:  name,
 			Timeout:    180 * time.Second,
+			Restarts:   2,
 		},
 		Probe: Probe{Path: "/", Port: 3111},
 		Inngest: Inngest{
