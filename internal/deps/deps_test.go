@@ -1,5 +1,5 @@
-// Package deps holds the arrows between the packages: who may link what. The
-// rules are few and each has its reason beside it.
+// Package deps tests which packages may import and link which. There are few rules,
+// and each comes with its reason.
 package deps
 
 import (

@@ -23,35 +23,35 @@ const (
 	EnvNoCheck = "SBW_NO_UPDATE_CHECK"
 
 	latestURL = "https://api.github.com/repos/" + Repository + "/releases/latest"
-	// every is how often the network is asked at most.
+	// every is the shortest time between two requests.
 	every = 24 * time.Hour
-	// patience is how long one question may take; nobody waits for it.
+	// patience is how long one request may take. Nobody waits for it.
 	patience = 10 * time.Second
 )
 
-// HintOptions are what a hint depends on.
+// HintOptions configure Hint.
 type HintOptions struct {
 	// Running is this program's version.
 	Running string
-	// Upgrade is what the user types to have the newer one.
+	// Upgrade is the command that installs the newer version.
 	Upgrade string
-	// Terminal says that a person reads stderr. Without one there is no hint.
+	// Terminal is true if a person reads stderr. Otherwise there is no hint.
 	Terminal bool
 	Getenv   func(string) string
-	// URL and Now are for tests: GitHub's and the clock's by default.
+	// URL and Now are for tests. The defaults are GitHub's URL and the real time.
 	URL string
 	Now func() time.Time
 }
 
-// Hint is one line about a newer release, or "". It reads what an earlier run
-// has learnt and returns at once. When that is a day old it asks GitHub anew
-// behind the caller's back, for the next run to read: done is closed when
-// that is over. No caller should wait for it: a program that ends earlier
-// takes the question with it and the next run asks again.
+// Hint returns one line about a newer release, or "". It reads what an earlier run
+// has learnt and returns at once. If that is more than a day old, it asks GitHub in
+// the background and stores the answer for the next run. done is closed when the
+// request is over. Callers need not wait for it: if the program ends earlier, the
+// next run asks again.
 //
-// No credentials go with the question, and no more than the fact that it is
-// asked. What goes wrong (no network, no writable directory, a rate limit) is
-// not told: it is nobody's concern in the middle of a rollout.
+// The request carries no credentials and no data. Errors (no network, no writable
+// directory, a rate limit) are not reported, because they do not matter in the
+// middle of a rollout.
 func Hint(ctx context.Context, o HintOptions) (line string, done <-chan struct{}) {
 	over := make(chan struct{})
 	running, ok := parse(o.Running)
@@ -76,28 +76,27 @@ func Hint(ctx context.Context, o HintOptions) (line string, done <-chan struct{}
 		}()
 	}
 	if latest, ok := parse(known.Latest); ok && running.before(latest) {
-		// krew upgrades nothing that came from a manifest: the page says more.
+		// krew cannot upgrade what was installed from a manifest. The page says more.
 		line = fmt.Sprintf("%s is out, this is %s: `%s`, or see https://github.com/%s/releases/tag/%s (%s=1 turns this line off)",
 			known.Latest, o.Running, o.Upgrade, Repository, known.Latest, EnvNoCheck)
 	}
 	return line, over
 }
 
-// inCI knows the variables that GitHub Actions, GitLab and most others (CI),
-// Jenkins and TeamCity set: some of them give their jobs a terminal.
+// inCI recognises the variables that GitHub Actions, GitLab and most others (CI),
+// Jenkins and TeamCity set. Some of them give their jobs a terminal.
 func inCI(env func(string) string) bool {
 	v := strings.ToLower(env("CI"))
 	return v != "" && v != "false" && v != "0" || env("BUILD_NUMBER") != "" || env("TEAMCITY_VERSION") != ""
 }
 
-// hintFile is what is kept between runs, shared by both plugins.
+// hintFile is the content of the file that both plugins keep between runs.
 type hintFile struct {
 	Checked time.Time `json:"checked"`
 	Latest  string    `json:"latest,omitempty"`
 }
 
-// hintPath is under the state directory of the XDG base directory
-// specification, and under the local application data on Windows.
+// hintPath returns the path of that file in the state directory.
 func hintPath(env func(string) string) string {
 	dir := env("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) { // the specification: a relative one is ignored
@@ -115,8 +114,8 @@ func hintPath(env func(string) string) string {
 	return filepath.Join(dir, "sbw", "latest-release.json")
 }
 
-// readHint returns what is known; nothing when the file is not there or is
-// not whole, which the next question mends.
+// readHint returns what is known, or nothing if the file does not exist or is
+// damaged. The next request replaces it.
 func readHint(path string) (h hintFile) {
 	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &h) != nil {
@@ -125,9 +124,9 @@ func readHint(path string) (h hintFile) {
 	return h
 }
 
-// refresh asks and keeps the answer. A refusal counts as an answer, so that a
-// machine without network does not ask at every run; an interrupted question
-// does not.
+// refresh asks GitHub and stores the answer. A failure counts as an answer, so that
+// a machine without a network does not ask in every run. An interrupted request
+// does not count.
 func refresh(ctx context.Context, o HintOptions, path string, known hintFile) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -164,12 +163,13 @@ func ask(ctx context.Context, o HintOptions) (string, error) {
 		return "", err
 	}
 	if _, ok := parse(answer.TagName); !ok {
-		return "", fmt.Errorf("%s: %q is no version", o.URL, answer.TagName)
+		return "", fmt.Errorf("%s: %q is not a version", o.URL, answer.TagName)
 	}
 	return answer.TagName, nil
 }
 
-// writeHint replaces the file whole: several runs may do so at once.
+// writeHint replaces the file as a whole, because several runs may write it at the
+// same time.
 func writeHint(path string, h hintFile) error {
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -200,8 +200,8 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// number is a release's version: v1.2.3. Pre-releases and what is built
-// between releases have no number and get no hint: whoever runs them knows.
+// number is the version of a release: v1.2.3. Pre-releases and builds between
+// releases have no number and get no hint.
 type number [3]uint64
 
 var releaseVersion = lazyregexp.New(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$`)

@@ -1,11 +1,10 @@
 // Package release knows which version this program is, and whether a newer one
 // has been released.
 //
-// What is known of the running program comes from two places: the linker
-// (package dist sets the variables below when it makes a release) and, for
-// what is built in any other way (go build, go install), Go's own build
-// information. The package links nothing but the standard library, so that
-// both plugins can ask it first thing.
+// The version of the running program comes from one of two places: the linker
+// (package dist sets the variables below when it makes a release), or, for any other
+// build (go build, go install), Go's build information. The package links only the
+// standard library, so both plugins can use it before anything else.
 package release
 
 import (
@@ -23,8 +22,8 @@ const Repository = "joelhooks/gh-sbw"
 // the time that the build is dated to (RFC 3339).
 var version, commit, dirty, built string
 
-// libraries are the modules that decide how the plugins speak with their
-// servers: whoever reads a bug report wants to know these first.
+// libraries are the modules that decide how the plugins talk to their servers. They
+// are the first thing to know when reading a bug report.
 var libraries = [...]string{
 	"github.com/cli/go-gh/v2",
 	"github.com/google/go-containerregistry",
@@ -32,10 +31,10 @@ var libraries = [...]string{
 	"k8s.io/kubectl",
 }
 
-// Devel is the version of a program that is no release.
+// Devel is the version of a program that is not a release.
 const Devel = "devel"
 
-// Info is what is known of the running program.
+// Info describes the running program.
 type Info struct {
 	Version   string            `json:"version"`
 	Commit    string            `json:"commit,omitempty"`
@@ -53,7 +52,7 @@ func Version() Info {
 	return describe(stamped, build)
 }
 
-// describe fills what the linker did not say from the build information.
+// describe fills in what the linker did not set from the build information.
 func describe(i Info, build *debug.BuildInfo) Info {
 	i.Go, i.Platform = runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH
 	if build != nil {
@@ -95,7 +94,7 @@ func linked(deps []*debug.Module) map[string]string {
 	return found
 }
 
-// Text is what --version prints; plugin is how users call the program.
+// Text returns what --version prints. plugin is how users call the program.
 func (i Info) Text(plugin string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", plugin, i.Version)

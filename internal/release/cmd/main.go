@@ -1,5 +1,5 @@
-// Command cmd makes a release: `go run ./internal/release/cmd -version v1.2.3`
-// fills dist/ with everything that is uploaded. Package dist says what and how.
+// Command cmd creates a release: `go run ./internal/release/cmd -version v1.2.3`
+// fills dist/ with everything that is uploaded. See package dist.
 package main
 
 import (
@@ -74,8 +74,8 @@ func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// ofCheckout asks git what is built; a source archive, which has no git, is
-// dated by SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/).
+// ofCheckout asks git what is being built. A source archive has no git and takes its
+// date from SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/).
 func ofCheckout(ctx context.Context, o *dist.Options) error {
 	date := os.Getenv("SOURCE_DATE_EPOCH")
 	if _, err := os.Stat(o.Root + "/.git"); err == nil {
@@ -103,7 +103,7 @@ func ofCheckout(ctx context.Context, o *dist.Options) error {
 	}
 	seconds, err := strconv.ParseInt(date, 10, 64)
 	if err != nil {
-		return fmt.Errorf("SOURCE_DATE_EPOCH: %q is no number of seconds", date)
+		return fmt.Errorf("SOURCE_DATE_EPOCH: %q is not a number of seconds", date)
 	}
 	o.Date = time.Unix(seconds, 0)
 	return nil

@@ -20,8 +20,8 @@ type member struct {
 	data []byte
 }
 
-// pack makes the asset at path: gh's is the binary itself, krew's an archive of
-// the binary and the LICENSE, without which krew's index refuses a plugin.
+// pack creates the asset at path. For gh it is the binary itself, for krew an archive
+// of the binary and the LICENSE, because krew's index requires a LICENSE.
 func pack(o Options, a Asset, bin, path string) error {
 	binary, err := os.ReadFile(bin)
 	if err != nil {
@@ -52,7 +52,7 @@ func pack(o Options, a Asset, bin, path string) error {
 	return nil
 }
 
-// tarball writes a .tar.gz that says nothing of who packed it and when.
+// tarball writes a .tar.gz that does not reveal who packed it or when.
 func tarball(w io.Writer, members []member, date time.Time) error {
 	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
 	if err != nil {
@@ -71,7 +71,7 @@ func tarball(w io.Writer, members []member, date time.Time) error {
 	return errors.Join(t.Close(), z.Close())
 }
 
-// zipped writes a .zip likewise. The format counts years from 1980.
+// zipped does the same for a .zip. The format counts years from 1980.
 func zipped(w io.Writer, members []member, date time.Time) error {
 	if date.Year() < 1980 {
 		date = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)

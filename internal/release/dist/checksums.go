@@ -38,7 +38,7 @@ func sha256Of(path string) (sum string, err error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// checksums is what `sha256sum --check` reads; so does GitHub's attestation.
+// checksums returns what `sha256sum --check` and GitHub's attestation read.
 func checksums(assets []Asset) []byte {
 	sorted := slices.SortedFunc(slices.Values(assets), func(a, b Asset) int { return cmp.Compare(a.Name, b.Name) })
 	var b strings.Builder

@@ -13,11 +13,11 @@ import (
 
 const stamped = "github.com/joelhooks/gh-sbw/internal/release."
 
-// esbuild is compiled without inlining: 0.8 MB of gh-sbw, which is the room that
-// keeps it within its bound; reading the sources gets a little slower by it.
+// esbuild is compiled without inlining. That saves 0.8 MB of gh-sbw, which keeps it
+// below its limit, and makes reading the sources slightly slower.
 const esbuild = "github.com/evanw/esbuild/...=-l"
 
-// compile builds one plugin for one target and holds the result to what was
+// compile builds one plugin for one target and checks that the result is what was
 // asked for.
 func compile(ctx context.Context, o Options, plugin string, t Target, bin string) error {
 	ldflags := []string{"-s", "-w"}
@@ -51,11 +51,11 @@ func compile(ctx context.Context, o Options, plugin string, t Target, bin string
 	return weigh(plugin, t, fi.Size())
 }
 
-// most is how many bytes a plugin may have: gh-sbw is fetched at each
-// installation and each upgrade, and starts for each completion.
+// most is the largest size of a plugin in bytes. gh-sbw is downloaded for every
+// installation and upgrade, and starts for every completion.
 var most = map[string]int64{GH: 15_000_000, Kubectl: 60_000_000}
 
-// weigh refuses a plugin that has grown over its bound.
+// weigh fails for a plugin that is larger than its limit.
 func weigh(plugin string, t Target, size int64) error {
 	if size <= most[plugin] {
 		return nil
@@ -64,7 +64,8 @@ func weigh(plugin string, t Target, size int64) error {
 		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName keeps the linker from dropping what is unused", plugin, t, size, most[plugin])
 }
 
-// environment is the builder's own, less what would change the bytes.
+// environment returns the builder's environment without the variables that would
+// change the result.
 func environment(env []string, t Target) []string {
 	set := []string{
 		"CGO_ENABLED=0", "GOOS=" + t.OS, "GOARCH=" + t.Arch,
@@ -86,7 +87,7 @@ func environment(env []string, t Target) []string {
 	return append(kept, set...)
 }
 
-// verify reads from the binary itself how it was built.
+// verify checks in the binary itself how it was built.
 func verify(bin string, t Target) error {
 	info, err := buildinfo.ReadFile(bin)
 	if err != nil {

@@ -9,22 +9,21 @@
 //	sbw_v1.2.3.spdx.json                 every module in every binary, as SPDX 2.3
 //	checksums.txt                        sha256 of all of them, as sha256sum writes it
 //
-// Why an own builder and no goreleaser: the tests install what this package
-// made, so that the release's own code is what is tested; goreleaser would be
-// a second tool to install (its current version wants a newer Go than this
-// module does, and compiles for longer than the plugins) and would still leave
-// the krew manifest and the rule that gh's suffix must not be met by krew's
-// archives to a script. All this needs is go build, tar and zip, and the
-// standard library has the latter two.
+// Why this is not goreleaser: the tests install what this package produces, so the
+// code of the release itself is tested. goreleaser would be another tool to install
+// (its current version needs a newer Go than this module, and takes longer to
+// compile than the plugins), and the krew manifest and the rule that krew's archives
+// must not end like gh's assets would still need a script. All that is needed here
+// is go build, tar and zip, and the standard library has the last two.
 //
-// Equal bytes come from: -trimpath, no cgo, no VCS stamp by the toolchain (the
-// commit is given to the linker instead, so that a build from a source archive
-// is equal too), pinned GOAMD64 and GOARM64, no GOFLAGS or GOEXPERIMENT of the
-// builder's, times from SOURCE_DATE_EPOCH or the commit, and files sorted by
-// name. The toolchain must be the same version; binaries name it.
+// The bytes are the same everywhere because of -trimpath, no cgo, no VCS stamp by
+// the toolchain (the commit is given to the linker instead, so that a build from a
+// source archive is equal too), pinned GOAMD64 and GOARM64, no GOFLAGS or
+// GOEXPERIMENT of the builder, times from SOURCE_DATE_EPOCH or the commit, and files
+// sorted by name. The toolchain must have the same version, which binaries contain.
 //
-// To add a platform: one line in Targets and one entry in plugins.yaml; a test
-// holds the two together.
+// To add a platform, add a line in Targets and an entry in plugins.yaml. A test
+// compares the two.
 package dist
 
 import (
@@ -40,15 +39,15 @@ import (
 	"time"
 )
 
-// Options say what to release.
+// Options configure Build.
 type Options struct {
 	// Root is the checkout.
 	Root string
-	// Out is the directory that is made, or made anew.
+	// Out is the directory that is created or replaced.
 	Out string
 	// Version is the release's tag: v1.2.3.
 	Version string
-	// Commit and Dirty tell what is built.
+	// Commit and Dirty identify what is built.
 	Commit string
 	Dirty  bool
 	// Date is the time that everything is dated to.
@@ -56,7 +55,7 @@ type Options struct {
 	// Plugins and Targets choose a part; empty means all.
 	Plugins []string
 	Targets []Target
-	// Log hears what is happening.
+	// Log receives what is happening.
 	Log io.Writer
 }
 
@@ -76,7 +75,7 @@ var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[
 
 func (o *Options) complete() error {
 	if !versions.MatchString(o.Version) {
-		return fmt.Errorf("version %q is no release's: use v1.2.3 or v1.2.3-rc.1", o.Version)
+		return fmt.Errorf("%q is not the version of a release: use v1.2.3 or v1.2.3-rc.1", o.Version)
 	}
 	if o.Date.IsZero() {
 		return errors.New("no date: set SOURCE_DATE_EPOCH or build from a git checkout")
@@ -84,12 +83,12 @@ func (o *Options) complete() error {
 	o.Date = o.Date.UTC().Truncate(time.Second)
 	for _, p := range o.Plugins {
 		if !slices.Contains(Plugins(), p) {
-			return fmt.Errorf("plugin %q is none of %v", p, Plugins())
+			return fmt.Errorf("plugin %q is not one of %v", p, Plugins())
 		}
 	}
 	for _, t := range o.Targets {
 		if !slices.Contains(Targets(), t) {
-			return fmt.Errorf("platform %s is none of %v", t, Targets())
+			return fmt.Errorf("platform %s is not one of %v", t, Targets())
 		}
 	}
 	if len(o.Plugins) == 0 {
@@ -104,8 +103,8 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// Build makes the release in o.Out, all or nothing: it is put together beside
-// that directory and takes its place at the end.
+// Build creates the release in o.Out, completely or not at all: it is assembled next
+// to that directory and replaces it at the end.
 func Build(ctx context.Context, o Options) ([]Asset, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -189,7 +188,8 @@ func build(ctx context.Context, o Options, dir string) ([]Asset, error) {
 	return assets, os.WriteFile(filepath.Join(dir, ChecksumsName), checksums(assets), 0o644)
 }
 
-// ours refuses to replace a directory that this package has not made.
+// ours fails for a directory that this package did not create, so that it is not
+// replaced.
 func ours(out string) error {
 	entries, err := os.ReadDir(out)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {

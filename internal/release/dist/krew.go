@@ -19,10 +19,10 @@ var (
 	shaLine     = regexp.MustCompile(`^(      sha256: ")[0-9a-f]{64}"$`) // quoted: it may be all digits
 )
 
-// Fill puts a release's version, addresses and digests into a krew manifest.
-// sums holds the archives' digests by platform; platforms of the manifest that
-// have none keep what they had, and a sum that the manifest has no place for
-// is an error.
+// Fill writes a release's version, addresses and digests into a krew manifest. sums
+// contains the digests of the archives by platform. Platforms of the manifest without
+// a sum stay as they are, and a sum for a platform that the manifest lacks is an
+// error.
 func Fill(manifest []byte, version string, sums map[Target]string) ([]byte, error) {
 	lines := strings.Split(string(manifest), "\n")
 	versioned := false
@@ -62,12 +62,12 @@ func Fill(manifest []byte, version string, sums map[Target]string) ([]byte, erro
 	return []byte(strings.Join(lines, "\n")), nil
 }
 
-// URI is where a release's archive for t is downloaded.
+// URI returns the address of a release's archive for t.
 func URI(version string, t Target) string {
 	return "https://github.com/" + release.Repository + "/releases/download/" + version + "/" + AssetName(Kubectl, version, t)
 }
 
-// manifestFor is plugins.yaml of this release.
+// manifestFor returns plugins.yaml for this release.
 func manifestFor(o Options, assets []Asset) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(o.Root, ManifestName))
 	if err != nil {

@@ -18,13 +18,13 @@ const (
 	LicenseName   = "LICENSE"
 )
 
-// Plugins are the programs that a release holds.
+// Plugins returns the programs that a release contains.
 func Plugins() []string { return []string{GH, Kubectl} }
 
 // Target is a platform, in Go's words, which are also gh's and krew's.
 type Target struct{ OS, Arch string }
 
-// Targets are the platforms that a release is made for.
+// Targets returns the platforms that a release is made for.
 func Targets() []Target {
 	return []Target{
 		{"darwin", "amd64"}, {"darwin", "arm64"},
@@ -37,14 +37,14 @@ func Targets() []Target {
 func ParseTarget(s string) (Target, error) {
 	os, arch, ok := strings.Cut(s, "/")
 	if !ok || os == "" || arch == "" || strings.Contains(arch, "/") {
-		return Target{}, fmt.Errorf("%q is no platform: write it as linux/amd64", s)
+		return Target{}, fmt.Errorf("%q is not a platform: write it as linux/amd64", s)
 	}
 	return Target{os, arch}, nil
 }
 
 func (t Target) String() string { return t.OS + "/" + t.Arch }
 
-// Binary is the name of a plugin's executable on t.
+// Binary returns the name of a plugin's executable on t.
 func (t Target) Binary(plugin string) string {
 	if t.OS == "windows" {
 		return plugin + ".exe"
@@ -52,11 +52,11 @@ func (t Target) Binary(plugin string) string {
 	return plugin
 }
 
-// AssetName is the name of a plugin's asset.
+// AssetName returns the name of a plugin's asset.
 //
-// gh takes the first asset whose name ends in <os>-<arch>, with .exe on
-// windows (cli/cli pkg/cmd/extension/manager.go), so that this ending is gh's
-// alone: krew's archives say <os>_<arch> and have an ending of their own.
+// gh takes the first asset whose name ends in <os>-<arch>, with .exe on windows
+// (cli/cli pkg/cmd/extension/manager.go). So only gh's assets end like this: krew's
+// archives contain <os>_<arch> and have another extension.
 func AssetName(plugin, version string, t Target) string {
 	if plugin == GH {
 		return t.Binary(fmt.Sprintf("%s_%s_%s-%s", plugin, version, t.OS, t.Arch))

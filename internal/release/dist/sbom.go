@@ -17,7 +17,7 @@ import (
 
 func sbomName(version string) string { return "sbw_" + version + ".spdx.json" }
 
-// content is what one binary is made of, read from the binary itself.
+// content describes what one binary consists of, read from the binary itself.
 type content struct {
 	asset  Asset
 	sha256 string // the binary's own
@@ -86,8 +86,8 @@ type spdxRelationship struct {
 	Related string `json:"relatedSpdxElement"`
 }
 
-// sbom lists the modules of every binary: one package for each binary, one for
-// each module version, and who contains whom.
+// sbom lists the modules of every binary: one package for each binary, one for each
+// version of a module, and which contains which.
 func sbom(o Options, contents []content) ([]byte, error) {
 	doc := spdxDocument{
 		Version: "SPDX-2.3", License: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: "sbw " + o.Version,
@@ -142,8 +142,8 @@ func module(path, version, sum string) spdxPackage {
 		References: []spdxRef{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + path + "@" + url.PathEscape(version)}},
 	}
 	if sum != "" {
-		// h1: is a digest over a list of file digests, no digest of a file: it
-		// is no checksum in SPDX's sense.
+		// h1: is a digest of a list of file digests rather than of a file, so it is
+		// not a checksum in the sense of SPDX.
 		p.Comment = "go.sum " + sum
 	}
 	return p
