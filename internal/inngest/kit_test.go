@@ -220,13 +220,13 @@ func (k *kit) began(p *npmworkers.Process, step string) {
 }
 
 // wantCode checks that an error is a finding of that code, with a remedy.
-func wantCode(t *testing.T, err error, code string) *pipeline.Finding {
+func wantCode(t *testing.T, err error, code pipeline.Code) *pipeline.Finding {
 	t.Helper()
 	f, ok := errors.AsType[*pipeline.Finding](err)
 	if !ok {
 		t.Fatalf("error %v, want a finding %s", err, code)
 	}
-	if string(f.Code) != code || f.What == "" || f.Fix == "" {
+	if f.Code != code || f.What == "" || f.Fix == "" {
 		t.Fatalf("finding %s (%v), want %s with a remedy", f.Code, f, code)
 	}
 	return f

@@ -34,12 +34,12 @@ func TestPrune(t *testing.T) {
 	p := k.pod(npmworkers.SDK3, nil, nil)
 	k.set(clusterURL, p)
 	k.set("http://system-bus-worker-old:3111", p)
-	k.set(hostURL, p)
 	for _, at := range []string{"http://system-bus-worker-old:3111", hostURL} {
 		o := k.options(p)
 		o.Worker = k.forward(p, at, signingKey)
 		if at == hostURL {
 			h := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "system-bus-host"})
+			k.set(hostURL, h)
 			o.Worker, o.App = k.forward(h, at, signingKey), "system-bus-host"
 		}
 		k.mustRefresh(o)

@@ -30,6 +30,9 @@ type RefreshOptions struct {
 	Before []model.Function
 	// AllowRemoval goes on although registered functions would vanish.
 	AllowRemoval bool
+	// Path reports where the path from the server to the worker is broken in the
+	// cluster; nil when that cannot be known.
+	Path func(context.Context) ([]*pipeline.Finding, error)
 	// Prune deletes what a rule calls stale, once the registration is right.
 	Prune bool
 	// Liveness finds out about the workers of other registrations; without it
@@ -41,6 +44,8 @@ type RefreshOptions struct {
 
 	Timeout time.Duration // for the server's list to become right; 30 s when zero
 	Poll    time.Duration // 500 ms when zero
+	// PathTimeout is how long the server's call may fail; 15 s when zero.
+	PathTimeout time.Duration
 }
 
 // Refreshed is what a refresh did.
@@ -73,6 +78,16 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if plan.connected() {
 		return done, awaitConnected(ctx, o, plan, done, r)
 	}
+	if err := checkPath(ctx, o, done); err != nil {
+		return done, err
+	}
+	// A registration that works is not moved to a URL that was never proven.
+	moves := plan.Own != nil && !plan.Want.At(*plan.Own)
+	if moves {
+		if err := prove(ctx, o, plan, done, r); err != nil {
+			return done, err
+		}
+	}
 	r.Changed()
 	if o.Resync && plan.Own != nil {
 		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
@@ -85,10 +100,13 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 		return done, archivedMeanwhile(o, plan, err)
 	}
 	done.Modified = reg.Modified
-	verified, err := Verify(ctx, VerifyOptions{
-		Client: o.Client, Worker: o.Worker, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected,
-		Timeout: o.Timeout, Poll: o.Poll, Registration: reg, Repair: true,
-	}, r)
+	verified, err := verify(ctx, o, plan, reg, r)
+	if err == nil && !moves {
+		if err = prove(ctx, o, plan, done, r); err == nil {
+			// The server's call went to any pod of the Service, perhaps an old one.
+			verified, err = verify(ctx, o, plan, reg, r)
+		}
+	}
 	if err != nil {
 		return done, err
 	}
@@ -100,6 +118,45 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 		}
 	}
 	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+func verify(ctx context.Context, o RefreshOptions, plan *Plan, reg *model.Registration, r *pipeline.Reporter) (*Verified, error) {
+	return Verify(ctx, VerifyOptions{
+		Client: o.Client, Worker: o.Worker, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected,
+		Timeout: o.Timeout, Poll: o.Poll, Registration: reg, Repair: true,
+	}, r)
+}
+
+// checkPath refuses a path that is broken as the cluster describes it.
+func checkPath(ctx context.Context, o RefreshOptions, done *Refreshed) error {
+	if o.Path == nil {
+		return nil
+	}
+	found, err := o.Path(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Severity == pipeline.Error {
+			return f
+		}
+		done.Findings = append(done.Findings, f)
+	}
+	return nil
+}
+
+// prove makes the server call the worker, by which the worker registers.
+func prove(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
+	note, err := Prove(ctx, ProveOptions{Client: o.Client, Want: plan.Want, Timeout: o.PathTimeout, Poll: o.Poll})
+	if err != nil {
+		return err
+	}
+	if note != nil {
+		done.Findings = append(done.Findings, note)
+		return nil
+	}
+	r.Notef("the server reaches the worker at %s", plan.Want.URL)
+	return nil
 }
 
 // lostUnseen is the guard against loss where the worker had not shown what it

@@ -61,6 +61,7 @@ func TestRefreshKeys(t *testing.T) {
 	eachWorker(t, func(t *testing.T, sdk string, argv []string) {
 		k := newKit(t, inngestd.Options{})
 		good := k.pod(sdk, argv, nil)
+		k.set(clusterURL, good)
 		bad := k.pod(sdk, argv, env{"INNGEST_SIGNING_KEY": otherKey})
 
 		o := k.options(bad)
@@ -94,6 +95,7 @@ func TestRefreshKeys(t *testing.T) {
 
 		// A worker that will not show its functions still tells its name.
 		shy := k.pod(sdk, argv, env{"INNGEST_ALLOW_IN_BAND_SYNC": "0"})
+		k.set(clusterURL, shy)
 		o.Worker, o.App = k.forward(shy, clusterURL, signingKey), ""
 		done, err = inngest.Refresh(k.ctx, o, nil)
 		if err != nil || done.App.Name != "system-bus-cluster" || !hasCode(done.Findings, "worker-no-in-band") {

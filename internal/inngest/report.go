@@ -24,6 +24,9 @@ type ReportOptions struct {
 	Way func() string
 	// Liveness finds out about the workers of other registrations.
 	Liveness LivenessFunc
+	// Path reports where the path from the server to the worker is broken in the
+	// cluster; nil when that cannot be known.
+	Path func(context.Context) ([]*pipeline.Finding, error)
 	// Allowed are functions that may have retries 0, with reasons.
 	Allowed map[string]string
 	// Lately is how far back failed runs are shown; 1 hour when zero.
@@ -92,6 +95,13 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 				l.Findings = append(l.Findings, pipeline.AsFindings("compare", judge.Differs(l.App.Name, l.Diff))...)
 			}
 		}
+	}
+	if o.Path != nil {
+		found, err := o.Path(ctx)
+		if err != nil {
+			found = pipeline.AsFindings("check the path to the worker", err)
+		}
+		l.Findings = append(l.Findings, found...)
 	}
 	if f := judge.StaleFinding(l.Stale); f != nil {
 		l.Findings = append(l.Findings, f)

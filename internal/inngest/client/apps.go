@@ -106,7 +106,7 @@ func (c *Client) Apps(ctx context.Context) ([]model.App, error) {
 		return "{apps{" + s.pick("App", "id", "name", "externalID", "url", "error", "method", "sdkLanguage", "sdkVersion", "framework",
 			"appVersion", "checksum", "functions{"+functionFields(s)+"}") + "}}"
 	}, nil, &out)
-	if errors.Is(err, errNoGraphQL) {
+	if errors.Is(err, ErrNoGraphQL) {
 		return c.appsByREST(ctx)
 	}
 	if err != nil {
@@ -214,6 +214,24 @@ func (c *Client) fillFromREST(ctx context.Context, a *model.App) error {
 	return nil
 }
 
+// CreateApp makes the server itself send the worker at a URL the request to
+// register: the proof of the path that runs take. It returns what is registered
+// at the URL afterwards. Where the worker cannot be reached, the error is a
+// *wire.ServerError with a word such as "unreachable" or "url_not_found", and the
+// server is left with an app that has neither a name nor functions
+// (pkg/coreapi/graph/resolvers/app_mutations.go). Without GraphQL it is
+// ErrNoGraphQL.
+func (c *Client) CreateApp(ctx context.Context, url string) (model.App, error) {
+	var out struct {
+		CreateApp struct{ ID, Name, URL, Error string }
+	}
+	err := c.ask(ctx, "call the worker at "+url, func(schema) string {
+		return `mutation($u:String!){createApp(input:{url:$u}){id name url error}}`
+	}, map[string]any{"u": url}, &out)
+	a := out.CreateApp
+	return model.App{ID: a.ID, Name: a.Name, URL: a.URL, Error: a.Error}, err
+}
+
 // DeleteApp archives a registration: its runs stay, and a later registration
 // of the same name revives it. The server takes any id for one that it
 // deleted, so the caller must look whether it is gone.
@@ -224,7 +242,7 @@ func (c *Client) DeleteApp(ctx context.Context, id string) error {
 
 // needsGraphQL explains that a server without its UI cannot do something.
 func needsGraphQL(err error, what string) error {
-	if !errors.Is(err, errNoGraphQL) {
+	if !errors.Is(err, ErrNoGraphQL) {
 		return err
 	}
 	return &pipeline.Finding{

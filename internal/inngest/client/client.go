@@ -12,6 +12,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -84,6 +85,24 @@ func (c *Client) hasGraphQL() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.noGQL
+}
+
+// CheckKey reports whether the server accepts the client's signing key. It changes
+// nothing, and asks for an app that need not exist.
+func (c *Client) CheckKey(ctx context.Context) error {
+	err := c.rest(ctx, "check the signing key", http.MethodGet, "/v1/apps/sbw/functions", nil, nil)
+	if said, ok := errors.AsType[*wire.ServerError](err); ok && said.Status == http.StatusUnauthorized {
+		f := &pipeline.Finding{
+			Code: model.CodeWrongSigningKey, Severity: pipeline.Error, Err: said,
+			What: "the Inngest server does not accept the worker's signing key", Why: "it answered " + said.Error(),
+			Fix: "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key",
+		}
+		if broken := c.key.Check(); broken != nil {
+			f.Why += "; " + broken.Error()
+		}
+		return f
+	}
+	return err
 }
 
 // rest asks a route that wants the key and decodes its answer.

@@ -54,8 +54,8 @@ func (s schema) without(typ, field string) schema {
 // probed are the types whose fields differ between versions.
 var probed = [...]string{"Query", "App", "Function", "FunctionTrigger", "FunctionConfiguration", "FunctionRunV2", "RunTraceSpan"}
 
-// errNoGraphQL says that the server was started with --no-ui.
-var errNoGraphQL = errors.New("the server has no GraphQL")
+// ErrNoGraphQL is the error of a server that was started with --no-ui.
+var ErrNoGraphQL = errors.New("the server has no GraphQL")
 
 // schemaFor asks once for the fields of the probed types. A failure is not
 // kept, so that the next call asks again.
@@ -74,7 +74,7 @@ func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 	q.WriteString("}")
 	var types map[string]*struct{ Fields []struct{ Name string } }
 	err := c.post(ctx, "describe its schema", q.String(), nil, &types)
-	if errors.Is(err, errNoGraphQL) {
+	if errors.Is(err, ErrNoGraphQL) {
 		c.mu.Lock()
 		c.noGQL, c.probed = true, true
 		c.mu.Unlock()
@@ -112,7 +112,7 @@ func (c *Client) ask(ctx context.Context, doing string, build func(schema) strin
 		return err
 	}
 	if !c.hasGraphQL() {
-		return errNoGraphQL
+		return ErrNoGraphQL
 	}
 	for last := ""; ; {
 		query := build(have)
@@ -154,7 +154,7 @@ func (c *Client) post(ctx context.Context, doing, query string, vars map[string]
 	}
 	if json.Unmarshal(r.Body, &out) != nil {
 		if r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed || r.Status == http.StatusOK {
-			return errNoGraphQL
+			return ErrNoGraphQL
 		}
 		return wire.Refused(doing, r)
 	}

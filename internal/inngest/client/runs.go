@@ -135,7 +135,7 @@ func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor stri
 		// the field has no null: the list is then read without it.
 		err = c.ask(ctx, "list runs", build("functionID"), vars, &out)
 	}
-	if errors.Is(err, errNoGraphQL) {
+	if errors.Is(err, ErrNoGraphQL) {
 		return c.runPageByREST(ctx, f, size, cursor)
 	}
 	if err != nil {
@@ -222,7 +222,7 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 // has ended by itself is, in the server's words. It may take some seconds.
 func (c *Client) CancelRun(ctx context.Context, id string) error {
 	err := c.ask(ctx, "cancel run "+id, func(schema) string { return `mutation($id:ULID!){cancelRun(runID:$id){id}}` }, map[string]any{"id": id}, nil)
-	if errors.Is(err, errNoGraphQL) {
+	if errors.Is(err, ErrNoGraphQL) {
 		err = c.rest(ctx, "cancel run "+id, http.MethodPost, "/v2/runs/"+url.PathEscape(id)+"/cancel", nil, nil)
 		if said, ok := errors.AsType[*wire.ServerError](err); ok && strings.Contains(said.Words, "already cancelled") {
 			return nil
@@ -236,7 +236,7 @@ func (c *Client) CancelRun(ctx context.Context, id string) error {
 func (c *Client) Rerun(ctx context.Context, id string) (string, error) {
 	var out struct{ Rerun string }
 	err := c.ask(ctx, "rerun "+id, func(schema) string { return `mutation($id:ULID!){rerun(runID:$id)}` }, map[string]any{"id": id}, &out)
-	if errors.Is(err, errNoGraphQL) {
+	if errors.Is(err, ErrNoGraphQL) {
 		var rest struct{ Data struct{ RunID string } }
 		err = c.rest(ctx, "rerun "+id, http.MethodPost, "/v2/runs/"+url.PathEscape(id)+"/rerun", nil, &rest)
 		return rest.Data.RunID, err

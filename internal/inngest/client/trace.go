@@ -39,7 +39,7 @@ func (c *Client) Trace(ctx context.Context, runID string) (*model.Span, error) {
 		return q + "{run(runID:$id){trace{" + spanFields(s, traceDepth) + "}}}" // before 1.12
 	}, map[string]any{"id": runID}, &out)
 	switch {
-	case errors.Is(err, errNoGraphQL):
+	case errors.Is(err, ErrNoGraphQL):
 		return c.traceByREST(ctx, runID)
 	case err != nil:
 		return nil, err

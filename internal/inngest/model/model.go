@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Wanted names a registration: the app's id as the worker has it, and the URL
@@ -250,4 +252,11 @@ func Walk(s *Span, visit func(s, parent *Span)) {
 		}
 	}
 	down(s, nil)
+}
+
+// URLAppID is the id that a server before 1.15 gives an app, and every server the
+// placeholder of createApp: a name-based UUID of the normalised URL
+// (pkg/inngest DeterministicAppUUID).
+func URLAppID(url string) string {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(NormalizeURL(url))).String()
 }

@@ -1,0 +1,65 @@
+package conn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+const envDev = "INNGEST_DEV"
+
+// CheckKeys finds out, without changing anything, whether the worker's signing key
+// is the server's, and whether the worker's mode fits the kind of server. Where
+// the environment does not set the mode, a running pod is asked for it.
+func (c *Conn) CheckKeys(ctx context.Context) ([]*pipeline.Finding, error) {
+	health, err := c.Client.Health(ctx)
+	if err != nil {
+		return nil, c.Explain("reach Inngest", err)
+	}
+	var found []*pipeline.Finding
+	if !c.key.IsZero() {
+		found = append(found, pipeline.AsFindings("check the signing key", c.Client.CheckKey(ctx))...)
+	}
+	mode, source := "", "INNGEST_DEV is set in the worker's environment"
+	if dev, ok := c.env.Lookup(envDev); ok {
+		mode = judge.Mode(dev)
+	}
+	if mode == "" {
+		if mode, err = c.liveMode(ctx); err != nil {
+			return found, err
+		}
+		source = "the running worker reports its mode as " + mode
+	}
+	if f := judge.JudgeKind(health.Kind, mode, source); f != nil {
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+// liveMode is the mode of a running pod; empty where none can be asked, since a
+// rollout may be what repairs that.
+func (c *Conn) liveMode(ctx context.Context) (string, error) {
+	w, err := c.WorkerAt(ctx, "")
+	if err != nil {
+		return "", ignoreFinding(err)
+	}
+	in, err := w.Inspect(ctx)
+	switch {
+	case err == nil:
+		return in.Mode, nil
+	case errors.Is(err, sdk.ErrKeyNeeded):
+		return "cloud", nil // only a worker in cloud mode asks for a signature
+	}
+	return "", ignoreFinding(err)
+}
+
+// ignoreFinding drops what the worker's own checks report.
+func ignoreFinding(err error) error {
+	if _, ok := errors.AsType[*pipeline.Finding](err); ok {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,132 @@
+package conn
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+const envServePath = "INNGEST_SERVE_PATH"
+
+// CheckPath reports where the path from the server to the pods of a workload is
+// broken, as far as the cluster knows it: the URL that the worker registers must
+// belong to a Service with that port, whose selector and target port fit the pods.
+// With endpoints, there must be ready pods of the workload behind it, too.
+//
+// A server that is reached with --inngest-url may run anywhere, so that its view
+// of names is not known; then nothing is reported.
+func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, endpoints bool) ([]*pipeline.Finding, error) {
+	kube, err := c.Cluster.Kube()
+	if err != nil {
+		return nil, err
+	}
+	p := judge.Path{URL: c.Wanted().URL, Server: ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace, Port: c.Worker.Probe.Port}
+	p.ServePath, _ = c.env.Lookup(envServePath)
+	if c.URL == "" {
+		if err := readPath(ctx, kube, w, &p); err != nil {
+			return nil, err
+		}
+	}
+	found := judge.JudgePath(p)
+	if endpoints {
+		found = append(found, judge.JudgeEndpoints(p)...)
+	}
+	return found, nil
+}
+
+func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, p *judge.Path) error {
+	u, err := url.Parse(p.URL)
+	if err != nil {
+		return nil // sdk.New refuses it
+	}
+	namespace, name, ok := ServiceOf(u.Hostname(), p.Server)
+	if !ok {
+		return nil // a host outside the cluster
+	}
+	svc, err := kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		if !isClusterName(u.Hostname()) && namespace != p.Server {
+			// NAME.SOMETHING may be a public host.
+			if _, err := kube.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil {
+				return nil
+			}
+		}
+		p.Namespace, p.Service = namespace, name
+		return nil
+	}
+	if err != nil {
+		return cluster.Explain(fmt.Sprintf("read service %s in namespace %s", name, namespace), err)
+	}
+	p.Namespace, p.Service, p.Found = namespace, name, true
+	p.External = svc.Spec.Type == corev1.ServiceTypeExternalName || len(svc.Spec.Selector) == 0
+	selector := labels.SelectorFromSet(svc.Spec.Selector)
+	template := w.Template()
+	p.Selects = namespace == w.Ref().Namespace && selector.Matches(labels.Set(template.Labels))
+	for _, port := range svc.Spec.Ports {
+		p.Ports = append(p.Ports, int(port.Port))
+		if fmt.Sprint(port.Port) == u.Port() || u.Port() == "" && (port.Port == 80 || port.Port == 443) {
+			p.Target, p.TargetName = target(port, template)
+		}
+	}
+	return readPods(ctx, kube, w, selector, p)
+}
+
+// target is the port of the pods that a Service's port means, as Kubernetes
+// resolves it (pkg/api/v1/pod FindPort: containers first, then restartable init
+// containers).
+func target(port corev1.ServicePort, template *corev1.PodTemplateSpec) (int, string) {
+	switch {
+	case port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0:
+		return int(port.Port), ""
+	case port.TargetPort.Type == intstr.Int:
+		return int(port.TargetPort.IntVal), ""
+	}
+	name := port.TargetPort.StrVal
+	for _, list := range [][]corev1.Container{template.Spec.Containers, template.Spec.InitContainers} {
+		for _, c := range list {
+			for _, p := range c.Ports {
+				if p.Name == name && (p.Protocol == port.Protocol || p.Protocol == "" || port.Protocol == "") {
+					return int(p.ContainerPort), name
+				}
+			}
+		}
+	}
+	return 0, name
+}
+
+func readPods(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, selector labels.Selector, p *judge.Path) error {
+	if p.External || !p.Selects {
+		return nil
+	}
+	pods, err := kube.CoreV1().Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return cluster.Explain("list the pods of service "+p.Service, err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		ours := w.Selector().Matches(labels.Set(pod.Labels))
+		if ours {
+			p.Pods++
+		}
+		switch ready := podutils.IsPodReady(pod) && pod.DeletionTimestamp == nil; {
+		case ready && ours:
+			p.Ours = append(p.Ours, pod.Name)
+		case ready:
+			p.Others = append(p.Others, pod.Name)
+		}
+	}
+	return nil
+}
