@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,21 +68,24 @@ func matchContexts(words []string, have map[string]*api.Context) ([]string, erro
 }
 
 // withContext copies kubectl's flags for another context. Flags cache the
-// connection that they lead to, so a copy of the struct would not do.
+// connection that they lead to, so a copy of the struct would not do; every
+// exported field is the value of a flag.
 func withContext(from *genericclioptions.ConfigFlags, name string) *genericclioptions.ConfigFlags {
 	to := genericclioptions.NewConfigFlags(true)
-	for _, pair := range []struct{ to, from *string }{
-		{to.CacheDir, from.CacheDir}, {to.KubeConfig, from.KubeConfig}, {to.ClusterName, from.ClusterName}, {to.AuthInfoName, from.AuthInfoName},
-		{to.Namespace, from.Namespace}, {to.APIServer, from.APIServer}, {to.TLSServerName, from.TLSServerName}, {to.CertFile, from.CertFile},
-		{to.KeyFile, from.KeyFile}, {to.CAFile, from.CAFile}, {to.BearerToken, from.BearerToken}, {to.Impersonate, from.Impersonate},
-		{to.ImpersonateUID, from.ImpersonateUID}, {to.Timeout, from.Timeout},
-	} {
-		if pair.to != nil && pair.from != nil {
-			*pair.to = *pair.from
+	values, copies := reflect.ValueOf(from).Elem(), reflect.ValueOf(to).Elem()
+	for i := range values.NumField() {
+		value := values.Field(i)
+		if !values.Type().Field(i).IsExported() {
+			continue
 		}
+		if value.Kind() != reflect.Pointer || value.IsNil() {
+			copies.Field(i).Set(value)
+			continue
+		}
+		own := reflect.New(value.Type().Elem())
+		own.Elem().Set(value.Elem())
+		copies.Field(i).Set(own)
 	}
-	*to.Insecure, *to.DisableCompression = *from.Insecure, *from.DisableCompression
-	*to.ImpersonateGroup = slices.Clone(*from.ImpersonateGroup)
-	*to.Context = name
+	to.Context = &name
 	return to
 }

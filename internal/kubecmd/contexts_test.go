@@ -2,10 +2,12 @@ package kubecmd
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
@@ -86,5 +88,46 @@ func TestContextsUsage(t *testing.T) {
 				t.Errorf("exit %d\n%s\n%s", code, out, errs)
 			}
 		})
+	}
+}
+
+// TestEveryKubectlFlagIsCopied: a flag that is not, is dropped in silence when
+// several clusters are meant.
+func TestEveryKubectlFlagIsCopied(t *testing.T) {
+	from := genericclioptions.NewConfigFlags(true)
+	from.Username, from.Password = new(string), new(string)
+	values := reflect.ValueOf(from).Elem()
+	for i := range values.NumField() {
+		field := values.Type().Field(i)
+		if !field.IsExported() || field.Type.Kind() != reflect.Pointer {
+			continue
+		}
+		switch v := values.Field(i).Elem(); v.Kind() {
+		case reflect.String:
+			v.SetString("value of " + field.Name)
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Slice:
+			v.Set(reflect.ValueOf([]string{"value of " + field.Name}))
+		default:
+			t.Errorf("%s is a %s, which this test does not know", field.Name, v.Type())
+		}
+	}
+	copies := reflect.ValueOf(withContext(from, "other")).Elem()
+	for i := range values.NumField() {
+		field := values.Type().Field(i)
+		if !field.IsExported() || field.Type.Kind() != reflect.Pointer {
+			continue
+		}
+		var want any = values.Field(i).Elem().Interface()
+		if field.Name == "Context" {
+			want = "other"
+		}
+		if got := copies.Field(i).Elem().Interface(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %v, want %v", field.Name, got, want)
+		}
+		if copies.Field(i).Pointer() == values.Field(i).Pointer() {
+			t.Errorf("%s is shared: what is set for one context is set for all", field.Name)
+		}
 	}
 }
