@@ -95,7 +95,12 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		if ctx := raw.Contexts[c.Context]; ctx != nil {
 			c.User = ctx.AuthInfo
 		}
+		// Neither does it know of --user.
+		if f, ok := getter.(*genericclioptions.ConfigFlags); ok && f.AuthInfoName != nil && *f.AuthInfoName != "" {
+			c.User = *f.AuthInfoName
+		}
 	}
+	entry := login{user: c.User, info: raw.AuthInfos[c.User]}
 	config = rest.CopyConfig(config)
 	// The API server's own priority and fairness decides who waits; a limit on
 	// this side only makes a small tool slow.
@@ -114,9 +119,13 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	c.Config = config
 	c.http = sync.OnceValues(func() (*http.Client, error) {
 		client, err := rest.HTTPClientFor(config)
+		if err != nil && (config.ExecProvider != nil || config.AuthProvider != nil) {
+			return nil, entry.explain(err)
+		}
 		if err != nil {
 			return nil, explainConfig(err)
 		}
+		client.Transport = &transport{next: client.Transport, login: entry}
 		return client, nil
 	})
 	c.kube = sync.OnceValues(func() (kubernetes.Interface, error) {

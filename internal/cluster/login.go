@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	// Kubeconfigs that name an auth provider (oidc) need it registered.
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// CodeCredentials is the code of a user entry that yields no credentials.
+const CodeCredentials pipeline.Code = "cluster-credentials"
+
+// login is the kubeconfig's entry by which this user logs in.
+type login struct {
+	user string
+	info *clientcmdapi.AuthInfo // nil where there is no entry
+}
+
+// execVersions are what client-go's exec plugins speak (client-go
+// plugin/pkg/client/auth/exec, apiVersions).
+const execVersions = "client.authentication.k8s.io/v1 and v1beta1"
+
+// explain words why the entry yields no credentials. client-go has no types for
+// that: the texts are those of plugin/pkg/client/auth/exec of v0.36.
+func (l login) explain(err error) *pipeline.Finding {
+	f := &pipeline.Finding{Code: CodeCredentials, Severity: pipeline.Error, End: pipeline.Usage, Err: err,
+		What: fmt.Sprintf("user %q of the kubeconfig has no credentials for the cluster", l.user),
+		Fix:  "check this user with `kubectl config view`, or choose another --context or --user"}
+	text := err.Error()
+	if _, rest, ok := strings.Cut(text, "getting credentials: "); ok {
+		text = rest
+	}
+	f.Why = plain.Line(text)
+	if l.info == nil {
+		return f
+	}
+	f.Where = l.info.LocationOfOrigin
+	exec := l.info.Exec
+	if exec == nil {
+		if p := l.info.AuthProvider; p != nil {
+			f.Why = fmt.Sprintf("auth provider %q: %s", p.Name, f.Why)
+		}
+		return f
+	}
+	command := strings.Join(append([]string{exec.Command}, exec.Args...), " ")
+	f.Fix = fmt.Sprintf("run `%s` by hand to see what it lacks", command)
+	const renew = "renew the entry with the tool that wrote it"
+	switch {
+	case strings.Contains(text, "invalid apiVersion"):
+		f.Why = fmt.Sprintf("its exec entry asks for %s, and only %s are known", exec.APIVersion, execVersions)
+		f.Fix = renew
+	case strings.Contains(text, "decoding stdout"):
+		f.Why = fmt.Sprintf("`%s` did not print an ExecCredential of %s", command, exec.APIVersion)
+		f.Fix += ", or " + renew
+	case strings.Contains(text, "plugin returned version"):
+		f.Why = fmt.Sprintf("`%s`: %s", command, plain.Line(text))
+		f.Fix = renew
+	}
+	return f
+}
+
+// transport makes requests with the entry's credentials. The first request goes
+// alone, so that a credential command starts once and not once for each of the
+// questions that are asked at the same time; one that fails is not started again.
+type transport struct {
+	next  http.RoundTripper
+	login login
+
+	first  sync.Mutex // held by the first request
+	mu     sync.Mutex // guards what follows
+	ready  bool       // a request got its credentials
+	failed *pipeline.Finding
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if ready, failed := t.state(); failed != nil {
+		return nil, failed
+	} else if !ready {
+		t.first.Lock()
+		defer t.first.Unlock()
+		if _, failed := t.state(); failed != nil {
+			return nil, failed
+		}
+	}
+	resp, err := t.next.RoundTrip(req)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && strings.Contains(err.Error(), "getting credentials: ") {
+		t.failed = t.login.explain(err)
+		return nil, t.failed
+	}
+	t.ready = true
+	return resp, err
+}
+
+func (t *transport) state() (ready bool, failed *pipeline.Finding) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ready, t.failed
+}
+
+// WrappedRoundTripper lets client-go find the connections below.
+func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
