@@ -19,6 +19,26 @@ type CheckOptions struct {
 	Severity map[string]string
 	// SameServer says that all indexes run against one Inngest server.
 	SameServer bool
+	// Own is the path of the index that the image registers. What is wrong with
+	// functions that only other indexes have is a warning at most, because the
+	// image does not register them. Empty means that it registers all.
+	Own string
+}
+
+// Own is the path of the index that the worker's own image registers: the first
+// one. The others are those of other workers on the same server.
+func (c *Catalog) Own() string {
+	if c == nil || len(c.Indexes) == 0 {
+		return ""
+	}
+	return c.Indexes[0].Path
+}
+
+// only is the catalog with that index alone.
+func (c *Catalog) only(path string) *Catalog {
+	out := *c
+	out.Indexes = slices.DeleteFunc(slices.Clone(c.Indexes), func(i Index) bool { return i.Path != path })
+	return &out
 }
 
 // The codes of the checks, in the order in which they report.
@@ -92,8 +112,18 @@ func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 		if !on {
 			continue
 		}
+		registered := func(*pipeline.Finding) bool { return true }
+		if set := o.Severity[string(check.code)]; o.Own != "" && level == pipeline.Error && set == "" {
+			own := check.run(c.only(o.Own), o)
+			registered = func(f *pipeline.Finding) bool {
+				return slices.ContainsFunc(own, func(g *pipeline.Finding) bool { return f.What == g.What && f.Where == g.Where })
+			}
+		}
 		for _, f := range check.run(c, o) {
 			f.Code, f.Severity = check.code, level
+			if !registered(f) {
+				f.Severity = pipeline.Warning
+			}
 			found = append(found, f)
 		}
 	}

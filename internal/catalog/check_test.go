@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -61,6 +63,38 @@ func findingLines(fs []*pipeline.Finding) string {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// TestCheckOwn: what the image does not register is a warning at most.
+func TestCheckOwn(t *testing.T) {
+	cluster := index("index.cluster.ts", fn("both", retries(0)), fn("safe"))
+	host := index("index.host.ts", fn("both", retries(0)), fn("host-a", retries(0)), fn("host-b", triggers(Trigger{Cron: "61 * * * *"})), fn("dup"), fn("dup"))
+	for _, tt := range []struct {
+		name string
+		o    CheckOptions
+		want map[string]pipeline.Severity // by code and function
+	}{
+		{"the first index", CheckOptions{Own: "index.cluster.ts"}, map[string]pipeline.Severity{
+			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Warning,
+			"catalog-cron-invalid host-b.ts:3": pipeline.Warning, "catalog-duplicate-id dup.ts:3": pipeline.Warning}},
+		{"the other index", CheckOptions{Own: "index.host.ts"}, map[string]pipeline.Severity{
+			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Error,
+			"catalog-cron-invalid host-b.ts:3": pipeline.Error, "catalog-duplicate-id dup.ts:3": pipeline.Error}},
+		{"asked to be strict", CheckOptions{Own: "index.cluster.ts", Severity: map[string]string{"catalog-zero-retries": "error"}}, map[string]pipeline.Severity{
+			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Error,
+			"catalog-cron-invalid host-b.ts:3": pipeline.Warning, "catalog-duplicate-id dup.ts:3": pipeline.Warning}},
+	} {
+		got := map[string]pipeline.Severity{}
+		for _, f := range Check(&Catalog{Indexes: []Index{cluster, host}}, tt.o) {
+			got[fmt.Sprint(f.Code, " ", f.Where)] = f.Severity
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+	if (&Catalog{Indexes: []Index{cluster, host}}).Own() != "index.cluster.ts" || (*Catalog)(nil).Own() != "" {
+		t.Error("the image's own index is not the first one")
+	}
 }
 
 func TestCheck(t *testing.T) {

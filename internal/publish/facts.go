@@ -191,6 +191,6 @@ func (f *Facts) cached(name string) string {
 // Judge returns what is wrong with a catalog.
 func (f *Facts) Judge(c *catalog.Catalog) []*pipeline.Finding {
 	return catalog.Check(c, catalog.CheckOptions{
-		ZeroRetries: f.o.Worker.Allow.ZeroRetries, Severity: f.o.Worker.Catalog.Checks, SameServer: true,
+		ZeroRetries: f.o.Worker.Allow.ZeroRetries, Severity: f.o.Worker.Catalog.Checks, SameServer: true, Own: c.Own(),
 	})
 }

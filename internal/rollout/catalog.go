@@ -40,7 +40,7 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		return nil, nil
 	}
 	found := catalog.Check(c, catalog.CheckOptions{
-		ZeroRetries: f.Worker.Allow.ZeroRetries, Severity: f.Worker.Catalog.Checks, SameServer: true,
+		ZeroRetries: f.Worker.Allow.ZeroRetries, Severity: f.Worker.Catalog.Checks, SameServer: true, Own: c.Own(),
 	})
 	var refused []*pipeline.Finding
 	for _, one := range found {

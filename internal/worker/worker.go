@@ -88,6 +88,9 @@ type Inngest struct {
 
 // Catalog names the modules whose exports are what a worker registers.
 type Catalog struct {
+	// Indexes are paths. The first is of what this worker's image registers; the
+	// others are those of other workers on the same server, which are compared
+	// with it and never refuse a run.
 	Indexes []string `yaml:"indexes"`
 	// Checks sets a check's severity by its code: error, warning, off.
 	Checks map[string]string `yaml:"checks"`
