@@ -40,6 +40,14 @@ type Env struct {
 	mu    sync.Mutex
 	shown *ui.UI // the one that tells of a run right now
 	last  *pipeline.Outcome
+
+	// outputs are the commands that print documents, document what the one that
+	// runs has handed over, and reported what it has found outside of a run.
+	outputs  map[*cobra.Command]output
+	document Document
+	reported []*pipeline.Finding
+	// schemasOnly says that stdout holds schemas, and no document follows.
+	schemasOnly bool
 }
 
 // restore gives the terminal back as it was, whatever is being shown on it.
@@ -148,7 +156,7 @@ func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 // run has told is printed here, in the one shape.
 func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) int {
 	out := &stdout{Writer: env.Out}
-	env.Out, env.last = out, nil
+	env.Out, env.last, env.document, env.reported, env.schemasOnly = out, nil, nil, nil, false
 	defer func() { env.Out = out.Writer }()
 	root.SetArgs(args)
 	root.SetIn(env.In)
@@ -156,24 +164,36 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	root.SetErr(env.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return pipeline.UsageErrorf("usage", fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", parsing.ReplaceAllString(err.Error(), ""))
+		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", parsing.ReplaceAllString(err.Error(), ""))
 	})
 	ran, err := root.ExecuteContextC(ctx)
+	code, found := env.verdict(ctx, ran, err)
+	if code != 0 {
+		env.writeFailure(ran, code, found)
+	}
+	if err := env.printDocument(ctx, ran, args, code, found); err != nil && code == 0 {
+		// Findings of a broken stdout go the way of all others.
+		_ = env.fail(pipeline.AsFindings("cannot write the result", err))
+		return int(pipeline.Unchanged)
+	}
+	return code
+}
+
+// verdict is the exit code that a command's error means, with the findings that
+// no run has reported. They are printed here.
+func (env *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, []*pipeline.Finding) {
 	if err == nil {
-		return 0
+		return 0, nil
 	}
 	if exit, ok := errors.AsType[*ExitError](err); ok {
-		env.writeFailure(ran, exit.Code, nil)
-		return exit.Code
+		return exit.Code, nil
 	}
 	findings := pipeline.AsFindings(env.Plugin, err)
-	for _, f := range findings {
-		if f.Code == "internal" && isCobraUsage(err) {
-			*f = *usageError(env, ran, err)
-		}
+	if isCobraUsage(err) {
+		findings = []*pipeline.Finding{usageError(env, ran, err)}
 	}
 	if err := env.fail(findings); err != nil {
-		return int(pipeline.Unchanged) // stderr is gone: there is nobody left to tell
+		return int(pipeline.Unchanged), findings // stderr is gone: nobody reads it
 	}
 	code := int(pipeline.Unchanged)
 	for _, f := range findings {
@@ -184,8 +204,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
 		code = int(pipeline.Interrupted)
 	}
-	env.writeFailure(ran, code, findings)
-	return code
+	return code, findings
 }
 
 // fail tells what ended a command outside of a run.
@@ -216,7 +235,7 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	if m := together.FindStringSubmatch(what); m != nil {
 		what = "--" + strings.ReplaceAll(m[1], " ", " and --") + " exclude each other"
 	}
-	return pipeline.UsageErrorf("usage", "see `"+commandName(env, c)+" --help`", "%s", what)
+	return pipeline.UsageErrorf(CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
 }
 
 // isCobraUsage tells cobra's own complaints, which have no type of their own
@@ -279,8 +298,8 @@ func (e *Env) Style(w io.Writer) ui.Style {
 // grave it would have been before.
 func (e *Env) Warn(during string, err error) {
 	found := pipeline.AsFindings(during, err)
-	for _, f := range found {
-		f.Severity = pipeline.Warning
+	for i, f := range found {
+		found[i] = f.WithSeverity(pipeline.Warning)
 	}
 	// Nobody is left to tell when stderr is gone.
 	_ = e.Report(found)
@@ -288,6 +307,7 @@ func (e *Env) Warn(during string, err error) {
 
 // Report tells findings outside of a run.
 func (e *Env) Report(found []*pipeline.Finding) error {
+	e.reported = append(e.reported, found...)
 	if !e.Tell.Events {
 		return ui.PrintFindings(e.Err, e.Style(e.Err), found)
 	}

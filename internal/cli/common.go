@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,31 +21,42 @@ func AddCommon(root *cobra.Command, env *Env) {
 	root.AddCommand(newExplain(env))
 }
 
+// explainDocument is what explain prints for programs.
+type explainDocument struct {
+	Head
+	Entries []explain.Entry `json:"entries" doc:"the pages, each with code, title, symptom, cause, remedy, aliases, docs"`
+}
+
 func newExplain(env *Env) *cobra.Command {
 	var output string
+	var schemas bool
 	c := &cobra.Command{
 		Use:   "explain [CODE or words of an error]",
 		Short: "Explain an error's code: what it means, what causes it, what to do",
 		Example: "  # what an error's code means\n  " + env.Plugin + " explain exec-format\n\n" +
 			"  # find it by what you see\n  " + env.Plugin + " explain \"Unable to reach SDK URL\"\n\n" +
-			"  # list all codes\n  " + env.Plugin + " explain",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return listCodes(env, output)
+			"  # list all codes\n  " + env.Plugin + " explain\n\n" +
+			"  # the JSON schemas of what the commands print with -o json\n  " + env.Plugin + " explain --schema",
+		RunE: func(c *cobra.Command, args []string) error {
+			if schemas {
+				return printSchemas(env, c.Root(), output, args)
 			}
-			query := strings.Join(args, " ")
-			e, ok := explain.Lookup(query)
-			if !ok {
-				fix := "`" + env.Plugin + " explain` lists all codes"
-				if near := explain.Suggest(query); len(near) > 0 {
-					fix = "did you mean " + strings.Join(near, " or ") + "? " + fix
+			entries := explain.List()
+			if len(args) > 0 {
+				e, err := lookUp(env, strings.Join(args, " "))
+				if err != nil {
+					return err
 				}
-				return pipeline.UsageErrorf("code-unknown", fix, "nothing is known of %q", query)
+				entries = []explain.Entry{e}
 			}
-			if output != "" {
-				return PrintObject(env.Out, output, e)
+			env.SetDocument(&explainDocument{Entries: entries})
+			switch {
+			case IsDocument(output):
+				return nil
+			case len(args) == 0:
+				return listCodes(env)
 			}
-			return printEntry(env, e)
+			return printEntry(env, entries[0])
 		},
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			var codes []string
@@ -56,17 +69,49 @@ func newExplain(env *Env) *cobra.Command {
 			return codes, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	AddOutput(c, &output, "json", "yaml")
+	c.Flags().BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, or of the one that is named")
+	AddDocument(env, c, &output, func() Document { return &explainDocument{} })
 	return c
 }
 
-func listCodes(env *Env, output string) error {
-	all := explain.List()
-	if output != "" {
-		return PrintObject(env.Out, output, all)
+func lookUp(env *Env, query string) (explain.Entry, error) {
+	e, ok := explain.Lookup(query)
+	if ok {
+		return e, nil
 	}
+	fix := "`" + env.Plugin + " explain` lists all codes"
+	if near := explain.Suggest(query); len(near) > 0 {
+		fix = "did you mean " + strings.Join(near, " or ") + "? " + fix
+	}
+	return e, pipeline.UsageErrorf(CodeUnknown, fix, "no page explains %q", query)
+}
+
+// printSchemas prints an object with a schema for each command, or the schema of
+// the command that words name. It is a document of its own kind: what describes
+// the others does not open with a head.
+func printSchemas(env *Env, root *cobra.Command, format string, words []string) error {
+	env.SetDocument(nil)
+	all := map[string]any{}
+	for command, d := range Documents(env, root) {
+		all[command] = Schema(command, d)
+	}
+	env.schemasOnly = true
+	if len(words) == 0 {
+		return PrintObject(env.Out, format, all)
+	}
+	name := env.Plugin + " " + strings.TrimPrefix(strings.Join(words, " "), env.Plugin+" ")
+	s, ok := all[name]
+	if !ok {
+		env.schemasOnly = false
+		names := slices.Sorted(maps.Keys(all))
+		return pipeline.UsageErrorf(CodeUnknown, "choose one of "+strings.Join(names, ", "), "`%s` does not print a document", name)
+	}
+	return PrintObject(env.Out, format, s)
+}
+
+func listCodes(env *Env) error {
 	rows := ui.NewRows(env.Style(env.Out), "CODE", "MEANING")
-	for _, e := range all {
+	for _, e := range explain.List() {
 		rows.Add(e.Code, e.Title)
 	}
 	return rows.Print(env.Out)
@@ -98,7 +143,7 @@ func AddOutput(c *cobra.Command, value *string, formats ...string) {
 				return nil
 			}
 		}
-		return pipeline.UsageErrorf("usage", "use one of "+strings.Join(formats, ", "), "-o %q is no format of this command", *value)
+		return pipeline.UsageErrorf(CodeUsage, "use one of "+strings.Join(formats, ", "), "-o %q is not a format of this command", *value)
 	}
 	Complete(c, "output", formats...)
 }

@@ -37,7 +37,7 @@ func (s *stdout) Write(p []byte) (int, error) {
 // was written.
 func (e *Env) writeFailure(c *cobra.Command, code int, found []*pipeline.Finding) {
 	flag := c.Flags().Lookup("output")
-	if flag == nil {
+	if _, has := e.outputs[c]; has || flag == nil {
 		return
 	}
 	format := flag.Value.String()

@@ -23,6 +23,8 @@ var rules = []struct {
 		"the use case knows no flags and no terminal"},
 	{"internal/rollout", []string{module + "internal/cli", module + "internal/ui", module + "internal/kubecmd", module + "internal/ghcmd"},
 		"the use case knows no flags and no terminal"},
+	{"cmd/gh-sbw", []string{"github.com/santhosh-tekuri"}, "JSON schemas are validated in tests only"},
+	{"cmd/kubectl-sbw", []string{"github.com/santhosh-tekuri"}, "JSON schemas are validated in tests only"},
 	{"cmd/gh-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 	{"cmd/kubectl-sbw", []string{module + "internal/sandbox"}, "the sandbox is for demo and tests"},
 }

@@ -6,7 +6,7 @@ var generalEntries = []Entry{
 		Title:   "explain has no page by this name",
 		Cause:   "The word is neither the code of a finding nor part of an error text that a page is filed under.",
 		Remedy:  "Run explain without arguments to list all codes. Every error prints its code on its last line.",
-		Aliases: []string{"nothing is known of"},
+		Aliases: []string{"no page explains", "nothing is known of"},
 	},
 	{
 		Code:    "internal",

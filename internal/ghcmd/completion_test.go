@@ -27,7 +27,7 @@ func TestCompletion(t *testing.T) {
 		"publish --worker ":   "alpha\nbeta\n",
 		"publish --builder ":  "auto\nbuildx\nbuildkit\ndocker\npodman\nbuildah\nnerdctl\n",
 		"publish --platform ": "linux/arm64\nlinux/amd64\n",
-		"publish -o ":         "name\ndigest\njson\n",
+		"publish -o ":         "name\ndigest\njson\nyaml\n",
 		"publish --secret ":   "id=\n",
 		"tags ":               "",
 	} {

@@ -1,6 +1,7 @@
 package ghcmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -8,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/publish"
 )
 
@@ -25,6 +25,7 @@ func newDoctor(env *cli.Env, runF func(context.Context, *publishOptions) error) 
 	}
 	f.addTarget(c)
 	f.addBuild(c)
+	cli.AddDocument(env, c, &o.output, func() cli.Document { return &doctorDocument{} })
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		if o.Options, err = f.options(env, args, time.Now); err != nil {
 			return err
@@ -39,14 +40,23 @@ func newDoctor(env *cli.Env, runF func(context.Context, *publishOptions) error) 
 
 func runDoctor(ctx context.Context, env *cli.Env, o *publishOptions) error {
 	r := publish.New(o.Options)
-	out, err := env.Run(ctx, r.Preflight(), nil)
-	if err != nil || out.End != pipeline.Done {
+	_, err := env.Run(ctx, r.Preflight(), nil)
+	d := &doctorDocument{Tag: o.Tag}
+	env.SetDocument(d)
+	repo, rerr := r.Facts.Repository.Get(ctx)
+	if rerr == nil {
+		d.Reference = repo.At(o.Tag).String()
+	}
+	if err := cmp.Or(err, rerr); err != nil || cli.IsDocument(o.output) {
 		return err
 	}
-	repo, err := r.Facts.Repository.Get(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(env.Out, "%s can be published\n", repo.At(o.Tag))
+	_, err = fmt.Fprintf(env.Out, "%s can be published\n", d.Reference)
 	return err
+}
+
+// doctorDocument is what doctor prints for programs.
+type doctorDocument struct {
+	cli.Head
+	Reference string `json:"reference,omitempty" doc:"what would be published: NAME:TAG"`
+	Tag       string `json:"tag,omitempty" doc:"its tag"`
 }

@@ -47,7 +47,7 @@ program is reported with its place. Exit code 3 means that an error was found.`,
 	}
 	f.addTarget(c)
 	c.Flags().StringVar(&o.diff, "diff", "", "compare with the catalog that this published tag carries")
-	cli.AddOutput(c, &o.output, "name", "wide", "json")
+	cli.AddDocument(env, c, &o.output, func() cli.Document { return &functionsDocument{} }, "name", "wide")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if o.Options, err = f.options(env, nil, time.Now); err != nil {
 			return err
@@ -70,41 +70,51 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 		return &pipeline.Finding{Code: codeCatalogEmpty, Severity: pipeline.Error, What: "no Inngest functions were found",
 			Why: "looked into " + strings.Join(o.Worker.Catalog.Indexes, ", "), Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName}
 	}
+	d := &functionsDocument{Version: found.Version, Indexes: found.Indexes, Unresolved: found.Unresolved, Orphans: found.Orphans}
+	env.SetDocument(d)
 	if o.diff != "" {
-		return printDiff(ctx, env, o, facts, found)
-	}
-	return printFunctions(env, o, found, facts.Judge(found))
-}
-
-func printFunctions(env *cli.Env, o *functionsOptions, c *catalog.Catalog, found []*pipeline.Finding) error {
-	out := env.Out
-	switch o.output {
-	case "json":
-		if err := cli.PrintObject(out, "json", struct {
-			*catalog.Catalog
-			Findings []*pipeline.Finding `json:"findings,omitempty"`
-		}{c, found}); err != nil {
+		if d.Diff, err = compare(ctx, o.diff, facts, found); err != nil || cli.IsDocument(o.output) {
 			return err
 		}
-	case "name":
-		for _, i := range c.Indexes {
-			for _, f := range i.Functions {
-				if _, err := fmt.Fprintln(out, f.ID); err != nil {
-					return err
-				}
-			}
-		}
-	default:
-		if err := printTable(env, o.output, c); err != nil {
-			return err
-		}
+		return printDiff(env, found, d.Diff)
 	}
-	if err := env.Report(found); err != nil {
+	if err := printFunctions(env, o.output, found); err != nil {
 		return err
 	}
-	for _, f := range found {
+	judged := facts.Judge(found)
+	if err := env.Report(judged); err != nil {
+		return err
+	}
+	for _, f := range judged {
 		if f.Severity == pipeline.Error {
 			return &cli.ExitError{Code: int(pipeline.RefusedByPreflight)}
+		}
+	}
+	return nil
+}
+
+// functionsDocument is what functions prints for programs.
+type functionsDocument struct {
+	cli.Head
+	Version    int                           `json:"version" doc:"of the catalog's format"`
+	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions and incomplete"`
+	Unresolved []catalog.Unresolved          `json:"unresolved" doc:"what could not be decided, each with index, file, line, what and why"`
+	Orphans    []catalog.Function            `json:"orphans" doc:"functions that no index registers"`
+	Diff       map[string]catalog.Difference `json:"diff,omitempty" doc:"with --diff, what changes in each index: added, removed, changed"`
+}
+
+func printFunctions(env *cli.Env, output string, c *catalog.Catalog) error {
+	switch {
+	case cli.IsDocument(output):
+		return nil
+	case output != "name":
+		return printTable(env, output, c)
+	}
+	for _, i := range c.Indexes {
+		for _, f := range i.Functions {
+			if _, err := fmt.Fprintln(env.Out, f.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -145,24 +155,24 @@ func joined(all []catalog.Trigger) string {
 	return strings.Join(texts, ", ")
 }
 
-// printDiff compares the working tree with a published image, index by index.
-func printDiff(ctx context.Context, env *cli.Env, o *functionsOptions, facts *publish.Facts, now *catalog.Catalog) error {
+// compare compares the working tree with a published image, index by index.
+func compare(ctx context.Context, tag string, facts *publish.Facts, now *catalog.Catalog) (map[string]catalog.Difference, error) {
 	client, err := facts.Registry(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	img, err := image.Resolve(ctx, client, o.diff)
+	img, err := image.Resolve(ctx, client, tag)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text := img.Label(worker.LabelCatalog)
 	if text == "" {
-		return &pipeline.Finding{Code: codeCatalogAbsent, Severity: pipeline.Error, What: client.Repository().At(o.diff).String() + " carries no function catalog",
+		return nil, &pipeline.Finding{Code: codeCatalogAbsent, Severity: pipeline.Error, What: client.Repository().At(tag).String() + " carries no function catalog",
 			Fix: "compare with a tag that `gh sbw publish` has built"}
 	}
 	then, err := catalog.Decode(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	diffs := map[string]catalog.Difference{}
 	for _, i := range now.Indexes {
@@ -174,9 +184,10 @@ func printDiff(ctx context.Context, env *cli.Env, o *functionsOptions, facts *pu
 		}
 		diffs[i.Path] = catalog.Diff(before, i.Functions)
 	}
-	if o.output == "json" {
-		return cli.PrintObject(env.Out, "json", diffs)
-	}
+	return diffs, nil
+}
+
+func printDiff(env *cli.Env, now *catalog.Catalog, diffs map[string]catalog.Difference) error {
 	for _, i := range now.Indexes {
 		d := diffs[i.Path]
 		if _, err := fmt.Fprintf(env.Out, "%s: %s\n", i.Path, d.Summary()); err != nil {

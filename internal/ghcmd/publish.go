@@ -57,7 +57,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	f.addTarget(c)
 	f.addBuild(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do everything except change the registry, and show what would be pushed")
-	cli.AddOutput(c, &o.output, "name", "digest", "json")
+	cli.AddDocument(env, c, &o.output, func() cli.Document { return &publishDocument{} }, "name", "digest")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		if o.Options, err = f.options(env, args, time.Now); err != nil {
 			return err
@@ -77,46 +77,33 @@ func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {
 		pipeline.Left: "run `gh sbw publish " + o.Tag + "` again: what was sent is there, and only the rest is sent",
 	})
 	env.Warn("keep the receipt", r.Record(ctx, out))
-	if perr := printPublish(env, o.output, o.Tag, r.Result(), out); perr != nil {
+	if perr := printPublish(env, o, r.Result(), out.End == pipeline.Done); perr != nil {
 		return perr
 	}
 	return err
 }
 
+// publishDocument is what publish prints for programs.
+type publishDocument struct {
+	cli.Head
+	Reference string       `json:"reference,omitempty" doc:"the image that is published: NAME:TAG@sha256:…"`
+	Tag       string       `json:"tag,omitempty" doc:"its tag"`
+	Digest    string       `json:"digest,omitempty" doc:"its digest"`
+	DryRun    bool         `json:"dryRun,omitempty" doc:"nothing was sent because of --dry-run"`
+	Pushed    *push.Result `json:"pushed,omitempty" doc:"what the push sent"`
+	Plan      *push.Plan   `json:"plan,omitempty" doc:"what a push would send, of a dry run"`
+}
+
 // printPublish writes the result to stdout: one line, or a document.
-func printPublish(env *cli.Env, output, tag string, res publish.Result, out pipeline.Outcome) error {
-	if output == "json" {
-		return cli.PrintObject(env.Out, output, newSummary(tag, res, out))
-	}
-	if out.End != pipeline.Done || res.Digest == "" {
+func printPublish(env *cli.Env, o *publishOptions, res publish.Result, done bool) error {
+	env.SetDocument(&publishDocument{Reference: res.Reference.String(), Tag: o.Tag, Digest: res.Digest, DryRun: o.DryRun, Pushed: res.Pushed, Plan: res.Plan})
+	if cli.IsDocument(o.output) || !done || res.Digest == "" {
 		return nil
 	}
 	line := res.Reference.String()
-	if output == "digest" {
+	if o.output == "digest" {
 		line = res.Digest
 	}
 	_, err := fmt.Fprintln(env.Out, line)
 	return err
-}
-
-// summary is the result of `-o json`.
-type summary struct {
-	Reference string                 `json:"reference,omitempty"`
-	Tag       string                 `json:"tag"`
-	Digest    string                 `json:"digest,omitempty"`
-	End       string                 `json:"end"`
-	Pushed    *push.Result           `json:"pushed,omitempty"`
-	Plan      *push.Plan             `json:"plan,omitempty"`
-	Findings  []*pipeline.Finding    `json:"findings,omitempty"`
-	Stages    []pipeline.StageRecord `json:"stages"`
-	Error     string                 `json:"error,omitempty"`
-}
-
-func newSummary(tag string, res publish.Result, out pipeline.Outcome) summary {
-	s := summary{Reference: res.Reference.String(), Tag: tag, Digest: res.Digest, End: out.End.String(), Pushed: res.Pushed, Plan: res.Plan,
-		Findings: out.Findings, Stages: out.Stages}
-	if out.Err != nil {
-		s.Error = out.Err.Error()
-	}
-	return s
 }

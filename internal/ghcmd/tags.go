@@ -39,7 +39,7 @@ func newTags(env *cli.Env, runF func(context.Context, *tagsOptions) error) *cobr
 	}
 	f.addTarget(c)
 	c.Flags().IntVarP(&o.limit, "limit", "L", 20, "list at most this many; 0 lists all")
-	cli.AddOutput(c, &o.output, "name", "json")
+	cli.AddDocument(env, c, &o.output, func() cli.Document { return &tagsDocument{} }, "name")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if o.limit < 0 {
 			return pipeline.UsageErrorf(codeUsage, "write it as --limit 20", "--limit %d is below zero", o.limit)
@@ -50,31 +50,42 @@ func newTags(env *cli.Env, runF func(context.Context, *tagsOptions) error) *cobr
 		if runF != nil {
 			return runF(c.Context(), o)
 		}
-		tags, err := published(c.Context(), o)
-		if err != nil {
-			return err
-		}
-		return printTags(env, o, tags)
+		return runTags(c.Context(), env, o)
 	}
 	return c
 }
 
-// published reads the tags of the worker's repository.
-func published(ctx context.Context, o *tagsOptions) ([]image.Tag, error) {
+// tagsDocument is what tags prints for programs.
+type tagsDocument struct {
+	cli.Head
+	Repository string      `json:"repository,omitempty" doc:"the repository that the tags are in"`
+	Tags       []image.Tag `json:"tags" doc:"the tags, the newest first, each with tag, digest, commit, dirty, source, created, publisher, worker, size (bytes), platforms, problem"`
+}
+
+func runTags(ctx context.Context, env *cli.Env, o *tagsOptions) error {
 	facts := publish.NewFacts(o.Options)
 	client, err := facts.Registry(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return image.List(ctx, client, image.ListOptions{Limit: o.limit, CacheDir: facts.ConfigsDir()})
+	tags, err := image.List(ctx, client, image.ListOptions{Limit: o.limit, CacheDir: facts.ConfigsDir()})
+	if err != nil {
+		return err
+	}
+	env.SetDocument(&tagsDocument{Repository: client.Repository().String(), Tags: tags})
+	if len(tags) == 0 {
+		return env.Report([]*pipeline.Finding{{Code: codeImageNotFound, Severity: pipeline.Note,
+			What: "nothing is published as " + client.Repository().String(), Fix: "publish it with `gh sbw publish`, or name another repository with --image"}})
+	}
+	if cli.IsDocument(o.output) {
+		return nil
+	}
+	return printTags(env, o, tags)
 }
 
 func printTags(env *cli.Env, o *tagsOptions, tags []image.Tag) error {
 	out := env.Out
-	switch o.output {
-	case "json":
-		return cli.PrintObject(out, "json", tags)
-	case "name":
+	if o.output == "name" {
 		for _, t := range tags {
 			if _, err := fmt.Fprintln(out, t.Tag); err != nil {
 				return err

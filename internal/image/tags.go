@@ -26,7 +26,7 @@ type Tag struct {
 	Commit    string    `json:"commit,omitempty"`
 	Dirty     bool      `json:"dirty,omitempty"`
 	Source    string    `json:"source,omitempty"`
-	Created   time.Time `json:"created"`
+	Created   time.Time `json:"created,omitzero"`
 	Publisher string    `json:"publisher,omitempty"`
 	Worker    string    `json:"worker,omitempty"`
 	Size      int64     `json:"size"` // bytes, of the first platform

@@ -1,0 +1,109 @@
+// Package clitest checks what commands print for programs. Document holds one
+// output of a command to the contract that `explain --schema` prints: exactly one
+// document, with every field that is always there, and valid by the command's
+// own JSON schema.
+package clitest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+)
+
+// Document checks stdout, which command ("gh sbw publish") has printed in format
+// json or yaml, and returns it.
+func Document(t *testing.T, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte) map[string]any {
+	t.Helper()
+	plugin := strings.Join(strings.Fields(command)[:2], " ")
+	env := &cli.Env{Plugin: plugin, Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Dir: t.TempDir()}
+	documents := cli.Documents(env, newRoot(env))
+	d, ok := documents[command]
+	if !ok {
+		t.Fatalf("%s prints no document", command)
+	}
+	text := one(t, format, stdout)
+	got, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compile(t, command, d).Validate(got); err != nil {
+		t.Errorf("%s -o %s: %v\n%s", command, format, err, stdout)
+	}
+	if strings.Contains(string(text), "0001-01-01T") {
+		t.Errorf("%s -o %s prints a time that is not known\n%s", command, format, stdout)
+	}
+	doc, ok := got.(map[string]any)
+	if !ok {
+		t.Fatalf("%s -o %s prints %T", command, format, got)
+	}
+	if doc["command"] != command {
+		t.Errorf("command is %v, want %s", doc["command"], command)
+	}
+	known := map[string]bool{}
+	for _, f := range cli.Fields(d) {
+		known[f.Name] = true
+		if f.Doc == "" {
+			t.Errorf("%s: field %s is not documented", command, f.Name)
+		}
+	}
+	for name := range doc {
+		if !known[name] {
+			t.Errorf("%s prints %s, which its schema does not have", command, name)
+		}
+	}
+	return doc
+}
+
+// one is the only document of an output, as JSON.
+func one(t *testing.T, format string, stdout []byte) []byte {
+	t.Helper()
+	var v any
+	var err, more error
+	if format == "yaml" {
+		docs := yaml.NewDecoder(bytes.NewReader(stdout))
+		err = docs.Decode(&v)
+		more = docs.Decode(new(any))
+	} else {
+		docs := json.NewDecoder(bytes.NewReader(stdout))
+		err = docs.Decode(&v)
+		more = docs.Decode(new(any))
+	}
+	if err != nil || more != io.EOF {
+		t.Fatalf("stdout is not exactly one document of %s: %v, %v\n%q", format, err, more, stdout)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func compile(t *testing.T, command string, d cli.Document) *jsonschema.Schema {
+	t.Helper()
+	text, err := json.Marshal(cli.Schema(command, d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("schema.json", raw); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

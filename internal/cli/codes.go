@@ -1,0 +1,9 @@
+package cli
+
+import "github.com/joelhooks/gh-sbw/internal/pipeline"
+
+// The codes of this package's findings.
+const (
+	CodeUsage   pipeline.Code = "usage"
+	CodeUnknown pipeline.Code = "code-unknown"
+)

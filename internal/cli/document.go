@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Document is what a command prints with -o json or yaml: a struct that embeds
+// Head. There is exactly one on stdout, whatever became of the command. Its
+// exported fields have a `doc` tag, from which `explain --schema` and the
+// README's table are made.
+type Document interface{ head() *Head }
+
+// Head opens every document. Execute fills it in.
+type Head struct {
+	Command  string                 `json:"command" doc:"the command: gh sbw publish"`
+	End      string                 `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted" doc:"what became of the changes, in one word"`
+	ExitCode int                    `json:"exitCode" doc:"the exit code; 130 after an interrupt, whose end says what became of the changes"`
+	Error    string                 `json:"error" doc:"what ended the command, in one line; empty when nothing did"`
+	Findings []*pipeline.Finding    `json:"findings" doc:"everything that was found, each with code, severity, what, why, fix, where, evidence"`
+	Stages   []pipeline.StageRecord `json:"stages" doc:"what was done, each with name, started, duration (nanoseconds), skipped, error"`
+}
+
+func (h *Head) head() *Head { return h }
+
+// output is what -o of a command may be.
+type output struct {
+	format    *string
+	prototype func() Document
+}
+
+// AddDocument adds -o to c: json and yaml, which print a document of the kind
+// that prototype makes, besides the command's own formats. The command hands its
+// document to Env.SetDocument, and prints the other formats itself.
+func AddDocument(env *Env, c *cobra.Command, value *string, prototype func() Document, formats ...string) {
+	AddOutput(c, value, append(formats, "json", "yaml")...)
+	if env.outputs == nil {
+		env.outputs = map[*cobra.Command]output{}
+	}
+	env.outputs[c] = output{value, prototype}
+}
+
+// IsDocument reports whether a format of -o is a document.
+func IsDocument(format string) bool { return format == "json" || format == "yaml" }
+
+// SetDocument hands over what the command has to report. It is printed when the
+// command has ended, if -o asks for a document; otherwise nothing happens.
+func (e *Env) SetDocument(d Document) { e.document = d }
+
+// printDocument prints the command's document, or one that holds nothing but
+// its head. found are what ended the command outside of a run.
+func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string, code int, found []*pipeline.Finding) error {
+	o, ok := e.outputs[c]
+	if !ok && c.Flags().Lookup("output") != nil {
+		return nil // writeFailure's
+	}
+	format := ""
+	if ok {
+		format = *o.format
+	}
+	if format == "" && code == int(pipeline.Usage) {
+		format = askedFor(args) // the flags may not have been read to the end
+	}
+	if !IsDocument(format) || e.schemasOnly {
+		return nil
+	}
+	doc := e.document
+	switch {
+	case doc != nil:
+	case ok:
+		doc = o.prototype()
+	default:
+		doc = &struct{ Head }{}
+	}
+	e.fill(ctx, doc.head(), c, code, found)
+	fillEmpty(doc)
+	return PrintObject(e.Out, format, doc)
+}
+
+func (e *Env) fill(ctx context.Context, h *Head, c *cobra.Command, code int, found []*pipeline.Finding) {
+	h.Command, h.ExitCode, h.End = commandName(e, c), code, pipeline.End(code).Word()
+	all := []*pipeline.Finding{}
+	if e.last != nil {
+		h.End, h.Stages = e.last.End.Word(), e.last.Stages
+		all = Findings(*e.last)
+	}
+	var once pipeline.Reported
+	for _, f := range slices.Concat(all, e.reported, found) {
+		if once.First(f) {
+			h.Findings = append(h.Findings, f)
+		}
+	}
+	if code == int(pipeline.Done) {
+		return
+	}
+	for _, f := range h.Findings {
+		if f.Severity == pipeline.Error {
+			h.Error = f.Error()
+			return
+		}
+	}
+	if err := context.Cause(ctx); errors.Is(err, pipeline.ErrInterrupted) {
+		h.Error = err.Error()
+	} else if e.last != nil && e.last.Err != nil {
+		h.Error = e.last.Err.Error()
+	}
+}
+
+// askedFor is the format of -o on a command line that could not be parsed, as
+// far as it can be seen.
+func askedFor(args []string) string {
+	for i, a := range args {
+		switch name, value, given := strings.Cut(a, "="); {
+		case a == "--":
+			return ""
+		case (name == "--output" || name == "-o") && given:
+			return value
+		case (a == "--output" || a == "-o") && i+1 < len(args):
+			return args[i+1]
+		case strings.HasPrefix(a, "-o"):
+			return cmp.Or(strings.TrimPrefix(a, "-o"), "")
+		}
+	}
+	return ""
+}
