@@ -21,6 +21,7 @@ import (
 
 // run is what one publish cost.
 type run struct {
+	start    time.Time
 	took     time.Duration
 	requests int64
 	sent     int64
@@ -29,8 +30,16 @@ type run struct {
 
 func (w *world) exec(b *testing.B, env []string, argv ...string) run {
 	b.Helper()
+	r, _ := w.measure(b, "", env, argv...)
+	return r
+}
+
+// measure runs a program in a directory, and returns what it printed too.
+func (w *world) measure(b *testing.B, dir string, env []string, argv ...string) (run, []byte) {
+	b.Helper()
 	w.link.Reset()
 	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(strings.ToLower(kv), "=")
 		return strings.HasSuffix(key, "_proxy") || strings.HasPrefix(key, "gh_") || strings.HasPrefix(key, "github_")
@@ -44,13 +53,13 @@ func (w *world) exec(b *testing.B, env []string, argv ...string) run {
 	}
 	peak := watchMemory(cmd.Process.Pid)
 	err := cmd.Wait()
-	r := run{took: time.Since(start), rss: peak()}
+	r := run{start: start, took: time.Since(start), rss: peak()}
 	if err != nil {
 		b.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out.String())
 	}
 	r.requests, r.sent = w.link.Reset()
 	w.timeline(b, argv[0], start, r.took)
-	return r
+	return r, out.Bytes()
 }
 
 // timelineEnv asks for the times of each request, in milliseconds since the
