@@ -133,8 +133,11 @@ func (c *comparison) order() error {
 			if err != nil {
 				return err
 			}
-			if n != nil && n.inode.Entry != nil {
+			switch {
+			case n != nil && n.inode.Entry != nil:
 				dirs[p] = n.inode
+			case p != "/":
+				return fmt.Errorf("%w: no layer says what the directory %s is like", ErrUncertain, p)
 			}
 		}
 		return nil

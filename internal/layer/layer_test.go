@@ -105,7 +105,9 @@ func FuzzStacks(f *testing.F) {
 
 func dir(name string) rec        { return rec{name: name + "/", kind: tar.TypeDir, mode: 0o755} }
 func file(name, body string) rec { return rec{name: name, kind: tar.TypeReg, mode: 0o644, body: body} }
-func hard(name, to string) rec   { return rec{name: name, kind: tar.TypeLink, link: to} }
+func hard(name, to string) rec {
+	return rec{name: name, kind: tar.TypeLink, mode: 0o644, link: to}
+}
 func soft(name, to string) rec {
 	return rec{name: name, kind: tar.TypeSymlink, link: to, mode: 0o777}
 }
@@ -138,6 +140,8 @@ func TestPairs(t *testing.T) {
 		{"hard link's content", nil, []rec{file("a", "1"), hard("b", "a"), file("z", "")}, []rec{file("a", "2"), hard("b", "a"), file("z", "")}, true},
 		{"hard link becomes a copy", nil, []rec{file("a", "1"), hard("b", "a")}, []rec{file("a", "1"), file("b", "1")}, true},
 		{"copy becomes a hard link", nil, []rec{file("a", "1"), file("b", "1")}, []rec{file("a", "1"), hard("b", "a")}, true},
+		{"hard link with a mode of its own", nil, []rec{file("a", "1"), file("c", "1")}, []rec{file("a", "1"), {name: "b", kind: tar.TypeLink, mode: 0o600, link: "a"}, file("c", "1")}, false},
+		{"hard link to a hard link", nil, []rec{file("a", "1"), hard("b", "a"), hard("c", "b")}, []rec{file("a", "2"), hard("b", "a"), hard("c", "b")}, true},
 		{"hard link to a lower layer", []rec{file("a", "1")}, []rec{file("c", "1")}, []rec{hard("b", "a"), file("c", "1")}, false},
 		{"removal of a base's file is new", []rec{file("a", "1")}, []rec{file("b", "1")}, []rec{gone(".wh.a"), file("b", "1")}, true},
 		{"removal of a base's file is gone", []rec{file("a", "1")}, []rec{gone(".wh.a"), file("b", "1")}, []rec{file("b", "1")}, false},
@@ -147,15 +151,17 @@ func TestPairs(t *testing.T) {
 		{"opaque in built", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, true},
 		{"opaque in published", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
 		{"file over a base's directory", []rec{dir("a"), file("a/o", "1")}, []rec{file("a", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
+		{"removal from no directory", nil, []rec{file("b", "1")}, []rec{gone("a/.wh.x"), file("b", "1")}, false},
+		{"removal from a new directory", nil, []rec{file("b", "1")}, []rec{dir("a"), gone("a/.wh.x"), file("b", "1")}, true},
 		{"twice", nil, []rec{file("a", "1")}, []rec{file("a", "1"), file("a", "2")}, false},
 		{"directory twice", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), dir("a"), file("a/f", "2")}, true},
 		{"removed and added", nil, []rec{file("a", "1")}, []rec{gone(".wh.a"), file("a", "2")}, false},
 		{"through a symlink", []rec{dir("usr"), soft("lib", "usr")}, []rec{file("b", "1")}, []rec{file("lib/f", "1"), file("b", "1")}, false},
-		{"no entry for the directory", nil, []rec{file("a/b/f", "1")}, []rec{file("a/b/f", "2")}, true},
-		{"new directory without an entry", nil, []rec{file("f", "1")}, []rec{file("f", "1"), file("a/b/f", "2")}, true},
+		{"no entry for the directory", nil, []rec{file("a/b/f", "1")}, []rec{file("a/b/f", "2")}, false},
+		{"new directory without an entry", nil, []rec{file("f", "1")}, []rec{file("f", "1"), file("a/b/f", "2")}, false},
 		{"directory's entry is gone", nil, []rec{dir("a"), file("a/f", "1")}, []rec{file("a/f", "1")}, false},
 		{"parent", nil, []rec{file("f", "1")}, []rec{file("f", "1"), file("../f", "2")}, false},
-		{"dots and slashes", nil, []rec{file("./a//f", "1")}, []rec{file("a/./f", "2")}, true},
+		{"dots and slashes", nil, []rec{dir("./a"), file("./a//f", "1")}, []rec{dir("a"), file("a/./f", "2")}, true},
 		{"whiteout device", nil, []rec{file("f", "1")}, []rec{{name: "g", kind: tar.TypeChar}}, false},
 		{"aufs", nil, []rec{file("f", "1")}, []rec{file(".wh..wh.plnk", "")}, false},
 		{"contiguous", nil, []rec{file("f", "1")}, []rec{{name: "f", kind: tar.TypeCont}}, false},

@@ -199,6 +199,7 @@ func (g generator) layer() []rec {
 func (g generator) tidy(all []rec) []rec {
 	seen := map[string]byte{}
 	var kept []rec
+	parents := g.IntN(5) > 0 // as builders do
 	for _, r := range all {
 		p := path.Clean("/" + r.name)
 		shown := strings.Replace(p, "/.wh.", "/", 1)
@@ -224,10 +225,27 @@ func (g generator) tidy(all []rec) []rec {
 				continue
 			}
 			slices.Sort(files)
-			r.link = files[g.IntN(len(files))][1:]
+			to := files[g.IntN(len(files))]
+			r.link = to[1:]
+			for _, k := range kept {
+				if path.Clean("/"+k.name) == to {
+					r.mode, r.uid = k.mode, k.uid
+				}
+			}
 		}
 		if !ok {
 			continue
+		}
+		if parents {
+			var above []rec
+			for d := path.Dir(p); d != "/"; d = path.Dir(d) {
+				if seen[d] == 0 {
+					seen[d] = tar.TypeDir
+					above = append(above, rec{name: d[1:] + "/", kind: tar.TypeDir, mode: 0o755})
+				}
+			}
+			slices.Reverse(above)
+			kept = append(kept, above...)
 		}
 		switch {
 		case strings.HasSuffix(p, ".wh..wh..opq"):

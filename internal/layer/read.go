@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"path"
 	"strings"
 	"sync"
@@ -141,7 +142,6 @@ func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
 		if e.Link = cleaned(h.Linkname); e.Link == "" {
 			l.odd("the hard link %s leads out of the image", e.Path)
 		}
-		e.Mode, e.UID, e.GID = 0, 0, 0 // are its target's
 	case CharDevice, BlockDevice:
 		e.Major, e.Minor = h.Devmajor, h.Devminor
 		if e.Major == 0 && e.Minor == 0 {
@@ -162,9 +162,6 @@ func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
 		}
 		e.Extra[key] = value
 		l.text += len(key) + len(value)
-	}
-	if e.Kind == Hardlink {
-		e.Extra = nil
 	}
 	if h.Typeflag == tar.TypeGNUSparse || strings.HasPrefix(sparseKey(h), "GNU.sparse.") {
 		l.odd("%s is a sparse file", e.Path)
@@ -252,8 +249,13 @@ func contradiction(entries []Entry) string {
 			return e.Path + " is in it twice"
 		}
 		if e.Kind == Hardlink {
-			if to := at[e.Link]; to == nil || to.Kind == Dir || to.Kind == Symlink {
+			to := at[e.Link]
+			if to == nil || to.Kind == Dir || to.Kind == Symlink {
 				return "the hard link " + e.Path + " leads to no file before it in the same layer"
+			}
+			// Runtimes set what a link's own header says, on the file that all of its links are.
+			if e.Mode != to.Mode || e.UID != to.UID || e.GID != to.GID || len(e.Extra) > 0 && !maps.Equal(e.Extra, to.Extra) {
+				return "the hard link " + e.Path + " has another mode, owner or attribute than its file"
 			}
 		}
 		at[e.Path] = e

@@ -62,7 +62,27 @@ func (t *Tree) Apply(l *Listing, name string) error {
 			}
 		}
 	}
+	for i := range l.Entries {
+		if e := &l.Entries[i]; e.Kind == Whiteout || e.Kind == Opaque {
+			if err := t.inside(e); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// inside looks for the directory that a removal is in: containerd makes one that is missing, which a Tree does not.
+func (t *Tree) inside(e *Entry) error {
+	dir := e.Path
+	if e.Kind == Whiteout {
+		dir = path.Dir(dir)
+	}
+	n, err := t.find(dir, e.Path)
+	if err == nil && n == nil {
+		err = fmt.Errorf("%w: something is removed from %s, which does not exist", ErrUncertain, dir)
+	}
+	return err
 }
 
 func (t *Tree) remove(e *Entry) error {
