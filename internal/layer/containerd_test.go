@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -266,38 +265,4 @@ func (g generator) usual(all []rec) []rec {
 		}
 	}
 	return all
-}
-
-// smallLayer is nil where there is nothing to compare: the layers are equal, or one is left as it is.
-func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
-	t.Helper()
-	tree := NewTree()
-	apply := func(to *Tree, b []byte, name string) bool {
-		l, err := Read(t.Context(), bytes.NewReader(b))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return to.Apply(l, name) == nil
-	}
-	for _, b := range base {
-		if !apply(tree, b, "base") {
-			return nil
-		}
-	}
-	want, have := tree.Clone(), tree.Clone()
-	if !apply(want, built, "built") || !apply(have, published, "published") {
-		return nil
-	}
-	d, err := Compare(have, want, "built")
-	if err != nil || d.Empty() {
-		return nil
-	}
-	var small bytes.Buffer
-	if err := WriteDelta(t.Context(), &small, d, io.Reader(bytes.NewReader(built))); err != nil {
-		t.Fatal(err)
-	}
-	if !apply(have, small.Bytes(), "small") || have.Difference(want) != "" {
-		return nil
-	}
-	return small.Bytes()
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -108,6 +109,12 @@ func (c *comparison) changed(p string, want *node) error {
 	}
 	c.Changed = append(c.Changed, p)
 	c.emit[p] = i
+	if source := sourceOf(p); source != "" {
+		n, err := c.want.find(source, p)
+		if err == nil && n != nil && n.inode.Entry != nil && n.inode.Kind == File && n.inode.layer == c.layer && c.wantLinks[source] == nil {
+			c.emit[source] = n.inode
+		}
+	}
 	// Of linked paths none may stay linked to what was there before.
 	for _, partner := range c.wantLinks[p] {
 		if i.layer != c.layer {
@@ -116,6 +123,21 @@ func (c *comparison) changed(p string, want *node) error {
 		c.emit[partner] = i
 	}
 	return nil
+}
+
+// sourceOf is the file whose modification time is in the content of another one: Python compares the time in a .pyc
+// with its .py's and compiles again at each start where they differ (PEP 3147, PEP 552). Where such a file goes into
+// the small layer, its source goes along.
+func sourceOf(p string) string {
+	if path.Ext(p) != ".pyc" {
+		return ""
+	}
+	dir, base := path.Split(p)
+	stem, _, _ := strings.Cut(base, ".")
+	if dir = path.Clean(dir); path.Base(dir) == "__pycache__" {
+		dir = path.Dir(dir)
+	}
+	return path.Join(dir, stem+".py")
 }
 
 // order makes the list of entries. Directories above what is written are written as well, as they are: a runtime that

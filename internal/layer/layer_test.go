@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -177,6 +178,29 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// Python's compiled files hold their source's time: both come from one layer.
+func TestACompiledFileTakesItsSourceAlong(t *testing.T) {
+	before := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 1"), file("a/m.py", "x"), file("a/n.py", "x")}
+	after := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 2"), file("a/m.py", "x"), file("a/n.py", "x")}
+	for i := range after {
+		after[i].mtime = 2
+	}
+	small := smallLayer(t, nil, pack(t, before), pack(t, after))
+	l, err := Read(t.Context(), bytes.NewReader(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, e := range l.Entries {
+		if e.Kind == File {
+			files = append(files, e.Path)
+		}
+	}
+	if !slices.Equal(files, []string{"/a/__pycache__/m.cpython-312.pyc", "/a/m.py"}) {
+		t.Errorf("%q", files)
+	}
+}
+
 // Read takes any bytes: a listing, an odd one or an error.
 func FuzzRead(f *testing.F) {
 	plain := pack(f, []rec{dir("a"), file("a/f", "1"), hard("b", "a/f"), gone(".wh.c")})
@@ -301,4 +325,38 @@ func TestADamagedListingIsForgotten(t *testing.T) {
 			t.Fatalf("byte %d: %+v", i, got)
 		}
 	}
+}
+
+// smallLayer is nil where there is nothing to compare: the layers are equal, or one is left as it is.
+func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
+	t.Helper()
+	tree := NewTree()
+	apply := func(to *Tree, b []byte, name string) bool {
+		l, err := Read(t.Context(), bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to.Apply(l, name) == nil
+	}
+	for _, b := range base {
+		if !apply(tree, b, "base") {
+			return nil
+		}
+	}
+	want, have := tree.Clone(), tree.Clone()
+	if !apply(want, built, "built") || !apply(have, published, "published") {
+		return nil
+	}
+	d, err := Compare(have, want, "built")
+	if err != nil || d.Empty() {
+		return nil
+	}
+	var small bytes.Buffer
+	if err := WriteDelta(t.Context(), &small, d, io.Reader(bytes.NewReader(built))); err != nil {
+		t.Fatal(err)
+	}
+	if !apply(have, small.Bytes(), "small") || have.Difference(want) != "" {
+		return nil
+	}
+	return small.Bytes()
 }

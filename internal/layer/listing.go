@@ -114,7 +114,7 @@ func (l *Listing) Shared(o *Listing) (shared, all int64) {
 var ErrUncertain = errors.New("its meaning is not certain")
 
 const (
-	// maxEntries and maxText bound a listing's memory: 300,000 entries take about 100 MB with the trees made of them.
-	maxEntries = 300_000
+	// maxEntries and maxText bound a listing's memory: 200,000 entries take about 70 MB with the trees made of them.
+	maxEntries = 200_000
 	maxText    = 48 << 20 // bytes of paths, link targets and attributes
 )

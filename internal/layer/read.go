@@ -110,7 +110,7 @@ func (l *lister) add(h *tar.Header, body io.Reader) error {
 		l.odd("%q has the type %q", h.Name, h.Typeflag)
 		return nil
 	case p == "":
-		l.odd("the path %q leads out of the image or is empty", h.Name)
+		l.odd("the path %.100q leads out of the image, is empty or is too long", h.Name)
 		return nil
 	case kind != Dir && (p == "/" || strings.HasSuffix(h.Name, "/")):
 		l.odd("%q has the name of a directory and is not one", h.Name)
@@ -222,10 +222,13 @@ func (l *lister) removal(e *Entry) bool {
 	return true
 }
 
+// maxPath is the longest path that a kernel takes (PATH_MAX, linux/limits.h).
+const maxPath = 4096
+
 // cleaned makes a tar's name an absolute path; it is empty where the name has a parent's ("..") in it, says nothing or
 // cannot be a path.
 func cleaned(name string) string {
-	if name == "" || strings.ContainsRune(name, 0) {
+	if name == "" || len(name) > maxPath || strings.ContainsRune(name, 0) {
 		return ""
 	}
 	for part := range strings.SplitSeq(name, "/") {

@@ -29,6 +29,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -62,6 +63,9 @@ type Options struct {
 	Compare bool
 	// Compression is for small layers.
 	Compression layer.Compression
+
+	// listed keeps what was listed for as long as one Rewrite takes.
+	listed *sync.Map
 }
 
 // Reused is a layer in whose place a published one is sent.
@@ -87,8 +91,14 @@ type Result struct {
 
 // Rewrite replaces layers of the image or index with that digest. Whatever keeps it from doing so is not an error but
 // leaves the layers as they are; errors are those of the layout and of the context.
-func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter) (Result, error) {
-	res := Result{Digest: digest}
+func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter) (res Result, err error) {
+	res = Result{Digest: digest}
+	defer func() {
+		if p := recover(); p != nil { // layers are untrusted, and the image can go out without this
+			res, err = Result{Digest: digest, Findings: []*pipeline.Finding{unproven(fmt.Sprint("a fault of this program: ", p), nil)}}, nil
+		}
+	}()
+	o.listed = &sync.Map{}
 	built, err := layout.Images(o.Dir, digest)
 	if err != nil {
 		return res, err
@@ -124,19 +134,22 @@ func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter
 			res.Digest = rewritten
 			return res, nil
 		}
-		f := &pipeline.Finding{Code: CodeUnproven, Severity: pipeline.Warning, Err: err,
-			What: "published layers could not be reused: the result is not proven to equal what was built",
-			Fix:  "nothing: the image is sent as it was built"}
-		if f.Why = "they differ at " + differs; err != nil {
-			f.Why = err.Error()
+		why := "they differ at " + differs
+		if err != nil {
+			why = err.Error()
 		}
-		res.Findings, res.Reused = append(res.Findings, f), nil
+		res.Findings, res.Reused = append(res.Findings, unproven(why, err)), nil
 		// index.json names the rewritten image by now; what is pushed is named by its digest.
 	}
 	if len(exact) > 0 {
 		res.Digest, err = layout.Relayer(o.Dir, digest, exact)
 	}
 	return res, err
+}
+
+func unproven(why string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: CodeUnproven, Severity: pipeline.Warning, Why: why, Err: err,
+		What: "published layers are not reused, because the result is not proven to equal what was built; the image is sent as it was built"}
 }
 
 // reference is a published image.
@@ -154,12 +167,23 @@ func references(o Options) map[string]reference {
 			continue // not in the layout any more
 		}
 		for _, img := range imgs {
-			if _, ok := all[img.Platform()]; !ok && consistent(img) {
+			if _, ok := all[img.Platform()]; !ok && consistent(img) && whole(o.Dir, img) {
 				all[img.Platform()] = reference{img, smallLayers(img)}
 			}
 		}
 	}
 	return all
+}
+
+// whole reports whether all layers of an image are there: one that a cleaner has removed cannot be sent to a registry
+// that has lost it, too.
+func whole(dir string, img layout.Image) bool {
+	for _, d := range img.Manifest.Layers {
+		if fi, err := os.Stat(layout.BlobPath(dir, d.Digest)); len(d.URLs) == 0 && (err != nil || fi.Size() != d.Size) {
+			return false
+		}
+	}
+	return true
 }
 
 // consistent reports whether each layer has its diff_id, and its entry in the history if there is one.
@@ -423,6 +447,19 @@ func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline
 
 // list returns what a layer contains, from memory if it was read before.
 func list(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
+	if o.listed != nil {
+		if l, ok := o.listed.Load(d.Digest); ok {
+			return l.(*layer.Listing), nil
+		}
+	}
+	l, err := listOnce(ctx, o, d, r)
+	if err == nil && o.listed != nil {
+		o.listed.Store(d.Digest, l)
+	}
+	return l, err
+}
+
+func listOnce(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
 	if l := layer.Remembered(o.Facts, d.Digest); l != nil {
 		return l, nil
 	}

@@ -479,3 +479,17 @@ func TestAReferenceIsWhatItsDiffIDSays(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
+
+// A published layer that is not on this machine any more is no reference: nothing could send it again.
+func TestAReferenceIsThere(t *testing.T) {
+	b := newBench(t)
+	_, first := b.publish(b.add(b.image("arm64", modules().tar(t))))
+	if err := os.Remove(layout.BlobPath(b.Dir, b.images(first)[0].Manifest.Layers[0].Digest)); err != nil {
+		t.Fatal(err)
+	}
+	built := b.add(b.image("arm64", modules().with("app/new", "1").tar(t)))
+	res, err := Rewrite(t.Context(), built, b.Options, nil)
+	if err != nil || res.Digest != built || len(res.Reused) != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
