@@ -114,6 +114,24 @@ var inngestAppEntries = []Entry{
 		Aliases: []string{"app not registered"},
 	},
 	{
+		Code:   "inngest-path-broken",
+		Title:  "the Inngest server cannot reach the worker at its registered URL",
+		Cause:  "Runs go from the server to that URL, through its Service, to a pod. The host is not a Service that the server can resolve, the Service lacks the port or selects other pods, its targetPort is wrong, or the SDK is served at another path. The worker's own health check passes nevertheless.",
+		Remedy: "Correct INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4), INNGEST_SERVE_PATH, or the Service's port, targetPort and selector. A server in another namespace needs the full name: http://SERVICE.NAMESPACE.svc:PORT.",
+	},
+	{
+		Code:   "inngest-path-shared",
+		Title:  "the worker's Service also selects pods of other workloads",
+		Cause:  "The server's requests go to those pods as well, which do not have the worker's functions.",
+		Remedy: "Narrow the Service's selector to the worker's own labels.",
+	},
+	{
+		Code:   "inngest-path-unproven",
+		Title:  "it is not proven that the server reaches the worker",
+		Cause:  "The server was started with --no-ui, or holds a registration from before version 1.15, so it cannot be made to call the worker safely.",
+		Remedy: "Use --confirm-run EVENT: a run that completes is the proof.",
+	},
+	{
 		Code:   "inngest-prune-failed",
 		Title:  "a stale app came back after it was deleted",
 		Cause:  "Its worker is still running somewhere and registers itself.",
@@ -161,24 +179,6 @@ var inngestAppEntries = []Entry{
 		Title:  "a stale app is kept",
 		Cause:  "It has runs in flight or has had one in the last day, its worker answers, or nothing proves that its worker is gone. Deleting it could end runs.",
 		Remedy: "Wait and prune again, or delete it in the server's UI if you know that it is not needed.",
-	},
-	{
-		Code:   "inngest-path-broken",
-		Title:  "the Inngest server cannot reach the worker at its registered URL",
-		Cause:  "Runs go from the server to that URL, through its Service, to a pod. The host is not a Service that the server can resolve, the Service lacks the port or selects other pods, its targetPort is wrong, or the SDK is served at another path. The worker's own health check passes nevertheless.",
-		Remedy: "Correct INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4), INNGEST_SERVE_PATH, or the Service's port, targetPort and selector. A server in another namespace needs the full name: http://SERVICE.NAMESPACE.svc:PORT.",
-	},
-	{
-		Code:   "inngest-path-shared",
-		Title:  "the worker's Service also selects pods of other workloads",
-		Cause:  "The server's requests go to those pods as well, which do not have the worker's functions.",
-		Remedy: "Narrow the Service's selector to the worker's own labels.",
-	},
-	{
-		Code:   "inngest-path-unproven",
-		Title:  "it is not proven that the server reaches the worker",
-		Cause:  "The server was started with --no-ui, or holds a registration from before version 1.15, so it cannot be made to call the worker safely.",
-		Remedy: "Use --confirm-run EVENT: a run that completes is the proof.",
 	},
 	{
 		Code:   "inngest-stale-url",
