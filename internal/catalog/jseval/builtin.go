@@ -116,6 +116,12 @@ func codeIn(values []Value) *Code {
 	return nil
 }
 
+// decorateClass is esbuild's helper for decorators; what they do is unknown.
+var decorateClass = NewFunc("__decorateClass", func(c *Call) Value {
+	c.M.escape(c.Args, c.Rest, &Unknown{Why: "it has a decorator, which is not evaluated"}, c.At)
+	return c.Arg(1)
+})
+
 // promise is a value that `await` unwraps.
 type promise struct{ value Value }
 

@@ -2,6 +2,8 @@ package jseval
 
 import (
 	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 // Unknown makes an unknown value at the call, marked if what went in is.
@@ -116,6 +118,7 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 // on literals is still given to the hook, which may know it by its shape.
 func (m *Machine) callUnknown(u *Unknown, receiver Value, e *js.CallExpr, s *scope, at Place) Value {
 	args, rest := m.args(e.Args, s)
+	m.node = e
 	m.unknowns++
 	if m.opts.Method != nil {
 		if name, ok := e.X.(*js.DotExpr); ok {
@@ -194,6 +197,7 @@ func (m *Machine) callRest(f, this Value, args []Value, rest *Unknown, at Place)
 // invoke makes a call.
 func (m *Machine) invoke(c *Call, callee Value) Value {
 	m.step()
+	m.node = c.Node
 	switch f := callee.(type) {
 	case *Func:
 		if f.native != nil {
@@ -230,7 +234,7 @@ func (m *Machine) escape(values []Value, rest *Unknown, into *Unknown, at Place)
 	if rest != nil {
 		values = append(append([]Value(nil), values...), rest)
 	}
-	m.opts.Escaped(Escape{Values: values, From: into.From, Why: into.Why, At: at, Dynamic: into.Dynamic})
+	m.opts.Escaped(Escape{Values: values, From: into.From, Why: into.Why, At: at, Dynamic: into.Dynamic, Node: m.node})
 }
 
 // Escape is a call that is not evaluated: the values that are passed to it, and
@@ -242,6 +246,8 @@ type Escape struct {
 	At     Place
 	// Dynamic says that it loads modules that are chosen at run time.
 	Dynamic bool
+	// Node is the call's own, as in Call.
+	Node any
 }
 
 // enter runs a function of the program.
@@ -310,11 +316,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	if d.Name != nil {
 		why = "it comes from the class " + string(d.Name.Data) + ", which is not evaluated"
 	}
-	at := Place{module: s.frame.source, token: s.frame.source.Find(nil, "class ")}
-	if d.Name != nil {
-		at.token = s.frame.source.Find(nil, "class "+string(d.Name.Data))
-	}
-	u := m.unknown(why, at)
+	u := m.unknown(why, classPlace(d, s.frame.source))
 	u.From = &Code{scope: s, source: s.frame.source, node: d}
 	if d.Extends != nil {
 		u = m.taint(u, m.eval(d.Extends, s))
@@ -322,6 +324,14 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	// What it does when it is made, and when an instance is, is not known.
 	m.escape(nil, nil, u, u.At)
 	return u
+}
+
+func classPlace(d *js.ClassDecl, in *source.Module) Place {
+	text := "class "
+	if d.Name != nil {
+		text += string(d.Name.Data)
+	}
+	return Place{module: in, token: in.Find(nil, text)}
 }
 
 // evalNew is `new`; of the program's own, only functions can be evaluated.

@@ -88,6 +88,9 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 // readVar reads a name.
 func (m *Machine) readVar(v *js.Var, s *scope) Value {
 	name := v.Name()
+	if string(name) == "__decorateClass" {
+		return decorateClass
+	}
 	if c := s.lookup(name); c != nil {
 		if c.value != nil && c.from == nil {
 			return c.value

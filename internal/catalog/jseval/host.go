@@ -92,22 +92,23 @@ func (m *Machine) Failed(path string) bool {
 	return !ok || mod.failed != nil || mod.status != evaluated
 }
 
-// CallLater calls the functions around a call that evaluation did not reach,
-// with unknown arguments, as somebody outside of the program may. It returns
-// the function that was called, nil where there is none that was made.
-func (m *Machine) CallLater(ctx context.Context, s Site, why string) *Func {
-	m.ctx = ctx
+// Around is the innermost function around a call that was made, or nil.
+func (m *Machine) Around(s Site) *Func {
 	for i := len(s.bodies) - 1; i >= 0; i-- {
-		f, ok := m.closures[s.bodies[i]]
-		if !ok || f.generator {
-			continue
+		if f, ok := m.closures[s.bodies[i]]; ok && !f.generator {
+			return f
 		}
-		m.steps = maxSteps - laterSteps
-		u := &Unknown{Why: why, At: s.At}
-		m.bounded(func() { m.enter(f, u, nil, u, s.At) })
-		return f
 	}
 	return nil
+}
+
+// CallLater calls a function with unknown arguments, as somebody outside of
+// the program may.
+func (m *Machine) CallLater(ctx context.Context, f *Func, why string, at Place) {
+	m.ctx = ctx
+	m.steps = maxSteps - laterSteps
+	u := &Unknown{Why: why, At: at}
+	m.bounded(func() { m.enter(f, u, nil, u, at) })
 }
 
 // laterSteps bounds what one call of CallLater takes.
@@ -158,3 +159,8 @@ func (f *Func) Code() *Code { return f.code() }
 
 // Conditional reports whether the code that runs depends on the unknown.
 func (m *Machine) Conditional() bool { return m.forked > 0 }
+
+func (m *Machine) valuesOf(n *Namespace) []Value {
+	values, _ := m.Values(n)
+	return values
+}

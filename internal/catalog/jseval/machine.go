@@ -58,6 +58,7 @@ type Machine struct {
 	statementIn          *source.Module
 	lastToken            []byte // the last one that gave a place, and its module
 	lastIn               *source.Module
+	node                 any // of the call that is made
 	unknowns             int // operations so far whose outcome was unknown
 }
 

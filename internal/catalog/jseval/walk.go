@@ -33,6 +33,8 @@ type Site struct {
 	Extends bool
 	// Callee is what the name stands for at the top of the module, or nil.
 	Callee Value
+	// Passed are the values of the arguments that are names.
+	Passed []Value
 	Args   js.Args
 	At     Place
 
@@ -92,6 +94,12 @@ func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 				}
 			case *Unknown:
 				follow(v.From)
+			case *Namespace:
+				for _, e := range m.valuesOf(v) {
+					if f, ok := e.(*Func); ok && f.native == nil {
+						follow(f.code())
+					}
+				}
 			}
 		}
 		js.Walk(w, c.node)
@@ -192,7 +200,16 @@ func (w *walker) callee(node js.INode, x js.IExpr, args js.Args, extends bool) {
 	default:
 		return
 	}
-	site.At = w.place(node, site.Name)
+	for _, a := range args.List {
+		if v, ok := a.Value.(*js.Var); ok {
+			site.Passed = append(site.Passed, w.lookup(v.Name()))
+		}
+	}
+	if d, ok := node.(*js.ClassDecl); ok {
+		site.At = classPlace(d, w.source)
+	} else {
+		site.At = w.place(node, site.Name)
+	}
 	w.call(site)
 }
 

@@ -127,11 +127,11 @@ func (c *collection) value(v jseval.Value, name string, listed bool, depth int) 
 
 func (c *collection) list(elems []jseval.Value, rest *jseval.Unknown, name string, listed bool, depth int) {
 	for _, e := range elems {
-		listed = listed || holdsFunction(e)
+		listed = listed || c.holdsFunction(e)
 	}
 	if rest != nil {
 		for _, e := range rest.May {
-			listed = listed || holdsFunction(e)
+			listed = listed || c.holdsFunction(e)
 		}
 	}
 	if !listed && len(elems) > 0 && !slices.ContainsFunc(elems, notPrimitive) {
@@ -166,18 +166,23 @@ func notPrimitive(v jseval.Value) bool {
 	return true
 }
 
-func holdsFunction(v jseval.Value) bool {
+func (c *collection) holdsFunction(v jseval.Value) bool {
 	found := false
-	eachFunction(v, 0, func(*function) { found = true })
+	eachFunction(c.machine, v, 0, func(*function) { found = true })
 	return found
 }
 
 // eachFunction visits the functions that a value holds or may hold.
-func eachFunction(v jseval.Value, depth int, visit func(*function)) {
+func eachFunction(m *jseval.Machine, v jseval.Value, depth int, visit func(*function)) {
 	if depth > maxNesting {
 		return
 	}
 	switch v := v.(type) {
+	case *jseval.Namespace:
+		values, _ := m.Values(v)
+		for _, e := range values {
+			eachFunction(m, e, depth+2, visit)
+		}
 	case *jseval.Object:
 		if f, ok := v.Host.(*function); ok {
 			visit(f)
@@ -188,21 +193,21 @@ func eachFunction(v jseval.Value, depth int, visit func(*function)) {
 		}
 		for _, k := range v.Keys() {
 			p, _ := v.Own(k)
-			eachFunction(p.Val, depth+2, visit)
+			eachFunction(m, p.Val, depth+2, visit)
 		}
 		if v.Rest != nil {
-			eachFunction(v.Rest, depth+1, visit)
+			eachFunction(m, v.Rest, depth+1, visit)
 		}
 	case *jseval.Array:
 		for _, e := range v.Elems {
-			eachFunction(e, depth+1, visit)
+			eachFunction(m, e, depth+1, visit)
 		}
 		if v.Rest != nil {
-			eachFunction(v.Rest, depth+1, visit)
+			eachFunction(m, v.Rest, depth+1, visit)
 		}
 	case *jseval.Unknown:
 		for _, e := range v.May {
-			eachFunction(e, depth+1, visit)
+			eachFunction(m, e, depth+1, visit)
 		}
 	}
 }
@@ -232,10 +237,10 @@ func (c *collection) doubt(u *jseval.Unknown, what string, certain bool) {
 // unknown notes what cannot be decided, naming the functions that it may be.
 func (c *collection) unknown(u *jseval.Unknown, what string) {
 	var may []*function
-	eachFunction(u, 0, func(f *function) { may = append(may, f) })
+	eachFunction(c.machine, u, 0, func(f *function) { may = append(may, f) })
 	if u.From != nil {
 		c.machine.Reach(u.From, func(jseval.Site) {}, func(v jseval.Value) {
-			eachFunction(v, 0, func(f *function) { may = append(may, f) })
+			eachFunction(c.machine, v, 0, func(f *function) { may = append(may, f) })
 		})
 	}
 	c.dynamic = c.dynamic || u.Dynamic
@@ -277,7 +282,7 @@ func (c *collection) leave(at jseval.Place, what, why string, may []*function) {
 		} else {
 			u.What += ", perhaps " + list
 		}
-		if known >= 0 && c.open[known].Why == why && !strings.Contains(c.open[known].What, ", perhaps ") {
+		if known >= 0 && !strings.Contains(c.open[known].What, ", perhaps ") && !strings.Contains(what, "%s") {
 			c.open[known].What += ", perhaps " + list
 			return
 		}

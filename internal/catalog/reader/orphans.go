@@ -33,7 +33,7 @@ func (r *reading) orphans(indexes []string) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	if len(r.dynamic) > 0 {
+	if r.loads {
 		r.leaveDynamic()
 		return nil
 	}

@@ -78,7 +78,7 @@ func (e *entryRead) loaded() {
 		if o, ok := v.(*jseval.Object); ok {
 			sv := o.Host.(*served)
 			var may []*function
-			eachFunction(sv.functions, 0, func(f *function) { may = append(may, f) })
+			eachFunction(e.m, sv.functions, 0, func(f *function) { may = append(may, f) })
 			e.load.leave(sv.at, "what serve registers", "whether it is called is not known: "+list.Rest.Why, may)
 		}
 	}
@@ -134,6 +134,11 @@ func (s *sdk) calls(c jseval.Site) string {
 			return f.Name
 		case s.defers(f):
 			return createFunction
+		}
+	}
+	for _, v := range c.Passed {
+		if s.isRegister(v) {
+			return v.(*jseval.Func).Name
 		}
 	}
 	if c.Extends {
@@ -213,10 +218,11 @@ func (e *entryRead) suppose(r *reading) {
 		progress := false
 		for _, s := range e.unreached(r) {
 			before := len(e.sdk.laterServe)
-			f := e.m.CallLater(r.ctx, s.Site, "it is known only when "+inWords(s)+" is called")
-			if f == nil || called[f] {
+			f := e.m.Around(s.Site)
+			if f == nil || called[f] || e.sdk.reached[s.Node] {
 				continue
 			}
+			e.m.CallLater(r.ctx, f, "it is known only when the function around "+s.what+" is called", s.At)
 			called[f] = true
 			progress = true
 			for _, sv := range e.sdk.laterServe[before:] {
@@ -233,8 +239,6 @@ func (e *entryRead) suppose(r *reading) {
 }
 
 const maxRounds = 4
-
-func inWords(s *site) string { return "the function around " + s.what }
 
 // unreached are the calls of an index that nothing has reached.
 func (e *entryRead) unreached(r *reading) []*site {
@@ -296,7 +300,7 @@ func (e *entryRead) finish(r *reading) *collection {
 	for _, sv := range rest {
 		e.leaveServed(c, sv)
 	}
-	e.leaveCreated(c)
+	e.leaveCreated(c, r)
 	e.leaveUnreached(c, r)
 	e.leaveDoubtful(c)
 	e.leaveEscaped(c)
@@ -306,7 +310,7 @@ func (e *entryRead) finish(r *reading) *collection {
 // leaveServed notes a handler that may never be made.
 func (e *entryRead) leaveServed(c *collection, sv *served) {
 	var may []*function
-	eachFunction(sv.functions, 0, func(f *function) {
+	eachFunction(e.m, sv.functions, 0, func(f *function) {
 		if !c.has(f) {
 			may = append(may, f)
 		}
@@ -326,9 +330,9 @@ func (e *entryRead) leaveServed(c *collection, sv *served) {
 }
 
 // leaveCreated notes the functions that only supposed calls have made.
-func (e *entryRead) leaveCreated(c *collection) {
+func (e *entryRead) leaveCreated(c *collection, r *reading) {
 	for _, f := range e.sdk.created {
-		if f.later && !c.has(f) && !slices.Contains(c.maybe, f) {
+		if f.later && !r.loaded[f.node] && !c.has(f) && !slices.Contains(c.maybe, f) {
 			c.leave(f.at, "whether %s is registered", "nothing is known to call the function that creates it", []*function{f})
 		}
 	}
@@ -352,14 +356,16 @@ func (e *entryRead) leaveUnreached(c *collection, r *reading) {
 // leaveDoubtful notes the exports from whose code functions can be reached.
 func (e *entryRead) leaveDoubtful(c *collection) {
 	for _, d := range e.load.doubtful {
-		reaches := false
+		reaches, loads := false, false
 		e.m.Reach(d.u.From, func(s jseval.Site) {
-			reaches = reaches || s.Name == "import" && isDynamic(s.Args) || e.sdk.calls(s) != "" && !e.sdk.reached[s.Node]
+			loads = loads || s.Name == "import" && isDynamic(s.Args)
+			reaches = reaches || loads || e.sdk.calls(s) != "" && !e.sdk.reached[s.Node]
 		}, func(v jseval.Value) {
-			eachFunction(v, 0, func(*function) { reaches = true })
+			eachFunction(e.m, v, 0, func(*function) { reaches = true })
 		})
 		if reaches {
 			c.unknown(d.u, d.what)
+			c.dynamic = c.dynamic || loads
 		}
 	}
 }
@@ -388,10 +394,10 @@ func (e *entryRead) leaveEscaped(c *collection) {
 			}
 		}
 		for _, v := range esc.Values {
-			eachFunction(v, 0, take)
+			eachFunction(e.m, v, 0, take)
 		}
 		for _, code := range codeOf(esc) {
-			e.m.Reach(code, func(jseval.Site) {}, func(v jseval.Value) { eachFunction(v, 0, take) })
+			e.m.Reach(code, func(jseval.Site) {}, func(v jseval.Value) { eachFunction(e.m, v, 0, take) })
 		}
 		if len(may) > 0 {
 			c.leave(esc.At, "what is registered here", esc.Why, may)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,11 +66,16 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if err := program.Add(ctx, paths...); err != nil {
 		return nil, err
 	}
-	if !r.concernsInngest() {
+	// What is loaded by a pattern may concern Inngest as well.
+	aside := !r.concernsInngest()
+	if aside && len(r.sources(present)) == 0 {
 		return cat, nil
 	}
 	if err := r.evaluate(entries); err != nil {
 		return nil, err
+	}
+	if aside && !slices.ContainsFunc(entries, func(e *entryRead) bool { return len(e.sdk.dynamic) > 0 }) {
+		return cat, nil
 	}
 	for i, e := range entries {
 		r.finish(e, i < len(present))
@@ -115,11 +121,15 @@ type reading struct {
 	// them that evaluation came by.
 	walked  map[string]bool
 	reached map[any]bool
+	// loaded are those of the calls that loading an index reaches.
+	loaded  map[any]bool
 	created []madeBy
 	// blind says that an index could not be evaluated as a whole, and dynamic
 	// where one loads modules that are chosen at run time.
 	blind   bool
 	dynamic []dynamicLoad
+	// loads says that an index may load any module.
+	loads bool
 }
 
 // dynamicLoad is a place at which an index loads modules that are not known.
@@ -177,6 +187,7 @@ func (r *reading) evaluate(entries []*entryRead) error {
 			r.reached[node] = true
 		}
 	}
+	r.loaded = maps.Clone(r.reached)
 	for _, e := range entries {
 		if e.err == nil {
 			e.suppose(r)
@@ -204,6 +215,7 @@ func (r *reading) finish(e *entryRead, ours bool) {
 	for _, f := range e.sdk.created {
 		r.created = append(r.created, madeBy{f, e.m})
 	}
+	r.loads = r.loads || c.dynamic || len(e.sdk.dynamic) > 0
 	for _, d := range e.sdk.dynamic {
 		r.dynamic = append(r.dynamic, dynamicLoad{e.index, d})
 	}

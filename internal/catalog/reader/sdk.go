@@ -216,7 +216,11 @@ func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 	f := &function{client: cl, options: c.Arg(0)}
 	s.takeTriggers(c, f)
 	if id, ok := f.options.(string); ok { // v2 form, which v3 still takes
-		f.options = jseval.NewObject("id", id)
+		key := "id"
+		if s.major(c.At.File()) == 2 {
+			key = "name"
+		}
+		f.options = jseval.NewObject(key, id)
 	}
 	return s.add(c, f)
 }
@@ -386,7 +390,7 @@ func (s *sdk) escaped(m *jseval.Machine, e jseval.Escape) {
 		if !ok || !s.isRegister(f) {
 			continue
 		}
-		c := &jseval.Call{M: m, This: jseval.Undefined{}, At: e.At}
+		c := &jseval.Call{M: m, This: jseval.Undefined{}, At: e.At, Node: e.Node}
 		if f.Name == fastifyPlugin && i+1 < len(e.Values) {
 			c.Args = []jseval.Value{jseval.Undefined{}, e.Values[i+1]}
 			s.plugin(c)

@@ -1,0 +1,155 @@
+package reader
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+)
+
+const kiln = `import { Inngest } from 'inngest'
+export const bus = new Inngest({ id: 'kiln' })
+export const fire = bus.createFunction({ id: 'fire', retries: 0 }, { event: 'clay/ready' }, async () => 1)
+`
+
+// A body of this length is left out when its module is parsed.
+var longText = "'" + strings.Repeat("the kiln is heated up slowly; ", 8) + "'"
+
+// TestNothingIsLost: what an index makes the SDK register is listed, or what
+// is missing has a place. No case ends in silence: complete, and yet without
+// the function, or with a function that is called forgotten.
+func TestNothingIsLost(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		// listed and perhaps are ids of the index, with their apps; open are the
+		// places of what is not determined.
+		listed, perhaps, open string
+	}{
+		// A call in a body that is left out keeps its import.
+		{"connect in a long body", map[string]string{"index.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nasync function main() {\n  console.log(" + longText + ")\n  await connect({ apps: [{ client: bus, functions: [fire] }] })\n}\nmain()"},
+			"kiln/fire", "", ""},
+		{"connect without functions", map[string]string{"index.ts": "import { connect } from 'inngest/connect'\nimport { bus } from './kiln'\nawait connect({ apps: [{ client: bus }] })"}, "kiln/fire", "", ""},
+		{"an alias in a long body", map[string]string{"index.ts": "import { serve as wire } from 'inngest/hono'\nimport * as all from './kiln'\nexport default () => {\n  console.log(" + longText + ")\n  return wire({ client: all.bus, functions: [all.fire] })\n}"},
+			"kiln/fire", "", ""},
+		{"an import for its type alone", map[string]string{"index.ts": "import type { Other } from './other'\nimport { fire } from './kiln'\nexport const fns = [fire]\nexport const x = (o: Other) => { console.log(" + longText + "); return o }",
+			"other.ts": "export type Other = 1\nthrow new Error('never loaded')"}, "kiln/fire", "", ""},
+
+		// serve is called when a request comes, or by a framework.
+		{"a handler that is exported", map[string]string{"index.ts": "import { serve } from 'inngest/lambda'\nimport { bus, fire } from './kiln'\nexport async function POST(req: Request) { return serve({ client: bus, functions: [fire] })(req) }"}, "kiln/fire", "", ""},
+		{"a factory that is exported", map[string]string{"index.ts": "import { serve } from 'inngest/express'\nimport express from 'express'\nimport { bus, fire } from './kiln'\nexport function makeApp() { const app = express(); app.use('/api/inngest', serve({ client: bus, functions: [fire] })); return app }"}, "kiln/fire", "", ""},
+		{"a callback of a framework", map[string]string{"index.ts": "import { Hono } from 'hono'\nimport { serve } from 'inngest/hono'\nimport { bus, fire } from './kiln'\nconst app = new Hono()\napp.on(['GET', 'PUT'], '/api/inngest', (c) => serve({ client: bus, functions: [fire] })(c))\nexport default app"}, "kiln/fire", "", ""},
+		{"an object of a framework", map[string]string{"index.ts": "import { serve } from 'inngest/edge'\nimport { bus, fire } from './kiln'\nBun.serve({ port: 1, fetch: (req: Request) => serve({ client: bus, functions: [fire] })(req) })"}, "kiln/fire", "", ""},
+		{"a worker's default export", map[string]string{"index.ts": "import { serve } from 'inngest/cloudflare'\nimport { Inngest } from 'inngest'\nexport default { async fetch(request: Request, env: any) { const bus = new Inngest({ id: 'kiln', env: env.NAME })\n const fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)\n return serve({ client: bus, functions: [fire] })({ request, env }) } }"}, "kiln/fire", "", ""},
+		{"Fastify's plugin", map[string]string{"index.ts": "import Fastify from 'fastify'\nimport plugin from 'inngest/fastify'\nimport { bus, fire } from './kiln'\nconst app = Fastify()\napp.register(plugin, { client: bus, functions: [fire], options: {} })"}, "kiln/fire", "", ""},
+		{"Fastify's plugin by its name", map[string]string{"index.ts": "import Fastify from 'fastify'\nimport { fastifyPlugin } from 'inngest/fastify'\nimport { bus, fire } from './kiln'\nexport async function build() { const app = Fastify(); await app.register(fastifyPlugin, { client: bus, functions: [fire] }); return app }"}, "kiln/fire", "", ""},
+		{"the SDK's handler class", map[string]string{"index.ts": "import { InngestCommHandler } from 'inngest'\nimport { bus, fire } from './kiln'\nconst door = new InngestCommHandler({ frameworkName: 'own', client: bus, functions: [fire], handler: (req: Request) => ({}) as any })\nBun.serve({ fetch: door.createHandler() })"}, "kiln/fire", "", ""},
+		{"a subclass of it", map[string]string{"index.ts": "import { InngestCommHandler } from 'inngest'\nimport { bus, fire } from './kiln'\nclass Door extends InngestCommHandler<any, any, any> {}\nconst door = new Door({ frameworkName: 'own', client: bus, functions: [fire] } as any)\nBun.serve({ fetch: door.createHandler() })"}, "", "kiln/fire", "index.ts:3 index.ts:4"},
+		{"a server that nothing starts", map[string]string{"index.ts": "import { serve } from 'inngest/hono'\nimport { bus, fire } from './kiln'\nfunction start() { return serve({ client: bus, functions: [fire] }) }"}, "", "kiln/fire", "index.ts:3"},
+		{"the SDK imported by the function", map[string]string{"index.ts": "import { bus, fire } from './kiln'\nexport async function handler(req: any) { const { serve } = await import('inngest/lambda'); return serve({ client: bus, functions: [fire] })(req) }"}, "kiln/fire", "", ""},
+		{"a controller class", map[string]string{"index.ts": "import { Controller, All, Req, Inject } from '@nestjs/common'\nimport { serve } from 'inngest/express'\nimport { bus, fire } from './kiln'\n@Controller('api/inngest')\nexport class Door {\n  constructor(@Inject('x') private readonly x: any) {}\n  @All()\n  handle(@Req() req: any) { return serve({ client: bus, functions: [fire] })(req, {} as any) }\n}"}, "", "kiln/fire", "index.ts:5 index.ts:8"},
+		{"a name of the SDK passed on", map[string]string{"index.ts": "import { serve } from 'inngest/next'\nimport { wrap } from '@clay/wrap'\nimport { bus, fire } from './kiln'\nexport const { GET } = wrap(serve, { client: bus, functions: [fire] })"}, "", "kiln/fire", "index.ts:4"},
+		{"a wrapper of a package", map[string]string{"index.ts": "import { createNextServe } from '@clay/wrap'\nimport { bus, fire } from './kiln'\nexport const { GET, POST } = createNextServe(bus, [fire])"}, "", "kiln/fire", "index.ts:3"},
+		{"either of two servers", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus, fire } from './kiln'\nconst glaze = bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)\nif (process.env.A) serve({ client: bus, functions: [fire] })\nelse serve({ client: bus, functions: [glaze] })"}, "", "kiln/fire kiln/glaze", "index.ts:4 index.ts:5"},
+		{"the same of two servers", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus, fire } from './kiln'\nconst functions = [fire]\nconst h = process.env.A ? serve({ client: bus, functions }) : serve({ client: bus, functions, signingKey: 'x' })"}, "kiln/fire", "", ""},
+		{"two apps", map[string]string{"index.ts": "import { serve } from 'inngest/hono'\nimport { Inngest } from 'inngest'\nimport { bus, fire } from './kiln'\nconst oven = new Inngest({ id: 'oven' })\nconst bake = oven.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)\nserve({ client: bus, functions: [fire] })\nserve({ client: oven, functions: [bake] })"}, "kiln/fire oven/fire", "", ""},
+		{"a handler's own id", map[string]string{"index.ts": "import { serve } from 'inngest/hono'\nimport { bus, fire } from './kiln'\nserve({ id: 'oven', client: bus, functions: [fire] })"}, "oven/fire", "", ""},
+
+		// Lists that are partly known.
+		{"a condition", map[string]string{"index.ts": "import { serve } from 'inngest/next'\nimport { bus, fire } from './kiln'\nconst h = serve({ client: bus, functions: process.env.NODE_ENV === 'production' ? [fire] : [] })\nexport const { GET } = h"}, "", "kiln/fire", "index.ts:3"},
+		{"a spread after the functions", map[string]string{"index.ts": "import { serve } from 'inngest/next'\nimport { bus, fire } from './kiln'\nconst HOST = process.env.A === 'b' ? 'https://kiln.example' : undefined\nexport const { GET } = serve({ client: bus, functions: [fire], ...(HOST ? { serveHost: HOST } : {}) })"}, "kiln/fire", "", ""},
+		{"a spread of && after the functions", map[string]string{"index.ts": "import { serve } from 'inngest/next'\nimport { bus, fire } from './kiln'\nexport const { GET } = serve({ client: bus, functions: [fire], ...(process.env.HOST && { serveHost: process.env.HOST }) })"}, "kiln/fire", "", ""},
+		{"a spread that may have functions", map[string]string{"index.ts": "import { serve } from 'inngest/next'\nimport { bus, fire } from './kiln'\nexport const { GET } = serve({ client: bus, functions: [fire], ...(process.env.A ? { functions: [] } : {}) })"}, "", "kiln/fire", "index.ts:3"},
+		{"a glob beside", map[string]string{"index.ts": "export { fire } from './kiln'\nexport const found = Object.values(import.meta.glob('./jobs/*.ts', { eager: true })).flatMap((m: any) => Object.values(m))", "jobs/glaze.ts": "import { bus } from '../kiln'; export const glaze = bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
+			"kiln/fire", "", "index.ts:2"},
+		{"a folder beside", map[string]string{"index.ts": "import { readdirSync } from 'node:fs'\nexport { fire } from './kiln'\nexport const found: any[] = []\nfor (const f of readdirSync('./jobs')) {\n  const m = await import(`./jobs/${f}`)\n  found.push(m.default)\n}", "jobs/glaze.ts": "import { bus } from '../kiln'; export default bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
+			"kiln/fire", "", "index.ts:4 index.ts:5"},
+		{"a folder for its effects", map[string]string{"index.ts": "import { all } from './registry'\nimport { readdirSync } from 'node:fs'\nfor (const f of readdirSync('./jobs')) require('./jobs/' + f)\nexport { all }", "registry.ts": "export const all: any[] = []", "jobs/glaze.ts": "import { bus } from '../kiln'; import { all } from '../registry'; all.push(bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1))"},
+			"", "", "index.ts:3"},
+		{"a folder of callbacks", map[string]string{"index.ts": "import { glob } from 'fast-glob'\nimport { fire } from './kiln'\nexport const fns = [fire]\nexport const more = (await glob('jobs/*.ts')).map((f: string) => import(f))", "jobs/glaze.ts": "import { bus } from '../kiln'; export default bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
+			"kiln/fire", "", "index.ts:4"},
+
+		// What is not evaluated.
+		{"a generator", map[string]string{"index.ts": "import { bus } from './client'\nfunction* all() { for (const id of ['fire', 'glaze']) yield bus.createFunction({ id }, { event: id }, async () => 1) }\nexport const functions = [...all()]", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })"}, "", "", "index.ts:2 index.ts:3"},
+		{"a generator of what exists", map[string]string{"index.ts": "import { fire } from './kiln'\nfunction* all() { yield fire }\nexport const functions = [...all()]\nexport const other = 1"}, "", "kiln/fire", "index.ts:3"},
+		{"a class that registers", map[string]string{"index.ts": "import { fire } from './kiln'\nclass Registry { list: any[] = []; add(f: any) { this.list.push(f); return this } }\nexport const registry = new Registry().add(fire)\nexport const glaze = 1"}, "", "kiln/fire", "index.ts:3"},
+		{"a class that registers as it is made", map[string]string{"index.ts": "import { fire } from './kiln'\nexport const all: any[] = []\nclass Boot { constructor() { all.push(fire) } }\nnew Boot()"}, "", "kiln/fire", "index.ts:3"},
+		{"a static member", map[string]string{"index.ts": "import { bus, fire } from './kiln'\nclass Jobs { static glaze = bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1) }\nexport const functions = [fire, Jobs.glaze]"}, "kiln/fire", "", "index.ts:2"},
+		{"a provider", map[string]string{"index.ts": "import { match } from 'ts-pattern'\nimport { Kiln, Local } from './provider'\nclass Jobs {\n  private inner: any\n  constructor(list: any[]) { this.inner = match(process.env.JOBS).with('inngest', () => new Kiln()).otherwise(() => new Local()); list.forEach((j) => { this.inner.define(j) }) }\n  handler() { return this.inner.handler() }\n}\nexport const jobs = new Jobs([{ id: 'fire', on: 'clay/ready', run: () => 1 }])",
+			"provider.ts": "import { Inngest } from 'inngest'\nimport { serve } from 'inngest/hono'\nexport class Kiln {\n  private made: any[] = []\n  private bus = new Inngest({ id: 'kiln' })\n  define(job: any) { this.made.push(this.bus.createFunction({ id: job.id }, { event: job.on }, async () => job.run())) }\n  handler() { return (c: any) => serve({ client: this.bus, functions: this.made })(c) }\n}\nexport class Local { define(_: any) {} handler() { return () => new Response() } }"},
+			"", "", "index.ts:8 provider.ts:6 provider.ts:7"},
+		{"a map", map[string]string{"index.ts": "import { fire } from './kiln'\nconst m = new Map()\nm.set('fire', fire)\nexport const functions = [...m.values()]"}, "", "kiln/fire", "index.ts:3"},
+		{"a reduction", map[string]string{"index.ts": "import * as k from './kiln'\nexport const functions = ['fire'].reduce((all: any[], n) => [...all, (k as any)[n]], [])\nexport const other = 1"}, "", "kiln/fire", "index.ts:2"},
+		{"a list that is sorted", map[string]string{"index.ts": "import { fire } from './kiln'\nconst list = [fire]\nlist.sort()\nexport { list }"}, "", "kiln/fire", "index.ts:3"},
+		{"an accessor", map[string]string{"index.ts": "import { fire } from './kiln'\nexport const jobs = { get all() { return [fire] } }"}, "", "kiln/fire", "index.ts:2"},
+		{"a factory that nothing calls", map[string]string{"index.ts": "export { fire } from './kiln'\nexport { make } from './make'", "make.ts": "import { bus } from './kiln'\nexport const make = () => bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "kiln/fire", "kiln/glaze", "make.ts:2"},
+
+		// The SDK under other names, and its other versions.
+		{"npm: and a version", map[string]string{"index.ts": "import { Inngest } from 'npm:inngest@3.54.2'\nimport { serve } from 'npm:inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},
+		{"an address", map[string]string{"index.ts": "import { Inngest } from 'https://esm.sh/inngest@3.54.2?target=deno'\nimport { serve } from 'https://esm.sh/inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},
+		{"an import map", map[string]string{"deno.jsonc": "{\n  // the bus\n  \"imports\": {\"bus\": \"npm:inngest@^3\", \"bus/\": \"npm:/inngest@^3/\", \"@/\": \"./src/\",},\n}", "index.ts": "import { serve } from 'bus/edge'\nimport { fire, bus } from '@/fire.ts'\nDeno.serve(serve({ client: bus, functions: [fire] }))", "src/fire.ts": "import { Inngest } from 'bus'\nexport const bus = new Inngest({ id: 'kiln' })\nexport const fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)"}, "kiln/fire", "", ""},
+		{"an alias in package.json", map[string]string{"package.json": `{"dependencies": {"bus": "npm:inngest@3.54.2"}}`, "index.ts": "import { Inngest } from 'bus'\nconst bus = new Inngest({ id: 'kiln' })\nexport const fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)"}, "kiln/fire", "", ""},
+		{"SDK 2", map[string]string{"package.json": `{"dependencies": {"inngest": "^2.7.2"}}`, "index.ts": "import { Inngest } from 'inngest'\nimport { serve } from 'inngest/next'\nconst bus = new Inngest({ name: 'My Kiln' })\nconst fire = bus.createFunction({ name: 'Fire It' }, { event: 'x' }, async () => 1)\nexport default serve(bus, [fire])"}, "my-kiln/fire-it", "", ""},
+		{"SDK 2 with a name", map[string]string{"package.json": `{"dependencies": {"inngest": "2.7.2"}}`, "index.ts": "import { Inngest } from 'inngest'\nimport { serve } from 'inngest/next'\nconst bus = new Inngest({ name: 'Kiln' })\nconst fire = bus.createFunction('Fire It', 'x', async () => 1)\nexport default serve('Oven', [fire])"}, "oven/fire-it", "", ""},
+		{"CommonJS", map[string]string{"index.cjs": "const { Inngest } = require('inngest')\nconst { serve } = require('inngest/express')\nconst bus = new Inngest({ id: 'kiln' })\nconst fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)\nmodule.exports = { handler: serve({ client: bus, functions: [fire] }) }", "index.ts": "import './index.cjs'"}, "kiln/fire", "", ""},
+		{"a scorer", map[string]string{"package.json": `{"dependencies": {"inngest": "^4.13.0"}}`, "index.ts": "import { Inngest } from 'inngest'\nimport { serve } from 'inngest/hono'\nimport { createScorer, createDefer } from 'inngest/experimental'\nconst bus = new Inngest({ id: 'kiln' })\nexport default serve({ client: bus, functions: [createScorer(bus, { id: 'judge' }, async () => null), createDefer(bus, { id: 'later' }, async () => null)] })"}, "kiln/judge kiln/later", "", ""},
+
+		// Packages of the workspace.
+		{"a package that is not built", map[string]string{"package.json": `{"name": "root", "workspaces": ["packages/*"]}`, "index.ts": "export { fire } from '@w/jobs'\nexport * from '@w/jobs/more'",
+			"packages/jobs/package.json": `{"name": "@w/jobs", "exports": {".": {"types": "./dist/index.d.ts", "import": "./dist/index.js"}, "./*": "./dist/*.js"}}`, "packages/jobs/src/index.ts": kiln, "packages/jobs/src/more.ts": "import { bus } from './index'; export const glaze = bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
+			"kiln/fire kiln/glaze", "", ""},
+		{"a package with main alone", map[string]string{"package.json": `{"name": "root", "workspaces": ["packages/*"]}`, "index.ts": "export { fire } from 'jobs'",
+			"packages/jobs/package.json": `{"name": "jobs", "main": "dist/index.js"}`, "packages/jobs/src/index.ts": kiln}, "kiln/fire", "", ""},
+		{"a package without sources", map[string]string{"package.json": `{"name": "root", "workspaces": ["packages/*"]}`, "index.ts": "export { glaze } from 'jobs'\nexport { fire } from './kiln'",
+			"packages/jobs/package.json": `{"name": "jobs", "main": "dist/index.js"}`}, "kiln/fire", "", "index.ts:1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files := map[string]string{}
+			for name, text := range c.files {
+				files[name] = text
+				if strings.Contains(text, "/kiln'") {
+					files["kiln.ts"] = kiln
+				}
+			}
+			cat := read(t, write(t, files), "index.ts")
+			got := cat.Indexes[0]
+			if ids := namesOf(got.Functions); ids != c.listed {
+				t.Errorf("listed %q, want %q", ids, c.listed)
+			}
+			if ids := namesOf(got.Candidates); ids != c.perhaps {
+				t.Errorf("perhaps %q, want %q", ids, c.perhaps)
+			}
+			var open []string
+			for _, u := range cat.Unresolved {
+				open = append(open, fmt.Sprintf("%s:%d", u.File, u.Line))
+			}
+			if places := strings.Join(open, " "); places != c.open {
+				t.Errorf("not determined: %q, want %q\n%s", places, c.open, unresolvedOf(cat))
+			}
+			if got.Incomplete != (c.open != "") {
+				t.Errorf("incomplete: %v", got.Incomplete)
+			}
+			for _, o := range cat.Orphans {
+				t.Errorf("orphan: %s %s:%d", o.ID, o.File, o.Line)
+			}
+			// A function that may be registered is checked.
+			zero := false
+			for _, f := range catalog.Check(cat, catalog.CheckOptions{}) {
+				zero = zero || f.Code == catalog.CodeZeroRetries
+			}
+			text := fmt.Sprint(files)
+			if want := strings.Contains(c.listed+c.perhaps, "fire") && strings.Contains(text, "id: 'fire', retries: 0") && strings.Contains(text, "./kiln'"); want && !zero {
+				t.Error("retries: 0 is not reported")
+			}
+		})
+	}
+}
+
+func namesOf(fs []catalog.Function) string {
+	var all []string
+	for _, f := range fs {
+		all = append(all, f.App+"/"+f.ID)
+	}
+	return strings.Join(all, " ")
+}
