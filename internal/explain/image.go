@@ -64,6 +64,13 @@ var imageEntries = []Entry{
 		Remedy: "Set both to the port that the worker listens on.",
 	},
 	{
+		Code:    "image-tag-moved",
+		Title:   "the tag no longer stands for the digest that was given",
+		Cause:   "--image names both a tag and a digest, and somebody has published another image under that tag since, or deleted the tag. Both cannot go out.",
+		Remedy:  "Decide which one is meant: the tag alone rolls out what it stands for now, and the digest alone rolls out exactly that image.",
+		Example: "kubectl sbw rollout --image ghcr.io/owner/name@sha256:…",
+	},
+	{
 		Code:   "image-unread",
 		Title:  "the content of the image was not checked",
 		Cause:  "Its layers use a compression or a format that sbw does not read.",

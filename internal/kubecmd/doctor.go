@@ -38,7 +38,7 @@ is asked about.`,
 		if runF != nil {
 			return runF(c.Context(), o)
 		}
-		if o.Image.Tag == "" {
+		if o.Image.Tag == "" && o.Image.Digest == "" {
 			tag, err := o.RunningTag(c.Context())
 			if err != nil {
 				return err

@@ -54,7 +54,7 @@ func (o *rolloutOptions) each(ctx context.Context, k *factory) ([]rollout.Each, 
 			return nil, err
 		}
 		o.Manifest.Stdin = own.Manifest.Stdin // read once
-		if own.Image.Tag == "" {
+		if own.Image.Tag == "" && own.Image.Digest == "" {
 			if own.Image.Tag, err = own.RunningTag(ctx); err != nil {
 				return nil, rollout.Named(own.Conn.Context, pipeline.AsFindings("find the tag that runs", err)[0])
 			}

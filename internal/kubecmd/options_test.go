@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,14 +70,39 @@ func TestDefaultsAreTheSeeds(t *testing.T) {
 	}
 }
 
-func TestTheResultOfPublishIsTaken(t *testing.T) {
-	env, _, _ := testEnv(t, "")
-	o, err := parse(t, env, "--image", "ghcr.io/o/w:t1@sha256:abc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.Image.Repository != "ghcr.io/o/w" || o.Image.Tag != "t1" {
-		t.Errorf("image %q, tag %q", o.Image.Repository, o.Image.Tag)
+// TestImageFlag: what --image names is what goes out, with its digest.
+func TestImageFlag(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("ab", 32)
+	for _, tc := range []struct {
+		argv []string
+		want string
+		code pipeline.Code // of the refusal
+	}{
+		{[]string{"--image", "ghcr.io/o/w:t1@" + digest}, "ghcr.io/o/w:t1@" + digest, ""},
+		{[]string{"--image", "ghcr.io/o/w@" + digest}, "ghcr.io/o/w@" + digest, ""},
+		{[]string{"--image", "ghcr.io/o/w@" + digest, "--tag", "t1"}, "ghcr.io/o/w:t1@" + digest, ""},
+		{[]string{"--image", "ghcr.io/o/w:t1"}, "ghcr.io/o/w:t1", ""},
+		{[]string{"--image", "ghcr.io/o/w", "--tag", "t1"}, "ghcr.io/o/w:t1", ""},
+		{[]string{"--image", "ghcr.io/o/w:t1", "--tag", "t1"}, "ghcr.io/o/w:t1", ""},
+		{[]string{"--image", "ghcr.io/o/w:t1", "--tag", "t2"}, "", "usage"},
+		{[]string{"--image", "ghcr.io/o/w"}, "", "usage"},
+		{[]string{"--image", "ghcr.io/o/w:t1@" + digest, "--no-pin"}, "", "usage"},
+		{[]string{"--image", "ghcr.io/o/w:t1@sha256:abc"}, "", "image-name"},
+		{[]string{"--image", "ghcr.io/o/w:"}, "", "tag-invalid"},
+		{[]string{"--image", "ghcr.io/o/a..b:t1"}, "", "image-name"},
+		{[]string{"--image", "w:t1"}, "", "image-name"},
+	} {
+		env, _, _ := testEnv(t, "")
+		o, err := parse(t, env, tc.argv...)
+		if tc.code != "" {
+			if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != tc.code || f.End != pipeline.Usage {
+				t.Errorf("%v: %v, want code %s", tc.argv, err, tc.code)
+			}
+			continue
+		}
+		if err != nil || o.Image.String() != tc.want {
+			t.Errorf("%v: %v, want %s; %v", tc.argv, o.Image, tc.want, err)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ type rolloutOptions struct {
 	*rollout.Target
 	rollout.Options
 
+	imageFlag   string // --image
 	inngest     inngestFlags
 	waitIdle    optionalDuration
 	confirmData string

@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,7 +23,7 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.Image.Tag, "tag", "", "the published tag to roll out")
 	addContexts(c, &o.contexts)
-	f.StringVar(&o.Image.Repository, "image", "", "the image's repository when it is not the manifest's; may name the tag, and a digest, too")
+	f.StringVar(&o.imageFlag, "image", "", "the image's repository when it is not the manifest's; may include the tag, and the digest that is to go out")
 	o.addFiles(c)
 	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	o.inngest.add(c)
@@ -107,8 +108,8 @@ func (o *rolloutOptions) complete(k *factory) (err error) {
 	if o.Probe.Port == 0 {
 		o.Probe.Port = w.Probe.Port
 	}
-	if o.Image.Repository == "" {
-		o.Image.Repository = w.Image.String()
+	if o.Image.Repository.IsZero() {
+		o.Image.Repository = w.Image
 	}
 	return o.completeManifest(k)
 }
@@ -144,19 +145,26 @@ func (o *rolloutOptions) completeManifest(k *factory) (err error) {
 func (o *rolloutOptions) checkTag() error {
 	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
 	// handed over as it is.
-	if name, tag, ok := rollout.SplitTag(o.Image.Repository); ok {
-		if o.Image.Tag != "" && o.Image.Tag != tag {
-			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", tag, o.Image.Tag)
+	if o.imageFlag != "" {
+		ref, err := imageref.Parse(o.imageFlag)
+		if err != nil {
+			return err
 		}
-		o.Image.Repository, o.Image.Tag = name, tag
+		if o.Image.Tag != "" && ref.Tag != "" && o.Image.Tag != ref.Tag {
+			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", ref.Tag, o.Image.Tag)
+		}
+		ref.Tag = cmp.Or(ref.Tag, o.Image.Tag)
+		o.Image.Reference = ref
 	}
-	if o.Image.Tag == "" {
-		if o.tagOptional {
-			return nil
-		}
+	switch {
+	case o.Image.Digest != "" && o.Image.NoPin:
+		return pipeline.UsageErrorf("usage", "leave out --no-pin, or the digest", "--image names a digest, and --no-pin leaves it out")
+	case o.Image.Tag != "":
+		return imageref.CheckTag(o.Image.Tag)
+	case o.Image.Digest == "" && !o.tagOptional:
 		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
 	}
-	return imageref.CheckTag(o.Image.Tag)
+	return nil
 }
 
 // readConfirmData reads what --confirm-run sends along.
@@ -178,11 +186,6 @@ func (o *rolloutOptions) readConfirmData() error {
 }
 
 func (o *rolloutOptions) validate() error {
-	if o.Image.Repository != "" {
-		if _, err := imageref.ParseRepository(o.Image.Repository); err != nil {
-			return err
-		}
-	}
 	switch {
 	case o.Timeout <= 0:
 		return pipeline.UsageErrorf("usage", "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)

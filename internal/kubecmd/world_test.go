@@ -34,7 +34,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/rollout"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
@@ -240,8 +240,7 @@ func (w *world) deployment(cluster int) *appsv1.Deployment {
 // runs tells the tag that a cluster runs, "" when there is no Deployment.
 func (w *world) tag(cluster int) string {
 	w.Helper()
-	_, tag, _ := rollout.SplitTag(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image)
-	return tag
+	return imageref.Split(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image).Tag
 }
 
 // push puts an image for arm64 into the registry and returns its digest.
@@ -306,8 +305,7 @@ func (w *world) now(cluster int) string {
 	if err != nil {
 		return ""
 	}
-	_, tag, _ := rollout.SplitTag(d.Spec.Template.Spec.Containers[0].Image)
-	return tag
+	return imageref.Split(d.Spec.Template.Spec.Containers[0].Image).Tag
 }
 
 func (w *world) patch(cluster int, patch string) {

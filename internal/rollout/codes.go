@@ -15,6 +15,7 @@ const (
 	CodeDriftImage        pipeline.Code = "drift-image"
 	CodeDriftManifest     pipeline.Code = "drift-manifest"
 	CodeImageDiffers      pipeline.Code = "image-differs"
+	CodeImageTagMoved     pipeline.Code = "image-tag-moved"
 	CodeJournalUnreadable pipeline.Code = "journal-unreadable"
 	CodeManifestAlso      pipeline.Code = "manifest-also"
 	CodeManifestLeft      pipeline.Code = "manifest-left"

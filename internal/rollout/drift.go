@@ -247,8 +247,8 @@ func (t *Target) RunningCatalog(ctx context.Context, w *workload.Workload) (*cat
 	if err != nil {
 		return nil, err
 	}
-	repository, _, _ := SplitTag(container.Image)
-	img, err := resolve(ctx, ref, keys.For(repository))
+	// What runs is what its digest says, whatever became of the tag.
+	img, err := lookUp(ctx, ref, keys.For(ref.Repository.String()))
 	if err != nil {
 		return nil, err
 	}

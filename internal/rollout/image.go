@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -20,15 +21,15 @@ import (
 
 // resolvedImage is the image that is rolled out.
 type resolvedImage struct {
-	repository string
-	tag        string
-	noPin      bool
+	// ref is what was asked for; its digest is empty unless it was given.
+	ref   imageref.Reference
+	noPin bool
 	// found is what the registry says; nil where it could not be asked, see
 	// doubt.
 	found *image.Image
 	// doubt is why the image could not be read although it may well be there:
 	// the pull secret may not be read, or the registry is reachable only from
-	// the cluster. The image then goes out by its tag alone.
+	// the cluster. The image then goes out by what was asked for alone.
 	doubt *pipeline.Finding
 }
 
@@ -42,11 +43,13 @@ func (i resolvedImage) digests() []string {
 // String is what the container gets: NAME:TAG@DIGEST, the tag for people, the
 // digest for truth.
 func (i resolvedImage) String() string {
-	ref := i.repository + ":" + i.tag
-	if !i.noPin && i.found != nil {
-		ref += "@" + i.found.Digest
+	switch {
+	case i.noPin:
+		return i.ref.Tagged().String()
+	case i.ref.Digest == "" && i.found != nil:
+		return i.ref.WithDigest(i.found.Digest).String()
 	}
-	return ref
+	return i.ref.String()
 }
 
 // findNext is the workload as the manifest has it, without the new image; the
@@ -85,19 +88,18 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	if err != nil {
 		return resolvedImage{}, err
 	}
-	img := resolvedImage{repository: f.image.Repository, tag: f.image.Tag, noPin: f.image.NoPin}
-	if img.repository == "" {
-		img.repository, _, _ = SplitTag(container.Image)
+	img := resolvedImage{ref: f.image.Reference, noPin: f.image.NoPin}
+	if img.ref.Repository.IsZero() {
+		img.ref.Repository = imageref.Split(container.Image).Repository
 	}
-	ref, err := imageref.Parse(img.repository + ":" + img.tag)
-	if err != nil {
+	if _, err := imageref.Parse(img.ref.String()); err != nil {
 		return resolvedImage{}, err
 	}
 	keys, _, err := f.pullSecrets(ctx, next)
 	if err != nil {
 		return resolvedImage{}, err
 	}
-	img.found, err = resolve(ctx, ref, keys.For(img.repository))
+	img.found, err = resolve(ctx, img.ref, keys.For(img.ref.Repository.String()))
 	refused, ok := errors.AsType[*pipeline.Finding](err)
 	if !ok {
 		return img, err
@@ -112,9 +114,11 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	case refused.Code != "registry-unreachable" && refused.Code != "registry-tls":
 		return img, refused
 	}
-	// The cluster may know more than this machine: say so, and go on by tag.
+	// The cluster may know more than this machine: report it, and continue with
+	// what was asked for.
 	img.doubt = refused.With(func(f *pipeline.Finding) {
-		f.Severity, f.Fix = pipeline.Warning, "the rollout goes on with the tag alone, without its digest and platform being known"
+		f.Severity, f.Fix = pipeline.Warning, ""
+		f.Why += "; the rollout continues with " + img.ref.String() + ", without knowing its platforms"
 	})
 	return img, nil
 }
@@ -123,8 +127,32 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 // nodes, and nobody wants to wait minutes to be told so.
 const tries = 3
 
-// resolve tries the logins as the kubelet does, the most specific first.
+// resolve reads what ref stands for. With a digest, it is that image, and a tag
+// beside it must still stand for the same: whoever names both means an image that
+// they have seen under that tag.
 func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
+	img, err := lookUp(ctx, ref, logins)
+	if err != nil || ref.Digest == "" || ref.Tag == "" {
+		return img, err
+	}
+	now, err := lookUp(ctx, ref.Tagged(), logins)
+	moved := &pipeline.Finding{Code: CodeImageTagMoved, Severity: pipeline.Error, What: ref.Tagged().String() + " is not " + ref.Digest + " any more",
+		Fix: "roll out the tag alone for what it stands for now, or " + ref.Repository.At(ref.Digest).String() + " for that digest"}
+	switch {
+	case registry.IsNotFound(err):
+		moved.Why, moved.Err = "the tag does not exist any more", err
+		return nil, moved
+	case err != nil:
+		return nil, err
+	case now.Digest != ref.Digest && !slices.ContainsFunc(now.Variants, func(v image.Variant) bool { return v.Digest == ref.Digest }):
+		moved.Why = "the tag stands for " + now.Digest
+		return nil, moved
+	}
+	return img, nil
+}
+
+// lookUp tries the logins as the kubelet does, the most specific first.
+func lookUp(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
 		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: Program, Tries: tries}), ref.Identifier())
 	}
@@ -175,7 +203,7 @@ func (f *facts) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 	if img.doubt != nil {
 		return append(found, img.doubt), nil
 	}
-	rep.Notef("%s:%s is %s for %s", img.repository, img.tag, img.found.Digest, strings.Join(img.found.Platforms(), ", "))
+	rep.Notef("%s is %s for %s", img.ref.Tagged(), img.found.Digest, strings.Join(img.found.Platforms(), ", "))
 	kube, err := f.Conn.Kube()
 	if err != nil {
 		return found, err
@@ -186,7 +214,7 @@ func (f *facts) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 		return found, err
 	}
 	if len(nodes) > 0 {
-		found = append(found, preflight.Platform(img.repository+":"+img.tag, img.found.Platforms(), nodes)...)
+		found = append(found, preflight.Platform(img.ref.Tagged().String(), img.found.Platforms(), nodes)...)
 	}
 	for _, v := range img.found.Variants {
 		if f := preflight.RunAsRoot(next, f.container(), v.File.Config.User); f != nil {
@@ -210,8 +238,8 @@ func (t *Target) RunningTag(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, tag, ok := SplitTag(c.Image)
-	if !ok {
+	tag := imageref.Split(c.Image).Tag
+	if tag == "" {
 		return "", pipeline.UsageErrorf("usage", "give one with --tag", "the image that runs has no tag: %s", c.Image)
 	}
 	return tag, nil
@@ -236,7 +264,7 @@ func (t *Target) PublishedTags(ctx context.Context, repository string) ([]string
 		if err != nil {
 			return nil, err
 		}
-		repository, _, _ = SplitTag(container.Image)
+		repository = imageref.Split(container.Image).Repository.String()
 	}
 	name, err := imageref.ParseRepository(repository)
 	if err != nil {
@@ -260,16 +288,6 @@ func (t *Target) PublishedTags(ctx context.Context, repository string) ([]string
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
-}
-
-// SplitTag takes NAME:TAG or NAME:TAG@DIGEST apart.
-func SplitTag(ref string) (name, tag string, ok bool) {
-	ref, _, _ = strings.Cut(ref, "@")
-	colon := strings.LastIndex(ref, ":")
-	if colon < 0 || strings.Contains(ref[colon:], "/") {
-		return ref, "", false
-	}
-	return ref[:colon], ref[colon+1:], true
 }
 
 // imageIn is the image of a container of a pod template, "" where there is none

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
 // Options are what a person asked of a rollout or an undo, with everything
@@ -49,9 +50,10 @@ const (
 
 // ImageOptions say which image is rolled out.
 type ImageOptions struct {
-	// Repository is empty where the manifest's container names it.
-	Repository string
-	Tag        string
+	// Reference has no repository where the manifest's container names it. With a
+	// digest, exactly that goes out; the tag may then be empty, and otherwise
+	// must still stand for it.
+	imageref.Reference
 	// NoPin applies NAME:TAG without @sha256:….
 	NoPin bool
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -84,8 +85,7 @@ func (r *Run) tag() string {
 	if r.Image.Tag != "" {
 		return r.Image.Tag
 	}
-	_, tag, _ := SplitTag(r.making())
-	return tag
+	return imageref.Split(r.making()).Tag
 }
 
 // restored names what was put back: the workload's image, and that of the file.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -256,8 +257,5 @@ func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
 
 // subject is what is rolled out, in a word, for whoever finds the lock taken.
 func (r *Run) subject() string {
-	if r.Image.Tag == "" {
-		return r.command
-	}
-	return r.Image.Tag
+	return cmp.Or(r.Image.Tag, r.Image.Digest, r.command)
 }
