@@ -10,7 +10,7 @@ import (
 )
 
 // BenchmarkEmit is what an event costs the goroutine that does the work: a
-// push of 1 GB in chunks of 32 kB tells of itself 32 768 times.
+// push of 1 GB in chunks of 32 kB emits 32 768 events.
 func BenchmarkEmit(b *testing.B) {
 	for name, mode := range map[string]Mode{"live": Live, "plain": Plain, "events": Events} {
 		b.Run(name, func(b *testing.B) {

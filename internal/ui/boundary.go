@@ -2,8 +2,8 @@ package ui
 
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
-// sanitizeEvent is the boundary: a copy of e in which no text can steer a
-// terminal. Findings stay as they are, since their evidence keeps its lines;
+// sanitizeEvent is the boundary: it returns a copy of e in which no text can control
+// a terminal. Findings stay as they are, because their evidence keeps its lines.
 // Style.finding sanitises them.
 func sanitizeEvent(e pipeline.Event) pipeline.Event {
 	e.Stage = Sanitize(e.Stage)

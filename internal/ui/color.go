@@ -3,8 +3,8 @@ package ui
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
 // sgr is a "select graphic rendition" parameter. Only the sixteen colours that
-// every terminal maps to its own theme are used, so that text stays readable
-// on dark and on light ground.
+// every terminal maps to its own theme are used, so text stays readable on dark
+// and on light backgrounds.
 type sgr string
 
 const (
@@ -29,5 +29,5 @@ func (s Style) paint(c sgr, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// Bold is text made bold where the style has colours.
+// Bold returns the text in bold if the style has colours.
 func (s Style) Bold(text string) string { return s.paint(bold, text) }

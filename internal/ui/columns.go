@@ -3,9 +3,9 @@ package ui
 // minColumn is the width below which a column is not squeezed.
 const minColumn = 6
 
-// columns returns the widths that lay the rows out within limit cells (0: no
-// limit), with gap cells between two columns: what fits keeps its natural
-// width, else the widest columns give way first.
+// columns returns the widths with which the rows fit into limit cells (0: no limit),
+// with gap cells between two columns. If everything fits, columns have their natural
+// width. Otherwise the widest columns are shortened first.
 func columns(rows [][]string, gap, limit int) []int {
 	var widths []int
 	for _, row := range rows {
@@ -48,7 +48,7 @@ func columns(rows [][]string, gap, limit int) []int {
 	return widths
 }
 
-// layRow writes one row in those widths, nothing after the last cell.
+// layRow writes one row with those widths, and nothing after the last cell.
 func layRow(row []string, widths []int, gap int) string {
 	line, fill := "", 0
 	for i, c := range row {

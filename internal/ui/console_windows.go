@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// enableEscapes switches the console's processing of escape sequences on, as
-// Windows 10 and later have it, and reports whether it is on.
+// enableEscapes switches on the console's processing of escape sequences, which
+// Windows 10 and later have, and reports whether it is on.
 func enableEscapes(f *os.File) bool {
 	h := windows.Handle(f.Fd())
 	var mode uint32

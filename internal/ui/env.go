@@ -8,15 +8,15 @@ import (
 	"golang.org/x/term"
 )
 
-// Flags are what a user chose on the command line.
+// Flags are the user's choices on the command line.
 type Flags struct {
 	Program                string // "gh sbw" or "kubectl sbw"
 	Quiet, Verbose, Events bool
 }
 
-// FromEnv makes the Options that fit where the program runs: a live view on a
-// terminal, plain lines elsewhere, in CI and on a dumb terminal. Set Next,
-// then call New.
+// FromEnv returns the Options for the place where the program runs: a live view on a
+// terminal, and plain lines elsewhere, in CI and on a dumb terminal. Set Next, then
+// call New.
 func FromEnv(stderr *os.File, f Flags) Options {
 	tty := isTerminal(stderr)
 	return Options{
@@ -39,7 +39,7 @@ func FromEnv(stderr *os.File, f Flags) Options {
 	}
 }
 
-// StyleOf is the Style for a command's stdout; Width is 0 unless it is a
+// StyleOf returns the Style for a command's stdout. Width is 0 unless it is a
 // terminal.
 func StyleOf(out *os.File, f Flags) Style {
 	tty := isTerminal(out)
@@ -64,8 +64,8 @@ func widthOf(f *os.File, tty bool) int {
 	return w
 }
 
-// decide chooses the mode. tty says that stderr is a terminal which
-// understands escape sequences.
+// decide chooses the mode. tty is true if stderr is a terminal that understands
+// escape sequences.
 func decide(env func(string) string, tty bool, f Flags) Mode {
 	switch {
 	case f.Events:
@@ -78,7 +78,7 @@ func decide(env func(string) string, tty bool, f Flags) Mode {
 	return Live
 }
 
-// inCI knows the variable that GitHub Actions, GitLab, CircleCI, Travis and
+// inCI recognises the variable that GitHub Actions, GitLab, CircleCI, Travis and
 // others set. Some of them give their jobs a terminal.
 func inCI(env func(string) string) bool {
 	v := strings.ToLower(env("CI"))

@@ -7,20 +7,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Style is how text is dressed. The zero Style is plain text.
+// Style says how text is formatted. The zero Style is plain text.
 type Style struct {
 	// Program is the plugin's display name, "gh sbw" or "kubectl sbw", for the
 	// commands that are named in hints.
 	Program string
 	Color   bool
-	// Width is the window's width in cells; 0: unlimited.
+	// Width is the width of the window in cells, or 0 for no limit.
 	Width int
-	// ASCII keeps to characters that every terminal and log viewer has.
+	// ASCII restricts output to characters that every terminal and log viewer has.
 	ASCII bool
 }
 
-// PrintFindings writes findings in the one shape that both plugins have: what
-// happened, why, what to do, where, the evidence, and the code to look up.
+// PrintFindings writes findings in the form that both plugins share: what happened,
+// why, what to do, where, the evidence, and the code to look up.
 func PrintFindings(w io.Writer, s Style, findings []*pipeline.Finding) error {
 	var b strings.Builder
 	for _, f := range findings {
@@ -32,14 +32,14 @@ func PrintFindings(w io.Writer, s Style, findings []*pipeline.Finding) error {
 	return err
 }
 
-// PrintError writes any error as findings; during says what was being done,
-// for an error that is no finding.
+// PrintError writes any error as findings. during says what was being done, for an
+// error that is not a finding.
 func PrintError(w io.Writer, s Style, during string, err error) error {
 	return PrintFindings(w, s, pipeline.AsFindings(during, err))
 }
 
-// finding is f as lines. Long lines are left to the terminal to wrap, so that
-// commands in them can be copied.
+// finding returns f as lines. The terminal wraps long lines, so that commands in them
+// can be copied.
 func (s Style) finding(f *pipeline.Finding) []string {
 	label := s.paint(severityColor[f.Severity], f.Severity.String()+":")
 	lines := []string{label + " " + s.paint(bold, Sanitize(f.What))}

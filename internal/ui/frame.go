@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// glyphs are the signs of the live view and of the summary.
+// glyphs are the symbols of the live view and of the summary.
 type glyphs struct {
 	ok, fail, skip, wait, then string
 	spin                       []string
@@ -35,7 +35,7 @@ func (g glyphs) spinner(now time.Time) string {
 	return g.spin[int(now.UnixMilli()/100%int64(len(g.spin)))]
 }
 
-// icon is the sign of a stage's state.
+// icon returns the symbol for the state of a stage.
 func (s Style) icon(g glyphs, st state, now time.Time) string {
 	switch st {
 	case running:
@@ -50,9 +50,9 @@ func (s Style) icon(g glyphs, st state, now time.Time) string {
 	return s.paint(dim, g.wait)
 }
 
-// frame is the live view: every line fits into w cells, and there are at most
-// h lines. What is going on comes first in the fight for room: its line, its
-// tables, its items; then what is over, then what is to come.
+// frame returns the live view: every line fits into w cells, and there are at most h
+// lines. If there is not enough room, the running stage comes first (its line, its
+// tables, its items), then finished stages, then stages that are still to come.
 func (s Style) frame(r *run, now time.Time, w, h int) []string {
 	if w < 1 || h < 1 {
 		return nil
@@ -85,8 +85,8 @@ func (s Style) frame(r *run, now time.Time, w, h int) []string {
 		below = append(below, lines)
 		need += len(lines)
 	}
-	// Stages that are ahead give way first, then those that are over; each
-	// group leaves one line behind as long as there is room for it.
+	// Stages that are still to come are left out first, then finished ones. Each group
+	// leaves one line behind if there is room for it.
 	if need+len(overLines)+len(aheadLines) > room && len(aheadLines) > 1 {
 		aheadLines = []string{cut(s.paint(dim, "  "+g.then+" "+plural(len(ahead), "stage", "stages")+" to come"), w)}
 	}
@@ -122,7 +122,7 @@ func (s Style) frame(r *run, now time.Time, w, h int) []string {
 	return out
 }
 
-// nameRoom is how long a stage's name may be in a window of w cells.
+// nameRoom returns how long a stage's name may be in a window of w cells.
 func nameRoom(w int) int { return max(12, w/3) }
 
 func (s Style) heads(g glyphs, stages []*stage, now time.Time, name, w int) []string {
@@ -133,7 +133,7 @@ func (s Style) heads(g glyphs, stages []*stage, now time.Time, name, w int) []st
 	return lines
 }
 
-// folded stands for all the stages that are over.
+// folded returns one line for all finished stages.
 func (s Style) folded(g glyphs, over []*stage, now time.Time, w int) string {
 	bad, took := 0, time.Duration(0)
 	for _, st := range over {
@@ -149,7 +149,7 @@ func (s Style) folded(g glyphs, over []*stage, now time.Time, w int) string {
 	return cut("  "+icon+" "+text, w)
 }
 
-// head is a stage's own line: sign, name, time, and what matters now.
+// head returns a stage's own line: symbol, name, time, and what matters now.
 func (s Style) head(g glyphs, st *stage, now time.Time, name, w int) string {
 	label := pad(cut(st.name, name), name)
 	line := "  " + s.icon(g, st.state, now) + " "
@@ -178,7 +178,7 @@ func (s Style) head(g glyphs, st *stage, now time.Time, name, w int) string {
 	return cut(line, w)
 }
 
-// resultText is what a stage came to, for its line when it is done.
+// resultText returns the result of a stage, for its line when it is done.
 func (s *stage) resultText() string {
 	var parts []string
 	if b := s.sum(bytesUnit); b.items > 0 {

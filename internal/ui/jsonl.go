@@ -10,12 +10,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// SchemaVersion is the "v" of every line of --events. Within a version fields
-// and kinds are only ever added: a reader passes over those it does not know.
+// SchemaVersion is the "v" of every line of --events. Within a version, fields and
+// kinds are only added, so a reader should ignore those it does not know.
 const SchemaVersion = 1
 
-// record is one line of --events, on stderr. Every line has v, time and kind;
-// the other fields are there where the kind has them:
+// record is one line of --events, on stderr. Every line has v, time and kind. The
+// other fields depend on the kind:
 //
 //	stage-started   stage
 //	stage-finished  stage seconds [error] [skipped]
@@ -24,13 +24,13 @@ const SchemaVersion = 1
 //	log             text: a line that a library or a hook wrote
 //	finding         stage finding{code severity what [why fix where evidence]}
 //	table           stage table{title header rows}, replacing the one of that title
-//	dropped         count: details left out since the reader was too slow
+//	dropped         count: details left out because the reader was too slow
 //	outcome         how the run ended: outcome{name end exitCode seconds stages findings [undoErrors next]}
 //
-// Text is given as it came, with control and bidirectional characters escaped,
-// so that even a raw look at the lines is harmless. Times are RFC 3339 with
-// nanoseconds; seconds are decimal. An item's progress comes at most ten times
-// a second, its end always.
+// Text is passed on unchanged, except that control and bidirectional characters are
+// escaped, so that the raw lines are safe to look at. Times are RFC 3339 with
+// nanoseconds, and seconds are decimal. The progress of an item is written at most
+// ten times a second, and its end always.
 type record struct {
 	V        int                `json:"v"`
 	Time     time.Time          `json:"time"`
@@ -71,11 +71,11 @@ const (
 	kindDropped pipeline.Kind = "dropped"
 	kindOutcome pipeline.Kind = "outcome"
 
-	// jsonProgressEvery bounds the progress lines of one item.
+	// jsonProgressEvery is the shortest time between two progress lines of an item.
 	jsonProgressEvery = 100 * time.Millisecond
 )
 
-// emitJSON tells an event as a line.
+// emitJSON writes an event as a line.
 func (u *UI) emitJSON(e pipeline.Event) {
 	r := record{Time: e.Time, Kind: e.Kind, Stage: e.Stage, Text: e.Text, Finding: e.Finding, Table: e.Table}
 	switch e.Kind {
@@ -87,7 +87,7 @@ func (u *UI) emitJSON(e pipeline.Event) {
 		}
 	case pipeline.Progressed:
 		r.Progress = e.Progress
-		if !u.worthTelling(e) {
+		if !u.isDue(e) {
 			return
 		}
 	}
@@ -102,17 +102,17 @@ func (u *UI) emitJSON(e pipeline.Event) {
 	u.writeJSON(r)
 }
 
-// worthTelling thins out an item's progress.
-func (u *UI) worthTelling(e pipeline.Event) bool {
+// isDue thins out the progress of an item.
+func (u *UI) isDue(e pipeline.Event) bool {
 	st := u.run.stage(e.Stage, e.Time)
 	old := st.byItem[e.Progress.Item]
 	changed := old == nil || old.State != e.Progress.State || old.finished() != (e.Progress.Total > 0 && e.Progress.Done >= e.Progress.Total)
 	st = u.run.take(e)
 	i := st.byItem[e.Progress.Item]
-	if !changed && e.Time.Sub(i.told) < jsonProgressEvery {
+	if !changed && e.Time.Sub(i.written) < jsonProgressEvery {
 		return false
 	}
-	i.told = e.Time
+	i.written = e.Time
 	return true
 }
 
@@ -137,14 +137,14 @@ func (u *UI) failJSON(found []*pipeline.Finding) {
 	}})
 }
 
-// EndWord is the value of outcome.end for an end: one stable word.
+// EndWord returns the value of outcome.end for an end: one word that does not change.
 func EndWord(e pipeline.End) string { return e.Word() }
 
-// endWord says what became of things; that it was an interrupt is in the exit
-// code.
+// endWord says what became of the changes. The exit code says whether the run was
+// interrupted.
 func endWord(o pipeline.Outcome) string { return o.End.Word() }
 
-// endOf is the end that findings outside of a pipeline mean.
+// endOf returns the end that findings outside a pipeline mean.
 func endOf(found []*pipeline.Finding) pipeline.End {
 	for _, f := range found {
 		if f.End != pipeline.Done {
@@ -160,15 +160,15 @@ func (u *UI) writeJSON(r record) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(r); err != nil {
-		// Only a time outside of the years of RFC 3339 can do this.
+		// Only a time beyond the years of RFC 3339 can cause this.
 		b.Reset()
 		fmt.Fprintf(&b, `{"v":%d,"kind":%q,"text":%q}`, SchemaVersion, r.Kind, "cannot be written: "+err.Error())
 	}
 	u.say(escapeHidden(strings.TrimSuffix(b.String(), "\n")))
 }
 
-// escapeHidden writes what a terminal might act on as JSON escapes; what
-// encoding/json escapes by itself (below U+0020) is not enough.
+// escapeHidden writes characters that a terminal might act on as JSON escapes. The
+// ones that encoding/json escapes by itself (below U+0020) are not enough.
 func escapeHidden(line string) string {
 	if clean(line) {
 		return line

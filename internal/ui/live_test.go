@@ -186,7 +186,7 @@ func TestLiveRun(t *testing.T) {
 
 // TestLiveRollout: the pods' table, a failure, and what a person sees last.
 func TestLiveRollout(t *testing.T) {
-	l := newLive(t, 80, 24, Options{Style: Style{Program: "kubectl sbw"}, Next: map[pipeline.End]string{pipeline.Restored: "mend the image, publish it under a new tag"}})
+	l := newLive(t, 80, 24, Options{Style: Style{Program: "kubectl sbw"}, Next: map[pipeline.End]string{pipeline.Restored: "fix the image, publish it under a new tag"}})
 	crash := &pipeline.Finding{Code: "pod-crash", Severity: pipeline.Error, What: "container bus exits with 1", Why: "exec format error",
 		Evidence: []string{"\x1b[31mexec /worker: exec format error\x1b[0m\nsecond"}}
 	l.emit(started(0, "watch rollout"),
@@ -217,11 +217,11 @@ func TestLiveRollout(t *testing.T) {
 		"  │ second",
 		"  more:  kubectl sbw explain pod-crash",
 		"✗ rollout failed at watch rollout after 5.0s: what was changed has been put back",
-		"  next: mend the image, publish it under a new tag",
+		"  next: fix the image, publish it under a new tag",
 	}, l.close(o, "next:"))
 }
 
-// TestLiveEvidence: what is told between a failure and the undoing has no end
+// TestLiveEvidence: what is reported between a failure and the undo has no end
 // of its own, and is over when the next stage starts.
 func TestLiveEvidence(t *testing.T) {
 	l := newLive(t, 80, 24, Options{})

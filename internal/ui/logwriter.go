@@ -8,20 +8,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Log returns a writer for text that comes from elsewhere (a library's
-// warnings, a hook's standard error): its lines appear above the live view, or
-// among the other lines, and not at all in Quiet. Nothing else may write to
-// the terminal during a run.
+// Log returns a writer for text from elsewhere (the warnings of a library, the
+// standard error of a hook). Its lines appear above the live view or among the other
+// lines, and not at all in Quiet. Nothing else may write to the terminal during a
+// run.
 func (u *UI) Log() io.Writer { return &u.log }
 
-// logWriter gathers lines; the UI's lock guards it.
+// logWriter collects lines. The lock of the UI guards it.
 type logWriter struct {
 	ui    *UI
 	part  []byte
 	wrote time.Time // when the last part came
 }
 
-// longLine is where a line without an end is cut.
+// longLine is the length at which a line without an end is cut.
 const longLine = 64 << 10
 
 func (l *logWriter) Write(p []byte) (int, error) {
@@ -47,18 +47,18 @@ func (l *logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// promptAfter is how long a line may stay without its end before it is told: it
-// may be a question that somebody waits for an answer to.
+// promptAfter is how long a line may lack its end before it is shown anyway: it may
+// be a question that waits for an answer.
 const promptAfter = 300 * time.Millisecond
 
-// idle tells what has stood without a line end for a while.
+// idle shows text that has lacked a line end for a while.
 func (l *logWriter) idle() {
 	if len(l.part) > 0 && l.ui.opts.Now().Sub(l.wrote) >= promptAfter {
 		l.flush()
 	}
 }
 
-// flush tells the rest that has no line end.
+// flush shows the rest, which has no line end.
 func (l *logWriter) flush() {
 	if len(l.part) > 0 {
 		l.line(string(l.part))

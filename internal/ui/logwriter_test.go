@@ -28,7 +28,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestQuestionsAreShown: a line without an end is told after a while.
+// TestQuestionsAreShown: a line without an end is shown after a while.
 func TestQuestionsAreShown(t *testing.T) {
 	var out buffer
 	clock, ticks := newClock(), make(chan time.Time)

@@ -9,9 +9,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Plain lines: "15:04:05 stage: text". Progress is told every few seconds and
-// rows of a table when they change; a stage that has said nothing for a while
-// gives a sign of life, since some CI systems end a job that is silent.
+// Plain lines: "15:04:05 stage: text". Progress is printed every few seconds, and the
+// rows of a table when they change. A stage that has been silent for a while gives a
+// sign of life, because some CI systems end silent jobs.
 const (
 	progressEvery = 5 * time.Second
 	lifeEvery     = 20 * time.Second
@@ -19,7 +19,7 @@ const (
 
 func stamp(t time.Time) string { return t.Format("15:04:05") }
 
-// emitPlain tells an event as lines.
+// emitPlain writes an event as lines.
 func (u *UI) emitPlain(e pipeline.Event) {
 	var before []*pipeline.Table
 	if e.Kind == pipeline.Tabled {
@@ -75,7 +75,7 @@ func (u *UI) emitPlain(e pipeline.Event) {
 	}
 }
 
-// plain queues lines with time and stage; further lines are indented.
+// plain queues lines with their time and stage. Further lines are indented.
 func (u *UI) plain(at time.Time, stage string, lines ...string) {
 	for i, l := range lines {
 		if i == 0 {
@@ -86,7 +86,7 @@ func (u *UI) plain(at time.Time, stage string, lines ...string) {
 	}
 }
 
-// signOfLife tells of transfers under way and of stages that are silent.
+// signOfLife reports running transfers and stages that have been silent.
 func (u *UI) signOfLife() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -119,11 +119,11 @@ func (u *UI) signOfLife() {
 	}
 }
 
-// passing are the columns that change with the clock alone.
+// passing are the columns that change only because time passes.
 var passing = []string{"AGE", "ELAPSED", "SINCE", "TIME", "TOOK"}
 
-// changedRows are the rows that are new or differ from those told before in
-// more than the passing of time, as lines; and those that are gone.
+// changedRows returns, as lines, the rows that are new or differ from the previous
+// ones in more than the passing of time, and those that have disappeared.
 func changedRows(before []*pipeline.Table, t *pipeline.Table) []string {
 	key := func(header, row []string) string {
 		var b strings.Builder
@@ -167,7 +167,7 @@ func changedRows(before []*pipeline.Table, t *pipeline.Table) []string {
 	return lines
 }
 
-// rowText is a row as a line that needs no header: "pod-1: set new, ready 0/1".
+// rowText returns a row as a line that needs no header: "pod-1: set new, ready 0/1".
 func rowText(t *pipeline.Table, row []string) string {
 	if len(row) == 0 {
 		return ""

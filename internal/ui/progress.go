@@ -13,15 +13,15 @@ const (
 	itemsUnit = pipeline.Items
 )
 
-// progressText is the one line of what matters now in a running stage, at most
-// room cells: how much of how much, how fast, how long still; else how many of
-// how many; else the last detail.
+// progressText returns what matters now in a running stage, in at most room cells: how
+// much is done and how fast, and the remaining time; or else how many of how many; or
+// else the last detail.
 func (s Style) progressText(g glyphs, st *stage, now time.Time, room int) string {
 	if b := st.sum(bytesUnit); b.items > 0 && (b.finished < b.items || len(st.inFlight(itemsUnit)) == 0) {
 		parts := append([]string{amount(b)}, st.speed(b, now)...)
 		text := strings.Join(parts, "  ")
 		if rest := room - width(text) - 2; rest >= 10 && b.total > 0 && !b.open {
-			// The bar stands between amount and speed.
+			// The bar is between amount and speed.
 			parts = append([]string{parts[0], s.bar(g, b.done, b.total, min(rest, 24))}, parts[1:]...)
 			text = strings.Join(parts, "  ")
 		}
@@ -37,8 +37,8 @@ func (s Style) progressText(g glyphs, st *stage, now time.Time, room int) string
 	return st.now
 }
 
-// doing names what is in flight: an item's own word for it, else the last
-// detail, else the items.
+// doing names what is in progress: an item's own word for it, or else the last
+// detail, or else the items.
 func doing(st *stage) string {
 	flying := st.inFlight(itemsUnit)
 	if len(flying) == 1 && flying[0].State != "" {
@@ -61,7 +61,7 @@ func amount(b sum) string {
 	return FormatBytes(b.done) + " of " + FormatBytes(b.total)
 }
 
-// speed is the rate and the remaining time, as far as they are known.
+// speed returns the rate and the remaining time, if they are known.
 func (s *stage) speed(b sum, now time.Time) []string {
 	rate := s.rate.perSecond(now)
 	if rate < 1 || b.done >= b.total {
@@ -77,7 +77,7 @@ func (s *stage) speed(b sum, now time.Time) []string {
 	return parts
 }
 
-// remaining is a duration without tenths, which would only flicker.
+// remaining formats a duration without tenths, which would only flicker.
 func remaining(d time.Duration) string {
 	if d < 100*time.Second {
 		return fmt.Sprintf("%ds", max(1, int(d.Seconds())))
@@ -85,7 +85,7 @@ func remaining(d time.Duration) string {
 	return FormatDuration(d)
 }
 
-// bar is a progress bar of n cells.
+// bar returns a progress bar of n cells.
 func (s Style) bar(g glyphs, done, total int64, n int) string {
 	if total <= 0 || n <= 0 {
 		return ""
@@ -94,7 +94,7 @@ func (s Style) bar(g glyphs, done, total int64, n int) string {
 	return s.paint(cyan, strings.Repeat(g.full, full)) + s.paint(dim, strings.Repeat(g.rest, n-full))
 }
 
-// below are the lines under a running stage: its tables, then its parts.
+// below returns the lines under a running stage: its tables, then its parts.
 func (s Style) below(g glyphs, st *stage, now time.Time, w int) []string {
 	var lines []string
 	for _, t := range st.tables {
@@ -129,12 +129,12 @@ func (s Style) tableLines(t *pipeline.Table, w int) []string {
 	return lines
 }
 
-// slowItem is how long a piece of work must be in flight to get a line of its
-// own; shorter ones would only flicker.
+// slowItem is how long a piece of work must take to get its own line. Shorter ones
+// would only flicker.
 const slowItem = 300 * time.Millisecond
 
-// itemLines are the parts of a stage: transfers with a bar each, those under
-// way first; pieces of work while they are under way, if there are several.
+// itemLines returns the parts of a stage: transfers with a bar each, running ones
+// first, and running pieces of work if there are several.
 func (s Style) itemLines(g glyphs, st *stage, now time.Time, w int) []string {
 	var moving, rest, pieces []*item
 	names := 0

@@ -8,7 +8,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// run is what the events so far add up to. Text in it is sanitised already.
+// run is the state that the events so far add up to. Its text is already sanitised.
 type run struct {
 	stages []*stage
 	byName map[string]*stage
@@ -24,14 +24,14 @@ const (
 	failed
 )
 
-// stage is what is known of one stage.
+// stage is the state of one stage.
 type stage struct {
 	name   string
 	state  state
 	began  time.Time
 	took   time.Duration
 	reason string // why it was skipped, or the error in one line
-	// implicit: it tells of itself without having been started.
+	// implicit is true for a stage that emits events without having been started.
 	implicit bool
 	now      string // the last detail
 	items    []*item
@@ -39,23 +39,23 @@ type stage struct {
 	tables   []*pipeline.Table
 	moved    int64 // bytes that went over the wire, those sent again too
 	rate     meter
-	// For Plain: when it last gave a sign, and the bytes done by then.
+	// For Plain: when it last gave a sign of life, and the bytes done by then.
 	said      time.Time
 	saidBytes int64
 }
 
 type item struct {
 	pipeline.Progress
-	began time.Time
-	told  time.Time // when Events last wrote it
+	began   time.Time
+	written time.Time // when Events last wrote it
 }
 
 func (i *item) finished() bool { return i.Total > 0 && i.Done >= i.Total }
 
 func newRun() *run { return &run{byName: map[string]*stage{}} }
 
-// stage returns the stage of a name. One that was never started (evidence and
-// cleaning up tell of themselves without) begins with its first event.
+// stage returns the stage with a name. A stage that is never started (such as
+// evidence and cleaning up) begins with its first event.
 func (r *run) stage(name string, at time.Time) *stage {
 	s := r.byName[name]
 	if s == nil {
@@ -69,14 +69,14 @@ func (r *run) stage(name string, at time.Time) *stage {
 	return s
 }
 
-// plan lists stages that are to come.
+// plan adds stages that are still to come.
 func (r *run) plan(names []string) {
 	for _, n := range names {
 		r.stage(n, time.Time{})
 	}
 }
 
-// take adds an event that has been through sanitizeEvent.
+// take adds an event that sanitizeEvent has made safe.
 func (r *run) take(e pipeline.Event) *stage {
 	s := r.stage(e.Stage, e.Time)
 	switch e.Kind {
@@ -86,7 +86,7 @@ func (r *run) take(e pipeline.Event) *stage {
 				o.state, o.took = done, max(0, e.Time.Sub(o.began))
 			}
 		}
-		// A stage may run a second time, after an undo: begin anew.
+		// A stage may run a second time, after an undo: start from the beginning.
 		*s = stage{name: s.name, state: running, began: e.Time, said: e.Time, byItem: map[string]*item{}}
 		r.toFront(s)
 	case pipeline.StageFinished:
@@ -125,8 +125,8 @@ func (s *stage) progress(e pipeline.Event) {
 	p := *e.Progress
 	it := s.byItem[p.Item]
 	if it == nil {
-		// What an item has from its beginning was mounted or was there: it
-		// says nothing about the uplink.
+		// What an item has from its start was mounted or existed already, so it says
+		// nothing about the uplink.
 		it = &item{Progress: p, began: e.Time}
 		s.items, s.byItem[p.Item] = append(s.items, it), it
 	}
@@ -146,7 +146,7 @@ func (s *stage) table(t *pipeline.Table) {
 	}
 }
 
-// sum is how far the items of one unit are together.
+// sum returns the total progress of the items with one unit.
 type sum struct {
 	items, finished int
 	done, total     int64
@@ -172,7 +172,7 @@ func (s *stage) sum(u pipeline.Unit) sum {
 	return t
 }
 
-// inFlight are the items that have begun and not ended, the oldest first.
+// inFlight returns the items that have started and not ended, the oldest first.
 func (s *stage) inFlight(u pipeline.Unit) []*item {
 	var all []*item
 	for _, i := range s.items {
@@ -184,7 +184,7 @@ func (s *stage) inFlight(u pipeline.Unit) []*item {
 	return all
 }
 
-// elapsed is how long the stage took, or has been running.
+// elapsed returns how long the stage took or has been running.
 func (s *stage) elapsed(now time.Time) time.Duration {
 	if s.state == running {
 		return max(0, now.Sub(s.began))
@@ -219,8 +219,8 @@ func (m *meter) add(at time.Time, total int64) {
 	}
 }
 
-// perSecond is the rate, or 0 while too little is known. Time that passed
-// without a sample counts: a stalled uplink slows down.
+// perSecond returns the rate, or 0 while too little is known. Time without a sample
+// counts, so the rate of a stalled uplink decreases.
 func (m *meter) perSecond(now time.Time) float64 {
 	if len(m.samples) < 2 {
 		return 0
@@ -236,7 +236,7 @@ func (m *meter) perSecond(now time.Time) float64 {
 	return float64(last.total-first.total) / span.Seconds()
 }
 
-// oneLine is an error for a stage's line: what happened, without the remedy,
+// oneLine formats an error for a stage's line: what happened, without the remedy,
 // which is printed with the finding.
 func oneLine(err error) string {
 	found := pipeline.AsFindings("", err)

@@ -8,24 +8,23 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// screen draws frames at the bottom of what was printed so far.
+// screen draws frames below what was printed so far.
 //
-// Between two frames the cursor rests, hidden, at the frame's first cell. A
-// terminal that reflows its lines when it gets narrower carries the cursor
-// along with the line on which it is, so that erasing from there downwards
-// takes away the old frame wherever its lines have gone, and nothing above it.
-// The same place makes the ^C that the terminal echoes harmless: the first
-// line is written anew with every frame.
+// Between two frames the cursor rests, hidden, at the first cell of the frame. A
+// terminal that reflows its lines when it gets narrower moves the cursor together
+// with its line. So erasing downwards from there removes the old frame, wherever its
+// lines have gone, and nothing above it. This position also makes the ^C that the
+// terminal echoes harmless, because the first line is rewritten with every frame.
 type screen struct {
 	w     io.Writer
-	lines []string // the frame that stands there
+	lines []string // the current frame
 	shown bool     // the cursor is hidden
-	stale bool     // what stands there is not to be relied on
+	stale bool     // what is on the screen cannot be relied on
 }
 
-// draw prints lines above the frame for good and shows a new frame, in one
-// write, which terminals that know synchronised updates (mode 2026; others
-// ignore it) show at once.
+// draw prints lines above the frame permanently and shows a new frame, in a single
+// write. Terminals that support synchronised updates (mode 2026, which others ignore)
+// show it at once.
 func (s *screen) draw(above, frame []string) error {
 	if len(above) == 0 && !s.stale && s.shown && len(frame) > 0 && slices.Equal(frame, s.lines) {
 		return nil
@@ -80,7 +79,7 @@ func (s *screen) draw(above, frame []string) error {
 	return err
 }
 
-// leave moves below the frame, which stays as it is, and shows the cursor.
+// leave moves the cursor below the frame, which stays as it is, and shows it.
 func (s *screen) leave() error {
 	if !s.shown {
 		return nil

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// actPlugin tells of a run that goes on until a signal.
+// actPlugin shows a run that continues until a signal.
 func actPlugin(panics bool) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -64,7 +64,7 @@ func actPlugin(panics bool) {
 	}
 }
 
-// actShell is as much of a shell as ^Z needs: a job in the foreground, told
+// actShell is as much of a shell as ^Z needs: a job in the foreground, reported
 // when it stops, continued after a line of input.
 func actShell() error {
 	signal.Ignore(syscall.SIGTTOU)

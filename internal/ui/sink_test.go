@@ -99,8 +99,8 @@ func record1(name string, from, took float64) pipeline.StageRecord {
 	return pipeline.StageRecord{Name: name, Started: at(from), Duration: time.Duration(took * float64(time.Second))}
 }
 
-// tell emits events and closes; the ticker never ticks.
-func tell(t *testing.T, o Options, events []pipeline.Event, end *pipeline.Outcome) string {
+// show emits events and closes; the ticker never ticks.
+func show(t *testing.T, o Options, events []pipeline.Event, end *pipeline.Outcome) string {
 	t.Helper()
 	var out buffer
 	o.Err, o.Now = &out, newClock().Now
@@ -146,7 +146,7 @@ func TestPlainLines(t *testing.T) {
 				moved(2, "push", "sha256:aa", 2_000_000, 2_000_000, ""),
 				moved(2, "push", "sha256:bb", 1_500_000, 1_500_000, "mounted"),
 				said(2, pipeline.Noted, "push", "a6de1e0 is sha256:cc"),
-				said(2, pipeline.Detailed, "push", "not told"),
+				said(2, pipeline.Detailed, "push", "not shown"),
 				finished(3, "push", 2, nil),
 			},
 			outcome: ptr(outcomeOf(pipeline.Done, nil, 3, record1("preflight", 0, 1), record1("push", 1, 2))),
@@ -162,7 +162,7 @@ func TestPlainLines(t *testing.T) {
 			),
 		},
 		{
-			name: "verbose tells details and what became of each part",
+			name: "verbose shows details and what became of each part",
 			opts: Options{Verbose: true},
 			events: []pipeline.Event{
 				started(0, "push"),
@@ -176,8 +176,8 @@ func TestPlainLines(t *testing.T) {
 			),
 		},
 		{
-			name: "refused: the finding is told once",
-			opts: Options{Style: Style{Program: "kubectl sbw"}, Next: map[pipeline.End]string{pipeline.RefusedByPreflight: "mend it and run again"}},
+			name: "refused: the finding is shown once",
+			opts: Options{Style: Style{Program: "kubectl sbw"}, Next: map[pipeline.End]string{pipeline.RefusedByPreflight: "fix it and run again"}},
 			events: []pipeline.Event{
 				started(0, "preflight"),
 				{Time: at(1), Kind: pipeline.Found, Stage: "preflight", Finding: dirty},
@@ -199,11 +199,11 @@ func TestPlainLines(t *testing.T) {
 				"           more:  kubectl sbw explain image-platform",
 				"12:00:01 preflight: failed after 1.0s: ghcr.io/acme/bus:a6de1e0 is linux/amd64",
 				"x rollout was refused at preflight after 1.0s: nothing was changed",
-				"  next: mend it and run again",
+				"  next: fix it and run again",
 			),
 		},
 		{
-			name: "rows are told when they change in more than age",
+			name: "rows are shown when they change in more than age",
 			events: []pipeline.Event{
 				started(0, "watch rollout"),
 				tabled(0, "watch rollout", pods([]string{"bus-1", "old", "1/1", "9d", ""})),
@@ -270,7 +270,7 @@ func TestPlainLines(t *testing.T) {
 			want:    "",
 		},
 		{
-			name: "quiet tells warnings, the error and the end",
+			name: "quiet shows warnings, the error and the end",
 			opts: Options{Mode: Quiet},
 			events: []pipeline.Event{
 				{Time: at(1), Kind: pipeline.Found, Stage: "preflight", Finding: dirty},
@@ -292,7 +292,7 @@ func TestPlainLines(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.opts.ASCII = true
-			got := tell(t, c.opts, c.events, c.outcome)
+			got := show(t, c.opts, c.events, c.outcome)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("lines (-want +got):\n%s", diff)
 			}
@@ -302,7 +302,7 @@ func TestPlainLines(t *testing.T) {
 
 func ptr[T any](v T) *T { return &v }
 
-// TestPlainSignsOfLife: a transfer tells how far it is, a silent stage that it
+// TestPlainSignsOfLife: a transfer reports how far it is, a silent stage that it
 // is still there.
 func TestPlainSignsOfLife(t *testing.T) {
 	var out buffer
@@ -349,7 +349,7 @@ func TestPlainSignsOfLife(t *testing.T) {
 
 func TestEventLines(t *testing.T) {
 	evil := "a\x1b[31mb\u009b2J\u202ec"
-	got := tell(t, Options{Mode: Events, Next: map[pipeline.End]string{pipeline.Left: "look"}}, []pipeline.Event{
+	got := show(t, Options{Mode: Events, Next: map[pipeline.End]string{pipeline.Left: "look"}}, []pipeline.Event{
 		started(0, "push"),
 		moved(0.00, "push", "aa", 0, 10, ""),
 		moved(0.05, "push", "aa", 1, 10, ""), // too soon

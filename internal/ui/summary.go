@@ -9,8 +9,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// closingLines are the record that stays: where the time went, what ended the
-// run, and in one sentence how it ended and what to do next.
+// closingLines returns the record that stays: where the time went, what ended the run,
+// and in one sentence how it ended and what to do next.
 func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 	var lines []string
 	if u.opts.Mode == Quiet {
@@ -37,8 +37,8 @@ func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 	return append(lines, sentence...)
 }
 
-// endingFindings are what ended a run; a bare interrupt or an ended context is
-// told by the sentence alone.
+// endingFindings returns what ended a run. A mere interrupt or an ended context is
+// reported only by the sentence.
 func endingFindings(o pipeline.Outcome) []*pipeline.Finding {
 	var out []*pipeline.Finding
 	for _, f := range pipeline.AsFindings(failedStage(o), o.Err) {
@@ -50,7 +50,7 @@ func endingFindings(o pipeline.Outcome) []*pipeline.Finding {
 	return out
 }
 
-// failedStage is the first stage that failed.
+// failedStage returns the first stage that failed.
 func failedStage(o pipeline.Outcome) string {
 	for _, s := range o.Stages {
 		if s.Error != "" {
@@ -60,7 +60,7 @@ func failedStage(o pipeline.Outcome) string {
 	return o.Name
 }
 
-// sentence says how a run ended.
+// sentence describes how a run ended.
 func (s Style) sentence(o pipeline.Outcome) []string {
 	g := s.glyphs()
 	name, took := Sanitize(o.Name), FormatDuration(o.Duration)
@@ -96,7 +96,7 @@ func (s Style) sentence(o pipeline.Outcome) []string {
 	return []string{s.paint(red, g.fail+" ") + s.paint(bold, text)}
 }
 
-// timeBars are the stages with what each took, drawn on one axis of time.
+// timeBars returns the stages with their durations, drawn on one time axis.
 func (s Style) timeBars(o pipeline.Outcome, w int) []string {
 	g := s.glyphs()
 	name := 0
@@ -135,8 +135,7 @@ func (s Style) timeBars(o pipeline.Outcome, w int) []string {
 	return lines
 }
 
-// span draws a stretch of time on an axis of n cells; the shortest has its
-// mark too.
+// span draws a period on an axis of n cells. Even the shortest one is visible.
 func (g glyphs) span(from, took, total time.Duration, n int) string {
 	parts := len(g.eighths)
 	scale := func(d time.Duration) int {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// suspension lets ^Z find a tidy terminal: the frame is taken away before the
-// process stops and drawn anew when it goes on.
+// suspension leaves the terminal tidy after ^Z: the frame is removed before the
+// process stops, and drawn again when it continues.
 type suspension struct {
 	suspended, resumed chan os.Signal
 }
@@ -19,18 +19,18 @@ type suspension struct {
 func watchSuspend() *suspension {
 	s := &suspension{suspended: make(chan os.Signal, 1), resumed: make(chan os.Signal, 1)}
 	signal.Notify(s.resumed, syscall.SIGCONT)
-	// A shell with job control puts each job into a process group of its own.
-	// In the session leader's group there is none that could continue us (ssh
-	// -t, docker run -t): the signal is left to the kernel, which ignores it.
+	// A shell with job control puts each job into a separate process group. In the
+	// group of the session leader nothing could continue this process (ssh -t, docker
+	// run -t), so the signal is left to the kernel, which ignores it.
 	if sid, err := unix.Getsid(0); err == nil && sid != unix.Getpgrp() {
 		signal.Notify(s.suspended, syscall.SIGTSTP)
 	}
 	return s
 }
 
-// suspend stops this process and returns when it goes on. It is by SIGSTOP,
-// since Go's handler, once installed, keeps SIGTSTP from stopping a process
-// even after signal.Reset (runtime/signal_unix.go, sigdisable).
+// suspend stops this process and returns when it continues. It uses SIGSTOP, because
+// Go's handler, once installed, keeps SIGTSTP from stopping a process even after
+// signal.Reset (runtime/signal_unix.go, sigdisable).
 func (s *suspension) suspend() {
 	if syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) == nil {
 		<-s.resumed

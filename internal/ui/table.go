@@ -12,8 +12,8 @@ type Rows struct {
 	rows   [][]string
 }
 
-// NewRows makes a table with a header (in capitals, as kubectl has it);
-// without one, only rows are written, as --no-headers wants it.
+// NewRows returns a table with a header (in capitals, like kubectl's). Without a
+// header only rows are written, as for --no-headers.
 func NewRows(s Style, header ...string) *Rows {
 	return &Rows{style: s, header: sanitizeAll(header)}
 }

@@ -13,7 +13,7 @@ import (
 // Sanitize makes text from elsewhere (a pod's log, a registry's answer, a
 // branch name) fit for one line of a terminal: escape sequences are taken out
 // whole, every other control, bidirectional or invisible character is shown as
-// a visible stand-in, line ends become spaces. Printable text stays as it is.
+// a visible replacement, and line ends become spaces. Printable text stays as it is.
 //
 // Everything that this package prints goes through it, in one place: the
 // conversion of events, findings and cells into lines.

@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Mode is how a run is told.
+// Mode is the form in which a run is shown.
 type Mode int
 
 // The modes.
@@ -22,12 +22,12 @@ const (
 	Quiet              // warnings, errors, and how it ended if it failed
 )
 
-// Options says how a UI tells of a run. FromEnv makes them.
+// Options configure a UI. FromEnv returns them.
 type Options struct {
 	Mode Mode
 	// Err takes the story; stdout is never written.
 	Err io.Writer
-	// Verbose tells details too.
+	// Verbose shows details too.
 	Verbose bool
 	Style
 	// Size is the window's size in cells, asked before every drawing; nil, or
@@ -47,7 +47,7 @@ const (
 	plainEvery  = time.Second
 )
 
-// UI tells of one run. It is a pipeline.Sink; its methods may be called from
+// UI shows one run. It is a pipeline.Sink; its methods may be called from
 // several goroutines at once.
 type UI struct {
 	opts Options
@@ -106,7 +106,7 @@ func (u *UI) Emit(e pipeline.Event) {
 	case e.Kind == pipeline.Progressed && e.Progress == nil,
 		e.Kind == pipeline.Found && e.Finding == nil,
 		e.Kind == pipeline.Tabled && e.Table == nil:
-		return // nothing is told
+		return // Quiet shows nothing
 	}
 	if e.Time.IsZero() {
 		e.Time = u.opts.Now()
@@ -151,7 +151,7 @@ func (u *UI) above(e pipeline.Event) []string {
 
 var digests = lazyregexp.New(`\bsha256:[0-9a-f]{64}\b`)
 
-// shortDigests leaves of each digest what tells it from others, as docker and
+// shortDigests keeps of each digest what distinguishes it from others, as docker and
 // kubectl do: two of them fill three lines of a window. The result on stdout
 // and the receipt have them whole.
 func shortDigests(text string) string {
@@ -161,7 +161,7 @@ func shortDigests(text string) string {
 // backlog bounds what waits for a writer that does not get on.
 const backlog = 4 << 20
 
-// say queues finished lines. What is told only for the moment is left out
+// say queues finished lines. What matters only for the moment is left out
 // where the backlog is full, which is said once it has drained.
 func (u *UI) say(lines ...string) {
 	for _, l := range lines {
