@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
@@ -262,15 +260,11 @@ func (w *story) mustAfter(m moment, says string, args ...string) {
 
 // finishSteps lets the worker's slow steps end now.
 func (w *story) finishSteps(*os.Process) error {
-	var svc corev1.Service
-	if err := get(w.ctx, w.s, &svc, "service/"+w.name); err != nil {
-		return err
-	}
-	answer, err := post(w.ctx, "http://"+svc.Spec.ClusterIP+":3111/finish", []byte("{}"))
+	answer, err := w.post("/finish")
 	if err != nil {
 		return err
 	}
-	if string(answer) != `{"finished":1}` {
+	if answer != `{"finished":1}` {
 		return fmt.Errorf("one step was to be finished, and the worker says %s", answer)
 	}
 	return nil

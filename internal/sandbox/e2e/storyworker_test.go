@@ -254,7 +254,11 @@ func post(ctx context.Context, url string, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("POST %s: %s: %s", url, resp.Status, text)
+	}
+	return text, err
 }
 
 // registeredApp is an app as the server lists it.
@@ -314,9 +318,11 @@ func (w *story) deleteApps(ctx context.Context, names ...string) error {
 	return err
 }
 
-// send sends an event.
+// send sends an event once the worker answers behind its Service: a function
+// without retries would fail while kube-proxy does not know the new pod yet.
 func (w *story) send(name string) {
 	w.Helper()
+	w.answers()
 	accounts, err := w.s.Accounts()
 	if err != nil {
 		w.Fatal(err)
@@ -326,7 +332,36 @@ func (w *story) send(name string) {
 	}
 }
 
-// run is what `kubectl sbw runs -o json` tells of a run.
+// answers waits until the worker answers at the address of its Service, which is
+// where Inngest calls it. There is nothing to watch for that.
+func (w *story) answers() {
+	w.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := w.post("/finish")
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-w.ctx.Done():
+			w.Fatalf("the worker never answered behind its Service: %v", err)
+		}
+	}
+}
+
+// post sends a request to the worker through its Service.
+func (w *story) post(path string) (string, error) {
+	var svc corev1.Service
+	if err := get(w.ctx, w.s, &svc, "service/"+w.name); err != nil {
+		return "", err
+	}
+	answer, err := post(w.ctx, "http://"+svc.Spec.ClusterIP+":3111"+path, []byte("{}"))
+	return string(answer), err
+}
+
+// run is a run as `kubectl sbw runs -o json` prints it.
 type run struct {
 	ID, Function, Status, Step, Error string
 	Attempt                           int
@@ -347,6 +382,9 @@ func (w *story) await(what string, ok func(run) bool) run {
 		}
 		if len(last) > 0 && ok(last[0]) {
 			return last[0]
+		}
+		if len(last) > 0 && last[0].Status != "RUNNING" && last[0].Status != "QUEUED" {
+			w.Fatalf("waiting for %s: the run has ended: %+v", what, last[0])
 		}
 		select {
 		case <-tick.C:
