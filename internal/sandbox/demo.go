@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -82,7 +81,7 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 	if _, err := os.Stat(link); err == nil {
 		return nil
 	}
-	_, err := s.run(ctx, extension, "gh", "extension", "install", ".")
+	err := s.run(ctx, extension, "gh", "extension", "install", ".")
 	return err
 }
 
@@ -108,24 +107,23 @@ func (s *Sandbox) change(ctx context.Context, repo string) error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	if _, err := s.run(ctx, repo, "git", "add", "."); err != nil {
+	if err := s.run(ctx, repo, "git", "add", "."); err != nil {
 		return err
 	}
-	_, err := s.run(ctx, repo, "git", "commit", "--quiet", "--message", "change something")
+	err := s.run(ctx, repo, "git", "commit", "--quiet", "--message", "change something")
 	return err
 }
 
-// run runs a program in the sandbox's environment and returns its stdout.
-func (s *Sandbox) run(ctx context.Context, dir, name string, args ...string) (string, error) {
+// run runs a program in the sandbox's environment.
+func (s *Sandbox) run(ctx context.Context, dir, name string, args ...string) error {
 	cmd, err := s.Command(ctx, dir, name, args...)
 	if err != nil {
-		return "", err
+		return err
 	}
-	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, exit.Stderr)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
 	}
-	return string(out), err
+	return nil
 }
 
 // show runs a program like run does, and shows its output.

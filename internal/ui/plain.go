@@ -42,18 +42,7 @@ func (u *UI) emitPlain(e pipeline.Event) {
 	case pipeline.StageStarted:
 		say("started")
 	case pipeline.StageFinished:
-		took := FormatDuration(e.Duration)
-		switch st.state {
-		case failed:
-			say("failed after " + took + ": " + st.reason)
-		case skipped:
-			say("skipped: " + st.reason)
-		default:
-			if amount != "" {
-				amount = " (" + amount + ")"
-			}
-			say("done in " + took + amount)
-		}
+		say(st.ending(FormatDuration(e.Duration), amount))
 	case pipeline.Noted:
 		say(e.Text)
 	case pipeline.Detailed:
@@ -73,6 +62,20 @@ func (u *UI) emitPlain(e pipeline.Event) {
 			}
 		}
 	}
+}
+
+// ending describes how a stage ended that took this long and did this much.
+func (st *stage) ending(took, amount string) string {
+	switch st.state {
+	case failed:
+		return "failed after " + took + ": " + st.reason
+	case skipped:
+		return "skipped: " + st.reason
+	}
+	if amount != "" {
+		amount = " (" + amount + ")"
+	}
+	return "done in " + took + amount
 }
 
 // plain queues lines with their time and stage. Further lines are indented.

@@ -52,6 +52,19 @@ func (s *screen) draw(above, frame []string) error {
 			b.WriteString(l + "\r\n")
 		}
 	}
+	replace(&b, old, frame)
+	if s.shown && len(frame) == 0 {
+		b.WriteString(ansi.SetModeTextCursorEnable)
+	}
+	b.WriteString(ansi.ResetModeSynchronizedOutput)
+	s.lines, s.shown, s.stale = slices.Clone(frame), len(frame) > 0, false
+	_, err := io.WriteString(s.w, b.String())
+	return err
+}
+
+// replace writes the lines of a frame that differ from the old ones, and returns to
+// the first cell.
+func replace(b *strings.Builder, old, frame []string) {
 	for i, l := range frame {
 		if i > 0 {
 			b.WriteString("\r\n")
@@ -65,18 +78,10 @@ func (s *screen) draw(above, frame []string) error {
 		b.WriteString("\r\n" + ansi.EraseScreenBelow)
 		down++
 	}
+	b.WriteByte('\r')
 	if down > 0 {
-		b.WriteString("\r" + ansi.CursorUp(down))
-	} else {
-		b.WriteByte('\r')
+		b.WriteString(ansi.CursorUp(down))
 	}
-	if s.shown && len(frame) == 0 {
-		b.WriteString(ansi.SetModeTextCursorEnable)
-	}
-	b.WriteString(ansi.ResetModeSynchronizedOutput)
-	s.lines, s.shown, s.stale = slices.Clone(frame), len(frame) > 0, false
-	_, err := io.WriteString(s.w, b.String())
-	return err
 }
 
 // leave moves the cursor below the frame, which stays as it is, and shows it.

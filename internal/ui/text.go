@@ -83,9 +83,9 @@ func hidden(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// escape returns the length of the complete escape sequence that s begins
-// with (ECMA-48: CSI, OSC and the other strings, two-character escapes), or 0.
-// An unfinished one is none: what follows it must stay readable.
+// escape returns the length of the complete escape sequence at the beginning of s
+// (ECMA-48: CSI, OSC and the other strings, two-character escapes), or 0. An
+// unfinished one does not count: what follows it must stay readable.
 func escape(s string) int {
 	start := 0
 	var kind byte
@@ -99,29 +99,9 @@ func escape(s string) int {
 	}
 	switch kind {
 	case '[':
-		for i := start; i < len(s); i++ {
-			switch c := s[i]; {
-			case c >= 0x40 && c <= 0x7e:
-				return i + 1
-			case c < 0x20 || c > 0x3f:
-				return 0
-			}
-		}
-		return 0
+		return controlSequence(s, start)
 	case ']', 'P', 'X', '^', '_':
-		// No terminal's own sequence is longer; a longer one is a trick.
-		const limit = 4096
-		for i := start; i < len(s) && i < limit; i++ {
-			switch {
-			case s[i] == 0x07:
-				return i + 1
-			case s[i] == 0x1b && i+1 < len(s) && s[i+1] == '\\', s[i] == 0xc2 && i+1 < len(s) && s[i+1] == 0x9c:
-				return i + 2
-			case s[i] == '\n':
-				return 0
-			}
-		}
-		return 0
+		return controlString(s, start)
 	case '(', ')', '*', '+', '#', '%', ' ':
 		if len(s) > 2 && s[2] >= 0x30 && s[2] <= 0x7e {
 			return 3
@@ -134,7 +114,38 @@ func escape(s string) int {
 	return 0
 }
 
-// width is how many cells s takes at most, escape sequences not counted.
+// controlSequence returns where a CSI sequence ends whose parameters begin at start.
+func controlSequence(s string, start int) int {
+	for i := start; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 0x40 && c <= 0x7e:
+			return i + 1
+		case c < 0x20 || c > 0x3f:
+			return 0
+		}
+	}
+	return 0
+}
+
+// controlString returns where an OSC, DCS, SOS, PM or APC string ends whose content
+// begins at start.
+func controlString(s string, start int) int {
+	// No sequence of a terminal is longer than this. A longer one is a trick.
+	const limit = 4096
+	for i := start; i < len(s) && i < limit; i++ {
+		switch rest := s[i:]; {
+		case rest[0] == 0x07:
+			return i + 1
+		case strings.HasPrefix(rest, "\x1b\\"), strings.HasPrefix(rest, "\xc2\x9c"):
+			return i + 2
+		case rest[0] == '\n':
+			return 0
+		}
+	}
+	return 0
+}
+
+// width returns how many cells s takes at most, without escape sequences.
 // Terminals differ in how they count joined emoji and variation selectors:
 // some by grapheme, some by rune. A line that fits by both counts never wraps.
 func width(s string) int { return max(ansi.StringWidth(s), ansi.StringWidthWc(s)) }

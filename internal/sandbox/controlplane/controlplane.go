@@ -136,10 +136,10 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 }
 
 // StopAPIServer ends the API server; etcd goes on.
-func (c *ControlPlane) StopAPIServer() { c.kill("apiserver") }
+func (c *ControlPlane) StopAPIServer() { c.stop("apiserver") }
 
 // KillAPIServer ends it as a crash would.
-func (c *ControlPlane) KillAPIServer() { c.signal("apiserver", syscall.SIGKILL) }
+func (c *ControlPlane) KillAPIServer() { c.kill("apiserver") }
 
 // ready waits until the API server says so.
 func (c *ControlPlane) ready(ctx context.Context) error {
@@ -195,7 +195,7 @@ func (c *ControlPlane) run(name, path string, args ...string) error {
 	return nil
 }
 
-func (c *ControlPlane) kill(name string) {
+func (c *ControlPlane) stop(name string) {
 	p := c.procs[name]
 	if p == nil {
 		return
@@ -204,14 +204,14 @@ func (c *ControlPlane) kill(name string) {
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
-		c.signal(name, syscall.SIGKILL)
+		c.kill(name)
 	}
 	delete(c.procs, name)
 }
 
-func (c *ControlPlane) signal(name string, s syscall.Signal) {
+func (c *ControlPlane) kill(name string) {
 	if p := c.procs[name]; p != nil {
-		_ = p.cmd.Process.Signal(s) // it may have ended
+		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.done
 		delete(c.procs, name)
 	}
@@ -220,10 +220,10 @@ func (c *ControlPlane) signal(name string, s syscall.Signal) {
 // Stop ends everything. What is in Dir stays.
 func (c *ControlPlane) Stop() {
 	for _, name := range []string{"scheduler", "controller-manager"} {
-		c.signal(name, syscall.SIGKILL)
+		c.kill(name)
 	}
-	c.signal("apiserver", syscall.SIGKILL)
-	c.signal("etcd", syscall.SIGKILL)
+	c.kill("apiserver")
+	c.kill("etcd")
 }
 
 // Kubeconfig is the path of a kubeconfig for one of the users.

@@ -51,7 +51,7 @@ func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img ma
 	const functions = "FUNCTIONS=approval-request"
 	img[npmworkers.SDK3].publish(ctx, t, "slow", functions, "SLOW_MS=600000", "APPROVAL_EVENT=story/again")
 	img[npmworkers.SDK3].publish(ctx, t, "quick", functions, "SLOW_MS=1", "APPROVAL_EVENT=story/again")
-	w := newStory(ctx, t, s, "story-again", "")
+	w := newStory(ctx, t, s, "story-again")
 	w.must(0, nil, "rollout", "--tag", "slow")
 	w.send("story/again")
 	w.await("the slow step", func(r run) bool { return r.Step == "step after first" })
@@ -74,7 +74,7 @@ func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img 
 	for _, tag := range []string{"zero1", "zero2"} {
 		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=600000", "TAG="+tag)
 	}
-	w := newStory(ctx, t, s, "story-zero", "")
+	w := newStory(ctx, t, s, "story-zero")
 	w.must(0, []string{"zero has retries 0"}, "rollout", "--tag", "zero1")
 	w.must(3, []string{"story-zero-zero has retries 0", "allow.zeroRetries.zero"}, "rollout", "--tag", "zero2")
 	config := filepath.Join(w.dir, ".sbw.yaml")
@@ -106,7 +106,7 @@ const rollouts = 20
 // its way out and the new one has registered.
 func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	const hostApp = "story-host"
-	w := newStory(ctx, t, s, hostApp, "")
+	w := newStory(ctx, t, s, hostApp)
 	accounts, err := s.Accounts()
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[s
 		for _, name := range []string{"story-cluster", "story-second"} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				rollOften(newStory(ctx, t, s, name, ""), hostApp, before)
+				rollOften(newStory(ctx, t, s, name), hostApp, before)
 			})
 		}
 	})
@@ -206,7 +206,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 		}
 	})
 	img[npmworkers.SDK3].publish(ctx, t, "rights", "FUNCTIONS=parallel")
-	w := newStory(ctx, t, s, "story-rights", "")
+	w := newStory(ctx, t, s, "story-rights")
 	w.must(0, []string{"Inngest is reached by a port-forward to service/inngest-svc:8288"}, "rollout", "--tag", "rights")
 
 	w.must(1, []string{"portforward", "no address outside of the cluster"}, "functions", "--as", "limited")

@@ -148,14 +148,14 @@ spec:
   ports: [{name: http, port: 3111, targetPort: 3111}]
 `
 
-// newStory makes the checkout; more is added to the worker's configuration.
-func newStory(ctx context.Context, t *testing.T, s *sandbox.Sandbox, name, more string) *story {
+// newStory creates the checkout of a worker.
+func newStory(ctx context.Context, t *testing.T, s *sandbox.Sandbox, name string) *story {
 	t.Helper()
 	w := &story{T: t, ctx: ctx, s: s, name: name, dir: t.TempDir()}
 	for file, text := range map[string]string{
 		"worker.yaml": strings.ReplaceAll(storyManifest, "NAME", name),
-		".sbw.yaml": fmt.Sprintf("workers:\n  %s:\n    image: ghcr.io/%s\n    deploy: {manifest: worker.yaml, namespace: joelclaw}\n    inngest: {app: %s}\n%s",
-			name, storyRepository, name, more),
+		".sbw.yaml": fmt.Sprintf("workers:\n  %s:\n    image: ghcr.io/%s\n    deploy: {manifest: worker.yaml, namespace: joelclaw}\n    inngest: {app: %s}\n",
+			name, storyRepository, name),
 	} {
 		if err := os.WriteFile(filepath.Join(w.dir, file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

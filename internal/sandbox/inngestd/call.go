@@ -45,11 +45,11 @@ func (s *Server) call(ctx context.Context, r *run, step string, attempt int) ans
 	version := r.version
 	s.mu.Unlock()
 	if err != nil {
-		return failed("Error", err.Error())
+		return failed(err.Error())
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
-		return failed("Error", "error creating request: "+err.Error())
+		return failed("error creating request: " + err.Error())
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if s.opts.SigningKey != "" {
@@ -60,18 +60,18 @@ func (s *Server) call(ctx context.Context, r *run, step string, attempt int) ans
 	req.Header.Set("X-Inngest-Step-ID", stepOr(step))
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return failed("Error", transportError(err))
+		return failed(transportError(err))
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
-		return failed("Error", "Your server reset the connection while we were reading the reply: Unexpected ending response")
+		return failed("Your server reset the connection while we were reading the reply: Unexpected ending response")
 	}
 	return readAnswer(resp, raw)
 }
 
-func failed(name, message string) answer {
-	return answer{failure: &stepError{Error: message, Name: name, Message: message}}
+func failed(message string) answer {
+	return answer{failure: &stepError{Error: message, Name: "Error", Message: message}}
 }
 
 func stepOr(step string) string {
@@ -100,13 +100,13 @@ func readAnswer(resp *http.Response, body []byte) answer {
 	case resp.StatusCode == http.StatusPartialContent && sdk:
 		ops, err := parseOpcodes(body)
 		if err != nil {
-			return failed("Error", err.Error())
+			return failed(err.Error())
 		}
 		a.ops = ops
 	case resp.StatusCode == http.StatusCreated:
-		return failed("Error", "the double does not read streamed answers")
+		return failed("the double does not read streamed answers")
 	case resp.StatusCode >= 200 && resp.StatusCode < 300 && !sdk:
-		return failed("Error", "The response did not come from an Inngest SDK")
+		return failed("The response did not come from an Inngest SDK")
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 		a.value = jsonOrString(body)
 	case !sdk:

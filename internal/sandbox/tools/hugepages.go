@@ -24,7 +24,7 @@ const hugePages = "/sys/kernel/mm/transparent_hugepage/enabled"
 // one is killed. If the switch cannot be written, it stays as it is, which only
 // costs time.
 func HugePages(dir string, say Say) (restore func() error, err error) {
-	return switchTo(hugePages, "always", filepath.Join(dir, "hugepages.before"), say)
+	return switchOn(hugePages, filepath.Join(dir, "hugepages.before"), say)
 }
 
 // RestoreHugePages restores the setting that a killed run left changed.
@@ -34,7 +34,9 @@ func RestoreHugePages(dir string) error {
 
 var chosen = regexp.MustCompile(`\[(\w+)\]`)
 
-func switchTo(path, value, kept string, say Say) (restore func() error, err error) {
+// switchOn sets the switch in path to "always", and keeps what it was in kept.
+func switchOn(path, kept string, say Say) (restore func() error, err error) {
+	const value = "always"
 	if err := putBack(path, kept); err != nil {
 		return nil, err
 	}

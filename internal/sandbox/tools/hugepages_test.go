@@ -29,7 +29,7 @@ func TestSwitchTo(t *testing.T) {
 	say := func(string, ...any) { said++ }
 
 	write("always [madvise] never\n")
-	restore, err := switchTo(path, "always", kept, say)
+	restore, err := switchOn(path, kept, say)
 	if err != nil || read() != "always" || said != 1 {
 		t.Fatalf("switched: %q, %v, %d lines", read(), err, said)
 	}
@@ -39,7 +39,7 @@ func TestSwitchTo(t *testing.T) {
 
 	// Killed: the next run puts back what was before, and starts from there.
 	write("always [never]\n")
-	if _, err = switchTo(path, "always", kept, say); err != nil {
+	if _, err = switchOn(path, kept, say); err != nil {
 		t.Fatal(err)
 	}
 	if err := putBack(path, kept); err != nil || read() != "never" {
@@ -49,7 +49,7 @@ func TestSwitchTo(t *testing.T) {
 	// Nothing to do: nothing is said, nothing kept.
 	said = 0
 	write("[always] madvise never\n")
-	if restore, err = switchTo(path, "always", kept, say); err != nil || said != 0 {
+	if restore, err = switchOn(path, kept, say); err != nil || said != 0 {
 		t.Fatalf("%v, %d lines", err, said)
 	}
 	if err := restore(); err != nil || read() != "[always] madvise never\n" {
@@ -57,7 +57,7 @@ func TestSwitchTo(t *testing.T) {
 	}
 
 	// A kernel without the switch.
-	if restore, err = switchTo(filepath.Join(dir, "none"), "always", kept, say); err != nil || restore() != nil {
+	if restore, err = switchOn(filepath.Join(dir, "none"), kept, say); err != nil || restore() != nil {
 		t.Fatal(err)
 	}
 }

@@ -60,8 +60,8 @@ type frame struct {
 	took  time.Duration
 }
 
-// readCast plays a recording and returns its frames. Rows below the lowest
-// that is ever used are left away.
+// readCast plays a recording and returns its frames. Rows below the lowest one that
+// is ever used are left out.
 func readCast(r io.Reader, o pictureOptions) ([]frame, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 64<<20)
@@ -81,19 +81,13 @@ func readCast(r io.Reader, o pictureOptions) ([]frame, error) {
 		}
 	}
 	for n := 2; lines.Scan(); n++ {
-		var event [3]any
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+		at, text, err := readEvent(lines.Bytes())
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		seconds, isTime := event[0].(float64)
-		text, isText := event[2].(string)
-		if !isTime || !isText || seconds < 0 || seconds > 1e6 {
-			return nil, fmt.Errorf("line %d: not an event", n)
-		}
-		if event[1] != "o" {
+		if text == "" {
 			continue
 		}
-		at := time.Duration(seconds * float64(time.Second))
 		since += min(at-last, max(o.MaxIdle, o.Frame))
 		last = at
 		if since >= o.Frame || len(frames) == 0 {
@@ -116,7 +110,25 @@ func readCast(r io.Reader, o pictureOptions) ([]frame, error) {
 	return cropped(frames), nil
 }
 
-// cropped leaves away rows that no frame uses.
+// readEvent returns the time and the text of an output event. The text of any other
+// event is empty.
+func readEvent(line []byte) (at time.Duration, text string, err error) {
+	var event [3]any
+	if err := json.Unmarshal(line, &event); err != nil {
+		return 0, "", err
+	}
+	seconds, isTime := event[0].(float64)
+	text, isText := event[2].(string)
+	if !isTime || !isText || seconds < 0 || seconds > 1e6 {
+		return 0, "", errors.New("not an event")
+	}
+	if event[1] != "o" {
+		return 0, "", nil
+	}
+	return time.Duration(seconds * float64(time.Second)), text, nil
+}
+
+// cropped leaves out rows that no frame uses.
 func cropped(frames []frame) []frame {
 	used := 0
 	for _, f := range frames {
