@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -84,8 +85,12 @@ func Choose(dir, want string) (string, error) {
 		return "", broken(dir, "index.json is not valid", err)
 	}
 	entries = slices.DeleteFunc(entries, func(d v1.Descriptor) bool { return d.Annotations[attestation] != "" })
+	images := slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return refers(dir, d) })
+	if len(images) == 0 || slices.ContainsFunc(entries, func(d v1.Descriptor) bool { return d.Digest.String() == want }) {
+		images = entries // what is asked for by its digest is meant
+	}
 	var found []string
-	for _, d := range entries {
+	for _, d := range images {
 		if want == "" || names(d, want) {
 			found = append(found, d.Digest.String())
 		}
@@ -98,36 +103,68 @@ func Choose(dir, want string) (string, error) {
 	case len(entries) == 0:
 		return "", broken(dir, "index.json lists no image", nil)
 	case len(found) == 0:
-		return "", pipeline.UsageErrorf("layout-ambiguous", "choose one of: "+list(entries), "%s has no image %s", dir, want)
+		return "", pipeline.UsageErrorf("layout-ambiguous", "choose one of: "+list(images), "%s has no image %s", dir, want)
 	}
-	return "", pipeline.UsageErrorf("layout-ambiguous", "choose one with --layout "+dir+":REF or "+dir+"@DIGEST: "+list(entries),
+	return "", pipeline.UsageErrorf("layout-ambiguous", "choose one with --layout "+dir+":REF or "+dir+"@DIGEST: "+list(images),
 		"%s has %d images", dir, len(found))
+}
+
+// referrerTag is how what refers to an image is named where a registry has no
+// referrers API (distribution-spec "Referrers Tag Schema"), and by cosign.
+var referrerTag = lazyregexp.New(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
+
+// refers reports whether an entry is not an image but something about one: a
+// signature, an SBOM, an index of such (image-spec manifest.md, "artifactType"
+// and "subject").
+func refers(dir string, d v1.Descriptor) bool {
+	if d.ArtifactType != "" || referrerTag.MatchString(d.Annotations[refName]) {
+		return true
+	}
+	text, err := document(dir, d.Digest)
+	var m struct {
+		ArtifactType string         `json:"artifactType"`
+		Subject      *v1.Descriptor `json:"subject"`
+		Config       v1.Descriptor  `json:"config"`
+	}
+	if err != nil || json.Unmarshal(text, &m) != nil {
+		return false // Verify reports it
+	}
+	return m.ArtifactType != "" || m.Subject != nil || m.Config.MediaType == "application/vnd.oci.empty.v1+json"
+}
+
+// entryNames are the names of an entry. One may have several, separated by
+// commas, as skopeo and containerd write them.
+func entryNames(d v1.Descriptor) (all []string) {
+	for _, key := range []string{refName, containerdName} {
+		for name := range strings.SplitSeq(d.Annotations[key], ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 func names(d v1.Descriptor, want string) bool {
 	if d.Digest.String() == want {
 		return true
 	}
-	for _, key := range []string{refName, containerdName} {
-		name := d.Annotations[key]
-		if name == want || name != "" && strings.HasSuffix(name, ":"+want) {
-			return true
-		}
+	if d.Annotations[refName] == want {
+		return true // whatever is in the name
 	}
-	return false
+	return slices.ContainsFunc(entryNames(d), func(name string) bool { return name == want || strings.HasSuffix(name, ":"+want) })
 }
 
 func list(entries []v1.Descriptor) string {
 	var all []string
 	for _, d := range entries {
-		name := d.Annotations[refName]
-		if name == "" {
-			name = d.Annotations[containerdName]
+		name := d.Digest.String()
+		if named := entryNames(d); len(named) > 0 {
+			name = named[0]
 		}
-		if name == "" {
-			name = d.Digest.String()
+		if !slices.Contains(all, name) {
+			all = append(all, name)
 		}
-		all = append(all, name)
 	}
 	const most = 8
 	if len(all) > most {

@@ -158,9 +158,35 @@ func Verify(dir, digest string) error {
 				errs = append(errs, broken(dir, fmt.Sprintf("blob %s has %d bytes and not %d", d.Digest, fi.Size(), d.Size), nil))
 			}
 		}
+		if f := unpackable(dir, n); f != nil {
+			errs = append(errs, f)
+		}
 		return nil
 	})
 	return errors.Join(append(errs, err)...)
+}
+
+// unpackable returns a finding about an image whose config lists another number
+// of layers than its manifest: no runtime unpacks it (containerd rootfs/apply.go,
+// "mismatched image rootfs and manifest layers"). What is missing or not an
+// image's config is found elsewhere.
+func unpackable(dir string, n node) error {
+	text, err := document(dir, n.manifest.Config.Digest)
+	var c v1.ConfigFile
+	if err != nil || json.Unmarshal(text, &c) != nil || c.RootFS.Type == "" && len(c.RootFS.DiffIDs) == 0 {
+		return nil
+	}
+	if have, want := len(n.manifest.Layers), len(c.RootFS.DiffIDs); have != want {
+		return broken(dir, fmt.Sprintf("image %s has %s, but its config lists %s", n.digest, count(have, "layer"), count(want, "diff_id")), nil)
+	}
+	return nil
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Plain reports whether a layer is stored uncompressed.

@@ -272,6 +272,80 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// TestChooseAmongReferrers: what refers to an image is not a candidate, and an
+// entry may have several names.
+func TestChooseAmongReferrers(t *testing.T) {
+	b := newBox(t)
+	img := b.image("arm64", "layer")
+	empty := b.blob("{}")
+	empty.MediaType = "application/vnd.oci.empty.v1+json"
+	signature := b.json(map[string]any{"schemaVersion": 2, "artifactType": "application/vnd.example.signature+json", "config": empty, "layers": []any{}, "subject": img})
+	sbom := b.json(map[string]any{"schemaVersion": 2, "config": empty, "layers": []any{}, "subject": img})
+	plain := b.json(map[string]any{"schemaVersion": 2, "config": empty, "layers": []any{}})
+	typed := signature
+	typed.ArtifactType = "application/vnd.example.signature+json"
+	tag := "sha256-" + img.Digest.Hex
+	both := img
+	both.Annotations = map[string]string{refName: "v1,stable", containerdName: "ghcr.io/o/w:v1, ghcr.io/o/w:edge"}
+	other := named(b.image("arm64", "other"), refName, "v2")
+	for _, tt := range []struct {
+		name    string
+		entries []v1.Descriptor
+		want    string
+		chosen  v1.Descriptor
+		err     string
+	}{
+		{"signature and SBOM", []v1.Descriptor{both, typed, sbom, plain}, "", img, ""},
+		{"by tag schema", []v1.Descriptor{img, named(b.index(signature), refName, tag), named(other, refName, tag+".sig")}, "", img, ""},
+		{"listed twice", []v1.Descriptor{img, named(img, refName, "v1"), named(img, refName, "v2")}, "", img, ""},
+		{"first of two names", []v1.Descriptor{both, other}, "v1", img, ""},
+		{"second of two names", []v1.Descriptor{both, other}, "stable", img, ""},
+		{"all of it", []v1.Descriptor{both, other}, "v1,stable", img, ""},
+		{"containerd's second name", []v1.Descriptor{both, other}, "edge", img, ""},
+		{"containerd's name", []v1.Descriptor{both, other}, "ghcr.io/o/w:edge", img, ""},
+		{"another image's name", []v1.Descriptor{both, other}, "v2", other, ""},
+		{"part of a name", []v1.Descriptor{both, other}, "1", v1.Descriptor{}, "layout-ambiguous"},
+		{"two images", []v1.Descriptor{both, other, sbom}, "", v1.Descriptor{}, "layout-ambiguous"},
+		{"a referrer by its digest", []v1.Descriptor{both, sbom}, sbom.Digest.String(), sbom, ""},
+		{"nothing but referrers", []v1.Descriptor{sbom, signature}, "", v1.Descriptor{}, "layout-ambiguous"},
+	} {
+		b.list(tt.entries...)
+		got, err := Choose(b.dir, tt.want)
+		if err != nil && code(err) != tt.err || err == nil && tt.err != "" || err == nil && got != tt.chosen.Digest.String() {
+			t.Errorf("%s: %s, %v", tt.name, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), tag) {
+			t.Errorf("%s: a referrer is offered: %v", tt.name, err)
+		}
+	}
+}
+
+// TestVerifyCountsLayers: an image whose config lists other layers than its
+// manifest is not one that a runtime unpacks.
+func TestVerifyCountsLayers(t *testing.T) {
+	b := newBox(t)
+	layer := b.blob("layer")
+	for name, tt := range map[string]struct {
+		diffIDs int
+		layers  int
+		ok      bool
+	}{"the same": {2, 2, true}, "none of both": {0, 0, true}, "fewer": {1, 2, false}, "more": {2, 1, false}, "none listed": {0, 1, false}} {
+		c := v1.ConfigFile{OS: "linux", Architecture: "arm64", RootFS: v1.RootFS{Type: "layers"}}
+		m := v1.Manifest{SchemaVersion: 2}
+		for range tt.diffIDs {
+			c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, layer.Digest)
+		}
+		for range tt.layers {
+			m.Layers = append(m.Layers, layer)
+		}
+		m.Config = b.json(c)
+		err := Verify(b.dir, b.json(m).Digest.String())
+		if tt.ok != (err == nil) || err != nil && code(err) != "layout-broken" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOpen(t *testing.T) {
 	b := newBox(t)
 	one, two := b.image("arm64", "1"), b.image("arm64", "2")

@@ -11,7 +11,7 @@ import (
 
 // version is part of a cached summary's name: raise it when summarize tells
 // more, or other things, than before.
-const version = "v1"
+const version = "v2"
 
 // cached returns the summary of a layer from dir, or makes it and leaves it
 // there. A cache that cannot be read or written costs time, not the answer.

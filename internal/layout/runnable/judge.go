@@ -146,7 +146,8 @@ var wrappers = map[string]int{
 
 var (
 	assignment = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*=`)
-	plainWord  = lazyregexp.New(`^[A-Za-z0-9_./+-]+$`)
+	// plainWord needs no quotes.
+	plainWord = lazyregexp.New(`^[A-Za-z0-9_./+-]+$`)
 )
 
 // inner looks for a command among the arguments of what was started.
@@ -157,8 +158,8 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 	name, args := path.Base(argv[0]), argv[1:]
 	if skip, ok := wrappers[name]; ok {
 		for len(args) > 0 && (strings.HasPrefix(args[0], "-") || assignment.MatchString(args[0])) {
-			if args[0] == "-S" || args[0] == "--split-string" { // env -S "cmd args"
-				args = slices.Concat(strings.Fields(strings.Join(args[1:min(2, len(args))], "")), args[min(2, len(args)):])
+			if text, rest, ok := splitString(args); ok && name == "env" {
+				args = slices.Concat(shellWords(text), rest)
 				continue
 			}
 			args = args[1:]
@@ -172,10 +173,8 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 	}
 	switch name {
 	case "sh", "bash", "dash", "ash", "zsh":
-		if len(args) >= 2 && args[0] == "-c" {
-			if w := firstCommand(args[1]); w != "" {
-				j.start([]string{w}, depth+1, true)
-			}
+		if line, ok := commandLine(args); ok {
+			j.shell(line, depth)
 		}
 		return
 	}
@@ -185,19 +184,61 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 	}
 }
 
-// firstCommand is the program that a shell's command line begins with; empty
-// when that cannot be told without a shell.
-func firstCommand(line string) string {
-	for w := range strings.FieldsSeq(line) {
-		switch {
-		case w == "exec", assignment.MatchString(w) && !strings.ContainsAny(w, "$`'\"("):
-			continue
-		case plainWord.MatchString(w):
-			return w
-		}
-		return ""
+// splitString is the text of env's -S and what follows it. The text may be part of
+// the same argument, as it always is behind #!, and other flags may stand before
+// the S (coreutils env.c).
+func splitString(args []string) (text string, rest []string, ok bool) {
+	if text, ok = strings.CutPrefix(args[0], "--split-string="); ok {
+		return text, args[1:], true
 	}
-	return ""
+	m := splitFlag.FindStringSubmatch(args[0])
+	switch {
+	case m != nil && m[1] != "":
+		return m[1], args[1:], true
+	case (m != nil || args[0] == "--split-string") && len(args) > 1:
+		return args[1], args[2:], true
+	}
+	return "", nil, false
+}
+
+var splitFlag = lazyregexp.New(`(?s)^-[iv0]*S(.*)$`)
+
+// commandLine is what a shell is to run: sh -c LINE, with any other flags.
+func commandLine(args []string) (string, bool) {
+	for i, a := range args {
+		if !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "+") {
+			return "", false
+		}
+		if strings.HasSuffix(a, "c") && !strings.HasPrefix(a, "--") && i+1 < len(args) {
+			return args[i+1], true
+		}
+	}
+	return "", false
+}
+
+// shell judges the programs that a shell's line starts for certain. Only what is
+// there and cannot run is a fault: a shell has functions, builtins and a PATH of
+// its own.
+func (j *judgement) shell(line string, depth int) {
+	if w := BrokenExecForm(line); w != "" {
+		if _, ok := j.lookup(w); !ok {
+			j.fail("entrypoint-missing", `write it with double quotes and without a comma at the end: CMD ["program", "argument"]`,
+				"the shell would look for a program called %s, because the list is not valid JSON and so became a shell's line", w)
+			return
+		}
+	}
+	dir := j.dir
+	defer func() { j.dir = dir }()
+	for _, argv := range shellCommands(line) {
+		switch {
+		case argv[0] == "cd" && len(argv) == 2 && strings.HasPrefix(argv[1], "/"):
+			j.dir = clean(argv[1])
+		case argv[0] == "cd" && len(argv) == 2:
+			j.dir = path.Join(j.dir, argv[1])
+		default:
+			j.start(argv, depth+1, true)
+		}
+	}
 }
 
 // lookup finds a command as a runtime does: by PATH when it has no slash.

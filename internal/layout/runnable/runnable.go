@@ -22,7 +22,9 @@ package runnable
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -139,9 +141,14 @@ func summaries(ctx context.Context, dir string, img layout.Image, cache string, 
 		}
 		return nil, "", err
 	}
-	for _, s := range all {
+	diffIDs := img.Config.RootFS.DiffIDs
+	for i, s := range all {
 		if s.Skipped != "" {
 			return nil, s.Skipped, nil
+		}
+		if i < len(diffIDs) && s.DiffID != diffIDs[i].String() {
+			return nil, "", broken(dir, fmt.Sprintf("layer %d, %s, is not the one that the image's config lists", i+1, short(img.Manifest.Layers[i].Digest)),
+				"unpacked, it has the digest "+s.DiffID+" and not "+diffIDs[i].String(), nil)
 		}
 	}
 	return all, "", nil
@@ -161,15 +168,23 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
 	}
 	defer f.Close()
-	s, err := summarize(ctx, f)
+	sum := sha256.New()
+	s, err := summarize(ctx, io.TeeReader(f, sum))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir,
-			What: "layer " + l.Digest.String() + " cannot be read", Why: err.Error(), Fix: "build the image again", Err: err}
+		return nil, broken(dir, "layer "+l.Digest.String()+" cannot be read", err.Error(), err)
+	}
+	if got := fmt.Sprintf("%x", sum.Sum(nil)); s.Skipped == "" && got != l.Digest.Hex {
+		return nil, broken(dir, "layer "+l.Digest.String()+" has other content than its digest says", "its content has the digest sha256:"+got, nil)
 	}
 	return s, nil
+}
+
+func broken(dir, what, why string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir,
+		What: what, Why: why, Fix: "build the image again, or export it again if something else made the layout", Err: err}
 }
 
 // settings judges the config.

@@ -202,6 +202,19 @@ func TestCheck(t *testing.T) {
 		{name: "tini", layers: layers(layer(bin("bin/tini", arm64), bunAmd)), entrypoint: words("tini", "-s", "--"), cmd: words("bun"), want: words("exec-format")},
 		{name: "shell form", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "FOO=bar exec bun run x"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
 		{name: "shell form with a builtin", layers: layers(layer(shell)), cmd: words("/bin/sh", "-c", "set -e; bun")},
+		{name: "env -S in the first line", layers: layers(layer(sh("app/run", "#!/usr/bin/env -S bun run\n"), bin("usr/bin/env", arm64), bunArm)), entrypoint: words("/app/run")},
+		{name: "env -vS, quoted", layers: layers(layer(sh("app/run", "#!/usr/bin/env -vS 'bun' run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
+		{name: "env --split-string", layers: layers(layer(sh("app/run", "#!/usr/bin/env --split-string=A=b bun run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format")},
+		{name: "env -S in a command", layers: layers(layer(bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("env", "-S", "A=b bun"), cmd: words("run"), want: words("exec-format")},
+		{name: "exec form in single quotes", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", "['bun', 'src/worker.ts']"), want: words("entrypoint-missing"), says: "a program called [bun,"},
+		{name: "exec form with a comma at the end", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", `["/w",]`), want: words("entrypoint-missing"), says: "[/w,]"},
+		{name: "a test in the shell", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun")},
+		{name: "a test, then a wrong program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun"), want: words("exec-format")},
+		{name: "quoted program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", `"bun" run "x y"`), want: words("exec-format")},
+		{name: "after &&", layers: layers(layer(shell, bin("bin/migrate", arm64), bunAmd)), cmd: words("/bin/sh", "-c", "migrate up && exec bun run x"), want: words("exec-format")},
+		{name: "after cd", layers: layers(layer(shell, bin("app/sub/serve", amd64))), dir: "/", cmd: words("/bin/bash", "-lc", "cd /app; cd sub && ./serve"), want: words("entrypoint-missing")},
+		{name: "after cd, in sh", layers: layers(layer(shell, bin("app/sub/serve", amd64))), cmd: words("/bin/sh", "-ec", "cd /app; cd sub && ./serve"), want: words("exec-format"), says: "/app/sub/serve"},
+		{name: "a variable's program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "$RUNNER bun run; if true; then bun; fi")},
 		{name: "loader missing", layers: layers(layer(wants("app", "/lib/ld-musl-aarch64.so.1"))), cmd: words("/app"), want: words("entrypoint-loader"), says: "/lib/ld-musl-aarch64.so.1"},
 		{name: "loader through a linked directory", layers: layers(layer(wants("app", "/lib/ld.so"), link("lib", "usr/lib"), bin("usr/lib/ld.so", arm64))), cmd: words("/app")},
 		{name: "loader of another machine", layers: layers(layer(wants("app", "/lib/ld.so"), bin("lib/ld.so", amd64))), cmd: words("/app"), want: words("exec-format")},
@@ -282,6 +295,57 @@ func TestCheckBrokenLayer(t *testing.T) {
 	_, err = Check(t.Context(), dir, digest, Options{}, nil)
 	if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "layout-broken" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestCheckOtherContent: a layer that was changed at the same length, and one that
+// is not the config's, are found before anything is pushed.
+func TestCheckOtherContent(t *testing.T) {
+	whole := layers(layer(bin("app", arm64), data("etc/x")))
+	sum := func(text []byte) v1.Hash {
+		h, _, err := v1.SHA256(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	config := func(diffID v1.Hash) v1.ConfigFile {
+		return v1.ConfigFile{OS: "linux", Architecture: "arm64", Config: v1.Config{Cmd: []string{"/app"}}, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diffID}}}
+	}
+	right := sum(tarOf(t, whole[0]))
+	for name, tt := range map[string]struct {
+		diffID v1.Hash
+		spoil  bool
+		want   string
+	}{
+		"right":            {right, false, ""},
+		"another diff_id":  {sum([]byte("x")), false, "is not the one that the image's config lists"},
+		"changed in place": {right, true, "has other content than its digest says"},
+	} {
+		dir, cache := t.TempDir(), t.TempDir()
+		digest := image(t, dir, config(tt.diffID), whole)
+		if tt.spoil {
+			imgs, err := layout.Images(dir, digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := layout.BlobPath(dir, imgs[0].Manifest.Layers[0].Digest)
+			text, err := os.ReadFile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text[4]++ // gzip's time, which no decoder looks at
+			if err := os.WriteFile(p, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // the second time from the cache
+			_, err := Check(t.Context(), dir, digest, Options{CacheDir: cache}, nil)
+			f, ok := errors.AsType[*pipeline.Finding](err)
+			if ok != (tt.want != "") || ok && (f.Code != "layout-broken" || !strings.Contains(f.What, tt.want)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

@@ -5,15 +5,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"github.com/klauspost/compress/gzip"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"path"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -25,6 +27,8 @@ const maxPaths = 3_000_000
 type summary struct {
 	// Skipped says why the layer was not read; the rest is empty then.
 	Skipped string `json:"skipped,omitempty"`
+	// DiffID is the digest of the uncompressed layer.
+	DiffID string `json:"diffID,omitempty"`
 	// Entries are the layer's symlinks and programs.
 	Entries []entry `json:"entries,omitempty"`
 	// Hides are hashes of the paths of everything else but directories: such
@@ -76,11 +80,28 @@ const (
 // summarize reads a layer: tar, by itself or as gzip or zstd, whatever its
 // media type says.
 func summarize(ctx context.Context, from io.Reader) (*summary, error) {
-	plain, done, err := decompress(bufio.NewReaderSize(&watched{ctx, from}, 256<<10))
+	stream, done, err := decompress(bufio.NewReaderSize(&watched{ctx, from}, 256<<10))
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	sum := sha256.New()
+	plain := io.TeeReader(stream, sum)
+	s, err := summarizeTar(plain)
+	if err != nil || s.Skipped != "" {
+		return s, err
+	}
+	if _, err := io.Copy(io.Discard, plain); err != nil { // what follows the end mark
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, from); err != nil {
+		return nil, err
+	}
+	s.DiffID = fmt.Sprintf("sha256:%x", sum.Sum(nil))
+	return s, nil
+}
+
+func summarizeTar(plain io.Reader) (*summary, error) {
 	s := &summary{}
 	own := map[string]int{} // path → index in Entries
 	buf := make([]byte, headSize)
