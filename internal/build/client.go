@@ -71,6 +71,7 @@ func runRawJSON(ctx context.Context, env environment, who string, req Request, a
 
 // run runs a client of BuildKit whose stderr read understands.
 func (t *tracker) run(ctx context.Context, env environment, who string, req Request, argv []string, read func(io.Reader) error) error {
+	t.req = req
 	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, io.Discard, w) }, read)
 	switch {
 	case err == nil && rerr != nil:

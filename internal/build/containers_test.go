@@ -1,8 +1,10 @@
 package build
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +36,24 @@ func TestPodman(t *testing.T) {
 	b := &containers{machine: storage(t), name: "podman", program: need.Tool(t, "podman"), binfmt: binfmtDir}
 	engines(t, b, byContainer)
 	steps(t, b, byContainer)
+}
+
+// TestShortName: the line, and the name as it has to be written.
+func TestShortName(t *testing.T) {
+	dir := files(t, map[string]string{
+		"w/Dockerfile":    "# x\nFROM oven/bun:1.3 AS deps\nWORKDIR /app\nFROM scratch\nCOPY --from=deps /app /app\n",
+		"registries.conf": "unqualified-search-registries = [\"registry.fedoraproject.org\", \"docker.io\"]\nshort-name-mode = \"enforcing\"\n",
+	})
+	m := storage(t)
+	m.all = m.all.with("CONTAINERS_REGISTRIES_CONF=" + filepath.Join(dir, "registries.conf"))
+	b := &containers{machine: m, name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	req := request(t, dir)
+	req.Dockerfile = filepath.Join(dir, "w", "Dockerfile")
+	_, err := b.Build(t.Context(), req, nil)
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok || f.Code != CodeShortName || f.Where != "w/Dockerfile:2" || !strings.Contains(f.Fix, "docker.io/oven/bun:1.3 in FROM") {
+		t.Errorf("%s at %q: %v", f.Code, f.Where, err)
+	}
 }
 
 func TestContainersCheck(t *testing.T) {

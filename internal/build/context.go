@@ -50,10 +50,11 @@ func readIgnore(req Request) (*ignore, error) {
 	return &ignore{matcher: m}, err
 }
 
-// all says whether rel, and whatever may be below it, is left out.
-func (i *ignore) all(rel string) bool {
+// all says whether rel, and whatever may be below it, is left out. A directory
+// that is left out may have files that an exception (!) lets in again.
+func (i *ignore) all(req Request, rel string) bool {
 	out, err := i.matcher.MatchesOrParentMatches(rel)
-	return err == nil && out && !i.matcher.Exclusions()
+	return err == nil && out && (!i.matcher.Exclusions() || isFile(req, rel))
 }
 
 // What is counted of a context at most, and from where on it is worth a word.

@@ -25,6 +25,7 @@ type dockerfile struct {
 type stage struct {
 	name, base, platform string
 	line                 int
+	from                 instr // the FROM itself
 	instrs               []instr
 }
 
@@ -195,7 +196,7 @@ func (d *dockerfile) add(in instr) error {
 	}
 	switch {
 	case in.name == "FROM":
-		s := stage{line: in.line}
+		s := stage{line: in.line, from: in}
 		s.platform, _ = in.flag("platform")
 		if len(in.words) == 0 {
 			return &syntaxError{in.line, "FROM names no base image", "name a base image"}

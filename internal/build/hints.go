@@ -21,7 +21,10 @@ type hint struct {
 // buildah 1.28, or are of the places that are named.
 var hints = []hint{
 	{said: lazyregexp.New(`no space left on device|disk quota exceeded`),
-		is: pipeline.Finding{Code: "build-no-space", Fix: "make room where the builder runs: docker buildx prune, or podman system prune"}},
+		is: pipeline.Finding{Code: CodeNoSpace, Fix: "make room where the builder runs: docker buildx prune, or podman system prune"}},
+	// containers/image pkg/shortnames, containers/common libimage.
+	{base: true, said: lazyregexp.New(`short-name`),
+		is: pipeline.Finding{Code: CodeShortName, Fix: "write the registry before the base image's name: docker.io/…"}},
 	{said: lazyregexp.New(`exec format error`),
 		is: pipeline.Finding{Code: "builder-platform", Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all (Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform"}},
 	{said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
@@ -33,25 +36,71 @@ var hints = []hint{
 	{base: true, said: lazyregexp.New(`(?i)toomanyrequests|too many requests|rate limit`),
 		is: pipeline.Finding{Code: "base-image-rate", Fix: "log in to that registry with the builder's own login (docker login), or wait"}},
 	{base: true, said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
-		is: pipeline.Finding{Code: "base-image-denied", Fix: "mend the base image's name, or log in to its registry with the builder's own login (docker login)"}},
+		is: pipeline.Finding{Code: "base-image-denied", Fix: "correct the base image's name, or log in to its registry with the builder's own login (docker login)"}},
 	{base: true, said: lazyregexp.New(`(?i): not found|manifest unknown|name unknown`),
-		is: pipeline.Finding{Code: "base-image-missing", Fix: "mend the base image's name or tag in FROM"}},
+		is: pipeline.Finding{Code: "base-image-missing", Fix: "correct the base image's name or tag in FROM"}},
 	{said: lazyregexp.New(`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`),
-		is: pipeline.Finding{Code: "build-network", Fix: "see whether that address can be reached from where the builder runs"}},
+		is: pipeline.Finding{Code: "build-network", Fix: "check whether that address can be reached from where the builder runs"}},
 }
 
 // fetching is what BuildKit calls the step that asks a registry for a base.
 const fetching = "[internal] load metadata for "
 
+// baseOf is the base image that a step fetches, and whether it does.
+func baseOf(step string) (string, bool) {
+	if base, ok := strings.CutPrefix(step, fetching); ok {
+		return base, true
+	}
+	rest, ok := strings.CutPrefix(step, "FROM ")
+	for _, w := range strings.Fields(rest) {
+		if !strings.HasPrefix(w, "--") {
+			return w, ok
+		}
+	}
+	return "", ok
+}
+
+// explained is betters with what depends on the builder and the request.
+func explained(f *pipeline.Finding, builder string, req Request, step string) *pipeline.Finding {
+	betters(f, step)
+	switch f.Code {
+	case CodeNoSpace:
+		f.Fix = spaceFix(f.Why, builder, req, step)
+	case CodeShortName:
+		if base, ok := baseOf(step); ok {
+			f.Fix = "write " + fullName(base) + " in FROM, or add docker.io to unqualified-search-registries in registries.conf"
+		}
+	}
+	return f
+}
+
+// fullName is a short name of Docker's as podman and buildah want it.
+func fullName(base string) string {
+	if !strings.Contains(base, "/") {
+		base = "library/" + base
+	}
+	return "docker.io/" + base
+}
+
+// spaceFix says on whose disk there is no space left, and what to remove there.
+func spaceFix(why, builder string, req Request, step string) string {
+	switch {
+	case strings.HasPrefix(step, "exporting to oci") || req.LayoutDir != "" && strings.Contains(why, req.LayoutDir):
+		return "make room on this machine's disk, where the image is written: " + req.LayoutDir
+	case strings.Contains(builder, "podman"), strings.Contains(builder, "buildah"):
+		return "make room where " + builder + " keeps its images (podman info shows where; on macOS that is the podman machine's disk): podman system prune"
+	case strings.Contains(builder, "BuildKit"):
+		return "make room on the disk of the machine where buildkitd runs: buildctl prune"
+	}
+	return "make room on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): docker system df shows what is there, docker buildx prune and docker image prune remove it"
+}
+
 // betters gives a failure the code and remedy of a known cause.
 func betters(f *pipeline.Finding, step string) *pipeline.Finding {
-	base, fetch := strings.CutPrefix(step, fetching)
-	if !fetch {
-		base, fetch = strings.CutPrefix(step, "FROM ")
-	}
+	base, fetch := baseOf(step)
 	if fetch {
-		f.Code, f.What = "base-image", "the base image "+plain(base)+" cannot be had"
-		f.Fix = "see whether the builder can pull it by itself"
+		f.Code, f.What = "base-image", "the base image "+plain(base)+" cannot be fetched"
+		f.Fix = "check whether the builder can pull it by itself"
 	}
 	// A step's end is what it failed by; before that it may say anything.
 	const last = 5

@@ -25,12 +25,36 @@ func TestBetters(t *testing.T) {
 		{"[2/2] RUN bun", "exit code: 255", "exec /bin/sh: exec format error", "builder-platform"},
 		{"[2/2] COPY a b", "failed to copy: write /x: no space left on device", "", "build-no-space"},
 		{"[2/2] RUN curl", "exit code: 6", "curl: (6) permission denied: not found", "build-step"},
+		{"FROM oven/bun:1.3 AS deps", "creating build container: short-name resolution enforced but cannot prompt without a TTY", "", "base-image-short-name"},
+		{"FROM --platform=linux/arm64 bun", `short-name "bun" did not resolve to an alias and no unqualified-search registries are defined in "/etc/containers/registries.conf"`, "", "base-image-short-name"},
 		{"", `invalid progress mode "rawjson"`, "", "builder-old"},
 		{"", "unknown flag: --metadata-file", "", "builder-old"},
 	} {
 		f := betters(&pipeline.Finding{Code: "build-step", What: "x", Why: tt.why, Evidence: []string{tt.evidence}}, tt.step)
 		if string(f.Code) != tt.want {
 			t.Errorf("%s %q %q: %s, want %s", tt.step, tt.why, tt.evidence, f.Code, tt.want)
+		}
+	}
+}
+
+// TestExplained: what to do depends on whose disk is full, and on the name that
+// is short.
+func TestExplained(t *testing.T) {
+	req := Request{LayoutDir: "/cache/image"}
+	const full = "write /x: no space left on device"
+	for _, tt := range []struct{ builder, step, why, want string }{
+		{"docker buildx", "[2/2] RUN x", full, "disk of the Docker engine"},
+		{"docker", "[2/2] RUN x", full, "disk of the Docker engine"},
+		{"docker buildx", "exporting to oci image format", full, "this machine's disk, where the image is written: /cache/image"},
+		{"BuildKit", "", "open /cache/image/ingest/x: no space left on device", "/cache/image"},
+		{"BuildKit", "[2/2] RUN x", full, "buildkitd runs"},
+		{"podman", "RUN x", full, "podman system prune"},
+		{"buildah", "FROM oven/bun:1.3 AS deps", "short-name resolution enforced", "write docker.io/oven/bun:1.3 in FROM"},
+		{"podman", "FROM --platform=linux/arm64 node:22", "short-name resolution enforced", "write docker.io/library/node:22 in FROM"},
+	} {
+		f := explained(&pipeline.Finding{Code: "build-step", Why: tt.why}, tt.builder, req, tt.step)
+		if !strings.Contains(f.Fix, tt.want) {
+			t.Errorf("%s %q: %s", tt.builder, tt.step, f.Fix)
 		}
 	}
 }
@@ -50,8 +74,8 @@ func TestHints(t *testing.T) {
 		builder                    Builder
 		want, what                 string
 	}{
-		{"missing", "FROM " + base + "x\n", "linux/arm64", b, "base-image-missing", "the base image " + base + "x cannot be had"},
-		{"no host", "FROM registry.invalid/a:1\n", "linux/arm64", b, "build-network", "the base image registry.invalid/a:1 cannot be had"},
+		{"missing", "FROM " + base + "x\n", "linux/arm64", b, "base-image-missing", "the base image " + base + "x cannot be fetched"},
+		{"no host", "FROM registry.invalid/a:1\n", "linux/arm64", b, "build-network", "the base image registry.invalid/a:1 cannot be fetched"},
 		{"no emulation", run, native, b, "builder-platform", "RUN"},
 		{"no emulation, buildah", run, native, foreign, "builder-platform", "RUN"},
 	} {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -146,10 +148,13 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 	}
 	ignored, err := readIgnore(req)
 	if err != nil {
-		return append(all, &pipeline.Finding{Code: "dockerignore", Severity: pipeline.Error, What: "the .dockerignore cannot be read", Why: err.Error(), Fix: "mend it", Err: err})
+		return append(all, &pipeline.Finding{Code: "dockerignore", Severity: pipeline.Error, What: "the .dockerignore cannot be read", Why: err.Error(), Fix: "correct it", Err: err})
 	}
 	for _, i := range stages {
 		for _, in := range d.stages[i].instrs {
+			if f := brokenList(req, in); f != nil {
+				all = append(all, f)
+			}
 			for _, src := range in.sources(vars) {
 				if f := checkSource(req, ignored, in, src); f != nil {
 					all = append(all, f)
@@ -199,6 +204,27 @@ func (in instr) sources(vars map[string]string) (all []string) {
 	return all
 }
 
+// brokenList is about a command that looks like a list and is not JSON, so that
+// a shell gets it: single quotes, a comma at the end.
+func brokenList(req Request, in instr) *pipeline.Finding {
+	switch in.name {
+	case "CMD", "ENTRYPOINT", "RUN":
+	default:
+		return nil
+	}
+	var list []string
+	if json.Unmarshal([]byte(in.rest), &list) == nil {
+		return nil
+	}
+	w := runnable.BrokenExecForm(in.rest)
+	if w == "" {
+		return nil
+	}
+	return &pipeline.Finding{Code: CodeExecForm, Severity: pipeline.Warning, Where: place(req, in.line),
+		What: "the list after " + in.name + " is not valid JSON, so a shell will look for a program called " + w,
+		Fix:  `write it with double quotes and without a comma at the end: ["program", "argument"]`}
+}
+
 // checkSource says that a COPY would find nothing.
 func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.Finding {
 	rel := strings.TrimPrefix(filepath.ToSlash(filepath.Clean("/"+src)), "/")
@@ -211,11 +237,13 @@ func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.F
 			return nil // may lead to somewhere within the image
 		}
 		return &pipeline.Finding{Code: "copy-missing", Severity: pipeline.Error, Where: place(req, in.line),
-			What: in.name + " takes " + src + ", which is not in the build context", Fix: "mend the path; it starts from " + req.Context}
+			What: in.name + " takes " + src + ", which is not in the build context", Why: near(req, rel),
+			Fix: "correct the path; it starts from " + req.Context}
 	}
-	if err == nil && ignored.all(rel) {
+	if err == nil && ignored.all(req, rel) {
+		where := ignored.where(req, rel)
 		return &pipeline.Finding{Code: "copy-ignored", Severity: pipeline.Error, Where: place(req, in.line),
-			What: in.name + " takes " + src + ", which .dockerignore leaves out", Fix: "take it out of " + filepath.Base(ignored.path) + ", or add the line !" + rel}
+			What: in.name + " takes " + src + ", which " + where + " leaves out", Fix: "remove that line of " + filepath.Base(ignored.path) + ", or add !" + rel + " below it"}
 	}
 	return nil
 }

@@ -44,6 +44,17 @@ func TestCheckDockerfile(t *testing.T) {
 		{name: "ignored with an exception", tree: map[string]string{"Dockerfile": "FROM a\nCOPY dist /x\n", "dist/app": "", ".dockerignore": "dist\n!dist/app\n"}},
 		{name: "what cannot be told", tree: map[string]string{"Dockerfile": "FROM a\nARG V\nCOPY $V *.json lock? /x/\nADD https://example.com/x git@github.com:o/n.git /y/\nCOPY --from=img gone /z\nCOPY <<EOF /w\nEOF\nCOPY . /all\nCOPY / /all\n"}},
 		{name: "a stage that is not built", tree: map[string]string{"Dockerfile": "FROM a AS unused\nCOPY gone /\nFROM b\n"}},
+		{name: "another lock file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY package.json bun.lockb ./\n", "package.json": "", "bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "bun.lock is there"},
+		{name: "another package manager's", tree: map[string]string{"Dockerfile": "FROM a\nCOPY app/package-lock.json ./\n", "app/pnpm-lock.yaml": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/pnpm-lock.yaml is there"},
+		{name: "a lock file below", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "web/bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "there is web/bun.lock"},
+		{name: "misspelt", tree: map[string]string{"Dockerfile": "FROM a\nCOPY src/idnex.ts ./\n", "src/index.ts": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "src/index.ts is there"},
+		{name: "ignored by the second line", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", ".dockerignore": "# locks\n*.lock\n"}, want: []string{"copy-ignored Dockerfile:2"}, says: ".dockerignore:2"},
+		{name: "ignored again after an exception", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", ".dockerignore": "*\n!bun.lock\n\n*.lock\n"}, want: []string{"copy-ignored Dockerfile:2"}, says: ".dockerignore:4"},
+		{name: "let in by an exception", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", ".dockerignore": "*\n!bun.lock\n"}},
+		{name: "ignored by the Dockerfile's own file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", "Dockerfile.dockerignore": "bun.lock\n", ".dockerignore": ""}, want: []string{"copy-ignored Dockerfile:2"}, says: "Dockerfile.dockerignore:1"},
+		{name: "a list in single quotes", tree: map[string]string{"Dockerfile": "FROM a\nCMD ['bun', 'x']\n"}, want: []string{"dockerfile-exec-form Dockerfile:2"}, says: "[bun,"},
+		{name: "a list with a comma at the end", tree: map[string]string{"Dockerfile": "FROM a\nENTRYPOINT [\"/w\",]\n"}, want: []string{"dockerfile-exec-form Dockerfile:2"}, says: "[/w,]"},
+		{name: "a test", tree: map[string]string{"Dockerfile": "FROM a\nRUN [ -f x ] && y\nCMD [\"a\"]\n"}},
 		{name: "told once for two platforms", tree: map[string]string{"Dockerfile": "FROM a\nCOPY gone /\n"}, req: Request{Platforms: []string{"linux/arm64", "linux/amd64"}}, want: []string{"copy-missing Dockerfile:2"}},
 		{name: "ignore file cannot be read", tree: map[string]string{"Dockerfile": "FROM a\n", ".dockerignore": "[\n"}, want: []string{"dockerignore"}},
 		{name: "paths that climb stay within", tree: map[string]string{"Dockerfile": "FROM a\nCOPY ../../here /x\n", "here": ""}},
@@ -72,6 +83,18 @@ func TestCheckDockerfile(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"dockerfile-missing " + dir}, codesOf(CheckDockerfile(Request{Context: dir, Dockerfile: dir}))); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestNearAbove: a file of the repository's root is outside of a smaller context.
+func TestNearAbove(t *testing.T) {
+	dir := files(t, map[string]string{"apps/web/Dockerfile": "", "yarn.lock": ""})
+	req := Request{Dir: dir, Context: filepath.Join(dir, "apps", "web")}
+	if got := near(req, "bun.lock"); got != "there is ../../yarn.lock, outside of the build context" {
+		t.Errorf("near = %q", got)
+	}
+	if got := near(Request{Context: req.Context}, "bun.lock"); got != "" {
+		t.Errorf("near = %q outside of any repository", got)
 	}
 }
 

@@ -112,16 +112,16 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	}
 	if last < 0 {
 		f.Why, f.Evidence = err.Error(), lines
-		return betters(f, t.now)
+		return explained(f, builder, req, t.now)
 	}
 	f.Why = strings.TrimPrefix(strings.TrimPrefix(lines[last], "Error: "), "Error response from daemon: ")
 	f.Evidence = append(lines[:last:last], lines[last+1:]...)
 	if t.now == "" {
-		return betters(f, "")
+		return explained(f, builder, req, "")
 	}
 	f.Code = "build-step"
 	f.What = "the build's step " + t.now + " failed"
-	f.Fix = "mend that step of the Dockerfile"
+	f.Fix = "correct that step of the Dockerfile"
 	if len(f.Evidence) > 0 {
 		f.Fix += "; its output follows"
 	}
@@ -133,7 +133,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	if line := lineOf(req.Dockerfile, t.now); line > 0 {
 		f.Where = place(req, line)
 	}
-	return betters(f, t.now)
+	return explained(f, builder, req, t.now)
 }
 
 // lineOf is the line of the Dockerfile's instruction that the builder names by
@@ -145,7 +145,7 @@ func lineOf(path, text string) (line int) {
 	}
 	want := strings.Join(strings.Fields(text), " ")
 	for _, s := range d.stages {
-		for _, in := range s.instrs {
+		for _, in := range append([]instr{s.from}, s.instrs...) {
 			parts := []string{in.name}
 			for _, f := range in.flags {
 				parts = append(parts, "--"+f)

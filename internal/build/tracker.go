@@ -3,7 +3,6 @@ package build
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
@@ -22,6 +21,7 @@ const maxStatusLine = 8 << 20
 // needed to word a failure. It belongs to one goroutine.
 type tracker struct {
 	r     *pipeline.Reporter
+	req   Request // for the Dockerfile's place
 	steps map[string]*step
 	order []*step
 	now   string  // what the last line told was about
@@ -162,7 +162,7 @@ func (t *tracker) warning(w vertexWarning) {
 		f.Fix = "see " + plain(w.URL)
 	}
 	if w.SourceInfo != nil && len(w.Range) > 0 {
-		f.Where = fmt.Sprintf("%s:%d", plain(w.SourceInfo.Filename), w.Range[0].Start.Line)
+		f.Where = dockerfilePlace(t.req, plain(w.SourceInfo.Filename), strconv.Itoa(w.Range[0].Start.Line))
 	}
 	t.r.Finding(f)
 }
@@ -219,14 +219,14 @@ func (t *tracker) failure(builder string, req Request, err error) *pipeline.Find
 				f.Where = place(req, line)
 			}
 		}
-		f.Fix = "mend that step of the Dockerfile; its output follows"
+		f.Fix = "correct that step of the Dockerfile; its output follows"
 		f.Evidence = st.log.kept()
 		if len(f.Evidence) == 0 {
-			f.Fix = "mend that step of the Dockerfile"
+			f.Fix = "correct that step of the Dockerfile"
 		}
-		return betters(f, st.Name)
+		return explained(f, builder, req, st.Name)
 	}
-	return betters(f, "")
+	return explained(f, builder, req, "")
 }
 
 // dockerfilePlace names a line of the Dockerfile as place does. BuildKit's

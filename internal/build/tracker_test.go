@@ -79,10 +79,10 @@ func TestTrackerFailure(t *testing.T) {
 	}{
 		{"a step", step + "\nDockerfile:9\n--------------------\n   9 | >>> RUN bun build\n--------------------\nERROR: failed to solve: process \"/bin/sh -c bun build\" did not complete successfully: exit code: 3\n",
 			pipeline.Finding{Code: "build-step", Where: "Dockerfile:9", What: "the build's step [2/2] RUN bun build failed", Why: "exit code: 3",
-				Fix: "mend that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
+				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
 		{"another step was cancelled by it", `{"vertexes":[{"digest":"a","name":"[a 1/2] RUN x","error":"context canceled"}]}` + "\n" + step,
 			pipeline.Finding{Code: "build-step", What: "the build's step [2/2] RUN bun build failed", Why: "exit code: 3",
-				Fix: "mend that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
+				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
 		{"no step", "ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: COPPY\n",
 			pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "dockerfile parse error on line 2: unknown instruction: COPPY"}},
 		{"no word", "", pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "exit status 1"}},
@@ -194,9 +194,9 @@ func TestStepTrackerFailure(t *testing.T) {
 	}{
 		{"buildah 1.28", "STEP 1/3: FROM scratch\nSTEP 2/3: RUN make all\ncc: bad\nError: building at STEP \"RUN make all\": while running runtime: exit status 2\n",
 			pipeline.Finding{Code: "build-step", Where: "Dockerfile:2", What: "the build's step RUN make all failed", Why: "while running runtime: exit status 2",
-				Fix: "mend that step of the Dockerfile; its output follows", Evidence: []string{"cc: bad"}}},
+				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"cc: bad"}}},
 		{"older", "STEP 2: FROM scratch\nSTEP 2/3: RUN x\nerror building at STEP \"RUN x\": error while running runtime: exit status 2\n",
-			pipeline.Finding{Code: "build-step", What: "the build's step RUN x failed", Why: "error while running runtime: exit status 2", Fix: "mend that step of the Dockerfile"}},
+			pipeline.Finding{Code: "build-step", What: "the build's step RUN x failed", Why: "error while running runtime: exit status 2", Fix: "correct that step of the Dockerfile"}},
 		{"before any step", "Error: no such Dockerfile\n", pipeline.Finding{Code: "build-failed", What: "podman could not build the image", Why: "no such Dockerfile"}},
 		{"no word", "noise\n", pipeline.Finding{Code: "build-failed", What: "podman could not build the image", Why: "exit status 1", Evidence: []string{"noise"}}},
 	} {

@@ -38,6 +38,16 @@ var buildEntries = []Entry{
 		Docs:    []string{"https://docs.docker.com/docker-hub/usage/"},
 	},
 	{
+		Code:    "base-image-short-name",
+		Title:   "podman or buildah does not guess the base image's registry",
+		Symptom: "short-name resolution enforced but cannot prompt without a TTY",
+		Cause:   "docker takes FROM oven/bun:1.3 for docker.io/oven/bun:1.3. podman and buildah look into registries.conf, and stop if it lists several registries or none.",
+		Remedy:  "Write the full name in FROM; every builder understands it.",
+		Example: "FROM docker.io/oven/bun:1.3",
+		Aliases: []string{"short-name resolution enforced", "did not resolve to an alias and no unqualified-search registries are defined"},
+		Docs:    []string{"https://github.com/containers/image/blob/main/docs/containers-registries.conf.5.md"},
+	},
+	{
 		Code:   "build-export",
 		Title:  "the image was built but could not be copied out of the builder",
 		Cause:  "Usually the disk is full, or the directory is not writable.",
@@ -172,6 +182,14 @@ var buildEntries = []Entry{
 		Remedy:  "sbw is not affected: it pushes without a Docker configuration, and builds with one that leaves the helper out. To repair Docker itself, remove \"credsStore\" from ~/.docker/config.json.",
 		Aliases: []string{"docker-credential-desktop", "docker-credential-osxkeychain", "docker-credential-", "credsStore", "error getting credentials", "error getting credentials … executable file not found in $PATH"},
 		Docs:    []string{"https://docs.docker.com/reference/cli/docker/login/#credential-stores"},
+	},
+	{
+		Code:    "dockerfile-exec-form",
+		Title:   "a list in the Dockerfile is not valid JSON",
+		Symptom: "/bin/sh: [bun,: not found",
+		Cause:   "CMD, ENTRYPOINT and RUN take a list only if it is JSON: double quotes, and no comma after the last element. Anything else is a line for the shell.",
+		Remedy:  "Correct the quotes and commas.",
+		Example: "CMD [\"bun\", \"run\", \"src/serve.ts\"]",
 	},
 	{
 		Code:   "dockerfile-lint",
