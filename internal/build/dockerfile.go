@@ -25,7 +25,6 @@ type dockerfile struct {
 type stage struct {
 	name, base, platform string
 	line                 int
-	from                 instr // the FROM itself
 	instrs               []instr
 }
 
@@ -196,7 +195,7 @@ func (d *dockerfile) add(in instr) error {
 	}
 	switch {
 	case in.name == "FROM":
-		s := stage{line: in.line, from: in}
+		s := stage{line: in.line}
 		s.platform, _ = in.flag("platform")
 		if len(in.words) == 0 {
 			return &syntaxError{in.line, "FROM names no base image", "name a base image"}

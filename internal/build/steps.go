@@ -136,6 +136,18 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	return explained(f, builder, req, t.now)
 }
 
+// from is the stage's FROM as an instruction.
+func (s stage) from() instr {
+	in := instr{name: "FROM", rest: s.base, line: s.line}
+	if s.platform != "" {
+		in.flags = []string{"platform=" + s.platform}
+	}
+	if s.name != "" {
+		in.rest += " AS " + s.name
+	}
+	return in
+}
+
 // lineOf is the line of the Dockerfile's instruction that the builder names by
 // its text; 0 when there is not exactly one.
 func lineOf(path, text string) (line int) {
@@ -145,12 +157,12 @@ func lineOf(path, text string) (line int) {
 	}
 	want := strings.Join(strings.Fields(text), " ")
 	for _, s := range d.stages {
-		for _, in := range append([]instr{s.from}, s.instrs...) {
+		for _, in := range append([]instr{s.from()}, s.instrs...) {
 			parts := []string{in.name}
 			for _, f := range in.flags {
 				parts = append(parts, "--"+f)
 			}
-			if strings.Join(append(parts, strings.Fields(in.rest)...), " ") != want {
+			if !strings.EqualFold(strings.Join(append(parts, strings.Fields(in.rest)...), " "), want) {
 				continue
 			}
 			if line > 0 {
