@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Kind says what an Event tells.
+// Kind is the kind of an Event.
 type Kind string
 
 // The kinds of events.
@@ -29,18 +29,18 @@ const (
 	Items Unit = "" // pieces: checks, build steps, pods
 )
 
-// Progress is how far one item of a stage is. Done may fall back when a
-// transfer starts again. Total is 0 while it is unknown.
+// Progress says how far one item of a stage is. Done may decrease when a transfer
+// starts again. Total is 0 while it is unknown.
 type Progress struct {
 	Item  string `json:"item"`
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"`
 	Unit  Unit   `json:"unit,omitempty"`
-	// State says in a word what is with the item: "mounted", "exists", "retry".
+	// State is the state of the item in one word: "mounted", "exists", "retry".
 	State string `json:"state,omitempty"`
 }
 
-// Table is something with rows that changes while one watches: pods, steps.
+// Table is something with rows that changes during a run: pods, steps.
 type Table struct {
 	Title  string     `json:"title"`
 	Header []string   `json:"header"`
@@ -70,21 +70,21 @@ type SinkFunc func(Event)
 // Emit calls f.
 func (f SinkFunc) Emit(e Event) { f(e) }
 
-// Discard takes events and forgets them.
+// Discard is a Sink that ignores all events.
 var Discard Sink = SinkFunc(func(Event) {})
 
-// Reporter tells of one stage. A nil Reporter may be used and tells nobody.
+// Reporter reports what one stage does. A nil Reporter is valid and reports nothing.
 type Reporter struct {
 	stage    string
 	sink     Sink
 	changed  atomic.Bool
 	skipped  string
 	onChange func()
-	// first says whether a finding is to be reported; nil reports all.
+	// first decides whether a finding is reported. nil reports all.
 	first func(*Finding) bool
 }
 
-// NewReporter makes a Reporter for a stage outside of a pipeline.
+// NewReporter returns a Reporter for a stage outside a pipeline.
 func NewReporter(stage string, sink Sink) *Reporter { return &Reporter{stage: stage, sink: sink} }
 
 func (r *Reporter) emit(e Event) {
@@ -95,17 +95,17 @@ func (r *Reporter) emit(e Event) {
 	r.sink.Emit(e)
 }
 
-// Notef tells something worth keeping in the record of the run.
+// Notef reports something that is worth keeping in the record of the run.
 func (r *Reporter) Notef(format string, args ...any) {
 	r.emit(Event{Kind: Noted, Text: fmt.Sprintf(format, args...)})
 }
 
-// Detailf tells what is happening right now.
+// Detailf reports what is happening right now.
 func (r *Reporter) Detailf(format string, args ...any) {
 	r.emit(Event{Kind: Detailed, Text: fmt.Sprintf(format, args...)})
 }
 
-// Progress tells how far an item is.
+// Progress reports how far an item is.
 func (r *Reporter) Progress(p Progress) { r.emit(Event{Kind: Progressed, Progress: &p}) }
 
 // Finding reports a finding, unless the run has reported it already.
@@ -116,11 +116,11 @@ func (r *Reporter) Finding(f *Finding) {
 	r.emit(Event{Kind: Found, Finding: f})
 }
 
-// Table tells rows, replacing those told before under the same title.
+// Table reports rows, which replace earlier ones with the same title.
 func (r *Reporter) Table(t Table) { r.emit(Event{Kind: Tabled, Table: &t}) }
 
-// Changed says that from here on something outside of this process is, or may
-// be, changed by this stage. Call it right before the first alteration.
+// Changed records that from now on this stage changes, or may change, something
+// outside this process. Call it right before the first change.
 func (r *Reporter) Changed() {
 	if r == nil || r.changed.Swap(true) {
 		return
@@ -133,7 +133,7 @@ func (r *Reporter) Changed() {
 // HasChanged reports whether Changed was called.
 func (r *Reporter) HasChanged() bool { return r != nil && r.changed.Load() }
 
-// Skipped says that the stage had nothing to do, and why.
+// Skipped records that the stage had nothing to do, and why.
 func (r *Reporter) Skipped(format string, args ...any) {
 	if r != nil {
 		r.skipped = fmt.Sprintf(format, args...)

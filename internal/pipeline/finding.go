@@ -10,7 +10,7 @@ import (
 // Severity ranks a Finding.
 type Severity int
 
-// Severities, the gravest last.
+// Severities, the most serious one last.
 const (
 	Note Severity = iota
 	Warning
@@ -30,40 +30,40 @@ func (s *Severity) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no severity", text)
+	return fmt.Errorf("%q is not a severity", text)
 }
 
 // Code names a kind of finding. It is stable: scripts match on it, and
 // `explain` has a page for each.
 type Code string
 
-// CodeInternal is the code of an error that nobody has worded for a person.
+// CodeInternal is the code of an error that has no explanation for people.
 const CodeInternal Code = "internal"
 
-// Finding is one thing that a person must know: what, why, what to do. It is
-// the one shape of every error that both plugins print.
+// Finding is something that a person must know: what happened, why, and what to do.
+// Every error that the plugins print has this form.
 type Finding struct {
 	// Code is stable and can be looked up with `explain`: "image-platform".
 	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"`
-	// What happened, naming the thing; one line, no final stop.
+	// What happened: a sentence on one line that names the thing, without a full stop.
 	What string `json:"what"`
-	// Why, in the words of whoever refused; one line.
+	// Why, in the words of the program that refused. One line.
 	Why string `json:"why,omitempty"`
-	// Fix is what to do; one line, a command where there is one.
+	// Fix is what to do, or empty. One line, with a command if there is one.
 	Fix string `json:"fix,omitempty"`
 	// Where is a place: file:line, namespace/object.
 	Where string `json:"where,omitempty"`
-	// Evidence are further lines: a log's end, events, the path of a receipt.
+	// Evidence contains further lines: the end of a log, events, the path of a receipt.
 	Evidence []string `json:"evidence,omitempty"`
-	// End is the exit code's meaning where the finding ends a command that is
-	// not a pipeline; Unchanged when zero.
+	// End determines the exit code if the finding ends a command that is not a
+	// pipeline. Zero means Unchanged.
 	End End `json:"-"`
 	// Err is the cause, for errors.Is and errors.As.
 	Err error `json:"-"`
 }
 
-// Error is the whole finding on one line.
+// Error returns the whole finding on one line.
 func (f *Finding) Error() string {
 	var b strings.Builder
 	if f.Where != "" {
@@ -81,8 +81,8 @@ func (f *Finding) Error() string {
 
 func (f *Finding) Unwrap() error { return f.Err }
 
-// With is a copy of the finding that alter has changed. A finding that has been
-// handed to somebody is shared, so nobody alters it in place.
+// With returns a copy of the finding that alter has changed. A finding that somebody
+// else has is shared, so it must not be changed in place.
 func (f *Finding) With(alter func(*Finding)) *Finding {
 	altered := *f
 	altered.Evidence = slices.Clone(f.Evidence)
@@ -90,18 +90,18 @@ func (f *Finding) With(alter func(*Finding)) *Finding {
 	return &altered
 }
 
-// WithSeverity is a copy of the finding with another severity.
+// WithSeverity returns a copy of the finding with another severity.
 func (f *Finding) WithSeverity(s Severity) *Finding {
 	return f.With(func(f *Finding) { f.Severity = s })
 }
 
-// UsageErrorf is a Finding for wrong usage or configuration, exit code 2.
+// UsageErrorf returns a Finding for wrong usage or configuration (exit code 2).
 func UsageErrorf(code Code, fix, format string, args ...any) *Finding {
 	return &Finding{Code: code, Severity: Error, What: fmt.Sprintf(format, args...), Fix: fix, End: Usage}
 }
 
-// AsFindings unfolds an error, joined ones too, into findings. An error that
-// is none becomes one with the code "internal" that says during what it arose.
+// AsFindings turns an error, including a joined one, into findings. An error that is
+// not a finding becomes one with the code "internal". during says what was being done.
 func AsFindings(during string, err error) []*Finding {
 	if err == nil {
 		return nil
@@ -119,8 +119,8 @@ func AsFindings(during string, err error) []*Finding {
 	return []*Finding{{Code: CodeInternal, Severity: Error, What: during, Why: err.Error(), Err: err}}
 }
 
-// isJoin tells errors.Join from fmt.Errorf with several %w: only the former
-// has no words of its own.
+// isJoin distinguishes errors.Join from fmt.Errorf with several %w: only the former
+// adds no text.
 func isJoin(err error) bool {
 	j, ok := err.(interface{ Unwrap() []error })
 	if !ok {

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// Journal is a small file that says which stage a run is in and what it is
-// about to change, written as it goes and removed when the run ends by itself.
-// What is left of it after a kill tells the next run what it finds, and what
-// was there before: see Leftover.
+// Journal is a small file that records which stage a run is in and what it is about
+// to change. It is written during the run and removed when the run ends by itself. If
+// the run is killed, the next run learns from it what was changed and what was there
+// before: see Leftover.
 //
-// The file is locked while its run lives, and the operating system unlocks it
-// however the run ends: no process number is guessed at. Further runs append,
-// so that of several killed runs the first one's facts are not lost.
+// The file is locked while its run is alive, and the operating system unlocks it
+// however the run ends, so nobody has to guess from process ids. Further runs append
+// to it, so that the facts of the first of several killed runs are not lost.
 type Journal struct {
 	// Subject is kept with the run: what it ships.
 	Subject map[string]string
@@ -47,18 +47,18 @@ type Entry struct {
 	Stage   string            `json:"stage,omitempty"`
 	State   string            `json:"state,omitempty"` // started, changing, left
 	Subject map[string]string `json:"subject,omitempty"`
-	// Fact names what Data says, in terms of the command whose journal it is.
+	// Fact names the content of Data, in terms of the command that wrote the journal.
 	Fact string          `json:"fact,omitempty"`
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
-// Leftover is what runs left that ended without taking their journal away:
-// they were killed, or could not put back what they had changed.
+// Leftover is what runs left behind that ended without removing their journal: they
+// were killed, or could not restore what they had changed.
 type Leftover struct {
 	Entries []Entry
 }
 
-// Last is the last run's beginning and its last entry.
+// Last returns the first and the last entry of the last run.
 func (l *Leftover) Last() (began, last Entry) {
 	for _, e := range l.Entries {
 		if e.Run != "" {
@@ -68,7 +68,7 @@ func (l *Leftover) Last() (began, last Entry) {
 	return began, l.Entries[len(l.Entries)-1]
 }
 
-// Stage is the stage that the last run was in; empty when it was in none yet.
+// Stage returns the stage that the last run was in, or "" if it was in none yet.
 func (l *Leftover) Stage() (stage string) {
 	for _, e := range l.Entries {
 		if e.Run != "" {
@@ -81,7 +81,7 @@ func (l *Leftover) Stage() (stage string) {
 	return stage
 }
 
-// Changing tells whether any of the runs may have changed something.
+// Changing reports whether any of the runs may have changed something.
 func (l *Leftover) Changing() bool {
 	for _, e := range l.Entries {
 		if e.State == "changing" || e.Fact != "" {
@@ -91,7 +91,7 @@ func (l *Leftover) Changing() bool {
 	return false
 }
 
-// IDs are the runs that left it. None of them lives any more.
+// IDs returns the ids of the runs that left it. All of them have ended.
 func (l *Leftover) IDs() (ids []string) {
 	if l == nil {
 		return nil
@@ -104,7 +104,7 @@ func (l *Leftover) IDs() (ids []string) {
 	return ids
 }
 
-// Facts are all that is said under a name, the oldest first.
+// Facts returns everything that was recorded under a name, the oldest first.
 func (l *Leftover) Facts(name string) (all []json.RawMessage) {
 	if l == nil {
 		return nil
@@ -117,14 +117,14 @@ func (l *Leftover) Facts(name string) (all []json.RawMessage) {
 	return all
 }
 
-// NewJournal makes a journal at path; nothing is written before a run begins.
+// NewJournal returns a journal at path. Nothing is written before a run begins.
 func NewJournal(path string, subject map[string]string) *Journal {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails: crypto/rand ends the program instead
 	return &Journal{path: path, Subject: subject, id: hex.EncodeToString(id)}
 }
 
-// ID is unlike that of any other run.
+// ID returns the id of this run, which is unique.
 func (j *Journal) ID() string {
 	if j == nil {
 		return ""
@@ -132,8 +132,8 @@ func (j *Journal) ID() string {
 	return j.id
 }
 
-// Leftover is what the run found of earlier ones; nil when they ended well, and
-// as long as another run that lives holds the journal.
+// Leftover returns what the run found of earlier ones. It is nil if they ended by
+// themselves, and while another run holds the journal.
 func (j *Journal) Leftover() *Leftover {
 	if j == nil {
 		return nil
@@ -143,8 +143,8 @@ func (j *Journal) Leftover() *Leftover {
 	return j.leftover
 }
 
-// Keep writes a fact down, to the disk itself: what is kept before a change
-// outlives a loss of power in the middle of it.
+// Keep records a fact and syncs it to the disk, so that what is recorded before a
+// change survives a loss of power in the middle of it.
 func (j *Journal) Keep(fact string, v any) error {
 	if j == nil {
 		return nil
@@ -162,8 +162,8 @@ func (j *Journal) Keep(fact string, v any) error {
 	return nil // a run goes on without its journal: see Err
 }
 
-// ReadLeftover reads what earlier runs left at path, for one who only looks;
-// nil when there is nothing, or a run is at work.
+// ReadLeftover reads what earlier runs left at path, without taking the journal. It
+// returns nil if there is nothing or a run is in progress.
 func ReadLeftover(path string) (*Leftover, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,8 +180,8 @@ func ReadLeftover(path string) (*Leftover, error) {
 	return l, err
 }
 
-// read parses the file. A line that was cut off by the kill does not count; end
-// is where it begins.
+// read parses the file. A last line that is incomplete because the run was killed does
+// not count. end is where it begins.
 func read(f *os.File) (l *Leftover, end int64, err error) {
 	text, err := io.ReadAll(f)
 	if err != nil {
@@ -211,8 +211,8 @@ func (j *Journal) begin(name string) {
 	j.open()
 }
 
-// open takes the file, unless another run has it: then it is tried again with
-// the next note, as that run may have been waited for.
+// open takes the file unless another run has it. In that case the next note tries
+// again, because this run may have waited for the other one.
 func (j *Journal) open() {
 	if j.file != nil || j.err != nil || j.run == "" {
 		return
@@ -247,8 +247,8 @@ func (j *Journal) open() {
 	j.write(Entry{Run: j.run, ID: j.id, PID: os.Getpid(), State: "started", Subject: j.Subject})
 }
 
-// stillThere: whoever had the file before may have removed it between our
-// opening and our locking.
+// stillThere checks that the previous owner of the file did not remove it between our
+// opening and our locking it.
 func stillThere(f *os.File, path string) (bool, error) {
 	ours, err := f.Stat()
 	if err != nil {
@@ -286,9 +286,9 @@ func (j *Journal) write(e Entry) {
 	j.err = err
 }
 
-// end takes the journal away, or leaves it for the next run where there is
-// still something to put back: when changes were left against the will of the
-// run, or when this run changed nothing and an earlier one had.
+// end removes the journal, or leaves it for the next run if there is still something
+// to restore: because this run could not restore its changes, or because it changed
+// nothing and an earlier run had.
 func (j *Journal) end(end End, wanted bool) {
 	if j == nil {
 		return
@@ -312,7 +312,7 @@ func (j *Journal) end(end End, wanted bool) {
 	j.file = nil
 }
 
-// Err is the first fault of writing; a run goes on without its journal.
+// Err returns the first error of writing. A run continues without its journal.
 func (j *Journal) Err() error {
 	if j == nil {
 		return nil

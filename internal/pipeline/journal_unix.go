@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// tryLock locks f until it is closed, if nobody has; the kernel lets go of it
+// tryLock locks f until it is closed, unless it is locked. The kernel releases the lock
 // when the process ends.
 func tryLock(f *os.File) (free bool, err error) {
 	for {
@@ -25,7 +25,7 @@ func tryLock(f *os.File) (free bool, err error) {
 	}
 }
 
-// remove takes the file away while it is still locked.
+// remove removes the file while it is still locked.
 func remove(f *os.File, path string) error {
 	return errors.Join(os.Remove(path), f.Close())
 }

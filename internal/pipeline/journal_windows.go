@@ -16,9 +16,9 @@ const (
 	errLockViolation syscall.Errno = 33 // ERROR_LOCK_VIOLATION
 )
 
-// tryLock locks f until it is closed, if nobody has; Windows lets go of it when
-// the process ends. What is locked is a byte far beyond the text: locks are
-// mandatory there, and the text must stay readable.
+// tryLock locks f until it is closed, unless it is locked. Windows releases the lock
+// when the process ends. It locks a byte far beyond the text, because locks are
+// mandatory there and the text must stay readable.
 func tryLock(f *os.File) (free bool, err error) {
 	at := syscall.Overlapped{OffsetHigh: 1 << 30}
 	ok, _, err := lockFileEx.Call(f.Fd(), lockExclusive|lockFailImmediately, 0, 1, 0, uintptr(unsafe.Pointer(&at)))
@@ -31,7 +31,7 @@ func tryLock(f *os.File) (free bool, err error) {
 	return false, err
 }
 
-// remove takes the file away; an open one cannot be on Windows.
+// remove removes the file. On Windows an open file cannot be removed.
 func remove(f *os.File, path string) error {
 	return errors.Join(f.Close(), os.Remove(path))
 }

@@ -5,8 +5,8 @@ import "fmt"
 // CodeRunKilled is the code of what a killed run left.
 const CodeRunKilled Code = "run-killed"
 
-// Killed words what an earlier run left; nil when there is nothing. The caller
-// adds what was changed by it and what to do.
+// Killed returns a finding for what an earlier run left, or nil if there is nothing.
+// The caller adds what that run changed and what to do.
 func (l *Leftover) Killed() *Finding {
 	if l == nil {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Lazy is a fact that several checks and stages need and that is found once.
-// The first caller's context serves; an error is kept as well.
+// Lazy is a fact that several checks and stages need and that is found only once, with
+// the context of the first caller. An error is kept too.
 type Lazy[T any] struct {
 	once  sync.Once
 	find  func(context.Context) (T, error)
@@ -16,7 +16,7 @@ type Lazy[T any] struct {
 	err   error
 }
 
-// NewLazy makes a Lazy that is found by find.
+// NewLazy returns a Lazy whose fact is found by find.
 func NewLazy[T any](find func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{find: find} }
 
 // Get returns the fact, finding it if nobody has.

@@ -39,7 +39,7 @@ func (e End) String() string {
 	return "unknown"
 }
 
-// Word is the end in one stable word, for results and events.
+// Word returns the end as one word that does not change, for results and events.
 func (e End) Word() string {
 	switch e {
 	case Done:
@@ -63,7 +63,7 @@ func (e End) Word() string {
 // ErrInterrupted is the cause of a context that a signal ended.
 var ErrInterrupted = errors.New("interrupted")
 
-// StageRecord is what one stage took.
+// StageRecord records one stage and its duration.
 type StageRecord struct {
 	Name     string        `json:"name"`
 	Started  time.Time     `json:"started"`
@@ -72,7 +72,7 @@ type StageRecord struct {
 	Error    string        `json:"error,omitempty"`
 }
 
-// Outcome is what a run came to.
+// Outcome is the result of a run.
 type Outcome struct {
 	Name        string
 	End         End
@@ -86,7 +86,8 @@ type Outcome struct {
 	Duration    time.Duration
 }
 
-// ExitCode is the process's exit code: 130 after an interrupt, else the End.
+// ExitCode returns the exit code of the process: 130 after an interrupt, and otherwise
+// the End.
 func (o Outcome) ExitCode() int {
 	if o.Interrupted {
 		return int(Interrupted)
@@ -94,8 +95,8 @@ func (o Outcome) ExitCode() int {
 	return int(o.End)
 }
 
-// All are all findings of a run, each once: those that were reported, what ended
-// it, and what went wrong while putting back.
+// All returns all findings of a run, each once: those that were reported, what ended
+// it, and what went wrong while restoring.
 func (o Outcome) All() []*Finding {
 	all := []*Finding{}
 	var seen Reported
@@ -109,7 +110,7 @@ func (o Outcome) All() []*Finding {
 	}
 	for _, err := range append([]error{o.Err}, o.UndoErrs...) {
 		for _, f := range AsFindings(o.Name, err) {
-			// That it was interrupted is said by the exit code.
+			// The exit code says that it was interrupted.
 			if f.Code != CodeInternal || !errors.Is(f.Err, ErrInterrupted) {
 				add(f)
 			}

@@ -1,29 +1,27 @@
-// Package pipeline is what both plugins are made of: checks that run side by
-// side before anything is changed, stages that run one after the other, the
-// events that tell of them, and the outcome that says which of the possible
-// ends was reached.
+// Package pipeline is the frame of both plugins: checks that run concurrently before
+// anything is changed, stages that run one after the other, events that report what
+// they do, and an outcome that says how the run ended.
 //
-// A command builds a Pipeline in one place, readable from top to bottom, and
-// hands it to Run. Domain packages know nothing of commands or terminals: they
-// take a context and a *Reporter, and return values and errors; an error that a
-// person should read is a *Finding.
+// A use case builds a Pipeline in one place, readable from top to bottom, and passes
+// it to Run. Domain packages know nothing about commands or terminals: they take a
+// context and a *Reporter, and return values and errors. An error that a person should
+// read is a *Finding.
 //
 // # Ends
 //
-// After the first stage that may change something has started, a failure leads
-// to one of three ends, which the exit code tells apart: nothing was changed
-// (the stage failed before its change), it was changed and restored (every
-// Undo succeeded), or it was changed and left as it is, with what to do next.
+// Once a stage that may change something has started, a failure leads to one of three
+// ends, which have different exit codes: nothing was changed (the stage failed before
+// its change), it was changed and restored (every Undo succeeded), or it was changed
+// and left, with what to do next.
 //
 // # To add a stage
 //
-// Append a Stage to the list in internal/ghcmd or internal/kubecmd. Set
-// Changes when its Run may alter anything outside of this process, and call
-// Reporter.Changed right before the first alteration; give it an Undo if what
-// it does can be put back.
+// Add a Stage to a list in internal/publish or internal/rollout. Call Reporter.Changed
+// right before its first change of anything outside this process, and give it an Undo
+// if the change can be undone.
 //
-// The package imports the standard library alone, which a test in
-// internal/deps holds, so that every other package may import it.
+// The package imports only the standard library, which a test in internal/deps
+// enforces, so that every other package can import it.
 package pipeline
 
 import (
@@ -40,9 +38,9 @@ import (
 type Check struct {
 	// Name is a noun phrase for the story: "push permission".
 	Name string
-	// Run answers with what it found; an error that is no *Finding is reported
-	// as a Finding of severity Error with the code "internal". It must not
-	// change anything outside of this process.
+	// Run returns what it found. An error that is not a *Finding is reported as a
+	// Finding of severity Error with the code "internal". Run must not change anything
+	// outside this process.
 	Run func(ctx context.Context, r *Reporter) ([]*Finding, error)
 }
 
@@ -52,10 +50,9 @@ type Stage struct {
 	Name string
 	// Run does the step.
 	Run func(ctx context.Context, r *Reporter) error
-	// Undo puts back what Run changed. It is called, in the reverse order of
-	// the stages, when this stage or a later one failed after this one had
-	// reported Changed. Its context outlives an interrupt and ends after
-	// Pipeline.UndoTimeout.
+	// Undo restores what Run changed. It is called, in the reverse order of the stages,
+	// if this stage or a later one failed after this one reported Changed. Its context
+	// outlives an interrupt and ends after Pipeline.UndoTimeout.
 	Undo func(ctx context.Context, r *Reporter) error
 }
 
@@ -64,23 +61,23 @@ type Pipeline struct {
 	Name   string
 	Checks []Check
 	Stages []Stage
-	// Cleanup runs after the stages and their undoing, whatever the end, for
-	// what must not outlive the run (a lock, a port-forward). Its context
-	// outlives an interrupt and is bounded by 30 s.
+	// Cleanup runs after the stages and their Undos, whatever the end, and releases what
+	// must not outlive the run (a lock, a port-forward). Its context outlives an
+	// interrupt and ends after 30 s.
 	Cleanup func(ctx context.Context, r *Reporter) error
-	// OnFailure runs once between a failure and the first Undo, to keep the
-	// evidence that undoing would destroy.
+	// OnFailure runs once between a failure and the first Undo, to save evidence that
+	// an Undo would destroy.
 	OnFailure func(ctx context.Context, r *Reporter, err error)
-	// KeepChanges leaves what was changed in place when a stage fails.
+	// KeepChanges leaves changes in place if a stage fails.
 	KeepChanges bool
-	// UndoTimeout bounds all undoing together; 5 minutes when zero.
+	// UndoTimeout is the limit for all Undos together. Zero means 5 minutes.
 	UndoTimeout time.Duration
-	// Strict makes a warning of the preflight a refusal.
+	// Strict refuses the run for a warning of the preflight too.
 	Strict bool
 	// Reported, when set, knows what was reported before this run began.
 	Reported *Reported
-	// Journal, when set, keeps on disk which stage the run was in, so that the
-	// next run can say what a killed one left.
+	// Journal, if set, records on disk which stage the run is in, so that the next run
+	// can report what a killed one left.
 	Journal *Journal
 }
 
@@ -89,7 +86,7 @@ const (
 	cleanupTimeout     = 30 * time.Second
 )
 
-// Run runs p and tells sink of it. It returns when all is done or undone.
+// Run runs p and reports to sink. It returns when everything is done or undone.
 func Run(ctx context.Context, p Pipeline, sink Sink) Outcome {
 	if p.Reported == nil {
 		p.Reported = &Reported{}
@@ -108,8 +105,7 @@ type run struct {
 	mu       sync.Mutex // guards outcome.Findings while stages run
 }
 
-// reporter makes the Reporter of a stage. What it reports is part of the
-// outcome.
+// reporter returns the Reporter of a stage. Its findings become part of the outcome.
 func (r *run) reporter(stage string) *Reporter {
 	return &Reporter{stage: stage, sink: r.sink, first: func(f *Finding) bool {
 		if !r.pipeline.Reported.First(f) {
@@ -175,8 +171,8 @@ func (r *run) all(ctx context.Context) Outcome {
 	return r.outcome
 }
 
-// preflight runs every check at once and reports all findings together, in the
-// order in which the checks are written.
+// preflight runs all checks concurrently and reports all findings together, in the
+// order of the checks.
 func (r *run) preflight(ctx context.Context) error {
 	checks := r.pipeline.Checks
 	if len(checks) == 0 {
@@ -201,8 +197,8 @@ func (r *run) preflight(ctx context.Context) error {
 	})
 }
 
-// RunChecks runs the checks side by side and returns what they found, in the
-// order of the checks, each once however many checks came upon it.
+// RunChecks runs the checks concurrently and returns their findings in the order of the
+// checks. A finding of several checks is returned once.
 func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 	found := make([][]*Finding, len(checks))
 	var wg sync.WaitGroup
@@ -228,12 +224,12 @@ func RunChecks(ctx context.Context, checks []Check, rep *Reporter) []*Finding {
 	return all
 }
 
-// safely runs a check. A panic in a goroutine would end the process with the
-// terminal as the live view left it: it becomes an error like any other.
+// safely runs a check and turns a panic into an error. A panic in a goroutine would end
+// the process and leave the terminal as the live view had it.
 func (c Check) safely(ctx context.Context, rep *Reporter) (found []*Finding, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("a mistake in this program: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("a bug in this program: %v\n%s", p, debug.Stack())
 		}
 	}()
 	return c.Run(ctx, rep)

@@ -2,10 +2,10 @@ package pipeline
 
 import "sync"
 
-// Reported remembers which findings were reported, so that each is reported
-// once however many checks and stages come upon it: the same code about the same
-// place in the same words is the same finding. One that has become graver is
-// reported again. The zero value is ready for use, from several goroutines.
+// Reported remembers which findings were reported, so that each is reported once even
+// if several checks and stages find it. Findings with the same code, place and text
+// are the same. One that has become more serious is reported again. The zero value is
+// ready for use, from several goroutines.
 type Reported struct {
 	mu   sync.Mutex
 	seen map[identity]Severity
@@ -16,7 +16,7 @@ type identity struct {
 	where, what string
 }
 
-// First remembers f and says whether it is to be reported.
+// First remembers f and reports whether it is new.
 func (r *Reported) First(f *Finding) bool {
 	id := identity{f.Code, f.Where, f.What}
 	r.mu.Lock()

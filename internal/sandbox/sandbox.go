@@ -114,7 +114,7 @@ func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	told := false
+	reported := false
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -126,9 +126,9 @@ func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 			f.Close()
 			return nil, err
 		}
-		if !told {
+		if !reported {
 			s.say("waiting for another command that is using %s", s.Dir)
-			told = true
+			reported = true
 		}
 		select {
 		case <-ctx.Done():

@@ -21,7 +21,7 @@ func NewRows(s Style, header ...string) *Rows {
 // Add adds a row.
 func (r *Rows) Add(cells ...string) { r.rows = append(r.rows, sanitizeAll(cells)) }
 
-// Print writes aligned columns, whoever looks on, as kubectl does. Where the
+// Print always writes aligned columns, as kubectl does. Where the
 // Style has a Width, the widest columns are cut so that no row is wrapped.
 func (r *Rows) Print(w io.Writer) error {
 	const gap = 3
@@ -46,7 +46,7 @@ func (r *Rows) Print(w io.Writer) error {
 }
 
 // PrintTabs writes the rows with tabs between the cells and without a header:
-// what gh writes where stdout is no terminal.
+// what gh writes if stdout is not a terminal.
 func (r *Rows) PrintTabs(w io.Writer) error {
 	var b strings.Builder
 	for _, row := range r.rows {

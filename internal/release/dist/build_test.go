@@ -144,7 +144,7 @@ func TestTwoBuildsAreEqual(t *testing.T) {
 	}
 	binary := read(t, filepath.Join(second, AssetName(GH, testVersion, here)))
 	if strings.Contains(binary, root) {
-		t.Error("the binary tells where it was built")
+		t.Error("the binary reveals where it was built")
 	}
 }
 

@@ -38,7 +38,7 @@ type Spec struct {
 	Env []string
 	// Dir is the working directory; the caller's own when empty.
 	Dir string
-	// Version is of what is run: a daemon of another version is started anew.
+	// Version identifies what is run. A daemon with another version is restarted.
 	Version string
 }
 
@@ -140,7 +140,7 @@ func (s Set) Names() ([]string, error) {
 }
 
 // Stop ends a daemon: SIGTERM, then SIGKILL once grace has passed. One that is
-// not running is no error.
+// not running is not an error.
 func (s Set) Stop(ctx context.Context, name string, grace time.Duration) error {
 	if pid, ok := s.Running(name); ok {
 		if err := Terminate(ctx, pid, grace); err != nil {
@@ -184,7 +184,7 @@ func Terminate(ctx context.Context, pid int, grace time.Duration) error {
 }
 
 // waitGone waits until the process behind a pidfd has ended, which the kernel
-// tells by making the descriptor readable.
+// reports by making the descriptor readable.
 func waitGone(ctx context.Context, fd int, d time.Duration) (bool, error) {
 	end := time.Now().Add(d)
 	for {

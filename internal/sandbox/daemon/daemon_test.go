@@ -32,7 +32,7 @@ func TestStartOnceFindStop(t *testing.T) {
 	if names, err := set.Names(); err != nil || len(names) != 1 || names[0] != "sleeper" {
 		t.Errorf("names %v, %v", names, err)
 	}
-	for range 2 { // stopping what is stopped is no error
+	for range 2 { // stopping something twice is not an error
 		if err := set.Stop(t.Context(), "sleeper", time.Minute); err != nil {
 			t.Fatal(err)
 		}

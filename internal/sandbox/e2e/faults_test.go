@@ -161,7 +161,7 @@ func TestFaults(t *testing.T) {
 	}
 	_ = work.Wait() // each row has its own error
 	var table strings.Builder
-	fmt.Fprintf(&table, "| way to fail | verdict | exit code | cluster knew → told | whole command | afterwards |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&table, "| way to fail | verdict | exit code | cluster knew → reported | whole command | afterwards |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
 			if r.err != nil {
@@ -233,15 +233,15 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 		errs = append(errs, fmt.Errorf("verdict %s and exit %d, want %s and %d:\n%s", out.code, r.code, f.code, f.exit, r.stderr))
 	}
 	if f.proof != "" {
-		told, _ := r.when(pipeline.StageFinished, "watch")
+		reported, _ := r.when(pipeline.StageFinished, "watch")
 		knew, ok := eyes.first(p.ns)
-		latency := told.Time.Sub(knew)
+		latency := reported.Time.Sub(knew)
 		out.latency = "never knew"
 		if ok {
 			out.latency = fmt.Sprintf("%.1f s", max(0, latency.Seconds()))
 		}
 		if !ok || latency > f.within {
-			errs = append(errs, fmt.Errorf("told %s after the cluster knew (%v), want %s", latency, ok, f.within))
+			errs = append(errs, fmt.Errorf("reported %s after the cluster knew (%v), want %s", latency, ok, f.within))
 		}
 	}
 	if !f.others {
@@ -253,7 +253,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 	case r.code == 3:
 		out.after = "nothing was changed"
 	case f.others:
-		out.after = "left to whoever changed it"
+		out.after = "left to the one who changed it"
 	case p.replaced:
 		out.after = "image, manifest, pods of the old version"
 	default:

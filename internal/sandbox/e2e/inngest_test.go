@@ -30,15 +30,15 @@ func TestInngest(t *testing.T) {
 	defer shared.turn.Unlock()
 	img := newStoryImages(ctx, t, s, npmworkers.SDK3, npmworkers.SDK4)
 	t.Run("stories", func(t *testing.T) {
-		for name, tell := range map[string]func(context.Context, *testing.T, *sandbox.Sandbox, map[string]*storyImages){
-			"a step is killed and runs again":     stepRunsAgain,
-			"a step is not killed for good":       stepIsNotKilled,
-			"host and cluster stay side by side":  sideBySide,
-			"whoever may do little sees a way on": fewRights,
+		for name, story := range map[string]func(context.Context, *testing.T, *sandbox.Sandbox, map[string]*storyImages){
+			"a step is killed and runs again":                  stepRunsAgain,
+			"a step is not killed for good":                    stepIsNotKilled,
+			"host and cluster stay side by side":               sideBySide,
+			"a user with few permissions sees how to continue": fewRights,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				tell(ctx, t, s, img)
+				story(ctx, t, s, img)
 			})
 		}
 	})
@@ -234,7 +234,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	}
 	signed := w.must(0, []string{"1 kept"}, "refresh", "--as", "limited", "--signing-key-from", "file:key", "--verbose")
 	if strings.Contains(signed.err, "unsigned") || strings.Contains(signed.err+signed.out, strings.TrimPrefix(accounts.SigningKey, "signkey-prod-")) {
-		t.Errorf("not signed, or the key is told:\n%s", signed.err)
+		t.Errorf("not signed, or the key is printed:\n%s", signed.err)
 	}
 	w.must(0, nil, "refresh", "--signing-key-from", "secret:system-bus-env/INNGEST_SIGNING_KEY")
 	w.must(1, []string{"no such Secret"}, "refresh", "--signing-key-from", "secret:none/KEY")

@@ -106,7 +106,7 @@ func (d death) run(ctx context.Context, p *place) error {
 		}
 	}
 	if err := d.then(ctx, p); err != nil {
-		return fmt.Errorf("%w\nthe first run told:\n%s", err, r.stderr)
+		return fmt.Errorf("%w\nthe first run printed:\n%s", err, r.stderr)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
-// bounce restarts the API server. Its caches begin anew with what there is
+// bounce restarts the API server. Its caches start again with what there is
 // then, and so know no version from before.
 func (p *place) bounce(ctx context.Context) error {
 	before, err := p.kube.CoreV1().Pods(p.ns).List(ctx, metav1.ListOptions{})

@@ -36,7 +36,7 @@ var scriptTimeout = flag.Duration("script-timeout", 20*time.Second, "the script'
 // complete rollout to the end of the stage that waits for it; probe-s, settle-s
 // (old pods gone) are stages of their own that the script has not; exit-s is
 // from the end of the last stage to that of the process; late-s is all of it
-// without settle. script÷sbw is how many times later than sbw the script tells,
+// without settle. script÷sbw is how many times later than sbw the script reports,
 // for medians of the same run. Of a bad one: verdict-s is from the first thing the API says
 // that proves it to the verdict, whole-s includes the rollback and its proof.
 func BenchmarkRollout(b *testing.B) {
@@ -69,12 +69,12 @@ func BenchmarkRollout(b *testing.B) {
 				if err != nil || r.code != int(pipeline.Restored) {
 					b.Fatal(err, r.stderr)
 				}
-				told, _ := r.when(pipeline.StageFinished, "watch")
+				reported, _ := r.when(pipeline.StageFinished, "watch")
 				knew, ok := eyes.first(p.ns)
 				if !ok {
 					b.Fatal("nothing proved it")
 				}
-				m.add("verdict-s", max(0, told.Time.Sub(knew).Seconds()))
+				m.add("verdict-s", max(0, reported.Time.Sub(knew).Seconds()))
 				m.add("whole-s", r.took.Seconds())
 			}
 			m.report(b)
@@ -168,7 +168,7 @@ func (p *place) script(ctx context.Context, tag string) (at time.Time, err error
 	return at, nil
 }
 
-// completion tells when the API server reports the next rollout complete, as
+// completion returns when the API server reports the next rollout complete, as
 // kubectl reads it (rollout_status.go).
 func (p *place) completion(b *testing.B) <-chan time.Time {
 	b.Helper()
@@ -231,7 +231,7 @@ func BenchmarkHelp(b *testing.B) {
 	}
 }
 
-// metrics are figures of several runs, of which the median is told.
+// metrics are figures of several runs, of which the median is reported.
 type metrics map[string][]float64
 
 func (m metrics) add(name string, v float64) { m[name] = append(m[name], v) }

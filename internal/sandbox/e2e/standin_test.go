@@ -357,7 +357,7 @@ func (r *command) when(kind pipeline.Kind, stage string) (event, bool) {
 	return r.events[i], true
 }
 
-// said tells whether a note or finding holds a text.
+// said reports whether a note or finding contains a text.
 func (r *command) said(text string) bool {
 	return slices.ContainsFunc(r.events, func(e event) bool {
 		return strings.Contains(e.Text, text) || e.Finding != nil && strings.Contains(e.Finding.What+": "+e.Finding.Why, text)
@@ -373,7 +373,7 @@ type moment struct {
 
 func (m moment) is(e event) bool { return m.do != nil && e.Kind == m.kind && e.Stage == m.stage }
 
-// kubectl runs `kubectl sbw …` in the place's checkout, with the events told.
+// kubectl runs `kubectl sbw …` in the place's checkout and prints events.
 // extra are environment variables, NAME=VALUE.
 func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...string) (*command, error) {
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"sbw", "--events"}, args...)...)

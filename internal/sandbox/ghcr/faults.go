@@ -187,7 +187,7 @@ func Slow(until <-chan struct{}) Action {
 	}
 }
 
-// Garbage answers 200 with something that is no registry's: a captive portal.
+// Garbage answers 200 with something that no registry sends: a captive portal.
 func Garbage() Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)

@@ -34,7 +34,7 @@ import (
 	"time"
 )
 
-// Account is whom a token belongs to.
+// Account is the owner of a token.
 type Account struct {
 	Login string
 	// Scopes are the token's OAuth scopes; read:packages and write:packages

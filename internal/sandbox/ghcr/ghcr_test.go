@@ -88,7 +88,7 @@ func ask(t *testing.T, srv *httptest.Server, method, path, token, scope, body st
 	return do(t, req)
 }
 
-// TestRefusals holds GHCR's words: other packages tell causes apart by them.
+// TestRefusals checks GHCR's words, by which other packages distinguish causes.
 func TestRefusals(t *testing.T) {
 	_, srv := start(t, Options{Public: []string{"joel/public"}})
 	const up, pull = "/v2/joel/worker/blobs/uploads/", "repository:joel/worker:pull"

@@ -14,7 +14,7 @@ import (
 	"sync"
 )
 
-// Account is whom a token belongs to.
+// Account is the owner of a token.
 type Account struct {
 	Login string
 	// Scopes go into X-OAuth-Scopes.

@@ -51,7 +51,7 @@ func Layer(files []File) (v1.Layer, error) {
 }
 
 // PlainLayer packs files as a layer that is not compressed: for what is made
-// anew on each run and goes no further than this machine, where compression
+// again in each run and does not leave this machine, where compression
 // (under the race detector above all) takes longer than everything else.
 func PlainLayer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer

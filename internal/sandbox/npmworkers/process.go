@@ -27,7 +27,7 @@ type Options struct {
 	Env map[string]string
 }
 
-// Line is one thing that a worker tells of itself.
+// Line is one line that a worker prints about itself.
 type Line struct {
 	At         int64  `json:"at"` // Unix milliseconds
 	PID        int    `json:"pid"`
@@ -47,10 +47,10 @@ type Process struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
 
-	mu    sync.Mutex
-	lines []Line
-	told  chan struct{} // closed and renewed with every line
-	rest  strings.Builder
+	mu      sync.Mutex
+	lines   []Line
+	changed chan struct{} // closed and renewed with every line
+	rest    strings.Builder
 }
 
 // Start runs a worker and returns when it listens. The context ends it.
@@ -77,7 +77,7 @@ func start(ctx context.Context, o Options) (*Process, error) {
 	if len(argv) == 0 {
 		argv = []string{Bun(o.Dir)}
 	}
-	p := &Process{Port: o.Port, gone: make(chan struct{}), told: make(chan struct{})}
+	p := &Process{Port: o.Port, gone: make(chan struct{}), changed: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, argv[0], append(argv[1:], Main(o.Dir, o.Name))...)
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + strconv.Itoa(o.Port)}
 	for k, v := range o.Env {
@@ -122,11 +122,11 @@ func (p *Process) read(out io.Reader) {
 		}
 		p.mu.Lock()
 		p.lines = append(p.lines, l)
-		close(p.told)
-		p.told = make(chan struct{})
+		close(p.changed)
+		p.changed = make(chan struct{})
 		p.mu.Unlock()
 	}
-	_ = p.cmd.Wait() // a killed worker is no error here
+	_ = p.cmd.Wait() // that it was killed is not an error here
 	close(p.gone)
 }
 
@@ -154,7 +154,7 @@ func (p *Process) Lines() []Line {
 func (p *Process) Await(ctx context.Context, wanted func(Line) bool) (Line, error) {
 	for seen := 0; ; {
 		p.mu.Lock()
-		lines, told := p.lines[seen:], p.told
+		lines, changed := p.lines[seen:], p.changed
 		p.mu.Unlock()
 		for _, l := range lines {
 			if wanted(l) {
@@ -163,7 +163,7 @@ func (p *Process) Await(ctx context.Context, wanted func(Line) bool) (Line, erro
 		}
 		seen += len(lines)
 		select {
-		case <-told:
+		case <-changed:
 		case <-p.gone:
 			p.mu.Lock()
 			more := len(p.lines) > seen

@@ -55,7 +55,7 @@ func main() {
 			if bad {
 				w.WriteHeader(code)
 			}
-			fmt.Fprintln(w, text) // whoever went away does not read it
+			fmt.Fprintln(w, text) // a reader that has gone away does not read it
 		})
 	}
 	answer("/ready", *unready, http.StatusServiceUnavailable, "ready?")

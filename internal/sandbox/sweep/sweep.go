@@ -3,7 +3,7 @@
 // Package sweep clears away what container runtimes leave behind when they are
 // killed rather than stopped: processes in containers, mounts, control groups,
 // netfilter rules. Everything is found by asking the kernel, never from a list
-// that somebody kept, because whoever kept it may have died first.
+// that somebody kept, because the one who kept it may have died first.
 package sweep
 
 import (

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "draw the README's picture anew")
+var update = flag.Bool("update", false, "draw the README's picture again")
 
 // The README's picture and the recording that it is made from. To record
 // another run, in the sandbox (`go run ./internal/sandbox/cmd env` says how to
@@ -54,7 +54,7 @@ func TestTheReadmesPictureIsThatOfItsRecording(t *testing.T) {
 		t.Errorf("the picture is not that of the recording: go test ./internal/ui/record -update (%v)", err)
 	}
 	// What a reader shall see: both commands with their results, as they are
-	// told today, and nothing of the machine.
+	// printed today, and nothing about the machine.
 	for _, want := range []string{"$ gh sbw publish ", "publish: done in ", "$ kubectl sbw rollout --tag ", "rollout: done in ", "joelclaw/deployment/system-bus-worker ghcr.io/joelhooks/system-bus-worker:"} {
 		if !slices.ContainsFunc(frames, func(f frame) bool { return strings.Contains(f.text, want) }) {
 			t.Errorf("%q is in no frame", want)

@@ -16,7 +16,7 @@ import (
 )
 
 // Kubelet pretends to run the pods of a namespace until the test ends. What
-// becomes of a pod is told by the tag of its first container's image:
+// becomes of a pod depends on the tag of its first container's image:
 //
 //	missing    ErrImagePull, not found
 //	crash      has ended twice with exit code 1
