@@ -126,7 +126,7 @@ func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error)
 		return nil, r.explain(ctx, identifier, err)
 	}
 	if len(img.Variants) == 0 {
-		return nil, unreadable(r.name(identifier), "there is no image in it that could run")
+		return nil, unreadable(r.name(identifier), "it contains no image that could run")
 	}
 	return img, nil
 }
@@ -184,6 +184,6 @@ func (r *reader) notFound(ctx context.Context, identifier string, err error) err
 
 func unreadable(name, why string) error {
 	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
-		What: name + " is no image that can be read", Why: why,
+		What: name + " cannot be read as an image", Why: why,
 		Fix: "check the reference (charts and signatures live in registries too), or publish it again: gh sbw publish"}
 }

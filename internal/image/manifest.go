@@ -34,7 +34,7 @@ const (
 )
 
 // errContent is for content that is not what it should be.
-var errContent = errors.New("the registry's answer is no image")
+var errContent = errors.New("the registry's answer is not an image")
 
 type reader struct {
 	client  *registry.Client

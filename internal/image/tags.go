@@ -31,7 +31,7 @@ type Tag struct {
 	Worker    string    `json:"worker,omitempty"`
 	Size      int64     `json:"size"` // bytes, of the first platform
 	Platforms []string  `json:"platforms"`
-	// Problem says why nothing is known of it: it is no image, or went away.
+	// Problem says why nothing is known about it: it is not an image, or it was deleted.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -48,7 +48,7 @@ var byTime = lazyregexp.New(`^\d{8}-\d{6}`)
 
 // List lists what is published, the newest first. With a limit, of the tags that
 // are named by time only that many newest ones are read, and of the others as
-// many. Errors are as those of Resolve; what is wrong with one tag alone is said
+// many. Errors are as those of Resolve; what is wrong with a single tag is reported
 // in its Problem.
 func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error) {
 	r := newReader(c, o.CacheDir)

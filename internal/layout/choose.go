@@ -46,7 +46,7 @@ func Dir(spec string) (dir, want string, err error) {
 	fi, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return "", "", pipeline.UsageErrorf("layout-missing", "give the directory of an OCI image layout", "no layout directory %s", dir)
+		return "", "", pipeline.UsageErrorf("layout-missing", "give the directory of an OCI image layout", "the layout directory %s does not exist", dir)
 	case !fi.IsDir():
 		return "", "", pipeline.UsageErrorf("layout-missing", "unpack it: mkdir image && tar -xf "+dir+" -C image", "%s is a file, not a layout directory", dir)
 	}
@@ -101,7 +101,7 @@ func Choose(dir, want string) (string, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(entries) == 0:
-		return "", broken(dir, "index.json lists no image", nil)
+		return "", broken(dir, "index.json does not list any image", nil)
 	case len(found) == 0:
 		return "", pipeline.UsageErrorf("layout-ambiguous", "choose one of: "+list(images), "%s has no image %s", dir, want)
 	}
@@ -181,7 +181,7 @@ func version(dir string) error {
 		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err
 		}
-		return broken(dir, "no file "+name+": not an OCI layout directory", err)
+		return broken(dir, "the directory has no file "+name+", so it is not an OCI layout", err)
 	}
 	var v struct {
 		Version string `json:"imageLayoutVersion"`
@@ -190,7 +190,7 @@ func version(dir string) error {
 		return broken(dir, name+" is not valid", err)
 	}
 	if !strings.HasPrefix(v.Version, "1.") {
-		return broken(dir, fmt.Sprintf("image layout version %q is not known", v.Version), nil)
+		return broken(dir, fmt.Sprintf("the image layout has the version %q, which is not supported", v.Version), nil)
 	}
 	return nil
 }

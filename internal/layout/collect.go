@@ -14,7 +14,7 @@ import (
 
 // Collect removes from a layout directory what none of the images at roots
 // needs: blobs, entries of index.json, and what a build that was cut off left
-// half written. Roots that are not there any more are passed over. It returns
+// half written. Roots that no longer exist are skipped. It returns
 // the bytes that were freed and the blobs that stayed. The caller holds the
 // directory's lock.
 func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, err error) {
@@ -42,7 +42,7 @@ func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, er
 		})
 		if err != nil {
 			if _, ok := errors.AsType[*pipeline.Finding](err); ok {
-				continue // an image that is broken keeps nothing alive
+				continue // a broken image keeps nothing alive
 			}
 			return 0, nil, err
 		}

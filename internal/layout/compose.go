@@ -48,8 +48,8 @@ func Compose(dir string, digests []string) (string, error) {
 	return hash.String(), enlist(dir, desc)
 }
 
-// enlist adds an entry to index.json, and makes a layout of a directory that
-// is none yet.
+// enlist adds an entry to index.json. A directory that is not a layout yet becomes
+// one.
 func enlist(dir string, desc v1.Descriptor) error {
 	t := tree{"schemaVersion": json.RawMessage("2")}
 	if _, err := os.Stat(filepath.Join(dir, indexFile)); err == nil {
@@ -101,7 +101,7 @@ func UnpackFile(dir, file string) (string, error) {
 
 // Unpack adds the images of an OCI archive (a layout in a tar) to the layout
 // dir and returns the digest of the archive's one image or index. Blobs that
-// are there already are passed over; every other is held against its digest.
+// are there already are skipped; every other one is compared with its digest.
 func Unpack(dir string, archive io.Reader) (string, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
 		return "", err
@@ -132,7 +132,7 @@ func Unpack(dir string, archive io.Reader) (string, error) {
 		}
 	}
 	if !found || len(index.Manifests) != 1 {
-		return "", broken(dir, fmt.Sprintf("the builder's archive lists %d images and not one", len(index.Manifests)), nil)
+		return "", broken(dir, fmt.Sprintf("the builder's archive lists %d images, and exactly one was expected", len(index.Manifests)), nil)
 	}
 	d := index.Manifests[0]
 	return d.Digest.String(), enlist(dir, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
@@ -141,7 +141,7 @@ func Unpack(dir string, archive io.Reader) (string, error) {
 func unpackBlob(dir, hex string, size int64, from io.Reader) error {
 	want, err := parseDigest("sha256:" + hex)
 	if err != nil {
-		return broken(dir, "the builder's archive has a blob with a strange name", err)
+		return broken(dir, "the builder's archive contains a blob whose name is not a digest", err)
 	}
 	to := BlobPath(dir, want)
 	if fi, err := os.Stat(to); err == nil && fi.Size() == size {

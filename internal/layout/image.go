@@ -33,7 +33,7 @@ func (i Image) Platform() string {
 func Images(dir, digest string) ([]Image, error) {
 	h, err := parseDigest(digest)
 	if err != nil {
-		return nil, broken(dir, "a digest that cannot be used", err)
+		return nil, broken(dir, "the image is named by a digest that cannot be used", err)
 	}
 	var all []Image
 	err = walk(dir, h, 0, func(n node) error {
@@ -55,7 +55,7 @@ func Images(dir, digest string) ([]Image, error) {
 		return nil
 	})
 	if err == nil && len(all) == 0 {
-		err = broken(dir, digest+" holds no image", nil)
+		err = broken(dir, digest+" does not lead to any image", nil)
 	}
 	return all, err
 }
@@ -127,13 +127,13 @@ func walk(dir string, digest v1.Hash, depth int, visit func(node) error) error {
 	return nil
 }
 
-// Verify says whether every blob that digest leads to is there in its full
-// length. Small documents are held against their digests; layers are not read,
-// for the registry checks what it takes.
+// Verify reports whether every blob that digest leads to is there in its full
+// length. Small documents are compared with their digests. Layers are not read,
+// because the registry checks what it receives.
 func Verify(dir, digest string) error {
 	h, err := parseDigest(digest)
 	if err != nil {
-		return broken(dir, "a digest that cannot be used", err)
+		return broken(dir, "the image is named by a digest that cannot be used", err)
 	}
 	var errs []error
 	err = walk(dir, h, 0, func(n node) error {
@@ -145,7 +145,7 @@ func Verify(dir, digest string) error {
 				continue // kept elsewhere, by the specification
 			}
 			if _, err := parseDigest(d.Digest.String()); err != nil {
-				errs = append(errs, broken(dir, "a digest that cannot be used", err))
+				errs = append(errs, broken(dir, "the image is named by a digest that cannot be used", err))
 				continue
 			}
 			fi, err := os.Stat(BlobPath(dir, d.Digest))

@@ -1,5 +1,5 @@
-// Package layout is an OCI image layout directory: read, checked, labelled,
-// locked, and rid of what nothing refers to any more.
+// Package layout reads, checks, labels and locks OCI image layout directories, and
+// removes what nothing in them refers to any more.
 //
 // A directory is kept per worker, because BuildKit copies only those blobs into
 // it that are not there yet: the second build of a 200 MB image exports in a
@@ -10,10 +10,9 @@
 //
 //   - Digests come from the builder's metadata, never from the first entry of
 //     index.json: the directory holds several images.
-//   - Platforms are read from each image's config. Descriptors' are what
-//     somebody wrote; nested indexes are descended into, attestations passed
-//     over.
-//   - Documents are altered as JSON trees, so that fields that this program
+//   - Platforms are read from each image's config, because a descriptor may say
+//     anything. Nested indexes are followed, and attestations are skipped.
+//   - Documents are changed as JSON trees, so that fields that this program
 //     does not know survive.
 //
 // Format: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
@@ -48,21 +47,20 @@ func BlobPath(dir string, digest v1.Hash) string {
 // broken is the finding for a layout that cannot be used.
 func broken(dir, what string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
-		Fix: "build the image again; of a layout made elsewhere, export it again", Err: err}
+		Fix: "build the image again, or export it again if the layout was made elsewhere", Err: err}
 	if err != nil {
 		f.Why = err.Error()
 	}
 	return f
 }
 
-// unusable is the finding for a directory that this program keeps and cannot
-// write to.
+// unusable is the finding for a directory of this program that it cannot write to.
 func unusable(dir, what string, err error) *pipeline.Finding {
 	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
 		Fix: "make it writable, or set XDG_CACHE_HOME to a place that is", Err: err}
 }
 
-// parseDigest refuses what is no sha256, which would also be no safe path.
+// parseDigest accepts only sha256: anything else could also be an unsafe path.
 func parseDigest(s string) (v1.Hash, error) {
 	h, err := v1.NewHash(s)
 	if err == nil && h.Algorithm != "sha256" {
@@ -71,10 +69,10 @@ func parseDigest(s string) (v1.Hash, error) {
 	return h, err
 }
 
-// document reads a small blob and checks it against its digest.
+// document reads a small blob and compares it with its digest.
 func document(dir string, digest v1.Hash) ([]byte, error) {
 	if _, err := parseDigest(digest.String()); err != nil {
-		return nil, broken(dir, "a digest that cannot be used", err)
+		return nil, broken(dir, "the image is named by a digest that cannot be used", err)
 	}
 	f, err := os.Open(BlobPath(dir, digest))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,7 +89,7 @@ func document(dir string, digest v1.Hash) ([]byte, error) {
 	case len(text) > maxDocument:
 		return nil, broken(dir, "blob "+digest.String()+" is too long for a manifest or config", nil)
 	case digestOf(text) != digest:
-		return nil, broken(dir, "blob "+digest.String()+" has other content than its digest says", nil)
+		return nil, broken(dir, "blob "+digest.String()+" does not have the content that its digest stands for", nil)
 	}
 	return text, nil
 }
@@ -110,7 +108,7 @@ func put(dir string, text []byte) (v1.Hash, error) {
 	return digest, replace(path, text)
 }
 
-// replace writes a file so that it is there whole or not at all.
+// replace writes a file atomically.
 func replace(path string, text []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -131,7 +129,7 @@ func replace(path string, text []byte) error {
 func readIndex(dir string) (tree, error) {
 	text, err := os.ReadFile(filepath.Join(dir, indexFile))
 	if err != nil {
-		return nil, broken(dir, "no index.json: not an OCI layout directory", err)
+		return nil, broken(dir, "the directory has no index.json, so it is not an OCI layout", err)
 	}
 	var t tree
 	if err := json.Unmarshal(text, &t); err != nil {

@@ -141,7 +141,7 @@ func TestStamp(t *testing.T) {
 	}
 	again, err := Stamp(b.dir, digest, labels)
 	if err != nil || again != digest {
-		t.Errorf("stamped anew: %s, %v", again, err)
+		t.Errorf("stamped again: %s, %v", again, err)
 	}
 	for name, d := range map[string]string{"layout-broken": "sha256:" + strings.Repeat("0", 64), "layout-broken ": "nonsense", "layout-broken  ": img.Digest.String()} {
 		if strings.HasSuffix(name, "  ") {
@@ -252,7 +252,7 @@ func TestChoose(t *testing.T) {
 		{"by digest", []v1.Descriptor{one, two}, two.Digest.String(), two.Digest.String(), ""},
 		{"no such", []v1.Descriptor{one}, "v9", "", "layout-ambiguous"},
 		{"none", nil, "", "", "layout-broken"},
-		{"an attestation is no image", []v1.Descriptor{one, named(two, attestation, "x")}, "", one.Digest.String(), ""},
+		{"an attestation is not an image", []v1.Descriptor{one, named(two, attestation, "x")}, "", one.Digest.String(), ""},
 	} {
 		b.list(tt.entries...)
 		got, err := Choose(b.dir, tt.want)
@@ -423,7 +423,7 @@ func TestSkopeoReadsIt(t *testing.T) {
 	b.check(err)
 	again, err := Compose(b.dir, digests)
 	if err != nil || again != top {
-		t.Errorf("composed anew: %s, %v", again, err)
+		t.Errorf("composed again: %s, %v", again, err)
 	}
 	stamped, err := Stamp(b.dir, top, map[string]string{"k": "v"})
 	b.check(err)

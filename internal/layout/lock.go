@@ -13,7 +13,7 @@ import (
 )
 
 // lock is an advisory lock of the operating system on a file: it ends with the
-// process that holds it, however that ends, so there are no stale ones.
+// process that holds it, however that process ends, so locks are never stale.
 type lock struct{ file *os.File }
 
 // holder is what the file says of the process that holds the lock.
@@ -24,7 +24,7 @@ type holder struct {
 	Since   time.Time `json:"since"`
 }
 
-// errHeld is that another process holds the lock.
+// errHeld means that another process holds the lock.
 var errHeld = errors.New("held by another process")
 
 func takeLock(path, worker string) (*lock, error) {

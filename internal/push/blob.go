@@ -60,7 +60,7 @@ type singlePost struct {
 // says that it has it.
 func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	if !force && b.size >= askAbove {
-		// That it cannot be asked is no reason not to send.
+		// If the registry cannot be asked, the blob is sent.
 		if there, err := r.has(ctx, b); err == nil && there {
 			r.done(b, existing)
 			return nil
@@ -114,8 +114,8 @@ func (r *run) verdict(b blob, err error, last bool) error {
 	return nil
 }
 
-// lost reports whether an upload must be opened anew: the registry does not
-// know it any more, or knows it in another state than this side.
+// lost reports whether an upload must be opened again: the registry no longer
+// knows it, or has it in another state than this side.
 func lost(err error) bool {
 	var e *registry.Error
 	if !errors.As(err, &e) || !strings.HasPrefix(e.Kind, "content of ") {
@@ -266,7 +266,7 @@ type meter struct {
 	b     blob
 	r     *run
 	moved *atomic.Int64
-	told  int64
+	shown int64
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -275,8 +275,8 @@ func (m *meter) Read(p []byte) (int, error) {
 		m.r.gate.moved(int64(n))
 		m.r.sent.Add(int64(n))
 		at := m.moved.Add(int64(n))
-		if at-m.told >= step || at == m.b.size {
-			m.told = at
+		if at-m.shown >= step || at == m.b.size {
+			m.shown = at
 			m.r.rep.Progress(pipeline.Progress{Item: m.b.label(), Done: at, Total: m.b.size, Unit: pipeline.Bytes})
 		}
 	}
@@ -295,8 +295,8 @@ func (r *run) has(ctx context.Context, b blob) (bool, error) {
 	return err == nil, err
 }
 
-// verify holds a blob's file against its digest, after a registry said that
-// what it got is something else.
+// verify compares a blob's file with its digest, after a registry reported that
+// it received something else.
 func verify(b blob) error {
 	f, err := os.Open(b.path)
 	if err != nil {
@@ -313,13 +313,14 @@ func verify(b blob) error {
 	return nil
 }
 
-// uploadDamaged is for content that is whole on disk and arrives otherwise.
+// uploadDamaged is the finding for content that is intact on disk and arrives
+// damaged.
 func uploadDamaged(doing string, err error) error {
 	return &pipeline.Finding{
 		Code: "upload-damaged", Severity: pipeline.Error, Err: err,
-		What: "could not " + doing + ": it arrives damaged, again and again",
+		What: "could not " + doing + ": it arrives damaged every time",
 		Why:  err.Error(),
-		Fix:  "look for a proxy that alters what passes, or try another network",
+		Fix:  "look for a proxy that changes what passes through it, or try another network",
 	}
 }
 

@@ -29,8 +29,8 @@ type seen struct {
 // maxChildren bounds how many manifests of an index are read for their blobs.
 const maxChildren = 8
 
-// readLatest reads what latest points to. That it cannot be read is no error:
-// there are then no known blobs, and every one is offered to the registry.
+// readLatest reads what latest points to. It is not an error if latest cannot be
+// read: then no blobs are known, and every one is offered to the registry.
 func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	s := seen{blobs: map[v1.Hash]bool{}}
 	res, err := p.getManifest(ctx, Latest, true)

@@ -39,7 +39,7 @@ type PlanTag struct {
 // Plan looks at what is there without changing anything in the registry. Layers
 // are compressed as for a Push: how much is sent is not known before.
 func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
-	p.tell(rep)
+	p.setReporter(rep)
 	for _, t := range j.Tags {
 		if err := imageref.CheckTag(t); err != nil {
 			return nil, err
@@ -79,9 +79,9 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	return plan, nil
 }
 
-// absent asks for each blob, and returns those that are not there. offer counts
-// one among them that may not be asked for: a HEAD is refused without a word,
-// and the offer of the blob, which comes next, tells why or is taken.
+// absent asks for each blob and returns those that are missing. With offer, a blob
+// that may not be asked for counts as missing: the refusal of a HEAD has no text,
+// and the upload that follows either gives the reason or succeeds.
 func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error) {
 	there := make([]bool, len(all))
 	g, gctx := errgroup.WithContext(ctx)

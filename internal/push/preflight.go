@@ -14,7 +14,7 @@ import (
 
 // tagState is what a tag pointed to at some moment.
 type tagState struct {
-	digest string // empty: there is no such tag
+	digest string // empty: the tag does not exist
 	at     time.Time
 }
 
@@ -88,8 +88,8 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	return digestOfResponse(res), nil
 }
 
-// Image finds the digest of an image. What goes wrong with it is for somebody
-// else to tell.
+// Image finds the digest of an image. Whatever goes wrong with it is reported
+// elsewhere.
 type Image func(context.Context) (digest string, err error)
 
 func is(digest string) Image { return func(context.Context) (string, error) { return digest, nil } }
@@ -126,8 +126,8 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 	return pipeline.AsFindings("ask the registry", errors.Join(denied, taken)), nil
 }
 
-// checkPermission opens an upload, which a registry grants to whom it will
-// grant a push, and which creates nothing. GHCR cannot cancel it (405), so it is
+// checkPermission opens an upload. A registry grants that to everyone who may push, and
+// it creates nothing. GHCR cannot cancel it (405), so it is
 // left to end by itself if no blob takes it.
 func (p *Pusher) checkPermission(ctx context.Context) error {
 	res, err := p.client.Do(ctx, registry.Request{

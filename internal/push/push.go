@@ -44,7 +44,7 @@ const Latest = "latest"
 // takes it back where it does not.
 const defaultJobs = 4
 
-// Options say where to push and as whom.
+// Options says where to push to, and with which credential.
 type Options struct {
 	Repository imageref.Repository
 	Auth       authn.Authenticator
@@ -147,7 +147,7 @@ func (p *Pusher) reporter() *pipeline.Reporter {
 	return p.rep
 }
 
-func (p *Pusher) tell(rep *pipeline.Reporter) {
+func (p *Pusher) setReporter(rep *pipeline.Reporter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rep = rep
@@ -165,7 +165,7 @@ func (p *Pusher) Requests() int { return p.client.Requests() }
 // It reports Changed right before the first tag is written.
 func (p *Pusher) Push(ctx context.Context, j Job, rep *pipeline.Reporter) (*Result, error) {
 	start := time.Now()
-	p.tell(rep)
+	p.setReporter(rep)
 	for _, t := range j.Tags {
 		if err := imageref.CheckTag(t); err != nil {
 			return nil, err

@@ -74,7 +74,7 @@ func (r *run) children(ctx context.Context) error {
 	return nil
 }
 
-// follow moves a tag after TAG. That it fails leaves a complete TAG, and is said
+// follow moves a tag after TAG. If it fails, TAG is complete, and the finding says
 // so.
 func (r *run) follow(ctx context.Context, first, tag string) error {
 	if r.lately(tag) == r.job.Digest {
@@ -147,8 +147,8 @@ func (r *run) readable(ctx context.Context, tag string) error {
 		case try+1 >= r.client.Tries():
 			return &pipeline.Finding{
 				Code: "tag-unreadable", Severity: pipeline.Error,
-				What: r.name(r.job.Digest) + " was taken by the registry and cannot be read",
-				Why:  "latest was not moved, since it would point to nothing",
+				What: r.name(r.job.Digest) + " was accepted by the registry and cannot be read",
+				Why:  "latest was not moved, because it would point to nothing",
 				Fix:  "run it again in a minute",
 			}
 		}
@@ -196,7 +196,7 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 func (r *run) uploadLost(doing string, err error) error {
 	f := &pipeline.Finding{
 		Code: "upload-lost", Severity: pipeline.Error, Err: err,
-		What: "could not " + doing + ": the registry loses what it was sent",
+		What: "could not " + doing + ": the registry lost what it received",
 		Why:  err.Error(),
 		Fix:  "run it again later, and look at https://www.githubstatus.com",
 	}
@@ -292,7 +292,7 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 func wrongDigest(ref, want, got string) error {
 	return &pipeline.Finding{
 		Code: "registry-digest", Severity: pipeline.Error,
-		What: ref + " has another digest than what was sent",
+		What: ref + " has a different digest than what was sent",
 		Why:  "sent " + want + ", the registry says " + got,
 		Fix:  "look for a proxy that rewrites manifests; do not roll this tag out",
 	}

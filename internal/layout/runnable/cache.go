@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// version is part of a cached summary's name: raise it when summarize tells
+// version is part of a cached summary's name: raise it when summarize finds
 // more, or other things, than before.
 const version = "v2"
 

@@ -53,7 +53,7 @@ func FuzzSummarize(f *testing.F) {
 		if err := json.Unmarshal(text, &again); err != nil {
 			t.Fatal(err)
 		}
-		// Names that are no UTF-8 change on the way, which only costs a finding.
+		// Names that are not UTF-8 change on the way, which only costs a finding.
 		if strings.ToValidUTF8(string(text), "") == string(text) && !bytes.Contains(text, []byte(`\ufffd`)) {
 			if len(s.Hides) == 0 {
 				s.Hides = nil

@@ -1,6 +1,6 @@
 // Package runnable says, from an image's layers alone, whether what its
 // ENTRYPOINT or CMD starts can run on the image's platform: the "exec format
-// error" of a pod, told before the push.
+// error" of a pod, reported before the push.
 //
 // # How
 //
@@ -197,7 +197,7 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 			Fix:  "write USER with a number into the Dockerfile, or runAsUser into the manifest"}
 		if err != nil && user != "" && user != "root" {
 			f.What = "the image's user is " + user + ", by name, and the manifest wants one that is not root"
-			f.Why = "the kubelet cannot tell what a name stands for, and starts no such container"
+			f.Why = "the kubelet does not know which user a name stands for, and refuses to start the container"
 		}
 		all = append(all, f)
 	}
@@ -213,7 +213,7 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	if !slices.ContainsFunc(ports, func(p string) bool { return p == want || p == want+"/tcp" }) {
 		all = append(all, &pipeline.Finding{Code: "image-port", Severity: pipeline.Warning,
 			What: "the image exposes " + strings.Join(ports, ", ") + ", and the worker's port is " + want,
-			Fix:  "mend EXPOSE in the Dockerfile, or probe.port in .sbw.yaml"})
+			Fix:  "correct EXPOSE in the Dockerfile, or probe.port in .sbw.yaml"})
 	}
 	return all
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxPaths bounds a layer: more is no layer that anybody means to run.
+// maxPaths bounds a layer: nobody runs a layer with more.
 const maxPaths = 3_000_000
 
 // summary is what one layer does to the file system, as far as starting a
