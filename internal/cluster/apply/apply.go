@@ -23,6 +23,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,9 +46,16 @@ import (
 const (
 	CodeConflict    pipeline.Code = "apply-conflict"
 	CodeRefused     pipeline.Code = "apply-refused"
+	CodeCRD         pipeline.Code = "manifest-crd"
 	CodeKind        pipeline.Code = "manifest-kind"
 	CodeTarget      pipeline.Code = "manifest-target"
 	CodeUnreadable  pipeline.Code = "manifest-unreadable"
+	CodeEnvTwice    pipeline.Code = "env-twice"
+	CodeExported    pipeline.Code = "annotation-exported"
+	CodeGitOps      pipeline.Code = "gitops-managed"
+	CodeImmutable   pipeline.Code = "field-immutable"
+	CodeReplicas    pipeline.Code = "replicas-managed"
+	CodeStrategy    pipeline.Code = "strategy-stuck"
 	CodeRestoreLeft pipeline.Code = "restore-left"
 )
 
@@ -67,8 +75,10 @@ type Options struct {
 	Force bool
 	// DryRun asks the API server what would be, and changes nothing.
 	DryRun bool
-	// Target is the workload that is rolled out; it gets Annotations.
+	// Target is the workload that is rolled out; it gets Annotations. The image of
+	// its Container is taken from whichever manager set it last.
 	Target      workload.Ref
+	Container   string
 	Annotations map[string]string
 	// Reporter learns of Changed before the first write, and what became of each
 	// object.
@@ -134,11 +144,7 @@ func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 	if err != nil {
 		return nil, err
 	}
-	for _, object := range objects {
-		if object.GetKind() == "Namespace" && object.GetAPIVersion() == "v1" {
-			a.brought[object.GetName()] = true
-		}
-	}
+	a.declare(objects)
 	var results []Result
 	for _, object := range objects {
 		r, err := a.apply(ctx, object)
@@ -159,11 +165,14 @@ func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 
 type applier struct {
 	Options
-	client  dynamic.Interface
-	mapper  meta.RESTMapper
-	brought map[string]bool // namespaces that the manifest makes
+	client   dynamic.Interface
+	mapper   meta.RESTMapper
+	declared map[string]bool // namespaces that the manifest creates
 	// forbidden is set when Guard has forbidden a write.
 	forbidden bool
+	// takes reports whether a conflict over the present object is about a field
+	// that is ours to take.
+	takes func(conflict) bool
 }
 
 func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
@@ -175,7 +184,16 @@ func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
 	if err != nil {
 		return nil, cluster.Explain("read the cluster's kinds", err)
 	}
-	return &applier{Options: o, client: client, mapper: mapper, brought: map[string]bool{}}, nil
+	return &applier{Options: o, client: client, mapper: mapper, declared: map[string]bool{}}, nil
+}
+
+// declare notes the namespaces that the manifest creates itself.
+func (a *applier) declare(objects []Object) {
+	for _, object := range objects {
+		if object.GetKind() == "Namespace" && object.GetAPIVersion() == "v1" {
+			a.declared[object.GetName()] = true
+		}
+	}
 }
 
 func (a *applier) resource(u *unstructured.Unstructured) (dynamic.ResourceInterface, *meta.RESTMapping, error) {
@@ -216,11 +234,8 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		if err := a.guard(ctx); err != nil {
 			return nil, err
 		}
-		others := clientSideManagers(before)
-		if a.DryRun {
-			force = force || a.onlyConflictsWith(ctx, client, config, others)
-		} else if _, err := a.takeOver(ctx, client, before, others); err != nil {
-			return nil, cluster.Explain("take over "+name+" from client-side apply", err)
+		if config, force, err = a.prepare(ctx, client, object, before, config); err != nil {
+			return nil, err
 		}
 	}
 	if before == nil {
@@ -232,7 +247,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		a.Reporter.Changed()
 	}
 	r.After, err = a.patchOver(ctx, client, before, config, force)
-	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.brought[u.GetNamespace()] {
+	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.declared[u.GetNamespace()] {
 		// Its namespace is made by the same manifest: a dry run made none.
 		r.After, err = config, nil
 	}
@@ -251,6 +266,46 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		r.Action = Configured
 	}
 	return r, nil
+}
+
+// prepare takes over what is ours to take of the live object: all of client-side
+// apply's fields, the target container's image, and with Force the other half of
+// variables that are a value here and a reference there. A dry run only makes
+// sure that nothing else is in the way.
+func (a *applier) prepare(ctx context.Context, client dynamic.ResourceInterface, o Object, before, config *unstructured.Unstructured) (*unstructured.Unstructured, bool, error) {
+	others := clientSideManagers(before)
+	var claims []string
+	if image := a.imagePath(config); image != "" {
+		claims = append(claims, image)
+	}
+	variables := mixedVariables(config, before)
+	a.takes = func(c conflict) bool { return others.Has(c.manager) || covers(claims, c.field) }
+	var found []error
+	for _, v := range variables {
+		managers := owners(before, v.live, others)
+		switch {
+		case len(managers) == 0: // it is ours, and goes with this apply
+		case a.Force:
+			claims = append(claims, v.live)
+		default:
+			found = append(found, a.mixed(o, v, managers))
+		}
+	}
+	if len(found) > 0 {
+		return nil, false, errors.Join(found...)
+	}
+	if a.DryRun {
+		config = without(config, variables)
+		return config, a.Force || a.onlyConflictsToTake(ctx, client, config), nil
+	}
+	live, err := a.takeOver(ctx, client, before, others)
+	if err == nil {
+		err = a.claim(ctx, client, live, claims)
+	}
+	if err != nil {
+		return nil, false, cluster.Explain("take over fields of "+nameOf(config), err)
+	}
+	return config, a.Force, nil
 }
 
 // patchOver patches with the overlay, where config is the Target's.

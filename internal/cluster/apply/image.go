@@ -87,7 +87,9 @@ func (a *applier) imageConflictsOnlyWithClientSide(ctx context.Context, config, 
 	dry := *a
 	dry.DryRun = true
 	client, _, err := dry.resource(config)
-	return err == nil && dry.onlyConflictsWith(ctx, client, config, clientSideManagers(before))
+	others := clientSideManagers(before)
+	dry.takes = func(c conflict) bool { return others.Has(c.manager) }
+	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
 }
 
 // owned is what our field manager applied, as it stands in the live object.

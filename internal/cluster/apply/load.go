@@ -50,11 +50,11 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 	if s.RequireNamespace {
 		b = b.RequireNamespace()
 	}
-	plain, err := s.add(b)
+	rest, err := s.add(b)
 	if err != nil {
 		return nil, err
 	}
-	b = b.FilenameParam(s.RequireNamespace, &resource.FilenameOptions{Filenames: plain, Kustomize: s.Kustomize, Recursive: s.Recursive})
+	b = b.FilenameParam(s.RequireNamespace, &resource.FilenameOptions{Filenames: rest, Kustomize: s.Kustomize, Recursive: s.Recursive})
 	infos, err := b.Do().Infos()
 	if err != nil {
 		// The builder keeps only the text of what the cluster said.
@@ -72,8 +72,8 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 		objects = append(objects, Object{Unstructured: u, Source: info.Source})
 	}
 	if len(objects) == 0 {
-		return nil, &pipeline.Finding{Code: "manifest-unreadable", Severity: pipeline.Error, End: pipeline.Usage,
-			What: "the manifest holds no object", Where: strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "), Fix: "correct deploy.manifest in .sbw.yaml, or -f"}
+		return nil, &pipeline.Finding{Code: CodeUnreadable, Severity: pipeline.Error, End: pipeline.Usage,
+			What: "the manifest has no objects", Where: strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "), Fix: "correct deploy.manifest in .sbw.yaml, or -f"}
 	}
 	return objects, nil
 }
@@ -146,12 +146,42 @@ func unreadable(s Source, err error) error {
 		return explained
 	}
 	if isNoMatch(err) {
-		return &pipeline.Finding{Code: "manifest-kind", Severity: pipeline.Error, What: "the cluster does not know a kind of the manifest", Why: line(err), Err: err,
+		if file := s.definesKinds(); file != "" {
+			return &pipeline.Finding{Code: CodeCRD, Severity: pipeline.Error, Where: file, Err: err,
+				What: "the manifest has an object of a kind that it defines itself", Why: line(err),
+				Fix: "apply the CustomResourceDefinition first, from a file of its own: the API server cannot judge objects of a kind that it does not know yet"}
+		}
+		return &pipeline.Finding{Code: CodeKind, Severity: pipeline.Error, What: "the cluster does not know a kind of the manifest", Why: line(err), Err: err,
 			Fix: "install its CustomResourceDefinition, or correct apiVersion and kind"}
 	}
-	return &pipeline.Finding{Code: "manifest-unreadable", Severity: pipeline.Error, End: pipeline.Usage, Err: err,
+	return &pipeline.Finding{Code: CodeUnreadable, Severity: pipeline.Error, End: pipeline.Usage, Err: err,
 		What: "the manifest cannot be read", Why: line(err), Where: strings.Join(s.Filenames, " ") + s.Kustomize,
 		Fix: "correct the file, or name another with -f"}
+}
+
+// definesKinds is the first local file with a CustomResourceDefinition in it.
+func (s Source) definesKinds() string {
+	for _, name := range s.Filenames {
+		files := []string{name}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			if files, err = manifestsIn(name, s.Recursive); err != nil {
+				continue
+			}
+		}
+		for _, f := range files {
+			text, ok := s.Override[f]
+			if !ok {
+				var err error
+				if text, err = os.ReadFile(f); err != nil {
+					continue // an URL or standard input, or gone since
+				}
+			}
+			if bytes.Contains(text, []byte("kind: CustomResourceDefinition")) {
+				return f
+			}
+		}
+	}
+	return ""
 }
 
 // SetImage sets a container's image in the loaded objects, for sources that
@@ -175,11 +205,11 @@ func SetImage(objects []Object, ref workload.Ref, container, image string) error
 				return unstructured.SetNestedSlice(o.Object, all, "spec", "template", "spec", list)
 			}
 		}
-		return &pipeline.Finding{Code: "container-unknown", Severity: pipeline.Error, Where: o.Source,
+		return &pipeline.Finding{Code: workload.CodeContainerUnknown, Severity: pipeline.Error, Where: o.Source,
 			What: fmt.Sprintf("%s has no container %q", ref, container), Fix: "correct deploy.container in .sbw.yaml"}
 	}
-	return &pipeline.Finding{Code: "manifest-target", Severity: pipeline.Error,
-		What: fmt.Sprintf("the manifest holds no %s in namespace %s", ref, ref.Namespace),
+	return &pipeline.Finding{Code: CodeTarget, Severity: pipeline.Error,
+		What: fmt.Sprintf("the manifest has no %s in namespace %s", ref, ref.Namespace),
 		Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
 }
 

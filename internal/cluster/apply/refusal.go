@@ -3,60 +3,204 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// refusal words why an object was not taken.
+// refusal words why an object was not accepted: one Finding, or a join of
+// several when several fields are wrong.
 func (a *applier) refusal(o Object, err error) error {
-	name := strings.ToLower(o.GetKind()) + "/" + o.GetName()
-	where := o.Source
-	if where == "" {
-		where = o.GetNamespace() + "/" + name
+	if pipelineFinding(err) {
+		return err
 	}
-	if found := conflicts(err); len(found) > 0 {
-		f := &pipeline.Finding{Code: "apply-conflict", Severity: pipeline.Error, Where: where, Err: err,
-			Fix: "leave these fields out of the manifest, or take them with --force-conflicts"}
-		var managers []string
-		for _, c := range found {
-			if !slices.Contains(managers, c.manager) {
-				managers = append(managers, c.manager)
-			}
-			f.Evidence = append(f.Evidence, strings.TrimSpace(fmt.Sprintf("%s belongs to %q %s", c.field, c.manager, c.how)))
-		}
-		f.What = fmt.Sprintf("%s: %d fields belong to another field manager", name, len(found))
-		if len(found) == 1 {
-			f.What = fmt.Sprintf("%s: field %s belongs to another field manager", name, found[0].field)
-		}
-		f.Why = "managed by " + strings.Join(managers, ", ")
-		return f
-	}
+	var found []*pipeline.Finding
+	switch {
+	case len(conflicts(err)) > 0:
+		found = a.conflicting(o, conflicts(err), err)
+	case apierrors.HasStatusCause(err, "NamespaceTerminating") || strings.Contains(err.Error(), "because it is being terminated"):
+		found = append(found, &pipeline.Finding{Code: verdict.CodeNamespaceEnding, Severity: pipeline.Error, Where: a.where(o, "metadata.namespace"), Err: err,
+			What: fmt.Sprintf("namespace %s is being deleted, so %s cannot be created in it", o.GetNamespace(), nameOf(o.Unstructured)), Why: line(err),
+			Fix: "wait until it is gone and create it again, or choose another namespace"})
+	case apierrors.IsInvalid(err):
+		found = a.invalid(o, err)
 	// A typed patch that the schema does not know, and strict validation, both
 	// come as plain 4xx or as 500 with this text (structured-merge-diff).
-	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "failed to create typed patch object") {
-		return &pipeline.Finding{Code: "apply-refused", Severity: pipeline.Error, Where: where, Err: err,
-			What: name + " is not valid", Why: line(err), Fix: "correct the manifest"}
+	case apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "failed to create typed patch object"):
+		found = a.badPatch(o, err)
+	case apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
+		found = append(found, a.refused(o, "", nameOf(o.Unstructured)+" is refused by the cluster's admission", line(err), "satisfy the policy that is named", err))
+	default:
+		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	}
-	if apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")) {
-		return &pipeline.Finding{Code: "apply-refused", Severity: pipeline.Error, Where: where, Err: err,
-			What: name + " is refused by the cluster's admission", Why: line(err), Fix: "satisfy the policy that is named"}
+	switch len(found) {
+	case 0: // only over fields that were to be taken before: somebody was faster
+		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
+	case 1:
+		return found[0]
 	}
-	return cluster.Explain("apply "+name, err)
+	errs := make([]error, len(found))
+	for i, f := range found {
+		errs[i] = f
+	}
+	return errors.Join(errs...)
+}
+
+func (a *applier) refused(o Object, path, what, why, fix string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: CodeRefused, Severity: pipeline.Error, Where: a.where(o, path), What: what, Why: why, Fix: fix, Err: err}
+}
+
+// conflicting makes one Finding for each other manager: "leave it out" where
+// somebody else decides (an autoscaler), else that or --force-conflicts.
+func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pipeline.Finding) {
+	name := nameOf(o.Unstructured)
+	byManager := map[string][]conflict{}
+	var order []string
+	for _, c := range all {
+		if a.takes != nil && a.takes(c) {
+			continue // it is in the list because of the others
+		}
+		if strings.Contains(c.field, controllersRevision) {
+			found = append(found, a.exported(o))
+			continue
+		}
+		if c.field == ".spec.replicas" {
+			found = append(found, &pipeline.Finding{Code: CodeReplicas, Severity: pipeline.Error, Where: a.where(o, c.field), Err: err,
+				What: fmt.Sprintf("%s: replicas belong to %q, and the manifest sets another number", name, c.manager),
+				Why:  strings.TrimSpace("managed by " + c.manager + " " + c.how), Fix: "leave replicas out of the manifest, so that scaling and rollouts do not undo each other"})
+			continue
+		}
+		if byManager[c.manager] == nil {
+			order = append(order, c.manager)
+		}
+		byManager[c.manager] = append(byManager[c.manager], c)
+	}
+	for _, manager := range order {
+		fields := byManager[manager]
+		f := &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: a.where(o, fields[0].field), Err: err,
+			What: fmt.Sprintf("%s: %d fields belong to another field manager", name, len(fields)), Why: "managed by " + manager,
+			Fix: "leave these fields out of the manifest, or take them with --force-conflicts"}
+		if len(fields) == 1 {
+			f.What = fmt.Sprintf("%s: field %s belongs to another field manager", name, fields[0].field)
+			f.Fix = "leave this field out of the manifest, or take it with --force-conflicts"
+		}
+		for _, c := range fields {
+			f.Evidence = append(f.Evidence, strings.TrimSpace(fmt.Sprintf("%s %s belongs to %q %s", a.where(o, c.field), c.field, c.manager, c.how)))
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// mixed is the Finding for a variable that is a value in one place and a
+// reference in the other.
+func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Finding {
+	path := strings.TrimSuffix(strings.TrimSuffix(v.live, ".value"), ".valueFrom")
+	kind := "a value"
+	if strings.HasSuffix(v.live, ".valueFrom") {
+		kind = "a reference (valueFrom)"
+	}
+	return &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: a.where(o, path),
+		What: fmt.Sprintf("%s: variable %s of container %s has %s from another field manager, and the manifest sets it in another way", nameOf(o.Unstructured), v.name, v.container, kind),
+		Why:  "managed by " + strings.Join(managers, ", "), Fix: fmt.Sprintf("remove it with `kubectl set env %s %s-`, or take it with --force-conflicts", nameOf(o.Unstructured), v.name)}
+}
+
+// invalid makes one Finding for each field that the API server rejects.
+func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
+	name := nameOf(o.Unstructured)
+	status, ok := err.(apierrors.APIStatus)
+	if !ok || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return []*pipeline.Finding{a.refused(o, "", name+" is not valid", shorten(line(err)), "correct the manifest", err)}
+	}
+	for _, c := range status.Status().Details.Causes {
+		why := shorten(plain.Line(c.Message))
+		f := a.refused(o, c.Field, fmt.Sprintf("%s: %s is not valid", name, c.Field), why, "correct the manifest", err)
+		switch {
+		case strings.Contains(c.Message, "field is immutable") || c.Type == metav1.CauseTypeForbidden && strings.Contains(c.Message, "updates to"):
+			f.Code = CodeImmutable
+			f.What = fmt.Sprintf("%s: %s cannot be changed once the object exists", name, c.Field)
+			f.Fix = fmt.Sprintf("put the old value back, give the object another name, or delete it first: `kubectl delete %s -n %s`", name, o.GetNamespace())
+		case strings.Contains(c.Message, "may not be 0 when `maxSurge` is 0"):
+			f.Code = CodeStrategy
+			f.What = name + ": maxSurge and maxUnavailable are both 0, so no pod could ever be replaced"
+			f.Fix = "set maxUnavailable: 1 (the old pod goes first) or maxSurge: 1 (the new one comes first)"
+		}
+		if !slices.ContainsFunc(found, func(have *pipeline.Finding) bool { return have.What == f.What && have.Why == f.Why }) {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+var (
+	duplicateKey = regexp.MustCompile(`(\.[^\s:]+): duplicate entries for key \[name="([^"]+)"\]`)
+	notInSchema  = regexp.MustCompile(`(\.[^\s:,]+): field not declared in schema`)
+	unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
+)
+
+// badPatch makes one Finding for each thing that keeps the object from being
+// read at all.
+func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
+	name, text := nameOf(o.Unstructured), err.Error()
+	add := func(code pipeline.Code, path, what, why, fix string) {
+		f := a.refused(o, path, what, why, fix, err)
+		f.Code = code
+		if !slices.ContainsFunc(found, func(have *pipeline.Finding) bool { return have.What == what }) {
+			found = append(found, f)
+		}
+	}
+	for _, m := range duplicateKey.FindAllStringSubmatch(text, -1) {
+		at := fmt.Sprintf("%s[name=%q]", m[1], m[2])
+		if strings.HasSuffix(m[1], ".env") {
+			add(CodeEnvTwice, at, fmt.Sprintf("%s: variable %s is set twice", name, m[2]), "the API server takes a list of variables with each name once", "remove one of the two lines")
+			continue
+		}
+		add(CodeRefused, at, fmt.Sprintf("%s: %s has two entries named %s", name, m[1], m[2]), "each name may occur once", "remove one of the two")
+	}
+	for _, re := range []*regexp.Regexp{notInSchema, unknownField} {
+		for _, m := range re.FindAllStringSubmatch(text, -1) {
+			field := strings.TrimPrefix(m[1], ".")
+			add(CodeRefused, m[1], fmt.Sprintf("%s has no field %s", name, field), "the cluster's schema does not know it", "correct its name or its indentation, or remove it")
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, a.refused(o, "", name+" is not valid", shorten(line(err)), "correct the manifest", err))
+	}
+	return found
+}
+
+// maxValue is how much of a rejected value is shown: the API server prints whole
+// structs.
+const maxValue = 80
+
+// shorten cuts the value out of `Invalid value: VALUE: reason` where it is long.
+func shorten(why string) string {
+	head, rest, ok := strings.Cut(why, "Invalid value: ")
+	if !ok || len(rest) <= maxValue {
+		return why
+	}
+	i := strings.LastIndex(rest, ": ")
+	if i < 0 {
+		return head + "Invalid value: " + rest[:maxValue] + "…"
+	}
+	return head + "Invalid value: " + rest[i+len(": "):]
 }
 
 func unknownKind(u *unstructured.Unstructured, err error) error {
 	if !isNoMatch(err) {
 		return cluster.Explain("read the cluster's kinds", err)
 	}
-	return &pipeline.Finding{Code: "manifest-kind", Severity: pipeline.Error, Err: err,
+	return &pipeline.Finding{Code: CodeKind, Severity: pipeline.Error, Err: err,
 		What: fmt.Sprintf("the cluster does not know %s of %s", u.GetKind(), u.GetAPIVersion()), Why: line(err),
 		Fix: "install its CustomResourceDefinition, or correct apiVersion and kind"}
 }

@@ -3,17 +3,18 @@ package apply
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/csaupgrade"
+	"k8s.io/kubectl/pkg/util"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -26,25 +27,19 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 const maxAnnotations = 256 << 10
 
 // lastAppliedOf is the annotation that `kubectl apply` would write for the
-// same object (GetModifiedConfiguration of kubectl's pkg/util), its trailing
-// newline and the empty annotations included.
+// same object. A Secret gets none unless it has one, as its content would be in
+// it; neither does what is too large for it, which kubectl apply could not be
+// used on either.
 func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
 	if u.GetKind() == "Secret" && (before == nil || before.GetAnnotations()[lastApplied] == "") {
 		return "", nil
 	}
-	c := u.DeepCopy()
-	annotations := c.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	delete(annotations, lastApplied)
-	c.SetAnnotations(annotations)
-	data, err := runtime.Encode(unstructured.UnstructuredJSONScheme, c)
+	data, err := util.GetModifiedConfiguration(u.DeepCopy(), false, unstructured.UnstructuredJSONScheme)
 	if err != nil {
 		return "", err
 	}
 	if len(data) > maxAnnotations*9/10 {
-		return "", nil // kubectl apply could not be used on it either
+		return "", nil
 	}
 	return string(data), nil
 }
@@ -80,17 +75,12 @@ func (a *applier) takeOver(ctx context.Context, client dynamic.ResourceInterface
 	}
 }
 
-// onlyConflictsWith tries the patch and tells whether nothing but the managers
-// that a real run would take over stands against it.
-func (a *applier) onlyConflictsWith(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured, others sets.Set[string]) bool {
+// onlyConflictsToTake tries the patch and reports whether nothing but fields that
+// a real run would take is in its way.
+func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
 	found := conflicts(err)
-	for _, c := range found {
-		if !others.Has(c.manager) {
-			return false
-		}
-	}
-	return len(found) > 0
+	return len(found) > 0 && !slices.ContainsFunc(found, func(c conflict) bool { return !a.takes(c) })
 }
 
 // conflict is one field that belongs to another.

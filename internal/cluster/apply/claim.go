@@ -1,0 +1,235 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+// imagePath is the one field that a rollout always takes: the target
+// container's image, whoever set it last (kubectl set image, kubectl rollout
+// undo). It is empty for any other object.
+func (a *applier) imagePath(u *unstructured.Unstructured) string {
+	if a.Container == "" || !a.isTarget(u) {
+		return ""
+	}
+	for _, list := range []string{"containers", "initContainers"} {
+		if element(u, a.Container, "spec", "template", "spec", list) != nil {
+			return fmt.Sprintf(".spec.template.spec.%s[name=%q].image", list, a.Container)
+		}
+	}
+	return ""
+}
+
+// variable is an environment variable of which the file and the live object
+// have different kinds: one a value, the other a reference. Server-side apply
+// merges the two into something that is not valid, without a conflict.
+type variable struct {
+	container, name string
+	live            string // path of the live field that is in the way
+}
+
+func mixedVariables(config, live *unstructured.Unstructured) []variable {
+	if live == nil {
+		return nil
+	}
+	var all []variable
+	for _, list := range []string{"containers", "initContainers"} {
+		containers, _, err := unstructured.NestedSlice(config.Object, "spec", "template", "spec", list)
+		if err != nil {
+			continue // not of this shape, which the API server reports
+		}
+		for _, one := range containers {
+			c, ok := one.(map[string]any)
+			if !ok {
+				continue
+			}
+			name, _ := c["name"].(string)
+			is := element(live, name, "spec", "template", "spec", list)
+			for _, e := range elements(c["env"]) {
+				key, _ := e["name"].(string)
+				now := byName(is["env"], key)
+				at := fmt.Sprintf(".spec.template.spec.%s[name=%q].env[name=%q]", list, name, key)
+				value, _ := now["value"].(string)
+				switch {
+				case e["valueFrom"] != nil && value != "":
+					all = append(all, variable{name, key, at + ".value"})
+				case e["valueFrom"] == nil && now["valueFrom"] != nil:
+					all = append(all, variable{name, key, at + ".valueFrom"})
+				}
+			}
+		}
+	}
+	return all
+}
+
+func element(u *unstructured.Unstructured, name string, path ...string) map[string]any {
+	list, _, err := unstructured.NestedFieldNoCopy(u.Object, path...)
+	if err != nil {
+		return nil
+	}
+	return byName(list, name)
+}
+
+func elements(list any) (all []map[string]any) {
+	l, ok := list.([]any)
+	for i := 0; ok && i < len(l); i++ {
+		if m, ok := l[i].(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func byName(list any, name string) map[string]any {
+	for _, m := range elements(list) {
+		if m["name"] == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// without is config without the variables, for a dry run: a real run takes their
+// fields over first, which a dry run cannot build on.
+func without(config *unstructured.Unstructured, variables []variable) *unstructured.Unstructured {
+	if len(variables) == 0 {
+		return config
+	}
+	config = config.DeepCopy()
+	for _, list := range []string{"containers", "initContainers"} {
+		containers, _, err := unstructured.NestedFieldNoCopy(config.Object, "spec", "template", "spec", list)
+		if err != nil {
+			continue
+		}
+		for _, c := range elements(containers) {
+			env, ok := c["env"].([]any)
+			if !ok {
+				continue
+			}
+			c["env"] = slices.DeleteFunc(env, func(e any) bool {
+				m, ok := e.(map[string]any)
+				return ok && slices.ContainsFunc(variables, func(v variable) bool { return v.container == c["name"] && v.name == m["name"] })
+			})
+		}
+	}
+	return config
+}
+
+// covers reports whether a path is one of wanted or below it.
+func covers(wanted []string, path string) bool {
+	return slices.ContainsFunc(wanted, func(w string) bool { return path == w || strings.HasPrefix(path, w+".") })
+}
+
+// owners are the managers, other than ours and those that are taken over, that
+// own a field or one below it.
+func owners(u *unstructured.Unstructured, path string, others sets.Set[string]) []string {
+	var all []string
+	for _, m := range u.GetManagedFields() {
+		if m.Manager == cluster.FieldManager || others.Has(m.Manager) || m.Subresource == "status" {
+			continue
+		}
+		found := false
+		ownedBy(m).Iterate(func(p fieldpath.Path) { found = found || covers([]string{path}, p.String()) })
+		if found && !slices.Contains(all, m.Manager) {
+			all = append(all, m.Manager)
+		}
+	}
+	return all
+}
+
+func ownedBy(m metav1.ManagedFieldsEntry) *fieldpath.Set {
+	set := fieldpath.NewSet()
+	if m.FieldsV1 == nil || set.FromJSON(m.FieldsV1.GetRawReader()) != nil {
+		return fieldpath.NewSet()
+	}
+	return set
+}
+
+// claim moves the ownership of fields to what this manager applied, without
+// touching their values: the next apply may then set or drop them.
+func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, paths []string) error {
+	for try := 1; len(paths) > 0; try++ {
+		entries, changed, err := claimed(live.GetManagedFields(), paths, live.GetAPIVersion())
+		if err != nil || !changed {
+			return err
+		}
+		patch, err := json.Marshal([]map[string]any{
+			{"op": "replace", "path": "/metadata/managedFields", "value": entries},
+			{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()},
+		})
+		if err != nil {
+			return err
+		}
+		a.Reporter.Changed()
+		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		if !apierrors.IsConflict(err) || try == attempts {
+			return err
+		}
+		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func claimed(entries []metav1.ManagedFieldsEntry, paths []string, version string) (all []metav1.ManagedFieldsEntry, changed bool, err error) {
+	taken := fieldpath.NewSet()
+	mine := -1
+	for _, m := range entries {
+		if m.Manager == cluster.FieldManager && m.Operation == metav1.ManagedFieldsOperationApply && m.Subresource == "" {
+			mine = len(all)
+			all = append(all, m)
+			continue
+		}
+		set, some := ownedBy(m), fieldpath.NewSet()
+		set.Iterate(func(p fieldpath.Path) {
+			if covers(paths, p.String()) {
+				some.Insert(p.Copy())
+			}
+		})
+		if some.Empty() {
+			all = append(all, m)
+			continue
+		}
+		changed, taken = true, taken.Union(some)
+		if set = set.Difference(some); set.Empty() {
+			continue
+		}
+		if m.FieldsV1, err = fields(set); err != nil {
+			return nil, false, err
+		}
+		all = append(all, m)
+	}
+	if !changed {
+		return nil, false, nil
+	}
+	if mine < 0 {
+		now := metav1.Now()
+		mine = len(all)
+		all = append(all, metav1.ManagedFieldsEntry{Manager: cluster.FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, Time: &now, FieldsType: "FieldsV1"})
+	}
+	all[mine].FieldsV1, err = fields(ownedBy(all[mine]).Union(taken))
+	return all, true, err
+}
+
+func fields(set *fieldpath.Set) (*metav1.FieldsV1, error) {
+	var out bytes.Buffer
+	if err := set.ToJSONStream(&out); err != nil {
+		return nil, err
+	}
+	return metav1.NewFieldsV1(out.String()), nil
+}

@@ -1,0 +1,106 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Judge lets the API server judge exactly what Apply would send, and changes
+// nothing. Unlike Apply it goes on after a refusal, so that the error has every
+// problem of every object, each a Finding with the file's line and the other
+// manager. It also finds what the API server would take and somebody would
+// revert.
+func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options) ([]Result, error) {
+	o.DryRun = true
+	a, err := newApplier(conn, o)
+	if err != nil {
+		return nil, err
+	}
+	a.declare(objects)
+	var results []Result
+	var errs []error
+	for _, object := range objects {
+		r, err := a.apply(ctx, object)
+		if r != nil {
+			results = append(results, *r)
+		}
+		errs = append(errs, err)
+		for _, f := range a.besides(object, r) {
+			errs = append(errs, f)
+		}
+		if ctx.Err() != nil {
+			return results, context.Cause(ctx)
+		}
+	}
+	return results, errors.Join(errs...)
+}
+
+// besides is what the API server does not object to.
+func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
+	if r == nil {
+		return nil
+	}
+	if _, has := o.GetAnnotations()[controllersRevision]; has {
+		found = append(found, a.exported(o))
+	}
+	if r.Before == nil {
+		return found
+	}
+	if by := gitOps(r.Before); by != "" && r.Action != Unchanged {
+		severity, fix := pipeline.Error, "change it in the repository that "+by+" applies, or suspend it for this object first; --force-conflicts rolls out all the same"
+		if a.Force {
+			severity, fix = pipeline.Warning, "suspend it for this object, or change its repository, too"
+		}
+		found = append(found, &pipeline.Finding{Code: CodeGitOps, Severity: severity, Where: a.where(o, ""),
+			What: fmt.Sprintf("%s belongs to %s, which will revert this rollout", nameOf(o.Unstructured), by),
+			Why:  "it applies the object again at its next reconciliation", Fix: fix})
+	}
+	return found
+}
+
+// exported is the Finding for a number that the Deployment controller counts.
+func (a *applier) exported(o Object) *pipeline.Finding {
+	return &pipeline.Finding{Code: CodeExported, Severity: pipeline.Error, Where: a.where(o, "metadata.annotations["+controllersRevision+"]"),
+		What: fmt.Sprintf("%s has the annotation %s, which only the Deployment controller sets", nameOf(o.Unstructured), controllersRevision),
+		Why:  "it was exported from a live object", Fix: "remove the line"}
+}
+
+// gitOps names the tool that keeps an object at what a repository says; empty
+// when none does, or it is suspended for the object.
+func gitOps(live *unstructured.Unstructured) string {
+	labels, annotations := live.GetLabels(), live.GetAnnotations()
+	switch {
+	case annotations["kustomize.toolkit.fluxcd.io/reconcile"] == "disabled", labels["kustomize.toolkit.fluxcd.io/reconcile"] == "disabled":
+		return ""
+	case labels["kustomize.toolkit.fluxcd.io/name"] != "":
+		return fmt.Sprintf("Flux (Kustomization %s/%s)", labels["kustomize.toolkit.fluxcd.io/namespace"], labels["kustomize.toolkit.fluxcd.io/name"])
+	case labels["helm.toolkit.fluxcd.io/name"] != "":
+		return fmt.Sprintf("Flux (HelmRelease %s/%s)", labels["helm.toolkit.fluxcd.io/namespace"], labels["helm.toolkit.fluxcd.io/name"])
+	case annotations["argocd.argoproj.io/tracking-id"] != "":
+		app, _, _ := strings.Cut(annotations["argocd.argoproj.io/tracking-id"], ":")
+		return "Argo CD (application " + app + ")"
+	case labels["argocd.argoproj.io/instance"] != "":
+		return "Argo CD (application " + labels["argocd.argoproj.io/instance"] + ")"
+	}
+	for _, m := range live.GetManagedFields() {
+		if slices.Contains([]string{"kustomize-controller", "helm-controller"}, m.Manager) {
+			return "Flux (" + m.Manager + ")"
+		}
+		if strings.HasPrefix(m.Manager, "argocd-") {
+			return "Argo CD (" + m.Manager + ")"
+		}
+	}
+	return ""
+}
+
+func nameOf(u *unstructured.Unstructured) string {
+	return strings.ToLower(u.GetKind()) + "/" + u.GetName()
+}
