@@ -177,3 +177,68 @@ var blockedEntries = []Entry{
 		Remedy: "Stop that controller for this workload, or leave the field to it: take it out of the manifest.",
 	},
 }
+
+// judgedEntries are what the API server would refuse in the middle of a rollout,
+// or somebody would revert; the preflight's dry run finds them before.
+var judgedEntries = []Entry{
+	{
+		Code:   "annotation-exported",
+		Title:  "the manifest has an annotation that only a controller sets",
+		Cause:  "The manifest was exported from a live object (kubectl get -o yaml), with deployment.kubernetes.io/revision in it. The Deployment controller owns that field.",
+		Remedy: "Remove the line; status, uid and resourceVersion are left out anyway.",
+	},
+	{
+		Code:    "env-twice",
+		Title:   "a variable is set twice in one container",
+		Symptom: "duplicate entries for key [name=\"…\"]",
+		Cause:   "kubectl apply takes the last of the two and says nothing. Server-side apply identifies variables by name and refuses the list.",
+		Remedy:  "Remove one of the two lines.",
+		Aliases: []string{"duplicate entries for key"},
+	},
+	{
+		Code:    "field-immutable",
+		Title:   "a field cannot be changed once the object exists",
+		Symptom: "Invalid value: …: field is immutable",
+		Cause:   "A Job's pod template, a selector, a Service's clusterIP and a claim's size, among others, are fixed when the object is created.",
+		Remedy:  "Put the old value back, give the object another name (usual for Jobs), or delete it before the rollout.",
+		Aliases: []string{"field is immutable"},
+	},
+	{
+		Code:    "gitops-managed",
+		Title:   "Flux or Argo CD applies this object",
+		Cause:   "A GitOps tool makes the object equal to what a repository says at every reconciliation, so that a rollout from here would be reverted within minutes.",
+		Remedy:  "Change the image in that repository. To roll out from here, suspend the tool for this object; --force-conflicts rolls out all the same.",
+		Example: "flux suspend kustomization NAME\nkubectl annotate deployment/NAME kustomize.toolkit.fluxcd.io/reconcile=disabled",
+		Docs:    []string{"https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-the-apply-behavior-of-resources", "https://argo-cd.readthedocs.io/en/stable/user-guide/auto_sync/"},
+	},
+	{
+		Code:    "manifest-crd",
+		Title:   "the manifest defines a kind and has an object of it",
+		Cause:   "The API server does not know the kind before its CustomResourceDefinition is applied, so that nothing can be judged beforehand.",
+		Remedy:  "Keep the CustomResourceDefinition in a file of its own, and apply it before the rollout.",
+		Example: "kubectl apply -f crd.yaml && kubectl wait --for=condition=Established crd/NAME",
+	},
+	{
+		Code:    "replicas-managed",
+		Title:   "the number of replicas is somebody else's",
+		Symptom: "conflict with \"…\" with subresource \"scale\": .spec.replicas",
+		Cause:   "An autoscaler or kubectl scale has set replicas, and the manifest has another number. Applying it would stop pods that are needed.",
+		Remedy:  "Leave replicas out of the manifest. A field that no manifest sets keeps its value.",
+		Docs:    []string{"https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership"},
+	},
+	{
+		Code:   "service-unmatched",
+		Title:  "a Service of the manifest reaches nothing",
+		Cause:  "Its selector matches no pod template of the manifest and no pod that runs, or its targetPort is none of the container's ports. The API server takes both.",
+		Remedy: "Correct the selector or the labels, targetPort or the container's ports. kubectl get endpointslices shows whether a Service has endpoints.",
+		Docs:   []string{"https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/"},
+	},
+	{
+		Code:    "strategy-stuck",
+		Title:   "the strategy replaces no pod",
+		Symptom: "may not be 0 when `maxSurge` is 0",
+		Cause:   "With maxSurge 0 no new pod may come first, and with maxUnavailable 0 no old one may go first.",
+		Remedy:  "Set one of the two to 1.",
+		Aliases: []string{"may not be 0 when maxSurge is 0"},
+	},
+}

@@ -47,7 +47,7 @@ func List() []Entry {
 		generalEntries, configEntries, identityEntries, registryEntries,
 		buildEntries, contextEntries, imageEntries, layoutEntries, catalogEntries,
 		clusterEntries, preflightEntries, manifestEntries, applyEntries,
-		rolloutEntries, blockedEntries, podEntries, probeEntries,
+		rolloutEntries, blockedEntries, judgedEntries, podEntries, probeEntries,
 		inngestServerEntries, inngestAppEntries, inngestRunEntries,
 	)
 	sort.Slice(all, func(i, j int) bool { return all[i].Code < all[j].Code })

@@ -136,7 +136,7 @@ func TestEntries(t *testing.T) {
 	}
 	for _, table := range [][]Entry{
 		generalEntries, configEntries, identityEntries, registryEntries, buildEntries, contextEntries, imageEntries, layoutEntries, catalogEntries,
-		clusterEntries, preflightEntries, manifestEntries, applyEntries, rolloutEntries, blockedEntries, podEntries, probeEntries,
+		clusterEntries, preflightEntries, manifestEntries, applyEntries, rolloutEntries, blockedEntries, judgedEntries, podEntries, probeEntries,
 		inngestServerEntries, inngestAppEntries, inngestRunEntries,
 	} {
 		for i := 1; i < len(table); i++ {

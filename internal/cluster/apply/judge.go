@@ -59,7 +59,7 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 		if a.Force {
 			severity, fix = pipeline.Warning, "suspend it for this object, or change its repository, too"
 		}
-		found = append(found, &pipeline.Finding{Code: CodeGitOps, Severity: severity, Where: a.where(o, ""),
+		found = append(found, &pipeline.Finding{Code: CodeGitOps, Severity: severity, Where: Where(o, ""),
 			What: fmt.Sprintf("%s belongs to %s, which will revert this rollout", nameOf(o.Unstructured), by),
 			Why:  "it applies the object again at its next reconciliation", Fix: fix})
 	}
@@ -68,7 +68,7 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 
 // exported is the Finding for a number that the Deployment controller counts.
 func (a *applier) exported(o Object) *pipeline.Finding {
-	return &pipeline.Finding{Code: CodeExported, Severity: pipeline.Error, Where: a.where(o, "metadata.annotations["+controllersRevision+"]"),
+	return &pipeline.Finding{Code: CodeExported, Severity: pipeline.Error, Where: Where(o, "metadata.annotations["+controllersRevision+"]"),
 		What: fmt.Sprintf("%s has the annotation %s, which only the Deployment controller sets", nameOf(o.Unstructured), controllersRevision),
 		Why:  "it was exported from a live object", Fix: "remove the line"}
 }

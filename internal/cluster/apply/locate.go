@@ -42,9 +42,9 @@ func parsePath(path string) []step {
 	return steps
 }
 
-// where is FILE:LINE of a field in the object's source, or the deepest part of
+// Where is FILE:LINE of a field in the object's source, or the deepest part of
 // its path that the file has. Without a readable file it is the source alone.
-func (a *applier) where(o Object, path string) string {
+func Where(o Object, path string) string {
 	if o.Source == "" {
 		return o.GetNamespace() + "/" + strings.ToLower(o.GetKind()) + "/" + o.GetName()
 	}

@@ -29,7 +29,7 @@ func (a *applier) refusal(o Object, err error) error {
 	case len(conflicts(err)) > 0:
 		found = a.conflicting(o, conflicts(err), err)
 	case apierrors.HasStatusCause(err, "NamespaceTerminating") || strings.Contains(err.Error(), "because it is being terminated"):
-		found = append(found, &pipeline.Finding{Code: verdict.CodeNamespaceEnding, Severity: pipeline.Error, Where: a.where(o, "metadata.namespace"), Err: err,
+		found = append(found, &pipeline.Finding{Code: verdict.CodeNamespaceEnding, Severity: pipeline.Error, Where: Where(o, "metadata.namespace"), Err: err,
 			What: fmt.Sprintf("namespace %s is being deleted, so %s cannot be created in it", o.GetNamespace(), nameOf(o.Unstructured)), Why: line(err),
 			Fix: "wait until it is gone and create it again, or choose another namespace"})
 	case apierrors.IsInvalid(err):
@@ -57,7 +57,7 @@ func (a *applier) refusal(o Object, err error) error {
 }
 
 func (a *applier) refused(o Object, path, what, why, fix string, err error) *pipeline.Finding {
-	return &pipeline.Finding{Code: CodeRefused, Severity: pipeline.Error, Where: a.where(o, path), What: what, Why: why, Fix: fix, Err: err}
+	return &pipeline.Finding{Code: CodeRefused, Severity: pipeline.Error, Where: Where(o, path), What: what, Why: why, Fix: fix, Err: err}
 }
 
 // conflicting makes one Finding for each other manager: "leave it out" where
@@ -75,7 +75,7 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 			continue
 		}
 		if c.field == ".spec.replicas" {
-			found = append(found, &pipeline.Finding{Code: CodeReplicas, Severity: pipeline.Error, Where: a.where(o, c.field), Err: err,
+			found = append(found, &pipeline.Finding{Code: CodeReplicas, Severity: pipeline.Error, Where: Where(o, c.field), Err: err,
 				What: fmt.Sprintf("%s: replicas belong to %q, and the manifest sets another number", name, c.manager),
 				Why:  strings.TrimSpace("managed by " + c.manager + " " + c.how), Fix: "leave replicas out of the manifest, so that scaling and rollouts do not undo each other"})
 			continue
@@ -87,7 +87,7 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 	}
 	for _, manager := range order {
 		fields := byManager[manager]
-		f := &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: a.where(o, fields[0].field), Err: err,
+		f := &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: Where(o, fields[0].field), Err: err,
 			What: fmt.Sprintf("%s: %d fields belong to another field manager", name, len(fields)), Why: "managed by " + manager,
 			Fix: "leave these fields out of the manifest, or take them with --force-conflicts"}
 		if len(fields) == 1 {
@@ -95,7 +95,7 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 			f.Fix = "leave this field out of the manifest, or take it with --force-conflicts"
 		}
 		for _, c := range fields {
-			f.Evidence = append(f.Evidence, strings.TrimSpace(fmt.Sprintf("%s %s belongs to %q %s", a.where(o, c.field), c.field, c.manager, c.how)))
+			f.Evidence = append(f.Evidence, strings.TrimSpace(fmt.Sprintf("%s %s belongs to %q %s", Where(o, c.field), c.field, c.manager, c.how)))
 		}
 		found = append(found, f)
 	}
@@ -110,7 +110,7 @@ func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Findi
 	if strings.HasSuffix(v.live, ".valueFrom") {
 		kind = "a reference (valueFrom)"
 	}
-	return &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: a.where(o, path),
+	return &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: Where(o, path),
 		What: fmt.Sprintf("%s: variable %s of container %s has %s from another field manager, and the manifest sets it in another way", nameOf(o.Unstructured), v.name, v.container, kind),
 		Why:  "managed by " + strings.Join(managers, ", "), Fix: fmt.Sprintf("remove it with `kubectl set env %s %s-`, or take it with --force-conflicts", nameOf(o.Unstructured), v.name)}
 }

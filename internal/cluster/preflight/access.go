@@ -103,9 +103,13 @@ func Rights(n Needs) []Right {
 	return append(all, n.Objects...)
 }
 
-// Access asks for each right, side by side. Findings: rbac (Error, or Warning
-// where the right is optional). rights with a common Alternative are missing
-// only together.
+// CodeRBAC: permissions are missing.
+const CodeRBAC pipeline.Code = "rbac"
+
+// Access asks for each right, side by side. What is missing is one Finding
+// (rbac) with a Role to apply in its Evidence: an Error, or a Warning when only
+// optional rights are missing. Rights with a common Alternative are missing only
+// together.
 func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*pipeline.Finding, error) {
 	allowed, errs := make([]bool, len(rights)), make([]error, len(rights))
 	reasons := make([]string, len(rights))
@@ -129,11 +133,11 @@ func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*
 	}
 	wg.Wait()
 	for _, err := range errs {
-		if f := unread("rights (SelfSubjectAccessReview)", err); f != nil {
+		if f := unread("your permissions (SelfSubjectAccessReview)", err); f != nil {
 			return []*pipeline.Finding{f}, nil
 		}
 		if err != nil {
-			return nil, cluster.Explain("ask for rights", err)
+			return nil, cluster.Explain("check your permissions", err)
 		}
 	}
 	enough := map[string]bool{}
@@ -143,39 +147,97 @@ func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*
 	return denied(rights, allowed, enough), nil
 }
 
-// denied makes one Finding for each step that lacks rights.
+// denied makes one Finding of everything that is missing.
 func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.Finding {
-	type step struct {
-		what, namespace string
-		optional        bool
-	}
-	var order []step
-	missing := map[step][]string{}
+	var missing []Right
+	var steps, optional []string
 	for i, r := range rights {
 		if allowed[i] || r.Alternative != "" && enough[r.Alternative] {
 			continue
 		}
-		s := step{r.For, r.Namespace, r.Optional}
-		if !slices.Contains(order, s) {
-			order = append(order, s)
+		missing = append(missing, r)
+		list := &steps
+		if r.Optional {
+			list = &optional
 		}
-		if text := r.String(); !slices.Contains(missing[s], text) {
-			missing[s] = append(missing[s], text)
+		if !slices.Contains(*list, r.For) {
+			*list = append(*list, r.For)
 		}
 	}
-	var found []*pipeline.Finding
-	for _, s := range order {
-		severity, fix := pipeline.Error, "ask the cluster's administrator for these rights"
-		if s.optional {
-			severity, fix = pipeline.Warning, "goes on without; ask for these rights to have it"
-		}
-		where := "namespace " + s.namespace
-		if s.namespace == "" {
+	optional = slices.DeleteFunc(optional, func(step string) bool { return slices.Contains(steps, step) })
+	if len(missing) == 0 {
+		return nil
+	}
+	f := finding(pipeline.Error, CodeRBAC, "", "you may not do everything that this rollout needs: "+strings.Join(steps, ", "), "",
+		"ask the cluster's administrator to apply these rules and to bind them to you (`kubectl create rolebinding`)")
+	if len(steps) == 0 {
+		f.Severity = pipeline.Warning
+		f.What = "you may not do everything that helps a rollout: " + strings.Join(optional, ", ")
+		f.Why = "the rollout works without it"
+	} else if len(optional) > 0 {
+		f.Why = "it works without the right to " + strings.Join(optional, ", ")
+	}
+	f.Where = scopes(missing)
+	f.Evidence = roleFor(missing)
+	return []*pipeline.Finding{f}
+}
+
+func scopes(rights []Right) string {
+	var all []string
+	for _, r := range rights {
+		where := "namespace " + r.Namespace
+		if r.Namespace == "" {
 			where = "the whole cluster"
 		}
-		found = append(found, finding(severity, "rbac", where, "no right to "+s.what, "denied: "+strings.Join(missing[s], ", "), fix))
+		if !slices.Contains(all, where) {
+			all = append(all, where)
+		}
 	}
-	return found
+	return strings.Join(all, ", ")
+}
+
+// roleFor writes what grants rights, as YAML: a Role for each namespace, and a
+// ClusterRole for what belongs to none. Rights to the same resource share a rule.
+func roleFor(rights []Right) (lines []string) {
+	var namespaces []string
+	for _, r := range rights {
+		if !slices.Contains(namespaces, r.Namespace) {
+			namespaces = append(namespaces, r.Namespace)
+		}
+	}
+	for i, ns := range namespaces {
+		if i > 0 {
+			lines = append(lines, "---")
+		}
+		kind, where := "Role", ", namespace: "+ns
+		if ns == "" {
+			kind, where = "ClusterRole", ""
+		}
+		lines = append(lines, "apiVersion: rbac.authorization.k8s.io/v1", "kind: "+kind, "metadata: {name: kubectl-sbw"+where+"}", "rules:")
+		type rule struct{ group, resource, name string }
+		verbs := map[rule][]string{}
+		var order []rule
+		for _, r := range rights {
+			if r.Namespace != ns {
+				continue
+			}
+			k := rule{r.Group, r.Resource, r.Name}
+			if verbs[k] == nil {
+				order = append(order, k)
+			}
+			if !slices.Contains(verbs[k], r.Verb) {
+				verbs[k] = append(verbs[k], r.Verb)
+			}
+		}
+		for _, k := range order {
+			names := ""
+			if k.name != "" {
+				names = fmt.Sprintf(", resourceNames: [%s]", k.name)
+			}
+			lines = append(lines, fmt.Sprintf("- {apiGroups: [%q], resources: [%s]%s, verbs: [%s]}", k.group, k.resource, names, strings.Join(verbs[k], ", ")))
+		}
+	}
+	return lines
 }
 
 // ObjectRights are the rights to apply one more object.

@@ -29,6 +29,8 @@ type Node struct {
 	Platforms []string `json:"platforms"` // its own first
 	// Excluded is why no pod may land there; empty when it may.
 	Excluded string `json:"excluded,omitempty"`
+
+	allocatable corev1.ResourceList
 }
 
 // Nodes reads the cluster's nodes and judges each against the pod template as
@@ -54,7 +56,7 @@ func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 func Takes(node *corev1.Node, w *workload.Workload) bool { return judge(node, w).Excluded == "" }
 
 func judge(node *corev1.Node, w *workload.Workload) Node {
-	n := Node{Name: node.Name, Platforms: []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture}}
+	n := Node{Name: node.Name, allocatable: node.Status.Allocatable, Platforms: []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture}}
 	for p := range strings.SplitSeq(node.Annotations[AnnotationPlatforms], ",") {
 		if p = strings.TrimSpace(p); p != "" {
 			n.Platforms = append(n.Platforms, p)

@@ -12,8 +12,10 @@ import (
 	"fmt"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
+	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
@@ -55,6 +57,9 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 	}
 	switch v.State {
 	case verdict.Progressing:
+		if onlyScaling(w) {
+			return nil, nil
+		}
 		return []*pipeline.Finding{finding(pipeline.Error, "mid-rollout", where, ref.String()+" is in the middle of another rollout",
 			"it waits for "+v.Waiting, "wait for its end (`kubectl rollout status "+ref.String()+"`), or --force")}, nil
 	case verdict.Failing, verdict.Failed:
@@ -65,6 +70,24 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 		return []*pipeline.Finding{finding(pipeline.Warning, "no-replicas", where, ref.String()+" is scaled to 0: no pod will prove the new image", "", "`kubectl scale "+ref.String()+" --replicas=1`")}, nil
 	}
 	return nil, nil
+}
+
+// onlyScaling reports whether the workload waits for pods of the revision that it
+// has long rolled out: somebody, or an autoscaler, has just added some, or a node
+// has come. That is not a rollout that another one would disturb.
+func onlyScaling(w *workload.Workload) bool {
+	if seen, now := verdict.Observed(w); seen < now {
+		return false
+	}
+	switch {
+	case w.Deployment != nil:
+		// The controller keeps this reason until the template changes.
+		c := deploymentutil.GetDeploymentCondition(w.Deployment.Status, appsv1.DeploymentProgressing)
+		return c != nil && c.Reason == "NewReplicaSetAvailable" && w.Deployment.Status.UpdatedReplicas == w.Deployment.Status.Replicas
+	case w.StatefulSet != nil:
+		return w.StatefulSet.Status.CurrentRevision == w.StatefulSet.Status.UpdateRevision
+	}
+	return w.DaemonSet.Status.UpdatedNumberScheduled == w.DaemonSet.Status.CurrentNumberScheduled
 }
 
 // Status judges the workload as it is now, from one reading.

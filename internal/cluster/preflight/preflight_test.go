@@ -73,6 +73,9 @@ func brief(found []*pipeline.Finding) []string {
 
 func TestState(t *testing.T) {
 	progressing := func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 1 }
+	rolledOut := func(d *appsv1.Deployment) {
+		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"}}
+	}
 	tests := []struct {
 		name string
 		w    *workload.Workload
@@ -82,6 +85,8 @@ func TestState(t *testing.T) {
 		{"complete", deployment(), []runtime.Object{pod("a", ""), pod("b", "")}, nil},
 		{"paused", deployment(progressing, func(d *appsv1.Deployment) { d.Spec.Paused = true }), nil, []string{"error paused"}},
 		{"rolling", deployment(progressing), []runtime.Object{pod("a", "")}, []string{"error mid-rollout"}},
+		{"an autoscaler has added a pod", deployment(progressing, rolledOut), []runtime.Object{pod("a", "")}, nil},
+		{"scaled and changed at once", deployment(progressing, rolledOut, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), []runtime.Object{pod("a", "")}, []string{"error mid-rollout"}},
 		{"not seen yet", deployment(func(d *appsv1.Deployment) { d.Generation = 4 }), nil, []string{"error mid-rollout"}},
 		{"stuck", deployment(progressing), []runtime.Object{pod("a", ""), pod("b", "ErrImagePull")}, []string{"note stuck-rollout"}},
 		{"scaled to nothing", deployment(func(d *appsv1.Deployment) {

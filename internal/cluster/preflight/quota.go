@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	resourcehelpers "k8s.io/component-helpers/resource"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -51,33 +51,8 @@ func surge(w *workload.Workload) (more int32, canShrink bool) {
 	if w.Deployment == nil {
 		return 0, true // ordered replacement; a DaemonSet's surge is off by default
 	}
-	s := w.Deployment.Spec.Strategy
-	if s.Type == "Recreate" {
-		return 0, true
-	}
-	quarter := intstr.FromString("25%")
-	up, down := &quarter, &quarter
-	if r := s.RollingUpdate; r != nil {
-		if r.MaxSurge != nil {
-			up = r.MaxSurge
-		}
-		if r.MaxUnavailable != nil {
-			down = r.MaxUnavailable
-		}
-	}
-	// The API server has validated both.
-	n, err := intstr.GetScaledValueFromIntOrPercent(up, int(w.Replicas()), true)
-	if err != nil {
-		return 0, true
-	}
-	gone, err := intstr.GetScaledValueFromIntOrPercent(down, int(w.Replicas()), false)
-	if err != nil {
-		return 0, true
-	}
-	if n == 0 && gone == 0 {
-		gone = 1 // ResolveFenceposts of the controller
-	}
-	return min(int32(n), w.Replicas()), gone > 0
+	more, unavailable := verdict.Fenceposts(w.Deployment)
+	return more, unavailable > 0
 }
 
 func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink bool) *pipeline.Finding {
@@ -93,7 +68,7 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 	if canShrink {
 		severity = pipeline.Warning
 	}
-	return finding(severity, "quota", q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
+	return finding(severity, verdict.CodeQuota, q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
 		strings.Join(lacks, "; "), "raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)")
 }
 
