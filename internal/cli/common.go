@@ -14,6 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/explain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // AddCommon adds the commands that are the same in both plugins.
@@ -36,7 +37,8 @@ func newExplain(env *Env) *cobra.Command {
 		Example: "  # what an error's code means\n  " + env.Plugin + " explain exec-format\n\n" +
 			"  # find it by what you see\n  " + env.Plugin + " explain \"Unable to reach SDK URL\"\n\n" +
 			"  # list all codes\n  " + env.Plugin + " explain\n\n" +
-			"  # the JSON schemas of what the commands print with -o json\n  " + env.Plugin + " explain --schema",
+			"  # the JSON schemas of what the commands print with -o json\n  " + env.Plugin + " explain --schema\n\n" +
+			"  # the JSON schema of .sbw.yaml, for an editor\n  " + env.Plugin + " explain --schema config > sbw.schema.json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if schemas {
 				return printSchemas(env, c.Root(), output, args)
@@ -69,7 +71,7 @@ func newExplain(env *Env) *cobra.Command {
 			return codes, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	c.Flags().BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, or of the one that is named")
+	c.Flags().BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, of the one that is named, or of .sbw.yaml (config)")
 	AddDocument(env, c, &output, func() Document { return &explainDocument{} })
 	return c
 }
@@ -91,6 +93,10 @@ func lookUp(env *Env, query string) (explain.Entry, error) {
 // the others does not open with a head.
 func printSchemas(env *Env, root *cobra.Command, format string, words []string) error {
 	env.SetDocument(nil)
+	if len(words) == 1 && (words[0] == "config" || words[0] == worker.ConfigName) {
+		env.schemasOnly = true
+		return PrintObject(env.Out, format, worker.Schema())
+	}
 	all := map[string]any{}
 	for command, d := range Documents(env, root) {
 		all[command] = Schema(command, d)

@@ -35,6 +35,10 @@ type flags struct {
 	noCache, pull       bool
 	noLatest, overwrite bool
 	noLayerReuse        bool
+
+	// chosen says which of several workers was taken without being named; see
+	// options.
+	chosen string
 }
 
 // addTarget adds the flags that say whose image is meant.
@@ -82,6 +86,7 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 	if o.Worker, err = config.Worker(f.worker); err != nil {
 		return o, err
 	}
+	f.chosen = config.Choice(f.worker)
 	o.LayerReuse = o.Worker.Build.LayerReuse && !f.noLayerReuse
 	o.Tag = now().Format(tagLayout)
 	if len(args) == 1 {

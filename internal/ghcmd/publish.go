@@ -63,6 +63,11 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 			return err
 		}
 		o.DryRun = dryRun
+		if f.chosen != "" {
+			if err := env.Notef("%s", f.chosen); err != nil {
+				return err
+			}
+		}
 		if runF != nil {
 			return runF(c.Context(), o)
 		}

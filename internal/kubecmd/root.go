@@ -65,6 +65,8 @@ type factory struct {
 	env    *cli.Env
 	flags  *genericclioptions.ConfigFlags
 	worker string
+	// chosen says which of several workers target took without its being named.
+	chosen string
 }
 
 // target reads the configuration and the kubeconfig; it asks no network.
@@ -78,6 +80,7 @@ func (k *factory) target() (*rollout.Target, error) {
 	if t.Worker, err = config.Worker(k.worker); err != nil {
 		return nil, err
 	}
+	k.chosen = config.Choice(k.worker)
 	t.NamespaceGiven = *k.flags.Namespace != ""
 	// The worker's own namespace comes before the context's: only a flag says
 	// otherwise.

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -17,20 +19,39 @@ var (
 	objectName = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 )
 
-// check tells what cannot be meant, each at the line of the worker.
-func (r *reader) check(n *yaml.Node, name string, w *Worker) {
+// urlPath is a path as a request line has it: no spaces, no line ends.
+var urlPath = lazyregexp.New(urlPathPattern)
+
+const urlPathPattern = `^/[!-~]*$`
+
+// check reports what cannot be meant, each at the line of the value, or at the
+// worker's where the value is a default.
+func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 	at := "workers." + name + "."
+	fail := func(key, fix, format string, args ...any) {
+		n := worker
+		for k := at + key; ; k = k[:strings.LastIndexByte(k, '.')] {
+			if found := r.values[k]; found != nil {
+				n = found
+				break
+			}
+			if len(k) <= len(at) {
+				break
+			}
+		}
+		r.fail(n, fix, "%s%s "+format, append([]any{at, key}, args...)...)
+	}
 	if !slices.Contains(kinds, w.Deploy.Kind) {
-		r.fail(n, "write one of "+strings.Join(kinds, ", "), "%sdeploy.kind %q is no workload that can be rolled out", at, w.Deploy.Kind)
+		fail("deploy.kind", "write one of "+strings.Join(kinds, ", "), "%q is not a workload that can be rolled out", w.Deploy.Kind)
 	}
 	if !slices.Contains(compressions, w.Build.Compression) {
-		r.fail(n, "write one of "+strings.Join(compressions, ", "), "%sbuild.compression %q is not a compression that registries and runtimes take", at, w.Build.Compression)
+		fail("build.compression", "write one of "+strings.Join(compressions, ", "), "%q is not a compression that registries and runtimes take", w.Build.Compression)
 	}
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},
 	} {
 		if !objectName.MatchString(f.val) {
-			r.fail(n, "use lower case letters, digits and '-'", "%s%s %q is no Kubernetes name", at, f.key, f.val)
+			fail(f.key, "use lower case letters, digits and '-'", "%q is not a Kubernetes name", f.val)
 		}
 	}
 	for _, f := range []struct {
@@ -38,15 +59,20 @@ func (r *reader) check(n *yaml.Node, name string, w *Worker) {
 		val int
 	}{{"probe.port", w.Probe.Port}, {"inngest.port", w.Inngest.Port}} {
 		if f.val < 1 || f.val > 65535 {
-			r.fail(n, "write a port between 1 and 65535", "%s%s %d is no port", at, f.key, f.val)
+			fail(f.key, "write a port between 1 and 65535", "%d is not a valid port", f.val)
+		}
+	}
+	for _, f := range []struct{ key, val string }{{"probe.path", w.Probe.Path}, {"inngest.path", w.Inngest.Path}} {
+		if _, err := url.ParseRequestURI(f.val); err != nil || !urlPath.MatchString(f.val) {
+			fail(f.key, "write a path that begins with a slash, such as /healthz; spaces are %20", "%q is not the path of a URL", f.val)
 		}
 	}
 	if w.Deploy.Restarts < 0 {
-		r.fail(n, "write how many restarts are allowed, 0 for none", "%sdeploy.restarts is %d", at, w.Deploy.Restarts)
+		fail("deploy.restarts", "write how many restarts are allowed, 0 for none", "is %d", w.Deploy.Restarts)
 	}
-	for fn, reason := range w.Allow.ZeroRetries {
-		if strings.TrimSpace(reason) == "" {
-			r.fail(n, "write why losing a run of it is acceptable", "%sallow.zeroRetries.%s has no reason", at, fn)
+	for _, fn := range slices.Sorted(maps.Keys(w.Allow.ZeroRetries)) {
+		if strings.TrimSpace(w.Allow.ZeroRetries[fn]) == "" {
+			fail("allow.zeroRetries."+fn, "write why losing a run of it is acceptable", "has no reason")
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,10 +53,14 @@ func Load(root string) (*Config, error) {
 
 // Parse reads the text of a configuration; name stands in findings.
 func Parse(name string, src []byte) (*Config, error) {
-	r := &reader{name: name}
+	r := &reader{name: name, values: map[string]*yaml.Node{}}
+	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
+	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return nil, r.syntax(err)
+	}
+	if err := r.onlyOne(dec); err != nil {
+		return nil, err
 	}
 	c := &Config{workers: map[string]Worker{}}
 	if len(doc.Content) == 0 {
@@ -138,9 +144,36 @@ func (c *Config) Worker(name string) (Worker, error) {
 	return Worker{}, f
 }
 
+// onlyOne refuses a second document: whoever wrote it means it to count.
+func (r *reader) onlyOne(dec *yaml.Decoder) error {
+	for {
+		var more yaml.Node
+		switch err := dec.Decode(&more); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return r.syntax(err)
+		case len(more.Content) > 0 && !isNull(more.Content[0]):
+			r.fail(&more, "put all workers below one workers: key, without ---", "a second YAML document begins here")
+			return errors.Join(r.errs...)
+		}
+	}
+}
+
+// Choice says which worker was meant by no name where there are several; it is ""
+// if there was nothing to choose.
+func (c *Config) Choice(name string) string {
+	others := slices.DeleteFunc(c.Names(), func(n string) bool { return n == DefaultName })
+	if name != "" || len(others) == 0 || len(others) == len(c.workers) {
+		return ""
+	}
+	return fmt.Sprintf("worker %s; choose another one with --worker: %s", DefaultName, strings.Join(others, ", "))
+}
+
 type reader struct {
-	name string
-	errs []error
+	name   string
+	errs   []error
+	values map[string]*yaml.Node // by their full key
 }
 
 func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
@@ -159,7 +192,7 @@ func (r *reader) syntax(err error) error {
 		_, why, _ = strings.Cut(why, ": ")
 	}
 	return &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage, Where: where,
-		What: "not valid YAML", Why: why, Fix: "mend that line", Err: err}
+		What: "not valid YAML", Why: why, Fix: "correct that line", Err: err}
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
@@ -207,6 +240,7 @@ var durationType = reflect.TypeFor[time.Duration]()
 
 // into sets v from n. What is not given keeps its default.
 func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
+	r.values[at] = n
 	if isNull(n) {
 		return
 	}

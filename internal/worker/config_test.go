@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -92,7 +96,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"upper case":  {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},
 		"reason":      {"workers:\n  w: {allow: {zeroRetries: {f: ' '}}}\n", []string{"has no reason"}},
 		"kind":        {"workers:\n  w: {deploy: {kind: Job}}\n", []string{`deploy.kind "Job"`}},
-		"port":        {"workers:\n  w: {probe: {port: 99999}}\n", []string{"99999 is no port"}},
+		"port":        {"workers:\n  w: {probe: {port: 99999}}\n", []string{"99999 is not a valid port"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(ConfigName, []byte(tc.src))
@@ -123,6 +127,23 @@ func TestAmbiguousWorker(t *testing.T) {
 	}
 }
 
+// TestChoice: who is picked among several without being named is said.
+func TestChoice(t *testing.T) {
+	for _, tt := range []struct{ src, name, want string }{
+		{"", "", ""}, {"workers: {a: {}}", "", ""}, {"workers: {system-bus-worker: {}}", "", ""},
+		{"workers: {b: {}, system-bus-worker: {}, a: {}}", "", "worker system-bus-worker; choose another one with --worker: a, b"},
+		{"workers: {b: {}, system-bus-worker: {}}", "b", ""},
+	} {
+		c, err := Parse(ConfigName, []byte(tt.src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Choice(tt.name); got != tt.want {
+			t.Errorf("%s: %q", tt.src, got)
+		}
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, ConfigName), 0o755); err != nil {
@@ -139,6 +160,8 @@ func TestValuesAreRefusedAtTheirLine(t *testing.T) {
 	for _, value := range []string{
 		"image: ghcr.io/o/a..b", "image: ghcr.io/o/a___b", "image: ghcr.io/o/a._b", "image: o/n", "image: ghcr.io/o/n:t",
 		"image: ghcr.io/o/n@sha256:x", "image: ghcr.io/", "image: [a]", "image: https://ghcr.io/o/n",
+		"deploy: {kind: Job}", "deploy: {namespace: A_b}", "deploy: {container: ''}", "deploy: {restarts: -1}", "build: {compression: xz}",
+		"inngest: {port: 0}", "inngest: {path: api}", "inngest: {path: '/a b'}", "allow: {zeroRetries: {a.b: ' '}}",
 		"build: {platforms: [linux/riscv]}", "build: {platforms: [arm64]}", "build: {platforms: [linux/amd64/v9]}", "build: {platforms: [{}]}",
 	} {
 		_, err := Parse(ConfigName, []byte("workers:\n  w:\n    probe: {port: 80}\n    "+value+"\n"))
@@ -154,6 +177,100 @@ func TestValuesAreRefusedAtTheirLine(t *testing.T) {
 	w, err := c.Worker("")
 	if err != nil || w.Image.String() != "ghcr.io/o/n" || !slices.Equal(imageref.PlatformNames(w.Build.Platforms), []string{"linux/arm64", "linux/amd64"}) {
 		t.Errorf("%+v, %v", w, err)
+	}
+}
+
+// TestProbePaths: only what a request line can have.
+func TestProbePaths(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"/": true, "/healthz?full=1": true, "/a%20b": true, "/é": false, "healthz": false, "": false, `"healthz\nx"`: false, `"/x\n"`: false, "'/a b'": false,
+		"/a%zz": false, "http://x/y": false, `"/\0"`: false,
+	} {
+		_, err := Parse(ConfigName, []byte("workers:\n  w:\n    probe:\n      path: "+path+"\n"))
+		f, _ := errors.AsType[*pipeline.Finding](err)
+		if path == "" {
+			ok = true // a key without a value keeps the default
+		}
+		if ok != (err == nil) || f != nil && (f.Where != ".sbw.yaml:4" || f.End != pipeline.Usage) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+// TestOneDocument: a second document is not dropped without a word.
+func TestOneDocument(t *testing.T) {
+	const first = "workers:\n  a: {}\n"
+	for text, where := range map[string]string{
+		first:                                  "",
+		"---\n" + first:                        "",
+		"---\n" + first + "...\n":              "",
+		first + "---\n":                        "",
+		first + "---\n# nothing\n---\n":        "",
+		first + "---\nworkers:\n  b: {}\n":     ".sbw.yaml:3",
+		first + "\n# x\n---\n# y\nworkers: {}": ".sbw.yaml:5",
+		first + "---\n---\nworkers: {}\n":      ".sbw.yaml:4",
+		"---\n---\n" + first:                   ".sbw.yaml:2",
+		first + "---\n\tx\n":                   ".sbw.yaml:4",
+	} {
+		_, err := Parse(ConfigName, []byte(text))
+		f, ok := errors.AsType[*pipeline.Finding](err)
+		if ok != (where != "") || ok && (f.Where != where || f.End != pipeline.Usage) {
+			t.Errorf("%q: %v, want %q", text, err, where)
+		}
+	}
+}
+
+// TestSchema: the schema takes what is right, refuses what Parse refuses, and
+// describes every key.
+func TestSchema(t *testing.T) {
+	text, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", raw); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for src, ok := range map[string]bool{
+		full: true, "workers:": true, "workers: {w: {}}": true, "workers: {w: {probe: {path: }}}": true, "workers: {w: }": true,
+		"worker: {}": false, "workers: {w: {prob: {}}}": false, "workers: {w: {probe: {port: 99999}}}": false, "workers: {w: {probe: {path: x}}}": false,
+		"workers: {w: {deploy: {kind: Job}}}": false, "workers: {w: {deploy: {timeout: 180}}}": false, "workers: {w: {build: {platforms: linux/arm64}}}": false,
+		"workers: {w: {build: {layerReuse: maybe}}}": false, "workers: {w: {catalog: {checks: {x: loud}}}}": false, "workers: {w: {build: {compression: xz}}}": false,
+	} {
+		var v any
+		if err := yaml.Unmarshal([]byte(src), &v); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(v); (err == nil) != ok {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	used := map[string]bool{}
+	var walk func(at string, v map[string]any)
+	walk = func(at string, v map[string]any) {
+		properties, _ := v["properties"].(map[string]any)
+		for key, p := range properties {
+			path := strings.TrimPrefix(at+"."+key, ".")
+			used[path] = true
+			if descriptions[path] == "" {
+				t.Errorf("%s is not described", path)
+			}
+			walk(path, p.(map[string]any))
+		}
+	}
+	walk("", Schema()["properties"].(map[string]any)["workers"].(map[string]any)["additionalProperties"].(map[string]any))
+	for path := range descriptions {
+		if !used[path] {
+			t.Errorf("%s is described and not a key", path)
+		}
 	}
 }
 
