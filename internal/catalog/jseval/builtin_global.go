@@ -95,7 +95,7 @@ func (m *Machine) environment(name string, at Place) Value {
 // importMeta is import.meta. A bundler's glob loads modules by a pattern.
 func (m *Machine) importMeta(s *scope) Value {
 	o := NewObject("env", &Object{Host: environ{}})
-	o.Rest = m.unknown("it depends on import.meta", Place{module: s.frame.source})
+	o.Rest = m.unknown("it depends on import.meta", Place{Module: s.frame.source})
 	for _, name := range []string{"glob", "globEager"} {
 		o.set(name, NewFunc(name, func(c *Call) Value {
 			u := c.Unknown("it loads modules by a pattern (import.meta." + name + ")")

@@ -38,10 +38,10 @@ func (m *Machine) chain(e js.IExpr, s *scope) (v, this Value, short bool) {
 		if short || e.Optional && isNullish(base) {
 			return Undefined{}, Undefined{}, true
 		}
-		name := dotName(e)
+		name := source.DotName(e)
 		at := m.at(e, s)
 		if lit, ok := e.Y.(js.LiteralExpr); ok {
-			at.token = lit.Data
+			at.Token = lit.Data
 		}
 		return m.get(base, name, at), base, false
 	case *js.IndexExpr:
@@ -104,7 +104,7 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 	}
 	if d, ok := e.X.(*js.DotExpr); ok {
 		if lit, ok := d.Y.(js.LiteralExpr); ok {
-			at.token = lit.Data // a chain is placed where its last call is
+			at.Token = lit.Data // a chain is placed where its last call is
 		}
 	}
 	if u, ok := callee.(*Unknown); ok {
@@ -123,7 +123,7 @@ func (m *Machine) callUnknown(u *Unknown, receiver Value, e *js.CallExpr, s *sco
 	if m.opts.Method != nil {
 		if name, ok := e.X.(*js.DotExpr); ok {
 			c := &Call{M: m, This: receiver, Args: args, Rest: rest, At: at, Node: e}
-			if v, ok := m.opts.Method(dotName(name), c); ok {
+			if v, ok := m.opts.Method(source.DotName(name), c); ok {
 				return v
 			}
 		}
@@ -156,7 +156,7 @@ func (m *Machine) callbackOverUnknown(r *Unknown, f *Func, e *js.CallExpr, at Pl
 	if !ok {
 		return nil, false
 	}
-	key := dotName(name)
+	key := source.DotName(name)
 	switch key {
 	case "map", "filter", "flatMap", "forEach", "flat":
 		list := &Array{Rest: m.restOf(r)}
@@ -316,7 +316,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	if d.Name != nil {
 		why = "it comes from the class " + string(d.Name.Data) + ", which is not evaluated"
 	}
-	u := m.unknown(why, classPlace(d, s.frame.source))
+	u := m.unknown(why, source.ClassPlace(d, s.frame.source))
 	u.From = &Code{scope: s, source: s.frame.source, node: d}
 	if d.Extends != nil {
 		u = m.taint(u, m.eval(d.Extends, s))
@@ -324,14 +324,6 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	// What it does when it is made, and when an instance is, is not known.
 	m.escape(nil, nil, u, u.At)
 	return u
-}
-
-func classPlace(d *js.ClassDecl, in *source.Module) Place {
-	text := "class "
-	if d.Name != nil {
-		text += string(d.Name.Data)
-	}
-	return Place{module: in, token: in.Find(nil, text)}
 }
 
 // evalNew is `new`; of the program's own, only functions can be evaluated.

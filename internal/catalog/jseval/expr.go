@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 func (m *Machine) unknown(why string, at Place) *Unknown {
@@ -131,7 +133,7 @@ func quote(s string) string { return `"` + s + `"` }
 func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 	switch e.TokenType {
 	case js.StringToken:
-		if v, ok := unquote(e.Data); ok {
+		if v, ok := source.Unquote(e.Data); ok {
 			return v
 		}
 	case js.TrueToken:
@@ -146,10 +148,10 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 		}
 		return s.frame.this
 	case js.RegExpToken:
-		return m.unknown("it is a regular expression, which is not evaluated", Place{module: s.frame.source, token: e.Data})
+		return m.unknown("it is a regular expression, which is not evaluated", Place{Module: s.frame.source, Token: e.Data})
 	default:
 		if js.IsNumeric(e.TokenType) {
-			if f, ok := parseLiteralNumber(e.Data); ok {
+			if f, ok := source.LiteralNumber(e.Data); ok {
 				return f
 			}
 			return &Unknown{Why: "it is a BigInt, which is not evaluated", At: m.at(e, s), Primitive: true}
@@ -166,7 +168,7 @@ func (m *Machine) template(e *js.TemplateExpr, s *scope) Value {
 			raw = false
 			return
 		}
-		text, ok := unescape(b[from : len(b)-to])
+		text, ok := source.Unescape(b[from : len(b)-to])
 		raw = raw && ok
 		texts = append(texts, text)
 	}

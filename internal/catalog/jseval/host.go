@@ -94,8 +94,8 @@ func (m *Machine) Failed(path string) bool {
 
 // Around is the innermost function around a call that was made, or nil.
 func (m *Machine) Around(s Site) *Func {
-	for i := len(s.bodies) - 1; i >= 0; i-- {
-		if f, ok := m.closures[s.bodies[i]]; ok && !f.generator {
+	for i := len(s.Bodies) - 1; i >= 0; i-- {
+		if f, ok := m.closures[s.Bodies[i]]; ok && !f.generator {
 			return f
 		}
 	}
@@ -159,8 +159,3 @@ func (f *Func) Code() *Code { return f.code() }
 
 // Conditional reports whether the code that runs depends on the unknown.
 func (m *Machine) Conditional() bool { return m.forked > 0 }
-
-func (m *Machine) valuesOf(n *Namespace) []Value {
-	values, _ := m.Values(n)
-	return values
-}

@@ -5,6 +5,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 // get reads a property.
@@ -197,18 +199,6 @@ func (m *Machine) key(e *js.IndexExpr, s *scope) (string, *Unknown) {
 	return m.text(m.eval(e.Y, s), m.at(e.Y, s))
 }
 
-func dotName(e *js.DotExpr) string {
-	switch y := e.Y.(type) {
-	case js.LiteralExpr:
-		return string(y.Data)
-	case *js.LiteralExpr:
-		return string(y.Data)
-	case *js.Var:
-		return string(y.Name())
-	}
-	return ""
-}
-
 func (m *Machine) deleteProp(target js.IExpr, s *scope) {
 	var o Value
 	var key string
@@ -216,7 +206,7 @@ func (m *Machine) deleteProp(target js.IExpr, s *scope) {
 	switch e := target.(type) {
 	case *js.DotExpr:
 		o = m.eval(e.X, s)
-		key = dotName(e)
+		key = source.DotName(e)
 	case *js.IndexExpr:
 		o = m.eval(e.X, s)
 		key, u = m.key(e, s)

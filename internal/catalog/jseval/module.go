@@ -55,7 +55,7 @@ func (mod *module) place() Place {
 	if mod.source == nil {
 		return Place{}
 	}
-	return Place{module: mod.source}
+	return Place{Module: mod.source}
 }
 
 // link declares a module's bindings.
@@ -96,7 +96,7 @@ func (m *Machine) link(mod *module) {
 // aliasName is the text of an export's name, which may be a string.
 func aliasName(b []byte) string {
 	if len(b) > 0 && (b[0] == '"' || b[0] == '\'') {
-		if s, ok := unquote(b); ok {
+		if s, ok := source.Unquote(b); ok {
 			return s
 		}
 	}
@@ -106,7 +106,7 @@ func aliasName(b []byte) string {
 func (m *Machine) linkImport(mod *module, st *js.ImportStmt) {
 	spec := aliasName(st.Module)
 	bind := func(local []byte, name string) {
-		mod.scope.declare(string(local)).from = &importRef{importer: mod, spec: spec, name: name, at: Place{module: mod.source, token: local}}
+		mod.scope.declare(string(local)).from = &importRef{importer: mod, spec: spec, name: name, at: Place{Module: mod.source, Token: local}}
 	}
 	if st.Default != nil {
 		bind(st.Default, "default")
@@ -131,9 +131,9 @@ func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
 			case a.Name == nil && string(a.Binding) == "*":
 				mod.stars = append(mod.stars, spec)
 			case a.Name == nil:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{module: mod.source, token: a.Binding}}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{Module: mod.source, Token: a.Binding}}
 			default:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{module: mod.source, token: a.Name}}
+				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{Module: mod.source, Token: a.Name}}
 			}
 		}
 		return
@@ -373,7 +373,7 @@ func (m *Machine) exportNames(mod *module) (names []string, rest *Unknown) {
 		for _, spec := range at.stars {
 			t := m.resolve(at, spec)
 			if t.Path == "" {
-				rest = m.externalValue(spec, "*", t, Place{module: at.source})
+				rest = m.externalValue(spec, "*", t, Place{Module: at.source})
 				continue
 			}
 			visit(m.module(t.Path), false)

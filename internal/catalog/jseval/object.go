@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 func (m *Machine) objectLiteral(e *js.ObjectExpr, s *scope) Value {
@@ -46,11 +48,11 @@ func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
 	}
 	switch {
 	case n.Literal.TokenType == js.StringToken:
-		if text, ok := unquote(n.Literal.Data); ok {
+		if text, ok := source.Unquote(n.Literal.Data); ok {
 			return text, nil
 		}
 	case js.IsNumeric(n.Literal.TokenType):
-		if f, ok := parseLiteralNumber(n.Literal.Data); ok {
+		if f, ok := source.LiteralNumber(n.Literal.Data); ok {
 			return formatNumber(f), nil
 		}
 	}

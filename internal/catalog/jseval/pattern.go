@@ -1,6 +1,10 @@
 package jseval
 
-import "github.com/tdewolff/parse/v2/js"
+import (
+	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
 
 // assign writes to what stands left of an `=`.
 func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
@@ -15,7 +19,7 @@ func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
 	case *js.GroupExpr:
 		m.assign(e.X, v, s)
 	case *js.DotExpr:
-		m.put(m.eval(e.X, s), dotName(e), v, m.at(e, s))
+		m.put(m.eval(e.X, s), source.DotName(e), v, m.at(e, s))
 	case *js.IndexExpr:
 		o := m.eval(e.X, s)
 		if key, u := m.key(e, s); u != nil {

@@ -20,41 +20,7 @@ type (
 )
 
 // Place is where something is written.
-type Place struct {
-	module *source.Module
-	token  []byte
-	// name is what is called, where the call has no token of its own: it is
-	// looked for after the token after.
-	name  string
-	after []byte
-}
-
-// File is the file's name relative to the root; empty for no place.
-func (p Place) File() string {
-	if p.module == nil {
-		return ""
-	}
-	return p.module.Rel
-}
-
-// Line counts from 1; it is 0 for no place.
-func (p Place) Line() int {
-	if p.module == nil {
-		return 0
-	}
-	if p.token == nil && p.name != "" {
-		return p.module.Line(p.module.Find(p.after, p.name+"("))
-	}
-	return p.module.Line(p.token)
-}
-
-// Key tells places apart.
-func (p Place) Key() [2]any {
-	if len(p.token) == 0 {
-		return [2]any{p.module, nil}
-	}
-	return [2]any{p.module, &p.token[0]}
-}
+type Place = source.Place
 
 // Unknown is a value that cannot be decided.
 type Unknown struct {
@@ -288,7 +254,7 @@ func toNumber(v Value) (float64, bool) {
 	case Undefined:
 		return math.NaN(), true
 	case string:
-		return parseNumber(v), true
+		return source.Number(v), true
 	}
 	return 0, false
 }

@@ -20,25 +20,50 @@ func (f *Func) code() *Code {
 	return &Code{scope: f.scope, source: f.scope.frame.source, node: f.body}
 }
 
-// Site is a call that is written in a module, whether it is evaluated or not.
+// Site is a call that is written in a module, with what its names stand for.
 type Site struct {
-	// Node is the call's node, as in Call.Node; of a class that extends
-	// something, the class.
-	Node any
-	// Name is what is called: the last part of a.b.name().
-	Name string
-	// Member says that it is a member of something.
-	Member bool
-	// Extends says that it is not a call but a class that extends Name.
-	Extends bool
-	// Callee is what the name stands for at the top of the module, or nil.
+	source.CallSite
+	// Callee is what is called, as far as it is known at the top of the module,
+	// or nil.
 	Callee Value
 	// Passed are the values of the arguments that are names.
 	Passed []Value
-	Args   js.Args
-	At     Place
+}
 
-	bodies []*js.BlockStmt // of the functions around it, the outermost first
+// site looks the names of a call up.
+func (s *scope) site(m *Machine, c source.CallSite) Site {
+	site := Site{CallSite: c}
+	switch x := c.Called.(type) {
+	case *js.Var:
+		site.Callee = m.lookup(s, x.Name())
+	case *js.DotExpr:
+		if v, ok := x.X.(*js.Var); ok {
+			switch base := m.lookup(s, v.Name()).(type) {
+			case *Object, *Namespace, *Func:
+				m.ask(func() { site.Callee = m.get(base, c.Name, Place{}) })
+			}
+		}
+	}
+	for _, a := range c.Args.List {
+		if v, ok := a.Value.(*js.Var); ok {
+			site.Passed = append(site.Passed, m.lookup(s, v.Name()))
+		}
+	}
+	return site
+}
+
+// lookup is what a name holds, nil where it is not set.
+func (m *Machine) lookup(s *scope, name []byte) (v Value) {
+	c := s.lookup(name)
+	switch {
+	case c == nil:
+		return nil
+	case c.value != nil:
+		return c.value
+	case c.from != nil:
+		m.ask(func() { v = m.readCell(c, string(name), Place{}, s.frame.module) })
+	}
+	return v
 }
 
 // Walk visits every call in a module, and in the functions and classes of it,
@@ -48,9 +73,8 @@ func (m *Machine) Walk(path string, passOver func(text []byte) bool, visit func(
 	if mod.source == nil {
 		return
 	}
-	w := &walker{m: m, scope: mod.scope, source: mod.source, call: visit, passOver: passOver}
 	for _, st := range mod.source.Body {
-		js.Walk(w, st)
+		mod.source.Calls(st, passOver, func(c source.CallSite) { visit(mod.scope.site(m, c)) }, nil)
 	}
 }
 
@@ -60,10 +84,9 @@ func (m *Machine) Imported(path string, pass func(Value) bool) []string {
 	if mod.source == nil {
 		return nil
 	}
-	w := &walker{m: m, scope: mod.scope, source: mod.source}
 	var names []string
 	for name, c := range mod.scope.vars {
-		if c.from != nil && pass(w.lookup([]byte(name))) {
+		if c.from != nil && pass(m.lookup(mod.scope, []byte(name))) {
 			names = append(names, name)
 		}
 	}
@@ -84,177 +107,25 @@ func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 			return
 		}
 		seen[c.node] = true
-		w := &walker{m: m, scope: c.scope, source: c.source, call: call}
-		w.name = func(v Value) {
+		c.source.Calls(c.node, nil, func(s source.CallSite) { call(c.scope.site(m, s)) }, func(name []byte) {
+			v := m.lookup(c.scope, name)
+			if v == nil {
+				return
+			}
 			value(v)
+			for _, f := range FunctionsIn(v) {
+				follow(f.code())
+			}
 			switch v := v.(type) {
-			case *Func:
-				if v.native == nil {
-					follow(v.code())
-				}
 			case *Unknown:
 				follow(v.From)
 			case *Namespace:
-				for _, e := range m.valuesOf(v) {
-					if f, ok := e.(*Func); ok && f.native == nil {
-						follow(f.code())
-					}
+				values, _ := m.Values(v)
+				for _, f := range FunctionsIn(values...) {
+					follow(f.code())
 				}
 			}
-		}
-		js.Walk(w, c.node)
+		})
 	}
 	follow(c)
-}
-
-// walker is a js.IVisitor.
-type walker struct {
-	m      *Machine
-	scope  *scope
-	source *source.Module
-	call   func(Site)
-	name   func(Value) // for each name that holds a value, may be nil
-	// passOver may be nil.
-	passOver func(text []byte) bool
-	around   []js.INode
-	bodies   []*js.BlockStmt
-}
-
-// Enter implements js.IVisitor.
-func (w *walker) Enter(n js.INode) js.IVisitor {
-	switch n := n.(type) {
-	case *js.BlockStmt:
-		// The body of a function may have been left out of the module.
-		if text := w.source.Unparsed(n.List); text != nil && w.passOver != nil && w.passOver(text) {
-			return nil
-		}
-		src, list, err := w.source.Function(n.List)
-		if err != nil || src != w.source {
-			if err == nil {
-				inner := *w
-				inner.source, inner.around, inner.bodies = src, nil, append(w.bodies[:len(w.bodies):len(w.bodies)], n)
-				for _, st := range list {
-					js.Walk(&inner, st)
-				}
-			}
-			return nil
-		}
-		w.bodies = append(w.bodies, n)
-	case *js.CallExpr:
-		w.callee(n, n.X, n.Args, false)
-	case *js.NewExpr:
-		args := js.Args{}
-		if n.Args != nil {
-			args = *n.Args
-		}
-		w.callee(n, n.X, args, false)
-	case *js.ClassDecl:
-		if n.Extends != nil {
-			w.callee(n, n.Extends, js.Args{}, true)
-		}
-	case *js.Var:
-		if w.name != nil {
-			if v := w.lookup(n.Name()); v != nil {
-				w.name(v)
-			}
-		}
-		return nil
-	}
-	w.around = append(w.around, n)
-	return w
-}
-
-// Exit implements js.IVisitor.
-func (w *walker) Exit(n js.INode) {
-	w.around = w.around[:len(w.around)-1]
-	if _, ok := n.(*js.BlockStmt); ok {
-		w.bodies = w.bodies[:len(w.bodies)-1]
-	}
-}
-
-func (w *walker) callee(node js.INode, x js.IExpr, args js.Args, extends bool) {
-	site := Site{Node: node, Args: args, Extends: extends, bodies: w.bodies[:len(w.bodies):len(w.bodies)]}
-	for {
-		group, ok := x.(*js.GroupExpr)
-		if !ok {
-			break
-		}
-		x = group.X
-	}
-	switch x := x.(type) {
-	case *js.Var:
-		site.Name, site.Callee = string(x.Name()), w.lookup(x.Name())
-	case *js.DotExpr:
-		site.Name, site.Member = dotName(x), true
-		site.Callee = w.member(x.X, site.Name)
-	case *js.IndexExpr:
-		site.Member = true
-		if lit, ok := x.Y.(*js.LiteralExpr); ok && lit.TokenType == js.StringToken {
-			site.Name, _ = unquote(lit.Data)
-		}
-	case *js.LiteralExpr:
-		if x.TokenType != js.ImportToken {
-			return
-		}
-		site.Name = "import"
-	default:
-		return
-	}
-	for _, a := range args.List {
-		if v, ok := a.Value.(*js.Var); ok {
-			site.Passed = append(site.Passed, w.lookup(v.Name()))
-		}
-	}
-	if d, ok := node.(*js.ClassDecl); ok {
-		site.At = classPlace(d, w.source)
-	} else {
-		site.At = w.place(node, site.Name)
-	}
-	w.call(site)
-}
-
-// member is what a name's property stands for.
-func (w *walker) member(x js.IExpr, key string) Value {
-	v, ok := x.(*js.Var)
-	if !ok {
-		return nil
-	}
-	switch base := w.lookup(v.Name()).(type) {
-	case *Object, *Namespace, *Func:
-		var got Value
-		w.m.ask(func() { got = w.m.get(base, key, Place{}) })
-		return got
-	}
-	return nil
-}
-
-// lookup is what a name holds, nil where it is not set.
-func (w *walker) lookup(name []byte) Value {
-	c := w.scope.lookup(name)
-	if c == nil {
-		return nil
-	}
-	if c.value != nil {
-		return c.value
-	}
-	if c.from == nil {
-		return nil
-	}
-	var v Value
-	w.m.ask(func() { v = w.m.readCell(c, string(name), Place{}, w.scope.frame.module) })
-	return v
-}
-
-// place finds a call's line. The parser keeps no positions: where the call has
-// no token of its own, its name is looked for in the text after what stands
-// before it.
-func (w *walker) place(n js.INode, name string) Place {
-	if t := exactToken(n, 0); t != nil {
-		return Place{module: w.source, token: t}
-	}
-	var from []byte
-	for i := len(w.around) - 1; i >= 0 && from == nil; i-- {
-		from = exactToken(w.around[i], 0)
-	}
-	return Place{module: w.source, token: w.source.Find(from, name+"(")}
 }

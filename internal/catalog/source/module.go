@@ -202,9 +202,9 @@ func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
 	return b.module, b.module.Body, nil
 }
 
-// Unparsed is the text of a function's body that was left out when m was
+// unparsed is the text of a function's body that was left out when m was
 // parsed, and nil for any other.
-func (m *Module) Unparsed(list []js.IStmt) []byte {
+func (m *Module) unparsed(list []js.IStmt) []byte {
 	if b := m.elided(list); b != nil {
 		return b.text
 	}

@@ -1,4 +1,4 @@
-package jseval
+package source
 
 import (
 	"math"
@@ -8,16 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// unquote is the value of a string literal, quotes included.
-func unquote(b []byte) (string, bool) {
+// Unquote returns the value of a string literal, quotes included.
+func Unquote(b []byte) (string, bool) {
 	if len(b) < 2 {
 		return "", false
 	}
-	return unescape(b[1 : len(b)-1])
+	return Unescape(b[1 : len(b)-1])
 }
 
-// unescape resolves the escapes of strings and templates.
-func unescape(b []byte) (string, bool) {
+// Unescape resolves the escapes of strings and templates.
+func Unescape(b []byte) (string, bool) {
 	var out strings.Builder
 	for i := 0; i < len(b); {
 		c := b[i]
@@ -110,18 +110,18 @@ func unicodeEscape(b []byte) (r rune, n int, ok bool) {
 	return rune(v), n, true
 }
 
-// parseLiteralNumber reads a numeric literal; a BigInt is none.
-func parseLiteralNumber(b []byte) (float64, bool) {
+// LiteralNumber reads a numeric literal; it does not take a BigInt.
+func LiteralNumber(b []byte) (float64, bool) {
 	s := strings.ReplaceAll(string(b), "_", "")
 	if strings.HasSuffix(s, "n") {
 		return 0, false
 	}
-	f := parseNumber(s)
+	f := Number(s)
 	return f, !math.IsNaN(f)
 }
 
-// parseNumber is the language's Number(text).
-func parseNumber(s string) float64 {
+// Number returns what the language's Number(text) does.
+func Number(s string) float64 {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return 0

@@ -1,0 +1,148 @@
+package source
+
+import "github.com/tdewolff/parse/v2/js"
+
+// CallSite is a call that is written in a module, whether it runs or not.
+type CallSite struct {
+	// Node is the call's node; of a class that extends something, the class.
+	Node any
+	// Name is what is called: the last part of a.b.name().
+	Name string
+	// Member says that it is a member of something.
+	Member bool
+	// Extends says that it is not a call but a class that extends Name.
+	Extends bool
+	// Called is the expression that is called.
+	Called js.IExpr
+	Args   js.Args
+	At     Place
+	// Bodies are those of the functions around it, the outermost first.
+	Bodies []*js.BlockStmt
+}
+
+// Calls visits every call in a piece of a module's syntax tree, and every use
+// of a name if name is not nil, in functions and classes as well. Functions
+// whose text was left out are passed over if passOver says so; it may be nil.
+func (m *Module) Calls(n js.INode, passOver func(text []byte) bool, call func(CallSite), name func([]byte)) {
+	js.Walk(&walker{source: m, passOver: passOver, call: call, name: name}, n)
+}
+
+// walker is a js.IVisitor.
+type walker struct {
+	source   *Module
+	passOver func(text []byte) bool
+	call     func(CallSite)
+	name     func([]byte)
+	around   []js.INode
+	bodies   []*js.BlockStmt
+}
+
+// Enter implements js.IVisitor.
+func (w *walker) Enter(n js.INode) js.IVisitor {
+	switch n := n.(type) {
+	case *js.BlockStmt:
+		if text := w.source.unparsed(n.List); text != nil && w.passOver != nil && w.passOver(text) {
+			return nil
+		}
+		src, list, err := w.source.Function(n.List)
+		if err != nil || src != w.source {
+			if err == nil {
+				inner := *w
+				inner.source, inner.around, inner.bodies = src, nil, append(w.bodies[:len(w.bodies):len(w.bodies)], n)
+				for _, st := range list {
+					js.Walk(&inner, st)
+				}
+			}
+			return nil
+		}
+		w.bodies = append(w.bodies, n)
+	case *js.CallExpr:
+		w.callee(n, n.X, n.Args)
+	case *js.NewExpr:
+		args := js.Args{}
+		if n.Args != nil {
+			args = *n.Args
+		}
+		w.callee(n, n.X, args)
+	case *js.ClassDecl:
+		if n.Extends != nil {
+			w.callee(n, n.Extends, js.Args{})
+		}
+	case *js.Var:
+		if w.name != nil {
+			w.name(n.Name())
+		}
+		return nil
+	}
+	w.around = append(w.around, n)
+	return w
+}
+
+// Exit implements js.IVisitor.
+func (w *walker) Exit(n js.INode) {
+	w.around = w.around[:len(w.around)-1]
+	if _, ok := n.(*js.BlockStmt); ok {
+		w.bodies = w.bodies[:len(w.bodies)-1]
+	}
+}
+
+func (w *walker) callee(node js.INode, x js.IExpr, args js.Args) {
+	for {
+		group, ok := x.(*js.GroupExpr)
+		if !ok {
+			break
+		}
+		x = group.X
+	}
+	site := CallSite{Node: node, Called: x, Args: args, Bodies: w.bodies[:len(w.bodies):len(w.bodies)]}
+	switch x := x.(type) {
+	case *js.Var:
+		site.Name = string(x.Name())
+	case *js.DotExpr:
+		site.Name, site.Member = DotName(x), true
+	case *js.IndexExpr:
+		site.Member = true
+		if lit, ok := x.Y.(*js.LiteralExpr); ok && lit.TokenType == js.StringToken {
+			site.Name, _ = Unquote(lit.Data)
+		}
+	case *js.LiteralExpr:
+		if x.TokenType != js.ImportToken {
+			return
+		}
+		site.Name = "import"
+	default:
+		return
+	}
+	if d, ok := node.(*js.ClassDecl); ok {
+		site.Extends, site.At = true, ClassPlace(d, w.source)
+	} else {
+		site.At = w.place(node, site.Name)
+	}
+	w.call(site)
+}
+
+// place finds a call's line: where the call has no token of its own, its name
+// is looked for in the text after what stands before it.
+func (w *walker) place(n js.INode, name string) Place {
+	if t := FirstToken(n); t != nil {
+		return Place{Module: w.source, Token: t}
+	}
+	var from []byte
+	for i := len(w.around) - 1; i >= 0 && from == nil; i-- {
+		from = FirstToken(w.around[i])
+	}
+	return Place{Module: w.source, Token: w.source.Find(from, name+"(")}
+}
+
+// DotName is the name after a dot.
+func DotName(e *js.DotExpr) string {
+	switch y := e.Y.(type) {
+	case js.LiteralExpr:
+		return string(y.Data)
+	case *js.LiteralExpr:
+		return string(y.Data)
+	case *js.Var:
+		return string(y.Name())
+	}
+	return ""
+}
