@@ -55,7 +55,7 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 		return nil, false
 	}
 	var open Value
-	for _, spec := range mod.stars {
+	for _, spec := range mod.links.Stars {
 		t := m.resolve(mod, spec)
 		if t.Path == "" {
 			v := m.externalImport(spec, name, t, at)
@@ -114,7 +114,7 @@ func (m *Machine) isType(mod *module, spec, name string, visited map[*module]boo
 	if m.opts.Program.DeclaresType(t.Path, name) {
 		return true
 	}
-	for _, star := range target.stars {
+	for _, star := range target.links.Stars {
 		if m.isType(target, star, name, visited) {
 			return true
 		}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 // loopEnd says how a loop goes on after a turn.
@@ -59,7 +61,7 @@ func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 		if d, ok := st.Init.(*js.VarDecl); ok {
 			u := m.unknown("it is counted by a loop, which is not evaluated", m.at(nil, s))
 			for _, e := range d.List {
-				for _, name := range boundNames(e.Binding, nil) {
+				for _, name := range source.BoundNames(e.Binding) {
 					inner.declare(name).value = u
 				}
 			}

@@ -23,7 +23,7 @@ type module struct {
 	source  *source.Module
 	scope   *scope
 	exports map[string]*export
-	stars   []string // specifiers of `export * from`
+	links   *source.Links
 	decls   map[*js.VarDecl][]*declarator
 	// common is `module` of CommonJS, where the program names it.
 	common *Object
@@ -63,115 +63,39 @@ func (m *Machine) link(mod *module) {
 	f := &frame{module: mod, source: mod.source, this: Undefined{}}
 	mod.scope = &scope{frame: f}
 	f.scope = mod.scope
+	mod.links = mod.source.Links()
+	for _, i := range mod.links.Imports {
+		mod.scope.declare(i.Local).from = &importRef{importer: mod, spec: i.Spec, name: i.Name, at: i.At}
+	}
 	for _, st := range mod.source.Body {
-		switch st := st.(type) {
-		case *js.ImportStmt:
-			m.linkImport(mod, st)
-		case *js.ExportStmt:
-			m.linkExport(mod, st)
+		ex, isExport := st.(*js.ExportStmt)
+		var decl any = st
+		if isExport {
+			decl = ex.Decl
+		}
+		switch d := decl.(type) {
 		case *js.VarDecl:
-			m.linkVar(mod, st)
+			m.linkVar(mod, d)
 		case *js.ClassDecl:
-			m.linkClass(mod, st)
+			m.linkClass(mod, d)
+		case *js.FuncDecl, nil:
+		default:
+			if isExport && ex.Default {
+				c := mod.scope.declare(source.DefaultLocal)
+				c.init = m.once(func() {
+					defer m.enterStatement(&js.ExprStmt{Value: ex.Decl}, mod.source)()
+					c.value = m.eval(ex.Decl, mod.scope)
+				})
+			}
 		}
 	}
 	m.hoist(mod.source.Body, mod.scope)
-	// What a list exports may be declared after it.
-	for _, st := range mod.source.Body {
-		if ex, ok := st.(*js.ExportStmt); ok && ex.Module == nil && ex.Decl == nil {
-			for _, a := range ex.List {
-				if a.Binding == nil {
-					continue
-				}
-				local, name := a.Binding, aliasName(a.Binding)
-				if a.Name != nil {
-					local = a.Name
-				}
-				mod.exports[name] = &export{cell: mod.scope.declare(string(local))}
-			}
+	for _, ex := range mod.links.Exports {
+		to := &export{spec: ex.Spec, name: ex.From, at: ex.At}
+		if ex.Spec == "" {
+			to.cell = mod.scope.declare(ex.Local)
 		}
-	}
-}
-
-// aliasName is the text of an export's name, which may be a string.
-func aliasName(b []byte) string {
-	if len(b) > 0 && (b[0] == '"' || b[0] == '\'') {
-		if s, ok := source.Unquote(b); ok {
-			return s
-		}
-	}
-	return string(b)
-}
-
-func (m *Machine) linkImport(mod *module, st *js.ImportStmt) {
-	spec := aliasName(st.Module)
-	bind := func(local []byte, name string) {
-		mod.scope.declare(string(local)).from = &importRef{importer: mod, spec: spec, name: name, at: Place{Module: mod.source, Token: local}}
-	}
-	if st.Default != nil {
-		bind(st.Default, "default")
-	}
-	for _, a := range st.List {
-		switch {
-		case a.Binding == nil:
-		case a.Name == nil:
-			bind(a.Binding, string(a.Binding))
-		default:
-			bind(a.Binding, aliasName(a.Name))
-		}
-	}
-}
-
-func (m *Machine) linkExport(mod *module, st *js.ExportStmt) {
-	if st.Module != nil {
-		spec := aliasName(st.Module)
-		for _, a := range st.List {
-			switch {
-			case a.Binding == nil:
-			case a.Name == nil && string(a.Binding) == "*":
-				mod.stars = append(mod.stars, spec)
-			case a.Name == nil:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Binding), at: Place{Module: mod.source, Token: a.Binding}}
-			default:
-				mod.exports[aliasName(a.Binding)] = &export{spec: spec, name: aliasName(a.Name), at: Place{Module: mod.source, Token: a.Name}}
-			}
-		}
-		return
-	}
-	if st.Default {
-		c := mod.scope.declare("*default*")
-		mod.exports["default"] = &export{cell: c}
-		switch d := st.Decl.(type) {
-		case *js.FuncDecl:
-			if d.Name != nil {
-				mod.exports["default"] = &export{cell: mod.scope.declare(string(d.Name.Data))}
-			}
-		case *js.ClassDecl:
-			if d.Name != nil {
-				m.linkClass(mod, d)
-				mod.exports["default"] = &export{cell: mod.scope.declare(string(d.Name.Data))}
-			}
-		default:
-			c.init = m.once(func() {
-				defer m.enterStatement(&js.ExprStmt{Value: d}, mod.source)()
-				c.value = m.eval(d, mod.scope)
-			})
-		}
-		return
-	}
-	switch d := st.Decl.(type) {
-	case *js.VarDecl:
-		m.linkVar(mod, d)
-		for _, e := range d.List {
-			for _, name := range boundNames(e.Binding, nil) {
-				mod.exports[name] = &export{cell: mod.scope.declare(name)}
-			}
-		}
-	case *js.FuncDecl:
-		mod.exports[string(d.Name.Data)] = &export{cell: mod.scope.declare(string(d.Name.Data))}
-	case *js.ClassDecl:
-		m.linkClass(mod, d)
-		mod.exports[string(d.Name.Data)] = &export{cell: mod.scope.declare(string(d.Name.Data))}
+		mod.exports[ex.Name] = to
 	}
 }
 
@@ -179,7 +103,7 @@ func (m *Machine) linkVar(mod *module, d *js.VarDecl) {
 	for _, e := range d.List {
 		decl := &declarator{elem: e, lexical: d.TokenType != js.VarToken}
 		mod.decls[d] = append(mod.decls[d], decl)
-		for _, name := range boundNames(e.Binding, nil) {
+		for _, name := range source.BoundNames(e.Binding) {
 			c := mod.scope.declare(name)
 			if c.init == nil && c.value == nil && decl.lexical {
 				c.init = func() { m.runDeclarator(mod, decl) }
@@ -219,27 +143,6 @@ func (m *Machine) runDeclarator(mod *module, d *declarator) {
 	d.done, d.running = true, false
 }
 
-// boundNames are the names that a pattern binds.
-func boundNames(b js.IBinding, names []string) []string {
-	switch b := b.(type) {
-	case *js.Var:
-		names = append(names, string(b.Data))
-	case *js.BindingArray:
-		for _, e := range b.List {
-			names = boundNames(e.Binding, names)
-		}
-		names = boundNames(b.Rest, names)
-	case *js.BindingObject:
-		for _, i := range b.List {
-			names = boundNames(i.Value.Binding, names)
-		}
-		if b.Rest != nil {
-			names = append(names, string(b.Rest.Data))
-		}
-	}
-	return names
-}
-
 // evaluate runs a module after those it imports.
 func (m *Machine) evaluate(mod *module) {
 	if mod.status != linked {
@@ -268,22 +171,8 @@ func (m *Machine) evaluate(mod *module) {
 }
 
 func (m *Machine) evaluateImports(mod *module) {
-	for _, st := range mod.source.Body {
-		var spec string
-		bare := false
-		switch st := st.(type) {
-		case *js.ImportStmt:
-			spec = aliasName(st.Module)
-			bare = st.Default == nil && st.List == nil
-		case *js.ExportStmt:
-			if st.Module == nil {
-				continue
-			}
-			spec = aliasName(st.Module)
-		default:
-			continue
-		}
-		if t := m.resolve(mod, spec); t.Path != "" && (bare || m.wanted[t.Path]) {
+	for _, l := range mod.links.Loads {
+		if t := m.resolve(mod, l.Spec); t.Path != "" && (l.Bare || m.wanted[t.Path]) {
 			m.evaluate(m.module(t.Path))
 		}
 	}
@@ -308,18 +197,18 @@ func (m *Machine) execTop(mod *module, st js.IStmt) {
 		switch d := st.Decl.(type) {
 		case nil, *js.FuncDecl:
 			if f, ok := d.(*js.FuncDecl); ok && f.Name == nil {
-				mod.scope.declare("*default*").value = m.makeFunc(f, mod.scope)
+				mod.scope.declare(source.DefaultLocal).value = m.makeFunc(f, mod.scope)
 			}
 		case *js.VarDecl:
 			m.execVar(mod, d)
 		case *js.ClassDecl:
 			if d.Name == nil {
-				mod.scope.declare("*default*").value = m.makeClass(d, mod.scope)
+				mod.scope.declare(source.DefaultLocal).value = m.makeClass(d, mod.scope)
 				return
 			}
 			mod.scope.declare(string(d.Name.Data)).init()
 		default:
-			if c := mod.scope.declare("*default*"); c.value == nil {
+			if c := mod.scope.declare(source.DefaultLocal); c.value == nil {
 				c.init()
 			}
 		}
@@ -370,7 +259,7 @@ func (m *Machine) exportNames(mod *module) (names []string, rest *Unknown) {
 				seen["default"] = true
 			}
 		}
-		for _, spec := range at.stars {
+		for _, spec := range at.links.Stars {
 			t := m.resolve(at, spec)
 			if t.Path == "" {
 				rest = m.externalValue(spec, "*", t, Place{Module: at.source})

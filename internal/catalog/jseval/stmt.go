@@ -1,6 +1,10 @@
 package jseval
 
-import "github.com/tdewolff/parse/v2/js"
+import (
+	"github.com/tdewolff/parse/v2/js"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
 
 // completion is how a statement ended.
 type completion struct {
@@ -128,65 +132,9 @@ func (m *Machine) hoist(list []js.IStmt, s *scope) {
 
 // hoistVars declares the `var`s of a function, wherever in it they are.
 func (m *Machine) hoistVars(list []js.IStmt, s *scope) {
-	for _, st := range list {
-		m.hoistVar(st, s)
-	}
-}
-
-func (m *Machine) hoistVar(st js.IStmt, s *scope) {
-	fromExpr := func(e js.IExpr) {
-		if d, ok := e.(*js.VarDecl); ok {
-			m.hoistDecl(d, s)
-		}
-	}
-	block := func(b *js.BlockStmt) {
-		if b != nil {
-			m.hoistVars(b.List, s)
-		}
-	}
-	switch st := st.(type) {
-	case *js.VarDecl:
-		m.hoistDecl(st, s)
-	case *js.BlockStmt:
-		block(st)
-	case *js.IfStmt:
-		m.hoistVar(st.Body, s)
-		m.hoistVar(st.Else, s)
-	case *js.ForStmt:
-		fromExpr(st.Init)
-		block(st.Body)
-	case *js.ForInStmt:
-		fromExpr(st.Init)
-		block(st.Body)
-	case *js.ForOfStmt:
-		fromExpr(st.Init)
-		block(st.Body)
-	case *js.WhileStmt:
-		m.hoistVar(st.Body, s)
-	case *js.DoWhileStmt:
-		m.hoistVar(st.Body, s)
-	case *js.LabelledStmt:
-		m.hoistVar(st.Value, s)
-	case *js.TryStmt:
-		block(st.Body)
-		block(st.Catch)
-		block(st.Finally)
-	case *js.SwitchStmt:
-		for _, c := range st.List {
-			m.hoistVars(c.List, s)
-		}
-	}
-}
-
-func (m *Machine) hoistDecl(d *js.VarDecl, s *scope) {
-	if d.TokenType != js.VarToken {
-		return
-	}
-	for _, e := range d.List {
-		for _, name := range boundNames(e.Binding, nil) {
-			if c := s.declare(name); c.value == nil {
-				m.setCell(c, Undefined{})
-			}
+	for _, name := range source.HoistedVars(list) {
+		if c := s.declare(name); c.value == nil {
+			m.setCell(c, Undefined{})
 		}
 	}
 }
@@ -306,51 +254,40 @@ func firstOf(list []js.IStmt) any {
 	return list[0]
 }
 
+// execSwitch takes the case that matches, or any from the first of which that
+// is not known.
 func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
 	v := m.eval(st.Init, s)
 	inner := s.inner()
-	for _, c := range st.List {
+	otherwise := len(st.List)
+	for i, c := range st.List {
 		m.hoist(c.List, inner)
+		if c.Cond == nil {
+			otherwise = i
+		}
 	}
-	start := -1
+	var unknown *Unknown
+	var branches []func() completion
 	for i, c := range st.List {
 		if c.Cond == nil {
 			continue
 		}
 		equal := m.operate(js.EqEqEqToken, v, m.eval(c.Cond, inner), m.at(c.Cond, s))
-		if u, ok := equal.(*Unknown); ok {
-			return m.switchUnknown(u, st, inner, i)
+		u, ok := equal.(*Unknown)
+		switch {
+		case ok && unknown == nil:
+			unknown = u
+		case !ok && equal == Value(true) && unknown == nil:
+			return m.runCases(st, inner, i)
 		}
-		if equal == Value(true) {
-			start = i
-			break
-		}
-	}
-	if start < 0 {
-		start = defaultCase(st)
-	}
-	return m.runCases(st, inner, start)
-}
-
-func defaultCase(st *js.SwitchStmt) int {
-	for i, c := range st.List {
-		if c.Cond == nil {
-			return i
+		if ok || equal == Value(true) {
+			branches = append(branches, func() completion { return m.runCases(st, inner, i) })
 		}
 	}
-	return len(st.List)
-}
-
-// switchUnknown takes every case from the first that may match, and none.
-func (m *Machine) switchUnknown(u *Unknown, st *js.SwitchStmt, s *scope, first int) completion {
-	var branches []func() completion
-	for i := first; i < len(st.List); i++ {
-		branches = append(branches, func() completion { return m.runCases(st, s, i) })
+	if unknown == nil {
+		return m.runCases(st, inner, otherwise)
 	}
-	if d := defaultCase(st); d < first || d == len(st.List) {
-		branches = append(branches, func() completion { return m.runCases(st, s, d) })
-	}
-	return m.fork(u, branches...)
+	return m.fork(unknown, append(branches, func() completion { return m.runCases(st, inner, otherwise) })...)
 }
 
 func (m *Machine) runCases(st *js.SwitchStmt, s *scope, from int) completion {

@@ -14,7 +14,6 @@ import (
 	"sync"
 
 	"github.com/evanw/esbuild/pkg/api"
-	"github.com/tdewolff/parse/v2/js"
 )
 
 // Options say what to load.
@@ -391,15 +390,8 @@ func (p *Program) Runs(path string) []string {
 	f := p.read(path)
 	specs := append([]string(nil), f.scan.dynamic...)
 	if m, err := p.Module(path); err == nil {
-		for _, st := range m.Body {
-			switch st := st.(type) {
-			case *js.ImportStmt:
-				specs = append(specs, strings.Trim(string(st.Module), `"'`))
-			case *js.ExportStmt:
-				if st.Module != nil {
-					specs = append(specs, strings.Trim(string(st.Module), `"'`))
-				}
-			}
+		for _, load := range m.Links().Loads {
+			specs = append(specs, load.Spec)
 		}
 	}
 	p.mu.Lock()
