@@ -51,10 +51,22 @@ var inngestRunEntries = []Entry{
 		Aliases: []string{"Unable to reach SDK URL", "error performing request", "Your server reset the connection", "invalid status code: 503"},
 	},
 	{
+		Code:   "inngest-step-cut-off",
+		Title:  "every attempt of a step is cut off after the same time",
+		Cause:  "Something closes requests that stay silent while the step runs. Under Bun that is idleTimeout of Bun.serve: 10 s by default, and 255 s at most. A step of five minutes never finishes, however often it is retried.",
+		Remedy: "Set idleTimeout: 0 in Bun.serve, or let the SDK stream (streaming: \"force\" in serve), so that the connection does not stay silent.",
+	},
+	{
 		Code:   "inngest-step-delayed",
 		Title:  "the restart will delay a running step",
 		Cause:  "The step is executing on a pod that will be replaced, and it has attempts left. It runs again on a new pod after 15 seconds or more. Steps that have finished do not run again.",
 		Remedy: "You can ignore this, or wait for a gap with --wait-idle.",
+	},
+	{
+		Code:   "inngest-step-ghost",
+		Title:  "the server shows a step as running that cannot be running",
+		Cause:  "It started before every container of the worker that still runs. The server keeps such a step when it, or the worker, was killed in the middle of it. A rollout cannot harm it.",
+		Remedy: "End its run with kubectl sbw runs --cancel RUN, or start it again with kubectl sbw runs --rerun RUN.",
 	},
 	{
 		Code:   "inngest-step-killed",

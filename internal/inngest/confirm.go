@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -33,7 +33,7 @@ type Confirmed struct {
 // ConfirmRun sends an event and follows the app's runs of it to their end: the
 // last proof that server and worker work together.
 func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*Confirmed, error) {
-	if err := o.starts(); err != nil {
+	if err := judge.JudgeEvent(o.App.Name, o.App.Functions, o.Event.Name); err != nil {
 		return nil, err
 	}
 	sent := time.Now().Add(-time.Minute) // clocks may differ
@@ -78,25 +78,6 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 		}
 	}
 	return done, nil
-}
-
-// starts says whether the event starts any function of the app.
-func (o ConfirmOptions) starts() error {
-	var events []string
-	for _, f := range o.App.Functions {
-		for _, t := range f.Triggers {
-			prefix, wild := strings.CutSuffix(t.Event, "*")
-			if t.Event != "" && (t.Event == o.Event.Name || wild && strings.HasPrefix(o.Event.Name, prefix)) {
-				return nil
-			}
-			if t.Event != "" && !f.IsFailureHandler() {
-				events = append(events, t.Event)
-			}
-		}
-	}
-	slices.Sort(events)
-	return pipeline.UsageErrorf(model.CodeConfirmEvent, "send one of: "+strings.Join(slices.Compact(events), ", "),
-		"no function of %s listens to the event %q", o.App.Name, o.Event.Name)
 }
 
 func (o ConfirmOptions) unfinished(runs []model.Run) error {

@@ -16,17 +16,23 @@ type Plan struct {
 	Want model.Wanted `json:"want"`
 	Own  *model.App   `json:"registered"` // nil when not registered yet
 	// Served is nil where the worker did not show its functions.
-	Served   *model.Served    `json:"-"`
-	Expected []string         `json:"-"` // by the image's catalog
-	Before   []model.Function `json:"-"` // what Diff starts from
-	Diff     judge.Diff       `json:"diff"`
+	leavesConnect bool
+	Served        *model.Served    `json:"-"`
+	Expected      []string         `json:"-"` // by the image's catalog
+	Before        []model.Function `json:"-"` // what Diff starts from
+	Diff          judge.Diff       `json:"diff"`
 	// Stale are the registrations that match a rule; with Prune, those that are
 	// prunable would be deleted.
 	Stale    []judge.Stale       `json:"stale"`
 	Findings []*pipeline.Finding `json:"findings"`
 }
 
-func (p *Plan) connected() bool { return p.Own != nil && p.Own.Method == model.MethodConnect }
+// connected reports whether the worker registers by itself when it dials the
+// server. A worker that shows its functions over HTTP and is to be registered anew
+// (Resync) has left connect mode.
+func (p *Plan) connected() bool {
+	return p.Own != nil && p.Own.Method == model.MethodConnect && !(p.leavesConnect && p.Served != nil)
+}
 
 func (p *Plan) functions() []model.Function {
 	if p.Served == nil {
@@ -68,7 +74,7 @@ func plan(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Want: model.Wanted{App: o.App, URL: o.Worker.URL()}}
+	p := &Plan{Want: model.Wanted{App: o.App, URL: o.Worker.URL()}, leavesConnect: o.Resync}
 	if p.Own, err = judge.Choose(apps, p.Want); err != nil {
 		return p, err
 	}

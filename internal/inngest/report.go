@@ -49,8 +49,10 @@ type Report struct {
 	Steps    []judge.Executing `json:"steps"`
 	InFlight map[string]int    `json:"inFlight"`
 	Failed   []model.Run       `json:"failed"` // lately
-	Stale    []judge.Stale     `json:"stale"`
-	Foreign  []model.App       `json:"foreign"`
+	// Failing are runs that go on although their last attempt failed.
+	Failing []model.Run   `json:"failing"`
+	Stale   []judge.Stale `json:"stale"`
+	Foreign []model.App   `json:"foreign"`
 	// Findings are everything that is wrong, the gravest first. Without an
 	// error among them all is well.
 	Findings []*pipeline.Finding `json:"findings"`
@@ -80,9 +82,9 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 	if err := l.runs(ctx, o); err != nil {
 		return l, err
 	}
-	s := judge.State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Now: time.Now()}
+	s := judge.State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Failing: l.Failing, Now: time.Now()}
+	s.CronsSince = o.CronsSince
 	if l.App != nil && !o.CronsSince.IsZero() {
-		s.CronsSince = o.CronsSince
 		if s.Scheduled, err = ScheduledRuns(ctx, o.Client, *l.App, s.Now); err != nil {
 			return l, err
 		}
@@ -148,8 +150,18 @@ func (l *Report) runs(ctx context.Context, o ReportOptions) error {
 	if l.InFlight, err = InFlight(ctx, o.Client, *l.App); err != nil {
 		return err
 	}
+	if l.Failing, err = failingRuns(ctx, o.Client, *l.App); err != nil {
+		return err
+	}
 	l.Failed, err = FailedRuns(ctx, o.Client, *l.App, time.Now().Add(-orDefault(o.Lately, time.Hour)))
 	return err
+}
+
+// failingRuns are an app's runs that go on although their last attempt failed, of
+// the newest hundred.
+func failingRuns(ctx context.Context, c *client.Client, app model.App) ([]model.Run, error) {
+	runs, err := Detailed(ctx, c, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}, Limit: client.RunPage})
+	return slices.DeleteFunc(runs, func(r model.Run) bool { return r.FailedAt.IsZero() || r.Status.Ended() }), err
 }
 
 // FailedRuns are an app's runs that failed since, with their errors; the newest

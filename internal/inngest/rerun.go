@@ -73,6 +73,22 @@ func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Wind
 	return all, nil
 }
 
+// FailedBefore lists the runs that have failed by now, as judge.Window wants them:
+// those within the time by which clocks may differ.
+func FailedBefore(ctx context.Context, c *client.Client, app model.App) (map[string]bool, error) {
+	runs, err := c.Runs(ctx, client.RunFilter{
+		Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: time.Now().Add(-time.Hour), ByEnd: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]bool{}
+	for _, r := range runs {
+		ids[r.ID] = true
+	}
+	return ids, nil
+}
+
 // Rerun is a run that was started in place of a lost one.
 type Rerun struct {
 	Lost judge.LostRun `json:"lost"`

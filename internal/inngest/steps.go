@@ -67,8 +67,11 @@ type WaitIdleOptions struct {
 	// MaxStepLoss takes steps that are younger, and would run again, for no
 	// obstacle.
 	MaxStepLoss time.Duration
-	Timeout     time.Duration // without end when zero
-	Poll        time.Duration // 1 s when zero
+	// LiveSince is when the worker's oldest container started; see
+	// judge.RestartOptions.
+	LiveSince time.Time
+	Timeout   time.Duration // wait indefinitely when zero
+	Poll      time.Duration // 1 s when zero
 }
 
 // WaitIdle waits until no step runs whose loss was not agreed to, and returns
@@ -80,14 +83,18 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
 	}
 	defer cancel()
+	var gap Outage
 	err := poll(waiting, orDefault(o.Poll, time.Second), func() (bool, error) {
 		now, err := RunningSteps(ctx, o.Client, o.App)
+		if gap.survives(err, r) {
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}
 		steps = now
 		r.Table(judge.RunningTable(steps, time.Now()))
-		return judge.Idle(steps, judge.RestartOptions{MaxStepLoss: o.MaxStepLoss, Now: time.Now()}), nil
+		return judge.Idle(steps, judge.RestartOptions{MaxStepLoss: o.MaxStepLoss, Now: time.Now(), LiveSince: o.LiveSince}), nil
 	})
 	if err == nil || ctx.Err() != nil || waiting.Err() == nil {
 		return steps, err

@@ -26,6 +26,8 @@ type runsOptions struct {
 	since  time.Duration
 	all    bool
 	watch  bool
+	rerun  string
+	cancel string
 	output string
 }
 
@@ -43,7 +45,10 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
   kubectl sbw runs --status failed --since 24h
 
   # look on
-  kubectl sbw runs --watch`,
+  kubectl sbw runs --watch
+
+  # start a failed run again, from its first step
+  kubectl sbw runs --rerun 01JD7Z3T5V6W8X9Y0ABCDEFGHJ`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.count < 1 {
@@ -67,7 +72,11 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 			if err != nil {
 				return err
 			}
-			err = o.run(c.Context(), k.env, link)
+			if o.rerun != "" || o.cancel != "" {
+				err = o.act(c.Context(), k.env, link)
+			} else {
+				err = o.run(c.Context(), k.env, link)
+			}
 			if cerr := link.Close(); err == nil {
 				err = cerr
 			}
@@ -81,8 +90,39 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 	f.DurationVar(&o.since, "since", 0, "only those queued within this time (default: all)")
 	f.BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
 	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
+	f.StringVar(&o.rerun, "rerun", "", "start this run's function again with the run's event, from the first step")
+	f.StringVar(&o.cancel, "cancel", "", "end this run")
+	c.MarkFlagsMutuallyExclusive("rerun", "cancel", "watch")
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	return c
+}
+
+// act starts a run again, or ends it, and prints the id of the run that results.
+func (o *runsOptions) act(ctx context.Context, env *cli.Env, c *conn.Conn) error {
+	acted := struct {
+		Run       string `json:"run"`
+		Rerun     string `json:"rerun,omitempty"`
+		Cancelled bool   `json:"cancelled,omitempty"`
+	}{Run: o.rerun + o.cancel}
+	var err error
+	if o.cancel != "" {
+		err = c.Client.CancelRun(ctx, o.cancel)
+		acted.Cancelled = err == nil
+	} else {
+		acted.Rerun, err = c.Client.Rerun(ctx, o.rerun)
+	}
+	if err != nil {
+		return c.Explain("change run "+acted.Run, err)
+	}
+	if o.output != "" {
+		return cli.PrintObject(env.Out, o.output, acted)
+	}
+	if acted.Cancelled {
+		_, err = fmt.Fprintf(env.Out, "run/%s cancelled\n", acted.Run)
+	} else {
+		_, err = fmt.Fprintf(env.Out, "run/%s\n", acted.Rerun)
+	}
+	return err
 }
 
 // watchEvery is how often the server is asked with --watch: it has nothing to
@@ -115,8 +155,12 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := map[string]string{} // what was printed last of each run
+	var gap inngest.Outage
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
+		if o.watch && gap.Survives(err) {
+			runs, err = nil, nil
+		}
 		if err != nil {
 			return c.Explain("list runs", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -60,12 +61,61 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		if !index.Incomplete {
 			// The new pod registers itself seconds after its start, before any
 			// guard of the registration could speak: here nothing is lost yet.
-			if lost := judge.GuardLoss(removed(now.own, d), nil, f.inngest.AllowRemoval); lost != nil {
+			gone := removed(now.own, d)
+			inFlight, err := f.inFlight(ctx, gone, now.own)
+			if err != nil {
+				return refused, err
+			}
+			if lost := judge.GuardLoss(gone, inFlight, f.inngest.AllowRemoval); lost != nil {
 				refused = append(refused, lost)
 			}
 		}
 	}
 	return refused, nil
+}
+
+// checkConfirmEvent refuses an event that no function of the incoming image listens
+// to. Where the catalog does not know all functions, the confirmation itself judges.
+func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	c, err := f.catalog.Get(ctx)
+	if err != nil || c == nil || f.inngest.ConfirmEvent == "" {
+		return nil, nil // another check reports the error
+	}
+	var before []catalog.Function
+	app := f.Worker.Inngest.App
+	if now, err := f.registered.Get(ctx); err == nil && now.own != nil {
+		before, app = inCatalogsTerms(now.own.Functions), now.own.Name
+	}
+	index, ok := c.Match(before)
+	if !ok || index.Incomplete {
+		return nil, nil
+	}
+	var functions []model.Function
+	for _, fn := range index.Functions {
+		one := model.Function{Slug: fn.ID}
+		if len(fn.Undecided) > 0 {
+			return nil, nil
+		}
+		for _, t := range fn.Triggers {
+			one.Triggers = append(one.Triggers, model.Trigger{Event: t.Event, Cron: t.Cron})
+		}
+		functions = append(functions, one)
+	}
+	return pipeline.AsFindings("check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent)), nil
+}
+
+// inFlight counts the runs of functions that are about to disappear, while the user
+// still has a choice.
+func (f *facts) inFlight(ctx context.Context, gone judge.Diff, app *model.App) (map[string]int, error) {
+	if len(gone.Removed) == 0 {
+		return nil, nil
+	}
+	c, err := f.conn.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := inngest.InFlight(ctx, c.Client, *app)
+	return n, c.Explain("read what is running", err)
 }
 
 // removed are the app's functions that the difference takes away.

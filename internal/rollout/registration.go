@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	deployment "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
@@ -76,11 +77,9 @@ func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 	return steps, c.Explain("read what is running", err)
 }
 
-// checkInngest asks the server what a restart would do: functions that cannot
-// survive one, and steps that are executing right now. zeroRetries is the
-// severity that functions which must not be interrupted have at most: an undo
-// may be how to get rid of them.
-func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
+// checkInngest asks the server what a restart would do, and whether the worker and
+// the server fit together.
+func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	f := r.facts
 	c, err := f.conn.Get(ctx)
 	if err != nil {
@@ -102,6 +101,10 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	if found = append(found, more...); werr != nil {
 		return found, werr
 	}
+	more, werr = f.checkServer(ctx, c)
+	if found = append(found, more...); werr != nil {
+		return found, werr
+	}
 	if err != nil { // which of several registrations is the worker's is not clear
 		return found, err
 	}
@@ -110,8 +113,10 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 		return found, nil
 	}
 	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
+	// What blocks is a step that is running, and what the incoming image says,
+	// which the check of its catalog judges: this rollout may be the repair.
 	for _, one := range judge.ZeroRetryFindings(now.own.Functions, allowed(f.Worker.Allow.ZeroRetries)) {
-		found = append(found, one.WithSeverity(min(one.Severity, zeroRetries)))
+		found = append(found, one.WithSeverity(min(one.Severity, pipeline.Warning)))
 	}
 	known, err := f.diagnose(ctx, c, now)
 	found = append(found, known...)
@@ -122,7 +127,47 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	if err != nil {
 		return found, err
 	}
-	return append(found, judge.JudgeRestart(steps, r.restart())...), nil
+	restart, err := r.restart(ctx, c)
+	return append(found, judge.JudgeRestart(steps, restart)...), err
+}
+
+// checkServer finds out, before anything changes, whether the worker's key and mode
+// fit the server, and whether the server's requests will reach the pods.
+func (f *facts) checkServer(ctx context.Context, c *conn.Conn) ([]*pipeline.Finding, error) {
+	found, err := c.CheckKeys(ctx)
+	if err != nil {
+		return found, err
+	}
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return found, nil // its own check reports it
+	}
+	services, err := f.services(ctx)
+	if err != nil {
+		return found, nil // likewise
+	}
+	path, err := c.CheckPath(ctx, next, services)
+	return append(found, path...), err
+}
+
+// services are the Services that the manifest is about to apply.
+func (f *facts) services(ctx context.Context) ([]*corev1.Service, error) {
+	objects, err := f.loaded.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []*corev1.Service
+	for _, o := range objects {
+		if o.GetKind() != "Service" || o.GetAPIVersion() != "v1" {
+			continue
+		}
+		svc := &corev1.Service{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, svc); err != nil {
+			return nil, err
+		}
+		all = append(all, svc)
+	}
+	return all, nil
 }
 
 // checkWorkerRoute: after the switch the new pods are asked what they serve; by
@@ -180,8 +225,9 @@ func allowed(m map[string]string) map[string]string {
 	return m
 }
 
-func (r *Run) restart() judge.RestartOptions {
-	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now()}
+func (r *Run) restart(ctx context.Context, c *conn.Conn) (judge.RestartOptions, error) {
+	since, err := c.LiveSince(ctx)
+	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now(), LiveSince: since}, err
 }
 
 // waitIdle waits for a gap between steps.
@@ -190,8 +236,12 @@ func (r *Run) waitIdle(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil || app == nil {
 		return err
 	}
+	since, err := c.LiveSince(ctx)
+	if err != nil {
+		return err
+	}
 	_, err = inngest.WaitIdle(ctx, inngest.WaitIdleOptions{
-		Client: c.Client, App: *app, MaxStepLoss: r.Steps.MaxStepLoss, Timeout: r.Steps.IdleTimeout,
+		Client: c.Client, App: *app, MaxStepLoss: r.Steps.MaxStepLoss, Timeout: r.Steps.IdleTimeout, LiveSince: since,
 	}, rep)
 	return c.Explain("read what is running", err)
 }
@@ -221,8 +271,12 @@ func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return c.Explain("read what is running", err)
 	}
+	restart, err := r.restart(ctx, c)
+	if err != nil {
+		return err
+	}
 	var refused []error
-	for _, f := range judge.JudgeRestart(r.unreported(running), r.restart()) {
+	for _, f := range judge.JudgeRestart(r.unreported(running), restart) {
 		if f.Severity == pipeline.Error {
 			refused = append(refused, f)
 			continue
@@ -230,6 +284,17 @@ func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 		rep.Finding(f)
 	}
 	return errors.Join(refused...)
+}
+
+// failedRuns are the runs that have failed so far: the switch-over did not kill
+// them.
+func (r *Run) failedRuns(ctx context.Context) (map[string]bool, error) {
+	c, app, err := r.ownApp(ctx)
+	if err != nil || app == nil {
+		return nil, err
+	}
+	ids, err := inngest.FailedBefore(ctx, c.Client, *app)
+	return ids, c.Explain("list failed runs", err)
 }
 
 // unreported are the steps that began since the preflight; all of them where
@@ -265,7 +330,7 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 		before = then.functions()
 	}
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
-		Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Prune: r.Inngest.PruneStale, Liveness: c.Liveness, Before: before,
+		Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Prune: r.Inngest.PruneStale, Liveness: c.Liveness, Path: c.CheckLivePath, Before: before,
 		Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
 	}, rep)
 	if err != nil {
@@ -286,9 +351,14 @@ func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	// What the failed version brought may go again.
-	_, err = inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true}, rep)
-	return c.Explain("register the old functions again", err)
+	// What the failed version added may go again.
+	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true, Unproven: true}, rep)
+	if err != nil {
+		return c.Explain("register the old functions again", err)
+	}
+	// Going back has replaced pods as well.
+	r.found.lost, err = r.lostRuns(ctx, rep, done.App, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
+	return err
 }
 
 // verify checks the registration once more, when no old pod is left that could

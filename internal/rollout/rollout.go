@@ -63,9 +63,10 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 	}
 	return append(checks,
 		pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkInngest(ctx, rep, pipeline.Error)
+			return r.checkInngest(ctx, rep)
 		}},
-		pipeline.Check{Name: "functions", Run: f.checkCatalog})
+		pipeline.Check{Name: "functions", Run: f.checkCatalog},
+		pipeline.Check{Name: "event", Run: f.checkConfirmEvent})
 }
 
 // stages is a rollout from the first stage to the last. stamp writes the image

@@ -53,15 +53,17 @@ type found struct {
 	rendered  []apply.Object      // what a client's dry run would apply
 	revision  *revision.Revision  // that an undo went back to
 	target    *workload.Workload  // what this run set, to be watched
-	switched  time.Time           // when the first write to the workload began
-	watched   watch.Result
-	probes    []probe.Answer
-	refreshed *inngest.Refreshed
-	verified  *inngest.Verified
-	lost      []judge.LostRun
-	settled   bool     // no old pod is left
-	restored  []string // what was put back
-	evidence  evidence.Evidence
+	// failedBefore are runs that had failed when the first write began.
+	failedBefore map[string]bool
+	switched     time.Time // when the first write to the workload began
+	watched      watch.Result
+	probes       []probe.Answer
+	refreshed    *inngest.Refreshed
+	verified     *inngest.Verified
+	lost         []judge.LostRun
+	settled      bool     // no old pod is left
+	restored     []string // what was put back
+	evidence     evidence.Evidence
 	// supersededBy is set when somebody else has changed or replaced the
 	// workload: then nothing of it is ours to put back.
 	supersededBy error
@@ -107,7 +109,13 @@ func (r *Run) preApply() (stages []pipeline.Stage) {
 		return err
 	}, nil))
 	if !r.Inngest.Off {
-		stages = append(stages, stage("running steps", r.guardSteps, nil))
+		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if err = r.guardSteps(ctx, rep); err != nil {
+				return err
+			}
+			r.found.failedBefore, err = r.failedRuns(ctx)
+			return err
+		}, nil))
 	}
 	return stages
 }
@@ -147,7 +155,7 @@ func (r *Run) postApply() []pipeline.Stage {
 		return stages
 	}
 	stages = append(stages, stage("lost runs", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now()})
+		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
 		return err
 	}), withApply))
 	if r.Inngest.ConfirmEvent != "" {

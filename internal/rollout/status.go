@@ -116,7 +116,7 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 		s.Findings = append(s.Findings, link.Unsigned)
 	}
 	s.Inngest, err = inngest.Status(ctx, inngest.ReportOptions{
-		Client: link.Client, Worker: sdk, App: link.App, Liveness: link.Liveness, Allowed: allowed(t.Worker.Allow.ZeroRetries),
+		Client: link.Client, Worker: sdk, App: link.App, Liveness: link.Liveness, Path: link.CheckLivePath, Allowed: allowed(t.Worker.Allow.ZeroRetries),
 		CronsSince: rolledOut(w), URL: link.Wanted().URL, Way: link.Route,
 	})
 	if err != nil {

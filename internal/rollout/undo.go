@@ -82,7 +82,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 		return checks
 	}
 	return append(checks, pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		return r.checkInngest(ctx, rep, pipeline.Warning)
+		return r.checkInngest(ctx, rep)
 	}})
 }
 

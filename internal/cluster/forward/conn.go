@@ -18,6 +18,7 @@ import (
 type conn struct {
 	data, complaints httpstream.Stream
 	link             *link
+	lost             func() // drops the link
 	once             sync.Once
 
 	heard     chan struct{} // closed when complaint is final
@@ -38,9 +39,15 @@ func (c *conn) listen() {
 		return
 	}
 	c.mu.Lock()
-	c.complaint = fmt.Errorf("pod %s: %s", c.link.pod, plain.Line(string(message)))
+	c.complaint = fmt.Errorf("%w: pod %s: %s", errNotDelivered, c.link.pod, plain.Line(string(message)))
 	c.mu.Unlock()
+	// The kubelet's link to the pod outlives the pod: "failed to find sandbox" would
+	// be the answer for good.
+	c.lost()
 }
+
+// errNotDelivered is in the errors of connections that never reached the pod.
+var errNotDelivered = errors.New("not delivered")
 
 func (c *conn) said(err error) error {
 	if err == nil {

@@ -97,14 +97,38 @@ func (t *Tunnel) Pod() string {
 }
 
 // Transport is an http.RoundTripper over the tunnel: whatever host a request
-// names, it goes to the Target.
-func (t *Tunnel) Transport() *http.Transport {
-	return &http.Transport{
+// names, it goes to the Target. A request that never reached a pod, because the
+// pod was replaced, is sent once more: the Service may lead to another pod by now.
+func (t *Tunnel) Transport() *Transport {
+	return &Transport{http.Transport{
 		DialContext:         t.DialContext,
 		MaxIdleConns:        4,
 		IdleConnTimeout:     30 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
+	}}
+}
+
+// Transport sends requests through a Tunnel.
+type Transport struct{ http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err == nil || !errors.Is(err, errNotDelivered) || req.Context().Err() != nil {
+		return resp, err
 	}
+	again := req.Clone(req.Context())
+	if req.Body != nil && req.Body != http.NoBody {
+		if req.GetBody == nil {
+			return nil, err
+		}
+		body, berr := req.GetBody()
+		if berr != nil {
+			return nil, errors.Join(err, berr)
+		}
+		again.Body = body
+	}
+	return t.Transport.RoundTrip(again)
 }
 
 // DialContext opens a connection to the Target; network and address are
@@ -284,5 +308,5 @@ func (t *Tunnel) streams(l *link) (*conn, error) {
 		l.RemoveStreams(complaints)
 		return nil, err
 	}
-	return &conn{data: data, complaints: complaints, link: l, heard: make(chan struct{})}, nil
+	return &conn{data: data, complaints: complaints, link: l, lost: func() { t.drop(l) }, heard: make(chan struct{})}, nil
 }

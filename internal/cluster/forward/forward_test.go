@@ -164,6 +164,31 @@ func TestServiceAndReconnect(t *testing.T) {
 	}
 }
 
+// TestReplacedPod: the API server and the kubelet keep the link although its pod is
+// gone ("failed to find sandbox"). The request that finds that out goes to the pod
+// that took its place, and succeeds.
+func TestReplacedPod(t *testing.T) {
+	b := newBench(t)
+	b.pod("a", true)
+	b.server("a", 9000)
+	tunnel := b.tunnel(forward.Target{Service: "inngest-svc", Port: 8288})
+	client := &http.Client{Transport: tunnel.Transport()}
+	url := tunnel.Target().URL().String()
+	if got, err := get(t.Context(), client, url); got != "a / 100000" || err != nil {
+		t.Fatalf("%q %v", got, err)
+	}
+	b.node.Serve("a", 9000, "") // its sandbox is gone; nothing is cut
+	b.pod("b", true)
+	b.server("b", 9000)
+	client.CloseIdleConnections()
+	if got, err := get(t.Context(), client, url); got != "b / 100000" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	if tunnel.Pod() != "b" {
+		t.Errorf("connected to %q", tunnel.Pod())
+	}
+}
+
 func TestPodAndComplaint(t *testing.T) {
 	b := newBench(t)
 	b.pod("a", true)

@@ -21,14 +21,31 @@ import (
 
 const envServePath = "INNGEST_SERVE_PATH"
 
+// CheckLivePath checks the path to the workload as it runs, ready pods included.
+func (c *Conn) CheckLivePath(ctx context.Context) ([]*pipeline.Finding, error) {
+	kube, err := c.Cluster.Kube()
+	if err != nil {
+		return nil, err
+	}
+	w, err := workload.Get(ctx, kube, c.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return c.checkPath(ctx, w, nil, true)
+}
+
 // CheckPath reports where the path from the server to the pods of a workload is
 // broken, as far as the cluster knows it: the URL that the worker registers must
 // belong to a Service with that port, whose selector and target port fit the pods.
-// With endpoints, there must be ready pods of the workload behind it, too.
+// planned are Services as they are about to be applied.
 //
 // A server that is reached with --inngest-url may run anywhere, so that its view
 // of names is not known; then nothing is reported.
-func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, endpoints bool) ([]*pipeline.Finding, error) {
+func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, planned []*corev1.Service) ([]*pipeline.Finding, error) {
+	return c.checkPath(ctx, w, planned, false)
+}
+
+func (c *Conn) checkPath(ctx context.Context, w *workload.Workload, planned []*corev1.Service, endpoints bool) ([]*pipeline.Finding, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
 		return nil, err
@@ -36,7 +53,7 @@ func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, endpoints bo
 	p := judge.Path{URL: c.Wanted().URL, Server: ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace, Port: c.Worker.Probe.Port}
 	p.ServePath, _ = c.env.Lookup(envServePath)
 	if c.URL == "" {
-		if err := readPath(ctx, kube, w, &p); err != nil {
+		if err := readPath(ctx, kube, w, planned, &p); err != nil {
 			return nil, err
 		}
 	}
@@ -47,7 +64,7 @@ func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, endpoints bo
 	return found, nil
 }
 
-func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, p *judge.Path) error {
+func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, planned []*corev1.Service, p *judge.Path) error {
 	u, err := url.Parse(p.URL)
 	if err != nil {
 		return nil // sdk.New refuses it
@@ -57,6 +74,11 @@ func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 		return nil // a host outside the cluster
 	}
 	svc, err := kube.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	for _, next := range planned {
+		if next.Namespace == namespace && next.Name == name {
+			svc, err = next, nil
+		}
+	}
 	if apierrors.IsNotFound(err) {
 		if !isClusterName(u.Hostname()) && namespace != p.Server {
 			// NAME.SOMETHING may be a public host.
@@ -108,7 +130,7 @@ func target(port corev1.ServicePort, template *corev1.PodTemplateSpec) (int, str
 }
 
 func readPods(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, selector labels.Selector, p *judge.Path) error {
-	if p.External || !p.Selects {
+	if p.External {
 		return nil
 	}
 	pods, err := kube.CoreV1().Pods(p.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
@@ -120,6 +142,8 @@ func readPods(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 		ours := w.Selector().Matches(labels.Set(pod.Labels))
 		if ours {
 			p.Pods++
+			// The selector may name labels that only running pods have.
+			p.Selects = p.Selects || p.Namespace == w.Ref().Namespace
 		}
 		switch ready := podutils.IsPodReady(pod) && pod.DeletionTimestamp == nil; {
 		case ready && ours:

@@ -78,7 +78,7 @@ func TestReadPath(t *testing.T) {
 		if p.Server == "" {
 			p.Server = "joelclaw"
 		}
-		if err := readPath(t.Context(), kube, deployment(), &p); err != nil {
+		if err := readPath(t.Context(), kube, deployment(), nil, &p); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,6 +99,46 @@ func (c *Conn) readyPod(ctx context.Context) (string, error) {
 		}
 	}
 	return best.Name, nil
+}
+
+// LiveSince is when the oldest container of the worker started that still runs:
+// nothing that began before can be running. It is the present time without any,
+// and zero where that is not known.
+func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
+	kube, err := c.Cluster.Kube()
+	if err != nil {
+		return time.Time{}, err
+	}
+	w, err := workload.Get(ctx, kube, c.Ref)
+	if err != nil {
+		return time.Time{}, err
+	}
+	pods, err := kube.CoreV1().Pods(c.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	if err != nil {
+		return time.Time{}, cluster.Explain("list the pods of "+c.Ref.String(), err)
+	}
+	return liveSince(pods.Items, c.Worker.Deploy.Container, time.Now()), nil
+}
+
+// liveSince is the earliest start of a running container. A pod whose node does
+// not report counts from its creation.
+func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
+	oldest := now
+	for _, p := range pods {
+		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		since := p.CreationTimestamp.Time
+		for _, s := range p.Status.ContainerStatuses {
+			if (s.Name == container || container == "" && len(p.Status.ContainerStatuses) == 1) && s.State.Running != nil {
+				since = s.State.Running.StartedAt.Time
+			}
+		}
+		if since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest
 }
 
 // findServer looks for the server outside the cluster.

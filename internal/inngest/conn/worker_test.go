@@ -1,6 +1,41 @@
 package conn
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestLiveSince(t *testing.T) {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	at := func(ago time.Duration) metav1.Time { return metav1.NewTime(now.Add(-ago)) }
+	pod := func(created time.Duration, phase corev1.PodPhase, started ...time.Duration) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(created)}, Status: corev1.PodStatus{Phase: phase}}
+		for _, s := range started {
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
+				Name: "worker", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(s)}},
+			})
+		}
+		return p
+	}
+	for name, c := range map[string]struct {
+		pods []corev1.Pod
+		want time.Duration
+	}{
+		"no pods":                            {nil, 0},
+		"one pod":                            {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Hour)}, time.Hour},
+		"a container that was restarted":     {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Minute)}, time.Minute},
+		"two pods":                           {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Hour), pod(time.Minute, corev1.PodRunning, time.Minute)}, time.Hour},
+		"an old pod that has ended":          {[]corev1.Pod{pod(time.Hour, corev1.PodFailed), pod(time.Minute, corev1.PodRunning, time.Minute)}, time.Minute},
+		"a pod whose containers are unknown": {[]corev1.Pod{pod(time.Hour, corev1.PodRunning)}, time.Hour},
+	} {
+		if got := now.Sub(liveSince(c.pods, "worker", now)); got != c.want {
+			t.Errorf("%s: %s ago, want %s", name, got, c.want)
+		}
+	}
+}
 
 func TestServiceOf(t *testing.T) {
 	for host, want := range map[string]string{

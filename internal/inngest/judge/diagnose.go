@@ -22,6 +22,8 @@ type State struct {
 	Registered *model.Registration
 	// Failed are runs that failed lately, with their errors.
 	Failed []model.Run
+	// Failing are runs that go on although their last attempt failed.
+	Failing []model.Run
 	// Scheduled are runs since CronsSince; the app had its present functions
 	// by then. Zero leaves schedules out.
 	Scheduled  []model.Run
@@ -64,6 +66,8 @@ func Diagnose(s State) []*pipeline.Finding {
 	add(duplicateFinding(s.Want.App, Duplicates(s.Apps)))
 	add(unreachableRuns(s.Failed))
 	add(refusedRuns(s.Failed))
+	add(cutOffRuns(s.Failed))
+	add(failingRuns(s.Failing, s.CronsSince))
 	return all
 }
 
@@ -150,7 +154,7 @@ func ConnectMode(a model.App) *pipeline.Finding {
 		Code: model.CodeConnectMode, Severity: pipeline.Warning,
 		What: fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
 		Why:  "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
-		Fix:  "nothing, if it is meant; else set INNGEST_CONNECT_MODE=0 in the Deployment to serve over HTTP",
+		Fix:  "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
 	}
 }
 
@@ -200,6 +204,52 @@ func refusedRuns(failed []model.Run) *pipeline.Finding {
 		What: fmt.Sprintf("%s failed because the worker refused the server's signature", Count(len(refused), "run")), Why: refused[0].Error,
 		Fix: "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
 	}
+}
+
+// reset are the words of a server whose request was broken off while the worker was
+// busy with it.
+var reset = lazyregexp.New(`Your server (?:reset the connection|closed the request|connection experienced a timeout)|connection reset|EOF`)
+
+// cutOffRuns finds steps whose every attempt was cut off after the same time.
+func cutOffRuns(failed []model.Run) *pipeline.Finding {
+	cut := slices.DeleteFunc(slices.Clone(failed), func(r model.Run) bool { return r.CutAfter == 0 || !reset.MatchString(r.Error) })
+	if len(cut) == 0 {
+		return nil
+	}
+	return &pipeline.Finding{
+		Code: model.CodeStepCutOff, Severity: pipeline.Warning, Evidence: runLines(cut),
+		What: fmt.Sprintf("each attempt of step %q of %s was cut off after about %s", cut[0].Step, cut[0].Slug, cut[0].CutAfter.Round(time.Second)),
+		Why:  "Bun closes a request that stays silent for longer than idleTimeout: 10 s by default, 255 s at most",
+		Fix:  "set idleTimeout: 0 in Bun.serve, or let the SDK stream (streaming: \"force\" in serve)",
+	}
+}
+
+// failingRuns finds runs that go on although the server could not reach the worker
+// in their last attempt. After the last rollout that is an error: the worker looks
+// healthy, and no run gets anywhere.
+func failingRuns(failing []model.Run, since time.Time) *pipeline.Finding {
+	lost := slices.DeleteFunc(slices.Clone(failing), func(r model.Run) bool { return !IsUnreachable(r.Error) })
+	if len(lost) == 0 {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
+		What: fmt.Sprintf("%s not get on because the server could not reach the worker", do(len(lost), "run")), Why: lost[0].Error,
+		Fix: "check that the app's URL is the worker's Service, and its port and targetPort; then `kubectl sbw refresh`",
+	}
+	for _, r := range lost {
+		if !since.IsZero() && r.FailedAt.After(since.Add(clockSkew)) {
+			f.Severity = pipeline.Error
+		}
+	}
+	return f
+}
+
+func do(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing + " does"
+	}
+	return fmt.Sprintf("%d %ss do", n, thing)
 }
 
 func runLines(runs []model.Run) []string {

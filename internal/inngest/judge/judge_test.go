@@ -292,7 +292,7 @@ func TestJudgeRestart(t *testing.T) {
 
 func TestLost(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	w := Window{at.Add(-time.Minute), at.Add(time.Minute)}
+	w := Window{From: at.Add(-time.Minute), To: at.Add(time.Minute), Failed: map[string]bool{"earlier": true}}
 	run := func(status model.RunStatus, ended time.Duration, err string) model.Run {
 		return model.Run{ID: "r", Status: status, Ended: at.Add(ended), Error: err}
 	}

@@ -10,14 +10,21 @@ import (
 )
 
 // Window is the time in which pods were replaced, by the caller's clock.
-type Window struct{ From, To time.Time }
+type Window struct {
+	From, To time.Time
+	// Failed are the ids of runs that had failed before; the clocks of server and
+	// caller may be too far apart to see that by the time.
+	Failed map[string]bool
+}
 
 // clockSkew is how far the caller's clock and the server's may be apart
 // without a lost run being missed.
 const clockSkew = 30 * time.Second
 
 // Widened allows for clocks that differ.
-func (w Window) Widened() Window { return Window{w.From.Add(-clockSkew), w.To.Add(clockSkew)} }
+func (w Window) Widened() Window {
+	return Window{w.From.Add(-clockSkew), w.To.Add(clockSkew), w.Failed}
+}
 
 // unreachable are the words of a server whose request to the worker was
 // refused, broken off or answered by something in between
@@ -43,7 +50,7 @@ type LostRun struct {
 
 // Lost judges one run by its trace and its last error.
 func Lost(r model.Run, w Window) (LostRun, bool) {
-	if r.Status != model.Failed || !IsUnreachable(r.Error) {
+	if r.Status != model.Failed || w.Failed[r.ID] || !IsUnreachable(r.Error) {
 		return LostRun{}, false
 	}
 	if r.Ended.Before(w.From) || r.Ended.After(w.To) {

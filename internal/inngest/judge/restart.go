@@ -3,6 +3,7 @@ package judge
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
@@ -55,6 +56,16 @@ type RestartOptions struct {
 	// Force goes on whatever is lost.
 	Force bool
 	Now   time.Time
+	// LiveSince is when the oldest container of the worker started that still
+	// runs; zero when that is not known.
+	LiveSince time.Time
+}
+
+// Ghost reports whether a step that the server shows as running cannot be: it
+// started before every container that could run it. The server is left with such
+// steps when it, or the worker, was killed.
+func (e Executing) Ghost(liveSince time.Time) bool {
+	return !liveSince.IsZero() && !e.Since.IsZero() && e.Since.Before(liveSince.Add(-clockSkew))
 }
 
 // JudgeRestart says of each running step what a restart would do to it, the
@@ -64,14 +75,55 @@ func JudgeRestart(steps []Executing, o RestartOptions) []*pipeline.Finding {
 	for _, e := range steps {
 		all = append(all, judgeStep(e, o))
 	}
+	all = grouped(all)
 	slices.SortStableFunc(all, func(a, b *pipeline.Finding) int { return int(b.Severity) - int(a.Severity) })
 	return all
+}
+
+// manySteps is from how many findings of one kind about one function on they are
+// one finding.
+const manySteps = 4
+
+// grouped merges findings of the same code about the same function.
+func grouped(all []*pipeline.Finding) []*pipeline.Finding {
+	type key struct {
+		code  pipeline.Code
+		where string
+	}
+	n := map[key]int{}
+	for _, f := range all {
+		n[key{f.Code, f.Where}]++
+	}
+	first := map[key]*pipeline.Finding{}
+	var out []*pipeline.Finding
+	for _, f := range all {
+		k := key{f.Code, f.Where}
+		if n[k] < manySteps {
+			out = append(out, f)
+			continue
+		}
+		if first[k] == nil {
+			first[k] = f.With(func(f *pipeline.Finding) {
+				f.What = fmt.Sprintf("%s: %s, and %s more like it", f.Where, f.What, Count(n[k]-1, "step"))
+				f.Evidence = nil
+			})
+			out = append(out, first[k])
+		}
+		first[k].Evidence = append(first[k].Evidence, f.What+": "+strings.Join(f.Evidence, ", "))
+	}
+	return out
 }
 
 func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	elapsed := e.Elapsed(o.Now).Round(time.Second)
 	f := &pipeline.Finding{Where: e.Slug, Evidence: []string{fmt.Sprintf("run %s, attempt %d of %d", e.Run, e.Attempt+1, e.Retries+1)}}
 	switch {
+	case e.Ghost(o.LiveSince):
+		f.Code, f.Severity = model.CodeStepGhost, pipeline.Note
+		f.What = fmt.Sprintf("the server shows %q of %s as running for %s, but it cannot be running anywhere", e.Step, e.Slug, elapsed)
+		f.Why = fmt.Sprintf("the worker's oldest container has been running for %s", o.Now.Sub(o.LiveSince).Round(time.Second))
+		f.Fix = "end it with `kubectl sbw runs --cancel " + e.Run + "`, or start its run again with --rerun"
+		return f
 	case e.Risk() == Killed:
 		f.Code, f.Severity = model.CodeStepKilled, pipeline.Error
 		f.What = fmt.Sprintf("%s has been running %q for %s, and a restart would kill its run for good", e.Slug, e.Step, elapsed)
@@ -101,6 +153,9 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 // Idle reports whether nothing runs whose loss was not agreed to.
 func Idle(steps []Executing, o RestartOptions) bool {
 	return !slices.ContainsFunc(steps, func(e Executing) bool {
+		if e.Ghost(o.LiveSince) {
+			return false
+		}
 		return e.Risk() == Killed || o.MaxStepLoss == 0 || e.Elapsed(o.Now) > o.MaxStepLoss
 	})
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -20,29 +21,69 @@ func WithTrace(r model.Run, trace *model.Span) model.Run {
 		r.Ended = *trace.Ended
 	}
 	if now := Position(trace); now != nil && !r.Status.Ended() {
+		if now.Retrying {
+			r.FailedAt = now.Since
+		}
 		r.Step, r.Attempt = now.Step, now.Attempt
 		return r
 	}
-	if f := LastFailure(trace); f != nil {
+	if f, parent := lastFailure(trace); f != nil {
 		r.Attempt = f.Attempts
+		if r.Status != model.Completed {
+			r.Step = f.Name
+			if isPlaceholder(f.Name) && parent != nil && !isPlaceholder(parent.Name) {
+				r.Step = parent.Name
+			} else if isPlaceholder(f.Name) {
+				r.Step = afterLast(trace)
+			}
+		}
 	}
+	r.CutAfter = cutAfter(trace)
 	return r
 }
 
 // LastFailure is the failed span that began last and says most: an attempt
 // rather than the group around it.
 func LastFailure(s *model.Span) *model.Span {
-	var last *model.Span
-	model.Walk(s, func(s, _ *model.Span) {
+	last, _ := lastFailure(s)
+	return last
+}
+
+func lastFailure(s *model.Span) (last, above *model.Span) {
+	model.Walk(s, func(s, parent *model.Span) {
 		if s.Status != model.Failed || s.Root || s.OutputID == "" && s.Failure == "" {
 			return
 		}
 		if last == nil || !s.Began().Before(last.Began()) {
-			last = s
+			last, above = s, parent
 		}
 	})
-	return last
+	return last, above
 }
+
+// cutAfter is after how long every attempt of a step failed, where that was at
+// least two times about the same; otherwise 0. Something between the server and
+// the step's code ends requests that take longer.
+func cutAfter(trace *model.Span) time.Duration {
+	var took []time.Duration
+	model.Walk(trace, func(s, _ *model.Span) {
+		if s.Status == model.Failed && !s.Root && len(s.Children) == 0 && s.Started != nil && s.Ended != nil {
+			took = append(took, s.Ended.Sub(*s.Started))
+		}
+	})
+	if len(took) < 2 || slices.Min(took) < shortestCut || slices.Max(took)-slices.Min(took) > cutSpread {
+		return 0
+	}
+	return slices.Min(took)
+}
+
+const (
+	// shortestCut keeps refused connections out, which fail at once.
+	shortestCut = 3 * time.Second
+	// cutSpread is by how much the attempts may differ: Bun checks its timeouts
+	// every few seconds.
+	cutSpread = 5 * time.Second
+)
 
 // Where is what a run is about.
 type Where struct {

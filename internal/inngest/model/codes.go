@@ -47,6 +47,8 @@ const (
 	CodeStaleInUse          pipeline.Code = "inngest-stale-in-use"
 	CodeStaleURL            pipeline.Code = "inngest-stale-url"
 	CodeStepDelayed         pipeline.Code = "inngest-step-delayed"
+	CodeStepCutOff          pipeline.Code = "inngest-step-cut-off"
+	CodeStepGhost           pipeline.Code = "inngest-step-ghost"
 	CodeStepKilled          pipeline.Code = "inngest-step-killed"
 	CodeStepLoss            pipeline.Code = "inngest-step-loss"
 	CodeUnreachable         pipeline.Code = "inngest-unreachable"

@@ -204,6 +204,13 @@ type Run struct {
 	Attempt int    `json:"attempt"`
 	Error   string `json:"error,omitempty"`
 
+	// FailedAt is when the last attempt began, if it failed and another one follows;
+	// zero otherwise.
+	FailedAt time.Time `json:"-"`
+	// CutAfter is after how long each attempt of the failed step was cut off; zero
+	// when their times differ.
+	CutAfter time.Duration `json:"-"`
+
 	Events []string `json:"-"` // ids of the events that triggered it
 }
 

@@ -123,6 +123,9 @@ func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, err
 	return &Reply{resp.StatusCode, resp.Header, body}, nil
 }
 
+// ErrNoAnswer is in the errors of requests that were not answered.
+var ErrNoAnswer = errors.New("no answer")
+
 // unreachable words a request that got no answer. The caller's own end of
 // waiting is handed back as it is.
 func (e Endpoint) unreachable(ctx context.Context, what string, err error) error {
@@ -133,14 +136,14 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 		err = u.Err // without the URL
 	}
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f // the way there says it better
+		return f.With(func(f *pipeline.Finding) { f.Err = errors.Join(ErrNoAnswer, f.Err) }) // the route says it better
 	}
 	why := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
 		why = fmt.Sprintf("no answer within %s", e.timeout())
 	}
 	f := &pipeline.Finding{
-		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: err,
+		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: fmt.Errorf("%w: %w", ErrNoAnswer, err),
 		What: fmt.Sprintf("the Inngest server at %s does not answer", e.BaseURL), Why: OneLine(why),
 		Fix: "check that its pod runs and is Ready, or give --inngest-url",
 	}

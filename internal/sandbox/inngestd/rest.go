@@ -23,7 +23,7 @@ func (s *Server) appFunctions(w http.ResponseWriter, r *http.Request) {
 		Created  time.Time      `json:"created_at"`
 		Archived time.Time      `json:"archived_at"`
 	}
-	var all []row
+	all := []row{}
 	s.mu.Lock()
 	for _, f := range s.functions {
 		if a := s.appLocked(f.appID); a.name == r.PathValue("name") && !f.archived {

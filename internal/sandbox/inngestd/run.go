@@ -73,7 +73,9 @@ func (s *Server) runLocked(id string) *run {
 
 var (
 	errNoRow = errors.New("sql: no rows in result set")
-	errEnded = errors.New("cannot cancel an ended run")
+	// errNotFound is what the server (1.43) answers for a run that it does not know.
+	errNotFound = errors.New("not found")
+	errEnded    = errors.New("cannot cancel an ended run")
 )
 
 // cancelRun ends a run. A second time is no error; one that has ended by
@@ -84,7 +86,7 @@ func (s *Server) cancelRun(id string) (*run, error) {
 	r := s.runLocked(id)
 	switch {
 	case r == nil:
-		return nil, errNoRow
+		return nil, errNotFound
 	case r.status == statusCancelled:
 		return r, nil
 	case ended(r.status):

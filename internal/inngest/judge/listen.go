@@ -1,0 +1,32 @@
+package judge
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// JudgeEvent is the error of an event that no function listens to; nil when one
+// does.
+func JudgeEvent(app string, functions []model.Function, event string) error {
+	var events []string
+	for _, f := range functions {
+		for _, t := range f.Triggers {
+			prefix, wild := strings.CutSuffix(t.Event, "*")
+			if t.Event != "" && (t.Event == event || wild && strings.HasPrefix(event, prefix)) {
+				return nil
+			}
+			if t.Event != "" && !f.IsFailureHandler() {
+				events = append(events, t.Event)
+			}
+		}
+	}
+	slices.Sort(events)
+	fix := "send one of: " + strings.Join(slices.Compact(events), ", ")
+	if len(events) == 0 {
+		fix = "give --confirm-run only for a worker with a function that listens to an event"
+	}
+	return pipeline.UsageErrorf(model.CodeConfirmEvent, fix, "no function of %s listens to the event %q", app, event)
+}
