@@ -85,9 +85,16 @@ func (id *Identity) remedy() string {
 	return "run " + refresh
 }
 
+// ErrNotGitHub is why there is no account behind a credential for a registry that
+// is not GitHub's.
+var ErrNotGitHub = errors.New("the registry does not belong to GitHub")
+
 // ask is GET /user. go-gh's own client is not used: with its logging and its
 // GraphQL it is a megabyte of the program for this one question.
 func (id *Identity) ask(ctx context.Context) (Account, error) {
+	if id.Host == "" {
+		return Account{}, ErrNotGitHub
+	}
 	ctx, cancel := context.WithTimeout(ctx, userTimeout)
 	defer cancel()
 	client := &http.Client{
@@ -174,7 +181,7 @@ func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, 
 // refused tells GitHub's noes apart: those that end it are Findings, the rest
 // are worth another try.
 func (id *Identity) refused(res *http.Response) (Account, error) {
-	said := said(res)
+	said := id.said(res)
 	switch {
 	case res.StatusCode == http.StatusUnauthorized:
 		return Account{}, &pipeline.Finding{
@@ -202,13 +209,30 @@ func (id *Identity) refused(res *http.Response) (Account, error) {
 	return Account{}, fmt.Errorf("it answered %d %s", res.StatusCode, said)
 }
 
-// said is GitHub's own message, on one line, or else what the status means.
-func said(res *http.Response) string {
+// said is GitHub's own message, on one line and without the token, or else what
+// the status means.
+func (id *Identity) said(res *http.Response) string {
 	var body struct{ Message string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&body); err != nil || body.Message == "" {
 		return http.StatusText(res.StatusCode)
 	}
-	return strings.Join(strings.Fields(body.Message), " ")
+	text := strings.Join(strings.Fields(id.redact(body.Message)), " ")
+	if len(text) > maxSaid {
+		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
+	}
+	return text
+}
+
+// maxSaid bounds what is repeated of GitHub's own words.
+const maxSaid = 300
+
+// redact takes the token out of a text, before it is truncated: of a token that
+// was cut, the rest would stay.
+func (id *Identity) redact(text string) string {
+	if id.token.IsZero() {
+		return text
+	}
+	return strings.ReplaceAll(text, id.token.Reveal(), hidden)
 }
 
 func (id *Identity) replaceToken() string {
@@ -229,7 +253,7 @@ func (id *Identity) unreachable(err error) error {
 	f := &pipeline.Finding{
 		Code: "github-unreachable", Severity: pipeline.Error,
 		What: "could not ask " + id.Host + " whose token it is",
-		Why:  strings.ReplaceAll(err.Error(), id.token.Reveal(), hidden),
+		Why:  id.redact(err.Error()),
 		Fix:  "check the network, or set GHCR_TOKEN and GHCR_USER to do without",
 		Err:  err,
 	}

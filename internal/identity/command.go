@@ -41,7 +41,7 @@ func runCommand(ctx context.Context, o Options) (Token, error) {
 		err = cause
 	}
 	if err != nil {
-		return Token{}, commandFinding(o.Command, failure(err, stderr.String(), stdout.String()))
+		return Token{}, commandFinding(o.Command, failure(err, stderr.String(), stdout.String(), stderr.cut))
 	}
 	token := strings.TrimSpace(stdout.String())
 	switch {
@@ -57,13 +57,18 @@ func runCommand(ctx context.Context, o Options) (Token, error) {
 
 var errTimeout = errors.New("it did not end within " + commandTimeout.String())
 
-func failure(err error, stderr, stdout string) string {
+func failure(err error, stderr, stdout string, cut bool) string {
 	why := err.Error()
 	if errors.Is(err, exec.ErrNotFound) {
 		return "there is no such program on PATH"
 	}
 	lines := strings.FieldsFunc(stderr, func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) == 0 {
+		return why
+	}
+	if cut && len(lines) > 1 {
+		lines = lines[:len(lines)-1] // its end, which may be half of the token, is missing
+	} else if cut {
 		return why
 	}
 	last := strings.TrimSpace(lines[len(lines)-1])

@@ -163,12 +163,13 @@ func HostOf(registry string) string {
 }
 
 func (id *Identity) fromEnv(context.Context) (bool, error) {
-	token := id.opts.Getenv("GHCR_TOKEN")
+	// A file's content often ends in a line break, which no header may carry.
+	token := strings.TrimSpace(id.opts.Getenv("GHCR_TOKEN"))
 	if token == "" || !strings.EqualFold(id.envRegistry(), id.Registry) {
 		return false, nil
 	}
 	id.Kind, id.Source, id.Variable = FromEnv, "GHCR_TOKEN", "GHCR_TOKEN"
-	id.User = id.opts.Getenv("GHCR_USER")
+	id.User = strings.TrimSpace(id.opts.Getenv("GHCR_USER"))
 	id.token = NewToken(token)
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
@@ -198,7 +199,7 @@ func (id *Identity) fromCommand(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	id.Kind, id.Source = FromCommand, "the command `"+commandName(id.opts.Command)+"`"
-	id.User, id.token = id.opts.Getenv("GHCR_USER"), token
+	id.User, id.token = strings.TrimSpace(id.opts.Getenv("GHCR_USER")), token
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
 			Code: "credential-user", Severity: pipeline.Error,
@@ -215,6 +216,7 @@ func (id *Identity) fromGH(context.Context) (bool, error) {
 		return false, nil
 	}
 	token, source := id.opts.GitHubToken(id.Host)
+	token = strings.TrimSpace(token)
 	if token == "" {
 		return false, nil
 	}

@@ -32,9 +32,13 @@ func (r *Run) checkIdentity(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	if err != nil {
 		return nil, err
 	}
+	if id.Host == "" {
+		rep.Notef("with %s", id.Source) // nobody can be asked who that is
+		return id.Check(ctx), nil
+	}
 	found := id.Check(ctx)
 	if account, err := id.Account(ctx); err == nil {
-		rep.Notef("as %s, by %s", account.Login, id.Source)
+		rep.Notef("as %s, with %s", account.Login, id.Source)
 	}
 	return found, nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -150,14 +152,28 @@ func (s *session) set(value string, ends time.Time, realm *transport.Challenge, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settled, s.value, s.ends, s.realm = true, value, ends, realm
-	for _, x := range secrets {
-		if len(x) > 3 {
-			s.secrets = append(s.secrets, x)
-		}
-	}
+	s.keepOut(secrets...)
 }
 
-// redact takes secrets out of a text that a registry or a library wrote.
+// keepOut remembers secrets, in the forms in which a server may echo them. The
+// caller holds the lock.
+func (s *session) keepOut(secrets ...string) {
+	for _, x := range secrets {
+		if len(x) <= 3 {
+			continue
+		}
+		for _, form := range []string{x, url.QueryEscape(x), base64.StdEncoding.EncodeToString([]byte(x))} {
+			if !slices.Contains(s.secrets, form) {
+				s.secrets = append(s.secrets, form)
+			}
+		}
+	}
+	// The longest first: one may be part of another.
+	slices.SortStableFunc(s.secrets, func(a, b string) int { return len(b) - len(a) })
+}
+
+// redact takes secrets out of a text that a registry or a library wrote. It
+// comes before any truncating: of a secret that was cut, the rest would stay.
 func (s *session) redact(text string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -179,10 +195,6 @@ type givenUp struct{ error }
 
 func (g *givenUp) Unwrap() error { return g.error }
 
-// unmetTries is how often a registry is looked for that has not answered yet: a
-// host that refuses connections is told of in 2 s, and not in half a minute.
-const unmetTries = 4
-
 // exchange turns the credential into a bearer.
 func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
@@ -190,11 +202,8 @@ func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 		return err
 	}
 	s.mu.Lock()
-	for _, x := range []string{cfg.Password, cfg.Auth, cfg.IdentityToken, cfg.RegistryToken} {
-		if len(x) > 3 {
-			s.secrets = append(s.secrets, x)
-		}
-	}
+	s.keepOut(cfg.Password, cfg.Auth, cfg.IdentityToken, cfg.RegistryToken,
+		base64.StdEncoding.EncodeToString([]byte(cfg.Username+":"+cfg.Password)))
 	s.mu.Unlock()
 	if cfg.RegistryToken != "" {
 		s.set("Bearer "+cfg.RegistryToken, time.Time{}, ch)
@@ -211,15 +220,11 @@ func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		tries := s.c.opts.Tries
-		var answer *Error
-		if !s.settled && !errors.As(err, &answer) {
-			tries = min(tries, unmetTries)
-		}
 		if !Passing(err) {
 			return err
 		}
-		if try+1 >= tries {
+		if tries := s.c.tries(err); try+1 >= tries {
+			s.c.unmet.Store(tries < s.c.opts.Tries)
 			s.mu.Lock()
 			s.failures, s.failure = s.failures+1, &givenUp{err}
 			s.mu.Unlock()

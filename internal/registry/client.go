@@ -86,6 +86,8 @@ type Client struct {
 	auth     *session
 	requests atomic.Int64
 	fastest  atomic.Int64 // nanoseconds; 0: nothing was answered yet
+	met      atomic.Bool  // something was answered
+	unmet    atomic.Bool  // it was given up before anything was
 }
 
 // New makes a Client; nothing is sent before the first Do.
@@ -199,13 +201,37 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 			return nil, context.Cause(ctx)
 		}
 		last = err
-		if r.Once || try+1 >= c.opts.Tries || !Passing(err) {
+		if r.Once || !Passing(err) {
+			return nil, last
+		}
+		if tries := c.tries(err); try+1 >= tries {
+			if tries < c.opts.Tries {
+				c.unmet.Store(true)
+				return nil, &givenUp{last}
+			}
 			return nil, last
 		}
 		if err := c.Backoff(ctx, r.Kind, try, err); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// unmetTries is how often a registry is looked for that has never answered: a
+// host that refuses connections is reported within 2 s, and not after half a
+// minute.
+const unmetTries = 4
+
+// tries is how often a request that failed with err is sent in all.
+func (c *Client) tries(err error) int {
+	var answer *Error
+	switch {
+	case c.met.Load() || errors.As(err, &answer):
+		return c.opts.Tries
+	case c.unmet.Load():
+		return 1 // the request before has tried for this one, too
+	}
+	return min(c.opts.Tries, unmetTries)
 }
 
 // Backoff tells of a failed try and waits as long as the fault or the number
@@ -292,6 +318,7 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string,
 		return nil, used, c.networkError(ctx, err)
 	}
 	defer res.Body.Close()
+	c.met.Store(true)
 	if r.Body == nil {
 		c.answeredAfter(time.Since(sent))
 	}

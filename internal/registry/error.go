@@ -94,8 +94,8 @@ func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 		e.challenge = challengeOf(res.Header, c.base.Scheme == "http")
 	}
 	e.Garbled = res.StatusCode < 300
-	e.Code, e.Message = said(body)
-	e.Message = c.auth.redact(e.Message)
+	code, message := said(body)
+	e.Code, e.Message = oneLine(c.auth.redact(code)), oneLine(c.auth.redact(message))
 	return e
 }
 
@@ -103,7 +103,8 @@ func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 // network puts before everything, with the status of a success.
 func html(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
-// said reads an error body; one that is no JSON is repeated if it is short text.
+// said reads an error body, as it is; one that is not JSON is repeated if it is
+// text.
 func said(body []byte) (code, message string) {
 	var b struct {
 		Errors []struct {
@@ -115,12 +116,12 @@ func said(body []byte) (code, message string) {
 	}
 	if json.Unmarshal(body, &b) == nil {
 		if len(b.Errors) > 0 {
-			return b.Errors[0].Code, oneLine(b.Errors[0].Message)
+			return b.Errors[0].Code, b.Errors[0].Message
 		}
-		return "", oneLine(b.Message + b.Details)
+		return "", b.Message + b.Details
 	}
 	if text := strings.TrimSpace(string(body)); !strings.HasPrefix(text, "<") {
-		return "", oneLine(text)
+		return "", text
 	}
 	return "", ""
 }
@@ -165,7 +166,7 @@ func (c *Client) exchangeError(ctx context.Context, err error) error {
 		e.Method = t.Request.Method
 	}
 	if len(t.Errors) > 0 {
-		e.Code, e.Message = string(t.Errors[0].Code), c.auth.redact(oneLine(t.Errors[0].Message))
+		e.Code, e.Message = oneLine(c.auth.redact(string(t.Errors[0].Code))), oneLine(c.auth.redact(t.Errors[0].Message))
 		e.After = retryAfter(nil, []byte(t.Errors[0].Message))
 	}
 	return e

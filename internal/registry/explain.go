@@ -31,7 +31,7 @@ func (c *Client) Explain(doing string, err error) error {
 }
 
 func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
-	f.Why = c.auth.redact(oneLine(err.Error()))
+	f.Why = oneLine(c.auth.redact(err.Error()))
 	if isTLS(err) {
 		f.Code = "registry-tls"
 		f.Fix = "check the certificate of " + c.repo.Registry + "; an own authority is added with SSL_CERT_FILE"

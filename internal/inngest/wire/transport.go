@@ -47,6 +47,8 @@ type Reply struct {
 	Status int
 	Header http.Header
 	Body   []byte
+
+	hide []string // what the request carried and nobody may print
 }
 
 // IsJSON tells an answer from the single page that the server gives for every
@@ -69,16 +71,39 @@ func (r *Reply) Words() string {
 			}
 		}
 		if out.Error != "" {
-			return OneLine(out.Error)
+			return OneLine(r.redact(out.Error))
 		}
 		if out.Message != "" {
-			return OneLine(out.Message)
+			return OneLine(r.redact(out.Message))
 		}
 	}
-	if text := OneLine(string(r.Body)); text != "" {
+	if text := OneLine(r.redact(string(r.Body))); text != "" {
 		return text
 	}
 	return http.StatusText(r.Status)
+}
+
+// secretsOf are the keys that a request carries: the bearer, the signature, and
+// the event key in the path.
+func secretsOf(req *http.Request) (all []string) {
+	_, signature, _ := strings.Cut(req.Header.Get("X-Inngest-Signature"), "&s=")
+	_, bearer, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	_, event, _ := strings.Cut(req.URL.Path, "/e/")
+	for _, s := range []string{signature, bearer, event} {
+		if len(s) > 4 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// redact takes out what an answer echoes of the keys. It comes before any
+// truncating: of a key that was cut, the rest would stay.
+func (r *Reply) redact(text string) string {
+	for _, s := range r.hide {
+		text = strings.ReplaceAll(text, s, redacted)
+	}
+	return text
 }
 
 // OneLine keeps the start of a text, on one line.
@@ -120,7 +145,7 @@ func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, err
 	if err != nil {
 		return nil, e.unreachable(ctx, what, err)
 	}
-	return &Reply{resp.StatusCode, resp.Header, body}, nil
+	return &Reply{Status: resp.StatusCode, Header: resp.Header, Body: body, hide: secretsOf(req)}, nil
 }
 
 // ErrNoAnswer is in the errors of requests that were not answered.
