@@ -14,11 +14,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // State is what is known of a checkout. Fields are empty where they are not.
@@ -53,6 +56,10 @@ type Options struct {
 	// Env is git's environment, as os.Environ gives it. It is cleaned from
 	// tokens: git is not to speak with anybody.
 	Env []string
+	// Own reports whether an image is one that a rollout from this checkout
+	// stamps into manifests; nil knows of none. A tree with no other change than
+	// such a stamp is not dirty.
+	Own func(imageref.Repository) bool
 }
 
 // withheld are variables that git does not get.
@@ -61,17 +68,19 @@ var withheld = []string{"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITH
 // Inspect asks. An error is the context's, or one of the file system; what git
 // cannot tell is not one.
 func Inspect(ctx context.Context, o Options) (State, error) {
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
-		return State{}, err
+	g, missing := newGit(o)
+	if missing != nil && !errors.Is(missing, exec.ErrNotFound) {
+		return State{}, missing
 	}
-	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return State{}, pipeline.UsageErrorf("checkout-missing", "change to a checkout, or give one", "no directory %s", dir)
+	s := State{Root: g.dir}
+	if repo := g.getenv("GH_REPO"); repo != "" {
+		var ok bool
+		if s.Remote, ok = parseRepo(repo, g.getenv("GH_HOST")); !ok {
+			return State{}, pipeline.UsageErrorf(CodeUsage, "write it as [HOST/]OWNER/REPO, or unset it", "GH_REPO=%q does not name a repository", repo)
+		}
 	}
-	g := git{dir: dir, env: cleaned(o.Env)}
-	s := State{Root: dir}
-	if g.path, err = exec.LookPath("git"); err != nil {
-		s.Root, s.Why = rootWithout(dir), "git is not installed"
+	if missing != nil {
+		s.Root, s.Why = rootWithout(g.dir), "git is not installed"
 		return s, nil
 	}
 	top, err := g.run(ctx, "rev-parse", "--show-toplevel")
@@ -79,7 +88,7 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 		if ctx.Err() != nil {
 			return State{}, context.Cause(ctx)
 		}
-		s.Root, s.Why = rootWithout(dir), reason(err)
+		s.Root, s.Why = rootWithout(g.dir), reason(err)
 		s.notes = append(s.notes, distrusted(err)...)
 		return s, nil
 	}
@@ -88,26 +97,36 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 	if err := g.revision(ctx, &s); err != nil {
 		return State{}, err
 	}
-	if err := g.status(ctx, &s); err != nil {
+	if err := g.status(ctx, &s, o.Own); err != nil {
 		return State{}, err
 	}
-	s.Remote = g.remote(ctx, s.Branch)
+	if s.Remote.Name == "" {
+		s.Remote = g.remote(ctx, s.Branch)
+	}
 	return s, ctx.Err()
 }
 
-// rootWithout finds a root where git cannot: the nearest directory above with
-// a .git or a .sbw.yaml, else dir itself.
-func rootWithout(dir string) string {
-	for d := dir; ; d = filepath.Dir(d) {
-		for _, mark := range []string{".git", ".sbw.yaml"} {
-			if _, err := os.Stat(filepath.Join(d, mark)); err == nil {
-				return d
-			}
-		}
-		if filepath.Dir(d) == d {
-			return dir
-		}
+// newGit finds git for the directory. The error is a Finding for a directory that
+// is not there, or exec.ErrNotFound.
+func newGit(o Options) (git, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return git{}, err
 	}
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return git{}, pipeline.UsageErrorf(CodeMissing, "change to a checkout, or name one", "there is no directory %s", dir)
+	}
+	g := git{dir: dir, env: cleaned(o.Env)}
+	if g.path, err = exec.LookPath("git"); err != nil {
+		return g, fmt.Errorf("git: %w", exec.ErrNotFound)
+	}
+	return g, nil
+}
+
+// rootWithout is the root where git cannot tell it.
+func rootWithout(dir string) string {
+	root, _ := worker.FindRoot(dir)
+	return root
 }
 
 // Findings are what a person should know of s before an image is built from
@@ -116,11 +135,11 @@ func rootWithout(dir string) string {
 func (s State) Findings() []*pipeline.Finding {
 	all := s.notes
 	if s.Revision == "" && len(all) == 0 {
-		all = append(all, &pipeline.Finding{Code: "git-none", Severity: pipeline.Note, Where: s.Root,
+		all = append(all, &pipeline.Finding{Code: CodeNone, Severity: pipeline.Note, Where: s.Root,
 			What: "the image will not name a revision", Why: s.Why, Fix: "publish from a git checkout to have one"})
 	}
 	if s.Dirty {
-		f := &pipeline.Finding{Code: "git-dirty", Severity: pipeline.Note, Where: s.Root,
+		f := &pipeline.Finding{Code: CodeDirty, Severity: pipeline.Note, Where: s.Root,
 			What: fmt.Sprintf("the tree is not what was committed: %d changed or new files; the image is labelled so", s.Changed),
 			Fix:  "commit or stash them to publish what others can see", Evidence: s.Changes}
 		if s.Changed == 1 {
@@ -205,7 +224,7 @@ func distrusted(err error) []*pipeline.Finding {
 	if !strings.Contains(line, "dubious ownership") {
 		return nil
 	}
-	f := &pipeline.Finding{Code: "git-distrusted", Severity: pipeline.Warning, What: "git does not tell the revision: the checkout belongs to another user", Why: line,
+	f := &pipeline.Finding{Code: CodeDistrusted, Severity: pipeline.Warning, What: "git does not tell the revision: the checkout belongs to another user", Why: line,
 		Fix: "git config --global --add safe.directory DIRECTORY"}
 	if _, dir, ok := strings.Cut(line, " at '"); ok {
 		f.Fix = "git config --global --add safe.directory " + strings.TrimSuffix(dir, "'")
@@ -233,23 +252,43 @@ func (g git) revision(ctx context.Context, s *State) error {
 
 // status asks what differs from HEAD: changed, staged and untracked files, of
 // submodules too; ignored ones do not count.
-func (g git) status(ctx context.Context, s *State) error {
+func (g git) status(ctx context.Context, s *State, own func(imageref.Repository) bool) error {
 	out, err := g.run(ctx, "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
 	if _, ok := errors.AsType[*gitError](err); ok {
-		s.notes = append(s.notes, &pipeline.Finding{Code: "git-none", Severity: pipeline.Note, Where: s.Root,
+		s.notes = append(s.notes, &pipeline.Finding{Code: CodeNone, Severity: pipeline.Note, Where: s.Root,
 			What: "whether the tree has changes is not known", Why: reason(err), Fix: "run git status and mend what it says"})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s.Branch, s.Changes, s.Changed = parseStatus(out)
+	branch, changes := parseStatus(out)
+	s.Branch, s.Changed = branch, len(changes)
+	var paths []string
+	for _, c := range changes {
+		if c.modified {
+			paths = append(paths, c.path)
+		}
+	}
+	if len(paths) == len(changes) && g.onlyStamped(ctx, s.Root, paths, own) {
+		s.Changed = 0
+	}
 	s.Dirty = s.Changed > 0
+	for _, c := range changes[:min(s.Changed, maxChanges)] {
+		s.Changes = append(s.Changes, c.path)
+	}
 	return nil
 }
 
+// change is a path that differs from HEAD. modified: in its content alone, and it
+// was a file before.
+type change struct {
+	path     string
+	modified bool
+}
+
 // parseStatus reads `git status --porcelain=v2 --branch -z` (git-status(1)).
-func parseStatus(out string) (branch string, first []string, n int) {
+func parseStatus(out string) (branch string, changes []change) {
 	records := strings.Split(out, "\x00")
 	for i := 0; i < len(records); i++ {
 		r := records[i]
@@ -277,22 +316,38 @@ func parseStatus(out string) (branch string, first []string, n int) {
 		if len(parts) <= fields {
 			continue
 		}
-		if n++; n <= maxChanges {
-			first = append(first, parts[fields])
-		}
+		// 1 XY sub mH mI mW …: a submodule has another sub than N...
+		same := fields == 8 && parts[2] == "N..." && parts[3] == parts[5] && strings.Trim(parts[1], "M.") == ""
+		changes = append(changes, change{parts[fields], same})
 	}
-	return branch, first, n
+	return branch, changes
 }
 
-// remote is the repository that the checkout is of: origin's, else that of the
-// branch's remote, else that of the only remote there is. A name that is not on
-// a host like GitHub is passed over.
+// remote is the repository that the checkout is of: what `gh repo set-default`
+// has chosen, else origin's, else that of the branch's remote, else that of the
+// only remote there is. A name that is not on a host like GitHub is passed over.
 func (g git) remote(ctx context.Context, branch string) Remote {
 	var names []string
 	if out, err := g.run(ctx, "remote"); err == nil {
 		names = strings.Fields(out)
 	}
-	order := []string{"origin"}
+	var order []string
+	for _, n := range names {
+		// gh writes "base" for the remote itself, or OWNER/REPO (cli/cli
+		// context/context.go).
+		out, err := g.run(ctx, "config", "--get", "remote."+n+".gh-resolved")
+		chosen := strings.TrimSpace(out)
+		switch {
+		case err != nil || chosen == "":
+		case chosen == "base":
+			order = append(order, n)
+		default:
+			if r, ok := parseRepo(chosen, g.address(ctx, n).Host); ok {
+				return r
+			}
+		}
+	}
+	order = append(order, "origin")
 	if branch != "" {
 		if out, err := g.run(ctx, "config", "--get", "branch."+branch+".remote"); err == nil {
 			order = append(order, strings.TrimSpace(out))
@@ -302,14 +357,34 @@ func (g git) remote(ctx context.Context, branch string) Remote {
 		order = append(order, names[0])
 	}
 	for _, n := range order {
-		// With insteadOf applied, as a push would go.
-		out, err := g.run(ctx, "remote", "get-url", "--push", n)
-		if err != nil {
-			continue
-		}
-		if r, ok := ParseRemote(strings.TrimSpace(out)); ok {
+		if r := g.address(ctx, n); r.Name != "" {
 			return r
 		}
 	}
 	return Remote{}
+}
+
+// address is the repository that a remote is, with insteadOf applied, as a push
+// would go; the zero value when it is not one.
+func (g git) address(ctx context.Context, name string) Remote {
+	out, err := g.run(ctx, "remote", "get-url", "--push", name)
+	if err != nil {
+		return Remote{}
+	}
+	at := strings.TrimSpace(out)
+	r, ok := ParseRemote(at)
+	if ok && sshRemote(at) {
+		return g.resolveAlias(ctx, r)
+	}
+	return r
+}
+
+// getenv is a variable of git's environment; the last one counts, as in a child.
+func (g git) getenv(name string) string {
+	for _, kv := range slices.Backward(g.env) {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

@@ -21,6 +21,31 @@ var (
 	hostName  = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 )
 
+const githubHost = "github.com"
+
+// normalHost is GitHub's own name for the others that it has: it takes ssh at
+// port 443 under another one (docs: "Using SSH over the HTTPS port").
+func normalHost(host string) string {
+	if host == "ssh.github.com" || host == "www.github.com" {
+		return githubHost
+	}
+	return host
+}
+
+// parseRepo reads GH_REPO as gh does: [HOST/]OWNER/REPO, or an address.
+func parseRepo(text, host string) (Remote, bool) {
+	if r, ok := ParseRemote(text); ok {
+		return r, true
+	}
+	if host == "" {
+		host = githubHost
+	}
+	if strings.Count(text, "/") == 1 {
+		text = host + "/" + text
+	}
+	return ParseRemote("https://" + text)
+}
+
 // ParseRemote reads the address of a git remote: https, ssh, git, or the short
 // form of ssh. Credentials and ports in it are dropped. ok is false for what is
 // no HOST/OWNER/NAME, a path for example.
@@ -44,12 +69,7 @@ func ParseRemote(address string) (r Remote, ok bool) {
 		return Remote{}, false
 	}
 	host = strings.ToLower(host)
-	// GitHub takes ssh at port 443 under another name (docs: "Using SSH over
-	// the HTTPS port").
-	switch host {
-	case "ssh.github.com", "www.github.com":
-		host = "github.com"
-	}
+	host = normalHost(host)
 	owner, name, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	name = strings.TrimSuffix(name, ".git")
 	if !hostName.MatchString(host) || !ownerName.MatchString(owner) || !repoName.MatchString(name) || name == "." || name == ".." {

@@ -46,6 +46,11 @@ func TestArgvBecomesOptions(t *testing.T) {
 				t.Errorf("layout %q", o.Layout)
 			}
 		}},
+		{[]string{"publish", "--", "help"}, func(t *testing.T, given any) {
+			if o := given.(*publishOptions); o.Tag != "help" {
+				t.Errorf("%+v", o)
+			}
+		}},
 		{[]string{"doctor", "v2"}, func(t *testing.T, given any) {
 			if o := given.(*publishOptions); o.Tag != "v2" {
 				t.Errorf("%+v", o)

@@ -27,6 +27,9 @@ func newDoctor(env *cli.Env, runF func(context.Context, *publishOptions) error) 
 	f.addBuild(c)
 	cli.AddDocument(env, c, &o.output, func() cli.Document { return &doctorDocument{} })
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		if err := notACommand(c, env, args); err != nil {
+			return err
+		}
 		if o.Options, err = f.options(env, args, time.Now); err != nil {
 			return err
 		}

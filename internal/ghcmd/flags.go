@@ -87,6 +87,11 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 		return o, err
 	}
 	f.chosen = config.Choice(f.worker)
+	for _, name := range config.Names() {
+		if w, err := config.Worker(name); err == nil {
+			o.Siblings = append(o.Siblings, w)
+		}
+	}
 	o.LayerReuse = o.Worker.Build.LayerReuse && !f.noLayerReuse
 	o.Tag = now().Format(tagLayout)
 	if len(args) == 1 {

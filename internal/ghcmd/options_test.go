@@ -119,6 +119,14 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"no text":         {"workers: {a: {image: [1]}}", []string{"publish"}, "image must be a text"},
 		"no YAML":         {"workers:\n\ta: {}", []string{"publish"}, "not valid YAML"},
 		"image in file":   {"workers: {a: {image: ghcr.io/Joel/w}}", []string{"publish"}, "upper case"},
+		"publish help":    {"", []string{"publish", "help"}, "is a command"},
+		"publish doctor":  {"", []string{"publish", "doctor"}, "is a command"},
+		"publish version": {"", []string{"publish", "version", "--no-latest"}, "is a command"},
+		"doctor help":     {"", []string{"doctor", "help"}, "is a command"},
+		"riscv":           {"", []string{"publish", "--platform", "linux/riscv"}, "linux/riscv64"},
+		"amd64 variant":   {"", []string{"publish", "--platform", "linux/amd64/v9"}, "v1, v2, v3, v4"},
+		"riscv in file":   {"workers: {a: {build: {platforms: [linux/riscv]}}}", []string{"publish"}, ".sbw.yaml:1"},
+		"dots in file":    {"workers:\n  a:\n    image: ghcr.io/o/a..b", []string{"publish"}, ".sbw.yaml:3"},
 		"doctor's tags":   {"", []string{"doctor", "a", "b"}, "accepts at most 1 arg"},
 	} {
 		t.Run(name, func(t *testing.T) {

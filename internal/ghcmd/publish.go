@@ -59,6 +59,9 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do everything except change the registry, and show what would be pushed")
 	cli.AddDocument(env, c, &o.output, func() cli.Document { return &publishDocument{} }, "name", "digest")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		if err := notACommand(c, env, args); err != nil {
+			return err
+		}
 		if o.Options, err = f.options(env, args, time.Now); err != nil {
 			return err
 		}
@@ -74,6 +77,31 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		return runPublish(c.Context(), env, o)
 	}
 	return c
+}
+
+// notACommand refuses a TAG that is the name of a command: whoever types `publish
+// help` wants help, and not an image of that name. After -- it is a tag.
+func notACommand(c *cobra.Command, env *cli.Env, args []string) error {
+	if len(args) == 0 || c.ArgsLenAtDash() == 0 {
+		return nil
+	}
+	word := args[0]
+	found := word == "help" || word == "version"
+	for _, other := range c.Root().Commands() {
+		found = found || other.Name() == word
+	}
+	if !found {
+		return nil
+	}
+	fix := fmt.Sprintf("run `%s %s`", env.Plugin, word)
+	switch word {
+	case "help":
+		fix = fmt.Sprintf("run `%s %s --help`", env.Plugin, c.Name())
+	case "version":
+		fix = fmt.Sprintf("run `%s --version`", env.Plugin)
+	}
+	return pipeline.UsageErrorf(codeUsage, fix+fmt.Sprintf("; to publish a tag of that name, `%s %s -- %s`", env.Plugin, c.Name(), word),
+		"%q is a command, and would become the image's tag", word)
 }
 
 func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {

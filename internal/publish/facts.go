@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/push"
 	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // DefaultRegistry is where images go when nothing else is said.
@@ -74,7 +76,20 @@ func (f *Facts) inspectCheckout(ctx context.Context) (checkout.State, error) {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(holders, name)
 	})
-	return checkout.Inspect(ctx, checkout.Options{Dir: f.o.Root, Env: env})
+	return checkout.Inspect(ctx, checkout.Options{Dir: f.o.Root, Env: env, Own: f.o.own})
+}
+
+// own reports whether a rollout from this repository stamps an image.
+func (o Options) own(r imageref.Repository) bool {
+	if r.IsZero() || r == o.Repository {
+		return r == o.Repository && !r.IsZero()
+	}
+	return slices.ContainsFunc(append(o.Siblings, o.Worker), func(w worker.Worker) bool {
+		if w.Image.IsZero() {
+			return r.Registry == DefaultRegistry && path.Base(r.Path) == w.Name
+		}
+		return r == w.Image
+	})
 }
 
 // holders are the variables that hold the token under a name of the user's own:

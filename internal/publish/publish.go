@@ -37,6 +37,8 @@ type Options struct {
 	// Root is the repository's root.
 	Root   string
 	Worker worker.Worker
+	// Siblings are all workers of the repository.
+	Siblings []worker.Worker
 	// Repository is where the image goes; the zero value means
 	// ghcr.io/OWNER/WORKER, with the owner of the git remote or else the login.
 	Repository imageref.Repository

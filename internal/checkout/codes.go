@@ -1,0 +1,12 @@
+package checkout
+
+import "github.com/joelhooks/gh-sbw/internal/pipeline"
+
+// The codes of this package's findings.
+const (
+	CodeUsage      pipeline.Code = "usage"
+	CodeMissing    pipeline.Code = "checkout-missing"
+	CodeNone       pipeline.Code = "git-none"
+	CodeDirty      pipeline.Code = "git-dirty"
+	CodeDistrusted pipeline.Code = "git-distrusted"
+)
