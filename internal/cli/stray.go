@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -17,7 +19,8 @@ import (
 //     since whatever matters in them comes back as an error and is explained.
 //   - What is written to os.Stderr is meant for the person: a kubeconfig's
 //     credential command that says "open this page to log in", kustomize that
-//     finds a field outdated. It is always told.
+//     finds a field outdated. It is always shown. kustomize's warnings are
+//     shown once each, because a run builds a kustomization several times.
 
 // Log takes the log lines of libraries. Its Write never fails: a logger cannot
 // do anything about it.
@@ -29,6 +32,30 @@ func (t *Telling) logs() bool { return t.Verbose || t.Logs }
 type stray struct {
 	env    *Env
 	detail bool
+	warned map[string]bool // kustomize's warnings that were shown; of one goroutine
+}
+
+// kustomizeWarning is how kustomize begins a warning on standard error
+// (kustomize api/types/kustomization.go).
+const kustomizeWarning = "# Warning: "
+
+// once leaves out the warnings that were shown before.
+func (s stray) once(p []byte) []byte {
+	if s.warned == nil {
+		return p
+	}
+	out := make([]byte, 0, len(p))
+	for line := range bytes.Lines(p) {
+		text := strings.TrimSpace(string(line))
+		if strings.HasPrefix(text, kustomizeWarning) {
+			if s.warned[text] {
+				continue
+			}
+			s.warned[text] = true
+		}
+		out = append(out, line...)
+	}
+	return out
 }
 
 func (s stray) Write(p []byte) (int, error) {
@@ -36,13 +63,17 @@ func (s stray) Write(p []byte) (int, error) {
 	if s.detail && !e.Tell.logs() {
 		return len(p), nil
 	}
+	all := len(p)
+	if p = s.once(p); len(p) == 0 {
+		return all, nil
+	}
 	e.mu.Lock()
 	u := e.shown
 	e.mu.Unlock()
 	// Quiet has no view to spoil, and drops what it is given.
 	if u != nil && !e.Tell.Quiet {
 		if _, err := u.Log().Write(p); err == nil {
-			return len(p), nil
+			return all, nil
 		}
 		// It has just ended: there is no view any more.
 	}
@@ -50,10 +81,10 @@ func (s stray) Write(p []byte) (int, error) {
 		one := ui.New(e.ui())
 		_, _ = one.Log().Write(p)
 		_ = one.Stop()
-		return len(p), nil
+		return all, nil
 	}
 	_, _ = e.Err.Write(p)
-	return len(p), nil
+	return all, nil
 }
 
 // drainFor bounds the wait for what a child that outlives the program might
@@ -78,7 +109,7 @@ func (e *Env) adoptStrays() (release func()) {
 	go func() {
 		defer close(done)
 		// The copy ends with the pipe's end; no error is worth a word here.
-		_, _ = io.Copy(stray{env: e}, r)
+		_, _ = io.Copy(stray{env: e, warned: map[string]bool{}}, r)
 	}()
 	return func() {
 		os.Stderr = real

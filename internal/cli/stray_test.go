@@ -156,3 +156,17 @@ func TestAnInterruptIsAnswered(t *testing.T) {
 		t.Errorf("%+v", out)
 	}
 }
+
+// TestKustomizeWarnsOnce: a run builds a kustomization several times.
+func TestKustomizeWarnsOnce(t *testing.T) {
+	var b bytes.Buffer
+	s := stray{env: &Env{Err: &b}, warned: map[string]bool{}}
+	for _, text := range []string{"# Warning: 'bases' is deprecated.\n", "log in at x\n# Warning: 'bases' is deprecated.\n", "# Warning: 'vars' is deprecated.\nlog in at x\n", "# Warning: 'bases' is deprecated.\n"} {
+		if n, err := s.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if want := "# Warning: 'bases' is deprecated.\nlog in at x\n# Warning: 'vars' is deprecated.\nlog in at x\n"; b.String() != want {
+		t.Errorf("shown:\n%s", b.String())
+	}
+}
