@@ -17,10 +17,23 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// Codes of this package's findings.
+const (
+	CodeKubeconfig     pipeline.Code = "kubeconfig"
+	CodeContextUnknown pipeline.Code = "context-unknown"
+	CodeUnauthorized   pipeline.Code = "cluster-unauthorized"
+	CodeForbidden      pipeline.Code = "cluster-forbidden"
+	CodeNotFound       pipeline.Code = "not-found"
+	CodeInvalid        pipeline.Code = "invalid"
+	CodeBusy           pipeline.Code = "cluster-busy"
+	CodeTLS            pipeline.Code = "cluster-tls"
+	CodeUnreachable    pipeline.Code = "cluster-unreachable"
+)
+
 // explainConfig words what clientcmd says of a kubeconfig.
 func explainConfig(err error) error {
 	f := &pipeline.Finding{
-		Code: "kubeconfig", Severity: pipeline.Error, End: pipeline.Usage,
+		Code: CodeKubeconfig, Severity: pipeline.Error, End: pipeline.Usage,
 		What: "the kubeconfig cannot be used", Why: plain.Line(err.Error()), Err: err,
 		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
 	}
@@ -31,7 +44,7 @@ func explainConfig(err error) error {
 	// clientcmd has no type for a missing context: IsContextNotFound looks at
 	// the text as well.
 	case clientcmd.IsContextNotFound(err) || strings.Contains(err.Error(), "does not exist") && strings.Contains(err.Error(), "context"):
-		f.Code, f.What, f.Why = "context-unknown", plain.Line(err.Error()), ""
+		f.Code, f.What, f.Why = CodeContextUnknown, plain.Line(err.Error()), ""
 		f.Fix = "choose one of `kubectl config get-contexts -o name` with --context"
 	}
 	return f
@@ -58,22 +71,22 @@ func Explain(during string, err error) error {
 	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: plain.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
-		f.Code, f.What, f.Fix = "cluster-unauthorized", "the cluster rejected the credentials", "they are wrong or expired: log in to the cluster again"
+		f.Code, f.What, f.Fix = CodeUnauthorized, "the cluster rejected the credentials", "they are wrong or expired: log in to the cluster again"
 	case apierrors.IsForbidden(err):
-		f.Code, f.Fix = "cluster-forbidden", "ask the cluster's administrator for this right, or use --as or another --context"
+		f.Code, f.Fix = CodeForbidden, "ask the cluster's administrator for this right, or use --as or another --context"
 	case apierrors.IsNotFound(err):
-		f.Code, f.Fix = "not-found", "check the name, --namespace and --context"
+		f.Code, f.Fix = CodeNotFound, "check the name, --namespace and --context"
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
-		f.Code, f.Fix = "invalid", "correct the manifest"
+		f.Code, f.Fix = CodeInvalid, "correct the manifest"
 	case apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err):
-		f.Code, f.Fix = "cluster-busy", "try again in a moment"
+		f.Code, f.Fix = CodeBusy, "try again in a moment"
 	case isTLS(err):
-		f.Code, f.What, f.Fix = "cluster-tls", "the cluster's certificate is not trusted", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
+		f.Code, f.What, f.Fix = CodeTLS, "the cluster's certificate is not trusted", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
 	case strings.Contains(err.Error(), "getting credentials: "):
 		// rest's exec plugin round tripper has no error type of its own.
-		f.Code, f.What, f.Fix = "cluster-credentials", "the kubeconfig's credential command failed", "run the kubeconfig's credential command by hand to see what it lacks"
+		f.Code, f.What, f.Fix = CodeCredentials, "the kubeconfig's credential command failed", "run the kubeconfig's credential command by hand to see what it lacks"
 	case isUnreachable(err):
-		f.Code, f.What, f.Fix = "cluster-unreachable", "the cluster cannot be reached", "is the cluster running and the network (VPN, tunnel) up? `kubectl cluster-info` asks the same"
+		f.Code, f.What, f.Fix = CodeUnreachable, "the cluster cannot be reached", "check that the cluster runs and that the network (VPN, tunnel) is up; `kubectl cluster-info` asks the same"
 	default:
 		return fmt.Errorf("%s: %w", during, err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
@@ -69,12 +71,61 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 	if err != nil {
 		return found, err
 	}
+	more, err = f.checkAround(ctx, kube, next, live)
+	found = append(found, more...)
+	if err != nil {
+		return found, err
+	}
 	declared, err := f.declaredInManifest(ctx)
 	if err != nil {
 		return found, err
 	}
 	more, err = preflight.References(ctx, kube, next, declared)
 	return append(found, more...), err
+}
+
+// checkAround: the namespace stays, the update does not wait for itself, and the
+// manifest's Services reach something.
+func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
+	found, err := preflight.Namespace(ctx, kube, f.Ref.Namespace)
+	if err != nil {
+		return found, err
+	}
+	// What may not be read of the nodes, the check of the image reports.
+	nodes, _, err := preflight.Nodes(ctx, kube, next)
+	if err != nil {
+		return found, err
+	}
+	more, err := preflight.Surge(ctx, kube, next, live, nodes)
+	found = append(found, more...)
+	if err != nil || f.manifest.ImageOnly {
+		return found, err
+	}
+	objects, err := f.loaded.Get(ctx)
+	if err != nil {
+		return found, nil // the check of the manifest reports it
+	}
+	more, err = preflight.Services(ctx, kube, objects)
+	return append(found, more...), err
+}
+
+// checkDryRun lets the API server judge exactly what will be applied.
+func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.Finding, error) {
+	if f.manifest.ImageOnly {
+		return nil, nil // the image of a live object is always ours to set
+	}
+	objects, err := f.objects.Get(ctx)
+	if err != nil {
+		return nil, nil // the check of the manifest reports it
+	}
+	_, err = apply.Judge(ctx, f.Conn, objects, o)
+	var found []*pipeline.Finding
+	for _, one := range pipeline.AsFindings("dry run", err) {
+		if !apierrors.IsForbidden(one) || one.Code != cluster.CodeForbidden {
+			found = append(found, one) // a missing permission the check of the rights reports
+		}
+	}
+	return found, nil
 }
 
 // checkState: nobody else is at work on the workload. --force goes on where

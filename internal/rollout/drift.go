@@ -8,10 +8,8 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
-	deployment "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -30,39 +28,13 @@ import (
 func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *Status) {
 	v, err := preflight.Status(ctx, kube, w)
 	if apierrors.IsForbidden(err) {
-		v = byCounts(w)
+		v = verdict.ByStatus(w, time.Now())
 	}
 	to.find("the pods", cluster.Explain("read the pods of "+t.Ref.String(), err))
 	to.Verdict = v
 	if v.Cause != nil {
 		to.Findings = append(to.Findings, v.Cause.Finding())
 	}
-}
-
-// byCounts is the verdict that the workload's own status allows.
-func byCounts(w *workload.Workload) verdict.Verdict {
-	v := verdict.Verdict{State: verdict.Progressing, Wanted: w.Replicas()}
-	available := int32(0)
-	switch {
-	case w.Deployment != nil:
-		v.Updated, v.Ready, available = w.Deployment.Status.UpdatedReplicas, w.Deployment.Status.ReadyReplicas, w.Deployment.Status.AvailableReplicas
-		for _, c := range w.Deployment.Status.Conditions {
-			if c.Type == appsv1.DeploymentProgressing && c.Reason == deployment.TimedOutReason {
-				v.State, v.Waiting = verdict.Failed, c.Message
-				return v
-			}
-		}
-	case w.StatefulSet != nil:
-		v.Updated, v.Ready, available = w.StatefulSet.Status.UpdatedReplicas, w.StatefulSet.Status.ReadyReplicas, w.StatefulSet.Status.AvailableReplicas
-	default:
-		v.Updated, v.Ready, available = w.DaemonSet.Status.UpdatedNumberScheduled, w.DaemonSet.Status.NumberReady, w.DaemonSet.Status.NumberAvailable
-	}
-	if seen, now := verdict.Observed(w); seen >= now && v.Updated >= v.Wanted && available >= v.Wanted {
-		v.State = verdict.Complete
-	} else {
-		v.Waiting = fmt.Sprintf("%d of %d pods", v.Wanted-available, v.Wanted)
-	}
-	return v
 }
 
 // shippedOf holds what runs against what the workload says was shipped last.

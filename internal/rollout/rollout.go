@@ -54,6 +54,9 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		{Name: "cluster", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return f.checkCluster(ctx, underway{force: r.Force, waits: r.LockWait > 0 && r.held == nil, doubt: r.log.doubt, ours: r.goesOn})
 		}},
+		{Name: "dry run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return f.checkDryRun(ctx, r.applyOptions(nil, true))
+		}},
 		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return f.checkRights(ctx, !r.NoRollback)
 		}},
@@ -132,7 +135,7 @@ func (r *Run) dryRun() []pipeline.Stage {
 // applyOptions are those of every write to the cluster.
 func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	return apply.Options{
-		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Reporter: rep,
+		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
 		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.subject()},
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
@@ -192,12 +194,17 @@ func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *worklo
 	if err != nil {
 		return watch.Result{}, err
 	}
-	return watch.Rollout(ctx, kube, watch.Options{
-		Applied: target, Timeout: r.Timeout, Reporter: rep,
+	return watch.Rollout(ctx, kube, r.watchOptions(kube, target, rep))
+}
+
+// watchOptions say what is followed, and how patiently.
+func (r *Run) watchOptions(kube kubernetes.Interface, target *workload.Workload, rep *pipeline.Reporter) watch.Options {
+	return watch.Options{
+		Applied: target, Timeout: r.Timeout, Reporter: rep, Policy: verdict.Policy{Restarts: verdict.Restarts(r.Worker.Deploy.Restarts)},
 		Log: func(ctx context.Context, c verdict.Container, previous bool) (string, error) {
-			return evidence.Log(ctx, kube, r.Ref.Namespace, c, previous, 20)
+			return evidence.Log(ctx, kube, r.Ref.Namespace, c, previous, 50)
 		},
-	})
+	}
 }
 
 // oldGone waits until no old pod is left, and reports whether that was seen.
@@ -210,7 +217,7 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workl
 	if err != nil {
 		return false, err
 	}
-	_, err = watch.OldGone(ctx, kube, watch.Options{Applied: target, Timeout: r.Timeout, Reporter: rep})
+	_, err = watch.OldGone(ctx, kube, r.watchOptions(kube, target, rep))
 	if f := Warning(err); f != nil {
 		rep.Finding(f) // slow is not failed
 		return false, nil

@@ -66,6 +66,7 @@
 package verdict
 
 import (
+	"math"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -130,6 +131,14 @@ type Policy struct {
 	// GaveUp is when the controller gave up on the rollout before this one: the
 	// condition stays until there is progress, and is not about this rollout.
 	GaveUp time.Time
+}
+
+// Restarts is a number of restarts as Policy wants it, where 0 means none.
+func Restarts(n int) int32 {
+	if n <= 0 {
+		return -1
+	}
+	return int32(min(n, math.MaxInt32))
 }
 
 // Cause is why a rollout makes no progress.
