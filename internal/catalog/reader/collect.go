@@ -37,9 +37,10 @@ type entry struct {
 	handler int
 }
 
+// seenKey makes one of a function that two handlers of one app serve.
 type seenKey struct {
-	f       *function
-	handler int
+	f   *function
+	app string
 }
 
 type doubt struct {
@@ -213,7 +214,7 @@ func eachFunction(m *jseval.Machine, v jseval.Value, depth int, visit func(*func
 }
 
 func (c *collection) add(f *function) {
-	key := seenKey{f, c.handler}
+	key := seenKey{f, c.app}
 	if !c.seen[key] {
 		c.seen[key] = true
 		c.found = append(c.found, entry{f, c.app, c.handler})

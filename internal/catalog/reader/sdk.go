@@ -74,8 +74,12 @@ type served struct {
 	by        *jseval.Func // the function that was supposed to be called
 }
 
-// servedKey makes one of two calls that serve the same.
-type servedKey struct{ functions, app jseval.Value }
+// servedKey makes one of two calls that serve the same list, as long as it has
+// the same length.
+type servedKey struct {
+	functions, app jseval.Value
+	length         int
+}
 
 // registers are the exports of the SDK that register functions, and the one
 // that is a plugin: the framework calls it with the options.
@@ -309,12 +313,12 @@ func (s *sdk) serve(c *jseval.Call) jseval.Value {
 			_, isObject = o.Host.(*client)
 		}
 		if isName || isObject {
-			s.register(c, args[1], args[0], jseval.Undefined{})
+			s.register(c, args[1], args[0], jseval.Undefined{}, false)
 			return s.handler(c)
 		}
 	}
 	options := c.Arg(0)
-	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(options, "id"))
+	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(options, "id"), false)
 	return s.handler(c)
 }
 
@@ -326,7 +330,7 @@ func (s *sdk) handler(c *jseval.Call) jseval.Value {
 // plugin(fastify, options, done).
 func (s *sdk) plugin(c *jseval.Call) jseval.Value {
 	options := c.Arg(1)
-	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(c.Get(options, "options"), "id"))
+	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(c.Get(options, "options"), "id"), false)
 	return s.handler(c)
 }
 
@@ -340,18 +344,18 @@ func (s *sdk) connect(c *jseval.Call) jseval.Value {
 		case jseval.Undefined, jseval.Null:
 			functions = c.Get(cl, "funcs")
 		}
-		s.register(c, functions, cl, jseval.Undefined{})
+		s.register(c, functions, cl, jseval.Undefined{}, true)
 	}
 	if rest != nil {
-		s.register(c, rest, rest, jseval.Undefined{})
+		s.register(c, rest, rest, jseval.Undefined{}, true)
 	}
 	s.reached[c.Node] = true
 	return &jseval.Unknown{Why: "it is a connection of the SDK", At: c.At}
 }
 
 // register notes what a handler serves, under the handler's own id or else its
-// client's.
-func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value) {
+// client's. live says that it reads the list later, as a connection does.
+func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value, live bool) {
 	s.reached[c.Node] = true
 	if _, ok := id.(jseval.Undefined); ok {
 		switch v := cl.(type) {
@@ -361,8 +365,11 @@ func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value) {
 			id = c.Get(cl, "id")
 		}
 	}
-	// What the list has later is not served: the handler copies it.
-	if a, ok := functions.(*jseval.Array); ok && s.later {
+	key := servedKey{functions: functions, app: id}
+	// What is added to the list later is not served: a handler copies it
+	// (InngestCommHandler: options.functions.filter(Boolean)).
+	if a, ok := functions.(*jseval.Array); ok && !live {
+		key.length = len(a.Elems)
 		functions = &jseval.Array{Elems: append([]jseval.Value(nil), a.Elems...), Rest: a.Rest}
 	}
 	sv := &served{functions: functions, app: id, at: c.At}
@@ -370,7 +377,6 @@ func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value) {
 		s.laterServe = append(s.laterServe, sv)
 		return
 	}
-	key := servedKey{functions, id}
 	o, ok := s.known[key]
 	if !ok {
 		o = &jseval.Object{Host: sv}
@@ -397,7 +403,7 @@ func (s *sdk) escaped(m *jseval.Machine, e jseval.Escape) {
 			continue
 		}
 		u := &jseval.Unknown{Why: f.Name + " of the SDK is passed on: " + e.Why, At: e.At}
-		s.register(c, u, u, u)
+		s.register(c, u, u, u, true)
 	}
 	s.escapes = append(s.escapes, e)
 }
