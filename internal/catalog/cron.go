@@ -24,8 +24,8 @@ func ValidateCron(expression string) error {
 		if _, err := time.LoadLocation(zone[strings.IndexByte(zone, '=')+1:]); err != nil && !zonesMissing() {
 			return err
 		}
-		// The zone is judged; a machine without a time zone database must not
-		// be told that every zone is bad.
+		// The zone has been checked; on a machine without a time zone database
+		// not every zone is bad.
 		expression = "TZ=UTC " + rest
 	}
 	_, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(expression)

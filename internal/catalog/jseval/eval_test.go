@@ -316,6 +316,6 @@ func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := New(Options{Program: p}).Exports(ctx, filepath.Join(p.Root(), "index.ts")); err == nil {
-		t.Error("an ended context is no error")
+		t.Error("no error although the context has ended")
 	}
 }

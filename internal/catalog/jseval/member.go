@@ -145,7 +145,7 @@ func (m *Machine) put(v Value, key string, val Value, at Place) {
 		m.touchObject(o.statics())
 		o.props.set(key, val)
 	case *Unknown:
-		// What may have been written to is no longer certain.
+		// What may have been overwritten is uncertain from here on.
 		m.unknowns++
 		for _, may := range o.May {
 			if p, ok := may.(*Object); ok {

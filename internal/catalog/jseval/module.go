@@ -28,7 +28,7 @@ type module struct {
 	// common is `module` of CommonJS, where the program names it.
 	common *Object
 	status status
-	// unreadable is why there is no syntax tree.
+	// unreadable is why the syntax tree is missing.
 	unreadable error
 	// failed is the value of what evaluation did not get to, and threw says
 	// that it is the value of everything.

@@ -32,7 +32,7 @@ type Unknown struct {
 	// Marked says that a marked value (Options.Marked) went into it, so that
 	// it may hold one.
 	Marked bool
-	// Primitive says that it is no object.
+	// Primitive says that it is not an object.
 	Primitive bool
 	// Missing says that it comes from a module that should be there.
 	Missing bool

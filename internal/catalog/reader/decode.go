@@ -13,7 +13,7 @@ import (
 type decoded struct {
 	catalog.Function
 	open []catalog.Unresolved
-	// idOpen is set where there is no id to name it by.
+	// idOpen is set where its id is not known.
 	idOpen bool
 }
 

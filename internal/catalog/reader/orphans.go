@@ -100,7 +100,7 @@ func (r *reading) sources(indexes []string) []string {
 			continue
 		}
 		visited[dir] = true
-		// A folder that cannot be read holds nothing that could be told of.
+		// A folder that cannot be read holds nothing that could be reported.
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil || r.ctx.Err() != nil:

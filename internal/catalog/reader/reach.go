@@ -161,7 +161,7 @@ func (s *sdk) calls(c jseval.Site) string {
 	return ""
 }
 
-// looksLikeFunction tells an Inngest function from what else has a method of
+// looksLikeFunction separates an Inngest function from what else has a method of
 // that name (AWS Lambda's client has): options with an id, and a handler.
 func looksLikeFunction(args js.Args) bool {
 	spread := slices.ContainsFunc(args.List, func(a js.Arg) bool { return a.Rest })

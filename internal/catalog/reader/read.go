@@ -94,7 +94,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	return cat, nil
 }
 
-// split tells the indexes that are files from those that are not.
+// split separates the indexes that are files from those that are not.
 func (o Options) split(indexes []string) (present, missing []string) {
 	for _, index := range indexes {
 		index = filepath.ToSlash(filepath.Clean(index))

@@ -28,7 +28,7 @@ type function struct {
 	later bool
 }
 
-// key tells functions apart across machines: where, and made from where.
+// key identifies a function across machines: where it is made, and from where.
 func (f *function) key(id string) functionKey {
 	k := functionKey{site: f.at.Key(), id: id}
 	if f.node != nil {

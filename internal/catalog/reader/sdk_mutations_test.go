@@ -19,7 +19,7 @@ var (
 
 // TestMutationsAgainstSDK alters workers of the corpus a little and runs those
 // with the real SDK that still start: the catalog must be equal, or say that
-// it cannot tell. It finds what nobody thought of writing down; -sdk-mutations
+// it cannot determine it. It finds what nobody thought of writing down; -sdk-mutations
 // makes it look for longer.
 func TestMutationsAgainstSDK(t *testing.T) {
 	bun := bunPath(t)

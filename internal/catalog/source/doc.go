@@ -1,5 +1,6 @@
-// Package source finds, resolves and parses the modules that an entry module
-// of a TypeScript workspace leads to.
+// Package source finds, resolves, parses and links the modules that an entry
+// module of a TypeScript workspace leads to. Make a Program, Add the entries,
+// and ask for each Module.
 //
 // esbuild's Go API does what a bundler does best: resolution (tsconfig paths,
 // package exports, index files, extensions) and taking the types out. It has no
@@ -18,7 +19,8 @@
 //
 // Files below node_modules, and packages that are not there, are external:
 // they are named, not read. A package of the workspace is found by its name
-// even where nothing is installed, and so is one that package.json links to.
+// even where nothing is installed, and so is one that package.json links to; if
+// its build output is missing, by the sources that it is built from.
 //
 // The lexer also refuses what esbuild cannot survive: it recurses without a
 // limit, and a Go stack that overflows ends the process (some 10^5 nested

@@ -35,7 +35,7 @@ type Target struct {
 	// Specifier the plain specifier that means the same: "inngest/hono" for
 	// "npm:inngest@4/hono".
 	Package, Specifier string
-	// Missing says why there is no module, in words.
+	// Missing says why no module is found, in words.
 	Missing string
 }
 
@@ -103,7 +103,7 @@ func (p *Program) Rel(path string) string {
 }
 
 // Add walks everything that the entries (absolute paths) lead to. An import
-// that cannot be resolved is no error; Resolve tells of it.
+// that cannot be resolved is not an error; Resolve reports it.
 func (p *Program) Add(ctx context.Context, entries ...string) error {
 	if len(entries) == 0 {
 		return nil
@@ -299,7 +299,7 @@ func (p *Program) keepTargets(text string) error {
 	return nil
 }
 
-// external names what esbuild did not find or was told not to look into.
+// external names what esbuild did not find or was not to look into.
 func (p *Program) external(from, spec string) Target {
 	switch {
 	case strings.HasPrefix(spec, "node:") || strings.HasPrefix(spec, "bun:"):

@@ -105,7 +105,7 @@ func parseFile(f *file) (*Module, error) {
 	m, err := parseText(short, loader)
 	if left {
 		if err != nil {
-			// Perhaps the lexer was mistaken: only the whole text can tell.
+			// Perhaps the lexer was mistaken: only parsing the whole text can show it.
 			m, err = parseText(f.src, loader)
 		} else {
 			for _, b := range bodies {

@@ -35,7 +35,7 @@ func (p Place) Line() int {
 	return p.Module.Line(p.Token)
 }
 
-// Key tells places apart.
+// Key returns a value that differs between places.
 func (p Place) Key() [2]any {
 	if len(p.Token) == 0 {
 		return [2]any{p.Module, nil}

@@ -2,7 +2,7 @@ package source
 
 import "bytes"
 
-// scan is what the raw text of a module tells without parsing it.
+// scan is what can be seen in the raw text of a module without parsing it.
 type scan struct {
 	// specifiers are the modules it imports, types included.
 	specifiers []string

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,8 +91,11 @@ func TestParseDeepest(t *testing.T) {
 		for scanModule([]byte(strings.Repeat(open, n*2)), nil).tooDeep == 0 {
 			n *= 2
 		}
-		// Refused or not, it returns.
-		_, _ = parseText([]byte(strings.Repeat(open, n)+"1"), api.LoaderTS)
+		m, err := parseText([]byte(strings.Repeat(open, n)+"1"), api.LoaderTS)
+		_, refused := errors.AsType[*Refusal](err)
+		if parsed := m != nil; parsed == refused {
+			t.Errorf("%q, %d times: parsed %v, %v", open, n, parsed, err)
+		}
 	}
 }
 
@@ -125,7 +129,7 @@ func TestScanBodies(t *testing.T) {
 		}
 		for _, b := range s.bodies {
 			if c.code[b.from-1] != '{' || c.code[b.to] != '}' {
-				t.Errorf("%s: %q is no body", c.name, c.code[b.from-1:b.to+1])
+				t.Errorf("%s: %q is not a body", c.name, c.code[b.from-1:b.to+1])
 			}
 		}
 		if _, err := parseText(outline([]byte(c.code), s.bodies), api.LoaderTS); err != nil {

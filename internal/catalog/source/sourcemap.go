@@ -6,7 +6,7 @@ import (
 )
 
 // sourceMap takes a place in what esbuild printed back to the file it read.
-// Only lines are kept: that is what a person is told. The format is that of
+// Only lines are kept, because only they are shown. The format is that of
 // https://tc39.es/source-map/, version 3, with one source.
 type sourceMap struct {
 	text []byte
