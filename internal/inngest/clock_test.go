@@ -102,7 +102,7 @@ func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	return double, c, w
 }
 
-// tables collects the rows that a reporter was told.
+// tables collects the rows that a reporter is given.
 type tables struct {
 	mu   sync.Mutex
 	rows [][]string
@@ -136,16 +136,16 @@ func TestWaitIdle(t *testing.T) {
 		}
 		send()
 		started := time.Now()
-		var told tables
-		steps, err := inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App}, pipeline.NewReporter("wait idle", &told))
+		var seen tables
+		steps, err := inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App}, pipeline.NewReporter("wait idle", &seen))
 		if took := time.Since(started); err != nil || len(steps) != 0 || took < time.Minute || took > 62*time.Second {
 			t.Errorf("idle after %s: %v %v", took, steps, err)
 		}
-		if len(told.rows) < 60 || told.rows[0][0] != "app-slow|first step|0s|1/5|delayed" || told.rows[30][0] != "app-slow|first step|30s|1/5|delayed" || len(told.rows[len(told.rows)-1]) != 0 {
-			t.Errorf("told %v", told.rows)
+		if len(seen.rows) < 60 || seen.rows[0][0] != "app-slow|first step|0s|1/5|delayed" || seen.rows[30][0] != "app-slow|first step|30s|1/5|delayed" || len(seen.rows[len(seen.rows)-1]) != 0 {
+			t.Errorf("seen %v", seen.rows)
 		}
 
-		// A young step is no obstacle where its loss is allowed.
+		// A young step does not block where its loss is allowed.
 		send()
 		started = time.Now()
 		steps, err = inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App, MaxStepLoss: 30 * time.Second}, nil)

@@ -73,7 +73,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 		if one.Status != model.Completed {
 			return done, &pipeline.Finding{
 				Code: model.CodeConfirmFailed, Severity: pipeline.Error, What: fmt.Sprintf("run %s of %s ended %s", one.ID, one.Slug, one.Status),
-				Why: one.Error, Fix: "see the worker's log for the run; `kubectl sbw undo` goes back to the image before",
+				Why: one.Error, Fix: "read the worker's log of the run; `kubectl sbw undo` goes back to the previous image",
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (o ConfirmOptions) unfinished(runs []model.Run) error {
 	f := &pipeline.Finding{
 		Code: model.CodeConfirmUnfinished, Severity: pipeline.Error,
 		What: fmt.Sprintf("the event %s started no run within %s", o.Event.Name, orDefault(o.Timeout, 2*time.Minute)),
-		Why:  "the server took the event, but no run of the app appeared", Fix: "see the server's log; `kubectl sbw status`",
+		Why:  "the server took the event, but no run of the app appeared", Fix: "read the server's log, and run `kubectl sbw status`",
 	}
 	for _, r := range runs {
 		if !r.Status.Ended() {

@@ -1,7 +1,7 @@
-// Package inngest speaks with a self-hosted Inngest server and with the worker
-// whose functions it runs: it makes the registration equal to what the worker
-// serves, says what a restart would do to the steps that are executing, and
-// explains what is wrong.
+// Package inngest makes the registration of a worker with a self-hosted Inngest
+// server equal to what the worker serves, finds out what a restart would do to
+// steps that are executing, and explains what is wrong. Refresh, Verify, WaitIdle,
+// FindLost and ConfirmRun are what a rollout calls; Status is the whole picture.
 //
 // # Packages
 //

@@ -28,8 +28,8 @@ type Plan struct {
 }
 
 // connected reports whether the worker registers by itself when it dials the
-// server. A worker that shows its functions over HTTP and is to be registered anew
-// (Resync) has left connect mode.
+// server. A worker that shows its functions over HTTP, and is to be registered as if for
+// the first time (Resync), has left connect mode.
 func (p *Plan) connected() bool {
 	return p.Own != nil && p.Own.Method == model.MethodConnect && !(p.leavesConnect && p.Served != nil)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// RefreshOptions say whose registration is made right, and what may be lost.
+// RefreshOptions says which registration to correct, and what may be lost.
 type RefreshOptions struct {
 	Client *client.Client
 	Worker *sdk.Worker
@@ -174,9 +174,9 @@ func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
 	if f == nil || f.Severity < pipeline.Error {
 		return nil
 	}
-	f.What = strings.Replace(f.What, "would vanish", "vanished", 1)
+	f.What = strings.Replace(f.What, "would disappear", "have disappeared", 1)
 	f.Why = "the worker does not serve them, which it had not shown before it registered"
-	f.Fix = "let the image run again that has them (`kubectl sbw undo`), or agree with --allow-removal"
+	f.Fix = "go back to the image that has them (`kubectl sbw undo`), or agree with --allow-removal"
 	return f
 }
 

@@ -93,7 +93,7 @@ func TestRefreshKeys(t *testing.T) {
 			t.Errorf("functions %v", k.app("system-bus-cluster").Slugs())
 		}
 
-		// A worker that will not show its functions still tells its name.
+		// A worker that will not show its functions still reports its name.
 		shy := k.pod(sdk, argv, env{"INNGEST_ALLOW_IN_BAND_SYNC": "0"})
 		k.set(clusterURL, shy)
 		o.Worker, o.App = k.forward(shy, clusterURL, signingKey), ""
@@ -291,7 +291,7 @@ func TestLossIsSeenThoughTheNewPodWasFaster(t *testing.T) {
 	}
 }
 
-// TestLossOfAWorkerThatShowsNothing is told when it has happened, since it could
+// TestLossOfAWorkerThatShowsNothing is reported when it has happened, since it could
 // not be foreseen.
 func TestLossOfAWorkerThatShowsNothing(t *testing.T) {
 	k := newKit(t, inngestd.Options{})

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Detailed lists runs with what their traces tell: honest times, the current
+// Detailed lists runs with what their traces add: true times, the current
 // step, the attempt, the last error. The newest come first.
 func Detailed(ctx context.Context, c *client.Client, f client.RunFilter) ([]model.Run, error) {
 	runs, err := c.Runs(ctx, f)
@@ -104,7 +104,7 @@ func RerunLost(ctx context.Context, c *client.Client, all []judge.LostRun, r *pi
 	var first error
 	for _, l := range all {
 		if strings.HasSuffix(l.Slug, model.FailureSuffix) {
-			r.Notef("not rerun: %s %s is a failure handler", l.ID, l.Slug)
+			r.Notef("%s is not started again: %s is a failure handler", l.ID, l.Slug)
 			continue
 		}
 		r.Changed()
@@ -115,7 +115,7 @@ func RerunLost(ctx context.Context, c *client.Client, all []judge.LostRun, r *pi
 			}
 			continue
 		}
-		r.Notef("%s runs again as %s", l.Slug, id)
+		r.Notef("%s was started again as %s", l.Slug, id)
 		done = append(done, Rerun{l, id})
 	}
 	return done, first

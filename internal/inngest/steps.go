@@ -14,8 +14,8 @@ import (
 )
 
 // RunningSteps lists every step that the worker of an app executes right now,
-// the longest running first. Runs that sleep, wait or stand before another
-// attempt are not in it.
+// the longest running first. Runs that sleep, wait, or are between
+// attempts are left out.
 func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge.Executing, error) {
 	runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}})
 	if err != nil {
@@ -64,8 +64,7 @@ func InFlight(ctx context.Context, c *client.Client, app model.App) (map[string]
 type WaitIdleOptions struct {
 	Client *client.Client
 	App    model.App
-	// MaxStepLoss takes steps that are younger, and would run again, for no
-	// obstacle.
+	// MaxStepLoss lets steps that are younger, and would run again, not count.
 	MaxStepLoss time.Duration
 	// LiveSince is when the worker's oldest container started; see
 	// judge.RestartOptions.
@@ -75,7 +74,7 @@ type WaitIdleOptions struct {
 }
 
 // WaitIdle waits until no step runs whose loss was not agreed to, and returns
-// those that still do. The steps are told as a table that replaces itself.
+// those that still do. The steps are reported as a table that replaces itself.
 func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]judge.Executing, error) {
 	var steps []judge.Executing
 	waiting, cancel := ctx, context.CancelFunc(func() {})
@@ -102,7 +101,7 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 	f := &pipeline.Finding{
 		Code: model.CodeNotIdle, Severity: pipeline.Error, Err: err,
 		What: fmt.Sprintf("%s still running after %s", judge.IsAre(len(steps), "step"), o.Timeout),
-		Why:  "no gap without running steps came", Fix: "wait longer with --wait-idle=DURATION, lose them with --force, or allow young ones with --max-step-loss",
+		Why:  "there was always a step running", Fix: "wait longer with --wait-idle=DURATION, go on with --force and lose them, or allow young ones with --max-step-loss",
 	}
 	for _, row := range judge.RunningTable(steps, time.Now()).Rows {
 		f.Evidence = append(f.Evidence, strings.Join(row, "  "))

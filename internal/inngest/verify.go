@@ -16,8 +16,8 @@ import (
 type VerifyOptions struct {
 	Client *client.Client
 	Want   model.Wanted
-	// Served is what the worker serves. Nil asks Worker, if there is one that
-	// tells; otherwise the list must show functions at all.
+	// Served is what the worker serves. Nil asks Worker, if it shows its
+	// functions; otherwise the list only has to show some.
 	Served []model.Function
 	// Expected are functions by id, from the image's catalog; nil is not
 	// compared.
@@ -26,7 +26,7 @@ type VerifyOptions struct {
 	// pod that registers late overwrites the new set.
 	Repair bool
 	Worker *sdk.Worker // needed for Repair
-	// Registration is what the worker last said, for the words of a failure.
+	// Registration is what the worker last said, for the message of a failure.
 	Registration *model.Registration
 
 	Timeout time.Duration // 30 s when zero
@@ -93,8 +93,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 	return v, err
 }
 
-// check says what is wrong with the registration, if there is one; nil when
-// nothing is.
+// check reports what is wrong with the registration; nil when nothing is.
 func (o VerifyOptions) check(apps []model.App) (*model.App, error) {
 	own, err := judge.Choose(apps, o.Want)
 	if err != nil {

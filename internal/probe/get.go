@@ -27,9 +27,9 @@ func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (respon
 	}
 	refused := err
 	r, err = viaForward(ctx, conn, o, pod)
-	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Code == "forward-forbidden" {
-		return r, &pipeline.Finding{Code: "probe-forbidden", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod, Err: refused,
-			What: "no right to ask pod " + pod + " over HTTP", Why: plain.Line(refused.Error()),
+	if errors.Is(err, forward.ErrForbidden) {
+		return r, &pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod, Err: fmt.Errorf("%w: %w", errFinal, refused),
+			What: "you may not reach pod " + pod + " over HTTP", Why: plain.Line(refused.Error()),
 			Fix: "ask for get on pods/proxy or create on pods/portforward"}
 	}
 	return r, err
@@ -54,7 +54,7 @@ func viaProxy(ctx context.Context, conn *cluster.Conn, o Options, pod string) (r
 	}
 	r, err := fetch(ctx, client, u.String())
 	if err != nil {
-		return r, cluster.Explain("ask pod "+pod, err)
+		return r, cluster.Explain("reach pod "+pod, err)
 	}
 	r.via = "proxy"
 	// The API server's own refusals and a pod's answers come the same way; the

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Health is what the worker's own health page says of it. A page of another
-// shape has none.
+// Health is what the worker's own health page reports; nil for a page of another
+// shape.
 type Health struct {
 	Role          string   `json:"role,omitempty"`
 	Count         int      `json:"count"`
@@ -16,12 +16,16 @@ type Health struct {
 	HasDuplicates bool     `json:"hasDuplicates,omitempty"`
 }
 
-// String is a short form for the story; empty for nil.
+// String is a short form for the log; empty for nil.
 func (h *Health) String() string {
 	if h == nil {
 		return ""
 	}
-	return fmt.Sprintf(", %d functions as %s", h.Count, h.Role)
+	noun := "functions"
+	if h.Count == 1 {
+		noun = "function"
+	}
+	return fmt.Sprintf(", %d %s as %s", h.Count, noun, h.Role)
 }
 
 // page is the health page of system-bus's serve.ts: {functions, count,

@@ -1,11 +1,11 @@
 // Package probe asks the pods of a new revision whether they are what was
 // shipped and whether they answer.
 //
-// Each pod's imageID is held against the digests that may stand there: an
+// Each pod's imageID is compared with the digests that may be in it: an
 // image pulled by a node is named by its index's or manifest's digest, one
 // imported by hand by its config's. Then the pod is asked over HTTP, through
 // the API server's pod proxy, or by port-forward where that is not allowed.
-// Where the answer is the worker's own health page, what it says of itself
+// Where the answer is the worker's own health page, what it reports about itself
 // counts as well (see Health).
 package probe
 
@@ -21,13 +21,29 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options say what is asked of whom.
+// The codes of this package's findings.
+const (
+	CodeImage       pipeline.Code = "probe-image"
+	CodeStatus      pipeline.Code = "probe-status"
+	CodeExpect      pipeline.Code = "probe-expect"
+	CodeDuplicates  pipeline.Code = "probe-duplicates"
+	CodeUnreachable pipeline.Code = "probe-unreachable"
+	CodeForbidden   pipeline.Code = "probe-forbidden"
+	CodeNoPods      pipeline.Code = "probe-no-pods"
+	CodePath        pipeline.Code = "probe-path"
+)
+
+// errFinal is in the errors that asking again does not change.
+var errFinal = errors.New("asking again does not help")
+
+// Options says which pods to ask, and for what.
 type Options struct {
 	Namespace string
 	// Pods of the new revision, as watch.Result.NewPods gives them.
@@ -46,7 +62,7 @@ type Options struct {
 	Reporter *pipeline.Reporter
 }
 
-// Answer is what one pod said.
+// Answer is the answer of one pod.
 type Answer struct {
 	Pod      string        `json:"pod"`
 	UID      string        `json:"uid"`
@@ -89,8 +105,8 @@ type asker func(ctx context.Context, pod string) (response, error)
 
 func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 	if len(o.Pods) == 0 {
-		return nil, &pipeline.Finding{Code: "probe-no-pods", Severity: pipeline.Error, Where: o.Namespace,
-			What: "there is no pod of the new revision to ask", Fix: "is the workload scaled to 0?"}
+		return nil, &pipeline.Finding{Code: CodeNoPods, Severity: pipeline.Error, Where: o.Namespace,
+			What: "the new revision does not have a pod to ask", Fix: "scale the workload to at least 1"}
 	}
 	if o.Budget == 0 {
 		o.Budget = defaultBudget
@@ -156,7 +172,7 @@ func (o Options) sample() map[string]bool {
 	return names
 }
 
-// compare holds a pod's imageID against the digests.
+// compare compares a pod's imageID with the digests.
 func (o Options) compare(pod *corev1.Pod, a *Answer) error {
 	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
 		for _, s := range list {
@@ -170,11 +186,11 @@ func (o Options) compare(pod *corev1.Pod, a *Answer) error {
 	}
 	why := "it runs " + a.ImageID
 	if a.ImageID == "" {
-		why = "the node does not say which image it runs"
+		why = "the node does not report which image it runs"
 	}
-	return &pipeline.Finding{Code: "probe-image", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod.Name,
+	return &pipeline.Finding{Code: CodeImage, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod.Name,
 		What: fmt.Sprintf("pod %s does not run the image that was shipped", pod.Name), Why: why + "; shipped was " + strings.Join(o.Digests, " or "),
-		Fix: "a mutable tag or imagePullPolicy IfNotPresent may have kept an old image: roll out by digest (without --no-pin)"}
+		Fix: "roll out by digest (without --no-pin): a mutable tag or imagePullPolicy IfNotPresent may have kept an old image"}
 }
 
 // digestOf is the digest in an imageID: NAME@sha256:… or sha256:…, with or
@@ -186,7 +202,7 @@ func digestOf(imageID string) string {
 	return imageID
 }
 
-// until asks one pod until it answers well, the budget is used up, or its
+// until asks one pod until it gives a good answer, the budget is used up, or its
 // answer is one that asking again does not change.
 func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 	var last error
@@ -208,7 +224,7 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
-		if f, ok := errors.AsType[*pipeline.Finding](err); ok && final[f.Code] {
+		if errors.Is(err, errFinal) || apierrors.IsUnauthorized(err) {
 			return err
 		}
 		t := time.NewTimer(wait)
@@ -224,22 +240,19 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 	}
 }
 
-// final are problems that do not go away by themselves.
-var final = map[pipeline.Code]bool{"probe-duplicates": true, "probe-forbidden": true, "cluster-unauthorized": true}
-
 func (o Options) judge(r response, a *Answer) error {
 	where := o.Namespace + "/pod/" + a.Pod
 	switch {
 	// As the kubelet counts (pkg/probe/http): 2xx and 3xx.
 	case r.status < http.StatusOK || r.status >= http.StatusBadRequest:
-		return &pipeline.Finding{Code: "probe-status", Severity: pipeline.Error, Where: where,
+		return &pipeline.Finding{Code: CodeStatus, Severity: pipeline.Error, Where: where,
 			What: fmt.Sprintf("pod %s answers %d on port %d %s", a.Pod, r.status, o.Port, o.path()), Why: excerpt(r.body),
-			Fix: "its log may say why; --probe-path asks another path"}
+			Fix: "read its log; --probe-path asks another path"}
 	case o.Expect != "" && !strings.Contains(string(r.body), o.Expect):
-		return &pipeline.Finding{Code: "probe-expect", Severity: pipeline.Error, Where: where,
-			What: fmt.Sprintf("pod %s answers without %q", a.Pod, o.Expect), Why: excerpt(r.body), Fix: "is it the version that was meant? --probe-expect sets what must be in the answer"}
+		return &pipeline.Finding{Code: CodeExpect, Severity: pipeline.Error, Where: where,
+			What: fmt.Sprintf("pod %s answers without %q", a.Pod, o.Expect), Why: excerpt(r.body), Fix: "check that it is the intended version; --probe-expect sets what must be in the answer"}
 	case a.Health != nil && a.Health.HasDuplicates:
-		return &pipeline.Finding{Code: "probe-duplicates", Severity: pipeline.Error, Where: where,
+		return &pipeline.Finding{Code: CodeDuplicates, Severity: pipeline.Error, Where: where, Err: errFinal,
 			What: fmt.Sprintf("pod %s registers functions with the same id twice", a.Pod), Why: strings.Join(a.Health.Duplicates, ", "),
 			Fix: "give each function an id of its own, or list it in one index only"}
 	}
@@ -250,9 +263,9 @@ func (o Options) unanswered(a *Answer, last error) error {
 	if f, ok := errors.AsType[*pipeline.Finding](last); ok {
 		return f
 	}
-	return &pipeline.Finding{Code: "probe-unreachable", Severity: pipeline.Error, Where: o.Namespace + "/pod/" + a.Pod, Err: last,
+	return &pipeline.Finding{Code: CodeUnreachable, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + a.Pod, Err: last,
 		What: fmt.Sprintf("pod %s does not answer on port %d", a.Pod, o.Port), Why: excerpt([]byte(last.Error())),
-		Fix: "does the worker listen on that port, on all addresses? probe.port in .sbw.yaml sets another"}
+		Fix: "check that the worker listens on that port, on all addresses; probe.port in .sbw.yaml sets another port"}
 }
 
 func (o Options) path() string {
@@ -265,7 +278,7 @@ func (o Options) path() string {
 func (o Options) pathURL() (*url.URL, error) {
 	u, err := url.Parse(o.path())
 	if err != nil {
-		return nil, pipeline.UsageErrorf("probe-path", "correct probe.path in .sbw.yaml, or --probe-path", "%q is no path of a URL", o.Path)
+		return nil, pipeline.UsageErrorf(CodePath, "correct probe.path in .sbw.yaml, or --probe-path", "%q is not a valid URL path", o.Path)
 	}
 	return u, nil
 }

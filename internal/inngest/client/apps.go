@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// functionFields names what is known of a function, for a server's schema.
+// functionFields lists the fields of a function that a server's schema has.
 func functionFields(s schema) string {
 	trigger := s.pick("FunctionTrigger", "type", "value", "condition")
 	config := s.pick("FunctionConfiguration", "retries{value}", "concurrency{scope limit{value isPlanLimit} key}")
@@ -131,8 +131,8 @@ func (c *Client) Apps(ctx context.Context) ([]model.App, error) {
 	return all, nil
 }
 
-// appsByREST is what a server without GraphQL still tells: /v2/apps where it
-// is new enough, else the apps whose names the caller knows.
+// appsByREST lists what a server without GraphQL still shows: /v2/apps where it
+// is new enough, or else the apps whose names the caller knows.
 func (c *Client) appsByREST(ctx context.Context) ([]model.App, error) {
 	var all []model.App
 	cursor := ""
@@ -233,20 +233,20 @@ func (c *Client) CreateApp(ctx context.Context, url string) (model.App, error) {
 }
 
 // DeleteApp archives a registration: its runs stay, and a later registration
-// of the same name revives it. The server takes any id for one that it
-// deleted, so the caller must look whether it is gone.
+// of the same name revives it. The server confirms the deletion of any id,
+// so the caller must check that the app is gone.
 func (c *Client) DeleteApp(ctx context.Context, id string) error {
 	err := c.ask(ctx, "delete the app", func(schema) string { return `mutation($id:String!){deleteApp(id:$id)}` }, map[string]any{"id": id}, nil)
 	return needsGraphQL(err, "delete apps")
 }
 
-// needsGraphQL explains that a server without its UI cannot do something.
+// needsGraphQL explains that a server without GraphQL cannot do something.
 func needsGraphQL(err error, what string) error {
 	if !errors.Is(err, ErrNoGraphQL) {
 		return err
 	}
 	return &pipeline.Finding{
 		Code: model.CodeNoUI, Severity: pipeline.Error, Err: err, What: "this Inngest server cannot " + what,
-		Why: "it was started with --no-ui, which switches GraphQL off", Fix: "start it without --no-ui for the time of this, or leave it as it is",
+		Why: "it was started with --no-ui, which switches GraphQL off", Fix: "start it without --no-ui while you do this",
 	}
 }

@@ -25,8 +25,8 @@ import (
 // Options says which server to use, and with which key.
 type Options struct {
 	Server wire.Endpoint
-	// Key is needed only where GraphQL is off (--no-ui): the REST routes want
-	// it, GraphQL wants none.
+	// Key is needed only where GraphQL is off (--no-ui): the REST routes need
+	// it, GraphQL does not.
 	Key wire.SigningKey
 	// Apps are names to ask for where the server cannot list apps: --no-ui
 	// before /v2/apps.
@@ -53,10 +53,10 @@ func New(o Options) (*Client, error) {
 	return &Client{end: o.Server, key: o.Key, apps: o.Apps}, nil
 }
 
-// Health is what a server says of itself without a key.
+// Health is what a server reports about itself without a key.
 type Health struct {
 	// Kind is "cloud" for `inngest start`, "dev" for `inngest dev`; empty
-	// before servers said it.
+	// for servers that do not report it yet.
 	Kind string `json:"kind"`
 	// GraphQL is false where the server was started with --no-ui.
 	GraphQL bool `json:"graphQL"`
@@ -71,7 +71,7 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	if r.Status != http.StatusOK || !r.IsJSON() {
 		return Health{}, &pipeline.Finding{
 			Code: model.CodeNotAServer, Severity: pipeline.Error,
-			What: "what answers at " + c.end.BaseURL + " is no Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+			What: "what answers at " + c.end.BaseURL + " is not an Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 			Fix: "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Client) CheckKey(ctx context.Context) error {
 	return err
 }
 
-// rest asks a route that wants the key and decodes its answer.
+// rest asks a route that needs the key and decodes its answer.
 func (c *Client) rest(ctx context.Context, doing, method, path string, query url.Values, into any) error {
 	h := http.Header{}
 	if !c.key.IsZero() {
@@ -118,7 +118,7 @@ func (c *Client) rest(ctx context.Context, doing, method, path string, query url
 	if r.Status == http.StatusUnauthorized && c.key.IsZero() {
 		return &pipeline.Finding{
 			Code: model.CodeKeyNeeded, Severity: pipeline.Error, Err: &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
-			What: "the Inngest server wants the signing key to " + doing, Why: "it was started with --no-ui, so only its authenticated routes are left",
+			What: "the Inngest server requires the signing key to " + doing, Why: "it was started with --no-ui, so only its authenticated routes are left",
 			Fix: "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from",
 		}
 	}

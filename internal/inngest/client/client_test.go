@@ -68,7 +68,7 @@ func TestServerErrors(t *testing.T) {
 		"a resolver's error, as 200": {canned{"__type": noTypes, "{apps": `{"errors":[{"message":"database is locked","path":["apps"]}],"data":null}`}, "inngest-refused", "database is locked"},
 		"validation, as 422":         {canned{"__type": noTypes, "{apps": `422 {"errors":[{"message":"Expected Name, found <EOF>"}],"data":null}`}, "inngest-refused", "422: Expected Name, found <EOF>"},
 		"an answer of another shape": {canned{"__type": noTypes, "{apps": `{"data":{"apps":"none"}}`}, "inngest-refused", "cannot be read"},
-		"a schema that is not told":  {canned{"__type": `422 {"errors":[{"message":"introspection disabled"}],"data":null}`, "{apps": `{"errors":[{"message":"later"}]}`}, "inngest-refused", "later"},
+		"a schema that is not shown": {canned{"__type": `422 {"errors":[{"message":"introspection disabled"}],"data":null}`, "{apps": `{"errors":[{"message":"later"}]}`}, "inngest-refused", "later"},
 	} {
 		_, err := clientOf(t, c.answers).Apps(t.Context())
 		if f := wantFinding(t, err, c.code); !strings.Contains(f.Error(), c.says) {

@@ -36,7 +36,7 @@ func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) (string, 
 	if r.Status == http.StatusUnauthorized {
 		return "", &pipeline.Finding{
 			Code: model.CodeEventKey, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
-			What: "the Inngest server does not take the event key", Why: r.Words(),
+			What: "the Inngest server does not accept the event key", Why: r.Words(),
 			Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
 		}
 	}

@@ -16,10 +16,10 @@ import (
 
 // schema is what this server's GraphQL has.
 type schema struct {
-	// described are the fields by type, as the server told them. A type that
-	// is not in it is taken to be the newest.
+	// described are the fields by type, as the server listed them. A type that
+	// is missing is assumed to be the newest.
 	described map[string]map[string]bool
-	// refused are "Type.field" that it did not take after all.
+	// refused are the "Type.field" that it refused after all.
 	refused map[string]bool
 }
 
@@ -84,7 +84,7 @@ func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 	if err != nil && !(refusal && said.Status < 500) {
 		return schema{}, err
 	}
-	// A server that does not describe itself is taken for the newest.
+	// A server that does not describe itself is assumed to be the newest.
 	all := schema{described: map[string]map[string]bool{}}
 	for name, t := range types {
 		if t == nil {
@@ -166,8 +166,8 @@ func (c *Client) post(ctx context.Context, doing, query string, vars map[string]
 	}
 	if err := json.Unmarshal(out.Data, into); err != nil {
 		return &pipeline.Finding{
-			Code: model.CodeRefused, Severity: pipeline.Error, Err: err, What: "the Inngest server did not " + doing,
-			Why: "its answer cannot be read: " + err.Error(), Fix: "check the server's version: 1.4 and later are known",
+			Code: model.CodeRefused, Severity: pipeline.Error, Err: err, What: "the Inngest server's answer cannot be used to " + doing,
+			Why: "its answer cannot be read: " + err.Error(), Fix: "check the server's version: 1.4 and later are supported",
 		}
 	}
 	return nil

@@ -14,13 +14,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 )
 
-// RunFilter says which runs are wanted. Empty parts match everything.
+// RunFilter selects runs. Empty fields match everything.
 type RunFilter struct {
 	Apps      []string // ids
 	Functions []string // ids
 	Status    []model.RunStatus
-	// Since is compared with the time at which a run was queued: a run of
-	// interest may have begun long ago. Zero is Ever.
+	// Since is compared with the time at which a run was queued: a run that
+	// matters may have begun long ago. Zero is Ever.
 	Since time.Time
 	Until time.Time // now when zero
 	Limit int       // the newest so many; all when 0
@@ -218,8 +218,8 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 	return page, next, nil
 }
 
-// CancelRun ends a run. One that is cancelled already is no error; one that
-// has ended by itself is, in the server's words. It may take some seconds.
+// CancelRun ends a run. Cancelling it twice succeeds; cancelling one
+// that has ended by itself fails. It may take some seconds.
 func (c *Client) CancelRun(ctx context.Context, id string) error {
 	err := c.ask(ctx, "cancel run "+id, func(schema) string { return `mutation($id:ULID!){cancelRun(runID:$id){id}}` }, map[string]any{"id": id}, nil)
 	if errors.Is(err, ErrNoGraphQL) {

@@ -33,7 +33,7 @@ func Choose(apps []model.App, want model.Wanted) (*model.App, error) {
 			return nil, &pipeline.Finding{
 				Code: model.CodeAppAmbiguous, Severity: pipeline.Error,
 				What: fmt.Sprintf("%d apps are registered at %s: %s", len(placed), want.URL, names(placed)),
-				Why:  "which one is the worker's cannot be told by the URL",
+				Why:  "the URL does not decide which one is the worker's",
 				Fix:  "set inngest.app in .sbw.yaml to the worker's INNGEST_APP_ID",
 			}
 		}

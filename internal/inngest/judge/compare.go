@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Change is a function that stays, but not as it was.
+// Change is a function that stays, with other settings.
 type Change struct {
 	Slug string   `json:"slug"`
 	What []string `json:"what"` // "retries 2 → 0"
@@ -30,7 +30,7 @@ func (d Diff) String() string {
 	return fmt.Sprintf("%d added, %d removed, %d changed, %d kept", len(d.Added), len(d.Removed), len(d.Changed), len(d.Kept))
 }
 
-// Compare says what becomes of the registered functions when the served ones
+// Compare reports what happens to the registered functions when the served ones
 // take their place. URLs are not compared: they follow from the app's.
 func Compare(registered, served []model.Function) Diff {
 	was := map[string]model.Function{}
@@ -86,8 +86,8 @@ func joined[T fmt.Stringer](all []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// GuardLoss refuses a registration that would make functions vanish, unless it
-// is allowed; nil when nothing vanishes. inFlight counts runs that have not
+// GuardLoss refuses a registration that would make functions disappear, unless it
+// is allowed; nil when none would. inFlight counts runs that have not
 // ended, by slug: they would lose their function.
 func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 	if len(d.Removed) == 0 {
@@ -102,7 +102,7 @@ func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{
 		Code: model.CodeFunctionsRemoved, Severity: pipeline.Error,
-		What: fmt.Sprintf("%s would vanish: %s", Count(len(gone), "registered function"), strings.Join(gone, ", ")),
+		What: fmt.Sprintf("%s would disappear: %s", Count(len(gone), "registered function"), strings.Join(gone, ", ")),
 		Why:  "the worker does not serve them",
 		Fix:  "add them to the worker's function index, or go on with --allow-removal",
 	}
@@ -111,7 +111,7 @@ func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 	}
 	if allow {
 		f.Severity, f.Fix = pipeline.Warning, ""
-		f.What = strings.Replace(f.What, "would vanish", "vanish, as allowed", 1)
+		f.What = strings.Replace(f.What, "would disappear", "disappear, as allowed", 1)
 	}
 	return f
 }
@@ -124,8 +124,8 @@ func Count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// CatalogMismatch compares what is served or registered with what the image
-// was said to bring.
+// CatalogMismatch compares what is served or registered with the image's
+// catalog.
 func CatalogMismatch(app string, have []model.Function, expected []string) error {
 	if expected == nil {
 		return nil
@@ -150,7 +150,7 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 	f := &pipeline.Finding{
 		Code: model.CodeCatalogMismatch, Severity: pipeline.Error,
 		What: fmt.Sprintf("the worker %s does not serve what its image's catalog says", app),
-		Fix:  "the pods may run another image than the one that was published; else publish again",
+		Fix:  "check which image the pods run; if it is the right one, publish again",
 	}
 	if len(missing) > 0 {
 		f.Why = "missing: " + strings.Join(missing, ", ")

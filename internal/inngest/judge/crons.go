@@ -18,8 +18,8 @@ const (
 )
 
 // LastDue are the last two times at which a trigger was due, the latest first;
-// nil where it has no schedule, or one that this reader is too simple for: the
-// server took it.
+// nil where it does not have a schedule, or has one that cannot be read here although
+// the server accepted it.
 func LastDue(t model.Trigger, now time.Time) []time.Time {
 	if t.Cron == "" {
 		return nil
@@ -62,6 +62,6 @@ func cronFinding(silent []string) *pipeline.Finding {
 		Code: model.CodeCronsSilent, Severity: pipeline.Warning, Evidence: silent,
 		What: fmt.Sprintf("%s did not run on schedule", Count(len(silent), "cron")),
 		Why:  "the server re-reads schedules only when a registration changes something, so one that it lost stays lost",
-		Fix:  "make the next registration a full one: `kubectl sbw refresh --resync`",
+		Fix:  "run `kubectl sbw refresh --resync`, which makes the registration a full one",
 	}
 }

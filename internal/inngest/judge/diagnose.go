@@ -11,13 +11,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// State is everything that a diagnosis looks at. What could not be asked is
+// State is everything that a diagnosis looks at. What could not be read is
 // nil or empty.
 type State struct {
 	Want model.Wanted
 	Apps []model.App
-	// Served is the worker's own list, Registered what it said when it was
-	// told to register.
+	// Served is the worker's own list, Registered what it answered when
+	// it was asked to register.
 	Served     *model.Served
 	Registered *model.Registration
 	// Failed are runs that failed lately, with their errors.
@@ -31,8 +31,8 @@ type State struct {
 	Now        time.Time
 }
 
-// Diagnose recognises what goes wrong between a server and a worker, each
-// thing with its cause and remedy.
+// Diagnose recognises what is wrong between a server and a worker, each
+// with its cause and remedy.
 func Diagnose(s State) []*pipeline.Finding {
 	var all []*pipeline.Finding
 	add := func(f *pipeline.Finding) {
@@ -76,7 +76,7 @@ func NotRegistered(s State) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: model.CodeNotRegistered, Severity: pipeline.Error,
 		What: fmt.Sprintf("the app %s is not registered", s.Want.App), Why: "the server's list does not have it",
-		Fix: "`kubectl sbw refresh`",
+		Fix: "run `kubectl sbw refresh`",
 	}
 	if s.Registered != nil && s.Registered.OK() {
 		f.Why = fmt.Sprintf("the worker said %q, but the server's list does not have it", s.Registered.Message)
@@ -100,16 +100,16 @@ var appErrors = map[string]struct {
 	code     pipeline.Code
 	why, fix string
 }{
-	"unreachable":                {model.CodeAppUnreachable, "the server could not reach its URL", "wait until the worker is Ready, then `kubectl sbw refresh`"},
+	"unreachable":                {model.CodeAppUnreachable, "the server could not reach its URL", "wait until the worker is ready, then run `kubectl sbw refresh`"},
 	"unauthorized":               {model.CodeWrongSigningKey, "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
 	"forbidden":                  {model.CodeAppForbidden, "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
 	"url_not_found":              {model.CodeAppNotFound, "the worker has no SDK at that path", "set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`"},
-	"internal_server_error":      {model.CodeAppFailed, "the worker answered 500", "see the worker's log"},
+	"internal_server_error":      {model.CodeAppFailed, "the worker answered 500", "read the worker's log"},
 	"invalid_signing_key":        {model.CodeWrongSigningKey, "the keys of server and worker differ", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"missing_signing_key":        {model.CodeWrongSigningKey, "the worker has no signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
-	"missing_server_signing_key": {model.CodeWrongSigningKey, "the server has no signing key", "start the server with --signing-key"},
+	"missing_signing_key":        {model.CodeWrongSigningKey, "the worker does not have a signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
+	"missing_server_signing_key": {model.CodeWrongSigningKey, "the server does not have a signing key", "start the server with --signing-key"},
 	"no_functions":               {model.CodeNoFunctions, "the worker registered none", "export the functions from the worker's index and publish again"},
-	"invalid_function":           {model.CodeInvalidFunction, "the server does not accept one of its functions", "see the server's log for which; fix it and publish again"},
+	"invalid_function":           {model.CodeInvalidFunction, "the server does not accept one of its functions", "read in the server's log which one it is; fix it and publish again"},
 	"sdk_version_denied":         {model.CodeSDKDenied, "the server refuses this SDK version for a known vulnerability", "upgrade the worker's inngest package to 3.54.0 or later"},
 	"unsupported_protocol":       {model.CodeAppUnreachable, "its URL speaks another protocol", "advertise http:// for a worker without TLS: inngest.host"},
 }
@@ -121,7 +121,7 @@ func AppError(a model.App) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{
 		Code: model.CodeAppError, Severity: pipeline.Error, What: fmt.Sprintf("the app %s has the error %s", a.Name, a.Error),
-		Why: "the server's last registration of it failed", Fix: "`kubectl sbw refresh`, then see the server's log",
+		Why: "the server's last registration of it failed", Fix: "run `kubectl sbw refresh`; if it fails again, read the server's log",
 	}
 	if known, ok := appErrors[a.Error]; ok {
 		f.Code, f.Why, f.Fix = known.code, known.why, known.fix
@@ -137,7 +137,7 @@ func StaleURL(a model.App, want model.Wanted) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: model.CodeStaleURL, Severity: pipeline.Error,
 		What: fmt.Sprintf("the app %s is registered at %s", a.Name, a.URL), Why: "the worker is at " + want.URL,
-		Fix: "`kubectl sbw refresh`; if it comes back, set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment",
+		Fix: "run `kubectl sbw refresh`; if it comes back, set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment",
 	}
 	if strings.Contains(a.URL, "//localhost") {
 		f.Why += "; localhost is the server itself: it was registered through a port-forward"
@@ -171,7 +171,7 @@ func duplicateApps(apps []model.App, want model.Wanted) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: model.CodeDuplicateApps, Severity: pipeline.Warning, Evidence: rows,
 		What: fmt.Sprintf("%d apps are registered for the worker %s", len(rows), want.App), Why: "every event makes one run in each of them",
-		Fix: "`kubectl sbw refresh --prune-stale`",
+		Fix: "run `kubectl sbw refresh --prune-stale`",
 	}
 }
 
@@ -183,7 +183,7 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
 		What: fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")), Why: lost[0].Error,
-		Fix: "check that the pod is Ready and that the app's URL is the worker's Service; then `kubectl sbw refresh`, and rerun what matters",
+		Fix: "check that the pod is ready and that the app's URL is the worker's Service; then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
 	}
 }
 
@@ -235,7 +235,7 @@ func failingRuns(failing []model.Run, since time.Time) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
 		What: fmt.Sprintf("%s not get on because the server could not reach the worker", do(len(lost), "run")), Why: lost[0].Error,
-		Fix: "check that the app's URL is the worker's Service, and its port and targetPort; then `kubectl sbw refresh`",
+		Fix: "check that the app's URL is the worker's Service, and its port and targetPort; then run `kubectl sbw refresh`",
 	}
 	for _, r := range lost {
 		if !since.IsZero() && r.FailedAt.After(since.Add(clockSkew)) {

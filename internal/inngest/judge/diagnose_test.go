@@ -39,7 +39,7 @@ func TestDiagnose(t *testing.T) {
 		"wrong key, says the server":    {State{Apps: with(func(a *model.App) { a.Error = "invalid_signing_key" })}, "inngest-wrong-signing-key", "INNGEST_SIGNING_KEY"},
 		"wrong key, say the runs":       {State{Apps: []model.App{good}, Failed: failed("Your server returned HTTP 401 before the SDK responded.")}, "inngest-wrong-signing-key", ""},
 		"unreachable, says the server":  {State{Apps: with(func(a *model.App) { a.Error = "unreachable" })}, "inngest-app-unreachable", ""},
-		"unreachable, say the runs":     {State{Apps: []model.App{good}, Failed: failed("Unable to reach SDK URL")}, "inngest-sdk-unreachable", "Ready"},
+		"unreachable, say the runs":     {State{Apps: []model.App{good}, Failed: failed("Unable to reach SDK URL")}, "inngest-sdk-unreachable", "ready"},
 		"an error of its own":           {State{Apps: []model.App{good}, Failed: failed("thrown")}, "", ""},
 		"an error that is not known":    {State{Apps: with(func(a *model.App) { a.Error = "brand_new" })}, "inngest-app-error", "brand_new"},
 		"stale URL":                     {State{Apps: with(func(a *model.App) { a.URL = there })}, "inngest-stale-url", "refresh"},
@@ -51,7 +51,7 @@ func TestDiagnose(t *testing.T) {
 		"ambiguous":                     {State{Want: model.Wanted{URL: here}, Apps: []model.App{good, anApp("x", "x", here, "b")}}, "inngest-app-ambiguous,inngest-duplicate-apps", ""},
 		"crons on time":                 {State{Apps: hourly, Scheduled: ran(now.Add(-30 * time.Minute)), CronsSince: now.Add(-24 * time.Hour), Now: now}, "", ""},
 		"crons silent":                  {State{Apps: hourly, Scheduled: ran(now.Add(-5 * time.Hour)), CronsSince: now.Add(-24 * time.Hour), Now: now}, "inngest-crons-silent", "--resync"},
-		"crons too young to tell":       {State{Apps: hourly, CronsSince: now.Add(-45 * time.Minute), Now: now}, "", ""},
+		"crons that were not due yet":   {State{Apps: hourly, CronsSince: now.Add(-45 * time.Minute), Now: now}, "", ""},
 		"crons not asked":               {State{Apps: hourly, Now: now}, "", ""},
 	} {
 		if c.state.Want == (model.Wanted{}) {

@@ -103,13 +103,13 @@ func TestCompare(t *testing.T) {
 func TestGuardLoss(t *testing.T) {
 	gone := Diff{Removed: []model.Function{{Slug: "app-a"}, {Slug: "app-b"}}}
 	if f := GuardLoss(Diff{Added: gone.Removed}, nil, false); f != nil {
-		t.Errorf("nothing vanishes, yet %v", f)
+		t.Errorf("nothing disappears, yet %v", f)
 	}
 	f := GuardLoss(gone, map[string]int{"app-b": 2, "app-c": 9}, false)
 	if f.Severity != pipeline.Error || !strings.Contains(f.What, "app-a, app-b") || !strings.Contains(f.Why, "app-b has 2 runs in flight") || strings.Contains(f.Why, "app-c") {
 		t.Errorf("%v", f)
 	}
-	if f := GuardLoss(gone, nil, true); f.Severity != pipeline.Warning || !strings.Contains(f.What, "vanish, as allowed") {
+	if f := GuardLoss(gone, nil, true); f.Severity != pipeline.Warning || !strings.Contains(f.What, "disappear, as allowed") {
 		t.Errorf("%v", f)
 	}
 }
@@ -210,7 +210,7 @@ func TestDuplicates(t *testing.T) {
 	}{
 		"none":                                {[]model.App{anApp("c", "c", here, "a"), anApp("h", "h", host, "b")}, ""},
 		"a function in both":                  {[]model.App{anApp("c", "c", here, "a", "x"), anApp("h", "h", host, "a")}, "function a [c-a h-a]"},
-		"its trigger is not told twice":       {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
+		"its trigger is reported only once":   {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
 		"a trigger in both":                   {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "b"), "e")}, "trigger e [c-a h-b]"},
 		"a trigger twice in one app is meant": {[]model.App{with(anApp("c", "c", here, "a", "b"), "e")}, ""},
 		"failure handlers go along":           {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, ""},

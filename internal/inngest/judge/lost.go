@@ -59,7 +59,7 @@ func Lost(r model.Run, w Window) (LostRun, bool) {
 	return LostRun{Run: r, At: r.Ended}, true
 }
 
-// LostFinding words lost runs; nil when there are none.
+// LostFinding reports lost runs; nil when there are none.
 func LostFinding(all []LostRun) *pipeline.Finding {
 	if len(all) == 0 {
 		return nil
@@ -67,7 +67,7 @@ func LostFinding(all []LostRun) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: model.CodeRunsLost, Severity: pipeline.Warning,
 		What: fmt.Sprintf("%s failed while the pods were replaced", Count(len(all), "run")), Why: all[0].Error,
-		Fix: "run them again from their first step: `kubectl sbw rollout … --rerun-lost`, or rerun them in the server's UI",
+		Fix: "start them again from their first step with `kubectl sbw runs --rerun RUN`; a rollout does so with --rerun-lost",
 	}
 	for _, r := range all {
 		f.Evidence = append(f.Evidence, fmt.Sprintf("%s %s at %s: %s", r.ID, r.Slug, r.At.Format(time.TimeOnly), r.Error))

@@ -18,7 +18,7 @@ type Executing struct {
 	Attempt int       `json:"attempt"` // from 0
 	Since   time.Time `json:"since"`
 	// Retries of the function; Known is false where the server no longer
-	// lists it, so that they cannot be told.
+	// lists it, so that they are not known.
 	Retries int  `json:"retries"`
 	Known   bool `json:"known"`
 }
@@ -48,10 +48,10 @@ func (e Executing) Risk() Risk {
 	return Killed
 }
 
-// RestartOptions say what a person agreed to lose.
+// RestartOptions says what the user agreed to lose.
 type RestartOptions struct {
 	// MaxStepLoss, when set, refuses a restart that would throw away more
-	// than so much work of a step that runs again.
+	// than this much work of a step that runs again.
 	MaxStepLoss time.Duration
 	// Force goes on whatever is lost.
 	Force bool
@@ -68,8 +68,8 @@ func (e Executing) Ghost(liveSince time.Time) bool {
 	return !liveSince.IsZero() && !e.Since.IsZero() && e.Since.Before(liveSince.Add(-clockSkew))
 }
 
-// JudgeRestart says of each running step what a restart would do to it, the
-// gravest first. Without any error among the findings the restart may go on.
+// JudgeRestart reports what a restart would do to each running step, the
+// gravest first. The restart may go on if none of the findings is an error.
 func JudgeRestart(steps []Executing, o RestartOptions) []*pipeline.Finding {
 	var all []*pipeline.Finding
 	for _, e := range steps {
@@ -129,10 +129,10 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 		f.What = fmt.Sprintf("%s has been running %q for %s, and a restart would kill its run for good", e.Slug, e.Step, elapsed)
 		f.Why = fmt.Sprintf("it has retries %d and this is attempt %d", e.Retries, e.Attempt+1)
 		if !e.Known {
-			f.Why = "the function is not registered any more, so its retries cannot be told"
+			f.Why = "the function is not registered any more, so its retries are not known"
 			f.Evidence = []string{"run " + e.Run}
 		}
-		f.Fix = "wait for it with --wait-idle, or lose it with --force"
+		f.Fix = "wait for it with --wait-idle, or go on with --force and lose it"
 	case o.MaxStepLoss > 0 && elapsed > o.MaxStepLoss:
 		f.Code, f.Severity = model.CodeStepLoss, pipeline.Error
 		f.What = fmt.Sprintf("%s has been running %q for %s, more than the %s that may be lost", e.Slug, e.Step, elapsed, o.MaxStepLoss)
@@ -150,7 +150,7 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	return f
 }
 
-// Idle reports whether nothing runs whose loss was not agreed to.
+// Idle reports whether every running step may be lost.
 func Idle(steps []Executing, o RestartOptions) bool {
 	return !slices.ContainsFunc(steps, func(e Executing) bool {
 		if e.Ghost(o.LiveSince) {
@@ -174,7 +174,7 @@ func ExecutingStep(r model.Run, w Where, app model.App) Executing {
 	return e
 }
 
-// StepsTable is the title under which running steps are told.
+// StepsTable is the title of the table of running steps.
 const StepsTable = "running steps"
 
 // RunningTable lists running steps as people read them.

@@ -30,7 +30,7 @@ func ZeroRetryFindings(functions []model.Function, allowed map[string]string) []
 		}
 		all = append(all, &pipeline.Finding{
 			Code: model.CodeZeroRetries, Severity: pipeline.Error, Where: f.Slug,
-			What: fmt.Sprintf("%s has retries 0", f.Slug), Why: "a step that runs while the pod is replaced would kill its run for good",
+			What: fmt.Sprintf("%s has retries 0", f.Slug), Why: "if its pod is replaced while a step runs, the run fails for good",
 			Fix: fmt.Sprintf("set retries: 2 on it, or allow it with a reason in .sbw.yaml: allow.zeroRetries.%s", f.LocalID()),
 		})
 	}

@@ -85,15 +85,15 @@ const (
 	cutSpread = 5 * time.Second
 )
 
-// Where is what a run is about.
+// Where is the position of a run.
 type Where struct {
 	// Step names the step, or the place after the last finished one while
-	// the server has not been told its name.
+	// the server does not know its name.
 	Step    string
 	Attempt int // from 0
 	Since   time.Time
-	// Executing: a request to the worker is open. Else the run sleeps, waits
-	// or stands before another attempt.
+	// Executing: a request to the worker is open. Otherwise the run sleeps, waits,
+	// or is between attempts.
 	Executing bool
 	// Retrying: the last attempt failed and another will follow.
 	Retrying bool
@@ -106,7 +106,8 @@ var serverSide = map[string]bool{
 	"INVOKE": true, "SLEEP": true, "WAIT_FOR_EVENT": true, "WAIT_FOR_SIGNAL": true, "AI_GATEWAY": true,
 }
 
-// isPlaceholder tells names that the server gives where it knows no step.
+// isPlaceholder recognises the names that the server gives where it does not know
+// the step.
 func isPlaceholder(name string) bool {
 	switch name {
 	case "Execution", "Finalization", "Discovery step", "Unknown step", "Run", "":
@@ -143,7 +144,7 @@ func ExecutingNow(trace *model.Span) []Where {
 	return all
 }
 
-// afterLast names the place behind the last finished step.
+// afterLast names the place after the last finished step.
 func afterLast(trace *model.Span) string {
 	var last *model.Span
 	model.Walk(trace, func(s, _ *model.Span) {
@@ -157,7 +158,7 @@ func afterLast(trace *model.Span) string {
 	return "step after " + last.Name
 }
 
-// Position says what a run that lasts is about; nil for one that has ended or
+// Position returns the position of a run that lasts; nil for one that has ended or
 // not begun.
 func Position(trace *model.Span) *Where {
 	if trace.Status.Ended() || len(trace.Children) == 0 {

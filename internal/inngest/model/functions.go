@@ -24,7 +24,7 @@ func ReadConcurrency(raw json.RawMessage) []Concurrency {
 	case one.Limit > 0:
 		all = []Concurrency{one.Concurrency}
 	}
-	// A worker says fn, the server's REST Fn (pkg/enums/concurrency_scope.go), its
+	// A worker writes fn, the server's REST Fn (pkg/enums/concurrency_scope.go), its
 	// GraphQL FUNCTION.
 	scopes := map[string]string{"": "FUNCTION", "fn": "FUNCTION", "env": "ENVIRONMENT", "account": "ACCOUNT"}
 	for i := range all {

@@ -2,7 +2,7 @@ package model
 
 import ()
 
-// Inspection is what a signed GET tells of a worker.
+// Inspection is what a worker reports in answer to a signed GET.
 type Inspection struct {
 	AppID         string `json:"app_id"` // only when the signature was taken
 	FunctionCount int    `json:"function_count"`
@@ -26,7 +26,7 @@ type Served struct {
 	Inspection
 }
 
-// Registration is what a worker said of its registration with the server.
+// Registration is what a worker answered when it was asked to register.
 type Registration struct {
 	Status   int    `json:"status"`
 	Message  string `json:"message"`

@@ -30,7 +30,7 @@ type Options struct {
 	// Key signs the requests. Without one they go out unsigned, which a
 	// worker may refuse.
 	Key wire.SigningKey
-	// Kind is the server's, told to the worker so that it refuses a
+	// Kind is the server's; the worker refuses a
 	// registration with another kind; "cloud" when empty.
 	Kind string
 }
@@ -79,8 +79,8 @@ func (w *Worker) SetKind(kind string) {
 // URL is the registration's: what the server is to call.
 func (w *Worker) URL() string { return w.advertised.String() + w.path }
 
-// Inspect reads what the worker says of itself. In cloud mode it says nothing
-// to who cannot sign.
+// Inspect reads what the worker reports about itself. In cloud mode it answers
+// only signed requests.
 func (w *Worker) Inspect(ctx context.Context) (*model.Inspection, error) {
 	r, err := w.send(ctx, http.MethodGet, nil, nil)
 	if err != nil {
@@ -96,7 +96,7 @@ func (w *Worker) Inspect(ctx context.Context) (*model.Inspection, error) {
 	return &in, nil
 }
 
-// syncKind is the header that chooses, and names, the way of a registration.
+// syncKind is the header that chooses, and names, the kind of a registration.
 const (
 	syncKind  = "X-Inngest-Sync-Kind"
 	inBand    = "in_band"
@@ -214,18 +214,18 @@ func (w *Worker) refusal(r *wire.Reply) error {
 var ErrNotShown = errors.New("the worker does not show its functions")
 
 // ErrKeyNeeded is in the error of a worker that answers only signed requests,
-// when there is no key to sign with.
+// when there is not a key to sign with.
 var ErrKeyNeeded = errors.New("the worker answers only signed requests")
 
 func (w *Worker) keyRefused(r *wire.Reply) error {
 	f := &pipeline.Finding{
 		Code: model.CodeWorkerKeyRefused, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
-		What: "the worker does not take the signature", Why: r.Words(),
+		What: "the worker refuses the signature", Why: r.Words(),
 		Fix: "use the worker's own key: INNGEST_SIGNING_KEY of its container, or --signing-key-from; clocks may differ by at most 5 minutes",
 	}
 	if w.key.IsZero() {
 		f.Err = fmt.Errorf("%w: %w", ErrKeyNeeded, f.Err)
-		f.Code, f.What = model.CodeWorkerKeyNeeded, "the worker answers only signed requests, and there is no signing key"
+		f.Code, f.What = model.CodeWorkerKeyNeeded, "the worker answers only signed requests, and the signing key is not known"
 		f.Fix = "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from"
 	}
 	return f
@@ -234,7 +234,7 @@ func (w *Worker) keyRefused(r *wire.Reply) error {
 func (w *Worker) notSDK(r *wire.Reply) error {
 	return &pipeline.Finding{
 		Code: model.CodeWorkerNotAnSDK, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
-		What: fmt.Sprintf("no Inngest SDK answers at %s%s", w.end.BaseURL, w.path), Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+		What: fmt.Sprintf("an Inngest SDK does not answer at %s%s", w.end.BaseURL, w.path), Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, probe.port to its port",
 	}
 }
@@ -254,7 +254,7 @@ func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) erro
 		f.Code, f.What = model.CodeServerKind, "the worker registers with another kind of Inngest server than the one that was asked"
 		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
 	case strings.Contains(reg.Message, "401"):
-		f.Code, f.What = model.CodeWrongSigningKey, "the Inngest server does not take the worker's signing key"
+		f.Code, f.What = model.CodeWrongSigningKey, "the Inngest server does not accept the worker's signing key"
 		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"
 	case strings.Contains(strings.ToLower(reg.Message), "no functions"):
 		f.Code, f.What = model.CodeNoFunctions, "the worker serves no functions"

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// requestTimeout bounds one request to either end. cancelRun answers only
+// requestTimeout bounds one request to either side. cancelRun answers only
 // after half a second and up to six, all others at once.
 const requestTimeout = 15 * time.Second
 
-// Endpoint is one end of the conversation: where it is dialled, and through
+// Endpoint is one side of the conversation: where it is dialled, and through
 // what.
 type Endpoint struct {
 	// BaseURL is dialled: "http://127.0.0.1:38288" of a port-forward, or the
@@ -48,7 +48,7 @@ func (e Endpoint) timeout() time.Duration {
 	return e.Timeout
 }
 
-// Base parses BaseURL strictly: a typing error must not become a request to
+// Base parses BaseURL strictly: a typo must not become a request to
 // somewhere else.
 func (e Endpoint) Base(what string) (*url.URL, error) {
 	u, err := url.Parse(e.BaseURL)

@@ -19,7 +19,7 @@ import (
 // of some hundred functions stays far below.
 const maxAnswer = 64 << 20
 
-// ServerError is what an end said when it refused, in its own words.
+// ServerError is the refusal of a server or a worker, in its own words.
 type ServerError struct {
 	Doing  string // "list apps"
 	Status int    // of HTTP; 200 for what GraphQL resolvers refuse
@@ -51,7 +51,7 @@ type Reply struct {
 	hide []string // what the request carried and nobody may print
 }
 
-// IsJSON tells an answer from the single page that the server gives for every
+// IsJSON distinguishes an answer from the single page that the server gives for every
 // path that it does not know.
 func (r *Reply) IsJSON() bool { return json.Valid(r.Body) }
 
@@ -151,8 +151,8 @@ func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, err
 // ErrNoAnswer is in the errors of requests that were not answered.
 var ErrNoAnswer = errors.New("no answer")
 
-// unreachable words a request that got no answer. The caller's own end of
-// waiting is handed back as it is.
+// unreachable makes a finding of a request that was not answered. The end of the
+// caller's own wait is returned as it is.
 func (e Endpoint) unreachable(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -170,35 +170,35 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 	f := &pipeline.Finding{
 		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: fmt.Errorf("%w: %w", ErrNoAnswer, err),
 		What: fmt.Sprintf("the Inngest server at %s does not answer", e.BaseURL), Why: OneLine(why),
-		Fix: "check that its pod runs and is Ready, or give --inngest-url",
+		Fix: "check that its pod is running and ready, or give --inngest-url",
 	}
 	if what == WorkerEnd {
 		f.Code = model.CodeWorkerUnreachable
 		f.What = fmt.Sprintf("the worker at %s does not answer", e.BaseURL)
-		f.Fix = "check that its pod is Ready; wait for the rollout, then `kubectl sbw refresh`"
+		f.Fix = "check that its pod is ready; wait for the rollout, then run `kubectl sbw refresh`"
 	}
 	return f
 }
 
-// The names of the two ends in errors.
+// The names of the two sides in errors.
 const (
 	ServerEnd = "Inngest server"
 	WorkerEnd = "worker"
 )
 
-// Refused makes a finding of an answer that is a refusal.
+// Refused makes a finding of a refusal.
 func Refused(doing string, r *Reply) error {
 	said := &ServerError{Doing: doing, Status: r.Status, Words: r.Words()}
 	if r.Status == http.StatusUnauthorized {
 		return &pipeline.Finding{
 			Code: model.CodeKeyRefused, Severity: pipeline.Error, Err: said,
-			What: "the Inngest server does not take the signing key", Why: said.Words,
+			What: "the Inngest server does not accept the signing key", Why: said.Words,
 			Fix: "use the server's own key: compare its --signing-key with INNGEST_SIGNING_KEY in the worker's Secret, or give --signing-key-from",
 		}
 	}
 	return &pipeline.Finding{
 		Code: model.CodeRefused, Severity: pipeline.Error, Err: said,
-		What: "the Inngest server did not " + doing, Why: said.Error(),
-		Fix: "see the server's log, `kubectl sbw status` for what it has",
+		What: "the Inngest server refused to " + doing, Why: said.Error(),
+		Fix: "read the server's log; `kubectl sbw status` lists what it has registered",
 	}
 }

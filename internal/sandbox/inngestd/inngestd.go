@@ -17,7 +17,7 @@
 // and cancellation by events are stored and shown, but do not shape the runs.
 // Expressions are understood where they compare a field with a literal, which
 // is what the SDK generates for failure handlers. Checkpoints and connect
-// workers are refused in plain words.
+// workers are refused with a message that says so.
 //
 // # To add a recording
 //
@@ -36,16 +36,16 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Options say which server the double is. The zero value is `inngest start`
-// without keys, which takes every request.
+// Options says which server the double is. The zero value is `inngest start`
+// without keys, which accepts every request.
 type Options struct {
 	// SigningKey is the server's --signing-key; empty switches authentication
 	// and the signing of calls to workers off.
 	SigningKey string
 	// EventKeys are the server's --event-key values; empty takes any.
 	EventKeys []string
-	// Kind is the value of X-Inngest-Server-Kind: "cloud" (the default, what
-	// `inngest start` says) or "dev".
+	// Kind is the value of X-Inngest-Server-Kind: "cloud" (the default, as
+	// `inngest start` has it) or "dev".
 	Kind string
 	// NoUI is --no-ui: no GraphQL, no pages.
 	NoUI bool

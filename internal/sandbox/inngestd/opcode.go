@@ -48,7 +48,7 @@ func (o *opcode) kind() string {
 }
 
 // memo is what is kept of a step for later calls: always wrapped, so that the
-// SDK can tell a value from an error.
+// SDK can distinguish a value from an error.
 func (o *opcode) memo() (json.RawMessage, error) {
 	switch {
 	case o.Op == "StepError" || o.Op == "StepFailed":

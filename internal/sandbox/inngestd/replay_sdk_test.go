@@ -25,7 +25,7 @@ func signature(key, body string) string {
 	return "t=" + now + "&s=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// sdkRecordings says of which worker each recording is.
+// sdkRecordings names the worker of each recording.
 var sdkRecordings = map[string]string{
 	"sdk-get-unsigned":               "three",
 	"sdk-get-signed":                 "three",
@@ -49,7 +49,7 @@ func TestReplaySDK(t *testing.T) {
 	start := func(sdk, app string, env map[string]string) *npmworkers.Process {
 		env["INNGEST_APP_ID"] = app
 		p := k.worker(sdk, nil, env)
-		// Serve host and origin name the port, so the worker is started anew
+		// Serve host and origin name the port, so the worker is started again
 		// on the same one, once it is known.
 		p.Kill()
 		env["INNGEST_SERVE_HOST"], env["INNGEST_SERVE_ORIGIN"] = p.URL(), p.URL()

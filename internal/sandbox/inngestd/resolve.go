@@ -62,7 +62,7 @@ func (s *Server) mutations() object {
 			if a := s.appLocked(id); a != nil {
 				a.archived = true
 			}
-			return id, nil // an unknown id is no error
+			return id, nil // an unknown id succeeds
 		}),
 		"deleteAppByName": resolver(func(args map[string]any) (any, error) {
 			s.mu.Lock()

@@ -78,8 +78,8 @@ var (
 	errEnded    = errors.New("cannot cancel an ended run")
 )
 
-// cancelRun ends a run. A second time is no error; one that has ended by
-// itself is.
+// cancelRun ends a run. Cancelling it twice succeeds; cancelling
+// one that has ended by itself fails.
 func (s *Server) cancelRun(id string) (*run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,7 +54,7 @@ type scripted struct {
 	down   bool
 	quick  bool          // retries at once, and slow steps end at once
 	killed chan struct{} // closing it kills the worker in mid-step
-	slow   chan struct{} // told when a slow step begins
+	slow   chan struct{} // receives when a slow step begins
 }
 
 func (w *scripted) backoff() time.Duration {
