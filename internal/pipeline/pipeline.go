@@ -54,6 +54,9 @@ type Stage struct {
 	// if this stage or a later one failed after this one reported Changed. Its context
 	// outlives an interrupt and ends after Pipeline.UndoTimeout.
 	Undo func(ctx context.Context, r *Reporter) error
+	// Proven means that by the time this stage runs everything before it is known
+	// to work: an interrupt ends the run, and nothing is undone.
+	Proven bool
 }
 
 // Pipeline is a whole command: checks, then stages.
@@ -124,6 +127,7 @@ func (r *run) all(ctx context.Context) Outcome {
 	cause := r.preflight(ctx)
 	var changed []*Reporter
 	var stages []Stage
+	keep := p.KeepChanges
 	if cause == nil {
 		for _, s := range p.Stages {
 			rep := r.reporter(s.Name)
@@ -134,6 +138,7 @@ func (r *run) all(ctx context.Context) Outcome {
 			}
 			if err != nil {
 				cause = err
+				keep = keep || s.Proven && interrupted(ctx)
 				break
 			}
 		}
@@ -148,12 +153,12 @@ func (r *run) all(ctx context.Context) Outcome {
 		r.outcome.End = Unchanged
 	default:
 		if p.OnFailure != nil {
-			keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-			p.OnFailure(keep, r.reporter("evidence"), cause)
+			saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+			p.OnFailure(saving, r.reporter("evidence"), cause)
 			cancel()
 		}
 		r.outcome.End = Left
-		if !p.KeepChanges {
+		if !keep {
 			r.undo(ctx, stages)
 		}
 	}
@@ -165,10 +170,14 @@ func (r *run) all(ctx context.Context) Outcome {
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("clean up: %w", err))
 		}
 	}
-	r.outcome.Interrupted = cause != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrInterrupted)
+	r.outcome.Interrupted = cause != nil && interrupted(ctx)
 	r.outcome.Duration = now().Sub(r.outcome.Started)
-	p.Journal.end(r.outcome.End, p.KeepChanges)
+	p.Journal.end(r.outcome.End, keep)
 	return r.outcome
+}
+
+func interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrInterrupted)
 }
 
 // preflight runs all checks concurrently and reports all findings together, in the

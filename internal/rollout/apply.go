@@ -117,12 +117,12 @@ func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result
 // unapply puts back what was applied, waits until the old version serves, and
 // registers its functions again. It returns what was put back and what was seen
 // last of the pods.
-func (r *Run) unapply(ctx context.Context, rep *pipeline.Reporter, applied []apply.Result, supersededBy error, watched watch.Result) ([]string, watch.Result, error) {
+func (r *Run) unapply(ctx context.Context, rep *pipeline.Reporter, applied []apply.Result, set *workload.Workload, watched watch.Result) ([]string, watch.Result, error) {
 	if len(applied) == 0 {
 		return nil, watched, nil
 	}
-	if supersededBy != nil {
-		return nil, watched, fmt.Errorf("not put back: %w", supersededBy) // what runs is another's now
+	if err := r.ours(ctx, set); err != nil {
+		return nil, watched, err
 	}
 	back, err := apply.Restore(ctx, r.Conn, applied, r.applyOptions(rep, false))
 	if err != nil {
@@ -144,6 +144,9 @@ func (r *Run) unapply(ctx context.Context, rep *pipeline.Reporter, applied []app
 	}
 	r.probeRestored(ctx, rep, watched)
 	if !r.Inngest.Off {
+		if err := r.ours(ctx, target); err != nil {
+			return nil, watched, err
+		}
 		if err := r.unrefresh(ctx, rep); err != nil {
 			return nil, watched, err
 		}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -137,7 +138,7 @@ func (f *facts) checkState(ctx context.Context, kube kubernetes.Interface, live 
 	}
 	found, err := preflight.State(ctx, kube, live)
 	for i, one := range found {
-		if one.Code != CodeMidRollout {
+		if !errors.Is(one, preflight.ErrMidRollout) {
 			continue
 		}
 		severity, fix := one.Severity, one.Fix

@@ -3,6 +3,11 @@ package rollout
 import (
 	"errors"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -27,19 +32,10 @@ const (
 	CodeStatefulSetStuck  pipeline.Code = "statefulset-stuck"
 )
 
-func isMissing(err error) bool { return isCode(err, "workload-unknown") }
-func isSuperseded(err error) bool {
-	return isCode(err, "superseded") || isCode(err, "workload-replaced")
-}
-func isLockForbidden(err error) bool      { return isCode(err, "lock-forbidden") }
-func isInngestUnreachable(err error) bool { return isCode(err, "inngest-unreachable") }
+func isMissing(err error) bool       { return errors.Is(err, workload.ErrUnknown) }
+func isLockForbidden(err error) bool { return errors.Is(err, lock.ErrForbidden) }
+
+// isForbidden reports a refusal by RBAC.
 func isForbidden(err error) bool {
-	return isCode(err, "forward-forbidden") || isCode(err, "cluster-forbidden")
-}
-
-const CodeMidRollout pipeline.Code = "mid-rollout"
-
-func isCode(err error, code pipeline.Code) bool {
-	f, ok := errors.AsType[*pipeline.Finding](err)
-	return ok && f.Code == code
+	return errors.Is(err, forward.ErrForbidden) || apierrors.IsForbidden(err)
 }

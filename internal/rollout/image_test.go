@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -88,7 +89,7 @@ func TestTheDigestThatWasGivenGoesOut(t *testing.T) {
 		}
 		found, err := resolve(t.Context(), ref, nil)
 		if tc.code != "" {
-			if !isCode(err, tc.code) {
+			if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != tc.code {
 				t.Errorf("%s: %v, want code %s", tc.ref, err, tc.code)
 			}
 			continue

@@ -86,7 +86,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 		return nil, err
 	}
 	now, err := f.registered.Get(ctx)
-	if unreachable, ok := errors.AsType[*pipeline.Finding](err); ok && isInngestUnreachable(err) {
+	if unreachable, ok := errors.AsType[*pipeline.Finding](err); ok && errors.Is(err, model.ErrUnreachable) {
 		return nil, unreachable.With(func(f *pipeline.Finding) { f.Fix += ", or leave it out with --no-inngest" })
 	}
 	if err != nil && now.apps == nil {

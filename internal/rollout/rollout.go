@@ -97,7 +97,8 @@ func rolling(r *Run) []pipeline.Stage {
 			s.applied, s.target, err = r.apply(ctx, rep)
 			return err
 		}, func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.supersededBy, s.watched)
+			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
+			s.kept = err != nil
 			return err
 		}),
 	}, r.postApply()...)
@@ -110,6 +111,10 @@ func (r *Run) stampStage() pipeline.Stage {
 		s.stamped, err = r.stamp(ctx, rep)
 		return err
 	}, func(_ context.Context, rep *pipeline.Reporter) error {
+		if s.kept {
+			r.leaveFile(rep, s.stamped)
+			return nil
+		}
 		if err := r.unstamp(rep, s.stamped); err != nil {
 			return err
 		}

@@ -67,8 +67,10 @@ type found struct {
 	restored     []string // what was put back
 	evidence     evidence.Evidence
 	// supersededBy is set when somebody else has changed or replaced the
-	// workload: then nothing of it is ours to put back.
+	// workload, or has the lock: then nothing of it is ours to put back.
 	supersededBy error
+	// kept means that what was applied could not be put back, or may not be.
+	kept bool
 }
 
 func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
@@ -130,42 +132,45 @@ func (r *Run) postApply() []pipeline.Stage {
 	stages := []pipeline.Stage{
 		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.watched, err = r.follow(ctx, rep, s.target)
-			if isSuperseded(err) {
+			if isForeign(err) {
 				s.supersededBy = err
 			}
 			return err
 		}, nil),
-		stage("probe", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.probes, err = r.probe(ctx, rep, s.watched)
 			return err
-		}), nil),
+		})), nil),
 	}
 	if !r.Inngest.Off {
-		stages = append(stages, stage("refresh", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.refreshed, err = r.refresh(ctx, rep, s.watched)
 			return err
-		}), withApply))
+		})), withApply))
 	}
-	stages = append(stages, stage("settle", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	// From here on the new version is proven.
+	proven := []pipeline.Stage{stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil || r.Inngest.Off {
 			return err
 		}
 		s.verified, err = r.verify(ctx, rep, s.refreshed)
 		return err
-	}), withApply))
-	if r.Inngest.Off {
-		return stages
+	})), withApply)}
+	if !r.Inngest.Off {
+		proven = append(proven, stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
+			return err
+		})), withApply))
 	}
-	stages = append(stages, stage("lost runs", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
-		return err
-	}), withApply))
-	if r.Inngest.ConfirmEvent != "" {
-		stages = append(stages, stage("confirm", r.ifAny(func(ctx context.Context, rep *pipeline.Reporter) error {
+	if !r.Inngest.Off && r.Inngest.ConfirmEvent != "" {
+		proven = append(proven, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 			return r.confirm(ctx, rep, s.verified.App)
-		}), withApply))
+		})), withApply))
 	}
-	return stages
+	for i := range proven {
+		proven[i].Proven = true
+	}
+	return append(stages, proven...)
 }
 
 // lock keeps every other rollout of this workload away until the end. When it

@@ -9,6 +9,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,6 +39,12 @@ func unread(what string, err error) *pipeline.Finding {
 		What: "not checked: " + what, Why: plain.Line(err.Error()), Fix: "nothing; with the right to read it, mistakes would show here already"}
 }
 
+// CodeMidRollout is the code of a workload that somebody else is rolling out.
+const CodeMidRollout = "mid-rollout"
+
+// ErrMidRollout is in the Finding of that code.
+var ErrMidRollout = errors.New("another rollout is under way")
+
 // State says whether a workload is in a state to be rolled out: paused,
 // on-delete, scaled to nothing, or in the middle of another rollout. A rollout
 // that is stuck is a Note: the new one replaces it.
@@ -60,8 +67,10 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 		if onlyScaling(w) {
 			return nil, nil
 		}
-		return []*pipeline.Finding{finding(pipeline.Error, "mid-rollout", where, ref.String()+" is in the middle of another rollout",
-			"it waits for "+v.Waiting, "wait for its end (`kubectl rollout status "+ref.String()+"`), or --force")}, nil
+		f := finding(pipeline.Error, CodeMidRollout, where, ref.String()+" is in the middle of another rollout",
+			"it waits for "+v.Waiting, "wait for its end (`kubectl rollout status "+ref.String()+"`), or --force")
+		f.Err = ErrMidRollout
+		return []*pipeline.Finding{f}, nil
 	case verdict.Failing, verdict.Failed:
 		return []*pipeline.Finding{finding(pipeline.Note, "stuck-rollout", where, "the last rollout of "+ref.String()+" did not complete",
 			v.Cause.What+": "+v.Cause.Why, "nothing: this one replaces it")}, nil

@@ -88,6 +88,14 @@ func TestState(t *testing.T) {
 		{"an autoscaler has added a pod", deployment(progressing, rolledOut), []runtime.Object{pod("a", "")}, nil},
 		{"scaled and changed at once", deployment(progressing, rolledOut, func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 1 }), []runtime.Object{pod("a", "")}, []string{"error mid-rollout"}},
 		{"not seen yet", deployment(func(d *appsv1.Deployment) { d.Generation = 4 }), nil, []string{"error mid-rollout"}},
+		{"scaled up", deployment(progressing, func(d *appsv1.Deployment) {
+			d.Status.Replicas, d.Status.UpdatedReplicas = 2, 2
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "True", Reason: "NewReplicaSetAvailable"}}
+		}), []runtime.Object{pod("a", "")}, nil},
+		{"scaled up in the middle of a rollout", deployment(progressing, func(d *appsv1.Deployment) {
+			d.Status.Replicas, d.Status.UpdatedReplicas = 2, 2
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "True", Reason: "ReplicaSetUpdated"}}
+		}), []runtime.Object{pod("a", "")}, []string{"error mid-rollout"}},
 		{"stuck", deployment(progressing), []runtime.Object{pod("a", ""), pod("b", "ErrImagePull")}, []string{"note stuck-rollout"}},
 		{"scaled to nothing", deployment(func(d *appsv1.Deployment) {
 			zero := int32(0)

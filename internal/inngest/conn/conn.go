@@ -22,6 +22,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/worker"
@@ -200,7 +201,7 @@ func (c *Conn) Explain(doing string, err error) error {
 		return err
 	}
 	return &pipeline.Finding{
-		Code: CodeUnreachable, Severity: pipeline.Error, What: "cannot " + doing, Why: err.Error(), Err: err,
+		Code: CodeUnreachable, Severity: pipeline.Error, What: "cannot " + doing, Why: err.Error(), Err: errors.Join(model.ErrUnreachable, err),
 		Fix: "check inngest.service and inngest.port of .sbw.yaml, or give --inngest-url",
 	}
 }

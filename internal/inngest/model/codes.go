@@ -1,6 +1,10 @@
 package model
 
-import "github.com/joelhooks/gh-sbw/internal/pipeline"
+import (
+	"errors"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
 
 // The codes of findings about Inngest and its workers. internal/explain has a page
 // for each.
@@ -63,3 +67,6 @@ const (
 	CodeWorkerUnreachable   pipeline.Code = "worker-unreachable"
 	CodeWorkerURL           pipeline.Code = "worker-url"
 )
+
+// ErrUnreachable is in the Finding of CodeUnreachable.
+var ErrUnreachable = errors.New("the Inngest server does not answer")

@@ -168,12 +168,12 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 		why = fmt.Sprintf("no answer within %s", e.timeout())
 	}
 	f := &pipeline.Finding{
-		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: fmt.Errorf("%w: %w", ErrNoAnswer, err),
+		Code: model.CodeUnreachable, Severity: pipeline.Error, Err: errors.Join(model.ErrUnreachable, fmt.Errorf("%w: %w", ErrNoAnswer, err)),
 		What: fmt.Sprintf("the Inngest server at %s does not answer", e.BaseURL), Why: OneLine(why),
 		Fix: "check that its pod is running and ready, or give --inngest-url",
 	}
 	if what == WorkerEnd {
-		f.Code = model.CodeWorkerUnreachable
+		f.Code, f.Err = model.CodeWorkerUnreachable, err
 		f.What = fmt.Sprintf("the worker at %s does not answer", e.BaseURL)
 		f.Fix = "check that its pod is ready; wait for the rollout, then run `kubectl sbw refresh`"
 	}

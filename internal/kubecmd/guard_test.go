@@ -1,0 +1,196 @@
+package kubecmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
+)
+
+// options are what a command line means.
+func (w *world) options(args ...string) *rolloutOptions {
+	w.Helper()
+	k := &factory{env: w.env, flags: genericclioptions.NewConfigFlags(true)}
+	cache := filepath.Join(w.dir, "cache")
+	k.flags.CacheDir = &cache
+	var o *rolloutOptions
+	read := func(_ context.Context, got *rolloutOptions) error {
+		o = got
+		return nil
+	}
+	c := newRollout(k, read)
+	if args[0] == "undo" {
+		c = newUndo(k, read)
+	}
+	c.SetArgs(args[1:])
+	c.SetContext(w.Context())
+	if err := c.Execute(); err != nil {
+		w.Fatal(err)
+	}
+	return o
+}
+
+// runInterrupted runs a rollout and calls do, once, at the moment at which a
+// stage starts. The stage begins after do has returned.
+func (w *world) runInterrupted(stage string, do func(cancel context.CancelCauseFunc), args ...string) (*rollout.Run, pipeline.Outcome) {
+	w.Helper()
+	o := w.options(args...)
+	ctx, cancel := context.WithCancelCause(w.Context())
+	defer cancel(nil)
+	r := rollout.NewRollout(o.Target, o.Options, cancel)
+	var once sync.Once
+	out := pipeline.Run(ctx, r.Pipeline, pipeline.SinkFunc(func(e pipeline.Event) {
+		if e.Kind == pipeline.StageStarted && e.Stage == stage {
+			once.Do(func() { do(cancel) })
+		}
+	}))
+	if err := r.Record(ctx, out); err != nil {
+		w.Error(err)
+	}
+	return r, out
+}
+
+func codes(out pipeline.Outcome) (all []pipeline.Code) {
+	for _, f := range out.All() {
+		all = append(all, f.Code)
+	}
+	return all
+}
+
+// steal makes somebody else the holder of the lock, as a run does that takes an
+// expired one over.
+func (w *world) steal() {
+	w.Helper()
+	leases := w.kubes[0].CoordinationV1().Leases(w.ns)
+	name := lock.Name(workload.Ref{Kind: workload.Deployment, Namespace: w.ns, Name: "worker"})
+	if err := leases.Delete(w.Context(), name, metav1.DeleteOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	who, seconds := "carol@laptop", int32(600)
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &who, LeaseDurationSeconds: &seconds}}
+	if _, err := leases.Create(w.Context(), lease, metav1.CreateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() {
+		if err := leases.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+			w.Error(err)
+		}
+	})
+}
+
+// TestNobodyIsOverwritten: who interferes, in which stage, and what must be left
+// behind. The rollout fails in its probe unless it is to end well.
+func TestNobodyIsOverwritten(t *testing.T) {
+	setImage := func(w *world) { w.byHand("newer") }
+	restart := func(w *world) {
+		w.patch(0, `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
+	}
+	variable := func(w *world) {
+		w.patch(0, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"HOTFIX","value":"1"}]}]}}}}`)
+	}
+	scale := func(w *world) { w.patch(0, `{"spec":{"replicas":2}}`) }
+	remove := func(w *world) {
+		if err := w.kubes[0].AppsV1().Deployments(w.ns).Delete(w.Context(), "worker", metav1.DeleteOptions{}); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		who   string
+		do    func(*world)
+		stage string
+		fails bool // the new version
+		end   pipeline.End
+		code  pipeline.Code // of what ended it; empty: not asserted
+		runs  string        // afterwards; empty: nothing
+		file  string        // the tag that the manifest's file names
+	}{
+		{"nobody", func(*world) {}, "probe", true, pipeline.Restored, "", "old", "old"},
+		{"nobody", func(*world) {}, "probe", false, pipeline.Done, "", "new", "new"},
+		{"set image", setImage, "watch", false, pipeline.Left, workload.CodeSuperseded, "newer", "new"},
+		{"set image", setImage, "probe", false, pipeline.Left, workload.CodeSuperseded, "newer", "new"},
+		{"set image", setImage, "probe", true, pipeline.Left, workload.CodeSuperseded, "newer", "new"},
+		{"set image", setImage, "settle", false, pipeline.Left, workload.CodeSuperseded, "newer", "new"},
+		{"set image", setImage, "undo apply", true, pipeline.Left, workload.CodeSuperseded, "newer", "new"},
+		{"restart", restart, "watch", false, pipeline.Done, "", "new", "new"},
+		{"restart", restart, "settle", false, pipeline.Done, "", "new", "new"},
+		{"restart", restart, "probe", true, pipeline.Left, workload.CodeSuperseded, "new", "new"},
+		{"a variable", variable, "settle", false, pipeline.Done, "", "new", "new"},
+		{"a variable", variable, "undo apply", true, pipeline.Left, workload.CodeSuperseded, "new", "new"},
+		{"another run", (*world).steal, "probe", false, pipeline.Left, lock.CodeLost, "new", "new"},
+		{"another run", (*world).steal, "settle", false, pipeline.Left, lock.CodeLost, "new", "new"},
+		{"another run", (*world).steal, "undo apply", true, pipeline.Left, lock.CodeLost, "new", "new"},
+		{"deletion", remove, "probe", false, pipeline.Left, workload.CodeReplaced, "", "new"},
+		{"deletion", remove, "undo apply", true, pipeline.Left, workload.CodeReplaced, "", "new"},
+		{"an autoscaler", scale, "undo apply", true, pipeline.Restored, "", "old", "old"},
+	} {
+		t.Run(strings.ReplaceAll(fmt.Sprintf("%s in %s fails %t", tc.who, tc.stage, tc.fails), " ", "_"), func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.run(0, "rollout", "--tag", "old", "--no-inngest")
+			args := []string{"rollout", "--tag", "new", "--no-inngest"}
+			if tc.fails {
+				args = append(args, "--probe-expect", "what the page does not say")
+			}
+			r, out := w.runInterrupted(tc.stage, func(context.CancelCauseFunc) { tc.do(w) }, args...)
+			if out.End != tc.end || tc.code != "" && !slices.Contains(codes(out), tc.code) {
+				t.Errorf("ended %s with %v, want %s with %s", out.End.Word(), codes(out), tc.end.Word(), tc.code)
+			}
+			if now := w.now(0); now != tc.runs {
+				t.Errorf("runs %q, want %q", now, tc.runs)
+			}
+			if file := w.read("k8s/worker.yaml"); !strings.Contains(file, "/o/w:"+tc.file+"@") {
+				t.Errorf("the file names another than %s:\n%s", tc.file, file)
+			}
+			if restored := r.Result(out).Restored; len(restored) > 0 != (tc.end == pipeline.Restored) {
+				t.Errorf("restored %q at the end %s", restored, tc.end.Word())
+			}
+			if tc.end != pipeline.Left {
+				return
+			}
+			for _, f := range out.All() {
+				if f.Code == workload.CodeSuperseded && !strings.Contains(f.Why, "by-hand") {
+					t.Errorf("the other is not named: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+// TestInterruptAfterTheProof: whoever presses Ctrl-C while old pods end keeps
+// the release, which is proven, and a later run finds nothing to go on with.
+func TestInterruptAfterTheProof(t *testing.T) {
+	for stage, want := range map[string]struct {
+		end  pipeline.End
+		runs string
+	}{
+		"watch":  {pipeline.Restored, "old"},
+		"probe":  {pipeline.Restored, "old"},
+		"settle": {pipeline.Left, "new"},
+	} {
+		t.Run(stage, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.run(0, "rollout", "--tag", "old", "--no-inngest")
+			_, out := w.runInterrupted(stage, func(cancel context.CancelCauseFunc) { cancel(pipeline.ErrInterrupted) },
+				"rollout", "--tag", "new", "--no-inngest")
+			if out.End != want.end || out.ExitCode() != int(pipeline.Interrupted) || w.tag(0) != want.runs ||
+				!strings.Contains(w.read("k8s/worker.yaml"), ":"+want.runs+"@") {
+				t.Errorf("ended %s with exit code %d, runs %s", out.End.Word(), out.ExitCode(), w.tag(0))
+			}
+			if kept, err := os.ReadDir(filepath.Join(w.dir, "state/sbw/journal")); err != nil || len(kept) > 0 {
+				t.Errorf("a journal is left: %v %v", kept, err)
+			}
+		})
+	}
+}

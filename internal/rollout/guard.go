@@ -1,0 +1,149 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// The guard stands in front of every write after the first one. What may be
+// written over is what this run wrote, while the lock is this run's: ours. What
+// may be done to the outside (a registration, an event) needs less: the lock,
+// and that the pods that are being proven have the image of this run: serves.
+// Once the workload is somebody else's, it stays so for the rest of the run.
+
+// ours returns nil when the live workload is exactly what this run set last.
+// Otherwise nothing may be put back: the error is a Finding with lock.ErrLost,
+// workload.ErrSuperseded or workload.ErrReplaced in it, which names the other.
+func (r *Run) ours(ctx context.Context, set *workload.Workload) error {
+	return r.guard(ctx, set, func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) })
+}
+
+// serves returns nil as long as the workload has the image that this run set,
+// whatever else of its template somebody has changed meanwhile: a restart, a
+// variable that a controller adds.
+func (r *Run) serves(ctx context.Context, set *workload.Workload) error {
+	return r.guard(ctx, set, func(live *workload.Workload) bool { return r.sameImage(live, set) })
+}
+
+func (r *Run) sameImage(a, b *workload.Workload) bool {
+	return imageIn(a.Template(), r.container()) == imageIn(b.Template(), r.container())
+}
+
+func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
+	if r.found.supersededBy != nil {
+		return r.found.supersededBy
+	}
+	err := r.held.Verify(ctx)
+	if err == nil && set != nil {
+		err = r.compare(ctx, set, accept)
+	}
+	if isForeign(err) {
+		r.found.supersededBy = err
+	}
+	return err
+}
+
+// compare reads the live workload and holds it against what this run set.
+func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return err
+	}
+	live, err := workload.Get(ctx, kube, r.Ref)
+	if isMissing(err) || err == nil && live.Object().GetUID() != set.Object().GetUID() {
+		return &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: r.where(), Err: errors.Join(workload.ErrReplaced, err),
+			What: r.Ref.String() + " is no longer the object that this run changed", Why: "somebody deleted it, or deleted and created it again",
+			Fix: "check what is there now; nothing was written to it"}
+	}
+	if err != nil {
+		return err
+	}
+	if !accept(live) {
+		return apply.Superseded(set, live)
+	}
+	return nil
+}
+
+// isForeign reports that the workload is somebody else's now, or that nobody
+// can say whose it is.
+func isForeign(err error) bool {
+	return errors.Is(err, lock.ErrLost) || errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced)
+}
+
+// guarded makes the work of a stage that comes after the apply: it begins and
+// goes on only while what this run set serves. A stage that fails because
+// somebody else has taken the workload over reports that and not its own failure,
+// which is a consequence.
+func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		set := r.found.target
+		if err := r.serves(ctx, set); err != nil {
+			return err
+		}
+		working, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		go r.watchForeign(working, set, cancel)
+		err := run(working, rep)
+		if err == nil {
+			return nil
+		}
+		if foreign := r.serves(context.WithoutCancel(ctx), set); isForeign(foreign) {
+			return foreign
+		}
+		return err
+	}
+}
+
+// watchForeign ends a stage as soon as the workload has another image. It is a
+// convenience: where it may not watch, the guard finds out afterwards.
+func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, cancel context.CancelCauseFunc) {
+	if set == nil {
+		return
+	}
+	dyn, err := r.Conn.Dynamic()
+	if err != nil {
+		return
+	}
+	events, err := dyn.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace).Watch(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", r.Ref.Name).String(),
+	})
+	if err != nil {
+		return
+	}
+	defer events.Stop()
+	for e := range events.ResultChan() {
+		u, ok := e.Object.(*unstructured.Unstructured)
+		if !ok || u.GetKind() != r.Ref.Kind {
+			return // a Status: the watch has ended
+		}
+		if live, err := apply.Typed(u); err == nil && !r.sameImage(live, set) {
+			cancel(apply.Superseded(set, live))
+			return
+		}
+	}
+}
+
+// leaveFile reports that the manifest's file keeps this run's image because the
+// cluster was not put back: it is to name what runs.
+func (r *Run) leaveFile(rep *pipeline.Reporter, written []*manifest.Written) {
+	if len(written) == 0 {
+		return
+	}
+	last := written[len(written)-1]
+	rep.Skipped("the cluster was not put back")
+	rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
+		What: "the manifest keeps the image of this run, because the cluster was not put back", Why: "it names " + last.New,
+		Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"})
+}
