@@ -28,10 +28,19 @@ const (
 
 // Compressions are all of them, the default first.
 //
-// zstd is the default because it wins everywhere it was measured, with the tree of the benchmark (950 MB in 33,000
-// files, two processors): it is written three times as fast as gzip, is some 10 % smaller, and is unpacked several
-// times faster by the node. GHCR stores it; containerd reads it since 1.5 (2021), Docker Engine since 23.0 (2023),
-// CRI-O, Podman and BuildKit do as well. gzip is for what is older than that.
+// zstd is the default, at its fastest level. Measured with 400 MB of node_modules, in MB of input for each second of
+// one processor, and as the share of the input that is left:
+//
+//	             compress   size    unpack
+//	zstd fastest 163 MB/s   0.390   525 MB/s
+//	zstd default 104 MB/s   0.358
+//	gzip 5        81 MB/s   0.398   172 MB/s
+//	gzip 6        72 MB/s   0.394
+//
+// So it is written twice as fast as gzip, is a little smaller, and is unpacked three times as fast by the node. The
+// next level saves 8 % of the bytes for 60 % more time, which pays on an uplink below 12.5 MB/s and costs on a faster
+// one; and a full layer is rare. GHCR stores zstd; containerd reads it since 1.5 (2021), Docker Engine since 23.0
+// (2023), CRI-O, Podman and BuildKit do as well. gzip is for what is older than that.
 func Compressions() []Compression { return []Compression{Zstd, Gzip} }
 
 // MediaType is that of a layer which is compressed so.
@@ -140,7 +149,7 @@ func newEncoder(how Compression) (func(*bytes.Buffer, []byte) ([]byte, error), e
 			return out.Bytes(), err
 		}, err
 	case Zstd:
-		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkSize), zstd.WithEncoderLevel(zstd.SpeedDefault))
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(chunkSize), zstd.WithEncoderLevel(zstd.SpeedFastest))
 		return func(out *bytes.Buffer, plain []byte) ([]byte, error) { return z.EncodeAll(plain, out.Bytes()), nil }, err
 	}
 	return nil, fmt.Errorf("%q is not a compression", how)

@@ -45,6 +45,9 @@ func (f *Facts) rewrite(ctx context.Context, img image, rep *pipeline.Reporter) 
 func (r *Run) reportReuse(img image, rep *pipeline.Reporter) []*pipeline.Finding {
 	found := append([]*pipeline.Finding{}, img.reused.Findings...)
 	for _, u := range img.reused.Reused {
+		if u.Trivial {
+			continue
+		}
 		rep.Notef("%s", u.Line(units.Bytes))
 		var in reuse.Instruction
 		if r.Layout == "" {

@@ -78,6 +78,8 @@ type Reused struct {
 	Changed, Removed []string
 	Small            int64 // bytes of the small layer, compressed; 0 without one
 	Instead          int64 // bytes of the published layer, compressed: about what the layer would have taken
+	// Trivial layers are too small for anybody to care how often they are sent.
+	Trivial bool
 }
 
 // Result is what a Rewrite came to.
@@ -367,7 +369,8 @@ func (w *rewrite) compare(ctx context.Context, other []int) error {
 
 // one tries to make the layer with index i of a published one; below is what the layers below it make. It returns how
 // many layers take its place, 0 where it stays.
-func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer.Tree, candidates []int, lists []*layer.Listing, room bool) (int, error) {
+func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer.Tree, candidates []int, lists []*layer.Listing,
+	room bool) (int, error) {
 	if l.Odd != "" {
 		return 0, nil // said by the caller
 	}
@@ -391,7 +394,8 @@ func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer
 		return 0, nil
 	}
 	made := []layout.Layer{{Descriptor: ref, DiffID: published.DiffID}}
-	u := Reused{Platform: w.image.Platform(), Layer: i + 1, Files: l.Files(), Instead: ref.Size, Changed: delta.Changed, Removed: delta.Removed}
+	u := Reused{Platform: w.image.Platform(), Layer: i + 1, Files: l.Files(), Instead: ref.Size, Trivial: l.Size < minSize,
+		Changed: delta.Changed, Removed: delta.Removed}
 	history := entries(w.image)
 	if len(history) > 0 {
 		u.CreatedBy = history[i].CreatedBy

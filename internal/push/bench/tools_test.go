@@ -59,10 +59,13 @@ func (w *world) measure(b *testing.B, dir string, env []string, argv ...string) 
 	}
 	r.requests, r.sent = w.link.Reset()
 	w.timeline(b, argv[0], start, r.took)
+	if os.Getenv(timelineEnv) != "" {
+		fmt.Fprintf(os.Stderr, "%s", out.Bytes())
+	}
 	return r, out.Bytes()
 }
 
-// timelineEnv asks for the times of each request, in milliseconds since the
+// timelineEnv asks for what each program printed and for the times of each request, in milliseconds since the
 // process began.
 const timelineEnv = "SBW_BENCH_TIMELINE"
 
