@@ -20,8 +20,8 @@ type Document interface{ head() *Head }
 
 // Head opens every document. Execute fills it in.
 type Head struct {
-	Command  string                 `json:"command" doc:"the command: gh sbw publish"`
-	End      string                 `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted" doc:"what became of the changes, in one word"`
+	Command  string                 `json:"command" doc:"the command, such as gh sbw publish"`
+	End      string                 `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted" doc:"what became of the changes: done, unchanged, usage, refused, restored, left, interrupted"`
 	ExitCode int                    `json:"exitCode" doc:"the exit code; 130 after an interrupt, whose end says what became of the changes"`
 	Error    string                 `json:"error" doc:"what ended the command, in one line; empty when nothing did"`
 	Findings []*pipeline.Finding    `json:"findings" doc:"everything that was found, each with code, severity, what, why, fix, where, evidence"`

@@ -87,7 +87,7 @@ func newOptions(h helper) *cobra.Command {
 		Long: "Print the list of flags inherited by all commands",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return pipeline.UsageErrorf("usage", "run `"+h.env.Plugin+" options` alone", "options takes no arguments")
+				return pipeline.UsageErrorf(CodeUsage, "run `"+h.env.Plugin+" options` alone", "options takes no arguments")
 			}
 			return nil
 		},

@@ -20,6 +20,13 @@ var rolloutEntries = []Entry{
 		Remedy: "Run kubectl sbw history to see what was rolled out, then run undo again, with --to-revision if you want a particular one.",
 	},
 	{
+		Code:    "commits-lost",
+		Title:   "the new image lacks commits that run now",
+		Cause:   "The image that runs was built from a commit that the new image's commit does not descend from. Somebody else has published from another branch, or the checkout that was published is behind. Both commits are in the labels of the images, and this checkout compares them.",
+		Remedy:  "Merge the commits that are listed, publish again and roll that out. If they are meant to go, the rollout may continue: this is a warning.",
+		Example: "git log --oneline NEW..RUNNING",
+	},
+	{
 		Code:    "context-left",
 		Title:   "one of several clusters was left as it was when its rollout failed",
 		Cause:   "It could not go back by itself, or --no-rollback was given. The other clusters are not affected.",

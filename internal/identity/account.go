@@ -43,7 +43,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	}
 	if id.token.fineGrained() {
 		return []*pipeline.Finding{{
-			Code: "token-fine-grained", Severity: pipeline.Error,
+			Code: CodeTokenFineGrained, Severity: pipeline.Error,
 			What: id.Source + " is a fine-grained token",
 			Why:  "GitHub Packages takes classic tokens only",
 			Fix:  id.remedy(),
@@ -59,7 +59,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 			has = "it has " + strings.Join(account.Scopes, ", ")
 		}
 		return []*pipeline.Finding{{
-			Code: "token-scope", Severity: pipeline.Error,
+			Code: CodeTokenScope, Severity: pipeline.Error,
 			What: fmt.Sprintf("%s of %s lacks the scope %s", id.Source, account.Login, writePackages),
 			Why:  has,
 			Fix:  id.remedy(),
@@ -134,17 +134,6 @@ func apiURL(host string) string {
 	return "https://api." + host + "/"
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // maxAnswer bounds what is read of an answer.
 const maxAnswer = 1 << 20
 
@@ -185,14 +174,14 @@ func (id *Identity) refused(res *http.Response) (Account, error) {
 	switch {
 	case res.StatusCode == http.StatusUnauthorized:
 		return Account{}, &pipeline.Finding{
-			Code: "token-rejected", Severity: pipeline.Error,
+			Code: CodeTokenRejected, Severity: pipeline.Error,
 			What: id.Host + " does not take the token of " + id.Source,
 			Why:  said,
 			Fix:  id.replaceToken(),
 		}
 	case res.StatusCode == http.StatusForbidden && res.Header.Get("X-GitHub-SSO") != "":
 		return Account{}, &pipeline.Finding{
-			Code: "token-sso", Severity: pipeline.Error,
+			Code: CodeTokenSso, Severity: pipeline.Error,
 			What: "the token of " + id.Source + " is not authorised for an organisation with single sign-on",
 			Why:  said,
 			Fix:  "authorise it: https://" + id.Host + "/settings/tokens → Configure SSO",
@@ -251,7 +240,7 @@ func (id *Identity) unreachable(err error) error {
 		return err
 	}
 	f := &pipeline.Finding{
-		Code: "github-unreachable", Severity: pipeline.Error,
+		Code: CodeGithubUnreachable, Severity: pipeline.Error,
 		What: "could not ask " + id.Host + " whose token it is",
 		Why:  id.redact(err.Error()),
 		Fix:  "check the network, or set GHCR_TOKEN and GHCR_USER to do without",

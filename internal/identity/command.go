@@ -83,7 +83,7 @@ func failure(err error, stderr, stdout string, cut bool) string {
 
 func commandFinding(argv []string, why string) error {
 	return &pipeline.Finding{
-		Code: "credential-command", Severity: pipeline.Error,
+		Code: CodeCredentialCommand, Severity: pipeline.Error,
 		What: "the credential command `" + commandName(argv) + "` gave no token",
 		Why:  why,
 		Fix:  "run it by hand, or correct credentials.command in .sbw.yaml",

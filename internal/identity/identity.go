@@ -33,6 +33,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // Options say for which registry an identity is wanted.
@@ -106,7 +107,7 @@ func Find(ctx context.Context, o Options) (*Identity, error) {
 		return id, nil
 	}
 	return nil, &pipeline.Finding{
-		Code: "no-credential", Severity: pipeline.Error,
+		Code: CodeNoCredential, Severity: pipeline.Error,
 		What: "no login for " + id.Host + ", which " + o.Registry + " belongs to",
 		Why:  id.whyNone(),
 		Fix:  "run `gh auth login -h " + id.Host + " -s write:packages`, or set GHCR_TOKEN to a classic token with write:packages",
@@ -115,7 +116,7 @@ func Find(ctx context.Context, o Options) (*Identity, error) {
 
 func (o *Options) defaults() {
 	if o.Wait == nil {
-		o.Wait = wait
+		o.Wait = waiting.For
 	}
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
@@ -173,7 +174,7 @@ func (id *Identity) fromEnv(context.Context) (bool, error) {
 	id.token = NewToken(token)
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
-			Code: "credential-user", Severity: pipeline.Error,
+			Code: CodeCredentialUser, Severity: pipeline.Error,
 			What: "GHCR_TOKEN is set for " + id.Registry + ", but not whose it is",
 			Why:  "only GitHub can be asked for the login behind a token",
 			Fix:  "set GHCR_USER as well",
@@ -202,7 +203,7 @@ func (id *Identity) fromCommand(ctx context.Context) (bool, error) {
 	id.User, id.token = strings.TrimSpace(id.opts.Getenv("GHCR_USER")), token
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
-			Code: "credential-user", Severity: pipeline.Error,
+			Code: CodeCredentialUser, Severity: pipeline.Error,
 			What: id.Source + " gives a token for " + id.Registry + ", but not whose it is",
 			Why:  "only GitHub can be asked for the login behind a token",
 			Fix:  "set GHCR_USER",

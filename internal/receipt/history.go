@@ -97,7 +97,7 @@ func rawHistory(annotations map[string]string) (raw []json.RawMessage, err error
 
 func damaged(err error) error {
 	return &pipeline.Finding{
-		Code: "history-unreadable", Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
+		Code: CodeHistoryUnreadable, Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
 		What: "the history on the workload cannot be read", Why: oneLine(err.Error()), Err: err,
 		Fix: "it begins anew with the next rollout; the receipts of those who shipped are whole",
 	}

@@ -115,7 +115,7 @@ func secret(variable string) bool {
 
 func (h Hook) failed(err error, said string) error {
 	f := &pipeline.Finding{
-		Code: "receipt-hook", Severity: pipeline.Warning, Where: "hooks.receipt",
+		Code: CodeReceiptHook, Severity: pipeline.Warning, Where: "hooks.receipt",
 		What: fmt.Sprintf("the receipt's hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
 		Fix: "run it by hand with the receipt on stdin; what was shipped is not affected",
 	}

@@ -195,7 +195,7 @@ func orElse(s, otherwise string) string {
 
 func notKept(where string, err error) error {
 	return &pipeline.Finding{
-		Code: "receipt-not-kept", Severity: pipeline.Warning, Where: where,
+		Code: CodeReceiptNotKept, Severity: pipeline.Warning, Where: where,
 		What: "the receipt could not be written", Why: oneLine(err.Error()), Err: err,
 		Fix: "make the directory writable, or set XDG_STATE_HOME to one that is; what was shipped is not affected",
 	}
@@ -203,7 +203,7 @@ func notKept(where string, err error) error {
 
 func unreadable(where string, err error) error {
 	return &pipeline.Finding{
-		Code: "receipt-unreadable", Severity: pipeline.Warning, Where: where,
+		Code: CodeReceiptUnreadable, Severity: pipeline.Warning, Where: where,
 		What: "a receipt cannot be read", Why: oneLine(err.Error()), Err: err,
 		Fix: "remove it if it is of no use",
 	}

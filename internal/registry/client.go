@@ -38,6 +38,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // Options say how to talk.
@@ -96,7 +97,7 @@ func New(repo imageref.Repository, o Options) *Client {
 		o.Transport = NewTransport(0)
 	}
 	if o.Wait == nil {
-		o.Wait = wait
+		o.Wait = waiting.For
 	}
 	if o.Tries == 0 {
 		o.Tries = defaultTries

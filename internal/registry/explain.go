@@ -33,11 +33,11 @@ func (c *Client) Explain(doing string, err error) error {
 func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
 	f.Why = oneLine(c.auth.redact(err.Error()))
 	if isTLS(err) {
-		f.Code = "registry-tls"
+		f.Code = CodeRegistryTls
 		f.Fix = "check the certificate of " + c.repo.Registry + "; an own authority is added with SSL_CERT_FILE"
 		return
 	}
-	f.Code = "registry-unreachable"
+	f.Code = CodeRegistryUnreachable
 	f.Fix = "check the name " + c.repo.Registry + ", the network and HTTPS_PROXY, then run it again"
 }
 
@@ -53,41 +53,41 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 	}
 	switch {
 	case e.Garbled:
-		f.Code = "registry-garbled"
+		f.Code = CodeRegistryGarbled
 		f.Why = e.Error() + " with something that is no registry's answer"
 		f.Fix = "look at https://" + e.Registry + " in a browser: a network's login page or a proxy may be in between"
 	case strings.Contains(low, "does not match expected scopes"):
-		f.Code = "token-scope"
+		f.Code = CodeTokenScope
 		f.Why = credential + " lacks the scope " + c.scope() + " (" + e.Said() + ")"
 		f.Fix = c.opts.ScopeRemedy
 		if f.Fix == "" {
 			f.Fix = "use a classic token with " + c.scope() + "; fine-grained ones do not work with packages"
 		}
 	case strings.Contains(low, "write_package"):
-		f.Code = "package-permission"
+		f.Code = CodePackagePermission
 		f.Fix = "give it the Write role in the package's settings (Manage Actions access, or Manage access): " + c.packageSettings()
 	case strings.Contains(low, "installation not allowed"):
-		f.Code = "organization-policy"
+		f.Code = CodeOrganizationPolicy
 		f.Fix = "add `permissions: packages: write` to the workflow, or have the organisation allow package creation in its settings"
 	case e.Status == http.StatusTooManyRequests || e.secondaryLimit():
-		f.Code = "registry-rate-limit"
+		f.Code = CodeRegistryRateLimit
 		f.Fix = "wait some minutes and run it again; what is uploaded is not sent again"
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		c.explainDenied(f, e, credential)
 	case e.Status == http.StatusNotFound:
-		f.Code = "image-not-found"
+		f.Code = CodeImageNotFound
 		f.Fix = "check the name and the tag; `gh sbw tags` lists what is published"
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
-		f.Code = "registry-failed"
+		f.Code = CodeRegistryFailed
 		f.Fix = "run it again later; what is uploaded is not sent again"
 	default:
-		f.Code = "registry-refused"
+		f.Code = CodeRegistryRefused
 		f.Fix = "read the registry's words above; nothing more is known"
 	}
 }
 
 func (c *Client) explainDenied(f *pipeline.Finding, e *Error, credential string) {
-	f.Code = "registry-denied"
+	f.Code = CodeRegistryDenied
 	switch {
 	case c.opts.Credential == "" && !c.opts.Push:
 		f.Fix = "a private image needs a credential that may read it; GHCR's are private until their settings say otherwise"

@@ -87,7 +87,7 @@ func domain(host string) string {
 
 func realmFinding(registry, why string) error {
 	return &pipeline.Finding{
-		Code: "registry-realm", Severity: pipeline.Error,
+		Code: CodeRegistryRealm, Severity: pipeline.Error,
 		What: "the credential for " + registry + " was not sent",
 		Why:  why,
 		Fix:  "check the registry's name; its administrator can tell where its token endpoint is",

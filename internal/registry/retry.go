@@ -104,17 +104,6 @@ func delay(try int, err error) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/2)) - d/4
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // asked finds the delay that GHCR writes into the body of a TOOMANYREQUESTS:
 // "retry-after: 10.3ms, allowed: 44000/minute".
 var asked = lazyregexp.New(`(?i)retry-after:\s*([0-9.]+(?:ns|us|µs|ms|s|m|h)?)`)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 func TestPassing(t *testing.T) {
@@ -103,12 +105,12 @@ func TestDelay(t *testing.T) {
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		if err := wait(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
+		if err := waiting.For(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errStalled)
 		defer cancel()
-		if err := wait(ctx, time.Hour); !errors.Is(err, errStalled) {
+		if err := waiting.For(ctx, time.Hour); !errors.Is(err, errStalled) {
 			t.Errorf("got %v", err)
 		}
 	})

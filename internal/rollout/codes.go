@@ -15,6 +15,7 @@ import (
 const (
 	CodeCatalogUnreadable pipeline.Code = "catalog-unreadable"
 	CodeChangedMeanwhile  pipeline.Code = "changed-meanwhile"
+	CodeCommitsLost       pipeline.Code = "commits-lost"
 	CodeContextLeft       pipeline.Code = "context-left"
 	CodeDriftFunctions    pipeline.Code = "drift-functions"
 	CodeDriftImage        pipeline.Code = "drift-image"

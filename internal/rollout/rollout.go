@@ -51,6 +51,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		{Name: "workload", Run: f.checkWorkload},
 		{Name: "manifest", Run: f.checkManifest},
 		{Name: "image", Run: f.checkImage},
+		{Name: "commits", Run: f.checkCommits},
 		{Name: "cluster", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return f.checkCluster(ctx, underway{force: r.Force, waits: r.LockWait > 0 && r.held == nil, doubt: r.log.doubt, ours: r.goesOn})
 		}},

@@ -1,0 +1,15 @@
+package identity
+
+import "github.com/joelhooks/gh-sbw/internal/pipeline"
+
+// The codes of this package's findings.
+const (
+	CodeCredentialCommand pipeline.Code = "credential-command"
+	CodeCredentialUser    pipeline.Code = "credential-user"
+	CodeGithubUnreachable pipeline.Code = "github-unreachable"
+	CodeNoCredential      pipeline.Code = "no-credential"
+	CodeTokenFineGrained  pipeline.Code = "token-fine-grained"
+	CodeTokenRejected     pipeline.Code = "token-rejected"
+	CodeTokenScope        pipeline.Code = "token-scope"
+	CodeTokenSso          pipeline.Code = "token-sso"
+)

@@ -1,0 +1,11 @@
+package receipt
+
+import "github.com/joelhooks/gh-sbw/internal/pipeline"
+
+// The codes of this package's findings.
+const (
+	CodeHistoryUnreadable pipeline.Code = "history-unreadable"
+	CodeReceiptHook       pipeline.Code = "receipt-hook"
+	CodeReceiptNotKept    pipeline.Code = "receipt-not-kept"
+	CodeReceiptUnreadable pipeline.Code = "receipt-unreadable"
+)
