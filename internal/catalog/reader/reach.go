@@ -29,6 +29,7 @@ type entryRead struct {
 	rest        *jseval.Unknown
 	load        *collection // what loading the index serves, or else exports
 	walked      []string
+	calls       []*site // see sites
 	// err is why the index cannot be read.
 	err error
 }
@@ -84,9 +85,13 @@ func (e *entryRead) loaded() {
 	}
 }
 
-// sites are the calls in the modules of an index that create or register.
+// sites are the calls in the modules of an index that create or register. They
+// are looked for once.
 func (e *entryRead) sites(r *reading) []*site {
-	var all []*site
+	if e.calls != nil {
+		return e.calls
+	}
+	all := []*site{}
 	for _, path := range e.walked {
 		words := append(e.m.Imported(path, func(v jseval.Value) bool { return e.sdk.isRegister(v) || e.sdk.defers(v) }),
 			createFunction, "serve", "serveEdge", "connect", "createServer")
@@ -100,6 +105,7 @@ func (e *entryRead) sites(r *reading) []*site {
 			}
 		})
 	}
+	e.calls = all
 	return all
 }
 
