@@ -16,6 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -53,7 +54,11 @@ func (c *Conn) checkPath(ctx context.Context, w *workload.Workload, planned []*c
 	p := judge.Path{URL: c.Wanted().URL, Server: ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace, Port: c.Worker.Probe.Port}
 	p.ServePath, _ = c.env.Lookup(envServePath)
 	if c.URL == "" {
-		if err := readPath(ctx, kube, w, planned, &p); err != nil {
+		err := readPath(ctx, kube, w, planned, &p)
+		if isForbidden(err) {
+			return []*pipeline.Finding{unread(p.URL, err)}, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -62,6 +67,15 @@ func (c *Conn) checkPath(ctx context.Context, w *workload.Workload, planned []*c
 		found = append(found, judge.JudgeEndpoints(p)...)
 	}
 	return found, nil
+}
+
+// unread reports a path that this user may not read: it is not known to be whole.
+func unread(url string, err error) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code: model.CodePathUnproven, Severity: pipeline.Warning, Where: url, Err: err,
+		What: "cannot check the Service that the server calls the worker by", Why: err.Error(),
+		Fix: "ask for the verbs get on services and list on pods",
+	}
 }
 
 func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, planned []*corev1.Service, p *judge.Path) error {

@@ -1,19 +1,25 @@
 package conn
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 func deployment() *workload.Workload {
@@ -38,6 +44,22 @@ func serviceWith(name string, selector map[string]string, port int32, target int
 	s.Spec.Selector = selector
 	s.Spec.Ports = []corev1.ServicePort{{Port: port, TargetPort: target}}
 	return s
+}
+
+// TestUnreadPath: what may not be read is reported as unknown and refuses nothing.
+func TestUnreadPath(t *testing.T) {
+	kube := fake.NewClientset()
+	kube.PrependReactor("get", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "worker", errors.New("no"))
+	})
+	p := judge.Path{URL: "http://worker:3111/api/inngest", Server: "joelclaw"}
+	err := readPath(t.Context(), kube, deployment(), nil, &p)
+	if !isForbidden(err) {
+		t.Fatalf("error %v", err)
+	}
+	if f := unread(p.URL, err); f.Code != model.CodePathUnproven || f.Severity != pipeline.Warning {
+		t.Errorf("%+v", f)
+	}
 }
 
 // TestReadPath reads a path from a cluster and judges it.
