@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -14,5 +15,23 @@ func TestUndoDoesNotGoBackToWhatFailed(t *testing.T) {
 	w.run(0, "undo", "--no-inngest")
 	if w.tag(0) != "old" {
 		t.Errorf("runs %s, want what ran before the last that was good", w.tag(0))
+	}
+}
+
+// TestUndoAfterTheSameImageFailed: a revision has failed by its own name. The
+// last attempt has the image of a good revision, and other arguments.
+func TestUndoAfterTheSameImageFailed(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	w.run(0, "rollout", "--tag", "new", "--no-inngest")
+	file := w.read("k8s/worker.yaml")
+	w.write("k8s/worker.yaml", strings.Replace(file, "containers:", "nodeSelector: {none: \"such\"}\n      containers:", 1))
+	w.run(4, "rollout", "--tag", "new", "--no-inngest", "--probe-expect", "what no page has")
+	w.run(0, "undo", "--no-inngest")
+	if w.tag(0) != "old" {
+		t.Errorf("runs %s, want what ran before the last that was good", w.tag(0))
+	}
+	for _, c := range w.deployment(0).Spec.Template.Spec.NodeSelector {
+		t.Errorf("the failed attempt's selector is there: %s", c)
 	}
 }

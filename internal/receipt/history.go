@@ -41,7 +41,10 @@ type Entry struct {
 	End     string    `json:"e,omitempty"`
 	// Revision is the name of the ReplicaSet or ControllerRevision that ran in
 	// the end: its number changes when one goes back to it.
-	Revision  string `json:"n,omitempty"`
+	Revision string `json:"n,omitempty"`
+	// Made is the name of the one that this run rolled out, which after a failed
+	// run is not the one that runs.
+	Made      string `json:"m,omitempty"`
 	Functions int    `json:"f,omitempty"`
 }
 
@@ -58,7 +61,7 @@ func EntryOf(r *Receipt) Entry {
 		By: r.By.String(), Seconds: r.Seconds, End: r.End, Functions: len(r.Functions),
 	}
 	if r.Target != nil {
-		e.Revision = r.Target.ReplicaSet
+		e.Revision, e.Made = r.Target.ReplicaSet, r.Target.Made
 	}
 	return e
 }
@@ -124,7 +127,10 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 	}
 	set := map[string]string{
 		AnnotationHistory: "[" + strings.Join(texts, ",") + "]",
-		AnnotationCause:   Cause(e),
+	}
+	if e.End != pipeline.Restored.String() {
+		// After going back, what runs has its own cause again.
+		set[AnnotationCause] = Cause(e)
 	}
 	if e.End == pipeline.Done.String() {
 		set[AnnotationImage] = e.Image

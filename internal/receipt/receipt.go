@@ -138,7 +138,9 @@ type Target struct {
 	Name       string `json:"name"`
 	Container  string `json:"container,omitempty"`
 	ReplicaSet string `json:"replicaSet,omitempty"`
-	Pods       []Pod  `json:"pods,omitempty"`
+	// Made is the one that this run rolled out; the same, unless it was put back.
+	Made string `json:"made,omitempty"`
+	Pods []Pod  `json:"pods,omitempty"`
 }
 
 // Pod is a pod that served at the end.

@@ -50,22 +50,28 @@ func (t *Target) Revisions(ctx context.Context) ([]revision.Revision, error) {
 	return all, err
 }
 
-// markFailed marks the revisions whose image every run had to give up that
-// rolled it out: nobody wants to go back to them. One that ran well once is not
+// markFailed marks the revisions that a run had to give up: nobody wants to go
+// back to them. A revision has failed by its own name, since another one may have
+// the same image and run well. Entries of earlier versions have no name: there
+// the image counts, as long as it never ran well. One that ran well once is not
 // marked, since what failed later may have been something else.
 func markFailed(all []revision.Revision, runs []receipt.Entry, container string) {
 	well, failed := map[string]bool{}, map[string]bool{}
 	for _, e := range runs {
 		switch e.End {
 		case pipeline.Done.String():
-			well[e.Image] = true
+			well[e.Image], well[e.Revision] = true, true
 		case pipeline.Restored.String(), pipeline.Left.String():
-			failed[e.Image] = true
+			if e.Made != "" {
+				failed[e.Made] = true
+			} else {
+				failed[e.Image] = true
+			}
 		}
 	}
 	for i, r := range all {
 		img := receipt.ParseImage(imageIn(r.Template, container)).String()
-		all[i].Failed = failed[img] && !well[img]
+		all[i].Failed = failed[r.Name] && !well[r.Name] || failed[img] && !well[img]
 	}
 }
 
@@ -98,18 +104,26 @@ func notAllowed(err error) *pipeline.Finding {
 	return pipeline.AsFindings("", err)[0].WithSeverity(pipeline.Warning)
 }
 
-// pasts puts runs and revisions together, the newest first. A revision belongs
-// to the last run that ended well in it: one may have come back to it.
+// pasts puts runs and revisions together, the newest first: one line for each
+// attempt. A revision belongs to the last run that ended well in it, else to the
+// last one that tried.
 func pasts(runs []receipt.Entry, revisions []revision.Revision, container string) []Past {
 	all := []Past{}
-	taken := map[string]bool{}
+	taken, well := map[string]bool{}, map[string]bool{}
+	for _, e := range runs {
+		well[e.Revision] = well[e.Revision] || e.End == pipeline.Done.String()
+	}
 	for _, e := range runs {
 		img := receipt.ParseImage(e.Image)
 		p := Past{Command: e.Command, Started: e.At, Seconds: e.Seconds, Image: e.Image, Tag: img.Tag, Digest: img.Digest,
 			Commit: e.Commit, Dirty: e.Dirty, By: e.By, End: endWord(e.End), Functions: e.Functions}
-		i := slices.IndexFunc(revisions, func(r revision.Revision) bool { return r.Name == e.Revision })
-		if e.End == pipeline.Done.String() && i >= 0 && !taken[e.Revision] {
-			taken[e.Revision] = true
+		made := e.Made
+		if made == "" && e.End == pipeline.Done.String() {
+			made = e.Revision
+		}
+		i := slices.IndexFunc(revisions, func(r revision.Revision) bool { return r.Name == made })
+		if i >= 0 && !taken[made] && (e.End == pipeline.Done.String() || !well[made]) {
+			taken[made] = true
 			p.of(revisions[i])
 		}
 		all = append(all, p)

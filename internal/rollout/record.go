@@ -47,7 +47,7 @@ func (r *Run) receipt(out pipeline.Outcome) *receipt.Receipt {
 		Image: receipt.ParseImage(r.making()),
 		Target: &receipt.Target{
 			Context: r.Conn.Context, Namespace: r.Ref.Namespace, Kind: r.Ref.Kind, Name: r.Ref.Name,
-			Container: r.container(), ReplicaSet: s.watched.Verdict.Revision,
+			Container: r.container(), ReplicaSet: s.watched.Verdict.Revision, Made: s.made,
 		},
 	}
 	rec.Finish(out)

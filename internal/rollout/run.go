@@ -59,6 +59,7 @@ type found struct {
 	failedBefore map[string]bool
 	switched     time.Time // when the first write to the workload began
 	watched      watch.Result
+	made         string // the revision that this run rolled out
 	probes       []probe.Answer
 	refreshed    *inngest.Refreshed
 	verified     *inngest.Verified
@@ -132,6 +133,7 @@ func (r *Run) postApply() []pipeline.Stage {
 	stages := []pipeline.Stage{
 		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.watched, err = r.follow(ctx, rep, s.target)
+			s.made = s.watched.Verdict.Revision
 			if isForeign(err) {
 				s.supersededBy = err
 			}

@@ -65,10 +65,13 @@ const atOnce = 5 * time.Second
 // twice is the bound where a container is killed by its node a second time.
 const twice = 40 * time.Second
 
-// endedTwice is what proves a crash: one end may be that of a worker whose
-// database was not up yet. How soon the second comes is the node's affair;
-// BenchmarkRollout counts from the first.
-const endedTwice = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[1-9]`
+// endedTwice is what proves that a container does not stay. A crash takes three
+// ends: two may be those of a worker whose database was not up yet. How soon the
+// next one comes is the node's affair; BenchmarkRollout counts from the first.
+const (
+	endedTwice  = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[1-9]`
+	endedThrice = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[2-9]`
+)
 
 var faults = []fault{
 	// Refused by the preflight: nothing was changed.
@@ -94,8 +97,8 @@ var faults = []fault{
 	{name: "volume", tag: "better", edit: map[string]string{"container": `volumeMounts: [{name: v, mountPath: /v}]`, "pod": `volumes: [{name: v, hostPath: {path: /no/such, type: Directory}}]`},
 		flags: []string{"--timeout=40s"}, code: "volume", exit: 4, proof: `FailedMount`, within: 45 * time.Second},
 	{name: "no-such-command", tag: "better", edit: map[string]string{"container": `command: [/nope]`}, code: "command-not-found", exit: 4, proof: `no such file or directory`, within: atOnce},
-	{name: "crash", tag: "crash", code: "crash-loop", exit: 4, proof: endedTwice, within: atOnce},
-	{name: "init-crash", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:crash"}]`}, code: "crash-loop", exit: 4, proof: endedTwice, within: atOnce},
+	{name: "crash", tag: "crash", code: "crash-loop", exit: 4, proof: endedThrice, within: atOnce},
+	{name: "init-crash", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:crash"}]`}, code: "crash-loop", exit: 4, proof: endedThrice, within: atOnce},
 	{name: "does-not-stay", tag: "ends", code: "exits", exit: 4, proof: endedTwice, within: atOnce},
 	{name: "wrong-architecture", tag: "foreign", code: "exec-format", exit: 4, proof: `exec format error|"terminated"`, within: atOnce},
 	{name: "out-of-memory", tag: "eats", edit: map[string]string{"container": `resources: {limits: {memory: 40Mi}}`}, code: "oom-killed", exit: 4, proof: `OOMKilled`, within: twice},
@@ -113,6 +116,15 @@ var faults = []fault{
 	{name: "no-service-account", tag: "better", edit: map[string]string{"pod": `serviceAccountName: later`}, prepare: "later-account", at: "stamp", do: deleteLater,
 		code: "service-account", exit: 4, proof: `serviceaccount`, within: 10*time.Second + atOnce},
 	{name: "root-user-unseen", tag: "better", blind: true, edit: map[string]string{"pod": `securityContext: {runAsNonRoot: true}`}, code: "run-as-root", exit: 4, proof: `runAsNonRoot`, within: atOnce},
+	{name: "scheduling-gate", tag: "better", edit: map[string]string{"pod": `schedulingGates: [{name: example.com/admission}]`}, flags: []string{"--timeout=10s"},
+		code: "scheduling-gate", exit: 4, proof: `SchedulingGated`, within: 15 * time.Second},
+	{name: "readiness-gate", tag: "better", edit: map[string]string{"pod": `readinessGates: [{conditionType: example.com/pier-open}]`}, flags: []string{"--timeout=30s"},
+		code: "readiness-gate", exit: 4, proof: `ReadinessGatesNotReady`, within: 35 * time.Second},
+	{name: "init-never-ends", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:better"}]`}, flags: []string{"--timeout=30s"},
+		code: "init-running", exit: 4, proof: `PodInitializing`, within: 35 * time.Second},
+	{name: "post-start", tag: "better", edit: map[string]string{"container": `lifecycle: {postStart: {exec: {command: [/nope]}}}`}, code: "post-start", exit: 4, proof: `FailedPostStartHook`, within: twice},
+	{name: "strategy-stuck", tag: "better", exit: 3, code: "strategy-stuck", edit: map[string]string{"spec": "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}"}},
+	{name: "variable-twice", tag: "better", exit: 3, code: "env-twice", edit: map[string]string{"container": `env: [{name: A, value: "1"}, {name: A, value: "2"}]`}},
 	{name: "progress-deadline", tag: "better", edit: map[string]string{"spec": "progressDeadlineSeconds: 4\n  minReadySeconds: 3", "container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 30}`},
 		code: "progress-deadline", exit: 4, proof: `ProgressDeadlineExceeded`, within: atOnce},
 
