@@ -17,6 +17,7 @@ var rules = []struct {
 }{
 	{"cmd/gh-sbw", []string{"k8s.io/", "sigs.k8s.io/", module + "internal/cluster", module + "internal/kubecmd"},
 		"gh-sbw starts in milliseconds and stays small"},
+	{"cmd/kubectl-sbw", []string{module + "internal/layer", module + "internal/reuse"}, "a rollout pushes no layers"},
 	{"cmd/kubectl-sbw", []string{module + "internal/build", module + "internal/ghcmd", module + "internal/identity", "github.com/cli/go-gh", "github.com/moby/buildkit"},
 		"kubectl-sbw ships what is published and builds nothing"},
 	{"internal/publish", []string{"github.com/spf13/cobra", "github.com/spf13/pflag", module + "internal/ui", module + "internal/cli"},

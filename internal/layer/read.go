@@ -119,7 +119,9 @@ func (l *lister) add(h *tar.Header, body io.Reader) error {
 		l.odd("it has more than %d entries", maxEntries)
 		return nil
 	default:
-		return l.entry(h, body, Entry{Path: p, Kind: kind, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Modified: h.ModTime.UnixNano(), Data: l.in.pos})
+		return l.entry(h, body, Entry{
+			Path: p, Kind: kind, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Modified: h.ModTime.UnixNano(), Data: l.in.pos,
+		})
 	}
 }
 

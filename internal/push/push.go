@@ -1,4 +1,4 @@
-// Package push brings an image from an OCI layout directory into a registry:
+// Package push sends an image from an OCI layout directory to a registry:
 // blobs, then manifests, then TAG, and latest only once TAG can be read back.
 //
 // # Why an own uploader

@@ -50,7 +50,8 @@ func Churn(u Reused, in Instruction) *pipeline.Finding {
 // advice is what to write instead. Of a COPY from the context it is nothing: the layer has to be made again when its
 // sources change.
 func advice(u Reused, in Instruction, paths []string) string {
-	modules := slices.ContainsFunc(append(slices.Clone(paths), u.CreatedBy), func(p string) bool { return strings.Contains(p, "node_modules") })
+	inModules := func(p string) bool { return strings.Contains(p, "node_modules") }
+	modules := inModules(u.CreatedBy) || slices.ContainsFunc(paths, inModules)
 	var stamped []string
 	for _, p := range paths {
 		base := path.Base(p)
@@ -76,10 +77,14 @@ func advice(u Reused, in Instruction, paths []string) string {
 // generated reports whether a file is one that a package manager or tool writes times or paths into.
 func generated(base string) bool {
 	switch base {
-	case ".modules.yaml", ".package-lock.json", ".yarn-state.yml", ".yarn-integrity", "tsconfig.tsbuildinfo":
+	case ".modules.yaml", ".package-lock.json", ".yarn-state.yml", ".yarn-integrity":
 		return true
 	}
-	return strings.HasPrefix(base, ".pnpm-workspace-state") || strings.HasSuffix(base, ".tsbuildinfo") || strings.HasSuffix(base, ".pyc") || strings.HasSuffix(base, ".log")
+	switch path.Ext(base) {
+	case ".tsbuildinfo", ".pyc", ".log":
+		return true
+	}
+	return strings.HasPrefix(base, ".pnpm-workspace-state")
 }
 
 // Name is the layer in words: "layer 3 (COPY node_modules)".
@@ -103,7 +108,8 @@ func (u Reused) Line(bytes func(int64) string) string {
 	if n == 0 {
 		return fmt.Sprintf("%s: none of %s differs, nothing instead of %s", u.Name(), counted(u.Files, "file"), bytes(u.Instead))
 	}
-	return fmt.Sprintf("%s: %s of %s %s, %s instead of %s", u.Name(), grouped(n), counted(u.Files, "file"), verb(n), bytes(u.Small), bytes(u.Instead))
+	return fmt.Sprintf("%s: %s of %s %s, %s instead of %s",
+		u.Name(), grouped(n), counted(u.Files, "file"), verb(n), bytes(u.Small), bytes(u.Instead))
 }
 
 func verb(n int) string {
