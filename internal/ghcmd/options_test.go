@@ -107,7 +107,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"tag of a dash":   {"", []string{"publish", "--", "-x"}, `"-x" is not a valid tag`},
 		"no registry":     {"", []string{"publish", "--image", "worker"}, "does not start with a registry"},
 		"latest and not":  {"", []string{"publish", "latest", "--no-latest"}, "says to leave it where it is"},
-		"no layout":       {"", []string{"publish", "--layout", "nowhere"}, "no layout directory"},
+		"no layout":       {"", []string{"publish", "--layout", "nowhere"}, "nowhere does not exist"},
 		"a file":          {"workers: {w: {}}", []string{"publish", "--layout", ".sbw.yaml"}, "is a file, not a layout directory"},
 		"build a layout":  {"", []string{"publish", "--layout", ".", "--builder", "buildx"}, "--builder is about building one"},
 		"cache a layout":  {"", []string{"publish", "--layout", ".", "--no-cache"}, "--no-cache is about building one"},

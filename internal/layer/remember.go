@@ -1,21 +1,22 @@
 package layer
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
-	"encoding/gob"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"hash"
-	"io"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // listingVersion is part of a remembered listing's name: raise it when Read finds more, or other things, than before.
-const listingVersion = "list1"
+const listingVersion = "list2"
 
 // listingPath is where the listing of the layer with that digest is remembered. The name begins with the digest, by
 // which the layout's collector knows when the layer is gone.
@@ -26,59 +27,99 @@ func listingPath(dir string, digest v1.Hash) string {
 // Remembered returns the listing that Remember left in dir, nil where there is none that can be read: it is then made
 // again.
 func Remembered(dir string, digest v1.Hash) *Listing {
-	f, err := os.Open(listingPath(dir, digest))
+	text, err := os.ReadFile(listingPath(dir, digest))
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	l, err := decode(f)
+	l, err := decode(text)
 	if err != nil {
 		return nil
 	}
 	return l
 }
 
-// decode reads a listing and the checksum behind it: the proof of an image rests on what was remembered.
-func decode(r io.Reader) (_ *Listing, err error) {
+// kept is the form in which a listing is on the disk: JSON, which the program links anyway (encoding/gob would add half
+// a megabyte to it).
+type kept struct {
+	Listing
+	Entries []keptEntry
+}
+
+// keptEntry has bytes where Entry has text that may not be valid UTF-8, which JSON would change, and the digest as bytes,
+// because JSON would write an array of numbers.
+type keptEntry struct {
+	Entry
+	Path, Link, Sum []byte
+	Extra           [][2][]byte `json:",omitempty"`
+}
+
+func (k *keptEntry) entry() (Entry, error) {
+	e := k.Entry
+	if len(k.Sum) != len(e.Sum) {
+		return e, fmt.Errorf("%s has a digest of %d bytes", k.Path, len(k.Sum))
+	}
+	e.Path, e.Link, e.Sum, e.Extra = string(k.Path), string(k.Link), [sha256.Size]byte(k.Sum), nil
+	for _, x := range k.Extra {
+		if e.Extra == nil {
+			e.Extra = map[string]string{}
+		}
+		e.Extra[string(x[0])] = string(x[1])
+	}
+	return e, nil
+}
+
+func keep(e *Entry) keptEntry {
+	k := keptEntry{Entry: *e, Path: []byte(e.Path), Link: []byte(e.Link), Sum: e.Sum[:]}
+	for _, name := range slices.Sorted(maps.Keys(e.Extra)) {
+		k.Extra = append(k.Extra, [2][]byte{[]byte(name), []byte(e.Extra[name])})
+	}
+	return k
+}
+
+// decode reads the checksum of a listing, and the listing, which the proof of an image relies on.
+func decode(text []byte) (_ *Listing, err error) {
 	defer recovered(&err)
-	sum := sha256.New()
-	in := gob.NewDecoder(&tee{bufio.NewReaderSize(r, 64<<10), sum})
-	var l Listing
-	if err := in.Decode(&l); err != nil {
+	sum, text, ok := bytes.Cut(text, []byte("\n"))
+	if !ok || string(sum) != checksum(text) {
+		return nil, errors.New("the checksum does not match the listing")
+	}
+	var k kept
+	if err := json.Unmarshal(text, &k); err != nil {
 		return nil, err
 	}
-	want, got := sum.Sum(nil), []byte(nil)
-	if err := in.Decode(&got); err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(got, want) {
-		return nil, errors.New("the checksum is not that of the listing")
+	l := k.Listing
+	l.Entries = make([]Entry, len(k.Entries))
+	for i := range k.Entries {
+		if l.Entries[i], err = k.Entries[i].entry(); err != nil {
+			return nil, err
+		}
 	}
 	return &l, nil
 }
 
-// tee hashes what is read through it. It is an io.ByteReader, so that gob reads not a byte more than a value.
-type tee struct {
-	*bufio.Reader
-	sum hash.Hash
-}
-
-func (t *tee) Read(p []byte) (int, error) {
-	n, err := t.Reader.Read(p)
-	_, _ = t.sum.Write(p[:n]) // a hash takes everything
-	return n, err
-}
-
-func (t *tee) ReadByte() (byte, error) {
-	b, err := t.Reader.ReadByte()
-	if err == nil {
-		_, _ = t.sum.Write([]byte{b})
+func encode(l *Listing) ([]byte, error) {
+	k := kept{Listing: *l, Entries: make([]keptEntry, len(l.Entries))}
+	for i := range l.Entries {
+		k.Entries[i] = keep(&l.Entries[i])
 	}
-	return b, err
+	text, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(checksum(text)+"\n"), text...), nil
+}
+
+func checksum(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // Remember keeps the listing of the layer with that digest in dir.
 func Remember(dir string, digest v1.Hash, l *Listing) error {
+	text, err := encode(l)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -86,12 +127,8 @@ func Remember(dir string, digest v1.Hash, l *Listing) error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(tmp, 256<<10)
-	sum := sha256.New()
-	out := gob.NewEncoder(io.MultiWriter(w, sum))
-	err = out.Encode(l)
-	err = errors.Join(err, out.Encode(sum.Sum(nil)), w.Flush(), tmp.Close())
-	if err == nil {
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), listingPath(dir, digest))
 	}
 	if err != nil {
