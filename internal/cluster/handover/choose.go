@@ -69,6 +69,8 @@ type Choice struct {
 	Old string `json:"old,omitempty"`
 	// Services are those that switch together, sorted.
 	Services []string `json:"services,omitempty"`
+	// Moot: no version that serves is replaced, so there is nothing to protect.
+	Moot bool `json:"moot,omitempty"`
 	// Notes are worth knowing and change nothing, one line each.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -79,6 +81,9 @@ func rolling(format string, args ...any) Choice {
 
 // Choose decides between proving and switching, and a rolling update.
 func Choose(s Situation) Choice {
+	if why := moot(s); why != "" {
+		return Choice{Strategy: StrategyRolling, Reason: why, Moot: true}
+	}
 	for _, reason := range []func(Situation) string{ofKind, ofState, ofTemplate, ofClaims, ofGitOps} {
 		if why := reason(s); why != "" {
 			return rolling("%s", why)
@@ -139,11 +144,21 @@ func (s Situation) next() *workload.Workload {
 	return s.Live
 }
 
+// moot: no version that serves is replaced.
+func moot(s Situation) string {
+	switch {
+	case s.Live == nil:
+		return "this is the first rollout: no version serves yet"
+	case s.Live.DaemonSet == nil && s.Live.Replicas() == 0:
+		return "it is scaled to 0: no version serves now"
+	case s.Next != nil && verdict.SameTemplate(s.Live.Template(), s.Next.Template()):
+		return "the pod template stays as it is: no pod is replaced"
+	}
+	return ""
+}
+
 // ofKind: only a Deployment keeps both versions as sets of their own.
 func ofKind(s Situation) string {
-	if s.Live == nil {
-		return "this is the first rollout: no version serves yet"
-	}
 	if s.Live.Deployment == nil || s.next().Deployment == nil {
 		return fmt.Sprintf("a %s replaces its pods one by one; only a Deployment can hold two versions next to each other", s.next().Ref().Kind)
 	}
@@ -161,12 +176,10 @@ func ofKind(s Situation) string {
 // ofState: there has to be something that serves, and something to replace it.
 func ofState(s Situation) string {
 	switch {
-	case s.Live.Replicas() == 0 || s.next().Replicas() == 0:
-		return "it is scaled to 0: there is no pod to prove"
+	case s.next().Replicas() == 0:
+		return "it is going to be scaled to 0: there is no pod to prove"
 	case s.Live.Deployment.Spec.Paused || s.next().Deployment.Spec.Paused:
 		return "it is paused: its controller makes no new pods"
-	case s.Next != nil && verdict.SameTemplate(s.Live.Template(), s.Next.Template()):
-		return "the pod template stays as it is: no pod is replaced"
 	}
 	return ""
 }

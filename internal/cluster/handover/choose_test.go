@@ -118,12 +118,12 @@ func TestChoose(t *testing.T) {
 
 		{"first rollout", func(s *handover.Situation) { s.Live = nil }, "first rollout", "", nil},
 		{"StatefulSet", func(s *handover.Situation) {
-			s.Live = &workload.Workload{StatefulSet: &appsv1.StatefulSet{}}
-			s.Next = s.Live
+			s.Live, s.Next = &workload.Workload{StatefulSet: &appsv1.StatefulSet{}}, &workload.Workload{StatefulSet: &appsv1.StatefulSet{}}
+			s.Next.Template().Spec.HostNetwork = true
 		}, "StatefulSet", "", nil},
 		{"DaemonSet", func(s *handover.Situation) {
-			s.Live = &workload.Workload{DaemonSet: &appsv1.DaemonSet{}}
-			s.Next = s.Live
+			s.Live, s.Next = &workload.Workload{DaemonSet: &appsv1.DaemonSet{}}, &workload.Workload{DaemonSet: &appsv1.DaemonSet{}}
+			s.Next.Template().Spec.HostNetwork = true
 		}, "DaemonSet", "", nil},
 		{"Recreate", func(s *handover.Situation) {
 			s.Live.Deployment.Spec.Strategy.Type = appsv1.RecreateDeploymentStrategyType
@@ -133,8 +133,8 @@ func TestChoose(t *testing.T) {
 		}, "Recreate", "", nil},
 		{"maxSurge 0", func(s *handover.Situation) { strategy(s.Live.Deployment, intstr.FromInt32(0)) }, "maxSurge 0", "", nil},
 		{"maxSurge 0%", func(s *handover.Situation) { strategy(s.Next.Deployment, intstr.FromString("0%")) }, "maxSurge 0", "", nil},
-		{"scaled to 0", func(s *handover.Situation) { s.Live.Deployment.Spec.Replicas = &zero }, "scaled to 0", "", nil},
-		{"scaled to 0 by the manifest", func(s *handover.Situation) { s.Next.Deployment.Spec.Replicas = &zero }, "scaled to 0", "", nil},
+		{"scaled to 0", func(s *handover.Situation) { s.Live.Deployment.Spec.Replicas = &zero }, "scaled to 0: no version", "", nil},
+		{"scaled to 0 by the manifest", func(s *handover.Situation) { s.Next.Deployment.Spec.Replicas = &zero }, "going to be scaled to 0", "", nil},
 		{"paused", func(s *handover.Situation) { s.Live.Deployment.Spec.Paused = true }, "paused", "", nil},
 		{"nothing new", func(s *handover.Situation) { s.Next = s.Live }, "no pod is replaced", "", nil},
 		{"ReadWriteOnce", func(s *handover.Situation) { mounts(s, claim(corev1.ReadWriteOnce)) }, "claim data is ReadWriteOnce", "", nil},

@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +31,14 @@ func Overlay(origin Origin, services []string) *apply.Overlay {
 			var d appsv1.Deployment
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
 				return fmt.Errorf("read deployment/%s: %w", live.GetName(), err)
+			}
+			// What is held already goes on being held for what it was before.
+			if held, err := MarkOf(&d); err != nil || held != nil {
+				if err == nil {
+					held.Images = imagesOf(config)
+					err = held.put(config)
+				}
+				return err
 			}
 			m := Mark{Origin: origin, Services: services, Before: fieldsOf(&d), Images: imagesOf(config)}
 			var err error
@@ -203,12 +212,21 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 	if err != nil {
 		return err
 	}
-	if released != nil {
-		if err := r.oldEnding(ctx, released, o); err != nil {
+	if released == nil { // by a run that came no further
+		s, err := r.Read(ctx)
+		if err != nil {
 			return err
 		}
+		if Decide(s).Stage == Released {
+			released = &workload.Workload{Deployment: s.Deployment}
+		}
 	}
-	return r.ReleaseServices(ctx)
+	if released != nil {
+		// Whatever becomes of its pods, the Deployment is not held any more: then
+		// the Services must not be pinned to one of its versions.
+		err = r.oldEnding(ctx, released, o)
+	}
+	return errors.Join(err, r.ReleaseServices(ctx))
 }
 
 // oldEnding waits until every pod of another version than w's has been told to

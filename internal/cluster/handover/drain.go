@@ -34,13 +34,14 @@ const (
 )
 
 // OnOld returns those of the running steps that may be executing on an old
-// pod: those that began before the switch reached every node. It counts too
-// many rather than too few: a step on a new pod only costs time. Times are
-// those of one clock, that of Inngest's server.
-func OnOld(running []Step, switched time.Time) []Step {
+// pod: those that were seen before the switch had reached every node, and those
+// that began before it by the account of Inngest's server, of which switched is
+// on the same clock. It counts too many rather than too few: a step on a new
+// pod only costs time, and the server may show a step late.
+func OnOld(running []Step, seen func(Step) bool, switched time.Time) []Step {
 	var old []Step
 	for _, s := range running {
-		if s.Since.Before(switched.Add(syncPeriod + margin)) {
+		if seen(s) || s.Since.Before(switched.Add(syncPeriod+margin)) {
 			old = append(old, s)
 		}
 	}
@@ -120,7 +121,12 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 		d.away = false
 		d.Reporter.Notef("sees the executing steps again")
 	}
-	d.old = OnOld(running, d.Switched.Add(d.Offset))
+	if !settled {
+		for _, s := range running {
+			d.seen[s.key()] = true
+		}
+	}
+	d.old = OnOld(running, func(s Step) bool { return d.seen[s.key()] }, d.Switched.Add(d.Offset))
 	for _, s := range d.old {
 		d.seen[s.key()] = true
 	}

@@ -3,6 +3,7 @@ package handover_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +17,14 @@ func TestOnOld(t *testing.T) {
 	step := func(name string, after time.Duration) handover.Step {
 		return handover.Step{Run: "r", Name: name, Since: at.Add(after)}
 	}
-	old := handover.OnOld([]handover.Step{step("late", 3*time.Second), step("after", time.Second), step("before", -time.Minute), step("edge", 2*time.Second)}, at)
+	seen := func(s handover.Step) bool { return s.Name == "seen" }
+	old := handover.OnOld([]handover.Step{step("late", 3*time.Second), step("after", time.Second), step("before", -time.Minute),
+		step("edge", 2*time.Second), step("seen", time.Hour)}, seen, at)
 	var names []string
 	for _, s := range old {
 		names = append(names, s.Name)
 	}
-	if len(names) != 2 || names[0] != "before" || names[1] != "after" {
+	if strings.Join(names, " ") != "before after seen" {
 		t.Fatal(names)
 	}
 }
@@ -67,9 +70,26 @@ func TestDrain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
 			_, took, err := drain(t, handover.DrainOptions{}, func(since time.Duration) ([]handover.Step, error) {
+				if since < time.Second {
+					return nil, nil
+				}
 				return []handover.Step{{Run: "r", Name: "new", Since: began.Add(5 * time.Second)}}, nil
 			})
 			if err != nil || took != time.Second {
+				t.Fatal(took, err)
+			}
+		})
+	})
+	t.Run("a step that ran during the switch counts whatever the clocks say", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now().Add(time.Hour)
+			_, took, err := drain(t, handover.DrainOptions{}, func(since time.Duration) ([]handover.Step, error) {
+				if since >= time.Minute {
+					return nil, nil
+				}
+				return []handover.Step{{Run: "r", Name: "slow", Since: began}}, nil
+			})
+			if err != nil || took != time.Minute {
 				t.Fatal(took, err)
 			}
 		})

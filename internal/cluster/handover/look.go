@@ -28,7 +28,7 @@ import (
 // Room.Unknown; any other error of the API server is returned.
 func Look(ctx context.Context, kube kubernetes.Interface, live, next *workload.Workload) (Situation, error) {
 	s := Situation{Live: live, Next: next, Claims: map[string]*corev1.PersistentVolumeClaim{}, Unread: map[string]string{}}
-	if live == nil || live.Deployment == nil || ofKind(s) != "" || ofState(s) != "" {
+	if moot(s) != "" || live.Deployment == nil || ofKind(s) != "" || ofState(s) != "" {
 		return s, nil // decided already
 	}
 	l := &look{Situation: &s, kube: kube, ns: live.Object().GetNamespace()}

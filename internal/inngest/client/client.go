@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
@@ -60,6 +61,8 @@ type Health struct {
 	Kind string `json:"kind"`
 	// GraphQL is false where the server was started with --no-ui.
 	GraphQL bool `json:"graphQL"`
+	// Now is the server's clock, in whole seconds; zero where it did not say.
+	Now time.Time `json:"-"`
 }
 
 // Health asks whether the server is up, and which kind it is.
@@ -76,6 +79,9 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 		}
 	}
 	h := Health{Kind: r.Header.Get("X-Inngest-Server-Kind")}
+	if now, err := http.ParseTime(r.Header.Get("Date")); err == nil {
+		h.Now = now
+	}
 	_, err = c.schemaFor(ctx)
 	h.GraphQL = err == nil && c.hasGraphQL()
 	return h, err
