@@ -14,6 +14,12 @@ var rolloutEntries = []Entry{
 		Aliases: []string{"ValidatingAdmissionPolicy", "maximum cpu usage per Container", "LimitRange"},
 	},
 	{
+		Code:   "bake-failed",
+		Title:  "the new version did worse than the old one",
+		Cause:  "While it baked (--bake, deploy.bake), a new pod restarted or was not Ready for 15 seconds, or more runs failed since the switch than in an equally long time before it. The Services went back to the old pods, which were still there.",
+		Remedy: "The receipt has the logs of the new pods. kubectl sbw runs --status failed lists the runs.",
+	},
+	{
 		Code:   "changed-meanwhile",
 		Title:  "the running image changed while this run was waiting",
 		Cause:  "Whoever held the lock has rolled out something in the meantime. A rollout continues. An undo stops, because the previous version is a different one now.",
@@ -151,6 +157,18 @@ var rolloutEntries = []Entry{
 		Remedy:  "Delete the pod, or ask for the verb delete on pods. podManagementPolicy: Parallel does not wait.",
 		Example: "kubectl delete pod NAME-0",
 		Docs:    []string{"https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback"},
+	},
+	{
+		Code:   "switch-impossible",
+		Title:  "the new version cannot be proven before it serves",
+		Cause:  "--strategy switch (or deploy.strategy: switch) asks for it, and the cluster does not allow it here: the reason stands in the finding. It takes a Deployment whose pods are selected by Services of its own, and room for a second set of pods.",
+		Remedy: "Remove the reason, or use --strategy auto, which switches where that is possible and makes a rolling update elsewhere.",
+	},
+	{
+		Code:   "switch-unfinished",
+		Title:  "a switch to a new version was begun and has not ended",
+		Cause:  "The run that began it was killed, lost its network, or stopped waiting for steps on the old pods. The Services go on leading to one proven version; annotations on them and on the Deployment (dev.sbw/handover) say what is to be given back.",
+		Remedy: "kubectl sbw rollout --resume ends it, kubectl sbw undo goes back. Either works from any machine.",
 	},
 	{
 		Code:   "watch-forbidden",

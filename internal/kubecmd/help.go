@@ -40,6 +40,7 @@ var purposes = []cli.FlagGroup{
 	{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
 	{Title: "Trial", Flags: []string{"dry-run", "diff"}},
 	{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "no-settle", "lock-wait"}},
+	{Title: "Prove, Then Switch", Flags: []string{"strategy", "drain-timeout", "bake", "resume"}},
 	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
 	{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
 	{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run", "confirm-data", "event-key-from"}},

@@ -61,6 +61,11 @@ the image and applied, the rollout is followed to its end, every new pod is aske
 Inngest's registration is made equal to what the worker serves. When one of these fails, the
 evidence is kept and what ran before is put back.
 
+With --strategy switch the new version comes up next to the old one without traffic, is asked for its
+page and its functions, and then gets the Services in one patch; steps that are running on the old
+pods finish there before the old pods go. A version that cannot prove itself has served no request.
+--strategy auto does this where the cluster allows it, and says why where it does not.
+
 With --contexts all of that is done in several clusters: the preflight of every one before anything
 is changed in any, then wave after wave, until more than --max-failures have failed. Each cluster
 that fails goes back by itself; the manifest's file is put back if none is left with the new image.
@@ -98,6 +103,13 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		}
 		if runF != nil {
 			return runF(c.Context(), o)
+		}
+		if o.Image.Tag == "" && o.Image.Digest == "" { // --resume: the tag that is being rolled out
+			tag, err := o.RunningTag(c.Context())
+			if err != nil {
+				return err
+			}
+			o.Image.Tag = tag
 		}
 		return o.run(c.Context(), k.env)
 	}

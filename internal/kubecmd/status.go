@@ -102,6 +102,9 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 	if s.Lock != "" {
 		rows.Add("lock", s.Lock)
 	}
+	if s.Handover != "" {
+		rows.Add("switch", s.Handover+": not ended")
+	}
 	if l := s.Inngest; l != nil {
 		rows.Add("server", fmt.Sprintf("kind %s, reached by %s", orUnknown(l.Health.Kind), l.Way))
 		registered := "not registered"

@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
@@ -28,6 +30,8 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	o.inngest.add(c)
 	f.BoolVar(&o.Inngest.Off, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	f.StringVar((*string)(&o.Switch.Strategy), "strategy", "",
+		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`)
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	o.DryRun = rollout.DryRunNone
 }
@@ -62,9 +66,48 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	f.StringVar(&o.Inngest.ConfirmEvent, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
 	o.inngest.addEventKey(c)
+	o.addSwitch(c)
 	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
 	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: begin no further wave once more than this many clusters have failed")
 	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
+}
+
+// addSwitch adds the flags that say how the new version takes the old one's place.
+func (o *rolloutOptions) addSwitch(c *cobra.Command) {
+	f := c.Flags()
+	f.DurationVar(&o.Switch.DrainTimeout, "drain-timeout", 0, "how long to wait for steps on the old pods (default: deploy.drainTimeout, 30m)")
+	f.DurationVar(&o.Switch.Bake, "bake", 0, "watch the new version this long after the switch, and go back when it does worse (default: deploy.bake, not at all)")
+	f.BoolVar(&o.Switch.Resume, "resume", false, "go on with a switch that another run has begun, with its image unless --tag names one")
+}
+
+// completeSwitch fills in what the configuration says.
+func (o *rolloutOptions) completeSwitch() {
+	d, s := o.Worker.Deploy, &o.Switch
+	if s.Strategy == "" {
+		s.Strategy = handover.Strategy(d.Strategy)
+	}
+	if s.DrainTimeout == 0 {
+		s.DrainTimeout = d.DrainTimeout
+	}
+	if s.Bake == 0 {
+		s.Bake = d.Bake
+	}
+	if s.Resume && s.Strategy == handover.StrategyRolling {
+		s.Strategy = handover.StrategyAuto // what was begun is a switch
+	}
+}
+
+// checkSwitch refuses what is no strategy and no time.
+func (o *rolloutOptions) checkSwitch() error {
+	switch s := o.Switch; {
+	case !slices.Contains([]handover.Strategy{"", handover.StrategyAuto, handover.StrategySwitch, handover.StrategyRolling}, s.Strategy):
+		return pipeline.UsageErrorf("usage", "use auto, switch or rolling", "--strategy %q is not known", s.Strategy)
+	case s.DrainTimeout < 0:
+		return pipeline.UsageErrorf("usage", "give it as 90s or 30m", "--drain-timeout %s is below zero", s.DrainTimeout)
+	case s.Bake < 0:
+		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--bake %s is below zero", s.Bake)
+	}
+	return nil
 }
 
 // addRestart adds the flags that say what becomes of steps that are executing.
@@ -111,6 +154,7 @@ func (o *rolloutOptions) complete(k *factory) (err error) {
 	if o.Image.Repository.IsZero() {
 		o.Image.Repository = w.Image
 	}
+	o.completeSwitch()
 	return o.completeManifest(k)
 }
 
@@ -161,7 +205,7 @@ func (o *rolloutOptions) checkTag() error {
 		return pipeline.UsageErrorf("usage", "leave out --no-pin, or the digest", "--image names a digest, and --no-pin leaves it out")
 	case o.Image.Tag != "":
 		return imageref.CheckTag(o.Image.Tag)
-	case o.Image.Digest == "" && !o.tagOptional:
+	case o.Image.Digest == "" && !o.tagOptional && !o.Switch.Resume:
 		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
 	}
 	return nil
@@ -204,6 +248,9 @@ func (o *rolloutOptions) validate() error {
 	case rollout.DryRunNone, rollout.DryRunClient, rollout.DryRunServer:
 	default:
 		return pipeline.UsageErrorf("usage", "use none, client or server", "--dry-run=%s is not known", o.DryRun)
+	}
+	if err := o.checkSwitch(); err != nil {
+		return err
 	}
 	if err := o.checkNoInngest(); err != nil {
 		return err

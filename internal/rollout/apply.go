@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
@@ -72,29 +73,33 @@ func (r *Run) unstamp(rep *pipeline.Reporter, written []*manifest.Written) error
 	return nil
 }
 
-// write applies the manifest, or the image alone.
-func (r *Run) write(ctx context.Context, o apply.Options) ([]apply.Result, error) {
-	img, err := r.facts.resolved.Get(ctx)
+// write applies the manifest, or the image alone, without the objects that
+// leaveOut names.
+func (f *facts) write(ctx context.Context, o apply.Options, leaveOut func(apply.Object) bool) ([]apply.Result, error) {
+	img, err := f.resolved.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if r.Manifest.ImageOnly {
-		one, err := apply.Image(ctx, r.Conn, r.Ref, r.container(), img.String(), o)
+	if f.manifest.ImageOnly {
+		one, err := apply.Image(ctx, f.Conn, f.Ref, f.container(), img.String(), o)
 		if one == nil {
 			return nil, err
 		}
 		return []apply.Result{*one}, err
 	}
-	all, err := r.facts.objects.Get(ctx)
+	all, err := f.objects.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return apply.Apply(ctx, r.Conn, all, o)
+	return apply.Apply(ctx, f.Conn, slices.DeleteFunc(slices.Clone(all), leaveOut), o)
 }
+
+// nothing leaves no object out.
+func nothing(apply.Object) bool { return false }
 
 // apply brings what is rolled out into the cluster. What killed runs had applied
 // is among the results: this run answers for it.
-func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, *workload.Workload, error) {
+func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter, o apply.Options, leaveOut func(apply.Object) bool) ([]apply.Result, *workload.Workload, error) {
 	resumed, err := r.resumed(ctx, rep)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +107,7 @@ func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result
 	if len(resumed) > 0 {
 		rep.Changed() // by a killed run, and this run's to put back
 	}
-	applied, err := r.write(ctx, r.applyOptions(rep, false))
+	applied, err := r.facts.write(ctx, o, leaveOut)
 	all := apply.Since(resumed, applied)
 	if err != nil {
 		return all, nil, err

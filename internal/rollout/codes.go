@@ -31,6 +31,13 @@ const (
 	CodeNotChecked        pipeline.Code = "preflight-blind"
 	CodeRevisionCurrent   pipeline.Code = "revision-current"
 	CodeStatefulSetStuck  pipeline.Code = "statefulset-stuck"
+	// CodeSwitchImpossible is the code of a refusal to make a rolling update
+	// where a switch was asked for.
+	CodeSwitchImpossible pipeline.Code = "switch-impossible"
+	// CodeUnfinished is the code of a switch that somebody has begun and not ended.
+	CodeUnfinished pipeline.Code = "switch-unfinished"
+	// CodeBakeFailed is the code of a new version that did worse than the old one.
+	CodeBakeFailed pipeline.Code = "bake-failed"
 )
 
 func isMissing(err error) bool       { return errors.Is(err, workload.ErrUnknown) }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
@@ -21,7 +22,13 @@ type facts struct {
 	image    ImageOptions
 	manifest ManifestOptions
 	inngest  InngestOptions
+	wish     SwitchOptions
+	force    bool // conflicts with other field managers
 
+	// choice is how the new version takes the old one's place.
+	choice *pipeline.Lazy[handover.Choice]
+	// held is a hand-over that was found in the cluster.
+	held *pipeline.Lazy[*handover.State]
 	// live is the workload as it runs.
 	live *pipeline.Lazy[*workload.Workload]
 	// loaded are the manifest's objects as they are; none with ImageOnly.
@@ -62,7 +69,7 @@ func (r registration) functions() []model.Function {
 }
 
 func newFacts(t *Target, o Options) *facts {
-	f := &facts{Target: t, image: o.Image, manifest: o.Manifest, inngest: o.Inngest}
+	f := &facts{Target: t, image: o.Image, manifest: o.Manifest, inngest: o.Inngest, wish: o.Switch, force: o.ForceConflicts}
 	f.conn = pipeline.NewLazy(f.findConn)
 	f.lookUp()
 	return f
@@ -71,12 +78,14 @@ func newFacts(t *Target, o Options) *facts {
 // again is the same questions with no answers yet. The route to Inngest stays:
 // it may be open, and does not change.
 func (f *facts) again() *facts {
-	fresh := &facts{Target: f.Target, image: f.image, manifest: f.manifest, inngest: f.inngest, conn: f.conn}
+	fresh := &facts{Target: f.Target, image: f.image, manifest: f.manifest, inngest: f.inngest, wish: f.wish, force: f.force, conn: f.conn}
 	fresh.lookUp()
 	return fresh
 }
 
 func (f *facts) lookUp() {
+	f.choice = pipeline.NewLazy(f.findChoice)
+	f.held = pipeline.NewLazy(f.findHeld)
 	f.live = pipeline.NewLazy(f.findLive)
 	f.loaded = pipeline.NewLazy(f.load)
 	f.next = pipeline.NewLazy(f.findNext)

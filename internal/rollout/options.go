@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
@@ -15,6 +16,7 @@ type Options struct {
 	Probe    ProbeOptions
 	Inngest  InngestOptions
 	Steps    StepOptions
+	Switch   SwitchOptions
 
 	// Timeout bounds the wait for the rollout, and again for the old pods' end.
 	Timeout time.Duration
@@ -47,6 +49,20 @@ const (
 	DryRunClient DryRun = "client" // find out what would be applied
 	DryRunServer DryRun = "server" // let the API server judge it
 )
+
+// SwitchOptions say how the new version takes the old one's place.
+type SwitchOptions struct {
+	// Strategy is a wish: StrategyAuto switches where that is possible, and
+	// StrategySwitch refuses to roll out where it is not. Empty is rolling.
+	Strategy handover.Strategy
+	// DrainTimeout bounds the wait for steps on the old pods; there is no bound
+	// when zero.
+	DrainTimeout time.Duration
+	// Bake is how long the new version is watched after the switch.
+	Bake time.Duration
+	// Resume goes on with a hand-over that another run has begun.
+	Resume bool
+}
 
 // ImageOptions say which image is rolled out.
 type ImageOptions struct {

@@ -113,15 +113,19 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 		return found, nil
 	}
 	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
+	gravest := pipeline.Warning
+	if f.switches(ctx) {
+		gravest = pipeline.Note // no step is interrupted
+	}
 	// What blocks is a step that is running, and what the incoming image says,
 	// which the check of its catalog judges: this rollout may be the repair.
 	for _, one := range judge.ZeroRetryFindings(now.own.Functions, allowed(f.Worker.Allow.ZeroRetries)) {
-		found = append(found, one.WithSeverity(min(one.Severity, pipeline.Warning)))
+		found = append(found, one.WithSeverity(min(one.Severity, gravest)))
 	}
 	known, err := f.diagnose(ctx, c, now)
 	found = append(found, known...)
-	if err != nil || r.Steps.WaitIdle {
-		return found, err // running steps are waited for
+	if err != nil || r.Steps.WaitIdle || f.switches(ctx) {
+		return found, err // running steps are waited for, before or after the switch
 	}
 	steps, err := f.steps.Get(ctx)
 	if err != nil {
@@ -262,6 +266,10 @@ func (r *Run) ownApp(ctx context.Context) (*conn.Conn, *model.App, error) {
 func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Steps.WaitIdle {
 		return r.waitIdle(ctx, rep)
+	}
+	if r.facts.switches(ctx) {
+		rep.Skipped("the old pods finish what they execute")
+		return nil
 	}
 	c, app, err := r.ownApp(ctx)
 	if err != nil || app == nil {

@@ -3,8 +3,10 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
@@ -34,6 +36,10 @@ type Result struct {
 	Refreshed *inngest.Refreshed `json:"registration,omitempty"`
 	Lost      []judge.LostRun    `json:"lostRuns,omitempty"`
 	Settled   bool               `json:"oldPodsGone"`
+	// Strategy is how the new version took the old one's place, or is to.
+	Strategy *handover.Choice `json:"strategy,omitempty"`
+	// SwitchedAt is when the Services were led to the new version.
+	SwitchedAt time.Time `json:"switchedAt,omitzero"`
 	// Container is the one that gets the image.
 	Container string `json:"-"`
 }
@@ -59,6 +65,10 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 		Tag: r.tag(), Image: r.making(), Previous: r.facts.previous(), Restored: r.restored(), Seconds: out.Duration.Seconds(),
 		Probes: s.probes, Refreshed: s.refreshed, Lost: s.lost, Settled: s.settled, Container: r.container(),
 	}
+	if c, ok := r.facts.choice.Peek(); ok && c.Strategy != "" {
+		res.Strategy = &c
+	}
+	res.SwitchedAt = s.handed
 	if s.revision != nil {
 		res.Revision = s.revision.Number
 	}

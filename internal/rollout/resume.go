@@ -173,6 +173,9 @@ func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *p
 // goesOn reports whether the rollout that is under way is one that this run goes
 // on with: that of a killed run, or of the very image that is wanted.
 func (r *Run) goesOn(ctx context.Context, live *workload.Workload) bool {
+	if s, err := r.facts.held.Get(ctx); err == nil && s.Mark != nil {
+		return true // the check of the hand-over says what becomes of it
+	}
 	c, err := live.Container(r.container())
 	if err != nil {
 		return false

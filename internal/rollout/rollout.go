@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -61,6 +62,8 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return f.checkRights(ctx, !r.NoRollback)
 		}},
+		{Name: "hand-over", Run: r.checkHeld},
+		{Name: "strategy", Run: f.checkStrategy},
 	}
 	if r.Inngest.Off {
 		return checks
@@ -85,8 +88,14 @@ func (r *Run) stages(stamp pipeline.Stage) []pipeline.Stage {
 // found.
 type Strategy func(r *Run) []pipeline.Stage
 
-// strategy chooses the way.
-func (r *Run) strategy() Strategy { return rolling }
+// strategy chooses the stages. Those of a switch turn into those of a rolling
+// update where the cluster does not allow a switch, which the preflight finds out.
+func (r *Run) strategy() Strategy {
+	if r.Switch.Strategy == handover.StrategyRolling || r.Switch.Strategy == "" {
+		return rolling
+	}
+	return switching
+}
 
 // rolling lets the workload's own update strategy replace the pods: a new pod
 // that turns ready gets traffic at once, and is proven after that.
@@ -95,7 +104,7 @@ func rolling(r *Run) []pipeline.Stage {
 	return append([]pipeline.Stage{
 		stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.switched = time.Now()
-			s.applied, s.target, err = r.apply(ctx, rep)
+			s.applied, s.target, err = r.apply(ctx, rep, r.applyOptions(rep, false), nothing)
 			return err
 		}, func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
@@ -116,6 +125,9 @@ func (r *Run) stampStage() pipeline.Stage {
 			r.leaveFile(rep, s.stamped)
 			return nil
 		}
+		if s.final != nil {
+			return s.final
+		}
 		if err := r.unstamp(rep, s.stamped); err != nil {
 			return err
 		}
@@ -130,7 +142,7 @@ func (r *Run) dryRun() []pipeline.Stage {
 	return []pipeline.Stage{stage("dry run", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		switch {
 		case r.DryRun == DryRunServer:
-			s.applied, err = r.write(ctx, r.applyOptions(rep, true))
+			s.applied, err = r.facts.write(ctx, r.applyOptions(rep, true), nothing)
 		case !r.Manifest.ImageOnly:
 			s.rendered, err = r.facts.objects.Get(ctx)
 		}

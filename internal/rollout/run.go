@@ -72,6 +72,7 @@ type found struct {
 	supersededBy error
 	// kept means that what was applied could not be put back, or may not be.
 	kept bool
+	handing
 }
 
 func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
@@ -110,8 +111,10 @@ func (r *Run) preApply() (stages []pipeline.Stage) {
 		if r.held, err = r.lock(ctx, rep); err != nil {
 			return err
 		}
-		r.facts, err = r.recheck(ctx, rep)
-		return err
+		if r.facts, err = r.recheck(ctx, rep); err != nil {
+			return err
+		}
+		return r.takeOver(ctx, rep)
 	}, nil))
 	if !r.Inngest.Off {
 		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -30,11 +31,14 @@ type Status struct {
 	Manifest *ManifestState `json:"manifest,omitempty"`
 	// Functions is how what is registered differs from what the image was built
 	// with.
-	Functions string              `json:"functions,omitempty"`
-	Lock      string              `json:"lock,omitempty"`
-	Inngest   *inngest.Report     `json:"inngest,omitempty"`
-	Findings  []*pipeline.Finding `json:"findings"`
-	Well      bool                `json:"well"`
+	Functions string `json:"functions,omitempty"`
+	Lock      string `json:"lock,omitempty"`
+	// Handover is how far a switch got that has not ended; empty when there is
+	// none.
+	Handover string              `json:"handover,omitempty"`
+	Inngest  *inngest.Report     `json:"inngest,omitempty"`
+	Findings []*pipeline.Finding `json:"findings"`
+	Well     bool                `json:"well"`
 }
 
 // find adds findings. What may not be read is said and does not count.
@@ -78,6 +82,17 @@ func (t *Target) Status(ctx context.Context, o InngestOptions) (*Status, error) 
 	s.find("whether somebody rolls out", err)
 	if who != "" {
 		s.Lock = fmt.Sprintf("%s rolls out %s", who, tag)
+	}
+	held, err := t.held(ctx)
+	s.find("whether a switch has not been ended", err)
+	if held != nil {
+		p := handover.Decide(held)
+		if s.Handover = string(p.Stage); p.Stage == handover.NotHeld {
+			s.Handover = ""
+		}
+		if f := t.unfinished(p); f != nil {
+			s.Findings = append(s.Findings, f)
+		}
 	}
 	if f := t.earlier(w, t.left); f != nil {
 		s.Findings = append(s.Findings, f.With(func(f *pipeline.Finding) {

@@ -50,6 +50,11 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 	r.Pipeline.Stages = slices.Concat(r.preApply(), []pipeline.Stage{
 		stage("undo", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.switched = time.Now()
+			if s.wentBack {
+				rep.Changed()
+				s.target, err = r.facts.live.Get(ctx)
+				return err
+			}
 			s.revision, s.target, err = r.goBack(ctx, rep)
 			return err
 		}, nil),
@@ -72,6 +77,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 			return r.checkEarlier(ctx, "this run goes back to what was before it")
 		}},
 		{Name: "workload", Run: f.checkWorkload},
+		{Name: "hand-over", Run: r.checkHeld},
 		{Name: "revision", Run: r.checkRevision},
 		{Name: "manifest", Run: f.checkUndoManifest},
 		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
@@ -95,6 +101,9 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	}
 	if c := verdict.HeldBack(live); c != nil {
 		return []*pipeline.Finding{c.Finding()}, nil
+	}
+	if s, err := r.facts.held.Get(ctx); r.ToRevision == 0 && err == nil && s.Mark != nil {
+		return nil, nil // it goes back to what served before the switch
 	}
 	if l, err := r.left(); r.ToRevision == 0 && (err != nil || l != nil) {
 		return nil, nil // it goes back to what was before a killed run, if that can be found out

@@ -47,6 +47,9 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 	if !slices.Contains(compressions, w.Build.Compression) {
 		fail("build.compression", "write one of "+strings.Join(compressions, ", "), "%q is not a compression that registries and runtimes take", w.Build.Compression)
 	}
+	if !slices.Contains(strategies, w.Deploy.Strategy) {
+		fail("deploy.strategy", "write one of "+strings.Join(strategies, ", "), "%q is not a way to replace a version", w.Deploy.Strategy)
+	}
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},
 	} {

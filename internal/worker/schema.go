@@ -96,6 +96,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 var allowed = map[string][]string{
 	"deploy.kind":       kinds,
 	"build.compression": compressions,
+	"deploy.strategy":   strategies,
 	"inngest.via":       {"auto", "port-forward", "direct"},
 	"catalog.checks.*":  {"error", "warning", "note", "off"},
 }
@@ -122,6 +123,9 @@ var descriptions = map[string]string{
 	"deploy.container":       "the container whose image is set; default the worker's name",
 	"deploy.timeout":         "how long a rollout may take, such as 3m",
 	"deploy.restarts":        "how often a new container may exit with an error before the rollout gives up",
+	"deploy.strategy":        "how a new version takes the old one's place: switch proves it before it serves, auto does so where that is possible",
+	"deploy.bake":            "how long the new version is watched after the switch, such as 5m; default not at all",
+	"deploy.drainTimeout":    "how long to wait for steps on the old pods, such as 1h",
 	"probe":                  "the request that a new pod must answer",
 	"probe.path":             "the path of the request",
 	"probe.port":             "the container's port",

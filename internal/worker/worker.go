@@ -56,6 +56,13 @@ type Deploy struct {
 	// Restarts is how often a new container may exit with an error before the
 	// rollout gives up; a worker whose database is up later needs some.
 	Restarts int `yaml:"restarts"`
+	// Strategy is how a new version takes the old one's place: switch (it is
+	// proven before it serves), rolling, or auto: switch where that is possible.
+	Strategy string `yaml:"strategy"`
+	// Bake is how long the new version is watched after the switch.
+	Bake time.Duration `yaml:"bake"`
+	// DrainTimeout bounds the wait for steps on the old pods.
+	DrainTimeout time.Duration `yaml:"drainTimeout"`
 }
 
 // Probe is the request that a new pod must answer.
@@ -114,6 +121,9 @@ type Hooks struct {
 // compressions are those of package layer, which a rollout has no need to link.
 var compressions = []string{"zstd", "gzip"}
 
+// strategies are the values of deploy.strategy, the default first.
+var strategies = []string{"rolling", "switch", "auto"}
+
 // Default is the worker that needs no configuration.
 func Default(name string) Worker {
 	w := Worker{
@@ -132,6 +142,7 @@ func Default(name string) Worker {
 			Container:  name,
 			Timeout:    180 * time.Second,
 			Restarts:   2,
+			Strategy:   strategies[0], DrainTimeout: 30 * time.Minute,
 		},
 		Probe: Probe{Path: "/", Port: 3111},
 		Inngest: Inngest{

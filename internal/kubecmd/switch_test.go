@@ -1,0 +1,237 @@
+package kubecmd
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
+)
+
+const workersService = `---
+apiVersion: v1
+kind: Service
+metadata: {name: worker}
+spec:
+  selector: {app: worker}
+  ports: [{port: 3111}]
+`
+
+// newSwitchWorld is a world whose worker has a Service in its manifest and runs
+// at tag old.
+func newSwitchWorld(t *testing.T) *world {
+	w := newWorld(t, 1)
+	w.write("k8s/worker.yaml", w.read("k8s/worker.yaml")+workersService)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	return w
+}
+
+func (w *world) service() *corev1.Service {
+	w.Helper()
+	svc, err := w.kubes[0].CoreV1().Services(w.ns).Get(w.Context(), "worker", metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return svc
+}
+
+// serving are the images that the Service leads to.
+func (w *world) serving() []string {
+	w.Helper()
+	pods, err := w.kubes[0].CoreV1().Pods(w.ns).List(w.Context(), metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: w.service().Spec.Selector})})
+	if err != nil {
+		w.Fatal(err)
+	}
+	var tags []string
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if p.DeletionTimestamp == nil && podutils.IsPodReady(p) {
+			tags = append(tags, imageref.Split(p.Spec.Containers[0].Image).Tag)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags)
+}
+
+// released fails when anything is still held.
+func (w *world) released() {
+	w.Helper()
+	d, svc := w.deployment(0), w.service()
+	if handover.Held(d) || d.Annotations[handover.Annotation] != "" || len(svc.Spec.Selector) != 1 || svc.Annotations[handover.Annotation] != "" {
+		w.Errorf("still held: %+v %v", d.Spec.Strategy, svc.Spec.Selector)
+	}
+}
+
+// decoded is a result printed with -o json.
+func decoded(t *testing.T, stdout string) (d struct {
+	Strategy handover.Choice `json:"strategy"`
+	Findings []struct{ Code string }
+	Stages   []struct{ Name, Skipped string }
+	Handover string
+}) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Fatalf("%v\n%s", err, stdout)
+	}
+	return d
+}
+
+func TestSwitch(t *testing.T) {
+	w := newSwitchWorld(t)
+	before := w.deployment(0).Spec
+	out, _ := w.run(0, "doctor", "--tag", "new", "--no-inngest", "--strategy", "auto", "-o", "json")
+	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategySwitch || len(s.Services) != 1 {
+		t.Fatalf("%+v", s)
+	}
+	out, errs := w.run(0, "rollout", "--tag", "new", "--no-inngest", "--strategy", "switch", "-o", "json")
+	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategySwitch {
+		t.Errorf("%+v\n%s", s, errs)
+	}
+	w.released()
+	after := w.deployment(0).Spec
+	if w.tag(0) != "new" || after.MinReadySeconds != before.MinReadySeconds || *after.ProgressDeadlineSeconds != *before.ProgressDeadlineSeconds ||
+		after.Strategy.RollingUpdate.MaxSurge.String() != before.Strategy.RollingUpdate.MaxSurge.String() {
+		t.Errorf("%s %+v", w.tag(0), after)
+	}
+	out, _ = w.run(0, "rollout", "--tag", "new", "--no-inngest", "--dry-run=server")
+	if strings.Contains(out, "configured") {
+		t.Error(out)
+	}
+	// Already live: nothing to switch.
+	out, _ = w.run(0, "rollout", "--tag", "new", "--no-inngest", "--strategy", "auto", "-o", "json")
+	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategyRolling {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A version that cannot prove itself has not served anybody: exit code 4, and
+// all is as it was.
+func TestSwitchThatFailsBeforeIt(t *testing.T) {
+	w := newSwitchWorld(t)
+	file := w.read("k8s/worker.yaml")
+	for _, args := range [][]string{
+		{"--tag", "crash"},
+		{"--tag", "new", "--probe-expect", "what no page has"},
+	} {
+		_, errs := w.run(4, append([]string{"rollout", "--no-inngest", "--strategy", "switch"}, args...)...)
+		if !strings.Contains(errs, "served no request") || w.tag(0) != "old" || w.read("k8s/worker.yaml") != file {
+			t.Errorf("%v: %s\n%s", args, w.tag(0), errs)
+		}
+		w.released()
+	}
+}
+
+func TestSwitchWhereItIsNotPossible(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest", "--strategy", "auto") // the first rollout
+	out, _ := w.run(3, "rollout", "--tag", "new", "--no-inngest", "--strategy", "switch", "-o", "json")
+	if d := decoded(t, out); len(d.Findings) == 0 || !slices.ContainsFunc(d.Findings, func(f struct{ Code string }) bool { return f.Code == "switch-impossible" }) {
+		t.Errorf("%+v", d)
+	}
+	out, _ = w.run(0, "rollout", "--tag", "new", "--no-inngest", "--strategy", "auto", "-o", "json")
+	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategyRolling || !strings.Contains(s.Reason, "no Service") || w.tag(0) != "new" {
+		t.Errorf("%+v", s)
+	}
+	w.run(2, "rollout", "--tag", "new", "--strategy", "sideways")
+}
+
+// TestKilledAtEveryStageOfASwitch: whatever point a run is killed at, one proven
+// version goes on serving, status says what is held, and the next run ends it.
+func TestKilledAtEveryStageOfASwitch(t *testing.T) {
+	w := newSwitchWorld(t)
+	roll := func(tag string, more ...string) []string {
+		return append([]string{"rollout", "--no-inngest", "--tag", tag}, more...)
+	}
+	resume, undo, other := []string{"rollout", "--no-inngest", "--resume"}, []string{"undo", "--no-inngest"}, roll("newer")
+	again := roll("new", "--strategy", "switch")
+	for _, one := range []struct {
+		at    string
+		serve string // while nobody is at work on it
+		stage handover.Stage
+		then  []string
+		code  int
+		runs  string
+	}{
+		{"note hold", "old", handover.Pinned, again, 0, "new"},
+		{"note hold", "old", handover.Pinned, other, 0, "newer"},
+		{"note hold", "old", handover.Pinned, undo, 0, "old"},
+		{"note apply", "old", "", again, 0, "new"},
+		{"note apply", "old", "", undo, 0, "old"},
+		{"note apply", "old", "", other, 0, "newer"},
+		{"stage-finished watch", "old", handover.Proving, resume, 0, "new"},
+		{"stage-finished watch", "old", handover.Proving, undo, 0, "old"},
+		{"stage-finished watch", "old", handover.Proving, other, 0, "newer"},
+		{"stage-started switch", "old", handover.Proving, again, 0, "new"},
+		{"note switch", "new", handover.Switched, resume, 0, "new"},
+		{"note switch", "new", handover.Switched, undo, 0, "old"},
+		{"note switch", "new", handover.Switched, again, 0, "new"},
+		{"stage-started release", "new", handover.Switched, resume, 0, "new"},
+		{"note release", "new", handover.Released, again, 0, "new"},
+		{"note release", "new", handover.Released, other, 0, "newer"},
+		{"stage-finished release", "new", handover.NotHeld, again, 0, "new"},
+	} {
+		w.kill(one.at, again...)
+		if got := w.serving(); len(got) != 1 || got[0] != one.serve {
+			t.Errorf("killed at %s: %v serve", one.at, got)
+		}
+		w.out.Reset()
+		w.try("status", "--no-inngest", "-o", "json")
+		stage := one.stage
+		if stage == handover.NotHeld {
+			stage = ""
+		}
+		if d := decoded(t, w.out.String()); one.stage != "" && d.Handover != string(stage) {
+			t.Errorf("killed at %s: status says %q, want %q", one.at, d.Handover, stage)
+		}
+		_, errs := w.run(one.code, one.then...)
+		w.released()
+		if w.tag(0) != one.runs {
+			t.Errorf("killed at %s, then %v: runs %s\n%s", one.at, one.then, w.tag(0), errs)
+		}
+		if kept, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(kept) > 0 {
+			t.Errorf("killed at %s, then %v: journals are left: %q %v", one.at, one.then, kept, err)
+		}
+		if t.Failed() {
+			t.Logf("%s", errs)
+			return
+		}
+		if one.runs != "old" {
+			w.run(0, roll("old")...)
+		}
+	}
+}
+
+// Somebody on another machine has no journal: the marks are enough.
+func TestKilledAndFoundBySomebodyElse(t *testing.T) {
+	w := newSwitchWorld(t)
+	for _, one := range []struct {
+		at   string
+		then []string
+		runs string
+	}{
+		{"stage-finished watch", []string{"undo", "--no-inngest"}, "old"},
+		{"stage-finished watch", []string{"rollout", "--no-inngest", "--resume"}, "new"},
+		{"note switch", []string{"undo", "--no-inngest"}, "old"},
+		{"note switch", []string{"rollout", "--no-inngest", "--resume"}, "new"},
+	} {
+		w.kill(one.at, "rollout", "--no-inngest", "--tag", "new", "--strategy", "switch")
+		t.Setenv("XDG_STATE_HOME", t.TempDir())
+		// The lock of the other machine's run frees itself; that is not waited for here.
+		if err := w.kubes[0].CoordinationV1().Leases(w.ns).Delete(t.Context(), "sbw-deployment-worker", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		_, errs := w.run(0, one.then...)
+		w.released()
+		if w.tag(0) != one.runs {
+			t.Errorf("killed at %s, then %v: runs %s\n%s", one.at, one.then, w.tag(0), errs)
+		}
+		w.run(0, "rollout", "--no-inngest", "--tag", "old")
+	}
+}

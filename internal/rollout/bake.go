@@ -1,0 +1,125 @@
+package rollout
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubectl/pkg/util/podutils"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// bake watches the new version for a while after the switch; its error says why
+// it is worse than the old one. What cannot be read is reported, and is no
+// reason to go back.
+func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
+	over := r.Switch.Bake
+	rep.Notef("bakes for %s: it %s", over, handover.BakeRule)
+	b := baking{Run: r, handed: handed, restarts: map[types.UID]int32{}, unready: map[types.UID]time.Time{}}
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	end := time.NewTimer(time.Until(handed.Add(over)))
+	defer end.Stop()
+	blind := ""
+	for {
+		why, err := b.look(ctx)
+		if ctx.Err() != nil {
+			return nil // whoever ended it says why
+		}
+		if why != "" {
+			return &pipeline.Finding{Code: CodeBakeFailed, Severity: pipeline.Error, Where: r.where(),
+				What: "the new version does worse than the old one", Why: why, Fix: "see the logs of the new pods in the receipt"}
+		}
+		if err != nil && err.Error() != blind {
+			blind = err.Error()
+			rep.Notef("cannot see all that a bake looks at: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-end.C:
+			if blind == "" {
+				rep.Notef("baked for %s without a sign that the new version does worse", over)
+			}
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+type baking struct {
+	*Run
+	handed   time.Time
+	restarts map[types.UID]int32 // at the first look
+	unready  map[types.UID]time.Time
+}
+
+// look compares once what has happened since the switch with what was before.
+func (b *baking) look(ctx context.Context) (why string, err error) {
+	now := time.Now()
+	since := now.Sub(b.handed)
+	before, after := handover.Sample{Over: since}, handover.Sample{Over: since}
+	if err := b.pods(ctx, &after, now); err != nil {
+		return "", err
+	}
+	if b.Inngest.Off {
+		return handover.Bake(before, after), nil
+	}
+	c, app, err := b.ownApp(ctx)
+	if err != nil || app == nil {
+		return handover.Bake(before, after), err
+	}
+	failed, err := inngest.FailedRuns(ctx, c.Client, *app, b.handed.Add(-since))
+	if err != nil {
+		return handover.Bake(before, after), c.Explain("list failed runs", err)
+	}
+	for _, run := range failed {
+		if run.Ended.Before(b.handed) {
+			before.FailedRuns++
+		} else {
+			after.FailedRuns++
+		}
+	}
+	return handover.Bake(before, after), nil
+}
+
+// pods counts the new pods' restarts, and how long one has not been Ready.
+func (b *baking) pods(ctx context.Context, to *handover.Sample, now time.Time) error {
+	kube, err := b.Conn.Kube()
+	if err != nil {
+		return err
+	}
+	list, err := kube.CoreV1().Pods(b.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey + "=" + b.found.fresh})
+	if err != nil {
+		return err
+	}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		restarts := int32(0)
+		for _, c := range pod.Status.ContainerStatuses {
+			restarts += c.RestartCount
+		}
+		if _, known := b.restarts[pod.UID]; !known {
+			b.restarts[pod.UID] = restarts
+		}
+		to.Restarts += restarts - b.restarts[pod.UID]
+		if podutils.IsPodReady(pod) {
+			delete(b.unready, pod.UID)
+		} else if _, known := b.unready[pod.UID]; !known && pod.Status.Phase == corev1.PodRunning {
+			b.unready[pod.UID] = now
+		}
+		if at, known := b.unready[pod.UID]; known {
+			to.Unready = max(to.Unready, now.Sub(at))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,379 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// switching proves the new version before it serves, and lets the old one finish
+// its work. Where the cluster does not allow that, its stages are those of a
+// rolling update.
+func switching(r *Run) []pipeline.Stage {
+	s := &r.found
+	undo := func(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+		return func(ctx context.Context, rep *pipeline.Reporter) error {
+			if s.final != nil {
+				return s.final
+			}
+			return run(ctx, rep)
+		}
+	}
+	only := func(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+		return func(ctx context.Context, rep *pipeline.Reporter) error {
+			if s.choice.Strategy != handover.StrategySwitch {
+				rep.Skipped("rolling update")
+				return nil
+			}
+			return run(ctx, rep)
+		}
+	}
+	stages := []pipeline.Stage{
+		stage("hold", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if s.choice, err = r.facts.choice.Get(ctx); err != nil {
+				return err
+			}
+			if f := r.facts.impossible(s.choice); f != nil {
+				return f
+			}
+			return r.hold(ctx, rep, s.choice, s.adopted)
+		}, undo(func(ctx context.Context, rep *pipeline.Reporter) error { return r.letGo(ctx, rep, s.handed) })),
+		stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.switched = time.Now()
+			o, leaveOut := r.applyOptions(rep, false), nothing
+			if s.choice.Strategy == handover.StrategySwitch {
+				o.Overlay, leaveOut = handover.Overlay(r.origin(s.choice), s.choice.Services), r.isHeld(s.choice)
+			}
+			s.applied, s.target, err = r.apply(ctx, rep, o, leaveOut)
+			return err
+		}, undo(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			defer func() { s.kept = err != nil }()
+			if s.adopted.Stage != "" {
+				return r.takeBack(ctx, rep, s.target) // what was before is in the marks alone
+			}
+			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
+			return err
+		})),
+		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if s.choice.Strategy != handover.StrategySwitch {
+				s.watched, err = r.follow(ctx, rep, s.target)
+			} else if h, o, herr := r.handover(rep); herr != nil {
+				return herr
+			} else {
+				o.Applied = s.target
+				s.watched, err = h.Ready(ctx, o)
+				s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
+			}
+			if isForeign(err) || errors.Is(err, handover.ErrForeign) {
+				s.supersededBy = err
+			}
+			return err
+		}, nil),
+		stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.probes, err = r.probe(ctx, rep, s.watched)
+			return err
+		})), nil),
+	}
+	if !r.Inngest.Off {
+		stages = append(stages, stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.proveFunctions(ctx, rep, s.watched.NewPods())
+		})), nil))
+	}
+	stages = append(stages, stage("switch", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+		h, _, err := r.handover(rep)
+		if err != nil {
+			return err
+		}
+		s.handed = time.Now()
+		return h.Switch(ctx, s.fresh)
+	})), undo(func(ctx context.Context, rep *pipeline.Reporter) error { return r.switchBack(ctx, rep) })))
+	if !r.Inngest.Off {
+		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.refreshed, err = r.refresh(ctx, rep, s.watched)
+			return err
+		})), undo(withApply)))
+	}
+	// From here on the new version is proven and serves.
+	proven := []pipeline.Stage{
+		stage("drain", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.final, err = r.drain(ctx, rep, s.handed)
+			return errors.Join(s.final, err)
+		})), undo(withApply)),
+		stage("release", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.final = errNotTakenBack("the old pods were already being ended")
+			more, err := r.release(ctx, rep, s.choice)
+			s.applied = append(s.applied, more...)
+			return err
+		})), undo(withApply)),
+		stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if s.choice.Strategy != handover.StrategySwitch {
+				if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil {
+					return err
+				}
+			}
+			if r.Inngest.Off {
+				return nil
+			}
+			s.verified, err = r.verify(ctx, rep, s.refreshed)
+			return err
+		})), undo(withApply)),
+	}
+	if !r.Inngest.Off {
+		proven = append(proven, r.afterwards(undo(withApply))...)
+	}
+	for i := range proven {
+		proven[i].Proven = true
+	}
+	return append(stages, proven...)
+}
+
+// errNotTakenBack says why a stage is not undone.
+func errNotTakenBack(why string) error {
+	return fmt.Errorf("not taken back: the new version serves, and %s", why)
+}
+
+// origin marks what this run holds.
+func (r *Run) origin(c handover.Choice) handover.Origin {
+	run := r.journal.ID()
+	if run == "" {
+		run = time.Now().UTC().Format("20060102-150405.000000000")
+	}
+	return handover.Origin{Run: run, By: lock.Me(), At: time.Now().UTC().Truncate(time.Second), Tag: r.subject(), Deployment: r.Ref.Name, Old: c.Old}
+}
+
+// hold pins the Services to the version that serves.
+func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choice, adopted handover.Plan) error {
+	switch {
+	case c.Strategy != handover.StrategySwitch:
+		rep.Skipped("rolling update: %s", c.Reason)
+		return nil
+	case adopted.Stage != "":
+		rep.Changed() // by another run, and this one's to take back
+		rep.Notef("goes on with the switch that %s began: %s", adopted.By, adopted.What)
+		return nil
+	}
+	h, _, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	return h.Hold(ctx, r.origin(c), c.Services)
+}
+
+// letGo gives back what is still held after the apply was undone.
+func (r *Run) letGo(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	s, err := h.Read(ctx)
+	if err != nil {
+		return err
+	}
+	switch p := handover.Decide(s); p.Action() {
+	case handover.None:
+	case handover.Release:
+		err = h.Release(ctx, p.ServicesFirst, o)
+	case handover.GoBack:
+		err = h.GoBack(ctx, o)
+	default:
+		err = r.unfinished(p)
+	}
+	if err == nil && handed.IsZero() {
+		rep.Notef("the new version has served no request")
+	}
+	return err
+}
+
+// takeBack is the undoing of an apply whose state before is in the marks alone.
+func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) error {
+	if err := r.ours(ctx, set); err != nil {
+		return err
+	}
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	if err := h.GoBack(ctx, o); err != nil {
+		return err
+	}
+	if r.Inngest.Off {
+		return nil
+	}
+	return r.unrefresh(ctx, rep)
+}
+
+// isHeld leaves the Services out of an apply that are held: it would overwrite
+// their selectors. They are applied when they have been given back.
+func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
+	return func(o apply.Object) bool {
+		return o.GetKind() == "Service" && o.GroupVersionKind().Group == corev1.GroupName && o.GetNamespace() == r.Ref.Namespace && slices.Contains(c.Services, o.GetName())
+	}
+}
+
+// proveFunctions asks each new pod for its functions, and compares them with the
+// image's catalog and with what is registered. Nothing is changed by it.
+func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods []*corev1.Pod) error {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return err
+	}
+	var before []model.Function
+	if then, ok := r.facts.registered.Peek(); ok {
+		before = then.functions()
+	}
+	for _, pod := range pods {
+		w, err := c.WorkerAt(ctx, pod.Name)
+		if err != nil {
+			return err
+		}
+		plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
+			Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Before: before,
+			Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+		})
+		if err != nil {
+			return c.Explain("ask pod "+pod.Name+" for its functions", err)
+		}
+		if plan.Served != nil {
+			rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
+		}
+	}
+	return nil
+}
+
+// switchBack leads the Services to the old pods again, and lets the new ones
+// finish what they execute for a moment.
+func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
+	h, _, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := h.SwitchBack(ctx); err != nil {
+		return err
+	}
+	rep.Notef("the Services lead to the old version again after %s", time.Since(began).Round(10*time.Millisecond))
+	if r.Inngest.Off {
+		return nil
+	}
+	if _, err := handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: time.Now(), Offset: r.clockOffset(ctx), Timeout: lastChance, Reporter: rep}); err != nil {
+		reportAll(rep, asWarnings(pipeline.AsFindings("let the new pods finish", err)))
+	}
+	return nil
+}
+
+// lastChance is how long the pods of a version that is taken back may finish
+// what they execute.
+const lastChance = time.Minute
+
+// clockOffset is what the clock of Inngest's server is ahead of this machine's.
+// Differences that the answer's whole seconds cannot show are none.
+func (r *Run) clockOffset(ctx context.Context) time.Duration {
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return 0
+	}
+	h, err := c.Client.Health(ctx)
+	if err != nil || h.Now.IsZero() {
+		return 0 // steps that ran during the switch are known without clocks
+	}
+	if offset := time.Until(h.Now); offset.Abs() > 2*time.Second {
+		return offset
+	}
+	return 0
+}
+
+// running lists the worker's steps that are executing.
+func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
+	c, app, err := r.ownApp(ctx)
+	if err != nil || app == nil {
+		return nil, err
+	}
+	all, err := inngest.RunningSteps(ctx, c.Client, *app)
+	if err != nil {
+		return nil, c.Explain("read what is running", err)
+	}
+	steps := make([]handover.Step, 0, len(all))
+	for _, e := range all {
+		steps = append(steps, handover.Step{Run: e.Run, Function: e.Slug, Name: e.Step, Attempt: e.Attempt, Since: e.Since})
+	}
+	return steps, nil
+}
+
+// drain waits until the old pods have finished their work, and watches the new
+// ones meanwhile. kept is set when the new version stays though the wait has not
+// come to its end: then nothing may be undone, since both versions have work.
+func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Time) (kept, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	var worse error
+	if r.Switch.Bake > 0 {
+		wg.Go(func() {
+			if worse = r.bake(ctx, rep, handed); worse != nil {
+				cancel(worse)
+			}
+		})
+	}
+	if r.Inngest.Off {
+		rep.Notef("--no-inngest: it is not known what the old pods execute; they end with their grace period")
+	} else {
+		_, err = handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: handed, Offset: r.clockOffset(ctx),
+			Timeout: r.Switch.DrainTimeout, Reporter: rep})
+	}
+	if err != nil && worse == nil {
+		cancel(err)
+	}
+	wg.Wait()
+	switch {
+	case worse != nil && !errors.Is(worse, err):
+		return nil, worse
+	case err != nil:
+		return fmt.Errorf("%w; %w", errNotTakenBack("the old version still has work"), err), nil
+	}
+	return nil, nil
+}
+
+// release ends the old pods and gives everything back.
+func (r *Run) release(ctx context.Context, rep *pipeline.Reporter, c handover.Choice) ([]apply.Result, error) {
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Release(ctx, false, o); err != nil {
+		return nil, err
+	}
+	rep.Notef("the old pods are terminating; they have nothing to lose")
+	if r.Manifest.ImageOnly {
+		return nil, nil
+	}
+	return r.facts.write(ctx, r.applyOptions(rep, false), func(o apply.Object) bool { return !r.isHeld(c)(o) })
+}
+
+// afterwards are the stages that look back on a rollout.
+func (r *Run) afterwards(undo func(context.Context, *pipeline.Reporter) error) []pipeline.Stage {
+	s := &r.found
+	stages := []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
+		return err
+	})), undo)}
+	if r.Inngest.ConfirmEvent != "" {
+		stages = append(stages, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.confirm(ctx, rep, s.verified.App)
+		})), undo))
+	}
+	return stages
+}

@@ -1,0 +1,166 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// A run that is killed in the middle of a switch leaves the Deployment and its
+// Services held. Whoever comes next, on any machine, finds the marks.
+
+// findHeld reads what is held.
+func (f *facts) findHeld(ctx context.Context) (*handover.State, error) { return f.Target.held(ctx) }
+
+func (t *Target) held(ctx context.Context) (*handover.State, error) {
+	kube, err := t.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	return handover.Read(ctx, kube, t.Ref)
+}
+
+// unfinished words a hand-over that was found; nil when there is none.
+func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
+	if p.Stage == handover.NotHeld {
+		return nil
+	}
+	f := &pipeline.Finding{Code: CodeUnfinished, Severity: pipeline.Warning, Where: t.where(),
+		What: fmt.Sprintf("the switch to %s that %s began at %s has not ended", orDash(p.Tag), p.By, p.At.Local().Format("15:04:05 on 2 January")), Why: p.What}
+	switch {
+	case p.Automatic():
+		f.Fix = fmt.Sprintf("the next `kubectl sbw rollout` or `kubectl sbw undo` will %s it first", p.Action())
+	case slices.Contains(p.Choices, handover.Resume):
+		f.Fix = "`kubectl sbw rollout --resume` ends it, `kubectl sbw undo` goes back"
+	default:
+		f.Fix = "`kubectl sbw undo` goes back"
+	}
+	return f
+}
+
+// goesOnWith reports whether this run goes on with a hand-over: it was told to,
+// or wants the very image that is held.
+func (f *facts) goesOnWith(ctx context.Context, s *handover.State, p handover.Plan) bool {
+	if s.Mark == nil || !slices.Contains(p.Choices, handover.Resume) {
+		return false
+	}
+	if f.wish.Resume {
+		return true
+	}
+	img, err := f.resolved.Get(ctx)
+	return err == nil && f.wish.Strategy != "" && f.wish.Strategy != handover.StrategyRolling && s.Mark.Images[f.container()] == img.String()
+}
+
+// checkHeld reports a hand-over that was not ended, and what this run does about
+// it. One that serves a new version is ended or taken back by whoever says so.
+func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	s, err := r.facts.held.Get(ctx)
+	if err != nil {
+		if _, lerr := r.facts.live.Get(ctx); lerr != nil {
+			return nil, nil // another check reports that nothing can be read
+		}
+		return []*pipeline.Finding{unreadable("whether a switch has not been ended", err)}, nil
+	}
+	p := handover.Decide(s)
+	f := r.unfinished(p)
+	if f == nil {
+		return nil, nil
+	}
+	switch action, reason := r.about(ctx, s, p); action {
+	case handover.Wait:
+		f.Severity, f.Fix = pipeline.Error, reason
+	default:
+		f.Severity, f.Fix = pipeline.Note, reason
+	}
+	return []*pipeline.Finding{f}, nil
+}
+
+// about is what this run does with a hand-over that it found, and the words for
+// it; Wait when it does nothing but refuse.
+func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (action handover.Action, words string) {
+	switch {
+	case p.Automatic():
+		return p.Action(), fmt.Sprintf("this run will %s it first", p.Action())
+	case r.command == "undo" && slices.Contains(p.Choices, handover.GoBack):
+		return handover.GoBack, "this run goes back to what served before it"
+	case r.command != "undo" && r.facts.goesOnWith(ctx, s, p):
+		return handover.Resume, "this run goes on with it"
+	case r.command != "undo" && (p.Stage == handover.Applied || p.Stage == handover.Proving):
+		return handover.GoBack, "this run removes that version first, which has served nobody"
+	}
+	return handover.Wait, "`kubectl sbw rollout --resume` ends it, `kubectl sbw undo` goes back"
+}
+
+// takeOver deals, under the lock, with a hand-over that somebody else has left.
+func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
+	s, err := r.Target.held(ctx) // as it is now
+	if err != nil {
+		rep.Finding(unreadable("whether a switch has not been ended", err))
+		return nil
+	}
+	p := handover.Decide(s)
+	f := r.unfinished(p)
+	if f == nil {
+		return nil
+	}
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	action, words := r.about(ctx, s, p)
+	switch action {
+	case handover.Resume:
+		r.found.adopted = p
+		return nil
+	case handover.GoBack:
+		err = h.GoBack(ctx, o)
+	case handover.Release:
+		err = h.Release(ctx, p.ServicesFirst, o)
+	default:
+		return f.With(func(f *pipeline.Finding) { f.Severity, f.Fix = pipeline.Error, words })
+	}
+	if err != nil {
+		return err
+	}
+	if action == handover.GoBack {
+		r.found.wentBack = true
+	}
+	r.facts = r.facts.again() // what was found out is about a Deployment that was held
+	return nil
+}
+
+// handover is the hand-over of this run's Deployment, and how its pods are
+// followed.
+func (r *Run) handover(rep *pipeline.Reporter) (*handover.Run, watch.Options, error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return nil, watch.Options{}, err
+	}
+	h, err := handover.New(r.Conn, r.Ref, rep)
+	if err != nil {
+		return nil, watch.Options{}, err
+	}
+	h.Guard = r.held.Verify
+	return h, r.watchOptions(kube, nil, rep), nil
+}
+
+// handing is what the stages of a switch hand to each other.
+type handing struct {
+	choice handover.Choice
+	// adopted is the hand-over that this run goes on with.
+	adopted handover.Plan
+	// wentBack: a hand-over that was found has been taken back.
+	wentBack bool
+	// fresh is the pod-template-hash of the new version.
+	fresh string
+	// handed is when the Services were led to it.
+	handed time.Time
+	// final is set when the new version stays whatever comes after; undoing is
+	// then refused with it.
+	final error
+}
