@@ -65,7 +65,7 @@ func newUnpacker(t testing.TB) *unpacker {
 		if t.Failed() {
 			t.Logf("containerd:\n%s", log.String()[max(0, log.Len()-8000):])
 		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := errors.Join(unmountBelow(dir), os.RemoveAll(dir)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -80,6 +80,21 @@ func newUnpacker(t testing.TB) *unpacker {
 			t.Fatalf("containerd does not answer:\n%s", log.String())
 		}
 	}
+}
+
+// unmountBelow takes away what containerd leaves mounted: its manager of mounts keeps them for an hour.
+func unmountBelow(dir string) error {
+	text, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, line := range slices.Backward(strings.Split(string(text), "\n")) {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
+			errs = append(errs, unix.Unmount(f[1], unix.MNT_DETACH))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (u *unpacker) run(args ...string) {
