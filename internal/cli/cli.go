@@ -103,6 +103,7 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 	defer release()
 	ctx, stop := withSignals(context.Background(), env)
 	defer stop()
+	surviveClosedPipes()
 	args := completionRequest(os.Args[0], os.Args[1:])
 	hint := newerRelease(ctx, env, args)
 	code := Execute(ctx, env, build(env), args)
@@ -115,8 +116,28 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 // oneInterrupt is how far apart two signals are that are meant as two.
 const oneInterrupt = 300 * time.Millisecond
 
+// endingSignals are those that end a run in order. A closed terminal sends SIGHUP;
+// nohup has it ignored, and that stays so.
+func endingSignals() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
+}
+
+// surviveClosedPipes keeps a reader that goes away (`… | head`) from killing the
+// process: without this, Go ends it at the next write to its stdout or stderr.
+// Writes fail instead, and a run goes on to its end. The signal is not ignored,
+// because children would inherit that.
+func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// isClosed reports that whoever read an output has gone: a pipe's reader (EPIPE)
+// or a terminal (EIO).
+func isClosed(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.EIO) }
+
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the
-// first SIGINT or SIGTERM. A second one ends the process there and then: the
+// first SIGINT, SIGTERM or SIGHUP. A second one ends the process there and then: the
 // user does not want to wait for what is being put back.
 // The terminal is given back before that.
 //
@@ -125,7 +146,7 @@ const oneInterrupt = 300 * time.Millisecond
 func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endingSignals()...)
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -167,11 +188,18 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", parsing.ReplaceAllString(err.Error(), ""))
 	})
 	ran, err := root.ExecuteContextC(ctx)
+	if isClosed(err) {
+		// Nobody reads the result any more. What became of a run is its exit code.
+		if env.last != nil {
+			return env.last.ExitCode()
+		}
+		return int(pipeline.Unchanged)
+	}
 	code, found := env.verdict(ctx, ran, err)
 	if code != 0 {
 		env.writeFailure(ran, code, found)
 	}
-	if err := env.printDocument(ctx, ran, args, code, found); err != nil && code == 0 {
+	if err := env.printDocument(ctx, ran, args, code, found); err != nil && code == 0 && (env.last == nil || !isClosed(err)) {
 		// Findings of a broken stdout go the way of all others.
 		_ = env.fail(pipeline.AsFindings("cannot write the result", err))
 		return int(pipeline.Unchanged)
@@ -352,7 +380,7 @@ func (e *Env) RunAll(p pipeline.Pipeline, next map[pipeline.End]string, run func
 	told.Plan(p)
 	out := run(told)
 	e.last = &out
-	if err := told.Close(out); err != nil && out.Err == nil {
+	if err := told.Close(out); err != nil && out.Err == nil && !isClosed(err) {
 		return out, err
 	}
 	if out.ExitCode() != 0 {

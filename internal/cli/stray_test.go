@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +131,13 @@ func TestEventsOutsideOfARunAreLines(t *testing.T) {
 
 // TestAnInterruptIsAnswered before what is put back has been put back.
 func TestAnInterruptIsAnswered(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) { answered(t, sig) })
+	}
+}
+
+func answered(t *testing.T, sig os.Signal) {
+	t.Helper()
 	var errs shared
 	env := &Env{Plugin: "kubectl sbw", Err: &errs}
 	ctx, stop := withSignals(t.Context(), env)
@@ -139,7 +147,7 @@ func TestAnInterruptIsAnswered(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := self.Signal(os.Interrupt); err != nil {
+		if err := self.Signal(sig); err != nil {
 			return err
 		}
 		<-ctx.Done()

@@ -3,6 +3,8 @@ package kubecmd
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -176,5 +178,46 @@ func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {
 	table, _ := w.run(0, "history")
 	if !strings.Contains(table, "done (undo)") || strings.Count(table, " * ") != 1 {
 		t.Errorf("\n%s", table)
+	}
+}
+
+// TestWithoutARegistry: nobody could say afterwards whether what runs is what the
+// tag stood for, so that it is refused unless that is accepted.
+func TestWithoutARegistry(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	if _, errs := w.run(3, "rollout", "--image", "127.0.0.1:1/o/w", "--tag", "x", "--no-inngest"); !strings.Contains(errs, "registry-unreachable") || !strings.Contains(errs, "--no-pin") {
+		t.Error(errs)
+	}
+	w.run(0, "rollout", "--image", "127.0.0.1:1/o/w", "--tag", "x", "--no-inngest", "--no-pin", "--dry-run=client")
+}
+
+// TestAFileThatCannotBeWritten is known before anything is changed.
+func TestAFileThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t, 1)
+	if err := os.Chmod(filepath.Join(w.dir, "k8s/worker.yaml"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := w.run(3, "rollout", "--tag", "old", "--no-inngest"); !strings.Contains(errs, "manifest-not-written") {
+		t.Error(errs)
+	}
+	w.run(0, "rollout", "--tag", "old", "--no-inngest", "--no-write")
+}
+
+// TestAClosedPipeKillsNothing: the reader of the result has gone, and the program
+// ends by itself.
+func TestAClosedPipeKillsNothing(t *testing.T) {
+	r, wr, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "explain")
+	cmd.Env = append(os.Environ(), asPlugin+"=1", "HOME="+t.TempDir())
+	cmd.Stdout, cmd.Stderr = wr, wr
+	if err := cmd.Run(); err == nil || cmd.ProcessState == nil || !cmd.ProcessState.Exited() {
+		t.Errorf("%v", err)
 	}
 }

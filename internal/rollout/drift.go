@@ -61,11 +61,20 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	case to.Shipped == "":
 		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeNeverShipped, Severity: pipeline.Note,
 			What: "nothing on " + t.Ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
-	case to.Shipped != to.Image:
+	case !sameShipped(to.Shipped, to.Image):
 		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
 			What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
 			Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"})
 	}
+}
+
+// sameShipped reports whether a template has the image that was shipped. One that
+// was applied without its digest (--no-pin) has the tag alone.
+func sameShipped(shipped, runs string) bool {
+	if imageref.Split(runs).Digest == "" {
+		return imageref.Split(shipped).Tagged().String() == runs
+	}
+	return shipped == runs
 }
 
 // ManifestState is the checkout's file against the cluster.

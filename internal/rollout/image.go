@@ -118,6 +118,13 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	// what was asked for.
 	img.doubt = refused.With(func(f *pipeline.Finding) {
 		f.Severity, f.Fix = pipeline.Warning, ""
+		if len(keys.Blind) == 0 && img.ref.Digest == "" && !img.noPin {
+			// Nobody knows which image the tag stands for, so nobody could say
+			// afterwards whether that is what runs.
+			f.Severity = pipeline.Error
+			f.Fix = "try again when the registry answers, give the digest (--image NAME:TAG@sha256:…), or roll out whatever the tag stands for with --no-pin"
+			return
+		}
 		f.Why += "; the rollout continues with " + img.ref.String() + ", without knowing its platforms"
 	})
 	return img, nil
