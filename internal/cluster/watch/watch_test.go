@@ -113,6 +113,23 @@ func (b *bench) create(d *appsv1.Deployment) *workload.Workload {
 	return &workload.Workload{Deployment: d}
 }
 
+// observed waits until the controller has seen the Deployment, however busy the
+// machine is.
+func (b *bench) observed() {
+	b.Helper()
+	w, err := b.kube.AppsV1().Deployments(b.ns).Watch(b.Context(), metav1.ListOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if d, ok := e.Object.(*appsv1.Deployment); ok && d.Status.ObservedGeneration >= d.Generation {
+			return
+		}
+	}
+	b.Fatal("the watch ended before the controller saw the Deployment")
+}
+
 // image rolls out another image and returns the Deployment as answered.
 func (b *bench) image(ref string) *workload.Workload {
 	b.Helper()
@@ -205,7 +222,9 @@ func TestUnreadableLogIsNoCause(t *testing.T) {
 func TestTimeoutSaysWhatWasWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
-	_, err := b.rollout(watch.Options{Applied: b.create(deployment("x/w:pending", 1)), Timeout: 2 * time.Second})
+	applied := b.create(deployment("x/w:pending", 1))
+	b.observed()
+	_, err := b.rollout(watch.Options{Applied: applied, Timeout: 2 * time.Second})
 	if code(err) != "rollout-timeout" || !strings.Contains(err.Error(), "available: 0 of 1") {
 		t.Fatal(err)
 	}
