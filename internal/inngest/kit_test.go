@@ -138,7 +138,7 @@ func (k *kit) forward(p *npmworkers.Process, advertised, key string) *sdk.Worker
 func (k *kit) options(p *npmworkers.Process) inngest.RefreshOptions {
 	return inngest.RefreshOptions{
 		Client: k.client(), Worker: k.forward(p, clusterURL, signingKey), App: "system-bus-cluster",
-		Timeout: time.Minute, Poll: 5 * time.Millisecond,
+		Timeout: time.Minute, PathTimeout: time.Second, Poll: 5 * time.Millisecond,
 	}
 }
 

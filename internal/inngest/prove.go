@@ -13,16 +13,22 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// proveFor is how long a path may take to become whole: a Service's new endpoints
-// reach the nodes with a delay.
-const proveFor = 15 * time.Second
+const (
+	// proveFor is how long a path may take to become whole: a Service's new
+	// endpoints reach the nodes with a delay, and a call to a pod that is gone
+	// takes the server 10 s.
+	proveFor = 30 * time.Second
+	// refusedFor is how long a path may lead to something that answers, but is not
+	// the worker: a pod that is about to end.
+	refusedFor = 5 * time.Second
+)
 
 // ProveOptions says which path to prove.
 type ProveOptions struct {
 	Client *client.Client
 	Want   model.Wanted
 
-	Timeout time.Duration // 15 s when zero
+	Timeout time.Duration // 30 s when zero
 	Poll    time.Duration // 1 s when zero
 }
 
@@ -42,14 +48,21 @@ func Prove(ctx context.Context, o ProveOptions) (note *pipeline.Finding, err err
 	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, proveFor))
 	defer cancel()
 	var last error
+	began := time.Now()
 	err = poll(within, orDefault(o.Poll, time.Second), func() (bool, error) {
 		var app model.App
 		app, last = o.Client.CreateApp(ctx, o.Want.URL)
 		if errors.Is(last, client.ErrNoGraphQL) {
 			return false, last
 		}
-		last = judgeCall(o.Want, app, last)
-		return last == nil, nil
+		gone := isUnreachable(last)
+		if last = judgeCall(o.Want, app, last); last == nil {
+			return true, nil
+		}
+		if !gone && time.Since(began) > refusedFor {
+			return false, last
+		}
+		return false, nil
 	})
 	switch {
 	case err == nil:
@@ -83,11 +96,17 @@ var callErrors = map[string]struct{ why, fix string }{
 	"unsupported_protocol":  {"what answers there speaks another protocol", "use http:// in the URL for a worker without TLS"},
 }
 
+// isUnreachable reports a call that reached nobody.
+func isUnreachable(err error) bool {
+	said, ok := errors.AsType[*wire.ServerError](err)
+	return errors.Is(err, wire.ErrNoAnswer) || ok && said.Words == "unreachable"
+}
+
 // judgeCall judges the answer to createApp; nil when the worker was reached.
 func judgeCall(want model.Wanted, app model.App, err error) error {
 	said, refused := errors.AsType[*wire.ServerError](err)
 	if err != nil && !refused {
-		return err
+		return err // no answer, for example: the server waits for a pod that is gone
 	}
 	if err == nil && app.Name != "" && app.Error == "" {
 		if want.App != "" && app.Name != want.App {

@@ -46,7 +46,7 @@ type RefreshOptions struct {
 
 	Timeout time.Duration // for the server's list to become right; 30 s when zero
 	Poll    time.Duration // 500 ms when zero
-	// PathTimeout is how long the server's call may fail; 15 s when zero.
+	// PathTimeout is how long the server's call may fail; 30 s when zero.
 	PathTimeout time.Duration
 }
 
@@ -83,35 +83,25 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 	if err := checkPath(ctx, o, done); err != nil {
 		return done, err
 	}
-	// A registration that works is not moved to a URL that was never proven.
-	moves := plan.Own != nil && !plan.Want.At(*plan.Own)
-	if moves {
-		if err := prove(ctx, o, plan, done, r); err != nil {
-			return done, err
-		}
+	proven, broken := prove(ctx, o, plan, done, r)
+	if broken != nil && plan.Own != nil {
+		return done, broken // what is registered stays as it is
 	}
 	r.Changed()
-	if o.Resync && plan.Own != nil {
-		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
-		if err := o.Client.DeleteApp(ctx, plan.Own.ID); err != nil {
-			return done, err
+	var reg *model.Registration
+	if !proven || o.Resync {
+		if reg, err = register(ctx, o, plan, r); err != nil {
+			return done, err // it says more than a path that is broken
 		}
 	}
-	reg, err := o.Worker.Register(ctx)
-	if err != nil {
-		return done, archivedMeanwhile(o, plan, err)
-	}
-	done.Modified = reg.Modified || moves // by the server's call already
 	verified, err := verify(ctx, o, plan, reg, r)
-	if err == nil && !moves {
-		if err = prove(ctx, o, plan, done, r); err == nil {
-			// The server's call went to any pod of the Service, perhaps an old one.
-			verified, err = verify(ctx, o, plan, reg, r)
-		}
-	}
 	if err != nil {
 		return done, err
 	}
+	if broken != nil {
+		return done, broken
+	}
+	done.Modified = reg != nil && reg.Modified || plan.Own == nil || !plan.Want.At(*plan.Own) || !done.Diff.Empty()
 	done.App = verified.App
 	done.Diff = judge.Compare(plan.Before, verified.App.Functions)
 	if plan.Served == nil {
@@ -120,6 +110,18 @@ func Refresh(ctx context.Context, o RefreshOptions, r *pipeline.Reporter) (*Refr
 		}
 	}
 	return done, finish(ctx, o, plan.Want, done, r)
+}
+
+// register makes the worker register itself, as if for the first time with Resync.
+func register(ctx context.Context, o RefreshOptions, plan *Plan, r *pipeline.Reporter) (*model.Registration, error) {
+	if o.Resync && plan.Own != nil {
+		r.Detailf("archiving %s, so that its registration is a full one", plan.Own.Name)
+		if err := o.Client.DeleteApp(ctx, plan.Own.ID); err != nil {
+			return nil, err
+		}
+	}
+	reg, err := o.Worker.Register(ctx)
+	return reg, archivedMeanwhile(o, plan, err)
 }
 
 func verify(ctx context.Context, o RefreshOptions, plan *Plan, reg *model.Registration, r *pipeline.Reporter) (*Verified, error) {
@@ -147,24 +149,25 @@ func checkPath(ctx context.Context, o RefreshOptions, done *Refreshed) error {
 	return nil
 }
 
-// prove makes the server call the worker, by which the worker registers.
-func prove(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
+// prove makes the server call the worker, by which the worker registers: a
+// registration that works is not replaced by one that was never proven.
+func prove(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) (proven bool, err error) {
 	if o.Unproven {
-		return nil
+		return false, nil
 	}
 	note, err := Prove(ctx, ProveOptions{Client: o.Client, Want: plan.Want, Timeout: o.PathTimeout, Poll: o.Poll})
 	if err != nil {
-		return err
+		return false, err
 	}
-	if note != nil {
-		if plan.Own != nil && !plan.Want.At(*plan.Own) {
-			note = note.WithSeverity(pipeline.Warning) // something that works is given up for it
-		}
-		done.Findings = append(done.Findings, note)
-		return nil
+	if note == nil {
+		r.Notef("the server reaches the worker at %s", plan.Want.URL)
+		return true, nil
 	}
-	r.Notef("the server reaches the worker at %s", plan.Want.URL)
-	return nil
+	if plan.Own != nil && !plan.Want.At(*plan.Own) {
+		note = note.WithSeverity(pipeline.Warning) // something that works is given up for it
+	}
+	done.Findings = append(done.Findings, note)
+	return false, nil
 }
 
 // lostUnseen is the guard against loss where the worker had not shown what it
@@ -174,7 +177,7 @@ func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
 	if f == nil || f.Severity < pipeline.Error {
 		return nil
 	}
-	f.What = strings.Replace(f.What, "would disappear", "have disappeared", 1)
+	f.What = strings.Replace(f.What, "would disappear", "disappeared", 1)
 	f.Why = "the worker does not serve them, which it had not shown before it registered"
 	f.Fix = "go back to the image that has them (`kubectl sbw undo`), or agree with --allow-removal"
 	return f
@@ -195,7 +198,7 @@ func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Ref
 // archivedMeanwhile adds what a failed registration left behind.
 func archivedMeanwhile(o RefreshOptions, plan *Plan, err error) error {
 	f, ok := errors.AsType[*pipeline.Finding](err)
-	if !ok || !o.Resync || plan.Own == nil {
+	if err == nil || !ok || !o.Resync || plan.Own == nil {
 		return err
 	}
 	left := *f

@@ -61,14 +61,15 @@ func TestRefreshKeys(t *testing.T) {
 	eachWorker(t, func(t *testing.T, sdk string, argv []string) {
 		k := newKit(t, inngestd.Options{})
 		good := k.pod(sdk, argv, nil)
-		k.set(clusterURL, good)
 		bad := k.pod(sdk, argv, env{"INNGEST_SIGNING_KEY": otherKey})
+		k.set(clusterURL, bad)
 
 		o := k.options(bad)
 		o.Worker = k.forward(bad, clusterURL, otherKey)
 		_, err := inngest.Refresh(k.ctx, o, nil)
 		wantCode(t, err, "inngest-wrong-signing-key")
 
+		k.set(clusterURL, good)
 		o.Worker = k.forward(good, clusterURL, otherKey)
 		_, err = inngest.Refresh(k.ctx, o, nil)
 		wantCode(t, err, "worker-key-refused")
@@ -298,7 +299,7 @@ func TestLossOfAWorkerThatShowsNothing(t *testing.T) {
 	k.mustRefresh(k.options(k.cluster(env{"FUNCTIONS": "approval-request,napper"})))
 	shy := k.cluster(env{"FUNCTIONS": "approval-request", "INNGEST_ALLOW_IN_BAND_SYNC": "0"})
 	_, err := inngest.Refresh(k.ctx, k.options(shy), nil)
-	if f := wantCode(t, err, "inngest-functions-removed"); !strings.Contains(f.What, "1 registered function vanished: system-bus-cluster-napper") {
+	if f := wantCode(t, err, "inngest-functions-removed"); !strings.Contains(f.What, "1 registered function disappeared: system-bus-cluster-napper") {
 		t.Errorf("%v", f)
 	}
 }

@@ -78,8 +78,9 @@ func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 }
 
 // checkInngest asks the server what a restart would do, and whether the worker and
-// the server fit together.
-func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+// the server fit together. zeroRetries is the severity that functions which must not
+// be interrupted have at most: an undo may be how to get rid of them.
+func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
 	f := r.facts
 	c, err := f.conn.Get(ctx)
 	if err != nil {
@@ -113,14 +114,14 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 		return found, nil
 	}
 	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
-	gravest := pipeline.Warning
-	if f.switches(ctx) {
-		gravest = pipeline.Note // no step is interrupted
+	switch {
+	case f.switches(ctx):
+		zeroRetries = pipeline.Note // no step is interrupted
+	case r.Force || f.judgesRetries(ctx):
+		zeroRetries = pipeline.Warning
 	}
-	// What blocks is a step that is running, and what the incoming image says,
-	// which the check of its catalog judges: this rollout may be the repair.
 	for _, one := range judge.ZeroRetryFindings(now.own.Functions, allowed(f.Worker.Allow.ZeroRetries)) {
-		found = append(found, one.WithSeverity(min(one.Severity, gravest)))
+		found = append(found, one.WithSeverity(min(one.Severity, zeroRetries)))
 	}
 	known, err := f.diagnose(ctx, c, now)
 	found = append(found, known...)
@@ -133,6 +134,14 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 	}
 	restart, err := r.restart(ctx, c)
 	return append(found, judge.JudgeRestart(steps, restart)...), err
+}
+
+// judgesRetries reports whether the image's catalog says which functions will have
+// retries 0, which its own check judges: this rollout may be the repair. Without a
+// catalog the registered functions stand in for them.
+func (f *facts) judgesRetries(ctx context.Context) bool {
+	c, err := f.catalog.Get(ctx)
+	return err == nil && c != nil
 }
 
 // checkServer finds out, before anything changes, whether the worker's key and mode

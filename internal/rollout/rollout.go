@@ -70,7 +70,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 	}
 	return append(checks,
 		pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkInngest(ctx, rep)
+			return r.checkInngest(ctx, rep, pipeline.Error)
 		}},
 		pipeline.Check{Name: "functions", Run: f.checkCatalog},
 		pipeline.Check{Name: "event", Run: f.checkConfirmEvent})

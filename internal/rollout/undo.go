@@ -88,7 +88,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 		return checks
 	}
 	return append(checks, pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		return r.checkInngest(ctx, rep)
+		return r.checkInngest(ctx, rep, pipeline.Warning)
 	}})
 }
 

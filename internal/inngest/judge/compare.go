@@ -111,7 +111,7 @@ func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 	}
 	if allow {
 		f.Severity, f.Fix = pipeline.Warning, ""
-		f.What = strings.Replace(f.What, "would disappear", "disappear, as allowed", 1)
+		f.What = strings.Replace(f.What, "would disappear", "will disappear, as allowed", 1)
 	}
 	return f
 }

@@ -209,7 +209,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	w := newStory(ctx, t, s, "story-rights")
 	w.must(0, []string{"Inngest is reached by a port-forward to service/inngest-svc:8288"}, "rollout", "--tag", "rights")
 
-	w.must(1, []string{"portforward", "no address outside of the cluster"}, "functions", "--as", "limited")
+	w.must(1, []string{"portforward", "does not have an address outside the cluster"}, "functions", "--as", "limited")
 	config := filepath.Join(w.dir, ".sbw.yaml")
 	text, err := os.ReadFile(config)
 	if err != nil {
@@ -219,10 +219,10 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	if err := os.WriteFile(config, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.must(0, []string{"parallel", "the NodePort http://", "no port may be forwarded"}, "functions", "--as", "limited")
+	w.must(0, []string{"parallel", "the NodePort http://", "ports may not be forwarded"}, "functions", "--as", "limited")
 	w.must(0, []string{"the NodePort http://"}, "functions", "--inngest-via", "direct")
 	w.must(1, []string{"portforward"}, "functions", "--as", "limited", "--inngest-via", "port-forward")
-	w.must(0, []string{"may not be read by you", "--signing-key-from", "1 kept"}, "refresh", "--as", "limited")
+	w.must(0, []string{"which you may not read", "--signing-key-from", "1 kept"}, "refresh", "--as", "limited")
 
 	accounts, err := s.Accounts()
 	if err != nil {

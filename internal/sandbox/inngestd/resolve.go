@@ -1,6 +1,7 @@
 package inngestd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,7 +145,10 @@ func (s *Server) ping(target string) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodPut, target, strings.NewReader(string(body)))
+	// As the real server's client (pkg/deploy): a pod that is gone does not answer.
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target, strings.NewReader(string(body)))
 	if err != nil {
 		return err
 	}
