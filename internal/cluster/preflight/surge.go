@@ -92,12 +92,19 @@ func shared(a, b []string) string {
 }
 
 // noRoomForTwo names a resource of which no node has enough for both pods, even
-// without any other pod.
+// without any other pod. It is empty when the new pod alone would not fit either:
+// letting the old one go first does not help then.
 func noRoomForTwo(next, was *corev1.PodSpec, nodes []Node) string {
 	want := resourcehelpers.PodRequests(&corev1.Pod{Spec: *next}, resourcehelpers.PodResourcesOptions{})
 	have := resourcehelpers.PodRequests(&corev1.Pod{Spec: *was}, resourcehelpers.PodResourcesOptions{})
 	var lacks []string
 	for name, needs := range want {
+		if !slices.ContainsFunc(nodes, func(n Node) bool {
+			room, known := n.allocatable[name]
+			return !known || room.Cmp(needs) >= 0
+		}) {
+			return ""
+		}
 		both := needs.DeepCopy()
 		both.Add(have[name])
 		if both.IsZero() || slices.ContainsFunc(nodes, func(n Node) bool {

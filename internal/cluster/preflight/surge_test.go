@@ -71,6 +71,7 @@ func TestSurge(t *testing.T) {
 		{"repels itself on the only node", change(alone), "", single, []string{"error surge-blocked"}},
 		{"repels itself, and another node", change(alone), "", two, nil},
 		{"more than half of the only node", change(memory("600Mi")), "", single, []string{"error surge-blocked"}},
+		{"more than any node has: no strategy helps", change(memory("2Gi")), "", single, nil},
 		{"less than half", change(memory("500Mi")), "", single, nil},
 		{"more than half, and another node", change(memory("600Mi")), "", two, nil},
 	}

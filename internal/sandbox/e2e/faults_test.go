@@ -54,6 +54,9 @@ type fault struct {
 	// within is how long after the proof the watching may end: a grace, or the
 	// timeout that is given.
 	within time.Duration
+	// ready says that the new pod is Ready for a moment, as a container of it has
+	// no probe, so that the controller stops the old one.
+	ready bool
 	// others says that the place is rightly not as it was.
 	others bool
 }
@@ -99,6 +102,7 @@ var faults = []fault{
 	{name: "no-such-command", tag: "better", edit: map[string]string{"container": `command: [/nope]`}, code: "command-not-found", exit: 4, proof: `no such file or directory`, within: atOnce},
 	{name: "crash", tag: "crash", code: "crash-loop", exit: 4, proof: endedThrice, within: atOnce},
 	{name: "init-crash", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:crash"}]`}, code: "crash-loop", exit: 4, proof: endedThrice, within: atOnce},
+	{name: "sidecar-crash", tag: "better", edit: map[string]string{"container": "\n        - {name: side, image: '" + standinImage + ":crash'}"}, code: "crash-loop", exit: 4, proof: endedThrice, within: atOnce, ready: true},
 	{name: "does-not-stay", tag: "ends", code: "exits", exit: 4, proof: endedTwice, within: atOnce},
 	{name: "wrong-architecture", tag: "foreign", code: "exec-format", exit: 4, proof: `exec format error|"terminated"`, within: atOnce},
 	{name: "out-of-memory", tag: "eats", edit: map[string]string{"container": `resources: {limits: {memory: 40Mi}}`}, code: "oom-killed", exit: 4, proof: `OOMKilled`, within: twice},
@@ -226,7 +230,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 			return errors.Join(f.do(ctx, p), proc.Signal(syscall.SIGCONT))
 		}}
 	}
-	p.replaced = strings.HasPrefix(f.code, "probe-")
+	p.replaced = f.ready || strings.HasPrefix(f.code, "probe-")
 	args := append([]string{"rollout", "--tag", f.tag, "--no-inngest"}, f.flags...)
 	r, err := p.kubectl(ctx, m, extra, args...)
 	if err != nil {
