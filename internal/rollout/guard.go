@@ -49,7 +49,9 @@ func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(liv
 	if err == nil && set != nil {
 		err = r.compare(ctx, set, accept)
 	}
-	if isForeign(err) {
+	// An interrupt that cut the question off says nothing about whose it is, so
+	// whatever restores what was changed asks again.
+	if isForeign(err) && ctx.Err() == nil {
 		r.found.supersededBy = err
 	}
 	return err

@@ -110,6 +110,9 @@ func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	w, err := workload.Get(ctx, kube, c.Ref)
+	if errors.Is(err, workload.ErrUnknown) {
+		return time.Now(), nil // a first rollout: no container runs
+	}
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -37,8 +37,8 @@ type fault struct {
 	edit map[string]string
 	// prepare alters the namespace beforehand, when what serves serves already.
 	prepare string
-	// blind lets no registry be reached from here: the preflight cannot see what
-	// the node will see.
+	// blind lets no registry be reached from here: the preflight cannot see what the
+	// node will see. Without --no-pin that refuses the rollout.
 	blind bool
 	flags []string
 	// at is a stage at whose beginning the command is stopped (SIGSTOP) while do
@@ -93,7 +93,7 @@ var faults = []fault{
 	// What only the node, the scheduler or admission sees.
 	{name: "missing-tag-unseen", tag: "never", blind: true, code: "image-not-found", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
 	{name: "denied-unseen", tag: "better", blind: true, prepare: "imagePullSecrets", code: "image-denied", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
-	{name: "registry-away", tag: "better", flags: []string{"--image=127.0.0.1:1/none", "--timeout=40s"}, code: "image-network", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: 45 * time.Second},
+	{name: "registry-away", tag: "better", flags: []string{"--image=127.0.0.1:1/none", "--timeout=40s", "--no-pin"}, code: "image-network", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: 45 * time.Second},
 	{name: "image-name", tag: "better", edit: map[string]string{"container": "\n        - {name: side, image: 'Not/A Name'}"}, code: "image-name", exit: 4, proof: `InvalidImageName|InspectFailed`, within: atOnce},
 	{name: "secret-deleted", tag: "better", edit: map[string]string{"container": `envFrom: [{secretRef: {name: later}}]`}, prepare: "later", at: "stamp", do: deleteLater,
 		code: "config-missing", exit: 4, proof: `CreateContainerConfigError`, within: 10*time.Second + atOnce},
@@ -220,6 +220,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 	var extra []string
 	if f.blind {
 		extra = blind
+		f.flags = append(slices.Clone(f.flags), "--no-pin")
 	}
 	var m moment
 	if f.do != nil {

@@ -33,7 +33,7 @@ type death struct {
 
 // TestKilled sends SIGINT and SIGKILL at every stage of a rollout, all of them
 // at once in namespaces of their own. After an interrupt everything is as it
-// was before; after a kill the same command goes on and ends well, and says
+// was before, unless the new version was proven by then; after a kill the same command goes on and ends well, and says
 // what it found, or undo leads back, or a bad tag fails and restores what was
 // before the killed run.
 func TestKilled(t *testing.T) {
@@ -94,7 +94,12 @@ func (d death) run(ctx context.Context, p *place) error {
 		if r.code != int(pipeline.Interrupted) {
 			return fmt.Errorf("exit %d after an interrupt:\n%s", r.code, r.stderr)
 		}
-		if err := p.restored(ctx); err != nil {
+		// From settle on the new version is proven, and an interrupt leaves it.
+		if d.stage == "settle" {
+			if _, err := p.names(ctx, "better"); err != nil {
+				return fmt.Errorf("after an interrupt of what was proven: %w\n%s", err, r.stderr)
+			}
+		} else if err := p.restored(ctx); err != nil {
 			return fmt.Errorf("after an interrupt: %w\n%s", err, r.stderr)
 		}
 		if err := p.unlocked(ctx); err != nil {

@@ -286,23 +286,33 @@ func (p *place) restored(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// serves says what keeps a tag from being live: stamped in the manifest, named
-// by the Deployment, and run by all of its pods.
-func (p *place) serves(ctx context.Context, tag string) error {
+// names checks that the Deployment and the manifest name the image with the tag,
+// and returns it.
+func (p *place) names(ctx context.Context, tag string) (image string, err error) {
 	d, err := p.deployment(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
-	image := d.Spec.Template.Spec.Containers[0].Image
+	image = d.Spec.Template.Spec.Containers[0].Image
 	if !strings.HasPrefix(image, standinImage+":"+tag+"@sha256:") {
-		return fmt.Errorf("the Deployment names %s", image)
+		return "", fmt.Errorf("the Deployment names %s", image)
 	}
 	text, err := p.manifest()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if want := strings.Replace(string(p.original), standinImage+":good", image, 1); string(text) != want {
-		return fmt.Errorf("the manifest is\n%s", text)
+		return "", fmt.Errorf("the manifest is\n%s", text)
+	}
+	return image, nil
+}
+
+// serves says what keeps a tag from being live: stamped in the manifest, named
+// by the Deployment, and run by all of its pods.
+func (p *place) serves(ctx context.Context, tag string) error {
+	image, err := p.names(ctx, tag)
+	if err != nil {
+		return err
 	}
 	pods, err := p.pods(ctx)
 	if err != nil {
