@@ -121,7 +121,7 @@ func TestFindKustomized(t *testing.T) {
 			archive: "-- k/kustomization.yaml --\n" + head + "images: [{name: ghcr.io/o/w, digest: ⟦sha256:00|" + digest1 + "⟧}]\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
 				"      initContainers:\n      - name: migrate\n        image: ghcr.io/o/w:0\n"},
 		"its digest there already": {image: "ghcr.io/o/w@" + digest1, archive: "-- k/kustomization.yaml --\n" + head + "images: [{name: ghcr.io/o/w, digest: '" + digest1 + "'}]\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0")},
-		"there already": {archive: "-- k/kustomization.yaml --\n" + head + "-- k/w.yaml --\n" + workerFile(pinned)},
+		"there already":            {archive: "-- k/kustomization.yaml --\n" + head + "-- k/w.yaml --\n" + workerFile(pinned)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, want := unpack(t, tt.archive)

@@ -118,7 +118,9 @@ func TestRetries(t *testing.T) {
 		}, "", 5},
 		{"never up", 3 * time.Second, func(int) (response, error) { return response{}, errors.New("connection refused") }, "probe-unreachable", 5},
 		{"never well", 3 * time.Second, func(int) (response, error) { return response{status: 503}, nil }, "probe-status", 5},
-		{"forbidden", 0, func(int) (response, error) { return response{}, &pipeline.Finding{Code: "probe-forbidden", Err: errFinal} }, "probe-forbidden", 1},
+		{"forbidden", 0, func(int) (response, error) {
+			return response{}, &pipeline.Finding{Code: "probe-forbidden", Err: errFinal}
+		}, "probe-forbidden", 1},
 		{"duplicates", 0, func(int) (response, error) {
 			return response{status: 200, body: []byte(`{"count":1,"worker":{"hasDuplicateFunctionIds":true}}`)}, nil
 		}, "probe-duplicates", 1},
