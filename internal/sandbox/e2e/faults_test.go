@@ -315,7 +315,32 @@ func (p *place) prepare(ctx context.Context, what string) error {
 		return err
 	}
 	_, err = c.Kubectl(ctx, preparations[what], "--namespace="+p.ns, "apply", "-f", "-")
-	return err
+	if err != nil || what != "policy" {
+		return err
+	}
+	return p.enforced(ctx)
+}
+
+// enforced waits until the API server enforces the policy, which takes it a
+// moment and cannot be watched.
+func (p *place) enforced(ctx context.Context) error {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "refused"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x:better"}}},
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := p.kube.CoreV1().Pods(p.ns).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil && strings.Contains(err.Error(), "nothing better") {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the policy is not enforced: %w (%v)", ctx.Err(), err)
+		}
+	}
 }
 
 // deleteLater takes away what "later" was made of.
