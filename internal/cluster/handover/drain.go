@@ -31,6 +31,10 @@ const (
 	// margin is added to it where the start of a step is compared: that is the
 	// server's account of it.
 	margin = time.Second
+	// confirm is in how many readings in a row a step must be missing before it
+	// counts as finished: while runs come and go, a server's list has been seen
+	// to leave out steps that were executing before and after.
+	confirm = 4
 )
 
 // OnOld returns those of the running steps that may be executing on an old
@@ -60,7 +64,7 @@ type DrainOptions struct {
 	Offset   time.Duration
 	// Timeout ends the wait; there is none when zero.
 	Timeout  time.Duration
-	Poll     time.Duration // 500 ms when zero
+	Poll     time.Duration // 300 ms when zero
 	Reporter *pipeline.Reporter
 }
 
@@ -77,9 +81,9 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
 	}
 	defer cancel()
-	tick := time.NewTicker(cmp.Or(o.Poll, 500*time.Millisecond))
+	tick := time.NewTicker(cmp.Or(o.Poll, 300*time.Millisecond))
 	defer tick.Stop()
-	d := drain{DrainOptions: o, seen: map[string]bool{}}
+	d := drain{DrainOptions: o, seen: map[string]Step{}, missing: map[string]int{}}
 	for {
 		done, err := d.look(waiting)
 		if done {
@@ -104,9 +108,11 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 
 type drain struct {
 	DrainOptions
-	seen map[string]bool // executions that were on old pods
-	old  []Step          // those that still are
-	away bool
+	seen    map[string]Step // executions that were on old pods
+	missing map[string]int  // of these, in how many readings in a row they were not
+	empty   int             // readings in a row with none on old pods
+	old     []Step          // those that still are
+	away    bool
 }
 
 // look asks once. It is done when a request that was under way during the
@@ -123,15 +129,31 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 	}
 	if !settled {
 		for _, s := range running {
-			d.seen[s.key()] = true
+			d.seen[s.key()] = s
 		}
 	}
-	d.old = OnOld(running, func(s Step) bool { return d.seen[s.key()] }, d.Switched.Add(d.Offset))
-	for _, s := range d.old {
-		d.seen[s.key()] = true
+	isSeen := func(s Step) bool { _, seen := d.seen[s.key()]; return seen }
+	now := map[string]bool{}
+	for _, s := range OnOld(running, isSeen, d.Switched.Add(d.Offset)) {
+		d.seen[s.key()], now[s.key()] = s, true
+	}
+	d.old = nil
+	for key, s := range d.seen {
+		if now[key] {
+			d.missing[key] = 0
+		} else {
+			d.missing[key]++
+		}
+		if d.missing[key] < confirm {
+			d.old = append(d.old, s)
+		}
+	}
+	d.old = OnOld(d.old, isSeen, d.Switched) // sorted
+	if d.empty++; len(now) > 0 {
+		d.empty = 0
 	}
 	d.tell(time.Now())
-	return settled && len(d.old) == 0, nil
+	return settled && len(d.old) == 0 && d.empty >= confirm, nil
 }
 
 func (d *drain) tell(now time.Time) {
