@@ -137,7 +137,7 @@ func services(names []string) string {
 }
 
 // next is the workload as it will be.
-func (s Situation) next() *workload.Workload {
+func (s *Situation) next() *workload.Workload {
 	if s.Next != nil {
 		return s.Next
 	}
@@ -315,7 +315,7 @@ func ofGitOps(s Situation) string {
 }
 
 // serving is the one version that has Ready pods.
-func (s Situation) serving() (hash, why string) {
+func (s *Situation) serving() (hash, why string) {
 	ready := map[string]int{}
 	for _, pod := range s.Pods {
 		if rs := s.replicaSet(pod); rs != nil && pod.DeletionTimestamp == nil && podutils.IsPodReady(pod) {
@@ -336,7 +336,7 @@ func (s Situation) serving() (hash, why string) {
 
 // replicaSet is the Deployment's own ReplicaSet of a pod; nil for the pods of
 // others.
-func (s Situation) replicaSet(pod *corev1.Pod) *appsv1.ReplicaSet {
+func (s *Situation) replicaSet(pod *corev1.Pod) *appsv1.ReplicaSet {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil {
 		return nil
@@ -350,7 +350,7 @@ func (s Situation) replicaSet(pod *corev1.Pod) *appsv1.ReplicaSet {
 }
 
 // selects tells whether a Service selects the workload's pods, old or new.
-func (s Situation) selects(svc *corev1.Service) bool {
+func (s *Situation) selects(svc *corev1.Service) bool {
 	if len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName {
 		return false
 	}
@@ -364,7 +364,7 @@ func (s Situation) selects(svc *corev1.Service) bool {
 }
 
 // selecting are the Services to switch, or why they cannot be.
-func (s Situation) selecting() (all []*corev1.Service, why string) {
+func (s *Situation) selecting() (all []*corev1.Service, why string) {
 	for _, svc := range s.Services {
 		if len(svc.Spec.Selector) == 0 && svc.Name == s.Route {
 			return nil, fmt.Sprintf("Service %s, which Inngest calls, has no selector: it is not labels that decide who serves", svc.Name)
@@ -391,7 +391,7 @@ func (s Situation) selecting() (all []*corev1.Service, why string) {
 }
 
 // pinned tells whether something else switches a Service between versions.
-func (s Situation) pinned(svc *corev1.Service) (bool, string) {
+func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 	hash, has := svc.Spec.Selector[hashLabel]
 	if !has || svc.Annotations[Annotation] != "" {
 		return false, "" // not at all, or by a hand-over: Decide is about those
@@ -403,7 +403,7 @@ func (s Situation) pinned(svc *corev1.Service) (bool, string) {
 	return ours, fmt.Sprintf("Service %s selects pod-template-hash %s already: something else decides which version it leads to", svc.Name, hash)
 }
 
-func (s Situation) unswitchable(svc *corev1.Service) string {
+func (s *Situation) unswitchable(svc *corev1.Service) string {
 	if !labels.SelectorFromSet(without(svc.Spec.Selector)).Matches(labels.Set(s.next().Template().Labels)) {
 		return fmt.Sprintf("Service %s selects the present pods but not the new ones, whose labels differ", svc.Name)
 	}
