@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // BenchmarkExport builds an image of 200 MB after a change of one small file:
@@ -17,7 +17,7 @@ import (
 // and into the one that is kept.
 func BenchmarkExport(b *testing.B) {
 	host, _ := buildkitd.Start(b)
-	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(b, "buildctl"), host: host}
+	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(b, "buildctl"), host: host}
 	dir := files(b, map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\nCOPY small /\n", "small": "0"})
 	large, err := os.Create(filepath.Join(dir, "large"))
 	if err != nil {

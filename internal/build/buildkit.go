@@ -34,7 +34,11 @@ func (b *buildKit) Check(ctx context.Context, req Request) ([]*pipeline.Finding,
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return builderDown("no BuildKit answers at BUILDKIT_HOST "+b.host, err, "start buildkitd there, or choose another builder with --builder"), nil
+		return builderDown(
+			"no BuildKit answers at BUILDKIT_HOST "+b.host,
+			err,
+			"start buildkitd there, or choose another builder with --builder",
+		), nil
 	}
 	var ws workers
 	if err := json.Unmarshal([]byte(out), &ws); err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // heard keeps the events of a build.
@@ -68,7 +68,7 @@ func request(t testing.TB, dir string) Request {
 
 func TestBuildKit(t *testing.T) {
 	host, _ := buildkitd.Start(t)
-	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
+	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(t, "buildctl"), host: host}
 	engines(t, b, byBuildKit)
 	steps(t, b, byBuildKit)
 	t.Run("emulated", func(t *testing.T) { emulated(t, b) })

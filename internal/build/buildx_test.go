@@ -7,12 +7,12 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 func TestBuildx(t *testing.T) {
 	m := testMachine("BUILDX_CONFIG="+t.TempDir(), "DOCKER_CONFIG="+t.TempDir())
-	b := &buildx{machine: m, argv: []string{need.Tool(t, "buildx")}}
+	b := &buildx{machine: m, argv: []string{require.Tool(t, "buildx")}}
 	host, _ := buildkitd.Start(t)
 	if out, err := m.env().output(t.Context(), b.call("create", "--name", "remote", "--driver", "remote", "--use", host)...); err != nil {
 		t.Fatal(err, out)
@@ -27,7 +27,7 @@ func TestBuildx(t *testing.T) {
 
 func TestBuildxDown(t *testing.T) {
 	m := testMachine("BUILDX_CONFIG="+t.TempDir(), "DOCKER_CONFIG="+t.TempDir(), "DOCKER_HOST=unix:///nowhere/docker.sock")
-	b := &buildx{machine: m, argv: []string{need.Tool(t, "buildx")}}
+	b := &buildx{machine: m, argv: []string{require.Tool(t, "buildx")}}
 	found, err := b.Check(t.Context(), Request{Platforms: []string{"linux/arm64"}})
 	if err != nil || len(found) != 1 || found[0].Code != "builder-down" || found[0].Severity != pipeline.Error {
 		t.Errorf("findings = %v, %v", found, err)

@@ -94,7 +94,13 @@ type metadata struct {
 
 // client builds with one of the two: argv makes the command line, given the file
 // that the metadata goes to.
-func (m machine) client(ctx context.Context, name, who string, req Request, r *pipeline.Reporter, argv func(metadata string) []string) (Result, error) {
+func (m machine) client(
+	ctx context.Context,
+	name, who string,
+	req Request,
+	r *pipeline.Reporter,
+	argv func(metadata string) []string,
+) (Result, error) {
 	return m.toLayout(ctx, name, req, r, func(env environment, tmp string) (string, error) {
 		file := filepath.Join(tmp, "metadata.json")
 		if err := runRawJSON(ctx, env, who, req, argv(file), r); err != nil {

@@ -16,7 +16,13 @@ import (
 // toLayout is a build around do, which builds into the layout and returns the
 // digest there. tmp is for small files of the build's own; do may be called
 // again (see withDockerConfig).
-func (m machine) toLayout(ctx context.Context, name string, req Request, r *pipeline.Reporter, do func(env environment, tmp string) (digest string, err error)) (Result, error) {
+func (m machine) toLayout(
+	ctx context.Context,
+	name string,
+	req Request,
+	r *pipeline.Reporter,
+	do func(env environment, tmp string) (digest string, err error),
+) (Result, error) {
 	start := time.Now()
 	tmp, remove, err := tempDir()
 	if err != nil {
@@ -127,6 +133,13 @@ func exporting(ctx context.Context, env environment, name, dir string, argv []st
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return &pipeline.Finding{Code: "build-export", Severity: pipeline.Error, What: name + " built the image and cannot copy it into the layout directory",
-		Why: lastLine(said.String()), Where: dir, Fix: "see whether there is room, and whether the directory can be written to", Err: err}
+	return &pipeline.Finding{
+		Code:     "build-export",
+		Severity: pipeline.Error,
+		What:     name + " built the image and cannot copy it into the layout directory",
+		Why:      lastLine(said.String()),
+		Where:    dir,
+		Fix:      "see whether there is room, and whether the directory can be written to",
+		Err:      err,
+	}
 }

@@ -184,7 +184,14 @@ func (b *containers) one(ctx context.Context, env environment, req Request, plat
 }
 
 // export copies the image into the layout, and returns the digest it has there.
-func (b *containers) export(ctx context.Context, env environment, req Request, platform, iid string, remote bool, r *pipeline.Reporter) (string, error) {
+func (b *containers) export(
+	ctx context.Context,
+	env environment,
+	req Request,
+	platform, iid string,
+	remote bool,
+	r *pipeline.Reporter,
+) (string, error) {
 	text, err := os.ReadFile(iid)
 	id := strings.TrimSpace(string(text))
 	if err != nil || id == "" {

@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // storage gives podman and buildah a storage of their own. vfs and chroot work
 // wherever root is, in a container too.
 func storage(t *testing.T) machine {
-	need.Root(t)
+	require.Root(t)
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "storage.conf")
 	text := "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + dir + "/graph\"\nrunroot = \"" + dir + "/run\"\n"
@@ -27,13 +27,13 @@ func storage(t *testing.T) machine {
 }
 
 func TestBuildah(t *testing.T) {
-	b := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	b := &containers{machine: storage(t), name: "buildah", program: require.Tool(t, "buildah"), binfmt: binfmtDir}
 	engines(t, b, byContainer)
 	steps(t, b, byContainer)
 }
 
 func TestPodman(t *testing.T) {
-	b := &containers{machine: storage(t), name: "podman", program: need.Tool(t, "podman"), binfmt: binfmtDir}
+	b := &containers{machine: storage(t), name: "podman", program: require.Tool(t, "podman"), binfmt: binfmtDir}
 	engines(t, b, byContainer)
 	steps(t, b, byContainer)
 }
@@ -46,7 +46,7 @@ func TestShortName(t *testing.T) {
 	})
 	m := storage(t)
 	m.all = m.all.with("CONTAINERS_REGISTRIES_CONF=" + filepath.Join(dir, "registries.conf"))
-	b := &containers{machine: m, name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	b := &containers{machine: m, name: "buildah", program: require.Tool(t, "buildah"), binfmt: binfmtDir}
 	req := request(t, dir)
 	req.Dockerfile = filepath.Join(dir, "w", "Dockerfile")
 	_, err := b.Build(t.Context(), req, nil)
@@ -61,7 +61,7 @@ func TestContainersCheck(t *testing.T) {
 	req := request(t, dir)
 	req.Platforms = []string{"linux/s390x"}
 	req.CacheFrom = []string{"ghcr.io/o/cache:main", "type=gha"}
-	b := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: t.TempDir()}
+	b := &containers{machine: storage(t), name: "buildah", program: require.Tool(t, "buildah"), binfmt: t.TempDir()}
 	found, err := b.Check(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

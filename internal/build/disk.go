@@ -32,8 +32,16 @@ func CheckDisk(dir string, expect int64) ([]*pipeline.Finding, error) {
 }
 
 func judgeRoom(dir string, free uint64, expect int64) []*pipeline.Finding {
-	f := &pipeline.Finding{Code: "disk-room", Severity: pipeline.Warning, Where: dir,
-		What: fmt.Sprintf("%s are free for the image", megabytes(int64(min(free, 1<<62)))), Fix: "make room; docker buildx prune, or podman system prune, removes what builders keep"}
+	f := &pipeline.Finding{
+		Code:     "disk-room",
+		Severity: pipeline.Warning,
+		Where:    dir,
+		What: fmt.Sprintf(
+			"%s are free for the image",
+			megabytes(int64(min(free, 1<<62))),
+		),
+		Fix: "make room; docker buildx prune, or podman system prune, removes what builders keep",
+	}
 	least, good := uint64(leastRoom), uint64(goodRoom)
 	if expect > 0 {
 		// All layers anew, and the builder's own copy of what it exports.

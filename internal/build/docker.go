@@ -142,8 +142,10 @@ func (b *docker) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 		return builderDown("docker does not reach a Docker engine", err,
 			"start Docker (with Colima: colima start), or choose its engine with docker context use NAME"), nil
 	case !strings.HasPrefix(e.platform, "linux/"):
-		return []*pipeline.Finding{{Code: CodePlatform, Severity: pipeline.Error, What: "the Docker engine builds images for " + e.platform + " only",
-			Fix: "switch Docker to Linux containers"}}, nil
+		return []*pipeline.Finding{
+			{Code: CodePlatform, Severity: pipeline.Error, What: "the Docker engine builds images for " + e.platform + " only",
+				Fix: "switch Docker to Linux containers"},
+		}, nil
 	}
 	all := e.unsupported(req)
 	if e.podman {
@@ -183,7 +185,10 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 			all = append(all, &pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "has no build secrets", Fix: withBuildx})
 		}
 		if where, feature := needsBuildKit(req); feature != "" {
-			all = append(all, &pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "does not know " + feature, Where: where, Fix: withBuildx})
+			all = append(
+				all,
+				&pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "does not know " + feature, Where: where, Fix: withBuildx},
+			)
 		}
 	}
 	if !req.SourceDateEpoch.IsZero() {
@@ -198,8 +203,12 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	}{{req.CacheFrom, d.cache}, {req.CacheTo, d.cacheTo}} {
 		for _, spec := range list.specs {
 			if list.write(spec) == "" {
-				all = append(all, &pipeline.Finding{Code: CodeCache, Severity: pipeline.Warning,
-					What: "Docker's own builder cannot use the cache " + spec + "; the build goes on without it", Fix: "build with another builder: docker buildx create --use"})
+				all = append(all, &pipeline.Finding{
+					Code:     CodeCache,
+					Severity: pipeline.Warning,
+					What:     "Docker's own builder cannot use the cache " + spec + "; the build goes on without it",
+					Fix:      "build with another builder: docker buildx create --use",
+				})
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/dockerd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // dockerMachine is a machine whose docker program finds the engine at host.
@@ -41,7 +41,7 @@ func TestDocker(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := &docker{machine: dockerMachine(t, host, tt.env...), program: client, binfmt: binfmtDir}
 			if tt.buildx {
-				b.buildx = []string{need.Tool(t, "buildx")}
+				b.buildx = []string{require.Tool(t, "buildx")}
 			}
 			found, err := b.Check(t.Context(), Request{Platforms: []string{native}})
 			if err != nil || len(found) != 0 {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // publicRegistry is one that anybody may pull from with a token that anybody
@@ -62,7 +62,7 @@ func publicRegistry(t *testing.T) string {
 func TestCredentialHelper(t *testing.T) {
 	base := publicRegistry(t)
 	host, _ := buildkitd.Start(t)
-	buildctl, buildxPath := need.Tool(t, "buildctl"), need.Tool(t, "buildx")
+	buildctl, buildxPath := require.Tool(t, "buildctl"), require.Tool(t, "buildx")
 	for _, helper := range []string{"missing", "failing"} {
 		bin := t.TempDir()
 		if helper == "failing" {

@@ -68,7 +68,12 @@ func (o Options) candidates(ctx context.Context) []Builder {
 func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Finding, error) {
 	auto := o.Choose == "" || o.Choose == Auto
 	if !auto && !slices.Contains(names, o.Choose) {
-		return nil, nil, pipeline.UsageErrorf("builder-unknown", "choose one of "+Auto+", "+strings.Join(names, ", "), "no builder is called %q", o.Choose)
+		return nil, nil, pipeline.UsageErrorf(
+			"builder-unknown",
+			"choose one of "+Auto+", "+strings.Join(names, ", "),
+			"no builder is called %q",
+			o.Choose,
+		)
 	}
 	var first Builder
 	var wrong, passed []*pipeline.Finding
@@ -89,7 +94,17 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 		}
 		for _, f := range found {
 			if f.Severity == pipeline.Error {
-				passed = append(passed, &pipeline.Finding{Code: "builder-passed-over", Severity: pipeline.Note, What: b.Name() + " is passed over", Why: strings.TrimSuffix(f.What+": "+f.Why, ": "), Fix: f.Fix, Err: f.Err})
+				passed = append(
+					passed,
+					&pipeline.Finding{
+						Code:     "builder-passed-over",
+						Severity: pipeline.Note,
+						What:     b.Name() + " is passed over",
+						Why:      strings.TrimSuffix(f.What+": "+f.Why, ": "),
+						Fix:      f.Fix,
+						Err:      f.Err,
+					},
+				)
 			}
 		}
 		if first == nil {

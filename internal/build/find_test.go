@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // pathOf makes a PATH on which only the named tools are.
@@ -19,7 +19,7 @@ func pathOf(t *testing.T, tools ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range tools {
-		if err := os.Symlink(need.Tool(t, name), filepath.Join(dir, name)); err != nil {
+		if err := os.Symlink(require.Tool(t, name), filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestFind(t *testing.T) {
 
 // buildx is found by itself, too: without docker, and as a plugin only.
 func TestFindBuildx(t *testing.T) {
-	tool := need.Tool(t, "buildx")
+	tool := require.Tool(t, "buildx")
 	place := func(name string) string {
 		p := filepath.Join(t.TempDir(), name)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {

@@ -25,22 +25,48 @@ var hints = []hint{
 	// containers/image pkg/shortnames, containers/common libimage.
 	{base: true, said: lazyregexp.New(`short-name`),
 		is: pipeline.Finding{Code: CodeShortName, Fix: "write the registry before the base image's name: docker.io/…"}},
-	{said: lazyregexp.New(`exec format error`),
-		is: pipeline.Finding{Code: "builder-platform", Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all (Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform"}},
-	{said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
-		is: pipeline.Finding{Code: "builder-old", Fix: "upgrade the builder: buildx 0.13, BuildKit 0.13, podman 4 and buildah 1.28 are old enough"}},
+	{
+		said: lazyregexp.New(`exec format error`),
+		is: pipeline.Finding{
+			Code: "builder-platform",
+			Fix:  "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all (Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform",
+		},
+	},
+	{
+		said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
+		is: pipeline.Finding{
+			Code: "builder-old",
+			Fix:  "upgrade the builder: buildx 0.13, BuildKit 0.13, podman 4 and buildah 1.28 are old enough",
+		},
+	},
 	// containerd images/handlers, containers/image manifest lists.
-	{base: true, said: lazyregexp.New(`no match for platform|no image found in (image index|manifest list) for`),
-		is: pipeline.Finding{Code: "base-image-platform", Fix: "choose a base image that is made for the platform; docker buildx imagetools inspect IMAGE lists what there is"}},
+	{
+		base: true,
+		said: lazyregexp.New(`no match for platform|no image found in (image index|manifest list) for`),
+		is: pipeline.Finding{
+			Code: "base-image-platform",
+			Fix:  "choose a base image that is made for the platform; docker buildx imagetools inspect IMAGE lists what there is",
+		},
+	},
 	// distribution-spec error codes.
 	{base: true, said: lazyregexp.New(`(?i)toomanyrequests|too many requests|rate limit`),
 		is: pipeline.Finding{Code: "base-image-rate", Fix: "log in to that registry with the builder's own login (docker login), or wait"}},
-	{base: true, said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
-		is: pipeline.Finding{Code: "base-image-denied", Fix: "correct the base image's name, or log in to its registry with the builder's own login (docker login)"}},
+	{
+		base: true,
+		said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
+		is: pipeline.Finding{
+			Code: "base-image-denied",
+			Fix:  "correct the base image's name, or log in to its registry with the builder's own login (docker login)",
+		},
+	},
 	{base: true, said: lazyregexp.New(`(?i): not found|manifest unknown|name unknown`),
 		is: pipeline.Finding{Code: "base-image-missing", Fix: "correct the base image's name or tag in FROM"}},
-	{said: lazyregexp.New(`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`),
-		is: pipeline.Finding{Code: "build-network", Fix: "check whether that address can be reached from where the builder runs"}},
+	{
+		said: lazyregexp.New(
+			`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`,
+		),
+		is: pipeline.Finding{Code: "build-network", Fix: "check whether that address can be reached from where the builder runs"},
+	},
 }
 
 // fetching is what BuildKit calls the step that asks a registry for a base.

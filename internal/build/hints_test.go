@@ -8,7 +8,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 func TestBetters(t *testing.T) {
@@ -63,8 +63,8 @@ func TestExplained(t *testing.T) {
 func TestHints(t *testing.T) {
 	base := publicRegistry(t)
 	host, _ := buildkitd.Start(t)
-	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: need.Tool(t, "buildctl"), host: host}
-	foreign := &containers{machine: storage(t), name: "buildah", program: need.Tool(t, "buildah"), binfmt: binfmtDir}
+	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(t, "buildctl"), host: host}
+	foreign := &containers{machine: storage(t), name: "buildah", program: require.Tool(t, "buildah"), binfmt: binfmtDir}
 	// A program for no machine: which foreign ones run depends on the kernel.
 	const run = "FROM scratch\nCOPY --chmod=755 alien /say\nRUN [\"/say\", \"x\", \"0\"]\n"
 	alien := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xfe\xff\x01" + strings.Repeat("\x00", 200)

@@ -10,14 +10,14 @@ import (
 	"testing"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // startContainerd runs a containerd of its own for t and returns its address.
 func startContainerd(t *testing.T) string {
 	t.Helper()
-	need.Root(t)
-	daemon := need.Tool(t, "containerd")
+	require.Root(t)
+	daemon := require.Tool(t, "containerd")
 	dir, err := os.MkdirTemp("", "cd")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func startContainerd(t *testing.T) string {
 }
 
 func TestNerdctl(t *testing.T) {
-	program := need.Tool(t, "nerdctl")
+	program := require.Tool(t, "nerdctl")
 	containerd := startContainerd(t)
 	host, _ := buildkitd.Start(t)
 	dir := t.TempDir()
@@ -90,7 +90,7 @@ func TestNerdctl(t *testing.T) {
 		t.Fatal(err)
 	}
 	// nerdctl calls buildctl by PATH.
-	path := filepath.Dir(need.Tool(t, "buildctl")) + ":" + os.Getenv("PATH")
+	path := filepath.Dir(require.Tool(t, "buildctl")) + ":" + os.Getenv("PATH")
 	b := &nerdctl{machine: testMachine("NERDCTL_TOML="+toml, "BUILDKIT_HOST="+host, "PATH="+path), program: program}
 	found, err := b.Check(t.Context(), Request{})
 	if err != nil || len(found) != 0 {

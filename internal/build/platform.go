@@ -33,9 +33,14 @@ func checkPlatforms(who string, can []string, req Request, grave pipeline.Severi
 			continue
 		}
 		arch := imageref.SplitPlatform(p).Arch
-		all = append(all, &pipeline.Finding{Code: "builder-platform", Severity: grave, Where: step.where,
-			What: who + " says that it cannot run a step for " + p, Why: "it runs " + strings.Join(can, ", "),
-			Fix: "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)"})
+		all = append(all, &pipeline.Finding{
+			Code:     "builder-platform",
+			Severity: grave,
+			Where:    step.where,
+			What:     who + " says that it cannot run a step for " + p,
+			Why:      "it runs " + strings.Join(can, ", "),
+			Fix:      "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)",
+		})
 	}
 	return all
 }

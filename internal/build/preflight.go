@@ -54,7 +54,9 @@ func CheckDockerfile(req Request) []*pipeline.Finding {
 	case errors.Is(err, fs.ErrNotExist):
 		return []*pipeline.Finding{missingDockerfile(req)}
 	case errors.As(err, &se):
-		return []*pipeline.Finding{{Code: "dockerfile-syntax", Severity: pipeline.Error, Where: place(req, se.line), What: se.what, Fix: se.fix, Err: err}}
+		return []*pipeline.Finding{
+			{Code: "dockerfile-syntax", Severity: pipeline.Error, Where: place(req, se.line), What: se.what, Fix: se.fix, Err: err},
+		}
 	case err != nil:
 		return []*pipeline.Finding{{Code: "dockerfile-missing", Severity: pipeline.Error, What: "the Dockerfile cannot be read",
 			Why: err.Error(), Fix: "make it a readable file", Where: req.Dockerfile, Err: err}}
@@ -90,8 +92,12 @@ func checkContextDir(req Request) *pipeline.Finding {
 
 // missingDockerfile names Dockerfiles that are near.
 func missingDockerfile(req Request) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "dockerfile-missing", Severity: pipeline.Error, What: "no Dockerfile " + strings.TrimSuffix(place(req, 0), ":0"),
-		Fix: "give its path with -f, or as build.dockerfile in .sbw.yaml"}
+	f := &pipeline.Finding{
+		Code:     "dockerfile-missing",
+		Severity: pipeline.Error,
+		What:     "no Dockerfile " + strings.TrimSuffix(place(req, 0), ":0"),
+		Fix:      "give its path with -f, or as build.dockerfile in .sbw.yaml",
+	}
 	var near []string
 	for _, dir := range []string{"", "*", "*/*"} {
 		for _, name := range []string{"Dockerfile", "Dockerfile.*", "*.Dockerfile", "Containerfile"} {
@@ -100,7 +106,11 @@ func missingDockerfile(req Request) *pipeline.Finding {
 				continue // cannot be: the pattern is ours
 			}
 			for _, p := range found {
-				if rel, err := filepath.Rel(req.Context, p); err == nil && !strings.Contains(rel, "node_modules") && !strings.HasSuffix(rel, ".dockerignore") {
+				if rel, err := filepath.Rel(
+					req.Context,
+					p,
+				); err == nil && !strings.Contains(rel, "node_modules") &&
+					!strings.HasSuffix(rel, ".dockerignore") {
 					near = append(near, filepath.ToSlash(rel))
 				}
 			}
@@ -148,7 +158,17 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 	}
 	ignored, err := readIgnore(req)
 	if err != nil {
-		return append(all, &pipeline.Finding{Code: "dockerignore", Severity: pipeline.Error, What: "the .dockerignore cannot be read", Why: err.Error(), Fix: "correct it", Err: err})
+		return append(
+			all,
+			&pipeline.Finding{
+				Code:     "dockerignore",
+				Severity: pipeline.Error,
+				What:     "the .dockerignore cannot be read",
+				Why:      err.Error(),
+				Fix:      "correct it",
+				Err:      err,
+			},
+		)
 	}
 	for _, i := range stages {
 		for _, in := range d.stages[i].instrs {
@@ -196,7 +216,8 @@ func (in instr) sources(vars map[string]string) (all []string) {
 		return nil
 	}
 	for _, w := range in.words[:len(in.words)-1] {
-		if strings.Contains(w, "$") || strings.ContainsAny(w, `*?[\`) || strings.Contains(w, "://") || strings.HasPrefix(w, "git@") || strings.HasPrefix(w, "<<") {
+		if strings.Contains(w, "$") || strings.ContainsAny(w, `*?[\`) || strings.Contains(w, "://") || strings.HasPrefix(w, "git@") ||
+			strings.HasPrefix(w, "<<") {
 			continue
 		}
 		all = append(all, strings.Trim(w, `"'`))
@@ -242,8 +263,13 @@ func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.F
 	}
 	if err == nil && ignored.all(req, rel) {
 		where := ignored.where(req, rel)
-		return &pipeline.Finding{Code: "copy-ignored", Severity: pipeline.Error, Where: place(req, in.line),
-			What: in.name + " takes " + src + ", which " + where + " leaves out", Fix: "remove that line of " + filepath.Base(ignored.path) + ", or add !" + rel + " below it"}
+		return &pipeline.Finding{
+			Code:     "copy-ignored",
+			Severity: pipeline.Error,
+			Where:    place(req, in.line),
+			What:     in.name + " takes " + src + ", which " + where + " leaves out",
+			Fix:      "remove that line of " + filepath.Base(ignored.path) + ", or add !" + rel + " below it",
+		}
 	}
 	return nil
 }

@@ -57,7 +57,11 @@ func CheckSecret(s string) error {
 		return nil
 	}
 	// A value, should somebody have given it here, is not repeated.
-	return pipeline.UsageErrorf("usage", "write it as id=NAME,src=FILE or id=NAME,env=VAR", "a build secret is not written as the builders read it")
+	return pipeline.UsageErrorf(
+		"usage",
+		"write it as id=NAME,src=FILE or id=NAME,env=VAR",
+		"a build secret is not written as the builders read it",
+	)
 }
 
 // secretNames are the variables that the build's secrets are made of.

@@ -46,7 +46,9 @@ func errorLine(line string) bool {
 var legacyError = lazyregexp.New(`^(The command '.*' returned a non-zero code: \d+|(COPY|ADD) failed: .*|Error response from daemon: .*)$`)
 
 // failedStep is how both name the step that failed.
-var failedStep = lazyregexp.New(`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`)
+var failedStep = lazyregexp.New(
+	`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`,
+)
 
 // stepTracker makes a story of what podman and buildah print: a line that
 // begins each step, and the step's own output between them. It belongs to one

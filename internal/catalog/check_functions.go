@@ -175,11 +175,16 @@ func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 				refuse("check the constant that the trigger is made of", "has a trigger with neither an event nor a schedule")
 				continue
 			}
-			if slices.Contains(f.Triggers[:i], t) || t.Cron != "" && slices.ContainsFunc(f.Triggers[:i], func(o Trigger) bool { return o.Cron == t.Cron }) {
+			if slices.Contains(f.Triggers[:i], t) ||
+				t.Cron != "" && slices.ContainsFunc(f.Triggers[:i], func(o Trigger) bool { return o.Cron == t.Cron }) {
 				refuse("remove one of them", "has the trigger %s twice", t)
 			}
 			if len(t.Event) > maxNameLength {
-				refuse(fmt.Sprintf("give the event a name of at most %d bytes", maxNameLength), "listens to an event whose name has %d bytes", len(t.Event))
+				refuse(
+					fmt.Sprintf("give the event a name of at most %d bytes", maxNameLength),
+					"listens to an event whose name has %d bytes",
+					len(t.Event),
+				)
 			}
 			if t.Event != "" && t.Cron != "" {
 				refuse("split it into two triggers", "has a trigger with both an event and a schedule")
@@ -237,8 +242,16 @@ func invalidCrons(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 				continue
 			}
 			if err := ValidateCron(t.Cron); err != nil {
-				d := finding(f, fmt.Sprintf("%s has the schedule %q, which is invalid", quoted(f.ID), t.Cron),
-					fmt.Sprintf("%v; %s", err, registrationFails), "write minute, hour, day of month, month and day of week, after TZ=Zone if it needs a time zone")
+				d := finding(
+					f,
+					fmt.Sprintf("%s has the schedule %q, which is invalid", quoted(f.ID), t.Cron),
+					fmt.Sprintf(
+						"%v; %s",
+						err,
+						registrationFails,
+					),
+					"write minute, hour, day of month, month and day of week, after TZ=Zone if it needs a time zone",
+				)
 				d.Err = err
 				found = append(found, d)
 			}

@@ -76,7 +76,12 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 	if repo := g.getenv("GH_REPO"); repo != "" {
 		var ok bool
 		if s.Remote, ok = parseRepo(repo, g.getenv("GH_HOST")); !ok {
-			return State{}, pipeline.UsageErrorf(CodeUsage, "write it as [HOST/]OWNER/REPO, or unset it", "GH_REPO=%q does not name a repository", repo)
+			return State{}, pipeline.UsageErrorf(
+				CodeUsage,
+				"write it as [HOST/]OWNER/REPO, or unset it",
+				"GH_REPO=%q does not name a repository",
+				repo,
+			)
 		}
 	}
 	if missing != nil {
@@ -224,8 +229,13 @@ func distrusted(err error) []*pipeline.Finding {
 	if !strings.Contains(line, "dubious ownership") {
 		return nil
 	}
-	f := &pipeline.Finding{Code: CodeDistrusted, Severity: pipeline.Warning, What: "git does not tell the revision: the checkout belongs to another user", Why: line,
-		Fix: "git config --global --add safe.directory DIRECTORY"}
+	f := &pipeline.Finding{
+		Code:     CodeDistrusted,
+		Severity: pipeline.Warning,
+		What:     "git does not tell the revision: the checkout belongs to another user",
+		Why:      line,
+		Fix:      "git config --global --add safe.directory DIRECTORY",
+	}
 	if _, dir, ok := strings.Cut(line, " at '"); ok {
 		f.Fix = "git config --global --add safe.directory " + strings.TrimSuffix(dir, "'")
 	}

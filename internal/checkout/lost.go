@@ -36,7 +36,16 @@ func Lost(ctx context.Context, o Options, running, next string) ([]string, error
 			return nil, ErrUnknownCommit
 		}
 	}
-	out, err := g.run(ctx, "log", "--no-show-signature", "--no-decorate", "--format=%h %s", "--max-count="+strconv.Itoa(maxLost), next+".."+running, "--")
+	out, err := g.run(
+		ctx,
+		"log",
+		"--no-show-signature",
+		"--no-decorate",
+		"--format=%h %s",
+		"--max-count="+strconv.Itoa(maxLost),
+		next+".."+running,
+		"--",
+	)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

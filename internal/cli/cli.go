@@ -185,7 +185,12 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	root.SetErr(env.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("see `%s --help`", commandName(env, c)), "%s", parsing.ReplaceAllString(err.Error(), ""))
+		return pipeline.UsageErrorf(
+			CodeUsage,
+			fmt.Sprintf("see `%s --help`", commandName(env, c)),
+			"%s",
+			parsing.ReplaceAllString(err.Error(), ""),
+		)
 	})
 	ran, err := root.ExecuteContextC(ctx)
 	if isClosed(err) {
@@ -368,7 +373,11 @@ func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.En
 // RunAll is Run for a command that is made of several pipelines: run tells sink
 // of all of them and returns what they came to together. p is what is planned.
 // run may still write into next.
-func (e *Env) RunAll(p pipeline.Pipeline, next map[pipeline.End]string, run func(pipeline.Sink) pipeline.Outcome) (pipeline.Outcome, error) {
+func (e *Env) RunAll(
+	p pipeline.Pipeline,
+	next map[pipeline.End]string,
+	run func(pipeline.Sink) pipeline.Outcome,
+) (pipeline.Outcome, error) {
 	o := e.ui()
 	o.Next = next
 	told := ui.New(o)

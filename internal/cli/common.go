@@ -71,7 +71,8 @@ func newExplain(env *Env) *cobra.Command {
 			return codes, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	c.Flags().BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, of the one that is named, or of .sbw.yaml (config)")
+	c.Flags().
+		BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, of the one that is named, or of .sbw.yaml (config)")
 	AddDocument(env, c, &output, func() Document { return &explainDocument{} })
 	return c
 }

@@ -28,7 +28,13 @@ const (
 func installCompleter(goos string, lookPath func(string) (string, error)) (string, error) {
 	plugin, err := lookPath(completedPlugin)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return "", pipeline.UsageErrorf(CodeUsage, "put it there, or install it with krew", "%s is not on PATH, where kubectl looks for both it and %s", completedPlugin, completerProgram)
+		return "", pipeline.UsageErrorf(
+			CodeUsage,
+			"put it there, or install it with krew",
+			"%s is not on PATH, where kubectl looks for both it and %s",
+			completedPlugin,
+			completerProgram,
+		)
 	}
 	if plugin, err = filepath.Abs(plugin); err != nil {
 		return "", err
@@ -47,8 +53,13 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 		err = os.Symlink(filepath.Base(plugin), path)
 	}
 	if err != nil {
-		f := pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("do it with the rights that %s was installed with, or put a link of that name anywhere on PATH", completedPlugin),
-			"%s cannot be written: %s", path, reason(err))
+		f := pipeline.UsageErrorf(
+			CodeUsage,
+			fmt.Sprintf("do it with the rights that %s was installed with, or put a link of that name anywhere on PATH", completedPlugin),
+			"%s cannot be written: %s",
+			path,
+			reason(err),
+		)
 		f.Err = err
 		return "", f
 	}

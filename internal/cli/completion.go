@@ -66,7 +66,12 @@ krew leaves it in place.`
 				return pipeline.UsageErrorf(CodeUsage, "leave one of them out", "--install is for every shell, and %s is named", args[0])
 			}
 			if len(args) != 1 && !install {
-				return pipeline.UsageErrorf(CodeUsage, "name one of "+strings.Join(shells, ", "), "completion is for one shell, and %d are named", len(args))
+				return pipeline.UsageErrorf(
+					CodeUsage,
+					"name one of "+strings.Join(shells, ", "),
+					"completion is for one shell, and %d are named",
+					len(args),
+				)
 			}
 			return nil
 		},
@@ -161,8 +166,10 @@ compdef _HOST_with_sbw HOST
 	{
 		shell: "fish", gen: func(c *cobra.Command, w io.Writer) error { return c.GenFishCompletion(w, true) },
 		edit: []string{
-			"    set -l args (commandline -opc)\n", "    set -l args (commandline -opc)\n    test \"$args[2]\" = sbw; and set args PROG $args[3..-1]\n",
-			`$args[1] __complete`, `ASK __complete`,
+			"    set -l args (commandline -opc)\n",
+			"    set -l args (commandline -opc)\n    test \"$args[2]\" = sbw; and set args PROG $args[3..-1]\n",
+			`$args[1] __complete`,
+			`ASK __complete`,
 		},
 		more: `
 # HOST sbw: beside HOST's own completion.

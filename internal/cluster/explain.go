@@ -13,8 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Codes of this package's findings.
@@ -34,7 +34,7 @@ const (
 func explainConfig(err error) error {
 	f := &pipeline.Finding{
 		Code: CodeKubeconfig, Severity: pipeline.Error, End: pipeline.Usage,
-		What: "the kubeconfig cannot be used", Why: plain.Line(err.Error()), Err: err,
+		What: "the kubeconfig cannot be used", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
 	}
 	switch {
@@ -44,7 +44,7 @@ func explainConfig(err error) error {
 	// clientcmd has no type for a missing context: IsContextNotFound looks at
 	// the text as well.
 	case clientcmd.IsContextNotFound(err) || strings.Contains(err.Error(), "does not exist") && strings.Contains(err.Error(), "context"):
-		f.Code, f.What, f.Why = CodeContextUnknown, plain.Line(err.Error()), ""
+		f.Code, f.What, f.Why = CodeContextUnknown, termtext.Line(err.Error()), ""
 		f.Fix = "choose one of `kubectl config get-contexts -o name` with --context"
 	}
 	return f
@@ -68,7 +68,7 @@ func Explain(during string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", during, err)
 	}
-	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: plain.Line(err.Error()), Err: err}
+	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: termtext.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
 		f.Code, f.What, f.Fix = CodeUnauthorized, "the cluster rejected the credentials", "they are wrong or expired: log in to the cluster again"

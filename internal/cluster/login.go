@@ -10,8 +10,8 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // CodeCredentials is the code of a user entry that yields no credentials.
@@ -37,7 +37,7 @@ func (l login) explain(err error) *pipeline.Finding {
 	if _, rest, ok := strings.Cut(text, "getting credentials: "); ok {
 		text = rest
 	}
-	f.Why = plain.Line(text)
+	f.Why = termtext.Line(text)
 	if l.info == nil {
 		return f
 	}
@@ -60,7 +60,7 @@ func (l login) explain(err error) *pipeline.Finding {
 		f.Why = fmt.Sprintf("`%s` did not print an ExecCredential of %s", command, exec.APIVersion)
 		f.Fix += ", or " + renew
 	case strings.Contains(text, "plugin returned version"):
-		f.Why = fmt.Sprintf("`%s`: %s", command, plain.Line(text))
+		f.Why = fmt.Sprintf("`%s`: %s", command, termtext.Line(text))
 		f.Fix = renew
 	}
 	return f

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // asExtension makes this test's own program the extension, so that a real shell
@@ -43,7 +43,7 @@ func TestCompletion(t *testing.T) {
 // TestBashCompletes has the real bash complete `gh sbw`, which the real gh
 // completes no further than to the extension's name.
 func TestBashCompletes(t *testing.T) {
-	gh, bash := need.Tool(t, "gh"), need.Tool(t, "bash")
+	gh, bash := require.Tool(t, "gh"), require.Tool(t, "bash")
 	env, _, _ := testEnv(t, "workers:\n  beta: {}\n  alpha: {}\n")
 	self, err := os.Executable()
 	if err != nil {

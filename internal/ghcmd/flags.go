@@ -74,7 +74,14 @@ const tagLayout = "20060102-150405"
 // options are what to publish: the flags, completed by the configuration and
 // checked. The errors are findings of wrong usage.
 func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publish.Options, error) {
-	o := publish.Options{Builder: f.builder, NoLatest: f.noLatest, Overwrite: f.overwrite, Environ: os.Environ(), Now: now, CacheDir: os.UserCacheDir}
+	o := publish.Options{
+		Builder:   f.builder,
+		NoLatest:  f.noLatest,
+		Overwrite: f.overwrite,
+		Environ:   os.Environ(),
+		Now:       now,
+		CacheDir:  os.UserCacheDir,
+	}
 	if err := f.contradictions(); err != nil {
 		return o, err
 	}
@@ -131,10 +138,21 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 func (f *flags) request(env *cli.Env, o publish.Options) (build.Request, error) {
 	b := o.Worker.Build
 	r := build.Request{
-		Dir: o.Root, Context: absolute(o.Root, b.Context), Dockerfile: absolute(o.Root, b.Dockerfile),
-		Platforms: imageref.PlatformNames(o.Platforms), Target: b.Target, Args: map[string]string{},
-		Secrets: slices.Concat(b.Secrets, f.secrets), CacheFrom: slices.Concat(b.CacheFrom, f.cacheFrom), CacheTo: slices.Concat(b.CacheTo, f.cacheTo),
-		NoCache: f.noCache, Pull: f.pull, Uncompressed: true,
+		Dir:        o.Root,
+		Context:    absolute(o.Root, b.Context),
+		Dockerfile: absolute(o.Root, b.Dockerfile),
+		Platforms:  imageref.PlatformNames(o.Platforms),
+		Target:     b.Target,
+		Args:       map[string]string{},
+		Secrets: slices.Concat(
+			b.Secrets,
+			f.secrets,
+		),
+		CacheFrom:    slices.Concat(b.CacheFrom, f.cacheFrom),
+		CacheTo:      slices.Concat(b.CacheTo, f.cacheTo),
+		NoCache:      f.noCache,
+		Pull:         f.pull,
+		Uncompressed: true,
 	}
 	if f.context != "" {
 		r.Context = absolute(env.Dir, f.context)
@@ -216,7 +234,12 @@ func sourceDateEpoch(env *cli.Env) (time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || seconds < 0 {
-		return time.Time{}, pipeline.UsageErrorf(codeUsage, "set it to whole seconds since 1970, or unset it", "SOURCE_DATE_EPOCH=%q is not a time", text)
+		return time.Time{}, pipeline.UsageErrorf(
+			codeUsage,
+			"set it to whole seconds since 1970, or unset it",
+			"SOURCE_DATE_EPOCH=%q is not a time",
+			text,
+		)
 	}
 	return time.Unix(seconds, 0).UTC(), nil
 }

@@ -67,8 +67,16 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 		return err
 	}
 	if found.Empty() {
-		return &pipeline.Finding{Code: codeCatalogEmpty, Severity: pipeline.Error, What: "no Inngest functions were found",
-			Why: "looked into " + strings.Join(o.Worker.Catalog.Indexes, ", "), Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName}
+		return &pipeline.Finding{
+			Code:     codeCatalogEmpty,
+			Severity: pipeline.Error,
+			What:     "no Inngest functions were found",
+			Why: "looked into " + strings.Join(
+				o.Worker.Catalog.Indexes,
+				", ",
+			),
+			Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName,
+		}
 	}
 	d := &functionsDocument{Version: found.Version, Indexes: found.Indexes, Unresolved: found.Unresolved, Orphans: found.Orphans}
 	env.SetDocument(d)
@@ -167,8 +175,12 @@ func compare(ctx context.Context, tag string, facts *publish.Facts, now *catalog
 	}
 	text := img.Label(worker.LabelCatalog)
 	if text == "" {
-		return nil, &pipeline.Finding{Code: codeCatalogAbsent, Severity: pipeline.Error, What: client.Repository().At(tag).String() + " carries no function catalog",
-			Fix: "compare with a tag that `gh sbw publish` has built"}
+		return nil, &pipeline.Finding{
+			Code:     codeCatalogAbsent,
+			Severity: pipeline.Error,
+			What:     client.Repository().At(tag).String() + " carries no function catalog",
+			Fix:      "compare with a tag that `gh sbw publish` has built",
+		}
 	}
 	then, err := catalog.Decode(text)
 	if err != nil {

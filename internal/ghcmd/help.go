@@ -24,7 +24,19 @@ func dress(root *cobra.Command, env *cli.Env) {
 	}
 	image := cli.FlagGroup{Title: "Image", Flags: []string{"worker", "image", "no-latest", "overwrite"}}
 	build := cli.FlagGroup{Title: "Build", Flags: []string{
-		"builder", "file", "context", "platform", "target", "build-arg", "secret", "cache-from", "cache-to", "no-cache", "pull", "layout", "no-layer-reuse",
+		"builder",
+		"file",
+		"context",
+		"platform",
+		"target",
+		"build-arg",
+		"secret",
+		"cache-from",
+		"cache-to",
+		"no-cache",
+		"pull",
+		"layout",
+		"no-layer-reuse",
 	}}
 	for _, c := range root.Commands() {
 		if c.Flags().Lookup("builder") != nil {

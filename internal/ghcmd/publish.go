@@ -129,7 +129,9 @@ type publishDocument struct {
 
 // printPublish writes the result to stdout: one line, or a document.
 func printPublish(env *cli.Env, o *publishOptions, res publish.Result, done bool) error {
-	env.SetDocument(&publishDocument{Reference: res.Reference.String(), Tag: o.Tag, Digest: res.Digest, DryRun: o.DryRun, Pushed: res.Pushed, Plan: res.Plan})
+	env.SetDocument(
+		&publishDocument{Reference: res.Reference.String(), Tag: o.Tag, Digest: res.Digest, DryRun: o.DryRun, Pushed: res.Pushed, Plan: res.Plan},
+	)
 	if cli.IsDocument(o.output) || !done || res.Digest == "" {
 		return nil
 	}

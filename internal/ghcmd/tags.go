@@ -74,8 +74,15 @@ func runTags(ctx context.Context, env *cli.Env, o *tagsOptions) error {
 	}
 	env.SetDocument(&tagsDocument{Repository: client.Repository().String(), Tags: tags})
 	if len(tags) == 0 {
-		return env.Report([]*pipeline.Finding{{Code: codeImageNotFound, Severity: pipeline.Note,
-			What: "nothing is published as " + client.Repository().String(), Fix: "publish it with `gh sbw publish`, or name another repository with --image"}})
+		return env.Report([]*pipeline.Finding{
+			{
+				Code:     codeImageNotFound,
+				Severity: pipeline.Note,
+				What: "nothing is published as " + client.Repository().
+					String(),
+				Fix: "publish it with `gh sbw publish`, or name another repository with --image",
+			},
+		})
 	}
 	if cli.IsDocument(o.output) {
 		return nil
@@ -111,7 +118,15 @@ func printTags(env *cli.Env, o *tagsOptions, tags []image.Tag) error {
 		if !t.Created.IsZero() {
 			age = ageOf(o.Now().Sub(t.Created))
 		}
-		rows.Add(t.Tag, strings.TrimPrefix(t.Digest, "sha256:")[:12], commit, age, t.Publisher, units.Bytes(t.Size), strings.Join(t.Platforms, ","))
+		rows.Add(
+			t.Tag,
+			strings.TrimPrefix(t.Digest, "sha256:")[:12],
+			commit,
+			age,
+			t.Publisher,
+			units.Bytes(t.Size),
+			strings.Join(t.Platforms, ","),
+		)
 	}
 	if style.Width == 0 {
 		return rows.PrintTabs(out)

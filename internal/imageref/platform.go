@@ -22,10 +22,38 @@ type Platform struct {
 // systems and architectures are the values of GOOS and GOARCH that images are
 // published for (go tool dist list; OCI image-spec config.md, "architecture").
 var (
-	systems = []string{"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android", "wasip1"}
+	systems = []string{
+		"linux",
+		"windows",
+		"darwin",
+		"freebsd",
+		"netbsd",
+		"openbsd",
+		"dragonfly",
+		"solaris",
+		"illumos",
+		"aix",
+		"android",
+		"wasip1",
+	}
 	// The common ones come first, because they are the likelier meaning of a
 	// word that is as close to several.
-	architectures = []string{"arm64", "amd64", "arm", "386", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"}
+	architectures = []string{
+		"arm64",
+		"amd64",
+		"arm",
+		"386",
+		"loong64",
+		"mips",
+		"mips64",
+		"mips64le",
+		"mipsle",
+		"ppc64",
+		"ppc64le",
+		"riscv64",
+		"s390x",
+		"wasm",
+	}
 )
 
 // variants are the known ones of the architectures that have any
@@ -33,7 +61,28 @@ var (
 var variants = map[string][]string{
 	"amd64": {"v1", "v2", "v3", "v4"},
 	"arm":   {"v5", "v6", "v7", "v8"},
-	"arm64": {"v8", "v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9", "v9.0", "v9.1", "v9.2", "v9.3", "v9.4", "v9.5", "v9.6", "v9.7"},
+	"arm64": {
+		"v8",
+		"v8.0",
+		"v8.1",
+		"v8.2",
+		"v8.3",
+		"v8.4",
+		"v8.5",
+		"v8.6",
+		"v8.7",
+		"v8.8",
+		"v8.9",
+		"v9",
+		"v9.0",
+		"v9.1",
+		"v9.2",
+		"v9.3",
+		"v9.4",
+		"v9.5",
+		"v9.6",
+		"v9.7",
+	},
 }
 
 // ParsePlatform reads os/arch[/variant] as a user writes it. What no image can

@@ -33,7 +33,9 @@ const (
 var (
 	// domainRE is a registry's host with an optional port, as in
 	// distribution/reference regexp.go (domainAndPort).
-	domainRE = lazyregexp.New(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`)
+	domainRE = lazyregexp.New(
+		`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`,
+	)
 	// pathRE is <name> of the distribution specification.
 	pathRE = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	// tagRE is its <reference> as a tag.

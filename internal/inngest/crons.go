@@ -17,7 +17,10 @@ func ScheduledRuns(ctx context.Context, c *client.Client, app model.App, now tim
 	for _, f := range app.Functions {
 		for _, t := range f.Triggers {
 			if due := judge.LastDue(t, now); due != nil {
-				asked = append(asked, client.RunFilter{Apps: idList(app.ID), Functions: idList(f.ID), Since: due[1].Add(-judge.CronGrace), Limit: client.RunPage})
+				asked = append(
+					asked,
+					client.RunFilter{Apps: idList(app.ID), Functions: idList(f.ID), Since: due[1].Add(-judge.CronGrace), Limit: client.RunPage},
+				)
 			}
 		}
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const (
@@ -68,7 +68,7 @@ type kit struct {
 
 func newKit(t *testing.T, o inngestd.Options) *kit {
 	t.Helper()
-	dir := filepath.Join(need.Dir(t), "npm")
+	dir := filepath.Join(require.Dir(t), "npm")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	if err := npmworkers.Install(ctx, dir); err != nil {
@@ -234,8 +234,8 @@ func wantCode(t *testing.T, err error, code pipeline.Code) *pipeline.Finding {
 
 // eachWorker runs a test with both SDKs under both runtimes.
 func eachWorker(t *testing.T, f func(t *testing.T, sdk string, argv []string)) {
-	need.Dir(t)
-	for name, argv := range map[string][]string{"bun": nil, "node": {need.Tool(t, "node")}} {
+	require.Dir(t)
+	for name, argv := range map[string][]string{"bun": nil, "node": {require.Tool(t, "node")}} {
 		for _, sdk := range []string{npmworkers.SDK3, npmworkers.SDK4} {
 			t.Run(sdk+" under "+name, func(t *testing.T) { f(t, sdk, argv) })
 		}

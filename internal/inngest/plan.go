@@ -141,9 +141,11 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	}
 	if served.URL != "" && model.NormalizeURL(served.URL) != model.NormalizeURL(p.Want.URL) {
 		return &pipeline.Finding{
-			Code: model.CodeServeURL, Severity: pipeline.Error, What: fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
-			Why: "it takes the URL from its own settings",
-			Fix: "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, or inngest.host in .sbw.yaml to what is right",
+			Code:     model.CodeServeURL,
+			Severity: pipeline.Error,
+			What:     fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
+			Why:      "it takes the URL from its own settings",
+			Fix:      "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, or inngest.host in .sbw.yaml to what is right",
 		}
 	}
 	if len(served.Functions) == 0 {
@@ -165,8 +167,11 @@ func (p *Plan) name(app string) error {
 		p.Want.App = app
 	case app != p.Want.App:
 		return &pipeline.Finding{
-			Code: model.CodeAppMismatch, Severity: pipeline.Error, What: fmt.Sprintf("the worker is the app %s, not %s", app, p.Want.App),
-			Why: "it would register under its own name", Fix: "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
+			Code:     model.CodeAppMismatch,
+			Severity: pipeline.Error,
+			What:     fmt.Sprintf("the worker is the app %s, not %s", app, p.Want.App),
+			Why:      "it would register under its own name",
+			Fix:      "set inngest.app in .sbw.yaml, or INNGEST_APP_ID in the Deployment, so that both agree",
 		}
 	}
 	return nil

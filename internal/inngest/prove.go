@@ -88,12 +88,21 @@ func unproven(why string) *pipeline.Finding {
 
 // callErrors are what the server says of its own call to the worker (pkg/deploy).
 var callErrors = map[string]struct{ why, fix string }{
-	"unreachable":           {"nothing answered the server there", ""},
-	"unauthorized":          {"the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"forbidden":             {"something in front of the worker answered 403", "let the server's requests pass to the SDK's path"},
-	"url_not_found":         {"what answers there does not serve the SDK at that path", "set inngest.path in .sbw.yaml to where the worker serves the SDK"},
-	"internal_server_error": {"the worker answered 500: it could not register with its own server, often because of another signing key", "compare INNGEST_SIGNING_KEY and INNGEST_BASE_URL of the worker with the server; its log says more"},
-	"unsupported_protocol":  {"what answers there speaks another protocol", "use http:// in the URL for a worker without TLS"},
+	"unreachable": {"nothing answered the server there", ""},
+	"unauthorized": {
+		"the worker refused the server's signature",
+		"give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
+	},
+	"forbidden": {"something in front of the worker answered 403", "let the server's requests pass to the SDK's path"},
+	"url_not_found": {
+		"what answers there does not serve the SDK at that path",
+		"set inngest.path in .sbw.yaml to where the worker serves the SDK",
+	},
+	"internal_server_error": {
+		"the worker answered 500: it could not register with its own server, often because of another signing key",
+		"compare INNGEST_SIGNING_KEY and INNGEST_BASE_URL of the worker with the server; its log says more",
+	},
+	"unsupported_protocol": {"what answers there speaks another protocol", "use http:// in the URL for a worker without TLS"},
 }
 
 // isUnreachable reports a call that reached nobody.
@@ -123,9 +132,13 @@ func judgeCall(want model.Wanted, app model.App, err error) error {
 		word = said.Words
 	}
 	f := &pipeline.Finding{
-		Code: model.CodePathBroken, Severity: pipeline.Error, Where: want.URL, Err: err,
-		What: "the Inngest server cannot reach the worker at " + want.URL, Why: "the server reports " + word,
-		Fix: "check the Service's name, port, targetPort and selector, and INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the manifest",
+		Code:     model.CodePathBroken,
+		Severity: pipeline.Error,
+		Where:    want.URL,
+		Err:      err,
+		What:     "the Inngest server cannot reach the worker at " + want.URL,
+		Why:      "the server reports " + word,
+		Fix:      "check the Service's name, port, targetPort and selector, and INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the manifest",
 	}
 	if !refused && app.Name == "" {
 		f.Why = "something answered there, but it did not register the worker under that URL"

@@ -21,7 +21,13 @@ const recently = 24 * time.Hour
 
 // judgeApps splits apps into stale and foreign ones, with all the evidence that
 // can be had.
-func judgeApps(ctx context.Context, c *client.Client, apps []model.App, want model.Wanted, liveness LivenessFunc) (stale []judge.Stale, foreign []model.App, err error) {
+func judgeApps(
+	ctx context.Context,
+	c *client.Client,
+	apps []model.App,
+	want model.Wanted,
+	liveness LivenessFunc,
+) (stale []judge.Stale, foreign []model.App, err error) {
 	e := judge.Evidence{Recent: map[string]bool{}}
 	if liveness != nil {
 		if e.Workers, err = liveness(ctx, apps); err != nil {
@@ -73,8 +79,11 @@ func gone(ctx context.Context, c *client.Client, pruned []judge.Stale) error {
 	for _, s := range pruned {
 		if slices.ContainsFunc(apps, func(a model.App) bool { return a.ID == s.App.ID }) {
 			return &pipeline.Finding{
-				Code: model.CodePruneFailed, Severity: pipeline.Error, What: fmt.Sprintf("the app %s at %s is still registered", s.App.Name, s.App.URL),
-				Why: "the server confirmed the deletion but lists the app again", Fix: "its worker may still run and register itself: stop it, then prune again",
+				Code:     model.CodePruneFailed,
+				Severity: pipeline.Error,
+				What:     fmt.Sprintf("the app %s at %s is still registered", s.App.Name, s.App.URL),
+				Why:      "the server confirmed the deletion but lists the app again",
+				Fix:      "its worker may still run and register itself: stop it, then prune again",
 			}
 		}
 	}

@@ -186,7 +186,11 @@ func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
 // awaitConnected lets a connected worker register by itself, which it does
 // when it dials the server. A PUT would make it a served app.
 func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r *pipeline.Reporter) error {
-	v, err := Verify(ctx, VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected, Timeout: o.Timeout, Poll: o.Poll}, r)
+	v, err := Verify(
+		ctx,
+		VerifyOptions{Client: o.Client, Want: plan.Want, Served: plan.functions(), Expected: plan.Expected, Timeout: o.Timeout, Poll: o.Poll},
+		r,
+	)
 	if err != nil {
 		return err
 	}
@@ -202,7 +206,13 @@ func archivedMeanwhile(o RefreshOptions, plan *Plan, err error) error {
 		return err
 	}
 	left := *f
-	left.Evidence = append(slices.Clone(f.Evidence), fmt.Sprintf("the app %s was archived for a full registration: no event starts its functions until `kubectl sbw refresh` succeeds", plan.Own.Name))
+	left.Evidence = append(
+		slices.Clone(f.Evidence),
+		fmt.Sprintf(
+			"the app %s was archived for a full registration: no event starts its functions until `kubectl sbw refresh` succeeds",
+			plan.Own.Name,
+		),
+	)
 	return &left
 }
 

@@ -167,5 +167,9 @@ func failingRuns(ctx context.Context, c *client.Client, app model.App) ([]model.
 // FailedRuns are an app's runs that failed since, with their errors; the newest
 // hundred at most.
 func FailedRuns(ctx context.Context, c *client.Client, app model.App, since time.Time) ([]model.Run, error) {
-	return Detailed(ctx, c, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: since, ByEnd: true, Limit: client.RunPage})
+	return Detailed(
+		ctx,
+		c,
+		client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: since, ByEnd: true, Limit: client.RunPage},
+	)
 }

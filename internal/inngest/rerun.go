@@ -59,7 +59,11 @@ func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 // worker was not there.
 func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Window) ([]judge.LostRun, error) {
 	w = w.Widened()
-	runs, err := Detailed(ctx, c, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: w.From, Until: w.To, ByEnd: true})
+	runs, err := Detailed(
+		ctx,
+		c,
+		client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: w.From, Until: w.To, ByEnd: true},
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -99,10 +99,13 @@ func (k *factory) completions(root *cobra.Command) {
 		return config.Names(), nil
 	}), "worker")
 	words := map[string]cobra.CompletionFunc{
-		"tag":       cli.CompleteBy(k.tags),
-		"contexts":  contexts,
-		"dry-run":   cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp),
-		"status":    cobra.FixedCompletions([]string{"running", "queued", "completed", "failed", "cancelled", "skipped"}, cobra.ShellCompDirectiveNoFileComp),
+		"tag":      cli.CompleteBy(k.tags),
+		"contexts": contexts,
+		"dry-run":  cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp),
+		"status": cobra.FixedCompletions(
+			[]string{"running", "queued", "completed", "failed", "cancelled", "skipped"},
+			cobra.ShellCompDirectiveNoFileComp,
+		),
 		"wait-idle": cobra.FixedCompletions([]string{"forever", "5m", "10m", "30m"}, cobra.ShellCompDirectiveNoFileComp),
 		"filename":  cobra.FixedCompletions([]string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt),
 		"kustomize": cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
@@ -192,7 +195,10 @@ func keptTags(name string) ([]string, error) {
 		}
 		known := slices.ContainsFunc(tags, func(t string) bool { return strings.HasPrefix(t, r.Image.Tag+"\t") })
 		if !known {
-			tags = append(tags, fmt.Sprintf("%s\tpublished from here %s ago", r.Image.Tag, ui.FormatDuration(time.Since(r.Started).Round(time.Second))))
+			tags = append(
+				tags,
+				fmt.Sprintf("%s\tpublished from here %s ago", r.Image.Tag, ui.FormatDuration(time.Since(r.Started).Round(time.Second))),
+			)
 		}
 	}
 	return tags, err

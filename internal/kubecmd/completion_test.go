@@ -17,7 +17,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // asPlugin makes this test's own program the plugin, so that real shells and a
@@ -161,7 +161,7 @@ func TestCompletionDoesNotHang(t *testing.T) {
 // TestShellsComplete has the real bash and the real kubectl complete a line, by
 // kubectl's own way and by the plugin's script.
 func TestShellsComplete(t *testing.T) {
-	kubectl, bash := need.Tool(t, "kubectl"), need.Tool(t, "bash")
+	kubectl, bash := require.Tool(t, "kubectl"), require.Tool(t, "bash")
 	env, _, _ := testEnv(t, "workers:\n  beta: {}\n  alpha: {}\n")
 	leadTo(t, "http://127.0.0.1:1")
 	bin := filepath.Join(env.Dir, "bin")

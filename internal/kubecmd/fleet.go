@@ -18,7 +18,8 @@ import (
 
 // addContexts adds the flag that means several clusters.
 func addContexts(c *cobra.Command, value *[]string) {
-	c.Flags().StringSliceVar(value, "contexts", nil, `several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
+	c.Flags().
+		StringSliceVar(value, "contexts", nil, `several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
 }
 
 // runFleet runs a use case in every context. o has the flags, make makes the

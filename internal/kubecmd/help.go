@@ -43,7 +43,10 @@ var purposes = []cli.FlagGroup{
 	{Title: "Prove, Then Switch", Flags: []string{"strategy", "drain-timeout", "bake", "resume"}},
 	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
 	{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
-	{Title: "Restart Safety", Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run", "confirm-data", "event-key-from"}},
+	{
+		Title: "Restart Safety",
+		Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run", "confirm-data", "event-key-from"},
+	},
 	{Title: "Inngest", Flags: []string{"inngest-url", "inngest-via", "signing-key-from", "no-inngest", "allow-removal", "prune-stale"}},
 	{Title: "Output", Flags: []string{"output"}},
 }

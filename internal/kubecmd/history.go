@@ -62,7 +62,16 @@ func printHistory(env *cli.Env, all []rollout.Past, wide bool) error {
 	}
 	rows := ui.NewRows(env.Style(env.Out), header...)
 	for _, p := range all {
-		cells := []string{"-", orDash(p.Tag), orDash(p.Digest), orDash(p.Commit), orDash(p.By), ui.FormatDuration(time.Since(p.Started).Round(time.Second)), "-", orDash(p.End)}
+		cells := []string{
+			"-",
+			orDash(p.Tag),
+			orDash(p.Digest),
+			orDash(p.Commit),
+			orDash(p.By),
+			ui.FormatDuration(time.Since(p.Started).Round(time.Second)),
+			"-",
+			orDash(p.End),
+		}
 		if p.Revision != 0 {
 			cells[0] = strconv.FormatInt(p.Revision, 10)
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/cluster/containerenv"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
@@ -19,35 +19,46 @@ type inngestFlags struct {
 	via     string
 	keyFrom string
 	// key is keyFrom, read by complete.
-	key environ.Source
+	key containerenv.Source
 	// eventKeyFrom and eventKey are of the key that lets events be sent.
 	eventKeyFrom string
-	eventKey     environ.Source
+	eventKey     containerenv.Source
 }
 
 func (f *inngestFlags) add(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.url, "inngest-url", "", "Inngest's URL (default: a port-forward to its Service)")
-	fs.StringVar(&f.via, "inngest-via", "", "the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other) (default: auto)")
-	fs.StringVar(&f.keyFrom, "signing-key-from", "", "where the signing key is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
+	fs.StringVar(
+		&f.via,
+		"inngest-via",
+		"",
+		"the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other) (default: auto)",
+	)
+	fs.StringVar(
+		&f.keyFrom,
+		"signing-key-from",
+		"",
+		"where the signing key is: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)",
+	)
 	c.MarkFlagsMutuallyExclusive("inngest-url", "inngest-via")
 	cli.Complete(c, "inngest-via", conn.ViaAuto, conn.ViaForward, conn.ViaDirect)
 }
 
 // addEventKey adds what a command takes that sends an event.
 func (f *inngestFlags) addEventKey(c *cobra.Command) {
-	c.Flags().StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+environ.SourceForms+" (default: the worker's own environment in the cluster)")
+	c.Flags().
+		StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)")
 }
 
 // validate knows what is wrong on the command line itself.
 func (f *inngestFlags) validate() (err error) {
 	if f.keyFrom != "" {
-		if f.key, err = environ.ParseSource("--signing-key-from", f.keyFrom); err != nil {
+		if f.key, err = containerenv.ParseSource("--signing-key-from", f.keyFrom); err != nil {
 			return err
 		}
 	}
 	if f.eventKeyFrom != "" {
-		if f.eventKey, err = environ.ParseSource("--event-key-from", f.eventKeyFrom); err != nil {
+		if f.eventKey, err = containerenv.ParseSource("--event-key-from", f.eventKeyFrom); err != nil {
 			return err
 		}
 	}
@@ -92,13 +103,13 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	}
 	if f.keyFrom == "" && w.SigningKeyFrom != "" {
 		f.keyFrom = w.SigningKeyFrom
-		if f.key, err = environ.ParseSource(worker.ConfigName+": inngest.signingKeyFrom", f.keyFrom); err != nil {
+		if f.key, err = containerenv.ParseSource(worker.ConfigName+": inngest.signingKeyFrom", f.keyFrom); err != nil {
 			return err
 		}
 	}
 	if f.eventKeyFrom == "" && w.EventKeyFrom != "" {
 		f.eventKeyFrom = w.EventKeyFrom
-		f.eventKey, err = environ.ParseSource(worker.ConfigName+": inngest.eventKeyFrom", f.eventKeyFrom)
+		f.eventKey, err = containerenv.ParseSource(worker.ConfigName+": inngest.eventKeyFrom", f.eventKeyFrom)
 	}
 	return err
 }

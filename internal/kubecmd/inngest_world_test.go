@@ -22,8 +22,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const (
@@ -36,7 +36,7 @@ const (
 // user who may not, so that they take the worker's Service.
 func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 	w.Helper()
-	dir := filepath.Join(need.Dir(w.T), "npm")
+	dir := filepath.Join(require.Dir(w.T), "npm")
 	if err := npmworkers.Install(w.Context(), dir); err != nil {
 		w.Fatal(err)
 	}

@@ -143,7 +143,13 @@ type document struct {
 }
 
 func newDocument(command string, out pipeline.Outcome) document {
-	d := document{Command: "kubectl sbw " + command, End: out.End.Word(), ExitCode: out.ExitCode(), Findings: cli.Findings(out), Stages: out.Stages}
+	d := document{
+		Command:  "kubectl sbw " + command,
+		End:      out.End.Word(),
+		ExitCode: out.ExitCode(),
+		Findings: cli.Findings(out),
+		Stages:   out.Stages,
+	}
 	if out.Err != nil {
 		d.Error = out.Err.Error()
 	}

@@ -49,12 +49,22 @@ and put everything back when that fails.`,
 	}
 	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true)}
 	k.flags.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
+	root.PersistentFlags().
+		StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddTelling(root, env)
 	logs.addFlag(root.PersistentFlags())
 	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)
-	root.AddCommand(newRollout(k, nil), newRefresh(k, nil), newFunctions(k, nil), newRuns(k, nil), newStatus(k, nil), newUndo(k, nil), newHistory(k, nil), newDoctor(k, nil))
+	root.AddCommand(
+		newRollout(k, nil),
+		newRefresh(k, nil),
+		newFunctions(k, nil),
+		newRuns(k, nil),
+		newStatus(k, nil),
+		newUndo(k, nil),
+		newHistory(k, nil),
+		newDoctor(k, nil),
+	)
 	k.completions(root)
 	dress(root, env)
 	return root

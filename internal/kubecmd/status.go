@@ -93,8 +93,17 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 	rows.Add("workload", fmt.Sprintf("%s/%s: %s, %d of %d ready", s.Namespace, s.Workload, v.State, v.Ready, v.Wanted))
 	rows.Add("image", s.Image)
 	if last := s.LastRun; last != nil {
-		rows.Add("last run", fmt.Sprintf("%s %s: %s in %s, %s ago by %s", last.Command, orDash(last.Tag), last.End,
-			ui.FormatDuration(time.Duration(last.Seconds*float64(time.Second))), ui.FormatDuration(time.Since(last.Started).Round(time.Second)), orDash(last.By)))
+		rows.Add("last run", fmt.Sprintf(
+			"%s %s: %s in %s, %s ago by %s",
+			last.Command,
+			orDash(last.Tag),
+			last.End,
+			ui.FormatDuration(
+				time.Duration(last.Seconds*float64(time.Second)),
+			),
+			ui.FormatDuration(time.Since(last.Started).Round(time.Second)),
+			orDash(last.By),
+		))
 	}
 	if m := s.Manifest; m != nil {
 		rows.Add("manifest", m.String())

@@ -25,13 +25,22 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.Image.Tag, "tag", "", "the published tag to roll out")
 	addContexts(c, &o.contexts)
-	f.StringVar(&o.imageFlag, "image", "", "the image's repository when it is not the manifest's; may include the tag, and the digest that is to go out")
+	f.StringVar(
+		&o.imageFlag,
+		"image",
+		"",
+		"the image's repository when it is not the manifest's; may include the tag, and the digest that is to go out",
+	)
 	o.addFiles(c)
 	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	o.inngest.add(c)
 	f.BoolVar(&o.Inngest.Off, "no-inngest", false, "the worker registers nothing: leave Inngest out")
-	f.StringVar((*string)(&o.Switch.Strategy), "strategy", "",
-		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`)
+	f.StringVar(
+		(*string)(&o.Switch.Strategy),
+		"strategy",
+		"",
+		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`,
+	)
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	o.DryRun = rollout.DryRunNone
 }
@@ -51,7 +60,12 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	f.BoolVar(&o.Image.NoPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
 	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest's file as it is; apply the stamped text all the same")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
-	f.StringVar((*string)(&o.DryRun), "dry-run", string(rollout.DryRunNone), `"none", "client" (print what would be applied) or "server" (let the cluster judge it, change nothing)`)
+	f.StringVar(
+		(*string)(&o.DryRun),
+		"dry-run",
+		string(rollout.DryRunNone),
+		`"none", "client" (print what would be applied) or "server" (let the cluster judge it, change nothing)`,
+	)
 	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
 	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
 	f.StringVar(&o.Probe.Path, "probe-path", "", "the page to ask of each new pod (default: probe.path, /)")
@@ -76,7 +90,12 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 func (o *rolloutOptions) addSwitch(c *cobra.Command) {
 	f := c.Flags()
 	f.DurationVar(&o.Switch.DrainTimeout, "drain-timeout", 0, "how long to wait for steps on the old pods (default: deploy.drainTimeout, 30m)")
-	f.DurationVar(&o.Switch.Bake, "bake", 0, "watch the new version this long after the switch, and go back when it does worse (default: deploy.bake, not at all)")
+	f.DurationVar(
+		&o.Switch.Bake,
+		"bake",
+		0,
+		"watch the new version this long after the switch, and go back when it does worse (default: deploy.bake, not at all)",
+	)
 	f.BoolVar(&o.Switch.Resume, "resume", false, "go on with a switch that another run has begun, with its image unless --tag names one")
 }
 

@@ -26,7 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // unpacker is a containerd of the test's own.
@@ -38,8 +38,8 @@ type unpacker struct {
 
 func newUnpacker(t testing.TB) *unpacker {
 	t.Helper()
-	daemon, ctr := need.Tool(t, "containerd"), need.Tool(t, "ctr")
-	need.Root(t)
+	daemon, ctr := require.Tool(t, "containerd"), require.Tool(t, "ctr")
+	require.Root(t)
 	dir, err := os.MkdirTemp("", "cd") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)

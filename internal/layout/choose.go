@@ -46,9 +46,19 @@ func Dir(spec string) (dir, want string, err error) {
 	fi, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return "", "", pipeline.UsageErrorf("layout-missing", "give the directory of an OCI image layout", "the layout directory %s does not exist", dir)
+		return "", "", pipeline.UsageErrorf(
+			"layout-missing",
+			"give the directory of an OCI image layout",
+			"the layout directory %s does not exist",
+			dir,
+		)
 	case !fi.IsDir():
-		return "", "", pipeline.UsageErrorf("layout-missing", "unpack it: mkdir image && tar -xf "+dir+" -C image", "%s is a file, not a layout directory", dir)
+		return "", "", pipeline.UsageErrorf(
+			"layout-missing",
+			"unpack it: mkdir image && tar -xf "+dir+" -C image",
+			"%s is a file, not a layout directory",
+			dir,
+		)
 	}
 	return dir, want, nil
 }

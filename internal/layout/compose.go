@@ -33,7 +33,10 @@ func Compose(dir string, digests []string) (string, error) {
 			if media == "" {
 				media = types.OCIManifestSchema1
 			}
-			index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: media, Digest: i.Digest, Size: int64(len(text)), Platform: i.Config.Platform()})
+			index.Manifests = append(
+				index.Manifests,
+				v1.Descriptor{MediaType: media, Digest: i.Digest, Size: int64(len(text)), Platform: i.Config.Platform()},
+			)
 		}
 	}
 	text, err := json.Marshal(index)

@@ -17,7 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // box is a layout directory that a test fills.
@@ -406,7 +406,7 @@ func TestCollect(t *testing.T) {
 
 // Another program's reading of what is composed and unpacked here.
 func TestSkopeoReadsIt(t *testing.T) {
-	skopeo := need.Tool(t, "skopeo")
+	skopeo := require.Tool(t, "skopeo")
 	b := newBox(t)
 	config := func(arch string) v1.Descriptor {
 		return b.json(map[string]any{"os": "linux", "architecture": arch, "config": map[string]any{}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + strings.Repeat("0", 64)}}})

@@ -57,7 +57,12 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 	}
 	k := &kustomized{options: o, before: before, image: scalar, workload: w, old: scalar.Value, files: disk.files}
 	if sameImage(k.old, o.Ref) {
-		return &Plan{Edit: Edit{File: kustomization(o.Kustomize), Old: k.old, New: k.old, Workload: w.String()}, Kustomize: o.Kustomize, Rendered: rendered, target: t}, nil
+		return &Plan{
+			Edit:      Edit{File: kustomization(o.Kustomize), Old: k.old, New: k.old, Workload: w.String()},
+			Kustomize: o.Kustomize,
+			Rendered:  rendered,
+			target:    t,
+		}, nil
 	}
 	root, err := filepath.EvalSymlinks(o.Kustomize)
 	if err != nil {
@@ -109,9 +114,17 @@ func (k *kustomized) advice() string {
 	if o, ok := k.source(k.workload.kind, name); ok {
 		name = o.name // before a namePrefix
 	}
-	return fmt.Sprintf("write a patch once, because an entry of images: would move %s too: add `path: %s-image.yaml` to patches: in %s, and write into that file: "+
-		"{apiVersion: apps/v1, kind: %s, metadata: {name: %s}, spec: {template: {spec: {containers: [{name: %s, image: %q}]}}}}; later runs change it",
-		others[0].Use, t.Container, file, k.workload.kind, name, t.Container, k.options.Ref)
+	return fmt.Sprintf(
+		"write a patch once, because an entry of images: would move %s too: add `path: %s-image.yaml` to patches: in %s, and write into that file: "+
+			"{apiVersion: apps/v1, kind: %s, metadata: {name: %s}, spec: {template: {spec: {containers: [{name: %s, image: %q}]}}}}; later runs change it",
+		others[0].Use,
+		t.Container,
+		file,
+		k.workload.kind,
+		name,
+		t.Container,
+		k.options.Ref,
+	)
 }
 
 // outside refuses to edit a base: what else is built from it is not known.
@@ -194,7 +207,8 @@ func (k *kustomized) sources(kind, name string, each func(file string, o object)
 				continue
 			}
 			for _, o := range s.objects() {
-				if o.kind == kind && o.name != "" && (exact && o.name == name || !exact && o.name != name && strings.Contains(name, o.name)) && !each(f.path, o) {
+				if o.kind == kind && o.name != "" && (exact && o.name == name || !exact && o.name != name && strings.Contains(name, o.name)) &&
+					!each(f.path, o) {
 					return
 				}
 			}

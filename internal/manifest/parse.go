@@ -44,9 +44,12 @@ func parse(src []byte, file string) (*stream, error) {
 	}
 	if line, b, ok := notUTF8(src); ok {
 		return nil, &pipeline.Finding{
-			Code: "manifest-encoding", Severity: pipeline.Error, Where: place(file, line),
-			What: "the manifest is not UTF-8 text", Why: fmt.Sprintf("it has a byte 0x%02X, as Latin-1 and Windows-1252 write letters with accents", b),
-			Fix: "save it as UTF-8",
+			Code:     "manifest-encoding",
+			Severity: pipeline.Error,
+			Where:    place(file, line),
+			What:     "the manifest is not UTF-8 text",
+			Why:      fmt.Sprintf("it has a byte 0x%02X, as Latin-1 and Windows-1252 write letters with accents", b),
+			Fix:      "save it as UTF-8",
 		}
 	}
 	if t := bytes.TrimLeft(bytes.TrimPrefix(src, bom), " \t\r\n"); bytes.HasPrefix(t, []byte("{")) {

@@ -153,7 +153,11 @@ func findIn(path string, o Options) (*Plan, *stream, error) {
 // not an object: values of a chart, a Compose file. Faults of other files are
 // listed with them. It returns nil if all documents are objects.
 func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []error) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "manifest-not-objects", Severity: pipeline.Error, Fix: "name the files of the worker with -f, or in .sbw.yaml under deploy.manifest"}
+	f := &pipeline.Finding{
+		Code:     "manifest-not-objects",
+		Severity: pipeline.Error,
+		Fix:      "name the files of the worker with -f, or in .sbw.yaml under deploy.manifest",
+	}
 	files := 0
 	for _, path := range paths {
 		found := false
@@ -238,7 +242,12 @@ func expand(names []string, recursive bool) ([]string, error) {
 	}
 	for _, name := range names {
 		if name == "-" || strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
-			return nil, pipeline.UsageErrorf("manifest-not-a-file", "save it to a file and name that with -f", "%s is no file that could be stamped", name)
+			return nil, pipeline.UsageErrorf(
+				"manifest-not-a-file",
+				"save it to a file and name that with -f",
+				"%s is no file that could be stamped",
+				name,
+			)
 		}
 		matches := []string{name}
 		if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // get asks a pod through the API server's proxy, and by port-forward where the
@@ -28,9 +28,15 @@ func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (respon
 	refused := err
 	r, err = viaForward(ctx, conn, o, pod)
 	if errors.Is(err, forward.ErrForbidden) {
-		return r, &pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod, Err: fmt.Errorf("%w: %w", errFinal, refused),
-			What: "you may not reach pod " + pod + " over HTTP", Why: plain.Line(refused.Error()),
-			Fix: "ask for get on pods/proxy or create on pods/portforward"}
+		return r, &pipeline.Finding{
+			Code:     CodeForbidden,
+			Severity: pipeline.Error,
+			Where:    o.Namespace + "/pod/" + pod,
+			Err:      fmt.Errorf("%w: %w", errFinal, refused),
+			What:     "you may not reach pod " + pod + " over HTTP",
+			Why:      termtext.Line(refused.Error()),
+			Fix:      "ask for get on pods/proxy or create on pods/portforward",
+		}
 	}
 	return r, err
 }

@@ -24,8 +24,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // The codes of this package's findings.
@@ -188,9 +188,17 @@ func (o Options) compare(pod *corev1.Pod, a *Answer) error {
 	if a.ImageID == "" {
 		why = "the node does not report which image it runs"
 	}
-	return &pipeline.Finding{Code: CodeImage, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + pod.Name,
-		What: fmt.Sprintf("pod %s does not run the image that was shipped", pod.Name), Why: why + "; shipped was " + strings.Join(o.Digests, " or "),
-		Fix: "roll out by digest (without --no-pin): a mutable tag or imagePullPolicy IfNotPresent may have kept an old image"}
+	return &pipeline.Finding{
+		Code:     CodeImage,
+		Severity: pipeline.Error,
+		Where:    o.Namespace + "/pod/" + pod.Name,
+		What: fmt.Sprintf(
+			"pod %s does not run the image that was shipped",
+			pod.Name,
+		),
+		Why: why + "; shipped was " + strings.Join(o.Digests, " or "),
+		Fix: "roll out by digest (without --no-pin): a mutable tag or imagePullPolicy IfNotPresent may have kept an old image",
+	}
 }
 
 // digestOf is the digest in an imageID: NAME@sha256:… or sha256:…, with or
@@ -249,8 +257,18 @@ func (o Options) judge(r response, a *Answer) error {
 			What: fmt.Sprintf("pod %s answers %d on port %d %s", a.Pod, r.status, o.Port, o.path()), Why: excerpt(r.body),
 			Fix: "read its log; --probe-path asks another path"}
 	case o.Expect != "" && !strings.Contains(string(r.body), o.Expect):
-		return &pipeline.Finding{Code: CodeExpect, Severity: pipeline.Error, Where: where,
-			What: fmt.Sprintf("pod %s answers without %q", a.Pod, o.Expect), Why: excerpt(r.body), Fix: "check that it is the intended version; --probe-expect sets what must be in the answer"}
+		return &pipeline.Finding{
+			Code:     CodeExpect,
+			Severity: pipeline.Error,
+			Where:    where,
+			What: fmt.Sprintf(
+				"pod %s answers without %q",
+				a.Pod,
+				o.Expect,
+			),
+			Why: excerpt(r.body),
+			Fix: "check that it is the intended version; --probe-expect sets what must be in the answer",
+		}
 	case a.Health != nil && a.Health.HasDuplicates:
 		return &pipeline.Finding{Code: CodeDuplicates, Severity: pipeline.Error, Where: where, Err: errFinal,
 			What: fmt.Sprintf("pod %s registers functions with the same id twice", a.Pod), Why: strings.Join(a.Health.Duplicates, ", "),
@@ -287,7 +305,7 @@ func (o Options) pathURL() (*url.URL, error) {
 // would act on.
 func excerpt(b []byte) string {
 	const most = 300
-	text := plain.Line(string(b[:min(len(b), 4*most)]))
+	text := termtext.Line(string(b[:min(len(b), 4*most)]))
 	if r := []rune(text); len(r) > most {
 		return string(r[:most]) + "…"
 	}

@@ -17,13 +17,16 @@ func (r *Run) keepJournal(p *pipeline.Pipeline) {
 	journal := pipeline.NewJournal(path, map[string]string{"tag": r.Tag})
 	p.Journal = journal
 	p.KeepChanges = true // no stage of a publish can be undone
-	p.Checks = append(p.Checks, pipeline.Check{Name: "earlier run", Run: func(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		left := journal.Leftover()
-		if left == nil || left.Stage() != stagePush {
-			return nil, nil // nothing had been sent yet
-		}
-		return []*pipeline.Finding{left.Killed().With(func(f *pipeline.Finding) {
-			f.Why = "what it had sent is in the registry, and is not sent again"
-		})}, nil
-	}})
+	p.Checks = append(
+		p.Checks,
+		pipeline.Check{Name: "earlier run", Run: func(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			left := journal.Leftover()
+			if left == nil || left.Stage() != stagePush {
+				return nil, nil // nothing had been sent yet
+			}
+			return []*pipeline.Finding{left.Killed().With(func(f *pipeline.Finding) {
+				f.Why = "what it had sent is in the registry, and is not sent again"
+			})}, nil
+		}},
+	)
 }

@@ -138,15 +138,18 @@ func (r *Run) Pipeline() pipeline.Pipeline {
 			return err
 		})
 	} else {
-		p.Checks = append(p.Checks, pipeline.Check{Name: "image", Run: func(ctx context.Context, rep *pipeline.Reporter) (_ []*pipeline.Finding, err error) {
-			if img, err = r.given.Get(ctx); err != nil {
-				return nil, err
-			}
-			r.result.Digest = img.digest
-			found := r.reportReuse(img, rep)
-			r.result.Image, err = r.inspect(ctx, img, rep)
-			return append(found, r.result.Image.Findings...), err
-		}})
+		p.Checks = append(
+			p.Checks,
+			pipeline.Check{Name: "image", Run: func(ctx context.Context, rep *pipeline.Reporter) (_ []*pipeline.Finding, err error) {
+				if img, err = r.given.Get(ctx); err != nil {
+					return nil, err
+				}
+				r.result.Digest = img.digest
+				found := r.reportReuse(img, rep)
+				r.result.Image, err = r.inspect(ctx, img, rep)
+				return append(found, r.result.Image.Findings...), err
+			}},
+		)
 	}
 	if r.DryRun {
 		stage("plan", func(ctx context.Context, rep *pipeline.Reporter) (err error) {

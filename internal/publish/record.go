@@ -17,7 +17,12 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	}
 	interruptible := ctx
 	ctx = context.WithoutCancel(ctx)
-	rec := &receipt.Receipt{Command: "publish", Program: UserAgent, Worker: r.Worker.Name, Image: receipt.Image{Tag: r.Tag, Digest: r.result.Digest}}
+	rec := &receipt.Receipt{
+		Command: "publish",
+		Program: UserAgent,
+		Worker:  r.Worker.Name,
+		Image:   receipt.Image{Tag: r.Tag, Digest: r.result.Digest},
+	}
 	rec.Finish(out)
 	if repo, err := r.Facts.Repository.Get(ctx); err == nil {
 		rec.Image.Repository = repo.String()

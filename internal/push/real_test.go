@@ -20,7 +20,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // newRealHarness is GHCR's front over the distribution project's registry, which
@@ -28,7 +28,7 @@ import (
 // own, mounts, upload sessions with a state, and a look at what a manifest names.
 func newRealHarness(t *testing.T) *harness {
 	t.Helper()
-	bin := need.Tool(t, "docker-registry")
+	bin := require.Tool(t, "docker-registry")
 	free := httptest.NewServer(nil)
 	addr := strings.TrimPrefix(free.URL, "http://")
 	free.Close()

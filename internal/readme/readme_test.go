@@ -109,7 +109,7 @@ func TestConfigurationIsValid(t *testing.T) {
 			}
 		}
 	}
-	if !bytes.Contains(text, []byte("go run ./internal/sandbox/cmd demo")) || !bytes.Contains(text, []byte("go run ./internal/sandbox/cmd test")) {
+	if !bytes.Contains(text, []byte("go run ./internal/sandbox/launcher demo")) || !bytes.Contains(text, []byte("go run ./internal/sandbox/launcher test")) {
 		t.Error("the README has lost one of its two commands")
 	}
 }

@@ -106,7 +106,9 @@ func (h Hook) Run(ctx context.Context, r *Receipt) error {
 // secretName matches the names of variables that hold credentials, the tokens
 // of both plugins (GH_TOKEN, GITHUB_TOKEN, GHCR_TOKEN, INNGEST_SIGNING_KEY,
 // INNGEST_EVENT_KEY) among them.
-var secretName = lazyregexp.New(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`)
+var secretName = lazyregexp.New(
+	`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`,
+)
 
 func secret(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")

@@ -99,7 +99,12 @@ func nothing(apply.Object) bool { return false }
 
 // apply brings what is rolled out into the cluster. What killed runs had applied
 // is among the results: this run answers for it.
-func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter, o apply.Options, leaveOut func(apply.Object) bool) ([]apply.Result, *workload.Workload, error) {
+func (r *Run) apply(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	o apply.Options,
+	leaveOut func(apply.Object) bool,
+) ([]apply.Result, *workload.Workload, error) {
 	resumed, err := r.resumed(ctx, rep)
 	if err != nil {
 		return nil, nil, err
@@ -122,7 +127,13 @@ func (r *Run) apply(ctx context.Context, rep *pipeline.Reporter, o apply.Options
 // unapply puts back what was applied, waits until the old version serves, and
 // registers its functions again. It returns what was put back and what was seen
 // last of the pods.
-func (r *Run) unapply(ctx context.Context, rep *pipeline.Reporter, applied []apply.Result, set *workload.Workload, watched watch.Result) ([]string, watch.Result, error) {
+func (r *Run) unapply(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	applied []apply.Result,
+	set *workload.Workload,
+	watched watch.Result,
+) ([]string, watch.Result, error) {
 	if len(applied) == 0 {
 		return nil, watched, nil
 	}

@@ -95,7 +95,9 @@ func (b *baking) pods(ctx context.Context, to *handover.Sample, now time.Time) e
 	if err != nil {
 		return err
 	}
-	list, err := kube.CoreV1().Pods(b.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey + "=" + b.found.fresh})
+	list, err := kube.CoreV1().
+		Pods(b.Ref.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: appsv1.DefaultDeploymentUniqueLabelKey + "=" + b.found.fresh})
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,16 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	}
 	c, err := f.catalog.Get(ctx)
 	if err != nil {
-		return []*pipeline.Finding{{Code: CodeCatalogUnreadable, Severity: pipeline.Warning, Err: err,
-			What: "the image's function catalog cannot be read", Why: err.Error(), Fix: "the worker's own list is used; upgrade kubectl sbw to read a newer catalog"}}, nil
+		return []*pipeline.Finding{
+			{
+				Code:     CodeCatalogUnreadable,
+				Severity: pipeline.Warning,
+				Err:      err,
+				What:     "the image's function catalog cannot be read",
+				Why:      err.Error(),
+				Fix:      "the worker's own list is used; upgrade kubectl sbw to read a newer catalog",
+			},
+		}, nil
 	}
 	if c == nil {
 		return nil, nil

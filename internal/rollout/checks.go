@@ -131,7 +131,12 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 
 // checkState: nobody else is at work on the workload. --force goes on where
 // somebody is, and --lock-wait waits for whoever has the lock.
-func (f *facts) checkState(ctx context.Context, kube kubernetes.Interface, live *workload.Workload, u underway) ([]*pipeline.Finding, error) {
+func (f *facts) checkState(
+	ctx context.Context,
+	kube kubernetes.Interface,
+	live *workload.Workload,
+	u underway,
+) ([]*pipeline.Finding, error) {
 	live, err := f.caughtUp(ctx, live)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,10 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 			if ctx.Err() != nil {
 				return handover.Choice{}, context.Cause(ctx)
 			}
-			return handover.Choice{Strategy: handover.StrategyRolling, Reason: "it is not known what will be, as the dry run failed: " + firstLine(err)}, nil
+			return handover.Choice{
+				Strategy: handover.StrategyRolling,
+				Reason:   "it is not known what will be, as the dry run failed: " + firstLine(err),
+			}, nil
 		}
 		if _, next, err = apply.Find(results, f.Ref); err != nil {
 			return handover.Choice{}, err

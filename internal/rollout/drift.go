@@ -62,9 +62,12 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeNeverShipped, Severity: pipeline.Note,
 			What: "nothing on " + t.Ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
 	case !sameShipped(to.Shipped, to.Image):
-		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
-			What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
-			Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"})
+		to.Findings = append(
+			to.Findings,
+			&pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
+				What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
+				Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"},
+		)
 	}
 }
 
@@ -133,8 +136,13 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 	}
 	live := imageIn(w.Template(), t.container())
 	if len(m.Differs) > 0 || m.Image != live {
-		f := &pipeline.Finding{Code: CodeDriftManifest, Severity: pipeline.Warning, Where: m.File, What: "the manifest is not what the cluster has",
-			Fix: "`kubectl sbw rollout --tag TAG --dry-run=server --diff` shows it"}
+		f := &pipeline.Finding{
+			Code:     CodeDriftManifest,
+			Severity: pipeline.Warning,
+			Where:    m.File,
+			What:     "the manifest is not what the cluster has",
+			Fix:      "`kubectl sbw rollout --tag TAG --dry-run=server --diff` shows it",
+		}
 		if m.Image != live {
 			f.Why = fmt.Sprintf("it names %s, and %s runs", m.Image, live)
 		} else {
@@ -190,8 +198,12 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	if len(missing)+len(extra) == 0 {
 		return
 	}
-	f := &pipeline.Finding{Code: CodeDriftFunctions, Severity: pipeline.Error,
-		What: "what is registered is not what the image was built with", Fix: "`kubectl sbw refresh`, with --allow-removal where functions are to go"}
+	f := &pipeline.Finding{
+		Code:     CodeDriftFunctions,
+		Severity: pipeline.Error,
+		What:     "what is registered is not what the image was built with",
+		Fix:      "`kubectl sbw refresh`, with --allow-removal where functions are to go",
+	}
 	var why []string
 	if len(missing) > 0 {
 		why = append(why, "not registered: "+strings.Join(missing, ", "))

@@ -120,7 +120,15 @@ func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
 	for _, e := range all {
 		name, place := e.Conn.Context, e.Conn.Server+" "+e.where()
 		if other, ok := places[place]; ok {
-			return nil, pipeline.UsageErrorf("usage", "give one of them", "contexts %s and %s lead to the same %s in %s", other, name, e.Ref, e.Ref.Namespace)
+			return nil, pipeline.UsageErrorf(
+				"usage",
+				"give one of them",
+				"contexts %s and %s lead to the same %s in %s",
+				other,
+				name,
+				e.Ref,
+				e.Ref.Namespace,
+			)
 		}
 		places[place] = name
 		m := &member{name: name}
@@ -340,7 +348,13 @@ func (f *Fleet) next(out pipeline.Outcome) string {
 		}
 		return ""
 	}
-	return fmt.Sprintf("%s without %s: `kubectl sbw rollout --contexts %s --tag %s` goes on", strings.Join(f.having(), ", "), strings.Join(missing, ", "), strings.Join(missing, ","), f.members[0].subject())
+	return fmt.Sprintf(
+		"%s without %s: `kubectl sbw rollout --contexts %s --tag %s` goes on",
+		strings.Join(f.having(), ", "),
+		strings.Join(missing, ", "),
+		strings.Join(missing, ","),
+		f.members[0].subject(),
+	)
 }
 
 // close ends what the checks opened of clusters whose turn did not come.

@@ -37,7 +37,13 @@ type ContextResult struct {
 // Result returns what the run came to.
 func (f *Fleet) Result(out pipeline.Outcome) FleetResult {
 	first := f.members[0]
-	res := FleetResult{Tag: first.Image.Tag, Seconds: out.Duration.Seconds(), Manifest: f.stamped(), Contexts: []ContextResult{}, ChecksOnly: f.stamp == nil}
+	res := FleetResult{
+		Tag:        first.Image.Tag,
+		Seconds:    out.Duration.Seconds(),
+		Manifest:   f.stamped(),
+		Contexts:   []ContextResult{},
+		ChecksOnly: f.stamp == nil,
+	}
 	if first.DryRun != DryRunNone {
 		res.DryRun = string(first.DryRun)
 	}

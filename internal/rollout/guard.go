@@ -65,9 +65,15 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 	}
 	live, err := workload.Get(ctx, kube, r.Ref)
 	if isMissing(err) || err == nil && live.Object().GetUID() != set.Object().GetUID() {
-		return &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: r.where(), Err: errors.Join(workload.ErrReplaced, err),
-			What: r.Ref.String() + " is no longer the object that this run changed", Why: "somebody deleted it, or deleted and created it again",
-			Fix: "check what is there now; nothing was written to it"}
+		return &pipeline.Finding{
+			Code:     workload.CodeReplaced,
+			Severity: pipeline.Error,
+			Where:    r.where(),
+			Err:      errors.Join(workload.ErrReplaced, err),
+			What:     r.Ref.String() + " is no longer the object that this run changed",
+			Why:      "somebody deleted it, or deleted and created it again",
+			Fix:      "check what is there now; nothing was written to it",
+		}
 	}
 	if err != nil {
 		return err
@@ -145,7 +151,9 @@ func (r *Run) leaveFile(rep *pipeline.Reporter, written []*manifest.Written) {
 	}
 	last := written[len(written)-1]
 	rep.Skipped("the cluster was not put back")
-	rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
-		What: "the manifest keeps the image of this run, because the cluster was not put back", Why: "it names " + last.New,
-		Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"})
+	rep.Finding(
+		&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
+			What: "the manifest keeps the image of this run, because the cluster was not put back", Why: "it names " + last.New,
+			Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"},
+	)
 }

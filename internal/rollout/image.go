@@ -143,8 +143,12 @@ func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Cre
 		return img, err
 	}
 	now, err := lookUp(ctx, ref.Tagged(), logins)
-	moved := &pipeline.Finding{Code: CodeImageTagMoved, Severity: pipeline.Error, What: ref.Tagged().String() + " is not " + ref.Digest + " any more",
-		Fix: "roll out the tag alone for what it stands for now, or " + ref.Repository.At(ref.Digest).String() + " for that digest"}
+	moved := &pipeline.Finding{
+		Code:     CodeImageTagMoved,
+		Severity: pipeline.Error,
+		What:     ref.Tagged().String() + " is not " + ref.Digest + " any more",
+		Fix:      "roll out the tag alone for what it stands for now, or " + ref.Repository.At(ref.Digest).String() + " for that digest",
+	}
 	switch {
 	case registry.IsNotFound(err):
 		moved.Why, moved.Err = "the tag does not exist any more", err

@@ -3,7 +3,7 @@ package rollout
 import (
 	"time"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/cluster/containerenv"
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
@@ -103,8 +103,8 @@ type InngestOptions struct {
 	// URL is empty where the server's Service is used, Via is the route to it.
 	URL          string
 	Via          string
-	Key          environ.Source
-	EventKey     environ.Source
+	Key          containerenv.Source
+	EventKey     containerenv.Source
 	AllowRemoval bool
 	PruneStale   bool
 	// ConfirmEvent, when set, is sent at the end and its runs are followed.

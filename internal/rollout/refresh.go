@@ -64,7 +64,14 @@ func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn,
 	}
 	rep.Notef("Inngest is reached by %s", c.Route())
 	options := inngest.RefreshOptions{
-		Client: c.Client, Worker: w, App: c.App, AllowRemoval: o.AllowRemoval, Prune: o.PruneStale, Resync: o.Resync, Liveness: c.Liveness, Path: c.CheckLivePath,
+		Client:       c.Client,
+		Worker:       w,
+		App:          c.App,
+		AllowRemoval: o.AllowRemoval,
+		Prune:        o.PruneStale,
+		Resync:       o.Resync,
+		Liveness:     c.Liveness,
+		Path:         c.CheckLivePath,
 	}
 	if o.DryRun {
 		if r.Plan, err = inngest.PlanRefresh(ctx, options); err != nil {

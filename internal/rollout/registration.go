@@ -347,8 +347,15 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 		before = then.functions()
 	}
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
-		Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Prune: r.Inngest.PruneStale, Liveness: c.Liveness, Path: c.CheckLivePath, Before: before,
-		Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+		Client:       c.Client,
+		Worker:       w,
+		App:          c.App,
+		AllowRemoval: r.Inngest.AllowRemoval,
+		Prune:        r.Inngest.PruneStale,
+		Liveness:     c.Liveness,
+		Path:         c.CheckLivePath,
+		Before:       before,
+		Expect:       func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
 	}, rep)
 	if err != nil {
 		return done, c.Explain("refresh the registration", err)
@@ -449,7 +456,11 @@ func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App
 		return err
 	}
 	event := client.Event{Name: r.Inngest.ConfirmEvent, Data: r.Inngest.ConfirmData}
-	done, err := inngest.ConfirmRun(ctx, inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout}, rep)
+	done, err := inngest.ConfirmRun(
+		ctx,
+		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout},
+		rep,
+	)
 	if err != nil {
 		return c.Explain("confirm by a run", err)
 	}

@@ -38,7 +38,13 @@ func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Ru
 		return img.String()
 	}
 	r.checks = r.rolloutChecks
-	r.Pipeline = pipeline.Pipeline{Name: command, Checks: r.log.record(r.checks()), Cleanup: r.close, OnFailure: r.keepEvidence, KeepChanges: o.NoRollback}
+	r.Pipeline = pipeline.Pipeline{
+		Name:        command,
+		Checks:      r.log.record(r.checks()),
+		Cleanup:     r.close,
+		OnFailure:   r.keepEvidence,
+		KeepChanges: o.NoRollback,
+	}
 	return r
 }
 

@@ -107,7 +107,8 @@ func (t *Target) Status(ctx context.Context, o InngestOptions) (*Status, error) 
 	if !o.Off {
 		t.inngestOf(ctx, w, o, s)
 	}
-	s.Well = s.Verdict.State == verdict.Complete && !slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
+	s.Well = s.Verdict.State == verdict.Complete &&
+		!slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
 	return s, ctx.Err()
 }
 
@@ -131,8 +132,15 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 		s.Findings = append(s.Findings, link.Unsigned)
 	}
 	s.Inngest, err = inngest.Status(ctx, inngest.ReportOptions{
-		Client: link.Client, Worker: sdk, App: link.App, Liveness: link.Liveness, Path: link.CheckLivePath, Allowed: allowed(t.Worker.Allow.ZeroRetries),
-		CronsSince: rolledOut(w), URL: link.Wanted().URL, Way: link.Route,
+		Client:     link.Client,
+		Worker:     sdk,
+		App:        link.App,
+		Liveness:   link.Liveness,
+		Path:       link.CheckLivePath,
+		Allowed:    allowed(t.Worker.Allow.ZeroRetries),
+		CronsSince: rolledOut(w),
+		URL:        link.Wanted().URL,
+		Way:        link.Route,
 	})
 	if err != nil {
 		s.find("Inngest", link.Explain("ask Inngest", err))

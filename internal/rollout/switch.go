@@ -152,7 +152,14 @@ func (r *Run) origin(c handover.Choice) handover.Origin {
 	if run == "" {
 		run = time.Now().UTC().Format("20060102-150405.000000000")
 	}
-	return handover.Origin{Run: run, By: lock.Me(), At: time.Now().UTC().Truncate(time.Second), Tag: r.subject(), Deployment: r.Ref.Name, Old: c.Old}
+	return handover.Origin{
+		Run:        run,
+		By:         lock.Me(),
+		At:         time.Now().UTC().Truncate(time.Second),
+		Tag:        r.subject(),
+		Deployment: r.Ref.Name,
+		Old:        c.Old,
+	}
 }
 
 // hold pins the Services to the version that serves.
@@ -220,7 +227,8 @@ func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workloa
 // their selectors. They are applied when they have been given back.
 func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
 	return func(o apply.Object) bool {
-		return o.GetKind() == "Service" && o.GroupVersionKind().Group == corev1.GroupName && o.GetNamespace() == r.Ref.Namespace && slices.Contains(c.Services, o.GetName())
+		return o.GetKind() == "Service" && o.GroupVersionKind().Group == corev1.GroupName && o.GetNamespace() == r.Ref.Namespace &&
+			slices.Contains(c.Services, o.GetName())
 	}
 }
 
@@ -269,7 +277,10 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Inngest.Off {
 		return nil
 	}
-	if _, err := handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: time.Now(), Offset: r.clockOffset(ctx), Timeout: lastChance, Reporter: rep}); err != nil {
+	if _, err := handover.Drain(
+		ctx,
+		handover.DrainOptions{Running: r.running, Switched: time.Now(), Offset: r.clockOffset(ctx), Timeout: lastChance, Reporter: rep},
+	); err != nil {
 		reportAll(rep, asWarnings(pipeline.AsFindings("let the new pods finish", err)))
 	}
 	return nil

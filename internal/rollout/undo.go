@@ -44,7 +44,13 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 			f.Fix = "`kubectl sbw undo` goes back to what ran before it, --to-revision to a certain one"
 		})
 	}
-	r.Pipeline = pipeline.Pipeline{Name: "undo", KeepChanges: true, Cleanup: r.close, OnFailure: r.keepEvidence, Checks: r.log.record(r.checks())}
+	r.Pipeline = pipeline.Pipeline{
+		Name:        "undo",
+		KeepChanges: true,
+		Cleanup:     r.close,
+		OnFailure:   r.keepEvidence,
+		Checks:      r.log.record(r.checks()),
+	}
 	r.keepJournal()
 	s := &r.found
 	r.Pipeline.Stages = slices.Concat(r.preApply(), []pipeline.Stage{
@@ -117,8 +123,10 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 		return nil, err
 	}
 	if to.Current {
-		return []*pipeline.Finding{{Code: CodeRevisionCurrent, Severity: pipeline.Warning, What: fmt.Sprintf("revision %d is what runs already", to.Number),
-			Fix: "`kubectl sbw history` lists the others"}}, nil
+		return []*pipeline.Finding{
+			{Code: CodeRevisionCurrent, Severity: pipeline.Warning, What: fmt.Sprintf("revision %d is what runs already", to.Number),
+				Fix: "`kubectl sbw history` lists the others"},
+		}, nil
 	}
 	rep.Notef("revision %d has %s", to.Number, strings.Join(to.Images, " "))
 	return nil, nil
@@ -194,7 +202,12 @@ func (f *facts) checkUndoManifest(ctx context.Context, _ *pipeline.Reporter) ([]
 // later kubectl apply does not take the undo back unseen. It does so where the
 // file names what ran: anything else somebody wants to ship. The cluster is
 // what an undo is about: what goes wrong here is a warning.
-func (r *Run) restoreManifest(ctx context.Context, rep *pipeline.Reporter, to *revision.Revision, image string) ([]*manifest.Written, error) {
+func (r *Run) restoreManifest(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	to *revision.Revision,
+	image string,
+) ([]*manifest.Written, error) {
 	switch {
 	case to == nil:
 		rep.Skipped("done with the killed run's changes")

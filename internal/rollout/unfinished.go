@@ -30,8 +30,18 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	if p.Stage == handover.NotHeld {
 		return nil
 	}
-	f := &pipeline.Finding{Code: CodeUnfinished, Severity: pipeline.Warning, Where: t.where(),
-		What: fmt.Sprintf("the switch to %s that %s began at %s has not ended", orDash(p.Tag), p.By, p.At.Local().Format("15:04:05 on 2 January")), Why: p.What}
+	f := &pipeline.Finding{
+		Code:     CodeUnfinished,
+		Severity: pipeline.Warning,
+		Where:    t.where(),
+		What: fmt.Sprintf(
+			"the switch to %s that %s began at %s has not ended",
+			orDash(p.Tag),
+			p.By,
+			p.At.Local().Format("15:04:05 on 2 January"),
+		),
+		Why: p.What,
+	}
 	switch {
 	case p.Automatic():
 		f.Fix = fmt.Sprintf("the next `kubectl sbw rollout` or `kubectl sbw undo` will %s it first", p.Action())

@@ -10,10 +10,10 @@ import (
 	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // unstick deletes those pods of a StatefulSet that are not ready and of another
@@ -45,7 +45,9 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
-		if p.Labels[appsv1.ControllerRevisionHashLabelKey] == w.StatefulSet.Status.UpdateRevision || p.DeletionTimestamp != nil || podutils.IsPodReady(p) || !metav1.IsControlledBy(p, w.StatefulSet) {
+		if p.Labels[appsv1.ControllerRevisionHashLabelKey] == w.StatefulSet.Status.UpdateRevision || p.DeletionTimestamp != nil ||
+			podutils.IsPodReady(p) ||
+			!metav1.IsControlledBy(p, w.StatefulSet) {
 			continue
 		}
 		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
@@ -53,9 +55,21 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 		case err == nil:
 			rep.Notef("pod %s of the revision before is deleted: it is not ready, and %s would wait for it", p.Name, r.Ref)
 		case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err):
-			rep.Finding(&pipeline.Finding{Code: CodeStatefulSetStuck, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/" + r.Ref.String(), Err: err,
-				What: fmt.Sprintf("pod %s is not ready and could not be deleted, so that %s may wait for it for ever", p.Name, r.Ref), Why: plain.Line(err.Error()),
-				Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace)})
+			rep.Finding(
+				&pipeline.Finding{
+					Code:     CodeStatefulSetStuck,
+					Severity: pipeline.Warning,
+					Where:    r.Ref.Namespace + "/" + r.Ref.String(),
+					Err:      err,
+					What: fmt.Sprintf(
+						"pod %s is not ready and could not be deleted, so that %s may wait for it for ever",
+						p.Name,
+						r.Ref,
+					),
+					Why: termtext.Line(err.Error()),
+					Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace),
+				},
+			)
 		}
 	}
 	return nil

@@ -49,8 +49,8 @@ func (s *Sandbox) Demo(ctx context.Context) error {
 		return err
 	}
 	s.say("shipped in %s", time.Since(begin).Round(time.Second))
-	s.say(`to go on by hand:  eval "$(go run ./internal/sandbox/cmd env)"; cd %s`, repo)
-	s.say("to stop it all:    go run ./internal/sandbox/cmd down")
+	s.say(`to go on by hand:  eval "$(go run ./internal/sandbox/launcher env)"; cd %s`, repo)
+	s.say("to stop it all:    go run ./internal/sandbox/launcher down")
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // noProxy lists what is reached without the proxy: this machine and the addresses
@@ -47,7 +47,7 @@ func (s *Sandbox) Env() (map[string]string, error) {
 		return nil, err
 	}
 	env := map[string]string{
-		need.EnvDir:             s.Dir,
+		require.EnvDir:          s.Dir,
 		"PATH":                  s.path("run", "home", "bin") + ":" + s.Bin() + ":" + os.Getenv("PATH"),
 		"HOME":                  s.path("run", "home"),
 		"XDG_CONFIG_HOME":       s.path("run", "home", "config"),

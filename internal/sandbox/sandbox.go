@@ -33,8 +33,8 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/pki"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
@@ -48,7 +48,7 @@ type Sandbox struct {
 // Open returns the sandbox in $SBW_SANDBOX, or else in the directory sbw-sandbox of
 // the user's cache directory.
 func Open(root string, say tools.Say) (*Sandbox, error) {
-	dir := os.Getenv(need.EnvDir)
+	dir := os.Getenv(require.EnvDir)
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -64,7 +64,13 @@ func Open(root string, say tools.Say) (*Sandbox, error) {
 	// Dir is the kubelet's, run/cluster/kubelet/device-plugins/kubelet.sock.
 	const most = 50
 	if len(dir) > most {
-		return nil, fmt.Errorf("the path %s is too long for the sockets below it (%d bytes, %d at most): set %s to a shorter one", dir, len(dir), most, need.EnvDir)
+		return nil, fmt.Errorf(
+			"the path %s is too long for the sockets below it (%d bytes, %d at most): set %s to a shorter one",
+			dir,
+			len(dir),
+			most,
+			require.EnvDir,
+		)
 	}
 	return &Sandbox{Dir: dir, Root: root, say: say}, nil
 }

@@ -16,9 +16,9 @@ import (
 	"os/exec"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/egressproxy"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/outside"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
@@ -82,7 +82,7 @@ func (s *Sandbox) ServeOutside(ctx context.Context) error {
 		Accounts: accounts.registry(),
 		Public:   []string{string(repository)},
 	})
-	proxy := outside.New(outside.Options{
+	proxy := egressproxy.New(egressproxy.Options{
 		CA: ca, Parent: parent, Log: log.Default(),
 		Hosts: map[string]http.Handler{
 			"ghcr.io":              front,

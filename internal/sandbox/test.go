@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
@@ -127,7 +127,7 @@ func (s *Sandbox) nested() ([]string, error) {
 func (s *Sandbox) goTool(ctx context.Context, dir string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(os.Environ(), []string{need.EnvDir + "=" + s.Dir, "PATH=" + s.Bin() + ":" + os.Getenv("PATH")}, env)
+	cmd.Env = slices.Concat(os.Environ(), []string{require.EnvDir + "=" + s.Dir, "PATH=" + s.Bin() + ":" + os.Getenv("PATH")}, env)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go %s: %w", args[0], err)

@@ -270,7 +270,7 @@ func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 // buildSelf builds the launcher. That is quick, because `go run` has just filled
 // the compiler's cache.
 func (s *Sandbox) buildSelf(ctx context.Context) error {
-	return s.goBuild(ctx, "-buildvcs=false", "-o", s.self(), "./internal/sandbox/cmd")
+	return s.goBuild(ctx, "-buildvcs=false", "-o", s.self(), "./internal/sandbox/launcher")
 }
 
 // writeBundle writes the machine's certificates and the sandbox's own authority

@@ -45,7 +45,12 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 		fail("deploy.kind", "write one of "+strings.Join(kinds, ", "), "%q is not a workload that can be rolled out", w.Deploy.Kind)
 	}
 	if !slices.Contains(compressions, w.Build.Compression) {
-		fail("build.compression", "write one of "+strings.Join(compressions, ", "), "%q is not a compression that registries and runtimes take", w.Build.Compression)
+		fail(
+			"build.compression",
+			"write one of "+strings.Join(compressions, ", "),
+			"%q is not a compression that registries and runtimes take",
+			w.Build.Compression,
+		)
 	}
 	if !slices.Contains(strategies, w.Deploy.Strategy) {
 		fail("deploy.strategy", "write one of "+strings.Join(strategies, ", "), "%q is not a way to replace a version", w.Deploy.Strategy)

@@ -27,8 +27,13 @@ func (m *Machine) makeGlobals() map[string]Value {
 		console.set(name, NewFunc(name, func(*Call) Value { return Undefined{} }))
 	}
 	globals := map[string]Value{
-		"undefined": Undefined{}, "NaN": math.NaN(), "Infinity": math.Inf(1),
-		"Object": with(NewFunc("Object", func(c *Call) Value { return c.notEvaluated("it is made by Object(), which is not evaluated") }), objectFunctions()),
+		"undefined": Undefined{},
+		"NaN":       math.NaN(),
+		"Infinity":  math.Inf(1),
+		"Object": with(
+			NewFunc("Object", func(c *Call) Value { return c.notEvaluated("it is made by Object(), which is not evaluated") }),
+			objectFunctions(),
+		),
 		"Array": with(NewFunc("Array", globalArray), map[string]Native{
 			"isArray": func(c *Call) Value {
 				if u, ok := c.Arg(0).(*Unknown); ok {

@@ -69,7 +69,10 @@ func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 	default:
 		return completion{}
 	}
-	return m.turnUnknown(m.unknown("how often a loop turns is not evaluated", m.at(firstOf(statements(body)), s)), func() completion { return m.exec(body, inner) })
+	return m.turnUnknown(
+		m.unknown("how often a loop turns is not evaluated", m.at(firstOf(statements(body)), s)),
+		func() completion { return m.exec(body, inner) },
+	)
 }
 
 func statements(st js.IStmt) []js.IStmt {

@@ -178,7 +178,10 @@ func (m *Machine) putArray(a *Array, key string, val Value, at Place) {
 		a.Elems = append(a.Elems, val)
 		m.clip(a, at)
 	default:
-		a.Rest = m.mergeRest(a.Rest, &Unknown{Why: "elements are set at places that are far apart", At: at, May: []Value{val}, Marked: m.marked(val)})
+		a.Rest = m.mergeRest(
+			a.Rest,
+			&Unknown{Why: "elements are set at places that are far apart", At: at, May: []Value{val}, Marked: m.marked(val)},
+		)
 	}
 }
 

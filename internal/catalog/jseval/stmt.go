@@ -182,7 +182,10 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 	case *js.LabelledStmt:
 		// A jump to a label is taken for one out of the innermost loop, so that
 		// whatever is done here may be done or not.
-		return m.turnUnknown(m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s)), func() completion { return m.exec(st.Value, s) })
+		return m.turnUnknown(
+			m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s)),
+			func() completion { return m.exec(st.Value, s) },
+		)
 	case *js.TryStmt:
 		return m.execTry(st, s)
 	case *js.SwitchStmt:

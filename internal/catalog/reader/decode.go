@@ -189,7 +189,9 @@ func (o *decoder) deferred() {
 		o.undecided("triggers", nil, "its app's id is not known")
 		return
 	}
-	o.d.Triggers = []catalog.Trigger{{Event: "inngest/deferred.schedule", Expression: fmt.Sprintf("event.data._inngest.fn_slug == '%s'", o.d.Slugs(o.d.App)[0])}}
+	o.d.Triggers = []catalog.Trigger{
+		{Event: "inngest/deferred.schedule", Expression: fmt.Sprintf("event.data._inngest.fn_slug == '%s'", o.d.Slugs(o.d.App)[0])},
+	}
 }
 
 // trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's

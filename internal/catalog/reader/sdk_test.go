@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // The versions that the corpus is registered with.
@@ -300,13 +300,13 @@ func install(t *testing.T, from, modules string) string {
 // node_modules folder.
 func npmInstall(t *testing.T, spec string) string {
 	t.Helper()
-	dir := filepath.Join(need.Dir(t), "npm", "catalog-"+strings.NewReplacer("@", "-").Replace(spec))
+	dir := filepath.Join(require.Dir(t), "npm", "catalog-"+strings.NewReplacer("@", "-").Replace(spec))
 	modules := filepath.Join(dir, "node_modules")
 	if _, err := os.Stat(modules); err == nil {
 		return modules
 	}
 	// Installed aside and moved, so that what is there is whole.
-	npm := need.Tool(t, "npm")
+	npm := require.Tool(t, "npm")
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -187,7 +187,16 @@ func (w *workspace) above(dir string, visit func(dir string, m *manifest) bool) 
 }
 
 // builtFolders hold what a package's sources are compiled to.
-var builtFolders = map[string]bool{"dist": true, "build": true, "lib": true, "out": true, "esm": true, "cjs": true, "es": true, "types": true}
+var builtFolders = map[string]bool{
+	"dist":  true,
+	"build": true,
+	"lib":   true,
+	"out":   true,
+	"esm":   true,
+	"cjs":   true,
+	"es":    true,
+	"types": true,
+}
 
 // sourcesOf are the files that a package's path may be compiled from, where
 // the compiled file that package.json names is not there: without their

@@ -272,7 +272,12 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 // apply's fields, the target container's image, and with Force the other half of
 // variables that are a value here and a reference there. A dry run only makes
 // sure that nothing else is in the way.
-func (a *applier) prepare(ctx context.Context, client dynamic.ResourceInterface, o Object, before, config *unstructured.Unstructured) (*unstructured.Unstructured, bool, error) {
+func (a *applier) prepare(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	o Object,
+	before, config *unstructured.Unstructured,
+) (*unstructured.Unstructured, bool, error) {
 	others := clientSideManagers(before)
 	var claims []string
 	if image := a.imagePath(config); image != "" {
@@ -309,7 +314,12 @@ func (a *applier) prepare(ctx context.Context, client dynamic.ResourceInterface,
 }
 
 // patchOver patches with the overlay, where config is the Target's.
-func (a *applier) patchOver(ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
+func (a *applier) patchOver(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	before, config *unstructured.Unstructured,
+	force bool,
+) (*unstructured.Unstructured, error) {
 	if a.Overlay == nil || before == nil || !a.isTarget(config) {
 		return a.patch(ctx, client, config, force)
 	}
@@ -324,7 +334,12 @@ func (a *applier) patchOver(ctx context.Context, client dynamic.ResourceInterfac
 	return after, err
 }
 
-func (a *applier) patch(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured, force bool) (*unstructured.Unstructured, error) {
+func (a *applier) patch(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	config *unstructured.Unstructured,
+	force bool,
+) (*unstructured.Unstructured, error) {
 	data, err := json.Marshal(config.Object)
 	if err != nil {
 		return nil, err

@@ -186,7 +186,11 @@ func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, l
 	return nil
 }
 
-func claimed(entries []metav1.ManagedFieldsEntry, paths []string, version string) (all []metav1.ManagedFieldsEntry, changed bool, err error) {
+func claimed(
+	entries []metav1.ManagedFieldsEntry,
+	paths []string,
+	version string,
+) (all []metav1.ManagedFieldsEntry, changed bool, err error) {
 	taken := fieldpath.NewSet()
 	mine := -1
 	for _, m := range entries {
@@ -220,7 +224,16 @@ func claimed(entries []metav1.ManagedFieldsEntry, paths []string, version string
 	if mine < 0 {
 		now := metav1.Now()
 		mine = len(all)
-		all = append(all, metav1.ManagedFieldsEntry{Manager: cluster.FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, Time: &now, FieldsType: "FieldsV1"})
+		all = append(
+			all,
+			metav1.ManagedFieldsEntry{
+				Manager:    cluster.FieldManager,
+				Operation:  metav1.ManagedFieldsOperationApply,
+				APIVersion: version,
+				Time:       &now,
+				FieldsType: "FieldsV1",
+			},
+		)
 	}
 	all[mine].FieldsV1, err = fields(ownedBy(all[mine]).Union(taken))
 	return all, true, err

@@ -81,7 +81,11 @@ func gitOps(live *unstructured.Unstructured) string {
 	case annotations["kustomize.toolkit.fluxcd.io/reconcile"] == "disabled", labels["kustomize.toolkit.fluxcd.io/reconcile"] == "disabled":
 		return ""
 	case labels["kustomize.toolkit.fluxcd.io/name"] != "":
-		return fmt.Sprintf("Flux (Kustomization %s/%s)", labels["kustomize.toolkit.fluxcd.io/namespace"], labels["kustomize.toolkit.fluxcd.io/name"])
+		return fmt.Sprintf(
+			"Flux (Kustomization %s/%s)",
+			labels["kustomize.toolkit.fluxcd.io/namespace"],
+			labels["kustomize.toolkit.fluxcd.io/name"],
+		)
 	case labels["helm.toolkit.fluxcd.io/name"] != "":
 		return fmt.Sprintf("Flux (HelmRelease %s/%s)", labels["helm.toolkit.fluxcd.io/namespace"], labels["helm.toolkit.fluxcd.io/name"])
 	case annotations["argocd.argoproj.io/tracking-id"] != "":

@@ -72,8 +72,14 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 		objects = append(objects, Object{Unstructured: u, Source: info.Source})
 	}
 	if len(objects) == 0 {
-		return nil, &pipeline.Finding{Code: CodeUnreadable, Severity: pipeline.Error, End: pipeline.Usage,
-			What: "the manifest has no objects", Where: strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "), Fix: "correct deploy.manifest in .sbw.yaml, or -f"}
+		return nil, &pipeline.Finding{
+			Code:     CodeUnreadable,
+			Severity: pipeline.Error,
+			End:      pipeline.Usage,
+			What:     "the manifest has no objects",
+			Where:    strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "),
+			Fix:      "correct deploy.manifest in .sbw.yaml, or -f",
+		}
 	}
 	return objects, nil
 }
@@ -147,12 +153,24 @@ func unreadable(s Source, err error) error {
 	}
 	if isNoMatch(err) {
 		if file := s.definesKinds(); file != "" {
-			return &pipeline.Finding{Code: CodeCRD, Severity: pipeline.Error, Where: file, Err: err,
-				What: "the manifest has an object of a kind that it defines itself", Why: line(err),
-				Fix: "apply the CustomResourceDefinition first, from a file of its own: the API server cannot judge objects of a kind that it does not know yet"}
+			return &pipeline.Finding{
+				Code:     CodeCRD,
+				Severity: pipeline.Error,
+				Where:    file,
+				Err:      err,
+				What:     "the manifest has an object of a kind that it defines itself",
+				Why:      line(err),
+				Fix:      "apply the CustomResourceDefinition first, from a file of its own: the API server cannot judge objects of a kind that it does not know yet",
+			}
 		}
-		return &pipeline.Finding{Code: CodeKind, Severity: pipeline.Error, What: "the cluster does not know a kind of the manifest", Why: line(err), Err: err,
-			Fix: "install its CustomResourceDefinition, or correct apiVersion and kind"}
+		return &pipeline.Finding{
+			Code:     CodeKind,
+			Severity: pipeline.Error,
+			What:     "the cluster does not know a kind of the manifest",
+			Why:      line(err),
+			Err:      err,
+			Fix:      "install its CustomResourceDefinition, or correct apiVersion and kind",
+		}
 	}
 	return &pipeline.Finding{Code: CodeUnreadable, Severity: pipeline.Error, End: pipeline.Usage, Err: err,
 		What: "the manifest cannot be read", Why: line(err), Where: strings.Join(s.Filenames, " ") + s.Kustomize,
@@ -188,7 +206,8 @@ func (s Source) definesKinds() string {
 // are not stamped as a file (kustomize, URLs, standard input).
 func SetImage(objects []Object, ref workload.Ref, container, image string) error {
 	for _, o := range objects {
-		if o.GetKind() != ref.Kind || o.GetName() != ref.Name || o.GetNamespace() != ref.Namespace || o.GroupVersionKind().Group != appsv1.GroupName {
+		if o.GetKind() != ref.Kind || o.GetName() != ref.Name || o.GetNamespace() != ref.Namespace ||
+			o.GroupVersionKind().Group != appsv1.GroupName {
 			continue
 		}
 		for _, list := range []string{"containers", "initContainers"} {

@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // refusal words why an object was not accepted: one Finding, or a join of
@@ -29,9 +29,22 @@ func (a *applier) refusal(o Object, err error) error {
 	case len(conflicts(err)) > 0:
 		found = a.conflicting(o, conflicts(err), err)
 	case apierrors.HasStatusCause(err, "NamespaceTerminating") || strings.Contains(err.Error(), "because it is being terminated"):
-		found = append(found, &pipeline.Finding{Code: verdict.CodeNamespaceEnding, Severity: pipeline.Error, Where: Where(o, "metadata.namespace"), Err: err,
-			What: fmt.Sprintf("namespace %s is being deleted, so %s cannot be created in it", o.GetNamespace(), nameOf(o.Unstructured)), Why: line(err),
-			Fix: "wait until it is gone and create it again, or choose another namespace"})
+		found = append(
+			found,
+			&pipeline.Finding{
+				Code:     verdict.CodeNamespaceEnding,
+				Severity: pipeline.Error,
+				Where:    Where(o, "metadata.namespace"),
+				Err:      err,
+				What: fmt.Sprintf(
+					"namespace %s is being deleted, so %s cannot be created in it",
+					o.GetNamespace(),
+					nameOf(o.Unstructured),
+				),
+				Why: line(err),
+				Fix: "wait until it is gone and create it again, or choose another namespace",
+			},
+		)
 	case apierrors.IsInvalid(err):
 		found = a.invalid(o, err)
 	// A typed patch that the schema does not know, and strict validation, both
@@ -39,7 +52,10 @@ func (a *applier) refusal(o Object, err error) error {
 	case apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "failed to create typed patch object"):
 		found = a.badPatch(o, err)
 	case apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
-		found = append(found, a.refused(o, "", nameOf(o.Unstructured)+" is refused by the cluster's admission", line(err), "satisfy the policy that is named", err))
+		found = append(
+			found,
+			a.refused(o, "", nameOf(o.Unstructured)+" is refused by the cluster's admission", line(err), "satisfy the policy that is named", err),
+		)
 	default:
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	}
@@ -75,9 +91,17 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 			continue
 		}
 		if c.field == ".spec.replicas" {
-			found = append(found, &pipeline.Finding{Code: CodeReplicas, Severity: pipeline.Error, Where: Where(o, c.field), Err: err,
-				What: fmt.Sprintf("%s: replicas belong to %q, and the manifest sets another number", name, c.manager),
-				Why:  strings.TrimSpace("managed by " + c.manager + " " + c.how), Fix: "leave replicas out of the manifest, so that scaling and rollouts do not undo each other"})
+			found = append(found, &pipeline.Finding{
+				Code:     CodeReplicas,
+				Severity: pipeline.Error,
+				Where:    Where(o, c.field),
+				Err:      err,
+				What:     fmt.Sprintf("%s: replicas belong to %q, and the manifest sets another number", name, c.manager),
+				Why: strings.TrimSpace(
+					"managed by " + c.manager + " " + c.how,
+				),
+				Fix: "leave replicas out of the manifest, so that scaling and rollouts do not undo each other",
+			})
 			continue
 		}
 		if byManager[c.manager] == nil {
@@ -110,9 +134,23 @@ func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Findi
 	if strings.HasSuffix(v.live, ".valueFrom") {
 		kind = "a reference (valueFrom)"
 	}
-	return &pipeline.Finding{Code: CodeConflict, Severity: pipeline.Error, Where: Where(o, path),
-		What: fmt.Sprintf("%s: variable %s of container %s has %s from another field manager, and the manifest sets it in another way", nameOf(o.Unstructured), v.name, v.container, kind),
-		Why:  "managed by " + strings.Join(managers, ", "), Fix: fmt.Sprintf("remove it with `kubectl set env %s %s-`, or take it with --force-conflicts", nameOf(o.Unstructured), v.name)}
+	return &pipeline.Finding{
+		Code:     CodeConflict,
+		Severity: pipeline.Error,
+		Where:    Where(o, path),
+		What: fmt.Sprintf(
+			"%s: variable %s of container %s has %s from another field manager, and the manifest sets it in another way",
+			nameOf(o.Unstructured),
+			v.name,
+			v.container,
+			kind,
+		),
+		Why: "managed by " + strings.Join(
+			managers,
+			", ",
+		),
+		Fix: fmt.Sprintf("remove it with `kubectl set env %s %s-`, or take it with --force-conflicts", nameOf(o.Unstructured), v.name),
+	}
 }
 
 // invalid makes one Finding for each field that the API server rejects.
@@ -123,13 +161,17 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 		return []*pipeline.Finding{a.refused(o, "", name+" is not valid", shorten(line(err)), "correct the manifest", err)}
 	}
 	for _, c := range status.Status().Details.Causes {
-		why := shorten(plain.Line(c.Message))
+		why := shorten(termtext.Line(c.Message))
 		f := a.refused(o, c.Field, fmt.Sprintf("%s: %s is not valid", name, c.Field), why, "correct the manifest", err)
 		switch {
 		case strings.Contains(c.Message, "field is immutable") || c.Type == metav1.CauseTypeForbidden && strings.Contains(c.Message, "updates to"):
 			f.Code = CodeImmutable
 			f.What = fmt.Sprintf("%s: %s cannot be changed once the object exists", name, c.Field)
-			f.Fix = fmt.Sprintf("put the old value back, give the object another name, or delete it first: `kubectl delete %s -n %s`", name, o.GetNamespace())
+			f.Fix = fmt.Sprintf(
+				"put the old value back, give the object another name, or delete it first: `kubectl delete %s -n %s`",
+				name,
+				o.GetNamespace(),
+			)
 		case strings.Contains(c.Message, "may not be 0 when `maxSurge` is 0"):
 			f.Code = CodeStrategy
 			f.What = name + ": maxSurge and maxUnavailable are both 0, so no pod could ever be replaced"
@@ -162,15 +204,33 @@ func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
 	for _, m := range duplicateKey.FindAllStringSubmatch(text, -1) {
 		at := fmt.Sprintf("%s[name=%q]", m[1], m[2])
 		if strings.HasSuffix(m[1], ".env") {
-			add(CodeEnvTwice, at, fmt.Sprintf("%s: variable %s is set twice", name, m[2]), "the API server takes a list of variables with each name once", "remove one of the two lines")
+			add(
+				CodeEnvTwice,
+				at,
+				fmt.Sprintf("%s: variable %s is set twice", name, m[2]),
+				"the API server takes a list of variables with each name once",
+				"remove one of the two lines",
+			)
 			continue
 		}
-		add(CodeRefused, at, fmt.Sprintf("%s: %s has two entries named %s", name, m[1], m[2]), "each name may occur once", "remove one of the two")
+		add(
+			CodeRefused,
+			at,
+			fmt.Sprintf("%s: %s has two entries named %s", name, m[1], m[2]),
+			"each name may occur once",
+			"remove one of the two",
+		)
 	}
 	for _, re := range []*regexp.Regexp{notInSchema, unknownField} {
 		for _, m := range re.FindAllStringSubmatch(text, -1) {
 			field := strings.TrimPrefix(m[1], ".")
-			add(CodeRefused, m[1], fmt.Sprintf("%s has no field %s", name, field), "the cluster's schema does not know it", "correct its name or its indentation, or remove it")
+			add(
+				CodeRefused,
+				m[1],
+				fmt.Sprintf("%s has no field %s", name, field),
+				"the cluster's schema does not know it",
+				"correct its name or its indentation, or remove it",
+			)
 		}
 	}
 	if len(found) == 0 {
@@ -219,4 +279,4 @@ func pipelineFinding(err error) bool {
 	return ok
 }
 
-func line(err error) string { return plain.Line(err.Error()) }
+func line(err error) string { return termtext.Line(err.Error()) }

@@ -99,7 +99,15 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 		if err != nil || after == nil {
 			return nil, cluster.Explain("restore "+r.String(), err)
 		}
-		return &Result{GVK: r.GVK, Namespace: r.Namespace, Name: r.Name, Action: Configured, Before: r.After, After: after, mapping: r.mapping}, nil
+		return &Result{
+			GVK:       r.GVK,
+			Namespace: r.Namespace,
+			Name:      r.Name,
+			Action:    Configured,
+			Before:    r.After,
+			After:     after,
+			mapping:   r.mapping,
+		}, nil
 	}
 }
 
@@ -131,15 +139,27 @@ func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r 
 // one that this run wrote.
 func Superseded(then, now *workload.Workload) *pipeline.Finding {
 	ref := now.Ref()
-	return &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(), Err: workload.ErrSuperseded,
-		What: "somebody else has changed " + ref.String() + " during this run", Why: fieldowner.Template(then, now).String(),
-		Fix: "talk to them; what runs now is theirs and was left alone"}
+	return &pipeline.Finding{
+		Code:     workload.CodeSuperseded,
+		Severity: pipeline.Error,
+		Where:    ref.Namespace + "/" + ref.String(),
+		Err:      workload.ErrSuperseded,
+		What:     "somebody else has changed " + ref.String() + " during this run",
+		Why:      fieldowner.Template(then, now).String(),
+		Fix:      "talk to them; what runs now is theirs and was left alone",
+	}
 }
 
 func replaced(r Result, err error) *pipeline.Finding {
-	return &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: r.Namespace, Err: errors.Join(workload.ErrReplaced, err),
-		What: r.String() + " is no longer the object that this run changed", Why: "somebody deleted it, or deleted and created it again",
-		Fix: "check what is there now; nothing was written to it"}
+	return &pipeline.Finding{
+		Code:     workload.CodeReplaced,
+		Severity: pipeline.Error,
+		Where:    r.Namespace,
+		Err:      errors.Join(workload.ErrReplaced, err),
+		What:     r.String() + " is no longer the object that this run changed",
+		Why:      "somebody deleted it, or deleted and created it again",
+		Fix:      "check what is there now; nothing was written to it",
+	}
 }
 
 func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
@@ -153,7 +173,12 @@ func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
 // putBack writes what leads from live to the state before this run; nil when
 // the object is gone or nothing had to be written to it. A conflict means that
 // the object has changed since it was read.
-func (a *applier) putBack(ctx context.Context, client dynamic.ResourceInterface, r Result, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (a *applier) putBack(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	r Result,
+	live *unstructured.Unstructured,
+) (*unstructured.Unstructured, error) {
 	if r.Before == nil {
 		return nil, a.deleteCreated(ctx, client, r, live)
 	}

@@ -58,7 +58,12 @@ func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 
 // takeOver merges the entries of others into ours, also when somebody writes
 // in between, and returns the object as it is then.
-func (a *applier) takeOver(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, others sets.Set[string]) (*unstructured.Unstructured, error) {
+func (a *applier) takeOver(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	live *unstructured.Unstructured,
+	others sets.Set[string],
+) (*unstructured.Unstructured, error) {
 	for try := 0; ; try++ {
 		patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, others, cluster.FieldManager)
 		if err != nil || patch == nil {

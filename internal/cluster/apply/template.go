@@ -30,7 +30,15 @@ type Operation struct {
 // cluster. Server-side apply cannot remove a field that another manager set;
 // so this is a patch, whose fields are then moved to what this manager applied.
 // The operations of also are part of the same patch.
-func Template(ctx context.Context, conn *cluster.Conn, live *workload.Workload, template *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter, also ...Operation) (*workload.Workload, error) {
+func Template(
+	ctx context.Context,
+	conn *cluster.Conn,
+	live *workload.Workload,
+	template *corev1.PodTemplateSpec,
+	annotations map[string]string,
+	r *pipeline.Reporter,
+	also ...Operation,
+) (*workload.Workload, error) {
 	a, err := newApplier(conn, Options{Reporter: r})
 	if err != nil {
 		return nil, err

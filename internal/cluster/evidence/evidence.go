@@ -18,9 +18,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Evidence is all that was kept.
@@ -87,11 +87,21 @@ func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evi
 		kept := Pod{Name: pod.Name, Node: pod.Spec.NodeName, Phase: string(pod.Status.Phase)}
 		for _, c := range pod.Status.Conditions {
 			if c.Status != corev1.ConditionTrue {
-				kept.Conditions = append(kept.Conditions, plain.Line(strings.TrimSpace(fmt.Sprintf("%s=%s %s %s", c.Type, c.Status, c.Reason, c.Message))))
+				kept.Conditions = append(
+					kept.Conditions,
+					termtext.Line(strings.TrimSpace(fmt.Sprintf("%s=%s %s %s", c.Type, c.Status, c.Reason, c.Message))),
+				)
 			}
 		}
 		for _, s := range append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
-			c := Container{Name: s.Name, Image: s.Image, ImageID: s.ImageID, Restarts: s.RestartCount, State: plain.Line(state(s.State)), Last: plain.Line(state(s.LastTerminationState))}
+			c := Container{
+				Name:     s.Name,
+				Image:    s.Image,
+				ImageID:  s.ImageID,
+				Restarts: s.RestartCount,
+				State:    termtext.Line(state(s.State)),
+				Last:     termtext.Line(state(s.LastTerminationState)),
+			}
 			started := s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0
 			if started {
 				c.Log = e.log(ctx, kube, pod, s.Name, false)
@@ -138,7 +148,7 @@ func failing(r watch.Result) []*corev1.Pod {
 func (e *Evidence) log(ctx context.Context, kube kubernetes.Interface, pod *corev1.Pod, container string, previous bool) []string {
 	text, err := Log(ctx, kube, pod.Namespace, verdict.Container{Pod: pod.Name, Name: container}, previous, tailLines)
 	if err != nil {
-		e.Missed = append(e.Missed, plain.Line(err.Error()))
+		e.Missed = append(e.Missed, termtext.Line(err.Error()))
 		return nil
 	}
 	if text == "" {
@@ -148,7 +158,14 @@ func (e *Evidence) log(ctx context.Context, kube kubernetes.Interface, pod *core
 }
 
 // Log reads the end of a container's log, cleaned. It fits watch.Options.Log.
-func Log(ctx context.Context, kube kubernetes.Interface, namespace string, c verdict.Container, previous bool, lines int64) (string, error) {
+func Log(
+	ctx context.Context,
+	kube kubernetes.Interface,
+	namespace string,
+	c verdict.Container,
+	previous bool,
+	lines int64,
+) (string, error) {
 	limit := int64(logBytes)
 	stream, err := kube.CoreV1().Pods(namespace).GetLogs(c.Pod, &corev1.PodLogOptions{
 		Container: c.Name, Previous: previous, TailLines: &lines, LimitBytes: &limit,
@@ -165,7 +182,7 @@ func Log(ctx context.Context, kube kubernetes.Interface, namespace string, c ver
 	if err != nil {
 		return "", cluster.Explain(during, err)
 	}
-	text := plain.Text(string(data))
+	text := termtext.Text(string(data))
 	// The kubelet answers a log it no longer has with 200 and this sentence.
 	if strings.HasPrefix(text, "unable to retrieve container logs for ") {
 		return "", fmt.Errorf("%s: %s", during, strings.TrimSpace(text))
@@ -180,8 +197,8 @@ func events(s verdict.Snapshot) []Event {
 		if e.Series != nil {
 			count = e.Series.Count
 		}
-		kept = append(kept, Event{Time: verdict.EventTime(e), Type: e.Type, Reason: plain.Line(e.Reason), Count: count,
-			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: plain.Line(e.Message)})
+		kept = append(kept, Event{Time: verdict.EventTime(e), Type: e.Type, Reason: termtext.Line(e.Reason), Count: count,
+			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: termtext.Line(e.Message)})
 	}
 	slices.SortStableFunc(kept, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	return kept[max(0, len(kept)-maxEvents):]
@@ -195,7 +212,10 @@ func state(s corev1.ContainerState) string {
 		return strings.TrimSuffix("waiting: "+s.Waiting.Reason+": "+s.Waiting.Message, ": ")
 	case s.Terminated != nil:
 		t := s.Terminated
-		return strings.TrimSuffix(fmt.Sprintf("ended with exit code %d at %s: %s: %s", t.ExitCode, t.FinishedAt.UTC().Format(time.RFC3339), t.Reason, t.Message), ": ")
+		return strings.TrimSuffix(
+			fmt.Sprintf("ended with exit code %d at %s: %s: %s", t.ExitCode, t.FinishedAt.UTC().Format(time.RFC3339), t.Reason, t.Message),
+			": ",
+		)
 	}
 	return ""
 }

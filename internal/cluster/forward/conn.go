@@ -10,7 +10,7 @@ import (
 
 	"k8s.io/streaming/pkg/httpstream"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // conn is a data stream as a net.Conn. Deadlines are not kept: http.Transport
@@ -39,7 +39,7 @@ func (c *conn) listen() {
 		return
 	}
 	c.mu.Lock()
-	c.complaint = fmt.Errorf("%w: pod %s: %s", errNotDelivered, c.link.pod, plain.Line(string(message)))
+	c.complaint = fmt.Errorf("%w: pod %s: %s", errNotDelivered, c.link.pod, termtext.Line(string(message)))
 	c.mu.Unlock()
 	// The kubelet's link to the pod outlives the pod: "failed to find sandbox" would
 	// be the answer for good.

@@ -155,7 +155,9 @@ func nodeHosts(ctx context.Context, kube kubernetes.Interface, svc *corev1.Servi
 	if !apierrors.IsForbidden(err) {
 		return nil, cluster.Explain("list nodes", err)
 	}
-	pods, err := kube.CoreV1().Pods(svc.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+	pods, err := kube.CoreV1().
+		Pods(svc.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
 	if apierrors.IsForbidden(err) {
 		return nil, nil // the API server's host is left
 	}

@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // resolve picks the pod and its port.
@@ -37,7 +37,9 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	list, err := t.kube.CoreV1().Pods(t.target.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+	list, err := t.kube.CoreV1().
+		Pods(t.target.Namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
 	if err != nil {
 		return "", 0, cluster.Explain("list the pods of service "+svc.Name, err)
 	}
@@ -133,7 +135,7 @@ func explain(pod string, err error) error {
 	// The upgrade's error holds the answer only as text.
 	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
 		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "you may not " + during,
-			Why: plain.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
+			Why: termtext.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
 			Fix: "ask for the verb create on pods/portforward, or give the server's address with --inngest-url"}
 	}
 	return explained

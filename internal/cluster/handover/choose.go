@@ -124,7 +124,10 @@ func Choose(s Situation) Choice {
 		c.Notes = append(c.Notes, "it is not known whether an autoscaler changes the number of pods: "+why)
 	}
 	for _, name := range s.Autoscalers {
-		c.Notes = append(c.Notes, fmt.Sprintf("HorizontalPodAutoscaler %s may change the number of pods in the meantime; both versions are then scaled alike", name))
+		c.Notes = append(
+			c.Notes,
+			fmt.Sprintf("HorizontalPodAutoscaler %s may change the number of pods in the meantime; both versions are then scaled alike", name),
+		)
 	}
 	return c
 }
@@ -166,7 +169,8 @@ func ofKind(s Situation) string {
 		if w.Deployment.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 			return "its strategy is Recreate: the old pods have to end before new ones start"
 		}
-		if r := w.Deployment.Spec.Strategy.RollingUpdate; r != nil && r.MaxSurge != nil && (r.MaxSurge.String() == "0" || r.MaxSurge.String() == "0%") {
+		if r := w.Deployment.Spec.Strategy.RollingUpdate; r != nil && r.MaxSurge != nil &&
+			(r.MaxSurge.String() == "0" || r.MaxSurge.String() == "0%") {
 			return "its strategy has maxSurge 0: no pod may be added to the old ones"
 		}
 	}
@@ -400,7 +404,11 @@ func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 	for _, rs := range s.ReplicaSets {
 		ours = ours || rs.Labels[hashLabel] == hash
 	}
-	return ours, fmt.Sprintf("Service %s selects pod-template-hash %s already: something else decides which version it leads to", svc.Name, hash)
+	return ours, fmt.Sprintf(
+		"Service %s selects pod-template-hash %s already: something else decides which version it leads to",
+		svc.Name,
+		hash,
+	)
 }
 
 func (s *Situation) unswitchable(svc *corev1.Service) string {

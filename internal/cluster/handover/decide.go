@@ -147,7 +147,12 @@ func (p Plan) held(s *State) Plan {
 	case s.ready(p.New) >= s.replicas():
 		return p.is(Proving, "the new version is Ready, has not served a request, and waits to be proven", Resume, GoBack)
 	}
-	return p.is(Applied, fmt.Sprintf("the new version is coming up: %d of %d pods Ready; it has not served a request", s.ready(p.New), s.replicas()), Resume, GoBack)
+	return p.is(
+		Applied,
+		fmt.Sprintf("the new version is coming up: %d of %d pods Ready; it has not served a request", s.ready(p.New), s.replicas()),
+		Resume,
+		GoBack,
+	)
 }
 
 // theirs says what somebody else has done to the Deployment while it was held;

@@ -284,7 +284,14 @@ func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
 		}
 		ready, deadline, strategy := fieldsOf(s.Deployment).held()
 		live := &workload.Workload{Deployment: s.Deployment}
-		restored, err := apply.Template(ctx, r.conn, live, template, annotations, r.Reporter, s.Mark.Before.operations(ready, deadline, strategy)...)
+		restored, err := apply.Template(
+			ctx,
+			r.conn,
+			live,
+			template,
+			annotations,
+			r.Reporter,
+			s.Mark.Before.operations(ready, deadline, strategy)...)
 		if apierrors.IsConflict(err) && try < tries {
 			continue
 		}

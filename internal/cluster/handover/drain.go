@@ -166,10 +166,15 @@ func (d *drain) tell(now time.Time) {
 		left = max(0, d.Timeout-now.Sub(d.Switched)).Round(time.Second).String()
 	}
 	for _, s := range d.old {
-		t.Rows = append(t.Rows, []string{s.Function, s.Name, fmt.Sprint(s.Attempt + 1), now.Add(d.Offset).Sub(s.Since).Round(time.Second).String(), left})
+		t.Rows = append(
+			t.Rows,
+			[]string{s.Function, s.Name, fmt.Sprint(s.Attempt + 1), now.Add(d.Offset).Sub(s.Since).Round(time.Second).String(), left},
+		)
 	}
 	d.Reporter.Table(t)
-	d.Reporter.Progress(pipeline.Progress{Item: "steps finished on the old pods", Done: int64(len(d.seen) - len(d.old)), Total: int64(len(d.seen))})
+	d.Reporter.Progress(
+		pipeline.Progress{Item: "steps finished on the old pods", Done: int64(len(d.seen) - len(d.old)), Total: int64(len(d.seen))},
+	)
 }
 
 func (d *drain) timedOut(err error) error {
@@ -185,7 +190,10 @@ func (d *drain) timedOut(err error) error {
 		f.What = fmt.Sprintf("1 step is still executing on the old pods after %s", d.Timeout)
 	}
 	for _, s := range d.old {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("%s  %s  attempt %d  for %s", s.Function, s.Name, s.Attempt+1, time.Now().Add(d.Offset).Sub(s.Since).Round(time.Second)))
+		f.Evidence = append(
+			f.Evidence,
+			fmt.Sprintf("%s  %s  attempt %d  for %s", s.Function, s.Name, s.Attempt+1, time.Now().Add(d.Offset).Sub(s.Since).Round(time.Second)),
+		)
 	}
 	return f
 }

@@ -18,9 +18,9 @@ import (
 	resourcehelpers "k8s.io/component-helpers/resource"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Look reads what Choose decides by: live as it is, next as it will be (nil
@@ -67,7 +67,7 @@ func (l *look) unread(name string, err error) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.Unread[name] = plain.Line(err.Error())
+	l.Unread[name] = termtext.Line(err.Error())
 	return nil
 }
 
@@ -94,7 +94,10 @@ func (l *look) replicaSets(ctx context.Context) error {
 	if err != nil {
 		return l.unread("replicasets", err)
 	}
-	l.ReplicaSets = slices.DeleteFunc(pointers(list.Items), func(rs *appsv1.ReplicaSet) bool { return !metav1.IsControlledBy(rs, l.Live.Deployment) })
+	l.ReplicaSets = slices.DeleteFunc(
+		pointers(list.Items),
+		func(rs *appsv1.ReplicaSet) bool { return !metav1.IsControlledBy(rs, l.Live.Deployment) },
+	)
 	return nil
 }
 
@@ -152,7 +155,7 @@ func (l *look) room(lacks, unknown string) {
 func (l *look) quotas(ctx context.Context) error {
 	list, err := l.kube.CoreV1().ResourceQuotas(l.ns).List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
-		l.room("", "the quotas cannot be read: "+plain.Line(err.Error()))
+		l.room("", "the quotas cannot be read: "+termtext.Line(err.Error()))
 		return nil
 	}
 	if err != nil {
@@ -175,7 +178,7 @@ func (l *look) nodes(ctx context.Context) error {
 	requests[corev1.ResourcePods] = *one
 	list, err := l.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
-		l.room("", "the nodes cannot be read: "+plain.Line(err.Error()))
+		l.room("", "the nodes cannot be read: "+termtext.Line(err.Error()))
 		return nil
 	}
 	if err != nil {
@@ -185,7 +188,7 @@ func (l *look) nodes(ctx context.Context) error {
 		fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed)))
 	pods, err := l.kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: running.String()})
 	if apierrors.IsForbidden(err) {
-		l.room("", "the pods of other namespaces cannot be read: "+plain.Line(err.Error()))
+		l.room("", "the pods of other namespaces cannot be read: "+termtext.Line(err.Error()))
 		return nil
 	}
 	if err != nil {

@@ -105,7 +105,11 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 		if svc.Annotations == nil {
 			patch = append(patch, apply.Operation{Op: "add", Path: "/metadata/annotations", Value: map[string]string{}})
 		}
-		patch = append(patch, apply.Operation{Op: "add", Path: markPath, Value: mark}, apply.Operation{Op: "add", Path: hashPath, Value: origin.Old})
+		patch = append(
+			patch,
+			apply.Operation{Op: "add", Path: markPath, Value: mark},
+			apply.Operation{Op: "add", Path: hashPath, Value: origin.Old},
+		)
 		if err = r.patchService(ctx, name, patch); !stale(err) || try == tries {
 			return r.explain("pin service/"+name, err)
 		}
@@ -187,7 +191,11 @@ func (r *Run) pin(ctx context.Context, name, from, to string) error {
 		case svc.Spec.Selector[hashLabel] == to:
 			return nil
 		case svc.Spec.Selector[hashLabel] != from:
-			return r.foreign("service/"+name, fmt.Sprintf("it leads to pod-template-hash %q", svc.Spec.Selector[hashLabel]), writers(svc.ManagedFields))
+			return r.foreign(
+				"service/"+name,
+				fmt.Sprintf("it leads to pod-template-hash %q", svc.Spec.Selector[hashLabel]),
+				writers(svc.ManagedFields),
+			)
 		}
 		err = r.patchService(ctx, name, []apply.Operation{
 			{Op: "test", Path: "/metadata/uid", Value: svc.UID},
@@ -251,14 +259,24 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 			return r.explain("release service/"+name, err)
 		}
 		if !maps.Equal(given, mark.Selector) {
-			r.Reporter.Finding(&pipeline.Finding{Code: CodeForeign, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/service/" + name, Err: ErrForeign,
-				What: "somebody else has changed the selector of service/" + name + " while it was held: their selector was kept",
-				Why:  writers(svc.ManagedFields), Fix: "check that it is meant: `kubectl get service " + name + " -o yaml`"})
+			r.Reporter.Finding(
+				&pipeline.Finding{Code: CodeForeign, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/service/" + name, Err: ErrForeign,
+					What: "somebody else has changed the selector of service/" + name + " while it was held: their selector was kept",
+					Why:  writers(svc.ManagedFields), Fix: "check that it is meant: `kubectl get service " + name + " -o yaml`"},
+			)
 			return nil
 		}
 		r.Reporter.Notef("service/%s has its selector back", name)
-		return cluster.Explain("give back the ownership of service/"+name,
-			giveBackOwnership(ctx, r.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(r.Ref.Namespace), name, servicePaths, mark.Owners))
+		return cluster.Explain(
+			"give back the ownership of service/"+name,
+			giveBackOwnership(
+				ctx,
+				r.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(r.Ref.Namespace),
+				name,
+				servicePaths,
+				mark.Owners,
+			),
+		)
 	}
 }
 
@@ -270,7 +288,9 @@ func (r *Run) patchService(ctx context.Context, name string, patch []apply.Opera
 	if err := r.writing(ctx); err != nil {
 		return err
 	}
-	_, err = r.kube.CoreV1().Services(r.Ref.Namespace).Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	_, err = r.kube.CoreV1().
+		Services(r.Ref.Namespace).
+		Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const manifest = `apiVersion: apps/v1
@@ -125,7 +125,7 @@ func (b *bench) image(ref string) {
 
 func (b *bench) kubectl(args ...string) string {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), need.Tool(b.T, "kubectl"), append([]string{"--kubeconfig", b.kubeconfig, "-n", b.ns, "--cache-dir", b.TempDir()}, args...)...)
+	cmd := exec.CommandContext(b.Context(), require.Tool(b.T, "kubectl"), append([]string{"--kubeconfig", b.kubeconfig, "-n", b.ns, "--cache-dir", b.TempDir()}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		b.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -32,9 +32,9 @@ import (
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Codes of this package's findings.
@@ -415,7 +415,7 @@ func orNobody(who string) string {
 
 func (l *Lock) lost(err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeLost, Severity: pipeline.Error, Where: l.Workload.Namespace + "/lease/" + l.name, Err: ErrLost,
-		What: "this run no longer holds the lock on " + l.Workload.String(), Why: plain.Line(err.Error()),
+		What: "this run no longer holds the lock on " + l.Workload.String(), Why: termtext.Line(err.Error()),
 		Fix: "see who rolls out now with `kubectl sbw status` before running it again"}
 	if !errors.Is(err, ErrLost) {
 		f.What = "nobody can say whether this run still holds the lock on " + l.Workload.String()
@@ -437,7 +437,11 @@ func (l *Lock) Release(ctx context.Context) error {
 	}
 	lease := l.lease
 	l.lease = nil
-	err := l.leases.Delete(ctx, l.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}})
+	err := l.leases.Delete(
+		ctx,
+		l.name,
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}},
+	)
 	if apierrors.IsForbidden(err) {
 		// Without the right to delete it, an empty holder frees it as well.
 		free := lease.DeepCopy()
@@ -475,7 +479,7 @@ func (l *Lock) held(by *coordinationv1.Lease, expires time.Duration) error {
 func (l *Lock) explain(err error) error {
 	if apierrors.IsForbidden(err) {
 		return &pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Error, Where: l.Workload.Namespace, Err: errors.Join(ErrForbidden, err),
-			What: "you may not lock " + l.Workload.String(), Why: plain.Line(err.Error()),
+			What: "you may not lock " + l.Workload.String(), Why: termtext.Line(err.Error()),
 			Fix: "ask for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
 	}
 	return cluster.Explain("lock "+l.Workload.String(), err)

@@ -121,7 +121,14 @@ func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*
 			defer func() { <-slots }()
 			resource, sub, _ := strings.Cut(r.Resource, "/")
 			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: r.Namespace, Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: sub, Name: r.Name},
+				ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Namespace:   r.Namespace,
+					Verb:        r.Verb,
+					Group:       r.Group,
+					Resource:    resource,
+					Subresource: sub,
+					Name:        r.Name,
+				},
 			}}
 			answer, err := kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 			if err != nil {
@@ -234,7 +241,10 @@ func roleFor(rights []Right) (lines []string) {
 			if k.name != "" {
 				names = fmt.Sprintf(", resourceNames: [%s]", k.name)
 			}
-			lines = append(lines, fmt.Sprintf("- {apiGroups: [%q], resources: [%s]%s, verbs: [%s]}", k.group, k.resource, names, strings.Join(verbs[k], ", ")))
+			lines = append(
+				lines,
+				fmt.Sprintf("- {apiGroups: [%q], resources: [%s]%s, verbs: [%s]}", k.group, k.resource, names, strings.Join(verbs[k], ", ")),
+			)
 		}
 	}
 	return lines
@@ -244,7 +254,10 @@ func roleFor(rights []Right) (lines []string) {
 func ObjectRights(group, resource, namespace, name string) []Right {
 	var all []Right
 	for _, verb := range []string{"get", "patch"} {
-		all = append(all, Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name, For: fmt.Sprintf("apply %s/%s", resource, name)})
+		all = append(
+			all,
+			Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name, For: fmt.Sprintf("apply %s/%s", resource, name)},
+		)
 	}
 	return all
 }

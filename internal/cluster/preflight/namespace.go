@@ -21,8 +21,16 @@ import (
 // the manifest may create it.
 func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*pipeline.Finding, error) {
 	ending := func(why string) []*pipeline.Finding {
-		return []*pipeline.Finding{finding(pipeline.Error, verdict.CodeNamespaceEnding, name, "namespace "+name+" is being deleted, so that no new pods can be created in it",
-			why, "find out who deleted it; roll out again once it has been created again, or into another one")}
+		return []*pipeline.Finding{
+			finding(
+				pipeline.Error,
+				verdict.CodeNamespaceEnding,
+				name,
+				"namespace "+name+" is being deleted, so that no new pods can be created in it",
+				why,
+				"find out who deleted it; roll out again once it has been created again, or into another one",
+			),
+		}
 	}
 	ns, err := kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	switch {
@@ -34,7 +42,9 @@ func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*
 		return nil, cluster.Explain("read namespace "+name, err)
 	}
 	probe := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{GenerateName: "sbw-", Namespace: name}}
-	_, err = kube.CoordinationV1().Leases(name).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: cluster.FieldManager})
+	_, err = kube.CoordinationV1().
+		Leases(name).
+		Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: cluster.FieldManager})
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ending(err.Error()), nil
 	}

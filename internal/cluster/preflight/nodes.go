@@ -56,7 +56,11 @@ func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 func Takes(node *corev1.Node, w *workload.Workload) bool { return judge(node, w).Excluded == "" }
 
 func judge(node *corev1.Node, w *workload.Workload) Node {
-	n := Node{Name: node.Name, allocatable: node.Status.Allocatable, Platforms: []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture}}
+	n := Node{
+		Name:        node.Name,
+		allocatable: node.Status.Allocatable,
+		Platforms:   []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture},
+	}
 	for p := range strings.SplitSeq(node.Annotations[AnnotationPlatforms], ",") {
 		if p = strings.TrimSpace(p); p != "" {
 			n.Platforms = append(n.Platforms, p)
@@ -129,14 +133,37 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 	case len(nodes) == 0:
 		return nil
 	case len(fit)+len(unfit) == 0:
-		f := finding(pipeline.Warning, "node-none", "", "no node takes the pod as things are", some(excluded), "correct nodeSelector, affinity or tolerations, or uncordon a node")
+		f := finding(
+			pipeline.Warning,
+			"node-none",
+			"",
+			"no node takes the pod as things are",
+			some(excluded),
+			"correct nodeSelector, affinity or tolerations, or uncordon a node",
+		)
 		return []*pipeline.Finding{f}
 	case len(fit) == 0:
-		return []*pipeline.Finding{finding(pipeline.Error, "node-platform", "", fmt.Sprintf("image %s is for %s, and no node that the pod may land on runs that", image, has),
-			some(unfit), "build it for the nodes: `gh sbw publish --platform "+platformOf(nodes)+"`")}
+		return []*pipeline.Finding{
+			finding(
+				pipeline.Error,
+				"node-platform",
+				"",
+				fmt.Sprintf("image %s is for %s, and no node that the pod may land on runs that", image, has),
+				some(unfit),
+				"build it for the nodes: `gh sbw publish --platform "+platformOf(nodes)+"`",
+			),
+		}
 	case len(unfit) > 0:
-		return []*pipeline.Finding{finding(pipeline.Warning, "node-platform", "", fmt.Sprintf("image %s is for %s, and the pod may also land on nodes that do not run that", image, has),
-			some(unfit), "build it for all of them, or set nodeSelector kubernetes.io/arch")}
+		return []*pipeline.Finding{
+			finding(
+				pipeline.Warning,
+				"node-platform",
+				"",
+				fmt.Sprintf("image %s is for %s, and the pod may also land on nodes that do not run that", image, has),
+				some(unfit),
+				"build it for all of them, or set nodeSelector kubernetes.io/arch",
+			),
+		}
 	}
 	return nil
 }

@@ -19,10 +19,10 @@ import (
 	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 func finding(severity pipeline.Severity, code pipeline.Code, where, what, why, fix string) *pipeline.Finding {
@@ -35,8 +35,14 @@ func unread(what string, err error) *pipeline.Finding {
 	if !apierrors.IsForbidden(err) {
 		return nil
 	}
-	return &pipeline.Finding{Code: "preflight-blind", Severity: pipeline.Note, Err: err,
-		What: "not checked: " + what, Why: plain.Line(err.Error()), Fix: "nothing; with the right to read it, mistakes would show here already"}
+	return &pipeline.Finding{
+		Code:     "preflight-blind",
+		Severity: pipeline.Note,
+		Err:      err,
+		What:     "not checked: " + what,
+		Why:      termtext.Line(err.Error()),
+		Fix:      "nothing; with the right to read it, mistakes would show here already",
+	}
 }
 
 // CodeMidRollout is the code of a workload that somebody else is rolling out.
@@ -76,7 +82,16 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 			v.Cause.What+": "+v.Cause.Why, "nothing: this one replaces it")}, nil
 	}
 	if w.Replicas() == 0 {
-		return []*pipeline.Finding{finding(pipeline.Warning, "no-replicas", where, ref.String()+" is scaled to 0: no pod will prove the new image", "", "`kubectl scale "+ref.String()+" --replicas=1`")}, nil
+		return []*pipeline.Finding{
+			finding(
+				pipeline.Warning,
+				"no-replicas",
+				where,
+				ref.String()+" is scaled to 0: no pod will prove the new image",
+				"",
+				"`kubectl scale "+ref.String()+" --replicas=1`",
+			),
+		}, nil
 	}
 	return nil, nil
 }

@@ -89,8 +89,14 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		where := ns + "/secret/" + ref.Name
 		switch {
 		case apierrors.IsNotFound(err):
-			found = append(found, finding(pipeline.Warning, "pull-secret-missing", where, "pull secret "+ref.Name+" is not there",
-				"imagePullSecrets names it; the node will pull without it", "create it: `kubectl create secret docker-registry "+ref.Name+" -n "+ns+" --docker-server=ghcr.io …`"))
+			found = append(found, finding(
+				pipeline.Warning,
+				"pull-secret-missing",
+				where,
+				"pull secret "+ref.Name+" is not there",
+				"imagePullSecrets names it; the node will pull without it",
+				"create it: `kubectl create secret docker-registry "+ref.Name+" -n "+ns+" --docker-server=ghcr.io …`",
+			))
 			continue
 		case apierrors.IsForbidden(err):
 			ring.Blind = append(ring.Blind, ref.Name)

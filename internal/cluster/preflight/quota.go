@@ -68,8 +68,14 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 	if canShrink {
 		severity = pipeline.Warning
 	}
-	return finding(severity, verdict.CodeQuota, q.Namespace+"/resourcequota/"+q.Name, "the quota leaves no room for a new pod beside the old ones",
-		strings.Join(lacks, "; "), "raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)")
+	return finding(
+		severity,
+		verdict.CodeQuota,
+		q.Namespace+"/resourcequota/"+q.Name,
+		"the quota leaves no room for a new pod beside the old ones",
+		strings.Join(lacks, "; "),
+		"raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)",
+	)
 }
 
 // Lacks says of which resources a quota does not leave enough for pods more

@@ -113,7 +113,12 @@ func Things(t *corev1.PodTemplateSpec) []Thing {
 // CreateContainerConfigError, FailedMount or an unschedulable pod. brought
 // tells of objects that the manifest itself brings; it may be nil. Finding:
 // reference-missing.
-func References(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, brought func(kind, name string) bool) ([]*pipeline.Finding, error) {
+func References(
+	ctx context.Context,
+	kube kubernetes.Interface,
+	w *workload.Workload,
+	brought func(kind, name string) bool,
+) ([]*pipeline.Finding, error) {
 	ns := w.Ref().Namespace
 	var found []*pipeline.Finding
 	for _, t := range Things(w.Template()) {
@@ -124,8 +129,18 @@ func References(ctx context.Context, kube kubernetes.Interface, w *workload.Work
 		by := strings.Join(t.By, ", ")
 		switch {
 		case apierrors.IsNotFound(err):
-			found = append(found, finding(pipeline.Error, "reference-missing", ns+"/"+w.Ref().String(),
-				fmt.Sprintf("%s %s is not there", t.Kind, t.Name), by+" asks for it", "create it in namespace "+ns+", or correct the name in the manifest"))
+			found = append(found, finding(
+				pipeline.Error,
+				"reference-missing",
+				ns+"/"+w.Ref().String(),
+				fmt.Sprintf(
+					"%s %s is not there",
+					t.Kind,
+					t.Name,
+				),
+				by+" asks for it",
+				"create it in namespace "+ns+", or correct the name in the manifest",
+			))
 			continue
 		case apierrors.IsForbidden(err):
 			found = append(found, unread(t.Kind+" "+t.Name, err))

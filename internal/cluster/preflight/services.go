@@ -56,8 +56,14 @@ func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Ob
 				return found, cluster.Explain("list the pods of Service "+svc.Name, err)
 			}
 			if len(pods.Items) == 0 {
-				found = append(found, finding(pipeline.Warning, CodeService, apply.Where(o, "spec.selector"), "Service "+svc.Name+" selects no pods",
-					"no pod template of the manifest and no pod that runs has the labels "+selector.String(), "correct spec.selector, or the labels of the pod template"))
+				found = append(found, finding(
+					pipeline.Warning,
+					CodeService,
+					apply.Where(o, "spec.selector"),
+					"Service "+svc.Name+" selects no pods",
+					"no pod template of the manifest and no pod that runs has the labels "+selector.String(),
+					"correct spec.selector, or the labels of the pod template",
+				))
 			}
 			continue
 		}
@@ -116,7 +122,8 @@ func hasPort(t *corev1.PodTemplateSpec, p corev1.ServicePort) bool {
 		for _, c := range list {
 			for _, have := range c.Ports {
 				declared = true
-				if p.TargetPort.Type == intstr.String && have.Name == p.TargetPort.StrVal || p.TargetPort.Type == intstr.Int && have.ContainerPort == number(p) {
+				if p.TargetPort.Type == intstr.String && have.Name == p.TargetPort.StrVal ||
+					p.TargetPort.Type == intstr.Int && have.ContainerPort == number(p) {
 					return true
 				}
 			}

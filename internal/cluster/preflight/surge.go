@@ -49,7 +49,11 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 		case err != nil:
 			return nil, cluster.Explain("read PersistentVolumeClaim "+claim, err)
 		case slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod):
-			return blocked(pipeline.Error, "the new pod of "+ref.String()+" cannot mount claim "+claim+" while the old one has it", "its access mode is ReadWriteOncePod"), nil
+			return blocked(
+				pipeline.Error,
+				"the new pod of "+ref.String()+" cannot mount claim "+claim+" while the old one has it",
+				"its access mode is ReadWriteOncePod",
+			), nil
 		}
 	}
 	var fit []Node

@@ -97,7 +97,9 @@ func ofDeployment(ctx context.Context, kube kubernetes.Interface, w *workload.Wo
 }
 
 func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Revision, error) {
-	list, err := kube.AppsV1().ControllerRevisions(w.Object().GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
+	list, err := kube.AppsV1().
+		ControllerRevisions(w.Object().GetNamespace()).
+		List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,17 @@ func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 		if err != nil {
 			return nil, fmt.Errorf("read revision %s: %w", r.Name, err)
 		}
-		all = append(all, Revision{Number: r.Revision, Name: r.Name, Created: r.CreationTimestamp.Time, Images: images(template), Template: template, Annotations: told(r.Annotations)})
+		all = append(
+			all,
+			Revision{
+				Number:      r.Revision,
+				Name:        r.Name,
+				Created:     r.CreationTimestamp.Time,
+				Images:      images(template),
+				Template:    template,
+				Annotations: told(r.Annotations),
+			},
+		)
 	}
 	return all, nil
 }
@@ -186,7 +198,15 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 // template that may be replaced: when another has changed it meanwhile,
 // nothing is done (superseded); nil replaces whatever there is. The answer is
 // the workload to watch.
-func Undo(ctx context.Context, conn *cluster.Conn, ref workload.Ref, to *Revision, expected *corev1.PodTemplateSpec, annotations map[string]string, r *pipeline.Reporter) (*workload.Workload, error) {
+func Undo(
+	ctx context.Context,
+	conn *cluster.Conn,
+	ref workload.Ref,
+	to *Revision,
+	expected *corev1.PodTemplateSpec,
+	annotations map[string]string,
+	r *pipeline.Reporter,
+) (*workload.Workload, error) {
 	kube, err := conn.Kube()
 	if err != nil {
 		return nil, cluster.Explain("connect", err)
@@ -197,9 +217,15 @@ func Undo(ctx context.Context, conn *cluster.Conn, ref workload.Ref, to *Revisio
 			return nil, err
 		}
 		if expected != nil && !verdict.SameTemplate(live.Template(), expected) {
-			return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: ref.Namespace + "/" + ref.String(), Err: workload.ErrSuperseded,
-				What: "somebody else has changed " + ref.String() + " meanwhile, so it was not put back", Why: strings.Join(fieldowner.Fields(expected, live.Template()), ", ") + " differ",
-				Fix: "talk to them; `kubectl sbw undo` goes back whatever runs"}
+			return nil, &pipeline.Finding{
+				Code:     workload.CodeSuperseded,
+				Severity: pipeline.Error,
+				Where:    ref.Namespace + "/" + ref.String(),
+				Err:      workload.ErrSuperseded,
+				What:     "somebody else has changed " + ref.String() + " meanwhile, so it was not put back",
+				Why:      strings.Join(fieldowner.Fields(expected, live.Template()), ", ") + " differ",
+				Fix:      "talk to them; `kubectl sbw undo` goes back whatever runs",
+			}
 		}
 		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
 		if !apierrors.IsConflict(err) || try == 5 {

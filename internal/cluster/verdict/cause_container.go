@@ -7,9 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Reasons that the kubelet gives (pkg/kubelet/images/types.go,
@@ -39,17 +39,36 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 		case errImagePull, imagePullBackOff, registryDown, imageInspectError, signatureInvalid:
 			return pull(c.spec.Image, j.pullMessage(pod, c))
 		case errImageNeverPull:
-			return terminal(CodeImageNever, "image "+c.spec.Image+" is not on the node, or this pod may not use it", plain.Line(w.Message),
-				"set imagePullPolicy to IfNotPresent or Always; since Kubernetes 1.35 a pod also needs the pull secret that the image on the node was pulled with")
+			return terminal(
+				CodeImageNever,
+				"image "+c.spec.Image+" is not on the node, or this pod may not use it",
+				termtext.Line(w.Message),
+				"set imagePullPolicy to IfNotPresent or Always; since Kubernetes 1.35 a pod also needs the pull secret that the image on the node was pulled with",
+			)
 		case invalidImageName:
-			return terminal(CodeImageName, fmt.Sprintf("%q is not a valid image name", c.spec.Image), plain.Line(w.Message), "correct the image in the manifest")
+			return terminal(
+				CodeImageName,
+				fmt.Sprintf("%q is not a valid image name", c.spec.Image),
+				termtext.Line(w.Message),
+				"correct the image in the manifest",
+			)
 		case configError:
 			return config(pod, c, w.Message)
 		case createError:
 			if strings.Contains(w.Message, "no command specified") {
-				return terminal(CodeCommandNotFound, fmt.Sprintf("container %s has no command", s.Name), plain.Line(w.Message), "give the image a CMD or ENTRYPOINT")
+				return terminal(
+					CodeCommandNotFound,
+					fmt.Sprintf("container %s has no command", s.Name),
+					termtext.Line(w.Message),
+					"give the image a CMD or ENTRYPOINT",
+				)
 			}
-			return transient(CodeContainerCreate, fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name), plain.Line(w.Message), "do what the message asks for; the node's container runtime may be in trouble")
+			return transient(
+				CodeContainerCreate,
+				fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name),
+				termtext.Line(w.Message),
+				"do what the message asks for; the node's container runtime may be in trouble",
+			)
 		case runError:
 			return run(pod, c, w.Message)
 		}
@@ -75,21 +94,30 @@ func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 
 // config words CreateContainerConfigError, which the kubelet repeats forever.
 func config(pod *corev1.Pod, c container, message string) *Cause {
-	why := plain.Line(message)
+	why := termtext.Line(message)
 	switch {
 	case strings.Contains(message, "runAsNonRoot") || strings.Contains(message, "non-numeric user"):
 		return terminal(CodeRunAsRoot, fmt.Sprintf("container %s may not run as root, and its image does", c.spec.Name), why,
 			"give the image a numeric USER, or set securityContext.runAsUser")
 	case strings.Contains(message, "not found") || strings.Contains(message, "couldn't find key"):
-		return transient(CodeConfigMissing, fmt.Sprintf("container %s of pod %s needs a Secret, ConfigMap or key that does not exist", c.spec.Name, pod.Name), why,
-			"create the Secret or ConfigMap (or its key) that is named, in this namespace")
+		return transient(
+			CodeConfigMissing,
+			fmt.Sprintf("container %s of pod %s needs a Secret, ConfigMap or key that does not exist", c.spec.Name, pod.Name),
+			why,
+			"create the Secret or ConfigMap (or its key) that is named, in this namespace",
+		)
 	}
-	return transient(CodeConfig, fmt.Sprintf("container %s of pod %s cannot be configured", c.spec.Name, pod.Name), why, "do what the message asks for")
+	return transient(
+		CodeConfig,
+		fmt.Sprintf("container %s of pod %s cannot be configured", c.spec.Name, pod.Name),
+		why,
+		"do what the message asks for",
+	)
 }
 
 // run words a container that was created and could not be started.
 func run(pod *corev1.Pod, c container, message string) *Cause {
-	why := after(plain.Line(message), "unable to start container process")
+	why := after(termtext.Line(message), "unable to start container process")
 	switch {
 	case isExecFormat(message):
 		return wrongArchitecture(c, "", why)
@@ -97,7 +125,12 @@ func run(pod *corev1.Pod, c container, message string) *Cause {
 		return terminal(CodeCommandNotFound, fmt.Sprintf("container %s: its command cannot be executed", c.spec.Name), why,
 			"correct command: in the manifest, or CMD/ENTRYPOINT in the Dockerfile")
 	}
-	return transient(CodeContainerRun, fmt.Sprintf("container %s of pod %s cannot be started", c.spec.Name, pod.Name), why, "do what the message asks for; the node's container runtime may be in trouble")
+	return transient(
+		CodeContainerRun,
+		fmt.Sprintf("container %s of pod %s cannot be started", c.spec.Name, pod.Name),
+		why,
+		"do what the message asks for; the node's container runtime may be in trouble",
+	)
 }
 
 // ends is how often a container has ended, and how it ended last. A pod that
@@ -169,17 +202,22 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		how = CauseLine(j.Logs[Container{Pod: pod.Name, Name: c.spec.Name}])
 	}
 	if how != "" {
-		how = ": " + plain.Line(how)
+		how = ": " + termtext.Line(how)
 	}
 	if last != nil && last.Reason == oomKilled {
 		limit := "without a limit of its own"
 		if q, ok := c.spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "its limit is " + q.String()
 		}
-		return transient(CodeOOMKilled, name+" ran out of memory", "OOMKilled "+often+", "+limit, "raise resources.limits.memory, or find out what uses it")
+		return transient(
+			CodeOOMKilled,
+			name+" ran out of memory",
+			"OOMKilled "+often+", "+limit,
+			"raise resources.limits.memory, or find out what uses it",
+		)
 	}
 	if hook := j.event(pod.UID, c.spec.Name, "FailedPostStartHook"); hook != nil {
-		return transient(CodePostStart, name+" was killed because its postStart hook failed", plain.Line(hook.Message)+", "+often,
+		return transient(CodePostStart, name+" was killed because its postStart hook failed", termtext.Line(hook.Message)+", "+often,
 			"correct lifecycle.postStart: its command must exist in the image and exit 0")
 	}
 	if kill := j.event(pod.UID, c.spec.Name, "Killing"); kill != nil {
@@ -194,7 +232,12 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		}
 	}
 	if last != nil && last.ExitCode == 0 {
-		return transient(CodeExits, name+" does not keep running", "it ended "+often+" with exit code 0"+how, "its command must not return while the worker is wanted")
+		return transient(
+			CodeExits,
+			name+" does not keep running",
+			"it ended "+often+" with exit code 0"+how,
+			"its command must not return while the worker is wanted",
+		)
 	}
 	return transient(CodeCrashLoop, name+" crashes at start", fmt.Sprintf("exit code %s, %s%s", code, often, how), patience)
 }
@@ -211,9 +254,9 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 		}
 	}
 	if latest == nil {
-		return plain.Line(otherwise)
+		return termtext.Line(otherwise)
 	}
-	return plain.Line(latest.Message)
+	return termtext.Line(latest.Message)
 }
 
 // notReady judges a container that runs: its probes decide, once they had the
@@ -227,8 +270,12 @@ func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	name := fmt.Sprintf("%s %s of pod %s", c.kind(), s.Name, pod.Name)
 	switch {
 	case c.init && running >= initPatience:
-		return transient(CodeInitRunning, name+" has not ended yet", "it has run for "+running.Round(time.Second).String()+"; the worker starts when it has ended",
-			"its log shows what it waits for; if it is meant to keep running, set its restartPolicy: Always")
+		return transient(
+			CodeInitRunning,
+			name+" has not ended yet",
+			"it has run for "+running.Round(time.Second).String()+"; the worker starts when it has ended",
+			"its log shows what it waits for; if it is meant to keep running, set its restartPolicy: Always",
+		)
 	case c.init || s.Ready:
 		return nil
 	case c.spec.StartupProbe != nil && (s.Started == nil || !*s.Started):
@@ -292,10 +339,10 @@ func isExecFormat(s string) bool { return execFormat.MatchString(s) }
 func execFormatLine(s string) string {
 	for line := range strings.Lines(s) {
 		if isExecFormat(line) {
-			return plain.Line(line)
+			return termtext.Line(line)
 		}
 	}
-	return plain.Line(s)
+	return termtext.Line(s)
 }
 
 func wrongArchitecture(c container, node, why string) *Cause {

@@ -3,35 +3,66 @@ package verdict
 import (
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // A failed pull has one reason for everything (ErrImagePull); only the runtime's
 // text says more. Order counts: the message about a missing platform contains
 // "not found" as well, and a proxy's 503 may contain any word at all.
 var (
-	pullNetwork  = lazyregexp.New(`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`)
-	pullPlatform = lazyregexp.New(`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`)
-	pullDenied   = lazyregexp.New(`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`)
-	pullMissing  = lazyregexp.New(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
-	pullTrust    = lazyregexp.New(`(?i)x509:|certificate`)
+	pullNetwork = lazyregexp.New(
+		`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`,
+	)
+	pullPlatform = lazyregexp.New(
+		`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`,
+	)
+	pullDenied = lazyregexp.New(
+		`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`,
+	)
+	pullMissing = lazyregexp.New(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
+	pullTrust   = lazyregexp.New(`(?i)x509:|certificate`)
 )
 
 // pull words a failed pull.
 func pull(image, message string) *Cause {
-	why := reason(plain.Line(message))
+	why := reason(termtext.Line(message))
 	switch {
 	case pullPlatform.MatchString(message):
-		return terminal(CodeImagePlatform, "image "+image+" has no variant for the node's platform", why, "build it for that platform: `gh sbw publish --platform linux/ARCH`")
+		return terminal(
+			CodeImagePlatform,
+			"image "+image+" has no variant for the node's platform",
+			why,
+			"build it for that platform: `gh sbw publish --platform linux/ARCH`",
+		)
 	case pullNetwork.MatchString(message):
-		return transient(CodeImageNetwork, "the registry of "+image+" does not answer the node", why, "check that the registry is up and that the node can reach it")
+		return transient(
+			CodeImageNetwork,
+			"the registry of "+image+" does not answer the node",
+			why,
+			"check that the registry is up and that the node can reach it",
+		)
 	case pullDenied.MatchString(message):
-		return terminal(CodeImageDenied, "the node may not pull "+image, why, "give the pod an imagePullSecret with read:packages for that registry, or make the package public (some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto the node does not replace the secret")
+		return terminal(
+			CodeImageDenied,
+			"the node may not pull "+image,
+			why,
+			"give the pod an imagePullSecret with read:packages for that registry, or make the package public (some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto the node does not replace the secret",
+		)
 	case pullTrust.MatchString(message):
-		return transient(CodeImagePull, "the node does not trust the registry of "+image, why, "install the registry's certificate authority on the node")
+		return transient(
+			CodeImagePull,
+			"the node does not trust the registry of "+image,
+			why,
+			"install the registry's certificate authority on the node",
+		)
 	case pullMissing.MatchString(message):
-		return terminal(CodeImageNotFound, "image "+image+" does not exist", why, "check the tag: `gh sbw tags` lists the published ones, `gh sbw publish` publishes one")
+		return terminal(
+			CodeImageNotFound,
+			"image "+image+" does not exist",
+			why,
+			"check the tag: `gh sbw tags` lists the published ones, `gh sbw publish` publishes one",
+		)
 	}
 	return transient(CodeImagePull, "image "+image+" cannot be pulled", why, "do what the message asks for")
 }

@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubectl/pkg/util/podutils"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // ofPod is what keeps a pod of the new revision from being ready.
@@ -61,7 +61,7 @@ func lost(pod *corev1.Pod) *Cause {
 	}
 	why := "the control plane has set its pods to not ready"
 	if ready != nil && ready.Message != "" {
-		why = plain.Line(ready.Message)
+		why = termtext.Line(ready.Message)
 	}
 	return transient(CodeNodeLost, fmt.Sprintf("node %s does not answer", pod.Spec.NodeName), why,
 		"check the machine; `kubectl describe node "+pod.Spec.NodeName+"`")
@@ -78,8 +78,12 @@ func gated(pod *corev1.Pod) *Cause {
 		names = append(names, g.Name)
 	}
 	gates := strings.Join(names, ", ")
-	return transient(CodeSchedulingGate, fmt.Sprintf("pod %s is not scheduled before its scheduling gate is removed: %s", pod.Name, gates), plain.Line(c.Message),
-		"check the controller that removes "+gates+", or leave schedulingGates out of the pod template")
+	return transient(
+		CodeSchedulingGate,
+		fmt.Sprintf("pod %s is not scheduled before its scheduling gate is removed: %s", pod.Name, gates),
+		termtext.Line(c.Message),
+		"check the controller that removes "+gates+", or leave schedulingGates out of the pod template",
+	)
 }
 
 // readinessGates: every container is ready, and a condition that another
@@ -106,8 +110,12 @@ func readinessGates(pod *corev1.Pod) *Cause {
 		why = append(why, ready.Message)
 	}
 	gates := strings.Join(missing, ", ")
-	return transient(CodeReadinessGate, fmt.Sprintf("pod %s runs and waits for its readiness gate: %s", pod.Name, gates), plain.Line(strings.Join(why, "; ")),
-		"check the controller that sets the condition "+gates+" (a load balancer's, for example), or leave readinessGates out of the pod template")
+	return transient(
+		CodeReadinessGate,
+		fmt.Sprintf("pod %s runs and waits for its readiness gate: %s", pod.Name, gates),
+		termtext.Line(strings.Join(why, "; ")),
+		"check the controller that sets the condition "+gates+" (a load balancer's, for example), or leave readinessGates out of the pod template",
+	)
 }
 
 // beforeContainers is what the kubelet reports in events alone, while every
@@ -125,13 +133,22 @@ func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 	if e == nil {
 		return j.hookRunning(pod)
 	}
-	why := plain.Line(e.Message)
+	why := termtext.Line(e.Message)
 	switch {
 	case e.Reason == "NetworkNotReady":
-		return transient(CodeNetworkNotReady, fmt.Sprintf("the network of node %s is not ready, so pod %s cannot start", pod.Spec.NodeName, pod.Name), why,
-			"check the node's network plugin: its pods in kube-system and its configuration in /etc/cni/net.d")
+		return transient(
+			CodeNetworkNotReady,
+			fmt.Sprintf("the network of node %s is not ready, so pod %s cannot start", pod.Spec.NodeName, pod.Name),
+			why,
+			"check the node's network plugin: its pods in kube-system and its configuration in /etc/cni/net.d",
+		)
 	case e.Reason == "FailedCreatePodSandBox":
-		return transient(CodeSandbox, fmt.Sprintf("pod %s gets no sandbox on node %s", pod.Name, pod.Spec.NodeName), why, "check the node's network plugin and container runtime")
+		return transient(
+			CodeSandbox,
+			fmt.Sprintf("pod %s gets no sandbox on node %s", pod.Name, pod.Spec.NodeName),
+			why,
+			"check the node's network plugin and container runtime",
+		)
 	case strings.Contains(why, "Multi-Attach error") || strings.Contains(why, "already exclusively attached"):
 		return j.multiAttach(pod, why)
 	case strings.Contains(why, "not found") && (strings.Contains(why, "secret ") || strings.Contains(why, "configmap ")):
@@ -146,8 +163,14 @@ func (j *judgement) multiAttach(pod *corev1.Pod, why string) *Cause {
 	c := transient(CodeMultiAttach, fmt.Sprintf("pod %s needs a volume that is still attached to another node", pod.Name), why,
 		"end the pod that has it; if its node is gone, delete that pod with --force and the node's VolumeAttachment")
 	for _, old := range j.old {
-		if strings.Contains(why, old.Name) || old.Spec.NodeName != pod.Spec.NodeName && sharesClaim(&j.Workload.Template().Spec, j.templateOf(old)) {
-			c.What = fmt.Sprintf("pod %s needs a volume that pod %s of the same workload still has on node %s", pod.Name, old.Name, old.Spec.NodeName)
+		if strings.Contains(why, old.Name) ||
+			old.Spec.NodeName != pod.Spec.NodeName && sharesClaim(&j.Workload.Template().Spec, j.templateOf(old)) {
+			c.What = fmt.Sprintf(
+				"pod %s needs a volume that pod %s of the same workload still has on node %s",
+				pod.Name,
+				old.Name,
+				old.Spec.NodeName,
+			)
 			c.Fix = inPlace
 			return c
 		}
@@ -164,8 +187,19 @@ func (j *judgement) hookRunning(pod *corev1.Pod) *Cause {
 	}
 	for _, c := range pod.Spec.Containers {
 		if c.Lifecycle != nil && c.Lifecycle.PostStart != nil {
-			return transient(CodeHookRunning, fmt.Sprintf("container %s of pod %s is still being created; it has a postStart hook, which may not have returned yet", c.Name, pod.Name),
-				fmt.Sprintf("the pod was placed %s ago", j.Now.Sub(scheduled.LastTransitionTime.Time).Round(time.Second)), "let the hook's command return soon")
+			return transient(
+				CodeHookRunning,
+				fmt.Sprintf(
+					"container %s of pod %s is still being created; it has a postStart hook, which may not have returned yet",
+					c.Name,
+					pod.Name,
+				),
+				fmt.Sprintf(
+					"the pod was placed %s ago",
+					j.Now.Sub(scheduled.LastTransitionTime.Time).Round(time.Second),
+				),
+				"let the hook's command return soon",
+			)
 		}
 	}
 	return nil
@@ -207,21 +241,36 @@ func finished(pod *corev1.Pod) *Cause {
 	if c := condition(pod, corev1.DisruptionTarget); reason == "" && c != nil {
 		reason = c.Reason
 	}
-	why := plain.Line(strings.Trim(reason+": "+pod.Status.Message, ": "))
+	why := termtext.Line(strings.Trim(reason+": "+pod.Status.Message, ": "))
 	node := pod.Spec.NodeName
 	switch {
 	case strings.HasPrefix(reason, "OutOf"):
 		return transient(CodeNodeFull, fmt.Sprintf("node %s refused pod %s: it has no room for it", node, pod.Name), why,
 			"lower the pod's requests, or let the scheduler choose the node (no spec.nodeName)")
 	case reason == "NodeShutdown" || reason == "TerminationByKubelet" || reason == "Terminated" || reason == "Shutdown":
-		return transient(CodeNodeShutdown, fmt.Sprintf("node %s is shutting down and ended pod %s", node, pod.Name), why, "wait for the node, or for another one")
+		return transient(
+			CodeNodeShutdown,
+			fmt.Sprintf("node %s is shutting down and ended pod %s", node, pod.Name),
+			why,
+			"wait for the node, or for another one",
+		)
 	case reason == "DeadlineExceeded":
 		return transient(CodePodDeadline, fmt.Sprintf("pod %s was ended because it ran for longer than activeDeadlineSeconds", pod.Name), why,
 			"leave activeDeadlineSeconds out of the pod template: a worker has no deadline")
 	case reason == "Preempting" || reason == "Preempted" || reason == "PreemptionByScheduler":
-		return transient(CodePreempted, fmt.Sprintf("pod %s had to make room for one of a higher priority", pod.Name), why, "give it a priorityClassName, or add a node")
+		return transient(
+			CodePreempted,
+			fmt.Sprintf("pod %s had to make room for one of a higher priority", pod.Name),
+			why,
+			"give it a priorityClassName, or add a node",
+		)
 	case reason == "Evicted":
-		return transient(CodeEvicted, fmt.Sprintf("node %s evicted pod %s", node, pod.Name), why, "make room on the node, or lower what the pod takes")
+		return transient(
+			CodeEvicted,
+			fmt.Sprintf("node %s evicted pod %s", node, pod.Name),
+			why,
+			"make room on the node, or lower what the pod takes",
+		)
 	case pod.Status.Phase == corev1.PodSucceeded:
 		return transient(CodeExits, fmt.Sprintf("pod %s does not keep running", pod.Name), "all of its containers ended with exit code 0",
 			"its command must not return while the worker is wanted")

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	resourcehelpers "k8s.io/component-helpers/resource"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // What the scheduler's filters say (pkg/scheduler/framework/plugins); they have
@@ -37,7 +37,7 @@ func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
 		return nil
 	}
-	why := plain.Line(c.Message)
+	why := termtext.Line(c.Message)
 	says, _, _ := strings.Cut(why, "preemption:")
 	if cause := j.surgeBlocked(pod, says, why); cause != nil {
 		return cause
@@ -48,8 +48,12 @@ func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 		return transient(CodeClaimMissing, fmt.Sprintf("pod %s cannot be placed: its PersistentVolumeClaim does not exist", pod.Name), why,
 			"create the claim, or correct claimName")
 	case has(saysUnbound), has(saysNoVolume):
-		return transient(CodeClaimUnbound, fmt.Sprintf("pod %s cannot be placed: its PersistentVolumeClaim is not bound to a volume", pod.Name), why,
-			"`kubectl describe pvc` shows what it waits for: a storage class, a provisioner or a volume that fits")
+		return transient(
+			CodeClaimUnbound,
+			fmt.Sprintf("pod %s cannot be placed: its PersistentVolumeClaim is not bound to a volume", pod.Name),
+			why,
+			"`kubectl describe pvc` shows what it waits for: a storage class, a provisioner or a volume that fits",
+		)
 	case has(saysClaimInUse):
 		return transient(CodeClaimInUse, fmt.Sprintf("pod %s cannot be placed: another pod uses its ReadWriteOncePod claim", pod.Name), why,
 			"end the pod that uses it (`kubectl describe pvc` names it), or use ReadWriteOnce")
@@ -97,7 +101,12 @@ func (j *judgement) surgeBlocked(pod *corev1.Pod, says, why string) *Cause {
 		if what == "" {
 			continue
 		}
-		return transient(CodeSurgeBlocked, fmt.Sprintf("pod %s cannot be placed while pod %s of the same workload has %s", pod.Name, old.Name, what), why, inPlace)
+		return transient(
+			CodeSurgeBlocked,
+			fmt.Sprintf("pod %s cannot be placed while pod %s of the same workload has %s", pod.Name, old.Name, what),
+			why,
+			inPlace,
+		)
 	}
 	return nil
 }

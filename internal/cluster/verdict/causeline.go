@@ -3,8 +3,8 @@ package verdict
 import (
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // What programs begin the line with that says why they end: JavaScript runtimes
@@ -31,7 +31,7 @@ var stackLine = lazyregexp.New(`^\s+at |^\s*goroutine \d+|^\s+File "|^\s*\.\.\. 
 func CauseLine(log string) string {
 	lines := strings.Split(log, "\n")
 	if i := CauseIndex(lines); i >= 0 {
-		return plain.Line(lines[i])
+		return termtext.Line(lines[i])
 	}
 	return ""
 }

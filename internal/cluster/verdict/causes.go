@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/deployment"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 func terminal(code pipeline.Code, what, why, fix string) *Cause {
@@ -75,8 +75,12 @@ func (j *judgement) ofWorkload() *Cause {
 		return c
 	}
 	if j.TemplateChanges >= contested {
-		return terminal(CodeContested, fmt.Sprintf("somebody keeps changing the pod template of %s (%d times during this rollout)", j.Workload.Ref(), j.TemplateChanges),
-			j.ChangedBy, "stop that controller for this workload, or leave the field to it in the manifest")
+		return terminal(
+			CodeContested,
+			fmt.Sprintf("somebody keeps changing the pod template of %s (%d times during this rollout)", j.Workload.Ref(), j.TemplateChanges),
+			j.ChangedBy,
+			"stop that controller for this workload, or leave the field to it in the manifest",
+		)
 	}
 	if c := j.multiplying(); c != nil {
 		return c
@@ -99,9 +103,12 @@ func (j *judgement) multiplying() *Cause {
 	if d == nil || j.replicaSet != nil || d.Status.CollisionCount == nil || *d.Status.CollisionCount < 2 {
 		return nil
 	}
-	return transient(CodeMultiplying, fmt.Sprintf("%s creates one ReplicaSet after another and finds none that has its template", j.Workload.Ref()),
+	return transient(
+		CodeMultiplying,
+		fmt.Sprintf("%s creates one ReplicaSet after another and finds none that has its template", j.Workload.Ref()),
 		fmt.Sprintf("%d collisions, %d ReplicaSets", *d.Status.CollisionCount, len(j.ReplicaSets)),
-		"exempt ReplicaSets from the admission webhook that changes their pod template (`kubectl get mutatingwebhookconfigurations`), and delete the empty ones")
+		"exempt ReplicaSets from the admission webhook that changes their pod template (`kubectl get mutatingwebhookconfigurations`), and delete the empty ones",
+	)
 }
 
 // HeldBack says why a workload's spec keeps any change from being rolled out:
@@ -150,7 +157,7 @@ func (j *judgement) refusal() string {
 // refused words the API server's refusal to take a pod. Admission has no
 // typed reasons; the texts are those of its plugins.
 func refused(name, message string) *Cause {
-	why := plain.Line(message)
+	why := termtext.Line(message)
 	switch {
 	case strings.Contains(message, "because it is being terminated"):
 		return terminal(CodeNamespaceEnding, name+": its namespace is being deleted", why,
@@ -188,7 +195,7 @@ func (j *judgement) deadlineExceeded() *Cause {
 		return nil
 	}
 	return terminal(CodeProgressDeadline, j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
-		plain.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
+		termtext.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
 }
 
 // event is the latest event about an object, optionally about one container

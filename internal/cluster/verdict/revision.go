@@ -149,7 +149,12 @@ func (j *judgement) completeByStatus() (ok bool, waiting string, available int32
 		case s.UpdatedReplicas < wanted:
 			return false, fmt.Sprintf("new pods to be created: %d of %d", s.UpdatedReplicas, wanted), 0
 		case s.Replicas > s.UpdatedReplicas:
-			return false, fmt.Sprintf("old pods to be stopped: %d left; new pods ready: %d of %d", s.Replicas-s.UpdatedReplicas, j.readyNew(), wanted), 0
+			return false, fmt.Sprintf(
+				"old pods to be stopped: %d left; new pods ready: %d of %d",
+				s.Replicas-s.UpdatedReplicas,
+				j.readyNew(),
+				wanted,
+			), 0
 		case s.AvailableReplicas < s.UpdatedReplicas:
 			return false, fmt.Sprintf("new pods to become available: %d of %d", s.AvailableReplicas, wanted), 0
 		}

@@ -6,8 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubectl/pkg/util/podutils"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // describe fills in what a person sees of any verdict.
@@ -48,7 +48,7 @@ func counts(w *workload.Workload) (updated, ready int32) {
 func row(pod *corev1.Pod, now time.Time) Pod {
 	p := Pod{
 		Name: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Ready: podutils.IsPodReady(pod),
-		State: plain.Line(podState(pod)), Age: now.Sub(pod.CreationTimestamp.Time),
+		State: termtext.Line(podState(pod)), Age: now.Sub(pod.CreationTimestamp.Time),
 	}
 	for i, s := range pod.Status.ContainerStatuses {
 		p.Restarts += s.RestartCount

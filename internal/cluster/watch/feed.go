@@ -182,7 +182,8 @@ func trimEvent(e *corev1.Event) { e.ManagedFields, e.Annotations, e.Labels = nil
 
 // isAway tells an API server that does not answer from one that refuses.
 func isAway(err error) bool {
-	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsInternalError(err) {
+	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) {
 		return true
 	}
 	if _, ok := errors.AsType[*apierrors.StatusError](err); ok {

@@ -14,10 +14,10 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // follower is one wait: its feeds, what it remembers, what it has reported.
@@ -318,9 +318,14 @@ func (f *follower) notice(live *workload.Workload) {
 	f.seen = live
 	f.changes++
 	f.changedBy = change.String()
-	f.Reporter.Finding(&pipeline.Finding{Code: CodeTemplateChanged, Severity: pipeline.Warning, Where: f.ref.Namespace + "/" + f.ref.String(),
-		What: "somebody else has changed the pod template during the rollout; the image is still this run's, so its rollout is followed", Why: f.changedBy,
-		Fix: "check whether that was meant to happen during a rollout"})
+	f.Reporter.Finding(&pipeline.Finding{
+		Code:     CodeTemplateChanged,
+		Severity: pipeline.Warning,
+		Where:    f.ref.Namespace + "/" + f.ref.String(),
+		What:     "somebody else has changed the pod template during the rollout; the image is still this run's, so its rollout is followed",
+		Why:      f.changedBy,
+		Fix:      "check whether that was meant to happen during a rollout",
+	})
 }
 
 // sameImages reports whether every container of ours has the same image in
@@ -359,7 +364,7 @@ func (f *follower) trouble(t trouble) error {
 		if !f.refused[t.kind] {
 			f.refused[t.kind] = true
 			f.Reporter.Finding(&pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Warning,
-				What: "you may not watch " + t.kind + ", so causes that only show there are not found", Why: plain.Line(t.err.Error()),
+				What: "you may not watch " + t.kind + ", so causes that only show there are not found", Why: termtext.Line(t.err.Error()),
 				Fix: "grant list and watch on " + t.kind + " in namespace " + f.ref.Namespace})
 		}
 	case apierrors.IsForbidden(t.err), apierrors.IsUnauthorized(t.err), apierrors.IsNotFound(t.err):

@@ -27,7 +27,9 @@ func (f *follower) report(v verdict.Verdict) {
 	rows := table(v)
 	if !slices.EqualFunc(rows, f.shown.rows, slices.Equal) {
 		f.shown.rows = rows
-		f.Reporter.Table(pipeline.Table{Title: "pods of " + f.ref.String(), Header: []string{"POD", "READY", "STATE", "RESTARTS", "NODE"}, Rows: rows})
+		f.Reporter.Table(
+			pipeline.Table{Title: "pods of " + f.ref.String(), Header: []string{"POD", "READY", "STATE", "RESTARTS", "NODE"}, Rows: rows},
+		)
 	}
 	if v.Ready != f.shown.ready || v.Wanted != f.shown.wanted {
 		f.shown.ready, f.shown.wanted = v.Ready, v.Wanted

@@ -40,7 +40,14 @@ func (f *follower) start(ctx context.Context, kube kubernetes.Interface) (wait f
 		run(ctx, &wg, f.replicaSets, calls(apps.ReplicaSets(ns).List, apps.ReplicaSets(ns).Watch), &appsv1.ReplicaSet{}, byLabel)
 	} else {
 		f.revisions = newFeed(f, "controllerrevisions", all[*appsv1.ControllerRevision], trimRevision)
-		run(ctx, &wg, f.revisions, calls(apps.ControllerRevisions(ns).List, apps.ControllerRevisions(ns).Watch), &appsv1.ControllerRevision{}, byLabel)
+		run(
+			ctx,
+			&wg,
+			f.revisions,
+			calls(apps.ControllerRevisions(ns).List, apps.ControllerRevisions(ns).Watch),
+			&appsv1.ControllerRevision{},
+			byLabel,
+		)
 	}
 	f.pods = newFeed(f, "pods", all[*corev1.Pod], trimPod)
 	run(ctx, &wg, f.pods, calls(core.Pods(ns).List, core.Pods(ns).Watch), &corev1.Pod{}, byLabel)
@@ -56,7 +63,18 @@ func all[T any](T) bool { return true }
 
 // boring are reasons of events that no cause is read from, and that come with
 // every pod: the API server leaves them out.
-var boring = []string{"Scheduled", "Pulling", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete", "ScalingReplicaSet", "BackOff", "SuccessfulRescale"}
+var boring = []string{
+	"Scheduled",
+	"Pulling",
+	"Pulled",
+	"Created",
+	"Started",
+	"SuccessfulCreate",
+	"SuccessfulDelete",
+	"ScalingReplicaSet",
+	"BackOff",
+	"SuccessfulRescale",
+}
 
 // informative leaves out the events that no cause is read from.
 func informative(o *metav1.ListOptions) {
@@ -98,7 +116,14 @@ func newFeed[T metav1.Object](f *follower, kind string, keep func(T) bool, trim 
 	}
 }
 
-func run[T metav1.Object](ctx context.Context, wg *sync.WaitGroup, f *feed[T], c listWatch, example runtime.Object, by func(*metav1.ListOptions)) {
+func run[T metav1.Object](
+	ctx context.Context,
+	wg *sync.WaitGroup,
+	f *feed[T],
+	c listWatch,
+	example runtime.Object,
+	by func(*metav1.ListOptions),
+) {
 	wg.Go(func() { f.run(ctx, c, example, by) })
 }
 
@@ -109,7 +134,10 @@ type listWatch struct {
 }
 
 // calls takes the two methods of a typed client as they are.
-func calls[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error), watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)) listWatch {
+func calls[L runtime.Object](
+	list func(context.Context, metav1.ListOptions) (L, error),
+	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error),
+) listWatch {
 	return listWatch{watch: watch, list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		l, err := list(ctx, o)
 		if err != nil {

@@ -112,9 +112,17 @@ func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, er
 		w.DaemonSet, err = apps.DaemonSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	}
 	if apierrors.IsNotFound(err) {
-		return nil, &pipeline.Finding{Code: CodeUnknown, Severity: pipeline.Error, Where: ref.Namespace,
-			What: fmt.Sprintf("there is no %s in this namespace", ref), Err: errors.Join(ErrUnknown, err),
-			Fix: fmt.Sprintf("check deploy.deployment and deploy.namespace of .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists what there is", strings.ToLower(ref.Kind))}
+		return nil, &pipeline.Finding{
+			Code:     CodeUnknown,
+			Severity: pipeline.Error,
+			Where:    ref.Namespace,
+			What:     fmt.Sprintf("there is no %s in this namespace", ref),
+			Err:      errors.Join(ErrUnknown, err),
+			Fix: fmt.Sprintf(
+				"check deploy.deployment and deploy.namespace of .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists what there is",
+				strings.ToLower(ref.Kind),
+			),
+		}
 	}
 	if err != nil {
 		return nil, cluster.Explain("read "+ref.String(), err)

@@ -11,7 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // ship publishes, and returns the notes and findings of the run and the layers of what TAG then is.
@@ -83,7 +83,7 @@ func TestALayerThatHardlyDiffersIsNotSentAgain(t *testing.T) {
 	// The same for an image that something else has built.
 	change()
 	dir := filepath.Join(w.repo, "oci")
-	export := w.command(need.Tool(t, "buildctl"), []string{"BUILDKIT_HOST=" + w.buildkit}, "build", "--frontend", "dockerfile.v0", "--local", "context="+w.repo,
+	export := w.command(require.Tool(t, "buildctl"), []string{"BUILDKIT_HOST=" + w.buildkit}, "build", "--frontend", "dockerfile.v0", "--local", "context="+w.repo,
 		"--local", "dockerfile="+w.repo, "--opt", "platform=linux/arm64", "--output", "type=oci,tar=false,dest="+dir)
 	if out, err := export.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

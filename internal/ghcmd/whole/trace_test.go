@@ -11,7 +11,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/leak"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // halves let a script put the token together without having it in its text.
@@ -32,7 +32,7 @@ func (r *reported) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(a
 // and all that the builder keeps.
 func TestTokenStaysInMemory(t *testing.T) {
 	w := newWorld(t)
-	gh := need.Tool(t, "gh")
+	gh := require.Tool(t, "gh")
 	w.buildxBuilder(t)
 	stored := filepath.Join(w.home, "config", "gh", "hosts.yml")
 	secrets := filepath.Join(w.home, "bin", "secrets")
@@ -105,7 +105,7 @@ func TestTokenStaysInMemory(t *testing.T) {
 // buildxBuilder makes a builder of buildx's that is the world's BuildKit.
 func (w *world) buildxBuilder(t *testing.T) {
 	t.Helper()
-	create := exec.Command(need.Tool(t, "buildx"), "create", "--name", "remote", "--driver", "remote", "--use", w.buildkit)
+	create := exec.Command(require.Tool(t, "buildx"), "create", "--name", "remote", "--driver", "remote", "--use", w.buildkit)
 	create.Env = w.env
 	if out, err := create.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -18,11 +18,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/egressproxy"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/outside"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/pki"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const (
@@ -45,7 +45,7 @@ type world struct {
 // newWorld makes one; a token is in none of it yet.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	gh := need.Tool(t, "gh")
+	gh := require.Tool(t, "gh")
 	w := &world{home: t.TempDir(), store: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
 	w.buildkit, w.builderDir = buildkitd.Start(t)
 	w.front = ghcr.New(ghcr.Options{
@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 		"HOME=" + w.home, "TMPDIR=" + w.dir(t, "tmp"),
 		"XDG_CONFIG_HOME=" + w.dir(t, "config"), "XDG_DATA_HOME=" + w.dir(t, "data"),
 		"XDG_STATE_HOME=" + w.dir(t, "state"), "XDG_CACHE_HOME=" + w.dir(t, "cache"),
-		"PATH=" + filepath.Dir(need.Tool(t, "buildctl")) + ":/usr/local/bin:/usr/bin:/bin",
+		"PATH=" + filepath.Dir(require.Tool(t, "buildctl")) + ":/usr/local/bin:/usr/bin:/bin",
 		"BUILDKIT_HOST=" + w.buildkit, "GH_NO_UPDATE_NOTIFIER=1", "GH_PROMPT_DISABLED=1",
 	}, w.internet(t)...)
 
@@ -89,7 +89,7 @@ func (w *world) internet(t *testing.T) []string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	proxy := outside.New(outside.Options{CA: ca, Log: log.New(io.Discard, "", 0), Hosts: map[string]http.Handler{"ghcr.io": w.front, "api.github.com": w.api}})
+	proxy := egressproxy.New(egressproxy.Options{CA: ca, Log: log.New(io.Discard, "", 0), Hosts: map[string]http.Handler{"ghcr.io": w.front, "api.github.com": w.api}})
 	go func() { ended <- proxy.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
@@ -126,7 +126,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 func (w *world) checkout(t *testing.T, dockerfile string, more ...string) {
 	t.Helper()
 	w.repo = t.TempDir()
-	program, err := os.ReadFile(filepath.Join(need.Dir(t), "bin", "pause"))
+	program, err := os.ReadFile(filepath.Join(require.Dir(t), "bin", "pause"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func (w *world) checkout(t *testing.T, dockerfile string, more ...string) {
 	}
 	write(t, filepath.Join(w.repo, ".sbw.yaml"), config, 0o644)
 	for _, args := range [][]string{{"init", "--quiet"}, {"add", "."}, {"-c", "user.name=j", "-c", "user.email=j@example.com", "commit", "--quiet", "--message", "first"}} {
-		cmd := exec.Command(need.Tool(t, "git"), args...)
+		cmd := exec.Command(require.Tool(t, "git"), args...)
 		cmd.Dir, cmd.Env = w.repo, w.env
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, out)

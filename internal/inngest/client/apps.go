@@ -152,7 +152,10 @@ func (c *Client) appsByREST(ctx context.Context) ([]model.App, error) {
 			}
 		}
 		err := c.rest(ctx, "list apps", http.MethodGet, "/v2/apps", q, &out)
-		if said, ok := errors.AsType[*wire.ServerError](err); ok && (said.Status == http.StatusNotFound || said.Status == http.StatusNotImplemented) {
+		if said, ok := errors.AsType[*wire.ServerError](
+			err,
+		); ok &&
+			(said.Status == http.StatusNotFound || said.Status == http.StatusNotImplemented) {
 			for _, name := range c.apps {
 				all = append(all, model.App{Name: name})
 			}
@@ -196,7 +199,14 @@ func (c *Client) fillFromREST(ctx context.Context, a *model.App) error {
 		Name       string
 		Config     storedFunction
 	}
-	if err := c.rest(ctx, "list the functions of "+a.Name, http.MethodGet, "/v1/apps/"+url.PathEscape(a.Name)+"/functions", nil, &rows); err != nil {
+	if err := c.rest(
+		ctx,
+		"list the functions of "+a.Name,
+		http.MethodGet,
+		"/v1/apps/"+url.PathEscape(a.Name)+"/functions",
+		nil,
+		&rows,
+	); err != nil {
 		return err
 	}
 	a.Functions = nil
@@ -236,7 +246,13 @@ func (c *Client) CreateApp(ctx context.Context, url string) (model.App, error) {
 // of the same name revives it. The server confirms the deletion of any id,
 // so the caller must check that the app is gone.
 func (c *Client) DeleteApp(ctx context.Context, id string) error {
-	err := c.ask(ctx, "delete the app", func(schema) string { return `mutation($id:String!){deleteApp(id:$id)}` }, map[string]any{"id": id}, nil)
+	err := c.ask(
+		ctx,
+		"delete the app",
+		func(schema) string { return `mutation($id:String!){deleteApp(id:$id)}` },
+		map[string]any{"id": id},
+		nil,
+	)
 	return needsGraphQL(err, "delete apps")
 }
 

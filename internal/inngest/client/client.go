@@ -73,9 +73,11 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	}
 	if r.Status != http.StatusOK || !r.IsJSON() {
 		return Health{}, &pipeline.Finding{
-			Code: model.CodeNotAServer, Severity: pipeline.Error,
-			What: "what answers at " + c.end.BaseURL + " is not an Inngest server", Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
-			Fix: "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
+			Code:     model.CodeNotAServer,
+			Severity: pipeline.Error,
+			What:     "what answers at " + c.end.BaseURL + " is not an Inngest server",
+			Why:      (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+			Fix:      "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
 		}
 	}
 	h := Health{Kind: r.Header.Get("X-Inngest-Server-Kind")}
@@ -123,9 +125,12 @@ func (c *Client) rest(ctx context.Context, doing, method, path string, query url
 	}
 	if r.Status == http.StatusUnauthorized && c.key.IsZero() {
 		return &pipeline.Finding{
-			Code: model.CodeKeyNeeded, Severity: pipeline.Error, Err: &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
-			What: "the Inngest server requires the signing key to " + doing, Why: "it was started with --no-ui, so only its authenticated routes are left",
-			Fix: "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from",
+			Code:     model.CodeKeyNeeded,
+			Severity: pipeline.Error,
+			Err:      &wire.ServerError{Doing: doing, Status: r.Status, Words: r.Words()},
+			What:     "the Inngest server requires the signing key to " + doing,
+			Why:      "it was started with --no-ui, so only its authenticated routes are left",
+			Fix:      "let kubectl read the worker's Secret (RBAC: get secrets), or give --signing-key-from",
 		}
 	}
 	if r.Status/100 != 2 || !r.IsJSON() {

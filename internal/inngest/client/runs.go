@@ -45,7 +45,16 @@ type gqlRun struct {
 }
 
 func (g gqlRun) run() model.Run {
-	r := model.Run{ID: g.ID, AppID: g.AppID, FunctionID: g.FunctionID, Status: g.Status, Queued: g.QueuedAt, Event: g.EventName, Cron: g.CronSchedule, Events: g.TriggerIDs}
+	r := model.Run{
+		ID:         g.ID,
+		AppID:      g.AppID,
+		FunctionID: g.FunctionID,
+		Status:     g.Status,
+		Queued:     g.QueuedAt,
+		Event:      g.EventName,
+		Cron:       g.CronSchedule,
+		Events:     g.TriggerIDs,
+	}
 	if g.Function != nil {
 		r.Slug = g.Function.Slug
 	}
@@ -200,7 +209,14 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 		return nil, "", err
 	}
 	for _, d := range out.Data {
-		r := model.Run{ID: d.ID, Slug: model.SlugOf(d.App.ID, d.Function.ID), Status: d.Status, Queued: d.QueuedAt, Cron: d.Trigger.CronSchedule, Events: d.Trigger.EventIDs}
+		r := model.Run{
+			ID:     d.ID,
+			Slug:   model.SlugOf(d.App.ID, d.Function.ID),
+			Status: d.Status,
+			Queued: d.QueuedAt,
+			Cron:   d.Trigger.CronSchedule,
+			Events: d.Trigger.EventIDs,
+		}
 		for _, a := range apps {
 			for _, fn := range a.Functions {
 				if fn.Slug == r.Slug {
@@ -221,7 +237,13 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 // CancelRun ends a run. Cancelling it twice succeeds; cancelling one
 // that has ended by itself fails. It may take some seconds.
 func (c *Client) CancelRun(ctx context.Context, id string) error {
-	err := c.ask(ctx, "cancel run "+id, func(schema) string { return `mutation($id:ULID!){cancelRun(runID:$id){id}}` }, map[string]any{"id": id}, nil)
+	err := c.ask(
+		ctx,
+		"cancel run "+id,
+		func(schema) string { return `mutation($id:ULID!){cancelRun(runID:$id){id}}` },
+		map[string]any{"id": id},
+		nil,
+	)
 	if errors.Is(err, ErrNoGraphQL) {
 		err = c.rest(ctx, "cancel run "+id, http.MethodPost, "/v2/runs/"+url.PathEscape(id)+"/cancel", nil, nil)
 		if said, ok := errors.AsType[*wire.ServerError](err); ok && strings.Contains(said.Words, "already cancelled") {

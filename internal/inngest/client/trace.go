@@ -18,7 +18,19 @@ import (
 const traceDepth = 4
 
 func spanFields(s schema, depth int) string {
-	fields := s.pick("RunTraceSpan", "name", "status", "attempts", "queuedAt", "startedAt", "endedAt", "stepOp", "stepID", "isRoot", "outputID")
+	fields := s.pick(
+		"RunTraceSpan",
+		"name",
+		"status",
+		"attempts",
+		"queuedAt",
+		"startedAt",
+		"endedAt",
+		"stepOp",
+		"stepID",
+		"isRoot",
+		"outputID",
+	)
 	if depth == 0 {
 		return fields
 	}
@@ -65,7 +77,15 @@ type restSpan struct {
 }
 
 func (r restSpan) span() model.Span {
-	s := model.Span{Name: r.Name, Status: r.Status, Queued: r.QueuedAt, Started: r.StartedAt, Ended: r.EndedAt, StepOp: r.StepOp, StepID: r.StepID}
+	s := model.Span{
+		Name:    r.Name,
+		Status:  r.Status,
+		Queued:  r.QueuedAt,
+		Started: r.StartedAt,
+		Ended:   r.EndedAt,
+		StepOp:  r.StepOp,
+		StepID:  r.StepID,
+	}
 	if _, err := fmt.Sscanf(r.Name, "Attempt %d", &s.Attempts); err != nil {
 		s.Attempts = 0
 	}
@@ -85,7 +105,14 @@ func (r restSpan) span() model.Span {
 
 func (c *Client) traceByREST(ctx context.Context, runID string) (*model.Span, error) {
 	var out struct{ Data struct{ RootSpan restSpan } }
-	err := c.rest(ctx, "show the trace of run "+runID, http.MethodGet, "/v2/runs/"+url.PathEscape(runID)+"/trace", url.Values{"includeOutput": {"true"}}, &out)
+	err := c.rest(
+		ctx,
+		"show the trace of run "+runID,
+		http.MethodGet,
+		"/v2/runs/"+url.PathEscape(runID)+"/trace",
+		url.Values{"includeOutput": {"true"}},
+		&out,
+	)
 	if err != nil {
 		return nil, err
 	}

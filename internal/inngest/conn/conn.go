@@ -18,7 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
-	"github.com/joelhooks/gh-sbw/internal/cluster/environ"
+	"github.com/joelhooks/gh-sbw/internal/cluster/containerenv"
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
@@ -58,8 +58,8 @@ type Options struct {
 	Via     string              // ViaAuto, ViaForward or ViaDirect
 	// Key and EventKey say where the keys are; when zero, they are read from the
 	// worker's own environment.
-	Key      environ.Source
-	EventKey environ.Source
+	Key      containerenv.Source
+	EventKey containerenv.Source
 }
 
 // Conn is the connection to an Inngest server and to a worker. Close it after
@@ -72,7 +72,7 @@ type Conn struct {
 	Unsigned *pipeline.Finding
 
 	Options
-	env    environ.Values
+	env    containerenv.Values
 	key    wire.SigningKey
 	kind   string
 	server *route // to the Service; nil with a URL
@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options, container *corev1.Container) (*Conn, e
 		return nil, err
 	}
 	c := &Conn{Options: o, App: o.Worker.Inngest.App}
-	if c.env, err = environ.Resolve(ctx, kube, o.Ref.Namespace, container); err != nil {
+	if c.env, err = containerenv.Resolve(ctx, kube, o.Ref.Namespace, container); err != nil {
 		return nil, err
 	}
 	if app, ok := c.env.Lookup(envAppID); ok && strings.TrimSpace(app) != "" {
@@ -151,22 +151,22 @@ func (c *Conn) findEventKey(ctx context.Context) error {
 }
 
 // place is what the source of a key is relative to.
-func (c *Conn) place() environ.Place {
-	return environ.Place{Getenv: c.Getenv, Dir: c.Dir, Kube: c.Cluster.Kube, Namespace: c.Ref.Namespace}
+func (c *Conn) place() containerenv.Place {
+	return containerenv.Place{Getenv: c.Getenv, Dir: c.Dir, Kube: c.Cluster.Kube, Namespace: c.Ref.Namespace}
 }
 
-func unsignedBecause(v environ.Value) *pipeline.Finding {
+func unsignedBecause(v containerenv.Value) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: CodeSigningKeyUnread, Severity: pipeline.Warning, What: "requests to the worker go out unsigned",
 		Fix: "give the key with --signing-key-from, as env:NAME or file:PATH, or ask for the verb get on secrets: " +
 			"a worker in cloud mode answers only signed requests",
 	}
 	switch v.State {
-	case environ.Refused:
+	case containerenv.Refused:
 		f.Why = fmt.Sprintf("the signing key is in %s, which you may not read", v.Source)
-	case environ.Missing:
+	case containerenv.Missing:
 		f.Why = fmt.Sprintf("%s does not exist", v.Source)
-	case environ.Runtime:
+	case containerenv.Runtime:
 		f.Why = "the signing key is known only inside the pod"
 	default:
 		// Its image may set one, or it needs none.

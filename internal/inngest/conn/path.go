@@ -46,7 +46,12 @@ func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, planned []*c
 	return c.checkPath(ctx, w, planned, false)
 }
 
-func (c *Conn) checkPath(ctx context.Context, w *workload.Workload, planned []*corev1.Service, endpoints bool) ([]*pipeline.Finding, error) {
+func (c *Conn) checkPath(
+	ctx context.Context,
+	w *workload.Workload,
+	planned []*corev1.Service,
+	endpoints bool,
+) ([]*pipeline.Finding, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
 		return nil, err

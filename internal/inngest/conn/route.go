@@ -151,7 +151,11 @@ const askFor = 3 * time.Second
 
 // firstAnswering asks all addresses of a Service at once and takes the first in
 // their order that answers as it should.
-func (c *Conn) firstAnswering(ctx context.Context, t forward.Target, ask func(ctx context.Context, url string) error) (forward.Address, error) {
+func (c *Conn) firstAnswering(
+	ctx context.Context,
+	t forward.Target,
+	ask func(ctx context.Context, url string) error,
+) (forward.Address, error) {
 	all, err := forward.Direct(ctx, c.Cluster, t)
 	if err != nil {
 		return forward.Address{}, err

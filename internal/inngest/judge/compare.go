@@ -165,8 +165,11 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 // Differs is the error about a registration that is not what the worker serves.
 func Differs(app string, d Diff) error {
 	f := &pipeline.Finding{
-		Code: model.CodeRegistrationDiffers, Severity: pipeline.Error, What: fmt.Sprintf("the registration of %s is not what the worker serves", app),
-		Why: "to be right it needs " + d.String(), Fix: "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
+		Code:     model.CodeRegistrationDiffers,
+		Severity: pipeline.Error,
+		What:     fmt.Sprintf("the registration of %s is not what the worker serves", app),
+		Why:      "to be right it needs " + d.String(),
+		Fix:      "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
 	}
 	for _, fn := range d.Added {
 		f.Evidence = append(f.Evidence, "missing "+fn.Slug)

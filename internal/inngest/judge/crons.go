@@ -50,7 +50,10 @@ func silentCrons(a model.App, runs []model.Run, since, now time.Time) []string {
 				return r.FunctionID == f.ID && r.Cron != "" && !r.Queued.Before(due[1].Add(-CronGrace))
 			})
 			if !ran {
-				silent = append(silent, fmt.Sprintf("%s (%s) was due at %s and %s", f.Slug, t.Cron, due[1].UTC().Format(time.RFC3339), due[0].UTC().Format(time.RFC3339)))
+				silent = append(
+					silent,
+					fmt.Sprintf("%s (%s) was due at %s and %s", f.Slug, t.Cron, due[1].UTC().Format(time.RFC3339), due[0].UTC().Format(time.RFC3339)),
+				)
 			}
 		}
 	}

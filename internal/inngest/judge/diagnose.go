@@ -100,18 +100,58 @@ var appErrors = map[string]struct {
 	code     pipeline.Code
 	why, fix string
 }{
-	"unreachable":                {model.CodeAppUnreachable, "the server could not reach its URL", "wait until the worker is ready, then run `kubectl sbw refresh`"},
-	"unauthorized":               {model.CodeWrongSigningKey, "the worker refused the server's signature", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"forbidden":                  {model.CodeAppForbidden, "something before the worker answered 403", "let the server's requests pass to the SDK's path"},
-	"url_not_found":              {model.CodeAppNotFound, "the worker has no SDK at that path", "set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`"},
-	"internal_server_error":      {model.CodeAppFailed, "the worker answered 500", "read the worker's log"},
-	"invalid_signing_key":        {model.CodeWrongSigningKey, "the keys of server and worker differ", "give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker"},
-	"missing_signing_key":        {model.CodeWrongSigningKey, "the worker does not have a signing key", "set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods"},
+	"unreachable": {
+		model.CodeAppUnreachable,
+		"the server could not reach its URL",
+		"wait until the worker is ready, then run `kubectl sbw refresh`",
+	},
+	"unauthorized": {
+		model.CodeWrongSigningKey,
+		"the worker refused the server's signature",
+		"give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
+	},
+	"forbidden": {
+		model.CodeAppForbidden,
+		"something before the worker answered 403",
+		"let the server's requests pass to the SDK's path",
+	},
+	"url_not_found": {
+		model.CodeAppNotFound,
+		"the worker has no SDK at that path",
+		"set inngest.path to where the worker serves the SDK, then `kubectl sbw refresh`",
+	},
+	"internal_server_error": {model.CodeAppFailed, "the worker answered 500", "read the worker's log"},
+	"invalid_signing_key": {
+		model.CodeWrongSigningKey,
+		"the keys of server and worker differ",
+		"give both the same signing key: --signing-key of the server, INNGEST_SIGNING_KEY of the worker",
+	},
+	"missing_signing_key": {
+		model.CodeWrongSigningKey,
+		"the worker does not have a signing key",
+		"set INNGEST_SIGNING_KEY in the worker's Secret and restart the pods",
+	},
 	"missing_server_signing_key": {model.CodeWrongSigningKey, "the server does not have a signing key", "start the server with --signing-key"},
-	"no_functions":               {model.CodeNoFunctions, "the worker registered none", "export the functions from the worker's index and publish again"},
-	"invalid_function":           {model.CodeInvalidFunction, "the server does not accept one of its functions", "read in the server's log which one it is; fix it and publish again"},
-	"sdk_version_denied":         {model.CodeSDKDenied, "the server refuses this SDK version for a known vulnerability", "upgrade the worker's inngest package to 3.54.0 or later"},
-	"unsupported_protocol":       {model.CodeAppUnreachable, "its URL speaks another protocol", "advertise http:// for a worker without TLS: inngest.host"},
+	"no_functions": {
+		model.CodeNoFunctions,
+		"the worker registered none",
+		"export the functions from the worker's index and publish again",
+	},
+	"invalid_function": {
+		model.CodeInvalidFunction,
+		"the server does not accept one of its functions",
+		"read in the server's log which one it is; fix it and publish again",
+	},
+	"sdk_version_denied": {
+		model.CodeSDKDenied,
+		"the server refuses this SDK version for a known vulnerability",
+		"upgrade the worker's inngest package to 3.54.0 or later",
+	},
+	"unsupported_protocol": {
+		model.CodeAppUnreachable,
+		"its URL speaks another protocol",
+		"advertise http:// for a worker without TLS: inngest.host",
+	},
 }
 
 // AppError is the finding about an app whose last registration failed; nil when it has no error.
@@ -151,10 +191,11 @@ func ConnectMode(a model.App) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: model.CodeConnectMode, Severity: pipeline.Warning,
-		What: fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
-		Why:  "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
-		Fix:  "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
+		Code:     model.CodeConnectMode,
+		Severity: pipeline.Warning,
+		What:     fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
+		Why:      "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
+		Fix:      "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
 	}
 }
 
@@ -181,9 +222,12 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
-		What: fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")), Why: lost[0].Error,
-		Fix: "check that the pod is ready and that the app's URL is the worker's Service; then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
+		Code:     model.CodeSDKUnreachable,
+		Severity: pipeline.Warning,
+		Evidence: runLines(lost),
+		What:     fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")),
+		Why:      lost[0].Error,
+		Fix:      "check that the pod is ready and that the app's URL is the worker's Service; then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
 	}
 }
 
@@ -217,10 +261,17 @@ func cutOffRuns(failed []model.Run) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code: model.CodeStepCutOff, Severity: pipeline.Warning, Evidence: runLines(cut),
-		What: fmt.Sprintf("each attempt of step %q of %s was cut off after about %s", cut[0].Step, cut[0].Slug, cut[0].CutAfter.Round(time.Second)),
-		Why:  "Bun closes a request that stays silent for longer than idleTimeout: 10 s by default, 255 s at most",
-		Fix:  "set idleTimeout: 0 in Bun.serve, or let the SDK stream (streaming: \"force\" in serve)",
+		Code:     model.CodeStepCutOff,
+		Severity: pipeline.Warning,
+		Evidence: runLines(cut),
+		What: fmt.Sprintf(
+			"each attempt of step %q of %s was cut off after about %s",
+			cut[0].Step,
+			cut[0].Slug,
+			cut[0].CutAfter.Round(time.Second),
+		),
+		Why: "Bun closes a request that stays silent for longer than idleTimeout: 10 s by default, 255 s at most",
+		Fix: "set idleTimeout: 0 in Bun.serve, or let the SDK stream (streaming: \"force\" in serve)",
 	}
 }
 

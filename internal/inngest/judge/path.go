@@ -72,9 +72,16 @@ func JudgePath(p Path) []*pipeline.Finding {
 			fmt.Sprintf("the selector of Service %s does not match the worker's pods", p.Service),
 			"correct the Service's selector, or the labels of the pod template")
 	case p.TargetName != "" && p.Target == 0:
-		return fail(fmt.Sprintf("the Inngest server cannot reach the worker at %s", p.URL),
-			fmt.Sprintf("Service %s sends port %d to the port named %q, which no container of the worker's pods has", p.Service, portOf(u), p.TargetName),
-			"correct targetPort of the Service, or the names of the container's ports")
+		return fail(
+			fmt.Sprintf("the Inngest server cannot reach the worker at %s", p.URL),
+			fmt.Sprintf(
+				"Service %s sends port %d to the port named %q, which no container of the worker's pods has",
+				p.Service,
+				portOf(u),
+				p.TargetName,
+			),
+			"correct targetPort of the Service, or the names of the container's ports",
+		)
 	}
 	return nil
 }

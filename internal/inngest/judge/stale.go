@@ -154,8 +154,11 @@ func StaleFinding(stale []Stale) *pipeline.Finding {
 		return nil
 	}
 	f := &pipeline.Finding{
-		Code: model.CodeStaleApps, Severity: pipeline.Warning, What: fmt.Sprintf("%s stale", IsAre(len(stale), "registration")), Why: stale[0].Reason,
-		Fix: "delete in the server's UI what is no longer needed",
+		Code:     model.CodeStaleApps,
+		Severity: pipeline.Warning,
+		What:     fmt.Sprintf("%s stale", IsAre(len(stale), "registration")),
+		Why:      stale[0].Reason,
+		Fix:      "delete in the server's UI what is no longer needed",
 	}
 	for _, s := range stale {
 		line := fmt.Sprintf("%q at %s: %s (%s)", s.App.Name, s.App.URL, s.Reason, s.Rule)

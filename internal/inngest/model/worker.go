@@ -1,7 +1,5 @@
 package model
 
-import ()
-
 // Inspection is what a worker reports in answer to a signed GET.
 type Inspection struct {
 	AppID         string `json:"app_id"` // only when the signature was taken

@@ -64,7 +64,12 @@ func New(o Options) (*Worker, error) {
 	var err error
 	w.advertised, err = wire.Endpoint{BaseURL: o.Endpoint.Advertised}.Base("advertised worker")
 	if err != nil {
-		return nil, pipeline.UsageErrorf(model.CodeWorkerURL, "set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT", "%s", err)
+		return nil, pipeline.UsageErrorf(
+			model.CodeWorkerURL,
+			"set inngest.host in .sbw.yaml to the worker's Service: http://SERVICE:PORT",
+			"%s",
+			err,
+		)
 	}
 	return w, nil
 }
@@ -150,7 +155,13 @@ func (w *Worker) Functions(ctx context.Context) (*model.Served, error) {
 	}
 	s := &model.Served{App: out.AppID, URL: out.URL, SDK: strings.Replace(out.SDK, ":", " ", 1), Inspection: out.Inspection}
 	for _, f := range out.Functions {
-		one := model.Function{Slug: f.ID, Name: f.Name, App: out.AppID, Retries: model.DefaultRetries, Concurrency: model.ReadConcurrency(f.Concurrency)}
+		one := model.Function{
+			Slug:        f.ID,
+			Name:        f.Name,
+			App:         out.AppID,
+			Retries:     model.DefaultRetries,
+			Concurrency: model.ReadConcurrency(f.Concurrency),
+		}
 		for _, t := range f.Triggers {
 			one.Triggers = append(one.Triggers, model.Trigger{Event: t.Event, Cron: t.Cron, Condition: t.Expression})
 		}
@@ -233,8 +244,15 @@ func (w *Worker) keyRefused(r *wire.Reply) error {
 
 func (w *Worker) notSDK(r *wire.Reply) error {
 	return &pipeline.Finding{
-		Code: model.CodeWorkerNotAnSDK, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
-		What: fmt.Sprintf("an Inngest SDK does not answer at %s%s", w.end.BaseURL, w.path), Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
+		Code:     model.CodeWorkerNotAnSDK,
+		Severity: pipeline.Error,
+		Err:      &wire.ServerError{Status: r.Status, Words: r.Words()},
+		What: fmt.Sprintf(
+			"an Inngest SDK does not answer at %s%s",
+			w.end.BaseURL,
+			w.path,
+		),
+		Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
 		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, probe.port to its port",
 	}
 }

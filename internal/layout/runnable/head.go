@@ -89,7 +89,17 @@ var machines = map[string][]uint16{
 
 // machineName is an e_machine in the words of image configs.
 func machineName(h head) string {
-	names := map[uint16]string{3: "386", 8: "mips", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64"}
+	names := map[uint16]string{
+		3:   "386",
+		8:   "mips",
+		21:  "ppc64",
+		22:  "s390x",
+		40:  "arm",
+		62:  "amd64",
+		183: "arm64",
+		243: "riscv64",
+		258: "loong64",
+	}
 	name := names[h.Machine]
 	switch {
 	case name == "":

@@ -60,7 +60,12 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 	e, ok := j.lookup(argv[0])
 	if !ok {
 		if !maybe {
-			j.fail("entrypoint-missing", "mend the command, or copy the program into the last stage of the Dockerfile", "%s is not in the image", j.named(argv[0]))
+			j.fail(
+				"entrypoint-missing",
+				"mend the command, or copy the program into the last stage of the Dockerfile",
+				"%s is not in the image",
+				j.named(argv[0]),
+			)
 		}
 		return
 	}
@@ -81,7 +86,12 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 		}
 	default:
 		if !maybe {
-			j.fail("exec-format", "begin it with a line such as #!/bin/sh, at its very first byte", "%s is neither a program nor a script: exec format error", e.Path)
+			j.fail(
+				"exec-format",
+				"begin it with a line such as #!/bin/sh, at its very first byte",
+				"%s is neither a program nor a script: exec format error",
+				e.Path,
+			)
 		}
 		return
 	}
@@ -105,8 +115,15 @@ func (j *judgement) elf(e entry) bool {
 			"%s wants the loader %s, which is not in the image", e.Path, e.Loader)
 		return false
 	case l.Kind == program && !runs(l.head, j.arch):
-		j.fail("exec-format", "look for --platform in the Dockerfile's FROM lines", "%s, which loads %s, is for %s and the image is for %s: exec format error",
-			l.Path, e.Path, machineName(l.head), j.platform)
+		j.fail(
+			"exec-format",
+			"look for --platform in the Dockerfile's FROM lines",
+			"%s, which loads %s, is for %s and the image is for %s: exec format error",
+			l.Path,
+			e.Path,
+			machineName(l.head),
+			j.platform,
+		)
 		return false
 	}
 	return true
@@ -115,7 +132,13 @@ func (j *judgement) elf(e entry) bool {
 // script judges the interpreter that a script names.
 func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	if strings.HasSuffix(e.Shebang, "\r") {
-		j.fail("entrypoint-missing", "save it with line ends of Unix (LF)", "%s begins with #!%s and a carriage return, which becomes part of the interpreter's name", e.Path, strings.TrimSuffix(e.Shebang, "\r"))
+		j.fail(
+			"entrypoint-missing",
+			"save it with line ends of Unix (LF)",
+			"%s begins with #!%s and a carriage return, which becomes part of the interpreter's name",
+			e.Path,
+			strings.TrimSuffix(e.Shebang, "\r"),
+		)
 		return false
 	}
 	interp, arg, _ := strings.Cut(strings.ReplaceAll(e.Shebang, "\t", " "), " ")

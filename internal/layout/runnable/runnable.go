@@ -119,7 +119,13 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 
 // summaries reads all layers, several at once; skipped says why one cannot be
 // judged.
-func summaries(ctx context.Context, dir string, img layout.Image, cache string, r *pipeline.Reporter) (all []*summary, skipped string, err error) {
+func summaries(
+	ctx context.Context,
+	dir string,
+	img layout.Image,
+	cache string,
+	r *pipeline.Reporter,
+) (all []*summary, skipped string, err error) {
 	all = make([]*summary, len(img.Manifest.Layers))
 	g, gctx := errgroup.WithContext(ctx)
 	// Decompression is what takes the time; one processor is left to whoever
@@ -147,8 +153,12 @@ func summaries(ctx context.Context, dir string, img layout.Image, cache string, 
 			return nil, s.Skipped, nil
 		}
 		if i < len(diffIDs) && s.DiffID != diffIDs[i].String() {
-			return nil, "", broken(dir, fmt.Sprintf("layer %d, %s, is not the one that the image's config lists", i+1, short(img.Manifest.Layers[i].Digest)),
-				"unpacked, it has the digest "+s.DiffID+" and not "+diffIDs[i].String(), nil)
+			return nil, "", broken(
+				dir,
+				fmt.Sprintf("layer %d, %s, is not the one that the image's config lists", i+1, short(img.Manifest.Layers[i].Digest)),
+				"unpacked, it has the digest "+s.DiffID+" and not "+diffIDs[i].String(),
+				nil,
+			)
 		}
 	}
 	return all, "", nil
@@ -177,7 +187,12 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 		return nil, broken(dir, "layer "+l.Digest.String()+" cannot be read", err.Error(), err)
 	}
 	if got := fmt.Sprintf("%x", sum.Sum(nil)); s.Skipped == "" && got != l.Digest.Hex {
-		return nil, broken(dir, "layer "+l.Digest.String()+" has other content than its digest says", "its content has the digest sha256:"+got, nil)
+		return nil, broken(
+			dir,
+			"layer "+l.Digest.String()+" has other content than its digest says",
+			"its content has the digest sha256:"+got,
+			nil,
+		)
 	}
 	return s, nil
 }

@@ -91,7 +91,26 @@ var builtins = []string{
 }
 
 // reserved words begin what is not a simple command.
-var reserved = []string{"if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function", "!", "{", "}", "time", "select"}
+var reserved = []string{
+	"if",
+	"then",
+	"else",
+	"elif",
+	"fi",
+	"for",
+	"while",
+	"until",
+	"do",
+	"done",
+	"case",
+	"esac",
+	"function",
+	"!",
+	"{",
+	"}",
+	"time",
+	"select",
+}
 
 // shellCommands are the programs that a line may start, with their arguments, up
 // to the first thing that is not a simple command. A cd is one of them.

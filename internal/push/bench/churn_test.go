@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 // yet, on an unlimited link. The peers are BuildKit's own push and crane from the layout that BuildKit exports.
 // x-buildkit is the ratio to the former, x-before the ratio to the gh-sbw that SBW_BENCH_BEFORE names.
 //
-// It needs buildkitd (go run ./internal/sandbox/cmd) and takes most of an hour with all peers, so choose:
+// It needs buildkitd (go run ./internal/sandbox/launcher) and takes most of an hour with all peers, so choose:
 //
 //	go test -run '^$' -bench Churn/rate=12.5 -benchtime 1x -timeout 1h ./internal/push/bench
 func BenchmarkChurn(b *testing.B) {
@@ -166,7 +166,7 @@ func (c *churn) sbw(bin string) func(*testing.B, *world, string) run {
 
 func (c *churn) buildctl(b *testing.B, w *world, output string, more ...string) run {
 	c.change(b)
-	argv := append([]string{need.Tool(b, "buildctl"), "--addr", c.host, "build", "--frontend", "dockerfile.v0", "--local", "context=" + c.dir,
+	argv := append([]string{require.Tool(b, "buildctl"), "--addr", c.host, "build", "--frontend", "dockerfile.v0", "--local", "context=" + c.dir,
 		"--local", "dockerfile=" + c.dir, "--opt", "platform=linux/arm64", "--progress", "rawjson", "--output", output}, more...)
 	r, out := w.measure(b, c.dir, nil, argv...)
 	from := since(b, out, func(line []byte) (time.Time, bool) {

@@ -30,7 +30,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/push"
 	"github.com/joelhooks/gh-sbw/internal/registry"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // BenchmarkLargeLayer pushes a layer of 1 GB over an uplink that does not hold
@@ -110,7 +110,7 @@ func BenchmarkStart(b *testing.B) {
 	starts := []struct {
 		name string
 		argv []string
-	}{{"crane", []string{need.Tool(b, "crane"), "version"}}, {"sbw", []string{ghSbw(b), "--version"}}}
+	}{{"crane", []string{require.Tool(b, "crane"), "version"}}, {"sbw", []string{ghSbw(b), "--version"}}}
 	w := &world{link: &Link{}, dir: b.TempDir()}
 	runs := map[string][]run{}
 	for range b.N {

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // run is what one publish cost.
@@ -135,12 +135,12 @@ func sbw(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
 }
 
 func crane(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "crane")
+	bin := require.Tool(b, "crane")
 	return sum(tags, func(tag string) run { return w.exec(b, nil, bin, "push", only(b, dir, digest), w.ref(repo, tag)) })
 }
 
 func regctl(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "regctl")
+	bin := require.Tool(b, "regctl")
 	w.exec(b, nil, bin, "registry", "set", "--tls", "disabled", "--skip-check", w.addr)
 	return sum(tags, func(tag string) run {
 		return w.exec(b, nil, bin, "image", "copy", "ocidir://"+only(b, dir, digest)+"@"+digest, w.ref(repo, tag))
@@ -148,7 +148,7 @@ func regctl(b *testing.B, w *world, dir, digest, repo string, tags ...string) ru
 }
 
 func skopeo(b *testing.B, w *world, dir, digest, repo string, tags ...string) run {
-	bin := need.Tool(b, "skopeo")
+	bin := require.Tool(b, "skopeo")
 	return sum(tags, func(tag string) run {
 		return w.exec(b, nil, bin, "copy", "--insecure-policy", "--dest-tls-verify=false", "--authfile", filepath.Join(w.dir, "config.json"),
 			"oci:"+only(b, dir, digest), "docker://"+w.ref(repo, tag))

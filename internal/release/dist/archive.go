@@ -60,7 +60,14 @@ func tarball(w io.Writer, members []member, date time.Time) error {
 	}
 	t := tar.NewWriter(z)
 	for _, m := range members {
-		h := &tar.Header{Format: tar.FormatUSTAR, Typeflag: tar.TypeReg, Name: m.name, Mode: int64(m.mode), Size: int64(len(m.data)), ModTime: date}
+		h := &tar.Header{
+			Format:   tar.FormatUSTAR,
+			Typeflag: tar.TypeReg,
+			Name:     m.name,
+			Mode:     int64(m.mode),
+			Size:     int64(len(m.data)),
+			ModTime:  date,
+		}
 		if err := t.WriteHeader(h); err != nil {
 			return err
 		}

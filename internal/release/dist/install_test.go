@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // isolated is an environment of which nothing is the user's: no login, no
@@ -42,7 +42,7 @@ func isVersion(t *testing.T, plugin, out string, libraries ...string) {
 // TestGHInstallsALocalFolder: `gh extension install .` links a folder that is
 // named as its executable.
 func TestGHInstallsALocalFolder(t *testing.T) {
-	gh := need.Tool(t, "gh")
+	gh := require.Tool(t, "gh")
 	folder := filepath.Join(t.TempDir(), GH)
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func (r *releases) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // platform's binary among all assets. gh speaks plain HTTP with the host
 // github.localhost alone, and reaches it through a proxy: this test.
 func TestGHInstallsTheRelease(t *testing.T) {
-	gh := need.Tool(t, "gh")
+	gh := require.Tool(t, "gh")
 	api := &releases{dir: released(t, GH)}
 	server := httptest.NewServer(api)
 	defer server.Close()

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // krewRoot is a place for krew to install into, and the environment in which it
@@ -21,7 +21,7 @@ func krewRoot(t *testing.T) (root string, env []string) {
 // TestKrewInstalls has the real krew install what a release holds, and the real
 // kubectl find it, and complete it.
 func TestKrewInstalls(t *testing.T) {
-	kubectl, krew := need.Tool(t, "kubectl"), need.Tool(t, "krew")
+	kubectl, krew := require.Tool(t, "kubectl"), require.Tool(t, "krew")
 	dir := released(t, Kubectl)
 	root, env := krewRoot(t)
 	run(t, root, env, krew, "install", "--manifest="+filepath.Join(dir, ManifestName), "--archive="+filepath.Join(dir, AssetName(Kubectl, testVersion, here)))
@@ -44,7 +44,7 @@ func TestKrewInstalls(t *testing.T) {
 // TestKrewInstallsForEveryPlatform, as krew's own validator tries it; the
 // programs in the archives are pretended.
 func TestKrewInstallsForEveryPlatform(t *testing.T) {
-	krew, validate := need.Tool(t, "krew"), need.Tool(t, "validate-krew-manifest")
+	krew, validate := require.Tool(t, "krew"), require.Tool(t, "validate-krew-manifest")
 	dir := t.TempDir()
 	sums := map[Target]string{}
 	for _, target := range Targets() {
@@ -88,7 +88,7 @@ func TestKrewInstallsForEveryPlatform(t *testing.T) {
 // TestKrewRefusesWhatTheRulesRefuse: the rules of this package's tests are
 // krew's.
 func TestKrewRefusesWhatTheRulesRefuse(t *testing.T) {
-	validate := need.Tool(t, "validate-krew-manifest")
+	validate := require.Tool(t, "validate-krew-manifest")
 	for _, change := range refused {
 		dir := t.TempDir()
 		manifest := filepath.Join(dir, "sbw.yaml")

@@ -11,23 +11,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // Start runs a daemon until t ends. It returns the daemon's address, for
 // BUILDKIT_HOST, and the directory that all of its files are in.
 func Start(t testing.TB) (host, dir string) {
 	t.Helper()
-	daemon, client := need.Tool(t, "buildkitd"), need.Tool(t, "buildctl")
-	need.Tool(t, "runc")
-	need.Root(t)
+	daemon, client := require.Tool(t, "buildkitd"), require.Tool(t, "buildctl")
+	require.Tool(t, "runc")
+	require.Root(t)
 	// The socket's path must be short: 108 bytes at most.
 	dir, err := os.MkdirTemp("", "bk")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// As in BuildKit's own image, where emulators lie beside the daemon.
-	if err := os.Symlink(need.Tool(t, "qemu-aarch64-static"), filepath.Join(dir, "buildkit-qemu-aarch64")); err != nil {
+	if err := os.Symlink(require.Tool(t, "qemu-aarch64-static"), filepath.Join(dir, "buildkit-qemu-aarch64")); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer

@@ -178,7 +178,10 @@ func (c *Cluster) containerdReady(ctx context.Context) error {
 
 // Ctr runs ctr against the node's containerd, in the kubelet's namespace.
 func (c *Cluster) Ctr(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(c.Bin, "ctr"), append([]string{"--address", c.socket(), "--namespace", "k8s.io"}, args...)...)
+	cmd := exec.CommandContext(
+		ctx,
+		filepath.Join(c.Bin, "ctr"),
+		append([]string{"--address", c.socket(), "--namespace", "k8s.io"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))

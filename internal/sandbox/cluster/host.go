@@ -81,7 +81,11 @@ func (h host) record(ctx context.Context) error {
 	if _, err := os.Stat(h.file); err == nil {
 		return nil
 	}
-	b := before{Sysctls: map[string]string{}, BinfmtMounted: exists(filepath.Join(binfmtDir, "register")), BinfmtEnabled: exists(filepath.Join(binfmtDir, binfmtName))}
+	b := before{
+		Sysctls:       map[string]string{},
+		BinfmtMounted: exists(filepath.Join(binfmtDir, "register")),
+		BinfmtEnabled: exists(filepath.Join(binfmtDir, binfmtName)),
+	}
 	for _, s := range sysctls {
 		v, err := os.ReadFile("/proc/sys/" + s)
 		if err != nil {

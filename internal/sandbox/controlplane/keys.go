@@ -21,5 +21,8 @@ func serviceAccountKey() ([]byte, error) {
 // insecure is for asking a server that this package started whether it is
 // ready, before its certificate is written.
 func insecure() *http.Transport {
-	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true} //nolint:gosec // own process on 127.0.0.1
+	return &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		DisableKeepAlives: true,
+	} //nolint:gosec // own process on 127.0.0.1
 }

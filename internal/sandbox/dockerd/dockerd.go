@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // Debian is where Debian's docker.io has its programs. They are of version
@@ -28,11 +28,11 @@ const Debian = "/usr/bin"
 // left of it. Images cannot be pulled in it.
 func Start(t testing.TB) (host, client string) {
 	t.Helper()
-	need.Root(t)
-	daemon := need.Tool(t, "dockerd")
+	require.Root(t)
+	daemon := require.Tool(t, "dockerd")
 	client = filepath.Join(Debian, "docker")
 	if _, err := os.Stat(client); err != nil {
-		client = need.Tool(t, "docker")
+		client = require.Tool(t, "docker")
 	}
 	// The socket's path must be short: 108 bytes at most.
 	dir, err := os.MkdirTemp("", "dd")

@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 // up brings the sandbox up, once, with both plugins installed.
 func up(t testing.TB) *sandbox.Sandbox {
 	t.Helper()
-	need.Dir(t)
-	need.Root(t)
+	require.Dir(t)
+	require.Root(t)
 	shared.once.Do(func() {
 		begin := time.Now()
 		say := func(format string, args ...any) {

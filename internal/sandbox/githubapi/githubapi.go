@@ -72,7 +72,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusUnauthorized, "Bad credentials")
 	case account.NeedsSSO:
 		w.Header().Set("X-GitHub-SSO", "required; url=https://github.com/orgs/example/sso")
-		say(w, http.StatusForbidden, "Resource protected by organization SAML enforcement. You must grant your OAuth token access to this organization.")
+		say(
+			w,
+			http.StatusForbidden,
+			"Resource protected by organization SAML enforcement. You must grant your OAuth token access to this organization.",
+		)
 	case account.App:
 		say(w, http.StatusForbidden, "Resource not accessible by integration")
 	default:

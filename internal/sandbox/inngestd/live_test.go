@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const signingKey = "signkey-test-0123456789abcdef0123456789abcdef"
@@ -31,7 +31,7 @@ type kit struct {
 
 func newKit(t *testing.T, o inngestd.Options) *kit {
 	t.Helper()
-	dir := filepath.Join(need.Dir(t), "npm")
+	dir := filepath.Join(require.Dir(t), "npm")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	if err := npmworkers.Install(ctx, dir); err != nil {
@@ -169,8 +169,8 @@ func (k *kit) ended(slug, status string) {
 }
 
 func eachWorker(t *testing.T, f func(t *testing.T, sdk string, argv []string)) {
-	need.Dir(t)
-	for name, argv := range map[string][]string{"bun": nil, "node": {need.Tool(t, "node")}} {
+	require.Dir(t)
+	for name, argv := range map[string][]string{"bun": nil, "node": {require.Tool(t, "node")}} {
 		for _, sdk := range []string{npmworkers.SDK3, npmworkers.SDK4} {
 			t.Run(sdk+" under "+name, func(t *testing.T) { f(t, sdk, argv) })
 		}

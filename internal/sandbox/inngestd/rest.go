@@ -182,7 +182,11 @@ func (s *Server) oneRun(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	one := s.runLocked(r.PathValue("id"))
 	if one == nil {
-		writeJSON(w, http.StatusInternalServerError, map[string]any{"error": "Unable to load function run: " + r.PathValue("id"), "data": nil, "status": 500})
+		writeJSON(
+			w,
+			http.StatusInternalServerError,
+			map[string]any{"error": "Unable to load function run: " + r.PathValue("id"), "data": nil, "status": 500},
+		)
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"data": s.v1RunLocked(one), "metadata": map[string]any{"fetched_at": s.now()}})
@@ -196,7 +200,16 @@ func (s *Server) runTraceREST(w http.ResponseWriter, r *http.Request) {
 		restError(w, http.StatusNotFound, "not_found", "Trace not found")
 		return
 	}
-	root := &span{id: one.rootSpan, name: "Run", status: one.status, queued: one.queued, started: one.started, ended: one.ended, output: ended(one.status), children: one.spans}
+	root := &span{
+		id:       one.rootSpan,
+		name:     "Run",
+		status:   one.status,
+		queued:   one.queued,
+		started:  one.started,
+		ended:    one.ended,
+		output:   ended(one.status),
+		children: one.spans,
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"data":     map[string]any{"runId": one.id, "rootSpan": restSpan(one, root, r.URL.Query().Get("includeOutput") == "true")},
 		"metadata": map[string]any{"fetchedAt": s.now()},
@@ -247,7 +260,11 @@ func (s *Server) cancelREST(w http.ResponseWriter, r *http.Request) {
 	}
 	switch _, err := s.cancelRun(r.PathValue("id")); {
 	case err == nil:
-		writeJSON(w, http.StatusOK, map[string]any{"data": map[string]any{"runId": r.PathValue("id")}, "metadata": map[string]any{"fetchedAt": s.now()}})
+		writeJSON(
+			w,
+			http.StatusOK,
+			map[string]any{"data": map[string]any{"runId": r.PathValue("id")}, "metadata": map[string]any{"fetchedAt": s.now()}},
+		)
 	case errors.Is(err, errEnded):
 		restError(w, http.StatusConflict, "run_already_ended", "Cannot cancel an ended run")
 	default:

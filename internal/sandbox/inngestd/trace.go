@@ -52,7 +52,14 @@ func spanID() string {
 // "Execution" while it does not know yet which step it will turn out to be.
 func (s *Server) beginAttemptLocked(r *run, group *span, attempt int) *span {
 	now := s.now()
-	try := &span{id: spanID(), name: fmt.Sprintf("Attempt %d", len(group.children)), status: statusRunning, attempts: attempt, queued: group.queued, started: now}
+	try := &span{
+		id:       spanID(),
+		name:     fmt.Sprintf("Attempt %d", len(group.children)),
+		status:   statusRunning,
+		attempts: attempt,
+		queued:   group.queued,
+		started:  now,
+	}
 	if len(group.children) == 0 {
 		group.started = now
 		r.spans = append(r.spans, group)

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // Options say what to look for.
@@ -58,7 +58,7 @@ func Forms(secret, user string) []string {
 // returns the command's output and error.
 func Run(t testing.TB, cmd *exec.Cmd, o Options) (output string, err error) {
 	t.Helper()
-	strace := need.Tool(t, "strace")
+	strace := require.Tool(t, "strace")
 	dir := t.TempDir()
 	trace, out := filepath.Join(dir, "trace"), filepath.Join(dir, "output")
 	f, err := os.Create(out)

@@ -103,7 +103,17 @@ func install(ctx context.Context, dir, name string) error {
 	if err := write(tmp, name); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+	cmd := exec.CommandContext(
+		ctx,
+		"npm",
+		"install",
+		"--omit=dev",
+		"--ignore-scripts",
+		"--no-audit",
+		"--no-fund",
+		"--no-package-lock",
+		"--loglevel=error",
+	)
 	cmd.Dir = tmp
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said

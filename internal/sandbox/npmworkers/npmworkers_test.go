@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // TestStart runs each SDK under each runtime and asks for its page.
 func TestStart(t *testing.T) {
-	dir := filepath.Join(need.Dir(t), "npm")
+	dir := filepath.Join(require.Dir(t), "npm")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := npmworkers.Install(ctx, dir); err != nil {
@@ -23,7 +23,7 @@ func TestStart(t *testing.T) {
 	if !npmworkers.Installed(dir) {
 		t.Fatal("Installed says no after Install")
 	}
-	runtimes := map[string][]string{"bun": nil, "node": {need.Tool(t, "node")}}
+	runtimes := map[string][]string{"bun": nil, "node": {require.Tool(t, "node")}}
 	for name, argv := range runtimes {
 		for _, sdk := range []string{npmworkers.SDK3, npmworkers.SDK4} {
 			t.Run(sdk+" under "+name, func(t *testing.T) {

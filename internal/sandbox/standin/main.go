@@ -48,7 +48,10 @@ func main() {
 	}
 	text := *page
 	if text == "" {
-		text = fmt.Sprintf(`{"count":2,"functions":["a","b"],"worker":{"role":"cluster","duplicateFunctionIds":[],"hasDuplicateFunctionIds":%v}}`, *duplicates)
+		text = fmt.Sprintf(
+			`{"count":2,"functions":["a","b"],"worker":{"role":"cluster","duplicateFunctionIds":[],"hasDuplicateFunctionIds":%v}}`,
+			*duplicates,
+		)
 	}
 	answer := func(path string, bad bool, code int, text string) {
 		http.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {

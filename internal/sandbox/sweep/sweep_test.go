@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 func TestRootUnder(t *testing.T) {
@@ -97,7 +97,7 @@ COMMIT
 // TestLeftovers makes what a killed runtime leaves: a process whose root is an
 // overlay below a directory, the mount, and a socket that nobody serves.
 func TestLeftovers(t *testing.T) {
-	need.Root(t)
+	require.Root(t)
 	dir := t.TempDir()
 	for _, d := range []string{"upper", "work", "root"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {

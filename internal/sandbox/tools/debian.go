@@ -58,7 +58,10 @@ func missing(ctx context.Context, packages []string) ([]string, error) {
 	if _, err := exec.LookPath("dpkg-query"); err != nil {
 		return nil, errors.New("this machine does not run Debian: the sandbox installs what it runs with apt-get (Debian 12 or newer, as root)")
 	}
-	cmd := exec.CommandContext(ctx, "dpkg-query", append([]string{"--show", "--showformat", "${Package} ${db:Status-Status}\n"}, packages...)...)
+	cmd := exec.CommandContext(
+		ctx,
+		"dpkg-query",
+		append([]string{"--show", "--showformat", "${Package} ${db:Status-Status}\n"}, packages...)...)
 	out, err := cmd.Output()
 	// Exit status 1 means that dpkg does not know some of them: they are missing.
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {

@@ -56,9 +56,18 @@ func builds(all bool) []build {
 	list := []build{
 		{name: "pods", own: true, env: []string{"GOARCH=arm64"}, flags: []string{"-ldflags=-s -w"},
 			packages: []string{"./internal/sandbox/pause", "./internal/sandbox/inngestpod"}},
-		{name: "kube", module: "kube", packages: []string{".", "./coredns"},
-			flags: []string{"-ldflags=-s -w " + strings.Join([]string{version("gitVersion", kubernetesVersion), version("gitMajor", major), version("gitMinor", minor)}, " ")},
-			links: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"}},
+		{
+			name:     "kube",
+			module:   "kube",
+			packages: []string{".", "./coredns"},
+			flags: []string{
+				"-ldflags=-s -w " + strings.Join(
+					[]string{version("gitVersion", kubernetesVersion), version("gitMajor", major), version("gitMinor", minor)},
+					" ",
+				),
+			},
+			links: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"},
+		},
 		{name: "buildkit", module: "buildkit", flags: containers,
 			packages: []string{"github.com/moby/buildkit/cmd/buildkitd", "github.com/moby/buildkit/cmd/buildctl"}},
 		{name: "containerd", module: "buildkit", flags: containers, patch: arm64Platforms,
@@ -69,12 +78,29 @@ func builds(all bool) []build {
 			}},
 	}
 	if all {
-		list = append(list,
+		list = append(
+			list,
 			build{name: "buildx", module: "buildkit", packages: []string{"github.com/docker/buildx/cmd/buildx"}, flags: []string{"-ldflags=-s -w"}},
-			build{name: "nerdctl", module: "nerdctl", packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"}, flags: []string{"-ldflags=-s -w"}},
-			build{name: "krew", module: "krew", packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"}, flags: []string{"-ldflags=-s -w"}},
+			build{
+				name:     "nerdctl",
+				module:   "nerdctl",
+				packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"},
+				flags:    []string{"-ldflags=-s -w"},
+			},
+			build{
+				name:     "krew",
+				module:   "krew",
+				packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"},
+				flags:    []string{"-ldflags=-s -w"},
+			},
 			// With inlining: it runs for longer than it takes to compile.
-			build{name: "lint", module: "lint", packages: []string{"github.com/golangci/golangci-lint/v2/cmd/golangci-lint"}, flags: []string{"-ldflags=-s -w", "-gcflags=all="}})
+			build{
+				name:     "lint",
+				module:   "lint",
+				packages: []string{"github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
+				flags:    []string{"-ldflags=-s -w", "-gcflags=all="},
+			},
+		)
 	}
 	return list
 }

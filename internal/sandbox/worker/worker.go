@@ -98,10 +98,25 @@ func Modules(ctx context.Context, cacheDir string) (path string, err error) {
 			return path, nil
 		}
 	}
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "package.json"), wanted, 0o644)); err != nil {
+	if err := errors.Join(
+		os.RemoveAll(dir),
+		os.MkdirAll(dir, 0o755),
+		os.WriteFile(filepath.Join(dir, "package.json"), wanted, 0o644),
+	); err != nil {
 		return "", err
 	}
-	if err := run(ctx, dir, "npm", "install", "--omit=dev", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"); err != nil {
+	if err := run(
+		ctx,
+		dir,
+		"npm",
+		"install",
+		"--omit=dev",
+		"--no-audit",
+		"--no-fund",
+		"--no-package-lock",
+		"--ignore-scripts",
+		"--loglevel=error",
+	); err != nil {
 		return "", err
 	}
 	return path, make1(ctx, path, func(_ context.Context, _ string, to io.Writer) error {

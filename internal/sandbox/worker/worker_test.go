@@ -10,11 +10,11 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 func TestBaseImageIsArm64AndKept(t *testing.T) {
-	cache := need.Dir(t)
+	cache := require.Dir(t)
 	var digests [2]string
 	for i := range digests {
 		img, err := BaseImage(t.Context(), cache, t.Output())
@@ -40,7 +40,7 @@ func TestBaseImageIsArm64AndKept(t *testing.T) {
 }
 
 func TestRepositoryIsCommittedWithItsModulesBeside(t *testing.T) {
-	cache := need.Dir(t)
+	cache := require.Dir(t)
 	dir := filepath.Join(t.TempDir(), "repo")
 	if err := WriteRepo(t.Context(), dir, cache); err != nil {
 		t.Fatal(err)

@@ -69,7 +69,11 @@ func readCast(r io.Reader, o pictureOptions) ([]frame, error) {
 		return nil, errors.Join(errors.New("no recording"), lines.Err())
 	}
 	var h castHeader
-	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Version != 2 || h.Width < 1 || h.Height < 1 || h.Width > 1000 || h.Height > 1000 {
+	if err := json.Unmarshal(
+		lines.Bytes(),
+		&h,
+	); err != nil || h.Version != 2 || h.Width < 1 || h.Height < 1 || h.Width > 1000 ||
+		h.Height > 1000 {
 		return nil, errors.Join(errors.New("not an asciicast of version 2"), err)
 	}
 	screen := vt.NewScreen(h.Width, h.Height)

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "draw the README's picture again")
 
 // The README's picture and the recording that it is made from. To record
-// another run, in the sandbox (`go run ./internal/sandbox/cmd env` says how to
+// another run, in the sandbox (`go run ./internal/sandbox/launcher env` says how to
 // reach it), with both plugins where gh and kubectl find them:
 //
 //	go run ./internal/ui/record run -o internal/readme/run.cast -cols 112 -rows 40 -prompt '$ gh sbw publish a6de1e0' -- \

@@ -91,16 +91,32 @@ func picture(frames []frame, o pictureOptions) string {
 		}
 		strip.WriteString("</g>\n")
 	}
-	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%s\" height=\"%s\" viewBox=\"0 0 %s %s\" role=\"img\">\n", px(w), px(h), px(w), px(h))
+	fmt.Fprintf(
+		&b,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%s\" height=\"%s\" viewBox=\"0 0 %s %s\" role=\"img\">\n",
+		px(w),
+		px(h),
+		px(w),
+		px(h),
+	)
 	title := o.Title
 	if title == "" {
 		title = "a terminal"
 	}
 	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", escape(title), escape(frames[len(frames)-1].text))
-	fmt.Fprintf(&b, "<style>text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:%dpx;fill:%s}.b{font-weight:bold}", fontSize, foreground)
+	fmt.Fprintf(
+		&b,
+		"<style>text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:%dpx;fill:%s}.b{font-weight:bold}",
+		fontSize,
+		foreground,
+	)
 	fmt.Fprintf(&b, ".strip{transform:translateX(%spx)}", px(-float64(len(frames)-1)*w))
 	if len(frames) > 1 {
-		fmt.Fprintf(&b, "@media (prefers-reduced-motion:no-preference){.strip{animation:play %.2fs step-end infinite}}@keyframes play{", total.Seconds())
+		fmt.Fprintf(
+			&b,
+			"@media (prefers-reduced-motion:no-preference){.strip{animation:play %.2fs step-end infinite}}@keyframes play{",
+			total.Seconds(),
+		)
 		var at time.Duration
 		for i, f := range frames {
 			fmt.Fprintf(&b, "%.3f%%{transform:translateX(%spx)}", 100*at.Seconds()/total.Seconds(), px(-float64(i)*w))
@@ -116,7 +132,14 @@ func picture(frames []frame, o pictureOptions) string {
 	if o.Title != "" {
 		fmt.Fprintf(&b, "<text x=\"%s\" y=\"22\" text-anchor=\"middle\" style=\"fill:%s\">%s</text>", px(w/2), titleColor, escape(o.Title))
 	}
-	fmt.Fprintf(&b, "\n<svg x=\"0\" y=\"%s\" width=\"%s\" height=\"%s\"><g class=\"strip\">\n%s</g></svg>\n</svg>\n", px(titleBarH), px(w), px(h-titleBarH), strip.String())
+	fmt.Fprintf(
+		&b,
+		"\n<svg x=\"0\" y=\"%s\" width=\"%s\" height=\"%s\"><g class=\"strip\">\n%s</g></svg>\n</svg>\n",
+		px(titleBarH),
+		px(w),
+		px(h-titleBarH),
+		strip.String(),
+	)
 	return b.String()
 }
 
@@ -131,7 +154,14 @@ func line(row []vt.Cell) string {
 			end++
 		}
 		if c.BG != vt.DefaultBG {
-			fmt.Fprintf(&back, "<rect x=\"%s\" width=\"%s\" height=\"%s\" fill=\"%s\"/>", px(left(x)), px(float64(end-x)*cellW), px(cellH), color(c.BG, background))
+			fmt.Fprintf(
+				&back,
+				"<rect x=\"%s\" width=\"%s\" height=\"%s\" fill=\"%s\"/>",
+				px(left(x)),
+				px(float64(end-x)*cellW),
+				px(cellH),
+				color(c.BG, background),
+			)
 		}
 		fill := color(c.FG, foreground)
 		for x < end {
@@ -140,7 +170,15 @@ func line(row []vt.Cell) string {
 				for n < end && r.w == 1 && row[n].Char == row[x].Char {
 					n++
 				}
-				fmt.Fprintf(&shapes, "<rect x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" fill=\"%s\"/>", px(left(x)), px(r.y*cellH), px((float64(n-x-1)+r.w)*cellW), px(r.h*cellH), fill)
+				fmt.Fprintf(
+					&shapes,
+					"<rect x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" fill=\"%s\"/>",
+					px(left(x)),
+					px(r.y*cellH),
+					px((float64(n-x-1)+r.w)*cellW),
+					px(r.h*cellH),
+					fill,
+				)
 				x = n
 				continue
 			}
@@ -182,7 +220,14 @@ func stretch(b *strings.Builder, x, n int, s, fill string, bold bool) {
 	if bold {
 		style += " class=\"b\""
 	}
-	fmt.Fprintf(b, "<text x=\"%s\" y=\"14\" textLength=\"%s\" lengthAdjust=\"spacingAndGlyphs\"%s>%s</text>", px(left(x)), px(float64(n-x)*cellW), style, escape(s))
+	fmt.Fprintf(
+		b,
+		"<text x=\"%s\" y=\"14\" textLength=\"%s\" lengthAdjust=\"spacingAndGlyphs\"%s>%s</text>",
+		px(left(x)),
+		px(float64(n-x)*cellW),
+		style,
+		escape(s),
+	)
 }
 
 func same(a, b vt.Cell) bool { return a.FG == b.FG && a.BG == b.BG && a.Bold == b.Bold }

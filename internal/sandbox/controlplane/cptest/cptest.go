@@ -18,16 +18,21 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/need"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // Options finds the programs; a machine without them skips the test, and says
-// what to run, as package need does.
+// what to run, as package require does.
 func Options(t testing.TB) controlplane.Options {
 	t.Helper()
 	return controlplane.Options{
-		APIServer: need.Tool(t, "kube-apiserver"), ControllerManager: need.Tool(t, "kube-controller-manager"), Etcd: need.Tool(t, "etcd"),
-		Users: map[string][]string{"alice": {"devs"}, "bob": {"devs"}, "nobody": {"strangers"}},
+		APIServer: require.Tool(
+			t,
+			"kube-apiserver",
+		),
+		ControllerManager: require.Tool(t, "kube-controller-manager"),
+		Etcd:              require.Tool(t, "etcd"),
+		Users:             map[string][]string{"alice": {"devs"}, "bob": {"devs"}, "nobody": {"strangers"}},
 	}
 }
 
@@ -127,7 +132,9 @@ func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string
 		}
 		return '-'
 	}, t.Name()), "-")
-	ns, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: name[:min(len(name), 40)] + "-", Labels: labels}}, metav1.CreateOptions{})
+	ns, err := kube.CoreV1().
+		Namespaces().
+		Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: name[:min(len(name), 40)] + "-", Labels: labels}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +144,9 @@ func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string
 // NamedNamespace makes a namespace of a given name, as in another cluster.
 func NamedNamespace(t testing.TB, kube kubernetes.Interface, name string) {
 	t.Helper()
-	if _, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+	if _, err := kube.CoreV1().
+		Namespaces().
+		Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

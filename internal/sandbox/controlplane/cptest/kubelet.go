@@ -118,14 +118,20 @@ func Status(pod *corev1.Pod) (corev1.PodStatus, bool) {
 	}
 	now := metav1.Now()
 	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image}
-	status := corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}}}
+	status := corev1.PodStatus{
+		Phase:      corev1.PodRunning,
+		Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}},
+	}
 	ready := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady", LastTransitionTime: now}
 	switch tag {
 	case "pending":
 		return status, false
 	case "missing":
 		status.Phase = corev1.PodPending
-		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: fmt.Sprintf("rpc error: code = NotFound desc = failed to pull and unpack image %q: %s: not found", c.Image, c.Image)}
+		s.State.Waiting = &corev1.ContainerStateWaiting{
+			Reason:  "ErrImagePull",
+			Message: fmt.Sprintf("rpc error: code = NotFound desc = failed to pull and unpack image %q: %s: not found", c.Image, c.Image),
+		}
 	case "crash":
 		end := &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: now, FinishedAt: now}
 		s.RestartCount = 2

@@ -47,7 +47,9 @@ func NewNode(t testing.TB, kube kubernetes.Interface) *Node {
 	if _, err := fmt.Sscan(port, &number); err != nil {
 		t.Fatal(err)
 	}
-	node, err := kube.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "node-"}}, metav1.CreateOptions{})
+	node, err := kube.CoreV1().
+		Nodes().
+		Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "node-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +144,13 @@ func (n *Node) carry(pod string, data, complaint httpstream.Stream) {
 	address := n.backends[pod+":"+port]
 	n.mu.Unlock()
 	if address == "" {
-		fmt.Fprintf(complaint, "error forwarding port %s to pod %s: connect(5, AF=2 127.0.0.1:%s, 16) failed: Connection refused", port, pod, port)
+		fmt.Fprintf(
+			complaint,
+			"error forwarding port %s to pod %s: connect(5, AF=2 127.0.0.1:%s, 16) failed: Connection refused",
+			port,
+			pod,
+			port,
+		)
 		return
 	}
 	backend, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))

@@ -1,10 +1,10 @@
-// Package environ is the environment of a container as the cluster resolves
+// Package containerenv is the environment of a container as the cluster resolves
 // it: env over envFrom, the later over the earlier, values from Secrets and
 // ConfigMaps, $(NAME) expanded.
 //
 // Values may be secret: they are kept in memory and printed by nobody; a Value
 // prints as its source.
-package environ
+package containerenv
 
 import (
 	"context"

@@ -1,11 +1,11 @@
-// Package need says what a test needs of the machine beyond Go, and what to
+// Package require says what a test needs of the machine beyond Go, and what to
 // run where it is missing.
 //
 // The sandbox's `test` verb installs everything and sets SBW_SANDBOX to its
 // directory: from then on a missing part fails the test, so that nothing is
 // passed over in CI. A plain `go test ./...` on some laptop skips such a test
 // and says what it wants.
-package need
+package require
 
 import (
 	"os"
@@ -17,7 +17,7 @@ import (
 // EnvDir names the environment variable that holds the sandbox's directory.
 const EnvDir = "SBW_SANDBOX"
 
-const remedy = "run `go run ./internal/sandbox/cmd test`, which installs it (Debian, root)"
+const remedy = "run `go run ./internal/sandbox/launcher test`, which installs it (Debian, root)"
 
 // Dir returns the sandbox's directory: bin/ holds what it built, npm/ what it
 // installed from npm.

@@ -1,6 +1,6 @@
-// Package plain makes text that others wrote (a pod's log, a termination
+// Package termtext makes text that others wrote (a pod's log, a termination
 // message, an answer over HTTP) safe to show: nothing in it acts on a terminal.
-package plain
+package termtext
 
 import (
 	"strings"

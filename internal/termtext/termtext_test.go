@@ -1,10 +1,10 @@
-package plain_test
+package termtext_test
 
 import (
 	"testing"
 	"unicode"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster/plain"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 func TestText(t *testing.T) {
@@ -29,7 +29,7 @@ func TestText(t *testing.T) {
 		"\x1bc reset":                                 " reset",
 	}
 	for in, want := range tests {
-		if got := plain.Text(in); got != want {
+		if got := termtext.Text(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
@@ -39,20 +39,20 @@ func FuzzText(f *testing.F) {
 	f.Add("\x1b[31mred\x1b[0m\r\n")
 	f.Add("\x1b]0;t\x07\u009b1m")
 	f.Fuzz(func(t *testing.T, s string) {
-		got := plain.Text(s)
+		got := termtext.Text(s)
 		for _, r := range got {
 			if unicode.IsControl(r) && r != '\n' && r != '\t' {
 				t.Fatalf("%q of %q holds %U", got, s, r)
 			}
 		}
-		if again := plain.Text(got); again != got {
+		if again := termtext.Text(got); again != got {
 			t.Fatalf("%q cleaned twice is %q", got, again)
 		}
 	})
 }
 
 func TestLine(t *testing.T) {
-	if got := plain.Line(" a\n\tb \x1b[1mc\r\nd "); got != "a b c d" {
+	if got := termtext.Line(" a\n\tb \x1b[1mc\r\nd "); got != "a b c d" {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,11 +1,11 @@
-// Package outside stands between the sandbox and the internet: a proxy for
+// Package egressproxy stands between the sandbox and the internet: a proxy for
 // HTTPS (CONNECT) that answers itself for the hosts it is given, under
 // certificates of the sandbox's own authority, and tunnels to all others.
 //
 // So ghcr.io and api.github.com keep their names, their TLS and HTTP/2: what
 // runs in the sandbox needs no switch for it, only the settings that people
 // behind a company's proxy have, HTTPS_PROXY and a bundle of certificates.
-package outside
+package egressproxy
 
 import (
 	"bufio"

@@ -2,7 +2,7 @@
 
 // Command cmd is the sandbox's launcher:
 //
-//	go run ./internal/sandbox/cmd up|demo|test|down
+//	go run ./internal/sandbox/launcher up|demo|test|down
 //
 // Each verb can be repeated. `env` prints what to eval for a shell that works
 // in the sandbox.
@@ -25,7 +25,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
-const usage = `usage: go run ./internal/sandbox/cmd VERB
+const usage = `usage: go run ./internal/sandbox/launcher VERB
 
   up     install, build and start everything
   demo   ship a worker as a person would: gh sbw publish, kubectl sbw rollout
