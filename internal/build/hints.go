@@ -29,7 +29,8 @@ var hints = []hint{
 		said: lazyregexp.New(`exec format error`),
 		is: pipeline.Finding{
 			Code: "builder-platform",
-			Fix:  "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all (Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform",
+			Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all " +
+				"(Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform",
 		},
 	},
 	{
@@ -88,7 +89,7 @@ func baseOf(step string) (string, bool) {
 
 // explained is betters with what depends on the builder and the request.
 func explained(f *pipeline.Finding, builder string, req Request, step string) *pipeline.Finding {
-	betters(f, step)
+	f = betters(f, step)
 	switch f.Code {
 	case CodeNoSpace:
 		f.Fix = spaceFix(f.Why, builder, req, step)
@@ -114,11 +115,13 @@ func spaceFix(why, builder string, req Request, step string) string {
 	case strings.HasPrefix(step, "exporting to oci") || req.LayoutDir != "" && strings.Contains(why, req.LayoutDir):
 		return "make room on this machine's disk, where the image is written: " + req.LayoutDir
 	case strings.Contains(builder, "podman"), strings.Contains(builder, "buildah"):
-		return "make room where " + builder + " keeps its images (podman info shows where; on macOS that is the podman machine's disk): podman system prune"
+		return "make room where " + builder + " keeps its images (podman info shows where; on macOS that is the podman machine's disk): " +
+			"podman system prune"
 	case strings.Contains(builder, "BuildKit"):
 		return "make room on the disk of the machine where buildkitd runs: buildctl prune"
 	}
-	return "make room on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): docker system df shows what is there, docker buildx prune and docker image prune remove it"
+	return "make room on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): " +
+		"docker system df shows what is there, docker buildx prune and docker image prune remove it"
 }
 
 // betters gives a failure the code and remedy of a known cause.

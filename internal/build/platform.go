@@ -39,7 +39,8 @@ func checkPlatforms(who string, can []string, req Request, grave pipeline.Severi
 			Where:    step.where,
 			What:     who + " says that it cannot run a step for " + p,
 			Why:      "it runs " + strings.Join(can, ", "),
-			Fix:      "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch + " (Debian: apt install qemu-user-static binfmt-support)",
+			Fix: "install emulation where it runs: docker run --privileged --rm tonistiigi/binfmt --install " + arch +
+				" (Debian: apt install qemu-user-static binfmt-support)",
 		})
 	}
 	return all

@@ -175,7 +175,7 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 			if f := brokenList(req, in); f != nil {
 				all = append(all, f)
 			}
-			for _, src := range in.sources(vars) {
+			for _, src := range in.sources() {
 				if f := checkSource(req, ignored, in, src); f != nil {
 					all = append(all, f)
 				}
@@ -208,7 +208,7 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 
 // sources are the paths in the context that the instruction takes. Those that
 // cannot be told here (variables, patterns, addresses) are left away.
-func (in instr) sources(vars map[string]string) (all []string) {
+func (in instr) sources() (all []string) {
 	if in.name != "COPY" && in.name != "ADD" || len(in.words) < 2 {
 		return nil
 	}

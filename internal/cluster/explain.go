@@ -81,12 +81,15 @@ func Explain(during string, err error) error {
 	case apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err):
 		f.Code, f.Fix = CodeBusy, "try again in a moment"
 	case isTLS(err):
-		f.Code, f.What, f.Fix = CodeTLS, "the cluster's certificate is not trusted", "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
+		f.Code, f.What = CodeTLS, "the cluster's certificate is not trusted"
+		f.Fix = "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
 	case strings.Contains(err.Error(), "getting credentials: "):
 		// rest's exec plugin round tripper has no error type of its own.
-		f.Code, f.What, f.Fix = CodeCredentials, "the kubeconfig's credential command failed", "run the kubeconfig's credential command by hand to see what it lacks"
+		f.Code, f.What = CodeCredentials, "the kubeconfig's credential command failed"
+		f.Fix = "run the kubeconfig's credential command by hand to see what it lacks"
 	case isUnreachable(err):
-		f.Code, f.What, f.Fix = CodeUnreachable, "the cluster cannot be reached", "check that the cluster runs and that the network (VPN, tunnel) is up; `kubectl cluster-info` asks the same"
+		f.Code, f.What = CodeUnreachable, "the cluster cannot be reached"
+		f.Fix = "check that the cluster runs and that the network (VPN, tunnel) is up; `kubectl cluster-info` asks the same"
 	default:
 		return fmt.Errorf("%s: %w", during, err)
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -65,7 +66,7 @@ func TestNobodyIsAskedAboutAnotherRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := id.Account(t.Context()); err != ErrNotGitHub {
+	if _, err := id.Account(t.Context()); !errors.Is(err, ErrNotGitHub) {
 		t.Errorf("%v", err)
 	}
 	if found := id.Check(t.Context()); len(found) > 0 {

@@ -145,7 +145,8 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 			Severity: pipeline.Error,
 			What:     fmt.Sprintf("the worker would register at %s, not at %s", served.URL, p.Want.URL),
 			Why:      "it takes the URL from its own settings",
-			Fix:      "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, or inngest.host in .sbw.yaml to what is right",
+			Fix: "set INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the Deployment to the Service's URL, " +
+				"or inngest.host in .sbw.yaml to what is right",
 		}
 	}
 	if len(served.Functions) == 0 {

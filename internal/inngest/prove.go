@@ -138,7 +138,8 @@ func judgeCall(want model.Wanted, app model.App, err error) error {
 		Err:      err,
 		What:     "the Inngest server cannot reach the worker at " + want.URL,
 		Why:      "the server reports " + word,
-		Fix:      "check the Service's name, port, targetPort and selector, and INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the manifest",
+		Fix: "check the Service's name, port, targetPort and selector, and INNGEST_SERVE_HOST (SDK 3) or " +
+			"INNGEST_SERVE_ORIGIN (SDK 4) in the manifest",
 	}
 	if !refused && app.Name == "" {
 		f.Why = "something answered there, but it did not register the worker under that URL"

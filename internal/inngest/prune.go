@@ -37,7 +37,7 @@ func judgeApps(
 	if e.InFlight, err = runsPerApp(ctx, c); err != nil {
 		return nil, nil, err
 	}
-	stale, foreign = judge.Judge(apps, want, e)
+	stale, _ = judge.Judge(apps, want, e)
 	for _, s := range stale {
 		runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(s.App.ID), Since: time.Now().Add(-recently), Limit: 1})
 		if err != nil {

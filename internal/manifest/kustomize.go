@@ -115,8 +115,10 @@ func (k *kustomized) advice() string {
 		name = o.name // before a namePrefix
 	}
 	return fmt.Sprintf(
-		"write a patch once, because an entry of images: would move %s too: add `path: %s-image.yaml` to patches: in %s, and write into that file: "+
-			"{apiVersion: apps/v1, kind: %s, metadata: {name: %s}, spec: {template: {spec: {containers: [{name: %s, image: %q}]}}}}; later runs change it",
+		"write a patch once, because an entry of images: would move %s too: add `path: %s-image.yaml` to patches: in %s, "+
+			"and write into that file: "+
+			"{apiVersion: apps/v1, kind: %s, metadata: {name: %s}, spec: {template: {spec: {containers: [{name: %s, image: %q}]}}}}; "+
+			"later runs change it",
 		others[0].Use,
 		t.Container,
 		file,

@@ -140,7 +140,7 @@ type fixture struct{ dir, base, old, digest string }
 func newFixture(t *testing.T) fixture {
 	f := fixture{dir: tempLayout(t)}
 	shared, base := layers(1, 1000, 8000), layers(4, 9000)
-	f.base = makeImage(t, f.dir, "linux/arm64", base...)
+	f.base = makeImage(t, f.dir, base...)
 	f.old = makeIndexBeside(t, f.dir, map[string]v1.Image{"linux/arm64": buildImage(t, "linux/arm64", shared...)})
 	f.digest = makeIndexBeside(t, f.dir, map[string]v1.Image{
 		"linux/arm64": buildImage(t, "linux/arm64", slices.Concat(shared, base, layers(2, 7500, 800))...),
@@ -231,7 +231,7 @@ func TestFaultsSendNothingTwice(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
 	sizes := []int{500_000, 400_000, 300_000, 200_000}
-	digest := makeImage(t, dir, "linux/arm64", layers(1, sizes...)...)
+	digest := makeImage(t, dir, layers(1, sizes...)...)
 	h.front.Inject(
 		ghcr.Fault{On: ghcr.UploadFinish, After: 1, Do: ghcr.Unanswered()},
 		ghcr.Fault{On: ghcr.UploadFinish, After: 2, Do: ghcr.Expire()},
@@ -272,9 +272,9 @@ func TestInterrupted(t *testing.T) {
 func interrupt(t *testing.T, at int) (interrupted bool) {
 	h := newHarness(t)
 	dir := tempLayout(t)
-	old := makeImage(t, dir, "linux/arm64", layers(1, 1000)...)
+	old := makeImage(t, dir, layers(1, 1000)...)
 	h.prepare(t, h.repo, Job{Layout: dir, Digest: old, Tags: []string{"v0", Latest}})
-	digest := makeImage(t, dir, "linux/arm64", layers(2, 100_000, 200_000)...)
+	digest := makeImage(t, dir, layers(2, 100_000, 200_000)...)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	var ended time.Time

@@ -34,7 +34,7 @@ func packer(t *testing.T, dir string) func(context.Context, v1.Descriptor) (v1.D
 func TestLayersAreCompressedOnTheWay(t *testing.T) {
 	mixed := append(layers(1, 70_000), plainLayers(300_000, 2_000_000)...)
 	for name, write := range map[string]func(dir string) string{
-		"image": func(dir string) string { return makeImage(t, dir, "linux/arm64", mixed...) },
+		"image": func(dir string) string { return makeImage(t, dir, mixed...) },
 		"index": func(dir string) string {
 			return makeIndex(t, dir, map[string]v1.Image{"linux/arm64": buildImage(t, "linux/arm64", mixed...), "linux/amd64": buildImage(t, "linux/amd64", plainLayers(300_000)...)})
 		},
@@ -89,7 +89,7 @@ func TestLayersAreCompressedOnTheWay(t *testing.T) {
 func TestALayerThatCannotBeCompressed(t *testing.T) {
 	h, dir := newHarness(t), tempLayout(t)
 	rep := pipeline.NewReporter("push", &collector{})
-	job := Job{Layout: dir, Digest: makeImage(t, dir, "linux/arm64", plainLayers(1000, 2000)...), Tags: []string{"v1"}}
+	job := Job{Layout: dir, Digest: makeImage(t, dir, plainLayers(1000, 2000)...), Tags: []string{"v1"}}
 	full := errors.New("no space left on device")
 	job.Pack = func(context.Context, v1.Descriptor) (v1.Descriptor, error) { return v1.Descriptor{}, full }
 	_, err := New(h.options()).Push(t.Context(), job, rep)

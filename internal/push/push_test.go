@@ -32,7 +32,7 @@ func mustPush(t *testing.T, h *harness, p *Pusher, j Job, rep *pipeline.Reporter
 func TestPush(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
-	digest := makeImage(t, dir, "linux/arm64", layers(1, 1000, 70_000, 300_000)...)
+	digest := makeImage(t, dir, layers(1, 1000, 70_000, 300_000)...)
 	c := &collector{}
 	rep := pipeline.NewReporter("push", c)
 	res := mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}, rep)
@@ -53,8 +53,8 @@ func TestRequests(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
 	base := layers(1, 100_000, 200_000, 300_000, 400_000, 500_000, 600_000, 700_000)
-	first := makeImage(t, dir, "linux/arm64", append(base, layers(2, 80_000)...)...)
-	second := makeImage(t, dir, "linux/arm64", append(base, layers(3, 90_000)...)...)
+	first := makeImage(t, dir, append(base, layers(2, 80_000)...)...)
+	second := makeImage(t, dir, append(base, layers(3, 90_000)...)...)
 
 	res := mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: first, Tags: []string{"v1", Latest}}, nil)
 	if res.Uploaded != 9 {
@@ -100,7 +100,7 @@ func TestPushIndex(t *testing.T) {
 func TestNoLatest(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
-	digest := makeImage(t, dir, "linux/arm64", layers(1, 1000)...)
+	digest := makeImage(t, dir, layers(1, 1000)...)
 	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: digest, Tags: []string{"v1"}}, nil)
 	if got := h.digestOf(t, Latest); got != "" {
 		t.Errorf("latest was written: %s", got)
@@ -110,8 +110,8 @@ func TestNoLatest(t *testing.T) {
 func TestTagExists(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
-	one := makeImage(t, dir, "linux/arm64", layers(1, 1000)...)
-	two := makeImage(t, dir, "linux/arm64", layers(2, 1000)...)
+	one := makeImage(t, dir, layers(1, 1000)...)
+	two := makeImage(t, dir, layers(2, 1000)...)
 	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: one, Tags: []string{"v1", Latest}}, nil)
 
 	for _, digest := range []string{two, ""} {
@@ -135,8 +135,8 @@ func TestPlanChangesNothing(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
 	base := layers(1, 100_000)
-	one := makeImage(t, dir, "linux/arm64", base...)
-	two := makeImage(t, dir, "linux/arm64", append(base, layers(2, 5000)...)...)
+	one := makeImage(t, dir, base...)
+	two := makeImage(t, dir, append(base, layers(2, 5000)...)...)
 	mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: one, Tags: []string{"v1", Latest}}, nil)
 	h.front.Forget()
 	plan, err := New(h.options()).Plan(t.Context(), Job{Layout: dir, Digest: two, Tags: []string{"v2", Latest}}, nil)

@@ -71,7 +71,7 @@ func TestRealPush(t *testing.T) {
 	h := newRealHarness(t)
 	dir := tempLayout(t)
 	base := layers(1, 100_000, 200_000)
-	first := makeImage(t, dir, "linux/arm64", append(base, layers(2, 90_000)...)...)
+	first := makeImage(t, dir, append(base, layers(2, 90_000)...)...)
 	index := makeIndexBeside(t, dir, map[string]v1.Image{
 		"linux/arm64": buildImage(t, "linux/arm64", append(base, layers(3, 80_000)...)...),
 		"linux/amd64": buildImage(t, "linux/amd64", append(base, layers(4, 70_000)...)...),
@@ -95,7 +95,7 @@ func TestRealPush(t *testing.T) {
 func TestRealResume(t *testing.T) {
 	h := newRealHarness(t)
 	dir := tempLayout(t)
-	digest := makeImage(t, dir, "linux/arm64", layers(1, 400_000, 300_000, 200_000)...)
+	digest := makeImage(t, dir, layers(1, 400_000, 300_000, 200_000)...)
 	job := Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	h.front.OnRequest(func(k ghcr.Kind) {
@@ -188,7 +188,7 @@ func TestRealFaults(t *testing.T) {
 	} {
 		h := newRealHarness(t)
 		dir := tempLayout(t)
-		digest := makeImage(t, dir, "linux/arm64", layers(1, 100_000, 200_000)...)
+		digest := makeImage(t, dir, layers(1, 100_000, 200_000)...)
 		h.front.Inject(ghcr.Fault{On: f.on, Do: f.do}, ghcr.Fault{On: f.on, After: 2, Do: f.do})
 		mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}, nil)
 		if h.front.Struck() == 0 {

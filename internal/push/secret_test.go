@@ -80,7 +80,7 @@ func asErrors(found []*pipeline.Finding) (errs []error) {
 // whether all goes well or the registry and GitHub refuse.
 func TestTokenStaysInMemory(t *testing.T) {
 	dir := tempLayout(t)
-	digest := makeImage(t, dir, "linux/arm64", layers(1, 3000, 2000)...)
+	digest := makeImage(t, dir, layers(1, 3000, 2000)...)
 	command := filepath.Join(t.TempDir(), "secrets")
 	script := "#!/bin/sh\na=" + testToken[:10] + "\nb=" + testToken[10:] + "\necho $a$b\n"
 	if err := os.WriteFile(command, []byte(script), 0o700); err != nil {

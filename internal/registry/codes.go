@@ -13,7 +13,7 @@ const (
 	CodeRegistryRateLimit   pipeline.Code = "registry-rate-limit"
 	CodeRegistryRealm       pipeline.Code = "registry-realm"
 	CodeRegistryRefused     pipeline.Code = "registry-refused"
-	CodeRegistryTls         pipeline.Code = "registry-tls"
+	CodeRegistryTLS         pipeline.Code = "registry-tls"
 	CodeRegistryUnreachable pipeline.Code = "registry-unreachable"
 	CodeTokenScope          pipeline.Code = "token-scope"
 )

@@ -33,7 +33,7 @@ func (c *Client) Explain(doing string, err error) error {
 func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
 	f.Why = oneLine(c.auth.redact(err.Error()))
 	if isTLS(err) {
-		f.Code = CodeRegistryTls
+		f.Code = CodeRegistryTLS
 		f.Fix = "check the certificate of " + c.repo.Registry + "; an own authority is added with SSL_CERT_FILE"
 		return
 	}
@@ -73,7 +73,7 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 		f.Code = CodeRegistryRateLimit
 		f.Fix = "wait some minutes and run it again; what is uploaded is not sent again"
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
-		c.explainDenied(f, e, credential)
+		c.explainDenied(f, credential)
 	case e.Status == http.StatusNotFound:
 		f.Code = CodeImageNotFound
 		f.Fix = "check the name and the tag; `gh sbw tags` lists what is published"
@@ -86,7 +86,7 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 	}
 }
 
-func (c *Client) explainDenied(f *pipeline.Finding, e *Error, credential string) {
+func (c *Client) explainDenied(f *pipeline.Finding, credential string) {
 	f.Code = CodeRegistryDenied
 	switch {
 	case c.opts.Credential == "" && !c.opts.Push:

@@ -36,9 +36,7 @@ func Churn(u Reused, in Instruction) *pipeline.Finding {
 		if len(paths) > 1 {
 			f.Why += fmt.Sprintf(" and %d more", len(paths)-1)
 		}
-		for _, p := range paths[:min(len(paths), shownPaths)] {
-			f.Evidence = append(f.Evidence, p)
-		}
+		f.Evidence = append(f.Evidence, paths[:min(len(paths), shownPaths)]...)
 		if more := len(paths) - shownPaths; more > 0 {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("and %d more", more))
 		}

@@ -122,7 +122,8 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 			// Nobody knows which image the tag stands for, so nobody could say
 			// afterwards whether that is what runs.
 			f.Severity = pipeline.Error
-			f.Fix = "try again when the registry answers, give the digest (--image NAME:TAG@sha256:…), or roll out whatever the tag stands for with --no-pin"
+			f.Fix = "try again when the registry answers, give the digest (--image NAME:TAG@sha256:…), " +
+				"or roll out whatever the tag stands for with --no-pin"
 			return
 		}
 		f.Why += "; the rollout continues with " + img.ref.String() + ", without knowing its platforms"

@@ -79,7 +79,9 @@ func (s *Sandbox) Environ() ([]string, error) {
 		merged[k] = v
 	}
 	// The user's own tokens must not get into the sandbox.
-	for _, name := range []string{"GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "DOCKER_CONFIG"} {
+	for _, name := range []string{
+		"GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "DOCKER_CONFIG",
+	} {
 		delete(merged, name)
 	}
 	maps.Copy(merged, env)

@@ -65,12 +65,12 @@ func (u *UI) emitPlain(e pipeline.Event) {
 }
 
 // ending describes how a stage ended that took this long and did this much.
-func (st *stage) ending(took, amount string) string {
-	switch st.state {
+func (s *stage) ending(took, amount string) string {
+	switch s.state {
 	case failed:
-		return "failed after " + took + ": " + st.reason
+		return "failed after " + took + ": " + s.reason
 	case skipped:
-		return "skipped: " + st.reason
+		return "skipped: " + s.reason
 	}
 	if amount != "" {
 		amount = " (" + amount + ")"

@@ -18,7 +18,7 @@ func TestFor(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(cause) })
 		start = time.Now()
-		if err := For(ctx, time.Hour); err != cause || time.Since(start) != time.Minute {
+		if err := For(ctx, time.Hour); !errors.Is(err, cause) || time.Since(start) != time.Minute {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
 	})

@@ -55,7 +55,9 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 		return found
 	}
 	if by := gitOps(r.Before); by != "" && r.Action != Unchanged {
-		severity, fix := pipeline.Error, "change it in the repository that "+by+" applies, or suspend it for this object first; --force-conflicts rolls out all the same"
+		severity := pipeline.Error
+		fix := "change it in the repository that " + by + " applies, or suspend it for this object first; " +
+			"--force-conflicts rolls out all the same"
 		if a.Force {
 			severity, fix = pipeline.Warning, "suspend it for this object, or change its repository, too"
 		}

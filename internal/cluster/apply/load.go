@@ -160,7 +160,8 @@ func unreadable(s Source, err error) error {
 				Err:      err,
 				What:     "the manifest has an object of a kind that it defines itself",
 				Why:      line(err),
-				Fix:      "apply the CustomResourceDefinition first, from a file of its own: the API server cannot judge objects of a kind that it does not know yet",
+				Fix: "apply the CustomResourceDefinition first, from a file of its own: the API server cannot judge objects of a " +
+					"kind that it does not know yet",
 			}
 		}
 		return &pipeline.Finding{

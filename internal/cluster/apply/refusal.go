@@ -51,7 +51,8 @@ func (a *applier) refusal(o Object, err error) error {
 	// come as plain 4xx or as 500 with this text (structured-merge-diff).
 	case apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "failed to create typed patch object"):
 		found = a.badPatch(o, err)
-	case apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
+	case apierrors.IsForbidden(err) &&
+		(strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
 		found = append(
 			found,
 			a.refused(o, "", nameOf(o.Unstructured)+" is refused by the cluster's admission", line(err), "satisfy the policy that is named", err),
@@ -164,7 +165,8 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 		why := shorten(termtext.Line(c.Message))
 		f := a.refused(o, c.Field, fmt.Sprintf("%s: %s is not valid", name, c.Field), why, "correct the manifest", err)
 		switch {
-		case strings.Contains(c.Message, "field is immutable") || c.Type == metav1.CauseTypeForbidden && strings.Contains(c.Message, "updates to"):
+		case strings.Contains(c.Message, "field is immutable"),
+			c.Type == metav1.CauseTypeForbidden && strings.Contains(c.Message, "updates to"):
 			f.Code = CodeImmutable
 			f.What = fmt.Sprintf("%s: %s cannot be changed once the object exists", name, c.Field)
 			f.Fix = fmt.Sprintf(

@@ -299,7 +299,9 @@ func ours(patch, written, live map[string]any, path string) (kept map[string]any
 
 func restorable(u *unstructured.Unstructured) map[string]any {
 	c := u.DeepCopy()
-	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "deletionTimestamp"} {
+	for _, field := range []string{
+		"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "deletionTimestamp",
+	} {
 		unstructured.RemoveNestedField(c.Object, "metadata", field)
 	}
 	unstructured.RemoveNestedField(c.Object, "metadata", "annotations", controllersRevision)

@@ -22,7 +22,8 @@ type Sample struct {
 const unreadyFor = 15 * time.Second
 
 // BakeRule says when a bake goes back, for the output.
-const BakeRule = "goes back when a new pod restarts, when one is not Ready for 15s, or when more runs fail than failed in an equally long time before the switch"
+const BakeRule = "goes back when a new pod restarts, when one is not Ready for 15s, or when more runs fail than failed in an " +
+	"equally long time before the switch"
 
 // Bake compares what has happened since the switch with what happened in an
 // equally long stretch before it; why is empty as long as the new version is

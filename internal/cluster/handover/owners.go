@@ -77,7 +77,7 @@ func ownersOf(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, keep 
 		if e.FieldsV1 == nil || e.Subresource != "" || !keep(e) {
 			continue
 		}
-		s, err := decode(e.FieldsV1.Raw)
+		s, err := decode(e.FieldsV1.GetRawBytes())
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners 
 			all = append(all, e)
 			continue
 		}
-		s, err := decode(e.FieldsV1.Raw)
+		s, err := decode(e.FieldsV1.GetRawBytes())
 		if err != nil {
 			return nil, err
 		}
@@ -165,9 +165,11 @@ func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners 
 			continue
 		}
 		e = *e.DeepCopy()
-		if e.FieldsV1.Raw, err = next.ToJSON(); err != nil {
+		raw, err := next.ToJSON()
+		if err != nil {
 			return nil, err
 		}
+		e.FieldsV1.SetRawBytes(raw)
 		all = append(all, e)
 	}
 	for i, o := range owners {
@@ -177,7 +179,7 @@ func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners 
 		now := metav1.Now()
 		changed = true
 		all = append(all, metav1.ManagedFieldsEntry{Manager: o.Manager, Operation: o.Operation, APIVersion: o.APIVersion, Time: &now,
-			FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: o.Fields}})
+			FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(string(o.Fields))})
 	}
 	if !changed {
 		return nil, nil

@@ -81,7 +81,7 @@ func TestReleaseIsAsIfNothingHadBeenHeld(t *testing.T) {
 				t.Run(map[bool]string{false: "plain", true: "held"}[held], func(t *testing.T) {
 					b := newBenchHere(t, test.before)
 					if test.theirs != "" {
-						b.patch("deployment", "worker", test.theirs)
+						b.patch("deployment", test.theirs)
 					}
 					b.fields = test.after
 					if !held {
@@ -181,7 +181,7 @@ func TestSomebodyElseHasChangedAService(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
 	b.ready(b.apply("x/w:2"))
-	b.patch("service", "worker", `{"spec":{"selector":{"tier":"theirs"}}}`)
+	b.patch("service", `{"spec":{"selector":{"tier":"theirs"}}}`)
 	err := b.run.Switch(t.Context(), b.version())
 	if code(err) != handover.CodeForeign || !errors.Is(err, handover.ErrForeign) || !strings.Contains(err.Error(), "somebody") {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestSomebodyElseRollsOut(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
 	b.ready(b.apply("x/w:2"))
-	b.patch("deployment", "worker", `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"x/w:theirs"}]}}}}`)
+	b.patch("deployment", `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"x/w:theirs"}]}}}}`)
 	p := b.decide()
 	if p.Stage != handover.Disturbed || p.Action() != handover.Release || !p.ServicesFirst {
 		t.Fatalf("%+v", p)
@@ -250,7 +250,7 @@ func TestTheHoldIsBrokenWhileWaiting(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
 	applied := b.apply("x/w:slow")
-	b.patch("deployment", "worker", `{"spec":{"minReadySeconds":0}}`)
+	b.patch("deployment", `{"spec":{"minReadySeconds":0}}`)
 	o := b.watching()
 	o.Applied = applied
 	if _, err := b.run.Ready(t.Context(), o); code(err) != handover.CodeForeign || !strings.Contains(err.Error(), "somebody") {
@@ -300,7 +300,7 @@ func TestScaledWhileHeld(t *testing.T) {
 	b.hold()
 	applied := b.apply("x/w:2")
 	b.ready(applied)
-	b.patch("deployment", "worker", `{"spec":{"replicas":3}}`)
+	b.patch("deployment", `{"spec":{"replicas":3}}`)
 	o := b.watching()
 	o.Applied = &workload.Workload{Deployment: b.deployment()}
 	if r, err := b.run.Ready(t.Context(), o); err != nil || r.Verdict.Ready != 3 {

@@ -241,13 +241,13 @@ func (b *bench) switched() {
 	}
 }
 
-func (b *bench) patch(kind, name, patch string) {
+func (b *bench) patch(kind, patch string) {
 	b.Helper()
 	var err error
 	if kind == "service" {
-		_, err = b.kube.CoreV1().Services(b.ns).Patch(b.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"})
+		_, err = b.kube.CoreV1().Services(b.ns).Patch(b.Context(), "worker", types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"})
 	} else {
-		_, err = b.kube.AppsV1().Deployments(b.ns).Patch(b.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"})
+		_, err = b.kube.AppsV1().Deployments(b.ns).Patch(b.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"})
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -311,7 +311,7 @@ func owners(t *testing.T, o metav1.Object) string {
 			continue
 		}
 		for _, field := range []string{"f:minReadySeconds", "f:progressDeadlineSeconds", "f:maxSurge", "f:maxUnavailable", "f:selector", "f:image"} {
-			if strings.Contains(string(m.FieldsV1.Raw), `"`+field+`"`) {
+			if strings.Contains(m.FieldsV1.GetRawString(), `"`+field+`"`) {
 				all = append(all, m.Manager+" "+string(m.Operation)+" "+field)
 			}
 		}

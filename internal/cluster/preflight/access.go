@@ -103,7 +103,7 @@ func Rights(n Needs) []Right {
 	return append(all, n.Objects...)
 }
 
-// CodeRBAC: permissions are missing.
+// CodeRBAC is reported when permissions are missing.
 const CodeRBAC pipeline.Code = "rbac"
 
 // Access asks for each right, side by side. What is missing is one Finding

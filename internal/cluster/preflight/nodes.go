@@ -66,6 +66,7 @@ func judge(node *corev1.Node, w *workload.Workload) Node {
 			n.Platforms = append(n.Platforms, p)
 		}
 	}
+	cordon := corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
 	spec := w.Template().Spec
 	if spec.NodeName != "" && spec.NodeName != node.Name {
 		n.Excluded = "spec.nodeName is " + spec.NodeName
@@ -78,7 +79,7 @@ func judge(node *corev1.Node, w *workload.Workload) Node {
 	tolerations := spec.Tolerations
 	if w.DaemonSet != nil {
 		tolerations = append(slices.Clone(tolerations), daemonTolerations()...)
-	} else if node.Spec.Unschedulable && !tolerates(tolerations, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}) {
+	} else if node.Spec.Unschedulable && !tolerates(tolerations, cordon) {
 		n.Excluded = "cordoned"
 		return n
 	}

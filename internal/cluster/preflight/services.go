@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CodeService: a Service of the manifest reaches nothing.
+// CodeService is reported when a Service of the manifest reaches nothing.
 const CodeService pipeline.Code = "service-unmatched"
 
 // Services says which Services of a manifest select no pod, or point at a port

@@ -43,7 +43,8 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 				CodeImageNever,
 				"image "+c.spec.Image+" is not on the node, or this pod may not use it",
 				termtext.Line(w.Message),
-				"set imagePullPolicy to IfNotPresent or Always; since Kubernetes 1.35 a pod also needs the pull secret that the image on the node was pulled with",
+				"set imagePullPolicy to IfNotPresent or Always; since Kubernetes 1.35 a pod also needs the pull secret that the image on "+
+					"the node was pulled with",
 			)
 		case invalidImageName:
 			return terminal(
@@ -184,7 +185,8 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 
 // patience is the setting that tolerates a worker that crashes until what it
 // needs is there.
-const patience = "its log gives the reason; if it only waits for something that comes up later, allow more restarts with deploy.restarts in .sbw.yaml"
+const patience = "its log gives the reason; if it only waits for something that comes up later, " +
+	"allow more restarts with deploy.restarts in .sbw.yaml"
 
 // crash words why a container ended.
 func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerStateTerminated, times int32) *Cause {

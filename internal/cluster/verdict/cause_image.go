@@ -12,13 +12,16 @@ import (
 // "not found" as well, and a proxy's 503 may contain any word at all.
 var (
 	pullNetwork = lazyregexp.New(
-		`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`,
+		`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|` +
+			`TLS handshake timeout|deadline exceeded|server misbehaving|temporary failure in name resolution|unexpected EOF|: EOF|` +
+			`50[0234] |toomanyrequests|429 Too Many|QPS exceeded|registry is unavailable`,
 	)
 	pullPlatform = lazyregexp.New(
 		`(?i)no match for platform|no matching manifest for|does not match the specified platform|choosing an image from manifest list`,
 	)
 	pullDenied = lazyregexp.New(
-		`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|authentication required|failed to authorize`,
+		`(?i)401 Unauthorized|403 Forbidden|unauthorized|denied|insufficient_scope|no basic auth credentials|` +
+			`authentication required|failed to authorize`,
 	)
 	pullMissing = lazyregexp.New(`(?i)not found|manifest unknown|name unknown|repository does not exist|404`)
 	pullTrust   = lazyregexp.New(`(?i)x509:|certificate`)
@@ -47,7 +50,9 @@ func pull(image, message string) *Cause {
 			CodeImageDenied,
 			"the node may not pull "+image,
 			why,
-			"give the pod an imagePullSecret with read:packages for that registry, or make the package public (some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto the node does not replace the secret",
+			"give the pod an imagePullSecret with read:packages for that registry, or make the package public "+
+				"(some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto "+
+				"the node does not replace the secret",
 		)
 	case pullTrust.MatchString(message):
 		return transient(

@@ -114,7 +114,8 @@ func readinessGates(pod *corev1.Pod) *Cause {
 		CodeReadinessGate,
 		fmt.Sprintf("pod %s runs and waits for its readiness gate: %s", pod.Name, gates),
 		termtext.Line(strings.Join(why, "; ")),
-		"check the controller that sets the condition "+gates+" (a load balancer's, for example), or leave readinessGates out of the pod template",
+		"check the controller that sets the condition "+gates+" (a load balancer's, for example), "+
+			"or leave readinessGates out of the pod template",
 	)
 }
 

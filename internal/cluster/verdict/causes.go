@@ -107,7 +107,8 @@ func (j *judgement) multiplying() *Cause {
 		CodeMultiplying,
 		fmt.Sprintf("%s creates one ReplicaSet after another and finds none that has its template", j.Workload.Ref()),
 		fmt.Sprintf("%d collisions, %d ReplicaSets", *d.Status.CollisionCount, len(j.ReplicaSets)),
-		"exempt ReplicaSets from the admission webhook that changes their pod template (`kubectl get mutatingwebhookconfigurations`), and delete the empty ones",
+		"exempt ReplicaSets from the admission webhook that changes their pod template "+
+			"(`kubectl get mutatingwebhookconfigurations`), and delete the empty ones",
 	)
 }
 

@@ -305,10 +305,10 @@ func TestOpenCrash(t *testing.T) {
 	for after, want := range map[time.Duration]verdict.State{2 * time.Second: verdict.Progressing, 9 * time.Second: verdict.Progressing, 12 * time.Second: verdict.Complete} {
 		w.now = t0.Add(after)
 		start := m
-		v, n := verdict.Judge(w.snapshot(), verdict.Policy{}, start)
+		v, _ := verdict.Judge(w.snapshot(), verdict.Policy{}, start)
 		if want == verdict.Complete { // it was complete by its counts since 2 s
 			w.now = t0.Add(2 * time.Second)
-			_, n = verdict.Judge(w.snapshot(), verdict.Policy{}, start)
+			_, n := verdict.Judge(w.snapshot(), verdict.Policy{}, start)
 			w.now = t0.Add(after)
 			v, _ = verdict.Judge(w.snapshot(), verdict.Policy{}, n)
 		}
@@ -349,18 +349,18 @@ func TestDatabaseIsLate(t *testing.T) {
 		want   verdict.State
 	}{
 		{0, ended(0, 1, "Error", ""), verdict.Failing},
-		{time.Second, again(1, 1), verdict.Progressing},
+		{time.Second, again(1), verdict.Progressing},
 		{2 * time.Second, ended(1, 1, "Error", ""), verdict.Failing},
 		{3 * time.Second, func(p *corev1.Pod) { ended(1, 1, "Error", "")(p); backOff(p) }, verdict.Failing},
-		{13 * time.Second, again(2, 1), verdict.Progressing},
+		{13 * time.Second, again(2), verdict.Progressing},
 	} {
 		if v := step(at.after, at.change); v.State != at.want {
 			t.Fatalf("after %s: %s %+v, want %s", at.after, v.State, v.Cause, at.want)
 		}
 	}
 	w.status(1, 1, 1)
-	step(14*time.Second, func(p *corev1.Pod) { again(2, 1)(p); ready(p) })
-	if v := step(30*time.Second, func(p *corev1.Pod) { again(2, 1)(p); ready(p) }); v.State != verdict.Complete {
+	step(14*time.Second, func(p *corev1.Pod) { again(2)(p); ready(p) })
+	if v := step(30*time.Second, func(p *corev1.Pod) { again(2)(p); ready(p) }); v.State != verdict.Complete {
 		t.Fatalf("%s %+v %s", v.State, v.Cause, v.Waiting)
 	}
 	// The third crash is one too many, and the setting that allows it is named.

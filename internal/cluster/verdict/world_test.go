@@ -95,10 +95,10 @@ func backOff(p *corev1.Pod) {
 	s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 }
 
-func again(restarts int32, code int32) func(*corev1.Pod) {
+func again(restarts int32) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		s := &p.Status.ContainerStatuses[0]
-		s.RestartCount, s.LastTerminationState.Terminated = restarts, &corev1.ContainerStateTerminated{ExitCode: code}
+		s.RestartCount, s.LastTerminationState.Terminated = restarts, &corev1.ContainerStateTerminated{ExitCode: 1}
 	}
 }
 

@@ -46,7 +46,7 @@ type Client struct {
 	noGQL  bool
 }
 
-// NewClient makes a Client; nothing is asked yet.
+// New makes a Client; nothing is asked yet.
 func New(o Options) (*Client, error) {
 	if _, err := o.Server.Base(wire.ServerEnd); err != nil {
 		return nil, pipeline.UsageErrorf(model.CodeURL, "give it as http://HOST:PORT", "%s", err)
@@ -77,7 +77,8 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 			Severity: pipeline.Error,
 			What:     "what answers at " + c.end.BaseURL + " is not an Inngest server",
 			Why:      (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
-			Fix:      "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API (port 8288, not the gateway's 8289)",
+			Fix: "point inngest.service and inngest.port of .sbw.yaml, or --inngest-url, at the server's API " +
+				"(port 8288, not the gateway's 8289)",
 		}
 	}
 	h := Health{Kind: r.Header.Get("X-Inngest-Server-Kind")}

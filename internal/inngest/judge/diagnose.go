@@ -80,7 +80,8 @@ func NotRegistered(s State) *pipeline.Finding {
 	}
 	if s.Registered != nil && s.Registered.OK() {
 		f.Why = fmt.Sprintf("the worker said %q, but the server's list does not have it", s.Registered.Message)
-		f.Fix = "the worker registers with another server than this one: compare INNGEST_BASE_URL with inngest.service, and INNGEST_APP_ID with inngest.app"
+		f.Fix = "the worker registers with another server than this one: compare INNGEST_BASE_URL with inngest.service, " +
+			"and INNGEST_APP_ID with inngest.app"
 		if s.Served != nil && s.Served.APIOrigin != "" {
 			f.Why += "; it registers with " + s.Served.APIOrigin
 		}
@@ -194,8 +195,9 @@ func ConnectMode(a model.App) *pipeline.Finding {
 		Code:     model.CodeConnectMode,
 		Severity: pipeline.Warning,
 		What:     fmt.Sprintf("the app %s is registered by a connected worker", a.Name),
-		Why:      "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, since a PUT would make it a served app",
-		Fix:      "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
+		Why: "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, " +
+			"since a PUT would make it a served app",
+		Fix: "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
 	}
 }
 
@@ -227,7 +229,8 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 		Evidence: runLines(lost),
 		What:     fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")),
 		Why:      lost[0].Error,
-		Fix:      "check that the pod is ready and that the app's URL is the worker's Service; then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
+		Fix: "check that the pod is ready and that the app's URL is the worker's Service; " +
+			"then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
 	}
 }
 

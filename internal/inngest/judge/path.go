@@ -49,7 +49,8 @@ func JudgePath(p Path) []*pipeline.Finding {
 			Code: model.CodePathBroken, Severity: pipeline.Error, Where: p.URL, What: what, Why: why, Fix: fix,
 		}}
 	}
-	host := "set inngest.host in .sbw.yaml, or INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the manifest, to the worker's Service"
+	host := "set inngest.host in .sbw.yaml, or INNGEST_SERVE_HOST (SDK 3) or INNGEST_SERVE_ORIGIN (SDK 4) in the manifest, " +
+		"to the worker's Service"
 	if p.ServePath != "" && strings.Trim(p.ServePath, "/") != strings.Trim(u.Path, "/") {
 		return fail(fmt.Sprintf("the worker would register the path %s, but the SDK is served at %s", p.ServePath, u.Path),
 			"INNGEST_SERVE_PATH replaces the path in what the worker registers, and the server would call the wrong one",

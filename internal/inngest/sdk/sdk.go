@@ -49,7 +49,7 @@ type Worker struct {
 
 const defaultPath = "/api/inngest"
 
-// NewWorker makes a Worker; nothing is asked yet.
+// New makes a Worker; nothing is asked yet.
 func New(o Options) (*Worker, error) {
 	w := &Worker{end: o.Endpoint, path: o.Path, key: o.Key, kind: o.Kind}
 	if w.path == "" {
@@ -270,7 +270,8 @@ func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) erro
 		return w.keyRefused(r)
 	case strings.Contains(reg.Message, "Expected server kind"):
 		f.Code, f.What = model.CodeServerKind, "the worker registers with another kind of Inngest server than the one that was asked"
-		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
+		f.Fix = "let INNGEST_BASE_URL of the worker and inngest.service name the same server; " +
+			"INNGEST_DEV=0 for `inngest start`, 1 for `inngest dev`"
 	case strings.Contains(reg.Message, "401"):
 		f.Code, f.What = model.CodeWrongSigningKey, "the Inngest server does not accept the worker's signing key"
 		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"

@@ -61,7 +61,8 @@ func weigh(plugin string, t Target, size int64) error {
 		return nil
 	}
 	return fmt.Errorf("%s for %s has %d bytes, more than %d: `go tool nm -size -sort size` shows what is large; "+
-		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName keeps the linker from dropping what is unused", plugin, t, size, most[plugin])
+		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName keeps the linker from dropping what is unused",
+		plugin, t, size, most[plugin])
 }
 
 // environment returns the builder's environment without the variables that would

@@ -26,7 +26,9 @@ func (c *Cluster) Down(ctx context.Context) error {
 	}
 	// The kubelet first, because it would restart what is being stopped. Nothing in
 	// the cluster outlives its directory, so nothing gets time to finish.
-	for _, name := range []string{"kubelet", "kube-proxy", "coredns", "kube-scheduler", "kube-controller-manager", "containerd", "kube-apiserver", "etcd"} {
+	for _, name := range []string{
+		"kubelet", "kube-proxy", "coredns", "kube-scheduler", "kube-controller-manager", "containerd", "kube-apiserver", "etcd",
+	} {
 		did(c.Set.Stop(ctx, name, 0))
 	}
 	n, err := sweep.Processes(ctx, c.Dir)

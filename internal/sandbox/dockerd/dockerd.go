@@ -54,9 +54,9 @@ func Start(t testing.TB) (host, client string) {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Error(err)
 		}
-		<-ended
+		end := <-ended
 		if t.Failed() {
-			t.Logf("dockerd:\n%s", log)
+			t.Logf("dockerd ended: %v\n%s", end, log)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)

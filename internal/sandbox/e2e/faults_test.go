@@ -250,7 +250,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 		errs = append(errs, fmt.Errorf("verdict %s and exit %d, want %s and %d:\n%s", out.code, r.code, f.code, f.exit, r.stderr))
 	}
 	if f.proof != "" {
-		reported, _ := r.when(pipeline.StageFinished, "watch")
+		reported, _ := r.finished("watch")
 		knew, ok := eyes.first(p.ns)
 		latency := reported.Time.Sub(knew)
 		out.latency = "never knew"
@@ -338,7 +338,7 @@ func (p *place) enforced(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the policy is not enforced: %w (%v)", ctx.Err(), err)
+			return fmt.Errorf("the policy is not enforced: %w (%w)", ctx.Err(), err)
 		}
 	}
 }

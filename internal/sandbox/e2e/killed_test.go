@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -175,8 +176,12 @@ func (p *place) nothingLeft(ctx context.Context) error {
 }
 
 func (p *place) unlocked(ctx context.Context) error {
-	if _, err := p.kube.CoordinationV1().Leases(p.ns).Get(ctx, "sbw-deployment-worker", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		return fmt.Errorf("the lock is still there (%v)", err)
+	_, err := p.kube.CoordinationV1().Leases(p.ns).Get(ctx, "sbw-deployment-worker", metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("whether the lock is still there: %w", err)
 	}
-	return nil
+	return errors.New("the lock is still there")
 }

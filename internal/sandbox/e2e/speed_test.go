@@ -69,7 +69,7 @@ func BenchmarkRollout(b *testing.B) {
 				if err != nil || r.code != int(pipeline.Restored) {
 					b.Fatal(err, r.stderr)
 				}
-				reported, _ := r.when(pipeline.StageFinished, "watch")
+				reported, _ := r.finished("watch")
 				knew, ok := eyes.first(p.ns)
 				if !ok {
 					b.Fatal("nothing proved it")
@@ -114,9 +114,9 @@ func benchGood(b *testing.B, p *place) metrics {
 			b.Fatal(err, r.stderr)
 		}
 		complete := <-completed
-		watched, _ := r.when(pipeline.StageFinished, "watch")
-		probed, _ := r.when(pipeline.StageFinished, "probe")
-		settled, _ := r.when(pipeline.StageFinished, "settle")
+		watched, _ := r.finished("watch")
+		probed, _ := r.finished("probe")
+		settled, _ := r.finished("settle")
 		m.add("complete→watched-s", watched.Time.Sub(complete).Seconds())
 		m.add("probe-s", probed.Time.Sub(watched.Time).Seconds())
 		m.add("settle-s", settled.Time.Sub(probed.Time).Seconds())

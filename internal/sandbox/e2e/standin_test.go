@@ -358,9 +358,9 @@ type command struct {
 	ended  time.Time
 }
 
-// when is the first event of a kind and stage.
-func (r *command) when(kind pipeline.Kind, stage string) (event, bool) {
-	i := slices.IndexFunc(r.events, func(e event) bool { return e.Kind == kind && e.Stage == stage })
+// finished is the event that ended a stage.
+func (r *command) finished(stage string) (event, bool) {
+	i := slices.IndexFunc(r.events, func(e event) bool { return e.Kind == pipeline.StageFinished && e.Stage == stage })
 	if i < 0 {
 		return event{}, false
 	}

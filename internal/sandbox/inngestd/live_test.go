@@ -88,9 +88,9 @@ func (k *kit) mustRegister(p *npmworkers.Process) {
 	}
 }
 
-func (k *kit) send(name string, data map[string]any) string {
+func (k *kit) send(name string) string {
 	k.t.Helper()
-	body, _ := json.Marshal(map[string]any{"name": name, "data": data})
+	body, _ := json.Marshal(map[string]any{"name": name, "data": nil})
 	resp, err := http.Post(k.url+"/e/evt", "application/json", bytes.NewReader(body))
 	if err != nil {
 		k.t.Fatal(err)
@@ -199,16 +199,16 @@ func TestRuns(t *testing.T) {
 			t.Fatalf("apps: %+v", apps.Apps)
 		}
 
-		k.send("approval/requested", nil)
+		k.send("approval/requested")
 		k.ended("system-bus-cluster-approval-request", "COMPLETED")
-		k.send("nap/wanted", nil)
+		k.send("nap/wanted")
 		k.ended("system-bus-cluster-napper", "COMPLETED")
-		k.send("parallel/wanted", nil)
+		k.send("parallel/wanted")
 		k.ended("system-bus-cluster-parallel", "COMPLETED")
-		k.send("throw/wanted", nil)
+		k.send("throw/wanted")
 		k.ended("system-bus-cluster-thrower", "FAILED")
 		k.ended("system-bus-cluster-thrower-failure", "COMPLETED")
-		k.send("invite/wanted", nil)
+		k.send("invite/wanted")
 		k.until("the wait", func() bool {
 			var trace struct {
 				RunTrace struct {
@@ -228,7 +228,7 @@ func TestRuns(t *testing.T) {
 			}
 			return false
 		})
-		k.send("invite/answered", nil)
+		k.send("invite/answered")
 		k.ended("system-bus-cluster-inviter", "COMPLETED")
 
 		count := map[string]int{}

@@ -106,7 +106,8 @@ func picture(frames []frame, o pictureOptions) string {
 	fmt.Fprintf(&b, "<title>%s</title>\n<desc>%s</desc>\n", escape(title), escape(frames[len(frames)-1].text))
 	fmt.Fprintf(
 		&b,
-		"<style>text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:%dpx;fill:%s}.b{font-weight:bold}",
+		"<style>text{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;"+
+			"font-size:%dpx;fill:%s}.b{font-weight:bold}",
 		fontSize,
 		foreground,
 	)

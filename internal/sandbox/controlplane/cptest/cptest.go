@@ -132,9 +132,8 @@ func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string
 		}
 		return '-'
 	}, t.Name()), "-")
-	ns, err := kube.CoreV1().
-		Namespaces().
-		Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: name[:min(len(name), 40)] + "-", Labels: labels}}, metav1.CreateOptions{})
+	meta := metav1.ObjectMeta{GenerateName: name[:min(len(name), 40)] + "-", Labels: labels}
+	ns, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: meta}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
