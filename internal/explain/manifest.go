@@ -117,7 +117,7 @@ var manifestEntries = []Entry{
 	{
 		Code:   "manifest-not-written",
 		Title:  "the manifest could not be written",
-		Cause:  "Its directory is read-only, the disk is full, or the file belongs to somebody else. The file is unchanged: it is replaced as a whole or not at all.",
+		Cause:  "The file or its directory is read-only or immutable, the file belongs to somebody else, or the disk is full. A rollout finds out all but the last before it changes anything. The file is unchanged: it is replaced as a whole or not at all.",
 		Remedy: "Make the directory writable, or use --no-write, which applies the stamped text without saving it.",
 	},
 	{

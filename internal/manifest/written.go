@@ -168,7 +168,7 @@ func notWritten(path string, err error) error {
 		return f
 	}
 	return &pipeline.Finding{
-		Code: "manifest-not-written", Severity: pipeline.Error, Where: path,
+		Code: CodeNotWritten, Severity: pipeline.Error, Where: path,
 		What: "the manifest could not be written; it is unchanged", Why: reason(err), Err: err,
 		Fix: "make its directory writable for you, or use --no-write",
 	}

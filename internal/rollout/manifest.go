@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -136,38 +135,13 @@ func (f *facts) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 	if plan != nil {
 		found = f.elsewhere(plan)
 		if plan.Changed() && !f.manifest.NoWrite {
-			found = append(found, f.unwritable(plan.File)...)
+			for _, w := range pipeline.AsFindings("write the manifest", plan.Writable()) {
+				found = append(found, w.With(func(w *pipeline.Finding) { w.Where = f.Short(plan.File) }))
+			}
 		}
 	}
 	_, err = f.objects.Get(ctx)
 	return found, err
-}
-
-// CodeManifestNotWritten is the code of a manifest that stamping could not replace.
-const CodeManifestNotWritten pipeline.Code = "manifest-not-written"
-
-// unwritable reports a file that stamping could not replace: read-only, immutable
-// or on a file system that is. It is opened for that, and nothing is written.
-func (f *facts) unwritable(file string) []*pipeline.Finding {
-	refused := func(why string, err error) []*pipeline.Finding {
-		return []*pipeline.Finding{{Code: CodeManifestNotWritten, Severity: pipeline.Error, Where: f.Short(file), Err: err,
-			What: "the manifest's file cannot be written", Why: why, Fix: "make it writable, or leave it as it is with --no-write"}}
-	}
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil // reading it has reported that
-	}
-	if info.Mode().Perm()&0o200 == 0 {
-		return refused("it is read-only ("+info.Mode().Perm().String()+")", nil)
-	}
-	w, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return refused(err.Error(), err)
-	}
-	if err := w.Close(); err != nil {
-		return refused(err.Error(), err)
-	}
-	return nil
 }
 
 // elsewhere reports the other places that name the image. What moves along in
