@@ -319,8 +319,8 @@ var podEntries = []Entry{
 	{
 		Code:   "receipt-hook",
 		Title:  "the receipt hook failed",
-		Cause:  "The command in hooks.receipt is not installed, exited with an error, took too long or was interrupted. What was shipped stays shipped.",
-		Remedy: "Run the command by hand with the receipt on standard input, or change hooks.receipt in .sbw.yaml.",
+		Cause:  "The command in hooks.receipt (or hooks.publish) is not installed, exited with an error, took too long or was interrupted. What was shipped stays shipped.",
+		Remedy: "Run the command by hand with the receipt on standard input, or change it in .sbw.yaml.",
 	},
 	{
 		Code:   "receipt-not-kept",

@@ -51,7 +51,7 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 		errs = append(errs, err)
 	}
 	if out.End == pipeline.Done {
-		errs = append(errs, receipt.Hook{Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: env}.Run(interruptible, rec))
+		errs = append(errs, receipt.Hook{Key: "hooks.publish", Argv: r.Worker.Hooks.Publish, Dir: r.Root, Env: env}.Run(interruptible, rec))
 	}
 	return errors.Join(errs...)
 }

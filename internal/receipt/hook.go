@@ -18,15 +18,18 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Hook is a command that is told of each receipt:
+// Hook is a command that gets receipts: hooks.receipt those of rollouts, which
+// also end badly, and hooks.publish those of published images, which are not
+// deployed yet.
 //
 //	hooks:
 //	  receipt: [slog, write, --action, deploy, --tool, "{worker}",
-//	            --detail, "deployed {image}", --reason, "sync worker changes"]
+//	            --detail, "{command} of {image}: {end}", --reason, "sync worker changes"]
 //
 // The receipt comes as JSON on stdin; the words of Placeholders may stand in
-// the arguments in braces. No shell is between.
+// the arguments in braces. It is run without a shell.
 type Hook struct {
+	Key  string // of the configuration, for messages
 	Argv []string
 	Dir  string // where it runs; the repository's root
 	// Timeout bounds it; 30 s when zero.
@@ -117,12 +120,12 @@ func secret(variable string) bool {
 
 func (h Hook) failed(err error, said string) error {
 	f := &pipeline.Finding{
-		Code: CodeReceiptHook, Severity: pipeline.Warning, Where: "hooks.receipt",
+		Code: CodeReceiptHook, Severity: pipeline.Warning, Where: h.Key,
 		What: fmt.Sprintf("the receipt's hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
 		Fix: "run it by hand with the receipt on stdin; what was shipped is not affected",
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		f.Why, f.Fix = "it is not installed", "install it, or change hooks.receipt in .sbw.yaml; what was shipped is not affected"
+		f.Why, f.Fix = "it is not installed", "install it, or change "+h.Key+" in .sbw.yaml; what was shipped is not affected"
 	}
 	for line := range strings.Lines(said) {
 		if line = printable(strings.TrimSpace(line)); line != "" {

@@ -36,7 +36,7 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	if r.found.target != nil {
 		errs = append(errs, r.annotate(ctx, rec))
 	}
-	errs = append(errs, receipt.Hook{Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: os.Environ()}.Run(ctx, rec))
+	errs = append(errs, receipt.Hook{Key: "hooks.receipt", Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: os.Environ()}.Run(ctx, rec))
 	return errors.Join(errs...)
 }
 

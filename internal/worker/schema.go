@@ -147,6 +147,7 @@ var descriptions = map[string]string{
 	"allow.zeroRetries":      "functions that may have retries: 0, by id, with the reason",
 	"credentials":            "where the registry's token comes from, before gh's login",
 	"credentials.command":    "a command and its arguments that prints the token",
-	"hooks":                  "commands that are run at certain points",
-	"hooks.receipt":          "a command and its arguments that gets the receipt as JSON on stdin",
+	"hooks":                  "commands that are run after something has happened",
+	"hooks.receipt":          "a command and its arguments that gets the receipt of a rollout or undo, however it ended, as JSON on stdin",
+	"hooks.publish":          "a command and its arguments that gets the receipt of a publish that succeeded as JSON on stdin",
 }

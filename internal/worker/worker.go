@@ -113,9 +113,11 @@ type Credentials struct {
 	Command []string `yaml:"command"` // argv; prints the token on stdout
 }
 
-// Hooks are commands run at certain points.
+// Hooks are commands that are run after something has happened: argv, with the
+// receipt as JSON on stdin.
 type Hooks struct {
-	Receipt []string `yaml:"receipt"` // argv; receives the receipt as JSON on stdin
+	Receipt []string `yaml:"receipt"` // after a rollout or an undo, however it ended
+	Publish []string `yaml:"publish"` // after a publish that succeeded
 }
 
 // compressions are those of package layer, which a rollout has no need to link.
