@@ -38,7 +38,7 @@ const standinImage = "ghcr.io/joelhooks/standin"
 var standins = map[string][]string{
 	"good": nil, "better": {"-page", `{"count":3,"worker":{"role":"cluster"}}`},
 	"crash": {"-exit=3"}, "ends": {"-exit=0"}, "eats": {"-eat"}, "deaf": {"-deaf"}, "unready": {"-unready"}, "dead": {"-dead", "-unready"},
-	"broken": {"-broken"}, "duplicates": {"-duplicates"}, "otherpage": {"-page", "another program"},
+	"broken": {"-status=500"}, "duplicates": {"-duplicates"}, "otherpage": {"-page", "another program"},
 	"foreign": nil,
 }
 

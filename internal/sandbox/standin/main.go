@@ -9,68 +9,109 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
+// behaviour is what the arguments ask for.
+type behaviour struct {
+	exit       int
+	after      time.Duration
+	say        string
+	eat        bool
+	deaf       bool
+	unready    bool
+	dead       bool
+	status     int
+	duplicates bool
+	page, port string
+	term       time.Duration
+}
+
 func main() {
-	exit := flag.Int("exit", -1, "end at once with this code")
-	eat := flag.Bool("eat", false, "take memory until none is left")
-	deaf := flag.Bool("deaf", false, "listen on no port")
-	unready := flag.Bool("unready", false, "answer /ready with 503")
-	dead := flag.Bool("dead", false, "answer /live with 500")
-	broken := flag.Bool("broken", false, "answer / with 500")
-	duplicates := flag.Bool("duplicates", false, "serve a function id twice")
-	page := flag.String("page", "", "serve this page, in place of the worker's")
-	flag.Parse()
+	b := parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if *exit >= 0 {
-		fmt.Fprintln(os.Stderr, "standin: this is why it ends")
-		os.Exit(*exit)
+	if b.exit >= 0 {
+		time.AfterFunc(b.after, func() {
+			fmt.Fprintln(os.Stderr, b.say)
+			os.Exit(b.exit)
+		})
 	}
-	if *eat {
-		var all [][]byte
-		for ctx.Err() == nil {
-			b := make([]byte, 16<<20)
-			for i := 0; i < len(b); i += os.Getpagesize() {
-				b[i] = 1
-			}
-			all = append(all, b)
-		}
-		fmt.Fprintln(os.Stderr, len(all))
+	if b.eat {
+		eat(ctx)
 	}
-	if *deaf {
+	if b.deaf || b.exit >= 0 && b.after == 0 {
 		<-ctx.Done()
 		return
 	}
-	text := *page
-	if text == "" {
-		text = fmt.Sprintf(
-			`{"count":2,"functions":["a","b"],"worker":{"role":"cluster","duplicateFunctionIds":[],"hasDuplicateFunctionIds":%v}}`,
-			*duplicates,
-		)
-	}
-	answer := func(path string, bad bool, code int, text string) {
-		http.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
-			if bad {
-				w.WriteHeader(code)
-			}
-			fmt.Fprintln(w, text) // a reader that has gone away does not read it
-		})
-	}
-	answer("/ready", *unready, http.StatusServiceUnavailable, "ready?")
-	answer("/live", *dead, http.StatusInternalServerError, "live?")
-	answer("/", *broken, http.StatusInternalServerError, text)
-	server := &http.Server{Addr: ":3111"}
+	server := &http.Server{Addr: net.JoinHostPort("", b.port), Handler: b.handler()}
 	go func() {
 		<-ctx.Done()
-		_ = server.Close() // the process ends with it
+		time.AfterFunc(b.term, func() { _ = server.Close() }) // the process ends with it
 	}()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func parse() (b behaviour) {
+	flag.IntVar(&b.exit, "exit", -1, "end with this code")
+	flag.DurationVar(&b.after, "after", 0, "end only after this time, and serve until then")
+	flag.StringVar(&b.say, "say", "standin: this is why it ends", "print this at the end")
+	flag.BoolVar(&b.eat, "eat", false, "take memory until none is left")
+	flag.BoolVar(&b.deaf, "deaf", false, "listen on no port")
+	flag.BoolVar(&b.unready, "unready", false, "answer /ready with 503")
+	flag.BoolVar(&b.dead, "dead", false, "answer /live with 500")
+	flag.IntVar(&b.status, "status", http.StatusOK, "answer / with this status")
+	flag.BoolVar(&b.duplicates, "duplicates", false, "serve a function id twice")
+	flag.StringVar(&b.page, "page", "", "serve this page, in place of the worker's")
+	flag.StringVar(&b.port, "port", "3111", "listen on this port")
+	flag.DurationVar(&b.term, "term", 0, "serve for this time after SIGTERM")
+	flag.Parse()
+	return b
+}
+
+func eat(ctx context.Context) {
+	var all [][]byte
+	for ctx.Err() == nil {
+		b := make([]byte, 16<<20)
+		for i := 0; i < len(b); i += os.Getpagesize() {
+			b[i] = 1
+		}
+		all = append(all, b)
+	}
+	fmt.Fprintln(os.Stderr, len(all))
+}
+
+func (b behaviour) handler() http.Handler {
+	text := b.page
+	if text == "" {
+		text = fmt.Sprintf(
+			`{"count":2,"functions":["a","b"],"worker":{"role":"cluster","duplicateFunctionIds":[],"hasDuplicateFunctionIds":%v}}`,
+			b.duplicates,
+		)
+	}
+	mux := http.NewServeMux()
+	answer := func(path string, status int, text string) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprintln(w, text) // a reader that has gone away does not read it
+		})
+	}
+	unless := func(bad bool, status int) int {
+		if bad {
+			return status
+		}
+		return http.StatusOK
+	}
+	answer("/ready", unless(b.unready, http.StatusServiceUnavailable), "ready?")
+	answer("/live", unless(b.dead, http.StatusInternalServerError), "live?")
+	answer("/", b.status, text)
+	return mux
 }
