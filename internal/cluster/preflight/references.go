@@ -17,112 +17,122 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Thing is one object that a pod cannot start without.
-type Thing struct {
+// Dependency is one object that a pod cannot start without.
+type Dependency struct {
 	Kind string // Secret, ConfigMap, PersistentVolumeClaim, ServiceAccount
 	Name string
 	Keys []string // that must be in it
 	By   []string // what asks for it: "container worker env X"
 }
 
-// Things lists what the pod template cannot start without, optional ones left
-// out.
-func Things(t *corev1.PodTemplateSpec) []Thing {
-	index := map[[2]string]*Thing{}
-	var order [][2]string
-	want := func(kind, name, key, by string, optional *bool) {
-		if name == "" || optional != nil && *optional {
-			return
-		}
-		id := [2]string{kind, name}
-		if index[id] == nil {
-			index[id] = &Thing{Kind: kind, Name: name}
-			order = append(order, id)
-		}
-		one := index[id]
-		if key != "" && !slices.Contains(one.Keys, key) {
-			one.Keys = append(one.Keys, key)
-		}
-		if !slices.Contains(one.By, by) {
-			one.By = append(one.By, by)
-		}
-	}
+// Dependencies lists what the pod template cannot start without. Optional
+// references are left out.
+func Dependencies(t *corev1.PodTemplateSpec) []Dependency {
+	var all dependencies
 	spec := t.Spec
 	for _, c := range append(slices.Clone(spec.InitContainers), spec.Containers...) {
-		for _, e := range c.EnvFrom {
-			by := "envFrom of container " + c.Name
-			if r := e.SecretRef; r != nil {
-				want("Secret", r.Name, "", by, r.Optional)
-			}
-			if r := e.ConfigMapRef; r != nil {
-				want("ConfigMap", r.Name, "", by, r.Optional)
-			}
-		}
-		for _, e := range c.Env {
-			if e.ValueFrom == nil {
-				continue
-			}
-			by := "env " + e.Name + " of container " + c.Name
-			if r := e.ValueFrom.SecretKeyRef; r != nil {
-				want("Secret", r.Name, r.Key, by, r.Optional)
-			}
-			if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
-				want("ConfigMap", r.Name, r.Key, by, r.Optional)
-			}
-		}
+		all.ofEnvironment(c)
 	}
 	for _, v := range spec.Volumes {
-		by := "volume " + v.Name
-		if s := v.Secret; s != nil {
-			want("Secret", s.SecretName, "", by, s.Optional)
-			for _, k := range s.Items {
-				want("Secret", s.SecretName, k.Key, by, s.Optional)
-			}
+		all.ofVolume(v)
+	}
+	all.add("ServiceAccount", cmp.Or(spec.ServiceAccountName, "default"), "", "serviceAccountName", nil)
+	return all
+}
+
+// dependencies lists each object once, in the order of the template.
+type dependencies []Dependency
+
+func (d *dependencies) add(kind, name, key, by string, optional *bool) {
+	if name == "" || optional != nil && *optional {
+		return
+	}
+	i := slices.IndexFunc(*d, func(o Dependency) bool { return o.Kind == kind && o.Name == name })
+	if i < 0 {
+		i = len(*d)
+		*d = append(*d, Dependency{Kind: kind, Name: name})
+	}
+	one := &(*d)[i]
+	if key != "" && !slices.Contains(one.Keys, key) {
+		one.Keys = append(one.Keys, key)
+	}
+	if !slices.Contains(one.By, by) {
+		one.By = append(one.By, by)
+	}
+}
+
+func (d *dependencies) ofEnvironment(c corev1.Container) {
+	for _, e := range c.EnvFrom {
+		by := "envFrom of container " + c.Name
+		if r := e.SecretRef; r != nil {
+			d.add("Secret", r.Name, "", by, r.Optional)
 		}
-		if m := v.ConfigMap; m != nil {
-			want("ConfigMap", m.Name, "", by, m.Optional)
-			for _, k := range m.Items {
-				want("ConfigMap", m.Name, k.Key, by, m.Optional)
-			}
+		if r := e.ConfigMapRef; r != nil {
+			d.add("ConfigMap", r.Name, "", by, r.Optional)
 		}
-		if p := v.PersistentVolumeClaim; p != nil {
-			want("PersistentVolumeClaim", p.ClaimName, "", by, nil)
-		}
-		if v.Projected == nil {
+	}
+	for _, e := range c.Env {
+		if e.ValueFrom == nil {
 			continue
 		}
-		for _, s := range v.Projected.Sources {
-			if s.Secret != nil {
-				want("Secret", s.Secret.Name, "", by, s.Secret.Optional)
-			}
-			if s.ConfigMap != nil {
-				want("ConfigMap", s.ConfigMap.Name, "", by, s.ConfigMap.Optional)
-			}
+		by := "env " + e.Name + " of container " + c.Name
+		if r := e.ValueFrom.SecretKeyRef; r != nil {
+			d.add("Secret", r.Name, r.Key, by, r.Optional)
+		}
+		if r := e.ValueFrom.ConfigMapKeyRef; r != nil {
+			d.add("ConfigMap", r.Name, r.Key, by, r.Optional)
 		}
 	}
-	want("ServiceAccount", cmp.Or(spec.ServiceAccountName, "default"), "", "serviceAccountName", nil)
-	all := make([]Thing, 0, len(order))
-	for _, id := range order {
-		all = append(all, *index[id])
+}
+
+func (d *dependencies) ofVolume(v corev1.Volume) {
+	by := "volume " + v.Name
+	if s := v.Secret; s != nil {
+		d.items("Secret", s.SecretName, s.Items, by, s.Optional)
 	}
-	return all
+	if m := v.ConfigMap; m != nil {
+		d.items("ConfigMap", m.Name, m.Items, by, m.Optional)
+	}
+	if p := v.PersistentVolumeClaim; p != nil {
+		d.add("PersistentVolumeClaim", p.ClaimName, "", by, nil)
+	}
+	if v.Projected == nil {
+		return
+	}
+	for _, s := range v.Projected.Sources {
+		if s.Secret != nil {
+			d.items("Secret", s.Secret.Name, s.Secret.Items, by, s.Secret.Optional)
+		}
+		if s.ConfigMap != nil {
+			d.items("ConfigMap", s.ConfigMap.Name, s.ConfigMap.Items, by, s.ConfigMap.Optional)
+		}
+	}
+}
+
+// items adds the keys that a volume shows as files: the kubelet mounts nothing
+// when one of them is missing.
+func (d *dependencies) items(kind, name string, items []corev1.KeyToPath, by string, optional *bool) {
+	d.add(kind, name, "", by, optional)
+	for _, k := range items {
+		d.add(kind, name, k.Key, by, optional)
+	}
 }
 
 // References says which of a pod template's Secrets, ConfigMaps, keys, claims
 // and ServiceAccount are not there: what would become
-// CreateContainerConfigError, FailedMount or an unschedulable pod. brought
-// tells of objects that the manifest itself brings; it may be nil. Finding:
+// CreateContainerConfigError, FailedMount or an unschedulable pod. declared
+// reports whether the manifest itself creates an object; it may be nil. Finding:
 // reference-missing.
 func References(
 	ctx context.Context,
 	kube kubernetes.Interface,
 	w *workload.Workload,
-	brought func(kind, name string) bool,
+	declared func(kind, name string) bool,
 ) ([]*pipeline.Finding, error) {
 	ns := w.Ref().Namespace
 	var found []*pipeline.Finding
-	for _, t := range Things(w.Template()) {
-		if brought != nil && brought(t.Kind, t.Name) {
+	for _, t := range Dependencies(w.Template()) {
+		if declared != nil && declared(t.Kind, t.Name) {
 			continue
 		}
 		keys, err := read(ctx, kube, ns, t)
@@ -133,11 +143,7 @@ func References(
 				pipeline.Error,
 				"reference-missing",
 				ns+"/"+w.Ref().String(),
-				fmt.Sprintf(
-					"%s %s is not there",
-					t.Kind,
-					t.Name,
-				),
+				fmt.Sprintf("%s %s is not there", t.Kind, t.Name),
 				by+" asks for it",
 				"create it in namespace "+ns+", or correct the name in the manifest",
 			))
@@ -159,7 +165,7 @@ func References(
 }
 
 // read gets an object and returns its keys, where it has any.
-func read(ctx context.Context, kube kubernetes.Interface, ns string, t Thing) (keys []string, err error) {
+func read(ctx context.Context, kube kubernetes.Interface, ns string, t Dependency) (keys []string, err error) {
 	core := kube.CoreV1()
 	switch t.Kind {
 	case "Secret":

@@ -36,7 +36,10 @@ func TestReferences(t *testing.T) {
 			{Name: "v1", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "env", Items: []corev1.KeyToPath{{Key: "F"}}}}},
 			{Name: "v2", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: local("conf")}}},
 			{Name: "v3", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "disk"}}},
-			{Name: "v4", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{LocalObjectReference: local("locked")}}}}}},
+			{Name: "v4", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{Secret: &corev1.SecretProjection{LocalObjectReference: local("locked")}},
+				{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: local("conf"), Items: []corev1.KeyToPath{{Key: "G"}}}},
+			}}}},
 		}
 	})
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "ns", Name: name} }
@@ -54,6 +57,7 @@ func TestReferences(t *testing.T) {
 		got = append(got, f.Severity.String()+" "+string(f.Code)+": "+f.What+" / "+f.Why)
 	}
 	want := []string{
+		`error reference-missing: ConfigMap conf has no key "G" / envFrom of container init, volume v2, volume v4 asks for it`,
 		`error reference-missing: Secret env has no key "B" / env A of container c, env B of container c, envFrom of container c, volume v1 asks for it`,
 		`error reference-missing: Secret env has no key "F" / env A of container c, env B of container c, envFrom of container c, volume v1 asks for it`,
 		"error reference-missing: Secret gone is not there / envFrom of container c asks for it",

@@ -37,24 +37,18 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 			"let the old pod go first: `strategy: {type: Recreate}`, or rollingUpdate with maxSurge: 0 and maxUnavailable: 1")}
 	}
 	spec, was := &next.Template().Spec, &live.Template().Spec
-	for _, claim := range verdict.Claims(spec) {
-		if !slices.Contains(verdict.Claims(was), claim) {
-			continue
-		}
-		pvc, err := kube.CoreV1().PersistentVolumeClaims(ref.Namespace).Get(ctx, claim, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err): // reported by References
-		case apierrors.IsForbidden(err):
-			return []*pipeline.Finding{unread("the access modes of PersistentVolumeClaim "+claim, err)}, nil
-		case err != nil:
-			return nil, cluster.Explain("read PersistentVolumeClaim "+claim, err)
-		case slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod):
-			return blocked(
-				pipeline.Error,
-				"the new pod of "+ref.String()+" cannot mount claim "+claim+" while the old one has it",
-				"its access mode is ReadWriteOncePod",
-			), nil
-		}
+	claim, unknown, err := exclusiveClaim(ctx, kube, ref.Namespace, spec, was)
+	switch {
+	case err != nil:
+		return nil, err
+	case unknown != nil:
+		return []*pipeline.Finding{unknown}, nil
+	case claim != "":
+		return blocked(
+			pipeline.Error,
+			"the new pod of "+ref.String()+" cannot mount claim "+claim+" while the old one has it",
+			"its access mode is ReadWriteOncePod",
+		), nil
 	}
 	var fit []Node
 	for _, n := range nodes {
@@ -84,6 +78,32 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 		return blocked(severity, "no node has room for the old and the new pod of "+ref.String()+" together", what+"; "+where), nil
 	}
 	return nil, nil
+}
+
+// exclusiveClaim returns a claim of both pods that only one pod may have at a
+// time. unknown is the Finding for one that may not be read.
+func exclusiveClaim(
+	ctx context.Context,
+	kube kubernetes.Interface,
+	ns string,
+	next, was *corev1.PodSpec,
+) (claim string, unknown *pipeline.Finding, err error) {
+	for _, claim := range verdict.Claims(next) {
+		if !slices.Contains(verdict.Claims(was), claim) {
+			continue
+		}
+		pvc, err := kube.CoreV1().PersistentVolumeClaims(ns).Get(ctx, claim, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err): // reported by References
+		case apierrors.IsForbidden(err):
+			return "", unread("the access modes of PersistentVolumeClaim "+claim, err), nil
+		case err != nil:
+			return "", nil, cluster.Explain("read PersistentVolumeClaim "+claim, err)
+		case slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod):
+			return claim, nil, nil
+		}
+	}
+	return "", nil, nil
 }
 
 func shared(a, b []string) string {
