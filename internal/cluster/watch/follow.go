@@ -18,6 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // follower is one wait: its feeds, what it remembers, what it has reported.
@@ -80,27 +81,13 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 
 	began := time.Now()
 	clock := stopwatch{left: o.Timeout, last: began.Round(0)}
-	ticks := time.NewTicker(tick)
-	defer ticks.Stop()
-	end := time.NewTimer(o.Timeout)
-	defer end.Stop()
-	again := time.NewTimer(o.Timeout)
-	defer again.Stop()
+	alarm := newAlarms(o.Timeout)
+	defer alarm.stop()
 	var result Result
 	for {
-		look := true
-		select {
-		case <-ctx.Done():
-			return result, fmt.Errorf("watching %s: %w", f.ref, context.Cause(ctx))
-		case t := <-f.bad:
-			if err := f.trouble(t); err != nil {
-				return result, err
-			}
-		case <-f.news:
-		case <-again.C:
-		case <-end.C:
-		case <-ticks.C:
-			look = clock.left <= tick
+		ticked, err := f.wait(ctx, alarm)
+		if err != nil {
+			return result, err
 		}
 		if gap := clock.lap(time.Now()); gap > 0 {
 			f.Reporter.Notef("this process was suspended for %s: the state is read again, and that time does not count", gap.Round(time.Second))
@@ -109,8 +96,8 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 			f.feed(ctx)
 			continue
 		}
-		if !look {
-			continue
+		if ticked && clock.left > tick {
+			continue // nothing is new, and there is time left
 		}
 		start := time.Now()
 		known, err := f.update(ctx, &result)
@@ -132,14 +119,47 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 			continue
 		}
 		if !v.Again.IsZero() {
-			again.Reset(time.Until(v.Again) + time.Millisecond)
+			alarm.again.Reset(time.Until(v.Again) + time.Millisecond)
 		}
 		// A thousand pods bring thousands of news: what arrives while one
 		// judgement is made is judged together.
-		if err := pause(ctx, min(2*time.Since(start), 100*time.Millisecond)); err != nil {
+		if err := waiting.For(ctx, min(2*time.Since(start), 100*time.Millisecond)); err != nil {
 			return result, fmt.Errorf("watching %s: %w", f.ref, err)
 		}
 	}
+}
+
+// alarms are the times at which the state is judged although nothing is new.
+type alarms struct {
+	ticks *time.Ticker // to notice that the process was suspended
+	end   *time.Timer  // the timeout
+	again *time.Timer  // what the last verdict asked for
+}
+
+func newAlarms(timeout time.Duration) alarms {
+	return alarms{ticks: time.NewTicker(tick), end: time.NewTimer(timeout), again: time.NewTimer(timeout)}
+}
+
+func (a alarms) stop() {
+	a.ticks.Stop()
+	a.end.Stop()
+	a.again.Stop()
+}
+
+// wait waits for news or an alarm; ticked means that nothing but a tick came.
+func (f *follower) wait(ctx context.Context, a alarms) (ticked bool, err error) {
+	select {
+	case <-ctx.Done():
+		return false, fmt.Errorf("watching %s: %w", f.ref, context.Cause(ctx))
+	case t := <-f.bad:
+		return false, f.trouble(t)
+	case <-f.news:
+	case <-a.again.C:
+	case <-a.end.C:
+	case <-a.ticks.C:
+		return true, nil
+	}
+	return false, nil
 }
 
 // feed starts the feeds; what they knew before is forgotten.
@@ -176,20 +196,6 @@ func gaveUp(w *workload.Workload) (at time.Time) {
 		at = c.LastUpdateTime.Time
 	}
 	return at
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d < time.Millisecond {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }
 
 // judge judges, and reads a crashed container's log where that can change the
