@@ -244,26 +244,9 @@ func cleaned(name string) string {
 // contradiction looks for entries of one layer on which runtimes differ: which of two counts depends on whether they
 // are unpacked in order, or removals first.
 func contradiction(entries []Entry) string {
-	at := make(map[string]*Entry, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		if e.Kind == Whiteout || e.Kind == Opaque {
-			continue
-		}
-		if before := at[e.Path]; before != nil && (before.Kind != Dir || e.Kind != Dir) {
-			return e.Path + " is in it twice"
-		}
-		if e.Kind == Hardlink {
-			to := at[e.Link]
-			if to == nil || to.Kind == Dir || to.Kind == Symlink {
-				return "the hard link " + e.Path + " leads to no file before it in the same layer"
-			}
-			// Runtimes set what a link's own header says, on the file that all of its links are.
-			if e.Mode != to.Mode || e.UID != to.UID || e.GID != to.GID || len(e.Extra) > 0 && !maps.Equal(e.Extra, to.Extra) {
-				return "the hard link " + e.Path + " has another mode, owner or attribute than its file"
-			}
-		}
-		at[e.Path] = e
+	at, why := placed(entries)
+	if why != "" {
+		return why
 	}
 	removed := map[string]bool{}
 	for i := range entries {
@@ -273,6 +256,37 @@ func contradiction(entries []Entry) string {
 			}
 		}
 	}
+	return misplaced(entries, at, removed)
+}
+
+// placed returns the entries that add something, by their paths, and what is wrong with them.
+func placed(entries []Entry) (at map[string]*Entry, why string) {
+	at = make(map[string]*Entry, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind == Whiteout || e.Kind == Opaque {
+			continue
+		}
+		if before := at[e.Path]; before != nil && (before.Kind != Dir || e.Kind != Dir) {
+			return nil, e.Path + " is in it twice"
+		}
+		if e.Kind == Hardlink {
+			to := at[e.Link]
+			if to == nil || to.Kind == Dir || to.Kind == Symlink {
+				return nil, "the hard link " + e.Path + " leads to no file before it in the same layer"
+			}
+			// Runtimes set what a link's own header says, on the file that all of its links are.
+			if e.Mode != to.Mode || e.UID != to.UID || e.GID != to.GID || len(e.Extra) > 0 && !maps.Equal(e.Extra, to.Extra) {
+				return nil, "the hard link " + e.Path + " has another mode, owner or attribute than its file"
+			}
+		}
+		at[e.Path] = e
+	}
+	return at, ""
+}
+
+// misplaced finds an entry below something that is not a directory, or that the layer removes.
+func misplaced(entries []Entry, at map[string]*Entry, removed map[string]bool) string {
 	checked := map[string]bool{}
 	for i := range entries {
 		e := &entries[i]

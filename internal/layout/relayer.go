@@ -68,8 +68,8 @@ func Relayer(dir, digest string, edits map[v1.Hash]Edit) (string, error) {
 // config changes diff_ids and history.
 func (e Edit) config(config tree, layers int) (bool, error) {
 	var rootfs tree
-	var ids, newIDs []string
-	var history, newHistory []tree
+	var ids []string
+	var history []tree
 	if err := config.get("rootfs", &rootfs); err != nil {
 		return false, err
 	}
@@ -82,44 +82,10 @@ func (e Edit) config(config tree, layers int) (bool, error) {
 	if len(ids) != layers {
 		return false, fmt.Errorf("the config has %d diff_ids and the manifest %d layers", len(ids), layers)
 	}
-	changed, added := false, false
-	for i, id := range ids {
-		if e.Layers[i] == nil {
-			newIDs = append(newIDs, id)
-		}
-		for _, n := range e.Layers[i] {
-			changed = changed || n.DiffID.String() != id || len(e.Layers[i]) > 1
-			added = added || n.History != nil
-			newIDs = append(newIDs, n.DiffID.String())
-		}
-	}
-	at := 0
-	for _, entry := range history {
-		newHistory = append(newHistory, entry)
-		var h v1.History
-		if err := decode(entry, &h); err != nil {
-			return false, err
-		}
-		if h.EmptyLayer {
-			continue
-		}
-		for _, n := range e.Layers[at] {
-			if n.History == nil {
-				continue
-			}
-			t, err := encode(n.History)
-			if err != nil {
-				return false, err
-			}
-			newHistory = append(newHistory, t)
-		}
-		at++
-	}
-	if at != layers && len(history) > 0 && added {
-		return false, fmt.Errorf("the config's history has %d layers and the manifest %d", at, layers)
-	}
-	if !changed {
-		return false, nil
+	newIDs, changed := e.diffIDs(ids)
+	newHistory, err := e.history(history, layers)
+	if err != nil || !changed {
+		return false, err
 	}
 	if err := rootfs.set("diff_ids", newIDs); err != nil {
 		return false, err
@@ -130,4 +96,58 @@ func (e Edit) config(config tree, layers int) (bool, error) {
 		}
 	}
 	return true, config.set("rootfs", rootfs)
+}
+
+func (e Edit) diffIDs(ids []string) (all []string, changed bool) {
+	for i, id := range ids {
+		if e.Layers[i] == nil {
+			all = append(all, id)
+		}
+		for _, n := range e.Layers[i] {
+			changed = changed || n.DiffID.String() != id || len(e.Layers[i]) > 1
+			all = append(all, n.DiffID.String())
+		}
+	}
+	return all, changed
+}
+
+// history adds the entries of the new layers behind those of the layers that they replace.
+func (e Edit) history(entries []tree, layers int) (all []tree, err error) {
+	at := 0
+	for _, entry := range entries {
+		all = append(all, entry)
+		var h v1.History
+		if err := decode(entry, &h); err != nil {
+			return nil, err
+		}
+		if h.EmptyLayer {
+			continue
+		}
+		for _, n := range e.Layers[at] {
+			if n.History == nil {
+				continue
+			}
+			t, err := encode(n.History)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, t)
+		}
+		at++
+	}
+	if at != layers && len(entries) > 0 && e.addsHistory() {
+		return nil, fmt.Errorf("the config's history has %d layers and the manifest %d", at, layers)
+	}
+	return all, nil
+}
+
+func (e Edit) addsHistory() bool {
+	for _, layers := range e.Layers {
+		for _, n := range layers {
+			if n.History != nil {
+				return true
+			}
+		}
+	}
+	return false
 }

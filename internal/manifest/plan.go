@@ -95,27 +95,37 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 	case len(plans) == 1:
 		p := plans[0]
 		p.Strangers = strangers
-		for _, path := range paths {
-			if s := streams[path]; s != nil && path != p.File {
-				for _, u := range s.also(nil, path, p.Old, p.New) {
-					p.Also = append(p.Also, u.Use)
-				}
-			}
-		}
+		p.Also = append(p.Also, p.alsoIn(paths, streams)...)
 		return p, decisive(errs)
 	case len(plans) > 1:
-		f := &pipeline.Finding{
-			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
-			What: fmt.Sprintf("%d files hold the %s", len(plans), o.Target),
-			Why:  "it is not clear which of them is meant",
-			Fix:  "name one with -f",
-		}
-		for _, p := range plans {
-			f.Evidence = append(f.Evidence, place(p.File, p.Line))
-		}
-		return nil, f
+		return nil, ambiguous(plans, o.Target)
 	}
 	return nil, none(paths, errs, o)
+}
+
+func ambiguous(plans []*Plan, t Target) error {
+	f := &pipeline.Finding{
+		Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
+		What: fmt.Sprintf("%d files hold the %s", len(plans), t),
+		Why:  "it is not clear which of them is meant",
+		Fix:  "name one with -f",
+	}
+	for _, p := range plans {
+		f.Evidence = append(f.Evidence, place(p.File, p.Line))
+	}
+	return f
+}
+
+// alsoIn lists the places in the other files that have the image, too.
+func (p *Plan) alsoIn(paths []string, streams map[string]*stream) (all []Use) {
+	for _, path := range paths {
+		if s := streams[path]; s != nil && path != p.File {
+			for _, u := range s.also(nil, path, p.Old, p.New) {
+				all = append(all, u.Use)
+			}
+		}
+	}
+	return all
 }
 
 // findIn looks for the target in one file. The stream is there if the file could

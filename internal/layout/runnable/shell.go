@@ -16,64 +16,97 @@ type shellWord struct {
 }
 
 // lex splits a line into words and operators (POSIX shell, 2.2 and 2.3).
-func lex(line string) (all []shellWord) {
-	cur, in := shellWord{sure: true}, false
-	end := func() {
-		if in {
-			all = append(all, cur)
-		}
-		cur, in = shellWord{sure: true}, false
-	}
-	for i := 0; i < len(line); i++ {
-		c := line[i]
+func lex(line string) []shellWord {
+	l := lexer{line: line, cur: shellWord{sure: true}}
+	for ; l.pos < len(line); l.pos++ {
+		c := line[l.pos]
 		switch {
 		case c == '\'':
-			text, rest, ok := strings.Cut(line[i+1:], "'")
-			cur.text, in, cur.sure = cur.text+text, true, cur.sure && ok
-			i = len(line) - len(rest) - 1
+			l.singleQuoted()
 		case c == '"':
-			in = true
-			for i++; i < len(line) && line[i] != '"'; i++ {
-				if line[i] == '\\' && i+1 < len(line) && strings.IndexByte("$`\"\\", line[i+1]) >= 0 {
-					i++
-				} else if line[i] == '$' || line[i] == '`' {
-					cur.sure = false
-				}
-				cur.text += line[i : i+1]
-			}
-		case c == '\\' && i+1 < len(line):
-			i++
-			if line[i] != '\n' {
-				cur.text, in = cur.text+line[i:i+1], true
+			l.doubleQuoted()
+		case c == '\\' && l.pos+1 < len(line):
+			l.pos++
+			if line[l.pos] != '\n' {
+				l.take()
 			}
 		case c == ' ' || c == '\t':
-			end()
-		case c == '#' && !in:
-			if n := strings.IndexByte(line[i:], '\n'); n >= 0 {
-				i += n - 1
-			} else {
-				i = len(line)
-			}
+			l.end()
+		case c == '#' && !l.in:
+			l.comment()
 		case strings.IndexByte("\n;&|()<>", c) >= 0:
-			if in && (c == '<' || c == '>') && strings.Trim(cur.text, "0123456789") == "" {
-				cur, in = shellWord{sure: true}, false // 2>file
-			}
-			end()
-			op := line[i : i+1]
-			for i+1 < len(line) && strings.IndexByte("&|;<>", line[i+1]) >= 0 {
-				i++
-				op += line[i : i+1]
-			}
-			all = append(all, shellWord{text: op, sure: true, op: true})
+			l.operator()
 		default:
 			if strings.IndexByte("$`*?~{}", c) >= 0 {
-				cur.sure = false
+				l.cur.sure = false
 			}
-			cur.text, in = cur.text+line[i:i+1], true
+			l.take()
 		}
 	}
-	end()
-	return all
+	l.end()
+	return l.all
+}
+
+// lexer is a line that is read up to pos.
+type lexer struct {
+	line string
+	pos  int
+	all  []shellWord
+	cur  shellWord
+	in   bool // cur has begun, with nothing in it perhaps
+}
+
+// take adds the byte at pos to the word.
+func (l *lexer) take() { l.cur.text, l.in = l.cur.text+l.line[l.pos:l.pos+1], true }
+
+// end ends the word, if one has begun.
+func (l *lexer) end() {
+	if l.in {
+		l.all = append(l.all, l.cur)
+	}
+	l.drop()
+}
+
+func (l *lexer) drop() { l.cur, l.in = shellWord{sure: true}, false }
+
+func (l *lexer) singleQuoted() {
+	text, rest, ok := strings.Cut(l.line[l.pos+1:], "'")
+	l.cur.text, l.in, l.cur.sure = l.cur.text+text, true, l.cur.sure && ok
+	l.pos = len(l.line) - len(rest) - 1
+}
+
+func (l *lexer) doubleQuoted() {
+	l.in = true
+	for l.pos++; l.pos < len(l.line) && l.line[l.pos] != '"'; l.pos++ {
+		c := l.line[l.pos]
+		if c == '\\' && l.pos+1 < len(l.line) && strings.IndexByte("$`\"\\", l.line[l.pos+1]) >= 0 {
+			l.pos++
+		} else if c == '$' || c == '`' {
+			l.cur.sure = false
+		}
+		l.take()
+	}
+}
+
+func (l *lexer) comment() {
+	if n := strings.IndexByte(l.line[l.pos:], '\n'); n >= 0 {
+		l.pos += n - 1
+	} else {
+		l.pos = len(l.line)
+	}
+}
+
+func (l *lexer) operator() {
+	c := l.line[l.pos]
+	if l.in && (c == '<' || c == '>') && strings.Trim(l.cur.text, "0123456789") == "" {
+		l.drop() // 2>file
+	}
+	l.end()
+	begin := l.pos
+	for l.pos+1 < len(l.line) && strings.IndexByte("&|;<>", l.line[l.pos+1]) >= 0 {
+		l.pos++
+	}
+	l.all = append(l.all, shellWord{text: l.line[begin : l.pos+1], sure: true, op: true})
 }
 
 // shellWords are the words of a line without operators, as env -S splits them.
