@@ -21,6 +21,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -36,6 +37,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/ptr"
 )
 
 // FieldManager is the name under which everything is written.
@@ -87,18 +90,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 			// kubectl's default of old times, which no cluster answers today.
 			return nil, explainConfig(clientcmd.ErrEmptyConfig)
 		}
-		c.Context = raw.CurrentContext
-		// The raw configuration knows nothing of --context.
-		if f, ok := getter.(*genericclioptions.ConfigFlags); ok && f.Context != nil && *f.Context != "" {
-			c.Context = *f.Context
-		}
-		if ctx := raw.Contexts[c.Context]; ctx != nil {
-			c.User = ctx.AuthInfo
-		}
-		// Neither does it know of --user.
-		if f, ok := getter.(*genericclioptions.ConfigFlags); ok && f.AuthInfoName != nil && *f.AuthInfoName != "" {
-			c.User = *f.AuthInfoName
-		}
+		c.Context, c.User = chosen(raw, getter)
 	}
 	entry := login{user: c.User, info: raw.AuthInfos[c.User]}
 	config = rest.CopyConfig(config)
@@ -117,6 +109,27 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	}
 	config.WarningHandler = &warnings{tell: o.Warn, seen: map[string]bool{}}
 	c.Config = config
+	c.clients(entry)
+	return c, nil
+}
+
+// chosen returns the context and the user that are used. The raw configuration
+// knows nothing of --context and --user.
+func chosen(raw clientcmdapi.Config, getter genericclioptions.RESTClientGetter) (kubeContext, user string) {
+	flags, ok := getter.(*genericclioptions.ConfigFlags)
+	if !ok {
+		flags = &genericclioptions.ConfigFlags{}
+	}
+	kubeContext = cmp.Or(ptr.Deref(flags.Context, ""), raw.CurrentContext)
+	if ctx := raw.Contexts[kubeContext]; ctx != nil {
+		user = ctx.AuthInfo
+	}
+	return kubeContext, cmp.Or(ptr.Deref(flags.AuthInfoName, ""), user)
+}
+
+// clients prepares the clients, which are made when they are first used.
+func (c *Conn) clients(entry login) {
+	config := c.Config
 	c.http = sync.OnceValues(func() (*http.Client, error) {
 		client, err := rest.HTTPClientFor(config)
 		if err != nil && (config.ExecProvider != nil || config.AuthProvider != nil) {
@@ -145,8 +158,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		}
 		return dynamic.NewForConfigAndClient(config, client)
 	})
-	c.mapper = sync.OnceValues(getter.ToRESTMapper)
-	return c, nil
+	c.mapper = sync.OnceValues(c.getter.ToRESTMapper)
 }
 
 // Kube is the typed client.

@@ -285,9 +285,17 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 			return
 		}
 		v.SetBool(b)
-	case v.Kind() == reflect.Slice:
+	default:
+		r.nested(n, at, v)
+	}
+}
+
+// nested is into for values that hold others.
+func (r *reader) nested(n *yaml.Node, at string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			wrong("a list", "[a, b] or one `- item` a line")
+			r.fail(n, "write [a, b] or one `- item` a line", "%s must be a list, not %s", at, kindOf(n))
 			return
 		}
 		items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
@@ -295,7 +303,7 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 			r.into(resolve(item), fmt.Sprintf("%s[%d]", at, i), items.Index(i))
 		}
 		v.Set(items)
-	case v.Kind() == reflect.Map:
+	case reflect.Map:
 		if !r.mapping(n, at) {
 			return
 		}
@@ -306,7 +314,7 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 			m.SetMapIndex(reflect.ValueOf(key), elem)
 		})
 		v.Set(m)
-	case v.Kind() == reflect.Struct:
+	case reflect.Struct:
 		if !r.mapping(n, at) {
 			return
 		}
