@@ -51,6 +51,9 @@ func worker(t *testing.T) (port int) {
 		}
 	}))
 	s.Listener = l
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	t.Cleanup(s.Close)
 	return l.Addr().(*net.TCPAddr).Port
@@ -96,20 +99,29 @@ func TestThroughTheAPIServer(t *testing.T) {
 		port             int
 		code, via        string
 		status           int
+		kind             string
 	}{
-		{"proxy", "admin", "/", port, "", "proxy", 200},
-		{"deep path", "admin", "/a/b", port, "", "proxy", 200},
-		{"query", "admin", "/q?x=1", port, "", "proxy", 200},
-		{"the pod's own 403", "admin", "/forbidden", port, "probe-status", "proxy", 403},
-		{"redirect is not followed", "admin", "/away", port, "", "proxy", 302},
-		{"nobody listens", "admin", "/", 1, "probe-unreachable", "", 0},
-		{"port-forward", "alice", "/", port, "", "port-forward", 200},
-		{"neither way", "nobody", "/", port, "probe-forbidden", "", 0},
+		{name: "h2c", kind: "h2c", user: "admin", path: "/a?b=c", port: port, via: "port-forward", status: 200},
+		{name: "h2c's own 403", kind: "h2c", user: "admin", path: "/forbidden", port: port, code: "probe-status", via: "port-forward", status: 403},
+		{name: "h2c, nobody listens", kind: "h2c", user: "admin", path: "/", port: 1, code: "probe-unreachable"},
+		{name: "h2c, refused", kind: "h2c", user: "nobody", path: "/", port: port, code: "probe-forbidden"},
+		{name: "tcp", kind: "tcp", user: "admin", port: port, via: "port-forward"},
+		{name: "tcp, nobody listens", kind: "tcp", user: "admin", port: 1, code: "probe-unreachable"},
+		{name: "tcp, refused", kind: "tcp", user: "nobody", port: port, code: "probe-forbidden"},
+		{name: "none", kind: "none", user: "nobody", port: 1},
+		{"proxy", "admin", "/", port, "", "proxy", 200, ""},
+		{"deep path", "admin", "/a/b", port, "", "proxy", 200, ""},
+		{"query", "admin", "/q?x=1", port, "", "proxy", 200, ""},
+		{"the pod's own 403", "admin", "/forbidden", port, "probe-status", "proxy", 403, ""},
+		{"redirect is not followed", "admin", "/away", port, "", "proxy", 302, ""},
+		{"nobody listens", "admin", "/", 1, "probe-unreachable", "", 0, ""},
+		{"port-forward", "alice", "/", port, "", "port-forward", 200, ""},
+		{"neither way", "nobody", "/", port, "probe-forbidden", "", 0, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			conn := cptest.Connect(t, cp, tt.user, ns)
-			o := probe.Options{Namespace: ns, Pods: []*corev1.Pod{pod}, Container: "c", Port: tt.port, Path: tt.path, Budget: 1500 * time.Millisecond}
+			o := probe.Options{Namespace: ns, Pods: []*corev1.Pod{pod}, Container: "c", Type: tt.kind, Port: tt.port, Path: tt.path, Budget: 1500 * time.Millisecond}
 			var answers []probe.Answer
 			var err error
 			for try := 0; try < 50; try++ { // RBAC takes a moment to be known
@@ -121,7 +133,7 @@ func TestThroughTheAPIServer(t *testing.T) {
 			if want == "" {
 				want = "<nil>"
 			}
-			if tt.name == "nobody listens" && !strings.Contains(err.Error(), "refused") {
+			if strings.HasSuffix(tt.name, "nobody listens") && !strings.Contains(err.Error(), "refused") {
 				t.Error(err)
 			}
 			a := answers[0]

@@ -3,13 +3,14 @@
 //
 // Each pod's imageID is compared with the digests that may be in it: an
 // image pulled by a node is named by its index's or manifest's digest, one
-// imported by hand by its config's. Then the pod is asked over HTTP, through
-// the API server's pod proxy, or by port-forward where that is not allowed.
-// Where the answer is the worker's own health page, what it reports about itself
+// imported by hand by its config's. Then the pod is asked as Options.Type says:
+// over HTTP through the API server's pod proxy, or by port-forward where that is
+// not allowed; over HTTP/2 or TCP by port-forward; or not at all. Where the answer is the worker's own health page, what it reports about itself
 // counts as well (see Health).
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // The codes of this package's findings.
@@ -50,12 +52,15 @@ type Options struct {
 	Pods      []*corev1.Pod
 	Container string   // whose image is compared
 	Digests   []string // sha256:… of index, manifest and config; none: not compared
-	Port      int
-	Path      string // with a query if need be; "/" when empty
-	Expect    string // a substring of the body
+	// Type is how they are asked: worker.ProbeHTTP, which is what empty means,
+	// worker.ProbeH2C, worker.ProbeTCP or worker.ProbeNone.
+	Type   string
+	Port   int
+	Path   string // with a query if need be; "/" when empty
+	Expect string // a substring of the body
 	// Budget bounds all tries of all pods; 30 s when zero.
 	Budget time.Duration
-	// Max is how many pods are asked over HTTP, spread over nodes; 32 when
+	// Max is how many pods are asked, spread over nodes; 32 when
 	// zero, all when negative. Images are compared in all of them: that needs
 	// no request.
 	Max      int
@@ -68,6 +73,7 @@ type Answer struct {
 	UID      string        `json:"uid"`
 	Node     string        `json:"node"`
 	ImageID  string        `json:"imageID"`
+	Type     string        `json:"type"`          // http, h2c, tcp or none
 	Via      string        `json:"via,omitempty"` // proxy or port-forward
 	Status   int           `json:"status,omitempty"`
 	Latency  time.Duration `json:"latency,omitempty"` // of the try that counted, nanoseconds
@@ -91,7 +97,14 @@ const (
 // probe-status, probe-expect, probe-duplicates, probe-forbidden; or is
 // probe-no-pods.
 func Run(ctx context.Context, conn *cluster.Conn, o Options) ([]Answer, error) {
-	return run(ctx, o, func(ctx context.Context, pod string) (response, error) { return get(ctx, conn, o, pod) })
+	by := get
+	switch o.Type {
+	case worker.ProbeH2C:
+		by = viaH2C
+	case worker.ProbeTCP:
+		by = viaTCP
+	}
+	return run(ctx, o, func(ctx context.Context, pod string) (response, error) { return by(ctx, conn, o, pod) })
 }
 
 // response is one HTTP answer of a pod.
@@ -115,13 +128,13 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 	defer cancel()
 	answers, errs := make([]Answer, len(o.Pods)), make([]error, len(o.Pods))
 	asked := o.sample()
-	if len(asked) < len(o.Pods) {
-		o.Reporter.Notef("asking %d of %d pods over HTTP; the images of all of them are compared", len(asked), len(o.Pods))
+	if o.Type != worker.ProbeNone && len(asked) < len(o.Pods) {
+		o.Reporter.Notef("asking %d of %d pods; the images of all of them are compared", len(asked), len(o.Pods))
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, concurrency)
 	for i, pod := range o.Pods {
-		answers[i] = Answer{Pod: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName}
+		answers[i] = Answer{Pod: pod.Name, UID: string(pod.UID), Node: pod.Spec.NodeName, Type: cmp.Or(o.Type, worker.ProbeHTTP)}
 		if errs[i] = o.compare(pod, &answers[i]); errs[i] != nil || !asked[pod.Name] {
 			continue
 		}
@@ -139,8 +152,11 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 			answers[i].Problem = errs[i].Error()
 		}
 		a := answers[i]
-		if a.Status != 0 {
+		switch {
+		case a.Status != 0:
 			o.Reporter.Detailf("pod %s answered %d in %s%s", a.Pod, a.Status, a.Latency.Round(time.Millisecond), a.Health.String())
+		case o.Type == worker.ProbeTCP && errs[i] == nil && asked[a.Pod]:
+			o.Reporter.Detailf("pod %s accepts connections on port %d", a.Pod, o.Port)
 		}
 	}
 	return answers, errors.Join(errs...)
@@ -151,6 +167,9 @@ var errBudget = errors.New("the probe's budget is used up")
 // sample is the names of the pods that are asked: the first of each node, then
 // the second, and so on.
 func (o Options) sample() map[string]bool {
+	if o.Type == worker.ProbeNone {
+		return nil
+	}
 	most := o.Max
 	if most == 0 {
 		most = defaultMax
@@ -251,6 +270,8 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 func (o Options) judge(r response, a *Answer) error {
 	where := o.Namespace + "/pod/" + a.Pod
 	switch {
+	case o.Type == worker.ProbeTCP:
+		return nil // it has been accepted
 	// As the kubelet counts (pkg/probe/http): 2xx and 3xx.
 	case r.status < http.StatusOK || r.status >= http.StatusBadRequest:
 		return &pipeline.Finding{Code: CodeStatus, Severity: pipeline.Error, Where: where,
@@ -283,7 +304,8 @@ func (o Options) unanswered(a *Answer, last error) error {
 	}
 	return &pipeline.Finding{Code: CodeUnreachable, Severity: pipeline.Error, Where: o.Namespace + "/pod/" + a.Pod, Err: last,
 		What: fmt.Sprintf("pod %s does not answer on port %d", a.Pod, o.Port), Why: excerpt([]byte(last.Error())),
-		Fix: "check that the worker listens on that port, on all addresses; probe.port in .sbw.yaml sets another port"}
+		Fix: "check that the worker listens on that port, on all addresses; probe.port in .sbw.yaml sets another port, " +
+			"and probe.type says that it speaks something other than HTTP/1.1"}
 }
 
 func (o Options) path() string {

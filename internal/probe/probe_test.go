@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 const (
@@ -80,6 +82,8 @@ func TestJudge(t *testing.T) {
 		{"not found", response{status: 404, body: []byte("no\x1b[31m such healthPage")}, Options{}, "probe-status"},
 		{"server error", response{status: 500}, Options{}, "probe-status"},
 		{"health", response{status: 200, body: []byte(healthPage)}, Options{}, ""},
+		{"an open port", response{}, Options{Type: worker.ProbeTCP}, ""},
+		{"h2c", response{status: 503}, Options{Type: worker.ProbeH2C}, "probe-status"},
 		{"duplicates", response{status: 200, body: []byte(strings.Replace(healthPage, `Ids":[]`, `Ids":["a"]`, 1))}, Options{}, "probe-duplicates"},
 	}
 	for _, tt := range tests {
@@ -100,6 +104,53 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+// TestNoProbe: nobody is asked, and the images are compared all the same.
+func TestNoProbe(t *testing.T) {
+	ask := func(context.Context, string) (response, error) {
+		t.Error("a pod was asked")
+		return response{}, nil
+	}
+	o := Options{Type: worker.ProbeNone, Container: "c", Digests: []string{indexDigest}, Pods: []*corev1.Pod{pod("a", "n", indexDigest), pod("b", "n", "sha256:4444")}}
+	answers, err := run(t.Context(), o, ask)
+	if got := codes(err); !cmp.Equal(got, []string{"probe-image"}) || answers[0].Problem != "" || answers[0].Type != "none" {
+		t.Fatalf("%v, %+v", got, answers)
+	}
+}
+
+// TestAccepted: what counts is whether somebody accepted the connection, whatever
+// they do with it.
+func TestAccepted(t *testing.T) {
+	refused := errors.New("connect: connection refused")
+	for name, tt := range map[string]struct {
+		do   func(far net.Conn)
+		want error
+	}{
+		"speaks first": {func(far net.Conn) { _, _ = far.Write([]byte("SSH-2.0")) }, nil},
+		"hangs up":     {func(far net.Conn) { _ = far.Close() }, nil},
+		"is quiet":     {func(net.Conn) {}, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer near.Close()
+			defer far.Close()
+			go tt.do(far)
+			if err := accepted(t.Context(), near); !errors.Is(err, tt.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	if err := accepted(t.Context(), complaining{err: refused}); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+}
+
+type complaining struct {
+	net.Conn
+	err error
+}
+
+func (c complaining) Read([]byte) (int, error) { return 0, c.err }
 
 // Retries go on within the budget, and stop at what will not change.
 func TestRetries(t *testing.T) {

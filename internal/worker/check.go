@@ -70,10 +70,17 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 			fail(f.key, "write a port between 1 and 65535", "%d is not a valid port", f.val)
 		}
 	}
+	r.checkProbe(at, w.Probe, fail)
 	for _, f := range []struct{ key, val string }{{"probe.path", w.Probe.Path}, {"inngest.path", w.Inngest.Path}} {
+		if f.key == "probe.path" && !w.Probe.Asks() {
+			continue
+		}
 		if _, err := url.ParseRequestURI(f.val); err != nil || !urlPath.MatchString(f.val) {
 			fail(f.key, "write a path that begins with a slash, such as /healthz; spaces are %20", "%q is not the path of a URL", f.val)
 		}
+	}
+	if w.Hooks.ProvenRequired && len(w.Hooks.Proven) == 0 {
+		fail("hooks.provenRequired", "name the command in hooks.proven", "has no command to require")
 	}
 	if w.Deploy.Restarts < 0 {
 		fail("deploy.restarts", "write how many restarts are allowed, 0 for none", "is %d", w.Deploy.Restarts)
@@ -81,6 +88,22 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 	for _, fn := range slices.Sorted(maps.Keys(w.Allow.ZeroRetries)) {
 		if strings.TrimSpace(w.Allow.ZeroRetries[fn]) == "" {
 			fail("allow.zeroRetries."+fn, "write why losing a run of it is acceptable", "has no reason")
+		}
+	}
+}
+
+// checkProbe refuses a type that does not exist, and what a type cannot use.
+func (r *reader) checkProbe(at string, p Probe, fail func(key, fix, format string, args ...any)) {
+	if !slices.Contains(ProbeTypes, p.Type) {
+		fail("probe.type", "write one of "+strings.Join(ProbeTypes, ", "), "%q is not a way to probe a pod", p.Type)
+		return
+	}
+	if p.Asks() {
+		return
+	}
+	for _, key := range []string{"probe.path", "probe.expect"} {
+		if n := r.values[at+key]; n != nil && !isNull(n) {
+			fail(key, "remove it, or use probe.type http or h2c", "asks for an answer, which a probe of type %s does not read", p.Type)
 		}
 	}
 }

@@ -85,6 +85,7 @@ func Parse(name string, src []byte) (*Config, error) {
 			if !isNull(body) {
 				r.into(body, "workers."+worker, reflect.ValueOf(&w).Elem())
 			}
+			r.settle(worker, &w)
 			r.check(body, worker, &w)
 			c.workers[worker] = w
 		})
@@ -157,6 +158,16 @@ func (r *reader) onlyOne(dec *yaml.Decoder) error {
 			r.fail(&more, "put all workers below one workers: key, without ---", "a second YAML document begins here")
 			return errors.Join(r.errs...)
 		}
+	}
+}
+
+// settle drops defaults that do not go with what the file says.
+func (r *reader) settle(name string, w *Worker) {
+	if r.values["workers."+name+".catalog.indexes"] == nil && w.Inngest.Off {
+		w.Catalog.Indexes = nil
+	}
+	if n := r.values["workers."+name+".probe.path"]; (n == nil || isNull(n)) && !w.Probe.Asks() {
+		w.Probe.Path = ""
 	}
 }
 
@@ -234,6 +245,12 @@ func resolve(n *yaml.Node) *yaml.Node {
 		return n.Alias
 	}
 	return n
+}
+
+// worded is a mapping that one word can stand for.
+type worded interface {
+	setWord(word string) bool
+	words() []string
 }
 
 var durationType = reflect.TypeFor[time.Duration]()
@@ -315,6 +332,13 @@ func (r *reader) nested(n *yaml.Node, at string, v reflect.Value) {
 		})
 		v.Set(m)
 	case reflect.Struct:
+		if w, ok := v.Addr().Interface().(worded); ok && n.Kind == yaml.ScalarNode {
+			if !w.setWord(n.Value) {
+				fix := "write one of " + strings.Join(w.words(), ", ") + ", or `key: value` lines"
+				r.fail(n, fix, "%s must be a mapping or a word, not %q", at, n.Value)
+			}
+			return
+		}
 		if !r.mapping(n, at) {
 			return
 		}

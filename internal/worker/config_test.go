@@ -243,7 +243,9 @@ func TestSchema(t *testing.T) {
 		full: true, "workers:": true, "workers: {w: {}}": true, "workers: {w: {probe: {path: }}}": true, "workers: {w: }": true,
 		"worker: {}": false, "workers: {w: {prob: {}}}": false, "workers: {w: {probe: {port: 99999}}}": false, "workers: {w: {probe: {path: x}}}": false,
 		"workers: {w: {deploy: {kind: Job}}}": false, "workers: {w: {deploy: {timeout: 180}}}": false, "workers: {w: {build: {platforms: linux/arm64}}}": false,
-		"workers: {w: {build: {layerReuse: maybe}}}": false, "workers: {w: {catalog: {checks: {x: loud}}}}": false, "workers: {w: {build: {compression: xz}}}": false,
+		"workers: {w: {build: {layerReuse: maybe}}}": false, "workers: {w: {probe: tcp, inngest: none}}": true, "workers: {w: {probe: udp}}": false,
+		"workers: {w: {inngest: off}}": false, "workers: {w: {probe: {type: h2c, path: /health}}}": true, "workers: {w: {probe: {type: udp}}}": false,
+		"workers: {w: {hooks: {proven: [a], provenRequired: true}}}": true, "workers: {w: {hooks: {provenRequired: 1}}}": false, "workers: {w: {catalog: {checks: {x: loud}}}}": false, "workers: {w: {build: {compression: xz}}}": false,
 	} {
 		var v any
 		if err := yaml.Unmarshal([]byte(src), &v); err != nil {
@@ -270,6 +272,51 @@ func TestSchema(t *testing.T) {
 	for path := range descriptions {
 		if !used[path] {
 			t.Errorf("%s is described and not a key", path)
+		}
+	}
+}
+
+// TestWithoutInngestOrHTTP: one word turns a part off or names its type.
+func TestWithoutInngestOrHTTP(t *testing.T) {
+	for src, want := range map[string]struct {
+		off         bool
+		kind, path  string
+		port, index int
+	}{
+		"":                {false, ProbeHTTP, "/", 3111, 2},
+		"inngest: none":   {true, ProbeHTTP, "/", 3111, 0},
+		"inngest: 'none'": {true, ProbeHTTP, "/", 3111, 0},
+		"inngest: none, catalog: {indexes: [a.ts]}": {true, ProbeHTTP, "/", 3111, 1},
+		"inngest: ":                      {false, ProbeHTTP, "/", 3111, 2},
+		"probe: none":                    {false, ProbeNone, "", 3111, 2},
+		"probe: tcp":                     {false, ProbeTCP, "", 3111, 2},
+		"probe: {type: tcp, port: 9080}": {false, ProbeTCP, "", 9080, 2},
+		"probe: {type: none, path: }":    {false, ProbeNone, "", 3111, 2},
+		"probe: h2c":                     {false, ProbeH2C, "/", 3111, 2},
+		"probe: {type: h2c, path: /health, port: 9080}": {false, ProbeH2C, "/health", 9080, 2},
+		"probe: {path: /health, port: 3838}":            {false, ProbeHTTP, "/health", 3838, 2},
+		"probe: {type: }":                               {false, ProbeHTTP, "/", 3111, 2},
+	} {
+		c, err := Parse(ConfigName, []byte("workers: {system-bus-worker: {"+src+"}}"))
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		w, err := c.Worker("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Inngest.Off != want.off || w.Probe.Type != want.kind || w.Probe.Path != want.path || w.Probe.Port != want.port || len(w.Catalog.Indexes) != want.index {
+			t.Errorf("%s: %+v %+v %v", src, w.Inngest, w.Probe, w.Catalog.Indexes)
+		}
+	}
+	for _, src := range []string{
+		"probe: udp", "probe: ''", "probe: 3111", "probe: [tcp]", "inngest: off", "inngest: false", "inngest: tcp", "probe: {type: udp}", "probe: {type: TCP}",
+		"probe: {type: tcp, path: /healthz}", "probe: {type: none, expect: ok}", "hooks: {provenRequired: true}", "hooks: {proven: run.sh}",
+	} {
+		_, err := Parse(ConfigName, []byte("workers:\n  w:\n    image: ghcr.io/o/n\n    "+src+"\n"))
+		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.End != pipeline.Usage || f.Where != ".sbw.yaml:4" {
+			t.Errorf("%s: %v", src, err)
 		}
 	}
 }

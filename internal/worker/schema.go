@@ -37,6 +37,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 		s["enum"] = values
 	}
 	kind := "string"
+	var words []string // the type of the one word that may stand for an object
 	switch {
 	case t == durationType:
 		s["pattern"] = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
@@ -68,6 +69,9 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 			}
 		}
 		s["properties"] = properties
+		if w, ok := reflect.New(t).Interface().(worded); ok { // a pattern is about texts alone
+			s["pattern"], words = "^("+strings.Join(w.words(), "|")+")$", []string{"string"}
+		}
 	default:
 		if strings.HasSuffix(at, ".path") {
 			s["pattern"] = urlPathPattern
@@ -81,7 +85,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 		s["type"] = kind
 		return s
 	}
-	s["type"] = []string{kind, "null"} // a key without a value keeps the default
+	s["type"] = append([]string{kind, "null"}, words...) // a key without a value keeps the default
 	if values, ok := s["enum"].([]string); ok {
 		all := []any{nil}
 		for _, v := range values {
@@ -97,6 +101,7 @@ var allowed = map[string][]string{
 	"deploy.kind":       kinds,
 	"build.compression": compressions,
 	"deploy.strategy":   strategies,
+	"probe.type":        ProbeTypes,
 	"inngest.via":       {"auto", "port-forward", "direct"},
 	"catalog.checks.*":  {"error", "warning", "note", "off"},
 }
@@ -126,11 +131,12 @@ var descriptions = map[string]string{
 	"deploy.strategy":        "how a new version takes the old one's place: switch proves it before it serves, auto does so where possible",
 	"deploy.bake":            "how long the new version is watched after the switch, such as 5m; default not at all",
 	"deploy.drainTimeout":    "how long to wait for steps on the old pods, such as 1h",
-	"probe":                  "the request that a new pod must answer",
+	"probe":                  "what a new pod must answer; one word stands for the type alone, such as tcp or none",
+	"probe.type":             "http, h2c (HTTP/2 without TLS), tcp (the port accepts connections) or none",
 	"probe.path":             "the path of the request",
 	"probe.port":             "the container's port",
 	"probe.expect":           "a part of the answer's body; default any 2xx",
-	"inngest":                "where the Inngest server is and as what the worker registers",
+	"inngest":                "where the Inngest server is and as what the worker registers; none for a worker that registers nothing",
 	"inngest.url":            "the server's URL; default its Service is reached by via",
 	"inngest.via":            "how the Service is reached",
 	"inngest.signingKeyFrom": "where the signing key is: env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY",
@@ -150,4 +156,6 @@ var descriptions = map[string]string{
 	"hooks":                  "commands that are run after something has happened",
 	"hooks.receipt":          "a command and its arguments that gets the receipt of a rollout or undo, however it ended, as JSON on stdin",
 	"hooks.publish":          "a command and its arguments that gets the receipt of a publish that succeeded as JSON on stdin",
+	"hooks.proven":           "a command and its arguments; runs when a version has proven itself and gets a receipt as JSON on stdin",
+	"hooks.provenRequired":   "let a rollout fail, and restore what ran before, when hooks.proven fails; otherwise that is a warning",
 }

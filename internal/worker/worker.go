@@ -4,6 +4,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
@@ -65,15 +66,46 @@ type Deploy struct {
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 }
 
-// Probe is the request that a new pod must answer.
+// Probe is what a new pod must answer. In .sbw.yaml one word may stand for the
+// type alone: `probe: tcp`.
 type Probe struct {
+	Type   string `yaml:"type"` // http, h2c (HTTP/2 without TLS), tcp (the port is open) or none
 	Path   string `yaml:"path"`
-	Port   int    `yaml:"port"`
+	Port   int    `yaml:"port"`   // also the one that Inngest calls the worker on
 	Expect string `yaml:"expect"` // a substring of the body; empty: any 2xx
 }
 
-// Inngest says where the server is and as what the worker registers.
+// The values of probe.type.
+const (
+	ProbeHTTP = "http"
+	ProbeH2C  = "h2c"
+	ProbeTCP  = "tcp"
+	ProbeNone = "none"
+)
+
+// ProbeTypes are the values of probe.type, the default first.
+var ProbeTypes = []string{ProbeHTTP, ProbeH2C, ProbeTCP, ProbeNone}
+
+// Asks reports whether the probe sends a request, which has a path and an answer.
+func (p Probe) Asks() bool { return p.Type == ProbeHTTP || p.Type == ProbeH2C }
+
+func (p *Probe) setWord(word string) bool {
+	if !slices.Contains(ProbeTypes, word) {
+		return false
+	}
+	p.Type = word
+	return true
+}
+
+func (*Probe) words() []string { return ProbeTypes }
+
+// NoInngest is how .sbw.yaml says that a worker registers nothing with Inngest.
+const NoInngest = "inngest: none"
+
+// Inngest says where the server is and as what the worker registers. In
+// .sbw.yaml the word none stands for a worker that registers nothing.
 type Inngest struct {
+	Off bool   `yaml:"-"`
 	URL string `yaml:"url"` // of the server; empty: its Service is reached by Via
 	// Via is the way to Service: port-forward, direct (its NodePort, load
 	// balancer or ingress), or auto, the one or the other.
@@ -118,7 +150,18 @@ type Credentials struct {
 type Hooks struct {
 	Receipt []string `yaml:"receipt"` // after a rollout or an undo, however it ended
 	Publish []string `yaml:"publish"` // after a publish that succeeded
+	// Proven runs when the new version has proven itself: a registration that sbw
+	// does not know. ProvenRequired makes its failure that of the rollout.
+	Proven         []string `yaml:"proven"`
+	ProvenRequired bool     `yaml:"provenRequired"`
 }
+
+func (i *Inngest) setWord(word string) bool {
+	i.Off = word == "none"
+	return i.Off
+}
+
+func (*Inngest) words() []string { return []string{"none"} }
 
 // compressions are those of package layer, which a rollout has no need to link.
 var compressions = []string{"zstd", "gzip"}
@@ -146,7 +189,7 @@ func Default(name string) Worker {
 			Restarts:   2,
 			Strategy:   strategies[0], DrainTimeout: 30 * time.Minute,
 		},
-		Probe: Probe{Path: "/", Port: 3111},
+		Probe: Probe{Type: ProbeHTTP, Path: "/", Port: 3111},
 		Inngest: Inngest{
 			Service: "inngest-svc",
 			Port:    8288,

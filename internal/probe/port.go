@@ -1,0 +1,97 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
+)
+
+// The API server's proxy speaks HTTP/1.1 to a pod, so whatever else a pod speaks
+// is asked by port-forward alone.
+
+// quiet is how long a connection has to stay without a complaint of the kubelet
+// before the port counts as open: a port-forward is accepted before the kubelet
+// connects to the pod, and "connection refused" arrives afterwards.
+const quiet = time.Second
+
+// viaH2C asks for a page with HTTP/2 without TLS, with prior knowledge.
+func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
+	return o.forwarded(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
+		path, err := o.pathURL()
+		if err != nil {
+			return response{}, err
+		}
+		transport := tunnel.Transport()
+		defer transport.CloseIdleConnections()
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+		return fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
+	})
+}
+
+// viaTCP opens a connection and sends nothing.
+func viaTCP(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
+	return o.forwarded(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
+		c, err := tunnel.DialContext(ctx, "", "")
+		if err != nil {
+			return response{}, err
+		}
+		defer c.Close()
+		return response{}, accepted(ctx, c)
+	})
+}
+
+// accepted waits until the other side has spoken, has ended the connection, or has
+// been quiet. Only an error other than an end means that nobody accepted it.
+func accepted(ctx context.Context, c net.Conn) error {
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		read <- err
+	}()
+	still := time.NewTimer(quiet)
+	defer still.Stop()
+	select {
+	case err := <-read:
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	case <-still.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// forwarded asks a pod by port-forward, and words the refusal of one.
+func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
+	tunnel, err := forward.New(conn, forward.Target{Namespace: o.Namespace, Pod: pod, Port: o.Port})
+	if err != nil {
+		return response{}, err
+	}
+	defer tunnel.Close()
+	r, err := ask(tunnel)
+	r.via = "port-forward"
+	if !errors.Is(err, forward.ErrForbidden) {
+		return r, err
+	}
+	return r, &pipeline.Finding{
+		Code:     CodeForbidden,
+		Severity: pipeline.Error,
+		Where:    o.Namespace + "/pod/" + pod,
+		Err:      fmt.Errorf("%w: %w", errFinal, err),
+		What:     "you may not reach pod " + pod + " on a port",
+		Why:      termtext.Line(err.Error()),
+		Fix:      "ask for create on pods/portforward, which a probe of type " + o.Type + " needs, or use another probe.type",
+	}
+}
