@@ -105,6 +105,13 @@ var inngestAppEntries = []Entry{
 		Aliases: []string{"no_functions", "No functions found"},
 	},
 	{
+		Code:    "inngest-none",
+		Title:   "this worker registers nothing with Inngest",
+		Cause:   "Its entry in .sbw.yaml has inngest: none, so rollout, undo, doctor and status leave Inngest out, and refresh, functions and runs have nothing to ask.",
+		Remedy:  "Nothing is wrong. Remove inngest: none if the worker does register functions, or name another worker with --worker.",
+		Example: "docs-api: {inngest: none, probe: {port: 3838, path: /health}}",
+	},
+	{
 		Code:    "inngest-not-registered",
 		Title:   "the worker's app is not registered",
 		Symptom: "Function still missing, although the worker has it.",

@@ -41,6 +41,13 @@ var probeEntries = []Entry{
 		Example: "probe: {path: /healthz, port: 3111}",
 	},
 	{
+		Code:    "probe-port",
+		Title:   "the container does not declare the port that will be probed",
+		Cause:   "The manifest's container lists other ports. Listing them is optional, so the worker may answer all the same, but more often probe.port is still the default, 3111.",
+		Remedy:  "Set probe.port in .sbw.yaml to the port that the worker listens on. A worker that does not speak HTTP has probe: tcp, one that speaks HTTP/2 without TLS probe: {type: h2c}, and one that listens on no port probe: none.",
+		Example: "probe: {type: tcp, port: 9080}",
+	},
+	{
 		Code:   "probe-status",
 		Title:  "the pod answers with an error",
 		Cause:  "Its page returned a status other than 2xx: the worker runs but is not healthy, or it has nothing at that path.",
@@ -50,7 +57,7 @@ var probeEntries = []Entry{
 		Code:    "probe-unreachable",
 		Title:   "the pod does not answer on its port",
 		Cause:   "The worker listens on another port, or only on 127.0.0.1, which cannot be reached from outside the container.",
-		Remedy:  "Listen on 0.0.0.0 (or ::), and set probe.port to the port.",
+		Remedy:  "Listen on 0.0.0.0 (or ::), and set probe.port to the port. If the worker speaks something other than HTTP/1.1, set probe.type: h2c for HTTP/2 without TLS, tcp for any open port, none for a worker that listens on none.",
 		Aliases: []string{"error trying to reach service", "connect: connection refused probe"},
 	},
 }

@@ -79,6 +79,13 @@ var rolloutEntries = []Entry{
 		Remedy: "kubectl get pods -l pod-template-hash=HASH shows what the pods lack. The Services still lead where they led before.",
 	},
 	{
+		Code:    "hook-failed",
+		Title:   "the command of hooks.proven failed, or cannot be run",
+		Cause:   "hooks.proven in .sbw.yaml is run when a new version has proven itself, with a receipt as JSON on stdin; after a restore it runs again for the version that serves then. It did not exit with 0, took longer than deploy.timeout, or does not exist. With provenRequired: true the rollout fails with it and restores what ran before; otherwise this is a warning.",
+		Remedy:  "The evidence is what the command printed. Correct it and run it by hand, or run kubectl sbw rollout again.",
+		Example: "hooks: {proven: [k8s/register.sh, \"{image}\"], provenRequired: true}",
+	},
+	{
 		Code:   "image-differs",
 		Title:  "a tag does not refer to the same image for all clusters",
 		Cause:  "The clusters pull from different registries and one of them is out of date, or somebody moved the tag while sbw was asking.",

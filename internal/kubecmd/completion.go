@@ -133,6 +133,7 @@ func (k *factory) completions(root *cobra.Command) {
 
 // quietly is the target for a completion: nothing is asked of a person.
 func (k *factory) quietly() (*rollout.Target, error) {
+	k.named = nil
 	t, err := k.target()
 	if err != nil {
 		return nil, err

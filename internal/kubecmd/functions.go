@@ -49,6 +49,9 @@ whose event starts functions of another app, is marked.`,
 			if err != nil {
 				return err
 			}
+			if err := needsInngest(t); err != nil {
+				return err
+			}
 			link, live, err := t.ConnectLive(c.Context(), inngest)
 			if err != nil {
 				return err

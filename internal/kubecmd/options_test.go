@@ -166,7 +166,7 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"no revision":      {"", []string{"undo", "--to-revision", "0"}, pipeline.Usage, "--to-revision 0 is no revision"},
 		"lock wait":        {"", []string{"rollout", "--tag", "a", "--lock-wait", "-5s"}, pipeline.Usage, "--lock-wait -5s is below zero"},
 		"step loss":        {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
-		"probe port":       {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is no port"},
+		"probe port":       {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is not a valid port"},
 		"no Inngest":       {"", []string{"rollout", "--tag", "a", "--no-inngest", "--wait-idle"}, pipeline.Usage, "--wait-idle asks Inngest"},
 		"diff of nothing":  {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--diff compares with the cluster"},
 		"url":              {"", []string{"status", "--inngest-url", "localhost:8288"}, pipeline.Usage, `"localhost:8288" is no address of a server`},

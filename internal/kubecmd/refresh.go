@@ -57,6 +57,9 @@ func (o *refreshOptions) run(ctx context.Context, k *factory) error {
 	if err != nil {
 		return err
 	}
+	if err := needsInngest(t); err != nil {
+		return err
+	}
 	c, _, err := t.ConnectLive(ctx, inngest)
 	if err != nil {
 		return err

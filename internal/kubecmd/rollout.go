@@ -96,11 +96,6 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		if err := o.validate(); err != nil {
 			return err
 		}
-		if k.chosen != "" {
-			if err := k.env.Notef("%s", k.chosen); err != nil {
-				return err
-			}
-		}
 		if runF != nil {
 			return runF(c.Context(), o)
 		}

@@ -8,6 +8,8 @@
 package kubecmd
 
 import (
+	"sync"
+
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
@@ -47,7 +49,7 @@ and put everything back when that fails.`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sbw"},
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true)}
+	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true), named: &sync.Once{}}
 	k.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().
 		StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
@@ -75,8 +77,9 @@ type factory struct {
 	env    *cli.Env
 	flags  *genericclioptions.ConfigFlags
 	worker string
-	// chosen says which of several workers target took without its being named.
-	chosen string
+	// named makes sure that the worker which was picked out of several is named
+	// once a run; a completion, which has none, names nobody.
+	named *sync.Once
 }
 
 // target reads the configuration and the kubeconfig; it asks no network.
@@ -90,7 +93,9 @@ func (k *factory) target() (*rollout.Target, error) {
 	if t.Worker, err = config.Worker(k.worker); err != nil {
 		return nil, err
 	}
-	k.chosen = config.Choice(k.worker)
+	if err := k.nameChoice(config); err != nil {
+		return nil, err
+	}
 	t.NamespaceGiven = *k.flags.Namespace != ""
 	// The worker's own namespace comes before the context's: only a flag says
 	// otherwise.
@@ -102,4 +107,14 @@ func (k *factory) target() (*rollout.Target, error) {
 	}
 	t.Ref = workload.Ref{Kind: t.Worker.Deploy.Kind, Namespace: t.Conn.Namespace, Name: t.Worker.Deploy.Deployment}
 	return t, nil
+}
+
+// nameChoice says which of several workers was taken without its being named.
+func (k *factory) nameChoice(config *worker.Config) (err error) {
+	choice := config.Choice(k.worker)
+	if choice == "" || k.named == nil {
+		return nil
+	}
+	k.named.Do(func() { err = k.env.Notef("%s", choice) })
+	return err
 }

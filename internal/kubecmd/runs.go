@@ -68,6 +68,9 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 			if err != nil {
 				return err
 			}
+			if err := needsInngest(t); err != nil {
+				return err
+			}
 			link, _, err := t.ConnectLive(c.Context(), inngest)
 			if err != nil {
 				return err

@@ -18,6 +18,7 @@ import (
 type statusOptions struct {
 	inngest   inngestFlags
 	noInngest bool
+	probe     rollout.ProbeOptions
 	contexts  []string
 	output    string
 }
@@ -57,7 +58,8 @@ one of them is not well.`,
 		},
 	}
 	o.inngest.add(c)
-	c.Flags().BoolVar(&o.noInngest, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	addNoInngest(c, &o.noInngest)
+	addProbe(c, &o.probe)
 	addContexts(c, &o.contexts)
 	cli.AddOutput(c, &o.output, "json", "yaml")
 	return c
@@ -83,8 +85,12 @@ func (o *statusOptions) status(ctx context.Context, k *factory) (*rollout.Status
 	if err != nil {
 		return nil, err
 	}
-	io.Off = o.noInngest
-	return t.Status(ctx, io)
+	leaveOut(&io, o.noInngest, t.Worker.Inngest)
+	p := o.probe
+	if err := completeProbe(&p, t.Worker.Probe); err != nil {
+		return nil, err
+	}
+	return t.Status(ctx, io, p)
 }
 
 func printStatus(env *cli.Env, s *rollout.Status) error {
@@ -113,6 +119,12 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 	}
 	if s.Handover != "" {
 		rows.Add("switch", s.Handover+": not ended")
+	}
+	if s.Pods != "" {
+		rows.Add("probe", s.Pods)
+	}
+	if s.NoInngest != "" {
+		rows.Add("Inngest", "left out ("+s.NoInngest+")")
 	}
 	if l := s.Inngest; l != nil {
 		rows.Add("server", fmt.Sprintf("kind %s, reached by %s", orUnknown(l.Health.Kind), l.Way))

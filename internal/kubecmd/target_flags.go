@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,8 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	o.addFiles(c)
 	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
 	o.inngest.add(c)
-	f.BoolVar(&o.Inngest.Off, "no-inngest", false, "the worker registers nothing: leave Inngest out")
+	addNoInngest(c, &o.Inngest.Off)
+	addProbe(c, &o.Probe)
 	f.StringVar(
 		(*string)(&o.Switch.Strategy),
 		"strategy",
@@ -68,9 +68,6 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	)
 	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
 	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
-	f.StringVar(&o.Probe.Path, "probe-path", "", "the page to ask of each new pod (default: probe.path, /)")
-	f.StringVar(&o.Probe.Expect, "probe-expect", "", "a text that the page must contain")
-	f.IntVar(&o.Probe.Port, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
 	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave a failed rollout as it is")
 	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait for the old pods to be gone; that they are is then not verified")
 	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
@@ -157,18 +154,13 @@ func (o *rolloutOptions) complete(k *factory) (err error) {
 		return err
 	}
 	o.inngest.into(&o.Inngest)
+	leaveOut(&o.Inngest, o.Inngest.Off, w.Inngest)
 	o.Steps.WaitIdle, o.Steps.IdleTimeout = o.waitIdle.set, o.waitIdle.d
 	if o.Timeout == 0 {
 		o.Timeout = w.Deploy.Timeout
 	}
-	if o.Probe.Path == "" {
-		o.Probe.Path = w.Probe.Path
-	}
-	if o.Probe.Expect == "" {
-		o.Probe.Expect = w.Probe.Expect
-	}
-	if o.Probe.Port == 0 {
-		o.Probe.Port = w.Probe.Port
+	if err := completeProbe(&o.Probe, w.Probe); err != nil {
+		return err
 	}
 	if o.Image.Repository.IsZero() {
 		o.Image.Repository = w.Image
@@ -256,10 +248,6 @@ func (o *rolloutOptions) validate() error {
 		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
 	case o.Steps.MaxStepLoss < 0:
 		return pipeline.UsageErrorf("usage", "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
-	case o.Probe.Port < 1 || o.Probe.Port > 65535:
-		return pipeline.UsageErrorf("usage", "use one of 1 to 65535", "--probe-port %d is no port", o.Probe.Port)
-	case !strings.HasPrefix(o.Probe.Path, "/"):
-		return pipeline.UsageErrorf("usage", "begin it with a slash", "--probe-path %q is not a path", o.Probe.Path)
 	case o.Diff && o.DryRun == rollout.DryRunClient:
 		return pipeline.UsageErrorf("usage", "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not ask")
 	}
@@ -299,7 +287,7 @@ func (o *rolloutOptions) checkFiles() error {
 	return nil
 }
 
-// checkNoInngest refuses flags that --no-inngest would silently leave out.
+// checkNoInngest refuses flags that would silently be left out with Inngest.
 func (o *rolloutOptions) checkNoInngest() error {
 	if !o.Inngest.Off {
 		return nil
@@ -312,7 +300,7 @@ func (o *rolloutOptions) checkNoInngest() error {
 		{"--confirm-run", o.Inngest.ConfirmEvent != ""}, {"--prune-stale", o.Inngest.PruneStale},
 	} {
 		if f.given {
-			return pipeline.UsageErrorf("usage", "leave one of them out", "%s asks Inngest, which --no-inngest leaves out", f.name)
+			return pipeline.UsageErrorf("usage", "leave one of them out", "%s asks Inngest, which %s leaves out", f.name, o.Inngest.OffBy)
 		}
 	}
 	return nil

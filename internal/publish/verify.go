@@ -15,6 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/units"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // verify looks at what was built.
@@ -40,7 +41,7 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		facts = img.kept.CacheDir()
 	}
 	report, err := runnable.Check(ctx, img.dir, img.digest, runnable.Options{
-		Platforms: imageref.PlatformNames(r.Platforms), Port: r.Worker.Probe.Port, NonRoot: r.nonRoot(), CacheDir: facts,
+		Platforms: imageref.PlatformNames(r.Platforms), Port: r.port(), NonRoot: r.nonRoot(), CacheDir: facts,
 	}, rep)
 	if err != nil {
 		return report, err
@@ -52,6 +53,15 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		report.Findings = append(report.Findings, f)
 	}
 	return report, nil
+}
+
+// port is the one that the worker listens on, as far as its probe says so; 0 when
+// it listens on none.
+func (r *Run) port() int {
+	if p := r.Worker.Probe; p.Type != worker.ProbeNone || !r.Worker.Inngest.Off {
+		return p.Port
+	}
+	return 0
 }
 
 // grown is by how much an image has to grow to be worth a warning: a

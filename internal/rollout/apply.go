@@ -167,5 +167,6 @@ func (r *Run) unapply(
 			return nil, watched, err
 		}
 	}
+	r.rehook(ctx, rep)
 	return []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}, watched, nil
 }

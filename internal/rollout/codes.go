@@ -20,6 +20,7 @@ const (
 	CodeDriftFunctions    pipeline.Code = "drift-functions"
 	CodeDriftImage        pipeline.Code = "drift-image"
 	CodeDriftManifest     pipeline.Code = "drift-manifest"
+	CodeHookFailed        pipeline.Code = "hook-failed"
 	CodeImageDiffers      pipeline.Code = "image-differs"
 	CodeImageTagMoved     pipeline.Code = "image-tag-moved"
 	CodeJournalUnreadable pipeline.Code = "journal-unreadable"
@@ -29,6 +30,7 @@ const (
 	CodeManifestTarget    pipeline.Code = "manifest-target"
 	CodeNeverShipped      pipeline.Code = "never-shipped"
 	CodeNotChecked        pipeline.Code = "preflight-blind"
+	CodeProbePort         pipeline.Code = "probe-port"
 	CodeRevisionCurrent   pipeline.Code = "revision-current"
 	CodeStatefulSetStuck  pipeline.Code = "statefulset-stuck"
 	// CodeSwitchImpossible is the code of a refusal to make a rolling update

@@ -6,6 +6,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/containerenv"
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // Options are what a person asked of a rollout or an undo, with everything
@@ -89,17 +90,16 @@ type ManifestOptions struct {
 	Named bool
 }
 
-// ProbeOptions say what each new pod is asked.
-type ProbeOptions struct {
-	Path   string
-	Expect string
-	Port   int
-}
+// ProbeOptions say what each new pod is asked: those of .sbw.yaml, unless a flag
+// says otherwise.
+type ProbeOptions = worker.Probe
 
 // InngestOptions say how Inngest is reached and what may change there.
 type InngestOptions struct {
-	// Off leaves Inngest out: the worker registers nothing.
-	Off bool
+	// Off leaves Inngest out: the worker registers nothing. OffBy is the setting
+	// that says so.
+	Off   bool
+	OffBy string
 	// URL is empty where the server's Service is used, Via is the route to it.
 	URL          string
 	Via          string

@@ -71,8 +71,9 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		{Name: "hand-over", Run: r.checkHeld},
 		{Name: "strategy", Run: f.checkStrategy},
 	}
+	checks = r.more(checks)
 	if r.Inngest.Off {
-		return checks
+		return append(checks, r.leftOut())
 	}
 	return append(checks,
 		pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {

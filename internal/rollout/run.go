@@ -65,6 +65,7 @@ type found struct {
 	verified     *inngest.Verified
 	lost         []judge.LostRun
 	settled      bool     // no old pod is left
+	hooked       bool     // hooks.proven ran for the new version
 	restored     []string // what was put back
 	evidence     evidence.Evidence
 	// supersededBy is set when somebody else has changed or replaced the
@@ -142,10 +143,7 @@ func (r *Run) postApply() []pipeline.Stage {
 			}
 			return err
 		}, nil),
-		stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.probes, err = r.probe(ctx, rep, s.watched)
-			return err
-		})), nil),
+		r.probeStage(),
 	}
 	if !r.Inngest.Off {
 		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
@@ -153,6 +151,7 @@ func (r *Run) postApply() []pipeline.Stage {
 			return err
 		})), withApply))
 	}
+	stages = append(stages, r.hookStage(withApply)...)
 	// From here on the new version is proven.
 	proven := []pipeline.Stage{stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil || r.Inngest.Off {
@@ -233,31 +232,6 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workl
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// probe asks the new pods for their page.
-func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
-	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
-	return probe.Run(ctx, r.Conn, probe.Options{
-		Namespace: r.Ref.Namespace, Pods: watched.NewPods(), Container: r.container(),
-		Digests: img.digests(), Port: r.Probe.Port, Path: r.Probe.Path, Expect: r.Probe.Expect, Reporter: rep,
-	})
-}
-
-// probeRestored asks the pods that were put back. What does not answer is a
-// warning: it is what was there before, so it is restored all the same. What the
-// page was to contain was expected of the new version.
-func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) {
-	pods := watched.NewPods()
-	if len(pods) == 0 {
-		return
-	}
-	_, err := probe.Run(ctx, r.Conn, probe.Options{
-		Namespace: r.Ref.Namespace, Pods: pods, Container: r.container(), Port: r.Probe.Port, Path: r.Probe.Path, Reporter: rep,
-	})
-	for _, f := range pipeline.AsFindings("ask the pods that were put back", err) {
-		rep.Finding(f.WithSeverity(pipeline.Warning))
-	}
 }
 
 // keepEvidence reads what undoing will destroy.

@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
@@ -13,6 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/probe"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // Status is everything that is known of a worker. Fields are added and never
@@ -35,10 +42,15 @@ type Status struct {
 	Lock      string `json:"lock,omitempty"`
 	// Handover is how far a switch got that has not ended; empty when there is
 	// none.
-	Handover string              `json:"handover,omitempty"`
-	Inngest  *inngest.Report     `json:"inngest,omitempty"`
-	Findings []*pipeline.Finding `json:"findings"`
-	Well     bool                `json:"well"`
+	Handover string `json:"handover,omitempty"`
+	// NoInngest is the setting that leaves Inngest out. The pods are then probed,
+	// since nobody else asks the worker anything; Pods says in words what came of it.
+	NoInngest string              `json:"noInngest,omitempty"`
+	Probes    []probe.Answer      `json:"probes,omitempty"`
+	Pods      string              `json:"-"`
+	Inngest   *inngest.Report     `json:"inngest,omitempty"`
+	Findings  []*pipeline.Finding `json:"findings"`
+	Well      bool                `json:"well"`
 }
 
 // find adds findings. What may not be read is said and does not count.
@@ -63,7 +75,7 @@ func unreadable(what string, err error) *pipeline.Finding {
 
 // Status asks the cluster, the registry and Inngest how the worker is. It fails
 // only where the workload itself cannot be read.
-func (t *Target) Status(ctx context.Context, o InngestOptions) (*Status, error) {
+func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (*Status, error) {
 	kube, err := t.Conn.Kube()
 	if err != nil {
 		return nil, err
@@ -104,13 +116,49 @@ func (t *Target) Status(ctx context.Context, o InngestOptions) (*Status, error) 
 	}
 	t.shippedOf(w, s)
 	t.manifestOf(ctx, w, s)
-	if !o.Off {
+	if o.Off {
+		s.NoInngest = o.OffBy
+		t.probeOf(ctx, p, s)
+	} else {
 		t.inngestOf(ctx, w, o, s)
 	}
 	s.Well = s.Verdict.State == verdict.Complete &&
 		!slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
 	return s, ctx.Err()
 }
+
+// probeOf asks the ready pods, as a rollout would. What is not ready is the
+// verdict's to report.
+func (t *Target) probeOf(ctx context.Context, p worker.Probe, s *Status) {
+	if p.Type == worker.ProbeNone {
+		s.Pods = "none (probe: none)"
+		return
+	}
+	o := probe.Options{Namespace: t.Ref.Namespace, Container: t.container(), Type: p.Type, Port: p.Port, Path: p.Path, Expect: p.Expect, Budget: statusBudget}
+	for _, row := range s.Verdict.Pods {
+		if row.Ready {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: row.Name, UID: types.UID(row.UID)}, Spec: corev1.PodSpec{NodeName: row.Node}}
+			o.Pods = append(o.Pods, pod)
+		}
+	}
+	if len(o.Pods) == 0 {
+		return
+	}
+	var err error
+	s.Probes, err = probe.Run(ctx, t.Conn, o)
+	s.find("what the pods answer", err)
+	well := 0
+	for _, a := range s.Probes {
+		if a.Problem == "" && a.Attempts > 0 {
+			well++
+		}
+	}
+	s.Pods = fmt.Sprintf("%d of %s on port %d by %s", well, count(len(o.Pods), "pod"), p.Port, p.Type)
+}
+
+// statusBudget bounds what a status waits for pods: whoever asks wants to know how
+// it is now.
+const statusBudget = 5 * time.Second
 
 // inngestOf looks at the server and the worker, and holds what is registered
 // against what the image was built with.

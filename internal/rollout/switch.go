@@ -83,10 +83,7 @@ func switching(r *Run) []pipeline.Stage {
 			}
 			return err
 		}, nil),
-		stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.probes, err = r.probe(ctx, rep, s.watched)
-			return err
-		})), nil),
+		r.probeStage(),
 	}
 	if !r.Inngest.Off {
 		stages = append(stages, stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
@@ -107,6 +104,7 @@ func switching(r *Run) []pipeline.Stage {
 			return err
 		})), undo(withApply)))
 	}
+	stages = append(stages, r.hookStage(undo(withApply))...)
 	// From here on the new version is proven and serves.
 	proven := []pipeline.Stage{
 		stage("drain", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
@@ -217,6 +215,7 @@ func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workloa
 	if err := h.GoBack(ctx, o); err != nil {
 		return err
 	}
+	r.rehook(ctx, rep)
 	if r.Inngest.Off {
 		return nil
 	}
@@ -340,7 +339,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 		})
 	}
 	if r.Inngest.Off {
-		rep.Notef("--no-inngest: it is not known what the old pods execute; they end with their grace period")
+		rep.Notef("it is not known what the old pods execute (%s); they end with their grace period", r.Inngest.OffBy)
 	} else {
 		_, err = handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: handed, Offset: r.clockOffset(ctx),
 			Timeout: r.Switch.DrainTimeout, Reporter: rep})

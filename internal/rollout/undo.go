@@ -90,8 +90,9 @@ func (r *Run) undoChecks() []pipeline.Check {
 			return f.checkRights(ctx, true)
 		}},
 	}
+	checks = r.more(checks)
 	if r.Inngest.Off {
-		return checks
+		return append(checks, r.leftOut())
 	}
 	return append(checks, pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 		return r.checkInngest(ctx, rep, pipeline.Warning)

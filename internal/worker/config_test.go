@@ -131,7 +131,7 @@ func TestAmbiguousWorker(t *testing.T) {
 func TestChoice(t *testing.T) {
 	for _, tt := range []struct{ src, name, want string }{
 		{"", "", ""}, {"workers: {a: {}}", "", ""}, {"workers: {system-bus-worker: {}}", "", ""},
-		{"workers: {b: {}, system-bus-worker: {}, a: {}}", "", "worker system-bus-worker; choose another one with --worker: a, b"},
+		{"workers: {b: {}, system-bus-worker: {}, a: {}}", "", "worker system-bus-worker, the default of .sbw.yaml; choose another one with --worker: a, b"},
 		{"workers: {b: {}, system-bus-worker: {}}", "b", ""},
 	} {
 		c, err := Parse(ConfigName, []byte(tt.src))

@@ -1,0 +1,69 @@
+package kubecmd
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// addProbe adds the flags that say what the pods are asked.
+func addProbe(c *cobra.Command, p *rollout.ProbeOptions) {
+	f := c.Flags()
+	f.StringVar(&p.Type, "probe", "", "how the pods are asked: "+strings.Join(worker.ProbeTypes, ", ")+" (default: probe.type, http)")
+	f.StringVar(&p.Path, "probe-path", "", "the page to ask for (default: probe.path, /)")
+	f.StringVar(&p.Expect, "probe-expect", "", "a text that the page must contain (default: probe.expect)")
+	f.IntVar(&p.Port, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
+	cli.Complete(c, "probe", worker.ProbeTypes...)
+}
+
+// completeProbe fills in what the flags left open, and refuses what does not go
+// together.
+func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
+	p.Type, p.Port = cmp.Or(p.Type, from.Type), cmp.Or(p.Port, from.Port)
+	switch {
+	case !slices.Contains(worker.ProbeTypes, p.Type):
+		return pipeline.UsageErrorf("usage", "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
+	case p.Port < 1 || p.Port > 65535:
+		return pipeline.UsageErrorf("usage", "use one of 1 to 65535", "--probe-port %d is not a valid port", p.Port)
+	case p.Asks():
+		p.Path, p.Expect = cmp.Or(p.Path, from.Path, "/"), cmp.Or(p.Expect, from.Expect)
+	case p.Path != "" || p.Expect != "":
+		return pipeline.UsageErrorf("usage", "leave one of them out", "a probe of type %s does not read a page, which --probe-path and --probe-expect are about", p.Type)
+	}
+	if p.Asks() && !strings.HasPrefix(p.Path, "/") {
+		return pipeline.UsageErrorf("usage", "begin it with a slash", "--probe-path %q is not a path", p.Path)
+	}
+	return nil
+}
+
+// addNoInngest adds the flag that leaves Inngest out.
+func addNoInngest(c *cobra.Command, off *bool) {
+	c.Flags().BoolVar(off, "no-inngest", false, "the worker registers nothing: leave Inngest out (default: whether .sbw.yaml has "+worker.NoInngest+")")
+}
+
+// leaveOut decides whether Inngest is left out, and by what.
+func leaveOut(o *rollout.InngestOptions, flag bool, w worker.Inngest) {
+	switch o.Off = flag || w.Off; {
+	case flag:
+		o.OffBy = "--no-inngest"
+	case w.Off:
+		o.OffBy = worker.NoInngest
+	}
+}
+
+// needsInngest refuses a command that is about Inngest alone for a worker that
+// registers nothing there.
+func needsInngest(t *rollout.Target) error {
+	if !t.Worker.Inngest.Off {
+		return nil
+	}
+	return pipeline.UsageErrorf("inngest-none", "remove it if the worker does register functions, or choose another worker with --worker",
+		"worker %s registers nothing with Inngest: %s has %q", t.Worker.Name, worker.ConfigName, worker.NoInngest)
+}

@@ -1,0 +1,186 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/probe"
+	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// probeStage asks the new pods.
+func (r *Run) probeStage() pipeline.Stage {
+	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		r.found.probes, err = r.probe(ctx, rep, r.found.watched)
+		return err
+	})), nil)
+}
+
+// probe asks the new pods, as the probe's type says.
+func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
+	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
+	if r.Probe.Type == worker.ProbeNone {
+		rep.Notef("no pod is asked (probe: none); that they are ready is all that proves them")
+	}
+	return probe.Run(ctx, r.Conn, r.probeOptions(rep, watched, img.digests()))
+}
+
+// probeRestored asks the pods that were put back. What does not answer is a
+// warning: it is what was there before, so it is restored all the same. What the
+// page was to contain was expected of the new version.
+func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) {
+	o := r.probeOptions(rep, watched, nil)
+	if len(o.Pods) == 0 {
+		return
+	}
+	o.Expect = ""
+	_, err := probe.Run(ctx, r.Conn, o)
+	for _, f := range pipeline.AsFindings("ask the pods that were put back", err) {
+		rep.Finding(f.WithSeverity(pipeline.Warning))
+	}
+}
+
+func (r *Run) probeOptions(rep *pipeline.Reporter, watched watch.Result, digests []string) probe.Options {
+	return probe.Options{
+		Namespace: r.Ref.Namespace, Pods: watched.NewPods(), Container: r.container(), Digests: digests,
+		Type: r.Probe.Type, Port: r.Probe.Port, Path: r.Probe.Path, Expect: r.Probe.Expect, Reporter: rep,
+	}
+}
+
+// checkProbe compares the port that will be asked with those that the container
+// declares. Declaring one is optional, so a difference is only a warning.
+func (f *facts) checkProbe(ctx context.Context, p worker.Probe) ([]*pipeline.Finding, error) {
+	if p.Type == worker.ProbeNone {
+		return nil, nil
+	}
+	next, err := f.next.Get(ctx)
+	if err != nil {
+		return nil, nil // its own check reports it
+	}
+	c, err := next.Container(f.container())
+	if err != nil {
+		return nil, nil // likewise
+	}
+	var ports []string
+	for _, port := range c.Ports {
+		if int(port.ContainerPort) == p.Port {
+			return nil, nil
+		}
+		ports = append(ports, fmt.Sprint(port.ContainerPort))
+	}
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	return []*pipeline.Finding{{Code: CodeProbePort, Severity: pipeline.Warning, Where: f.where(),
+		What: fmt.Sprintf("the new pods will be asked on port %d, which container %s does not declare", p.Port, c.Name),
+		Why:  "it declares " + strings.Join(ports, ", "),
+		Fix:  fmt.Sprintf("write probe: {port: %s} in %s, or use --probe-port", ports[0], worker.ConfigName)}}, nil
+}
+
+// hookStage runs the user's own command once the new version is proven; there is
+// none where no command is configured. It comes before the old pods are let go, so
+// that its failure can still be one of the rollout.
+func (r *Run) hookStage(undo func(context.Context, *pipeline.Reporter) error) []pipeline.Stage {
+	if len(r.Worker.Hooks.Proven) == 0 {
+		return nil
+	}
+	return []pipeline.Stage{stage("hook", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+		rep.Changed() // what it does outside is not known
+		r.found.hooked = true
+		err := r.runHook(ctx, r.receipt(r.soFar()))
+		f := Warning(err)
+		switch {
+		case err == nil:
+			rep.Notef("hooks.proven: %s succeeded", r.Worker.Hooks.Proven[0])
+			return nil
+		case f == nil:
+			return err
+		case r.Worker.Hooks.ProvenRequired:
+			return f.WithSeverity(pipeline.Error)
+		}
+		rep.Finding(f)
+		return nil
+	})), undo)}
+}
+
+// rehook runs the command again for what was restored, if it ran for the version
+// that was taken back: whatever it registered is to name what serves.
+func (r *Run) rehook(ctx context.Context, rep *pipeline.Reporter) {
+	if !r.found.hooked {
+		return
+	}
+	rec := r.receipt(r.soFar())
+	rec.Command, rec.Image, rec.Previous = "restore", receipt.ParseImage(r.facts.previous()), r.making()
+	rec.Commit, rec.Source, rec.Dirty, rec.By.GitHub = "", "", false, "" // those of the image that was taken back
+	for _, f := range pipeline.AsFindings("run hooks.proven again", r.runHook(ctx, rec)) {
+		rep.Finding(f.WithSeverity(pipeline.Warning))
+	}
+}
+
+// soFar is the outcome of a run that is still under way, for its receipt.
+func (r *Run) soFar() pipeline.Outcome {
+	return pipeline.Outcome{Name: r.command, End: pipeline.Done, Started: r.found.switched, Duration: time.Since(r.found.switched)}
+}
+
+// runHook runs hooks.proven with a receipt of what serves now. When the command
+// fails, the error is a warning of code hook-failed.
+func (r *Run) runHook(ctx context.Context, rec *receipt.Receipt) error {
+	err := receipt.Hook{Argv: r.Worker.Hooks.Proven, Dir: r.Root, Env: os.Environ(), Timeout: r.Timeout}.Run(ctx, rec)
+	f := Warning(err)
+	if f == nil || ctx.Err() != nil {
+		return err
+	}
+	return f.With(func(f *pipeline.Finding) {
+		f.Code, f.Where, f.What = CodeHookFailed, "hooks.proven", "the command of hooks.proven failed"
+		f.Fix = "correct it, and run it for the version that serves now"
+	})
+}
+
+// checkHooks: a command that does not exist is found before anything is changed.
+func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	argv := r.Worker.Hooks.Proven
+	if len(argv) == 0 {
+		return nil, nil
+	}
+	program := argv[0]
+	if strings.ContainsRune(program, filepath.Separator) && !filepath.IsAbs(program) {
+		program = filepath.Join(r.Root, program)
+	}
+	if _, err := exec.LookPath(program); err != nil && !errors.Is(err, exec.ErrDot) {
+		severity := pipeline.Warning
+		if r.Worker.Hooks.ProvenRequired {
+			severity = pipeline.Error
+		}
+		return []*pipeline.Finding{{Code: CodeHookFailed, Severity: severity, Where: worker.ConfigName, Err: err,
+			What: "the command of hooks.proven cannot be run", Why: err.Error(), Fix: "correct hooks.proven; paths start at the repository's root"}}, nil
+	}
+	return nil, nil
+}
+
+// leftOut is the check that stands for those of Inngest where there are none.
+func (r *Run) leftOut() pipeline.Check {
+	return pipeline.Check{Name: "Inngest", Run: func(_ context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+		rep.Notef("Inngest is left out (%s): nothing is registered, and no running step is looked for", r.Inngest.OffBy)
+		return nil, nil
+	}}
+}
+
+// more are the checks that a rollout and an undo have besides their own.
+func (r *Run) more(checks []pipeline.Check) []pipeline.Check {
+	return slices.Concat(checks, []pipeline.Check{
+		{Name: "probe", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+			return r.facts.checkProbe(ctx, r.Probe)
+		}},
+		{Name: "hooks", Run: r.checkHooks},
+	})
+}
