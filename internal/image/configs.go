@@ -3,7 +3,6 @@ package image
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // configs keeps configs by their digest, in memory and in a directory. A config
@@ -66,17 +67,7 @@ func (c *configs) store(digest v1.Hash, text []byte) {
 	if c.dir == "" || os.MkdirAll(c.dir, 0o700) != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(c.dir, ".new-*") // mode 0600
-	if err != nil {
-		return
-	}
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), c.path(digest))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
+	_ = statefile.Write(c.path(digest), text, 0o600)
 }
 
 func matches(text []byte, digest v1.Hash) bool {

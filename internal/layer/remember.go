@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // listingVersion is part of a remembered listing's name: raise it when Read finds more, or other things, than before.
@@ -123,16 +125,5 @@ func Remember(dir string, digest v1.Hash, l *Listing) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), listingPath(dir, digest))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return statefile.Write(listingPath(dir, digest), text, 0o600)
 }

@@ -10,6 +10,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // Collect removes from a layout directory what none of the images at roots
@@ -106,11 +108,11 @@ func pruneIndex(dir string, roots map[v1.Hash]bool) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, indexFile), text)
+	return statefile.Write(filepath.Join(dir, indexFile), text, 0o644)
 }
 
 // sweep removes the blobs that are not kept, and unfinished writes: those of
-// replace (".new-*") and of containerd's content store ("ingest").
+// statefile and of containerd's content store ("ingest").
 func sweep(dir string, kept map[v1.Hash]bool) (freed int64, err error) {
 	drop := func(path string) error {
 		fi, err := os.Lstat(path)
@@ -141,7 +143,7 @@ func sweep(dir string, kept map[v1.Hash]bool) (freed int64, err error) {
 	for _, i := range ingests {
 		err = errors.Join(err, drop(filepath.Join(dir, "ingest", i.Name())))
 	}
-	news, rerr := filepath.Glob(filepath.Join(dir, ".new-*"))
+	news, rerr := filepath.Glob(filepath.Join(dir, statefile.Leftovers))
 	err = errors.Join(err, rerr)
 	for _, n := range news {
 		err = errors.Join(err, drop(n))

@@ -13,6 +13,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // Compose makes an index of images that are in the layout dir, each with the
@@ -59,7 +61,7 @@ func enlist(dir string, desc v1.Descriptor) error {
 		if t, err = readIndex(dir); err != nil {
 			return err
 		}
-	} else if err := replace(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+	} else if err := statefile.Write(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644); err != nil {
 		return err
 	}
 	entries := []tree{}
@@ -89,7 +91,7 @@ func enlist(dir string, desc v1.Descriptor) error {
 	if text, err = json.Marshal(t); err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, indexFile), text)
+	return statefile.Write(filepath.Join(dir, indexFile), text, 0o644)
 }
 
 // UnpackFile is Unpack of a file.
@@ -150,20 +152,11 @@ func unpackBlob(dir, hex string, size int64, from io.Reader) error {
 	if fi, err := os.Stat(to); err == nil && fi.Size() == size {
 		return nil
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
-	if err != nil {
-		return err
-	}
-	got, _, err := v1.SHA256(io.TeeReader(from, tmp))
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
-	if err == nil && got != want {
-		err = broken(dir, "blob "+want.String()+" of the builder's archive has other content", nil)
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return statefile.Place(filepath.Dir(to), 0o644, func(f *os.File) (string, error) {
+		got, _, err := v1.SHA256(io.TeeReader(from, f))
+		if err == nil && got != want {
+			err = broken(dir, "blob "+want.String()+" of the builder's archive has other content", nil)
+		}
+		return to, err
+	})
 }

@@ -14,6 +14,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // Saved reads the images that `docker save` writes into a layout. It knows the
@@ -302,13 +304,13 @@ func (s *Saved) keep(digest v1.Hash, text []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := replace(filepath.Join(dir, digest.Hex), text); err != nil {
+	if err := statefile.Write(filepath.Join(dir, digest.Hex), text, 0o644); err != nil {
 		return err
 	}
 	if len(s.names) > 0 {
 		names, err := json.Marshal(s.names)
 		if err == nil {
-			err = replace(filepath.Join(dir, namesFile), names)
+			err = statefile.Write(filepath.Join(dir, namesFile), names, 0o644)
 		}
 		if err != nil {
 			return err
@@ -366,21 +368,17 @@ func knownLayers(dir string) (map[v1.Hash]v1.Descriptor, error) {
 }
 
 // adoptBlob adds a blob whose digest is not known yet.
-func adoptBlob(dir string, from io.Reader) (v1.Hash, error) {
-	tmp, err := os.CreateTemp(filepath.Join(dir, "blobs", "sha256"), ".new-*")
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	h, n, err := v1.SHA256(io.TeeReader(from, tmp))
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		if fi, serr := os.Stat(BlobPath(dir, h)); serr == nil && fi.Size() == n {
-			return h, os.Remove(tmp.Name())
+func adoptBlob(dir string, from io.Reader) (h v1.Hash, err error) {
+	err = statefile.Place(filepath.Join(dir, "blobs", "sha256"), 0o644, func(f *os.File) (string, error) {
+		var n int64
+		if h, n, err = v1.SHA256(io.TeeReader(from, f)); err != nil {
+			return "", err
 		}
-		err = os.Rename(tmp.Name(), BlobPath(dir, h))
-	}
-	if err != nil {
-		return v1.Hash{}, errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return h, nil
+		to := BlobPath(dir, h)
+		if fi, err := os.Stat(to); err == nil && fi.Size() == n {
+			return "", nil // it is there already
+		}
+		return to, nil
+	})
+	return h, err
 }

@@ -10,6 +10,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // tree is a JSON object whose unknown fields are kept as they are.
@@ -283,5 +285,5 @@ func (s editor) rename(old v1.Hash, to written) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(s.dir, indexFile), text)
+	return statefile.Write(filepath.Join(s.dir, indexFile), text, 0o644)
 }

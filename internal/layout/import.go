@@ -1,12 +1,13 @@
 package layout
 
 import (
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // Import makes the image or index of that digest in the layout at from part of the layout at dir, attestations
@@ -50,7 +51,7 @@ func Import(dir, from, digest string) error {
 	return enlist(dir, root)
 }
 
-func importBlob(dir, from string, h v1.Hash) (err error) {
+func importBlob(dir, from string, h v1.Hash) error {
 	to, src := BlobPath(dir, h), BlobPath(from, h)
 	fi, err := os.Stat(src)
 	if err != nil {
@@ -70,17 +71,8 @@ func importBlob(dir, from string, h v1.Hash) (err error) {
 		return broken(from, "blob "+h.String()+" cannot be read", err)
 	}
 	defer in.Close()
-	tmp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(tmp, in)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return statefile.Place(filepath.Dir(to), 0o644, func(f *os.File) (string, error) {
+		_, err := io.Copy(f, in)
+		return to, err
+	})
 }

@@ -14,6 +14,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // KeepPublished is how many published images of a worker stay in its layout
@@ -145,7 +147,7 @@ func (k *Kept) Published(p Publication) (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := replace(k.historyFile(), text); err != nil {
+	if err := statefile.Write(k.historyFile(), text, 0o644); err != nil {
 		return 0, err
 	}
 	var roots []string

@@ -31,6 +31,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // maxDocument bounds what is read as an index, a manifest or a config:
@@ -105,24 +107,7 @@ func put(dir string, text []byte) (v1.Hash, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return digest, err
 	}
-	return digest, replace(path, text)
-}
-
-// replace writes a file atomically.
-func replace(path string, text []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(text)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return digest, statefile.Write(path, text, 0o644)
 }
 
 // readIndex reads index.json as a tree.

@@ -251,9 +251,9 @@ func TestWriteRefusesAFileThatChanged(t *testing.T) {
 }
 
 func TestWriteFails(t *testing.T) {
-	// Root may write everywhere, but not to a name that is too long: that of
+	// Root may write everywhere, but not to a path that is too long: that of
 	// the file just fits, that of the temporary one beside it does not.
-	path := filepath.Join(t.TempDir(), strings.Repeat("w", 250)+".yaml")
+	path := filepath.Join(longDir(t, longestPath-len("/w.yaml")), "w.yaml")
 	src := deployment("      - name: w\n        image: a\n")
 	write(t, path, src)
 	p, err := Find(t.Context(), Options{Files: []string{path}, Target: target, Ref: newRef})
@@ -270,6 +270,26 @@ func TestWriteFails(t *testing.T) {
 	if f, ok := errors.AsType[*pipeline.Finding](replaceFile(t.TempDir(), nil)); !ok || f.Code != "manifest-not-a-file" {
 		t.Errorf("a directory: %v", f)
 	}
+}
+
+// longestPath is what the system takes (PATH_MAX, without the zero at its end).
+var longestPath = map[string]int{"linux": 4095, "darwin": 1023, "windows": 32760}[runtime.GOOS]
+
+// longDir makes a directory whose path has n bytes.
+func longDir(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for len(dir) < n {
+		part := min(n-len(dir)-1, 200)
+		if rest := n - len(dir) - 1 - part; rest == 1 {
+			part-- // a slash alone cannot be made
+		}
+		dir = filepath.Join(dir, strings.Repeat("d", part))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // Whoever reads the file while it is written sees the old or the new one.

@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // JournalPath is where runs that change one thing keep their journal: title is
 // for the reader, and all of what is hashed. It is empty where there is no state
 // directory; keeping the receipt reports that.
 func JournalPath(title string, what ...string) string {
-	dir, err := StateDir(os.Getenv)
+	dir, err := statefile.StateDir(os.Getenv)
 	if err != nil {
 		return ""
 	}

@@ -200,24 +200,3 @@ func TestSaveFromManyAtOnce(t *testing.T) {
 		t.Errorf("%d kept, %v", len(all), err)
 	}
 }
-
-func TestStateDir(t *testing.T) {
-	root := t.TempDir()
-	env := func(m map[string]string) func(string) string { return func(k string) string { return m[k] } }
-	home := map[string]string{"HOME": root, "USERPROFILE": root}
-	dir, err := StateDir(env(home))
-	if want := filepath.Join(root, ".local", "state", "sbw"); err != nil || dir != want {
-		t.Errorf("StateDir() = %s, %v", dir, err)
-	}
-	home["XDG_STATE_HOME"] = "relative"
-	if dir2, err := StateDir(env(home)); err != nil || dir2 != dir {
-		t.Errorf("relative: %s, %v", dir2, err)
-	}
-	home["XDG_STATE_HOME"] = filepath.Join(root, "x")
-	if dir, err := StateDir(env(home)); err != nil || dir != filepath.Join(root, "x", "sbw") {
-		t.Errorf("set: %s, %v", dir, err)
-	}
-	if _, err := StateDir(env(nil)); err == nil {
-		t.Error("no error without a home")
-	}
-}

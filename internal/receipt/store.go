@@ -12,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // DefaultKeep is how many receipts of one worker are kept.
@@ -23,6 +24,15 @@ type Store struct {
 	// Keep is how many receipts of one worker are kept; DefaultKeep when zero,
 	// all when negative.
 	Keep int
+}
+
+// Open returns the user's store.
+func Open() (Store, error) {
+	dir, err := statefile.StateDir(os.Getenv)
+	if err != nil {
+		return Store{}, notKept("receipts", err)
+	}
+	return Store{Dir: filepath.Join(dir, "receipts")}, nil
 }
 
 // stamp orders the files by their names: the time in UTC, to the millisecond.
@@ -58,28 +68,20 @@ func (s Store) Save(r *Receipt) error {
 
 // writeNew writes a file that was not there, in one step, for the user alone.
 func writeNew(dir, name string, data []byte) (path string, err error) {
-	tmp, err := os.CreateTemp(dir, ".receipt-*") // of mode 0600
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
+	err = statefile.Place(dir, 0o600, func(f *os.File) (string, error) {
+		if _, err := f.Write(data); err != nil {
+			return "", err
 		}
-	}()
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err != nil {
-		return "", err
-	}
-	path = filepath.Join(dir, name+".json")
-	for n := 2; ; n++ {
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			break
+		path = filepath.Join(dir, name+".json")
+		for n := 2; ; n++ {
+			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, n))
 		}
-		path = filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, n))
-	}
-	return path, os.Rename(tmp.Name(), path)
+		return path, f.Sync()
+	})
+	return path, err
 }
 
 // Load reads one receipt, of this version or another.

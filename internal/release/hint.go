@@ -6,16 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 const (
@@ -98,20 +98,11 @@ type hintFile struct {
 
 // hintPath returns the path of that file in the state directory.
 func hintPath(env func(string) string) string {
-	dir := env("XDG_STATE_HOME")
-	if !filepath.IsAbs(dir) { // the specification: a relative one is ignored
-		dir = ""
-	}
-	if local := env("LOCALAPPDATA"); dir == "" && runtime.GOOS == "windows" {
-		dir = local
-	}
-	if home := env("HOME"); dir == "" && filepath.IsAbs(home) {
-		dir = filepath.Join(home, ".local", "state")
-	}
-	if dir == "" {
+	dir, err := statefile.StateDir(env)
+	if err != nil {
 		return ""
 	}
-	return filepath.Join(dir, "sbw", "latest-release.json")
+	return filepath.Join(dir, "latest-release.json")
 }
 
 // readHint returns what is known, or nothing if the file does not exist or is
@@ -175,29 +166,10 @@ func writeHint(path string, h hintFile) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".latest-release-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return errors.Join(err, removeIfThere(f.Name()))
-	}
-	return nil
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return statefile.Write(path, text, 0o600)
 }
 
 // number is the version of a release: v1.2.3. Pre-releases and builds between

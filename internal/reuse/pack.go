@@ -18,6 +18,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/layer"
 	"github.com/joelhooks/gh-sbw/internal/layout"
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // Packer makes the form in which layers are sent.
@@ -65,7 +66,7 @@ func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error
 		err = os.MkdirAll(p.Facts, 0o755)
 	}
 	if err == nil {
-		err = writeFile(memo, text)
+		err = statefile.Write(memo, text, 0o600)
 	}
 	if err == nil {
 		err = p.alias(d.Digest, packed.Digest)
@@ -80,38 +81,20 @@ func (p Packer) store(write func(io.Writer) error) (d v1.Descriptor, err error) 
 	if err := os.MkdirAll(blobs, 0o755); err != nil {
 		return d, err
 	}
-	tmp, err := os.CreateTemp(blobs, ".new-*")
-	if err != nil {
-		return d, err
-	}
-	sum, out := sha256.New(), bufio.NewWriterSize(tmp, 256<<10)
-	err = write(io.MultiWriter(out, sum))
-	err = errors.Join(err, out.Flush())
-	fi, serr := tmp.Stat()
-	err = errors.Join(err, serr, tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		d.Size, d.Digest = fi.Size(), v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
-		err = os.Rename(tmp.Name(), layout.BlobPath(p.Dir, d.Digest))
-	}
-	if err != nil {
-		return d, errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return d, nil
-}
-
-func writeFile(path string, text []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	err = statefile.Place(blobs, 0o644, func(f *os.File) (string, error) {
+		sum, out := sha256.New(), bufio.NewWriterSize(f, 256<<10)
+		err := write(io.MultiWriter(out, sum))
+		if err = errors.Join(err, out.Flush()); err != nil {
+			return "", err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return "", err
+		}
+		d.Size, d.Digest = info.Size(), v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
+		return layout.BlobPath(p.Dir, d.Digest), nil
+	})
+	return d, err
 }
 
 // alias lets facts about one blob hold for another: a layer says the same in every form.
@@ -129,7 +112,7 @@ func (p Packer) alias(from, to v1.Hash) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(p.Facts, to.Hex+ext), text); err != nil {
+		if err := statefile.Write(filepath.Join(p.Facts, to.Hex+ext), text, 0o600); err != nil {
 			return err
 		}
 	}
@@ -157,7 +140,7 @@ func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout
 	if err := os.MkdirAll(w.Facts, 0o755); err != nil {
 		return nil, err
 	}
-	plain, err := os.CreateTemp(w.Facts, ".new-*")
+	plain, err := os.CreateTemp(w.Facts, statefile.Leftovers)
 	if err != nil {
 		return nil, err
 	}

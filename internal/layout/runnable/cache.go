@@ -2,11 +2,12 @@ package runnable
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
 // version is part of a cached summary's name: raise it when summarize finds
@@ -40,16 +41,5 @@ func keep(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return statefile.Write(path, text, 0o600)
 }
