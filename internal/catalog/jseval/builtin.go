@@ -1,91 +1,216 @@
 package jseval
 
-import (
-	"fmt"
-	"slices"
-)
-
-// methods are the methods of a kind of value.
-type methods map[string]Native
-
-// The methods that are evaluated. They refer to each other through the
-// Machine, so that they cannot be initialised where they are declared; nothing
-// changes them afterwards.
-var arrayMethods, objectMethods, funcMethods, promiseMethods methods
-
-func init() {
-	arrayMethods = makeArrayMethods()
-	objectMethods = methods{
-		"hasOwnProperty": func(c *Call) Value { return c.M.has(c.This, c.Arg(0), c.At) },
+// makeGlobals are the globals that are evaluated; any other is unknown.
+func (m *Machine) makeGlobals() map[string]Value {
+	native := func(name string, n Native) *Object { return NewObject(name, NewFunc(name, n)) }
+	// What else a global offers is unknown.
+	open := func(name string, o *Object) *Object {
+		o.Rest = &Unknown{Why: "it uses a function of " + name + " that is not evaluated"}
+		return o
 	}
-	funcMethods = makeFuncMethods()
-	promiseMethods = methods{
-		"then": func(c *Call) Value {
-			v := c.M.await(c.This)
-			if _, ok := c.Arg(0).(*Func); !ok {
-				return newPromise(v)
+	env := &Object{Host: environ{}}
+	process := NewObject("env", env)
+	process.Rest = &Unknown{Why: "it depends on the process it runs in"}
+	console := &Object{}
+	for _, name := range []string{"log", "warn", "error", "info", "debug"} {
+		console.Set(name, NewFunc(name, func(*Call) Value { return Undefined{} }))
+	}
+	promises := native("resolve", func(c *Call) Value { return newPromise(c.M.Await(c.Arg(0))) })
+	promises.Set("all", NewFunc("all", promiseAll))
+	globals := map[string]Value{
+		"undefined": Undefined{},
+		"Object":    open("Object", objectFunctions()),
+		"Array":     open("Array", native("isArray", isArray)),
+		"Promise":   open("Promise", promises),
+		"String":    NewFunc("String", globalString),
+		"Number":    NewFunc("Number", globalNumber),
+		"Boolean":   NewFunc("Boolean", globalBoolean),
+		"console":   open("console", console),
+		"process":   process,
+		"Bun":       process,
+	}
+	for _, name := range []string{"Error", "TypeError", "RangeError", "SyntaxError"} {
+		globals[name] = NewFunc(name, func(c *Call) Value { return NewObject("message", c.Arg(0), "name", name) })
+	}
+	return globals
+}
+
+func (m *Machine) global(name string, at Place) Value {
+	if v, ok := m.globals[name]; ok {
+		return v
+	}
+	return m.unknown("it depends on the global "+quote(name), at)
+}
+
+// environ is the host of process.env and its like.
+type environ struct{}
+
+// environment is a variable of process.env, import.meta.env or Bun.env.
+func (m *Machine) environment(name string, at Place) Value {
+	if v, ok := m.opts.Env[name]; ok {
+		return v
+	}
+	m.unknowns++
+	return &Unknown{Why: "it depends on the environment variable " + name, At: at, Primitive: true}
+}
+
+// importMeta is import.meta. A bundler's glob loads modules by a pattern.
+func (m *Machine) importMeta(s *scope) Value {
+	o := NewObject("env", &Object{Host: environ{}})
+	o.Rest = m.unknown("it depends on import.meta", Place{Module: s.frame.source})
+	for _, name := range []string{"glob", "globEager"} {
+		o.Set(name, NewFunc(name, func(c *Call) Value {
+			u := c.Unknown("it loads modules by a pattern (import.meta." + name + ")")
+			u.Marked, u.Dynamic = true, true
+			c.M.escape(nil, nil, u, c.At)
+			return u
+		}))
+	}
+	return o
+}
+
+func globalString(c *Call) Value {
+	s, u := c.M.text(c.Arg(0), c.At)
+	if u != nil {
+		return u
+	}
+	return s
+}
+
+func globalNumber(c *Call) Value {
+	n, ok := toNumber(c.Arg(0))
+	if !ok {
+		return c.M.notNumber(c.Arg(0), c.At)
+	}
+	return n
+}
+
+func globalBoolean(c *Call) Value {
+	is, known := Truth(c.Arg(0))
+	if !known {
+		return c.M.primitive(c.Arg(0).(*Unknown))
+	}
+	return is
+}
+
+func isArray(c *Call) Value {
+	if u, ok := c.Arg(0).(*Unknown); ok {
+		return c.M.primitive(u)
+	}
+	_, ok := c.Arg(0).(*Array)
+	return ok
+}
+
+// objectFunctions are Object.keys and the like.
+func objectFunctions() *Object {
+	o := &Object{}
+	for name, pick := range map[string]func(k string, v Value) Value{
+		"keys":    func(k string, _ Value) Value { return k },
+		"values":  func(_ string, v Value) Value { return v },
+		"entries": func(k string, v Value) Value { return &Array{Elems: []Value{k, v}} },
+	} {
+		o.Set(name, NewFunc(name, func(c *Call) Value { return c.entries(pick) }))
+	}
+	o.Set("fromEntries", NewFunc("fromEntries", objectFromEntries))
+	o.Set("freeze", NewFunc("freeze", func(c *Call) Value { return c.Arg(0) }))
+	o.Set("assign", NewFunc("assign", objectAssign))
+	for _, name := range []string{"defineProperty", "defineProperties", "setPrototypeOf"} {
+		o.Set(name, NewFunc(name, func(c *Call) Value {
+			c.M.forget(c.Arg(0), c.notEvaluated("it depends on Object."+name+", which is not evaluated"))
+			return c.Arg(0)
+		}))
+	}
+	return o
+}
+
+func objectFromEntries(c *Call) Value {
+	o := &Object{}
+	c.M.born(o)
+	elems, rest := c.M.iterate(c.Arg(0), c.At)
+	for _, e := range elems {
+		pair, more := c.M.iterate(e, c.At)
+		key, u := c.M.text(elementAt(pair, 0, more), c.At)
+		c.M.setProp(o, key, u, elementAt(pair, 1, more))
+	}
+	if rest != nil {
+		c.M.forgetProps(o, rest)
+	}
+	return o
+}
+
+func objectAssign(c *Call) Value {
+	o, ok := c.Arg(0).(*Object)
+	if !ok {
+		return c.notEvaluated("it is made by Object.assign, which is evaluated for plain objects alone")
+	}
+	for _, from := range c.Args[1:] {
+		c.M.copyProps(o, from, c.At, nil)
+	}
+	if c.Rest != nil {
+		c.M.forgetProps(o, c.Rest)
+	}
+	return o
+}
+
+// entries lists what pick makes of each property of the first argument.
+func (c *Call) entries(pick func(k string, v Value) Value) Value {
+	out := &Array{}
+	from := c.Arg(0)
+	keys, rest := c.M.keysOf(from)
+	for _, k := range keys {
+		out.Elems = append(out.Elems, pick(k, c.M.get(from, k, c.At)))
+	}
+	if rest == nil {
+		return out
+	}
+	out.Rest = c.M.taint(rest.with(nil), from)
+	// An object of which there is only a choice gives its values.
+	if u, ok := from.(*Unknown); ok {
+		for _, may := range u.May {
+			if o, ok := may.(*Object); ok {
+				for _, k := range o.Keys() {
+					out.Rest.May = append(out.Rest.May, pick(k, c.M.get(o, k, c.At)))
+				}
 			}
-			return newPromise(c.M.await(c.M.call(c.Arg(0), Undefined{}, []Value{v}, c.At)))
-		},
-		"catch": func(c *Call) Value { return c.This },
-		"finally": func(c *Call) Value {
-			c.M.call(c.Arg(0), Undefined{}, nil, c.At)
-			return c.This
-		},
+		}
 	}
+	return out
 }
 
-// of gives a method. One that the language has and that is not evaluated
-// gives an unknown value when it is called.
-func (t methods) of(v Value, kind, key string) Value {
-	if n, ok := t[key]; ok {
-		return &Func{Name: key, native: n}
+// promise is a value that `await` unwraps.
+type promise struct{ value Value }
+
+func newPromise(v Value) *Object { return &Object{Host: &promise{v}} }
+
+// Await unwraps a promise.
+func (m *Machine) Await(v Value) Value {
+	if o, ok := v.(*Object); ok {
+		if p, ok := o.Host.(*promise); ok {
+			return p.value
+		}
 	}
-	if !isBuiltinMethod(kind, key) {
-		return Undefined{}
-	}
-	return &Func{Name: key, native: func(c *Call) Value {
-		return c.notEvaluated(fmt.Sprintf("it is made by the method %s of %s, which is not evaluated", key, kind))
-	}}
+	return v
 }
 
-// builtinMethods are the methods of the language's own kinds, as far as they
-// are called in practice: any other name is a property that is not there.
-var builtinMethods = map[string][]string{
-	kindArray: {
-		"at", "copyWithin", "entries", "every", "fill", "find", "findIndex", "findLast", "findLastIndex", "includes",
-		"indexOf", "join", "keys", "lastIndexOf", "pop", "reduce", "reduceRight", "reverse", "shift", "slice", "some",
-		"sort", "splice", "toLocaleString", "toReversed", "toSorted", "toSpliced", "toString", "unshift", "values", "with",
-	},
-	kindText: {
-		"at", "charAt", "charCodeAt", "codePointAt", "concat", "endsWith", "includes", "indexOf", "lastIndexOf",
-		"localeCompare", "match", "matchAll", "normalize", "padEnd", "padStart", "repeat", "replace", "replaceAll",
-		"search", "slice", "split", "startsWith", "substr", "substring", "toLocaleLowerCase", "toLocaleUpperCase",
-		"toLowerCase", "toString", "toUpperCase", "trim", "trimEnd", "trimStart", "valueOf",
-	},
-	kindNumber: {"toExponential", "toFixed", "toLocaleString", "toPrecision", "toString", "valueOf"},
-	kindObject: {"isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf"},
-	kindFunc:   {"toString"},
+// method gives a method of a promise: then calls back at once.
+func (p *promise) method(key string) Value {
+	return NewFunc(key, func(c *Call) Value {
+		f, ok := c.Arg(0).(*Func)
+		if key != "then" || !ok {
+			c.notEvaluated("it depends on whether a promise fails")
+			return newPromise(p.value)
+		}
+		return newPromise(c.M.Await(c.M.call(f, []Value{p.value}, c.At)))
+	})
 }
 
-const (
-	kindArray  = "a list"
-	kindText   = "a text"
-	kindNumber = "a number"
-	kindObject = "an object"
-	kindFunc   = "a function"
-)
-
-func isBuiltinMethod(kind, key string) bool { return slices.Contains(builtinMethods[kind], key) }
-
-// changesList reports whether a method that is not evaluated changes the list
-// that it is called on.
-func changesList(key string) bool {
-	switch key {
-	case "copyWithin", "fill", "pop", "reverse", "shift", "sort", "splice", "unshift":
-		return true
+func promiseAll(c *Call) Value {
+	elems, rest := c.M.iterate(c.Arg(0), c.At)
+	out := &Array{Rest: rest}
+	for _, v := range elems {
+		out.Elems = append(out.Elems, c.M.Await(v))
 	}
-	return false
+	return newPromise(out)
 }
 
 // notEvaluated is the result of a call that the program makes and that is not
@@ -99,19 +224,8 @@ func (c *Call) notEvaluated(why string) *Unknown {
 
 // codeIn is the code of the first of the program's functions among values.
 func codeIn(values []Value) *Code {
-	for _, v := range values {
-		switch v := v.(type) {
-		case *Func:
-			if v.native == nil {
-				return v.code()
-			}
-		case *Object:
-			for _, k := range v.keys {
-				if f, ok := v.props[k].Val.(*Func); ok && f.native == nil {
-					return f.code()
-				}
-			}
-		}
+	for _, f := range FunctionsIn(values...) {
+		return f.Code()
 	}
 	return nil
 }
@@ -121,30 +235,3 @@ var decorateClass = NewFunc("__decorateClass", func(c *Call) Value {
 	c.M.escape(c.Args, c.Rest, &Unknown{Why: "it has a decorator, which is not evaluated"}, c.At)
 	return c.Arg(1)
 })
-
-// promise is a value that `await` unwraps.
-type promise struct{ value Value }
-
-func newPromise(v Value) *Object { return &Object{Host: &promise{v}} }
-
-func makeFuncMethods() methods {
-	return methods{
-		"call": func(c *Call) Value {
-			return c.M.invoke(&Call{M: c.M, This: c.Arg(0), Args: c.Args[min(1, len(c.Args)):], Rest: c.Rest, At: c.At, Node: c.Node}, c.This)
-		},
-		"apply": func(c *Call) Value {
-			inner := &Call{M: c.M, This: c.Arg(0), At: c.At, Node: c.Node}
-			if !isNullish(c.Arg(1)) {
-				inner.Args, inner.Rest = c.M.iterate(c.Arg(1), c.At)
-			}
-			return c.M.invoke(inner, c.This)
-		},
-		"bind": func(c *Call) Value {
-			f, this, bound := c.This, c.Arg(0), c.Args[min(1, len(c.Args)):]
-			return NewFunc("bound", func(inner *Call) Value {
-				args := slices.Concat(bound, inner.Args)
-				return inner.M.invoke(&Call{M: inner.M, This: this, Args: args, Rest: inner.Rest, At: inner.At, Node: inner.Node}, f)
-			})
-		},
-	}
-}

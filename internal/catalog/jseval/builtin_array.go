@@ -5,8 +5,13 @@ import (
 	"slices"
 )
 
-func makeArrayMethods() methods {
-	return methods{
+// arrayMethods are the methods of lists that are evaluated. They refer to each
+// other, so that they cannot be initialised where they are declared; nothing
+// changes them afterwards.
+var arrayMethods map[string]Native
+
+func init() {
+	arrayMethods = map[string]Native{
 		"map": onArray(arrayMap), "filter": onArray(arrayFilter), "flatMap": onArray(arrayFlatMap), "flat": onArray(arrayFlat),
 		"forEach": onArray(arrayForEach), "concat": onArray(arrayConcat), "push": onArray(arrayPush),
 	}
@@ -26,67 +31,58 @@ func onArray(f func(c *Call, a *Array) Value) Native {
 
 // each calls back for one element.
 func (c *Call) each(a *Array, v Value, i int) Value {
-	return c.M.call(c.Arg(0), Undefined{}, []Value{v, float64(i), a}, c.At)
+	return c.M.call(c.Arg(0), []Value{v, float64(i), a}, c.At)
 }
 
 // mapRest applies f to what an unknown rest may hold.
-func (c *Call) mapRest(a *Array, f func(v Value) []Value) *Unknown {
+func (c *Call) mapRest(a *Array, f func(v Value) Value) *Unknown {
 	if a.Rest == nil {
 		return nil
 	}
 	out := a.Rest.with(nil)
-	may := append([]Value(nil), a.Rest.May...)
+	may := a.Rest.May
 	if len(may) == 0 {
 		may = []Value{a.Rest.with(nil)}
 	}
 	for _, v := range may {
-		c.M.fork(a.Rest, func() completion {
-			for _, r := range f(v) {
-				if u, unknown := r.(*Unknown); !unknown {
-					out.May = append(out.May, r)
-				} else if out.From == nil {
-					out.From = u.From
-				}
-				out.Marked = out.Marked || c.M.marked(r)
+		c.M.perhaps(a.Rest, func() completion {
+			r := f(v)
+			if u, unknown := r.(*Unknown); unknown {
+				out.absorb(u)
+			} else if r != nil {
+				out.May = append(out.May, r)
 			}
 			return completion{}
-		}, func() completion { return completion{} })
+		})
 	}
-	return out
+	return c.M.taint(out, out.May...)
 }
 
 func arrayMap(c *Call, a *Array) Value {
 	out := &Array{}
-	for i, v := range slices.Clone(a.Elems) {
+	for i, v := range a.Elems {
 		out.Elems = append(out.Elems, c.each(a, v, i))
 	}
-	out.Rest = c.mapRest(a, func(v Value) []Value { return []Value{c.each(a, v, len(a.Elems))} })
+	out.Rest = c.mapRest(a, func(v Value) Value { return c.each(a, v, len(a.Elems)) })
 	return out
 }
 
 func arrayFilter(c *Call, a *Array) Value {
 	out := &Array{}
-	keep := func(v Value, i int) (bool, *Unknown) {
+	for i, v := range a.Elems {
 		r := c.each(a, v, i)
 		if u, ok := r.(*Unknown); ok {
-			return false, u
-		}
-		is, _ := truth(r)
-		return is, nil
-	}
-	for i, v := range slices.Clone(a.Elems) {
-		is, u := keep(v, i)
-		if u != nil {
-			out.Rest = c.M.mergeRest(out.Rest, &Unknown{Why: u.Why, At: u.At, May: []Value{v}, Marked: c.M.marked(v)})
-		} else if is {
+			rest := &Unknown{Why: u.Why, At: u.At, May: []Value{v}}
+			out.Rest = c.M.mergeRest(out.Rest, c.M.taint(rest, v))
+		} else if is, _ := Truth(r); is {
 			out.Elems = append(out.Elems, v)
 		}
 	}
-	out.Rest = c.M.mergeRest(out.Rest, c.mapRest(a, func(v Value) []Value {
-		if is, u := keep(v, len(a.Elems)); is || u != nil {
-			return []Value{v}
+	out.Rest = c.M.mergeRest(out.Rest, c.mapRest(a, func(v Value) Value {
+		if is, known := Truth(c.each(a, v, len(a.Elems))); known && !is {
+			return nil
 		}
-		return nil
+		return v
 	}))
 	return out
 }
@@ -140,10 +136,10 @@ func (m *Machine) listOrElement(u *Unknown) *Unknown {
 }
 
 func arrayForEach(c *Call, a *Array) Value {
-	for i, v := range slices.Clone(a.Elems) {
+	for i, v := range a.Elems {
 		c.each(a, v, i)
 	}
-	c.mapRest(a, func(v Value) []Value { return []Value{c.each(a, v, len(a.Elems))} })
+	c.mapRest(a, func(v Value) Value { return c.each(a, v, len(a.Elems)) })
 	return Undefined{}
 }
 
@@ -165,21 +161,10 @@ func arrayConcat(c *Call, a *Array) Value {
 }
 
 func arrayPush(c *Call, a *Array) Value {
-	c.M.touchArray(a)
-	// Order is of no account where the length is unknown.
+	c.M.touch(a)
+	// The order does not matter where the length is unknown.
 	a.Rest = c.M.mergeRest(a.Rest, c.Rest)
-	a.Elems = append(a.Elems[:len(a.Elems):len(a.Elems)], c.Args...)
+	a.Elems = append(slices.Clip(a.Elems), c.Args...)
 	c.M.clip(a, c.At)
 	return c.M.getArray(a, "length", c.At)
-}
-
-// uncertain makes a list whose places, or whose length, are unknown of one
-// that is known: all of it may or may not be there.
-func (m *Machine) uncertain(a *Array, why *Unknown) {
-	m.touchArray(a)
-	rest := &Unknown{Why: why.Why, At: why.At, May: slices.Clone(a.Elems)}
-	for _, v := range a.Elems {
-		rest.Marked = rest.Marked || m.marked(v)
-	}
-	a.Elems, a.Rest = nil, m.mergeRest(rest, a.Rest)
 }

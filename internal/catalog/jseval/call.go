@@ -49,7 +49,7 @@ func (m *Machine) chain(e js.IExpr, s *scope) (v, this Value, short bool) {
 		if short || e.Optional && isNullish(base) {
 			return Undefined{}, Undefined{}, true
 		}
-		key, u := m.key(e, s)
+		key, u := m.text(m.eval(e.Y, s), m.at(e.Y, s))
 		if u != nil {
 			return m.getAny(base, u), base, false
 		}
@@ -60,43 +60,11 @@ func (m *Machine) chain(e js.IExpr, s *scope) (v, this Value, short bool) {
 	return m.eval(e, s), Undefined{}, false
 }
 
-func isNullish(v Value) bool {
-	switch v.(type) {
-	case Undefined, Null:
-		return true
-	}
-	return false
-}
-
-// getAny reads a property whose name is unknown: it may be any.
-func (m *Machine) getAny(v Value, u *Unknown) Value {
-	out := &Unknown{Why: u.Why, At: u.At}
-	switch o := v.(type) {
-	case *Object:
-		for _, k := range o.keys {
-			if p := o.props[k]; p.Val != nil {
-				out.May = append(out.May, p.Val)
-			}
-		}
-	case *Array:
-		out.May = append(out.May, o.Elems...)
-	}
-	for _, v := range out.May {
-		out.Marked = out.Marked || m.marked(v)
-	}
-	return out
-}
-
 func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool) {
 	at := m.at(e, s)
-	if lit, ok := e.X.(*js.LiteralExpr); ok {
-		switch lit.TokenType {
-		case js.ImportToken:
-			args, _ := m.args(e.Args, s)
-			return m.dynamicImport(args, s, at), Undefined{}, false
-		case js.SuperToken:
-			return m.unknown("its syntax is not evaluated", at), Undefined{}, false
-		}
+	if lit, ok := e.X.(*js.LiteralExpr); ok && lit.TokenType == js.ImportToken {
+		args, rest := m.args(e.Args, s)
+		return newPromise(m.load(s.frame.module, elementAt(args, 0, rest), at)), Undefined{}, false
 	}
 	callee, receiver, short := m.chain(e.X, s)
 	if short || e.Optional && isNullish(callee) {
@@ -107,62 +75,44 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 			at.Token = lit.Data // a chain is placed where its last call is
 		}
 	}
-	if u, ok := callee.(*Unknown); ok {
-		return m.callUnknown(u, receiver, e, s, at), Undefined{}, false
+	c := &Call{M: m, This: receiver, At: at, Node: e}
+	c.Args, c.Rest = m.args(e.Args, s)
+	u, ok := callee.(*Unknown)
+	if !ok {
+		return m.invoke(c, callee), Undefined{}, false
 	}
-	args, rest := m.args(e.Args, s)
-	return m.invoke(&Call{M: m, This: receiver, Args: args, Rest: rest, At: at, Node: e}, callee), Undefined{}, false
+	name := ""
+	if d, ok := e.X.(*js.DotExpr); ok {
+		name = source.DotName(d)
+	}
+	return m.callUnknown(u, name, c), Undefined{}, false
 }
 
-// callUnknown is a call of what is not known. An unknown value's method called
-// on literals is still given to the hook, which may know it by its shape.
-func (m *Machine) callUnknown(u *Unknown, receiver Value, e *js.CallExpr, s *scope, at Place) Value {
-	args, rest := m.args(e.Args, s)
-	m.node = e
+// callUnknown is a call of what is not known. If it has a name, the hook may
+// know it by its shape, and a method of an unknown list calls back with what is
+// unknown in that list.
+func (m *Machine) callUnknown(u *Unknown, name string, c *Call) Value {
+	m.node = c.Node
 	m.unknowns++
 	if m.opts.Method != nil {
-		if name, ok := e.X.(*js.DotExpr); ok {
-			c := &Call{M: m, This: receiver, Args: args, Rest: rest, At: at, Node: e}
-			if v, ok := m.opts.Method(source.DotName(name), c); ok {
-				return v
-			}
+		if v, ok := m.opts.Method(name, c); ok {
+			return v
 		}
 	}
-	// A method of an unknown list calls back with unknown elements.
-	if r, ok := receiver.(*Unknown); ok && len(args) > 0 {
-		if f, ok := args[0].(*Func); ok && f.native == nil && len(r.May) > 0 {
-			if v, ok := m.callbackOverUnknown(r, f, e, at); ok {
-				return v
-			}
-		}
+	list, ok := c.This.(*Unknown)
+	if n := arrayMethods[name]; ok && n != nil && len(list.May) > 0 && len(FunctionsIn(c.Args...)) > 0 {
+		return n(&Call{M: m, This: &Array{Rest: m.restOf(list)}, Args: c.Args, At: c.At, Node: c.Node})
 	}
-	out := m.resultOf(u, args, rest, at)
-	out = m.taint(out, receiver)
+	out := m.taint(m.resultOf(u, c.Args, c.Rest, c.At), c.This)
 	for _, may := range u.May {
 		if f, ok := may.(*Func); ok {
-			v := m.either(u, func() Value { return m.callRest(f, receiver, args, rest, at) }, func() Value { return out })
+			v := m.either(u, func() Value { return m.invoke(c, f) }, func() Value { return out })
 			if joined, ok := v.(*Unknown); ok {
 				out = joined
 			}
 		}
 	}
 	return out
-}
-
-// callbackOverUnknown is list.map(f) and the like where the list is one of
-// several: it is mapped as the unknown rest of a list.
-func (m *Machine) callbackOverUnknown(r *Unknown, f *Func, e *js.CallExpr, at Place) (Value, bool) {
-	name, ok := e.X.(*js.DotExpr)
-	if !ok {
-		return nil, false
-	}
-	key := source.DotName(name)
-	switch key {
-	case "map", "filter", "flatMap", "forEach", "flat":
-		list := &Array{Rest: m.restOf(r)}
-		return m.callRest(arrayMethods.of(list, kindArray, key), list, []Value{f}, nil, at), true
-	}
-	return nil, false
 }
 
 func (m *Machine) args(list js.Args, s *scope) (args []Value, rest *Unknown) {
@@ -186,12 +136,8 @@ func (m *Machine) args(list js.Args, s *scope) (args []Value, rest *Unknown) {
 }
 
 // call calls a function.
-func (m *Machine) call(f, this Value, args []Value, at Place) Value {
-	return m.callRest(f, this, args, nil, at)
-}
-
-func (m *Machine) callRest(f, this Value, args []Value, rest *Unknown, at Place) Value {
-	return m.invoke(&Call{M: m, This: this, Args: args, Rest: rest, At: at}, f)
+func (m *Machine) call(f Value, args []Value, at Place) Value {
+	return m.invoke(&Call{M: m, This: Undefined{}, Args: args, At: at}, f)
 }
 
 // invoke makes a call.
@@ -200,14 +146,14 @@ func (m *Machine) invoke(c *Call, callee Value) Value {
 	m.node = c.Node
 	switch f := callee.(type) {
 	case *Func:
-		if f.native != nil {
+		if f.Native() {
 			return f.native(c)
 		}
-		return m.enter(f, c.This, c.Args, c.Rest, c.At)
+		return m.enter(f, c.Args, c.Rest, c.At)
 	case *Unknown:
 		return m.resultOf(f, c.Args, c.Rest, c.At)
 	}
-	return m.resultOf(m.unknown("it calls something that is not a function", c.At), c.Args, c.Rest, c.At)
+	return m.resultOf(m.unknown("it is made by a call that is not evaluated", c.At), c.Args, c.Rest, c.At)
 }
 
 // resultOf is what calling an unknown value gives. What is passed to it may be
@@ -251,46 +197,27 @@ type Escape struct {
 }
 
 // enter runs a function of the program.
-func (m *Machine) enter(f *Func, this Value, args []Value, rest *Unknown, at Place) Value {
+func (m *Machine) enter(f *Func, args []Value, rest *Unknown, at Place) Value {
 	// Recursion whose end depends on the unknown would go on forever.
 	if f.generator || len(m.calls) >= maxCalls || m.forked > 0 && len(m.calls) >= maxForked+m.forked {
 		u := m.unknown("it is worked out by calls that nest too deeply", at)
 		if f.generator {
 			u.Why = "it comes from a generator, which is not evaluated"
 		}
-		u.From = f.code()
+		u.From = f.Code()
 		return m.resultOf(u, args, rest, at)
 	}
 	m.calls = append(m.calls, at)
-	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source, this: this}
-	if f.lexical {
-		fr.this = f.this
-	}
+	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source}
 	inner := &scope{parent: f.scope, frame: fr}
 	fr.scope = inner
-	m.bindParams(f, inner, args, rest)
+	m.bind(&js.BindingArray{List: f.params.List, Rest: f.params.Rest}, &Array{Elems: args, Rest: rest}, inner, true)
 	out := m.execBody(f, inner)
 	m.calls = m.calls[:len(m.calls)-1]
 	if f.async {
-		return newPromise(m.await(out))
+		return newPromise(m.Await(out))
 	}
 	return out
-}
-
-func (m *Machine) bindParams(f *Func, s *scope, args []Value, rest *Unknown) {
-	if !f.lexical {
-		s.declare("arguments").value = &Array{Elems: args, Rest: rest}
-	}
-	for i, p := range f.params.List {
-		v := elementAt(args, i, rest)
-		if p.Default != nil {
-			v = m.withDefault(v, p.Default, s)
-		}
-		m.bind(p.Binding, v, s, true)
-	}
-	if f.params.Rest != nil {
-		m.bind(f.params.Rest, tail(args, len(f.params.List), rest), s, true)
-	}
 }
 
 func (m *Machine) execBody(f *Func, s *scope) Value {
@@ -326,51 +253,28 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	return u
 }
 
-// evalNew is `new`; of the program's own, only functions can be evaluated.
+// evalNew is `new`, which is evaluated for natives alone.
 func (m *Machine) evalNew(e *js.NewExpr, s *scope) Value {
 	callee := m.eval(e.X, s)
 	c := &Call{M: m, This: Undefined{}, At: m.at(e, s), Node: e}
 	if e.Args != nil {
 		c.Args, c.Rest = m.args(*e.Args, s)
 	}
-	f, ok := callee.(*Func)
-	switch {
-	case ok && f.native != nil:
-		return f.native(c)
-	case ok:
-		u := m.unknown("it is made by new and a plain function, which is not evaluated", c.At)
-		u.From = f.code()
-		return m.resultOf(u, c.Args, c.Rest, c.At)
+	if f, ok := callee.(*Func); ok && !f.Native() {
+		u := m.unknown("it is made by new, which is not evaluated", c.At)
+		u.From = f.Code()
+		callee = u
 	}
-	if u, ok := callee.(*Unknown); ok {
-		return m.resultOf(u, c.Args, c.Rest, c.At)
-	}
-	return m.resultOf(m.unknown("it is an instance of something that is not a class", c.At), c.Args, c.Rest, c.At)
+	return m.invoke(c, callee)
 }
 
 // makeFunc is a function declaration's or expression's value.
 func (m *Machine) makeFunc(d *js.FuncDecl, s *scope) *Func {
-	f := &Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator}
-	if d.Name != nil {
-		f.Name = string(d.Name.Data)
-	}
-	m.closures[f.body] = f
-	return f
+	return m.newFunc(&Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
 }
 
-func (m *Machine) dynamicImport(args []Value, s *scope, at Place) Value {
-	if len(args) == 0 {
-		return m.unknown("it imports nothing", at)
-	}
-	spec, u := m.text(args[0], at)
-	if u != nil {
-		u = &Unknown{Why: "it is imported from a module whose name is not known: " + u.Why, At: at, Marked: true, Dynamic: true}
-		m.escape(nil, nil, u, at)
-		return newPromise(u)
-	}
-	v, ok := m.imported(s.frame.module, spec, "*", at, map[exportKey]bool{})
-	if !ok {
-		return m.unknown("the module "+quote(spec)+" cannot be found", at)
-	}
-	return newPromise(v)
+// newFunc notes a function of the program by its body.
+func (m *Machine) newFunc(f *Func) *Func {
+	m.closures[f.body] = f
+	return f
 }

@@ -11,18 +11,20 @@
 //
 // Literals, constants, templates, members, calls of the program's own
 // functions, map, filter, concat, flat, push and spreads of lists, Object.keys
-// and its like, and `for of` over what is known. Everything else is unknown:
-// classes, collections, JSON, regular expressions, the methods of texts, search
-// in lists, loops over a condition. Of 768 functions in public repositories not
-// one needs them. A value that such code makes keeps that code (Unknown.From),
-// so that a caller can see what it reaches.
+// and the like, `for of` over what is known, and both sides of a condition that
+// is unknown. Everything else is unknown: classes and `this`, collections,
+// JSON, regular expressions, what belongs to texts and functions, search in
+// lists, counting, switches, loops over a condition or with a break, and
+// destructuring assignments. Of 768 functions in public repositories not one
+// needs them. A value that such code makes keeps that code (Unknown.From), so
+// that a caller can see what it reaches.
 //
-// # Why not run the modules in a real engine, the SDK replaced
+// # Why not run the modules in a real engine, with the SDK replaced
 //
 // The code that a worker runs when it is loaded opens connections, leases
-// secrets and reads the clock. With stubs for all of it one would get some
-// value, but not know that it is made up. Here whatever depends on the unknown
-// is unknown itself, all the way up, and says so.
+// secrets and reads the clock. With stubs for all of it the result would be
+// some value, and nothing would show that it is made up. Here whatever depends
+// on the unknown is unknown itself, all the way up, and has a reason.
 //
 // # Decisions
 //
@@ -44,6 +46,7 @@
 //
 // # To extend it
 //
-// A method of a built-in goes to the table of its kind in builtin*.go. What a
-// package offers is given through Options.External.
+// Check first that a real worker needs it; whatever is missing is reported, and
+// whatever is here may be wrong. A function of a built-in goes to builtin.go.
+// What a package offers is given through Options.External.
 package jseval

@@ -2,7 +2,6 @@ package jseval
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
@@ -92,6 +91,21 @@ func (m *Machine) imported(mod *module, spec, name string, at Place, visited map
 	return m.findExport(target, name, at, visited)
 }
 
+// load is what import() and require() give.
+func (m *Machine) load(mod *module, of Value, at Place) Value {
+	spec, u := m.text(of, at)
+	if u != nil {
+		u = &Unknown{Why: "it is imported from a module whose name is not known: " + u.Why, At: at, Marked: true, Dynamic: true}
+		m.escape(nil, nil, u, at)
+		return u
+	}
+	v, ok := m.imported(mod, spec, "*", at, map[exportKey]bool{})
+	if !ok {
+		return m.unknown("the module "+quote(spec)+" cannot be found", at)
+	}
+	return v
+}
+
 // noExport stands for a name that a module should export.
 func (m *Machine) noExport(spec, name string, at Place) *Unknown {
 	u := m.unknown("the module "+quote(spec)+" exports no "+quote(name), at)
@@ -131,39 +145,25 @@ func (m *Machine) externalImport(spec, name string, t source.Target, at Place) V
 			return v
 		}
 	}
-	return m.externalValue(spec, name, t, at)
+	return m.externalValue(t, at)
 }
 
 // externalValue stands for what a package exports that is not read.
-func (m *Machine) externalValue(spec, name string, t source.Target, at Place) *Unknown {
+func (m *Machine) externalValue(t source.Target, at Place) *Unknown {
 	why := t.Missing
 	if why == "" {
 		why = fmt.Sprintf("it comes from the package %q, which is not read", t.Package)
-		if strings.HasPrefix(t.Package, "node:") || strings.HasPrefix(t.Package, "bun:") || isBuiltin(t.Package) {
-			why = fmt.Sprintf("it comes from the runtime's module %q", spec)
-		}
 	}
 	return &Unknown{Why: why, At: at, Missing: t.Missing != ""}
 }
 
-// isBuiltin: Node's modules, which may be written without `node:`.
-func isBuiltin(name string) bool {
-	switch name {
-	case "assert", "async_hooks", "buffer", "bun", "child_process", "cluster", "crypto", "dns", "events", "fs", "http",
-		"http2", "https", "module", "net", "os", "path", "perf_hooks", "process", "querystring", "readline", "stream",
-		"string_decoder", "timers", "tls", "tty", "url", "util", "v8", "vm", "worker_threads", "zlib":
-		return true
-	}
-	return false
-}
-
 // commonExports is `module.exports`.
 func (m *Machine) commonExports(mod *module) Value {
-	p, ok := mod.common.Own("exports")
+	v, ok := mod.common.Own("exports")
 	if !ok {
 		return Undefined{}
 	}
-	return p.Val
+	return v
 }
 
 // commonJS gives `module`, `exports` and `require` of a CommonJS module.
@@ -174,21 +174,7 @@ func (m *Machine) commonJS(mod *module, name string) (Value, bool) {
 		return nil, false
 	}
 	if name == "require" {
-		return NewFunc("require", func(c *Call) Value {
-			spec, ok := c.Arg(0).(string)
-			if !ok {
-				u := c.Unknown("it is required from a module whose name is not known")
-				u.Marked, u.Dynamic = true, true
-				m.escape(nil, nil, u, c.At)
-				return u
-			}
-			t := m.resolve(mod, spec)
-			if t.Path == "" {
-				return m.externalImport(spec, "*", t, c.At)
-			}
-			v, _ := m.imported(mod, spec, "*", c.At, map[exportKey]bool{})
-			return v
-		}), true
+		return NewFunc("require", func(c *Call) Value { return m.load(mod, c.Arg(0), c.At) }), true
 	}
 	if mod.common == nil {
 		mod.common = NewObject("exports", NewObject())

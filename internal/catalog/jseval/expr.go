@@ -1,6 +1,7 @@
 package jseval
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tdewolff/parse/v2/js"
@@ -41,9 +42,7 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 	case *js.ObjectExpr:
 		return m.objectLiteral(e, s)
 	case *js.ArrowFunc:
-		f := &Func{params: &e.Params, body: &e.Body, scope: s, this: s.frame.this, lexical: true, async: e.Async}
-		m.closures[f.body] = f
-		return f
+		return m.newFunc(&Func{params: &e.Params, body: &e.Body, scope: s, async: e.Async})
 	case *js.FuncDecl:
 		return m.makeFunc(e, s)
 	case *js.ClassDecl:
@@ -58,33 +57,36 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 	case *js.BinaryExpr:
 		return m.binary(e, s)
 	case *js.CondExpr:
-		cond := m.eval(e.Cond, s)
-		if u, ok := cond.(*Unknown); ok {
-			return m.either(u, func() Value { return m.eval(e.X, s) }, func() Value { return m.eval(e.Y, s) })
-		}
-		if is, _ := truth(cond); is {
-			return m.eval(e.X, s)
-		}
-		return m.eval(e.Y, s)
+		return m.conditional(e, s)
 	case *js.CommaExpr:
-		var v Value = Undefined{}
-		for _, x := range e.List {
-			v = m.eval(x, s)
-		}
-		return v
+		return m.sequence(e, s)
 	case *js.ImportMetaExpr:
 		return m.importMeta(s)
-	case *js.VarDecl:
-		for _, d := range e.List {
-			m.declare(d, s, e.TokenType != js.VarToken)
-		}
-		return Undefined{}
 	case nil:
 		return Undefined{}
 	}
 	u := m.unknown("its syntax is not evaluated", m.at(e, s))
 	u.From = &Code{scope: s, source: s.frame.source, node: e}
 	return u
+}
+
+func (m *Machine) sequence(e *js.CommaExpr, s *scope) Value {
+	var last Value = Undefined{}
+	for _, x := range e.List {
+		last = m.eval(x, s)
+	}
+	return last
+}
+
+func (m *Machine) conditional(e *js.CondExpr, s *scope) Value {
+	cond := m.eval(e.Cond, s)
+	if u, ok := cond.(*Unknown); ok {
+		return m.either(u, func() Value { return m.eval(e.X, s) }, func() Value { return m.eval(e.Y, s) })
+	}
+	if is, _ := Truth(cond); is {
+		return m.eval(e.X, s)
+	}
+	return m.eval(e.Y, s)
 }
 
 // readVar reads a name.
@@ -113,12 +115,6 @@ func (m *Machine) readCell(c *cell, name string, at Place, mod *module) Value {
 		}
 		return v
 	}
-	if c.value == nil && c.init != nil {
-		outer := m.txn
-		m.txn = nil
-		c.init()
-		m.txn = outer
-	}
 	if c.value == nil {
 		if mod != nil && mod.failed != nil {
 			return mod.failed
@@ -143,10 +139,7 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 	case js.NullToken:
 		return Null{}
 	case js.ThisToken:
-		if s.frame.this == nil {
-			return Undefined{}
-		}
-		return s.frame.this
+		return m.unknown("it depends on this, which is not evaluated", m.at(e, s))
 	case js.RegExpToken:
 		return m.unknown("it is a regular expression, which is not evaluated", Place{Module: s.frame.source, Token: e.Data})
 	default:
@@ -161,31 +154,23 @@ func (m *Machine) literal(e *js.LiteralExpr, s *scope) Value {
 }
 
 func (m *Machine) template(e *js.TemplateExpr, s *scope) Value {
-	var texts []string
-	raw := true
-	part := func(b []byte, from, to int) {
-		if len(b) < from+to {
-			raw = false
-			return
-		}
-		text, ok := source.Unescape(b[from : len(b)-to])
-		raw = raw && ok
-		texts = append(texts, text)
-	}
 	var values []Value
 	for _, p := range e.List {
-		part(p.Value, 1, 2)
 		values = append(values, m.eval(p.Expr, s))
 	}
-	part(e.Tail, 1, 1)
 	if e.Tag != nil {
 		return m.taint(m.unknown("it is made by a template tag", m.at(e, s)), append(values, m.eval(e.Tag, s))...)
 	}
-	if !raw {
-		return m.unknown("its syntax is not understood here", m.at(e, s))
-	}
 	var b strings.Builder
-	for i, text := range texts {
+	for i, p := range append(slices.Clone(e.List), js.TemplatePart{Value: e.Tail}) {
+		end := len(p.Value) - len("${")
+		if i == len(values) {
+			end = len(p.Value) - len("`")
+		}
+		text, ok := source.Unescape(p.Value[min(1, end):end])
+		if !ok {
+			return m.unknown("its syntax is not understood here", m.at(e, s))
+		}
 		b.WriteString(text)
 		if i < len(values) {
 			v, u := m.text(values[i], m.at(e, s))
@@ -216,6 +201,7 @@ func (m *Machine) text(v Value, at Place) (string, *Unknown) {
 
 func (m *Machine) arrayLiteral(e *js.ArrayExpr, s *scope) Value {
 	a := &Array{}
+	m.born(a)
 	for _, el := range e.List {
 		switch {
 		case el.Value == nil:
@@ -244,23 +230,6 @@ func (m *Machine) clip(a *Array, at Place) {
 		a.Elems = a.Elems[:maxElems:maxElems]
 		a.Rest = m.mergeRest(a.Rest, m.unknown("the list is too long", at))
 	}
-}
-
-// mergeRest makes one reason of two.
-func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
-	switch {
-	case a == nil:
-		return b
-	case b == nil || a == b:
-		return a
-	}
-	may := distinctValues(append(append([]Value(nil), a.May...), b.May...))
-	out := a.with(may)
-	out.Marked, out.Missing, out.Dynamic = a.Marked || b.Marked, a.Missing || b.Missing, a.Dynamic || b.Dynamic
-	if out.From == nil {
-		out.From = b.From
-	}
-	return out
 }
 
 // iterate lists what `for of` would go through.

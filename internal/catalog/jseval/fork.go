@@ -1,74 +1,133 @@
 package jseval
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
-// txn keeps what a piece of evaluation changes, so that it can be undone.
-type txn struct {
-	cells   map[*cell]Value
-	arrays  map[*Array]Array
-	objects map[*Object]objectState
+// mutable is what evaluation changes: a binding, a list or an object.
+type mutable interface {
+	// save returns a state, never nil, that later changes leave alone. It is
+	// restored once.
+	save() any
+	restore(state any)
+	// joined is the state of what is, because of u, in one of several.
+	joined(m *Machine, u *Unknown, states []any) any
 }
 
-type objectState struct {
-	keys  []string
-	props map[string]Prop
-	rest  *Unknown
-}
+// txn keeps the state before a piece of evaluation of everything that it
+// changes, so that it can be undone.
+type txn map[mutable]any
 
-func newTxn() *txn {
-	return &txn{cells: map[*cell]Value{}, arrays: map[*Array]Array{}, objects: map[*Object]objectState{}}
-}
-
-func stateOf(o *Object) objectState {
-	return objectState{keys: append([]string(nil), o.keys...), props: maps.Clone(o.props), rest: o.Rest}
-}
-
-func (o *Object) restore(s objectState) {
-	o.keys, o.props, o.Rest = append([]string(nil), s.keys...), maps.Clone(s.props), s.rest
-}
-
-// touchArray and touchObject are called before a change.
-func (m *Machine) touchArray(a *Array) {
+// touch is called before a change.
+func (m *Machine) touch(x mutable) {
 	if m.txn != nil {
-		if _, ok := m.txn.arrays[a]; !ok {
-			m.txn.arrays[a] = Array{append([]Value(nil), a.Elems...), a.Rest}
+		if m.txn[x] == nil {
+			m.txn[x] = x.save()
 		}
 	}
 }
 
-func (m *Machine) touchObject(o *Object) {
-	if m.txn != nil {
-		if _, ok := m.txn.objects[o]; !ok {
-			m.txn.objects[o] = stateOf(o)
-		}
+// born notes what is made in a branch: nothing outside of the branch has seen
+// it, so that there is nothing to undo.
+func (m *Machine) born(x mutable) {
+	if m.txn != nil && m.txn[x] == nil {
+		m.txn[x] = fresh{}
 	}
 }
+
+type fresh struct{}
 
 func (m *Machine) setCell(c *cell, v Value) {
-	if m.txn != nil {
-		if _, ok := m.txn.cells[c]; !ok {
-			m.txn.cells[c] = c.value
-		}
+	if c.value == nil {
+		m.born(c) // only its declaration finds a binding without a value
+	} else {
+		m.touch(c)
 	}
 	c.value = v
 }
 
-// swap puts back what was there before and returns what there is now.
-func (t *txn) swap() *txn {
-	now := newTxn()
-	for c, v := range t.cells {
-		now.cells[c] = c.value
-		c.value = v
+// swap puts back what was there before and returns what there is now, and what
+// was made in between.
+func (t txn) swap() (now txn, made []mutable) {
+	now = txn{}
+	for x, before := range t {
+		if before == (fresh{}) {
+			made = append(made, x)
+			continue
+		}
+		now[x] = x.save()
+		x.restore(before)
 	}
-	for a, v := range t.arrays {
-		now.arrays[a] = Array{append([]Value(nil), a.Elems...), a.Rest}
-		*a = Array{append([]Value(nil), v.Elems...), v.Rest}
+	return now, made
+}
+
+func (c *cell) save() any { return c.value }
+
+func (c *cell) restore(state any) { c.value = state }
+
+func (c *cell) joined(m *Machine, u *Unknown, states []any) any {
+	return m.join(u, states...)
+}
+
+func (a *Array) save() any { return *a }
+
+func (a *Array) restore(state any) { *a = state.(Array) }
+
+// joined keeps what all begin with; what follows may be there.
+func (*Array) joined(m *Machine, u *Unknown, states []any) any {
+	first := states[0].(Array)
+	common := len(first.Elems)
+	for _, s := range states[1:] {
+		elems := s.(Array).Elems
+		common = min(common, len(elems))
+		for i := range common {
+			if !same(elems[i], first.Elems[i]) {
+				common = i
+				break
+			}
+		}
 	}
-	for o, v := range t.objects {
-		now.objects[o] = stateOf(o)
-		o.restore(v)
+	out := Array{Elems: slices.Clone(first.Elems[:common])}
+	for _, s := range states {
+		a := s.(Array)
+		if len(a.Elems) > common {
+			rest := &Unknown{Why: u.Why, At: u.At, May: slices.Clone(a.Elems[common:])}
+			out.Rest = m.mergeRest(out.Rest, m.taint(rest, rest.May...))
+		}
+		out.Rest = m.mergeRest(out.Rest, a.Rest)
 	}
-	return now
+	return out
+}
+
+func (o *Object) save() any {
+	return Object{keys: slices.Clone(o.keys), props: maps.Clone(o.props), Rest: o.Rest, Host: o.Host}
+}
+
+func (o *Object) restore(state any) { *o = state.(Object) }
+
+// joined makes a property that is missing in some states perhaps undefined.
+func (o *Object) joined(m *Machine, u *Unknown, states []any) any {
+	out := Object{Host: o.Host}
+	for _, s := range states {
+		one := s.(Object)
+		out.Rest = m.mergeRest(out.Rest, one.Rest)
+		for _, k := range one.keys {
+			if _, done := out.props[k]; done {
+				continue
+			}
+			var values []Value
+			for _, s := range states {
+				v, ok := s.(Object).props[k]
+				if !ok {
+					v = Undefined{}
+				}
+				values = append(values, v)
+			}
+			out.Set(k, m.join(u, values...))
+		}
+	}
+	return out
 }
 
 // either is the value of one of the branches, which one is unknown.
@@ -80,18 +139,28 @@ func (m *Machine) either(u *Unknown, branches ...func() Value) Value {
 	return m.fork(u, wrapped...).value
 }
 
+// perhaps runs what may happen or not: what it changes is unknown because of
+// u. Only a return goes beyond it.
+func (m *Machine) perhaps(u *Unknown, body func() completion) completion {
+	c := m.fork(u, body, func() completion { return completion{} })
+	if c.kind != returns {
+		return completion{}
+	}
+	return c
+}
+
 // fork evaluates every branch from the same state and makes unknown, because
 // of u, whatever they disagree on. A branch that throws is left out; if all do,
 // the first one's exception goes on.
 func (m *Machine) fork(u *Unknown, branches ...func() completion) completion {
 	m.unknowns++
 	outer := m.txn
-	var states []*txn
+	var states []txn
 	var outs []completion
 	var failure *thrown
 	for _, b := range branches {
-		m.txn = newTxn()
-		t := m.txn
+		t := txn{}
+		m.txn = t
 		var out completion
 		exception := m.try(func() {
 			// An evaluation that is stopped for good leaves nothing half done.
@@ -106,8 +175,11 @@ func (m *Machine) fork(u *Unknown, branches ...func() completion) completion {
 			done = true
 		})
 		m.forked--
-		after := t.swap()
+		after, made := t.swap()
 		m.txn = outer
+		for _, x := range made {
+			m.born(x)
+		}
 		if exception != nil {
 			if failure == nil {
 				failure = exception
@@ -140,63 +212,37 @@ func (m *Machine) try(f func()) (exception *thrown) {
 	return nil
 }
 
-func (m *Machine) joinStates(u *Unknown, states []*txn) {
-	cells, arrays, objects := map[*cell]bool{}, map[*Array]bool{}, map[*Object]bool{}
-	for _, s := range states {
-		for c := range s.cells {
-			cells[c] = true
-		}
-		for a := range s.arrays {
-			arrays[a] = true
-		}
-		for o := range s.objects {
-			objects[o] = true
+func (m *Machine) joinStates(u *Unknown, branches []txn) {
+	changed := map[mutable]bool{}
+	for _, b := range branches {
+		for x := range b {
+			changed[x] = true
 		}
 	}
-	for c := range cells {
-		var values []Value
-		for _, s := range states {
-			v, ok := s.cells[c]
+	for x := range changed {
+		states := make([]any, len(branches))
+		for i, b := range branches {
+			state, ok := b[x]
 			if !ok {
-				v = c.value
+				state = x.save()
 			}
-			values = append(values, v)
+			states[i] = state
 		}
-		m.setCell(c, m.join(u, values...))
+		m.touch(x)
+		x.restore(x.joined(m, u, states))
 	}
-	for a := range arrays {
-		var all []Array
-		for _, s := range states {
-			v, ok := s.arrays[a]
-			if !ok {
-				v = Array{append([]Value(nil), a.Elems...), a.Rest}
-			}
-			all = append(all, v)
-		}
-		m.touchArray(a)
-		*a = m.joinArrays(u, all)
-	}
-	for o := range objects {
-		var all []objectState
-		for _, s := range states {
-			v, ok := s.objects[o]
-			if !ok {
-				v = stateOf(o)
-			}
-			all = append(all, v)
-		}
-		m.touchObject(o)
-		o.restore(m.joinObjects(u, all))
-	}
+}
+
+// same reports whether two values are the same one (===, NaN equal to itself).
+func same(a, b Value) bool {
+	x, ok := a.(float64)
+	y, ok2 := b.(float64)
+	return a == b || ok && ok2 && x != x && y != y
 }
 
 // join is the value that is one of several.
 func (m *Machine) join(u *Unknown, values ...Value) Value {
-	equal := true
-	for _, v := range values {
-		equal = equal && v != nil && values[0] != nil && same(v, values[0])
-	}
-	if equal {
+	if !slices.ContainsFunc(values, func(v Value) bool { return v == nil || !same(v, values[0]) }) {
 		return values[0]
 	}
 	joined := &Unknown{Why: u.Why, At: u.At, Primitive: true, exact: true}
@@ -204,15 +250,10 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 		switch v := v.(type) {
 		case nil:
 		case *Unknown:
+			joined.absorb(v)
 			joined.May = append(joined.May, v.May...)
-			joined.Missing = joined.Missing || v.Missing
-			joined.Marked = joined.Marked || v.Marked
-			joined.Dynamic = joined.Dynamic || v.Dynamic
 			joined.Primitive = joined.Primitive && v.Primitive
 			joined.exact = joined.exact && (v.exact || v.Primitive)
-			if joined.From == nil {
-				joined.From = v.From
-			}
 		default:
 			joined.May = append(joined.May, v)
 			joined.Marked = joined.Marked || m.marked(v)
@@ -224,6 +265,27 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 	joined.May = distinctValues(joined.May)
 	joined.exact = joined.exact && len(joined.May) < maxMay
 	return joined
+}
+
+// absorb takes over what is known of another unknown.
+func (u *Unknown) absorb(v *Unknown) {
+	u.Marked, u.Missing, u.Dynamic = u.Marked || v.Marked, u.Missing || v.Missing, u.Dynamic || v.Dynamic
+	if u.From == nil {
+		u.From = v.From
+	}
+}
+
+// mergeRest makes one reason of two.
+func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
+	switch {
+	case a == nil:
+		return b
+	case b == nil || a == b:
+		return a
+	}
+	out := a.with(distinctValues(slices.Concat(a.May, b.May)))
+	out.absorb(b)
+	return out
 }
 
 // maxMay bounds the candidates that are kept of an unknown value.
@@ -262,63 +324,4 @@ func (m *Machine) taint(u *Unknown, from ...Value) *Unknown {
 		}
 	}
 	return u
-}
-
-// joinArrays keeps what all begin with; what follows may be there.
-func (m *Machine) joinArrays(u *Unknown, all []Array) Array {
-	n := len(all[0].Elems)
-	for _, a := range all[1:] {
-		n = min(n, len(a.Elems))
-	}
-	common := 0
-	for ; common < n; common++ {
-		equal := true
-		for _, a := range all[1:] {
-			equal = equal && same(a.Elems[common], all[0].Elems[common])
-		}
-		if !equal {
-			break
-		}
-	}
-	out := Array{Elems: append([]Value(nil), all[0].Elems[:common]...)}
-	var rest *Unknown
-	for _, a := range all {
-		if len(a.Elems) > common {
-			if rest == nil {
-				rest = &Unknown{Why: u.Why, At: u.At}
-			}
-			for _, v := range a.Elems[common:] {
-				rest.May = append(rest.May, v)
-				rest.Marked = rest.Marked || m.marked(v)
-			}
-		}
-	}
-	for _, a := range all {
-		rest = m.mergeRest(rest, a.Rest)
-	}
-	out.Rest = rest
-	return out
-}
-
-func (m *Machine) joinObjects(u *Unknown, all []objectState) objectState {
-	out := objectState{props: map[string]Prop{}}
-	for _, s := range all {
-		out.rest = m.mergeRest(out.rest, s.rest)
-		for _, k := range s.keys {
-			if _, ok := out.props[k]; ok {
-				continue
-			}
-			out.keys = append(out.keys, k)
-			var values []Value
-			for _, other := range all {
-				if q, ok := other.props[k]; ok {
-					values = append(values, q.Val)
-				} else {
-					values = append(values, Undefined{})
-				}
-			}
-			out.props[k] = Prop{Val: m.join(u, values...), hidden: s.props[k].hidden}
-		}
-	}
-	return out
 }

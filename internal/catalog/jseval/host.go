@@ -17,13 +17,8 @@ func (m *Machine) ask(f func()) *Unknown {
 	return nil
 }
 
-// Text is String(v), or why there is none. It is asked after the evaluation.
-func (m *Machine) Text(v Value) (s string, u *Unknown) {
-	if stopped := m.ask(func() { s, u = m.text(v, Place{}) }); stopped != nil {
-		return "", stopped
-	}
-	return s, u
-}
+// Text is String(v), or why there is none.
+func (m *Machine) Text(v Value) (string, *Unknown) { return m.text(v, Place{}) }
 
 // Get reads a property after the evaluation.
 func (m *Machine) Get(v Value, key string) (got Value) {
@@ -31,35 +26,6 @@ func (m *Machine) Get(v Value, key string) (got Value) {
 		return stopped
 	}
 	return got
-}
-
-// List is what iterating gives: of a list, a Set, a Map's entries. It is asked
-// after the evaluation.
-func (m *Machine) List(v Value) (elems []Value, rest *Unknown) {
-	if stopped := m.ask(func() { elems, rest = m.iterate(v, Place{}) }); stopped != nil {
-		return nil, stopped
-	}
-	return elems, rest
-}
-
-// Set sets a property while an object is made.
-func (o *Object) Set(key string, v Value) { o.set(key, v) }
-
-// SetHidden sets a property that is not enumerable.
-func (o *Object) SetHidden(key string, v Value) { o.setProp(key, Prop{Val: v, hidden: true}) }
-
-// Await unwraps a promise.
-func (m *Machine) Await(v Value) Value { return m.await(v) }
-
-// Evaluated are the modules that were evaluated, by path.
-func (m *Machine) Evaluated() map[string]bool {
-	all := map[string]bool{}
-	for path, mod := range m.modules {
-		if mod.status == evaluated && mod.source != nil {
-			all[path] = true
-		}
-	}
-	return all
 }
 
 // WithInstanceTest lets a native class decide `v instanceof class`.
@@ -108,7 +74,7 @@ func (m *Machine) CallLater(ctx context.Context, f *Func, why string, at Place) 
 	m.ctx = ctx
 	m.steps = maxSteps - laterSteps
 	u := &Unknown{Why: why, At: at}
-	m.bounded(func() { m.enter(f, u, nil, u, at) })
+	m.bounded(func() { m.enter(f, nil, u, at) })
 }
 
 // laterSteps bounds what one call of CallLater takes.
@@ -123,28 +89,12 @@ func FunctionsIn(values ...Value) []*Func {
 	var all []*Func
 	var visit func(v Value, depth int)
 	visit = func(v Value, depth int) {
-		switch v := v.(type) {
-		case *Func:
-			if v.native == nil {
-				all = append(all, v)
-			}
-		case *Array:
-			for _, e := range v.Elems {
-				if depth < 3 {
-					visit(e, depth+1)
-				}
-			}
-		case *Object:
-			for _, k := range v.keys {
-				if depth < 3 {
-					visit(v.props[k].Val, depth+1)
-				}
-			}
-		case *Unknown:
-			for _, e := range v.May {
-				if depth < 3 {
-					visit(e, depth+1)
-				}
+		if f, ok := v.(*Func); ok && !f.Native() {
+			all = append(all, f)
+		}
+		if depth < 3 {
+			for _, e := range parts(v) {
+				visit(e, depth+1)
 			}
 		}
 	}
@@ -154,8 +104,24 @@ func FunctionsIn(values ...Value) []*Func {
 	return all
 }
 
-// Code is the function's body.
-func (f *Func) Code() *Code { return f.code() }
+// parts are the elements, properties or candidates of a value.
+func parts(v Value) []Value {
+	switch v := v.(type) {
+	case *Array:
+		return v.Elems
+	case *Object:
+		var all []Value
+		for _, k := range v.keys {
+			all = append(all, v.props[k])
+		}
+		return all
+	case *Unknown:
+		return v.May
+	}
+	return nil
+}
 
-// Conditional reports whether the code that runs depends on the unknown.
-func (m *Machine) Conditional() bool { return m.forked > 0 }
+// Code is the function's body.
+func (f *Func) Code() *Code {
+	return &Code{scope: f.scope, source: f.scope.frame.source, node: f.body}
+}

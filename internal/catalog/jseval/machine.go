@@ -53,7 +53,7 @@ type Machine struct {
 
 	steps, depth, forked int
 	calls                []Place
-	txn                  *txn
+	txn                  txn
 	statement            any // that is run, for places
 	statementIn          *source.Module
 	lastToken            []byte // the last one that gave a place, and its module
@@ -178,9 +178,7 @@ func (m *Machine) bounded(f func()) (why string, threw bool) {
 
 func describeThrown(v Value) string {
 	if o, ok := v.(*Object); ok {
-		if p, ok := o.Own("message"); ok {
-			v = p.Val
-		}
+		v, _ = o.Own("message")
 	}
 	if s, ok := v.(string); ok {
 		return ": " + s
@@ -196,7 +194,7 @@ func (m *Machine) module(path string) *module {
 	if mod, ok := m.modules[path]; ok {
 		return mod
 	}
-	mod := &module{path: path, exports: map[string]*export{}, decls: map[*js.VarDecl][]*declarator{}}
+	mod := &module{path: path, exports: map[string]*export{}}
 	m.modules[path] = mod
 	src, err := m.opts.Program.Module(path)
 	if err != nil {

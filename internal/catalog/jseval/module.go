@@ -24,7 +24,6 @@ type module struct {
 	scope   *scope
 	exports map[string]*export
 	links   *source.Links
-	decls   map[*js.VarDecl][]*declarator
 	// common is `module` of CommonJS, where the program names it.
 	common *Object
 	status status
@@ -44,13 +43,6 @@ type export struct {
 	at   Place
 }
 
-// declarator is one `name = value` of a declaration at the top of a module.
-type declarator struct {
-	elem          js.BindingElement
-	lexical       bool
-	done, running bool
-}
-
 func (mod *module) place() Place {
 	if mod.source == nil {
 		return Place{}
@@ -60,35 +52,14 @@ func (mod *module) place() Place {
 
 // link declares a module's bindings.
 func (m *Machine) link(mod *module) {
-	f := &frame{module: mod, source: mod.source, this: Undefined{}}
+	f := &frame{module: mod, source: mod.source}
 	mod.scope = &scope{frame: f}
 	f.scope = mod.scope
 	mod.links = mod.source.Links()
 	for _, i := range mod.links.Imports {
 		mod.scope.declare(i.Local).from = &importRef{importer: mod, spec: i.Spec, name: i.Name, at: i.At}
 	}
-	for _, st := range mod.source.Body {
-		ex, isExport := st.(*js.ExportStmt)
-		var decl any = st
-		if isExport {
-			decl = ex.Decl
-		}
-		switch d := decl.(type) {
-		case *js.VarDecl:
-			m.linkVar(mod, d)
-		case *js.ClassDecl:
-			m.linkClass(mod, d)
-		case *js.FuncDecl, nil:
-		default:
-			if isExport && ex.Default {
-				c := mod.scope.declare(source.DefaultLocal)
-				c.init = m.once(func() {
-					defer m.enterStatement(&js.ExprStmt{Value: ex.Decl}, mod.source)()
-					c.value = m.eval(ex.Decl, mod.scope)
-				})
-			}
-		}
-	}
+	m.hoistVars(mod.source.Body, mod.scope)
 	m.hoist(mod.source.Body, mod.scope)
 	for _, ex := range mod.links.Exports {
 		to := &export{spec: ex.Spec, name: ex.From, at: ex.At}
@@ -97,50 +68,6 @@ func (m *Machine) link(mod *module) {
 		}
 		mod.exports[ex.Name] = to
 	}
-}
-
-func (m *Machine) linkVar(mod *module, d *js.VarDecl) {
-	for _, e := range d.List {
-		decl := &declarator{elem: e, lexical: d.TokenType != js.VarToken}
-		mod.decls[d] = append(mod.decls[d], decl)
-		for _, name := range source.BoundNames(e.Binding) {
-			c := mod.scope.declare(name)
-			if c.init == nil && c.value == nil && decl.lexical {
-				c.init = func() { m.runDeclarator(mod, decl) }
-			} else if !decl.lexical && c.value == nil {
-				c.value = Undefined{}
-			}
-		}
-	}
-}
-
-func (m *Machine) linkClass(mod *module, d *js.ClassDecl) {
-	if d.Name != nil {
-		c := mod.scope.declare(string(d.Name.Data))
-		c.init = m.once(func() { c.value = m.makeClass(d, mod.scope) })
-	}
-}
-
-// once makes an initialiser that runs a single time, also when it is asked
-// for again while it runs.
-func (m *Machine) once(f func()) func() {
-	ran := false
-	return func() {
-		if !ran {
-			ran = true
-			f()
-		}
-	}
-}
-
-func (m *Machine) runDeclarator(mod *module, d *declarator) {
-	if d.done || d.running {
-		return
-	}
-	d.running = true
-	defer m.enterStatement(d.elem, mod.source)()
-	m.declare(d.elem, mod.scope, d.lexical)
-	d.done, d.running = true, false
 }
 
 // evaluate runs a module after those it imports.
@@ -191,41 +118,21 @@ func (m *Machine) resolve(mod *module, spec string) source.Target {
 
 // execTop runs a statement at the top of a module.
 func (m *Machine) execTop(mod *module, st js.IStmt) {
-	switch st := st.(type) {
-	case *js.ImportStmt:
-	case *js.ExportStmt:
-		switch d := st.Decl.(type) {
-		case nil, *js.FuncDecl:
-			if f, ok := d.(*js.FuncDecl); ok && f.Name == nil {
-				mod.scope.declare(source.DefaultLocal).value = m.makeFunc(f, mod.scope)
-			}
-		case *js.VarDecl:
-			m.execVar(mod, d)
-		case *js.ClassDecl:
-			if d.Name == nil {
-				mod.scope.declare(source.DefaultLocal).value = m.makeClass(d, mod.scope)
-				return
-			}
-			mod.scope.declare(string(d.Name.Data)).init()
-		default:
-			if c := mod.scope.declare(source.DefaultLocal); c.value == nil {
-				c.init()
-			}
-		}
-	case *js.VarDecl:
-		m.execVar(mod, st)
-	case *js.ClassDecl:
-		if c := mod.scope.declare(string(st.Name.Data)); c.init != nil {
-			c.init()
-		}
-	default:
+	ex, ok := st.(*js.ExportStmt)
+	if !ok {
 		m.exec(st, mod.scope)
+		return
 	}
-}
-
-func (m *Machine) execVar(mod *module, d *js.VarDecl) {
-	for _, decl := range mod.decls[d] {
-		m.runDeclarator(mod, decl)
+	switch d := ex.Decl.(type) {
+	case nil, *js.FuncDecl:
+	case *js.VarDecl:
+		m.exec(d, mod.scope)
+	case *js.ClassDecl:
+		m.exec(d, mod.scope)
+	default:
+		m.exec(&js.VarDecl{TokenType: js.ConstToken, List: []js.BindingElement{{
+			Binding: &js.Var{Data: []byte(source.DefaultLocal)}, Default: d,
+		}}}, mod.scope)
 	}
 }
 
@@ -262,7 +169,7 @@ func (m *Machine) exportNames(mod *module) (names []string, rest *Unknown) {
 		for _, spec := range at.links.Stars {
 			t := m.resolve(at, spec)
 			if t.Path == "" {
-				rest = m.externalValue(spec, "*", t, Place{Module: at.source})
+				rest = m.externalValue(t, Place{Module: at.source})
 				continue
 			}
 			visit(m.module(t.Path), false)

@@ -1,7 +1,7 @@
 package jseval
 
 import (
-	"slices"
+	"strconv"
 
 	"github.com/tdewolff/parse/v2/js"
 
@@ -10,36 +10,37 @@ import (
 
 func (m *Machine) objectLiteral(e *js.ObjectExpr, s *scope) Value {
 	o := &Object{}
+	m.born(o)
 	for _, p := range e.List {
-		switch v := p.Value.(type) {
-		case *js.MethodDecl:
-			m.defineMethod(o, v, s)
-			continue
-		default:
-			if p.Spread {
-				m.copyProps(o, m.eval(v, s), m.at(v, s), nil)
-				continue
-			}
-		}
-		var key string
-		var u *Unknown
-		if p.Name == nil {
-			v, ok := p.Value.(*js.Var)
-			if !ok {
-				continue
-			}
-			key = string(v.Name())
-		} else if key, u = m.propertyName(*p.Name, s); u != nil {
-			m.forgetProps(o, m.taint(u, m.eval(p.Value, s)))
+		if d, ok := p.Value.(*js.MethodDecl); ok {
+			m.defineMethod(o, d, s)
 			continue
 		}
 		v := m.eval(p.Value, s)
-		if f, ok := v.(*Func); ok && f.Name == "" {
-			f.Name = key
+		if p.Spread {
+			m.copyProps(o, v, m.at(p.Value, s), nil)
+			continue
 		}
-		o.set(key, v)
+		var key string
+		var u *Unknown
+		if p.Name != nil {
+			key, u = m.propertyName(*p.Name, s)
+		} else if name, ok := p.Value.(*js.Var); ok {
+			key = string(name.Name())
+		}
+		m.setProp(o, key, u, v)
 	}
 	return o
+}
+
+// setProp sets a property of an object, whose name is unknown if u is set.
+func (m *Machine) setProp(o *Object, key string, u *Unknown, v Value) {
+	if u != nil {
+		m.forgetProps(o, &Unknown{Why: u.Why, At: u.At, May: []Value{v}, Marked: m.marked(v)})
+		return
+	}
+	m.touch(o)
+	o.Set(key, v)
 }
 
 func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
@@ -52,8 +53,9 @@ func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
 			return text, nil
 		}
 	case js.IsNumeric(n.Literal.TokenType):
-		if f, ok := source.LiteralNumber(n.Literal.Data); ok {
-			return formatNumber(f), nil
+		f, isNumber := source.LiteralNumber(n.Literal.Data)
+		if text, ok := formatNumber(f); ok && isNumber {
+			return text, nil
 		}
 	}
 	return string(n.Literal.Data), nil
@@ -61,120 +63,92 @@ func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
 
 // copyProps is `{...v}` and Object.assign; except are left out.
 func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool) {
-	m.touchObject(o)
+	m.touch(o)
 	switch v := v.(type) {
-	case *Object:
-		if _, ok := v.Host.(environ); ok {
-			m.forgetProps(o, m.unknown("it depends on the environment", at))
-		}
-		if v.Rest != nil {
-			m.forgetProps(o, v.Rest)
-		}
-		for _, k := range v.Keys() {
-			if !except[k] {
-				o.set(k, m.get(v, k, at))
-			}
-		}
-	case *Namespace:
-		names, rest := m.exportNames(v.module)
-		if rest != nil {
-			m.forgetProps(o, rest)
-		}
-		for _, k := range names {
-			if !except[k] {
-				o.set(k, m.get(v, k, at))
-			}
-		}
-	case *Array:
-		for i, el := range v.Elems {
-			o.set(formatNumber(float64(i)), el)
-		}
-		if v.Rest != nil {
-			m.forgetProps(o, v.Rest)
-		}
 	case *Unknown:
 		m.unknowns++
-		if !m.copyEither(o, v, except) {
+		if !m.copyEither(o, v, at, except) {
 			m.forgetProps(o, v)
+		}
+		return
+	case *Object:
+		if v.Host != nil {
+			m.forgetProps(o, m.unknown("it is copied from an object whose properties are not known", at))
+		}
+	}
+	keys, rest := m.keysOf(v)
+	if rest != nil {
+		m.forgetProps(o, rest)
+	}
+	for _, k := range keys {
+		if !except[k] {
+			o.Set(k, m.get(v, k, at))
 		}
 	}
 }
 
-// copyEither copies the properties of one of several known objects: a
-// property that none of them has keeps its value.
-func (m *Machine) copyEither(o *Object, u *Unknown, except map[string]bool) bool {
-	if !u.exact {
-		return false
-	}
-	var keys []string
+// copyEither copies the properties of one of several known objects, or of what
+// has none: a property that none of them has keeps its value.
+func (m *Machine) copyEither(o *Object, u *Unknown, at Place, except map[string]bool) bool {
+	copies := []func() completion{func() completion { return completion{} }}
 	for _, may := range u.May {
-		switch c := may.(type) {
-		case *Object:
-			if c.Rest != nil || c.Host != nil {
-				return false
-			}
-			for _, k := range c.Keys() {
-				if !slices.Contains(keys, k) && !except[k] {
-					keys = append(keys, k)
-				}
-			}
-		case *Array, *Func, *Namespace:
+		c, ok := may.(*Object)
+		if !u.exact || !ok || c.Rest != nil || c.Host != nil {
 			return false
 		}
+		copies = append(copies, func() completion {
+			m.copyProps(o, c, at, except)
+			return completion{}
+		})
 	}
-	for _, k := range keys {
-		before := m.get(o, k, u.At)
-		var values []Value
-		for _, may := range u.May {
-			v := before
-			if c, ok := may.(*Object); ok {
-				if p, ok := c.Own(k); ok && !p.hidden {
-					v = p.Val
-				}
-			}
-			values = append(values, v)
-		}
-		if n := len(u.May); n == 1 {
-			values = append(values, before)
-		}
-		o.set(k, m.join(u, values...))
-	}
-	return true
+	m.fork(u, copies...)
+	return u.exact
 }
 
 // defineMethod adds a method to an object; an accessor is not evaluated.
 func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope) {
-	f := &Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator}
-	m.closures[f.body] = f
-	var u *Unknown
-	switch {
-	case d.Name.Private != nil:
+	if d.Name.Private != nil {
 		return
-	case d.Name.Computed != nil:
-		f.Name, u = m.text(m.eval(d.Name.Computed, s), m.at(d.Name.Computed, s))
-	default:
-		f.Name, u = m.propertyName(d.Name.PropertyName, s)
 	}
-	switch {
-	case u != nil:
-		m.forgetProps(o, u)
-	case d.Get || d.Set:
-		u = m.unknown("it is the value of an accessor, which is not evaluated", m.at(nil, s))
-		u.From = f.code()
-		o.set(f.Name, u)
-	default:
-		o.set(f.Name, f)
+	f := m.newFunc(&Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
+	key, u := m.propertyName(d.Name.PropertyName, s)
+	if d.Get || d.Set {
+		accessor := m.unknown("it is the value of an accessor, which is not evaluated", m.at(nil, s))
+		accessor.From = f.Code()
+		m.setProp(o, key, u, accessor)
+		return
 	}
+	m.setProp(o, key, u, f)
 }
 
 // forgetProps makes every property unknown: any may have been overwritten.
 func (m *Machine) forgetProps(o *Object, u *Unknown) {
-	m.touchObject(o)
+	m.touch(o)
 	for _, k := range o.keys {
-		p := o.props[k]
-		now := u.with([]Value{p.Val})
+		now := u.with([]Value{o.props[k]})
 		now.Missing = false
-		o.props[k] = Prop{Val: now, hidden: p.hidden}
+		o.props[k] = now
 	}
 	o.Rest = m.mergeRest(o.Rest, u)
+}
+
+// keysOf are the names of a value's own properties.
+func (m *Machine) keysOf(v Value) ([]string, *Unknown) {
+	switch o := v.(type) {
+	case *Object:
+		return o.Keys(), o.Rest
+	case *Namespace:
+		m.evaluate(o.module)
+		return m.exportNames(o.module)
+	case *Array:
+		var all []string
+		for i := range o.Elems {
+			all = append(all, strconv.Itoa(i))
+		}
+		return all, o.Rest
+	case *Unknown:
+		m.unknowns++
+		return nil, o.with(nil)
+	}
+	return nil, nil
 }

@@ -1,65 +1,50 @@
 package jseval
 
 import (
-	"math"
-	"strings"
-
 	"github.com/tdewolff/parse/v2/js"
 )
 
 func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 	switch e.Op {
 	case js.PreIncrToken, js.PreDecrToken, js.PostIncrToken, js.PostDecrToken:
-		old := m.eval(e.X, s)
-		delta := 1.0
-		if e.Op == js.PreDecrToken || e.Op == js.PostDecrToken {
-			delta = -1
-		}
-		n, ok := toNumber(old)
-		var before, after Value = n, n + delta
-		if !ok {
-			u := m.notNumber(old, m.at(e, s))
-			before, after = u, u
-		}
-		m.assign(e.X, after, s)
-		if e.Op == js.PostIncrToken || e.Op == js.PostDecrToken {
-			return before
-		}
-		return after
+		u := m.unknown("it is counted, which is not evaluated", m.at(e, s))
+		u.Primitive = true
+		m.assign(e.X, u, s)
+		return u
 	case js.DeleteToken:
-		m.deleteProp(e.X, s)
-		return true
-	case js.TypeofToken:
-		if v, ok := e.X.(*js.Var); ok && s.lookup(v.Name()) == nil {
-			if _, known := m.globals[string(v.Name())]; !known {
-				return m.unknown("it depends on the global "+quote(string(v.Name())), m.at(e.X, s))
-			}
+		u := m.unknown("it depends on delete, which is not evaluated", m.at(e, s))
+		switch x := e.X.(type) {
+		case *js.DotExpr:
+			m.forget(m.eval(x.X, s), u)
+		case *js.IndexExpr:
+			m.forget(m.eval(x.X, s), u)
 		}
+		return u
+	case js.TypeofToken:
 		return m.typeOf(m.eval(e.X, s))
 	}
 	v := m.eval(e.X, s)
 	switch e.Op {
 	case js.AwaitToken:
-		return m.await(v)
+		return m.Await(v)
 	case js.VoidToken:
 		return Undefined{}
 	case js.NotToken:
-		if is, known := truth(v); known {
+		if is, known := Truth(v); known {
 			return !is
 		}
 		return m.primitive(v.(*Unknown))
 	}
 	n, ok := toNumber(v)
-	if !ok {
+	switch {
+	case !ok:
 		return m.notNumber(v, m.at(e, s))
-	}
-	switch e.Op {
-	case js.NegToken, js.SubToken:
+	case e.Op == js.NegToken || e.Op == js.SubToken:
 		return -n
-	case js.PosToken, js.AddToken:
+	case e.Op == js.PosToken || e.Op == js.AddToken:
 		return n
 	}
-	return m.unknown("its syntax is not evaluated", m.at(e, s))
+	return m.unknown("its operator is not evaluated", m.at(e, s))
 }
 
 // primitive is what an operator makes of an unknown operand.
@@ -72,9 +57,7 @@ func (m *Machine) notNumber(v Value, at Place) *Unknown {
 	if u, ok := v.(*Unknown); ok {
 		return m.primitive(u)
 	}
-	u := m.unknown("it is an object taken for a number", at)
-	u.Primitive = true
-	return u
+	return m.primitive(m.unknown("it is an object taken for a number", at))
 }
 
 func (m *Machine) typeOf(v Value) Value {
@@ -95,16 +78,7 @@ func (m *Machine) typeOf(v Value) Value {
 	return "object"
 }
 
-// await unwraps a promise.
-func (m *Machine) await(v Value) Value {
-	if o, ok := v.(*Object); ok {
-		if p, ok := o.Host.(*promise); ok {
-			return p.value
-		}
-	}
-	return v
-}
-
+// assignOps are the operators that assign what another operator makes.
 var assignOps = map[js.TokenType]js.TokenType{
 	js.AddEqToken: js.AddToken, js.SubEqToken: js.SubToken, js.MulEqToken: js.MulToken, js.DivEqToken: js.DivToken,
 	js.ModEqToken: js.ModToken, js.ExpEqToken: js.ExpToken, js.BitAndEqToken: js.BitAndToken,
@@ -113,125 +87,79 @@ var assignOps = map[js.TokenType]js.TokenType{
 	js.AndEqToken: js.AndToken, js.OrEqToken: js.OrToken, js.NullishEqToken: js.NullishToken,
 }
 
+func isLogical(op js.TokenType) bool {
+	return op == js.AndToken || op == js.OrToken || op == js.NullishToken
+}
+
 func (m *Machine) binary(e *js.BinaryExpr, s *scope) Value {
-	switch e.Op {
-	case js.EqToken:
-		v := m.eval(e.Y, s)
-		if f, ok := v.(*Func); ok && f.Name == "" {
-			if name, ok := e.X.(*js.Var); ok {
-				f.Name = string(name.Name())
-			}
-		}
-		m.assign(e.X, v, s)
-		return v
-	case js.AndToken, js.OrToken, js.NullishToken:
-		return m.logical(e.Op, m.eval(e.X, s), func() Value { return m.eval(e.Y, s) })
-	}
-	if op, ok := assignOps[e.Op]; ok {
-		old := m.eval(e.X, s)
-		switch op {
-		case js.AndToken, js.OrToken, js.NullishToken:
-			v := m.logical(op, old, func() Value {
-				v := m.eval(e.Y, s)
-				m.assign(e.X, v, s)
-				return v
-			})
-			return v
-		}
-		v := m.operate(op, old, m.eval(e.Y, s), m.at(e, s))
+	right := func() Value { return m.eval(e.Y, s) }
+	if e.Op == js.EqToken {
+		v := right()
 		m.assign(e.X, v, s)
 		return v
 	}
 	x := m.eval(e.X, s)
-	return m.operate(e.Op, x, m.eval(e.Y, s), m.at(e, s))
+	op, assigns := assignOps[e.Op]
+	switch {
+	case assigns && isLogical(op):
+		return m.logical(op, x, func() Value {
+			v := right()
+			m.assign(e.X, v, s)
+			return v
+		})
+	case assigns:
+		v := m.operate(op, x, right(), m.at(e, s))
+		m.assign(e.X, v, s)
+		return v
+	case isLogical(e.Op):
+		return m.logical(e.Op, x, right)
+	}
+	return m.operate(e.Op, x, right(), m.at(e, s))
 }
 
 // logical is &&, || and ??, whose right side may not be evaluated.
 func (m *Machine) logical(op js.TokenType, x Value, right func() Value) Value {
-	takeRight := false
-	if op == js.NullishToken {
-		switch v := x.(type) {
-		case Undefined, Null:
-			takeRight = true
-		case *Unknown:
-			return m.either(v, func() Value { return v }, right)
+	if u, ok := x.(*Unknown); ok {
+		left := u
+		if op == js.AndToken {
+			// What `&&` gives without its right side is falsy, and so not an object.
+			left = &Unknown{Why: u.Why, At: u.At, Primitive: true}
 		}
-	} else {
-		is, known := truth(x)
-		if !known {
-			// What `&&` gives without its right side is falsy, and so no object.
-			left := *x.(*Unknown)
-			if op == js.AndToken {
-				left = Unknown{Why: left.Why, At: left.At, Primitive: true}
-			}
-			return m.either(x.(*Unknown), func() Value { return &left }, right)
-		}
-		takeRight = is == (op == js.AndToken)
+		return m.either(u, func() Value { return left }, right)
 	}
-	if takeRight {
+	is, _ := Truth(x)
+	if op == js.NullishToken && isNullish(x) || op == js.AndToken && is || op == js.OrToken && !is {
 		return right()
 	}
 	return x
 }
 
 func (m *Machine) operate(op js.TokenType, x, y Value, at Place) Value {
-	for _, v := range []Value{x, y} {
-		if u, ok := v.(*Unknown); ok {
-			if op == js.EqEqEqToken || op == js.NotEqEqToken || op == js.EqEqToken || op == js.NotEqToken {
-				if known, equal := m.distinct(x, y); known {
-					return equal == (op == js.EqEqEqToken || op == js.EqEqToken)
-				}
-			}
-			return m.primitive(u)
-		}
-	}
-	switch op {
-	case js.EqEqEqToken, js.NotEqEqToken:
-		equal := x == y
-		return equal == (op == js.EqEqEqToken)
-	case js.EqEqToken, js.NotEqToken:
-		equal, u := m.looselyEqual(x, y, at)
+	loose := op == js.EqEqToken || op == js.NotEqToken
+	if loose || op == js.EqEqEqToken || op == js.NotEqEqToken {
+		equal, u := m.equal(x, y, loose, at)
 		if u != nil {
 			return u
 		}
-		return equal == (op == js.EqEqToken)
-	case js.InstanceofToken:
-		return m.instanceOf(x, y, at)
-	case js.InToken:
-		return m.has(y, x, at)
-	case js.AddToken:
-		return m.add(x, y, at)
-	case js.LtToken, js.GtToken, js.LtEqToken, js.GtEqToken:
-		if a, ok := x.(string); ok {
-			if b, ok := y.(string); ok {
-				return compare(op, float64(strings.Compare(a, b)), 0)
-			}
+		return equal == (op == js.EqEqEqToken || op == js.EqEqToken)
+	}
+	for _, v := range []Value{x, y} {
+		if u, ok := v.(*Unknown); ok {
+			return m.primitive(u)
 		}
 	}
-	a, ok := toNumber(x)
-	b, ok2 := toNumber(y)
-	if !ok || !ok2 {
-		return m.unknown("it computes with an object", at)
+	if op == js.AddToken {
+		return m.add(x, y, at)
 	}
-	return arithmetic(op, a, b)
-}
-
-// distinct decides an equality in which an unknown value takes part: one that
-// is surely primitive equals no object.
-func (m *Machine) distinct(x, y Value) (known, equal bool) {
-	u, ok := x.(*Unknown)
-	other := y
-	if !ok {
-		u, other = y.(*Unknown), x
+	if f, ok := y.(*Func); ok && op == js.InstanceofToken && f.instance != nil {
+		return f.instance(&Call{M: m, This: f, Args: []Value{x}, At: at})
 	}
-	if !u.Primitive {
-		return false, false
+	a, ok := x.(float64)
+	b, ok2 := y.(float64)
+	if v := arithmetic(op, a, b); ok && ok2 && v != nil {
+		return v
 	}
-	switch other.(type) {
-	case *Array, *Object, *Func, *Namespace:
-		return true, false
-	}
-	return false, false
+	return m.primitive(m.unknown("its operator is not evaluated", at))
 }
 
 func arithmetic(op js.TokenType, a, b float64) Value {
@@ -242,14 +170,6 @@ func arithmetic(op js.TokenType, a, b float64) Value {
 		return a * b
 	case js.DivToken:
 		return a / b
-	case js.ModToken:
-		return math.Mod(a, b)
-	}
-	return compare(op, a, b)
-}
-
-func compare(op js.TokenType, a, b float64) Value {
-	switch op {
 	case js.LtToken:
 		return a < b
 	case js.GtToken:
@@ -259,16 +179,36 @@ func compare(op js.TokenType, a, b float64) Value {
 	case js.GtEqToken:
 		return a >= b
 	}
-	return &Unknown{Why: "its syntax is not evaluated"}
+	return nil
+}
+
+// equal decides === and ==, the latter for values of one kind and for null and
+// undefined.
+func (m *Machine) equal(x, y Value, loose bool, at Place) (bool, *Unknown) {
+	for _, v := range []Value{x, y} {
+		if u, ok := v.(*Unknown); ok {
+			return false, m.primitive(u)
+		}
+	}
+	switch {
+	case !loose || m.typeOf(x) == m.typeOf(y) && !isNullish(x):
+		return x == y, nil
+	case isNullish(x) || isNullish(y):
+		return isNullish(x) && isNullish(y), nil
+	}
+	return false, m.primitive(m.unknown("it compares values of two kinds by ==, which is not evaluated", at))
 }
 
 func (m *Machine) add(x, y Value, at Place) Value {
-	_, xIsText := x.(string)
-	_, yIsText := y.(string)
-	if a, ok := toNumber(x); ok && !xIsText && !yIsText {
-		if b, ok := toNumber(y); ok {
+	if a, ok := x.(float64); ok {
+		if b, ok := y.(float64); ok {
 			return a + b
 		}
+	}
+	_, xIsText := x.(string)
+	_, yIsText := y.(string)
+	if !xIsText && !yIsText {
+		return m.primitive(m.unknown("its operator is not evaluated", at))
 	}
 	a, u := m.text(x, at)
 	if u != nil {
@@ -282,72 +222,4 @@ func (m *Machine) add(x, y Value, at Place) Value {
 		return m.unknown("the text is too long", at)
 	}
 	return a + b
-}
-
-func (m *Machine) looselyEqual(x, y Value, at Place) (bool, *Unknown) {
-	nullish := func(v Value) bool {
-		switch v.(type) {
-		case Undefined, Null:
-			return true
-		}
-		return false
-	}
-	if nullish(x) || nullish(y) {
-		return nullish(x) && nullish(y), nil
-	}
-	a, xIsPrimitive := toNumber(x)
-	b, yIsPrimitive := toNumber(y)
-	switch {
-	case !xIsPrimitive && !yIsPrimitive:
-		return x == y, nil
-	case !xIsPrimitive || !yIsPrimitive:
-		return false, m.unknown("it compares an object with a primitive", at)
-	}
-	if s, ok := x.(string); ok {
-		if t, ok := y.(string); ok {
-			return s == t, nil
-		}
-	}
-	return a == b, nil
-}
-
-func (m *Machine) instanceOf(v, class Value, at Place) Value {
-	if f, ok := class.(*Func); ok && f.instance != nil {
-		return f.instance(&Call{M: m, This: f, Args: []Value{v}, At: at})
-	}
-	u := m.unknown("it depends on instanceof, which is not evaluated", at)
-	u.Primitive = true
-	return u
-}
-
-// has is the operator `in`.
-func (m *Machine) has(v, key Value, at Place) Value {
-	k, u := m.text(key, at)
-	if u != nil {
-		return u
-	}
-	switch o := v.(type) {
-	case *Object:
-		if _, ok := o.props[k]; ok {
-			return true
-		}
-		if o.Rest != nil {
-			return m.primitive(o.Rest)
-		}
-		return false
-	case *Namespace:
-		names, rest := m.exportNames(o.module)
-		for _, n := range names {
-			if n == k {
-				return true
-			}
-		}
-		if rest != nil {
-			return m.primitive(rest)
-		}
-		return false
-	}
-	u = m.unknown("it asks for a property of something that is not a plain object", at)
-	u.Primitive = true
-	return u
 }

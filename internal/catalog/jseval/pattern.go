@@ -13,70 +13,39 @@ func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
 	case *js.Var:
 		if c := s.lookup(e.Name()); c != nil {
 			m.setCell(c, v)
-		} else if e.Data != nil && string(e.Name()) == "exports" {
-			m.commonJS(s.frame.module, "exports")
+		} else {
+			m.escape([]Value{v}, nil, m.unknown("it is assigned to the global "+quote(string(e.Name())), m.at(e, s)), m.at(e, s))
 		}
 	case *js.GroupExpr:
 		m.assign(e.X, v, s)
 	case *js.DotExpr:
-		m.put(m.eval(e.X, s), source.DotName(e), v, m.at(e, s))
+		m.put(m.eval(e.X, s), source.DotName(e), nil, v, m.at(e, s))
 	case *js.IndexExpr:
 		o := m.eval(e.X, s)
-		if key, u := m.key(e, s); u != nil {
-			m.putUnknown(o, u, v)
-		} else {
-			m.put(o, key, v, m.at(e, s))
-		}
-	case *js.ArrayExpr:
-		elems, rest := m.iterate(v, m.at(e, s))
-		for i, el := range e.List {
-			if el.Value == nil {
-				continue
-			}
-			if el.Spread {
-				m.assign(el.Value, tail(elems, i, rest), s)
-				break
-			}
-			m.assignDefault(el.Value, elementAt(elems, i, rest), s)
-		}
-	case *js.ObjectExpr:
-		seen := map[string]bool{}
-		for _, p := range e.List {
-			if p.Spread {
-				o := &Object{}
-				m.copyProps(o, v, m.at(e, s), seen)
-				m.assign(p.Value, o, s)
-				continue
-			}
-			var key string
-			var u *Unknown
-			if p.Name != nil {
-				key, u = m.propertyName(*p.Name, s)
-			} else if name, ok := p.Value.(*js.Var); ok {
-				key = string(name.Name())
-			}
-			var got Value = u
-			if u == nil {
-				seen[key] = true
-				got = m.get(v, key, m.at(e, s))
-			}
-			if p.Init != nil {
-				got = m.withDefault(got, p.Init, s)
-			}
-			m.assignDefault(p.Value, got, s)
-		}
-	case *js.BinaryExpr:
-		m.assignDefault(e, v, s)
+		key, u := m.text(m.eval(e.Y, s), m.at(e.Y, s))
+		m.put(o, key, u, v, m.at(e, s))
+	case *js.ArrayExpr, *js.ObjectExpr:
+		m.assignPattern(target, v, s)
 	}
 }
 
-// assignDefault handles `target = default` within a pattern.
-func (m *Machine) assignDefault(target js.IExpr, v Value, s *scope) {
-	if b, ok := target.(*js.BinaryExpr); ok && b.Op == js.EqToken {
-		m.assign(b.X, m.withDefault(v, b.Y, s), s)
-		return
-	}
-	m.assign(target, v, s)
+// assignPattern makes everything unknown that a pattern names: destructuring
+// is evaluated in declarations alone.
+func (m *Machine) assignPattern(pattern js.IExpr, v Value, s *scope) {
+	at := m.at(pattern, s)
+	u := m.taint(m.unknown("it is assigned by destructuring, which is not evaluated", at), v)
+	m.escape([]Value{v}, nil, u, at)
+	source.Names(pattern, func(name []byte) {
+		c := s.lookup(name)
+		if c == nil || c.value == nil {
+			return
+		}
+		if o, ok := c.value.(*Object); ok { // [o.a] = v
+			m.forgetProps(o, u)
+			return
+		}
+		m.setCell(c, u)
+	})
 }
 
 func (m *Machine) withDefault(v Value, def js.IExpr, s *scope) Value {
@@ -109,19 +78,10 @@ func tail(elems []Value, i int, rest *Unknown) *Array {
 
 // declare binds a pattern; lexical is false for `var`.
 func (m *Machine) declare(e js.BindingElement, s *scope, lexical bool) {
-	var v Value = Undefined{}
 	if e.Default == nil && !lexical {
 		return // `var x;` leaves x as it is
 	}
-	if e.Default != nil {
-		v = m.eval(e.Default, s)
-		if f, ok := v.(*Func); ok && f.Name == "" {
-			if name, ok := e.Binding.(*js.Var); ok {
-				f.Name = string(name.Data)
-			}
-		}
-	}
-	m.bind(e.Binding, v, s, lexical)
+	m.bind(e.Binding, m.eval(e.Default, s), s, lexical)
 }
 
 // bind takes a value apart into the names of a pattern.
@@ -161,7 +121,7 @@ func (m *Machine) bind(b js.IBinding, v Value, s *scope, lexical bool) {
 				key = string(name.Data)
 			}
 			if u != nil {
-				bindElement(i.Value, u)
+				bindElement(i.Value, m.getAny(v, u))
 				continue
 			}
 			seen[key] = true
@@ -169,6 +129,7 @@ func (m *Machine) bind(b js.IBinding, v Value, s *scope, lexical bool) {
 		}
 		if b.Rest != nil {
 			o := &Object{}
+			m.born(o)
 			m.copyProps(o, v, m.at(nil, s), seen)
 			m.setCell(to.declare(string(b.Rest.Data)), o)
 		}

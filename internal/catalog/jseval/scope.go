@@ -5,9 +5,6 @@ import "github.com/joelhooks/gh-sbw/internal/catalog/source"
 // cell is one binding.
 type cell struct {
 	value Value // nil before it is initialised
-	// init initialises a module's binding ahead of its turn, which a circular
-	// import may ask for.
-	init func()
 	// from is set for an import.
 	from *importRef
 }
@@ -31,7 +28,6 @@ type frame struct {
 	module *module
 	source *source.Module // by which what it runs is placed
 	scope  *scope         // where `var` goes
-	this   Value
 }
 
 func (s *scope) inner() *scope { return &scope{parent: s, frame: s.frame} }

@@ -14,56 +14,36 @@ type completion struct {
 	maybe *Unknown
 }
 
+// kind orders the ways to end by how far they reach.
 type kind byte
 
 const (
 	normal kind = iota
-	returns
-	breaks
 	continues
+	breaks
+	returns
 )
 
-// joinCompletions makes one of the completions of a fork's branches.
+// joinCompletions makes one of the completions of a fork's branches: the one
+// that reaches furthest, for certain only if all agree.
 func (m *Machine) joinCompletions(u *Unknown, outs []completion) completion {
-	var abrupt *completion
-	ended := 0
+	joined := completion{}
+	for _, c := range outs {
+		joined.kind = max(joined.kind, c.kind)
+	}
 	var values []Value
 	for _, c := range outs {
-		if c.kind == normal {
-			continue
+		if c.kind != joined.kind || c.maybe != nil {
+			joined.maybe = u
 		}
-		ended++
-		if c.maybe != nil {
-			ended-- // not for certain
-		}
-		switch {
-		case abrupt == nil:
-			abrupt = &completion{kind: c.kind}
-		case c.kind == returns:
-			// A return outlasts the breaks and continues it is joined with.
-			abrupt.kind = returns
-		}
-		if c.kind == returns {
+		if c.kind == joined.kind && c.value != nil {
 			values = append(values, c.value)
 		}
 	}
-	if abrupt == nil {
-		values = nil
-		for _, c := range outs {
-			values = append(values, c.value)
-		}
-		if values[0] == nil {
-			return completion{}
-		}
-		return completion{value: m.join(u, values...)}
+	if len(values) > 0 {
+		joined.value = m.join(u, values...)
 	}
-	if abrupt.kind == returns {
-		abrupt.value = m.join(u, values...)
-	}
-	if ended < len(outs) {
-		abrupt.maybe = u
-	}
-	return *abrupt
+	return joined
 }
 
 // execList runs a block's statements.
@@ -95,39 +75,40 @@ func (m *Machine) continueAfter(c completion, rest func() completion) completion
 		threw = false
 		return completion{}
 	}, func() completion { return completion{} })
-	switch {
-	case threw:
-		c.maybe = nil
-		return c
-	case after.kind == normal:
-		return c
-	case after.kind == returns && c.kind == returns:
-		return completion{kind: returns, value: m.join(c.maybe, c.value, after.value), maybe: after.maybe}
-	case after.kind == c.kind:
-		c.maybe = after.maybe
-		return c
-	case after.kind == returns:
-		after.maybe = c.maybe
-		return after
+	ended := completion{kind: c.kind, value: c.value}
+	if threw {
+		return ended
 	}
-	return c
+	return m.joinCompletions(c.maybe, []completion{ended, after})
 }
 
-// hoist declares the functions of a block.
+// hoist declares the functions of a block, and the names that have no value yet.
 func (m *Machine) hoist(list []js.IStmt, s *scope) {
 	for _, st := range list {
+		var decl any = st
 		if ex, ok := st.(*js.ExportStmt); ok {
-			st, _ = ex.Decl.(js.IStmt)
+			decl = ex.Decl
 		}
-		if d, ok := st.(*js.FuncDecl); ok && d.Name != nil {
-			c := s.declare(string(d.Name.Data))
-			if c.value == nil || m.txn != nil {
-				m.setCell(c, m.makeFunc(d, s))
-			} else {
-				c.value = m.makeFunc(d, s)
+		switch d := decl.(type) {
+		case *js.FuncDecl:
+			m.setCell(s.declare(declaredName(d.Name)), m.makeFunc(d, s))
+		case *js.VarDecl:
+			for _, e := range d.List {
+				for _, name := range source.BoundNames(e.Binding) {
+					if d.TokenType != js.VarToken {
+						s.declare(name)
+					}
+				}
 			}
 		}
 	}
+}
+
+func declaredName(v *js.Var) string {
+	if v == nil {
+		return source.DefaultLocal
+	}
+	return string(v.Data)
 }
 
 // hoistVars declares the `var`s of a function, wherever in it they are.
@@ -160,16 +141,11 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 			m.declare(d, s, st.TokenType != js.VarToken)
 		}
 	case *js.ClassDecl:
-		c := s.declare(string(st.Name.Data))
-		m.setCell(c, m.makeClass(st, s))
+		m.setCell(s.declare(declaredName(st.Name)), m.makeClass(st, s))
 	case *js.BlockStmt:
 		return m.execList(st.List, s.inner())
 	case *js.ReturnStmt:
-		var v Value = Undefined{}
-		if st.Value != nil {
-			v = m.eval(st.Value, s)
-		}
-		return completion{kind: returns, value: v}
+		return completion{kind: returns, value: m.eval(st.Value, s)}
 	case *js.IfStmt:
 		return m.execIf(st, s)
 	case *js.ThrowStmt:
@@ -182,10 +158,8 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 	case *js.LabelledStmt:
 		// A jump to a label is taken for one out of the innermost loop, so that
 		// whatever is done here may be done or not.
-		return m.turnUnknown(
-			m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s)),
-			func() completion { return m.exec(st.Value, s) },
-		)
+		u := m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s))
+		return m.perhaps(u, func() completion { return m.exec(st.Value, s) })
 	case *js.TryStmt:
 		return m.execTry(st, s)
 	case *js.SwitchStmt:
@@ -208,44 +182,42 @@ func (m *Machine) execIf(st *js.IfStmt, s *scope) completion {
 	if u, ok := cond.(*Unknown); ok {
 		return m.fork(u, body, other)
 	}
-	if is, _ := truth(cond); is {
+	if is, _ := Truth(cond); is {
 		return body()
 	}
 	return other()
 }
 
+// execTry takes what is unknown for something that may throw.
 func (m *Machine) execTry(st *js.TryStmt, s *scope) completion {
 	var c completion
 	before := m.unknowns
 	exception := m.try(func() { c = m.execList(st.Body.List, s.inner()) })
-	handle := func(v Value) completion {
-		inner := s.inner()
-		if st.Binding != nil {
-			m.bind(st.Binding, v, inner, true)
+	if st.Catch != nil {
+		handle := func(v Value) completion {
+			inner := s.inner()
+			if st.Binding != nil {
+				m.bind(st.Binding, v, inner, true)
+			}
+			return m.execList(st.Catch.List, inner)
 		}
-		return m.execList(st.Catch.List, inner)
-	}
-	var rethrow *thrown
-	switch {
-	case exception != nil && st.Catch != nil:
-		rethrow = m.try(func() { c = handle(exception.value) })
-	case exception != nil:
-		rethrow = exception
-	case m.unknowns > before && st.Catch != nil && m.forked < maxForked:
-		// What is unknown may have thrown.
-		u := m.unknown("it depends on whether something throws", m.at(firstOf(st.Body.List), s))
-		tried := c
-		rethrow = m.try(func() {
+		switch {
+		case exception != nil:
+			v := exception.value
+			exception = m.try(func() { c = handle(v) })
+		case m.unknowns > before && m.forked < maxForked:
+			u := m.unknown("it depends on whether something throws", m.at(firstOf(st.Body.List), s))
+			tried := c
 			c = m.fork(u, func() completion { return tried }, func() completion { return handle(u) })
-		})
+		}
 	}
 	if st.Finally != nil {
 		if f := m.execList(st.Finally.List, s.inner()); f.kind != normal && f.maybe == nil {
 			return f
 		}
 	}
-	if rethrow != nil {
-		panic(*rethrow)
+	if exception != nil {
+		panic(*exception)
 	}
 	return c
 }
@@ -257,50 +229,26 @@ func firstOf(list []js.IStmt) any {
 	return list[0]
 }
 
-// execSwitch takes the case that matches, or any from the first of which that
-// is not known.
+// execSwitch takes any of the cases: which one is not evaluated.
 func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
-	v := m.eval(st.Init, s)
+	m.eval(st.Init, s)
 	inner := s.inner()
-	otherwise := len(st.List)
+	cases := []func() completion{func() completion { return completion{} }}
 	for i, c := range st.List {
 		m.hoist(c.List, inner)
 		if c.Cond == nil {
-			otherwise = i
+			cases = cases[1:] // none is taken only where there is no default
 		}
+		cases = append(cases, func() completion {
+			var list []js.IStmt
+			for _, from := range st.List[i:] {
+				list = append(list, from.List...)
+			}
+			if c := m.execFrom(list, inner); c.kind != breaks {
+				return c
+			}
+			return completion{}
+		})
 	}
-	var unknown *Unknown
-	var branches []func() completion
-	for i, c := range st.List {
-		if c.Cond == nil {
-			continue
-		}
-		equal := m.operate(js.EqEqEqToken, v, m.eval(c.Cond, inner), m.at(c.Cond, s))
-		u, ok := equal.(*Unknown)
-		switch {
-		case ok && unknown == nil:
-			unknown = u
-		case !ok && equal == Value(true) && unknown == nil:
-			return m.runCases(st, inner, i)
-		}
-		if ok || equal == Value(true) {
-			branches = append(branches, func() completion { return m.runCases(st, inner, i) })
-		}
-	}
-	if unknown == nil {
-		return m.runCases(st, inner, otherwise)
-	}
-	return m.fork(unknown, append(branches, func() completion { return m.runCases(st, inner, otherwise) })...)
-}
-
-func (m *Machine) runCases(st *js.SwitchStmt, s *scope, from int) completion {
-	var list []js.IStmt
-	for i := from; i < len(st.List); i++ {
-		list = append(list, st.List[i].List...)
-	}
-	c := m.execFrom(list, s)
-	if c.kind == breaks {
-		return completion{}
-	}
-	return c
+	return m.fork(m.unknown("it depends on a switch, which is not evaluated", m.at(st.Init, s)), cases...)
 }

@@ -1,7 +1,9 @@
 package jseval
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/tdewolff/parse/v2/js"
@@ -11,7 +13,7 @@ import (
 
 // Value is a bool, float64 or string, or one of Undefined, Null, *Array,
 // *Object, *Func, *Namespace, *Unknown.
-type Value any
+type Value = any
 
 // Undefined and Null are what they are in the language.
 type (
@@ -51,27 +53,22 @@ func (u *Unknown) with(may []Value) *Unknown {
 	return &Unknown{Why: u.Why, At: u.At, May: may, Marked: u.Marked, Missing: u.Missing, From: u.From, Dynamic: u.Dynamic}
 }
 
-// Array is an array.
+// Array is an array. Its elements are replaced, never changed in place.
 type Array struct {
 	Elems []Value
 	// Rest, if set, says that there may be further elements, or fewer.
 	Rest *Unknown
 }
 
-// Prop is a property.
-type Prop struct {
-	Val    Value
-	hidden bool // not enumerable
-}
-
 // Object is an object of any kind but array and function.
 type Object struct {
 	keys  []string
-	props map[string]Prop
+	props map[string]Value
 	// Rest, if set, says that there may be further properties, and that those
 	// that are not here may have any value.
 	Rest *Unknown
-	// Host is what a native made of it: the SDK's client, a function.
+	// Host is what a native made of it: the SDK's client, a function. The
+	// properties of such an object are not enumerable.
 	Host any
 }
 
@@ -94,103 +91,75 @@ type Call struct {
 }
 
 // Arg returns an argument, Undefined beyond the end.
-func (c *Call) Arg(i int) Value {
-	if i < len(c.Args) {
-		return c.Args[i]
-	}
-	if c.Rest != nil {
-		return c.Rest
-	}
-	return Undefined{}
-}
+func (c *Call) Arg(i int) Value { return elementAt(c.Args, i, c.Rest) }
 
 // Func is a function.
 type Func struct {
-	Name   string
+	Name   string // of a native
 	native Native
 	// the rest is for functions of the program
 	params    *js.Params
 	body      *js.BlockStmt
 	scope     *scope
-	this      Value // of arrow functions and bound ones
-	lexical   bool  // this is taken from above
 	async     bool
 	generator bool
-	props     *Object
 	instance  Native // decides instanceof
 }
 
 // NewFunc makes a Func of a Native.
 func NewFunc(name string, n Native) *Func { return &Func{Name: name, native: n} }
 
+// Native reports whether the function is not the program's own.
+func (f *Func) Native() bool { return f.native != nil }
+
 // NewObject makes an object of keys and values, in turn.
 func NewObject(pairs ...any) *Object {
 	o := &Object{}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		o.set(pairs[i].(string), pairs[i+1])
+		o.Set(pairs[i].(string), pairs[i+1])
 	}
 	return o
 }
 
-func (o *Object) set(key string, v Value) { o.setProp(key, Prop{Val: v}) }
-
-func (o *Object) setProp(key string, p Prop) {
+// Set sets a property while an object is made.
+func (o *Object) Set(key string, v Value) {
 	if o.props == nil {
-		o.props = map[string]Prop{}
+		o.props = map[string]Value{}
 	}
-	if old, ok := o.props[key]; !ok {
-		o.keys = append(o.keys, key)
-	} else {
-		p.hidden = p.hidden || old.hidden
-	}
-	o.props[key] = p
-}
-
-func (o *Object) remove(key string) {
 	if _, ok := o.props[key]; !ok {
-		return
+		o.keys = append(o.keys, key)
 	}
-	delete(o.props, key)
-	for i, k := range o.keys {
-		if k == key {
-			o.keys = append(o.keys[:i:i], o.keys[i+1:]...)
-			return
-		}
-	}
+	o.props[key] = v
 }
 
-// Keys are the enumerable own properties in the language's order: integers
+// Keys are the enumerable own properties in the language's order: indexes
 // first, then as they were added.
 func (o *Object) Keys() []string {
-	var ints, names []string
-	for _, k := range o.keys {
-		if o.props[k].hidden {
-			continue
-		}
-		if n, err := strconv.ParseUint(k, 10, 32); err == nil && strconv.FormatUint(n, 10) == k {
-			at := len(ints)
-			for at > 0 {
-				if m, err := strconv.ParseUint(ints[at-1], 10, 32); err != nil || m <= n {
-					break
-				}
-				at--
-			}
-			ints = append(ints[:at], append([]string{k}, ints[at:]...)...)
-			continue
-		}
-		names = append(names, k)
+	if o.Host != nil {
+		return nil
 	}
-	return append(ints, names...)
+	keys := slices.Clone(o.keys)
+	slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(index(a), index(b)) })
+	return keys
 }
 
-// Own returns an own property's value as it is stored.
-func (o *Object) Own(key string) (Prop, bool) {
-	p, ok := o.props[key]
-	return p, ok
+// index is the number that a key is, or one beyond any.
+func index(key string) uint64 {
+	n, err := strconv.ParseUint(key, 10, 32)
+	if err != nil || strconv.FormatUint(n, 10) != key {
+		return math.MaxUint64
+	}
+	return n
 }
 
-// truth is a value's truth; known is false where it cannot be decided.
-func truth(v Value) (is, known bool) {
+// Own returns an own property's value.
+func (o *Object) Own(key string) (Value, bool) {
+	v, ok := o.props[key]
+	return v, ok
+}
+
+// Truth is a value's truth; known is false where it cannot be decided.
+func Truth(v Value) (is, known bool) {
 	switch v := v.(type) {
 	case bool:
 		return v, true
@@ -206,13 +175,21 @@ func truth(v Value) (is, known bool) {
 	return true, true
 }
 
+func isNullish(v Value) bool {
+	switch v.(type) {
+	case Undefined, Null:
+		return true
+	}
+	return false
+}
+
 // toString is the language's String(v) for what has a fixed text.
 func toString(v Value) (string, bool) {
 	switch v := v.(type) {
 	case string:
 		return v, true
 	case float64:
-		return formatNumber(v), true
+		return formatNumber(v)
 	case bool:
 		return strconv.FormatBool(v), true
 	case Undefined:
@@ -223,20 +200,13 @@ func toString(v Value) (string, bool) {
 	return "", false
 }
 
-func formatNumber(f float64) string {
-	switch {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	case f == 0:
-		return "0"
-	case math.Abs(f) >= 1e21 || math.Abs(f) < 1e-6:
-		return strconv.FormatFloat(f, 'g', -1, 64)
+// formatNumber writes a number as the language does, but for the very large and
+// the very small.
+func formatNumber(f float64) (string, bool) {
+	if f == 0 {
+		return "0", true
 	}
-	return strconv.FormatFloat(f, 'f', -1, 64)
+	return strconv.FormatFloat(f, 'f', -1, 64), math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21
 }
 
 // toNumber is the language's Number(v) for primitives.
@@ -259,20 +229,8 @@ func toNumber(v Value) (float64, bool) {
 	return 0, false
 }
 
-// same reports whether two values are the same one (===, NaN equal to itself).
-func same(a, b Value) bool {
-	if x, ok := a.(float64); ok {
-		y, ok := b.(float64)
-		return ok && (x == y || math.IsNaN(x) && math.IsNaN(y))
-	}
-	return a == b
-}
-
 // Push appends to a list, for natives.
 func (m *Machine) Push(a *Array, v Value) {
-	m.touchArray(a)
-	a.Elems = append(a.Elems[:len(a.Elems):len(a.Elems)], v)
+	m.touch(a)
+	a.Elems = append(slices.Clip(a.Elems), v)
 }
-
-// Truth is a value's truth; known is false where it cannot be decided.
-func Truth(v Value) (is, known bool) { return truth(v) }

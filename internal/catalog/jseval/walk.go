@@ -1,8 +1,6 @@
 package jseval
 
 import (
-	"slices"
-
 	"github.com/tdewolff/parse/v2/js"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
@@ -14,10 +12,6 @@ type Code struct {
 	scope  *scope
 	source *source.Module
 	node   js.INode
-}
-
-func (f *Func) code() *Code {
-	return &Code{scope: f.scope, source: f.scope.frame.source, node: f.body}
 }
 
 // Site is a call that is written in a module, with what its names stand for.
@@ -39,7 +33,9 @@ func (s *scope) site(m *Machine, c source.CallSite) Site {
 	case *js.DotExpr:
 		if v, ok := x.X.(*js.Var); ok {
 			switch base := m.lookup(s, v.Name()).(type) {
-			case *Object, *Namespace, *Func:
+			case *Func:
+				site.Callee = base // by call, apply or bind
+			case *Object, *Namespace:
 				m.ask(func() { site.Callee = m.get(base, c.Name, Place{}) })
 			}
 		}
@@ -85,12 +81,11 @@ func (m *Machine) Imported(path string, pass func(Value) bool) []string {
 		return nil
 	}
 	var names []string
-	for name, c := range mod.scope.vars {
-		if c.from != nil && pass(m.lookup(mod.scope, []byte(name))) {
-			names = append(names, name)
+	for _, i := range mod.links.Imports {
+		if pass(m.lookup(mod.scope, []byte(i.Local))) {
+			names = append(names, i.Local)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -114,7 +109,7 @@ func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 			}
 			value(v)
 			for _, f := range FunctionsIn(v) {
-				follow(f.code())
+				follow(f.Code())
 			}
 			switch v := v.(type) {
 			case *Unknown:
@@ -122,7 +117,7 @@ func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 			case *Namespace:
 				values, _ := m.Values(v)
 				for _, f := range FunctionsIn(values...) {
-					follow(f.code())
+					follow(f.Code())
 				}
 			}
 		})

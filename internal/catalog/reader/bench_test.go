@@ -22,7 +22,7 @@ import (
 func BenchmarkRead(b *testing.B) {
 	root := generate(b, 200, 98)
 	o := Options{Root: root, Indexes: []string{"src/index.cluster.ts", "src/index.host.ts"}}
-	peak := watchHeap(b)
+	peak := watchHeap()
 	for b.Loop() {
 		cat, err := Read(b.Context(), o)
 		if err != nil {
@@ -59,7 +59,7 @@ func BenchmarkReadNothing(b *testing.B) {
 }
 
 // watchHeap samples what the process holds of memory until it is asked.
-func watchHeap(tb testing.TB) func() uint64 {
+func watchHeap() func() uint64 {
 	stop, done := make(chan struct{}), make(chan uint64)
 	runtime.GC()
 	go func() {

@@ -109,8 +109,8 @@ func (c *collection) value(v jseval.Value, name string, listed bool, depth int) 
 		}
 		c.visited[v] = true
 		for _, k := range v.Keys() {
-			if p, _ := v.Own(k); p.Val != nil {
-				c.value(p.Val, name+"."+k, false, depth+1)
+			if p, _ := v.Own(k); p != nil {
+				c.value(p, name+"."+k, false, depth+1)
 			}
 		}
 		if v.Rest != nil {
@@ -194,7 +194,7 @@ func eachFunction(m *jseval.Machine, v jseval.Value, depth int, visit func(*func
 		}
 		for _, k := range v.Keys() {
 			p, _ := v.Own(k)
-			eachFunction(m, p.Val, depth+2, visit)
+			eachFunction(m, p, depth+2, visit)
 		}
 		if v.Rest != nil {
 			eachFunction(m, v.Rest, depth+1, visit)

@@ -91,7 +91,7 @@ func reason(u *jseval.Unknown, file string, line int) string {
 			why += fmt.Sprintf(", else %v", v)
 		}
 	}
-	if at := u.At.File(); at != "" && (at != file || u.At.Line() != line) {
+	if at := u.At.File(); at != "" && u.At.Line() > 0 && (at != file || u.At.Line() != line) {
 		why += fmt.Sprintf(" (%s:%d)", at, u.At.Line())
 	}
 	return why

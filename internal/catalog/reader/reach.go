@@ -87,7 +87,7 @@ func (e *entryRead) loaded() {
 
 // sites are the calls in the modules of an index that create or register. They
 // are looked for once.
-func (e *entryRead) sites(r *reading) []*site {
+func (e *entryRead) sites() []*site {
 	if e.calls != nil {
 		return e.calls
 	}
@@ -138,7 +138,7 @@ func (s *sdk) calls(c jseval.Site) string {
 		switch {
 		case s.isRegister(f):
 			return f.Name
-		case s.defers(f):
+		case s.defers(f) || f.Native() && f.Name == createFunction:
 			return createFunction
 		}
 	}
@@ -249,7 +249,7 @@ const maxRounds = 4
 // unreached are the calls of an index that nothing has reached.
 func (e *entryRead) unreached(r *reading) []*site {
 	var all []*site
-	for _, s := range e.sites(r) {
+	for _, s := range e.sites() {
 		if !r.reached[s.Node] && !e.sdk.reached[s.Node] {
 			all = append(all, s)
 		}

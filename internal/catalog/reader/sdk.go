@@ -189,10 +189,10 @@ func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 	}
 	cl := &client{id: id, fns: &jseval.Array{}}
 	o := &jseval.Object{Host: cl}
-	o.SetHidden("id", cl.id)
-	o.SetHidden("funcs", cl.fns)
-	o.SetHidden("createFunction", jseval.NewFunc("createFunction", func(c *jseval.Call) jseval.Value { return s.createFunction(c, cl) }))
-	o.SetHidden("send", jseval.NewFunc("send", func(c *jseval.Call) jseval.Value { return c.Unknown("it is what sending an event returns") }))
+	o.Set("id", cl.id)
+	o.Set("funcs", cl.fns)
+	o.Set("createFunction", jseval.NewFunc("createFunction", func(c *jseval.Call) jseval.Value { return s.createFunction(c, cl) }))
+	o.Set("send", jseval.NewFunc("send", func(c *jseval.Call) jseval.Value { return c.Unknown("it is what sending an event returns") }))
 	return o
 }
 
@@ -252,11 +252,11 @@ func (s *sdk) add(c *jseval.Call, f *function) jseval.Value {
 
 	id := c.Get(f.options, "id")
 	o := &jseval.Object{Host: f}
-	o.SetHidden("opts", f.options)
-	o.SetHidden("client", c.This)
-	o.SetHidden("name", orElse(c.Get(f.options, "name"), id))
-	o.SetHidden("id", jseval.NewFunc("id", func(*jseval.Call) jseval.Value { return id }))
-	o.SetHidden("absoluteId", c.Unknown("it depends on the app's id"))
+	o.Set("opts", f.options)
+	o.Set("client", c.This)
+	o.Set("name", orElse(c.Get(f.options, "name"), id))
+	o.Set("id", jseval.NewFunc("id", func(*jseval.Call) jseval.Value { return id }))
+	o.Set("absoluteId", c.Unknown("it depends on the app's id"))
 	if f.client != nil {
 		c.M.Push(f.client.fns, o)
 	}
@@ -424,13 +424,16 @@ func slugify(s string) string {
 	}), "-")
 }
 
-// marked reports whether a value is a client or a function, or holds one.
+// marked reports whether a value is a client, its createFunction or a function,
+// or holds one.
 func marked(v jseval.Value) bool { return holds(v, 0) }
 
 func holds(v jseval.Value, depth int) bool {
 	switch v := v.(type) {
 	case *jseval.Unknown:
 		return v.Marked
+	case *jseval.Func:
+		return v.Native() && v.Name == createFunction
 	case *jseval.Array:
 		if depth < 2 {
 			for _, e := range v.Elems {
@@ -447,7 +450,7 @@ func holds(v jseval.Value, depth int) bool {
 		}
 		if depth < 2 {
 			for _, k := range v.Keys() {
-				if p, _ := v.Own(k); p.Val != nil && holds(p.Val, depth+1) {
+				if p, _ := v.Own(k); holds(p, depth+1) {
 					return true
 				}
 			}

@@ -203,3 +203,51 @@ func (f varFinder) Enter(n js.INode) js.IVisitor {
 
 // Exit implements js.IVisitor.
 func (varFinder) Exit(js.INode) {}
+
+// Breaks reports whether a loop's body may end the loop. Inner loops and
+// switches have breaks of their own.
+func Breaks(body *js.BlockStmt) bool {
+	found := false
+	for _, st := range body.List {
+		js.Walk(breakFinder(func() { found = true }), st)
+	}
+	return found
+}
+
+// breakFinder calls for each break out of what it walks over.
+type breakFinder func()
+
+// Enter implements js.IVisitor.
+func (f breakFinder) Enter(n js.INode) js.IVisitor {
+	switch n := n.(type) {
+	case *js.FuncDecl, *js.ArrowFunc, *js.MethodDecl, *js.ClassDecl, *js.ExprStmt,
+		*js.ForStmt, *js.ForInStmt, *js.ForOfStmt, *js.WhileStmt, *js.DoWhileStmt, *js.SwitchStmt:
+		return nil
+	case *js.BranchStmt:
+		if n.Type == js.BreakToken {
+			f()
+		}
+	}
+	return f
+}
+
+// Exit implements js.IVisitor.
+func (breakFinder) Exit(js.INode) {}
+
+// Names visits the names in an expression.
+func Names(e js.IExpr, visit func(name []byte)) { js.Walk(nameFinder(visit), e) }
+
+// nameFinder is a js.IVisitor.
+type nameFinder func(name []byte)
+
+// Enter implements js.IVisitor.
+func (f nameFinder) Enter(n js.INode) js.IVisitor {
+	if v, ok := n.(*js.Var); ok {
+		f(v.Name())
+		return nil
+	}
+	return f
+}
+
+// Exit implements js.IVisitor.
+func (nameFinder) Exit(js.INode) {}

@@ -16,76 +16,70 @@ func Unquote(b []byte) (string, bool) {
 	return Unescape(b[1 : len(b)-1])
 }
 
+// escapes are the escapes of one letter.
+var escapes = map[byte]string{
+	'n': "\n", 't': "\t", 'r': "\r", 'b': "\b", 'f': "\f", 'v': "\v", '0': "\x00", '\n': "",
+}
+
 // Unescape resolves the escapes of strings and templates.
 func Unescape(b []byte) (string, bool) {
 	var out strings.Builder
 	for i := 0; i < len(b); {
 		c := b[i]
+		i++
 		if c != '\\' {
 			// A template's line ends are \n whatever the file has.
 			if c == '\r' {
 				c = '\n'
-				if i+1 < len(b) && b[i+1] == '\n' {
+				if i < len(b) && b[i] == '\n' {
 					i++
 				}
 			}
 			out.WriteByte(c)
-			i++
 			continue
 		}
-		if i+1 >= len(b) {
+		text, n, ok := escape(b[i:])
+		if !ok {
 			return "", false
 		}
-		c = b[i+1]
-		i += 2
-		switch c {
-		case 'n':
-			out.WriteByte('\n')
-		case 't':
-			out.WriteByte('\t')
-		case 'r':
-			out.WriteByte('\r')
-		case 'b':
-			out.WriteByte('\b')
-		case 'f':
-			out.WriteByte('\f')
-		case 'v':
-			out.WriteByte('\v')
-		case '0':
-			out.WriteByte(0)
-		case '\n':
-		case '\r':
-			if i < len(b) && b[i] == '\n' {
-				i++
-			}
-		case 'x':
-			if i+2 > len(b) {
-				return "", false
-			}
-			n, err := strconv.ParseUint(string(b[i:i+2]), 16, 8)
-			if err != nil {
-				return "", false
-			}
-			out.WriteRune(rune(n))
-			i += 2
-		case 'u':
-			r, n, ok := unicodeEscape(b[i:])
-			if !ok {
-				return "", false
-			}
-			i += n
-			if utf16.IsSurrogate(r) && i+1 < len(b) && b[i] == '\\' && b[i+1] == 'u' {
-				if low, n, ok := unicodeEscape(b[i+2:]); ok {
-					r = utf16.DecodeRune(r, low)
-					i += 2 + n
-				}
-			}
-			out.WriteRune(r)
-		default:
-			out.WriteByte(c)
-		}
+		out.WriteString(text)
+		i += n
 	}
 	return out.String(), true
+}
+
+// escape reads what follows a backslash, and how many bytes that is.
+func escape(b []byte) (text string, n int, ok bool) {
+	if len(b) == 0 {
+		return "", 0, false
+	}
+	if text, ok := escapes[b[0]]; ok {
+		return text, 1, true
+	}
+	switch b[0] {
+	case '\r': // with the line feed that follows
+		if len(b) > 1 && b[1] == '\n' {
+			return "", 2, true
+		}
+		return "", 1, true
+	case 'x':
+		if len(b) < 3 {
+			return "", 0, false
+		}
+		code, err := strconv.ParseUint(string(b[1:3]), 16, 8)
+		return string(rune(code)), 3, err == nil
+	case 'u':
+		r, n, ok := unicodeEscape(b[1:])
+		n++
+		if ok && utf16.IsSurrogate(r) && n+1 < len(b) && b[n] == '\\' && b[n+1] == 'u' {
+			if low, m, ok := unicodeEscape(b[n+2:]); ok {
+				r = utf16.DecodeRune(r, low)
+				n += 2 + m
+			}
+		}
+		return string(r), n, ok
+	}
+	return string(b[:1]), 1, true
 }
 
 // unicodeEscape reads what follows `\u`.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -113,37 +114,49 @@ func readJSONC(path string, into any) bool {
 // plainJSON takes comments and trailing commas out.
 func plainJSON(b []byte) []byte {
 	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); i++ {
+	for len(b) > 0 {
+		n := 1
 		switch {
-		case b[i] == '"':
-			start := i
-			for i++; i < len(b) && b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
+		case b[0] == '"':
+			n = stringEnd(b)
+		case bytes.HasPrefix(b, []byte("//")):
+			b = b[upTo(b, "\n"):]
+			continue
+		case bytes.HasPrefix(b, []byte("/*")):
+			b = b[2+upTo(b[2:], "*/"):]
+			b = bytes.TrimPrefix(b, []byte("*/"))
+			continue
+		case b[0] == ']' || b[0] == '}':
+			trimmed := bytes.TrimRight(out, " \t\r\n")
+			if before, ok := bytes.CutSuffix(trimmed, []byte(",")); ok {
+				out = before
 			}
-			out = append(out, b[start:min(i+1, len(b))]...)
-		case b[i] == '/' && i+1 < len(b) && b[i+1] == '/':
-			for i+1 < len(b) && b[i+1] != '\n' {
-				i++
-			}
-		case b[i] == '/' && i+1 < len(b) && b[i+1] == '*':
-			for i += 2; i < len(b) && (b[i] != '/' || b[i-1] != '*'); i++ {
-			}
-		case b[i] == ']' || b[i] == '}':
-			end := len(out)
-			for end > 0 && strings.IndexByte(" \t\r\n", out[end-1]) >= 0 {
-				end--
-			}
-			if end > 0 && out[end-1] == ',' {
-				out = out[:end-1]
-			}
-			out = append(out, b[i])
-		default:
-			out = append(out, b[i])
 		}
+		out = append(out, b[:n]...)
+		b = b[n:]
 	}
 	return out
+}
+
+// stringEnd is the length of the string that b begins with.
+func stringEnd(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// upTo is where a text begins in b, or b's end.
+func upTo(b []byte, text string) int {
+	if i := bytes.Index(b, []byte(text)); i >= 0 {
+		return i
+	}
+	return len(b)
 }
 
 // requested is the version that the package.json above dir asks for.

@@ -85,21 +85,12 @@ func PlaceOf(n, statement any, in *Module, after []byte) (p Place, exact bool) {
 }
 
 // FirstToken is the first token of a node that is this node's own, or nil.
-func FirstToken(n any) []byte { return exactToken(n, 0) }
+func FirstToken(n any) []byte { return firstToken(n, 0) }
 
-// exactToken is the first token of a node that is this node's own.
-func exactToken(n any, depth int) []byte {
-	if depth > 16 {
-		return nil
-	}
-	first := func(nodes ...any) []byte {
-		for _, n := range nodes {
-			if t := exactToken(n, depth+1); t != nil {
-				return t
-			}
-		}
-		return nil
-	}
+// maxLook bounds how deep a token is looked for.
+const maxLook = 16
+
+func firstToken(n any, depth int) []byte {
 	switch e := n.(type) {
 	case *js.LiteralExpr:
 		if e.TokenType != js.ImportToken {
@@ -107,56 +98,69 @@ func exactToken(n any, depth int) []byte {
 		}
 	case js.LiteralExpr:
 		return e.Data
-	case *js.DotExpr:
-		return first(e.X, e.Y)
-	case *js.IndexExpr:
-		return first(e.X, e.Y)
-	case *js.CallExpr:
-		if t := first(e.X); t != nil {
-			return t
-		}
-		for _, a := range e.Args.List {
-			if t := first(a.Value); t != nil {
-				return t
-			}
-		}
-	case *js.NewExpr:
-		if t := first(e.X); t != nil || e.Args == nil {
-			return t
-		}
-		for _, a := range e.Args.List {
-			if t := first(a.Value); t != nil {
-				return t
-			}
-		}
-	case *js.GroupExpr:
-		return first(e.X)
-	case *js.UnaryExpr:
-		return first(e.X)
-	case *js.BinaryExpr:
-		return first(e.X, e.Y)
-	case *js.CondExpr:
-		return first(e.Cond, e.X, e.Y)
 	case *js.TemplateExpr:
 		if len(e.List) > 0 {
 			return e.List[0].Value
 		}
 		return e.Tail
-	case *js.ArrayExpr:
-		for _, el := range e.List {
-			if t := first(el.Value); t != nil {
-				return t
-			}
-		}
 	case *js.ObjectExpr:
 		for _, p := range e.List {
 			if p.Name != nil && p.Name.Computed == nil && len(p.Name.Literal.Data) > 0 {
 				return p.Name.Literal.Data
 			}
-			if t := first(p.Value); t != nil {
-				return t
+			if depth < maxLook {
+				if t := firstToken(p.Value, depth+1); t != nil {
+					return t
+				}
 			}
 		}
+	}
+	if depth > maxLook {
+		return nil
+	}
+	for _, inner := range operands(n) {
+		if t := firstToken(inner, depth+1); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// operands are the expressions that an expression is made of, in the order of
+// the text.
+func operands(n any) []any {
+	arguments := func(callee js.IExpr, args *js.Args) []any {
+		all := []any{callee}
+		if args != nil {
+			for _, a := range args.List {
+				all = append(all, a.Value)
+			}
+		}
+		return all
+	}
+	switch e := n.(type) {
+	case *js.DotExpr:
+		return []any{e.X, e.Y}
+	case *js.IndexExpr:
+		return []any{e.X, e.Y}
+	case *js.CallExpr:
+		return arguments(e.X, &e.Args)
+	case *js.NewExpr:
+		return arguments(e.X, e.Args)
+	case *js.GroupExpr:
+		return []any{e.X}
+	case *js.UnaryExpr:
+		return []any{e.X}
+	case *js.BinaryExpr:
+		return []any{e.X, e.Y}
+	case *js.CondExpr:
+		return []any{e.Cond, e.X, e.Y}
+	case *js.ArrayExpr:
+		var all []any
+		for _, el := range e.List {
+			all = append(all, el.Value)
+		}
+		return all
 	}
 	return nil
 }
@@ -165,11 +169,11 @@ func exactToken(n any, depth int) []byte {
 func statementToken(st any) []byte {
 	switch st := st.(type) {
 	case *js.ExprStmt:
-		return exactToken(st.Value, 0)
+		return FirstToken(st.Value)
 	case *js.ReturnStmt:
-		return exactToken(st.Value, 0)
+		return FirstToken(st.Value)
 	case *js.ThrowStmt:
-		return exactToken(st.Value, 0)
+		return FirstToken(st.Value)
 	case *js.VarDecl:
 		if len(st.List) > 0 {
 			return statementToken(st.List[0])
@@ -178,7 +182,7 @@ func statementToken(st any) []byte {
 		if v, ok := st.Binding.(*js.Var); ok {
 			return v.Data
 		}
-		return exactToken(st.Default, 0)
+		return FirstToken(st.Default)
 	}
 	return nil
 }
