@@ -95,21 +95,21 @@ func lookUp(env *Env, query string) (explain.Entry, error) {
 func printSchemas(env *Env, root *cobra.Command, format string, words []string) error {
 	env.SetDocument(nil)
 	if len(words) == 1 && (words[0] == "config" || words[0] == worker.ConfigName) {
-		env.schemasOnly = true
+		env.noDocument = true
 		return PrintObject(env.Out, format, worker.Schema())
 	}
 	all := map[string]any{}
 	for command, d := range Documents(env, root) {
 		all[command] = Schema(command, d)
 	}
-	env.schemasOnly = true
+	env.noDocument = true
 	if len(words) == 0 {
 		return PrintObject(env.Out, format, all)
 	}
 	name := env.Plugin + " " + strings.TrimPrefix(strings.Join(words, " "), env.Plugin+" ")
 	s, ok := all[name]
 	if !ok {
-		env.schemasOnly = false
+		env.noDocument = false
 		names := slices.Sorted(maps.Keys(all))
 		return pipeline.UsageErrorf(CodeUnknown, "choose one of "+strings.Join(names, ", "), "`%s` does not print a document", name)
 	}
@@ -136,23 +136,6 @@ func printEntry(env *Env, e explain.Entry) error {
 	}
 	_, err := io.WriteString(env.Out, b.String())
 	return err
-}
-
-// AddOutput adds -o with the formats it takes; the empty one is the default.
-func AddOutput(c *cobra.Command, value *string, formats ...string) {
-	c.Flags().StringVarP(value, "output", "o", "", "format of the result: "+strings.Join(formats, ", "))
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if *value == "" {
-			return nil
-		}
-		for _, f := range formats {
-			if f == *value {
-				return nil
-			}
-		}
-		return pipeline.UsageErrorf(CodeUsage, "use one of "+strings.Join(formats, ", "), "-o %q is not a format of this command", *value)
-	}
-	Complete(c, "output", formats...)
 }
 
 // Complete makes a flag of c complete to fixed words.

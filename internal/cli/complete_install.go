@@ -41,7 +41,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 	}
 	path := filepath.Join(filepath.Dir(plugin), completerProgram)
 	if goos == "windows" {
-		// Links take a right there that few users have.
+		// Links need a permission there that few users have.
 		path += ".cmd"
 	}
 	if err := replaceable(path); err != nil {
@@ -55,7 +55,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 	if err != nil {
 		f := pipeline.UsageErrorf(
 			CodeUsage,
-			fmt.Sprintf("do it with the rights that %s was installed with, or put a link of that name anywhere on PATH", completedPlugin),
+			fmt.Sprintf("run this with the permissions that %s was installed with, or put a link of that name anywhere on PATH", completedPlugin),
 			"%s cannot be written: %s",
 			path,
 			reason(err),
@@ -68,7 +68,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 
 const completerScript = "@rem made by kubectl sbw completion --install\r\n@kubectl sbw __complete %*\r\n"
 
-// replaceable removes what an earlier call has put at path, and refuses
+// replaceable removes what an earlier call has put at path, and refuses to replace
 // anything else.
 func replaceable(path string) error {
 	info, err := os.Lstat(path)
@@ -87,13 +87,12 @@ func replaceable(path string) error {
 		ours = err == nil && string(text) == completerScript
 	}
 	if !ours {
-		return pipeline.UsageErrorf(CodeUsage, "move it away, and run this again", "%s is there already and is not of this plugin's making", path)
+		return pipeline.UsageErrorf(CodeUsage, "move it away, and run this again", "%s exists already and was not made by this plugin", path)
 	}
 	return os.Remove(path)
 }
 
-// reason is what an error of a file says without the path, which is said by
-// its teller.
+// reason is the reason in an error about a file, without the path.
 func reason(err error) string {
 	var file *fs.PathError
 	var link *os.LinkError
@@ -106,14 +105,17 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// install does it and says so.
-func (e *Env) install() error {
+// install puts the completer in place and prints its path.
+func (e *Env) install(quiet bool) error {
 	path, err := installCompleter(runtime.GOOS, exec.LookPath)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(e.Out, path); err != nil {
-		return err
+	e.SetDocument(&completionDocument{Path: path})
+	if !quiet {
+		if _, err := fmt.Fprintln(e.Out, path); err != nil {
+			return err
+		}
 	}
 	return e.Notef("kubectl's own completion now knows `%s`; where it is not set up, see `kubectl completion --help`", e.Plugin)
 }

@@ -41,7 +41,7 @@ func TestInstallCompleterRefuses(t *testing.T) {
 		name, want string
 		look       func(string) (string, error)
 	}{
-		{"another's file", "not of this plugin's making", func(string) (string, error) { return filepath.Join(dir, completedPlugin), nil }},
+		{"another's file", "was not made by this plugin", func(string) (string, error) { return filepath.Join(dir, completedPlugin), nil }},
 		{"no plugin on PATH", "is not on PATH", func(string) (string, error) { return "", exec.ErrNotFound }},
 		{"no such directory", "cannot be written: no such file", func(string) (string, error) { return filepath.Join(dir, "gone", completedPlugin), nil }},
 	} {

@@ -38,15 +38,15 @@ func newCompletion(env *Env) *cobra.Command {
 
   # PowerShell, in $PROFILE
   HOST sbw completion powershell | Out-String | Invoke-Expression`)
-	about := `Write the script that makes a shell complete 'HOST sbw': commands, flags, and what stands behind
-them (workers, published tags, error codes%s). What has to be asked of a server is
-waited for two seconds at most.`
+	about := `Write the script that makes a shell complete 'HOST sbw': commands, flags, and their values
+(workers, published tags, error codes%s). Answers from a server are waited for up to
+two seconds.`
 	more := ""
 	if host == "kubectl" {
 		more = ", contexts, namespaces, functions, revisions"
 		about += `
 
-kubectl's own completion (1.26 and newer) does the same without this script once this program stands on
+kubectl's own completion (1.26 and newer) does the same without this script once this program is on
 PATH under a second name, kubectl_complete-sbw. --install puts it there, beside kubectl-sbw; an upgrade by
 krew leaves it in place.`
 		example = `  # with kubectl's own completion, once
@@ -54,7 +54,7 @@ krew leaves it in place.`
 
 ` + example
 	}
-	install := false
+	install, output := false, ""
 	c := &cobra.Command{
 		Use:       "completion (" + strings.Join(shells, "|") + ")",
 		Short:     "Write the completion script of a shell",
@@ -69,7 +69,7 @@ krew leaves it in place.`
 				return pipeline.UsageErrorf(
 					CodeUsage,
 					"name one of "+strings.Join(shells, ", "),
-					"completion is for one shell, and %d are named",
+					"completion takes one shell, and %d are named",
 					len(args),
 				)
 			}
@@ -77,12 +77,13 @@ krew leaves it in place.`
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if install {
-				return env.install()
+				return env.install(IsDocument(output))
 			}
 			for _, s := range completionScripts {
 				if s.shell == args[0] {
 					text, err := s.script(host)
-					if err == nil {
+					env.SetDocument(&completionDocument{Shell: s.shell, Script: text})
+					if err == nil && !IsDocument(output) {
 						_, err = io.WriteString(env.Out, text)
 					}
 					return err
@@ -94,7 +95,16 @@ krew leaves it in place.`
 	if host == "kubectl" {
 		c.Flags().BoolVar(&install, "install", false, "put kubectl_complete-sbw beside kubectl-sbw, for kubectl's own completion")
 	}
+	AddDocument(env, c, &output, func() Document { return &completionDocument{} })
 	return c
+}
+
+// completionDocument is what completion prints for programs.
+type completionDocument struct {
+	Head
+	Shell  string `json:"shell,omitempty" doc:"the shell that the script is for"`
+	Script string `json:"script,omitempty" doc:"the script"`
+	Path   string `json:"path,omitempty" doc:"with --install, the file that was made"`
 }
 
 // shellScript is how the script of one shell is made of cobra's.

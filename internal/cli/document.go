@@ -40,7 +40,15 @@ type output struct {
 // that prototype makes, besides the command's own formats. The command hands its
 // document to Env.SetDocument, and prints the other formats itself.
 func AddDocument(env *Env, c *cobra.Command, value *string, prototype func() Document, formats ...string) {
-	AddOutput(c, value, append(formats, "json", "yaml")...)
+	formats = append(formats, "json", "yaml")
+	c.Flags().StringVarP(value, "output", "o", "", "format of the result: "+strings.Join(formats, ", "))
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if *value == "" || slices.Contains(formats, *value) {
+			return nil
+		}
+		return pipeline.UsageErrorf(CodeUsage, "use one of "+strings.Join(formats, ", "), "-o %q is not a format of this command", *value)
+	}
+	Complete(c, "output", formats...)
 	if env.outputs == nil {
 		env.outputs = map[*cobra.Command]output{}
 	}
@@ -58,9 +66,6 @@ func (e *Env) SetDocument(d Document) { e.document = d }
 // its head. found are what ended the command outside of a run.
 func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string, code int, found []*pipeline.Finding) error {
 	o, ok := e.outputs[c]
-	if !ok && c.Flags().Lookup("output") != nil {
-		return nil // writeFailure's
-	}
 	format := ""
 	if ok {
 		format = *o.format
@@ -68,7 +73,7 @@ func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string
 	if format == "" && code == int(pipeline.Usage) {
 		format = askedFor(args) // the flags may not have been read to the end
 	}
-	if !IsDocument(format) || e.schemasOnly {
+	if !IsDocument(format) || e.noDocument {
 		return nil
 	}
 	doc := e.document
@@ -84,12 +89,25 @@ func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string
 	return PrintObject(e.Out, format, doc)
 }
 
+// NewHead opens the document of a run. Execute makes the head of what a command
+// prints; this is for the parts of a document that have a run of their own.
+func NewHead(command string, out pipeline.Outcome) Head {
+	h := Head{Command: command, End: out.End.Word(), ExitCode: out.ExitCode(), Findings: out.All(), Stages: out.Stages}
+	h.explain(out.Err)
+	return h
+}
+
 func (e *Env) fill(ctx context.Context, h *Head, c *cobra.Command, code int, found []*pipeline.Finding) {
-	h.Command, h.ExitCode, h.End = commandName(e, c), code, pipeline.End(code).Word()
+	*h = Head{Command: commandName(e, c), ExitCode: code, End: pipeline.End(code).Word()}
 	all := []*pipeline.Finding{}
+	err := context.Cause(ctx)
+	if !errors.Is(err, pipeline.ErrInterrupted) {
+		err = nil
+	}
 	if e.last != nil {
 		h.End, h.Stages = e.last.End.Word(), e.last.Stages
-		all = Findings(*e.last)
+		all = e.last.All()
+		err = cmp.Or(err, e.last.Err)
 	}
 	var once pipeline.Reported
 	for _, f := range slices.Concat(all, e.reported, found) {
@@ -97,7 +115,13 @@ func (e *Env) fill(ctx context.Context, h *Head, c *cobra.Command, code int, fou
 			h.Findings = append(h.Findings, f)
 		}
 	}
-	if code == int(pipeline.Done) {
+	h.explain(err)
+}
+
+// explain sets the error of a command that has failed: the first finding that is an
+// error, or else err.
+func (h *Head) explain(err error) {
+	if h.ExitCode == int(pipeline.Done) {
 		return
 	}
 	for _, f := range h.Findings {
@@ -106,10 +130,8 @@ func (e *Env) fill(ctx context.Context, h *Head, c *cobra.Command, code int, fou
 			return
 		}
 	}
-	if err := context.Cause(ctx); errors.Is(err, pipeline.ErrInterrupted) {
+	if err != nil {
 		h.Error = err.Error()
-	} else if e.last != nil && e.last.Err != nil {
-		h.Error = e.last.Err.Error()
 	}
 }
 

@@ -13,14 +13,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Dress gives a finished command tree the manners of its host: help in the
+// InstallHelp gives a finished command tree the manners of its host: help in the
 // form that `kubectl --help` or `gh --help` has, `help` and `completion`, and
 // an answer to a command that does not exist.
 //
 // The hosts' own help code is not linked: kubectl's (k8s.io/kubectl) would bring
 // fifty packages for four templates, gh's is internal to it. What they print was
 // read, and is held by tests.
-func Dress(root *cobra.Command, env *Env) {
+func InstallHelp(root *cobra.Command, env *Env) {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newCompletion(env))
 	root.SetHelpCommand(newHelp(env))

@@ -30,8 +30,8 @@ func tree(plugin string) (*Env, *cobra.Command, *bytes.Buffer, *bytes.Buffer) {
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Work"})
 	root.AddCommand(ship, &cobra.Command{Use: "look", Short: "Look at it", GroupID: "work", RunE: nothing},
 		&cobra.Command{Use: "other", Short: "Something else", RunE: nothing})
-	AddTelling(root, env)
-	Dress(root, env)
+	AddOutputFlags(root, env)
+	InstallHelp(root, env)
 	return env, root, out, errs
 }
 
@@ -81,10 +81,10 @@ FLAGS
   --mode string   How (default "fast")
 
 INHERITED FLAGS
-      --events    Tell the story as JSON lines on stderr
+      --events    Print progress as JSON lines on stderr
   -h, --help      Show help for command
-  -q, --quiet     Tell nothing but errors and the result
-      --verbose   Tell every detail
+  -q, --quiet     Print nothing but errors and the result
+      --verbose   Print every detail
 
 EXAMPLES
   # ship
@@ -130,7 +130,7 @@ func TestOptionsAreThoseOfEveryCommand(t *testing.T) {
 	if code := Execute(t.Context(), env, root, []string{"options"}); code != 0 {
 		t.Fatal(code)
 	}
-	for _, want := range []string{"The following options can be passed to any command:\n", "    --events=false:\n\tTell the story", "    -q, --quiet=false:\n"} {
+	for _, want := range []string{"The following options can be passed to any command:\n", "    --events=false:\n\tPrint progress", "    -q, --quiet=false:\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

@@ -85,24 +85,42 @@ func Fields(d Document) []Field {
 }
 
 // eachField visits a struct's fields as encoding/json does: those of embedded
-// structs are its own.
+// structs are its own, unless it has one of the same name itself. Those behind an
+// embedded pointer are optional, because it may be nil.
 func eachField(t reflect.Type, visit func(name string, optional bool, f reflect.StructField)) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Anonymous && f.Tag.Get("json") == "" {
-			of := f.Type
-			if of.Kind() == reflect.Pointer {
+	own := map[string]bool{} // names that hide those of embedded structs
+	for f := range t.Fields() {
+		if name, _, skip := jsonName(f); !skip && !embedded(f) {
+			own[name] = true
+		}
+	}
+	for f := range t.Fields() {
+		name, optional, skip := jsonName(f)
+		switch {
+		case embedded(f):
+			of, pointer := f.Type, f.Type.Kind() == reflect.Pointer
+			if pointer {
 				of = of.Elem()
 			}
-			if of.Kind() == reflect.Struct {
-				eachField(of, visit)
-				continue
-			}
-		}
-		if name, optional, skip := jsonName(f); !skip {
+			eachField(of, func(name string, optional bool, f reflect.StructField) {
+				if !own[name] {
+					visit(name, optional || pointer, f)
+				}
+			})
+		case !skip:
 			visit(name, optional, f)
 		}
 	}
+}
+
+// embedded reports whether the fields of f are printed as those of the struct
+// around it.
+func embedded(f reflect.StructField) bool {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return f.Anonymous && f.Tag.Get("json") == "" && t.Kind() == reflect.Struct
 }
 
 // Documents maps the commands below root that print documents to an empty one

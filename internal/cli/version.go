@@ -6,38 +6,59 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/release"
 )
 
-// AddVersion adds --version to a root that has its RunE: the release, its
-// commit, Go, and the libraries that speak with GitHub, registries and
-// Kubernetes.
+// versionDocument is what --version prints for programs.
+type versionDocument struct {
+	Head
+	Version   string            `json:"version,omitempty" doc:"the release, or devel"`
+	Commit    string            `json:"commit,omitempty" doc:"the commit it is built from"`
+	Dirty     bool              `json:"dirty,omitempty" doc:"whether the checkout had changes"`
+	Built     string            `json:"built,omitempty" doc:"the time that the build is dated to"`
+	Go        string            `json:"go,omitempty" doc:"the version of Go"`
+	Platform  string            `json:"platform,omitempty" doc:"the operating system and architecture"`
+	Libraries map[string]string `json:"libraries,omitempty" doc:"the versions of the libraries that talk to GitHub, registries and Kubernetes"`
+}
+
+// AddVersion adds --version, and -o for it, to a root that has its RunE: the release,
+// its commit, Go, and the libraries that talk to GitHub, registries and Kubernetes.
 //
 // Cobra's own flag is not used. It would take -v, which is klog's verbosity to
 // kubectl's users, and a text of one's own takes a template: text/template
 // finds methods by name, for which the linker keeps every method there is, half
 // a megabyte and more of gh-sbw.
 func AddVersion(root *cobra.Command, env *Env) {
-	info := release.Version()
+	var output string
 	asked := root.Flags().Bool("version", false, "print the version, the commit and the libraries built in")
+	AddDocument(env, root, &output, func() Document { return &versionDocument{} })
 	run := root.RunE
 	root.RunE = func(c *cobra.Command, args []string) error {
-		if !*asked {
-			return run(c, args)
+		switch {
+		case *asked:
+			i := release.Version()
+			env.SetDocument(&versionDocument{Version: i.Version, Commit: i.Commit, Dirty: i.Dirty, Built: i.Built, Go: i.Go, Platform: i.Platform, Libraries: i.Libraries})
+			if IsDocument(output) {
+				return nil
+			}
+			_, err := io.WriteString(c.OutOrStdout(), i.Text(env.Plugin))
+			return err
+		case output != "":
+			return pipeline.UsageErrorf(CodeUsage, "name a command, or add --version", "-o %s has no result to print", output)
 		}
-		_, err := io.WriteString(c.OutOrStdout(), info.Text(env.Plugin))
-		return err
+		return run(c, args)
 	}
 }
 
-// upgrade is how each plugin's host brings the newest release.
+// upgrade is how each plugin's host installs the newest release.
 var upgrade = map[string]string{
 	"gh sbw":      "gh extension upgrade sbw",
 	"kubectl sbw": "kubectl krew upgrade sbw",
 }
 
 // newerRelease is the line about a newer release, or "". A shell's completion
-// runs the program at every key: it neither shows nor asks.
+// runs the program at every key, so it neither prints the line nor looks for a release.
 func newerRelease(ctx context.Context, env *Env, args []string) string {
 	if asksCompletion(args) {
 		return ""

@@ -49,5 +49,5 @@ func dress(root *cobra.Command, env *cli.Env) {
 			cli.GroupFlags(c, image, build, result)
 		}
 	}
-	cli.Dress(root, env)
+	cli.InstallHelp(root, env)
 }

@@ -32,7 +32,7 @@ What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "gh sbw"},
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cli.AddTelling(root, env)
+	cli.AddOutputFlags(root, env)
 	cli.AddCommon(root, env)
 	root.AddCommand(newPublish(env, nil), newTags(env, nil), newFunctions(env, nil), newDoctor(env, nil))
 	cli.AddVersion(root, env)

@@ -1,8 +1,9 @@
 package kubecmd
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,11 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
@@ -32,7 +36,7 @@ func read[O any](t *testing.T, newX func(*factory, func(context.Context, O) erro
 	return got, c.Execute()
 }
 
-// TestCommandLines: what each command makes of its flags.
+// TestCommandLines: the options that each command makes of its flags.
 func TestCommandLines(t *testing.T) {
 	undo, err := read(t, newUndo, "--to-revision", "3", "--no-write", "--no-inngest", "--force", "--lock-wait", "5s", "--timeout", "9s")
 	if err != nil || undo.ToRevision != 3 || !undo.Manifest.NoWrite || !undo.Inngest.Off || !undo.Force || undo.LockWait != 5*time.Second || undo.Timeout != 9*time.Second {
@@ -41,6 +45,10 @@ func TestCommandLines(t *testing.T) {
 	doctor, err := read(t, newDoctor, "--tag", "t1", "--image-only", "-o", "yaml")
 	if err != nil || doctor.Image.Tag != "t1" || !doctor.Manifest.ImageOnly || doctor.output != "yaml" {
 		t.Errorf("doctor: %+v, %v", doctor, err)
+	}
+	several, err := read(t, newRollout, "--tag", "t1", "--contexts", "a,b", "--wave-size", "2", "--max-failures", "1")
+	if err != nil || strings.Join(several.contexts, " ") != "a b" || several.WaveSize != 2 || several.MaxFailures != 1 {
+		t.Errorf("several clusters: %+v, %v", several, err)
 	}
 	status, err := read(t, newStatus, "--no-inngest", "--contexts", "a,b", "-o", "json")
 	if err != nil || !status.noInngest || strings.Join(status.contexts, " ") != "a b" || status.output != "json" {
@@ -64,7 +72,7 @@ func TestCommandLines(t *testing.T) {
 	}
 }
 
-// oneRun is what a use case came to, without one.
+// oneRun is the result of a use case, without one.
 type oneRun struct {
 	res     rollout.Result
 	objects []apply.Object
@@ -75,7 +83,9 @@ func (r oneRun) Result(pipeline.Outcome) rollout.Result { return r.res }
 func (r oneRun) Rendered() []apply.Object               { return r.objects }
 func (r oneRun) DiffText() (string, error)              { return r.diff, nil }
 
-// TestResults: what each command prints of a result, without a terminal.
+// TestResults runs each command with a result in place of its use case: what it
+// prints into a pipe, what a terminal of 80 columns shows, and the fields that its
+// documents have besides the head.
 func TestResults(t *testing.T) {
 	well := pipeline.Outcome{Name: "rollout", End: pipeline.Done}
 	failed := pipeline.Outcome{Name: "rollout", End: pipeline.Restored, Err: &pipeline.Finding{Code: "crash-loop", Severity: pipeline.Error, What: "it crashes"}}
@@ -86,47 +96,151 @@ func TestResults(t *testing.T) {
 	client.DryRun = "client"
 	undone := res
 	undone.Revision = 3
-	for name, tc := range map[string]struct {
-		print func(*cli.Env) error
-		want  string // of stdout: the whole, or with … a part
-	}{
-		"rollout":         {func(e *cli.Env) error { return printRollout(e, "", oneRun{res: res}, well) }, "ns/deployment/w ghcr.io/o/w:t1\n"},
-		"rollout, name":   {func(e *cli.Env) error { return printRollout(e, "name", oneRun{res: res}, well) }, "deployment/w\n"},
-		"rollout, failed": {func(e *cli.Env) error { return printRollout(e, "", oneRun{res: res}, failed) }, ""},
-		"rollout, server": {func(e *cli.Env) error { return printRollout(e, "", oneRun{res: server}, well) }, "deployment.apps/w configured (server dry run)\n"},
-		"rollout, diff":   {func(e *cli.Env) error { return printRollout(e, "", oneRun{res: server, diff: "-a\n+b\n"}, well) }, "-a\n+b\n"},
-		"rollout, client": {func(e *cli.Env) error { return printRollout(e, "", oneRun{res: client}, well) }, "ns/deployment/w: container w would get ghcr.io/o/w:t1\n"},
-		"undo":            {func(e *cli.Env) error { return printUndo(e, "", oneRun{res: undone}, well) }, "ns/deployment/w revision 3 ghcr.io/o/w:t1\n"},
-		"undo of a kill":  {func(e *cli.Env) error { return printUndo(e, "", oneRun{res: res}, well) }, "ns/deployment/w ghcr.io/o/w:t1\n"},
-		"doctor":          {func(e *cli.Env) error { return printDoctor(e, "", res, well) }, "ns/deployment/w can be rolled out at t1\n"},
-		"doctor, refused": {func(e *cli.Env) error { return printDoctor(e, "", res, failed) }, ""},
-		"refresh": {func(e *cli.Env) error {
-			return printRefresh(e, "", &rollout.Refresh{Done: &inngest.Refreshed{App: model.App{Name: "a", Functions: make([]model.Function, 2)}}})
-		}, "app/a 2 functions\n"},
-		"history": {func(e *cli.Env) error {
-			return printHistory(e, []rollout.Past{{Command: "undo", Revision: 2, Current: true, Tag: "t1", End: "done"}}, false)
-		}, "…2 *…done (undo)…"},
-		"several": {func(e *cli.Env) error {
-			return printFleet(e, "name", rollout.FleetResult{Contexts: []rollout.ContextResult{{Name: "eu", Started: true, Outcome: well, Result: res}, {Name: "us", Result: res}}}, well)
-		}, "eu/deployment/w\n"},
-		"rollout, json": {func(e *cli.Env) error { return printRollout(e, "json", oneRun{res: res}, failed) }, `…"command": "kubectl sbw rollout"…"end": "restored"…"exitCode": 4…"findings": […"crash-loop"…`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var out, errs bytes.Buffer
-			if err := tc.print(&cli.Env{Plugin: "kubectl sbw", Out: &out, Err: &errs}); err != nil {
-				t.Fatal(err)
-			}
-			rest, parts := out.String(), strings.Split(tc.want, "…")
-			if len(parts) == 1 && rest != tc.want {
-				t.Errorf("%q, want %q", rest, tc.want)
-			}
-			for _, part := range parts {
-				_, after, ok := strings.Cut(rest, part)
-				if !ok {
-					t.Errorf("%q is not in the rest of\n%s", part, out.String())
+	fleet := rollout.FleetResult{Tag: "t1", Contexts: []rollout.ContextResult{{Name: "eu", Started: true, Outcome: well, Result: res}, {Name: "us", Outcome: pipeline.Outcome{Name: "rollout", End: pipeline.Unchanged}, Result: res}}}
+	app := model.App{Name: "a", URL: "http://w", Functions: []model.Function{{Slug: "a-f", App: "a"}, {Slug: "a-g", App: "a"}}}
+	status := &rollout.Status{Workload: "deployment/w", Namespace: "ns", Image: "ghcr.io/o/w:t1", Verdict: verdict.Verdict{State: verdict.Complete, Ready: 1, Wanted: 1},
+		Findings: []*pipeline.Finding{{Code: "drift-image", Severity: pipeline.Error, What: "the image differs"}}}
+	run := model.Run{ID: "01X", Slug: "a-f", Status: "COMPLETED", Queued: time.Now().Add(-time.Minute)}
+
+	rolloutAs := func(r oneRun, out pipeline.Outcome) func(*factory) *cobra.Command {
+		return func(k *factory) *cobra.Command {
+			return newRollout(k, func(_ context.Context, o *rolloutOptions) error {
+				if err := printRollout(k.env, o.output, r, out); err != nil || out.End == pipeline.Done {
+					return err
 				}
-				rest = after
+				return &cli.ExitError{Code: out.ExitCode()}
+			})
+		}
+	}
+	undoAs := func(r oneRun) func(*factory) *cobra.Command {
+		return func(k *factory) *cobra.Command {
+			return newUndo(k, func(_ context.Context, o *rolloutOptions) error { return printUndo(k.env, o.output, r, well) })
+		}
+	}
+	doctor := func(k *factory) *cobra.Command {
+		return newDoctor(k, func(_ context.Context, o *rolloutOptions) error { return printDoctor(k.env, o.output, res, well) })
+	}
+	several := func(k *factory) *cobra.Command {
+		return newRollout(k, func(_ context.Context, o *rolloutOptions) error { return printFleet(k.env, o.output, fleet, well) })
+	}
+	refreshAs := func(done *inngest.Refreshed, plan *inngest.Plan) func(*factory) *cobra.Command {
+		return func(k *factory) *cobra.Command {
+			return newRefresh(k, func(_ context.Context, o *refreshOptions) error { return printRefresh(k.env, o.output, done, plan) })
+		}
+	}
+	history := func(k *factory) *cobra.Command {
+		return newHistory(k, func(_ context.Context, o *historyOptions) error {
+			return printHistory(k.env, o.output, []rollout.Past{{Command: "undo", Revision: 2, Current: true, Tag: "t1", Digest: "sha256:0123456789abcdef", End: "done", Cause: "a cause that is so long that no terminal of eighty columns can show it"}})
+		})
+	}
+	functions := func(k *factory) *cobra.Command {
+		return newFunctions(k, func(_ context.Context, o *functionsOptions) error {
+			return o.print(k.env, []model.App{app}, "a", rollout.Functions([]model.App{app}, "a", o.name, o.all, nil))
+		})
+	}
+	runs := func(k *factory) *cobra.Command {
+		return newRuns(k, func(_ context.Context, o *runsOptions) error {
+			if o.cancel != "" {
+				return printAct(k.env, o.output, &runsDocument{Run: o.cancel, Cancelled: true})
+			}
+			return o.print(k.env, []model.Run{run}, true)
+		})
+	}
+	statusCommand := func(k *factory) *cobra.Command {
+		return newStatus(k, func(_ context.Context, o *statusOptions) error {
+			if len(o.contexts) > 0 {
+				all := []contextStatus{{Context: "eu", Status: status, Findings: status.Findings}, {Context: "us", Failed: []*pipeline.Finding{{Code: "workload-unknown", Severity: pipeline.Error, What: "it is unknown"}}}}
+				return o.print(k.env, newStatusesDocument(all), func() error { return printStatuses(k.env, all) })
+			}
+			return o.print(k.env, &statusDocument{Status: status, Well: status.Well, reported: status.Findings}, func() error { return printStatus(k.env, status) })
+		})
+	}
+	for _, tc := range []struct {
+		name    string
+		command func(*factory) *cobra.Command
+		argv    string
+		code    pipeline.End
+		pipe    string   // stdout; with … parts of it
+		screen  string   // of a terminal, where it differs
+		fields  []string // of the documents
+	}{
+		{"rollout", rolloutAs(oneRun{res: res}, well), "rollout --tag t1", 0, "ns/deployment/w ghcr.io/o/w:t1\n", "", []string{"workload", "image", "tag", "oldPodsGone"}},
+		{"name", rolloutAs(oneRun{res: res}, well), "rollout --tag t1 -o name", 0, "deployment/w\n", "", nil},
+		{"failed", rolloutAs(oneRun{res: res}, failed), "rollout --tag t1", pipeline.Restored, "", "", []string{"workload"}},
+		{"server", rolloutAs(oneRun{res: server}, well), "rollout --tag t1 --dry-run=server", 0, "deployment.apps/w configured (server dry run)\n", "", []string{"dryRun", "changes"}},
+		{"diff", rolloutAs(oneRun{res: server, diff: "-a\n+b\n"}, well), "rollout --tag t1 --dry-run=server --diff", 0, "-a\n+b\n", "", nil},
+		{"client", rolloutAs(oneRun{res: client}, well), "rollout --tag t1 --dry-run=client", 0, "ns/deployment/w: container w would get ghcr.io/o/w:t1\n", "", []string{"dryRun"}},
+		{"undo", undoAs(oneRun{res: undone}), "undo", 0, "ns/deployment/w revision 3 ghcr.io/o/w:t1\n", "", []string{"revision"}},
+		{"undo of a kill", undoAs(oneRun{res: res}), "undo", 0, "ns/deployment/w ghcr.io/o/w:t1\n", "", []string{"workload"}},
+		{"doctor", doctor, "doctor --tag t1", 0, "ns/deployment/w can be rolled out at t1\n", "", []string{"tag"}},
+		{"several", several, "rollout --tag t1 --contexts eu,us -o name", 0, "eu/deployment/w\n", "", nil},
+		{"several, documents", several, "rollout --tag t1 --contexts eu,us --dry-run=server", 0, "…eu…done…us…not-started…", "", []string{"contexts", "tag"}},
+		{"refresh", refreshAs(&inngest.Refreshed{App: app}, nil), "refresh", 0, "app/a 2 functions\n", "", []string{"app", "diff", "stale", "pruned", "foreign"}},
+		{"refresh, planned", refreshAs(nil, &inngest.Plan{Diff: judge.Diff{}}), "refresh --dry-run", 0, "", "", []string{"want", "diff", "stale"}},
+		{"history", history, "history", 0, "REVISION   TAG   DIGEST         COMMIT   BY   AGE   TOOK   OUTCOME\n2 *        t1    0123456789ab   -        -    -     0.0s   done (undo)\n", "", []string{"revisions"}},
+		{"history, wide", history, "history -o wide", 0, "…a cause that is so long that no terminal of eighty columns can show it\n", "…CAU…\n…", nil},
+		{"functions", functions, "functions", 0, "FUNCTION   TRIGGERS   RETRIES   CONCURRENCY   APP\nf                     0                       a\ng                     0                       a\n", "", []string{"functions"}},
+		{"functions, name", functions, "functions f -o name", 0, "a-f\n", "", nil},
+		{"functions, none", functions, "functions nope", pipeline.Unchanged, "", "", nil},
+		{"runs", runs, "runs", 0, "…a-f…COMPLETED…", "", []string{"runs"}},
+		{"runs, cancel", runs, "runs --cancel 01X", 0, "run/01X cancelled\n", "", []string{"run", "cancelled"}},
+		{"status", statusCommand, "status", pipeline.Unchanged, "…ns/deployment/w: complete, 1 of 1 ready…not well\n", "", []string{"workload", "verdict", "well"}},
+		{"statuses", statusCommand, "status --contexts eu,us", pipeline.Unchanged, "…eu        w:t1    1/1     not well   drift-image\nus        -       -       unknown    workload-unknown\n", "", []string{"contexts", "well"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			env, out, errs := testEnv(t, "")
+			env.Mode.Quiet = true
+			execute := func(argv ...string) {
+				root := &cobra.Command{Use: "sbw"}
+				root.AddCommand(tc.command(&factory{env: env, flags: genericclioptions.NewConfigFlags(true)}))
+				if code := cli.Execute(t.Context(), env, root, argv); code != int(tc.code) {
+					t.Fatalf("%q: exit code %d\n%s", argv, code, errs)
+				}
+			}
+			argv := strings.Fields(tc.argv)
+			execute(argv...)
+			parts(t, out.String(), tc.pipe)
+			if tc.screen == "" {
+				tc.screen = tc.pipe
+			}
+			piped := env.Out
+			parts(t, clitest.OnTerminal(t, env, func() { execute(argv...) }), tc.screen)
+			env.Out = piped
+			for _, format := range []string{"json", "yaml"} {
+				if tc.fields == nil {
+					continue
+				}
+				out.Reset()
+				execute(append(argv, "-o", format)...)
+				doc := clitest.Document(t, NewRoot, "kubectl sbw "+argv[0], format, out.Bytes())
+				if got := doc["exitCode"].(json.Number).String(); got != strconv.Itoa(int(tc.code)) || doc["end"] != tc.code.Word() {
+					t.Errorf("exitCode %s, end %s", got, doc["end"])
+				}
+				for _, f := range tc.fields {
+					if _, ok := doc[f]; !ok {
+						t.Errorf("no %s in\n%s", f, out)
+					}
+				}
 			}
 		})
+	}
+}
+
+// parts wants a text, or with … its parts in their order.
+func parts(t *testing.T, got, want string) {
+	t.Helper()
+	if all := strings.Split(want, "…"); len(all) == 1 {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	} else {
+		rest := got
+		for _, part := range all {
+			_, after, ok := strings.Cut(rest, part)
+			if !ok {
+				t.Errorf("%q is not in the rest of\n%s", part, got)
+			}
+			rest = after
+		}
 	}
 }

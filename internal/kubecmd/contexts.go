@@ -16,11 +16,11 @@ import (
 // each is one factory for each context that the words name, in their order.
 func (k *factory) each(words []string) ([]*factory, error) {
 	if *k.flags.Context != "" {
-		return nil, pipeline.UsageErrorf("usage", "name all of them with --contexts", "--context and --contexts are both given")
+		return nil, pipeline.UsageErrorf(codeUsage, "name all of them with --contexts", "--context and --contexts are both given")
 	}
 	raw, err := k.flags.ToRawKubeConfigLoader().RawConfig()
 	if err != nil {
-		return nil, pipeline.UsageErrorf("kubeconfig", "correct it, or name another with --kubeconfig", "the kubeconfig cannot be read: %v", err)
+		return nil, pipeline.UsageErrorf(codeKubeconfig, "correct it, or name another with --kubeconfig", "the kubeconfig cannot be read: %v", err)
 	}
 	names, err := matchContexts(words, raw.Contexts)
 	if err != nil {
@@ -61,7 +61,7 @@ func matchContexts(words []string, have map[string]*api.Context) ([]string, erro
 			if len(known) > 0 {
 				fix = "use those of the kubeconfig: " + strings.Join(known, ", ")
 			}
-			return nil, pipeline.UsageErrorf("context-unknown", fix, "--contexts: no context is called %q", word)
+			return nil, pipeline.UsageErrorf(codeContextUnknown, fix, "--contexts: no context is called %q", word)
 		}
 	}
 	return names, nil

@@ -17,8 +17,8 @@ func newDoctor(k *factory, runF func(context.Context, *rolloutOptions) error) *c
 	c := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Run a rollout's checks, change nothing, and exit with their verdict",
-		Long: `Run the checks of 'kubectl sbw rollout' without rolling out. Without --tag the image that runs
-is asked about.`,
+		Long: `Run the checks of 'kubectl sbw rollout' without rolling out. Without --tag they are run for the
+image that is running.`,
 		Example: `  # could this tag be rolled out?
   kubectl sbw doctor --tag a6de1e0
 
@@ -27,9 +27,9 @@ is asked about.`,
 		Args: cobra.NoArgs,
 	}
 	o.addTarget(c)
-	cli.AddOutput(c, &o.output, "json", "yaml")
+	cli.AddDocument(k.env, c, &o.output, newRolloutDocument)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if len(o.contexts) > 0 {
+		if len(o.contexts) > 0 && runF == nil {
 			return o.runFleet(c.Context(), k, rollout.NewFleetDoctor)
 		}
 		if err := o.complete(k); err != nil {
@@ -38,12 +38,8 @@ is asked about.`,
 		if runF != nil {
 			return runF(c.Context(), o)
 		}
-		if o.Image.Tag == "" && o.Image.Digest == "" {
-			tag, err := o.RunningTag(c.Context())
-			if err != nil {
-				return err
-			}
-			o.Image.Tag = tag
+		if err := o.findTag(c.Context()); err != nil {
+			return err
 		}
 		if err := o.validate(); err != nil {
 			return err
@@ -58,12 +54,10 @@ is asked about.`,
 	return c
 }
 
-// printDoctor writes the verdict in one line, or the whole result as asked.
+// printDoctor writes the verdict in one line, or a document.
 func printDoctor(env *cli.Env, output string, res rollout.Result, out pipeline.Outcome) error {
-	switch {
-	case output != "":
-		return cli.PrintObject(env.Out, output, rolloutDocument{newDocument(out.Name, out), res})
-	case out.End != pipeline.Done:
+	env.SetDocument(&rolloutDocument{Result: &res})
+	if cli.IsDocument(output) || out.End != pipeline.Done {
 		return nil
 	}
 	_, err := fmt.Fprintf(env.Out, "%s/%s can be rolled out at %s\n", res.Namespace, res.Workload, res.Tag)

@@ -9,7 +9,7 @@ import (
 // optionalDuration is a flag that may be given with or without a duration.
 type optionalDuration struct {
 	set bool
-	d   time.Duration // zero: without end
+	d   time.Duration // zero: indefinitely
 }
 
 func (o *optionalDuration) String() string {
@@ -30,13 +30,13 @@ func (o *optionalDuration) Set(text string) error {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("%q is no duration above zero, as 90s or 10m", text)
+		return fmt.Errorf("%q is not a duration above zero, such as 90s or 10m", text)
 	}
 	*o = optionalDuration{set: true, d: d}
 	return nil
 }
 
-// Type is the word for the value in help.
+// Type is the name of the value in help.
 func (o *optionalDuration) Type() string { return "duration" }
 
 func isURL(s string) bool { return strings.Contains(s, "://") }

@@ -16,14 +16,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
-// addContexts adds the flag that means several clusters.
+// addContexts adds the flag that names several clusters.
 func addContexts(c *cobra.Command, value *[]string) {
 	c.Flags().
 		StringSliceVar(value, "contexts", nil, `several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
 }
 
-// runFleet runs a use case in every context. o has the flags, make makes the
-// fleet.
+// runFleet runs a use case in every context that the flags name.
 func (o *rolloutOptions) runFleet(ctx context.Context, k *factory, make func([]rollout.Each) (*rollout.Fleet, error)) error {
 	all, err := o.each(ctx, k)
 	if err != nil {
@@ -55,10 +54,8 @@ func (o *rolloutOptions) each(ctx context.Context, k *factory) ([]rollout.Each, 
 			return nil, err
 		}
 		o.Manifest.Stdin = own.Manifest.Stdin // read once
-		if own.Image.Tag == "" && own.Image.Digest == "" {
-			if own.Image.Tag, err = own.RunningTag(ctx); err != nil {
-				return nil, rollout.Named(own.Conn.Context, pipeline.AsFindings("find the tag that runs", err)[0])
-			}
+		if err := own.findTag(ctx); err != nil {
+			return nil, rollout.Named(own.Conn.Context, pipeline.AsFindings("cannot find the running tag", err)[0])
 		}
 		if err := own.validate(); err != nil {
 			return nil, err
@@ -68,25 +65,25 @@ func (o *rolloutOptions) each(ctx context.Context, k *factory) ([]rollout.Each, 
 	return all, nil
 }
 
-// checkWaves knows what is wrong with the flags about several clusters.
+// checkWaves checks the flags for several clusters.
 func (o *rolloutOptions) checkWaves() error {
 	if o.WaveSize < 1 {
-		return pipeline.UsageErrorf("usage", "give it as --wave-size 1", "--wave-size %d is not above zero", o.WaveSize)
+		return pipeline.UsageErrorf(codeUsage, "give it as --wave-size 1", "--wave-size %d is not above zero", o.WaveSize)
 	}
 	if o.MaxFailures < 0 {
-		return pipeline.UsageErrorf("usage", "give it as --max-failures 0", "--max-failures %d is below zero", o.MaxFailures)
+		return pipeline.UsageErrorf(codeUsage, "give it as --max-failures 0", "--max-failures %d is below zero", o.MaxFailures)
 	}
 	return nil
 }
 
-// fleetDocument is what a run into several contexts prints with -o json or yaml.
-type fleetDocument struct {
-	document
-	rollout.FleetResult
-	Contexts []rolloutDocument `json:"contexts"`
+// contextDocument is the part of a document that is about one of several contexts.
+type contextDocument struct {
+	cli.Head
+	End string `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted,not-started" doc:"as above, or not-started"`
+	rollout.Result
 }
 
-// notStarted is the end of a context whose turn did not come.
+// notStarted is the end of a context that the run did not get to.
 const notStarted = "not-started"
 
 // endOf is how it ended in one context.
@@ -102,23 +99,29 @@ func endOf(c rollout.ContextResult, checksOnly bool) string {
 	return c.Outcome.End.Word()
 }
 
-// printFleet writes one line a context, or the whole result as asked.
+// newFleetDocument is the document of a run in several contexts.
+func newFleetDocument(res rollout.FleetResult, out pipeline.Outcome) *rolloutDocument {
+	whole := rollout.Result{Tag: res.Tag, DryRun: res.DryRun, Seconds: res.Seconds, Settled: true}
+	doc := &rolloutDocument{Result: &whole, Manifest: res.Manifest}
+	for _, c := range res.Contexts {
+		whole.Settled = whole.Settled && c.Settled
+		doc.Contexts = append(doc.Contexts, contextDocument{cli.NewHead("kubectl sbw "+out.Name, c.Outcome), endOf(c, res.ChecksOnly), c.Result})
+	}
+	return doc
+}
+
+// printFleet writes one line a context, or a document.
 func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeline.Outcome) error {
+	env.SetDocument(newFleetDocument(res, out))
 	switch {
-	case output == "json" || output == "yaml":
-		doc := fleetDocument{document: newDocument(out.Name, out), FleetResult: res, Contexts: []rolloutDocument{}}
-		for _, c := range res.Contexts {
-			one := rolloutDocument{newDocument(out.Name, c.Outcome), c.Result}
-			one.End = endOf(c, res.ChecksOnly)
-			doc.Contexts = append(doc.Contexts, one)
-		}
-		return cli.PrintObject(env.Out, output, doc)
+	case cli.IsDocument(output):
+		return nil
 	case res.DryRun != "" && out.End == pipeline.Done:
 		for _, c := range res.Contexts {
 			if _, err := fmt.Fprintf(env.Out, "# context %s\n", c.Name); err != nil {
 				return err
 			}
-			if err := printRollout(env, output, c.Run, c.Outcome); err != nil {
+			if err := printRun(env, output, c.Run, c.Outcome); err != nil {
 				return err
 			}
 		}
@@ -154,7 +157,7 @@ func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeli
 	if s := res.Manifest; s != nil {
 		state := "names "
 		if s.Restored {
-			state = "was put back: "
+			state = "was restored: "
 		}
 		return env.Notef("%s %s%s", s.File, state, s.Image)
 	}
@@ -163,18 +166,13 @@ func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeli
 
 // causeOf is the code of what ended a run.
 func causeOf(out pipeline.Outcome) string {
-	for _, f := range cli.Findings(out) {
-		if f.Severity == pipeline.Error {
-			return string(f.Code)
-		}
+	if code := worst(out.All()); code != "-" || !out.Interrupted {
+		return code
 	}
-	if out.Interrupted {
-		return "interrupted"
-	}
-	return "-"
+	return "interrupted"
 }
 
-// shortImage is a reference without what is the same in every row.
+// shortImage is a reference without the parts that are the same in every row.
 func shortImage(ref string) string {
 	ref, _, _ = strings.Cut(ref, "@")
 	if ref == "" {

@@ -14,10 +14,10 @@ import (
 )
 
 // fleet runs a command of several contexts and reads its result.
-func (w *world) fleet(code int, args ...string) fleetDocument {
+func (w *world) fleet(code int, args ...string) rolloutDocument {
 	w.Helper()
 	out, _ := w.run(code, append(args, "--no-inngest", "-o", "json")...)
-	var res fleetDocument
+	var res rolloutDocument
 	if err := json.Unmarshal([]byte(out), &res); err != nil {
 		w.Fatalf("%v\n%s", err, out)
 	}
@@ -28,7 +28,7 @@ func (w *world) fleet(code int, args ...string) fleetDocument {
 }
 
 // ends are "CONTEXT: END, runs TAG" of a result and the clusters themselves.
-func (w *world) ends(res fleetDocument) []string {
+func (w *world) ends(res rolloutDocument) []string {
 	w.Helper()
 	var all []string
 	for _, c := range res.Contexts {
@@ -37,7 +37,7 @@ func (w *world) ends(res fleetDocument) []string {
 	return all
 }
 
-func (w *world) wantEnds(res fleetDocument, want ...string) {
+func (w *world) wantEnds(res rolloutDocument, want ...string) {
 	w.Helper()
 	if diff := cmp.Diff(want, w.ends(res)); diff != "" {
 		w.Errorf("%s\n%s", diff, w.errs)
@@ -155,7 +155,7 @@ func TestInterruptedInSeveralClusters(t *testing.T) {
 	out, errs := w.runContext(ctx, 130, "rollout", "--contexts", "*", "--tag", "slow", "--no-inngest", "--wave-size", "2", "-o", "json")
 	cancel(nil)
 	<-done
-	var res fleetDocument
+	var res rolloutDocument
 	if err := json.Unmarshal([]byte(out), &res); err != nil {
 		t.Fatal(err)
 	}

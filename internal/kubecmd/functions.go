@@ -32,12 +32,12 @@ func newFunctions(k *factory, runF func(context.Context, *functionsOptions) erro
 		Use:   "functions [NAME] [flags]",
 		Short: "List the functions that Inngest has registered",
 		Long: `List the functions that Inngest has registered, with their triggers, retries and limits, and where
-the catalog of the image that runs says they are defined. A function that another app has as well, or
-whose event starts functions of another app, is marked.`,
+they are defined according to the catalog of the running image. A function that another app has as
+well, or whose event starts functions of another app, is marked.`,
 		Example: `  # the worker's functions
   kubectl sbw functions
 
-  # those with a text in their name, of all apps
+  # the functions of all apps with this text in their name
   kubectl sbw functions approval --all`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -64,8 +64,8 @@ whose event starts functions of another app, is marked.`,
 		},
 	}
 	o.add(c)
-	c.Flags().BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
-	cli.AddOutput(c, &o.output, "name", "wide", "json", "yaml")
+	c.Flags().BoolVarP(&o.all, "all", "A", false, "list the functions of every app, not only of this worker's")
+	cli.AddDocument(k.env, c, &o.output, func() cli.Document { return &functionsDocument{} }, "name", "wide")
 	return c
 }
 
@@ -85,18 +85,18 @@ func (o *functionsOptions) run(ctx context.Context, env *cli.Env, t *rollout.Tar
 	apps, err := c.Client.Apps(ctx)
 	known := <-read
 	if err != nil {
-		return c.Explain("read Inngest's registrations", err)
+		return c.Explain("cannot read Inngest's registrations", err)
 	}
 	if err := noteDetour(env, c); err != nil {
 		return err
 	}
 	if known.err != nil {
-		env.Warn("read where the functions are defined", known.err)
+		env.Warn("cannot read where the functions are defined", known.err)
 	}
 	return o.print(env, apps, c.App, rollout.Functions(apps, c.App, o.name, o.all, known.catalog))
 }
 
-// noteDetour says how Inngest is reached where that is not the usual route.
+// noteDetour reports how Inngest is reached if that is not the usual route.
 func noteDetour(env *cli.Env, c *conn.Conn) error {
 	if c.Detour() == "" {
 		return nil
@@ -104,18 +104,25 @@ func noteDetour(env *cli.Env, c *conn.Conn) error {
 	return env.Notef("Inngest is reached by %s", c.Detour())
 }
 
-// print writes the functions, as a table or as asked.
+// functionsDocument is what functions prints for programs.
+type functionsDocument struct {
+	cli.Head
+	Functions []rollout.Function `json:"functions" doc:"the functions, each with slug, name, app, triggers, retries, concurrency, url, defined, alsoIn, sharesTriggerWith"`
+}
+
+// print writes the functions as a table, as names, or as a document.
 func (o *functionsOptions) print(env *cli.Env, apps []model.App, own string, rows []rollout.Function) error {
+	env.SetDocument(&functionsDocument{Functions: rows})
 	switch {
-	case o.output == "json" || o.output == "yaml":
-		return cli.PrintObject(env.Out, o.output, rows)
+	case cli.IsDocument(o.output):
+		return nil
 	case len(rows) == 0:
-		what := "no function is registered for app " + own
+		what := "no functions are registered for app " + own
 		if o.name != "" {
 			what = "no registered function is named like " + strconv.Quote(o.name)
 		}
-		return &pipeline.Finding{Code: "function-missing", Severity: pipeline.Error, What: what, Why: alternatives(apps, own, o),
-			Fix: "is it exported from the worker's index? `kubectl sbw refresh` registers what the worker serves; --all looks into other apps"}
+		return &pipeline.Finding{Code: codeFunctionMissing, Severity: pipeline.Error, What: what, Why: alternatives(apps, own, o),
+			Fix: "check that the worker's index exports it; `kubectl sbw refresh` registers what the worker serves, and --all lists other apps"}
 	case o.output == "name":
 		for _, f := range rows {
 			if _, err := fmt.Fprintln(env.Out, f.Slug); err != nil {
@@ -127,7 +134,7 @@ func (o *functionsOptions) print(env *cli.Env, apps []model.App, own string, row
 	return o.table(env, rows)
 }
 
-// alternatives says where else the server has it.
+// alternatives names the other apps that have it.
 func alternatives(apps []model.App, own string, o *functionsOptions) string {
 	if o.name == "" || o.all {
 		return ""
@@ -142,7 +149,7 @@ func alternatives(apps []model.App, own string, o *functionsOptions) string {
 	return "other apps have " + strings.Join(others, ", ")
 }
 
-// table writes one line a function.
+// table writes one line for each function.
 func (o *functionsOptions) table(env *cli.Env, rows []rollout.Function) error {
 	has := func(what func(rollout.Function) bool) bool {
 		return o.output == "wide" || slices.ContainsFunc(rows, what)
@@ -170,7 +177,7 @@ func (o *functionsOptions) table(env *cli.Env, rows []rollout.Function) error {
 	return table.Print(env.Out)
 }
 
-// twice says in one cell with what a function is mixed up.
+// twice is the cell that says what a function could be confused with.
 func twice(f rollout.Function) string {
 	var parts []string
 	if len(f.Also) > 0 {

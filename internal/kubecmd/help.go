@@ -31,7 +31,7 @@ func dress(root *cobra.Command, env *cli.Env) {
 	cli.GroupFlags(root,
 		cli.FlagGroup{Title: "Worker and telling", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
 		cli.FlagGroup{Title: "Cluster and identity, as for kubectl", Flags: kubeconfigFlags(root)})
-	cli.Dress(root, env)
+	cli.InstallHelp(root, env)
 }
 
 // purposes are what the flags of a rollout and of its relatives are for.
@@ -42,7 +42,7 @@ var purposes = []cli.FlagGroup{
 	{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "no-settle", "lock-wait"}},
 	{Title: "Prove, Then Switch", Flags: []string{"strategy", "drain-timeout", "bake", "resume"}},
 	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
-	{Title: "Probe", Flags: []string{"probe-path", "probe-expect", "probe-port"}},
+	{Title: "Probe", Flags: []string{"probe", "probe-path", "probe-expect", "probe-port"}},
 	{
 		Title: "Restart Safety",
 		Flags: []string{"wait-idle", "max-step-loss", "force", "rerun-lost", "confirm-run", "confirm-data", "event-key-from"},

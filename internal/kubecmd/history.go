@@ -22,10 +22,10 @@ func newHistory(k *factory, runF func(context.Context, *historyOptions) error) *
 	c := &cobra.Command{
 		Use:   "history [flags]",
 		Short: "List what was rolled out: tag, digest, commit, who, when, how long, how it ended",
-		Long: `List what was rolled out into this workload, by whomever: the runs of kubectl sbw, which stand on
-the workload itself, and the revisions that the cluster keeps. REVISION is what 'undo --to-revision'
-takes; the one that runs is marked. A run without one can be repeated with 'rollout --tag'.`,
-		Example: `  # what was shipped lately
+		Long: `List what was rolled out into this workload, by you or anybody else: the runs of kubectl sbw, which
+are recorded on the workload itself, and the revisions that the cluster keeps. 'undo --to-revision'
+takes a REVISION; the running one is marked. A run without one can be repeated with 'rollout --tag'.`,
+		Example: `  # the latest rollouts
   kubectl sbw history
 
   # with whole digests, the functions that were registered, and the change cause
@@ -41,21 +41,30 @@ takes; the one that runs is marked. A run without one can be repeated with 'roll
 			}
 			all, err := t.History(c.Context())
 			if f := rollout.Warning(err); f != nil {
-				k.env.Warn("read the history", f)
+				k.env.Warn("cannot read the history", f)
 			} else if err != nil {
 				return err
 			}
-			if o.output == "json" || o.output == "yaml" {
-				return cli.PrintObject(k.env.Out, o.output, all)
-			}
-			return printHistory(k.env, all, o.output == "wide")
+			return printHistory(k.env, o.output, all)
 		},
 	}
-	cli.AddOutput(c, &o.output, "wide", "json", "yaml")
+	cli.AddDocument(k.env, c, &o.output, func() cli.Document { return &historyDocument{} }, "wide")
 	return c
 }
 
-func printHistory(env *cli.Env, all []rollout.Past, wide bool) error {
+// historyDocument is what history prints for programs.
+type historyDocument struct {
+	cli.Head
+	Revisions []rollout.Past `json:"revisions" doc:"runs and revisions, the newest first, each with revision, current, command, started, seconds, image, tag, digest, commit, dirty, by, end, functions, pods, cause"`
+}
+
+// printHistory writes one line a run or revision, or a document.
+func printHistory(env *cli.Env, output string, all []rollout.Past) error {
+	env.SetDocument(&historyDocument{Revisions: all})
+	if cli.IsDocument(output) {
+		return nil
+	}
+	wide := output == "wide"
 	header := []string{"REVISION", "TAG", "DIGEST", "COMMIT", "BY", "AGE", "TOOK", "OUTCOME"}
 	if wide {
 		header = append(header, "PODS", "FUNCTIONS", "CAUSE")
@@ -68,7 +77,7 @@ func printHistory(env *cli.Env, all []rollout.Past, wide bool) error {
 			orDash(p.Digest),
 			orDash(p.Commit),
 			orDash(p.By),
-			ui.FormatDuration(time.Since(p.Started).Round(time.Second)),
+			ago(p.Started),
 			"-",
 			orDash(p.End),
 		}
@@ -100,6 +109,14 @@ func printHistory(env *cli.Env, all []rollout.Past, wide bool) error {
 		rows.Add(cells...)
 	}
 	return rows.Print(env.Out)
+}
+
+// ago is the age of a time, "-" if the time is not known.
+func ago(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return ui.FormatDuration(time.Since(t).Round(time.Second))
 }
 
 // shortDigest is a digest as container tools abbreviate it.

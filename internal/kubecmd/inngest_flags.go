@@ -13,14 +13,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// inngestFlags are what every command about Inngest takes.
+// inngestFlags are the flags of every command that uses Inngest.
 type inngestFlags struct {
 	url     string
 	via     string
 	keyFrom string
-	// key is keyFrom, read by complete.
+	// key is keyFrom, as parsed.
 	key containerenv.Source
-	// eventKeyFrom and eventKey are of the key that lets events be sent.
+	// eventKeyFrom and eventKey are of the key for sending events.
 	eventKeyFrom string
 	eventKey     containerenv.Source
 }
@@ -32,7 +32,7 @@ func (f *inngestFlags) add(c *cobra.Command) {
 		&f.via,
 		"inngest-via",
 		"",
-		"the way to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (the one or the other) (default: auto)",
+		"the route to Inngest's Service: port-forward, direct (its NodePort, load balancer or ingress), auto (either) (default: auto)",
 	)
 	fs.StringVar(
 		&f.keyFrom,
@@ -44,13 +44,13 @@ func (f *inngestFlags) add(c *cobra.Command) {
 	cli.Complete(c, "inngest-via", conn.ViaAuto, conn.ViaForward, conn.ViaDirect)
 }
 
-// addEventKey adds what a command takes that sends an event.
+// addEventKey adds the flag of a command that sends an event.
 func (f *inngestFlags) addEventKey(c *cobra.Command) {
 	c.Flags().
 		StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)")
 }
 
-// validate knows what is wrong on the command line itself.
+// validate finds mistakes on the command line itself.
 func (f *inngestFlags) validate() (err error) {
 	if f.keyFrom != "" {
 		if f.key, err = containerenv.ParseSource("--signing-key-from", f.keyFrom); err != nil {
@@ -68,13 +68,13 @@ func (f *inngestFlags) validate() (err error) {
 	return checkVia("--inngest-via", f.via)
 }
 
-// checkURL: empty is none.
+// checkURL accepts the URL of a server, or none.
 func checkURL(name, text string) error {
 	if text == "" {
 		return nil
 	}
 	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return pipeline.UsageErrorf("usage", "give it as http://HOST:PORT", "%s: %q is no address of a server", name, text)
+		return pipeline.UsageErrorf(codeUsage, "give it as http://HOST:PORT", "%s: %q is not the URL of a server", name, text)
 	}
 	return nil
 }
@@ -84,10 +84,10 @@ func checkVia(name, via string) error {
 	case "", conn.ViaAuto, conn.ViaForward, conn.ViaDirect:
 		return nil
 	}
-	return pipeline.UsageErrorf("usage", "use auto, port-forward or direct", "%s: %q is no way to Inngest", name, via)
+	return pipeline.UsageErrorf(codeUsage, "use auto, port-forward or direct", "%s: %q is not a route to Inngest", name, via)
 }
 
-// complete fills in what the flags left open from the configuration.
+// complete fills in from the configuration what the flags leave open.
 func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	if f.url == "" && f.via == "" {
 		f.url, f.via = w.URL, w.Via
@@ -114,12 +114,12 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	return err
 }
 
-// into sets what the flags say of the route and the keys.
+// into sets the route and the keys.
 func (f *inngestFlags) into(o *rollout.InngestOptions) {
 	o.URL, o.Via, o.Key, o.EventKey = f.url, f.via, f.key, f.eventKey
 }
 
-// target completes the flags and returns what they lead to.
+// target completes the flags, and returns the target and the options for Inngest.
 func (f inngestFlags) target(k *factory) (*rollout.Target, rollout.InngestOptions, error) {
 	var o rollout.InngestOptions
 	if err := f.validate(); err != nil {

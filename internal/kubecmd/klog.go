@@ -51,7 +51,7 @@ func (l *libraryLog) Set(s string) error {
 	if err != nil || n < 0 || n > maxLogLevel {
 		return fmt.Errorf("use 0 to %d; above that the bodies of Secrets would be written", maxLogLevel)
 	}
-	l.level, l.env.Tell.Logs = n, n > 0
+	l.level, l.env.Mode.Logs = n, n > 0
 	if err := l.config.Verbosity().Set(s); err != nil {
 		return err
 	}

@@ -51,10 +51,10 @@ func TestLibrariesLogWhereTheRunIsTold(t *testing.T) {
 		want  []string
 	}{
 		{"unasked", func(*cli.Env) {}, "0", nil},
-		{"--verbose", func(e *cli.Env) { e.Tell.Verbose = true }, "0", few},
+		{"--verbose", func(e *cli.Env) { e.Mode.Verbose = true }, "0", few},
 		{"-v 6", func(*cli.Env) {}, "6", all},
 		{"-v 5", func(*cli.Env) {}, "5", few},
-		{"--events -v 6", func(e *cli.Env) { e.Tell.Events = true }, "6", []string{"lost connection to pod", "old klog\"", "Response", "old klog, sixth\""}},
+		{"--events -v 6", func(e *cli.Env) { e.Mode.Events = true }, "6", []string{"lost connection to pod", "old klog\"", "Response", "old klog, sixth\""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := logged(t, c.tell, c.level)

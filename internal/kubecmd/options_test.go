@@ -13,6 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -135,43 +136,43 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		code   pipeline.End
 		want   string
 	}{
-		"no tag":           {"", []string{"rollout"}, pipeline.Usage, "no tag to roll out"},
-		"tag":              {"", []string{"rollout", "--tag", "a b"}, pipeline.Usage, "is not a valid tag"},
-		"two tags":         {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/o/w:b"}, pipeline.Usage, "give the tag once"},
-		"upper case":       {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/O/w"}, pipeline.Usage, "upper case"},
-		"no manifest":      {"", []string{"rollout", "--tag", "a", "-f", "gone.yaml"}, pipeline.Usage, "no manifest at gone.yaml"},
-		"no such context":  {"", []string{"rollout", "--tag", "a", "--context", "nope"}, pipeline.Usage, `context "nope" does not exist`},
-		"dry run":          {"", []string{"rollout", "--tag", "a", "--dry-run=some"}, pipeline.Usage, "--dry-run=some is not known"},
-		"path":             {"", []string{"rollout", "--tag", "a", "--probe-path", "x"}, pipeline.Usage, "is not a path"},
-		"unknown flag":     {"", []string{"rollout", "--tga", "a"}, pipeline.Usage, "unknown flag: --tga"},
-		"exclusive":        {"", []string{"rollout", "--tag", "a", "-f", "x", "--image-only"}, pipeline.Usage, "--filename and --image-only exclude each other"},
-		"configuration":    {"workers: {w: {deploy: {timeout: 3}}}", []string{"rollout", "--tag", "a"}, pipeline.Usage, ".sbw.yaml:1"},
-		"dead cluster":     {"", []string{"rollout", "--tag", "a", "--image-only", "--image", "ghcr.io/o/w"}, pipeline.RefusedByPreflight, "connection refused"},
-		"dead, status":     {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
-		"key":              {"", []string{"refresh", "--signing-key-from", "signkey-prod-abcd"}, pipeline.Usage, "--signing-key-from does not say where"},
-		"key, rollout":     {"", []string{"rollout", "--tag", "a", "--signing-key-from", "env:"}, pipeline.Usage, "name of a variable"},
-		"event key":        {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--event-key-from", "0123456789"}, pipeline.Usage, "--event-key-from does not say where"},
-		"event key alone":  {"", []string{"rollout", "--tag", "a", "--event-key-from", "env:X"}, pipeline.Usage, "no event to go with"},
-		"key, configured":  {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
-		"via":              {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is no way`},
-		"via, configured":  {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},
-		"via and url":      {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "--inngest-url and --inngest-via exclude each other"},
-		"state":            {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is no state`},
-		"since":            {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is not above zero"},
-		"confirm data":     {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "no JSON object"},
-		"data of nothing":  {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
-		"count":            {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
-		"unknown command":  {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
-		"unknown revision": {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag`},
-		"no revision":      {"", []string{"undo", "--to-revision", "0"}, pipeline.Usage, "--to-revision 0 is no revision"},
-		"lock wait":        {"", []string{"rollout", "--tag", "a", "--lock-wait", "-5s"}, pipeline.Usage, "--lock-wait -5s is below zero"},
-		"step loss":        {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
-		"probe port":       {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is not a valid port"},
-		"no Inngest":       {"", []string{"rollout", "--tag", "a", "--no-inngest", "--wait-idle"}, pipeline.Usage, "--wait-idle asks Inngest"},
-		"diff of nothing":  {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--diff compares with the cluster"},
-		"url":              {"", []string{"status", "--inngest-url", "localhost:8288"}, pipeline.Usage, `"localhost:8288" is no address of a server`},
-		"url, configured":  {"workers: {system-bus-worker: {inngest: {url: here}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.url"},
-		"dead, told once":  {"", []string{"rollout", "--tag", "a"}, pipeline.RefusedByPreflight, "connection refused"},
+		"no tag":              {"", []string{"rollout"}, pipeline.Usage, "no tag to roll out"},
+		"tag":                 {"", []string{"rollout", "--tag", "a b"}, pipeline.Usage, "is not a valid tag"},
+		"two tags":            {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/o/w:b"}, pipeline.Usage, "give the tag once"},
+		"upper case":          {"", []string{"rollout", "--tag", "a", "--image", "ghcr.io/O/w"}, pipeline.Usage, "upper case"},
+		"no manifest":         {"", []string{"rollout", "--tag", "a", "-f", "gone.yaml"}, pipeline.Usage, "no manifest at gone.yaml"},
+		"no such context":     {"", []string{"rollout", "--tag", "a", "--context", "nope"}, pipeline.Usage, `context "nope" does not exist`},
+		"dry run":             {"", []string{"rollout", "--tag", "a", "--dry-run=some"}, pipeline.Usage, "--dry-run=some is not known"},
+		"path":                {"", []string{"rollout", "--tag", "a", "--probe-path", "x"}, pipeline.Usage, "is not a path"},
+		"unknown flag":        {"", []string{"rollout", "--tga", "a"}, pipeline.Usage, "unknown flag: --tga"},
+		"exclusive":           {"", []string{"rollout", "--tag", "a", "-f", "x", "--image-only"}, pipeline.Usage, "--filename and --image-only exclude each other"},
+		"configuration":       {"workers: {w: {deploy: {timeout: 3}}}", []string{"rollout", "--tag", "a"}, pipeline.Usage, ".sbw.yaml:1"},
+		"dead cluster":        {"", []string{"rollout", "--tag", "a", "--image-only", "--image", "ghcr.io/o/w"}, pipeline.RefusedByPreflight, "connection refused"},
+		"dead, status":        {"", []string{"status"}, pipeline.Unchanged, "connection refused"},
+		"key":                 {"", []string{"refresh", "--signing-key-from", "signkey-prod-abcd"}, pipeline.Usage, "--signing-key-from does not say where"},
+		"key, rollout":        {"", []string{"rollout", "--tag", "a", "--signing-key-from", "env:"}, pipeline.Usage, "name of a variable"},
+		"event key":           {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--event-key-from", "0123456789"}, pipeline.Usage, "--event-key-from does not say where"},
+		"event key alone":     {"", []string{"rollout", "--tag", "a", "--event-key-from", "env:X"}, pipeline.Usage, "no event to go with"},
+		"key, configured":     {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
+		"via":                 {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is not a route`},
+		"via, configured":     {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},
+		"via and url":         {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "--inngest-url and --inngest-via exclude each other"},
+		"state":               {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is not a state`},
+		"since":               {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is not above zero"},
+		"confirm data":        {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "is not a JSON object"},
+		"data of nothing":     {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
+		"count":               {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
+		"unknown command":     {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
+		"unknown revision":    {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag`},
+		"no revision":         {"", []string{"undo", "--to-revision", "0"}, pipeline.Usage, "--to-revision 0 is not a revision"},
+		"lock wait":           {"", []string{"rollout", "--tag", "a", "--lock-wait", "-5s"}, pipeline.Usage, "--lock-wait -5s is below zero"},
+		"step loss":           {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
+		"probe port":          {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is not a valid port"},
+		"no Inngest":          {"", []string{"rollout", "--tag", "a", "--no-inngest", "--wait-idle"}, pipeline.Usage, "--wait-idle needs Inngest"},
+		"diff of nothing":     {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--diff compares with the cluster"},
+		"url":                 {"", []string{"status", "--inngest-url", "localhost:8288"}, pipeline.Usage, `"localhost:8288" is not the URL of a server`},
+		"url, configured":     {"workers: {system-bus-worker: {inngest: {url: here}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.url"},
+		"dead, reported once": {"", []string{"rollout", "--tag", "a"}, pipeline.RefusedByPreflight, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out, errs := testEnv(t, tc.config)
@@ -180,7 +181,7 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 				t.Errorf("exit %d, want %d, %q and a fix:\n%s", code, tc.code, tc.want, errs)
 			}
 			if n := strings.Count(errs.String(), "explain "); n != 1 {
-				t.Errorf("it is told %d times:\n%s", n, errs)
+				t.Errorf("it is reported %d times:\n%s", n, errs)
 			}
 			if out.Len() > 0 {
 				t.Errorf("stdout is for results: %s", out)
@@ -189,7 +190,52 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 			if err != nil || string(manifest) != "kind: Deployment\n" {
 				t.Errorf("the manifest was changed: %q, %v", manifest, err)
 			}
+			if name == "unknown command" {
+				return
+			}
+			if code := cli.Execute(t.Context(), env, NewRoot(env), append(tc.argv, "-o", "json")); code != int(tc.code) {
+				t.Errorf("-o json: exit %d", code)
+			}
+			doc := clitest.Document(t, NewRoot, "kubectl sbw "+tc.argv[0], "json", out.Bytes())
+			if doc["end"] != tc.code.Word() || doc["error"] == "" || len(doc["findings"].([]any)) != 1 {
+				t.Errorf("-o json: %v", doc)
+			}
 		})
+	}
+}
+
+// TestTheRestIsADocument: what is wrong before a command is found, and what is not
+// about workers at all.
+func TestTheRestIsADocument(t *testing.T) {
+	for _, tc := range []struct {
+		argv string
+		code pipeline.End
+		has  string
+	}{
+		{"completion bash", pipeline.Done, "script"},
+		{"completion", pipeline.Usage, "exitCode"},
+		{"completion tcsh", pipeline.Usage, "exitCode"},
+		{"explain", pipeline.Done, "entries"},
+		{"explain usage", pipeline.Done, "entries"},
+		{"explain no-such-thing-at-all", pipeline.Usage, "entries"},
+		{"runs --watch", pipeline.Usage, "runs"},
+		{"--version", pipeline.Done, "version"},
+		{"", pipeline.Usage, "exitCode"},
+	} {
+		for _, format := range []string{"json", "yaml"} {
+			env, out, errs := testEnv(t, "")
+			argv := append(strings.Fields(tc.argv), "-o", format)
+			if code := cli.Execute(t.Context(), env, NewRoot(env), argv); code != int(tc.code) {
+				t.Errorf("%q: exit %d\n%s", argv, code, errs)
+			}
+			command := "kubectl sbw"
+			if !strings.HasPrefix(argv[0], "-") {
+				command += " " + argv[0]
+			}
+			if doc := clitest.Document(t, NewRoot, command, format, out.Bytes()); doc[tc.has] == nil || doc["end"] != tc.code.Word() {
+				t.Errorf("%q: %v", argv, doc)
+			}
+		}
 	}
 }
 

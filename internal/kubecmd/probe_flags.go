@@ -29,16 +29,16 @@ func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
 	p.Type, p.Port = cmp.Or(p.Type, from.Type), cmp.Or(p.Port, from.Port)
 	switch {
 	case !slices.Contains(worker.ProbeTypes, p.Type):
-		return pipeline.UsageErrorf("usage", "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
+		return pipeline.UsageErrorf(codeUsage, "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
 	case p.Port < 1 || p.Port > 65535:
-		return pipeline.UsageErrorf("usage", "use one of 1 to 65535", "--probe-port %d is not a valid port", p.Port)
+		return pipeline.UsageErrorf(codeUsage, "use one of 1 to 65535", "--probe-port %d is not a valid port", p.Port)
 	case p.Asks():
 		p.Path, p.Expect = cmp.Or(p.Path, from.Path, "/"), cmp.Or(p.Expect, from.Expect)
 	case p.Path != "" || p.Expect != "":
-		return pipeline.UsageErrorf("usage", "leave one of them out", "a probe of type %s does not read a page, which --probe-path and --probe-expect are about", p.Type)
+		return pipeline.UsageErrorf(codeUsage, "leave one of them out", "a probe of type %s does not read a page, which --probe-path and --probe-expect are about", p.Type)
 	}
 	if p.Asks() && !strings.HasPrefix(p.Path, "/") {
-		return pipeline.UsageErrorf("usage", "begin it with a slash", "--probe-path %q is not a path", p.Path)
+		return pipeline.UsageErrorf(codeUsage, "begin it with a slash", "--probe-path %q is not a path", p.Path)
 	}
 	return nil
 }
@@ -64,6 +64,6 @@ func needsInngest(t *rollout.Target) error {
 	if !t.Worker.Inngest.Off {
 		return nil
 	}
-	return pipeline.UsageErrorf("inngest-none", "remove it if the worker does register functions, or choose another worker with --worker",
+	return pipeline.UsageErrorf(codeInngestNone, "remove it if the worker does register functions, or choose another worker with --worker",
 		"worker %s registers nothing with Inngest: %s has %q", t.Worker.Name, worker.ConfigName, worker.NoInngest)
 }

@@ -25,7 +25,7 @@ type rolloutOptions struct {
 	confirmData string
 	contexts    []string
 	rollout.FleetOptions
-	// tagOptional: the image that runs is what is asked about.
+	// tagOptional means the running image if no tag is given.
 	tagOptional bool
 	output      string
 }
@@ -36,7 +36,7 @@ const rolloutExamples = `  # roll out what 'gh sbw publish' has just published
   # another cluster and namespace
   kubectl sbw rollout --tag a6de1e0 --context staging --namespace joelclaw
 
-  # several clusters, one after the other, and no further one after the first failure
+  # several clusters, one after the other, and stop after the first failure
   kubectl sbw rollout --tag a6de1e0 --contexts 'staging,prod-*'
 
   # see what would change, and change nothing
@@ -55,21 +55,20 @@ func newRollout(k *factory, runF func(context.Context, *rolloutOptions) error) *
 		Short: "Stamp and apply the manifest, wait, probe the new pods, refresh Inngest, verify",
 		Long: `Roll out a published image.
 
-Before anything is changed, the image, the cluster, the rights and Inngest are asked whether the
-rollout can end well; all that stands against it is told at once. Then the manifest is stamped with
-the image and applied, the rollout is followed to its end, every new pod is asked for its page, and
-Inngest's registration is made equal to what the worker serves. When one of these fails, the
-evidence is kept and what ran before is put back.
+Before anything changes, the image, the cluster, your permissions and Inngest are checked; all
+problems are reported at once. Then the manifest is stamped with the image and applied, the rollout
+is followed to its end, every new pod is probed, and Inngest's registration is made equal to what
+the worker serves. If one of these fails, the evidence is kept and the previous version is restored.
 
-With --strategy switch the new version comes up next to the old one without traffic, is asked for its
-page and its functions, and then gets the Services in one patch; steps that are running on the old
+With --strategy switch the new version comes up next to the old one without traffic, is probed and
+asked for its functions, and then gets the Services in one patch; steps that are running on the old
 pods finish there before the old pods go. A version that cannot prove itself has served no request.
 --strategy auto does this where the cluster allows it, and says why where it does not.
 
-With --contexts all of that is done in several clusters: the preflight of every one before anything
+With --contexts all of that happens in several clusters: the preflight in every one before anything
 is changed in any, then wave after wave, until more than --max-failures have failed. Each cluster
-that fails goes back by itself; the manifest's file is put back if none is left with the new image.
-A table says what became of each, and the exit code is the worst of theirs.
+that fails is restored by itself; the manifest file is restored if no cluster is left with the new
+image. A table shows the result of each, and the exit code is the worst of theirs.
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by the preflight,
 4 failed, changed and restored, 5 failed, changed and left, 130 interrupted.`,
@@ -79,16 +78,19 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	o.addTarget(c)
 	o.addRollout(c)
 	o.addRestart(c)
-	cli.AddOutput(c, &o.output, "name", "json", "yaml")
+	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if len(o.contexts) > 0 {
 			if err := o.checkWaves(); err != nil {
 				return err
 			}
+			if runF != nil {
+				return runF(c.Context(), o)
+			}
 			return o.runFleet(c.Context(), k, func(all []rollout.Each) (*rollout.Fleet, error) { return rollout.NewFleet(all, o.FleetOptions) })
 		}
 		if c.Flags().Changed("wave-size") || c.Flags().Changed("max-failures") {
-			return pipeline.UsageErrorf("usage", "name them with --contexts", "--wave-size and --max-failures are about several clusters")
+			return pipeline.UsageErrorf(codeUsage, "name them with --contexts", "--wave-size and --max-failures need several clusters")
 		}
 		if err := o.complete(k); err != nil {
 			return err
@@ -99,16 +101,20 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		if runF != nil {
 			return runF(c.Context(), o)
 		}
-		if o.Image.Tag == "" && o.Image.Digest == "" { // --resume: the tag that is being rolled out
-			tag, err := o.RunningTag(c.Context())
-			if err != nil {
-				return err
-			}
-			o.Image.Tag = tag
+		if err := o.findTag(c.Context()); err != nil { // with --resume, the tag that is being rolled out
+			return err
 		}
 		return o.run(c.Context(), k.env)
 	}
 	return c
+}
+
+// findTag sets the tag that is running if none is given.
+func (o *rolloutOptions) findTag(ctx context.Context) (err error) {
+	if o.Image.Tag == "" && o.Image.Digest == "" {
+		o.Image.Tag, err = o.RunningTag(ctx)
+	}
+	return err
 }
 
 // run rolls out and prints the result.
@@ -117,7 +123,7 @@ func (o *rolloutOptions) run(ctx context.Context, env *cli.Env) error {
 	defer cancel(nil)
 	r := rollout.NewRollout(o.Target, o.Options, cancel)
 	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{
-		pipeline.Left: "`kubectl sbw status` says what runs, `kubectl sbw undo` goes back",
+		pipeline.Left: "`kubectl sbw status` shows what is running, `kubectl sbw undo` goes back",
 	})
 	env.Warn("keep the receipt", r.Record(ctx, out))
 	if perr := printRollout(env, o.output, r, out); perr != nil {
@@ -126,38 +132,17 @@ func (o *rolloutOptions) run(ctx context.Context, env *cli.Env) error {
 	return err
 }
 
-// document is what a command that ran a pipeline prints with -o json or yaml. It
-// has the fields of cli.Failure.
-type document struct {
-	Command  string                 `json:"command"`
-	End      string                 `json:"end"`
-	ExitCode int                    `json:"exitCode"`
-	Error    string                 `json:"error,omitempty"`
-	Findings []*pipeline.Finding    `json:"findings"`
-	Stages   []pipeline.StageRecord `json:"stages"`
-}
-
-func newDocument(command string, out pipeline.Outcome) document {
-	d := document{
-		Command:  "kubectl sbw " + command,
-		End:      out.End.Word(),
-		ExitCode: out.ExitCode(),
-		Findings: cli.Findings(out),
-		Stages:   out.Stages,
-	}
-	if out.Err != nil {
-		d.Error = out.Err.Error()
-	}
-	return d
-}
-
-// rolloutDocument is that of rollout, undo and doctor.
+// rolloutDocument is what rollout, undo and doctor print for programs.
 type rolloutDocument struct {
-	document
-	rollout.Result
+	cli.Head
+	*rollout.Result
+	Manifest *rollout.StampResult `json:"manifest,omitempty" doc:"with --contexts, the manifest file, with file, image (that it names now), restored"`
+	Contexts []contextDocument    `json:"contexts,omitempty" doc:"with --contexts, one document for each, whose end may be not-started, too"`
 }
 
-// ran is a run as its output needs it.
+func newRolloutDocument() cli.Document { return &rolloutDocument{} }
+
+// ran is a finished run, as far as the output needs it.
 type ran interface {
 	Result(pipeline.Outcome) rollout.Result
 	Rendered() []apply.Object
@@ -165,16 +150,20 @@ type ran interface {
 }
 
 // printRollout writes the result to stdout: one line, what a dry run would do,
-// or the whole of it as asked.
+// or a document.
 func printRollout(env *cli.Env, output string, r ran, out pipeline.Outcome) error {
 	res := r.Result(out)
-	if output == "json" || output == "yaml" {
-		return cli.PrintObject(env.Out, output, rolloutDocument{newDocument(out.Name, out), res})
-	}
+	env.SetDocument(&rolloutDocument{Result: &res})
+	return printRun(env, output, r, out)
+}
+
+// printRun writes the result of one run for people.
+func printRun(env *cli.Env, output string, r ran, out pipeline.Outcome) error {
 	diff, err := r.DiffText()
-	if err != nil {
+	if err != nil || cli.IsDocument(output) {
 		return err
 	}
+	res := r.Result(out)
 	if res.DryRun == "" {
 		if err := noteDiff(env, diff); err != nil {
 			return err
@@ -193,7 +182,7 @@ func printRollout(env *cli.Env, output string, r ran, out pipeline.Outcome) erro
 	return err
 }
 
-// printDryRun says what would be, as kubectl's dry runs do.
+// printDryRun writes what would change, as kubectl's dry runs do.
 func printDryRun(env *cli.Env, output string, r ran, res rollout.Result, diff string) error {
 	w := env.Out
 	if res.DryRun == string(rollout.DryRunServer) && diff != "" && output != "name" {
@@ -238,7 +227,7 @@ func noteDiff(env *cli.Env, diff string) error {
 	switch {
 	case diff == "":
 		return nil
-	case env.Tell.Events:
+	case env.Mode.Events:
 		return env.Notef("%s", diff)
 	}
 	return ui.PrintDiff(env.Err, env.Style(env.Err), diff)

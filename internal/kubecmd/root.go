@@ -53,7 +53,7 @@ and put everything back when that fails.`,
 	k.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().
 		StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
-	cli.AddTelling(root, env)
+	cli.AddOutputFlags(root, env)
 	logs.addFlag(root.PersistentFlags())
 	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)

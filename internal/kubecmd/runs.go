@@ -36,29 +36,22 @@ func newRuns(k *factory, runF func(context.Context, *runsOptions) error) *cobra.
 	c := &cobra.Command{
 		Use:   "runs [flags]",
 		Short: "List recent runs of the worker's functions, with their current step",
-		Long: `List recent runs, the newest first. Times are those of the runs' traces, since the server's
-list gives the time of queueing for a start, and an end to runs that go on.`,
+		Long: `List recent runs, the newest first. Times are taken from the runs' traces, because the server's
+list gives the queueing time as the start, and an end to runs that are still going on.`,
 		Example: `  # the last three runs
   kubectl sbw runs --count 3
 
   # what failed today
   kubectl sbw runs --status failed --since 24h
 
-  # look on
+  # keep watching
   kubectl sbw runs --watch
 
   # start a failed run again, from its first step
   kubectl sbw runs --rerun 01JD7Z3T5V6W8X9Y0ABCDEFGHJ`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.count < 1 {
-				return pipeline.UsageErrorf("usage", "give it as --count 3", "--count %d is not above zero", o.count)
-			}
-			if o.since < 0 {
-				return pipeline.UsageErrorf("usage", "give it as --since 24h", "--since %s is not above zero", o.since)
-			}
-			var err error
-			if o.status, err = statuses(o.status); err != nil {
+			if err := o.validate(); err != nil {
 				return err
 			}
 			if runF != nil {
@@ -88,48 +81,56 @@ list gives the time of queueing for a start, and an end to runs that go on.`,
 	}
 	o.add(c)
 	f := c.Flags()
-	f.IntVar(&o.count, "count", 10, "how many")
-	f.StringSliceVar(&o.status, "status", nil, "only these: running, queued, completed, failed, cancelled, skipped")
-	f.DurationVar(&o.since, "since", 0, "only those queued within this time (default: all)")
-	f.BoolVarP(&o.all, "all", "A", false, "of every app, not of this worker's alone")
-	f.BoolVarP(&o.watch, "watch", "w", false, "go on, and print what changes")
+	f.IntVar(&o.count, "count", 10, "list at most this many")
+	f.StringSliceVar(&o.status, "status", nil, "list only these: running, queued, completed, failed, cancelled, skipped")
+	f.DurationVar(&o.since, "since", 0, "list only runs queued within this time (default: all)")
+	f.BoolVarP(&o.all, "all", "A", false, "list the runs of every app, not only of this worker's")
+	f.BoolVarP(&o.watch, "watch", "w", false, "keep watching, and print what changes")
 	f.StringVar(&o.rerun, "rerun", "", "start this run's function again with the run's event, from the first step")
 	f.StringVar(&o.cancel, "cancel", "", "end this run")
 	c.MarkFlagsMutuallyExclusive("rerun", "cancel", "watch")
-	cli.AddOutput(c, &o.output, "json", "yaml")
+	cli.AddDocument(k.env, c, &o.output, func() cli.Document { return &runsDocument{} })
 	return c
 }
 
+// runsDocument is what runs prints for programs.
+type runsDocument struct {
+	cli.Head
+	Runs      []model.Run `json:"runs" doc:"the runs, the newest first, each with id, appID, functionID, function, status, queuedAt, startedAt, endedAt, event, cron, step, attempt, error"`
+	Run       string      `json:"run,omitempty" doc:"with --rerun or --cancel, the id of that run"`
+	Rerun     string      `json:"rerun,omitempty" doc:"with --rerun, the id of the new run"`
+	Cancelled bool        `json:"cancelled,omitempty" doc:"with --cancel, that the run is cancelled"`
+}
+
 // act starts a run again, or ends it, and prints the id of the run that results.
-func (o *runsOptions) act(ctx context.Context, env *cli.Env, c *conn.Conn) error {
-	acted := struct {
-		Run       string `json:"run"`
-		Rerun     string `json:"rerun,omitempty"`
-		Cancelled bool   `json:"cancelled,omitempty"`
-	}{Run: o.rerun + o.cancel}
-	var err error
+func (o *runsOptions) act(ctx context.Context, env *cli.Env, c *conn.Conn) (err error) {
+	d := &runsDocument{Run: o.rerun + o.cancel}
 	if o.cancel != "" {
 		err = c.Client.CancelRun(ctx, o.cancel)
-		acted.Cancelled = err == nil
+		d.Cancelled = err == nil
 	} else {
-		acted.Rerun, err = c.Client.Rerun(ctx, o.rerun)
+		d.Rerun, err = c.Client.Rerun(ctx, o.rerun)
 	}
 	if err != nil {
-		return c.Explain("change run "+acted.Run, err)
+		return c.Explain("cannot change run "+d.Run, err)
 	}
-	if o.output != "" {
-		return cli.PrintObject(env.Out, o.output, acted)
-	}
-	if acted.Cancelled {
-		_, err = fmt.Fprintf(env.Out, "run/%s cancelled\n", acted.Run)
-	} else {
-		_, err = fmt.Fprintf(env.Out, "run/%s\n", acted.Rerun)
+	return printAct(env, o.output, d)
+}
+
+// printAct writes the run that was changed, or a document.
+func printAct(env *cli.Env, output string, d *runsDocument) (err error) {
+	env.SetDocument(d)
+	switch {
+	case cli.IsDocument(output):
+	case d.Cancelled:
+		_, err = fmt.Fprintf(env.Out, "run/%s cancelled\n", d.Run)
+	default:
+		_, err = fmt.Fprintf(env.Out, "run/%s\n", d.Rerun)
 	}
 	return err
 }
 
-// watchEvery is how often the server is asked with --watch: it has nothing to
-// subscribe to.
+// watchEvery is how often --watch lists the runs: the server has no subscription.
 const watchEvery = 2 * time.Second
 
 func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error {
@@ -143,7 +144,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	if !o.all {
 		apps, err := c.Client.Apps(ctx)
 		if err != nil {
-			return c.Explain("read Inngest's registrations", err)
+			return c.Explain("cannot read Inngest's registrations", err)
 		}
 		for _, a := range apps {
 			if a.Name == c.App {
@@ -151,13 +152,13 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 			}
 		}
 		if len(filter.Apps) == 0 {
-			return &pipeline.Finding{Code: "app-missing", Severity: pipeline.Error, What: "Inngest has no app " + c.App,
+			return &pipeline.Finding{Code: codeAppMissing, Severity: pipeline.Error, What: "Inngest has no app " + c.App,
 				Fix: "`kubectl sbw refresh` registers the worker; --all lists the runs of every app"}
 		}
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	seen := map[string]string{} // what was printed last of each run
+	seen := map[string]string{} // the last printed state of each run
 	var gap inngest.Outage
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
@@ -165,7 +166,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 			runs, err = nil, nil
 		}
 		if err != nil {
-			return c.Explain("list runs", err)
+			return c.Explain("cannot list the runs", err)
 		}
 		if first {
 			if err := noteDetour(env, c); err != nil {
@@ -175,12 +176,12 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		if !o.watch {
 			return o.print(env, runs, true)
 		}
-		// What was printed stays as it was; elapsed times alone are no change.
+		// Elapsed times alone do not count as a change.
 		runs = slices.DeleteFunc(runs, func(r model.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
 		for _, r := range runs {
 			seen[r.ID] = fmt.Sprint(r)
 		}
-		slices.Reverse(runs) // the newest at the end, where the next ones come
+		slices.Reverse(runs) // the newest at the end, where the next ones will be
 		if err := o.print(env, runs, first); err != nil {
 			return err
 		}
@@ -188,30 +189,18 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
-				return nil // that is how one stops looking on
+				return nil // that is how a user stops watching
 			}
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// print writes runs; with --watch one by one as a program reads them, and with
-// the header once.
+// print writes runs as a table, with the header only once, or as a document.
 func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
+	env.SetDocument(&runsDocument{Runs: runs})
 	switch {
-	case o.output != "" && !o.watch:
-		return cli.PrintObject(env.Out, o.output, runs)
-	case o.output != "":
-		for _, r := range runs {
-			if o.output == "yaml" {
-				if _, err := fmt.Fprintln(env.Out, "---"); err != nil {
-					return err
-				}
-			}
-			if err := cli.PrintObject(env.Out, o.output, r); err != nil {
-				return err
-			}
-		}
+	case cli.IsDocument(o.output):
 		return nil
 	case len(runs) == 0 && first:
 		return env.Notef("no runs")
@@ -229,8 +218,22 @@ func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
 	return rows.Print(env.Out)
 }
 
-// statuses reads --status: words in either case, checked, since the server
-// takes one that it does not know for none.
+// validate checks the flags and brings --status into the server's words.
+func (o *runsOptions) validate() (err error) {
+	switch {
+	case o.count < 1:
+		return pipeline.UsageErrorf(codeUsage, "give it as --count 3", "--count %d is not above zero", o.count)
+	case o.since < 0:
+		return pipeline.UsageErrorf(codeUsage, "give it as --since 24h", "--since %s is not above zero", o.since)
+	case o.watch && cli.IsDocument(o.output):
+		return pipeline.UsageErrorf(codeUsage, "leave out one of them", "--watch prints runs as they change, and -o %s prints one document", o.output)
+	}
+	o.status, err = statuses(o.status)
+	return err
+}
+
+// statuses reads --status: words in upper or lower case. They are checked here,
+// because the server ignores a status that it does not know.
 func statuses(words []string) ([]string, error) {
 	known := []string{"running", "queued", "completed", "failed", "cancelled", "skipped"}
 	var all []string
@@ -242,7 +245,7 @@ func statuses(words []string) ([]string, error) {
 			}
 		}
 		if !found {
-			return nil, pipeline.UsageErrorf("usage", "use "+strings.Join(known, ", "), "--status %q is no state of a run", w)
+			return nil, pipeline.UsageErrorf(codeUsage, "use "+strings.Join(known, ", "), "--status %q is not a state of a run", w)
 		}
 	}
 	return all, nil

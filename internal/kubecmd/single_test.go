@@ -136,15 +136,15 @@ func TestKustomizationAppliedAsRendered(t *testing.T) {
 	}
 }
 
-// history is what `history -o json` says.
+// history is what `history -o json` prints.
 func (w *world) history() []rollout.Past {
 	w.Helper()
 	out, _ := w.run(0, "history", "-o", "json")
-	var all []rollout.Past
-	if err := json.Unmarshal([]byte(out), &all); err != nil {
+	var d historyDocument
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
 		w.Fatal(err)
 	}
-	return all
+	return d.Revisions
 }
 
 func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {

@@ -27,20 +27,20 @@ func newStatus(k *factory, runF func(context.Context, *statusOptions) error) *co
 	o := &statusOptions{}
 	c := &cobra.Command{
 		Use:   "status [flags]",
-		Short: "Say on one screen whether the worker is well, and whether what runs is what was shipped",
-		Long: `Say on one screen whether the worker is well: the workload, the image against what was shipped
-last, the manifest's file against the cluster, the functions that are registered against those that
+		Short: "Show on one screen whether the worker is well, and whether what runs is what was shipped",
+		Long: `Show on one screen whether the worker is well: the workload, the image compared with the one shipped
+last, the manifest file compared with the cluster, the registered functions compared with those that
 the image was built with and those that the worker serves, runs, and the last receipt.
 
-What this user may not read is said and left out of the verdict. A manifest that differs is a
-warning, as it may be the next version; everything else that differs is not well.
+Whatever you have no permission to read is listed and left out of the verdict. A manifest that
+differs is a warning, because it may be the next version; any other difference means not well.
 
-Exit codes: 0 well, 1 not well, 2 wrong usage. With --contexts it is one line a cluster, and 1 when
-one of them is not well.`,
-		Example: `  # is all well? The exit code says so, too
+Exit codes: 0 well, 1 not well, 2 wrong usage. With --contexts there is one line for each cluster,
+and the exit code is 1 if one of them is not well.`,
+		Example: `  # is the worker well? The exit code is the verdict
   kubectl sbw status
 
-  # a line for each cluster
+  # one line for each cluster
   kubectl sbw status --contexts 'prod-*'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -54,32 +54,46 @@ one of them is not well.`,
 			if err != nil {
 				return err
 			}
-			return o.print(k.env, s, s.Well, func() error { return printStatus(k.env, s) })
+			return o.print(k.env, &statusDocument{Status: s, Well: s.Well, reported: s.Findings}, func() error { return printStatus(k.env, s) })
 		},
 	}
 	o.inngest.add(c)
 	addNoInngest(c, &o.noInngest)
 	addProbe(c, &o.probe)
 	addContexts(c, &o.contexts)
-	cli.AddOutput(c, &o.output, "json", "yaml")
+	cli.AddDocument(k.env, c, &o.output, func() cli.Document { return &statusDocument{} })
 	return c
 }
 
-// print prints a report, as an object or by text, and makes the verdict the exit
-// code.
-func (o *statusOptions) print(env *cli.Env, report any, well bool, text func() error) (err error) {
-	if o.output != "" {
-		err = cli.PrintObject(env.Out, o.output, report)
-	} else {
-		err = text()
-	}
-	if err == nil && !well {
-		err = &cli.ExitError{Code: int(pipeline.Unchanged)}
-	}
-	return err
+// statusDocument is what status prints for programs.
+type statusDocument struct {
+	cli.Head
+	*rollout.Status
+	Well     bool            `json:"well" doc:"the verdict: whether the worker is well, in every context"`
+	Contexts []contextStatus `json:"contexts,omitempty" doc:"with --contexts, the status in each, with its own findings, and failed if there is none"`
+
+	reported []*pipeline.Finding
 }
 
-// status asks how the worker of one context is.
+// print writes the status by text, or as a document, and its findings to stderr. The
+// verdict becomes the exit code.
+func (o *statusOptions) print(env *cli.Env, d *statusDocument, text func() error) error {
+	env.SetDocument(d)
+	if !cli.IsDocument(o.output) {
+		if err := text(); err != nil {
+			return err
+		}
+	}
+	if err := env.Report(d.reported); err != nil {
+		return err
+	}
+	if !d.Well {
+		return &cli.ExitError{Code: int(pipeline.Unchanged)}
+	}
+	return nil
+}
+
+// status reads how the worker of one context is.
 func (o *statusOptions) status(ctx context.Context, k *factory) (*rollout.Status, error) {
 	t, io, err := o.inngest.target(k)
 	if err != nil {
@@ -118,7 +132,7 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 		rows.Add("lock", s.Lock)
 	}
 	if s.Handover != "" {
-		rows.Add("switch", s.Handover+": not ended")
+		rows.Add("switch", s.Handover+": not finished")
 	}
 	if s.Pods != "" {
 		rows.Add("probe", s.Pods)
@@ -164,13 +178,10 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 	case !s.Well:
 		verdictLine = "not well"
 	case blind:
-		verdictLine = "well, as far as it may be read"
+		verdictLine = "well, as far as it can be read"
 	}
 	rows.Add("verdict", verdictLine)
-	if err := rows.Print(env.Out); err != nil {
-		return err
-	}
-	return env.Report(s.Findings)
+	return rows.Print(env.Out)
 }
 
 func orUnknown(s string) string {

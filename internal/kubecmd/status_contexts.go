@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
@@ -11,21 +12,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
-// statusReports is the state of several clusters, for `-o json` and yaml.
-type statusReports struct {
-	Contexts []contextStatus `json:"contexts"`
-	Well     bool            `json:"well"` // all of them
-}
-
-// contextStatus is one of them; of a cluster that cannot be asked it has the
-// findings alone.
+// contextStatus is the status in one of several contexts.
 type contextStatus struct {
 	Context string `json:"context"`
 	*rollout.Status
-	Failed []*pipeline.Finding `json:"failed,omitempty"` // why there is no report
+	Findings []*pipeline.Finding `json:"findings"`
+	Failed   []*pipeline.Finding `json:"failed,omitempty"` // why there is no status
 }
 
-// everywhere looks at all contexts at once and says a line of each.
+// everywhere reads the status in all contexts at once.
 func (o *statusOptions) everywhere(ctx context.Context, k *factory) error {
 	kubes, err := k.each(o.contexts)
 	if err != nil {
@@ -37,31 +32,39 @@ func (o *statusOptions) everywhere(ctx context.Context, k *factory) error {
 		all[i].Context = *one.flags.Context
 		wg.Go(func() {
 			s, err := o.status(ctx, one)
-			all[i].Status, all[i].Failed = s, pipeline.AsFindings("look at the cluster", err)
+			if all[i].Status, all[i].Failed = s, pipeline.AsFindings("cannot read the status", err); s != nil {
+				all[i].Findings = s.Findings
+			}
 		})
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	res := statusReports{Contexts: all, Well: true}
-	for _, c := range all {
-		res.Well = res.Well && c.Status != nil && c.Well
-	}
-	return o.print(k.env, res, res.Well, func() error { return printStatuses(k.env, all) })
+	return o.print(k.env, newStatusesDocument(all), func() error { return printStatuses(k.env, all) })
 }
 
+// newStatusesDocument joins the statuses of several contexts.
+func newStatusesDocument(all []contextStatus) *statusDocument {
+	d := &statusDocument{Well: true, Contexts: all}
+	var names []string
+	var found [][]*pipeline.Finding
+	for _, c := range all {
+		d.Well = d.Well && c.Status != nil && c.Well
+		names, found = append(names, c.Context), append(found, slices.Concat(c.Failed, c.Findings))
+	}
+	d.reported = rollout.Together(names, found)
+	return d
+}
+
+// printStatuses writes one line for each context.
 func printStatuses(env *cli.Env, all []contextStatus) error {
 	rows := ui.NewRows(env.Style(env.Out), "CONTEXT", "IMAGE", "READY", "VERDICT", "WHY")
-	found := make([][]*pipeline.Finding, len(all))
-	names := make([]string, len(all))
-	for i, c := range all {
-		names[i], found[i] = c.Context, c.Failed
+	for _, c := range all {
 		if c.Status == nil {
 			rows.Add(c.Context, "-", "-", "unknown", worst(c.Failed))
 			continue
 		}
-		found[i] = c.Findings
 		verdict, why := "well", "-"
 		if !c.Well {
 			verdict, why = "not well", worst(c.Findings)
@@ -71,13 +74,10 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 		}
 		rows.Add(c.Context, shortImage(c.Image), fmt.Sprintf("%d/%d", c.Verdict.Ready, c.Verdict.Wanted), verdict, why)
 	}
-	if err := rows.Print(env.Out); err != nil {
-		return err
-	}
-	return env.Report(rollout.Together(names, found))
+	return rows.Print(env.Out)
 }
 
-// worst is the code of the first error.
+// worst is the code of the first error, "-" if there is none.
 func worst(found []*pipeline.Finding) string {
 	for _, f := range found {
 		if f.Severity == pipeline.Error {

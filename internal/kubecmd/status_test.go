@@ -8,19 +8,16 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
 // status is what `status -o json` says.
-func (w *world) status(code int, args ...string) (s rollout.Status, codes []string) {
+func (w *world) status(code int, args ...string) (s statusDocument, codes []string) {
 	w.Helper()
 	out, _ := w.run(code, append([]string{"status", "--no-inngest", "-o", "json"}, args...)...)
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		w.Fatalf("%v\n%s", err, out)
 	}
-	for _, f := range s.Findings {
+	for _, f := range s.Head.Findings {
 		codes = append(codes, f.Severity.String()+" "+string(f.Code))
 	}
 	return s, codes
@@ -68,7 +65,7 @@ func TestIsWhatRunsWhatWasShipped(t *testing.T) {
 		return w.try("status", "--no-inngest", "--as", "looker") == 0
 	})
 	out := w.out.String()
-	for _, want := range []string{"complete, 1 of 1 ready", "well, as far as it may be read", "last run", "k8s/worker.yaml names "} {
+	for _, want := range []string{"complete, 1 of 1 ready", "well, as far as it can be read", "last run", "k8s/worker.yaml names "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s\n%s", want, out, w.errs)
 		}
@@ -107,14 +104,7 @@ func TestStatusOfSeveralClusters(t *testing.T) {
 		t.Errorf("\n%s", out)
 	}
 	out, _ = w.run(1, "status", "--contexts", "*", "--no-inngest", "-o", "json")
-	var all struct {
-		Contexts []struct {
-			Context string
-			Well    bool
-			Failed  []*pipeline.Finding
-		}
-		Well bool
-	}
+	var all statusDocument
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,10 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 		&o.imageFlag,
 		"image",
 		"",
-		"the image's repository when it is not the manifest's; may include the tag, and the digest that is to go out",
+		"the image's repository if it is not the manifest's; may include the tag, and the digest to roll out",
 	)
 	o.addFiles(c)
-	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change the image of the live workload alone")
+	f.BoolVar(&o.Manifest.ImageOnly, "image-only", false, "use no manifest: change only the image of the live workload")
 	o.inngest.add(c)
 	addNoInngest(c, &o.Inngest.Off)
 	addProbe(c, &o.Probe)
@@ -54,36 +54,36 @@ func (o *rolloutOptions) addFiles(c *cobra.Command) {
 	f.BoolVarP(&o.Manifest.Recursive, "recursive", "R", false, "look into directories below those of -f")
 }
 
-// addRollout adds what only a rollout takes.
+// addRollout adds the flags that only a rollout takes.
 func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.Image.NoPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
-	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest's file as it is; apply the stamped text all the same")
+	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest file as it is, and apply the stamped text")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
 	f.StringVar(
 		(*string)(&o.DryRun),
 		"dry-run",
 		string(rollout.DryRunNone),
-		`"none", "client" (print what would be applied) or "server" (let the cluster judge it, change nothing)`,
+		`"none", "client" (print what would be applied) or "server" (let the cluster check it, change nothing)`,
 	)
 	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
 	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
 	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave a failed rollout as it is")
-	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait for the old pods to be gone; that they are is then not verified")
-	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
-	f.BoolVar(&o.Force, "force", false, "go on where running steps would be lost, or another rollout is under way")
-	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new image no longer has")
-	f.BoolVar(&o.Inngest.PruneStale, "prune-stale", false, "delete registrations that are stale by rule")
-	f.StringVar(&o.Inngest.ConfirmEvent, "confirm-run", "", "in the end, send this event and follow its run through the new pods")
+	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait until the old pods are gone")
+	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take over fields that other managers own")
+	f.BoolVar(&o.Force, "force", false, "continue even if running steps would be lost, or another rollout is running")
+	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest if the new image does not have them")
+	f.BoolVar(&o.Inngest.PruneStale, "prune-stale", false, "delete stale registrations")
+	f.StringVar(&o.Inngest.ConfirmEvent, "confirm-run", "", "finally, send this event and follow its run through the new pods")
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
 	o.inngest.addEventKey(c)
 	o.addSwitch(c)
 	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
-	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: begin no further wave once more than this many clusters have failed")
-	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
+	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: start no further wave once more than this many clusters have failed")
+	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while another rollout is running (default: not at all)")
 }
 
-// addSwitch adds the flags that say how the new version takes the old one's place.
+// addSwitch adds the flags that say how the new version replaces the old one.
 func (o *rolloutOptions) addSwitch(c *cobra.Command) {
 	f := c.Flags()
 	f.DurationVar(&o.Switch.DrainTimeout, "drain-timeout", 0, "how long to wait for steps on the old pods (default: deploy.drainTimeout, 30m)")
@@ -91,9 +91,9 @@ func (o *rolloutOptions) addSwitch(c *cobra.Command) {
 		&o.Switch.Bake,
 		"bake",
 		0,
-		"watch the new version this long after the switch, and go back when it does worse (default: deploy.bake, not at all)",
+		"watch the new version this long after the switch, and go back if it does worse (default: deploy.bake, not at all)",
 	)
-	f.BoolVar(&o.Switch.Resume, "resume", false, "go on with a switch that another run has begun, with its image unless --tag names one")
+	f.BoolVar(&o.Switch.Resume, "resume", false, "continue a switch that another run has started, with its image unless --tag names one")
 }
 
 // completeSwitch fills in what the configuration says.
@@ -113,29 +113,29 @@ func (o *rolloutOptions) completeSwitch() {
 	}
 }
 
-// checkSwitch refuses what is no strategy and no time.
+// checkSwitch refuses unknown strategies and negative times.
 func (o *rolloutOptions) checkSwitch() error {
 	switch s := o.Switch; {
 	case !slices.Contains([]handover.Strategy{"", handover.StrategyAuto, handover.StrategySwitch, handover.StrategyRolling}, s.Strategy):
-		return pipeline.UsageErrorf("usage", "use auto, switch or rolling", "--strategy %q is not known", s.Strategy)
+		return pipeline.UsageErrorf(codeUsage, "use auto, switch or rolling", "--strategy %q is not known", s.Strategy)
 	case s.DrainTimeout < 0:
-		return pipeline.UsageErrorf("usage", "give it as 90s or 30m", "--drain-timeout %s is below zero", s.DrainTimeout)
+		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 30m", "--drain-timeout %s is below zero", s.DrainTimeout)
 	case s.Bake < 0:
-		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--bake %s is below zero", s.Bake)
+		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 5m", "--bake %s is below zero", s.Bake)
 	}
 	return nil
 }
 
-// addRestart adds the flags that say what becomes of steps that are executing.
+// addRestart adds the flags that say what happens to steps that are executing.
 func (o *rolloutOptions) addRestart(c *cobra.Command) {
 	f := c.Flags()
 	f.Var(&o.waitIdle, "wait-idle", "wait up to this long until no step is executing; with no value, wait indefinitely (default: not at all)")
 	f.Lookup("wait-idle").NoOptDefVal = "forever"
-	f.DurationVar(&o.Steps.MaxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be run again; refuse older ones")
-	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "run those runs again that the switch-over killed")
+	f.DurationVar(&o.Steps.MaxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be retried; refuse older ones")
+	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "start runs again that the rollout has killed")
 }
 
-// complete fills in what flags left open from the configuration.
+// complete fills in from the configuration what the flags leave open.
 func (o *rolloutOptions) complete(k *factory) (err error) {
 	if err := o.checkTag(); err != nil {
 		return err
@@ -169,8 +169,8 @@ func (o *rolloutOptions) complete(k *factory) (err error) {
 	return o.completeManifest(k)
 }
 
-// completeManifest finds the manifest's files, and reads standard input once:
-// checks and the apply each load it for themselves.
+// completeManifest finds the manifest files, and reads standard input once, because
+// the checks and the apply each load the manifest.
 func (o *rolloutOptions) completeManifest(k *factory) (err error) {
 	m := &o.Manifest
 	m.Named = len(m.Filenames) > 0 || m.Kustomize != ""
@@ -195,39 +195,39 @@ func (o *rolloutOptions) completeManifest(k *factory) (err error) {
 	return nil
 }
 
-// checkTag knows what is wrong on the command line itself, before the
-// configuration and the kubeconfig are read.
+// checkTag finds mistakes on the command line itself, before the configuration and the
+// kubeconfig are read.
 func (o *rolloutOptions) checkTag() error {
 	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
-	// handed over as it is.
+	// passed on as it is.
 	if o.imageFlag != "" {
 		ref, err := imageref.Parse(o.imageFlag)
 		if err != nil {
 			return err
 		}
 		if o.Image.Tag != "" && ref.Tag != "" && o.Image.Tag != ref.Tag {
-			return pipeline.UsageErrorf("usage", "give the tag once", "--image names tag %q and --tag is %q", ref.Tag, o.Image.Tag)
+			return pipeline.UsageErrorf(codeUsage, "give the tag once", "--image names tag %q and --tag is %q", ref.Tag, o.Image.Tag)
 		}
 		ref.Tag = cmp.Or(ref.Tag, o.Image.Tag)
 		o.Image.Reference = ref
 	}
 	switch {
 	case o.Image.Digest != "" && o.Image.NoPin:
-		return pipeline.UsageErrorf("usage", "leave out --no-pin, or the digest", "--image names a digest, and --no-pin leaves it out")
+		return pipeline.UsageErrorf(codeUsage, "leave out --no-pin, or the digest", "--image names a digest, and --no-pin leaves it out")
 	case o.Image.Tag != "":
 		return imageref.CheckTag(o.Image.Tag)
 	case o.Image.Digest == "" && !o.tagOptional && !o.Switch.Resume:
-		return pipeline.UsageErrorf("usage", "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
+		return pipeline.UsageErrorf(codeUsage, "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
 	}
 	return nil
 }
 
-// readConfirmData reads what --confirm-run sends along.
+// readConfirmData reads the data of --confirm-run's event.
 func (o *rolloutOptions) readConfirmData() error {
 	if o.Inngest.ConfirmEvent == "" {
 		for _, f := range []struct{ flag, value string }{{"--confirm-data", o.confirmData}, {"--event-key-from", o.inngest.eventKeyFrom}} {
 			if f.value != "" {
-				return pipeline.UsageErrorf("usage", "name the event with --confirm-run", "%s has no event to go with", f.flag)
+				return pipeline.UsageErrorf(codeUsage, "name the event with --confirm-run", "%s has no event to go with", f.flag)
 			}
 		}
 	}
@@ -235,7 +235,7 @@ func (o *rolloutOptions) readConfirmData() error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(o.confirmData), &o.Inngest.ConfirmData); err != nil {
-		return pipeline.UsageErrorf("usage", `write it as '{"seconds": 1}'`, "--confirm-data is no JSON object: %s", err)
+		return pipeline.UsageErrorf(codeUsage, `write it as '{"seconds": 1}'`, "--confirm-data is not a JSON object: %s", err)
 	}
 	return nil
 }
@@ -243,18 +243,18 @@ func (o *rolloutOptions) readConfirmData() error {
 func (o *rolloutOptions) validate() error {
 	switch {
 	case o.Timeout <= 0:
-		return pipeline.UsageErrorf("usage", "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)
+		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)
 	case o.LockWait < 0:
-		return pipeline.UsageErrorf("usage", "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
+		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
 	case o.Steps.MaxStepLoss < 0:
-		return pipeline.UsageErrorf("usage", "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
+		return pipeline.UsageErrorf(codeUsage, "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
 	case o.Diff && o.DryRun == rollout.DryRunClient:
-		return pipeline.UsageErrorf("usage", "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not ask")
+		return pipeline.UsageErrorf(codeUsage, "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not use")
 	}
 	switch o.DryRun {
 	case rollout.DryRunNone, rollout.DryRunClient, rollout.DryRunServer:
 	default:
-		return pipeline.UsageErrorf("usage", "use none, client or server", "--dry-run=%s is not known", o.DryRun)
+		return pipeline.UsageErrorf(codeUsage, "use none, client or server", "--dry-run=%s is not known", o.DryRun)
 	}
 	if err := o.checkSwitch(); err != nil {
 		return err
@@ -279,7 +279,7 @@ func (o *rolloutOptions) checkFiles() error {
 		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			why = pe.Err
 		}
-		f := pipeline.UsageErrorf("manifest-missing",
+		f := pipeline.UsageErrorf(codeManifestMissing,
 			"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "no manifest at %s", o.Short(name))
 		f.Why, f.Err = why.Error(), err
 		return f
@@ -287,7 +287,7 @@ func (o *rolloutOptions) checkFiles() error {
 	return nil
 }
 
-// checkNoInngest refuses flags that would silently be left out with Inngest.
+// checkNoInngest refuses flags that would be ignored without Inngest.
 func (o *rolloutOptions) checkNoInngest() error {
 	if !o.Inngest.Off {
 		return nil
@@ -300,7 +300,7 @@ func (o *rolloutOptions) checkNoInngest() error {
 		{"--confirm-run", o.Inngest.ConfirmEvent != ""}, {"--prune-stale", o.Inngest.PruneStale},
 	} {
 		if f.given {
-			return pipeline.UsageErrorf("usage", "leave one of them out", "%s asks Inngest, which %s leaves out", f.name, o.Inngest.OffBy)
+			return pipeline.UsageErrorf(codeUsage, "leave one of them out", "%s needs Inngest, which %s turns off", f.name, o.Inngest.OffBy)
 		}
 	}
 	return nil

@@ -22,12 +22,13 @@ func newUndo(k *factory, runF func(context.Context, *rolloutOptions) error) *cob
 		Short: "Go back to an earlier revision, wait, probe and register its functions",
 		Long: `Go back to an earlier revision, wait for it, probe its pods and register its functions.
 
-The steps that are executing are guarded as in a rollout: those that the restart would only delay
-are stated, one that it would kill for good stops the undo. The image in the manifest's file is put
-back with it, and no other byte, if it is the one that ran; otherwise the file is left and told of.
+Steps that are executing are guarded as in a rollout: those that will merely be retried are listed,
+and one that the restart would kill for good stops the undo. The image in the manifest file is
+restored as well, and no other byte, if it is the image that ran; otherwise the file is left as it
+is, with a warning.
 
-After a run that was killed or could not put back what it had changed, the undo goes back to what
-was before that run.`,
+After a run that was killed or could not restore what it had changed, the undo goes back to the
+state before that run.`,
 		Example: `  # back to what ran before
   kubectl sbw undo
 
@@ -40,12 +41,12 @@ was before that run.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("to-revision") && o.ToRevision < 1 {
-				return pipeline.UsageErrorf("usage", "take one of `kubectl sbw history`", "--to-revision %d is no revision", o.ToRevision)
+				return pipeline.UsageErrorf(codeUsage, "take one of `kubectl sbw history`", "--to-revision %d is not a revision", o.ToRevision)
 			}
 			if err := o.complete(k); err != nil {
 				return err
 			}
-			o.forgetMissingManifest()
+			o.dropMissingManifest()
 			if err := o.validate(); err != nil {
 				return err
 			}
@@ -58,23 +59,23 @@ was before that run.`,
 	f := c.Flags()
 	f.Int64Var(&o.ToRevision, "to-revision", 0, "the revision to go back to (default: the newest before the current that ran well)")
 	o.addFiles(c)
-	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest's file as it is")
+	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest file as it is")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait (default: deploy.timeout, 180s)")
 	addNoInngest(c, &o.Inngest.Off)
 	addProbe(c, &o.Probe)
 	o.inngest.add(c)
 	o.addRestart(c)
 	f.BoolVar(&o.Force, "force", false, "go on where running steps would be lost")
-	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while somebody else rolls out (default: not at all)")
-	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait for the newer pods to be gone; that they are is then not verified")
-	cli.AddOutput(c, &o.output, "name", "json", "yaml")
+	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while another rollout is running (default: not at all)")
+	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait until the newer pods are gone")
+	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize")
 	return c
 }
 
-// forgetMissingManifest: a manifest that only the configuration names need not
-// exist, because the cluster has the revision.
-func (o *rolloutOptions) forgetMissingManifest() {
+// dropMissingManifest leaves out a manifest that does not exist and that only the
+// configuration names: an undo works without it, because the cluster has the revision.
+func (o *rolloutOptions) dropMissingManifest() {
 	m := &o.Manifest
 	if m.Named || len(m.Filenames) != 1 {
 		return
@@ -89,7 +90,7 @@ func (o *rolloutOptions) undo(ctx context.Context, env *cli.Env) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := rollout.NewUndo(o.Target, o.Options, cancel)
-	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` says what runs"})
+	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` shows what is running"})
 	env.Warn("keep the receipt", r.Record(ctx, out))
 	if perr := printUndo(env, o.output, r, out); perr != nil {
 		return perr
@@ -97,8 +98,8 @@ func (o *rolloutOptions) undo(ctx context.Context, env *cli.Env) error {
 	return err
 }
 
-// printUndo writes the result of an undo: the revision in one line, where there
-// is one, or the whole of it as asked.
+// printUndo writes the result of an undo: the revision in one line, if there is one,
+// or as a rollout's result.
 func printUndo(env *cli.Env, output string, r ran, out pipeline.Outcome) error {
 	res := r.Result(out)
 	if output != "" || out.End != pipeline.Done || res.Revision == 0 {

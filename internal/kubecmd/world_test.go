@@ -34,6 +34,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
@@ -182,6 +183,9 @@ func (w *world) runContext(ctx context.Context, code int, args ...string) (stdou
 	if got := w.execute(ctx, args); got != code {
 		w.Fatalf("%s: exit %d, want %d\n%s\n%s", strings.Join(args, " "), got, code, w.out, w.errs)
 	}
+	if strings.Contains(strings.Join(args, " "), "-o json") {
+		clitest.Document(w.T, NewRoot, "kubectl sbw "+args[0], "json", w.out.Bytes())
+	}
 	return w.out.String(), w.errs.String()
 }
 
@@ -200,7 +204,7 @@ func (w *world) until(ok func() bool) {
 }
 
 func (w *world) execute(ctx context.Context, args []string) int {
-	w.env.Tell = cli.Telling{}
+	w.env.Mode = cli.OutputMode{}
 	args = append(append(args, w.as...), "--cache-dir", filepath.Join(w.dir, "cache"))
 	return cli.Execute(ctx, w.env, NewRoot(w.env), args)
 }

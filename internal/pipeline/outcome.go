@@ -66,7 +66,7 @@ var ErrInterrupted = errors.New("interrupted")
 // StageRecord records one stage and its duration.
 type StageRecord struct {
 	Name     string        `json:"name"`
-	Started  time.Time     `json:"started"`
+	Started  time.Time     `json:"started,omitzero"`
 	Duration time.Duration `json:"duration"` // nanoseconds
 	Skipped  string        `json:"skipped,omitempty"`
 	Error    string        `json:"error,omitempty"`

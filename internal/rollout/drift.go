@@ -84,9 +84,9 @@ func sameShipped(shipped, runs string) bool {
 type ManifestState struct {
 	File  string `json:"file"`
 	Image string `json:"image"` // that it names
-	// Differs are the objects that applying it would change; nil when the
+	// Differs are the objects that applying it would change; nil, and absent, when the
 	// cluster could not be asked.
-	Differs []string `json:"differs"`
+	Differs []string `json:"differs,omitzero"`
 	asked   bool
 }
 

@@ -70,9 +70,9 @@ func (f *Fleet) stamped() *StampResult {
 func (c ContextResult) Now() (image string, known bool) {
 	switch {
 	case c.Started && c.Outcome.End == pipeline.Done:
-		return c.Run.Making(), true
+		return c.Image, true
 	case c.Started && c.Outcome.End == pipeline.Left:
 		return "", false
 	}
-	return c.Run.Previous(), true
+	return c.Previous, true
 }

@@ -16,7 +16,7 @@ import (
 // cluster still has it, or a revision that no run made.
 type Past struct {
 	Command   string    `json:"command,omitempty"` // rollout or undo; empty: not by kubectl sbw
-	Started   time.Time `json:"started"`
+	Started   time.Time `json:"started,omitzero"`
 	Seconds   float64   `json:"seconds,omitempty"`
 	Image     string    `json:"image"`
 	Tag       string    `json:"tag,omitempty"`

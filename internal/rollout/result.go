@@ -18,28 +18,27 @@ import (
 // Result is what a rollout, undo or doctor came to. Fields are added and never
 // renamed.
 type Result struct {
-	Workload  string             `json:"workload"`
-	Namespace string             `json:"namespace"`
-	Context   string             `json:"context,omitempty"`
-	Tag       string             `json:"tag,omitempty"`
-	Image     string             `json:"image,omitempty"`
-	Previous  string             `json:"previous,omitempty"` // what ran before
-	Revision  int64              `json:"revision,omitempty"` // that undo went back to
-	DryRun    string             `json:"dryRun,omitempty"`   // client or server
-	Seconds   float64            `json:"seconds"`
-	Restored  []string           `json:"restored,omitempty"` // what was put back
-	Changes   []Change           `json:"changes,omitempty"`  // made, or that a dry run would make
-	Objects   []map[string]any   `json:"objects,omitempty"`  // that --dry-run=client would apply
-	Diff      string             `json:"diff,omitempty"`     // with --diff
-	Verdict   *verdict.Verdict   `json:"verdict,omitempty"`
-	Probes    []probe.Answer     `json:"probes,omitempty"`
-	Refreshed *inngest.Refreshed `json:"registration,omitempty"`
-	Lost      []judge.LostRun    `json:"lostRuns,omitempty"`
-	Settled   bool               `json:"oldPodsGone"`
-	// Strategy is how the new version took the old one's place, or is to.
-	Strategy *handover.Choice `json:"strategy,omitempty"`
-	// SwitchedAt is when the Services were led to the new version.
-	SwitchedAt time.Time `json:"switchedAt,omitzero"`
+	Workload  string             `json:"workload,omitempty" doc:"the workload, as KIND/NAME"`
+	Namespace string             `json:"namespace,omitempty" doc:"its namespace"`
+	Context   string             `json:"context,omitempty" doc:"the kubeconfig's context"`
+	Tag       string             `json:"tag,omitempty" doc:"the tag that was to be rolled out"`
+	Image     string             `json:"image,omitempty" doc:"the image that was to be rolled out: NAME:TAG@sha256:…"`
+	Previous  string             `json:"previous,omitempty" doc:"the image that was running before"`
+	Revision  int64              `json:"revision,omitempty" doc:"the revision that undo went back to"`
+	DryRun    string             `json:"dryRun,omitempty" doc:"client or server"`
+	Seconds   float64            `json:"seconds" doc:"how long it took"`
+	Restored  []string           `json:"restored,omitempty" doc:"what was restored"`
+	Changes   []Change           `json:"changes,omitempty" doc:"what was changed, or would be by a dry run, each with object, namespace, action"`
+	Objects   []map[string]any   `json:"objects,omitempty" doc:"the objects that --dry-run=client would apply"`
+	Diff      string             `json:"diff,omitempty" doc:"with --diff, the difference"`
+	Verdict   *verdict.Verdict   `json:"verdict,omitempty" doc:"the state of the rollout, with state, cause, wanted, updated, ready, pods"`
+	Probes    []probe.Answer     `json:"probes,omitempty" doc:"what the new pods answered"`
+	Refreshed *inngest.Refreshed `json:"registration,omitempty" doc:"what was registered with Inngest"`
+	Lost      []judge.LostRun    `json:"lostRuns,omitempty" doc:"runs that the restart killed"`
+	Settled   bool               `json:"oldPodsGone" doc:"whether the pods of the previous version are gone"`
+	Strategy  *handover.Choice   `json:"strategy,omitempty" doc:"how the new version replaces the old one, and why"`
+	// SwitchedAt is zero when there was no switch.
+	SwitchedAt time.Time `json:"switchedAt,omitzero" doc:"when the Services switched to the new version"`
 	// Container is the one that gets the image.
 	Container string `json:"-"`
 }
@@ -50,12 +49,6 @@ type Change struct {
 	Namespace string       `json:"namespace,omitempty"`
 	Action    apply.Action `json:"action"`
 }
-
-// Making is the image that the run makes live, "" while it is not known.
-func (r *Run) Making() string { return r.making() }
-
-// Previous is the image that ran before, "" where nothing did.
-func (r *Run) Previous() string { return r.facts.previous() }
 
 // Result returns what the run came to.
 func (r *Run) Result(out pipeline.Outcome) Result {

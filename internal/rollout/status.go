@@ -25,32 +25,26 @@ import (
 // Status is everything that is known of a worker. Fields are added and never
 // renamed.
 type Status struct {
-	Workload  string          `json:"workload"`
-	Namespace string          `json:"namespace"`
-	Context   string          `json:"context,omitempty"`
-	Image     string          `json:"image"`
-	Verdict   verdict.Verdict `json:"verdict"`
-	// Shipped is the image that was shipped last with success, as the workload
-	// itself says; LastRun is the last run, whatever became of it.
-	Shipped  string         `json:"shipped,omitempty"`
-	LastRun  *Past          `json:"lastRun,omitempty"`
-	Receipt  string         `json:"receipt,omitempty"` // its file, if it was run from here
-	Manifest *ManifestState `json:"manifest,omitempty"`
-	// Functions is how what is registered differs from what the image was built
-	// with.
-	Functions string `json:"functions,omitempty"`
-	Lock      string `json:"lock,omitempty"`
-	// Handover is how far a switch got that has not ended; empty when there is
-	// none.
-	Handover string `json:"handover,omitempty"`
-	// NoInngest is the setting that leaves Inngest out. The pods are then probed,
-	// since nobody else asks the worker anything; Pods says in words what came of it.
-	NoInngest string              `json:"noInngest,omitempty"`
-	Probes    []probe.Answer      `json:"probes,omitempty"`
-	Pods      string              `json:"-"`
-	Inngest   *inngest.Report     `json:"inngest,omitempty"`
-	Findings  []*pipeline.Finding `json:"findings"`
-	Well      bool                `json:"well"`
+	Workload  string          `json:"workload" doc:"the workload, as KIND/NAME"`
+	Namespace string          `json:"namespace" doc:"its namespace"`
+	Context   string          `json:"context,omitempty" doc:"the kubeconfig's context"`
+	Image     string          `json:"image" doc:"the image that the workload names"`
+	Verdict   verdict.Verdict `json:"verdict" doc:"the state of the rollout, with state, cause, wanted, updated, ready, pods"`
+	Shipped   string          `json:"shipped,omitempty" doc:"the image that was last shipped with success, as recorded on the workload"`
+	LastRun   *Past           `json:"lastRun,omitempty" doc:"the last run, successful or not, as in history"`
+	Receipt   string          `json:"receipt,omitempty" doc:"the file of its receipt, if it was run on this machine"`
+	Manifest  *ManifestState  `json:"manifest,omitempty" doc:"the manifest file compared with the cluster, with file, image, differs"`
+	Functions string          `json:"functions,omitempty" doc:"how the registered functions differ from those that the image was built with"`
+	Lock      string          `json:"lock,omitempty" doc:"who holds the lock of the rollout"`
+	Handover  string          `json:"handover,omitempty" doc:"how far an unfinished switch has got"`
+	NoInngest string          `json:"noInngest,omitempty" doc:"the setting that turns Inngest off; the pods are then probed"`
+	Probes    []probe.Answer  `json:"probes,omitempty" doc:"what the pods answered, without Inngest"`
+	Inngest   *inngest.Report `json:"inngest,omitempty" doc:"what the Inngest server and the worker report"`
+	// Findings are printed by the command, together with its own.
+	Findings []*pipeline.Finding `json:"-"`
+	// Pods says in words what the probes came to.
+	Pods string `json:"-"`
+	Well bool   `json:"well" doc:"the verdict: whether the worker is well"`
 }
 
 // find adds findings. What may not be read is said and does not count.

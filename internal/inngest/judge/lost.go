@@ -45,7 +45,7 @@ func IsUnreachable(message string) bool { return unreachable.MatchString(message
 type LostRun struct {
 	model.Run
 	// At is when its last attempt failed.
-	At time.Time `json:"at"`
+	At time.Time `json:"at,omitzero"`
 }
 
 // Lost judges one run by its trace and its last error.

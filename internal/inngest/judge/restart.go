@@ -16,7 +16,7 @@ type Executing struct {
 	Slug    string    `json:"function"`
 	Step    string    `json:"step"`
 	Attempt int       `json:"attempt"` // from 0
-	Since   time.Time `json:"since"`
+	Since   time.Time `json:"since,omitzero"`
 	// Retries of the function; Known is false where the server no longer
 	// lists it, so that they are not known.
 	Retries int  `json:"retries"`

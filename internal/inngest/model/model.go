@@ -193,7 +193,7 @@ type Run struct {
 	FunctionID string    `json:"functionID"`
 	Slug       string    `json:"function"` // empty when the server no longer knows the function
 	Status     RunStatus `json:"status"`
-	Queued     time.Time `json:"queuedAt"`
+	Queued     time.Time `json:"queuedAt,omitzero"`
 	Started    time.Time `json:"startedAt,omitzero"`
 	Ended      time.Time `json:"endedAt,omitzero"`
 	Event      string    `json:"event,omitempty"`

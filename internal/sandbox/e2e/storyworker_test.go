@@ -24,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
+	"github.com/joelhooks/gh-sbw/internal/kubecmd"
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/images"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
@@ -374,12 +376,14 @@ func (w *story) await(what string, ok func(run) bool) run {
 	w.Helper()
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
-	var last []run
+	var d struct{ Runs []run }
 	for {
 		r := w.must(0, nil, "runs", "--count", "1", "--output", "json")
-		if err := json.Unmarshal([]byte(r.out), &last); err != nil {
+		if err := json.Unmarshal([]byte(r.out), &d); err != nil {
 			w.Fatal(err)
 		}
+		clitest.Document(w.T, kubecmd.NewRoot, "kubectl sbw runs", "json", []byte(r.out))
+		last := d.Runs
 		if len(last) > 0 && ok(last[0]) {
 			return last[0]
 		}
@@ -389,7 +393,7 @@ func (w *story) await(what string, ok func(run) bool) run {
 		select {
 		case <-tick.C:
 		case <-w.ctx.Done():
-			w.Fatalf("waiting for %s: %v; the last run is %+v", what, w.ctx.Err(), last)
+			w.Fatalf("waiting for %s: %v; the last run is %+v", what, w.ctx.Err(), d.Runs)
 		}
 	}
 }

@@ -35,13 +35,13 @@ func (s *shared) String() string {
 	return s.b.String()
 }
 
-// strayed runs a stage in whose midst a library and a child write, and returns
+// captured runs a stage in whose midst a library and a child write, and returns
 // what was told.
-func strayed(t *testing.T, tell Telling) string {
+func captured(t *testing.T, mode OutputMode) string {
 	t.Helper()
 	var errs shared
-	env := &Env{Plugin: "kubectl sbw", Err: &errs, Tell: tell}
-	release := env.adoptStrays()
+	env := &Env{Plugin: "kubectl sbw", Err: &errs, Mode: mode}
+	release := env.captureStderr()
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	fmt.Fprintln(os.Stderr, "before")
 	p := pipeline.Pipeline{Name: "rollout", Stages: []pipeline.Stage{{Name: "watch", Run: func(ctx context.Context, _ *pipeline.Reporter) error {
@@ -60,20 +60,20 @@ func strayed(t *testing.T, tell Telling) string {
 	return errs.String()
 }
 
-func TestStraysAreTold(t *testing.T) {
+func TestCapturedStderrIsPrinted(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		tell     Telling
+		mode     OutputMode
 		log, end bool
 	}{
-		{"plain", Telling{}, false, true},
-		{"--quiet", Telling{Quiet: true}, false, false},
-		{"--verbose", Telling{Verbose: true}, true, true},
-		{"-v", Telling{Logs: true}, true, true},
-		{"--events", Telling{Events: true}, false, true},
+		{"plain", OutputMode{}, false, true},
+		{"--quiet", OutputMode{Quiet: true}, false, false},
+		{"--verbose", OutputMode{Verbose: true}, true, true},
+		{"-v", OutputMode{Logs: true}, true, true},
+		{"--events", OutputMode{Events: true}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := strayed(t, c.tell)
+			got := captured(t, c.mode)
 			for text, want := range map[string]bool{"before": true, "-no-such-flag": true, "Unsolicited response": c.log, "watch": c.end} {
 				if strings.Contains(got, text) != want {
 					t.Errorf("%q: %v, want %v, in\n%s", text, !want, want, got)
@@ -81,7 +81,7 @@ func TestStraysAreTold(t *testing.T) {
 			}
 			for line := range strings.Lines(got) {
 				var r struct{ V int }
-				if err := json.Unmarshal([]byte(line), &r); c.tell.Events && (err != nil || r.V != 1) {
+				if err := json.Unmarshal([]byte(line), &r); c.mode.Events && (err != nil || r.V != 1) {
 					t.Errorf("no JSON line: %q", line)
 				}
 			}
@@ -89,13 +89,13 @@ func TestStraysAreTold(t *testing.T) {
 	}
 }
 
-// TestAllIsToldAtTheEnd: what a child has written last is not lost with the
+// TestEverythingIsPrintedAtTheEnd: what a child has written last is not lost with the
 // process, and what comes later goes where it went before.
-func TestAllIsToldAtTheEnd(t *testing.T) {
+func TestEverythingIsPrintedAtTheEnd(t *testing.T) {
 	var errs shared
 	env := &Env{Err: &errs}
 	before := os.Stderr
-	release := env.adoptStrays()
+	release := env.captureStderr()
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	long := strings.Repeat("x", 60<<10) // nearly what a pipe holds
 	fmt.Fprint(os.Stderr, long)
@@ -108,7 +108,7 @@ func TestAllIsToldAtTheEnd(t *testing.T) {
 // TestEventsOutsideOfARunAreLines: a reader of JSON lines reads them all.
 func TestEventsOutsideOfARunAreLines(t *testing.T) {
 	var errs bytes.Buffer
-	env := &Env{Err: &errs, Tell: Telling{Events: true}}
+	env := &Env{Err: &errs, Mode: OutputMode{Events: true}}
 	env.Warn("keep the receipt", os.ErrPermission)
 	if err := env.Notef("no %s", "runs"); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func answered(t *testing.T, sig os.Signal) {
 // TestKustomizeWarnsOnce: a run builds a kustomization several times.
 func TestKustomizeWarnsOnce(t *testing.T) {
 	var b bytes.Buffer
-	s := stray{env: &Env{Err: &b}, warned: map[string]bool{}}
+	s := &capturedStderr{env: &Env{Err: &b}, warned: map[string]bool{}}
 	for _, text := range []string{"# Warning: 'bases' is deprecated.\n", "log in at x\n# Warning: 'bases' is deprecated.\n", "# Warning: 'vars' is deprecated.\nlog in at x\n", "# Warning: 'bases' is deprecated.\n"} {
 		if n, err := s.Write([]byte(text)); n != len(text) || err != nil {
 			t.Fatal(n, err)
