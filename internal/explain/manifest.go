@@ -128,6 +128,12 @@ var manifestEntries = []Entry{
 		Aliases: []string{"error converting YAML to JSON", "found character that cannot start any token", "mapping values are not allowed in this context"},
 	},
 	{
+		Code:   "manifest-others",
+		Title:  "the manifest replaces the pods of another workload as well",
+		Cause:  "Several workloads share the manifest, and for another one than the worker's it differs from what runs: somebody changed the file, or rolled that workload out from somewhere else. sbw applies the whole manifest, as kubectl apply does, but watches and proves only the worker.",
+		Remedy: "Compare the images that the finding lists. Roll out a manifest with the worker alone (-f, deploy.manifest), or let the file name what runs.",
+	},
+	{
 		Code:    "manifest-outside",
 		Title:   "the image is set outside the kustomization's directory",
 		Cause:   "It comes from a base that others use as well, so stamping it would change theirs.",

@@ -159,6 +159,42 @@ func findIn(path string, o Options) (*Plan, *stream, error) {
 	return &Plan{Edit: e, before: src, after: after, changes: e.changes(src), target: t}, s, nil
 }
 
+// Unloadable reports what keeps files from being loaded as objects, each place with
+// its line: documents that are not objects, or text that cannot be parsed. It is
+// nil when neither is the case.
+func Unloadable(o Options) error {
+	paths, err := expand(o.Files, o.Recursive)
+	if err != nil {
+		return err
+	}
+	var plans []*Plan
+	var errs []error
+	streams := map[string]*stream{}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+			continue // a pipe can only be read once
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			errs = append(errs, unreadable(path, err))
+			continue
+		}
+		s, err := parse(src, path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		streams[path] = s
+		if _, _, err := s.locate(o.Target); err == nil {
+			plans = append(plans, &Plan{Edit: Edit{File: path}})
+		}
+	}
+	if f := inTheWay(paths, streams, plans, errs); f != nil {
+		return f
+	}
+	return errors.Join(errs...)
+}
+
 // inTheWay lists every document that kubectl apply would stop at, because it is
 // not an object: values of a chart, a Compose file. Faults of other files are
 // listed with them. It returns nil if all documents are objects.

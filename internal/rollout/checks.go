@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -119,8 +121,8 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 	if err != nil {
 		return nil, nil // the check of the manifest reports it
 	}
-	_, err = apply.Judge(ctx, f.Conn, objects, o)
-	var found []*pipeline.Finding
+	results, err := apply.Judge(ctx, f.Conn, objects, o)
+	found := f.others(results)
 	for _, one := range pipeline.AsFindings("dry run", err) {
 		if !apierrors.IsForbidden(one) || one.Code != cluster.CodeForbidden {
 			found = append(found, one) // a missing permission the check of the rights reports
@@ -228,4 +230,34 @@ func (t *Target) objectRights(all []apply.Object) ([]preflight.Right, error) {
 		rights = append(rights, preflight.ObjectRights(m.Resource.Group, m.Resource.Resource, o.GetNamespace(), o.GetName())...)
 	}
 	return rights, nil
+}
+
+// others warns about workloads other than the worker's whose pods the manifest
+// replaces as well: several workers may share a manifest, whose file may be older
+// than what somebody else has rolled out.
+func (f *facts) others(results []apply.Result) (found []*pipeline.Finding) {
+	for _, r := range results {
+		if r.Before == nil || r.Action == apply.Unchanged || !slices.Contains(workload.Kinds, r.After.GetKind()) {
+			continue
+		}
+		ref := workload.Ref{Kind: r.After.GetKind(), Namespace: r.Namespace, Name: r.Name}
+		if ref == f.Ref {
+			continue
+		}
+		was, err1 := apply.Typed(r.Before)
+		is, err2 := apply.Typed(r.After)
+		if err1 != nil || err2 != nil || verdict.SameTemplate(was.Template(), is.Template()) {
+			continue // an object that is not a workload of the apps group has no pods of its own
+		}
+		one := &pipeline.Finding{Code: CodeManifestOthers, Severity: pipeline.Warning, Where: ref.Namespace + "/" + ref.String(),
+			What: fmt.Sprintf("the manifest replaces the pods of %s, too, which nothing watches or proves", ref),
+			Fix:  "name a manifest with the worker alone, or make the file equal to what runs there"}
+		for _, c := range was.Template().Spec.Containers {
+			if next := imageIn(is.Template(), c.Name); next != c.Image {
+				one.Evidence = append(one.Evidence, fmt.Sprintf("container %s: %s → %s", c.Name, c.Image, next))
+			}
+		}
+		found = append(found, one)
+	}
+	return found
 }

@@ -26,6 +26,7 @@ const (
 	CodeJournalUnreadable pipeline.Code = "journal-unreadable"
 	CodeManifestAlso      pipeline.Code = "manifest-also"
 	CodeManifestLeft      pipeline.Code = "manifest-left"
+	CodeManifestOthers    pipeline.Code = "manifest-others"
 	CodeManifestTogether  pipeline.Code = "manifest-together"
 	CodeManifestTarget    pipeline.Code = "manifest-target"
 	CodeNeverShipped      pipeline.Code = "never-shipped"

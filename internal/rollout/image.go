@@ -17,6 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
 // resolvedImage is the image that is rolled out.
@@ -67,9 +68,33 @@ func (f *facts) findNext(ctx context.Context) (*workload.Workload, error) {
 			return apply.Typed(o.Unstructured)
 		}
 	}
-	return nil, &pipeline.Finding{Code: CodeManifestTarget, Severity: pipeline.Error, End: pipeline.Usage,
-		What: fmt.Sprintf("the manifest has no %s in namespace %s", f.Ref, f.Ref.Namespace),
-		Fix:  "give the right manifest with -f, or set deploy.deployment and deploy.namespace in .sbw.yaml"}
+	return nil, f.noTarget(all)
+}
+
+// noTarget refuses a manifest without the worker's workload. Several workers may
+// share a manifest, so it lists what there is and what to write for it.
+func (t *Target) noTarget(all []apply.Object) *pipeline.Finding {
+	f := &pipeline.Finding{
+		Code: CodeManifestTarget, Severity: pipeline.Error, End: pipeline.Usage,
+		What: fmt.Sprintf("the manifest has no %s in namespace %s, which worker %s stands for", t.Ref, t.Ref.Namespace, t.Worker.Name),
+		Why:  "it has no workload at all",
+		Fix:  "name the right manifest with -f, or set deploy.deployment and deploy.namespace in " + worker.ConfigName,
+	}
+	var has []string
+	for _, o := range all {
+		if !slices.Contains(workload.Kinds, o.GetKind()) {
+			continue
+		}
+		ref := workload.Ref{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
+		has = append(has, ref.Namespace+"/"+ref.String())
+		entry := fmt.Sprintf("deploy: {kind: %s, namespace: %s, deployment: %s}", ref.Kind, ref.Namespace, ref.Name)
+		f.Evidence = append(f.Evidence, apply.Where(o, "")+": "+entry)
+	}
+	if len(has) > 0 {
+		f.Why = "it has " + strings.Join(has, ", ")
+		f.Fix = "write in " + worker.ConfigName + " which of them worker " + t.Worker.Name + " is, as below; another manifest is named with -f"
+	}
+	return f
 }
 
 // isTarget reports whether an object of the manifest is the worker's workload.

@@ -29,11 +29,16 @@ func (f *facts) findPlan(ctx context.Context) (*manifest.Plan, error) {
 
 // planFor looks for the place in the manifest's files that decides the image.
 func (f *facts) planFor(ctx context.Context, image string) (*manifest.Plan, error) {
+	return manifest.Find(ctx, f.find(image))
+}
+
+// find says what is looked for in the manifest's files.
+func (f *facts) find(image string) manifest.Options {
 	m := f.manifest
-	return manifest.Find(ctx, manifest.Options{
+	return manifest.Options{
 		Files: m.Filenames, Recursive: m.Recursive, Kustomize: m.Kustomize, Ref: image,
 		Target: manifest.Target{Kind: f.Ref.Kind, Namespace: f.Ref.Namespace, Name: f.Ref.Name, Container: f.container()},
-	})
+	}
 }
 
 // onDisk reports whether all of the manifest is files that can be stamped.
@@ -54,7 +59,16 @@ func (f *facts) load(ctx context.Context) ([]apply.Object, error) {
 	if f.manifest.ImageOnly {
 		return nil, nil
 	}
-	return f.source(ctx, nil)
+	all, err := f.source(ctx, nil)
+	if err == nil || !f.manifest.onDisk() || f.manifest.Kustomize != "" {
+		return all, err
+	}
+	// The loader stops at the first file that it does not understand; which ones
+	// stand in the way, and where, the files themselves say.
+	if better := manifest.Unloadable(f.find("")); better != nil {
+		return nil, better
+	}
+	return nil, err
 }
 
 // findObjects are what is to be applied: what the files render once they are

@@ -76,9 +76,11 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 			Code:     CodeUnreadable,
 			Severity: pipeline.Error,
 			End:      pipeline.Usage,
-			What:     "the manifest has no objects",
-			Where:    strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " "),
-			Fix:      "correct deploy.manifest in .sbw.yaml, or -f",
+			What:     "the manifest has no objects, so there is nothing to roll out",
+			Why:      "it is empty, or has nothing but comments",
+			Where:    strings.TrimSpace(strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " ")),
+			Fix: "correct deploy.manifest in .sbw.yaml, or -f; an image that a program starts by itself, such as in Jobs that it makes, " +
+				"only needs `gh sbw publish`",
 		}
 	}
 	return objects, nil

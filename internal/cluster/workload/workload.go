@@ -22,6 +22,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// Kinds are the workloads that a rollout can be of.
+var Kinds = []string{Deployment, StatefulSet, DaemonSet}
+
 // Codes of this package's findings.
 const (
 	CodeKind             pipeline.Code = "workload-kind"
