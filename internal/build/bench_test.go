@@ -12,9 +12,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// BenchmarkExport builds an image of 200 MB after a change of one small file:
-// into a new layout directory, as a tar or a fresh export would cost each time,
-// and into the one that is kept.
+// BenchmarkExport builds an image of 200 MB after a small file has changed:
+// into a new layout directory, which costs as much as a tar or a fresh export,
+// and into one that is kept.
 func BenchmarkExport(b *testing.B) {
 	host, _ := buildkitd.Start(b)
 	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(b, "buildctl"), host: host}
@@ -42,7 +42,7 @@ func BenchmarkExport(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	build(b, kept) // the large layer is in the builder's cache from here on
+	build(b, kept) // from here on, the large layer is in the builder's cache
 	b.Run("new", func(b *testing.B) {
 		for b.Loop() {
 			dir := b.TempDir()

@@ -10,7 +10,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// buildKit is a buildkitd reached by buildctl and BUILDKIT_HOST.
+// buildKit is a buildkitd that is reached through buildctl and BUILDKIT_HOST.
 type buildKit struct {
 	machine
 	buildctl string
@@ -35,7 +35,7 @@ func (b *buildKit) Check(ctx context.Context, req Request) ([]*pipeline.Finding,
 	}
 	if err != nil {
 		return builderDown(
-			"no BuildKit answers at BUILDKIT_HOST "+b.host,
+			"BuildKit does not answer at BUILDKIT_HOST "+b.host,
 			err,
 			"start buildkitd there, or choose another builder with --builder",
 		), nil

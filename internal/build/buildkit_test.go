@@ -79,9 +79,9 @@ func testMachine(pairs ...string) machine {
 	return Options{Env: env.with(pairs...)}.machine()
 }
 
-// traits are in what the builders differ.
+// traits are the differences between builders.
 type traits struct {
-	cached   string // what is noted about a second build
+	cached   string // notes about a second build
 	syntax   pipeline.Code
 	caches   bool // reads and writes local caches
 	times    bool // sets the times of files
@@ -94,7 +94,7 @@ var (
 	byContainer = traits{cached: "linux/arm64: 5 of 7 steps from the cache", syntax: "build-step", times: true, secrets: true}
 )
 
-// engines holds a builder to what every one must do.
+// engines checks what every builder must do.
 func engines(t *testing.T, b Builder, can traits) {
 	platform := cmp.Or(can.platform, "linux/arm64")
 	t.Run("labels and files", func(t *testing.T) {
@@ -133,10 +133,11 @@ func engines(t *testing.T, b Builder, can traits) {
 			t.Error(err)
 		}
 		if d := h.texts(pipeline.Detailed); !slices.ContainsFunc(d, func(s string) bool { return strings.Contains(s, "COPY b.txt") }) {
-			t.Errorf("the step was not told: %q", d)
+			t.Errorf("the step was not reported: %q", d)
 		}
 
-		// Another revision: other digest, same layers, every step cached.
+		// Another revision changes the digest but no layer, and every step is
+		// cached.
 		req.Labels["org.opencontainers.image.revision"] = "def"
 		h = heard{}
 		second, err := b.Build(t.Context(), req, h.reporter())
@@ -224,7 +225,7 @@ func engines(t *testing.T, b Builder, can traits) {
 			t.Fatal(err)
 		}
 		if !can.caches {
-			return // knows caches in registries alone, and says so in Check
+			return // supports only registry caches, and says so in Check
 		}
 		if _, err := os.Stat(filepath.Join(cache, "index.json")); err != nil {
 			t.Errorf("no cache was exported: %v", err)

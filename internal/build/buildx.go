@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// buildx is docker buildx, as a plugin of docker or by itself.
+// buildx is docker buildx, either as a plugin of docker or on its own.
 type buildx struct {
 	machine
 	argv []string // docker buildx, or docker-buildx, or buildx
@@ -17,10 +17,10 @@ type buildx struct {
 
 func (b *buildx) Name() string { return "buildx" }
 
-// errNoExport is that buildx works and cannot write a layout.
+// errNoExport means that buildx works but cannot write a layout.
 var errNoExport = errors.New("the driver cannot export a layout")
 
-// pluginDirs are where docker looks for its plugins besides the user's own
+// pluginDirs are where docker looks for plugins, besides the user's own
 // directory (docker/cli cli-plugins/manager).
 var pluginDirs = []string{
 	"/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins",
@@ -28,9 +28,9 @@ var pluginDirs = []string{
 	"/opt/homebrew/lib/docker/cli-plugins",
 }
 
-// findBuildx returns how buildx is called here; nil when it is not there. The
-// docker program alone is not enough: `docker buildx` is a plugin, which many
-// machines have docker without.
+// findBuildx returns the command that starts buildx; nil if it is not
+// installed. The docker program alone is not enough: `docker buildx` is a
+// plugin, which is often missing.
 func findBuildx(ctx context.Context, env environment) []string {
 	if docker := env.lookPath("docker"); docker != "" {
 		if _, err := env.output(ctx, docker, "buildx", "version"); err == nil {
@@ -83,23 +83,24 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	case "docker":
 		grave = pipeline.Error // has no emulators of its own
 	case "docker-container", "kubernetes":
-		return nil, nil // run BuildKit's image, which has
+		return nil, nil // runs BuildKit's image, which has emulators
 	}
 	return checkPlatforms("docker buildx's builder "+i.name, i.platforms, req, grave), nil
 }
 
-// inspected is what `buildx inspect` says of the builder in use.
+// inspected is what `buildx inspect` reports about the builder in use.
 type inspected struct {
 	name, driver string
 	platforms    []string
-	// containerd is that a node keeps images in a containerd snapshotter: only
-	// then can the docker driver export OCI (buildx driver/docker/driver.go).
+	// containerd means that a node keeps images in a containerd snapshotter.
+	// Only then can the docker driver export an OCI layout (buildx
+	// driver/docker/driver.go).
 	containerd bool
 	err        string
 }
 
-// parseInspect reads the text of `buildx inspect`, which has no other form
-// (buildx commands/inspect.go).
+// parseInspect reads the text of `buildx inspect`, which has no
+// machine-readable form (buildx commands/inspect.go).
 func parseInspect(text string) (i inspected) {
 	for line := range strings.Lines(text) {
 		key, val, ok := strings.Cut(strings.TrimSpace(line), ":")
@@ -120,7 +121,7 @@ func parseInspect(text string) (i inspected) {
 			}
 		case "Platforms":
 			for p := range strings.SplitSeq(val, ",") {
-				// A star marks a platform that the user named for the node.
+				// A star marks a platform that the user set for the node.
 				i.platforms = append(i.platforms, strings.TrimSuffix(strings.TrimSpace(p), "*"))
 			}
 		case "org.mobyproject.buildkit.worker.snapshotter":
@@ -134,7 +135,7 @@ func (b *buildx) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 	return b.client(ctx, b.Name(), "docker buildx", req, r, func(metadata string) []string { return b.call(b.args(req, metadata)...) })
 }
 
-// buildxDialect is nerdctl's as well.
+// buildxDialect is also nerdctl's.
 var buildxDialect = dialect{pull: "--pull", secret: verbatim, cache: cacheSpec, cacheTo: cacheSpec}
 
 func (b *buildx) args(req Request, metadata string) []string {

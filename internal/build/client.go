@@ -17,7 +17,7 @@ import (
 
 // This file is what BuildKit's clients, buildctl and buildx, have in common.
 
-// ociOutput is the exporter that both of BuildKit's clients know.
+// ociOutput is the exporter that both BuildKit clients have.
 func ociOutput(req Request) string {
 	out := csvFields("type=oci", "tar=false", "dest="+req.LayoutDir)
 	if req.Uncompressed {
@@ -29,7 +29,8 @@ func ociOutput(req Request) string {
 	return out
 }
 
-// csvFields joins fields as BuildKit's options are split: by the rules of CSV.
+// csvFields joins fields by the rules of CSV, by which BuildKit splits its
+// options.
 func csvFields(fields ...string) string {
 	for i, f := range fields {
 		if strings.ContainsAny(f, `,"`) {
@@ -39,7 +40,8 @@ func csvFields(fields ...string) string {
 	return strings.Join(fields, ",")
 }
 
-// cacheSpec writes a bare reference out; buildx takes both, buildctl only this.
+// cacheSpec expands a bare reference: buildx accepts both forms, buildctl only
+// the long one.
 func cacheSpec(c string) string {
 	if strings.Contains(c, "type=") {
 		return c
@@ -47,7 +49,7 @@ func cacheSpec(c string) string {
 	return csvFields("type=registry", "ref="+c)
 }
 
-// buildArgs are KEY=VALUE, sorted, with SOURCE_DATE_EPOCH when it is set.
+// buildArgs are KEY=VALUE, sorted, plus SOURCE_DATE_EPOCH if it is set.
 func buildArgs(req Request) []string {
 	args := maps.Clone(req.Args)
 	if !req.SourceDateEpoch.IsZero() {
@@ -63,19 +65,19 @@ func buildArgs(req Request) []string {
 	return all
 }
 
-// runRawJSON runs one of BuildKit's clients and reports its progress.
+// runRawJSON runs a BuildKit client and reports its progress.
 func runRawJSON(ctx context.Context, env environment, who string, req Request, argv []string, r *pipeline.Reporter) error {
 	t := newTracker(r)
 	return t.run(ctx, env, who, req, argv, t.read)
 }
 
-// run runs a client of BuildKit whose stderr read understands.
+// run runs a BuildKit client whose stderr the function read understands.
 func (t *tracker) run(ctx context.Context, env environment, who string, req Request, argv []string, read func(io.Reader) error) error {
 	t.req = req
 	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, io.Discard, w) }, read)
 	switch {
 	case err == nil && rerr != nil:
-		return fmt.Errorf("%s's progress: %w", who, rerr)
+		return fmt.Errorf("cannot read the progress of %s: %w", who, rerr)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -87,13 +89,13 @@ func (t *tracker) run(ctx context.Context, env environment, who string, req Requ
 	return nil
 }
 
-// metadata is what both clients write to --metadata-file.
+// metadata is what both clients write to the file of --metadata-file.
 type metadata struct {
 	Digest string `json:"containerimage.digest"`
 }
 
-// client builds with one of the two: argv makes the command line, given the file
-// that the metadata goes to.
+// client builds with either client: argv returns the command line, given the
+// file for the metadata.
 func (m machine) client(
 	ctx context.Context,
 	name, who string,
@@ -108,11 +110,11 @@ func (m machine) client(
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return "", fmt.Errorf("%s built and told no digest: %w", name, err)
+			return "", fmt.Errorf("%s built the image but did not report its digest: %w", name, err)
 		}
 		var told metadata
 		if err := json.Unmarshal(text, &told); err != nil || told.Digest == "" {
-			return "", fmt.Errorf("%s told no digest in its metadata: %q", name, text)
+			return "", fmt.Errorf("%s reported an invalid digest in its metadata: %q", name, text)
 		}
 		return told.Digest, nil
 	})

@@ -14,35 +14,35 @@ import (
 	"time"
 )
 
-// withheld are the variables that no child gets: the tokens that gh, Actions
-// and this program read.
+// withheld are the variables that no child process gets: the tokens that gh,
+// Actions and this program read.
 var withheld = []string{
 	"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
 	"GHCR_TOKEN", "GHCR_USER", "CR_PAT",
 }
 
-// killAfter is how long a builder has to end by itself after an interrupt. The
-// whole program promises to end within a second.
+// killAfter is how long a builder may take to end after an interrupt. The whole
+// program promises to end within a second.
 const killAfter = 700 * time.Millisecond
 
-// machine is what builders run in: the user's environment, and what of it they
-// do not get.
+// machine is the environment that builders run in, and the variables of it that
+// are kept from them.
 type machine struct {
 	all    environment
 	hidden []string
 }
 
-// env is the environment for questions to a builder.
+// env is the environment for queries to a builder.
 func (m machine) env() environment { return m.all.without(m.hidden...) }
 
-// envFor is the environment for a build. A variable that is hidden, but that
-// the user names as the source of a build secret, is meant to get there.
+// envFor is the environment for a build. A withheld variable is passed on after
+// all if the user names it as the source of a build secret.
 func (m machine) envFor(req Request) environment {
 	wanted := secretNames(req.Secrets)
 	return m.all.without(slices.DeleteFunc(slices.Clone(m.hidden), func(n string) bool { return slices.Contains(wanted, n) })...)
 }
 
-// holdOutput is how long output is waited for after a child has ended.
+// holdOutput is how long to wait for output after a child has ended.
 const holdOutput = 10 * time.Second
 
 // environment is KEY=VALUE lines, as os.Environ gives them.
@@ -70,7 +70,7 @@ func (e environment) without(names ...string) environment {
 	})
 }
 
-// lookPath finds a program on the PATH of e; empty when there is none.
+// lookPath finds a program on the PATH in e; empty if there is none.
 func (e environment) lookPath(name string) string {
 	exts := []string{""}
 	if runtime.GOOS == "windows" {
@@ -78,7 +78,7 @@ func (e environment) lookPath(name string) string {
 	}
 	for _, dir := range filepath.SplitList(e.get("PATH")) {
 		if dir == "" || !filepath.IsAbs(dir) {
-			continue // as os/exec does: never what lies in the checkout
+			continue // like os/exec: never a program in the current directory
 		}
 		for _, ext := range exts {
 			p := filepath.Join(dir, name+ext)
@@ -90,9 +90,10 @@ func (e environment) lookPath(name string) string {
 	return ""
 }
 
-// run runs argv until it ends or ctx does. An interrupted child, with its own
-// children, is asked to end and killed after killAfter; the error is then the
-// context's cause, and the writers may be written to for a while yet.
+// run runs argv until it ends or ctx is cancelled. An interrupted child and its
+// own children are asked to end, and are killed after killAfter; the error is
+// then the context's cause, and the writers may still be written to for a
+// while.
 func (e environment) run(ctx context.Context, dir string, argv []string, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = e, dir
@@ -112,18 +113,18 @@ func (e environment) run(ctx context.Context, dir string, argv []string, stdout,
 			return context.Cause(ctx)
 		}
 		if errors.Is(err, exec.ErrWaitDelay) {
-			return nil // it ended well, and left a child that holds its output
+			return nil // it ended successfully, but a child of it still holds the output
 		}
 		return err
 	case <-ctx.Done():
 		within(ended, killAfter)
 		killGroup(cmd.Process)
-		within(ended, killAfter/4) // what left the group may hold the output for longer
+		within(ended, killAfter/4) // a process that left the group may hold the output for longer
 		return context.Cause(ctx)
 	}
 }
 
-// within waits for the end for at most d, and leaves it in the channel.
+// within waits up to d for the end, and leaves it in the channel.
 func within(ended chan error, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -134,8 +135,8 @@ func within(ended chan error, d time.Duration) {
 	}
 }
 
-// output is run for short questions: stdout is returned, and the end of stderr
-// is in the error.
+// output runs short queries and returns their stdout; the end of stderr is in
+// the error.
 func (e environment) output(ctx context.Context, argv ...string) (string, error) {
 	var out, errs tail
 	out.max, errs.max = 1<<20, 4<<10
@@ -160,7 +161,7 @@ type saidError struct {
 func (e *saidError) Error() string { return e.said }
 func (e *saidError) Unwrap() error { return e.err }
 
-// tail keeps the last max bytes that are written to it.
+// tail keeps the last max bytes written to it.
 type tail struct {
 	max int
 	buf []byte
@@ -176,11 +177,12 @@ func (t *tail) Write(p []byte) (int, error) {
 
 func (t *tail) String() string { return string(t.buf) }
 
-// errorWords are what builders put before an error.
+// errorWords are the prefixes that builders put before an error.
 var errorWords = []string{"ERROR: ", "Error: ", "error: "}
 
-// lastLine is what a program says of its failure: the last line that it calls
-// an error, without that word, or else the last line with something on it.
+// lastLine returns a program's description of its failure: the last line that
+// begins with an error prefix, without the prefix, or else the last line that
+// is not empty.
 func lastLine(text string) (last string) {
 	for _, l := range slices.Backward(strings.Split(text, "\n")) {
 		l = strings.TrimSpace(plain(l))
@@ -196,11 +198,11 @@ func lastLine(text string) (last string) {
 	return last
 }
 
-// tempDir makes a directory that remove takes away with all that is in it.
+// tempDir creates a directory; remove deletes it with its contents.
 func tempDir() (dir string, remove func(), err error) {
 	dir, err = os.MkdirTemp("", "sbw-build-")
 	if err != nil {
-		return "", nil, fmt.Errorf("no place for the build's small files: %w", err)
+		return "", nil, fmt.Errorf("cannot create a temporary directory for the build: %w", err)
 	}
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }

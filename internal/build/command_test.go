@@ -68,8 +68,8 @@ func TestLookPath(t *testing.T) {
 	}
 }
 
-// A program that ends neither by itself nor when it is asked to is killed with
-// what it started, well within a second.
+// A program that does not end, even when asked to, is killed together with what
+// it started, well within a second.
 func TestRunEndsWithTheContext(t *testing.T) {
 	sh := environment(os.Environ()).lookPath("sh")
 	if sh == "" {
@@ -164,8 +164,8 @@ func TestLogTail(t *testing.T) {
 	}
 }
 
-// A child that has ended well, and that left one which holds its output, is
-// not a failure; and after an interrupt it is not waited for.
+// A child that has ended successfully but left a process that holds its output
+// is not a failure; after an interrupt, nobody waits for that process.
 func TestRunLeftChild(t *testing.T) {
 	e := environment(os.Environ())
 	sh := e.lookPath("sh")

@@ -7,7 +7,7 @@ import (
 
 func ownGroup(*exec.Cmd) {}
 
-// interruptGroup kills: Windows has no interrupt for another process.
+// interruptGroup kills the child: Windows cannot interrupt another process.
 func interruptGroup(p *os.Process) error { return p.Kill() }
 
 func killGroup(*os.Process) {}

@@ -13,9 +13,9 @@ import (
 
 // This file is what all builders have in common.
 
-// toLayout is a build around do, which builds into the layout and returns the
-// digest there. tmp is for small files of the build's own; do may be called
-// again (see withDockerConfig).
+// toLayout wraps do, which builds into the layout and returns the digest there.
+// tmp holds small files of the build; do may be called twice (see
+// withDockerConfig).
 func (m machine) toLayout(
 	ctx context.Context,
 	name string,
@@ -30,7 +30,7 @@ func (m machine) toLayout(
 	}
 	defer remove()
 	if err := os.MkdirAll(req.LayoutDir, 0o755); err != nil {
-		return Result{}, fmt.Errorf("the layout directory: %w", err)
+		return Result{}, fmt.Errorf("cannot use the layout directory: %w", err)
 	}
 	var digest string
 	err = m.withDockerConfig(req, tmp, r, func(env environment) (err error) {
@@ -50,8 +50,8 @@ func (m machine) toLayout(
 	return Result{LayoutDir: req.LayoutDir, Digest: stamped, Builder: name, Took: took(start)}, nil
 }
 
-// perPlatform is for builders that make one image at a time: an index of
-// several is made here.
+// perPlatform is for builders that make one image at a time; it combines
+// several into an index.
 func perPlatform(req Request, one func(platform string) (digest string, err error)) (string, error) {
 	var digests []string
 	for _, p := range req.Platforms {
@@ -67,15 +67,15 @@ func perPlatform(req Request, one func(platform string) (digest string, err erro
 	return layout.Compose(req.LayoutDir, digests)
 }
 
-// dialect is in what programs differ that are called as `docker build` is.
+// dialect describes how programs differ that are called like `docker build`.
 type dialect struct {
-	pull string // how newer base images are asked for
-	// secret, cache and cacheTo write a specification; one that comes out empty is
-	// left away.
+	pull string // the flag that asks for newer base images
+	// secret, cache and cacheTo write a specification; an empty one is left
+	// out.
 	secret, cache, cacheTo func(string) string
 }
 
-// dockerArgs are the arguments that these programs have in common.
+// dockerArgs are the arguments that these programs share.
 func (d dialect) dockerArgs(req Request) (args []string) {
 	if req.Target != "" {
 		args = append(args, "--target", req.Target)
@@ -105,8 +105,8 @@ func (d dialect) dockerArgs(req Request) (args []string) {
 
 func verbatim(spec string) string { return spec }
 
-// piped runs what writes while read reads it. What read leaves is thrown away,
-// so that a builder never waits for this process.
+// piped runs what writes, while read reads it. What read does not consume is
+// discarded, so that a builder never waits for this process.
 func piped(write func(io.Writer) error, read func(io.Reader) error) (written, done error) {
 	pr, pw := io.Pipe()
 	ended := make(chan error, 1)
@@ -120,12 +120,12 @@ func piped(write func(io.Writer) error, read func(io.Reader) error) (written, do
 	return written, <-ended
 }
 
-// builderDown is for a builder that is installed and does not work.
+// builderDown is for a builder that is installed but does not work.
 func builderDown(what string, err error, fix string) []*pipeline.Finding {
 	return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error, What: what, Why: plain(err.Error()), Fix: fix, Err: err}}
 }
 
-// exporting runs a program that gives a built image out.
+// exporting runs a program that exports a built image.
 func exporting(ctx context.Context, env environment, name, dir string, argv []string, stdout io.Writer) error {
 	var said tail
 	said.max = 4 << 10
@@ -136,10 +136,10 @@ func exporting(ctx context.Context, env environment, name, dir string, argv []st
 	return &pipeline.Finding{
 		Code:     "build-export",
 		Severity: pipeline.Error,
-		What:     name + " built the image and cannot copy it into the layout directory",
+		What:     name + " built the image but cannot copy it into the layout directory",
 		Why:      lastLine(said.String()),
 		Where:    dir,
-		Fix:      "see whether there is room, and whether the directory can be written to",
+		Fix:      "check that the disk has room and that the directory is writable",
 		Err:      err,
 	}
 }

@@ -17,11 +17,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// containers is podman or buildah: two programs over one library that take the
-// same arguments.
+// containers is podman or buildah: two programs that share a library and take
+// the same arguments.
 //
-// Each platform is built by itself and copied into the layout; an index is made
-// of several here, so that no manifest list is left in the user's storage.
+// Each platform is built separately and copied into the layout. Several are
+// combined into an index here, so that no manifest list stays behind in the
+// user's storage.
 type containers struct {
 	machine
 	name    string // podman or buildah
@@ -31,7 +32,7 @@ type containers struct {
 
 func (b *containers) Name() string { return b.name }
 
-// podmanInfo is of `podman info --format json`.
+// podmanInfo is the part of `podman info --format json` that is used.
 type podmanInfo struct {
 	Host struct {
 		Arch     string   `json:"arch"`
@@ -62,7 +63,7 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		fix := "run `" + b.name + " info` and mend what it says"
+		fix := "run `" + b.name + " info` and fix what it reports"
 		if b.name == "podman" && runtime.GOOS != "linux" {
 			fix = "podman machine start"
 		}
@@ -73,7 +74,7 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 		for _, c := range append(req.CacheFrom[:len(req.CacheFrom):len(req.CacheFrom)], req.CacheTo...) {
 			if cacheRepository(c) == "" {
 				all = append(all, &pipeline.Finding{Code: "builder-cache", Severity: pipeline.Warning,
-					What: b.name + " knows no cache of the kind " + c + "; it is left out", Fix: "give a registry's repository, or build with buildx"})
+					What: b.name + " does not support a cache of type " + c + "; the build continues without it", Fix: "use a repository in a registry as the cache, or build with buildx"})
 			}
 		}
 	}
@@ -89,11 +90,11 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 	return append(all, checkPlatforms(b.name, can, req, pipeline.Error)...), nil
 }
 
-// cacheRepository is the repository of a registry cache, which is the only
-// kind that these builders have; empty for others.
+// cacheRepository is the repository of a registry cache, the only type that
+// these builders support; empty for other types.
 func cacheRepository(spec string) string { return untagged(registryCache(spec)) }
 
-// registryCache is the reference of a registry cache; empty for others.
+// registryCache is the reference of a registry cache; empty for other types.
 func registryCache(spec string) string {
 	if !strings.Contains(spec, "type=") {
 		return spec
@@ -113,7 +114,8 @@ func registryCache(spec string) string {
 	return ref
 }
 
-// untagged takes the tag from a reference: these builders want a repository.
+// untagged removes the tag from a reference, because these builders expect a
+// repository.
 func untagged(ref string) string {
 	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
 		return ref[:i]
@@ -137,9 +139,9 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 			}
 			d, err := build(req)
 			if err == nil && !req.NoCache && !isFor(req.LayoutDir, d, p) {
-				// FROM scratch: the layer cache of some versions (buildah 1.28)
-				// does not tell platforms apart.
-				r.Notef("the cache gave an image for another platform than %s; building without it", p)
+				// The layer cache of some versions (buildah 1.28) mixes up
+				// platforms when an image is built FROM scratch.
+				r.Notef("the cached image is not for %s; building without the cache", p)
 				anew := req
 				anew.NoCache = true
 				d, err = build(anew)
@@ -149,14 +151,14 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 	})
 }
 
-// isFor says whether the image's config is of that platform.
+// isFor says whether the image's config names that platform.
 func isFor(dir, digest, platform string) bool {
 	imgs, err := layout.Images(dir, digest)
 	return err == nil && len(imgs) == 1 && imgs[0].Platform() == imageref.SplitPlatform(platform).String()
 }
 
-// containersDialect: a secret's source is a file unless its type is said, and
-// a cache is a repository.
+// containersDialect: the source of a secret is a file unless its type is given,
+// and a cache is a repository.
 var containersDialect = dialect{
 	pull: "--pull=always",
 	secret: func(s string) string {
@@ -171,19 +173,19 @@ var containersDialect = dialect{
 
 func (b *containers) args(req Request, platform, iid string) []string {
 	args := []string{"build", "--format", "oci", "--layers", "--platform", platform, "--iidfile", iid,
-		"--file", csvFields(req.Dockerfile)} // a list, split at commas
+		"--file", csvFields(req.Dockerfile)} // a list separated by commas
 	if !req.SourceDateEpoch.IsZero() {
 		args = append(args, "--timestamp", strconv.FormatInt(req.SourceDateEpoch.Unix(), 10))
 	}
 	return append(args, containersDialect.dockerArgs(req)...)
 }
 
-// one builds for one platform; the image's id is in the file iid.
+// one builds for one platform and leaves the image's ID in the file iid.
 func (b *containers) one(ctx context.Context, env environment, req Request, platform, iid string, r *pipeline.Reporter) error {
 	return runSteps(ctx, env, b.name, platform, req, append([]string{b.program}, b.args(req, platform, iid)...), r)
 }
 
-// export copies the image into the layout, and returns the digest it has there.
+// export copies the image into the layout and returns its digest there.
 func (b *containers) export(
 	ctx context.Context,
 	env environment,
@@ -195,11 +197,12 @@ func (b *containers) export(
 	text, err := os.ReadFile(iid)
 	id := strings.TrimSpace(string(text))
 	if err != nil || id == "" {
-		return "", fmt.Errorf("%s built and told no image: %w", b.name, err)
+		return "", fmt.Errorf("%s built the image but did not report its ID: %w", b.name, err)
 	}
 	r.Detailf("copying the image for %s", platform)
 	if remote {
-		// The storage is in a virtual machine that may not see the layout.
+		// podman's storage may be in a virtual machine that cannot see the
+		// layout.
 		file := iid + ".tar"
 		argv := []string{b.program, "save", "--quiet", "--format", "oci-archive", "--output", file, id}
 		if err := exporting(ctx, env, b.name, "", argv, io.Discard); err != nil {
@@ -209,8 +212,8 @@ func (b *containers) export(
 		return digest, errors.Join(err, os.Remove(file))
 	}
 	file := iid + ".digest"
-	// The layout is named relatively: its path may have a colon, by which
-	// oci: would part it.
+	// The path is relative, because an absolute one may contain a colon, at
+	// which oci: would split it.
 	name := "oci:.:" + strings.ReplaceAll(platform, "/", "-")
 	argv := []string{b.program, "push", "--quiet", "--digestfile", file, id, name}
 	if err := exporting(ctx, env, b.name, req.LayoutDir, argv, io.Discard); err != nil {
@@ -218,7 +221,7 @@ func (b *containers) export(
 	}
 	text, err = os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("%s copied the image and told no digest: %w", b.name, err)
+		return "", fmt.Errorf("%s copied the image but did not report its digest: %w", b.name, err)
 	}
 	return strings.TrimSpace(string(text)), nil
 }

@@ -19,13 +19,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ignore is a .dockerignore, by the matcher that BuildKit itself uses.
+// ignore is a .dockerignore, matched with the same library that BuildKit uses.
 type ignore struct {
 	path    string
 	matcher *patternmatcher.PatternMatcher
 }
 
-// readIgnore reads the file that counts: the Dockerfile's own, if there is one.
+// readIgnore reads the ignore file that applies: the Dockerfile's own if there
+// is one.
 func readIgnore(req Request) (*ignore, error) {
 	for _, p := range []string{req.Dockerfile + ".dockerignore", filepath.Join(req.Context, ".dockerignore")} {
 		f, err := os.Open(p)
@@ -50,14 +51,14 @@ func readIgnore(req Request) (*ignore, error) {
 	return &ignore{matcher: m}, err
 }
 
-// all says whether rel, and whatever may be below it, is left out. A directory
-// that is left out may have files that an exception (!) lets in again.
+// all says whether rel and everything below it is excluded. A directory that is
+// excluded may contain files that an exception (!) includes again.
 func (i *ignore) all(req Request, rel string) bool {
 	out, err := i.matcher.MatchesOrParentMatches(rel)
 	return err == nil && out && (!i.matcher.Exclusions() || isFile(req, rel))
 }
 
-// What is counted of a context at most, and from where on it is worth a word.
+// Limits of counting, and the size from which on a warning is worth it.
 const (
 	maxContextFiles = 300_000
 	maxContextTime  = 3 * time.Second
@@ -69,12 +70,12 @@ const (
 type ContextSize struct {
 	Files int
 	Bytes int64
-	// More is that counting was given up.
+	// More means that counting stopped early.
 	More bool
-	// Largest are the largest entries right below what is copied, the largest
-	// first, with their size in bytes.
+	// Largest are the largest entries directly below what is copied, with their
+	// size in bytes, largest first.
 	Largest []ContextEntry
-	strange map[string]string // what should not be in it: name → first path
+	strange map[string]string // what does not belong in it: name → first path
 }
 
 // ContextEntry is a file or directory of a context.
@@ -83,10 +84,10 @@ type ContextEntry struct {
 	Bytes int64
 }
 
-// CheckContext measures what the Dockerfile copies out of the context, with
-// .dockerignore, and warns of what does not belong into an image. BuildKit
-// reads no more of a context than is copied, so a large repository costs
-// nothing by itself.
+// CheckContext measures what the Dockerfile copies from the context, after
+// .dockerignore, and warns about things that do not belong in an image.
+// BuildKit reads only the part of a context that is copied, so a large
+// repository costs nothing in itself.
 func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Finding, error) {
 	ignored, err := readIgnore(req)
 	if err != nil || checkContextDir(req) != nil {
@@ -103,12 +104,12 @@ func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Fi
 				What: "the image gets " + name + " from the checkout", Why: why, Fix: "add **/" + name + " to .dockerignore"})
 		}
 	}
-	add("context-git", ".git", "the history would be in the image, and every commit would build all anew")
-	add("context-modules", "node_modules", "what is compiled in it is for this machine, not for "+strings.Join(req.Platforms, ", "))
-	add("context-env", ".env", "such files hold secrets, and an image's layers can be read by whoever can pull it")
+	add("context-git", ".git", "the history would be in the image, and every commit would rebuild everything")
+	add("context-modules", "node_modules", "compiled modules in it are built for this machine, not for "+strings.Join(req.Platforms, ", "))
+	add("context-env", ".env", "such files contain secrets, and anyone who can pull an image can read its layers")
 	if size.Bytes > hugeBytes || size.Files > hugeFiles {
 		f := &pipeline.Finding{Code: "context-huge", Severity: pipeline.Warning, Where: req.Context,
-			What: "the build copies " + size.String() + " out of the checkout", Fix: "leave out by .dockerignore what the image does not need"}
+			What: "the build copies " + size.String() + " out of the checkout", Fix: "exclude what the image does not need in .dockerignore"}
 		for _, e := range size.Largest {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("%8s  %s", megabytes(e.Bytes), e.Path))
 		}
@@ -127,8 +128,8 @@ func (s ContextSize) String() string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// contextRoots are the directories and files that are copied, none below
-// another; "." where it cannot be told.
+// contextRoots are the directories and files that are copied, none of them
+// below another; "." if they cannot be determined.
 func contextRoots(req Request) []string {
 	d, err := readDockerfile(req.Dockerfile)
 	if err != nil || !d.plain() {
@@ -155,10 +156,10 @@ func contextRoots(req Request) []string {
 	return top
 }
 
-// roots are what the instruction may read of the context.
+// roots are the paths in the context that the instruction may read.
 func (in instr) roots() (all []string) {
 	add := func(src string) {
-		// Up to the first part that is a pattern or has a variable.
+		// Up to the first part that is a pattern or contains a variable.
 		var fixed []string
 		for part := range strings.SplitSeq(strings.Trim(src, `"'`), "/") {
 			if strings.ContainsAny(part, `*?[$\`) {
@@ -207,7 +208,7 @@ func (in instr) roots() (all []string) {
 	return all
 }
 
-// measure counts the files below roots that are not ignored.
+// measure counts the files below roots that are not excluded.
 func measure(ctx context.Context, req Request, roots []string, ignored *ignore) (ContextSize, error) {
 	size := ContextSize{strange: map[string]string{}}
 	sums := map[string]int64{}
@@ -218,7 +219,7 @@ func measure(ctx context.Context, req Request, roots []string, ignored *ignore) 
 				return context.Cause(ctx)
 			}
 			if err != nil {
-				return skip(e) // unreadable or gone: the builder will say
+				return skip(e) // unreadable or gone: the builder will report it
 			}
 			rel, err := filepath.Rel(req.Context, p)
 			if err != nil {
@@ -275,7 +276,7 @@ func skip(e fs.DirEntry) error {
 	return nil
 }
 
-// note keeps the first of each thing that does not belong into an image.
+// note keeps the first example of each thing that does not belong in an image.
 func (s *ContextSize) note(e fs.DirEntry, rel string) {
 	name := e.Name()
 	switch {
@@ -286,7 +287,7 @@ func (s *ContextSize) note(e fs.DirEntry, rel string) {
 	}
 }
 
-// entryBelow is the part of rel that is right below root.
+// entryBelow is the part of rel that is directly below root.
 func entryBelow(root, rel string) string {
 	if root == rel {
 		return rel

@@ -8,15 +8,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Room that a build should find where its layout directory is.
+// Free space that a build should find where its layout directory is.
 const (
 	leastRoom = 256 << 20
 	goodRoom  = 2 << 30
 )
 
-// CheckDisk says whether there is room for an image of expect bytes where dir
-// is, or will be. With expect 0, which is the first build, a usual image's
-// room is wanted.
+// CheckDisk reports whether there is room for an image of expect bytes in the
+// file system of dir, which need not exist yet. With expect 0, as in the first
+// build, it assumes an image of usual size.
 func CheckDisk(dir string, expect int64) ([]*pipeline.Finding, error) {
 	for {
 		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
@@ -26,7 +26,7 @@ func CheckDisk(dir string, expect int64) ([]*pipeline.Finding, error) {
 	}
 	free, err := freeBytes(dir)
 	if err != nil {
-		return nil, fmt.Errorf("free room at %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot read the free space at %s: %w", dir, err)
 	}
 	return judgeRoom(dir, free, expect), nil
 }
@@ -40,11 +40,12 @@ func judgeRoom(dir string, free uint64, expect int64) []*pipeline.Finding {
 			"%s are free for the image",
 			megabytes(int64(min(free, 1<<62))),
 		),
-		Fix: "make room; docker buildx prune, or podman system prune, removes what builders keep",
+		Fix: "free some space: docker buildx prune or podman system prune removes what builders keep",
 	}
 	least, good := uint64(leastRoom), uint64(goodRoom)
 	if expect > 0 {
-		// All layers anew, and the builder's own copy of what it exports.
+		// Room for all layers again, and for the builder's own copy of what it
+		// exports.
 		least, good = uint64(expect)+leastRoom/4, 2*uint64(expect)+leastRoom
 		f.Why = "the last one had " + megabytes(expect)
 	}

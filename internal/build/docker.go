@@ -19,44 +19,46 @@ import (
 // docker builds with a Docker engine the way `docker build` does, and copies the
 // image out of the engine with `docker save`.
 //
-// It is for engines that buildx cannot export a layout from, which is every
-// engine without the containerd image store, and for machines without buildx.
-// The docker program finds its engine by itself (DOCKER_HOST, ssh included, and
-// docker context), so nothing here has to know about either.
+// It serves engines from which buildx cannot export a layout (every engine
+// without the containerd image store) and machines without buildx. The docker
+// program finds its engine by itself (through DOCKER_HOST, including ssh, and
+// docker context), so nothing here needs to know about them.
 //
-// The image is left in the engine under a name of its own, because the cache of
-// the legacy builder consists of images; the one that it replaces is removed.
+// The image stays in the engine under a name that only this layout uses,
+// because the legacy builder's cache consists of images; the image it replaces
+// is removed.
 type docker struct {
 	machine
 	program string
-	buildx  []string // how buildx is called; nil if there is none
+	buildx  []string // the command that starts buildx; nil if there is none
 	binfmt  string   // directory of binfmt_misc
 }
 
-// dockerName is the builder's name, and the program's.
+// dockerName is the name of both the builder and its program.
 const dockerName = "docker"
 
 func (b *docker) Name() string { return dockerName }
 
-// dockerMode is which of its builders docker uses.
+// dockerMode says which of its builders docker uses.
 type dockerMode int
 
 const (
 	// viaBuildx is buildx with the engine's own BuildKit.
 	viaBuildx dockerMode = iota
-	// viaClient is the BuildKit client that the docker program had until 23.0.
+	// viaClient is the BuildKit client that the docker program itself contained
+	// before 23.0.
 	viaClient
 	// viaLegacy is the builder that docker falls back to without buildx.
 	viaLegacy
 )
 
-// dockerEngine is what is known about the programs and the engine.
+// dockerEngine is what is known about the programs and their engine.
 type dockerEngine struct {
 	mode     dockerMode
-	progress string // of viaBuildx and viaClient
+	progress string // for viaBuildx and viaClient
 	platform string
 	kernel   string
-	podman   bool // the engine is podman's imitation
+	podman   bool // the engine is podman posing as Docker
 }
 
 // dockerVersion is what `docker version --format '{{json .}}'` prints.
@@ -68,10 +70,10 @@ type dockerVersion struct {
 	}
 }
 
-// errPodmanShim is that the docker program is podman under another name.
+// errPodmanShim means that the docker program is podman under another name.
 var errPodmanShim = errors.New("the docker program on this machine is podman")
 
-// inspect asks the programs and the engine what they are.
+// inspect asks the programs and the engine for their versions and abilities.
 func (b *docker) inspect(ctx context.Context) (e dockerEngine, err error) {
 	env := b.env()
 	said, err := env.output(ctx, b.program, "--version")
@@ -100,8 +102,8 @@ func (b *docker) inspect(ctx context.Context) (e dockerEngine, err error) {
 	return e, ctx.Err()
 }
 
-// mode chooses as `docker build` does: DOCKER_BUILDKIT=0 asks for the legacy
-// builder, and so does a docker program from 23.0 on that finds no buildx.
+// mode chooses as `docker build` does: DOCKER_BUILDKIT=0 selects the legacy
+// builder, and so does docker 23.0 or newer when it finds no buildx.
 func (b *docker) mode(ctx context.Context, client string, podman bool) (dockerMode, string) {
 	const firstWithout, firstRawJSON = 23, 13
 	var major int
@@ -121,7 +123,7 @@ func (b *docker) mode(ctx context.Context, client string, podman bool) (dockerMo
 	return viaLegacy, ""
 }
 
-// buildxVersion is how `buildx version` names itself.
+// buildxVersion matches the way `buildx version` names itself.
 var buildxVersion = lazyregexp.New(`\bv?(\d+)\.(\d+)\.\d+`)
 
 func minor(s string) (n int) {
@@ -139,8 +141,8 @@ func (b *docker) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	case errors.Is(err, errPodmanShim):
 		return builderDown("the docker program on this machine is podman", err, "choose podman with --builder podman"), nil
 	case err != nil:
-		return builderDown("docker does not reach a Docker engine", err,
-			"start Docker (with Colima: colima start), or choose its engine with docker context use NAME"), nil
+		return builderDown("docker cannot reach a Docker engine", err,
+			"start Docker (with Colima: colima start), or choose another engine with docker context use NAME"), nil
 	case !strings.HasPrefix(e.platform, "linux/"):
 		return []*pipeline.Finding{
 			{Code: CodePlatform, Severity: pipeline.Error, What: "the Docker engine builds images for " + e.platform + " only",
@@ -162,8 +164,9 @@ func (b *docker) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	return append(all, checkPlatforms("the Docker engine", can, req, grave)...), nil
 }
 
-// onThisKernel says whether the engine runs on this machine itself and not in a
-// virtual machine or elsewhere, so that this kernel's emulators are the engine's.
+// onThisKernel says whether the engine runs directly on this machine, not in a
+// virtual machine or elsewhere, so that this kernel's emulators are also the
+// engine's.
 func (b *docker) onThisKernel(ctx context.Context, e dockerEngine) bool {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil || e.kernel != strings.TrimSpace(string(release)) {
@@ -176,11 +179,11 @@ func (b *docker) onThisKernel(ctx context.Context, e dockerEngine) bool {
 // engineBuilder is buildx's name for the engine of the docker context in use.
 const engineBuilder = "default"
 
-// unsupported lists what of req this way of building cannot do.
+// unsupported lists what req asks for that this route cannot do.
 func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	const withBuildx = "install buildx (Homebrew: brew install docker-buildx)"
 	if e.mode == viaLegacy {
-		what := "Docker's legacy builder, which is what docker uses without buildx, "
+		what := "Docker's legacy builder, which docker uses when buildx is missing, "
 		if len(req.Secrets) > 0 {
 			all = append(all, &pipeline.Finding{Code: CodeLegacy, Severity: pipeline.Error, What: what + "has no build secrets", Fix: withBuildx})
 		}
@@ -193,8 +196,8 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	}
 	if !req.SourceDateEpoch.IsZero() {
 		all = append(all, &pipeline.Finding{Code: CodeEpoch, Severity: pipeline.Warning,
-			What: "a Docker engine without the containerd image store keeps the files' own times in the image, whatever SOURCE_DATE_EPOCH says",
-			Fix:  "build with another builder if two builds must be identical: docker buildx create --use"})
+			What: "a Docker engine without the containerd image store ignores SOURCE_DATE_EPOCH and keeps each file's own time in the image",
+			Fix:  "if two builds must be identical, use another builder: docker buildx create --use"})
 	}
 	d := e.dialect()
 	for _, list := range []struct {
@@ -206,8 +209,8 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 				all = append(all, &pipeline.Finding{
 					Code:     CodeCache,
 					Severity: pipeline.Warning,
-					What:     "Docker's own builder cannot use the cache " + spec + "; the build goes on without it",
-					Fix:      "build with another builder: docker buildx create --use",
+					What:     "Docker's own builder cannot use the cache " + spec + "; the build continues without it",
+					Fix:      "use another builder: docker buildx create --use",
 				})
 			}
 		}
@@ -215,8 +218,9 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	return all
 }
 
-// needsBuildKit finds what the legacy builder would stop at: the flags and
-// heredocs that only BuildKit has (docker/cli, moby builder/dockerfile).
+// needsBuildKit finds what would make the legacy builder stop: flags and
+// heredocs that only BuildKit understands (docker/cli, moby
+// builder/dockerfile).
 func needsBuildKit(req Request) (where, feature string) {
 	d, err := readDockerfile(req.Dockerfile)
 	if err != nil {
@@ -243,14 +247,15 @@ func needsBuildKit(req Request) (where, feature string) {
 	return "", ""
 }
 
-// dialect is how this way of building wants its arguments.
+// dialect describes how this route expects its arguments.
 func (e dockerEngine) dialect() dialect {
 	none := func(string) string { return "" }
 	d := dialect{pull: "--pull", secret: verbatim, cache: none, cacheTo: none}
 	switch e.mode {
 	case viaBuildx:
 		d.cache = cacheSpec
-		// Without the containerd image store the engine exports no other cache.
+		// Without the containerd image store the engine cannot export any other
+		// cache.
 		d.cacheTo = func(spec string) string {
 			if strings.Contains(spec, "type=inline") {
 				return spec
@@ -263,12 +268,12 @@ func (e dockerEngine) dialect() dialect {
 	return d
 }
 
-// command is the program and its first arguments, and its environment.
+// command returns the program, its first arguments and its environment.
 func (b *docker) command(e dockerEngine, env environment) ([]string, environment) {
 	switch e.mode {
 	case viaBuildx:
 		argv := append(b.buildx[:len(b.buildx):len(b.buildx)], "build", "--builder", engineBuilder, "--load", "--progress", e.progress)
-		// As a variable, because buildx before 0.10 knows no flag for it.
+		// As a variable, because buildx before 0.10 has no such flag.
 		return argv, env.with("BUILDX_NO_DEFAULT_ATTESTATIONS=1")
 	case viaClient:
 		return []string{b.program, "build", "--progress", e.progress}, env.with("DOCKER_BUILDKIT=1")
@@ -286,7 +291,7 @@ func (b *docker) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 	if err != nil {
 		return Result{}, err
 	}
-	// A name of this layout's own, so that two publishes do not mix.
+	// Only this layout uses the name, so that two publishes do not mix.
 	name := fmt.Sprintf("sbw.local/build-%x", sha256.Sum256([]byte(req.LayoutDir)))[:32]
 	return b.toLayout(ctx, b.Name(), req, r, func(env environment, tmp string) (string, error) {
 		return perPlatform(req, func(p string) (string, error) {
@@ -295,7 +300,7 @@ func (b *docker) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 			d, err := one.build(ctx)
 			if err == nil && e.mode == viaLegacy && !isFor(req.LayoutDir, d, p) {
 				// Its cache does not distinguish platforms (moby/moby#42406).
-				r.Notef("the cache provided an image for another platform than %s; building without it", p)
+				r.Notef("the cached image is not for %s; building without the cache", p)
 				one.req.NoCache = true
 				d, err = one.build(ctx)
 			}
@@ -311,7 +316,7 @@ type dockerBuild struct {
 	env           environment
 	req           Request
 	platform, ref string
-	iid           string // the file that docker writes the image's ID to
+	iid           string // docker writes the image's ID to this file
 	r             *pipeline.Reporter
 }
 
@@ -323,15 +328,16 @@ func (b *dockerBuild) build(ctx context.Context) (digest string, err error) {
 	text, err := os.ReadFile(b.iid)
 	id := strings.TrimSpace(string(text))
 	if err != nil || id == "" {
-		return "", fmt.Errorf("docker built the image and reported no ID: %w", err)
+		return "", fmt.Errorf("docker built the image but did not report its ID: %w", err)
 	}
 	b.r.Detailf("copying the image for %s", b.platform)
 	if digest, err = b.save(ctx, id); err != nil {
 		return "", err
 	}
 	if before != "" && before != id {
-		// Ours, by its name, until this build took the name over. Without force:
-		// the engine keeps what has another name or is in use.
+		// The name shows that it was ours until this build took the name over.
+		// Without force, because the engine then keeps an image that has
+		// another name or is in use.
 		if _, err := b.env.output(ctx, b.program, "rmi", before); err != nil && ctx.Err() == nil {
 			b.r.Detailf("the previous image stays in the engine: %s", plain(err.Error()))
 		}
@@ -339,7 +345,7 @@ func (b *dockerBuild) build(ctx context.Context) (digest string, err error) {
 	return digest, ctx.Err()
 }
 
-// idOf is the ID of an image in the engine; "" if there is none of that name.
+// idOf returns the ID of an image in the engine; "" if no image has that name.
 func (b *dockerBuild) idOf(ctx context.Context, ref string) string {
 	out, err := b.env.output(ctx, b.program, "image", "inspect", "--format", "{{.Id}}", ref)
 	if err != nil {

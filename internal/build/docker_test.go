@@ -22,8 +22,8 @@ func dockerMachine(t *testing.T, host string, pairs ...string) machine {
 	return testMachine(append([]string{"DOCKER_HOST=" + host, "DOCKER_CONFIG=" + t.TempDir(), "BUILDX_CONFIG=" + t.TempDir()}, pairs...)...)
 }
 
-// TestDocker builds with a real engine: by the BuildKit client of its docker
-// program, by the legacy builder, and by buildx.
+// TestDocker builds with a real engine: with the BuildKit client of its docker
+// program, with the legacy builder, and with buildx.
 func TestDocker(t *testing.T) {
 	host, client := dockerd.Start(t)
 	native := "linux/" + runtime.GOARCH
@@ -51,12 +51,13 @@ func TestDocker(t *testing.T) {
 			steps(t, b, tt.can)
 			t.Run("emulated", func(t *testing.T) {
 				if slices.Contains(localPlatforms(binfmtDir), "linux/arm64") {
-					if tt.can.secrets { // the legacy builder makes FROM scratch for the machine's own platform
+					if tt.can.secrets { // the legacy builder builds FROM scratch for the machine's own platform
 						emulated(t, b)
 					}
 					return
 				}
-				// The engine runs on this kernel, which does not emulate arm64 now.
+				// The engine runs on this kernel, which does not emulate arm64
+				// now.
 				req := request(t, files(t, map[string]string{"Dockerfile": "FROM x\nRUN y\n"}))
 				found, err := b.Check(t.Context(), req)
 				if err != nil || len(found) != 1 || found[0].Code != CodePlatform || found[0].Severity != pipeline.Error {
@@ -67,13 +68,14 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestDockerKnown: what the layout has already is not copied again.
+// TestDockerKnown checks that what the layout already contains is not copied
+// again.
 func TestDockerKnown(t *testing.T) {
 	host, client := dockerd.Start(t)
 	var calls []string
 	b := &docker{machine: dockerMachine(t, host), program: recorded(t, client, &calls), binfmt: binfmtDir}
 	large := make([]byte, 1<<20)
-	rand.NewChaCha8([32]byte{}).Read(large) // which compression leaves large
+	rand.NewChaCha8([32]byte{}).Read(large) // which stays large when compressed
 	dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\nCOPY small /\n", "large": string(large), "small": "1"})
 	req := request(t, dir)
 	req.Labels = map[string]string{"x": "y"}
@@ -140,7 +142,8 @@ func blobs(t *testing.T, dir string) map[string]os.FileInfo {
 	return all
 }
 
-// recorded makes a program that notes its arguments in a file and runs program.
+// recorded creates a program that writes its arguments to a file and then runs
+// program.
 func recorded(t *testing.T, program string, file *[]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -163,7 +166,7 @@ func read(t *testing.T, file *[]string) []string {
 	return strings.Split(string(text), "\n")
 }
 
-// TestDockerReached: the engine is found the way docker finds it.
+// TestDockerReached checks that the engine is found the way docker finds it.
 func TestDockerReached(t *testing.T) {
 	host, client := dockerd.Start(t)
 	req := request(t, files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}))
@@ -187,7 +190,7 @@ func TestDockerReached(t *testing.T) {
 		built(t, &docker{machine: m, program: client, binfmt: binfmtDir})
 	})
 	t.Run("ssh", func(t *testing.T) {
-		// In the place of ssh: a program that runs the command here.
+		// This replaces ssh: a program that runs the command here.
 		bin := t.TempDir()
 		script := "#!/bin/sh\nwhile [ \"$1\" != docker ]; do shift; done\nshift\nDOCKER_HOST=" + host + " exec " + client + " \"$@\"\n"
 		if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte(script), 0o755); err != nil {
@@ -202,7 +205,7 @@ func TestDockerReached(t *testing.T) {
 			t.Errorf("findings = %v, %v", found, err)
 		}
 	})
-	// Where buildx reaches the engine and cannot export, docker comes next.
+	// If buildx reaches the engine but cannot export, docker is used.
 	t.Run("found", func(t *testing.T) {
 		m := dockerMachine(t, host, "PATH="+pathOf(t, "buildx", "buildah")+":"+filepath.Dir(recorded(t, client, new([]string))))
 		b, found, err := Find(t.Context(), Options{Env: m.all}, req)
@@ -212,7 +215,7 @@ func TestDockerReached(t *testing.T) {
 	})
 }
 
-// TestDockerShim: on some machines docker is podman.
+// TestDockerShim: on some machines, docker is really podman.
 func TestDockerShim(t *testing.T) {
 	bin := t.TempDir()
 	program := filepath.Join(bin, "docker")
@@ -226,7 +229,7 @@ func TestDockerShim(t *testing.T) {
 	}
 }
 
-// TestDockerMode: which of its builders docker uses.
+// TestDockerMode checks which of its builders docker uses.
 func TestDockerMode(t *testing.T) {
 	buildx := func(version string) []string {
 		p := filepath.Join(t.TempDir(), "buildx")

@@ -28,14 +28,15 @@ func (e environment) dockerConfigDir() string {
 	return filepath.Join(home, ".docker")
 }
 
-// credentialFault is what docker, buildx, buildctl and buildah say when a
-// credential helper that is there fails, such as a locked keychain.
+// credentialFault is what docker, buildx, buildctl and buildah print when a
+// credential helper exists but fails, for example because the keychain is
+// locked.
 const credentialFault = "error getting credentials"
 
-// withDockerConfig calls do with the environment of a build. Where the Docker
-// configuration names credential helpers that are missing, do gets a copy
-// without them; where one turns out to fail, do is called again with a copy
-// without any. What is pushed never depends on them.
+// withDockerConfig calls do with the environment of a build. If the Docker
+// configuration names credential helpers that are not installed, do gets a copy
+// of it without them; if one turns out to fail, do is called again with a copy
+// that names none. The push never depends on them.
 func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter, do func(environment) error) error {
 	env := m.envFor(req)
 	helpers, config := env.credentialHelpers()
@@ -50,9 +51,9 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 	}
 	f := &pipeline.Finding{Code: "docker-credential-helper", Severity: pipeline.Note,
 		What: "building without Docker's credential helper " + strings.Join(drop, ", ") + ", which is missing or fails",
-		Fix:  "nothing for this run; to mend it, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
+		Fix:  "nothing for this run; to fix it for good, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
 	without, err := env.withoutHelpers(tmp, config, drop)
-	if err != nil { // Windows may not link
+	if err != nil { // Windows may not allow links
 		f.What, f.Why = "Docker's credential helper "+strings.Join(drop, ", ")+" is missing or fails", err.Error()
 		f.Fix = "remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json") + " if a base image cannot be pulled"
 		without = env
@@ -71,7 +72,7 @@ func (e environment) credentialHelpers() (names []string, config map[string]json
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err != nil || json.Unmarshal(text, &config) != nil {
-		return nil, nil // the builder words it better
+		return nil, nil // the builder's own message is better
 	}
 	var store string
 	var helpers map[string]string
@@ -87,10 +88,10 @@ func (e environment) credentialHelpers() (names []string, config map[string]json
 	return slices.Compact(names), config
 }
 
-// withoutHelpers makes a Docker configuration in tmp that is the user's without
-// the credential helpers named in drop, and returns an environment that points
-// to it. Everything else in the directory (plugins, contexts, buildx's
-// builders) is linked to, so that the build is the same.
+// withoutHelpers creates in tmp a copy of the user's Docker configuration
+// without the credential helpers in drop, and returns an environment that
+// points to it. Everything else in the directory (plugins, contexts, buildx's
+// builders) is linked, so that the build is the same.
 func (e environment) withoutHelpers(tmp string, config map[string]json.RawMessage, drop []string) (environment, error) {
 	from := e.dockerConfigDir()
 	dir := filepath.Join(tmp, "docker")
@@ -107,7 +108,7 @@ func (e environment) withoutHelpers(tmp string, config map[string]json.RawMessag
 	}
 	for _, f := range entries {
 		if strings.HasPrefix(f.Name(), "config.json") {
-			continue // and what docker left of an interrupted write
+			continue // and what an interrupted docker left half-written
 		}
 		if err := os.Symlink(filepath.Join(abs, f.Name()), filepath.Join(dir, f.Name())); err != nil {
 			return nil, err

@@ -11,12 +11,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// dockerfile is what a preflight needs to know of a Dockerfile: its stages and
-// instructions, not their meaning. The builder's own parser has the last word;
-// what cannot be told here for certain is not told.
+// dockerfile is what a preflight needs to know about a Dockerfile: its stages
+// and instructions, not their meaning. The builder's own parser has the last
+// word; nothing is reported that cannot be determined for certain here.
 type dockerfile struct {
-	// frontend is of the directive `# syntax=`; another language than
-	// Dockerfile's may hide behind it.
+	// frontend is from the directive `# syntax=`; it may select a different
+	// language.
 	frontend string
 	args     map[string]string // ARGs before the first FROM, with their defaults
 	stages   []stage
@@ -32,12 +32,12 @@ type instr struct {
 	name  string   // upper case
 	flags []string // --from=…, without the dashes
 	rest  string   // what follows the flags
-	words []string // rest, split; of the JSON form too
+	words []string // rest, split; also for the JSON form
 	line  int
 	here  bool // has a heredoc
 }
 
-// flag is the value of a flag of the instruction.
+// flag returns the value of a flag of the instruction.
 func (in instr) flag(name string) (string, bool) {
 	for _, f := range in.flags {
 		if k, v, _ := strings.Cut(f, "="); k == name {
@@ -47,7 +47,7 @@ func (in instr) flag(name string) (string, bool) {
 	return "", false
 }
 
-// syntaxError is a fault of which the builder would say the same.
+// syntaxError is an error that the builder would also report.
 type syntaxError struct {
 	line      int
 	what, fix string
@@ -121,7 +121,7 @@ func parseDockerfile(text string) (dockerfile, error) {
 	return d, nil
 }
 
-// plain says whether the frontend is Dockerfile's own, whatever its version.
+// plain says whether the frontend is the standard one, in whatever version.
 func (d dockerfile) plain() bool {
 	return d.frontend == "" || strings.Contains(d.frontend, "docker/dockerfile")
 }
@@ -131,7 +131,7 @@ func blank(line string) bool {
 	return line == "" || strings.HasPrefix(line, "#")
 }
 
-// logical returns a line without its line end, and whether the next one
+// logical returns a line without its line end, and whether the next line
 // continues it.
 func logical(line, escape string) (string, bool) {
 	line = strings.TrimRight(line, " \t\r")
@@ -161,7 +161,7 @@ func parseInstr(line string, at int) instr {
 	return in
 }
 
-// skipHeredocs passes over the lines of the instruction's heredocs.
+// skipHeredocs skips the lines of the instruction's heredocs.
 func skipHeredocs(in *instr, lines []string, n int) (int, error) {
 	for _, m := range heredoc.FindAllStringSubmatch(in.rest, -1) {
 		if m[2] != m[4] {
@@ -170,7 +170,7 @@ func skipHeredocs(in *instr, lines []string, n int) (int, error) {
 		in.here = true
 		for n++; ; n++ {
 			if n >= len(lines) {
-				return n, &syntaxError{in.line, "its heredoc " + m[3] + " does not end", "end it with a line that is " + m[3]}
+				return n, &syntaxError{in.line, "its heredoc " + m[3] + " does not end", "end it with a line that says " + m[3]}
 			}
 			l := strings.TrimRight(lines[n], "\r")
 			if m[1] == "-" {
@@ -184,10 +184,10 @@ func skipHeredocs(in *instr, lines []string, n int) (int, error) {
 	return n, nil
 }
 
-// add puts an instruction where it belongs.
+// add puts an instruction into its stage.
 func (d *dockerfile) add(in instr) error {
 	if !slices.Contains(instructions, in.name) {
-		e := &syntaxError{in.line, "unknown instruction " + in.name, "mend that line"}
+		e := &syntaxError{in.line, "unknown instruction " + in.name, "correct that line"}
 		if near := editdistance.Nearest(in.name, instructions); near != "" {
 			e.fix = "did you mean " + near + "?"
 		}
@@ -198,7 +198,7 @@ func (d *dockerfile) add(in instr) error {
 		s := stage{line: in.line}
 		s.platform, _ = in.flag("platform")
 		if len(in.words) == 0 {
-			return &syntaxError{in.line, "FROM names no base image", "name a base image"}
+			return &syntaxError{in.line, "FROM does not name a base image", "name a base image"}
 		}
 		s.base = in.words[0]
 		if len(in.words) == 3 && strings.EqualFold(in.words[1], "AS") {
@@ -211,7 +211,7 @@ func (d *dockerfile) add(in instr) error {
 			d.args[k] = strings.Trim(v, `"'`)
 		}
 	case len(d.stages) == 0:
-		return &syntaxError{in.line, in.name + " stands before the first FROM", "begin with FROM; only ARG may stand before it"}
+		return &syntaxError{in.line, in.name + " comes before the first FROM", "begin with FROM; only ARG may come before it"}
 	default:
 		s := &d.stages[len(d.stages)-1]
 		s.instrs = append(s.instrs, in)
@@ -219,8 +219,8 @@ func (d *dockerfile) add(in instr) error {
 	return nil
 }
 
-// find returns the index of the stage that is called name, or has that number.
-// Only stages before the one at limit can be meant by it; -1 when none is.
+// find returns the index of the stage with that name or number. Only stages
+// before limit count; -1 if there is none.
 func (d dockerfile) find(name string, limit int) int {
 	name = strings.ToLower(name)
 	for i := min(limit, len(d.stages)) - 1; i >= 0; i-- {
@@ -234,8 +234,8 @@ func (d dockerfile) find(name string, limit int) int {
 	return -1
 }
 
-// reachable are the stages that BuildKit builds for target, in their order;
-// ok is false when there is no such target.
+// reachable are the stages that BuildKit builds for target, in order; ok is
+// false if target does not exist.
 func (d dockerfile) reachable(target string, vars map[string]string) (all []int, ok bool) {
 	last := len(d.stages) - 1
 	if target != "" {
@@ -279,7 +279,7 @@ func (d dockerfile) reachable(target string, vars map[string]string) (all []int,
 
 var variable = lazyregexp.New(`\$(?:\{([a-zA-Z_][a-zA-Z0-9_]*)(?:(:?[-+])([^}]*))?\}|([a-zA-Z_][a-zA-Z0-9_]*))`)
 
-// expand replaces variables; known is false when one of them has no value.
+// expand replaces variables; known is false if one of them has no value.
 func expand(s string, vars map[string]string) (out string, known bool) {
 	known = true
 	out = variable.ReplaceAllStringFunc(s, func(v string) string {

@@ -58,8 +58,8 @@ func TestParseDockerfileFaults(t *testing.T) {
 		"":                                "line 1: it has no FROM",
 		"# nothing\n":                     "line 1: it has no FROM",
 		"FROM a\nCOPPY x y\n":             "line 2: unknown instruction COPPY",
-		"RUN x\nFROM a\n":                 "line 1: RUN stands before the first FROM",
-		"FROM\n":                          "line 1: FROM names no base image",
+		"RUN x\nFROM a\n":                 "line 1: RUN comes before the first FROM",
+		"FROM\n":                          "line 1: FROM does not name a base image",
 		"FROM a\nRUN <<EOF\nx\n":          "line 2: its heredoc EOF does not end",
 		"FROM a\nRUN x \\\n":              "",
 		"# syntax=example.com/x\nBOGUS\n": "",
@@ -119,7 +119,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// Any text is a Dockerfile or a fault at one of its lines.
+// Any text is either a Dockerfile or an error at one of its lines.
 func FuzzParseDockerfile(f *testing.F) {
 	f.Add("# syntax=docker/dockerfile:1\nFROM a AS b\nRUN <<EOF\nx\nEOF\nFROM b\nCOPY --from=b . .\n")
 	f.Add("# escape=`\nFROM a\nRUN x `\n y\n")

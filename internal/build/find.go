@@ -12,19 +12,20 @@ import (
 // Auto is the choice that tries every builder.
 const Auto = "auto"
 
-// names are the words of --builder.
+// names are the accepted values of --builder.
 var names = []string{"buildx", "buildkit", "docker", "podman", "buildah", "nerdctl"}
 
-// Names are the words that Options.Choose may be, besides Auto.
+// Names are the values that Options.Choose accepts, besides Auto.
 func Names() []string { return append([]string(nil), names...) }
 
-// Options say what to look for.
+// Options say which builder to look for.
 type Options struct {
 	// Choose is a name, or Auto or "" for the first that can build.
 	Choose string
-	// Env is what builders run in, as os.Environ gives it.
+	// Env is the environment that builders run in, in the form of os.Environ.
 	Env []string
-	// Withhold are variables that no builder gets, besides gh's tokens.
+	// Withhold are variables that are kept from every builder, besides gh's
+	// tokens.
 	Withhold []string
 }
 
@@ -32,8 +33,8 @@ func (o Options) machine() machine {
 	return machine{all: o.Env, hidden: slices.Concat(o.Withhold, withheld)}
 }
 
-// candidates are the builders whose programs are on this machine, in the order
-// of automatic choice.
+// candidates are the builders whose programs are installed, in the order in
+// which they are tried.
 func (o Options) candidates(ctx context.Context) []Builder {
 	m := o.machine()
 	env := m.env()
@@ -61,10 +62,11 @@ func (o Options) candidates(ctx context.Context) []Builder {
 	return all
 }
 
-// Find returns the builder to use for req: the chosen one with what is wrong
-// with it, or the first that can build, with a note on each that was passed
-// over. Findings of severity Error mean that it cannot build; with none found
-// at all the Builder is nil and the finding's code "builder-missing".
+// Find returns the builder to use for req, with findings: the chosen one and
+// its problems, or the first that can build and a note on each one that was
+// skipped. A finding of severity Error means that the builder cannot build. If
+// there is no builder at all, the Builder is nil and the finding's code is
+// "builder-missing".
 func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Finding, error) {
 	auto := o.Choose == "" || o.Choose == Auto
 	if !auto && !slices.Contains(names, o.Choose) {
@@ -87,7 +89,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 		}
 		if !refuses(found) {
 			if b.Name() == dockerName {
-				// It drives the same engine, so nothing is lost by it.
+				// It uses the same engine, so nothing is lost.
 				passed = slices.DeleteFunc(passed, func(f *pipeline.Finding) bool { return errors.Is(f.Err, errNoExport) })
 			}
 			return b, append(passed, found...), nil
@@ -99,7 +101,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 					&pipeline.Finding{
 						Code:     "builder-passed-over",
 						Severity: pipeline.Note,
-						What:     b.Name() + " is passed over",
+						What:     b.Name() + " is skipped",
 						Why:      strings.TrimSuffix(f.What+": "+f.Why, ": "),
 						Fix:      f.Fix,
 						Err:      f.Err,
@@ -128,10 +130,10 @@ func refuses(found []*pipeline.Finding) bool {
 
 func (o Options) missing() *pipeline.Finding {
 	f := &pipeline.Finding{Code: "builder-missing", Severity: pipeline.Error,
-		What: "no builder on this machine", Why: "looked for " + strings.Join(names, ", "),
-		Fix: "install docker with buildx, podman or buildah, or set BUILDKIT_HOST and install buildctl; or give --layout DIR"}
+		What: "this machine has no builder", Why: "looked for " + strings.Join(names, ", "),
+		Fix: "install docker with buildx, podman or buildah, or set BUILDKIT_HOST and install buildctl; or publish a finished image with --layout DIR"}
 	if o.Choose != "" && o.Choose != Auto {
-		f.What, f.Why = "builder "+o.Choose+" is not on this machine", ""
+		f.What, f.Why = "builder "+o.Choose+" is not installed on this machine", ""
 		if o.Choose == "buildkit" {
 			f.Fix = "set BUILDKIT_HOST to buildkitd's address and install buildctl"
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// pathOf makes a PATH on which only the named tools are.
+// pathOf makes a PATH with only the named tools.
 func pathOf(t *testing.T, tools ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +72,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// buildx is found by itself, too: without docker, and as a plugin only.
+// buildx is also found without docker, and as a plugin only.
 func TestFindBuildx(t *testing.T) {
 	tool := require.Tool(t, "buildx")
 	place := func(name string) string {
@@ -101,7 +101,7 @@ func TestFindBuildx(t *testing.T) {
 	}
 }
 
-// What the builders are told: that several things at once reach them whole.
+// TestArgs checks that builders get several settings at once completely.
 func TestArgs(t *testing.T) {
 	req := Request{Context: "/src/a,b", Dockerfile: "/src/d,e/Dockerfile", Platforms: []string{"linux/arm64", "linux/amd64"}, Target: "t",
 		Args: map[string]string{"B": "2", "A": "1=x"}, Secrets: []string{"id=s,env=V"}, CacheFrom: []string{"ghcr.io/o/c"}, CacheTo: []string{"type=inline"},

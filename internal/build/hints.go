@@ -7,37 +7,37 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// hint is a cause that builders have no code for: their words are all there
-// is. A hint only betters the code and the remedy of a failure; what was said
+// hint recognises a cause for which builders have no code, by their words. It
+// only replaces the code and the remedy of a failure; what the builder said
 // stays in Why and Evidence.
 type hint struct {
-	// base is that it counts only while a base image is fetched.
+	// base means that the hint counts only while a base image is fetched.
 	base bool
 	said *lazyregexp.Regexp
 	is   pipeline.Finding // its code and remedy
 }
 
-// hints are tried in this order. Their words were seen with BuildKit 0.34 and
-// buildah 1.28, or are of the places that are named.
+// hints are tried in this order. The words were seen with BuildKit 0.34 and
+// buildah 1.28, or come from the sources named below.
 var hints = []hint{
 	{said: lazyregexp.New(`no space left on device|disk quota exceeded`),
-		is: pipeline.Finding{Code: CodeNoSpace, Fix: "make room where the builder runs: docker buildx prune, or podman system prune"}},
+		is: pipeline.Finding{Code: CodeNoSpace, Fix: "free some disk space where the builder runs: docker buildx prune, or podman system prune"}},
 	// containers/image pkg/shortnames, containers/common libimage.
 	{base: true, said: lazyregexp.New(`short-name`),
-		is: pipeline.Finding{Code: CodeShortName, Fix: "write the registry before the base image's name: docker.io/…"}},
+		is: pipeline.Finding{Code: CodeShortName, Fix: "write the registry in front of the base image's name: docker.io/…"}},
 	{
 		said: lazyregexp.New(`exec format error`),
 		is: pipeline.Finding{
 			Code: "builder-platform",
 			Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all " +
-				"(Debian: apt install qemu-user-static binfmt-support); if it is there, the base image is of another platform",
+				"(Debian: apt install qemu-user-static binfmt-support); if it is installed already, the base image is for another platform",
 		},
 	},
 	{
 		said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
 		is: pipeline.Finding{
 			Code: "builder-old",
-			Fix:  "upgrade the builder: buildx 0.13, BuildKit 0.13, podman 4 and buildah 1.28 are old enough",
+			Fix:  "upgrade the builder to buildx 0.13, BuildKit 0.13, podman 4, buildah 1.28 or newer",
 		},
 	},
 	// containerd images/handlers, containers/image manifest lists.
@@ -46,12 +46,12 @@ var hints = []hint{
 		said: lazyregexp.New(`no match for platform|no image found in (image index|manifest list) for`),
 		is: pipeline.Finding{
 			Code: "base-image-platform",
-			Fix:  "choose a base image that is made for the platform; docker buildx imagetools inspect IMAGE lists what there is",
+			Fix:  "choose a base image that exists for the platform; docker buildx imagetools inspect IMAGE lists its platforms",
 		},
 	},
 	// distribution-spec error codes.
 	{base: true, said: lazyregexp.New(`(?i)toomanyrequests|too many requests|rate limit`),
-		is: pipeline.Finding{Code: "base-image-rate", Fix: "log in to that registry with the builder's own login (docker login), or wait"}},
+		is: pipeline.Finding{Code: "base-image-rate", Fix: "wait, or log in to that registry with the builder's own login (docker login)"}},
 	{
 		base: true,
 		said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
@@ -66,14 +66,16 @@ var hints = []hint{
 		said: lazyregexp.New(
 			`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`,
 		),
-		is: pipeline.Finding{Code: "build-network", Fix: "check whether that address can be reached from where the builder runs"},
+		is: pipeline.Finding{Code: "build-network", Fix: "check that the machine where the builder runs can reach that address"},
 	},
 }
 
-// fetching is what BuildKit calls the step that asks a registry for a base.
+// fetching begins BuildKit's name of the step that asks a registry for a base
+// image.
 const fetching = "[internal] load metadata for "
 
-// baseOf is the base image that a step fetches, and whether it does.
+// baseOf returns the base image that a step fetches, and whether it fetches
+// one.
 func baseOf(step string) (string, bool) {
 	if base, ok := strings.CutPrefix(step, fetching); ok {
 		return base, true
@@ -87,7 +89,7 @@ func baseOf(step string) (string, bool) {
 	return "", ok
 }
 
-// explained is betters with what depends on the builder and the request.
+// explained is betters, made specific to the builder and the request.
 func explained(f *pipeline.Finding, builder string, req Request, step string) *pipeline.Finding {
 	f = betters(f, step)
 	switch f.Code {
@@ -101,7 +103,8 @@ func explained(f *pipeline.Finding, builder string, req Request, step string) *p
 	return f
 }
 
-// fullName is a short name of Docker's as podman and buildah want it.
+// fullName writes out one of Docker's short names, as podman and buildah need
+// it.
 func fullName(base string) string {
 	if !strings.Contains(base, "/") {
 		base = "library/" + base
@@ -109,16 +112,16 @@ func fullName(base string) string {
 	return "docker.io/" + base
 }
 
-// spaceFix says on whose disk there is no space left, and what to remove there.
+// spaceFix says whose disk is full and what to remove there.
 func spaceFix(why, builder string, req Request, step string) string {
 	switch {
 	case strings.HasPrefix(step, "exporting to oci") || req.LayoutDir != "" && strings.Contains(why, req.LayoutDir):
-		return "make room on this machine's disk, where the image is written: " + req.LayoutDir
+		return "free some space on this machine's disk, where the image is written: " + req.LayoutDir
 	case strings.Contains(builder, "podman"), strings.Contains(builder, "buildah"):
-		return "make room where " + builder + " keeps its images (podman info shows where; on macOS that is the podman machine's disk): " +
+		return "free some space where " + builder + " keeps its images (podman info shows where; on macOS that is the podman machine's disk): " +
 			"podman system prune"
 	case strings.Contains(builder, "BuildKit"):
-		return "make room on the disk of the machine where buildkitd runs: buildctl prune"
+		return "free some space on the disk of the machine where buildkitd runs: buildctl prune"
 	}
 	return "make room on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): " +
 		"docker system df shows what is there, docker buildx prune and docker image prune remove it"
@@ -129,9 +132,10 @@ func betters(f *pipeline.Finding, step string) *pipeline.Finding {
 	base, fetch := baseOf(step)
 	if fetch {
 		f.Code, f.What = "base-image", "the base image "+plain(base)+" cannot be fetched"
-		f.Fix = "check whether the builder can pull it by itself"
+		f.Fix = "check that the builder can pull it by itself"
 	}
-	// A step's end is what it failed by; before that it may say anything.
+	// The last line of a step's output is what made it fail; earlier lines
+	// prove nothing.
 	const last = 5
 	said := f.Why + "\n" + strings.Join(f.Evidence[max(0, len(f.Evidence)-last):], "\n")
 	for _, h := range hints {

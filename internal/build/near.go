@@ -15,14 +15,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/editdistance"
 )
 
-// This file finds what a COPY that finds nothing most likely means.
+// This file guesses which file was meant when a COPY finds nothing.
 
-// lockFiles are those of the package managers for JavaScript, which people switch
-// between and which change their names (bun.lockb became bun.lock in Bun 1.2).
+// lockFiles are the lock files of JavaScript package managers. People switch
+// between them, and names change (bun.lockb became bun.lock in Bun 1.2).
 var lockFiles = []string{"bun.lock", "bun.lockb", "pnpm-lock.yaml", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock"}
 
-// near names a file that may be meant in the place of rel, and where it is; ""
-// when there is none.
+// near returns a file that may have been meant instead of rel, and where it is;
+// "" if there is none.
 func near(req Request, rel string) string {
 	dir, name := path.Split(rel)
 	entries, err := os.ReadDir(filepath.Join(req.Context, filepath.FromSlash(dir)))
@@ -47,9 +47,10 @@ func near(req Request, rel string) string {
 	return ""
 }
 
-// elsewhere finds a file of that name, or a lock file instead of another, in the
-// directories around: those above the context, up to the repository's root, and
-// those right below it. The path is as it would have to be written.
+// elsewhere looks for a file of that name, or for another lock file, in the
+// directories around the context: those above it, up to the repository's root,
+// and those directly below it. It returns the path as it would have to be
+// written.
 func elsewhere(req Request, name string) string {
 	names := []string{name}
 	if slices.Contains(lockFiles, name) {
@@ -77,7 +78,7 @@ func elsewhere(req Request, name string) string {
 				continue
 			}
 			if rel = filepath.ToSlash(rel); strings.HasPrefix(rel, "../") {
-				rel += ", outside of the build context"
+				rel += ", outside the build context"
 			}
 			return rel
 		}
@@ -85,7 +86,8 @@ func elsewhere(req Request, name string) string {
 	return ""
 }
 
-// where is the line of the file that leaves rel out: the last one that decides
+// where returns the line of the ignore file that excludes rel: the last one
+// that matches decides
 // (docs.docker.com/build/concepts/context/#dockerignore-files).
 func (i *ignore) where(req Request, rel string) string {
 	name := i.path
@@ -120,8 +122,7 @@ func (i *ignore) where(req Request, rel string) string {
 	return name + ":" + strconv.Itoa(decides)
 }
 
-// isFile reports whether rel is a file of the context, and nothing that may hold
-// others.
+// isFile reports whether rel is a file of the context and not a directory.
 func isFile(req Request, rel string) bool {
 	fi, err := os.Stat(filepath.Join(req.Context, filepath.FromSlash(rel)))
 	return err == nil && !fi.IsDir()

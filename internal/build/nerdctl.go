@@ -12,13 +12,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// nerdctl builds by the BuildKit that it finds, into containerd, and gives the
-// image out as an archive.
+// nerdctl builds into containerd with the BuildKit that it finds, and exports
+// the image as an archive.
 //
-// Its own --output type=oci is not used: nerdctl reads what it thinks is the
-// archive from buildctl's stdout and fails where the output has gone to a
-// directory (containerd/nerdctl#3629). As an archive it also comes out of the
-// virtual machine that nerdctl lives in on macOS.
+// Its own --output type=oci is not used: nerdctl expects the archive on
+// buildctl's stdout and fails when the output goes to a directory
+// (containerd/nerdctl#3629). An archive also gets out of the virtual machine in
+// which nerdctl runs on macOS.
 type nerdctl struct {
 	machine
 	program string
@@ -27,7 +27,7 @@ type nerdctl struct {
 func (b *nerdctl) Name() string { return "nerdctl" }
 
 func (b *nerdctl) Check(ctx context.Context, req Request) ([]*pipeline.Finding, error) {
-	// Asks containerd, and then BuildKit by way of buildctl.
+	// This asks containerd, and then BuildKit through buildctl.
 	for _, question := range [][]string{{"info"}, {"builder", "debug", "--help"}} {
 		_, err := b.env().output(ctx, append([]string{b.program}, question...)...)
 		if ctx.Err() != nil {
@@ -43,14 +43,14 @@ func (b *nerdctl) Check(ctx context.Context, req Request) ([]*pipeline.Finding, 
 func (b *nerdctl) args(req Request, platform, ref string) []string {
 	args := []string{"build", "--platform", platform, "--file", req.Dockerfile, "--tag", ref, "--progress", "rawjson"}
 	if !req.SourceDateEpoch.IsZero() {
-		// What nerdctl uses by itself, and the rewriting with it.
+		// This is nerdctl's own default, plus rewriting of times.
 		args = append(args, "--output", "type=docker,rewrite-timestamp=true")
 	}
 	return append(args, buildxDialect.dockerArgs(req)...)
 }
 
 func (b *nerdctl) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
-	// A name of this layout's own, so that two publishes do not mix.
+	// Only this layout uses the name, so that two publishes do not mix.
 	name := fmt.Sprintf("sbw.local/build-%x", sha256.Sum256([]byte(req.LayoutDir)))[:32]
 	return b.toLayout(ctx, b.Name(), req, r, func(env environment, _ string) (string, error) {
 		return perPlatform(req, func(p string) (string, error) {
@@ -65,7 +65,7 @@ func (b *nerdctl) Build(ctx context.Context, req Request, r *pipeline.Reporter) 
 	})
 }
 
-// export copies the image into the layout and takes it out of containerd.
+// export copies the image into the layout and deletes it from containerd.
 func (b *nerdctl) export(ctx context.Context, env environment, dir, platform, ref string) (digest string, _ error) {
 	err, unpacking := piped(func(w io.Writer) error {
 		return exporting(ctx, env, "nerdctl", "", []string{b.program, "save", "--platform", platform, ref}, w)

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// startContainerd runs a containerd of its own for t and returns its address.
+// startContainerd starts a containerd for t alone and returns its address.
 func startContainerd(t *testing.T) string {
 	t.Helper()
 	require.Root(t)
@@ -29,7 +29,8 @@ func startContainerd(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// It writes to us, so that its own word that it serves can be waited for.
+	// It writes to us, so that the test can wait for its message that it
+	// serves.
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,12 +47,12 @@ func startContainerd(t *testing.T) string {
 	go func() {
 		var log bytes.Buffer
 		buf := make([]byte, 4096)
-		told := false
+		booted := false
 		for {
 			n, err := pr.Read(buf)
 			log.Write(buf[:n])
-			if !told && bytes.Contains(log.Bytes(), []byte("successfully booted")) {
-				told = true
+			if !booted && bytes.Contains(log.Bytes(), []byte("successfully booted")) {
+				booted = true
 				close(served)
 			}
 			if err != nil {

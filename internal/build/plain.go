@@ -10,9 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// This file reads `--progress=plain`, BuildKit's form for people
-// (moby/buildkit util/progress/progressui/printer.go): the client in docker 20.10
-// and buildx before 0.13 have no other.
+// This file reads `--progress=plain`, BuildKit's output for people
+// (moby/buildkit util/progress/progressui/printer.go), because the client in
+// docker 20.10 and buildx before 0.13 have no other.
 
 // runPlain is runRawJSON for clients that only write text.
 func runPlain(ctx context.Context, env environment, who string, req Request, argv []string, r *pipeline.Reporter) error {
@@ -21,17 +21,18 @@ func runPlain(ctx context.Context, env environment, who string, req Request, arg
 	return t.run(ctx, env, who, req, argv, p.read)
 }
 
-// plainReader makes records of the lines for a tracker.
+// plainReader turns the lines into records for a tracker.
 type plainReader struct{ tracker *tracker }
 
 func (p plainReader) read(from io.Reader) error { return eachLine(from, maxStatusLine, p.line) }
 
 var (
-	// plainLine is a line about a step: its number and what is said of it.
+	// plainLine matches a line about a step: its number and the message.
 	plainLine = lazyregexp.New(`^#(\d+) (.*)$`)
-	// plainOutput is a line that a step has printed, after its time in seconds.
+	// plainOutput matches a line that a step has printed, after its time in
+	// seconds.
 	plainOutput = lazyregexp.New(`^\d+\.\d+ (.*)$`)
-	// plainDone ends a step.
+	// plainDone matches the end of a step.
 	plainDone = lazyregexp.New(`^DONE \d+\.\d+s$`)
 )
 

@@ -11,14 +11,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// checkPlatforms compares what a builder says it can run with what is asked
-// for. A builder that says nothing is believed to be able. A platform matters
-// only where the Dockerfile runs something for it.
+// checkPlatforms compares what a builder says it can run with what is
+// requested. A builder that says nothing is assumed to be able to. A platform
+// matters only if the Dockerfile runs something on it.
 //
-// BuildKit lists what its kernel runs. Its own image carries emulators besides
-// (buildkit-qemu-*), which it does not list (solver/llbsolver/ops/exec_binfmt.go),
-// so that not every platform which is not listed is a failure: grave says
-// which it is.
+// BuildKit lists what its kernel runs. Its own image also contains emulators
+// (buildkit-qemu-*) that it does not list
+// (solver/llbsolver/ops/exec_binfmt.go), so an unlisted platform is not always
+// an error: grave says whether it is.
 func checkPlatforms(who string, can []string, req Request, grave pipeline.Severity) []*pipeline.Finding {
 	if len(can) == 0 {
 		return nil
@@ -48,9 +48,9 @@ func checkPlatforms(who string, can []string, req Request, grave pipeline.Severi
 
 type runStep struct{ where string }
 
-// firstRun is the first step that needs a machine, or an emulation, of the
-// platform; nil when there is none. A Dockerfile that cannot be read is
-// believed to have one.
+// firstRun returns the first step that has to run on the platform, natively or
+// emulated; nil if there is none. A Dockerfile that cannot be read is assumed
+// to have one.
 func firstRun(req Request, platform, native string) *runStep {
 	d, err := readDockerfile(req.Dockerfile)
 	if err != nil || !d.plain() {
@@ -103,15 +103,16 @@ func (d dockerfile) vars(req Request, platform, native string) map[string]string
 	return vars
 }
 
-// emulators are how the kernel's binfmt_misc entries are named, by Go's names
-// of architectures (qemu's scripts/qemu-binfmt-conf.sh).
+// emulators maps Go's names of architectures to the names of the kernel's
+// binfmt_misc entries (qemu's scripts/qemu-binfmt-conf.sh).
 var emulators = map[string]string{
 	"arm64": "aarch64", "amd64": "x86_64", "arm": "arm", "386": "i386", "riscv64": "riscv64",
 	"ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64", "mips64le": "mips64el",
 }
 
-// localPlatforms are the platforms that this machine itself can run, natively
-// or by an emulation that binfmt_misc at dir knows. nil when it cannot be told.
+// localPlatforms are the platforms that this machine can run, natively or
+// through an emulator registered with binfmt_misc at dir; nil if that cannot be
+// determined.
 func localPlatforms(dir string) []string {
 	if runtime.GOOS != "linux" {
 		return nil
@@ -130,5 +131,5 @@ func localPlatforms(dir string) []string {
 	return all
 }
 
-// binfmtDir is where the kernel shows its emulations.
+// binfmtDir is where the kernel lists its emulators.
 const binfmtDir = "/proc/sys/fs/binfmt_misc"

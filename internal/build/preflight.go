@@ -15,7 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// maxDockerfile bounds what is read as a Dockerfile.
+// maxDockerfile is the most that is read of a Dockerfile, in bytes.
 const maxDockerfile = 4 << 20
 
 func readDockerfile(path string) (dockerfile, error) {
@@ -24,7 +24,7 @@ func readDockerfile(path string) (dockerfile, error) {
 		return dockerfile{}, err
 	}
 	if fi.Size() > maxDockerfile {
-		return dockerfile{}, fmt.Errorf("%d bytes are too many for a Dockerfile", fi.Size())
+		return dockerfile{}, fmt.Errorf("%d bytes is too large for a Dockerfile", fi.Size())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -33,7 +33,7 @@ func readDockerfile(path string) (dockerfile, error) {
 	return parseDockerfile(string(text))
 }
 
-// place names a line of the request's Dockerfile as people do.
+// place names a line of the request's Dockerfile for people.
 func place(req Request, line int) string {
 	name := req.Dockerfile
 	if rel, err := filepath.Rel(req.Dir, name); err == nil && req.Dir != "" && !strings.HasPrefix(rel, "..") {
@@ -42,8 +42,8 @@ func place(req Request, line int) string {
 	return fmt.Sprintf("%s:%d", filepath.ToSlash(name), line)
 }
 
-// CheckDockerfile says what of the Dockerfile and the context would fail, or
-// lead to another image than was asked for, before anything is built.
+// CheckDockerfile reports, before anything is built, what in the Dockerfile and
+// the context would fail or would lead to a different image than requested.
 func CheckDockerfile(req Request) []*pipeline.Finding {
 	if f := checkContextDir(req); f != nil {
 		return []*pipeline.Finding{f}
@@ -80,8 +80,8 @@ func checkContextDir(req Request) *pipeline.Finding {
 	if err == nil && fi.IsDir() {
 		return nil
 	}
-	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error, What: "no build context directory " + req.Context,
-		Fix: "give the directory with --context, or as build.context in .sbw.yaml", Err: err}
+	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error, What: "there is no build context directory " + req.Context,
+		Fix: "name the directory with --context, or as build.context in .sbw.yaml", Err: err}
 	if err == nil {
 		f.What = "the build context " + req.Context + " is not a directory"
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -90,20 +90,20 @@ func checkContextDir(req Request) *pipeline.Finding {
 	return f
 }
 
-// missingDockerfile names Dockerfiles that are near.
+// missingDockerfile names Dockerfiles nearby.
 func missingDockerfile(req Request) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code:     "dockerfile-missing",
 		Severity: pipeline.Error,
 		What:     "no Dockerfile " + strings.TrimSuffix(place(req, 0), ":0"),
-		Fix:      "give its path with -f, or as build.dockerfile in .sbw.yaml",
+		Fix:      "name it with -f, or as build.dockerfile in .sbw.yaml",
 	}
 	var near []string
 	for _, dir := range []string{"", "*", "*/*"} {
 		for _, name := range []string{"Dockerfile", "Dockerfile.*", "*.Dockerfile", "Containerfile"} {
 			found, err := filepath.Glob(filepath.Join(globQuote(req.Context), dir, name))
 			if err != nil {
-				continue // cannot be: the pattern is ours
+				continue // cannot fail: we wrote the pattern
 			}
 			for _, p := range found {
 				if rel, err := filepath.Rel(
@@ -125,15 +125,16 @@ func missingDockerfile(req Request) *pipeline.Finding {
 	return f
 }
 
-// globQuote lets a path stand in a pattern for itself.
+// globQuote escapes a path so that it stands for itself in a pattern.
 func globQuote(path string) string {
 	return strings.NewReplacer(`[`, `\[`, `*`, `\*`, `?`, `\?`).Replace(path)
 }
 
-// check says what is wrong for one platform.
+// check reports what is wrong for one platform.
 func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding) {
-	// Where the builder runs is not known here; its platform is only needed
-	// for variables, and a stage that is for the builder's is no image's.
+	// We do not know where the builder runs. Its platform matters only for
+	// variables, and a stage for the builder's platform never becomes the
+	// image.
 	vars := d.vars(req, platform, "")
 	for _, v := range []string{"BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"} {
 		delete(vars, v)
@@ -148,7 +149,7 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 		}
 		f := pipeline.UsageErrorf("dockerfile-target", "its stages: "+strings.Join(names, ", "), "the Dockerfile has no stage %q", req.Target)
 		if len(names) == 0 {
-			f.Fix = "its stages have no names; leave the target away"
+			f.Fix = "its stages have no names; leave out the target"
 		}
 		f.Where = place(req, 1)
 		return []*pipeline.Finding{f}
@@ -185,8 +186,8 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 	return all
 }
 
-// pinned is about a final stage whose base is of a platform that is written
-// into the Dockerfile: it wins over what is asked for.
+// pinned is about a final stage whose base image has its platform written into
+// the Dockerfile, which overrides the requested one.
 func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]string) *pipeline.Finding {
 	s := d.stages[i]
 	for {
@@ -203,7 +204,7 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 	}
 	return &pipeline.Finding{Code: "dockerfile-platform", Severity: pipeline.Error, Where: place(req, s.line),
 		What: "the image's base is fixed to " + p + ", and " + platform + " is to be built",
-		Fix:  "take --platform away from that FROM, or write --platform=$TARGETPLATFORM"}
+		Fix:  "remove --platform from that FROM, or write --platform=$TARGETPLATFORM"}
 }
 
 // sources are the paths in the context that the instruction takes. Those that
@@ -225,8 +226,8 @@ func (in instr) sources() (all []string) {
 	return all
 }
 
-// brokenList is about a command that looks like a list and is not JSON, so that
-// a shell gets it: single quotes, a comma at the end.
+// brokenList is about a command that looks like a list but is not valid JSON
+// (single quotes, a trailing comma), so that a shell gets it.
 func brokenList(req Request, in instr) *pipeline.Finding {
 	switch in.name {
 	case "CMD", "ENTRYPOINT", "RUN":
@@ -243,10 +244,10 @@ func brokenList(req Request, in instr) *pipeline.Finding {
 	}
 	return &pipeline.Finding{Code: CodeExecForm, Severity: pipeline.Warning, Where: place(req, in.line),
 		What: "the list after " + in.name + " is not valid JSON, so a shell will look for a program called " + w,
-		Fix:  `write it with double quotes and without a comma at the end: ["program", "argument"]`}
+		Fix:  `write it with double quotes and without a trailing comma: ["program", "argument"]`}
 }
 
-// checkSource says that a COPY would find nothing.
+// checkSource reports a COPY that would find nothing.
 func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.Finding {
 	rel := strings.TrimPrefix(filepath.ToSlash(filepath.Clean("/"+src)), "/")
 	if rel == "" {
@@ -255,11 +256,11 @@ func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.F
 	_, err := os.Stat(filepath.Join(req.Context, filepath.FromSlash(rel)))
 	if errors.Is(err, fs.ErrNotExist) {
 		if fi, lerr := os.Lstat(filepath.Join(req.Context, filepath.FromSlash(rel))); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
-			return nil // may lead to somewhere within the image
+			return nil // may lead to a path within the image
 		}
 		return &pipeline.Finding{Code: "copy-missing", Severity: pipeline.Error, Where: place(req, in.line),
 			What: in.name + " takes " + src + ", which is not in the build context", Why: near(req, rel),
-			Fix: "correct the path; it starts from " + req.Context}
+			Fix: "correct the path, which is relative to " + req.Context}
 	}
 	if err == nil && ignored.all(req, rel) {
 		where := ignored.where(req, rel)

@@ -42,10 +42,10 @@ func TestCheckDockerfile(t *testing.T) {
 		{name: "copied file is ignored", tree: map[string]string{"Dockerfile": "FROM a\nADD dist/app /x\n", "dist/app": "", ".dockerignore": "dist\n"}, want: []string{"copy-ignored Dockerfile:2"}, says: "!dist/app"},
 		{name: "the Dockerfile's own ignore file counts", tree: map[string]string{"Dockerfile": "FROM a\nADD dist/app /x\n", "dist/app": "", ".dockerignore": "dist\n", "Dockerfile.dockerignore": "other\n"}},
 		{name: "ignored with an exception", tree: map[string]string{"Dockerfile": "FROM a\nCOPY dist /x\n", "dist/app": "", ".dockerignore": "dist\n!dist/app\n"}},
-		{name: "what cannot be told", tree: map[string]string{"Dockerfile": "FROM a\nARG V\nCOPY $V *.json lock? /x/\nADD https://example.com/x git@github.com:o/n.git /y/\nCOPY --from=img gone /z\nCOPY <<EOF /w\nEOF\nCOPY . /all\nCOPY / /all\n"}},
+		{name: "what cannot be determined", tree: map[string]string{"Dockerfile": "FROM a\nARG V\nCOPY $V *.json lock? /x/\nADD https://example.com/x git@github.com:o/n.git /y/\nCOPY --from=img gone /z\nCOPY <<EOF /w\nEOF\nCOPY . /all\nCOPY / /all\n"}},
 		{name: "a stage that is not built", tree: map[string]string{"Dockerfile": "FROM a AS unused\nCOPY gone /\nFROM b\n"}},
 		{name: "another lock file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY package.json bun.lockb ./\n", "package.json": "", "bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "bun.lock is there"},
-		{name: "another package manager's", tree: map[string]string{"Dockerfile": "FROM a\nCOPY app/package-lock.json ./\n", "app/pnpm-lock.yaml": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/pnpm-lock.yaml is there"},
+		{name: "another package manager's lock file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY app/package-lock.json ./\n", "app/pnpm-lock.yaml": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/pnpm-lock.yaml is there"},
 		{name: "a lock file below", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "web/bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "there is web/bun.lock"},
 		{name: "misspelt", tree: map[string]string{"Dockerfile": "FROM a\nCOPY src/idnex.ts ./\n", "src/index.ts": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "src/index.ts is there"},
 		{name: "ignored by the second line", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", ".dockerignore": "# locks\n*.lock\n"}, want: []string{"copy-ignored Dockerfile:2"}, says: ".dockerignore:2"},
@@ -55,7 +55,7 @@ func TestCheckDockerfile(t *testing.T) {
 		{name: "a list in single quotes", tree: map[string]string{"Dockerfile": "FROM a\nCMD ['bun', 'x']\n"}, want: []string{"dockerfile-exec-form Dockerfile:2"}, says: "[bun,"},
 		{name: "a list with a comma at the end", tree: map[string]string{"Dockerfile": "FROM a\nENTRYPOINT [\"/w\",]\n"}, want: []string{"dockerfile-exec-form Dockerfile:2"}, says: "[/w,]"},
 		{name: "a test", tree: map[string]string{"Dockerfile": "FROM a\nRUN [ -f x ] && y\nCMD [\"a\"]\n"}},
-		{name: "told once for two platforms", tree: map[string]string{"Dockerfile": "FROM a\nCOPY gone /\n"}, req: Request{Platforms: []string{"linux/arm64", "linux/amd64"}}, want: []string{"copy-missing Dockerfile:2"}},
+		{name: "reported once for two platforms", tree: map[string]string{"Dockerfile": "FROM a\nCOPY gone /\n"}, req: Request{Platforms: []string{"linux/arm64", "linux/amd64"}}, want: []string{"copy-missing Dockerfile:2"}},
 		{name: "ignore file cannot be read", tree: map[string]string{"Dockerfile": "FROM a\n", ".dockerignore": "[\n"}, want: []string{"dockerignore"}},
 		{name: "paths that climb stay within", tree: map[string]string{"Dockerfile": "FROM a\nCOPY ../../here /x\n", "here": ""}},
 	} {
@@ -86,11 +86,12 @@ func TestCheckDockerfile(t *testing.T) {
 	}
 }
 
-// TestNearAbove: a file of the repository's root is outside of a smaller context.
+// TestNearAbove: a file in the repository's root lies outside a context below
+// it.
 func TestNearAbove(t *testing.T) {
 	dir := files(t, map[string]string{"apps/web/Dockerfile": "", "yarn.lock": ""})
 	req := Request{Dir: dir, Context: filepath.Join(dir, "apps", "web")}
-	if got := near(req, "bun.lock"); got != "there is ../../yarn.lock, outside of the build context" {
+	if got := near(req, "bun.lock"); got != "there is ../../yarn.lock, outside the build context" {
 		t.Errorf("near = %q", got)
 	}
 	if got := near(Request{Context: req.Context}, "bun.lock"); got != "" {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// status is one line of `--progress=rawjson`: BuildKit's client.SolveStatus
-// (moby/buildkit client/graph.go), as far as it is used here.
+// status is one line of `--progress=rawjson`: those parts of BuildKit's
+// client.SolveStatus (moby/buildkit client/graph.go) that are used here.
 type status struct {
 	Vertexes []vertex        `json:"vertexes"`
 	Statuses []vertexStatus  `json:"statuses"`
@@ -25,8 +25,8 @@ type vertex struct {
 	Error     string     `json:"error"`
 }
 
-// vertexStatus is how far a part of a vertex is: a layer that is pulled,
-// unpacked or exported. Total is 0 where the part has no size.
+// vertexStatus is the progress of one part of a vertex: a layer that is pulled,
+// unpacked or exported. Total is 0 where the size is unknown.
 type vertexStatus struct {
 	ID        string     `json:"id"`
 	Vertex    string     `json:"vertex"`
@@ -54,10 +54,9 @@ type vertexWarning struct {
 	} `json:"range"`
 }
 
-var errNoStatus = errors.New("no progress record")
+var errNoStatus = errors.New("not a progress record")
 
-// parseStatus reads one line. Lines that are none, such as what a builder says
-// besides, are errNoStatus.
+// parseStatus reads one line. Anything else a builder prints is errNoStatus.
 func parseStatus(line []byte) (status, error) {
 	var s status
 	if !strings.HasPrefix(strings.TrimLeft(string(line[:min(len(line), 16)]), " \t"), "{") {

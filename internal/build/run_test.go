@@ -14,8 +14,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// speaker is a program that says what its arguments are, in the way that
-// compilers and package managers do, and ends with the last of them.
+// speaker is a program that prints its arguments, the way compilers and package
+// managers print, and ends as the last of them says.
 const speaker = `package main
 
 import (
@@ -56,8 +56,8 @@ func compileSpeaker(t *testing.T, dir, arch string) {
 	}
 }
 
-// steps holds a builder to what it must do with steps that run something, for
-// the machine's own platform.
+// steps checks what a builder must do with steps that run something on the
+// machine's own platform.
 func steps(t *testing.T, b Builder, can traits) {
 	native := "linux/" + runtime.GOARCH
 	bin := t.TempDir()
@@ -80,8 +80,8 @@ func steps(t *testing.T, b Builder, can traits) {
 		if !ok || f.Code != "build-step" || !strings.Contains(f.What, "/say") || f.Where != "Dockerfile:3" {
 			t.Fatalf("err = %+v", err)
 		}
-		// The two streams of a process have no order between them, and
-		// buildah's isolation says a word besides.
+		// The order between a process's two streams is undefined, and buildah's
+		// isolation prints a line of its own.
 		for _, want := range []string{"on " + runtime.GOARCH, "downloading 100%", "error: it broke"} {
 			if !slices.Contains(f.Evidence, want) {
 				t.Errorf("evidence %q lacks %q", f.Evidence, want)
@@ -114,13 +114,13 @@ func steps(t *testing.T, b Builder, can traits) {
 	})
 }
 
-// emulated runs a step for arm64, wherever the test runs: by the kernel's
-// emulation, or by the one that buildkitd finds as in its own image.
+// emulated runs a step for arm64 wherever the test runs: with the kernel's
+// emulator, or with the one that buildkitd finds as in its own image.
 func emulated(t *testing.T, b Builder) {
 	dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY say-arm64 /say\nRUN [\"/say\", \"x\", \"0\"]\n"})
 	compileSpeaker(t, dir, "arm64")
 	req := request(t, dir)
-	req.NoCache = true // the step is to run, whatever the engine has run before
+	req.NoCache = true // the step has to run, whatever the engine has run before
 	found, err := b.Check(t.Context(), req)
 	if err != nil || refuses(found) {
 		t.Fatalf("findings = %v, %v", found, err)

@@ -7,14 +7,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// secretSpec is a build secret as buildx and buildctl read it:
+// secretSpec is a build secret in the form that buildx and buildctl read:
 // id=NAME[,src=FILE|,env=VAR|,type=env].
 type secretSpec struct{ id, src, env string }
 
-// parseSecret reads a secret's specification by the rules that BuildKit's
-// clients have (buildx util/buildflags/secrets.go): a secret without a source
-// is the environment variable of its own name where there is one, and else the
-// file of that name.
+// parseSecret reads the specification of a secret by the rules of BuildKit's
+// clients (buildx util/buildflags/secrets.go): a secret without a source is the
+// environment variable of the same name if there is one, and otherwise the file
+// of that name.
 func parseSecret(s string) (secretSpec, bool) {
 	r := csv.NewReader(strings.NewReader(s))
 	fields, err := r.Read()
@@ -50,21 +50,22 @@ func parseSecret(s string) (secretSpec, bool) {
 	return out, out.id != ""
 }
 
-// CheckSecret says whether s is a secret's specification. It does not look for
-// the file or variable: some builders run elsewhere.
+// CheckSecret reports whether s is a valid specification of a secret. It does
+// not look for the file or variable, because some builders run elsewhere.
 func CheckSecret(s string) error {
 	if _, ok := parseSecret(s); ok {
 		return nil
 	}
-	// A value, should somebody have given it here, is not repeated.
+	// The value is not repeated, because somebody may have put the secret
+	// itself here.
 	return pipeline.UsageErrorf(
 		"usage",
 		"write it as id=NAME,src=FILE or id=NAME,env=VAR",
-		"a build secret is not written as the builders read it",
+		"a build secret is not written in the form that builders accept",
 	)
 }
 
-// secretNames are the variables that the build's secrets are made of.
+// secretNames are the variables that the build's secrets come from.
 func secretNames(secrets []string) (names []string) {
 	for _, s := range secrets {
 		if spec, ok := parseSecret(s); ok && spec.env != "" {

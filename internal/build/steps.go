@@ -16,11 +16,12 @@ import (
 // runSteps runs podman, buildah or Docker's legacy builder and reports progress.
 func runSteps(ctx context.Context, env environment, who, platform string, req Request, argv []string, r *pipeline.Reporter) error {
 	t := &stepTracker{r: r}
-	// One writer for both, so that a step's output stays behind its heading.
+	// One writer for both streams, so that a step's output stays below its
+	// heading.
 	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, w, w) }, t.read)
 	switch {
 	case err == nil && rerr != nil:
-		return fmt.Errorf("%s's output: %w", who, rerr)
+		return fmt.Errorf("cannot read the output of %s: %w", who, rerr)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
@@ -30,28 +31,29 @@ func runSteps(ctx context.Context, env environment, who, platform string, req Re
 	return nil
 }
 
-// stepLine is how podman and buildah begin a step; of several stages, the
-// stage's number comes first (containers/buildah imagebuildah/stage_executor.go).
-// Docker's legacy builder writes "Step 1/4 : FROM …".
+// stepLine is the line with which podman and buildah begin a step. If there are
+// several stages, the stage's number comes first (containers/buildah
+// imagebuildah/stage_executor.go). Docker's legacy builder writes "Step 1/4 :
+// FROM …".
 var stepLine = lazyregexp.New(`^(?:\[([^\]]*)\] )?(?:STEP|Step) (\d+)/(\d+) ?: (.*)$`)
 
-// errorLine reports whether a line is the builder's own about its failure, not
-// the step's.
+// errorLine reports whether the builder wrote this line about its failure, not
+// the step.
 func errorLine(line string) bool {
 	return strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "error ") || legacyError.MatchString(line)
 }
 
-// legacyError is how Docker's legacy builder ends: a RUN that failed, a file that
-// is not there, and what the engine says about anything else.
+// legacyError matches how Docker's legacy builder ends: a RUN that failed, a
+// missing file, and whatever else the engine reports.
 var legacyError = lazyregexp.New(`^(The command '.*' returned a non-zero code: \d+|(COPY|ADD) failed: .*|Error response from daemon: .*)$`)
 
-// failedStep is how both name the step that failed.
+// failedStep matches how both of them name the step that failed.
 var failedStep = lazyregexp.New(
 	`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`,
 )
 
-// stepTracker makes a story of what podman and buildah print: a line that
-// begins each step, and the step's own output between them. It belongs to one
+// stepTracker turns the output of podman and buildah into events: a line that
+// begins each step, and the step's own output in between. It belongs to one
 // goroutine.
 type stepTracker struct {
 	r      *pipeline.Reporter
@@ -64,7 +66,8 @@ type stepTracker struct {
 func (t *stepTracker) read(from io.Reader) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	for {
-		// A piece of a line at most, so that one without an end costs nothing.
+		// Only the start of a line is kept, so that an endless one costs
+		// nothing.
 		part, err := in.ReadSlice('\n')
 		t.log.write(0, string(part), t.line)
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -101,7 +104,7 @@ func (t *stepTracker) line(line string) {
 	t.r.Detailf("%s", line)
 }
 
-// failure words what went wrong; the step's own output is last.
+// failure describes what went wrong, and ends with the step's own output.
 func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	lines := t.log.kept()
@@ -110,7 +113,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 		last--
 	}
 	if last < 0 && builder == dockerName {
-		last = len(lines) - 1 // what the engine says about the failure comes last
+		last = len(lines) - 1 // the engine's own report of the failure comes last
 	}
 	if last < 0 {
 		f.Why, f.Evidence = err.Error(), lines
@@ -130,7 +133,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	if m := failedStep.FindStringSubmatch(lines[last]); m != nil {
 		f.Why = m[2]
 	}
-	// A Go value that podman prints after what it means.
+	// podman adds a Go value after the text that is meant for people.
 	f.Why, _, _ = strings.Cut(f.Why, " &imagebuilder.")
 	if line := lineOf(req.Dockerfile, t.now); line > 0 {
 		f.Where = place(req, line)
@@ -138,7 +141,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	return explained(f, builder, req, t.now)
 }
 
-// from is the stage's FROM as an instruction.
+// from is the stage's FROM written as an instruction.
 func (s stage) from() instr {
 	in := instr{name: "FROM", rest: s.base, line: s.line}
 	if s.platform != "" {
@@ -150,8 +153,8 @@ func (s stage) from() instr {
 	return in
 }
 
-// lineOf is the line of the Dockerfile's instruction that the builder names by
-// its text; 0 when there is not exactly one.
+// lineOf returns the line of the Dockerfile whose instruction has the text that
+// the builder printed; 0 unless exactly one matches.
 func lineOf(path, text string) (line int) {
 	d, err := readDockerfile(path)
 	if err != nil && len(d.stages) == 0 {

@@ -8,12 +8,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// escape is a terminal's escape sequence (ECMA-48): control sequences such as
-// colours, strings such as a window's title, and those of a few characters.
+// escape matches a terminal's escape sequence (ECMA-48): control sequences such
+// as colours, strings such as a window title, and sequences of a few
+// characters.
 var escape = lazyregexp.New("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
 
-// plain is a line as it may be shown: no escape sequences, no control
-// characters but the tab, only what a carriage return would have left.
+// plain is a line in a form that is safe to show: without escape sequences and
+// control characters (except tabs), and only with what a carriage return would
+// have left on the screen.
 func plain(line string) string {
 	line = strings.TrimRight(line, "\r\n")
 	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
@@ -28,26 +30,27 @@ func plain(line string) string {
 	}, line)
 }
 
-// bidi tells the characters that reorder what stands beside them: output of a
-// build must not be able to look like something else.
+// bidi reports the characters that reorder the text around them: a build's
+// output must not be able to look like something else.
 func bidi(r rune) bool {
 	return r == 0x061C || r >= 0x200E && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
 }
 
-// logTail keeps the last lines of a step's output, as they may be shown.
+// logTail keeps the last lines of a step's output in a form that is safe to
+// show.
 type logTail struct {
 	lines   []string
-	partial [3]string // by stream: what has no line end yet
+	partial [3]string // by stream: the start of a line that is not complete yet
 }
 
-// What is kept of a step: enough to see a compiler's complaint or a stack.
+// How much of a step is kept: enough for a compiler's message or a stack trace.
 const (
 	maxLogLines = 60
 	maxLogLine  = 2000 // bytes
 )
 
-// write adds output of a stream (1 or 2 of a process, 0 of both together) and
-// calls each with every line that it completes.
+// write adds output of a stream (1 or 2 of a process, 0 for both together) and
+// calls each with every line that is now complete.
 func (t *logTail) write(stream int, p string, each func(string)) {
 	if stream < 0 || stream >= len(t.partial) {
 		stream = 0
@@ -79,7 +82,8 @@ func (t *logTail) end(stream int, each func(string)) {
 	}
 }
 
-// kept is what was kept, unfinished lines too, without empty ones at the end.
+// kept returns what was kept, including incomplete lines, without empty lines
+// at the end.
 func (t *logTail) kept() []string {
 	lines := append([]string(nil), t.lines...)
 	for _, p := range t.partial {

@@ -13,19 +13,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// maxStatusLine bounds a progress record: a step's output comes in pieces of
-// far less, base64 coded.
+// maxStatusLine limits a progress record. A step's output comes in much smaller
+// pieces, encoded in base64.
 const maxStatusLine = 8 << 20
 
-// tracker makes a story of BuildKit's progress records, and remembers what is
-// needed to word a failure. It belongs to one goroutine.
+// tracker turns BuildKit's progress records into events, and keeps what is
+// needed to describe a failure. It belongs to one goroutine.
 type tracker struct {
 	r     *pipeline.Reporter
-	req   Request // for the Dockerfile's place
+	req   Request // to name the place in the Dockerfile
 	steps map[string]*step
 	order []*step
-	now   string  // what the last line told was about
-	said  logTail // what came between the records: the client's own words
+	now   string  // the subject of the last line that was reported
+	said  logTail // lines between the records: the client's own messages
 }
 
 type step struct {
@@ -39,11 +39,10 @@ func newTracker(r *pipeline.Reporter) *tracker {
 	return &tracker{r: r, steps: map[string]*step{}}
 }
 
-// read consumes a builder's stderr to its end.
+// read reads a builder's stderr to its end.
 func (t *tracker) read(from io.Reader) error { return eachLine(from, maxStatusLine, t.line) }
 
-// eachLine calls do with every line up to most bytes long, and passes over
-// longer ones.
+// eachLine calls do with every line of up to most bytes, and skips longer ones.
 func eachLine(from io.Reader, most int, do func([]byte)) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	var line []byte
@@ -114,8 +113,8 @@ func (t *tracker) vertex(v vertex) {
 	}
 }
 
-// counted tells the steps that a Dockerfile's author knows from BuildKit's own
-// doings, and from the layers that an export names.
+// counted separates the steps that a Dockerfile's author knows from BuildKit's
+// internal ones and from the layers that an export lists.
 func counted(name string) bool {
 	return !strings.HasPrefix(name, "[internal]") && !strings.HasPrefix(name, "[auth]") && name != ""
 }
@@ -134,7 +133,8 @@ func (t *tracker) progress() {
 	t.r.Progress(pipeline.Progress{Item: "steps", Done: done, Total: total, State: t.now})
 }
 
-// part tells how far a download or an export is, all parts of a step together.
+// part reports the progress of a download or an export, adding up all parts of
+// a step.
 func (t *tracker) part(p vertexStatus) {
 	st := t.steps[p.Vertex]
 	if st == nil || p.Total <= 0 && p.Current <= 0 {
@@ -155,7 +155,7 @@ func (t *tracker) part(p vertexStatus) {
 	t.r.Progress(pipeline.Progress{Item: plain(st.Name), Done: done, Total: total, Unit: pipeline.Bytes})
 }
 
-// warning passes on what the Dockerfile's linter says.
+// warning passes on the findings of the Dockerfile linter.
 func (t *tracker) warning(w vertexWarning) {
 	f := &pipeline.Finding{Code: "dockerfile-lint", Severity: pipeline.Note, What: plain(string(w.Short))}
 	if w.URL != "" {
@@ -167,7 +167,7 @@ func (t *tracker) warning(w vertexWarning) {
 	t.r.Finding(f)
 }
 
-// cached counts the steps, and those of them that the cache answered.
+// cached counts the steps, and those that came from the cache.
 func (t *tracker) cached() (cached, all int) {
 	for _, st := range t.order {
 		if counted(st.Name) && stepNumber.MatchString(st.Name) {
@@ -182,15 +182,16 @@ func (t *tracker) cached() (cached, all int) {
 
 var (
 	stepNumber = lazyregexp.New(`^\[[^\]]*\d+/\d+\] `)
-	// sourceLine is how BuildKit's clients head the excerpt of the Dockerfile
-	// that they print for an error (solver/errdefs/source.go).
+	// sourceLine matches the heading of the Dockerfile excerpt that BuildKit's
+	// clients print with an error (solver/errdefs/source.go).
 	sourceLine = lazyregexp.New(`^(\S.*):(\d+)$`)
-	// processError is how BuildKit words a RUN that failed, before 0.9 and since.
+	// processError matches BuildKit's message for a RUN that failed, before 0.9
+	// and since.
 	processError = lazyregexp.New(`^(?:executor failed running \[.*\]|process ".*" did not complete successfully): (.*)$`)
 )
 
-// failure words what went wrong: the step that failed with its own output
-// last, or else the builder's last words.
+// failure describes what went wrong: the step that failed, ending with its own
+// output, or else the builder's last words.
 func (t *tracker) failure(builder string, req Request, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	said := t.said.kept()
@@ -229,7 +230,7 @@ func (t *tracker) failure(builder string, req Request, err error) *pipeline.Find
 	return explained(f, builder, req, "")
 }
 
-// dockerfilePlace names a line of the Dockerfile as place does. BuildKit's
+// dockerfilePlace names a line of the Dockerfile like place does. BuildKit's
 // clients print the file's name without its directory.
 func dockerfilePlace(req Request, name, line string) string {
 	n, err := strconv.Atoi(line)
@@ -244,5 +245,5 @@ func firstLine(s string) string {
 	return s
 }
 
-// took is the time since start in a form that people read.
+// took is the time since start in a form for people.
 func took(start time.Time) time.Duration { return time.Since(start).Round(time.Millisecond) }

@@ -14,8 +14,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// told is what a build said, one line an event.
-func told(h *heard) (all []string) {
+// eventLines is what a build reported, one line for each event.
+func eventLines(h *heard) (all []string) {
 	for _, e := range h.all {
 		switch e.Kind {
 		case pipeline.Progressed:
@@ -60,7 +60,7 @@ func TestTracker(t *testing.T) {
 		"steps 2/2  [2/3] RUN bun install",
 		"dockerfile-lint Dockerfile:7: Secrets; see https://docs.docker.com/x",
 	}
-	if d := cmp.Diff(want, told(&h)); d != "" {
+	if d := cmp.Diff(want, eventLines(&h)); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"WARNING: something else", `{"not":"ours"}`}, tr.said.kept()); d != "" {
@@ -72,17 +72,17 @@ func TestTracker(t *testing.T) {
 }
 
 func TestTrackerFailure(t *testing.T) {
-	step := `{"vertexes":[{"digest":"b","name":"[2/2] RUN bun build","error":"process \"/bin/sh -c bun build\" did not complete successfully: exit code: 3",` + begun + `,` + ended + `}],"logs":[{"vertex":"b","data":"dG9sZAo="}]}`
+	step := `{"vertexes":[{"digest":"b","name":"[2/2] RUN bun build","error":"process \"/bin/sh -c bun build\" did not complete successfully: exit code: 3",` + begun + `,` + ended + `}],"logs":[{"vertex":"b","data":"c2FpZAo="}]}`
 	for _, tt := range []struct {
 		name, input string
 		want        pipeline.Finding
 	}{
 		{"a step", step + "\nDockerfile:9\n--------------------\n   9 | >>> RUN bun build\n--------------------\nERROR: failed to solve: process \"/bin/sh -c bun build\" did not complete successfully: exit code: 3\n",
 			pipeline.Finding{Code: "build-step", Where: "Dockerfile:9", What: "the build's step [2/2] RUN bun build failed", Why: "exit code: 3",
-				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
+				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"said"}}},
 		{"another step was cancelled by it", `{"vertexes":[{"digest":"a","name":"[a 1/2] RUN x","error":"context canceled"}]}` + "\n" + step,
 			pipeline.Finding{Code: "build-step", What: "the build's step [2/2] RUN bun build failed", Why: "exit code: 3",
-				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"told"}}},
+				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"said"}}},
 		{"no step", "ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: COPPY\n",
 			pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "dockerfile parse error on line 2: unknown instruction: COPPY"}},
 		{"no word", "", pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "exit status 1"}},
@@ -102,7 +102,7 @@ func TestTrackerFailure(t *testing.T) {
 	}
 }
 
-// A record that is longer than can be meant costs that record and no memory.
+// An overlong record costs only that record, and no memory.
 func TestTrackerLongLine(t *testing.T) {
 	var h heard
 	tr := newTracker(h.reporter())
@@ -110,12 +110,12 @@ func TestTrackerLongLine(t *testing.T) {
 	if err := tr.read(strings.NewReader(input)); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"steps 0/1  "}, told(&h)); d != "" {
+	if d := cmp.Diff([]string{"steps 0/1  "}, eventLines(&h)); d != "" {
 		t.Error(d)
 	}
 }
 
-// Whatever a builder prints, what is told can be shown.
+// Whatever a builder prints, what we report is safe to show.
 func FuzzTracker(f *testing.F) {
 	f.Add([]byte(`{"vertexes":[{"digest":"a","name":"[1/2] RUN \u001b[31m","started":"2026-01-01T00:00:00Z"}],"logs":[{"vertex":"a","stream":2,"data":"G1szMW0K"}]}` + "\nERROR: x\x1b[0m\n"))
 	f.Add([]byte(`{"statuses":[{"id":"x","vertex":"a","total":-1,"current":9}],"warnings":[{"short":"eA==","range":[{}],"sourceInfo":{}}]}`))
@@ -177,7 +177,7 @@ func TestStepTracker(t *testing.T) {
 		"steps 1/2 1/2  COPY a /", "[1/2] STEP 2/2: COPY a /", "--> Using cache 123",
 		"steps 2/2 0/1  FROM base", "[2/2] STEP 1/1: FROM base", "last",
 	}
-	if d := cmp.Diff(want, told(&h)); d != "" {
+	if d := cmp.Diff(want, eventLines(&h)); d != "" {
 		t.Error(d)
 	}
 	if tr.cached != 1 || tr.all != 3 {

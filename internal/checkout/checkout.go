@@ -1,9 +1,10 @@
-// Package checkout says what the working tree is that an image is built from:
-// its root, revision, whether it has changes, and which repository it is of.
+// Package checkout describes the working tree that an image is built from.
+// Inspect returns a State: root, revision, whether there are uncommitted
+// changes, and the repository on GitHub.
 //
-// It asks the git executable, whose own rules (worktrees, submodules,
-// includes, safe.directory) are more than a library here could follow. Where
-// there is no git, or no repository, a State says so and building goes on.
+// It runs the git executable, because git's rules (worktrees, submodules,
+// includes, safe.directory) are more than a library could follow. Without git,
+// or outside a repository, the State says so and the build continues.
 package checkout
 
 import (
@@ -24,23 +25,24 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// State is what is known of a checkout. Fields are empty where they are not.
+// State is what is known about a checkout. Unknown fields are empty.
 type State struct {
-	// Root is the directory that everything is relative to: the repository's
-	// root, or else the directory that was asked about.
+	// Root is the directory that relative paths start from: the repository's
+	// root, or else the directory that was inspected.
 	Root string
-	// Revision is the full hash of HEAD; Time is its committer's time.
+	// Revision is the full hash of HEAD; Time is its committer time.
 	Revision string
 	Time     time.Time
 	Branch   string
-	// Dirty says that the tree is not HEAD's: Changes has the first paths of
-	// Changed in all.
+	// Dirty means that the tree differs from HEAD: Changes are the first paths,
+	// Changed is the total number.
 	Dirty   bool
 	Changes []string
 	Changed int
 	// Remote is the repository on GitHub.
 	Remote Remote
-	// Why says why there is no revision: no git, no repository, no commit.
+	// Why says why there is no revision: git, a repository or a commit is
+	// missing.
 	Why string
 	// notes are findings that arose on the way.
 	notes []*pipeline.Finding
@@ -49,24 +51,24 @@ type State struct {
 // maxChanges is how many changed paths are named.
 const maxChanges = 5
 
-// Options say how to ask.
+// Options say what to inspect.
 type Options struct {
 	// Dir is a directory in the checkout; empty: the current one.
 	Dir string
-	// Env is git's environment, as os.Environ gives it. It is cleaned from
-	// tokens: git is not to speak with anybody.
+	// Env is git's environment, in the form of os.Environ. Tokens are removed
+	// from it, because git should not talk to anybody.
 	Env []string
 	// Own reports whether an image is one that a rollout from this checkout
-	// stamps into manifests; nil knows of none. A tree with no other change than
+	// writes into manifests; nil if there is none. A tree whose only change is
 	// such a stamp is not dirty.
 	Own func(imageref.Repository) bool
 }
 
-// withheld are variables that git does not get.
+// withheld are variables that are kept from git.
 var withheld = []string{"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GHCR_TOKEN", "CR_PAT"}
 
-// Inspect asks. An error is the context's, or one of the file system; what git
-// cannot tell is not one.
+// Inspect inspects a directory. An error comes from the context or the file
+// system; if git cannot find something out, that is not an error.
 func Inspect(ctx context.Context, o Options) (State, error) {
 	g, missing := newGit(o)
 	if missing != nil && !errors.Is(missing, exec.ErrNotFound) {
@@ -97,7 +99,7 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 		s.notes = append(s.notes, distrusted(err)...)
 		return s, nil
 	}
-	// git answers with slashes on Windows, and through symlinks.
+	// On Windows git answers with slashes, and it resolves symlinks.
 	s.Root = filepath.FromSlash(strings.TrimSuffix(top, "\n"))
 	if err := g.revision(ctx, &s); err != nil {
 		return State{}, err
@@ -111,8 +113,8 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 	return s, ctx.Err()
 }
 
-// newGit finds git for the directory. The error is a Finding for a directory that
-// is not there, or exec.ErrNotFound.
+// newGit finds git for the directory. The error is a Finding for a missing
+// directory, or exec.ErrNotFound.
 func newGit(o Options) (git, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -128,27 +130,26 @@ func newGit(o Options) (git, error) {
 	return g, nil
 }
 
-// rootWithout is the root where git cannot tell it.
+// rootWithout determines the root when git cannot.
 func rootWithout(dir string) string {
 	root, _ := worker.FindRoot(dir)
 	return root
 }
 
-// Findings are what a person should know of s before an image is built from
-// it: "git-dirty", "git-none", "git-distrusted". None is graver than a
-// warning.
+// Findings are what the user should know about s before an image is built from
+// it: "git-dirty", "git-none", "git-distrusted". They are warnings or notes.
 func (s State) Findings() []*pipeline.Finding {
 	all := s.notes
 	if s.Revision == "" && len(all) == 0 {
 		all = append(all, &pipeline.Finding{Code: CodeNone, Severity: pipeline.Note, Where: s.Root,
-			What: "the image will not name a revision", Why: s.Why, Fix: "publish from a git checkout to have one"})
+			What: "the image will not name a revision", Why: s.Why, Fix: "publish from a git checkout if the image should name one"})
 	}
 	if s.Dirty {
 		f := &pipeline.Finding{Code: CodeDirty, Severity: pipeline.Note, Where: s.Root,
-			What: fmt.Sprintf("the tree is not what was committed: %d changed or new files; the image is labelled so", s.Changed),
-			Fix:  "commit or stash them to publish what others can see", Evidence: s.Changes}
+			What: fmt.Sprintf("the working tree has %d uncommitted files; the image's labels say so", s.Changed),
+			Fix:  "commit or stash them so that others can see what you publish", Evidence: s.Changes}
 		if s.Changed == 1 {
-			f.What = "the tree is not what was committed: 1 changed or new file; the image is labelled so"
+			f.What = "the working tree has 1 uncommitted file; the image's labels say so"
 		}
 		all = append(all, f)
 	}
@@ -158,8 +159,8 @@ func (s State) Findings() []*pipeline.Finding {
 // Short is the revision as people write it.
 func (s State) Short() string { return s.Revision[:min(7, len(s.Revision))] }
 
-// Source is the address of the repository, for org.opencontainers.image.source;
-// empty when it is not known.
+// Source is the URL of the repository for org.opencontainers.image.source;
+// empty if unknown.
 func (s State) Source() string {
 	if s.Remote.Name == "" {
 		return ""
@@ -184,11 +185,11 @@ func cleaned(env []string) []string {
 			out = append(out, kv)
 		}
 	}
-	// No index refresh is written, nobody is asked, nothing is translated.
+	// Do not write an index refresh, prompt anybody, or translate messages.
 	return append(out, "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
 }
 
-// gitError is git's refusal in its own words.
+// gitError is git's error in its own words.
 type gitError struct {
 	said string
 	err  error
@@ -213,7 +214,7 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// reason words a refusal of git's in one line.
+// reason describes an error from git in one line.
 func reason(err error) string {
 	line, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "fatal: "), "\n")
 	if strings.HasPrefix(line, "not a git repository") {
@@ -222,8 +223,8 @@ func reason(err error) string {
 	return line
 }
 
-// distrusted tells of a repository that belongs to another user, which git
-// does not touch (git-config(1), safe.directory).
+// distrusted recognises a repository that belongs to another user, which git
+// refuses to use (git-config(1), safe.directory).
 func distrusted(err error) []*pipeline.Finding {
 	line := reason(err)
 	if !strings.Contains(line, "dubious ownership") {
@@ -232,7 +233,7 @@ func distrusted(err error) []*pipeline.Finding {
 	f := &pipeline.Finding{
 		Code:     CodeDistrusted,
 		Severity: pipeline.Warning,
-		What:     "git does not tell the revision: the checkout belongs to another user",
+		What:     "git does not report the revision, because the checkout belongs to another user",
 		Why:      line,
 		Fix:      "git config --global --add safe.directory DIRECTORY",
 	}
@@ -242,7 +243,7 @@ func distrusted(err error) []*pipeline.Finding {
 	return []*pipeline.Finding{f}
 }
 
-// revision asks for HEAD. A repository without a commit has none.
+// revision asks for HEAD. A repository without commits has none.
 func (g git) revision(ctx context.Context, s *State) error {
 	out, err := g.run(ctx, "show", "--no-patch", "--no-show-signature", "--format=%H %ct", "HEAD", "--")
 	if _, ok := errors.AsType[*gitError](err); ok {
@@ -260,13 +261,13 @@ func (g git) revision(ctx context.Context, s *State) error {
 	return nil
 }
 
-// status asks what differs from HEAD: changed, staged and untracked files, of
-// submodules too; ignored ones do not count.
+// status asks what differs from HEAD: changed, staged and untracked files, also
+// in submodules; ignored files do not count.
 func (g git) status(ctx context.Context, s *State, own func(imageref.Repository) bool) error {
 	out, err := g.run(ctx, "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
 	if _, ok := errors.AsType[*gitError](err); ok {
 		s.notes = append(s.notes, &pipeline.Finding{Code: CodeNone, Severity: pipeline.Note, Where: s.Root,
-			What: "whether the tree has changes is not known", Why: reason(err), Fix: "run git status and mend what it says"})
+			What: "it is unknown whether the tree has uncommitted changes", Why: reason(err), Fix: "run git status and fix what it reports"})
 		return nil
 	}
 	if err != nil {
@@ -290,8 +291,8 @@ func (g git) status(ctx context.Context, s *State, own func(imageref.Repository)
 	return nil
 }
 
-// change is a path that differs from HEAD. modified: in its content alone, and it
-// was a file before.
+// change is a path that differs from HEAD. modified means that only its content
+// differs, and that it was a file before.
 type change struct {
 	path     string
 	modified bool
@@ -326,16 +327,16 @@ func parseStatus(out string) (branch string, changes []change) {
 		if len(parts) <= fields {
 			continue
 		}
-		// 1 XY sub mH mI mW …: a submodule has another sub than N...
+		// 1 XY sub mH mI mW …: for a submodule, sub is not N...
 		same := fields == 8 && parts[2] == "N..." && parts[3] == parts[5] && strings.Trim(parts[1], "M.") == ""
 		changes = append(changes, change{parts[fields], same})
 	}
 	return branch, changes
 }
 
-// remote is the repository that the checkout is of: what `gh repo set-default`
-// has chosen, else origin's, else that of the branch's remote, else that of the
-// only remote there is. A name that is not on a host like GitHub is passed over.
+// remote is the repository that the checkout belongs to: the one chosen with
+// `gh repo set-default`, or else origin's, that of the branch's remote, or that
+// of the only remote. A name that is not on a host like GitHub is skipped.
 func (g git) remote(ctx context.Context, branch string) Remote {
 	var names []string
 	if out, err := g.run(ctx, "remote"); err == nil {
@@ -374,8 +375,8 @@ func (g git) remote(ctx context.Context, branch string) Remote {
 	return Remote{}
 }
 
-// address is the repository that a remote is, with insteadOf applied, as a push
-// would go; the zero value when it is not one.
+// address is the repository of a remote after insteadOf, as for a push; the
+// zero value if it is not one.
 func (g git) address(ctx context.Context, name string) Remote {
 	out, err := g.run(ctx, "remote", "get-url", "--push", name)
 	if err != nil {
@@ -389,7 +390,8 @@ func (g git) address(ctx context.Context, name string) Remote {
 	return r
 }
 
-// getenv is a variable of git's environment; the last one counts, as in a child.
+// getenv is a variable of git's environment; the last one counts, as in a child
+// process.
 func (g git) getenv(name string) string {
 	for _, kv := range slices.Backward(g.env) {
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {

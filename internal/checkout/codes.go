@@ -2,7 +2,7 @@ package checkout
 
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
-// The codes of this package's findings.
+// Codes of this package's findings.
 const (
 	CodeUsage      pipeline.Code = "usage"
 	CodeMissing    pipeline.Code = "checkout-missing"

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// ErrUnknownCommit is why commits cannot be compared: this checkout does not have
+// ErrUnknownCommit means that commits cannot be compared: this checkout lacks
 // one of them, or there is no checkout.
 var ErrUnknownCommit = errors.New("this checkout does not have the commit")
 
-// maxLost bounds how many commits are listed.
+// maxLost limits how many commits are listed.
 const maxLost = 20
 
-// Lost lists the commits that running has and next has not, the newest first,
-// each as its short hash and subject: what a rollout of next would take out of
-// service. It is empty when next descends from running. An error is
-// ErrUnknownCommit, or the context's.
+// Lost lists the commits that running has but next does not, newest first, each
+// as its short hash and subject: what a rollout of next would remove. It is
+// empty if next descends from running. An error is ErrUnknownCommit or the
+// context's.
 func Lost(ctx context.Context, o Options, running, next string) ([]string, error) {
 	g, err := newGit(o)
 	if err != nil {
 		return nil, ErrUnknownCommit
 	}
 	for _, commit := range []string{running, next} {
-		// What an image carries is somebody else's text: it must not become an
+		// An image's labels are somebody else's text: they must not become an
 		// option or a range.
 		if !isHash(commit) {
 			return nil, ErrUnknownCommit

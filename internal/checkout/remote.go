@@ -23,8 +23,8 @@ var (
 
 const githubHost = "github.com"
 
-// normalHost is GitHub's own name for the others that it has: it takes ssh at
-// port 443 under another one (docs: "Using SSH over the HTTPS port").
+// normalHost is the main name of GitHub's other hosts: it accepts ssh on port
+// 443 under a different name (docs: "Using SSH over the HTTPS port").
 func normalHost(host string) string {
 	if host == "ssh.github.com" || host == "www.github.com" {
 		return githubHost
@@ -32,7 +32,7 @@ func normalHost(host string) string {
 	return host
 }
 
-// parseRepo reads GH_REPO as gh does: [HOST/]OWNER/REPO, or an address.
+// parseRepo reads GH_REPO like gh: [HOST/]OWNER/REPO, or a URL.
 func parseRepo(text, host string) (Remote, bool) {
 	if r, ok := ParseRemote(text); ok {
 		return r, true
@@ -47,8 +47,8 @@ func parseRepo(text, host string) (Remote, bool) {
 }
 
 // ParseRemote reads the address of a git remote: https, ssh, git, or the short
-// form of ssh. Credentials and ports in it are dropped. ok is false for what is
-// no HOST/OWNER/NAME, a path for example.
+// form of ssh. Credentials and ports in it are dropped. ok is false for
+// anything that is not HOST/OWNER/NAME, such as a path.
 func ParseRemote(address string) (r Remote, ok bool) {
 	host, path := "", ""
 	if strings.Contains(address, "://") {

@@ -14,11 +14,11 @@ func sshRemote(address string) bool {
 	return !ok && scp.MatchString(address) || ok && (scheme == "ssh" || scheme == "git+ssh")
 }
 
-// resolveAlias replaces a host that is an alias of ~/.ssh/config by the real one,
-// as gh does (go-gh pkg/ssh). An alias that cannot be resolved leaves nothing:
-// its name is not a host that anybody else could reach.
+// resolveAlias replaces an alias from ~/.ssh/config by the real host, like gh
+// (go-gh pkg/ssh). If an alias cannot be resolved, the result is empty, because
+// nobody else could reach a host of that name.
 //
-// ssh is asked with the same cleaned environment as git: a "Match exec" of the
+// ssh gets the same cleaned environment as git, because a "Match exec" in its
 // configuration may start programs.
 func (g git) resolveAlias(ctx context.Context, r Remote) Remote {
 	if r.Host == githubHost || r.Host == "" {
@@ -30,8 +30,8 @@ func (g git) resolveAlias(ctx context.Context, r Remote) Remote {
 	}
 	host := g.sshHost(ctx, program, r.Host)
 	if host == "" || host == r.Host {
-		// ssh takes the home directory from the user database, and git's users
-		// sometimes mean HOME.
+		// ssh takes the home directory from the user database, whereas users of
+		// git sometimes rely on HOME.
 		if config := filepath.Join(g.getenv("HOME"), ".ssh", "config"); isFile(config) {
 			host = g.sshHost(ctx, program, "-F", config, r.Host)
 		}
@@ -44,8 +44,7 @@ func (g git) resolveAlias(ctx context.Context, r Remote) Remote {
 	return r
 }
 
-// sshHost is what `ssh -G` has as the name of the host to connect to; empty when
-// it cannot tell.
+// sshHost is the host that `ssh -G` would connect to; empty if ssh cannot say.
 func (g git) sshHost(ctx context.Context, program string, args ...string) string {
 	cmd := exec.CommandContext(ctx, program, append([]string{"-G"}, args...)...)
 	cmd.Dir, cmd.Env = g.dir, g.env

@@ -10,12 +10,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// maxStamped bounds how many changed files are compared with HEAD: a rollout
+// maxStamped limits how many changed files are compared with HEAD: a rollout
 // stamps one manifest, or a few with kustomize.
 const maxStamped = 20
 
-// onlyStamped reports whether all that differs from HEAD is the image that a
-// rollout has written into manifests. paths are of files that were modified and
+// onlyStamped reports whether the only difference from HEAD is the image that a
+// rollout has written into manifests. paths are files that were modified and
 // nothing else.
 func (g git) onlyStamped(ctx context.Context, root string, paths []string, own func(imageref.Repository) bool) bool {
 	if len(paths) == 0 || len(paths) > maxStamped || own == nil {
@@ -42,10 +42,10 @@ var (
 	nameLine      = lazyregexp.New(`^\s*(?:-\s+)?(?:name|newName):\s+["']?([^\s"'#]+)`)
 )
 
-// stampedOnly reports whether two versions of a file differ in nothing but the
-// tag and digest of images that are ours.
+// stampedOnly reports whether two versions of a file differ only in the tag and
+// digest of our images.
 func stampedOnly(before, now string, own func(imageref.Repository) bool) bool {
-	// Git may keep other line ends than the working tree has.
+	// Git may store different line ends than the working tree has.
 	lines := func(text string) []string { return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") }
 	a, b := lines(before), lines(now)
 	if len(a) != len(b) {
@@ -71,8 +71,8 @@ func sameImageLine(a, b string, own func(imageref.Repository) bool) bool {
 	return was.Repository == is.Repository && own(is.Repository)
 }
 
-// sameEntryLine: newTag and digest of a kustomization count as a stamp where
-// every image that the entry's neighbours name is ours.
+// sameEntryLine: newTag and digest of a kustomization count as a stamp if every
+// image that the neighbouring lines name is ours.
 func sameEntryLine(a, b []string, i int, own func(imageref.Repository) bool) bool {
 	x, y := kustomizeLine.FindStringSubmatch(a[i]), kustomizeLine.FindStringSubmatch(b[i])
 	if x == nil || y == nil || x[1] != y[1] || x[2] != y[2] || x[4] != y[4] || strings.Contains(x[1], "newName") {
@@ -90,7 +90,7 @@ func sameEntryLine(a, b []string, i int, own func(imageref.Repository) bool) boo
 	return named
 }
 
-// entryAround are the lines of the list's item that line i belongs to.
+// entryAround are the lines of the list item that contains line i.
 func entryAround(lines []string, i int) []string {
 	first := i
 	for first > 0 && !strings.HasPrefix(strings.TrimSpace(lines[first]), "- ") {

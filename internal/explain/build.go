@@ -113,7 +113,7 @@ var buildEntries = []Entry{
 	},
 	{
 		Code:    "builder-missing",
-		Title:   "there is no builder on this machine",
+		Title:   "this machine has no builder",
 		Cause:   "sbw leaves building to a well-known tool, and found none of those that it supports.",
 		Remedy:  "Install one of them (buildah needs no daemon), or build elsewhere and pass the result with --layout DIR.",
 		Aliases: []string{"docker: command not found", "executable file not found in $PATH"},

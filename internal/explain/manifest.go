@@ -40,7 +40,7 @@ var manifestEntries = []Entry{
 	},
 	{
 		Code:    "manifest-image-form",
-		Title:   "the image is written in a form that cannot be replaced by itself",
+		Title:   "the image is written in a form that cannot be replaced on its own",
 		Cause:   "It is a block scalar, spans several lines, or has a YAML tag in front of it. Replacing it would change the bytes around it.",
 		Remedy:  "Write the image on one line.",
 		Example: "image: ghcr.io/acme/worker:v1",

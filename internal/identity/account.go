@@ -16,13 +16,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Account is whom GitHub says a token belongs to.
+// Account is the owner of a token according to GitHub.
 type Account struct {
 	Login string
-	// Scopes are the token's OAuth scopes, if GitHub told.
+	// Scopes are the token's OAuth scopes, if GitHub returned them.
 	Scopes []string
-	// ScopesKnown is false for an App's or Actions' token and for a
-	// fine-grained one: an absent or empty X-OAuth-Scopes is no refusal.
+	// ScopesKnown is false for tokens of Apps and Actions and for fine-grained
+	// ones: an absent or empty X-OAuth-Scopes does not mean that anything is
+	// refused.
 	ScopesKnown bool
 }
 
@@ -35,8 +36,8 @@ const (
 // Account asks GitHub once; the error is a *pipeline.Finding.
 func (id *Identity) Account(ctx context.Context) (Account, error) { return id.account.Get(ctx) }
 
-// Check says what stands against pushing under this identity: a token that
-// GitHub does not take, one without write:packages, one of the wrong sort.
+// Check returns what prevents a push with this identity: GitHub rejects the
+// token, it lacks write:packages, or it is of the wrong kind.
 func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	if id.Host == "" {
 		return nil
@@ -45,7 +46,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 		return []*pipeline.Finding{{
 			Code: CodeTokenFineGrained, Severity: pipeline.Error,
 			What: id.Source + " is a fine-grained token",
-			Why:  "GitHub Packages takes classic tokens only",
+			Why:  "GitHub Packages accepts only classic tokens",
 			Fix:  id.remedy(),
 		}}
 	}
@@ -68,7 +69,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	return nil
 }
 
-// ScopeRemedy is what to do when the token lacks a scope.
+// ScopeRemedy is what to do if the token lacks a scope.
 func (id *Identity) ScopeRemedy() string { return id.remedy() }
 
 func (id *Identity) remedy() string {
@@ -85,12 +86,12 @@ func (id *Identity) remedy() string {
 	return "run " + refresh
 }
 
-// ErrNotGitHub is why there is no account behind a credential for a registry that
-// is not GitHub's.
+// ErrNotGitHub means that a credential has no account, because it is for a
+// registry that does not belong to GitHub.
 var ErrNotGitHub = errors.New("the registry does not belong to GitHub")
 
-// ask is GET /user. go-gh's own client is not used: with its logging and its
-// GraphQL it is a megabyte of the program for this one question.
+// ask sends GET /user. go-gh's own client is not used: with its logging and its
+// GraphQL it would add a megabyte to the program for this one request.
 func (id *Identity) ask(ctx context.Context) (Account, error) {
 	if id.Host == "" {
 		return Account{}, ErrNotGitHub
@@ -121,8 +122,8 @@ func (id *Identity) ask(ctx context.Context) (Account, error) {
 	}
 }
 
-// apiURL is where a GitHub answers to its REST API (go-gh pkg/api
-// rest_client.go, restPrefix).
+// apiURL is the address of a GitHub's REST API (go-gh pkg/api rest_client.go,
+// restPrefix).
 func apiURL(host string) string {
 	host = auth.NormalizeHostname(host)
 	switch {
@@ -134,7 +135,7 @@ func apiURL(host string) string {
 	return "https://api." + host + "/"
 }
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer limits how much of an answer is read.
 const maxAnswer = 1 << 20
 
 func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, error) {
@@ -155,7 +156,7 @@ func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, 
 	}
 	var user struct{ Login string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&user); err != nil || user.Login == "" {
-		return Account{}, errors.New("its answer to /user is not GitHub's")
+		return Account{}, errors.New("its answer to /user did not come from GitHub")
 	}
 	account := Account{Login: user.Login}
 	for s := range strings.SplitSeq(res.Header.Get("X-OAuth-Scopes"), ",") {
@@ -167,7 +168,7 @@ func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, 
 	return account, nil
 }
 
-// refused tells GitHub's noes apart: those that end it are Findings, the rest
+// refused distinguishes GitHub's refusals: final ones are Findings, the rest
 // are worth another try.
 func (id *Identity) refused(res *http.Response) (Account, error) {
 	said := id.said(res)
@@ -175,31 +176,31 @@ func (id *Identity) refused(res *http.Response) (Account, error) {
 	case res.StatusCode == http.StatusUnauthorized:
 		return Account{}, &pipeline.Finding{
 			Code: CodeTokenRejected, Severity: pipeline.Error,
-			What: id.Host + " does not take the token of " + id.Source,
+			What: id.Host + " rejects the token from " + id.Source,
 			Why:  said,
 			Fix:  id.replaceToken(),
 		}
 	case res.StatusCode == http.StatusForbidden && res.Header.Get("X-GitHub-SSO") != "":
 		return Account{}, &pipeline.Finding{
 			Code: CodeTokenSso, Severity: pipeline.Error,
-			What: "the token of " + id.Source + " is not authorised for an organisation with single sign-on",
+			What: "the token from " + id.Source + " is not authorised for an organisation that requires single sign-on",
 			Why:  said,
 			Fix:  "authorise it: https://" + id.Host + "/settings/tokens → Configure SSO",
 		}
 	case res.StatusCode == http.StatusForbidden && strings.Contains(said, "integration"):
-		// An Actions or App token has no user behind it. Whether it may push,
-		// the registry says.
+		// A token of Actions or an App has no user. The registry decides
+		// whether it may push.
 		login := id.opts.Getenv("GITHUB_ACTOR")
 		if login == "" {
 			login = "x-access-token"
 		}
 		return Account{Login: login}, nil
 	}
-	return Account{}, fmt.Errorf("it answered %d %s", res.StatusCode, said)
+	return Account{}, fmt.Errorf("it responded with %d %s", res.StatusCode, said)
 }
 
-// said is GitHub's own message, on one line and without the token, or else what
-// the status means.
+// said is GitHub's own message, on one line and without the token, or else the
+// meaning of the status.
 func (id *Identity) said(res *http.Response) string {
 	var body struct{ Message string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&body); err != nil || body.Message == "" {
@@ -212,11 +213,11 @@ func (id *Identity) said(res *http.Response) string {
 	return text
 }
 
-// maxSaid bounds what is repeated of GitHub's own words.
+// maxSaid limits how much of GitHub's message is repeated.
 const maxSaid = 300
 
-// redact takes the token out of a text, before it is truncated: of a token that
-// was cut, the rest would stay.
+// redact removes the token from a text before it is truncated; if the token
+// were cut in two, the rest of it would remain.
 func (id *Identity) redact(text string) string {
 	if id.token.IsZero() {
 		return text
@@ -227,28 +228,28 @@ func (id *Identity) redact(text string) string {
 func (id *Identity) replaceToken() string {
 	switch {
 	case id.Kind == FromCommand:
-		return "check what the command prints: the token has ended or was revoked"
+		return "check what the command prints: the token has expired or was revoked"
 	case id.Variable != "":
 		return "unset " + id.Variable + " or set it to a valid token"
 	}
 	return "run `gh auth login -h " + id.Host + " -s " + writePackages + "`"
 }
 
-// unreachable is a refusal only where the login cannot be done without.
+// unreachable is an error only if the login is really needed.
 func (id *Identity) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
 	f := &pipeline.Finding{
 		Code: CodeGithubUnreachable, Severity: pipeline.Error,
-		What: "could not ask " + id.Host + " whose token it is",
+		What: "cannot ask " + id.Host + " who owns the token",
 		Why:  id.redact(err.Error()),
-		Fix:  "check the network, or set GHCR_TOKEN and GHCR_USER to do without",
+		Fix:  "check the network, or set GHCR_TOKEN and GHCR_USER, for which GitHub is not asked",
 		Err:  err,
 	}
 	if id.User != "" {
 		f.Severity = pipeline.Warning
-		f.Fix = "the push permission is still asked of the registry itself"
+		f.Fix = "nothing: the registry itself still checks the permission to push"
 	}
 	return f
 }

@@ -2,7 +2,7 @@ package identity
 
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
-// The codes of this package's findings.
+// Codes of this package's findings.
 const (
 	CodeCredentialCommand pipeline.Code = "credential-command"
 	CodeCredentialUser    pipeline.Code = "credential-user"

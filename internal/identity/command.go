@@ -16,14 +16,14 @@ import (
 const (
 	// A credential command may wait for a fingerprint or a pass phrase.
 	commandTimeout = 2 * time.Minute
-	// maxToken bounds what is taken for a token; GitHub's have 40 to 255
-	// characters, a JWT some thousand.
+	// maxToken limits the length of a token; GitHub's have 40 to 255
+	// characters, a JWT a few thousand.
 	maxToken = 8 << 10
 )
 
-// runCommand runs the credential command and takes its stdout for the token.
-// Neither its output nor its arguments get into an error: the former is the
-// token, the latter may name it.
+// runCommand runs the credential command and takes its stdout as the token.
+// Neither its output nor its arguments appear in an error: the former is the
+// token, and the latter may contain it.
 func runCommand(ctx context.Context, o Options) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
 	defer cancel()
@@ -50,7 +50,7 @@ func runCommand(ctx context.Context, o Options) (Token, error) {
 	case stdout.cut:
 		return Token{}, commandFinding(o.Command, "it printed more than a token")
 	case strings.ContainsFunc(token, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r > unicode.MaxASCII }):
-		return Token{}, commandFinding(o.Command, "it printed something that is no token: only the token may be on its stdout")
+		return Token{}, commandFinding(o.Command, "it printed something that is not a token; its stdout must contain only the token")
 	}
 	return NewToken(token), nil
 }
@@ -67,12 +67,13 @@ func failure(err error, stderr, stdout string, cut bool) string {
 		return why
 	}
 	if cut && len(lines) > 1 {
-		lines = lines[:len(lines)-1] // its end, which may be half of the token, is missing
+		lines = lines[:len(lines)-1] // the end, which may be half of the token, is missing
 	} else if cut {
 		return why
 	}
 	last := strings.TrimSpace(lines[len(lines)-1])
-	// A command that fails late may have the token in both of its outputs.
+	// A command that fails late may have written the token to both of its
+	// outputs.
 	for secret := range strings.FieldsSeq(stdout) {
 		if len(secret) > 3 {
 			last = strings.ReplaceAll(last, secret, hidden)
@@ -84,17 +85,17 @@ func failure(err error, stderr, stdout string, cut bool) string {
 func commandFinding(argv []string, why string) error {
 	return &pipeline.Finding{
 		Code: CodeCredentialCommand, Severity: pipeline.Error,
-		What: "the credential command `" + commandName(argv) + "` gave no token",
+		What: "the credential command `" + commandName(argv) + "` did not return a token",
 		Why:  why,
 		Fix:  "run it by hand, or correct credentials.command in .sbw.yaml",
 	}
 }
 
-// commandName is the program alone: arguments may hold what should not be seen.
+// commandName is only the program, because arguments may contain secrets.
 func commandName(argv []string) string { return filepath.Base(argv[0]) }
 
-// bounded keeps the first max bytes. It has no ReadFrom, which would go around
-// the bound.
+// bounded keeps the first max bytes. It has no ReadFrom, which would bypass the
+// limit.
 type bounded struct {
 	buf bytes.Buffer
 	max int

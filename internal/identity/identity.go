@@ -1,22 +1,23 @@
-// Package identity finds under whose GitHub identity an image is pushed: the
-// token, where it came from, the login behind it and what it may do.
+// Package identity finds the GitHub identity with which an image is pushed.
+// Find returns the token and where it came from; Account asks GitHub for its
+// login and scopes.
 //
 // # Sources
 //
-// In this order, the first that has a token: GHCR_TOKEN; the credential command
-// of .sbw.yaml; gh's login, which is GH_TOKEN, GITHUB_TOKEN, gh's hosts.yml or
-// the keyring, as go-gh finds it. Whichever it is gets named in what is printed,
-// since an ambient GITHUB_TOKEN beats a stored login without a word.
+// The first of these that has a token: GHCR_TOKEN; the credential command in
+// .sbw.yaml; gh's login, which is GH_TOKEN, GITHUB_TOKEN, gh's hosts.yml or the
+// keyring, in go-gh's order. The output names the source, because a
+// GITHUB_TOKEN in the environment silently overrides a stored login.
 //
 // # Hosts
 //
-// A token belongs to one host. gh's login for github.com goes to ghcr.io and
+// A token belongs to one host. gh's login for github.com is sent to ghcr.io and
 // api.github.com, an enterprise's to containers.HOST and HOST. go-gh's default
-// host is never asked: GH_HOST or a lone enterprise login would send the wrong
+// host is never used: GH_HOST or a single enterprise login would send the wrong
 // token to the wrong place. GHCR_TOKEN is for ghcr.io unless GHCR_HOST names
-// another registry. A registry that is not GitHub's gets no token of GitHub's.
+// another registry. A registry that is not GitHub's never gets a GitHub token.
 //
-// No Docker configuration is read, and none is written.
+// Docker's configuration is neither read nor written.
 package identity
 
 import (
@@ -36,22 +37,23 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
-// Options say for which registry an identity is wanted.
+// Options say which registry needs an identity.
 type Options struct {
-	// Registry is the image's: "ghcr.io", "containers.example.com".
+	// Registry is the image's registry: "ghcr.io", "containers.example.com".
 	Registry string
-	// Command is credentials.command of .sbw.yaml: argv, the token on stdout.
+	// Command is credentials.command of .sbw.yaml: argv of a program that
+	// prints the token.
 	Command []string
-	// CommandRegistry is the registry of the image that the configuration
-	// names, whose token Command prints; Registry when empty. When --image
-	// moves the image elsewhere, the command is not asked.
+	// CommandRegistry is the registry of the configured image, for which
+	// Command prints a token; Registry if empty. If --image selects another
+	// registry, the command is not run.
 	CommandRegistry string
-	// Dir is where Command runs: the repository's root.
+	// Dir is Command's working directory: the repository's root.
 	Dir string
 	// Transport carries requests to GitHub's API; Go's own when nil.
 	Transport http.RoundTripper
 
-	// Wait sleeps between tries; nil waits on a timer.
+	// Wait sleeps between tries; nil uses a timer.
 	Wait func(context.Context, time.Duration) error
 
 	// Getenv, Environ, GitHubToken and GitHubUser default to the process's
@@ -62,10 +64,10 @@ type Options struct {
 	GitHubUser  func(host string) string
 }
 
-// Kind is a sort of source.
+// Kind is a kind of source.
 type Kind string
 
-// The sorts of sources.
+// The kinds of sources.
 const (
 	FromEnv     Kind = "GHCR_TOKEN"
 	FromCommand Kind = "command"
@@ -73,13 +75,13 @@ const (
 	Anonymous   Kind = "anonymous"
 )
 
-// Identity is a credential for one registry. Its fields may be printed.
+// Identity is a credential for one registry. Its fields are safe to print.
 type Identity struct {
 	Kind     Kind
 	Source   string // for people: "gh's login (keyring)"
-	Registry string // the only one that Token may be sent to
-	Host     string // the GitHub behind it; empty when it is not GitHub's
-	Variable string // the environment variable that held the token, if one did
+	Registry string // the only registry to which Token may be sent
+	Host     string // the GitHub that the registry belongs to; empty if none
+	Variable string // the environment variable that contained the token, if any
 	User     string // the user name to send, if known without asking GitHub
 
 	token   Token
@@ -87,8 +89,8 @@ type Identity struct {
 	account *pipeline.Lazy[Account]
 }
 
-// Find looks for a token. It asks no network; the credential command is run if
-// its turn comes. The error is a *pipeline.Finding.
+// Find looks for a token. It does not use the network; the credential command
+// is run if it is next. The error is a *pipeline.Finding.
 func Find(ctx context.Context, o Options) (*Identity, error) {
 	o.defaults()
 	id := &Identity{Registry: o.Registry, Host: HostOf(o.Registry), opts: o}
@@ -164,7 +166,8 @@ func HostOf(registry string) string {
 }
 
 func (id *Identity) fromEnv(context.Context) (bool, error) {
-	// A file's content often ends in a line break, which no header may carry.
+	// A file's content often ends in a line break, which a header must not
+	// contain.
 	token := strings.TrimSpace(id.opts.Getenv("GHCR_TOKEN"))
 	if token == "" || !strings.EqualFold(id.envRegistry(), id.Registry) {
 		return false, nil
@@ -175,15 +178,15 @@ func (id *Identity) fromEnv(context.Context) (bool, error) {
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
 			Code: CodeCredentialUser, Severity: pipeline.Error,
-			What: "GHCR_TOKEN is set for " + id.Registry + ", but not whose it is",
-			Why:  "only GitHub can be asked for the login behind a token",
+			What: "GHCR_TOKEN is set for " + id.Registry + ", but its owner is unknown",
+			Why:  "only GitHub can be asked who owns a token",
 			Fix:  "set GHCR_USER as well",
 		}
 	}
 	return true, nil
 }
 
-// envRegistry is the registry that GHCR_TOKEN is for.
+// envRegistry is the registry for which GHCR_TOKEN is meant.
 func (id *Identity) envRegistry() string {
 	if host := id.opts.Getenv("GHCR_HOST"); host != "" {
 		return host
@@ -204,8 +207,8 @@ func (id *Identity) fromCommand(ctx context.Context) (bool, error) {
 	if id.User == "" && id.Host == "" {
 		return false, &pipeline.Finding{
 			Code: CodeCredentialUser, Severity: pipeline.Error,
-			What: id.Source + " gives a token for " + id.Registry + ", but not whose it is",
-			Why:  "only GitHub can be asked for the login behind a token",
+			What: id.Source + " returns a token for " + id.Registry + ", but its owner is unknown",
+			Why:  "only GitHub can be asked who owns a token",
 			Fix:  "set GHCR_USER",
 		}
 	}
@@ -228,7 +231,7 @@ func (id *Identity) fromGH(context.Context) (bool, error) {
 	case "gh":
 		source = "keyring"
 	default:
-		id.Variable = source // GH_TOKEN and its like; whose it is must be asked
+		id.Variable = source // GH_TOKEN and similar; GitHub has to be asked who owns it
 	}
 	id.Source = "gh's login (" + source + ")"
 	if id.Variable == "" {
@@ -245,8 +248,8 @@ func (id *Identity) whyNone() string {
 	return why
 }
 
-// Authenticator is the credential in the form that registries are spoken to
-// with. It asks GitHub for the login if that is not known otherwise.
+// Authenticator is the credential in the form that registry clients use. It
+// asks GitHub for the login if that is not known otherwise.
 func (id *Identity) Authenticator() authn.Authenticator {
 	if id.Kind == Anonymous {
 		return authn.Anonymous
@@ -261,7 +264,7 @@ func (a authenticator) Authorization() (*authn.AuthConfig, error) {
 	return a.AuthorizationContext(context.Background())
 }
 
-// AuthorizationContext gives user and token.
+// AuthorizationContext returns user and token.
 func (a authenticator) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, error) {
 	user := a.id.User
 	if user == "" {
@@ -277,8 +280,8 @@ func (a authenticator) AuthorizationContext(ctx context.Context) (*authn.AuthCon
 // CleanEnv is environ without this and other tokens.
 func (id *Identity) CleanEnv(environ []string) []string { return CleanEnv(environ, id.token) }
 
-// Holders are the variables of environ that hold the token, whatever their
-// names are.
+// Holders are the variables of environ that contain the token, whatever they
+// are called.
 func (id *Identity) Holders(environ []string) (names []string) {
 	for _, kv := range environ {
 		name, val, _ := strings.Cut(kv, "=")

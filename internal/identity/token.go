@@ -10,16 +10,16 @@ import (
 
 const hidden = "[hidden]"
 
-// Token is a secret that no formatting verb, encoder or logger gives away.
+// Token is a secret that no formatting verb, encoder or logger reveals.
 type Token struct{ secret string }
 
 // NewToken wraps a secret.
 func NewToken(secret string) Token { return Token{secret: secret} }
 
-// Reveal is the secret itself: for an Authorization header, and nothing else.
+// Reveal returns the secret itself, to be used only in an Authorization header.
 func (t Token) Reveal() string { return t.secret }
 
-// IsZero reports whether there is none.
+// IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.secret == "" }
 
 // String hides the secret.
@@ -37,16 +37,18 @@ func (Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // LogValue hides the secret.
 func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// fineGrained reports whether it is of the kind that packages do not take.
+// fineGrained reports whether the token is of the kind that GitHub Packages
+// does not accept.
 func (t Token) fineGrained() bool { return strings.HasPrefix(t.secret, "github_pat_") }
 
-// tokenVariables hold secrets that a child has no use for.
+// tokenVariables contain secrets that a child process does not need.
 var tokenVariables = []string{
 	"GHCR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "DOCKER_AUTH_CONFIG",
 }
 
-// CleanEnv is an environment for a child: what is given, without the variables
-// that hold tokens and without any that holds one of the tokens given.
+// CleanEnv is an environment for a child process: the given one without the
+// variables for tokens, and without any variable that contains one of the given
+// tokens.
 func CleanEnv(environ []string, tokens ...Token) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		key, val, _ := strings.Cut(kv, "=")

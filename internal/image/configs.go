@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// configs keeps configs by their digest, in memory and in a directory. A config
-// may hold what its owner keeps private, so the files are the user's own.
+// configs stores configs by digest, in memory and in a directory. A config may
+// contain private information, so only the user can read the files.
 type configs struct {
 	dir   string
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ func (c *configs) get(ctx context.Context, digest v1.Hash, read func(context.Con
 				return nil, err
 			}
 			if !matches(text, digest) {
-				return nil, fmt.Errorf("%w: config %s has other content than its digest says", errContent, digest)
+				return nil, fmt.Errorf("%w: config %s does not match its digest", errContent, digest)
 			}
 			c.store(digest, text)
 			return text, nil

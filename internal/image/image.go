@@ -1,15 +1,16 @@
-// Package image is what a registry says of an image: its digests, platforms,
-// labels and how it is started, and the list of what is published. Both plugins
-// read it: gh-sbw to list and to compare, kubectl-sbw to know what it is about to
-// roll out, with the credential of the workload's own pull secrets.
+// Package image reads from a registry what an image is (digests, platforms,
+// labels, how it starts) and which tags are published. Resolve reads one image,
+// List the tags. gh-sbw uses it to list and compare, kubectl-sbw to know what
+// it is about to roll out, with the credential of the workload's own pull
+// secrets.
 //
-// Platforms and labels are those of each image's config, not of descriptors: a
+// Platforms and labels come from each image's config, not from descriptors: a
 // descriptor says what somebody wrote, the config what was built. Indexes are
-// descended into, nested ones too, and attestations passed over.
+// followed, even nested ones, and attestations are skipped.
 //
-// A config is kept on disk by its digest where there is a place for it: it
-// cannot change, so a list of tags costs one request for each tag the second
-// time.
+// A config is cached on disk by its digest if there is a directory for it. It
+// cannot change, so the second listing of tags costs only one request for each
+// tag.
 package image
 
 import (
@@ -28,13 +29,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Image is what a tag or digest stands for.
+// Image is what a tag or digest refers to.
 type Image struct {
-	// Digest is of what was asked for: an image's manifest, or an index.
+	// Digest is the digest of what was asked for: an image's manifest, or an
+	// index.
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
-	// Variants are the images in it, one for each platform; one alone where
-	// Digest is an image's.
+	// Variants are the images in it, one for each platform; just one if Digest
+	// is that of an image.
 	Variants []Variant `json:"variants"`
 }
 
@@ -43,10 +45,10 @@ type Variant struct {
 	Digest   string        `json:"digest"` // of its manifest
 	Config   string        `json:"config"` // digest of its config
 	Platform string        `json:"platform"`
-	Size     int64         `json:"size"` // of config and layers as they are pulled, bytes
+	Size     int64         `json:"size"` // of config and layers as they are pulled, in bytes
 	File     v1.ConfigFile `json:"-"`
-	// Annotations are of the manifest; builders may put there what others put
-	// into labels.
+	// Annotations are the manifest's; some builders write there what others
+	// write into labels.
 	Annotations map[string]string `json:"-"`
 }
 
@@ -60,7 +62,7 @@ func (i *Image) Platforms() []string {
 }
 
 // Digests are all digests by which a node may know the image: of the index, of
-// each manifest, and of each config (of an image that was imported by hand).
+// each manifest, and of each config (if the image was imported by hand).
 func (i *Image) Digests() []string {
 	all := []string{i.Digest}
 	for _, v := range i.Variants {
@@ -79,8 +81,8 @@ func (i *Image) Variant(platform string) (Variant, bool) {
 	return i.Variants[n], true
 }
 
-// Label is the value of a label, of the first variant that has it, else of an
-// annotation of that name.
+// Label is the value of a label in the first variant that has it, or else of an
+// annotation with that name.
 func (i *Image) Label(key string) string {
 	for _, v := range i.Variants {
 		if text := v.File.Config.Labels[key]; text != "" {
@@ -95,8 +97,9 @@ func (i *Image) Label(key string) string {
 	return ""
 }
 
-// Created is when it was built; zero when that is not said. A reproducible build
-// sets the config's own time to a fixed one, and says it in a label.
+// Created is when the image was built; zero if unknown. A reproducible build
+// sets the config's own time to a fixed one and records the real one in a
+// label.
 func (i *Image) Created() time.Time {
 	if t, err := time.Parse(time.RFC3339, i.Label(worker.LabelCreated)); err == nil {
 		return t
@@ -109,9 +112,9 @@ func (i *Image) Created() time.Time {
 	return time.Time{}
 }
 
-// Resolve reads what identifier, a tag or a digest, stands for. The error is a
-// Finding of the code "image-not-found", "image-private", "image-unreadable" or
-// one of registry.Client.Explain, or the context's end.
+// Resolve reads what identifier, a tag or a digest, refers to. The error is a
+// Finding with the code "image-not-found", "image-private", "image-unreadable"
+// or one of registry.Client.Explain, or the context's error.
 func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
 	return newReader(c, "").resolve(ctx, identifier)
 }
@@ -131,12 +134,12 @@ func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error)
 	return img, nil
 }
 
-// name is how people write identifier of the repository.
+// name writes identifier of the repository the way people do.
 func (r *reader) name(identifier string) string {
 	return r.client.Repository().At(identifier).String()
 }
 
-// explain makes a Finding of what the registry answered.
+// explain turns the registry's answer into a Finding.
 func (r *reader) explain(ctx context.Context, identifier string, err error) error {
 	if ctx.Err() == nil && registry.IsNotFound(err) {
 		return r.notFound(ctx, identifier, err)
@@ -144,7 +147,7 @@ func (r *reader) explain(ctx context.Context, identifier string, err error) erro
 	return r.refused(ctx, r.name(identifier), err)
 }
 
-// refused is for all but what is not there.
+// refused is for every answer other than "not found".
 func (r *reader) refused(ctx context.Context, what string, err error) error {
 	var f *pipeline.Finding
 	if ctx.Err() != nil || errors.As(err, &f) {
@@ -159,25 +162,25 @@ func (r *reader) refused(ctx context.Context, what string, err error) error {
 			Code: "image-private", Severity: pipeline.Error, Err: err,
 			What: what + " cannot be read without a credential",
 			Why:  answer.Error(),
-			Fix:  "give one that may read it, in a cluster an imagePullSecret, or make the package public; what is new on GHCR is private",
+			Fix:  "give one that may read it (in a cluster: an imagePullSecret), or make the package public; new packages on GHCR are private",
 		}
 	}
 	return r.client.Explain("read "+what, err)
 }
 
-// notFound says which tags there are instead.
+// notFound lists similar tags that exist.
 func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
 	f := &pipeline.Finding{
 		Code: "image-not-found", Severity: pipeline.Error, Err: err,
 		What: r.name(identifier) + " is not published",
 		Why:  err.Error(),
-		Fix:  "check the name; `gh sbw publish` publishes it",
+		Fix:  "check the name, or publish it with `gh sbw publish`",
 	}
 	if answer, ok := errors.AsType[*registry.Error](err); ok && answer.Said() != "" {
 		f.Why = answer.Said()
 	}
 	if tags, err := r.names(ctx); err == nil && len(tags) > 0 {
-		f.Fix = "use one that is: " + strings.Join(near(identifier, tags), ", ")
+		f.Fix = "use one of the published tags: " + strings.Join(near(identifier, tags), ", ")
 	}
 	return f
 }
@@ -185,5 +188,5 @@ func (r *reader) notFound(ctx context.Context, identifier string, err error) err
 func unreadable(name, why string) error {
 	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
 		What: name + " cannot be read as an image", Why: why,
-		Fix: "check the reference (charts and signatures live in registries too), or publish it again: gh sbw publish"}
+		Fix: "check the reference (registries also contain charts and signatures), or publish the image again: gh sbw publish"}
 }

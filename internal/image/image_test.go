@@ -164,15 +164,15 @@ func TestResolve(t *testing.T) {
 	if img.Label(worker.LabelCatalog) != "the catalog" || img.Label(worker.LabelRevision) != "abc123" || img.Label("no") != "" {
 		t.Errorf("labels %v", v.File.Config.Labels)
 	}
-	// By digest it is the same.
+	// The digest gives the same image.
 	again, err := Resolve(t.Context(), h.client(), digest)
 	if err != nil || cmp.Diff(img, again) != "" {
 		t.Errorf("by digest: %+v, %v", again, err)
 	}
 }
 
-// TestAnnotations serve where there is no label, as for an image that was made
-// by a builder that writes no labels.
+// TestAnnotations uses annotations if there is no label, as in an image from a
+// builder that does not write labels.
 func TestAnnotations(t *testing.T) {
 	h := newHarness(t)
 	img := build(t, "linux/arm64", func(c *v1.ConfigFile) { c.Config.Labels = map[string]string{"both": "label"} })
@@ -189,8 +189,7 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// TestResolveIndex descends into indexes, believes configs, and passes
-// attestations over.
+// TestResolveIndex follows indexes, believes configs, and skips attestations.
 func TestResolveIndex(t *testing.T) {
 	h := newHarness(t)
 	arm, amd := build(t, "linux/arm64", nil), build(t, "linux/amd64", nil)

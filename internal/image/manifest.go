@@ -25,15 +25,16 @@ var accept = strings.Join([]string{
 }, ", ")
 
 const (
-	// attestation marks, among an index's entries, what BuildKit says about an
-	// image (docs/attestations/attestation-storage.md of moby/buildkit).
+	// attestation marks those entries of an index that BuildKit adds to
+	// describe an image (docs/attestations/attestation-storage.md of
+	// moby/buildkit).
 	attestation = "vnd.docker.reference.type"
 	maxDepth    = 3  // of nested indexes; BuildKit makes one
 	maxVariants = 64 // in all
 	parallel    = 8
 )
 
-// errContent is for content that is not what it should be.
+// errContent means that the content is not what it should be.
 var errContent = errors.New("the registry's answer is not an image")
 
 type reader struct {
@@ -68,9 +69,9 @@ func (r *reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A digest that was asked for is what must have come.
+	// The answer must match a digest that was asked for.
 	if imageref.IsDigest(id) && h.String() != id {
-		return nil, fmt.Errorf("%w: manifest %s has other content than its digest says", errContent, id)
+		return nil, fmt.Errorf("%w: manifest %s does not match its digest", errContent, id)
 	}
 	m := &manifest{digest: h.String()}
 	if err := json.Unmarshal(res.Body, m); err != nil {
@@ -83,7 +84,7 @@ func (r *reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	return m, nil
 }
 
-// variants unfolds a manifest or index, in the order of the indexes.
+// variants expands a manifest or index, in the order of the indexes.
 func (r *reader) variants(ctx context.Context, m *manifest) ([]Variant, error) {
 	leaves, err := r.leaves(ctx, m, 0)
 	if err != nil {
@@ -104,7 +105,8 @@ func (r *reader) variants(ctx context.Context, m *manifest) ([]Variant, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	// A chart or a signature has a config of another kind, without a platform.
+	// A chart or a signature has a different kind of config, without a
+	// platform.
 	return slices.DeleteFunc(all, func(v Variant) bool { return v.Platform == "" }), nil
 }
 
@@ -141,7 +143,7 @@ func (r *reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifes
 	return slices.Concat(below...), nil
 }
 
-// variant reads one image's config, once for all tags that share it.
+// variant reads one image's config, only once for all tags that share it.
 func (r *reader) variant(ctx context.Context, m *manifest) (Variant, error) {
 	v := Variant{Digest: m.digest, Config: m.Config.Digest.String(), Size: m.Config.Size, Annotations: m.Annotations}
 	for _, l := range m.Layers {

@@ -19,7 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Tag is a tag with what is known of its image.
+// Tag is a tag and what is known about its image.
 type Tag struct {
 	Tag       string    `json:"tag"`
 	Digest    string    `json:"digest"`
@@ -31,33 +31,34 @@ type Tag struct {
 	Worker    string    `json:"worker,omitempty"`
 	Size      int64     `json:"size"` // bytes, of the first platform
 	Platforms []string  `json:"platforms"`
-	// Problem says why nothing is known about it: it is not an image, or it was deleted.
+	// Problem says why nothing is known about the image: it is not an image, or
+	// it was deleted.
 	Problem string `json:"problem,omitempty"`
 }
 
-// ListOptions bound a list of tags.
+// ListOptions limit a list of tags.
 type ListOptions struct {
-	// Limit is how many of the newest are wanted; 0 wants all.
+	// Limit is how many of the newest are wanted; 0 means all.
 	Limit int
-	// CacheDir keeps configs between runs; empty keeps none.
+	// CacheDir stores configs between runs; if empty, they are not stored.
 	CacheDir string
 }
 
-// byTime are the tags that publish makes of the clock; they sort by age.
+// byTime matches the tags that publish derives from the clock; they sort by
+// age.
 var byTime = lazyregexp.New(`^\d{8}-\d{6}`)
 
-// List lists what is published, the newest first. With a limit, of the tags that
-// are named by time only that many newest ones are read, and of the others as
-// many. Errors are as those of Resolve; what is wrong with a single tag is reported
-// in its Problem.
+// List lists what is published, newest first. With a limit, only that many of
+// the newest time-based tags are read, and as many of the others. Errors are
+// those of Resolve; a problem with a single tag is reported in its Problem.
 func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error) {
 	r := newReader(c, o.CacheDir)
 	names, err := r.names(ctx)
 	if registry.IsNotFound(err) {
-		return nil, nil // a package that nobody has published to yet
+		return nil, nil // a package to which nobody has published yet
 	}
 	if err != nil {
-		return nil, r.refused(ctx, "the tags of "+c.Repository().String(), err)
+		return nil, r.refused(ctx, "cannot list the tags of "+c.Repository().String(), err)
 	}
 	names = newest(names, o.Limit)
 	all := make([]Tag, len(names))
@@ -120,7 +121,7 @@ func newest(names []string, limit int) []string {
 	return kept
 }
 
-// Names lists the tags alone, those named by time first, the newest of them
+// Names lists only the names of the tags, those named by time first, newest
 // first. Errors are those of the registry.
 func Names(ctx context.Context, c *registry.Client) ([]string, error) {
 	names, err := newReader(c, "").names(ctx)
@@ -139,15 +140,15 @@ func Names(ctx context.Context, c *registry.Client) ([]string, error) {
 	return names, err
 }
 
-// page is how many tags are asked for at once; maxPages bounds a registry that
+// page is how many tags are requested at once; maxPages limits a registry that
 // never ends.
 const (
 	page     = 1000
 	maxPages = 100
 )
 
-// names lists the tags, of all pages. Tags that stand for attachments by the
-// tag schema (sha256-…) are left out.
+// names lists the tags of all pages. Tags that stand for attachments by the tag
+// schema (sha256-…) are left out.
 func (r *reader) names(ctx context.Context) ([]string, error) {
 	var all []string
 	next, query := "tags/list", url.Values{"n": {strconv.Itoa(page)}}
@@ -187,8 +188,8 @@ func nextPage(link string) string {
 	return ""
 }
 
-// near are up to three tags that may have been meant: those with the longest
-// common start, else the last ones.
+// near returns up to three tags that may have been meant: those with the
+// longest common start, or else the last ones.
 func near(want string, tags []string) []string {
 	sorted := slices.Clone(tags)
 	slices.SortStableFunc(sorted, func(a, b string) int {

@@ -81,7 +81,8 @@ func TestTagsOfNothing(t *testing.T) {
 	wantCode(t, err, "image-private")
 }
 
-// TestTagsWithProblem keeps a tag that cannot be read from hiding the others.
+// TestTagsWithProblem checks that a tag that cannot be read does not hide the
+// others.
 func TestTagsWithProblem(t *testing.T) {
 	h := newHarness(t)
 	h.push(t, "good", build(t, "linux/arm64", nil))

@@ -20,7 +20,7 @@ import (
 // Compression is how layers are compressed.
 type Compression string
 
-// The compressions that registries and runtimes take.
+// The compressions that registries and runtimes accept.
 const (
 	Gzip Compression = "gzip"
 	Zstd Compression = "zstd"
@@ -37,13 +37,13 @@ const (
 //	gzip 5        81 MB/s   0.398   172 MB/s
 //	gzip 6        72 MB/s   0.394
 //
-// So it is written twice as fast as gzip, is a little smaller, and is unpacked three times as fast by the node. The
-// next level saves 8 % of the bytes for 60 % more time, which pays on an uplink below 12.5 MB/s and costs on a faster
-// one; and a full layer is rare. GHCR stores zstd; containerd reads it since 1.5 (2021), Docker Engine since 23.0
-// (2023), CRI-O, Podman and BuildKit do as well. gzip is for what is older than that.
+// So zstd is twice as fast to write as gzip, a little smaller, and three times as fast for the node to unpack. The
+// next level saves 8 % of the bytes for 60 % more time, which pays off only on an uplink below 12.5 MB/s, and a full
+// layer is rare. GHCR stores zstd. containerd has read it since 1.5 (2021), Docker Engine since 23.0 (2023), and
+// CRI-O, Podman and BuildKit read it, too. gzip is for anything older.
 func Compressions() []Compression { return []Compression{Zstd, Gzip} }
 
-// MediaType is that of a layer which is compressed so.
+// MediaType is the media type of a layer with this compression.
 func (c Compression) MediaType() types.MediaType {
 	if c == Gzip {
 		return types.OCILayer
@@ -51,13 +51,13 @@ func (c Compression) MediaType() types.MediaType {
 	return types.OCILayerZStd
 }
 
-// chunkSize is how much is compressed by itself. A layer becomes a row of gzip members or zstd frames, which every
-// decoder reads as one (RFC 1952 2.2, RFC 8878 3.1): that is how all processors get something to do, and the bytes do
-// not depend on how many there are. What is lost at the borders is below 1 % of the size at 4 MiB.
+// chunkSize is how much is compressed at a time. A layer becomes a sequence of gzip members or zstd frames, which
+// every decoder reads as one (RFC 1952 2.2, RFC 8878 3.1). This keeps all processors busy, and the bytes do not
+// depend on how many there are. The loss at the borders is below 1 % of the size with 4 MiB.
 const chunkSize = 4 << 20
 
-// Compress writes what it reads in compressed form. It uses all processors, and memory of about 20 MB for each. The
-// result depends on the input and this program's version alone.
+// Compress compresses what it reads. It uses all processors, and about 20 MB of memory for each. The result depends
+// only on the input and on this program's version.
 func Compress(ctx context.Context, to io.Writer, from io.Reader, how Compression) error {
 	jobs := runtime.GOMAXPROCS(0)
 	type chunk struct {
@@ -137,7 +137,7 @@ func put[T any](ctx context.Context, to chan<- T, v T) error {
 	}
 }
 
-// newEncoder returns a function that compresses one chunk by itself into a buffer.
+// newEncoder returns a function that compresses one chunk into a buffer.
 func newEncoder(how Compression) (func(*bytes.Buffer, []byte) ([]byte, error), error) {
 	switch how {
 	case Gzip:
@@ -155,11 +155,11 @@ func newEncoder(how Compression) (func(*bytes.Buffer, []byte) ([]byte, error), e
 	return nil, fmt.Errorf("%q is not a compression", how)
 }
 
-// maxWindow bounds what a decoder keeps of what came before; zstd's strongest levels use 128 MiB and node's unpackers
-// refuse more.
+// maxWindow limits how much earlier output a decoder keeps; zstd's strongest levels use 128 MiB, and nodes refuse
+// more.
 const maxWindow = 128 << 20
 
-// Decompress returns the plain form of what is gzip, zstd or neither, judged by its first bytes.
+// Decompress returns the uncompressed form of gzip, zstd or plain data, which it recognises by the first bytes.
 func Decompress(from io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(from, 64<<10)
 	magic, err := in.Peek(4)

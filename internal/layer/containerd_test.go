@@ -29,7 +29,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// unpacker is a containerd of the test's own.
+// unpacker is a containerd of the test alone.
 type unpacker struct {
 	testing.TB
 	ctr, addr, dir string
@@ -40,7 +40,7 @@ func newUnpacker(t testing.TB) *unpacker {
 	t.Helper()
 	daemon, ctr := require.Tool(t, "containerd"), require.Tool(t, "ctr")
 	require.Root(t)
-	dir, err := os.MkdirTemp("", "cd") // a socket's path is short
+	dir, err := os.MkdirTemp("", "cd") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func newUnpacker(t testing.TB) *unpacker {
 	}
 }
 
-// unmountBelow takes away what containerd leaves mounted: its manager of mounts keeps them for an hour.
+// unmountBelow unmounts what containerd leaves mounted, because its mount manager keeps mounts for an hour.
 func unmountBelow(dir string) error {
 	text, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
@@ -108,7 +108,7 @@ func (u *unpacker) try(args ...string) ([]byte, error) {
 	return exec.Command(u.ctr, append([]string{"--address", u.addr}, args...)...).CombinedOutput()
 }
 
-// archive is a layout in a tar with one image of these uncompressed layers.
+// archive is a layout in a tar with one image that has these uncompressed layers.
 func (u *unpacker) archive(name string, layers [][]byte) string {
 	u.Helper()
 	file := filepath.Join(u.dir, "image.tar")
@@ -157,7 +157,7 @@ func (u *unpacker) archive(name string, layers [][]byte) string {
 	return file
 }
 
-// tree is what containerd makes of layers: its own unpacking, mounted by the overlayfs of the kernel. An error is a
+// tree is what containerd makes of layers: its own unpacking, mounted with the kernel's overlayfs. An error is a
 // stack that it does not unpack, such as one with a file in a directory that a layer below removes and no layer adds.
 func (u *unpacker) tree(layers [][]byte) (string, error) {
 	u.Helper()
@@ -185,7 +185,7 @@ func listTree(t testing.TB, root string) string {
 		}
 		var st unix.Stat_t
 		if err := unix.Lstat(p, &st); errors.Is(err, unix.ENOENT) {
-			return nil // overlayfs lists a removed name in a directory that it does not merge, and has nothing of that name
+			return nil // overlayfs lists a removed name in a directory that it does not merge, but has nothing with that name
 		} else if err != nil {
 			return err
 		}
@@ -230,8 +230,8 @@ func listTree(t testing.TB, root string) string {
 	return strings.Join(lines, "\n")
 }
 
-// The last word on what layers mean has the runtime that unpacks them: containerd makes the same of the layers that
-// were built and of the published ones with the small layer on top.
+// The runtime has the last word on what layers mean: containerd must make the same of the layers as built and of the
+// published ones with the small layer on top.
 func TestContainerdUnpacksBothAlike(t *testing.T) {
 	u := newUnpacker(t)
 	const pairs = 30
@@ -272,7 +272,7 @@ func TestContainerdUnpacksBothAlike(t *testing.T) {
 	}
 }
 
-// usual leaves out attributes that a kernel refuses on what is neither a file nor a directory.
+// usual omits attributes that a kernel allows only on files and directories.
 func (g generator) usual(all []rec) []rec {
 	for i := range all {
 		if k := all[i].kind; k != tar.TypeReg && k != tar.TypeDir {

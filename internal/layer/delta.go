@@ -14,16 +14,16 @@ import (
 
 // Delta is what turns one tree into another.
 type Delta struct {
-	// Removed are the topmost paths that are there no more, sorted.
+	// Removed are the topmost paths that no longer exist, sorted.
 	Removed []string
-	// Changed are the paths that are new or differ, sorted; directories that are listed only because something in
-	// them changed are not among them.
+	// Changed are the paths that are new or different, sorted; not directories that are listed only because something
+	// in them has changed.
 	Changed []string
 
 	entries []deltaEntry
 }
 
-// deltaEntry is what WriteDelta writes: an entry under a path, or a link to a path before it.
+// deltaEntry is one entry of what WriteDelta writes: an entry under a path, or a link to a path before it.
 type deltaEntry struct {
 	path   string
 	entry  *Entry
@@ -34,9 +34,9 @@ type deltaEntry struct {
 // Empty reports whether the trees are equal.
 func (d *Delta) Empty() bool { return len(d.Removed) == 0 && len(d.Changed) == 0 }
 
-// Compare returns what has to be laid over have to make it want. Contents may come from the named layer only, the one
-// that WriteDelta will read; ErrUncertain is for a difference that takes anything else, such as a file that shows
-// again because a layer no longer covers it.
+// Compare returns what has to be put on top of have to make it want. Contents may come only from the named layer, the
+// one that WriteDelta will read. ErrUncertain means that the difference needs something else, such as a file that
+// reappears because a layer no longer covers it.
 func Compare(have, want *Tree, layer string) (*Delta, error) {
 	c := comparison{Delta: &Delta{}, layer: layer, emit: map[string]*inode{}, haveLinks: have.links(), wantLinks: want.links(), want: want}
 	if err := c.dir("/", have.root, want.root); err != nil {
@@ -56,12 +56,13 @@ type comparison struct {
 	emit                 map[string]*inode
 }
 
-// nothing equals no inode that a layer can have.
+// nothing differs from every inode that a layer can have.
 var nothing = &inode{Entry: &Entry{}}
 
-// dir compares what is at p and, where both are directories, below it.
+// dir compares what is at p and, if both are directories, below it.
 func (c *comparison) dir(p string, have, want *node) error {
-	// What is below a directory that no layer has an entry for makes it there, too, unless something is in its place.
+	// Anything below a directory that has no entry in any layer creates that directory, unless something else is in
+	// its place.
 	implied := want.inode.Entry == nil && have.inode == nothing
 	if !implied && (!have.inode.equal(want.inode) || c.relinked(p, want)) {
 		if err := c.changed(p, want); err != nil {
@@ -93,8 +94,8 @@ func (c *comparison) dir(p string, have, want *node) error {
 	return nil
 }
 
-// relinked reports whether a path is to be linked to other paths than it is. Links of lower layers are not: what
-// happens to their partners decides about them, and the comparison of the results at the end.
+// relinked reports whether a path must be linked to other paths than now. Links of lower layers are ignored: what
+// happens to their partners, and the final comparison of the results, decide about them.
 func (c *comparison) relinked(p string, want *node) bool {
 	return !want.dir() && want.inode.layer == c.layer && !slices.Equal(c.haveLinks[p], c.wantLinks[p])
 }
@@ -103,7 +104,7 @@ func (c *comparison) changed(p string, want *node) error {
 	i := want.inode
 	switch {
 	case i.Entry == nil:
-		return fmt.Errorf("%w: no layer says what the directory %s is like", ErrUncertain, p)
+		return fmt.Errorf("%w: no layer has an entry for the directory %s", ErrUncertain, p)
 	case i.Kind == File && i.layer != c.layer:
 		return fmt.Errorf("%w: the content of %s is in another layer", ErrUncertain, p)
 	}
@@ -115,7 +116,7 @@ func (c *comparison) changed(p string, want *node) error {
 			c.emit[source] = n.inode
 		}
 	}
-	// Of linked paths none may stay linked to what was there before.
+	// Linked paths must not stay linked to what was there before.
 	for _, partner := range c.wantLinks[p] {
 		if i.layer != c.layer {
 			return fmt.Errorf("%w: %s is linked to files of another layer", ErrUncertain, p)
@@ -125,9 +126,9 @@ func (c *comparison) changed(p string, want *node) error {
 	return nil
 }
 
-// sourceOf is the file whose modification time is in the content of another one: Python compares the time in a .pyc
-// with its .py's and compiles again at each start where they differ (PEP 3147, PEP 552). Where such a file goes into
-// the small layer, its source goes along.
+// sourceOf is the file whose modification time is part of another file's content: Python compares the time in a .pyc
+// with its .py and compiles again at each start if they differ (PEP 3147, PEP 552). If such a file goes into the
+// small layer, its source goes along.
 func sourceOf(p string) string {
 	if path.Ext(p) != ".pyc" {
 		return ""
@@ -140,9 +141,9 @@ func sourceOf(p string) string {
 	return path.Join(dir, stem+".py")
 }
 
-// order makes the list of entries. Directories above what is written are written as well, as they are: a runtime that
-// unpacks into a directory of the layer's own (Docker's overlay2) makes those that are missing with a mode and owner
-// of its own.
+// order returns the list of entries. Directories above what is written are included unchanged: a runtime that unpacks
+// each layer into its own directory (Docker's overlay2) would otherwise create missing ones with a mode and owner of
+// its choice.
 func (c *comparison) order() error {
 	dirs := map[string]*inode{}
 	above := func(p string) error {
@@ -159,7 +160,7 @@ func (c *comparison) order() error {
 			case n != nil && n.inode.Entry != nil:
 				dirs[p] = n.inode
 			case p != "/":
-				return fmt.Errorf("%w: no layer says what the directory %s is like", ErrUncertain, p)
+				return fmt.Errorf("%w: no layer has an entry for the directory %s", ErrUncertain, p)
 			}
 		}
 		return nil
@@ -203,7 +204,7 @@ func (c *comparison) order() error {
 	return nil
 }
 
-// Size is about how long the small layer will be, uncompressed, bytes.
+// Size is roughly how long the small layer will be, uncompressed, in bytes.
 func (d *Delta) Size() int64 {
 	const block = 512
 	size := int64(2 * block)
@@ -216,14 +217,14 @@ func (d *Delta) Size() int64 {
 	return size
 }
 
-// WriteDelta writes the small layer as a plain tar. from is the uncompressed layer that the contents are in; where it
-// is an io.ReaderAt too, only the contents are read.
+// WriteDelta writes the small layer as an uncompressed tar. from is the uncompressed layer with the contents; if it
+// is also an io.ReaderAt, only the contents are read.
 func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (err error) {
 	defer recovered(&err)
 	if at, ok := from.(io.ReaderAt); ok {
 		return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return io.NewSectionReader(at, e.Data, e.Size), nil })
 	}
-	// A stream is passed once, in the order of its contents; what the tar wants in another order waits in memory.
+	// A stream is read once, in the order of its contents; what the tar needs in a different order waits in memory.
 	contents := map[*Entry][]byte{}
 	var wanted []*Entry
 	for _, e := range d.entries {
@@ -249,7 +250,8 @@ func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (er
 	return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return &byteReader{contents[e]}, nil })
 }
 
-// maxHeld bounds what of a compressed layer waits in memory; builders that can leave layers uncompressed do not need it.
+// maxHeld limits how much of a compressed layer waits in memory; builders that can leave layers uncompressed do not
+// need it.
 const maxHeld = 64 << 20
 
 type byteReader struct{ rest []byte }
@@ -263,7 +265,7 @@ func (r *byteReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// typeflags are the tar types of kinds.
+// typeflags maps kinds to tar types.
 var typeflags = map[Kind]byte{
 	File: tar.TypeReg, Dir: tar.TypeDir, Symlink: tar.TypeSymlink, CharDevice: tar.TypeChar, BlockDevice: tar.TypeBlock, Fifo: tar.TypeFifo,
 }
@@ -292,7 +294,7 @@ func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) (i
 	return tw.Close()
 }
 
-// header is written as builders do: relative names, directories with a slash at the end.
+// header is written the way builders do it: relative names, directories with a trailing slash.
 func (e deltaEntry) header() *tar.Header {
 	h := &tar.Header{Name: e.path[1:], Format: tar.FormatPAX}
 	if e.remove {

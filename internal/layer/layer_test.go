@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// check holds everything against the oracle: the base, what was published, what was built on it, and the small layer
-// that makes the latter of the former. made reports whether there was one.
+// check compares everything with the oracle: the base, what was published, what was built on it, and the small layer
+// that turns the former into the latter. made reports whether there was a small layer.
 func check(t testing.TB, base [][]byte, published, built []byte, hide bool) (made bool) {
 	t.Helper()
 	read := func(b []byte) *Listing {
@@ -127,7 +127,7 @@ func TestPairs(t *testing.T) {
 	for _, tt := range []struct {
 		name                   string
 		base, published, built []rec
-		made                   bool // else it is left as the builder made it
+		made                   bool // otherwise it stays as the builder made it
 	}{
 		{"times alone", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), touched}, true},
 		{"content", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "2")}, true},
@@ -178,7 +178,7 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// Python's compiled files hold their source's time: both come from one layer.
+// Python's compiled files contain their source's time, so both must come from one layer.
 func TestACompiledFileTakesItsSourceAlong(t *testing.T) {
 	before := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 1"), file("a/m.py", "x"), file("a/n.py", "x")}
 	after := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 2"), file("a/m.py", "x"), file("a/n.py", "x")}
@@ -201,7 +201,7 @@ func TestACompiledFileTakesItsSourceAlong(t *testing.T) {
 	}
 }
 
-// Read takes any bytes: a listing, an odd one or an error.
+// Read accepts any bytes: the result is a listing, an odd one or an error.
 func FuzzRead(f *testing.F) {
 	plain := pack(f, []rec{dir("a"), file("a/f", "1"), hard("b", "a/f"), gone(".wh.c")})
 	f.Add(plain)
@@ -301,7 +301,7 @@ func TestRemember(t *testing.T) {
 	}
 }
 
-// A remembered listing that a disk has damaged is made again.
+// A stored listing that a disk has damaged is made again.
 func TestADamagedListingIsForgotten(t *testing.T) {
 	l, err := Read(t.Context(), bytes.NewReader(pack(t, []rec{dir("a"), file("a/f", "1")})))
 	if err != nil {
@@ -327,7 +327,7 @@ func TestADamagedListingIsForgotten(t *testing.T) {
 	}
 }
 
-// smallLayer is nil where there is nothing to compare: the layers are equal, or one is left as it is.
+// smallLayer is nil if there is nothing to compare: the layers are equal, or one stays as it is.
 func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
 	t.Helper()
 	tree := NewTree()

@@ -52,10 +52,11 @@ func pack(tb testing.TB, recs []rec) []byte {
 	return buf.Bytes()
 }
 
-// oracle unpacks layers in the plainest way, straight from tars and by no code of the package: a map of paths, with
-// removals by prefix. What it holds of a path is a line of text.
+// oracle unpacks layers in the simplest way, directly from tars and without any
+// code of the package: a map of paths, with removals by prefix. Its value for a
+// path is a line of text.
 type oracle struct {
-	lines  map[string]string // path → everything but links
+	lines  map[string]string // path → everything except links
 	inodes map[string]int
 	next   int
 }
@@ -148,7 +149,8 @@ func (o *oracle) text() string {
 	return b.String()
 }
 
-// generator makes random layers in a small set of names, so that they meet.
+// generator makes random layers from a small set of names, so that they
+// overlap.
 type generator struct{ *rand.Rand }
 
 func (g generator) pick(list ...string) string { return list[g.IntN(len(list))] }
@@ -195,7 +197,8 @@ func (g generator) layer() []rec {
 	return all
 }
 
-// tidy takes out what makes a layer odd at once, so that most random layers get past Read.
+// tidy removes what would make a layer odd, so that most random layers get past
+// Read.
 func (g generator) tidy(all []rec) []rec {
 	seen := map[string]byte{}
 	var kept []rec
@@ -260,7 +263,7 @@ func (g generator) tidy(all []rec) []rec {
 	return kept
 }
 
-// change makes another layer of one, as a build does that ran again.
+// change derives another layer from one, like a build that ran again.
 func (g generator) change(all []rec) []rec {
 	all = slices.Clone(all)
 	for range 1 + g.IntN(3) {

@@ -17,8 +17,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Read lists a layer: a tar, plain or compressed by gzip or zstd. A layer that cannot be followed is a Listing with
-// Odd set; an error is a layer that cannot be read at all, or the end of the context.
+// Read lists a layer: a tar, uncompressed or compressed with gzip or zstd. A layer that this package does not support
+// is a Listing with Odd set; an error means that the layer cannot be read at all, or that the context has ended.
 func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 	defer recovered(&err)
 	plain, err := Decompress(&contextReader{ctx, from})
@@ -45,15 +45,15 @@ func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 	return l.Listing, nil
 }
 
-// recovered makes an error of a panic: decoders of what comes from elsewhere have had bugs, and one of them must not
-// end a publish that can go on without the answer.
+// recovered turns a panic into an error: decoders of foreign data have had bugs, and they must not end a publish that
+// can continue without the answer.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("a decoder failed on it: %v", p)
 	}
 }
 
-// contextReader ends reading with the context.
+// contextReader stops reading when the context ends.
 type contextReader struct {
 	ctx  context.Context
 	from io.Reader
@@ -78,7 +78,7 @@ type lister struct {
 }
 
 func (l *lister) all() error {
-	// A tar.Reader reads block by block and never ahead, so that the position after Next is where the content begins.
+	// A tar.Reader reads block by block and never ahead, so the position after Next is where the content begins.
 	in := tar.NewReader(onlyReader{l.in})
 	for l.Odd == "" {
 		h, err := in.Next()
@@ -97,7 +97,7 @@ func (l *lister) all() error {
 
 func (l *lister) odd(format string, args ...any) { l.Odd = fmt.Sprintf(format, args...) }
 
-// kinds are the types of tar entries that can be followed.
+// kinds are the types of tar entries that are supported.
 var kinds = map[byte]Kind{
 	tar.TypeReg: File, '\x00': File, tar.TypeDir: Dir, tar.TypeSymlink: Symlink, tar.TypeLink: Hardlink,
 	tar.TypeChar: CharDevice, tar.TypeBlock: BlockDevice, tar.TypeFifo: Fifo,
@@ -113,7 +113,7 @@ func (l *lister) add(h *tar.Header, body io.Reader) error {
 		l.odd("the path %.100q leads out of the image, is empty or is too long", h.Name)
 		return nil
 	case kind != Dir && (p == "/" || strings.HasSuffix(h.Name, "/")):
-		l.odd("%q has the name of a directory and is not one", h.Name)
+		l.odd("%q has the name of a directory but is not one", h.Name)
 		return nil
 	case len(l.Entries) == maxEntries:
 		l.odd("it has more than %d entries", maxEntries)
@@ -147,7 +147,7 @@ func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
 	case CharDevice, BlockDevice:
 		e.Major, e.Minor = h.Devmajor, h.Devminor
 		if e.Major == 0 && e.Minor == 0 {
-			l.odd("%s is a device 0:0, by which overlayfs marks removed files", e.Path)
+			l.odd("%s is a device 0:0, with which overlayfs marks removed files", e.Path)
 		}
 	}
 	for key, value := range h.PAXRecords {
@@ -157,7 +157,7 @@ func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
 		case ok:
 			l.odd("%s %s", e.Path, known)
 		case strings.Contains(key, "overlay."):
-			l.odd("%s has the attribute %s, by which overlayfs keeps its books", e.Path, key)
+			l.odd("%s has the attribute %s, which overlayfs reserves for itself", e.Path, key)
 		}
 		if e.Extra == nil {
 			e.Extra = map[string]string{}
@@ -188,8 +188,8 @@ func sparseKey(h *tar.Header) string {
 	return ""
 }
 
-// paxKeys are the PAX records that are in an Entry's fields already or do not count (pax(1)); those with a text make
-// the layer odd. Every other is kept: SCHILY.xattr.* are extended attributes.
+// paxKeys are the PAX records that are already in an Entry's fields or do not matter (pax(1)); those with a text make
+// the layer odd. All others are kept: SCHILY.xattr.* are extended attributes.
 var paxKeys = map[string]string{
 	"path": "", "linkpath": "", "size": "", "uid": "", "gid": "", "uname": "", "gname": "", "mtime": "", "atime": "", "ctime": "",
 	"comment": "", "charset": "", "hdrcharset": "", "SCHILY.devmajor": "", "SCHILY.devminor": "",
@@ -201,7 +201,7 @@ const (
 	opaqueName     = ".wh..wh..opq"
 )
 
-// removal records an entry that removes something, and reports whether it was one.
+// removal records an entry that removes something, and reports whether it does.
 func (l *lister) removal(e *Entry) bool {
 	dir, base := path.Split(e.Path)
 	dir = path.Clean(dir)
@@ -217,18 +217,18 @@ func (l *lister) removal(e *Entry) bool {
 	}
 	name := strings.TrimPrefix(base, whiteoutPrefix)
 	if name == "" || name == "." || name == ".." || e.Kind == Dir {
-		l.odd("%s removes nothing that has a name", e.Path)
+		l.odd("%s does not name what it removes", e.Path)
 		return true
 	}
 	l.append(Entry{Path: path.Join(dir, name), Kind: Whiteout})
 	return true
 }
 
-// maxPath is the longest path that a kernel takes (PATH_MAX, linux/limits.h).
+// maxPath is the longest path that a kernel accepts (PATH_MAX, linux/limits.h).
 const maxPath = 4096
 
-// cleaned makes a tar's name an absolute path; it is empty where the name has a parent's ("..") in it, says nothing or
-// cannot be a path.
+// cleaned turns a tar's name into an absolute path; it is empty if the name contains "..", is empty or cannot be a
+// path.
 func cleaned(name string) string {
 	if name == "" || len(name) > maxPath || strings.ContainsRune(name, 0) {
 		return ""
@@ -241,8 +241,8 @@ func cleaned(name string) string {
 	return path.Clean("/" + name)
 }
 
-// contradiction looks for entries of one layer on which runtimes differ: which of two counts depends on whether they
-// are unpacked in order, or removals first.
+// contradiction looks for entries of one layer on which runtimes differ: which of two applies depends on whether they
+// unpack in order or process removals first.
 func contradiction(entries []Entry) string {
 	at, why := placed(entries)
 	if why != "" {
@@ -268,16 +268,16 @@ func placed(entries []Entry) (at map[string]*Entry, why string) {
 			continue
 		}
 		if before := at[e.Path]; before != nil && (before.Kind != Dir || e.Kind != Dir) {
-			return nil, e.Path + " is in it twice"
+			return nil, e.Path + " occurs twice"
 		}
 		if e.Kind == Hardlink {
 			to := at[e.Link]
 			if to == nil || to.Kind == Dir || to.Kind == Symlink {
-				return nil, "the hard link " + e.Path + " leads to no file before it in the same layer"
+				return nil, "the hard link " + e.Path + " does not refer to an earlier file in the same layer"
 			}
 			// Runtimes set what a link's own header says, on the file that all of its links are.
 			if e.Mode != to.Mode || e.UID != to.UID || e.GID != to.GID || len(e.Extra) > 0 && !maps.Equal(e.Extra, to.Extra) {
-				return nil, "the hard link " + e.Path + " has another mode, owner or attribute than its file"
+				return nil, "the hard link " + e.Path + " differs from its file in mode, owner or attributes"
 			}
 		}
 		at[e.Path] = e
@@ -307,8 +307,8 @@ func misplaced(entries []Entry, at map[string]*Entry, removed map[string]bool) s
 	return ""
 }
 
-// ahead reads in a goroutine of its own and takes the digest of what passes: decompressing and hashing a layer go on
-// while its entries are looked at.
+// ahead reads in its own goroutine and computes the digest on the way, so that a layer is decompressed and hashed
+// while its entries are examined.
 type ahead struct {
 	full  chan []byte
 	empty chan []byte
@@ -357,7 +357,7 @@ func (a *ahead) run(from io.Reader) {
 			m, err = from.Read(buf[n:aheadSize])
 			n += m
 		}
-		_, _ = a.sum.Write(buf[:n]) // a hash takes everything
+		_, _ = a.sum.Write(buf[:n]) // a hash accepts everything
 		select {
 		case a.full <- buf[:n]:
 		case <-a.quit:
@@ -389,7 +389,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// stop ends the goroutine and waits for it: its source is closed next.
+// stop ends the goroutine and waits for it, because its source will be closed next.
 func (a *ahead) stop() {
 	close(a.quit)
 	for buf := range a.full {
@@ -404,7 +404,7 @@ func (a *ahead) stop() {
 	}
 }
 
-// digest is of everything, once Read has returned io.EOF.
+// digest covers everything, once Read has returned io.EOF.
 func (a *ahead) digest() (v1.Hash, int64) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(a.sum.Sum(nil))}, a.pos
 }

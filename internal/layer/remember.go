@@ -17,17 +17,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// listingVersion is part of a remembered listing's name: raise it when Read finds more, or other things, than before.
+// listingVersion is part of the name of a stored listing: increase it whenever Read finds more or different things.
 const listingVersion = "list2"
 
-// listingPath is where the listing of the layer with that digest is remembered. The name begins with the digest, by
-// which the layout's collector knows when the layer is gone.
+// listingPath is where the listing of the layer with that digest is stored. The name begins with the digest, so that
+// the layout's collector knows when the layer is gone.
 func listingPath(dir string, digest v1.Hash) string {
 	return filepath.Join(dir, digest.Hex+"."+listingVersion)
 }
 
-// Remembered returns the listing that Remember left in dir, nil where there is none that can be read: it is then made
-// again.
+// Remembered returns the listing that Remember stored in dir, or nil if there is none that can be read; it is then
+// made again.
 func Remembered(dir string, digest v1.Hash) *Listing {
 	text, err := os.ReadFile(listingPath(dir, digest))
 	if err != nil {
@@ -40,15 +40,15 @@ func Remembered(dir string, digest v1.Hash) *Listing {
 	return l
 }
 
-// kept is the form in which a listing is on the disk: JSON, which the program links anyway (encoding/gob would add half
-// a megabyte to it).
+// kept is the form of a listing on disk: JSON, which the program links anyway (encoding/gob would add half a
+// megabyte).
 type kept struct {
 	Listing
 	Entries []keptEntry
 }
 
-// keptEntry has bytes where Entry has text that may not be valid UTF-8, which JSON would change, and the digest as bytes,
-// because JSON would write an array of numbers.
+// keptEntry has bytes where Entry has text that may not be valid UTF-8, which JSON would change, and the digest as
+// bytes, because JSON would write an array of numbers.
 type keptEntry struct {
 	Entry
 	Path, Link, Sum []byte
@@ -78,7 +78,7 @@ func keep(e *Entry) keptEntry {
 	return k
 }
 
-// decode reads the checksum of a listing, and the listing, which the proof of an image relies on.
+// decode reads a listing and verifies its checksum, because the proof of an image relies on it.
 func decode(text []byte) (_ *Listing, err error) {
 	defer recovered(&err)
 	sum, text, ok := bytes.Cut(text, []byte("\n"))
@@ -116,7 +116,7 @@ func checksum(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Remember keeps the listing of the layer with that digest in dir.
+// Remember stores the listing of the layer with that digest in dir.
 func Remember(dir string, digest v1.Hash, l *Listing) error {
 	text, err := encode(l)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Tree is a root file system: what remains of layers that were laid over each other.
+// Tree is a root file system: the result of stacking layers.
 type Tree struct{ root *node }
 
-// node is a path. Several share an inode where they are hard links of each other.
+// node is a path. Several share an inode if they are hard links of each other.
 type node struct {
 	inode    *inode
 	children map[string]*node // of a directory
@@ -19,14 +19,14 @@ type node struct {
 
 // inode is immutable, so that copies of a tree share it.
 type inode struct {
-	*Entry        // nil: a directory that no layer has an entry for, made by the runtime for what is below it
-	layer  string // that it comes from, as given to Apply
+	*Entry        // nil: a directory without an entry in any layer, created by the runtime for what is below it
+	layer  string // the layer it comes from, as given to Apply
 }
 
 // NewTree returns an empty root directory.
 func NewTree() *Tree { return &Tree{&node{inode: &inode{}}} }
 
-// Clone returns a tree that may be changed by itself.
+// Clone returns a tree that can be changed independently.
 func (t *Tree) Clone() *Tree { return &Tree{t.root.clone()} }
 
 func (n *node) clone() *node {
@@ -42,8 +42,8 @@ func (n *node) clone() *node {
 
 func (n *node) dir() bool { return n.inode.Entry == nil || n.inode.Kind == Dir }
 
-// Apply lays a layer over the tree. ErrUncertain is for a layer that runtimes might unpack in another way; the tree
-// is of no use then.
+// Apply puts a layer on top of the tree. ErrUncertain means that runtimes might unpack the layer differently; the
+// tree is unusable then.
 func (t *Tree) Apply(l *Listing, name string) error {
 	if l.Odd != "" {
 		return fmt.Errorf("%w: %s", ErrUncertain, l.Odd)
@@ -72,7 +72,7 @@ func (t *Tree) Apply(l *Listing, name string) error {
 	return nil
 }
 
-// inside looks for the directory that a removal is in: containerd makes one that is missing, which a Tree does not.
+// inside looks for the directory that contains a removal: containerd creates a missing one, a Tree does not.
 func (t *Tree) inside(e *Entry) error {
 	dir := e.Path
 	if e.Kind == Whiteout {
@@ -108,8 +108,8 @@ func (t *Tree) remove(e *Entry) error {
 	return nil
 }
 
-// find returns the node of a path, nil where there is none. A path that leads through a symlink is uncertain: a
-// runtime that unpacks into a directory of the layer's own does not see what is below it.
+// find returns the node of a path, nil if there is none. A path through a symlink is uncertain: a runtime that
+// unpacks each layer into its own directory does not see the layers below.
 func (t *Tree) find(p, why string) (*node, error) {
 	n := t.root
 	for part := range parts(p) {
@@ -158,7 +158,7 @@ func (t *Tree) add(e *Entry, layer string) error {
 			return err
 		}
 		if to == nil || to.inode.Entry == nil || to.inode.layer != layer {
-			return fmt.Errorf("%w: the hard link %s leads to no file of the same layer", ErrUncertain, e.Path)
+			return fmt.Errorf("%w: the hard link %s does not refer to a file in the same layer", ErrUncertain, e.Path)
 		}
 		made.inode = to.inode
 	case Dir:
@@ -179,7 +179,7 @@ func (n *node) put(name string, child *node) *node {
 	return child
 }
 
-// links are the paths of all inodes that have several, sorted, by each of these paths.
+// links maps each path of an inode that has several to all of them, sorted.
 func (t *Tree) links() map[string][]string {
 	paths := map[*inode][]string{}
 	var walk func(p string, n *node)
@@ -205,7 +205,7 @@ func (t *Tree) links() map[string][]string {
 	return all
 }
 
-// Difference returns a path at which two trees differ, "" where they are equal: the same paths with the same inodes,
+// Difference returns a path at which two trees differ, or "" if they are equal: the same paths with the same inodes,
 // and the same paths linked to each other.
 func (t *Tree) Difference(o *Tree) string {
 	if p := difference("/", t.root, o.root); p != "" {

@@ -16,17 +16,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// refName is the annotation by which index.json names its entries; containerd
+// refName is the annotation with which index.json names its entries; containerd
 // and docker write the full reference into the other one.
 const (
 	refName        = "org.opencontainers.image.ref.name"
 	containerdName = "io.containerd.image.name"
 )
 
-// Open chooses the image of a layout made elsewhere. spec is DIR, DIR:REF or
-// DIR@sha256:…; without more than DIR, the layout must have one entry. The
-// layout is verified and never written to. Findings: "layout-missing",
-// "layout-ambiguous", "layout-broken".
+// Open chooses an image of a layout that was made elsewhere. spec is DIR,
+// DIR:REF or DIR@sha256:…; with DIR alone, the layout must have exactly one
+// entry. The layout is verified and never written to. Findings:
+// "layout-missing", "layout-ambiguous", "layout-broken".
 func Open(spec string) (dir, digest string, err error) {
 	dir, want, err := Dir(spec)
 	if err != nil {
@@ -39,7 +39,7 @@ func Open(spec string) (dir, digest string, err error) {
 	return dir, digest, err
 }
 
-// Dir takes such a spec apart and looks whether its directory is there. Finding:
+// Dir splits such a spec and checks that its directory exists. Finding:
 // "layout-missing".
 func Dir(spec string) (dir, want string, err error) {
 	dir, want = split(spec)
@@ -63,7 +63,7 @@ func Dir(spec string) (dir, want string, err error) {
 	return dir, want, nil
 }
 
-// split takes spec apart. What exists as a directory is one, whatever
+// split splits spec. If it exists as a directory, it is one, whatever
 // characters are in its name.
 func split(spec string) (dir, want string) {
 	if fi, err := os.Stat(spec); err == nil && fi.IsDir() {
@@ -72,7 +72,7 @@ func split(spec string) (dir, want string) {
 	if dir, want, ok := strings.Cut(spec, "@sha256:"); ok {
 		return dir, "sha256:" + want
 	}
-	// The last colon, but not the one of a Windows drive: C:\image.
+	// The last colon, but not that of a Windows drive: C:\image.
 	if i := strings.LastIndexByte(spec, ':'); i > 1 && !strings.ContainsAny(spec[i:], `\`) {
 		return spec[:i], spec[i+1:]
 	}
@@ -80,8 +80,8 @@ func split(spec string) (dir, want string) {
 }
 
 // Choose returns the digest of the entry of index.json that want names, by
-// digest, by reference or by the reference's tag. With want empty it is the
-// only entry.
+// digest, reference or the reference's tag. If want is empty, it is the only
+// entry.
 func Choose(dir, want string) (string, error) {
 	if err := version(dir); err != nil {
 		return "", err
@@ -97,7 +97,7 @@ func Choose(dir, want string) (string, error) {
 	entries = slices.DeleteFunc(entries, func(d v1.Descriptor) bool { return d.Annotations[attestation] != "" })
 	images := slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return refers(dir, d) })
 	if len(images) == 0 || slices.ContainsFunc(entries, func(d v1.Descriptor) bool { return d.Digest.String() == want }) {
-		images = entries // what is asked for by its digest is meant
+		images = entries // a digest means exactly this entry
 	}
 	var found []string
 	for _, d := range images {
@@ -119,13 +119,14 @@ func Choose(dir, want string) (string, error) {
 		"%s has %d images", dir, len(found))
 }
 
-// referrerTag is how what refers to an image is named where a registry has no
-// referrers API (distribution-spec "Referrers Tag Schema"), and by cosign.
+// referrerTag is how something that refers to an image is named, by cosign and
+// in registries without a referrers API (distribution-spec "Referrers Tag
+// Schema").
 var referrerTag = lazyregexp.New(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
 
 // refers reports whether an entry is not an image but something about one: a
-// signature, an SBOM, an index of such (image-spec manifest.md, "artifactType"
-// and "subject").
+// signature, an SBOM, or an index of these (image-spec manifest.md,
+// "artifactType" and "subject").
 func refers(dir string, d v1.Descriptor) bool {
 	if d.ArtifactType != "" || referrerTag.MatchString(d.Annotations[refName]) {
 		return true
@@ -160,7 +161,7 @@ func names(d v1.Descriptor, want string) bool {
 		return true
 	}
 	if d.Annotations[refName] == want {
-		return true // whatever is in the name
+		return true // whatever the name contains
 	}
 	return slices.ContainsFunc(entryNames(d), func(name string) bool { return name == want || strings.HasSuffix(name, ":"+want) })
 }

@@ -15,9 +15,9 @@ import (
 )
 
 // Collect removes from a layout directory what none of the images at roots
-// needs: blobs, entries of index.json, and what a build that was cut off left
-// half written. Roots that no longer exist are skipped. It returns
-// the bytes that were freed and the blobs that stayed. The caller holds the
+// needs: blobs, entries of index.json, and what an interrupted build left
+// half-written. Roots that no longer exist are skipped. It returns the number
+// of bytes that were freed and the blobs that remain. The caller holds the
 // directory's lock.
 func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, err error) {
 	kept = map[v1.Hash]bool{}
@@ -60,7 +60,7 @@ func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, er
 	return freed, kept, err
 }
 
-// attested are the blobs of an attestation, which hangs beside its image.
+// attested are the blobs of an attestation, which is stored next to its image.
 func attested(dir string, d v1.Descriptor) []v1.Hash {
 	if d.Annotations[attestation] == "" {
 		return nil
@@ -78,7 +78,7 @@ func attested(dir string, d v1.Descriptor) []v1.Hash {
 	return all
 }
 
-// pruneIndex leaves only the entries of index.json that are roots.
+// pruneIndex keeps only the entries of index.json that are roots.
 func pruneIndex(dir string, roots map[v1.Hash]bool) error {
 	t, err := readIndex(dir)
 	if err != nil {

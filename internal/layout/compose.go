@@ -17,8 +17,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Compose makes an index of images that are in the layout dir, each with the
-// platform of its config, lists it in index.json, and returns its digest.
+// Compose makes an index of images in the layout dir, each with the platform in
+// its config, lists it in index.json, and returns its digest.
 func Compose(dir string, digests []string) (string, error) {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, d := range digests {
@@ -53,8 +53,8 @@ func Compose(dir string, digests []string) (string, error) {
 	return hash.String(), enlist(dir, desc)
 }
 
-// enlist adds an entry to index.json. A directory that is not a layout yet becomes
-// one.
+// enlist adds an entry to index.json. If the directory is not a layout yet, it
+// becomes one.
 func enlist(dir string, desc v1.Descriptor) error {
 	t := tree{"schemaVersion": json.RawMessage("2")}
 	if _, err := os.Stat(filepath.Join(dir, indexFile)); err == nil {
@@ -94,7 +94,7 @@ func enlist(dir string, desc v1.Descriptor) error {
 	return statefile.Write(filepath.Join(dir, indexFile), text, 0o644)
 }
 
-// UnpackFile is Unpack of a file.
+// UnpackFile calls Unpack with a file.
 func UnpackFile(dir, file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -105,8 +105,8 @@ func UnpackFile(dir, file string) (string, error) {
 }
 
 // Unpack adds the images of an OCI archive (a layout in a tar) to the layout
-// dir and returns the digest of the archive's one image or index. Blobs that
-// are there already are skipped; every other one is compared with its digest.
+// dir and returns the digest of the archive's only image or index. Blobs that
+// already exist are skipped; all others are compared with their digests.
 func Unpack(dir string, archive io.Reader) (string, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
 		return "", err
@@ -137,7 +137,7 @@ func Unpack(dir string, archive io.Reader) (string, error) {
 		}
 	}
 	if !found || len(index.Manifests) != 1 {
-		return "", broken(dir, fmt.Sprintf("the builder's archive lists %d images, and exactly one was expected", len(index.Manifests)), nil)
+		return "", broken(dir, fmt.Sprintf("the builder's archive lists %d images instead of one", len(index.Manifests)), nil)
 	}
 	d := index.Manifests[0]
 	return d.Digest.String(), enlist(dir, v1.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
@@ -155,7 +155,7 @@ func unpackBlob(dir, hex string, size int64, from io.Reader) error {
 	return statefile.Place(filepath.Dir(to), 0o644, func(f *os.File) (string, error) {
 		got, _, err := v1.SHA256(io.TeeReader(from, f))
 		if err == nil && got != want {
-			err = broken(dir, "blob "+want.String()+" of the builder's archive has other content", nil)
+			err = broken(dir, "blob "+want.String()+" of the builder's archive does not match its digest", nil)
 		}
 		return to, err
 	})

@@ -18,38 +18,38 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Saved reads the images that `docker save` writes into a layout. It knows the
-// three forms that there are: the archive that engines before 25 and podman
-// write (layers under names of Docker's own), an OCI layout with uncompressed
-// layers (from engine 25 on), and an OCI layout with the layers as they were
-// pulled (the containerd image store).
+// Saved reads what `docker save` writes into a layout. There are three forms:
+// the archive of engines before 25 and of podman (layers with Docker's own
+// names), an OCI layout with uncompressed layers (engine 25 and newer), and an
+// OCI layout with the layers as they were pulled (the containerd image store).
 //
-// All of them are read by content alone. The image's ID is the digest of its
-// config, or of its manifest with the containerd image store, and the config
-// lists the layers, so the archive's own tables of contents are not needed.
+// All of them are read by their content only. The image's ID is the digest of
+// its config, or of its manifest with the containerd image store, and the
+// config lists the layers, so the archive's own tables of contents are not
+// needed.
 type Saved struct {
 	dir     string
 	id      v1.Hash
 	diffIDs []v1.Hash
 	known   map[v1.Hash]v1.Descriptor
-	// names are the layers by the names that older archives have for them, those
-	// of the archive that was read last and those of this one.
+	// names maps the names that older archives use to layers, those of the
+	// previous archive and those of this one.
 	before, names map[string]v1.Hash
 }
 
-// NewSaved prepares to read an image into the layout dir. The image's ID and the
-// uncompressed digests of its layers, from the base upwards, are those that
-// `docker image inspect` reports.
+// NewSaved prepares to read an image into the layout dir. The image's ID and
+// the uncompressed digests of its layers, from the base upwards, are those of
+// `docker image inspect`.
 func NewSaved(dir, id string, diffIDs []string) (*Saved, error) {
 	s := &Saved{dir: dir, names: map[string]v1.Hash{}}
 	var err error
 	if s.id, err = parseDigest(id); err != nil {
-		return nil, fmt.Errorf("the engine's image ID: %w", err)
+		return nil, fmt.Errorf("the engine reported an invalid image ID: %w", err)
 	}
 	for _, d := range diffIDs {
 		h, err := parseDigest(d)
 		if err != nil {
-			return nil, fmt.Errorf("the engine's layer ID: %w", err)
+			return nil, fmt.Errorf("the engine reported an invalid layer ID: %w", err)
 		}
 		s.diffIDs = append(s.diffIDs, h)
 	}
@@ -61,22 +61,22 @@ func NewSaved(dir, id string, diffIDs []string) (*Saved, error) {
 		return s, nil
 	}
 	if err == nil && json.Unmarshal(text, &s.before) != nil {
-		s.before = nil // cut off by a full disk: layers are read again
+		s.before = nil // truncated by a full disk: read the layers again
 	}
 	return s, err
 }
 
 const (
-	// configDir keeps the configs and manifests of the images that were read last,
-	// under their digest: the layout itself keeps only those that labels were
-	// stamped into.
+	// configDir stores the configs and manifests of the images that were read
+	// last, under their digests. The layout itself contains only those with
+	// labels.
 	configDir = "docker-configs"
 	// namesFile, in there, is Saved.names.
 	namesFile = "layers.json"
 )
 
-// Known returns the digest of the image's manifest if nothing of the image has
-// to be read again, and "" otherwise.
+// Known returns the digest of the image's manifest if nothing has to be read
+// again, and "" otherwise.
 func (s *Saved) Known() (string, error) {
 	if !s.complete() {
 		return "", nil
@@ -110,7 +110,7 @@ func (s *Saved) Known() (string, error) {
 	return s.finish()
 }
 
-// kept is a document that keep kept; nil if there is none.
+// kept is a document that keep stored; nil if there is none.
 func (s *Saved) kept(digest v1.Hash) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, configDir, digest.Hex))
 	if errors.Is(err, os.ErrNotExist) || err == nil && digestOf(text) != digest {
@@ -124,12 +124,12 @@ func (s *Saved) complete() bool {
 	return !slices.ContainsFunc(s.diffIDs, func(d v1.Hash) bool { _, ok := s.known[d]; return !ok })
 }
 
-// errEnough ends the reading of an archive that has nothing more to offer.
+// errEnough ends the reading of an archive once nothing more is needed.
 var errEnough = errors.New("everything needed has been read")
 
-// Read adds the image in the archive to the layout and returns the digest of its
-// manifest or index. Layers that the layout has already are neither read nor
-// written. The rest of the archive is left unread once nothing is missing.
+// Read adds the image in the archive to the layout and returns the digest of
+// its manifest or index. Layers that the layout already has are neither read
+// nor written. The rest of the archive is not read once nothing is missing.
 func (s *Saved) Read(archive io.Reader) (string, error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, "blobs", "sha256"), 0o755); err != nil {
 		return "", err
@@ -143,7 +143,7 @@ func (s *Saved) Read(archive io.Reader) (string, error) {
 			return "", broken(s.dir, "the engine's archive cannot be read", err)
 		}
 		if h.Typeflag != tar.TypeReg {
-			continue // older engines link to a layer that an archive has already
+			continue // older engines link to a layer that is already in an archive
 		}
 		err = s.entry(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), h.Size, in)
 		if errors.Is(err, errEnough) {
@@ -156,7 +156,7 @@ func (s *Saved) Read(archive io.Reader) (string, error) {
 	return s.finish()
 }
 
-// entry takes one file of the archive.
+// entry reads one file of the archive.
 func (s *Saved) entry(name string, size int64, in io.Reader) error {
 	hex, isBlob := strings.CutPrefix(name, "blobs/sha256/")
 	dir, file := path.Split(name)
@@ -199,7 +199,7 @@ func (s *Saved) found(h v1.Hash, size int64) {
 	}
 }
 
-// isConfig says whether the image's ID is its config's digest.
+// isConfig says whether the image's ID is the digest of its config.
 func (s *Saved) isConfig() bool {
 	text, err := document(s.dir, s.id)
 	var t tree
@@ -225,8 +225,8 @@ func (s *Saved) finish() (string, error) {
 	return s.manifest(t, text)
 }
 
-// manifest lists the image by its own manifest, in which layers that were not
-// read are replaced by the form in which the layout has them.
+// manifest uses the image's own manifest, in which layers that were not read
+// are replaced by their form in the layout.
 func (s *Saved) manifest(t tree, text []byte) (string, error) {
 	var layers []v1.Descriptor
 	var config v1.Descriptor
@@ -273,7 +273,7 @@ func (s *Saved) assemble(config []byte) (string, error) {
 	for _, diffID := range c.RootFS.DiffIDs {
 		d, ok := s.known[diffID]
 		if !ok {
-			return "", broken(s.dir, "the engine's archive lacks layer "+diffID.String(), nil)
+			return "", broken(s.dir, "the engine's archive does not contain layer "+diffID.String(), nil)
 		}
 		m.Layers = append(m.Layers, d)
 	}
@@ -294,11 +294,11 @@ func (s *Saved) assemble(config []byte) (string, error) {
 	return h.String(), enlist(s.dir, v1.Descriptor{MediaType: m.MediaType, Digest: h, Size: int64(len(text))})
 }
 
-// keptConfigs is how many documents stay, with namesFile: one or two for each
-// platform of an image, and some for switching between branches.
+// keptConfigs is how many documents are stored, including namesFile: one or two
+// for each platform of an image, and some for switching between branches.
 const keptConfigs = 17
 
-// keep keeps a document for Known.
+// keep stores a document for Known.
 func (s *Saved) keep(digest v1.Hash, text []byte) error {
 	dir := filepath.Join(s.dir, configDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -332,9 +332,9 @@ func (s *Saved) keep(digest v1.Hash, text []byte) error {
 	return os.Remove(filepath.Join(dir, oldest.Name()))
 }
 
-// knownLayers are the layers of every image in the layout dir, by their
-// uncompressed digest. A directory that is not a layout yet has none, and an
-// image that is broken offers none.
+// knownLayers are the layers of every image in the layout dir, by uncompressed
+// digest. A directory that is not a layout yet has none, and the layers of a
+// broken image do not count.
 func knownLayers(dir string) (map[v1.Hash]v1.Descriptor, error) {
 	all := map[v1.Hash]v1.Descriptor{}
 	if _, err := os.Stat(filepath.Join(dir, indexFile)); errors.Is(err, os.ErrNotExist) {

@@ -45,7 +45,7 @@ func archiveOf(t *testing.T, files ...savedFile) []byte {
 
 func hexOf(text string) string { return digestOf([]byte(text)).Hex }
 
-// savedConfig is an image's config over those layers.
+// savedConfig is the config of an image with those layers.
 func savedConfig(t *testing.T, layers ...string) string {
 	t.Helper()
 	c := v1.ConfigFile{OS: "linux", Architecture: "arm64", RootFS: v1.RootFS{Type: "layers"}}
@@ -74,7 +74,7 @@ func savedManifest(t *testing.T, config string, layers ...string) string {
 }
 
 // TestSaved reads an image of two layers in each form that engines write, into
-// an empty layout and into one that has the first layer.
+// an empty layout and into one that already has the first layer.
 func TestSaved(t *testing.T) {
 	const one, two = "the first layer", "the second layer"
 	config := savedConfig(t, one, two)
@@ -148,7 +148,7 @@ func TestSaved(t *testing.T) {
 	}
 }
 
-// TestSavedBroken: an archive that does not hold the image is not taken for it.
+// TestSavedBroken: an archive that does not contain the image is not accepted.
 func TestSavedBroken(t *testing.T) {
 	const one = "a layer"
 	config := savedConfig(t, one)

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// tree is a JSON object whose unknown fields are kept as they are.
+// tree is a JSON object whose unknown fields are preserved.
 type tree map[string]json.RawMessage
 
 func (t tree) get(key string, into any) error {
@@ -46,7 +46,7 @@ func decode(t tree, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// encode makes a tree of a value.
+// encode turns a value into a tree.
 func encode(v any) (t tree, err error) {
 	text, err := json.Marshal(v)
 	if err == nil {
@@ -55,33 +55,33 @@ func encode(v any) (t tree, err error) {
 	return t, err
 }
 
-// attestation is how BuildKit marks a manifest that describes another one
-// (moby/buildkit docs/attestations/attestation-storage.md).
+// attestation is the annotation with which BuildKit marks a manifest that describes another one (moby/buildkit
+// docs/attestations/attestation-storage.md).
 const attestation = "vnd.docker.reference.type"
 
-// maxDepth bounds how deep indexes may be nested.
+// maxDepth limits how deeply indexes may be nested.
 const maxDepth = 4
 
-// editor changes the images that a digest leads to and everything that refers to them by digest.
+// editor changes the images behind a digest and everything that refers to them by digest.
 type editor struct {
 	dir string
-	// image changes the manifest of one image, index the tree of an index; each reports whether it did.
+	// image changes the manifest of one image, index the tree of an index; each reports whether it changed anything.
 	image func(digest v1.Hash, manifest tree) (bool, error)
 	index func(tree) (bool, error)
 }
 
-// written is a document after its change.
+// written is a document after it was changed.
 type written struct {
 	hash v1.Hash
 	size int
 }
 
-// edit changes the image or index of that digest and returns the digest of the result. index.json then names the
-// result where it named the original.
+// edit changes the image or index with that digest and returns the new digest. index.json then names the new one
+// instead of the original.
 func (s editor) edit(digest string) (string, error) {
 	old, err := parseDigest(digest)
 	if err != nil {
-		return "", broken(s.dir, "the builder reported a digest that cannot be used", err)
+		return "", broken(s.dir, "the builder reported an invalid digest", err)
 	}
 	d, err := s.any(old, 0)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s editor) any(digest v1.Hash, depth int) (written, error) {
 	return s.put(t)
 }
 
-// wrap makes a finding of what is wrong with a blob, unless it is one already.
+// wrap turns an error about a blob into a finding, unless it is one already.
 func wrap(dir string, digest v1.Hash, err error) error {
 	if _, ok := errors.AsType[*pipeline.Finding](err); ok {
 		return err
@@ -141,8 +141,8 @@ func (s editor) put(t tree) (written, error) {
 	return written{hash, len(text)}, err
 }
 
-// list edits each image of an index. A manifest that attests another one
-// names it by digest, which follows.
+// list edits each image of an index. A manifest that attests another one names it by digest, so that digest changes,
+// too.
 func (s editor) list(t tree, depth int) (bool, error) {
 	var entries []tree
 	if err := t.get("manifests", &entries); err != nil {
@@ -190,7 +190,7 @@ func (s editor) list(t tree, depth int) (bool, error) {
 	return changed || more, err
 }
 
-// withConfig lets change alter the config of a manifest, and writes what came of it.
+// withConfig calls change on the config of a manifest and writes the result.
 func (s editor) withConfig(manifest tree, change func(config tree) (bool, error)) (bool, error) {
 	var ref tree
 	var d v1.Descriptor
@@ -249,7 +249,7 @@ func merge(t tree, key string, add map[string]string) (changed bool, err error) 
 	return true, t.set(key, m)
 }
 
-// rename lets index.json name the new digest where it named the old one, once.
+// rename replaces, once, the old digest in index.json by the new one.
 func (s editor) rename(old v1.Hash, to written) error {
 	t, err := readIndex(s.dir)
 	if err != nil {

@@ -17,23 +17,23 @@ type Image struct {
 	Digest   v1.Hash
 	Manifest v1.Manifest
 	Config   v1.ConfigFile
-	// Size is of the manifest, the config and all layers, as they are stored
-	// and pushed, in bytes.
+	// Size is the size in bytes of the manifest, the config and all layers, as
+	// they are stored and pushed.
 	Size int64
 }
 
-// Platform is the image's os/arch[/variant] by its config.
+// Platform is the image's os/arch[/variant] according to its config.
 func (i Image) Platform() string {
 	return imageref.PlatformOf(i.Config.OS, i.Config.Architecture, i.Config.Variant).String()
 }
 
-// Images returns the images that digest leads to: one for a manifest, each of
-// an index, nested ones too; attestations are passed over. An error is a
-// Finding of the code "layout-broken".
+// Images returns the images behind digest: one for a manifest, each one in an
+// index, nested or not; attestations are skipped. An error is a Finding with
+// the code "layout-broken".
 func Images(dir, digest string) ([]Image, error) {
 	h, err := parseDigest(digest)
 	if err != nil {
-		return nil, broken(dir, "the image is named by a digest that cannot be used", err)
+		return nil, broken(dir, "the image's digest is not valid", err)
 	}
 	var all []Image
 	err = walk(dir, h, 0, func(n node) error {
@@ -55,13 +55,12 @@ func Images(dir, digest string) ([]Image, error) {
 		return nil
 	})
 	if err == nil && len(all) == 0 {
-		err = broken(dir, digest+" does not lead to any image", nil)
+		err = broken(dir, digest+" does not contain an image", nil)
 	}
 	return all, err
 }
 
-// node is a document on the way from a digest to its images: an index, or a
-// manifest.
+// node is a document between a digest and its images: an index, or a manifest.
 type node struct {
 	digest   v1.Hash
 	size     int64
@@ -83,7 +82,7 @@ func (n node) mediaType() types.MediaType {
 
 var errNeither = errors.New("neither an image manifest nor an index")
 
-// walk visits the documents below digest, an index before what it lists.
+// walk visits the documents below digest, an index before its entries.
 func walk(dir string, digest v1.Hash, depth int, visit func(node) error) error {
 	text, err := document(dir, digest)
 	if err != nil {
@@ -127,13 +126,13 @@ func walk(dir string, digest v1.Hash, depth int, visit func(node) error) error {
 	return nil
 }
 
-// Verify reports whether every blob that digest leads to is there in its full
-// length. Small documents are compared with their digests. Layers are not read,
-// because the registry checks what it receives.
+// Verify checks that every blob behind digest exists with its full length.
+// Small documents are compared with their digests. Layers are not read, because
+// the registry checks what it receives.
 func Verify(dir, digest string) error {
 	h, err := parseDigest(digest)
 	if err != nil {
-		return broken(dir, "the image is named by a digest that cannot be used", err)
+		return broken(dir, "the image's digest is not valid", err)
 	}
 	var errs []error
 	err = walk(dir, h, 0, func(n node) error {
@@ -142,10 +141,10 @@ func Verify(dir, digest string) error {
 		}
 		for _, d := range append([]v1.Descriptor{n.manifest.Config}, n.manifest.Layers...) {
 			if len(d.URLs) > 0 {
-				continue // kept elsewhere, by the specification
+				continue // stored elsewhere, according to the specification
 			}
 			if _, err := parseDigest(d.Digest.String()); err != nil {
-				errs = append(errs, broken(dir, "the image is named by a digest that cannot be used", err))
+				errs = append(errs, broken(dir, "the image's digest is not valid", err))
 				continue
 			}
 			fi, err := os.Stat(BlobPath(dir, d.Digest))
@@ -155,7 +154,7 @@ func Verify(dir, digest string) error {
 			case err != nil:
 				errs = append(errs, broken(dir, "blob "+d.Digest.String()+" cannot be read", err))
 			case fi.Size() != d.Size:
-				errs = append(errs, broken(dir, fmt.Sprintf("blob %s has %d bytes and not %d", d.Digest, fi.Size(), d.Size), nil))
+				errs = append(errs, broken(dir, fmt.Sprintf("blob %s has size %d instead of %d", d.Digest, fi.Size(), d.Size), nil))
 			}
 		}
 		if f := unpackable(dir, n); f != nil {
@@ -166,10 +165,10 @@ func Verify(dir, digest string) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// unpackable returns a finding about an image whose config lists another number
-// of layers than its manifest: no runtime unpacks it (containerd rootfs/apply.go,
-// "mismatched image rootfs and manifest layers"). What is missing or not an
-// image's config is found elsewhere.
+// unpackable returns a finding about an image whose config lists a different
+// number of layers than its manifest: no runtime unpacks that (containerd
+// rootfs/apply.go, "mismatched image rootfs and manifest layers"). Missing
+// blobs and configs of other kinds are found elsewhere.
 func unpackable(dir string, n node) error {
 	text, err := document(dir, n.manifest.Config.Digest)
 	var c v1.ConfigFile

@@ -10,12 +10,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Import makes the image or index of that digest in the layout at from part of the layout at dir, attestations
-// included. Blobs become hard links where the file system allows it, copies elsewhere.
+// Import copies the image or index with that digest from the layout at from
+// into the layout at dir, including attestations. Blobs become hard links where
+// the file system allows it, and copies elsewhere.
 func Import(dir, from, digest string) error {
 	h, err := parseDigest(digest)
 	if err != nil {
-		return broken(from, "a digest that cannot be used", err)
+		return broken(from, "the digest is not valid", err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
 		return err
@@ -61,7 +62,7 @@ func importBlob(dir, from string, h v1.Hash) error {
 		return nil
 	}
 	if whole, err := filepath.EvalSymlinks(src); err == nil {
-		src = whole // a link to a symlink would end with the layout that it points into
+		src = whole // a link to a symlink would break once the layout that it points into is gone
 	}
 	if os.Link(src, to) == nil {
 		return nil

@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// KeepPublished is how many published images of a worker stay in its layout
-// directory: enough to push or roll back to what ran lately without building.
+// KeepPublished is how many published images of a worker stay in its layout directory: enough to push or roll back to
+// recent ones without building.
 const KeepPublished = 3
 
 // Kept is the layout directory that one worker of one checkout builds into,
@@ -31,13 +31,12 @@ type Kept struct {
 	lock *lock
 }
 
-// safeName is a worker's name that may be a directory's name everywhere.
+// safeName matches worker names that are valid as directory names everywhere.
 var safeName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// Keep locks the layout directory of a worker below base, which is
-// UserCacheDir()/sbw, and makes it if it is not there. root is the checkout's
-// root: two checkouts of one repository do not wait for each other. A Finding
-// of the code "layout-locked" says which process holds it.
+// Keep locks the layout directory of a worker below base, which is UserCacheDir()/sbw, and creates it if necessary.
+// root is the checkout's root: two checkouts of one repository do not wait for each other. A Finding with the code
+// "layout-locked" names the process that holds it.
 func Keep(base, root, worker string) (*Kept, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
@@ -50,7 +49,7 @@ func Keep(base, root, worker string) (*Kept, error) {
 	home := filepath.Join(base, "layouts", fmt.Sprintf("%x", sha256.Sum256([]byte(abs)))[:16], name)
 	k := &Kept{Dir: filepath.Join(home, "image"), home: home}
 	if err := os.MkdirAll(k.Dir, 0o755); err != nil {
-		return nil, unusable(home, "the layout directory cannot be made", err)
+		return nil, unusable(home, "the layout directory cannot be created", err)
 	}
 	if k.lock, err = takeLock(filepath.Join(home, "lock"), worker); err != nil {
 		return nil, err
@@ -58,19 +57,19 @@ func Keep(base, root, worker string) (*Kept, error) {
 	return k, nil
 }
 
-// Release lets go of the lock.
+// Release releases the lock.
 func (k *Kept) Release() error { return k.lock.release() }
 
-// CacheDir is where facts about single layers may be kept, named by their
-// digest; Collect removes those of layers that are gone.
+// CacheDir is where facts about single layers are stored, named by their digest; Collect removes those of deleted
+// layers.
 func (k *Kept) CacheDir() string { return filepath.Join(k.home, "facts") }
 
 // Publication is an image that was published from here.
 type Publication struct {
-	// Digest is of what was pushed.
+	// Digest is the digest that was pushed.
 	Digest string `json:"digest"`
-	// Built is of the image as the builder made it, where that is another one: its layers may be uncompressed, and
-	// others than those that were pushed.
+	// Built is the digest of the image as built, if different: its layers may be uncompressed, and others than those
+	// that were pushed.
 	Built string `json:"built,omitempty"`
 	// Repository is where it was pushed to.
 	Repository string    `json:"repository,omitempty"`
@@ -89,13 +88,13 @@ func (k *Kept) history() ([]Publication, error) {
 	}
 	var all []Publication
 	if json.Unmarshal(text, &all) != nil {
-		return nil, nil // cut off by a full disk: start over
+		return nil, nil // truncated by a full disk: start over
 	}
 	return all, nil
 }
 
-// LastSize is the size in bytes of the image that was published last from
-// here, as it lies on disk before the push; 0 when there is none.
+// LastSize is the size in bytes of the image that was last published from here, as stored on disk before the push; 0
+// if there is none.
 func (k *Kept) LastSize() int64 {
 	all, err := k.history()
 	if err != nil || len(all) == 0 {
@@ -116,8 +115,8 @@ func sizeOf(dir, digest string) (size int64) {
 	return size
 }
 
-// PublishedTo returns what was published from here to a repository, the newest first. Layers of these images are in
-// the layout, and were in the registry.
+// PublishedTo returns what was published from here to a repository, newest first. Layers of these images are in the
+// layout, and were in the registry.
 func (k *Kept) PublishedTo(repository string) ([]string, error) {
 	all, err := k.history()
 	var to []string
@@ -129,10 +128,9 @@ func (k *Kept) PublishedTo(repository string) ([]string, error) {
 	return to, err
 }
 
-// Published records that an image was published, and removes every blob that is
-// needed neither by the last KeepPublished images nor by the last one as it was
-// built: the builder exports again what it does not find. It returns the bytes
-// that were freed.
+// Published records that an image was published, and removes every blob that neither the last KeepPublished images
+// nor the most recent build needs: the builder exports again what it does not find. It returns the number of bytes
+// freed.
 func (k *Kept) Published(p Publication) (freed int64, err error) {
 	all, err := k.history()
 	if err != nil {

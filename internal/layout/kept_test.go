@@ -62,7 +62,7 @@ func TestKept(t *testing.T) {
 	if facts, err := os.ReadDir(k.CacheDir()); err != nil || len(facts) != KeepPublished {
 		t.Errorf("facts: %v, %v", facts, err)
 	}
-	// The same once more is one image.
+	// Publishing the same again counts as one image.
 	last := all[len(all)-1].Digest.String()
 	_, err = k.Published(Publication{Digest: last, Time: time.Unix(99, 0)})
 	b.check(err)
@@ -90,7 +90,7 @@ func TestKeepUnusable(t *testing.T) {
 	}
 }
 
-// A lock ends with its process, however that ends.
+// A lock ends with its process, however the process ends.
 func TestLockOfAKilledProcess(t *testing.T) {
 	if dir := os.Getenv("SBW_TEST_LOCK"); dir != "" {
 		if _, err := Keep(dir, dir, "w"); err != nil {

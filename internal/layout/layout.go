@@ -1,19 +1,18 @@
-// Package layout reads, checks, labels and locks OCI image layout directories, and
-// removes what nothing in them refers to any more.
+// Package layout reads, checks, labels and locks OCI image layout directories.
+// Keep opens the directory that a worker builds into, Open one that was made
+// elsewhere; Images and Verify read it, Stamp and Relayer change it, and
+// Collect removes what is no longer used.
 //
-// A directory is kept per worker, because BuildKit copies only those blobs into
-// it that are not there yet: the second build of a 200 MB image exports in a
-// tenth of a second. What the builder never does is remove old ones; Collect
-// does, after a publish.
+// Each worker has a directory of its own, because BuildKit copies only missing
+// blobs into it: the second build of a 200 MB image exports in a tenth of a
+// second. The builder never removes old blobs; Collect does, after a publish.
 //
 // # Decisions
 //
-//   - Digests come from the builder's metadata, never from the first entry of
-//     index.json: the directory holds several images.
+//   - Digests come from the builder's metadata, never from the first entry of index.json, because the directory contains several images.
 //   - Platforms are read from each image's config, because a descriptor may say
 //     anything. Nested indexes are followed, and attestations are skipped.
-//   - Documents are changed as JSON trees, so that fields that this program
-//     does not know survive.
+//   - Documents are changed as JSON trees, so that unknown fields survive.
 //
 // Format: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
 package layout
@@ -35,13 +34,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// maxDocument bounds what is read as an index, a manifest or a config:
-// registries take manifests up to 4 MiB.
+// maxDocument limits the size of an index, a manifest or a config: registries
+// accept manifests of up to 4 MiB.
 const maxDocument = 8 << 20
 
 const indexFile = "index.json"
 
-// BlobPath is where the layout dir keeps the blob of that digest.
+// BlobPath is where the layout dir stores the blob with that digest.
 func BlobPath(dir string, digest v1.Hash) string {
 	return filepath.Join(dir, "blobs", digest.Algorithm, digest.Hex)
 }
@@ -56,10 +55,11 @@ func broken(dir, what string, err error) *pipeline.Finding {
 	return f
 }
 
-// unusable is the finding for a directory of this program that it cannot write to.
+// unusable is the finding for one of this program's directories that it cannot
+// write to.
 func unusable(dir, what string, err error) *pipeline.Finding {
 	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
-		Fix: "make it writable, or set XDG_CACHE_HOME to a place that is", Err: err}
+		Fix: "make it writable, or set XDG_CACHE_HOME to a directory that is", Err: err}
 }
 
 // parseDigest accepts only sha256: anything else could also be an unsafe path.
@@ -74,7 +74,7 @@ func parseDigest(s string) (v1.Hash, error) {
 // document reads a small blob and compares it with its digest.
 func document(dir string, digest v1.Hash) ([]byte, error) {
 	if _, err := parseDigest(digest.String()); err != nil {
-		return nil, broken(dir, "the image is named by a digest that cannot be used", err)
+		return nil, broken(dir, "the image's digest is not valid", err)
 	}
 	f, err := os.Open(BlobPath(dir, digest))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,9 +89,9 @@ func document(dir string, digest v1.Hash) ([]byte, error) {
 	case err != nil:
 		return nil, broken(dir, "blob "+digest.String()+" cannot be read", err)
 	case len(text) > maxDocument:
-		return nil, broken(dir, "blob "+digest.String()+" is too long for a manifest or config", nil)
+		return nil, broken(dir, "blob "+digest.String()+" is too large for a manifest or config", nil)
 	case digestOf(text) != digest:
-		return nil, broken(dir, "blob "+digest.String()+" does not have the content that its digest stands for", nil)
+		return nil, broken(dir, "blob "+digest.String()+" does not match its digest", nil)
 	}
 	return text, nil
 }

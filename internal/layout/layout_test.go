@@ -49,7 +49,7 @@ func (b box) json(v any) v1.Descriptor {
 	return b.blob(string(text))
 }
 
-// image adds an image of that architecture whose layers are the given texts.
+// image adds an image for that architecture whose layers are the given texts.
 func (b box) image(arch string, layers ...string) v1.Descriptor {
 	b.t.Helper()
 	config := b.json(map[string]any{"os": "linux", "architecture": arch, "strange": 1.50, "config": map[string]any{"Labels": map[string]string{"old": "1"}, "Cmd": []string{"x"}}})
@@ -116,7 +116,7 @@ func TestStamp(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"org.opencontainers.image.revision": "abc"}, imgs[0].Manifest.Annotations); d != "" {
 		t.Error(d)
 	}
-	// What is not known here stays as it was written.
+	// Unknown fields stay as they were.
 	text, err := os.ReadFile(BlobPath(b.dir, imgs[0].Digest))
 	b.check(err)
 	config, err := os.ReadFile(BlobPath(b.dir, imgs[0].Manifest.Config.Digest))
@@ -128,7 +128,7 @@ func TestStamp(t *testing.T) {
 	if got, err := Choose(b.dir, ""); err != nil || got != digest {
 		t.Errorf("index.json names %s, %v", got, err)
 	}
-	// The builder exports the same image once more.
+	// The builder exports the same image again.
 	stamped, err := v1.NewHash(digest)
 	b.check(err)
 	b.list(v1.Descriptor{Digest: stamped}, img)
@@ -174,7 +174,7 @@ func TestStampIndex(t *testing.T) {
 	b.check(Verify(b.dir, digest))
 }
 
-// An attestation beside its image follows the image's new digest.
+// An attestation next to its image follows the image's new digest.
 func TestStampAttested(t *testing.T) {
 	b := newBox(t)
 	arm := b.image("arm64", "a")
@@ -228,7 +228,7 @@ func TestVerify(t *testing.T) {
 	b.check(os.Remove(BlobPath(b.dir, imgs[0].Manifest.Layers[0].Digest)))
 	b.check(os.Truncate(BlobPath(b.dir, imgs[0].Manifest.Layers[2].Digest), 1))
 	found := pipeline.AsFindings("verify", Verify(b.dir, img.Digest.String()))
-	if len(found) != 2 || !strings.Contains(found[0].What, "is missing") || !strings.Contains(found[1].What, "has 1 bytes and not 5") {
+	if len(found) != 2 || !strings.Contains(found[0].What, "is missing") || !strings.Contains(found[1].What, "has size 1 instead of 5") {
 		t.Errorf("findings = %v", found)
 	}
 }
@@ -272,8 +272,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestChooseAmongReferrers: what refers to an image is not a candidate, and an
-// entry may have several names.
+// TestChooseAmongReferrers: something that refers to an image is not a
+// candidate, and an entry may have several names.
 func TestChooseAmongReferrers(t *testing.T) {
 	b := newBox(t)
 	img := b.image("arm64", "layer")
@@ -320,8 +320,8 @@ func TestChooseAmongReferrers(t *testing.T) {
 	}
 }
 
-// TestVerifyCountsLayers: an image whose config lists other layers than its
-// manifest is not one that a runtime unpacks.
+// TestVerifyCountsLayers: runtimes do not unpack an image whose config lists
+// different layers than its manifest.
 func TestVerifyCountsLayers(t *testing.T) {
 	b := newBox(t)
 	layer := b.blob("layer")
@@ -404,7 +404,7 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// Another program's reading of what is composed and unpacked here.
+// Another program reads what is composed and unpacked here.
 func TestSkopeoReadsIt(t *testing.T) {
 	skopeo := require.Tool(t, "skopeo")
 	b := newBox(t)
@@ -439,7 +439,7 @@ func TestSkopeoReadsIt(t *testing.T) {
 	if out, err := exec.Command(skopeo, "copy", "--multi-arch", "index-only", "oci:"+b.dir, "oci-archive:"+archive).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// Only the index is in the archive; the rest is in the directory already.
+	// Only the index is in the archive; the rest is already in the directory.
 	got, err := UnpackFile(b.dir, archive)
 	if err != nil || got != stamped {
 		t.Errorf("unpacked %s, %v; want %s", got, err, stamped)
@@ -447,8 +447,8 @@ func TestSkopeoReadsIt(t *testing.T) {
 	b.check(Verify(b.dir, got))
 }
 
-// Any bytes are an archive or an error, and nothing is written but blobs whose
-// content is what their name says.
+// Any bytes are an archive or an error, and nothing is written except blobs
+// that match their digests.
 func FuzzUnpack(f *testing.F) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

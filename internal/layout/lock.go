@@ -16,7 +16,7 @@ import (
 // process that holds it, however that process ends, so locks are never stale.
 type lock struct{ file *os.File }
 
-// holder is what the file says of the process that holds the lock.
+// holder is the file's note about the process that holds the lock.
 type holder struct {
 	PID     int       `json:"pid"`
 	Host    string    `json:"host"`
@@ -30,7 +30,7 @@ var errHeld = errors.New("held by another process")
 func takeLock(path, worker string) (*lock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, unusable(filepath.Dir(path), "the lock file cannot be made", err)
+		return nil, unusable(filepath.Dir(path), "the lock file cannot be created", err)
 	}
 	if err := tryLock(f); err != nil {
 		defer f.Close()
@@ -40,7 +40,7 @@ func takeLock(path, worker string) (*lock, error) {
 		var h holder
 		text, rerr := io.ReadAll(io.LimitReader(f, 4<<10))
 		if rerr != nil || json.Unmarshal(text, &h) != nil {
-			h = holder{} // caught between its lock and its note
+			h = holder{} // the holder has not written its note yet
 		}
 		return nil, held(h, worker, path)
 	}
@@ -69,8 +69,8 @@ func held(h holder, worker, path string) *pipeline.Finding {
 	return f
 }
 
-// release lets the next one in. The file stays: removing it would let two
-// processes lock two files of one name.
+// release lets the next process in. The file stays: if it were removed, two
+// processes could lock two files with the same name.
 func (l *lock) release() error {
 	if l == nil || l.file == nil {
 		return nil

@@ -6,25 +6,25 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Layer is a layer that takes the place of another, or joins it.
+// Layer is a layer that replaces another one or is added.
 type Layer struct {
 	Descriptor v1.Descriptor
 	DiffID     v1.Hash
-	// History is the layer's own entry. It is nil of a layer that stands in for another and keeps that one's entry.
+	// History is the layer's own entry; nil if the layer replaces another and keeps its entry.
 	History *v1.History
 }
 
-// Edit says how one image changes.
+// Edit describes how one image changes.
 type Edit struct {
-	// Layers are what takes the place of the layers with these indexes, from the bottom up.
+	// Layers replace the layers with these indexes, from the bottom up.
 	Layers map[int][]Layer
 	// Labels are set in the config.
 	Labels map[string]string
 }
 
-// Relayer replaces layers of the images that digest leads to, each by the Edit under its own digest, and returns the
-// digest of the result: config (diff_ids and one history entry for each layer), manifest, index and index.json agree
-// with each other again, and fields that are not known here survive.
+// Relayer replaces layers of the images behind digest, each as the Edit under its own digest says, and returns the
+// digest of the result. Config (diff_ids and one history entry for each layer), manifest, index and index.json agree
+// with each other again, and unknown fields survive.
 func Relayer(dir, digest string, edits map[v1.Hash]Edit) (string, error) {
 	s := editor{dir: dir, index: func(tree) (bool, error) { return false, nil }}
 	s.image = func(h v1.Hash, manifest tree) (bool, error) {
@@ -80,7 +80,7 @@ func (e Edit) config(config tree, layers int) (bool, error) {
 		return false, err
 	}
 	if len(ids) != layers {
-		return false, fmt.Errorf("the config has %d diff_ids and the manifest %d layers", len(ids), layers)
+		return false, fmt.Errorf("the config has %d diff_ids but the manifest %d layers", len(ids), layers)
 	}
 	newIDs, changed := e.diffIDs(ids)
 	newHistory, err := e.history(history, layers)
@@ -136,7 +136,7 @@ func (e Edit) history(entries []tree, layers int) (all []tree, err error) {
 		at++
 	}
 	if at != layers && len(entries) > 0 && e.addsHistory() {
-		return nil, fmt.Errorf("the config's history has %d layers and the manifest %d", at, layers)
+		return nil, fmt.Errorf("the config's history has %d layers but the manifest %d", at, layers)
 	}
 	return all, nil
 }

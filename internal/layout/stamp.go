@@ -6,14 +6,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// annotated are the labels that are written as annotations too, for the pages
-// of registries that read those; the others would make manifests long.
+// annotated are the labels that are also written as annotations, for the
+// registry pages that read those; the others would make manifests long.
 const annotated = "org.opencontainers.image."
 
-// Stamp writes labels into the config of the image that digest names, or of
-// each image of the index, and returns the digest of the result. Nothing
-// is written where the labels are there already. index.json names the new
-// digest instead of the old one.
+// Stamp writes labels into the config of the image with that digest, or of each
+// image in the index, and returns the resulting digest. Nothing is written if
+// the labels exist already. index.json then names the new digest instead of the
+// old one.
 func Stamp(dir, digest string, labels map[string]string) (string, error) {
 	annotations := map[string]string{}
 	for k, v := range labels {

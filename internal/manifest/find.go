@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// workload is an object with a pod template, seen through aliases and merges.
+// workload is an object with a pod template, with aliases and merges resolved.
 type workload struct {
 	kind, namespace, name string
 	node                  *yaml.Node
@@ -19,8 +19,8 @@ func (w workload) String() string {
 	return w.kind + " " + w.namespace + "/" + w.name
 }
 
-// workloads returns every object of the file that is of the kind, or of any
-// of the three kinds when it is empty; Lists are looked into.
+// workloads returns every object in the file of that kind, or of any of the
+// three kinds if it is empty; Lists are searched, too.
 func (s *stream) workloads(kind string) []workload {
 	var all []workload
 	var visit func(n *yaml.Node, assumed string, depth int)
@@ -52,8 +52,8 @@ func (s *stream) workloads(kind string) []workload {
 	return all
 }
 
-// matches reports whether w is what the target names. An object without a
-// namespace is created in the one that kubectl is told.
+// matches reports whether w is the target. An object without a namespace is
+// created in the one that kubectl is given.
 func (w workload) matches(t Target) bool {
 	return w.name == t.Name && (w.namespace == t.Namespace || w.namespace == "" || t.Namespace == "")
 }
@@ -71,7 +71,7 @@ func (w workload) podSpec() *yaml.Node {
 	return first(first(first(w.node, "spec"), "template"), "spec")
 }
 
-// follow returns what an alias stands for; nil stays nil.
+// follow returns the node that an alias refers to; nil stays nil.
 func follow(n *yaml.Node) *yaml.Node {
 	for i := 0; n != nil && n.Kind == yaml.AliasNode && i < 100; i++ {
 		n = n.Alias
@@ -87,9 +87,9 @@ func first(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// values returns the values that a mapping has for a key: more than one where
-// the key is written twice; those that are merged into it (<<) only where it
-// has none of its own, which is the rule of YAML's merge key.
+// values returns the values that a mapping has for a key: several if the key is
+// written more than once. Values that are merged in (<<) count only if the
+// mapping has none of its own, as YAML's merge key requires.
 func values(n *yaml.Node, key string) []*yaml.Node { return valuesDown(n, key, 0) }
 
 func valuesDown(n *yaml.Node, key string, depth int) []*yaml.Node {
@@ -114,7 +114,7 @@ func valuesDown(n *yaml.Node, key string, depth int) []*yaml.Node {
 	return nil
 }
 
-// merged returns the mappings that are merged into n, the strongest first.
+// merged returns the mappings that are merged into n, in order of precedence.
 func merged(n *yaml.Node) []*yaml.Node {
 	var all []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -140,11 +140,11 @@ func text(n *yaml.Node) string {
 	return n.Value
 }
 
-// uses counts the places of the file's objects at which the scalar takes
-// effect: one where it is written, one more for each alias or merge that brings
-// it elsewhere and is not overridden there. Top-level keys that hold no more
-// than something to be referred to (x-…, _…, …) are no use. Beyond limit
-// visits, which only a file made to be a burden needs, it gives up.
+// uses counts the places in the file's objects where the scalar takes effect:
+// one where it is written, and one more for each alias or merge that brings it
+// elsewhere and is not overridden there. Top-level keys that only hold
+// something to refer to (x-…, _…, …) do not count. It gives up after limit
+// visits, which only a maliciously constructed file needs.
 func (s *stream) uses(scalar *yaml.Node) (count int, sure bool) {
 	if !s.aliases {
 		return 1, true
@@ -193,7 +193,7 @@ func (s *stream) uses(scalar *yaml.Node) (count int, sure bool) {
 	return count, budget >= 0
 }
 
-// keys returns the names of n's keys, merged ones too, each once.
+// keys returns the names of n's keys, including merged ones, each once.
 func keys(n *yaml.Node) []string {
 	var all []string
 	seen := map[string]bool{}

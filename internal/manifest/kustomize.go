@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// IsKustomization tells whether a directory has a kustomization: such a one is
-// taken as kubectl's -k takes it.
+// IsKustomization reports whether a directory has a kustomization and is
+// therefore treated as with kubectl's -k.
 func IsKustomization(dir string) bool { return kustomization(dir) != "" }
 
 // kustomization returns the kustomization file of a directory, or "".
@@ -31,11 +31,11 @@ func kustomization(dir string) string {
 	return ""
 }
 
-// findKustomized looks for the place that decides the image of a workload that
-// a kustomization makes. How kustomize gets from its files to that image is not
-// modelled here: it is asked. Every place that may decide is edited in memory,
-// the outermost first, and the one is taken after which kustomize's result has
-// the wanted image and is otherwise what it was.
+// findKustomized looks for the place that decides the image of a workload made
+// by a kustomization. It does not model how kustomize gets from its files to
+// that image; it asks kustomize. Every place that may decide is edited in
+// memory, the outermost first, and the first edit is taken with which
+// kustomize's result has the wanted image and is otherwise unchanged.
 func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 	if kustomization(o.Kustomize) == "" {
 		return nil, unreadable(filepath.Join(o.Kustomize, konfig.DefaultKustomizationFileName()), errNoKustomization)
@@ -94,9 +94,9 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 
 var errNoKustomization = fmt.Errorf("the directory has no %s", konfig.DefaultKustomizationFileName())
 
-// advice says how to give the kustomization a place of its own for this image.
-// An entry of images: moves every container with that image name, so it is only
-// advised where there is no other.
+// advice says how to give the kustomization its own place for this image. An
+// entry of images: changes every container with that image name, so it is only
+// advised if there is no other container with it.
 func (k *kustomized) advice() string {
 	file := kustomization(k.options.Kustomize)
 	others := k.before.also(k.image, "", k.old, k.old)
@@ -129,11 +129,12 @@ func (k *kustomized) advice() string {
 	)
 }
 
-// outside refuses to edit a base: what else is built from it is not known.
+// outside refuses to edit a base, because we do not know what else is built
+// from it.
 func (k *kustomized) outside(p *Plan) error {
 	return &pipeline.Finding{
 		Code: "manifest-outside", Severity: pipeline.Error, Where: place(p.File, p.Line),
-		What: "the image is set outside of the kustomization's directory",
+		What: "the image is set outside the kustomization's directory",
 		Why:  "stamping a base would change everything that is built from it",
 		Fix:  k.advice(),
 	}
@@ -158,8 +159,8 @@ func build(fs filesys.FileSystem, dir string) ([]byte, error) {
 	}
 }
 
-// recorder is the disk; it remembers which files were read, in order, and can
-// show one of them with other bytes.
+// recorder is the disk; it records which files were read, in order, and can
+// present one of them with different bytes.
 type recorder struct {
 	filesys.FileSystem
 	files   []read
@@ -192,15 +193,15 @@ type kustomized struct {
 	files    []read // what kustomize read
 }
 
-// source is the object of a file that kustomize makes the object of that kind and
-// name of: it may add a prefix and a suffix to the name.
+// source is the object in a file from which kustomize makes the object with
+// that kind and name; it may add a prefix and a suffix to the name.
 func (k *kustomized) source(kind, name string) (found object, ok bool) {
 	k.sources(kind, name, func(_ string, o object) bool { found, ok = o, true; return false })
 	return found, ok
 }
 
-// sources calls each for the objects that can be the source of that one, those
-// of exactly that name first, until each says no.
+// sources calls each for the objects that can be the source of that one,
+// starting with those of exactly that name, until each returns false.
 func (k *kustomized) sources(kind, name string, each func(file string, o object) bool) {
 	for _, exact := range []bool{true, false} {
 		for _, f := range k.files {
@@ -218,8 +219,8 @@ func (k *kustomized) sources(kind, name string, each func(file string, o object)
 	}
 }
 
-// placed gives a place of the result the file and line that it comes from: the
-// source's own, or else the kustomization.
+// placed adds to a place in the result the file and line that it comes from:
+// the source's own, or else the kustomization.
 func (k *kustomized) placed(o object, u use) Use {
 	u.File, u.Line = kustomization(k.options.Kustomize), 0
 	k.sources(o.kind, o.name, func(file string, from object) bool {
@@ -233,11 +234,11 @@ func (k *kustomized) placed(o object, u use) Use {
 }
 
 // try edits one file in every way that may decide the image, and returns the
-// first that does.
+// first edit that does.
 func (k *kustomized) try(f read) *Plan {
 	s, err := parse(f.data, f.path)
 	if err != nil {
-		return nil // a patch in another form, a file of a generator
+		return nil // a patch in a different form, or a generator's file
 	}
 	var ways [][]setting
 	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(f.path)) {
@@ -253,8 +254,8 @@ func (k *kustomized) try(f read) *Plan {
 	return nil
 }
 
-// setting is a scalar of a file, named by its ordinal so that it is found
-// again after an edit before it, and what it is to be.
+// setting is a scalar in a file and its new value. It is identified by its
+// ordinal, so that it is found again after an edit before it.
 type setting struct {
 	ordinal int
 	value   string
@@ -300,8 +301,8 @@ func (k *kustomized) entries(s *stream) [][]setting {
 	return ways
 }
 
-// images are the ways to set the image in an object or a patch: any workload
-// of the kind, since kustomize may give it another name.
+// images are the ways to set the image in an object or a patch: any workload of
+// the kind, because kustomize may rename it.
 func (k *kustomized) images(s *stream) [][]setting {
 	var ways [][]setting
 	for _, w := range s.workloads(k.workload.kind) {
@@ -317,7 +318,7 @@ func (k *kustomized) images(s *stream) [][]setting {
 	return ways
 }
 
-// apply makes the edits in memory and asks kustomize what comes of them.
+// apply makes the edits in memory and lets kustomize build the result.
 func (k *kustomized) apply(f read, way []setting) *Plan {
 	p := &Plan{Kustomize: k.options.Kustomize, before: f.data, after: f.data, target: k.options.Target}
 	p.File = f.path
@@ -366,20 +367,20 @@ func (k *kustomized) apply(f read, way []setting) *Plan {
 		})
 	}
 	if len(differ) > 0 {
-		return nil // what changes cannot be reported
+		return nil // the changes cannot be reported
 	}
 	return p
 }
 
 // sameImage reports whether got is the wanted reference, or the same without
-// its tag, as an entry with nothing but a digest makes it.
+// its tag, as results from an entry with only a digest.
 func sameImage(got, want string) bool {
 	w := imageref.Split(want)
 	return got == want || w.Digest != "" && got == w.Repository.At(w.Digest).String()
 }
 
-// differingScalars pairs the scalars of two streams of one shape and returns
-// those with other values; ok is false when the shapes differ.
+// differingScalars pairs the scalars of two streams of the same shape and
+// returns those with different values; ok is false if the shapes differ.
 func differingScalars(a, b *stream) (differ map[*yaml.Node]*yaml.Node, ok bool) {
 	differ = map[*yaml.Node]*yaml.Node{}
 	var same func(a, b *yaml.Node) bool
@@ -395,8 +396,8 @@ func differingScalars(a, b *stream) (differ map[*yaml.Node]*yaml.Node, ok bool) 
 	return differ, slices.EqualFunc(a.docs, b.docs, same)
 }
 
-// ordinal counts the nodes before n; nth is its inverse. An edit of a scalar
-// leaves both as they are.
+// ordinal counts the nodes before n; nth is its inverse. Editing a scalar
+// changes neither.
 func (s *stream) ordinal(n *yaml.Node) (i int) {
 	s.visit(func(m *yaml.Node) bool {
 		if m == n {
@@ -417,7 +418,7 @@ func (s *stream) nth(i int) (n *yaml.Node) {
 	return n
 }
 
-// visit calls f for each node in the order of the file until f says no.
+// visit calls f for each node in file order until f returns false.
 func (s *stream) visit(f func(*yaml.Node) bool) {
 	var walk func(n *yaml.Node) bool
 	walk = func(n *yaml.Node) bool {

@@ -4,5 +4,5 @@ package manifest
 
 import "os"
 
-// keepOwner has nothing to do: a file inherits its owner from its directory.
+// keepOwner does nothing: a file inherits its owner from its directory.
 func keepOwner(*os.File, os.FileInfo) error { return nil }

@@ -21,8 +21,8 @@ import (
 type stream struct {
 	src  []byte
 	docs []*yaml.Node // of kind DocumentNode
-	// json holds the bytes between the quotes of each JSON string; nil for YAML,
-	// whose spans are found when they are asked for.
+	// json holds the bytes between the quotes of each JSON string; nil for
+	// YAML, where spans are computed when needed.
 	json    map[*yaml.Node]span
 	aliases bool // whether there is any
 }
@@ -32,13 +32,13 @@ type span struct{ start, end int }
 
 var bom = []byte("\xef\xbb\xbf")
 
-// parse reads a file the way kubectl does: as JSON where it begins with a
-// brace and is JSON, else as YAML (apimachinery, pkg/util/yaml/decoder.go).
+// parse reads a file like kubectl: as JSON if it begins with a brace and is
+// JSON, otherwise as YAML (apimachinery, pkg/util/yaml/decoder.go).
 func parse(src []byte, file string) (*stream, error) {
 	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) || bytes.IndexByte(src, 0) >= 0 {
 		return nil, &pipeline.Finding{
 			Code: "manifest-encoding", Severity: pipeline.Error, Where: file,
-			What: "the manifest is not UTF-8 text", Why: "it has a UTF-16 byte order mark or zero bytes",
+			What: "the manifest is not UTF-8 text", Why: "it contains a UTF-16 byte order mark or zero bytes",
 			Fix: "save it as UTF-8",
 		}
 	}
@@ -48,7 +48,7 @@ func parse(src []byte, file string) (*stream, error) {
 			Severity: pipeline.Error,
 			Where:    place(file, line),
 			What:     "the manifest is not UTF-8 text",
-			Why:      fmt.Sprintf("it has a byte 0x%02X, as Latin-1 and Windows-1252 write letters with accents", b),
+			Why:      fmt.Sprintf("it contains the byte 0x%02X, which Latin-1 and Windows-1252 use for letters with accents", b),
 			Fix:      "save it as UTF-8",
 		}
 	}
@@ -80,8 +80,8 @@ func notUTF8(src []byte) (line int, b byte, found bool) {
 }
 
 func parseYAML(src []byte) (s *stream, err error) {
-	// The parser panics on some inputs that it should refuse ("internal
-	// error … please report"); for the file's owner that is a refusal.
+	// The parser panics on some inputs that it should refuse ("internal error …
+	// please report"); for the user that is a refusal.
 	defer func() {
 		if p := recover(); p != nil {
 			s, err = nil, fmt.Errorf("yaml: %v", p)
@@ -105,7 +105,7 @@ func hasAlias(n *yaml.Node) bool {
 	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
 }
 
-// template matches what template engines and envsubst leave in a file.
+// template matches the expressions of template engines and envsubst.
 var template = lazyregexp.New(`\{\{|\{%|<%|\$[({A-Za-z_]|__[A-Z_]+__|@[A-Z_]+@`)
 
 var yamlLine = lazyregexp.New(`line (\d+)`)
@@ -115,7 +115,7 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 		Code: "manifest-not-yaml", Severity: pipeline.Error, Where: file,
 		What: "the manifest is neither YAML nor JSON",
 		Why:  strings.TrimPrefix(oneLine(err.Error()), "yaml: "),
-		Fix:  "mend it; `kubectl apply --dry-run=client -f FILE` reads it the same way",
+		Fix:  "correct it; `kubectl apply --dry-run=client -f FILE` reads it the same way",
 		Err:  err,
 	}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
@@ -133,9 +133,9 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	return f
 }
 
-// parseJSON reads one JSON object after the other into the same tree that
-// YAML gives. The YAML parser would do for most JSON, but not for surrogate
-// pairs (\ud83d\ude00), which encoders write.
+// parseJSON reads JSON objects one after the other into the same kind of tree
+// as YAML. The YAML parser would do for most JSON, but not for surrogate pairs
+// (\ud83d\ude00), which encoders write.
 func parseJSON(src []byte) (*stream, error) {
 	s := &stream{src: src, json: map[*yaml.Node]span{}}
 	skip := len(src) - len(bytes.TrimPrefix(src, bom))
@@ -208,8 +208,9 @@ func (b *jsonBuilder) value(depth int) (*yaml.Node, error) {
 	return n, nil
 }
 
-// opens reports whether src[i] is a quote that no odd number of backslashes
-// precedes. Before an opening quote stands punctuation, never a backslash.
+// opens reports whether src[i] is a quote that is not escaped by an odd number
+// of backslashes. Before an opening quote there is punctuation, never a
+// backslash.
 func opens(src []byte, i int) bool {
 	if src[i] != '"' {
 		return false

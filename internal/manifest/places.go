@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file finds the places of a file that name an image: those of containers
-// of any kind of object, and those that hold the reference as a value.
+// This file finds the places in a file that name an image: containers in any
+// kind of object, and values that contain the reference.
 
 // object is any object of a file.
 type object struct {
@@ -21,7 +21,7 @@ func (o object) String() string {
 	return workload{kind: o.kind, namespace: o.namespace, name: o.name}.String()
 }
 
-// objects returns every object of the file; Lists are looked into.
+// objects returns every object in the file, including those in Lists.
 func (s *stream) objects() []object {
 	var all []object
 	for _, d := range s.docs {
@@ -51,8 +51,8 @@ func objectsIn(n *yaml.Node, assumed string, depth int) (all []object) {
 	return []object{{k, text(first(meta, "namespace")), text(first(meta, "name")), n}}
 }
 
-// step is one part of the way from an object to a scalar: a key, or an element
-// of a list, by its name where it has one.
+// step is one part of the path from an object to a scalar: a key, or an element
+// of a list, by its name if it has one.
 type step struct {
 	key, name string
 	index     int
@@ -69,7 +69,7 @@ func (s step) String() string {
 }
 
 // scalars calls f for each scalar of the object, through aliases and merges. It
-// gives up on a file that was made to be a burden.
+// gives up on a maliciously constructed file.
 func (o object) scalars(f func(path []step, n *yaml.Node)) {
 	budget := 500_000
 	var walk func(n *yaml.Node, path []step)
@@ -179,9 +179,8 @@ type use struct {
 	path []step
 }
 
-// also lists the other places that name an image of the repository of the old
-// reference or of the new one. An image is written under the key "image", or
-// anywhere else as a whole reference.
+// also lists the other places that name an image of the old or new reference's
+// repository: under the key "image", or anywhere else as a whole reference.
 func (s *stream) also(scalar *yaml.Node, file, old, ref string) []use {
 	var all []use
 	seen := map[*yaml.Node]bool{scalar: true}
@@ -197,7 +196,7 @@ func (s *stream) also(scalar *yaml.Node, file, old, ref string) []use {
 	return all
 }
 
-// names reports whether a value names an image of one of the repositories.
+// names reports whether a value names an image in one of the repositories.
 func names(value string, isImage bool, old, ref string) bool {
 	r := Repository(value)
 	if r == "" || r != Repository(old) && r != Repository(ref) {

@@ -13,33 +13,35 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options says where to look and what for.
+// Options say where to look, and for what.
 type Options struct {
-	// Files are files, directories and patterns, as kubectl's -f takes them. A
-	// single directory that has a kustomization is taken as Kustomize.
+	// Files are files, directories and patterns, like kubectl's -f. A single
+	// directory with a kustomization is treated as Kustomize.
 	Files []string
-	// Recursive looks into the directories below those of Files, as kubectl's -R.
+	// Recursive also reads the directories below those in Files, like kubectl's
+	// -R.
 	Recursive bool
-	// Kustomize is a directory with a kustomization, as kubectl's -k.
+	// Kustomize is a directory with a kustomization, like kubectl's -k.
 	Kustomize string
 	Target    Target
 	Ref       string
 }
 
-// Plan is one edit of one file that has not been made yet.
+// Plan is an edit of one file that has not been made yet.
 type Plan struct {
 	Edit
 	// Kustomize is the directory of the kustomization; "" for plain files.
 	Kustomize string
-	// Rendered is what is to be applied: the stamped kustomization's objects,
-	// in the order in which kubectl applies them. It is nil for plain files.
+	// Rendered is what has to be applied: the objects of the stamped
+	// kustomization, in the order in which kubectl applies them. It is nil for
+	// plain files.
 	Rendered []byte
-	// Files are all files that were named, directories resolved; none for a
-	// kustomization.
+	// Files are all files that were named, with directories expanded; empty for
+	// a kustomization.
 	Files []string
 	// Strangers is the finding about files, or documents in them, that are not
-	// objects; kubectl apply, and so apply.Load, stops at them. nil if there are
-	// none.
+	// objects; kubectl apply, and therefore apply.Load, stops at them. It is
+	// nil if there are none.
 	Strangers *pipeline.Finding
 
 	before, after []byte
@@ -47,14 +49,15 @@ type Plan struct {
 	target        Target
 }
 
-// Stamped returns the path of the file to be edited, as it was named, and its
-// bytes with the edit made.
+// Stamped returns the path of the file to edit, as it was named, and its bytes
+// after the edit.
 func (p *Plan) Stamped() (path string, data []byte) { return p.File, p.after }
 
 // Changed reports whether there is anything to write.
 func (p *Plan) Changed() bool { return !bytes.Equal(p.before, p.after) }
 
-// Find looks for the one file that decides the target's image. It changes nothing.
+// Find looks for the one file that decides the target's image. It does not
+// change anything.
 func Find(ctx context.Context, o Options) (*Plan, error) {
 	if err := checkRef(o.Ref); err != nil {
 		return nil, err
@@ -106,8 +109,8 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 func ambiguous(plans []*Plan, t Target) error {
 	f := &pipeline.Finding{
 		Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
-		What: fmt.Sprintf("%d files hold the %s", len(plans), t),
-		Why:  "it is not clear which of them is meant",
+		What: fmt.Sprintf("%d files contain the %s", len(plans), t),
+		Why:  "it is not clear which of them to use",
 		Fix:  "name one with -f",
 	}
 	for _, p := range plans {
@@ -138,7 +141,7 @@ func findIn(path string, o Options) (*Plan, *stream, error) {
 	if !info.Mode().IsRegular() {
 		return nil, nil, &pipeline.Finding{
 			Code: "manifest-not-a-file", Severity: pipeline.Error, Where: path,
-			What: "the manifest is not a regular file", Why: "a pipe, such as <(…) makes, can only be read once and cannot be stamped",
+			What: "the manifest is not a regular file", Why: "a pipe, such as <(…), can be read only once and cannot be stamped",
 			Fix: "pass it on standard input with -f -, or save it to a file",
 		}
 	}
@@ -240,8 +243,8 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 	return f
 }
 
-// decisive returns the first fault of another file that puts the one that was
-// found in doubt: that the target may be there a second time.
+// decisive returns the first fault of another file that casts doubt on the
+// match, because the target may exist a second time.
 func decisive(errs []error) error {
 	for _, err := range errs {
 		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "manifest-no-workload" {
@@ -251,8 +254,8 @@ func decisive(errs []error) error {
 	return nil
 }
 
-// none says why no file was found: the fault of a file that has the workload
-// or cannot be read, else that none has it.
+// none says why no file was found: the fault of a file that has the workload or
+// cannot be read, or else that no file has it.
 func none(paths []string, errs []error, o Options) error {
 	if err := decisive(errs); err != nil {
 		return err
@@ -262,7 +265,7 @@ func none(paths []string, errs []error, o Options) error {
 	}
 	f := &pipeline.Finding{
 		Code: "manifest-no-workload", Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
-		What: fmt.Sprintf("none of the manifests has the %s", o.Target),
+		What: fmt.Sprintf("none of the manifests contains the %s", o.Target),
 		Why:  fmt.Sprintf("%d files were read", len(paths)),
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",
 	}
@@ -291,7 +294,7 @@ func expand(names []string, recursive bool) ([]string, error) {
 			return nil, pipeline.UsageErrorf(
 				"manifest-not-a-file",
 				"save it to a file and name that with -f",
-				"%s is no file that could be stamped",
+				"%s is not a file that can be stamped",
 				name,
 			)
 		}
@@ -329,12 +332,13 @@ func unreadable(path string, err error) error {
 		Fix: "name another with -f or in .sbw.yaml under deploy.manifest, or ship the live object's image alone with no manifest",
 	}
 	if errors.Is(err, os.ErrPermission) {
-		f.Fix = "make it readable for you"
+		f.Fix = "give yourself permission to read it"
 	}
 	return f
 }
 
-// reason is an error of a file operation without the path, which is said already.
+// reason is the error of a file operation without the path, which the message
+// already contains.
 func reason(err error) string {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err

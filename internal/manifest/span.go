@@ -7,9 +7,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalar returns where the text of a scalar stands, without its quotes. ok is
-// false for forms that cannot be replaced by one word: a plain scalar over
-// several lines, a block scalar of several.
+// scalar returns where the text of a scalar is, without its quotes. ok is false
+// for forms that cannot be replaced by one word: a plain scalar over several
+// lines, a block scalar with several lines.
 func (s *stream) scalar(n *yaml.Node) (at span, ok bool) {
 	if s.json != nil {
 		at, ok = s.json[n]
@@ -36,9 +36,9 @@ func (s *stream) scalar(n *yaml.Node) (at span, ok bool) {
 	}
 }
 
-// offset turns a position of the YAML parser into one in bytes. Its columns
-// count characters; its lines end as YAML 1.1 has it (5.4), at NEL, LS and PS
-// too; a byte order mark at the start is not counted.
+// offset converts a position of the YAML parser into bytes. Its columns count
+// characters; its lines end as in YAML 1.1 (5.4), also at NEL, LS and PS; a
+// byte order mark at the start is not counted.
 func offset(src []byte, line, column int) (int, bool) {
 	i := len(src) - len(bytes.TrimPrefix(src, bom))
 	for ; line > 1; line-- {
@@ -63,7 +63,7 @@ func offset(src []byte, line, column int) (int, bool) {
 	return i, true
 }
 
-// lineBreak is the length of the line break that b begins with, or 0.
+// lineBreak is the length of the line break at the start of b, or 0.
 func lineBreak(b []byte) int {
 	for _, s := range []string{"\r\n", "\n", "\r", "\u0085", "\u2028", "\u2029"} {
 		if bytes.HasPrefix(b, []byte(s)) {
@@ -73,8 +73,8 @@ func lineBreak(b []byte) int {
 	return 0
 }
 
-// afterProperties skips the anchor and the tag before a scalar, and the space,
-// comments and line breaks after them. No scalar begins like any of these.
+// afterProperties skips the anchor and the tag before a scalar, and the spaces,
+// comments and line breaks after them. A scalar cannot begin with any of these.
 func afterProperties(src []byte, i int) int {
 	for i < len(src) {
 		switch c := src[i]; {
@@ -115,7 +115,7 @@ func quoted(src []byte, i int, quote byte) (span, bool) {
 	return span{}, false
 }
 
-// block finds the one line of a block scalar that has text.
+// block finds the only line with text in a block scalar.
 func block(src []byte, i int, value string) (span, bool) {
 	for i < len(src) && lineBreak(src[i:]) == 0 { // the header: | or >, indicators, comment
 		i++
@@ -131,7 +131,8 @@ func block(src []byte, i int, value string) (span, bool) {
 		}
 	}
 	at := span{i, i + len(value)}
-	// A value with a line end (clipped, kept, several lines) is no image that
-	// Kubernetes takes, and stamping it would change it beyond the image.
+	// Kubernetes does not accept a value with a line end (clipped, kept,
+	// several lines) as an image, and stamping it would change more than the
+	// image.
 	return at, value != "" && !bytes.ContainsAny([]byte(value), "\r\n") && bytes.HasPrefix(src[i:], []byte(value))
 }

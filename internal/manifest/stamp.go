@@ -14,8 +14,8 @@ import (
 )
 
 // Stamp returns src with the image of the target's container set to ref. The
-// bytes outside of the image scalar are those of src. When the image is ref
-// already, out is src itself. An error is a *pipeline.Finding.
+// bytes outside the image scalar are those of src. If the image is already ref,
+// out is src itself. An error is a *pipeline.Finding.
 func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err := checkRef(ref); err != nil {
 		return nil, Edit{}, err
@@ -39,13 +39,14 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	return e.apply(src), e, nil
 }
 
-// plainRef is what may stand in a file in any quoting, or in none, as itself.
+// plainRef matches what can be written into a file with any quoting, or
+// without.
 var plainRef = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
 
 func checkRef(ref string) error {
 	if !plainRef.MatchString(ref) {
-		return pipeline.UsageErrorf("manifest-image-ref", "give it as REPOSITORY:TAG, or REPOSITORY:TAG@sha256:…",
-			"%q is no image reference that can be written into a manifest", ref)
+		return pipeline.UsageErrorf("manifest-image-ref", "write it as REPOSITORY:TAG, or REPOSITORY:TAG@sha256:…",
+			"%q is not an image reference that can be written into a manifest", ref)
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
 	case 0:
 		f := noWorkload(t, all)
 		if len(s.objects()) == 0 {
-			f.Why = "it holds no object: it is empty, or has only comments"
+			f.Why = "it contains no objects: it is empty, or has only comments"
 		}
 		return nil, workload{}, f
 	case 1:
@@ -74,8 +75,8 @@ func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
 		}
 		return nil, workload{}, &pipeline.Finding{
 			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(t.File, found[1].node.Line),
-			What:     fmt.Sprintf("%d objects of the manifest are the %s", len(found), t),
-			Why:      "which of them is meant cannot be told",
+			What:     fmt.Sprintf("the manifest contains the %[2]s %[1]d times", len(found), t),
+			Why:      "it is not clear which of them to change",
 			Fix:      "remove one, or give each its metadata.namespace and name it with --namespace",
 			Evidence: lines,
 		}
@@ -98,8 +99,8 @@ func orElse(s, otherwise string) string {
 func noWorkload(t Target, all []workload) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: "manifest-no-workload", Severity: pipeline.Error, Where: place(t.File, 0),
-		What: fmt.Sprintf("the manifest has no %s", t),
-		Why:  "it holds no object of that kind",
+		What: fmt.Sprintf("the manifest does not contain the %s", t),
+		Why:  "it contains no object of that kind",
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",
 	}
 	var has []string
@@ -131,7 +132,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 		f := &pipeline.Finding{
 			Code: "manifest-no-container", Severity: pipeline.Error, Where: place(t.File, w.node.Line),
 			What: fmt.Sprintf("%s has no container %q", w, t.Container),
-			Why:  "it has none at all",
+			Why:  "it has no containers at all",
 			Fix:  "name the container in .sbw.yaml under deploy.container",
 		}
 		if len(names) > 0 {
@@ -156,7 +157,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 		return nil, isTemplate(t.File, images[0].Line, "a template expression")
 	}
 	if n == nil || n.Kind != yaml.ScalarNode {
-		return nil, noImage(t, images[0].Line, "its image is no text")
+		return nil, noImage(t, images[0].Line, "its image is not a text")
 	}
 	if n.Tag == "!!null" {
 		return nil, noImage(t, n.Line, "its image is empty")
@@ -164,7 +165,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 	return n, nil
 }
 
-// checkKeys refuses a key on the way to the image that is written twice.
+// checkKeys refuses a key on the path to the image that is written twice.
 func (w workload) checkKeys(t Target) error {
 	for _, path := range [][]string{{"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"spec", "template", "spec", "containers"}} {
 		n := w.node
@@ -185,7 +186,7 @@ func (w workload) checkKeys(t Target) error {
 func noImage(t Target, line int, why string) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: "manifest-no-image", Severity: pipeline.Error, Where: place(t.File, line),
-		What: fmt.Sprintf("container %q has no image that could be stamped", t.Container), Why: why,
+		What: fmt.Sprintf("container %q has no image that can be stamped", t.Container), Why: why,
 		Fix: "write any image there once (`image: REPOSITORY:TAG`); later runs change it",
 	}
 }
@@ -193,7 +194,7 @@ func noImage(t Target, line int, why string) *pipeline.Finding {
 func isTemplate(file string, line int, what string) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: "manifest-template", Severity: pipeline.Error, Where: place(file, line),
-		What: "the image is " + what, Why: "stamping would overwrite what a template engine fills in",
+		What: "the image is " + what, Why: "stamping would overwrite a value that a template engine fills in",
 		Fix: "give the rendered file with -f, or ship the live object's image alone with no manifest",
 	}
 }
@@ -205,8 +206,8 @@ func duplicate(t Target, key string, nodes []*yaml.Node) error {
 	}
 	return &pipeline.Finding{
 		Code: "manifest-duplicate-key", Severity: pipeline.Error, Where: lines[len(lines)-1],
-		What: fmt.Sprintf("%q is written %d times in one place", key, len(nodes)),
-		Why:  "which of them counts depends on who reads it: " + strings.Join(lines, ", "),
+		What: fmt.Sprintf("%q occurs %d times in the same mapping", key, len(nodes)),
+		Why:  "different programs use different ones: " + strings.Join(lines, ", "),
 		Fix:  "remove all but one",
 	}
 }
@@ -235,8 +236,8 @@ func (s *stream) replace(scalar *yaml.Node, file, ref string) (Edit, error) {
 	if !ok {
 		return Edit{}, &pipeline.Finding{
 			Code: "manifest-image-form", Severity: pipeline.Error, Where: place(file, scalar.Line),
-			What: "the image is written in a form that cannot be replaced by itself",
-			Why:  "it is not one word on one line, or what surrounds it depends on it",
+			What: "the image is written in a form that cannot be replaced on its own",
+			Why:  "it is not one word on one line, or something around it depends on it",
 			Fix:  "write it as `image: REPOSITORY:TAG` on one line",
 		}
 	}
@@ -247,8 +248,8 @@ func shared(s *stream, scalar *yaml.Node, file string, n int) error {
 	f := &pipeline.Finding{
 		Code: "manifest-shared-image", Severity: pipeline.Error, Where: place(file, scalar.Line),
 		What: "the image is shared with other places of the manifest",
-		Why:  fmt.Sprintf("by anchor and alias it takes effect in %d places; changing it would change them all", n),
-		Fix:  "write this container's image out instead of sharing it",
+		Why:  fmt.Sprintf("through an anchor and aliases it takes effect in %d places, and changing it would change them all", n),
+		Fix:  "give this container an image of its own instead of an alias",
 	}
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
@@ -273,11 +274,11 @@ func contains(n, what *yaml.Node, depth int) bool {
 		slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, what, depth+1) })
 }
 
-// sexagesimal is a number to YAML 1.1: 1:20 is eighty.
+// sexagesimal matches a number in YAML 1.1: 1:20 is eighty.
 var sexagesimal = lazyregexp.New(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 
-// isText reports whether a plain scalar is text to the readers of both
-// versions of YAML, of which kubectl's is one: 1.1 has more words that are not.
+// isText reports whether a plain scalar is text in both versions of YAML.
+// kubectl reads 1.1, which has more words that are not text.
 func isText(ref string) bool {
 	var v2, v3 any
 	if kubeyaml.Unmarshal([]byte(ref), &v2) != nil || yaml.Unmarshal([]byte(ref), &v3) != nil {

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// onlyChanged reports whether two files hold the same trees but for one
+// onlyChanged reports whether two files contain the same trees except for one
 // scalar, which is ref afterwards.
 func onlyChanged(before, after *stream, scalar *yaml.Node, ref string) bool {
 	if len(before.docs) != len(after.docs) {
@@ -25,7 +25,7 @@ func onlyChanged(before, after *stream, scalar *yaml.Node, ref string) bool {
 			changed = b.Value == ref && b.ShortTag() == "!!str"
 			return changed
 		}
-		// An alias points backwards, so its node has been paired.
+		// An alias points backwards, so its node has already been paired.
 		if a.Value != b.Value || a.Tag != b.Tag || a.Style != b.Style || (a.Alias != nil && pairs[a.Alias] != b.Alias) {
 			return false
 		}

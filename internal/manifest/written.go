@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Written is what Write did, kept so that it can be put back, by a later run
-// too: it goes into the receipt as JSON.
+// Written records what Write did, so that it can be undone, also by a later
+// run: it is part of the receipt, as JSON.
 type Written struct {
 	File    string   `json:"file"` // absolute
 	Line    int      `json:"line"`
@@ -26,8 +26,8 @@ type Written struct {
 	After  string `json:"after"`
 }
 
-// Change is one range of bytes that was replaced. Several are applied one
-// after the other, each Start counted in what the one before it left.
+// Change is one range of bytes that was replaced. Several are applied in order,
+// and each Start refers to the result of the previous one.
 type Change struct {
 	Start int    `json:"start"`
 	Old   string `json:"old"`
@@ -41,9 +41,9 @@ func (e Edit) changes(src []byte) []Change {
 	return []Change{{Start: e.start, Old: string(src[e.start:e.end]), New: e.with}}
 }
 
-// Pending is what Write will have done, for whoever wants to keep it before;
-// nil when the image is the wanted one already. Its Restore changes nothing as
-// long as nothing was written.
+// Pending is what Write will have done, for callers that want to record it
+// beforehand; nil if the file already has the wanted image. Its Restore does
+// nothing until something was written.
 func (p *Plan) Pending() (*Written, error) {
 	if !p.Changed() {
 		return nil, nil
@@ -61,8 +61,8 @@ func (p *Plan) Pending() (*Written, error) {
 }
 
 // Write makes the edit on disk: atomically, through symlinks, keeping mode and
-// owner. Nothing is written, and the result is nil, when the image was the
-// wanted one already. A file that has changed since Find is left alone.
+// owner. If the file already has the wanted image, nothing is written and the
+// result is nil. A file that has changed since Find is left alone.
 func (p *Plan) Write() (*Written, error) {
 	w, err := p.Pending()
 	if w == nil || err != nil {
@@ -85,10 +85,10 @@ func (p *Plan) Write() (*Written, error) {
 	return w, nil
 }
 
-// Restore puts the old image back. If the file has been edited elsewhere in
-// the meantime, only the image is put back, and only where it is still the one
-// that was written; otherwise the Finding "manifest-changed" says what to do.
-// restored is false, without an error, when the file is as it was before.
+// Restore restores the old image. If the file has been edited in the meantime,
+// only the image is restored, and only if it is still the one that was written;
+// otherwise the Finding "manifest-changed" says what to do. If the file is
+// already as it was before, restored is false and there is no error.
 func (w *Written) Restore() (restored bool, err error) {
 	now, err := os.ReadFile(w.File)
 	if err != nil {
@@ -113,7 +113,8 @@ func (w *Written) Restore() (restored bool, err error) {
 	return true, nil
 }
 
-// revert undoes the changes byte by byte, where the file is what was written.
+// revert undoes the changes byte by byte if the file is exactly what was
+// written.
 func (w *Written) revert(now []byte) ([]byte, bool) {
 	if sum(now) != w.After {
 		return nil, false
@@ -131,13 +132,13 @@ func (w *Written) revert(now []byte) ([]byte, bool) {
 }
 
 // stampBack puts the old image into a file that has been edited elsewhere; ok
-// is false when it is there already.
+// is false if it is already there.
 func (w *Written) stampBack(now []byte) (out []byte, ok bool, err error) {
 	differs := &pipeline.Finding{
 		Code: "manifest-changed", Severity: pipeline.Warning, Where: place(w.File, w.Line),
-		What: "the manifest was edited in the meantime and is left as it is",
+		What: "the manifest was edited in the meantime, so it was left as it is",
 		Why:  fmt.Sprintf("its image is no longer the %s that was written", w.New),
-		Fix:  fmt.Sprintf("write %s there if it should name what runs", w.Old),
+		Fix:  fmt.Sprintf("set it to %s if the file should name the image that runs", w.Old),
 	}
 	if w.Target == nil || !plainRef.MatchString(w.Old) {
 		differs.Why = "it is no longer the file that was written"
@@ -169,7 +170,7 @@ func notWritten(path string, err error) error {
 	}
 	return &pipeline.Finding{
 		Code: CodeNotWritten, Severity: pipeline.Error, Where: path,
-		What: "the manifest could not be written; it is unchanged", Why: reason(err), Err: err,
-		Fix: "make its directory writable for you, or use --no-write",
+		What: "the manifest could not be written and is unchanged", Why: reason(err), Err: err,
+		Fix: "give yourself permission to write to its directory, or use --no-write",
 	}
 }

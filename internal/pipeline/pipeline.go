@@ -167,7 +167,7 @@ func (r *run) all(ctx context.Context) Outcome {
 		err := p.Cleanup(clean, r.reporter("clean up"))
 		cancel()
 		if err != nil {
-			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("clean up: %w", err))
+			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("cannot clean up: %w", err))
 		}
 	}
 	r.outcome.Interrupted = cause != nil && interrupted(ctx)

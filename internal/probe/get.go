@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// get asks a pod through the API server's proxy, and by port-forward where the
+// get asks a pod through the API server's proxy, or by port-forward if the
 // proxy is not allowed.
 func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
 	r, err := viaProxy(ctx, conn, o, pod)
@@ -35,7 +35,7 @@ func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (respon
 			Err:      fmt.Errorf("%w: %w", errFinal, refused),
 			What:     "you may not reach pod " + pod + " over HTTP",
 			Why:      termtext.Line(refused.Error()),
-			Fix:      "ask for get on pods/proxy or create on pods/portforward",
+			Fix:      "ask the cluster's administrator for get on pods/proxy or create on pods/portforward",
 		}
 	}
 	return r, err
@@ -63,7 +63,7 @@ func viaProxy(ctx context.Context, conn *cluster.Conn, o Options, pod string) (r
 		return r, cluster.Explain("reach pod "+pod, err)
 	}
 	r.via = "proxy"
-	// The API server's own refusals and a pod's answers come the same way; the
+	// The API server's refusals and a pod's answers arrive in the same way; the
 	// former are Status objects.
 	var status metav1.Status
 	if r.status >= http.StatusBadRequest && json.Unmarshal(r.body, &status) == nil && status.Kind == "Status" && status.APIVersion == "v1" {
@@ -90,8 +90,8 @@ func viaForward(ctx context.Context, conn *cluster.Conn, o Options, pod string) 
 	return r, err
 }
 
-// fetch gets one page, following no redirects: through the proxy they lead
-// away from the pod.
+// fetch gets one page without following redirects: through the proxy they would
+// lead away from the pod.
 func fetch(ctx context.Context, client *http.Client, url string) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -6,8 +6,7 @@ import (
 	"slices"
 )
 
-// Health is what the worker's own health page reports; nil for a page of another
-// shape.
+// Health is what the worker's own health page reports; nil for any other page.
 type Health struct {
 	Role          string   `json:"role,omitempty"`
 	Count         int      `json:"count"`
@@ -16,7 +15,7 @@ type Health struct {
 	HasDuplicates bool     `json:"hasDuplicates,omitempty"`
 }
 
-// String is a short form for the log; empty for nil.
+// String is a short form for the log; empty if nil.
 func (h *Health) String() string {
 	if h == nil {
 		return ""

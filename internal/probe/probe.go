@@ -1,5 +1,5 @@
-// Package probe asks the pods of a new revision whether they are what was
-// shipped and whether they answer.
+// Package probe checks that the pods of a new revision run the image that was
+// shipped, and that they answer. Run asks all pods and returns their answers.
 //
 // Each pod's imageID is compared with the digests that may be in it: an
 // image pulled by a node is named by its index's or manifest's digest, one
@@ -30,7 +30,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// The codes of this package's findings.
+// Codes of this package's findings.
 const (
 	CodeImage       pipeline.Code = "probe-image"
 	CodeStatus      pipeline.Code = "probe-status"
@@ -42,13 +42,13 @@ const (
 	CodePath        pipeline.Code = "probe-path"
 )
 
-// errFinal is in the errors that asking again does not change.
+// errFinal marks errors that another try would not change.
 var errFinal = errors.New("asking again does not help")
 
-// Options says which pods to ask, and for what.
+// Options say which pods to ask, and for what.
 type Options struct {
 	Namespace string
-	// Pods of the new revision, as watch.Result.NewPods gives them.
+	// Pods of the new revision, as returned by watch.Result.NewPods.
 	Pods      []*corev1.Pod
 	Container string   // whose image is compared
 	Digests   []string // sha256:… of index, manifest and config; none: not compared
@@ -76,7 +76,7 @@ type Answer struct {
 	Type     string        `json:"type"`          // http, h2c, tcp or none
 	Via      string        `json:"via,omitempty"` // proxy or port-forward
 	Status   int           `json:"status,omitempty"`
-	Latency  time.Duration `json:"latency,omitempty"` // of the try that counted, nanoseconds
+	Latency  time.Duration `json:"latency,omitempty"` // of the last try, in nanoseconds
 	Attempts int           `json:"attempts,omitempty"`
 	Health   *Health       `json:"health,omitempty"`
 	Problem  string        `json:"problem,omitempty"`
@@ -92,10 +92,10 @@ const (
 	bodyLimit     = 1 << 20
 )
 
-// Run asks all pods and returns their answers in the pods' order. The error
-// joins one Finding for each pod that failed: probe-image, probe-unreachable,
-// probe-status, probe-expect, probe-duplicates, probe-forbidden; or is
-// probe-no-pods.
+// Run asks all pods and returns their answers in the order of the pods. The
+// error joins one Finding for each pod that failed (probe-image,
+// probe-unreachable, probe-status, probe-expect, probe-duplicates,
+// probe-forbidden), or is probe-no-pods.
 func Run(ctx context.Context, conn *cluster.Conn, o Options) ([]Answer, error) {
 	by := get
 	switch o.Type {
@@ -119,7 +119,7 @@ type asker func(ctx context.Context, pod string) (response, error)
 func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 	if len(o.Pods) == 0 {
 		return nil, &pipeline.Finding{Code: CodeNoPods, Severity: pipeline.Error, Where: o.Namespace,
-			What: "the new revision does not have a pod to ask", Fix: "scale the workload to at least 1"}
+			What: "the new revision has no pods", Fix: "scale the workload to at least 1"}
 	}
 	if o.Budget == 0 {
 		o.Budget = defaultBudget
@@ -162,10 +162,10 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 	return answers, errors.Join(errs...)
 }
 
-var errBudget = errors.New("the probe's budget is used up")
+var errBudget = errors.New("the time limit of the probe has passed")
 
-// sample is the names of the pods that are asked: the first of each node, then
-// the second, and so on.
+// sample returns the names of the pods to ask: the first of each node, then the
+// second, and so on.
 func (o Options) sample() map[string]bool {
 	if o.Type == worker.ProbeNone {
 		return nil
@@ -215,13 +215,13 @@ func (o Options) compare(pod *corev1.Pod, a *Answer) error {
 			"pod %s does not run the image that was shipped",
 			pod.Name,
 		),
-		Why: why + "; shipped was " + strings.Join(o.Digests, " or "),
+		Why: why + "; the shipped image is " + strings.Join(o.Digests, " or "),
 		Fix: "roll out by digest (without --no-pin): a mutable tag or imagePullPolicy IfNotPresent may have kept an old image",
 	}
 }
 
 // digestOf is the digest in an imageID: NAME@sha256:… or sha256:…, with or
-// without a runtime's scheme before it.
+// without a runtime's scheme in front.
 func digestOf(imageID string) string {
 	if i := strings.LastIndex(imageID, "sha256:"); i >= 0 {
 		return imageID[i:]
@@ -229,8 +229,8 @@ func digestOf(imageID string) string {
 	return imageID
 }
 
-// until asks one pod until it gives a good answer, the budget is used up, or its
-// answer is one that asking again does not change.
+// until asks one pod until it gives a good answer, the budget is used up, or
+// another try would not help.
 func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 	var last error
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
@@ -247,7 +247,8 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 		if err == nil {
 			return nil
 		}
-		// A try that the budget cut short says less than the one before it.
+		// A try that was cut short by the budget is less informative than the
+		// one before.
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
@@ -276,7 +277,7 @@ func (o Options) judge(r response, a *Answer) error {
 	case r.status < http.StatusOK || r.status >= http.StatusBadRequest:
 		return &pipeline.Finding{Code: CodeStatus, Severity: pipeline.Error, Where: where,
 			What: fmt.Sprintf("pod %s answers %d on port %d %s", a.Pod, r.status, o.Port, o.path()), Why: excerpt(r.body),
-			Fix: "read its log; --probe-path asks another path"}
+			Fix: "read its log, or probe another path with --probe-path"}
 	case o.Expect != "" && !strings.Contains(string(r.body), o.Expect):
 		return &pipeline.Finding{
 			Code:     CodeExpect,
@@ -288,7 +289,7 @@ func (o Options) judge(r response, a *Answer) error {
 				o.Expect,
 			),
 			Why: excerpt(r.body),
-			Fix: "check that it is the intended version; --probe-expect sets what must be in the answer",
+			Fix: "check that it is the intended version, or change the expected text with --probe-expect",
 		}
 	case a.Health != nil && a.Health.HasDuplicates:
 		return &pipeline.Finding{Code: CodeDuplicates, Severity: pipeline.Error, Where: where, Err: errFinal,
@@ -323,8 +324,8 @@ func (o Options) pathURL() (*url.URL, error) {
 	return u, nil
 }
 
-// excerpt is the beginning of an answer on one line, without what a terminal
-// would act on.
+// excerpt is the beginning of an answer on one line, without anything that a
+// terminal would interpret.
 func excerpt(b []byte) string {
 	const most = 300
 	text := termtext.Line(string(b[:min(len(b), 4*most)]))

@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// build makes the image, with the labels that rollout reads.
+// build builds the image, with the labels that rollout reads.
 func (r *Run) build(ctx context.Context, rep *pipeline.Reporter) (image, error) {
 	kept, err := r.kept.Get(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *Run) build(ctx context.Context, rep *pipeline.Reporter) (image, error) 
 	return image{dir: res.LayoutDir, digest: res.Digest, kept: kept}, err
 }
 
-// labels are what the image carries to the cluster.
+// labels are what the image reports to a rollout.
 func (r *Run) labels(ctx context.Context) (map[string]string, error) {
 	created := r.Build.SourceDateEpoch
 	if created.IsZero() {

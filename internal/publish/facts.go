@@ -22,22 +22,22 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// DefaultRegistry is where images go when nothing else is said.
+// DefaultRegistry is where images go unless something else is configured.
 const DefaultRegistry = "ghcr.io"
 
-// CodeCacheDir is the code of a machine without a cache directory.
+// CodeCacheDir means that the machine has no cache directory.
 const CodeCacheDir pipeline.Code = "cache-dir"
 
-// Facts are what checks and stages of both plugins' gh side share. Each is found
-// once, when it is first asked for.
+// Facts are shared by the checks and stages of all commands of gh sbw. Each
+// fact is found once, when it is first needed.
 type Facts struct {
 	o Options
 
 	Identity   *pipeline.Lazy[*identity.Identity]
 	Repository *pipeline.Lazy[imageref.Repository]
 	Checkout   *pipeline.Lazy[checkout.State]
-	// Functions are what the sources register; an empty catalog where there is
-	// nothing of Inngest's.
+	// Functions are what the sources register; an empty catalog if they do not
+	// use Inngest.
 	Functions *pipeline.Lazy[*catalog.Catalog]
 
 	pusher  *pipeline.Lazy[*push.Pusher]
@@ -46,7 +46,7 @@ type Facts struct {
 	given   *pipeline.Lazy[image] // the image in Options.Layout
 
 	mu   sync.Mutex
-	held *layout.Kept // what kept has locked
+	held *layout.Kept // the layout directory that kept has locked
 }
 
 type chosenBuilder struct {
@@ -92,12 +92,12 @@ func (o Options) own(r imageref.Repository) bool {
 	})
 }
 
-// holders are the variables that hold the token under a name of the user's own:
-// no child gets them, unless one is named as a build's secret.
+// holders are the variables that contain the token under a name of the user's
+// choice: no child process gets them, unless one is named as a build secret.
 func (f *Facts) holders(ctx context.Context) []string {
 	id, err := f.Identity.Get(ctx)
 	if err != nil {
-		return nil // there is no token, and the identity's own check reports why
+		return nil // there is no token, and the check of the identity reports why
 	}
 	return id.Holders(f.o.Environ)
 }
@@ -145,7 +145,7 @@ func (f *Facts) newPusher(ctx context.Context) (*push.Pusher, error) {
 	}), nil
 }
 
-// Registry is a client that reads the repository as the user.
+// Registry is a client that reads the repository with the user's credential.
 func (f *Facts) Registry(ctx context.Context) (*registry.Client, error) {
 	repo, err := f.Repository.Get(ctx)
 	if err != nil {
@@ -188,11 +188,11 @@ func (f *Facts) release(context.Context, *pipeline.Reporter) error {
 	return k.Release()
 }
 
-// factsDir is where facts about the layers of a given layout are kept; empty
-// where there is no place, and then it is only slower.
+// factsDir is where facts about the layers of a given layout are stored; if
+// empty, publishing is merely slower.
 func (f *Facts) factsDir() string { return f.cached("facts") }
 
-// ConfigsDir is where configs of published images are kept, as factsDir.
+// ConfigsDir is where configs of published images are stored, like factsDir.
 func (f *Facts) ConfigsDir() string { return f.cached("configs") }
 
 func (f *Facts) cached(name string) string {
@@ -203,7 +203,7 @@ func (f *Facts) cached(name string) string {
 	return filepath.Join(base, "sbw", name)
 }
 
-// Judge returns what is wrong with a catalog.
+// Judge returns the problems of a catalog.
 func (f *Facts) Judge(c *catalog.Catalog) []*pipeline.Finding {
 	return catalog.Check(c, catalog.CheckOptions{
 		ZeroRetries: f.o.Worker.Allow.ZeroRetries, Severity: f.o.Worker.Catalog.Checks, SameServer: true, Own: c.Own(),

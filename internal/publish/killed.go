@@ -7,8 +7,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// keepJournal gives the run a journal, and a check that reports what a killed
-// one left. What is in the registry stays good: nothing has to be put back.
+// keepJournal adds a journal to the run, and a check that reports what a killed
+// run left. What is in the registry stays valid: nothing has to be restored.
 func (r *Run) keepJournal(p *pipeline.Pipeline) {
 	path := receipt.JournalPath("publish-"+r.Worker.Name, "publish", r.Worker.Name, r.Root, r.Options.Repository.String())
 	if path == "" {
@@ -16,7 +16,7 @@ func (r *Run) keepJournal(p *pipeline.Pipeline) {
 	}
 	journal := pipeline.NewJournal(path, map[string]string{"tag": r.Tag})
 	p.Journal = journal
-	p.KeepChanges = true // no stage of a publish can be undone
+	p.KeepChanges = true // a publish has no stage that can be undone
 	p.Checks = append(
 		p.Checks,
 		pipeline.Check{Name: "earlier run", Run: func(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
@@ -25,7 +25,7 @@ func (r *Run) keepJournal(p *pipeline.Pipeline) {
 				return nil, nil // nothing had been sent yet
 			}
 			return []*pipeline.Finding{left.Killed().With(func(f *pipeline.Finding) {
-				f.Why = "what it had sent is in the registry, and is not sent again"
+				f.Why = "what it sent is in the registry and is not sent again"
 			})}, nil
 		}},
 	)

@@ -16,15 +16,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// reuseOptions are about the kept layout; published is what the registry has of
-// it.
+// reuseOptions are for the kept layout; published are the images in it that the
+// registry has.
 func (f *Facts) reuseOptions(kept *layout.Kept, published []string) reuse.Options {
 	return reuse.Options{Dir: kept.Dir, Facts: kept.CacheDir(), Published: published,
 		Compare: f.o.LayerReuse, Compression: layer.Compression(f.o.Worker.Build.Compression)}
 }
 
-// rewrite replaces layers that hardly differ from those of the image that was
-// published last.
+// rewrite replaces layers that have hardly changed since the last publish.
 func (f *Facts) rewrite(ctx context.Context, img image, rep *pipeline.Reporter) (image, error) {
 	repo, err := f.Repository.Get(ctx)
 	if err != nil {
@@ -40,8 +39,8 @@ func (f *Facts) rewrite(ctx context.Context, img image, rep *pipeline.Reporter) 
 	return img, err
 }
 
-// reportReuse reports what was reused, and how the Dockerfile makes that
-// unnecessary.
+// reportReuse reports what was reused, and how to change the Dockerfile so that
+// it need not be.
 func (r *Run) reportReuse(img image, rep *pipeline.Reporter) []*pipeline.Finding {
 	found := append([]*pipeline.Finding{}, img.reused.Findings...)
 	for _, u := range img.reused.Reused {
@@ -58,11 +57,10 @@ func (r *Run) reportReuse(img image, rep *pipeline.Reporter) []*pipeline.Finding
 	return found
 }
 
-// openLayout opens a layout that was made elsewhere. Where its layers can be
-// compared with those that were published before, it becomes part of the kept
-// one. A digest that the user gave is the digest that ships: such an image stays
-// as it is, and so does every image where the kept layout is in use by another
-// publish.
+// openLayout opens a layout that was made elsewhere. If its layers can be
+// compared with published ones, it becomes part of the kept layout. If the user
+// gave a digest, exactly that digest ships: such an image stays unchanged, and
+// so does every image while another publish uses the kept layout.
 func (f *Facts) openLayout(ctx context.Context) (img image, err error) {
 	if img.dir, img.digest, err = layout.Open(f.o.Layout); err != nil {
 		return img, err
@@ -81,8 +79,8 @@ func (f *Facts) openLayout(ctx context.Context) (img image, err error) {
 	return f.rewrite(ctx, img, nil)
 }
 
-// pack compresses what is sent of what was built here. A layout that was made
-// elsewhere is sent as it is.
+// pack compresses the layers to send if the image was built here. A layout that
+// was made elsewhere is sent as it is.
 func (r *Run) pack(img image) func(context.Context, v1.Descriptor) (v1.Descriptor, error) {
 	if img.kept == nil || r.Layout != "" {
 		return nil
@@ -91,8 +89,8 @@ func (r *Run) pack(img image) func(context.Context, v1.Descriptor) (v1.Descripto
 	return reuse.Packer{Dir: o.Dir, Facts: o.Facts, How: o.Compression}.Pack
 }
 
-// pushAndRemember pushes, and meanwhile lists the layers of what is pushed: the
-// next publish compares with them.
+// pushAndRemember pushes, and meanwhile lists the layers of what is pushed, for
+// comparison by the next publish.
 func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img image, rep *pipeline.Reporter) (*push.Result, error) {
 	if img.kept == nil || !r.LayerReuse {
 		return pusher.Push(ctx, r.job(img), rep)
@@ -110,7 +108,7 @@ func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img imag
 	var lerr error
 	g.Go(func() error {
 		lerr = reuse.Remember(listing, img.digest, r.reuseOptions(img.kept, nil), nil)
-		return nil // it only costs the next publish time
+		return nil // this only costs the next publish some time
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -119,12 +117,12 @@ func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img imag
 		lerr = reuse.Carry(img.digest, res.Digest, r.reuseOptions(img.kept, nil))
 	}
 	if lerr != nil {
-		rep.Detailf("the layers' contents could not be remembered: %v", lerr)
+		rep.Detailf("the contents of the layers could not be stored: %v", lerr)
 	}
 	return res, nil
 }
 
-// settle takes over what became known by compressing: the digest that ships, and
+// settle records what is known after compressing: the digest that ships, and
 // its size.
 func (r *Run) settle(ctx context.Context, img image, digest string, size int64, rep *pipeline.Reporter) image {
 	if digest == img.digest {

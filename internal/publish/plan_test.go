@@ -19,13 +19,13 @@ func TestPlanned(t *testing.T) {
 		"would send 2.5 kB in 2 of 3 parts: config (500 B), layer 2/2 (2.0 kB)",
 		"ghcr.io/o/w:v2 would be new",
 		"ghcr.io/o/w:latest would be moved, from sha256:1",
-		"ghcr.io/o/w:v1 is this image already",
+		"ghcr.io/o/w:v1 already points to this image",
 	}
 	if d := cmp.Diff(want, planned(p)); d != "" {
 		t.Error(d)
 	}
 	p.Tags, p.Blobs = nil, p.Blobs[1:2]
-	if d := cmp.Diff([]string{"nothing would be sent: all parts are there"}, planned(p)); d != "" {
+	if d := cmp.Diff([]string{"nothing would be sent: all parts exist already"}, planned(p)); d != "" {
 		t.Error(d)
 	}
 	for i := range 20 {

@@ -1,18 +1,18 @@
 // Package publish is the use case of `gh sbw publish`: it turns a checkout into
 // an image in a registry. New takes Options and returns a Run, whose Pipeline
-// holds the checks and stages; Result and Record describe what became of it.
+// contains the checks and stages; Result and Record describe how it ended.
 // `doctor` runs the same checks without the stages, and `tags` and `functions`
 // use the same Facts.
 //
 // # Decisions
 //
-// What several checks and stages need (who the user is, what git says, which
-// builder is there) is a fact, found once by whoever asks first. What a stage
-// makes (the built image, what was pushed) is returned by it and handed to the
-// next one in Pipeline, which is the only place that knows their order.
+// What several checks and stages need (the user, git's answers, the builder) is
+// a fact, which is found once, when it is first needed. A stage returns its
+// result (the built image, what was pushed), and Pipeline, the only place that
+// knows their order, passes it to the next one.
 //
 // latest moves after TAG is complete, so a run that ends early leaves either
-// nothing or a tag that can be used.
+// nothing or a usable tag.
 package publish
 
 import (
@@ -29,10 +29,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// UserAgent is how servers see this plugin.
+// UserAgent is how this plugin identifies itself to servers.
 const UserAgent = "gh-sbw"
 
-// Options say what to publish, and where to.
+// Options say what to publish, and where.
 type Options struct {
 	// Root is the repository's root.
 	Root   string
@@ -43,29 +43,29 @@ type Options struct {
 	// ghcr.io/OWNER/WORKER, with the owner of the git remote or else the login.
 	Repository imageref.Repository
 	Tag        string
-	// Layout is an image that something else has built, as layout.Open reads
-	// it; empty builds one.
+	// Layout is an image that something else has built, in the form of
+	// layout.Open; if empty, an image is built.
 	Layout string
 	// Builder is build.Auto or one of build.Names.
 	Builder string
-	// Build is what to build; LayoutDir and Labels are filled in by the run.
+	// Build is what to build; the run fills in LayoutDir and Labels.
 	Build build.Request
-	// Platforms are those the image must be for.
+	// Platforms are those that the image must support.
 	Platforms []imageref.Platform
-	// NoLatest leaves the tag latest where it is, Overwrite lets Tag move from
-	// other content, and DryRun changes nothing in the registry.
+	// NoLatest leaves the tag latest where it is, Overwrite allows Tag to move
+	// from different content, and DryRun changes nothing in the registry.
 	NoLatest, Overwrite, DryRun bool
-	// LayerReuse replaces layers that hardly differ from published ones.
+	// LayerReuse replaces layers that have hardly changed by published ones.
 	LayerReuse bool
 	// Environ is the environment of builders, git and hooks.
 	Environ []string
 	// Now is the time that labels and records carry.
 	Now func() time.Time
-	// CacheDir is where layouts and facts about layers are kept.
+	// CacheDir is where layouts and facts about layers are stored.
 	CacheDir func() (string, error)
 }
 
-// Tags are the tags that the image goes under, the last one to move last.
+// Tags are the tags that the image gets; the last one moves last.
 func (o Options) Tags() []string {
 	if o.NoLatest || o.Tag == push.Latest {
 		return []string{o.Tag}
@@ -76,9 +76,9 @@ func (o Options) Tags() []string {
 // image is an image in a layout directory.
 type image struct {
 	dir, digest string
-	// kept is the directory that dir belongs to; nil when it is the user's.
+	// kept is the directory that dir belongs to; nil if it is the user's.
 	kept *layout.Kept
-	// built is the digest before layers were replaced, and reused says which.
+	// built is the digest before layers were replaced, and reused lists those.
 	built  string
 	reused reuse.Result
 }
@@ -88,7 +88,7 @@ func (r *Run) job(img image) push.Job {
 }
 
 // stagePush is the name of the only stage that sends anything; a killed run is
-// judged by it.
+// judged by whether it got that far.
 const stagePush = "push"
 
 // Run is one publish.
@@ -99,7 +99,7 @@ type Run struct {
 	result Result
 }
 
-// Result is what a run came to; fields are empty where it did not get that far.
+// Result is the result of a run; fields are empty if it did not get that far.
 type Result struct {
 	// Reference is NAME:TAG@DIGEST.
 	Reference imageref.Reference
@@ -109,10 +109,10 @@ type Result struct {
 	Plan      *push.Plan
 }
 
-// New returns a run of o; nothing is done before its Pipeline runs.
+// New returns a run of o; nothing happens before its Pipeline runs.
 func New(o Options) *Run { return &Run{Options: o, Facts: NewFacts(o)} }
 
-// Result is what the run has come to so far.
+// Result is the result of the run so far.
 func (r *Run) Result() Result { return r.result }
 
 // Pipeline is the whole command.
@@ -174,7 +174,7 @@ func (r *Run) published(repository string, img image) {
 	r.result.Reference = imageref.Split(repository).At(r.Tag).WithDigest(img.digest)
 }
 
-// Preflight is the checks alone, as `doctor` runs them.
+// Preflight is only the checks, for `doctor`.
 func (r *Run) Preflight() pipeline.Pipeline {
 	p := r.Pipeline()
 	p.Name, p.Stages = "doctor", nil

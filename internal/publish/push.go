@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// plan asks the registry what a push would send and which tags it would move. The
-// image it returns has the digest that would ship.
+// plan asks the registry what a push would send and which tags it would move.
+// The image that it returns has the digest that would ship.
 func (r *Run) plan(ctx context.Context, img image, rep *pipeline.Reporter) (*push.Plan, image, error) {
 	pusher, err := r.pusher.Get(ctx)
 	if err != nil {
@@ -30,8 +30,8 @@ func (r *Run) plan(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 	return plan, img, nil
 }
 
-// push sends the image and moves the tags. The image it returns has the digest
-// that ships.
+// push sends the image and moves the tags. The image that it returns has the
+// digest that ships.
 func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*push.Result, image, error) {
 	pusher, err := r.pusher.Get(ctx)
 	if err != nil {
@@ -47,10 +47,10 @@ func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 	}
 	freed, err := img.kept.Published(layout.Publication{Digest: img.digest, Built: img.built, Repository: pushed.Repository, Time: r.Now()})
 	if err != nil {
-		// The image is published; what stays too long only takes space.
-		rep.Notef("the layout directory could not be cleared: %s", err)
+		// The image is published; what is not deleted only takes space.
+		rep.Notef("the layout directory could not be cleaned up: %s", err)
 	} else if freed > 0 {
-		rep.Detailf("freed %s of earlier images", units.Bytes(freed))
+		rep.Detailf("deleted %s of earlier images", units.Bytes(freed))
 	}
 	return pushed, img, nil
 }
@@ -58,7 +58,7 @@ func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 // namedParts is how many parts of an image a dry run names.
 const namedParts = 8
 
-// planned describes what a push would do: a line for what is sent and one for
+// planned describes what a push would do: a line for the content, and one for
 // each tag.
 func planned(p *push.Plan) []string {
 	var parts []string
@@ -67,7 +67,7 @@ func planned(p *push.Plan) []string {
 			parts = append(parts, b.Name+" ("+units.Bytes(b.Size)+")")
 		}
 	}
-	first := "nothing would be sent: all parts are there"
+	first := "nothing would be sent: all parts exist already"
 	if n := len(parts); n > 0 {
 		if n > namedParts {
 			parts = append(parts[:namedParts], fmt.Sprintf("and %d more", n-namedParts))
@@ -81,7 +81,7 @@ func planned(p *push.Plan) []string {
 		case "":
 			lines = append(lines, name+" would be new")
 		case p.Digest:
-			lines = append(lines, name+" is this image already")
+			lines = append(lines, name+" already points to this image")
 		default:
 			lines = append(lines, name+" would be moved, from "+t.Now)
 		}

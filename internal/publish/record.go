@@ -8,9 +8,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// Record keeps what was published, as a file and with the configuration's hook.
-// Its error is worth a warning only: what is published is published. An
-// interrupt ends the hook, and nothing else.
+// Record stores what was published, in a file and through the configured hook.
+// Its error is only a warning, because the image has been published. An
+// interrupt ends only the hook.
 func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	if r.DryRun || out.Refused {
 		return nil

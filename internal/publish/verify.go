@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// verify looks at what was built.
+// verify checks what was built.
 func (r *Run) verify(ctx context.Context, img image, rep *pipeline.Reporter) (runnable.Report, error) {
 	reused := r.reportReuse(img, rep)
 	report, err := r.inspect(ctx, img, rep)
@@ -33,8 +33,8 @@ func (r *Run) verify(ctx context.Context, img image, rep *pipeline.Reporter) (ru
 	return report, errors.Join(errs...)
 }
 
-// inspect compares the image with its platforms, the worker's port, the
-// manifest's demands and the image before it.
+// inspect compares the image with the platforms, the worker's port, the
+// manifest's requirements and the previous image.
 func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (runnable.Report, error) {
 	facts := r.factsDir()
 	if img.kept != nil {
@@ -47,7 +47,7 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		return report, err
 	}
 	if r.pack(img) != nil && slices.ContainsFunc(report.Images, uncompressed) {
-		return report, nil // its size is known after compressing, see settle
+		return report, nil // its size is known after compressing; see settle
 	}
 	if f := r.compareSize(ctx, report.Size, rep); f != nil {
 		report.Findings = append(report.Findings, f)
@@ -73,7 +73,7 @@ const grown = 50e6
 func (r *Run) compareSize(ctx context.Context, now int64, rep *pipeline.Reporter) *pipeline.Finding {
 	pusher, err := r.pusher.Get(ctx)
 	if err != nil {
-		return nil // reported by the checks of identity and registry
+		return nil // the checks of identity and registry report this
 	}
 	before, err := pusher.LatestSize(ctx)
 	switch {
@@ -92,21 +92,21 @@ func uncompressed(img layout.Image) bool {
 	return slices.ContainsFunc(img.Manifest.Layers, layout.Plain)
 }
 
-// CodeImageGrown is the code of an image that has more than doubled.
+// CodeImageGrown means that an image has more than doubled in size.
 const CodeImageGrown pipeline.Code = "image-grown"
 
-// growth is a warning where an image has grown more than a change of code makes it.
+// growth is a warning if an image has grown more than changes of code explain.
 func growth(now, before int64) *pipeline.Finding {
 	if before == 0 || now-before < grown || now < 2*before {
 		return nil
 	}
 	return &pipeline.Finding{Code: CodeImageGrown, Severity: pipeline.Warning,
-		What: "the image is " + units.Bytes(now) + ", and latest is " + units.Bytes(before),
+		What: "the image is " + units.Bytes(now) + ", but latest is only " + units.Bytes(before),
 		Fix:  "check that .dockerignore leaves out what the image does not need (node_modules, .git)"}
 }
 
-// podTemplate is the part of a manifest's document that says as which user the
-// worker runs.
+// podTemplate is the part of a manifest that says which user the worker runs
+// as.
 type podTemplate struct {
 	Kind     string
 	Metadata struct{ Name string }
@@ -128,9 +128,9 @@ type userRule struct {
 	RunAsUser    *int64 `yaml:"runAsUser"`
 }
 
-// nonRoot reports whether the worker's manifest in this checkout leaves it to
-// the image to name a user that is not root. A manifest that is elsewhere, or
-// cannot be read here, is judged by rollout, which looks again.
+// nonRoot reports whether the worker's manifest in this checkout requires a
+// user other than root and leaves its choice to the image. A manifest that is
+// elsewhere, or cannot be read here, is judged by rollout, which checks again.
 func (o Options) nonRoot() bool {
 	path := o.Worker.Deploy.Manifest
 	if !filepath.IsAbs(path) {
@@ -145,7 +145,7 @@ func (o Options) nonRoot() bool {
 	for {
 		var t podTemplate
 		if err := docs.Decode(&t); err != nil {
-			return false // the end, or a mistake that rollout reports
+			return false // the end of the file, or a mistake that rollout reports
 		}
 		if t.Kind != o.Worker.Deploy.Kind || t.Metadata.Name != o.Worker.Deploy.Deployment {
 			continue

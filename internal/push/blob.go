@@ -35,22 +35,23 @@ type session struct {
 }
 
 const (
-	// sessionLife is how long an opened upload is used; GHCR ends one after ten
-	// minutes, counted from its opening.
+	// sessionLife is how long an opened upload is used. GHCR ends one ten
+	// minutes after it was opened.
 	sessionLife = time.Minute
-	// askAbove is the size from which a HEAD is worth its round trip: a
-	// registry that does not mount from the repository itself would be sent
-	// again what an interrupted push had finished.
+	// askAbove is the size from which on a HEAD is worth its round trip:
+	// without it, a registry that cannot mount from the repository itself would
+	// receive again what an interrupted push had already finished.
 	askAbove = 32 << 20
-	// singleBelow is the size up to which the content goes along with the POST;
-	// a registry that does not take it has been sent that much for nothing.
+	// singleBelow is the size up to which the content is sent with the POST; a
+	// registry that does not accept that has received this much in vain.
 	singleBelow = 64 << 10
-	// step is how many bytes pass between two reports of progress.
+	// step is the number of bytes between two progress reports.
 	step = 256 << 10
 )
 
-// singlePost is what is known of the specification's single POST (end-4b),
-// which registries may leave out. One blob tries; the others wait for no answer.
+// singlePost is what we know about the specification's single POST (end-4b),
+// which registries may omit. One blob tries it; the others do not wait for the
+// answer.
 type singlePost struct {
 	tried atomic.Bool
 	works atomic.Bool
@@ -75,7 +76,7 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// What could not be opened was tried often enough.
+		// What could not be opened has been tried often enough.
 		last := !opened || try+1 >= r.client.Tries()
 		if err := r.verdict(b, err, last); err != nil {
 			return err
@@ -94,7 +95,7 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	}
 }
 
-// verdict is nil when an upload that failed is to be tried again.
+// verdict is nil if an upload that failed should be tried again.
 func (r *run) verdict(b blob, err error, last bool) error {
 	doing := "upload " + b.label() + " to " + r.name("")
 	damaged, lost := errors.Is(err, registry.DigestInvalid), lost(err)
@@ -114,8 +115,8 @@ func (r *run) verdict(b blob, err error, last bool) error {
 	return nil
 }
 
-// lost reports whether an upload must be opened again: the registry no longer
-// knows it, or has it in another state than this side.
+// lost reports whether an upload must be opened again, because the registry has
+// forgotten it or has it in a different state.
 func lost(err error) bool {
 	var e *registry.Error
 	if !errors.As(err, &e) || !strings.HasPrefix(e.Kind, "content of ") {
@@ -130,8 +131,8 @@ func lost(err error) bool {
 	return false
 }
 
-// offer opens an upload, unless the registry then says that it has the blob, and
-// fills it.
+// offer opens an upload and fills it, unless the registry answers that it has
+// the blob.
 func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state, opened bool, err error) {
 	s, ok := r.takeSession(b)
 	if !ok {
@@ -151,9 +152,9 @@ func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state,
 	return uploaded, true, r.fill(ctx, b, s)
 }
 
-// open asks for an upload, offering the registry to take the blob from where it
-// may be: the base image's repository, else the repository itself, which makes
-// the POST answer whether the blob is there.
+// open asks for an upload. It offers the registry to take the blob from where
+// it may exist: the base image's repository, or else the repository itself,
+// which makes the POST answer whether the blob exists.
 func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, error) {
 	if plain {
 		s, err := r.openPlain(ctx, b)
@@ -178,7 +179,7 @@ func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, err
 		return unknown, session{}, context.Cause(ctx)
 	case err != nil && registry.Passing(err) && st != mounted:
 		return unknown, session{}, err
-	case err != nil: // a mount that is refused is an upload that is not
+	case err != nil: // if a mount is refused, a plain upload may still work
 		if st == mounted {
 			r.unmountable(from)
 		}
@@ -200,8 +201,8 @@ func (r *run) openPlain(ctx context.Context, b blob) (session, error) {
 	return newSession(res), nil
 }
 
-// openSingle sends the content with the POST. A registry that does not take it
-// answers with an upload to be filled as ever; whatever else it answers leads to
+// openSingle sends the content with the POST. A registry that does not support
+// this answers with an upload to be filled as usual; any other answer leads to
 // a plain POST.
 func (r *run) openSingle(ctx context.Context, b blob) (_ state, _ session, ok bool, _ error) {
 	res, err := r.client.Do(ctx, registry.Request{
@@ -230,7 +231,7 @@ func newSession(res *registry.Response) session {
 func (r *run) fill(ctx context.Context, b blob, s session) error {
 	if s.location == "" {
 		r.gate.leave(b.size, false)
-		return fmt.Errorf("%s: the registry opened an upload without saying where", b.label())
+		return fmt.Errorf("%s: the registry opened an upload but did not return its location", b.label())
 	}
 	var moved atomic.Int64
 	_, err := r.client.Do(ctx, registry.Request{
@@ -243,8 +244,8 @@ func (r *run) fill(ctx context.Context, b blob, s session) error {
 	return err
 }
 
-// content opens the blob for one try of a request. moved counts what was sent
-// of the current try.
+// content opens the blob for one try of a request. moved counts the bytes sent
+// in the current try.
 func (r *run) content(b blob, moved *atomic.Int64) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		f, err := os.Open(b.path)
@@ -254,13 +255,13 @@ func (r *run) content(b blob, moved *atomic.Int64) func() (io.ReadCloser, error)
 		if moved == nil {
 			return f, nil
 		}
-		// A second try within a request (a bearer that had ended) starts over.
+		// A second try within a request (after a bearer expired) starts over.
 		r.gate.moved(-moved.Swap(0))
 		return &meter{file: f, b: b, r: r, moved: moved}, nil
 	}
 }
 
-// meter counts what is read of a blob: at most 64 KiB ahead of what is sent.
+// meter counts what is read from a blob: at most 64 KiB ahead of what is sent.
 type meter struct {
 	file  *os.File
 	b     blob
@@ -295,32 +296,32 @@ func (r *run) has(ctx context.Context, b blob) (bool, error) {
 	return err == nil, err
 }
 
-// verify compares a blob's file with its digest, after a registry reported that
+// verify compares a blob's file with its digest after a registry reported that
 // it received something else.
 func verify(b blob) error {
 	f, err := os.Open(b.path)
 	if err != nil {
-		return broken(b.path, "blob cannot be read", err)
+		return broken(b.path, "a blob cannot be read", err)
 	}
 	defer f.Close()
 	if h, _, err := v1.SHA256(f); err != nil || h != b.digest {
 		return &pipeline.Finding{
 			Code: "layout-corrupt", Severity: pipeline.Error, Where: b.path, Err: err,
-			What: "the content of " + b.label() + " is not what its digest says",
+			What: "the content of " + b.label() + " does not match its digest",
 			Fix:  "remove the layout directory and build again",
 		}
 	}
 	return nil
 }
 
-// uploadDamaged is the finding for content that is intact on disk and arrives
+// uploadDamaged is the finding for content that is intact on disk but arrives
 // damaged.
 func uploadDamaged(doing string, err error) error {
 	return &pipeline.Finding{
 		Code: "upload-damaged", Severity: pipeline.Error, Err: err,
 		What: "could not " + doing + ": it arrives damaged every time",
 		Why:  err.Error(),
-		Fix:  "look for a proxy that changes what passes through it, or try another network",
+		Fix:  "look for a proxy that modifies uploads, or try another network",
 	}
 }
 

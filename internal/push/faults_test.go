@@ -20,13 +20,15 @@ import (
 type point struct {
 	name string
 	kind ghcr.Kind
-	// matching is of the request's address: which of the kind is meant.
+	// matching says which request of the kind is meant, by its address.
 	matching string
-	// first, when set, strikes before, so that the point is come to.
+	// first, when set, injects another fault earlier, so that the push reaches
+	// this point.
 	first *ghcr.Fault
-	// spared: what it asks is done without when it fails.
+	// spared: the push can do without this request's answer.
 	spared bool
-	// once: a push comes to it one time, so that there is no later one to strike.
+	// once: a push makes this request only one time, so there is no later one
+	// to fail.
 	once bool
 	// base: the layers of the base may be mounted.
 	base bool
@@ -51,11 +53,12 @@ var points = []point{
 	{name: "PUT of latest", kind: ghcr.ManifestPut, matching: "/manifests/latest", once: true},
 }
 
-// atLeast is how many faults strike at each point.
+// atLeast is how many faults are injected at each point.
 const atLeast = 15
 
-// faults is what a registry may do. Ends are the codes that a push may end with
-// when the fault strikes once, and when it strikes always; "" is a correct push.
+// faults are what a registry may do. Ends are the codes with which a push may
+// end when the fault occurs once, and when it always occurs; "" is a correct
+// push.
 var faults = []struct {
 	name         string
 	do           ghcr.Action
@@ -100,9 +103,10 @@ var (
 	notToken = []ghcr.Kind{ghcr.UploadStart, ghcr.UploadFinish, ghcr.BlobHead, ghcr.ManifestHead, ghcr.ManifestGet, ghcr.ManifestPut}
 )
 
-// TestFaults lets each fault strike at each kind of request, once at the first
-// and at a later one, and always. Whatever happens, a push that says that it
-// succeeded did, a refusal says why, and no tag points to something incomplete.
+// TestFaults injects each fault at each kind of request, once at the first and
+// at a later one, and always. Whatever happens, a push that reports success
+// succeeded, a refusal gives its reason, and no tag points to something
+// incomplete.
 func TestFaults(t *testing.T) {
 	fix := newFixture(t)
 	for _, at := range points {
@@ -133,8 +137,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// fixture is a layout with two indexes over one base: one that is published, and
-// one that is to be.
+// fixture is a layout with two indexes over one base: one that is published,
+// and one still to be published.
 type fixture struct{ dir, base, old, digest string }
 
 func newFixture(t *testing.T) fixture {
@@ -149,7 +153,7 @@ func newFixture(t *testing.T) fixture {
 	return f
 }
 
-// strike publishes the base and an image, and then with a fault the other.
+// strike publishes the base and one image, and then the other with a fault.
 func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string) {
 	h := newHarness(t)
 	dir, old, digest := f.dir, f.old, f.digest
@@ -201,7 +205,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	if at.matching == "/manifests/latest" && at.kind == ghcr.ManifestPut {
 		for i, end := range ends {
 			if end != "" {
-				ends[i] = "tag-not-moved" // TAG is published, and that is said
+				ends[i] = "tag-not-moved" // TAG is published, and the finding says so
 			}
 		}
 	}
@@ -225,8 +229,8 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	h.walk(t, Latest)
 }
 
-// TestFaultsSendNothingTwice holds that what had arrived is not sent again when
-// something else fails.
+// TestFaultsSendNothingTwice checks that what has arrived is not sent again
+// when something else fails.
 func TestFaultsSendNothingTwice(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
@@ -257,8 +261,8 @@ func TestFaultsSendNothingTwice(t *testing.T) {
 	}
 }
 
-// TestInterrupted cuts a push off at each of its requests: it ends at once, and
-// TAG is untouched or complete.
+// TestInterrupted interrupts a push at each of its requests: it ends at once,
+// and TAG is untouched or complete.
 func TestInterrupted(t *testing.T) {
 	at := 0
 	for interrupt(t, at) {

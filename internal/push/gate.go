@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// gate admits uploads. Parallel uploads share the uplink, and GHCR ends one that
-// takes longer than ten minutes: four of 400 MB at 2.5 MB/s would all fail where
-// one after the other would succeed. So a further upload is admitted only while
-// all that is under way is expected to be through in half that time, at the rate
-// that was measured so far; one alone is always admitted. A fault of the
-// connection halves the number, each success gives one back.
+// gate admits uploads. Parallel uploads share the uplink, and GHCR ends one
+// that takes longer than ten minutes: four of 400 MB at 2.5 MB/s would all
+// fail, where one after the other would succeed. So a further upload is
+// admitted only while everything under way is expected to finish in half that
+// time, at the rate measured so far. A single upload is always admitted. A
+// connection fault halves the number; each success adds one.
 type gate struct {
 	most int
 	now  func() time.Time
@@ -19,16 +19,17 @@ type gate struct {
 	mu      sync.Mutex
 	limit   int
 	uploads int
-	left    int64 // bytes that are still to be sent of what is under way
+	left    int64 // bytes under way that are still to be sent
 	rate    float64
-	from    time.Time // of the window that is measured
+	from    time.Time // in the current measuring window
 	bytes   int64     // sent in it
 	changed chan struct{}
 }
 
 const (
 	uploadBudget = 5 * time.Minute
-	// assumedRate is in bytes per second, an uplink of 8 Mbit/s, until measured.
+	// assumedRate is used until a rate has been measured: an uplink of 8
+	// Mbit/s, in bytes per second.
 	assumedRate = 1e6
 	rateWindow  = 500 * time.Millisecond
 	rateWeight  = 0.3 // of a new window
@@ -91,8 +92,8 @@ func (g *gate) moved(n int64) {
 	g.wake()
 }
 
-// leave ends an upload of which unsent bytes were not sent; bad says that the
-// connection failed.
+// leave ends an upload with unsent bytes left; bad means that the connection
+// failed.
 func (g *gate) leave(unsent int64, bad bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// uplink sends blobs through a gate over a link of a given rate, and returns how
-// many were under way at most and how long the longest took. It runs on the
+// uplink sends blobs through a gate over a link of a given rate, and returns
+// the largest number under way and how long the longest took. It runs on the
 // bubble's clock.
 func uplink(t *testing.T, rate float64, sizes ...int64) (most int, longest time.Duration) {
 	t.Helper()
@@ -59,7 +59,7 @@ func uplink(t *testing.T, rate float64, sizes ...int64) (most int, longest time.
 }
 
 // TestGateAdapts keeps uploads within GHCR's ten minutes on a slow uplink, and
-// runs side by side on a fast one.
+// uploads in parallel on a fast one.
 func TestGateAdapts(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
@@ -86,8 +86,8 @@ func TestGateAdapts(t *testing.T) {
 	}
 }
 
-// TestGateTakesBack halves the number when the connection fails, and gives it
-// back one by one.
+// TestGateTakesBack halves the number when the connection fails, and restores
+// it one by one.
 func TestGateTakesBack(t *testing.T) {
 	g := newGate(4, time.Now)
 	for _, step := range []struct {

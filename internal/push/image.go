@@ -16,11 +16,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// image is all that a manifest or index leads to, attestations too: a registry
-// refuses an index while something that it lists is missing.
+// image is everything that a manifest or index refers to, including
+// attestations: a registry refuses an index while anything that it lists is
+// missing.
 type image struct {
 	root      document
-	documents []document // manifests, children before the index that lists them, root last
+	documents []document // manifests, children before the index that lists them, the root last
 	blobs     []blob     // configs and layers, each once
 }
 
@@ -36,16 +37,17 @@ type blob struct {
 	name   string // for people: "layer 3/8", "config"
 	path   string
 	desc   v1.Descriptor
-	// from are repositories of the registry that may hold it.
+	// from are repositories of the same registry that may contain it.
 	from []string
 }
 
 const (
 	maxNesting = 4
-	// maxManifest is what a registry takes (distribution specification).
+	// maxManifest is the most that a registry accepts (distribution
+	// specification).
 	maxManifest = 4 << 20
 	baseName    = "org.opencontainers.image.base.name"
-	// sourcePrefix precedes the registry's host in the label by which
+	// sourcePrefix, followed by the registry's host, is the label in which
 	// containerd keeps where a blob came from.
 	sourcePrefix = "containerd.io/distribution.source."
 )
@@ -54,7 +56,7 @@ func readImage(dir, digest string) (*image, error) {
 	img := &image{}
 	h, err := v1.NewHash(digest)
 	if err != nil {
-		return nil, broken(dir, "a digest that cannot be used", err)
+		return nil, broken(dir, "the digest is not valid", err)
 	}
 	if err := img.read(dir, h, "", 0); err != nil {
 		return nil, err
@@ -74,10 +76,10 @@ func (img *image) read(dir string, h v1.Hash, mediaType string, depth int) error
 		return broken(dir, "manifest "+h.String()+" cannot be read", err)
 	}
 	if got, _, err := v1.SHA256(bytes.NewReader(text)); err != nil || got != h {
-		return broken(dir, "manifest "+h.String()+" has other content than its digest says", err)
+		return broken(dir, "manifest "+h.String()+" does not match its digest", err)
 	}
 	if len(text) > maxManifest {
-		return broken(dir, "manifest "+h.String()+" is too long for a registry", nil)
+		return broken(dir, "manifest "+h.String()+" is larger than a registry accepts", nil)
 	}
 	var m struct {
 		MediaType   types.MediaType   `json:"mediaType"`
@@ -122,7 +124,7 @@ func (img *image) read(dir string, h v1.Hash, mediaType string, depth int) error
 
 func (img *image) add(dir string, d v1.Descriptor, what string, annotations map[string]string) error {
 	if len(d.URLs) > 0 && !d.MediaType.IsDistributable() {
-		return nil // kept elsewhere, by the specification
+		return nil // stored elsewhere, according to the specification
 	}
 	for _, b := range img.blobs {
 		if b.digest == d.Digest {
@@ -140,7 +142,7 @@ func (img *image) add(dir string, d v1.Descriptor, what string, annotations map[
 	case err != nil:
 		return broken(dir, "blob "+d.Digest.String()+" cannot be read", err)
 	case fi.Size() != d.Size:
-		return broken(dir, fmt.Sprintf("blob %s has %d bytes and not %d", d.Digest, fi.Size(), d.Size), nil)
+		return broken(dir, fmt.Sprintf("blob %s has size %d instead of %d", d.Digest, fi.Size(), d.Size), nil)
 	}
 	if what != "config" {
 		for key, repos := range d.Annotations {
@@ -169,10 +171,10 @@ func (img *image) size() int64 {
 	return n
 }
 
-// broken has the code and the remedy that package layout gives the same fault.
+// broken has the same code and remedy that package layout uses for this fault.
 func broken(dir, what string, err error) error {
 	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
-		Fix: "build the image again; of a layout made elsewhere, export it again", Err: err}
+		Fix: "build the image again; if the layout was made elsewhere, export it again", Err: err}
 	if err != nil {
 		f.Why = err.Error()
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// accept are the manifests that can be read.
+// accept are the manifest types that can be read.
 var accept = strings.Join([]string{
 	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
 	string(types.DockerManifestSchema2), string(types.DockerManifestList),
@@ -22,15 +22,16 @@ var accept = strings.Join([]string{
 // seen is what a tag's image consists of: blobs that the registry has.
 type seen struct {
 	blobs    map[v1.Hash]bool
-	size     int64           // of all its images together, bytes
-	children []v1.Descriptor // of an index, whose blobs are in their manifests
+	size     int64           // of all its images together, in bytes
+	children []v1.Descriptor // of an index; their blobs are listed in their manifests
 }
 
-// maxChildren bounds how many manifests of an index are read for their blobs.
+// maxChildren limits how many manifests of an index are read for their blobs.
 const maxChildren = 8
 
-// readLatest reads what latest points to. It is not an error if latest cannot be
-// read: then no blobs are known, and every one is offered to the registry.
+// readLatest reads the image that latest points to. If latest cannot be read,
+// that is not an error: then no blobs are known, and every one is offered to
+// the registry.
 func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	s := seen{blobs: map[v1.Hash]bool{}}
 	res, err := p.getManifest(ctx, Latest, true)
@@ -45,7 +46,7 @@ func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	return s, nil
 }
 
-// readChildren adds to what latest points to what an index's manifests name.
+// readChildren adds the blobs that the manifests of an index name.
 func (p *Pusher) readChildren(ctx context.Context) (seen, error) {
 	s, err := p.latest.Get(ctx)
 	if err != nil || len(s.children) == 0 {
@@ -70,14 +71,14 @@ func (p *Pusher) readChildren(ctx context.Context) (seen, error) {
 	return s, ctx.Err()
 }
 
-// LatestSize is how many bytes the image that latest points to has, 0 when
-// there is none, or none that can be read.
+// LatestSize is the size in bytes of the image that latest points to; 0 if
+// there is none or it cannot be read.
 func (p *Pusher) LatestSize(ctx context.Context) (int64, error) {
 	s, err := p.known.Get(ctx)
 	return s.size, err
 }
 
-// take adds a manifest's blobs; of an index it returns the children.
+// take adds a manifest's blobs; for an index it returns the children.
 func (s *seen) take(text []byte) (children []v1.Descriptor) {
 	var m struct {
 		Config    *v1.Descriptor  `json:"config"`
@@ -106,7 +107,8 @@ func (p *Pusher) getManifest(ctx context.Context, ref string, once bool) (*regis
 	})
 }
 
-// digestOfResponse is the digest that the registry names, else the body's own.
+// digestOfResponse is the digest that the registry returned, or else that of
+// the body.
 func digestOfResponse(res *registry.Response) string {
 	if d := res.Header.Get("Docker-Content-Digest"); d != "" {
 		return d

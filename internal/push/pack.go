@@ -12,17 +12,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// codeCompress is the finding of a layer that could not be compressed.
+// codeCompress means that a layer could not be compressed.
 const codeCompress pipeline.Code = "layer-compress"
 
 // packs reports whether a blob has to be compressed before it can be sent.
 func (r *run) packs(b blob) bool { return r.job.Pack != nil && layout.Plain(b.desc) }
 
-// packAndSend compresses layers, one after the other since each takes all
-// processors, and sends what is compressed and what needs no compression at the
-// same time. The smallest layer is first: the uplink has something to do as soon
-// as it can, which is the shortest schedule wherever sending takes longer than
-// compressing (Johnson's rule for two machines in a row).
+// packAndSend compresses layers one after the other, because each uses all
+// processors, and meanwhile sends what is ready. The smallest layer goes first,
+// so that the uplink has something to do as soon as possible; this is the
+// shortest schedule whenever sending takes longer than compressing (Johnson's
+// rule for two machines in a row).
 func (r *run) packAndSend(ctx context.Context, known seen, plain, missing []blob) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.blobs(gctx, missing, false) })
@@ -40,7 +40,7 @@ func (r *run) packAndSend(ctx context.Context, known seen, plain, missing []blob
 			sending.Go(func() error { return r.blob(sctx, b, false) })
 		})
 		if serr := sending.Wait(); serr != nil {
-			return serr // the reason why compressing was given up, too
+			return serr // also the reason why compressing was given up
 		}
 		return err
 	})
@@ -75,7 +75,7 @@ func (r *run) packEach(ctx context.Context, plain []blob, packed map[v1.Hash]v1.
 			return context.Cause(ctx)
 		case err != nil:
 			return &pipeline.Finding{Code: codeCompress, Severity: pipeline.Error, Where: r.job.Layout, Err: err,
-				What: b.name + " cannot be compressed", Why: err.Error(), Fix: "see whether there is room on the disk, and build the image again"}
+				What: b.name + " cannot be compressed", Why: err.Error(), Fix: "check that the disk has room, and build the image again"}
 		}
 		packed[b.digest] = d
 		b.digest, b.size, b.desc, b.path = d.Digest, d.Size, d, layout.BlobPath(r.job.Layout, d.Digest)
@@ -84,7 +84,7 @@ func (r *run) packEach(ctx context.Context, plain []blob, packed map[v1.Hash]v1.
 	return nil
 }
 
-// adopt makes the image with the compressed layers the one that is pushed.
+// adopt makes the image with the compressed layers the one to push.
 func (r *run) adopt(packed map[v1.Hash]v1.Descriptor) error {
 	if len(packed) == 0 {
 		return nil

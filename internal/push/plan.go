@@ -12,12 +12,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// Plan is what a Push would do.
+// Plan describes what a Push would do.
 type Plan struct {
 	Repository string     `json:"repository"`
 	Digest     string     `json:"digest"`
 	Size       int64      `json:"size"`  // bytes of the whole image
-	Bytes      int64      `json:"bytes"` // of it, those that would be sent
+	Bytes      int64      `json:"bytes"` // of these, the bytes that would be sent
 	Blobs      []PlanBlob `json:"blobs"`
 	Tags       []PlanTag  `json:"tags"`
 }
@@ -30,14 +30,15 @@ type PlanBlob struct {
 	Exists bool   `json:"exists"`
 }
 
-// PlanTag is a tag; Now is empty where it would be created.
+// PlanTag is a tag; Now is empty if it would be created.
 type PlanTag struct {
 	Tag string `json:"tag"`
 	Now string `json:"now,omitempty"`
 }
 
-// Plan looks at what is there without changing anything in the registry. Layers
-// are compressed as for a Push: how much is sent is not known before.
+// Plan looks at the registry without changing anything in it. Layers are
+// compressed as for a Push, because otherwise it would be unknown how much has
+// to be sent.
 func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
 	p.setReporter(rep)
 	for _, t := range j.Tags {
@@ -79,9 +80,9 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	return plan, nil
 }
 
-// absent asks for each blob and returns those that are missing. With offer, a blob
-// that may not be asked for counts as missing: the refusal of a HEAD has no text,
-// and the upload that follows either gives the reason or succeeds.
+// absent asks for each blob and returns those that are missing. With offer, a
+// blob that we may not ask about counts as missing: the refusal of a HEAD gives
+// no reason, but the upload that follows either gives one or succeeds.
 func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error) {
 	there := make([]bool, len(all))
 	g, gctx := errgroup.WithContext(ctx)
@@ -97,7 +98,7 @@ func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, r.client.Explain("look for layers in "+r.opts.Repository.String(), err)
+		return nil, r.client.Explain("cannot look for layers in "+r.opts.Repository.String(), err)
 	}
 	var absent []blob
 	for i, b := range all {

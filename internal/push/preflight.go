@@ -12,14 +12,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// tagState is what a tag pointed to at some moment.
+// tagState is what a tag pointed to at a certain time.
 type tagState struct {
 	digest string // empty: the tag does not exist
 	at     time.Time
 }
 
-// fresh is how long what is known of a tag is good enough not to be asked again
-// before it is written; builds take minutes.
+// fresh is how long knowledge of a tag is trusted before it is written without
+// asking again; builds take minutes.
 const fresh = 30 * time.Second
 
 func (p *Pusher) remember(tag, digest string) {
@@ -28,8 +28,8 @@ func (p *Pusher) remember(tag, digest string) {
 	p.tags[tag] = tagState{digest: digest, at: time.Now()}
 }
 
-// lately is what tag was seen to point to not long ago; empty when it is not
-// known, or not there.
+// lately is what tag pointed to a short while ago; empty if that is unknown or
+// the tag did not exist.
 func (p *Pusher) lately(tag string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +39,8 @@ func (p *Pusher) lately(tag string) string {
 	return ""
 }
 
-// tag returns what tag points to, asking if nobody has lately.
+// tag returns what tag points to, and asks if that is not known from a short
+// while ago.
 func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	p.mu.Lock()
 	known, ok := p.tags[tag]
@@ -61,7 +62,8 @@ func (p *Pusher) headRequest(ref string, once bool) registry.Request {
 	}
 }
 
-// headManifest returns the digest that ref points to, empty when there is none.
+// headManifest returns the digest that ref points to, empty if it does not
+// exist.
 func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	res, err := p.client.Do(ctx, p.headRequest(ref, false))
 	if err == nil {
@@ -76,8 +78,8 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 		}
 		return "", err
 	}
-	// A refusal of a HEAD has no words, and a registry may leave the digest out
-	// of its answer: the manifest itself is asked for.
+	// The refusal of a HEAD carries no message, and a registry may omit the
+	// digest from its answer, so the manifest itself is requested.
 	res, err = p.getManifest(ctx, ref, false)
 	switch {
 	case registry.IsNotFound(err):
@@ -88,20 +90,19 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	return digestOfResponse(res), nil
 }
 
-// Image finds the digest of an image. Whatever goes wrong with it is reported
-// elsewhere.
+// Image finds the digest of an image. Errors are reported elsewhere.
 type Image func(context.Context) (digest string, err error)
 
 func is(digest string) Image { return func(context.Context) (string, error) { return digest, nil } }
 
-// Preflight asks the registry before anything is built: may it be written to,
-// is the tag free. image finds the digest of an image that is there already; it
-// is nil for one that is yet to be built. What it learns, and the upload that it
-// opens, serve the push.
+// Preflight asks the registry, before anything is built, whether we may write
+// to it and whether the tag is free. image finds the digest of an image that
+// already exists; it is nil for one that still has to be built. What it learns,
+// and the upload that it opens, are used by the push.
 func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, overwrite bool) ([]*pipeline.Finding, error) {
 	for _, t := range tags {
 		if err := imageref.CheckTag(t); err != nil {
-			return pipeline.AsFindings("check the tag", err), nil
+			return pipeline.AsFindings("cannot check the tag", err), nil
 		}
 	}
 	var denied, taken error
@@ -116,19 +117,19 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 		return nil, context.Cause(ctx)
 	}
 	if denied != nil {
-		// Reading failed for the same reason, in fewer words; a tag that is
-		// taken is another matter.
+		// Reading failed for the same reason, with a shorter message; a tag
+		// that is taken is a different problem.
 		var f *pipeline.Finding
 		if !errors.As(taken, &f) || f.Code != "tag-exists" {
 			taken = nil
 		}
 	}
-	return pipeline.AsFindings("ask the registry", errors.Join(denied, taken)), nil
+	return pipeline.AsFindings("cannot query the registry", errors.Join(denied, taken)), nil
 }
 
-// checkPermission opens an upload. A registry grants that to everyone who may push, and
-// it creates nothing. GHCR cannot cancel it (405), so it is
-// left to end by itself if no blob takes it.
+// checkPermission opens an upload. A registry allows that to everyone who may
+// push, and it creates nothing. GHCR cannot cancel an upload (405), so it
+// expires by itself if no blob uses it.
 func (p *Pusher) checkPermission(ctx context.Context) error {
 	res, err := p.client.Do(ctx, registry.Request{
 		Method: http.MethodPost, Kind: "upload", Path: "blobs/uploads/", Want: []int{http.StatusAccepted},

@@ -1,26 +1,29 @@
-// Package push sends an image from an OCI layout directory to a registry:
-// blobs, then manifests, then TAG, and latest only once TAG can be read back.
+// Package push sends an image from an OCI layout directory to a registry. New
+// returns a Pusher for one repository; its Preflight asks for permission, and
+// its Push sends blobs, then manifests, then TAG, and latest only once TAG can
+// be read back.
 //
-// # Why an own uploader
+// # Why not go-containerregistry's uploader
 //
 // go-containerregistry asks for every blob, opens, fills and closes an upload
-// for every new one, and does all of it again for a second tag. Here a new blob
-// is POST and PUT; whether it is there already is answered by the same POST, as
-// a mount from the repository itself; blobs of the image that latest points to
-// are trusted to be there (one GET for all of them), and only when the registry
-// then says MANIFEST_BLOB_UNKNOWN is each one asked for. The upload that the
-// permission check opened becomes the first blob's.
+// for every new one, and repeats all of it for a second tag. Here a new blob
+// takes a POST and a PUT. The same POST answers whether the blob already
+// exists, as a mount from the repository itself. Blobs of the image that latest
+// points to are assumed to exist (one GET for all of them); only if the
+// registry then says MANIFEST_BLOB_UNKNOWN is each one checked. The first blob
+// uses the upload that the permission check opened.
 //
 // # What it leaves when it fails
 //
-// A tag is written last and by one request, so TAG is untouched or complete.
-// Blobs that were sent stay with the registry, unseen, and are not sent again by
-// the next run.
+// A tag is written last and by one request, so TAG is either untouched or
+// complete. Blobs that were sent stay in the registry, unseen, and the next run
+// does not send them again.
 //
-// # To add a fault that passes
+// # Adding a fault that passes
 //
-// Registry-wide ones go to registry.Passing; what needs a new upload session to
-// `lost` in blob.go. Add a row to the table of faults_test.go with it.
+// A fault that any request can meet belongs in registry.Passing, one that needs
+// a new upload session in `lost` in blob.go. Add a row to the table in
+// faults_test.go.
 package push
 
 import (
@@ -40,24 +43,24 @@ import (
 // Latest is the tag that follows the newest publish.
 const Latest = "latest"
 
-// defaultJobs is how many uploads run at once where the uplink bears it; gate.go
-// takes it back where it does not.
+// defaultJobs is how many uploads run at once if the uplink can carry them;
+// gate.go reduces the number if it cannot.
 const defaultJobs = 4
 
-// Options says where to push to, and with which credential.
+// Options say where to push, and with which credential.
 type Options struct {
 	Repository imageref.Repository
 	Auth       authn.Authenticator
-	// Credential and ScopeRemedy go into messages; see registry.Options.
+	// Credential and ScopeRemedy appear in messages; see registry.Options.
 	Credential, ScopeRemedy string
-	// MountFrom are repositories of the same registry that may hold the base
-	// image's layers, besides those that the layout's annotations name.
+	// MountFrom are repositories of the same registry that may contain the base
+	// image's layers, besides those named in the layout's annotations.
 	MountFrom []string
-	// Jobs bounds parallel uploads; 4 when zero.
+	// Jobs limits parallel uploads; 0 means 4.
 	Jobs int
 	// UserAgent is sent with each request.
 	UserAgent string
-	// single is singleBelow when zero; tests push smaller blobs.
+	// single is singleBelow if zero; tests push smaller blobs.
 	single int64
 
 	// Transport, Wait, Tries and Stall are as in registry.Options.
@@ -67,37 +70,37 @@ type Options struct {
 	Stall     time.Duration
 }
 
-// Job is what is to be published.
+// Job is what to publish.
 type Job struct {
 	Layout string // directory
 	Digest string // of the manifest or index in it
-	// Tags are written in this order: TAG first, then latest if it is to move.
+	// Tags are written in this order: TAG first, then latest if it moves.
 	Tags []string
-	// Overwrite lets the first tag be moved from other content.
+	// Overwrite allows the first tag to move away from different content.
 	Overwrite bool
-	// Pack compresses a layer that lies uncompressed in the layout, into the
-	// layout. Where it is set, no layer is sent uncompressed, and the digest that
-	// is pushed follows from what Pack returns.
+	// Pack compresses a layer that is uncompressed in the layout, into the
+	// layout. If it is set, no layer is sent uncompressed, and the pushed
+	// digest depends on what Pack returns.
 	Pack func(context.Context, v1.Descriptor) (v1.Descriptor, error)
 }
 
-// Result is what a push came to.
+// Result describes a finished push.
 type Result struct {
 	Repository string        `json:"repository"`
 	Digest     string        `json:"digest"`
 	MediaType  string        `json:"mediaType"`
 	Tags       []string      `json:"tags"`
-	Size       int64         `json:"size"`     // of all that the image consists of, bytes
-	Sent       int64         `json:"sent"`     // bytes of blobs that went over the wire, repetitions included
+	Size       int64         `json:"size"`     // of everything in the image, in bytes
+	Sent       int64         `json:"sent"`     // bytes of blobs that were sent, including repetitions
 	Uploaded   int           `json:"uploaded"` // blobs
-	Existing   int           `json:"existing"` // blobs that were there
-	Mounted    int           `json:"mounted"`  // blobs taken from another repository
-	Requests   int           `json:"requests"` // of the whole Pusher, preflight included
+	Existing   int           `json:"existing"` // blobs that already existed
+	Mounted    int           `json:"mounted"`  // blobs mounted from another repository
+	Requests   int           `json:"requests"` // of the whole Pusher, including the preflight
 	Duration   time.Duration `json:"duration"` // nanoseconds
 }
 
-// Pusher publishes to one repository. It is used for one run: what its
-// preflight learnt serves its push.
+// Pusher publishes to one repository. It is used for one run: its push uses
+// what its preflight learnt.
 type Pusher struct {
 	opts   Options
 	client *registry.Client
@@ -106,9 +109,9 @@ type Pusher struct {
 	mu      sync.Mutex
 	rep     *pipeline.Reporter
 	session session              // the upload that the permission check opened
-	tags    map[string]tagState  // what is known of tags, and since when
-	latest  *pipeline.Lazy[seen] // what the manifest that latest points to names
-	known   *pipeline.Lazy[seen] // the same, with the images of an index
+	tags    map[string]tagState  // what is known about tags, and since when
+	latest  *pipeline.Lazy[seen] // what the manifest of latest names
+	known   *pipeline.Lazy[seen] // the same, including the images of an index
 	single  singlePost
 }
 
@@ -153,16 +156,16 @@ func (p *Pusher) setReporter(rep *pipeline.Reporter) {
 	p.rep = rep
 }
 
-// name is how people write a tag, a digest or nothing of the repository.
+// name writes a tag, a digest or the bare repository the way people do.
 func (p *Pusher) name(ref string) string {
 	return p.opts.Repository.At(ref).String()
 }
 
-// Requests is how many requests were sent so far.
+// Requests is the number of requests sent so far.
 func (p *Pusher) Requests() int { return p.client.Requests() }
 
-// Push publishes a job. The error is a *pipeline.Finding or the context's end.
-// It reports Changed right before the first tag is written.
+// Push publishes a job. The error is a *pipeline.Finding or the context's
+// error. It reports Changed right before the first tag is written.
 func (p *Pusher) Push(ctx context.Context, j Job, rep *pipeline.Reporter) (*Result, error) {
 	start := time.Now()
 	p.setReporter(rep)

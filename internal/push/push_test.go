@@ -47,8 +47,8 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// TestRequests holds what a push costs. The realm is not known beforehand here,
-// which is one request more than with GHCR.
+// TestRequests counts the requests of a push. The realm is not known beforehand
+// here, which costs one more request than with GHCR.
 func TestRequests(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
@@ -120,7 +120,8 @@ func TestTagExists(t *testing.T) {
 			t.Errorf("preflight of %q: %v, %v", digest, found, err)
 		}
 	}
-	// The push itself holds to it too: the tag may have come up meanwhile.
+	// The push itself checks again, because the tag may have appeared
+	// meanwhile.
 	_, err := New(h.options()).Push(t.Context(), Job{Layout: dir, Digest: two, Tags: []string{"v1", Latest}}, nil)
 	if f := pipeline.AsFindings("", err); len(f) != 1 || f[0].Code != "tag-exists" {
 		t.Errorf("push onto a tag that is taken: %v", err)

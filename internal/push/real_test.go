@@ -23,9 +23,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// newRealHarness is GHCR's front over the distribution project's registry, which
-// knows what go-containerregistry's does not: repositories with blobs of their
-// own, mounts, upload sessions with a state, and a look at what a manifest names.
+// newRealHarness is an imitation of GHCR over the distribution project's
+// registry, which does what go-containerregistry's does not: it keeps blobs for
+// each repository, mounts, tracks the state of upload sessions, and checks what
+// a manifest names.
 func newRealHarness(t *testing.T) *harness {
 	t.Helper()
 	bin := require.Tool(t, "docker-registry")
@@ -90,7 +91,7 @@ func TestRealPush(t *testing.T) {
 	}
 }
 
-// TestRealResume does not send again what a push that was cut off had finished,
+// TestRealResume does not send again what an interrupted push had finished,
 // although no tag names it.
 func TestRealResume(t *testing.T) {
 	h := newRealHarness(t)
@@ -117,8 +118,8 @@ func TestRealResume(t *testing.T) {
 	h.walk(t, "v1")
 }
 
-// TestRealMount takes a base's layers from the repository that the layout names,
-// and sends them where that is not allowed.
+// TestRealMount mounts a base's layers from the repository that the layout
+// names, and sends them where that is not allowed.
 func TestRealMount(t *testing.T) {
 	h := newRealHarness(t)
 	for i, c := range []struct {
@@ -170,8 +171,8 @@ func TestRealMount(t *testing.T) {
 	}
 }
 
-// TestRealFaults strikes the distribution project's registry where its answers
-// differ from a double's.
+// TestRealFaults injects faults where the distribution project's registry
+// answers differently from a test double.
 func TestRealFaults(t *testing.T) {
 	for _, f := range []struct {
 		on ghcr.Kind

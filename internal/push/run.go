@@ -28,7 +28,7 @@ type run struct {
 	mu       sync.Mutex
 	states   map[v1.Hash]state
 	opened   map[v1.Hash]session
-	mounters map[string]*registry.Client // nil: this repository may not be mounted from
+	mounters map[string]*registry.Client // nil: nothing can be mounted from this repository
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -63,7 +63,7 @@ func (r *run) all(ctx context.Context) error {
 	return r.manifests(ctx)
 }
 
-// published reports whether all tags point to this image already.
+// published reports whether all tags already point to this image.
 func (r *run) published(ctx context.Context) (bool, error) {
 	if len(r.job.Tags) == 0 || slices.ContainsFunc(r.image.blobs, r.packs) {
 		return false, nil
@@ -85,13 +85,13 @@ func (r *run) published(ctx context.Context) (bool, error) {
 	for _, b := range r.image.blobs {
 		r.done(b, existing)
 	}
-	r.rep.Skipped("%s is published already, with the same content", r.name(r.job.Tags[0]))
+	r.rep.Skipped("%s is already published with the same content", r.name(r.job.Tags[0]))
 	return true, nil
 }
 
-// blobs uploads, the largest first, so that the uplink is not left to one late
-// large one. More of them may be opened than are filled: the round trip of a
-// POST then goes by while another one is sent.
+// blobs uploads the largest blobs first, so that the uplink does not end up
+// with one large blob at the end. More uploads may be opened than are filled:
+// the round trip of a POST then passes while another blob is sent.
 func (r *run) blobs(ctx context.Context, all []blob, force bool) error {
 	all = slices.Clone(all)
 	sort.SliceStable(all, func(i, j int) bool { return all[i].size > all[j].size })
@@ -128,8 +128,8 @@ func (r *run) stateOf(h v1.Hash) state {
 }
 
 // assignSession gives the upload that the permission check opened to the
-// largest blob that has a use for it: not one that is to be asked for first or
-// might be mounted.
+// largest blob that can use it: not one that is checked first or might be
+// mounted.
 func (r *run) assignSession(sorted []blob) {
 	r.Pusher.mu.Lock()
 	s := r.session
@@ -148,7 +148,7 @@ func (r *run) assignSession(sorted []blob) {
 	}
 }
 
-// takeSession is the upload that is open for b, once.
+// takeSession returns the upload that is open for b, once.
 func (r *run) takeSession(b blob) (session, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +189,8 @@ func prefixed(host string, repos []string) []string {
 }
 
 // mounter talks to the same repository with a bearer that may also read the one
-// to mount from. It is apart because a registry may refuse such a bearer whole.
+// to mount from. It is a separate client because a registry may refuse such a
+// bearer entirely.
 func (r *run) mounter(repo string) *registry.Client {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,10 +20,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/leak"
 )
 
-// childEnv makes a process of the test binary: LAYOUT DIGEST COMMAND.
+// childEnv turns the test binary into a process: LAYOUT DIGEST COMMAND.
 const childEnv = "SBW_TEST_PUSH"
 
-// local is GitHub's own name for a GitHub on this machine; its registry is
+// local is GitHub's own name for a GitHub on this machine, whose registry is
 // reached through HTTP_PROXY.
 const local = "containers.github.localhost"
 
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child finds an identity, starts what stands for a builder, and pushes, telling
-// all that it does.
+// child finds an identity, starts a stand-in for a builder, and pushes,
+// printing everything it does.
 func child(ctx context.Context, job []string) error {
 	repo, err := imageref.ParseRepository(local + "/" + testUser + "/worker")
 	if err != nil {
@@ -76,8 +76,8 @@ func asErrors(found []*pipeline.Finding) (errs []error) {
 }
 
 // TestTokenStaysInMemory traces a push with all its children: the token and the
-// bearers are in no argument, no environment but its own, no file and no output,
-// whether all goes well or the registry and GitHub refuse.
+// bearers appear in no argument, no environment but its own, no file and no
+// output, whether all goes well or the registry and GitHub refuse.
 func TestTokenStaysInMemory(t *testing.T) {
 	dir := tempLayout(t)
 	digest := makeImage(t, dir, layers(1, 3000, 2000)...)

@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// manifests writes what the blobs belong to: the manifests of an index by
-// digest, then TAG, and after it can be read the tags that follow it.
+// manifests writes what refers to the blobs: the manifests of an index by
+// digest, then TAG, and, once TAG can be read back, the tags that follow it.
 func (r *run) manifests(ctx context.Context) error {
 	if err := r.children(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (r *run) manifests(ctx context.Context) error {
 		return r.client.Explain("look for "+r.name(first), err)
 	}
 	if now != r.job.Digest {
-		// Someone may have taken it while this image was being built.
+		// Someone may have taken the tag while this image was being built.
 		if err := r.checkTag(ctx, first, is(r.job.Digest), r.job.Overwrite || first == Latest); err != nil {
 			return err
 		}
@@ -50,8 +50,8 @@ func (r *run) manifests(ctx context.Context) error {
 	return nil
 }
 
-// children writes the manifests below the root: the images' side by side, then
-// nested indexes, each after what it lists.
+// children writes the manifests below the root: those of images in parallel,
+// then nested indexes, each after what it lists.
 func (r *run) children(ctx context.Context) error {
 	docs := r.image.documents[:len(r.image.documents)-1]
 	g, gctx := errgroup.WithContext(ctx)
@@ -74,8 +74,8 @@ func (r *run) children(ctx context.Context) error {
 	return nil
 }
 
-// follow moves a tag after TAG. If it fails, TAG is complete, and the finding says
-// so.
+// follow moves a tag after TAG. If that fails, TAG is complete, and the finding
+// says so.
 func (r *run) follow(ctx context.Context, first, tag string) error {
 	if r.lately(tag) == r.job.Digest {
 		return nil
@@ -86,9 +86,9 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 	}
 	f := &pipeline.Finding{
 		Code: "tag-not-moved", Severity: pipeline.Error, Err: err,
-		What: r.name(first) + " is published, but " + tag + " was not moved to it",
+		What: r.name(first) + " has been published, but " + tag + " was not moved to it",
 		Why:  err.Error(),
-		Fix:  "run it again with the same tag; nothing is sent twice",
+		Fix:  "publish again with the same tag; nothing is sent twice",
 	}
 	var cause *pipeline.Finding
 	if errors.As(err, &cause) {
@@ -97,16 +97,16 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 	return f
 }
 
-// far is from what round trip on a question is worth being asked ahead of an
-// answer; on a near registry it saves nothing.
+// far is the round trip from which on it pays to ask before the answer to the
+// previous request has arrived; on a near registry this saves nothing.
 const far = 20 * time.Millisecond
 
-// writeAndRead writes TAG and waits until it can be read by its digest. To a far
-// registry the question is sent a little after the manifest, while that one's
-// answer is on its way: asked of a registry that is as quick with a manifest as
-// with other requests, it arrives just behind it and costs no round trip of its
-// own. One that is slower answers that it knows no such manifest yet, and is
-// asked again.
+// writeAndRead writes TAG and waits until it can be read by its digest. If the
+// registry is far away, the second request is sent shortly after the manifest,
+// while the first answer is still in transit. If the registry handles a
+// manifest as quickly as other requests, the second answer arrives right behind
+// the first and costs no extra round trip. A slower registry answers that it
+// does not know the manifest yet, and is asked again.
 func (r *run) writeAndRead(ctx context.Context, tag string) error {
 	trip := r.client.RoundTrip()
 	if trip < far {
@@ -132,8 +132,8 @@ func (r *run) writeAndRead(ctx context.Context, tag string) error {
 	return r.readable(ctx, tag)
 }
 
-// readable waits until the manifest can be read by its digest, as a cluster will
-// read it.
+// readable waits until the manifest can be read by its digest, as a cluster
+// will read it.
 func (r *run) readable(ctx context.Context, tag string) error {
 	for try := 0; ; try++ {
 		digest, err := r.headManifest(ctx, r.job.Digest)
@@ -147,9 +147,9 @@ func (r *run) readable(ctx context.Context, tag string) error {
 		case try+1 >= r.client.Tries():
 			return &pipeline.Finding{
 				Code: "tag-unreadable", Severity: pipeline.Error,
-				What: r.name(r.job.Digest) + " was accepted by the registry and cannot be read",
+				What: r.name(r.job.Digest) + " was accepted by the registry but cannot be read",
 				Why:  "latest was not moved, because it would point to nothing",
-				Fix:  "run it again in a minute",
+				Fix:  "publish again in a minute",
 			}
 		}
 		if err := r.client.Backoff(ctx, "manifest "+r.job.Digest, try, errNotYet); err != nil {
@@ -160,8 +160,8 @@ func (r *run) readable(ctx context.Context, tag string) error {
 
 var errNotYet = errors.New("it cannot be read yet")
 
-// put writes a manifest under a tag or its digest. When the registry says that
-// something is missing, everything that was trusted is looked at.
+// put writes a manifest under a tag or its digest. If the registry says that
+// something is missing, everything that was assumed to exist is checked.
 func (r *run) put(ctx context.Context, d document, ref string) error {
 	for try := 0; ; try++ {
 		if !strings.HasPrefix(ref, "sha256:") {
@@ -192,13 +192,13 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 	}
 }
 
-// uploadLost is for a registry that goes on not knowing what it was sent.
+// uploadLost is for a registry that keeps forgetting what it received.
 func (r *run) uploadLost(doing string, err error) error {
 	f := &pipeline.Finding{
 		Code: "upload-lost", Severity: pipeline.Error, Err: err,
 		What: "could not " + doing + ": the registry lost what it received",
 		Why:  err.Error(),
-		Fix:  "run it again later, and look at https://www.githubstatus.com",
+		Fix:  "try again later, and check https://www.githubstatus.com",
 	}
 	var e *registry.Error
 	if errors.As(err, &e) && e.Said() != "" {
@@ -207,7 +207,7 @@ func (r *run) uploadLost(doing string, err error) error {
 	return f
 }
 
-// missing reports whether a manifest was refused for what it names.
+// missing reports whether a manifest was refused because of what it refers to.
 func missing(err error) bool {
 	var e *registry.Error
 	if !errors.As(err, &e) || e.Status < 400 || e.Status >= 500 {
@@ -222,12 +222,12 @@ func missing(err error) bool {
 
 var digestRE = lazyregexp.New(`sha256:[0-9a-f]{64}`)
 
-// repair looks for what a refused document needs and sends what is not there:
-// of an index its manifests, of a manifest blobs. At first these are the ones
-// that were trusted to be there; a blob that was sent just now is given a little
-// time before it is sent again, since GHCR may take a moment to know it. A
-// registry that keeps refusing what it says it has is sent again the blob that
-// it names, or all of them.
+// repair looks for what a refused manifest needs and sends what is missing: the
+// manifests of an index, or the blobs of a manifest. It starts with those that
+// were assumed to exist. A blob that has just been sent gets a little time
+// before it is sent again, because GHCR may need a moment to know it. If a
+// registry keeps refusing what it says it has, the blob that it names is sent
+// again, or all of them.
 func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
 	if d.index {
 		if round > 0 {
@@ -266,8 +266,8 @@ func (r *run) repair(ctx context.Context, d document, cause error, round int) er
 	return r.blobs(ctx, again, true)
 }
 
-// repairIndex writes the manifests of an index that are not there; all those
-// before it in the list of documents are, or were written without a fault.
+// repairIndex writes the missing manifests of an index; all those before it in
+// the list of documents exist or were written without an error.
 func (r *run) repairIndex(ctx context.Context, index document, force bool) error {
 	for _, d := range r.image.documents {
 		if d.digest == index.digest {
@@ -292,8 +292,8 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 func wrongDigest(ref, want, got string) error {
 	return &pipeline.Finding{
 		Code: "registry-digest", Severity: pipeline.Error,
-		What: ref + " has a different digest than what was sent",
+		What: ref + " has a different digest from the manifest that was sent",
 		Why:  "sent " + want + ", the registry says " + got,
-		Fix:  "look for a proxy that rewrites manifests; do not roll this tag out",
+		Fix:  "do not roll out this tag, and look for a proxy that rewrites manifests",
 	}
 }

@@ -36,7 +36,7 @@ const (
 	testToken = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 )
 
-// harness is GHCR's front over a registry in this process.
+// harness is an imitation of GHCR over a registry in this process.
 type harness struct {
 	front *ghcr.Front
 	host  string
@@ -77,7 +77,7 @@ func newHarnessOver(t testing.TB, upstream http.Handler) *harness {
 // own is the repository as the product names it.
 func own(repo name.Repository) imageref.Repository { return imageref.Split(repo.Name()).Repository }
 
-// options never wait for real; what would have been waited is kept.
+// options never really wait; the delays are recorded.
 func (h *harness) options() Options {
 	return Options{
 		Repository: own(h.repo),
@@ -91,7 +91,7 @@ func (h *harness) options() Options {
 	}
 }
 
-// count is how many requests of the kinds were answered.
+// count is how many requests of these kinds were answered.
 func (h *harness) count(kinds ...ghcr.Kind) int {
 	n := 0
 	for _, r := range h.front.Requests() {
@@ -109,8 +109,9 @@ func (h *harness) remoteAs(token string) []remote.Option {
 	return []remote.Option{remote.WithAuth(&authn.Basic{Username: testUser, Password: token}), remote.WithTransport(direct{h.front})}
 }
 
-// direct asks a handler without a network in between: what a test only prepares
-// or looks at afterwards needs none, and connections are what takes the time.
+// direct calls a handler without a network in between: what a test only
+// prepares or inspects afterwards does not need one, and connections take most
+// of the time.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -132,7 +133,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// prepare publishes what a test finds there.
+// prepare publishes what a test expects to exist.
 func (h *harness) prepare(t testing.TB, repo name.Repository, job Job) {
 	t.Helper()
 	o := h.options()
@@ -210,7 +211,7 @@ func makeIndex(t testing.TB, dir string, imgs map[string]v1.Image) string {
 	return makeIndexBeside(t, dir, imgs)
 }
 
-// makeIndexBeside writes it into a layout that is there.
+// makeIndexBeside writes it into an existing layout.
 func makeIndexBeside(t testing.TB, dir string, imgs map[string]v1.Image) string {
 	t.Helper()
 	var idx v1.ImageIndex = empty.Index
@@ -240,7 +241,7 @@ func makeIndexBeside(t testing.TB, dir string, imgs map[string]v1.Image) string 
 	return h.String()
 }
 
-// digestOf is what a tag points to; empty when it is not there.
+// digestOf is what a tag points to; empty if it does not exist.
 func (h *harness) digestOf(t testing.TB, tag string) string {
 	t.Helper()
 	d, err := remote.Head(h.repo.Tag(tag), h.remote()...)
@@ -250,7 +251,7 @@ func (h *harness) digestOf(t testing.TB, tag string) string {
 	return d.Digest.String()
 }
 
-// walk reads everything that a tag leads to and holds it against its digests.
+// walk reads everything that a tag refers to and compares it with its digests.
 func (h *harness) walk(t testing.TB, tag string) {
 	t.Helper()
 	d, err := remote.Get(h.repo.Tag(tag), h.remote()...)
@@ -296,7 +297,7 @@ func (h *harness) walkDescriptor(t testing.TB, d *remote.Descriptor) {
 		if err != nil {
 			t.Fatalf("a layer of %s is missing: %v", d.Digest, err)
 		}
-		// The reader holds what it reads against the digest.
+		// The reader compares what it reads with the digest.
 		_, err = io.Copy(io.Discard, rc)
 		_ = rc.Close()
 		if err != nil {

@@ -2,7 +2,7 @@ package receipt
 
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
-// The codes of this package's findings.
+// Codes of this package's findings.
 const (
 	CodeHistoryUnreadable pipeline.Code = "history-unreadable"
 	CodeReceiptHook       pipeline.Code = "receipt-hook"

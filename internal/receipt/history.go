@@ -12,18 +12,19 @@ import (
 )
 
 // Annotations on the workload. The Deployment controller copies them to every
-// ReplicaSet, which is one more reason for the bounds of the history; they do
-// not stand in the pod template, so setting them starts no rollout.
+// ReplicaSet, which is one more reason to limit the history. They are not part
+// of the pod template, so setting them does not start a rollout.
 const (
-	// AnnotationHistory holds the last entries as a JSON array, the newest first.
+	// AnnotationHistory contains the last entries as a JSON array, newest
+	// first.
 	AnnotationHistory = "dev.sbw/history"
-	// AnnotationImage is the reference that was shipped last with success.
+	// AnnotationImage is the last reference that was shipped successfully.
 	AnnotationImage = "dev.sbw/image"
 	// AnnotationCause is shown by `kubectl rollout history`.
 	AnnotationCause = "kubernetes.io/change-cause"
 
-	// MaxEntries and MaxBytes bound the history; the oldest go first. All
-	// annotations of an object together may have 256 KiB
+	// MaxEntries and MaxBytes limit the history; the oldest entries are removed
+	// first. All annotations of an object together may have 256 KiB
 	// (apimachinery, TotalAnnotationSizeLimitB).
 	MaxEntries = 20
 	MaxBytes   = 8 << 10
@@ -39,22 +40,22 @@ type Entry struct {
 	By      string    `json:"u,omitempty"`
 	Seconds float64   `json:"s,omitempty"`
 	End     string    `json:"e,omitempty"`
-	// Revision is the name of the ReplicaSet or ControllerRevision that ran in
-	// the end: its number changes when one goes back to it.
+	// Revision is the name of the ReplicaSet or ControllerRevision that ran at
+	// the end; its number would change if somebody went back to it.
 	Revision string `json:"n,omitempty"`
-	// Made is the name of the one that this run rolled out, which after a failed
-	// run is not the one that runs.
+	// Made is the name of the revision that this run rolled out, which after a
+	// failed run is not the one that runs.
 	Made      string `json:"m,omitempty"`
 	Functions int    `json:"f,omitempty"`
 }
 
-// entry is an Entry at rest: the time in seconds since 1970.
+// entry is the stored form of an Entry, with the time in seconds since 1970.
 type entry struct {
 	Unix int64 `json:"t"`
 	Entry
 }
 
-// EntryOf is the line of a receipt.
+// EntryOf is the entry for a receipt.
 func EntryOf(r *Receipt) Entry {
 	e := Entry{
 		At: r.Started, Command: r.Command, Image: r.Image.String(), Commit: short(r.Commit), Dirty: r.Dirty,
@@ -69,9 +70,9 @@ func EntryOf(r *Receipt) Entry {
 // short is a commit as people write it.
 func short(commit string) string { return commit[:min(len(commit), 12)] }
 
-// History reads the entries, the newest first. Entries of a later version keep
-// what is known of them. Where the annotation has been damaged, err is a warning
-// with the code "history-unreadable", and what could be read is returned.
+// History reads the entries, newest first. Entries of a later version keep the
+// fields that are known. If the annotation is damaged, err is a warning with
+// the code "history-unreadable", and whatever could be read is returned.
 func History(annotations map[string]string) ([]Entry, error) {
 	raw, err := rawHistory(annotations)
 	var all []Entry
@@ -102,21 +103,21 @@ func damaged(err error) error {
 	return &pipeline.Finding{
 		Code: CodeHistoryUnreadable, Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
 		What: "the history on the workload cannot be read", Why: oneLine(err.Error()), Err: err,
-		Fix: "it begins anew with the next rollout; the receipts of those who shipped are whole",
+		Fix: "nothing: the next rollout starts a new history, and the receipts on the machines that shipped are complete",
 	}
 }
 
-// Record returns the annotations to be set on a workload that has the given
-// ones, so that its history begins with e. Older entries stay byte for byte,
-// until they are beyond the bounds. The given map is not altered; a damaged
-// history is replaced.
+// Record returns the annotations to set on a workload, given its current ones,
+// so that its history begins with e. Older entries are kept byte for byte
+// within the limits. The given map is not modified; a damaged history is
+// replaced.
 func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 	at := entry{Unix: e.At.Unix(), Entry: e}
 	newest, err := json.Marshal(at)
 	if err != nil {
-		return nil, fmt.Errorf("history entry: %w", err)
+		return nil, fmt.Errorf("cannot encode the history entry: %w", err)
 	}
-	old, _ := rawHistory(annotations) // a damaged one begins anew, which History says
+	old, _ := rawHistory(annotations) // a damaged one starts over, which History reports
 	texts, size := []string{string(newest)}, len(newest)+2
 	for _, r := range old {
 		size += len(r) + 1
@@ -129,7 +130,7 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 		AnnotationHistory: "[" + strings.Join(texts, ",") + "]",
 	}
 	if e.End != pipeline.Restored.String() {
-		// After going back, what runs has its own cause again.
+		// After an undo, what runs has its own cause again.
 		set[AnnotationCause] = Cause(e)
 	}
 	if e.End == pipeline.Done.String() {
@@ -153,7 +154,7 @@ func Cause(e Entry) string {
 	return s
 }
 
-// Merge returns annotations with set put over them.
+// Merge returns annotations with those in set added or replaced.
 func Merge(annotations, set map[string]string) map[string]string {
 	m := maps.Clone(annotations)
 	if m == nil {

@@ -31,22 +31,22 @@ import (
 type Hook struct {
 	Key  string // of the configuration, for messages
 	Argv []string
-	Dir  string // where it runs; the repository's root
-	// Timeout bounds it; 30 s when zero.
+	Dir  string // its working directory: the repository's root
+	// Timeout limits it; 0 means 30 s.
 	Timeout time.Duration
-	// Env is the environment to choose from; os.Environ() when nil. Variables
-	// whose names say that they are secret are left out.
+	// Env is the environment to filter; os.Environ() if nil. Variables whose
+	// names look secret are removed.
 	Env []string
 }
 
 const (
 	hookTimeout = 30 * time.Second
-	// afterKill bounds the wait for a grandchild that holds the output open.
+	// afterKill limits the wait for a grandchild that keeps the output open.
 	afterKill = 2 * time.Second
 	hookWords = 4096 // of its output, kept for the warning
 )
 
-// Placeholders are the words that may stand in a hook's arguments in braces.
+// Placeholders are the words that a hook's arguments may contain in braces.
 func (r *Receipt) Placeholders() map[string]string {
 	m := map[string]string{
 		"command": r.Command, "worker": r.Worker, "image": r.Image.String(), "tag": r.Image.Tag, "digest": r.Image.Digest,
@@ -61,7 +61,7 @@ func (r *Receipt) Placeholders() map[string]string {
 
 var placeholder = lazyregexp.New(`\{([A-Za-z]+)\}`)
 
-// Run runs the hook; nothing is done without a command. An error is a warning
+// Run runs the hook, or does nothing without a command. An error is a warning
 // with the code "receipt-hook": what was shipped stays shipped.
 func (h Hook) Run(ctx context.Context, r *Receipt) error {
 	if len(h.Argv) == 0 {
@@ -106,9 +106,9 @@ func (h Hook) Run(ctx context.Context, r *Receipt) error {
 	return nil
 }
 
-// secretName matches the names of variables that hold credentials, the tokens
-// of both plugins (GH_TOKEN, GITHUB_TOKEN, GHCR_TOKEN, INNGEST_SIGNING_KEY,
-// INNGEST_EVENT_KEY) among them.
+// secretName matches the names of variables that contain credentials, including
+// the tokens of both plugins (GH_TOKEN, GITHUB_TOKEN, GHCR_TOKEN,
+// INNGEST_SIGNING_KEY, INNGEST_EVENT_KEY).
 var secretName = lazyregexp.New(
 	`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SIGNING_KEY|EVENT_KEY|_PAT)(_|$)`,
 )
@@ -121,7 +121,7 @@ func secret(variable string) bool {
 func (h Hook) failed(err error, said string) error {
 	f := &pipeline.Finding{
 		Code: CodeReceiptHook, Severity: pipeline.Warning, Where: h.Key,
-		What: fmt.Sprintf("the receipt's hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
+		What: fmt.Sprintf("the receipt hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
 		Fix: "run it by hand with the receipt on stdin; what was shipped is not affected",
 	}
 	if errors.Is(err, exec.ErrNotFound) {
@@ -145,7 +145,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// printable drops control characters: they are never to reach a terminal.
+// printable removes control characters, which must never reach a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' {

@@ -10,9 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// JournalPath is where runs that change one thing keep their journal: title is
-// for the reader, and all of what is hashed. It is empty where there is no state
-// directory; keeping the receipt reports that.
+// JournalPath is where runs that change the same thing keep their journal:
+// title is for people, and all arguments are hashed. It is empty if there is no
+// state directory, which keeping the receipt will report.
 func JournalPath(title string, what ...string) string {
 	dir, err := statefile.StateDir(os.Getenv)
 	if err != nil {

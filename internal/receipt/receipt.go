@@ -1,22 +1,23 @@
-// Package receipt keeps what was shipped, by whom and with what result: a JSON
-// document under the user's state directory for each run of either plugin, and
-// a short history in the annotations of the workload itself.
+// Package receipt records what was shipped, by which user and with what result.
+// Store keeps a JSON document in the user's state directory for each run of
+// either plugin, Record and History keep a short history in the annotations of
+// the workload itself, and Hook passes each document on.
 //
-// The file is for the one who shipped: whole, with the evidence. The
-// annotations are for everyone who can read the workload: a line per run, bounded
-// in number and size. A hook, a command of the user's own, is given the file's
-// document on stdin.
+// The file is for the user who shipped: complete, with the evidence. The
+// annotations are for everyone who can read the workload: one line per run,
+// limited in number and size. A hook is a command of the user's choice that
+// gets the document on stdin.
 //
 // # Decisions
 //
-// A receipt is written once, at the end of a run, and never altered. Readers
-// take documents of other versions: fields that they do not know are passed
-// over, and missing ones are empty. A fault of keeping or of a hook never makes
-// a run fail: it is a warning, since the cluster has changed by then.
+// A receipt is written once, at the end of a run, and never modified. Readers
+// accept documents of other versions: unknown fields are ignored, and missing
+// ones are empty. If a receipt cannot be stored, or a hook fails, the run does
+// not fail but warns, because the cluster has already changed by then.
 //
-// # To add a field
+// # Adding a field
 //
-// Add it with omitempty. Raise Version only if a field changes its meaning.
+// Add it with omitempty. Increase Version only if a field changes its meaning.
 package receipt
 
 import (
@@ -41,7 +42,7 @@ type Receipt struct {
 	Image    Image  `json:"image"`
 	Previous string `json:"previous,omitempty"` // reference that was replaced
 	Commit   string `json:"commit,omitempty"`
-	Dirty    bool   `json:"dirty,omitempty"` // built from a tree with changes
+	Dirty    bool   `json:"dirty,omitempty"` // built from a tree with uncommitted changes
 	Source   string `json:"source,omitempty"`
 	By       By     `json:"by"`
 
@@ -49,7 +50,7 @@ type Receipt struct {
 	Seconds float64   `json:"seconds"`
 	Stages  []Stage   `json:"stages,omitempty"`
 
-	// End is how it ended, in pipeline's words; Code the exit code.
+	// End is the outcome as package pipeline names it; Code is the exit code.
 	End         string     `json:"end"`
 	Code        int        `json:"exitCode"`
 	Interrupted bool       `json:"interrupted,omitempty"`
@@ -59,11 +60,11 @@ type Receipt struct {
 	Evidence    []Evidence `json:"evidence,omitempty"`
 
 	Target    *Target         `json:"target,omitempty"`    // of a rollout
-	Functions []string        `json:"functions,omitempty"` // ids that are registered at the end
+	Functions []string        `json:"functions,omitempty"` // IDs of the functions that are registered at the end
 	Inngest   *Inngest        `json:"inngest,omitempty"`
-	Manifest  json.RawMessage `json:"manifest,omitempty"` // what was written, to be put back
+	Manifest  json.RawMessage `json:"manifest,omitempty"` // the changes to files, so that they can be undone
 
-	// Path is where the document was read from or written to.
+	// Path is the file that the document was read from or written to.
 	Path string `json:"-"`
 }
 
@@ -74,7 +75,7 @@ type Image struct {
 	Digest     string   `json:"digest,omitempty"`
 	Platforms  []string `json:"platforms,omitempty"`
 	Bytes      int64    `json:"bytes,omitempty"`  // of all layers, compressed
-	Pushed     int64    `json:"pushed,omitempty"` // of these, what was sent
+	Pushed     int64    `json:"pushed,omitempty"` // the part that was sent
 }
 
 // String is the reference, REPOSITORY:TAG@DIGEST.
@@ -82,7 +83,7 @@ func (i Image) String() string {
 	return imageref.Reference{Repository: imageref.Split(i.Repository).Repository, Tag: i.Tag, Digest: i.Digest}.String()
 }
 
-// ParseImage takes a reference apart; what it does not name is empty.
+// ParseImage splits a reference; parts that it does not contain are empty.
 func ParseImage(ref string) Image {
 	r := imageref.Split(ref)
 	return Image{Repository: r.Repository.String(), Tag: r.Tag, Digest: r.Digest}
@@ -91,7 +92,7 @@ func ParseImage(ref string) Image {
 // By is who shipped.
 type By struct {
 	GitHub string `json:"github,omitempty"` // login
-	Kube   string `json:"kube,omitempty"`   // user as the API server sees it
+	Kube   string `json:"kube,omitempty"`   // the user as the API server sees it
 	Host   string `json:"host,omitempty"`
 }
 
@@ -103,7 +104,7 @@ func (b By) String() string {
 	return b.Kube
 }
 
-// Stage is what one stage took.
+// Stage is one stage and how long it took.
 type Stage struct {
 	Name    string    `json:"name"`
 	Started time.Time `json:"started"`
@@ -112,7 +113,7 @@ type Stage struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-// Finding is a pipeline.Finding at rest.
+// Finding is the stored form of a pipeline.Finding.
 type Finding struct {
 	Code     string   `json:"code"`
 	Severity string   `json:"severity"`
@@ -123,8 +124,8 @@ type Finding struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
-// Evidence is something that undoing would have destroyed, whole: the log of
-// a container, its state, events.
+// Evidence is something that a rollback would have destroyed, in full: a
+// container's log, its state, events.
 type Evidence struct {
 	Title string `json:"title"` // pod/x container/y, previous log
 	Text  string `json:"text"`
@@ -138,7 +139,8 @@ type Target struct {
 	Name       string `json:"name"`
 	Container  string `json:"container,omitempty"`
 	ReplicaSet string `json:"replicaSet,omitempty"`
-	// Made is the one that this run rolled out; the same, unless it was put back.
+	// Made is the revision that this run rolled out: the same one, unless it
+	// was rolled back.
 	Made string `json:"made,omitempty"`
 	Pods []Pod  `json:"pods,omitempty"`
 }
@@ -151,18 +153,18 @@ type Pod struct {
 	ImageID string `json:"imageID,omitempty"`
 }
 
-// Inngest is what came of registering.
+// Inngest is the result of registering.
 type Inngest struct {
 	Server  string   `json:"server,omitempty"`
 	App     string   `json:"app,omitempty"`
-	URL     string   `json:"url,omitempty"` // of the worker, as the server calls it
+	URL     string   `json:"url,omitempty"` // the worker's app ID on the server
 	Synced  bool     `json:"synced"`
 	Missing []string `json:"missing,omitempty"` // in the catalog, not registered
 	Extra   []string `json:"extra,omitempty"`
 	Removed []string `json:"removed,omitempty"` // stale apps that were deleted
 }
 
-// Finish puts the outcome of the run into the receipt.
+// Finish adds the outcome of the run to the receipt.
 func (r *Receipt) Finish(o pipeline.Outcome) {
 	r.Version = Version
 	r.Started, r.Seconds = o.Started.UTC(), seconds(o.Duration)

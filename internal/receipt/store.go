@@ -21,8 +21,8 @@ const DefaultKeep = 100
 // Store is the directory of receipts: WORKER/TIME-TAG.json below Dir.
 type Store struct {
 	Dir string
-	// Keep is how many receipts of one worker are kept; DefaultKeep when zero,
-	// all when negative.
+	// Keep is how many receipts of one worker are kept; 0 means DefaultKeep,
+	// and a negative number all.
 	Keep int
 }
 
@@ -40,7 +40,7 @@ const stamp = "20060102T150405.000Z"
 
 var ours = lazyregexp.New(`^\d{8}T\d{6}\.\d{3}Z-.*\.json$`)
 
-// Save writes r, sets r.Path, and removes what is beyond Keep. An error is a
+// Save writes r, sets r.Path, and deletes receipts beyond Keep. An error is a
 // warning with the code "receipt-not-kept".
 func (s Store) Save(r *Receipt) error {
 	if r.Version == 0 {
@@ -66,7 +66,7 @@ func (s Store) Save(r *Receipt) error {
 	return nil
 }
 
-// writeNew writes a file that was not there, in one step, for the user alone.
+// writeNew writes a new file in one step, readable only by the user.
 func writeNew(dir, name string, data []byte) (path string, err error) {
 	err = statefile.Place(dir, 0o600, func(f *os.File) (string, error) {
 		if _, err := f.Write(data); err != nil {
@@ -84,7 +84,7 @@ func writeNew(dir, name string, data []byte) (path string, err error) {
 	return path, err
 }
 
-// Load reads one receipt, of this version or another.
+// Load reads one receipt, of this or another version.
 func Load(path string) (*Receipt, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -92,7 +92,8 @@ func Load(path string) (*Receipt, error) {
 	}
 	r := &Receipt{}
 	err = json.Unmarshal(data, r)
-	// A later version may have given a field another type: the rest is good.
+	// A later version may have changed the type of a field; the rest is still
+	// good.
 	if _, typed := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !(typed && r.Version > Version) {
 		return nil, unreadable(path, err)
 	}
@@ -100,9 +101,9 @@ func Load(path string) (*Receipt, error) {
 	return r, nil
 }
 
-// List returns the receipts of a worker, the newest first, at most n when n
-// is positive. Where some cannot be read, err joins a warning for each, and the
-// others are returned nevertheless.
+// List returns the receipts of a worker, newest first, at most n if n is
+// positive. If some cannot be read, err joins a warning for each, and the
+// others are still returned.
 func (s Store) List(worker string, n int) (all []*Receipt, err error) {
 	dir := filepath.Join(s.Dir, fileName(worker))
 	names, err := s.names(dir)
@@ -124,8 +125,8 @@ func (s Store) List(worker string, n int) (all []*Receipt, err error) {
 	return all, errors.Join(errs...)
 }
 
-// Latest returns the newest receipt of a worker that match accepts, or nil;
-// a nil match accepts each. It reads no more files than it must.
+// Latest returns the newest receipt of a worker that match accepts, or nil; a
+// nil match accepts all. It reads as few files as possible.
 func (s Store) Latest(worker string, match func(*Receipt) bool) (*Receipt, error) {
 	dir := filepath.Join(s.Dir, fileName(worker))
 	names, err := s.names(dir)
@@ -182,7 +183,7 @@ func (s Store) prune(dir string) error {
 
 var notInNames = lazyregexp.New(`[^A-Za-z0-9._-]+`)
 
-// fileName makes a name that may stand in a path of any system.
+// fileName makes a name that is valid on any system.
 func fileName(s string) string {
 	s = strings.TrimLeft(notInNames.ReplaceAllString(s, "_"), ".")
 	return orElse(s[:min(len(s), 120)], "_")
@@ -207,6 +208,6 @@ func unreadable(where string, err error) error {
 	return &pipeline.Finding{
 		Code: CodeReceiptUnreadable, Severity: pipeline.Warning, Where: where,
 		What: "a receipt cannot be read", Why: oneLine(err.Error()), Err: err,
-		Fix: "remove it if it is of no use",
+		Fix: "delete the file if you do not need it",
 	}
 }

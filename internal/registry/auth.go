@@ -15,20 +15,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// session holds what the requests of a Client carry, and changes it one
-// goroutine at a time: however many requests find a bearer ended, it is
-// exchanged once.
+// session holds what the requests of a Client need for authentication. Only one
+// goroutine at a time changes it: however many requests find that the bearer
+// has expired, it is exchanged once.
 type session struct {
 	c    *Client
-	turn chan struct{} // holds the right to change what follows
+	turn chan struct{} // holds the right to change the following
 
 	mu      sync.RWMutex
-	settled bool // the way to authenticate is known
+	settled bool // we know how to authenticate
 	value   string
-	ends    time.Time // of the bearer; zero when the registry did not say
+	ends    time.Time // of the bearer; zero if the registry did not say
 	realm   *transport.Challenge
 	secrets []string // to be kept out of messages
-	// failures counts exchanges that were given up, the last of them by failure.
+	// failures counts exchanges that were given up; failure is the last error.
 	failures int
 	failure  error
 }
@@ -64,8 +64,8 @@ func (s *session) lock(ctx context.Context) error {
 func (s *session) unlock() { <-s.turn }
 
 // enter returns when a request may be sent. While it is unknown how the
-// registry wants to be asked, one request goes ahead to find out while the
-// others wait for it: first says that this one does, and that it holds the turn
+// registry authenticates, one request goes ahead to find out and the others
+// wait for it: first means that this is the one, and that it holds the turn
 // until leave or renew.
 func (s *session) enter(ctx context.Context) (first bool, _ error) {
 	if s.usable() {
@@ -79,7 +79,7 @@ func (s *session) enter(ctx context.Context) (first bool, _ error) {
 		s.unlock()
 		return false, nil
 	}
-	// What failed while this one waited its turn fails for this one too.
+	// What failed while this request waited fails for it, too.
 	if n, err := s.failed(); n != before {
 		s.unlock()
 		return false, err
@@ -91,13 +91,13 @@ func (s *session) enter(ctx context.Context) (first bool, _ error) {
 			s.unlock()
 			return false, err
 		}
-		s.realm = nil // it was a guess, and there is no token endpoint
+		s.realm = nil // we guessed, and there is no token endpoint
 	}
 	return true, nil
 }
 
-// leave ends the turn of a first request that was not asked for a credential,
-// or that got no answer.
+// leave ends the turn of a first request that was not asked for a credential or
+// got no answer.
 func (s *session) leave(answered bool) {
 	if answered {
 		s.mu.Lock()
@@ -108,7 +108,7 @@ func (s *session) leave(answered bool) {
 }
 
 // renew gets a new credential after used was refused with a challenge; again
-// says whether there is one that is worth another try.
+// says whether another try makes sense.
 func (s *session) renew(ctx context.Context, holds bool, used string, ch *transport.Challenge) (again bool, _ error) {
 	if !holds {
 		if err := s.lock(ctx); err != nil {
@@ -117,7 +117,7 @@ func (s *session) renew(ctx context.Context, holds bool, used string, ch *transp
 	}
 	defer s.unlock()
 	if s.header() != used {
-		return true, nil // someone else was faster
+		return true, nil // another goroutine was faster
 	}
 	if ch == nil {
 		return false, nil
@@ -131,7 +131,7 @@ func (s *session) renew(ctx context.Context, holds bool, used string, ch *transp
 	return false, nil
 }
 
-// basic sends the credential itself: to the registry's own host, as ever.
+// basic sends the credential itself, and only to the registry's own host.
 func (s *session) basic(ctx context.Context, used string) (again bool, _ error) {
 	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *session) set(value string, ends time.Time, realm *transport.Challenge, 
 	s.keepOut(secrets...)
 }
 
-// keepOut remembers secrets, in the forms in which a server may echo them. The
+// keepOut remembers secrets in the forms in which a server may echo them. The
 // caller holds the lock.
 func (s *session) keepOut(secrets ...string) {
 	for _, x := range secrets {
@@ -168,12 +168,13 @@ func (s *session) keepOut(secrets ...string) {
 			}
 		}
 	}
-	// The longest first: one may be part of another.
+	// The longest first, because one may be part of another.
 	slices.SortStableFunc(s.secrets, func(a, b string) int { return len(b) - len(a) })
 }
 
-// redact takes secrets out of a text that a registry or a library wrote. It
-// comes before any truncating: of a secret that was cut, the rest would stay.
+// redact removes secrets from text that a registry or a library wrote. It must
+// run before the text is truncated: if a secret were cut in two, the rest would
+// remain.
 func (s *session) redact(text string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -189,8 +190,8 @@ func (s *session) failed() (int, error) {
 	return s.failures, s.failure
 }
 
-// givenUp is a fault that has been met often enough: whoever waits for a bearer
-// is not to begin the tries anew.
+// givenUp marks a fault that has occurred often enough: nobody who waits for a
+// bearer should start all over.
 type givenUp struct{ error }
 
 func (g *givenUp) Unwrap() error { return g.error }
@@ -249,14 +250,15 @@ func (s *session) exchangeOnce(ctx context.Context, ch *transport.Challenge) err
 	}
 	var ends time.Time
 	if tok.ExpiresIn > 0 {
-		// A tenth before it does, so that a request does not meet the end.
+		// A tenth earlier, so that a request does not hit the expiry.
 		ends = time.Now().Add(time.Duration(tok.ExpiresIn) * time.Second * 9 / 10)
 	}
 	s.set("Bearer "+value, ends, ch, value)
 	return nil
 }
 
-// scopes puts what is needed most first: some registries look at no other.
+// scopes puts the most important scope first, because some registries look at
+// no other.
 func (s *session) scopes() []string {
 	action := transport.PullScope
 	if s.c.opts.Push {

@@ -1,25 +1,24 @@
-// Package registry is one conversation with one repository of a container
-// registry: requests that carry the right credential to the right host, are
-// tried again where the fault passes, and fail with an error that says in the
-// registry's own words why.
+// Package registry talks to one repository of a container registry. New returns
+// a Client whose Do sends the right credential to the right host, retries what
+// may pass, and fails with an error that gives the reason in the registry's own
+// words.
 //
 // # Decisions
 //
-// The challenge, the exchange of a credential for a bearer and the retries are
-// here rather than in go-containerregistry's transport: that one asks /v2/
-// before anything else, ignores Retry-After, sends a consumed body again when a
-// bearer ends in the middle of a push (its issue 1004) and gives no hold to a
-// request count. Of that library this package uses names, authenticators and
-// the exchange itself.
+// This package handles challenges, the exchange of a credential for a bearer,
+// and retries itself. go-containerregistry's transport asks /v2/ before
+// anything else, ignores Retry-After, sends a consumed body again when a bearer
+// expires in the middle of a push (its issue 1004) and cannot count requests.
+// From that library come the names, the authenticators and the exchange itself.
 //
-// No Docker configuration is read: a credential is what Options.Auth says.
+// No Docker configuration is read: the only credential is Options.Auth.
 //
 // # Hosts
 //
-// A bearer goes to the registry's own scheme, host and port and nowhere else,
-// whatever redirect or upload location an answer names. The credential behind
-// it goes to the token endpoint alone, which must be on the registry's own host
-// (see realm.go for the registries that have it on a sibling).
+// A bearer is sent only to the registry's own scheme, host and port, whatever
+// redirect or upload location an answer names. The credential behind it is sent
+// only to the token endpoint, which must be on the registry's own host (see
+// realm.go for registries that have it on a sibling host).
 package registry
 
 import (
@@ -41,14 +40,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
-// Options say how to talk.
+// Options configure a Client.
 type Options struct {
-	// Auth is the credential; nil is anonymous.
+	// Auth is the credential; nil means anonymous.
 	Auth authn.Authenticator
-	// Push asks for the right to write besides the right to read.
+	// Push also asks for permission to write.
 	Push bool
-	// MountFrom are further repositories of the same registry that blobs may be
-	// mounted from; the bearer is asked to read them.
+	// MountFrom are other repositories of the same registry from which blobs
+	// may be mounted; the bearer is requested with permission to read them.
 	MountFrom []string
 	// Credential names the credential in messages: "gh's login (keyring)".
 	Credential string
@@ -58,14 +57,14 @@ type Options struct {
 	Transport http.RoundTripper
 	// UserAgent is sent with each request.
 	UserAgent string
-	// Wait sleeps between tries; nil waits on a timer.
+	// Wait sleeps between tries; nil uses a timer.
 	Wait func(context.Context, time.Duration) error
-	// OnRetry is told of every request that is to be tried again.
+	// OnRetry is called for every request that will be sent again.
 	OnRetry func(Retry)
-	// Tries bounds how often one request is sent; 8 when zero.
+	// Tries limits how often one request is sent; 0 means 8.
 	Tries int
 	// Stall is how long a request may make no progress at all before it is
-	// given up and tried again; one minute when zero.
+	// aborted and sent again; 0 means one minute.
 	Stall time.Duration
 }
 
@@ -79,19 +78,19 @@ type Retry struct {
 // Client talks to one repository.
 type Client struct {
 	repo     imageref.Repository
-	reg      name.Registry // repo's, as the exchange of credentials wants it
-	invalid  error         // of a repository that did not come from imageref.Parse
+	reg      name.Registry // repo in the form that the exchange of credentials needs
+	invalid  error         // for a repository that did not come from imageref.Parse
 	opts     Options
 	base     *url.URL // https://HOST
 	http     *http.Client
 	auth     *session
 	requests atomic.Int64
-	fastest  atomic.Int64 // nanoseconds; 0: nothing was answered yet
+	fastest  atomic.Int64 // nanoseconds; 0: no answer yet
 	met      atomic.Bool  // something was answered
-	unmet    atomic.Bool  // it was given up before anything was
+	unmet    atomic.Bool  // a request was given up before any was answered
 }
 
-// New makes a Client; nothing is sent before the first Do.
+// New returns a Client; nothing is sent before the first Do.
 func New(repo imageref.Repository, o Options) *Client {
 	if o.Transport == nil {
 		o.Transport = NewTransport(0)
@@ -130,18 +129,19 @@ func New(repo imageref.Repository, o Options) *Client {
 	return c
 }
 
-// Repository is what the client talks about.
+// Repository is the repository that the client talks to.
 func (c *Client) Repository() imageref.Repository { return c.repo }
 
-// Anonymous reports whether there is no credential.
+// Anonymous reports whether the client has no credential.
 func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
 
-// Requests is how many requests were sent so far, exchanges of credentials and
-// repeated ones included.
+// Requests is the number of requests sent so far, including exchanges of
+// credentials and retries.
 func (c *Client) Requests() int { return int(c.requests.Load()) }
 
 // RoundTrip is the shortest time in which a request without a body was answered
-// so far, 0 when none was: the distance, and what the registry takes at least.
+// so far, 0 if none was: the distance, plus the least time that the registry
+// takes.
 func (c *Client) RoundTrip() time.Duration { return time.Duration(c.fastest.Load()) }
 
 func (c *Client) answeredAfter(d time.Duration) {
@@ -156,35 +156,35 @@ func (c *Client) answeredAfter(d time.Duration) {
 // Request is one request below /v2/NAME/.
 type Request struct {
 	Method string
-	// Kind is what it is about, for messages: "manifest latest".
+	// Kind is the subject of the request, for messages: "manifest latest".
 	Kind string
-	// Path is below /v2/NAME/, or the Location that an upload was given.
+	// Path is below /v2/NAME/, or the Location that an upload received.
 	Path   string
 	Query  url.Values
 	Header http.Header
-	// Body opens the content anew for every try; Size is its length.
+	// Body opens the content again for every try; Size is its length.
 	Body func() (io.ReadCloser, error)
 	Size int64
-	// Want are the answers that are no error; 200 when empty.
+	// Want are the status codes of success; empty means 200.
 	Want []int
-	// Once leaves repetition to the caller: an upload needs a new session.
+	// Once leaves retries to the caller: an upload needs a new session.
 	Once bool
 }
 
-// Response is an answer whose body was read.
+// Response is an answer whose body has been read.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// maxBody bounds an answer: manifests are at most 4 MiB by the distribution
-// specification, configs and tag lists are of that order.
+// maxBody limits an answer: manifests have at most 4 MiB by the distribution
+// specification, and configs and tag lists are of that order.
 const maxBody = 16 << 20
 
-// Do sends r until it is answered with a wanted status, the fault is final, or
-// the tries are used up. The error is an *Error, an error of the context, or
-// one of the network.
+// Do sends r until the answer has a wanted status, the fault is final, or the
+// tries are used up. The error is an *Error, the context's error, or a network
+// error.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if len(r.Want) == 0 {
 		r.Want = []int{http.StatusOK}
@@ -218,25 +218,25 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 }
 
-// unmetTries is how often a registry is looked for that has never answered: a
-// host that refuses connections is reported within 2 s, and not after half a
+// unmetTries is how often a registry is tried that has never answered, so that
+// a host that refuses connections is reported within 2 s and not after half a
 // minute.
 const unmetTries = 4
 
-// tries is how often a request that failed with err is sent in all.
+// tries is how often, in total, a request that failed with err is sent.
 func (c *Client) tries(err error) int {
 	var answer *Error
 	switch {
 	case c.met.Load() || errors.As(err, &answer):
 		return c.opts.Tries
 	case c.unmet.Load():
-		return 1 // the request before has tried for this one, too
+		return 1 // the previous request has tried on behalf of this one, too
 	}
 	return min(c.opts.Tries, unmetTries)
 }
 
-// Backoff tells of a failed try and waits as long as the fault or the number
-// of tries asks for.
+// Backoff reports a failed try and waits as long as the fault or the number of
+// tries requires.
 func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) error {
 	after := delay(try, err)
 	if c.opts.OnRetry != nil {
@@ -248,13 +248,13 @@ func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) e
 // Tries is how often one request is sent before it is given up.
 func (c *Client) Tries() int { return c.opts.Tries }
 
-// renewals bounds how often one try of a request is answered with 401 and given
-// a new bearer: the first may be the question how to authenticate at all, and a
-// bearer may end right after it was given.
+// renewals limits how often one try of a request gets a new bearer after a 401:
+// the first 401 may only be how the registry asks for authentication, and a
+// bearer may expire right after it was issued.
 const renewals = 3
 
-// authorized sends r with the bearer at hand, and again with a new one when that
-// one was refused.
+// authorized sends r with the current bearer, and again with a new one if that
+// was refused.
 func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
 	for n := 0; ; n++ {
 		first, err := c.auth.enter(ctx)
@@ -280,7 +280,8 @@ func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
 	}
 }
 
-// send is one request and its answer; used is the credential that it carried.
+// send sends one request and reads its answer; used is the credential that it
+// carried.
 func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string, _ error) {
 	u, err := c.url(r)
 	if err != nil {
@@ -335,15 +336,16 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string,
 	return nil, used, c.refusal(r, res, body)
 }
 
-// url resolves the request's path. An upload's Location may be absolute; one on
-// the registry's own host is followed with the registry's scheme, since a
-// registry behind a TLS terminator may believe it speaks plain HTTP.
+// url resolves the request's path. An upload's Location may be absolute. If it
+// is on the registry's own host, it is followed with the registry's scheme,
+// because a registry behind a TLS terminator may believe that it speaks plain
+// HTTP.
 func (c *Client) url(r Request) (*url.URL, error) {
 	var u *url.URL
 	if strings.HasPrefix(r.Path, "/") || strings.Contains(r.Path, "://") {
 		loc, err := url.Parse(r.Path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: the registry named a location that is no URL", r.Kind)
+			return nil, fmt.Errorf("%s: the registry returned a location that is not a valid URL", r.Kind)
 		}
 		u = c.base.ResolveReference(loc)
 		if u.Host == c.base.Host {
@@ -362,9 +364,9 @@ func (c *Client) url(r Request) (*url.URL, error) {
 	return u, nil
 }
 
-// credentialed adds the credential to requests for the registry itself. It sits
-// below the redirects, so that what is redirected elsewhere goes without: Go's
-// own rule would let it follow to a subdomain and to another port.
+// credentialed adds the credential to requests for the registry itself. It
+// works below the redirects, so that a redirect to another host goes without:
+// Go's own rule would pass it on to a subdomain and to another port.
 type credentialed struct{ c *Client }
 
 func (t *credentialed) RoundTrip(in *http.Request) (*http.Response, error) {

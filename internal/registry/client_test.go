@@ -41,7 +41,7 @@ func at(t *testing.T, srv *httptest.Server) imageref.Repository {
 
 func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// tokens is a registry that wants bearers; each is good for uses requests.
+// tokens is a registry that requires bearers; each is valid for uses requests.
 type tokens struct {
 	mu        sync.Mutex
 	uses      int
@@ -108,7 +108,7 @@ func TestManyRequestsExchangeOnce(t *testing.T) {
 	}
 }
 
-// TestBearerEnds renews a bearer in the middle, and sends the body anew.
+// TestBearerEnds renews a bearer in the middle and sends the body again.
 func TestBearerEnds(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10_000)
 	reg := &tokens{uses: 3}
@@ -134,8 +134,7 @@ func TestBearerEnds(t *testing.T) {
 	}
 }
 
-// TestBearerIsRenewedBeforeItEnds does not run into a refusal that can be
-// foreseen.
+// TestBearerIsRenewedBeforeItEnds avoids a refusal that can be foreseen.
 func TestBearerIsRenewedBeforeItEnds(t *testing.T) {
 	reg := &tokens{uses: 1 << 30, expiresIn: 60}
 	srv := httptest.NewServer(reg)
@@ -191,7 +190,7 @@ func TestAnonymousAndBasic(t *testing.T) {
 	}
 }
 
-// TestErrorsKeepSecrets lets a registry repeat what it was sent.
+// TestErrorsKeepSecrets lets a registry repeat what it received.
 func TestErrorsKeepSecrets(t *testing.T) {
 	plain := base64.StdEncoding.EncodeToString([]byte("joel:" + secret))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +233,8 @@ func TestStallIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestThinkingIsNoStall waits for a registry that has all of an upload.
+// TestThinkingIsNoStall waits for a registry that has received all of an
+// upload.
 func TestThinkingIsNoStall(t *testing.T) {
 	const stall = 50 * time.Millisecond
 	var n atomic.Int64
@@ -257,7 +257,7 @@ func TestThinkingIsNoStall(t *testing.T) {
 	}
 }
 
-// TestSpareConnections opens them along with the first, and over TLS too.
+// TestSpareConnections opens them along with the first one, also over TLS.
 func TestSpareConnections(t *testing.T) {
 	var opened atomic.Int64
 	all := make(chan struct{}, 16)

@@ -2,7 +2,7 @@ package registry
 
 import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
-// The codes of this package's findings.
+// Codes of this package's findings.
 const (
 	CodeImageNotFound       pipeline.Code = "image-not-found"
 	CodeOrganizationPolicy  pipeline.Code = "organization-policy"

@@ -15,18 +15,18 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Error is an answer that was not wanted.
+// Error is an answer with an unwanted status.
 type Error struct {
 	Registry string
 	Kind     string // Request.Kind; "token" for the exchange of the credential
 	Method   string
 	Status   int
-	// Code and Message are the first of the body's errors, as the
-	// distribution specification has them: "MANIFEST_UNKNOWN".
+	// Code and Message are those of the first error in the body, as defined by
+	// the distribution specification: "MANIFEST_UNKNOWN".
 	Code, Message string
-	// Garbled says that the answer is no registry's.
+	// Garbled means that the answer did not come from a registry.
 	Garbled bool
-	// After is how long the registry asks to wait; zero when it does not say.
+	// After is how long the registry asks to wait; zero if it does not say.
 	After time.Duration
 
 	challenge *transport.Challenge
@@ -45,7 +45,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Said is what the registry itself said, on one line.
+// Said is the registry's own message, on one line.
 func (e *Error) Said() string {
 	switch {
 	case e.Code == "":
@@ -56,7 +56,8 @@ func (e *Error) Said() string {
 	return e.Code + ": " + e.Message
 }
 
-// Is lets errors.Is compare with a distribution error code: Code("BLOB_UNKNOWN").
+// Is lets errors.Is compare with a distribution error code:
+// Code("BLOB_UNKNOWN").
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Code)
 	return ok && e.Code == string(c)
@@ -67,7 +68,7 @@ type Code string
 
 func (c Code) Error() string { return string(c) }
 
-// The codes that callers tell apart.
+// Codes that callers distinguish.
 const (
 	BlobUnknown         Code = "BLOB_UNKNOWN"
 	BlobUploadUnknown   Code = "BLOB_UPLOAD_UNKNOWN"
@@ -76,13 +77,13 @@ const (
 	ManifestUnknown     Code = "MANIFEST_UNKNOWN"
 )
 
-// IsNotFound reports whether the registry said that there is no such thing.
+// IsNotFound reports whether the registry said that something does not exist.
 func IsNotFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-// maxSaid bounds what is repeated of a registry's own words.
+// maxSaid limits how much of a registry's own words is repeated.
 const maxSaid = 300
 
 func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
@@ -99,19 +100,19 @@ func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 	return e
 }
 
-// html reports whether an answer is a page for people: a login page that the
-// network puts before everything, with the status of a success.
+// html reports whether an answer is a page for people, such as the login page
+// that some networks return for every request, with a status of success.
 func html(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
-// said reads an error body, as it is; one that is not JSON is repeated if it is
-// text.
+// said returns the message in an error body unchanged; a body that is not JSON
+// is used if it is text.
 func said(body []byte) (code, message string) {
 	var b struct {
 		Errors []struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		} `json:"errors"`
-		Details string `json:"details"` // an Error of /token when it has no list
+		Details string `json:"details"` // an error of /token when it contains no list
 		Message string `json:"message"` // GitHub's API, for its rate limit
 	}
 	if json.Unmarshal(body, &b) == nil {
@@ -134,8 +135,9 @@ func oneLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// networkError unwraps what net/http says, whose text holds the URL and with it
-// an upload's state, and replaces the end of a watch by its reason.
+// networkError unwraps the errors of net/http, whose text contains the URL and
+// with it an upload's state, and replaces a cancellation by a watch with its
+// reason.
 func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStalled) {
 		return fmt.Errorf("%s: %w", c.repo.Registry, cause)
@@ -151,7 +153,7 @@ func (c *Client) networkError(ctx context.Context, err error) error {
 	return err
 }
 
-// exchangeError brings an error of the exchange into this package's form.
+// exchangeError converts an error of the exchange into this package's form.
 func (c *Client) exchangeError(ctx context.Context, err error) error {
 	var t *transport.Error
 	var syntax *json.SyntaxError

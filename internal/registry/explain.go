@@ -9,9 +9,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Explain makes of an error of this package a Finding that says what could not
-// be done ("push ghcr.io/o/n"), why in the registry's words, and what to do. An
-// end of the context and a Finding are passed on as they are.
+// Explain turns an error of this package into a Finding: what could not be done
+// ("push ghcr.io/o/n"), why, in the registry's words, and what to do. A
+// cancelled context and a Finding are returned unchanged.
 func (c *Client) Explain(doing string, err error) error {
 	var f *pipeline.Finding
 	switch {
@@ -34,11 +34,11 @@ func (c *Client) explainNetwork(f *pipeline.Finding, err error) {
 	f.Why = oneLine(c.auth.redact(err.Error()))
 	if isTLS(err) {
 		f.Code = CodeRegistryTLS
-		f.Fix = "check the certificate of " + c.repo.Registry + "; an own authority is added with SSL_CERT_FILE"
+		f.Fix = "check the certificate of " + c.repo.Registry + "; if you have your own certificate authority, add it with SSL_CERT_FILE"
 		return
 	}
 	f.Code = CodeRegistryUnreachable
-	f.Fix = "check the name " + c.repo.Registry + ", the network and HTTPS_PROXY, then run it again"
+	f.Fix = "check the name " + c.repo.Registry + ", the network and HTTPS_PROXY, then try again"
 }
 
 func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
@@ -54,14 +54,14 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 	switch {
 	case e.Garbled:
 		f.Code = CodeRegistryGarbled
-		f.Why = e.Error() + " with something that is no registry's answer"
-		f.Fix = "look at https://" + e.Registry + " in a browser: a network's login page or a proxy may be in between"
+		f.Why = e.Error() + " with something that did not come from a registry"
+		f.Fix = "look at https://" + e.Registry + " in a browser: the network's login page or a proxy may be in between"
 	case strings.Contains(low, "does not match expected scopes"):
 		f.Code = CodeTokenScope
 		f.Why = credential + " lacks the scope " + c.scope() + " (" + e.Said() + ")"
 		f.Fix = c.opts.ScopeRemedy
 		if f.Fix == "" {
-			f.Fix = "use a classic token with " + c.scope() + "; fine-grained ones do not work with packages"
+			f.Fix = "use a classic token with " + c.scope() + "; fine-grained tokens do not work with packages"
 		}
 	case strings.Contains(low, "write_package"):
 		f.Code = CodePackagePermission
@@ -71,18 +71,18 @@ func (c *Client) explainAnswer(f *pipeline.Finding, e *Error) {
 		f.Fix = "add `permissions: packages: write` to the workflow, or have the organisation allow package creation in its settings"
 	case e.Status == http.StatusTooManyRequests || e.secondaryLimit():
 		f.Code = CodeRegistryRateLimit
-		f.Fix = "wait some minutes and run it again; what is uploaded is not sent again"
+		f.Fix = "wait a few minutes and try again; what has been uploaded is not sent again"
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		c.explainDenied(f, credential)
 	case e.Status == http.StatusNotFound:
 		f.Code = CodeImageNotFound
-		f.Fix = "check the name and the tag; `gh sbw tags` lists what is published"
+		f.Fix = "check the name and the tag; `gh sbw tags` lists the published ones"
 	case e.Status >= 500 || e.Status == http.StatusRequestTimeout:
 		f.Code = CodeRegistryFailed
-		f.Fix = "run it again later; what is uploaded is not sent again"
+		f.Fix = "try again later; what has been uploaded is not sent again"
 	default:
 		f.Code = CodeRegistryRefused
-		f.Fix = "read the registry's words above; nothing more is known"
+		f.Fix = "correct what the registry reports above, or ask its administrator"
 	}
 }
 
@@ -90,13 +90,13 @@ func (c *Client) explainDenied(f *pipeline.Finding, credential string) {
 	f.Code = CodeRegistryDenied
 	switch {
 	case c.opts.Credential == "" && !c.opts.Push:
-		f.Fix = "a private image needs a credential that may read it; GHCR's are private until their settings say otherwise"
+		f.Fix = "use a credential that may read it: images on GHCR are private until their settings say otherwise"
 	case c.opts.Push:
 		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
-		f.Fix = "check that it belongs to someone who may write to " + c.repo.String()
+		f.Fix = "check that its owner may write to " + c.repo.String()
 	default:
 		f.Why = "the registry refuses " + credential + " (" + f.Why + ")"
-		f.Fix = "check that it belongs to someone who may read " + c.repo.String()
+		f.Fix = "check that its owner may read " + c.repo.String()
 	}
 }
 
@@ -107,7 +107,7 @@ func (c *Client) scope() string {
 	return "read:packages"
 }
 
-// packageSettings is where a package's permissions are kept.
+// packageSettings is the page with a package's permissions.
 func (c *Client) packageSettings() string {
 	owner, pkg, _ := strings.Cut(c.repo.Path, "/")
 	web := strings.TrimPrefix(hostname(c.repo.Registry), "containers.")

@@ -19,9 +19,9 @@ func IsGitHub(registry string) bool {
 	return host == "ghcr.io" || strings.HasPrefix(host, "containers.")
 }
 
-// knownRealm is where GitHub's registries exchange credentials; not having to
-// be refused first saves a request. Where it is not so the endpoint answers
-// 404, and the registry is asked after all.
+// knownRealm is where GitHub's registries exchange credentials. Knowing it
+// saves the request that would be refused first. If it is wrong, the endpoint
+// answers 404, and the registry is asked after all.
 func knownRealm(reg name.Registry) *transport.Challenge {
 	if !IsGitHub(reg.RegistryStr()) {
 		return nil
@@ -36,10 +36,11 @@ func knownRealm(reg name.Registry) *transport.Challenge {
 	}
 }
 
-// checkRealm refuses to hand a credential to a host that is not the registry's.
-// A registry may name any realm, so this is where a token would leak. GitHub's
-// have theirs on the registry's own host and port; others (Docker Hub, GitLab)
-// on a sibling under the same registrable domain; local ones on another port.
+// checkRealm refuses to send a credential to a host that does not belong to the
+// registry. A registry may name any realm, so this is where a token would leak.
+// GitHub's registries have theirs on their own host and port, others (Docker
+// Hub, GitLab) on a sibling under the same registrable domain, local ones on
+// another port.
 func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfig) error {
 	if *cfg == (authn.AuthConfig{}) {
 		return nil
@@ -47,7 +48,7 @@ func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfi
 	own := reg.RegistryStr()
 	realm, err := url.Parse(ch.Parameters["realm"])
 	if err != nil || realm.Host == "" {
-		return realmFinding(own, "it names no URL for its token endpoint")
+		return realmFinding(own, "it does not give a URL for its token endpoint")
 	}
 	switch {
 	case realm.Scheme != "https" && realm.Scheme != reg.Scheme():
@@ -55,20 +56,20 @@ func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfi
 	case strings.EqualFold(realm.Host, own):
 		return nil
 	case IsGitHub(own):
-		return realmFinding(own, "it names the token endpoint of another host, "+realm.Host)
+		return realmFinding(own, "it names a token endpoint on another host, "+realm.Host)
 	case strings.EqualFold(realm.Hostname(), hostname(own)) && loopback(hostname(own)):
 		return nil
 	}
 	if a := domain(realm.Hostname()); a == "" || a != domain(hostname(own)) {
-		return realmFinding(own, "it names the token endpoint of another host, "+realm.Host)
+		return realmFinding(own, "it names a token endpoint on another host, "+realm.Host)
 	}
 	return nil
 }
 
-// domain is what of a host's name somebody has registered: its last two labels,
-// or three below a country's second level (co.uk, com.au). The list of all
-// public suffixes is not used: it is 90 KB of the program, for registries that
-// are not GitHub's, and whose own word names the endpoint.
+// domain is the part of a host's name that somebody has registered: its last
+// two labels, or three below a country's second level (co.uk, com.au). The list
+// of all public suffixes is not used: it would add 90 KB to the program, for
+// registries that are not GitHub's and that name their endpoint themselves.
 func domain(host string) string {
 	if net.ParseIP(host) != nil {
 		return ""
@@ -90,7 +91,7 @@ func realmFinding(registry, why string) error {
 		Code: CodeRegistryRealm, Severity: pipeline.Error,
 		What: "the credential for " + registry + " was not sent",
 		Why:  why,
-		Fix:  "check the registry's name; its administrator can tell where its token endpoint is",
+		Fix:  "check the registry's name; its administrator knows where its token endpoint is",
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // TestTokenStaysHome follows redirects and locations to other hosts, ports and
-// subdomains: neither bearer nor credential goes along.
+// subdomains: neither the bearer nor the credential goes along.
 func TestTokenStaysHome(t *testing.T) {
 	var leaked atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -50,7 +50,7 @@ func TestTokenStaysHome(t *testing.T) {
 	}
 }
 
-// TestRealm hands the credential to no other host's token endpoint.
+// TestRealm sends the credential to no other host's token endpoint.
 func TestRealm(t *testing.T) {
 	for _, c := range []struct {
 		registry, realm string
@@ -97,8 +97,8 @@ func TestRealm(t *testing.T) {
 	}
 }
 
-// TestKnownRealm spares GitHub's registries the first refusal, and asks after
-// all where the guess is wrong.
+// TestKnownRealm avoids the first refusal by GitHub's registries, and asks
+// after all where the guess is wrong.
 func TestKnownRealm(t *testing.T) {
 	for _, guess := range []string{"/token", "/v2/token"} {
 		reg := &tokens{uses: 1 << 30}

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestAnEchoedCredentialIsNotRepeated: wherever in its answer a registry repeats
-// what it was sent, no part of the credential gets into a message, cut or whole.
+// TestAnEchoedCredentialIsNotRepeated: wherever in its answer a registry
+// repeats what it received, no part of the credential appears in a message, cut
+// or whole.
 func TestAnEchoedCredentialIsNotRepeated(t *testing.T) {
 	encoded := base64.StdEncoding.EncodeToString([]byte("joel:" + secret))
 	for _, challenge := range []string{"Basic", "Bearer"} {

@@ -22,19 +22,20 @@ import (
 const (
 	defaultTries = 8 // with the delays below: half a minute
 	defaultStall = time.Minute
-	// answerWithin is how long a registry may think about an upload.
+	// answerWithin is how long a registry may take to answer after an upload.
 	answerWithin = 5 * time.Minute
 	firstDelay   = 250 * time.Millisecond
 	maxDelay     = 15 * time.Second
-	// A delay that the registry names is kept to up to here; GitHub asks for a
-	// minute after its secondary rate limit.
+	// A delay that the registry asks for is respected up to this limit; GitHub
+	// asks for a minute after its secondary rate limit.
 	maxAsked = 2 * time.Minute
-	// secondaryDelay is for a secondary rate limit that names no delay.
+	// secondaryDelay is used for a secondary rate limit that does not say how
+	// long to wait.
 	secondaryDelay = 20 * time.Second
 )
 
-// Passing reports whether a fault is likely to be gone when the same request
-// is sent again.
+// Passing reports whether a fault is likely to be gone when the same request is
+// sent again.
 func Passing(err error) bool {
 	var g *givenUp
 	if errors.As(err, &g) {
@@ -66,10 +67,10 @@ func Passing(err error) bool {
 	return errors.As(err, &n) || slices.ContainsFunc(untyped, func(s string) bool { return strings.Contains(err.Error(), s) })
 }
 
-// untyped are faults of a connection for which net/http has no type.
+// untyped are connection faults for which net/http has no type.
 var untyped = []string{"http: server closed", "transport connection broken", "malformed HTTP", "http2: ", "unexpected EOF"}
 
-// secondaryLimit is the one 403 that passes.
+// secondaryLimit is the only 403 that passes.
 func (e *Error) secondaryLimit() bool {
 	return strings.Contains(strings.ToLower(e.Message), "secondary rate limit")
 }
@@ -88,8 +89,8 @@ func isTLS(err error) bool {
 }
 
 // delay is how long to wait before another try: as long as the registry asks,
-// else twice as long each time, spread by a quarter so that parallel uploads do
-// not come back together.
+// or else twice as long each time, varied by a quarter so that parallel uploads
+// do not return all at once.
 func delay(try int, err error) time.Duration {
 	var e *Error
 	d := min(firstDelay<<min(try, 10), maxDelay)
@@ -135,8 +136,9 @@ func retryAfter(h http.Header, body []byte) time.Duration {
 
 var errStalled = errors.New("nothing moved on the connection")
 
-// watch gives a request up when nothing moved for a while. A deadline for the
-// whole request would not do: an upload takes as long as the uplink needs.
+// watch aborts a request when nothing has moved for a while. A deadline for the
+// whole request would not do, because an upload takes as long as the uplink
+// needs.
 type watch struct {
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -168,7 +170,7 @@ func (w *watch) stop() {
 
 func (w *watch) reader(r io.Reader) io.Reader { return watched{Reader: r, w: w} }
 
-// body watches what is sent. After its end the registry may take its time: it
+// body watches what is sent. After its end the registry may take longer: it
 // hashes and moves a layer of gigabytes before it answers.
 func (w *watch) body(r io.ReadCloser) io.ReadCloser {
 	return struct {
@@ -177,7 +179,7 @@ func (w *watch) body(r io.ReadCloser) io.ReadCloser {
 	}{watched{Reader: r, w: w, atEnd: answerWithin}, r}
 }
 
-// extend gives more time from now on.
+// extend allows more time from now on.
 func (w *watch) extend(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -131,11 +131,11 @@ func TestWatch(t *testing.T) {
 		if !errors.Is(context.Cause(ctx), errStalled) {
 			t.Errorf("ended by %v", context.Cause(ctx))
 		}
-		w.moved() // after the end it must not come back
+		w.moved() // after the end it must not fire again
 	})
 }
 
-// TestWatchAfterUpload lets a registry think about what it was sent.
+// TestWatchAfterUpload gives a registry time after it has received an upload.
 func TestWatchAfterUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, w := newWatch(t.Context(), time.Minute)
@@ -158,9 +158,9 @@ func (r *refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// A registry that nobody answers for is told of after a few tries, however many
+// A registry that does not answer is reported after a few tries, however many
 // requests wait for its bearer.
-func TestUnreachableIsToldSoon(t *testing.T) {
+func TestUnreachableIsReportedSoon(t *testing.T) {
 	tr := &refusing{}
 	c := New(repo(t, "ghcr.io/o/n"), Options{Auth: basic(), Transport: tr, Wait: noWait})
 	if err := c.auth.lock(t.Context()); err != nil { // so that they wait
@@ -179,7 +179,7 @@ func TestUnreachableIsToldSoon(t *testing.T) {
 			t.Errorf("%v, passing %v", err, Passing(err))
 		}
 	}
-	// One that comes late tries by itself.
+	// A request that comes later tries for itself.
 	if n := tr.n.Load(); n < unmetTries || n > 3*unmetTries {
 		t.Errorf("%d tries", n)
 	}

@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// NewTransport is the connection pool of one run. With spare, as many further
-// connections to a host are opened along with the first one: an upload that is
-// about to start then does not wait for a handshake.
+// NewTransport returns the connection pool of one run. It opens spare further
+// connections to a host along with the first one, so that an upload that is
+// about to start does not wait for a handshake.
 //
-// HTTP/2 is off. Its flow control puts all uploads of a host into one
-// connection whose window the server sets and the client cannot raise; with
-// round trips of tens of milliseconds that holds a push to a few MB/s
-// (moby/buildkit#1420, go-containerregistry#799). BenchmarkProtocol in
-// internal/push/bench compares the two.
+// HTTP/2 is off. It sends all uploads to a host through one connection, whose
+// window the server sets and the client cannot raise; with round trips of tens
+// of milliseconds, that limits a push to a few MB/s (moby/buildkit#1420,
+// go-containerregistry#799). BenchmarkProtocol in internal/push/bench compares
+// the two.
 //
-// Compression is off because layers are compressed already and a manifest's
-// bytes are its digest.
+// Compression is off because layers are compressed already, and because a
+// manifest's digest is computed from its exact bytes.
 func NewTransport(spare int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -40,7 +40,7 @@ func NewTransport(spare int) *http.Transport {
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
-		// Larger than Go's 4 KiB: fewer system calls for the same upload.
+		// Larger than Go's 4 KiB, for fewer system calls in the same upload.
 		WriteBufferSize: 64 << 10,
 	}
 }
@@ -48,18 +48,18 @@ func NewTransport(spare int) *http.Transport {
 const (
 	dialTimeout      = 15 * time.Second
 	handshakeTimeout = 15 * time.Second
-	// spareLife is how long an opened connection is kept for someone; servers
-	// close one that says nothing after a minute or so.
+	// spareLife is how long a connection is kept for somebody to use; servers
+	// close one that stays silent for about a minute.
 	spareLife = 10 * time.Second
 )
 
-// dialer opens connections, some of them ahead.
+// dialer opens connections, some of them in advance.
 type dialer struct {
 	spare int
 	tls   *tls.Config
 
 	mu    sync.Mutex
-	ahead map[string]chan opened // by address; as many are sent as were begun
+	ahead map[string]chan opened // by address; receives one result for each dial that was started
 }
 
 type opened struct {
@@ -86,7 +86,7 @@ func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, 
 				defer cancel()
 				conn, err := d.open(ctx, addr, secure)
 				if err != nil {
-					conn = nil // whoever takes it dials, and sees the fault
+					conn = nil // whoever needs one dials and sees the fault
 				}
 				ready <- opened{conn, time.Now()}
 				time.AfterFunc(spareLife, func() { drop(ready) })
@@ -110,7 +110,7 @@ func drop(ready chan opened) {
 	}
 }
 
-// take prefers a connection that was opened ahead to one that has to be.
+// take prefers a connection that was opened in advance.
 func (d *dialer) take(ctx context.Context, ready chan opened, addr string, secure bool) (net.Conn, error) {
 	for {
 		select {

@@ -22,8 +22,8 @@ const Repository = "joelhooks/gh-sbw"
 // the time that the build is dated to (RFC 3339).
 var version, commit, dirty, built string
 
-// libraries are the modules that decide how the plugins talk to their servers. They
-// are the first thing to know when reading a bug report.
+// libraries are the modules that determine how the plugins talk to servers,
+// which is the first thing to know when reading a bug report.
 var libraries = [...]string{
 	"github.com/cli/go-gh/v2",
 	"github.com/google/go-containerregistry",
@@ -48,7 +48,7 @@ type Info struct {
 // Version returns what the linker or the build information says.
 func Version() Info {
 	stamped := Info{Version: version, Commit: commit, Dirty: dirty == "true", Built: built}
-	build, _ := debug.ReadBuildInfo() // nil without module support: no Go of today
+	build, _ := debug.ReadBuildInfo() // nil without module support, which no current Go lacks
 	return describe(stamped, build)
 }
 

@@ -9,29 +9,28 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CodeChurn is the finding of a layer that was built again and hardly differs.
+// CodeChurn means that a layer was built again and has hardly changed.
 const CodeChurn pipeline.Code = "layer-churn"
 
-// Instruction is the line of a Dockerfile that makes a layer.
+// Instruction is the line of a Dockerfile that creates a layer.
 type Instruction struct {
 	Where string // file:line; empty where it was not found
-	// FromContext is that it copies from the build context, so that what differs is what somebody has changed.
+	// FromContext means that it copies from the build context, so that any difference is a change that somebody made.
 	FromContext bool
 }
 
 // shownPaths is how many paths a finding lists.
 const shownPaths = 10
 
-// Churn is the finding for a reused layer: which files differ, and how the Dockerfile keeps the layer from being made
-// again.
+// Churn is the finding for a reused layer: which files differ, and how the Dockerfile can avoid rebuilding the layer.
 func Churn(u Reused, in Instruction) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeChurn, Severity: pipeline.Note, Where: in.Where}
 	paths := slices.Concat(u.Changed, u.Removed)
 	if len(paths) == 0 {
-		f.What = u.Name() + " was built again, and only modification times differ"
+		f.What = u.Name() + " was rebuilt, but only modification times differ"
 		f.Why = "the published layer was reused"
 	} else {
-		f.What = fmt.Sprintf("%s was built again, and %s", u.Name(), u.differs())
+		f.What = fmt.Sprintf("%s was rebuilt, but only %s", u.Name(), u.differs())
 		f.Why = "the published layer was reused, with a small one on top: " + paths[0]
 		if len(paths) > 1 {
 			f.Why += fmt.Sprintf(" and %d more", len(paths)-1)
@@ -45,7 +44,7 @@ func Churn(u Reused, in Instruction) *pipeline.Finding {
 	return f
 }
 
-// advice is what to write instead. Of a COPY from the context it is nothing: the layer has to be made again when its
+// advice is what to write instead. For a COPY from the context there is none: the layer has to be made again when its
 // sources change.
 func advice(u Reused, in Instruction, paths []string) string {
 	inModules := func(p string) bool { return strings.Contains(p, "node_modules") }
@@ -57,7 +56,7 @@ func advice(u Reused, in Instruction, paths []string) string {
 			stamped = append(stamped, base)
 		}
 	}
-	remove := "delete files that contain timestamps within the same RUN"
+	remove := "in the same RUN, delete files that contain timestamps"
 	if len(stamped) > 0 {
 		remove += ": find . -name '" + strings.Join(stamped, "' -delete -o -name '") + "' -delete"
 	}
@@ -67,12 +66,12 @@ func advice(u Reused, in Instruction, paths []string) string {
 	case modules:
 		return "copy the package.json files and the lockfile, install, and copy the sources after that; " + remove
 	case len(paths) == 0:
-		return "place the step that makes it above the COPY of what changes more often"
+		return "move the step that creates it above the COPY of what changes more often"
 	}
-	return "place the step that makes it above the COPY of what changes more often; " + remove
+	return "move the step that creates it above the COPY of what changes more often; " + remove
 }
 
-// generated reports whether a file is one that a package manager or tool writes times or paths into.
+// generated reports whether a file is one into which a package manager or tool writes times or paths.
 func generated(base string) bool {
 	switch base {
 	case ".modules.yaml", ".package-lock.json", ".yarn-state.yml", ".yarn-integrity":
@@ -85,7 +84,7 @@ func generated(base string) bool {
 	return strings.HasPrefix(base, ".pnpm-workspace-state")
 }
 
-// Name is the layer in words: "layer 3 (COPY node_modules)".
+// Name describes the layer in words: "layer 3 (COPY node_modules)".
 func (u Reused) Name() string {
 	name := fmt.Sprintf("layer %d", u.Layer)
 	if step := Step(u.CreatedBy); step != "" {
@@ -100,7 +99,8 @@ func (u Reused) differs() string {
 	return fmt.Sprintf("%s of its %s %s", grouped(n), counted(u.Files, "file"), verb(n))
 }
 
-// Line is what verify prints of it: "layer 3 (COPY node_modules): 1 of 33,271 files differs, 2.1 kB instead of 286 MB".
+// Line is the line that verify prints: "layer 3 (COPY node_modules): 1 of 33,271 files differs, 2.1 kB instead of 286
+// MB".
 func (u Reused) Line(bytes func(int64) string) string {
 	n := len(u.Changed) + len(u.Removed)
 	if n == 0 {
@@ -124,7 +124,7 @@ func counted(n int, what string) string {
 	return grouped(n) + " " + what + "s"
 }
 
-// grouped writes thousands apart: 33,271.
+// grouped separates thousands: 33,271.
 func grouped(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -135,8 +135,8 @@ func grouped(n int) string {
 
 const maxStep = 48
 
-// Step is a history entry's created_by as people write it in a Dockerfile, cut to a line's part: the shell and
-// BuildKit's own remarks are left out, and of a COPY the sources' directories.
+// Step is a history entry's created_by as people write it in a Dockerfile, shortened: without the shell and
+// BuildKit's own remarks, and without the directories of a COPY's sources.
 func Step(createdBy string) string {
 	s := strings.Join(strings.Fields(strings.TrimSuffix(strings.TrimSpace(createdBy), "# buildkit")), " ")
 	s = strings.TrimPrefix(s, "/bin/sh -c #(nop) ")

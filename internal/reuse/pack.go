@@ -21,14 +21,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Packer makes the form in which layers are sent.
+// Packer produces the form in which layers are sent.
 type Packer struct {
-	// Dir is the layout, Facts the directory for what is remembered of its layers.
+	// Dir is the layout, Facts the directory with what is stored about its layers.
 	Dir, Facts string
 	How        layer.Compression
 }
 
-// how is the compression for a layer's manifest: Docker's own media types know gzip alone.
+// how is the compression for a layer's manifest: Docker's own media types only support gzip.
 func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
 	if strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") {
 		return layer.Gzip, types.DockerLayer
@@ -36,8 +36,8 @@ func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
 	return p.How, p.How.MediaType()
 }
 
-// Pack compresses a plain layer and returns the descriptor of the result, which is a blob of the same layout. What was
-// compressed before is not compressed again.
+// Pack compresses a plain layer and returns the descriptor of the result, which is a blob in the same layout. A layer
+// that has been compressed before is not compressed again.
 func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error) {
 	how, media := p.how(d)
 	memo := filepath.Join(p.Facts, d.Digest.Hex+"."+string(how))
@@ -59,7 +59,7 @@ func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error
 		return packed, err
 	}
 	if got := hex.EncodeToString(plain.Sum(nil)); got != d.Digest.Hex {
-		return packed, fmt.Errorf("layer %s has other content than its digest says", d.Digest)
+		return packed, fmt.Errorf("layer %s does not match its digest", d.Digest)
 	}
 	text, err := json.Marshal(v1.Descriptor{Digest: packed.Digest, Size: packed.Size, MediaType: media})
 	if err == nil {
@@ -75,7 +75,7 @@ func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error
 	return packed, err
 }
 
-// store writes a blob whose digest is not known before.
+// store writes a blob whose digest is not known in advance.
 func (p Packer) store(write func(io.Writer) error) (d v1.Descriptor, err error) {
 	blobs := filepath.Join(p.Dir, "blobs", "sha256")
 	if err := os.MkdirAll(blobs, 0o755); err != nil {
@@ -97,7 +97,7 @@ func (p Packer) store(write func(io.Writer) error) (d v1.Descriptor, err error) 
 	return d, err
 }
 
-// alias lets facts about one blob hold for another: a layer says the same in every form.
+// alias makes facts about one blob apply to another: a layer has the same content in every form.
 func (p Packer) alias(from, to v1.Hash) error {
 	facts, err := filepath.Glob(filepath.Join(p.Facts, from.Hex+".*"))
 	if err != nil {
@@ -119,7 +119,7 @@ func (p Packer) alias(from, to v1.Hash) error {
 	return nil
 }
 
-// small makes the small layer of a difference; nil means that the layer stays as it was built.
+// small makes the small layer for a difference; nil means that the layer stays as it was built.
 func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout.Layer, error) {
 	d := w.image.Manifest.Layers[i]
 	p := Packer{Dir: w.Dir, Facts: w.Facts, How: w.Compression}

@@ -1,22 +1,16 @@
-// Package reuse keeps an image that was built again from being sent again: where a layer hardly differs from one of
-// the image published before, the published layer takes its place, with a small layer on top for what differs.
+// Package reuse avoids sending layers that were rebuilt but have hardly changed: the previously published layer is
+// used instead, with a small layer on top for the difference.
 //
-// Rewrite is called between the build and the push. Packer compresses what is then left to be sent, and Remember lists
-// the layers of what was published, so that the next Rewrite finds the listings. All of it works on the kept layout
-// directory of package layout, and package layer knows what layers mean.
+// Rewrite is called between the build and the push. Packer compresses what still has to be sent, and Remember lists
+// the layers of what was published, so that the next Rewrite finds the listings. All of this works on the kept layout
+// directory of package layout; package layer knows what layers mean.
 //
 // # Decisions
 //
-//   - The reference is always a full layer. The label that Rewrite writes says which layers of an image are small ones,
-//     and those are never compared with: small layers do not pile up.
-//   - A small layer is worth it up to a fifth of the layer that it stands for (maxShare). What it costs is disk and
-//     pull time of a node that has nothing yet, which is the share itself; what it saves is at least four fifths of
-//     each send until the difference outgrows it, and then one full layer resets it.
-//   - The result is proved before it is used: both images are laid out from the blobs that are to be pushed and compared
-//     entry by entry (Prove). Where they differ, the image goes out as it was built, and a finding says so.
-//   - What a runtime might understand in another way is left as the builder made it: see package layer. So are images
-//     that are not for linux, encrypted and foreign layers, and images with diff_ids or a history that do not fit
-//     their layers.
+//   - The reference is always a full layer. The label that Rewrite writes says which layers of an image are small ones, and these are never used for comparison, so small layers do not pile up.
+//   - A small layer pays off up to a fifth of the full layer's size (maxShare). It costs that share in disk space and pull time on a node that has nothing yet. It saves at least four fifths of each push, until the difference grows beyond the share and one full layer resets it.
+//   - The result is proved before it is used: both images are unpacked in memory from the blobs to push and compared entry by entry (Prove). If they differ, the image is pushed as it was built, and a finding says so.
+//   - Anything that runtimes might interpret differently is left as the builder made it (see package layer), and so are images that are not for linux, encrypted and foreign layers, and images whose diff_ids or history do not match their layers.
 package reuse
 
 import (
@@ -41,63 +35,65 @@ import (
 )
 
 const (
-	// maxShare is the part of a layer that a small layer may have in its place.
+	// maxShare is the largest size of a small layer, relative to the layer it accompanies.
 	maxShare = 0.2
-	// minSize is below what size, uncompressed, a layer is not worth a second one; it is still replaced when it is equal.
+	// minSize is the uncompressed size below which a layer is not worth a second one; it is still replaced if it is
+	// equal.
 	minSize = 64 << 10
-	// maxLayers leaves room below what overlayfs mounts in one go: Docker refuses more than 125 (moby layer/layer_store.go).
+	// maxLayers stays below what overlayfs mounts at once: Docker refuses more than 125 (moby layer/layer_store.go).
 	maxLayers = 100
 )
 
-// CodeUnproven is the finding of a rewritten image that differs from the one that was built.
+// CodeUnproven means that a rewritten image differs from the one that was built.
 const CodeUnproven pipeline.Code = "layer-reuse-unproven"
 
 // Options say what to compare with.
 type Options struct {
-	// Dir is the layout with the images, Facts a directory for what is remembered of single layers.
+	// Dir is the layout with the images, Facts a directory for what is stored about single layers.
 	Dir, Facts string
-	// Published are digests of images that the registry has, the one published last first.
+	// Published are digests of images that the registry has, most recently published first.
 	Published []string
-	// Compare lets contents be compared. Without it, a published layer takes the place only of itself: the same content
-	// to the last bit, in compressed form.
+	// Compare allows comparing contents. Without it, a published layer only replaces itself: the same content to the
+	// last bit, in compressed form.
 	Compare bool
 	// Compression is for small layers.
 	Compression layer.Compression
 
-	// listed keeps what was listed for as long as one Rewrite takes.
+	// listed caches listings for the duration of one Rewrite.
 	listed *sync.Map
 }
 
-// Reused is a layer in whose place a published one is sent.
+// Reused is a layer that is replaced by a published one.
 type Reused struct {
 	Platform  string
 	Layer     int    // number in the image as built, from 1
 	CreatedBy string // by its entry in the history
 	Files     int    // of the layer as built
-	// Changed are the paths that are new or differ, Removed those that are gone; both are empty where only times differ.
+	// Changed are the paths that are new or different, Removed those that are gone; both are empty if only times
+	// differ.
 	Changed, Removed []string
 	Small            int64 // bytes of the small layer, compressed; 0 without one
-	Instead          int64 // bytes of the published layer, compressed: about what the layer would have taken
-	// Trivial layers are too small for anybody to care how often they are sent.
+	Instead          int64 // bytes of the published layer, compressed: about what the layer would have needed
+	// Trivial layers are too small to care how often they are sent.
 	Trivial bool
 }
 
-// Result is what a Rewrite came to.
+// Result describes a finished Rewrite.
 type Result struct {
-	// Digest is of the image to be pushed, which is the one given where nothing could be reused.
+	// Digest is the digest of the image to push, which is the given one if nothing could be reused.
 	Digest string
 	Reused []Reused
-	// Findings say what went wrong with it; the image is then sent as it was built.
+	// Findings say what went wrong; the image is then sent as it was built.
 	Findings []*pipeline.Finding
 }
 
-// Rewrite replaces layers of the image or index with that digest. Whatever keeps it from doing so is not an error but
-// leaves the layers as they are; errors are those of the layout and of the context.
+// Rewrite replaces layers of the image or index with that digest. Whatever prevents that is not an error but leaves
+// the layers unchanged; errors are those of the layout and of the context.
 func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter) (res Result, err error) {
 	res = Result{Digest: digest}
 	defer func() {
-		if p := recover(); p != nil { // layers are untrusted, and the image can go out without this
-			res, err = Result{Digest: digest, Findings: []*pipeline.Finding{unproven(fmt.Sprint("a fault of this program: ", p), nil)}}, nil
+		if p := recover(); p != nil { // layers are untrusted, and the image can be published without this
+			res, err = Result{Digest: digest, Findings: []*pipeline.Finding{unproven(fmt.Sprint("this program has a bug: ", p), nil)}}, nil
 		}
 	}()
 	o.listed = &sync.Map{}
@@ -141,7 +137,7 @@ func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter
 			why = err.Error()
 		}
 		res.Findings, res.Reused = append(res.Findings, unproven(why, err)), nil
-		// index.json names the rewritten image by now; what is pushed is named by its digest.
+		// index.json names the rewritten image by now; what is pushed is identified by its digest.
 	}
 	if len(exact) > 0 {
 		res.Digest, err = layout.Relayer(o.Dir, digest, exact)
@@ -151,7 +147,7 @@ func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter
 
 func unproven(why string, err error) *pipeline.Finding {
 	return &pipeline.Finding{Code: CodeUnproven, Severity: pipeline.Warning, Why: why, Err: err,
-		What: "published layers are not reused, because the result is not proven to equal what was built; the image is sent as it was built"}
+		What: "the image is sent as it was built, because reusing published layers would not provably give the same image"}
 }
 
 // reference is a published image.
@@ -160,7 +156,7 @@ type reference struct {
 	small map[int]bool // indexes of small layers
 }
 
-// references are the published images that can be read, by platform, the newest only.
+// references are the published images that can be read, by platform, only the newest one of each.
 func references(o Options) map[string]reference {
 	all := map[string]reference{}
 	for _, digest := range o.Published {
@@ -177,7 +173,7 @@ func references(o Options) map[string]reference {
 	return all
 }
 
-// whole reports whether all layers of an image are there: one that a cleaner has removed cannot be sent to a registry
+// whole reports whether all layers of an image exist: one that a cleaner has removed could not be sent to a registry
 // that has lost it, too.
 func whole(dir string, img layout.Image) bool {
 	for _, d := range img.Manifest.Layers {
@@ -204,10 +200,10 @@ func entries(img layout.Image) (all []v1.History) {
 	return all
 }
 
-// note is what the label says of one reused layer; numbers count the layers of the rewritten image from 1.
+// note is the label's record of one reused layer; numbers count the layers of the rewritten image from 1.
 type note struct {
 	Layer int    `json:"layer"`
-	Small int    `json:"small,omitempty"` // the layer on top of it; 0 where there is none
+	Small int    `json:"small,omitempty"` // the layer on top of it; 0 if there is none
 	Built string `json:"built"`           // diff_id of the layer that was built
 	Files int    `json:"files"`
 	Count int    `json:"differ"`
@@ -231,7 +227,7 @@ func smallLayers(img layout.Image) map[int]bool {
 	return small
 }
 
-// smallComment marks the history's entry of a small layer.
+// smallComment marks the history entry of a small layer.
 const smallComment = "sbw.layer-reuse"
 
 // rewrite is about one image.
@@ -291,14 +287,14 @@ func (w *rewrite) published(i int) v1.Descriptor {
 	return w.ref.Manifest.Layers[i]
 }
 
-// verified reports whether a published layer is what its diff_id says, as far as that is known: a listing that was
-// remembered has looked, and a layer without one was compressed here.
+// verified reports whether a published layer matches its diff_id, as far as is known: making a stored listing has
+// verified it, and a layer without one was compressed here.
 func (w *rewrite) verified(p v1.Descriptor, id v1.Hash) bool {
 	l := layer.Remembered(w.Facts, p.Digest)
 	return l == nil || l.Odd != "" || l.DiffID == id
 }
 
-// sameFamily reports whether two descriptors may stand in one manifest: OCI's types and Docker's do not mix.
+// sameFamily reports whether two descriptors may be in one manifest: OCI's and Docker's types do not mix.
 func sameFamily(a, b v1.Descriptor) bool {
 	docker := func(d v1.Descriptor) bool { return strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") }
 	return docker(a) == docker(b)
@@ -324,7 +320,7 @@ func (w *rewrite) label() error {
 	return err
 }
 
-// compare looks for published layers that are like the layers with these indexes.
+// compare looks for published layers similar to the layers with these indexes.
 func (w *rewrite) compare(ctx context.Context, other []int) error {
 	var candidates []int
 	for i := range w.ref.Manifest.Layers {
@@ -350,7 +346,7 @@ func (w *rewrite) compare(ctx context.Context, other []int) error {
 	for i := range layers {
 		l := lists[i]
 		if l.Odd == "" && l.DiffID != w.image.Config.RootFS.DiffIDs[i] {
-			l = &layer.Listing{Odd: "its diff_id in the config is that of other content"}
+			l = &layer.Listing{Odd: "its content does not match its diff_id in the config"}
 		}
 		if slices.Contains(other, i) {
 			made, err := w.one(ctx, i, l, tree, candidates, lists[len(layers):], total < maxLayers)
@@ -367,8 +363,8 @@ func (w *rewrite) compare(ctx context.Context, other []int) error {
 	return nil
 }
 
-// one tries to make the layer with index i of a published one; below is what the layers below it make. It returns how
-// many layers take its place, 0 where it stays.
+// one tries to build the layer with index i on a published one; below is the tree of the layers below it. It returns
+// how many layers replace it, 0 if it stays.
 func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer.Tree, candidates []int, lists []*layer.Listing,
 	room bool) (int, error) {
 	if l.Odd != "" {
@@ -386,7 +382,7 @@ func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer
 	const built = "built"
 	want, have := below.Clone(), below.Clone()
 	if want.Apply(l, built) != nil || have.Apply(published, "published") != nil {
-		return 0, nil // the caller comes upon the former by itself
+		return 0, nil // the caller reports the former itself
 	}
 	delta, err := layer.Compare(have, want, built)
 	if err != nil {
@@ -421,7 +417,7 @@ func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer
 	return len(made), nil
 }
 
-// closest is the index of the candidate that shares most with a layer, -1 where none shares half of it.
+// closest is the index of the candidate that shares most with a layer, -1 if none shares half of it.
 func (w *rewrite) closest(l *layer.Listing, candidates []int, lists []*layer.Listing) int {
 	best, most := -1, int64(0)
 	for n := range candidates {
@@ -432,7 +428,7 @@ func (w *rewrite) closest(l *layer.Listing, candidates []int, lists []*layer.Lis
 	return best
 }
 
-// listAll lists layers, several at once. What cannot be read is odd.
+// listAll lists layers, several at once. Those that cannot be read are odd.
 func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline.Reporter) ([]*layer.Listing, error) {
 	all := make([]*layer.Listing, len(layers))
 	g, gctx := errgroup.WithContext(ctx)
@@ -449,7 +445,7 @@ func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline
 	return all, nil
 }
 
-// list returns what a layer contains, from memory if it was read before.
+// list returns what a layer contains, from the store if it was read before.
 func list(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
 	if o.listed != nil {
 		if l, ok := o.listed.Load(d.Digest); ok {
@@ -486,7 +482,7 @@ func listOnce(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Repor
 	return l, layer.Remember(o.Facts, d.Digest, l)
 }
 
-// Remember lists the layers of an image that was published, so that the next Rewrite need not read them.
+// Remember stores the listings of a published image's layers, so that the next Rewrite need not read them.
 func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporter) error {
 	imgs, err := layout.Images(o.Dir, digest)
 	if err != nil {
@@ -502,8 +498,8 @@ func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporte
 	return err
 }
 
-// Carry makes what is remembered of one image's layers hold for those of another, which are the same layers in another
-// form: those of a rewritten image and of what was pushed of it.
+// Carry makes what is stored about one image's layers apply to those of another, which are the same layers in a
+// different form: those of a rewritten image, and those that were pushed.
 func Carry(from, to string, o Options) error {
 	a, err := layout.Images(o.Dir, from)
 	if err != nil {
@@ -526,8 +522,8 @@ func Carry(from, to string, o Options) error {
 }
 
 // Prove compares the root file systems of two images or indexes in the layout, entry by entry, and returns where they
-// differ, "" where they are equal. Layers that both have on top are passed over: laid over equal trees they make equal
-// trees. An error is layers that cannot be read or are not certain.
+// differ, "" if they are equal. Layers that both have on top are skipped: on equal trees they result in equal trees.
+// An error means that layers cannot be read or are uncertain.
 func Prove(ctx context.Context, o Options, built, rewritten string) (differs string, err error) {
 	a, err := layout.Images(o.Dir, built)
 	if err != nil {
@@ -553,7 +549,7 @@ func Prove(ctx context.Context, o Options, built, rewritten string) (differs str
 
 func prove(ctx context.Context, o Options, a, b layout.Image) (string, error) {
 	if a.Platform() != b.Platform() || !consistent(a) || !consistent(b) {
-		return "", errors.New("the rewritten image's config does not fit its layers")
+		return "", errors.New("the rewritten image's config does not match its layers")
 	}
 	n, m := len(a.Manifest.Layers), len(b.Manifest.Layers)
 	for n > 0 && m > 0 && a.Config.RootFS.DiffIDs[n-1] == b.Config.RootFS.DiffIDs[m-1] {
@@ -570,7 +566,7 @@ func prove(ctx context.Context, o Options, a, b layout.Image) (string, error) {
 	return x.Difference(y), nil
 }
 
-// flatten lays the first n layers of an image over each other.
+// flatten stacks the first n layers of an image.
 func flatten(ctx context.Context, o Options, img layout.Image, n int) (*layer.Tree, error) {
 	t := layer.NewTree()
 	lists, err := listAll(ctx, o, img.Manifest.Layers[:n], nil)
@@ -579,7 +575,7 @@ func flatten(ctx context.Context, o Options, img layout.Image, n int) (*layer.Tr
 	}
 	for i, l := range lists {
 		if l.Odd == "" && l.DiffID != img.Config.RootFS.DiffIDs[i] {
-			return nil, fmt.Errorf("layer %d is not what its diff_id says", i+1)
+			return nil, fmt.Errorf("layer %d does not match its diff_id", i+1)
 		}
 		if err := t.Apply(l, fmt.Sprint(i)); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i+1, err)

@@ -29,7 +29,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// files are a layer's regular files by path; a value that begins with '/' is a hard link. Times differ with each tar.
+// files are a layer's regular files by path; a value that begins with '/' is a hard link. Times change with each tar.
 type files map[string]string
 
 var clock int64
@@ -83,7 +83,7 @@ func (fs files) with(name, body string) files {
 	return all
 }
 
-// modules is a layer worth a small one: 60 files, 240 kB.
+// modules is a layer that is worth a small one: 60 files, 240 kB.
 func modules() files {
 	r := rand.New(rand.NewPCG(1, 2))
 	fs := files{}
@@ -112,7 +112,7 @@ func newBench(tb testing.TB) *bench {
 	return b
 }
 
-// image makes an image of uncompressed layers, as a builder leaves it.
+// image makes an image of uncompressed layers, as a builder exports it.
 func (b *bench) image(arch string, layers ...[]byte) v1.Image {
 	b.Helper()
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
@@ -167,7 +167,8 @@ func (b *bench) addIndex(imgs ...v1.Image) string {
 	return h.String()
 }
 
-// publish does what a publish does: rewrite, compress, remember. sent are the bytes of blobs that were not there.
+// publish does the steps of a publish: rewrite, compress, remember. sent is the number of bytes in blobs that did not
+// exist.
 func (b *bench) publish(digest string) (Result, string) {
 	b.Helper()
 	res, err := Rewrite(b.Context(), digest, b.Options, nil)
@@ -222,7 +223,7 @@ func (b *bench) images(digest string) []layout.Image {
 	return imgs
 }
 
-// valid holds an image against the specification: diff_ids, one history entry for each layer, sizes and digests.
+// valid checks an image against the specification: diff_ids, one history entry for each layer, sizes and digests.
 func (b *bench) valid(img layout.Image) {
 	b.Helper()
 	if !consistent(img) {
@@ -248,7 +249,7 @@ func (b *bench) valid(img layout.Image) {
 	}
 }
 
-// flat is the image's tree without times, by no code of the product.
+// flat is the image's tree without times, without using the product's code.
 func (b *bench) flat(img layout.Image) string {
 	b.Helper()
 	lines := map[string]string{}
@@ -414,7 +415,7 @@ func TestSeveralPlatforms(t *testing.T) {
 	}
 }
 
-// Whatever a chain of builds makes of an image, what is published equals what was built; publish checks it.
+// Whatever a chain of builds makes of an image, what is published equals what was built; publish checks that.
 func TestRandomBuilds(t *testing.T) {
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 9))
@@ -442,8 +443,8 @@ func TestRandomBuilds(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong on the way to a rewritten image, the proof finds it: here the listing of the small layer, which
-// is put in place of what Rewrite is about to write.
+// Whatever goes wrong while rewriting an image, the proof notices it: here the listing of the small layer, which is
+// replaced before Rewrite writes the layer.
 func TestAnImageThatIsNotProvenIsSentAsBuilt(t *testing.T) {
 	b := newBench(t)
 	b.publish(b.add(b.image("arm64", modules().tar(t))))
@@ -464,7 +465,7 @@ func TestAnImageThatIsNotProvenIsSentAsBuilt(t *testing.T) {
 	}
 }
 
-// A published layer whose diff_id is wrong is no reference.
+// A published layer whose diff_id is wrong cannot serve as a reference.
 func TestAReferenceIsWhatItsDiffIDSays(t *testing.T) {
 	b := newBench(t)
 	_, first := b.publish(b.add(b.image("arm64", modules().tar(t))))
@@ -481,7 +482,7 @@ func TestAReferenceIsWhatItsDiffIDSays(t *testing.T) {
 	}
 }
 
-// A published layer that is not on this machine any more is no reference: nothing could send it again.
+// A published layer that is gone from this machine cannot serve as a reference, because nothing could send it again.
 func TestAReferenceIsThere(t *testing.T) {
 	b := newBench(t)
 	_, first := b.publish(b.add(b.image("arm64", modules().tar(t))))

@@ -229,7 +229,7 @@ func (r *Run) restoreManifest(
 	case !r.ran(plan.Old):
 		rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Note, Where: fmt.Sprintf("%s:%d", r.Short(plan.File), plan.Line),
 			What: "the manifest names another image than the one that ran: it is left as it is", Why: "it names " + plan.Old,
-			Fix: fmt.Sprintf("write %s there if it should name what runs", image)})
+			Fix: fmt.Sprintf("set it to %s if the file should name the image that runs", image)})
 		return nil, nil
 	default:
 		rep.Changed()

@@ -40,7 +40,7 @@ func columns(rows [][]string, gap, limit int) []int {
 		if widest < 0 {
 			break // nothing left to give; the line's end is cut off
 		}
-		// Down to the next widest at once, or by what is missing.
+		// Shrink to the next widest column at once, or by what is missing.
 		step := min(total-limit, max(1, widths[widest]-next))
 		widths[widest] -= step
 		total -= step
@@ -48,7 +48,7 @@ func columns(rows [][]string, gap, limit int) []int {
 	return widths
 }
 
-// layRow writes one row with those widths, and nothing after the last cell.
+// layRow writes one row with those widths, without blanks after the last cell.
 func layRow(row []string, widths []int, gap int) string {
 	line, fill := "", 0
 	for i, c := range row {

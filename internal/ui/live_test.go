@@ -216,7 +216,7 @@ func TestLiveRollout(t *testing.T) {
 		"  │ exec /worker: exec format error",
 		"  │ second",
 		"  more:  kubectl sbw explain pod-crash",
-		"✗ rollout failed at watch rollout after 5.0s: what was changed has been put back",
+		"✗ rollout failed at watch rollout after 5.0s: what was changed has been restored",
 		"  next: fix the image, publish it under a new tag",
 	}, l.close(o, "next:"))
 }
@@ -359,7 +359,7 @@ func TestLiveHostileText(t *testing.T) {
 	}
 	o := outcomeOf(pipeline.Left, errors.New(evil), 1, record1(evil, 0, 1), record1("b"+evil, 0, 1))
 	o.UndoErrs, o.Name = []error{errors.New(evil)}, "end"+evil
-	if screen := l.close(o, "could not all"); !strings.HasPrefix(screen, "above\n") {
+	if screen := l.close(o, "could be restored"); !strings.HasPrefix(screen, "above\n") {
 		t.Errorf("screen:\n%s", screen)
 	}
 	for _, bad := range []string{"\x1b[2J", "\x1b[H", "\x1b]", "\x1b[8m", "\u009b"} {

@@ -82,7 +82,7 @@ func (r *run) take(e pipeline.Event) *stage {
 	switch e.Kind {
 	case pipeline.StageStarted:
 		for _, o := range r.stages {
-			if o.implicit && o.state == running { // nobody will say that it ended
+			if o.implicit && o.state == running { // no other event will say that it ended
 				o.state, o.took = done, max(0, e.Time.Sub(o.began))
 			}
 		}
@@ -125,8 +125,8 @@ func (s *stage) progress(e pipeline.Event) {
 	p := *e.Progress
 	it := s.byItem[p.Item]
 	if it == nil {
-		// What an item has from its start was mounted or existed already, so it says
-		// nothing about the uplink.
+		// If an item has progress from its start, it was mounted or existed
+		// already, so it says nothing about the uplink.
 		it = &item{Progress: p, began: e.Time}
 		s.items, s.byItem[p.Item] = append(s.items, it), it
 	}

@@ -19,7 +19,7 @@ type screen struct {
 	w     io.Writer
 	lines []string // the current frame
 	shown bool     // the cursor is hidden
-	stale bool     // what is on the screen cannot be relied on
+	stale bool     // the screen's content is unknown
 }
 
 // draw prints lines above the frame permanently and shows a new frame, in a single

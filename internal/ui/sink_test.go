@@ -243,7 +243,7 @@ func TestPlainLines(t *testing.T) {
 				"error: probe",
 				"  why:   no answer from ␀ pod",
 				"  more:  internal",
-				"x publish failed at probe after 5.0s: what was changed has been put back",
+				"x publish failed at probe after 5.0s: what was changed has been restored",
 			),
 		},
 		{

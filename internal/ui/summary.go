@@ -26,7 +26,7 @@ func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 		}
 	}
 	for _, err := range o.UndoErrs {
-		for _, f := range pipeline.AsFindings("putting back what was changed", err) {
+		for _, f := range pipeline.AsFindings("restoring what was changed", err) {
 			lines = append(lines, u.opts.finding(f)...)
 		}
 	}
@@ -81,10 +81,10 @@ func (s Style) sentence(o pipeline.Outcome) []string {
 	text += " after " + took + ": "
 	switch o.End {
 	case pipeline.Restored:
-		text += "what was changed has been put back"
+		text += "what was changed has been restored"
 	case pipeline.Left:
 		if n := len(o.UndoErrs); n > 0 {
-			text += "what was changed could not all be put back (" + plural(n, "fault", "faults") + ")"
+			text += "not everything that was changed could be restored (" + plural(n, "fault", "faults") + ")"
 		} else {
 			text += "what was changed is left as it is"
 		}
@@ -128,8 +128,8 @@ func (s Style) timeBars(o pipeline.Outcome, w int) []string {
 		default:
 			line = cut(line, w)
 		}
-		// room is what the rest leaves, so that nothing has to be cut: to measure
-		// a line of blocks costs 10 ms the first time (go-runewidth's table).
+		// room is what is left, so that nothing has to be cut: measuring a line
+		// of blocks takes 10 ms the first time (go-runewidth's table).
 		lines = append(lines, line)
 	}
 	return lines

@@ -11,12 +11,12 @@ import (
 )
 
 // Sanitize makes text from elsewhere (a pod's log, a registry's answer, a
-// branch name) fit for one line of a terminal: escape sequences are taken out
-// whole, every other control, bidirectional or invisible character is shown as
-// a visible replacement, and line ends become spaces. Printable text stays as it is.
+// branch name) safe for one line of a terminal: escape sequences are removed,
+// every other control, bidirectional or invisible character gets a visible
+// replacement, and line ends become spaces. Printable text stays unchanged.
 //
-// Everything that this package prints goes through it, in one place: the
-// conversion of events, findings and cells into lines.
+// Everything that this package prints passes through it in one place: where
+// events, findings and cells become lines.
 func Sanitize(s string) string {
 	if clean(s) {
 		return s
@@ -33,7 +33,7 @@ func Sanitize(s string) string {
 		case r == utf8.RuneError && n <= 1:
 			b.WriteRune(utf8.RuneError)
 		case r == '\r' && i+1 < len(s) && s[i+1] == '\n':
-			// The pair is one line end.
+			// The pair counts as one line end.
 		case r == '\n', r == '\r', r == '\t', r == '\v', r == '\f', r == '\u2028', r == '\u2029', r == '\u0085':
 			b.WriteByte(' ')
 		case r < 0x20:
@@ -73,9 +73,9 @@ func clean(s string) bool {
 	return true
 }
 
-// hidden says of a rune that it would steer a terminal, reorder what is read
-// or leave no trace. The joiner and the variation selectors are part of
-// ordinary emoji and stay.
+// hidden reports whether a rune would control a terminal, reorder the text or
+// be invisible. The joiner and the variation selectors are part of ordinary
+// emoji and stay.
 func hidden(r rune) bool {
 	if r == '\u200d' {
 		return false
@@ -145,9 +145,10 @@ func controlString(s string, start int) int {
 	return 0
 }
 
-// width returns how many cells s takes at most, without escape sequences.
-// Terminals differ in how they count joined emoji and variation selectors:
-// some by grapheme, some by rune. A line that fits by both counts never wraps.
+// width returns the largest number of cells that s may occupy, without escape
+// sequences. Terminals differ in how they count joined emoji and variation
+// selectors: some by grapheme, some by rune. A line that fits either way never
+// wraps.
 func width(s string) int { return max(ansi.StringWidth(s), ansi.StringWidthWc(s)) }
 
 // cut shortens s to n cells, with an ellipsis where something is missing.
@@ -198,8 +199,8 @@ func FormatBytes(n int64) string {
 	return fmt.Sprintf("%.1f %cB", v, "kMGTP"[unit])
 }
 
-// FormatDuration writes a duration as one reads it: "0.4s", "12.3s", "3m05s",
-// "2h07m".
+// FormatDuration writes a duration the way people read it: "0.4s", "12.3s",
+// "3m05s", "2h07m".
 func FormatDuration(d time.Duration) string {
 	switch {
 	case d < 0:

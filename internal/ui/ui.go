@@ -19,26 +19,27 @@ const (
 	Plain  Mode = iota // timestamped lines
 	Live               // a view on a terminal that is redrawn
 	Events             // JSON lines
-	Quiet              // warnings, errors, and how it ended if it failed
+	Quiet              // only warnings, errors, and how the run ended if it failed
 )
 
 // Options configure a UI. FromEnv returns them.
 type Options struct {
 	Mode Mode
-	// Err takes the story; stdout is never written.
+	// Err receives the output; stdout is never written to.
 	Err io.Writer
 	// Verbose shows details too.
 	Verbose bool
 	Style
-	// Size is the window's size in cells, asked before every drawing; nil, or
-	// an answer of 0: 80 by 24.
+	// Size returns the window's size in cells before every drawing; nil, or a
+	// result of 0, means 80 by 24.
 	Size func() (width, height int)
-	// Next says what to do after a run that ended so: "run `kubectl sbw status`".
+	// Next says what to do after a run that ended this way: "run `kubectl sbw
+	// status`".
 	Next map[pipeline.End]string
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
-	// Ticks drives redrawing and the signs of life of Plain; nil: a ticker of
-	// the UI's own.
+	// Ticks drives redrawing, and the signs of life of Plain; nil means a
+	// ticker of its own.
 	Ticks <-chan time.Time
 }
 
@@ -47,8 +48,8 @@ const (
 	plainEvery  = time.Second
 )
 
-// UI shows one run. It is a pipeline.Sink; its methods may be called from
-// several goroutines at once.
+// UI shows one run. It is a pipeline.Sink; its methods may be called
+// concurrently.
 type UI struct {
 	opts Options
 
@@ -61,7 +62,7 @@ type UI struct {
 	log     logWriter
 	started bool
 	closing bool
-	ended   bool // the closing lines are among out: the frame has had its day
+	ended   bool // the closing lines are part of out: the frame is finished
 	fault   error
 
 	wake chan struct{}
@@ -71,7 +72,7 @@ type UI struct {
 
 var _ pipeline.Sink = (*UI)(nil)
 
-// New makes a UI. Close, Fail or Stop ends it.
+// New creates a UI. Close, Fail or Stop ends it.
 func New(o Options) *UI {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -84,7 +85,7 @@ func New(o Options) *UI {
 	return u
 }
 
-// Plan says which stages are to come, so that the live view can list them.
+// Plan announces the stages, so that the live view can list them.
 func (u *UI) Plan(p pipeline.Pipeline) {
 	var names []string
 	if len(p.Checks) > 0 {
@@ -98,9 +99,9 @@ func (u *UI) Plan(p pipeline.Pipeline) {
 	u.run.plan(names)
 }
 
-// Emit takes an event. It keeps what is to be said and returns; one goroutine
-// writes, so that a slow terminal does not hold up the work. After the end of
-// the UI it does nothing.
+// Emit accepts an event. It stores what has to be shown and returns; a single
+// goroutine writes, so that a slow terminal does not slow down the work. After
+// the end of the UI it does nothing.
 func (u *UI) Emit(e pipeline.Event) {
 	switch {
 	case e.Kind == pipeline.Progressed && e.Progress == nil,
@@ -138,7 +139,7 @@ func (u *UI) Emit(e pipeline.Event) {
 	u.start()
 }
 
-// above is what an event leaves above the live view.
+// above returns what an event leaves above the live view.
 func (u *UI) above(e pipeline.Event) []string {
 	switch {
 	case e.Kind == pipeline.Found:
@@ -151,18 +152,18 @@ func (u *UI) above(e pipeline.Event) []string {
 
 var digests = lazyregexp.New(`\bsha256:[0-9a-f]{64}\b`)
 
-// shortDigests keeps of each digest what distinguishes it from others, as docker and
-// kubectl do: two of them fill three lines of a window. The result on stdout
-// and the receipt have them whole.
+// shortDigests shortens digests to what distinguishes them, like docker and
+// kubectl: two full ones fill three lines of a window. The result on stdout and
+// the receipt contain them in full.
 func shortDigests(text string) string {
 	return digests.ReplaceAllStringFunc(text, func(d string) string { return d[:len("sha256:")+12] })
 }
 
-// backlog bounds what waits for a writer that does not get on.
+// backlog limits the lines that wait for a slow writer.
 const backlog = 4 << 20
 
-// say queues finished lines. What matters only for the moment is left out
-// where the backlog is full, which is said once it has drained.
+// say queues finished lines. Lines of passing interest are dropped while the
+// backlog is full, which is reported once it has drained.
 func (u *UI) say(lines ...string) {
 	for _, l := range lines {
 		u.out = append(u.out, l)
@@ -176,7 +177,7 @@ func (u *UI) say(lines ...string) {
 	}
 }
 
-// full reports whether passing things are to be left out, and counts them.
+// full reports whether passing lines have to be dropped, and counts them.
 func (u *UI) full() bool {
 	if u.outSize < backlog {
 		return false
@@ -185,8 +186,8 @@ func (u *UI) full() bool {
 	return true
 }
 
-// start starts the writing goroutine at the first thing to say, so that a
-// command which says nothing pays nothing.
+// start starts the writing goroutine at the first output, so that a command
+// without output costs nothing.
 func (u *UI) start() {
 	if u.started || u.closing {
 		return
@@ -246,7 +247,7 @@ func (u *UI) loop() {
 	}
 }
 
-// picture takes what has been said since the last time, and the frame.
+// picture takes what is new since the last time, and the frame.
 func (u *UI) picture(w, h int) (above, frame []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -254,12 +255,12 @@ func (u *UI) picture(w, h int) (above, frame []string) {
 		return u.take(), nil
 	}
 	u.log.idle()
-	// A cell at the right and a line at the top stay free: at the very edge
-	// terminals differ in when they wrap and scroll.
+	// A cell on the right and a line at the top stay free, because terminals
+	// differ in when they wrap and scroll at the edge.
 	return u.take(), u.opts.frame(u.run, u.opts.Now(), w-1, h-1)
 }
 
-// finish writes the last lines, in place of the frame if the run was closed.
+// finish writes the last lines, which replace the frame if the run was closed.
 func (u *UI) finish(scr *screen) {
 	u.mu.Lock()
 	lines, ended := u.take(), u.ended
@@ -280,7 +281,7 @@ func (u *UI) take() []string {
 	return lines
 }
 
-// flush writes what waits.
+// flush writes what is queued.
 func (u *UI) flush() {
 	u.mu.Lock()
 	lines := u.take()
@@ -292,8 +293,8 @@ func (u *UI) flush() {
 	u.note(err)
 }
 
-// note keeps the first fault of writing; a run does not end because nobody
-// listens.
+// note stores the first write error; a run does not end because nobody reads
+// its output.
 func (u *UI) note(err error) {
 	if err == nil {
 		return
@@ -318,8 +319,8 @@ func (u *UI) size() (w, h int) {
 	return w, h
 }
 
-// Close prints what the run came to, restores the terminal and waits until
-// all is written. It returns the first fault of writing.
+// Close prints the result of the run, restores the terminal and waits until
+// everything is written. It returns the first write error.
 func (u *UI) Close(o pipeline.Outcome) error {
 	w, _ := u.size()
 	return u.end(func() bool {
@@ -332,7 +333,7 @@ func (u *UI) Close(o pipeline.Outcome) error {
 	})
 }
 
-// Fail prints what ended a command outside of a pipeline, in the UI's mode.
+// Fail prints what ended a command that has no pipeline, in the UI's mode.
 func (u *UI) Fail(found []*pipeline.Finding) error {
 	return u.end(func() bool {
 		if u.opts.Mode == Events {
@@ -346,12 +347,12 @@ func (u *UI) Fail(found []*pipeline.Finding) error {
 	})
 }
 
-// Stop restores the terminal and says nothing further. After Close it does
-// nothing, so that it can be deferred against a panic.
+// Stop restores the terminal and prints nothing more. After Close it does
+// nothing, so it can be deferred in case of a panic.
 func (u *UI) Stop() error { return u.end(func() bool { return false }) }
 
-// end says the last things and waits for the writer to finish; last reports
-// whether it said them, so that they take the frame's place.
+// end prints the last lines and waits for the writer to finish; last reports
+// whether it printed any, so that they replace the frame.
 func (u *UI) end(last func() bool) error {
 	u.mu.Lock()
 	if !u.closing {
@@ -368,5 +369,5 @@ func (u *UI) end(last func() bool) error {
 	return u.fault
 }
 
-// ErrClosed is what the writer of Log returns after the UI's end.
-var ErrClosed = errors.New("the terminal's view has ended")
+// ErrClosed is what the writer of Log returns once the UI has ended.
+var ErrClosed = errors.New("the terminal's view is closed")

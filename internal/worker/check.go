@@ -11,21 +11,21 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// Kinds are the workloads that a rollout can be of.
+// Kinds are the kinds of workloads that can be rolled out.
 var kinds = []string{"Deployment", "StatefulSet", "DaemonSet"}
 
 var (
-	// RFC 1123 subdomain, as the API server wants an object's name.
+	// RFC 1123 subdomain, which the API server requires for an object's name.
 	objectName = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 )
 
-// urlPath is a path as a request line has it: no spaces, no line ends.
+// urlPath matches the path in a request line: no spaces, no line ends.
 var urlPath = lazyregexp.New(urlPathPattern)
 
 const urlPathPattern = `^/[!-~]*$`
 
-// check reports what cannot be meant, each at the line of the value, or at the
-// worker's where the value is a default.
+// check reports invalid values, each at its own line, or at the worker's line
+// if the value is a default.
 func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 	at := "workers." + name + "."
 	fail := func(key, fix, format string, args ...any) {
@@ -48,12 +48,12 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 		fail(
 			"build.compression",
 			"write one of "+strings.Join(compressions, ", "),
-			"%q is not a compression that registries and runtimes take",
+			"%q is not a supported compression",
 			w.Build.Compression,
 		)
 	}
 	if !slices.Contains(strategies, w.Deploy.Strategy) {
-		fail("deploy.strategy", "write one of "+strings.Join(strategies, ", "), "%q is not a way to replace a version", w.Deploy.Strategy)
+		fail("deploy.strategy", "write one of "+strings.Join(strategies, ", "), "%q is not a rollout strategy", w.Deploy.Strategy)
 	}
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},
@@ -83,11 +83,11 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 		fail("hooks.provenRequired", "name the command in hooks.proven", "has no command to require")
 	}
 	if w.Deploy.Restarts < 0 {
-		fail("deploy.restarts", "write how many restarts are allowed, 0 for none", "is %d", w.Deploy.Restarts)
+		fail("deploy.restarts", "write how many restarts are allowed; 0 means none", "is %d", w.Deploy.Restarts)
 	}
 	for _, fn := range slices.Sorted(maps.Keys(w.Allow.ZeroRetries)) {
 		if strings.TrimSpace(w.Allow.ZeroRetries[fn]) == "" {
-			fail("allow.zeroRetries."+fn, "write why losing a run of it is acceptable", "has no reason")
+			fail("allow.zeroRetries."+fn, "write why it is acceptable to lose one of its runs", "has no reason")
 		}
 	}
 }

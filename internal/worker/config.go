@@ -24,16 +24,16 @@ import (
 // ConfigName is the file at a repository's root that describes its workers.
 const ConfigName = ".sbw.yaml"
 
-// Config is what a repository says of its workers.
+// Config is what a repository says about its workers.
 type Config struct {
-	// Path of the file that was read; empty when there is none.
+	// Path of the file that was read; empty if there is none.
 	Path    string
 	workers map[string]Worker
 }
 
-// Load reads root/.sbw.yaml; a repository without one has the defaults alone.
-// Everything that is wrong in the file is returned at once, as joined
-// *pipeline.Finding of the code "config" with file and line.
+// Load reads root/.sbw.yaml; a repository without one only has the defaults.
+// All errors in the file are returned at once, as joined *pipeline.Finding with
+// the code "config", file and line.
 func Load(root string) (*Config, error) {
 	path := filepath.Join(root, ConfigName)
 	src, err := os.ReadFile(path)
@@ -42,7 +42,7 @@ func Load(root string) (*Config, error) {
 	}
 	if err != nil {
 		return nil, &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage,
-			What: "cannot read " + ConfigName, Why: err.Error(), Fix: "make it readable, or remove it to go by the defaults", Err: err}
+			What: "cannot read " + ConfigName, Why: err.Error(), Fix: "make it readable, or remove it to use the defaults", Err: err}
 	}
 	c, err := Parse(ConfigName, src)
 	if c != nil {
@@ -51,7 +51,7 @@ func Load(root string) (*Config, error) {
 	return c, err
 }
 
-// Parse reads the text of a configuration; name stands in findings.
+// Parse reads the text of a configuration; name is used in findings.
 func Parse(name string, src []byte) (*Config, error) {
 	r := &reader{name: name, values: map[string]*yaml.Node{}}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
@@ -96,7 +96,7 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// Names are the workers of the configuration, sorted; the default one when
+// Names are the names of the configured workers, sorted; the default one if
 // there is no configuration.
 func (c *Config) Names() []string {
 	if len(c.workers) == 0 {
@@ -110,9 +110,9 @@ func (c *Config) Names() []string {
 	return names
 }
 
-// Worker returns the worker of that name. An empty name means the only one
-// there is, or else the default one; a Finding of code "worker-unknown" or
-// "worker-ambiguous" says what names there are.
+// Worker returns the worker with that name. An empty name means the only one,
+// or the default one; a Finding with the code "worker-unknown" or
+// "worker-ambiguous" lists the names.
 func (c *Config) Worker(name string) (Worker, error) {
 	names := c.Names()
 	if name == "" {
@@ -145,7 +145,8 @@ func (c *Config) Worker(name string) (Worker, error) {
 	return Worker{}, f
 }
 
-// onlyOne refuses a second document: whoever wrote it means it to count.
+// onlyOne refuses a second document, because its author would expect it to be
+// used.
 func (r *reader) onlyOne(dec *yaml.Decoder) error {
 	for {
 		var more yaml.Node
@@ -193,7 +194,7 @@ func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
 	r.errs = append(r.errs, f)
 }
 
-// syntax words what the YAML parser refused; its text begins with the line.
+// syntax rewords an error of the YAML parser, which begins with the line.
 func (r *reader) syntax(err error) error {
 	why := strings.TrimPrefix(err.Error(), "yaml: ")
 	where := r.name
@@ -216,8 +217,8 @@ func (r *reader) mapping(n *yaml.Node, what string) bool {
 	return false
 }
 
-// pairs calls each for every key of a mapping that is known; known nil means
-// that every key is.
+// pairs calls each for every known key of a mapping; if known is nil, every key
+// is.
 func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string, *yaml.Node)) {
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -225,7 +226,7 @@ func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string
 		full := strings.TrimPrefix(at+"."+key.Value, ".")
 		switch {
 		case seen[key.Value]:
-			r.fail(key, "remove one of the two", "%s is given twice", full)
+			r.fail(key, "remove one of the two", "%s occurs twice", full)
 		case known != nil && !slices.Contains(known, key.Value):
 			fix := "known keys: " + strings.Join(known, ", ")
 			if near := editdistance.Nearest(key.Value, known); near != "" {
@@ -255,7 +256,7 @@ type worded interface {
 
 var durationType = reflect.TypeFor[time.Duration]()
 
-// into sets v from n. What is not given keeps its default.
+// into sets v from n. Values that are missing keep their defaults.
 func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 	r.values[at] = n
 	if isNull(n) {

@@ -90,7 +90,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 			[]string{`.sbw.yaml:3: workers.w.probe.port must be a whole number, not "http"`, `.sbw.yaml:4: workers.w.build.platforms must be a list`, `.sbw.yaml:5: workers.w.deploy.timeout must be a duration`}},
 		"not a bool":  {"workers:\n  w: {build: {layerReuse: maybe}}\n", []string{`.sbw.yaml:2: workers.w.build.layerReuse must be true or false, not "maybe"`}},
 		"compression": {"workers:\n  w: {build: {compression: xz}}\n", []string{`build.compression "xz"`}},
-		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image is given twice"}},
+		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image occurs twice"}},
 		"not yaml":    {"workers:\n\t- x\n", []string{".sbw.yaml:2: not valid YAML"}},
 		"a list":      {"- a\n", []string{".sbw.yaml:1: the configuration must be a mapping, not a list"}},
 		"upper case":  {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},

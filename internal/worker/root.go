@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// FindRoot returns the repository that dir is in: the nearest directory
-// upwards with a .sbw.yaml, else the nearest with a .git. Outside of any it is
+// FindRoot returns the repository that contains dir: the nearest directory
+// upwards with a .sbw.yaml, or else with a .git. Outside any repository it is
 // dir itself, and found is false.
 func FindRoot(dir string) (root string, found bool) {
 	for _, mark := range []string{ConfigName, ".git"} {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Schema returns the JSON schema of .sbw.yaml, for editors. It is made of the
-// types that the file is read into, so that it knows the same keys.
+// Schema returns the JSON schema of .sbw.yaml for editors. It is derived from
+// the types that the file is read into, so it has the same keys.
 func Schema() map[string]any {
 	one := schemaOf(reflect.TypeFor[Worker](), "", reflect.ValueOf(Default("NAME")))
 	return map[string]any{
@@ -26,8 +26,8 @@ func Schema() map[string]any {
 	}
 }
 
-// schemaOf is the schema of a type at a path below a worker; def holds what
-// counts when the key is not there.
+// schemaOf is the schema of a type at a path below a worker; def contains the
+// defaults.
 func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 	s := map[string]any{}
 	if text := descriptions[at]; text != "" {
@@ -96,7 +96,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 	return s
 }
 
-// allowed are the values of keys that take only some.
+// allowed are the values of keys that accept only some.
 var allowed = map[string][]string{
 	"deploy.kind":       kinds,
 	"build.compression": compressions,
@@ -106,19 +106,19 @@ var allowed = map[string][]string{
 	"catalog.checks.*":  {"error", "warning", "note", "off"},
 }
 
-// descriptions are what an editor shows for a key.
+// descriptions are what an editor shows for each key.
 var descriptions = map[string]string{
 	"image":                  "the repository of the image, without a tag; default ghcr.io/OWNER/NAME",
-	"build":                  "how the image is made",
+	"build":                  "how the image is built",
 	"build.context":          "the build context's directory",
 	"build.dockerfile":       "the Dockerfile's path",
-	"build.platforms":        "os/arch, such as linux/arm64; several make an index",
+	"build.platforms":        "os/arch, such as linux/arm64; several platforms make an index",
 	"build.target":           "the stage to build; default the last one",
 	"build.args":             "build arguments; they are visible in the image's history",
-	"build.secrets":          "build secrets, as buildx takes them: id=NAME,src=FILE or id=NAME,env=VAR",
-	"build.cacheFrom":        "caches to read, as buildx takes them",
-	"build.cacheTo":          "caches to write, as buildx takes them",
-	"build.layerReuse":       "let a published layer take the place of one that was built again and hardly differs",
+	"build.secrets":          "build secrets in buildx's form: id=NAME,src=FILE or id=NAME,env=VAR",
+	"build.cacheFrom":        "caches to read, in buildx's form",
+	"build.cacheTo":          "caches to write, in buildx's form",
+	"build.layerReuse":       "reuse a published layer in place of one that was rebuilt but has hardly changed",
 	"build.compression":      "how layers are compressed",
 	"deploy":                 "what runs the worker in the cluster",
 	"deploy.manifest":        "a file, a directory or a kustomization; default k8s/NAME.yaml",
@@ -135,21 +135,21 @@ var descriptions = map[string]string{
 	"probe.type":             "http, h2c (HTTP/2 without TLS), tcp (the port accepts connections) or none",
 	"probe.path":             "the path of the request",
 	"probe.port":             "the container's port",
-	"probe.expect":           "a part of the answer's body; default any 2xx",
+	"probe.expect":           "text that the answer's body must contain; by default any 2xx answer is accepted",
 	"inngest":                "where the Inngest server is and as what the worker registers; none for a worker that registers nothing",
-	"inngest.url":            "the server's URL; default its Service is reached by via",
+	"inngest.url":            "the server's URL; by default its Service is reached as via says",
 	"inngest.via":            "how the Service is reached",
 	"inngest.signingKeyFrom": "where the signing key is: env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY",
 	"inngest.eventKeyFrom":   "where the event key is, in the same forms",
 	"inngest.service":        "the server's Service: NAME or NAMESPACE/NAME",
 	"inngest.port":           "the Service's port",
-	"inngest.app":            "the app's id, INNGEST_APP_ID of the worker",
+	"inngest.app":            "the app's id: INNGEST_APP_ID of the worker",
 	"inngest.path":           "the path of the SDK's endpoint on the worker",
-	"inngest.host":           "the URL under which the server reaches the worker",
+	"inngest.host":           "the URL at which the server reaches the worker",
 	"catalog":                "the functions that the worker registers",
 	"catalog.indexes":        "the modules that list functions: first this worker's, then those of other workers on the same server",
 	"catalog.checks":         "a check's severity by its code",
-	"allow":                  "what is unsafe and wanted, each with a reason",
+	"allow":                  "exceptions: what is unsafe but intended, each with a reason",
 	"allow.zeroRetries":      "functions that may have retries: 0, by id, with the reason",
 	"credentials":            "where the registry's token comes from, before gh's login",
 	"credentials.command":    "a command and its arguments that prints the token",

@@ -1,6 +1,6 @@
-// Package worker knows what is shipped: the workers that .sbw.yaml describes,
-// the defaults that fit a repository with no configuration at all, and the
-// names and labels that an image carries from publish to rollout.
+// Package worker describes what is shipped: the workers in .sbw.yaml, defaults for a repository without any
+// configuration, and the labels that an image carries from publish to rollout. Load reads the configuration, and its
+// Worker returns one worker.
 package worker
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
-// DefaultName is the worker of the repository that the defaults are made for.
+// DefaultName is the worker of the repository for which the defaults are made.
 const DefaultName = "system-bus-worker"
 
-// Worker is everything both plugins know of one worker before they look at the
-// outside world. Paths are relative to the repository's root unless absolute.
+// Worker is everything that both plugins know about one worker before they look at the outside world. Paths are
+// relative to the repository's root unless they are absolute.
 type Worker struct {
 	Name string `yaml:"-"`
-	// Image is a repository without tag: ghcr.io/OWNER/NAME. Empty means
-	// ghcr.io/<owner of the git remote, else the login>/NAME.
+	// Image is a repository without a tag: ghcr.io/OWNER/NAME. If empty, it is ghcr.io/<owner of the git remote, or
+	// else the login>/NAME.
 	Image       imageref.Repository `yaml:"image"`
 	Build       Build               `yaml:"build"`
 	Deploy      Deploy              `yaml:"deploy"`
@@ -30,23 +30,23 @@ type Worker struct {
 	Hooks       Hooks               `yaml:"hooks"`
 }
 
-// Build says how the image is made.
+// Build says how the image is built.
 type Build struct {
 	Context    string              `yaml:"context"`
 	Dockerfile string              `yaml:"dockerfile"`
-	Platforms  []imageref.Platform `yaml:"platforms"` // several make an index
+	Platforms  []imageref.Platform `yaml:"platforms"` // several platforms make an index
 	Target     string              `yaml:"target"`
 	Args       map[string]string   `yaml:"args"`
-	Secrets    []string            `yaml:"secrets"` // as buildx takes them: id=NAME[,src=FILE|,env=VAR]
+	Secrets    []string            `yaml:"secrets"` // in buildx's form: id=NAME[,src=FILE|,env=VAR]
 	CacheFrom  []string            `yaml:"cacheFrom"`
 	CacheTo    []string            `yaml:"cacheTo"`
-	// LayerReuse lets a published layer take the place of one that was built again and hardly differs.
+	// LayerReuse replaces a layer that was rebuilt but has hardly changed by a published one.
 	LayerReuse bool `yaml:"layerReuse"`
-	// Compression is how layers are compressed: zstd, or gzip for runtimes that are older than containerd 1.5.
+	// Compression says how layers are compressed: zstd, or gzip for runtimes older than containerd 1.5.
 	Compression string `yaml:"compression"`
 }
 
-// Deploy says what runs it in the cluster.
+// Deploy says what runs the worker in the cluster.
 type Deploy struct {
 	Manifest   string        `yaml:"manifest"`
 	Namespace  string        `yaml:"namespace"`
@@ -54,15 +54,15 @@ type Deploy struct {
 	Deployment string        `yaml:"deployment"`
 	Container  string        `yaml:"container"`
 	Timeout    time.Duration `yaml:"timeout"`
-	// Restarts is how often a new container may exit with an error before the
-	// rollout gives up; a worker whose database is up later needs some.
+	// Restarts is how often a new container may exit with an error before the rollout gives up; a worker whose
+	// database comes up later needs some.
 	Restarts int `yaml:"restarts"`
-	// Strategy is how a new version takes the old one's place: switch (it is
-	// proven before it serves), rolling, or auto: switch where that is possible.
+	// Strategy says how a new version replaces the old one: switch (it is proved before it serves), rolling, or auto:
+	// switch where that is possible.
 	Strategy string `yaml:"strategy"`
 	// Bake is how long the new version is watched after the switch.
 	Bake time.Duration `yaml:"bake"`
-	// DrainTimeout bounds the wait for steps on the old pods.
+	// DrainTimeout limits the wait for steps on the old pods.
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 }
 
@@ -110,37 +110,35 @@ type Inngest struct {
 	// Via is the way to Service: port-forward, direct (its NodePort, load
 	// balancer or ingress), or auto, the one or the other.
 	Via string `yaml:"via"`
-	// SigningKeyFrom says where the signing key is (env:NAME, file:PATH,
-	// secret:[NAMESPACE/]NAME/KEY); empty: in the container's environment.
+	// SigningKeyFrom says where the signing key is (env:NAME, file:PATH, secret:[NAMESPACE/]NAME/KEY); if empty, it
+	// is in the container's environment.
 	SigningKeyFrom string `yaml:"signingKeyFrom"`
-	// EventKeyFrom says the same of the key that lets rollout --confirm-run send
-	// its event.
+	// EventKeyFrom does the same for the key that rollout --confirm-run needs to send its event.
 	EventKeyFrom string `yaml:"eventKeyFrom"`
-	Service      string `yaml:"service"` // in the worker's namespace, or NAMESPACE/NAME
+	Service      string `yaml:"service"` // a name in the worker's namespace, or NAMESPACE/NAME
 	Port         int    `yaml:"port"`
-	App          string `yaml:"app"`  // the app's id, INNGEST_APP_ID of the worker
+	App          string `yaml:"app"`  // the app's id: INNGEST_APP_ID of the worker
 	Path         string `yaml:"path"` // of the SDK's endpoint on the worker
-	// Host is the URL under which the server reaches the worker; empty:
-	// INNGEST_SERVE_HOST of the container, else http://<Service of the worker>:PORT.
+	// Host is the URL at which the server reaches the worker; if empty, INNGEST_SERVE_HOST of the container, or else
+	// http://<Service of the worker>:PORT.
 	Host string `yaml:"host"`
 }
 
-// Catalog names the modules whose exports are what a worker registers.
+// Catalog names the modules whose exports a worker registers.
 type Catalog struct {
-	// Indexes are paths. The first is of what this worker's image registers; the
-	// others are those of other workers on the same server, which are compared
-	// with it and never refuse a run.
+	// Indexes are paths. The first lists what this worker's image registers; the others belong to other workers on
+	// the same server, which are compared with it and never refuse a run.
 	Indexes []string `yaml:"indexes"`
 	// Checks sets a check's severity by its code: error, warning, off.
 	Checks map[string]string `yaml:"checks"`
 }
 
-// Allow lists what is unsafe and wanted, each with a reason.
+// Allow lists what is unsafe but intended, each with a reason.
 type Allow struct {
 	ZeroRetries map[string]string `yaml:"zeroRetries"` // function id: reason
 }
 
-// Credentials is where the registry's token comes from, before gh's login.
+// Credentials says where the registry's token comes from, before gh's login.
 type Credentials struct {
 	Command []string `yaml:"command"` // argv; prints the token on stdout
 }
@@ -209,19 +207,20 @@ func Default(name string) Worker {
 	return w
 }
 
-// Annotations and labels that an image carries. The first four are of the OCI
-// image specification (annotations.md); the rest is read by rollout.
+// Annotations and labels that an image carries. The first four come from the OCI image specification
+// (annotations.md); rollout reads the others.
 const (
 	LabelSource   = "org.opencontainers.image.source"
 	LabelRevision = "org.opencontainers.image.revision"
 	LabelCreated  = "org.opencontainers.image.created"
 	LabelVersion  = "org.opencontainers.image.version"
 
-	LabelDirty     = "dev.sbw.dirty"     // "true": built from a tree with changes
+	LabelDirty     = "dev.sbw.dirty"     // "true": built from a tree with uncommitted changes
 	LabelWorker    = "dev.sbw.worker"    // the worker's name in .sbw.yaml
 	LabelPublisher = "dev.sbw.publisher" // GitHub login
 	LabelCatalog   = "dev.sbw.catalog"   // see package catalog
 
-	// LabelLayerReuse says which layers are those of an earlier image, and which are small ones on top; see package reuse.
+	// LabelLayerReuse says which layers come from an earlier image, and which are small ones on top; see package
+	// reuse.
 	LabelLayerReuse = "dev.sbw.layer-reuse"
 )

@@ -10,12 +10,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// version is part of a cached summary's name: raise it when summarize finds
-// more, or other things, than before.
+// version is part of the name of a cached summary: increase it whenever
+// summarize finds more or different things.
 const version = "v2"
 
-// cached returns the summary of a layer from dir, or makes it and leaves it
-// there. A cache that cannot be read or written costs time, not the answer.
+// cached returns the summary of a layer from dir, or makes and stores it. A
+// cache that cannot be read or written costs time, not the answer.
 func cached(dir string, digest v1.Hash, produce func() (*summary, error)) (*summary, error) {
 	if dir == "" {
 		return produce()

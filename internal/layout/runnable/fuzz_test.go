@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout"
 )
 
-// Any first bytes of a file are one of the kinds, and what is read of them is
-// text that may be shown.
+// Any first bytes of a file are one of the kinds, and the text read from them
+// is safe to show.
 func FuzzInspect(f *testing.F) {
 	f.Add([]byte(elfFile(arm64, "/lib/ld-linux-aarch64.so.1"))[:headSize])
 	f.Add([]byte("#!/usr/bin/env -S bun run\nx"))
@@ -53,7 +53,8 @@ func FuzzSummarize(f *testing.F) {
 		if err := json.Unmarshal(text, &again); err != nil {
 			t.Fatal(err)
 		}
-		// Names that are not UTF-8 change on the way, which only costs a finding.
+		// Names that are not UTF-8 change on the way, which only costs a
+		// finding.
 		if strings.ToValidUTF8(string(text), "") == string(text) && !bytes.Contains(text, []byte(`\ufffd`)) {
 			if len(s.Hides) == 0 {
 				s.Hides = nil
@@ -68,8 +69,8 @@ func FuzzSummarize(f *testing.F) {
 	})
 }
 
-// Any links and any command end in findings, and never in a circle; what is
-// found is in the tree.
+// Any links and any command lead to findings, never to an endless loop; every
+// file found is in the tree.
 func FuzzResolve(f *testing.F) {
 	f.Add("/bin=usr/bin\n/usr/bin/sh=!/bin/env x\n/a=b\n/b=a", "/bin/sh -c true", "/app")
 	f.Add("/x=#", "env -S env env x", "")

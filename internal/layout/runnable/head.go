@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// headSize is how much of a file is looked at. Linkers put the program headers
-// and the loader's name right behind the ELF header; the kernel itself reads
-// 256 bytes of a script.
+// headSize is how much of a file is read. Linkers put the program headers and
+// the loader's name right behind the ELF header; the kernel itself reads 256
+// bytes of a script.
 const headSize = 4096
 
-// inspect says what the first bytes of a file are.
+// inspect classifies the first bytes of a file.
 func inspect(b []byte) (head, kind) {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x7fELF")) && len(b) >= 20:
@@ -23,9 +23,9 @@ func inspect(b []byte) (head, kind) {
 	return head{}, other
 }
 
-// elf reads the header of an ELF file, and its PT_INTERP when that is within b
-// (System V ABI, chapters 4 and 5). What does not fit is left away: a broken
-// file is the kernel's to refuse.
+// elf reads the header of an ELF file, and its PT_INTERP if that is within b
+// (System V ABI, chapters 4 and 5). Whatever does not fit is left out: refusing
+// a broken file is up to the kernel.
 func elf(b []byte) (h head) {
 	h.Class, h.Big = b[4], b[5] == 2
 	var o binary.ByteOrder = binary.LittleEndian
@@ -72,10 +72,10 @@ func elf(b []byte) (h head) {
 	return h
 }
 
-// machines are the values of e_machine by Go's names of architectures, as they
-// stand in image configs; more than one where a processor runs both.
+// machines maps Go's names of architectures, as used in image configs, to
+// values of e_machine; more than one where a processor runs both.
 var machines = map[string][]uint16{
-	"amd64":   {62, 3}, // x86-64, and 386 as the kernel still runs it
+	"amd64":   {62, 3}, // x86-64, and 386, which the kernel still runs
 	"386":     {3},
 	"arm64":   {183},
 	"arm":     {40},
@@ -87,7 +87,7 @@ var machines = map[string][]uint16{
 	"mips":    {8}, "mipsle": {8}, "mips64": {8}, "mips64le": {8},
 }
 
-// machineName is an e_machine in the words of image configs.
+// machineName names an e_machine in the terms of image configs.
 func machineName(h head) string {
 	names := map[uint16]string{
 		3:   "386",
@@ -110,8 +110,8 @@ func machineName(h head) string {
 	return name
 }
 
-// runs says whether a program of that header runs on arch. An architecture
-// that is not known here is believed to run anything.
+// runs says whether a program with that header runs on arch. An unknown
+// architecture is assumed to run anything.
 func runs(h head, arch string) bool {
 	want, ok := machines[arch]
 	if !ok {

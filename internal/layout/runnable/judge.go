@@ -11,11 +11,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// maxScripts is how many scripts may lead to each other; the kernel allows
+// maxScripts is how many scripts may refer to each other; the kernel allows
 // four (fs/exec.c, exec_binprm).
 const maxScripts = 5
 
-// defaultPath is what containerd and Docker search when an image sets no PATH.
+// defaultPath is what containerd and Docker search if an image does not set
+// PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // judge says whether the image's command can be started.
@@ -34,7 +35,7 @@ func judge(t tree, img layout.Image) []*pipeline.Finding {
 	}
 	if len(argv) == 0 {
 		return []*pipeline.Finding{{Code: "entrypoint-none", Severity: pipeline.Note,
-			What: "the image for " + j.platform + " starts nothing by itself", Fix: "write CMD into the Dockerfile, or command into the manifest"}}
+			What: "the image for " + j.platform + " has no command to start", Fix: "add CMD to the Dockerfile, or command to the manifest"}}
 	}
 	j.said = word + " " + quoted(argv)
 	j.start(argv, 0, false)
@@ -45,7 +46,7 @@ type judgement struct {
 	tree           tree
 	platform, arch string
 	dir, search    string
-	said           string // the command as the image has it
+	said           string // the command as it is in the image
 	found          []*pipeline.Finding
 }
 
@@ -54,15 +55,15 @@ func (j *judgement) fail(code pipeline.Code, fix, format string, args ...any) {
 		What: fmt.Sprintf(format, args...), Why: "the image for " + j.platform + " starts with " + j.said, Fix: fix})
 }
 
-// start judges a command. maybe says that argv[0] need not be a program at
-// all: then only what is there and cannot run is told.
+// start judges a command. maybe means that argv[0] need not be a program at
+// all: then only a program that exists but cannot run is reported.
 func (j *judgement) start(argv []string, depth int, maybe bool) {
 	e, ok := j.lookup(argv[0])
 	if !ok {
 		if !maybe {
 			j.fail(
 				"entrypoint-missing",
-				"mend the command, or copy the program into the last stage of the Dockerfile",
+				"correct the command, or copy the program into the last stage of the Dockerfile",
 				"%s is not in the image",
 				j.named(argv[0]),
 			)
@@ -71,7 +72,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 	}
 	if !e.Exec {
 		if !maybe {
-			j.fail("entrypoint-mode", "make it executable: COPY --chmod=755, or chmod +x and build again", "%s may not be executed", e.Path)
+			j.fail("entrypoint-mode", "make it executable: COPY --chmod=755, or chmod +x and build again", "%s is not executable", e.Path)
 		}
 		return
 	}
@@ -88,7 +89,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 		if !maybe {
 			j.fail(
 				"exec-format",
-				"begin it with a line such as #!/bin/sh, at its very first byte",
+				"begin it with a line such as #!/bin/sh, starting at the very first byte",
 				"%s is neither a program nor a script: exec format error",
 				e.Path,
 			)
@@ -101,8 +102,8 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 // elf judges a program and its loader.
 func (j *judgement) elf(e entry) bool {
 	if !runs(e.head, j.arch) {
-		j.fail("exec-format", "look for a COPY --from or a download with a fixed architecture, and for --platform in FROM",
-			"%s is a program for %s and the image is for %s: exec format error", e.Path, machineName(e.head), j.platform)
+		j.fail("exec-format", "look for a COPY --from or a download with a fixed architecture, or for --platform in FROM",
+			"%s is a program for %s, but the image is for %s: exec format error", e.Path, machineName(e.head), j.platform)
 		return false
 	}
 	if e.Loader == "" {
@@ -111,14 +112,14 @@ func (j *judgement) elf(e entry) bool {
 	l, ok := j.tree.find(e.Loader)
 	switch {
 	case !ok:
-		j.fail("entrypoint-loader", "use a base image of the C library that it was built for: glibc (debian) or musl (alpine)",
-			"%s wants the loader %s, which is not in the image", e.Path, e.Loader)
+		j.fail("entrypoint-loader", "use a base image with the C library that it was built for: glibc (debian) or musl (alpine)",
+			"%s needs the loader %s, which is not in the image", e.Path, e.Loader)
 		return false
 	case l.Kind == program && !runs(l.head, j.arch):
 		j.fail(
 			"exec-format",
 			"look for --platform in the Dockerfile's FROM lines",
-			"%s, which loads %s, is for %s and the image is for %s: exec format error",
+			"%s, which loads %s, is for %s, but the image is for %s: exec format error",
 			l.Path,
 			e.Path,
 			machineName(l.head),
@@ -134,8 +135,8 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	if strings.HasSuffix(e.Shebang, "\r") {
 		j.fail(
 			"entrypoint-missing",
-			"save it with line ends of Unix (LF)",
-			"%s begins with #!%s and a carriage return, which becomes part of the interpreter's name",
+			"save it with Unix line endings (LF)",
+			"%s begins with #!%s followed by a carriage return, which becomes part of the interpreter's name",
 			e.Path,
 			strings.TrimSuffix(e.Shebang, "\r"),
 		)
@@ -144,12 +145,12 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	interp, arg, _ := strings.Cut(strings.ReplaceAll(e.Shebang, "\t", " "), " ")
 	if interp == "" || depth >= maxScripts {
 		if !maybe {
-			j.fail("exec-format", "begin it with a line such as #!/bin/sh", "%s names no interpreter that can be started: exec format error", e.Path)
+			j.fail("exec-format", "begin it with a line such as #!/bin/sh", "%s does not name an interpreter that can be started: exec format error", e.Path)
 		}
 		return false
 	}
 	if !strings.Contains(interp, "/") {
-		interp = path.Join(j.dir, interp) // the kernel searches no PATH
+		interp = path.Join(j.dir, interp) // the kernel does not search PATH
 	}
 	argv := []string{interp}
 	if arg = strings.TrimSpace(arg); arg != "" {
@@ -160,8 +161,8 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	return len(j.found) == before
 }
 
-// wrappers are programs whose arguments are a command, with how many words
-// stand before it besides flags.
+// wrappers are programs whose arguments are a command, with the number of words
+// that precede it besides flags.
 var wrappers = map[string]int{
 	"tini": 0, "tini-static": 0, "dumb-init": 0, "catatonit": 0, "docker-init": 0, "env": 0,
 	"gosu": 1, "su-exec": 1, "nice": 0, "nohup": 0, "setsid": 0,
@@ -188,7 +189,7 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 			args = args[1:]
 		}
 		if len(args) > skip {
-			// A flag's value may stand where the command was expected.
+			// A flag's value may be where the command was expected.
 			_, there := j.lookup(args[skip])
 			j.start(args[skip:], depth+1, !there && len(args)+1 < len(argv))
 		}
@@ -207,8 +208,8 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 	}
 }
 
-// splitString is the text of env's -S and what follows it. The text may be part of
-// the same argument, as it always is behind #!, and other flags may stand before
+// splitString is the text of env's -S and what follows it. The text may be part
+// of the same argument, as always behind #!, and other flags may come before
 // the S (coreutils env.c).
 func splitString(args []string) (text string, rest []string, ok bool) {
 	if text, ok = strings.CutPrefix(args[0], "--split-string="); ok {
@@ -226,7 +227,7 @@ func splitString(args []string) (text string, rest []string, ok bool) {
 
 var splitFlag = lazyregexp.New(`(?s)^-[iv0]*S(.*)$`)
 
-// commandLine is what a shell is to run: sh -c LINE, with any other flags.
+// commandLine is what a shell should run: sh -c LINE, with any other flags.
 func commandLine(args []string) (string, bool) {
 	for i, a := range args {
 		if !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "+") {
@@ -239,14 +240,14 @@ func commandLine(args []string) (string, bool) {
 	return "", false
 }
 
-// shell judges the programs that a shell's line starts for certain. Only what is
-// there and cannot run is a fault: a shell has functions, builtins and a PATH of
-// its own.
+// shell judges the programs that a shell's line certainly starts. Only a
+// program that exists but cannot run is a fault, because a shell has functions,
+// builtins and its own PATH.
 func (j *judgement) shell(line string, depth int) {
 	if w := BrokenExecForm(line); w != "" {
 		if _, ok := j.lookup(w); !ok {
-			j.fail("entrypoint-missing", `write it with double quotes and without a comma at the end: CMD ["program", "argument"]`,
-				"the shell would look for a program called %s, because the list is not valid JSON and so became a shell's line", w)
+			j.fail("entrypoint-missing", `write it with double quotes and without a trailing comma: CMD ["program", "argument"]`,
+				"the shell would look for a program called %s, because the list is not valid JSON and is therefore run by a shell", w)
 			return
 		}
 	}
@@ -264,7 +265,8 @@ func (j *judgement) shell(line string, depth int) {
 	}
 }
 
-// lookup finds a command as a runtime does: by PATH when it has no slash.
+// lookup finds a command as a runtime does: through PATH if it contains no
+// slash.
 func (j *judgement) lookup(name string) (entry, bool) {
 	if strings.Contains(name, "/") {
 		if !strings.HasPrefix(name, "/") {
@@ -289,7 +291,7 @@ func (j *judgement) lookup(name string) (entry, bool) {
 	return plain, there
 }
 
-// named is a command for a message.
+// named describes a command in a message.
 func (j *judgement) named(name string) string {
 	if strings.Contains(name, "/") {
 		return name

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// tree is the image's file system, as far as starting a program goes: paths of
-// symlinks and of what may be run.
+// tree is the image's file system, as far as needed to start a program: the
+// paths of symlinks and of executables.
 type tree map[string]entry
 
-// overlay lays layers over each other, the lowest first.
+// overlay stacks layers, the lowest first.
 func overlay(layers []*summary) tree {
 	t := tree{}
 	for _, l := range layers {
@@ -24,11 +24,11 @@ func overlay(layers []*summary) tree {
 	return t
 }
 
-// hide takes away what a layer covers.
+// hide removes what a layer covers.
 func (t tree) hide(l *summary) {
-	whole := map[string]bool{}    // the path and all below it
+	whole := map[string]bool{}    // the path and everything below it
 	below := map[string]bool{}    // only what is below it
-	replaced := map[uint64]bool{} // files that stand where something was
+	replaced := map[uint64]bool{} // files in place of something else
 	dirs := map[uint64]bool{}
 	for _, w := range l.Whiteouts {
 		whole[w] = true
@@ -64,7 +64,7 @@ func (t tree) hide(l *summary) {
 }
 
 // add puts an entry where a runtime would: through the symlinks among its
-// parents (containerd archive/tar.go resolves them too).
+// parents (containerd archive/tar.go resolves them, too).
 func (t tree) add(e entry) {
 	dir, ok := t.real(path.Dir(e.Path))
 	if !ok {
@@ -82,13 +82,13 @@ func (t tree) add(e entry) {
 	t[e.Path] = e
 }
 
-// maxPath is the longest path that a kernel takes (PATH_MAX, linux/limits.h).
+// maxPath is the longest path that a kernel accepts (PATH_MAX, linux/limits.h).
 const maxPath = 4096
 
-// maxHops is the kernel's own bound of symlinks in a path (path_resolution(7)).
+// maxHops is the kernel's limit of symlinks in a path (path_resolution(7)).
 const maxHops = 40
 
-// real follows every symlink in p, the last one too.
+// real follows every symlink in p, including the last one.
 func (t tree) real(p string) (string, bool) {
 	if len(p) > maxPath {
 		return "", false
@@ -122,7 +122,7 @@ func (t tree) real(p string) (string, bool) {
 	return cur, true
 }
 
-// find returns the file that p leads to.
+// find returns the file behind p.
 func (t tree) find(p string) (entry, bool) {
 	at, ok := t.real(p)
 	if !ok {

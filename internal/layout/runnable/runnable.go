@@ -1,23 +1,24 @@
-// Package runnable says, from an image's layers alone, whether what its
-// ENTRYPOINT or CMD starts can run on the image's platform: the "exec format
-// error" of a pod, reported before the push.
+// Package runnable predicts from an image's layers whether its ENTRYPOINT or
+// CMD can run on the image's platform, so that a pod's "exec format error" is
+// reported before the push. Check reads the images of a layout and returns
+// findings.
 //
 // # How
 //
-// Each layer is read once, as a stream, and what counts of it is kept: its
-// symlinks, its programs (by the head of the file: an ELF machine and loader,
-// or the line of a script), and which paths it hides of the layers below. That
-// summary is a fact about the layer's digest and may be cached; base layers do
-// not change between builds, so that the second look at an image costs
-// milliseconds. Summaries are then laid over each other from the bottom up, as
-// a container runtime does, and the command is resolved in the result: PATH,
-// working directory, symlinks, scripts' interpreters, the ELF loader.
+// Each layer is read once, as a stream. What is kept is a summary: its
+// symlinks, its programs (from the head of the file: an ELF machine and loader,
+// or the first line of a script), and which paths it hides in the layers below.
+// The summary depends only on the layer's digest and can be cached; base layers
+// do not change between builds, so the second look at an image takes
+// milliseconds. Summaries are then stacked from the bottom up, as a container
+// runtime does, and the command is resolved in the result: PATH, working
+// directory, symlinks, interpreters of scripts, the ELF loader.
 //
 // # Limits
 //
-// Memory is bounded by the number of paths in a layer (8 bytes each) and of
-// its programs (about 200 bytes each); a layer with more than maxPaths paths is
-// not judged. What a shell does inside of a script is not followed.
+// Memory depends on the number of paths in a layer (8 bytes each) and of its
+// programs (about 200 bytes each); a layer with more than maxPaths paths is not
+// judged. What a shell does inside a script is not followed.
 package runnable
 
 import (
@@ -39,15 +40,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options say what is expected of an image besides that it can run.
+// Options say what is expected of an image, besides that it can run.
 type Options struct {
-	// Platforms are those that were asked for; each must be there. Empty: any.
+	// Platforms are those that were requested; each must exist. Empty: any.
 	Platforms []string
-	// Port is the worker's; 0 for none.
+	// Port is the worker's port; 0 if it has none.
 	Port int
-	// NonRoot is that the manifest demands a user that is not root.
+	// NonRoot means that the manifest requires a user other than root.
 	NonRoot bool
-	// CacheDir keeps summaries of layers between runs; empty: nowhere.
+	// CacheDir keeps summaries of layers between runs; if empty, they are not
+	// kept.
 	CacheDir string
 }
 
@@ -55,14 +57,15 @@ type Options struct {
 type Report struct {
 	Images   []layout.Image
 	Findings []*pipeline.Finding
-	// Size of all images together, as they are pushed, in bytes.
+	// Size is the size in bytes of all images together, as they are pushed.
 	Size int64
 }
 
-// Check looks at every image that digest leads to in the layout dir. Findings:
+// Check examines every image behind digest in the layout dir. Findings:
 // "image-platform", "exec-format", "entrypoint-missing", "entrypoint-mode",
 // "entrypoint-loader", "entrypoint-none", "image-user", "image-port",
-// "image-unread". An error is a layout that cannot be read, or the context's.
+// "image-unread". An error means that the layout cannot be read, or comes from
+// the context.
 func Check(ctx context.Context, dir, digest string, o Options, r *pipeline.Reporter) (Report, error) {
 	imgs, err := layout.Images(dir, digest)
 	if err != nil {
@@ -83,7 +86,7 @@ func Check(ctx context.Context, dir, digest string, o Options, r *pipeline.Repor
 	return rep, nil
 }
 
-// platforms compares what is there with what was asked for.
+// platforms compares the existing platforms with the requested ones.
 func platforms(imgs []layout.Image, want []string) (all []*pipeline.Finding) {
 	var have []string
 	for _, i := range imgs {
@@ -93,13 +96,13 @@ func platforms(imgs []layout.Image, want []string) (all []*pipeline.Finding) {
 		if !slices.ContainsFunc(have, func(h string) bool { return h == imageref.SplitPlatform(w).String() }) {
 			all = append(all, &pipeline.Finding{Code: "image-platform", Severity: pipeline.Error,
 				What: "the image is not for " + w, Why: "its config says " + strings.Join(have, ", "),
-				Fix: "look for --platform in the Dockerfile's FROM lines, or for a base image that has no " + w})
+				Fix: "look for --platform in the Dockerfile's FROM lines, or for a base image without " + w})
 		}
 	}
 	return all
 }
 
-// one looks at one image.
+// one examines one image.
 func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	all := settings(img, o)
 	if img.Config.OS != "linux" {
@@ -111,7 +114,7 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 	}
 	if skipped != "" {
 		return append(all, &pipeline.Finding{Code: "image-unread", Severity: pipeline.Note,
-			What: "whether the image for " + img.Platform() + " can run was not looked at", Why: skipped}), nil
+			What: "whether the image for " + img.Platform() + " can run was not checked", Why: skipped}), nil
 	}
 	root := overlay(layers)
 	return append(all, judge(root, img)...), nil
@@ -128,8 +131,8 @@ func summaries(
 ) (all []*summary, skipped string, err error) {
 	all = make([]*summary, len(img.Manifest.Layers))
 	g, gctx := errgroup.WithContext(ctx)
-	// Decompression is what takes the time; one processor is left to whoever
-	// asks the registry meanwhile.
+	// Decompression takes most of the time; one processor is left for querying
+	// the registry meanwhile.
 	g.SetLimit(max(1, min(4, runtime.GOMAXPROCS(0)-1)))
 	for i, l := range img.Manifest.Layers {
 		g.Go(func() error {
@@ -155,7 +158,7 @@ func summaries(
 		if i < len(diffIDs) && s.DiffID != diffIDs[i].String() {
 			return nil, "", broken(
 				dir,
-				fmt.Sprintf("layer %d, %s, is not the one that the image's config lists", i+1, short(img.Manifest.Layers[i].Digest)),
+				fmt.Sprintf("layer %d, %s, is not the one in the image's config", i+1, short(img.Manifest.Layers[i].Digest)),
 				"unpacked, it has the digest "+s.DiffID+" and not "+diffIDs[i].String(),
 				nil,
 			)
@@ -173,7 +176,7 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 	f, err := os.Open(layout.BlobPath(dir, l.Digest))
 	if err != nil {
 		if len(l.URLs) > 0 {
-			return &summary{Skipped: "layer " + short(l.Digest) + " is kept elsewhere"}, nil
+			return &summary{Skipped: "layer " + short(l.Digest) + " is stored elsewhere"}, nil
 		}
 		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
 	}
@@ -189,7 +192,7 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 	if got := fmt.Sprintf("%x", sum.Sum(nil)); s.Skipped == "" && got != l.Digest.Hex {
 		return nil, broken(
 			dir,
-			"layer "+l.Digest.String()+" has other content than its digest says",
+			"layer "+l.Digest.String()+" does not match its digest",
 			"its content has the digest sha256:"+got,
 			nil,
 		)
@@ -208,10 +211,10 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	user, _, _ := strings.Cut(c.User, ":")
 	if number, err := strconv.Atoi(user); o.NonRoot && (err != nil || number == 0) {
 		f := &pipeline.Finding{Code: "image-user", Severity: pipeline.Warning,
-			What: "the image's user is root, and the manifest wants another one",
-			Fix:  "write USER with a number into the Dockerfile, or runAsUser into the manifest"}
+			What: "the image's user is root, but the manifest requires another one",
+			Fix:  "add USER with a number to the Dockerfile, or runAsUser to the manifest"}
 		if err != nil && user != "" && user != "root" {
-			f.What = "the image's user is " + user + ", by name, and the manifest wants one that is not root"
+			f.What = "the image's user is " + user + ", given by name, but the manifest requires one that is not root"
 			f.Why = "the kubelet does not know which user a name stands for, and refuses to start the container"
 		}
 		all = append(all, f)
@@ -227,7 +230,7 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	want := fmt.Sprint(o.Port)
 	if !slices.ContainsFunc(ports, func(p string) bool { return p == want || p == want+"/tcp" }) {
 		all = append(all, &pipeline.Finding{Code: "image-port", Severity: pipeline.Warning,
-			What: "the image exposes " + strings.Join(ports, ", ") + ", and the worker's port is " + want,
+			What: "the image exposes " + strings.Join(ports, ", ") + ", but the worker's port is " + want,
 			Fix:  "correct EXPOSE in the Dockerfile, or probe.port in .sbw.yaml"})
 	}
 	return all

@@ -42,7 +42,7 @@ func elfFile(machine uint16, loader string) string {
 		o.PutUint64(b[96:], uint64(len(loader)+1))
 		b = append(b, loader...)
 	}
-	return string(append(b, make([]byte, 9000)...)) // more than is looked at
+	return string(append(b, make([]byte, 9000)...)) // more than is read
 }
 
 // file is one entry of a layer; the zero Mode of a regular file is 0755.
@@ -87,7 +87,7 @@ func tarOf(t testing.TB, files []file) []byte {
 	return b.Bytes()
 }
 
-// compress takes the layers' three forms in turn.
+// compress uses the three forms of layers in turn.
 func compress(t testing.TB, plain []byte, i int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -167,7 +167,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "right", layers: layers(layer(bunArm)), cmd: words("bun", "run", "src/serve.ts")},
 		{name: "wrong machine", layers: layers(layer(bunAmd)), cmd: words("bun", "run"), want: words("exec-format"),
-			says: "/usr/local/bin/bun is a program for amd64 and the image is for linux/arm64: exec format error"},
+			says: "/usr/local/bin/bun is a program for amd64, but the image is for linux/arm64: exec format error"},
 		{name: "right one hidden by a wrong one above", layers: layers(layer(bunArm), layer(bunAmd)), cmd: words("bun"), want: words("exec-format")},
 		{name: "wrong one replaced above", layers: layers(layer(bunAmd), layer(bunArm)), cmd: words("bun")},
 		{name: "first on PATH counts", layers: layers(layer(bunArm, bin("bin/bun", amd64))), cmd: words("bun")},
@@ -264,7 +264,7 @@ func TestCheckConfig(t *testing.T) {
 	if err != nil || len(rep.Findings) != 0 {
 		t.Errorf("findings = %v, %v", rep.Findings, err)
 	}
-	for user, want := range map[string]string{"": "is root", "root": "is root", "0:1000": "is root", "bun": "is bun, by name", "1000": "", "65534:65534": ""} {
+	for user, want := range map[string]string{"": "is root", "root": "is root", "0:1000": "is root", "bun": "is bun, given by name", "1000": "", "65534:65534": ""} {
 		config.Config.User = user
 		rep, err := Check(t.Context(), dir, image(t, dir, config, layers(layer(bin("app", amd64)))), Options{NonRoot: true}, nil)
 		if err != nil {
@@ -298,8 +298,8 @@ func TestCheckBrokenLayer(t *testing.T) {
 	}
 }
 
-// TestCheckOtherContent: a layer that was changed at the same length, and one that
-// is not the config's, are found before anything is pushed.
+// TestCheckOtherContent: a layer that was changed without changing its length,
+// and one that is not in the config, are found before anything is pushed.
 func TestCheckOtherContent(t *testing.T) {
 	whole := layers(layer(bin("app", arm64), data("etc/x")))
 	sum := func(text []byte) v1.Hash {
@@ -319,8 +319,8 @@ func TestCheckOtherContent(t *testing.T) {
 		want   string
 	}{
 		"right":            {right, false, ""},
-		"another diff_id":  {sum([]byte("x")), false, "is not the one that the image's config lists"},
-		"changed in place": {right, true, "has other content than its digest says"},
+		"another diff_id":  {sum([]byte("x")), false, "is not the one in the image's config"},
+		"changed in place": {right, true, "does not match its digest"},
 	} {
 		dir, cache := t.TempDir(), t.TempDir()
 		digest := image(t, dir, config(tt.diffID), whole)
@@ -334,7 +334,7 @@ func TestCheckOtherContent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text[4]++ // gzip's time, which no decoder looks at
+			text[4]++ // gzip's time, which decoders ignore
 			if err := os.WriteFile(p, text, 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -349,7 +349,7 @@ func TestCheckOtherContent(t *testing.T) {
 	}
 }
 
-// What a hundred thousand files cost in a cached summary.
+// The size of a cached summary for a hundred thousand files.
 func TestSummaryIsSmall(t *testing.T) {
 	var files []file
 	for i := range 100_000 {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// This file reads as much of the shell's language as says for certain which
-// programs a line starts.
+// This file reads only as much shell syntax as is needed to say for certain
+// which programs a line starts.
 
-// shellWord is a word of a line; sure is false where its value is only known when
+// shellWord is a word of a line; sure is false if its value is only known when
 // the line runs, and op marks an operator such as &&.
 type shellWord struct {
 	text     string
@@ -123,7 +123,7 @@ var builtins = []string{
 	"test", "trap", "true", "type", "ulimit", "umask", "unset", "wait", "[", "[[",
 }
 
-// reserved words begin what is not a simple command.
+// reserved words begin something other than a simple command.
 var reserved = []string{
 	"if",
 	"then",
@@ -145,8 +145,8 @@ var reserved = []string{
 	"select",
 }
 
-// shellCommands are the programs that a line may start, with their arguments, up
-// to the first thing that is not a simple command. A cd is one of them.
+// shellCommands are the programs that a line may start, with their arguments,
+// up to the first thing that is not a simple command. cd is one of them.
 func shellCommands(line string) (all [][]string) {
 	var argv []string
 	sure, redirected := true, false
@@ -182,9 +182,9 @@ func shellCommands(line string) (all [][]string) {
 	return all
 }
 
-// BrokenExecForm is the program that a shell would look for if the line was meant
-// as exec form and is not JSON: ['bun', 'x'], ["bun",]. It is "" for any other
-// line, such as a test ([ -f x ] && y).
+// BrokenExecForm is the program that a shell would look for if the line was
+// meant as exec form but is not valid JSON: ['bun', 'x'], ["bun",]. It is ""
+// for any other line, such as a test ([ -f x ] && y).
 func BrokenExecForm(line string) string {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "[") {

@@ -19,25 +19,25 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxPaths bounds a layer: nobody runs a layer with more.
+// maxPaths limits a layer: nobody runs a layer with more.
 const maxPaths = 3_000_000
 
-// summary is what one layer does to the file system, as far as starting a
-// program goes. It depends on the layer's bytes alone.
+// summary describes what one layer does to the file system, as far as needed to
+// start a program. It depends only on the layer's bytes.
 type summary struct {
-	// Skipped says why the layer was not read; the rest is empty then.
+	// Skipped says why the layer was not read; the rest is then empty.
 	Skipped string `json:"skipped,omitempty"`
 	// DiffID is the digest of the uncompressed layer.
 	DiffID string `json:"diffID,omitempty"`
 	// Entries are the layer's symlinks and programs.
 	Entries []entry `json:"entries,omitempty"`
-	// Hides are hashes of the paths of everything else but directories: such
+	// Hides are hashes of the paths of everything else except directories: such
 	// a path hides whatever a layer below has there.
 	Hides hashes `json:"hides,omitempty"`
 	// Dirs are hashes of directories: they hide files and symlinks below.
 	Dirs hashes `json:"dirs,omitempty"`
-	// Whiteouts are paths that are removed; Opaque directories whose content
-	// of the layers below is (OCI image-spec layer.md).
+	// Whiteouts are paths that are removed; Opaque are directories whose
+	// content in the layers below is removed (OCI image-spec layer.md).
 	Whiteouts []string `json:"whiteouts,omitempty"`
 	Opaque    []string `json:"opaque,omitempty"`
 }
@@ -50,26 +50,26 @@ const (
 	hardlink kind = "hard" // to a path that this layer does not have
 	program  kind = "elf"
 	script   kind = "script"
-	other    kind = "other" // a file that may be run and is neither
+	other    kind = "other" // an executable file of another kind
 )
 
-// entry is a file that a command may lead to. Paths are absolute and clean.
+// entry is a file that a command may refer to. Paths are absolute and clean.
 type entry struct {
 	Path string `json:"path"`
 	Kind kind   `json:"kind"`
 	Exec bool   `json:"exec,omitempty"` // some execute bit is set
-	// Link is where a link leads, as it is written.
+	// Link is the target of a link, as written.
 	Link string `json:"link,omitempty"`
 	head
 }
 
-// head is what the first bytes of a file say.
+// head is what the first bytes of a file reveal.
 type head struct {
 	Machine uint16 `json:"machine,omitempty"` // e_machine of an ELF file
 	Class   byte   `json:"class,omitempty"`   // 1: 32 bits, 2: 64
 	Big     bool   `json:"big,omitempty"`     // big-endian
 	Loader  string `json:"loader,omitempty"`  // PT_INTERP
-	Shebang string `json:"shebang,omitempty"` // what stands behind #!
+	Shebang string `json:"shebang,omitempty"` // the text after #!
 }
 
 const (
@@ -77,8 +77,8 @@ const (
 	opaque   = ".wh..wh..opq"
 )
 
-// summarize reads a layer: tar, by itself or as gzip or zstd, whatever its
-// media type says.
+// summarize reads a layer: tar, uncompressed, gzip or zstd, whatever its media
+// type says.
 func summarize(ctx context.Context, from io.Reader) (*summary, error) {
 	stream, done, err := decompress(bufio.NewReaderSize(&watched{ctx, from}, 256<<10))
 	if err != nil {
@@ -123,7 +123,7 @@ func summarizeTar(plain io.Reader) (*summary, error) {
 	}
 }
 
-// watched ends reading with the context.
+// watched stops reading when the context ends.
 type watched struct {
 	ctx  context.Context
 	from io.Reader
@@ -158,7 +158,7 @@ func decompress(from *bufio.Reader) (io.Reader, func(), error) {
 	return from, func() {}, nil
 }
 
-// clean makes a tar's name an absolute path.
+// clean turns a tar's name into an absolute path.
 func clean(name string) string { return path.Clean("/" + name) }
 
 func hashOf(p string) uint64 {
@@ -167,7 +167,8 @@ func hashOf(p string) uint64 {
 	return h.Sum64()
 }
 
-// hashes are written packed: a layer has a hundred thousand of them.
+// hashes are written in packed form, because a layer has a hundred thousand of
+// them.
 type hashes []uint64
 
 // MarshalText writes base64 of the little-endian numbers.
@@ -208,7 +209,7 @@ func (s *summary) add(h *tar.Header, body io.Reader, own map[string]int, buf []b
 	}
 	put := func(e entry) {
 		if i, ok := own[p]; ok {
-			s.Entries[i] = e // the later one in a tar counts
+			s.Entries[i] = e // the later one in a tar wins
 			return
 		}
 		own[p] = len(s.Entries)
@@ -235,7 +236,7 @@ func (s *summary) add(h *tar.Header, body io.Reader, own map[string]int, buf []b
 			return nil
 		}
 		put(entry{Path: p, Kind: hardlink, Link: to})
-	case tar.TypeReg, '\x00': // '\x00' is how old tars write a file
+	case tar.TypeReg, '\x00': // '\x00' is how old tars mark a file
 		n, err := io.ReadFull(body, buf)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return err

@@ -31,8 +31,8 @@ import (
 const (
 	user  = "joel"
 	token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
-	// named is GitHub's own name for a local GitHub; its registry is plain HTTP
-	// and reached through HTTP_PROXY.
+	// named is GitHub's own name for a local GitHub, whose registry speaks
+	// plain HTTP and is reached through HTTP_PROXY.
 	named = "containers.github.localhost"
 
 	rtt  = 40 * time.Millisecond
@@ -70,7 +70,7 @@ func newWorld(b *testing.B) *world {
 	return w
 }
 
-// upstream is the registry that stores; verifies says that it refuses a
+// upstream is the registry that stores blobs; verifies means that it refuses a
 // manifest while something that it names is missing.
 func upstream(b *testing.B) (_ http.Handler, verifies bool) {
 	b.Helper()
@@ -102,9 +102,10 @@ func upstream(b *testing.B) (_ http.Handler, verifies bool) {
 	return nil, false
 }
 
-// forgetful keeps of a blob that it was there, whole: what a disk or memory takes
-// is not the uplink's, and go-containerregistry's registry lets no other upload
-// go on meanwhile. It has been held against its digest on the way here.
+// forgetful remembers only that a blob arrived, because the time of a disk or
+// memory is not the uplink's, and because go-containerregistry's registry
+// allows no other upload meanwhile. The blob has been compared with its digest
+// on the way here.
 type forgetful struct {
 	mu    sync.Mutex
 	sizes map[v1.Hash]int64
@@ -177,7 +178,7 @@ func report(b *testing.B, runs []run) run {
 	return r
 }
 
-// peers begin with the one that the others are held against.
+// the first of the peers is the one that the others are compared with.
 var peers = []struct {
 	name string
 	do   tool
@@ -209,8 +210,8 @@ func BenchmarkAllNew(b *testing.B) {
 	}
 }
 
-// BenchmarkOneLayer pushes again after one layer changed: 2 of 9 blobs are new.
-// The ratio is to crane's time for the same two tags.
+// BenchmarkOneLayer pushes again after one layer has changed: 2 of 9 blobs are
+// new. The ratio is to crane's time for the same two tags.
 func BenchmarkOneLayer(b *testing.B) {
 	w := newWorld(b)
 	results := map[string]run{}
@@ -236,7 +237,7 @@ func BenchmarkOneLayer(b *testing.B) {
 	}
 }
 
-// BenchmarkNothingNew publishes what is published.
+// BenchmarkNothingNew publishes what is already published.
 func BenchmarkNothingNew(b *testing.B) {
 	w := newWorld(b)
 	for _, peer := range peers {

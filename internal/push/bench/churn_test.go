@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// treeEnv makes the tree another than 30,000 files of 1 GB: FILES,BYTES.
+	// treeEnv replaces the tree of 30,000 files and 1 GB by another:
+	// FILES,BYTES.
 	treeEnv = "SBW_BENCH_TREE"
-	// beforeEnv names an earlier gh-sbw that is measured alongside.
+	// beforeEnv names an earlier gh-sbw to measure alongside.
 	beforeEnv = "SBW_BENCH_BEFORE"
 )
 
@@ -85,7 +86,7 @@ type builder struct {
 // churn is a checkout whose tree is built again and again.
 type churn struct {
 	host, dir string
-	home      string // of the process that publishes: what is kept between two of its publishes
+	home      string // for the process that publishes: what is kept between two publishes
 	round     int
 }
 
@@ -136,7 +137,8 @@ func (c *churn) write(b *testing.B, name, text string) {
 	}
 }
 
-// reset forgets what earlier publishes left on this machine; change makes the tree another one.
+// reset deletes what earlier publishes left on this machine; change modifies
+// the tree.
 func (c *churn) reset(b *testing.B) { c.home = b.TempDir() }
 
 func (c *churn) change(b *testing.B) {
@@ -214,7 +216,7 @@ func (c *churn) crane(b *testing.B, w *world, tag string) run {
 	return pushed
 }
 
-// since finds the time of the first line of a story that fits.
+// since finds the time of the first line of a log that matches.
 func since(b *testing.B, story []byte, fits func([]byte) (time.Time, bool)) time.Time {
 	b.Helper()
 	for line := range bytes.Lines(story) {

@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// sizes of the image's eight layers: 28.2 MB with the config, shaped as a
-// worker's image is: a base, a runtime, packages, sources.
+// sizes of the image's eight layers: 28.2 MB with the config, in the shape of a
+// worker's image: a base, a runtime, packages, sources.
 var sizes = []int{11_000_000, 8_000_000, 5_000_000, 2_600_000, 1_000_000, 400_000, 150_000, 50_000}
 
 func makeImage(b *testing.B, dir string, seeds []uint64) string {
@@ -35,8 +35,8 @@ func makeImage(b *testing.B, dir string, seeds []uint64) string {
 	return addImage(b, dir, img)
 }
 
-// makeLayer is a tar of one file that does not compress, and of the program
-// that the image starts.
+// makeLayer is a tar of the program that the image starts and of one file that
+// does not compress.
 func makeLayer(b *testing.B, i, size int, seed uint64) []byte {
 	b.Helper()
 	content := make([]byte, size)
@@ -64,14 +64,15 @@ func makeLayer(b *testing.B, i, size int, seed uint64) []byte {
 	return buf.Bytes()
 }
 
-// program is the header of a static arm64 executable: what a publish looks at.
+// program is the header of a static arm64 executable, which is all that a
+// publish looks at.
 func program() []byte {
 	h := elf.Header64{
 		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_AARCH64), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phentsize: 56, Shentsize: 64,
 	}
 	copy(h.Ident[:], []byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)})
 	var buf bytes.Buffer
-	_ = binary.Write(&buf, binary.LittleEndian, h) // a Buffer takes everything
+	_ = binary.Write(&buf, binary.LittleEndian, h) // writing to a Buffer cannot fail
 	return append(buf.Bytes(), make([]byte, 64)...)
 }
 

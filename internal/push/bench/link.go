@@ -1,46 +1,42 @@
-// Package bench compares a publish with what crane, regctl and skopeo need for
-// the same image, over one simulated uplink:
+// Package bench compares a publish with crane, regctl and skopeo for the same
+// image, over one simulated uplink. Run it like this:
 //
 //	go -C internal/sandbox/peers build -o ~/bin tool     # crane and regctl; skopeo is Debian's
 //	go test -run '^$' -bench . -benchtime 5x -timeout 40m ./internal/push/bench
 //
-// The link adds 40 ms to each request and to each new connection and lets
-// 12.5 MB/s through upwards, all connections together; the
-// registry behind it is GHCR's front over go-containerregistry's registry, or
-// over Debian's docker-registry with SBW_BENCH_UPSTREAM=docker-registry. The
-// latter does not take a small blob in a single POST and costs one request more;
-// whether GHCR does is not known. Every benchmark reports the median of its runs
-// as a ratio: of bytes over bandwidth, or of what crane needed in the same run.
-// Times differ between machines, the ratios hardly; on a busy machine the best
-// run (x-limit-best) says more than the median. SBW_BENCH_TIMELINE=1 prints when
-// each request came, when its body began and ended to flow, and when it was
-// answered.
+// The link adds 40 ms to each request and to each new connection, and all
+// connections together send at 12.5 MB/s. The registry behind it is an
+// imitation of GHCR over go-containerregistry's registry, or over Debian's
+// docker-registry with SBW_BENCH_UPSTREAM=docker-registry. The latter does not
+// accept a small blob in a single POST, which costs one more request; whether
+// GHCR does is not known. Every benchmark reports the median of its runs as a
+// ratio: of bytes over bandwidth, or of what crane needed in the same run.
+// Times differ between machines, ratios hardly do. On a busy machine the best
+// run (x-limit-best) is more meaningful than the median. SBW_BENCH_TIMELINE=1
+// prints when each request arrived, when its body started and finished, and
+// when it was answered.
 //
-// What is measured is a whole process, `gh-sbw publish TAG --layout DIR`: of the
-// binary that SBW_BENCH_GH_SBW names, else of one that is built for it. The peers
-// come from internal/sandbox/peers.
+// The benchmarks measure a whole process, `gh-sbw publish TAG --layout DIR`,
+// with the binary that SBW_BENCH_GH_SBW names or else one that is built for
+// them. The peers come from internal/sandbox/peers.
 //
 // # How low it can go
 //
-// 28.2 MB take 2258 ms. Before the first byte flows there are a connection, the
-// exchange of the credential, the POST that opens an upload and the way of the
-// PUT that fills it, 40 ms each and none of them possible before the one before
-// it; after the last byte the manifest's PUT, the question whether it can be
-// read, and latest's PUT. These seven, 280 ms, make 1.124. The question is sent
-// 10 ms behind the manifest, on another connection, and counts only if its answer
-// says that the manifest is there: 250 ms, or 1.111. A process has to start and
-// end besides, which crane's `version` takes 20 ms for: 1.12 is the limit, and
-// 1.10 would take one round trip less. What was looked at and left:
+// 28.2 MB take 2258 ms. Before the first byte there are a connection, the
+// exchange of the credential, the POST that opens an upload and the latency of
+// the PUT that fills it: 40 ms each, one after the other. After the last byte
+// come the manifest's PUT, the check that it can be read, and the PUT of
+// latest. These seven take 280 ms, a ratio of 1.124. The check is sent 10 ms
+// after the manifest, on another connection, and counts only if its answer says
+// that the manifest exists: 250 ms, or 1.111. A process also has to start and
+// end, for which crane's `version` takes 20 ms. So 1.12 is the limit, and 1.10
+// would need one round trip less. Considered and rejected:
 //
-//   - Sending the first content before the registry has said that it may be
-//     pushed to. Nothing is sent before the preflight is through.
-//   - Sending the content with the POST. Where a registry does not take that, as
-//     docker-registry, a layer goes over the uplink twice; above 64 KiB that is
-//     not risked.
-//   - Opening a request early and holding its body back. This link would count a
-//     round trip less, a real one would not.
+//   - Sending the first content before the registry has allowed the push. Nothing is sent before the preflight has finished.
+//   - Sending the content with the POST. A registry that does not accept this, such as docker-registry, would receive the layer twice; above 64 KiB that is too great a risk.
+//   - Opening a request early and holding its body back. That would save a round trip on this link, but not on a real one.
 //   - Guessing GHCR's bearer, which is opaque.
-//   - Moving latest together with TAG: it would point to what nobody has read.
+//   - Moving latest together with TAG: it would point to something that nobody has read back.
 package bench
 
 import (
@@ -54,7 +50,8 @@ import (
 	"time"
 )
 
-// Link is a network of a given round trip and uplink in front of handlers.
+// Link simulates a network with a given round trip and uplink in front of
+// handlers.
 type Link struct {
 	RTT  time.Duration
 	Rate float64 // bytes per second upwards
@@ -64,25 +61,25 @@ type Link struct {
 	Default http.Handler
 
 	mu   sync.Mutex
-	free time.Time // when the uplink has sent what is queued
+	free time.Time // when the uplink will have sent what is queued
 
-	requests atomic.Int64 // to Default and Routes alike
+	requests atomic.Int64 // of Default and Routes together
 	sent     atomic.Int64
 
 	seenMu sync.Mutex
 	seen   []Seen
 }
 
-// Seen is when one request went through a link.
+// Seen records when one request passed through a link.
 type Seen struct {
 	What                string // method and path
 	Arrived, Passed     time.Time
-	FirstByte, LastByte time.Time // of its body; zero without one
+	FirstByte, LastByte time.Time // of its body; zero without a body
 	Answered            time.Time
 	Bytes               int64
 }
 
-// Seen returns what went through since it was called last, by arrival.
+// Seen returns what has passed since the last call, by arrival.
 func (l *Link) Seen() []Seen {
 	l.seenMu.Lock()
 	defer l.seenMu.Unlock()
@@ -104,8 +101,8 @@ func (l *Link) Serve(ctx context.Context) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// ServeHTTP delays, throttles and passes on. A request to a proxy carries the
-// host in its URL, one to a server in its header; both are served.
+// ServeHTTP delays, throttles and forwards. A request to a proxy has the host
+// in its URL, one to a server in its header; both work.
 func (l *Link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := Seen{What: r.Method + " " + r.URL.RequestURI(), Arrived: time.Now()}
 	if pause(r.Context(), l.RTT) != nil {
@@ -121,7 +118,7 @@ func (l *Link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		r.Body = body
 		if r.Header.Get("Expect") == "" {
-			body.once.Do(body.start) // its sender waits for nobody
+			body.once.Do(body.start) // its sender does not wait for anybody
 		}
 	}
 	next.ServeHTTP(w, r)
@@ -135,10 +132,10 @@ func (l *Link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Reset returns the counters and sets them to zero.
 func (l *Link) Reset() (requests, sent int64) { return l.requests.Swap(0), l.sent.Swap(0) }
 
-// take waits until n bytes that were ready at some time are through. The link
-// goes on from where it was, however late this process is to wake up: what
-// waited for it went out back to back. It never goes back behind ready, so that
-// what comes after a pause gains nothing by it.
+// take waits until n bytes that became ready at the given time have passed. The
+// link continues from where it was, however late this process wakes up: what
+// was waiting went out back to back. It never goes back before ready, so that a
+// pause does not speed up what follows it.
 func (l *Link) take(ctx context.Context, n int, ready time.Time) error {
 	l.mu.Lock()
 	if l.free.Before(ready) {
@@ -152,22 +149,23 @@ func (l *Link) take(ctx context.Context, n int, ready time.Time) error {
 }
 
 const (
-	// chunk keeps one connection from holding the uplink: 1.3 ms of it.
+	// chunk is 1.3 ms of the uplink, so that one connection cannot monopolise
+	// it.
 	chunk = 16 << 10
-	// buffered are the chunks that a sender's and a receiver's socket hold, 256
-	// KiB each: 20 ms of the uplink, and a sixteenth of what Linux lets a sender
-	// have (tcp_wmem). They keep the link busy while a process waits for the
-	// processor, as they do on a real one.
+	// buffered is the number of chunks in the sockets of sender and receiver:
+	// 256 KiB each, which is 20 ms of the uplink and a sixteenth of what Linux
+	// allows a sender (tcp_wmem). They keep the link busy while a process waits
+	// for the processor, as on a real one.
 	buffered = 16
 )
 
-// packet is a chunk that was ready to be sent at some time.
+// packet is a chunk with the time at which it was ready to be sent.
 type packet struct {
 	bytes []byte
 	at    time.Time
 }
 
-// throttled is what comes over the link.
+// throttled is what arrives over the link.
 type throttled struct {
 	from io.ReadCloser
 	ctx  context.Context
@@ -183,7 +181,7 @@ type throttled struct {
 	bytes       int64
 }
 
-// start lets it flow, whether anybody reads yet or not.
+// start lets the data flow, whether or not anybody reads it yet.
 func (t *throttled) start() {
 	queue := make(chan packet, buffered)
 	t.arrived = make(chan []byte, buffered)
@@ -254,8 +252,7 @@ func (t *throttled) Read(p []byte) (int, error) {
 
 func (t *throttled) Close() error { return t.from.Close() }
 
-// slowListener adds the round trip of a connection's opening to what is read
-// from it first.
+// slowListener adds the round trip of opening a connection to its first read.
 type slowListener struct {
 	net.Listener
 	l *Link

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// binEnv names the gh-sbw that is measured; without it one is built.
+// binEnv names the gh-sbw to measure; without it one is built.
 const binEnv = "SBW_BENCH_GH_SBW"
 
 var built string // the directory that one is built into

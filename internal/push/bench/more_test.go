@@ -33,17 +33,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// BenchmarkLargeLayer pushes a layer of 1 GB over an uplink that does not hold
-// it up; what matters is MB-rss.
+// BenchmarkLargeLayer pushes a layer of 1 GB over an uplink that does not limit
+// it; what matters is MB-rss.
 func BenchmarkLargeLayer(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "layout")
 	digest := makeLargeImage(b, dir, 1_000_000_000)
-	ghSbw(b) // is built before anything is measured
+	ghSbw(b) // built before anything is measured
 	for _, peer := range peers[:2] {
 		b.Run(peer.name, func(b *testing.B) {
 			var runs []run
 			for i := range b.N {
-				w := newWorld(b) // that has not seen the layer
+				w := newWorld(b) // which has not seen the layer
 				w.link.RTT, w.link.Rate = 0, 1e12
 				runs = append(runs, peer.do(b, w, dir, digest, fmt.Sprintf("large-%s-%d-%d", peer.name, b.N, i), "v1"))
 			}
@@ -56,7 +56,7 @@ func BenchmarkLargeLayer(b *testing.B) {
 }
 
 // makeLargeImage has the program in a layer of its own and a tar of one large
-// file of zeros, which takes no room on disk.
+// file of zeros, which needs no room on disk.
 func makeLargeImage(b *testing.B, dir string, size int64) string {
 	b.Helper()
 	var head bytes.Buffer
@@ -104,8 +104,8 @@ func (l *fileLayer) Uncompressed() (io.ReadCloser, error) { return os.Open(l.pat
 func (l *fileLayer) Size() (int64, error)                 { return l.size, nil }
 func (l *fileLayer) MediaType() (types.MediaType, error)  { return types.OCIUncompressedLayer, nil }
 
-// BenchmarkStart is what a process takes that does nothing but say its version,
-// the two in turn.
+// BenchmarkStart measures a process that only prints its version, both programs
+// in turn.
 func BenchmarkStart(b *testing.B) {
 	starts := []struct {
 		name string
@@ -125,9 +125,9 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(s.took.Seconds()/c.took.Seconds(), "x-crane")
 }
 
-// BenchmarkProtocol is why uploads go over HTTP/1.1: the same push over HTTP/2,
-// to a server with the window of the specification (64 KiB, which load balancers
-// have) and with Go's of 1 MiB.
+// BenchmarkProtocol shows why uploads use HTTP/1.1: the same push over HTTP/2,
+// to a server with the window of the specification (64 KiB, common for load
+// balancers) and with Go's of 1 MiB.
 func BenchmarkProtocol(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -186,9 +186,9 @@ func BenchmarkProtocol(b *testing.B) {
 	}
 }
 
-// slurp reads a body before it is handled: go-containerregistry's registry takes
-// one upload at a time, and over HTTP/2 those that wait would hold the window of
-// the connection.
+// slurp reads a body before it is handled: go-containerregistry's registry
+// accepts one upload at a time, and over HTTP/2 those that wait would occupy
+// the window of the connection.
 func slurp(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

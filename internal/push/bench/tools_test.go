@@ -65,8 +65,8 @@ func (w *world) measure(b *testing.B, dir string, env []string, argv ...string) 
 	return r, out.Bytes()
 }
 
-// timelineEnv asks for what each program printed and for the times of each request, in milliseconds since the
-// process began.
+// timelineEnv prints what each program printed and the time of each request, in
+// milliseconds since the process began.
 const timelineEnv = "SBW_BENCH_TIMELINE"
 
 func (w *world) timeline(b *testing.B, name string, start time.Time, took time.Duration) {
@@ -87,14 +87,14 @@ func (w *world) timeline(b *testing.B, name string, start time.Time, took time.D
 		what := s.What[:min(len(s.What), 90)]
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t %s\n", ms(s.Arrived), ms(s.Passed), ms(s.FirstByte), ms(s.LastByte), ms(s.Answered), s.Bytes, what)
 	}
-	_ = tw.Flush() // a Buffer takes everything
+	_ = tw.Flush() // writing to a Buffer cannot fail
 	// A benchmark's own log is cut off after ten lines.
 	fmt.Fprintf(os.Stderr, "%s ended at %s ms\n arrived, passed on, first byte, last byte, answered, bytes\n%s", filepath.Base(name), ms(start.Add(took)), out.String())
 }
 
 // watchMemory reads a process's peak memory until the returned function is
-// called. The kernel's own account at the end (ru_maxrss) will not do: it starts
-// with what the parent had when it forked.
+// called. The kernel's own figure at the end (ru_maxrss) is useless here: it
+// starts with the parent's memory at the fork.
 func watchMemory(pid int) (peak func() int64) {
 	stop, result := make(chan struct{}), make(chan int64)
 	go func() {
@@ -169,7 +169,7 @@ func sum(tags []string, do func(string) run) run {
 
 func (w *world) ref(repo, tag string) string { return w.addr + "/" + user + "/" + repo + ":" + tag }
 
-// only is a layout with that image alone, which is what the peers take.
+// only is a layout with nothing but that image, which is what the peers expect.
 func only(b *testing.B, dir, digest string) string {
 	b.Helper()
 	to := dir + "-" + digest[7:19]

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// wire carries connections to an address as a network does: each byte arrives
-// half a round trip later, and the uplink of l is shared. Unlike Link it knows
-// nothing of HTTP, so that a protocol's own flow control pays for the distance.
+// wire forwards connections to an address like a network: each byte arrives
+// half a round trip later, and all share l's uplink. Unlike Link it knows
+// nothing about HTTP, so that a protocol's own flow control pays for the
+// distance.
 func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,8 +25,8 @@ func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 			}
 			go func() {
 				defer client.Close()
-				// The opening of a connection takes a whole round trip; the
-				// kernel answered the client at once.
+				// Opening a connection takes a whole round trip; the kernel
+				// answered the client at once.
 				if pause(ctx, l.RTT) != nil {
 					return
 				}
@@ -51,7 +52,7 @@ func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 
 // later copies what it reads after a delay.
 func later(ctx context.Context, to io.Writer, from io.Reader, delay time.Duration) {
-	// More than what is on the way at 12.5 MB/s and 20 ms: 16 pieces.
+	// More than what is in transit at 12.5 MB/s and 20 ms: 16 pieces.
 	pieces := make(chan packet, 64)
 	go func() {
 		defer close(pieces)

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.Out, "out", "dist", "the directory to fill")
 	plugins := flags.String("plugins", "", "build only these, separated by commas: "+strings.Join(dist.Plugins(), ", "))
 	targets := flags.String("platforms", "", "build only for these, separated by commas: linux/amd64, ...")
-	dirty := flags.Bool("allow-dirty", false, "build a checkout with changes that are not committed; the binaries say so")
+	dirty := flags.Bool("allow-dirty", false, "build a checkout with uncommitted changes; the binaries say so")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.Dirty && !*dirty {
-		return errors.New("the checkout has changes that are not committed: commit them, or build with -allow-dirty")
+		return errors.New("the checkout has uncommitted changes: commit them, or build with -allow-dirty")
 	}
 	assets, err := dist.Build(ctx, o)
 	if err != nil {
@@ -99,7 +99,7 @@ func ofCheckout(ctx context.Context, o *dist.Options) error {
 		}
 	}
 	if date == "" {
-		return errors.New("neither a git checkout nor SOURCE_DATE_EPOCH: set it to the release's time, in seconds since 1970")
+		return errors.New("this is not a git checkout, and SOURCE_DATE_EPOCH is not set: set it to the release's time, in seconds since 1970")
 	}
 	seconds, err := strconv.ParseInt(date, 10, 64)
 	if err != nil {

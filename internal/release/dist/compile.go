@@ -17,8 +17,8 @@ const stamped = "github.com/joelhooks/gh-sbw/internal/release."
 // below its limit, and makes reading the sources slightly slower.
 const esbuild = "github.com/evanw/esbuild/...=-l"
 
-// compile builds one plugin for one target and checks that the result is what was
-// asked for.
+// compile builds one plugin for one target and checks that the result matches
+// the request.
 func compile(ctx context.Context, o Options, plugin string, t Target, bin string) error {
 	ldflags := []string{"-s", "-w"}
 	stamp := func(name, value string) {
@@ -60,13 +60,13 @@ func weigh(plugin string, t Target, size int64) error {
 	if size <= most[plugin] {
 		return nil
 	}
-	return fmt.Errorf("%s for %s has %d bytes, more than %d: `go tool nm -size -sort size` shows what is large; "+
-		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName keeps the linker from dropping what is unused",
+	return fmt.Errorf("%s for %s has %d bytes, but the limit is %d: `go tool nm -size -sort size` shows what is large; "+
+		"a template (cobra's SetUsageTemplate) or another reflect.Value.MethodByName prevents the linker from dropping unused code",
 		plugin, t, size, most[plugin])
 }
 
-// environment returns the builder's environment without the variables that would
-// change the result.
+// environment returns the builder's environment without the variables that
+// would change the result.
 func environment(env []string, t Target) []string {
 	set := []string{
 		"CGO_ENABLED=0", "GOOS=" + t.OS, "GOARCH=" + t.Arch,

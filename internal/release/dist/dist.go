@@ -199,7 +199,7 @@ func ours(out string) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(out, ChecksumsName)); err != nil {
-		return fmt.Errorf("%s is not empty and holds no release (no %s): name another directory", out, ChecksumsName)
+		return fmt.Errorf("%s is not empty and does not contain a release (there is no %s): name another directory", out, ChecksumsName)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // The three kinds of lines of plugins.yaml that a release writes. The file is
-// edited by lines so that its comments and its order stay; that it is the
-// shape that these expressions want is a test.
+// edited line by line so that its comments and its order stay; a test checks
+// that it has the shape that these expressions expect.
 var (
 	versionLine = regexp.MustCompile(`^(  version: )\S+$`)
 	uriLine     = regexp.MustCompile(`^(      uri: )\S+/kubectl-sbw_[^_\s]+_([a-z0-9]+)_([a-z0-9]+)\.(?:tar\.gz|zip)$`)

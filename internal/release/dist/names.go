@@ -11,7 +11,7 @@ const (
 	Kubectl = "kubectl-sbw"
 )
 
-// Names of what there is once in a release.
+// Names of the files that exist once in a release.
 const (
 	ManifestName  = "plugins.yaml"
 	ChecksumsName = "checksums.txt"
@@ -21,7 +21,7 @@ const (
 // Plugins returns the programs that a release contains.
 func Plugins() []string { return []string{GH, Kubectl} }
 
-// Target is a platform, in Go's words, which are also gh's and krew's.
+// Target is a platform, in Go's terms, which are also gh's and krew's.
 type Target struct{ OS, Arch string }
 
 // Targets returns the platforms that a release is made for.

@@ -33,8 +33,8 @@ func newCast(w io.Writer, cols, rows int) (*cast, error) {
 	return c, c.enc.Encode(castHeader{2, cols, rows})
 }
 
-// output adds what was written at a time. Half characters wait for their rest,
-// since JSON has whole ones only.
+// output adds what was written at a time. Incomplete characters wait for the
+// rest, because JSON contains only complete ones.
 func (c *cast) output(at time.Duration, p []byte) {
 	data := append(c.rest, p...)
 	end := len(data)
@@ -53,7 +53,7 @@ func (c *cast) output(at time.Duration, p []byte) {
 	c.err = c.enc.Encode([]any{at.Round(time.Millisecond).Seconds(), "o", string(data[:end])})
 }
 
-// frame is a screen and how long it stands.
+// frame is a screen and how long it is shown.
 type frame struct {
 	cells [][]vt.Cell
 	text  string

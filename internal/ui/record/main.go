@@ -1,14 +1,13 @@
 // Record makes a picture of a real run: it runs a command on a pseudo-terminal,
-// keeps what it wrote with its times, and draws that as an SVG.
+// records its output with the times, and draws that as an SVG.
 //
 //	go run ./internal/ui/record run -o run.cast -- gh sbw publish
 //	go run ./internal/ui/record svg -i run.cast -o .github/run.svg
 //
-// The recording is an asciicast of version 2, which asciinema plays too. The
-// same recording gives the same bytes of SVG, so that a change of the picture
-// is a change of the run. The picture is one file without script or font; it
-// plays again and again, and where a reader wants no motion it is the last
-// frame.
+// The recording is an asciicast of version 2, which asciinema also plays. The
+// same recording always gives the same SVG, so the picture changes only if the
+// run changes. The picture is one file without scripts or fonts; it plays in a
+// loop, and for readers who prefer reduced motion it shows the last frame.
 package main
 
 import (
@@ -85,7 +84,7 @@ func record(ctx context.Context, args []string) (err error) {
 	if _, err := term.WaitEnd(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	// A run that fails is a run to show as well.
+	// A run that fails is also worth showing.
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		return err
@@ -99,10 +98,10 @@ func draw(args []string) (err error) {
 	in, out := f.String("i", "", "the recording"), f.String("o", "", "the picture to write")
 	var o pictureOptions
 	f.StringVar(&o.Title, "title", "", "the window's title")
-	f.BoolVar(&o.Still, "still", false, "the last frame alone")
+	f.BoolVar(&o.Still, "still", false, "only the last frame")
 	f.DurationVar(&o.MaxIdle, "max-idle", 2*time.Second, "shorten longer stretches without change")
 	f.DurationVar(&o.Frame, "frame", 150*time.Millisecond, "the least time between two frames")
-	f.DurationVar(&o.End, "end", 6*time.Second, "how long the last frame is counted in the play's time")
+	f.DurationVar(&o.End, "end", 6*time.Second, "how long the last frame is shown")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui/vt"
 )
 
-// pictureOptions say how a recording becomes a picture.
+// pictureOptions say how to turn a recording into a picture.
 type pictureOptions struct {
 	Title   string
 	Still   bool
@@ -18,8 +18,8 @@ type pictureOptions struct {
 	End     time.Duration
 }
 
-// Measures in pixels. A cell's width is what monospaced fonts of this size
-// have; textLength holds them to it.
+// Measures in pixels. A cell is as wide as in monospaced fonts of this size;
+// textLength enforces it.
 const (
 	fontSize  = 14
 	cellW     = 8.4
@@ -47,7 +47,7 @@ func color(c vt.Color, otherwise string) string {
 		return otherwise
 	case c < 16:
 		return palette[c]
-	case c < 232: // the cube of six steps each
+	case c < 232: // a cube with six steps in each direction
 		n := c - 16
 		step := func(i vt.Color) int {
 			if i == 0 {
@@ -63,8 +63,8 @@ func color(c vt.Color, otherwise string) string {
 	return fmt.Sprintf("#%06x", uint32(c)&0xffffff)
 }
 
-// picture draws frames as one SVG: a strip of them side by side, which is moved
-// by one width at a time. Rows that are alike are drawn once.
+// picture draws frames as one SVG: a strip of frames side by side, which moves
+// by one frame at a time. Identical rows are drawn once.
 func picture(frames []frame, o pictureOptions) string {
 	cols, rows := len(frames[0].cells[0]), len(frames[0].cells)
 	w, h := float64(cols)*cellW+2*margin, titleBarH+float64(rows)*cellH+margin
@@ -145,7 +145,7 @@ func picture(frames []frame, o pictureOptions) string {
 }
 
 // line draws a row: backgrounds, then block characters as shapes (fonts leave
-// gaps between them), then text in stretches of one style.
+// gaps between them), then text in stretches with the same style.
 func line(row []vt.Cell) string {
 	var back, shapes, text strings.Builder
 	for x := 0; x < len(row); {
@@ -189,7 +189,8 @@ func line(row []vt.Cell) string {
 				if _, ok := shape(row[n].Char); ok {
 					break
 				}
-				// Two blanks part stretches: renderers differ in keeping them.
+				// Two blanks separate stretches, because renderers differ in
+				// whether they keep them.
 				if s.Len() > 0 && row[n].Char == ' ' && n+1 < end && row[n+1].Char == ' ' {
 					break
 				}
@@ -205,8 +206,8 @@ func line(row []vt.Cell) string {
 	return back.String() + shapes.String() + text.String()
 }
 
-// stretch writes text from cell x to n, held to the width of its cells. Blanks
-// at its ends need not be drawn.
+// stretch writes text from cell x to n, fitted to the width of its cells.
+// Blanks at its ends need not be drawn.
 func stretch(b *strings.Builder, x, n int, s, fill string, bold bool) {
 	lead := len(s) - len(strings.TrimLeft(s, " "))
 	trail := len(s) - len(strings.TrimRight(s, " "))
@@ -252,7 +253,7 @@ func shape(r rune) (box, bool) {
 	return box{}, false
 }
 
-// px writes a length without what no eye sees.
+// px writes a length without invisible decimals.
 func px(f float64) string {
 	s := fmt.Sprintf("%.2f", f)
 	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
@@ -264,6 +265,6 @@ func px(f float64) string {
 
 func escape(s string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
+	_ = xml.EscapeText(&b, []byte(s)) // writing to a Builder cannot fail
 	return b.String()
 }

@@ -2,5 +2,5 @@ package vt
 
 import "syscall"
 
-// session has no meaning here; Open fails on Windows before it is asked for.
+// session does nothing; on Windows, Open fails before it is called.
 func session() *syscall.SysProcAttr { return nil }

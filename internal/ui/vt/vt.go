@@ -85,7 +85,7 @@ func (t *Terminal) read() {
 
 func (t *Terminal) show(p []byte) {
 	t.raw = append(t.raw, p...)
-	t.screen.Write(p) //nolint:errcheck // an emulator in memory takes what it gets
+	t.screen.Write(p) //nolint:errcheck // an emulator in memory accepts everything
 }
 
 // Show writes to the screen what a terminal shows by itself, such as the echo of
