@@ -123,8 +123,8 @@ func spaceFix(why, builder string, req Request, step string) string {
 	case strings.Contains(builder, "BuildKit"):
 		return "free some space on the disk of the machine where buildkitd runs: buildctl prune"
 	}
-	return "make room on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): " +
-		"docker system df shows what is there, docker buildx prune and docker image prune remove it"
+	return "free some space on the disk of the Docker engine (with Colima and Docker Desktop that is the virtual machine's): " +
+		"docker system df shows what uses it, docker buildx prune and docker image prune remove it"
 }
 
 // betters gives a failure the code and remedy of a known cause.
