@@ -58,7 +58,7 @@ func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error)
 		return nil, nil // a package to which nobody has published yet
 	}
 	if err != nil {
-		return nil, r.refused(ctx, "cannot list the tags of "+c.Repository().String(), err)
+		return nil, r.refused(ctx, "the tags of "+c.Repository().String(), err)
 	}
 	names = newest(names, o.Limit)
 	all := make([]Tag, len(names))

@@ -98,7 +98,7 @@ func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, r.client.Explain("cannot look for layers in "+r.opts.Repository.String(), err)
+		return nil, r.client.Explain("look for layers in "+r.opts.Repository.String(), err)
 	}
 	var absent []blob
 	for i, b := range all {
