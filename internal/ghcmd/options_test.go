@@ -113,7 +113,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"cache a layout":  {"", []string{"publish", "--layout", ".", "--no-cache"}, "--no-cache is about building one"},
 		"platform":        {"", []string{"publish", "--platform", "arm64"}, `--platform "arm64" is not a platform`},
 		"argument":        {"", []string{"publish", "--build-arg", "=x"}, "has no name"},
-		"secret":          {"", []string{"publish", "--secret", "ghp_of_somebody"}, "is not written as the builders read it"},
+		"secret":          {"", []string{"publish", "--secret", "ghp_of_somebody"}, "is not written in the form that builders accept"},
 		"two workers":     {"workers: {a: {}, b: {}}", []string{"publish"}, "choose one with --worker: a, b"},
 		"no list":         {"workers: {a: {credentials: {command: secrets lease}}}", []string{"publish"}, "credentials.command must be a list"},
 		"no text":         {"workers: {a: {image: [1]}}", []string{"publish"}, "image must be a text"},
