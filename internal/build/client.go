@@ -112,10 +112,10 @@ func (m machine) client(
 		if err != nil {
 			return "", fmt.Errorf("%s built the image but did not report its digest: %w", name, err)
 		}
-		var told metadata
-		if err := json.Unmarshal(text, &told); err != nil || told.Digest == "" {
+		var reported metadata
+		if err := json.Unmarshal(text, &reported); err != nil || reported.Digest == "" {
 			return "", fmt.Errorf("%s reported an invalid digest in its metadata: %q", name, text)
 		}
-		return told.Digest, nil
+		return reported.Digest, nil
 	})
 }

@@ -142,9 +142,9 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 				// The layer cache of some versions (buildah 1.28) mixes up
 				// platforms when an image is built FROM scratch.
 				r.Notef("the cached image is not for %s; building without the cache", p)
-				anew := req
-				anew.NoCache = true
-				d, err = build(anew)
+				uncached := req
+				uncached.NoCache = true
+				d, err = build(uncached)
 			}
 			return d, err
 		})

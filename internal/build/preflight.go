@@ -207,8 +207,8 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 		Fix:  "remove --platform from that FROM, or write --platform=$TARGETPLATFORM"}
 }
 
-// sources are the paths in the context that the instruction takes. Those that
-// cannot be told here (variables, patterns, addresses) are left away.
+// sources are the paths in the context that the instruction copies. Those that
+// cannot be determined here (variables, patterns, URLs) are left out.
 func (in instr) sources() (all []string) {
 	if in.name != "COPY" && in.name != "ADD" || len(in.words) < 2 {
 		return nil

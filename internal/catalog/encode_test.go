@@ -111,7 +111,7 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := Decode(`{"v":2}`); !errors.Is(err, ErrNewer) {
 		t.Error(err)
 	}
-	// A file that is not in the table is no reason to fail.
+	// A file that is not in the table must not cause a failure.
 	c, err := Decode(`{"v":1,"i":[{"p":"a.ts","n":[{"i":"x","f":7,"l":1}]}]}`)
 	if err != nil || c.Indexes[0].Functions[0].File != "" {
 		t.Error(c, err)

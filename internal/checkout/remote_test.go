@@ -56,7 +56,7 @@ func FuzzParseRemote(f *testing.F) {
 		r, ok := ParseRemote(in)
 		if !ok {
 			if r != (Remote{}) {
-				t.Fatalf("refused and told: %+v", r)
+				t.Fatalf("refused, but returned: %+v", r)
 			}
 			return
 		}

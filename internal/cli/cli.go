@@ -155,7 +155,7 @@ var together = lazyregexp.New(`^if any flags in the group .* none of the others 
 func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	what := err.Error()
 	// What cobra calls an unknown command is an argument too many where there
-	// are no commands below.
+	// are not subcommands.
 	if rest, ok := strings.CutPrefix(what, "unknown command "); ok && !c.HasSubCommands() {
 		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
 			what = fmt.Sprintf("`%s` takes no argument, and %s is one", commandName(env, c), quoted)

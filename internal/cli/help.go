@@ -62,8 +62,8 @@ func newHelp(env *Env) *cobra.Command {
 	}
 }
 
-// noSuchCommand refuses what is no command of root, with the ones that may
-// have been meant.
+// noSuchCommand refuses anything that is not a command of root, with the ones
+// that may have been meant.
 func noSuchCommand(env *Env) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {

@@ -36,7 +36,7 @@ func (s *shared) String() string {
 }
 
 // captured runs a stage in whose midst a library and a child write, and returns
-// what was told.
+// what was printed.
 func captured(t *testing.T, mode OutputMode) string {
 	t.Helper()
 	var errs shared
@@ -101,7 +101,7 @@ func TestEverythingIsPrintedAtTheEnd(t *testing.T) {
 	fmt.Fprint(os.Stderr, long)
 	release()
 	if got := errs.String(); got != long || os.Stderr != before {
-		t.Errorf("%d bytes of %d are told; standard error is back: %v", len(got), len(long), os.Stderr == before)
+		t.Errorf("%d of %d bytes were printed; standard error is restored: %v", len(got), len(long), os.Stderr == before)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestEventsOutsideOfARunAreLines(t *testing.T) {
 	}
 }
 
-// TestAnInterruptIsAnswered before what is put back has been put back.
+// TestAnInterruptIsAnswered before everything has been restored.
 func TestAnInterruptIsAnswered(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) { answered(t, sig) })
@@ -151,7 +151,7 @@ func answered(t *testing.T, sig os.Signal) {
 			return err
 		}
 		<-ctx.Done()
-		for !strings.Contains(errs.String(), "a second interrupt") { // it is told by another goroutine
+		for !strings.Contains(errs.String(), "a second interrupt") { // another goroutine prints it
 			select {
 			case <-t.Context().Done():
 				return t.Context().Err()

@@ -107,7 +107,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	if o.UserAgent != "" {
 		config.UserAgent = o.UserAgent
 	}
-	config.WarningHandler = &warnings{tell: o.Warn, seen: map[string]bool{}}
+	config.WarningHandler = &warnings{print: o.Warn, seen: map[string]bool{}}
 	c.Config = config
 	c.clients(entry)
 	return c, nil
@@ -199,21 +199,21 @@ func (c *Conn) String() string {
 
 // warnings passes each warning of the API server on once.
 type warnings struct {
-	tell func(string)
-	mu   sync.Mutex
-	seen map[string]bool
+	print func(string)
+	mu    sync.Mutex
+	seen  map[string]bool
 }
 
 // HandleWarningHeader implements rest.WarningHandler; only code 299 is in use.
 func (w *warnings) HandleWarningHeader(code int, _ string, message string) {
-	if code != 299 || message == "" || w.tell == nil {
+	if code != 299 || message == "" || w.print == nil {
 		return
 	}
 	w.mu.Lock()
-	told := w.seen[message]
+	known := w.seen[message]
 	w.seen[message] = true
 	w.mu.Unlock()
-	if !told {
-		w.tell(message)
+	if !known {
+		w.print(message)
 	}
 }

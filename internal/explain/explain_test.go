@@ -130,7 +130,7 @@ func TestEntries(t *testing.T) {
 		}
 		for _, d := range e.Docs {
 			if !strings.HasPrefix(d, "https://") {
-				t.Errorf("%s: %q is no address", e.Code, d)
+				t.Errorf("%s: %q is not a URL", e.Code, d)
 			}
 		}
 	}

@@ -73,7 +73,8 @@ func TestGrownAndRootAreReported(t *testing.T) {
 	}
 }
 
-// arm64 is an image of one layer of that size, zeros that are no tar's entries.
+// arm64 is an image of one layer of that size, zeros that are not entries of a
+// tar.
 func arm64(t *testing.T, size int) v1.Image {
 	t.Helper()
 	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(make([]byte, size), types.OCIUncompressedLayer))

@@ -56,7 +56,7 @@ func TestSeveralClusters(t *testing.T) {
 	}
 	for _, want := range []string{"wave 1: started", "wave 2: started", "eu/watch: started", "us/probe: done"} {
 		if !strings.Contains(w.errs.String(), want) {
-			t.Errorf("%q is not told:\n%s", want, w.errs)
+			t.Errorf("%q is not reported:\n%s", want, w.errs)
 		}
 	}
 	old := w.read("k8s/worker.yaml")

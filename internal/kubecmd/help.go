@@ -29,7 +29,7 @@ func dress(root *cobra.Command, env *cli.Env) {
 		groupFlags(root, name)
 	}
 	cli.GroupFlags(root,
-		cli.FlagGroup{Title: "Worker and telling", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
+		cli.FlagGroup{Title: "Worker and output", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
 		cli.FlagGroup{Title: "Cluster and identity, as for kubectl", Flags: kubeconfigFlags(root)})
 	cli.InstallHelp(root, env)
 }

@@ -26,7 +26,7 @@ const (
 	envKilledArgs = "SBW_TEST_KILLED_ARGS"
 )
 
-// TestKilledChild is no test of its own: it is what is killed.
+// TestKilledChild is not a test but the process that other tests kill.
 func TestKilledChild(t *testing.T) {
 	at, args := os.Getenv(envKilledAt), strings.Fields(os.Getenv(envKilledArgs))
 	if at == "" {

@@ -27,8 +27,8 @@ func newLibraryLog(env *cli.Env) *libraryLog {
 	return &libraryLog{env: env, config: textlogger.NewConfig(textlogger.Output(env.Log()))}
 }
 
-// route makes klog write where env tells of the run: never between the lines of
-// a live view, and not at all unless --verbose or -v asks for it. klog has one
+// route makes klog write where env prints the run: never between the lines of a
+// live view, and not at all unless --verbose or -v asks for it. klog has one
 // logger for the whole process, so that this is for Main.
 func (l *libraryLog) route() *libraryLog {
 	klog.SetLogger(textlogger.NewLogger(l.config))
@@ -36,7 +36,7 @@ func (l *libraryLog) route() *libraryLog {
 }
 
 func (l *libraryLog) addFlag(f *pflag.FlagSet) {
-	f.VarP(l, "v", "v", fmt.Sprintf("tell what client-go logs, up to this level (6: each request, %d: its headers)", maxLogLevel))
+	f.VarP(l, "v", "v", fmt.Sprintf("print what client-go logs, up to this level (6: each request, %d: its headers)", maxLogLevel))
 }
 
 // String, Type and Set make it the value of the flag.

@@ -13,11 +13,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// logged is what a run tells on stderr in whose midst client-go logs.
-func logged(t *testing.T, tell func(*cli.Env), level string) string {
+// logged is what a run prints on stderr while client-go logs.
+func logged(t *testing.T, print func(*cli.Env), level string) string {
 	t.Helper()
 	env, _, errs := testEnv(t, "")
-	tell(env)
+	print(env)
 	logs := newLibraryLog(env).route()
 	t.Cleanup(func() {
 		klog.ClearLogger()
@@ -46,7 +46,7 @@ func TestLibrariesLogWhereTheRunIsTold(t *testing.T) {
 	all := append(few, "Response", "old klog, sixth\n")
 	for _, c := range []struct {
 		name  string
-		tell  func(*cli.Env)
+		print func(*cli.Env)
 		level string
 		want  []string
 	}{
@@ -57,7 +57,7 @@ func TestLibrariesLogWhereTheRunIsTold(t *testing.T) {
 		{"--events -v 6", func(e *cli.Env) { e.Mode.Events = true }, "6", []string{"lost connection to pod", "old klog\"", "Response", "old klog, sixth\""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := logged(t, c.tell, c.level)
+			got := logged(t, c.print, c.level)
 			for _, line := range all {
 				line = strings.TrimRight(line, "\n")
 				if want := strings.Contains(strings.Join(c.want, "\n"), line); want != strings.Contains(got, line) {

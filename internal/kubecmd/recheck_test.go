@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// when calls a function once, as soon as a text is told.
+// when calls a function once, as soon as a text is printed.
 type when struct {
 	to   *bytes.Buffer
 	text string

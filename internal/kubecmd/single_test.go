@@ -31,7 +31,7 @@ func TestTheLifeOfAWorker(t *testing.T) {
 	}
 	w.run(0, "rollout", "--tag", "new", "--no-inngest", "--no-settle")
 	if !strings.Contains(w.errs.String(), "was not verified") {
-		t.Errorf("--no-settle is not told:\n%s", w.errs)
+		t.Errorf("--no-settle is not reported:\n%s", w.errs)
 	}
 	stamped := w.read("k8s/worker.yaml")
 	w.run(4, "rollout", "--tag", "crash", "--no-inngest")

@@ -57,7 +57,7 @@ func TestIsWhatRunsWhatWasShipped(t *testing.T) {
 	}
 	w.write("k8s/worker.yaml", file)
 
-	// Whoever may only get is told what could be seen, and what could not.
+	// A user who may only get sees what could be read, and what could not.
 	w.mayOnlyGet(0, "looker")
 	w.until(func() bool { // the authoriser learns of roles in its own time
 		w.out.Reset()

@@ -241,7 +241,7 @@ func (w *world) deployment(cluster int) *appsv1.Deployment {
 	return d
 }
 
-// runs tells the tag that a cluster runs, "" when there is no Deployment.
+// runs returns the tag that a cluster runs, "" if there is no Deployment.
 func (w *world) tag(cluster int) string {
 	w.Helper()
 	return imageref.Split(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image).Tag

@@ -178,7 +178,7 @@ func TestSaveFails(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := (Store{Dir: file}).List("w", 0); err == nil {
-		t.Error("listing a file as a directory is no error")
+		t.Error("listing a file as a directory did not fail")
 	}
 }
 

@@ -223,13 +223,13 @@ func TestStallIsTriedAgain(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	var told []Retry
-	c := New(at(t, srv), Options{Stall: 50 * time.Millisecond, Wait: noWait, OnRetry: func(r Retry) { told = append(told, r) }})
+	var retries []Retry
+	c := New(at(t, srv), Options{Stall: 50 * time.Millisecond, Wait: noWait, OnRetry: func(r Retry) { retries = append(retries, r) }})
 	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "thing", Path: "x"}); err != nil {
 		t.Error(err)
 	}
-	if len(told) != 1 || told[0].Kind != "thing" || !errors.Is(told[0].Err, errStalled) {
-		t.Errorf("told %+v", told)
+	if len(retries) != 1 || retries[0].Kind != "thing" || !errors.Is(retries[0].Err, errStalled) {
+		t.Errorf("retries: %+v", retries)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // bake watches the new version for a while after the switch; its error says why
-// it is worse than the old one. What cannot be read is reported, and is no
+// it is worse than the old one. What cannot be read is reported, and is not a
 // reason to go back.
 func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	over := r.Switch.Bake

@@ -105,7 +105,7 @@ func (f *facts) route(ctx context.Context) string {
 }
 
 // switches reports whether the new version is proven before it serves, so that
-// no running step is interrupted. What cannot be found out is no.
+// no running step is interrupted. What cannot be found out counts as "no".
 func (f *facts) switches(ctx context.Context) bool {
 	c, err := f.choice.Get(ctx)
 	return err == nil && c.Strategy != handover.StrategyRolling

@@ -163,7 +163,7 @@ func lightly(during string, err error) error {
 }
 
 // functionsOf holds what is registered against the catalog of the image that
-// runs. A registry that cannot be asked from here is no fault of the worker.
+// runs. A registry that cannot be asked from here is not the worker's fault.
 func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Status) {
 	if to.Inngest.App == nil {
 		return // reported already

@@ -157,7 +157,7 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 }
 
 // tries: a registry that is out of reach from here may well be in reach of the
-// nodes, and nobody wants to wait minutes to be told so.
+// nodes, and nobody wants to wait minutes to find out.
 const tries = 3
 
 // resolve reads what ref stands for. With a digest, it is that image, and a tag

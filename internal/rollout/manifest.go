@@ -14,7 +14,7 @@ import (
 )
 
 // findPlan looks for the place in the manifest that decides the image. Sources
-// that are no file (standard input, an URL) have none: their objects are
+// that are not files (standard input, a URL) have none: their objects are
 // changed after loading.
 func (f *facts) findPlan(ctx context.Context) (*manifest.Plan, error) {
 	if f.manifest.ImageOnly || !f.manifest.onDisk() {

@@ -222,7 +222,7 @@ func (f *facts) diagnose(ctx context.Context, c *conn.Conn, now registration) ([
 	return asWarnings(judge.Diagnose(s)), nil
 }
 
-// asWarnings are findings that are no graver than a warning.
+// asWarnings are findings with at most the severity of a warning.
 func asWarnings(all []*pipeline.Finding) []*pipeline.Finding {
 	out := make([]*pipeline.Finding, len(all))
 	for i, f := range all {

@@ -113,7 +113,7 @@ func (r *Run) DiffText() (string, error) {
 // Rendered are the objects that --dry-run=client would apply.
 func (r *Run) Rendered() []apply.Object { return r.found.rendered }
 
-// Warning returns err as a finding when it is no graver than a warning, else nil.
+// Warning returns err as a finding if it is at most a warning, else nil.
 func Warning(err error) *pipeline.Finding {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok && f.Severity < pipeline.Error {
 		return f

@@ -53,8 +53,8 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	return f
 }
 
-// goesOnWith reports whether this run goes on with a hand-over: it was told to,
-// or wants the very image that is held.
+// goesOnWith reports whether this run goes on with a hand-over: it was asked
+// to, or wants the very image that is held.
 func (f *facts) goesOnWith(ctx context.Context, s *handover.State, p handover.Plan) bool {
 	if s.Mark == nil || !slices.Contains(p.Choices, handover.Resume) {
 		return false

@@ -96,7 +96,7 @@ type Options struct {
 // Overlay is what is sent for the Target besides its manifest, to be given back
 // soon. last-applied-configuration does not contain it.
 type Overlay struct {
-	// Set alters config, which is about to be applied over live. owned tells
+	// Set alters config, which is about to be applied over live. owned reports
 	// which field managers' fields this apply has taken over, or will.
 	Set func(live, config *unstructured.Unstructured, owned func(manager string) bool) error
 	// Fields are the paths that Set sets, as ".spec.strategy". They are taken
@@ -104,7 +104,7 @@ type Overlay struct {
 	Fields []string
 }
 
-// covers tells whether all conflicts are about the overlay's own fields.
+// covers reports whether all conflicts are about the overlay's own fields.
 func (o *Overlay) covers(err error) bool {
 	found := conflicts(err)
 	for _, c := range found {

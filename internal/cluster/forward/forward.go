@@ -132,8 +132,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // DialContext opens a connection to the Target; network and address are
-// ignored. A link that turns out dead is made anew once, to another pod where
-// there is one. Findings: service-unknown, service-unready, port-unknown,
+// ignored. A link that turns out to be dead is replaced once, by one to another
+// pod if possible. Findings: service-unknown, service-unready, port-unknown,
 // forward-forbidden, and those of cluster.Explain.
 func (t *Tunnel) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	var last error

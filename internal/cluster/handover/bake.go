@@ -26,9 +26,9 @@ const BakeRule = "goes back when a new pod restarts, when one is not Ready for 1
 	"equally long time before the switch"
 
 // Bake compares what has happened since the switch with what happened in an
-// equally long stretch before it; why is empty as long as the new version is
-// no worse. Failures are compared as numbers, so a bake can go back as soon as
-// there is one too many, without waiting for its end.
+// equally long stretch before it; why is empty unless the new version is worse.
+// Failures are compared as numbers, so a bake can go back as soon as there is
+// one too many, without waiting for its end.
 func Bake(before, after Sample) (why string) {
 	switch {
 	case after.Restarts > 0:

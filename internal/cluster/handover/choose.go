@@ -209,7 +209,7 @@ func ofTemplate(s Situation) string {
 	return ""
 }
 
-// apartOnNodes tells whether the pods' own anti-affinity keeps them apart.
+// apartOnNodes reports whether the pods' own anti-affinity keeps them apart.
 func apartOnNodes(t *corev1.PodTemplateSpec) bool {
 	a := t.Spec.Affinity
 	if a == nil || a.PodAntiAffinity == nil {
@@ -353,7 +353,7 @@ func (s *Situation) replicaSet(pod *corev1.Pod) *appsv1.ReplicaSet {
 	return nil
 }
 
-// selects tells whether a Service selects the workload's pods, old or new.
+// selects reports whether a Service selects the workload's pods, old or new.
 func (s *Situation) selects(svc *corev1.Service) bool {
 	if len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName {
 		return false
@@ -394,7 +394,7 @@ func (s *Situation) selecting() (all []*corev1.Service, why string) {
 	return all, ""
 }
 
-// pinned tells whether something else switches a Service between versions.
+// pinned reports whether something else switches a Service between versions.
 func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 	hash, has := svc.Spec.Selector[hashLabel]
 	if !has || svc.Annotations[Annotation] != "" {

@@ -60,7 +60,7 @@ type Plan struct {
 // Action is the advised one.
 func (p Plan) Action() Action { return p.Choices[0] }
 
-// Automatic tells whether only one choice is right.
+// Automatic reports whether there is only one right choice.
 func (p Plan) Automatic() bool { return len(p.Choices) == 1 && p.Choices[0] != Wait }
 
 // Decide says what to do about whatever state was found. It is a function of

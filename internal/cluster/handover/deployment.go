@@ -229,7 +229,7 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 	return errors.Join(err, r.ReleaseServices(ctx))
 }
 
-// oldEnding waits until every pod of another version than w's has been told to
+// oldEnding waits until every pod of another version than w's has been asked to
 // end: from then on it is in no Service.
 func (r *Run) oldEnding(ctx context.Context, w *workload.Workload, o watch.Options) error {
 	o.Applied, o.Policy.Settle = w, -1 // nothing here is to be proven

@@ -152,11 +152,11 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 	if d.empty++; len(now) > 0 {
 		d.empty = 0
 	}
-	d.tell(time.Now())
+	d.report(time.Now())
 	return settled && len(d.old) == 0 && d.empty >= confirm, nil
 }
 
-func (d *drain) tell(now time.Time) {
+func (d *drain) report(now time.Time) {
 	if len(d.seen) == 0 {
 		return
 	}

@@ -45,7 +45,7 @@
 // # In this order
 //
 // When the new version is accepted, the Deployment is released first and the
-// Services after the last old pod has been told to end; when it is not, the
+// Services after the last old pod has been asked to end; when it is not, the
 // new pods go first. The other way round, the Services would select both
 // versions for a moment.
 package handover
@@ -64,7 +64,7 @@ import (
 // Annotation is the mark on everything that is held.
 const Annotation = apply.OwnPrefix + "handover"
 
-// hashLabel tells the pods of one version from those of another.
+// hashLabel distinguishes the pods of one version from those of another.
 const hashLabel = appsv1.DefaultDeploymentUniqueLabelKey
 
 // heldFor is how long new pods may be Ready without counting as available.

@@ -63,7 +63,7 @@ func fieldsOf(d *appsv1.Deployment) Fields {
 	return Fields{MinReadySeconds: d.Spec.MinReadySeconds, ProgressDeadlineSeconds: d.Spec.ProgressDeadlineSeconds, Strategy: d.Spec.Strategy}
 }
 
-// held tells which of the three fields have the values of a hold.
+// held reports which of the three fields have the values of a hold.
 func (f Fields) held() (ready, deadline, strategy bool) {
 	h := heldFields()
 	return f.MinReadySeconds == h.MinReadySeconds,
@@ -71,7 +71,7 @@ func (f Fields) held() (ready, deadline, strategy bool) {
 		equality.Semantic.DeepEqual(f.Strategy, h.Strategy)
 }
 
-// Held tells whether the Deployment's old pods are safe from the new ones: no
+// Held reports whether the Deployment's old pods are safe from the new ones: no
 // new pod counts as available, and none may be unavailable.
 func Held(d *appsv1.Deployment) bool {
 	ready, _, strategy := fieldsOf(d).held()

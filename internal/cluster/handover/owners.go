@@ -41,7 +41,7 @@ var (
 	servicePaths    = []fieldpath.Path{pathSelector}
 )
 
-// below tells whether p is one of roots, or inside of one.
+// below reports whether p is one of roots, or inside one.
 func below(p fieldpath.Path, roots []fieldpath.Path) bool {
 	return slices.ContainsFunc(roots, func(root fieldpath.Path) bool {
 		return len(p) >= len(root) && p[:len(root)].Equals(root)

@@ -305,9 +305,10 @@ func (r *Run) writing(ctx context.Context) error {
 	return nil
 }
 
-// stale tells a write whose tests failed, or whose version has passed, from
-// one that was refused. The API server answers 422 to a failed test; a patch
-// that makes an object invalid is 422 as well, but has the reason Invalid.
+// stale distinguishes a write whose tests failed, or whose version is outdated,
+// from one that was refused. The API server answers 422 to a failed test; a
+// patch that makes an object invalid is 422 as well, but has the reason
+// Invalid.
 func stale(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	return apierrors.IsConflict(err) || ok && status.ErrStatus.Code == http.StatusUnprocessableEntity && !apierrors.IsInvalid(err)

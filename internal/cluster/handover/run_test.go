@@ -278,7 +278,7 @@ func TestNoSwitchToAVersionThatIsNotReady(t *testing.T) {
 	}
 }
 
-// A version that crashes is told apart from one that takes its time, held or
+// A version that crashes is distinguished from one that takes its time, held or
 // not.
 func TestFailingBeforeTheSwitch(t *testing.T) {
 	b := newBench(t, "")

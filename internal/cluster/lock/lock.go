@@ -60,7 +60,7 @@ const (
 	annotationRun = "dev.sbw/run"
 )
 
-// Options say what is locked, for whom, and how long to wait.
+// Options say what to lock, in which holder's name, and how long to wait.
 type Options struct {
 	Workload workload.Ref
 	Tag      string // what is rolled out

@@ -80,7 +80,7 @@ func TestAccessEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := Access(ctx, c, []Right{{Verb: "get", Resource: "pods"}}); err == nil {
-		t.Fatal("no answer is no permission")
+		t.Fatal("a missing answer does not count as permission")
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 
 // Namespace says whether a namespace is being deleted: the API server still
 // takes changes of what is in it, and no new pods. Whoever may not read
-// namespaces asks by a dry run of creating a Lease, which a rollout does anyway.
-// Finding: namespace-terminating. A namespace that does not exist is no finding:
-// the manifest may create it.
+// namespaces asks by a dry run of creating a Lease, which a rollout does
+// anyway. Finding: namespace-terminating. A namespace that does not exist is
+// not reported: the manifest may create it.
 func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*pipeline.Finding, error) {
 	ending := func(why string) []*pipeline.Finding {
 		return []*pipeline.Finding{

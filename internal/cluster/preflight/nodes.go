@@ -51,8 +51,8 @@ func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 	return nodes, nil, nil
 }
 
-// Takes tells whether the scheduler's filters let the pods of w land on a node;
-// room is not judged.
+// Takes reports whether the scheduler's filters let the pods of w land on a
+// node; room is not judged.
 func Takes(node *corev1.Node, w *workload.Workload) bool { return judge(node, w).Excluded == "" }
 
 func judge(node *corev1.Node, w *workload.Workload) Node {

@@ -158,7 +158,7 @@ func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
 	case user == "" || user == "0" || user == "root":
 		why = "the image's USER is root"
 	case strings.Trim(user, "0123456789") != "":
-		why = fmt.Sprintf("the image's USER is %q, and the kubelet cannot tell from a name that it is not root", user)
+		why = fmt.Sprintf("the image's USER is %q, and the kubelet cannot know whether a user name means root", user)
 	default:
 		return nil
 	}

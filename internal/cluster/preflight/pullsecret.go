@@ -108,7 +108,7 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		creds, err := ParsePullSecret(secret)
 		if err != nil {
 			found = append(found, finding(pipeline.Warning, "pull-secret-unusable", where, "pull secret "+ref.Name+" cannot be used",
-				err.Error(), "make it anew with `kubectl create secret docker-registry`"))
+				err.Error(), "recreate it with `kubectl create secret docker-registry`"))
 			continue
 		}
 		ring.all = append(ring.all, creds...)
@@ -134,12 +134,12 @@ func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 			Auths map[string]entry `json:"auths"`
 		}
 		if json.Unmarshal(s.Data[corev1.DockerConfigJsonKey], &file) != nil {
-			return nil, errors.New("its " + corev1.DockerConfigJsonKey + " is no Docker configuration")
+			return nil, errors.New("its " + corev1.DockerConfigJsonKey + " is not a Docker configuration")
 		}
 		entries = file.Auths
 	case corev1.SecretTypeDockercfg:
 		if json.Unmarshal(s.Data[corev1.DockerConfigKey], &entries) != nil {
-			return nil, errors.New("its " + corev1.DockerConfigKey + " is no Docker configuration")
+			return nil, errors.New("its " + corev1.DockerConfigKey + " is not a Docker configuration")
 		}
 	default:
 		return nil, fmt.Errorf("its type is %q, and must be %q", s.Type, corev1.SecretTypeDockerConfigJson)

@@ -117,7 +117,7 @@ func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []s
 	return lacks
 }
 
-// concerns tells whether a quota counts these pods. Scopes by priority or
+// concerns reports whether a quota counts these pods. Scopes by priority or
 // affinity are passed over: they are rare, and a wrong refusal is worse.
 func concerns(q *corev1.ResourceQuota, w *workload.Workload) bool {
 	if q.Spec.ScopeSelector != nil {

@@ -91,7 +91,7 @@ func ofDeployment(ctx context.Context, kube kubernetes.Interface, w *workload.Wo
 		template := rs.Spec.Template.DeepCopy()
 		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 		all = append(all, Revision{Number: number, Name: rs.Name, Created: rs.CreationTimestamp.Time, Pods: rs.Status.Replicas,
-			Images: images(template), Template: template, Annotations: told(rs.Annotations)})
+			Images: images(template), Template: template, Annotations: described(rs.Annotations)})
 	}
 	return all, nil
 }
@@ -121,7 +121,7 @@ func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 				Created:     r.CreationTimestamp.Time,
 				Images:      images(template),
 				Template:    template,
-				Annotations: told(r.Annotations),
+				Annotations: described(r.Annotations),
 			},
 		)
 	}
@@ -160,7 +160,7 @@ func images(t *corev1.PodTemplateSpec) []string {
 	return all
 }
 
-func told(annotations map[string]string) map[string]string {
+func described(annotations map[string]string) map[string]string {
 	kept := map[string]string{}
 	for k, v := range annotations {
 		if k == apply.ChangeCause || strings.HasPrefix(k, apply.OwnPrefix) {

@@ -94,7 +94,7 @@ func TestStates(t *testing.T) {
 		{"format error in the termination message", one(ended(0, 1, "Error", "exec /worker: exec format error")), "failed exec-format"},
 		{"format error of runc", one(waiting("RunContainerError", "runc create failed: unable to start container process: exec /worker: exec format error")), "failed exec-format"},
 		{"StartError of a missing command", one(ended(0, 128, "StartError", `runc create failed: unable to start container process: exec: "/nope": stat /nope: no such file or directory`)), "failed command-not-found"},
-		{"a mount that fails at start is no missing command", one(waiting("RunContainerError", "error mounting /data: no such file or directory")), "failing container-run"},
+		{"a mount that fails at start is not a missing command", one(waiting("RunContainerError", "error mounting /data: no such file or directory")), "failing container-run"},
 		{"no command", one(waiting("CreateContainerError", "Error response from daemon: no command specified")), "failed command-not-found"},
 		{"name still reserved", one(waiting("CreateContainerError", "failed to reserve container name")), "failing container-create"},
 		{"secret cache not filled", one(waiting("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition")), "failing config"},
@@ -130,7 +130,8 @@ func TestStates(t *testing.T) {
 
 // one is a world with a single new pod that is as change makes it.
 
-// The one reason that a failed pull has, told apart by the runtime's text.
+// A failed pull always has the same reason; only the runtime's text shows the
+// cause.
 
 func TestPullMessages(t *testing.T) {
 	tests := map[string]string{
@@ -231,7 +232,7 @@ func TestReadinessDelay(t *testing.T) {
 	if v.State != verdict.Failing || !v.Deadline.Equal(t0.Add(85*time.Second)) || !strings.Contains(v.Cause.Why, "503") {
 		t.Errorf("%s %s %+v", v.State, v.Deadline.Sub(t0), v.Cause)
 	}
-	// Without events (no right to read them) only time tells.
+	// Without events (no right to read them) only time shows it.
 	w.events = nil
 	for after, want := range map[time.Duration]verdict.State{54 * time.Second: verdict.Progressing, 56 * time.Second: verdict.Failing} {
 		w.now = t0.Add(after)

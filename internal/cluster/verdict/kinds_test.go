@@ -125,7 +125,8 @@ func TestStatefulSet(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
-	// No condition tells of refused pods; the event does, while pods are lacking.
+	// No condition reports refused pods; the event does, while pods are
+	// missing.
 	s := set(appsv1.StatefulSetStatus{CurrentRevision: "w-1", UpdateRevision: "w-2"})
 	e := &corev1.Event{InvolvedObject: corev1.ObjectReference{UID: "s"}, Reason: "FailedCreate", Message: `violates PodSecurity "restricted"`, LastTimestamp: metav1.NewTime(t0)}
 	v, _ := verdict.Judge(verdict.Snapshot{Workload: &workload.Workload{StatefulSet: s}, Events: []*corev1.Event{e}, Now: t0}, verdict.Policy{}, verdict.Memory{})

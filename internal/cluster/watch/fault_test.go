@@ -108,13 +108,13 @@ func TestExpiredVersion(t *testing.T) {
 	kube := b.wired(w)
 	applied := b.create(deployment("x/w:pending", 1))
 	meanwhile(t, func() {
-		b.told.await(t, "waiting for new pods to become available")
+		b.story.await(t, "waiting for new pods to become available")
 		w.gone.Store(8)
 		w.cut()
 		// The pod becomes ready while nobody watches.
 		b.makeReady()
 	})
-	r, err := watch.Rollout(t.Context(), kube, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.told)})
+	r, err := watch.Rollout(t.Context(), kube, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.story)})
 	if err != nil || r.Verdict.State != verdict.Complete {
 		t.Fatalf("%v %+v", err, r.Verdict)
 	}
@@ -149,9 +149,9 @@ func TestAPIServerRestart(t *testing.T) {
 	applied := b.create(deployment("x/w:pending", 1))
 	restarted := make(chan error, 1)
 	meanwhile(t, func() {
-		b.told.await(t, "waiting for new pods to become available")
+		b.story.await(t, "waiting for new pods to become available")
 		b.cp.KillAPIServer()
-		b.told.await(t, "does not answer")
+		b.story.await(t, "does not answer")
 		err := b.cp.StartAPIServer(t.Context())
 		if err == nil {
 			b.makeReady()
@@ -165,8 +165,8 @@ func TestAPIServerRestart(t *testing.T) {
 	if err != nil || r.Verdict.State != verdict.Complete {
 		t.Fatalf("%v %+v", err, r.Verdict)
 	}
-	if !b.told.has(pipeline.Noted, "answers again") {
-		t.Error("that it answers again was not told")
+	if !b.story.has(pipeline.Noted, "answers again") {
+		t.Error("the recovery was not reported")
 	}
 }
 

@@ -180,7 +180,8 @@ func trimPod(p *corev1.Pod) {
 
 func trimEvent(e *corev1.Event) { e.ManagedFields, e.Annotations, e.Labels = nil, nil, nil }
 
-// isAway tells an API server that does not answer from one that refuses.
+// isAway distinguishes an API server that does not answer from one that
+// refuses.
 func isAway(err error) bool {
 	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsInternalError(err) {

@@ -270,8 +270,8 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 	return s, true, nil
 }
 
-// podsUnknown: without the right to see pods, or what tells new from old ones,
-// the workload's status alone is judged.
+// podsUnknown: without permission to see pods, or what distinguishes new from
+// old ones, the workload's status alone is judged.
 func (f *follower) podsUnknown() bool {
 	return f.refused["pods"] || f.ref.Kind == workload.Deployment && f.refused["replicasets"] ||
 		f.ref.Kind == workload.DaemonSet && f.refused["controllerrevisions"]

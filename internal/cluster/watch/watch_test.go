@@ -27,13 +27,13 @@ import (
 // bench is a namespace with a pretended kubelet.
 type bench struct {
 	*testing.T
-	cp   *controlplane.ControlPlane
-	kube kubernetes.Interface
-	ns   string
-	told *story
+	cp    *controlplane.ControlPlane
+	kube  kubernetes.Interface
+	ns    string
+	story *story
 }
 
-// story keeps what a Reporter was told.
+// story records what a Reporter reports.
 type story struct {
 	mu     sync.Mutex
 	events []pipeline.Event
@@ -54,14 +54,14 @@ func (s *story) Emit(e pipeline.Event) {
 	}
 }
 
-// await returns when something was told that contains text.
+// await returns once something was reported that contains text.
 func (s *story) await(t *testing.T, text string) {
 	t.Helper()
 	limit := time.After(30 * time.Second)
 	for {
 		select {
 		case <-limit:
-			t.Fatalf("%q was not told", text)
+			t.Fatalf("%q was not reported", text)
 		case heard := <-s.heard:
 			if strings.Contains(heard, text) {
 				return
@@ -81,7 +81,7 @@ func newBench(t *testing.T, cp *controlplane.ControlPlane) *bench {
 	kube := cptest.Kube(t, cp)
 	ns := cptest.Namespace(t, kube, nil)
 	cptest.Kubelet(t, kube, ns)
-	return &bench{T: t, cp: cp, kube: kube, ns: ns, told: &story{heard: make(chan string, 1000)}}
+	return &bench{T: t, cp: cp, kube: kube, ns: ns, story: &story{heard: make(chan string, 1000)}}
 }
 
 func deployment(image string, replicas int32) *appsv1.Deployment {
@@ -142,7 +142,7 @@ func (b *bench) image(ref string) *workload.Workload {
 }
 
 func (b *bench) rollout(o watch.Options) (watch.Result, error) {
-	o.Reporter = pipeline.NewReporter("watch", b.told)
+	o.Reporter = pipeline.NewReporter("watch", b.story)
 	if o.Timeout == 0 {
 		o.Timeout = 60 * time.Second
 	}
@@ -178,8 +178,8 @@ func TestGood(t *testing.T) {
 	if r, err = b.rollout(watch.Options{Applied: b.image("x/w:2")}); err != nil || r.Verdict.State != verdict.Complete {
 		t.Fatalf("%+v %v", r.Verdict, err)
 	}
-	if !b.told.has(pipeline.Tabled, "") {
-		t.Error("no table of pods was told")
+	if !b.story.has(pipeline.Tabled, "") {
+		t.Error("no table of pods was reported")
 	}
 }
 
@@ -237,10 +237,10 @@ func TestEndOfContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	applied := b.create(deployment("x/w:pending", 1))
 	meanwhile(t, func() {
-		b.told.await(t, "waiting for")
+		b.story.await(t, "waiting for")
 		cancel(why)
 	})
-	_, err := watch.Rollout(ctx, b.kube, watch.Options{Applied: applied, Reporter: pipeline.NewReporter("watch", b.told)})
+	_, err := watch.Rollout(ctx, b.kube, watch.Options{Applied: applied, Reporter: pipeline.NewReporter("watch", b.story)})
 	if !errors.Is(err, why) {
 		t.Fatal(err)
 	}
@@ -258,12 +258,12 @@ func TestSupersededIsSaid(t *testing.T) {
 	b := newBench(t, cptest.Shared(t))
 	applied := b.create(deployment("x/w:pending", 1))
 	meanwhile(t, func() {
-		b.told.await(t, "waiting for")
+		b.story.await(t, "waiting for")
 		// A change of scale is nobody's business.
 		if _, err := b.kube.AppsV1().Deployments(b.ns).Patch(context.Background(), "w", types.MergePatchType, []byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{}); err != nil {
 			t.Error(err)
 		}
-		b.told.await(t, "0 of 2")
+		b.story.await(t, "0 of 2")
 		b.image("x/w:theirs")
 	})
 	_, err := b.rollout(watch.Options{Applied: applied})
@@ -290,7 +290,7 @@ func TestTemplateChangedWithOurImage(t *testing.T) {
 		t.Fatalf("%v %+v", err, r.Verdict)
 	}
 	var found *pipeline.Finding
-	for _, e := range b.told.events {
+	for _, e := range b.story.events {
 		if e.Finding != nil {
 			found = e.Finding
 		}
@@ -305,7 +305,7 @@ func TestDeletedIsSaid(t *testing.T) {
 	b := newBench(t, cptest.Shared(t))
 	applied := b.create(deployment("x/w:pending", 1))
 	meanwhile(t, func() {
-		b.told.await(t, "waiting for")
+		b.story.await(t, "waiting for")
 		if err := b.kube.AppsV1().Deployments(b.ns).Delete(context.Background(), "w", metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
@@ -326,7 +326,7 @@ func TestOldPodsThatEndSlowly(t *testing.T) {
 	applied := b.image("x/w:2")
 	r, err := b.rollout(watch.Options{Applied: applied})
 	if err != nil || len(r.Verdict.Ending)+len(r.Verdict.Old) != 1 {
-		t.Fatalf("%v %+v: slow ending is no failure", err, r.Verdict)
+		t.Fatalf("%v %+v: ending slowly is not a failure", err, r.Verdict)
 	}
 	o := watch.Options{Applied: applied, Timeout: time.Second}
 	if r, err = watch.OldGone(t.Context(), b.kube, o); code(err) != "old-pods-left" || len(r.Verdict.Ending) != 1 {
@@ -358,7 +358,7 @@ func TestFewRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := watch.Rollout(t.Context(), kube, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.told)})
+		r, err := watch.Rollout(t.Context(), kube, watch.Options{Applied: applied, Timeout: time.Minute, Reporter: pipeline.NewReporter("watch", b.story)})
 		if err != nil || r.Verdict.State != verdict.Complete || !r.Snapshot.PodsUnknown {
 			t.Fatalf("%s: %v %+v", user, err, r.Verdict)
 		}

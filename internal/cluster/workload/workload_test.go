@@ -78,6 +78,6 @@ func TestFindings(t *testing.T) {
 		t.Error(err)
 	}
 	if workload.Of(&corev1.Pod{}) != nil {
-		t.Error("a pod is no workload")
+		t.Error("a pod is not a workload")
 	}
 }

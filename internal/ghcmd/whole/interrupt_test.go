@@ -54,7 +54,7 @@ func (r *run) sinceInterrupt() time.Duration {
 }
 
 // publish runs the plugin to its end. begun is called when it has started, seen
-// for each event that it tells.
+// for each event that it reports.
 func (w *world) publish(t *testing.T, tag string, begun func(*run), seen func(*run, event)) (r *run, stderr string, code int) {
 	t.Helper()
 	cmd := w.command(w.plugin(), []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login}, "publish", tag, "--builder", "buildkit", "--events")
@@ -69,8 +69,8 @@ func (w *world) publish(t *testing.T, tag string, begun func(*run), seen func(*r
 	if begun != nil {
 		begun(r)
 	}
-	var told bytes.Buffer
-	lines := bufio.NewScanner(io.TeeReader(pr, &told))
+	var output bytes.Buffer
+	lines := bufio.NewScanner(io.TeeReader(pr, &output))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var e event
@@ -81,7 +81,7 @@ func (w *world) publish(t *testing.T, tag string, begun func(*run), seen func(*r
 	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	return r, told.String(), cmd.ProcessState.ExitCode()
+	return r, output.String(), cmd.ProcessState.ExitCode()
 }
 
 // TestInterrupt presses Ctrl-C at each request of a publish, when each stage

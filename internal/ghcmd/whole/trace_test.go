@@ -58,7 +58,7 @@ func TestTokenStaysInMemory(t *testing.T) {
 			fault: ghcr.Fault{On: ghcr.ManifestPut, Times: -1, Do: ghcr.Answer(400, "X", "you sent "+token)}},
 		// The needle: what a child of the plugin leaks is found.
 		{name: "needle", args: []string{"--builder", "buildkit"}, env: []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login},
-			config: []string{`hooks: {publish: [sh, -c, "` + halves + `/bin/true $a$b; printf $a > $HOME/leaked; printf $b >> $HOME/leaked; TOLD=$a$b /bin/echo"]}`},
+			config: []string{`hooks: {publish: [sh, -c, "` + halves + `/bin/true $a$b; printf $a > $HOME/leaked; printf $b >> $HOME/leaked; JOINED=$a$b /bin/echo"]}`},
 			leaks:  []string{"started with a secret: /bin/true", "started with a secret: /bin/echo", "in the file " + w.home + "/leaked"}},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
