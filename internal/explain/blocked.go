@@ -51,6 +51,14 @@ var blockedEntries = []Entry{
 		Docs:    []string{surgeDocs},
 	},
 	{
+		Code:    "namespace-missing",
+		Title:   "the cluster does not have the namespace",
+		Symptom: "namespaces \"x\" not found",
+		Cause:   "deploy.namespace in .sbw.yaml, --namespace or the context is not the right one, or nothing has ever been deployed here. A Namespace in the manifest itself is created.",
+		Remedy:  "Correct the name, or run kubectl create namespace NAME.",
+		Aliases: []string{"namespace not found"},
+	},
+	{
 		Code:    "namespace-terminating",
 		Title:   "the namespace is being deleted",
 		Symptom: "unable to create new content in namespace … because it is being terminated",

@@ -24,6 +24,9 @@ import (
 // there is a manifest that makes it.
 func (f *facts) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	w, err := f.live.Get(ctx)
+	if f.lacksNamespace(ctx) {
+		return nil, err
+	}
 	if isMissing(err) && !f.manifest.ImageOnly {
 		rep.Notef("%s does not exist yet: this rollout creates it", f.where())
 		return nil, nil
@@ -33,6 +36,25 @@ func (f *facts) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*p
 	}
 	_, err = w.Container(f.container())
 	return nil, err
+}
+
+// lacksNamespace reports whether there is no namespace to roll out into, and none
+// that the manifest makes: the check of the workload reports it, and what else is
+// missing for that reason is not worth a word.
+func (f *facts) lacksNamespace(ctx context.Context) bool {
+	_, err := f.live.Get(ctx)
+	return errors.Is(err, workload.ErrNoNamespace) && !f.makesNamespace(ctx)
+}
+
+// makesNamespace reports whether the namespace is one of the manifest's objects.
+func (f *facts) makesNamespace(ctx context.Context) bool {
+	if f.manifest.ImageOnly {
+		return false
+	}
+	all, err := f.loaded.Get(ctx)
+	return err == nil && slices.ContainsFunc(all, func(o apply.Object) bool {
+		return o.GetKind() == "Namespace" && o.GetAPIVersion() == "v1" && o.GetName() == f.Ref.Namespace
+	})
 }
 
 // underway is what a check needs to know of this run's own place among others.
@@ -53,6 +75,9 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 	next, err := f.next.Get(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if f.lacksNamespace(ctx) {
+		return nil, nil
 	}
 	kube, err := f.Conn.Kube()
 	if err != nil {
@@ -117,6 +142,9 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 	if f.manifest.ImageOnly {
 		return nil, nil // the image of a live object is always ours to set
 	}
+	if f.lacksNamespace(ctx) {
+		return nil, nil
+	}
 	objects, err := f.objects.Get(ctx)
 	if err != nil {
 		return nil, nil // the check of the manifest reports it
@@ -176,7 +204,11 @@ func (f *facts) declaredInManifest(ctx context.Context) (func(kind, name string)
 	if err != nil {
 		return nil, err
 	}
+	made := f.makesNamespace(ctx)
 	return func(kind, name string) bool {
+		if made && kind == "ServiceAccount" && name == "default" {
+			return true // every new namespace gets one
+		}
 		return slices.ContainsFunc(all, func(o apply.Object) bool {
 			return o.GetKind() == kind && o.GetName() == name && o.GetNamespace() == f.Ref.Namespace
 		})

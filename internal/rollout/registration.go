@@ -82,6 +82,9 @@ func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 // be interrupted have at most: an undo may be how to get rid of them.
 func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
 	f := r.facts
+	if f.lacksNamespace(ctx) {
+		return nil, nil
+	}
 	c, err := f.conn.Get(ctx)
 	if err != nil {
 		return nil, err

@@ -184,6 +184,10 @@ func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, err
 	if err != nil {
 		return nil, err
 	}
+	if _, err := r.facts.live.Get(ctx); errors.Is(err, workload.ErrNoNamespace) {
+		rep.Skipped("namespace %s does not exist yet, so nothing can be locked in it", r.Ref.Namespace)
+		return nil, nil
+	}
 	held, err := lock.Acquire(ctx, kube, lock.Options{
 		Workload: r.Ref, Tag: r.subject(), Wait: r.LockWait, Lost: r.cancelRun, Reporter: rep,
 		Run: r.journal.ID(), Ended: r.ended(),

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
 	"k8s.io/client-go/dynamic"
@@ -205,9 +206,22 @@ func (a *applier) putBack(
 	return a.takeOver(ctx, client, after, clientSideManagers(after))
 }
 
+// holders are kinds whose deletion deletes what somebody else may have put into an
+// object meanwhile: objects, data.
+var holders = []schema.GroupKind{
+	{Kind: "Namespace"}, {Kind: "PersistentVolume"}, {Kind: "PersistentVolumeClaim"},
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+}
+
 // deleteCreated deletes an object that this run created, unless somebody has
-// changed what this run wrote into it.
+// changed what this run wrote into it, or may have put something else there.
 func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInterface, r Result, live *unstructured.Unstructured) error {
+	if slices.Contains(holders, live.GroupVersionKind().GroupKind()) {
+		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Note, Where: strings.TrimPrefix(r.Namespace+"/"+r.String(), "/"),
+			What: r.String() + " was created by this run and stays", Why: "deleting it would delete whatever others have put into it since",
+			Fix: "delete it if nobody needs it"})
+		return nil
+	}
 	if _, left := ours(restorable(r.After), restorable(r.After), restorable(live), ""); len(left) > 0 {
 		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
 			What: r.String() + " was created by this run and changed by somebody else since: it stays", Why: strings.Join(left, ", "),

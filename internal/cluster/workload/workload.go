@@ -33,12 +33,16 @@ const (
 	// CodeSuperseded and CodeReplaced go with ErrSuperseded and ErrReplaced.
 	CodeSuperseded pipeline.Code = "superseded"
 	CodeReplaced   pipeline.Code = "workload-replaced"
+	// CodeNoNamespace is the code of a namespace that does not exist.
+	CodeNoNamespace pipeline.Code = "namespace-missing"
 )
 
 // Errors that callers branch on with errors.Is; each is behind a Finding.
 var (
 	// ErrUnknown: the cluster has no such workload.
 	ErrUnknown = errors.New("the workload does not exist")
+	// ErrNoNamespace: nor has it the namespace. It comes with ErrUnknown.
+	ErrNoNamespace = errors.New("the namespace does not exist")
 	// ErrSuperseded: somebody else has changed the pod template meanwhile, so
 	// what runs is theirs.
 	ErrSuperseded = errors.New("somebody else has changed the workload")
@@ -97,8 +101,8 @@ func Of(obj any) *Workload {
 	return nil
 }
 
-// Get reads a workload. Findings: workload-unknown and those of
-// cluster.Explain.
+// Get reads a workload. Findings: workload-unknown, namespace-missing (where
+// namespaces may be read) and those of cluster.Explain.
 func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, error) {
 	if err := ref.Valid(); err != nil {
 		return nil, err
@@ -115,6 +119,17 @@ func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, er
 		w.DaemonSet, err = apps.DaemonSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	}
 	if apierrors.IsNotFound(err) {
+		_, nserr := kube.CoreV1().Namespaces().Get(ctx, ref.Namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(nserr) {
+			return nil, &pipeline.Finding{
+				Code:     CodeNoNamespace,
+				Severity: pipeline.Error,
+				What:     fmt.Sprintf("the cluster has no namespace %s", ref.Namespace),
+				Err:      errors.Join(ErrUnknown, ErrNoNamespace, err),
+				Fix: "check deploy.namespace of .sbw.yaml, --namespace and --context, or create it: kubectl create namespace " +
+					ref.Namespace,
+			}
+		}
 		return nil, &pipeline.Finding{
 			Code:     CodeUnknown,
 			Severity: pipeline.Error,

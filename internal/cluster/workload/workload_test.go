@@ -63,8 +63,12 @@ func TestKindsSeenAlike(t *testing.T) {
 }
 
 func TestFindings(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}})
 	if _, err := workload.Get(t.Context(), kube, workload.Ref{Kind: "CronJob", Name: "w"}); code(err) != "workload-kind" {
+		t.Error(err)
+	}
+	_, err := workload.Get(t.Context(), kube, workload.Ref{Kind: workload.Deployment, Namespace: "none", Name: "w"})
+	if code(err) != "namespace-missing" || !errors.Is(err, workload.ErrUnknown) || !errors.Is(err, workload.ErrNoNamespace) {
 		t.Error(err)
 	}
 	ref := workload.Ref{Kind: workload.Deployment, Namespace: "ns", Name: "w"}
