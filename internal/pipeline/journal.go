@@ -35,6 +35,7 @@ type Journal struct {
 	file     *os.File
 	before   int64 // size that the leftover has
 	leftover *Leftover
+	settled  bool
 	err      error
 }
 
@@ -43,6 +44,7 @@ type Entry struct {
 	Time    time.Time         `json:"time"`
 	Run     string            `json:"run,omitempty"`
 	ID      string            `json:"id,omitempty"` // of the run
+	Host    string            `json:"host,omitempty"`
 	PID     int               `json:"pid,omitempty"`
 	Stage   string            `json:"stage,omitempty"`
 	State   string            `json:"state,omitempty"` // started, changing, left
@@ -91,17 +93,29 @@ func (l *Leftover) Changing() bool {
 	return false
 }
 
-// IDs returns the ids of the runs that left it. All of them have ended.
+// IDs returns the ids of the runs that left it and are known to have ended. A
+// journal may be a copy (a state directory that several machines share), whose
+// lock says nothing: of a run on another machine, or one whose process is there,
+// nobody here knows that it has ended.
 func (l *Leftover) IDs() (ids []string) {
 	if l == nil {
 		return nil
 	}
 	for _, e := range l.Entries {
-		if e.ID != "" {
+		if e.ID != "" && e.Host == hostname() && (e.PID == os.Getpid() || !isRunning(e.PID)) {
 			ids = append(ids, e.ID)
 		}
 	}
 	return ids
+}
+
+// hostname returns the name of this machine, or "" if it has none.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // Facts returns everything that was recorded under a name, the oldest first.
@@ -244,7 +258,7 @@ func (j *Journal) open() {
 		return
 	}
 	j.file = f
-	j.write(Entry{Run: j.run, ID: j.id, PID: os.Getpid(), State: "started", Subject: j.Subject})
+	j.write(Entry{Run: j.run, ID: j.id, Host: hostname(), PID: os.Getpid(), State: "started", Subject: j.Subject})
 }
 
 // stillThere checks that the previous owner of the file did not remove it between our
@@ -299,7 +313,7 @@ func (j *Journal) end(end End, wanted bool) {
 		return
 	}
 	switch {
-	case end == Left && (!wanted || j.leftover != nil):
+	case end == Left && !j.settled && (!wanted || j.leftover != nil):
 		j.write(Entry{State: "left"})
 	case (end == Unchanged || end == RefusedByPreflight) && j.leftover != nil:
 		j.err = errors.Join(j.err, j.file.Truncate(j.before))
@@ -310,6 +324,18 @@ func (j *Journal) end(end End, wanted bool) {
 	}
 	j.err = errors.Join(j.err, j.file.Close())
 	j.file = nil
+}
+
+// Settle records that nothing of what this run changed, or found changed by
+// earlier ones, may be restored: it is somebody else's now. The journal is then
+// removed at the end of the run, whatever its end.
+func (j *Journal) Settle() {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.settled = true
 }
 
 // Err returns the first error of writing. A run continues without its journal.

@@ -95,6 +95,26 @@ func TestJournalOutlivesAKill(t *testing.T) {
 	}
 }
 
+// A state directory may be a copy of another machine's, or of a run that is
+// merely suspended: only what is known to have ended counts as ended.
+func TestIDsOfRunsThatHaveEnded(t *testing.T) {
+	here := hostname()
+	for name, tc := range map[string]struct {
+		entry Entry
+		ended bool
+	}{
+		"a process that is gone": {Entry{ID: "a", Host: here, PID: 1 << 30}, true},
+		"this very process":      {Entry{ID: "a", Host: here, PID: os.Getpid()}, true},
+		"a process that runs":    {Entry{ID: "a", Host: here, PID: os.Getppid()}, false},
+		"another machine":        {Entry{ID: "a", Host: here + "2", PID: 1 << 30}, false},
+		"an unknown machine":     {Entry{ID: "a", PID: 1 << 30}, false},
+	} {
+		if ids := (&Leftover{Entries: []Entry{tc.entry}}).IDs(); (len(ids) == 1) != tc.ended {
+			t.Errorf("%s: %v", name, ids)
+		}
+	}
+}
+
 func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
 	boom := errors.New("boom")
 	fail := func(context.Context, *Reporter) error { return boom }
@@ -105,16 +125,20 @@ func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
 		alter  func(*Pipeline)
 		kept   bool
 	}{
-		"done":                                  {alter: func(*Pipeline) {}},
-		"done after a kill":                     {killed: true, alter: func(*Pipeline) {}},
-		"failed before a change":                {alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
-		"failed before a change, after a kill":  {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
-		"refused":                               {alter: func(p *Pipeline) { p.Checks = refusal }},
-		"refused after a kill":                  {killed: true, kept: true, alter: func(p *Pipeline) { p.Checks = refusal }},
-		"restored after a kill":                 {killed: true, alter: func(p *Pipeline) { p.Stages[0].Run = changeAndFail }},
-		"left because undoing failed":           {kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
-		"left as was asked for":                 {alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
-		"left as was asked for, after a kill":   {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"done":                                 {alter: func(*Pipeline) {}},
+		"done after a kill":                    {killed: true, alter: func(*Pipeline) {}},
+		"failed before a change":               {alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
+		"failed before a change, after a kill": {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run = fail }},
+		"refused":                              {alter: func(p *Pipeline) { p.Checks = refusal }},
+		"refused after a kill":                 {killed: true, kept: true, alter: func(p *Pipeline) { p.Checks = refusal }},
+		"restored after a kill":                {killed: true, alter: func(p *Pipeline) { p.Stages[0].Run = changeAndFail }},
+		"left because undoing failed":          {kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
+		"left as was asked for":                {alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left as was asked for, after a kill":  {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left to somebody else": {killed: true, alter: func(p *Pipeline) {
+			p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail
+			p.Cleanup = func(context.Context, *Reporter) error { p.Journal.Settle(); return nil }
+		}},
 		"left because undoing failed, and kill": {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,12 @@ func tryLock(f *os.File) (free bool, err error) {
 	}
 }
 
+// isRunning reports whether there is a process of that id, of whatever user.
+func isRunning(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
 // remove removes the file while it is still locked.
 func remove(f *os.File, path string) error {
 	return errors.Join(os.Remove(path), f.Close())

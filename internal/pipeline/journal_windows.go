@@ -31,6 +31,13 @@ func tryLock(f *os.File) (free bool, err error) {
 	return false, err
 }
 
+// isRunning reports whether there is a process of that id. One that has ended
+// while somebody holds a handle to it counts as well.
+func isRunning(pid int) bool {
+	p, err := os.FindProcess(pid)
+	return err == nil && p.Release() == nil
+}
+
 // remove removes the file. On Windows an open file cannot be removed.
 func remove(f *os.File, path string) error {
 	return errors.Join(f.Close(), os.Remove(path))

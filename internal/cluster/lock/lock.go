@@ -345,17 +345,22 @@ func (l *Lock) renew(ctx context.Context) {
 // server takes that only from whoever wrote the Lease last. The error is a
 // Finding with ErrLost in it when somebody else has the lock, when it was
 // deleted, or when the API server does not answer. A nil Lock verifies nothing:
-// it is what a run goes on with that may not write Leases.
+// it is what a run goes on with that may not write Leases. When ctx was ended for
+// a reason (an interrupt), that reason is returned: it says nothing about the lock.
 func (l *Lock) Verify(ctx context.Context) error {
 	if l == nil || l.stop == nil {
 		return nil
 	}
 	one, cancel := context.WithTimeout(ctx, l.Duration)
 	defer cancel()
-	if err := l.renewOnce(one); err != nil {
-		return l.lost(err)
+	err := l.renewOnce(one)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if cause := context.Cause(ctx); !errors.Is(err, ErrLost) && cause != nil && !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("making sure of the lock: %w", cause)
+	}
+	return l.lost(err)
 }
 
 // renewOnce writes the Lease again. An error with ErrLost in it is final.
