@@ -25,10 +25,8 @@ func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 			lines = append(lines, u.opts.finding(f)...)
 		}
 	}
-	for _, err := range o.UndoErrs {
-		for _, f := range pipeline.AsFindings("restoring what was changed", err) {
-			lines = append(lines, u.opts.finding(f)...)
-		}
+	for _, f := range undoFindings(o) {
+		lines = append(lines, u.opts.finding(f)...)
 	}
 	sentence := u.opts.sentence(o)
 	if next := u.opts.Next[o.End]; next != "" {
@@ -46,6 +44,23 @@ func endingFindings(o pipeline.Outcome) []*pipeline.Finding {
 			continue
 		}
 		out = append(out, f)
+	}
+	return out
+}
+
+// undoFindings returns what kept changes from being restored. What ended the run
+// and forbids that as well is not repeated.
+func undoFindings(o pipeline.Outcome) (out []*pipeline.Finding) {
+	var seen pipeline.Reported
+	for _, f := range endingFindings(o) {
+		seen.First(f)
+	}
+	for _, err := range o.UndoErrs {
+		for _, f := range pipeline.AsFindings("restoring what was changed", err) {
+			if seen.First(f) {
+				out = append(out, f)
+			}
+		}
 	}
 	return out
 }
@@ -83,7 +98,7 @@ func (s Style) sentence(o pipeline.Outcome) []string {
 	case pipeline.Restored:
 		text += "what was changed has been restored"
 	case pipeline.Left:
-		if n := len(o.UndoErrs); n > 0 {
+		if n := len(undoFindings(o)); n > 0 {
 			text += "not everything that was changed could be restored (" + plural(n, "fault", "faults") + ")"
 		} else {
 			text += "what was changed is left as it is"
