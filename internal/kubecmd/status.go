@@ -174,11 +174,14 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 	}
 	verdictLine := "all is well"
 	blind := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Code == rollout.CodeNotChecked })
+	warned := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Warning })
 	switch {
 	case !s.Well:
 		verdictLine = "not well"
 	case blind:
 		verdictLine = "well, as far as it can be read"
+	case warned:
+		verdictLine = "well, with warnings"
 	}
 	rows.Add("verdict", verdictLine)
 	return rows.Print(env.Out)

@@ -281,6 +281,8 @@ type page struct {
 	port int
 	// worker, when set, is who answers in its place.
 	worker atomic.Pointer[httputil.ReverseProxy]
+	// duplicates is what no probe accepts, and none asks for again.
+	duplicates atomic.Bool
 }
 
 func startPage(t *testing.T) *page {
@@ -293,6 +295,10 @@ func startPage(t *testing.T) *page {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w := p.worker.Load(); w != nil {
 			w.ServeHTTP(rw, r)
+			return
+		}
+		if p.duplicates.Load() {
+			fmt.Fprint(rw, `{"count":2,"worker":{"role":"cluster","duplicateFunctionIds":["a"],"hasDuplicateFunctionIds":true}}`)
 			return
 		}
 		fmt.Fprint(rw, "ok")

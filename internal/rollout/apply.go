@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -121,7 +123,19 @@ func (r *Run) apply(
 	if err != nil {
 		return all, nil, err
 	}
+	if err := r.journal.Keep(factSet, target.Template()); err != nil {
+		return all, target, err
+	}
 	return all, target, r.unstick(ctx, rep, target)
+}
+
+// judged is the workload that the preflight judged; "" where it found none, or
+// could not read it.
+func (r *Run) judged() types.UID {
+	if live, ok := r.facts.live.Peek(); ok {
+		return live.Object().GetUID()
+	}
+	return ""
 }
 
 // unapply puts back what was applied, waits until the old version serves, and

@@ -134,7 +134,7 @@ func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next
 		return found, nil // the check of the manifest reports it
 	}
 	more, err = preflight.Services(ctx, kube, objects)
-	return append(found, more...), err
+	return append(found, f.shorten(more)...), err
 }
 
 // checkDryRun lets the API server judge exactly what will be applied.
@@ -156,7 +156,7 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 			found = append(found, one) // a missing permission the check of the rights reports
 		}
 	}
-	return found, nil
+	return f.shorten(found), nil
 }
 
 // checkState: nobody else is at work on the workload. --force goes on where

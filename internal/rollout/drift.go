@@ -124,6 +124,13 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 		}
 	}
 	to.Manifest = m
+	if kube, err := t.Conn.Kube(); err != nil {
+		to.find("the manifest's Services", err)
+	} else {
+		unmatched, err := preflight.Services(ctx, kube, all)
+		to.Findings = append(to.Findings, t.shorten(unmatched)...)
+		to.find("the manifest's Services", lightly("look at the manifest's Services", err))
+	}
 	results, err := apply.Apply(ctx, t.Conn, all, apply.Options{DryRun: true, Force: true, Target: t.Ref})
 	to.find("what the manifest would change", lightly("look at the manifest", err))
 	if m.asked = err == nil; m.asked {

@@ -46,8 +46,12 @@ func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(liv
 		return r.found.supersededBy
 	}
 	err := r.held.Verify(ctx)
-	if err == nil && set != nil {
+	switch {
+	case set == nil:
+	case err == nil:
 		err = r.compare(ctx, set, accept)
+	default:
+		err = r.andWhoChanged(ctx, set, err)
 	}
 	// An interrupt that cut the question off says nothing about whose it is, so
 	// whatever restores what was changed asks again.
@@ -82,6 +86,21 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 		return apply.Superseded(set, live)
 	}
 	return nil
+}
+
+// andWhoChanged adds to a lost lock who has changed the workload, if somebody has:
+// a Lease that is gone does not name anybody.
+func (r *Run) andWhoChanged(ctx context.Context, set *workload.Workload, lost error) error {
+	f, ok := errors.AsType[*pipeline.Finding](lost)
+	if !ok || !errors.Is(lost, lock.ErrLost) {
+		return lost
+	}
+	other := r.compare(ctx, set, func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) })
+	by, ok := errors.AsType[*pipeline.Finding](other)
+	if !ok || !isForeign(other) {
+		return lost
+	}
+	return f.With(func(f *pipeline.Finding) { f.Why += "; " + by.What + ": " + by.Why })
 }
 
 // isForeign reports that the workload is somebody else's now, or that nobody
@@ -143,17 +162,57 @@ func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, cancel c
 	}
 }
 
-// leaveFile reports that the manifest's file keeps this run's image because the
-// cluster was not put back: it is to name what runs.
-func (r *Run) leaveFile(rep *pipeline.Reporter, written []*manifest.Written) {
+// leaveFile deals with the manifest's file when the cluster was not put back: it
+// is to name what runs. When somebody else has set another image meanwhile, that
+// one is written, so that the next apply of the file does not overwrite it.
+func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*manifest.Written) {
 	if len(written) == 0 {
 		return
 	}
 	last := written[len(written)-1]
+	why := "it names " + last.New
+	if image, err := r.liveImage(ctx); err != nil {
+		why += "; what runs could not be read: " + err.Error()
+	} else if image != "" && image != last.New {
+		w, err := r.writeLive(ctx, last, image)
+		if err == nil {
+			rep.Notef("%s:%d %s → %s: what somebody else has set, so that the file names what runs", r.Short(w.File), w.Line, w.Old, w.New)
+			return
+		}
+		why += ", and " + image + " runs; it could not be written there: " + err.Error()
+	}
 	rep.Skipped("the cluster was not put back")
 	rep.Finding(
 		&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
-			What: "the manifest keeps the image of this run, because the cluster was not put back", Why: "it names " + last.New,
+			What: "the manifest keeps the image of this run, because the cluster was not put back", Why: why,
 			Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"},
 	)
+}
+
+// liveImage is the image that the workload has now; "" when there is none.
+func (r *Run) liveImage(ctx context.Context) (string, error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return "", err
+	}
+	live, err := workload.Get(ctx, kube, r.Ref)
+	if isMissing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return imageIn(live.Template(), r.container()), nil
+}
+
+// writeLive writes the image that runs where this run has written its own.
+func (r *Run) writeLive(ctx context.Context, last *manifest.Written, image string) (*manifest.Written, error) {
+	plan, err := r.facts.planFor(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	if plan.Old != last.New {
+		return nil, fmt.Errorf("the file was edited and names %s", plan.Old)
+	}
+	return plan.Write()
 }

@@ -7,11 +7,15 @@ import (
 	"os"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
@@ -34,7 +38,7 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 		errs = append(errs, err)
 	}
 	if r.found.target != nil {
-		errs = append(errs, r.annotate(ctx, rec))
+		errs = append(errs, r.annotate(ctx, receipt.EntryOf(rec)))
 	}
 	errs = append(errs, receipt.Hook{Key: "hooks.receipt", Argv: r.Worker.Hooks.Receipt, Dir: r.Root, Env: os.Environ()}.Run(ctx, rec))
 	return errors.Join(errs...)
@@ -98,24 +102,16 @@ func evidenceOf(e evidence.Evidence) []receipt.Evidence {
 	return all
 }
 
-// annotate writes the run into the workload's own history.
-func (r *Run) annotate(ctx context.Context, rec *receipt.Receipt) error {
+// annotate writes the run into the workload's own history. It is a write like any
+// other: another object is not touched, nothing is written without the lock that
+// this run had, and the cause that `kubectl rollout history` shows stays with
+// whoever has changed the pod template since. The lock has been released by now,
+// so each try carries the version that was read.
+func (r *Run) annotate(ctx context.Context, e receipt.Entry) error {
+	if errors.Is(r.found.supersededBy, lock.ErrLost) {
+		return nil
+	}
 	kube, err := r.Conn.Kube()
-	if err != nil {
-		return err
-	}
-	w, err := workload.Get(ctx, kube, r.Ref)
-	if isMissing(err) {
-		return nil // it was made by this run, and taken back
-	}
-	if err != nil {
-		return err
-	}
-	set, err := receipt.Record(w.Object().GetAnnotations(), receipt.EntryOf(rec))
-	if err != nil {
-		return err
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": set}})
 	if err != nil {
 		return err
 	}
@@ -123,7 +119,32 @@ func (r *Run) annotate(ctx context.Context, rec *receipt.Receipt) error {
 	if err != nil {
 		return err
 	}
-	_, err = dyn.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace).Patch(ctx, r.Ref.Name, types.MergePatchType, patch,
-		metav1.PatchOptions{FieldManager: cluster.FieldManager})
-	return cluster.Explain("write the history of "+r.Ref.String(), err)
+	objects := dyn.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace)
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		w, err := workload.Get(ctx, kube, r.Ref)
+		if isMissing(err) || err == nil && w.Object().GetUID() != r.found.target.Object().GetUID() {
+			return nil // it was made by this run and taken back, or deleted by somebody
+		}
+		if err != nil {
+			return err
+		}
+		set, err := receipt.Record(w.Object().GetAnnotations(), e)
+		if err != nil {
+			return err
+		}
+		if !verdict.SameTemplate(w.Template(), r.found.target.Template()) {
+			delete(set, receipt.AnnotationCause)
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+			"annotations": set, "resourceVersion": w.Object().GetResourceVersion(),
+		}})
+		if err != nil {
+			return err
+		}
+		_, err = objects.Patch(ctx, r.Ref.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		if apierrors.IsConflict(err) {
+			return err
+		}
+		return cluster.Explain("write the history of "+r.Ref.String(), err)
+	})
 }

@@ -8,8 +8,12 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -27,6 +31,7 @@ const (
 	factStamp = "stamp" // manifest.Written, before the file is written
 	factApply = "apply" // apply.Kept, before the object is changed
 	factUndo  = "undo"  // name of the revision that is gone back to
+	factSet   = "set"   // corev1.PodTemplateSpec, once the cluster has it
 )
 
 // images are what ran and what is to run.
@@ -41,6 +46,7 @@ type left struct {
 	images  []images
 	written []*manifest.Written
 	kept    []apply.Kept
+	set     []*corev1.PodTemplateSpec
 	undo    string
 }
 
@@ -54,6 +60,9 @@ func decodeLeft(l *pipeline.Leftover) (*left, error) {
 		return nil, err
 	}
 	if out.kept, err = factsOf[apply.Kept](l, factApply); err != nil {
+		return nil, err
+	}
+	if out.set, err = factsOf[*corev1.PodTemplateSpec](l, factSet); err != nil {
 		return nil, err
 	}
 	names, err := factsOf[string](l, factUndo)
@@ -240,16 +249,43 @@ func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Resu
 	if err != nil {
 		return nil, err
 	}
-	c, err := live.Container(r.container())
-	if err != nil {
-		return nil, err
-	}
-	known := func(is images) bool { return is.After == c.Image || is.Before == c.Image }
-	if !slices.ContainsFunc(l.images, known) {
-		rep.Notef("somebody else has set %s since the killed run: this run does not put its changes back", c.Image)
+	if !l.knows(live, r.container()) {
+		rep.Notef("somebody else has changed %s since the killed run: this run does not put its changes back", r.Ref)
 		return nil, nil
 	}
 	return results, nil
+}
+
+// knows reports whether the live pod template is one that a killed run set, or
+// found. A run that was killed between a change and its note of it is known by
+// its image.
+func (l *left) knows(live *workload.Workload, container string) bool {
+	now := live.Template()
+	for _, k := range l.kept {
+		before, err := apply.Typed(&unstructured.Unstructured{Object: k.Before})
+		if err == nil && k.UID == live.Object().GetUID() && verdict.SameTemplate(before.Template(), now) {
+			return true
+		}
+	}
+	if slices.ContainsFunc(l.set, func(set *corev1.PodTemplateSpec) bool { return verdict.SameTemplate(set, now) }) {
+		return true
+	}
+	image := imageIn(now, container)
+	return !l.noted() && slices.ContainsFunc(l.images, func(is images) bool { return is.After == image })
+}
+
+// noted reports whether the last run noted what it had set.
+func (l *left) noted() bool {
+	noted := false
+	for _, e := range l.Entries {
+		switch {
+		case e.Run != "", e.Fact == factApply:
+			noted = false
+		case e.Fact == factSet:
+			noted = true
+		}
+	}
+	return noted
 }
 
 // undoKilled goes back to what was before killed runs; done is false when there

@@ -127,9 +127,9 @@ func (r *Run) stampStage() pipeline.Stage {
 	return stage("stamp", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		s.stamped, err = r.stamp(ctx, rep)
 		return err
-	}, func(_ context.Context, rep *pipeline.Reporter) error {
+	}, func(ctx context.Context, rep *pipeline.Reporter) error {
 		if s.kept {
-			r.leaveFile(rep, s.stamped)
+			r.leaveFile(ctx, rep, s.stamped)
 			return nil
 		}
 		if s.final != nil {
@@ -162,6 +162,7 @@ func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	return apply.Options{
 		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
 		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.subject()},
+		Existed:     r.judged(),
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
 }

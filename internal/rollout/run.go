@@ -255,6 +255,9 @@ func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter, _ error)
 
 // close ends what the run opened.
 func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
+	if err := r.found.supersededBy; errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced) {
+		r.journal.Settle() // what is there now is another's, and no later run's to put back
+	}
 	return errors.Join(r.held.Release(ctx), r.facts.close())
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -43,6 +44,18 @@ func (t *Target) Short(path string) string {
 		return rel
 	}
 	return path
+}
+
+// shorten names files of the checkout as a person there would.
+func (t *Target) shorten(found []*pipeline.Finding) []*pipeline.Finding {
+	short := make([]*pipeline.Finding, 0, len(found))
+	for _, f := range found {
+		if filepath.IsAbs(f.Where) {
+			f = f.With(func(f *pipeline.Finding) { f.Where = t.Short(f.Where) })
+		}
+		short = append(short, f)
+	}
+	return short
 }
 
 // where is the workload as findings name it.

@@ -172,6 +172,9 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
 		annotations[receipt.AnnotationHistory] = history
 	}
+	if err := r.held.Verify(ctx); err != nil {
+		return nil, nil, err
+	}
 	target, err := revision.Undo(ctx, r.Conn, r.Ref, to, live.Template(), annotations, rep)
 	if err != nil {
 		return nil, nil, err

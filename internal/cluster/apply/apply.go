@@ -80,6 +80,9 @@ type Options struct {
 	Target      workload.Ref
 	Container   string
 	Annotations map[string]string
+	// Existed, when set, is the Target that the preflight judged. One that was
+	// deleted since, or deleted and created again, is not written to.
+	Existed types.UID
 	// Reporter learns of Changed before the first write, and what became of each
 	// object.
 	Reporter *pipeline.Reporter
@@ -220,6 +223,9 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		before = nil
 	} else if err != nil {
 		return nil, cluster.Explain("read "+name, err)
+	}
+	if a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed) {
+		return nil, replaced(strings.ToLower(u.GetKind())+"/"+u.GetName(), u.GetNamespace(), nil)
 	}
 	config, err := a.configuration(u, before)
 	if err != nil {

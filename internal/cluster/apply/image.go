@@ -60,10 +60,13 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if err != nil {
 		return nil, cluster.Explain("read "+ref.String(), err)
 	}
+	if a.Existed != "" && before.GetUID() != a.Existed {
+		return nil, replaced(ref.String(), ref.Namespace, nil)
+	}
 	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
-	// The image is the one field that a client-side apply has to give up; its
-	// other fields stay with it.
-	force := a.Force || a.imageConflictsOnlyWithClientSide(ctx, config, before)
+	// The image is the one field that everybody has to give up, and a client-side
+	// apply that alone; its other fields stay with it.
+	force := a.Force || a.conflictsOnlyToTake(ctx, config, before)
 	if err := a.keep(r); err != nil {
 		return nil, err
 	}
@@ -83,12 +86,13 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	return r, nil
 }
 
-func (a *applier) imageConflictsOnlyWithClientSide(ctx context.Context, config, before *unstructured.Unstructured) bool {
+func (a *applier) conflictsOnlyToTake(ctx context.Context, config, before *unstructured.Unstructured) bool {
 	dry := *a
 	dry.DryRun = true
 	client, _, err := dry.resource(config)
 	others := clientSideManagers(before)
-	dry.takes = func(c conflict) bool { return others.Has(c.manager) }
+	image := []string{a.imagePath(config)}
+	dry.takes = func(c conflict) bool { return others.Has(c.manager) || image[0] != "" && covers(image, c.field) }
 	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
 }
 

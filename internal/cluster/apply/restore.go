@@ -95,7 +95,7 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 			continue
 		}
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			return nil, replaced(r, err)
+			return nil, replaced(r.String(), r.Namespace, err)
 		}
 		if err != nil || after == nil {
 			return nil, cluster.Explain("restore "+r.String(), err)
@@ -120,11 +120,11 @@ func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r 
 	case apierrors.IsNotFound(err) && r.Before == nil:
 		return nil, nil
 	case apierrors.IsNotFound(err):
-		return nil, replaced(r, err)
+		return nil, replaced(r.String(), r.Namespace, err)
 	case err != nil:
 		return nil, cluster.Explain("read "+r.String(), err)
 	case live.GetUID() != r.After.GetUID():
-		return nil, replaced(r, nil)
+		return nil, replaced(r.String(), r.Namespace, nil)
 	}
 	now, ok := asWorkload(live)
 	if !ok {
@@ -151,13 +151,13 @@ func Superseded(then, now *workload.Workload) *pipeline.Finding {
 	}
 }
 
-func replaced(r Result, err error) *pipeline.Finding {
+func replaced(name, namespace string, err error) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code:     workload.CodeReplaced,
 		Severity: pipeline.Error,
-		Where:    r.Namespace,
+		Where:    namespace,
 		Err:      errors.Join(workload.ErrReplaced, err),
-		What:     r.String() + " is no longer the object that this run changed",
+		What:     name + " is no longer the object that this run is about",
 		Why:      "somebody deleted it, or deleted and created it again",
 		Fix:      "check what is there now; nothing was written to it",
 	}

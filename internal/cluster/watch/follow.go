@@ -235,7 +235,7 @@ func (f *follower) readLog(ctx context.Context, s *verdict.Snapshot, c *verdict.
 			f.read[key] = true
 			which := verdict.Container{Pod: pod.Name, Name: cs.Name}
 			short, cancel := context.WithTimeout(ctx, 3*time.Second)
-			text, err := f.Log(short, which, cs.State.Running != nil)
+			text, err := f.Log(short, which, cs.State.Running != nil && c.Code != verdict.CodeInitRunning)
 			cancel()
 			if err != nil {
 				f.Reporter.Detailf("log of %s/%s: %v", which.Pod, which.Name, err)
