@@ -8,7 +8,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// execLoop runs `for of` and `for in` over what is known. How often any other
+// execLoop runs `for of` over what is known. How often any other
 // loop turns is not evaluated.
 func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 	var body js.IStmt
@@ -23,12 +23,9 @@ func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 		}
 		return m.forEach(st.Init, st.Body, s, elems, rest)
 	case *js.ForInStmt:
-		names, rest := m.keysOf(m.eval(st.Value, s))
-		var elems []Value
-		for _, name := range names {
-			elems = append(elems, name)
-		}
-		return m.forEach(st.Init, st.Body, s, elems, rest)
+		m.eval(st.Value, s)
+		u := m.unknown("it is a name of a for-in loop, which is not evaluated", m.at(st.Value, s))
+		return m.forEach(st.Init, st.Body, s, nil, u)
 	case *js.WhileStmt:
 		body = st.Body
 	case *js.DoWhileStmt:

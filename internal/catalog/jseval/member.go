@@ -16,6 +16,9 @@ func (m *Machine) get(v Value, key string, at Place) Value {
 	case *Array:
 		return m.getArray(o, key, at)
 	case *Func:
+		if key == "bind" && o.Native() {
+			return NewFunc(key, func(*Call) Value { return o })
+		}
 		u := m.unknown("it is a property of a function, which is not evaluated", at)
 		if !o.Native() {
 			u.From = o.Code()
@@ -91,6 +94,7 @@ func (m *Machine) getArray(a *Array, key string, at Place) Value {
 		return NewFunc(key, n)
 	}
 	u := m.taint(m.unknown("it is made by the method "+key+" of a list, which is not evaluated", at), a)
+	m.escape(a.Elems, a.Rest, u, at)
 	if changesList(key) {
 		m.uncertain(a, u)
 	}

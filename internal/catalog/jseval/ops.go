@@ -57,7 +57,7 @@ func (m *Machine) notNumber(v Value, at Place) *Unknown {
 	if u, ok := v.(*Unknown); ok {
 		return m.primitive(u)
 	}
-	return m.primitive(m.unknown("it is an object taken for a number", at))
+	return m.primitive(m.unknown("it is taken for a number, which is not evaluated", at))
 }
 
 func (m *Machine) typeOf(v Value) Value {

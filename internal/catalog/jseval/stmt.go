@@ -250,5 +250,5 @@ func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
 			return completion{}
 		})
 	}
-	return m.fork(m.unknown("it depends on a switch, which is not evaluated", m.at(st.Init, s)), cases...)
+	return m.fork(m.unknown("it depends on a switch, which is not evaluated", m.at(st, s)), cases...)
 }

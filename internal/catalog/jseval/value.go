@@ -209,20 +209,11 @@ func formatNumber(f float64) (string, bool) {
 	return strconv.FormatFloat(f, 'f', -1, 64), math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21
 }
 
-// toNumber is the language's Number(v) for primitives.
+// toNumber is the language's Number(v) for numbers and texts.
 func toNumber(v Value) (float64, bool) {
 	switch v := v.(type) {
 	case float64:
 		return v, true
-	case bool:
-		if v {
-			return 1, true
-		}
-		return 0, true
-	case Null:
-		return 0, true
-	case Undefined:
-		return math.NaN(), true
 	case string:
 		return source.Number(v), true
 	}

@@ -98,6 +98,88 @@ func TestNothingIsLost(t *testing.T) {
 		{"an accessor", map[string]string{"index.ts": "import { fire } from './kiln'\nexport const jobs = { get all() { return [fire] } }"}, "", "kiln/fire", "index.ts:2"},
 		{"a factory that nothing calls", map[string]string{"index.ts": "export { fire } from './kiln'\nexport { make } from './make'", "make.ts": "import { bus } from './kiln'\nexport const make = () => bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "kiln/fire", "kiln/glaze", "make.ts:2"},
 
+		{"a list that is reversed", map[string]string{"index.ts": `import { fire } from './kiln'
+export default [fire].toReversed()
+export const x = 1`}, "", "kiln/fire", "index.ts:2"},
+		{"elements that are assigned", map[string]string{"index.ts": `import { fire } from './kiln'
+export const fns: any[] = []
+fns[0] = fire`}, "", "kiln/fire", "index.ts:3"},
+		{"a destructuring assignment", map[string]string{"index.ts": `import { serve } from 'inngest/hono'
+import { bus, fire } from './kiln'
+let a: any
+;[a] = [fire]
+serve({ client: bus, functions: [a] })`}, "", "kiln/fire", "index.ts:3"},
+		{"a switch", map[string]string{"index.ts": `import { serve } from 'inngest/hono'
+import { bus, fire } from './kiln'
+function fns(role: string) { switch (role) { case 'worker': return [fire]; default: return [] } }
+serve({ client: bus, functions: fns('worker') })`}, "", "kiln/fire", "index.ts:3"},
+		{"a loop that may break", map[string]string{"index.ts": `import { fire } from './kiln'
+export const fns: any[] = []
+for (const f of [fire]) { if (fns.length > 9) break; fns.push(f) }`}, "", "kiln/fire", "index.ts:3"},
+		{"a counting loop", map[string]string{"client.ts": `import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })`, "index.ts": "import { bus } from './client'\nexport const fns: any[] = []\nfor (let i = 0; i < 3; i++) fns.push(bus.createFunction({ id: `shard-${i}` }, { event: 'x' }, async () => 1))"}, "", "", "index.ts:3"},
+		{"Array.from", map[string]string{"index.ts": `import { bus } from './client'
+export const fns = Array.from({ length: 3 }, (_, i) => bus.createFunction({ id: 'shard-' + i }, { event: 'x' }, async () => 1))`, "client.ts": `import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })`}, "", "", "index.ts:2 index.ts:2"},
+		{"a property that is deleted", map[string]string{"index.ts": `import * as k from './kiln'
+const all: any = { ...k }
+delete all.bus
+export const functions = Object.values(all)`}, "", "kiln/fire", "index.ts:3"},
+		{"this of an object", map[string]string{"index.ts": `import { serve } from 'inngest/hono'
+import { bus, fire } from './kiln'
+const reg = { list: [] as any[], add(f: any) { this.list.push(f); return this } }
+reg.add(fire)
+serve({ client: bus, functions: reg.list })`}, "", "kiln/fire", "index.ts:3"},
+		{"a property of a function", map[string]string{"index.ts": `import { serve } from 'inngest/hono'
+import { bus, fire } from './kiln'
+function Jobs() {}
+Jobs.all = [fire]
+serve({ client: bus, functions: (Jobs as any).all })`}, "", "kiln/fire", "index.ts:4 index.ts:5"},
+		{"createFunction by bind", map[string]string{"index.ts": `import { serve } from 'inngest/hono'
+import { bus, fire } from './kiln'
+const create = bus.createFunction.bind(bus)
+serve({ client: bus, functions: [fire, create({ id: 'glaze' }, { event: 'x' }, async () => 1)] })`}, "kiln/fire kiln/glaze", "", ""},
+		{"createFunction by call and apply", map[string]string{"index.ts": `import { bus } from './client'
+export const fns = [bus.createFunction.call(bus, { id: 'glaze' }, { event: 'x' }, async () => 1)]
+export const one = bus.createFunction.apply(bus, [{ id: 'one' }, { event: 'x' }, async () => 1] as any)`, "client.ts": `import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })`}, "", "", "index.ts:2 index.ts:3"},
+		{"serve by call", map[string]string{"index.ts": `import { serve } from 'inngest/next'
+import { bus, fire } from './kiln'
+export const { GET } = serve.call(null, { client: bus, functions: [fire] })`}, "", "kiln/fire", "index.ts:3"},
+		{"a decorator that registers", map[string]string{"client.ts": `import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })`, "index.ts": `import { Job, jobs } from './registry'
+class Jobs {
+  @Job('glaze') async run() {}
+}
+export const functions = jobs`, "registry.ts": `import { bus } from './client'
+export const jobs: any[] = []
+export function Job(id: string) { return (t: any, k: string, d: any) => { jobs.push(bus.createFunction({ id }, { event: id }, d.value)) } }`}, "", "kiln/glaze", "registry.ts:3"},
+		{"a service of a container", map[string]string{"index.ts": `import { NestFactory } from '@nestjs/core'
+import { serve } from 'inngest/express'
+import { Jobs } from './jobs'
+import { bus } from './client'
+async function bootstrap() { const app = await NestFactory.create({}); app.use(serve({ client: bus, functions: app.get(Jobs).all() })) }
+bootstrap()`, "jobs.ts": `import { bus } from './client'
+export class Jobs { all() { return [bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)] } }`, "client.ts": `import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })`}, "", "", "index.ts:5 jobs.ts:2"},
+		{"an effect system", map[string]string{"index.ts": `import { Effect } from 'effect'
+import { connect } from 'inngest/connect'
+import { bus, fire } from './kiln'
+const go = Effect.fn('x')((client: any) => Effect.tryPromise({ try: () => connect({ apps: [{ client, functions: [fire] }] }) }))
+Effect.runPromise(go(bus))`}, "kiln/fire", "", ""},
+		{"the main module alone", map[string]string{"index.ts": `import { connect } from 'inngest/connect'
+import { bus, fire } from './kiln'
+if (import.meta.main) await connect({ apps: [{ client: bus, functions: [fire] }] })`}, "", "kiln/fire", "index.ts:3"},
+		{"a client kept by globalThis", map[string]string{"index.ts": `import { serve } from 'inngest/next'
+import { Inngest } from 'inngest'
+const g = globalThis as any
+const bus: Inngest = g.bus ?? new Inngest({ id: 'kiln' })
+if (process.env.NODE_ENV !== 'production') g.bus = bus
+serve({ client: bus, functions: [bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)] })`}, "/glaze", "", ""},
+		{"imports of package.json", map[string]string{"package.json": `{"name": "w", "imports": {"#kiln": "./lib/jobs.mts"}}`, "index.ts": `export { fire, more } from '#kiln'`, "lib/jobs.mts": `export { fire } from '../kiln.js'
+export { more } from './more.cjs'`, "lib/more.cts": `import { bus } from '../kiln'
+export const more = bus.createFunction({ id: 'more' }, { event: 'x' }, async () => 1)`, "kiln.ts": kiln}, "kiln/fire kiln/more", "", ""},
+		{"what a compiler made", map[string]string{"index.ts": `export { functions } from './index.js'`, "index.js": `"use strict";
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.functions = void 0;
+var kiln_1 = require('./kiln');
+exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
+
 		// The SDK under other names, and its other versions.
 		{"npm: and a version", map[string]string{"index.ts": "import { Inngest } from 'npm:inngest@3.54.2'\nimport { serve } from 'npm:inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},
 		{"an address", map[string]string{"index.ts": "import { Inngest } from 'https://esm.sh/inngest@3.54.2?target=deno'\nimport { serve } from 'https://esm.sh/inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},

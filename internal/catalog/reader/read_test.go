@@ -328,6 +328,33 @@ export const three = [1].map(() =>
 	}
 }
 
+// TestSameAgain: reading a worker twice gives the same catalog, byte for byte;
+// else images of the same sources would differ.
+func TestSameAgain(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/corpus/v*")
+	if err != nil || len(dirs) == 0 {
+		t.Fatal(dirs, err)
+	}
+	for _, dir := range dirs {
+		var first string
+		for range 3 {
+			index := "index.ts"
+			if _, err := os.Stat(filepath.Join(dir, index)); err != nil {
+				index = "worker.ts"
+			}
+			encoded, err := catalog.Encode(read(t, dir, index))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == "" {
+				first = string(encoded)
+			} else if string(encoded) != first {
+				t.Errorf("%s: another catalog:\n%s\n%s", dir, first, encoded)
+			}
+		}
+	}
+}
+
 // FuzzRead: whatever an index holds, reading it ends and says something.
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("testdata/corpus/*/index.ts")

@@ -289,6 +289,26 @@ func (m *Module) Find(from []byte, text string) []byte {
 	return m.code[start+i : start+i+len(text)]
 }
 
+// findWord is Find for a text that begins a word and, unless its last byte is a
+// bracket, ends one.
+func (m *Module) findWord(from []byte, text string) []byte {
+	for {
+		found := m.Find(from, text)
+		if found == nil {
+			return nil
+		}
+		at := m.offset(found)
+		end := at + len(text)
+		if (at == 0 || !isWordByte(m.code[at-1])) && (text[len(text)-1] == '(' || end >= len(m.code) || !isWordByte(m.code[end])) {
+			return found
+		}
+		from = m.code[end:]
+		if len(from) == 0 {
+			return nil
+		}
+	}
+}
+
 // offset is where a token begins in what was parsed, or -1.
 func (m *Module) offset(token []byte) int {
 	if len(token) == 0 || len(m.code) == 0 {

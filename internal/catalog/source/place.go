@@ -10,8 +10,8 @@ import "github.com/tdewolff/parse/v2/js"
 type Place struct {
 	Module *Module
 	Token  []byte
-	// Name is what is called, where the call has no token of its own: it is
-	// looked for after the token After.
+	// Name is a name in the text, where nothing has a token of its own: it is
+	// looked for after the token After, or else that is the place.
 	Name  string
 	After []byte
 }
@@ -29,8 +29,14 @@ func (p Place) Line() int {
 	switch {
 	case p.Module == nil:
 		return 0
-	case p.Token == nil && p.Name != "":
-		return p.Module.Line(p.Module.Find(p.After, p.Name+"("))
+	case p.Token != nil:
+	case p.Name != "":
+		if found := p.Module.findWord(p.After, p.Name); found != nil {
+			return p.Module.Line(found)
+		}
+		fallthrough
+	default:
+		return p.Module.Line(p.After)
 	}
 	return p.Module.Line(p.Token)
 }
@@ -59,7 +65,7 @@ func PlaceOf(n, statement any, in *Module, after []byte) (p Place, exact bool) {
 		return Place{Module: in, Token: t}, true
 	}
 	p = Place{Module: in, After: after}
-	t := statementToken(statement)
+	t := FirstToken(statement)
 	var callee any
 	switch n := n.(type) {
 	case *js.CallExpr:
@@ -67,21 +73,34 @@ func PlaceOf(n, statement any, in *Module, after []byte) (p Place, exact bool) {
 	case *js.NewExpr:
 		callee = n.X
 	}
-	v, named := callee.(*js.Var)
-	switch {
-	case named:
-		p.Name = string(v.Name())
+	if v, ok := callee.(*js.Var); ok {
+		p.Name = string(v.Name()) + "("
 		if t != nil {
 			p.After = t
 		}
-	case t != nil:
+		return p, false
+	}
+	if t != nil {
 		p.Token = t
-	default:
-		if v, ok := n.(*js.Var); ok {
-			p.Token = v.Data
+		return p, false
+	}
+	p.Name = firstName(n, 0)
+	return p, false
+}
+
+// firstName is the first name in a node, or empty.
+func firstName(n any, depth int) string {
+	if v, ok := n.(*js.Var); ok && v != nil {
+		return string(v.Name())
+	}
+	if depth < maxLook {
+		for _, inner := range operands(n) {
+			if name := firstName(inner, depth+1); name != "" {
+				return name
+			}
 		}
 	}
-	return p, false
+	return ""
 }
 
 // FirstToken is the first token of a node that is this node's own, or nil.
@@ -103,6 +122,10 @@ func firstToken(n any, depth int) []byte {
 			return e.List[0].Value
 		}
 		return e.Tail
+	case js.BindingElement: // what it declares is not used before
+		if v, ok := e.Binding.(*js.Var); ok {
+			return v.Data
+		}
 	case *js.ObjectExpr:
 		for _, p := range e.List {
 			if p.Name != nil && p.Name.Computed == nil && len(p.Name.Literal.Data) > 0 {
@@ -126,8 +149,7 @@ func firstToken(n any, depth int) []byte {
 	return nil
 }
 
-// operands are the expressions that an expression is made of, in the order of
-// the text.
+// operands are what a node is made of, in the order of the text.
 func operands(n any) []any {
 	arguments := func(callee js.IExpr, args *js.Args) []any {
 		all := []any{callee}
@@ -162,27 +184,46 @@ func operands(n any) []any {
 		}
 		return all
 	}
-	return nil
+	return statementParts(n)
 }
 
-// statementToken places a statement.
-func statementToken(st any) []byte {
+// statementParts are the first parts of a statement or a declaration.
+func statementParts(st any) []any {
 	switch st := st.(type) {
 	case *js.ExprStmt:
-		return FirstToken(st.Value)
+		return []any{st.Value}
 	case *js.ReturnStmt:
-		return FirstToken(st.Value)
+		return []any{st.Value}
 	case *js.ThrowStmt:
-		return FirstToken(st.Value)
+		return []any{st.Value}
+	case *js.IfStmt:
+		return []any{st.Cond, st.Body}
+	case *js.ForStmt:
+		return []any{st.Init, st.Cond, st.Body}
+	case *js.ForOfStmt:
+		return []any{st.Value, st.Body}
+	case *js.WhileStmt:
+		return []any{st.Cond, st.Body}
+	case *js.SwitchStmt:
+		all := []any{st.Init}
+		for _, c := range st.List {
+			all = append(all, c.Cond)
+		}
+		return all
+	case *js.TryStmt:
+		return []any{st.Body}
+	case *js.LabelledStmt:
+		return []any{st.Value}
+	case *js.BlockStmt:
+		if len(st.List) > 0 {
+			return []any{st.List[0]}
+		}
 	case *js.VarDecl:
 		if len(st.List) > 0 {
-			return statementToken(st.List[0])
+			return []any{st.List[0]}
 		}
 	case js.BindingElement:
-		if v, ok := st.Binding.(*js.Var); ok {
-			return v.Data
-		}
-		return FirstToken(st.Default)
+		return []any{st.Default}
 	}
 	return nil
 }
