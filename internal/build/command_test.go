@@ -132,8 +132,8 @@ func TestPlain(t *testing.T) {
 		"a\tb\x00c\x07":                    "a\tbc",
 		"\x1b]0;title\x07text":             "text",
 		"evil \u202etxt.exe\u2066":         "evil txt.exe",
-		"ünï \xff\xfe code":                "ünï  code",
-		"\x1b[2K\x1b[1Gstep \u009b31mdone": "step 31mdone",
+		"ünï \xff\xfe code":                "ünï \ufffd code",
+		"\x1b[2K\x1b[1Gstep \u009b31mdone": "step done",
 	} {
 		if got := plain(in); got != want {
 			t.Errorf("plain(%q) = %q, want %q", in, got, want)

@@ -2,38 +2,18 @@ package build
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// escape matches a terminal's escape sequence (ECMA-48): control sequences such
-// as colours, strings such as a window title, and sequences of a few
-// characters.
-var escape = lazyregexp.New("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])")
-
-// plain is a line in a form that is safe to show: without escape sequences and
-// control characters (except tabs), and only with what a carriage return would
-// have left on the screen.
+// plain is a line in a form that is safe to show, and only with what a carriage
+// return would have left on the screen.
 func plain(line string) string {
 	line = strings.TrimRight(line, "\r\n")
 	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
 		line = line[i+1:]
 	}
-	line = escape.ReplaceAllString(line, "")
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r != '\t' && unicode.IsControl(r) || bidi(r) {
-			return -1
-		}
-		return r
-	}, line)
-}
-
-// bidi reports the characters that reorder the text around them: a build's
-// output must not be able to look like something else.
-func bidi(r rune) bool {
-	return r == 0x061C || r >= 0x200E && r <= 0x200F || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+	return termtext.Text(line)
 }
 
 // logTail keeps the last lines of a step's output in a form that is safe to

@@ -19,6 +19,9 @@ var once = []struct {
 }{
 	{"os.Rename", []string{"internal/statefile", "internal/release/dist"}, "statefile.Write or statefile.Place"},
 	{`"XDG_STATE_HOME"`, []string{"internal/statefile"}, "statefile.StateDir"},
+	{"unicode.IsControl", []string{"internal/termtext"}, "termtext.Text, Line or Visible"},
+	{"unicode.Cf", []string{"internal/termtext"}, "termtext.Text, Line or Visible"},
+	{"unicode.Bidi_Control", []string{"internal/termtext"}, "termtext.Text, Line or Visible"},
 	{"time.Sleep", nil, "waiting.For, which a context can end"},
 }
 

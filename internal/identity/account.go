@@ -14,6 +14,8 @@ import (
 	"github.com/cli/go-gh/v2/pkg/auth"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Account is the owner of a token according to GitHub.
@@ -206,11 +208,7 @@ func (id *Identity) said(res *http.Response) string {
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&body); err != nil || body.Message == "" {
 		return http.StatusText(res.StatusCode)
 	}
-	text := strings.Join(strings.Fields(id.redact(body.Message)), " ")
-	if len(text) > maxSaid {
-		text = strings.ToValidUTF8(text[:maxSaid], "") + "…"
-	}
-	return text
+	return termtext.Cut(termtext.Line(id.redact(body.Message)), maxSaid)
 }
 
 // maxSaid limits how much of GitHub's message is repeated.

@@ -19,7 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
-	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -198,7 +198,7 @@ func keptTags(name string) ([]string, error) {
 		if !known {
 			tags = append(
 				tags,
-				fmt.Sprintf("%s\tpublished from here %s ago", r.Image.Tag, ui.FormatDuration(time.Since(r.Started).Round(time.Second))),
+				fmt.Sprintf("%s\tpublished from here %s ago", r.Image.Tag, units.Duration(time.Since(r.Started).Round(time.Second))),
 			)
 		}
 	}

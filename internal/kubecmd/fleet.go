@@ -14,6 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // addContexts adds the flag that names several clusters.
@@ -144,7 +145,7 @@ func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeli
 		}
 		took, back := "-", "-"
 		if c.Started {
-			took = ui.FormatDuration(c.Outcome.Duration.Round(100 * time.Millisecond))
+			took = units.Duration(c.Outcome.Duration.Round(100 * time.Millisecond))
 		}
 		if len(c.Restored) > 0 {
 			back = c.Workload

@@ -11,6 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 type historyOptions struct {
@@ -94,7 +95,7 @@ func printHistory(env *cli.Env, output string, all []rollout.Past) error {
 			cells[3] += "+changes"
 		}
 		if p.Command != "" {
-			cells[6] = ui.FormatDuration(time.Duration(p.Seconds * float64(time.Second)))
+			cells[6] = units.Duration(time.Duration(p.Seconds * float64(time.Second)))
 		}
 		if p.Command == "undo" {
 			cells[7] += " (undo)"
@@ -116,7 +117,7 @@ func ago(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return ui.FormatDuration(time.Since(t).Round(time.Second))
+	return units.Duration(time.Since(t).Round(time.Second))
 }
 
 // shortDigest is a digest as container tools abbreviate it.

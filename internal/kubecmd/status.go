@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 type statusOptions struct {
@@ -118,10 +119,10 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 			last.Command,
 			orDash(last.Tag),
 			last.End,
-			ui.FormatDuration(
+			units.Duration(
 				time.Duration(last.Seconds*float64(time.Second)),
 			),
-			ui.FormatDuration(time.Since(last.Started).Round(time.Second)),
+			units.Duration(time.Since(last.Started).Round(time.Second)),
 			orDash(last.By),
 		))
 	}
@@ -159,7 +160,7 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 		}
 		rows.Add("runs", fmt.Sprintf("%d in flight, %d steps executing, %d failed lately", inFlight, len(l.Steps), len(l.Failed)))
 		for _, st := range l.Steps {
-			rows.Add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, ui.FormatDuration(st.Elapsed(time.Now()))))
+			rows.Add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(time.Now()))))
 		}
 		var foreign []string
 		for _, a := range l.Foreign {

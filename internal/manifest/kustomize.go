@@ -14,6 +14,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // IsKustomization reports whether a directory has a kustomization and is
@@ -154,7 +155,7 @@ func build(fs filesys.FileSystem, dir string) ([]byte, error) {
 	}
 	return nil, &pipeline.Finding{
 		Code: "manifest-kustomize", Severity: pipeline.Error, Where: dir,
-		What: "the kustomization cannot be built", Why: oneLine(err.Error()), Err: err,
+		What: "the kustomization cannot be built", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "see `kubectl kustomize " + dir + "`",
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // stream is a parsed file: its documents, and where its scalars are.
@@ -114,7 +115,7 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: "manifest-not-yaml", Severity: pipeline.Error, Where: file,
 		What: "the manifest is neither YAML nor JSON",
-		Why:  strings.TrimPrefix(oneLine(err.Error()), "yaml: "),
+		Why:  strings.TrimPrefix(termtext.Line(err.Error()), "yaml: "),
 		Fix:  "correct it; `kubectl apply --dry-run=client -f FILE` reads it the same way",
 		Err:  err,
 	}
@@ -239,8 +240,6 @@ func place(file string, line int) string {
 	}
 	return file + ":" + strconv.Itoa(line)
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func atoi(digits string) int {
 	n, err := strconv.Atoi(digits)

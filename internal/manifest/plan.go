@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Options say where to look, and for what.
@@ -346,5 +348,5 @@ func reason(err error) string {
 	if errors.Is(err, os.ErrNotExist) {
 		return "there is no such file"
 	}
-	return oneLine(err.Error())
+	return termtext.Line(err.Error())
 }

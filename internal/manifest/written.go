@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Written records what Write did, so that it can be undone, also by a later
@@ -149,7 +151,7 @@ func (w *Written) stampBack(now []byte) (out []byte, ok bool, err error) {
 	out, e, err := Stamp(now, t, w.Old)
 	switch {
 	case err != nil:
-		differs.Why, differs.Err = oneLine(err.Error()), err
+		differs.Why, differs.Err = termtext.Line(err.Error()), err
 		return nil, false, differs
 	case !e.Changed():
 		return nil, false, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Annotations on the workload. The Deployment controller copies them to every
@@ -102,7 +103,7 @@ func rawHistory(annotations map[string]string) (raw []json.RawMessage, err error
 func damaged(err error) error {
 	return &pipeline.Finding{
 		Code: CodeHistoryUnreadable, Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
-		What: "the history on the workload cannot be read", Why: oneLine(err.Error()), Err: err,
+		What: "the history on the workload cannot be read", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "nothing: the next rollout starts a new history, and the receipts on the machines that shipped are complete",
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Hook is a command that gets receipts: hooks.receipt those of rollouts, which
@@ -121,14 +121,14 @@ func secret(variable string) bool {
 func (h Hook) failed(err error, said string) error {
 	f := &pipeline.Finding{
 		Code: CodeReceiptHook, Severity: pipeline.Warning, Where: h.Key,
-		What: fmt.Sprintf("the receipt hook %s failed", printable(h.Argv[0])), Why: oneLine(err.Error()), Err: err,
+		What: fmt.Sprintf("the receipt hook %s failed", termtext.Line(h.Argv[0])), Why: termtext.Line(err.Error()), Err: err,
 		Fix: "run it by hand with the receipt on stdin; what was shipped is not affected",
 	}
 	if errors.Is(err, exec.ErrNotFound) {
 		f.Why, f.Fix = "it is not installed", "install it, or change "+h.Key+" in .sbw.yaml; what was shipped is not affected"
 	}
 	for line := range strings.Lines(said) {
-		if line = printable(strings.TrimSpace(line)); line != "" {
+		if line = strings.TrimSpace(termtext.Text(line)); line != "" {
 			f.Evidence = append(f.Evidence, line)
 		}
 	}
@@ -144,18 +144,3 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.bytes = t.bytes[max(0, len(t.bytes)-hookWords):]
 	return len(p), nil
 }
-
-// printable removes control characters, which must never reach a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' {
-			return ' '
-		}
-		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }

@@ -98,7 +98,7 @@ func TestHookFails(t *testing.T) {
 		why     string
 		said    string
 	}{
-		"exit code":     {how: "fail", ctx: t.Context(), why: "exit status 3", said: "[31mno space left"},
+		"exit code":     {how: "fail", ctx: t.Context(), why: "exit status 3", said: "no space left"},
 		"too long":      {how: "hang", ctx: t.Context(), timeout: 500 * time.Millisecond, why: "did not end within 500ms"},
 		"interrupted":   {how: "hang", ctx: canceled, why: "interrupted"},
 		"not installed": {argv: []string{"no-such-program-anywhere"}, ctx: t.Context(), why: "not installed"},

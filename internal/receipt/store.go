@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/statefile"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // DefaultKeep is how many receipts of one worker are kept.
@@ -199,7 +200,7 @@ func orElse(s, otherwise string) string {
 func notKept(where string, err error) error {
 	return &pipeline.Finding{
 		Code: CodeReceiptNotKept, Severity: pipeline.Warning, Where: where,
-		What: "the receipt could not be written", Why: oneLine(err.Error()), Err: err,
+		What: "the receipt could not be written", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "make the directory writable, or set XDG_STATE_HOME to one that is; what was shipped is not affected",
 	}
 }
@@ -207,7 +208,7 @@ func notKept(where string, err error) error {
 func unreadable(where string, err error) error {
 	return &pipeline.Finding{
 		Code: CodeReceiptUnreadable, Severity: pipeline.Warning, Where: where,
-		What: "a receipt cannot be read", Why: oneLine(err.Error()), Err: err,
+		What: "a receipt cannot be read", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "delete the file if you do not need it",
 	}
 }

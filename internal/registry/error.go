@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // Error is an answer with an unwanted status.
@@ -127,13 +129,7 @@ func said(body []byte) (code, message string) {
 	return "", ""
 }
 
-func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
-	if len(s) > maxSaid {
-		s = strings.ToValidUTF8(s[:maxSaid], "") + "…"
-	}
-	return strings.TrimSpace(s)
-}
+func oneLine(s string) string { return termtext.Cut(termtext.Line(s), maxSaid) }
 
 // networkError unwraps the errors of net/http, whose text contains the URL and
 // with it an upload's state, and replaces a cancellation by a watch with its

@@ -1,10 +1,17 @@
 // Package termtext makes text that others wrote (a pod's log, a termination
 // message, an answer over HTTP) safe to show: nothing in it acts on a terminal.
+// Text keeps lines, Line makes one line of a message, and Visible is for what is
+// printed as it is, where everything that was replaced has to leave a trace.
+//
+// Escape sequences are those of ECMA-48. One that does not end may have been cut
+// off, or be a trick to hide what follows. Text drops it up to the end of the
+// line, because logs are cut anywhere; Visible hides nothing.
 package termtext
 
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Text takes out what a terminal would act on: escape sequences as a whole,
@@ -13,69 +20,151 @@ import (
 // use it.
 func Text(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
-	var out strings.Builder
-	out.Grow(len(s))
-	runes := []rune(s)
-	for i := 0; i < len(runes); i++ {
-		switch r := runes[i]; {
-		case r == '\n' || r == '\t':
-			out.WriteRune(r)
-		case r == '\r':
-			out.WriteByte('\n')
-		case r == 0x1b:
-			i = escape(runes, i)
-		case r == 0x9b: // CSI as one character
-			i = sequence(runes, i+1)
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == 0x2028, r == 0x2029, r == 0xfeff:
-		default:
-			out.WriteRune(r)
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); {
+		if n, _ := escape(s[i:]); n > 0 {
+			i += n
+			continue
 		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\r':
+			b.WriteByte('\n')
+		case r == '\n', r == '\t', !Hidden(r):
+			b.WriteRune(r)
+		}
+		i += n
 	}
-	return out.String()
+	return b.String()
 }
 
 // Line is Text on one line, its spaces squeezed.
 func Line(s string) string { return strings.Join(strings.Fields(Text(s)), " ") }
 
-// escape returns the index of the last rune of the escape sequence at i
-// (ECMA-48: CSI, the string sequences, and the two-character ones).
-func escape(r []rune, i int) int {
-	if i+1 >= len(r) {
-		return i
+// Cut shortens s to n characters, with an ellipsis where something is missing.
+// It comes last: a secret that was cut in two can no longer be found.
+func Cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
 	}
-	switch r[i+1] {
-	case '[':
-		return sequence(r, i+2)
-	case ']', 'P', 'X', '^', '_':
-		for k := i + 2; k < len(r); k++ {
-			switch {
-			case r[k] == 0x07 || r[k] == 0x9c:
-				return k
-			case r[k] == 0x1b && k+1 < len(r) && r[k+1] == '\\':
-				return k + 1
-			case r[k] == '\n':
-				// Never closed: the rest of the log is not to be lost for it.
-				return k - 1
-			}
-		}
-		return len(r) - 1
-	}
-	if r[i+1] == '\n' || r[i+1] == 0x1b {
-		return i
-	}
-	return i + 1
+	return string([]rune(s)[:n]) + "…"
 }
 
-// sequence returns the index of the final character of a CSI sequence whose
-// parameters begin at i.
-func sequence(r []rune, i int) int {
-	for ; i < len(r); i++ {
-		if r[i] >= 0x40 && r[i] <= 0x7e {
-			return i
+// Visible makes one line of s: complete escape sequences are taken out, every
+// other control, bidirectional or invisible character is shown as a visible
+// replacement, and line ends and tabs become spaces. Printable text stays as it
+// is.
+func Visible(s string) string {
+	if clean(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); {
+		if n, whole := escape(s[i:]); whole {
+			i += n
+			continue
 		}
-		if r[i] < 0x20 || r[i] > 0x7e {
-			return i - 1
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n <= 1:
+			b.WriteRune(utf8.RuneError)
+		case r == '\r' && i+1 < len(s) && s[i+1] == '\n':
+			// The pair is one line end.
+		case r == '\n', r == '\r', r == '\t', r == '\v', r == '\f', r == '\u2028', r == '\u2029', r == '\u0085':
+			b.WriteByte(' ')
+		case r < 0x20:
+			b.WriteRune('\u2400' + r) // the control pictures: ␛ for ESC
+		case r == 0x7f:
+			b.WriteRune('\u2421')
+		case Hidden(r):
+			b.WriteRune(utf8.RuneError)
+		default:
+			b.WriteRune(r)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+func clean(s string) bool {
+	for _, r := range s {
+		if r == utf8.RuneError || Hidden(r) {
+			return false
 		}
 	}
-	return len(r) - 1
+	return true
+}
+
+// Hidden reports whether a character would steer a terminal, reorder what is
+// read, or leave no trace. The joiner is part of ordinary emoji and is not hidden.
+func Hidden(r rune) bool {
+	if r >= 0x20 && r < 0x7f || r == '\u200d' {
+		return false
+	}
+	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
+
+// escape returns the length of the escape sequence at the beginning of s: CSI,
+// OSC and the other strings, and those of a few characters; 0 if there is none.
+// whole is false for one that does not end: n is then what belongs to it on this
+// line.
+func escape(s string) (n int, whole bool) {
+	var kind byte
+	switch {
+	case len(s) >= 2 && s[0] == 0x1b:
+		kind = s[1]
+	case len(s) >= 2 && s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0: // C1 in UTF-8
+		kind = s[1] - 0x40
+	default:
+		return 0, false
+	}
+	switch kind {
+	case '[':
+		return controlSequence(s)
+	case ']', 'P', 'X', '^', '_':
+		return controlString(s)
+	case '(', ')', '*', '+', '#', '%', ' ':
+		if len(s) > 2 && s[2] >= 0x30 && s[2] <= 0x7e {
+			return 3, true
+		}
+		return 0, false
+	}
+	if s[0] == 0x1b && kind >= 0x30 && kind <= 0x7e {
+		return 2, true
+	}
+	return 0, false
+}
+
+// controlSequence is escape for a CSI sequence.
+func controlSequence(s string) (n int, whole bool) {
+	for i := 2; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 0x40 && c <= 0x7e:
+			return i + 1, true
+		case c < 0x20 || c > 0x3f:
+			return i, false
+		}
+	}
+	return len(s), false
+}
+
+// controlString is escape for an OSC, DCS, SOS, PM or APC string.
+func controlString(s string) (n int, whole bool) {
+	// No sequence of a terminal is longer than this. A longer one is a trick.
+	const limit = 4096
+	for i := 2; i < len(s); i++ {
+		switch rest := s[i:]; {
+		case i > limit:
+			return 2, false
+		case rest[0] == 0x07:
+			return i + 1, true
+		case strings.HasPrefix(rest, "\x1b\\"), strings.HasPrefix(rest, "\xc2\x9c"):
+			return i + 2, true
+		case rest[0] == '\n':
+			return i, false
+		}
+	}
+	return len(s), false
 }

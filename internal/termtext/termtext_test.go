@@ -1,6 +1,7 @@
 package termtext_test
 
 import (
+	"strings"
 	"testing"
 	"unicode"
 
@@ -54,5 +55,29 @@ func FuzzText(f *testing.F) {
 func TestLine(t *testing.T) {
 	if got := termtext.Line(" a\n\tb \x1b[1mc\r\nd "); got != "a b c d" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestHiddenText: what leaves no trace on a screen is not text either.
+func TestHiddenText(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\u200bb\ufeff":       "ab",
+		"a\u2066b\U000e0041c":  "abc",
+		"👩\u200d🚀":             "👩\u200d🚀",
+		"\x1b(0b":              "b",
+		"\u009d0;title\u009cx": "x",
+		"\x1b]" + strings.Repeat("x", 5000) + "\x07y": strings.Repeat("x", 5000) + "y",
+	} {
+		if got := termtext.Text(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for in, want := range map[string]string{"": "", "äöü": "äöü", "äöüß": "äöü…"} {
+		if got := termtext.Cut(in, 3); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // glyphs are the symbols of the live view and of the summary.
@@ -88,7 +90,7 @@ func (s Style) frame(r *run, now time.Time, w, h int) []string {
 	// Stages that are still to come are left out first, then finished ones. Each group
 	// leaves one line behind if there is room for it.
 	if need+len(overLines)+len(aheadLines) > room && len(aheadLines) > 1 {
-		aheadLines = []string{cut(s.paint(dim, "  "+g.then+" "+plural(len(ahead), "stage", "stages")+" to come"), w)}
+		aheadLines = []string{cut(s.paint(dim, "  "+g.then+" "+units.Count(len(ahead), "stage", "stages")+" to come"), w)}
 	}
 	if need+len(overLines)+len(aheadLines) > room && len(overLines) > 1 {
 		overLines = []string{s.folded(g, over, now, w)}
@@ -142,7 +144,7 @@ func (s Style) folded(g glyphs, over []*stage, now time.Time, w int) string {
 			bad++
 		}
 	}
-	icon, text := s.icon(g, done, now), plural(len(over), "stage", "stages")+" in "+FormatDuration(took)
+	icon, text := s.icon(g, done, now), units.Count(len(over), "stage", "stages")+" in "+units.Elapsed(took)
 	if bad > 0 {
 		icon, text = s.icon(g, failed, now), text+fmt.Sprintf(", %d failed", bad)
 	}
@@ -159,7 +161,7 @@ func (s Style) head(g glyphs, st *stage, now time.Time, name, w int) string {
 	if st.state == running {
 		label = s.paint(bold, label)
 	}
-	line += label + " " + padLeft(FormatDuration(st.elapsed(now)), 6)
+	line += label + " " + padLeft(units.Elapsed(st.elapsed(now)), 6)
 	room := w - width(line) - 2
 	text := ""
 	switch st.state {
@@ -182,7 +184,7 @@ func (s Style) head(g glyphs, st *stage, now time.Time, name, w int) string {
 func (s *stage) resultText() string {
 	var parts []string
 	if b := s.sum(bytesUnit); b.items > 0 {
-		text := FormatBytes(b.done)
+		text := units.Bytes(b.done)
 		if b.items > 1 {
 			text += fmt.Sprintf(" in %d parts", b.items)
 		}

@@ -8,6 +8,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // SchemaVersion is the "v" of every line of --events. Within a version, fields and
@@ -170,13 +172,13 @@ func (u *UI) writeJSON(r record) {
 // escapeHidden writes characters that a terminal might act on as JSON escapes. The
 // ones that encoding/json escapes by itself (below U+0020) are not enough.
 func escapeHidden(line string) string {
-	if clean(line) {
+	if !strings.ContainsFunc(line, termtext.Hidden) {
 		return line
 	}
 	var b strings.Builder
 	for _, r := range line {
 		switch {
-		case r < 0x80 && r != 0x7f, r >= 0x80 && !hidden(r):
+		case !termtext.Hidden(r):
 			b.WriteRune(r)
 		case r > 0xffff:
 			hi, lo := utf16.EncodeRune(r)

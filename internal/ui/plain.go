@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Plain lines: "15:04:05 stage: text". Progress is printed every few seconds, and the
@@ -42,7 +44,7 @@ func (u *UI) emitPlain(e pipeline.Event) {
 	case pipeline.StageStarted:
 		say("started")
 	case pipeline.StageFinished:
-		say(st.ending(FormatDuration(e.Duration), amount))
+		say(st.ending(units.Elapsed(e.Duration), amount))
 	case pipeline.Noted:
 		say(e.Text)
 	case pipeline.Detailed:
@@ -112,7 +114,7 @@ func (u *UI) signOfLife() {
 		if moved {
 			text = strings.Join(append([]string{amount(b)}, st.speed(b, now)...), ", ")
 		} else {
-			text = "still going after " + FormatDuration(st.elapsed(now))
+			text = "still going after " + units.Elapsed(st.elapsed(now))
 			if what := u.opts.progressText(Style{ASCII: true}.glyphs(), st, now, 200); what != "" {
 				text += ": " + what
 			}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 const (
@@ -56,9 +58,9 @@ func doing(st *stage) string {
 
 func amount(b sum) string {
 	if b.open || b.total == 0 {
-		return FormatBytes(b.done)
+		return units.Bytes(b.done)
 	}
-	return FormatBytes(b.done) + " of " + FormatBytes(b.total)
+	return units.Bytes(b.done) + " of " + units.Bytes(b.total)
 }
 
 // speed returns the rate and the remaining time, if they are known.
@@ -67,7 +69,7 @@ func (s *stage) speed(b sum, now time.Time) []string {
 	if rate < 1 || b.done >= b.total {
 		return nil
 	}
-	parts := []string{FormatBytes(int64(rate)) + "/s"}
+	parts := []string{units.Bytes(int64(rate)) + "/s"}
 	if left := b.total - b.done; !b.open {
 		d := time.Duration(float64(left) / rate * float64(time.Second)).Round(time.Second)
 		if d < 24*time.Hour {
@@ -82,7 +84,7 @@ func remaining(d time.Duration) string {
 	if d < 100*time.Second {
 		return fmt.Sprintf("%ds", max(1, int(d.Seconds())))
 	}
-	return FormatDuration(d)
+	return units.Elapsed(d)
 }
 
 // bar returns a progress bar of n cells.
@@ -157,7 +159,7 @@ func (s Style) itemLines(g glyphs, st *stage, now time.Time, w int) []string {
 	names = min(names, max(12, (w-len(indent))/2))
 	var lines []string
 	for _, i := range pieces {
-		text := indent + s.paint(cyan, g.spinner(now)) + " " + pad(cut(i.Item, names), names) + " " + padLeft(FormatDuration(now.Sub(i.began)), 6)
+		text := indent + s.paint(cyan, g.spinner(now)) + " " + pad(cut(i.Item, names), names) + " " + padLeft(units.Elapsed(now.Sub(i.began)), 6)
 		if i.Total > 1 {
 			text += fmt.Sprintf("  %d of %d", i.Done, i.Total)
 		}
@@ -173,18 +175,18 @@ func (s Style) itemLines(g glyphs, st *stage, now time.Time, w int) []string {
 }
 
 func (s Style) transferLine(g glyphs, i *item, names, w int) string {
-	icon, size := s.paint(dim, g.wait), FormatBytes(i.Total)
+	icon, size := s.paint(dim, g.wait), units.Bytes(i.Total)
 	text := ""
 	switch {
 	case i.finished():
 		icon = s.paint(green, g.ok)
 		text = padLeft(size, 8)
 	case i.Total <= 0:
-		text = padLeft(FormatBytes(i.Done), 8)
+		text = padLeft(units.Bytes(i.Done), 8)
 	default:
-		text = s.bar(g, i.Done, i.Total, 12) + " " + padLeft(FormatBytes(i.Done), 8) + " of " + size
+		text = s.bar(g, i.Done, i.Total, 12) + " " + padLeft(units.Bytes(i.Done), 8) + " of " + size
 		if w < 60 {
-			text = padLeft(FormatBytes(i.Done), 8) + " of " + size
+			text = padLeft(units.Bytes(i.Done), 8) + " of " + size
 		}
 	}
 	if i.State != "" {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // run is the state that the events so far add up to. Its text is already sanitised.
@@ -249,7 +251,7 @@ func oneLine(err error) string {
 		text = f.Why
 	}
 	if n := len(found) - 1; n > 0 {
-		text += " (and " + plural(n, "more", "more") + ")"
+		text += " (and " + units.Count(n, "more", "more") + ")"
 	}
 	return Sanitize(text)
 }

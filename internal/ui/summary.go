@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // closingLines returns the record that stays: where the time went, what ended the run,
@@ -78,7 +80,7 @@ func failedStage(o pipeline.Outcome) string {
 // sentence describes how a run ended.
 func (s Style) sentence(o pipeline.Outcome) []string {
 	g := s.glyphs()
-	name, took := Sanitize(o.Name), FormatDuration(o.Duration)
+	name, took := Sanitize(o.Name), units.Elapsed(o.Duration)
 	if o.End == pipeline.Done {
 		return []string{s.paint(green, g.ok+" ") + s.paint(bold, fmt.Sprintf("%s: done in %s", name, took))}
 	}
@@ -99,7 +101,7 @@ func (s Style) sentence(o pipeline.Outcome) []string {
 		text += "what was changed has been restored"
 	case pipeline.Left:
 		if n := len(undoFindings(o)); n > 0 {
-			text += "not everything that was changed could be restored (" + plural(n, "fault", "faults") + ")"
+			text += "not everything that was changed could be restored (" + units.Count(n, "fault", "faults") + ")"
 		} else {
 			text += "what was changed is left as it is"
 		}
@@ -134,7 +136,7 @@ func (s Style) timeBars(o pipeline.Outcome, w int) []string {
 		case st.Skipped != "":
 			kind = skipped
 		}
-		line := "  " + s.icon(g, kind, o.Started) + " " + pad(cut(Sanitize(st.Name), name), name) + " " + padLeft(FormatDuration(st.Duration), 6)
+		line := "  " + s.icon(g, kind, o.Started) + " " + pad(cut(Sanitize(st.Name), name), name) + " " + padLeft(units.Elapsed(st.Duration), 6)
 		switch {
 		case kind == skipped:
 			line = cut(line+"  "+s.paint(dim, Sanitize(st.Skipped)), w)

@@ -3,10 +3,11 @@ package ui
 import (
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 func TestSanitize(t *testing.T) {
@@ -60,7 +61,7 @@ func FuzzSanitize(f *testing.F) {
 			t.Fatalf("%q: not UTF-8: %q", s, got)
 		}
 		for _, r := range got {
-			if r < 0x20 || r == 0x7f || hidden(r) {
+			if termtext.Hidden(r) {
 				t.Fatalf("%q: %U is left in %q", s, r, got)
 			}
 		}
@@ -76,22 +77,6 @@ func FuzzSanitize(f *testing.F) {
 			t.Fatalf("%q: escapeHidden changes clean text", got)
 		}
 	})
-}
-
-func TestFormat(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 28_200_000: "28.2 MB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1_000_000_000: "1.0 GB", -5000: "-5.0 kB", 9_000_000_000_000_000_000: "9000.0 PB"} {
-		if got := FormatBytes(n); got != want {
-			t.Errorf("FormatBytes(%d) = %q, want %q", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0.0s", 0: "0.0s", 449 * time.Millisecond: "0.4s", 12345 * time.Millisecond: "12.3s",
-		99949 * time.Millisecond: "99.9s", 99950 * time.Millisecond: "1m40s", 185 * time.Second: "3m05s", 127 * time.Minute: "2h07m",
-	} {
-		if got := FormatDuration(d); got != want {
-			t.Errorf("FormatDuration(%v) = %q, want %q", d, got, want)
-		}
-	}
 }
 
 func TestRows(t *testing.T) {

@@ -34,7 +34,26 @@ func Duration(d time.Duration) string {
 		return strings.TrimSuffix(fmt.Sprintf("%.1f", d.Seconds()), ".0") + "s"
 	case d < 99500*time.Millisecond:
 		return fmt.Sprintf("%.0fs", d.Seconds())
-	case d < time.Hour-500*time.Millisecond:
+	}
+	return long(d)
+}
+
+// Elapsed writes a duration that is shown while it grows, or in a column of
+// durations: with tenths of a second up to a hundred seconds, "12.3s", "3m05s",
+// "2h07m".
+func Elapsed(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0.0s"
+	case d < 99950*time.Millisecond:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return long(d)
+}
+
+// long writes a duration of more than a minute, in two units.
+func long(d time.Duration) string {
+	if d < time.Hour-500*time.Millisecond {
 		d = d.Round(time.Second)
 		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // maxAnswer bounds what is read of an answer; a page of 100 runs or a registry
@@ -107,13 +108,7 @@ func (r *Reply) redact(text string) string {
 }
 
 // OneLine keeps the start of a text, on one line.
-func OneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > 300 {
-		return string(r[:300]) + "…"
-	}
-	return s
-}
+func OneLine(s string) string { return termtext.Cut(termtext.Line(s), 300) }
 
 // Send sends one request. Its errors never contain the path, which may hold an
 // event key.
