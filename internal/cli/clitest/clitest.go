@@ -20,7 +20,7 @@ import (
 
 // Document checks stdout, which command ("gh sbw publish") has printed in format
 // json or yaml, and returns it.
-func Document(t *testing.T, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte) map[string]any {
+func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte) map[string]any {
 	t.Helper()
 	plugin := strings.Join(strings.Fields(command)[:2], " ")
 	env := &cli.Env{Plugin: plugin, Out: io.Discard, Err: io.Discard, Getenv: func(string) string { return "" }, Dir: t.TempDir()}
@@ -63,7 +63,7 @@ func Document(t *testing.T, newRoot func(*cli.Env) *cobra.Command, command, form
 }
 
 // one is the only document of an output, as JSON.
-func one(t *testing.T, format string, stdout []byte) []byte {
+func one(t testing.TB, format string, stdout []byte) []byte {
 	t.Helper()
 	var v any
 	var err, more error
@@ -86,7 +86,7 @@ func one(t *testing.T, format string, stdout []byte) []byte {
 	return text
 }
 
-func compile(t *testing.T, command string, d cli.Document) *jsonschema.Schema {
+func compile(t testing.TB, command string, d cli.Document) *jsonschema.Schema {
 	t.Helper()
 	text, err := json.Marshal(cli.Schema(command, d))
 	if err != nil {

@@ -41,7 +41,7 @@ type storyImages struct {
 
 // newStoryImages packs Bun, the libraries that it needs, and a worker of one
 // SDK as a single file.
-func newStoryImages(ctx context.Context, t *testing.T, s *sandbox.Sandbox, sdks ...string) map[string]*storyImages {
+func newStoryImages(ctx context.Context, t testing.TB, s *sandbox.Sandbox, sdks ...string) map[string]*storyImages {
 	t.Helper()
 	dir := filepath.Join(s.Dir, "npm")
 	if err := npmworkers.Install(ctx, dir); err != nil {
@@ -70,7 +70,7 @@ func newStoryImages(ctx context.Context, t *testing.T, s *sandbox.Sandbox, sdks 
 	return all
 }
 
-func read(t *testing.T, path, from string) images.File {
+func read(t testing.TB, path, from string) images.File {
 	t.Helper()
 	raw, err := os.ReadFile(from)
 	if err != nil {
@@ -79,7 +79,7 @@ func read(t *testing.T, path, from string) images.File {
 	return images.File{Path: path, Mode: 0o755, Data: raw}
 }
 
-func plainLayer(t *testing.T, files []images.File) v1.Layer {
+func plainLayer(t testing.TB, files []images.File) v1.Layer {
 	t.Helper()
 	layer, err := images.PlainLayer(files)
 	if err != nil {
@@ -91,7 +91,7 @@ func plainLayer(t *testing.T, files []images.File) v1.Layer {
 const storyRepository = "joelhooks/story"
 
 // publish puts an image into the registry whose worker has this environment.
-func (i *storyImages) publish(ctx context.Context, t *testing.T, tag string, env ...string) {
+func (i *storyImages) publish(ctx context.Context, t testing.TB, tag string, env ...string) {
 	t.Helper()
 	img, err := images.Of(v1.Config{Env: append([]string{"PATH=/usr/local/bin", "HOME=/tmp"}, env...), Entrypoint: []string{"bun", "/serve.js"}}, i.layers...)
 	if err != nil {
@@ -108,7 +108,7 @@ func (i *storyImages) publish(ctx context.Context, t *testing.T, tag string, env
 
 // story is one worker in the cluster, with a checkout and an app of its own.
 type story struct {
-	*testing.T
+	testing.TB
 	ctx  context.Context
 	s    *sandbox.Sandbox
 	name string
@@ -151,9 +151,9 @@ spec:
 `
 
 // newStory creates the checkout of a worker.
-func newStory(ctx context.Context, t *testing.T, s *sandbox.Sandbox, name string) *story {
+func newStory(ctx context.Context, t testing.TB, s *sandbox.Sandbox, name string) *story {
 	t.Helper()
-	w := &story{T: t, ctx: ctx, s: s, name: name, dir: t.TempDir()}
+	w := &story{TB: t, ctx: ctx, s: s, name: name, dir: t.TempDir()}
 	for file, text := range map[string]string{
 		"worker.yaml": strings.ReplaceAll(storyManifest, "NAME", name),
 		".sbw.yaml": fmt.Sprintf("workers:\n  %s:\n    image: ghcr.io/%s\n    deploy: {manifest: worker.yaml, namespace: joelclaw}\n    inngest: {app: %s}\n",
@@ -382,7 +382,7 @@ func (w *story) await(what string, ok func(run) bool) run {
 		if err := json.Unmarshal([]byte(r.out), &d); err != nil {
 			w.Fatal(err)
 		}
-		clitest.Document(w.T, kubecmd.NewRoot, "kubectl sbw runs", "json", []byte(r.out))
+		clitest.Document(w.TB, kubecmd.NewRoot, "kubectl sbw runs", "json", []byte(r.out))
 		last := d.Runs
 		if len(last) > 0 && ok(last[0]) {
 			return last[0]

@@ -9,7 +9,14 @@ const port = Number(env("PORT", "3111"));
 const host = env("HOST", "127.0.0.1");
 const log = (what) => process.stdout.write(JSON.stringify({ at: Date.now(), pid: process.pid, ...what }) + "\n");
 
-const client = makeClient({ id: env("INNGEST_APP_ID", "system-bus-cluster") });
+// report sends a line to whoever counts what this worker does (REPORT_TO), and
+// returns when it has arrived: a pod's own log goes with the pod.
+const report = async (what) => {
+  const line = JSON.stringify({ at: Date.now(), pid: process.pid, pod: process.env.HOSTNAME, tag: process.env.TAG, ...what });
+  await fetch(process.env.REPORT_TO, { method: "POST", body: line });
+};
+
+const client = makeClient({ id: env("OTHER_APP_ID", env("INNGEST_APP_ID", "system-bus-cluster")) });
 const slowMs = Number(env("SLOW_MS", "60000"));
 const retries = Number(env("RETRIES", "2"));
 
@@ -81,6 +88,23 @@ const all = {
     }),
 };
 
+// loaded has a step for each of the event's durations, and reports each
+// execution of one: the event's number says which run it belongs to.
+const loaded = async (ctx) => {
+  const { n, ms } = ctx.event.data;
+  for (const [i, duration] of ms.entries()) {
+    await ctx.step.run(`step ${i}`, async () => {
+      await report({ n, step: i, state: "began", attempt: ctx.attempt });
+      await finished(duration);
+      await report({ n, step: i, state: "ended", attempt: ctx.attempt });
+    });
+  }
+  await report({ n, state: "done", attempt: ctx.attempt });
+};
+all.load = () => makeFunction(client, { id: "load", retries: 2 }, { event: "load/wanted" }, loaded);
+all["load-zero"] = () => makeFunction(client, { id: "load-zero", retries: 0 }, { event: "load/zero" }, loaded);
+all.odd = () => makeFunction(client, { id: "odd" }, { event: "load/odd" }, async () => "odd");
+
 const wanted = env("FUNCTIONS", "approval-request,voice-missed-call,queue-observer");
 const names = wanted === "" ? [] : wanted.split(",");
 const functions = names.map((name) => all[name]());
@@ -97,8 +121,18 @@ app.post("/finish", (c) => {
   for (const finish of [...finishers]) finish();
   return c.json({ finished: count });
 });
+app.get("/version", (c) => c.text(env("TAG", "")));
 const handler = makeHandler(client, functions);
-app.on(["GET", "PUT", "POST"], "/api/inngest", (c) => handler(c));
+app.on(["GET", "PUT", "POST"], "/api/inngest", async (c) => {
+  const method = c.req.method;
+  if (method === "POST" && process.env.REPORT_TO) await report({ state: "called" });
+  if (method === "PUT") {
+    if (process.env.CRASH_WHEN_ASKED) process.exit(7);
+    const inBand = c.req.header("x-inngest-sync-kind") === "in_band";
+    if (process.env.REFUSE_REGISTRATION && !inBand) return c.text("refused on purpose", 500);
+  }
+  return handler(c);
+});
 
 const register = async () => {
   const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
@@ -107,6 +141,7 @@ const register = async () => {
 
 const started = () => {
   log({ listening: true, sdk: version });
+  if (process.env.CRASH_AFTER_MS) setTimeout(() => process.exit(7), Number(process.env.CRASH_AFTER_MS));
   const after = process.env.REGISTER_AFTER_MS;
   // As the real worker does some time after its start.
   if (after) setTimeout(register, Number(after));
@@ -139,6 +174,7 @@ process.on("SIGTERM", async () => {
   process.exit(0);
 });
 
+if (process.env.LISTEN_AFTER_MS) await new Promise((done) => setTimeout(done, Number(process.env.LISTEN_AFTER_MS)));
 if (globalThis.Bun) {
   Bun.serve({ port, hostname: host, fetch: app.fetch, idleTimeout: 0 });
   started();

@@ -1,0 +1,152 @@
+//go:build linux
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
+)
+
+// shortJobs are for the test, longJobs for the benchmark.
+var (
+	shortJobs = []job{
+		{"load/wanted", []int{2000, 3000}}, {"load/zero", []int{5000}}, {"load/wanted", []int{1000, 1000, 4000}},
+		{"load/zero", []int{8000}}, {"load/zero", []int{2000, 2000}}, {"load/wanted", []int{12000}},
+	}
+	longJobs = []job{
+		{"load/wanted", []int{2000, 10000}}, {"load/zero", []int{5000}}, {"load/zero", []int{60000}}, {"load/wanted", []int{2000, 2000, 20000}},
+		{"load/zero", []int{30000, 2000}}, {"load/wanted", []int{45000}}, {"load/zero", []int{3000, 3000, 3000}}, {"load/wanted", []int{15000}},
+	}
+)
+
+// badImage is a version that must not serve.
+type badImage struct {
+	name string
+	env  []string
+	args []string
+	// after: only Inngest's own way to it shows that it is bad.
+	after bool
+}
+
+var badImages = []badImage{
+	{name: "crashes-after-ready", env: []string{"CRASH_AFTER_MS=1300"}},
+	{name: "crashes-when-asked", env: []string{"CRASH_WHEN_ASKED=1"}},
+	{name: "lacks-a-function", env: []string{"FUNCTIONS=load,load-zero", "REGISTER_AFTER_MS=0"}},
+	{name: "has-another-page", env: []string{"WORKER_ROLE=host"}, args: []string{"--probe-expect", `"role":"cluster"`}},
+	{name: "starts-slowly", env: []string{"LISTEN_AFTER_MS=600000"}, args: []string{"--timeout", "6s"}},
+	{name: "is-another-app", env: []string{"OTHER_APP_ID=another-app", "REGISTER_AFTER_MS=600000"}},
+	{name: "refuses-to-register", env: []string{"REFUSE_REGISTRATION=1"}, after: true},
+}
+
+// TestSwitchUnderLoad rolls out under a steady load of steps, half of them
+// without retries: no attempt fails, no run is lost, no step is executed twice,
+// no request stays unanswered, and a version answers nobody before it is proven,
+// a bad one never.
+func TestSwitchUnderLoad(t *testing.T) {
+	s := up(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	shared.turn.Lock()
+	defer shared.turn.Unlock()
+	l := newLoad(ctx, t, s, newStoryImages(ctx, t, s, npmworkers.SDK3)[npmworkers.SDK3], "load")
+	l.begin(700*time.Millisecond, shortJobs)
+	for _, tag := range []string{"v1", "v2", "v3"} {
+		l.publish(tag)
+		r := l.roll(moment{}, tag, "--strategy", "switch")
+		if r.code != 0 {
+			t.Fatalf("exit %d\n%s", r.code, r.stderr)
+		}
+		ready, _ := r.finished("watch")
+		t.Logf("%s: %s, of which %s after Ready", tag, r.took.Round(100*time.Millisecond), r.ended.Sub(ready.Time).Round(100*time.Millisecond))
+	}
+	for _, bad := range badImages {
+		l.bad(bad)
+	}
+	l.registers(loadFunctions...)
+	if got := l.end(); !got.clean() {
+		t.Errorf("%+v", got)
+	} else {
+		t.Logf("%+v", got)
+	}
+}
+
+// bad rolls out a bad version and returns how long after the failure it
+// answered last.
+func (l *load) bad(b badImage) time.Duration {
+	l.Helper()
+	l.publish(b.name, b.env...)
+	r := l.roll(moment{}, b.name, append([]string{"--strategy", "switch"}, b.args...)...)
+	if r.code != int(pipeline.Restored) {
+		l.Fatalf("%s: exit %d\n%s", b.name, r.code, r.stderr)
+	}
+	_, switched := r.started("switch")
+	if switched != b.after || r.said("served no request") == switched {
+		l.Errorf("%s: switched is %v\n%s", b.name, switched, r.stderr)
+	}
+	last := l.lastAnswer(b.name)
+	if !switched {
+		if !last.IsZero() {
+			l.Errorf("%s answered at %s\n%s", b.name, last, r.stderr)
+		}
+		return 0
+	}
+	for _, e := range r.events {
+		if e.Kind == pipeline.StageFinished && e.Error != "" {
+			back := max(0, last.Sub(e.Time))
+			l.Logf("%s answered for %s after stage %s had failed", b.name, back, e.Stage)
+			return back
+		}
+	}
+	l.Errorf("%s: no stage failed\n%s", b.name, r.stderr)
+	return 0
+}
+
+// TestSwitchKilledUnderLoad kills a rollout at every stage. The Service always
+// leads to a pod that answers, and the next run ends what was begun.
+func TestSwitchKilledUnderLoad(t *testing.T) {
+	s := up(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	shared.turn.Lock()
+	defer shared.turn.Unlock()
+	l := newLoad(ctx, t, s, newStoryImages(ctx, t, s, npmworkers.SDK3)[npmworkers.SDK3], "load-killed")
+	l.begin(time.Second, shortJobs[:3])
+	for _, stage := range []string{"hold", "apply", "watch", "probe", "prove", "switch", "refresh", "drain", "release", "settle"} {
+		tag := "killed-" + stage
+		l.publish(tag)
+		kill := moment{pipeline.StageStarted, stage, func(p *os.Process) error { return p.Signal(syscall.SIGKILL) }}
+		if r := l.roll(kill, tag, "--strategy", "switch"); r.code != -1 {
+			t.Fatalf("%s: exit %d\n%s", stage, r.code, r.stderr)
+		}
+		r := l.roll(moment{}, tag, "--strategy", "switch")
+		if r.code != 0 {
+			t.Fatalf("after a kill at %s: exit %d\n%s", stage, r.code, r.stderr)
+		}
+		if selector := l.selector(); len(selector) != 1 {
+			t.Errorf("after a kill at %s the Service still selects %v", stage, selector)
+		}
+	}
+	if got := l.end(); !got.clean() {
+		t.Errorf("%+v", got)
+	}
+}
+
+func (l *load) selector() []string {
+	l.Helper()
+	c, err := l.s.Cluster()
+	if err != nil {
+		l.Fatal(err)
+	}
+	out, err := c.Kubectl(l.ctx, "", "--namespace=joelclaw", "get", "service", l.name, "--output=jsonpath={.spec.selector}")
+	if err != nil {
+		l.Fatal(err)
+	}
+	return strings.Split(out, ",")
+}
