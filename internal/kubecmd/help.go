@@ -14,7 +14,7 @@ func dress(root *cobra.Command, env *cli.Env) {
 		id, title string
 		commands  []string
 	}{
-		{"ship", "Rollout Commands:", []string{"rollout", "undo", "history"}},
+		{"ship", "Rollout Commands:", []string{"rollout", "restart", "undo", "history"}},
 		{"inngest", "Inngest Commands:", []string{"refresh", "functions", "runs"}},
 		{"trouble", "Troubleshooting Commands:", []string{"status", "doctor", "explain"}},
 	} {
@@ -25,7 +25,7 @@ func dress(root *cobra.Command, env *cli.Env) {
 			}
 		}
 	}
-	for _, name := range []string{"rollout", "doctor", "undo"} {
+	for _, name := range []string{"rollout", "restart", "doctor", "undo"} {
 		groupFlags(root, name)
 	}
 	cli.GroupFlags(root,

@@ -19,7 +19,7 @@ func TestEveryFlagHasItsPurpose(t *testing.T) {
 			}
 		}
 		switch c.Name() {
-		case "rollout", "doctor", "undo":
+		case "rollout", "restart", "doctor", "undo":
 			_, flags := cli.FlagsByGroup(c, c.LocalNonPersistentFlags())
 			for _, f := range flags[""] {
 				t.Errorf("%s: --%s has no purpose: add it to purposes in help.go", c.Name(), f.Name)

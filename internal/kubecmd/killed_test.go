@@ -42,8 +42,11 @@ func TestKilledChild(t *testing.T) {
 		return nil
 	}
 	command, run := newRollout(k, read), rollout.NewRollout
-	if args[0] == "undo" {
+	switch args[0] {
+	case "undo":
 		command, run = newUndo(k, read), rollout.NewUndo
+	case "restart":
+		command, run = newRestart(k, read), rollout.NewRestart
 	}
 	command.SetArgs(args[1:])
 	command.SetContext(t.Context())

@@ -59,6 +59,7 @@ and put everything back when that fails.`,
 	cli.AddVersion(root, env)
 	root.AddCommand(
 		newRollout(k, nil),
+		newRestart(k, nil),
 		newRefresh(k, nil),
 		newFunctions(k, nil),
 		newRuns(k, nil),

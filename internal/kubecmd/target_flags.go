@@ -35,12 +35,7 @@ func (o *rolloutOptions) addTarget(c *cobra.Command) {
 	o.inngest.add(c)
 	addNoInngest(c, &o.Inngest.Off)
 	addProbe(c, &o.Probe)
-	f.StringVar(
-		(*string)(&o.Switch.Strategy),
-		"strategy",
-		"",
-		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`,
-	)
+	o.addStrategy(c)
 	c.MarkFlagsMutuallyExclusive("filename", "kustomize", "image-only")
 	o.DryRun = rollout.DryRunNone
 }
@@ -60,18 +55,8 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	f.BoolVar(&o.Image.NoPin, "no-pin", false, "apply NAME:TAG without @sha256:…")
 	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest file as it is, and apply the stamped text")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the rollout (default: deploy.timeout of "+worker.ConfigName+", 180s)")
-	f.StringVar(
-		(*string)(&o.DryRun),
-		"dry-run",
-		string(rollout.DryRunNone),
-		`"none", "client" (print what would be applied) or "server" (let the cluster check it, change nothing)`,
-	)
-	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
-	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
-	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave a failed rollout as it is")
-	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait until the old pods are gone")
-	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take over fields that other managers own")
-	f.BoolVar(&o.Force, "force", false, "continue even if running steps would be lost, or another rollout is running")
+	o.addDryRun(c)
+	o.addCare(c)
 	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest if the new image does not have them")
 	f.BoolVar(&o.Inngest.PruneStale, "prune-stale", false, "delete stale registrations")
 	f.StringVar(&o.Inngest.ConfirmEvent, "confirm-run", "", "finally, send this event and follow its run through the new pods")
@@ -80,7 +65,40 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	o.addSwitch(c)
 	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
 	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: start no further wave once more than this many clusters have failed")
+}
+
+// addDryRun adds the flags that show what is applied, or would be.
+func (o *rolloutOptions) addDryRun(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(
+		(*string)(&o.DryRun),
+		"dry-run",
+		string(rollout.DryRunNone),
+		`"none", "client" (print what would be applied) or "server" (let the cluster check it, change nothing)`,
+	)
+	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
+	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
+}
+
+// addCare adds the flags that say how careful a run is.
+func (o *rolloutOptions) addCare(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave a failed rollout as it is")
+	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait until the old pods are gone")
+	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take over fields that other managers own")
+	f.BoolVar(&o.Force, "force", false, "continue even if running steps would be lost, or another rollout is running")
 	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while another rollout is running (default: not at all)")
+}
+
+// addStrategy adds the flag that says how the new pods replace the old ones.
+func (o *rolloutOptions) addStrategy(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(
+		(*string)(&o.Switch.Strategy),
+		"strategy",
+		"",
+		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`,
+	)
 }
 
 // addSwitch adds the flags that say how the new version replaces the old one.

@@ -83,6 +83,9 @@ func (f *facts) write(ctx context.Context, o apply.Options, leaveOut func(apply.
 		return nil, err
 	}
 	if f.manifest.ImageOnly {
+		if o.TemplateAnnotations, err = f.restartMark(ctx); err != nil {
+			return nil, err
+		}
 		one, err := apply.Image(ctx, f.Conn, f.Ref, f.container(), img.String(), o)
 		if one == nil {
 			return nil, err

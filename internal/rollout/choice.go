@@ -104,18 +104,20 @@ func (f *facts) route(ctx context.Context) string {
 	return ""
 }
 
-// switches reports whether the new version is proven before it serves, so that
-// no running step is interrupted. What cannot be found out counts as "no".
-func (f *facts) switches(ctx context.Context) bool {
+// sparesSteps reports whether no running step is interrupted: the new version is
+// proven before it serves, or no pod that serves is replaced. What cannot be
+// found out counts as "no".
+func (f *facts) sparesSteps(ctx context.Context) bool {
 	c, err := f.choice.Get(ctx)
-	return err == nil && c.Strategy != handover.StrategyRolling
+	return err == nil && (c.Strategy != handover.StrategyRolling || c.Moot)
 }
 
 // checkStrategy says how the new version will take the old one's place, and
 // refuses where that is not what was asked for.
 func (f *facts) checkStrategy(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if f.wish.Strategy == handover.StrategyRolling || f.wish.Strategy == "" {
-		return nil, nil
+		_, err := f.choice.Get(ctx) // for the result
+		return nil, err
 	}
 	if _, err := f.resolved.Get(ctx); err != nil {
 		return nil, nil // the image's own check reports it

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -24,6 +25,8 @@ type facts struct {
 	inngest  InngestOptions
 	wish     SwitchOptions
 	force    bool // conflicts with other field managers
+	restart  bool // the image that runs, and new pods
+	started  time.Time
 
 	// choice is how the new version takes the old one's place.
 	choice *pipeline.Lazy[handover.Choice]
@@ -69,7 +72,7 @@ func (r registration) functions() []model.Function {
 }
 
 func newFacts(t *Target, o Options) *facts {
-	f := &facts{Target: t, image: o.Image, manifest: o.Manifest, inngest: o.Inngest, wish: o.Switch, force: o.ForceConflicts}
+	f := &facts{Target: t, image: o.Image, manifest: o.Manifest, inngest: o.Inngest, wish: o.Switch, force: o.ForceConflicts, restart: o.Restart, started: time.Now()}
 	f.conn = pipeline.NewLazy(f.findConn)
 	f.lookUp()
 	return f
@@ -78,7 +81,7 @@ func newFacts(t *Target, o Options) *facts {
 // again is the same questions with no answers yet. The route to Inngest stays:
 // it may be open, and does not change.
 func (f *facts) again() *facts {
-	fresh := &facts{Target: f.Target, image: f.image, manifest: f.manifest, inngest: f.inngest, wish: f.wish, force: f.force, conn: f.conn}
+	fresh := &facts{Target: f.Target, image: f.image, manifest: f.manifest, inngest: f.inngest, wish: f.wish, force: f.force, restart: f.restart, started: f.started, conn: f.conn}
 	fresh.lookUp()
 	return fresh
 }

@@ -25,6 +25,9 @@ type resolvedImage struct {
 	// ref is what was asked for; its digest is empty unless it was given.
 	ref   imageref.Reference
 	noPin bool
+	// stays is the text of the image that runs, for a restart: not a byte of it
+	// changes.
+	stays string
 	// found is what the registry says; nil where it could not be asked, see
 	// doubt.
 	found *image.Image
@@ -45,6 +48,8 @@ func (i resolvedImage) digests() []string {
 // digest for truth.
 func (i resolvedImage) String() string {
 	switch {
+	case i.stays != "":
+		return i.stays
 	case i.noPin:
 		return i.ref.Tagged().String()
 	case i.ref.Digest == "" && i.found != nil:
@@ -113,6 +118,9 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	if err != nil {
 		return resolvedImage{}, err
 	}
+	if f.restart {
+		return f.running(ctx, next, container.Image)
+	}
 	img := resolvedImage{ref: f.image.Reference, noPin: f.image.NoPin}
 	if img.ref.Repository.IsZero() {
 		img.ref.Repository = imageref.Split(container.Image).Repository
@@ -154,6 +162,25 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 		f.Why += "; the rollout continues with " + img.ref.String() + ", without knowing its platforms"
 	})
 	return img, nil
+}
+
+// running is the image that runs, for a restart: it stays as it is, whatever its
+// tag stands for by now.
+func (f *facts) running(ctx context.Context, live *workload.Workload, image string) (resolvedImage, error) {
+	img := resolvedImage{ref: imageref.Split(image), stays: image}
+	keys, _, err := f.pullSecrets(ctx, live)
+	if err != nil {
+		return img, err
+	}
+	img.found, err = lookUp(ctx, img.ref, keys.For(img.ref.Repository.String()))
+	if refused, ok := errors.AsType[*pipeline.Finding](err); ok {
+		img.doubt = refused.With(func(f *pipeline.Finding) {
+			f.Severity, f.Fix = pipeline.Warning, ""
+			f.Why += "; the restart continues, since the nodes may have the image"
+		})
+		return img, nil
+	}
+	return img, err
 }
 
 // tries: a registry that is out of reach from here may well be in reach of the

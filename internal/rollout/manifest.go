@@ -102,6 +102,11 @@ func (f *facts) findObjects(ctx context.Context) ([]apply.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if live, err := f.live.Get(ctx); err == nil { // else its own check says why
+		if err := apply.KeepRestart(all, f.Ref, live); err != nil {
+			return nil, err
+		}
+	}
 	return all, apply.SetImage(all, f.Ref, f.container(), image)
 }
 

@@ -39,6 +39,8 @@ type Options struct {
 	// ToRevision is the revision an undo goes back to; with 0 it is the newest
 	// before the current one that is not known to have failed.
 	ToRevision int64
+	// Restart replaces the pods by others of the image that runs.
+	Restart bool
 }
 
 // DryRun is how far a run goes.

@@ -118,7 +118,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	}
 	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
 	switch {
-	case f.switches(ctx):
+	case f.sparesSteps(ctx):
 		zeroRetries = pipeline.Note // no step is interrupted
 	case r.Force || f.judgesRetries(ctx):
 		zeroRetries = pipeline.Warning
@@ -128,7 +128,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	}
 	known, err := f.diagnose(ctx, c, now)
 	found = append(found, known...)
-	if err != nil || r.Steps.WaitIdle || f.switches(ctx) {
+	if err != nil || r.Steps.WaitIdle || f.sparesSteps(ctx) {
 		return found, err // running steps are waited for, before or after the switch
 	}
 	steps, err := f.steps.Get(ctx)
@@ -279,8 +279,8 @@ func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Steps.WaitIdle {
 		return r.waitIdle(ctx, rep)
 	}
-	if r.facts.switches(ctx) {
-		rep.Skipped("the old pods finish what they execute")
+	if r.facts.sparesSteps(ctx) {
+		rep.Skipped("no step is interrupted")
 		return nil
 	}
 	c, app, err := r.ownApp(ctx)

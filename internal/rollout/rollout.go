@@ -161,7 +161,7 @@ func (r *Run) dryRun() []pipeline.Stage {
 func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	return apply.Options{
 		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
-		Annotations: map[string]string{apply.ChangeCause: "kubectl sbw rollout --tag " + r.subject()},
+		Annotations: map[string]string{apply.ChangeCause: r.changeCause()},
 		Existed:     r.judged(),
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}

@@ -261,6 +261,14 @@ func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
 	return errors.Join(r.held.Release(ctx), r.facts.close())
 }
 
+// changeCause is what the revision's history says of this run.
+func (r *Run) changeCause() string {
+	if r.Restart {
+		return "kubectl sbw restart"
+	}
+	return "kubectl sbw rollout --tag " + r.subject()
+}
+
 // subject is what is rolled out, in a word, for whoever finds the lock taken.
 func (r *Run) subject() string {
 	return cmp.Or(r.Image.Tag, r.Image.Digest, r.command)

@@ -78,6 +78,7 @@ func switching(r *Run) []pipeline.Stage {
 				s.watched, err = h.Ready(ctx, o)
 				s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
 			}
+			s.made = s.watched.Verdict.Revision
 			if isForeign(err) || errors.Is(err, handover.ErrForeign) {
 				s.supersededBy = err
 			}

@@ -83,6 +83,8 @@ type Options struct {
 	// Existed, when set, is the Target that the preflight judged. One that was
 	// deleted since, or deleted and created again, is not written to.
 	Existed types.UID
+	// TemplateAnnotations are set on its pod template by Image.
+	TemplateAnnotations map[string]string
 	// Reporter learns of Changed before the first write, and what became of each
 	// object.
 	Reporter *pipeline.Reporter

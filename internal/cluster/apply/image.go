@@ -51,6 +51,9 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	}
 	maps.Copy(annotations, o.Annotations)
 	config.SetAnnotations(annotations)
+	if err := annotateTemplate(config, o.TemplateAnnotations); err != nil {
+		return nil, err
+	}
 
 	client, mapping, err := a.resource(config)
 	if err != nil {
@@ -129,6 +132,42 @@ func initContainer(w *workload.Workload, name string) bool {
 		}
 	}
 	return true
+}
+
+// annotateTemplate adds annotations to a workload's pod template.
+func annotateTemplate(u *unstructured.Unstructured, add map[string]string) error {
+	if len(add) == 0 {
+		return nil
+	}
+	path := []string{"spec", "template", "metadata", "annotations"}
+	all, _, err := unstructured.NestedStringMap(u.Object, path...)
+	if err != nil {
+		return err
+	}
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, add)
+	return unstructured.SetNestedStringMap(u.Object, all, path...)
+}
+
+// RestartedAt is the annotation on a pod template whose pods were replaced by
+// others of the same image.
+const RestartedAt = OwnPrefix + "restarted-at"
+
+// KeepRestart lets a manifest's target keep the mark of a restart, which the
+// manifest does not have: to lose it would restart the pods again.
+func KeepRestart(all []Object, ref workload.Ref, live *workload.Workload) error {
+	at := live.Template().Annotations[RestartedAt]
+	if at == "" {
+		return nil
+	}
+	for _, o := range all {
+		if o.GetKind() == ref.Kind && o.GetName() == ref.Name && o.GetNamespace() == ref.Namespace {
+			return annotateTemplate(o.Unstructured, map[string]string{RestartedAt: at})
+		}
+	}
+	return nil
 }
 
 // setImage sets the image of the named container, adding the container's

@@ -1,0 +1,73 @@
+package kubecmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/rollout"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+func newRestart(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
+	o := &rolloutOptions{tagOptional: true}
+	o.Manifest.ImageOnly, o.DryRun = true, rollout.DryRunNone
+	c := &cobra.Command{
+		Use:   "restart [flags]",
+		Short: "Replace the pods by others of the same image, to read changed Secrets and ConfigMaps",
+		Long: `Replace the pods by others of the image that runs.
+
+A pod reads the Secrets and ConfigMaps of its environment once, when it starts. After one of them has
+changed, restart brings new pods up by the same procedure as a rollout: the same checks, the same
+strategies, the same proofs, and the old pods come back when the new ones fail. No manifest is read
+or written.`,
+		Example: `  # after a Secret has changed
+  kubectl sbw restart
+
+  # prove the new pods before they serve, or do not restart at all
+  kubectl sbw restart --strategy switch`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.complete(k); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			if runF != nil {
+				return runF(c.Context(), o)
+			}
+			return o.restart(c.Context(), k.env)
+		},
+	}
+	f := c.Flags()
+	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the new pods (default: deploy.timeout of "+worker.ConfigName+", 180s)")
+	o.addDryRun(c)
+	addProbe(c, &o.Probe)
+	o.addCare(c)
+	addNoInngest(c, &o.Inngest.Off)
+	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new pods no longer have")
+	o.inngest.add(c)
+	o.addStrategy(c)
+	o.addSwitch(c)
+	o.addRestart(c)
+	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")
+	return c
+}
+
+// restart replaces the pods and prints the result.
+func (o *rolloutOptions) restart(ctx context.Context, env *cli.Env) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := rollout.NewRestart(o.Target, o.Options, cancel)
+	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{
+		pipeline.Left: "`kubectl sbw status` shows what runs, `kubectl sbw undo` goes back",
+	})
+	env.Warn("keep the receipt", r.Record(ctx, out))
+	if perr := printRollout(env, o.output, r, out); perr != nil {
+		return perr
+	}
+	return err
+}
