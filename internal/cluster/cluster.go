@@ -74,6 +74,10 @@ type Conn struct {
 // Connect reads the kubeconfig behind getter. Errors are Findings:
 // kubeconfig, context-unknown.
 func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error) {
+	flags, shares := getter.(*genericclioptions.ConfigFlags)
+	if shares {
+		flags.WrapConfigFn = nil // of an earlier connection
+	}
 	loader := getter.ToRawKubeConfigLoader()
 	config, err := getter.ToRESTConfig()
 	if err != nil {
@@ -92,7 +96,10 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		}
 		c.Context, c.User = chosen(raw, getter)
 	}
-	entry := login{user: c.User, info: raw.AuthInfos[c.User]}
+	entry := login{user: c.User, cluster: config.Host, info: raw.AuthInfos[c.User]}
+	if context := raw.Contexts[c.Context]; context != nil {
+		entry.cluster = cmp.Or(ptr.Deref(optional(flags).ClusterName, ""), context.Cluster)
+	}
 	config = rest.CopyConfig(config)
 	// The API server's own priority and fairness decides who waits; a limit on
 	// this side only makes a small tool slow.
@@ -109,17 +116,18 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	}
 	config.WarningHandler = &warnings{print: o.Warn, seen: map[string]bool{}}
 	c.Config = config
-	c.clients(entry)
+	c.clients(&transport{login: entry})
+	if shares {
+		flags.WrapConfigFn = c.share
+	}
 	return c, nil
 }
 
 // chosen returns the context and the user that are used. The raw configuration
 // knows nothing of --context and --user.
 func chosen(raw clientcmdapi.Config, getter genericclioptions.RESTClientGetter) (kubeContext, user string) {
-	flags, ok := getter.(*genericclioptions.ConfigFlags)
-	if !ok {
-		flags = &genericclioptions.ConfigFlags{}
-	}
+	flags, _ := getter.(*genericclioptions.ConfigFlags)
+	flags = optional(flags)
 	kubeContext = cmp.Or(ptr.Deref(flags.Context, ""), raw.CurrentContext)
 	if ctx := raw.Contexts[kubeContext]; ctx != nil {
 		user = ctx.AuthInfo
@@ -127,18 +135,55 @@ func chosen(raw clientcmdapi.Config, getter genericclioptions.RESTClientGetter) 
 	return kubeContext, cmp.Or(ptr.Deref(flags.AuthInfoName, ""), user)
 }
 
-// clients prepares the clients, which are made when they are first used.
-func (c *Conn) clients(entry login) {
+// optional returns flags, or those of a getter that has none.
+func optional(flags *genericclioptions.ConfigFlags) *genericclioptions.ConfigFlags {
+	if flags == nil {
+		return &genericclioptions.ConfigFlags{}
+	}
+	return flags
+}
+
+// share is the configuration of every other client that is made from the same flags
+// (discovery, the manifest's builder): it uses the transport of this one, so that all
+// of them log in once.
+func (c *Conn) share(config *rest.Config) *rest.Config {
+	server, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return config // whoever uses it reports the error
+	}
+	return &rest.Config{
+		Host:           server.String(),
+		APIPath:        config.APIPath,
+		ContentConfig:  config.ContentConfig,
+		UserAgent:      c.Config.UserAgent,
+		QPS:            c.Config.QPS,
+		WarningHandler: config.WarningHandler,
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			client, err := c.http()
+			if err != nil {
+				return nil, err
+			}
+			return client.Transport.RoundTrip(req)
+		}),
+	}
+}
+
+// clients prepares the clients, which are made when they are first used, with t.
+func (c *Conn) clients(t *transport) {
 	config := c.Config
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) { return t.answer(next.RoundTrip(req)) })
+	})
 	c.http = sync.OnceValues(func() (*http.Client, error) {
 		client, err := rest.HTTPClientFor(config)
 		if err != nil && (config.ExecProvider != nil || config.AuthProvider != nil) {
-			return nil, entry.explain(err)
+			return nil, t.login.explain(err)
 		}
 		if err != nil {
 			return nil, explainConfig(err)
 		}
-		client.Transport = &transport{next: client.Transport, login: entry}
+		t.next = client.Transport
+		client.Transport = t
 		return client, nil
 	})
 	c.kube = sync.OnceValues(func() (kubernetes.Interface, error) {

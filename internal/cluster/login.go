@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	// Kubeconfigs that name an auth provider (oidc) need it registered.
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -19,8 +20,9 @@ const CodeCredentials pipeline.Code = "cluster-credentials"
 
 // login is the kubeconfig's entry by which this user logs in.
 type login struct {
-	user string
-	info *clientcmdapi.AuthInfo // nil where there is no entry
+	user    string
+	cluster string
+	info    *clientcmdapi.AuthInfo // nil where there is no entry
 }
 
 // execVersions are what client-go's exec plugins speak (client-go
@@ -66,17 +68,62 @@ func (l login) explain(err error) *pipeline.Finding {
 	return f
 }
 
+// rejected explains that the cluster does not accept the entry's credentials.
+func (l login) rejected() *pipeline.Finding {
+	f := &pipeline.Finding{Code: CodeUnauthorized, Severity: pipeline.Error,
+		What: fmt.Sprintf("cluster %s rejected the credentials of user %s", l.cluster, l.user),
+		Why:  "the API server answered 401 Unauthorized",
+		Fix:  "they are wrong or expired: log in to the cluster again",
+		Err:  apierrors.NewUnauthorized("Unauthorized")}
+	if l.user == "" {
+		f.What = fmt.Sprintf("cluster %s rejected a request without credentials", l.cluster)
+	}
+	if l.info != nil {
+		f.Where = l.info.LocationOfOrigin
+		if l.info.Exec != nil {
+			f.Fix = fmt.Sprintf("run `%s` by hand to see whose credentials it prints, or log in to the cluster again",
+				strings.Join(append([]string{l.info.Exec.Command}, l.info.Exec.Args...), " "))
+		}
+	}
+	return f
+}
+
 // transport makes requests with the entry's credentials. The first request goes
-// alone, so that a credential command starts once and not once for each of the
-// questions that are asked at the same time; one that fails is not started again.
+// alone, so that a credential command starts once and not once for each request that
+// is made at the same time. If the command fails, or the cluster rejects the first
+// request, all further requests fail in the same way without being sent.
 type transport struct {
 	next  http.RoundTripper
 	login login
 
-	first  sync.Mutex // held by the first request
-	mu     sync.Mutex // guards what follows
-	ready  bool       // a request got its credentials
-	failed *pipeline.Finding
+	first    sync.Mutex // held by the first request
+	mu       sync.Mutex // guards what follows
+	ready    bool       // a request got its credentials
+	accepted bool       // and the cluster accepted them
+	failed   *pipeline.Finding
+}
+
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// answer judges the server's answer before client-go sees it: after a 401, client-go
+// would start the credential command again, for each request.
+func (t *transport) answer(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil {
+		return resp, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.accepted || resp.StatusCode != http.StatusUnauthorized {
+		t.accepted = true
+		return resp, nil
+	}
+	_ = resp.Body.Close() // nobody reads it
+	t.failed = t.login.rejected()
+	return nil, t.failed
 }
 
 // RoundTrip implements http.RoundTripper.

@@ -77,7 +77,7 @@ var Discard Sink = SinkFunc(func(Event) {})
 type Reporter struct {
 	stage    string
 	sink     Sink
-	changed  atomic.Bool
+	changed  atomic.Int32 // Changed without Refused
 	skipped  string
 	onChange func()
 	// first decides whether a finding is reported. nil reports all.
@@ -122,7 +122,7 @@ func (r *Reporter) Table(t Table) { r.emit(Event{Kind: Tabled, Table: &t}) }
 // Changed records that from now on this stage changes, or may change, something
 // outside this process. Call it right before the first change.
 func (r *Reporter) Changed() {
-	if r == nil || r.changed.Swap(true) {
+	if r == nil || r.changed.Add(1) > 1 {
 		return
 	}
 	if r.onChange != nil {
@@ -130,8 +130,16 @@ func (r *Reporter) Changed() {
 	}
 }
 
-// HasChanged reports whether Changed was called.
-func (r *Reporter) HasChanged() bool { return r != nil && r.changed.Load() }
+// Refused takes one Changed back: that change was refused as a whole, and is known not
+// to have happened.
+func (r *Reporter) Refused() {
+	if r != nil {
+		r.changed.Add(-1)
+	}
+}
+
+// HasChanged reports whether anything may have changed.
+func (r *Reporter) HasChanged() bool { return r != nil && r.changed.Load() > 0 }
 
 // Skipped records that the stage had nothing to do, and why.
 func (r *Reporter) Skipped(format string, args ...any) {

@@ -54,6 +54,9 @@ type Stage struct {
 	// if this stage or a later one failed after this one reported Changed. Its context
 	// outlives an interrupt and ends after Pipeline.UndoTimeout.
 	Undo func(ctx context.Context, r *Reporter) error
+	// Local means that the stage changes nothing but files of the user's own, which its
+	// Undo restores: a run that failed with nothing else changed has changed nothing.
+	Local bool
 	// Proven means that by the time this stage runs everything before it is known
 	// to work: an interrupt ends the run, and nothing is undone.
 	Proven bool
@@ -75,6 +78,8 @@ type Pipeline struct {
 	KeepChanges bool
 	// UndoTimeout is the limit for all Undos together. Zero means 5 minutes.
 	UndoTimeout time.Duration
+	// Merge, if set, joins findings of the preflight that have one cause.
+	Merge func([]*Finding) []*Finding
 	// Strict refuses the run for a warning of the preflight too.
 	Strict bool
 	// Reported, when set, knows what was reported before this run began.
@@ -194,6 +199,9 @@ func (r *run) preflight(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
+		if r.pipeline.Merge != nil {
+			found = r.pipeline.Merge(found)
+		}
 		var errs []error
 		for _, f := range found {
 			rep.Finding(f)
@@ -286,7 +294,10 @@ func (r *run) undo(ctx context.Context, stages []Stage) {
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	if restored {
+	switch {
+	case restored && !slices.ContainsFunc(stages, func(s Stage) bool { return !s.Local }):
+		r.outcome.End = Unchanged
+	case restored:
 		r.outcome.End = Restored
 	}
 }

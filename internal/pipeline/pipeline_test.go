@@ -64,6 +64,39 @@ func TestEnds(t *testing.T) {
 			s.Undo = nil
 			return Pipeline{Stages: []Stage{s}}
 		}, Left, "a"},
+		"a change that was refused": {func(l *[]string) Pipeline {
+			return Pipeline{Stages: []Stage{{Name: "a", Run: func(_ context.Context, r *Reporter) error {
+				r.Changed()
+				r.Refused()
+				return boom
+			}}}}
+		}, Unchanged, ""},
+		"the second of two changes was refused": {func(l *[]string) Pipeline {
+			s := stage(l, "a", true, nil, nil)
+			run := s.Run
+			s.Run = func(ctx context.Context, r *Reporter) error {
+				_ = run(ctx, r)
+				r.Changed()
+				r.Refused()
+				return boom
+			}
+			return Pipeline{Stages: []Stage{s}}
+		}, Restored, "a undo a"},
+		"nothing but a file, and it is as it was": {func(l *[]string) Pipeline {
+			s := stage(l, "a", true, nil, nil)
+			s.Local = true
+			return Pipeline{Stages: []Stage{s, stage(l, "b", false, boom, nil)}}
+		}, Unchanged, "a b undo a"},
+		"a file that cannot be restored": {func(l *[]string) Pipeline {
+			s := stage(l, "a", true, nil, boom)
+			s.Local = true
+			return Pipeline{Stages: []Stage{s, stage(l, "b", false, boom, nil)}}
+		}, Left, "a b undo a"},
+		"a file and something else": {func(l *[]string) Pipeline {
+			s := stage(l, "a", true, nil, nil)
+			s.Local = true
+			return Pipeline{Stages: []Stage{s, stage(l, "b", true, boom, nil)}}
+		}, Restored, "a b undo b undo a"},
 		"left when asked": {func(l *[]string) Pipeline {
 			return Pipeline{KeepChanges: true, Stages: []Stage{stage(l, "a", true, boom, nil)}}
 		}, Left, "a"},

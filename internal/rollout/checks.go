@@ -223,9 +223,9 @@ func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Fin
 	}
 	needs := preflight.Needs{Workload: f.Ref, Rollback: rollback, Probe: true, Lock: true, ReadSecrets: true}
 	// With the automatic route the check of Inngest itself finds another, or says why not.
-	if !f.inngest.Off && f.inngest.URL == "" && f.inngest.Via == conn.ViaForward {
+	if !f.inngest.Off && f.inngest.URL == "" && f.inngest.Via != conn.ViaDirect {
 		t := conn.ServerTarget(f.Ref.Namespace, f.Worker.Inngest)
-		needs.Service, needs.ServiceNamespace = t.Service, t.Namespace
+		needs.Service, needs.ServiceNamespace, needs.OtherRoute = t.Service, t.Namespace, f.inngest.Via != conn.ViaForward
 	}
 	if !f.manifest.ImageOnly {
 		all, err := f.loaded.Get(ctx)

@@ -159,7 +159,7 @@ func (f *Fleet) checks() []pipeline.Check {
 		var wg sync.WaitGroup
 		for i, m := range f.members {
 			wg.Go(func() {
-				found[i] = pipeline.RunChecks(ctx, m.Pipeline.Checks, pipeline.NewReporter("preflight", about(m.name, f.sink)))
+				found[i] = joinForbidden(pipeline.RunChecks(ctx, m.Pipeline.Checks, pipeline.NewReporter("preflight", about(m.name, f.sink))))
 				m.out.Findings = found[i]
 				for _, f := range found[i] {
 					m.Pipeline.Reported.First(f) // and not again by its own run

@@ -70,7 +70,7 @@ func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, erro
 	}
 	rep.Notef("the preflight is asked again, as it was %s ago", age.Round(time.Second))
 	r.facts = before.again() // the checks are about these from here on
-	found := pipeline.RunChecks(ctx, r.checks(), rep)
+	found := joinForbidden(pipeline.RunChecks(ctx, r.checks(), rep))
 	if f := r.changedMeanwhile(before.previous(), r.facts.previous()); f != nil {
 		found = append(found, f)
 	}

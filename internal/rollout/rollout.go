@@ -41,6 +41,7 @@ func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Ru
 	r.Pipeline = pipeline.Pipeline{
 		Name:        command,
 		Checks:      r.log.record(r.checks()),
+		Merge:       joinForbidden,
 		Cleanup:     r.close,
 		OnFailure:   r.keepEvidence,
 		KeepChanges: o.NoRollback,
@@ -124,7 +125,7 @@ func rolling(r *Run) []pipeline.Stage {
 // stampStage writes the image into the manifest's file.
 func (r *Run) stampStage() pipeline.Stage {
 	s := &r.found
-	return stage("stamp", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	stamp := stage("stamp", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		s.stamped, err = r.stamp(ctx, rep)
 		return err
 	}, func(ctx context.Context, rep *pipeline.Reporter) error {
@@ -141,6 +142,8 @@ func (r *Run) stampStage() pipeline.Stage {
 		s.unstamped = true
 		return nil
 	})
+	stamp.Local = true
+	return stamp
 }
 
 // dryRun is the one stage of a run that changes nothing.

@@ -50,6 +50,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 		Cleanup:     r.close,
 		OnFailure:   r.keepEvidence,
 		Checks:      r.log.record(r.checks()),
+		Merge:       joinForbidden,
 	}
 	r.keepJournal()
 	s := &r.found

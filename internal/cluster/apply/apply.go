@@ -260,6 +260,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		r.After, err = config, nil
 	}
 	if err != nil {
+		a.unchanged(ctx, client, u.GetName(), before, err)
 		return nil, a.refusal(object, err)
 	}
 	switch {
@@ -274,6 +275,22 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		r.Action = Configured
 	}
 	return r, nil
+}
+
+// unchanged takes Changed back if the server has refused the patch, and the object is
+// the one that it was. After an error of the connection, nobody can say so.
+func (a *applier) unchanged(ctx context.Context, client dynamic.ResourceInterface, name string, before *unstructured.Unstructured, err error) {
+	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
+		return
+	}
+	if apierrors.IsConflict(err) { // the server refuses those as a whole
+		a.Reporter.Refused()
+		return
+	}
+	live, err := client.Get(ctx, name, metav1.GetOptions{})
+	if before == nil && apierrors.IsNotFound(err) || before != nil && err == nil && live.GetResourceVersion() == before.GetResourceVersion() {
+		a.Reporter.Refused()
+	}
 }
 
 // prepare takes over what is ours to take of the live object: all of client-side

@@ -176,6 +176,9 @@ func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, l
 		}
 		a.Reporter.Changed()
 		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		if err != nil {
+			a.unchanged(ctx, client, live.GetName(), live, err)
+		}
 		if !apierrors.IsConflict(err) || try == attempts {
 			return err
 		}

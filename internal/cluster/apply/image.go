@@ -80,6 +80,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 		a.Reporter.Changed()
 	}
 	if r.After, err = a.patchOver(ctx, client, before, config, force); err != nil {
+		a.unchanged(ctx, client, ref.Name, before, err)
 		return nil, a.refusal(Object{Unstructured: config}, err)
 	}
 	r.Action = Configured

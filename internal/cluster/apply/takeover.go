@@ -71,6 +71,9 @@ func (a *applier) takeOver(
 		}
 		a.Reporter.Changed()
 		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		if err != nil {
+			a.unchanged(ctx, client, live.GetName(), live, err)
+		}
 		if err == nil || !apierrors.IsConflict(err) || try == 5 {
 			return after, err
 		}

@@ -2,12 +2,14 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -27,6 +29,9 @@ type Right struct {
 	For         string // the step that needs it
 	Optional    bool   // without it something is lost, not everything
 	Alternative string // rights with the same Alternative: one of them is enough
+	// Extra rights are part of the Role that is asked for when others are missing,
+	// and are never reported on their own.
+	Extra bool
 }
 
 func (r Right) String() string {
@@ -51,8 +56,10 @@ type Needs struct {
 	Service string
 	// ServiceNamespace is where; the workload's when empty.
 	ServiceNamespace string
-	Lock             bool
-	ReadSecrets      bool // pull secret and signing key
+	// OtherRoute means that there may be another route than the forwarding.
+	OtherRoute  bool
+	Lock        bool
+	ReadSecrets bool // pull secret and signing key
 }
 
 // Rights lists what a rollout needs.
@@ -92,9 +99,14 @@ func Rights(n Needs) []Right {
 			svc = ns
 		}
 		all = append(all,
-			Right{Verb: "get", Resource: "services", Name: n.Service, Namespace: svc, For: "reach Inngest"},
-			Right{Verb: "list", Resource: "pods", Namespace: svc, For: "reach Inngest"},
-			Right{Verb: "create", Resource: "pods/portforward", Namespace: svc, For: "reach Inngest"})
+			Right{Verb: "get", Resource: "services", Name: n.Service, Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute},
+			Right{Verb: "list", Resource: "pods", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute},
+			Right{Verb: "create", Resource: "pods/portforward", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute})
+	}
+	// What the preflight reads, and reports as not checked where it may not.
+	for _, r := range []Right{{Verb: "get", Resource: "serviceaccounts"}, {Verb: "list", Resource: "services"}, {Verb: "list", Resource: "resourcequotas"}} {
+		r.Namespace, r.Extra, r.For = ns, true, "check before the change"
+		all = append(all, r)
 	}
 	if n.ReadSecrets {
 		add("", "secrets", "", "pull secret and signing key", true, "get")
@@ -106,7 +118,22 @@ func Rights(n Needs) []Right {
 // CodeRBAC is reported when permissions are missing.
 const CodeRBAC pipeline.Code = "rbac"
 
-// Access asks for each right, side by side. What is missing is one Finding
+// MissingRights is the error in a Finding of CodeRBAC.
+type MissingRights []Right
+
+func (m MissingRights) Error() string { return fmt.Sprintf("%d permissions are missing", len(m)) }
+
+// Explain reports whether m is the reason why the API server refused a request.
+func (m MissingRights) Explain(err error) bool {
+	var answer apierrors.APIStatus
+	if !apierrors.IsForbidden(err) || !errors.As(err, &answer) || answer.Status().Details == nil {
+		return false
+	}
+	d := answer.Status().Details
+	return slices.ContainsFunc(m, func(r Right) bool { return r.Group == d.Group && r.Resource == d.Kind })
+}
+
+// Access checks all rights concurrently. What is missing is one Finding
 // (rbac) with a Role to apply in its Evidence: an Error, or a Warning when only
 // optional rights are missing. Rights with a common Alternative are missing only
 // together.
@@ -163,6 +190,9 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 			continue
 		}
 		missing = append(missing, r)
+		if r.Extra {
+			continue
+		}
 		list := &steps
 		if r.Optional {
 			list = &optional
@@ -172,8 +202,12 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 		}
 	}
 	optional = slices.DeleteFunc(optional, func(step string) bool { return slices.Contains(steps, step) })
-	if len(missing) == 0 {
+	if len(steps)+len(optional) == 0 {
 		return nil
+	}
+	if len(steps) > 0 {
+		// One Role is enough to go on: whoever may not list nodes can do without.
+		missing = slices.DeleteFunc(missing, func(r Right) bool { return r.Optional && r.Namespace == "" })
 	}
 	f := finding(pipeline.Error, CodeRBAC, "", "you may not do everything that this rollout needs: "+strings.Join(steps, ", "), "",
 		"ask the cluster's administrator to apply these rules and to bind them to you (`kubectl create rolebinding`)")
@@ -185,7 +219,7 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 		f.Why = "it works without the right to " + strings.Join(optional, ", ")
 	}
 	f.Where = scopes(missing)
-	f.Evidence = roleFor(missing)
+	f.Evidence, f.Err = roleFor(missing), MissingRights(missing)
 	return []*pipeline.Finding{f}
 }
 
