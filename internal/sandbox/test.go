@@ -14,7 +14,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
 // Test installs what the tests need and runs all of them under the race
@@ -31,17 +30,8 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	if err := s.goTool(ctx, s.Root, nil, "vet", "./..."); err != nil {
 		return err
 	}
-	modules, err := s.nested()
-	if err != nil {
+	if err := s.vetNested(ctx); err != nil {
 		return err
-	}
-	for _, dir := range modules {
-		s.say("go vet in %s", strings.TrimPrefix(dir, s.Root+"/"))
-		// With the flags of the build, so that vet finds the compiled imports.
-		args := slices.Concat([]string{"vet"}, tools.Thrift.Flags, []string{"./..."})
-		if err := s.goTool(ctx, dir, tools.Thrift.Env, args...); err != nil {
-			return err
-		}
 	}
 	// The end-to-end tests run last and by themselves: a cluster that shares two
 	// cores with the compiler and all other tests would miss its own time limits.

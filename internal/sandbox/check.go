@@ -1,0 +1,123 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
+)
+
+// vetNested vets the few files of this project that are in nested modules.
+// `go vet` itself would analyse everything that they import, which is all of
+// Kubernetes and takes minutes. So vet gets what the build has compiled anyway,
+// and no facts about it: a wrapper of Printf in another module goes unnoticed.
+func (s *Sandbox) vetNested(ctx context.Context) error {
+	modules, err := s.nested()
+	if err != nil {
+		return err
+	}
+	for _, dir := range modules {
+		s.say("vet in %s", strings.TrimPrefix(dir, s.Root+"/"))
+		units, err := vetUnits(ctx, dir)
+		if err != nil {
+			return err
+		}
+		for _, unit := range units {
+			if err := s.vet(ctx, unit); err != nil {
+				return fmt.Errorf("vet %s: %w", unit.ImportPath, err)
+			}
+		}
+	}
+	return nil
+}
+
+// vetUnit is what vet is given of one package: the Config of
+// golang.org/x/tools/go/analysis/unitchecker, as far as it is needed.
+type vetUnit struct {
+	ID, Compiler, Dir, ImportPath, GoVersion, VetxOutput string
+
+	GoFiles     []string
+	ImportMap   map[string]string // what a source file says → path
+	PackageFile map[string]string // path → compiled package
+}
+
+// listed is a package of `go list -export -deps`.
+type listed struct {
+	ImportPath, Dir, Export string
+
+	GoFiles   []string
+	ImportMap map[string]string
+	DepOnly   bool
+	Module    *struct{ GoVersion string }
+}
+
+// vetUnits lists the packages of a module with the compiled form of everything
+// that they import. The flags are those of the build, so that it is there.
+func vetUnits(ctx context.Context, dir string) ([]vetUnit, error) {
+	args := slices.Concat([]string{"list", "-export", "-deps"}, tools.Thrift.Flags,
+		[]string{"-json=ImportPath,Dir,Export,GoFiles,ImportMap,DepOnly,Module", "./..."})
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, tools.Thrift.Env)
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list in %s: %w", dir, err)
+	}
+	var units []vetUnit
+	compiled, paths := map[string]string{}, map[string]string{}
+	for packages := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := packages.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("go list in %s: %w", dir, err)
+		}
+		compiled[p.ImportPath], paths[p.ImportPath] = p.Export, p.ImportPath
+		if p.DepOnly {
+			continue
+		}
+		u := vetUnit{ID: p.ImportPath, Compiler: "gc", Dir: p.Dir, ImportPath: p.ImportPath, ImportMap: p.ImportMap, PackageFile: compiled}
+		if p.Module != nil && p.Module.GoVersion != "" {
+			u.GoVersion = "go" + p.Module.GoVersion
+		}
+		for _, f := range p.GoFiles {
+			u.GoFiles = append(u.GoFiles, filepath.Join(p.Dir, f))
+		}
+		units = append(units, u)
+	}
+	for i := range units {
+		all := maps.Clone(paths)
+		maps.Copy(all, units[i].ImportMap)
+		units[i].ImportMap = all
+	}
+	return units, nil
+}
+
+func (s *Sandbox) vet(ctx context.Context, unit vetUnit) error {
+	dir, err := os.MkdirTemp("", "sbw-vet-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	unit.VetxOutput = filepath.Join(dir, "facts")
+	text, err := json.Marshal(unit)
+	if err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "vet.cfg") // vet knows it by this ending
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		return err
+	}
+	return s.goTool(ctx, unit.Dir, []string{"GOWORK=off"}, "tool", "vet", config)
+}
