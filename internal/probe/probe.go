@@ -27,6 +27,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -255,15 +256,10 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 		if errors.Is(err, errFinal) || apierrors.IsUnauthorized(err) {
 			return err
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			if cause := context.Cause(ctx); !errors.Is(cause, errBudget) {
-				return cause
-			}
+		if err := waiting.For(ctx, wait); errors.Is(err, errBudget) {
 			return o.unanswered(a, last)
-		case <-t.C:
+		} else if err != nil {
+			return err
 		}
 	}
 }

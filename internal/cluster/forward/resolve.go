@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -45,7 +46,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	}
 	var ready []*corev1.Pod
 	for i := range list.Items {
-		if p := &list.Items[i]; isReady(p) && p.DeletionTimestamp == nil {
+		if p := &list.Items[i]; podutils.IsPodReady(p) && p.DeletionTimestamp == nil {
 			ready = append(ready, p)
 		}
 	}
@@ -113,15 +114,6 @@ func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) 
 	return 0, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
 		What: fmt.Sprintf("pod %s has no port named %q, which Service %s means by %d", pod.Name, port.TargetPort.StrVal, svc.Name, port.Port),
 		Fix:  "correct targetPort of the Service, or the pod's ports"}
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // ErrForbidden is in the errors of connections that RBAC does not allow.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 const (
@@ -96,7 +97,7 @@ func upstream(b *testing.B) (_ http.Handler, verifies bool) {
 			_ = res.Body.Close()
 			return ghcr.Proxy(u), true
 		}
-		_ = pause(b.Context(), 50*time.Millisecond)
+		_ = waiting.For(b.Context(), 50*time.Millisecond)
 	}
 	b.Fatal("docker-registry does not answer")
 	return nil, false

@@ -48,6 +48,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // Link simulates a network with a given round trip and uplink in front of
@@ -105,7 +107,7 @@ func (l *Link) Serve(ctx context.Context) (string, error) {
 // in its URL, one to a server in its header; both work.
 func (l *Link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := Seen{What: r.Method + " " + r.URL.RequestURI(), Arrived: time.Now()}
-	if pause(r.Context(), l.RTT) != nil {
+	if waiting.For(r.Context(), l.RTT) != nil {
 		return
 	}
 	at.Passed = time.Now()
@@ -145,7 +147,7 @@ func (l *Link) take(ctx context.Context, n int, ready time.Time) error {
 	until := time.Until(l.free)
 	l.mu.Unlock()
 	l.sent.Add(int64(n))
-	return pause(ctx, until)
+	return waiting.For(ctx, until)
 }
 
 const (
@@ -273,20 +275,6 @@ type slowConn struct {
 }
 
 func (c *slowConn) Read(p []byte) (int, error) {
-	c.once.Do(func() { _ = pause(context.Background(), time.Until(c.until)) })
+	c.once.Do(func() { _ = waiting.For(context.Background(), time.Until(c.until)) })
 	return c.Conn.Read(p)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

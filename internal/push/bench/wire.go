@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // wire forwards connections to an address like a network: each byte arrives
@@ -27,7 +29,7 @@ func wire(ctx context.Context, l *Link, to string) (addr string, err error) {
 				defer client.Close()
 				// Opening a connection takes a whole round trip; the kernel
 				// answered the client at once.
-				if pause(ctx, l.RTT) != nil {
+				if waiting.For(ctx, l.RTT) != nil {
 					return
 				}
 				server, err := new(net.Dialer).DialContext(ctx, "tcp", to)
@@ -69,7 +71,7 @@ func later(ctx context.Context, to io.Writer, from io.Reader, delay time.Duratio
 	}()
 	broken := false
 	for p := range pieces {
-		if broken || pause(ctx, time.Until(p.at)) != nil {
+		if broken || waiting.For(ctx, time.Until(p.at)) != nil {
 			broken = true
 			continue
 		}

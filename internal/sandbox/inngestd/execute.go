@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // execute runs a function to its end: it calls the worker, keeps what a step
@@ -114,16 +116,7 @@ func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *ans
 }
 
 // pause waits, or says that the context ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func pause(ctx context.Context, d time.Duration) bool { return waiting.For(ctx, d) == nil }
 
 // steps takes what a call reported, side by side, and returns when all of it
 // is memoised.
