@@ -83,11 +83,12 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	if err != nil {
 		return nil, explainConfig(err)
 	}
+	config = redact(getter, config)
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return nil, explainConfig(err)
 	}
-	c := &Conn{Namespace: namespace, Server: config.Host, getter: getter}
+	c := &Conn{Namespace: namespace, Server: withoutPassword(config.Host), getter: getter}
 	raw, err := loader.RawConfig()
 	if err == nil {
 		if len(raw.Clusters) == 0 && len(raw.Contexts) == 0 && strings.HasSuffix(config.Host, "localhost:8080") {

@@ -51,7 +51,7 @@ func (l login) explain(err error) *pipeline.Finding {
 		}
 		return f
 	}
-	command := strings.Join(append([]string{exec.Command}, exec.Args...), " ")
+	command := strings.Join(append([]string{exec.Command}, printableArgs(exec.Args)...), " ")
 	f.Fix = fmt.Sprintf("run `%s` by hand to see what it lacks", command)
 	const renew = "renew the entry with the tool that wrote it"
 	switch {
