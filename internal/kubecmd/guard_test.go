@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -214,6 +215,9 @@ func TestNobodyIsOverwritten(t *testing.T) {
 			}
 			if tc.runs != "" && !verdict.SameTemplate(&theirs, &w.deployment(0).Spec.Template) {
 				t.Errorf("the pod template is no longer theirs: %+v", w.deployment(0).Spec.Template)
+			}
+			if tc.who == "set image" && strings.HasPrefix(w.deployment(0).Annotations[apply.ChangeCause], "sbw ") {
+				t.Errorf("their revision has our cause: %v", w.deployment(0).Annotations)
 			}
 			for _, f := range out.All() {
 				if f.Code == workload.CodeSuperseded && !strings.Contains(f.Why, "by-hand") && !strings.Contains(f.Why, "kustomize-controller") {

@@ -137,3 +137,18 @@ func TestKilledAtEveryStage(t *testing.T) {
 		t.Error(w.read("k8s/worker.yaml"))
 	}
 }
+
+// TestKilledThenChangedByAnother: what somebody has changed since a run was killed
+// is theirs, although the image is still the killed run's. A run that fails later
+// goes back to that, and an undo does not take the older state for its own.
+func TestKilledThenChangedByAnother(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	w.kill("table watch", "rollout", "--no-inngest", "--tag", "new")
+	w.patch(0, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"HOTFIX","value":"1"}]}]}}}}`)
+	_, errs := w.run(4, "rollout", "--no-inngest", "--tag", "crash", "--force")
+	c := w.deployment(0).Spec.Template.Spec.Containers[0]
+	if w.tag(0) != "new" || len(c.Env) != 1 || !strings.Contains(errs, "somebody else has changed") {
+		t.Errorf("runs %s with %v\n%s", w.tag(0), c.Env, errs)
+	}
+}

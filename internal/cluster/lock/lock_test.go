@@ -309,6 +309,22 @@ func TestVerifyWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestVerifyWhileInterrupted: an interrupt ends the question, and says nothing
+// about the lock.
+func TestVerifyWhileInterrupted(t *testing.T) {
+	kube, o := setup(t)
+	o.Duration = time.Hour
+	l := acquire(t, kube, o)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(pipeline.ErrInterrupted)
+	if err := l.Verify(ctx); !errors.Is(err, pipeline.ErrInterrupted) || errors.Is(err, lock.ErrLost) {
+		t.Fatal(err)
+	}
+	if err := l.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestForbidden(t *testing.T) {
 	_, o := setup(t)
 	nobody, err := cptest.Connect(t, cptest.Shared(t), "nobody", o.Workload.Namespace).Kube()
