@@ -229,7 +229,7 @@ var podEntries = []Entry{
 		Code:    "crash-loop",
 		Title:   "the container crashes at start",
 		Symptom: "CrashLoopBackOff; 0/1 Error.",
-		Cause:   "The program exits with an error, again and again. Its last lines are printed as evidence, together with those of the container before.",
+		Cause:   "The program exits with an error, again and again. Its last lines are printed as evidence, together with those of the container before. The third exit is final (deploy.restarts: 2, about ten seconds after the second), so that a worker may wait for its database by exiting twice. With deploy.restarts: 0 the first exit is final.",
 		Remedy:  "Its log says why: a missing environment variable, a server that it cannot reach, or a bug in the new code.",
 		Example: "kubectl logs POD --previous",
 		Aliases: []string{"CrashLoopBackOff", "back-off restarting failed container"},

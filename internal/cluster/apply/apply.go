@@ -384,6 +384,9 @@ func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstruct
 		unstructured.RemoveNestedField(config.Object, "metadata", field)
 	}
 	unstructured.RemoveNestedField(config.Object, "status")
+	if err := keepReplicas(config, before); err != nil {
+		return nil, err
+	}
 	annotations := maps.Clone(config.GetAnnotations())
 	if annotations == nil {
 		annotations = map[string]string{}

@@ -227,3 +227,35 @@ func TestSecretWithoutLastApplied(t *testing.T) {
 		t.Fatalf("annotations %s (%v)", data, err)
 	}
 }
+
+// TestReplicasThatAreLeftOut: a manifest that leaves its replicas to whoever
+// scales does not scale the workload itself.
+func TestReplicasThatAreLeftOut(t *testing.T) {
+	for name, first := range map[string]func(*bench){
+		"applied by us":            func(b *bench) { b.apply(apply.Options{}) },
+		"applied by kubectl":       func(b *bench) { b.kubectl("apply", "-f", b.file) },
+		"applied by us and scaled": func(b *bench) { b.apply(apply.Options{}); b.kubectl("scale", "deployment/worker", "--replicas=5") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			text := fmt.Sprintf(manifest, "example.test/w:1")
+			b.write(strings.Replace(text, "replicas: 1", "replicas: 4", 1))
+			first(b)
+			had := *b.deployment().Spec.Replicas
+			b.write(strings.Replace(text, "  replicas: 1\n", "", 1))
+			for range 2 {
+				if b.apply(apply.Options{}); *b.deployment().Spec.Replicas != had {
+					t.Fatalf("%d replicas of %d", *b.deployment().Spec.Replicas, had)
+				}
+			}
+			b.kubectl("scale", "deployment/worker", "--replicas=2")
+			if b.apply(apply.Options{}); *b.deployment().Spec.Replicas != 2 {
+				t.Errorf("%d replicas after scaling to 2", *b.deployment().Spec.Replicas)
+			}
+			b.kubectl("apply", "-f", b.file)
+			if *b.deployment().Spec.Replicas != 2 {
+				t.Errorf("%d replicas after a plain apply", *b.deployment().Spec.Replicas)
+			}
+		})
+	}
+}

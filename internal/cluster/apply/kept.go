@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
@@ -38,6 +39,39 @@ func (a *applier) keep(r *Result) error {
 		k.UID = r.After.GetUID()
 	}
 	return a.Options.Keep(k)
+}
+
+// keepReplicas lays the live number of replicas over a manifest that names none,
+// where the field is ours. An apply removes what it does not name any more, so
+// that leaving replicas to an autoscaler would first scale the workload to 1,
+// the API server's default (kubernetes.io: HPA, "Migrating Deployments and
+// StatefulSets to horizontal autoscaling"). The field goes to whoever scales
+// next.
+func keepReplicas(config, before *unstructured.Unstructured) error {
+	if before == nil || config.GroupVersionKind().Group != "apps" || !ownsReplicas(before) {
+		return nil
+	}
+	if _, named, err := unstructured.NestedFieldNoCopy(config.Object, "spec", "replicas"); named || err != nil {
+		return nil // what is not of this shape the API server reports
+	}
+	replicas, has, err := unstructured.NestedInt64(before.Object, "spec", "replicas")
+	if !has || err != nil {
+		return err
+	}
+	return unstructured.SetNestedField(config.Object, replicas, "spec", "replicas")
+}
+
+// ownsReplicas reports whether the number of replicas is ours, or that of a
+// client-side apply, which is taken over.
+func ownsReplicas(live *unstructured.Unstructured) bool {
+	others := clientSideManagers(live)
+	for _, m := range live.GetManagedFields() {
+		if (m.Manager == cluster.FieldManager || others.Has(m.Manager)) && m.Subresource == "" &&
+			ownedBy(m).Has(fieldpath.MakePathOrDie("spec", "replicas")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Resume turns what a killed run kept into results that Restore puts back: of
