@@ -1,23 +1,23 @@
-// Package cluster is the connection to one Kubernetes cluster, made from what
-// kubectl's flags say, with its refusals worded for a person.
+// Package cluster connects to one Kubernetes cluster, as kubectl's flags say.
+// Connect returns a Conn with the clients that all packages below use, and
+// Explain puts the cluster's errors into words.
 //
-// Connect asks nothing of the network: clients are made when they are first
-// wanted, so that `--help` and a preflight that fails earlier cost nothing.
-// What is done over the connection is in the packages below this one:
+// Connect does not use the network: clients are created when they are first
+// needed, so that `--help` and a preflight that fails early cost nothing. The
+// packages below this one use the connection:
 //
-//	workload   one Deployment, StatefulSet or DaemonSet, seen alike
-//	preflight  questions asked before anything is changed
+//	workload one Deployment, StatefulSet or DaemonSet, through one type
+//	preflight checks before anything is changed
 //	environ    the environment of a container, as the cluster resolves it
-//	apply      server-side apply, diff, and putting back
+//	apply      server-side apply, diff, and restoring
 //	watch      following a rollout to its verdict
 //	verdict    the verdict itself, a pure function
-//	evidence   logs and events, kept before they are gone
-//	revision   earlier revisions, and going back to one
+//	evidence logs and events, saved before they are gone
+//	revision   earlier revisions, and returning to one
 //	lock       one rollout at a time
-//	forward    connections into a pod or a Service
+//	forward    connections to a pod or a Service
 //
-// Errors of the API server that a person can do something about become
-// *pipeline.Finding by Explain; every package below uses it.
+// Every package below uses Explain for errors of the API server.
 package cluster
 
 import (
@@ -49,19 +49,19 @@ type Options struct {
 	UserAgent string
 	// Warn receives the API server's warnings, each once; nil drops them.
 	Warn func(message string)
-	// DialTimeout bounds the making of a TCP connection; 10 s when zero. Single
-	// requests are bounded by their contexts: rest.Config.Timeout would end
-	// watches as well.
+	// DialTimeout limits how long opening a TCP connection may take; 0 means 10
+	// s. Single requests are limited by their contexts: rest.Config.Timeout
+	// would also end watches.
 	DialTimeout time.Duration
 }
 
 // Conn is a cluster, a namespace in it and a user. Its methods may be called
-// from several goroutines.
+// concurrently.
 type Conn struct {
-	Context   string // of the kubeconfig; empty when in a cluster
-	Namespace string // what --namespace or the context says
+	Context   string // from the kubeconfig; empty inside a cluster
+	Namespace string // from --namespace or the context
 	Server    string // URL
-	User      string // the kubeconfig's name for it
+	User      string // its name in the kubeconfig
 	Config    *rest.Config
 
 	getter  genericclioptions.RESTClientGetter
@@ -92,7 +92,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	raw, err := loader.RawConfig()
 	if err == nil {
 		if len(raw.Clusters) == 0 && len(raw.Contexts) == 0 && strings.HasSuffix(config.Host, "localhost:8080") {
-			// kubectl's default of old times, which no cluster answers today.
+			// kubectl's ancient default, which no cluster answers today.
 			return nil, explainConfig(clientcmd.ErrEmptyConfig)
 		}
 		c.Context, c.User = chosen(raw, getter)
@@ -102,8 +102,8 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		entry.cluster = cmp.Or(ptr.Deref(optional(flags).ClusterName, ""), context.Cluster)
 	}
 	config = rest.CopyConfig(config)
-	// The API server's own priority and fairness decides who waits; a limit on
-	// this side only makes a small tool slow.
+	// The API server's priority and fairness decides who waits; a limit on this
+	// side would only slow down a small tool.
 	config.QPS = -1
 	if config.Dial == nil {
 		timeout := o.DialTimeout
@@ -213,19 +213,19 @@ func (c *Conn) Kube() (kubernetes.Interface, error) { return c.kube() }
 // Dynamic is the client for objects of any kind.
 func (c *Conn) Dynamic() (dynamic.Interface, error) { return c.dynamic() }
 
-// HTTP is an authenticated client for the API server, for what the typed ones
-// hide: the answer of a pod behind its proxy.
+// HTTP is an authenticated client for the API server, for what the typed
+// clients hide: a pod's answer behind the proxy.
 func (c *Conn) HTTP() (*http.Client, error) { return c.http() }
 
-// Mapper knows the cluster's kinds; asking it reads the discovery cache or the
+// Mapper knows the cluster's kinds; it reads the discovery cache or asks the
 // cluster.
 func (c *Conn) Mapper() (meta.RESTMapper, error) { return c.mapper() }
 
-// Getter is what the connection was made from.
+// Getter is the source of the connection.
 func (c *Conn) Getter() genericclioptions.RESTClientGetter { return c.getter }
 
-// Ping asks the cluster whether it answers and lets this user in. Findings:
-// those of Explain.
+// Ping checks that the cluster answers and accepts this user. Findings: those
+// of Explain.
 func (c *Conn) Ping(ctx context.Context) error {
 	kube, err := c.Kube()
 	if err != nil {
@@ -243,7 +243,7 @@ func (c *Conn) String() string {
 	return fmt.Sprintf("context %q (%s)", c.Context, c.Server)
 }
 
-// warnings passes each warning of the API server on once.
+// warnings passes on each warning of the API server once.
 type warnings struct {
 	print func(string)
 	mu    sync.Mutex

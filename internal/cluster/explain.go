@@ -30,7 +30,7 @@ const (
 	CodeUnreachable    pipeline.Code = "cluster-unreachable"
 )
 
-// explainConfig words what clientcmd says of a kubeconfig.
+// explainConfig puts clientcmd's errors about a kubeconfig into words.
 func explainConfig(err error) error {
 	f := &pipeline.Finding{
 		Code: CodeKubeconfig, Severity: pipeline.Error, End: pipeline.Usage,
@@ -50,11 +50,12 @@ func explainConfig(err error) error {
 	return f
 }
 
-// Explain makes a Finding of an error of the API server or of the way to it
-// that a person can do something about; any other error comes back wrapped
-// with what was being done. A Finding and the end of a context pass through.
-// What keeps every request from the cluster is worded alike whatever was being
-// done, so that it is reported once however many requests fail.
+// Explain turns an error of the API server, or of the connection to it, into a
+// Finding if a person can do something about it. Any other error is wrapped.
+// during is a verb phrase: the message begins with "cannot" and during. A
+// Finding and a cancelled context are returned unchanged. An error that makes
+// every request fail has the same text whatever was being done, so that it is
+// reported only once.
 //
 // Codes: cluster-unreachable, cluster-tls, cluster-credentials,
 // cluster-unauthorized, cluster-forbidden, cluster-busy, not-found, invalid.
@@ -66,14 +67,14 @@ func Explain(during string, err error) error {
 		return err
 	}
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w", during, err)
+		return fmt.Errorf("cannot %s: %w", during, err)
 	}
-	f := &pipeline.Finding{Severity: pipeline.Error, What: during, Why: termtext.Line(err.Error()), Err: err}
+	f := &pipeline.Finding{Severity: pipeline.Error, What: "cannot " + during, Why: termtext.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
-		f.Code, f.What, f.Fix = CodeUnauthorized, "the cluster rejected the credentials", "they are wrong or expired: log in to the cluster again"
+		f.Code, f.What, f.Fix = CodeUnauthorized, "the cluster rejected the credentials", "log in to the cluster again: the credentials are wrong or have expired"
 	case apierrors.IsForbidden(err):
-		f.Code, f.Fix = CodeForbidden, "ask the cluster's administrator for this right, or use --as or another --context"
+		f.Code, f.Fix = CodeForbidden, "ask the cluster's administrator for this permission, or use --as or another --context"
 	case apierrors.IsNotFound(err):
 		f.Code, f.Fix = CodeNotFound, "check the name, --namespace and --context"
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
@@ -82,16 +83,16 @@ func Explain(during string, err error) error {
 		f.Code, f.Fix = CodeBusy, "try again in a moment"
 	case isTLS(err):
 		f.Code, f.What = CodeTLS, "the cluster's certificate is not trusted"
-		f.Fix = "the kubeconfig's certificate-authority does not fit this server; fetch the kubeconfig again"
+		f.Fix = "fetch the kubeconfig again: its certificate-authority does not match this server"
 	case strings.Contains(err.Error(), "getting credentials: "):
 		// rest's exec plugin round tripper has no error type of its own.
 		f.Code, f.What = CodeCredentials, "the kubeconfig's credential command failed"
-		f.Fix = "run the kubeconfig's credential command by hand to see what it lacks"
+		f.Fix = "run the kubeconfig's credential command by hand to see why it fails"
 	case isUnreachable(err):
 		f.Code, f.What = CodeUnreachable, "the cluster cannot be reached"
-		f.Fix = "check that the cluster runs and that the network (VPN, tunnel) is up; `kubectl cluster-info` asks the same"
+		f.Fix = "check that the cluster runs and that the network (VPN, tunnel) is up; test it with `kubectl cluster-info`"
 	default:
-		return fmt.Errorf("%s: %w", during, err)
+		return fmt.Errorf("cannot %s: %w", during, err)
 	}
 	return f
 }

@@ -15,22 +15,23 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// CodeCredentials is the code of a user entry that yields no credentials.
+// CodeCredentials means that a user entry of the kubeconfig does not yield
+// credentials.
 const CodeCredentials pipeline.Code = "cluster-credentials"
 
-// login is the kubeconfig's entry by which this user logs in.
+// login is the kubeconfig entry with which this user logs in.
 type login struct {
 	user    string
 	cluster string
 	info    *clientcmdapi.AuthInfo // nil where there is no entry
 }
 
-// execVersions are what client-go's exec plugins speak (client-go
-// plugin/pkg/client/auth/exec, apiVersions).
+// execVersions are the versions that client-go's exec plugins support
+// (client-go plugin/pkg/client/auth/exec, apiVersions).
 const execVersions = "client.authentication.k8s.io/v1 and v1beta1"
 
-// explain words why the entry yields no credentials. client-go has no types for
-// that: the texts are those of plugin/pkg/client/auth/exec of v0.36.
+// explain says why the entry does not yield credentials. client-go has no types
+// for that; the texts come from plugin/pkg/client/auth/exec of v0.36.
 func (l login) explain(err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeCredentials, Severity: pipeline.Error, End: pipeline.Usage, Err: err,
 		What: fmt.Sprintf("user %q of the kubeconfig has no credentials for the cluster", l.user),
@@ -52,7 +53,7 @@ func (l login) explain(err error) *pipeline.Finding {
 		return f
 	}
 	command := strings.Join(append([]string{exec.Command}, printableArgs(exec.Args)...), " ")
-	f.Fix = fmt.Sprintf("run `%s` by hand to see what it lacks", command)
+	f.Fix = fmt.Sprintf("run `%s` by hand to see why it fails", command)
 	const renew = "renew the entry with the tool that wrote it"
 	switch {
 	case strings.Contains(text, "invalid apiVersion"):

@@ -58,7 +58,7 @@ func TestManifestWithNothingToApply(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"comments":   {map[string]string{"m/a.yaml": "# a runner's contract\n#\n# apiVersion: v1\n"}, []string{"nothing but comments", "gh sbw publish"}},
+		"comments":   {map[string]string{"m/a.yaml": "# a runner's contract\n#\n# apiVersion: v1\n"}, []string{"only comments", "gh sbw publish"}},
 		"empty":      {map[string]string{"m/a.yaml": ""}, []string{"has no objects"}},
 		"separators": {map[string]string{"m/a.yaml": "---\n# x\n---\n"}, []string{"has no objects"}},
 		"unrelated files": {map[string]string{"m/a.yaml": worker, "m/compose.yml": "# x\nservices: {}\n", "m/values.yaml": "tag: v1\n", "m/notes.txt": "x"},

@@ -1,23 +1,23 @@
-// Package apply brings a manifest into the cluster by server-side apply under
-// the project's own field manager, and can say beforehand what it would change
-// and afterwards put that back.
+// Package apply applies a manifest server-side with the project's own field
+// manager. Load reads the objects, Apply applies them or shows in a dry run
+// what would change, and Restore undoes it.
 //
-// # Living beside kubectl apply
+// # Coexisting with kubectl apply
 //
-// Objects that `kubectl apply` made are taken over first: its entry in
-// managedFields is merged into ours (client-go util/csaupgrade), as otherwise
-// it would keep every field it ever set. The last-applied-configuration
-// annotation is written with what kubectl itself would write for the same
-// file, so that a later plain `kubectl apply -f` finds nothing to do. A Secret
-// gets that annotation only where it has one already: it would hold the
-// Secret's content a second time.
+// Objects made by `kubectl apply` are taken over first: its entry in
+// managedFields is merged into ours (client-go util/csaupgrade), because
+// otherwise it would keep every field it ever set. The
+// last-applied-configuration annotation gets the value that kubectl itself
+// would write for the same file, so that a later plain `kubectl apply -f` has
+// nothing to do. A Secret gets that annotation only if it already has one,
+// because it would contain the Secret's content a second time.
 //
 // # Dry run
 //
-// The same patch with dryRun=All. Taking over is a patch of its own that a dry
-// run cannot build on, so conflicts with the managers that would be taken over
-// are passed over there, and fields that only they would have lost are not
-// shown as removed.
+// A dry run sends the same patch with dryRun=All. Taking over is a separate
+// patch, whose result a dry run does not see. So conflicts with the managers
+// that would be taken over are ignored there, and fields that only they would
+// have lost are not shown as removed.
 package apply
 
 import (
@@ -59,10 +59,10 @@ const (
 	CodeRestoreLeft pipeline.Code = "restore-left"
 )
 
-// Action is what became of an object.
+// Action is what happened to an object.
 type Action string
 
-// Actions, in kubectl's words.
+// Actions, in kubectl's terms.
 const (
 	Created    Action = "created"
 	Configured Action = "configured"
@@ -73,10 +73,10 @@ const (
 type Options struct {
 	// Force takes fields from other managers.
 	Force bool
-	// DryRun asks the API server what would be, and changes nothing.
+	// DryRun asks the API server what would happen, and changes nothing.
 	DryRun bool
-	// Target is the workload that is rolled out; it gets Annotations. The image of
-	// its Container is taken from whichever manager set it last.
+	// Target is the workload that is rolled out; it gets Annotations. The image
+	// of its Container is taken over from any manager that has set it.
 	Target      workload.Ref
 	Container   string
 	Annotations map[string]string
@@ -88,24 +88,24 @@ type Options struct {
 	// Reporter learns of Changed before the first write, and what became of each
 	// object.
 	Reporter *pipeline.Reporter
-	// Guard, when set, is asked right before each write; an error forbids it.
-	// It is where a run makes sure that the lock is still its own.
+	// Guard, if set, is called right before each write; an error prevents it. A
+	// run uses it to make sure that it still holds the lock.
 	Guard func(context.Context) error
-	// Overlay, when set, is laid over what is sent for the Target.
+	// Overlay, if set, is added to what is sent for the Target.
 	Overlay *Overlay
-	// Keep, when set, is given each object as it is right before it is changed,
-	// and each that was created: what Resume takes.
+	// Keep, if set, receives each object as it is right before it is changed,
+	// and each one that was created: the input of Resume.
 	Keep func(Kept) error
 }
 
-// Overlay is what is sent for the Target besides its manifest, to be given back
-// soon. last-applied-configuration does not contain it.
+// Overlay is what is sent for the Target in addition to its manifest, and given
+// up again soon. last-applied-configuration does not contain it.
 type Overlay struct {
 	// Set alters config, which is about to be applied over live. owned reports
 	// which field managers' fields this apply has taken over, or will.
 	Set func(live, config *unstructured.Unstructured, owned func(manager string) bool) error
-	// Fields are the paths that Set sets, as ".spec.strategy". They are taken
-	// from whoever owns them.
+	// Fields are the paths that Set sets, such as ".spec.strategy". They are
+	// taken over from any owner.
 	Fields []string
 }
 
@@ -120,7 +120,7 @@ func (o *Overlay) covers(err error) bool {
 	return len(found) > 0
 }
 
-// Result is one object.
+// Result is what happened to one object.
 type Result struct {
 	GVK       string                     `json:"gvk"`
 	Namespace string                     `json:"namespace,omitempty"`
@@ -141,9 +141,9 @@ func (r Result) String() string {
 	return strings.ToLower(kind) + "/" + r.Name
 }
 
-// Apply applies the objects in their order. On an error the results so far
-// are returned with it: they are what Restore puts back. Findings:
-// apply-conflict, apply-refused, and those of cluster.Explain.
+// Apply applies the objects in order. In case of an error it also returns the
+// results so far, which Restore undoes. Findings: apply-conflict,
+// apply-refused, and those of cluster.Explain.
 func Apply(ctx context.Context, conn *cluster.Conn, objects []Object, o Options) ([]Result, error) {
 	a, err := newApplier(conn, o)
 	if err != nil {
@@ -173,17 +173,17 @@ type applier struct {
 	client   dynamic.Interface
 	mapper   meta.RESTMapper
 	declared map[string]bool // namespaces that the manifest creates
-	// forbidden is set when Guard has forbidden a write.
+	// forbidden is set once Guard has prevented a write.
 	forbidden bool
-	// takes reports whether a conflict over the present object is about a field
-	// that is ours to take.
+	// takes reports whether a conflict over the current object is about a field
+	// that we take over.
 	takes func(conflict) bool
 }
 
 func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
 	client, err := conn.Dynamic()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	mapper, err := conn.Mapper()
 	if err != nil {
@@ -192,7 +192,7 @@ func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
 	return &applier{Options: o, client: client, mapper: mapper, declared: map[string]bool{}}, nil
 }
 
-// declare notes the namespaces that the manifest creates itself.
+// declare records the namespaces that the manifest creates itself.
 func (a *applier) declare(objects []Object) {
 	for _, object := range objects {
 		if object.GetKind() == "Namespace" && object.GetAPIVersion() == "v1" {
@@ -256,7 +256,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	}
 	r.After, err = a.patchOver(ctx, client, before, config, force)
 	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.declared[u.GetNamespace()] {
-		// Its namespace is made by the same manifest: a dry run made none.
+		// The same manifest creates its namespace, which a dry run does not do.
 		r.After, err = config, nil
 	}
 	if err != nil {
@@ -314,7 +314,7 @@ func (a *applier) prepare(
 	for _, v := range variables {
 		managers := owners(before, v.live, others)
 		switch {
-		case len(managers) == 0: // it is ours, and goes with this apply
+		case len(managers) == 0: // it is ours, and this apply removes it
 		case a.Force:
 			claims = append(claims, v.live)
 		default:
@@ -338,7 +338,7 @@ func (a *applier) prepare(
 	return config, a.Force, nil
 }
 
-// patchOver patches with the overlay, where config is the Target's.
+// patchOver applies the patch with the overlay if config is the Target's.
 func (a *applier) patchOver(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -376,8 +376,8 @@ func (a *applier) patch(
 	return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
 }
 
-// configuration is what is sent: the object of the file without what only the
-// server sets, with the annotations that belong to it.
+// configuration is what is sent: the object in the file without server-set
+// fields, with our annotations.
 func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	config := u.DeepCopy()
 	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
@@ -400,8 +400,8 @@ func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstruct
 		annotations[lastApplied] = value
 	}
 	if a.isTarget(u) {
-		// Ours were written by an update and taken over since: what an apply
-		// does not name any more it removes.
+		// Our annotations were written by an update and have since been taken
+		// over: an apply removes those that it no longer names.
 		if before != nil {
 			for k, v := range before.GetAnnotations() {
 				if strings.HasPrefix(k, OwnPrefix) {
@@ -425,8 +425,8 @@ func (a *applier) isTarget(u *unstructured.Unstructured) bool {
 // controllersRevision is the annotation that the Deployment controller writes.
 const controllersRevision = "deployment.kubernetes.io/revision"
 
-// sameContent compares what a person wrote: neither what server and controller
-// count, nor the annotations that are ours.
+// sameContent compares what a person wrote, without the counters of server and
+// controller and without our annotations.
 func sameContent(a, b *unstructured.Unstructured) bool {
 	return equality.Semantic.DeepEqual(content(a), content(b))
 }
@@ -454,14 +454,14 @@ func content(u *unstructured.Unstructured) map[string]any {
 	return c.Object
 }
 
-// Find returns the result for a workload, and the workload as answered.
+// Find returns the result for a workload, and the workload from the answer.
 func Find(results []Result, ref workload.Ref) (*Result, *workload.Workload, error) {
 	i := slices.IndexFunc(results, func(r Result) bool {
 		return r.After.GetKind() == ref.Kind && r.Name == ref.Name && r.Namespace == ref.Namespace
 	})
 	if i < 0 {
 		return nil, nil, &pipeline.Finding{Code: CodeTarget, Severity: pipeline.Error,
-			What: fmt.Sprintf("the manifest holds no %s in namespace %s", ref, ref.Namespace),
+			What: fmt.Sprintf("the manifest does not contain the %s in namespace %s", ref, ref.Namespace),
 			Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
 	}
 	w, err := Typed(results[i].After)

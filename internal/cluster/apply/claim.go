@@ -19,7 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// imagePath is the one field that a rollout always takes: the target
+// imagePath is the only field that a rollout always takes over: the target
 // container's image, whoever set it last (kubectl set image, kubectl rollout
 // undo). It is empty for any other object.
 func (a *applier) imagePath(u *unstructured.Unstructured) string {
@@ -34,9 +34,9 @@ func (a *applier) imagePath(u *unstructured.Unstructured) string {
 	return ""
 }
 
-// variable is an environment variable of which the file and the live object
-// have different kinds: one a value, the other a reference. Server-side apply
-// merges the two into something that is not valid, without a conflict.
+// variable is an environment variable that is a value in the file and a
+// reference in the live object, or the other way round. Server-side apply
+// merges the two into something invalid, without a conflict.
 type variable struct {
 	container, name string
 	live            string // path of the live field that is in the way
@@ -50,7 +50,7 @@ func mixedVariables(config, live *unstructured.Unstructured) []variable {
 	for _, list := range []string{"containers", "initContainers"} {
 		containers, _, err := unstructured.NestedSlice(config.Object, "spec", "template", "spec", list)
 		if err != nil {
-			continue // not of this shape, which the API server reports
+			continue // a different shape, which the API server reports
 		}
 		for _, one := range containers {
 			c, ok := one.(map[string]any)
@@ -103,8 +103,8 @@ func byName(list any, name string) map[string]any {
 	return nil
 }
 
-// without is config without the variables, for a dry run: a real run takes their
-// fields over first, which a dry run cannot build on.
+// without is config without the variables, for a dry run: a real run takes over
+// their fields first, which a dry run cannot see.
 func without(config *unstructured.Unstructured, variables []variable) *unstructured.Unstructured {
 	if len(variables) == 0 {
 		return config
@@ -160,7 +160,7 @@ func ownedBy(m metav1.ManagedFieldsEntry) *fieldpath.Set {
 }
 
 // claim moves the ownership of fields to what this manager applied, without
-// touching their values: the next apply may then set or drop them.
+// changing their values; the next apply can then set or drop them.
 func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, paths []string) error {
 	for try := 1; len(paths) > 0; try++ {
 		entries, changed, err := claimed(live.GetManagedFields(), paths, live.GetAPIVersion())

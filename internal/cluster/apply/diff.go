@@ -11,7 +11,7 @@ import (
 )
 
 // Diff is what results changed (or would change, after a dry run), as one
-// unified diff of YAML; empty when nothing. Values of Secrets are masked.
+// unified diff of YAML; empty if nothing changed. Values of Secrets are masked.
 func Diff(results []Result) (string, error) {
 	var out bytes.Buffer
 	for _, r := range results {
@@ -32,7 +32,8 @@ func Diff(results []Result) (string, error) {
 			name = r.Namespace + "/" + name
 		}
 		text := diff.Diff("live/"+name, old, "applied/"+name, now)
-		// Its first line is a shell command that made it, which nobody ran.
+		// Its first line is the shell command that would make it, which nobody
+		// ran.
 		if _, rest, ok := bytes.Cut(text, []byte("\n")); ok && bytes.HasPrefix(text, []byte("diff ")) {
 			text = rest
 		}
@@ -48,7 +49,7 @@ func render(object map[string]any) ([]byte, error) {
 	return yaml.Marshal(object)
 }
 
-// readable drops what no person wrote.
+// readable removes what no person wrote.
 func readable(u *unstructured.Unstructured) map[string]any {
 	if u == nil {
 		return nil
@@ -68,7 +69,7 @@ func readable(u *unstructured.Unstructured) map[string]any {
 	return c.Object
 }
 
-// mask hides a Secret's values and still shows which of them change.
+// mask hides a Secret's values but still shows which of them change.
 func mask(before, after map[string]any) {
 	for _, field := range []string{"data", "stringData"} {
 		old, now := values(before, field), values(after, field)

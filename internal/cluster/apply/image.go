@@ -14,10 +14,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Image applies one container's image to the live workload and nothing else,
-// for one who has no manifest at hand. What this field manager owns already is
-// applied again with it, as server-side apply would drop it otherwise.
-// Findings as Apply, and workload-unknown, container-unknown.
+// Image applies only one container's image to the live workload, for use
+// without a manifest. Whatever this field manager already owns is applied again
+// with it, because server-side apply would otherwise drop it. Findings: those
+// of Apply, and workload-unknown, container-unknown.
 func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container, image string, o Options) (*Result, error) {
 	a, err := newApplier(conn, o)
 	if err != nil {
@@ -25,7 +25,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	}
 	kube, err := conn.Kube()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	live, err := workload.Get(ctx, kube, ref)
 	if err != nil {
@@ -36,7 +36,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	}
 	config, err := owned(live)
 	if err != nil {
-		return nil, fmt.Errorf("read what %q owns of %s: %w", cluster.FieldManager, ref, err)
+		return nil, fmt.Errorf("cannot read which fields of %[2]s %[1]q owns: %[3]w", cluster.FieldManager, ref, err)
 	}
 	list := "containers"
 	if initContainer(live, container) {
@@ -100,7 +100,7 @@ func (a *applier) conflictsOnlyToTake(ctx context.Context, config, before *unstr
 	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
 }
 
-// owned is what our field manager applied, as it stands in the live object.
+// owned is what our field manager applied, with the values of the live object.
 func owned(w *workload.Workload) (*unstructured.Unstructured, error) {
 	var config any
 	var err error

@@ -14,10 +14,10 @@ import (
 )
 
 // Judge lets the API server judge exactly what Apply would send, and changes
-// nothing. Unlike Apply it goes on after a refusal, so that the error has every
-// problem of every object, each a Finding with the file's line and the other
-// manager. It also finds what the API server would take and somebody would
-// revert.
+// nothing. Unlike Apply it continues after a refusal, so that the error
+// contains every problem of every object, each as a Finding with the line in
+// the file and the other manager. It also finds what the API server would
+// accept but somebody would revert.
 func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options) ([]Result, error) {
 	o.DryRun = true
 	a, err := newApplier(conn, o)
@@ -43,7 +43,7 @@ func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 	return results, errors.Join(errs...)
 }
 
-// besides is what the API server does not object to.
+// besides finds what the API server does not object to.
 func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 	if r == nil {
 		return nil
@@ -56,10 +56,10 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 	}
 	if by := gitOps(r.Before); by != "" && r.Action != Unchanged {
 		severity := pipeline.Error
-		fix := "change it in the repository that " + by + " applies, or suspend it for this object first; " +
-			"--force-conflicts rolls out all the same"
+		fix := "change the image in the repository that " + by + " applies, or suspend it for this object first; " +
+			"or use --force-conflicts to roll out anyway"
 		if a.Force {
-			severity, fix = pipeline.Warning, "suspend it for this object, or change its repository, too"
+			severity, fix = pipeline.Warning, "suspend it for this object, or also change its repository"
 		}
 		found = append(found, &pipeline.Finding{Code: CodeGitOps, Severity: severity, Where: Where(o, ""),
 			What: fmt.Sprintf("%s belongs to %s, which will revert this rollout", nameOf(o.Unstructured), by),
@@ -75,8 +75,8 @@ func (a *applier) exported(o Object) *pipeline.Finding {
 		Why:  "it was exported from a live object", Fix: "remove the line"}
 }
 
-// gitOps names the tool that keeps an object at what a repository says; empty
-// when none does, or it is suspended for the object.
+// gitOps names the tool that keeps an object in the state that a repository
+// describes; empty if there is none, or if it is suspended for the object.
 func gitOps(live *unstructured.Unstructured) string {
 	labels, annotations := live.GetLabels(), live.GetAnnotations()
 	switch {

@@ -14,20 +14,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// Kept is an object at rest as it was before this project changed it, or one
-// that this project created. It is what a run that is killed leaves for the
-// next one.
+// Kept is the stored form of an object as it was before this project changed
+// it, or of one that this project created. A run that is killed leaves it for
+// the next one.
 type Kept struct {
 	schema.GroupVersionKind
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
 	UID       types.UID `json:"uid"`
-	// Before is without what only the server sets; nil when it was created.
+	// Before is without server-set fields; nil if the object was created.
 	Before map[string]any `json:"before,omitempty"`
 }
 
-// keep hands an object over to be kept, before it is changed or after it was
-// created. Secrets are not: they would lie about on a disk.
+// keep passes an object on to be stored, before it is changed or after it was
+// created. Secrets are not stored, because they would end up on disk.
 func (a *applier) keep(r *Result) error {
 	if a.DryRun || a.Options.Keep == nil || r.mapping.GroupVersionKind.Kind == "Secret" {
 		return nil
@@ -96,7 +96,7 @@ func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, err
 		stub.SetName(k.Name)
 		client, mapping, err := a.resource(stub)
 		if isNoMatch(err) {
-			continue // its kind has been taken away, and the object with it
+			continue // its kind has been removed, and the object with it
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -120,8 +120,8 @@ func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, err
 	return results, errors.Join(errs...)
 }
 
-// Since puts what a killed run had kept under what this run applied: restoring
-// the outcome leads to the state before both.
+// Since puts what a killed run has stored below what this run applied:
+// restoring the result leads to the state before both.
 func Since(resumed, applied []Result) []Result {
 	var all []Result
 	at := map[types.UID]int{}

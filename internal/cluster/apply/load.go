@@ -21,17 +21,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Source says where objects are read from, as kubectl's -f, -k and -R do.
+// Source says where objects are read from, like kubectl's -f, -k and -R.
 type Source struct {
 	Filenames []string // files, directories, URLs, "-" for Stdin
 	Kustomize string   // a directory or URL
 	Recursive bool
 	Stdin     io.Reader
-	// Override holds, by the path as given or as found in a directory, bytes
-	// to read in place of the file's.
+	// Override contains bytes to read instead of a file's content, by the path
+	// as given or as found in a directory.
 	Override map[string][]byte
-	// RequireNamespace refuses objects of another namespace than the
-	// connection's, as kubectl does where --namespace was given.
+	// RequireNamespace refuses objects in a different namespace than the
+	// connection's, like kubectl if --namespace was given.
 	RequireNamespace bool
 }
 
@@ -41,7 +41,7 @@ type Object struct {
 	Source string
 }
 
-// Load reads the objects; Lists are unfolded, a missing namespace is the
+// Load reads the objects; Lists are expanded, and a missing namespace is the
 // connection's. Findings: manifest-unreadable, manifest-kind, and those of
 // cluster.Explain (the cluster says which kinds are namespaced).
 func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
@@ -57,7 +57,7 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 	b = b.FilenameParam(s.RequireNamespace, &resource.FilenameOptions{Filenames: rest, Kustomize: s.Kustomize, Recursive: s.Recursive})
 	infos, err := b.Do().Infos()
 	if err != nil {
-		// The builder keeps only the text of what the cluster said.
+		// The builder keeps only the text of the cluster's answer.
 		if away := conn.Ping(ctx); away != nil {
 			return nil, away
 		}
@@ -77,7 +77,7 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 			Severity: pipeline.Error,
 			End:      pipeline.Usage,
 			What:     "the manifest has no objects, so there is nothing to roll out",
-			Why:      "it is empty, or has nothing but comments",
+			Why:      "it is empty, or contains only comments",
 			Where:    strings.TrimSpace(strings.Join(append(slices.Clone(s.Filenames), s.Kustomize), " ")),
 			Fix: "correct deploy.manifest in .sbw.yaml, or -f; an image that a program starts by itself, such as in Jobs that it makes, " +
 				"only needs `gh sbw publish`",
@@ -132,7 +132,7 @@ func (s Source) overridesIn(dir string) bool {
 	return false
 }
 
-// manifestsIn lists what the builder would read of a directory.
+// manifestsIn lists what the builder would read in a directory.
 func manifestsIn(dir string, recursive bool) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -180,7 +180,8 @@ func unreadable(s Source, err error) error {
 		Fix: "correct the file, or name another with -f"}
 }
 
-// definesKinds is the first local file with a CustomResourceDefinition in it.
+// definesKinds is the first local file that contains a
+// CustomResourceDefinition.
 func (s Source) definesKinds() string {
 	for _, name := range s.Filenames {
 		files := []string{name}
@@ -194,7 +195,7 @@ func (s Source) definesKinds() string {
 			if !ok {
 				var err error
 				if text, err = os.ReadFile(f); err != nil {
-					continue // an URL or standard input, or gone since
+					continue // a URL or standard input, or deleted since
 				}
 			}
 			if bytes.Contains(text, []byte("kind: CustomResourceDefinition")) {
@@ -205,8 +206,8 @@ func (s Source) definesKinds() string {
 	return ""
 }
 
-// SetImage sets a container's image in the loaded objects, for sources that
-// are not stamped as a file (kustomize, URLs, standard input).
+// SetImage sets a container's image in the loaded objects, for sources that are
+// not stamped as a file (kustomize, URLs, standard input).
 func SetImage(objects []Object, ref workload.Ref, container, image string) error {
 	for _, o := range objects {
 		if o.GetKind() != ref.Kind || o.GetName() != ref.Name || o.GetNamespace() != ref.Namespace ||
@@ -235,7 +236,7 @@ func SetImage(objects []Object, ref workload.Ref, container, image string) error
 		Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
 }
 
-// Typed makes a workload of an answer.
+// Typed turns an answer into a workload.
 func Typed(u *unstructured.Unstructured) (*workload.Workload, error) {
 	var into any
 	switch u.GetKind() {

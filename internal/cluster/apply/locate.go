@@ -21,8 +21,8 @@ type step struct {
 
 var pathPart = regexp.MustCompile(`\[(\w+)="?([^"\]]*)"?(?:,[^\]]*)?\]|\[(\d+)\]|\.?([^.\[\]]+)`)
 
-// parsePath reads a field's path in either of the two forms that the API server
-// uses: .spec.containers[name="worker"].image and spec.containers[0].image.
+// parsePath reads a field's path in either of the API server's two forms:
+// .spec.containers[name="worker"].image and spec.containers[0].image.
 func parsePath(path string) []step {
 	var steps []step
 	for _, m := range pathPart.FindAllStringSubmatch(path, -1) {
@@ -42,13 +42,14 @@ func parsePath(path string) []step {
 	return steps
 }
 
-// Where is FILE:LINE of a field in the object's source, or the deepest part of
-// its path that the file has. Without a readable file it is the source alone.
+// Where is FILE:LINE of a field in the object's source, or of the deepest part
+// of its path that is in the file. Without a readable file it is just the
+// source.
 func Where(o Object, path string) string {
 	if o.Source == "" {
 		return o.GetNamespace() + "/" + strings.ToLower(o.GetKind()) + "/" + o.GetName()
 	}
-	// Stamping changes no line, so the file as it is serves as well.
+	// Stamping does not move lines, so the unstamped file serves as well.
 	text, err := os.ReadFile(o.Source)
 	if err != nil {
 		return o.Source // a URL, standard input, or what kustomize rendered
@@ -59,8 +60,8 @@ func Where(o Object, path string) string {
 	return o.Source
 }
 
-// lineOf is the line of a field of an object in a YAML text, 0 when the object
-// is not in it.
+// lineOf is the line of a field of an object in a YAML text; 0 if the object is
+// not in it.
 func lineOf(text []byte, o Object, path string) int {
 	dec := yaml.NewDecoder(strings.NewReader(string(text)))
 	for {
@@ -119,8 +120,8 @@ func lineIn(n *yaml.Node, path string) int {
 	return line
 }
 
-// child follows one step down; nil when there is nothing. Of several elements
-// with the same key the last one is meant: it is the one too many.
+// child goes one step down; nil if there is nothing. Of several elements with
+// the same key the last one counts: it is the surplus one.
 func child(n *yaml.Node, s step) (found *yaml.Node) {
 	switch {
 	case n.Kind == yaml.AliasNode:

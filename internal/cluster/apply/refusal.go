@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// refusal words why an object was not accepted: one Finding, or a join of
-// several when several fields are wrong.
+// refusal says why an object was not accepted: one Finding, or several joined
+// if several fields are wrong.
 func (a *applier) refusal(o Object, err error) error {
 	if pipelineFinding(err) {
 		return err
@@ -48,20 +48,20 @@ func (a *applier) refusal(o Object, err error) error {
 	case apierrors.IsInvalid(err):
 		found = a.invalid(o, err)
 	// A typed patch that the schema does not know, and strict validation, both
-	// come as plain 4xx or as 500 with this text (structured-merge-diff).
+	// result in a plain 4xx or a 500 with this text (structured-merge-diff).
 	case apierrors.IsBadRequest(err) || strings.Contains(err.Error(), "failed to create typed patch object"):
 		found = a.badPatch(o, err)
 	case apierrors.IsForbidden(err) &&
 		(strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
 		found = append(
 			found,
-			a.refused(o, "", nameOf(o.Unstructured)+" is refused by the cluster's admission", line(err), "satisfy the policy that is named", err),
+			a.refused(o, "", nameOf(o.Unstructured)+" was refused by an admission check of the cluster", line(err), "comply with the policy that the message names", err),
 		)
 	default:
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	}
 	switch len(found) {
-	case 0: // only over fields that were to be taken before: somebody was faster
+	case 0: // only about fields that would have been taken over: somebody was faster
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	case 1:
 		return found[0]
@@ -78,7 +78,7 @@ func (a *applier) refused(o Object, path, what, why, fix string, err error) *pip
 }
 
 // conflicting makes one Finding for each other manager: "leave it out" where
-// somebody else decides (an autoscaler), else that or --force-conflicts.
+// somebody else decides (an autoscaler), otherwise that or --force-conflicts.
 func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pipeline.Finding) {
 	name := nameOf(o.Unstructured)
 	byManager := map[string][]conflict{}
@@ -97,7 +97,7 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 				Severity: pipeline.Error,
 				Where:    Where(o, c.field),
 				Err:      err,
-				What:     fmt.Sprintf("%s: replicas belong to %q, and the manifest sets another number", name, c.manager),
+				What:     fmt.Sprintf("%s: replicas belong to %q, but the manifest sets a different number", name, c.manager),
 				Why: strings.TrimSpace(
 					"managed by " + c.manager + " " + c.how,
 				),
@@ -140,7 +140,7 @@ func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Findi
 		Severity: pipeline.Error,
 		Where:    Where(o, path),
 		What: fmt.Sprintf(
-			"%s: variable %s of container %s has %s from another field manager, and the manifest sets it in another way",
+			"%s: variable %s of container %s has %s from another field manager, but the manifest sets it differently",
 			nameOf(o.Unstructured),
 			v.name,
 			v.container,
@@ -170,14 +170,14 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 			f.Code = CodeImmutable
 			f.What = fmt.Sprintf("%s: %s cannot be changed once the object exists", name, c.Field)
 			f.Fix = fmt.Sprintf(
-				"put the old value back, give the object another name, or delete it first: `kubectl delete %s -n %s`",
+				"restore the old value, rename the object, or delete it first: `kubectl delete %s -n %s`",
 				name,
 				o.GetNamespace(),
 			)
 		case strings.Contains(c.Message, "may not be 0 when `maxSurge` is 0"):
 			f.Code = CodeStrategy
 			f.What = name + ": maxSurge and maxUnavailable are both 0, so no pod could ever be replaced"
-			f.Fix = "set maxUnavailable: 1 (the old pod goes first) or maxSurge: 1 (the new one comes first)"
+			f.Fix = "set maxUnavailable: 1 (the old pod ends first) or maxSurge: 1 (the new one starts first)"
 		}
 		if !slices.ContainsFunc(found, func(have *pipeline.Finding) bool { return have.What == f.What && have.Why == f.Why }) {
 			found = append(found, f)
@@ -192,8 +192,8 @@ var (
 	unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 )
 
-// badPatch makes one Finding for each thing that keeps the object from being
-// read at all.
+// badPatch makes one Finding for each reason why the object cannot be read at
+// all.
 func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
 	name, text := nameOf(o.Unstructured), err.Error()
 	add := func(code pipeline.Code, path, what, why, fix string) {
@@ -210,7 +210,7 @@ func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
 				CodeEnvTwice,
 				at,
 				fmt.Sprintf("%s: variable %s is set twice", name, m[2]),
-				"the API server takes a list of variables with each name once",
+				"the API server accepts each name only once",
 				"remove one of the two lines",
 			)
 			continue
@@ -241,11 +241,11 @@ func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
 	return found
 }
 
-// maxValue is how much of a rejected value is shown: the API server prints whole
-// structs.
+// maxValue is how much of a rejected value is shown, because the API server
+// prints whole structs.
 const maxValue = 80
 
-// shorten cuts the value out of `Invalid value: VALUE: reason` where it is long.
+// shorten shortens a long value in `Invalid value: VALUE: reason`.
 func shorten(why string) string {
 	head, rest, ok := strings.Cut(why, "Invalid value: ")
 	if !ok || len(rest) <= maxValue {

@@ -24,20 +24,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Restore puts back what Apply or Image did, the last object first: an object
-// that was created is deleted, one that was configured gets back the values
-// that it had before, and only those.
+// Restore undoes what Apply or Image did, the last object first: an object that
+// was created is deleted, and one that was configured gets back its previous
+// values, and only those.
 //
-// Nothing that somebody else has written meanwhile is overwritten. Every object
-// is compared with what this run wrote before anything is put back. When a
+// It never overwrites what somebody else has written meanwhile. Every object is
+// compared with what this run wrote before anything is restored. When a
 // workload's pod template is no longer that one, or the workload itself was
 // replaced, Restore writes nothing at all and the error is a Finding with
 // workload.ErrSuperseded or workload.ErrReplaced in it. Other fields that have
 // changed (an autoscaler's replicas) keep their new value; those that this run
-// had set too are reported as restore-left. Each write carries the
+// had also set are reported as restore-left. Each write carries the
 // resourceVersion that was compared, so that a change in between is noticed.
 //
-// The results are the objects as they are afterwards; the workload's is what to
+// The results are the objects after the restore; the workload is the one to
 // watch. Every object is tried; the errors are joined.
 func Restore(ctx context.Context, conn *cluster.Conn, results []Result, o Options) ([]Result, error) {
 	a, err := newApplier(conn, o)
@@ -75,11 +75,11 @@ func Restore(ctx context.Context, conn *cluster.Conn, results []Result, o Option
 	return restored, errors.Join(errs...)
 }
 
-// attempts bounds how often a write is tried again because the object changed
+// attempts limits how often a write is repeated because the object changed
 // between reading and writing it; controllers write status all the time.
 const attempts = 10
 
-// restore puts one object back; nil when nothing is there to be followed.
+// restore restores one object; nil if there is nothing to follow.
 func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	client, _, err := a.resource(r.After)
 	if err != nil {
@@ -113,7 +113,7 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 }
 
 // mine reads the live object and makes sure that this run may write to it; nil
-// when it is gone and was to go.
+// if it is gone and was to be deleted.
 func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r Result) (*unstructured.Unstructured, error) {
 	live, err := client.Get(ctx, r.Name, metav1.GetOptions{})
 	switch {
@@ -147,7 +147,7 @@ func Superseded(then, now *workload.Workload) *pipeline.Finding {
 		Err:      workload.ErrSuperseded,
 		What:     "somebody else has changed " + ref.String() + " during this run",
 		Why:      fieldowner.Template(then, now).String(),
-		Fix:      "talk to them; what runs now is theirs and was left alone",
+		Fix:      "talk to them: what runs now is theirs and was left alone",
 	}
 }
 
@@ -158,7 +158,7 @@ func replaced(name, namespace string, err error) *pipeline.Finding {
 		Where:    namespace,
 		Err:      errors.Join(workload.ErrReplaced, err),
 		What:     name + " is no longer the object that this run is about",
-		Why:      "somebody deleted it, or deleted and created it again",
+		Why:      "somebody deleted it, or deleted and recreated it",
 		Fix:      "check what is there now; nothing was written to it",
 	}
 }
@@ -171,9 +171,9 @@ func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
 	return w, err == nil
 }
 
-// putBack writes what leads from live to the state before this run; nil when
-// the object is gone or nothing had to be written to it. A conflict means that
-// the object has changed since it was read.
+// putBack writes the difference between live and the state before this run; nil
+// if the object is gone or nothing had to be written. A conflict means that the
+// object has changed since it was read.
 func (a *applier) putBack(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -189,7 +189,7 @@ func (a *applier) putBack(
 	}
 	if len(left) > 0 {
 		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
-			What: "fields that somebody else has changed since were not put back", Why: strings.Join(left, ", "),
+			What: "fields that somebody else has changed were not restored", Why: strings.Join(left, ", "),
 			Fix: "compare them with the manifest"})
 	}
 	if patch == nil {
@@ -224,7 +224,7 @@ func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInte
 	}
 	if _, left := ours(restorable(r.After), restorable(r.After), restorable(live), ""); len(left) > 0 {
 		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
-			What: r.String() + " was created by this run and changed by somebody else since: it stays", Why: strings.Join(left, ", "),
+			What: r.String() + " stays: this run created it, but somebody else has changed it since", Why: strings.Join(left, ", "),
 			Fix: "delete it if nobody needs it"})
 		return nil
 	}
@@ -250,9 +250,9 @@ func (a *applier) guard(ctx context.Context) error {
 	return err
 }
 
-// back is the merge patch that leads to before, without what is the server's
-// and without the fields that somebody has changed since after, which are left.
-// A merge patch replaces lists as a whole, so a pod template comes back exactly.
+// back is the merge patch that leads to before, without server-set fields and
+// without the fields that somebody has changed since after, which are left. A
+// merge patch replaces lists as a whole, so a pod template is restored exactly.
 func back(before, after, live *unstructured.Unstructured) (patch []byte, left []string, err error) {
 	from, err := json.Marshal(restorable(after))
 	if err != nil {
@@ -274,8 +274,8 @@ func back(before, after, live *unstructured.Unstructured) (patch []byte, left []
 	if len(object) == 0 {
 		return nil, left, nil
 	}
-	// Together they make the API server answer 409 when the object is another
-	// one now, or was changed since it was compared.
+	// Together they make the API server answer 409 if the object has been
+	// replaced or changed since it was compared.
 	for field, value := range map[string]string{"uid": string(live.GetUID()), "resourceVersion": live.GetResourceVersion()} {
 		if err := unstructured.SetNestedField(object, value, "metadata", field); err != nil {
 			return nil, nil, err
@@ -285,7 +285,7 @@ func back(before, after, live *unstructured.Unstructured) (patch []byte, left []
 	return patch, left, err
 }
 
-// ours keeps of a patch the fields whose live value is still the one that was
+// ours reduces a patch to the fields whose live value is still the one that was
 // written, and names the others.
 func ours(patch, written, live map[string]any, path string) (kept map[string]any, left []string) {
 	kept = map[string]any{}

@@ -26,10 +26,10 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 // together (TotalAnnotationSizeLimitB).
 const maxAnnotations = 256 << 10
 
-// lastAppliedOf is the annotation that `kubectl apply` would write for the
-// same object. A Secret gets none unless it has one, as its content would be in
-// it; neither does what is too large for it, which kubectl apply could not be
-// used on either.
+// lastAppliedOf is the annotation that `kubectl apply` would write for the same
+// object. A Secret gets none unless it has one, because it would contain the
+// Secret's content; neither does an object that is too large for it, which
+// kubectl apply could not handle either.
 func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
 	if u.GetKind() == "Secret" && (before == nil || before.GetAnnotations()[lastApplied] == "") {
 		return "", nil
@@ -44,9 +44,9 @@ func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
 	return string(data), nil
 }
 
-// clientSideManagers are those whose fields are ours to take: whoever wrote
-// last-applied-configuration by an Update, kubectl's two own names, and what
-// this project wrote by other means than apply (see Restore).
+// clientSideManagers are those whose fields we take over: whoever wrote
+// last-applied-configuration with an Update, kubectl's own two names, and what
+// this project wrote other than with apply (see Restore).
 func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 	names := sets.New("kubectl-client-side-apply", "before-first-apply", cluster.FieldManager)
 	path := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "annotations", lastApplied))
@@ -56,8 +56,8 @@ func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 	return names
 }
 
-// takeOver merges the entries of others into ours, also when somebody writes
-// in between, and returns the object as it is then.
+// takeOver merges the entries of others into ours, even if somebody writes in
+// between, and returns the resulting object.
 func (a *applier) takeOver(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -83,19 +83,19 @@ func (a *applier) takeOver(
 	}
 }
 
-// onlyConflictsToTake tries the patch and reports whether nothing but fields that
-// a real run would take is in its way.
+// onlyConflictsToTake tries the patch and reports whether its only obstacles
+// are fields that a real run would take over.
 func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
 	found := conflicts(err)
 	return len(found) > 0 && !slices.ContainsFunc(found, func(c conflict) bool { return !a.takes(c) })
 }
 
-// conflict is one field that belongs to another.
+// conflict is one field that belongs to another manager.
 type conflict struct{ field, manager, how string }
 
-// conflicts reads the API server's refusal; its causes hold the manager's name
-// only in their text: `conflict with "NAME" using apps/v1 at TIME`.
+// conflicts reads the API server's refusal; its causes contain the manager's
+// name only in their text: `conflict with "NAME" using apps/v1 at TIME`.
 func conflicts(err error) []conflict {
 	status, ok := err.(apierrors.APIStatus)
 	if !ok || !apierrors.IsConflict(err) || status.Status().Details == nil {

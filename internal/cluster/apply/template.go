@@ -25,11 +25,11 @@ type Operation struct {
 }
 
 // Template replaces the pod template of live, exactly and as a whole, and sets
-// annotations; those of this project that are not among them go. It fails with
-// a conflict (apierrors.IsConflict) when live is no longer what is in the
-// cluster. Server-side apply cannot remove a field that another manager set;
-// so this is a patch, whose fields are then moved to what this manager applied.
-// The operations of also are part of the same patch.
+// annotations; this project's other annotations are removed. It fails with a
+// conflict (apierrors.IsConflict) if live is out of date. Server-side apply
+// cannot remove a field that another manager set; so this is a patch, whose
+// fields are then moved to what this manager applied. The operations in also
+// are part of the same patch.
 func Template(
 	ctx context.Context,
 	conn *cluster.Conn,
@@ -52,8 +52,8 @@ func Template(
 	maps.DeleteFunc(all, func(k, _ string) bool { return k == ChangeCause || strings.HasPrefix(k, OwnPrefix) })
 	maps.Copy(all, annotations)
 	patch, err := json.Marshal(append([]Operation{
-		// A version that has passed makes the answer 409, where a "test"
-		// operation would make it 422.
+		// An outdated version makes the answer 409, where a "test" operation
+		// would make it 422.
 		{Op: "replace", Path: "/metadata/resourceVersion", Value: live.Object().GetResourceVersion()},
 		{Op: "replace", Path: "/spec/template", Value: template},
 		{Op: "add", Path: "/metadata/annotations", Value: all},
@@ -64,7 +64,7 @@ func Template(
 	r.Changed()
 	after, err := client.Patch(ctx, ref.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	if apierrors.IsConflict(err) {
-		return nil, fmt.Errorf("set the pod template of %s: %w", ref, err)
+		return nil, fmt.Errorf("cannot set the pod template of %s: %w", ref, err)
 	}
 	if err != nil {
 		return nil, cluster.Explain("set the pod template of "+ref.String(), err)

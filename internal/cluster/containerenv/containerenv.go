@@ -1,8 +1,9 @@
-// Package containerenv is the environment of a container as the cluster resolves
-// it: env over envFrom, the later over the earlier, values from Secrets and
-// ConfigMaps, $(NAME) expanded.
+// Package containerenv computes the environment of a container as the cluster
+// does: env before envFrom, later entries before earlier ones, values from
+// Secrets and ConfigMaps, $(NAME) expanded. Resolve reads it, and Values.Get
+// answers for one variable.
 //
-// Values may be secret: they are kept in memory and printed by nobody; a Value
+// Values may be secret, so they stay in memory and are never printed; a Value
 // prints as its source.
 package containerenv
 
@@ -18,28 +19,28 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// State is what is known of a variable.
+// State is what is known about a variable.
 type State string
 
 // States.
 const (
 	Set     State = "set"
 	Unset   State = "unset"   // nothing sets it
-	Refused State = "refused" // a Secret or ConfigMap that may not be read may set it
-	Missing State = "missing" // its Secret, ConfigMap or key is not there
+	Refused State = "refused" // a Secret or ConfigMap that we may not read may set it
+	Missing State = "missing" // its Secret, ConfigMap or key does not exist
 	Runtime State = "runtime" // known only in the pod (fieldRef, resourceFieldRef)
 )
 
 // Value is one variable.
 type Value struct {
 	State State
-	// Source is where it comes from: "env", "secret/NAME key K".
+	// Source is where the value comes from: "env", "secret/NAME key K".
 	Source string
 	value  sealed
 }
 
-// sealed holds a value. It is a function, as fmt prints what is inside of
-// unexported fields without asking their String.
+// sealed holds a value. It is a function, because fmt prints the content of
+// unexported fields without calling their String.
 type sealed func() string
 
 func seal(s string) sealed { return func() string { return s } }
@@ -52,16 +53,16 @@ func (v Value) Reveal() string {
 	return v.value()
 }
 
-// String never is the value.
+// String is never the value.
 func (v Value) String() string { return string(v.State) + " (" + v.Source + ")" }
 
 // Values are all variables of a container.
 type Values struct {
 	vars map[string]Value
-	// Refused are the objects of envFrom that may not be read; what they may
-	// set is not known.
+	// Refused are the objects in envFrom that we may not read; it is unknown
+	// what they set.
 	Refused []string
-	// Missing are required objects that are not there.
+	// Missing are required objects that do not exist.
 	Missing []string
 }
 
@@ -86,8 +87,8 @@ func (v Values) Lookup(names ...string) (string, bool) {
 	return "", false
 }
 
-// Resolve reads what a container's env and envFrom name. No right to read a
-// Secret is an answer (Refused), not an error.
+// Resolve reads what a container's env and envFrom refer to. Lack of permission
+// to read a Secret is an answer (Refused), not an error.
 func Resolve(ctx context.Context, kube kubernetes.Interface, namespace string, c *corev1.Container) (Values, error) {
 	r := &resolver{kube: kube, namespace: namespace, objects: map[string]object{}}
 	out := Values{vars: map[string]Value{}}

@@ -2,10 +2,11 @@ package containerenv
 
 import "strings"
 
-// expand replaces $(NAME) by the value of a variable that stands before it;
-// $$ is a dollar sign, and what names no variable stays as it is: the rules of
-// k8s.io/kubernetes/third_party/forked/golang/expansion. Where a variable that
-// may not be read is needed, there is no value, and refused is its source.
+// expand replaces $(NAME) by the value of an earlier variable; $$ is a dollar
+// sign, and what does not name a variable stays unchanged: the rules of
+// k8s.io/kubernetes/third_party/forked/golang/expansion. If it needs a variable
+// that we may not read, there is no value, and refused is that variable's
+// source.
 func expand(s string, so Values) (value, refused string) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -19,21 +19,21 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// SourceForms is how a Source is written.
+// SourceForms describes how a Source is written.
 const SourceForms = "env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY"
 
-// Source is where a secret value is read from, as a person writes it on a
-// command line: the place, never the value.
+// Source is where a secret value is read from, as written on a command line:
+// the place, never the value.
 type Source struct {
 	kind      string // env, file, secret
-	namespace string // of a Secret; empty: the worker's
+	namespace string // of a Secret; empty means the worker's
 	name      string // variable, path or Secret
 	key       string // of a Secret
 }
 
-// ParseSource reads a Source that stands behind a flag. Its error, of the code
-// "key-source", does not repeat the text: somebody may have written the value
-// itself there.
+// ParseSource reads the Source after a flag. Its error, with the code
+// "key-source", does not repeat the text, because somebody may have written the
+// value itself.
 func ParseSource(flag, text string) (Source, error) {
 	bad := func(format string, args ...any) (Source, error) {
 		f := pipeline.UsageErrorf("key-source", "write it as "+SourceForms, format, args...)
@@ -45,7 +45,7 @@ func ParseSource(flag, text string) (Source, error) {
 	switch {
 	case !ok || kind != "env" && kind != "file" && kind != "secret":
 		f := pipeline.UsageErrorf("key-source", "write it as "+SourceForms, "%s does not say where the value is", flag)
-		f.Why = "it takes the place of a value and never the value itself, which others could see on the command line"
+		f.Why = "give the place where the value is, never the value itself, which others could see on the command line"
 		return Source{}, f
 	case kind == "env" && (rest == "" || strings.ContainsAny(rest, "=$ \x00")):
 		return bad("env: is not followed by the name of a variable, as in env:INNGEST_SIGNING_KEY")
@@ -74,7 +74,7 @@ func ParseSource(flag, text string) (Source, error) {
 	return s, nil
 }
 
-// IsZero reports whether nothing was given.
+// IsZero reports whether no Source was given.
 func (s Source) IsZero() bool { return s.kind == "" }
 
 // String is the Source as it was written.
@@ -91,18 +91,18 @@ func (s Source) String() string {
 // Place is what a Source is relative to.
 type Place struct {
 	Getenv func(string) string
-	// Dir is the directory that relative paths are meant from.
+	// Dir is the directory that relative paths start from.
 	Dir string
-	// Kube and Namespace are asked for a Secret only.
+	// Kube and Namespace are used only for a Secret.
 	Kube      func() (kubernetes.Interface, error)
 	Namespace string
 }
 
-// maxSource bounds what is read of a file: no key is longer.
+// maxSource limits how much of a file is read; keys are shorter.
 const maxSource = 64 << 10
 
-// Read is the value, without white space around it. What is wrong is a Finding
-// of the code "key-source-unread", without the value.
+// Read returns the value without surrounding white space. An error is a Finding
+// with the code "key-source-unread", without the value.
 func (s Source) Read(ctx context.Context, in Place) (string, error) {
 	unread := func(fix, why string, err error) error {
 		return &pipeline.Finding{Code: "key-source-unread", Severity: pipeline.Error, Err: err,
@@ -117,7 +117,7 @@ func (s Source) Read(ctx context.Context, in Place) (string, error) {
 	case "file":
 		raw, err := readFile(s.path(in.Dir))
 		if err != nil {
-			return "", unread("name a readable file that holds the value alone", err.Error(), err)
+			return "", unread("name a readable file that contains only the value", err.Error(), err)
 		}
 		text = raw
 	case "secret":
@@ -132,7 +132,7 @@ func (s Source) Read(ctx context.Context, in Place) (string, error) {
 		secret, err := kube.CoreV1().Secrets(namespace).Get(ctx, s.name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			return "", unread("ask for the verb get on secrets, or name a file or variable", "you may not read it in namespace "+namespace, err)
+			return "", unread("ask the cluster's administrator for the verb get on secrets, or name a file or variable", "you may not read it in namespace "+namespace, err)
 		case apierrors.IsNotFound(err):
 			return "", unread("check the name and the namespace", "there is no such Secret in namespace "+namespace, err)
 		case err != nil:
@@ -148,12 +148,12 @@ func (s Source) Read(ctx context.Context, in Place) (string, error) {
 		return "", unread("put the value there, or name another source", "it is empty", nil)
 	}
 	if strings.ContainsAny(text, "\n\x00") {
-		return "", unread("keep the value alone in it", "it holds more than one line", nil)
+		return "", unread("keep only the value in it", "it contains more than one line", nil)
 	}
 	return text, nil
 }
 
-// path is the file; a shell does not expand the tilde behind "file:".
+// path is the file; a shell does not expand the tilde after "file:".
 func (s Source) path(dir string) string {
 	if rest, ok := strings.CutPrefix(s.name, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -182,7 +182,7 @@ func readFile(path string) (string, error) {
 	return string(raw), nil
 }
 
-// withoutPath leaves the path out, which has been said.
+// withoutPath removes the path, which the message already contains.
 func withoutPath(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err

@@ -1,9 +1,9 @@
-// Package evidence keeps what undoing a failed rollout would destroy: logs of
-// its containers, their states, events. Collect reads it before the undo; Brief
-// is the part that a person sees at once, the rest goes into the receipt.
+// Package evidence saves what undoing a failed rollout would destroy: the logs
+// of its containers, their states, events. Collect reads it before the undo;
+// Brief is the part that is shown at once, and the rest goes into the receipt.
 //
-// Everything a pod says is untrusted: control characters are taken out before
-// it is returned, so that none of it acts on a terminal.
+// A pod's output is untrusted: control characters are removed before it is
+// returned, so that it cannot control a terminal.
 package evidence
 
 import (
@@ -23,14 +23,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Evidence is all that was kept.
+// Evidence is everything that was saved.
 type Evidence struct {
 	Pods   []Pod   `json:"pods,omitempty"`
 	Events []Event `json:"events,omitempty"`
 	// Missed is what could not be read, and why.
 	Missed []string `json:"missed,omitempty"`
 
-	// cause is the container that the verdict is about; empty for a cause
+	// cause is the container that the verdict is about; empty if the cause is
 	// elsewhere.
 	cause verdict.Container
 }
@@ -40,7 +40,7 @@ type Pod struct {
 	Name       string      `json:"name"`
 	Node       string      `json:"node,omitempty"`
 	Phase      string      `json:"phase"`
-	Conditions []string    `json:"conditions,omitempty"` // those that are not true
+	Conditions []string    `json:"conditions,omitempty"` // the conditions that are not true
 	Containers []Container `json:"containers,omitempty"`
 }
 
@@ -66,8 +66,8 @@ type Event struct {
 	Message string    `json:"message"`
 }
 
-// Limits of what is kept: pods of one revision fail alike, and a receipt is
-// read by people.
+// Limits of what is saved: pods of one revision fail alike, and people read
+// receipts.
 const (
 	maxPods   = 3
 	maxEvents = 50
@@ -75,8 +75,8 @@ const (
 	logBytes  = 64 << 10
 )
 
-// Collect reads the logs of what fails in r, at most those of three pods. What
-// cannot be read is listed in Missed; there is no error.
+// Collect reads the logs of what fails in r, of at most three pods. What cannot
+// be read is listed in Missed; there is no error.
 func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evidence {
 	var e Evidence
 	e.Events = events(r.Snapshot)
@@ -116,8 +116,8 @@ func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evi
 	return e
 }
 
-// failing picks the pods to keep: the cause's first (it may be one that is
-// finished, and so not a row of the verdict), then others that are not ready.
+// failing picks the pods to save: the cause's first (it may have finished and
+// therefore not be a row of the verdict), then others that are not ready.
 func failing(r watch.Result) []*corev1.Pod {
 	pods := r.NewPods()
 	cause := ""
@@ -157,7 +157,8 @@ func (e *Evidence) log(ctx context.Context, kube kubernetes.Interface, pod *core
 	return strings.Split(strings.TrimRight(text, "\n"), "\n")
 }
 
-// Log reads the end of a container's log, cleaned. It fits watch.Options.Log.
+// Log reads the end of a container's log and cleans it. It can be used as
+// watch.Options.Log.
 func Log(
 	ctx context.Context,
 	kube kubernetes.Interface,
@@ -183,7 +184,8 @@ func Log(
 		return "", cluster.Explain(during, err)
 	}
 	text := termtext.Text(string(data))
-	// The kubelet answers a log it no longer has with 200 and this sentence.
+	// The kubelet answers a request for a log that it no longer has with 200
+	// and this sentence.
 	if strings.HasPrefix(text, "unable to retrieve container logs for ") {
 		return "", fmt.Errorf("%s: %s", during, strings.TrimSpace(text))
 	}
@@ -220,9 +222,9 @@ func state(s corev1.ContainerState) string {
 	return ""
 }
 
-// Brief is what a person reads at once: the end of the log of the container that
-// failed, and above it the line that most likely names the cause, where a stack
-// trace has pushed that out of the last lines.
+// Brief is what a person reads at once: the end of the failed container's log,
+// preceded by the line that most likely names the cause if a stack trace has
+// pushed that out of the last lines.
 func (e Evidence) Brief(lines int) []string {
 	pod, c, log := e.failed()
 	if len(log) == 0 {
@@ -242,8 +244,8 @@ func (e Evidence) Brief(lines int) []string {
 	return out
 }
 
-// failed is the log to show: of the container that the cause names, else of the
-// first one that has a log. The log before a restart has the crash in it.
+// failed is the log to show: of the container that the cause names, or else of
+// the first one with a log. The log before a restart contains the crash.
 func (e Evidence) failed() (pod, container string, log []string) {
 	for _, p := range e.Pods {
 		for _, c := range p.Containers {

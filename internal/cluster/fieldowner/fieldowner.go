@@ -26,7 +26,7 @@ import (
 
 // Change is one change of a pod template by somebody else.
 type Change struct {
-	// Manager is the field manager, empty when managedFields do not show it.
+	// Manager is the field manager, empty if managedFields do not show it.
 	Manager   string
 	Operation string
 	Time      time.Time
@@ -34,7 +34,7 @@ type Change struct {
 	Fields []string
 }
 
-// maxFields bounds how many paths String prints.
+// maxFields limits how many paths String prints.
 const maxFields = 3
 
 // String is the manager and the fields on one line.
@@ -54,7 +54,7 @@ func (c Change) String() string {
 	return text
 }
 
-// Template is the change of the pod template that leads from then to now.
+// Template is the change of the pod template between then and now.
 func Template(then, now *workload.Workload) Change {
 	c := writer(now.Object(), then.Object())
 	c.Fields = Fields(then.Template(), now.Template())
@@ -62,8 +62,8 @@ func Template(then, now *workload.Workload) Change {
 }
 
 // writer picks the manager that most likely made the change: one that owns
-// template fields it did not own before, else one whose entry is newer and has
-// lost nothing (a manager that lost a field was written over).
+// template fields it did not own before, or else one whose entry is newer and
+// has lost nothing (a manager that lost a field was overwritten).
 func writer(now, then metav1.Object) (c Change) {
 	type key struct{ manager, operation, subresource string }
 	of := func(m metav1.ManagedFieldsEntry) key { return key{m.Manager, string(m.Operation), m.Subresource} }
@@ -95,7 +95,7 @@ func writer(now, then metav1.Object) (c Change) {
 func fieldsOf(m metav1.ManagedFieldsEntry) *fieldpath.Set {
 	set := fieldpath.NewSet()
 	if m.FieldsV1 != nil && set.FromJSON(m.FieldsV1.GetRawReader()) != nil {
-		return fieldpath.NewSet() // written by somebody else, and not readable
+		return fieldpath.NewSet() // written by somebody else in an unreadable form
 	}
 	return set
 }
@@ -106,8 +106,8 @@ func touchesTemplate(s *fieldpath.Set) bool {
 	return found
 }
 
-// Fields lists the paths at which two pod templates differ, sorted. Elements of
-// lists are named by their name where they have one.
+// Fields lists the paths where two pod templates differ, sorted. List elements
+// are identified by their name if they have one.
 func Fields(a, b *corev1.PodTemplateSpec) []string {
 	before, errA := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
 	after, errB := runtime.DefaultUnstructuredConverter.ToUnstructured(b)

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// conn is a data stream as a net.Conn. Deadlines are not kept: http.Transport
+// conn is a data stream as a net.Conn. Deadlines are ignored: http.Transport
 // sets none, and ends a request by closing the connection.
 type conn struct {
 	data, complaints httpstream.Stream
@@ -21,17 +21,17 @@ type conn struct {
 	lost             func() // drops the link
 	once             sync.Once
 
-	heard     chan struct{} // closed when complaint is final
+	heard     chan struct{} // closed once complaint is final
 	mu        sync.Mutex
 	complaint error
 }
 
-// hearing bounds how long the end of the data is held back for what the
-// kubelet may have to say about it: both streams end at about the same time.
+// hearing limits how long the end of the data is delayed for the kubelet's
+// possible error message: both streams end at about the same time.
 const hearing = time.Second
 
-// listen waits for what the kubelet complains of, most often that nobody
-// listens on the port. It then ends the data as well.
+// listen waits for the kubelet's error message, usually that nobody listens on
+// the port. It then also ends the data.
 func (c *conn) listen() {
 	defer close(c.heard)
 	message, err := io.ReadAll(io.LimitReader(c.complaints, 4<<10))
@@ -41,12 +41,12 @@ func (c *conn) listen() {
 	c.mu.Lock()
 	c.complaint = fmt.Errorf("%w: pod %s: %s", errNotDelivered, c.link.pod, termtext.Line(string(message)))
 	c.mu.Unlock()
-	// The kubelet's link to the pod outlives the pod: "failed to find sandbox" would
-	// be the answer for good.
+	// The kubelet's link to the pod outlives the pod: otherwise every answer
+	// would be "failed to find sandbox".
 	c.lost()
 }
 
-// errNotDelivered is in the errors of connections that never reached the pod.
+// errNotDelivered marks errors of connections that never reached the pod.
 var errNotDelivered = errors.New("not delivered")
 
 func (c *conn) said(err error) error {

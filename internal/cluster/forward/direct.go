@@ -18,11 +18,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// Kind is what makes an Address.
+// Kind is the kind of an Address.
 type Kind string
 
-// Kinds of addresses, in the order in which they are preferred: the first ones
-// were made to be reached from outside.
+// Kinds of addresses, in order of preference: the first ones are meant to be
+// reached from outside.
 const (
 	LoadBalancer Kind = "LoadBalancer"
 	ExternalIP   Kind = "external IP"
@@ -30,8 +30,8 @@ const (
 	NodePort     Kind = "NodePort"
 )
 
-// Address is a way to a Service that needs no port-forward. That it is written
-// down does not mean that it can be reached from here.
+// Address leads to a Service without a port-forward. That it is configured does
+// not mean that it can be reached from here.
 type Address struct {
 	URL  string
 	Kind Kind
@@ -39,19 +39,19 @@ type Address struct {
 
 func (a Address) String() string { return fmt.Sprintf("the %s %s", a.Kind, a.URL) }
 
-// maxNodes bounds how many nodes are tried: each of them forwards to the
-// Service, so that one that answers is enough.
+// maxNodes limits how many nodes are tried: each of them forwards to the
+// Service, so one that answers is enough.
 const maxNodes = 4
 
-// Direct lists the addresses that a Service has outside of the cluster; none
-// for a plain ClusterIP. Nodes and Ingresses that may not be read are passed
-// over: a pod's own host is an address of its node, too, and so, on a cluster of
-// one machine, is the API server's. Findings: service-unknown, port-unknown and
-// those of cluster.Explain.
+// Direct lists the addresses of a Service outside the cluster; a plain
+// ClusterIP has none. Nodes and Ingresses that we may not read are skipped: a
+// pod's host is also an address of its node, and in a cluster of one machine so
+// is the API server's. Findings: service-unknown, port-unknown and those of
+// cluster.Explain.
 func Direct(ctx context.Context, conn *cluster.Conn, t Target) ([]Address, error) {
 	kube, err := conn.Kube()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	svc, err := service(ctx, kube, t)
 	if err != nil {
@@ -106,9 +106,9 @@ func schemeOf(p *corev1.ServicePort) string {
 	return "http"
 }
 
-// ingressAddresses are the hosts of which an Ingress hands everything to the
-// Service: one that hands over a path alone may rewrite it, which is not
-// written down in a way that all controllers share.
+// ingressAddresses are the hosts for which an Ingress passes everything to the
+// Service: one that passes only a path may rewrite it, which controllers
+// configure in different ways.
 func ingressAddresses(in *networkingv1.Ingress, service string, port *corev1.ServicePort) []Address {
 	leads := func(b *networkingv1.IngressBackend) bool {
 		return b != nil && b.Service != nil && b.Service.Name == service &&
@@ -134,8 +134,8 @@ func ingressAddresses(in *networkingv1.Ingress, service string, port *corev1.Ser
 	return all
 }
 
-// nodeHosts are addresses of nodes, those of ready ones first; of the Service's
-// own pods where nodes may not be listed.
+// nodeHosts are addresses of nodes, ready ones first; those of the Service's
+// own pods if we may not list nodes.
 func nodeHosts(ctx context.Context, kube kubernetes.Interface, svc *corev1.Service) ([]string, error) {
 	nodes, err := kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err == nil {
@@ -159,7 +159,7 @@ func nodeHosts(ctx context.Context, kube kubernetes.Interface, svc *corev1.Servi
 		Pods(svc.Namespace).
 		List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
 	if apierrors.IsForbidden(err) {
-		return nil, nil // the API server's host is left
+		return nil, nil // the API server's host remains
 	}
 	if err != nil {
 		return nil, cluster.Explain("list the pods of service "+svc.Name, err)

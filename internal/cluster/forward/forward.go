@@ -1,10 +1,12 @@
-// Package forward makes connections into a pod through the API server, without
-// opening a port on this machine: each connection is a pair of streams of the
-// port-forward protocol, which an http.Transport dials as it would dial TCP.
+// Package forward connects to a pod through the API server without opening a
+// port on this machine. New returns a Tunnel to a Target, whose Transport sends
+// HTTP requests: each connection is a pair of streams of the port-forward
+// protocol, which an http.Transport dials like TCP.
 //
-// A Target is a Service or a pod. Behind a Service a ready pod is chosen; when
-// that pod goes away, the next connection goes to another. Where no port may be
-// forwarded, Direct knows the addresses that a Service has outside of the cluster.
+// A Target is a Service or a pod. For a Service a ready pod is chosen; when
+// that pod goes away, the next connection goes to another one. If
+// port-forwarding is not allowed, Direct lists the addresses of a Service
+// outside the cluster.
 package forward
 
 import (
@@ -43,8 +45,8 @@ func (t Target) String() string {
 	return fmt.Sprintf("service/%s:%d", t.Service, t.Port)
 }
 
-// URL is what requests through the Tunnel are addressed to: the host is the
-// name a pod of the cluster would use.
+// URL is the base of requests through the Tunnel: its host is the name that a
+// pod in the cluster would use.
 func (t Target) URL() *url.URL {
 	host := t.Service + "." + t.Namespace + ".svc"
 	if t.Pod != "" {
@@ -53,8 +55,7 @@ func (t Target) URL() *url.URL {
 	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, fmt.Sprint(t.Port))}
 }
 
-// Tunnel makes connections to one Target. Its methods may be called from
-// several goroutines.
+// Tunnel connects to one Target. Its methods may be called concurrently.
 type Tunnel struct {
 	target Target
 	kube   kubernetes.Interface
@@ -64,7 +65,7 @@ type Tunnel struct {
 	live   *link
 	next   int // request id of the next pair of streams
 	closed bool
-	avoid  map[string]bool // pods that were lost, asked last
+	avoid  map[string]bool // pods that were lost, which are tried last
 }
 
 // link is one upgraded connection to one pod.
@@ -74,11 +75,11 @@ type link struct {
 	port int
 }
 
-// New makes a Tunnel; nothing is connected before it is used.
+// New returns a Tunnel; it connects when it is first used.
 func New(conn *cluster.Conn, t Target) (*Tunnel, error) {
 	kube, err := conn.Kube()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	return &Tunnel{target: t, kube: kube, config: conn.Config, avoid: map[string]bool{}}, nil
 }
@@ -86,7 +87,7 @@ func New(conn *cluster.Conn, t Target) (*Tunnel, error) {
 // Target is where it goes.
 func (t *Tunnel) Target() Target { return t.target }
 
-// Pod is the pod that the tunnel is connected to at the moment, if it is.
+// Pod is the pod that the tunnel is currently connected to, if any.
 func (t *Tunnel) Pod() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +99,8 @@ func (t *Tunnel) Pod() string {
 
 // Transport is an http.RoundTripper over the tunnel: whatever host a request
 // names, it goes to the Target. A request that never reached a pod, because the
-// pod was replaced, is sent once more: the Service may lead to another pod by now.
+// pod was replaced, is sent once more: the Service may refer to another pod by
+// now.
 func (t *Tunnel) Transport() *Transport {
 	return &Transport{http.Transport{
 		DialContext:         t.DialContext,
@@ -167,7 +169,7 @@ func (t *Tunnel) Close() error {
 
 var errClosed = errors.New("the tunnel is closed")
 
-// link is the upgraded connection, made if there is none alive.
+// link returns the upgraded connection, and creates it if none is alive.
 func (t *Tunnel) link(ctx context.Context) (*link, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -203,12 +205,12 @@ func (t *Tunnel) drop(l *link) {
 		t.avoid[l.pod] = true
 		t.live = nil
 	}
-	_ = l.Close() // it is dead; how it died was said by open
+	_ = l.Close() // it is dead; open has reported why
 }
 
-// connect upgrades a request to pods/NAME/portforward: WebSocket first, as the
-// API server has it since 1.31, and SPDY where it is not taken (older servers,
-// proxies), as kubectl does.
+// connect upgrades a request to pods/NAME/portforward: to WebSocket, which the
+// API server supports since 1.31, or to SPDY if that is not accepted (older
+// servers, proxies), like kubectl.
 func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, error) {
 	target := t.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(t.target.Namespace).Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(t.config)
@@ -223,7 +225,7 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	dialer := portforward.NewFallbackDialerForStreaming(socket, old, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
-	// The dialers know no context: what comes too late is closed.
+	// The dialers ignore the context, so a late result is closed.
 	type answer struct {
 		conn httpstream.Connection
 		err  error
@@ -249,12 +251,13 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	}
 }
 
-// openTimeout bounds the making of a pair of streams on a link that is up.
+// openTimeout limits how long opening a pair of streams may take on a working
+// link.
 const openTimeout = 10 * time.Second
 
-// open makes the pair of streams that is one connection. The SPDY library
-// waits 30 s for a reply even where the link ends meanwhile, and knows no
-// context; so it is asked in the background.
+// open opens the pair of streams that makes a connection. The SPDY library
+// waits 30 s for a reply even if the link ends meanwhile, and ignores the
+// context; so it runs in the background.
 func (t *Tunnel) open(ctx context.Context, l *link) (net.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errors.New("the pod's node does not answer"))
 	defer cancel()
@@ -301,7 +304,7 @@ func (t *Tunnel) streams(l *link) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = complaints.Close() // nothing is ever written to it by this side
+	_ = complaints.Close() // this side never writes to it
 	header.Set(corev1.StreamType, corev1.StreamTypeData)
 	data, err := l.CreateStream(header)
 	if err != nil {

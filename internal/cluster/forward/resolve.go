@@ -32,7 +32,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	}
 	if len(svc.Spec.Selector) == 0 {
 		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
-			What: "Service " + svc.Name + " selects no pods, so nothing can be forwarded to", Fix: "give the server's address with --inngest-url"}
+			What: "Service " + svc.Name + " selects no pods, so there is nothing to forward to", Fix: "give the server's address with --inngest-url"}
 	}
 	port, err := servicePort(svc, t.target.Port)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	return ready[0].Name, n, err
 }
 
-// service is the Service of a target.
+// service reads the Service of a target.
 func service(ctx context.Context, kube kubernetes.Interface, t Target) (*corev1.Service, error) {
 	svc, err := kube.CoreV1().Services(t.Namespace).Get(ctx, t.Service, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -94,7 +94,7 @@ func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
 		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + strings.Join(have, ", ")}
 }
 
-// targetPort is the port on the pod that a Service's port means.
+// targetPort is the port of the pod to which a Service's port leads.
 func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) (int, error) {
 	switch {
 	case port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0:
@@ -112,23 +112,23 @@ func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) 
 		}
 	}
 	return 0, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
-		What: fmt.Sprintf("pod %s has no port named %q, which Service %s means by %d", pod.Name, port.TargetPort.StrVal, svc.Name, port.Port),
+		What: fmt.Sprintf("pod %s has no port named %q, to which Service %s maps its port %d", pod.Name, port.TargetPort.StrVal, svc.Name, port.Port),
 		Fix:  "correct targetPort of the Service, or the pod's ports"}
 }
 
 // ErrForbidden is in the errors of connections that RBAC does not allow.
-var ErrForbidden = errors.New("ports may not be forwarded")
+var ErrForbidden = errors.New("port-forwarding is not allowed")
 
-// explain makes a finding of a failed upgrade.
+// explain turns a failed upgrade into a finding.
 func explain(pod string, err error) error {
 	during := "port-forward to pod/" + pod
 	explained := cluster.Explain(during, err)
 	f, ok := errors.AsType[*pipeline.Finding](explained)
-	// The upgrade's error holds the answer only as text.
+	// The upgrade's error contains the answer only as text.
 	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
 		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "you may not " + during,
 			Why: termtext.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
-			Fix: "ask for the verb create on pods/portforward, or give the server's address with --inngest-url"}
+			Fix: "ask the cluster's administrator for the verb create on pods/portforward, or give the server's address with --inngest-url"}
 	}
 	return explained
 }

@@ -51,11 +51,11 @@ type Run struct {
 func New(conn *cluster.Conn, ref workload.Ref, r *pipeline.Reporter) (*Run, error) {
 	kube, err := conn.Kube()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	client, err := conn.Dynamic()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	return &Run{Ref: ref, Reporter: r, conn: conn, kube: kube, dynamic: client}, nil
 }

@@ -1,17 +1,18 @@
-// Package lock lets one rollout at a time change a workload. Acquire takes a
-// Lease with holder, tag and expiry and renews it until Release; Verify, called
-// right before a write, makes sure that the Lease is still ours.
+// Package lock makes sure that only one rollout at a time changes a workload.
+// Acquire takes a Lease with holder, tag and expiry and renews it until
+// Release; Verify, called right before a write, makes sure that the Lease is
+// still ours.
 //
-// A Lease is a promise, not a fence: somebody who does not ask for it is not
-// stopped. A holder that was killed leaves it behind; after its duration the
-// next one takes it over and learns whose it was. Whether it has expired is
-// judged by the API server's clock alone (the server stamps managedFields and
+// A Lease is a promise, not a fence: it does not stop anybody who ignores it. A
+// holder that was killed leaves it behind; after its duration the next one
+// takes it over and learns who held it. Only the API server's clock decides
+// whether it has expired (the server stamps managedFields and
 // creationTimestamp), so that two laptops with different clocks agree.
 //
 // A process that was suspended, or slept with its laptop, has not renewed its
-// Lease meanwhile. What it believed before the gap says nothing, so the time
-// away neither keeps nor loses the lock: the Lease is read again, and stays ours
-// exactly when nobody took it.
+// Lease meanwhile. What it knew before the gap is worthless, so the gap neither
+// keeps nor loses the lock: the Lease is read again, and stays ours if nobody
+// took it.
 package lock
 
 import (
@@ -44,17 +45,17 @@ const (
 	CodeForbidden pipeline.Code = "lock-forbidden"
 )
 
-// Errors that callers branch on with errors.Is; each is behind a Finding.
+// Errors that callers distinguish with errors.Is; each is wrapped in a Finding.
 var (
 	// ErrHeld: somebody else holds the lock.
 	ErrHeld = errors.New("somebody else holds the lock")
-	// ErrLost: the lock was ours and is not any more, or nobody can say.
+	// ErrLost: the lock was ours but is not any more, or nobody can say.
 	ErrLost = errors.New("the lock was lost")
 	// ErrForbidden: this user may not write Leases.
 	ErrForbidden = errors.New("not allowed to write Leases")
 )
 
-// Annotations of the Lease, for the next one who wants it.
+// Annotations of the Lease, for the next run that wants it.
 const (
 	annotationTag = "dev.sbw/tag"
 	annotationRun = "dev.sbw/run"
@@ -65,18 +66,18 @@ type Options struct {
 	Workload workload.Ref
 	Tag      string // what is rolled out
 	Holder   string // Me() when empty
-	// Run is unlike that of any other run, and Ended are runs whose process is
+	// Run identifies this run uniquely, and Ended are runs whose process is
 	// known to have ended: their locks need not expire.
 	Run   string
 	Ended []string
-	// Duration is after how long without renewal the lock is anyone's; 30 s
-	// when zero. It is renewed three times in that.
+	// Duration is the time without renewal after which anyone may take the
+	// lock; 0 means 30 s. The lock is renewed three times in that.
 	Duration time.Duration
-	// Wait is how long to wait for another holder; not at all when zero.
+	// Wait is how long to wait for another holder; 0 means not at all.
 	Wait time.Duration
-	// Lost is called at most once, when the lock was taken away or could not
-	// be renewed in time; typically a context.CancelCauseFunc. Its error is a
-	// Finding with ErrLost in it.
+	// Lost is called at most once, when the lock was taken away or could not be
+	// renewed in time; typically a context.CancelCauseFunc. Its error is a
+	// Finding that wraps ErrLost.
 	Lost     func(error)
 	Reporter *pipeline.Reporter
 }
@@ -84,11 +85,11 @@ type Options struct {
 // Lock is held from Acquire to Release.
 type Lock struct {
 	Options
-	// TookOver names the holder whose expired or abandoned lock it was; empty
-	// otherwise.
+	// TookOver names the holder whose expired or abandoned lock was taken over;
+	// otherwise empty.
 	TookOver string
-	// Waited says that somebody else held it first, so that what was known of
-	// the workload may have changed.
+	// Waited means that somebody else held it first, so that earlier knowledge
+	// of the workload may be out of date.
 	Waited bool
 
 	leases coordination.LeaseInterface
@@ -103,7 +104,7 @@ type Lock struct {
 
 const defaultDuration = 30 * time.Second
 
-// Me is user@host and process: who holds a lock.
+// Me is user@host and process: the holder of a lock.
 func Me() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {
@@ -120,8 +121,8 @@ func Me() string {
 func Name(ref workload.Ref) string { return "sbw-" + strings.ToLower(ref.Kind) + "-" + ref.Name }
 
 // Acquire takes the lock and renews it in the background until Release. ctx
-// bounds the acquiring alone. Findings: locked, and those of cluster.Explain
-// (lock-forbidden where leases may not be written).
+// limits only the acquiring. Findings: locked, and those of cluster.Explain
+// (lock-forbidden if we may not write leases).
 func Acquire(ctx context.Context, kube kubernetes.Interface, o Options) (*Lock, error) {
 	if o.Holder == "" {
 		o.Holder = Me()
@@ -161,7 +162,7 @@ func (l *Lock) acquire(ctx context.Context) error {
 		if err == nil && l.Wait == 0 {
 			return l.held(held, expires)
 		}
-		if err != nil { // the wait ended within a request
+		if err != nil { // the wait ended during a request
 			return l.held(&coordinationv1.Lease{}, 0)
 		}
 		l.Waited = true
@@ -178,8 +179,8 @@ func (l *Lock) acquire(ctx context.Context) error {
 	}
 }
 
-// try takes the lock if it is free or expired; otherwise it returns whose it
-// is and in how long it expires.
+// try takes the lock if it is free or expired; otherwise it returns the holder
+// and the time until it expires.
 func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires time.Duration, err error) {
 	ended := false
 	live, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
@@ -187,7 +188,7 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	case apierrors.IsNotFound(err):
 		live, err = l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
 		if apierrors.IsAlreadyExists(err) {
-			return l.try(ctx) // somebody was faster; it is read again
+			return l.try(ctx) // somebody was faster; read it again
 		}
 	case err == nil:
 		if holder(live) != "" {
@@ -245,8 +246,8 @@ func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
 	return lease
 }
 
-// expires is in how long a Lease expires, by the API server's clock; 0 when it
-// has.
+// expires is how long until a Lease expires, by the API server's clock; 0 if it
+// has expired.
 func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.Duration, error) {
 	written := lease.CreationTimestamp.Time
 	for _, m := range lease.ManagedFields {
@@ -254,7 +255,7 @@ func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.D
 			written = m.Time.Time
 		}
 	}
-	// What a dry run would create is stamped with the server's now.
+	// The server stamps its current time on what a dry run would create.
 	probe := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{GenerateName: l.name + "-", Namespace: l.Workload.Namespace}}
 	now, err := l.leases.Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: cluster.FieldManager})
 	if err != nil {
@@ -264,7 +265,7 @@ func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.D
 	if s := lease.Spec.LeaseDurationSeconds; s != nil {
 		duration = time.Duration(*s) * time.Second
 	}
-	// Stamps are whole seconds: one more makes sure.
+	// Stamps are whole seconds, so one more makes sure.
 	return max(0, duration+time.Second-now.CreationTimestamp.Sub(written)), nil
 }
 
@@ -274,7 +275,8 @@ func (l *Lock) untilFreed(ctx context.Context, held *coordinationv1.Lease, expir
 	defer timer.Stop()
 	w, err := l.leases.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + l.name, ResourceVersion: held.ResourceVersion})
 	if err != nil {
-		// No right to watch, or a version too old: look again when it expires.
+		// No permission to watch, or a version that is too old: look again when
+		// it expires.
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -312,16 +314,18 @@ func (l *Lock) renew(ctx context.Context) {
 	every := l.Duration / 3
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	// Wall clocks, as the monotonic one stands still while a laptop sleeps.
+	// Wall clocks, because the monotonic one stands still while a laptop
+	// sleeps.
 	looked := time.Now().Round(0)
-	var failing time.Duration // awake time without a renewal
+	var failing time.Duration // time awake without a renewal
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		// A gap counts as one interval: nothing was tried in the rest of it.
+		// A gap counts as one interval, because nothing was tried in the rest
+		// of it.
 		failing += min(time.Since(looked), every)
 		looked = time.Now().Round(0)
 		one, cancel := context.WithTimeout(ctx, every)
@@ -336,7 +340,7 @@ func (l *Lock) renew(ctx context.Context) {
 			l.Lost(l.lost(err))
 			return
 		default:
-			l.Reporter.Detailf("renewing the lock: %v", err)
+			l.Reporter.Detailf("cannot renew the lock: %v", err)
 		}
 	}
 }
@@ -363,7 +367,7 @@ func (l *Lock) Verify(ctx context.Context) error {
 	return l.lost(err)
 }
 
-// renewOnce writes the Lease again. An error with ErrLost in it is final.
+// renewOnce writes the Lease again. An error that wraps ErrLost is final.
 func (l *Lock) renewOnce(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -375,8 +379,8 @@ func (l *Lock) renewOnce(ctx context.Context) error {
 	}
 	err := l.rewrite(ctx)
 	if apierrors.IsConflict(err) {
-		// Somebody has written it since. It may be a label that a person set, so
-		// what counts is who holds it.
+		// Somebody has written it since. That may be a label that a person set,
+		// so the holder decides.
 		var live *coordinationv1.Lease
 		if live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{}); err == nil {
 			if !l.ours(live) {
@@ -405,8 +409,8 @@ func (l *Lock) rewrite(ctx context.Context) error {
 	return err
 }
 
-// ours reports whether a Lease was acquired by this very run: a holder's name
-// comes back when a process identifier is used again.
+// ours reports whether this very run acquired a Lease: a holder's name can
+// reappear when a process ID is reused.
 func (l *Lock) ours(lease *coordinationv1.Lease) bool {
 	return lease.UID == l.lease.UID && holder(lease) == l.Holder && lease.Annotations[annotationRun] == l.Run
 }
@@ -421,14 +425,14 @@ func orNobody(who string) string {
 func (l *Lock) lost(err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeLost, Severity: pipeline.Error, Where: l.Workload.Namespace + "/lease/" + l.name, Err: ErrLost,
 		What: "this run no longer holds the lock on " + l.Workload.String(), Why: termtext.Line(err.Error()),
-		Fix: "see who rolls out now with `kubectl sbw status` before running it again"}
+		Fix: "find out with `kubectl sbw status` who is rolling out now before you try again"}
 	if !errors.Is(err, ErrLost) {
-		f.What = "nobody can say whether this run still holds the lock on " + l.Workload.String()
+		f.What = "it is unknown whether this run still holds the lock on " + l.Workload.String()
 	}
 	return f
 }
 
-// Release gives the lock back. It is safe to call it more than once, and on nil.
+// Release gives up the lock. It may be called more than once, and on nil.
 func (l *Lock) Release(ctx context.Context) error {
 	if l == nil || l.stop == nil {
 		return nil
@@ -448,18 +452,18 @@ func (l *Lock) Release(ctx context.Context) error {
 		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}},
 	)
 	if apierrors.IsForbidden(err) {
-		// Without the right to delete it, an empty holder frees it as well.
+		// Without permission to delete it, an empty holder also frees it.
 		free := lease.DeepCopy()
 		free.Spec.HolderIdentity = nil
 		_, err = l.leases.Update(ctx, free, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is somebody else's already
+		return nil // it already belongs to somebody else
 	}
 	return cluster.Explain("release the lock", err)
 }
 
-// Holder reads who holds the lock, for status; empty when nobody does.
+// Holder returns who holds the lock, for status; empty if nobody does.
 func Holder(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (who, tag string, err error) {
 	lease, err := kube.CoordinationV1().Leases(ref.Namespace).Get(ctx, Name(ref), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -478,14 +482,14 @@ func (l *Lock) held(by *coordinationv1.Lease, expires time.Duration) error {
 		why = fmt.Sprintf("the lock expires in %s unless it is renewed", expires.Round(time.Second))
 	}
 	return &pipeline.Finding{Code: CodeHeld, Severity: pipeline.Error, Where: l.Workload.Namespace + "/" + l.Workload.String(), Err: ErrHeld,
-		What: what, Why: why, Fix: "wait for it with --lock-wait 5m; a lock whose holder has gone away expires by itself"}
+		What: what, Why: why, Fix: "wait for it with --lock-wait 5m; if its holder has gone away, the lock expires by itself"}
 }
 
 func (l *Lock) explain(err error) error {
 	if apierrors.IsForbidden(err) {
 		return &pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Error, Where: l.Workload.Namespace, Err: errors.Join(ErrForbidden, err),
 			What: "you may not lock " + l.Workload.String(), Why: termtext.Line(err.Error()),
-			Fix: "ask for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
+			Fix: "ask the cluster's administrator for get, create, update, delete and watch on leases (coordination.k8s.io) in this namespace"}
 	}
 	return cluster.Explain("lock "+l.Workload.String(), err)
 }

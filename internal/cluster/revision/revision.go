@@ -209,7 +209,7 @@ func Undo(
 ) (*workload.Workload, error) {
 	kube, err := conn.Kube()
 	if err != nil {
-		return nil, cluster.Explain("connect", err)
+		return nil, cluster.Explain("connect to the cluster", err)
 	}
 	for try := 0; ; try++ {
 		live, err := workload.Get(ctx, kube, ref)

@@ -219,7 +219,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	if err := os.WriteFile(config, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	w.must(0, []string{"parallel", "the NodePort http://", "ports may not be forwarded"}, "functions", "--as", "limited")
+	w.must(0, []string{"parallel", "the NodePort http://", "port-forwarding is not allowed"}, "functions", "--as", "limited")
 	w.must(0, []string{"the NodePort http://"}, "functions", "--inngest-via", "direct")
 	w.must(1, []string{"portforward"}, "functions", "--as", "limited", "--inngest-via", "port-forward")
 	w.must(0, []string{"which you may not read", "--signing-key-from", "1 kept"}, "refresh", "--as", "limited")
