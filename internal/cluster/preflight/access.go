@@ -19,11 +19,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Right is one thing that a later step does.
+// Right is a permission that a later step needs.
 type Right struct {
 	Verb        string
 	Group       string
-	Resource    string // with its subresource: pods/proxy
+	Resource    string // including its subresource: pods/proxy
 	Name        string // empty: any
 	Namespace   string // empty: cluster-wide
 	For         string // the step that needs it
@@ -45,16 +45,16 @@ func (r Right) String() string {
 	return r.Verb + " " + resource
 }
 
-// Needs says what a rollout will do.
+// Needs describes what a rollout will do.
 type Needs struct {
 	Workload workload.Ref
-	// Objects of the manifest besides the workload: group and resource.
+	// Objects in the manifest besides the workload: group and resource.
 	Objects  []Right
 	Rollback bool
 	Probe    bool
-	// Service that is forwarded to; none with an URL.
+	// Service that is forwarded to; empty with a URL.
 	Service string
-	// ServiceNamespace is where; the workload's when empty.
+	// ServiceNamespace is its namespace; if empty, the workload's.
 	ServiceNamespace string
 	// OtherRoute means that there may be another route than the forwarding.
 	OtherRoute  bool
@@ -62,7 +62,7 @@ type Needs struct {
 	ReadSecrets bool // pull secret and signing key
 }
 
-// Rights lists what a rollout needs.
+// Rights lists the permissions that a rollout needs.
 func Rights(n Needs) []Right {
 	ns, name, resource := n.Workload.Namespace, n.Workload.Name, n.Workload.Resource().Resource
 	var all []Right
@@ -79,7 +79,7 @@ func Rights(n Needs) []Right {
 		add("apps", "controllerrevisions", "", "watch", false, "list", "watch")
 	}
 	add("", "pods", "", "watch", false, "list", "watch")
-	add("", "events", "", "causes that show in events alone", true, "list", "watch")
+	add("", "events", "", "causes that only show in events", true, "list", "watch")
 	add("", "pods/log", "", "logs of failing pods", true, "get")
 	if n.Probe {
 		add("", "pods/proxy", "", "probe", false, "get")
@@ -209,14 +209,14 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 		// One Role is enough to go on: whoever may not list nodes can do without.
 		missing = slices.DeleteFunc(missing, func(r Right) bool { return r.Optional && r.Namespace == "" })
 	}
-	f := finding(pipeline.Error, CodeRBAC, "", "you may not do everything that this rollout needs: "+strings.Join(steps, ", "), "",
-		"ask the cluster's administrator to apply these rules and to bind them to you (`kubectl create rolebinding`)")
+	f := finding(pipeline.Error, CodeRBAC, "", "you lack permissions that this rollout needs: "+strings.Join(steps, ", "), "",
+		"ask the cluster's administrator to apply these rules and bind them to you (`kubectl create rolebinding`)")
 	if len(steps) == 0 {
 		f.Severity = pipeline.Warning
-		f.What = "you may not do everything that helps a rollout: " + strings.Join(optional, ", ")
-		f.Why = "the rollout works without it"
+		f.What = "you lack permissions that would help this rollout: " + strings.Join(optional, ", ")
+		f.Why = "the rollout works without them"
 	} else if len(optional) > 0 {
-		f.Why = "it works without the right to " + strings.Join(optional, ", ")
+		f.Why = "it works without the permission to " + strings.Join(optional, ", ")
 	}
 	f.Where = scopes(missing)
 	f.Evidence, f.Err = roleFor(missing), MissingRights(missing)
@@ -237,8 +237,9 @@ func scopes(rights []Right) string {
 	return strings.Join(all, ", ")
 }
 
-// roleFor writes what grants rights, as YAML: a Role for each namespace, and a
-// ClusterRole for what belongs to none. Rights to the same resource share a rule.
+// roleFor writes rules that grant rights, as YAML: a Role for each namespace,
+// and a ClusterRole for what has no namespace. Rights to the same resource
+// share a rule.
 func roleFor(rights []Right) (lines []string) {
 	var namespaces []string
 	for _, r := range rights {
@@ -284,7 +285,7 @@ func roleFor(rights []Right) (lines []string) {
 	return lines
 }
 
-// ObjectRights are the rights to apply one more object.
+// ObjectRights are the permissions to apply one more object.
 func ObjectRights(group, resource, namespace, name string) []Right {
 	var all []Right
 	for _, verb := range []string{"get", "patch"} {

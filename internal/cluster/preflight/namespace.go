@@ -14,9 +14,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Namespace says whether a namespace is being deleted: the API server still
-// takes changes of what is in it, and no new pods. Whoever may not read
-// namespaces asks by a dry run of creating a Lease, which a rollout does
+// Namespace checks whether a namespace is being deleted: then the API server
+// still accepts changes in it, but no new pods. Without permission to read
+// namespaces it uses a dry run of creating a Lease, which a rollout does
 // anyway. Finding: namespace-terminating. A namespace that does not exist is
 // not reported: the manifest may create it.
 func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*pipeline.Finding, error) {
@@ -26,9 +26,9 @@ func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*
 				pipeline.Error,
 				verdict.CodeNamespaceEnding,
 				name,
-				"namespace "+name+" is being deleted, so that no new pods can be created in it",
+				"namespace "+name+" is being deleted, so no new pods can be created in it",
 				why,
-				"find out who deleted it; roll out again once it has been created again, or into another one",
+				"find out who deleted it, and roll out once it has been recreated, or use another one",
 			),
 		}
 	}
@@ -48,10 +48,10 @@ func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return ending(err.Error()), nil
 	}
-	return nil, nil // what else is wrong with it, the other checks find
+	return nil, nil // the other checks find everything else that is wrong with it
 }
 
-// waitsFor is what keeps a namespace from being gone.
+// waitsFor is what prevents a namespace from disappearing.
 func waitsFor(ns *corev1.Namespace) string {
 	for _, c := range ns.Status.Conditions {
 		if c.Status == corev1.ConditionTrue && c.Message != "" {

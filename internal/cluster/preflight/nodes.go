@@ -19,23 +19,23 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// AnnotationPlatforms on a node names further platforms that it runs, by
-// emulation, separated by commas: the API has no field for it.
+// AnnotationPlatforms on a node lists further platforms that it runs by
+// emulation, separated by commas, because the API has no field for it.
 const AnnotationPlatforms = "dev.sbw/platforms"
 
-// Node is one node and whether the pods may land on it.
+// Node is one node and whether the pods may run on it.
 type Node struct {
 	Name      string   `json:"name"`
 	Platforms []string `json:"platforms"` // its own first
-	// Excluded is why no pod may land there; empty when it may.
+	// Excluded is the reason why no pod may run there; empty if it may.
 	Excluded string `json:"excluded,omitempty"`
 
 	allocatable corev1.ResourceList
 }
 
-// Nodes reads the cluster's nodes and judges each against the pod template as
-// the scheduler's filters do: nodeName, nodeSelector, required affinity, taints
-// and tolerations, cordons. Room is not judged: it may become free.
+// Nodes reads the cluster's nodes and judges each against the pod template like
+// the scheduler's filters: nodeName, nodeSelector, required affinity, taints
+// and tolerations, cordons. Free capacity is not judged, because it may change.
 func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Node, []*pipeline.Finding, error) {
 	list, err := kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if f := unread("the nodes' platforms", err); f != nil {
@@ -97,8 +97,8 @@ func tolerates(tolerations []corev1.Toleration, taint corev1.Taint) bool {
 	return schedulingv1.TolerationsTolerateTaint(logr.Discard(), tolerations, &taint, false)
 }
 
-// transientTaint: a node that is away or under pressure at this moment may be
-// back when the pod is placed.
+// transientTaint: a node that is away or under pressure right now may be back
+// when the pod is placed.
 func transientTaint(t corev1.Taint) bool {
 	switch t.Key {
 	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
@@ -108,15 +108,16 @@ func transientTaint(t corev1.Taint) bool {
 	return false
 }
 
-// daemonTolerations are what the DaemonSet controller adds (AddOrUpdateDaemonPodTolerations).
+// daemonTolerations are those that the DaemonSet controller adds
+// (AddOrUpdateDaemonPodTolerations).
 func daemonTolerations() []corev1.Toleration {
 	return []corev1.Toleration{{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
 }
 
-// Platform holds an image's platforms (os/arch[/variant]) against the nodes
-// that a pod may land on. Findings: node-none (no node takes the pod), and
-// node-platform: Error when no such node runs the image, Warning when some do
-// not: the scheduler does not look at platforms.
+// Platform compares an image's platforms (os/arch[/variant]) with the nodes
+// that a pod may run on. Findings: node-none (no node accepts the pod), and
+// node-platform: an Error if no such node runs the image, a Warning if some do
+// not, because the scheduler does not look at platforms.
 func Platform(image string, platforms []string, nodes []Node) []*pipeline.Finding {
 	var fit, unfit, excluded []string
 	for _, n := range nodes {
@@ -138,7 +139,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 			pipeline.Warning,
 			"node-none",
 			"",
-			"no node takes the pod as things are",
+			"currently no node accepts the pod",
 			some(excluded),
 			"correct nodeSelector, affinity or tolerations, or uncordon a node",
 		)
@@ -149,7 +150,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 				pipeline.Error,
 				"node-platform",
 				"",
-				fmt.Sprintf("image %s is for %s, and no node that the pod may land on runs that", image, has),
+				fmt.Sprintf("image %s is for %s, which no node runs that may get the pod", image, has),
 				some(unfit),
 				"build it for the nodes: `gh sbw publish --platform "+platformOf(nodes)+"`",
 			),
@@ -160,7 +161,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 				pipeline.Warning,
 				"node-platform",
 				"",
-				fmt.Sprintf("image %s is for %s, and the pod may also land on nodes that do not run that", image, has),
+				fmt.Sprintf("image %s is for %s, but the pod may also be placed on nodes that do not run that", image, has),
 				some(unfit),
 				"build it for all of them, or set nodeSelector kubernetes.io/arch",
 			),

@@ -1,10 +1,11 @@
-// Package preflight asks a cluster, before anything is changed, what would
-// make a rollout fail: rights, nodes, quota, Secrets, the workload's own state.
+// Package preflight checks in a cluster, before anything is changed, what would
+// make a rollout fail: permissions, nodes, quota, Secrets, the workload's own
+// state.
 //
-// Every question is a function of its own that returns findings, so that a
-// command can ask them side by side. A question that may not be asked (RBAC)
-// is a Warning or a Note, never a refusal: the rollout may work all the same.
-// Only questions are asked: SelfSubjectAccessReviews are stored nowhere.
+// Every check is a function that returns findings, so that a command can run
+// them concurrently. A check that is not permitted (RBAC) results in a Warning
+// or a Note, never in a refusal, because the rollout may work nevertheless.
+// Checks only read: SelfSubjectAccessReviews are not stored anywhere.
 package preflight
 
 import (
@@ -29,8 +30,8 @@ func finding(severity pipeline.Severity, code pipeline.Code, where, what, why, f
 	return &pipeline.Finding{Code: code, Severity: severity, Where: where, What: what, Why: why, Fix: fix}
 }
 
-// unread is the answer to a question that may not be asked; nil when err is
-// another, which the caller returns.
+// unread is the result of a check that is not permitted; nil for any other
+// error, which the caller returns.
 func unread(what string, err error) *pipeline.Finding {
 	if !apierrors.IsForbidden(err) {
 		return nil
@@ -41,23 +42,23 @@ func unread(what string, err error) *pipeline.Finding {
 		Err:      err,
 		What:     "not checked: " + what,
 		Why:      termtext.Line(err.Error()),
-		Fix:      "nothing; with the right to read it, mistakes would show here already",
+		Fix:      "nothing; with permission to read it, mistakes would be reported here",
 	}
 }
 
-// CodeMidRollout is the code of a workload that somebody else is rolling out.
+// CodeMidRollout means that somebody else is rolling out the workload.
 const CodeMidRollout = "mid-rollout"
 
-// ErrMidRollout is in the Finding of that code.
+// ErrMidRollout is wrapped in the Finding with that code.
 var ErrMidRollout = errors.New("another rollout is under way")
 
-// State says whether a workload is in a state to be rolled out: paused,
-// on-delete, scaled to nothing, or in the middle of another rollout. A rollout
-// that is stuck is a Note: the new one replaces it.
+// State checks whether a workload can be rolled out: it may be paused,
+// on-delete, scaled to zero, or in the middle of another rollout. A rollout
+// that is stuck is a Note, because the new one replaces it.
 func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]*pipeline.Finding, error) {
 	ref := w.Ref()
 	where := ref.Namespace + "/" + ref.String()
-	// Asked of the spec: a paused Deployment may be complete as it is.
+	// This looks at the spec, because a paused Deployment may be complete.
 	if c := verdict.HeldBack(w); c != nil {
 		return []*pipeline.Finding{finding(pipeline.Error, c.Code, where, c.What, c.Why, c.Fix)}, nil
 	}
@@ -74,7 +75,7 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 			return nil, nil
 		}
 		f := finding(pipeline.Error, CodeMidRollout, where, ref.String()+" is in the middle of another rollout",
-			"it waits for "+v.Waiting, "wait for its end (`kubectl rollout status "+ref.String()+"`), or --force")
+			"it waits for "+v.Waiting, "wait until it ends (`kubectl rollout status "+ref.String()+"`), or --force")
 		f.Err = ErrMidRollout
 		return []*pipeline.Finding{f}, nil
 	case verdict.Failing, verdict.Failed:
@@ -87,7 +88,7 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 				pipeline.Warning,
 				"no-replicas",
 				where,
-				ref.String()+" is scaled to 0: no pod will prove the new image",
+				ref.String()+" is scaled to 0, so no pod will prove the new image",
 				"",
 				"`kubectl scale "+ref.String()+" --replicas=1`",
 			),
@@ -96,9 +97,9 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 	return nil, nil
 }
 
-// onlyScaling reports whether the workload waits for pods of the revision that it
-// has long rolled out: somebody, or an autoscaler, has just added some, or a node
-// has come. That is not a rollout that another one would disturb.
+// onlyScaling reports whether the workload waits for pods of the revision that
+// was rolled out long ago: somebody, or an autoscaler, has just added some, or
+// a node has joined. Another rollout would not disturb that.
 func onlyScaling(w *workload.Workload) bool {
 	if seen, now := verdict.Observed(w); seen < now {
 		return false
@@ -114,20 +115,20 @@ func onlyScaling(w *workload.Workload) bool {
 	return w.DaemonSet.Status.UpdatedNumberScheduled == w.DaemonSet.Status.CurrentNumberScheduled
 }
 
-// Status judges the workload as it is now, from one reading.
+// Status judges the workload's current state from a single reading.
 func Status(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) (verdict.Verdict, error) {
 	s, err := snapshot(ctx, kube, w)
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	// A settling time is for those who wait.
+	// A settling time only makes sense for those who wait.
 	v, _ := verdict.Judge(s, verdict.Policy{Settle: -1}, verdict.Memory{})
 	return v, nil
 }
 
-// RunAsRoot says beforehand what the kubelet would refuse: runAsNonRoot, no
-// runAsUser, and an image that runs as root or as a user that has only a name.
-// user is the image config's User.
+// RunAsRoot predicts a refusal by the kubelet: runAsNonRoot without runAsUser,
+// and an image whose user is root or has only a name. user is the image
+// config's User.
 func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
 	c, err := w.Container(container)
 	if err != nil {
@@ -163,5 +164,5 @@ func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
 		return nil
 	}
 	return finding(pipeline.Error, "run-as-root", w.Ref().Namespace+"/"+w.Ref().String(),
-		"container "+container+" may not run as root", why, "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest")
+		"container "+container+" is not allowed to run as root", why, "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest")
 }

@@ -22,18 +22,18 @@ import (
 )
 
 // Credential is a login that the kubelet would use. It is kept in memory and
-// prints without its secret part.
+// printed without its secret part.
 type Credential struct {
-	Host   string // as the pull secret has it: a host, perhaps with a path or a wildcard
+	Host   string // as written in the pull secret: a host, perhaps with a path or a wildcard
 	Source string // secret/NAME
 	User   string
 
 	secret sealed
 }
 
-// sealed holds a password, or an identity token in its place. It is a
-// function, as fmt prints what is inside of unexported fields without asking
-// their String.
+// sealed holds a password, or an identity token instead. It is a function,
+// because fmt prints the content of unexported fields without calling their
+// String.
 type sealed func() (password, identityToken string)
 
 // Reveal is the secret part: a password, or an identity token.
@@ -41,11 +41,11 @@ func (c Credential) Reveal() (password, identityToken string) { return c.secret(
 
 func (c Credential) String() string { return c.User + " for " + c.Host + " from " + c.Source }
 
-// Keyring is every login of a pod's imagePullSecrets.
+// Keyring contains all logins of a pod's imagePullSecrets.
 type Keyring struct {
 	all []Credential
-	// Blind are the pull secrets that may not be read: what they hold is not
-	// known.
+	// Blind are the pull secrets that we may not read; their content is
+	// unknown.
 	Blind []string
 }
 
@@ -63,9 +63,9 @@ func (k Keyring) For(repository string) []Credential {
 }
 
 // PullSecrets reads the pod template's imagePullSecrets, or its
-// ServiceAccount's where it has none (the admission plugin copies them only
-// then). Findings, none an Error as the image may be public: pull-secret-missing,
-// pull-secret-unusable.
+// ServiceAccount's if it has none (only then does the admission plugin copy
+// them). Findings, none of them an Error because the image may be public:
+// pull-secret-missing, pull-secret-unusable.
 func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) (Keyring, []*pipeline.Finding, error) {
 	var ring Keyring
 	var found []*pipeline.Finding
@@ -93,8 +93,8 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 				pipeline.Warning,
 				"pull-secret-missing",
 				where,
-				"pull secret "+ref.Name+" is not there",
-				"imagePullSecrets names it; the node will pull without it",
+				"pull secret "+ref.Name+" does not exist",
+				"imagePullSecrets refers to it, and the node will pull without it",
 				"create it: `kubectl create secret docker-registry "+ref.Name+" -n "+ns+" --docker-server=ghcr.io …`",
 			))
 			continue
@@ -124,8 +124,8 @@ type entry struct {
 	IdentityToken string `json:"identitytoken"`
 }
 
-// ParsePullSecret reads the logins of a Secret of either type that the kubelet
-// knows. No error text holds anything of its content.
+// ParsePullSecret reads the logins in a Secret of either type that the kubelet
+// supports. Errors never contain any of its content.
 func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 	var entries map[string]entry
 	switch s.Type {
@@ -142,7 +142,7 @@ func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 			return nil, errors.New("its " + corev1.DockerConfigKey + " is not a Docker configuration")
 		}
 	default:
-		return nil, fmt.Errorf("its type is %q, and must be %q", s.Type, corev1.SecretTypeDockerConfigJson)
+		return nil, fmt.Errorf("its type is %q, but must be %q", s.Type, corev1.SecretTypeDockerConfigJson)
 	}
 	var all []Credential
 	for host, e := range entries {
@@ -154,7 +154,7 @@ func ParsePullSecret(s *corev1.Secret) ([]Credential, error) {
 			}
 			user, password, ok := strings.Cut(plain, ":")
 			if !ok {
-				return nil, fmt.Errorf("its login for %s is not of the form user:password", normalHost(host))
+				return nil, fmt.Errorf("its login for %s does not have the form user:password", normalHost(host))
 			}
 			c.User, e.Password = user, password
 		}
@@ -175,8 +175,8 @@ func decode(s string) (string, error) {
 	return string(data), err
 }
 
-// normalHost takes off what Docker writes around a host:
-// https://index.docker.io/v1/ is docker.io.
+// normalHost removes what Docker adds to a host: https://index.docker.io/v1/ is
+// docker.io.
 func normalHost(h string) string {
 	h = strings.TrimPrefix(strings.TrimPrefix(h, "https://"), "http://")
 	h = strings.TrimSuffix(h, "/")
@@ -191,7 +191,7 @@ func normalHost(h string) string {
 
 // matches follows the kubelet's rules (pkg/credentialprovider/keyring.go): the
 // port must be the same, each label of the host may be a glob, and a path must
-// begin the repository's.
+// be the beginning of the repository's.
 func matches(pattern, repository string) bool {
 	wantHost, wantPath, _ := strings.Cut(pattern, "/")
 	host, rest, _ := strings.Cut(repository, "/")

@@ -19,10 +19,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Quota says whether the namespace's quotas leave room for the pods that a
-// rollout makes before old ones go (maxSurge). next is the workload as it will
-// be; live is nil when it is not there yet. Finding: quota, an Error where the
-// rollout cannot begin by ending an old pod (maxUnavailable 0), else a Warning.
+// Quota checks whether the namespace's quotas leave room for the pods that a
+// rollout creates before old ones end (maxSurge). next is the workload as it
+// will be; live is nil if it does not exist yet. Finding: quota, an Error if
+// the rollout cannot begin by ending an old pod (maxUnavailable 0), otherwise a
+// Warning.
 func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
 	ref := next.Ref()
 	list, err := kube.CoreV1().ResourceQuotas(ref.Namespace).List(ctx, metav1.ListOptions{})
@@ -45,8 +46,8 @@ func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 	return found, nil
 }
 
-// surge is how many pods there may be beyond the wanted ones, and whether an
-// old one may go first.
+// surge is how many pods may exist beyond the wanted ones, and whether an old
+// one may end first.
 func surge(w *workload.Workload) (more int32, canShrink bool) {
 	if w.Deployment == nil {
 		return 0, true // ordered replacement; a DaemonSet's surge is off by default
@@ -59,7 +60,7 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 	if more == 0 {
 		return nil
 	}
-	// The controller makes surge pods one by one: the first must fit.
+	// The controller creates surge pods one by one: the first must fit.
 	lacks := Lacks(q, w, 1)
 	if len(lacks) == 0 {
 		return nil
@@ -72,13 +73,13 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 		severity,
 		verdict.CodeQuota,
 		q.Namespace+"/resourcequota/"+q.Name,
-		"the quota leaves no room for a new pod beside the old ones",
+		"the quota leaves no room for a new pod next to the old ones",
 		strings.Join(lacks, "; "),
-		"raise the quota, lower the requests, or replace in place (maxSurge: 0, maxUnavailable: 1)",
+		"raise the quota, lower the requests, or let the old pod end first (maxSurge: 0, maxUnavailable: 1)",
 	)
 }
 
-// Lacks says of which resources a quota does not leave enough for pods more
+// Lacks lists the resources of which a quota does not leave enough for more
 // pods of w.
 func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []string) {
 	if !concerns(q, w) {

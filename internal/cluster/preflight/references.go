@@ -21,8 +21,8 @@ import (
 type Dependency struct {
 	Kind string // Secret, ConfigMap, PersistentVolumeClaim, ServiceAccount
 	Name string
-	Keys []string // that must be in it
-	By   []string // what asks for it: "container worker env X"
+	Keys []string // that must exist in it
+	By   []string // where it is referred to: "container worker env X"
 }
 
 // Dependencies lists what the pod template cannot start without. Optional
@@ -143,8 +143,8 @@ func References(
 				pipeline.Error,
 				"reference-missing",
 				ns+"/"+w.Ref().String(),
-				fmt.Sprintf("%s %s is not there", t.Kind, t.Name),
-				by+" asks for it",
+				fmt.Sprintf("%s %s does not exist", t.Kind, t.Name),
+				"it is used by "+by,
 				"create it in namespace "+ns+", or correct the name in the manifest",
 			))
 			continue
@@ -157,14 +157,14 @@ func References(
 		for _, k := range t.Keys {
 			if !slices.Contains(keys, k) {
 				found = append(found, finding(pipeline.Error, "reference-missing", ns+"/"+w.Ref().String(),
-					fmt.Sprintf("%s %s has no key %q", t.Kind, t.Name, k), by+" asks for it", "add the key, or correct its name in the manifest"))
+					fmt.Sprintf("%s %s has no key %q", t.Kind, t.Name, k), "it is used by "+by, "add the key, or correct its name in the manifest"))
 			}
 		}
 	}
 	return found, nil
 }
 
-// read gets an object and returns its keys, where it has any.
+// read gets an object and returns its keys, if it has any.
 func read(ctx context.Context, kube kubernetes.Interface, ns string, t Dependency) (keys []string, err error) {
 	core := kube.CoreV1()
 	switch t.Kind {

@@ -57,14 +57,14 @@ func TestReferences(t *testing.T) {
 		got = append(got, f.Severity.String()+" "+string(f.Code)+": "+f.What+" / "+f.Why)
 	}
 	want := []string{
-		`error reference-missing: ConfigMap conf has no key "G" / envFrom of container init, volume v2, volume v4 asks for it`,
-		`error reference-missing: Secret env has no key "B" / env A of container c, env B of container c, envFrom of container c, volume v1 asks for it`,
-		`error reference-missing: Secret env has no key "F" / env A of container c, env B of container c, envFrom of container c, volume v1 asks for it`,
-		"error reference-missing: Secret gone is not there / envFrom of container c asks for it",
-		"error reference-missing: PersistentVolumeClaim disk is not there / volume v3 asks for it",
-		"error reference-missing: Secret locked is not there / volume v4 asks for it",
+		`error reference-missing: ConfigMap conf has no key "G" / it is used by envFrom of container init, volume v2, volume v4`,
+		`error reference-missing: Secret env has no key "B" / it is used by env A of container c, env B of container c, envFrom of container c, volume v1`,
+		`error reference-missing: Secret env has no key "F" / it is used by env A of container c, env B of container c, envFrom of container c, volume v1`,
+		"error reference-missing: Secret gone does not exist / it is used by envFrom of container c",
+		"error reference-missing: PersistentVolumeClaim disk does not exist / it is used by volume v3",
+		"error reference-missing: Secret locked does not exist / it is used by volume v4",
 	}
-	// Who asks first is the order of the spec: not what is tested here.
+	// The order follows the spec, which is not what is tested here.
 	for i := range got {
 		got[i] = strings.Replace(got[i], "envFrom of container c, env A of container c, env B of container c, volume v1", "env A of container c, env B of container c, envFrom of container c, volume v1", 1)
 	}

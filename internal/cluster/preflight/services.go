@@ -21,10 +21,10 @@ import (
 // CodeService is reported when a Service of the manifest reaches nothing.
 const CodeService pipeline.Code = "service-unmatched"
 
-// Services says which Services of a manifest select no pod, or point at a port
-// that the pods they select do not have. The API server takes both, and nothing
-// answers behind them. A Service may also be for pods that another manifest
-// creates: those that run count.
+// Services finds Services in a manifest that select no pod, or that point at a
+// port that the selected pods do not have. The API server accepts both, and
+// nothing answers behind them. A Service may also be for pods that another
+// manifest creates, so running pods count.
 func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Object) ([]*pipeline.Finding, error) {
 	var found []*pipeline.Finding
 	templates := podTemplates(objects)
@@ -37,7 +37,7 @@ func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Ob
 			continue // not valid, which the dry run reports
 		}
 		if len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName {
-			continue // its endpoints are made by others
+			continue // others create its endpoints
 		}
 		selector := labels.SelectorFromSet(svc.Spec.Selector)
 		var selected []*corev1.PodTemplateSpec
@@ -61,7 +61,7 @@ func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Ob
 					CodeService,
 					apply.Where(o, "spec.selector"),
 					"Service "+svc.Name+" selects no pods",
-					"no pod template of the manifest and no pod that runs has the labels "+selector.String(),
+					"no pod template in the manifest and no running pod has the labels "+selector.String(),
 					"correct spec.selector, or the labels of the pod template",
 				))
 			}
@@ -72,14 +72,15 @@ func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Ob
 				continue
 			}
 			found = append(found, finding(pipeline.Warning, CodeService, apply.Where(o, fmt.Sprintf("spec.ports[%d]", i)),
-				fmt.Sprintf("Service %s leads to port %s, which its pods do not have", svc.Name, target(p)),
+				fmt.Sprintf("Service %s points to port %s, which its pods do not have", svc.Name, target(p)),
 				"they have "+ports(selected), "correct targetPort, or the container's ports"))
 		}
 	}
 	return found, nil
 }
 
-// podTemplates collects what the manifest creates pods from, by namespace.
+// podTemplates collects the templates from which the manifest creates pods, by
+// namespace.
 func podTemplates(objects []apply.Object) map[string][]*corev1.PodTemplateSpec {
 	all := map[string][]*corev1.PodTemplateSpec{}
 	for _, o := range objects {
@@ -114,8 +115,8 @@ func nested(object map[string]any, path ...string) (map[string]any, bool) {
 	return object, true
 }
 
-// hasPort: a named port must be there; a number need not be declared, so that it
-// is wrong only where others are.
+// hasPort: a named port must exist; a number need not be declared, so it is
+// only wrong if other ports are.
 func hasPort(t *corev1.PodTemplateSpec, p corev1.ServicePort) bool {
 	declared := false
 	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {

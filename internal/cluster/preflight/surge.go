@@ -18,11 +18,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Surge says whether a rolling update would wait for itself: the old pods stay
-// until the new ones are ready, and have what those need (a host port, a
-// ReadWriteOncePod claim, the room on the node, the place that anti-affinity
-// allows). nodes are those of Nodes; none when they could not be read, which
-// makes what depends on them a Warning. Finding: surge-blocked.
+// Surge checks whether a rolling update would wait for itself: the old pods
+// stay until the new ones are ready, but hold what those need (a host port, a
+// ReadWriteOncePod claim, the capacity of the node, the place that
+// anti-affinity allows). nodes are those of Nodes; without them, whatever
+// depends on nodes is only a Warning. Finding: surge-blocked.
 func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload, nodes []Node) ([]*pipeline.Finding, error) {
 	if live == nil || live.Deployment == nil || next.Deployment == nil || verdict.SurgeMakesRoom(next.Deployment) {
 		return nil, nil
@@ -56,14 +56,14 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 			fit = append(fit, n)
 		}
 	}
-	severity, where := pipeline.Error, fmt.Sprintf("%d nodes fit, and %d old pods run", len(fit), serving)
+	severity, where := pipeline.Error, fmt.Sprintf("%d nodes fit, but %d old pods are running", len(fit), serving)
 	switch {
 	case len(nodes) == 0:
 		severity, where = pipeline.Warning, "the nodes could not be read"
 	case len(fit) > int(serving):
 		return nil, nil // there is a node without an old pod
 	case len(fit) == 1 && serving == 1:
-		where = "only node " + fit[0].Name + " fits, and the old pod runs there"
+		where = "only node " + fit[0].Name + " fits, but the old pod runs there"
 	}
 	if port := shared(verdict.HostPorts(spec), verdict.HostPorts(was)); port != "" {
 		return blocked(severity, "the new pod of "+ref.String()+" cannot have host port "+port+" while the old one has it", where), nil
@@ -72,10 +72,10 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 		return nil, nil // the rest is about nodes alone
 	}
 	if verdict.Repels(next.Template()) {
-		return blocked(severity, "the new pod of "+ref.String()+" cannot run beside the old one, by its own anti-affinity", where), nil
+		return blocked(severity, "the new pod of "+ref.String()+" cannot run next to the old one because of its own anti-affinity", where), nil
 	}
 	if what := noRoomForTwo(spec, was, fit); what != "" {
-		return blocked(severity, "no node has room for the old and the new pod of "+ref.String()+" together", what+"; "+where), nil
+		return blocked(severity, "no node has room for both the old and the new pod of "+ref.String()+" together", what+"; "+where), nil
 	}
 	return nil, nil
 }
@@ -116,8 +116,8 @@ func shared(a, b []string) string {
 }
 
 // noRoomForTwo names a resource of which no node has enough for both pods, even
-// without any other pod. It is empty when the new pod alone would not fit either:
-// letting the old one go first does not help then.
+// without other pods. It is empty if the new pod alone would not fit either,
+// because ending the old one first would not help.
 func noRoomForTwo(next, was *corev1.PodSpec, nodes []Node) string {
 	want := resourcehelpers.PodRequests(&corev1.Pod{Spec: *next}, resourcehelpers.PodResourcesOptions{})
 	have := resourcehelpers.PodRequests(&corev1.Pod{Spec: *was}, resourcehelpers.PodResourcesOptions{})
@@ -138,7 +138,7 @@ func noRoomForTwo(next, was *corev1.PodSpec, nodes []Node) string {
 			continue
 		}
 		most := nodes[0].allocatable[name]
-		lacks = append(lacks, fmt.Sprintf("both need %s %s, and a node has %s", both.String(), name, most.String()))
+		lacks = append(lacks, fmt.Sprintf("both together need %s %s, but a node has %s", both.String(), name, most.String()))
 	}
 	slices.Sort(lacks)
 	return strings.Join(lacks, ", ")

@@ -1,9 +1,10 @@
-// Package revision is the earlier revisions of a workload that the cluster
-// keeps, and going back to one of them.
+// Package revision lists the earlier revisions of a workload that the cluster
+// keeps, and returns to one of them. List reads them, Pick chooses one, and
+// Undo goes back to it.
 //
 // A Deployment keeps them as ReplicaSets, the other kinds as
 // ControllerRevisions (revisionHistoryLimit, 10 by default). Going back sets
-// the pod template alone, as `kubectl rollout undo` does, under this project's
+// only the pod template, like `kubectl rollout undo`, but with this project's
 // field manager, which then owns it as if it had applied it.
 package revision
 
@@ -33,8 +34,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// annotationRevision is where the Deployment controller numbers (pkg/
-// controller/deployment/util).
+// annotationRevision is where the Deployment controller stores the number
+// (pkg/controller/deployment/util).
 const annotationRevision = "deployment.kubernetes.io/revision"
 
 // Revision is one of them.
@@ -42,13 +43,14 @@ type Revision struct {
 	Number   int64                   `json:"revision"`
 	Name     string                  `json:"name"` // of the ReplicaSet or ControllerRevision
 	Created  time.Time               `json:"created"`
-	Current  bool                    `json:"current"` // its template is the workload's
-	Pods     int32                   `json:"pods"`    // that a ReplicaSet has now
+	Current  bool                    `json:"current"` // its template is the workload's current one
+	Pods     int32                   `json:"pods"`    // the number of pods that a ReplicaSet has now
 	Images   []string                `json:"images"`  // name=image of each container
 	Template *corev1.PodTemplateSpec `json:"-"`
-	// Failed: it is known to have never run well. The caller of List knows.
+	// Failed means that it is known to have never worked. The caller of List
+	// knows.
 	Failed bool `json:"failed,omitempty"`
-	// Annotations are what stood on the workload then: change cause and this
+	// Annotations are those of the workload at the time: change cause and this
 	// project's own. Only a Deployment keeps them.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
@@ -66,7 +68,7 @@ func List(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) 
 		return nil, cluster.Explain("read the revisions of "+w.Ref().String(), err)
 	}
 	slices.SortFunc(all, func(a, b Revision) int { return int(b.Number - a.Number) })
-	// Of several with the same template the newest is the one in use.
+	// Of several with the same template the newest one is in use.
 	for i := range all {
 		if verdict.SameTemplate(all[i].Template, w.Template()) {
 			all[i].Current = true
@@ -86,7 +88,7 @@ func ofDeployment(ctx context.Context, kube kubernetes.Interface, w *workload.Wo
 		rs := &list.Items[i]
 		number, err := strconv.ParseInt(rs.Annotations[annotationRevision], 10, 64)
 		if err != nil || !metav1.IsControlledBy(rs, w.Deployment) {
-			continue // not numbered yet, or another's
+			continue // not numbered yet, or somebody else's
 		}
 		template := rs.Spec.Template.DeepCopy()
 		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
@@ -111,7 +113,7 @@ func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 		}
 		template, err := templateOf(w, r)
 		if err != nil {
-			return nil, fmt.Errorf("read revision %s: %w", r.Name, err)
+			return nil, fmt.Errorf("cannot read revision %s: %w", r.Name, err)
 		}
 		all = append(
 			all,
@@ -170,8 +172,9 @@ func described(annotations map[string]string) map[string]string {
 	return kept
 }
 
-// Pick chooses the revision to go back to: number, or when number is 0 the newest
-// that is neither the current one nor known to have failed. Findings: revision-unknown, revision-none.
+// Pick chooses the revision to go back to: number, or, if number is 0, the
+// newest one that is neither the current one nor known to have failed.
+// Findings: revision-unknown, revision-none.
 func Pick(all []Revision, number int64) (*Revision, error) {
 	if number == 0 {
 		for i := range all {
@@ -195,9 +198,9 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 }
 
 // Undo sets the workload's pod template to that of a revision. expected is the
-// template that may be replaced: when another has changed it meanwhile,
-// nothing is done (superseded); nil replaces whatever there is. The answer is
-// the workload to watch.
+// template that may be replaced: if somebody has changed it meanwhile, nothing
+// is done (superseded); nil replaces any template. The result is the workload
+// to watch.
 func Undo(
 	ctx context.Context,
 	conn *cluster.Conn,
@@ -222,9 +225,9 @@ func Undo(
 				Severity: pipeline.Error,
 				Where:    ref.Namespace + "/" + ref.String(),
 				Err:      workload.ErrSuperseded,
-				What:     "somebody else has changed " + ref.String() + " meanwhile, so it was not put back",
+				What:     "somebody else has changed " + ref.String() + " meanwhile, so it was not restored",
 				Why:      strings.Join(fieldowner.Fields(expected, live.Template()), ", ") + " differ",
-				Fix:      "talk to them; `kubectl sbw undo` goes back whatever runs",
+				Fix:      "talk to them; `kubectl sbw undo` goes back regardless of what runs",
 			}
 		}
 		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
@@ -234,7 +237,7 @@ func Undo(
 	}
 }
 
-// merge lays new annotations over old ones; an old one that no new one names
+// merge adds new annotations to old ones; an old one that has no new value
 // stays.
 func merge(old, new map[string]string) map[string]string {
 	all := maps.Clone(old)

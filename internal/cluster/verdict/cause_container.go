@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Reasons that the kubelet gives (pkg/kubelet/images/types.go,
+// Reasons that the kubelet reports (pkg/kubelet/images/types.go,
 // pkg/kubelet/container/sync_result.go, kuberuntime).
 const (
 	errImagePull       = "ErrImagePull"
@@ -68,7 +68,7 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 				CodeContainerCreate,
 				fmt.Sprintf("container %s of pod %s cannot be created", s.Name, pod.Name),
 				termtext.Line(w.Message),
-				"do what the message asks for; the node's container runtime may be in trouble",
+				"follow the message; the node's container runtime may have a problem",
 			)
 		case runError:
 			return run(pod, c, w.Message)
@@ -77,8 +77,8 @@ func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 	return j.ended(pod, c)
 }
 
-// pullMessage is why a pull failed. The state of a pod in back-off has it only
-// with newer kubelets; the Failed event always has it.
+// pullMessage is the reason why a pull failed. The state of a pod in back-off
+// contains it only with newer kubelets; the Failed event always does.
 func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 	message := c.status.State.Waiting.Message
 	if strings.Contains(message, ": ") && !strings.HasSuffix(message, `"`) {
@@ -93,30 +93,31 @@ func (j *judgement) pullMessage(pod *corev1.Pod, c container) string {
 	return message
 }
 
-// config words CreateContainerConfigError, which the kubelet repeats forever.
+// config describes CreateContainerConfigError, which the kubelet repeats
+// forever.
 func config(pod *corev1.Pod, c container, message string) *Cause {
 	why := termtext.Line(message)
 	switch {
 	case strings.Contains(message, "runAsNonRoot") || strings.Contains(message, "non-numeric user"):
-		return terminal(CodeRunAsRoot, fmt.Sprintf("container %s may not run as root, and its image does", c.spec.Name), why,
+		return terminal(CodeRunAsRoot, fmt.Sprintf("container %s must not run as root, but its image does", c.spec.Name), why,
 			"give the image a numeric USER, or set securityContext.runAsUser")
 	case strings.Contains(message, "not found") || strings.Contains(message, "couldn't find key"):
 		return transient(
 			CodeConfigMissing,
 			fmt.Sprintf("container %s of pod %s needs a Secret, ConfigMap or key that does not exist", c.spec.Name, pod.Name),
 			why,
-			"create the Secret or ConfigMap (or its key) that is named, in this namespace",
+			"create the Secret or ConfigMap (or its key) that the message names, in this namespace",
 		)
 	}
 	return transient(
 		CodeConfig,
 		fmt.Sprintf("container %s of pod %s cannot be configured", c.spec.Name, pod.Name),
 		why,
-		"do what the message asks for",
+		"follow the message",
 	)
 }
 
-// run words a container that was created and could not be started.
+// run describes a container that was created but could not be started.
 func run(pod *corev1.Pod, c container, message string) *Cause {
 	why := after(termtext.Line(message), "unable to start container process")
 	switch {
@@ -130,13 +131,13 @@ func run(pod *corev1.Pod, c container, message string) *Cause {
 		CodeContainerRun,
 		fmt.Sprintf("container %s of pod %s cannot be started", c.spec.Name, pod.Name),
 		why,
-		"do what the message asks for; the node's container runtime may be in trouble",
+		"follow the message; the node's container runtime may have a problem",
 	)
 }
 
 // ends is how often a container has ended, and how it ended last. A pod that
 // waits for a restart has ended once more than it was restarted; a busy kubelet
-// may not show that end itself (terminated) at all.
+// may not show that end (terminated) at all.
 func ends(s *corev1.ContainerStatus) (times int32, last *corev1.ContainerStateTerminated) {
 	last = s.LastTerminationState.Terminated
 	switch {
@@ -148,7 +149,7 @@ func ends(s *corev1.ContainerStatus) (times int32, last *corev1.ContainerStateTe
 	return s.RestartCount, last
 }
 
-// ended judges a container that was started and did not stay.
+// ended judges a container that started but did not keep running.
 func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 	s := c.status
 	times, last := ends(s)
@@ -172,11 +173,11 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 	cause := j.crash(pod, c, last, times)
 	allowed := j.policy.Restarts
 	if cause.Code != CodeCrashLoop {
-		// What another start does not help against is clear one end earlier.
+		// If another start does not help, that is clear one end earlier.
 		allowed = max(0, allowed-1)
 	}
 	if s.State.Running != nil && times <= allowed {
-		// It is up again, and its probe decides.
+		// It is running again, and its probe decides.
 		return j.notReady(pod, c)
 	}
 	cause.Terminal = times > allowed
@@ -184,11 +185,11 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 }
 
 // patience is the setting that tolerates a worker that crashes until what it
-// needs is there.
-const patience = "its log gives the reason; if it only waits for something that comes up later, " +
+// needs is available.
+const patience = "see its log for the reason; if it only waits for something that comes up later, " +
 	"allow more restarts with deploy.restarts in .sbw.yaml"
 
-// crash words why a container ended.
+// crash describes why a container ended.
 func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerStateTerminated, times int32) *Cause {
 	name := fmt.Sprintf("%s %s of pod %s", c.kind(), c.spec.Name, pod.Name)
 	often := "once"
@@ -207,7 +208,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		how = ": " + termtext.Line(how)
 	}
 	if last != nil && last.Reason == oomKilled {
-		limit := "without a limit of its own"
+		limit := "it has no limit of its own"
 		if q, ok := c.spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "its limit is " + q.String()
 		}
@@ -229,7 +230,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 		}{{"liveness", CodeLiveness}, {"startup", CodeStartup}} {
 			if strings.Contains(kill.Message, "failed "+probe.name+" probe") {
 				return transient(probe.code, name+" was killed by its "+probe.name+" probe", j.unhealthy(pod, c, probe.name, kill.Message),
-					"let the probe's path answer, or give it more time (initialDelaySeconds, timeoutSeconds, failureThreshold)")
+					"make the probe's path answer, or allow it more time (initialDelaySeconds, timeoutSeconds, failureThreshold)")
 			}
 		}
 	}
@@ -238,7 +239,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 			CodeExits,
 			name+" does not keep running",
 			"it ended "+often+" with exit code 0"+how,
-			"its command must not return while the worker is wanted",
+			"its command must keep running as long as the worker should",
 		)
 	}
 	return transient(CodeCrashLoop, name+" crashes at start", fmt.Sprintf("exit code %s, %s%s", code, often, how), patience)
@@ -261,8 +262,8 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 	return termtext.Line(latest.Message)
 }
 
-// notReady judges a container that runs: its probes decide, once they had the
-// time that they ask for; and an init container has to end.
+// notReady judges a running container: its probes decide, once they have had
+// the time that they ask for; an init container has to end.
 func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	s := c.status
 	if s.State.Running == nil {
@@ -275,8 +276,8 @@ func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 		return transient(
 			CodeInitRunning,
 			name+" has not ended yet",
-			"it has run for "+running.Round(time.Second).String()+"; the worker starts when it has ended",
-			"its log shows what it waits for; if it is meant to keep running, set its restartPolicy: Always",
+			"it has run for "+running.Round(time.Second).String()+"; the worker starts once it has ended",
+			"see its log for what it waits for; if it is meant to keep running, set its restartPolicy: Always",
 		)
 	case c.init || s.Ready:
 		return nil
@@ -293,21 +294,22 @@ func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	if why == "" {
 		why = "the kubelet does not report it as ready"
 	}
-	cause := transient(CodeNotReady, name+" runs and is not ready", why,
-		"let the readiness probe's path answer 2xx; the log may show what it waits for")
+	cause := transient(CodeNotReady, name+" runs but is not ready", why,
+		"make the readiness probe's path answer 2xx; the log may show what the container waits for")
 	if probe != nil {
 		cause.grace += delay(probe)
 	}
 	return cause
 }
 
-// initPatience is how long an init container may run before it is named as what
-// the rollout waits for. It does not fail the rollout: a migration takes its
-// time.
+// initPatience is how long an init container may run before it is reported as
+// what the rollout waits for. It does not fail the rollout, because a migration
+// takes its time.
 const initPatience = 10 * time.Second
 
-// notStarted judges a container whose startup probe has not passed. The probe
-// says itself for how long it may fail; then the kubelet kills the container.
+// notStarted judges a container whose startup probe has not succeeded. The
+// probe itself says for how long it may fail; after that the kubelet kills the
+// container.
 func (j *judgement) notStarted(pod *corev1.Pod, c container, name string, running time.Duration) *Cause {
 	why := j.unhealthy(pod, c, "startup", "")
 	probe := c.spec.StartupProbe
@@ -318,7 +320,7 @@ func (j *judgement) notStarted(pod *corev1.Pod, c container, name string, runnin
 	if why == "" {
 		why = "the kubelet does not report it as started"
 	}
-	cause := transient(CodeNotStarted, name+" runs, and its startup probe does not pass", why,
+	cause := transient(CodeNotStarted, name+" runs, but its startup probe fails", why,
 		"correct the startup probe's path and port, or let the container answer it")
 	cause.grace = max(cause.grace, allowed)
 	return cause
@@ -332,8 +334,7 @@ func period(p *corev1.Probe) time.Duration {
 	return time.Duration(max(1, p.PeriodSeconds)) * time.Second
 }
 
-// execFormat is what the kernel's ENOEXEC becomes in a runtime's or shell's
-// words.
+// execFormat matches the kernel's ENOEXEC in the words of runtimes and shells.
 var execFormat = lazyregexp.New(`(?i)exec format error`)
 
 func isExecFormat(s string) bool { return execFormat.MatchString(s) }

@@ -7,9 +7,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// A failed pull has one reason for everything (ErrImagePull); only the runtime's
-// text says more. Order counts: the message about a missing platform contains
-// "not found" as well, and a proxy's 503 may contain any word at all.
+// A failed pull has only one reason (ErrImagePull); the runtime's text says
+// more. The order matters: the message about a missing platform also contains
+// "not found", and a proxy's 503 may contain any word.
 var (
 	pullNetwork = lazyregexp.New(
 		`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|` +
@@ -27,7 +27,7 @@ var (
 	pullTrust   = lazyregexp.New(`(?i)x509:|certificate`)
 )
 
-// pull words a failed pull.
+// pull describes a failed pull.
 func pull(image, message string) *Cause {
 	why := reason(termtext.Line(message))
 	switch {
@@ -48,7 +48,7 @@ func pull(image, message string) *Cause {
 	case pullDenied.MatchString(message):
 		return terminal(
 			CodeImageDenied,
-			"the node may not pull "+image,
+			"the node is not allowed to pull "+image,
 			why,
 			"give the pod an imagePullSecret with read:packages for that registry, or make the package public "+
 				"(some registries answer a wrong name like this, too); since Kubernetes 1.35 an image that another pod has pulled onto "+
@@ -69,10 +69,10 @@ func pull(image, message string) *Cause {
 			"check the tag: `gh sbw tags` lists the published ones, `gh sbw publish` publishes one",
 		)
 	}
-	return transient(CodeImagePull, "image "+image+" cannot be pulled", why, "do what the message asks for")
+	return transient(CodeImagePull, "image "+image+" cannot be pulled", why, "follow the message")
 }
 
-// reason cuts the prefixes that repeat the image's name.
+// reason removes the prefixes that repeat the image's name.
 func reason(s string) string {
 	for _, mark := range []string{"failed to resolve reference ", "failed to pull and unpack image ", "Failed to pull image "} {
 		i := strings.LastIndex(s, mark)

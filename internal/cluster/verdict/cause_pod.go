@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// ofPod is what keeps a pod of the new revision from being ready.
+// ofPod is what prevents a pod of the new revision from being ready.
 func (j *judgement) ofPod(pod *corev1.Pod) *Cause {
 	if podutils.IsPodReady(pod) && !down(pod) {
 		return nil
@@ -82,11 +82,11 @@ func gated(pod *corev1.Pod) *Cause {
 		CodeSchedulingGate,
 		fmt.Sprintf("pod %s is not scheduled before its scheduling gate is removed: %s", pod.Name, gates),
 		termtext.Line(c.Message),
-		"check the controller that removes "+gates+", or leave schedulingGates out of the pod template",
+		"check the controller that should remove "+gates+", or leave schedulingGates out of the pod template",
 	)
 }
 
-// readinessGates: every container is ready, and a condition that another
+// readinessGates: every container is ready, but a condition that another
 // program sets is missing.
 func readinessGates(pod *corev1.Pod) *Cause {
 	if c := condition(pod, corev1.ContainersReady); c == nil || c.Status != corev1.ConditionTrue {
@@ -119,7 +119,7 @@ func readinessGates(pod *corev1.Pod) *Cause {
 	)
 }
 
-// beforeContainers is what the kubelet reports in events alone, while every
+// beforeContainers is what the kubelet reports only in events, while every
 // container waits as ContainerCreating.
 func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 	if pod.Status.Phase != corev1.PodPending || pod.Spec.NodeName == "" {
@@ -154,12 +154,13 @@ func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 		return j.multiAttach(pod, why)
 	case strings.Contains(why, "not found") && (strings.Contains(why, "secret ") || strings.Contains(why, "configmap ")):
 		return transient(CodeConfigMissing, fmt.Sprintf("pod %s cannot mount a Secret or ConfigMap that does not exist", pod.Name), why,
-			"create the Secret or ConfigMap that is named, or mark the volume optional")
+			"create the Secret or ConfigMap that the message names, or mark the volume optional")
 	}
 	return transient(CodeVolume, fmt.Sprintf("pod %s cannot mount a volume", pod.Name), why, "check the volume and its storage driver")
 }
 
-// multiAttach: a volume that one node may have at a time is still on another.
+// multiAttach: a volume that only one node may have at a time is still on
+// another one.
 func (j *judgement) multiAttach(pod *corev1.Pod, why string) *Cause {
 	c := transient(CodeMultiAttach, fmt.Sprintf("pod %s needs a volume that is still attached to another node", pod.Name), why,
 		"end the pod that has it; if its node is gone, delete that pod with --force and the node's VolumeAttachment")
@@ -179,8 +180,8 @@ func (j *judgement) multiAttach(pod *corev1.Pod, why string) *Cause {
 	return c
 }
 
-// hookRunning: while a postStart hook runs, the kubelet shows its container as
-// being created, without an event.
+// hookRunning: while a postStart hook runs, the kubelet reports its container
+// as being created, without an event.
 func (j *judgement) hookRunning(pod *corev1.Pod) *Cause {
 	scheduled := condition(pod, corev1.PodScheduled)
 	if scheduled == nil || j.Now.Sub(scheduled.LastTransitionTime.Time) < 20*time.Second {
@@ -199,7 +200,7 @@ func (j *judgement) hookRunning(pod *corev1.Pod) *Cause {
 					"the pod was placed %s ago",
 					j.Now.Sub(scheduled.LastTransitionTime.Time).Round(time.Second),
 				),
-				"let the hook's command return soon",
+				"make the hook's command return soon",
 			)
 		}
 	}
@@ -235,8 +236,9 @@ func (j *judgement) ofFinished() []*Cause {
 	return all
 }
 
-// finished words why a pod is over. Reasons are those of the kubelet's admission
-// (pkg/kubelet/lifecycle/predicate.go), eviction and shutdown managers.
+// finished describes why a pod is over. Reasons are those of the kubelet's
+// admission (pkg/kubelet/lifecycle/predicate.go), eviction and shutdown
+// managers.
 func finished(pod *corev1.Pod) *Cause {
 	reason := pod.Status.Reason
 	if c := condition(pod, corev1.DisruptionTarget); reason == "" && c != nil {
@@ -270,17 +272,17 @@ func finished(pod *corev1.Pod) *Cause {
 			CodeEvicted,
 			fmt.Sprintf("node %s evicted pod %s", node, pod.Name),
 			why,
-			"make room on the node, or lower what the pod takes",
+			"free resources on the node, or lower what the pod uses",
 		)
 	case pod.Status.Phase == corev1.PodSucceeded:
 		return transient(CodeExits, fmt.Sprintf("pod %s does not keep running", pod.Name), "all of its containers ended with exit code 0",
-			"its command must not return while the worker is wanted")
+			"its command must keep running as long as the worker should")
 	}
-	return transient(CodeNodeRefused, fmt.Sprintf("node %s did not keep pod %s", node, pod.Name), why, "do what the message asks for")
+	return transient(CodeNodeRefused, fmt.Sprintf("node %s did not keep pod %s", node, pod.Name), why, "follow the message")
 }
 
-// ofOldPods: where the controller replaces pods one by one, a pod on a node that
-// does not answer blocks every other one.
+// ofOldPods: if the controller replaces pods one by one, a pod on a node that
+// does not answer blocks all others.
 func (j *judgement) ofOldPods() *Cause {
 	d := j.Workload.Deployment
 	if d != nil && d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
@@ -314,7 +316,7 @@ type container struct {
 	sidecar bool // an init container that keeps running
 }
 
-// kind is what a person calls it.
+// kind is what people call it.
 func (c container) kind() string {
 	switch {
 	case c.init:

@@ -14,8 +14,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// What the scheduler's filters say (pkg/scheduler/framework/plugins); they have
-// no typed reasons.
+// Texts of the scheduler's filters (pkg/scheduler/framework/plugins), which
+// have no typed reasons.
 const (
 	saysPorts        = "didn't have free ports"
 	saysClaimInUse   = "ReadWriteOncePod access mode already in-use"
@@ -27,11 +27,11 @@ const (
 	saysNoVolume     = "didn't find available persistent volumes"
 )
 
-// inPlace is what to do where the old pod holds what the new one needs.
+// inPlace is what to do if the old pod holds what the new one needs.
 const inPlace = "let the old pod go first: `strategy: {type: Recreate}`, or rollingUpdate with maxSurge: 0 and maxUnavailable: 1"
 
 // unschedulable is why the scheduler finds no node. The message counts nodes by
-// reason; what follows "preemption:" repeats them.
+// reason; the part after "preemption:" repeats them.
 func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 	c := condition(pod, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
@@ -62,13 +62,14 @@ func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 			"leave hostPort out (a Service reaches the pod without it), or free the port")
 	case onlyAboutNodes(says) && has(saysTaint):
 		return transient(CodeTaint, fmt.Sprintf("pod %s does not tolerate the taints of the nodes", pod.Name), why,
-			"add a toleration for the taint that is named, or remove it: `kubectl taint node NODE KEY-`")
+			"add a toleration for the taint that the message names, or remove it: `kubectl taint node NODE KEY-`")
 	}
-	return transient(CodeUnschedulable, fmt.Sprintf("no node takes pod %s", pod.Name), why,
+	return transient(CodeUnschedulable, fmt.Sprintf("no node accepts pod %s", pod.Name), why,
 		"lower its requests, correct its nodeSelector, affinity or tolerations, or add a node")
 }
 
-// onlyAboutNodes reports whether no reason is about room, which may become free.
+// onlyAboutNodes reports whether no reason is about capacity, which may become
+// free.
 func onlyAboutNodes(says string) bool {
 	return !strings.Contains(says, saysInsufficient) && !strings.Contains(says, saysTooMany)
 }
@@ -131,7 +132,7 @@ func (j *judgement) templateOf(pod *corev1.Pod) *corev1.PodSpec {
 	return &pod.Spec
 }
 
-// sharedHostPort is a port of the node that both want, in words.
+// sharedHostPort describes a port of the node that both pods want.
 func sharedHostPort(a, b *corev1.PodSpec) string {
 	taken := map[string]bool{}
 	for _, p := range HostPorts(b) {
@@ -145,7 +146,7 @@ func sharedHostPort(a, b *corev1.PodSpec) string {
 	return ""
 }
 
-// HostPorts lists the ports that a pod takes on its node, as "18080/TCP".
+// HostPorts lists the ports that a pod uses on its node, as "18080/TCP".
 func HostPorts(spec *corev1.PodSpec) []string {
 	var all []string
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
@@ -183,8 +184,8 @@ func sharesClaim(a, b *corev1.PodSpec) bool {
 	return slices.ContainsFunc(Claims(a), func(name string) bool { return slices.Contains(Claims(b), name) })
 }
 
-// Repels reports whether a pod must not run beside another one of the same
-// template, on whatever topology.
+// Repels reports whether a pod must not run next to another one with the same
+// template, on any topology.
 func Repels(t *corev1.PodTemplateSpec) bool {
 	a := t.Spec.Affinity
 	if a == nil || a.PodAntiAffinity == nil {
@@ -199,9 +200,9 @@ func Repels(t *corev1.PodTemplateSpec) bool {
 	return false
 }
 
-// sharedRoom is a resource that the scheduler finds too little of, and of which
-// the old pod has at least as much reserved as the new one asks for: in its
-// place the new one would fit.
+// sharedRoom is a resource of which the scheduler finds too little, and of
+// which the old pod has reserved at least as much as the new one requests: in
+// its place the new one would fit.
 func sharedRoom(says string, next, was *corev1.PodSpec) string {
 	want := resourcehelpers.PodRequests(&corev1.Pod{Spec: *next}, resourcehelpers.PodResourcesOptions{})
 	have := resourcehelpers.PodRequests(&corev1.Pod{Spec: *was}, resourcehelpers.PodResourcesOptions{})

@@ -22,7 +22,7 @@ var causeLine = lazyregexp.New(strings.Join([]string{
 	`cannot open shared object file|: (command )?not found$|Segmentation fault`,
 }, "|"))
 
-// stackLine is a line of a stack trace, which never is the cause itself.
+// stackLine matches a line of a stack trace, which is never the cause itself.
 var stackLine = lazyregexp.New(`^\s+at |^\s*goroutine \d+|^\s+File "|^\s*\.\.\. \d+ more`)
 
 // CauseLine is the line of a log that most likely says why the program ended:
@@ -36,7 +36,7 @@ func CauseLine(log string) string {
 	return ""
 }
 
-// CauseIndex is CauseLine as an index into lines; -1 when none has words.
+// CauseIndex is CauseLine as an index into lines; -1 if none has words.
 func CauseIndex(lines []string) int {
 	last := -1
 	for i := len(lines) - 1; i >= 0; i-- {

@@ -25,11 +25,11 @@ func transient(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, grace: graces[code]}
 }
 
-// explains ranks causes that explain the others above those that most pods
-// show: one pod's log speaks for all pods of one image.
+// explains ranks causes that explain others above those that most pods show,
+// because one pod's log speaks for all pods with the same image.
 var explains = map[pipeline.Code]int{CodeExecFormat: 1}
 
-// causes is everything that blocks the rollout, the terminal ones first, then
+// causes is everything that blocks the rollout: terminal causes first, then
 // those that most pods show; one entry for each code.
 func (j *judgement) causes() []Cause {
 	var all []Cause
@@ -68,8 +68,8 @@ func (j *judgement) causes() []Cause {
 	return all
 }
 
-// ofWorkload looks where there is no pod: at the workload, and at its
-// controller's attempts to create pods.
+// ofWorkload looks at what has no pod: the workload, and its controller's
+// attempts to create pods.
 func (j *judgement) ofWorkload() *Cause {
 	if c := HeldBack(j.Workload); c != nil {
 		return c
@@ -79,7 +79,7 @@ func (j *judgement) ofWorkload() *Cause {
 			CodeContested,
 			fmt.Sprintf("somebody keeps changing the pod template of %s (%d times during this rollout)", j.Workload.Ref(), j.TemplateChanges),
 			j.ChangedBy,
-			"stop that controller for this workload, or leave the field to it in the manifest",
+			"stop that controller for this workload, or leave the field out of the manifest",
 		)
 	}
 	if c := j.multiplying(); c != nil {
@@ -91,13 +91,14 @@ func (j *judgement) ofWorkload() *Cause {
 	return nil
 }
 
-// contested is how many changes of the template by somebody else are a fight.
-// One or two are a restart, or a controller that reacts to a changed Secret.
+// contested is how many changes of the template by somebody else count as a
+// conflict. One or two are a restart, or a controller that reacts to a changed
+// Secret.
 const contested = 3
 
-// multiplying: a webhook that changes ReplicaSets on their way in makes the
-// Deployment controller find none with its own template, so that it creates one
-// after another, without end. Its collisionCount counts them.
+// multiplying: a webhook that modifies ReplicaSets prevents the Deployment
+// controller from finding one with its own template, so it creates one after
+// another without end. Its collisionCount counts them.
 func (j *judgement) multiplying() *Cause {
 	d := j.Workload.Deployment
 	if d == nil || j.replicaSet != nil || d.Status.CollisionCount == nil || *d.Status.CollisionCount < 2 {
@@ -105,15 +106,15 @@ func (j *judgement) multiplying() *Cause {
 	}
 	return transient(
 		CodeMultiplying,
-		fmt.Sprintf("%s creates one ReplicaSet after another and finds none that has its template", j.Workload.Ref()),
+		fmt.Sprintf("%s creates one ReplicaSet after another, because none of them keeps its template", j.Workload.Ref()),
 		fmt.Sprintf("%d collisions, %d ReplicaSets", *d.Status.CollisionCount, len(j.ReplicaSets)),
 		"exempt ReplicaSets from the admission webhook that changes their pod template "+
 			"(`kubectl get mutatingwebhookconfigurations`), and delete the empty ones",
 	)
 }
 
-// HeldBack says why a workload's spec keeps any change from being rolled out:
-// it is paused, or its pods are only replaced by hand. It returns nil when
+// HeldBack says why a workload's spec prevents any change from being rolled
+// out: it is paused, or its pods are only replaced by hand. It returns nil if
 // nothing does.
 func HeldBack(w *workload.Workload) *Cause {
 	name := w.Ref().String()
@@ -122,13 +123,13 @@ func HeldBack(w *workload.Workload) *Cause {
 		return terminal(CodePaused, name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
 	case w.StatefulSet != nil && w.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		w.DaemonSet != nil && w.DaemonSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType:
-		return terminal(CodeOnDelete, name+" does not replace pods by itself", "its updateStrategy is OnDelete",
+		return terminal(CodeOnDelete, name+" does not replace pods automatically", "its updateStrategy is OnDelete",
 			"delete its pods one by one, or set updateStrategy.type: RollingUpdate")
 	}
 	return nil
 }
 
-// refusal is why the controller could not create a pod, as long as that lasts.
+// refusal is why the controller cannot create a pod, as long as that lasts.
 func (j *judgement) refusal() string {
 	if rs := j.replicaSet; rs != nil {
 		for _, c := range rs.Status.Conditions {
@@ -145,7 +146,7 @@ func (j *judgement) refusal() string {
 		}
 		return ""
 	}
-	// The other two have no condition for it, only the event.
+	// The other two kinds have no condition for it, only the event.
 	if int32(len(j.fresh)) >= j.Workload.Replicas() {
 		return ""
 	}
@@ -155,14 +156,14 @@ func (j *judgement) refusal() string {
 	return ""
 }
 
-// refused words the API server's refusal to take a pod. Admission has no
+// refused describes the API server's refusal to accept a pod. Admission has no
 // typed reasons; the texts are those of its plugins.
 func refused(name, message string) *Cause {
 	why := termtext.Line(message)
 	switch {
 	case strings.Contains(message, "because it is being terminated"):
 		return terminal(CodeNamespaceEnding, name+": its namespace is being deleted", why,
-			"find out who deleted it; roll out again once it exists, or into another one")
+			"find out who deleted it, and roll out once it has been recreated, or use another one")
 	case strings.Contains(message, "violates PodSecurity"):
 		return terminal(CodePodSecurity, name+": PodSecurity refuses its pods", after(why, "violates PodSecurity"),
 			"set the securityContext that it asks for, or the namespace's pod-security.kubernetes.io/enforce label")
@@ -170,10 +171,10 @@ func refused(name, message string) *Cause {
 		return transient(CodeQuota, name+": the namespace's quota leaves no room for a new pod", after(why, "exceeded quota"),
 			"raise the ResourceQuota, lower the requests, or roll out without surge (maxSurge: 0)")
 	case strings.Contains(message, "failed quota") && strings.Contains(message, "must specify"):
-		return terminal(CodePodInvalid, name+": the namespace's quota wants requests and limits", after(why, "failed quota"),
+		return terminal(CodePodInvalid, name+": the namespace's quota requires requests and limits", after(why, "failed quota"),
 			"set resources on every container")
 	case strings.Contains(message, "denied the request"), strings.Contains(message, "denied request"): // a webhook; a policy
-		return terminal(CodeAdmissionDenied, name+": an admission policy refuses its pods", why, "satisfy the policy that is named")
+		return terminal(CodeAdmissionDenied, name+": an admission policy refuses its pods", why, "comply with the policy that the message names")
 	case strings.Contains(message, "failed calling webhook"):
 		return transient(CodePodsRefused, name+": an admission webhook does not answer", why, "repair the webhook, or the Service behind it")
 	case strings.Contains(message, "serviceaccount") && strings.Contains(message, "not found"):
@@ -183,10 +184,10 @@ func refused(name, message string) *Cause {
 	case strings.Contains(message, "usage per"): // LimitRange: "maximum cpu usage per Container is 1, but limit is 2"
 		return terminal(CodeAdmissionDenied, name+": a LimitRange refuses its pods", why, "set resources within the LimitRange")
 	}
-	return transient(CodePodsRefused, name+": its pods cannot be created", why, "do what the message asks for")
+	return transient(CodePodsRefused, name+": its pods cannot be created", why, "follow the message")
 }
 
-// deadlineExceeded is the Deployment controller's own giving up.
+// deadlineExceeded means that the Deployment controller itself gave up.
 func (j *judgement) deadlineExceeded() *Cause {
 	if j.Workload.Deployment == nil {
 		return nil
@@ -199,8 +200,8 @@ func (j *judgement) deadlineExceeded() *Cause {
 		termtext.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
 }
 
-// event is the latest event about an object, optionally about one container
-// of it, with one of the reasons.
+// event is the latest event about an object with one of the reasons, optionally
+// about one of its containers.
 func (j *judgement) event(uid types.UID, container string, reasons ...string) *corev1.Event {
 	var latest *corev1.Event
 	for _, e := range j.about[uid] {
@@ -217,7 +218,7 @@ func (j *judgement) event(uid types.UID, container string, reasons ...string) *c
 	return latest
 }
 
-// EventTime is when an event was last seen; the old and the new event API keep
+// EventTime is when an event was last seen; the old and the new event API store
 // that in different fields.
 func EventTime(e *corev1.Event) time.Time {
 	switch {
@@ -231,7 +232,7 @@ func EventTime(e *corev1.Event) time.Time {
 	return e.CreationTimestamp.Time
 }
 
-// after cuts what comes before mark.
+// after removes everything up to and including mark.
 func after(s, mark string) string {
 	if i := strings.Index(s, mark); i >= 0 {
 		return s[i:]

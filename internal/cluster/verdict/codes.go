@@ -68,15 +68,15 @@ const (
 )
 
 // graces are how long transient causes are tolerated without progress. A cause
-// with no row here is tolerated until the rollout's timeout.
+// without a row here is tolerated until the rollout's timeout.
 var graces = map[pipeline.Code]time.Duration{
-	CodeImageNetwork:    60 * time.Second, // the registry is away: refused, timeout, no such host, 5xx
-	CodeImagePull:       30 * time.Second, // a reason that is not known here
-	CodeConfigMissing:   10 * time.Second, // a Secret, ConfigMap or key is not there (yet)
+	CodeImageNetwork:    60 * time.Second, // the registry does not work: refused, timeout, no such host, 5xx
+	CodeImagePull:       30 * time.Second, // an unknown reason
+	CodeConfigMissing:   10 * time.Second, // a Secret, ConfigMap or key does not exist (yet)
 	CodeConfig:          20 * time.Second,
 	CodeContainerCreate: 30 * time.Second,
 	CodeContainerRun:    20 * time.Second,
-	CodeCrashLoop:       20 * time.Second, // and the next four: ended once or twice, may come up yet
+	CodeCrashLoop:       20 * time.Second, // also for the next four: it has ended once or twice and may come up yet
 	CodeOOMKilled:       20 * time.Second,
 	CodeExits:           20 * time.Second,
 	CodeLiveness:        20 * time.Second,
@@ -91,9 +91,9 @@ var graces = map[pipeline.Code]time.Duration{
 	CodeClaimMissing:    10 * time.Second,
 	CodeClaimUnbound:    60 * time.Second, // a provisioner may be at work
 	CodeClaimInUse:      60 * time.Second,
-	CodeSurgeBlocked:    20 * time.Second, // only the old pod could make room, and it waits for the new one
+	CodeSurgeBlocked:    20 * time.Second, // only the old pod could make room, but it waits for the new one
 	CodeVolume:          60 * time.Second,
-	CodeMultiAttach:     60 * time.Second, // detaching takes a while
+	CodeMultiAttach:     60 * time.Second, // detaching takes some time
 	CodeSandbox:         60 * time.Second,
 	CodeNetworkNotReady: 60 * time.Second,
 	CodeQuota:           30 * time.Second,

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Judge says how the rollout stands. m is what the judgement before returned,
-// the zero Memory for the first one; the Memory returned is for the next one.
-// Neither s nor what it points to is altered.
+// Judge judges how the rollout stands. m is the Memory that the previous
+// judgement returned, the zero Memory for the first; the returned Memory is for
+// the next one. Neither s nor what it points to is modified.
 func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
 	for _, e := range s.Events {
@@ -37,7 +37,7 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 
 	causes := j.causes()
 	if gaveUp := j.deadlineExceeded(); gaveUp != nil {
-		// What blocks it says more than that time is up.
+		// The cause that blocks it is more informative than the timeout.
 		gaveUp.Terminal = true
 		if len(causes) > 0 {
 			c := causes[0]
@@ -82,7 +82,7 @@ type judgement struct {
 }
 
 // conclude picks the cause that ends the rollout first. One without a grace
-// comes last: it ends it at the timeout.
+// comes last, because it only ends it at the timeout.
 func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 	for i := range causes {
 		c := causes[i]
@@ -111,7 +111,8 @@ func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 	return v
 }
 
-// namedAt is when time alone will show a cause that nothing announces.
+// namedAt is when a cause that nothing announces will show merely because time
+// has passed.
 func (j *judgement) namedAt() (at time.Time) {
 	for _, pod := range j.fresh {
 		for _, c := range containersOf(pod) {
@@ -125,8 +126,8 @@ func (j *judgement) namedAt() (at time.Time) {
 	return at
 }
 
-// down reports whether a container is not running at this moment although it
-// should: the pod's condition and the workload's counts may not show that yet.
+// down reports whether a container is not running right now although it should;
+// the pod's condition and the workload's counts may not show that yet.
 func down(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(containersOf(pod), func(c container) bool {
 		s := c.status
@@ -134,8 +135,8 @@ func down(pod *corev1.Pod) bool {
 	})
 }
 
-// settle holds completeness back for pods that are ready merely because
-// nobody asks them, and for containers that have crashed and are up again.
+// settle delays completion for pods that are ready only because nobody probes
+// them, and for containers that have crashed and are running again.
 func (j *judgement) settle(v Verdict, m Memory) (Verdict, Memory) {
 	if m.complete.IsZero() {
 		m.complete = j.Now
@@ -161,15 +162,15 @@ func (j *judgement) settle(v Verdict, m Memory) (Verdict, Memory) {
 	return v, m
 }
 
-// Bounds of how long a container that has crashed must run before it counts as
-// up: twice as long as it ran before its last end.
+// Limits of how long a container that has crashed must run before it counts as
+// running: twice as long as it ran before its last end.
 const (
 	provenMin = 10 * time.Second
 	provenMax = time.Minute
 )
 
 // provenAt is when a container that has ended before will have run for long
-// enough; false for one that never ended.
+// enough; false if it has never ended.
 func (j *judgement) provenAt(c container, m Memory) (time.Time, bool) {
 	times, last := ends(c.status)
 	if c.init || times == 0 || c.status.State.Running == nil {
@@ -187,7 +188,7 @@ func (j *judgement) provenAt(c container, m Memory) (time.Time, bool) {
 }
 
 // mustSettle reports whether a container without a probe has only just started.
-// Half a minute leaves room for a node whose clock is off.
+// Half a minute allows for a node whose clock is off.
 func (j *judgement) mustSettle() bool {
 	for _, pod := range j.fresh {
 		for _, c := range pod.Spec.Containers {

@@ -49,7 +49,7 @@ func TestStates(t *testing.T) {
 			w.pod("n", w.new)
 			w.status(1, 1, 1)
 			return w
-		}, "progressing news of the new pods"},
+		}, "progressing reports about the new pods"},
 		{"scaled to nothing", func() *world { return newWorld(0) }, "complete"},
 		{"old pods' troubles are nobody's", func() *world {
 			w := newWorld(1)

@@ -7,11 +7,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// linger is how long a cause may be out of sight without being forgotten: a
+// linger is how long a cause may be invisible without being forgotten: a
 // kubelet that tries again shows none for a moment.
 const linger = 10 * time.Second
 
-// Memory is what a series of judgements keeps from one to the next. The zero
+// Memory is what a series of judgements passes from one to the next. The zero
 // value begins a series. It is a value: Judge returns a new one.
 type Memory struct {
 	seen     map[pipeline.Code]sight
@@ -19,13 +19,13 @@ type Memory struct {
 	complete time.Time
 }
 
-// sight is since when a cause stands, and since when it is out of sight.
+// sight records since when a cause has been visible, or invisible.
 type sight struct{ first, gone time.Time }
 
 // marks are counts of pods that reached a stage.
 type marks [5]int32
 
-// moved forgets all causes when a mark rises above its highest so far.
+// moved forgets all causes if a mark rises above its previous maximum.
 func (m Memory) moved(now marks, _ time.Time) Memory {
 	rose := false
 	for i := range now {

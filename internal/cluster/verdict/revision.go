@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Observed is the generation that the controller has seen, and the present one.
+// Observed is the generation that the controller has seen, and the current one.
 func Observed(w *workload.Workload) (seen, now int64) {
 	now = w.Object().GetGeneration()
 	switch {
@@ -27,8 +27,8 @@ func Observed(w *workload.Workload) (seen, now int64) {
 	}
 }
 
-// SameTemplate reports whether two pod templates differ in nothing but the hash
-// that the controller adds: EqualIgnoreHash of the Deployment controller.
+// SameTemplate reports whether two pod templates differ only in the hash that
+// the controller adds: EqualIgnoreHash of the Deployment controller.
 func SameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	delete(a.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
@@ -36,8 +36,8 @@ func SameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	return apiequality.Semantic.DeepEqual(a, b)
 }
 
-// NewReplicaSet is the one of owned that a Deployment rolls out: of those with
-// its template the oldest, as the controller picks (FindNewReplicaSet).
+// NewReplicaSet is the one in owned that a Deployment rolls out: the oldest
+// with its template, as the controller chooses (FindNewReplicaSet).
 func NewReplicaSet(d *appsv1.Deployment, owned []*appsv1.ReplicaSet) *appsv1.ReplicaSet {
 	var found *appsv1.ReplicaSet
 	for _, rs := range owned {
@@ -60,8 +60,8 @@ func (j *judgement) newRevision() {
 	case w.StatefulSet != nil:
 		j.revision = w.StatefulSet.Status.UpdateRevision
 	default:
-		// The controller gives the revision that fits the template the highest
-		// number, also when going back (dedupCurHistories).
+		// The controller gives the revision that matches the template the
+		// highest number, also when going back (dedupCurHistories).
 		var newest *appsv1.ControllerRevision
 		for _, r := range j.Revisions {
 			if metav1.IsControlledBy(r, w.DaemonSet) && (newest == nil || r.Revision > newest.Revision) {
@@ -74,7 +74,7 @@ func (j *judgement) newRevision() {
 	}
 }
 
-// isNew reports whether a pod is of the new revision.
+// isNew reports whether a pod belongs to the new revision.
 func (j *judgement) isNew(pod *corev1.Pod) bool {
 	if j.Workload.Deployment != nil {
 		return j.replicaSet != nil && metav1.IsControlledBy(pod, j.replicaSet)
@@ -119,8 +119,9 @@ func (j *judgement) sortPods() {
 	}
 }
 
-// complete reads status as kubectl does (pkg/polymorphichelpers/
-// rollout_status.go); waiting is what keeps it from being complete.
+// complete reads status like kubectl
+// (pkg/polymorphichelpers/rollout_status.go); waiting is what prevents it from
+// being complete.
 func (j *judgement) complete() (bool, string) {
 	var ready int32
 	for _, pod := range j.fresh {
@@ -130,8 +131,8 @@ func (j *judgement) complete() (bool, string) {
 	}
 	ok, waiting, available := j.completeByStatus()
 	if ok && !j.PodsUnknown && ready < available {
-		// Two watches: the workload's was faster than the pods'.
-		return false, "news of the new pods"
+		// There are two watches, and the workload's was faster than the pods'.
+		return false, "reports about the new pods"
 	}
 	return ok, waiting
 }

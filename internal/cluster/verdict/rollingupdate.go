@@ -6,9 +6,9 @@ import (
 	"k8s.io/kubectl/pkg/util/deployment"
 )
 
-// Fenceposts are how many pods a Deployment may have beyond the wanted ones, and
-// how many of the wanted ones may be missing, while it is rolled out. Recreate
-// has neither limit: all old pods go first.
+// Fenceposts are how many pods a Deployment may have beyond the wanted ones
+// during a rollout, and how many of the wanted ones may be missing. Recreate
+// has neither limit: all old pods end first.
 func Fenceposts(d *appsv1.Deployment) (surge, unavailable int32) {
 	replicas := int32(1)
 	if d.Spec.Replicas != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// describe fills in what a person sees of any verdict.
+// describe fills in what people see of any verdict.
 func (j *judgement) describe() Verdict {
 	v := Verdict{Revision: j.revision, Wanted: j.Workload.Replicas(), Updated: int32(len(j.fresh)), Ready: j.readyNew()}
 	if j.PodsUnknown {
@@ -34,7 +34,7 @@ func (j *judgement) describe() Verdict {
 	return v
 }
 
-// counts are a workload's own, for those who may not read pods.
+// counts are the workload's own, for users who may not read pods.
 func counts(w *workload.Workload) (updated, ready int32) {
 	switch {
 	case w.Deployment != nil:
@@ -59,7 +59,7 @@ func row(pod *corev1.Pod, now time.Time) Pod {
 	return p
 }
 
-// podState is the one word that kubectl's STATUS column would have.
+// podState is the word that kubectl would show in the STATUS column.
 func podState(pod *corev1.Pod) string {
 	if pod.Status.Reason != "" {
 		return pod.Status.Reason

@@ -1,7 +1,7 @@
 // Package verdict judges a rollout from what the API reports. Judge is a pure
-// function from one Snapshot (and the Memory of the judgement before) to one
-// Verdict; it knows no clock, no network and no terminal, so that every way to
-// fail is a row of a table in its test.
+// function from one Snapshot (and the Memory of the previous judgement) to one
+// Verdict. It does not use a clock, a network or a terminal, so every way to
+// fail is a row in a table test.
 //
 // # Order of reading
 //
@@ -17,18 +17,18 @@
 // # Complete
 //
 // The workload's counts decide, by the rule of `kubectl rollout status`. Two
-// things hold the verdict back afterwards: a container without a probe has to
-// run for Policy.Settle, since it is ready the moment it starts; and a container
-// that has crashed has to run for longer than it did before its last crash. A
-// rollout therefore never ends well while a crash is still open.
+// things delay the verdict afterwards: a container without a probe has to run
+// for Policy.Settle, because it is ready the moment it starts, and a container
+// that has crashed has to run for longer than before its last crash. So a
+// rollout never succeeds while it is unclear whether a container still crashes.
 //
 // # Causes
 //
-// Terminal at once, as nothing but another manifest, image or cluster setting
+// Terminal at once, because only another manifest, image or cluster setting
 // helps:
 //
-//	image-not-found       the tag or digest is not there, or the repository is not
-//	image-denied          401, 403, denied: no pull rights
+//	image-not-found the tag, the digest or the repository does not exist
+//	image-denied 401, 403, denied: no permission to pull
 //	image-platform        no match for platform in the index
 //	image-name            InvalidImageName
 //	image-never           ErrImageNeverPull
@@ -48,21 +48,22 @@
 //	template-contested    somebody changes the template again and again
 //	progress-deadline     the controller gave up (progressDeadlineSeconds)
 //
-// Transient: the verdict is Failing until the cause's grace has passed without
-// any progress, then Failed. The graces are in the table of that name. A cause
-// without a grace (an init container that is still running, a scheduling gate
-// that another program will open) never fails a rollout by itself: it is named
-// as soon as it shows, and is the reason that a timeout gives.
+// Transient: the verdict is Failing until the cause's grace period has passed
+// without any progress, then Failed. The table graces contains these periods. A
+// cause without one (an init container that is still running, a scheduling gate
+// that another program will open) never fails a rollout by itself: it is
+// reported as soon as it shows, and a timeout gives it as the reason.
 //
-// Progress is when the new revision reaches a count of pods created, scheduled,
-// started, ready or available that it had not reached before: high water marks,
-// so that a pod that crashes and comes back does not buy time forever.
+// Progress means that the new revision reaches a count of pods created,
+// scheduled, started, ready or available that it had not reached before. Only
+// new maximums count, so a pod that crashes and comes back does not gain time
+// forever.
 //
-// # To add a cause
+// # Adding a cause
 //
 // Add its code to codes.go, with a row in graces if it is transient. Return it
-// from the function in cause_*.go that looks at the place where it shows. Give
-// it a row in the test and a page in package explain.
+// from the function in cause_*.go that looks at the place where it shows. Add a
+// row to the test and a page to package explain.
 package verdict
 
 import (
@@ -87,7 +88,7 @@ const (
 	Failed      State = "failed"
 )
 
-// Snapshot is what the API says at one moment.
+// Snapshot is what the API reports at one moment.
 type Snapshot struct {
 	Workload    *workload.Workload
 	ReplicaSets []*appsv1.ReplicaSet         // of a Deployment, owned by it
@@ -97,11 +98,11 @@ type Snapshot struct {
 	// Logs are ends of logs, as far as they were read: the only place where a
 	// wrong architecture shows.
 	Logs map[Container]string
-	// PodsUnknown says that pods could not be listed (for lack of permission):
-	// Pods being empty then says nothing, and the workload's counts decide.
+	// PodsUnknown means that pods could not be listed (for lack of permission):
+	// then Pods being empty means nothing, and the workload's counts decide.
 	PodsUnknown bool
 	// TemplateChanges is how often somebody else has changed the pod template
-	// since the rollout began, and ChangedBy who was the last.
+	// since the rollout began, and ChangedBy who did it last.
 	TemplateChanges int
 	ChangedBy       string
 	Now             time.Time
@@ -112,28 +113,29 @@ type Container struct{ Pod, Name string }
 
 // Policy says how patient to be.
 type Policy struct {
-	// Grace multiplies every grace period; 1 when zero.
+	// Grace multiplies every grace period; 0 means 1.
 	Grace float64
-	// Restarts that are allowed before an exit with an error is a crash loop; 2
-	// when zero, none when negative. Two let a worker find its database on the
-	// third try, after the kubelet's first back-off of 10 s. Ends that another
-	// start does not help against (out of memory, exit code 0, a probe) are
-	// allowed once less.
+	// Restarts is how many restarts are allowed before an exit with an error
+	// counts as a crash loop; 0 means 2, a negative number none. Two let a
+	// worker find its database on the third try, after the kubelet's first
+	// back-off of 10 s. If another start does not help (out of memory, exit
+	// code 0, a probe), one less is allowed.
 	Restarts int32
 	// Settle is how long a container without a readiness probe must have run
 	// before the rollout counts as complete: such a pod is ready the moment it
-	// starts, even if it crashes a second later. 5 s when zero, none when negative.
+	// starts, even if it crashes a second later. 0 means 5 s, a negative number
+	// none.
 	Settle time.Duration
-	// Held says that a Deployment's new pods are kept from counting as
-	// available (see package handover): complete is then that all of them are
-	// Ready, with the old ones still there.
+	// Held means that a Deployment's new pods are prevented from counting as
+	// available (see package handover): then complete means that all of them
+	// are Ready while the old ones still exist.
 	Held bool
-	// GaveUp is when the controller gave up on the rollout before this one: the
+	// GaveUp is when the controller gave up on the previous rollout: the
 	// condition stays until there is progress, and is not about this rollout.
 	GaveUp time.Time
 }
 
-// Restarts is a number of restarts as Policy wants it, where 0 means none.
+// Restarts converts a number of restarts, where 0 means none, to Policy's form.
 func Restarts(n int) int32 {
 	if n <= 0 {
 		return -1
@@ -154,7 +156,7 @@ type Cause struct {
 	// Pods is how many pods show the same cause.
 	Pods int `json:"pods,omitempty"`
 
-	// grace of a transient cause, before Policy.Grace; none when zero.
+	// grace of a transient cause, before Policy.Grace; 0 if it has none
 	grace time.Duration
 }
 
@@ -163,7 +165,7 @@ func (c *Cause) Finding() *pipeline.Finding {
 	return &pipeline.Finding{Code: c.Code, Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
 }
 
-// Pod is one pod of the new revision, a row of the table that a person sees.
+// Pod is one pod of the new revision: a row of the table that people see.
 type Pod struct {
 	Name     string        `json:"name"`
 	UID      string        `json:"uid"`
@@ -179,7 +181,7 @@ type Pod struct {
 type Ending struct {
 	Name  string        `json:"name"`
 	Since time.Duration `json:"since"` // since it was asked
-	// Left is what remains of its grace period; negative when overdue.
+	// Left is the rest of its grace period; negative when overdue.
 	Left time.Duration `json:"left"`
 }
 
@@ -187,18 +189,18 @@ type Ending struct {
 type Verdict struct {
 	State State  `json:"state"`
 	Cause *Cause `json:"cause,omitempty"` // set when Failing or Failed
-	// Since is when the cause was first seen without anything moving after it.
+	// Since is when the cause was first seen without any progress after it.
 	Since time.Time `json:"since,omitzero"`
-	// Deadline is when Failing turns into Failed; zero for a cause that fails the
-	// rollout only at its timeout.
+	// Deadline is when Failing turns into Failed; zero for a cause that only
+	// fails the rollout at its timeout.
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Again is when the same Snapshot must be judged again because time alone
-	// changes the verdict; zero when only news can.
+	// changes the verdict; zero if only new reports can.
 	Again time.Time `json:"-"`
-	// Waiting says in a line what is waited for while Progressing.
+	// Waiting says in one line what the rollout waits for while Progressing.
 	Waiting string `json:"waiting,omitempty"`
-	// Settling says that the counts are complete, and that only Again is waited
-	// for: whoever runs out of time may wait that long.
+	// Settling means that the counts are complete, and that only Again remains:
+	// a caller that runs out of time may wait for that.
 	Settling bool `json:"-"`
 
 	Revision string   `json:"revision,omitempty"` // name of the new ReplicaSet or ControllerRevision
@@ -210,8 +212,8 @@ type Verdict struct {
 	Ending   []Ending `json:"ending,omitempty"` // those that are ending
 }
 
-// ByStatus is the verdict that the workload's own status allows, for those who
-// may not read its pods.
+// ByStatus is the verdict from the workload's own status, for users who may not
+// read its pods.
 func ByStatus(w *workload.Workload, now time.Time) Verdict {
 	v, _ := Judge(Snapshot{Workload: w, PodsUnknown: true, Now: now}, Policy{Settle: -1}, Memory{})
 	return v

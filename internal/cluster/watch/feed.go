@@ -22,13 +22,13 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// feed keeps one kind of object in step with the API server: one LIST (or
+// feed keeps the objects of one kind in step with the API server: one LIST (or
 // streaming list), then one WATCH, again after each end of it. client-go's
 // Reflector does the hard part (resourceVersions, bookmarks, 410 Gone,
 // back-off); feed is the store behind it.
 type feed[T metav1.Object] struct {
 	keep func(T) bool // false: not stored at all
-	trim func(T)      // drops what is not read, before it is stored
+	trim func(T)      // removes what is not read, before it is stored
 	news func()       // called after each change, never blocking
 	hear func(error)  // called with each failure of list or watch; nil when it works again
 
@@ -44,7 +44,7 @@ func (f *feed[T]) run(ctx context.Context, c listWatch, example runtime.Object, 
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			selectBy(&o)
 			// "0" may be answered from a cache that has not seen the apply yet;
-			// and one request is to be one, however many pods there are.
+			// and it should be a single request, however many pods there are.
 			if o.ResourceVersion == "0" {
 				o.ResourceVersion, o.Limit = "", 0
 			}
@@ -62,8 +62,8 @@ func (f *feed[T]) run(ctx context.Context, c listWatch, example runtime.Object, 
 	quiet := logr.Discard()
 	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{
 		Logger: &quiet,
-		// A rollout is minutes long: better to ask often than to know late. The
-		// Reflector's own back-off goes to 30 s and more.
+		// A rollout takes minutes: asking often is better than knowing late.
+		// The Reflector's own back-off goes to 30 s and more.
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Cap: 2 * time.Second, Factor: 1.6, Jitter: 0.3, Steps: 50},
 	})
 	r.RunWithContext(klog.NewContext(ctx, quiet))
@@ -83,7 +83,7 @@ func (f *feed[T]) heard(err error) {
 	f.hear(err)
 }
 
-// snapshot is what is known, as a slice of its own.
+// snapshot returns what is known in a new slice.
 func (f *feed[T]) snapshot() []T {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,8 +141,8 @@ func (f *feed[T]) Replace(list []any, _ string) error {
 // Resync implements cache.ReflectorStore; nothing is ever resynchronised.
 func (f *feed[T]) Resync() error { return nil }
 
-// Transformer implements cache.TransformingStore, so that also the Reflector's
-// own copy of a streaming list is trimmed.
+// Transformer implements cache.TransformingStore, so that the Reflector's own
+// copy of a streaming list is trimmed, too.
 func (f *feed[T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		if o, ok := obj.(T); ok {
@@ -152,7 +152,7 @@ func (f *feed[T]) Transformer() cache.TransformFunc {
 	}
 }
 
-// dropManaged drops what nobody reads and what is half of an object.
+// dropManaged removes what nobody reads and what makes up half of an object.
 func dropManaged[T metav1.Object](o T) { o.SetManagedFields(nil) }
 
 // trimPod keeps what the verdict, the table and the probe read.
@@ -165,7 +165,7 @@ func trimPod(p *corev1.Pod) {
 			c := &list[i]
 			hook := c.Lifecycle != nil && c.Lifecycle.PostStart != nil
 			c.Env, c.EnvFrom, c.VolumeMounts, c.Args, c.Command, c.Lifecycle, c.SecurityContext = nil, nil, nil, nil, nil, nil, nil
-			if hook { // that there is one is all that is read
+			if hook { // only its existence is read
 				c.Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{}}
 			}
 		}

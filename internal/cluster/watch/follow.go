@@ -40,11 +40,11 @@ type follower struct {
 	memory  verdict.Memory
 	logs    map[verdict.Container]string
 	read    map[string]bool // pod/container/restart whose log was read
-	refused map[string]bool // kinds that may not be watched
+	refused map[string]bool // kinds that we may not watch
 	away    bool
 	shown   shown
-	// seen is the workload with the pod template as it was last, which somebody
-	// may have changed since the apply.
+	// seen is the workload with its last known pod template, which somebody may
+	// have changed since the apply.
 	seen      *workload.Workload
 	changes   int
 	changedBy string
@@ -61,12 +61,13 @@ type trouble struct {
 
 const defaultTimeout = 180 * time.Second
 
-// answerWithin is how long the state after a gap, or a first state at all, is
-// waited for beyond the timeout: without it nobody can say how the rollout stands.
+// answerWithin is how long to wait beyond the timeout for the state after a
+// gap, or for a first state at all: without it nobody can say how the rollout
+// stands.
 const answerWithin = 15 * time.Second
 
-// follow judges until done says so. It owns the feeds' goroutines and has
-// ended them when it returns.
+// follow judges until done returns true. It owns the feeds' goroutines, which
+// have ended when it returns.
 func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func(verdict.Verdict) bool) (Result, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
@@ -90,7 +91,7 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 			return result, err
 		}
 		if gap := clock.lap(time.Now()); gap > 0 {
-			f.Reporter.Notef("this process was suspended for %s: the state is read again, and that time does not count", gap.Round(time.Second))
+			f.Reporter.Notef("this process was suspended for %s; the state is read again, and that time does not count", gap.Round(time.Second))
 			f.memory = f.memory.Skip(gap)
 			f.stop()
 			f.feed(ctx)
@@ -121,8 +122,8 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 		if !v.Again.IsZero() {
 			alarm.again.Reset(time.Until(v.Again) + time.Millisecond)
 		}
-		// A thousand pods bring thousands of news: what arrives while one
-		// judgement is made is judged together.
+		// A thousand pods cause thousands of reports: those that arrive during
+		// one judgement are judged together.
 		if err := waiting.For(ctx, min(2*time.Since(start), 100*time.Millisecond)); err != nil {
 			return result, fmt.Errorf("watching %s: %w", f.ref, err)
 		}
@@ -186,7 +187,7 @@ func (f *follower) update(ctx context.Context, r *Result) (known bool, err error
 }
 
 // gaveUp is when the controller gave up on the rollout that the applied state
-// replaces; zero when it did not.
+// replaces; zero if it did not.
 func gaveUp(w *workload.Workload) (at time.Time) {
 	if w.Deployment == nil {
 		return at
@@ -198,7 +199,7 @@ func gaveUp(w *workload.Workload) (at time.Time) {
 	return at
 }
 
-// judge judges, and reads a crashed container's log where that can change the
+// judge judges, and reads a crashed container's log if that can change the
 // verdict: a wrong architecture shows nowhere else.
 func (f *follower) judge(ctx context.Context, s *verdict.Snapshot) verdict.Verdict {
 	before := f.memory
@@ -210,8 +211,8 @@ func (f *follower) judge(ctx context.Context, s *verdict.Snapshot) verdict.Verdi
 	return v
 }
 
-// logReads bounds how many logs one wait reads: requests must not grow with
-// replicas, and pods of one revision crash alike.
+// logReads limits how many logs one wait reads: the number of requests must not
+// grow with the replicas, and pods of one revision crash alike.
 const logReads = 6
 
 func (f *follower) readLog(ctx context.Context, s *verdict.Snapshot, c *verdict.Cause) bool {
@@ -279,8 +280,8 @@ func (f *follower) podsUnknown() bool {
 
 func (f *follower) known(kind string, synced bool) bool { return synced || f.refused[kind] }
 
-// live is the workload now, nil while only an older state than the applied one
-// is known; an error when it is no longer the one applied.
+// live is the current workload, nil while only a state older than the applied
+// one is known; an error if it is no longer the one applied.
 func (f *follower) live() (*workload.Workload, error) {
 	var live *workload.Workload
 	for _, o := range f.workloads.snapshot() {
@@ -291,9 +292,9 @@ func (f *follower) live() (*workload.Workload, error) {
 	if live == nil || live.Object().GetUID() != applied.GetUID() {
 		finding := &pipeline.Finding{Code: workload.CodeReplaced, Severity: pipeline.Error, Where: where, Err: workload.ErrReplaced,
 			What: f.ref.String() + " was deleted during its rollout",
-			Fix:  "find out who deleted it; the rollout creates it again when it is run again"}
+			Fix:  "find out who deleted it; rolling out again recreates it"}
 		if live != nil {
-			finding.What = f.ref.String() + " was deleted and created again by somebody else during its rollout"
+			finding.What = f.ref.String() + " was deleted and recreated by somebody else during its rollout"
 		}
 		return nil, finding
 	}
@@ -304,7 +305,7 @@ func (f *follower) live() (*workload.Workload, error) {
 	if !verdict.SameTemplate(live.Template(), f.Applied.Template()) && !sameImages(f.Applied.Template(), live.Template()) {
 		return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,
 			What: "somebody else has changed " + f.ref.String() + " during its rollout", Why: fieldowner.Template(f.Applied, live).String(),
-			Fix: "talk to them; what runs now is theirs and was left alone"}
+			Fix: "talk to them: what runs now is theirs and was left alone"}
 	}
 	f.notice(live)
 	if f.Check != nil {
@@ -313,9 +314,9 @@ func (f *follower) live() (*workload.Workload, error) {
 	return live, nil
 }
 
-// notice reports a change of the pod template by somebody else that leaves the
-// images alone: a restart, a controller that reacts to a changed Secret, an
-// injected sidecar. The rollout goes on, with the new template.
+// notice reports a change of the pod template by somebody else that does not
+// change the images: a restart, a controller that reacts to a changed Secret,
+// an injected sidecar. The rollout continues with the new template.
 func (f *follower) notice(live *workload.Workload) {
 	if verdict.SameTemplate(live.Template(), f.seen.Template()) {
 		return
@@ -328,13 +329,13 @@ func (f *follower) notice(live *workload.Workload) {
 		Code:     CodeTemplateChanged,
 		Severity: pipeline.Warning,
 		Where:    f.ref.Namespace + "/" + f.ref.String(),
-		What:     "somebody else has changed the pod template during the rollout; the image is still this run's, so its rollout is followed",
+		What:     "somebody else has changed the pod template during the rollout; the image is still this run's, so the rollout continues",
 		Why:      f.changedBy,
-		Fix:      "check whether that was meant to happen during a rollout",
+		Fix:      "check whether that was intended",
 	})
 }
 
-// sameImages reports whether every container of ours has the same image in
+// sameImages reports whether every container in ours has the same image in
 // theirs, which may have more containers.
 func sameImages(ours, theirs *corev1.PodTemplateSpec) bool {
 	images := map[string]string{}
@@ -364,13 +365,13 @@ func (f *follower) trouble(t trouble) error {
 	case isAway(t.err):
 		if !f.away {
 			f.away = true
-			f.Reporter.Notef("the API server does not answer, waiting for it: %v", t.err)
+			f.Reporter.Notef("the API server does not answer; waiting for it: %v", t.err)
 		}
 	case apierrors.IsForbidden(t.err) && t.kind != f.workloadKind():
 		if !f.refused[t.kind] {
 			f.refused[t.kind] = true
 			f.Reporter.Finding(&pipeline.Finding{Code: CodeForbidden, Severity: pipeline.Warning,
-				What: "you may not watch " + t.kind + ", so causes that only show there are not found", Why: termtext.Line(t.err.Error()),
+				What: "you may not watch " + t.kind + ", so causes that show only there will not be found", Why: termtext.Line(t.err.Error()),
 				Fix: "grant list and watch on " + t.kind + " in namespace " + f.ref.Namespace})
 		}
 	case apierrors.IsForbidden(t.err), apierrors.IsUnauthorized(t.err), apierrors.IsNotFound(t.err):
@@ -381,8 +382,9 @@ func (f *follower) trouble(t trouble) error {
 	return nil
 }
 
-// linger is how long before the timeout a cause may have shown last to be its
-// reason: a kubelet that tries again shows none for a moment.
+// linger is how long before the timeout a cause may have been visible last and
+// still count as its reason: a kubelet that tries again shows none for a
+// moment.
 const linger = 10 * time.Second
 
 func (f *follower) timedOut(v *verdict.Verdict) error {
@@ -402,7 +404,7 @@ func (f *follower) timedOut(v *verdict.Verdict) error {
 	}
 	return &pipeline.Finding{Code: CodeTimeout, Severity: pipeline.Error, Where: f.ref.Namespace + "/" + f.ref.String(), Err: errTimeout,
 		What: fmt.Sprintf("the rollout was not complete after %s", f.Timeout), Why: why,
-		Fix: "give it more time with --timeout, or see `kubectl describe " + f.ref.String() + "`"}
+		Fix: "allow it more time with --timeout, or see `kubectl describe " + f.ref.String() + "`"}
 }
 
 func (f *follower) failed(v verdict.Verdict) error {

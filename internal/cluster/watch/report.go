@@ -18,8 +18,8 @@ type shown struct {
 	wanted  int32
 }
 
-// maxRows bounds the table: with more pods, those that are not ready come
-// first and the rest is counted.
+// maxRows limits the table: if there are more pods, those that are not ready
+// come first and the rest is counted.
 const maxRows = 20
 
 // report reports what has changed since the last verdict.

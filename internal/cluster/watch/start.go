@@ -16,7 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// start starts one feed for each kind and returns what waits for their end.
+// start starts one feed for each kind and returns a function that waits for
+// their end.
 func (f *follower) start(ctx context.Context, kube kubernetes.Interface) (wait func()) {
 	var wg sync.WaitGroup
 	ns := f.ref.Namespace
@@ -61,7 +62,7 @@ func (f *follower) workloadKind() string { return strings.ToLower(f.ref.Kind) + 
 
 func all[T any](T) bool { return true }
 
-// boring are reasons of events that no cause is read from, and that come with
+// boring are reasons of events that never reveal a cause and that come with
 // every pod: the API server leaves them out.
 var boring = []string{
 	"Scheduled",
@@ -76,7 +77,7 @@ var boring = []string{
 	"SuccessfulRescale",
 }
 
-// informative leaves out the events that no cause is read from.
+// informative leaves out the events that never reveal a cause.
 func informative(o *metav1.ListOptions) {
 	terms := make([]fields.Selector, 0, len(boring))
 	for _, reason := range boring {
@@ -85,8 +86,8 @@ func informative(o *metav1.ListOptions) {
 	o.FieldSelector = fields.AndSelectors(terms...).String()
 }
 
-// concerns keeps events about this workload, its ReplicaSets and pods, by
-// name: names of what a controller makes begin with its own, cut where they
+// concerns keeps events about this workload, its ReplicaSets and pods, by name:
+// names of what a controller creates begin with its own, truncated if they
 // would be too long (names.go of apiserver: 58 characters).
 func (f *follower) concerns(e *corev1.Event) bool {
 	switch e.InvolvedObject.Kind {
@@ -133,7 +134,7 @@ type listWatch struct {
 	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
 }
 
-// calls takes the two methods of a typed client as they are.
+// calls accepts the two methods of a typed client unchanged.
 func calls[L runtime.Object](
 	list func(context.Context, metav1.ListOptions) (L, error),
 	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error),

@@ -1,5 +1,6 @@
 // Package watch follows one rollout through the API server's watches until
-// package verdict has an end for it.
+// package verdict says how it ended. Rollout waits for the new pods, OldGone
+// for the end of the old ones.
 package watch
 
 import (
@@ -16,20 +17,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options say what is followed and how patiently.
+// Options say what to follow, and how patiently.
 type Options struct {
-	// Applied is the workload as it was answered by the apply: its UID,
-	// generation and template are what is waited for.
+	// Applied is the workload as the apply returned it: its UID, generation and
+	// template identify what to wait for.
 	Applied *workload.Workload
 	Policy  verdict.Policy
 	Timeout time.Duration // 180 s when zero
-	// Reporter gets a table of pods and what happens.
+	// Reporter receives a table of pods, and what happens.
 	Reporter *pipeline.Reporter
-	// Check, when set, looks at each state of the workload; its error ends the
-	// wait. It is for what else must stay as it was applied.
+	// Check, if set, is called with each state of the workload; its error ends
+	// the wait. It is for anything else that must stay as it was applied.
 	Check func(*workload.Workload) error
-	// Log reads the end of a container's log; nil leaves a wrong architecture
-	// to be seen as a crash loop.
+	// Log reads the end of a container's log; if nil, a wrong architecture
+	// looks like a crash loop.
 	Log func(ctx context.Context, c verdict.Container, previous bool) (string, error)
 }
 
@@ -40,7 +41,7 @@ type Result struct {
 	Took     time.Duration
 }
 
-// NewPods are the pods of the new revision, as the probe wants them.
+// NewPods are the pods of the new revision, in the form that the probe needs.
 func (r Result) NewPods() []*corev1.Pod {
 	byUID := map[string]*corev1.Pod{}
 	for _, p := range r.Snapshot.Pods {
@@ -61,21 +62,23 @@ const (
 	CodeTemplateChanged pipeline.Code = "template-changed"
 )
 
-// ErrFailed is in every Finding that a verdict of Failed became.
+// ErrFailed is wrapped in every Finding for a verdict of Failed.
 var ErrFailed = errors.New("the rollout failed")
 
-var errTimeout = errors.New("the time is up")
+var errTimeout = errors.New("the time limit has passed")
 
 // Rollout waits until the rollout is complete or has failed. The error is nil
-// exactly when Verdict.State is Complete; else a Finding: the cause's code
-// (see package verdict), or rollout-timeout, superseded, workload-replaced,
-// and those of cluster.Explain; or the end of ctx.
+// exactly if Verdict.State is Complete; otherwise it is a Finding with the
+// cause's code (see package verdict), or rollout-timeout, superseded,
+// workload-replaced, or one of those of cluster.Explain; or the context's
+// error.
 func Rollout(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
 	return follow(ctx, kube, o, func(v verdict.Verdict) bool { return v.State == verdict.Complete })
 }
 
-// OldGone waits until no pod of an old revision is left, not even ending. A
-// timeout is a Finding (old-pods-left, a Warning): slow is not failed.
+// OldGone waits until no pod of an old revision is left, not even a terminating
+// one. A timeout is a Finding (old-pods-left, a Warning): slow does not mean
+// failed.
 func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result, error) {
 	r, err := follow(ctx, kube, o, func(v verdict.Verdict) bool {
 		return v.State == verdict.Complete && len(v.Old) == 0 && len(v.Ending) == 0
@@ -88,7 +91,7 @@ func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result,
 			what = fmt.Sprintf("1 pod of the old revision is still ending after %s", o.Timeout)
 		}
 		return r, &pipeline.Finding{Code: CodeOldPods, Severity: pipeline.Warning, Where: ref.Namespace + "/" + ref.String(),
-			What: what, Why: "they finish what they do, up to terminationGracePeriodSeconds; the new pods serve already"}
+			What: what, Why: "nothing: they finish their work within terminationGracePeriodSeconds, and the new pods are already serving"}
 	}
 	return r, err
 }

@@ -1,6 +1,6 @@
-// Package workload shows a Deployment, StatefulSet or DaemonSet through one
-// type. Get reads one from the cluster, Of wraps an object that is at hand; the
-// methods answer what a rollout asks, whichever of the three it is.
+// Package workload represents a Deployment, StatefulSet or DaemonSet by one
+// type. Get reads one from the cluster, Of wraps an existing object; the
+// methods answer a rollout's questions for all three kinds.
 package workload
 
 import (
@@ -30,14 +30,14 @@ const (
 	CodeKind             pipeline.Code = "workload-kind"
 	CodeUnknown          pipeline.Code = "workload-unknown"
 	CodeContainerUnknown pipeline.Code = "container-unknown"
-	// CodeSuperseded and CodeReplaced go with ErrSuperseded and ErrReplaced.
+	// CodeSuperseded and CodeReplaced belong to ErrSuperseded and ErrReplaced.
 	CodeSuperseded pipeline.Code = "superseded"
 	CodeReplaced   pipeline.Code = "workload-replaced"
 	// CodeNoNamespace is the code of a namespace that does not exist.
 	CodeNoNamespace pipeline.Code = "namespace-missing"
 )
 
-// Errors that callers branch on with errors.Is; each is behind a Finding.
+// Errors that callers distinguish with errors.Is; each is wrapped in a Finding.
 var (
 	// ErrUnknown: the cluster has no such workload.
 	ErrUnknown = errors.New("the workload does not exist")
@@ -46,8 +46,8 @@ var (
 	// ErrSuperseded: somebody else has changed the pod template meanwhile, so
 	// what runs is theirs.
 	ErrSuperseded = errors.New("somebody else has changed the workload")
-	// ErrReplaced: the object was deleted, and perhaps another was created under
-	// its name.
+	// ErrReplaced: the object was deleted, and another may have been created
+	// with the same name.
 	ErrReplaced = errors.New("the workload was deleted or replaced")
 )
 
@@ -72,7 +72,7 @@ func (r Ref) Resource() schema.GroupVersionResource {
 // GVK is the kind with its group and version.
 func (r Ref) GVK() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind(r.Kind) }
 
-// Valid returns a Finding (workload-kind) when Kind is none of the three.
+// Valid returns a Finding (workload-kind) if Kind is none of the three.
 func (r Ref) Valid() error {
 	if !slices.Contains([]string{Deployment, StatefulSet, DaemonSet}, r.Kind) {
 		return pipeline.UsageErrorf(CodeKind, "use Deployment, StatefulSet or DaemonSet",
@@ -137,7 +137,7 @@ func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, er
 			What:     fmt.Sprintf("there is no %s in this namespace", ref),
 			Err:      errors.Join(ErrUnknown, err),
 			Fix: fmt.Sprintf(
-				"check deploy.deployment and deploy.namespace of .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists what there is",
+				"check deploy.deployment and deploy.namespace in .sbw.yaml, --namespace and --context; `kubectl get %ss -A` lists those that exist",
 				strings.ToLower(ref.Kind),
 			),
 		}
@@ -184,8 +184,8 @@ func (w *Workload) Template() *corev1.PodTemplateSpec {
 	}
 }
 
-// Selector selects its pods; nothing when the object's own cannot be parsed,
-// which the API server does not let happen.
+// Selector selects its pods, or nothing if the object's own selector cannot be
+// parsed, which the API server prevents.
 func (w *Workload) Selector() labels.Selector {
 	var s *metav1.LabelSelector
 	switch {
@@ -203,8 +203,8 @@ func (w *Workload) Selector() labels.Selector {
 	return sel
 }
 
-// Replicas is how many pods are wanted. For a DaemonSet it is what its
-// controller last counted.
+// Replicas is how many pods are wanted. For a DaemonSet it is its controller's
+// last count.
 func (w *Workload) Replicas() int32 {
 	var n *int32
 	switch {
@@ -221,8 +221,8 @@ func (w *Workload) Replicas() int32 {
 	return *n
 }
 
-// Container is the named container of the template, among the ordinary ones
-// first. Finding: container-unknown, which lists those there are.
+// Container is the named container of the template; ordinary containers are
+// searched first. Finding: container-unknown, which lists those that exist.
 func (w *Workload) Container(name string) (*corev1.Container, error) {
 	spec := &w.Template().Spec
 	var names []string
