@@ -207,7 +207,7 @@ func TestExplain(t *testing.T) {
 	if err := cluster.Explain("x", fmt.Errorf("around: %w", f)); code(err) != "mine" {
 		t.Error(err)
 	}
-	if err := cluster.Explain("x", context.Canceled); !errors.Is(err, context.Canceled) || code(err) != "x: context canceled" {
+	if err := cluster.Explain("x", context.Canceled); !errors.Is(err, context.Canceled) || code(err) != "cannot x: context canceled" {
 		t.Error(err)
 	}
 	gr := schema.GroupResource{Resource: "pods"}
@@ -216,7 +216,7 @@ func TestExplain(t *testing.T) {
 		"invalid":             apierrors.NewBadRequest("no"),
 		"cluster-busy":        apierrors.NewTooManyRequests("slow", 1),
 		"cluster-unreachable": context.DeadlineExceeded,
-		"x: odd":              errors.New("odd"),
+		"cannot x: odd":       errors.New("odd"),
 	}
 	for want, err := range tests {
 		if got := cluster.Explain("x", err); code(got) != want || !errors.Is(got, err) {
