@@ -54,7 +54,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	}
 	account, err := id.Account(ctx)
 	if err != nil {
-		return pipeline.AsFindings("ask "+id.Host+" for the login", err)
+		return pipeline.AsFindings("cannot ask "+id.Host+" for the login", err)
 	}
 	if account.ScopesKnown && !slices.Contains(account.Scopes, writePackages) {
 		has := "it has no scopes at all"

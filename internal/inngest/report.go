@@ -94,14 +94,14 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 		l.Findings = append(l.Findings, judge.ZeroRetryFindings(l.App.Functions, o.Allowed)...)
 		if l.Served != nil {
 			if l.Diff = judge.Compare(l.App.Functions, l.Served.Functions); !l.Diff.Empty() {
-				l.Findings = append(l.Findings, pipeline.AsFindings("compare", judge.Differs(l.App.Name, l.Diff))...)
+				l.Findings = append(l.Findings, pipeline.AsFindings("cannot compare the registration", judge.Differs(l.App.Name, l.Diff))...)
 			}
 		}
 	}
 	if o.Path != nil {
 		found, err := o.Path(ctx)
 		if err != nil {
-			found = pipeline.AsFindings("check the path to the worker", err)
+			found = pipeline.AsFindings("cannot check the path to the worker", err)
 		}
 		l.Findings = append(l.Findings, found...)
 	}
@@ -122,7 +122,7 @@ func (l *Report) askWorker(ctx context.Context, o ReportOptions) {
 	l.Want.URL = o.Worker.URL()
 	served, err := o.Worker.Functions(ctx)
 	if err != nil {
-		for _, f := range pipeline.AsFindings("ask the worker", err) {
+		for _, f := range pipeline.AsFindings("cannot ask the worker", err) {
 			if isBlind(f) {
 				f = f.WithSeverity(pipeline.Warning)
 			}

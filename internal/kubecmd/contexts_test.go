@@ -69,7 +69,7 @@ func TestContextsUsage(t *testing.T) {
 	}{
 		"unknown":         {[]string{"rollout", "--tag", "a", "--contexts", "here,nope"}, `no context is called "nope"`},
 		"both":            {[]string{"rollout", "--tag", "a", "--contexts", "here", "--context", "here"}, "--context and --contexts are both given"},
-		"twice the same":  {[]string{"rollout", "--tag", "a", "--contexts", "*"}, "lead to the same deployment/system-bus-worker"},
+		"twice the same":  {[]string{"rollout", "--tag", "a", "--contexts", "*"}, "refer to the same deployment/system-bus-worker"},
 		"wave size":       {[]string{"rollout", "--tag", "a", "--contexts", "here", "--wave-size", "0"}, "--wave-size 0"},
 		"max failures":    {[]string{"rollout", "--tag", "a", "--contexts", "here", "--max-failures", "-1"}, "--max-failures -1"},
 		"without several": {[]string{"rollout", "--tag", "a", "--wave-size", "2"}, "--wave-size and --max-failures"},

@@ -40,7 +40,7 @@ func TestWorkerWithoutInngestAndProbe(t *testing.T) {
 	if got, want := stagesRun(t, out), []string{"preflight", "lock", "stamp", "apply", "watch", "probe", "settle"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	for _, want := range []string{"Inngest is left out (inngest: none)", "no pod is asked (probe: none)"} {
+	for _, want := range []string{"Inngest is not used (inngest: none)", "no pod is probed (probe: none)"} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("%q is not in\n%s", want, errs)
 		}

@@ -47,7 +47,7 @@ func (w *world) whileWaiting(code int, meanwhile func(), args ...string) (errs s
 	}}
 	defer func() { w.env.Err = w.errs }()
 	_, errs = w.run(code, append(args, "--lock-wait", "20s", "--no-inngest")...)
-	if !strings.Contains(errs, "the preflight is asked again") {
+	if !strings.Contains(errs, "the preflight runs again") {
 		w.Errorf("it was not asked again:\n%s", errs)
 	}
 	return errs

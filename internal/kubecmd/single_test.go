@@ -30,7 +30,7 @@ func TestTheLifeOfAWorker(t *testing.T) {
 		t.Errorf("stdout is %q", out)
 	}
 	w.run(0, "rollout", "--tag", "new", "--no-inngest", "--no-settle")
-	if !strings.Contains(w.errs.String(), "was not verified") {
+	if !strings.Contains(w.errs.String(), "nothing verifies that they are gone") {
 		t.Errorf("--no-settle is not reported:\n%s", w.errs)
 	}
 	stamped := w.read("k8s/worker.yaml")
@@ -73,7 +73,7 @@ func TestScaledToNothingIsSetAndSaidToBeUnproven(t *testing.T) {
 	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "replicas: 1", "replicas: 0", 1))
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	w.run(0, "rollout", "--tag", "new", "--no-inngest")
-	if w.tag(0) != "new" || !strings.Contains(w.errs.String(), "no pod will prove") || !strings.Contains(w.errs.String(), "scaled to 0: no pod to ask") {
+	if w.tag(0) != "new" || !strings.Contains(w.errs.String(), "no pod will prove") || !strings.Contains(w.errs.String(), "scaled to 0: there is no pod to probe") {
 		t.Errorf("runs %s\n%s", w.tag(0), w.errs)
 	}
 }

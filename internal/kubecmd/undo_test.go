@@ -38,7 +38,7 @@ func TestUndoPutsTheManifestBack(t *testing.T) {
 
 	// The file names what does not run: somebody wants to ship it.
 	_, errs := w.run(0, "undo", "--no-inngest", "--to-revision", "2")
-	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != now || !strings.Contains(errs, "has this image already") {
+	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != now || !strings.Contains(errs, "already has this image") {
 		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
 	}
 	out, errs := w.run(0, "undo", "--no-inngest", "-o", "json")

@@ -100,8 +100,9 @@ func UsageErrorf(code Code, fix, format string, args ...any) *Finding {
 	return &Finding{Code: code, Severity: Error, What: fmt.Sprintf(format, args...), Fix: fix, End: Usage}
 }
 
-// AsFindings turns an error, including a joined one, into findings. An error that is
-// not a finding becomes one with the code "internal". during says what was being done.
+// AsFindings turns an error, including a joined one, into findings. An error
+// that is not a finding becomes one with the code "internal". Its What is
+// during, a sentence such as "cannot read the status".
 func AsFindings(during string, err error) []*Finding {
 	if err == nil {
 		return nil

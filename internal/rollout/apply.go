@@ -34,14 +34,14 @@ func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Wr
 	}
 	if len(written) > 0 {
 		rep.Changed() // what a killed run stamped is this run's to put back
-		rep.Notef("%s was stamped by a killed run; before it: %s", r.Short(plan.File), written[0].Old)
+		rep.Notef("%s was stamped by a killed run; the image before it: %s", r.Short(plan.File), written[0].Old)
 	}
 	switch {
 	case r.Manifest.NoWrite:
 		rep.Skipped("--no-write")
 		return written, nil
 	case !plan.Changed():
-		rep.Skipped("%s has this image already", r.Short(plan.File))
+		rep.Skipped("%s already has this image", r.Short(plan.File))
 		return written, nil
 	}
 	pending, err := plan.Pending()
@@ -163,7 +163,7 @@ func (r *Run) unapply(
 	}
 	if made, _, err := apply.Find(applied, r.Ref); err == nil && made.Before == nil {
 		// This rollout created it, so nothing served before.
-		return []string{fmt.Sprintf("%s: not there", r.Ref)}, watched, nil
+		return []string{fmt.Sprintf("%s: missing", r.Ref)}, watched, nil
 	}
 	_, target, err := apply.Find(back, r.Ref)
 	if err != nil {

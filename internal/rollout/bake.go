@@ -34,18 +34,18 @@ func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time
 		}
 		if why != "" {
 			return &pipeline.Finding{Code: CodeBakeFailed, Severity: pipeline.Error, Where: r.where(),
-				What: "the new version does worse than the old one", Why: why, Fix: "see the logs of the new pods in the receipt"}
+				What: "the new version performs worse than the old one", Why: why, Fix: "see the logs of the new pods in the receipt"}
 		}
 		if err != nil && err.Error() != blind {
 			blind = err.Error()
-			rep.Notef("cannot see all that a bake looks at: %v", err)
+			rep.Notef("cannot read everything that a bake checks: %v", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-end.C:
 			if blind == "" {
-				rep.Notef("baked for %s without a sign that the new version does worse", over)
+				rep.Notef("baked for %s, and the new version does not perform worse", over)
 			}
 			return nil
 		case <-tick.C:

@@ -41,7 +41,7 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 				Err:      err,
 				What:     "the image's function catalog cannot be read",
 				Why:      err.Error(),
-				Fix:      "the worker's own list is used; upgrade kubectl sbw to read a newer catalog",
+				Fix:      "upgrade kubectl sbw to read a newer catalog; meanwhile the worker's own list is used",
 			},
 		}, nil
 	}
@@ -109,7 +109,7 @@ func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]
 		}
 		functions = append(functions, one)
 	}
-	return pipeline.AsFindings("check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent)), nil
+	return pipeline.AsFindings("cannot check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent)), nil
 }
 
 // inFlight counts the runs of functions that are about to disappear, while the user
@@ -142,7 +142,7 @@ func removed(app *model.App, d catalog.Difference) judge.Diff {
 // noteDifference notes what a rollout changes of what is registered, function by
 // function.
 func noteDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
-	rep.Notef("functions of %s against what is registered: %s", index, d.Summary())
+	rep.Notef("functions of %s compared with the registered ones: %s", index, d.Summary())
 	for _, part := range []struct {
 		sign    string
 		changes []catalog.Change

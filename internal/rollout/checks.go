@@ -179,7 +179,7 @@ func (f *facts) checkState(
 		severity, fix := one.Severity, one.Fix
 		switch {
 		case u.force:
-			severity, fix = pipeline.Warning, "--force goes on"
+			severity, fix = pipeline.Warning, "--force rolls out anyway"
 		case u.waits:
 			// It is that of the lock's holder, who is waited for.
 			if who, _, err := lock.Holder(ctx, kube, f.Ref); err == nil && who != "" {
@@ -282,8 +282,8 @@ func (f *facts) others(results []apply.Result) (found []*pipeline.Finding) {
 			continue // an object that is not a workload of the apps group has no pods of its own
 		}
 		one := &pipeline.Finding{Code: CodeManifestOthers, Severity: pipeline.Warning, Where: ref.Namespace + "/" + ref.String(),
-			What: fmt.Sprintf("the manifest replaces the pods of %s, too, which nothing watches or proves", ref),
-			Fix:  "name a manifest with the worker alone, or make the file equal to what runs there"}
+			What: fmt.Sprintf("the manifest also replaces the pods of %s, which nobody watches or proves", ref),
+			Fix:  "name a manifest that contains only the worker, or make the file equal to what runs there"}
 		for _, c := range was.Template().Spec.Containers {
 			if next := imageIn(is.Template(), c.Name); next != c.Image {
 				one.Evidence = append(one.Evidence, fmt.Sprintf("container %s: %s → %s", c.Name, c.Image, next))

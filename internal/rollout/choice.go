@@ -19,7 +19,7 @@ import (
 // will be is what the API server's dry run answers: it alone knows the defaults.
 func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 	if f.wish.Strategy == handover.StrategyRolling || f.wish.Strategy == "" {
-		return handover.Choice{Strategy: handover.StrategyRolling, Reason: "a rolling update was asked for"}, nil
+		return handover.Choice{Strategy: handover.StrategyRolling, Reason: "a rolling update was requested"}, nil
 	}
 	live, err := f.live.Get(ctx)
 	if err != nil && !isMissing(err) {
@@ -29,10 +29,10 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 		switch p := handover.Decide(held); {
 		case p.Stage == handover.NotHeld:
 		case f.goesOnWith(ctx, held, p):
-			return handover.Choice{Strategy: handover.StrategySwitch, Reason: "it goes on with a switch that was begun: " + p.What,
+			return handover.Choice{Strategy: handover.StrategySwitch, Reason: "it continues a switch that had begun: " + p.What,
 				Old: held.Mark.Old, Services: held.Mark.Services}, nil
 		default: // the cluster as it is says nothing of how it will be then
-			return handover.Choice{Strategy: handover.StrategyAuto, Reason: "it is decided when the switch that was found has been ended"}, nil
+			return handover.Choice{Strategy: handover.StrategyAuto, Reason: "it is decided once the unfinished switch has been ended"}, nil
 		}
 	}
 	kube, err := f.Conn.Kube()
@@ -49,7 +49,7 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 			}
 			return handover.Choice{
 				Strategy: handover.StrategyRolling,
-				Reason:   "it is not known what will be, as the dry run failed: " + firstLine(err),
+				Reason:   "the result is unknown, because the dry run failed: " + firstLine(err),
 			}, nil
 		}
 		if _, next, err = apply.Find(results, f.Ref); err != nil {
@@ -151,8 +151,8 @@ func (f *facts) impossible(c handover.Choice) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{Code: CodeSwitchImpossible, Severity: pipeline.Error, Where: f.where(),
-		What: "the new version cannot be proven before it serves", Why: c.Reason,
-		Fix: "remove the reason, or use --strategy auto, which makes a rolling update here"}
+		What: "the new version cannot be proved before it serves", Why: c.Reason,
+		Fix: "remove the obstacle, or use --strategy auto, which does a rolling update here"}
 }
 
 func list(names []string) string {

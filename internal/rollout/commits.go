@@ -30,7 +30,7 @@ func (f *facts) checkCommits(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	}
 	running, err := f.runningCommit(ctx, live)
 	if err != nil {
-		rep.Notef("which commit runs now is not known: %s", err)
+		rep.Notef("it is unknown which commit is running: %s", err)
 		return nil, nil
 	}
 	if running == "" || running == next {
@@ -38,7 +38,7 @@ func (f *facts) checkCommits(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	}
 	lost, err := checkout.Lost(ctx, checkout.Options{Dir: f.Root, Env: os.Environ()}, running, next)
 	if err != nil {
-		rep.Notef("whether %.9s contains all of %.9s, which runs now, is not known: %s", next, running, err)
+		rep.Notef("it is unknown whether %.9s contains all of %.9s, which is running now: %s", next, running, err)
 		return nil, nil
 	}
 	return commitsLost(running, next, lost), nil
@@ -71,9 +71,9 @@ func commitsLost(running, next string, lost []string) []*pipeline.Finding {
 		return nil
 	}
 	return []*pipeline.Finding{{Code: CodeCommitsLost, Severity: pipeline.Warning,
-		What:     units.Count(len(lost), "commit that runs now is", "commits that run now are") + " not in the new image",
+		What:     units.Count(len(lost), "commit that runs now is", "commits that run now are") + " missing from the new image",
 		Why:      "it was built from " + next[:9] + ", which does not descend from " + running[:9],
-		Fix:      "merge them and publish again, unless they are meant to go",
+		Fix:      "merge them and publish again, unless you mean to remove them",
 		Evidence: lost,
 	}}
 }

@@ -65,8 +65,8 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 		to.Findings = append(
 			to.Findings,
 			&pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
-				What: "what runs is not what was shipped", Why: fmt.Sprintf("shipped was %s, and the template has %s", to.Shipped, to.Image),
-				Fix: "`kubectl sbw history` says who did what; roll out the tag that is wanted"},
+				What: "the running image is not the one that was shipped", Why: fmt.Sprintf("%s was shipped, but the pod template has %s", to.Shipped, to.Image),
+				Fix: "roll out the tag that should run; `kubectl sbw history` shows who did what"},
 		)
 	}
 }
@@ -147,11 +147,11 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 			Code:     CodeDriftManifest,
 			Severity: pipeline.Warning,
 			Where:    m.File,
-			What:     "the manifest is not what the cluster has",
-			Fix:      "`kubectl sbw rollout --tag TAG --dry-run=server --diff` shows it",
+			What:     "the manifest differs from the cluster",
+			Fix:      "see the difference with `kubectl sbw rollout --tag TAG --dry-run=server --diff`",
 		}
 		if m.Image != live {
-			f.Why = fmt.Sprintf("it names %s, and %s runs", m.Image, live)
+			f.Why = fmt.Sprintf("it names %s, but %s is running", m.Image, live)
 		} else {
 			f.Why = "it would change " + strings.Join(m.Differs, ", ")
 		}
@@ -201,15 +201,15 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	for _, f := range d.Removed {
 		extra = append(extra, f.ID)
 	}
-	to.Functions = fmt.Sprintf("%d functions; against what is registered: %s", len(index.Functions), d.Summary())
+	to.Functions = fmt.Sprintf("%d functions; compared with the registered ones: %s", len(index.Functions), d.Summary())
 	if len(missing)+len(extra) == 0 {
 		return
 	}
 	f := &pipeline.Finding{
 		Code:     CodeDriftFunctions,
 		Severity: pipeline.Error,
-		What:     "what is registered is not what the image was built with",
-		Fix:      "`kubectl sbw refresh`, with --allow-removal where functions are to go",
+		What:     "the registered functions are not those that the image was built with",
+		Fix:      "run `kubectl sbw refresh`, with --allow-removal if functions should be removed",
 	}
 	var why []string
 	if len(missing) > 0 {

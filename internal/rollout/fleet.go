@@ -122,8 +122,8 @@ func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
 		if other, ok := places[place]; ok {
 			return nil, pipeline.UsageErrorf(
 				"usage",
-				"give one of them",
-				"contexts %s and %s lead to the same %s in %s",
+				"name only one of them",
+				"contexts %s and %s refer to the same %s in %s",
 				other,
 				name,
 				e.Ref,
@@ -195,7 +195,7 @@ func (f *Fleet) oneDigest() *pipeline.Finding {
 	slices.Sort(lines)
 	return &pipeline.Finding{Code: CodeImageDiffers, Severity: pipeline.Error, Evidence: lines,
 		What: fmt.Sprintf("tag %s is not the same image in all contexts", f.members[0].subject()),
-		Fix:  "publish it under a tag of its own and roll that out"}
+		Fix:  "publish it under a separate tag and roll that out"}
 }
 
 // wave rolls out into some of the clusters at once.
@@ -257,7 +257,7 @@ func (f *Fleet) roll(ctx context.Context, m *member) {
 	f.recording.Lock()
 	defer f.recording.Unlock()
 	if err := m.Record(ctx, m.out); err != nil {
-		for _, found := range pipeline.AsFindings("keep the receipt", err) {
+		for _, found := range pipeline.AsFindings("cannot store the receipt", err) {
 			f.unkept = append(f.unkept, Named(m.name, found))
 		}
 	}
@@ -286,7 +286,7 @@ func (f *Fleet) unwave(wave []*member, rep *pipeline.Reporter) error {
 		switch {
 		case m.out.End == pipeline.Left:
 			errs = append(errs, &pipeline.Finding{Code: CodeContextLeft, Severity: pipeline.Error,
-				What: fmt.Sprintf("%s: what was changed is left as it is", m.name), Fix: "look with `kubectl sbw status --context " + m.name + "`"})
+				What: fmt.Sprintf("%s: what was changed is left as it is", m.name), Fix: "check it with `kubectl sbw status --context " + m.name + "`"})
 		case m.out.End == pipeline.Done && m.started:
 			rep.Notef("%s keeps %s", m.name, m.making())
 		}

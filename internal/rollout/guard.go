@@ -75,7 +75,7 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 			Where:    r.where(),
 			Err:      errors.Join(workload.ErrReplaced, err),
 			What:     r.Ref.String() + " is no longer the object that this run changed",
-			Why:      "somebody deleted it, or deleted and created it again",
+			Why:      "somebody deleted it, or deleted and recreated it",
 			Fix:      "check what is there now; nothing was written to it",
 		}
 	}
@@ -181,10 +181,10 @@ func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*
 		}
 		why += ", and " + image + " runs; it could not be written there: " + err.Error()
 	}
-	rep.Skipped("the cluster was not put back")
+	rep.Skipped("the cluster was not restored")
 	rep.Finding(
 		&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
-			What: "the manifest keeps the image of this run, because the cluster was not put back", Why: why,
+			What: "the manifest keeps this run's image, because the cluster was not restored", Why: why,
 			Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"},
 	)
 }

@@ -82,7 +82,7 @@ func (t *Target) noTarget(all []apply.Object) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: CodeManifestTarget, Severity: pipeline.Error, End: pipeline.Usage,
 		What: fmt.Sprintf("the manifest has no %s in namespace %s, which worker %s stands for", t.Ref, t.Ref.Namespace, t.Worker.Name),
-		Why:  "it has no workload at all",
+		Why:  "it contains no workload at all",
 		Fix:  "name the right manifest with -f, or set deploy.deployment and deploy.namespace in " + worker.ConfigName,
 	}
 	var has []string
@@ -156,7 +156,7 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 			// afterwards whether that is what runs.
 			f.Severity = pipeline.Error
 			f.Fix = "try again when the registry answers, give the digest (--image NAME:TAG@sha256:…), " +
-				"or roll out whatever the tag stands for with --no-pin"
+				"or roll out whatever the tag refers to with --no-pin"
 			return
 		}
 		f.Why += "; the rollout continues with " + img.ref.String() + ", without knowing its platforms"
@@ -200,7 +200,7 @@ func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Cre
 		Code:     CodeImageTagMoved,
 		Severity: pipeline.Error,
 		What:     ref.Tagged().String() + " is not " + ref.Digest + " any more",
-		Fix:      "roll out the tag alone for what it stands for now, or " + ref.Repository.At(ref.Digest).String() + " for that digest",
+		Fix:      "roll out the tag without a digest to get its current image, or " + ref.Repository.At(ref.Digest).String() + " for that digest",
 	}
 	switch {
 	case registry.IsNotFound(err):
@@ -209,7 +209,7 @@ func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Cre
 	case err != nil:
 		return nil, err
 	case now.Digest != ref.Digest && !slices.ContainsFunc(now.Variants, func(v image.Variant) bool { return v.Digest == ref.Digest }):
-		moved.Why = "the tag stands for " + now.Digest
+		moved.Why = "the tag refers to " + now.Digest
 		return nil, moved
 	}
 	return img, nil

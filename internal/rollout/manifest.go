@@ -154,7 +154,7 @@ func (f *facts) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 	if plan != nil {
 		found = f.elsewhere(plan)
 		if plan.Changed() && !f.manifest.NoWrite {
-			for _, w := range pipeline.AsFindings("write the manifest", plan.Writable()) {
+			for _, w := range pipeline.AsFindings("cannot write the manifest", plan.Writable()) {
 				found = append(found, w.With(func(w *pipeline.Finding) { w.Where = f.Short(plan.File) }))
 			}
 		}
@@ -174,7 +174,7 @@ func (f *facts) elsewhere(plan *manifest.Plan) (found []*pipeline.Finding) {
 	}
 	for _, u := range plan.Together {
 		one := &pipeline.Finding{Code: CodeManifestTogether, Severity: pipeline.Note, Where: where(u),
-			What: fmt.Sprintf("%s moves along to %s, because the same place of the kustomization decides it", u, u.Image)}
+			What: fmt.Sprintf("%s also changes to %s, because the same place in the kustomization decides it", u, u.Image)}
 		if u.Workload != plan.Workload {
 			one.Severity = pipeline.Warning
 			one.Why = "nothing watches or proves it"
@@ -184,7 +184,7 @@ func (f *facts) elsewhere(plan *manifest.Plan) (found []*pipeline.Finding) {
 	}
 	for _, u := range plan.Also {
 		found = append(found, &pipeline.Finding{Code: CodeManifestAlso, Severity: pipeline.Note, Where: where(u),
-			What: fmt.Sprintf("%s has an image of the same repository and stays at %s", u, u.Image)})
+			What: fmt.Sprintf("%s uses the same repository and stays at %s", u, u.Image)})
 	}
 	return found
 }

@@ -30,14 +30,14 @@ func (r *Run) probeStage() pipeline.Stage {
 func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
 	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
 	if r.Probe.Type == worker.ProbeNone {
-		rep.Notef("no pod is asked (probe: none); that they are ready is all that proves them")
+		rep.Notef("no pod is probed (probe: none); their readiness is the only proof")
 	}
 	return probe.Run(ctx, r.Conn, r.probeOptions(rep, watched, img.digests()))
 }
 
-// probeRestored asks the pods that were put back. What does not answer is a
-// warning: it is what was there before, so it is restored all the same. What the
-// page was to contain was expected of the new version.
+// probeRestored probes the restored pods. What does not answer is a warning: it
+// is what was there before, so it is restored all the same. What the page was
+// to contain was expected of the new version.
 func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) {
 	o := r.probeOptions(rep, watched, nil)
 	if len(o.Pods) == 0 {
@@ -45,7 +45,7 @@ func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched
 	}
 	o.Expect = ""
 	_, err := probe.Run(ctx, r.Conn, o)
-	for _, f := range pipeline.AsFindings("ask the pods that were put back", err) {
+	for _, f := range pipeline.AsFindings("cannot probe the restored pods", err) {
 		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 }
@@ -82,7 +82,7 @@ func (f *facts) checkProbe(ctx context.Context, p worker.Probe) ([]*pipeline.Fin
 		return nil, nil
 	}
 	return []*pipeline.Finding{{Code: CodeProbePort, Severity: pipeline.Warning, Where: f.where(),
-		What: fmt.Sprintf("the new pods will be asked on port %d, which container %s does not declare", p.Port, c.Name),
+		What: fmt.Sprintf("the new pods will be probed on port %d, which container %s does not declare", p.Port, c.Name),
 		Why:  "it declares " + strings.Join(ports, ", "),
 		Fix:  fmt.Sprintf("write probe: {port: %s} in %s, or use --probe-port", ports[0], worker.ConfigName)}}, nil
 }
@@ -122,7 +122,7 @@ func (r *Run) rehook(ctx context.Context, rep *pipeline.Reporter) {
 	rec := r.receipt(r.soFar())
 	rec.Command, rec.Image, rec.Previous = "restore", receipt.ParseImage(r.facts.previous()), r.making()
 	rec.Commit, rec.Source, rec.Dirty, rec.By.GitHub = "", "", false, "" // those of the image that was taken back
-	for _, f := range pipeline.AsFindings("run hooks.proven again", r.runHook(ctx, rec)) {
+	for _, f := range pipeline.AsFindings("cannot run hooks.proven again", r.runHook(ctx, rec)) {
 		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 }
@@ -142,7 +142,7 @@ func (r *Run) runHook(ctx context.Context, rec *receipt.Receipt) error {
 	}
 	return f.With(func(f *pipeline.Finding) {
 		f.Code, f.Where, f.What = CodeHookFailed, "hooks.proven", "the command of hooks.proven failed"
-		f.Fix = "correct it, and run it for the version that serves now"
+		f.Fix = "correct it, and run it for the version that is serving now"
 	})
 }
 
@@ -162,7 +162,7 @@ func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Findi
 			severity = pipeline.Error
 		}
 		return []*pipeline.Finding{{Code: CodeHookFailed, Severity: severity, Where: worker.ConfigName, Err: err,
-			What: "the command of hooks.proven cannot be run", Why: err.Error(), Fix: "correct hooks.proven; paths start at the repository's root"}}, nil
+			What: "the command of hooks.proven cannot be run", Why: err.Error(), Fix: "correct hooks.proven; paths are relative to the repository's root"}}, nil
 	}
 	return nil, nil
 }
@@ -170,7 +170,7 @@ func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Findi
 // leftOut is the check that stands for those of Inngest where there are none.
 func (r *Run) leftOut() pipeline.Check {
 	return pipeline.Check{Name: "Inngest", Run: func(_ context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		rep.Notef("Inngest is left out (%s): nothing is registered, and no running step is looked for", r.Inngest.OffBy)
+		rep.Notef("Inngest is not used (%s): nothing is registered, and running steps are not checked", r.Inngest.OffBy)
 		return nil, nil
 	}}
 }

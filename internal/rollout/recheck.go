@@ -68,7 +68,7 @@ func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, erro
 	if waited := r.held != nil && r.held.Waited; !waited && !stale {
 		return before, nil
 	}
-	rep.Notef("the preflight is asked again, as it was %s ago", age.Round(time.Second))
+	rep.Notef("the preflight runs again, because it is %s old", age.Round(time.Second))
 	r.facts = before.again() // the checks are about these from here on
 	found := joinForbidden(pipeline.RunChecks(ctx, r.checks(), rep))
 	if f := r.changedMeanwhile(before.previous(), r.facts.previous()); f != nil {
@@ -96,7 +96,7 @@ func (r *Run) changedMeanwhile(was, now string) *pipeline.Finding {
 		return nil
 	}
 	f := &pipeline.Finding{Code: CodeChangedMeanwhile, Severity: pipeline.Warning, Where: r.where(),
-		What: "another image runs now than when this run began to wait", Why: fmt.Sprintf("%s then, %s now", orDash(was), orDash(now))}
+		What: "a different image is running than when this run began to wait", Why: fmt.Sprintf("%s then, %s now", orDash(was), orDash(now))}
 	if r.ifChanged != nil {
 		f = r.ifChanged(f)
 	}

@@ -62,7 +62,7 @@ func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn,
 	if err != nil {
 		return err
 	}
-	rep.Notef("Inngest is reached by %s", c.Route())
+	rep.Notef("Inngest is reached through %s", c.Route())
 	options := inngest.RefreshOptions{
 		Client:       c.Client,
 		Worker:       w,
@@ -96,7 +96,7 @@ func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn,
 // noteStale lists stale registrations, and which of them --prune-stale deletes.
 func noteStale(rep *pipeline.Reporter, stale []judge.Stale) {
 	for _, s := range stale {
-		fate := "--prune-stale deletes it"
+		fate := "delete it with --prune-stale"
 		if !s.Prunable() {
 			fate = "kept, since " + s.Kept
 		}

@@ -100,7 +100,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	if c.Unsigned != nil {
 		found = append(found, c.Unsigned)
 	}
-	rep.Notef("Inngest is reached by %s", c.Route())
+	rep.Notef("Inngest is reached through %s", c.Route())
 	more, werr := f.checkWorkerRoute(ctx, c)
 	if found = append(found, more...); werr != nil {
 		return found, werr
@@ -467,7 +467,7 @@ func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App
 	if err != nil {
 		return c.Explain("confirm by a run", err)
 	}
-	rep.Notef("%d runs of %s went through", len(done.Runs), event.Name)
+	rep.Notef("%d runs of %s completed", len(done.Runs), event.Name)
 	return nil
 }
 

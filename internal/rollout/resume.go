@@ -77,7 +77,7 @@ func factsOf[T any](l *pipeline.Leftover, name string) ([]T, error) {
 	for _, raw := range l.Facts(name) {
 		var v T
 		if err := json.Unmarshal(raw, &v); err != nil {
-			return nil, fmt.Errorf("read the journal's %q: %w", name, err)
+			return nil, fmt.Errorf("cannot read %q in the journal: %w", name, err)
 		}
 		all = append(all, v)
 	}
@@ -151,14 +151,14 @@ func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *p
 	l, err := read()
 	if err != nil {
 		return &pipeline.Finding{Code: CodeJournalUnreadable, Severity: pipeline.Warning, Where: t.journalPath(), Err: err,
-			What: "what an earlier run left cannot be read", Why: err.Error(), Fix: "remove the file; what runs is not affected"}
+			What: "the journal of an earlier run cannot be read", Why: err.Error(), Fix: "delete the file, which does not affect what is running"}
 	}
 	if l == nil {
 		return nil
 	}
 	var so []string
 	if len(l.written) > 0 {
-		so = append(so, "it had stamped the manifest or was about to")
+		so = append(so, "it had stamped the manifest, or was about to")
 	}
 	if len(l.images) > 0 && live != nil {
 		last := l.images[len(l.images)-1]
@@ -174,7 +174,7 @@ func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *p
 		so = append(so, "before it: "+l.images[0].Before)
 	}
 	if len(so) == 0 {
-		so = append(so, "it had changed nothing but the lock")
+		so = append(so, "it had changed only the lock")
 	}
 	return l.Killed().With(func(f *pipeline.Finding) { f.Why = strings.Join(so, "; ") })
 }
@@ -329,7 +329,7 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 	if err != nil {
 		return nil, false, err
 	}
-	rep.Notef("back to what was before the killed run: %s", c.Image)
+	rep.Notef("restored the state before the killed run: %s", c.Image)
 	return target, true, nil
 }
 
@@ -337,7 +337,7 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 // reported and left.
 func (r *Run) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
 	restored, err := w.Restore()
-	for _, f := range pipeline.AsFindings("restore the manifest", err) {
+	for _, f := range pipeline.AsFindings("cannot restore the manifest", err) {
 		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 	if restored {

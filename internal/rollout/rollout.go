@@ -54,7 +54,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
 		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkEarlier(ctx, "this run goes on from there; `kubectl sbw undo` would go back to what was before")
+			return r.checkEarlier(ctx, "this run continues from there; `kubectl sbw undo` would return to the previous version")
 		}},
 		{Name: "workload", Run: f.checkWorkload},
 		{Name: "manifest", Run: f.checkManifest},

@@ -96,7 +96,7 @@ func withApply(context.Context, *pipeline.Reporter) error { return nil }
 func (r *Run) ifAny(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if t := r.found.target; t != nil && t.DaemonSet == nil && t.Replicas() == 0 {
-			rep.Skipped("scaled to 0: no pod to ask")
+			rep.Skipped("scaled to 0: there is no pod to probe")
 			return nil
 		}
 		return run(ctx, rep)
@@ -223,7 +223,7 @@ func (r *Run) watchOptions(kube kubernetes.Interface, target *workload.Workload,
 // oldGone waits until no old pod is left, and reports whether that was seen.
 func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (bool, error) {
 	if r.NoSettle {
-		rep.Notef("--no-settle: old pods end by themselves; that they are gone was not verified")
+		rep.Notef("--no-settle: old pods end by themselves, and nothing verifies that they are gone")
 		return false, nil
 	}
 	kube, err := r.Conn.Kube()

@@ -57,10 +57,10 @@ func (s *Status) find(during string, err error) {
 	}
 }
 
-// unreadable is a lack of rights as a note.
+// unreadable is a note about missing permissions.
 func unreadable(what string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeNotChecked, Severity: pipeline.Note, Err: err, What: "not checked: " + what, Why: err.Error(),
-		Fix: "with the right to read it, it would be part of the verdict"}
+		Fix: "get permission to read it if it should be part of the verdict"}
 	if found, ok := errors.AsType[*pipeline.Finding](err); ok {
 		f.Why = strings.TrimSuffix(found.What+": "+found.Why, ": ")
 	}
@@ -85,9 +85,9 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 		Image: imageIn(w.Template(), t.container()), Findings: []*pipeline.Finding{}}
 	t.stateOf(ctx, kube, w, s)
 	who, tag, err := lock.Holder(ctx, kube, t.Ref)
-	s.find("whether somebody rolls out", err)
+	s.find("whether somebody is rolling out", err)
 	if who != "" {
-		s.Lock = fmt.Sprintf("%s rolls out %s", who, tag)
+		s.Lock = fmt.Sprintf("%s is rolling out %s", who, tag)
 	}
 	held, err := t.held(ctx)
 	s.find("whether a switch has not been ended", err)
@@ -104,7 +104,7 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 		s.Findings = append(s.Findings, f.With(func(f *pipeline.Finding) {
 			f.Severity = pipeline.Warning
 			if f.Code == pipeline.CodeRunKilled {
-				f.Fix = "run it again to go on from there, or `kubectl sbw undo` to go back"
+				f.Fix = "run it again to continue from there, or go back with `kubectl sbw undo`"
 			}
 		}))
 	}
@@ -164,10 +164,10 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 	}
 	link, err := t.connect(ctx, c, o)
 	if err != nil {
-		s.find("the way to Inngest", err)
+		s.find("the connection to Inngest", err)
 		return
 	}
-	defer func() { s.find("close the way to Inngest", link.Close()) }()
+	defer func() { s.find("cannot close the connection to Inngest", link.Close()) }()
 	sdk, err := link.WorkerAt(ctx, "")
 	s.find("what the worker serves", err)
 	if link.Unsigned != nil {

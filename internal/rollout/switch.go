@@ -113,7 +113,7 @@ func switching(r *Run) []pipeline.Stage {
 			return errors.Join(s.final, err)
 		})), undo(withApply)),
 		stage("release", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.final = errNotTakenBack("the old pods were already being ended")
+			s.final = errNotTakenBack("the old pods were already being terminated")
 			more, err := r.release(ctx, rep, s.choice)
 			s.applied = append(s.applied, more...)
 			return err
@@ -142,7 +142,7 @@ func switching(r *Run) []pipeline.Stage {
 
 // errNotTakenBack says why a stage is not undone.
 func errNotTakenBack(why string) error {
-	return fmt.Errorf("not taken back: the new version serves, and %s", why)
+	return fmt.Errorf("not undone: the new version serves, and %s", why)
 }
 
 // origin marks what this run holds.
@@ -169,7 +169,7 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 		return nil
 	case adopted.Stage != "":
 		rep.Changed() // by another run, and this one's to take back
-		rep.Notef("goes on with the switch that %s began: %s", adopted.By, adopted.What)
+		rep.Notef("continues the switch that %s began: %s", adopted.By, adopted.What)
 		return nil
 	}
 	h, _, err := r.handover(rep)
@@ -273,7 +273,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if err := h.SwitchBack(ctx); err != nil {
 		return err
 	}
-	rep.Notef("the Services lead to the old version again after %s", time.Since(began).Round(10*time.Millisecond))
+	rep.Notef("after %s, the Services point to the old version again", time.Since(began).Round(10*time.Millisecond))
 	if r.Inngest.Off {
 		return nil
 	}
@@ -281,7 +281,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 		ctx,
 		handover.DrainOptions{Running: r.running, Switched: time.Now(), Offset: r.clockOffset(ctx), Timeout: lastChance, Reporter: rep},
 	); err != nil {
-		reportAll(rep, asWarnings(pipeline.AsFindings("let the new pods finish", err)))
+		reportAll(rep, asWarnings(pipeline.AsFindings("cannot wait for the new pods to finish their work", err)))
 	}
 	return nil
 }
@@ -340,7 +340,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 		})
 	}
 	if r.Inngest.Off {
-		rep.Notef("it is not known what the old pods execute (%s); they end with their grace period", r.Inngest.OffBy)
+		rep.Notef("it is unknown what the old pods are executing (%s); they end with their grace period", r.Inngest.OffBy)
 	} else {
 		_, err = handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: handed, Offset: r.clockOffset(ctx),
 			Timeout: r.Switch.DrainTimeout, Reporter: rep})
@@ -367,7 +367,7 @@ func (r *Run) release(ctx context.Context, rep *pipeline.Reporter, c handover.Ch
 	if err := h.Release(ctx, false, o); err != nil {
 		return nil, err
 	}
-	rep.Notef("the old pods are terminating; they have nothing to lose")
+	rep.Notef("the old pods are terminating and have no unfinished work")
 	if r.Manifest.ImageOnly {
 		return nil, nil
 	}

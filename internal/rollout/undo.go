@@ -81,7 +81,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
 		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkEarlier(ctx, "this run goes back to what was before it")
+			return r.checkEarlier(ctx, "this run returns to the state before it")
 		}},
 		{Name: "workload", Run: f.checkWorkload},
 		{Name: "hand-over", Run: r.checkHeld},
@@ -126,7 +126,7 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	}
 	if to.Current {
 		return []*pipeline.Finding{
-			{Code: CodeRevisionCurrent, Severity: pipeline.Warning, What: fmt.Sprintf("revision %d is what runs already", to.Number),
+			{Code: CodeRevisionCurrent, Severity: pipeline.Warning, What: fmt.Sprintf("revision %d is already running", to.Number),
 				Fix: "`kubectl sbw history` lists the others"},
 		}, nil
 	}
@@ -215,7 +215,7 @@ func (r *Run) restoreManifest(
 ) ([]*manifest.Written, error) {
 	switch {
 	case to == nil:
-		rep.Skipped("done with the killed run's changes")
+		rep.Skipped("the killed run's changes are undone")
 		return nil, nil
 	case r.Manifest.NoWrite:
 		rep.Skipped("--no-write")
@@ -232,7 +232,7 @@ func (r *Run) restoreManifest(
 		return nil, nil
 	case !r.ran(plan.Old):
 		rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Note, Where: fmt.Sprintf("%s:%d", r.Short(plan.File), plan.Line),
-			What: "the manifest names another image than the one that ran: it is left as it is", Why: "it names " + plan.Old,
+			What: "the manifest names a different image than the one that ran, so it is left as it is", Why: "it names " + plan.Old,
 			Fix: fmt.Sprintf("set it to %s if the file should name the image that runs", image)})
 		return nil, nil
 	default:
@@ -243,7 +243,7 @@ func (r *Run) restoreManifest(
 			return []*manifest.Written{w}, nil
 		}
 	}
-	reportAll(rep, asWarnings(pipeline.AsFindings("put the manifest back", err)))
+	reportAll(rep, asWarnings(pipeline.AsFindings("cannot restore the manifest", err)))
 	return nil, ctx.Err()
 }
 

@@ -46,9 +46,9 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	case p.Automatic():
 		f.Fix = fmt.Sprintf("the next `kubectl sbw rollout` or `kubectl sbw undo` will %s it first", p.Action())
 	case slices.Contains(p.Choices, handover.Resume):
-		f.Fix = "`kubectl sbw rollout --resume` ends it, `kubectl sbw undo` goes back"
+		f.Fix = "finish it with `kubectl sbw rollout --resume`, or go back with `kubectl sbw undo`"
 	default:
-		f.Fix = "`kubectl sbw undo` goes back"
+		f.Fix = "go back with `kubectl sbw undo`"
 	}
 	return f
 }
@@ -97,13 +97,13 @@ func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (ac
 	case p.Automatic():
 		return p.Action(), fmt.Sprintf("this run will %s it first", p.Action())
 	case r.command == "undo" && slices.Contains(p.Choices, handover.GoBack):
-		return handover.GoBack, "this run goes back to what served before it"
+		return handover.GoBack, "this run returns to what served before it"
 	case r.command != "undo" && r.facts.goesOnWith(ctx, s, p):
-		return handover.Resume, "this run goes on with it"
+		return handover.Resume, "this run continues it"
 	case r.command != "undo" && (p.Stage == handover.Applied || p.Stage == handover.Proving):
-		return handover.GoBack, "this run removes that version first, which has served nobody"
+		return handover.GoBack, "this run first removes that version, which has not served anybody"
 	}
-	return handover.Wait, "`kubectl sbw rollout --resume` ends it, `kubectl sbw undo` goes back"
+	return handover.Wait, "finish it with `kubectl sbw rollout --resume`, or go back with `kubectl sbw undo`"
 }
 
 // takeOver deals, under the lock, with a hand-over that somebody else has left.

@@ -53,7 +53,7 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
 		switch {
 		case err == nil:
-			rep.Notef("pod %s of the revision before is deleted: it is not ready, and %s would wait for it", p.Name, r.Ref)
+			rep.Notef("deleting pod %s of the previous revision: it is not ready, and %s would wait for it", p.Name, r.Ref)
 		case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err):
 			rep.Finding(
 				&pipeline.Finding{
@@ -62,12 +62,12 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 					Where:    r.Ref.Namespace + "/" + r.Ref.String(),
 					Err:      err,
 					What: fmt.Sprintf(
-						"pod %s is not ready and could not be deleted, so that %s may wait for it for ever",
+						"pod %s is not ready and could not be deleted, so %s may wait for it forever",
 						p.Name,
 						r.Ref,
 					),
 					Why: termtext.Line(err.Error()),
-					Fix: fmt.Sprintf("`kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace),
+					Fix: fmt.Sprintf("delete it: `kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace),
 				},
 			)
 		}

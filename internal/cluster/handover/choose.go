@@ -109,24 +109,24 @@ func Choose(s Situation) Choice {
 	for _, svc := range selecting {
 		c.Services = append(c.Services, svc.Name)
 		if svc.Spec.ClusterIP == corev1.ClusterIPNone {
-			c.Notes = append(c.Notes, fmt.Sprintf("Service %s is headless: its clients see the switch when they look its name up again", svc.Name))
+			c.Notes = append(c.Notes, fmt.Sprintf("Service %s is headless: its clients notice the switch when they look up its name again", svc.Name))
 		}
 	}
 	slices.Sort(c.Services)
-	c.Reason = fmt.Sprintf("%s will lead to the new pods once they are proven", services(c.Services))
+	c.Reason = fmt.Sprintf("%s will point to the new pods once they are proved", services(c.Services))
 	for _, what := range s.Room.Unknown {
-		c.Notes = append(c.Notes, "it is not known whether there is room for a second set of pods: "+what)
+		c.Notes = append(c.Notes, "it is unknown whether there is room for a second set of pods: "+what)
 	}
 	if why, unread := s.Unread["patch"]; unread {
-		c.Notes = append(c.Notes, "it is not known whether the Services may be patched: "+why)
+		c.Notes = append(c.Notes, "it is unknown whether we may patch the Services: "+why)
 	}
 	if why, unread := s.Unread["autoscalers"]; unread {
-		c.Notes = append(c.Notes, "it is not known whether an autoscaler changes the number of pods: "+why)
+		c.Notes = append(c.Notes, "it is unknown whether an autoscaler changes the number of pods: "+why)
 	}
 	for _, name := range s.Autoscalers {
 		c.Notes = append(
 			c.Notes,
-			fmt.Sprintf("HorizontalPodAutoscaler %s may change the number of pods in the meantime; both versions are then scaled alike", name),
+			fmt.Sprintf("HorizontalPodAutoscaler %s may change the number of pods in the meantime; it then scales both versions", name),
 		)
 	}
 	return c
@@ -151,9 +151,9 @@ func (s *Situation) next() *workload.Workload {
 func moot(s Situation) string {
 	switch {
 	case s.Live == nil:
-		return "this is the first rollout: no version serves yet"
+		return "this is the first rollout: no version is serving yet"
 	case s.Live.DaemonSet == nil && s.Live.Replicas() == 0:
-		return "it is scaled to 0: no version serves now"
+		return "it is scaled to 0: no version is serving now"
 	case s.Next != nil && verdict.SameTemplate(s.Live.Template(), s.Next.Template()):
 		return "the pod template stays as it is: no pod is replaced"
 	}
@@ -193,7 +193,7 @@ func ofTemplate(s Situation) string {
 	for _, w := range []*workload.Workload{s.Live, s.next()} {
 		spec := w.Template().Spec
 		if spec.HostNetwork {
-			return "its pods use the node's network: two versions would want the same ports"
+			return "its pods use the node's network: two versions would need the same ports"
 		}
 		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
 			for _, p := range c.Ports {
@@ -203,7 +203,7 @@ func ofTemplate(s Situation) string {
 			}
 		}
 		if spec.NodeName == "" && apartOnNodes(w.Template()) {
-			return "its pods refuse to share a node with each other (podAntiAffinity): a second set may find no nodes"
+			return "its pods refuse to share a node (podAntiAffinity): a second set may find no nodes"
 		}
 	}
 	return ""
@@ -237,14 +237,14 @@ func ofClaims(s Situation) string {
 			}
 			name := v.PersistentVolumeClaim.ClaimName
 			if why, unread := s.Unread["claim/"+name]; unread {
-				return fmt.Sprintf("claim %s cannot be read, and only one pod may be able to hold it: %s", name, why)
+				return fmt.Sprintf("claim %s cannot be read, and perhaps only one pod can mount it: %s", name, why)
 			}
 			claim := s.Claims[name]
 			if claim == nil {
 				continue // the preflight refuses: no pod could start
 			}
 			if mode := singleHolder(claim); mode != "" {
-				return fmt.Sprintf("claim %s is %s: pods of two versions cannot be sure to hold it together", name, mode)
+				return fmt.Sprintf("claim %s is %s: pods of two versions may be unable to mount it together", name, mode)
 			}
 		}
 	}
@@ -311,7 +311,7 @@ func ofGitOps(s Situation) string {
 	for _, o := range objects {
 		for _, g := range gitOps {
 			if o.GetAnnotations()[g.key] != "" || o.GetLabels()[g.key] != "" {
-				return fmt.Sprintf("%s keeps %s as its repository has it, and would undo a hold", g.who, o.GetName())
+				return fmt.Sprintf("%s keeps %s as it is in its repository, and would undo a hold", g.who, o.GetName())
 			}
 		}
 	}
@@ -329,7 +329,7 @@ func (s *Situation) serving() (hash, why string) {
 	versions := slices.Sorted(maps.Keys(ready))
 	switch {
 	case len(versions) == 0:
-		return "", "no pod of the present version is Ready: there is nothing to keep serving"
+		return "", "no pod of the current version is Ready: there is nothing to keep serving"
 	case len(versions) > 1:
 		return "", fmt.Sprintf("pods of %d versions are Ready: there is no single version to keep serving", len(versions))
 	case versions[0] == "":
@@ -371,7 +371,7 @@ func (s *Situation) selects(svc *corev1.Service) bool {
 func (s *Situation) selecting() (all []*corev1.Service, why string) {
 	for _, svc := range s.Services {
 		if len(svc.Spec.Selector) == 0 && svc.Name == s.Route {
-			return nil, fmt.Sprintf("Service %s, which Inngest calls, has no selector: it is not labels that decide who serves", svc.Name)
+			return nil, fmt.Sprintf("Service %s, which Inngest calls, has no selector: labels do not decide which pods serve", svc.Name)
 		}
 		if pinned, why := s.pinned(svc); pinned {
 			return nil, why
@@ -405,7 +405,7 @@ func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 		ours = ours || rs.Labels[hashLabel] == hash
 	}
 	return ours, fmt.Sprintf(
-		"Service %s selects pod-template-hash %s already: something else decides which version it leads to",
+		"Service %s already selects pod-template-hash %s: something else decides which version it points to",
 		svc.Name,
 		hash,
 	)
@@ -413,23 +413,23 @@ func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 
 func (s *Situation) unswitchable(svc *corev1.Service) string {
 	if !labels.SelectorFromSet(without(svc.Spec.Selector)).Matches(labels.Set(s.next().Template().Labels)) {
-		return fmt.Sprintf("Service %s selects the present pods but not the new ones, whose labels differ", svc.Name)
+		return fmt.Sprintf("Service %s selects the current pods but not the new ones, whose labels differ", svc.Name)
 	}
 	if !labels.SelectorFromSet(without(svc.Spec.Selector)).Matches(labels.Set(s.Live.Template().Labels)) {
-		return fmt.Sprintf("Service %s selects the new pods but not the present ones, whose labels differ", svc.Name)
+		return fmt.Sprintf("Service %s selects the new pods but not the current ones, whose labels differ", svc.Name)
 	}
 	sel := labels.SelectorFromSet(without(svc.Spec.Selector))
 	for _, pod := range s.Pods {
 		if s.replicaSet(pod) == nil && pod.DeletionTimestamp == nil && sel.Matches(labels.Set(pod.Labels)) &&
 			pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			return fmt.Sprintf("Service %s also selects pod %s, which is none of this Deployment: a switch would cut it off", svc.Name, pod.Name)
+			return fmt.Sprintf("Service %s also selects pod %s, which does not belong to this Deployment: a switch would cut it off", svc.Name, pod.Name)
 		}
 	}
 	switch {
 	case slices.Contains(s.Altered, svc.Name):
 		return fmt.Sprintf("the manifest changes Service %s itself: one patch cannot switch it and change it", svc.Name)
 	case slices.Contains(s.Denied, svc.Name):
-		return fmt.Sprintf("there is no permission to patch Service %s", svc.Name)
+		return fmt.Sprintf("you may not patch Service %s", svc.Name)
 	}
 	return ""
 }

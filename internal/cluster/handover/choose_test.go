@@ -177,12 +177,12 @@ func TestChoose(t *testing.T) {
 			s.Services[0].Spec.Selector["tier"] = "a"
 			s.Live.Template().Labels["tier"] = "a"
 		}, "but not the new ones", "", nil},
-		{"labels of the present pods differ", func(s *handover.Situation) {
+		{"labels of the current pods differ", func(s *handover.Situation) {
 			s.Services[0].Spec.Selector["tier"] = "a"
 			s.Next.Template().Labels["tier"] = "a"
-		}, "but not the present ones", "", nil},
+		}, "but not the current ones", "", nil},
 		{"the manifest changes the Service", func(s *handover.Situation) { s.Altered = []string{"worker"} }, "the manifest changes Service worker", "", nil},
-		{"no permission", func(s *handover.Situation) { s.Denied = []string{"worker"} }, "no permission to patch Service worker", "", nil},
+		{"no permission", func(s *handover.Situation) { s.Denied = []string{"worker"} }, "may not patch Service worker", "", nil},
 		{"Services unread", func(s *handover.Situation) { s.Unread["services"] = "forbidden" }, "services cannot be listed: forbidden", "", nil},
 		{"pods unread", func(s *handover.Situation) { s.Unread["pods"] = "forbidden" }, "pods cannot be listed", "", nil},
 		{"ReplicaSets unread", func(s *handover.Situation) { s.Unread["replicasets"] = "forbidden" }, "replicasets cannot be listed", "", nil},

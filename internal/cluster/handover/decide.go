@@ -111,13 +111,13 @@ func (p Plan) servicesOnly(s *State) Plan {
 	switch {
 	case s.Deployment == nil:
 		p.ServicesFirst = true
-		return p.is(Disturbed, which+" still held for a Deployment that is gone", Release)
+		return p.is(Disturbed, which+" still held for a Deployment that no longer exists", Release)
 	case len(pins) == 1 && pins[0] == p.New && p.New == p.Old:
 		return p.is(Pinned, which+" held; nothing was applied", Release)
 	case len(pins) == 1 && pins[0] == p.New && p.New != "":
 		return p.is(Released, "the new version serves and the Deployment is released; "+which+" still held", Release)
 	case len(pins) == 1 && pins[0] == "":
-		return p.is(Disturbed, which+" marked as held, and no longer held", Release)
+		return p.is(Disturbed, which+" marked as held, but no longer held", Release)
 	}
 	p.ServicesFirst = true
 	return p.is(Disturbed, which+" held to a version that the Deployment is not at", Release)
@@ -126,7 +126,7 @@ func (p Plan) servicesOnly(s *State) Plan {
 // held: the Deployment is held.
 func (p Plan) held(s *State) Plan {
 	if p.New == p.Old {
-		return p.is(Applied, "the Deployment has the old version's template again and is still held", GoBack)
+		return p.is(Applied, "the Deployment has the old version's template again but is still held", GoBack)
 	}
 	if theirs := s.theirs(); theirs != "" {
 		p.ServicesFirst = true
@@ -137,15 +137,15 @@ func (p Plan) held(s *State) Plan {
 	pins = s.pins()
 	switch {
 	case len(s.Services) == 0:
-		return p.is(Disturbed, "the Deployment is held, and no Service is", GoBack, Release)
+		return p.is(Disturbed, "the Deployment is held, but no Service is", GoBack, Release)
 	case len(gone) > 0:
-		return p.is(Disturbed, "the Deployment is held, and somebody has changed which version a Service leads to", GoBack, Release)
+		return p.is(Disturbed, "the Deployment is held, but somebody has changed which version a Service points to", GoBack, Release)
 	case len(pins) > 1:
-		return p.is(Switching, "some Services lead to the new version and some to the old one", Resume, GoBack)
+		return p.is(Switching, "some Services point to the new version and some to the old one", Resume, GoBack)
 	case pins[0] == p.New:
-		return p.is(Switched, "the new version serves, and the old one is kept until it has finished its work", Resume, GoBack)
+		return p.is(Switched, "the new version is serving, and the old one is kept until it has finished its work", Resume, GoBack)
 	case s.ready(p.New) >= s.replicas():
-		return p.is(Proving, "the new version is Ready, has not served a request, and waits to be proven", Resume, GoBack)
+		return p.is(Proving, "the new version is Ready, has not served a request, and waits to be proved", Resume, GoBack)
 	}
 	return p.is(
 		Applied,

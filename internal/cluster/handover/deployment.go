@@ -30,7 +30,7 @@ func Overlay(origin Origin, services []string) *apply.Overlay {
 		Set: func(live, config *unstructured.Unstructured, owned func(string) bool) error {
 			var d appsv1.Deployment
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
-				return fmt.Errorf("read deployment/%s: %w", live.GetName(), err)
+				return fmt.Errorf("cannot read deployment/%s: %w", live.GetName(), err)
 			}
 			// What is held already goes on being held for what it was before.
 			if held, err := MarkOf(&d); err != nil || held != nil {

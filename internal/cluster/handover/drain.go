@@ -91,7 +91,7 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 		}
 		if err != nil && waiting.Err() == nil && !d.away {
 			d.away = true
-			o.Reporter.Notef("cannot see which steps are executing, and waits until it can: %v", err)
+			o.Reporter.Notef("cannot see which steps are executing; waiting until that is possible: %v", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -125,7 +125,7 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 	}
 	if d.away {
 		d.away = false
-		d.Reporter.Notef("sees the executing steps again")
+		d.Reporter.Notef("can see the executing steps again")
 	}
 	if !settled {
 		for _, s := range running {
@@ -180,12 +180,12 @@ func (d *drain) report(now time.Time) {
 func (d *drain) timedOut(err error) error {
 	f := &pipeline.Finding{Code: CodeDrain, Severity: pipeline.Error, Err: errors.Join(context.DeadlineExceeded, err),
 		What: fmt.Sprintf("%d steps are still executing on the old pods after %s", len(d.old), d.Timeout),
-		Why:  "the new version serves; the old pods are kept so that no step is lost",
-		Fix:  "`kubectl sbw rollout --resume` waits again and ends the hand-over; a longer --drain-timeout waits longer"}
+		Why:  "the new version is serving; the old pods are kept so that no step is lost",
+		Fix:  "wait again and finish the hand-over with `kubectl sbw rollout --resume`; to wait longer, raise --drain-timeout"}
 	switch {
 	case err != nil:
-		f.What = fmt.Sprintf("after %s it is not known whether steps are executing on the old pods", d.Timeout)
-		f.Why = "Inngest's server does not say: " + err.Error()
+		f.What = fmt.Sprintf("after %s it is still unknown whether steps are executing on the old pods", d.Timeout)
+		f.Why = "the Inngest server does not answer: " + err.Error()
 	case len(d.old) == 1:
 		f.What = fmt.Sprintf("1 step is still executing on the old pods after %s", d.Timeout)
 	}

@@ -202,7 +202,7 @@ func (l *look) nodes(ctx context.Context) error {
 		}
 	}
 	if wanted := int64(next.Replicas()); nodes > 0 && fits < wanted {
-		l.room(fmt.Sprintf("the nodes have room for %d of %d more pods", fits, wanted), "")
+		l.room(fmt.Sprintf("the nodes have room for only %d of %d more pods", fits, wanted), "")
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func MarkOf(d *appsv1.Deployment) (*Mark, error) {
 	}
 	var m Mark
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return nil, fmt.Errorf("read annotation %s of deployment/%s: %w", Annotation, d.Name, err)
+		return nil, fmt.Errorf("cannot read annotation %s of deployment/%s: %w", Annotation, d.Name, err)
 	}
 	ready, deadline, _ := fieldsOf(d).held()
 	if m.Deployment != d.Name || !ready && !deadline {
@@ -104,7 +104,7 @@ func ServiceMarkOf(svc *corev1.Service) (*ServiceMark, error) {
 	}
 	var m ServiceMark
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return nil, fmt.Errorf("read annotation %s of service/%s: %w", Annotation, svc.Name, err)
+		return nil, fmt.Errorf("cannot read annotation %s of service/%s: %w", Annotation, svc.Name, err)
 	}
 	return &m, nil
 }
@@ -152,7 +152,7 @@ func settled(config *unstructured.Unstructured, live *appsv1.Deployment, ours fu
 		return Fields{}, nil, err
 	}
 	if err := json.Unmarshal(data, &named); err != nil {
-		return Fields{}, nil, fmt.Errorf("read the manifest's deployment/%s: %w", live.Name, err)
+		return Fields{}, nil, fmt.Errorf("cannot read the manifest's deployment/%s: %w", live.Name, err)
 	}
 	if v := named.Spec.MinReadySeconds; v != nil {
 		f.MinReadySeconds = *v

@@ -64,7 +64,7 @@ func split(s *fieldpath.Set, roots []fieldpath.Path) (in, rest *fieldpath.Set) {
 func decode(raw []byte) (*fieldpath.Set, error) {
 	s := &fieldpath.Set{}
 	if err := s.FromJSON(bytes.NewReader(raw)); err != nil {
-		return nil, fmt.Errorf("read managedFields: %w", err)
+		return nil, fmt.Errorf("cannot read managedFields: %w", err)
 	}
 	return s, nil
 }

@@ -74,7 +74,7 @@ func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
 			}
 			return errors.Join(append([]error{err}, back...)...)
 		}
-		r.Reporter.Notef("service/%s is pinned to the version that serves now, pod-template-hash %s", name, origin.Old)
+		r.Reporter.Notef("service/%s is pinned to the version that is serving now, pod-template-hash %s", name, origin.Old)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 			return cluster.Explain("read service/"+name, err)
 		}
 		if svc.Annotations[Annotation] != "" || svc.Spec.Selector[hashLabel] != "" {
-			return r.foreign("service/"+name, "it is pinned to a version already", writers(svc.ManagedFields))
+			return r.foreign("service/"+name, "it is already pinned to a version", writers(svc.ManagedFields))
 		}
 		owners, err := ownersOf(svc.ManagedFields, servicePaths, everybody)
 		if err != nil {
@@ -164,7 +164,7 @@ func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(*Service
 		from, to := where(svc.Mark)
 		wg.Go(func() {
 			if errs[i] = r.pin(ctx, svc.Name, from, to); errs[i] == nil {
-				r.Reporter.Notef("service/%s leads to pod-template-hash %s", svc.Name, to)
+				r.Reporter.Notef("service/%s points to pod-template-hash %s", svc.Name, to)
 			}
 		})
 	}
@@ -193,7 +193,7 @@ func (r *Run) pin(ctx context.Context, name, from, to string) error {
 		case svc.Spec.Selector[hashLabel] != from:
 			return r.foreign(
 				"service/"+name,
-				fmt.Sprintf("it leads to pod-template-hash %q", svc.Spec.Selector[hashLabel]),
+				fmt.Sprintf("it points to pod-template-hash %q", svc.Spec.Selector[hashLabel]),
 				writers(svc.ManagedFields),
 			)
 		}
@@ -262,7 +262,7 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 			r.Reporter.Finding(
 				&pipeline.Finding{Code: CodeForeign, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/service/" + name, Err: ErrForeign,
 					What: "somebody else has changed the selector of service/" + name + " while it was held: their selector was kept",
-					Why:  writers(svc.ManagedFields), Fix: "check that it is meant: `kubectl get service " + name + " -o yaml`"},
+					Why:  writers(svc.ManagedFields), Fix: "check that this was intended: `kubectl get service " + name + " -o yaml`"},
 			)
 			return nil
 		}
@@ -320,7 +320,7 @@ func (r *Run) explain(during string, err error) error {
 	case err == nil:
 		return nil
 	case stale(err):
-		return r.foreign(r.Ref.String(), during+" failed several times, as others keep changing it", "")
+		return r.foreign(r.Ref.String(), during+" failed several times, because others keep changing it", "")
 	}
 	return cluster.Explain(during, err)
 }
@@ -328,13 +328,13 @@ func (r *Run) explain(during string, err error) error {
 func (r *Run) foreign(object, what, who string) error {
 	return &pipeline.Finding{Code: CodeForeign, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + object, Err: ErrForeign,
 		What: "somebody else has changed " + object + " during the hand-over: " + what, Why: who,
-		Fix: "agree with them; `kubectl sbw status` shows what is held"}
+		Fix: "talk to them; `kubectl sbw status` shows what is held"}
 }
 
 func (r *Run) noReady(hash string) error {
 	return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + r.Ref.String(),
-		What: "no pod of pod-template-hash " + hash + " is Ready: the Services were not led there",
-		Fix:  "`kubectl get pods -l pod-template-hash=" + hash + "` shows what they lack"}
+		What: "no pod of pod-template-hash " + hash + " is Ready, so the Services were not switched to it",
+		Fix:  "`kubectl get pods -l pod-template-hash=" + hash + "` shows why"}
 }
 
 // writers names those who wrote to an object besides this project, the latest

@@ -21,7 +21,7 @@ func (c *Conn) CheckKeys(ctx context.Context) ([]*pipeline.Finding, error) {
 	}
 	var found []*pipeline.Finding
 	if !c.key.IsZero() {
-		found = append(found, pipeline.AsFindings("check the signing key", c.Client.CheckKey(ctx))...)
+		found = append(found, pipeline.AsFindings("cannot check the signing key", c.Client.CheckKey(ctx))...)
 	}
 	mode, source := "", "INNGEST_DEV is set in the worker's environment"
 	if dev, ok := c.env.Lookup(envDev); ok {

@@ -41,7 +41,7 @@ func Diagnose(s State) []*pipeline.Finding {
 		}
 	}
 	own, err := Choose(s.Apps, s.Want)
-	all = append(all, pipeline.AsFindings("choose the app", err)...)
+	all = append(all, pipeline.AsFindings("cannot choose the app", err)...)
 	if s.Served != nil && len(s.Served.Functions) == 0 {
 		add(&pipeline.Finding{
 			Code: model.CodeNoFunctions, Severity: pipeline.Error, What: fmt.Sprintf("the worker %s serves no functions", s.Want.App),

@@ -207,7 +207,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	})
 	img[npmworkers.SDK3].publish(ctx, t, "rights", "FUNCTIONS=parallel")
 	w := newStory(ctx, t, s, "story-rights")
-	w.must(0, []string{"Inngest is reached by a port-forward to service/inngest-svc:8288"}, "rollout", "--tag", "rights")
+	w.must(0, []string{"Inngest is reached through a port-forward to service/inngest-svc:8288"}, "rollout", "--tag", "rights")
 
 	w.must(1, []string{"portforward", "does not have an address outside the cluster"}, "functions", "--as", "limited")
 	config := filepath.Join(w.dir, ".sbw.yaml")
