@@ -10,10 +10,11 @@ var clusterEntries = []Entry{
 		Aliases: []string{"the server is currently unable to handle the request", "etcdserver: request timed out"},
 	},
 	{
-		Code:   "cluster-credentials",
-		Title:  "the kubeconfig's credential command failed",
-		Cause:  "The user entry in the kubeconfig gets its token from a program (exec:), and that program is missing, failed, or printed something that is not a valid credential.",
-		Remedy: "Run the program by hand. kubectl config view --minify shows which one it is.",
+		Code:    "cluster-credentials",
+		Title:   "the kubeconfig's credential command failed",
+		Cause:   "The user entry in the kubeconfig gets its token from a program (exec:), and that program is missing, failed, or printed something that is not a valid credential.",
+		Remedy:  "Run the program by hand. kubectl config view --minify shows which one it is.",
+		Aliases: []string{"getting credentials: exec", "exec plugin: invalid apiVersion", "getting credentials: decoding stdout"},
 	},
 	{
 		Code:    "cluster-forbidden",
@@ -101,6 +102,7 @@ var clusterEntries = []Entry{
 		Cause:   "The pod of the server is starting or failing, or the Service does not select any pod.",
 		Remedy:  "Look at the pods with the selector of the Service. A Service without a selector can be reached with --inngest-url.",
 		Example: "kubectl get pods -l app=inngest",
+		Aliases: []string{"unable to forward port because pod is not running", "no endpoints available for service"},
 	},
 	{
 		Code:   "workload-kind",

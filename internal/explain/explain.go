@@ -71,6 +71,9 @@ func Lookup(query string) (Entry, bool) {
 		}
 		for _, alias := range e.Aliases {
 			n := match(fold(alias), q)
+			if rank := generic[fold(alias)]; rank > 0 && n > 0 && fold(alias) != q {
+				n = rank
+			}
 			switch {
 			case n > score:
 				best, score, tie = e, n, false
@@ -80,6 +83,17 @@ func Lookup(query string) (Entry, bool) {
 		}
 	}
 	return best, score > 0 && !tie
+}
+
+// generic are aliases that are part of many different messages, because kubectl or
+// the network layer adds them. They decide only if nothing else in the message is
+// known ("Liveness probe failed: … context deadline exceeded" is about the probe),
+// and among themselves by these ranks.
+var generic = map[string]int{
+	"unable to connect to the server": 2,
+	"context deadline exceeded":       1, "i/o timeout": 1, "no such host": 1,
+	"network is unreachable": 1, "tls handshake timeout": 1, "server misbehaving": 1,
+	"403 forbidden": 1, "401 unauthorized": 1,
 }
 
 // match returns how many letters of the query an alias accounts for, and 0 if
@@ -103,7 +117,7 @@ func match(alias, q string) int {
 }
 
 // maxSuggestions is how many codes a person reads before asking for all of them.
-const maxSuggestions = 4
+const maxSuggestions = 5
 
 // Suggest returns the codes that a query without an entry may refer to, the best
 // first: codes with a similar spelling, then codes whose text contains the words

@@ -52,10 +52,11 @@ var inngestAppEntries = []Entry{
 		Remedy: "Set inngest.path to the path where the worker serves the SDK, then run kubectl sbw refresh.",
 	},
 	{
-		Code:   "inngest-app-unreachable",
-		Title:  "the server could not reach the worker when it registered",
-		Cause:  "The pod was not ready, the server's pod cannot resolve the URL, or the URL says https and the worker has no TLS.",
-		Remedy: "Wait until the worker is ready, then run kubectl sbw refresh. If the URL is wrong, correct inngest.host.",
+		Code:    "inngest-app-unreachable",
+		Title:   "the server could not reach the worker when it registered",
+		Cause:   "The pod was not ready, the server's pod cannot resolve the URL, or the URL says https and the worker has no TLS.",
+		Remedy:  "Wait until the worker is ready, then run kubectl sbw refresh. If the URL is wrong, correct inngest.host.",
+		Aliases: []string{"The Inngest Server can't find your application"},
 	},
 	{
 		Code:   "inngest-catalog-mismatch",

@@ -24,7 +24,7 @@ var inngestServerEntries = []Entry{
 		Symptom: "401 Authentication failed",
 		Cause:   "The key in the worker's environment differs from the --signing-key of the server.",
 		Remedy:  "Use the same key on both sides: an even number of hexadecimal digits.",
-		Aliases: []string{"Authentication failed"},
+		Aliases: []string{"Authentication failed", "401 Event key not found"},
 		Docs:    []string{selfHosting},
 	},
 	{

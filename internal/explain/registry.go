@@ -32,7 +32,7 @@ var registryEntries = []Entry{
 		Symptom: "401 or 403 from the registry, often without an explanation.",
 		Cause:   "The credential belongs to somebody who may not read or write this package. Or no credential was sent, and the package is private, as every package on GHCR is after its first push.",
 		Remedy:  "The finding names the credential that was used. To publish, its owner needs the Write role on the package. To read, make the package public or grant Read.",
-		Aliases: []string{"401 Unauthorized", "403 Forbidden", "unauthorized: authentication required", "denied: denied", "insufficient_scope", "unauthorized: unauthenticated", "unauthenticated: User cannot be authenticated with the token provided"},
+		Aliases: []string{"401 Unauthorized", "403 Forbidden", "unauthorized: authentication required", "denied: denied", "insufficient_scope", "unauthorized: unauthenticated", "unauthenticated: User cannot be authenticated with the token provided", "failed to push… 403 Forbidden", "failed to read from destination repository"},
 		Docs:    []string{packagesDoc},
 	},
 	{

@@ -269,7 +269,7 @@ var podEntries = []Entry{
 		Title:   "the node cannot reach the registry",
 		Cause:   "The node cannot resolve or reach the registry, or the connection breaks. This is often temporary, so sbw waits for a minute before it gives up.",
 		Remedy:  "Check that the registry is up and that the node can reach it. With Colima, check the network of the virtual machine.",
-		Aliases: []string{"TLS handshake timeout", "dial tcp: lookup ghcr.io", "server misbehaving"},
+		Aliases: []string{"TLS handshake timeout", "dial tcp: lookup ghcr.io", "server misbehaving", "failed to pull… connection refused", "failed to pull… i/o timeout", "failed to pull… no such host", "failed to pull… 503 Service Unavailable", "failed to pull… context deadline exceeded"},
 	},
 	{
 		Code:    "image-never",
