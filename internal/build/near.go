@@ -31,6 +31,11 @@ func near(req Request, rel string) string {
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
+		for _, n := range names { // macOS and Windows find it, a Linux builder does not
+			if strings.EqualFold(n, name) {
+				return dir + n + " is there, and capitals count"
+			}
+		}
 		if slices.Contains(lockFiles, name) {
 			for _, l := range lockFiles {
 				if slices.Contains(names, l) {
