@@ -128,6 +128,9 @@ func (m *Machine) isType(mod *module, spec, name string, visited map[*module]boo
 	if m.opts.Program.DeclaresType(t.Path, name) {
 		return true
 	}
+	if ex, ok := target.exports[name]; ok && ex.spec != "" {
+		return m.isType(target, ex.spec, ex.name, visited)
+	}
 	for _, star := range target.links.Stars {
 		if m.isType(target, star, name, visited) {
 			return true

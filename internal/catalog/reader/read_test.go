@@ -121,7 +121,7 @@ export const fns = [make("a"), nope];`, "a", `index.ts:1: what fns registers: th
 export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
 index.ts:1: what gone registers: the module "./gone" cannot be found`},
 		{"a re-export of what is not there", `export { nope } from "./client";`, "", `index.ts:1: what nope registers: the module "./client" exports no "nope"`},
-		{"re-exports of types", `export { Named, Aliased, Deep } from "./types"; import { make } from "./client"; export const a = make("a");`, "a", ""},
+		{"re-exports of types", `export { Named, Aliased, Deep, Renamed } from "./types"; import { make } from "./client"; export const a = make("a");`, "a", ""},
 		{"a star that is missing", `export * from "./gone";
 export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
 index.ts:1: what else index.ts exports: the module "./gone" cannot be found`},
@@ -161,7 +161,7 @@ export const fn = make("a");`, "a", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cat := read(t, write(t, map[string]string{
-				"index.ts": c.index, "types.ts": "export interface Named { a: 1 }\nexport type Aliased = Named;\nexport * from './deep';", "deep.ts": "type Deep = 1; export type { Deep };", "broken.ts": "export const b = 1;\n\nconst = 2;", "throws.ts": "export const b = 1;\nthrow new Error('not configured');",
+				"index.ts": c.index, "types.ts": "export interface Named { a: 1 }\nexport type Aliased = Named;\nexport * from './deep'; export { Deep as Renamed } from './deep';", "deep.ts": "type Deep = 1; export type { Deep };", "broken.ts": "export const b = 1;\n\nconst = 2;", "throws.ts": "export const b = 1;\nthrow new Error('not configured');",
 			}), "index.ts")
 			if got := ids(cat); got != c.ids {
 				t.Errorf("functions %q, want %q", got, c.ids)
