@@ -11,10 +11,6 @@ func (m *Machine) makeGlobals() map[string]Value {
 	env := &Object{Host: environ{}}
 	process := NewObject("env", env)
 	process.Rest = &Unknown{Why: "it depends on the process it runs in"}
-	console := &Object{}
-	for _, name := range []string{"log", "warn", "error", "info", "debug"} {
-		console.Set(name, NewFunc(name, func(*Call) Value { return Undefined{} }))
-	}
 	promises := native("resolve", func(c *Call) Value { return newPromise(c.M.Await(c.Arg(0))) })
 	promises.Set("all", NewFunc("all", promiseAll))
 	globals := map[string]Value{
@@ -25,7 +21,6 @@ func (m *Machine) makeGlobals() map[string]Value {
 		"String":    NewFunc("String", globalString),
 		"Number":    NewFunc("Number", globalNumber),
 		"Boolean":   NewFunc("Boolean", globalBoolean),
-		"console":   open("console", console),
 		"process":   process,
 		"Bun":       process,
 	}
@@ -113,8 +108,7 @@ func objectFunctions() *Object {
 	}
 	o.Set("fromEntries", NewFunc("fromEntries", objectFromEntries))
 	o.Set("freeze", NewFunc("freeze", func(c *Call) Value { return c.Arg(0) }))
-	o.Set("assign", NewFunc("assign", objectAssign))
-	for _, name := range []string{"defineProperty", "defineProperties", "setPrototypeOf"} {
+	for _, name := range []string{"assign", "defineProperty", "defineProperties", "setPrototypeOf"} {
 		o.Set(name, NewFunc(name, func(c *Call) Value {
 			c.M.forget(c.Arg(0), c.notEvaluated("it depends on Object."+name+", which is not evaluated"))
 			return c.Arg(0)
@@ -134,20 +128,6 @@ func objectFromEntries(c *Call) Value {
 	}
 	if rest != nil {
 		c.M.forgetProps(o, rest)
-	}
-	return o
-}
-
-func objectAssign(c *Call) Value {
-	o, ok := c.Arg(0).(*Object)
-	if !ok {
-		return c.notEvaluated("it is made by Object.assign, which is evaluated for plain objects alone")
-	}
-	for _, from := range c.Args[1:] {
-		c.M.copyProps(o, from, c.At, nil)
-	}
-	if c.Rest != nil {
-		c.M.forgetProps(o, c.Rest)
 	}
 	return o
 }
@@ -175,42 +155,6 @@ func (c *Call) entries(pick func(k string, v Value) Value) Value {
 		}
 	}
 	return out
-}
-
-// promise is a value that `await` unwraps.
-type promise struct{ value Value }
-
-func newPromise(v Value) *Object { return &Object{Host: &promise{v}} }
-
-// Await unwraps a promise.
-func (m *Machine) Await(v Value) Value {
-	if o, ok := v.(*Object); ok {
-		if p, ok := o.Host.(*promise); ok {
-			return p.value
-		}
-	}
-	return v
-}
-
-// method gives a method of a promise: then calls back at once.
-func (p *promise) method(key string) Value {
-	return NewFunc(key, func(c *Call) Value {
-		f, ok := c.Arg(0).(*Func)
-		if key != "then" || !ok {
-			c.notEvaluated("it depends on whether a promise fails")
-			return newPromise(p.value)
-		}
-		return newPromise(c.M.Await(c.M.call(f, []Value{p.value}, c.At)))
-	})
-}
-
-func promiseAll(c *Call) Value {
-	elems, rest := c.M.iterate(c.Arg(0), c.At)
-	out := &Array{Rest: rest}
-	for _, v := range elems {
-		out.Elems = append(out.Elems, c.M.Await(v))
-	}
-	return newPromise(out)
 }
 
 // notEvaluated is the result of a call that the program makes and that is not

@@ -1,6 +1,8 @@
 package jseval
 
 import (
+	"slices"
+
 	"github.com/tdewolff/parse/v2/js"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
@@ -214,12 +216,11 @@ func (m *Machine) enter(f *Func, args []Value, rest *Unknown, at Place) Value {
 	m.bind(&js.BindingArray{List: f.params.List, Rest: f.params.Rest}, &Array{Elems: args, Rest: rest}, inner, true)
 	out := m.execBody(f, inner)
 	m.calls = m.calls[:len(m.calls)-1]
-	if f.async {
-		return newPromise(m.Await(out))
-	}
 	return out
 }
 
+// execBody runs a function's body; of an asynchronous one, what follows its
+// first await is put off.
 func (m *Machine) execBody(f *Func, s *scope) Value {
 	src, list, err := s.frame.source.Function(f.body.List)
 	if err != nil {
@@ -227,7 +228,27 @@ func (m *Machine) execBody(f *Func, s *scope) Value {
 	}
 	s.frame.source = src
 	m.hoistVars(list, s)
-	c := m.execList(list, s)
+	m.hoist(list, s)
+	if !f.async {
+		return m.returned(m.execFrom(list, s))
+	}
+	now := len(list)
+	if i := slices.IndexFunc(list, source.Awaits); i >= 0 && m.txn == nil {
+		now = i
+	}
+	c := m.execFrom(list[:now], s)
+	rest := func() completion { return m.execFrom(list[now:], s) }
+	switch {
+	case c.maybe != nil:
+		c = m.continueAfter(c, rest)
+	case c.kind == normal && now < len(list):
+		return m.later(nil, func() Value { return m.returned(rest()) })
+	}
+	return newPromise(m.Await(m.returned(c)))
+}
+
+// returned is what a function returns whose body ended in some way.
+func (m *Machine) returned(c completion) Value {
 	switch {
 	case c.kind != returns:
 		return Undefined{}

@@ -14,7 +14,7 @@
 // and the like, `for of` over what is known, and both sides of a condition that
 // is unknown. Everything else is unknown: classes and `this`, collections,
 // JSON, regular expressions, what belongs to texts and functions, search in
-// lists, counting, switches, loops over a condition or with a break, and
+// lists, counting, arithmetic, switches, loops over a condition or with a break, and
 // destructuring assignments. Of 768 functions in public repositories not one
 // needs them. A value that such code makes keeps that code (Unknown.From), so
 // that a caller can see what it reaches.
@@ -37,6 +37,9 @@
 // undone again, and then whatever the sides disagree on becomes unknown, with
 // both values as candidates (fork.go). A side that throws is left out: a worker
 // that throws when it is loaded registers nothing.
+//
+// What an asynchronous function does from its first await on happens after the
+// code that called it (promise.go).
 //
 // Functions of external packages are assumed neither to call back at once nor
 // to change what is passed to them. What they return is unknown, and what is

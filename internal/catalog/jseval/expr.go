@@ -79,14 +79,10 @@ func (m *Machine) sequence(e *js.CommaExpr, s *scope) Value {
 }
 
 func (m *Machine) conditional(e *js.CondExpr, s *scope) Value {
-	cond := m.eval(e.Cond, s)
-	if u, ok := cond.(*Unknown); ok {
-		return m.either(u, func() Value { return m.eval(e.X, s) }, func() Value { return m.eval(e.Y, s) })
+	value := func(e js.IExpr) func() completion {
+		return func() completion { return completion{value: m.eval(e, s)} }
 	}
-	if is, _ := Truth(cond); is {
-		return m.eval(e.X, s)
-	}
-	return m.eval(e.Y, s)
+	return m.branch(m.eval(e.Cond, s), value(e.X), value(e.Y)).value
 }
 
 // readVar reads a name.

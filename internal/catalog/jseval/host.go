@@ -28,12 +28,6 @@ func (m *Machine) Get(v Value, key string) (got Value) {
 	return got
 }
 
-// WithInstanceTest lets a native class decide `v instanceof class`.
-func (f *Func) WithInstanceTest(test Native) *Func {
-	f.instance = test
-	return f
-}
-
 // Values are what a namespace exports, in the order of the names.
 func (m *Machine) Values(n *Namespace) (values []Value, rest *Unknown) {
 	if stopped := m.ask(func() {
@@ -74,7 +68,10 @@ func (m *Machine) CallLater(ctx context.Context, f *Func, why string, at Place) 
 	m.ctx = ctx
 	m.steps = maxSteps - laterSteps
 	u := &Unknown{Why: why, At: at}
-	m.bounded(func() { m.enter(f, nil, u, at) })
+	m.bounded(func() {
+		m.enter(f, nil, u, at)
+		m.settle()
+	})
 }
 
 // laterSteps bounds what one call of CallLater takes.

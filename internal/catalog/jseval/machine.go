@@ -54,7 +54,8 @@ type Machine struct {
 	steps, depth, forked int
 	calls                []Place
 	txn                  txn
-	statement            any // that is run, for places
+	tasks                []func() // see later
+	statement            any      // that is run, for places
 	statementIn          *source.Module
 	lastToken            []byte // the last one that gave a place, and its module
 	lastIn               *source.Module
@@ -136,6 +137,7 @@ func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown,
 	var rest *Unknown
 	if why, _ := m.bounded(func() {
 		m.evaluate(mod)
+		m.settle()
 		if mod.threw {
 			return
 		}

@@ -73,10 +73,6 @@ func (m *Machine) getObject(o *Object, key string, at Place) Value {
 	case *promise:
 		return host.method(key)
 	}
-	switch key {
-	case "hasOwnProperty", "toString", "valueOf", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString":
-		return m.unknown("it is made by the method "+key+" of an object, which is not evaluated", at)
-	}
 	return Undefined{}
 }
 
@@ -95,20 +91,11 @@ func (m *Machine) getArray(a *Array, key string, at Place) Value {
 	}
 	u := m.taint(m.unknown("it is made by the method "+key+" of a list, which is not evaluated", at), a)
 	m.escape(a.Elems, a.Rest, u, at)
-	if changesList(key) {
-		m.uncertain(a, u)
-	}
-	return u
-}
-
-// changesList reports whether a method that is not evaluated changes the list
-// that it is called on.
-func changesList(key string) bool {
 	switch key {
 	case "copyWithin", "fill", "pop", "reverse", "shift", "sort", "splice", "unshift":
-		return true
+		m.uncertain(a, u) // they change the list
 	}
-	return false
+	return u
 }
 
 // put writes a property, whose name is unknown if u is set.

@@ -13,12 +13,8 @@ func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 		return u
 	case js.DeleteToken:
 		u := m.unknown("it depends on delete, which is not evaluated", m.at(e, s))
-		switch x := e.X.(type) {
-		case *js.DotExpr:
-			m.forget(m.eval(x.X, s), u)
-		case *js.IndexExpr:
-			m.forget(m.eval(x.X, s), u)
-		}
+		_, of, _ := m.chain(e.X, s)
+		m.forget(of, u)
 		return u
 	case js.TypeofToken:
 		return m.typeOf(m.eval(e.X, s))
@@ -26,6 +22,7 @@ func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 	v := m.eval(e.X, s)
 	switch e.Op {
 	case js.AwaitToken:
+		m.settle()
 		return m.Await(v)
 	case js.VoidToken:
 		return Undefined{}
@@ -41,8 +38,6 @@ func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 		return m.notNumber(v, m.at(e, s))
 	case e.Op == js.NegToken || e.Op == js.SubToken:
 		return -n
-	case e.Op == js.PosToken || e.Op == js.AddToken:
-		return n
 	}
 	return m.unknown("its operator is not evaluated", m.at(e, s))
 }
@@ -151,35 +146,7 @@ func (m *Machine) operate(op js.TokenType, x, y Value, at Place) Value {
 	if op == js.AddToken {
 		return m.add(x, y, at)
 	}
-	if f, ok := y.(*Func); ok && op == js.InstanceofToken && f.instance != nil {
-		return f.instance(&Call{M: m, This: f, Args: []Value{x}, At: at})
-	}
-	a, ok := x.(float64)
-	b, ok2 := y.(float64)
-	if v := arithmetic(op, a, b); ok && ok2 && v != nil {
-		return v
-	}
 	return m.primitive(m.unknown("its operator is not evaluated", at))
-}
-
-func arithmetic(op js.TokenType, a, b float64) Value {
-	switch op {
-	case js.SubToken:
-		return a - b
-	case js.MulToken:
-		return a * b
-	case js.DivToken:
-		return a / b
-	case js.LtToken:
-		return a < b
-	case js.GtToken:
-		return a > b
-	case js.LtEqToken:
-		return a <= b
-	case js.GtEqToken:
-		return a >= b
-	}
-	return nil
 }
 
 // equal decides === and ==, the latter for values of one kind and for null and

@@ -82,24 +82,15 @@ func (m *Machine) continueAfter(c completion, rest func() completion) completion
 	return m.joinCompletions(c.maybe, []completion{ended, after})
 }
 
-// hoist declares the functions of a block, and the names that have no value yet.
+// hoist declares the functions of a block.
 func (m *Machine) hoist(list []js.IStmt, s *scope) {
 	for _, st := range list {
 		var decl any = st
 		if ex, ok := st.(*js.ExportStmt); ok {
 			decl = ex.Decl
 		}
-		switch d := decl.(type) {
-		case *js.FuncDecl:
+		if d, ok := decl.(*js.FuncDecl); ok {
 			m.setCell(s.declare(declaredName(d.Name)), m.makeFunc(d, s))
-		case *js.VarDecl:
-			for _, e := range d.List {
-				for _, name := range source.BoundNames(e.Binding) {
-					if d.TokenType != js.VarToken {
-						s.declare(name)
-					}
-				}
-			}
 		}
 	}
 }
@@ -171,21 +162,21 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 }
 
 func (m *Machine) execIf(st *js.IfStmt, s *scope) completion {
-	body := func() completion { return m.exec(st.Body, s) }
-	other := func() completion {
-		if st.Else == nil {
-			return completion{}
-		}
-		return m.exec(st.Else, s)
+	exec := func(st js.IStmt) func() completion {
+		return func() completion { return m.exec(st, s) }
 	}
-	cond := m.eval(st.Cond, s)
+	return m.branch(m.eval(st.Cond, s), exec(st.Body), exec(st.Else))
+}
+
+// branch takes one of two ways, or both where the condition is unknown.
+func (m *Machine) branch(cond Value, yes, no func() completion) completion {
 	if u, ok := cond.(*Unknown); ok {
-		return m.fork(u, body, other)
+		return m.fork(u, yes, no)
 	}
 	if is, _ := Truth(cond); is {
-		return body()
+		return yes()
 	}
-	return other()
+	return no()
 }
 
 // execTry takes what is unknown for something that may throw.

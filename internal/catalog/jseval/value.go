@@ -103,7 +103,6 @@ type Func struct {
 	scope     *scope
 	async     bool
 	generator bool
-	instance  Native // decides instanceof
 }
 
 // NewFunc makes a Func of a Native.

@@ -262,7 +262,9 @@ func (c *collection) leave(at jseval.Place, what, why string, may []*function) {
 		if id, ok := c.machine.Get(f.options, "id").(string); ok {
 			name = fmt.Sprintf("%q", id)
 		}
-		names = append(names, name)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	c.incomplete = true
 	u := catalog.Unresolved{File: at.File(), Line: at.Line(), What: what, Why: why}

@@ -124,14 +124,7 @@ func newSDK(major func(file string) int) *sdk {
 	}
 	s.names = map[string]jseval.Value{}
 	for name, n := range natives {
-		f := jseval.NewFunc(name, n)
-		switch name {
-		case "Inngest":
-			f.WithInstanceTest(func(c *jseval.Call) jseval.Value { return is(c, isClient) })
-		case "InngestFunction":
-			f.WithInstanceTest(func(c *jseval.Call) jseval.Value { return is(c, isFunction) })
-		}
-		s.names[name] = f
+		s.names[name] = jseval.NewFunc(name, n)
 	}
 	return s
 }

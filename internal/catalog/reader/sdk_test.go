@@ -40,10 +40,10 @@ var corpus = []struct {
 	open string
 }{
 	{"v3-literals", "index.ts", sdk3, 13, "index.ts:62"},
-	{"v3-options", "index.ts", sdk3, 24, "index.ts:39 index.ts:40 index.ts:54 index.ts:55 index.ts:56 index.ts:58 index.ts:59"},
+	{"v3-options", "index.ts", sdk3, 23, "index.ts:39 index.ts:40 index.ts:47 index.ts:54 index.ts:55 index.ts:56 index.ts:58 index.ts:59"},
 	{"v3-arrays", "index.ts", sdk3, 24, "index.ts:10 index.ts:11 index.ts:42 index.ts:48 index.ts:70 registered-a.ts:5 registered-b.ts:5 registered-b.ts:6"},
 	{"v3-modules", "src/index.ts", sdk3, 17, ""},
-	{"v3-factories", "index.ts", sdk3, 19, "classes.ts:18 classes.ts:31 classes.ts:38 client.ts:16 index.ts:35 index.ts:49 index.ts:63 index.ts:83 index.ts:86 index.ts:88 index.ts:93 index.ts:103"},
+	{"v3-factories", "index.ts", sdk3, 17, "classes.ts:18 classes.ts:31 classes.ts:38 client.ts:16 index.ts:35 index.ts:49 index.ts:58 index.ts:63 index.ts:83 index.ts:86 index.ts:88 index.ts:93 index.ts:103"},
 	{"v3-served", "worker.ts", sdk3, 2, ""},
 	{"v4-triggers", "index.ts", sdk4, 14, "index.ts:29"},
 }

@@ -234,6 +234,37 @@ func (f breakFinder) Enter(n js.INode) js.IVisitor {
 // Exit implements js.IVisitor.
 func (breakFinder) Exit(js.INode) {}
 
+// Awaits reports whether a statement waits for something, functions in it
+// left out.
+func Awaits(st js.IStmt) bool {
+	found := false
+	js.Walk(awaitFinder(func() { found = true }), st)
+	return found
+}
+
+// awaitFinder calls for each await in what it walks over.
+type awaitFinder func()
+
+// Enter implements js.IVisitor.
+func (f awaitFinder) Enter(n js.INode) js.IVisitor {
+	switch n := n.(type) {
+	case *js.FuncDecl, *js.ArrowFunc, *js.MethodDecl, *js.ClassDecl:
+		return nil
+	case *js.UnaryExpr:
+		if n.Op == js.AwaitToken {
+			f()
+		}
+	case *js.ForOfStmt:
+		if n.Await {
+			f()
+		}
+	}
+	return f
+}
+
+// Exit implements js.IVisitor.
+func (awaitFinder) Exit(js.INode) {}
+
 // Names visits the names in an expression.
 func Names(e js.IExpr, visit func(name []byte)) { js.Walk(nameFinder(visit), e) }
 
