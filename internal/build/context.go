@@ -17,6 +17,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // ignore is a .dockerignore, matched with the same library that BuildKit uses.
@@ -123,7 +124,7 @@ func (s ContextSize) String() string {
 	if s.More {
 		more = "more than "
 	}
-	return fmt.Sprintf("%s%s in %d files", more, megabytes(s.Bytes), s.Files)
+	return fmt.Sprintf("%s%s in %s", more, megabytes(s.Bytes), units.Count(int(s.Files), "file", "files"))
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

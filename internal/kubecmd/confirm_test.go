@@ -16,7 +16,7 @@ func TestConfirmRun(t *testing.T) {
 	w.write("wrong.key", "another\n")
 
 	if _, errs := w.run(0, "rollout", "--tag", "new", "--confirm-run", "approval/requested", "--event-key-from", "file:good.key"); w.tag(0) != "new" ||
-		!strings.Contains(errs, "runs of approval/requested went through") || strings.Contains(errs, testEventKey+"\n") {
+		!strings.Contains(errs, "1 run of approval/requested completed") || strings.Contains(errs, testEventKey+"\n") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)
 	}
 	if _, errs := w.run(4, "rollout", "--tag", "old", "--confirm-run", "approval/requested", "--event-key-from", "file:wrong.key"); w.tag(0) != "new" ||

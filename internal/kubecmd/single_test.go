@@ -97,7 +97,7 @@ func TestADirectoryWithAKustomization(t *testing.T) {
 }
 
 // TestKustomizationAppliedAsRendered: the cluster gets what the stamped files
-// render, the init container that moves along included, whichever form the entry
+// render, including the init container that also changes, whichever form the entry
 // has, and the run names what moved.
 func TestKustomizationAppliedAsRendered(t *testing.T) {
 	for name, entry := range map[string]string{"tag": "newTag: none", "digest": "digest: sha256:" + strings.Repeat("a", 64)} {
@@ -124,8 +124,8 @@ func TestKustomizationAppliedAsRendered(t *testing.T) {
 			if image := pod.Containers[0].Image; pod.InitContainers[0].Image != image || strings.Count(string(text), "image: "+image+"\n") != 2 {
 				t.Errorf("runs %s with %s; the files render\n%s", image, pod.InitContainers[0].Image, text)
 			}
-			if !strings.Contains(w.errs.String(), "container migrate of Deployment worker moves along") || !strings.Contains(w.errs.String(), "k8s/worker.yaml:") {
-				t.Errorf("what moves along is not reported:\n%s", w.errs)
+			if !strings.Contains(w.errs.String(), "container migrate of Deployment worker also changes") || !strings.Contains(w.errs.String(), "k8s/worker.yaml:") {
+				t.Errorf("what also changes is not reported:\n%s", w.errs)
 			}
 			before := live.DeepCopy()
 			w.run(0, "rollout", "--tag", "old", "--no-inngest", "-f", "k8s")

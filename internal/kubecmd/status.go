@@ -145,11 +145,11 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 		rows.Add("server", fmt.Sprintf("kind %s, reached by %s", orUnknown(l.Health.Kind), l.Way))
 		registered := "not registered"
 		if l.App != nil {
-			registered = fmt.Sprintf("%s, %d functions at %s", l.App.Name, len(l.App.Functions), l.App.URL)
+			registered = fmt.Sprintf("%s, %s at %s", l.App.Name, units.Count(len(l.App.Functions), "function", "functions"), l.App.URL)
 		}
 		rows.Add("registration", registered)
 		if l.Served != nil {
-			rows.Add("worker", fmt.Sprintf("serves %d functions by %s: %s", len(l.Served.Functions), l.Served.SDK, l.Diff))
+			rows.Add("worker", fmt.Sprintf("serves %s with %s: %s", units.Count(len(l.Served.Functions), "function", "functions"), l.Served.SDK, l.Diff))
 		}
 		if s.Functions != "" {
 			rows.Add("built with", s.Functions)
@@ -158,7 +158,7 @@ func printStatus(env *cli.Env, s *rollout.Status) error {
 		for _, n := range l.InFlight {
 			inFlight += n
 		}
-		rows.Add("runs", fmt.Sprintf("%d in flight, %d steps executing, %d failed lately", inFlight, len(l.Steps), len(l.Failed)))
+		rows.Add("runs", fmt.Sprintf("%d in flight, %s executing, %d failed lately", inFlight, units.Count(len(l.Steps), "step", "steps"), len(l.Failed)))
 		for _, st := range l.Steps {
 			rows.Add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(time.Now()))))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Options say where to look, and for what.
@@ -268,7 +269,7 @@ func none(paths []string, errs []error, o Options) error {
 	f := &pipeline.Finding{
 		Code: "manifest-no-workload", Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
 		What: fmt.Sprintf("none of the manifests contains the %s", o.Target),
-		Why:  fmt.Sprintf("%d files were read", len(paths)),
+		Why:  units.Count(len(paths), "file was read", "files were read"),
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",
 	}
 	for _, err := range errs {

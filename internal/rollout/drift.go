@@ -20,6 +20,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
+	"github.com/joelhooks/gh-sbw/internal/units"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -201,7 +202,7 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	for _, f := range d.Removed {
 		extra = append(extra, f.ID)
 	}
-	to.Functions = fmt.Sprintf("%d functions; compared with the registered ones: %s", len(index.Functions), d.Summary())
+	to.Functions = fmt.Sprintf("%s; compared with the registered ones: %s", units.Count(len(index.Functions), "function", "functions"), d.Summary())
 	if len(missing)+len(extra) == 0 {
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // findConn leads to Inngest and to the worker. The environment is that of the
@@ -467,7 +468,7 @@ func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App
 	if err != nil {
 		return c.Explain("confirm by a run", err)
 	}
-	rep.Notef("%d runs of %s completed", len(done.Runs), event.Name)
+	rep.Notef("%s of %s completed", units.Count(len(done.Runs), "run", "runs"), event.Name)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // resolve picks the pod and its port.
@@ -52,7 +53,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 	}
 	if len(ready) == 0 {
 		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
-			What: fmt.Sprintf("no pod behind Service %s is ready", svc.Name), Why: fmt.Sprintf("%d pods, none ready", len(list.Items)),
+			What: fmt.Sprintf("no pod behind Service %s is ready", svc.Name), Why: units.Count(len(list.Items), "pod", "pods") + ", none ready",
 			Fix: "`kubectl get pods -l " + labels.SelectorFromSet(svc.Spec.Selector).String() + "` shows their state"}
 	}
 	slices.SortFunc(ready, func(a, b *corev1.Pod) int {

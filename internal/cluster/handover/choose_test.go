@@ -164,10 +164,10 @@ func TestChoose(t *testing.T) {
 			s.Services[1].Spec.Selector, s.Route = nil, "other"
 		}, "Service other, which Inngest calls, has no selector", "", nil},
 		{"route to others", func(s *handover.Situation) { s.Route = "other" }, "Service other, which Inngest calls", "", nil},
-		{"selects by hash already", func(s *handover.Situation) { s.Services[0].Spec.Selector["pod-template-hash"] = "old" }, "pod-template-hash old already", "", nil},
+		{"selects by hash already", func(s *handover.Situation) { s.Services[0].Spec.Selector["pod-template-hash"] = "old" }, "already selects pod-template-hash old", "", nil},
 		{"selects by hash alone", func(s *handover.Situation) {
 			s.Services[1].Spec.Selector = map[string]string{"pod-template-hash": "old"}
-		}, "pod-template-hash old already", "", nil},
+		}, "already selects pod-template-hash old", "", nil},
 		{"Service shared with other pods", func(s *handover.Situation) {
 			other := pod("x", replicaSet(worker("o:1"), "other"), true)
 			other.Labels = map[string]string{"app": "worker", "pod-template-hash": "other"}

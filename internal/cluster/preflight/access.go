@@ -17,6 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Right is a permission that a later step needs.
@@ -121,7 +122,9 @@ const CodeRBAC pipeline.Code = "rbac"
 // MissingRights is the error in a Finding of CodeRBAC.
 type MissingRights []Right
 
-func (m MissingRights) Error() string { return fmt.Sprintf("%d permissions are missing", len(m)) }
+func (m MissingRights) Error() string {
+	return units.Count(len(m), "permission is missing", "permissions are missing")
+}
 
 // Explain reports whether m is the reason why the API server refused a request.
 func (m MissingRights) Explain(err error) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Surge checks whether a rolling update would wait for itself: the old pods
@@ -56,7 +57,7 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 			fit = append(fit, n)
 		}
 	}
-	severity, where := pipeline.Error, fmt.Sprintf("%d nodes fit, but %d old pods are running", len(fit), serving)
+	severity, where := pipeline.Error, units.Count(len(fit), "node fits", "nodes fit")+", but "+units.Count(int(serving), "old pod is running", "old pods are running")
 	switch {
 	case len(nodes) == 0:
 		severity, where = pipeline.Warning, "the nodes could not be read"

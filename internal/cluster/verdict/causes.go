@@ -15,6 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 func terminal(code pipeline.Code, what, why, fix string) *Cause {
@@ -107,7 +108,7 @@ func (j *judgement) multiplying() *Cause {
 	return transient(
 		CodeMultiplying,
 		fmt.Sprintf("%s creates one ReplicaSet after another, because none of them keeps its template", j.Workload.Ref()),
-		fmt.Sprintf("%d collisions, %d ReplicaSets", *d.Status.CollisionCount, len(j.ReplicaSets)),
+		units.Count(int(*d.Status.CollisionCount), "collision", "collisions")+", "+units.Count(len(j.ReplicaSets), "ReplicaSet", "ReplicaSets"),
 		"exempt ReplicaSets from the admission webhook that changes their pod template "+
 			"(`kubectl get mutatingwebhookconfigurations`), and delete the empty ones",
 	)

@@ -3,7 +3,6 @@ package conn
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // advertised is the URL under which the server reaches the worker, without the
@@ -94,7 +94,7 @@ func (c *Conn) readyPod(ctx context.Context) (string, error) {
 	if best == nil {
 		return "", &pipeline.Finding{
 			Code: CodeWorkerNotReady, Severity: pipeline.Error, Where: c.Ref.Namespace + "/" + c.Ref.String(),
-			What: "the worker does not have a ready pod", Why: fmt.Sprintf("0 of its %d pods are ready", len(pods.Items)),
+			What: "the worker does not have a ready pod", Why: "0 of its " + units.Count(len(pods.Items), "pod is", "pods are") + " ready",
 			Fix: "run `kubectl sbw status` to see what is wrong with it",
 		}
 	}
