@@ -4,27 +4,19 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -57,8 +49,10 @@ type fault struct {
 	// ready says that the new pod is Ready for a moment, as a container of it has
 	// no probe, so that the controller stops the old one.
 	ready bool
-	// others says that the place is rightly not as it was.
+	// others says that the place is rightly not as it was, and left what must be
+	// there then.
 	others bool
+	left   func(context.Context, *place) error
 }
 
 // atOnce is the bound for causes that end the wait at once; the machine may be
@@ -126,6 +120,10 @@ var faults = []fault{
 		code: "readiness-gate", exit: 4, proof: `ReadinessGatesNotReady`, within: 35 * time.Second},
 	{name: "init-never-ends", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: first, image: "` + standinImage + `:better"}]`}, flags: []string{"--timeout=30s"},
 		code: "init-running", exit: 4, proof: `PodInitializing`, within: 35 * time.Second},
+	{name: "sidecar-not-started", tag: "better", edit: map[string]string{"pod": `initContainers: [{name: otel, image: "` + standinImage + `:better", args: [-port, "4000"], restartPolicy: Always, startupProbe: {httpGet: {port: 4001}, failureThreshold: 30}}]`},
+		flags: []string{"--timeout=30s"}, code: "not-started", exit: 4, proof: `Startup probe failed`, within: 35 * time.Second},
+	{name: "sidecar-crash-late", tag: "better", edit: map[string]string{"container": "\n        - {name: side, image: '" + standinImage + ":better', args: [-port, '3999', -exit, '7', -after, 3s]}"}, code: "crash-loop", exit: 4, proof: endedThrice, within: twice, ready: true},
+	{name: "host-port-held", tag: "better", exit: 3, code: "surge-blocked", prepare: "host-port"},
 	{name: "post-start", tag: "better", edit: map[string]string{"container": `lifecycle: {postStart: {exec: {command: [/nope]}}}`}, code: "post-start", exit: 4, proof: `FailedPostStartHook`, within: twice},
 	{name: "strategy-stuck", tag: "better", exit: 3, code: "strategy-stuck", edit: map[string]string{"spec": "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}"}},
 	{name: "variable-twice", tag: "better", exit: 3, code: "env-twice", edit: map[string]string{"container": `env: [{name: A, value: "1"}, {name: A, value: "2"}]`}},
@@ -142,6 +140,12 @@ var faults = []fault{
 	{name: "changed-by-another", tag: "unready", at: "watch", do: func(ctx context.Context, p *place) error {
 		return p.patch(ctx, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+standinImage+`:better"}]}}}}`)
 	}, code: "superseded", exit: 5, others: true},
+	{name: "changed-in-settle", tag: "better", at: "settle", do: setOther, code: "superseded", exit: 5, others: true, left: otherRuns},
+	{name: "changed-in-probe", tag: "broken", at: "probe", do: setOther, code: "superseded", exit: 5, others: true, left: otherRuns},
+	{name: "suspended-and-overtaken", tag: "unready", at: "watch", do: overtake, code: "lock-lost", exit: 5, others: true, left: func(ctx context.Context, p *place) error {
+		_, err := p.names(ctx, "better")
+		return err
+	}},
 	{name: "deleted-by-another", tag: "unready", at: "watch", do: func(ctx context.Context, p *place) error {
 		return p.kube.AppsV1().Deployments(p.ns).Delete(ctx, "worker", metav1.DeleteOptions{})
 	}, code: "workload-replaced", exit: 5, others: true},
@@ -231,7 +235,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 			return errors.Join(f.do(ctx, p), proc.Signal(syscall.SIGCONT))
 		}}
 	}
-	p.replaced = f.ready || strings.HasPrefix(f.code, "probe-")
+	p.replaced = p.replaced || f.ready || strings.HasPrefix(f.code, "probe-")
 	args := append([]string{"rollout", "--tag", f.tag, "--no-inngest"}, f.flags...)
 	r, err := p.kubectl(ctx, m, extra, args...)
 	if err != nil {
@@ -261,8 +265,11 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 			errs = append(errs, fmt.Errorf("reported %s after the cluster knew (%v), want %s", latency, ok, f.within))
 		}
 	}
-	if !f.others {
+	switch {
+	case !f.others:
 		errs = append(errs, p.restored(ctx))
+	case f.left != nil:
+		errs = append(errs, f.left(ctx, p))
 	}
 	switch out.err = errors.Join(errs...); {
 	case out.err != nil:
@@ -282,155 +289,4 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 func (p *place) patch(ctx context.Context, patch string) error {
 	_, err := p.kube.AppsV1().Deployments(p.ns).Patch(ctx, "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "another"})
 	return err
-}
-
-// preparations are what a namespace is given.
-var preparations = map[string]string{
-	"quota":         `{apiVersion: v1, kind: ResourceQuota, metadata: {name: full}, spec: {hard: {pods: "1"}}}`,
-	"later":         `{apiVersion: v1, kind: Secret, metadata: {name: later}, stringData: {A: b}}`,
-	"later-claim":   `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: later}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}`,
-	"later-account": `{apiVersion: v1, kind: ServiceAccount, metadata: {name: later}}`,
-	"policy": `{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: standin}, spec: {
-		matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]},
-		validations: [{expression: "!object.spec.containers.exists(c, c.image.contains(':better'))", message: "nothing better"}]}}
----
-{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: standin}, spec: {
-		policyName: standin, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: standin-admission}}}}}`,
-}
-
-func (p *place) prepare(ctx context.Context, what string) error {
-	switch what {
-	case "imagePullSecrets":
-		p.original = []byte(strings.Replace(string(p.original), "      imagePullSecrets: [{name: ghcr-pull}]\n", "", 1))
-		return nil
-	case "pause":
-		p.original = []byte(strings.Replace(string(p.original), "# spec\n", "paused: true\n", 1))
-		return p.patch(ctx, `{"spec":{"paused":true}}`)
-	case "restricted":
-		_, err := p.kube.CoreV1().Namespaces().Patch(ctx, p.ns, types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{})
-		return err
-	}
-	c, err := p.Cluster()
-	if err != nil {
-		return err
-	}
-	_, err = c.Kubectl(ctx, preparations[what], "--namespace="+p.ns, "apply", "-f", "-")
-	if err != nil || what != "policy" {
-		return err
-	}
-	return p.enforced(ctx)
-}
-
-// enforced waits until the API server enforces the policy, which takes it a
-// moment and cannot be watched.
-func (p *place) enforced(ctx context.Context) error {
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "refused"},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x:better"}}},
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		_, err := p.kube.CoreV1().Pods(p.ns).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil && strings.Contains(err.Error(), "nothing better") {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the policy is not enforced: %w (%w)", ctx.Err(), err)
-		}
-	}
-}
-
-// deleteLater takes away what "later" was made of.
-func deleteLater(ctx context.Context, p *place) error {
-	now := int64(0)
-	o := metav1.DeleteOptions{GracePeriodSeconds: &now}
-	var errs []error
-	for _, err := range []error{
-		p.kube.CoreV1().Secrets(p.ns).Delete(ctx, "later", o),
-		p.kube.CoreV1().ServiceAccounts(p.ns).Delete(ctx, "later", o),
-		p.kube.CoreV1().PersistentVolumeClaims(p.ns).Delete(ctx, "later", o),
-	} {
-		if !apierrors.IsNotFound(err) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// eyes see when the API says something of new pods, or of the workload, for the
-// first time.
-type eyes struct {
-	mu   sync.Mutex
-	want map[string]*regexp.Regexp // by namespace
-	seen map[string]time.Time
-	pods map[types.UID]string // namespaces of all pods so far
-	old  map[types.UID]bool   // those that were there before: they prove nothing
-}
-
-func (e *eyes) watch(ns, pattern string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.want[ns] = regexp.MustCompile(pattern)
-	delete(e.seen, ns)
-	for uid, in := range e.pods {
-		if in == ns {
-			e.old[uid] = true
-		}
-	}
-}
-
-func (e *eyes) first(ns string) (time.Time, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	at, ok := e.seen[ns]
-	return at, ok
-}
-
-func (e *eyes) see(ns string, about types.UID, what any) {
-	text, err := json.Marshal(what)
-	if err != nil {
-		return // not what is looked for
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if w := e.want[ns]; w != nil && e.seen[ns].IsZero() && !e.old[about] && w.Match(text) {
-		e.seen[ns] = time.Now()
-	}
-}
-
-func (e *eyes) pod(p *corev1.Pod) {
-	e.mu.Lock()
-	e.pods[p.UID] = p.Namespace
-	e.mu.Unlock()
-	e.see(p.Namespace, p.UID, p.Status)
-}
-
-// look watches pods, events and conditions of all namespaces until the test
-// ends.
-func (st *stage) look(t testing.TB) *eyes {
-	t.Helper()
-	e := &eyes{want: map[string]*regexp.Regexp{}, seen: map[string]time.Time{}, pods: map[types.UID]string{}, old: map[types.UID]bool{}}
-	see := func(o any) {
-		switch o := o.(type) {
-		case *corev1.Pod:
-			e.pod(o)
-		case *corev1.Event:
-			e.see(o.Namespace, o.InvolvedObject.UID, []string{o.Reason, o.Message})
-		case *appsv1.Deployment:
-			e.see(o.Namespace, o.UID, o.Status.Conditions)
-		}
-	}
-	all := informers.NewSharedInformerFactory(st.kube, 0)
-	for _, i := range []cache.SharedIndexInformer{all.Core().V1().Pods().Informer(), all.Core().V1().Events().Informer(), all.Apps().V1().Deployments().Informer()} {
-		if _, err := i.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, now any) { see(now) }}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	all.Start(t.Context().Done())
-	t.Cleanup(all.Shutdown)
-	all.WaitForCacheSync(t.Context().Done())
-	return e
 }

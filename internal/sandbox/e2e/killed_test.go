@@ -49,6 +49,7 @@ func TestKilled(t *testing.T) {
 	}
 	// The end of most stages is the beginning of the next.
 	deaths = append(deaths,
+		death{"hup-watch", syscall.SIGHUP, pipeline.StageStarted, "watch", again}, // a terminal that is closed
 		death{"kill-at-end", syscall.SIGKILL, pipeline.StageFinished, "settle", again},
 		death{"undo-stamp", syscall.SIGKILL, pipeline.StageFinished, "stamp", back},
 		death{"undo-watch", syscall.SIGKILL, pipeline.StageStarted, "watch", back},
@@ -88,7 +89,7 @@ func (d death) run(ctx context.Context, p *place) error {
 		return err
 	}
 	switch d.signal {
-	case syscall.SIGINT:
+	case syscall.SIGINT, syscall.SIGHUP:
 		if r.code == 0 {
 			break // the last stage was over before the signal was heard
 		}

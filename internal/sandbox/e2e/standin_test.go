@@ -386,6 +386,15 @@ func (m moment) is(e event) bool { return m.do != nil && e.Kind == m.kind && e.S
 // kubectl runs `kubectl sbw …` in the place's checkout and prints events.
 // extra are environment variables, NAME=VALUE.
 func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...string) (*command, error) {
+	cmd, err := p.command(ctx, extra, args...)
+	if err != nil {
+		return nil, err
+	}
+	return follow(ctx, cmd, m)
+}
+
+// command is `kubectl sbw --events …`, to be run in the place's checkout.
+func (p *place) command(ctx context.Context, extra []string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"sbw", "--events"}, args...)...)
 	cmd.Dir, cmd.Env = p.dir, os.Environ()
 	for k, v := range p.env {
@@ -398,7 +407,7 @@ func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...s
 		return nil, err
 	}
 	cmd.Path, cmd.Err = path, nil
-	return follow(ctx, cmd, m)
+	return cmd, nil
 }
 
 // follow runs a plugin's command that prints events, and does what m wants when

@@ -21,6 +21,7 @@ import (
 type behaviour struct {
 	exit       int
 	after      time.Duration
+	fails      int
 	say        string
 	eat        bool
 	deaf       bool
@@ -36,6 +37,10 @@ func main() {
 	b := parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if b.fails > 0 && starts("/state/starts") <= b.fails {
+		fmt.Fprintln(os.Stderr, b.say)
+		os.Exit(1)
+	}
 	if b.exit >= 0 {
 		time.AfterFunc(b.after, func() {
 			fmt.Fprintln(os.Stderr, b.say)
@@ -63,6 +68,7 @@ func main() {
 func parse() (b behaviour) {
 	flag.IntVar(&b.exit, "exit", -1, "end with this code")
 	flag.DurationVar(&b.after, "after", 0, "end only after this time, and serve until then")
+	flag.IntVar(&b.fails, "fails", 0, "end with code 1 at the first so many starts, which are counted in /state/starts")
 	flag.StringVar(&b.say, "say", "standin: this is why it ends", "print this at the end")
 	flag.BoolVar(&b.eat, "eat", false, "take memory until none is left")
 	flag.BoolVar(&b.deaf, "deaf", false, "listen on no port")
@@ -75,6 +81,20 @@ func parse() (b behaviour) {
 	flag.DurationVar(&b.term, "term", 0, "serve for this time after SIGTERM")
 	flag.Parse()
 	return b
+}
+
+// starts counts the starts in a file, this one included. What cannot be counted
+// is the first one.
+func starts(file string) int {
+	count, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 1
+	}
+	count = append(count, '.')
+	if os.WriteFile(file, count, 0o644) != nil {
+		return 1
+	}
+	return len(count)
 }
 
 func eat(ctx context.Context) {
