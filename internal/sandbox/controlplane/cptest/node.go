@@ -177,16 +177,36 @@ func HostIP(t testing.TB) string {
 	return ip
 }
 
-// hostIP is empty where there is none.
-func hostIP() string {
-	all, err := net.InterfaceAddrs()
+// hostIP is empty where there is none. It is chosen once: a sandbox that comes up
+// or goes down meanwhile adds and removes addresses, and what listens on one of
+// them is to be reached at it for as long as the test runs.
+var hostIP = sync.OnceValue(func() string {
+	all, err := net.Interfaces()
 	if err != nil {
 		return ""
 	}
-	for _, a := range all {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
-			return ip.IP.String()
+	var passing string
+	for _, i := range all {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			ip, ok := a.(*net.IPNet)
+			if !ok || ip.IP.To4() == nil || !ip.IP.IsGlobalUnicast() {
+				continue
+			}
+			if i.Flags&net.FlagLoopback == 0 && !sandboxes.Contains(ip.IP) {
+				return ip.IP.String()
+			}
+			if passing == "" {
+				passing = ip.IP.String()
+			}
 		}
 	}
-	return ""
-}
+	return passing
+})
+
+// sandboxes is the range of the addresses that a sandbox's cluster has for as long
+// as it is up.
+var sandboxes = net.IPNet{IP: net.IPv4(198, 18, 0, 0), Mask: net.CIDRMask(15, 32)}
