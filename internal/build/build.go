@@ -11,7 +11,10 @@
 // # Decisions
 //
 //   - Labels are not given to the builder. They are stamped into the image's
-//     config after the build (package layout), so that a new revision or time never touches the layer cache, all builders behave the same, and a long label is not limited by the length of an argument (128 KiB on Linux).
+//     config after the build (package layout), so that a new revision or time never touches the
+//
+// layer cache, all builders behave the same, and a long label is not limited by the length of an
+// argument (128 KiB on Linux).
 //   - Progress is read from `--progress=rawjson`, BuildKit's own machine
 //     format (client.SolveStatus); podman and buildah say "STEP n/m".
 //   - Child processes get the user's environment without the names in withheld: a build does not need a registry token.

@@ -73,8 +73,12 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 	if len(req.CacheFrom)+len(req.CacheTo) > 0 {
 		for _, c := range append(req.CacheFrom[:len(req.CacheFrom):len(req.CacheFrom)], req.CacheTo...) {
 			if cacheRepository(c) == "" {
-				all = append(all, &pipeline.Finding{Code: "builder-cache", Severity: pipeline.Warning,
-					What: b.name + " does not support a cache of type " + c + "; the build continues without it", Fix: "use a repository in a registry as the cache, or build with buildx"})
+				all = append(all, &pipeline.Finding{
+					Code:     "builder-cache",
+					Severity: pipeline.Warning,
+					What:     b.name + " does not support a cache of type " + c + "; the build continues without it",
+					Fix:      "use a repository in a registry as the cache, or build with buildx",
+				})
 			}
 		}
 	}

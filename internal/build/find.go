@@ -129,9 +129,14 @@ func refuses(found []*pipeline.Finding) bool {
 }
 
 func (o Options) missing() *pipeline.Finding {
-	f := &pipeline.Finding{Code: "builder-missing", Severity: pipeline.Error,
-		What: "this machine has no builder", Why: "looked for " + strings.Join(names, ", "),
-		Fix: "install docker with buildx, podman or buildah, or set BUILDKIT_HOST and install buildctl; or publish a finished image with --layout DIR"}
+	f := &pipeline.Finding{
+		Code:     "builder-missing",
+		Severity: pipeline.Error,
+		What:     "this machine has no builder",
+		Why:      "looked for " + strings.Join(names, ", "),
+		Fix: "install docker with buildx, podman or buildah, or set BUILDKIT_HOST and install buildctl; " +
+			"or publish a finished image with --layout DIR",
+	}
 	if o.Choose != "" && o.Choose != Auto {
 		f.What, f.Why = "builder "+o.Choose+" is not installed on this machine", ""
 		if o.Choose == "buildkit" {

@@ -170,7 +170,9 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 // isCobraUsage recognises cobra's own complaints, which have no type of their own
 // (cobra command.go, args.go).
 func isCobraUsage(err error) bool {
-	for _, prefix := range []string{"unknown command", "accepts ", "requires ", "required flag", "if any flags in the group", "at least one of the flags"} {
+	for _, prefix := range []string{
+		"unknown command", "accepts ", "requires ", "required flag", "if any flags in the group", "at least one of the flags",
+	} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return true
 		}

@@ -72,7 +72,8 @@ func newExplain(env *Env) *cobra.Command {
 		},
 	}
 	c.Flags().
-		BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, of the one that is named, or of .sbw.yaml (config)")
+		BoolVar(&schemas, "schema", false, "print the JSON schema of what each command prints with -o json, "+
+			"of the one that is named, or of .sbw.yaml (config)")
 	AddDocument(env, c, &output, func() Document { return &explainDocument{} })
 	return c
 }
@@ -128,7 +129,8 @@ func printEntry(env *Env, e explain.Entry) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", e.Code, e.Title)
 	for _, part := range []struct{ name, text string }{
-		{"What you see", e.Symptom}, {"Cause", e.Cause}, {"What to do", e.Remedy}, {"Example", e.Example}, {"Read on", strings.Join(e.Docs, "\n")},
+		{"What you see", e.Symptom}, {"Cause", e.Cause}, {"What to do", e.Remedy}, {"Example", e.Example},
+		{"Read on", strings.Join(e.Docs, "\n")},
 	} {
 		if part.text != "" {
 			fmt.Fprintf(&b, "\n%s\n  %s\n", part.name, strings.ReplaceAll(strings.TrimSpace(part.text), "\n", "\n  "))

@@ -38,7 +38,17 @@ func AddVersion(root *cobra.Command, env *Env) {
 		switch {
 		case *asked:
 			i := release.Version()
-			env.SetDocument(&versionDocument{Version: i.Version, Commit: i.Commit, Dirty: i.Dirty, Built: i.Built, Go: i.Go, Platform: i.Platform, Libraries: i.Libraries})
+			env.SetDocument(
+				&versionDocument{
+					Version:   i.Version,
+					Commit:    i.Commit,
+					Dirty:     i.Dirty,
+					Built:     i.Built,
+					Go:        i.Go,
+					Platform:  i.Platform,
+					Libraries: i.Libraries,
+				},
+			)
 			if IsDocument(output) {
 				return nil
 			}

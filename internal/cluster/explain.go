@@ -72,7 +72,8 @@ func Explain(during string, err error) error {
 	f := &pipeline.Finding{Severity: pipeline.Error, What: "cannot " + during, Why: termtext.Line(err.Error()), Err: err}
 	switch {
 	case apierrors.IsUnauthorized(err):
-		f.Code, f.What, f.Fix = CodeUnauthorized, "the cluster rejected the credentials", "log in to the cluster again: the credentials are wrong or have expired"
+		f.Code, f.What = CodeUnauthorized, "the cluster rejected the credentials"
+		f.Fix = "log in to the cluster again: the credentials are wrong or have expired"
 	case apierrors.IsForbidden(err):
 		f.Code, f.Fix = CodeForbidden, "ask the cluster's administrator for this permission, or use --as or another --context"
 	case apierrors.IsNotFound(err):

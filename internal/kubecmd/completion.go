@@ -112,7 +112,10 @@ func (k *factory) completions(root *cobra.Command) {
 		// Numbers, texts and addresses: files would be no help.
 		"to-revision": cli.CompleteBy(k.revisionNumbers),
 	}
-	for _, name := range []string{"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port", "probe-expect", "confirm-run", "inngest-url", "count", "since"} {
+	for _, name := range []string{
+		"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port", "probe-expect", "confirm-run", "inngest-url",
+		"count", "since",
+	} {
 		words[name] = cobra.NoFileCompletions
 	}
 	for _, c := range root.Commands() {

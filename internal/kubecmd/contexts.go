@@ -20,7 +20,12 @@ func (k *factory) each(words []string) ([]*factory, error) {
 	}
 	raw, err := k.flags.ToRawKubeConfigLoader().RawConfig()
 	if err != nil {
-		return nil, pipeline.UsageErrorf(codeKubeconfig, "correct it, or name another with --kubeconfig", "the kubeconfig cannot be read: %v", err)
+		return nil, pipeline.UsageErrorf(
+			codeKubeconfig,
+			"correct it, or name another with --kubeconfig",
+			"the kubeconfig cannot be read: %v",
+			err,
+		)
 	}
 	names, err := matchContexts(words, raw.Contexts)
 	if err != nil {

@@ -119,7 +119,7 @@ func TestEveryKubectlFlagIsCopied(t *testing.T) {
 		if !field.IsExported() || field.Type.Kind() != reflect.Pointer {
 			continue
 		}
-		var want any = values.Field(i).Elem().Interface()
+		want := values.Field(i).Elem().Interface()
 		if field.Name == "Context" {
 			want = "other"
 		}

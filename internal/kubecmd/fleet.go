@@ -20,7 +20,8 @@ import (
 // addContexts adds the flag that names several clusters.
 func addContexts(c *cobra.Command, value *[]string) {
 	c.Flags().
-		StringSliceVar(value, "contexts", nil, `several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
+		StringSliceVar(value, "contexts", nil,
+			`several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
 }
 
 // runFleet runs a use case in every context that the flags name.
@@ -111,6 +112,29 @@ func newFleetDocument(res rollout.FleetResult, out pipeline.Outcome) *rolloutDoc
 	return doc
 }
 
+func printFleetDryRun(env *cli.Env, output string, res rollout.FleetResult) error {
+	for _, c := range res.Contexts {
+		if _, err := fmt.Fprintf(env.Out, "# context %s\n", c.Name); err != nil {
+			return err
+		}
+		if err := printRun(env, output, c.Run, c.Outcome); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printFleetNames(env *cli.Env, res rollout.FleetResult) error {
+	for _, c := range res.Contexts {
+		if c.Started && c.Outcome.End == pipeline.Done {
+			if _, err := fmt.Fprintf(env.Out, "%s/%s\n", c.Name, c.Workload); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // printFleet writes one line a context, or a document.
 func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeline.Outcome) error {
 	env.SetDocument(newFleetDocument(res, out))
@@ -118,24 +142,9 @@ func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeli
 	case cli.IsDocument(output):
 		return nil
 	case res.DryRun != "" && out.End == pipeline.Done:
-		for _, c := range res.Contexts {
-			if _, err := fmt.Fprintf(env.Out, "# context %s\n", c.Name); err != nil {
-				return err
-			}
-			if err := printRun(env, output, c.Run, c.Outcome); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printFleetDryRun(env, output, res)
 	case output == "name":
-		for _, c := range res.Contexts {
-			if c.Started && c.Outcome.End == pipeline.Done {
-				if _, err := fmt.Fprintf(env.Out, "%s/%s\n", c.Name, c.Workload); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		return printFleetNames(env, res)
 	}
 	rows := ui.NewRows(env.Style(env.Out), "CONTEXT", "IMAGE", "VERDICT", "CAUSE", "TIME", "RESTORED")
 	for _, c := range res.Contexts {

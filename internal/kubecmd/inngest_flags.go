@@ -47,7 +47,8 @@ func (f *inngestFlags) add(c *cobra.Command) {
 // addEventKey adds the flag of a command that sends an event.
 func (f *inngestFlags) addEventKey(c *cobra.Command) {
 	c.Flags().
-		StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)")
+		StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+containerenv.SourceForms+
+			" (default: the worker's own environment in the cluster)")
 }
 
 // validate finds mistakes on the command line itself.

@@ -35,7 +35,12 @@ func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
 	case p.Asks():
 		p.Path, p.Expect = cmp.Or(p.Path, from.Path, "/"), cmp.Or(p.Expect, from.Expect)
 	case p.Path != "" || p.Expect != "":
-		return pipeline.UsageErrorf(codeUsage, "leave one of them out", "a probe of type %s does not read a page, which --probe-path and --probe-expect are about", p.Type)
+		return pipeline.UsageErrorf(
+			codeUsage,
+			"leave one of them out",
+			"a probe of type %s does not read a page, which --probe-path and --probe-expect are about",
+			p.Type,
+		)
 	}
 	if p.Asks() && !strings.HasPrefix(p.Path, "/") {
 		return pipeline.UsageErrorf(codeUsage, "begin it with a slash", "--probe-path %q is not a path", p.Path)
@@ -45,7 +50,8 @@ func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
 
 // addNoInngest adds the flag that leaves Inngest out.
 func addNoInngest(c *cobra.Command, off *bool) {
-	c.Flags().BoolVar(off, "no-inngest", false, "the worker registers nothing: leave Inngest out (default: whether .sbw.yaml has "+worker.NoInngest+")")
+	c.Flags().
+		BoolVar(off, "no-inngest", false, "the worker registers nothing: leave Inngest out (default: whether .sbw.yaml has "+worker.NoInngest+")")
 }
 
 // leaveOut decides whether Inngest is left out, and by what.

@@ -95,7 +95,16 @@ func printRefresh(env *cli.Env, output string, done *inngest.Refreshed, plan *in
 		env.SetDocument(&refreshDocument{Want: &plan.Want, Registered: plan.Own, Diff: &plan.Diff, Stale: plan.Stale})
 		return nil
 	}
-	env.SetDocument(&refreshDocument{App: &done.App, Diff: &done.Diff, Modified: done.Modified, Stale: done.Stale, Pruned: done.Pruned, Foreign: done.Foreign})
+	env.SetDocument(
+		&refreshDocument{
+			App:      &done.App,
+			Diff:     &done.Diff,
+			Modified: done.Modified,
+			Stale:    done.Stale,
+			Pruned:   done.Pruned,
+			Foreign:  done.Foreign,
+		},
+	)
 	if cli.IsDocument(output) {
 		return nil
 	}

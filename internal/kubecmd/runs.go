@@ -226,7 +226,12 @@ func (o *runsOptions) validate() (err error) {
 	case o.since < 0:
 		return pipeline.UsageErrorf(codeUsage, "give it as --since 24h", "--since %s is not above zero", o.since)
 	case o.watch && cli.IsDocument(o.output):
-		return pipeline.UsageErrorf(codeUsage, "leave out one of them", "--watch prints runs as they change, and -o %s prints one document", o.output)
+		return pipeline.UsageErrorf(
+			codeUsage,
+			"leave out one of them",
+			"--watch prints runs as they change, and -o %s prints one document",
+			o.output,
+		)
 	}
 	o.status, err = statuses(o.status)
 	return err

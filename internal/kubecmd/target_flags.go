@@ -97,7 +97,8 @@ func (o *rolloutOptions) addStrategy(c *cobra.Command) {
 		(*string)(&o.Switch.Strategy),
 		"strategy",
 		"",
-		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": switch where that is possible (default: deploy.strategy, rolling)`,
+		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": `+
+			"switch where that is possible (default: deploy.strategy, rolling)",
 	)
 }
 

@@ -5,8 +5,8 @@
 // image pulled by a node is named by its index's or manifest's digest, one
 // imported by hand by its config's. Then the pod is asked as Options.Type says:
 // over HTTP through the API server's pod proxy, or by port-forward where that is
-// not allowed; over HTTP/2 or TCP by port-forward; or not at all. Where the answer is the worker's own health page, what it reports about itself
-// counts as well (see Health).
+// not allowed; over HTTP/2 or TCP by port-forward; or not at all. Where the answer is the worker's
+// own health page, what it reports about itself counts as well (see Health).
 package probe
 
 import (

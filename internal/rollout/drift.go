@@ -65,9 +65,14 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	case !sameShipped(to.Shipped, to.Image):
 		to.Findings = append(
 			to.Findings,
-			&pipeline.Finding{Code: CodeDriftImage, Severity: pipeline.Error, Where: t.Ref.Namespace + "/" + t.Ref.String(),
-				What: "the running image is not the one that was shipped", Why: fmt.Sprintf("%s was shipped, but the pod template has %s", to.Shipped, to.Image),
-				Fix: "roll out the tag that should run; `kubectl sbw history` shows who did what"},
+			&pipeline.Finding{
+				Code:     CodeDriftImage,
+				Severity: pipeline.Error,
+				Where:    t.Ref.Namespace + "/" + t.Ref.String(),
+				What:     "the running image is not the one that was shipped",
+				Why:      fmt.Sprintf("%s was shipped, but the pod template has %s", to.Shipped, to.Image),
+				Fix:      "roll out the tag that should run; `kubectl sbw history` shows who did what",
+			},
 		)
 	}
 }

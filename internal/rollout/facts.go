@@ -72,7 +72,16 @@ func (r registration) functions() []model.Function {
 }
 
 func newFacts(t *Target, o Options) *facts {
-	f := &facts{Target: t, image: o.Image, manifest: o.Manifest, inngest: o.Inngest, wish: o.Switch, force: o.ForceConflicts, restart: o.Restart, started: time.Now()}
+	f := &facts{
+		Target:   t,
+		image:    o.Image,
+		manifest: o.Manifest,
+		inngest:  o.Inngest,
+		wish:     o.Switch,
+		force:    o.ForceConflicts,
+		restart:  o.Restart,
+		started:  time.Now(),
+	}
 	f.conn = pipeline.NewLazy(f.findConn)
 	f.lookUp()
 	return f
@@ -81,7 +90,17 @@ func newFacts(t *Target, o Options) *facts {
 // again is the same questions with no answers yet. The route to Inngest stays:
 // it may be open, and does not change.
 func (f *facts) again() *facts {
-	fresh := &facts{Target: f.Target, image: f.image, manifest: f.manifest, inngest: f.inngest, wish: f.wish, force: f.force, restart: f.restart, started: f.started, conn: f.conn}
+	fresh := &facts{
+		Target:   f.Target,
+		image:    f.image,
+		manifest: f.manifest,
+		inngest:  f.inngest,
+		wish:     f.wish,
+		force:    f.force,
+		restart:  f.restart,
+		started:  f.started,
+		conn:     f.conn,
+	}
 	fresh.lookUp()
 	return fresh
 }

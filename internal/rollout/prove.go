@@ -161,8 +161,17 @@ func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Findi
 		if r.Worker.Hooks.ProvenRequired {
 			severity = pipeline.Error
 		}
-		return []*pipeline.Finding{{Code: CodeHookFailed, Severity: severity, Where: worker.ConfigName, Err: err,
-			What: "the command of hooks.proven cannot be run", Why: err.Error(), Fix: "correct hooks.proven; paths are relative to the repository's root"}}, nil
+		return []*pipeline.Finding{
+			{
+				Code:     CodeHookFailed,
+				Severity: severity,
+				Where:    worker.ConfigName,
+				Err:      err,
+				What:     "the command of hooks.proven cannot be run",
+				Why:      err.Error(),
+				Fix:      "correct hooks.proven; paths are relative to the repository's root",
+			},
+		}, nil
 	}
 	return nil, nil
 }

@@ -128,7 +128,15 @@ func (t *Target) probeOf(ctx context.Context, p worker.Probe, s *Status) {
 		s.Pods = "none (probe: none)"
 		return
 	}
-	o := probe.Options{Namespace: t.Ref.Namespace, Container: t.container(), Type: p.Type, Port: p.Port, Path: p.Path, Expect: p.Expect, Budget: statusBudget}
+	o := probe.Options{
+		Namespace: t.Ref.Namespace,
+		Container: t.container(),
+		Type:      p.Type,
+		Port:      p.Port,
+		Path:      p.Path,
+		Expect:    p.Expect,
+		Budget:    statusBudget,
+	}
 	for _, row := range s.Verdict.Pods {
 		if row.Ready {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: row.Name, UID: types.UID(row.UID)}, Spec: corev1.PodSpec{NodeName: row.Node}}

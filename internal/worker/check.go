@@ -41,19 +41,17 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 		}
 		r.fail(n, fix, "%s%s "+format, append([]any{at, key}, args...)...)
 	}
-	if !slices.Contains(kinds, w.Deploy.Kind) {
-		fail("deploy.kind", "write one of "+strings.Join(kinds, ", "), "%q is not a workload that can be rolled out", w.Deploy.Kind)
-	}
-	if !slices.Contains(compressions, w.Build.Compression) {
-		fail(
-			"build.compression",
-			"write one of "+strings.Join(compressions, ", "),
-			"%q is not a supported compression",
-			w.Build.Compression,
-		)
-	}
-	if !slices.Contains(strategies, w.Deploy.Strategy) {
-		fail("deploy.strategy", "write one of "+strings.Join(strategies, ", "), "%q is not a rollout strategy", w.Deploy.Strategy)
+	for _, f := range []struct {
+		key, val, format string
+		of               []string
+	}{
+		{"deploy.kind", w.Deploy.Kind, "%q is not a workload that can be rolled out", kinds},
+		{"build.compression", w.Build.Compression, "%q is not a supported compression", compressions},
+		{"deploy.strategy", w.Deploy.Strategy, "%q is not a rollout strategy", strategies},
+	} {
+		if !slices.Contains(f.of, f.val) {
+			fail(f.key, "write one of "+strings.Join(f.of, ", "), f.format, f.val)
+		}
 	}
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},

@@ -179,7 +179,12 @@ func (c *Config) Choice(name string) string {
 	if name != "" || len(others) == 0 || len(others) == len(c.workers) {
 		return ""
 	}
-	return fmt.Sprintf("worker %s, the default of %s; choose another one with --worker: %s", DefaultName, ConfigName, strings.Join(others, ", "))
+	return fmt.Sprintf(
+		"worker %s, the default of %s; choose another one with --worker: %s",
+		DefaultName,
+		ConfigName,
+		strings.Join(others, ", "),
+	)
 }
 
 type reader struct {

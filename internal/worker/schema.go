@@ -26,6 +26,17 @@ func Schema() map[string]any {
 	}
 }
 
+// properties are the schemas of a type's fields.
+func properties(t reflect.Type, at string, def reflect.Value) map[string]any {
+	all := map[string]any{}
+	for i := range t.NumField() {
+		if key := t.Field(i).Tag.Get("yaml"); key != "-" {
+			all[key] = schemaOf(t.Field(i).Type, strings.TrimPrefix(at+"."+key, "."), def.Field(i))
+		}
+	}
+	return all
+}
+
 // schemaOf is the schema of a type at a path below a worker; def contains the
 // defaults.
 func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
@@ -62,13 +73,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 	case t.Kind() == reflect.Struct:
 		kind = "object"
 		s["additionalProperties"] = false
-		properties := map[string]any{}
-		for i := range t.NumField() {
-			if key := t.Field(i).Tag.Get("yaml"); key != "-" {
-				properties[key] = schemaOf(t.Field(i).Type, strings.TrimPrefix(at+"."+key, "."), def.Field(i))
-			}
-		}
-		s["properties"] = properties
+		s["properties"] = properties(t, at, def)
 		if w, ok := reflect.New(t).Interface().(worded); ok { // a pattern is about texts alone
 			s["pattern"], words = "^("+strings.Join(w.words(), "|")+")$", []string{"string"}
 		}

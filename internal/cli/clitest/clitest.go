@@ -7,6 +7,7 @@ package clitest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -76,7 +77,7 @@ func one(t testing.TB, format string, stdout []byte) []byte {
 		err = docs.Decode(&v)
 		more = docs.Decode(new(any))
 	}
-	if err != nil || more != io.EOF {
+	if err != nil || !errors.Is(more, io.EOF) {
 		t.Fatalf("stdout is not exactly one document of %s: %v, %v\n%q", format, err, more, stdout)
 	}
 	text, err := json.Marshal(v)

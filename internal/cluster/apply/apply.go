@@ -279,7 +279,13 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 
 // unchanged takes Changed back if the server has refused the patch, and the object is
 // the one that it was. After an error of the connection, nobody can say so.
-func (a *applier) unchanged(ctx context.Context, client dynamic.ResourceInterface, name string, before *unstructured.Unstructured, err error) {
+func (a *applier) unchanged(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	name string,
+	before *unstructured.Unstructured,
+	err error,
+) {
 	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
 		return
 	}

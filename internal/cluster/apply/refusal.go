@@ -55,7 +55,14 @@ func (a *applier) refusal(o Object, err error) error {
 		(strings.Contains(err.Error(), "denied the request") || strings.Contains(err.Error(), "exceeded quota")):
 		found = append(
 			found,
-			a.refused(o, "", nameOf(o.Unstructured)+" was refused by an admission check of the cluster", line(err), "comply with the policy that the message names", err),
+			a.refused(
+				o,
+				"",
+				nameOf(o.Unstructured)+" was refused by an admission check of the cluster",
+				line(err),
+				"comply with the policy that the message names",
+				err,
+			),
 		)
 	default:
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)

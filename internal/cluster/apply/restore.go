@@ -217,9 +217,11 @@ var holders = []schema.GroupKind{
 // changed what this run wrote into it, or may have put something else there.
 func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInterface, r Result, live *unstructured.Unstructured) error {
 	if slices.Contains(holders, live.GroupVersionKind().GroupKind()) {
-		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Note, Where: strings.TrimPrefix(r.Namespace+"/"+r.String(), "/"),
-			What: r.String() + " was created by this run and stays", Why: "deleting it would delete whatever others have put into it since",
-			Fix: "delete it if nobody needs it"})
+		a.Reporter.Finding(
+			&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Note, Where: strings.TrimPrefix(r.Namespace+"/"+r.String(), "/"),
+				What: r.String() + " was created by this run and stays", Why: "deleting it would delete whatever others have put into it since",
+				Fix: "delete it if nobody needs it"},
+		)
 		return nil
 	}
 	if _, left := ours(restorable(r.After), restorable(r.After), restorable(live), ""); len(left) > 0 {

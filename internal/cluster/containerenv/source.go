@@ -132,7 +132,11 @@ func (s Source) Read(ctx context.Context, in Place) (string, error) {
 		secret, err := kube.CoreV1().Secrets(namespace).Get(ctx, s.name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			return "", unread("ask the cluster's administrator for the verb get on secrets, or name a file or variable", "you may not read it in namespace "+namespace, err)
+			return "", unread(
+				"ask the cluster's administrator for the verb get on secrets, or name a file or variable",
+				"you may not read it in namespace "+namespace,
+				err,
+			)
 		case apierrors.IsNotFound(err):
 			return "", unread("check the name and the namespace", "there is no such Secret in namespace "+namespace, err)
 		case err != nil:

@@ -112,9 +112,19 @@ func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) 
 			}
 		}
 	}
-	return 0, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
-		What: fmt.Sprintf("pod %s has no port named %q, to which Service %s maps its port %d", pod.Name, port.TargetPort.StrVal, svc.Name, port.Port),
-		Fix:  "correct targetPort of the Service, or the pod's ports"}
+	return 0, &pipeline.Finding{
+		Code:     "port-unknown",
+		Severity: pipeline.Error,
+		Where:    svc.Namespace + "/" + svc.Name,
+		What: fmt.Sprintf(
+			"pod %s has no port named %q, to which Service %s maps its port %d",
+			pod.Name,
+			port.TargetPort.StrVal,
+			svc.Name,
+			port.Port,
+		),
+		Fix: "correct targetPort of the Service, or the pod's ports",
+	}
 }
 
 // ErrForbidden is in the errors of connections that RBAC does not allow.

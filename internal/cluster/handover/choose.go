@@ -109,7 +109,10 @@ func Choose(s Situation) Choice {
 	for _, svc := range selecting {
 		c.Services = append(c.Services, svc.Name)
 		if svc.Spec.ClusterIP == corev1.ClusterIPNone {
-			c.Notes = append(c.Notes, fmt.Sprintf("Service %s is headless: its clients notice the switch when they look up its name again", svc.Name))
+			c.Notes = append(
+				c.Notes,
+				fmt.Sprintf("Service %s is headless: its clients notice the switch when they look up its name again", svc.Name),
+			)
 		}
 	}
 	slices.Sort(c.Services)
@@ -422,7 +425,11 @@ func (s *Situation) unswitchable(svc *corev1.Service) string {
 	for _, pod := range s.Pods {
 		if s.replicaSet(pod) == nil && pod.DeletionTimestamp == nil && sel.Matches(labels.Set(pod.Labels)) &&
 			pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			return fmt.Sprintf("Service %s also selects pod %s, which does not belong to this Deployment: a switch would cut it off", svc.Name, pod.Name)
+			return fmt.Sprintf(
+				"Service %s also selects pod %s, which does not belong to this Deployment: a switch would cut it off",
+				svc.Name,
+				pod.Name,
+			)
 		}
 	}
 	switch {

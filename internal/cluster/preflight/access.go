@@ -105,7 +105,11 @@ func Rights(n Needs) []Right {
 			Right{Verb: "create", Resource: "pods/portforward", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute})
 	}
 	// What the preflight reads, and reports as not checked where it may not.
-	for _, r := range []Right{{Verb: "get", Resource: "serviceaccounts"}, {Verb: "list", Resource: "services"}, {Verb: "list", Resource: "resourcequotas"}} {
+	for _, r := range []Right{
+		{Verb: "get", Resource: "serviceaccounts"},
+		{Verb: "list", Resource: "services"},
+		{Verb: "list", Resource: "resourcequotas"},
+	} {
 		r.Namespace, r.Extra, r.For = ns, true, "check before the change"
 		all = append(all, r)
 	}

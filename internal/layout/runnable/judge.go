@@ -145,7 +145,12 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	interp, arg, _ := strings.Cut(strings.ReplaceAll(e.Shebang, "\t", " "), " ")
 	if interp == "" || depth >= maxScripts {
 		if !maybe {
-			j.fail("exec-format", "begin it with a line such as #!/bin/sh", "%s does not name an interpreter that can be started: exec format error", e.Path)
+			j.fail(
+				"exec-format",
+				"begin it with a line such as #!/bin/sh",
+				"%s does not name an interpreter that can be started: exec format error",
+				e.Path,
+			)
 		}
 		return false
 	}

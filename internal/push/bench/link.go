@@ -33,7 +33,8 @@
 // would need one round trip less. Considered and rejected:
 //
 //   - Sending the first content before the registry has allowed the push. Nothing is sent before the preflight has finished.
-//   - Sending the content with the POST. A registry that does not accept this, such as docker-registry, would receive the layer twice; above 64 KiB that is too great a risk.
+//   - Sending the content with the POST. A registry that does not accept this, such as
+//     docker-registry, would receive the layer twice; above 64 KiB that is too great a risk.
 //   - Opening a request early and holding its body back. That would save a round trip on this link, but not on a real one.
 //   - Guessing GHCR's bearer, which is opaque.
 //   - Moving latest together with TAG: it would point to something that nobody has read back.
