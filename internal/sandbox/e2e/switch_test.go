@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,4 +152,115 @@ func (l *load) selector() []string {
 		l.Fatal(err)
 	}
 	return strings.Split(out, ",")
+}
+
+// BenchmarkSwitch rolls out under a steady load of steps of 2 to 60 s, half of
+// them without retries, by proving and switching, by a rolling update, and by the
+// commands of the script that sbw replaces:
+//
+//	go test -run '^$' -bench 'Switch/switch' -benchtime 20x -timeout 60m ./internal/sandbox/e2e
+//
+// failed-attempts, lost-runs, steps-twice, unanswered and unproven-requests are
+// sums over all rollouts and should be 0. ready→done-s is from the last new pod's
+// Ready to the end of the process without the stage drain, which is drain-s.
+func BenchmarkSwitch(b *testing.B) {
+	s := up(b)
+	img := newStoryImages(b.Context(), b, s, npmworkers.SDK3)[npmworkers.SDK3]
+	for name, roll := range map[string]func(*load, string) *command{
+		"switch":  func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "switch") },
+		"rolling": func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "rolling", "--force") },
+		"script":  (*load).script,
+	} {
+		b.Run(name, func(b *testing.B) {
+			l := newLoad(b.Context(), b, s, img, "bench-"+name)
+			l.begin(time.Second, longJobs)
+			m := metrics{}
+			for n := 1; b.Loop(); n++ {
+				tag := fmt.Sprintf("%s-%d", name, n)
+				l.publish(tag)
+				r := roll(l, tag)
+				if r.code != 0 {
+					b.Fatalf("exit %d\n%s", r.code, r.stderr)
+				}
+				m.add("whole-s", r.took.Seconds())
+				ready, ok := r.finished("watch")
+				if !ok {
+					continue
+				}
+				drain := time.Duration(0)
+				began, switched := r.started("drain")
+				if drained, ok := r.finished("drain"); ok && switched {
+					drain = drained.Time.Sub(began.Time)
+					m.add("drain-s", drain.Seconds())
+				}
+				m.add("ready→done-s", (r.ended.Sub(ready.Time) - drain).Seconds())
+			}
+			sums := l.end()
+			m.report(b)
+			for name, n := range map[string]int{"runs": sums.Sent, "failed-attempts": sums.Failed, "lost-runs": sums.Lost,
+				"steps-twice": sums.Twice, "unanswered": sums.Silent, "unproven-requests": sums.Unproven} {
+				b.ReportMetric(float64(n), name)
+			}
+			if name == "switch" && !sums.clean() {
+				b.Errorf("%+v", sums)
+			}
+		})
+	}
+}
+
+// BenchmarkBadVersion rolls out versions that must not serve, under the same load:
+// served-s is how long one still answers after the failure was seen.
+func BenchmarkBadVersion(b *testing.B) {
+	s := up(b)
+	img := newStoryImages(b.Context(), b, s, npmworkers.SDK3)[npmworkers.SDK3]
+	for _, bad := range badImages {
+		b.Run(bad.name, func(b *testing.B) {
+			l := newLoad(b.Context(), b, s, img, "bench-"+bad.name)
+			l.begin(time.Second, longJobs)
+			m := metrics{}
+			for b.Loop() {
+				m.add("served-s", l.bad(bad).Seconds())
+			}
+			sums := l.end()
+			m.report(b)
+			b.ReportMetric(float64(sums.Unproven), "unproven-requests")
+			if !sums.clean() {
+				b.Errorf("%+v", sums)
+			}
+		})
+	}
+}
+
+// script is what the seed's script does: stamp with sed, apply, rollout status,
+// and reading a page of any pod. What it rolls out counts as proven when it is
+// done.
+func (l *load) script(tag string) *command {
+	l.Helper()
+	c, err := l.s.Cluster()
+	if err != nil {
+		l.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(l.dir, "worker.yaml"))
+	if err != nil {
+		l.Fatal(err)
+	}
+	stamped := regexp.MustCompile(`(image: ghcr.io/`+storyRepository+`):\S+`).ReplaceAllString(string(text), "$1:"+tag)
+	begin := time.Now()
+	if _, err := c.Kubectl(l.ctx, stamped, "apply", "-f", "-"); err != nil {
+		l.Fatal(err)
+	}
+	if _, err := c.Kubectl(l.ctx, "", "--namespace=joelclaw", "rollout", "status", "deployment/"+l.name, "--timeout=180s"); err != nil {
+		l.Fatal(err)
+	}
+	pod, err := c.Kubectl(l.ctx, "", "--namespace=joelclaw", "get", "pods", "--selector=app="+l.name, "--field-selector=status.phase=Running",
+		"--output=jsonpath={.items[0].metadata.name}")
+	if err != nil {
+		l.Fatal(err)
+	}
+	// `|| true`, says the script.
+	_, _ = c.Kubectl(l.ctx, "", "get", "--raw", "/api/v1/namespaces/joelclaw/pods/"+pod+":3111/proxy/")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proven[tag] = time.Now()
+	return &command{took: time.Since(begin)}
 }
