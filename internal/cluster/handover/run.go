@@ -126,6 +126,11 @@ func (r *Run) Switch(ctx context.Context, to string) error {
 	if s.ready(to) == 0 {
 		return r.noReady(to)
 	}
+	if pod := s.ended(to); pod != "" {
+		return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/pod/" + pod,
+			What: "pod " + pod + " of the new version ended after it had become Ready: the Services were not led to it",
+			Fix:  "read its log: `kubectl logs --previous " + pod + "`"}
+	}
 	if len(s.Services) == 0 {
 		return r.foreign(r.Ref.String(), "none of its Services is held any more", "")
 	}

@@ -150,6 +150,22 @@ func (s *State) ready(hash string) (n int32) {
 	return n
 }
 
+// ended names a pod of a version that has a container which ended and is not up
+// again; empty when there is none. The pod's own condition may not show it yet.
+func (s *State) ended(hash string) string {
+	for _, pod := range s.Pods {
+		if pod.DeletionTimestamp != nil || s.versionOf(pod) != hash {
+			continue
+		}
+		for _, c := range pod.Status.ContainerStatuses {
+			if c.State.Terminated != nil || c.State.Waiting != nil && c.RestartCount > 0 {
+				return pod.Name
+			}
+		}
+	}
+	return ""
+}
+
 // replicas is how many pods the Deployment is to have.
 func (s *State) replicas() int32 {
 	if r := s.Deployment.Spec.Replicas; r != nil {
