@@ -31,6 +31,9 @@ func (w *world) options(args ...string) *rolloutOptions {
 	k := &factory{env: w.env, flags: genericclioptions.NewConfigFlags(true)}
 	cache := filepath.Join(w.dir, "cache")
 	k.flags.CacheDir = &cache
+	if len(w.as) > 0 {
+		*k.flags.Impersonate = w.as[1]
+	}
 	var o *rolloutOptions
 	read := func(_ context.Context, got *rolloutOptions) error {
 		o = got

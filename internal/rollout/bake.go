@@ -17,15 +17,23 @@ import (
 
 // bake watches the new version for a while after the switch; its error says why
 // it is worse than the old one. What cannot be read is reported, and is not a
-// reason to go back.
+// reason to go back. With no time to bake, it watches the pods alone, until ctx
+// ends with the wait for the old pods.
 func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	over := r.Switch.Bake
-	rep.Notef("bakes for %s: it %s", over, handover.BakeRule)
 	b := baking{Run: r, handed: handed, restarts: map[types.UID]int32{}, unready: map[types.UID]time.Time{}}
+	for _, pod := range r.found.watched.NewPods() {
+		b.restarts[pod.UID] = restartsOf(pod)
+	}
+	var end <-chan time.Time
+	if over > 0 {
+		rep.Notef("bakes for %s: it %s", over, handover.BakeRule)
+		timer := time.NewTimer(time.Until(handed.Add(over)))
+		defer timer.Stop()
+		end = timer.C
+	}
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
-	end := time.NewTimer(time.Until(handed.Add(over)))
-	defer end.Stop()
 	blind := ""
 	for {
 		why, err := b.look(ctx)
@@ -43,7 +51,7 @@ func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-end.C:
+		case <-end:
 			if blind == "" {
 				rep.Notef("baked for %s, and the new version does not perform worse", over)
 			}
@@ -56,7 +64,7 @@ func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time
 type baking struct {
 	*Run
 	handed   time.Time
-	restarts map[types.UID]int32 // at the first look
+	restarts map[types.UID]int32 // before the switch
 	unready  map[types.UID]time.Time
 }
 
@@ -68,7 +76,7 @@ func (b *baking) look(ctx context.Context) (why string, err error) {
 	if err := b.pods(ctx, &after, now); err != nil {
 		return "", err
 	}
-	if b.Inngest.Off {
+	if b.Inngest.Off || b.Switch.Bake == 0 {
 		return handover.Bake(before, after), nil
 	}
 	c, app, err := b.ownApp(ctx)
@@ -106,10 +114,7 @@ func (b *baking) pods(ctx context.Context, to *handover.Sample, now time.Time) e
 		if pod.DeletionTimestamp != nil {
 			continue
 		}
-		restarts := int32(0)
-		for _, c := range pod.Status.ContainerStatuses {
-			restarts += c.RestartCount
-		}
+		restarts := restartsOf(pod)
 		if _, known := b.restarts[pod.UID]; !known {
 			b.restarts[pod.UID] = restarts
 		}
@@ -124,4 +129,11 @@ func (b *baking) pods(ctx context.Context, to *handover.Sample, now time.Time) e
 		}
 	}
 	return nil
+}
+
+func restartsOf(pod *corev1.Pod) (n int32) {
+	for _, c := range pod.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	return n
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -243,23 +244,28 @@ func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods [
 	if then, ok := r.facts.registered.Peek(); ok {
 		before = then.functions()
 	}
+	var g errgroup.Group
+	g.SetLimit(8)
 	for _, pod := range pods {
 		w, err := c.WorkerAt(ctx, pod.Name)
 		if err != nil {
-			return err
+			return errors.Join(err, g.Wait())
 		}
-		plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
-			Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Before: before,
-			Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+		g.Go(func() error {
+			plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
+				Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Before: before,
+				Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+			})
+			if err != nil {
+				return c.Explain("ask pod "+pod.Name+" for its functions", err)
+			}
+			if plan.Served != nil {
+				rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
+			}
+			return nil
 		})
-		if err != nil {
-			return c.Explain("ask pod "+pod.Name+" for its functions", err)
-		}
-		if plan.Served != nil {
-			rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
-		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // switchBack leads the Services to the old pods again, and lets the new ones
@@ -277,9 +283,15 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Inngest.Off {
 		return nil
 	}
+	offset, handed := r.clockOffset(ctx), r.found.handed
+	// What began well before the switch is on an old pod, which stays.
+	onNew := func(ctx context.Context) ([]handover.Step, error) {
+		all, err := r.running(ctx)
+		return slices.DeleteFunc(all, func(s handover.Step) bool { return s.Since.Before(handed.Add(offset - time.Second)) }), err
+	}
 	if _, err := handover.Drain(
 		ctx,
-		handover.DrainOptions{Running: r.running, Switched: time.Now(), Offset: r.clockOffset(ctx), Timeout: lastChance, Reporter: rep},
+		handover.DrainOptions{Running: onNew, Switched: time.Now(), Offset: offset, Timeout: lastChance, Reporter: rep},
 	); err != nil {
 		reportAll(rep, asWarnings(pipeline.AsFindings("cannot wait for the new pods to finish their work", err)))
 	}
@@ -332,25 +344,28 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	var worse error
-	if r.Switch.Bake > 0 {
-		wg.Go(func() {
-			if worse = r.bake(ctx, rep, handed); worse != nil {
-				cancel(worse)
-			}
-		})
-	}
+	watching, drained := context.WithCancel(ctx)
+	defer drained()
+	wg.Go(func() {
+		if worse = r.bake(watching, rep, handed); worse != nil {
+			cancel(worse)
+		}
+	})
 	if r.Inngest.Off {
 		rep.Notef("it is unknown what the old pods are executing (%s); they end with their grace period", r.Inngest.OffBy)
 	} else {
 		_, err = handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: handed, Offset: r.clockOffset(ctx),
 			Timeout: r.Switch.DrainTimeout, Reporter: rep})
 	}
-	if err != nil && worse == nil {
+	if err != nil {
 		cancel(err)
+	}
+	if r.Switch.Bake == 0 {
+		drained()
 	}
 	wg.Wait()
 	switch {
-	case worse != nil && !errors.Is(worse, err):
+	case worse != nil: // then it is what ended the wait
 		return nil, worse
 	case err != nil:
 		return fmt.Errorf("%w; %w", errNotTakenBack("the old version still has work"), err), nil
