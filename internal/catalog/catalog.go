@@ -115,7 +115,7 @@ type Unresolved struct {
 	Why string `json:"why"`
 }
 
-// Empty reports whether there is nothing of Inngest's to report.
+// Empty reports whether the catalog has nothing about Inngest to report.
 func (c *Catalog) Empty() bool {
 	for _, i := range c.Indexes {
 		if len(i.Functions) > 0 {

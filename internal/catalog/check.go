@@ -62,7 +62,7 @@ const (
 	CodeCheckUnknown pipeline.Code = "catalog-check-unknown"
 )
 
-// check is one question asked of a catalog.
+// check is one check of a catalog.
 type check struct {
 	code     pipeline.Code
 	severity pipeline.Severity

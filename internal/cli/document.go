@@ -30,7 +30,7 @@ type Head struct {
 
 func (h *Head) head() *Head { return h }
 
-// output is what -o of a command may be.
+// output lists the values that a command's -o accepts.
 type output struct {
 	format    *string
 	prototype func() Document

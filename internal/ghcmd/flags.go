@@ -36,7 +36,7 @@ type flags struct {
 	noLatest, overwrite bool
 	noLayerReuse        bool
 
-	// chosen says which of several workers was taken without being named; see
+	// chosen says which of several workers was chosen without being named; see
 	// options.
 	chosen string
 }

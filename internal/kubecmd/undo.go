@@ -65,7 +65,7 @@ state before that run.`,
 	addProbe(c, &o.Probe)
 	o.inngest.add(c)
 	o.addRestart(c)
-	f.BoolVar(&o.Force, "force", false, "go on where running steps would be lost")
+	f.BoolVar(&o.Force, "force", false, "continue even if running steps would be lost")
 	f.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait while another rollout is running (default: not at all)")
 	f.BoolVar(&o.NoSettle, "no-settle", false, "do not wait until the newer pods are gone")
 	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")

@@ -47,8 +47,8 @@ func (m *Machine) setCell(c *cell, v Value) {
 	c.value = v
 }
 
-// swap puts back what was there before and returns what there is now, and what
-// was made in between.
+// swap restores the previous state and returns the current one, and what was
+// made in between.
 func (t txn) swap() (now txn, made []mutable) {
 	now = txn{}
 	for x, before := range t {

@@ -138,7 +138,7 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 // StopAPIServer ends the API server; etcd goes on.
 func (c *ControlPlane) StopAPIServer() { c.stop("apiserver") }
 
-// KillAPIServer ends it as a crash would.
+// KillAPIServer ends it like a crash.
 func (c *ControlPlane) KillAPIServer() { c.kill("apiserver") }
 
 // ready waits until the API server says so.

@@ -37,8 +37,8 @@ type answer struct {
 // maxResponse is the most that the server reads of an answer.
 const maxResponse = 4 << 20
 
-// call asks a worker to go on with a run. step is the planned step to execute,
-// or empty to discover what is next.
+// call asks a worker to continue a run. step is the planned step to execute, or
+// empty to discover what is next.
 func (s *Server) call(ctx context.Context, r *run, step string, attempt int) answer {
 	s.mu.Lock()
 	body, target, err := s.requestLocked(r, step, attempt)

@@ -151,7 +151,7 @@ func pack(to io.Writer, root fs.FS) error {
 	return errors.Join(err, out.Close())
 }
 
-// run runs a program and puts its words into the error.
+// run runs a program; its output is part of the error.
 func run(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
