@@ -228,7 +228,7 @@ func (r *Run) restoreManifest(
 	switch {
 	case err != nil:
 	case !plan.Changed():
-		rep.Skipped("%s has this image already", r.Short(plan.File))
+		rep.Skipped("%s already has this image", r.Short(plan.File))
 		return nil, nil
 	case !r.ran(plan.Old):
 		rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Note, Where: fmt.Sprintf("%s:%d", r.Short(plan.File), plan.Line),
