@@ -5,8 +5,6 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 // The codes of this package's findings.
 const (
 	codeUsage           pipeline.Code = "usage"
-	codeKubeconfig      pipeline.Code = "kubeconfig"
-	codeContextUnknown  pipeline.Code = "context-unknown"
 	codeManifestMissing pipeline.Code = "manifest-missing"
 	codeFunctionMissing pipeline.Code = "function-missing"
 	codeAppMissing      pipeline.Code = "app-missing"

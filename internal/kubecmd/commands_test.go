@@ -42,6 +42,10 @@ func TestCommandLines(t *testing.T) {
 	if err != nil || undo.ToRevision != 3 || !undo.Manifest.NoWrite || !undo.Inngest.Off || !undo.Force || undo.LockWait != 5*time.Second || undo.Timeout != 9*time.Second {
 		t.Errorf("undo: %+v, %v", undo, err)
 	}
+	restart, err := read(t, newRestart, "--timeout", "9s", "--no-inngest", "--strategy", "switch", "-o", "name")
+	if err != nil || restart.Timeout != 9*time.Second || !restart.Inngest.Off || restart.Switch.Strategy != "switch" || !restart.Manifest.ImageOnly || restart.output != "name" {
+		t.Errorf("restart: %+v, %v", restart, err)
+	}
 	doctor, err := read(t, newDoctor, "--tag", "t1", "--image-only", "-o", "yaml")
 	if err != nil || doctor.Image.Tag != "t1" || !doctor.Manifest.ImageOnly || doctor.output != "yaml" {
 		t.Errorf("doctor: %+v, %v", doctor, err)
@@ -117,6 +121,11 @@ func TestResults(t *testing.T) {
 			return newUndo(k, func(_ context.Context, o *rolloutOptions) error { return printUndo(k.env, o.output, r, well) })
 		}
 	}
+	restart := func(k *factory) *cobra.Command {
+		return newRestart(k, func(_ context.Context, o *rolloutOptions) error {
+			return printRollout(k.env, o.output, oneRun{res: res}, well)
+		})
+	}
 	doctor := func(k *factory) *cobra.Command {
 		return newDoctor(k, func(_ context.Context, o *rolloutOptions) error { return printDoctor(k.env, o.output, res, well) })
 	}
@@ -152,7 +161,7 @@ func TestResults(t *testing.T) {
 				all := []contextStatus{{Context: "eu", Status: status, Findings: status.Findings}, {Context: "us", Failed: []*pipeline.Finding{{Code: "workload-unknown", Severity: pipeline.Error, What: "it is unknown"}}}}
 				return o.print(k.env, newStatusesDocument(all), func() error { return printStatuses(k.env, all) })
 			}
-			return o.print(k.env, &statusDocument{Status: status, Well: status.Well, reported: status.Findings}, func() error { return printStatus(k.env, status) })
+			return o.print(k.env, &statusDocument{Status: status, Well: status.Well, reported: status.Findings}, func() error { return printTable(k.env, status.Table()) })
 		})
 	}
 	for _, tc := range []struct {
@@ -172,12 +181,13 @@ func TestResults(t *testing.T) {
 		{"client", rolloutAs(oneRun{res: client}, well), "rollout --tag t1 --dry-run=client", 0, "ns/deployment/w: container w would get ghcr.io/o/w:t1\n", "", []string{"dryRun"}},
 		{"undo", undoAs(oneRun{res: undone}), "undo", 0, "ns/deployment/w revision 3 ghcr.io/o/w:t1\n", "", []string{"revision"}},
 		{"undo of a kill", undoAs(oneRun{res: res}), "undo", 0, "ns/deployment/w ghcr.io/o/w:t1\n", "", []string{"workload"}},
+		{"restart", restart, "restart", 0, "ns/deployment/w ghcr.io/o/w:t1\n", "", []string{"workload", "image"}},
 		{"doctor", doctor, "doctor --tag t1", 0, "ns/deployment/w can be rolled out at t1\n", "", []string{"tag"}},
 		{"several", several, "rollout --tag t1 --contexts eu,us -o name", 0, "eu/deployment/w\n", "", nil},
 		{"several, documents", several, "rollout --tag t1 --contexts eu,us --dry-run=server", 0, "…eu…done…us…not-started…", "", []string{"contexts", "tag"}},
 		{"refresh", refreshAs(&inngest.Refreshed{App: app}, nil), "refresh", 0, "app/a 2 functions\n", "", []string{"app", "diff", "stale", "pruned", "foreign"}},
 		{"refresh, planned", refreshAs(nil, &inngest.Plan{Diff: judge.Diff{}}), "refresh --dry-run", 0, "", "", []string{"want", "diff", "stale"}},
-		{"history", history, "history", 0, "REVISION   TAG   DIGEST         COMMIT   BY   AGE   TOOK   OUTCOME\n2 *        t1    0123456789ab   -        -    -     0.0s   done (undo)\n", "", []string{"revisions"}},
+		{"history", history, "history", 0, "REVISION   TAG   DIGEST         COMMIT   BY   AGE   TOOK   OUTCOME\n2 *        t1    0123456789ab   -        -    -     0s     done (undo)\n", "", []string{"revisions"}},
 		{"history, wide", history, "history -o wide", 0, "…a cause that is so long that no terminal of eighty columns can show it\n", "…CAU…\n…", nil},
 		{"functions", functions, "functions", 0, "FUNCTION   TRIGGERS   RETRIES   CONCURRENCY   APP\nf                     0                       a\ng                     0                       a\n", "", []string{"functions"}},
 		{"functions, name", functions, "functions f -o name", 0, "a-f\n", "", nil},

@@ -3,7 +3,6 @@ package kubecmd
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
-	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
 type functionsOptions struct {
@@ -131,7 +129,7 @@ func (o *functionsOptions) print(env *cli.Env, apps []model.App, own string, row
 		}
 		return nil
 	}
-	return o.table(env, rows)
+	return printTable(env, rollout.FunctionsTable(rows, o.output == "wide"))
 }
 
 // alternatives names the other apps that have it.
@@ -147,52 +145,4 @@ func alternatives(apps []model.App, own string, o *functionsOptions) string {
 		return ""
 	}
 	return "other apps have " + strings.Join(others, ", ")
-}
-
-// table writes one line for each function.
-func (o *functionsOptions) table(env *cli.Env, rows []rollout.Function) error {
-	has := func(what func(rollout.Function) bool) bool {
-		return o.output == "wide" || slices.ContainsFunc(rows, what)
-	}
-	defined := has(func(f rollout.Function) bool { return f.Defined != "" })
-	ambiguous := has(func(f rollout.Function) bool { return len(f.Also)+len(f.Shared) > 0 })
-	header := []string{"FUNCTION", "TRIGGERS", "RETRIES", "CONCURRENCY", "APP"}
-	if defined {
-		header = append(header, "DEFINED")
-	}
-	if ambiguous {
-		header = append(header, "TWICE")
-	}
-	table := ui.NewRows(env.Style(env.Out), header...)
-	for _, f := range rows {
-		cells := []string{f.LocalID(), joined(f.Triggers), strconv.Itoa(f.Retries), joined(f.Concurrency), f.App}
-		if defined {
-			cells = append(cells, f.Defined)
-		}
-		if ambiguous {
-			cells = append(cells, twice(f))
-		}
-		table.Add(cells...)
-	}
-	return table.Print(env.Out)
-}
-
-// twice is the cell that says what a function could be confused with.
-func twice(f rollout.Function) string {
-	var parts []string
-	if len(f.Also) > 0 {
-		parts = append(parts, "is "+strings.Join(f.Also, ", ")+" too")
-	}
-	if len(f.Shared) > 0 {
-		parts = append(parts, "same event starts "+strings.Join(f.Shared, ", "))
-	}
-	return strings.Join(parts, "; ")
-}
-
-func joined[T fmt.Stringer](all []T) string {
-	texts := make([]string, len(all))
-	for i, t := range all {
-		texts[i] = t.String()
-	}
-	return strings.Join(texts, ", ")
 }

@@ -2,16 +2,11 @@ package kubecmd
 
 import (
 	"context"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
-	"github.com/joelhooks/gh-sbw/internal/ui"
-	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 type historyOptions struct {
@@ -65,70 +60,5 @@ func printHistory(env *cli.Env, output string, all []rollout.Past) error {
 	if cli.IsDocument(output) {
 		return nil
 	}
-	wide := output == "wide"
-	header := []string{"REVISION", "TAG", "DIGEST", "COMMIT", "BY", "AGE", "TOOK", "OUTCOME"}
-	if wide {
-		header = append(header, "PODS", "FUNCTIONS", "CAUSE")
-	}
-	rows := ui.NewRows(env.Style(env.Out), header...)
-	for _, p := range all {
-		cells := []string{
-			"-",
-			orDash(p.Tag),
-			orDash(p.Digest),
-			orDash(p.Commit),
-			orDash(p.By),
-			ago(p.Started),
-			"-",
-			orDash(p.End),
-		}
-		if p.Revision != 0 {
-			cells[0] = strconv.FormatInt(p.Revision, 10)
-		}
-		if p.Current {
-			cells[0] += " *"
-		}
-		if !wide && p.Digest != "" {
-			cells[2] = shortDigest(p.Digest)
-		}
-		if p.Dirty {
-			cells[3] += "+changes"
-		}
-		if p.Command != "" {
-			cells[6] = units.Duration(time.Duration(p.Seconds * float64(time.Second)))
-		}
-		if p.Command == "undo" {
-			cells[7] += " (undo)"
-		}
-		if wide {
-			functions := "-"
-			if p.Functions > 0 {
-				functions = strconv.Itoa(p.Functions)
-			}
-			cells = append(cells, strconv.Itoa(int(p.Pods)), functions, p.Cause)
-		}
-		rows.Add(cells...)
-	}
-	return rows.Print(env.Out)
-}
-
-// ago is the age of a time, "-" if the time is not known.
-func ago(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return units.Duration(time.Since(t).Round(time.Second))
-}
-
-// shortDigest is a digest as container tools abbreviate it.
-func shortDigest(digest string) string {
-	_, hex, _ := strings.Cut(digest, ":")
-	return hex[:min(len(hex), 12)]
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return printTable(env, rollout.HistoryTable(all, output == "wide"))
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
 type runsOptions struct {
@@ -211,11 +210,7 @@ func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
 	if !first {
 		t.Header = nil
 	}
-	rows := ui.NewRows(env.Style(env.Out), t.Header...)
-	for _, r := range t.Rows {
-		rows.Add(r...)
-	}
-	return rows.Print(env.Out)
+	return printTable(env, t)
 }
 
 // validate checks the flags and brings --status into the server's words.

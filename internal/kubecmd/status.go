@@ -2,10 +2,6 @@ package kubecmd
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +9,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/ui"
-	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 type statusOptions struct {
@@ -55,7 +50,11 @@ and the exit code is 1 if one of them is not well.`,
 			if err != nil {
 				return err
 			}
-			return o.print(k.env, &statusDocument{Status: s, Well: s.Well, reported: s.Findings}, func() error { return printStatus(k.env, s) })
+			return o.print(
+				k.env,
+				&statusDocument{Status: s, Well: s.Well, reported: s.Findings},
+				func() error { return printTable(k.env, s.Table()) },
+			)
 		},
 	}
 	o.inngest.add(c)
@@ -108,89 +107,11 @@ func (o *statusOptions) status(ctx context.Context, k *factory) (*rollout.Status
 	return t.Status(ctx, io, p)
 }
 
-func printStatus(env *cli.Env, s *rollout.Status) error {
-	rows := ui.NewRows(env.Style(env.Out))
-	v := s.Verdict
-	rows.Add("workload", fmt.Sprintf("%s/%s: %s, %d of %d ready", s.Namespace, s.Workload, v.State, v.Ready, v.Wanted))
-	rows.Add("image", s.Image)
-	if last := s.LastRun; last != nil {
-		rows.Add("last run", fmt.Sprintf(
-			"%s %s: %s in %s, %s ago by %s",
-			last.Command,
-			orDash(last.Tag),
-			last.End,
-			units.Duration(
-				time.Duration(last.Seconds*float64(time.Second)),
-			),
-			units.Duration(time.Since(last.Started).Round(time.Second)),
-			orDash(last.By),
-		))
+// printTable prints rows for people.
+func printTable(env *cli.Env, t pipeline.Table) error {
+	rows := ui.NewRows(env.Style(env.Out), t.Header...)
+	for _, r := range t.Rows {
+		rows.Add(r...)
 	}
-	if m := s.Manifest; m != nil {
-		rows.Add("manifest", m.String())
-	}
-	if s.Lock != "" {
-		rows.Add("lock", s.Lock)
-	}
-	if s.Handover != "" {
-		rows.Add("switch", s.Handover+": not finished")
-	}
-	if s.Pods != "" {
-		rows.Add("probe", s.Pods)
-	}
-	if s.NoInngest != "" {
-		rows.Add("Inngest", "left out ("+s.NoInngest+")")
-	}
-	if l := s.Inngest; l != nil {
-		rows.Add("server", fmt.Sprintf("kind %s, reached by %s", orUnknown(l.Health.Kind), l.Way))
-		registered := "not registered"
-		if l.App != nil {
-			registered = fmt.Sprintf("%s, %s at %s", l.App.Name, units.Count(len(l.App.Functions), "function", "functions"), l.App.URL)
-		}
-		rows.Add("registration", registered)
-		if l.Served != nil {
-			rows.Add("worker", fmt.Sprintf("serves %s with %s: %s", units.Count(len(l.Served.Functions), "function", "functions"), l.Served.SDK, l.Diff))
-		}
-		if s.Functions != "" {
-			rows.Add("built with", s.Functions)
-		}
-		inFlight := 0
-		for _, n := range l.InFlight {
-			inFlight += n
-		}
-		rows.Add("runs", fmt.Sprintf("%d in flight, %s executing, %d failed lately", inFlight, units.Count(len(l.Steps), "step", "steps"), len(l.Failed)))
-		for _, st := range l.Steps {
-			rows.Add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(time.Now()))))
-		}
-		var foreign []string
-		for _, a := range l.Foreign {
-			foreign = append(foreign, a.Name)
-		}
-		if len(foreign) > 0 {
-			rows.Add("other apps", strings.Join(foreign, ", "))
-		}
-		for _, st := range l.Stale {
-			rows.Add("stale", fmt.Sprintf("%s at %s: %s", st.App.Name, st.App.URL, st.Reason))
-		}
-	}
-	verdictLine := "all is well"
-	blind := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Code == rollout.CodeNotChecked })
-	warned := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Warning })
-	switch {
-	case !s.Well:
-		verdictLine = "not well"
-	case blind:
-		verdictLine = "well, as far as it can be read"
-	case warned:
-		verdictLine = "well, with warnings"
-	}
-	rows.Add("verdict", verdictLine)
 	return rows.Print(env.Out)
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
 }

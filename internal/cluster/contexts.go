@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// MatchContexts returns the contexts that names and patterns stand for, each once. A
+// word that matches nothing is an error (context-unknown): to leave a cluster out
+// unnoticed is worse than not to start.
+func MatchContexts(words []string, have map[string]*api.Context) ([]string, error) {
+	known := slices.Sorted(maps.Keys(have))
+	var names []string
+	for _, word := range words {
+		word = strings.TrimSpace(word)
+		// A slash is a character like any other: the names that clouds give contain it.
+		pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(word))
+		matches := regexp.MustCompile("^(?s:" + pattern + ")$")
+		found := false
+		for _, name := range known {
+			if !matches.MatchString(name) {
+				continue
+			}
+			found = true
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if !found {
+			fix := "the kubeconfig has no contexts; choose another with --kubeconfig"
+			if len(known) > 0 {
+				fix = "use those of the kubeconfig: " + strings.Join(known, ", ")
+			}
+			return nil, pipeline.UsageErrorf(CodeContextUnknown, fix, "--contexts: no context is called %q", word)
+		}
+	}
+	return names, nil
+}
+
+// WithContext returns a copy of kubectl's flags for another context. Flags cache the
+// connection that they lead to, so a copy of the struct would not do; every
+// exported field is the value of a flag.
+func WithContext(from *genericclioptions.ConfigFlags, name string) *genericclioptions.ConfigFlags {
+	to := genericclioptions.NewConfigFlags(true)
+	values, copies := reflect.ValueOf(from).Elem(), reflect.ValueOf(to).Elem()
+	for i := range values.NumField() {
+		value := values.Field(i)
+		if !values.Type().Field(i).IsExported() {
+			continue
+		}
+		if value.Kind() != reflect.Pointer || value.IsNil() {
+			copies.Field(i).Set(value)
+			continue
+		}
+		own := reflect.New(value.Type().Elem())
+		own.Elem().Set(value.Elem())
+		copies.Field(i).Set(own)
+	}
+	to.Context = &name
+	return to
+}
