@@ -183,6 +183,7 @@ func BenchmarkSwitch(b *testing.B) {
 					b.Fatalf("exit %d\n%s", r.code, r.stderr)
 				}
 				m.add("whole-s", r.took.Seconds())
+				b.Logf("%s\n%s", tag, r.timeline())
 				ready, ok := r.finished("watch")
 				if !ok {
 					continue
@@ -229,6 +230,21 @@ func BenchmarkBadVersion(b *testing.B) {
 			}
 		})
 	}
+}
+
+// timeline is when the stages of a run ended, and how long each took.
+func (r *command) timeline() string {
+	var t strings.Builder
+	for _, e := range r.events {
+		if e.Kind != pipeline.StageFinished || e.Stage == "" {
+			continue
+		}
+		if began, ok := r.started(e.Stage); ok {
+			at := e.Time.Sub(r.ended.Add(-r.took))
+			fmt.Fprintf(&t, "%7.2fs  %-14s %6.2fs\n", at.Seconds(), e.Stage, e.Time.Sub(began.Time).Seconds())
+		}
+	}
+	return t.String()
 }
 
 // script is what the seed's script does: stamp with sed, apply, rollout status,
