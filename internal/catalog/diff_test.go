@@ -35,7 +35,7 @@ func TestDiff(t *testing.T) {
 			"~ a trigger − event x; trigger + event x if y > 1", "1 changed"},
 		{"order of triggers", []Function{fn("a", triggers(Trigger{Event: "x"}, Trigger{Event: "y"}))}, []Function{fn("a", triggers(Trigger{Event: "y"}, Trigger{Event: "x"}))}, "", "no difference"},
 		{"a failure handler", []Function{fn("a")}, []Function{fn("a", onFailure)}, "~ a + failure handler", "1 changed"},
-		{"the default said aloud", []Function{fn("a", func(f *Function) { f.Retries = Retries{Value: DefaultRetries} })}, []Function{fn("a", retries(4))}, "", "no difference"},
+		{"the default written out", []Function{fn("a", func(f *Function) { f.Retries = Retries{Value: DefaultRetries} })}, []Function{fn("a", retries(4))}, "", "no difference"},
 		{"what the server lowers", []Function{fn("a", retries(20))}, []Function{fn("a", retries(50))}, "", "no difference"},
 		{"undecided", []Function{fn("a", retries(1), triggers())}, []Function{fn("a", undecided("retries"), undecided("triggers"))}, "", "no difference"},
 	} {

@@ -144,7 +144,7 @@ func (c *Call) entries(pick func(k string, v Value) Value) Value {
 		return out
 	}
 	out.Rest = c.M.taint(rest.with(nil), from)
-	// An object of which there is only a choice gives its values.
+	// One of several objects gives the values of all of them.
 	if u, ok := from.(*Unknown); ok {
 		for _, may := range u.May {
 			if o, ok := may.(*Object); ok {

@@ -74,7 +74,7 @@ func unresolvedOf(c *catalog.Catalog) string {
 	return strings.Join(all, "\n")
 }
 
-// TestUnresolved: what cannot be decided is said, with its place, and what can
+// TestUnresolved: what cannot be decided is reported with its place, and what can
 // be is still read.
 func TestUnresolved(t *testing.T) {
 	for _, c := range []struct {
@@ -227,7 +227,7 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestNothing: where there is nothing of Inngest's, nothing is said.
+// TestNothing: a repository without Inngest gives an empty catalog.
 func TestNothing(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"no sources":  {"main.go": "package main"},

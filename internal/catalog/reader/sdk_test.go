@@ -92,7 +92,7 @@ func TestAgainstSDK(t *testing.T) {
 }
 
 // compared is the difference between what the SDK registers and what an index
-// lists. What is missing must be said to be: the index is incomplete, and a
+// lists. Whatever is missing must be reported: the index is incomplete, and a
 // field is undecided.
 func compared(want []registration, index catalog.Index, app string) string {
 	got := expand(index.Functions, app)
