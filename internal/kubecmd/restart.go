@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -39,7 +38,7 @@ or written.`,
 			if runF != nil {
 				return runF(c.Context(), o)
 			}
-			return o.restart(c.Context(), k.env)
+			return o.run(c.Context(), k.env, rollout.NewRestart)
 		},
 	}
 	f := c.Flags()
@@ -55,19 +54,4 @@ or written.`,
 	o.addRestart(c)
 	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")
 	return c
-}
-
-// restart replaces the pods and prints the result.
-func (o *rolloutOptions) restart(ctx context.Context, env *cli.Env) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	r := rollout.NewRestart(o.Target, o.Options, cancel)
-	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{
-		pipeline.Left: "`kubectl sbw status` shows what runs, `kubectl sbw undo` goes back",
-	})
-	env.Warn("keep the receipt", r.Record(ctx, out))
-	if perr := printRollout(env, o.output, r, out); perr != nil {
-		return perr
-	}
-	return err
 }

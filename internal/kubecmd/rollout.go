@@ -104,7 +104,7 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 		if err := o.findTag(c.Context()); err != nil { // with --resume, the tag that is being rolled out
 			return err
 		}
-		return o.run(c.Context(), k.env)
+		return o.run(c.Context(), k.env, rollout.NewRollout)
 	}
 	return c
 }
@@ -117,11 +117,14 @@ func (o *rolloutOptions) findTag(ctx context.Context) (err error) {
 	return err
 }
 
-// run rolls out and prints the result.
-func (o *rolloutOptions) run(ctx context.Context, env *cli.Env) error {
+// useCase makes a run that ends early when cancel is called.
+type useCase func(t *rollout.Target, o rollout.Options, cancel func(error)) *rollout.Run
+
+// run carries out a use case and prints the result.
+func (o *rolloutOptions) run(ctx context.Context, env *cli.Env, make useCase) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := rollout.NewRollout(o.Target, o.Options, cancel)
+	r := make(o.Target, o.Options, cancel)
 	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` shows what is running, `kubectl sbw undo` goes back",
 	})

@@ -138,7 +138,7 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 		return img, err
 	}
 	switch {
-	case refused.Code == "image-not-found" && len(keys.Blind) == 0:
+	case refused.Code == registry.CodeImageNotFound && len(keys.Blind) == 0:
 		return img, refused
 	case len(keys.Blind) > 0:
 		refused = refused.With(func(f *pipeline.Finding) {

@@ -136,7 +136,7 @@ func explain(pod string, err error) error {
 	explained := cluster.Explain(during, err)
 	f, ok := errors.AsType[*pipeline.Finding](explained)
 	// The upgrade's error contains the answer only as text.
-	if (ok && f.Code == "cluster-forbidden") || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
+	if (ok && f.Code == cluster.CodeForbidden) || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
 		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "you may not " + during,
 			Why: termtext.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
 			Fix: "ask the cluster's administrator for the verb create on pods/portforward, or give the server's address with --inngest-url"}
