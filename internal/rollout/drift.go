@@ -207,7 +207,11 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	for _, f := range d.Removed {
 		extra = append(extra, f.ID)
 	}
-	to.Functions = fmt.Sprintf("%s; compared with the registered ones: %s", units.Count(len(index.Functions), "function", "functions"), d.Summary())
+	to.Functions = fmt.Sprintf(
+		"%s; compared with the registered ones: %s",
+		units.Count(len(index.Functions), "function", "functions"),
+		d.Summary(),
+	)
 	if len(missing)+len(extra) == 0 {
 		return
 	}

@@ -127,7 +127,10 @@ func (s *Status) Table() pipeline.Table {
 		for _, n := range l.InFlight {
 			inFlight += n
 		}
-		add("runs", fmt.Sprintf("%d in flight, %s executing, %d failed lately", inFlight, units.Count(len(l.Steps), "step", "steps"), len(l.Failed)))
+		add(
+			"runs",
+			fmt.Sprintf("%d in flight, %s executing, %d failed lately", inFlight, units.Count(len(l.Steps), "step", "steps"), len(l.Failed)),
+		)
 		for _, st := range l.Steps {
 			add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(time.Now()))))
 		}
