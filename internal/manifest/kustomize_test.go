@@ -122,7 +122,7 @@ func TestFindKustomized(t *testing.T) {
 				"      initContainers:\n      - name: migrate\n        image: ghcr.io/o/w:0\n"},
 		// kubernetes-sigs/kustomize#2758, #6001. The transformer no longer matches; what is rendered is right.
 		"a transformer's file": {archive: "-- k/kustomization.yaml --\n" + head + "transformers: [t.yaml]\n-- k/t.yaml --\napiVersion: builtin\nkind: ImageTagTransformer\nmetadata: {name: t}\n" +
-			"imageTag: {name: old, newName: ghcr.io/o/w, newTag: v1}\n-- k/w.yaml --\n" + workerFile("⟦old|" + pinned + "⟧")},
+			"imageTag: {name: old, newName: ghcr.io/o/w, newTag: v1}\n-- k/w.yaml --\n" + workerFile("⟦old|"+pinned+"⟧")},
 		"a component's entry": {archive: "-- k/kustomization.yaml --\n" + head + "components: [c]\n-- k/c/kustomization.yaml --\napiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n" +
 			"images: [{name: ghcr.io/o/w, newTag: ⟦v1|" + tag2 + "@" + digest1 + "⟧}]\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0")},
 		"two containers with different tags": {together: []string{"k/w.yaml:14 container client of Deployment ns/w " + pinned}, archive: "-- k/kustomization.yaml --\n" + head +

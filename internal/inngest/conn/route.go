@@ -59,7 +59,7 @@ func (r *route) String() string {
 	case r.direct == nil:
 		return "a port-forward to " + r.tunnel.Target().String()
 	case r.refused != "":
-		return fmt.Sprintf("%s, since ports may not be forwarded", r.direct)
+		return fmt.Sprintf("%s, because port-forwarding is not allowed", r.direct)
 	}
 	return r.direct.String()
 }
