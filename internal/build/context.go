@@ -124,7 +124,7 @@ func (s ContextSize) String() string {
 	if s.More {
 		more = "more than "
 	}
-	return fmt.Sprintf("%s%s in %s", more, megabytes(s.Bytes), units.Count(int(s.Files), "file", "files"))
+	return fmt.Sprintf("%s%s in %s", more, megabytes(s.Bytes), units.Count(s.Files, "file", "files"))
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

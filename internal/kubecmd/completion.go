@@ -110,7 +110,8 @@ func (k *factory) completions(root *cobra.Command) {
 		}),
 	}
 	for _, name := range []string{ // numbers, texts and URLs, for which files would not help
-		"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port", "probe-expect", "confirm-run", "inngest-url", "count", "since",
+		"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port",
+		"probe-expect", "confirm-run", "inngest-url", "count", "since",
 	} {
 		words[name] = cobra.NoFileCompletions
 	}

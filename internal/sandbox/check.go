@@ -14,9 +14,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
+
+// lint runs golangci-lint over the product's module, govet included, and reports
+// how long it took. It is the pinned version, built like the other tools.
+func (s *Sandbox) lint(ctx context.Context) error {
+	s.say("golangci-lint run")
+	begin := time.Now()
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin(), "golangci-lint"), "run", "--allow-parallel-runners")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Root, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("golangci-lint: %w", err)
+	}
+	s.say("golangci-lint took %s", time.Since(begin).Round(time.Second))
+	return nil
+}
 
 // vetNested vets the few files of this project that are in nested modules.
 // `go vet` itself would analyse everything that they import, which is all of

@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// Test installs what the tests need and runs all of them under the race
-// detector. The end-to-end tests start the rest of the sandbox by themselves.
+// Test installs what the tests need, lints the code, and runs all tests under the
+// race detector. The end-to-end tests start the rest of the sandbox by themselves.
 // Nothing is left running.
 func (s *Sandbox) Test(ctx context.Context) error {
 	if err := check(); err != nil {
@@ -26,10 +26,8 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	if err := s.installForTests(ctx); err != nil {
 		return err
 	}
-	s.say("go vet ./...")
-	if err := s.goTool(ctx, s.Root, nil, "vet", "./..."); err != nil {
-		return err
-	}
+	// What the linter finds fails the run at its end: the tests have more to say.
+	lint := s.lint(ctx)
 	if err := s.vetNested(ctx); err != nil {
 		return err
 	}
@@ -46,7 +44,7 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	}
 	err = test("20m", rest)
 	s.say("go test -race, end to end")
-	err = errors.Join(err, test("40m", whole))
+	err = errors.Join(err, test("40m", whole), lint)
 	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 }
 

@@ -83,8 +83,13 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 	if w.Deploy.Restarts < 0 {
 		fail("deploy.restarts", "write how many restarts are allowed; 0 means none", "is %d", w.Deploy.Restarts)
 	}
-	for _, fn := range slices.Sorted(maps.Keys(w.Allow.ZeroRetries)) {
-		if strings.TrimSpace(w.Allow.ZeroRetries[fn]) == "" {
+	checkReasons(w.Allow.ZeroRetries, fail)
+}
+
+// checkReasons demands a reason for each function that may run without retries.
+func checkReasons(reasons map[string]string, fail func(key, fix, format string, args ...any)) {
+	for _, fn := range slices.Sorted(maps.Keys(reasons)) {
+		if strings.TrimSpace(reasons[fn]) == "" {
 			fail("allow.zeroRetries."+fn, "write why it is acceptable to lose one of its runs", "has no reason")
 		}
 	}

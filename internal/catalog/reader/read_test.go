@@ -347,8 +347,8 @@ func TestSameAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			if first == "" {
-				first = string(encoded)
-			} else if string(encoded) != first {
+				first = encoded
+			} else if encoded != first {
 				t.Errorf("%s: another catalog:\n%s\n%s", dir, first, encoded)
 			}
 		}

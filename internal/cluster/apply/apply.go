@@ -239,15 +239,12 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		if err := a.keep(r); err != nil {
 			return nil, err
 		}
-		if err := a.guard(ctx); err != nil {
-			return nil, err
-		}
-		if config, force, err = a.prepare(ctx, client, object, before, config); err != nil {
-			return nil, err
-		}
 	}
-	if before == nil {
-		if err := a.guard(ctx); err != nil {
+	if err := a.guard(ctx); err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if config, force, err = a.prepare(ctx, client, object, before, config); err != nil {
 			return nil, err
 		}
 	}
@@ -263,18 +260,21 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		a.unchanged(ctx, client, u.GetName(), before, err)
 		return nil, a.refusal(object, err)
 	}
-	switch {
-	case before == nil:
-		r.Action = Created
-		if err := a.keep(r); err != nil {
-			return r, err
-		}
-	case sameContent(before, r.After):
-		r.Action = Unchanged
-	default:
-		r.Action = Configured
+	r.Action = actionOf(before, r.After)
+	if r.Action == Created {
+		return r, a.keep(r)
 	}
 	return r, nil
+}
+
+func actionOf(before, after *unstructured.Unstructured) Action {
+	switch {
+	case before == nil:
+		return Created
+	case sameContent(before, after):
+		return Unchanged
+	}
+	return Configured
 }
 
 // unchanged takes Changed back if the server has refused the patch, and the object is

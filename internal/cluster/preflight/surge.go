@@ -57,7 +57,15 @@ func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 			fit = append(fit, n)
 		}
 	}
-	severity, where := pipeline.Error, units.Count(len(fit), "node fits", "nodes fit")+", but "+units.Count(int(serving), "old pod is running", "old pods are running")
+	severity, where := pipeline.Error, units.Count(
+		len(fit),
+		"node fits",
+		"nodes fit",
+	)+", but "+units.Count(
+		int(serving),
+		"old pod is running",
+		"old pods are running",
+	)
 	switch {
 	case len(nodes) == 0:
 		severity, where = pipeline.Warning, "the nodes could not be read"

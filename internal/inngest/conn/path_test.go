@@ -39,10 +39,10 @@ func pod(name string, ready bool, labels map[string]string) runtime.Object {
 	return p
 }
 
-func serviceWith(selector map[string]string, port int32, target intstr.IntOrString) *corev1.Service {
+func serviceWith(selector map[string]string, target intstr.IntOrString) *corev1.Service {
 	s := service("joelclaw", "worker").(*corev1.Service)
 	s.Spec.Selector = selector
-	s.Spec.Ports = []corev1.ServicePort{{Port: port, TargetPort: target}}
+	s.Spec.Ports = []corev1.ServicePort{{Port: 3111, TargetPort: target}}
 	return s
 }
 
@@ -65,7 +65,7 @@ func TestUnreadPath(t *testing.T) {
 // TestReadPath reads a path from a cluster and judges it.
 func TestReadPath(t *testing.T) {
 	worker := map[string]string{"app": "worker"}
-	good := serviceWith(worker, 3111, intstr.FromString("http"))
+	good := serviceWith(worker, intstr.FromString("http"))
 	named := *good
 	named.Spec.Type = corev1.ServiceTypeExternalName
 	for name, c := range map[string]struct {
@@ -84,12 +84,12 @@ func TestReadPath(t *testing.T) {
 		"a public host of two labels":         {url: "https://acme.dev/api/inngest", service: good},
 		"an address":                          {url: "http://10.0.0.7:3111/api/inngest", service: good},
 		"an ExternalName":                     {url: "http://worker:3111/api/inngest", service: &named},
-		"no selector":                         {url: "http://worker:3111/api/inngest", service: serviceWith(nil, 3111, intstr.FromInt(3111))},
+		"no selector":                         {url: "http://worker:3111/api/inngest", service: serviceWith(nil, intstr.FromInt(3111))},
 		"another port":                        {url: "http://worker:3112/api/inngest", service: good, want: "does not have port 3112"},
-		"a target port that no container has": {url: "http://worker:3111/api/inngest", service: serviceWith(worker, 3111, intstr.FromString("htpp")), want: `"htpp"`},
-		"a selector for other pods":           {url: "http://worker:3111/api/inngest", service: serviceWith(map[string]string{"app": "wroker"}, 3111, intstr.FromInt(3111)), want: "selector"},
+		"a target port that no container has": {url: "http://worker:3111/api/inngest", service: serviceWith(worker, intstr.FromString("htpp")), want: `"htpp"`},
+		"a selector for other pods":           {url: "http://worker:3111/api/inngest", service: serviceWith(map[string]string{"app": "wroker"}, intstr.FromInt(3111)), want: "selector"},
 		"no pod that is ready":                {url: "http://worker:3111/api/inngest", service: good, pods: []runtime.Object{pod("worker-1", false, worker)}, want: "0 of its 1 pod"},
-		"pods of others":                      {url: "http://worker:3111/api/inngest", service: serviceWith(map[string]string{"tier": "back"}, 3111, intstr.FromInt(3111)), pods: []runtime.Object{pod("worker-1", true, map[string]string{"app": "worker", "tier": "back"}), pod("cron-1", true, map[string]string{"app": "cron", "tier": "back"})}, want: "go to them as well"},
+		"pods of others":                      {url: "http://worker:3111/api/inngest", service: serviceWith(map[string]string{"tier": "back"}, intstr.FromInt(3111)), pods: []runtime.Object{pod("worker-1", true, map[string]string{"app": "worker", "tier": "back"}), pod("cron-1", true, map[string]string{"app": "cron", "tier": "back"})}, want: "go to them as well"},
 	} {
 		pods := c.pods
 		if pods == nil {

@@ -88,7 +88,7 @@ func (k *kit) mustRegister(p *npmworkers.Process) {
 	}
 }
 
-func (k *kit) send(name string) string {
+func (k *kit) send(name string) {
 	k.t.Helper()
 	body, _ := json.Marshal(map[string]any{"name": name, "data": nil})
 	resp, err := http.Post(k.url+"/e/evt", "application/json", bytes.NewReader(body))
@@ -100,7 +100,6 @@ func (k *kit) send(name string) string {
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || len(out.IDs) != 1 {
 		k.t.Fatalf("event: %s %v", resp.Status, err)
 	}
-	return out.IDs[0]
 }
 
 func (k *kit) query(q string, into any) {
