@@ -213,6 +213,12 @@ func (a *applier) resource(u *unstructured.Unstructured) (dynamic.ResourceInterf
 	return a.client.Resource(mapping.Resource), mapping, nil
 }
 
+// gone reports whether u is the target and its object is no longer the one that
+// this run has looked at.
+func (a *applier) gone(u, before *unstructured.Unstructured) bool {
+	return a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed)
+}
+
 func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	u := object.Unstructured
 	client, mapping, err := a.resource(u)
@@ -226,7 +232,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	} else if err != nil {
 		return nil, cluster.Explain("read "+name, err)
 	}
-	if a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed) {
+	if a.gone(u, before) {
 		return nil, replaced(strings.ToLower(u.GetKind())+"/"+u.GetName(), u.GetNamespace(), nil)
 	}
 	config, err := a.configuration(u, before)
