@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 		t.Error(err)
 	}
 	b.pod("c", false)
-	if err := try(forward.Target{Service: "inngest-svc", Port: 8288}); code(err) != "service-unready" || !strings.Contains(err.Error(), "1 pods, none ready") {
+	if err := try(forward.Target{Service: "inngest-svc", Port: 8288}); code(err) != "service-unready" || !strings.Contains(err.Error(), "1 pod, none ready") {
 		t.Error(err)
 	}
 	if err := try(forward.Target{Service: "inngest-svc", Port: 1}); code(err) != "port-unknown" || !strings.Contains(err.Error(), "8288, 80") {
