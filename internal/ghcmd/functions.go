@@ -71,11 +71,8 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 			Code:     codeCatalogEmpty,
 			Severity: pipeline.Error,
 			What:     "no Inngest functions were found",
-			Why: "looked into " + strings.Join(
-				o.Worker.Catalog.Indexes,
-				", ",
-			),
-			Fix: "name the worker's indexes as catalog.indexes in " + worker.ConfigName,
+			Why:      "looked into " + strings.Join(o.Worker.Catalog.Indexes, ", "),
+			Fix:      "list the worker's indexes in " + worker.ConfigName + ": workers." + o.Worker.Name + ".catalog.indexes",
 		}
 	}
 	d := &functionsDocument{Version: found.Version, Indexes: found.Indexes, Unresolved: found.Unresolved, Orphans: found.Orphans}

@@ -237,12 +237,26 @@ func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string
 			if near := editdistance.Nearest(key.Value, known); near != "" {
 				fix = "did you mean " + near + "?"
 			}
+			if at == "" && slices.Contains(keysOf(reflect.TypeFor[Worker]()), key.Value) {
+				fix = "write it under a worker's name: workers.NAME." + key.Value
+			}
 			r.fail(key, fix, "unknown key %s", full)
 		default:
 			each(key.Value, resolve(val))
 		}
 		seen[key.Value] = true
 	}
+}
+
+// keysOf returns the keys that a mapping for a value of this type can have.
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		if tag := t.Field(i).Tag.Get("yaml"); tag != "-" {
+			keys = append(keys, tag)
+		}
+	}
+	return keys
 }
 
 // resolve follows a YAML alias.
@@ -349,14 +363,10 @@ func (r *reader) nested(n *yaml.Node, at string, v reflect.Value) {
 			return
 		}
 		fields := map[string]reflect.Value{}
-		var known []string
 		for i := range v.NumField() {
-			tag := v.Type().Field(i).Tag.Get("yaml")
-			if tag != "-" {
-				fields[tag], known = v.Field(i), append(known, tag)
-			}
+			fields[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i)
 		}
-		r.pairs(n, known, at, func(key string, val *yaml.Node) { r.into(val, at+"."+key, fields[key]) })
+		r.pairs(n, keysOf(v.Type()), at, func(key string, val *yaml.Node) { r.into(val, at+"."+key, fields[key]) })
 	}
 }
 

@@ -85,6 +85,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 	}{
 		"unknown key": {"workers:\n  w:\n    probe:\n      prot: 1\n", []string{".sbw.yaml:4: unknown key workers.w.probe.prot; did you mean port?"}},
 		"unknown top": {"worker:\n  w: {}\n", []string{".sbw.yaml:1: unknown key worker; did you mean workers?"}},
+		"no worker":   {"catalog: {indexes: [a.ts]}\n", []string{".sbw.yaml:1: unknown key catalog; write it under a worker's name: workers.NAME.catalog"}},
 		"far key":     {"workers: {w: {deploy: {zzz: 1}}}\n", []string{"unknown key workers.w.deploy.zzz; known keys: manifest, namespace"}},
 		"wrong types": {"workers:\n  w:\n    probe: {port: http}\n    build: {platforms: linux/arm64}\n    deploy: {timeout: 180}\n",
 			[]string{`.sbw.yaml:3: workers.w.probe.port must be a whole number, not "http"`, `.sbw.yaml:4: workers.w.build.platforms must be a list`, `.sbw.yaml:5: workers.w.deploy.timeout must be a duration`}},
