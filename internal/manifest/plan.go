@@ -236,7 +236,7 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 		f.What = fmt.Sprintf("%d files of the manifest are not Kubernetes objects, so kubectl apply would stop at them", files)
 	}
 	for _, err := range errs {
-		if g, ok := errors.AsType[*pipeline.Finding](err); ok && g.Code != "manifest-no-workload" {
+		if g, ok := errors.AsType[*pipeline.Finding](err); ok && g.Code != codeNoWorkload {
 			f.Evidence = append(f.Evidence, g.Where+": "+g.What)
 		}
 	}
@@ -250,7 +250,7 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 // match, because the target may exist a second time.
 func decisive(errs []error) error {
 	for _, err := range errs {
-		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != "manifest-no-workload" {
+		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != codeNoWorkload {
 			return err
 		}
 	}
@@ -267,7 +267,7 @@ func none(paths []string, errs []error, o Options) error {
 		return errs[0]
 	}
 	f := &pipeline.Finding{
-		Code: "manifest-no-workload", Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
+		Code: codeNoWorkload, Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
 		What: fmt.Sprintf("none of the manifests contains the %s", o.Target),
 		Why:  units.Count(len(paths), "file was read", "files were read"),
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",

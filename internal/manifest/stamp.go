@@ -13,6 +13,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
+// codeNoWorkload is the code of a file, or of all files, without the workload.
+const codeNoWorkload pipeline.Code = "manifest-no-workload"
+
 // Stamp returns src with the image of the target's container set to ref. The
 // bytes outside the image scalar are those of src. If the image is already ref,
 // out is src itself. An error is a *pipeline.Finding.
@@ -98,7 +101,7 @@ func orElse(s, otherwise string) string {
 
 func noWorkload(t Target, all []workload) *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code: "manifest-no-workload", Severity: pipeline.Error, Where: place(t.File, 0),
+		Code: codeNoWorkload, Severity: pipeline.Error, Where: place(t.File, 0),
 		What: fmt.Sprintf("the manifest does not contain the %s", t),
 		Why:  "it contains no object of that kind",
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",

@@ -22,6 +22,8 @@ type tagState struct {
 // asking again; builds take minutes.
 const fresh = 30 * time.Second
 
+const codeTagExists pipeline.Code = "tag-exists"
+
 func (p *Pusher) remember(tag, digest string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +122,7 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 		// Reading failed for the same reason, with a shorter message; a tag
 		// that is taken is a different problem.
 		var f *pipeline.Finding
-		if !errors.As(taken, &f) || f.Code != "tag-exists" {
+		if !errors.As(taken, &f) || f.Code != codeTagExists {
 			taken = nil
 		}
 	}
@@ -158,7 +160,7 @@ func (p *Pusher) checkTag(ctx context.Context, tag string, image Image, overwrit
 		}
 	}
 	f := &pipeline.Finding{
-		Code: "tag-exists", Severity: pipeline.Error,
+		Code: codeTagExists, Severity: pipeline.Error,
 		What: p.name(tag) + " is published already",
 		Why:  "it is " + now,
 		Fix:  "choose another tag, or pass --overwrite to move this one",

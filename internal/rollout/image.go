@@ -144,7 +144,7 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 		refused = refused.With(func(f *pipeline.Finding) {
 			f.Why += "; you may not read the pull secret " + strings.Join(keys.Blind, ", ")
 		})
-	case refused.Code != "registry-unreachable" && refused.Code != "registry-tls":
+	case refused.Code != registry.CodeRegistryUnreachable && refused.Code != registry.CodeRegistryTLS:
 		return img, refused
 	}
 	// The cluster may know more than this machine: report it, and continue with
