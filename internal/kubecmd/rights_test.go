@@ -64,25 +64,7 @@ func TestNothingAppliedIsNothingChanged(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	file := w.read("k8s/worker.yaml")
-	policies := w.kubes[0].AdmissionregistrationV1()
-	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
-		MatchConstraints: &admissionv1.MatchResources{
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": w.ns}},
-			ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
-				Operations: []admissionv1.OperationType{admissionv1.Update},
-				Rule:       admissionv1.Rule{APIGroups: []string{"apps"}, APIVersions: []string{"v1"}, Resources: []string{"deployments"}},
-			}}},
-		},
-		Validations: []admissionv1.Validation{{Expression: "request.dryRun", Message: "nothing but dry runs"}},
-	}}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-		PolicyName: w.ns, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}}
-	if _, err := policies.ValidatingAdmissionPolicies().Create(t.Context(), policy, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := policies.ValidatingAdmissionPolicyBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	w.policy(0, admissionv1.Update, "apps", "deployments", "request.dryRun")
 	w.until(func() bool { // the API server enforces it in its own time
 		_, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.MergePatchType, []byte(`{"spec":{"paused":false}}`), metav1.PatchOptions{})
 		return err != nil

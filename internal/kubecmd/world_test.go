@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -330,12 +331,41 @@ func (w *world) pause(cluster int, paused bool) {
 	w.patch(cluster, fmt.Sprintf(`{"spec":{"paused":%t}}`, paused))
 }
 
-// restrict lets a cluster admit none of the worker's pods from now on, which no
-// preflight can know.
+// restrict lets a cluster admit none of the pods that a controller creates, which
+// the preflight cannot know: the pod that it tries has no owner.
 func (w *world) restrict(cluster int) {
 	w.Helper()
-	label := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`
-	if _, err := w.kubes[cluster].CoreV1().Namespaces().Patch(w.Context(), w.ns, types.MergePatchType, []byte(label), metav1.PatchOptions{}); err != nil {
+	w.policy(cluster, admissionv1.Create, "", "pods", "!has(object.metadata.ownerReferences)")
+	owned := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "owned-", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "none", UID: "none"}}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "c"}}},
+	}
+	w.until(func() bool { // the API server enforces it in its own time
+		_, err := w.kubes[cluster].CoreV1().Pods(w.ns).Create(w.Context(), owned, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil
+	})
+}
+
+// policy refuses an operation in the world's namespace unless the expression is true.
+func (w *world) policy(cluster int, op admissionv1.OperationType, group, resource, expression string) {
+	w.Helper()
+	api := w.kubes[cluster].AdmissionregistrationV1()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": w.ns}},
+			ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{op},
+				Rule:       admissionv1.Rule{APIGroups: []string{group}, APIVersions: []string{"v1"}, Resources: []string{resource}},
+			}}},
+		},
+		Validations: []admissionv1.Validation{{Expression: expression, Message: "not here"}},
+	}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: w.ns, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}}
+	if _, err := api.ValidatingAdmissionPolicies().Create(w.Context(), policy, metav1.CreateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	if _, err := api.ValidatingAdmissionPolicyBindings().Create(w.Context(), binding, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -112,10 +112,15 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 	return append(found, more...), err
 }
 
-// checkAround: the namespace stays, the update does not wait for itself, and the
-// manifest's Services reach something.
+// checkAround: the namespace stays, the API server accepts the pods, the update
+// does not wait for itself, and the manifest's Services reach something.
 func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
 	found, err := preflight.Namespace(ctx, kube, f.Ref.Namespace)
+	if err != nil {
+		return found, err
+	}
+	more, err := preflight.Admission(ctx, kube, next)
+	found = append(found, more...)
 	if err != nil {
 		return found, err
 	}
@@ -124,7 +129,7 @@ func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next
 	if err != nil {
 		return found, err
 	}
-	more, err := preflight.Surge(ctx, kube, next, live, nodes)
+	more, err = preflight.Surge(ctx, kube, next, live, nodes)
 	found = append(found, more...)
 	if err != nil || f.manifest.ImageOnly {
 		return found, err

@@ -87,7 +87,7 @@ func (j *judgement) ofWorkload() *Cause {
 		return c
 	}
 	if message := j.refusal(); message != "" {
-		return refused(j.Workload.Ref().String(), message)
+		return Refused(j.Workload.Ref().String(), message)
 	}
 	return nil
 }
@@ -157,9 +157,9 @@ func (j *judgement) refusal() string {
 	return ""
 }
 
-// refused describes the API server's refusal to accept a pod. Admission has no
-// typed reasons; the texts are those of its plugins.
-func refused(name, message string) *Cause {
+// Refused describes the API server's refusal to accept a pod of a workload, from the
+// error's message. Admission has no typed reasons; the texts are those of its plugins.
+func Refused(name, message string) *Cause {
 	why := termtext.Line(message)
 	switch {
 	case strings.Contains(message, "because it is being terminated"):

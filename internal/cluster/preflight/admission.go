@@ -1,0 +1,75 @@
+package preflight
+
+import (
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
+)
+
+// Admission lets the API server judge a pod of w in a dry run. A dry run of the
+// workload is not enough: PodSecurity, limit ranges, quotas and most policies
+// judge pods only, so they would refuse them after the workload had been changed.
+//
+// The pod is created by this user and has no owner. What a built-in plugin refuses
+// is refused to a controller as well, and is an Error; a webhook or policy may treat
+// a pod without an owner differently, so its refusal is a Warning. The amount that a
+// quota leaves is what Quota checks.
+//
+// Without permission to create pods, which a rollout does not need, nothing is
+// checked and nothing is reported: the watch then names the refusal within a second,
+// and the old version is restored. Findings: those of verdict.Refused.
+func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]*pipeline.Finding, error) {
+	ref := w.Ref()
+	_, err := kube.CoreV1().Pods(ref.Namespace).Create(ctx, podOf(w), metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldManager: cluster.FieldManager,
+	})
+	switch {
+	case err == nil, apierrors.IsNotFound(err): // no such namespace, which another check reports
+		return nil, nil
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot create resource"):
+		return nil, nil
+	case !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) && !apierrors.IsInternalError(err):
+		return nil, cluster.Explain("check whether the API server accepts the pods", err)
+	}
+	if strings.Contains(err.Error(), "does not support dry run") {
+		return []*pipeline.Finding{{
+			Code: "preflight-blind", Severity: pipeline.Note, What: "not checked: whether the API server accepts the pods",
+			Why: termtext.Line(err.Error()), Fix: "nothing; the webhook would have to declare sideEffects: None", Err: err,
+		}}, nil
+	}
+	f := verdict.Refused(ref.String(), err.Error()).Finding()
+	f.Where = ref.Namespace + "/" + ref.String()
+	limitRange := strings.Contains(err.Error(), "usage per") // its code is that of policies
+	switch {
+	case f.Code == verdict.CodeQuota, f.Code == verdict.CodeNamespaceEnding, f.Code == verdict.CodeServiceAccount:
+		return nil, nil // Quota, Namespace and References report them, with more detail
+	case f.Code == verdict.CodePodSecurity, f.Code == verdict.CodePodInvalid, limitRange:
+	default:
+		f.Severity = pipeline.Warning
+	}
+	return []*pipeline.Finding{f}, nil
+}
+
+// podOf is a pod as w's controller creates it, apart from owner and name.
+func podOf(w *workload.Workload) *corev1.Pod {
+	ref, template := w.Ref(), w.Template().DeepCopy()
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.Namespace, pod.Name, pod.GenerateName = ref.Namespace, "", ref.Name+"-"
+	if w.StatefulSet != nil {
+		for _, claim := range w.StatefulSet.Spec.VolumeClaimTemplates {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + ref.Name + "-0"}}})
+		}
+	}
+	return pod
+}
