@@ -25,6 +25,7 @@ func isolated(t *testing.T, more ...string) []string {
 		"HOME=" + home, "PATH=" + os.Getenv("PATH"),
 		"XDG_CONFIG_HOME=" + filepath.Join(home, "config"), "XDG_DATA_HOME=" + filepath.Join(home, "data"),
 		"XDG_STATE_HOME=" + filepath.Join(home, "state"), "XDG_CACHE_HOME=" + filepath.Join(home, "cache"),
+		"TMPDIR=" + home, // gh keeps answers in os.TempDir() for half a minute
 		"GH_CONFIG_DIR=" + filepath.Join(home, "config", "gh"), "GH_NO_UPDATE_NOTIFIER=1", "GH_PROMPT_DISABLED=1",
 	}, more...)
 }
