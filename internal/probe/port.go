@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -34,8 +35,45 @@ func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (res
 		defer transport.CloseIdleConnections()
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)
-		return fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
+		var failed atomic.Pointer[error]
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := tunnel.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &remembering{Conn: c, failed: &failed}, nil
+		}
+		r, err := fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
+		if why := failed.Load(); err != nil && why != nil {
+			return r, *why
+		}
+		return r, err
 	})
+}
+
+// remembering keeps the first error of a connection. HTTP/2's client may report only
+// that it could not establish one, without the kubelet's "connection refused".
+type remembering struct {
+	net.Conn
+	failed *atomic.Pointer[error]
+}
+
+func (c *remembering) keep(err error) {
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.failed.CompareAndSwap(nil, &err)
+	}
+}
+
+func (c *remembering) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.keep(err)
+	return n, err
+}
+
+func (c *remembering) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.keep(err)
+	return n, err
 }
 
 // viaTCP opens a connection and sends nothing.
