@@ -102,6 +102,9 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 		entry.cluster = cmp.Or(ptr.Deref(optional(flags).ClusterName, ""), context.Cluster)
 	}
 	config = rest.CopyConfig(config)
+	// Loading the configuration again writes to the same entries.
+	config.ExecProvider = config.ExecProvider.DeepCopy()
+	entry.info = entry.info.DeepCopy()
 	// The API server's priority and fairness decides who waits; a limit on this
 	// side would only slow down a small tool.
 	config.QPS = -1
