@@ -33,6 +33,8 @@ var tolerated = map[string]func(context.Context, *place) error{
 	"lost-service":  lostService,
 	"not-pinned":    notPinned,
 	"restarted":     restarted,
+	"without-http":  withoutHTTP,
+	"h2c-and-tcp":   h2cAndTCP,
 }
 
 // TestTolerated does all of it at once, each in a namespace of its own.
@@ -265,4 +267,65 @@ func restarted(ctx context.Context, p *place) error {
 		err = fmt.Errorf("the restart was not reported:\n%s", r.stderr)
 	}
 	return err
+}
+
+// withoutHTTP is a worker that listens nowhere and knows nothing of Inngest.
+func withoutHTTP(ctx context.Context, p *place) error {
+	p.original = []byte(strings.Replace(string(p.original), "          readinessProbe: {httpGet: {path: /ready, port: 3111}, periodSeconds: 1}\n", "", 1))
+	if err := p.edit(nil); err != nil {
+		return err
+	}
+	config, err := os.ReadFile(filepath.Join(p.dir, ".sbw.yaml"))
+	if err != nil {
+		return err
+	}
+	config = append(config, "    inngest: none\n    probe: none\n    hooks: {proven: [sh, -c, 'cat >proven.json'], provenRequired: true}\n"...)
+	if err := os.WriteFile(filepath.Join(p.dir, ".sbw.yaml"), config, 0o644); err != nil {
+		return err
+	}
+	for _, argv := range [][]string{{"rollout", "--tag", "deaf"}, {"status"}} {
+		r, err := p.kubectl(ctx, moment{}, nil, argv...)
+		if err != nil || r.code != 0 {
+			return errors.Join(err, fmt.Errorf("%s: exit %d:\n%s", argv[0], r.code, r.stderr))
+		}
+	}
+	if _, err := p.names(ctx, "deaf"); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(p.dir, "proven.json"))
+	if err == nil && !strings.Contains(string(text), standinImage+":deaf@sha256:") {
+		err = fmt.Errorf("the hook was given\n%s", text)
+	}
+	if err != nil {
+		return err
+	}
+	r, err := p.kubectl(ctx, moment{}, nil, "undo")
+	if err == nil && r.code != 0 {
+		err = fmt.Errorf("undo: exit %d:\n%s", r.code, r.stderr)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := p.deployment(ctx)
+	if err == nil && !strings.HasPrefix(d.Spec.Template.Spec.Containers[0].Image, standinImage+":good") {
+		err = fmt.Errorf("after undo the Deployment names %s", d.Spec.Template.Spec.Containers[0].Image)
+	}
+	return err
+}
+
+// h2cAndTCP asks the new pods in other ways than by a page over HTTP/1.1.
+func h2cAndTCP(ctx context.Context, p *place) error {
+	if _, err := p.rollout(ctx, moment{}, "--probe", "h2c"); err != nil {
+		return err
+	}
+	for _, tcp := range []struct {
+		port string
+		code int
+	}{{"4000", 4}, {"3111", 0}} { // nobody listens on 4000: good is restored to better
+		r, err := p.kubectl(ctx, moment{}, nil, "rollout", "--tag", "good", "--no-inngest", "--probe", "tcp", "--probe-port", tcp.port, "--timeout", "20s")
+		if err != nil || r.code != tcp.code {
+			return errors.Join(err, fmt.Errorf("port %s: exit %d:\n%s", tcp.port, r.code, r.stderr))
+		}
+	}
+	return nil
 }

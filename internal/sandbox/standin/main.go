@@ -54,7 +54,9 @@ func main() {
 		<-ctx.Done()
 		return
 	}
-	server := &http.Server{Addr: net.JoinHostPort("", b.port), Handler: b.handler()}
+	server := &http.Server{Addr: net.JoinHostPort("", b.port), Handler: b.handler(), Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	go func() {
 		<-ctx.Done()
 		time.AfterFunc(b.term, func() { _ = server.Close() }) // the process ends with it
