@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -126,6 +127,28 @@ func numbers(all []revision.Revision) string {
 	return strings.Join(out, ", ")
 }
 
+// asKubectl compares with what `kubectl rollout history` lists.
+func (b *bench) asKubectl() {
+	b.Helper()
+	viewer, err := polymorphichelpers.HistoryViewerFor(b.ref.GVK().GroupKind(), b.kube)
+	if err != nil {
+		b.Fatal(err)
+	}
+	theirs, err := viewer.GetHistory(b.ref.Namespace, b.ref.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ours := b.list()
+	for _, r := range ours {
+		if theirs[r.Number] == nil {
+			b.Errorf("kubectl does not list revision %d", r.Number)
+		}
+	}
+	if len(theirs) != len(ours) {
+		b.Errorf("kubectl lists %d revisions, sbw %d", len(theirs), len(ours))
+	}
+}
+
 func TestUndo(t *testing.T) {
 	for _, kind := range []string{workload.Deployment, workload.StatefulSet} {
 		t.Run(kind, func(t *testing.T) {
@@ -168,6 +191,7 @@ func TestUndo(t *testing.T) {
 			if got := numbers(b.list()); got != "4 c=x/w:2 current, 3 c=x/w:3, 1 c=x/w:1" {
 				t.Error(got)
 			}
+			b.asKubectl()
 			// And to a number.
 			to, err = revision.Pick(b.list(), 1)
 			if err != nil {
