@@ -3,7 +3,6 @@ package apply
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -73,21 +72,20 @@ func readable(u *unstructured.Unstructured) map[string]any {
 func mask(before, after map[string]any) {
 	for _, field := range []string{"data", "stringData"} {
 		old, now := values(before, field), values(after, field)
-		for key := range old {
-			was, had := old[key], true
+		for key := range now {
+			if _, had := old[key]; !had {
+				now[key] = masked("after")
+			}
+		}
+		for key, was := range old {
 			is, has := now[key]
 			switch {
-			case had && has && fmt.Sprint(was) == fmt.Sprint(is):
+			case has && fmt.Sprint(was) == fmt.Sprint(is):
 				old[key], now[key] = masked(""), masked("")
 			case has:
 				old[key], now[key] = masked("before"), masked("after")
 			default:
 				old[key] = masked("before")
-			}
-		}
-		for key, value := range now {
-			if text, ok := value.(string); !ok || !strings.HasPrefix(text, "***") {
-				now[key] = masked("after")
 			}
 		}
 	}
