@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -187,12 +188,13 @@ func finding(f Function, what, why, fix string) *pipeline.Finding {
 }
 
 // all are the functions of every index and those that may be registered as
-// well; a function that is in several indexes comes once.
+// well; a function that is in several indexes comes once. One call may make a
+// function for each of several apps, with other options each time.
 func (c *Catalog) all() []Function {
 	var all []Function
 	for _, i := range c.Indexes {
 		for _, f := range slices.Concat(i.Functions, i.Candidates) {
-			if !slices.ContainsFunc(all, f.sameAs) {
+			if !slices.ContainsFunc(all, f.looksLike) {
 				all = append(all, f)
 			}
 		}
@@ -203,6 +205,12 @@ func (c *Catalog) all() []Function {
 // sameAs reports whether two entries are one function of the program.
 func (f Function) sameAs(other Function) bool {
 	return f.ID == other.ID && f.File == other.File && f.Line == other.Line && f.Via == other.Via
+}
+
+// looksLike reports whether two entries are the same but for who registers them.
+func (f Function) looksLike(other Function) bool {
+	f.App, f.Handler = other.App, other.Handler
+	return reflect.DeepEqual(f, other)
 }
 
 func (f Function) undecided(field string) bool { return slices.Contains(f.Undecided, field) }

@@ -235,3 +235,32 @@ func FuzzValidateCron(f *testing.F) {
 	f.Add("*/5 0-12/2 1,15 JAN-MAR mon-fri")
 	f.Fuzz(func(t *testing.T, expression string) { _ = ValidateCron(expression) })
 }
+
+// TestEachAppIsChecked: one call may make functions of one id for several apps.
+func TestEachAppIsChecked(t *testing.T) {
+	of := func(app string, retries int) Function {
+		return Function{ID: "job", App: app, File: "index.ts", Line: 3, Retries: Retries{Value: retries, Explicit: true}}
+	}
+	for name, c := range map[string]struct {
+		functions []Function
+		want      int
+	}{
+		"the second has none":   {[]Function{of("a", 3), of("b", 0)}, 1},
+		"the first has none":    {[]Function{of("a", 0), of("b", 3)}, 1},
+		"both have none":        {[]Function{of("a", 0), of("b", 0)}, 1},
+		"both are of one app":   {[]Function{of("a", 3), of("a", 0)}, 1},
+		"none of them has none": {[]Function{of("a", 3), of("b", 4)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := 0
+			for _, f := range Check(&Catalog{Version: Version, Indexes: []Index{{Path: "index.ts", Functions: c.functions}}}, CheckOptions{}) {
+				if f.Code == CodeZeroRetries {
+					got++
+				}
+			}
+			if got != c.want {
+				t.Errorf("%d findings, want %d", got, c.want)
+			}
+		})
+	}
+}
