@@ -119,7 +119,8 @@ func newSDK(major func(file string) int) *sdk {
 		"connect":      s.connect,
 		fastifyPlugin:  s.plugin,
 	}
-	for _, name := range []string{"serve", "createServer", "serveEdge", "InngestCommHandler"} {
+	natives["InngestCommHandler"] = s.commHandler
+	for _, name := range []string{"serve", "createServer", "serveEdge"} {
 		natives[name] = s.serve
 	}
 	s.names = map[string]jseval.Value{}
@@ -183,6 +184,7 @@ func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 	cl := &client{id: id, fns: &jseval.Array{}}
 	o := &jseval.Object{Host: cl}
 	o.Set("id", cl.id)
+	o.Set("name", c.Get(c.Arg(0), "name"))
 	o.Set("funcs", cl.fns)
 	o.Set("createFunction", jseval.NewFunc("createFunction", func(c *jseval.Call) jseval.Value { return s.createFunction(c, cl) }))
 	o.Set("send", jseval.NewFunc("send", func(c *jseval.Call) jseval.Value { return c.Unknown("it is what sending an event returns") }))
@@ -290,29 +292,45 @@ func orElse(v, otherwise jseval.Value) jseval.Value {
 	return v
 }
 
-// serve is serve({client, functions}) of any framework's handler, SDK 2's
-// serve(client or name, functions), and new InngestCommHandler of either.
+// serve is serve({client, functions}) of any framework's handler, and SDK 2's
+// serve(client or name, functions).
 func (s *sdk) serve(c *jseval.Call) jseval.Value {
-	args := c.Args
-	if len(args) > 0 {
-		if _, ok := args[0].(string); ok && len(args) > 2 {
-			args = args[1:] // the framework's name, of InngestCommHandler
-		}
-	}
-	if len(args) > 1 {
-		_, isName := args[0].(string)
-		o, isObject := args[0].(*jseval.Object)
-		if isObject {
-			_, isObject = o.Host.(*client)
-		}
-		if isName || isObject {
-			s.register(c, args[1], args[0], jseval.Undefined{}, false)
-			return s.handler(c)
-		}
+	if len(c.Args) > 1 && s.positional(c, c.Args) {
+		s.register(c, c.Args[1], c.Args[0], jseval.Undefined{}, false)
+		return s.handler(c)
 	}
 	options := c.Arg(0)
 	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(options, "id"), false)
 	return s.handler(c)
+}
+
+// commHandler is new InngestCommHandler: what serve takes, in SDK 2 after the
+// framework's name.
+func (s *sdk) commHandler(c *jseval.Call) jseval.Value {
+	if _, named := c.Arg(0).(string); named && len(c.Args) > 2 {
+		c.Args = c.Args[1:]
+	}
+	return s.serve(c)
+}
+
+// positional reports whether the second of a handler's arguments is its list of
+// functions: SDK 2 has no other form. Where the version is not known, a client,
+// a name or a list shows it.
+func (s *sdk) positional(c *jseval.Call, args []jseval.Value) bool {
+	if s.major(c.At.File()) == 2 {
+		return true
+	}
+	if _, isList := args[1].(*jseval.Array); isList {
+		return true
+	}
+	switch first := args[0].(type) {
+	case string:
+		return true
+	case *jseval.Object:
+		_, isClient := first.Host.(*client)
+		return isClient
+	}
+	return false
 }
 
 func (s *sdk) handler(c *jseval.Call) jseval.Value {
