@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -17,7 +16,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
-	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -79,18 +77,19 @@ func switching(r *Run) []pipeline.Stage {
 				s.watched, err = h.Ready(ctx, o)
 				s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
 			}
-			s.made = s.watched.Verdict.Revision
+			s.made, s.ready = s.watched.Verdict.Revision, time.Now()
 			if isForeign(err) || errors.Is(err, handover.ErrForeign) {
 				s.supersededBy = err
 			}
 			return err
 		}, nil),
 		r.probeStage(),
-	}
-	if !r.Inngest.Off {
-		stages = append(stages, stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-			return r.proveFunctions(ctx, rep, s.watched.NewPods())
-		})), nil))
+		stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
+				return err
+			}
+			return r.proveSteady(ctx, rep, s.ready)
+		})), nil),
 	}
 	stages = append(stages, stage("switch", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 		h, _, err := r.handover(rep)
@@ -231,41 +230,6 @@ func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
 		return o.GetKind() == "Service" && o.GroupVersionKind().Group == corev1.GroupName && o.GetNamespace() == r.Ref.Namespace &&
 			slices.Contains(c.Services, o.GetName())
 	}
-}
-
-// proveFunctions asks each new pod for its functions, and compares them with the
-// image's catalog and with what is registered. Nothing is changed by it.
-func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods []*corev1.Pod) error {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return err
-	}
-	var before []model.Function
-	if then, ok := r.facts.registered.Peek(); ok {
-		before = then.functions()
-	}
-	var g errgroup.Group
-	g.SetLimit(8)
-	for _, pod := range pods {
-		w, err := c.WorkerAt(ctx, pod.Name)
-		if err != nil {
-			return errors.Join(err, g.Wait())
-		}
-		g.Go(func() error {
-			plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
-				Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Before: before,
-				Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
-			})
-			if err != nil {
-				return c.Explain("ask pod "+pod.Name+" for its functions", err)
-			}
-			if plan.Served != nil {
-				rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // switchBack leads the Services to the old pods again, and lets the new ones

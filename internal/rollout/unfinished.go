@@ -168,7 +168,9 @@ type handing struct {
 	wentBack bool
 	// fresh is the pod-template-hash of the new version.
 	fresh string
-	// handed is when the Services were led to it.
+	// ready is when all new pods had become Ready.
+	ready time.Time
+	// handed is when the Services were switched to it.
 	handed time.Time
 	// final is set when the new version stays whatever comes after; undoing is
 	// then refused with it.

@@ -39,7 +39,7 @@ type badImage struct {
 }
 
 var badImages = []badImage{
-	{name: "crashes-after-ready", env: []string{"CRASH_AFTER_MS=1300"}},
+	{name: "crashes-after-ready", env: []string{"CRASH_AFTER_MS=900"}},
 	{name: "crashes-when-asked", env: []string{"CRASH_WHEN_ASKED=1"}},
 	{name: "lacks-a-function", env: []string{"FUNCTIONS=load,load-zero", "REGISTER_AFTER_MS=0"}},
 	{name: "has-another-page", env: []string{"WORKER_ROLE=host"}, args: []string{"--probe-expect", `"role":"cluster"`}},

@@ -1,0 +1,73 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
+	"github.com/joelhooks/gh-sbw/internal/worker"
+)
+
+// proveFunctions asks each new pod for its functions, and compares them with the
+// image's catalog and with what is registered. Nothing is changed by it.
+func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods []*corev1.Pod) error {
+	if r.Inngest.Off {
+		return nil
+	}
+	c, err := r.facts.conn.Get(ctx)
+	if err != nil {
+		return err
+	}
+	var before []model.Function
+	if then, ok := r.facts.registered.Peek(); ok {
+		before = then.functions()
+	}
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, pod := range pods {
+		w, err := c.WorkerAt(ctx, pod.Name)
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		g.Go(func() error {
+			plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
+				Client: c.Client, Worker: w, App: c.App, AllowRemoval: r.Inngest.AllowRemoval, Before: before,
+				Expect: func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+			})
+			if err != nil {
+				return c.Explain("ask pod "+pod.Name+" for its functions", err)
+			}
+			if plan.Served != nil {
+				rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// steady is how long the new pods have to have been Ready before they serve. A
+// worker that crashes because its database or a Secret is wrong often does so within
+// its first second, after the readiness probe has passed. Longer would delay every
+// rollout for the few that crash later; --bake watches for those.
+const steady = time.Second
+
+// proveSteady waits until the new pods have been Ready for a while, and probes them
+// once more: the kubelet may take a second to notice that a container has ended.
+func (r *Run) proveSteady(ctx context.Context, rep *pipeline.Reporter, ready time.Time) error {
+	if err := waiting.For(ctx, time.Until(ready.Add(steady))); err != nil {
+		return err
+	}
+	if r.Probe.Type == worker.ProbeNone {
+		return nil
+	}
+	_, err := r.probe(ctx, rep, r.found.watched)
+	return err
+}
