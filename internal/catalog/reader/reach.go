@@ -310,6 +310,7 @@ func (e *entryRead) finish(r *reading) *collection {
 	e.leaveUnreached(c, r)
 	e.leaveDoubtful(c)
 	e.leaveEscaped(c)
+	e.leaveReplaced(c, r)
 	return c
 }
 

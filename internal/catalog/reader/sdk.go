@@ -49,6 +49,7 @@ type functionKey struct {
 // evaluation: it keeps what was made and served.
 type sdk struct {
 	names   map[string]jseval.Value
+	clients []*jseval.Object
 	created []*function
 	// served are the calls of serve and its like: *served in objects, in a list
 	// of the evaluation's own, so that a call that depends on the unknown is
@@ -183,6 +184,7 @@ func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 	}
 	cl := &client{id: id, fns: &jseval.Array{}}
 	o := &jseval.Object{Host: cl}
+	s.clients = append(s.clients, o)
 	o.Set("id", cl.id)
 	o.Set("name", c.Get(c.Arg(0), "name"))
 	o.Set("funcs", cl.fns)

@@ -33,12 +33,14 @@ type walker struct {
 	passOver func(text []byte) bool
 	call     func(CallSite)
 	name     func([]byte)
+	set      func(Setter) // see Setters; may be nil
 	around   []js.INode
 	bodies   []*js.BlockStmt
 }
 
 // Enter implements js.IVisitor.
 func (w *walker) Enter(n js.INode) js.IVisitor {
+	w.setters(n)
 	switch n := n.(type) {
 	case *js.BlockStmt:
 		if text := w.source.unparsed(n.List); text != nil && w.passOver != nil && w.passOver(text) {
