@@ -116,11 +116,14 @@ func TestKubeconfigFindings(t *testing.T) {
 	if _, err := cluster.Connect(f, cluster.Options{}); code(err) != "kubeconfig" || !strings.Contains(err.Error(), "no cluster is configured") {
 		t.Error(err)
 	}
-	if err := os.WriteFile(*f.KubeConfig, []byte(": no yaml ["), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cluster.Connect(f, cluster.Options{}); code(err) != "kubeconfig" {
-		t.Error(err)
+	for _, text := range []string{": no yaml [", "[]", "text", "clusters: {a: 1}"} {
+		if err := os.WriteFile(*f.KubeConfig, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := cluster.Connect(f, cluster.Options{})
+		if code(err) != "kubeconfig" || strings.Contains(err.Error(), "struct {") || strings.Contains(err.Error(), "Go value") {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 	f = flags(t, "https://127.0.0.1:1", `{client-certificate: /does/not/exist, client-key: /does/not/exist}`)
 	if _, err := cluster.Connect(f, cluster.Options{}); code(err) != "kubeconfig" {

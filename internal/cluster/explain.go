@@ -37,6 +37,10 @@ func explainConfig(err error) error {
 		What: "the kubeconfig cannot be used", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
 	}
+	// The decoder describes its own Go types.
+	if what, _, found := strings.Cut(f.Why, " into Go "); found {
+		f.Why = what
+	}
 	switch {
 	case clientcmd.IsEmptyConfig(err):
 		f.What = "no cluster is configured"

@@ -59,6 +59,12 @@ func (l login) explain(err error) *pipeline.Finding {
 	case strings.Contains(text, "invalid apiVersion"):
 		f.Why = fmt.Sprintf("its exec entry asks for %s, and only %s are known", exec.APIVersion, execVersions)
 		f.Fix = renew
+	case strings.Contains(text, "executable "+exec.Command+" not found"):
+		f.Why = fmt.Sprintf("its exec entry runs `%s`, which is not on PATH", exec.Command)
+		if hint := termtext.Line(exec.InstallHint); hint != "" {
+			f.Why += "; the entry says: " + hint
+		}
+		f.Fix = "install " + exec.Command + ", or " + renew
 	case strings.Contains(text, "decoding stdout"):
 		f.Why = fmt.Sprintf("`%s` did not print an ExecCredential of %s", command, exec.APIVersion)
 		f.Fix += ", or " + renew

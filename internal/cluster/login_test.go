@@ -42,6 +42,7 @@ func TestCredentialCommands(t *testing.T) {
 	}))
 	defer server.Close()
 	const good = `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"good"}}`
+	const missing = -1 // in place of an exit code
 	for name, tc := range map[string]struct {
 		version, text string
 		exit          int
@@ -56,9 +57,13 @@ func TestCredentialCommands(t *testing.T) {
 		"text":          {"v1", "please log in", 0, 1, "did not print an ExecCredential", "plugin.sh"},
 		"empty status":  {"v1", `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{}}`, 0, 1, "didn't return a token", "plugin.sh"},
 		"fails":         {"v1", "", 3, 1, "exit code 3", "plugin.sh"},
+		"not installed": {"v1", "", missing, 0, "which is not on PATH", "install no-such-credential-plugin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command, started := plugin(t, tc.text, tc.exit)
+			if tc.exit == missing {
+				command = "no-such-credential-plugin"
+			}
 			f := flags(t, server.URL, fmt.Sprintf("{exec: {apiVersion: client.authentication.k8s.io/%s, command: %s, interactiveMode: Never}}", tc.version, command))
 			*f.Insecure = true
 			c, err := cluster.Connect(f, cluster.Options{})

@@ -14,7 +14,7 @@ var clusterEntries = []Entry{
 		Title:   "the kubeconfig's credential command failed",
 		Cause:   "The user entry in the kubeconfig gets its token from a program (exec:), and that program is missing, failed, or printed something that is not a valid credential.",
 		Remedy:  "Run the program by hand. kubectl config view --minify shows which one it is.",
-		Aliases: []string{"getting credentials: exec", "exec plugin: invalid apiVersion", "getting credentials: decoding stdout"},
+		Aliases: []string{"getting credentials: exec", "exec plugin: invalid apiVersion", "getting credentials: decoding stdout", "executable … not found"},
 	},
 	{
 		Code:    "cluster-forbidden",

@@ -2,6 +2,7 @@ package kubecmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -22,6 +24,19 @@ func addContexts(c *cobra.Command, value *[]string) {
 	c.Flags().
 		StringSliceVar(value, "contexts", nil,
 			`several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
+	flag := c.Flags().Lookup("contexts")
+	flag.Value = someNames{flag.Value}
+}
+
+// someNames refuses an empty list, which an unset variable of a script makes: without
+// names, the current context would be meant.
+type someNames struct{ pflag.Value }
+
+func (v someNames) Set(text string) error {
+	if strings.Trim(text, ", ") == "" {
+		return errors.New("it names no context")
+	}
+	return v.Value.Set(text)
 }
 
 // runFleet runs a use case in every context that the flags name.

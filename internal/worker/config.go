@@ -36,9 +36,18 @@ type Config struct {
 // the code "config", file and line.
 func Load(root string) (*Config, error) {
 	path := filepath.Join(root, ConfigName)
-	src, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return &Config{}, nil
+	}
+	// A link that leads nowhere is an error: with the defaults, another worker
+	// might be meant. Reading a pipe would wait for its writer.
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	var src []byte
+	if err == nil {
+		src, err = os.ReadFile(path)
 	}
 	if err != nil {
 		return nil, &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage,
@@ -311,7 +320,11 @@ func (r *reader) into(n *yaml.Node, at string, v reflect.Value) {
 	case v.Kind() == reflect.Int:
 		var i int
 		if !scalar || n.Tag != "!!int" || n.Decode(&i) != nil {
-			wrong("a whole number", "it without quotes")
+			example := "digits alone"
+			if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+				example = "it without quotes"
+			}
+			wrong("a whole number", example)
 			return
 		}
 		v.SetInt(int64(i))

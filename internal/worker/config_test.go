@@ -89,6 +89,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"far key":     {"workers: {w: {deploy: {zzz: 1}}}\n", []string{"unknown key workers.w.deploy.zzz; known keys: manifest, namespace"}},
 		"wrong types": {"workers:\n  w:\n    probe: {port: http}\n    build: {platforms: linux/arm64}\n    deploy: {timeout: 180}\n",
 			[]string{`.sbw.yaml:3: workers.w.probe.port must be a whole number, not "http"`, `.sbw.yaml:4: workers.w.build.platforms must be a list`, `.sbw.yaml:5: workers.w.deploy.timeout must be a duration`}},
+		"a fraction":  {"workers:\n  w: {probe: {port: 3.5}}\n", []string{`port must be a whole number, not "3.5"; write digits alone`}},
 		"not a bool":  {"workers:\n  w: {build: {layerReuse: maybe}}\n", []string{`.sbw.yaml:2: workers.w.build.layerReuse must be true or false, not "maybe"`}},
 		"compression": {"workers:\n  w: {build: {compression: xz}}\n", []string{`build.compression "xz"`}},
 		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image occurs twice"}},
@@ -145,13 +146,24 @@ func TestChoice(t *testing.T) {
 	}
 }
 
+// TestUnreadable: what is in the place of the file but cannot be read is never taken
+// for a repository without one.
 func TestUnreadable(t *testing.T) {
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, ConfigName), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(root); err == nil || !strings.Contains(err.Error(), "cannot read .sbw.yaml") {
-		t.Errorf("%v", err)
+	for name, create := range map[string]func(path string) error{
+		"directory":        func(path string) error { return os.Mkdir(path, 0o755) },
+		"link to nowhere":  func(path string) error { return os.Symlink("nowhere", path) },
+		"link to itself":   func(path string) error { return os.Symlink(ConfigName, path) },
+		"link to a device": func(path string) error { return os.Symlink(os.DevNull, path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			if err := create(filepath.Join(root, ConfigName)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(root); err == nil || !strings.Contains(err.Error(), "cannot read .sbw.yaml") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 
