@@ -84,19 +84,21 @@ func (m *Machine) Wanted(path string) bool { return m.wanted[path] }
 // elements and properties.
 func FunctionsIn(values ...Value) []*Func {
 	var all []*Func
-	var visit func(v Value, depth int)
-	visit = func(v Value, depth int) {
+	seen := map[Value]bool{}
+	var visit func(v Value)
+	visit = func(v Value) {
 		if f, ok := v.(*Func); ok && !f.Native() {
 			all = append(all, f)
 		}
-		if depth < 3 {
+		if !seen[v] {
+			seen[v] = true
 			for _, e := range parts(v) {
-				visit(e, depth+1)
+				visit(e)
 			}
 		}
 	}
 	for _, v := range values {
-		visit(v, 0)
+		visit(v)
 	}
 	return all
 }

@@ -169,48 +169,52 @@ func notPrimitive(v jseval.Value) bool {
 
 func (c *collection) holdsFunction(v jseval.Value) bool {
 	found := false
-	eachFunction(c.machine, v, 0, func(*function) { found = true })
+	eachFunction(c.machine, v, func(*function) { found = true })
 	return found
 }
 
-// eachFunction visits the functions that a value holds or may hold.
-func eachFunction(m *jseval.Machine, v jseval.Value, depth int, visit func(*function)) {
-	if depth > maxNesting {
-		return
-	}
-	switch v := v.(type) {
-	case *jseval.Namespace:
-		values, _ := m.Values(v)
+// eachFunction visits the functions that a value holds or may hold, however
+// deep.
+func eachFunction(m *jseval.Machine, v jseval.Value, visit func(*function)) {
+	seen := map[any]bool{}
+	var look func(v jseval.Value)
+	all := func(values []jseval.Value, rest *jseval.Unknown) {
 		for _, e := range values {
-			eachFunction(m, e, depth+2, visit)
+			look(e)
 		}
-	case *jseval.Object:
-		if f, ok := v.Host.(*function); ok {
-			visit(f)
-			return
-		}
-		if v.Host != nil {
-			return
-		}
-		for _, k := range v.Keys() {
-			p, _ := v.Own(k)
-			eachFunction(m, p, depth+2, visit)
-		}
-		if v.Rest != nil {
-			eachFunction(m, v.Rest, depth+1, visit)
-		}
-	case *jseval.Array:
-		for _, e := range v.Elems {
-			eachFunction(m, e, depth+1, visit)
-		}
-		if v.Rest != nil {
-			eachFunction(m, v.Rest, depth+1, visit)
-		}
-	case *jseval.Unknown:
-		for _, e := range v.May {
-			eachFunction(m, e, depth+1, visit)
+		if rest != nil {
+			look(rest)
 		}
 	}
+	look = func(v jseval.Value) {
+		if seen[v] {
+			return
+		}
+		seen[v] = true
+		switch v := v.(type) {
+		case *jseval.Namespace:
+			values, _ := m.Values(v)
+			all(values, nil)
+		case *jseval.Object:
+			if f, ok := v.Host.(*function); ok {
+				visit(f)
+				return
+			}
+			if v.Host != nil {
+				return
+			}
+			for _, k := range v.Keys() {
+				p, _ := v.Own(k)
+				look(p)
+			}
+			all(nil, v.Rest)
+		case *jseval.Array:
+			all(v.Elems, v.Rest)
+		case *jseval.Unknown:
+			all(v.May, nil)
+		}
+	}
+	look(v)
 }
 
 func (c *collection) add(f *function) {
@@ -238,10 +242,10 @@ func (c *collection) doubt(u *jseval.Unknown, what string, certain bool) {
 // unknown notes what cannot be decided, naming the functions that it may be.
 func (c *collection) unknown(u *jseval.Unknown, what string) {
 	var may []*function
-	eachFunction(c.machine, u, 0, func(f *function) { may = append(may, f) })
+	eachFunction(c.machine, u, func(f *function) { may = append(may, f) })
 	if u.From != nil {
 		c.machine.Reach(u.From, func(jseval.Site) {}, func(v jseval.Value) {
-			eachFunction(c.machine, v, 0, func(f *function) { may = append(may, f) })
+			eachFunction(c.machine, v, func(f *function) { may = append(may, f) })
 		})
 	}
 	c.dynamic = c.dynamic || u.Dynamic

@@ -79,7 +79,7 @@ func (e *entryRead) loaded() {
 		if o, ok := v.(*jseval.Object); ok {
 			sv := o.Host.(*served)
 			var may []*function
-			eachFunction(e.m, sv.functions, 0, func(f *function) { may = append(may, f) })
+			eachFunction(e.m, sv.functions, func(f *function) { may = append(may, f) })
 			e.load.leave(sv.at, "what serve registers", "whether it is called is not known: "+list.Rest.Why, may)
 		}
 	}
@@ -317,7 +317,7 @@ func (e *entryRead) finish(r *reading) *collection {
 // leaveServed notes a handler that may never be made.
 func (e *entryRead) leaveServed(c *collection, sv *served) {
 	var may []*function
-	eachFunction(e.m, sv.functions, 0, func(f *function) {
+	eachFunction(e.m, sv.functions, func(f *function) {
 		if !c.has(f) {
 			may = append(may, f)
 		}
@@ -368,7 +368,7 @@ func (e *entryRead) leaveDoubtful(c *collection) {
 			loads = loads || s.Name == "import" && isDynamic(s.Args)
 			reaches = reaches || loads || e.sdk.calls(s) != "" && !e.sdk.reached[s.Node]
 		}, func(v jseval.Value) {
-			eachFunction(e.m, v, 0, func(*function) { reaches = true })
+			eachFunction(e.m, v, func(*function) { reaches = true })
 		})
 		if reaches {
 			c.unknown(d.u, d.what)
@@ -401,10 +401,10 @@ func (e *entryRead) leaveEscaped(c *collection) {
 			}
 		}
 		for _, v := range esc.Values {
-			eachFunction(e.m, v, 0, take)
+			eachFunction(e.m, v, take)
 		}
 		for _, code := range codeOf(esc) {
-			e.m.Reach(code, func(jseval.Site) {}, func(v jseval.Value) { eachFunction(e.m, v, 0, take) })
+			e.m.Reach(code, func(jseval.Site) {}, func(v jseval.Value) { eachFunction(e.m, v, take) })
 		}
 		if len(may) > 0 {
 			c.leave(esc.At, "what is registered here", esc.Why, may)
