@@ -35,7 +35,6 @@ func (r *reading) orphans(indexes []string) error {
 	}
 	if r.loads {
 		r.leaveDynamic()
-		return nil
 	}
 	if err := r.program.Add(r.ctx, rest...); err != nil {
 		return err
@@ -48,13 +47,31 @@ func (r *reading) orphans(indexes []string) error {
 			return err
 		}
 	}
+	loaders := r.loaders()
 	for _, f := range s.created {
-		if abs := filepath.Join(r.program.Root(), filepath.FromSlash(f.at.File())); known[abs] {
+		if abs := filepath.Join(r.program.Root(), filepath.FromSlash(f.at.File())); known[abs] && !r.loadable(loaders, abs, madeBy{f, m}) {
 			r.orphan(madeBy{f, m})
 		}
 	}
-	r.uncalled(rest, m, s)
+	r.uncalled(slices.DeleteFunc(rest, func(path string) bool { return r.loadable(loaders, path, madeBy{}) }), m, s)
 	return nil
+}
+
+// loadable reports whether an index may load a file. The function that is made
+// there, if one is given, becomes a candidate.
+func (r *reading) loadable(loaders []loader, path string, made madeBy) bool {
+	for _, l := range loaders {
+		if !l.loads(path) {
+			continue
+		}
+		if made.function != nil {
+			if d := r.decode(made.machine, made.function); !d.idOpen && !r.listed[made.key(d.ID)] {
+				addCandidate(&r.cat.Indexes[l.index], d.Function)
+			}
+		}
+		return true
+	}
+	return r.loads
 }
 
 // leaveDynamic notes that an index loads modules that are not known, while

@@ -32,6 +32,8 @@ type entryRead struct {
 	calls       []*site // see sites
 	// err is why the index cannot be read.
 	err error
+	// started is set for a program that an index starts.
+	started *startedAt
 }
 
 // walk lists the modules that an index may run and that matter.

@@ -66,6 +66,11 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if err := program.Add(ctx, paths...); err != nil {
 		return nil, err
 	}
+	started, err := r.started(entries[:len(present)])
+	if err != nil {
+		return nil, err
+	}
+	entries = append(entries, started...)
 	// What is loaded by a pattern may concern Inngest as well.
 	aside := !r.concernsInngest()
 	if aside && len(r.sources(present)) == 0 {
@@ -219,8 +224,11 @@ func (r *reading) finish(e *entryRead, ours bool) {
 	for _, d := range e.sdk.dynamic {
 		r.dynamic = append(r.dynamic, dynamicLoad{e.index, d})
 	}
-	if ours {
+	switch {
+	case ours:
 		r.add(e, c)
+	case e.started != nil:
+		r.addStarted(e, c)
 	}
 }
 

@@ -338,6 +338,9 @@ func (p *Program) Resolve(ctx context.Context, from, spec string) (Target, error
 	return t, nil
 }
 
+// Text is the text of a file that was walked.
+func (p *Program) Text(path string) []byte { return p.read(path).src }
+
 // Mentions reports whether a file that was walked has one of the words.
 func (p *Program) Mentions(path string) bool { return p.read(path).scan.mentions }
 

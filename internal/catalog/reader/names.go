@@ -1,0 +1,194 @@
+package reader
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog"
+)
+
+// Files and folders that the text of a worker's modules names: a process that
+// it starts, or a folder whose modules a package loads. Neither is evaluated.
+
+// starters are the words without which a module starts no process.
+var starters = regexp.MustCompile(`\b(Worker|fork|spawn|spawnSync|exec\w*|Piscina|Tinypool)\b`)
+
+// handlers are the names that register functions.
+var handlers = regexp.MustCompile(`\b(serve|serveEdge|connect|createServer|InngestCommHandler|fastifyPlugin)\b`)
+
+// chosen is a load of a module whose name is not written out.
+var chosen = regexp.MustCompile(`\b(import|require)\s*\(\s*[^"'\s)]`)
+
+// literals are texts in one line, with what stands before them.
+var literals = regexp.MustCompile("(\\b(?:from|import|require)\\s*\\(?\\s*)?[\"'`]([^\"'`\n]{1,200})[\"'`]")
+
+// startedAt is where an index starts another program.
+type startedAt struct {
+	index, file string
+	line        int
+}
+
+// closure are the files that a file leads to, itself first.
+func (r *reading) closure(path string) []string {
+	all, seen := []string{path}, map[string]bool{path: true}
+	for i := 0; i < len(all); i++ {
+		for _, to := range r.program.LeadsTo(all[i]) {
+			if !seen[to] {
+				seen[to] = true
+				all = append(all, to)
+			}
+		}
+	}
+	return all
+}
+
+// eachName visits the texts in a module that may name a file or a folder.
+func (r *reading) eachName(path string, visit func(name string, line int)) {
+	for i, line := range bytes.Split(r.program.Text(path), []byte{'\n'}) {
+		if text := bytes.TrimSpace(line); bytes.HasPrefix(text, []byte("//")) || bytes.HasPrefix(text, []byte("*")) {
+			continue
+		}
+		for _, found := range literals.FindAllSubmatch(line, -1) {
+			if len(found[1]) == 0 {
+				visit(string(found[2]), i+1)
+			}
+		}
+	}
+}
+
+// meant are the paths that a name in a module may mean: relative to the module,
+// to its package and to the repository, in which the worker may be started.
+func (r *reading) meant(name, module string) []string {
+	name = strings.TrimPrefix(name, "file://")
+	var all []string
+	for _, dir := range []string{filepath.Dir(module), r.packageDir(module), r.program.Root()} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if !slices.Contains(all, path) && strings.HasPrefix(path, r.program.Root()+string(filepath.Separator)) {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+// started are the programs with a handler of their own that the indexes start.
+func (r *reading) started(indexes []*entryRead) ([]*entryRead, error) {
+	var all []*entryRead
+	for _, e := range indexes {
+		own := r.closure(e.path)
+		for _, path := range own {
+			if !starters.Match(r.program.Text(path)) {
+				continue
+			}
+			var files []*entryRead
+			r.eachName(path, func(name string, line int) {
+				for _, file := range r.meant(name, path) {
+					if file = sourceOf(file); file != "" && !slices.Contains(own, file) {
+						at := &startedAt{e.index, r.program.Rel(path), line}
+						files = append(files, &entryRead{index: r.program.Rel(file), path: file, started: at})
+						return
+					}
+				}
+			})
+			for _, f := range files {
+				if err := r.program.Add(r.ctx, f.path); err != nil {
+					return nil, err
+				}
+				if slices.ContainsFunc(r.closure(f.path), r.handles) {
+					all = append(all, f)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// handles reports whether the text of a module may make a handler of the SDK.
+func (r *reading) handles(path string) bool {
+	text := r.program.Text(path)
+	return handlers.Match(text) && bytes.Contains(text, []byte(sdkPackage))
+}
+
+// sourceOf is the source file of a path, which may name what is made of it.
+func sourceOf(path string) string {
+	ext := filepath.Ext(path)
+	if ext == "" || !isSource(filepath.Base(path)) {
+		return ""
+	}
+	for _, p := range []string{path, strings.TrimSuffix(path, ext) + strings.Replace(ext, "js", "ts", 1)} {
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() {
+			return p
+		}
+	}
+	return ""
+}
+
+// addStarted leaves an index open that starts a program which registers
+// functions: they are candidates of the index.
+func (r *reading) addStarted(e *entryRead, c *collection) {
+	for i := range r.cat.Indexes {
+		index := &r.cat.Indexes[i]
+		if index.Path != e.started.index {
+			continue
+		}
+		index.Incomplete = true
+		r.unresolved(catalog.Unresolved{
+			Index: index.Path, File: e.started.file, Line: e.started.line,
+			What: "what the program registers that is started here", Why: e.index + " has a handler of its own",
+		})
+		for _, f := range slices.Concat(functionsOf(c.found), c.maybe) {
+			if d := r.decode(e.m, f); !d.idOpen {
+				addCandidate(index, d.Function)
+			}
+		}
+	}
+}
+
+// loader is what an index that is not complete may load besides.
+type loader struct {
+	index   int
+	any     bool // modules of any name
+	folders []string
+}
+
+// loaders are those of the indexes.
+func (r *reading) loaders() []loader {
+	var all []loader
+	for i, index := range r.cat.Indexes {
+		if !index.Incomplete {
+			continue
+		}
+		l := loader{index: i, any: r.loads}
+		for _, path := range r.closure(filepath.Join(r.program.Root(), filepath.FromSlash(index.Path))) {
+			l.any = l.any || chosen.Match(r.program.Text(path))
+			r.eachName(path, func(name string, _ int) {
+				if strings.Trim(name, "./") == "" {
+					return
+				}
+				for _, dir := range r.meant(name, path) {
+					if info, err := os.Stat(dir); err == nil && info.IsDir() {
+						l.folders = append(l.folders, dir)
+					}
+				}
+			})
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// loads reports whether a file may be among what is loaded.
+func (l loader) loads(path string) bool {
+	return l.any || slices.ContainsFunc(l.folders, func(dir string) bool {
+		return strings.HasPrefix(path, dir+string(filepath.Separator))
+	})
+}
+
+func addCandidate(index *catalog.Index, f catalog.Function) {
+	if !slices.ContainsFunc(index.Candidates, func(o catalog.Function) bool { return o.ID == f.ID && o.File == f.File && o.Line == f.Line }) {
+		index.Candidates = append(index.Candidates, f)
+	}
+}
