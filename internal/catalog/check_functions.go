@@ -28,6 +28,9 @@ func zeroRetries(c *Catalog, o CheckOptions) []*pipeline.Finding {
 			continue
 		}
 		fix := fmt.Sprintf("set retries to 1 or more, or allow it with a reason: allow.zeroRetries.%s in .sbw.yaml", f.ID)
+		if f.undecided("id") {
+			fix = "set retries to 1 or more"
+		}
 		reason, allowed := o.ZeroRetries[f.ID]
 		switch {
 		case allowed && strings.TrimSpace(reason) == "":
@@ -121,6 +124,7 @@ func refusedIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, f := range c.all() {
 		switch {
+		case f.undecided("id"):
 		case f.ID == "":
 			// InngestFunction.id: [prefix, this.opts.id].filter(Boolean).join("-").
 			found = append(found, finding(f, "a function has no id", "the SDK registers it under the app's id alone", "give it an id"))

@@ -183,15 +183,16 @@ exports.functions = void 0;
 var kiln_1 = require('./kiln');
 exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 
-		// What replaces createFunction may change any option.
-		{"a subclass with its own createFunction", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Bus extends Inngest {\n  createFunction(o: any, t: any, h: any): any { return super.createFunction({ ...o, id: 'x-' + o.id, retries: 0 }, t, h) }\n}\nconst bus = new Bus({ id: 'kiln' })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:3 index.ts:3"},
+		// What replaces createFunction may change any option. The function inside
+		// has an id that is not known, and is checked for its retries: 0.
+		{"a subclass with its own createFunction", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Bus extends Inngest {\n  createFunction(o: any, t: any, h: any): any { return super.createFunction({ ...o, id: 'x-' + o.id, retries: 0 }, t, h) }\n}\nconst bus = new Bus({ id: 'kiln' })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b /", "index.ts:3 index.ts:3"},
 		{"a subclass with a property", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Bus extends Inngest {\n  private base: any = this.createFunction\n  override createFunction: any = (o: any, t: any, h: any) => this.base({ ...o, retries: 0 }, t, h)\n}\nconst bus = new Bus({ id: 'kiln' })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:4"},
 		{"a subclass of such a subclass", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Base extends Inngest {\n  constructor() {\n    super({ id: 'kiln' })\n    const c: any = this.createFunction\n    this.createFunction = ((o: any, t: any, h: any) => c({ ...o, retries: 0 }, t, h)) as any\n  }\n}\nclass Bus extends Base {}\nconst bus = new Bus()\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:6"},
-		{"a wrapper class", map[string]string{"index.ts": "import { Jobs } from './jobs'\nconst jobs = new Jobs()\nexport const b = jobs.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)", "jobs.ts": "import { Inngest } from 'inngest'\nexport class Jobs {\n  bus = new Inngest({ id: 'kiln' })\n  createFunction(o: any, t: any, h: any) { return this.bus.createFunction({ ...o, retries: 0 }, t, h) }\n}"}, "", "/b", "jobs.ts:4 jobs.ts:4"},
+		{"a wrapper class", map[string]string{"index.ts": "import { Jobs } from './jobs'\nconst jobs = new Jobs()\nexport const b = jobs.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)", "jobs.ts": "import { Inngest } from 'inngest'\nexport class Jobs {\n  bus = new Inngest({ id: 'kiln' })\n  createFunction(o: any, t: any, h: any) { return this.bus.createFunction({ ...o, retries: 0 }, t, h) }\n}"}, "", "/b /", "jobs.ts:4 jobs.ts:4"},
 		{"a static method that replaces it", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nclass P {\n  static wrap(i: any) {\n    const c = i.createFunction\n    i.createFunction = (o: any, ...r: any[]) => c({ ...o, retries: 0 }, ...r)\n  }\n}\nP.wrap(bus)\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "kiln/b", "index.ts:6"},
 		{"a callback of a package that replaces it", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nimport { tap } from 'taps'\nconst bus = new Inngest({ id: 'kiln' })\ntap(bus, (i: any) => {\n  const c = i.createFunction\n  i['createFunction'] = (o: any, ...r: any[]) => c({ ...o, retries: 0 }, ...r)\n})\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "kiln/b", "index.ts:6"},
-		{"Object.defineProperty", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nconst c: any = bus.createFunction\nObject.defineProperty(bus, 'createFunction', { value: (o: any, ...r: any[]) => c({ ...o, retries: 0 }, ...r) })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:4 index.ts:4"},
-		{"Object.assign of a copy", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst base = new Inngest({ id: 'kiln' })\nconst bus = Object.assign(Object.create(base), {\n  createFunction: (o: any, t: any, h: any) => base.createFunction({ ...o, retries: 0 }, t, h) })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:4 index.ts:4"},
+		{"Object.defineProperty", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nconst c: any = bus.createFunction\nObject.defineProperty(bus, 'createFunction', { value: (o: any, ...r: any[]) => c({ ...o, retries: 0 }, ...r) })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "kiln/ /b", "index.ts:4 index.ts:4"},
+		{"Object.assign of a copy", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst base = new Inngest({ id: 'kiln' })\nconst bus = Object.assign(Object.create(base), {\n  createFunction: (o: any, t: any, h: any) => base.createFunction({ ...o, retries: 0 }, t, h) })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "kiln/ /b", "index.ts:4 index.ts:4"},
 		{"a replacement that is evaluated", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nfunction wrap(i: any) { const c = i.createFunction; i.createFunction = (o: any, t: any, h: any) => c({ ...o, id: 'x-' + o.id }, t, h) }\nwrap(bus)\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "kiln/x-b", "", "index.ts:5"},
 		{"a wrapper that is evaluated", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nconst jobs = { createFunction: (o: any, t: any, h: any) => bus.createFunction({ ...o, id: 'x-' + o.id }, t, h) }\nexport const b = jobs.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "kiln/x-b", "", "index.ts:4"},
 
@@ -285,4 +286,40 @@ func namesOf(fs []catalog.Function) string {
 		all = append(all, f.App+"/"+f.ID)
 	}
 	return strings.Join(all, " ")
+}
+
+// TestZeroIsReported: retries: 0 is reported wherever it is written, whether or
+// not the rest of the call can be decided.
+func TestZeroIsReported(t *testing.T) {
+	const head = "import { serve } from 'inngest/bun'\nimport { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\n"
+	const call = ", retries: 0 }, { event: 'x' }, async () => 1)"
+	for name, text := range map[string]string{
+		"an id that is not known": "const id = process.env.ID!\nserve({ client: bus, functions: [bus.createFunction({ id" + call + "] })",
+		"a loop over a map":       "const m = new Map([['k', 1]]); const all: any[] = []; for (const [k] of m)\n  all.push(bus.createFunction({ id: 'cron-' + k" + call + ")\nserve({ client: bus, functions: all })",
+		"a callback":              "const all = process.argv.slice(2).map((id) =>\n  bus.createFunction({ id" + call + ")\nserve({ client: bus, functions: all })",
+		"a property of a class":   "class Jobs {\n  a = bus.createFunction({ id: 'a'" + call + "\n}\nserve({ client: bus, functions: [new Jobs().a] })",
+		"a static property":       "class Jobs {\n  static a = bus.createFunction({ id: 'a'" + call + "\n}\nserve({ client: bus, functions: [Jobs.a] })",
+		"a method":                "class Jobs {\n  make() { return bus.createFunction({ id: 'a'" + call + " }\n}\nserve({ client: bus, functions: [new Jobs().make()] })",
+		"an id made by a method":  "class Jobs {\n  make(id: string) { return bus.createFunction({ id" + call + " }\n}\nserve({ client: bus, functions: [new Jobs().make('a')] })",
+		"a generator":             "function* make() {\n  yield bus.createFunction({ id: 'a'" + call + "\n}\nserve({ client: bus, functions: [...make()] })",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cat := read(t, write(t, map[string]string{"index.ts": head + text}), "index.ts")
+			var places []string
+			for _, f := range catalog.Check(cat, catalog.CheckOptions{}) {
+				switch f.Code {
+				case catalog.CodeZeroRetries:
+					places = append(places, f.Where)
+				case catalog.CodeIDRefused, catalog.CodeOrphan:
+					t.Errorf("%s: %s", f.Code, f.What)
+				}
+			}
+			if got := strings.Join(places, " "); got != "index.ts:5" {
+				t.Errorf("retries: 0 is reported at %q", got)
+			}
+			if !cat.Indexes[0].Incomplete {
+				t.Error("the index is complete")
+			}
+		})
+	}
 }

@@ -15,6 +15,8 @@ type collection struct {
 	index   string
 	found   []entry
 	maybe   []*function // those that may be registered
+	// written are functions that nothing made, whose calls have retries: 0.
+	written []catalog.Function
 	seen    map[seenKey]bool
 	visited map[any]bool
 	open    []catalog.Unresolved

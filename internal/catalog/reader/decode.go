@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
@@ -15,6 +16,12 @@ type decoded struct {
 	open []catalog.Unresolved
 	// idOpen is set where its id is not known.
 	idOpen bool
+}
+
+// neverRetried reports whether its retries are known to be 0, which is checked
+// even where its id is not known.
+func (d *decoded) neverRetried() bool {
+	return d.Retries.Value <= 0 && !slices.Contains(d.Undecided, "retries")
 }
 
 // decode works a function's registration out of its options, the way the

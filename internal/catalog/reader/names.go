@@ -140,7 +140,7 @@ func (r *reading) addStarted(e *entryRead, c *collection) {
 			What: "what the program registers that is started here", Why: e.index + " has a handler of its own",
 		})
 		for _, f := range slices.Concat(functionsOf(c.found), c.maybe) {
-			if d := r.decode(e.m, f); !d.idOpen {
+			if d := r.decode(e.m, f); !d.idOpen || d.neverRetried() {
 				addCandidate(index, d.Function)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 // orphans finds the functions that are created but that no index registers:
@@ -65,7 +66,7 @@ func (r *reading) loadable(loaders []loader, path string, made madeBy) bool {
 			continue
 		}
 		if made.function != nil {
-			if d := r.decode(made.machine, made.function); !d.idOpen && !r.listed[made.key(d.ID)] {
+			if d := r.decode(made.machine, made.function); (!d.idOpen || d.neverRetried()) && !r.listed[made.key(d.ID)] {
 				addCandidate(&r.cat.Indexes[l.index], d.Function)
 			}
 		}
@@ -194,21 +195,37 @@ func (r *reading) uncalled(rest []string, m *jseval.Machine, s *sdk) {
 // writtenID is the id in the options of a function. Where it is not written
 // out, the call is a wrapper that nothing happens to use.
 func writtenID(args js.Args) (id string, ok bool) {
-	if len(args.List) < 2 {
+	lit := writtenOption(args, "id")
+	if lit == nil || lit.TokenType != js.StringToken || len(lit.Data) < 2 {
 		return "", false
+	}
+	return string(lit.Data[1 : len(lit.Data)-1]), true
+}
+
+// writtenZero reports whether `retries: 0` is written in the options.
+func writtenZero(args js.Args) bool {
+	lit := writtenOption(args, "retries")
+	if lit == nil {
+		return false
+	}
+	n, ok := source.LiteralNumber(lit.Data)
+	return ok && n == 0
+}
+
+// writtenOption is an option of a function where it is a literal, else nil.
+func writtenOption(args js.Args, name string) *js.LiteralExpr {
+	if len(args.List) < 2 {
+		return nil
 	}
 	options, isObject := args.List[0].Value.(*js.ObjectExpr)
 	if !isObject {
-		return "", false
+		return nil
 	}
 	for _, p := range options.List {
-		if p.Name == nil || p.Name.Computed != nil || string(p.Name.Literal.Data) != "id" {
-			continue
+		if p.Name != nil && p.Name.Computed == nil && strings.Trim(string(p.Name.Literal.Data), `"'`) == name {
+			lit, _ := p.Value.(*js.LiteralExpr)
+			return lit
 		}
-		if lit, isLiteral := p.Value.(*js.LiteralExpr); isLiteral && lit.TokenType == js.StringToken && len(lit.Data) > 1 {
-			return string(lit.Data[1 : len(lit.Data)-1]), true
-		}
-		return "", false
 	}
-	return "", false
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tdewolff/parse/v2/js"
 
+	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
@@ -359,6 +360,15 @@ func (e *entryRead) leaveUnreached(c *collection, r *reading) {
 			verb = "is extended"
 		}
 		c.leave(s.At, what, s.what+" "+verb+" by code that is not evaluated", nil)
+		if !s.registers() && writtenZero(s.Args) {
+			f := catalog.Function{File: s.At.File(), Line: s.At.Line(), Retries: catalog.Retries{Explicit: true}, Undecided: []string{"triggers"}}
+			if id, ok := writtenID(s.Args); ok {
+				f.ID = id
+			} else {
+				f.Undecided = append(f.Undecided, "id")
+			}
+			c.written = append(c.written, f)
+		}
 	}
 }
 

@@ -251,6 +251,9 @@ func (r *reading) add(e *entryRead, c *collection) {
 		}
 		if d.idOpen {
 			out.Incomplete = true
+			if d.neverRetried() {
+				addCandidate(&out, d.Function)
+			}
 			continue
 		}
 		listed := d.Function
@@ -261,9 +264,12 @@ func (r *reading) add(e *entryRead, c *collection) {
 		out.Functions = append(out.Functions, listed)
 	}
 	for _, f := range c.maybe {
-		if d := r.decode(e.m, f); !d.idOpen {
+		if d := r.decode(e.m, f); !d.idOpen || d.neverRetried() {
 			out.Candidates = append(out.Candidates, d.Function)
 		}
+	}
+	for _, f := range c.written {
+		addCandidate(&out, f)
 	}
 	for _, u := range c.open {
 		u.Index = e.index
