@@ -35,8 +35,8 @@ func TestContextsUsage(t *testing.T) {
 		want string
 	}{
 		"unknown":         {[]string{"rollout", "--tag", "a", "--contexts", "here,nope"}, `no context is called "nope"`},
-		"no name":         {[]string{"rollout", "--tag", "a", "--contexts="}, "it names no context"},
-		"no name, status": {[]string{"status", "--contexts", " ,"}, "it names no context"},
+		"no name":         {[]string{"rollout", "--tag", "a", "--contexts="}, "it has no names"},
+		"no name, status": {[]string{"status", "--contexts", " ,"}, "it has no names"},
 		"both":            {[]string{"rollout", "--tag", "a", "--contexts", "here", "--context", "here"}, "--context and --contexts are both given"},
 		"twice the same":  {[]string{"rollout", "--tag", "a", "--contexts", "*"}, "refer to the same deployment/system-bus-worker"},
 		"wave size":       {[]string{"rollout", "--tag", "a", "--contexts", "here", "--wave-size", "0"}, "--wave-size 0"},

@@ -2,7 +2,6 @@ package kubecmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -24,19 +22,7 @@ func addContexts(c *cobra.Command, value *[]string) {
 	c.Flags().
 		StringSliceVar(value, "contexts", nil,
 			`several clusters: names of the kubeconfig's contexts or patterns such as "prod-*", separated by commas`)
-	flag := c.Flags().Lookup("contexts")
-	flag.Value = someNames{flag.Value}
-}
-
-// someNames refuses an empty list, which an unset variable of a script makes: without
-// names, the current context would be meant.
-type someNames struct{ pflag.Value }
-
-func (v someNames) Set(text string) error {
-	if strings.Trim(text, ", ") == "" {
-		return errors.New("it names no context")
-	}
-	return v.Value.Set(text)
+	cli.RequireNames(c, "contexts")
 }
 
 // runFleet runs a use case in every context that the flags name.
