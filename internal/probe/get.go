@@ -14,8 +14,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
-	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 // get asks a pod through the API server's proxy, or by port-forward if the
@@ -28,15 +26,8 @@ func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (respon
 	refused := err
 	r, err = viaForward(ctx, conn, o, pod)
 	if errors.Is(err, forward.ErrForbidden) {
-		return r, &pipeline.Finding{
-			Code:     CodeForbidden,
-			Severity: pipeline.Error,
-			Where:    o.Namespace + "/pod/" + pod,
-			Err:      fmt.Errorf("%w: %w", errFinal, refused),
-			What:     "you may not reach pod " + pod + " over HTTP",
-			Why:      termtext.Line(refused.Error()),
-			Fix:      "ask the cluster's administrator for get on pods/proxy or create on pods/portforward",
-		}
+		return r, o.forbidden(pod, refused, "over HTTP",
+			"ask the cluster's administrator for get on pods/proxy or create on pods/portforward")
 	}
 	return r, err
 }
@@ -73,21 +64,19 @@ func viaProxy(ctx context.Context, conn *cluster.Conn, o Options, pod string) (r
 }
 
 func viaForward(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
-	tunnel, err := forward.New(conn, forward.Target{Namespace: o.Namespace, Pod: pod, Port: o.Port})
-	if err != nil {
-		return response{}, err
-	}
-	defer tunnel.Close()
+	return o.through(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
+		return o.page(ctx, tunnel, tunnel.Transport())
+	})
+}
+
+// page gets the page through a tunnel, and closes the transport's connections.
+func (o Options) page(ctx context.Context, tunnel *forward.Tunnel, transport *forward.Transport) (response, error) {
+	defer transport.CloseIdleConnections()
 	path, err := o.pathURL()
 	if err != nil {
 		return response{}, err
 	}
-	u := tunnel.Target().URL().ResolveReference(path)
-	transport := tunnel.Transport()
-	defer transport.CloseIdleConnections()
-	r, err := fetch(ctx, &http.Client{Transport: transport}, u.String())
-	r.via = "port-forward"
-	return r, err
+	return fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
 }
 
 // fetch gets one page without following redirects: through the proxy they would

@@ -27,12 +27,7 @@ const quiet = time.Second
 // viaH2C asks for a page with HTTP/2 without TLS, with prior knowledge.
 func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
 	return o.forwarded(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
-		path, err := o.pathURL()
-		if err != nil {
-			return response{}, err
-		}
 		transport := tunnel.Transport()
-		defer transport.CloseIdleConnections()
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetUnencryptedHTTP2(true)
 		var failed atomic.Pointer[error]
@@ -43,7 +38,7 @@ func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (res
 			}
 			return &remembering{Conn: c, failed: &failed}, nil
 		}
-		r, err := fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
+		r, err := o.page(ctx, tunnel, transport)
 		if why := failed.Load(); err != nil && why != nil {
 			return r, *why
 		}
@@ -111,8 +106,8 @@ func accepted(ctx context.Context, c net.Conn) error {
 	}
 }
 
-// forwarded asks a pod by port-forward, and words the refusal of one.
-func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
+// through asks a pod by port-forward.
+func (o Options) through(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
 	tunnel, err := forward.New(conn, forward.Target{Namespace: o.Namespace, Pod: pod, Port: o.Port})
 	if err != nil {
 		return response{}, err
@@ -120,16 +115,28 @@ func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tun
 	defer tunnel.Close()
 	r, err := ask(tunnel)
 	r.via = "port-forward"
-	if !errors.Is(err, forward.ErrForbidden) {
-		return r, err
+	return r, err
+}
+
+// forwarded is through for what only a port-forward can ask.
+func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
+	r, err := o.through(conn, pod, ask)
+	if errors.Is(err, forward.ErrForbidden) {
+		err = o.forbidden(pod, err, "on a port",
+			"ask for create on pods/portforward, which a probe of type "+o.Type+" needs, or use another probe.type")
 	}
-	return r, &pipeline.Finding{
+	return r, err
+}
+
+// forbidden is the Finding for a pod that this user may not reach.
+func (o Options) forbidden(pod string, refused error, how, fix string) *pipeline.Finding {
+	return &pipeline.Finding{
 		Code:     CodeForbidden,
 		Severity: pipeline.Error,
 		Where:    o.Namespace + "/pod/" + pod,
-		Err:      fmt.Errorf("%w: %w", errFinal, err),
-		What:     "you may not reach pod " + pod + " on a port",
-		Why:      termtext.Line(err.Error()),
-		Fix:      "ask for create on pods/portforward, which a probe of type " + o.Type + " needs, or use another probe.type",
+		Err:      fmt.Errorf("%w: %w", errFinal, refused),
+		What:     "you may not reach pod " + pod + " " + how,
+		Why:      termtext.Line(refused.Error()),
+		Fix:      fix,
 	}
 }
