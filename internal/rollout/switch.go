@@ -97,7 +97,11 @@ func switching(r *Run) []pipeline.Stage {
 			return err
 		}
 		s.handed = time.Now()
-		return h.Switch(ctx, s.fresh)
+		err = h.Switch(ctx, s.fresh, s.watched.NewPods())
+		if errors.Is(err, handover.ErrNotReady) {
+			s.handed = time.Time{} // no Service was switched
+		}
+		return err
 	})), undo(func(ctx context.Context, rep *pipeline.Reporter) error { return r.switchBack(ctx, rep) })))
 	if !r.Inngest.Off {
 		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {

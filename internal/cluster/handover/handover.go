@@ -75,8 +75,8 @@ const (
 	// CodeForeign is the code of a write that was not made because somebody
 	// else had changed the object.
 	CodeForeign pipeline.Code = "handover-changed"
-	// CodeNoReady is the code of a refusal to lead Services to a version that
-	// has no Ready pod.
+	// CodeNoReady is the code of a refusal to switch Services to a version that
+	// has no Ready pod, or one that has ended since it was proven.
 	CodeNoReady pipeline.Code = "handover-no-ready-pod"
 	// CodeDrain is the code of a drain that ran into its timeout.
 	CodeDrain pipeline.Code = "handover-drain-timeout"
@@ -85,6 +85,9 @@ const (
 // ErrForeign is behind every finding that says that somebody else has changed
 // what was to be written.
 var ErrForeign = errors.New("somebody else has changed it")
+
+// ErrNotReady is behind every finding with CodeNoReady: no Service was switched.
+var ErrNotReady = errors.New("the version has no pod that may serve")
 
 // heldFields are the Deployment's fields while it is held.
 func heldFields() Fields {

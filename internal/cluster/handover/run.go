@@ -116,9 +116,11 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 	}
 }
 
-// Switch leads all held Services to version to, at once. When one of them
-// cannot be led there, those that were go back immediately.
-func (r *Run) Switch(ctx context.Context, to string) error {
+// Switch points all held Services to version to, at once. When one of them
+// cannot be switched, those that were go back immediately. Nothing is written,
+// and the error is ErrNotReady, when no pod of that version is Ready, or when a
+// container of it has ended or restarted since its pod was proven.
+func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error {
 	s, err := r.Read(ctx)
 	if err != nil {
 		return err
@@ -126,9 +128,9 @@ func (r *Run) Switch(ctx context.Context, to string) error {
 	if s.ready(to) == 0 {
 		return r.noReady(to)
 	}
-	if pod := s.ended(to); pod != "" {
-		return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/pod/" + pod,
-			What: "pod " + pod + " of the new version ended after it had become Ready: the Services were not led to it",
+	if pod := s.ended(to, restarts(proven)); pod != "" {
+		return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/pod/" + pod, Err: ErrNotReady,
+			What: "pod " + pod + " of the new version ended after it had become Ready: the Services were not switched to it",
 			Fix:  "read its log: `kubectl logs --previous " + pod + "`"}
 	}
 	if len(s.Services) == 0 {
@@ -337,7 +339,7 @@ func (r *Run) foreign(object, what, who string) error {
 }
 
 func (r *Run) noReady(hash string) error {
-	return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + r.Ref.String(),
+	return &pipeline.Finding{Code: CodeNoReady, Severity: pipeline.Error, Where: r.Ref.Namespace + "/" + r.Ref.String(), Err: ErrNotReady,
 		What: "no pod of pod-template-hash " + hash + " is Ready, so the Services were not switched to it",
 		Fix:  "`kubectl get pods -l pod-template-hash=" + hash + "` shows why"}
 }

@@ -27,7 +27,7 @@ func TestProveThenSwitch(t *testing.T) {
 	if n := b.running(); n["x/w:1"] != 2 || n["x/w:2"] != 2 {
 		t.Fatal(n)
 	}
-	if err := b.run.Switch(t.Context(), fresh); err != nil {
+	if err := b.run.Switch(t.Context(), fresh, nil); err != nil {
 		t.Fatal(err)
 	}
 	if p := b.decide(); p.Stage != handover.Switched || b.pins() != [2]string{fresh, fresh} {
@@ -36,7 +36,7 @@ func TestProveThenSwitch(t *testing.T) {
 	if err := b.run.SwitchBack(t.Context()); err != nil || b.pins() != [2]string{b.old, b.old} {
 		t.Fatal(err, b.pins())
 	}
-	if err := b.run.Switch(t.Context(), fresh); err != nil {
+	if err := b.run.Switch(t.Context(), fresh, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.run.Release(t.Context(), false, b.watching()); err != nil {
@@ -182,7 +182,7 @@ func TestSomebodyElseHasChangedAService(t *testing.T) {
 	b.hold()
 	b.ready(b.apply("x/w:2"))
 	b.patch("service", `{"spec":{"selector":{"tier":"theirs"}}}`)
-	err := b.run.Switch(t.Context(), b.version())
+	err := b.run.Switch(t.Context(), b.version(), nil)
 	if code(err) != handover.CodeForeign || !errors.Is(err, handover.ErrForeign) || !strings.Contains(err.Error(), "somebody") {
 		t.Fatal(err)
 	}
@@ -270,10 +270,10 @@ func TestNoSwitchToAVersionThatIsNotReady(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
 	b.apply("x/w:slow")
-	if err := b.run.Switch(t.Context(), b.version()); code(err) != handover.CodeNoReady || b.pins() != [2]string{b.old, b.old} {
+	if err := b.run.Switch(t.Context(), b.version(), nil); code(err) != handover.CodeNoReady || b.pins() != [2]string{b.old, b.old} {
 		t.Fatal(err, b.pins())
 	}
-	if err := b.run.Switch(t.Context(), "nonsense"); code(err) != handover.CodeNoReady {
+	if err := b.run.Switch(t.Context(), "nonsense", nil); code(err) != handover.CodeNoReady {
 		t.Fatal(err)
 	}
 }
@@ -306,7 +306,7 @@ func TestScaledWhileHeld(t *testing.T) {
 	if r, err := b.run.Ready(t.Context(), o); err != nil || r.Verdict.Ready != 3 {
 		t.Fatalf("%v %+v", err, r.Verdict)
 	}
-	if err := b.run.Switch(t.Context(), b.version()); err != nil {
+	if err := b.run.Switch(t.Context(), b.version(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.run.Release(t.Context(), false, b.watching()); err != nil {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/util/podutils"
 
@@ -150,9 +151,10 @@ func (s *State) ready(hash string) (n int32) {
 	return n
 }
 
-// ended names a pod of a version that has a container which ended and is not up
-// again; empty when there is none. The pod's own condition may not show it yet.
-func (s *State) ended(hash string) string {
+// ended names a pod of a version that has a container which has ended, or has
+// restarted more often than restarts says; empty when there is none. The pod's own
+// condition may not show it yet.
+func (s *State) ended(hash string, restarts map[types.UID]int32) string {
 	for _, pod := range s.Pods {
 		if pod.DeletionTimestamp != nil || s.versionOf(pod) != hash {
 			continue
@@ -162,8 +164,27 @@ func (s *State) ended(hash string) string {
 				return pod.Name
 			}
 		}
+		if before, ok := restarts[pod.UID]; ok && restartsOf(pod) > before {
+			return pod.Name
+		}
 	}
 	return ""
+}
+
+// restarts counts the restarts of each pod's containers.
+func restarts(pods []*corev1.Pod) map[types.UID]int32 {
+	all := make(map[types.UID]int32, len(pods))
+	for _, pod := range pods {
+		all[pod.UID] = restartsOf(pod)
+	}
+	return all
+}
+
+func restartsOf(pod *corev1.Pod) (n int32) {
+	for _, c := range pod.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	return n
 }
 
 // replicas is how many pods the Deployment is to have.

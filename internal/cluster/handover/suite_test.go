@@ -236,7 +236,7 @@ func (b *bench) switched() {
 	b.Helper()
 	b.hold()
 	b.ready(b.apply("x/w:2"))
-	if err := b.run.Switch(b.Context(), b.version()); err != nil {
+	if err := b.run.Switch(b.Context(), b.version(), nil); err != nil {
 		b.Fatal(err)
 	}
 }
