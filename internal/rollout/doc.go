@@ -10,12 +10,14 @@
 // Inngest: each at most once per preflight, shared by checks and stages. Checks
 // are methods of facts. A run is a list of stages, written out in one place:
 //
-//   - (*Run).stages: a rollout; rolling is the part that a Strategy decides
+//   - (*Run).stages: a rollout; rolling and switching are the part that a Strategy
+//     decides
 //   - NewUndo: going back
 //   - NewFleet: several clusters, a wave after the other
 //
-// Each stage is a method that takes what it needs and returns what it found; the
-// lists hand that on through the run's found, which nothing else writes.
+// Stages that more than one list has are in stages.go. The work of each is a method
+// that takes what it needs and returns what it found; the lists hand that on through
+// the run's found, which nothing else writes.
 //
 // # To add a stage
 //

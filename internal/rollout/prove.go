@@ -18,14 +18,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// probeStage asks the new pods.
-func (r *Run) probeStage() pipeline.Stage {
-	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		r.found.probes, err = r.probe(ctx, rep, r.found.watched)
-		return err
-	})), nil)
-}
-
 // probe asks the new pods, as the probe's type says.
 func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
 	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
@@ -87,30 +79,24 @@ func (f *facts) checkProbe(ctx context.Context, p worker.Probe) ([]*pipeline.Fin
 		Fix:  fmt.Sprintf("write probe: {port: %s} in %s, or use --probe-port", ports[0], worker.ConfigName)}}, nil
 }
 
-// hookStage runs the user's own command once the new version is proven; there is
-// none where no command is configured. It comes before the old pods are let go, so
-// that its failure can still be one of the rollout.
-func (r *Run) hookStage(undo func(context.Context, *pipeline.Reporter) error) []pipeline.Stage {
-	if len(r.Worker.Hooks.Proven) == 0 {
+// hook runs the user's own command once the new version is proven. It comes before
+// the old pods are let go, so that its failure can still be one of the rollout.
+func (r *Run) hook(ctx context.Context, rep *pipeline.Reporter) error {
+	rep.Changed() // what it does outside is not known
+	r.found.hooked = true
+	err := r.runHook(ctx, r.receipt(r.soFar()))
+	f := Warning(err)
+	switch {
+	case err == nil:
+		rep.Notef("hooks.proven: %s succeeded", r.Worker.Hooks.Proven[0])
 		return nil
+	case f == nil:
+		return err
+	case r.Worker.Hooks.ProvenRequired:
+		return f.WithSeverity(pipeline.Error)
 	}
-	return []pipeline.Stage{stage("hook", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-		rep.Changed() // what it does outside is not known
-		r.found.hooked = true
-		err := r.runHook(ctx, r.receipt(r.soFar()))
-		f := Warning(err)
-		switch {
-		case err == nil:
-			rep.Notef("hooks.proven: %s succeeded", r.Worker.Hooks.Proven[0])
-			return nil
-		case f == nil:
-			return err
-		case r.Worker.Hooks.ProvenRequired:
-			return f.WithSeverity(pipeline.Error)
-		}
-		rep.Finding(f)
-		return nil
-	})), undo)}
+	rep.Finding(f)
+	return nil
 }
 
 // rehook runs the command again for what was restored, if it ran for the version

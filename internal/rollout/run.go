@@ -82,101 +82,6 @@ func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
 	return r
 }
 
-// stage makes a stage that can be put back; undo may be nil.
-func stage(name string, run, undo func(context.Context, *pipeline.Reporter) error) pipeline.Stage {
-	return pipeline.Stage{Name: name, Run: run, Undo: undo}
-}
-
-// withApply is the undo of a stage whose change is put back with the apply: the
-// old functions can only be registered once the old pods serve again, and by
-// then the stages after it are undone already.
-func withApply(context.Context, *pipeline.Reporter) error { return nil }
-
-// ifAny skips a stage that asks pods where there are to be none.
-func (r *Run) ifAny(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
-	return func(ctx context.Context, rep *pipeline.Reporter) error {
-		if t := r.found.target; t != nil && t.DaemonSet == nil && t.Replicas() == 0 {
-			rep.Skipped("scaled to 0: there is no pod to probe")
-			return nil
-		}
-		return run(ctx, rep)
-	}
-}
-
-// preApply are the stages that come before a change of the workload.
-func (r *Run) preApply() (stages []pipeline.Stage) {
-	if r.Steps.WaitIdle && !r.Inngest.Off {
-		stages = append(stages, stage("wait idle", r.waitIdle, nil))
-	}
-	stages = append(stages, stage("lock", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		if r.held, err = r.lock(ctx, rep); err != nil {
-			return err
-		}
-		if r.facts, err = r.recheck(ctx, rep); err != nil {
-			return err
-		}
-		return r.takeOver(ctx, rep)
-	}, nil))
-	if !r.Inngest.Off {
-		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			if err = r.guardSteps(ctx, rep); err != nil {
-				return err
-			}
-			r.found.failedBefore, err = r.failedRuns(ctx)
-			return err
-		}, nil))
-	}
-	return stages
-}
-
-// postApply are the stages that prove a change of the workload, whichever it
-// was: the pods of its new template are followed, asked and registered, until
-// the old ones are gone.
-func (r *Run) postApply() []pipeline.Stage {
-	s := &r.found
-	stages := []pipeline.Stage{
-		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.watched, err = r.follow(ctx, rep, s.target)
-			s.made = s.watched.Verdict.Revision
-			if isForeign(err) {
-				s.supersededBy = err
-			}
-			return err
-		}, nil),
-		r.probeStage(),
-	}
-	if !r.Inngest.Off {
-		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.refreshed, err = r.refresh(ctx, rep, s.watched)
-			return err
-		})), withApply))
-	}
-	stages = append(stages, r.hookStage(withApply)...)
-	// From here on the new version is proven.
-	proven := []pipeline.Stage{stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil || r.Inngest.Off {
-			return err
-		}
-		s.verified, err = r.verify(ctx, rep, s.refreshed)
-		return err
-	})), withApply)}
-	if !r.Inngest.Off {
-		proven = append(proven, stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
-			return err
-		})), withApply))
-	}
-	if !r.Inngest.Off && r.Inngest.ConfirmEvent != "" {
-		proven = append(proven, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-			return r.confirm(ctx, rep, s.verified.App)
-		})), withApply))
-	}
-	for i := range proven {
-		proven[i].Proven = true
-	}
-	return append(stages, proven...)
-}
-
 // lock keeps every other rollout of this workload away until the end. When it
 // is lost on the way, the run ends as a failed one.
 func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, error) {
@@ -221,7 +126,7 @@ func (r *Run) watchOptions(kube kubernetes.Interface, target *workload.Workload,
 }
 
 // oldGone waits until no old pod is left, and reports whether that was seen.
-func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (bool, error) {
+func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
 	if r.NoSettle {
 		rep.Notef("--no-settle: old pods end by themselves, and nothing verifies that they are gone")
 		return false, nil
@@ -230,7 +135,7 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter, target *workl
 	if err != nil {
 		return false, err
 	}
-	_, err = watch.OldGone(ctx, kube, r.watchOptions(kube, target, rep))
+	_, err = watch.OldGone(ctx, kube, r.watchOptions(kube, r.found.target, rep))
 	if f := Warning(err); f != nil {
 		rep.Finding(f) // slow is not failed
 		return false, nil

@@ -15,7 +15,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
-	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -24,15 +23,7 @@ import (
 // rolling update.
 func switching(r *Run) []pipeline.Stage {
 	s := &r.found
-	undo := func(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
-		return func(ctx context.Context, rep *pipeline.Reporter) error {
-			if s.final != nil {
-				return s.final
-			}
-			return run(ctx, rep)
-		}
-	}
-	only := func(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
+	only := func(run stageFunc) stageFunc {
 		return func(ctx context.Context, rep *pipeline.Reporter) error {
 			if s.choice.Strategy != handover.StrategySwitch {
 				rep.Skipped("rolling update")
@@ -41,107 +32,91 @@ func switching(r *Run) []pipeline.Stage {
 			return run(ctx, rep)
 		}
 	}
-	stages := []pipeline.Stage{
-		stage("hold", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			if s.choice, err = r.facts.choice.Get(ctx); err != nil {
-				return err
-			}
-			if f := r.facts.impossible(s.choice); f != nil {
-				return f
-			}
-			return r.hold(ctx, rep, s.choice, s.adopted)
-		}, undo(func(ctx context.Context, rep *pipeline.Reporter) error { return r.letGo(ctx, rep, s.handed) })),
-		stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.switched = time.Now()
-			o, leaveOut := r.applyOptions(rep, false), nothing
-			if s.choice.Strategy == handover.StrategySwitch {
-				o.Overlay, leaveOut = handover.Overlay(r.origin(s.choice), s.choice.Services), r.isHeld(s.choice)
-			}
-			s.applied, s.target, err = r.apply(ctx, rep, o, leaveOut)
-			return err
-		}, undo(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			defer func() { s.kept = err != nil }()
-			if s.adopted.Stage != "" {
-				return r.takeBack(ctx, rep, s.target) // what was before is in the marks alone
-			}
-			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
-			return err
-		})),
-		stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			if s.choice.Strategy != handover.StrategySwitch {
-				s.watched, err = r.follow(ctx, rep, s.target)
-			} else if h, o, herr := r.handover(rep); herr != nil {
-				return herr
-			} else {
-				o.Applied = s.target
-				s.watched, err = h.Ready(ctx, o)
-				s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
-			}
-			s.made, s.ready = s.watched.Verdict.Revision, time.Now()
-			if isForeign(err) || errors.Is(err, handover.ErrForeign) {
-				s.supersededBy = err
-			}
-			return err
-		}, nil),
-		r.probeStage(),
-		stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-			if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
-				return err
-			}
-			return r.proveSteady(ctx, rep, s.ready)
-		})), nil),
-	}
-	stages = append(stages, stage("switch", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-		h, _, err := r.handover(rep)
-		if err != nil {
-			return err
-		}
-		s.handed = time.Now()
-		err = h.Switch(ctx, s.fresh, s.watched.NewPods())
-		if errors.Is(err, handover.ErrNotReady) {
-			s.handed = time.Time{} // no Service was switched
-		}
-		return err
-	})), undo(func(ctx context.Context, rep *pipeline.Reporter) error { return r.switchBack(ctx, rep) })))
-	if !r.Inngest.Off {
-		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.refreshed, err = r.refresh(ctx, rep, s.watched)
-			return err
-		})), undo(withApply)))
-	}
-	stages = append(stages, r.hookStage(undo(withApply))...)
-	// From here on the new version is proven and serves.
-	proven := []pipeline.Stage{
-		stage("drain", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.final, err = r.drain(ctx, rep, s.handed)
-			return errors.Join(s.final, err)
-		})), undo(withApply)),
-		stage("release", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.final = errNotTakenBack("the old pods were already being terminated")
-			more, err := r.release(ctx, rep, s.choice)
-			s.applied = append(s.applied, more...)
-			return err
-		})), undo(withApply)),
-		stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			if s.choice.Strategy != handover.StrategySwitch {
-				if s.settled, err = r.oldGone(ctx, rep, s.target); err != nil {
+	return slices.Concat(
+		[]pipeline.Stage{
+			stage("hold", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				if s.choice, err = r.facts.choice.Get(ctx); err != nil {
 					return err
 				}
-			}
-			if r.Inngest.Off {
-				return nil
-			}
-			s.verified, err = r.verify(ctx, rep, s.refreshed)
-			return err
-		})), undo(withApply)),
-	}
-	if !r.Inngest.Off {
-		proven = append(proven, r.afterwards(undo(withApply))...)
-	}
-	for i := range proven {
-		proven[i].Proven = true
-	}
-	return append(stages, proven...)
+				if f := r.facts.impossible(s.choice); f != nil {
+					return f
+				}
+				return r.hold(ctx, rep, s.choice, s.adopted)
+			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) error { return r.letGo(ctx, rep, s.handed) })),
+			stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				s.switched = time.Now()
+				o, leaveOut := r.applyOptions(rep, false), nothing
+				if s.choice.Strategy == handover.StrategySwitch {
+					o.Overlay, leaveOut = handover.Overlay(r.origin(s.choice), s.choice.Services), r.isHeld(s.choice)
+				}
+				s.applied, s.target, err = r.apply(ctx, rep, o, leaveOut)
+				return err
+			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				defer func() { s.kept = err != nil }()
+				if s.adopted.Stage != "" {
+					return r.takeBack(ctx, rep, s.target) // what was before is in the marks alone
+				}
+				s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
+				return err
+			})),
+			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				if s.choice.Strategy != handover.StrategySwitch {
+					s.watched, err = r.follow(ctx, rep, s.target)
+				} else if h, o, herr := r.handover(rep); herr != nil {
+					return herr
+				} else {
+					o.Applied = s.target
+					s.watched, err = h.Ready(ctx, o)
+					s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
+				}
+				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
+				if isForeign(err) || errors.Is(err, handover.ErrForeign) {
+					s.supersededBy = err
+				}
+				return err
+			}, nil),
+			r.probeStage(),
+			stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+				if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
+					return err
+				}
+				return r.proveSteady(ctx, rep, s.ready)
+			})), nil),
+			stage("switch", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+				h, _, err := r.handover(rep)
+				if err != nil {
+					return err
+				}
+				s.handed = time.Now()
+				err = h.Switch(ctx, s.fresh, s.watched.NewPods())
+				if errors.Is(err, handover.ErrNotReady) {
+					s.handed = time.Time{} // no Service was switched
+				}
+				return err
+			})), r.untilFinal(r.switchBack)),
+		},
+		r.serveStages(),
+		// From here on the new version is proven and serves.
+		proven(
+			stage("drain", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				s.final, err = r.drain(ctx, rep, s.handed)
+				return errors.Join(s.final, err)
+			})), r.withApply()),
+			stage("release", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				s.final = errNotTakenBack("the old pods were already being terminated")
+				more, err := r.release(ctx, rep, s.choice)
+				s.applied = append(s.applied, more...)
+				return err
+			})), r.withApply()),
+			r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
+				if s.choice.Strategy == handover.StrategySwitch {
+					return false, nil // they are terminating and have no work: nothing waits for them
+				}
+				return r.oldGone(ctx, rep)
+			}),
+		),
+		r.lookBackStages(),
+	)
 }
 
 // errNotTakenBack says why a stage is not undone.
@@ -355,19 +330,4 @@ func (r *Run) release(ctx context.Context, rep *pipeline.Reporter, c handover.Ch
 		return nil, nil
 	}
 	return r.facts.write(ctx, r.applyOptions(rep, false), func(o apply.Object) bool { return !r.isHeld(c)(o) })
-}
-
-// afterwards are the stages that look back on a rollout.
-func (r *Run) afterwards(undo func(context.Context, *pipeline.Reporter) error) []pipeline.Stage {
-	s := &r.found
-	stages := []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
-		return err
-	})), undo)}
-	if r.Inngest.ConfirmEvent != "" {
-		stages = append(stages, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-			return r.confirm(ctx, rep, s.verified.App)
-		})), undo))
-	}
-	return stages
 }

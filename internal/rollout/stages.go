@@ -1,0 +1,165 @@
+package rollout
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// The stages that more than one list has. A list is made of them in rollout.go
+// (rolling), switch.go (switching) and undo.go.
+
+// stageFunc is the work of a stage, or of its undo.
+type stageFunc = func(context.Context, *pipeline.Reporter) error
+
+// stage makes a stage that can be put back; undo may be nil.
+func stage(name string, run, undo stageFunc) pipeline.Stage {
+	return pipeline.Stage{Name: name, Run: run, Undo: undo}
+}
+
+// proven marks stages that come when the new version is proven: what fails in
+// them does not speak against it.
+func proven(stages ...pipeline.Stage) []pipeline.Stage {
+	for i := range stages {
+		stages[i].Proven = true
+	}
+	return stages
+}
+
+// ifAny skips a stage that asks pods where there are to be none.
+func (r *Run) ifAny(run stageFunc) stageFunc {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		if t := r.found.target; t != nil && t.DaemonSet == nil && t.Replicas() == 0 {
+			rep.Skipped("scaled to 0: there is no pod to probe")
+			return nil
+		}
+		return run(ctx, rep)
+	}
+}
+
+// untilFinal is an undo that is refused once the new version stays whatever
+// comes after. A rolling update has no such moment.
+func (r *Run) untilFinal(undo stageFunc) stageFunc {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		if r.found.final != nil {
+			return r.found.final
+		}
+		return undo(ctx, rep)
+	}
+}
+
+// withApply is the undo of a stage whose change is put back with the apply: the
+// old functions can only be registered once the old pods serve again, and by
+// then the stages after it are undone already.
+func (r *Run) withApply() stageFunc {
+	return r.untilFinal(func(context.Context, *pipeline.Reporter) error { return nil })
+}
+
+// preApply are the stages that come before a change of the workload.
+func (r *Run) preApply() (stages []pipeline.Stage) {
+	if r.Steps.WaitIdle && !r.Inngest.Off {
+		stages = append(stages, stage("wait idle", r.waitIdle, nil))
+	}
+	stages = append(stages, stage("lock", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		if r.held, err = r.lock(ctx, rep); err != nil {
+			return err
+		}
+		if r.facts, err = r.recheck(ctx, rep); err != nil {
+			return err
+		}
+		return r.takeOver(ctx, rep)
+	}, nil))
+	if !r.Inngest.Off {
+		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			if err = r.guardSteps(ctx, rep); err != nil {
+				return err
+			}
+			r.found.failedBefore, err = r.failedRuns(ctx)
+			return err
+		}, nil))
+	}
+	return stages
+}
+
+// postApply are the stages that prove a change of the workload where its own
+// update strategy replaces the pods: those of the new template are followed,
+// asked and registered, until the old ones are gone.
+func (r *Run) postApply() []pipeline.Stage {
+	s := &r.found
+	return slices.Concat(
+		[]pipeline.Stage{
+			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				s.watched, err = r.follow(ctx, rep, s.target)
+				s.made = s.watched.Verdict.Revision
+				if isForeign(err) {
+					s.supersededBy = err
+				}
+				return err
+			}, nil),
+			r.probeStage(),
+		},
+		r.serveStages(),
+		proven(r.settleStage(r.oldGone)),
+		r.lookBackStages(),
+	)
+}
+
+// probeStage asks the new pods.
+func (r *Run) probeStage() pipeline.Stage {
+	s := &r.found
+	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		s.probes, err = r.probe(ctx, rep, s.watched)
+		return err
+	})), nil)
+}
+
+// serveStages make the outside know the version that serves now: Inngest gets its
+// functions, and the user's own command runs.
+func (r *Run) serveStages() (stages []pipeline.Stage) {
+	s := &r.found
+	if !r.Inngest.Off {
+		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			s.refreshed, err = r.refresh(ctx, rep, s.watched)
+			return err
+		})), r.withApply()))
+	}
+	if len(r.Worker.Hooks.Proven) > 0 {
+		stages = append(stages, stage("hook", r.ifAny(r.guarded(r.hook)), r.withApply()))
+	}
+	return stages
+}
+
+// settleStage waits with oldGone until no old pod is left, and then checks the
+// registration once more.
+func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (bool, error)) pipeline.Stage {
+	s := &r.found
+	return stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		if s.settled, err = oldGone(ctx, rep); err != nil || r.Inngest.Off {
+			return err
+		}
+		s.verified, err = r.verify(ctx, rep, s.refreshed)
+		return err
+	})), r.withApply())
+}
+
+// lookBackStages find out what the change did to runs, and send the event that
+// confirms it.
+func (r *Run) lookBackStages() []pipeline.Stage {
+	if r.Inngest.Off {
+		return nil
+	}
+	s := &r.found
+	stages := []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
+		return err
+	})), r.withApply())}
+	if r.Inngest.ConfirmEvent != "" {
+		stages = append(stages, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.confirm(ctx, rep, s.verified.App)
+		})), r.withApply()))
+	}
+	return proven(stages...)
+}
