@@ -19,8 +19,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/tools"
 )
 
-// lint runs golangci-lint over the product's module, govet included, and reports
-// how long it took. It is the pinned version, built like the other tools.
+// lint runs golangci-lint over the product's module, with govet, and reports
+// how long that took. It uses the pinned version, which is built like the
+// other tools.
 func (s *Sandbox) lint(ctx context.Context) error {
 	s.say("golangci-lint run")
 	begin := time.Now()
@@ -33,10 +34,11 @@ func (s *Sandbox) lint(ctx context.Context) error {
 	return nil
 }
 
-// vetNested vets the few files of this project that are in nested modules.
-// `go vet` itself would analyse everything that they import, which is all of
-// Kubernetes and takes minutes. So vet gets what the build has compiled anyway,
-// and no facts about it: a wrapper of Printf in another module goes unnoticed.
+// vetNested vets the few files of this project that are in nested modules. `go
+// vet` itself would analyse everything that they import, which is all of
+// Kubernetes and takes minutes. This gives vet the packages that the build has
+// compiled anyway, but no facts about them, so a wrapper of Printf in another
+// module is not recognised.
 func (s *Sandbox) vetNested(ctx context.Context) error {
 	modules, err := s.nested()
 	if err != nil {
@@ -57,17 +59,17 @@ func (s *Sandbox) vetNested(ctx context.Context) error {
 	return nil
 }
 
-// vetUnit is what vet is given of one package: the Config of
-// golang.org/x/tools/go/analysis/unitchecker, as far as it is needed.
+// vetUnit is the input of vet for one package: those fields of
+// golang.org/x/tools/go/analysis/unitchecker.Config that it needs.
 type vetUnit struct {
 	ID, Compiler, Dir, ImportPath, GoVersion, VetxOutput string
 
 	GoFiles     []string
-	ImportMap   map[string]string // what a source file says → path
-	PackageFile map[string]string // path → compiled package
+	ImportMap   map[string]string // import path in the source → package path
+	PackageFile map[string]string // package path → compiled package
 }
 
-// listed is a package of `go list -export -deps`.
+// listed is one package in the output of `go list -export -deps`.
 type listed struct {
 	ImportPath, Dir, Export string
 
@@ -77,8 +79,9 @@ type listed struct {
 	Module    *struct{ GoVersion string }
 }
 
-// vetUnits lists the packages of a module with the compiled form of everything
-// that they import. The flags are those of the build, so that it is there.
+// vetUnits lists the packages of a module, each with the compiled form of
+// everything that it imports. It passes the flags of the build, so that the
+// compiled packages are in the cache.
 func vetUnits(ctx context.Context, dir string) ([]vetUnit, error) {
 	args := slices.Concat([]string{"list", "-export", "-deps"}, tools.Thrift.Flags,
 		[]string{"-json=ImportPath,Dir,Export,GoFiles,ImportMap,DepOnly,Module", "./..."})
@@ -130,7 +133,7 @@ func (s *Sandbox) vet(ctx context.Context, unit vetUnit) error {
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(dir, "vet.cfg") // vet knows it by this ending
+	config := filepath.Join(dir, "vet.cfg") // vet recognises its configuration by this suffix
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return err
 	}

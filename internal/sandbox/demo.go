@@ -48,9 +48,9 @@ func (s *Sandbox) Demo(ctx context.Context) error {
 	if _, err := s.show(ctx, repo, "kubectl", "--namespace", "joelclaw", "get", "pods", "--output", "wide"); err != nil {
 		return err
 	}
-	s.say("shipped in %s", time.Since(begin).Round(time.Second))
-	s.say(`to go on by hand:  eval "$(go run ./internal/sandbox/launcher env)"; cd %s`, repo)
-	s.say("to stop it all:    go run ./internal/sandbox/launcher down")
+	s.say("the worker was shipped in %s", time.Since(begin).Round(time.Second))
+	s.say(`to continue by hand:    eval "$(go run ./internal/sandbox/launcher env)"; cd %s`, repo)
+	s.say("to stop everything:     go run ./internal/sandbox/launcher down")
 	return nil
 }
 
@@ -75,8 +75,8 @@ func (s *Sandbox) InstallPlugins(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(s.home(), ".gitconfig"), []byte(identity), 0o644); err != nil {
 		return err
 	}
-	// gh keeps a link to the directory, so the extension is installed only once
-	// and is always the newest build.
+	// gh keeps a link to this directory, so the extension is installed only
+	// once, and every build takes effect.
 	link := filepath.Join(s.home(), "data", "gh", "extensions", "gh-sbw")
 	if _, err := os.Stat(link); err == nil {
 		return nil
@@ -99,8 +99,8 @@ func (s *Sandbox) Checkout(ctx context.Context) (dir string, err error) {
 	return dir, worker.WriteRepo(ctx, dir, s.Dir)
 }
 
-// change commits something that goes into the image, together with what the last
-// rollout wrote into the manifest.
+// change commits a change to a file that goes into the image, together with
+// the manifest that the last rollout wrote.
 func (s *Sandbox) change(ctx context.Context, repo string) error {
 	file := filepath.Join(repo, "packages", "system-bus", "src", "changed.ts")
 	text := fmt.Sprintf("export const changed = %q;\n", time.Now().Format(time.RFC3339))
@@ -157,8 +157,9 @@ func (s *Sandbox) Command(ctx context.Context, dir, name string, args ...string)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Args[0] = name
 	cmd.Dir, cmd.Env = dir, env
-	// An interrupt reaches the program from the terminal. When the context ends,
-	// the program gets the same signal, and is killed if that does not help.
+	// The terminal sends an interrupt to the program as well. When the context
+	// ends, the program gets the same signal, and is killed if it does not
+	// end.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 30 * time.Second
 	return cmd, nil

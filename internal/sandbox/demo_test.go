@@ -25,8 +25,8 @@ func TestTagOf(t *testing.T) {
 	}
 }
 
-// The shell snippet and the process environment are the same, and neither carries
-// one of the user's own tokens into the sandbox.
+// The shell snippet and the process environment are the same, and neither
+// brings one of the user's own tokens into the sandbox.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", "the user's own")
 	t.Setenv("DOCKER_CONFIG", "/home/me/.docker")

@@ -48,7 +48,7 @@ func (s *Sandbox) stop(ctx context.Context) error {
 		_, err = sweep.Mounts(dir)
 		did(err)
 	}
-	did(sweep.Cgroups("buildkit")) // where BuildKit puts the steps of a build
+	did(sweep.Cgroups("buildkit")) // where BuildKit mounts the steps of a build
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

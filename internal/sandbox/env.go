@@ -12,11 +12,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// noProxy lists what is reached without the proxy: this machine and the addresses
-// of the cluster.
+// noProxy lists what is reached without the proxy: this machine and the
+// addresses of the cluster.
 const noProxy = "127.0.0.1,localhost,198.18.0.0/15,.svc,.cluster.local"
 
-// outsideEnv contains the variables that let any program reach the sandbox's
+// outsideEnv returns the variables that let any program reach the sandbox's
 // ghcr.io and api.github.com.
 func (s *Sandbox) outsideEnv() []string {
 	bundle := s.path("run", "pki", "bundle.crt")
@@ -27,16 +27,17 @@ func (s *Sandbox) outsideEnv() []string {
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		env = append(env, name+"="+noProxy)
 	}
-	// Go reads the first one. git, curl and Node have their own names for it.
+	// Go reads the first one; git, curl and Node use the other names.
 	for _, name := range []string{"SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} {
 		env = append(env, name+"="+bundle)
 	}
 	return env
 }
 
-// Env returns the variables of a person who works in the sandbox: the plugins, gh,
-// kubectl and the builder on PATH, the cluster's kubeconfig, a GitHub token, and
-// separate directories for gh, so that nothing of the user's is read or written.
+// Env returns the variables of a person who works in the sandbox: PATH with
+// the plugins, gh, kubectl and the builder, the cluster's kubeconfig, a GitHub
+// token, and separate directories for gh, so that nothing of the user's is
+// read or written.
 func (s *Sandbox) Env() (map[string]string, error) {
 	accounts, err := s.Accounts()
 	if err != nil {

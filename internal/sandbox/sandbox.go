@@ -6,8 +6,8 @@
 // server, and a worker to ship. Open finds or creates it; Up, Demo, Test and Down
 // do what the launcher's verbs say.
 //
-// Everything is real except the servers of GitHub and Inngest, which cannot be
-// installed here.
+// Only the servers of GitHub and Inngest are replaced, because they cannot be
+// installed here. Everything else is real.
 //
 // Everything lives in one directory (Dir): bin, npm, images and src are created
 // once and kept; buildkit is the builder's cache; run is the state of what is
@@ -41,7 +41,7 @@ import (
 // Sandbox is a directory and the servers that keep their state in it.
 type Sandbox struct {
 	Dir  string
-	Root string // the repository's own directory, whose programs are built
+	Root string // the repository, whose programs are built
 	say  tools.Say
 }
 
@@ -60,7 +60,7 @@ func Open(root string, say tools.Say) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A socket's whole path fits into 108 bytes (unix(7)); the longest below
+	// A socket's path must fit into 108 bytes (unix(7)). The longest one below
 	// Dir is the kubelet's, run/cluster/kubelet/device-plugins/kubelet.sock.
 	const most = 50
 	if len(dir) > most {
@@ -79,7 +79,7 @@ func (s *Sandbox) path(elem ...string) string {
 	return filepath.Join(append([]string{s.Dir}, elem...)...)
 }
 
-// Bin returns the directory of the programs that were built.
+// Bin returns the directory of the programs that the sandbox built.
 func (s *Sandbox) Bin() string { return s.path("bin") }
 
 func (s *Sandbox) set() daemon.Set { return daemon.Set{Dir: s.path("run", "daemons")} }
@@ -111,7 +111,7 @@ func check() error {
 	return nil
 }
 
-// lock lets only one command at a time change what is running.
+// lock makes sure that only one command at a time changes what is running.
 func (s *Sandbox) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, err

@@ -22,8 +22,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
-// RegistryAddr is the address of the registry itself, without its front: plain
-// HTTP and no credentials.
+// RegistryAddr is the address of the registry itself, without its front. It
+// serves plain HTTP and needs no credentials.
 const RegistryAddr = "127.0.0.1:26500"
 
 const outsideAddr = "127.0.0.1:26503"
@@ -37,7 +37,7 @@ storage:
   delete: {enabled: true}
 http:
   addr: %s
-  # Uploads go on at whatever name and scheme the client came by.
+  # Uploads continue at the name and scheme that the client used.
   relativeurls: true
 `, s.path("run", "registry"), RegistryAddr)
 	file := s.path("run", "registry.yml")
@@ -51,7 +51,8 @@ http:
 	return daemon.Spec{Name: "registry", Path: path, Args: []string{"serve", file}}, nil
 }
 
-// outside runs this program a second time, in the role of the internet.
+// outside runs this program a second time, as the daemon that replaces the
+// internet.
 func (s *Sandbox) outside() (daemon.Spec, error) {
 	self := s.self()
 	version, err := digest(self)
@@ -106,7 +107,8 @@ func (s *Sandbox) builder() daemon.Spec {
 		Args: []string{
 			"--addr", s.builderAddr(), "--root", s.path("buildkit"),
 			"--oci-worker=true", "--containerd-worker=false",
-			// Steps share the machine's network, so there are no interfaces to clean up.
+			// Steps share the machine's network, so there are no interfaces to
+			// remove.
 			"--oci-worker-net=host", "--oci-worker-snapshotter=overlayfs",
 			"--config", s.path("run", "buildkitd.toml"),
 		},

@@ -26,19 +26,21 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	if err := s.installForTests(ctx); err != nil {
 		return err
 	}
-	// What the linter finds fails the run at its end: the tests have more to say.
+	// A linter finding fails the run only at its end, because the tests show
+	// more.
 	lint := s.lint(ctx)
 	if err := s.vetNested(ctx); err != nil {
 		return err
 	}
-	// The end-to-end tests run last and by themselves: a cluster that shares two
-	// cores with the compiler and all other tests would miss its own time limits.
+	// The end-to-end tests run last and alone: a cluster that shares two cores
+	// with the compiler and all other tests would miss its own time limits.
 	rest, whole, err := s.packages(ctx)
 	if err != nil {
 		return err
 	}
 	s.say("go test -race, %d packages", len(rest))
-	// The limit of one package, which is reached only if something hangs.
+	// This is the limit for one package. It is reached only if something
+	// hangs.
 	test := func(limit string, packages []string) error {
 		return s.goTool(ctx, s.Root, noProxies, append([]string{"test", "-race", "-timeout=" + limit}, packages...)...)
 	}
@@ -48,9 +50,9 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 }
 
-// noProxies hides the machine's proxies from the tests: what they need from
-// outside is installed by now, and everything else that they reach is on this
-// machine. Go treats an empty variable like one that is not set.
+// noProxies hides the machine's proxies from the tests. Everything that they
+// need from the internet is installed by now, and everything else that they
+// reach is on this machine. Go treats an empty variable like an unset one.
 var noProxies = []string{
 	"HTTP_PROXY=", "HTTPS_PROXY=", "ALL_PROXY=", "NO_PROXY=",
 	"http_proxy=", "https_proxy=", "all_proxy=", "no_proxy=",

@@ -88,14 +88,14 @@ func (s *Sandbox) compile(ctx context.Context, all bool) (err error) {
 	if err := s.buildSelf(ctx); err != nil {
 		return err
 	}
-	// The packages of the plugins, which InstallPlugins links.
+	// These are the packages of the plugins, which InstallPlugins links.
 	return s.goBuild(ctx, "./internal/ghcmd", "./internal/kubecmd")
 }
 
 // goBuild runs go build in the product's own module.
 func (s *Sandbox) goBuild(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
-	cmd.Dir, cmd.Env = s.Root, append(os.Environ(), "GOGC=400") // the compiler collects its garbage less often
+	cmd.Dir, cmd.Env = s.Root, append(os.Environ(), "GOGC=400") // the compiler collects garbage less often
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w: %s", strings.Join(args, " "), err, out)
 	}
@@ -140,7 +140,8 @@ func (s *Sandbox) startServers(ctx context.Context) error {
 	if err := os.WriteFile(s.path("run", "buildkitd.toml"), []byte("[worker.oci]\n  gc = true\n"), 0o644); err != nil {
 		return err
 	}
-	// Generous, for a machine on which compilers are running at the same time.
+	// The limit is generous, because compilers may be running on the machine
+	// at the same time.
 	const patience = 3 * time.Minute
 	starting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -262,13 +263,13 @@ func (s *Sandbox) importInngest(ctx context.Context, c *cluster.Cluster) (ref st
 	return ref, c.Import(ctx, tar)
 }
 
-// self is the path of the launcher, which is kept for the daemons: `go run`
-// deletes the program that it built when it ends, and a test's program is not a
+// self is the path of a copy of the launcher for the daemons: `go run` deletes
+// the program that it built when it ends, and a test's program is not a
 // launcher.
 func (s *Sandbox) self() string { return s.path("bin", "sandbox") }
 
-// buildSelf builds the launcher. That is quick, because `go run` has just filled
-// the compiler's cache.
+// buildSelf builds the launcher. That is quick, because `go run` has just
+// filled the compiler's cache.
 func (s *Sandbox) buildSelf(ctx context.Context) error {
 	return s.goBuild(ctx, "-buildvcs=false", "-o", s.self(), "./internal/sandbox/launcher")
 }
@@ -291,7 +292,7 @@ func (s *Sandbox) writeBundle() error {
 	return os.WriteFile(filepath.Join(filepath.Dir(ca.File()), "bundle.crt"), append(append(system, '\n'), own...), 0o644)
 }
 
-// sayWriter makes a writer of lines from Say.
+// sayWriter returns a writer that calls Say for each line.
 type sayWriter struct{ say tools.Say }
 
 func (t sayWriter) Write(b []byte) (int, error) {

@@ -1,4 +1,4 @@
-// Package buildkitd runs a BuildKit of a test's own.
+// Package buildkitd runs a BuildKit daemon for one test.
 package buildkitd
 
 import (
@@ -14,19 +14,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// Start runs a daemon until t ends. It returns the daemon's address, for
-// BUILDKIT_HOST, and the directory that all of its files are in.
+// Start runs a daemon until t ends. It returns the daemon's address, which
+// belongs into BUILDKIT_HOST, and the directory that holds all of its files.
 func Start(t testing.TB) (host, dir string) {
 	t.Helper()
 	daemon, client := require.Tool(t, "buildkitd"), require.Tool(t, "buildctl")
 	require.Tool(t, "runc")
 	require.Root(t)
-	// The socket's path must be short: 108 bytes at most.
+	// A socket's path may not be longer than 108 bytes.
 	dir, err := os.MkdirTemp("", "bk")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As in BuildKit's own image, where emulators lie beside the daemon.
+	// BuildKit's own image also keeps the emulators in the daemon's directory.
 	if err := os.Symlink(require.Tool(t, "qemu-aarch64-static"), filepath.Join(dir, "buildkit-qemu-aarch64")); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func Start(t testing.TB) (host, dir string) {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-		_ = cmd.Wait() // ended by a signal
+		_ = cmd.Wait() // it was ended by the signal
 		if t.Failed() {
 			t.Logf("buildkitd:\n%s", log.String())
 		}
@@ -54,7 +54,7 @@ func Start(t testing.TB) (host, dir string) {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, client, "--addr", host, "--wait", "--timeout", "60", "debug", "workers").CombinedOutput()
 	if err != nil {
-		t.Fatalf("buildkitd does not answer: %v\n%s", err, out)
+		t.Fatalf("buildkitd did not answer: %v\n%s", err, out)
 	}
 	return host, dir
 }

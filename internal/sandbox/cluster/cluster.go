@@ -4,17 +4,17 @@
 // the control plane, containerd, a kubelet, kube-proxy and DNS, as ordinary
 // detached processes below one directory. Up starts it, Down removes every trace
 // of it, Kubectl and Ctr talk to it.
-//
-// The node is an arm64 node, like those it represents. Its containerd chooses and
-// runs linux/arm64 (under qemu if the machine has another architecture), and its
-// label says so. The kubelet would report the architecture of its own binary, so an
-// admission policy corrects that in the node's status. See config/cluster.yaml.
+// The node is an arm64 node, like the ones it represents. Its containerd
+// chooses and runs linux/arm64 (under qemu if the machine has another
+// architecture), and its label says so. The kubelet would report the
+// architecture of its own binary, so an admission policy corrects that in the
+// node's status. See config/cluster.yaml.
 //
 // Addresses are in 198.18.0.0/15, which RFC 2544 reserves for test beds, so they do
 // not collide with a network that a developer's machine is on.
 //
-// The flags are those with which Kubernetes' own hack/local-up-cluster.sh starts a
-// cluster, without what one node does not need.
+// The daemons get the flags that Kubernetes' own hack/local-up-cluster.sh
+// uses, except for those that a single node does not need.
 package cluster
 
 import (
@@ -48,7 +48,7 @@ const (
 
 // Cluster is the directory of a cluster and what is needed to run it.
 type Cluster struct {
-	Bin string // the programs: see the tools package
+	Bin string // the programs; see package tools
 	Dir string // sockets, state, configuration; removed by Down
 	Set daemon.Set
 	CA  *pki.CA

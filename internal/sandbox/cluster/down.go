@@ -87,7 +87,7 @@ func (c *Cluster) forgetLogs() error {
 	for _, l := range links {
 		to, err := os.Readlink(l)
 		if err != nil || !strings.HasPrefix(to, c.Dir+"/") {
-			continue // somebody else's, or gone meanwhile
+			continue // it is somebody else's, or has just been removed
 		}
 		if err := os.Remove(l); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -32,9 +32,9 @@ const (
 	binfmtName = "qemu-aarch64"
 )
 
-// fixed are directories whose place programs do not let us choose. Those that did
-// not exist before are removed again once they are empty. A directory comes after
-// its subdirectories.
+// fixed lists directories whose location programs do not let us choose. Those
+// that did not exist before are removed again once they are empty. A directory
+// comes after its subdirectories.
 var fixed = []string{
 	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
 	"/var/log/containers",
@@ -42,19 +42,19 @@ var fixed = []string{
 	"/run/containerd/s", "/run/containerd",
 }
 
-// host is the machine: what must be changed on it, and what it was before.
+// host is the machine: what must be changed on it, and its state before that.
 type host struct {
-	file string // the record of how it was
+	file string // where the previous state is recorded
 	say  func(format string, args ...any)
 }
 
 // before is the state of the machine before the first change.
 type before struct {
 	Sysctls       map[string]string `json:"sysctls"`
-	Address       bool              `json:"address"` // NodeIP was there
+	Address       bool              `json:"address"` // NodeIP was already assigned
 	BinfmtMounted bool              `json:"binfmtMounted"`
 	BinfmtEnabled bool              `json:"binfmtEnabled"`
-	Dirs          []string          `json:"dirs"` // those of fixed that were there
+	Dirs          []string          `json:"dirs"` // the members of fixed that already existed
 }
 
 func (c *Cluster) host() host { return host{file: c.path("before.json"), say: c.Say} }

@@ -52,8 +52,8 @@ func (c *Cluster) proxy() daemon.Spec {
 		"--proxy-mode=iptables",
 		fmt.Sprintf("--healthz-bind-address=127.0.0.1:%d", proxyHealthPort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", proxyMetricsPort),
-		// Node ports do not use the machine's own addresses, and its connection
-		// tracking stays as it was.
+		// Node ports do not use the machine's own addresses, and the machine's
+		// connection tracking is not changed.
 		"--nodeport-addresses="+NodeIP+"/32", "--iptables-localhost-nodeports=false",
 		"--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 	)
@@ -68,5 +68,5 @@ func (c *Cluster) program(name string) string {
 	if p, err := exec.LookPath(name); err == nil {
 		return p
 	}
-	return name // starting it says that it is missing
+	return name // starting it reports that it is missing
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/images"
 )
 
-// PauseImage is the name under which the image of the pods' first container is
-// imported.
+// PauseImage is the name of the image that the first container of every pod
+// runs.
 const PauseImage = "sandbox.invalid/pause:1"
 
 // importPause imports the image of every pod's first container into the node.

@@ -2,9 +2,9 @@
 // kube-apiserver and, if wanted, kube-controller-manager and kube-scheduler,
 // on random ports of 127.0.0.1, ready in about three seconds.
 //
-// Tests use it for everything that is a matter of the API server; pods are
-// what a test writes into their status. The sandbox's whole cluster is made of
-// the same programs.
+// Tests use it for everything that the API server decides. There are no nodes:
+// a test writes the status of its pods itself. The sandbox's whole cluster
+// runs the same programs.
 package controlplane
 
 import (
@@ -24,19 +24,19 @@ import (
 	"time"
 )
 
-// Options name the programs and what is wanted of them.
+// Options say which programs to run, and how.
 type Options struct {
 	Etcd, APIServer, ControllerManager, Scheduler string // paths; the last two may be empty
-	// Users get a token each: name to groups. "admin" of system:masters is
-	// always there.
+	// Users maps user names to groups; each user gets a token. The user
+	// "admin" of the group system:masters always exists.
 	Users map[string][]string
-	// APIServerArgs are added at the end.
+	// APIServerArgs are appended to the API server's arguments.
 	APIServerArgs []string
-	// AuditLog, when set, is a file that gets a line of JSON for each request.
+	// AuditLog, if set, is a file that gets one line of JSON per request.
 	AuditLog string
 }
 
-// ControlPlane is a running one.
+// ControlPlane is a running control plane.
 type ControlPlane struct {
 	// Server is the API server's URL.
 	Server string
@@ -51,16 +51,16 @@ type ControlPlane struct {
 
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the process has ended
 }
 
-// controllers are those that matter without nodes; what would clean up after
-// nodes that are not there is left out.
+// controllers lists the controllers that matter without nodes. The ones that
+// clean up after nodes are left out.
 const controllers = "deployment-controller,replicaset-controller,statefulset-controller,daemonset-controller," +
 	"garbage-collector-controller,namespace-controller,resourcequota-controller,serviceaccount-controller"
 
-// Start starts a control plane in dir, which must exist, and returns when it
-// answers. It runs until Stop.
+// Start starts a control plane in dir, which must exist, and returns when the
+// API server is ready. It runs until Stop.
 func Start(ctx context.Context, dir string, o Options) (*ControlPlane, error) {
 	c := &ControlPlane{Dir: dir, opts: o, tokens: map[string]string{}, procs: map[string]*process{}}
 	err := c.start(ctx)
@@ -110,7 +110,7 @@ func (c *ControlPlane) startEtcd() error {
 		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
 }
 
-// StartAPIServer starts the API server, after StopAPIServer for instance, and
+// StartAPIServer starts the API server, for example after StopAPIServer, and
 // returns when it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	args := []string{
@@ -135,13 +135,13 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return c.ready(ctx)
 }
 
-// StopAPIServer ends the API server; etcd goes on.
+// StopAPIServer stops the API server; etcd keeps running.
 func (c *ControlPlane) StopAPIServer() { c.stop("apiserver") }
 
-// KillAPIServer ends it like a crash.
+// KillAPIServer kills the API server, as a crash would.
 func (c *ControlPlane) KillAPIServer() { c.kill("apiserver") }
 
-// ready waits until the API server says so.
+// ready waits until the API server reports that it is ready.
 func (c *ControlPlane) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -156,7 +156,7 @@ func (c *ControlPlane) ready(ctx context.Context) error {
 		req.Header.Set("Authorization", "Bearer "+c.tokens["admin"])
 		res, err := client.Do(req)
 		if err == nil {
-			_, _ = io.Copy(io.Discard, res.Body) // its text repeats the status
+			_, _ = io.Copy(io.Discard, res.Body) // the body only repeats the status
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil
@@ -188,7 +188,7 @@ func (c *ControlPlane) run(name, path string, args ...string) error {
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // how it ended stands in its log
+		_ = cmd.Wait() // the log shows how it ended
 		close(p.done)
 	}()
 	c.procs[name] = p
@@ -200,7 +200,7 @@ func (c *ControlPlane) stop(name string) {
 	if p == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
@@ -211,13 +211,13 @@ func (c *ControlPlane) stop(name string) {
 
 func (c *ControlPlane) kill(name string) {
 	if p := c.procs[name]; p != nil {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // it may have ended already
 		<-p.done
 		delete(c.procs, name)
 	}
 }
 
-// Stop ends everything. What is in Dir stays.
+// Stop stops everything. The files in Dir stay.
 func (c *ControlPlane) Stop() {
 	for _, name := range []string{"scheduler", "controller-manager"} {
 		c.kill(name)
@@ -226,7 +226,7 @@ func (c *ControlPlane) Stop() {
 	c.kill("etcd")
 }
 
-// Kubeconfig is the path of a kubeconfig for one of the users.
+// Kubeconfig returns the path of a kubeconfig for one of the users.
 func (c *ControlPlane) Kubeconfig(user string) (string, error) {
 	if _, ok := c.tokens[user]; !ok {
 		return "", fmt.Errorf("there is no user %q", user)

@@ -14,7 +14,7 @@ func TestStartAndRestart(t *testing.T) {
 	}
 	cp.StopAPIServer()
 	if _, err := kube.Discovery().ServerVersion(); err == nil {
-		t.Fatal("a stopped API server answers")
+		t.Fatal("the stopped API server still answers")
 	}
 	if err := cp.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)

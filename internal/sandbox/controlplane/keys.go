@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// serviceAccountKey makes the key that service account tokens are signed with.
+// serviceAccountKey creates the key that signs service account tokens.
 func serviceAccountKey() ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -18,8 +18,8 @@ func serviceAccountKey() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), nil
 }
 
-// insecure is for asking a server that this package started whether it is
-// ready, before its certificate is written.
+// insecure is used to check whether a server that this package has started is
+// ready, while its certificate is not written yet.
 func insecure() *http.Transport {
 	return &http.Transport{
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},

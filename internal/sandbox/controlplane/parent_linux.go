@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent keeps a killed test from leaving a control plane behind.
+// dieWithParent makes the kernel kill the control plane when the test is
+// killed.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

@@ -4,5 +4,5 @@ package controlplane
 
 import "os/exec"
 
-// dieWithParent has no counterpart here.
+// dieWithParent does nothing: other systems have no such setting.
 func dieWithParent(*exec.Cmd) {}

@@ -1,12 +1,12 @@
 //go:build linux
 
-// Package daemon keeps long-running programs that outlive the command which
-// started them: each is detached, has its log and a file that names the
-// process, and can be found, watched and stopped by any later command.
+// Package daemon keeps programs running after the command that started them
+// has ended. Each program is detached and has a log and a file that identifies
+// its process, so any later command can find, watch and stop it.
 //
-// A pid alone names a process only until the kernel hands the number out
-// again. The file therefore holds the process's start time as well, so that a
-// stale file after a crash or a reboot never stops a stranger.
+// A pid alone does not identify a process, because the kernel reuses the
+// numbers. The file therefore holds the process's start time as well, so that
+// a stale file after a crash or a reboot never stops an unrelated process.
 package daemon
 
 import (
@@ -26,26 +26,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spec says what to run.
+// Spec describes a program to run.
 type Spec struct {
 	Name string
 	Path string
-	// Arg0 is argv[0] where it differs from Path: a multi-call binary picks its
-	// command by it.
+	// Arg0 is argv[0] if it differs from Path: a multi-call binary uses it to
+	// choose its command.
 	Arg0 string
 	Args []string
-	// Env is the whole environment; the caller's own when nil.
+	// Env is the whole environment; nil means the caller's.
 	Env []string
-	// Dir is the working directory; the caller's own when empty.
+	// Dir is the working directory; empty means the caller's.
 	Dir string
-	// Version identifies what is run. A daemon with another version is restarted.
+	// Version identifies the program and its settings. A daemon that runs in
+	// another version is restarted.
 	Version string
 }
 
-// Set is a directory of daemons: DIR/NAME.pid and DIR/NAME.log.
+// Set is a directory of daemons, which holds DIR/NAME.pid and DIR/NAME.log.
 type Set struct{ Dir string }
 
-// record is what a pid file holds.
+// record is the content of a pid file.
 type record struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks since boot: field 22 of /proc/PID/stat
@@ -55,11 +56,11 @@ type record struct {
 
 func (s Set) pidFile(name string) string { return filepath.Join(s.Dir, name+".pid") }
 
-// Log is the path of a daemon's log.
+// Log returns the path of a daemon's log.
 func (s Set) Log(name string) string { return filepath.Join(s.Dir, name+".log") }
 
-// Start starts a daemon that is not running, or not in this version, and
-// reports whether it did.
+// Start starts a daemon unless it is already running in this version, and
+// reports whether it started it.
 func (s Set) Start(ctx context.Context, spec Spec) (started bool, err error) {
 	if r, ok := s.running(spec.Name); ok {
 		if r.Version == spec.Version {
@@ -84,8 +85,8 @@ func (s Set) Start(ctx context.Context, spec Spec) (started bool, err error) {
 	}
 	cmd.Env, cmd.Dir = spec.Env, spec.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	// A session of its own: no terminal's hang-up, no Ctrl-C of the command
-	// that started it.
+	// In its own session it gets neither a terminal's hang-up nor the Ctrl-C
+	// of the command that started it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return false, fmt.Errorf("start %s: %w", spec.Name, err)
@@ -95,7 +96,7 @@ func (s Set) Start(ctx context.Context, spec Spec) (started bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	// Reaped here while this command lives, by init afterwards.
+	// Wait reaps it while this command lives; init does so afterwards.
 	go func() { _ = cmd.Wait() }()
 	b, err := json.Marshal(record{PID: pid, Start: st.start, Version: spec.Version})
 	if err != nil {
@@ -104,7 +105,7 @@ func (s Set) Start(ctx context.Context, spec Spec) (started bool, err error) {
 	return true, os.WriteFile(s.pidFile(spec.Name), b, 0o644)
 }
 
-// Running returns the pid of a daemon that is alive.
+// Running returns the pid of a running daemon.
 func (s Set) Running(name string) (pid int, ok bool) {
 	r, ok := s.running(name)
 	return r.PID, ok
@@ -126,7 +127,7 @@ func (s Set) running(name string) (record, bool) {
 	return r, true
 }
 
-// Names lists the daemons that have a pid file, running or not.
+// Names lists the daemons that have a pid file, whether they run or not.
 func (s Set) Names() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(s.Dir, "*.pid"))
 	if err != nil {
@@ -139,8 +140,8 @@ func (s Set) Names() ([]string, error) {
 	return names, nil
 }
 
-// Stop ends a daemon: SIGTERM, then SIGKILL once grace has passed. One that is
-// not running is not an error.
+// Stop ends a daemon with SIGTERM, and with SIGKILL if it is still running
+// after grace. It is not an error if the daemon is not running.
 func (s Set) Stop(ctx context.Context, name string, grace time.Duration) error {
 	if pid, ok := s.Running(name); ok {
 		if err := Terminate(ctx, pid, grace); err != nil {
@@ -153,8 +154,8 @@ func (s Set) Stop(ctx context.Context, name string, grace time.Duration) error {
 	return nil
 }
 
-// Terminate ends any process, its own child or not: SIGTERM, then SIGKILL once
-// grace has passed or at once when grace is 0.
+// Terminate ends any process, including one that is not a child, with SIGTERM,
+// and with SIGKILL after grace (immediately if grace is 0).
 func Terminate(ctx context.Context, pid int, grace time.Duration) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -175,7 +176,7 @@ func Terminate(ctx context.Context, pid int, grace time.Duration) error {
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	const killed = 10 * time.Second // a process in an uninterruptible wait may take its time
+	const killed = 10 * time.Second // a process in uninterruptible sleep may take a while
 	gone, err := waitGone(ctx, fd, killed)
 	if err == nil && !gone {
 		err = errors.New("still alive after SIGKILL")
@@ -195,7 +196,7 @@ func waitGone(ctx context.Context, fd int, d time.Duration) (bool, error) {
 		if left <= 0 {
 			return false, nil
 		}
-		// In slices, so that a cancelled context is noticed.
+		// It waits in slices, so that a cancelled context is noticed.
 		slice := min(left, 200*time.Millisecond)
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(slice.Milliseconds())+1)
 		if err != nil && !errors.Is(err, unix.EINTR) {
@@ -213,8 +214,9 @@ type stat struct {
 	start uint64
 }
 
-// readStat reads what is needed of /proc/PID/stat (proc_pid_stat(5)). The
-// command's name, in parentheses, may itself hold spaces and parentheses.
+// readStat reads the fields of /proc/PID/stat that are needed here
+// (proc_pid_stat(5)). The command's name, in parentheses, may itself contain
+// spaces and parentheses.
 func readStat(pid int) (stat, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -240,9 +242,9 @@ func parseStat(b []byte) (stat, error) {
 	return stat{state: f[0][0], ppid: ppid, start: start}, nil
 }
 
-// Await asks ready, again and again, until it returns nil. It ends early, with
-// the end of the daemon's log, when the daemon has died, and with ready's last
-// word when ctx ends.
+// Await calls ready repeatedly until it returns nil. If the daemon dies, Await
+// returns early with the end of its log. If ctx ends, the error contains the
+// last error of ready.
 func (s Set) Await(ctx context.Context, name string, ready func(context.Context) error) error {
 	const every = 100 * time.Millisecond
 	tick := time.NewTicker(every)
@@ -263,7 +265,7 @@ func (s Set) Await(ctx context.Context, name string, ready func(context.Context)
 	}
 }
 
-// Tail is the end of a daemon's log.
+// Tail returns the end of a daemon's log.
 func (s Set) Tail(name string) string {
 	b, err := os.ReadFile(s.Log(name))
 	if err != nil {

@@ -27,22 +27,22 @@ func TestStartOnceFindStop(t *testing.T) {
 		}
 	}
 	if _, ok := set.Running("sleeper"); !ok {
-		t.Fatal("not found running")
+		t.Fatal("the daemon was not found running")
 	}
 	if names, err := set.Names(); err != nil || len(names) != 1 || names[0] != "sleeper" {
 		t.Errorf("names %v, %v", names, err)
 	}
-	for range 2 { // stopping something twice is not an error
+	for range 2 { // Stopping a daemon twice is not an error.
 		if err := set.Stop(t.Context(), "sleeper", time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := set.Running("sleeper"); ok {
-			t.Fatal("still running")
+			t.Fatal("the daemon is still running")
 		}
 	}
 }
 
-func TestStopKillsWhatIgnoresATerm(t *testing.T) {
+func TestStopKillsADaemonThatIgnoresSIGTERM(t *testing.T) {
 	set := Set{Dir: t.TempDir()}
 	if _, err := set.Start(t.Context(), shell("deaf", `trap "" TERM; echo deaf; while :; do sleep 1000; done`)); err != nil {
 		t.Fatal(err)
@@ -57,23 +57,23 @@ func TestStopKillsWhatIgnoresATerm(t *testing.T) {
 	}
 	if _, err := readStat(pid); err == nil {
 		if st, _ := readStat(pid); st.state != 'Z' {
-			t.Error("still alive")
+			t.Error("the daemon is still alive")
 		}
 	}
 }
 
-// logged is ready once the daemon's log holds a text.
+// logged returns a check that succeeds once the daemon's log contains a text.
 func logged(set Set, name, text string) func(context.Context) error {
 	return func(context.Context) error {
 		b, err := os.ReadFile(set.Log(name))
 		if err == nil && !strings.Contains(string(b), text) {
-			err = errors.New("not said yet")
+			err = errors.New("the text is not in the log yet")
 		}
 		return err
 	}
 }
 
-func TestAnotherVersionIsStartedAnew(t *testing.T) {
+func TestAnotherVersionIsRestarted(t *testing.T) {
 	set := Set{Dir: t.TempDir()}
 	spec := shell("server", "exec sleep 1000")
 	t.Cleanup(func() { _ = set.Stop(context.Background(), "server", 0) })
@@ -85,7 +85,7 @@ func TestAnotherVersionIsStartedAnew(t *testing.T) {
 		}
 		pid, ok := set.Running("server")
 		if !ok {
-			t.Fatal("not running")
+			t.Fatal("the daemon is not running")
 		}
 		pids = append(pids, pid)
 	}
@@ -94,7 +94,8 @@ func TestAnotherVersionIsStartedAnew(t *testing.T) {
 	}
 }
 
-// A pid file that outlived its process must not name a stranger.
+// A pid file that has outlived its process must not match an unrelated
+// process.
 func TestStalePidFile(t *testing.T) {
 	set := Set{Dir: t.TempDir()}
 	for name, text := range map[string]string{
@@ -106,7 +107,7 @@ func TestStalePidFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if pid, ok := set.Running(name); ok {
-			t.Errorf("%s: taken for process %d", name, pid)
+			t.Errorf("%s: was matched with process %d", name, pid)
 		}
 		if err := set.Stop(t.Context(), name, time.Second); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -114,7 +115,7 @@ func TestStalePidFile(t *testing.T) {
 	}
 }
 
-func TestAwaitTellsWhyADaemonEnded(t *testing.T) {
+func TestAwaitReportsWhyADaemonEnded(t *testing.T) {
 	set := Set{Dir: t.TempDir()}
 	if _, err := set.Start(t.Context(), shell("broken", "echo no such flag; exit 1")); err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func TestParseStat(t *testing.T) {
 	}
 	for _, bad := range []string{"", "42", "42 (a) S 7", "42 (a S 7 42"} {
 		if _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("%q was taken", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package dockerd runs a Docker engine of a test's own.
+// Package dockerd runs a Docker engine for one test.
 package dockerd
 
 import (
@@ -15,17 +15,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// Debian is where Debian's docker.io has its programs. They are of version
-// 20.10, the oldest that this project supports, and must find the containerd
-// that belongs to them and not the sandbox's.
+// Debian is the directory of the programs of Debian's docker.io. They are
+// version 20.10, the oldest that this project supports, and must find their
+// own containerd and not the sandbox's.
 const Debian = "/usr/bin"
 
-// Start runs an engine until t ends and returns its address, for DOCKER_HOST, and
-// the docker program of the same version.
+// Start runs an engine until t ends. It returns the engine's address, for
+// DOCKER_HOST, and the docker program of the same version.
 //
-// The engine has a network namespace of its own: it may make its bridge there
-// without touching the machine's interfaces and packet filter, and nothing is
-// left of it. Images cannot be pulled in it.
+// The engine has its own network namespace, so it can create its bridge
+// without touching the machine's interfaces and packet filter, and leaves
+// nothing behind. It cannot pull images.
 func Start(t testing.TB) (host, client string) {
 	t.Helper()
 	require.Root(t)
@@ -34,7 +34,7 @@ func Start(t testing.TB) (host, client string) {
 	if _, err := os.Stat(client); err != nil {
 		client = require.Tool(t, "docker")
 	}
-	// The socket's path must be short: 108 bytes at most.
+	// A socket's path may not be longer than 108 bytes.
 	dir, err := os.MkdirTemp("", "dd")
 	if err != nil {
 		t.Fatal(err)
@@ -68,12 +68,13 @@ func Start(t testing.TB) (host, client string) {
 		ended <- err
 		t.Fatalf("dockerd ended: %v\n%s", err, log)
 	case <-t.Context().Done():
-		t.Fatal("dockerd does not serve")
+		t.Fatal("dockerd did not start serving")
 	}
 	return host, client
 }
 
-// serving is a daemon's log that says when the daemon serves.
+// serving is a writer for a daemon's log that notices when the daemon is
+// ready.
 type serving struct {
 	line []byte
 	seen chan struct{}
@@ -94,7 +95,8 @@ func (s *serving) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String leaves out what the engine's gRPC library says about its connections.
+// String returns the log without the gRPC library's lines about its
+// connections.
 func (s *serving) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

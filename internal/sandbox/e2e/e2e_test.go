@@ -19,12 +19,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/worker"
 )
 
-// shared is the one sandbox of all tests here.
+// shared is the sandbox that all tests of this package use.
 var shared struct {
 	once    sync.Once
 	sandbox *sandbox.Sandbox
 	err     error
-	// turn is whose the cluster is.
+	// turn makes sure that only one story uses the cluster at a time.
 	turn sync.Mutex
 }
 
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// up brings the sandbox up, once, with both plugins installed.
+// up brings the sandbox up once and installs both plugins.
 func up(t testing.TB) *sandbox.Sandbox {
 	t.Helper()
 	require.Dir(t)
@@ -59,7 +59,8 @@ func up(t testing.TB) *sandbox.Sandbox {
 		if shared.sandbox, shared.err = sandbox.Open(root, say); shared.err != nil {
 			return
 		}
-		// The first test to ask pays for all; its own deadline does not count.
+		// The first test that needs the sandbox waits for it; the test's own
+		// deadline does not count.
 		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 		defer cancel()
 		shared.err = errors.Join(shared.sandbox.Up(ctx), shared.sandbox.InstallPlugins(ctx))
@@ -70,7 +71,7 @@ func up(t testing.TB) *sandbox.Sandbox {
 	return shared.sandbox
 }
 
-// TestScript runs the stories.
+// TestScript runs the stories in testdata/script.
 func TestScript(t *testing.T) {
 	s := up(t)
 	testscript.Run(t, testscript.Params{
@@ -101,7 +102,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// reset takes the worker of the last story out of the cluster.
+// reset removes the previous story's worker from the cluster.
 func reset(ctx context.Context, s *sandbox.Sandbox) error {
 	c, err := s.Cluster()
 	if err != nil {

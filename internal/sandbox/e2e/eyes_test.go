@@ -16,14 +16,14 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// eyes see when the API says something of new pods, or of the workload, for the
-// first time.
+// eyes records when the API first reports something about new pods or about
+// the workload.
 type eyes struct {
 	mu   sync.Mutex
-	want map[string]*regexp.Regexp // by namespace
+	want map[string]*regexp.Regexp // keyed by namespace
 	seen map[string]time.Time
-	pods map[types.UID]string // namespaces of all pods so far
-	old  map[types.UID]bool   // those that were there before: they prove nothing
+	pods map[types.UID]string // the namespaces of all pods seen so far
+	old  map[types.UID]bool   // pods that existed before; they prove nothing
 }
 
 func (e *eyes) watch(ns, pattern string) {
@@ -48,7 +48,7 @@ func (e *eyes) first(ns string) (time.Time, bool) {
 func (e *eyes) see(ns string, about types.UID, what any) {
 	text, err := json.Marshal(what)
 	if err != nil {
-		return // not what is looked for
+		return // it does not match the pattern
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -64,8 +64,8 @@ func (e *eyes) pod(p *corev1.Pod) {
 	e.see(p.Namespace, p.UID, p.Status)
 }
 
-// look watches pods, events and conditions of all namespaces until the test
-// ends.
+// look watches the pods, events and conditions of all namespaces until the
+// test ends.
 func (st *stage) look(t testing.TB) *eyes {
 	t.Helper()
 	e := &eyes{want: map[string]*regexp.Regexp{}, seen: map[string]time.Time{}, pods: map[types.UID]string{}, old: map[types.UID]bool{}}

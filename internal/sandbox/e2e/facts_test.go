@@ -22,11 +22,12 @@ import (
 
 const repository = "joelhooks/system-bus-worker"
 
-// facts are the commands that look at what is so. Each can be negated.
+// facts are the commands that check the state of the registry, the cluster and
+// Inngest. Each can be negated.
 //
-//	tagged TAG…       the registry has all these tags, for one digest
-//	runs TAG          every pod of the worker that is to stay is ready, runs that tag's digest,
-//	                  and is an arm64 process
+//	tagged TAG…       the registry has all of these tags, and they have one digest
+//	runs TAG          every pod of the worker that is not being deleted is ready, runs the
+//	                  digest of that tag, and is an arm64 process
 //	registered ID…    Inngest has exactly these functions of the worker's app
 func facts(s *sandbox.Sandbox) map[string]func(*testscript.TestScript, bool, []string) {
 	wrap := func(check func(ctx context.Context, s *sandbox.Sandbox, args []string) error) func(*testscript.TestScript, bool, []string) {
@@ -36,7 +37,7 @@ func facts(s *sandbox.Sandbox) map[string]func(*testscript.TestScript, bool, []s
 			err := check(ctx, s, args)
 			switch {
 			case neg && err == nil:
-				ts.Fatalf("it is so")
+				ts.Fatalf("the statement is true")
 			case !neg && err != nil:
 				ts.Fatalf("%v", err)
 			}
@@ -49,7 +50,7 @@ func facts(s *sandbox.Sandbox) map[string]func(*testscript.TestScript, bool, []s
 	}
 }
 
-// digestOf asks the registry behind its front.
+// digestOf reads a digest from the registry directly, not through its front.
 func digestOf(ctx context.Context, tag string) (string, error) {
 	ref, err := name.ParseReference(sandbox.RegistryAddr+"/"+repository+":"+tag, name.Insecure)
 	if err != nil {
@@ -72,7 +73,7 @@ func tagged(ctx context.Context, _ *sandbox.Sandbox, tags []string) error {
 		digests = append(digests, d)
 	}
 	if all := slices.Compact(slices.Clone(digests)); len(all) != 1 {
-		return fmt.Errorf("tags %v are %v", tags, digests)
+		return fmt.Errorf("the tags %v have the digests %v", tags, digests)
 	}
 	return nil
 }
@@ -97,11 +98,11 @@ func runs(ctx context.Context, s *sandbox.Sandbox, args []string) error {
 	if err := get(ctx, s, &pods, "pods", "--selector=app=system-bus-worker"); err != nil {
 		return err
 	}
-	// What is on its way out may take its grace period; Bun, as the first process
-	// of a pod, takes all of it.
+	// A pod that is being deleted may use up its grace period. Bun, as the
+	// first process of a pod, always does.
 	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 	if len(pods.Items) != int(*d.Spec.Replicas) {
-		return fmt.Errorf("%d pods, not %d", len(pods.Items), *d.Spec.Replicas)
+		return fmt.Errorf("there are %d pods, want %d", len(pods.Items), *d.Spec.Replicas)
 	}
 	for _, p := range pods.Items {
 		st := p.Status.ContainerStatuses[0]
@@ -162,14 +163,14 @@ func registered(ctx context.Context, s *sandbox.Sandbox, want []string) error {
 		slices.Sort(have)
 		slices.Sort(want)
 		if !slices.Equal(have, want) {
-			return fmt.Errorf("registered are %v, not %v", have, want)
+			return fmt.Errorf("the registered functions are %v, want %v", have, want)
 		}
 		return nil
 	}
 	return fmt.Errorf("Inngest has no app %s: %+v", app, answer.Data.Apps)
 }
 
-// get reads an object, or a list of them, of the worker's namespace.
+// get reads an object or a list of objects from the worker's namespace.
 func get(ctx context.Context, s *sandbox.Sandbox, into any, args ...string) error {
 	c, err := s.Cluster()
 	if err != nil {

@@ -21,57 +21,60 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// fault is one way for a rollout to fail.
+// fault is one way in which a rollout fails.
 type fault struct {
 	name string
 	tag  string
-	// edit puts lines at the manifest's marks.
+	// edit maps the manifest's marks to the lines that replace them.
 	edit map[string]string
-	// prepare alters the namespace beforehand, when what serves serves already.
+	// prepare changes the namespace before the rollout, while the first
+	// version already serves.
 	prepare string
-	// blind lets no registry be reached from here: the preflight cannot see what the
-	// node will see. Without --no-pin that refuses the rollout.
+	// blind makes every registry unreachable from here, so the preflight
+	// cannot see what the node will see. Without --no-pin, that refuses the
+	// rollout.
 	blind bool
 	flags []string
-	// at is a stage at whose beginning the command is stopped (SIGSTOP) while do
-	// alters the cluster, as somebody else might right then.
+	// at is the stage at whose beginning the command is stopped (SIGSTOP)
+	// while do changes the cluster, as somebody else might do at that moment.
 	at string
 	do func(context.Context, *place) error
 
-	code string // of the verdict
+	code string // the code of the verdict
 	exit int
-	// proof is what the API says first that proves it, as a pattern over the
-	// states of pods, events and conditions; empty where the preflight refuses.
+	// proof is a pattern over the states of pods, events and conditions. It
+	// matches the first report of the API that proves the failure. It is empty
+	// where the preflight refuses.
 	proof string
-	// within is how long after the proof the watching may end: a grace, or the
-	// timeout that is given.
+	// within is how long after the proof the watch may end: after a grace
+	// period or the given timeout.
 	within time.Duration
-	// ready says that the new pod is Ready for a moment, as a container of it has
-	// no probe, so that the controller stops the old one.
+	// ready means that the new pod is Ready for a moment, because one of its
+	// containers has no probe. The controller then stops the old pod.
 	ready bool
-	// others says that the place is rightly not as it was, and left what must be
-	// there then.
+	// others means that something rightly differs from the state before the
+	// rollout. left then checks the state that must remain.
 	others bool
 	left   func(context.Context, *place) error
 }
 
-// atOnce is the bound for causes that end the wait at once; the machine may be
-// busy.
+// atOnce is the bound for causes that end the wait immediately. The machine
+// may be busy.
 const atOnce = 5 * time.Second
 
-// twice is the bound where a container is killed by its node a second time.
+// twice is the bound where the node has to kill a container a second time.
 const twice = 40 * time.Second
 
-// endedTwice is what proves that a container does not stay. A crash takes three
-// ends: two may be those of a worker whose database was not up yet. How soon the
-// next one comes is the node's affair; BenchmarkRollout counts from the first.
+// endedTwice proves that a container keeps ending. A crash needs three ends,
+// because a worker whose database was not up yet may end twice. The node
+// decides when the next one happens; BenchmarkRollout counts from the first.
 const (
 	endedTwice  = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[1-9]`
 	endedThrice = `"state":\{"(terminated"|waiting":\{"reason":"CrashLoopBackOff").*"restartCount":[2-9]`
 )
 
 var faults = []fault{
-	// Refused by the preflight: nothing was changed.
+	// The preflight refuses these; nothing is changed.
 	{name: "missing-tag", tag: "never", code: "image-not-found", exit: 3},
 	{name: "no-pull-secret", tag: "better", prepare: "imagePullSecrets", code: "image-private", exit: 3},
 	{name: "missing-secret-key", tag: "better", exit: 3, code: "reference-missing",
@@ -84,7 +87,7 @@ var faults = []fault{
 	{name: "paused", tag: "better", exit: 3, code: "paused", prepare: "pause"},
 	{name: "quota-full", tag: "better", exit: 3, code: "quota", prepare: "quota"},
 
-	// What only the node, the scheduler or admission sees.
+	// Only the node, the scheduler or admission can see these.
 	{name: "missing-tag-unseen", tag: "never", blind: true, code: "image-not-found", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
 	{name: "denied-unseen", tag: "better", blind: true, prepare: "imagePullSecrets", code: "image-denied", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
 	{name: "registry-away", tag: "better", flags: []string{"--image=127.0.0.1:1/none", "--timeout=40s", "--no-pin"}, code: "image-network", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: 45 * time.Second},
@@ -132,13 +135,13 @@ var faults = []fault{
 	{name: "progress-deadline", tag: "better", edit: map[string]string{"spec": "progressDeadlineSeconds: 4\n  minReadySeconds: 3", "container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 30}`},
 		code: "progress-deadline", exit: 4, proof: `ProgressDeadlineExceeded`, within: atOnce},
 
-	// The rollout completes, and what runs is not what it should be.
+	// The rollout completes, but what runs is not what should run.
 	{name: "page-broken", tag: "broken", code: "probe-status", exit: 4},
 	{name: "other-page", tag: "otherpage", flags: []string{"--probe-expect=functions"}, code: "probe-expect", exit: 4},
 	{name: "duplicate-functions", tag: "duplicates", code: "probe-duplicates", exit: 4},
 	{name: "probe-port", tag: "better", flags: []string{"--probe-port=3999"}, code: "probe-unreachable", exit: 4},
 
-	// Others are at work.
+	// Somebody else makes a change at the same time.
 	{name: "changed-by-another", tag: "unready", at: "watch", do: func(ctx context.Context, p *place) error {
 		return p.patch(ctx, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+standinImage+`:better"}]}}}}`)
 	}, code: "superseded", exit: 5, others: true},
@@ -153,9 +156,9 @@ var faults = []fault{
 	}, code: "workload-replaced", exit: 5, others: true},
 }
 
-// TestFaults rolls out badly in every way of the table, all at once, each in a
-// namespace of its own, and writes the table of what came of it to faults.md in
-// the sandbox's directory.
+// TestFaults runs a failing rollout for every row of the table, all in
+// parallel and each in its own namespace. It writes a table of the results to
+// faults.md in the sandbox's directory.
 func TestFaults(t *testing.T) {
 	st := standin(t)
 	shared.turn.Lock()
@@ -168,9 +171,9 @@ func TestFaults(t *testing.T) {
 	eyes := st.look(t)
 	rows := make([]row, len(faults))
 	var work errgroup.Group
-	work.SetLimit(8) // the node has its own pace
-	// Those that wait for a time to be over first, as they leave the machine to
-	// others.
+	work.SetLimit(8) // how long this takes depends on the node
+	// Those that first wait for some time start first, because they leave the
+	// machine to the others.
 	for _, waits := range []bool{true, false} {
 		for i, f := range faults {
 			if waits == f.waits() {
@@ -202,7 +205,7 @@ func (f fault) waits() bool {
 	return strings.HasPrefix(f.code, "probe-") || slices.ContainsFunc(f.flags, func(flag string) bool { return strings.HasPrefix(flag, "--timeout") })
 }
 
-// row is what came of one fault.
+// row is the result of one fault.
 type row struct {
 	name, code, latency, after string
 	exit                       int
@@ -259,7 +262,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 		reported, _ := r.finished("watch")
 		knew, ok := eyes.first(p.ns)
 		latency := reported.Time.Sub(knew)
-		out.latency = "never knew"
+		out.latency = "the cluster never reported it"
 		if ok {
 			out.latency = fmt.Sprintf("%.1f s", max(0, latency.Seconds()))
 		}
@@ -275,11 +278,11 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 	}
 	switch out.err = errors.Join(errs...); {
 	case out.err != nil:
-		out.after = "**not as wanted**"
+		out.after = "**unexpected**"
 	case r.code == 3:
 		out.after = "nothing was changed"
 	case f.others:
-		out.after = "left to the one who changed it"
+		out.after = "left as the other user changed it"
 	case p.replaced:
 		out.after = "image, manifest, pods of the old version"
 	default:

@@ -20,8 +20,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// TestInngest has the stories of registrations and of runs that a rollout
-// meets, each with a worker and an app of its own, side by side.
+// TestInngest runs the stories about registrations and about runs that a
+// rollout meets. They run in parallel, each with its own worker and app.
 func TestInngest(t *testing.T) {
 	s := up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -31,10 +31,10 @@ func TestInngest(t *testing.T) {
 	img := newStoryImages(ctx, t, s, npmworkers.SDK3, npmworkers.SDK4)
 	t.Run("stories", func(t *testing.T) {
 		for name, story := range map[string]func(context.Context, *testing.T, *sandbox.Sandbox, map[string]*storyImages){
-			"a step is killed and runs again":                  stepRunsAgain,
-			"a step is not killed for good":                    stepIsNotKilled,
-			"host and cluster stay side by side":               sideBySide,
-			"a user with few permissions sees how to continue": fewRights,
+			"a step is killed and runs again":                      stepRunsAgain,
+			"a step is not killed for good":                        stepIsNotKilled,
+			"host and cluster stay side by side":                   sideBySide,
+			"a user with few permissions is shown how to continue": fewRights,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -44,9 +44,9 @@ func TestInngest(t *testing.T) {
 	})
 }
 
-// stepRunsAgain: a worker is killed in mid-step by the rollout of a new tag.
-// With retries 2 the run ends well on the new pod, and the step that was done
-// is not done again.
+// stepRunsAgain: a rollout kills a worker in the middle of a step. With 2
+// retries the run completes on the new pod, and the step that had completed is
+// not executed again.
 func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	const functions = "FUNCTIONS=approval-request"
 	img[npmworkers.SDK3].publish(ctx, t, "slow", functions, "SLOW_MS=600000", "APPROVAL_EVENT=story/again")
@@ -59,17 +59,17 @@ func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img ma
 	w.registers("approval-request")
 	r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" })
 	if r.Status != "COMPLETED" || r.EndedAt.IsZero() {
-		t.Errorf("the run ended so: %+v", r)
+		t.Errorf("the run did not complete as expected: %+v", r)
 	}
 	log := w.log()
 	if !strings.Contains(log, `"step":"slow","state":"ended","run":"`+r.ID+`","attempt":1`) || strings.Contains(log, `"step":"first"`) {
-		t.Errorf("the new pod did not do the slow step, and that alone, as attempt 1:\n%s", log)
+		t.Errorf("the new pod did not execute exactly the slow step, as attempt 1:\n%s", log)
 	}
 }
 
-// stepIsNotKilled: a function without retries is named before anything is
-// changed; allowed by name, its running step still stops the rollout, which
-// can wait for it.
+// stepIsNotKilled: a function without retries is refused before anything is
+// changed. If it is allowed by name, its running step still stops the rollout,
+// which can wait for the step.
 func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	for _, tag := range []string{"zero1", "zero2"} {
 		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=600000", "TAG="+tag)
@@ -91,18 +91,19 @@ func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img 
 	w.must(3, []string{"would kill its run for good", "has retries 0, as allowed", "losing one is its signal"}, "rollout", "--tag", "zero2")
 	w.mustAfter(moment{pipeline.Tabled, "wait idle", w.finishSteps}, "story-zero-zero", "rollout", "--tag", "zero2", "--wait-idle=5m")
 	if r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" }); r.Status != "COMPLETED" {
-		t.Errorf("the run ended so: %+v", r)
+		t.Errorf("the run did not complete as expected: %+v", r)
 	}
 }
 
-// rollouts is how often workers in the cluster are replaced beside the host's,
-// half of the times each of two, at once.
+// rollouts is how often sideBySide replaces workers in the cluster. Every
+// second time it replaces two at once.
 const rollouts = 20
 
 // sideBySide: a worker on this machine and two in the cluster are registered
-// beside each other. However often those of the cluster are rolled out, their
-// functions are those of their image, and the host's registration is not
-// touched. Every third image registers its own set once more when its pod is on
+// at the same time. However often the workers in the cluster are rolled out,
+// their functions are those of their image, and the registration of the worker
+// on this machine is not touched. Every third image registers its functions
+// once more while its pod ends and the new pod has already registered.
 // its way out and the new one has registered.
 func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	const hostApp = "story-host"
@@ -138,7 +139,7 @@ func sideBySide(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[s
 	})
 }
 
-// sets are what the images of sideBySide serve.
+// sets lists the functions that the images of sideBySide serve.
 var sets = [][]string{{"approval-request", "napper"}, {"approval-request", "napper", "parallel"}, {"approval-request", "parallel"}}
 
 func rollOften(w *story, hostApp string, before registeredApp) {
@@ -146,7 +147,7 @@ func rollOften(w *story, hostApp string, before registeredApp) {
 		set := i % len(sets)
 		r := w.must(0, nil, "rollout", "--tag", fmt.Sprintf("set%d", set), "--allow-removal", "--prune-stale")
 		if set == 2 && !strings.Contains(r.err, "registering again") {
-			w.Fatalf("rollout %d did not put right what the old pod had registered late:\n%s", i, r.err)
+			w.Fatalf("rollout %d did not correct what the old pod had registered late:\n%s", i, r.err)
 		}
 		w.registers(sets[set]...)
 		if now := hostRegistration(w, hostApp); !reflect.DeepEqual(now, before) {
@@ -168,7 +169,7 @@ func hostRegistration(w *story, app string) registeredApp {
 	return apps[app]
 }
 
-// limited may read what runs, and neither Secrets nor forward a port.
+// limited may read workloads, but may neither read Secrets nor forward a port.
 const limited = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -189,9 +190,9 @@ metadata: {name: story-inngest, namespace: joelclaw}
 spec: {type: NodePort, selector: {app: inngest}, ports: [{name: api, port: 8288, targetPort: 8288}]}
 `
 
-// fewRights: where RBAC refuses the port-forward, Inngest is reached by its
-// NodePort; where it refuses the Secret, that is said with the flag that helps,
-// and what works unsigned is done.
+// fewRights: where RBAC refuses the port-forward, Inngest is reached through
+// its NodePort. Where RBAC refuses the Secret, the finding names the flag that
+// helps, and everything that needs no signature still works.
 func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	c, err := s.Cluster()
 	if err != nil {
@@ -241,7 +242,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 	w.must(1, []string{"is not set here"}, "status", "--signing-key-from", "env:STORY_NO_KEY")
 }
 
-// mustAfter runs `kubectl sbw`, does what m wants at its moment, and expects exit
+// mustAfter runs `kubectl sbw`, executes m at its moment, and expects exit
 // code 0 and an output that contains says.
 func (w *story) mustAfter(m moment, says string, args ...string) {
 	w.Helper()
@@ -258,14 +259,14 @@ func (w *story) mustAfter(m moment, says string, args ...string) {
 	}
 }
 
-// finishSteps lets the worker's slow steps end now.
+// finishSteps lets the worker's slow steps end immediately.
 func (w *story) finishSteps(*os.Process) error {
 	answer, err := w.post("/finish")
 	if err != nil {
 		return err
 	}
 	if answer != `{"finished":1}` {
-		return fmt.Errorf("one step was to be finished, and the worker says %s", answer)
+		return fmt.Errorf("want one step to be finished, but the worker answered %s", answer)
 	}
 	return nil
 }

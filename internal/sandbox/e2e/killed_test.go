@@ -18,11 +18,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// rolloutStages are those of a rollout without Inngest, in their order.
+// rolloutStages lists the stages of a rollout without Inngest in their order.
 var rolloutStages = []string{"preflight", "lock", "stamp", "apply", "watch", "probe", "settle"}
 
-// death is one signal at the beginning or the end of one stage, and what is
-// done after it.
+// death is one signal at the beginning or the end of one stage, and what the
+// test does after it.
 type death struct {
 	name   string
 	signal syscall.Signal
@@ -32,11 +32,12 @@ type death struct {
 	then func(context.Context, *place) error
 }
 
-// TestKilled sends SIGINT and SIGKILL at every stage of a rollout, all of them
-// at once in namespaces of their own. After an interrupt everything is as it
-// was before, unless the new version was proven by then; after a kill the same command goes on and ends well, and says
-// what it found, or undo leads back, or a bad tag fails and restores what was
-// before the killed run.
+// TestKilled sends SIGINT and SIGKILL at every stage of a rollout, all in
+// parallel in separate namespaces. After an interrupt, everything is as it was
+// before, unless the new version was already proven. After a kill, one of
+// three things happens: the same command continues, completes, and reports
+// what it found; undo restores the previous version; or a failing tag restores
+// the state from before the killed run.
 func TestKilled(t *testing.T) {
 	st := standin(t)
 	shared.turn.Lock()
@@ -49,7 +50,7 @@ func TestKilled(t *testing.T) {
 	}
 	// The end of most stages is the beginning of the next.
 	deaths = append(deaths,
-		death{"hup-watch", syscall.SIGHUP, pipeline.StageStarted, "watch", again}, // a terminal that is closed
+		death{"hup-watch", syscall.SIGHUP, pipeline.StageStarted, "watch", again}, // the terminal was closed
 		death{"kill-at-end", syscall.SIGKILL, pipeline.StageFinished, "settle", again},
 		death{"undo-stamp", syscall.SIGKILL, pipeline.StageFinished, "stamp", back},
 		death{"undo-watch", syscall.SIGKILL, pipeline.StageStarted, "watch", back},
@@ -82,7 +83,7 @@ func TestKilled(t *testing.T) {
 }
 
 func (d death) run(ctx context.Context, p *place) error {
-	p.replaced = true // how far it came is a matter of the stage
+	p.replaced = true // how far it got depends on the stage
 	send := moment{d.kind, d.stage, func(proc *os.Process) error { return proc.Signal(d.signal) }}
 	r, err := p.kubectl(ctx, send, nil, "rollout", "--tag", "better", "--no-inngest")
 	if err != nil {
@@ -91,12 +92,13 @@ func (d death) run(ctx context.Context, p *place) error {
 	switch d.signal {
 	case syscall.SIGINT, syscall.SIGHUP:
 		if r.code == 0 {
-			break // the last stage was over before the signal was heard
+			break // the last stage had ended before the signal arrived
 		}
 		if r.code != int(pipeline.Interrupted) {
 			return fmt.Errorf("exit %d after an interrupt:\n%s", r.code, r.stderr)
 		}
-		// From settle on the new version is proven, and an interrupt leaves it.
+		// From settle on, the new version is proven, and an interrupt keeps
+		// it.
 		if d.stage == "settle" {
 			if _, err := p.names(ctx, "better"); err != nil {
 				return fmt.Errorf("after an interrupt of what was proven: %w\n%s", err, r.stderr)
@@ -118,7 +120,8 @@ func (d death) run(ctx context.Context, p *place) error {
 	return nil
 }
 
-// again runs the same command: it ends well, and a third finds nothing left.
+// again runs the same command: it completes, and a third run has nothing to
+// do.
 func again(ctx context.Context, p *place) error {
 	r, err := p.kubectl(ctx, moment{}, nil, "rollout", "--tag", "better", "--no-inngest")
 	if err != nil {
@@ -148,8 +151,8 @@ func back(ctx context.Context, p *place) error {
 	return p.nothingLeft(ctx)
 }
 
-// badly rolls out something that fails: what comes back is what was before the
-// killed run.
+// badly rolls out a version that fails: the run restores the state from before
+// the killed run.
 func badly(ctx context.Context, p *place) error {
 	r, err := p.kubectl(ctx, moment{}, nil, "rollout", "--tag", "crash", "--no-inngest")
 	if err != nil {
@@ -164,7 +167,7 @@ func badly(ctx context.Context, p *place) error {
 	return p.nothingLeft(ctx)
 }
 
-// nothingLeft wants no journal, and no lock.
+// nothingLeft checks that neither a journal nor a lock is left.
 func (p *place) nothingLeft(ctx context.Context) error {
 	journals, err := filepath.Glob(filepath.Join(p.dir, "state", "sbw", "journal", "*"))
 	if err != nil {

@@ -25,10 +25,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
 )
 
-// load is a worker under a steady load of steps while it is rolled out again
-// and again. What its pods execute is counted outside of them, since a pod's
-// log goes with the pod; and its Service is asked all the time, on a new
-// connection each time, who answers.
+// load is a worker under a steady load of steps while it is rolled out
+// repeatedly. The test counts outside of the pods what they execute, because a
+// pod's log disappears with the pod. It also sends requests to the worker's
+// Service all the time, each on a new connection, to see which version
+// answers.
 type load struct {
 	*story
 	img    *storyImages
@@ -39,25 +40,25 @@ type load struct {
 	sent    int
 	reports []report
 	answers []answer
-	proven  map[string]time.Time // since when a tag may serve
-	failed  error                // of sending or receiving
+	proven  map[string]time.Time // from when on a tag may serve
+	failed  error                // errors of sending or receiving
 	began   time.Time
 	stop    []func()
 }
 
-// report is a line of the worker's; see serve.mjs.
+// report is one line that the worker sends; see serve.mjs.
 type report struct {
 	At      int64 // Unix milliseconds
 	Pod     string
 	Tag     string
-	State   string // called, began, ended, done
+	State   string // called, began, ended or done
 	N, Step int
 	Attempt int
 }
 
-// answer is what came of asking the Service.
+// answer is the result of one request to the Service.
 type answer struct {
-	at  time.Time // when it had come
+	at  time.Time // when the answer had arrived
 	tag string
 	err error
 }
@@ -65,10 +66,10 @@ type answer struct {
 // job is an event that the load sends.
 type job struct {
 	event string
-	ms    []int // of its steps
+	ms    []int // how long its steps take
 }
 
-// loadFunctions are those that the good images have.
+// loadFunctions lists the functions of the good images.
 var loadFunctions = []string{"load", "load-zero", "hourly"}
 
 // newLoad starts the worker at tag v0.
@@ -89,7 +90,7 @@ func newLoad(ctx context.Context, t testing.TB, s *sandbox.Sandbox, img *storyIm
 		t.Fatal(err)
 	}
 	collector := &http.Server{Handler: http.HandlerFunc(l.collect)}
-	go func() { _ = collector.Serve(listener) }() // it ends by Close
+	go func() { _ = collector.Serve(listener) }() // Close ends it
 	t.Cleanup(func() { _ = collector.Close() })
 	l.report = "http://" + listener.Addr().String()
 	l.publish("v0")
@@ -98,7 +99,8 @@ func newLoad(ctx context.Context, t testing.TB, s *sandbox.Sandbox, img *storyIm
 	return l
 }
 
-// publish publishes a version, good unless env makes it something else.
+// publish publishes a version. It is a good one unless env changes its
+// behaviour.
 func (l *load) publish(tag string, env ...string) {
 	l.Helper()
 	good := []string{"TAG=" + tag, "FUNCTIONS=" + strings.Join(loadFunctions, ","), "REPORT_TO=" + l.report, "REGISTER_AFTER_MS=1000"}
@@ -116,7 +118,8 @@ func (l *load) collect(_ http.ResponseWriter, r *http.Request) {
 	l.reports = append(l.reports, one)
 }
 
-// begin sends the jobs over and over, one each period, and asks the Service.
+// begin sends the jobs repeatedly, one per period, and keeps sending requests
+// to the Service.
 func (l *load) begin(period time.Duration, jobs []job) {
 	l.Helper()
 	accounts, err := l.s.Accounts()
@@ -149,7 +152,7 @@ func (l *load) begin(period time.Duration, jobs []job) {
 	})
 }
 
-// every calls do once a period until the load ends.
+// every calls do once per period until the load ends.
 func (l *load) every(period time.Duration, do func(n int)) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	done := make(chan struct{})
@@ -169,7 +172,7 @@ func (l *load) every(period time.Duration, do func(n int)) {
 	}()
 }
 
-// answersAt waits until the Service leads to a pod: there is nothing to watch
+// answersAt waits until the Service routes to a pod. There is nothing to watch
 // for that.
 func (l *load) answersAt(url string) {
 	l.Helper()
@@ -201,9 +204,9 @@ func (l *load) version(url string) (string, error) {
 	return string(text), err
 }
 
-// roll runs `kubectl sbw rollout` and notes since when its tag may serve: since
-// the stage that leads the Services to it has begun or, in a rolling update,
-// since its functions are registered.
+// roll runs `kubectl sbw rollout` and records from when on its tag may serve:
+// from the beginning of the stage that switches the Services or, in a rolling
+// update, from the registration of its functions.
 func (l *load) roll(m moment, tag string, args ...string) *command {
 	l.Helper()
 	r := l.events(m, append([]string{"rollout", "--tag", tag}, args...)...)
@@ -219,7 +222,7 @@ func (l *load) roll(m moment, tag string, args ...string) *command {
 	return r
 }
 
-// started is when a stage began.
+// started returns when a stage began.
 func (r *command) started(stage string) (event, bool) {
 	i := slices.IndexFunc(r.events, func(e event) bool { return e.Kind == pipeline.StageStarted && e.Stage == stage })
 	if i < 0 {
@@ -242,13 +245,13 @@ func (w *story) events(m moment, args ...string) *command {
 	return r
 }
 
-// tally is what came of a load.
+// tally counts the effects of a load.
 type tally struct {
 	Sent     int
 	Failed   int // attempts that were not the first of their step
 	Lost     int // runs that did not complete
-	Twice    int // steps that were executed more than once, or not to their end
-	Silent   int // times that nobody answered behind the Service
+	Twice    int // steps that were executed more than once, or not completely
+	Silent   int // how often the Service did not answer
 	Unproven int // requests that a version answered before it was proven
 	Why      []string
 }
@@ -316,7 +319,7 @@ func (l *load) isUnproven(tag string, at time.Time) bool {
 	return !proven || at.Before(since)
 }
 
-// unfinished waits until no run is under way, and lists those that failed.
+// unfinished waits until no run is active, and lists the failed ones.
 func (l *load) unfinished() (failed []string) {
 	l.Helper()
 	apps, err := l.apps(l.ctx)
@@ -352,7 +355,7 @@ func (l *load) unfinished() (failed []string) {
 	return list("FAILED", "CANCELLED")
 }
 
-// lastAnswer is when a version answered last.
+// lastAnswer returns when a version last answered.
 func (l *load) lastAnswer(tag string) (at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// other is the image of somebody else's change.
+// other is the image that somebody else sets.
 const other = standinImage + ":otherpage"
 
 // setOther sets another image, as `kubectl set image` does.
@@ -25,15 +25,15 @@ func setOther(ctx context.Context, p *place) error {
 	return p.patch(ctx, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+other+`"}]}}}}`)
 }
 
-// otherRuns wants the other's image in the cluster, and in the manifest, which
-// is to name what runs.
+// otherRuns checks that the other user's image is in the cluster, and in the
+// manifest, which must name the image that runs.
 func otherRuns(ctx context.Context, p *place) error {
 	d, err := p.deployment(ctx)
 	if err != nil {
 		return err
 	}
 	if image := d.Spec.Template.Spec.Containers[0].Image; image != other {
-		return fmt.Errorf("the other's image is gone: %s", image)
+		return fmt.Errorf("the other user's image is gone: %s", image)
 	}
 	text, err := p.manifest()
 	if err == nil && !strings.Contains(string(text), `"`+other+`"`) {
@@ -42,8 +42,8 @@ func otherRuns(ctx context.Context, p *place) error {
 	return err
 }
 
-// overtake is a colleague with a checkout of their own, who waits until the lock
-// of the suspended run has expired and rolls out another tag.
+// overtake acts as a colleague with another checkout, who waits until the lock
+// of the suspended run has expired and then rolls out another tag.
 func overtake(ctx context.Context, p *place) error {
 	colleague := *p
 	colleague.dir = p.dir + "-colleague"
@@ -69,7 +69,7 @@ func overtake(ctx context.Context, p *place) error {
 	return err
 }
 
-// preparations are what a namespace is given.
+// preparations maps names to the objects that are applied to a namespace.
 var preparations = map[string]string{
 	"quota":         `{apiVersion: v1, kind: ResourceQuota, metadata: {name: full}, spec: {hard: {pods: "1"}}}`,
 	"later":         `{apiVersion: v1, kind: Secret, metadata: {name: later}, stringData: {A: b}}`,
@@ -118,8 +118,8 @@ func (p *place) prepare(ctx context.Context, what string) error {
 	return p.enforced(ctx)
 }
 
-// enforced waits until the API server enforces the policy, which takes it a
-// moment and cannot be watched.
+// enforced waits until the API server enforces the policy. That takes a
+// moment, and there is nothing to watch for it.
 func (p *place) enforced(ctx context.Context) error {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "refused"},
@@ -140,7 +140,7 @@ func (p *place) enforced(ctx context.Context) error {
 	}
 }
 
-// deleteLater takes away what "later" was made of.
+// deleteLater deletes the objects that "later" created.
 func deleteLater(ctx context.Context, p *place) error {
 	now := int64(0)
 	o := metav1.DeleteOptions{GracePeriodSeconds: &now}

@@ -22,9 +22,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/images"
 )
 
-// TestNodeIsArm64 holds the sandbox's node to what it says of itself: that it
-// is an arm64 node, which takes linux/arm64 out of an index and has no use for
-// one without it.
+// TestNodeIsArm64 checks that the sandbox's node behaves like the arm64 node
+// that it claims to be: it chooses linux/arm64 from an index, and cannot run
+// an index without it.
 func TestNodeIsArm64(t *testing.T) {
 	s := up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -87,11 +87,12 @@ func TestNodeIsArm64(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(events, "no match for platform in manifest") {
-		t.Errorf("an index without arm64 was not refused for that: %s", events)
+		t.Errorf("an index without arm64 was not refused for that reason: %s", events)
 	}
 }
 
-// program is an image of an endless arm64 program, under the name of arch.
+// program returns an image with an arm64 program that never ends, labelled
+// with the architecture arch.
 func program(t *testing.T, s *sandbox.Sandbox, arch string) v1.Image {
 	t.Helper()
 	img, err := images.Program(filepath.Join(s.Bin(), "pause"), v1.Config{})

@@ -18,14 +18,14 @@ import (
 )
 
 // TestServerRestart stops the API server while a rollout is watched and starts
-// it again, with every version expired from which the watches could go on: the
-// rollout says that it waits for the server, and completes.
+// it again without the versions from which the watches could continue. The
+// rollout reports that it is waiting for the server, and completes.
 func TestServerRestart(t *testing.T) {
 	st := standin(t)
 	shared.turn.Lock()
 	defer shared.turn.Unlock()
 	p := st.places(t, []string{"restart"})["restart"]
-	// The pod is not ready before the server is away.
+	// The pod does not become ready before the server is stopped.
 	if err := p.edit(map[string]string{"container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 10}`}); err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
-// bounce restarts the API server. Its caches start again with what there is
-// then, and so know no version from before.
+// bounce restarts the API server. Its caches start with the current state, so
+// they do not contain any earlier version.
 func (p *place) bounce(ctx context.Context) error {
 	before, err := p.kube.CoreV1().Pods(p.ns).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -22,9 +22,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// scriptTimeout is what the script gives `kubectl rollout status`: 180s in the
-// original. It waits for all of it whenever a rollout fails, so that a shorter
-// one only flatters the script.
+// scriptTimeout is the timeout that the script passes to `kubectl rollout
+// status`: 180s in the original. The script waits that long whenever a rollout
+// fails, so a shorter timeout only flatters the script.
 var scriptTimeout = flag.Duration("script-timeout", 20*time.Second, "the script's timeout for kubectl rollout status; 180s in the original")
 
 // BenchmarkRollout compares `kubectl sbw rollout` with the commands of the
@@ -32,13 +32,14 @@ var scriptTimeout = flag.Duration("script-timeout", 20*time.Second, "the script'
 //
 //	go test -run '^$' -bench 'Rollout|Help' -benchtime 5x -timeout 40m ./internal/sandbox/e2e [-args -script-timeout 180s]
 //
-// Of a good tag: complete→watched-s is from the API server's report of a
-// complete rollout to the end of the stage that waits for it; probe-s, settle-s
-// (old pods gone) are stages of their own that the script has not; exit-s is
-// from the end of the last stage to that of the process; late-s is all of it
-// without settle. script÷sbw is how many times later than sbw the script reports,
-// for medians of the same run. Of a bad one: verdict-s is from the first thing the API says
-// that proves it to the verdict, whole-s includes the rollback and its proof.
+// For a good tag, complete→watched-s is the time from the API server's report
+// of a complete rollout to the end of the stage that waits for it. probe-s and
+// settle-s (old pods gone) are stages that the script does not have. exit-s is
+// the time from the end of the last stage to the end of the process. late-s is
+// all of that without settle. script÷sbw is how many times later the script
+// reports than sbw, with the medians of the same run. For a bad tag, verdict-s
+// is the time from the first report of the API that proves the failure to the
+// verdict, and whole-s includes the rollback and its proof.
 func BenchmarkRollout(b *testing.B) {
 	st := standin(b)
 	names := []string{"speed", "script"}
@@ -72,7 +73,7 @@ func BenchmarkRollout(b *testing.B) {
 				reported, _ := r.finished("watch")
 				knew, ok := eyes.first(p.ns)
 				if !ok {
-					b.Fatal("nothing proved it")
+					b.Fatal("the API reported nothing that proves the failure")
 				}
 				m.add("verdict-s", max(0, reported.Time.Sub(knew).Seconds()))
 				m.add("whole-s", r.took.Seconds())
@@ -87,14 +88,14 @@ func BenchmarkRollout(b *testing.B) {
 				eyes.watch(p.ns, f.proof)
 				at, err := p.script(b.Context(), f.tag)
 				if err == nil {
-					b.Fatal("the script found nothing wrong")
+					b.Fatal("the script did not fail")
 				}
 				knew, ok := eyes.first(p.ns)
 				if !ok {
-					b.Fatal("nothing proved it")
+					b.Fatal("the API reported nothing that proves the failure")
 				}
 				m.add("verdict-s", at.Sub(knew).Seconds())
-				if _, err := p.script(b.Context(), "good"); err != nil { // for the next one
+				if _, err := p.script(b.Context(), "good"); err != nil { // for the next iteration
 					b.Fatal(err)
 				}
 			}
@@ -143,8 +144,8 @@ func benchScript(b *testing.B, p *place) metrics {
 	return m
 }
 
-// script is what the seed's script does: stamp with sed, apply, rollout status,
-// and reading a page of any pod. It returns when the wait was over.
+// script runs the commands of the original script: sed, apply, rollout status,
+// and reading a page of any pod. It returns when the wait has ended.
 func (p *place) script(ctx context.Context, tag string) (at time.Time, err error) {
 	text := strings.Replace(string(p.original), standinImage+":good", standinImage+":"+tag, 1)
 	c, err := p.Cluster()
@@ -163,13 +164,15 @@ func (p *place) script(ctx context.Context, tag string) (at time.Time, err error
 	if err != nil {
 		return at, err
 	}
-	// `|| true`, says the script.
+	// The script has `
+	//
+	// true` here.
 	_, _ = c.Kubectl(ctx, "", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:3111/proxy/", p.ns, pod))
 	return at, nil
 }
 
-// completion returns when the API server reports the next rollout complete, as
-// kubectl reads it (rollout_status.go).
+// completion returns when the API server reports that the next rollout is
+// complete, by kubectl's own rule (rollout_status.go).
 func (p *place) completion(b *testing.B) <-chan time.Time {
 	b.Helper()
 	d, err := p.deployment(b.Context())
@@ -199,8 +202,8 @@ func (p *place) completion(b *testing.B) <-chan time.Time {
 	return done
 }
 
-// BenchmarkHelp compares how fast help is there: that of the plugin's own
-// program with that of each kubectl on this machine, in turns.
+// BenchmarkHelp compares how long the plugin's help takes with the help of
+// each kubectl on this machine, in turns.
 func BenchmarkHelp(b *testing.B) {
 	st := standin(b)
 	plugin, err := lookPath(st.env["PATH"], "kubectl-sbw")
@@ -231,7 +234,7 @@ func BenchmarkHelp(b *testing.B) {
 	}
 }
 
-// metrics are figures of several runs, of which the median is reported.
+// metrics collects figures of several runs and reports their medians.
 type metrics map[string][]float64
 
 func (m metrics) add(name string, v float64) { m[name] = append(m[name], v) }
@@ -240,11 +243,11 @@ func (m metrics) report(b *testing.B) {
 	for name, all := range m {
 		b.ReportMetric(median(all), name)
 	}
-	b.ReportMetric(0, "ns/op") // says nothing here
+	b.ReportMetric(0, "ns/op") // it does not apply here
 }
 
-// beside reports how many times longer the script takes, unless -bench left
-// sbw's own turn out.
+// beside reports how many times longer the script takes, unless -bench
+// excluded sbw's own runs.
 func beside(b *testing.B, script, sbw []float64) {
 	if len(sbw) > 0 {
 		b.ReportMetric(median(script)/median(sbw), "script÷sbw")

@@ -34,7 +34,7 @@ import (
 
 const standinImage = "ghcr.io/joelhooks/standin"
 
-// standins are the tags of the stand-in worker, and how each behaves.
+// standins maps the tags of the stand-in worker to its behaviour.
 var standins = map[string][]string{
 	"good": nil, "better": {"-page", `{"count":3,"worker":{"role":"cluster"}}`},
 	"crash": {"-exit=3"}, "ends": {"-exit=0"}, "eats": {"-eat"}, "deaf": {"-deaf"}, "unready": {"-unready"}, "dead": {"-dead", "-unready"},
@@ -42,10 +42,12 @@ var standins = map[string][]string{
 	"foreign": nil,
 }
 
-// blind lets no registry be reached from here: nothing listens there.
+// blind makes every registry unreachable from here: nothing listens on this
+// port.
 var blind = []string{"HTTPS_PROXY=http://127.0.0.1:1", "https_proxy=http://127.0.0.1:1"}
 
-// stage is where stand-ins are rolled out: many namespaces of the one cluster.
+// stage holds what the rollouts of stand-ins share: one cluster with many
+// namespaces.
 type stage struct {
 	*sandbox.Sandbox
 	kube kubernetes.Interface
@@ -88,16 +90,16 @@ func newStage(s *sandbox.Sandbox) (*stage, error) {
 }
 
 func (st *stage) pushStandins() error {
-	// Native code under the node's architecture's name: it is the cluster's
-	// behaviour that counts here, and an emulator only slows it down.
+	// This is native code, labelled with the node's architecture: the tests
+	// are about the cluster, and an emulator would only slow them down.
 	binary := filepath.Join(st.Bin(), "standin")
 	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, "./internal/sandbox/standin")
 	build.Dir, build.Env = st.Root, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the stand-in: %w: %s", err, out)
 	}
-	// What the kernel cannot execute: an ELF header of a machine that nothing
-	// here emulates (e_machine 0x1234).
+	// The kernel cannot execute this: it is an ELF header of a machine that
+	// nothing here emulates (e_machine 0x1234).
 	header := append([]byte("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x34\x12\x01\x00\x00\x00"), make([]byte, 40)...)
 	program, err := os.ReadFile(binary)
 	if err != nil {
@@ -118,8 +120,8 @@ func (st *stage) pushStandins() error {
 			return err
 		}
 	}
-	// One after the other: they share a layer, which the registry does not take
-	// from several at once.
+	// They are pushed one after the other, because they share a layer and the
+	// registry does not accept concurrent uploads of one layer.
 	for tag, img := range all {
 		ref, err := name.ParseReference(sandbox.RegistryAddr+"/joelhooks/standin:"+tag, name.Insecure)
 		if err != nil {
@@ -132,13 +134,13 @@ func (st *stage) pushStandins() error {
 	return nil
 }
 
-// place is one namespace with its checkout, in which "good" serves.
+// place is one namespace with its checkout, in which "good" already serves.
 type place struct {
 	*stage
 	ns, dir  string
-	original []byte // the manifest as it is committed
-	pod      string // UID of the pod that serves
-	replaced bool   // it was rightly replaced: another of its image is as good
+	original []byte // the committed manifest
+	pod      string // the UID of the pod that serves
+	replaced bool   // the pod was rightly replaced; any pod of the same image will do
 }
 
 const standinManifest = `# A worker that is shipped by hand.
@@ -169,8 +171,8 @@ spec:
           # container
 `
 
-// places makes namespaces in which the stand-in serves, all at once, and takes
-// them away in the end.
+// places creates namespaces in which the stand-in serves, all in parallel, and
+// deletes them at the end.
 func (st *stage) places(t testing.TB, names []string) map[string]*place {
 	t.Helper()
 	ctx := t.Context()
@@ -182,7 +184,7 @@ func (st *stage) places(t testing.TB, names []string) map[string]*place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Those of the test before may still be on their way out.
+	// Those of the previous test may still be terminating.
 	set := strings.ToLower(strings.NewReplacer("/", "-").Replace(t.Name()))
 	all := map[string]*place{}
 	var objects strings.Builder
@@ -230,7 +232,7 @@ func (st *stage) places(t testing.TB, names []string) map[string]*place {
 	return all
 }
 
-// pods are those that are to stay.
+// pods returns the pods that are not being deleted.
 func (p *place) pods(ctx context.Context) ([]corev1.Pod, error) {
 	list, err := p.kube.CoreV1().Pods(p.ns).List(ctx, metav1.ListOptions{LabelSelector: "app=worker"})
 	if err != nil {
@@ -245,7 +247,8 @@ func (p *place) deployment(ctx context.Context) (*appsv1.Deployment, error) {
 
 func (p *place) manifest() ([]byte, error) { return os.ReadFile(filepath.Join(p.dir, "worker.yaml")) }
 
-// edit puts lines at the manifest's marks "# spec", "# pod" and "# container".
+// edit replaces the manifest's marks "# spec", "# pod" and "# container" by
+// lines.
 func (p *place) edit(lines map[string]string) error {
 	text := string(p.original)
 	for mark, line := range lines {
@@ -255,8 +258,8 @@ func (p *place) edit(lines map[string]string) error {
 	return os.WriteFile(filepath.Join(p.dir, "worker.yaml"), p.original, 0o644)
 }
 
-// restored says what is not as it was: the pod that served serves, the
-// Deployment names its image, and the manifest has the bytes it had.
+// restored checks that everything is as it was: the same pod serves, the
+// Deployment names its image, and the manifest has the same bytes.
 func (p *place) restored(ctx context.Context) error {
 	var errs []error
 	d, err := p.deployment(ctx)
@@ -286,8 +289,8 @@ func (p *place) restored(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// names checks that the Deployment and the manifest name the image with the tag,
-// and returns it.
+// names checks that the Deployment and the manifest name the image with this
+// tag, and returns the image.
 func (p *place) names(ctx context.Context, tag string) (image string, err error) {
 	d, err := p.deployment(ctx)
 	if err != nil {
@@ -307,8 +310,8 @@ func (p *place) names(ctx context.Context, tag string) (image string, err error)
 	return image, nil
 }
 
-// serves says what keeps a tag from being live: stamped in the manifest, named
-// by the Deployment, and run by all of its pods.
+// serves checks that a tag is live: stamped in the manifest, named by the
+// Deployment, and run by all of its pods.
 func (p *place) serves(ctx context.Context, tag string) error {
 	image, err := p.names(ctx, tag)
 	if err != nil {
@@ -319,7 +322,7 @@ func (p *place) serves(ctx context.Context, tag string) error {
 		return err
 	}
 	if len(pods) != 1 || pods[0].Spec.Containers[0].Image != image || !ready(&pods[0]) {
-		return fmt.Errorf("%d pods, of which the first has %s", len(pods), pods[0].Spec.Containers[0].Image)
+		return fmt.Errorf("there are %d pods, and the first runs %s", len(pods), pods[0].Spec.Containers[0].Image)
 	}
 	return nil
 }
@@ -330,7 +333,7 @@ func ready(p *corev1.Pod) bool {
 	})
 }
 
-// event is a line of --events, as far as it is read here.
+// event is a line of --events, with the fields that the tests read.
 type event struct {
 	Time    time.Time
 	Kind    pipeline.Kind
@@ -348,7 +351,7 @@ type event struct {
 	}
 }
 
-// command is one that has ended.
+// command is a command that has ended.
 type command struct {
 	code   int
 	events []event
@@ -358,7 +361,7 @@ type command struct {
 	ended  time.Time
 }
 
-// finished is the event that ended a stage.
+// finished returns the event that ended a stage.
 func (r *command) finished(stage string) (event, bool) {
 	i := slices.IndexFunc(r.events, func(e event) bool { return e.Kind == pipeline.StageFinished && e.Stage == stage })
 	if i < 0 {
@@ -374,7 +377,7 @@ func (r *command) said(text string) bool {
 	})
 }
 
-// moment is when something is done to a command that runs.
+// moment is a point in a command's run, and what to do then.
 type moment struct {
 	kind  pipeline.Kind
 	stage string
@@ -383,8 +386,8 @@ type moment struct {
 
 func (m moment) is(e event) bool { return m.do != nil && e.Kind == m.kind && e.Stage == m.stage }
 
-// kubectl runs `kubectl sbw …` in the place's checkout and prints events.
-// extra are environment variables, NAME=VALUE.
+// kubectl runs `kubectl sbw …` in the place's checkout with --events. extra
+// are environment variables, NAME=VALUE.
 func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...string) (*command, error) {
 	cmd, err := p.command(ctx, extra, args...)
 	if err != nil {
@@ -393,7 +396,7 @@ func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...s
 	return follow(ctx, cmd, m)
 }
 
-// command is `kubectl sbw --events …`, to be run in the place's checkout.
+// command returns `kubectl sbw --events …` for the place's checkout.
 func (p *place) command(ctx context.Context, extra []string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"sbw", "--events"}, args...)...)
 	cmd.Dir, cmd.Env = p.dir, os.Environ()
@@ -410,8 +413,8 @@ func (p *place) command(ctx context.Context, extra []string, args ...string) (*e
 	return cmd, nil
 }
 
-// follow runs a plugin's command that prints events, and does what m wants when
-// its moment has come.
+// follow runs a plugin's command that prints events, and executes m when its
+// moment has come.
 func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
@@ -443,16 +446,16 @@ func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
 			break
 		}
 	}
-	_ = cmd.Wait() // how it ended is in its state
+	_ = cmd.Wait() // its state says how it ended
 	r.code, r.stdout, r.ended = cmd.ProcessState.ExitCode(), stdout.String(), time.Now()
 	r.took = r.ended.Sub(begin)
 	if !done {
-		return r, fmt.Errorf("it ended with %d and never came to %s of %s:\n%s", r.code, m.kind, m.stage, r.stderr)
+		return r, fmt.Errorf("the command ended with %d before %s of %s:\n%s", r.code, m.kind, m.stage, r.stderr)
 	}
 	return r, ctx.Err()
 }
 
-// lookPath finds a program on another PATH than this process's own.
+// lookPath finds a program on the given PATH instead of this process's own.
 func lookPath(path, program string) (string, error) {
 	for _, dir := range filepath.SplitList(path) {
 		p := filepath.Join(dir, program)

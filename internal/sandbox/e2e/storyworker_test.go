@@ -31,16 +31,18 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// A story about Inngest takes many rollouts, so its worker is a cheap one: the
-// real SDK under this machine's own Bun, without emulation, in an image that
+// A story about Inngest needs many rollouts, so its worker must start quickly:
+// it is the real SDK on this machine's own Bun, without emulation, in an image
+// that is labelled arm64 for the node. The image's environment controls its
+// behaviour.
 // says arm64 as the node wants it. Its behaviour is in the image's environment.
 type storyImages struct {
 	sdk    string
 	layers []v1.Layer
 }
 
-// newStoryImages packs Bun, the libraries that it needs, and a worker of one
-// SDK as a single file.
+// newStoryImages packs Bun, the libraries that it needs, and a worker with one
+// SDK, which is bundled into a single file.
 func newStoryImages(ctx context.Context, t testing.TB, s *sandbox.Sandbox, sdks ...string) map[string]*storyImages {
 	t.Helper()
 	dir := filepath.Join(s.Dir, "npm")
@@ -90,7 +92,7 @@ func plainLayer(t testing.TB, files []images.File) v1.Layer {
 
 const storyRepository = "joelhooks/story"
 
-// publish puts an image into the registry whose worker has this environment.
+// publish pushes an image whose worker has this environment.
 func (i *storyImages) publish(ctx context.Context, t testing.TB, tag string, env ...string) {
 	t.Helper()
 	img, err := images.Of(v1.Config{Env: append([]string{"PATH=/usr/local/bin", "HOME=/tmp"}, env...), Entrypoint: []string{"bun", "/serve.js"}}, i.layers...)
@@ -106,14 +108,14 @@ func (i *storyImages) publish(ctx context.Context, t testing.TB, tag string, env
 	}
 }
 
-// story is one worker in the cluster, with a checkout and an app of its own.
+// story is one worker in the cluster, with its own checkout and app.
 type story struct {
 	testing.TB
 	ctx  context.Context
 	s    *sandbox.Sandbox
 	name string
 	dir  string
-	url  string // of Inngest, as this machine reaches it
+	url  string // Inngest's URL, as seen from this machine
 }
 
 const storyManifest = `apiVersion: apps/v1
@@ -176,7 +178,7 @@ func newStory(ctx context.Context, t testing.TB, s *sandbox.Sandbox, name string
 			t.Error(err)
 			return
 		}
-		// The pods first: one that still runs would register again.
+		// The pods go first: one that still runs would register again.
 		_, err = c.Kubectl(ctx, "", "--namespace=joelclaw", "delete", "deployment,service", "--selector=app="+name, "--ignore-not-found", "--wait", "--cascade=foreground")
 		if err := errors.Join(err, w.deleteApps(ctx, name)); err != nil {
 			t.Error(err)
@@ -185,7 +187,7 @@ func newStory(ctx context.Context, t testing.TB, s *sandbox.Sandbox, name string
 	return w
 }
 
-// ran is what a plugin's run came to.
+// ran is the result of running a plugin.
 type ran struct {
 	out, err string
 	code     int
@@ -207,7 +209,8 @@ func (w *story) sbw(args ...string) ran {
 	return ran{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
-// must runs `kubectl sbw`, which has to end with that code and say these things.
+// must runs `kubectl sbw` and checks its exit code and that its output
+// contains these texts.
 func (w *story) must(code int, says []string, args ...string) ran {
 	w.Helper()
 	r := w.sbw(args...)
@@ -294,8 +297,8 @@ func (w *story) apps(ctx context.Context) (map[string]registeredApp, error) {
 	return all, nil
 }
 
-// registers checks that the server has exactly these functions of the worker,
-// at its Service.
+// registers checks that the server has exactly these functions for the worker,
+// at the address of its Service.
 func (w *story) registers(ids ...string) {
 	w.Helper()
 	apps, err := w.apps(w.ctx)
@@ -305,7 +308,7 @@ func (w *story) registers(ids ...string) {
 	a := apps[w.name]
 	ids = slices.Sorted(slices.Values(ids))
 	if a.URL != "http://"+w.name+":3111/api/inngest" || a.Error != nil || !slices.Equal(a.ids(), ids) {
-		w.Fatalf("registered are %v at %s (%v), not %v", a.ids(), a.URL, a.Error, ids)
+		w.Fatalf("the registered functions are %v at %s (%v), want %v", a.ids(), a.URL, a.Error, ids)
 	}
 }
 
@@ -320,8 +323,8 @@ func (w *story) deleteApps(ctx context.Context, names ...string) error {
 	return err
 }
 
-// send sends an event once the worker answers behind its Service: a function
-// without retries would fail while kube-proxy does not know the new pod yet.
+// send sends an event once the worker answers behind its Service. Before
+// kube-proxy knows the new pod, a function without retries would fail.
 func (w *story) send(name string) {
 	w.Helper()
 	w.answers()
@@ -334,8 +337,8 @@ func (w *story) send(name string) {
 	}
 }
 
-// answers waits until the worker answers at the address of its Service, which is
-// where Inngest calls it. There is nothing to watch for that.
+// answers waits until the worker answers at the address of its Service, which
+// Inngest calls. There is nothing to watch for that.
 func (w *story) answers() {
 	w.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -370,8 +373,8 @@ type run struct {
 	StartedAt, EndedAt                time.Time
 }
 
-// await asks for the worker's newest run until it is as wanted: the server has
-// nothing to watch.
+// await polls the worker's newest run until it has the wanted state. The
+// server offers nothing to watch.
 func (w *story) await(what string, ok func(run) bool) run {
 	w.Helper()
 	tick := time.NewTicker(300 * time.Millisecond)
@@ -398,7 +401,7 @@ func (w *story) await(what string, ok func(run) bool) run {
 	}
 }
 
-// log is what the worker's present pods said of their steps.
+// log returns what the worker's current pods have logged about their steps.
 func (w *story) log() string {
 	w.Helper()
 	c, err := w.s.Cluster()

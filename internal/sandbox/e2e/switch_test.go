@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// shortJobs are for the test, longJobs for the benchmark.
+// The test uses shortJobs, and the benchmark longJobs.
 var (
 	shortJobs = []job{
 		{"load/wanted", []int{2000, 3000}}, {"load/zero", []int{5000}}, {"load/wanted", []int{1000, 1000, 4000}},
@@ -34,7 +34,8 @@ type badImage struct {
 	name string
 	env  []string
 	args []string
-	// after: only Inngest's own way to it shows that it is bad.
+	// after means that only the request from Inngest's own side shows that the
+	// version is bad.
 	after bool
 }
 
@@ -49,9 +50,9 @@ var badImages = []badImage{
 }
 
 // TestSwitchUnderLoad rolls out under a steady load of steps, half of them
-// without retries: no attempt fails, no run is lost, no step is executed twice,
-// no request stays unanswered, and a version answers nobody before it is proven,
-// a bad one never.
+// without retries. No attempt fails, no run is lost, no step is executed
+// twice, and every request is answered. A version answers nobody before it is
+// proven, and a bad version never does.
 func TestSwitchUnderLoad(t *testing.T) {
 	s := up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
@@ -67,7 +68,7 @@ func TestSwitchUnderLoad(t *testing.T) {
 			t.Fatalf("exit %d\n%s", r.code, r.stderr)
 		}
 		ready, _ := r.finished("watch")
-		t.Logf("%s: %s, of which %s after Ready", tag, r.took.Round(100*time.Millisecond), r.ended.Sub(ready.Time).Round(100*time.Millisecond))
+		t.Logf("%s: %s in total, %s of it after Ready", tag, r.took.Round(100*time.Millisecond), r.ended.Sub(ready.Time).Round(100*time.Millisecond))
 	}
 	for _, bad := range badImages {
 		l.bad(bad)
@@ -80,8 +81,8 @@ func TestSwitchUnderLoad(t *testing.T) {
 	}
 }
 
-// bad rolls out a bad version and returns how long after the failure it
-// answered last.
+// bad rolls out a bad version and returns for how long after the failure it
+// still answered.
 func (l *load) bad(b badImage) time.Duration {
 	l.Helper()
 	l.publish(b.name, b.env...)
@@ -113,7 +114,8 @@ func (l *load) bad(b badImage) time.Duration {
 }
 
 // TestSwitchKilledUnderLoad kills a rollout at every stage. The Service always
-// leads to a pod that answers, and the next run ends what was begun.
+// routes to a pod that answers, and the next run completes what the killed one
+// started.
 func TestSwitchKilledUnderLoad(t *testing.T) {
 	s := up(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
@@ -156,14 +158,15 @@ func (l *load) selector() []string {
 }
 
 // BenchmarkSwitch rolls out under a steady load of steps of 2 to 60 s, half of
-// them without retries, by proving and switching, by a rolling update, and by the
-// commands of the script that sbw replaces:
+// them without retries, in three ways: prove and switch, a rolling update, and
+// the commands of the script that sbw replaces:
 //
 //	go test -run '^$' -bench 'Switch/switch' -benchtime 20x -timeout 60m ./internal/sandbox/e2e
 //
-// failed-attempts, lost-runs, steps-twice, unanswered and unproven-requests are
-// sums over all rollouts and should be 0. ready→done-s is from the last new pod's
-// Ready to the end of the process without the stage drain, which is drain-s.
+// failed-attempts, lost-runs, steps-twice, unanswered and unproven-requests
+// are totals over all rollouts and should be 0. ready→done-s is the time from
+// the last new pod's Ready to the end of the process without the stage drain,
+// which is drain-s.
 func BenchmarkSwitch(b *testing.B) {
 	s := up(b)
 	img := newStoryImages(b.Context(), b, s, npmworkers.SDK3)[npmworkers.SDK3]
@@ -210,8 +213,9 @@ func BenchmarkSwitch(b *testing.B) {
 	}
 }
 
-// BenchmarkBadVersion rolls out versions that must not serve, under the same load:
-// served-s is how long one still answers after the failure was seen.
+// BenchmarkBadVersion rolls out versions that must not serve, under the same
+// load. served-s is how long such a version still answers after the failure
+// was detected.
 func BenchmarkBadVersion(b *testing.B) {
 	s := up(b)
 	img := newStoryImages(b.Context(), b, s, npmworkers.SDK3)[npmworkers.SDK3]
@@ -233,7 +237,7 @@ func BenchmarkBadVersion(b *testing.B) {
 	}
 }
 
-// timeline is when the stages of a run ended, and how long each took.
+// timeline lists when the stages of a run ended, and how long each took.
 func (r *command) timeline() string {
 	var t strings.Builder
 	for _, e := range r.events {
@@ -248,9 +252,9 @@ func (r *command) timeline() string {
 	return t.String()
 }
 
-// script is what the seed's script does: stamp with sed, apply, rollout status,
-// and reading a page of any pod. What it rolls out counts as proven when it is
-// done.
+// script runs the commands of the original script: sed, apply, rollout status,
+// and reading a page of any pod. Its version counts as proven when the script
+// has ended.
 func (l *load) script(tag string) *command {
 	l.Helper()
 	c, err := l.s.Cluster()
@@ -274,7 +278,9 @@ func (l *load) script(tag string) *command {
 	if err != nil {
 		l.Fatal(err)
 	}
-	// `|| true`, says the script.
+	// The script has `
+	//
+	// true` here.
 	_, _ = c.Kubectl(l.ctx, "", "get", "--raw", "/api/v1/namespaces/joelclaw/pods/"+pod+":3111/proxy/")
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -22,8 +22,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// tolerated is what happens around a rollout, or to it, and must not keep it from
-// its proper end.
+// tolerated is something that happens during a rollout and must not keep it
+// from completing.
 var tolerated = map[string]func(context.Context, *place) error{
 	"scaled-up":     scaledUp,
 	"ended-pod":     endedPod,
@@ -37,7 +37,7 @@ var tolerated = map[string]func(context.Context, *place) error{
 	"h2c-and-tcp":   h2cAndTCP,
 }
 
-// TestTolerated does all of it at once, each in a namespace of its own.
+// TestTolerated runs all of them in parallel, each in its own namespace.
 func TestTolerated(t *testing.T) {
 	st := standin(t)
 	shared.turn.Lock()
@@ -66,7 +66,7 @@ func TestTolerated(t *testing.T) {
 	}
 }
 
-// rollout runs a rollout of better that must end well.
+// rollout runs a rollout of better that must succeed.
 func (p *place) rollout(ctx context.Context, m moment, more ...string) (*command, error) {
 	r, err := p.kubectl(ctx, m, nil, append([]string{"rollout", "--tag", "better", "--no-inngest"}, more...)...)
 	if err == nil && r.code != 0 {
@@ -80,7 +80,8 @@ func (r *command) found(code string) bool {
 	return slices.ContainsFunc(r.events, func(e event) bool { return e.Finding != nil && e.Finding.Code == code })
 }
 
-// scaledUp: a Deployment that was just scaled is not in the middle of a rollout.
+// scaledUp: a Deployment that was just scaled is not in the middle of a
+// rollout.
 func scaledUp(ctx context.Context, p *place) error {
 	p.original = []byte(strings.Replace(string(p.original), "  replicas: 1\n", "", 1))
 	if err := p.edit(map[string]string{"container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 5}`}); err != nil {
@@ -108,7 +109,7 @@ func scaledUp(ctx context.Context, p *place) error {
 	return err
 }
 
-// endedPod: the kubelet ends a new pod, and its replacement runs well.
+// endedPod: the kubelet ends a new pod, and its replacement works.
 func endedPod(ctx context.Context, p *place) error {
 	if err := p.edit(map[string]string{"container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 5}`}); err != nil {
 		return err
@@ -124,7 +125,7 @@ func endedPod(ctx context.Context, p *place) error {
 	return err
 }
 
-// newPod waits for a pod that runs and is not the one that served.
+// newPod waits for a running pod other than the one that served.
 func (p *place) newPod(ctx context.Context) (string, error) {
 	w, err := p.kube.CoreV1().Pods(p.ns).Watch(ctx, metav1.ListOptions{LabelSelector: "app=worker"})
 	if err != nil {
@@ -149,8 +150,8 @@ func crashesTwice(ctx context.Context, p *place) error {
 	return err
 }
 
-// suspended: a process that is stopped for longer than its timeout finds a
-// rollout that is complete.
+// suspended: a process that was stopped for longer than its timeout finds a
+// complete rollout.
 func suspended(ctx context.Context, p *place) error {
 	r, err := p.rollout(ctx, moment{pipeline.Tabled, "watch", func(proc *os.Process) error {
 		if err := proc.Signal(syscall.SIGSTOP); err != nil {
@@ -174,8 +175,8 @@ func suspended(ctx context.Context, p *place) error {
 	return p.serves(ctx, "better")
 }
 
-// lockExpired waits for as long as a lock lasts without renewal, by the clock of
-// the API server, which ends a watch then.
+// lockExpired waits until a lock that is not renewed has expired, by the clock
+// of the API server, which then ends the watch.
 func (p *place) lockExpired(ctx context.Context) error {
 	within := int64(35)
 	w, err := p.kube.CoreV1().Events(p.ns).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &within})
@@ -207,7 +208,7 @@ func closedPipe(ctx context.Context, p *place) error {
 	if err := errors.Join(write.Close(), read.Close()); err != nil {
 		return err
 	}
-	_ = cmd.Wait() // how it ended is in its state
+	_ = cmd.Wait() // its state says how it ended
 	if code := cmd.ProcessState.ExitCode(); code != int(pipeline.Restored) {
 		return fmt.Errorf("exit %d (%s) after its reader had gone", code, cmd.ProcessState)
 	}
@@ -218,7 +219,7 @@ func closedPipe(ctx context.Context, p *place) error {
 	return errors.Join(p.restored(ctx), p.nothingLeft(ctx))
 }
 
-// lostService: a Service that selects nothing is worth a warning, now and later.
+// lostService: a Service that selects nothing causes a warning, now and later.
 func lostService(ctx context.Context, p *place) error {
 	p.original = fmt.Appendf(p.original, "---\napiVersion: v1\nkind: Service\nmetadata: {name: worker, namespace: %s}\nspec: {selector: {app: wroker}, ports: [{port: 80, targetPort: 3111}]}\n", p.ns)
 	if err := p.edit(nil); err != nil {
@@ -233,12 +234,12 @@ func lostService(ctx context.Context, p *place) error {
 		return err
 	}
 	if !r.found("service-unmatched") || status.code != 0 || !strings.Contains(status.stdout, "service-unmatched") {
-		return fmt.Errorf("nobody said that the Service leads nowhere:\n%s\n%s", r.stderr, status.stdout)
+		return fmt.Errorf("no warning says that the Service selects no pod:\n%s\n%s", r.stderr, status.stdout)
 	}
 	return nil
 }
 
-// notPinned: what was shipped by its tag alone is what runs.
+// notPinned: what was shipped by its tag alone also runs.
 func notPinned(ctx context.Context, p *place) error {
 	// The node may have an older image of that tag.
 	if err := p.edit(map[string]string{"container": `imagePullPolicy: Always`}); err != nil {
@@ -254,8 +255,8 @@ func notPinned(ctx context.Context, p *place) error {
 	return err
 }
 
-// restarted: somebody restarts the worker while old pods end. The image is still
-// the one that was shipped.
+// restarted: somebody restarts the worker while old pods are terminating. The
+// image is still the one that was shipped.
 func restarted(ctx context.Context, p *place) error {
 	r, err := p.rollout(ctx, moment{pipeline.StageStarted, "settle", func(proc *os.Process) error {
 		if err := proc.Signal(syscall.SIGSTOP); err != nil {
@@ -269,7 +270,7 @@ func restarted(ctx context.Context, p *place) error {
 	return err
 }
 
-// withoutHTTP is a worker that listens nowhere and knows nothing of Inngest.
+// withoutHTTP is a worker that listens on no port and does not use Inngest.
 func withoutHTTP(ctx context.Context, p *place) error {
 	p.original = []byte(strings.Replace(string(p.original), "          readinessProbe: {httpGet: {path: /ready, port: 3111}, periodSeconds: 1}\n", "", 1))
 	if err := p.edit(nil); err != nil {
@@ -313,7 +314,8 @@ func withoutHTTP(ctx context.Context, p *place) error {
 	return err
 }
 
-// h2cAndTCP asks the new pods in other ways than by a page over HTTP/1.1.
+// h2cAndTCP probes the new pods with HTTP/2 and with TCP instead of a page
+// over HTTP/1.1.
 func h2cAndTCP(ctx context.Context, p *place) error {
 	if _, err := p.rollout(ctx, moment{}, "--probe", "h2c"); err != nil {
 		return err
@@ -321,7 +323,7 @@ func h2cAndTCP(ctx context.Context, p *place) error {
 	for _, tcp := range []struct {
 		port string
 		code int
-	}{{"4000", 4}, {"3111", 0}} { // nobody listens on 4000: good is restored to better
+	}{{"4000", 4}, {"3111", 0}} { // nothing listens on 4000, so the rollout of good restores better
 		r, err := p.kubectl(ctx, moment{}, nil, "rollout", "--tag", "good", "--no-inngest", "--probe", "tcp", "--probe-port", tcp.port, "--timeout", "20s")
 		if err != nil || r.code != tcp.code {
 			return errors.Join(err, fmt.Errorf("port %s: exit %d:\n%s", tcp.port, r.code, r.stderr))

@@ -1,10 +1,10 @@
-// Package egressproxy stands between the sandbox and the internet: a proxy for
-// HTTPS (CONNECT) that answers itself for the hosts it is given, under
-// certificates of the sandbox's own authority, and tunnels to all others.
+// Package egressproxy is the proxy between the sandbox and the internet. It is
+// a proxy for HTTPS (CONNECT) that answers requests for some hosts itself,
+// with certificates of the sandbox's own authority, and tunnels to all others.
 //
-// So ghcr.io and api.github.com keep their names, their TLS and HTTP/2: what
-// runs in the sandbox needs no switch for it, only the settings that people
-// behind a company's proxy have, HTTPS_PROXY and a bundle of certificates.
+// So ghcr.io and api.github.com keep their names, TLS and HTTP/2. Programs in
+// the sandbox need only the settings that people behind a company's proxy
+// have: HTTPS_PROXY and a bundle of certificates.
 package egressproxy
 
 import (
@@ -24,18 +24,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/pki"
 )
 
-// Options make a Proxy.
+// Options configure a Proxy.
 type Options struct {
 	CA *pki.CA
-	// Hosts are answered here; those with the port 443 only.
+	// Hosts maps the hosts that the proxy answers itself, on port 443 only, to
+	// their handlers.
 	Hosts map[string]http.Handler
-	// Parent is the proxy through which all other hosts are reached; direct
-	// when nil.
+	// Parent is the proxy through which all other hosts are reached; nil means
+	// directly.
 	Parent *url.URL
 	Log    *log.Logger
 }
 
-// Proxy is an http.Handler that understands CONNECT.
+// Proxy is an http.Handler that accepts CONNECT.
 type Proxy struct {
 	opts  Options
 	conns chan net.Conn
@@ -45,7 +46,7 @@ type Proxy struct {
 	certs map[string]*tls.Certificate
 }
 
-// New makes a Proxy; Close ends it.
+// New creates a Proxy; Close ends it.
 func New(o Options) *Proxy {
 	p := &Proxy{opts: o, conns: make(chan net.Conn), certs: map[string]*tls.Certificate{}}
 	p.inner = &http.Server{
@@ -57,7 +58,7 @@ func New(o Options) *Proxy {
 	return p
 }
 
-// Serve takes requests on l until ctx ends.
+// Serve accepts connections on l until ctx ends.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	outer := &http.Server{Handler: p, ErrorLog: p.opts.Log, ReadHeaderTimeout: time.Minute}
 	failed := make(chan error, 2)
@@ -71,7 +72,7 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, outer.Close(), p.inner.Close())
 }
 
-// answer hands a decrypted request to its host's handler.
+// answer passes a decrypted request to its host's handler.
 func (p *Proxy) answer(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -79,16 +80,16 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	h, ok := p.opts.Hosts[host]
 	if !ok {
-		http.Error(w, host+" is not answered here", http.StatusMisdirectedRequest)
+		http.Error(w, host+" is not a host that this proxy answers", http.StatusMisdirectedRequest)
 		return
 	}
 	h.ServeHTTP(w, r)
 }
 
-// ServeHTTP takes CONNECT.
+// ServeHTTP handles CONNECT and refuses every other method.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
-		http.Error(w, "this proxy is for HTTPS: CONNECT host:443", http.StatusMethodNotAllowed)
+		http.Error(w, "this proxy is for HTTPS only: use CONNECT host:443", http.StatusMethodNotAllowed)
 		return
 	}
 	host, port, err := net.SplitHostPort(r.Host)
@@ -122,7 +123,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn := near
 	if buffered.Reader.Buffered() > 0 {
-		conn = &early{Conn: near, r: buffered.Reader} // an eager client's first bytes
+		conn = &early{Conn: near, r: buffered.Reader} // an eager client has already sent its first bytes
 	}
 	if ours {
 		select {
@@ -135,7 +136,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	splice(conn, far)
 }
 
-// dial reaches a host that is not answered here.
+// dial connects to a host that the proxy does not answer itself.
 func (p *Proxy) dial(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: 30 * time.Second}
 	if p.opts.Parent == nil {
@@ -169,12 +170,12 @@ func (p *Proxy) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return &early{Conn: conn, r: r}, nil
 }
 
-// splice copies both ways until both have ended.
+// splice copies in both directions until both have ended.
 func splice(a, b net.Conn) {
 	var both sync.WaitGroup
 	pipe := func(to, from net.Conn) {
 		defer both.Done()
-		_, _ = io.Copy(to, from) // either side's end is how a tunnel ends
+		_, _ = io.Copy(to, from) // a tunnel ends when either side closes it
 		to.Close()
 		from.Close()
 	}
@@ -184,7 +185,7 @@ func splice(a, b net.Conn) {
 	both.Wait()
 }
 
-// certificate makes one per host, on first use.
+// certificate creates one certificate per host, on first use.
 func (p *Proxy) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,7 +193,7 @@ func (p *Proxy) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 		return c, nil
 	}
 	if _, ok := p.opts.Hosts[hello.ServerName]; !ok {
-		return nil, fmt.Errorf("%q is not answered here", hello.ServerName)
+		return nil, fmt.Errorf("%q is not a host that this proxy answers", hello.ServerName)
 	}
 	cert, key, err := p.opts.CA.Issue(hello.ServerName)
 	if err != nil {
@@ -206,7 +207,7 @@ func (p *Proxy) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 	return &pair, nil
 }
 
-// early is a connection of which some bytes were read ahead.
+// early is a connection with some bytes that were read in advance.
 type early struct {
 	net.Conn
 	r *bufio.Reader
@@ -214,7 +215,7 @@ type early struct {
 
 func (e *early) Read(b []byte) (int, error) { return e.r.Read(b) }
 
-// handed is a listener of connections that somebody else accepted.
+// handed is a listener for connections that something else has accepted.
 type handed struct {
 	conns <-chan net.Conn
 	addr  net.Addr

@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/pki"
 )
 
-// start runs a proxy and returns a client that goes through it and trusts its
-// authority, and more's as well.
+// start runs a proxy and returns a client that uses it and trusts its
+// authority and the additional one.
 func start(t *testing.T, o Options, more ...*x509.Certificate) (addr string, client *http.Client) {
 	t.Helper()
 	ca, err := pki.Open(t.TempDir())
@@ -117,7 +117,7 @@ func TestTunnelsThroughAParent(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 	if got, want := <-asked, "CONNECT "+strings.TrimPrefix(far.URL, "https://")+" me:secret"; got != want {
-		t.Errorf("the parent was asked %q, not %q", got, want)
+		t.Errorf("the parent got %q, want %q", got, want)
 	}
 }
 

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// Fault strikes at a kind of request.
+// Fault replaces or spoils the answers to one kind of request.
 type Fault struct {
 	On Kind
-	// Matching, when set, must be part of the request's path and query.
+	// Matching, if set, must occur in the request's path and query.
 	Matching string
-	// After is how many matching requests go by first.
+	// After is how many matching requests pass first.
 	After int
-	// Times is how often it strikes then; once when zero, always when negative.
+	// Times is how many requests are affected after that; 0 means one, a
+	// negative number means all.
 	Times int
 	Do    Action
 }
 
-// Action answers in place of the front, or lets next answer and spoils that.
+// Action answers instead of the front, or calls next and changes its answer.
 type Action func(f *Front, w http.ResponseWriter, r *http.Request, next http.Handler)
 
 type armed struct {
@@ -28,7 +29,7 @@ type armed struct {
 	seen, struck int
 }
 
-// Inject arms a fault.
+// Inject activates a fault.
 func (f *Front) Inject(faults ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,7 +41,7 @@ func (f *Front) Inject(faults ...Fault) {
 	}
 }
 
-// Disarm takes all faults away.
+// Disarm removes all faults.
 func (f *Front) Disarm() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -48,14 +49,15 @@ func (f *Front) Disarm() {
 	clear(f.hidden)
 }
 
-// OnRequest calls do as each request comes in, one at a time; nil ends that.
+// OnRequest calls do for every incoming request, one at a time; nil turns it
+// off.
 func (f *Front) OnRequest(do func(Kind)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.onRequest = do
 }
 
-// Struck is how often faults struck so far.
+// Struck returns how many requests faults have affected so far.
 func (f *Front) Struck() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +87,7 @@ func (f *Front) strikes(kind Kind, r *http.Request) Action {
 	return nil
 }
 
-// Answer answers with an error body, after reading what was sent.
+// Answer answers with an error body after reading the request's body.
 func Answer(status int, code, message string) Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)
@@ -93,7 +95,7 @@ func Answer(status int, code, message string) Action {
 	}
 }
 
-// BadGateway answers as the load balancer before GHCR does, in HTML.
+// BadGateway answers in HTML, like the load balancer in front of GHCR.
 func BadGateway() Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)
@@ -103,12 +105,12 @@ func BadGateway() Action {
 	}
 }
 
-// TooMany answers 429 with the delay in the body, as GHCR writes it.
+// TooMany answers 429 with the delay in the body, in GHCR's format.
 func TooMany(after time.Duration) Action {
 	return Answer(http.StatusTooManyRequests, "TOOMANYREQUESTS", "retry-after: "+after.String()+", allowed: 44000/minute")
 }
 
-// TooManyHeader answers 429 with the delay in the header.
+// TooManyHeader answers 429 with the delay in a header.
 func TooManyHeader(seconds string) Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)
@@ -117,17 +119,17 @@ func TooManyHeader(seconds string) Action {
 	}
 }
 
-// SecondaryLimit answers the one 403 that passes.
+// SecondaryLimit answers with the one kind of 403 that is temporary.
 func SecondaryLimit() Action {
 	return Answer(http.StatusForbidden, "DENIED", "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
 }
 
-// LostSession answers that there is no such upload.
+// LostSession answers that the upload does not exist.
 func LostSession() Action {
 	return Answer(http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
 }
 
-// Reset cuts the connection after reading so many bytes of the body.
+// Reset cuts the connection after reading this many bytes of the body.
 func Reset(after int64) Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.CopyN(io.Discard, r.Body, after)
@@ -135,7 +137,8 @@ func Reset(after int64) Action {
 	}
 }
 
-// Unanswered does what is asked and cuts the connection instead of saying so.
+// Unanswered executes the request and then cuts the connection instead of
+// answering.
 func Unanswered() Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(&blackHole{header: http.Header{}}, r)
@@ -143,7 +146,8 @@ func Unanswered() Action {
 	}
 }
 
-// Vanish takes an upload and then does not know the blob for some looks.
+// Vanish accepts an upload, and then reports the blob as missing for a number
+// of requests.
 func Vanish(looks int) Action {
 	return func(f *Front, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		f.Hide(digestOf(r), looks)
@@ -151,7 +155,7 @@ func Vanish(looks int) Action {
 	}
 }
 
-// Swallow says that an upload is done and throws it away.
+// Swallow reports that an upload is complete and discards it.
 func Swallow() Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)
@@ -160,7 +164,7 @@ func Swallow() Action {
 	}
 }
 
-// Expire ends all bearers, this request's too.
+// Expire invalidates all bearer tokens, including that of this request.
 func Expire() Action {
 	return func(f *Front, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		f.ExpireTokens()
@@ -168,7 +172,7 @@ func Expire() Action {
 	}
 }
 
-// Early answers without reading the body, and closes.
+// Early answers without reading the body, and closes the connection.
 func Early(status int, code, message string) Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		w.Header().Set("Connection", "close")
@@ -176,7 +180,7 @@ func Early(status int, code, message string) Action {
 	}
 }
 
-// Slow waits for the channel, or the client, before it answers.
+// Slow waits for the channel or the client before it answers.
 func Slow(until <-chan struct{}) Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, next http.Handler) {
 		select {
@@ -187,7 +191,8 @@ func Slow(until <-chan struct{}) Action {
 	}
 }
 
-// Garbage answers 200 with something that no registry sends: a captive portal.
+// Garbage answers 200 with a body that no registry sends, like a captive
+// portal.
 func Garbage() Action {
 	return func(_ *Front, w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		drain(r)
@@ -198,11 +203,11 @@ func Garbage() Action {
 
 func drain(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 
-// cut closes the connection with a reset where it is TCP.
+// cut closes the connection, with a reset if it is TCP.
 func cut(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2 has no connection to take over
+		panic(http.ErrAbortHandler) // an HTTP/2 connection cannot be hijacked
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

@@ -1,21 +1,21 @@
-// Package ghcr is GHCR's front over any registry: its token endpoint, its
-// scopes, its refusals word for word and its limits, before a registry that
-// stores. Tests put go-containerregistry's registry behind it, the sandbox a
-// real one.
+// Package ghcr puts a front that behaves like GHCR before any registry: GHCR's
+// token endpoint, scopes, refusals (word for word) and limits. The registry
+// behind it stores the data. Tests use go-containerregistry's registry for
+// that, and the sandbox a real one.
 //
-// # What it does as GHCR does
+// # What it does like GHCR
 //
-// Bearers are opaque and end; the realm is /token on the same host; a package
-// is private until it is listed in Options.Public; a HEAD is refused without a
-// body; an upload cannot be cancelled (405); a PATCH with a Content-Range of
-// more than 4 MiB is answered 416; a name with upper-case letters is refused;
-// a manifest is refused while something that it names is missing.
+// Bearer tokens are opaque and expire. The realm is /token on the same host. A
+// package is private unless Options.Public lists it. A refused HEAD has no
+// body. An upload cannot be cancelled (405). A PATCH with a Content-Range of
+// more than 4 MiB is answered with 416. A name with upper-case letters is
+// refused. A manifest is refused while something that it names is missing.
 //
 // # To add a fault
 //
 // Write a function that returns an Action (faults.go), and inject it with a
-// Fault that says at which kind of request, how many of these go by before it,
-// and how often it strikes.
+// Fault, which says what kind of request it affects, how many of these pass
+// first, and how many are affected.
 package ghcr
 
 import (
@@ -37,39 +37,40 @@ import (
 // Account is the owner of a token.
 type Account struct {
 	Login string
-	// Scopes are the token's OAuth scopes; read:packages and write:packages
-	// matter here.
+	// Scopes are the token's OAuth scopes; only read:packages and
+	// write:packages matter here.
 	Scopes []string
-	// App marks an installation's token, which GHCR refuses in other words.
+	// App marks an installation's token, which GHCR refuses with other words.
 	App bool
-	// Owners are further owners, organisations, whose packages it may write.
+	// Owners are further owners (organisations) whose packages it may write.
 	Owners []string
-	// Denied are packages (owner/name) of its own owners that it may read and
-	// not write.
+	// Denied lists packages (owner/name) of its own owners that it may read
+	// but not write.
 	Denied []string
 }
 
-// Options make a Front.
+// Options configure a Front.
 type Options struct {
-	// Upstream stores; see Proxy for one that is elsewhere.
+	// Upstream is the registry that stores the data; see Proxy for a remote
+	// one.
 	Upstream http.Handler
-	// UpstreamVerifies says that it refuses by itself a manifest that names
-	// what is not there.
+	// UpstreamVerifies says that the upstream itself refuses a manifest that
+	// names missing content.
 	UpstreamVerifies bool
-	// Accounts are the tokens that exist. A user name is not compared: GHCR
-	// takes any with a valid token.
+	// Accounts maps tokens to their accounts. The user name is not compared:
+	// GHCR accepts any user name with a valid token.
 	Accounts map[string]Account
-	// Public are packages (owner/name) that anyone may read.
+	// Public lists packages (owner/name) that anyone may read.
 	Public []string
-	// TokenTTL is how long a bearer lives; five minutes when zero.
+	// TokenTTL is how long a bearer token is valid; 0 means five minutes.
 	TokenTTL time.Duration
-	// Service is the service that the challenge names; the Host when empty.
+	// Service is the service that the challenge names; empty means the Host.
 	Service string
-	// Now is the clock; time.Now when nil.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
-// Front is the http.Handler.
+// Front is an http.Handler.
 type Front struct {
 	opts Options
 
@@ -77,7 +78,7 @@ type Front struct {
 	bearers map[string]grant
 	faults  []*armed
 	log     []Request
-	hidden  map[string]int // digest: how many more looks find it missing
+	hidden  map[string]int // maps a digest to the number of requests that still find it missing
 
 	onRequest func(Kind)
 }
@@ -86,10 +87,10 @@ type grant struct {
 	account Account
 	anon    bool
 	ends    time.Time
-	repos   map[string]string // owner/name: actions
+	repos   map[string]string // maps owner/name to actions
 }
 
-// New makes a Front.
+// New creates a Front.
 func New(o Options) *Front {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -100,11 +101,12 @@ func New(o Options) *Front {
 	return &Front{opts: o, bearers: map[string]grant{}, hidden: map[string]int{}}
 }
 
-// Proxy is an upstream that is reached by URL.
+// Proxy returns a handler for an upstream that is reached by its URL.
 func Proxy(upstream *url.URL) http.Handler {
 	p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(upstream)
-		// The registry makes its upload locations from the Host it is asked by.
+		// The registry builds its upload locations from the Host of the
+		// request.
 		r.Out.Host = r.In.Host
 		r.Out.Header.Del("Authorization")
 	}}
@@ -113,46 +115,46 @@ func Proxy(upstream *url.URL) http.Handler {
 	return p
 }
 
-// Request is one request that reached the front.
+// Request is one request that has reached the front.
 type Request struct {
 	Kind   Kind
 	Method string
 	Path   string
 	Query  string
 	Status int
-	Login  string // empty: anonymous
-	Sent   int64  // bytes of body that were read
+	Login  string // empty if anonymous
+	Sent   int64  // the number of bytes of the body that were read
 }
 
-// Requests returns what was asked so far.
+// Requests returns the requests so far.
 func (f *Front) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.log)
 }
 
-// Forget empties the list of requests.
+// Forget clears the list of requests.
 func (f *Front) Forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = nil
 }
 
-// Bearers are all that were given and have not been ended.
+// Bearers returns all valid bearer tokens.
 func (f *Front) Bearers() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Collect(maps.Keys(f.bearers))
 }
 
-// ExpireTokens ends every bearer there is.
+// ExpireTokens invalidates all bearer tokens.
 func (f *Front) ExpireTokens() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.bearers)
 }
 
-// ServeHTTP answers as GHCR does.
+// ServeHTTP answers like GHCR.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, repo, ref := classify(r)
 	rec := &recorder{ResponseWriter: w}
@@ -198,16 +200,17 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request, kind Kind, repo, r
 		return g.account.Login
 	}
 	if from := r.URL.Query().Get("from"); from != "" && !f.mayMount(g, repo, from) {
-		r.URL.RawQuery = "" // what may not be mounted is uploaded
+		r.URL.RawQuery = "" // a blob that may not be mounted is uploaded instead
 	}
 	f.limited(w, r, kind, repo, ref)
 	return g.account.Login
 }
 
-// token exchanges Basic user:token for a bearer.
+// token exchanges the Basic credential user:token for a bearer token.
 func (f *Front) token(w http.ResponseWriter, r *http.Request) (login string) {
 	if r.Method != http.MethodGet {
-		// The OAuth2 form of the exchange, a POST, which containerd tries first.
+		// This is the OAuth2 form of the exchange, a POST, which containerd
+		// tries first.
 		refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
 		return ""
 	}
@@ -279,7 +282,7 @@ func (f *Front) challenge(w http.ResponseWriter, r *http.Request, repo string, k
 	refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 }
 
-// allowed holds a grant against what is asked, and refuses in GHCR's words.
+// allowed compares a grant with the request, and refuses in GHCR's words.
 func (f *Front) allowed(w http.ResponseWriter, r *http.Request, g grant, kind Kind, repo string) bool {
 	owner, _, _ := strings.Cut(repo, "/")
 	own := strings.EqualFold(owner, g.account.Login) || slices.Contains(g.account.Owners, owner)
@@ -309,15 +312,16 @@ func (f *Front) allowed(w http.ResponseWriter, r *http.Request, g grant, kind Ki
 	return false
 }
 
-// mayMount: the bearer was asked to read from, and its owner may.
+// mayMount reports whether the bearer token was requested with read access to
+// the source, and its owner has that access.
 func (f *Front) mayMount(g grant, repo, from string) bool {
 	owner, _, _ := strings.Cut(from, "/")
 	own := strings.EqualFold(owner, g.account.Login) || slices.Contains(g.account.Owners, owner)
 	return from == repo || strings.Contains(g.repos[from], "pull") && (own || slices.Contains(f.opts.Public, from))
 }
 
-// refuse writes an error body as the distribution specification has it; a HEAD
-// gets none.
+// refuse writes an error body in the format of the distribution specification;
+// a HEAD gets none.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -328,14 +332,14 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	}
 }
 
-// Kind is what a request is for.
+// Kind is the purpose of a request.
 type Kind string
 
-// The kinds of requests.
+// These are the kinds of requests.
 const (
 	Token        Kind = "token"
 	Ping         Kind = "ping"
-	UploadStart  Kind = "upload-start"  // POST, a mount or a single POST too
+	UploadStart  Kind = "upload-start"  // POST; also a mount or a single POST
 	UploadChunk  Kind = "upload-chunk"  // PATCH
 	UploadFinish Kind = "upload-finish" // PUT
 	UploadCancel Kind = "upload-cancel" // DELETE

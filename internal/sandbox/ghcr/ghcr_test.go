@@ -88,7 +88,8 @@ func ask(t *testing.T, srv *httptest.Server, method, path, token, scope, body st
 	return do(t, req)
 }
 
-// TestRefusals checks GHCR's words, by which other packages distinguish causes.
+// TestRefusals checks GHCR's words, which other packages use to distinguish
+// causes.
 func TestRefusals(t *testing.T) {
 	_, srv := start(t, Options{Public: []string{"joel/public"}})
 	const up, pull = "/v2/joel/worker/blobs/uploads/", "repository:joel/worker:pull"
@@ -108,7 +109,7 @@ func TestRefusals(t *testing.T) {
 		{"an App in an organisation", "POST", "/v2/org/worker/blobs/uploads/", app, "repository:org/worker:pull,push", 403, "installation not allowed to Create organization package"},
 		{"private", "GET", "/v2/joel/worker/manifests/v1", other, pull, 403, "read_package"},
 		{"read", "GET", "/v2/joel/worker/manifests/v1", reader, pull, 404, "NAME_UNKNOWN"},
-		{"a HEAD has no words", "HEAD", "/v2/joel/worker/blobs/sha256:0", bare, pull, 403, ""},
+		{"a HEAD has no body", "HEAD", "/v2/joel/worker/blobs/sha256:0", bare, pull, 403, ""},
 		{"upper case", "POST", "/v2/Joel/Worker/blobs/uploads/", writer, push, 400, "NAME_INVALID"},
 		{"cancelling", "DELETE", up + "x", writer, push, 405, "UNSUPPORTED"},
 		{"public", "GET", "/v2/joel/public/manifests/v1", "", "repository:joel/public:pull", 404, "NAME_UNKNOWN"},
@@ -119,10 +120,10 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if _, status := bearer(t, srv, "", pull); status != 401 {
-		t.Errorf("an anonymous token for a private package: %d", status)
+		t.Errorf("requesting an anonymous token for a private package: %d", status)
 	}
 	if _, status := bearer(t, srv, "wrong", pull); status != 403 {
-		t.Errorf("a token for nobody: %d", status)
+		t.Errorf("requesting a token with unknown credentials: %d", status)
 	}
 	if status, body := ask(t, srv, "PATCH", up+"1", writer, push, "x", "Content-Range", "0-4194304"); status != 416 {
 		t.Errorf("a chunk over 4 MiB: %d %s", status, body)
@@ -154,8 +155,8 @@ func TestBearerEnds(t *testing.T) {
 	}
 }
 
-// TestPeerPushes lets go-containerregistry's own client through, and refuses a
-// manifest whose blobs are missing.
+// TestPeerPushes checks that go-containerregistry's own client can push, and
+// that a manifest whose blobs are missing is refused.
 func TestPeerPushes(t *testing.T) {
 	f, srv := start(t, Options{})
 	repo, err := name.NewRepository(strings.TrimPrefix(srv.URL, "http://") + "/joel/worker")

@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 )
 
-// maxChunk is the Content-Range that GHCR takes in one PATCH.
+// maxChunk is the largest Content-Range that GHCR accepts in one PATCH.
 const maxChunk = 4 << 20
 
-// limited is what GHCR does otherwise than the registry behind it.
+// limited adds GHCR's limits, which the registry behind it does not have.
 func (f *Front) limited(w http.ResponseWriter, r *http.Request, kind Kind, repo, ref string) {
 	switch kind {
 	case UploadCancel:
@@ -39,8 +39,8 @@ func (f *Front) limited(w http.ResponseWriter, r *http.Request, kind Kind, repo,
 	}
 }
 
-// Hide lets a blob be missing for the next looks at it, as it happens on GHCR
-// shortly after an upload.
+// Hide makes a blob appear missing for a number of requests, as happens on
+// GHCR shortly after an upload.
 func (f *Front) Hide(digest string, looks int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,12 +57,12 @@ func (f *Front) missing(digest string) bool {
 	return true
 }
 
-// manifest refuses a manifest that names what is not there, which the registry
-// behind may take.
+// manifest refuses a manifest that names missing content, which the registry
+// behind might accept.
 func (f *Front) manifest(w http.ResponseWriter, r *http.Request, repo string) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxChunk+1))
 	if err != nil {
-		return // the client went away
+		return // the client has gone away
 	}
 	if len(body) > maxChunk {
 		refuse(w, r, http.StatusRequestEntityTooLarge, "MANIFEST_INVALID", "manifest is too large")
@@ -99,7 +99,7 @@ func (f *Front) manifest(w http.ResponseWriter, r *http.Request, repo string) {
 	f.opts.Upstream.ServeHTTP(w, r)
 }
 
-// has asks the registry behind.
+// has checks the registry behind the front.
 func (f *Front) has(r *http.Request, path string) bool {
 	req := r.Clone(r.Context())
 	req.Method, req.Body, req.ContentLength = http.MethodHead, http.NoBody, 0
@@ -113,7 +113,7 @@ func (f *Front) has(r *http.Request, path string) bool {
 	return rec.Code == http.StatusOK
 }
 
-// recorder keeps the status for the list of requests.
+// recorder records the status for the list of requests.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -133,10 +133,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap gives http.ResponseController access to the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// Flush lets a proxied answer through.
+// Flush passes on the parts of a proxied answer.
 func (r *recorder) Flush() {
 	if fl, ok := r.ResponseWriter.(http.Flusher); ok {
 		fl.Flush()
@@ -154,5 +154,5 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// digestOf is the digest that an upload's last request names.
+// digestOf returns the digest in an upload's last request.
 func digestOf(r *http.Request) string { return strings.TrimSpace(r.URL.Query().Get("digest")) }

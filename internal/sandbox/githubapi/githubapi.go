@@ -1,9 +1,9 @@
-// Package githubapi is the corner of GitHub's REST API that a publish asks:
-// GET /user with the token's scopes in X-OAuth-Scopes. It is a double, since
-// there is no GitHub to run locally.
+// Package githubapi is a double of the part of GitHub's REST API that publish
+// uses: GET /user, with the token's scopes in X-OAuth-Scopes. GitHub itself
+// cannot run locally.
 //
-// It answers below / (github.com's api.HOST) and below /api/v3/ (an enterprise
-// server) alike.
+// It answers under / (github.com's api.HOST) and under /api/v3/ (an enterprise
+// server).
 package githubapi
 
 import (
@@ -17,18 +17,18 @@ import (
 // Account is the owner of a token.
 type Account struct {
 	Login string
-	// Scopes go into X-OAuth-Scopes.
+	// Scopes are sent in X-OAuth-Scopes.
 	Scopes []string
-	// FineGrained sends no X-OAuth-Scopes at all, as for a token whose scopes
-	// cannot be known.
+	// FineGrained omits X-OAuth-Scopes, as GitHub does for a token whose
+	// scopes cannot be determined.
 	FineGrained bool
-	// App answers 403, as GitHub does to an installation's token.
+	// App answers 403, as GitHub does for an installation's token.
 	App bool
 	// NeedsSSO answers 403 with X-GitHub-SSO.
 	NeedsSSO bool
 }
 
-// Server is the http.Handler.
+// Server is an http.Handler.
 type Server struct {
 	mu       sync.Mutex
 	accounts map[string]Account
@@ -36,17 +36,17 @@ type Server struct {
 	asked    []string
 }
 
-// New makes a Server that knows these tokens.
+// New creates a Server that knows these tokens.
 func New(accounts map[string]Account) *Server { return &Server{accounts: accounts} }
 
-// Fail makes every answer this status; 0 ends it.
+// Fail makes every answer have this status; 0 turns it off.
 func (s *Server) Fail(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = status
 }
 
-// Asked returns method and path of all requests so far.
+// Asked returns the method and path of all requests so far.
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

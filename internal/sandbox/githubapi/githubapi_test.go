@@ -19,7 +19,7 @@ func TestUser(t *testing.T) {
 		status     int
 		says       string
 		scopes     string
-		sent       bool // X-OAuth-Scopes, empty or not
+		sent       bool // the value of X-OAuth-Scopes, if it is present
 	}{
 		{"/user", "token classic", 200, `"login":"joel"`, "repo, write:packages", true},
 		{"/api/v3/user", "Bearer classic", 200, `"login":"joel"`, "repo, write:packages", true},

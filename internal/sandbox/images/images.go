@@ -1,6 +1,6 @@
-// Package images makes the sandbox's own images: what a real cluster would
-// pull from registries that a closed network does not reach, put together from
-// static Go programs, Debian's packages and npm's, without a Dockerfile.
+// Package images builds the sandbox's own images without a Dockerfile, from
+// static Go programs, Debian's packages and npm's. A real cluster would pull
+// them from registries that a closed network cannot reach.
 package images
 
 import (
@@ -21,22 +21,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Arch is the architecture of every image here: the node's.
+// Arch is the architecture of every image here, which is that of the node.
 const Arch = "arm64"
 
-// epoch is the one date in all of them, so that the same input gives the same
-// digest.
+// epoch is the only timestamp in all of them, so that the same input results
+// in the same digest.
 var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// File is one entry of a layer.
+// File is one entry in a layer.
 type File struct {
-	Path string // without a leading slash; ends in "/" for a directory
+	Path string // has no leading slash, and ends in "/" for a directory
 	Mode int64
-	Link string // target of a symbolic link, instead of Data
+	Link string // target of a symbolic link; Data is not used then
 	Data []byte
 }
 
-// Layer packs files, in the given order, as one gzipped layer.
+// Layer packs files in the given order as one gzipped layer.
 func Layer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -50,9 +50,9 @@ func Layer(files []File) (v1.Layer, error) {
 		tarball.WithMediaType(types.OCILayer))
 }
 
-// PlainLayer packs files as a layer that is not compressed: for what is made
-// again in each run and does not leave this machine, where compression
-// (under the race detector above all) takes longer than everything else.
+// PlainLayer packs files as an uncompressed layer. It is for layers that every
+// run builds again and that do not leave this machine: compressing them would
+// take longer than everything else, especially under the race detector.
 func PlainLayer(files []File) (v1.Layer, error) {
 	var b bytes.Buffer
 	if err := pack(&b, files); err != nil {
@@ -81,7 +81,7 @@ func pack(to io.Writer, files []File) error {
 	return w.Close()
 }
 
-// New is an OCI image for linux/arm64 of one layer.
+// New returns an OCI image for linux/arm64 with one layer.
 func New(files []File, config v1.Config) (v1.Image, error) {
 	layer, err := Layer(files)
 	if err != nil {
@@ -90,7 +90,7 @@ func New(files []File, config v1.Config) (v1.Image, error) {
 	return Of(config, layer)
 }
 
-// Of is an OCI image for linux/arm64 of these layers.
+// Of returns an OCI image for linux/arm64 with these layers.
 func Of(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, layer := range layers {
@@ -113,7 +113,7 @@ func Of(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	return mutate.ConfigFile(img, file)
 }
 
-// Program is an image of one static program, its entrypoint.
+// Program returns an image with one static program as its entrypoint.
 func Program(binary string, config v1.Config) (v1.Image, error) {
 	b, err := os.ReadFile(binary)
 	if err != nil {
@@ -124,7 +124,7 @@ func Program(binary string, config v1.Config) (v1.Image, error) {
 	return New([]File{{Path: path, Mode: 0o755, Data: b}}, config)
 }
 
-// WriteTar writes an image under a name as an archive for `ctr image import`.
+// WriteTar writes an image with a name as an archive for `ctr image import`.
 func WriteTar(path, ref string, img v1.Image) error {
 	tag, err := name.NewTag(ref, name.WithDefaultRegistry(""))
 	if err != nil {

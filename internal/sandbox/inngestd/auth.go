@@ -35,7 +35,7 @@ func hashedKey(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// auth lets a request pass that carries the signing key, plain or hashed.
+// auth passes on requests that carry the signing key, in plain text or hashed.
 func (s *Server) auth(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.opts.SigningKey != "" && !s.authentic(r) {
@@ -58,7 +58,7 @@ func (s *Server) authentic(r *http.Request) bool {
 	return same(bareKey(s.opts.SigningKey)) || same(hashedKey(s.opts.SigningKey))
 }
 
-// sign is the signature of a call to a worker.
+// sign returns the signature of a call to a worker.
 func sign(key string, body []byte, at time.Time) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(bareKey(key)))
@@ -70,5 +70,5 @@ func sign(key string, body []byte, at time.Time) string {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client went away
+	_ = json.NewEncoder(w).Encode(v) // the client has gone away
 }

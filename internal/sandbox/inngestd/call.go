@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// callClient is the server's way of calling workers: a connection per request,
-// so that a new pod is found at once behind a Service.
+// callClient calls workers like the server does: with a new connection per
+// request, so that a new pod behind a Service is found immediately.
 func callClient(c *http.Client) *http.Client {
 	if c != nil {
 		return c
@@ -25,20 +25,20 @@ func callClient(c *http.Client) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// answer is what a worker said to a call.
+// answer is a worker's answer to a call.
 type answer struct {
-	ops     []*opcode // of a 206
+	ops     []*opcode // in a 206
 	value   json.RawMessage
-	failure *stepError // of the function or of the way to it
+	failure *stepError // an error of the function, or of the connection to it
 	noRetry bool
 	version int
 }
 
-// maxResponse is the most that the server reads of an answer.
+// maxResponse is how much of an answer the server reads at most.
 const maxResponse = 4 << 20
 
-// call asks a worker to continue a run. step is the planned step to execute, or
-// empty to discover what is next.
+// call asks a worker to continue a run. step is the planned step to execute,
+// or empty to discover the next one.
 func (s *Server) call(ctx context.Context, r *run, step string, attempt int) answer {
 	s.mu.Lock()
 	body, target, err := s.requestLocked(r, step, attempt)
@@ -81,7 +81,7 @@ func stepOr(step string) string {
 	return step
 }
 
-// transportError words a failed request as the server does
+// transportError describes a failed request in the server's words
 // (pkg/execution/exechttp).
 func transportError(err error) string {
 	text := err.Error()
@@ -104,7 +104,7 @@ func readAnswer(resp *http.Response, body []byte) answer {
 		}
 		a.ops = ops
 	case resp.StatusCode == http.StatusCreated:
-		return failed("the double does not read streamed answers")
+		return failed("the Inngest double does not support streamed answers")
 	case resp.StatusCode >= 200 && resp.StatusCode < 300 && !sdk:
 		return failed("The response did not come from an Inngest SDK")
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
@@ -143,12 +143,12 @@ func jsonOrString(body []byte) json.RawMessage {
 	if json.Valid(body) {
 		return body
 	}
-	raw, _ := json.Marshal(string(body)) // a string
+	raw, _ := json.Marshal(string(body)) // it is a string
 	return raw
 }
 
-// requestLocked makes the body and the address of a call: the event, what is
-// memoised, and where the run is (pkg/execution/driver).
+// requestLocked builds the body and the address of a call: the event, the
+// memoised steps, and the position of the run (pkg/execution/driver).
 func (s *Server) requestLocked(r *run, step string, attempt int) ([]byte, string, error) {
 	u, err := url.Parse(r.function.url())
 	if err != nil {

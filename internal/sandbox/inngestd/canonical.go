@@ -9,9 +9,10 @@ import (
 	"unicode/utf16"
 )
 
-// canonical writes JSON as RFC 8785 has it: members sorted by their UTF-16
-// code units, no spaces, the shortest numbers and escapes. Both sides sign this
-// form, so that a body that was parsed and written again still verifies.
+// canonical writes JSON in the form of RFC 8785: members sorted by their
+// UTF-16 code units, no spaces, the shortest numbers and escapes. Both sides
+// sign this form, so a body that was parsed and serialised again still
+// verifies.
 func canonical(raw []byte) ([]byte, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -29,7 +30,7 @@ func writeCanonical(b *bytes.Buffer, v any) error {
 	case bool:
 		b.WriteString(strconv.FormatBool(v))
 	case float64:
-		// encoding/json writes numbers as ECMAScript does, save for -0.
+		// encoding/json writes numbers as ECMAScript does, except -0.
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return err
@@ -72,7 +73,7 @@ func writeCanonical(b *bytes.Buffer, v any) error {
 		}
 		b.WriteByte('}')
 	default:
-		return fmt.Errorf("cannot write %T", v)
+		return fmt.Errorf("cannot write a value of type %T", v)
 	}
 	return nil
 }

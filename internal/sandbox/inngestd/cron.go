@@ -6,8 +6,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// scheduleLocked runs a function on its crons from now on, each cron in the
-// server's local time unless it says TZ=.
+// scheduleLocked starts a function's crons, each in the server's local time
+// unless it says TZ=.
 func (s *Server) scheduleLocked(f *function) {
 	s.unscheduleLocked(f)
 	if !s.opts.Crons {
@@ -35,9 +35,9 @@ func (s *Server) unscheduleLocked(f *function) {
 	}
 }
 
-// ForgetSchedules drops every schedule, as a server does that restarts without
-// its queue: its apps and functions are in a database and stay, and a
-// registration that changes nothing does not bring the schedules back.
+// ForgetSchedules drops every schedule, like the restart of a server that does
+// not keep its queue. Its apps and functions are in a database and stay, and a
+// registration that changes nothing does not restore the schedules.
 func (s *Server) ForgetSchedules() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Events that the server itself sends.
+// These events are sent by the server itself.
 const (
 	eventFailed    = "inngest/function.failed"
 	eventFinished  = "inngest/function.finished"
@@ -17,7 +17,7 @@ const (
 	eventCron      = "inngest/scheduled.timer"
 )
 
-// event is one event. ID is the sender's, internal the server's.
+// event is one event. ID is the sender's id, internal is the server's.
 type event struct {
 	internal string
 	ID       string         `json:"id"`
@@ -72,8 +72,8 @@ func (s *Server) receiveEvent(w http.ResponseWriter, r *http.Request) {
 	plainJSON(w, http.StatusOK, map[string]any{"ids": ids, "status": 200})
 }
 
-// publishLocked stores an event, starts what it triggers and wakes what waits
-// for it.
+// publishLocked stores an event, starts the functions that it triggers and
+// wakes the steps that wait for it.
 func (s *Server) publishLocked(e *event) {
 	now := s.now()
 	e.internal = s.ids.next(now)
@@ -100,7 +100,7 @@ func (s *Server) publishLocked(e *event) {
 	s.wakeLocked(e)
 }
 
-// liveLocked says whether a function and its app are still registered.
+// liveLocked reports whether a function and its app are still registered.
 func (s *Server) liveLocked(f *function) bool {
 	a := s.appLocked(f.appID)
 	return !f.archived && a != nil && !a.archived
@@ -126,7 +126,7 @@ func (e *event) triggers(t trigger) bool {
 	return t.Expression == nil || e.satisfies(*t.Expression)
 }
 
-// comparison is the one form of expression that the double understands:
+// comparison matches the only form of expression that the double supports:
 // event.data.a.b == 'literal' (or !=).
 var comparison = regexp.MustCompile(`^\s*(?:event|async)\.([\w.]+)\s*(==|!=)\s*(?:'([^']*)'|"([^"]*)")\s*$`)
 
@@ -143,10 +143,11 @@ func (e *event) satisfies(expression string) bool {
 	return (v == m[3]+m[4]) == (m[2] == "==")
 }
 
-// waiter is a step that waits for an event, or for a function it invoked.
+// waiter is a step that waits for an event, or for a function that it has
+// invoked.
 type waiter struct {
-	name    string // of the event; empty for an invocation
-	match   string // an expression, if any
+	name    string // the event's name; empty for an invocation
+	match   string // an expression, or empty
 	invoked string // the id of the invoking event
 	wake    chan json.RawMessage
 }
@@ -174,7 +175,7 @@ func (s *Server) resumeInvokersLocked(r *run, failure *stepError) {
 	}
 }
 
-// offer wakes a waiter once; whoever comes second finds it awake.
+// offer wakes a waiter once; later calls have no effect.
 func offer(c chan json.RawMessage, v json.RawMessage) {
 	select {
 	case c <- v:

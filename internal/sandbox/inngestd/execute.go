@@ -11,14 +11,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
-// execute runs a function to its end: it calls the worker, keeps what a step
-// brought, and calls again, until the function itself answers.
+// execute runs a function to its end: it calls the worker, stores the result
+// of a step, and calls again, until the function itself returns.
 func (s *Server) execute(ctx context.Context, r *run) {
 	for {
 		a, ok := s.attempts(ctx, r, "")
 		switch {
 		case !ok:
-			return // cancelled, or the server is closed
+			return // it was cancelled, or the server is closed
 		case a.failure != nil:
 			s.finish(r, nil, a.failure)
 			return
@@ -42,9 +42,9 @@ func (s *Server) finish(r *run, value json.RawMessage, failure *stepError) {
 	s.finishLocked(r, value, failure)
 }
 
-// attempts calls until an answer is final: a step's value, the function's own
-// answer, or a failure that is not tried again. A failing step is final as a
-// step error in ops.
+// attempts repeats a call until its answer is final: a step's value, the
+// function's own result, or a failure that is not retried. A failed step is
+// returned as a step error in ops.
 func (s *Server) attempts(ctx context.Context, r *run, step string) (answer, bool) {
 	s.mu.Lock()
 	group := &span{id: spanID(), name: executionName, queued: s.now()}
@@ -83,7 +83,7 @@ func (s *Server) attempts(ctx context.Context, r *run, step string) (answer, boo
 	}
 }
 
-// recordLocked writes an attempt into the trace and says whether it failed.
+// recordLocked adds an attempt to the trace and reports whether it failed.
 func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *answer) (failed bool) {
 	if a.failure != nil || a.ops == nil {
 		out := output{data: a.value, err: a.failure}
@@ -92,7 +92,8 @@ func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *ans
 		return a.failure != nil
 	}
 	if len(a.ops) != 1 {
-		// Several are a plan, no work: the server shows only what comes of it.
+		// Several opcodes are a plan and no work: the server shows only their
+		// results.
 		s.endAttemptLocked(r, group, try, &opcode{Name: "Discovery step"}, output{})
 		r.plan = true
 		return false
@@ -115,11 +116,11 @@ func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *ans
 	return op.Op == "StepError"
 }
 
-// pause waits, or says that the context ended.
+// pause waits, or reports that the context has ended.
 func pause(ctx context.Context, d time.Duration) bool { return waiting.For(ctx, d) == nil }
 
-// steps takes what a call reported, side by side, and returns when all of it
-// is memoised.
+// steps executes everything that a call reported in parallel, and returns when
+// all of it is memoised.
 func (s *Server) steps(ctx context.Context, r *run, ops []*opcode) bool {
 	if len(ops) == 0 {
 		s.finish(r, nil, &stepError{Name: "Error", Message: "the function reported neither a step nor an end"})
@@ -134,7 +135,7 @@ func (s *Server) steps(ctx context.Context, r *run, ops []*opcode) bool {
 	return !slices.Contains(oks, false)
 }
 
-// step brings one opcode to its end; false means that the run is over.
+// step executes one opcode to its end; false means that the run is over.
 func (s *Server) step(ctx context.Context, r *run, op *opcode) bool {
 	switch op.Op {
 	case "Step", "StepRun", "StepError", "StepFailed":
@@ -153,7 +154,7 @@ func (s *Server) step(ctx context.Context, r *run, op *opcode) bool {
 	case "InvokeFunction":
 		return s.invoke(ctx, r, op)
 	}
-	s.finish(r, nil, &stepError{Name: "Error", Message: fmt.Sprintf("the double does not run %s", op.Op)})
+	s.finish(r, nil, &stepError{Name: "Error", Message: fmt.Sprintf("the Inngest double does not support %s", op.Op)})
 	return false
 }
 
@@ -170,7 +171,7 @@ func (s *Server) memoise(r *run, id string, memo json.RawMessage) bool {
 	return true
 }
 
-// planned executes one of several steps that were found at once.
+// planned executes one of several steps that were discovered together.
 func (s *Server) planned(ctx context.Context, r *run, op *opcode) bool {
 	a, ok := s.attempts(ctx, r, op.ID)
 	switch {
@@ -180,7 +181,7 @@ func (s *Server) planned(ctx context.Context, r *run, op *opcode) bool {
 		s.finish(r, nil, a.failure)
 		return false
 	case a.ops == nil:
-		// Another branch let the function end.
+		// Another branch has already ended the function.
 		s.finish(r, a.value, nil)
 		return false
 	}
@@ -191,7 +192,7 @@ func (s *Server) sleep(ctx context.Context, r *run, op *opcode) bool {
 	var opts struct {
 		Duration string `json:"duration"`
 	}
-	_ = json.Unmarshal(op.Opts, &opts) // older SDKs: the name is the duration
+	_ = json.Unmarshal(op.Opts, &opts) // in older SDKs, the name is the duration
 	if opts.Duration == "" {
 		opts.Duration = op.Name
 	}
@@ -218,7 +219,7 @@ func (s *Server) waitForEvent(ctx context.Context, r *run, op *opcode) bool {
 		Timeout string `json:"timeout"`
 		If      string `json:"if"`
 	}
-	_ = json.Unmarshal(op.Opts, &opts) // a missing event falls back to the name
+	_ = json.Unmarshal(op.Opts, &opts) // if the event is missing, the name is used
 	if opts.Event == "" {
 		opts.Event = op.Name
 	}
@@ -239,8 +240,8 @@ func (s *Server) invoke(ctx context.Context, r *run, op *opcode) bool {
 		return false
 	}
 	w := &waiter{}
-	// The server shows an invocation as RUNNING, although nothing of this run
-	// executes on the worker meanwhile.
+	// The server shows an invocation as RUNNING, although the worker does not
+	// execute anything of this run in the meantime.
 	return s.wait(ctx, r, op, w, opts.Timeout, statusRunning, func() {
 		e := invocation(opts.Function, opts.Payload.Data)
 		s.publishLocked(e)
@@ -256,7 +257,8 @@ func invocation(slug string, data map[string]any) *event {
 	return &event{Name: eventInvoked, Data: with}
 }
 
-// wait lets a step wait until it is woken or its time is over, which is null.
+// wait blocks a step until it is woken or its time is over, which results in
+// null.
 func (s *Server) wait(ctx context.Context, r *run, op *opcode, w *waiter, timeout, status string, begin func()) bool {
 	limit := 365 * 24 * time.Hour
 	if timeout != "" {

@@ -16,9 +16,10 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 )
 
-// schema.graphqls names what of the server's schema the double has; the order
-// of fields is the server's, since __type shows it. Parsing and validation are
-// by the library that the real server uses, so its words are the same.
+// schema.graphqls contains the part of the server's schema that the double
+// supports. The fields are in the server's order, because __type shows it. The
+// library that the real server uses does the parsing and validation, so the
+// error messages are the same.
 //
 //go:embed schema.graphqls
 var schemaSource string
@@ -33,10 +34,10 @@ func loadSchema(without []string) *ast.Schema {
 	return schema
 }
 
-// object is a value with fields; a field may be a resolver.
+// object is a value with fields. A field may be a resolver.
 type object map[string]any
 
-// resolver is computed only where a query asks for it.
+// resolver is called only if a query selects the field.
 type resolver func(args map[string]any) (any, error)
 
 type gqlRequest struct {
@@ -82,7 +83,7 @@ func (s *Server) graphQL(w http.ResponseWriter, r *http.Request) {
 	if ok {
 		out.Data = data
 	}
-	raw, _ := json.Marshal(out) // Data is JSON already
+	raw, _ := json.Marshal(out) // Data is already JSON
 	_, _ = w.Write(raw)
 }
 
@@ -93,7 +94,7 @@ func asGQL(err error) *gqlerror.Error {
 	return gqlerror.Wrap(err)
 }
 
-// withCode adds the code that gqlgen puts beside a refused query.
+// withCode adds the code that gqlgen adds to a refused query.
 func withCode(list gqlerror.List) gqlerror.List {
 	for _, e := range list {
 		code := "GRAPHQL_VALIDATION_FAILED"
@@ -115,16 +116,15 @@ func gqlErrors(w http.ResponseWriter, status int, list gqlerror.List) {
 	_, _ = w.Write(raw)
 }
 
-// execution answers one operation, fields in the order in which they are
-// asked for.
+// execution answers one operation, with the fields in the order of the query.
 type execution struct {
 	vars   map[string]any
 	schema *ast.Schema
 	errors gqlerror.List
 }
 
-// object projects o on a selection; ok is false where a null has no place and
-// the parent becomes null instead.
+// object applies a selection to o. ok is false if a field that cannot be null
+// is null; the parent then becomes null.
 func (x *execution) object(o object, sel ast.SelectionSet, path ast.Path) (json.RawMessage, bool) {
 	var b bytes.Buffer
 	b.WriteByte('{')
@@ -172,7 +172,7 @@ func (x *execution) field(o object, f *ast.Field, path ast.Path) (json.RawMessag
 	}
 	v, known := o[f.Name]
 	if !known {
-		x.fail(path, fmt.Errorf("the double does not answer %s", f.Name))
+		x.fail(path, fmt.Errorf("the Inngest double does not support %s", f.Name))
 		return json.RawMessage("null"), !f.Definition.Type.NonNull
 	}
 	if resolve, ok := v.(resolver); ok {

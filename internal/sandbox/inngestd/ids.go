@@ -10,8 +10,8 @@ import (
 
 const nilUUID = "00000000-0000-0000-0000-000000000000"
 
-// uuidOf is the name-based UUID that the server derives ids with: version 5
-// in the OID name space (pkg/util/uuid.go).
+// uuidOf returns the name-based UUID from which the server derives ids:
+// version 5 in the OID name space (pkg/util/uuid.go).
 func uuidOf(name string) string {
 	oid := []byte{0x6b, 0xa7, 0xb8, 0x12, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
 	sum := sha1.Sum(append(oid, name...))
@@ -31,8 +31,8 @@ func randomUUID() string {
 
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// ulids makes ULIDs that grow even within a millisecond, so that runs sort by
-// id as they do by time.
+// ulids creates ULIDs that increase even within a millisecond, so that runs
+// sorted by id are sorted by time.
 type ulids struct {
 	last    uint64
 	entropy [10]byte
@@ -50,7 +50,7 @@ func (g *ulids) next(at time.Time) string {
 	} else {
 		g.last = ms
 		_, _ = rand.Read(g.entropy[:])
-		g.entropy[0] &= 0x7f // room to count up
+		g.entropy[0] &= 0x7f // leaves room for increments
 	}
 	var raw [16]byte
 	binary.BigEndian.PutUint64(raw[:8], ms<<16)
@@ -69,7 +69,7 @@ func encodeULID(raw [16]byte) string {
 	return string(out[:])
 }
 
-// isULID says whether the server would take s for one.
+// isULID reports whether the server would accept s as a ULID.
 func isULID(s string) bool {
 	if len(s) != 26 || s[0] > '7' {
 		return false

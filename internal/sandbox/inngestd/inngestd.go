@@ -1,29 +1,29 @@
-// Package inngestd is a double of the self-hosted Inngest server, which is in
-// no package registry: real workers register with it, it answers what the real
-// server answers, and it really runs their functions through the SDK's
-// protocol, so that a worker killed in mid-step fails and recovers as it would.
+// Package inngestd is a double of the self-hosted Inngest server, which no
+// package registry offers. Real workers register with it. It answers like the
+// real server, and really executes their functions through the SDK's protocol,
+// so a worker that is killed in the middle of a step fails and recovers as it
+// would with the real server.
 //
-// It is held to recordings of the real server under testdata/recordings: a
+// Recordings of the real server under testdata/recordings keep it honest: a
 // test sends each recorded request to a double in the recorded state and
-// compares the answers, so that it cannot drift unnoticed. What is not
+// compares the answers, so it cannot drift unnoticed. Behaviour that is not
 // recorded was read from the server's source (v1.43: pkg/devserver/api.go,
 // pkg/coreapi, pkg/api, pkg/execution/executor, pkg/execution/driver).
 //
-// State is in memory and gone with the Server.
+// The state is in memory and is lost with the Server.
 //
 // # What it leaves out
 //
 // Debounce, batching, rate limits, throttling, priorities, concurrency limits
-// and cancellation by events are stored and shown, but do not shape the runs.
-// Expressions are understood where they compare a field with a literal, which
-// is what the SDK generates for failure handlers. Checkpoints and connect
-// workers are refused with a message that says so.
+// and cancellation by events are stored and shown, but do not affect the runs.
+// Expressions are supported if they compare a field with a literal, which is
+// what the SDK generates for failure handlers. Checkpoints and connect workers
+// are refused with a message that says so.
 //
 // # To add a recording
 //
-// Put the file into testdata/recordings and, if its state is not one that the
-// test builds already, a builder into replay_test.go; a file without a state
-// fails the test.
+// Put the file into testdata/recordings. If the test does not build its state
+// yet, add a builder to replay_test.go; a file without a state fails the test.
 package inngestd
 
 import (
@@ -36,38 +36,40 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Options says which server the double is. The zero value is `inngest start`
-// without keys, which accepts every request.
+// Options describe the server that the double imitates. The zero value is
+// `inngest start` without keys, which accepts every request.
 type Options struct {
-	// SigningKey is the server's --signing-key; empty switches authentication
-	// and the signing of calls to workers off.
+	// SigningKey is the server's --signing-key; empty turns off authentication
+	// and the signing of calls to workers.
 	SigningKey string
-	// EventKeys are the server's --event-key values; empty takes any.
+	// EventKeys are the server's --event-key values; empty accepts any key.
 	EventKeys []string
-	// Kind is the value of X-Inngest-Server-Kind: "cloud" (the default, as
-	// `inngest start` has it) or "dev".
+	// Kind is the value of X-Inngest-Server-Kind: "cloud" (the default, as in
+	// `inngest start`) or "dev".
 	Kind string
 	// NoUI is --no-ui: no GraphQL, no pages.
 	NoUI bool
-	// Without takes fields away from the GraphQL schema, as "App.method", to
-	// be an older server.
+	// Without removes fields from the GraphQL schema, given as "App.method",
+	// to imitate an older server.
 	Without []string
-	// KeyedByURL makes two URLs two apps even under one name, as servers
-	// before 1.15 did.
+	// KeyedByURL treats two URLs as two apps even if they have the same name,
+	// like servers before 1.15.
 	KeyedByURL bool
-	// Crons runs functions on their schedules; without it they are only shown.
+	// Crons runs functions on their schedules; without it, schedules are only
+	// shown.
 	Crons bool
-	// HTTP calls the workers. Its timeout, if any, is that of a step.
+	// HTTP is the client that calls the workers. Its timeout, if any, applies
+	// to each step.
 	HTTP *http.Client
-	// Backoff is the wait before attempt+1; Table when nil.
+	// Backoff returns the wait before attempt+1; nil means Table.
 	Backoff func(attempt int) time.Duration
-	// Now is the clock of what is recorded in runs; time.Now when nil.
+	// Now is the clock for the times in runs; nil means time.Now.
 	Now func() time.Time
-	// Log takes what the real server would log; discarded when nil.
+	// Log gets what the real server would log; nil discards it.
 	Log *slog.Logger
 }
 
-// Server is the double. It is an http.Handler; Close ends what it runs.
+// Server is the double. It is an http.Handler; Close ends its runs.
 type Server struct {
 	opts   Options
 	mux    *http.ServeMux
@@ -85,10 +87,10 @@ type Server struct {
 	events    map[string]*event
 	runs      []*run
 	waiting   []*waiter
-	schedule  map[string]context.CancelFunc // by function id
+	schedule  map[string]context.CancelFunc // keyed by function id
 }
 
-// New makes a server with nothing in it.
+// New creates an empty server.
 func New(o Options) *Server {
 	if o.Kind == "" {
 		o.Kind = "cloud"
@@ -120,8 +122,8 @@ func (s *Server) Close() {
 
 func (s *Server) now() time.Time { return s.opts.Now().UTC() }
 
-// ServeHTTP answers as the real server does: the same headers on every
-// answer, pages for unknown paths unless NoUI.
+// ServeHTTP answers like the real server: with the same headers on every
+// answer, and with pages for unknown paths unless NoUI is set.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
 	w.Header().Set(headerServerKind, s.opts.Kind)
@@ -144,7 +146,7 @@ func (s *Server) routes() {
 	m.HandleFunc("POST /v2/apps/{id}/syncs", s.auth(s.syncREST))
 	if !s.opts.NoUI {
 		m.HandleFunc("POST /v0/gql", s.graphQL)
-		// The real one answers every unknown path with its single page.
+		// The real server answers every unknown path with its single page.
 		m.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("<!doctype html><title>Inngest Server</title>\n"))
 		})

@@ -20,7 +20,7 @@ import (
 
 const signingKey = "signkey-test-0123456789abcdef0123456789abcdef"
 
-// kit is a double with the means to start real workers that know it.
+// kit is a double that can start real workers which know its address.
 type kit struct {
 	t      *testing.T
 	ctx    context.Context
@@ -65,7 +65,7 @@ func (k *kit) workerAt(port int, sdk string, argv []string, env map[string]strin
 	return p
 }
 
-// register lets the worker register itself, as its own start does.
+// register lets the worker register itself, as it does when it starts.
 func (k *kit) register(p *npmworkers.Process) string {
 	k.t.Helper()
 	req, err := http.NewRequestWithContext(k.ctx, http.MethodPut, p.URL()+"/api/inngest", nil)
@@ -141,7 +141,7 @@ func (k *kit) runs() []runRow {
 	return all
 }
 
-// until polls the server as its users must; the ticker bounds the load.
+// until polls the server, as its users must; the ticker limits the load.
 func (k *kit) until(what string, ok func() bool) {
 	k.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -178,8 +178,8 @@ func eachWorker(t *testing.T, f func(t *testing.T, sdk string, argv []string)) {
 
 const everything = "approval-request,voice-missed-call,queue-observer,napper,parallel,thrower,inviter"
 
-// TestRuns lets the real SDKs register and be run in every way that the double
-// knows.
+// TestRuns lets workers with the real SDKs register and executes every kind of
+// step that the double supports.
 func TestRuns(t *testing.T) {
 	eachWorker(t, func(t *testing.T, sdk string, argv []string) {
 		k := newKit(t, inngestd.Options{Backoff: inngestd.Scaled(1000)})
@@ -193,7 +193,7 @@ func TestRuns(t *testing.T) {
 		}
 		k.query(`{apps{name url error functionCount}}`, &apps)
 		want := strings.Replace(p.URL(), "127.0.0.1", "localhost", 1) + "/api/inngest"
-		// Two functions have a failure handler beside them.
+		// Two functions also have a failure handler.
 		if len(apps.Apps) != 1 || apps.Apps[0].Name != "system-bus-cluster" || apps.Apps[0].URL != want || apps.Apps[0].FunctionCount != 9 {
 			t.Fatalf("apps: %+v", apps.Apps)
 		}

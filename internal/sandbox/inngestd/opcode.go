@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// opcode is one thing that an SDK reports in a 206 answer.
+// opcode is one operation that an SDK reports in a 206 answer.
 type opcode struct {
 	Op          string          `json:"op"`
 	ID          string          `json:"id"`
@@ -34,7 +34,7 @@ func (o *opcode) name() string {
 	return o.ID
 }
 
-// kind is the GraphQL StepOp of an opcode.
+// kind returns the GraphQL StepOp of an opcode.
 func (o *opcode) kind() string {
 	switch o.Op {
 	case "Sleep":
@@ -47,8 +47,8 @@ func (o *opcode) kind() string {
 	return "RUN"
 }
 
-// memo is what is kept of a step for later calls: always wrapped, so that the
-// SDK can distinguish a value from an error.
+// memo is the result of a step that later calls get. It is always wrapped, so
+// that the SDK can distinguish a value from an error.
 func (o *opcode) memo() (json.RawMessage, error) {
 	switch {
 	case o.Op == "StepError" || o.Op == "StepFailed":
@@ -58,10 +58,10 @@ func (o *opcode) memo() (json.RawMessage, error) {
 	case o.Data == nil:
 		return json.RawMessage("null"), nil
 	}
-	return o.Data, nil // Step: wrapped by the SDK already
+	return o.Data, nil // Step: the SDK has already wrapped it
 }
 
-// parseOpcodes reads the body of a 206: one opcode or a list.
+// parseOpcodes reads the body of a 206: one opcode, or a list.
 func parseOpcodes(body []byte) ([]*opcode, error) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
@@ -95,8 +95,8 @@ func parseOpcodes(body []byte) ([]*opcode, error) {
 
 var durationPart = regexp.MustCompile(`^(\d+(?:\.\d+)?)(ms|[smhdw])`)
 
-// parseDuration reads what an SDK writes for a sleep or a timeout: "1d12h",
-// "30s", or a date.
+// parseDuration reads the duration of a sleep or a timeout in the SDK's
+// format: "1d12h", "30s", or a date.
 func parseDuration(s string, now time.Time) (time.Duration, error) {
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
 		return max(0, t.Sub(now)), nil
@@ -109,7 +109,7 @@ func parseDuration(s string, now time.Time) (time.Duration, error) {
 	for rest := s; rest != ""; {
 		m := durationPart.FindStringSubmatch(rest)
 		if m == nil {
-			return 0, fmt.Errorf("not a duration: %q", s)
+			return 0, fmt.Errorf("%q is not a duration", s)
 		}
 		n, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// app is a row of the server's table of apps.
+// app is a row in the server's table of apps.
 type app struct {
 	id, name, url    string
 	err              string
@@ -22,7 +22,7 @@ type app struct {
 	created          time.Time
 }
 
-// function is a row of the table of functions.
+// function is a row in the table of functions.
 type function struct {
 	id, appID, name, slug string
 	config                functionConfig
@@ -30,8 +30,8 @@ type function struct {
 	created               time.Time
 }
 
-// functionConfig is what the server stores of a function; its JSON is what
-// GraphQL's `config` and the REST route show.
+// functionConfig is what the server stores about a function. GraphQL's
+// `config` and the REST route show its JSON.
 type functionConfig struct {
 	ID          string            `json:"id"`
 	Version     int               `json:"fv"`
@@ -61,8 +61,8 @@ type stepConcurrency struct {
 	Scope string  `json:"scope"`
 }
 
-// The scopes as the server writes them (pkg/enums/concurrency_scope.go); it
-// reads them in any case.
+// These are the scopes as the server writes them
+// (pkg/enums/concurrency_scope.go). It reads them case-insensitively.
 const (
 	scopeFn      = "Fn"
 	scopeEnv     = "Env"
@@ -115,8 +115,8 @@ type sdkFunction struct {
 	} `json:"steps"`
 }
 
-// publicError is an error as the server words it for others
-// (pkg/publicerr): the message goes out as "error".
+// publicError is an error in the words that the server uses for clients
+// (pkg/publicerr). The message is sent as "error".
 type publicError struct {
 	status  int
 	message string
@@ -158,7 +158,8 @@ func (s *Server) registerLocked(in registration) (map[string]any, error) {
 	reply := map[string]any{"ok": true, "modified": false, "sync_id": randomUUID()}
 	for _, a := range s.apps {
 		if !a.archived && a.checksum == sum && a.err == "" {
-			// Already registered so: nothing is touched, no schedule either.
+			// The same registration exists already: nothing is changed, and no
+			// schedule either.
 			reply["app_id"] = a.id
 			return reply, nil
 		}
@@ -169,8 +170,8 @@ func (s *Server) registerLocked(in registration) (map[string]any, error) {
 	return reply, nil
 }
 
-// dropPlaceholdersLocked removes nameless rows that createApp left for a URL
-// that now registers.
+// dropPlaceholdersLocked removes the nameless rows that createApp has left for
+// a URL that now registers.
 func (s *Server) dropPlaceholdersLocked(url string) {
 	for _, a := range s.apps {
 		if a.name == "" && normalizeURL(a.url) == url {
@@ -207,8 +208,8 @@ func (s *Server) upsertAppLocked(in registration, sum string) *app {
 }
 
 // replaceFunctionsLocked makes the app's functions those of the registration.
-// A function that is known under the same slug keeps its id whatever its URL,
-// so that its history stays with it; what is not served any more is archived.
+// A function with a known slug keeps its id even if its URL changes, so that
+// it keeps its history. A function that is no longer served is archived.
 func (s *Server) replaceFunctionsLocked(a *app, fns []functionConfig) {
 	served := map[string]bool{}
 	for _, c := range fns {
@@ -273,8 +274,8 @@ func (s *Server) functionsOfLocked(appID string) []*function {
 	return all
 }
 
-// plainJSON writes JSON without calling it so, as several of the server's
-// routes do: net/http then says text/plain.
+// plainJSON writes JSON without setting a content type, as several of the
+// server's routes do. net/http then sends text/plain.
 func plainJSON(w http.ResponseWriter, status int, v any) {
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -46,7 +46,7 @@ func parseFunctions(in []sdkFunction) ([]functionConfig, error) {
 	return all, nil
 }
 
-// parseConcurrency takes a number, one limit, or a list of them.
+// parseConcurrency accepts a number, one limit, or a list of limits.
 func parseConcurrency(raw json.RawMessage) ([]stepConcurrency, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
@@ -74,15 +74,15 @@ func parseConcurrency(raw json.RawMessage) ([]stepConcurrency, error) {
 	return all, nil
 }
 
-// checksum stands for the server's: equal exactly when two registrations say
-// the same.
+// checksum replaces the server's checksum: it is equal if and only if two
+// registrations have the same content.
 func checksum(in registration) string {
 	raw, _ := json.Marshal(in) // plain data
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// normalizeURL is the server's (pkg/util/normalize.go).
+// normalizeURL works like the server's (pkg/util/normalize.go).
 func normalizeURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

@@ -25,7 +25,7 @@ func signature(key, body string) string {
 	return "t=" + now + "&s=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// sdkRecordings names the worker of each recording.
+// sdkRecordings maps each recording to its worker.
 var sdkRecordings = map[string]string{
 	"sdk-get-unsigned":               "three",
 	"sdk-get-signed":                 "three",
@@ -42,15 +42,15 @@ var sdkRecordings = map[string]string{
 	"sdk4-put-out-of-band-first":     "four",
 }
 
-// TestReplaySDK sends what was recorded of workers to real ones that are
-// attached to the double: their answers depend on its.
+// TestReplaySDK sends the requests that were recorded with workers to real
+// workers that use the double, because their answers depend on the server's.
 func TestReplaySDK(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	start := func(sdk, app string, env map[string]string) *npmworkers.Process {
 		env["INNGEST_APP_ID"] = app
 		p := k.worker(sdk, nil, env)
-		// Serve host and origin name the port, so the worker is started again
-		// on the same one, once it is known.
+		// The serve host and origin contain the port. So the worker is started
+		// again on the same port once it is known.
 		p.Kill()
 		env["INNGEST_SERVE_HOST"], env["INNGEST_SERVE_ORIGIN"] = p.URL(), p.URL()
 		return k.workerAt(p.Port, sdk, nil, env)
@@ -76,7 +76,7 @@ func TestReplaySDK(t *testing.T) {
 			if body == "null" {
 				body = ""
 			}
-			body = strings.Join(strings.Fields(body), "") // canonical: what was signed has no spaces
+			body = strings.Join(strings.Fields(body), "") // The canonical form was signed; it has no spaces.
 			req, err := http.NewRequestWithContext(k.ctx, r.Request.Method, there.Replace(r.Request.URL), strings.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
@@ -112,7 +112,7 @@ func TestReplaySDK(t *testing.T) {
 	}
 }
 
-// withoutKeys removes the hashes of keys, which are others here.
+// withoutKeys removes the hashes of keys, because the keys differ here.
 func withoutKeys(v any) any {
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -48,8 +48,8 @@ func readRecording(t *testing.T, name string) recording {
 // state brings a scene into the state in which a recording was made.
 type state func(s *scene)
 
-// states names the state of every recording of the server. Those of workers
-// (sdk…) are replayed against real ones, in replay_sdk_test.go.
+// states lists the state of every recording of the server. The recordings of
+// workers (sdk…) are replayed with real ones in replay_sdk_test.go.
 var states = map[string]state{
 	"health":                               func(s *scene) {},
 	"event-approval":                       registered,
@@ -105,7 +105,7 @@ func TestEveryRecordingHasAState(t *testing.T) {
 		_, server := states[name]
 		_, sdk := sdkRecordings[name]
 		if !server && !sdk {
-			t.Errorf("%s: nothing says in which state it was recorded", name)
+			t.Errorf("%s: the table of states has no entry for it", name)
 		}
 	}
 	for name := range states {
@@ -130,10 +130,11 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// headersThatMatter are those that a client can see a difference by.
+// headersThatMatter are the headers in which clients can see a difference.
 var headersThatMatter = []string{"Content-Type", "Vary", "X-Inngest-Server-Kind", "X-Content-Type-Options"}
 
-// replay sends a recorded request and compares the answer with the recorded.
+// replay sends a recorded request and compares the answer with the recorded
+// one.
 func (s *scene) replay(name string) {
 	s.t.Helper()
 	r := readRecording(s.t, name)
@@ -177,8 +178,8 @@ var (
 	aSpanID   = regexp.MustCompile(`^[0-9a-f]{16}$`)
 )
 
-// normal replaces what differs between two runs of anything: times, ULIDs,
-// span ids, checksums, durations. Ids of apps and functions are derived from
+// normal replaces values that differ between any two runs: times, ULIDs, span
+// ids, checksums and durations. Ids of apps and functions are derived from
 // names and must be the same.
 func normal(v any) any {
 	switch v := v.(type) {
@@ -199,7 +200,7 @@ func normal(v any) any {
 		return out
 	case float64:
 		if v > 1e15 {
-			return "<microseconds>" // in cursors
+			return "<microseconds>" // inside cursors
 		}
 	case string:
 		switch {

@@ -63,7 +63,7 @@ func (s *Server) mutations() object {
 			if a := s.appLocked(id); a != nil {
 				a.archived = true
 			}
-			return id, nil // an unknown id succeeds
+			return id, nil // deleting an unknown id succeeds
 		}),
 		"deleteAppByName": resolver(func(args map[string]any) (any, error) {
 			s.mu.Lock()
@@ -109,8 +109,8 @@ func (s *Server) mutations() object {
 	}
 }
 
-// createApp is the UI's "add app": a nameless row that says unreachable, then
-// a signed request that makes the worker register.
+// createApp is "add app" in the UI: it creates a nameless row that says
+// unreachable, and then sends a signed request that makes the worker register.
 func (s *Server) createApp(args map[string]any) (any, error) {
 	input, _ := args["input"].(map[string]any)
 	raw := fmt.Sprint(input["url"])
@@ -136,7 +136,7 @@ func (s *Server) createApp(args map[string]any) (any, error) {
 			return s.appObjectLocked(a), nil
 		}
 	}
-	return nil, errors.New("There was an error creating your app") // the server's words
+	return nil, errors.New("There was an error creating your app") // in the server's words
 }
 
 // ping asks a worker to register (pkg/deploy).
@@ -145,7 +145,8 @@ func (s *Server) ping(target string) error {
 	if err != nil {
 		return err
 	}
-	// As the real server's client (pkg/deploy): a pod that is gone does not answer.
+	// The real server's client (pkg/deploy) has this timeout, because a pod
+	// that is gone does not answer.
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target, strings.NewReader(string(body)))
@@ -193,8 +194,8 @@ func (s *Server) appObjectLocked(a *app) object {
 	}
 }
 
-// bySlug is the order in which the server's database happens to answer, as
-// the recordings show.
+// bySlug is the order in which the server's database returned the functions in
+// the recordings.
 func bySlug(fns []*function) []*function {
 	slices.SortStableFunc(fns, func(a, b *function) int { return strings.Compare(a.slug, b.slug) })
 	return fns
@@ -267,7 +268,7 @@ func stringOrNil(s string) any {
 	return s
 }
 
-// timeOrNil writes a time as the server does: UTC, no trailing zeros.
+// timeOrNil formats a time like the server: in UTC, without trailing zeros.
 func timeOrNil(t time.Time) any {
 	if t.IsZero() {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Pages of runs: asking for maxPage or more silently gives defaultPage.
+// These are the sizes of pages of runs: a request for maxPage or more silently
+// gets defaultPage.
 const (
 	defaultPage = 40
 	maxPage     = 400
@@ -30,7 +31,7 @@ func cursorOf(r *run) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// runFilter is what the list of runs is asked for.
+// runFilter is the filter of a list of runs.
 type runFilter struct {
 	from, until time.Time
 	field       string
@@ -92,7 +93,7 @@ func (s *Server) readFilter(args map[string]any) (runFilter, error) {
 	return f, nil
 }
 
-// selectRunsLocked returns how many runs match, and one page of them.
+// selectRunsLocked returns the number of matching runs and one page of them.
 func (s *Server) selectRunsLocked(f runFilter) (matching int, page []*run, err error) {
 	var all []*run
 	for _, r := range s.runs {
@@ -142,8 +143,8 @@ func (s *Server) resolveRun(args map[string]any) (any, error) {
 	return s.runObjectLocked(r), nil
 }
 
-// runObjectLocked is a run as the list shows it: its start is the time when it
-// was queued, and it has an end as soon as anything of it was written.
+// runObjectLocked returns a run as the list shows it: its start is the time
+// when it was queued, and it has an end as soon as a part of it was written.
 func (s *Server) runObjectLocked(r *run) object {
 	triggers := []string{}
 	var name, schedule any
@@ -202,7 +203,7 @@ func (s *Server) traceObjectLocked(r *run) object {
 
 func (s *Server) spanObjectLocked(r *run, sp *span) object {
 	children := []object{}
-	// A single attempt that went well says nothing that its group does not.
+	// A single successful attempt adds nothing to its group.
 	collapsed := len(sp.children) == 1 && sp.children[0].status == statusCompleted && sp.id != r.rootSpan
 	if !collapsed {
 		for _, c := range shown(sp.children) {
@@ -228,7 +229,7 @@ func (s *Server) spanObjectLocked(r *run, sp *span) object {
 	return o
 }
 
-// shown leaves out all finalizations but the first, as the server does.
+// shown omits all finalizations except the first, as the server does.
 func shown(spans []*span) []*span {
 	seen := false
 	return slices.DeleteFunc(slices.Clone(spans), func(sp *span) bool {
@@ -265,7 +266,7 @@ func (s *Server) resolveOutput(args map[string]any) (any, error) {
 	return o, nil
 }
 
-// milli writes a time as traces have it, to the millisecond.
+// milli formats a time as in traces, to the millisecond.
 func milli(t time.Time) any { return timeOrNil(t.Truncate(time.Millisecond)) }
 
 func toInt(v any) (int, error) {
@@ -278,7 +279,7 @@ func toInt(v any) (int, error) {
 		n, err := v.Int64()
 		return int(n), err
 	}
-	return 0, fmt.Errorf("not a number: %v", v)
+	return 0, fmt.Errorf("%v is not a number", v)
 }
 
 func toTime(v any) (time.Time, error) { return time.Parse(time.RFC3339Nano, fmt.Sprint(v)) }
@@ -290,7 +291,7 @@ func toStrings(v any) []string {
 		for _, one := range v {
 			all = append(all, fmt.Sprint(one))
 		}
-	case string: // a list of one may be written without brackets
+	case string: // a list with one element may be written without brackets
 		all = append(all, v)
 	}
 	return all

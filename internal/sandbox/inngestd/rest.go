@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// appFunctions is GET /v1/apps/{name}/functions: a bare array, whether or not
-// there is such an app.
+// appFunctions is GET /v1/apps/{name}/functions: it returns an array without
+// an envelope, whether or not the app exists.
 func (s *Server) appFunctions(w http.ResponseWriter, r *http.Request) {
 	type row struct {
 		ID       string         `json:"internal_id"`
@@ -34,7 +34,7 @@ func (s *Server) appFunctions(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, all)
 }
 
-// listApps is GET /v2/apps. As in protobuf's JSON, what is zero is left out.
+// listApps is GET /v2/apps. As in protobuf's JSON, zero values are omitted.
 func (s *Server) listApps(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +109,7 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) {
 			f.apps = append(f.apps, a.id)
 		}
 	}
-	f.first++ // one more says whether there is more
+	f.first++ // one more element shows whether there are more pages
 	_, page, err := s.selectRunsLocked(f)
 	f.first--
 	if err != nil {
@@ -288,6 +288,6 @@ func (s *Server) syncREST(w http.ResponseWriter, _ *http.Request) {
 func restError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	raw, _ := json.Marshal(map[string]any{"errors": []map[string]any{{"code": code, "message": message}}}) // strings
+	raw, _ := json.Marshal(map[string]any{"errors": []map[string]any{{"code": code, "message": message}}}) // compares strings
 	_, _ = w.Write(raw)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// run is one run of a function. All fields are guarded by Server.mu.
+// run is one run of a function. Server.mu guards all of its fields.
 type run struct {
 	id       string
 	function *function
@@ -18,20 +18,20 @@ type run struct {
 	cron     string
 	queued   time.Time
 	started  time.Time // zero while queued
-	touched  time.Time // the list's endedAt: when a span was last written
+	touched  time.Time // endedAt in the list: when a span was last written
 	ended    time.Time
 	spans    []*span
-	rootSpan string // span ids of the two outputs of the root
+	rootSpan string // the span ids of the root's two outputs
 	outputs  map[string]output
 
-	steps   map[string]json.RawMessage // memoised, by hashed id
+	steps   map[string]json.RawMessage // memoised results, keyed by hashed id
 	stack   []string
-	version int // of the SDK's protocol; -1 until a worker has said it
+	version int // the version of the SDK's protocol; -1 until a worker has sent it
 	plan    bool
 	cancel  context.CancelFunc
 }
 
-// The states of a run and of spans.
+// These are the states of runs and spans.
 const (
 	statusQueued    = "QUEUED"
 	statusRunning   = "RUNNING"
@@ -45,8 +45,8 @@ func ended(status string) bool {
 	return status == statusCompleted || status == statusFailed || status == statusCancelled
 }
 
-// startLocked schedules a run and begins it at once, since the double has no
-// limits that would hold it back.
+// startLocked schedules a run and starts it immediately, because the double
+// has no limits that would delay it.
 func (s *Server) startLocked(f *function, e *event, cron string) *run {
 	ctx, cancel := context.WithCancel(s.ctx)
 	now := s.now()
@@ -73,13 +73,14 @@ func (s *Server) runLocked(id string) *run {
 
 var (
 	errNoRow = errors.New("sql: no rows in result set")
-	// errNotFound is what the server (1.43) answers for a run that it does not know.
+	// errNotFound is the answer of the server (1.43) for a run that it does
+	// not know.
 	errNotFound = errors.New("not found")
 	errEnded    = errors.New("cannot cancel an ended run")
 )
 
-// cancelRun ends a run. Cancelling it twice succeeds; cancelling
-// one that has ended by itself fails.
+// cancelRun cancels a run. Cancelling it twice succeeds; cancelling a run that
+// has ended by itself fails.
 func (s *Server) cancelRun(id string) (*run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +100,7 @@ func (s *Server) cancelRun(id string) (*run, error) {
 	return r, nil
 }
 
-// rerun starts the function of a run again with the run's event.
+// rerun starts the function of a run again with the same event.
 func (s *Server) rerun(id string) (*run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Server) rerun(id string) (*run, error) {
 	return s.startLocked(old.function, old.event, ""), nil
 }
 
-// finishLocked ends a run by itself: with a value or with an error.
+// finishLocked ends a run with a value or an error.
 func (s *Server) finishLocked(r *run, value json.RawMessage, failure *stepError) {
 	if ended(r.status) {
 		return
@@ -129,8 +130,8 @@ func (s *Server) finishLocked(r *run, value json.RawMessage, failure *stepError)
 	s.finishedLocked(r, r.status, failure)
 }
 
-// finishedLocked sends the events that follow a run's end; failure handlers
-// are triggered by one of them.
+// finishedLocked sends the events that follow the end of a run. One of them
+// triggers failure handlers.
 func (s *Server) finishedLocked(r *run, status string, failure *stepError) {
 	if r.event == nil || r.event.Name == eventFailed || r.event.Name == eventFinished {
 		return

@@ -18,13 +18,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
-// scene is a double with a scripted worker at the recordings' addresses
+// scene is a double with a scripted worker at the addresses of the recordings
 // (localhost:3111 and others), so that ids that derive from URLs are the same.
 type scene struct {
 	t      *testing.T
 	server *inngestd.Server
 	worker *scripted
-	// ids are recorded values and what they are here.
+	// ids maps recorded values to the values in this scene.
 	ids []string
 }
 
@@ -45,16 +45,16 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// actual puts this scene's values in the place of recorded ones.
+// actual replaces recorded values by this scene's values.
 func (s *scene) actual(text string) string { return strings.NewReplacer(s.ids...).Replace(text) }
 
-// scripted stands for an SDK: it answers calls of functions by their names.
+// scripted replaces an SDK: it answers calls by the names of the functions.
 type scripted struct {
 	mu     sync.Mutex
 	down   bool
-	quick  bool          // retries at once, and slow steps end at once
-	killed chan struct{} // closing it kills the worker in mid-step
-	slow   chan struct{} // receives when a slow step begins
+	quick  bool          // retries and the ends of slow steps happen immediately
+	killed chan struct{} // closing it kills the worker in the middle of a step
+	slow   chan struct{} // receives a value when a slow step begins
 }
 
 func (w *scripted) backoff() time.Duration {
@@ -83,7 +83,7 @@ func (w *scripted) dial(addr string) func(context.Context, string, string) (net.
 	}
 }
 
-// Hashes of step ids, as the SDK makes them.
+// These are hashes of step ids, as the SDK creates them.
 const (
 	firstStep = "e0996a37c13d44c3b06074939d43fa3759bd32c1"
 	slowStep  = "57e8a7776d6892a83f2a49678f8141f4fb883e62"
@@ -118,7 +118,7 @@ func (w *scripted) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			case <-killed:
 			case <-r.Context().Done():
 			}
-			panic(http.ErrAbortHandler) // the connection breaks off
+			panic(http.ErrAbortHandler) // the connection breaks
 		}
 		stepRun(rw, slowStep, "slow")
 	default:
@@ -135,7 +135,7 @@ func stepRun(rw http.ResponseWriter, id, name string) {
 	}})
 }
 
-// register posts what the SDK posts, made of a recorded inspection.
+// register posts what the SDK posts, based on a recorded inspection.
 func (s *scene) register(recorded, app, port string) {
 	s.t.Helper()
 	r := readRecording(s.t, recorded)
@@ -200,7 +200,7 @@ func (s *scene) runs() (ids, states []string) {
 	return ids, states
 }
 
-// await lets the runs come to these states.
+// await waits until the runs have these states.
 func (s *scene) await(want ...string) (ids []string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
@@ -215,12 +215,12 @@ func (s *scene) await(want ...string) (ids []string) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.t.Fatalf("runs are %q, want %q", got, want)
+			s.t.Fatalf("the runs are %q, want %q", got, want)
 		}
 	}
 }
 
-// twoRuns: one failed for good, one in its second step.
+// twoRuns: one run has failed for good, the other is in its second step.
 func twoRuns(s *scene) {
 	registered(s)
 	s.send("approval/requested")
@@ -230,7 +230,8 @@ func twoRuns(s *scene) {
 	s.ids = append(s.ids, "01M840XYGH2XB1YS03V600M7TE", ids[0], "2026-11-22T10:58:54Z", "2000-01-01T00:00:00Z")
 }
 
-// killed: the worker went away in the second step; the next attempt is far.
+// killed: the worker was killed in the second step, and the next attempt is
+// far away.
 func killed(s *scene) {
 	registered(s)
 	s.send("approval/requested")
@@ -275,7 +276,8 @@ func (s *scene) until(id, text string) []map[string]any {
 	}
 }
 
-// recovered: killed in the second step, finished by a new worker.
+// recovered: the worker was killed in the second step, and a new worker
+// finished the run.
 func recovered(s *scene) {
 	registered(s)
 	s.register4()
@@ -287,7 +289,8 @@ func recovered(s *scene) {
 	s.ids = append(s.ids, "01M8430SSHSGMKGH4TPESFMG8D", id)
 }
 
-// eight: the runs of the recordings' afternoon, in their order.
+// eight: these are the runs of the afternoon of the recordings, in their
+// order.
 func eight(s *scene) {
 	registered(s)
 	s.worker.set(true)
@@ -303,7 +306,7 @@ func eight(s *scene) {
 	s.worker.set(true)
 	s.register4()
 	before := []string{"approval-request COMPLETED", "voice-missed-call FAILED", "approval-request CANCELLED"}
-	for range 2 { // by their crons, when the hour was full
+	for range 2 { // their crons started them at the full hour
 		s.gql(`mutation{invokeFunction(functionSlug:"system-bus-cluster-queue-observer")}`)
 		before = append(before, "queue-observer COMPLETED")
 		s.await(before...)

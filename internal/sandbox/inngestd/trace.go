@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// span is a node below a run's root, in the shape that the server's trace
-// loader gives it (pkg/coreapi/graph/loaders/trace.go), not in that of the
+// span is a node below a run's root, in the form that the server's trace
+// loader returns (pkg/coreapi/graph/loaders/trace.go), and not that of the
 // stored telemetry.
 type span struct {
 	id       string
@@ -20,14 +20,14 @@ type span struct {
 	queued   time.Time
 	started  time.Time
 	ended    time.Time
-	duration *int // milliseconds; only on spans that were stored as a whole
+	duration *int // milliseconds; only on spans that were stored in one write
 	stepOp   string
 	stepID   string
 	output   bool // has an outputID
 	children []*span
 }
 
-// output is what a span came to.
+// output is the result of a span.
 type output struct {
 	data json.RawMessage
 	err  *stepError
@@ -48,8 +48,8 @@ func spanID() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// group is one call of the worker with its attempts: what the server names
-// "Execution" while it does not know yet which step it will turn out to be.
+// group is one call of the worker with its attempts. The server calls it
+// "Execution" until it knows which step it is.
 func (s *Server) beginAttemptLocked(r *run, group *span, attempt int) *span {
 	now := s.now()
 	try := &span{
@@ -74,11 +74,11 @@ func (s *Server) beginAttemptLocked(r *run, group *span, attempt int) *span {
 	return try
 }
 
-// finalization is the name of a group that carried the function's own end;
-// its attempts keep their outputs, it has none.
+// finalization is the name of a group that contains the function's own end.
+// Its attempts keep their outputs; the group itself has none.
 const finalization = "Finalization"
 
-// endAttemptLocked records what an attempt came to. op is nil where the whole
+// endAttemptLocked records the result of an attempt. op is nil if the whole
 // function answered instead of a step.
 func (s *Server) endAttemptLocked(r *run, group, try *span, op *opcode, out output) {
 	now := s.now()
@@ -108,8 +108,8 @@ func (s *Server) endAttemptLocked(r *run, group, try *span, op *opcode, out outp
 
 const executionName = "Execution"
 
-// stepSpanLocked records a step by its own timing, beside the attempt that
-// brought it.
+// stepSpanLocked records a step with its own timing, in addition to the
+// attempt that reported it.
 func (s *Server) stepSpanLocked(r *run, op *opcode, attempt int, queued, started, ended time.Time, out output) {
 	id := spanID()
 	status := statusCompleted
@@ -128,7 +128,7 @@ func (s *Server) stepSpanLocked(r *run, op *opcode, attempt int, queued, started
 	})
 }
 
-// functionSpanLocked records an answer of the function as a whole.
+// functionSpanLocked records an answer of the whole function.
 func (s *Server) functionSpanLocked(r *run, try *span, out output) {
 	id := spanID()
 	status := statusCompleted
@@ -159,7 +159,7 @@ func (s *Server) waitSpanLocked(r *run, op *opcode, status string) (closeLocked 
 	}
 }
 
-// spanRef is what an outputID decodes to.
+// spanRef is the decoded form of an outputID.
 type spanRef struct {
 	Account   string `json:"acctID"`
 	Workspace string `json:"wsID"`

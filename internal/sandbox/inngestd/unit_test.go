@@ -14,7 +14,7 @@ func TestCanonical(t *testing.T) {
 		`{ "url" : "http://a/?x=1&y=<2>" }`:   `{"url":"http://a/?x=1&y=<2>"}`,
 		`[1.0,1e21,1e-7,0.1,-0,100]`:          `[1,1e+21,1e-7,0.1,0,100]`,
 		`"\u2028\u00e9\u0001\n\t\"\\\/"`:      "\"\u2028é\\u0001\\n\\t\\\"\\\\/\"",
-		`{"\ud83d\ude00":1,"\uff00":2,"a":3}`: "{\"a\":3,\"😀\":1,\"\uff00\":2}", // by UTF-16 code units
+		`{"\ud83d\ude00":1,"\uff00":2,"a":3}`: "{\"a\":3,\"😀\":1,\"\uff00\":2}", // sorted by UTF-16 code units
 		`{}`:                                  `{}`,
 	} {
 		got, err := canonical([]byte(raw))
@@ -23,7 +23,7 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 	if _, err := canonical([]byte("{")); err == nil {
-		t.Error("half an object is taken")
+		t.Error("half an object is accepted")
 	}
 }
 
@@ -74,7 +74,7 @@ func TestParseOpcodes(t *testing.T) {
 	}
 	for _, raw := range []string{"", "x", "[null]", `[{"op":"StepError","id":"a"}]`, `[1]`} {
 		if _, err := parseOpcodes([]byte(raw)); err == nil {
-			t.Errorf("%q is taken for opcodes", raw)
+			t.Errorf("%q is accepted as opcodes", raw)
 		}
 	}
 }
@@ -87,11 +87,11 @@ func TestULIDsGrow(t *testing.T) {
 		ids = append(ids, g.next(at.Add(time.Duration(i/400)*time.Millisecond)))
 	}
 	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
-		t.Error("ids do not grow")
+		t.Error("the ids do not increase")
 	}
 	// The first ten characters are the milliseconds, as in a recorded id.
 	if !strings.HasPrefix(ids[0], "01M840XYG") || !isULID(ids[0]) {
-		t.Errorf("%s is not of that time", ids[0])
+		t.Errorf("%s does not have that time", ids[0])
 	}
 }
 
@@ -118,7 +118,7 @@ func TestSatisfies(t *testing.T) {
 		"event.data.function_id != 'app-b'": true,
 		"async.data.deep.x == '1'":          true,
 		"event.data.missing.deeper == ''":   false,
-		"event.data.n > 3":                  false, // not understood
+		"event.data.n > 3":                  false, // not supported
 	} {
 		if got := e.satisfies(expression); got != want {
 			t.Errorf("%s: %v", expression, got)
@@ -133,7 +133,7 @@ func TestOutputIDs(t *testing.T) {
 	}
 	for _, bad := range []string{"!", "e30x", ""} {
 		if _, err := decodeOutputID(bad); err == nil {
-			t.Errorf("%q is taken for an id", bad)
+			t.Errorf("%q is accepted as an id", bad)
 		}
 	}
 	if _, err := json.Marshal(ref); err != nil {

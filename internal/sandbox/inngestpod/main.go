@@ -1,6 +1,5 @@
-// Command inngestpod is the Inngest double as a program: what the sandbox's
-// Inngest pod runs. Its keys come from the environment, as the real server's
-// do.
+// Command inngestpod runs the Inngest double; the sandbox's Inngest pod runs
+// it. Like the real server, it reads its keys from the environment.
 package main
 
 import (
@@ -42,7 +41,8 @@ func serve(ctx context.Context, log *slog.Logger) error {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
-		// In-flight answers may end; what takes longer than a pod's grace is cut.
+		// Requests in progress may finish; those that take longer than a pod's
+		// grace period are cut off.
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {

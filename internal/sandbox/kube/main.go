@@ -1,8 +1,9 @@
-// Command kube is every Kubernetes program that the sandbox's cluster runs, in
-// one binary that picks its role by the name it is called under, as busybox
-// does: one link of the large common part instead of six.
+// Command kube contains every Kubernetes program that the sandbox's cluster
+// runs. Like busybox, this single binary chooses its role by the name under
+// which it is called. The large common part is then linked once instead of six
+// times.
 //
-// It is a module of its own so that the product's go.mod never sees
+// It is a module of its own, so that the product's go.mod does not contain
 // k8s.io/kubernetes.
 package main
 
@@ -38,11 +39,11 @@ func main() {
 	name := filepath.Base(os.Args[0])
 	role, ok := roles[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "called as %q: link it under the name of a Kubernetes program (kube-apiserver, kubelet, kubectl, …)\n", name)
+		fmt.Fprintf(os.Stderr, "%q is not the name of a Kubernetes program: call this binary through a link with such a name (kube-apiserver, kubelet, kubectl, …)\n", name)
 		os.Exit(2)
 	}
 	if name == "kubectl" {
-		// kubectl words its own errors; printing them again here would double them.
+		// kubectl prints its own errors; printing them here would repeat them.
 		if err := cli.RunNoErrOutput(role()); err != nil {
 			cmdutil.CheckErr(err)
 		}

@@ -1,11 +1,11 @@
 //go:build linux
 
-// Command cmd is the sandbox's launcher:
+// Command launcher starts and stops the sandbox:
 //
 //	go run ./internal/sandbox/launcher up|demo|test|down
 //
-// Each verb can be repeated. `env` prints what to eval for a shell that works
-// in the sandbox.
+// Each verb can be repeated. `env` prints the environment of a shell that
+// works in the sandbox, as input for eval.
 package main
 
 import (
@@ -46,7 +46,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("one verb is wanted\n\n%s", usage)
+		return fmt.Errorf("give exactly one verb\n\n%s", usage)
 	}
 	root, err := root()
 	if wants := args[0] == "up" || args[0] == "demo" || args[0] == "test"; err != nil && wants {
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 		return s.Demo(ctx)
 	case "test":
 		if os.Geteuid() != 0 {
-			say("not root: the tests that need the sandbox are passed over (run it as root, on Debian); the others follow")
+			say("not root: only the tests that do not need the sandbox will run (for all tests, run it as root on Debian)")
 			return plainTests(ctx)
 		}
 		return s.Test(ctx)
@@ -77,10 +77,10 @@ func run(ctx context.Context, args []string) error {
 	case "serve-outside":
 		return s.ServeOutside(ctx)
 	}
-	return fmt.Errorf("no verb %q\n\n%s", args[0], usage)
+	return fmt.Errorf("unknown verb %q\n\n%s", args[0], usage)
 }
 
-// root is the directory of the module that this program belongs to.
+// root returns the directory of this program's module.
 func root() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-// Command cmd is the sandbox's launcher; see main.go, for Linux.
+// Command launcher starts and stops the sandbox; see main.go, for Linux.
 package main
 
 import (
@@ -13,12 +13,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	const needs = "the sandbox runs a cluster of processes: it takes Linux (Debian 12 or newer), as root"
+	const needs = "the sandbox needs Linux (Debian 12 or newer) and root"
 	if len(os.Args) != 2 || os.Args[1] != "test" {
 		fmt.Fprintln(os.Stderr, "sandbox:", needs)
 		os.Exit(1)
 	}
-	fmt.Fprintln(os.Stderr, needs+"; the tests that take neither follow")
+	fmt.Fprintln(os.Stderr, needs+"; only the tests that need neither will run")
 	if err := plainTests(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)

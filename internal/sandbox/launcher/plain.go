@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// plainTests are those that `go test ./...` runs on any machine: what needs
-// the sandbox says so and is passed over.
+// plainTests runs what `go test ./...` runs on any machine. Tests that need
+// the sandbox are skipped with a message.
 func plainTests(ctx context.Context) error {
 	for _, args := range [][]string{{"vet", "./..."}, {"test", "-race", "./..."}} {
 		cmd := exec.CommandContext(ctx, "go", args...)

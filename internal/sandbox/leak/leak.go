@@ -1,6 +1,6 @@
-// Package leak traces a command with all of its children and finds where a
-// secret went: into an argument list, an environment, a file, an output. Only
-// sockets and the pipes between processes may carry one.
+// Package leak traces a command and all of its children and finds where a
+// secret went: into an argument list, an environment, a file or an output.
+// Only sockets and pipes between processes may carry one.
 package leak
 
 import (
@@ -21,27 +21,30 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// Options say what to look for.
+// Options describe what to look for.
 type Options struct {
-	// Secrets are searched as they are, and in the forms of Forms.
+	// Secrets are searched for in plain text and in all forms that Forms
+	// returns.
 	Secrets []string
-	// User makes the Basic credential user:secret one of the forms.
+	// User adds the Basic credential user:secret to the forms.
 	User string
-	// InOwnEnv allows the traced command itself, not its children, to have
-	// them in its environment.
+	// InOwnEnv allows the secrets in the environment of the traced command
+	// itself, but not in those of its children.
 	InOwnEnv bool
-	// Extension is a program that the command hands its own environment to, as
-	// gh does to an extension: it may have them in its environment as well.
+	// Extension is a program that gets the command's own environment, as gh
+	// passes it to an extension. It may also have the secrets in its
+	// environment.
 	Extension string
-	// Dirs are searched afterwards, besides the outputs.
+	// Dirs are searched afterwards, in addition to the outputs.
 	Dirs []string
-	// Except are files that hold a secret rightly, such as where it comes from.
+	// Except lists files that may contain a secret, such as its source.
 	Except []string
-	// More returns secrets that came up while the command ran, such as bearers.
+	// More returns secrets that appeared while the command ran, such as bearer
+	// tokens.
 	More func() []string
 }
 
-// Forms are the ways in which a secret may be written.
+// Forms returns the forms in which a secret may be written.
 func Forms(secret, user string) []string {
 	forms := []string{
 		secret,
@@ -54,8 +57,8 @@ func Forms(secret, user string) []string {
 	return forms
 }
 
-// Run traces cmd to its end and reports each place where a secret was found. It
-// returns the command's output and error.
+// Run traces cmd until it ends and reports each place where it found a secret.
+// It returns the command's output and error.
 func Run(t testing.TB, cmd *exec.Cmd, o Options) (output string, err error) {
 	t.Helper()
 	strace := require.Tool(t, "strace")
@@ -92,7 +95,7 @@ func Run(t testing.TB, cmd *exec.Cmd, o Options) (output string, err error) {
 	return string(text), err
 }
 
-// call is a line of strace -f -y: 123 write(7<socket:[42]>, "…
+// call matches a line of strace -f -y: 123 write(7<socket:[42]>, "…
 var call = regexp.MustCompile(`^(\d+) +(\w+)\((?:(\d+)<([^>]*)>)?`)
 
 func traced(t testing.TB, path string, forms []string, o Options) (leaks []string) {
@@ -118,7 +121,7 @@ func traced(t testing.TB, path string, forms []string, o Options) (leaks []strin
 			own := !started || o.Extension != "" && program(line) == o.Extension
 			started = true
 			if own && o.InOwnEnv {
-				line, _, _ = strings.Cut(line, "], [") // argv, without the environment
+				line, _, _ = strings.Cut(line, "], [") // argv without the environment
 			}
 			if holds(line, forms) {
 				leaks = append(leaks, fmt.Sprintf("process %s was started with a secret: %s", pid, program(line)))
@@ -149,7 +152,7 @@ func written(t testing.TB, paths, except, forms []string) (leaks []string) {
 	for _, root := range paths {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // of a daemon that still runs
+				return nil // it belongs to a daemon that is still running
 			}
 			if err != nil || !d.Type().IsRegular() || slices.Contains(except, path) {
 				return err

@@ -10,7 +10,7 @@ import (
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
-// reported is a testing.TB that keeps errors.
+// reported is a testing.TB that records errors.
 type reported struct {
 	testing.TB
 	errors []string
@@ -18,8 +18,9 @@ type reported struct {
 
 func (r *reported) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
 
-// TestRun finds a secret wherever it goes, and lets it pass where it may. The
-// scripts put it together from halves, so that it is not in their own text.
+// TestRun checks that a secret is found in every forbidden place and ignored
+// in the allowed ones. The scripts assemble it from two halves, so that it
+// does not appear in their own text.
 func TestRun(t *testing.T) {
 	const halves = "a=ghp_; b=0123456789abcdefghijklmnopqrstuvwxyz; "
 	dir := t.TempDir()

@@ -1,12 +1,12 @@
-// Package npmworkers installs real Inngest workers from npm: the SDK's last
-// third major version, its fourth, and Bun, which both run under as well as
-// under Node.
+// Package npmworkers installs real Inngest workers from npm: one with the last
+// release of the SDK's third major version, one with its fourth, and Bun. Both
+// workers run under Bun as well as under Node.
 //
-// What is installed is embedded, so that a program needs no checkout. A
-// worker's behaviour comes from its environment; see workers/serve.mjs.
+// The sources are embedded, so a program needs no checkout. The environment
+// controls a worker's behaviour; see workers/serve.mjs.
 //
-// To add one, put a directory with package.json and sdk.mjs under workers and
-// its name into Names.
+// To add a worker, put a directory with package.json and sdk.mjs under workers
+// and add its name to Names.
 package npmworkers
 
 import (
@@ -27,22 +27,23 @@ import (
 //go:embed workers
 var files embed.FS
 
-// The workers.
+// These are the workers.
 const (
 	SDK3 = "v3" // inngest 3.54.2
 	SDK4 = "v4" // inngest 4.24.0
 	bun  = "bun"
 )
 
-// Names are all directories that Install makes.
+// Names lists the directories that Install creates.
 func Names() []string { return []string{SDK3, SDK4, bun} }
 
-// marker holds the fingerprint of what was installed.
+// marker is the file with the fingerprint of what is installed.
 const marker = ".installed"
 
-// Install puts every worker into dir/NAME with its modules, and skips those
-// that are there unchanged. It needs npm. Several calls at once are safe: each
-// builds beside the place and the first to finish takes it.
+// Install puts every worker with its modules into dir/NAME, unless it is
+// already there unchanged. It needs npm. Concurrent calls are safe: each one
+// builds in a temporary directory, and the first to finish moves it into
+// place.
 func Install(ctx context.Context, dir string) error {
 	for _, name := range Names() {
 		if err := install(ctx, dir, name); err != nil {
@@ -66,7 +67,8 @@ func installed(dir, name string) bool {
 	return hasModules(dir, name) && upToDate(filepath.Join(dir, name), name)
 }
 
-// hasModules says whether npm has done its part for this package.json.
+// hasModules reports whether npm has already installed the modules of this
+// package.json.
 func hasModules(dir, name string) bool {
 	have, err := os.ReadFile(filepath.Join(dir, name, marker))
 	return err == nil && string(have) == fingerprint(name)
@@ -123,12 +125,12 @@ func install(ctx context.Context, dir, name string) error {
 	if err := os.WriteFile(filepath.Join(tmp, marker), []byte(fingerprint(name)), 0o644); err != nil {
 		return err
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil { // MkdirTemp makes it private
+	if err := os.Chmod(tmp, 0o755); err != nil { // MkdirTemp creates it as private
 		return err
 	}
 	place := filepath.Join(dir, name)
 	if hasModules(dir, name) {
-		return nil // somebody was faster
+		return nil // another process was faster
 	}
 	if err := os.RemoveAll(place); err != nil {
 		return err
@@ -139,12 +141,13 @@ func install(ctx context.Context, dir, name string) error {
 	return nil
 }
 
-// sources lists the embedded files of a worker: its own and the shared server.
+// sources lists the embedded files of a worker: its own and those of the
+// shared server.
 func sources(name string) map[string]string {
 	own := "workers/" + name
 	entries, err := fs.ReadDir(files, own)
 	if err != nil {
-		panic("embedded workers: " + err.Error()) // the binary was built without them
+		panic("embedded workers: " + err.Error()) // the binary was built without its embedded files
 	}
 	all := map[string]string{}
 	for _, e := range entries {
@@ -162,7 +165,8 @@ func write(dir, name string) error {
 		if err != nil {
 			return err
 		}
-		// By way of a second name, since another process may be reading it.
+		// The file gets its name by renaming, because another process may be
+		// reading it.
 		tmp := filepath.Join(dir, "."+base+".new")
 		if err := os.WriteFile(tmp, raw, 0o644); err != nil {
 			return err
@@ -174,21 +178,22 @@ func write(dir, name string) error {
 	return nil
 }
 
-// fingerprint is of what npm reads.
+// fingerprint covers the files that npm reads.
 func fingerprint(name string) string {
 	raw, err := files.ReadFile("workers/" + name + "/package.json")
 	if err != nil {
-		panic("embedded workers: " + err.Error()) // the binary was built without them
+		panic("embedded workers: " + err.Error()) // the binary was built without its embedded files
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// Bun is the path of the Bun binary below dir, for this machine.
+// Bun returns the path of the Bun binary for this machine below dir.
 func Bun(dir string) string {
 	arch := map[string]string{"amd64": "x64", "arm64": "aarch64"}[runtime.GOARCH]
 	return filepath.Join(dir, bun, "node_modules", "@oven", "bun-linux-"+arch, "bin", "bun")
 }
 
-// Main is the program of a worker below dir, for Bun or Node to run.
+// Main returns the path of a worker's program below dir, which Bun or Node
+// runs.
 func Main(dir, name string) string { return filepath.Join(dir, name, "serve.mjs") }

@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// TestStart runs each SDK under each runtime and asks for its page.
+// TestStart runs each SDK under each runtime and requests its page.
 func TestStart(t *testing.T) {
 	dir := filepath.Join(require.Dir(t), "npm")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -21,7 +21,7 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !npmworkers.Installed(dir) {
-		t.Fatal("Installed says no after Install")
+		t.Fatal("Installed reports false after Install")
 	}
 	runtimes := map[string][]string{"bun": nil, "node": {require.Tool(t, "node")}}
 	for name, argv := range runtimes {

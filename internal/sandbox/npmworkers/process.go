@@ -15,26 +15,27 @@ import (
 	"sync"
 )
 
-// Options say which worker runs, and how.
+// Options describe which worker to run, and how.
 type Options struct {
-	Dir  string   // where Install put the workers
+	Dir  string   // where Install has put the workers
 	Name string   // SDK3 or SDK4
-	Argv []string // Bun or Node; Bun when empty
-	// Port to listen on at 127.0.0.1; a free one when 0.
+	Argv []string // Bun or Node; empty means Bun
+	// the port to listen on at 127.0.0.1; 0 means a free one
 	Port int
-	// Env is added to PATH and HOME, nothing else of this process's own
-	// environment: INNGEST_APP_ID, INNGEST_SIGNING_KEY, FUNCTIONS, SLOW_MS, …
+	// Env is added to PATH and HOME, which are the only variables that the
+	// worker inherits: INNGEST_APP_ID, INNGEST_SIGNING_KEY, FUNCTIONS,
+	// SLOW_MS, …
 	Env map[string]string
 }
 
-// Line is one line that a worker prints about itself.
+// Line is one line that a worker logs about itself.
 type Line struct {
 	At         int64  `json:"at"` // Unix milliseconds
 	PID        int    `json:"pid"`
 	Listening  bool   `json:"listening"`
 	SDK        string `json:"sdk"`
 	Step       string `json:"step"`
-	State      string `json:"state"` // began, ended
+	State      string `json:"state"` // began or ended
 	Run        string `json:"run"`
 	Attempt    int    `json:"attempt"`
 	Failure    string `json:"failure"`
@@ -49,16 +50,17 @@ type Process struct {
 
 	mu      sync.Mutex
 	lines   []Line
-	changed chan struct{} // closed and renewed with every line
+	changed chan struct{} // closed and replaced with every line
 	rest    strings.Builder
 }
 
-// Start runs a worker and returns when it listens. The context ends it.
+// Start runs a worker and returns when it listens. The worker ends with the
+// context.
 func Start(ctx context.Context, o Options) (*Process, error) {
 	if o.Port != 0 {
 		return start(ctx, o)
 	}
-	// A port that is free now may be another's by the time the worker takes it.
+	// Another process may take a port that is free now before the worker does.
 	const tries = 10
 	for i := 1; ; i++ {
 		var err error
@@ -117,7 +119,7 @@ func (p *Process) read(out io.Reader) {
 	for sc.Scan() {
 		var l Line
 		if json.Unmarshal(sc.Bytes(), &l) != nil {
-			p.keep(sc.Text() + "\n") // a warning of the runtime's
+			p.keep(sc.Text() + "\n") // it is a warning of the runtime
 			continue
 		}
 		p.mu.Lock()
@@ -126,7 +128,7 @@ func (p *Process) read(out io.Reader) {
 		p.changed = make(chan struct{})
 		p.mu.Unlock()
 	}
-	_ = p.cmd.Wait() // that it was killed is not an error here
+	_ = p.cmd.Wait() // it was killed on purpose, so this is not an error
 	close(p.gone)
 }
 
@@ -136,21 +138,21 @@ func (p *Process) keep(text string) {
 	p.rest.WriteString(text)
 }
 
-// Output is what the worker wrote besides its lines.
+// Output returns the worker's output except its lines.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.rest.String()
 }
 
-// Lines are all lines so far.
+// Lines returns all lines so far.
 func (p *Process) Lines() []Line {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Line(nil), p.lines...)
 }
 
-// Await returns the first line, past or to come, that is wanted.
+// Await returns the first line, past or future, that matches.
 func (p *Process) Await(ctx context.Context, wanted func(Line) bool) (Line, error) {
 	for seen := 0; ; {
 		p.mu.Lock()
@@ -177,16 +179,17 @@ func (p *Process) Await(ctx context.Context, wanted func(Line) bool) (Line, erro
 	}
 }
 
-// Began returns when the worker has begun a step of that name.
+// Began returns when the worker has begun a step with that name.
 func (p *Process) Began(ctx context.Context, step string) (Line, error) {
 	return p.Await(ctx, func(l Line) bool { return l.Step == step && l.State == "began" })
 }
 
-// URL is the worker's address, without a path.
+// URL returns the worker's address without a path.
 func (p *Process) URL() string { return "http://127.0.0.1:" + strconv.Itoa(p.Port) }
 
-// Kill ends the worker as a lost node would, in mid-step, and waits for it.
+// Kill kills the worker in the middle of its work, as the loss of its node
+// would, and waits for its end.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // gone already is as good
+	_ = p.cmd.Process.Kill() // it is fine if it has already ended
 	<-p.gone
 }

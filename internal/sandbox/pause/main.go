@@ -1,6 +1,6 @@
-// Command pause is the first process of every pod in the sandbox: it holds the
-// pod's namespaces and reaps orphans, as registry.k8s.io/pause does, which
-// cannot be pulled where only package registries can be reached.
+// Command pause is the first process of every pod in the sandbox. It holds the
+// pod's namespaces and reaps orphans, like registry.k8s.io/pause, which cannot
+// be pulled where only package registries can be reached.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package pki is the sandbox's certificate authority: one key per directory,
-// which signs the API server's certificate and those under which the sandbox
-// answers for ghcr.io and api.github.com.
+// Package pki is the sandbox's certificate authority. It has one key per
+// directory, which signs the certificates of the API server and those with
+// which the sandbox answers for ghcr.io and api.github.com.
 package pki
 
 import (
@@ -20,7 +20,8 @@ import (
 	"time"
 )
 
-// life is how long every certificate holds: far longer than a sandbox lives.
+// life is how long every certificate is valid, which is far longer than a
+// sandbox lives.
 const life = 30 * 24 * time.Hour
 
 // CA is a certificate authority kept in a directory as ca.crt and ca.key.
@@ -30,8 +31,8 @@ type CA struct {
 	key  *ecdsa.PrivateKey
 }
 
-// Open reads the authority in dir, or makes one there if there is none or the
-// one found has less than half of its life left.
+// Open reads the authority in dir. It creates one if there is none, or if the
+// existing one has less than half of its life left.
 func Open(dir string) (*CA, error) {
 	ca, err := read(dir)
 	if err == nil && time.Until(ca.cert.NotAfter) > life/2 {
@@ -43,7 +44,7 @@ func Open(dir string) (*CA, error) {
 	return create(dir)
 }
 
-// File is the path of the authority's certificate.
+// File returns the path of the authority's certificate.
 func (c *CA) File() string { return filepath.Join(c.dir, "ca.crt") }
 
 func read(dir string) (*CA, error) {
@@ -88,8 +89,8 @@ func create(dir string) (*CA, error) {
 	return ca, os.WriteFile(ca.File(), encode("CERTIFICATE", der), 0o644)
 }
 
-// Issue returns a certificate and its key, both PEM, for the given host names
-// and addresses.
+// Issue returns a certificate and its key, both as PEM, for the given host
+// names and addresses.
 func (c *CA) Issue(hosts ...string) (cert, key []byte, err error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -111,8 +112,8 @@ func (c *CA) Issue(hosts ...string) (cert, key []byte, err error) {
 	return encode("CERTIFICATE", der), key, err
 }
 
-// NewKey returns a fresh private key, PEM: what service account tokens are
-// signed with.
+// NewKey returns a new private key as PEM, which is used to sign service
+// account tokens.
 func NewKey() ([]byte, error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -127,15 +128,15 @@ func template(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour), // clocks of emulated guests may lag
+		NotBefore:    now.Add(-time.Hour), // the clocks of emulated guests may lag
 		NotAfter:     now.Add(life),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 }
 
-// marshalKey writes SEC 1, the one form of a private key from which the API
-// server also takes the public half.
+// marshalKey writes SEC 1, the only form of a private key from which the API
+// server can also read the public half.
 func marshalKey(k *ecdsa.PrivateKey) ([]byte, error) {
 	der, err := x509.MarshalECPrivateKey(k)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestOpenKeepsTheAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !first.cert.Equal(again.cert) {
-		t.Error("a second one was made")
+		t.Error("a second authority was created")
 	}
 	fi, err := os.Stat(filepath.Join(dir, "ca.key"))
 	if err != nil || fi.Mode().Perm() != 0o600 {

@@ -1,10 +1,10 @@
-// Package require says what a test needs of the machine beyond Go, and what to
-// run where it is missing.
+// Package require checks that a machine has what a test needs beyond Go, and
+// says how to install what is missing.
 //
 // The sandbox's `test` verb installs everything and sets SBW_SANDBOX to its
-// directory: from then on a missing part fails the test, so that nothing is
-// passed over in CI. A plain `go test ./...` on some laptop skips such a test
-// and says what it wants.
+// directory. A missing part then fails the test, so that CI does not skip
+// anything. A plain `go test ./...` on a laptop skips such a test and says
+// what it needs.
 package require
 
 import (
@@ -19,8 +19,8 @@ const EnvDir = "SBW_SANDBOX"
 
 const remedy = "run `go run ./internal/sandbox/launcher test`, which installs it (Debian, root)"
 
-// Dir returns the sandbox's directory: bin/ holds what it built, npm/ what it
-// installed from npm.
+// Dir returns the sandbox's directory: bin/ holds the programs that it built,
+// npm/ the packages from npm.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv(EnvDir)
@@ -30,7 +30,7 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// Tool returns the path of a program, from the sandbox's bin/ or else PATH.
+// Tool returns the path of a program in the sandbox's bin/ or on PATH.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	if dir := os.Getenv(EnvDir); dir != "" {

@@ -1,7 +1,7 @@
-// Command standin is a worker that does nothing but behave, well or badly, as
-// its arguments say: the image of every rollout that the end-to-end tests make
-// fail on purpose, and of those whose speed is measured. It is a few megabytes
-// and starts in milliseconds.
+// Command standin is a worker that behaves well or badly, as its arguments
+// say. Its image is used for every rollout that the end-to-end tests make fail
+// on purpose, and for those whose speed is measured. It is a few megabytes
+// large and starts within milliseconds.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// behaviour is what the arguments ask for.
+// behaviour is what the arguments describe.
 type behaviour struct {
 	exit       int
 	after      time.Duration
@@ -59,7 +59,7 @@ func main() {
 	server.Protocols.SetUnencryptedHTTP2(true)
 	go func() {
 		<-ctx.Done()
-		time.AfterFunc(b.term, func() { _ = server.Close() }) // the process ends with it
+		time.AfterFunc(b.term, func() { _ = server.Close() }) // it ends with the process
 	}()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(os.Stderr, err)
@@ -68,15 +68,15 @@ func main() {
 }
 
 func parse() (b behaviour) {
-	flag.IntVar(&b.exit, "exit", -1, "end with this code")
-	flag.DurationVar(&b.after, "after", 0, "end only after this time, and serve until then")
-	flag.IntVar(&b.fails, "fails", 0, "end with code 1 at the first so many starts, which are counted in /state/starts")
-	flag.StringVar(&b.say, "say", "standin: this is why it ends", "print this at the end")
-	flag.BoolVar(&b.eat, "eat", false, "take memory until none is left")
+	flag.IntVar(&b.exit, "exit", -1, "exit with this code")
+	flag.DurationVar(&b.after, "after", 0, "exit only after this time, and serve until then")
+	flag.IntVar(&b.fails, "fails", 0, "exit with code 1 at the first N starts, which are counted in /state/starts")
+	flag.StringVar(&b.say, "say", "standin: this is why it ends", "print this before exiting")
+	flag.BoolVar(&b.eat, "eat", false, "allocate memory until none is left")
 	flag.BoolVar(&b.deaf, "deaf", false, "listen on no port")
 	flag.BoolVar(&b.unready, "unready", false, "answer /ready with 503")
 	flag.BoolVar(&b.dead, "dead", false, "answer /live with 500")
-	flag.IntVar(&b.status, "status", http.StatusOK, "answer / with this status")
+	flag.IntVar(&b.status, "status", http.StatusOK, "answer / with this status code")
 	flag.BoolVar(&b.duplicates, "duplicates", false, "serve a function id twice")
 	flag.StringVar(&b.page, "page", "", "serve this page, in place of the worker's")
 	flag.StringVar(&b.port, "port", "3111", "listen on this port")
@@ -85,8 +85,8 @@ func parse() (b behaviour) {
 	return b
 }
 
-// starts counts the starts in a file, this one included. What cannot be counted
-// is the first one.
+// starts counts the starts, including this one, in a file. If they cannot be
+// counted, it returns 1.
 func starts(file string) int {
 	count, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -123,7 +123,7 @@ func (b behaviour) handler() http.Handler {
 	answer := func(path string, status int, text string) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
-			fmt.Fprintln(w, text) // a reader that has gone away does not read it
+			fmt.Fprintln(w, text) // if the reader has gone away, nobody misses the output
 		})
 	}
 	unless := func(bad bool, status int) int {

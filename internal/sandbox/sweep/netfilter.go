@@ -12,8 +12,8 @@ import (
 )
 
 // Chains removes every netfilter chain whose name begins with one of the
-// prefixes, and every rule of other chains that jumps to one, for IPv4 and
-// IPv6.
+// prefixes, and every rule in other chains that jumps to one of them, for IPv4
+// and IPv6.
 func Chains(ctx context.Context, prefixes ...string) error {
 	for _, family := range []string{"iptables", "ip6tables"} {
 		save, err := exec.CommandContext(ctx, family+"-save").Output()
@@ -33,9 +33,9 @@ func Chains(ctx context.Context, prefixes ...string) error {
 	return nil
 }
 
-// removal turns the output of iptables-save into input for iptables-restore
-// that takes the chains away: first the rules that lead into them, then their
-// own rules, then the chains, which must by then be empty and unreferenced.
+// removal converts the output of iptables-save into input for iptables-restore
+// that removes the chains: first the rules that jump to them, then their own
+// rules, then the chains, which must be empty and unreferenced by then.
 func removal(save []byte, prefixes []string) string {
 	ours := func(chain string) bool {
 		for _, p := range prefixes {

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package sweep clears away what container runtimes leave behind when they are
-// killed rather than stopped: processes in containers, mounts, control groups,
-// netfilter rules. Everything is found by asking the kernel, never from a list
-// that somebody kept, because the one who kept it may have died first.
+// Package sweep removes what container runtimes leave behind when they are
+// killed instead of stopped: processes in containers, mounts, control groups
+// and netfilter rules. It finds everything by asking the kernel and never from
+// a recorded list, because the process that kept the list may have died first.
 package sweep
 
 import (
@@ -23,13 +23,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/daemon"
 )
 
-// Processes kills every process that runs in a container whose root file
-// system lies under dir, and every shim that names a path under dir among its
-// arguments. It returns how many there were.
+// Processes kills every process in a container whose root file system lies
+// under dir, and every shim that has a path under dir among its arguments. It
+// returns the number of processes.
 func Processes(ctx context.Context, dir string) (int, error) {
 	killed := 0
-	// Killing a shim's container may have another one appear in its place, so
-	// look again until there is none.
+	// Killing a shim's container may create another one, so it repeats until
+	// there is none.
 	for range 10 {
 		pids, err := find(dir)
 		if err != nil {
@@ -61,7 +61,7 @@ func find(dir string) ([]int, error) {
 		}
 		args, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 		if err != nil || len(args) == 0 {
-			continue // gone meanwhile, or a kernel thread
+			continue // it has just ended, or is a kernel thread
 		}
 		if isShim(args, dir) {
 			shims = append(shims, pid)
@@ -72,11 +72,12 @@ func find(dir string) ([]int, error) {
 			contained = append(contained, pid)
 		}
 	}
-	// Shims first: one that lives would report its containers' ends to nobody.
+	// Shims go first, because a running shim reacts to the end of its
+	// containers.
 	return append(shims, contained...), nil
 }
 
-// isShim reports whether a command line (NUL-separated) is that of a
+// isShim reports whether a command line (NUL-separated) belongs to a
 // containerd shim or a runc that serves dir.
 func isShim(cmdline []byte, dir string) bool {
 	args := strings.Split(strings.TrimRight(string(cmdline), "\x00"), "\x00")
@@ -87,8 +88,8 @@ func isShim(cmdline []byte, dir string) bool {
 	return slices.ContainsFunc(args[1:], func(a string) bool { return under(a, dir) })
 }
 
-// rootUnder reports whether the root of a mount table is an overlay whose
-// upper directory, or a bind mount whose source, lies under dir.
+// rootUnder reports whether the root in a mount table is an overlay whose
+// upper directory lies under dir, or a bind mount whose source does.
 func rootUnder(mountinfo []byte, dir string) bool {
 	for m := range parseMounts(mountinfo) {
 		if m.point != "/" {
@@ -117,7 +118,7 @@ type mount struct{ root, point, options string }
 func parseMounts(b []byte) func(yield func(mount) bool) {
 	return func(yield func(mount) bool) {
 		lines := bufio.NewScanner(bytes.NewReader(b))
-		lines.Buffer(nil, 1<<20) // an overlay of many layers makes long lines
+		lines.Buffer(nil, 1<<20) // an overlay with many layers results in long lines
 		for lines.Scan() {
 			head, tail, ok := strings.Cut(lines.Text(), " - ")
 			h, t := strings.Fields(head), strings.Fields(tail)
@@ -131,13 +132,13 @@ func parseMounts(b []byte) func(yield func(mount) bool) {
 	}
 }
 
-// unescape undoes the octal escapes of space, tab, newline and backslash.
+// unescape decodes the octal escapes of space, tab, newline and backslash.
 func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// Mounts unmounts everything that is mounted under dir, the last first, and
-// returns how many there were.
+// Mounts unmounts everything under dir, the last mount first, and returns the
+// number of mounts.
 func Mounts(dir string) (int, error) {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -151,7 +152,8 @@ func Mounts(dir string) (int, error) {
 	}
 	var errs []error
 	for _, p := range slices.Backward(points) {
-		// Detached: a process of somebody else that looks into it does not keep it.
+		// A lazy unmount succeeds even if an unrelated process uses the file
+		// system.
 		if err := unix.Unmount(p, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
 			errs = append(errs, fmt.Errorf("unmount %s: %w", p, err))
 		}
@@ -159,9 +161,9 @@ func Mounts(dir string) (int, error) {
 	return len(points), errors.Join(errs...)
 }
 
-// Cgroups removes the empty control groups called name at the top of every
-// hierarchy, with all below them. One that still has processes is somebody
-// else's, and stays.
+// Cgroups removes the empty control groups with this name at the top of every
+// hierarchy, with everything below them. A group that still has processes
+// belongs to somebody else and stays.
 func Cgroups(name string) error {
 	tops, err := filepath.Glob(filepath.Join("/sys/fs/cgroup", "*", name))
 	if err != nil {
@@ -198,7 +200,7 @@ func isDir(path string) bool {
 	return err == nil && fi.IsDir()
 }
 
-// Sockets removes the sockets in dir that nobody listens on any more.
+// Sockets removes the sockets in dir on which nobody listens any more.
 func Sockets(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {

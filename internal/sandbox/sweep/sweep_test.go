@@ -23,7 +23,7 @@ func TestRootUnder(t *testing.T) {
 	}{
 		"overlay of ours":  {"1 2 0:50 / / rw,relatime - overlay overlay rw,lowerdir=/x:/y,upperdir=/var/cache/sandbox/run/containerd/7/fs,workdir=/var/cache/sandbox/run/containerd/7/work\n", true},
 		"another's":        {"1 2 0:50 / / rw - overlay overlay rw,lowerdir=/x,upperdir=/var/lib/docker/7/diff,workdir=/var/lib/docker/7/work\n", false},
-		"a like name":      {"1 2 0:50 / / rw - overlay overlay rw,upperdir=/var/cache/sandbox/running/7/fs,workdir=/w\n", false},
+		"a similar name":   {"1 2 0:50 / / rw - overlay overlay rw,upperdir=/var/cache/sandbox/running/7/fs,workdir=/w\n", false},
 		"ours, not as /":   {"1 2 8:1 / / rw - ext4 /dev/vda rw\n3 1 0:50 / /var/cache/sandbox/run/m rw - overlay overlay rw,upperdir=/var/cache/sandbox/run/u,workdir=/w\n", false},
 		"bind of ours":     {"1 2 8:1 /var/cache/sandbox/run/rootfs / rw shared:1 - ext4 /dev/vda rw\n", true},
 		"the host's own":   {"1 2 8:1 / / rw - ext4 /dev/vda rw\n", false},
@@ -90,12 +90,13 @@ COMMIT
 		t.Errorf("got\n%s", got)
 	}
 	if got := removal([]byte(save), []string{"NONE-"}); got != "" {
-		t.Errorf("with nothing of ours:\n%s", got)
+		t.Errorf("without our chains:\n%s", got)
 	}
 }
 
-// TestLeftovers makes what a killed runtime leaves: a process whose root is an
-// overlay below a directory, the mount, and a socket that nobody serves.
+// TestLeftovers creates what a killed runtime leaves behind: a process whose
+// root is an overlay below a directory, the mount, and a socket on which
+// nobody listens.
 func TestLeftovers(t *testing.T) {
 	require.Root(t)
 	dir := t.TempDir()
@@ -104,7 +105,8 @@ func TestLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// /usr holds bin, lib and lib64: enough of a root for a dynamic program.
+	// /usr contains bin, lib and lib64, which is enough for a dynamically
+	// linked program.
 	options := "lowerdir=/usr,upperdir=" + dir + "/upper,workdir=" + dir + "/work"
 	if err := unix.Mount("overlay", dir+"/root", "overlay", 0, options); err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ const policy = "/usr/sbin/policy-rc.d"
 func holdServices() (undo func(), err error) {
 	script := []byte("#!/bin/sh\n# Written by the sbw sandbox while it installs packages.\nexit 101\n")
 	if old, err := os.ReadFile(policy); err == nil && !bytes.Equal(old, script) {
-		return func() {}, nil // somebody's own, whose word counts
+		return func() {}, nil // somebody else's policy takes precedence
 	}
 	if err := os.WriteFile(policy, script, 0o755); err != nil {
 		return nil, err

@@ -21,12 +21,12 @@ import (
 type build struct {
 	name     string
 	module   string   // directory below internal/sandbox
-	own      bool     // of the product's own module: the compiler sees what has changed
+	own      bool     // part of the product's own module: the compiler detects changes
 	packages []string // what to build
 	env      []string
 	flags    []string
-	links    []string // further names of the one output
-	// patch prepares a replacement for the module's go.mod and returns its path.
+	links    []string // further names of the single output
+	// patch writes a replacement for the module's go.mod and returns its path.
 	patch func(ctx context.Context, b Builder, module string) (modfile string, err error)
 }
 
@@ -51,7 +51,8 @@ func builds(all bool) []build {
 	version := func(name, value string) string { return "-X k8s.io/component-base/version." + name + "=" + value }
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
-	// The same for both, because they share what does not depend on the patch.
+	// The flags are the same for both, because they share what does not depend
+	// on the patch.
 	containers := []string{"-ldflags=-s -w", "-tags=no_btrfs,no_devmapper,no_zfs,no_aufs"}
 	list := []build{
 		{name: "pods", own: true, env: []string{"GOARCH=arm64"}, flags: []string{"-ldflags=-s -w"},
@@ -93,7 +94,8 @@ func builds(all bool) []build {
 				packages: []string{"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest"},
 				flags:    []string{"-ldflags=-s -w"},
 			},
-			// With inlining: it runs for longer than it takes to compile.
+			// This one is built with inlining, because it runs for longer than
+			// it takes to compile.
 			build{
 				name:     "lint",
 				module:   "lint",
@@ -105,10 +107,10 @@ func builds(all bool) []build {
 	return list
 }
 
-// Builder builds programs into a directory.
+// Builder builds programs and puts them into a directory.
 type Builder struct {
 	Root  string // the repository
-	Cache string // bin/ takes the programs, src/ what is generated
+	Cache string // bin/ gets the programs, src/ the generated sources
 	Say   Say
 }
 
@@ -241,7 +243,7 @@ func arm64Platforms(ctx context.Context, b Builder, module string) (string, erro
 		return "", fmt.Errorf("find %s: %w", path, err)
 	}
 	from, to := strings.TrimSpace(string(out)), filepath.Join(b.Cache, "src", "platforms")
-	if from == "" { // not downloaded yet
+	if from == "" { // it is not downloaded yet
 		download := exec.CommandContext(ctx, "go", "mod", "download", path)
 		download.Dir = module
 		if out, err := download.CombinedOutput(); err != nil {

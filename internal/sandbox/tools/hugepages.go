@@ -34,7 +34,8 @@ func RestoreHugePages(dir string) error {
 
 var chosen = regexp.MustCompile(`\[(\w+)\]`)
 
-// switchOn sets the switch in path to "always", and keeps what it was in kept.
+// switchOn sets the switch in path to "always" and records the previous value
+// in kept.
 func switchOn(path, kept string, say Say) (restore func() error, err error) {
 	const value = "always"
 	if err := putBack(path, kept); err != nil {
@@ -69,7 +70,7 @@ func switchOn(path, kept string, say Say) (restore func() error, err error) {
 	return func() error { return putBack(path, kept) }, nil
 }
 
-// putBack restores the kept setting, if there is one.
+// putBack restores the recorded setting, if there is one.
 func putBack(path, kept string) error {
 	before, err := os.ReadFile(kept)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The kernel shows all values with the chosen one in brackets, and takes the
-// bare one; a file shows what was written last.
+// The kernel shows all values with the selected one in brackets, and accepts a
+// plain value. A file shows what was written last.
 func TestSwitchTo(t *testing.T) {
 	dir := t.TempDir()
 	path, kept := filepath.Join(dir, "enabled"), filepath.Join(dir, "state", "before")
@@ -37,7 +37,8 @@ func TestSwitchTo(t *testing.T) {
 		t.Fatalf("restored: %q, %v", read(), err)
 	}
 
-	// Killed: the next run puts back what was before, and starts from there.
+	// After a kill, the next run restores the original value and starts from
+	// there.
 	write("always [never]\n")
 	if _, err = switchOn(path, kept, say); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestSwitchTo(t *testing.T) {
 		t.Fatalf("put back after a killed run: %q, %v", read(), err)
 	}
 
-	// Nothing to do: nothing is said, nothing kept.
+	// If there is nothing to do, nothing is logged or recorded.
 	said = 0
 	write("[always] madvise never\n")
 	if restore, err = switchOn(path, kept, say); err != nil || said != 0 {
@@ -56,7 +57,7 @@ func TestSwitchTo(t *testing.T) {
 		t.Fatalf("restored: %q, %v", read(), err)
 	}
 
-	// A kernel without the switch.
+	// This kernel does not have the switch.
 	if restore, err = switchOn(filepath.Join(dir, "none"), kept, say); err != nil || restore() != nil {
 		t.Fatal(err)
 	}

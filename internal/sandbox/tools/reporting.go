@@ -28,7 +28,7 @@ func runReporting(cmd *exec.Cmd, say Say, what string, summary func(line string)
 		for s.Scan() {
 			lines <- s.Text()
 		}
-		_, _ = io.Copy(io.Discard, r) // a line too long ends the scanner, not the command
+		_, _ = io.Copy(io.Discard, r) // a line that is too long ends the scanner but not the command
 	}()
 	done := make(chan error, 1)
 	go func() {

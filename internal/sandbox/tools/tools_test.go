@@ -12,7 +12,7 @@ import (
 
 func silent(string, ...any) {}
 
-func TestTellPutsTheEndIntoTheError(t *testing.T) {
+func TestTheErrorContainsTheEndOfTheOutput(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "for i in $(seq 1 100); do echo line $i; done; echo the reason >&2; exit 3")
 	err := runReporting(cmd, silent, "it", func(string) string { return "" })
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 3 {
@@ -26,8 +26,8 @@ func TestTellPutsTheEndIntoTheError(t *testing.T) {
 	}
 }
 
-// TestBuildOnlyWhatChanged builds a module of one file, and again after each
-// change that counts.
+// TestBuildOnlyWhatChanged builds a module with one file, and again after each
+// change that matters.
 func TestBuildOnlyWhatChanged(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "internal", "sandbox", "mod")

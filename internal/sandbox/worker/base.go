@@ -20,18 +20,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// BaseName is the image that the sample's Dockerfile starts from, as Docker Hub
-// has it; the sandbox's registry holds BaseImage under it.
+// BaseName is the image that the sample's Dockerfile starts from, by its name
+// on Docker Hub. The sandbox's registry has BaseImage under this name.
 const BaseName = "oven/bun:1.3.9"
 
 const bunVersion = "1.3.9"
 
-// packages are what Bun needs beside itself, and a shell to look around with.
+// packages lists what Bun needs, and a shell for debugging.
 var packages = []string{"libc6", "libgcc-s1", "gcc-12-base", "busybox-static"}
 
-// BaseImage makes the arm64 image from Debian's arm64 packages and npm's arm64
-// Bun. It needs apt-get, dpkg-deb and npm; what they fetch is kept in cacheDir.
-// The machine's own package state is neither used nor changed.
+// BaseImage builds the arm64 image from Debian's arm64 packages and npm's
+// arm64 Bun. It needs apt-get, dpkg-deb and npm, and keeps their downloads in
+// cacheDir. It neither uses nor changes the machine's own package state.
 func BaseImage(ctx context.Context, cacheDir string, log io.Writer) (v1.Image, error) {
 	dir := filepath.Join(cacheDir, "images", "base")
 	system, bun := filepath.Join(dir, "debian.tar"), filepath.Join(dir, "bun.tar")
@@ -72,7 +72,7 @@ func BaseImage(ctx context.Context, cacheDir string, log io.Writer) (v1.Image, e
 	return mutate.ConfigFile(img, config)
 }
 
-// make1 makes a file that is there whole or not at all.
+// make1 creates a file either completely or not at all.
 func make1(ctx context.Context, path string, write func(context.Context, string, io.Writer) error) error {
 	work, err := os.MkdirTemp(filepath.Dir(path), ".work-")
 	if err != nil {
@@ -89,8 +89,8 @@ func make1(ctx context.Context, path string, write func(context.Context, string,
 	return os.Rename(tmp.Name(), path)
 }
 
-// debian writes one tar of the arm64 packages. apt gets a state directory of
-// its own, in which arm64 is the only architecture.
+// debian writes one tar with the arm64 packages. apt gets a separate state
+// directory in which arm64 is the only architecture.
 func debian(ctx context.Context, work string, to io.Writer) error {
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(work, d), 0o755); err != nil {
@@ -154,7 +154,7 @@ func debian(ctx context.Context, work string, to io.Writer) error {
 	return out.Close()
 }
 
-// copyTar copies what programs need at run time.
+// copyTar copies the files that programs need at run time.
 func copyTar(out *tar.Writer, in *tar.Reader, seen map[string]bool) error {
 	for {
 		h, err := in.Next()

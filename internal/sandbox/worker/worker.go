@@ -1,6 +1,6 @@
-// Package worker is what the sandbox ships: a small repository of the shape
-// that the product's defaults are made for, with a real Inngest worker in it,
-// and the arm64 base image that its Dockerfile starts from.
+// Package worker contains the repository that the sandbox ships: a small one
+// with the layout that the product's defaults expect and a real Inngest
+// worker, and the arm64 base image for its Dockerfile.
 package worker
 
 import (
@@ -22,17 +22,16 @@ import (
 //go:embed repo
 var repo embed.FS
 
-// dotfiles are kept without their dot, so that git and go see them here as
-// the plain data they are.
+// dotfiles are stored without their dot, so that git and go treat them here as
+// plain data.
 var dotfiles = map[string]string{"gitignore": ".gitignore", "dockerignore": ".dockerignore"}
 
-// modules is the archive in which the repository brings its modules along: the
-// Dockerfile unpacks it, since a build in the sandbox has no registry to
-// install from.
+// modules is the archive with the repository's modules. The Dockerfile unpacks
+// it, because a build in the sandbox has no registry to install from.
 const modules = "modules.tar"
 
-// WriteRepo makes the repository at dir, commits it, and gives it its modules
-// from npm, which are kept in cacheDir for the next time. It needs git and npm.
+// WriteRepo creates the repository at dir, commits it, and adds its modules
+// from npm, which are cached in cacheDir. It needs git and npm.
 func WriteRepo(ctx context.Context, dir, cacheDir string) error {
 	if err := writeFiles(dir); err != nil {
 		return err
@@ -41,7 +40,7 @@ func WriteRepo(ctx context.Context, dir, cacheDir string) error {
 	if err != nil {
 		return err
 	}
-	// A hard link: nobody changes it.
+	// A hard link is enough, because nobody changes the file.
 	if err := os.Link(npm, filepath.Join(dir, modules)); err != nil {
 		return err
 	}
@@ -85,7 +84,8 @@ func writeFiles(dir string) error {
 	})
 }
 
-// Modules returns the archive of the worker's modules, which npm installs once.
+// Modules returns the archive of the worker's modules, which npm installs
+// once.
 func Modules(ctx context.Context, cacheDir string) (path string, err error) {
 	wanted, err := repo.ReadFile("repo/packages/system-bus/package.json")
 	if err != nil {
@@ -124,11 +124,11 @@ func Modules(ctx context.Context, cacheDir string) (path string, err error) {
 	})
 }
 
-// unread are files that a package brings for people and compilers.
+// unread lists files in packages that are only for people and compilers.
 var unread = []string{".map", ".d.ts", ".d.cts", ".d.mts", ".md"}
 
-// pack writes node_modules of root as a tar, less what nothing reads at run
-// time: three files of four.
+// pack writes node_modules of root as a tar without the files that are not
+// read at run time, which are three out of four.
 func pack(to io.Writer, root fs.FS) error {
 	out := tar.NewWriter(to)
 	err := fs.WalkDir(root, "node_modules", func(path string, d fs.DirEntry, err error) error {
@@ -151,7 +151,7 @@ func pack(to io.Writer, root fs.FS) error {
 	return errors.Join(err, out.Close())
 }
 
-// run runs a program; its output is part of the error.
+// run runs a program and puts its output into the error.
 func run(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

@@ -35,7 +35,7 @@ func TestBaseImageIsArm64AndKept(t *testing.T) {
 		digests[i] = digest.String()
 	}
 	if digests[0] != digests[1] {
-		t.Errorf("made twice, it has two digests: %v", digests)
+		t.Errorf("two builds have different digests: %v", digests)
 	}
 }
 
@@ -51,7 +51,7 @@ func TestRepositoryIsCommittedWithItsModulesBeside(t *testing.T) {
 		}
 	}
 	if err := WriteRepo(t.Context(), dir, cache); err == nil {
-		t.Error("written over what was there")
+		t.Error("the existing files were overwritten")
 	}
 }
 

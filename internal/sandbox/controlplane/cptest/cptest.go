@@ -1,5 +1,5 @@
 // Package cptest gives tests a control plane, connections to it, and a kubelet
-// that only pretends.
+// that only pretends to run pods.
 package cptest
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// Options finds the programs; a machine without them skips the test, and says
-// what to run, as package require does.
+// Options finds the programs. On a machine without them the test is skipped,
+// and the message says how to install them, as in package require.
 func Options(t testing.TB) controlplane.Options {
 	t.Helper()
 	return controlplane.Options{
@@ -36,8 +36,8 @@ func Options(t testing.TB) controlplane.Options {
 	}
 }
 
-// Start starts a control plane for one test alone, for what would disturb
-// others.
+// Start starts a control plane for a single test, for example because the test
+// would disturb others.
 func Start(t testing.TB, o controlplane.Options) *controlplane.ControlPlane {
 	t.Helper()
 	cp, err := controlplane.Start(t.Context(), t.TempDir(), o)
@@ -48,8 +48,8 @@ func Start(t testing.TB, o controlplane.Options) *controlplane.ControlPlane {
 	return cp
 }
 
-// shared is the control plane that all tests of a package use; it lives until
-// Main ends.
+// shared is the control plane that all tests of a package use. It runs until
+// Main returns.
 var shared struct {
 	once sync.Once
 	cp   *controlplane.ControlPlane
@@ -57,8 +57,8 @@ var shared struct {
 	err  error
 }
 
-// Shared is the package's control plane, started when first asked for. The
-// package's TestMain must be Main.
+// Shared returns the package's control plane and starts it on first use. The
+// package's TestMain must call Main.
 func Shared(t testing.TB) *controlplane.ControlPlane {
 	t.Helper()
 	o := Options(t)
@@ -73,7 +73,7 @@ func Shared(t testing.TB) *controlplane.ControlPlane {
 	return shared.cp
 }
 
-// Main runs a package's tests and ends what they shared.
+// Main runs a package's tests and then stops the shared control plane.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if shared.cp != nil {
@@ -87,7 +87,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Flags are kubectl's flags as one user would set them.
+// Flags returns kubectl's flags as the given user would set them.
 func Flags(t testing.TB, cp *controlplane.ControlPlane, user, namespace string) *genericclioptions.ConfigFlags {
 	t.Helper()
 	kubeconfig, err := cp.Kubeconfig(user)
@@ -100,7 +100,7 @@ func Flags(t testing.TB, cp *controlplane.ControlPlane, user, namespace string) 
 	return flags
 }
 
-// Connect connects as one user.
+// Connect connects as the given user.
 func Connect(t testing.TB, cp *controlplane.ControlPlane, user, namespace string) *cluster.Conn {
 	t.Helper()
 	conn, err := cluster.Connect(Flags(t, cp, user, namespace), cluster.Options{UserAgent: "cptest/" + user})
@@ -110,7 +110,7 @@ func Connect(t testing.TB, cp *controlplane.ControlPlane, user, namespace string
 	return conn
 }
 
-// Kube is the admin's client.
+// Kube returns a client with the rights of an administrator.
 func Kube(t testing.TB, cp *controlplane.ControlPlane) kubernetes.Interface {
 	t.Helper()
 	kube, err := Connect(t, cp, "admin", "default").Kube()
@@ -120,7 +120,7 @@ func Kube(t testing.TB, cp *controlplane.ControlPlane) kubernetes.Interface {
 	return kube
 }
 
-// Namespace makes a namespace for one test.
+// Namespace creates a namespace for one test.
 func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string) string {
 	t.Helper()
 	name := strings.Trim(strings.Map(func(r rune) rune {
@@ -140,7 +140,8 @@ func Namespace(t testing.TB, kube kubernetes.Interface, labels map[string]string
 	return ns.Name
 }
 
-// NamedNamespace makes a namespace of a given name, as in another cluster.
+// NamedNamespace creates a namespace with the given name, for tests of two
+// clusters.
 func NamedNamespace(t testing.TB, kube kubernetes.Interface, name string) {
 	t.Helper()
 	if _, err := kube.CoreV1().

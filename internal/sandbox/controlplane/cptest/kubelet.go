@@ -15,18 +15,18 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Kubelet pretends to run the pods of a namespace until the test ends. What
-// becomes of a pod depends on the tag of its first container's image:
+// Kubelet pretends to run the pods of a namespace until the test ends. The tag
+// of a pod's first image decides what happens to the pod:
 //
-//	missing    ErrImagePull, not found
-//	crash      has ended twice with exit code 1
-//	slow       runs, never ready
-//	pending    nothing happens
-//	any other  runs and is ready
+//	missing    its image cannot be pulled (ErrImagePull, not found)
+//	crash      it has ended twice with exit code 1
+//	slow       it runs and never becomes ready
+//	pending    it stays pending
+//	any other  it runs and is ready
 //
-// Pods have this machine's address where it has one besides loopback, so that
-// the API server's proxy reaches a server of the test. Pods that are to end are
-// gone at once.
+// Pods get an address of this machine other than loopback, if it has one, so
+// that the API server's proxy can reach a server of the test. A deleted pod
+// disappears immediately.
 func Kubelet(t testing.TB, kube kubernetes.Interface, namespace string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -36,7 +36,7 @@ func Kubelet(t testing.TB, kube kubernetes.Interface, namespace string) {
 		defer close(done)
 		for ctx.Err() == nil {
 			if err := play(ctx, kube, namespace); err != nil && ctx.Err() == nil {
-				// The API server may be away because the test wants it so.
+				// The test may have stopped the API server on purpose.
 				select {
 				case <-ctx.Done():
 				case <-time.After(100 * time.Millisecond):
@@ -108,7 +108,7 @@ func ignore(err error) error {
 	return err
 }
 
-// Status is what Kubelet makes of a pod.
+// Status returns the status that Kubelet gives a pod.
 func Status(pod *corev1.Pod) (corev1.PodStatus, bool) {
 	c := pod.Spec.Containers[0]
 	name, digest, _ := strings.Cut(c.Image, "@")

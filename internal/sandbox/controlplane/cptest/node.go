@@ -17,19 +17,20 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
-// Node is a node that the API server can talk to: it has logs, and forwards
+// Node is a node that the API server can talk to: it serves logs, and forwards
 // ports to servers of the test.
 type Node struct {
 	Name string
-	// Log answers for a container; an empty status is 200.
+	// Log returns the log of a container and the HTTP status; an empty status
+	// means 200.
 	Log func(pod, container string, previous bool) (text string, status int)
 
 	mu       sync.Mutex
-	backends map[string]string // pod:port to address
+	backends map[string]string // maps pod:port to an address
 	links    map[string][]httpstream.Connection
 }
 
-// NewNode registers a node under a name of its own.
+// NewNode registers a node with a unique name.
 func NewNode(t testing.TB, kube kubernetes.Interface) *Node {
 	t.Helper()
 	n := &Node{backends: map[string]string{}, links: map[string][]httpstream.Connection{}}
@@ -62,15 +63,15 @@ func NewNode(t testing.TB, kube kubernetes.Interface) *Node {
 	return n
 }
 
-// Serve lets a pod's port be answered by a server at address; an empty one
-// takes it away.
+// Serve forwards a pod's port to the server at address. An empty address ends
+// that.
 func (n *Node) Serve(pod string, port int, address string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.backends[fmt.Sprintf("%s:%d", pod, port)] = address
 }
 
-// Cut ends every forwarding to a pod, as its end would.
+// Cut ends every port-forward to a pod, as the end of the pod would.
 func (n *Node) Cut(pod string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -80,7 +81,7 @@ func (n *Node) Cut(pod string) {
 	delete(n.links, pod)
 }
 
-// CutAll ends every forwarding.
+// CutAll ends every port-forward.
 func (n *Node) CutAll() {
 	n.mu.Lock()
 	pods := make([]string, 0, len(n.links))
@@ -102,14 +103,14 @@ func (n *Node) logs(w http.ResponseWriter, r *http.Request) {
 	if status != 0 {
 		w.WriteHeader(status)
 	}
-	_, _ = io.WriteString(w, text) // the client sees what is missing
+	_, _ = io.WriteString(w, text) // the client reports what is missing
 }
 
-// forward speaks the kubelet's side of port-forward.
+// forward implements the kubelet's side of a port-forward.
 func (n *Node) forward(w http.ResponseWriter, r *http.Request) {
 	pod := r.PathValue("pod")
 	if _, err := httpstream.Handshake(r, w, []string{"portforward.k8s.io"}); err != nil {
-		return // Handshake has answered
+		return // Handshake has already answered
 	}
 	complaints := map[string]httpstream.Stream{}
 	var mu sync.Mutex
@@ -128,7 +129,7 @@ func (n *Node) forward(w http.ResponseWriter, r *http.Request) {
 		return nil
 	})
 	if conn == nil {
-		return // UpgradeResponse has answered
+		return // UpgradeResponse has already answered
 	}
 	n.mu.Lock()
 	n.links[pod] = append(n.links[pod], conn)
@@ -160,26 +161,26 @@ func (n *Node) carry(pod string, data, complaint httpstream.Stream) {
 	}
 	defer backend.Close()
 	go func() {
-		_, _ = io.Copy(backend, data) // ends with either side
+		_, _ = io.Copy(backend, data) // it ends when either side ends
 		_ = backend.Close()
 	}()
 	_, _ = io.Copy(data, backend)
 }
 
-// HostIP is an address of this machine that the API server's proxy lets a pod
-// have: it takes none of the loopback ones.
+// HostIP returns an address of this machine that a pod may have. The API
+// server's proxy refuses loopback addresses.
 func HostIP(t testing.TB) string {
 	t.Helper()
 	ip := hostIP()
 	if ip == "" {
-		t.Fatal("this machine has no address besides loopback: give it one, as with `ip address add 198.18.0.1/32 dev lo`")
+		t.Fatal("this machine has no address except loopback; add one with `ip address add 198.18.0.1/32 dev lo`")
 	}
 	return ip
 }
 
-// hostIP is empty where there is none. It is chosen once: a sandbox that comes up
-// or goes down meanwhile adds and removes addresses, and what listens on one of
-// them is to be reached at it for as long as the test runs.
+// hostIP is empty if there is no such address. It is chosen only once: a
+// sandbox that starts or stops in the meantime adds and removes addresses, and
+// a server of the test must stay reachable for as long as the test runs.
 var hostIP = sync.OnceValue(func() string {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -207,6 +208,5 @@ var hostIP = sync.OnceValue(func() string {
 	return passing
 })
 
-// sandboxes is the range of the addresses that a sandbox's cluster has for as long
-// as it is up.
+// sandboxes is the range of addresses that a running sandbox's cluster uses.
 var sandboxes = net.IPNet{IP: net.IPv4(198, 18, 0, 0), Mask: net.CIDRMask(15, 32)}

@@ -1,10 +1,11 @@
-// Command coredns is CoreDNS with the few plugins that a cluster's DNS takes.
+// Command coredns is CoreDNS with only those plugins that a cluster's DNS
+// needs.
 //
-// The stock main links every provider's cloud client; naming the plugins one
-// by one leaves those out and halves the build. To add one, import it here:
-// its place in the order of execution comes from dnsserver.Directives. It is
-// built in the module of Kubernetes, whose client is most of what it is made of
-// and is compiled once for both.
+// The standard main links every provider's cloud client. Naming the plugins
+// individually leaves those out and halves the build time. To add a plugin,
+// import it here; its place in the order of execution comes from
+// dnsserver.Directives. It is built in the module of Kubernetes, because most
+// of it is the Kubernetes client, which is then compiled only once for both.
 package main
 
 import (
