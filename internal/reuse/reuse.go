@@ -22,19 +22,14 @@
 package reuse
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/joelhooks/gh-sbw/internal/layer"
 	"github.com/joelhooks/gh-sbw/internal/layout"
@@ -157,86 +152,6 @@ func unproven(why string, err error) *pipeline.Finding {
 	return &pipeline.Finding{Code: CodeUnproven, Severity: pipeline.Warning, Why: why, Err: err,
 		What: "the image is sent as it was built, because reusing published layers would not provably give the same image"}
 }
-
-// reference is a published image.
-type reference struct {
-	layout.Image
-	small map[int]bool // indexes of small layers
-}
-
-// references are the published images that can be read, by platform, only the newest one of each.
-func references(o Options) map[string]reference {
-	all := map[string]reference{}
-	for _, digest := range o.Published {
-		imgs, err := layout.Images(o.Dir, digest)
-		if err != nil {
-			continue // not in the layout any more
-		}
-		for _, img := range imgs {
-			if _, ok := all[img.Platform()]; !ok && consistent(img) && whole(o.Dir, img) {
-				all[img.Platform()] = reference{img, smallLayers(img)}
-			}
-		}
-	}
-	return all
-}
-
-// whole reports whether all layers of an image exist: one that a cleaner has removed could not be sent to a registry
-// that has lost it, too.
-func whole(dir string, img layout.Image) bool {
-	for _, d := range img.Manifest.Layers {
-		if fi, err := os.Stat(layout.BlobPath(dir, d.Digest)); len(d.URLs) == 0 && (err != nil || fi.Size() != d.Size) {
-			return false
-		}
-	}
-	return true
-}
-
-// consistent reports whether each layer has its diff_id, and its entry in the history if there is one.
-func consistent(img layout.Image) bool {
-	n := len(img.Manifest.Layers)
-	return len(img.Config.RootFS.DiffIDs) == n && (len(img.Config.History) == 0 || len(entries(img)) == n)
-}
-
-// entries are the history's entries of layers.
-func entries(img layout.Image) (all []v1.History) {
-	for _, h := range img.Config.History {
-		if !h.EmptyLayer {
-			all = append(all, h)
-		}
-	}
-	return all
-}
-
-// note is the label's record of one reused layer; numbers count the layers of the rewritten image from 1.
-type note struct {
-	Layer int    `json:"layer"`
-	Small int    `json:"small,omitempty"` // the layer on top of it; 0 if there is none
-	Built string `json:"built"`           // diff_id of the layer that was built
-	Files int    `json:"files"`
-	Count int    `json:"differ"`
-}
-
-func smallLayers(img layout.Image) map[int]bool {
-	small := map[int]bool{}
-	var notes []note
-	if text := img.Config.Config.Labels[worker.LabelLayerReuse]; text != "" && json.Unmarshal([]byte(text), &notes) == nil {
-		for _, n := range notes {
-			if n.Small > 0 {
-				small[n.Small-1] = true
-			}
-		}
-	}
-	for i, h := range entries(img) {
-		if h.Comment == smallComment {
-			small[i] = true
-		}
-	}
-	return small
-}
-
-// smallComment marks the history entry of a small layer.
-const smallComment = "sbw.layer-reuse"
 
 // rewrite is about one image.
 type rewrite struct {
@@ -434,160 +349,4 @@ func (w *rewrite) closest(l *layer.Listing, candidates []int, lists []*layer.Lis
 		}
 	}
 	return best
-}
-
-// listAll lists layers, several at once. Those that cannot be read are odd.
-func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline.Reporter) ([]*layer.Listing, error) {
-	all := make([]*layer.Listing, len(layers))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, d := range layers {
-		g.Go(func() (err error) {
-			all[i], err = list(gctx, o, d, r)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-// list returns what a layer contains, from the store if it was read before.
-func list(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
-	if o.listed != nil {
-		if l, ok := o.listed.Load(d.Digest); ok {
-			return l.(*layer.Listing), nil
-		}
-	}
-	l, err := listOnce(ctx, o, d, r)
-	if err == nil && o.listed != nil {
-		o.listed.Store(d.Digest, l)
-	}
-	return l, err
-}
-
-func listOnce(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
-	if l := layer.Remembered(o.Facts, d.Digest); l != nil {
-		return l, nil
-	}
-	if strings.Contains(string(d.MediaType), "+encrypted") {
-		return &layer.Listing{Odd: "it is encrypted"}, nil
-	}
-	f, err := os.Open(layout.BlobPath(o.Dir, d.Digest))
-	if err != nil {
-		return &layer.Listing{Odd: err.Error()}, nil
-	}
-	defer f.Close()
-	r.Detailf("listing layer %s", d.Digest.Hex[:12])
-	l, err := layer.Read(ctx, f)
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err != nil:
-		return &layer.Listing{Odd: err.Error()}, nil
-	}
-	return l, layer.Remember(o.Facts, d.Digest, l)
-}
-
-// Remember stores the listings of a published image's layers, so that the next Rewrite need not read them.
-func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporter) error {
-	imgs, err := layout.Images(o.Dir, digest)
-	if err != nil {
-		return err
-	}
-	var layers []v1.Descriptor
-	for _, img := range imgs {
-		layers = append(layers, img.Manifest.Layers...)
-	}
-	slices.SortFunc(layers, func(a, b v1.Descriptor) int { return cmp.Compare(a.Digest.Hex, b.Digest.Hex) })
-	layers = slices.CompactFunc(layers, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })
-	_, err = listAll(ctx, o, layers, r)
-	return err
-}
-
-// Carry makes what is stored about one image's layers apply to those of another, which are the same layers in a
-// different form: those of a rewritten image, and those that were pushed.
-func Carry(from, to string, o Options) error {
-	a, err := layout.Images(o.Dir, from)
-	if err != nil {
-		return err
-	}
-	b, err := layout.Images(o.Dir, to)
-	if err != nil {
-		return err
-	}
-	p := Packer{Dir: o.Dir, Facts: o.Facts}
-	for i := range min(len(a), len(b)) {
-		x, y := a[i].Manifest.Layers, b[i].Manifest.Layers
-		for l := range min(len(x), len(y)) {
-			if x[l].Digest != y[l].Digest && slices.Equal(a[i].Config.RootFS.DiffIDs, b[i].Config.RootFS.DiffIDs) {
-				err = errors.Join(err, p.alias(x[l].Digest, y[l].Digest))
-			}
-		}
-	}
-	return err
-}
-
-// Prove compares the root file systems of two images or indexes in the layout, entry by entry, and returns where they
-// differ, "" if they are equal. Layers that both have on top are skipped: on equal trees they result in equal trees.
-// An error means that layers cannot be read or are uncertain.
-func Prove(ctx context.Context, o Options, built, rewritten string) (differs string, err error) {
-	a, err := layout.Images(o.Dir, built)
-	if err != nil {
-		return "", err
-	}
-	b, err := layout.Images(o.Dir, rewritten)
-	if err != nil {
-		return "", err
-	}
-	if len(a) != len(b) {
-		return "", errors.New("the indexes list different numbers of images")
-	}
-	for i := range a {
-		if a[i].Digest == b[i].Digest {
-			continue
-		}
-		if p, err := prove(ctx, o, a[i], b[i]); err != nil || p != "" {
-			return p, err
-		}
-	}
-	return "", nil
-}
-
-func prove(ctx context.Context, o Options, a, b layout.Image) (string, error) {
-	if a.Platform() != b.Platform() || !consistent(a) || !consistent(b) {
-		return "", errors.New("the rewritten image's config does not match its layers")
-	}
-	n, m := len(a.Manifest.Layers), len(b.Manifest.Layers)
-	for n > 0 && m > 0 && a.Config.RootFS.DiffIDs[n-1] == b.Config.RootFS.DiffIDs[m-1] {
-		n, m = n-1, m-1
-	}
-	x, err := flatten(ctx, o, a, n)
-	if err != nil {
-		return "", err
-	}
-	y, err := flatten(ctx, o, b, m)
-	if err != nil {
-		return "", err
-	}
-	return x.Difference(y), nil
-}
-
-// flatten stacks the first n layers of an image.
-func flatten(ctx context.Context, o Options, img layout.Image, n int) (*layer.Tree, error) {
-	t := layer.NewTree()
-	lists, err := listAll(ctx, o, img.Manifest.Layers[:n], nil)
-	if err != nil {
-		return nil, err
-	}
-	for i, l := range lists {
-		if l.Odd == "" && l.DiffID != img.Config.RootFS.DiffIDs[i] {
-			return nil, fmt.Errorf("layer %d does not match its diff_id", i+1)
-		}
-		if err := t.Apply(l, fmt.Sprint(i)); err != nil {
-			return nil, fmt.Errorf("layer %d: %w", i+1, err)
-		}
-	}
-	return t, nil
 }
