@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,15 +12,12 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
-	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
-	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
-	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // findConn leads to Inngest and to the worker. The environment is that of the
@@ -62,20 +58,6 @@ func readRegistered(ctx context.Context, c *conn.Conn) (registration, error) {
 	}
 	own, err := judge.Choose(apps, c.Wanted())
 	return registration{apps: apps, own: own}, err
-}
-
-// findSteps asks which steps of the worker are executing.
-func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
-	c, err := f.conn.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	now, err := f.registered.Get(ctx)
-	if err != nil || now.own == nil {
-		return nil, err
-	}
-	steps, err := inngest.RunningSteps(ctx, c.Client, *now.own)
-	return steps, c.Explain("read what is running", err)
 }
 
 // checkInngest asks the server what a restart would do, and whether the worker and
@@ -240,236 +222,6 @@ func allowed(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-func (r *Run) restart(ctx context.Context, c *conn.Conn) (judge.RestartOptions, error) {
-	since, err := c.LiveSince(ctx)
-	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now(), LiveSince: since}, err
-}
-
-// waitIdle waits for a gap between steps.
-func (r *Run) waitIdle(ctx context.Context, rep *pipeline.Reporter) error {
-	c, app, err := r.ownApp(ctx)
-	if err != nil || app == nil {
-		return err
-	}
-	since, err := c.LiveSince(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = inngest.WaitIdle(ctx, inngest.WaitIdleOptions{
-		Client: c.Client, App: *app, MaxStepLoss: r.Steps.MaxStepLoss, Timeout: r.Steps.IdleTimeout, LiveSince: since,
-	}, rep)
-	return c.Explain("read what is running", err)
-}
-
-// ownApp asks the server again for the worker's registration; nil when there is
-// none yet.
-func (r *Run) ownApp(ctx context.Context) (*conn.Conn, *model.App, error) {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	now, err := readRegistered(ctx, c)
-	return c, now.own, err
-}
-
-// guardSteps looks once more what is executing, right before it is put at risk:
-// the rest of the preflight and a wait for the lock lie between.
-func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
-	if r.Steps.WaitIdle {
-		return r.waitIdle(ctx, rep)
-	}
-	if r.facts.sparesSteps(ctx) {
-		rep.Skipped("no step is interrupted")
-		return nil
-	}
-	c, app, err := r.ownApp(ctx)
-	if err != nil || app == nil {
-		return err
-	}
-	running, err := inngest.RunningSteps(ctx, c.Client, *app)
-	if err != nil {
-		return c.Explain("read what is running", err)
-	}
-	restart, err := r.restart(ctx, c)
-	if err != nil {
-		return err
-	}
-	var refused []error
-	for _, f := range judge.JudgeRestart(r.unreported(running), restart) {
-		if f.Severity == pipeline.Error {
-			refused = append(refused, f)
-			continue
-		}
-		rep.Finding(f)
-	}
-	return errors.Join(refused...)
-}
-
-// failedRuns are the runs that have failed so far: the switch-over did not kill
-// them.
-func (r *Run) failedRuns(ctx context.Context) (map[string]bool, error) {
-	c, app, err := r.ownApp(ctx)
-	if err != nil || app == nil {
-		return nil, err
-	}
-	ids, err := inngest.FailedBefore(ctx, c.Client, *app)
-	return ids, c.Explain("list failed runs", err)
-}
-
-// unreported are the steps that began since the preflight; all of them where
-// their age counts, since it has changed.
-func (r *Run) unreported(steps []judge.Executing) []judge.Executing {
-	if !r.Force && r.Steps.MaxStepLoss != 0 {
-		return steps
-	}
-	then, _ := r.facts.steps.Peek()
-	return slices.DeleteFunc(steps, func(s judge.Executing) bool {
-		return slices.ContainsFunc(then, func(t judge.Executing) bool { return t.Run == s.Run && t.Step == s.Step && t.Attempt == s.Attempt })
-	})
-}
-
-// refresh makes the registration equal to what a new pod serves.
-func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) (*inngest.Refreshed, error) {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	pod := ""
-	if pods := watched.NewPods(); len(pods) > 0 {
-		pod = pods[0].Name
-	}
-	w, err := c.WorkerAt(ctx, pod)
-	if err != nil {
-		return nil, err
-	}
-	// The new pod may have registered itself by now: a loss would not show in
-	// the server's list any more.
-	var before []model.Function
-	if then, ok := r.facts.registered.Peek(); ok {
-		before = then.functions()
-	}
-	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
-		Client:       c.Client,
-		Worker:       w,
-		App:          c.App,
-		AllowRemoval: r.Inngest.AllowRemoval,
-		Prune:        r.Inngest.PruneStale,
-		Liveness:     c.Liveness,
-		Path:         c.CheckLivePath,
-		Before:       before,
-		Expect:       func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
-	}, rep)
-	if err != nil {
-		return done, c.Explain("refresh the registration", err)
-	}
-	reportAll(rep, done.Findings)
-	rep.Notef("%s: %s", c.App, done.Diff)
-	return done, nil
-}
-
-// unrefresh registers what the old pods serve, once they serve again.
-func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := c.WorkerAt(ctx, "")
-	if err != nil {
-		return err
-	}
-	// What the failed version added may go again.
-	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true, Unproven: true}, rep)
-	if err != nil {
-		return c.Explain("register the old functions again", err)
-	}
-	// Going back has replaced pods as well.
-	r.found.lost, err = r.lostRuns(ctx, rep, done.App, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
-	return err
-}
-
-// verify checks the registration once more, when no old pod is left that could
-// register the old set again.
-func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inngest.Refreshed) (*inngest.Verified, error) {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	w, err := c.WorkerAt(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	want := model.Wanted{App: c.App, URL: w.URL()}
-	o := inngest.VerifyOptions{Client: c.Client, Want: want, Worker: w, Repair: true}
-	if refreshed != nil {
-		o.Expected = refreshed.Expected
-		if refreshed.Served != nil {
-			o.Served = refreshed.Served.Functions
-		}
-	}
-	verified, err := inngest.Verify(ctx, o, rep)
-	if err != nil {
-		return nil, c.Explain("verify the registration", err)
-	}
-	rep.Notef("%s are registered under %s", count(len(verified.App.Functions), "function"), verified.App.URL)
-	// What is still wrong though the registration is right. What failed in the
-	// switch-over is reported by the stage that looks for lost runs.
-	apps, err := c.Client.Apps(ctx)
-	if err != nil {
-		return verified, c.Explain("read Inngest's registrations", err)
-	}
-	state := judge.State{Want: want, Apps: apps, Now: time.Now()}
-	if refreshed != nil {
-		state.Served = refreshed.Served
-	}
-	// Functions that the image adds could not be named before the apply, unless
-	// its catalog named them.
-	found := append(judge.Diagnose(state), judge.ZeroRetryFindings(verified.App.Functions, allowed(r.Worker.Allow.ZeroRetries))...)
-	reportAll(rep, asWarnings(found))
-	return verified, nil
-}
-
-// lostRuns lists runs that the switch-over killed, and runs them again if asked to.
-func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.App, during judge.Window) ([]judge.LostRun, error) {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lost, err := inngest.FindLost(ctx, c.Client, app, during)
-	if err != nil {
-		return lost, c.Explain("look for lost runs", err)
-	}
-	f := judge.LostFinding(lost)
-	if f == nil {
-		return lost, nil
-	}
-	rep.Finding(f)
-	if !r.Steps.RerunLost {
-		return lost, nil
-	}
-	again, err := inngest.RerunLost(ctx, c.Client, lost, rep)
-	rep.Notef("%s started again", count(len(again), "run"))
-	return lost, err
-}
-
-// confirm sends an event and follows its runs to the end.
-func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App) error {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return err
-	}
-	event := client.Event{Name: r.Inngest.ConfirmEvent, Data: r.Inngest.ConfirmData}
-	done, err := inngest.ConfirmRun(
-		ctx,
-		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout},
-		rep,
-	)
-	if err != nil {
-		return c.Explain("confirm by a run", err)
-	}
-	rep.Notef("%s of %s completed", units.Count(len(done.Runs), "run", "runs"), event.Name)
-	return nil
 }
 
 // reportAll reports findings.
