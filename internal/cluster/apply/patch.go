@@ -1,0 +1,163 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+)
+
+// unchanged takes Changed back if the server has refused the patch, and the object is
+// the one that it was. After an error of the connection, nobody can say so.
+func (a *applier) unchanged(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	name string,
+	before *unstructured.Unstructured,
+	err error,
+) {
+	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
+		return
+	}
+	if apierrors.IsConflict(err) { // the server refuses those as a whole
+		a.Reporter.Refused()
+		return
+	}
+	live, err := client.Get(ctx, name, metav1.GetOptions{})
+	if before == nil && apierrors.IsNotFound(err) || before != nil && err == nil && live.GetResourceVersion() == before.GetResourceVersion() {
+		a.Reporter.Refused()
+	}
+}
+
+// prepare takes over what is ours to take of the live object: all of client-side
+// apply's fields, the target container's image, and with Force the other half of
+// variables that are a value here and a reference there. A dry run only makes
+// sure that nothing else is in the way.
+func (a *applier) prepare(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	o Object,
+	before, config *unstructured.Unstructured,
+) (*unstructured.Unstructured, bool, error) {
+	others := clientSideManagers(before)
+	var claims []string
+	if image := a.imagePath(config); image != "" {
+		claims = append(claims, image)
+	}
+	variables := mixedVariables(config, before)
+	a.takes = func(c conflict) bool { return others.Has(c.manager) || covers(claims, c.field) }
+	var found []error
+	for _, v := range variables {
+		managers := owners(before, v.live, others)
+		switch {
+		case len(managers) == 0: // it is ours, and this apply removes it
+		case a.Force:
+			claims = append(claims, v.live)
+		default:
+			found = append(found, a.mixed(o, v, managers))
+		}
+	}
+	if len(found) > 0 {
+		return nil, false, errors.Join(found...)
+	}
+	if a.DryRun {
+		config = without(config, variables)
+		return config, a.Force || a.onlyConflictsToTake(ctx, client, config), nil
+	}
+	live, err := a.takeOver(ctx, client, before, others)
+	if err == nil {
+		err = a.claim(ctx, client, live, claims)
+	}
+	if err != nil {
+		return nil, false, cluster.Explain("take over fields of "+nameOf(config), err)
+	}
+	return config, a.Force, nil
+}
+
+// patchOver applies the patch with the overlay if config is the Target's.
+func (a *applier) patchOver(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	before, config *unstructured.Unstructured,
+	force bool,
+) (*unstructured.Unstructured, error) {
+	if a.Overlay == nil || before == nil || !a.isTarget(config) {
+		return a.patch(ctx, client, config, force)
+	}
+	config = config.DeepCopy()
+	if err := a.Overlay.Set(before, config, clientSideManagers(before).Has); err != nil {
+		return nil, err
+	}
+	after, err := a.patch(ctx, client, config, force)
+	if err != nil && a.Overlay.covers(err) {
+		return a.patch(ctx, client, config, true)
+	}
+	return after, err
+}
+
+func (a *applier) patch(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	config *unstructured.Unstructured,
+	force bool,
+) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(config.Object)
+	if err != nil {
+		return nil, err
+	}
+	o := metav1.PatchOptions{FieldManager: cluster.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict}
+	if a.DryRun {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
+}
+
+// configuration is what is sent: the object in the file without server-set
+// fields, with our annotations.
+func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	config := u.DeepCopy()
+	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
+		unstructured.RemoveNestedField(config.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(config.Object, "status")
+	if err := keepReplicas(config, before); err != nil {
+		return nil, err
+	}
+	annotations := maps.Clone(config.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	delete(annotations, lastApplied)
+	value, err := lastAppliedOf(u, before)
+	if err != nil {
+		return nil, err
+	}
+	if value != "" {
+		annotations[lastApplied] = value
+	}
+	if a.isTarget(u) {
+		// Our annotations were written by an update and have since been taken
+		// over: an apply removes those that it no longer names.
+		if before != nil {
+			for k, v := range before.GetAnnotations() {
+				if strings.HasPrefix(k, OwnPrefix) {
+					annotations[k] = v
+				}
+			}
+		}
+		maps.Copy(annotations, a.Annotations)
+	}
+	if len(annotations) > 0 {
+		config.SetAnnotations(annotations)
+	}
+	return config, nil
+}
