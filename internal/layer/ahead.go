@@ -1,0 +1,114 @@
+package layer
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// ahead reads in its own goroutine and computes the digest on the way, so that a layer is decompressed and hashed
+// while its entries are examined.
+type ahead struct {
+	full  chan []byte
+	empty chan []byte
+	quit  chan struct{}
+	rest  []byte
+	whole []byte
+	pos   int64
+	err   error // set before full is closed
+	sum   hash.Hash
+}
+
+const (
+	aheadBuffers = 4
+	aheadSize    = 256 << 10
+)
+
+var aheadPool = sync.Pool{New: func() any { return make([]byte, aheadSize) }}
+
+func newAhead(from io.Reader) *ahead {
+	a := &ahead{full: make(chan []byte, aheadBuffers), empty: make(chan []byte, aheadBuffers), quit: make(chan struct{}), sum: sha256.New()}
+	for range aheadBuffers {
+		a.empty <- aheadPool.Get().([]byte)
+	}
+	go a.run(from)
+	return a
+}
+
+func (a *ahead) run(from io.Reader) {
+	defer close(a.full)
+	defer func() {
+		if p := recover(); p != nil {
+			a.err = fmt.Errorf("a decoder failed on it: %v", p)
+		}
+	}()
+	for {
+		var buf []byte
+		select {
+		case buf = <-a.empty:
+		case <-a.quit:
+			a.err = io.ErrClosedPipe
+			return
+		}
+		n, err := 0, error(nil)
+		for n < aheadSize && err == nil { // not io.ReadFull, which hides a decoder's io.ErrUnexpectedEOF
+			var m int
+			m, err = from.Read(buf[n:aheadSize])
+			n += m
+		}
+		_, _ = a.sum.Write(buf[:n]) // a hash accepts everything
+		select {
+		case a.full <- buf[:n]:
+		case <-a.quit:
+			a.err = io.ErrClosedPipe
+			return
+		}
+		if err != nil {
+			a.err = err
+			return
+		}
+	}
+}
+
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		if a.whole != nil {
+			a.empty <- a.whole[:aheadSize]
+			a.whole = nil
+		}
+		buf, ok := <-a.full
+		if !ok {
+			return 0, a.err
+		}
+		a.whole, a.rest = buf, buf
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	a.pos += int64(n)
+	return n, nil
+}
+
+// stop ends the goroutine and waits for it, because its source will be closed next.
+func (a *ahead) stop() {
+	close(a.quit)
+	for buf := range a.full {
+		a.empty <- buf[:aheadSize]
+	}
+	if a.whole != nil {
+		a.empty <- a.whole[:aheadSize]
+	}
+	close(a.empty)
+	for buf := range a.empty {
+		aheadPool.Put(buf) //nolint:staticcheck // a slice's header is small beside 256 KiB
+	}
+}
+
+// digest covers everything, once Read has returned io.EOF.
+func (a *ahead) digest() (v1.Hash, int64) {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(a.sum.Sum(nil))}, a.pos
+}
