@@ -266,8 +266,12 @@ func (c *Client) Rerun(ctx context.Context, id string) (string, error) {
 	return out.Rerun, err
 }
 
-// IsGone reports whether the server no longer has what was asked for.
+// IsGone reports whether the server no longer has what was asked for. A route
+// that it does not have is something else.
 func IsGone(err error) bool {
 	said, ok := errors.AsType[*wire.ServerError](err)
-	return ok && strings.Contains(said.Words, "not found")
+	if !ok || strings.Contains(said.Words, "page not found") {
+		return false
+	}
+	return strings.Contains(said.Words, "not found")
 }

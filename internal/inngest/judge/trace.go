@@ -95,6 +95,8 @@ type Where struct {
 	// Executing: a request to the worker is open. Otherwise the run sleeps, waits,
 	// or is between attempts.
 	Executing bool
+	// Waiting: a sleep, a wait or an invocation lasts.
+	Waiting bool
 	// Retrying: the last attempt failed and another will follow.
 	Retrying bool
 	Failed   *model.Span // the last failed attempt, when Retrying
@@ -178,7 +180,7 @@ func Position(trace *model.Span) *Where {
 		}
 	})
 	if waiting != nil {
-		return &Where{Step: waiting.Name, Since: waiting.Began()}
+		return &Where{Step: waiting.Name, Since: waiting.Began(), Waiting: true}
 	}
 	if last := trace.Children[len(trace.Children)-1]; last.Status == model.Failed && failed != nil {
 		w := &Where{Step: afterLast(trace), Attempt: failed.Attempts, Since: failed.Began(), Retrying: true, Failed: failed}

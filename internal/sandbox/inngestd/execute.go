@@ -95,6 +95,7 @@ func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *ans
 		// Several opcodes are a plan and no work: the server shows only their
 		// results.
 		s.endAttemptLocked(r, group, try, &opcode{Name: "Discovery step"}, output{})
+		r.hideLocked(group)
 		r.plan = true
 		return false
 	}
@@ -112,6 +113,7 @@ func (s *Server) recordLocked(r *run, group, try *span, queued time.Time, a *ans
 		s.stepSpanLocked(r, op, try.attempts, queued, try.started, try.ended, out)
 	default:
 		s.endAttemptLocked(r, group, try, op, output{})
+		r.hideLocked(group) // only the sleep, wait or invocation itself is shown
 	}
 	return op.Op == "StepError"
 }

@@ -84,6 +84,12 @@ var states = map[string]state{
 	"gql-rerun-unknown":                    registered,
 	"v2-run-cancel-unknown":                registered,
 	"v1-app-functions-unknown-app":         registered,
+	"gql-run-trace-unknown":                registered,
+	"v2-run-trace-unknown":                 registered,
+	"gql-run-trace-sleeping":               sleeping,
+	"v2-run-trace-sleeping":                sleeping,
+	"gql-run-trace-waiting":                waitingForEvent,
+	"v2-run-trace-waiting":                 waitingForEvent,
 	"gql-functions-v3-and-v4":              func(s *scene) { registered(s); s.register4() },
 	"gql-run-trace-recovered":              recovered,
 	"gql-rerun":                            recovered,
@@ -186,7 +192,10 @@ func normal(v any) any {
 	case map[string]any:
 		out := map[string]any{}
 		for k, one := range v {
-			if k == "duration" && one != nil {
+			if _, several := one.([]any); several && k == "metadata" {
+				continue // a span's: how the request's time was spent, in the server's own words
+			}
+			if (k == "duration" || k == "durationMs") && one != nil {
 				one = "<milliseconds>"
 			}
 			out[k] = normal(one)
@@ -199,8 +208,11 @@ func normal(v any) any {
 		}
 		return out
 	case float64:
-		if v > 1e15 {
+		switch {
+		case v > 1e15:
 			return "<microseconds>" // inside cursors
+		case v > 1e12:
+			return "<milliseconds since 1970>" // inside events
 		}
 	case string:
 		switch {

@@ -179,7 +179,7 @@ func (s *Server) resolveTrace(args map[string]any) (any, error) {
 	defer s.mu.Unlock()
 	r := s.runLocked(id)
 	if r == nil {
-		return nil, errors.New("run trace not found")
+		return nil, errNoTrace
 	}
 	return s.traceObjectLocked(r), nil
 }

@@ -210,8 +210,17 @@ func (s *Server) runTraceREST(w http.ResponseWriter, r *http.Request) {
 		output:   ended(one.status),
 		children: one.spans,
 	}
+	outputs := r.URL.Query().Get("includeOutput") == "true"
+	rootSpan := restSpan(one, root, outputs)
+	if outputs && one.event != nil {
+		input := one.event.asMap()
+		if one.event.User == nil {
+			delete(input, "user")
+		}
+		rootSpan["input"] = map[string]any{"data": []any{input}}
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"data":     map[string]any{"runId": one.id, "rootSpan": restSpan(one, root, r.URL.Query().Get("includeOutput") == "true")},
+		"data":     map[string]any{"runId": one.id, "rootSpan": rootSpan},
 		"metadata": map[string]any{"fetchedAt": s.now()},
 	})
 }
@@ -229,9 +238,15 @@ func restSpan(r *run, sp *span, outputs bool) map[string]any {
 	if sp.stepID != "" {
 		m["stepId"] = sp.stepID
 	}
+	if !sp.ended.IsZero() && !sp.started.IsZero() {
+		m["durationMs"] = strconv.FormatInt(sp.ended.Sub(sp.started).Milliseconds(), 10) // a string, as protobuf's JSON has it
+	}
 	if outputs && sp.output {
 		out := r.outputs[sp.id]
 		m["output"] = map[string]any{"data": out.data}
+		if sp.stepID != "" {
+			m["output"] = out.data
+		}
 		if out.err != nil {
 			m["output"] = out.err
 		}

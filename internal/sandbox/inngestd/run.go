@@ -76,7 +76,10 @@ var (
 	// errNotFound is the answer of the server (1.43) for a run that it does
 	// not know.
 	errNotFound = errors.New("not found")
-	errEnded    = errors.New("cannot cancel an ended run")
+	// errNoTrace is what GraphQL (1.43) answers for the trace of such a run; its id
+	// is really that of zeros.
+	errNoTrace = errors.New("error retrieving trace: no root span found for run 00000000000000000000000000")
+	errEnded   = errors.New("cannot cancel an ended run")
 )
 
 // cancelRun cancels a run. Cancelling it twice succeeds; cancelling a run that

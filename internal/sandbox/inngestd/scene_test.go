@@ -1,6 +1,7 @@
 package inngestd_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,8 @@ type scene struct {
 	worker *scripted
 	// ids maps recorded values to the values in this scene.
 	ids []string
+	// event starts approval-request; approval/requested when empty.
+	event string
 }
 
 const recordedKey = "signkey-test-00112233445566778899aabbccddeeff"
@@ -53,6 +56,7 @@ type scripted struct {
 	mu     sync.Mutex
 	down   bool
 	quick  bool          // retries and the ends of slow steps happen immediately
+	pause  string        // the opcode that comes instead of the slow step
 	killed chan struct{} // closing it kills the worker in the middle of a step
 	slow   chan struct{} // receives a value when a slow step begins
 }
@@ -87,6 +91,15 @@ func (w *scripted) dial(addr string) func(context.Context, string, string) (net.
 const (
 	firstStep = "e0996a37c13d44c3b06074939d43fa3759bd32c1"
 	slowStep  = "57e8a7776d6892a83f2a49678f8141f4fb883e62"
+	// of the functions napper and inviter
+	beforeStep = "51de2b835bd35a67eb32dbcd3d77d4b96e5aa39d"
+)
+
+// What a call reports when a run begins to sleep or to wait.
+const (
+	nap           = `[{"op":"Sleep","id":"c2640f79b4ed481b838ce4ad75330aa3f825d4d9","name":"1h","displayName":"nap"}]`
+	waitForAnswer = `[{"op":"WaitForEvent","id":"25dc282b5a3dcba62a9a777a856c65dd8a4ae8c4","name":"invite/answered",` +
+		`"displayName":"answer","opts":{"event":"invite/answered","timeout":"1h"}}]`
 )
 
 func (w *scripted) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -106,8 +119,16 @@ func (w *scripted) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(rw, `{"__serialized":true,"name":"Error","message":"missed"}`)
 	case !strings.HasSuffix(fn, "approval-request"):
 		_, _ = io.WriteString(rw, `"done"`)
+	case w.pause == waitForAnswer:
+		rw.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(rw, waitForAnswer)
+	case w.pause == nap && in.Steps[beforeStep] == nil:
+		stepRun(rw, beforeStep, "before", map[string]any{"by": 1565})
+	case w.pause == nap:
+		rw.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(rw, nap)
 	case in.Steps[firstStep] == nil:
-		stepRun(rw, firstStep, "first")
+		stepRun(rw, firstStep, "first", 1)
 	case in.Steps[slowStep] == nil:
 		w.mu.Lock()
 		quick, killed := w.quick, w.killed
@@ -120,17 +141,17 @@ func (w *scripted) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			}
 			panic(http.ErrAbortHandler) // the connection breaks
 		}
-		stepRun(rw, slowStep, "slow")
+		stepRun(rw, slowStep, "slow", 1)
 	default:
 		_, _ = io.WriteString(rw, `{"ok":true}`)
 	}
 }
 
-func stepRun(rw http.ResponseWriter, id, name string) {
+func stepRun(rw http.ResponseWriter, id, name string, data any) {
 	rw.WriteHeader(http.StatusPartialContent)
 	now := time.Now()
 	_ = json.NewEncoder(rw).Encode([]map[string]any{{
-		"op": "StepRun", "id": id, "name": name, "displayName": name, "data": 1,
+		"op": "StepRun", "id": id, "name": name, "displayName": name, "data": data,
 		"timing": map[string]int64{"a": now.UnixNano(), "b": int64(time.Millisecond)},
 	}})
 }
@@ -149,7 +170,8 @@ func (s *scene) register(recorded, app, port string) {
 		s.t.Fatal(err)
 	}
 	oldPort := strings.Split(strings.TrimPrefix(in["url"].(string), "http://127.0.0.1:"), "/")[0]
-	body := strings.NewReplacer(old, app, ":"+oldPort+"/", ":"+port+"/").Replace(string(raw))
+	event := cmp.Or(s.event, "approval/requested")
+	body := strings.NewReplacer(old, app, ":"+oldPort+"/", ":"+port+"/", "approval/requested", event).Replace(string(raw))
 	req := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/fn/register", strings.NewReader(body))
 	req.Header.Set("Authorization", "Bearer "+recordedKey)
 	w := httptest.NewRecorder()
@@ -241,6 +263,27 @@ func killed(s *scene) {
 	s.ids = append(s.ids, "01M840ZAV0HWMM3NK2WY9JE23F", id)
 	trace := s.until(id, `"status":"FAILED"`)
 	s.ids = append(s.ids, recordedOutput(s.t), trace[len(trace)-1]["outputID"].(string))
+}
+
+// sleeping and waitingForEvent: a run that got to its pause and stays there.
+func sleeping(s *scene) {
+	s.paused(nap, "nap/wanted", "01M8HTYS7AHD9QDSXPPDEQ65FS", "01M8HTYS8BRGRZ113ZWFJP0M5D")
+}
+
+func waitingForEvent(s *scene) {
+	s.paused(waitForAnswer, "invite/wanted", "01M8HTYS9YTE9GW60V81G14SPY", "01M8HTYSGADY3ANFP32ZWGBEPQ")
+}
+
+func (s *scene) paused(opcode, event string, recorded ...string) {
+	s.t.Helper()
+	s.worker.pause, s.event = opcode, event
+	registered(s)
+	s.send(event)
+	id := s.await("approval-request RUNNING")[0]
+	for _, r := range recorded {
+		s.ids = append(s.ids, r, id)
+	}
+	s.until(id, `"status":"WAITING"`)
 }
 
 func recordedOutput(t *testing.T) string {

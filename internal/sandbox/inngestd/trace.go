@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -104,6 +105,14 @@ func (s *Server) endAttemptLocked(r *run, group, try *span, op *opcode, out outp
 	}
 	group.status, group.ended = try.status, now
 	r.touched = now
+}
+
+// hideLocked takes a group out of the trace whose only call ended without having
+// executed a step.
+func (r *run) hideLocked(group *span) {
+	if len(group.children) == 1 {
+		r.spans = slices.DeleteFunc(r.spans, func(s *span) bool { return s == group })
+	}
 }
 
 const executionName = "Execution"
