@@ -10,24 +10,26 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CheckOptions say what is allowed although it is unsafe, and how severe the
-// rest is.
+// CheckOptions say which unsafe settings are allowed, and how severe the other
+// findings are.
 type CheckOptions struct {
-	// ZeroRetries are the ids that may have `retries: 0`, each with its reason.
+	// ZeroRetries maps the ids that may have `retries: 0` to the reasons.
 	ZeroRetries map[string]string
 	// Severity overrides a check's severity by its code: "error", "warning",
 	// "note" or "off".
 	Severity map[string]string
-	// SameServer says that all indexes run against one Inngest server.
+	// SameServer means that all indexes run against one Inngest server.
 	SameServer bool
-	// Own is the path of the index that the image registers. What is wrong with
-	// functions that only other indexes have is a warning at most, because the
-	// image does not register them. Empty means that it registers all.
+	// Own is the path of the index that the image registers. Problems of
+	// functions that only other indexes have are at most warnings, because the
+	// image does not register them. If Own is empty, the image registers all
+	// indexes.
 	Own string
 }
 
-// Own is the path of the index that the worker's own image registers: the first
-// one. The others are those of other workers on the same server.
+// Own returns the path of the index that the worker's own image registers,
+// which is the first one. The others belong to other workers on the same
+// server.
 func (c *Catalog) Own() string {
 	if c == nil || len(c.Indexes) == 0 {
 		return ""
@@ -35,14 +37,14 @@ func (c *Catalog) Own() string {
 	return c.Indexes[0].Path
 }
 
-// only is the catalog with that index alone.
+// only returns the catalog with that index alone.
 func (c *Catalog) only(path string) *Catalog {
 	out := *c
 	out.Indexes = slices.DeleteFunc(slices.Clone(c.Indexes), func(i Index) bool { return i.Path != path })
 	return &out
 }
 
-// The codes of the checks, in the order in which they report.
+// These are the codes of the checks, in the order of their findings.
 const (
 	CodeZeroRetries     pipeline.Code = "catalog-zero-retries"
 	CodeDuplicateID     pipeline.Code = "catalog-duplicate-id"
@@ -59,7 +61,8 @@ const (
 	CodeOrphan          pipeline.Code = "catalog-orphan"
 	CodeUnresolved      pipeline.Code = "catalog-unresolved"
 	CodeAllowUnused     pipeline.Code = "catalog-allow-unused"
-	// CodeCheckUnknown is for an override that is not understood.
+	// CodeCheckUnknown reports an override that does not name a check or a
+	// severity.
 	CodeCheckUnknown pipeline.Code = "catalog-check-unknown"
 )
 
@@ -70,8 +73,8 @@ type check struct {
 	run      func(c *Catalog, o CheckOptions) []*pipeline.Finding
 }
 
-// checks are all of them. What makes the worker crash, the registration fail
-// or a restart lose runs is an error.
+// checks lists all checks. A problem is an error if it makes the worker crash,
+// makes the registration fail, or lets a restart lose runs.
 func checks() []check {
 	return []check{
 		{CodeZeroRetries, pipeline.Error, zeroRetries},
@@ -101,8 +104,8 @@ func Codes() []pipeline.Code {
 	return all
 }
 
-// Check returns what is wrong with a catalog: nothing for an empty one. An
-// override that is not understood is a finding too, of the severity Error.
+// Check returns the problems of a catalog; an empty catalog has none. An
+// invalid override is also reported, with the severity Error.
 func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	if c == nil || c.Empty() {
 		return nil
@@ -131,7 +134,7 @@ func Check(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	return found
 }
 
-// findings are about the overrides themselves.
+// findings returns the problems of the overrides themselves.
 func (o CheckOptions) findings() []*pipeline.Finding {
 	var found []*pipeline.Finding
 	var known []string
@@ -177,8 +180,8 @@ func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m
 
 func where(f Function) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
 
-// finding makes a finding about a function, with the call of its factory as
-// evidence.
+// finding creates a finding about a function. Its evidence contains the call
+// of the factory.
 func finding(f Function, what, why, fix string) *pipeline.Finding {
 	out := &pipeline.Finding{What: what, Why: why, Fix: fix, Where: where(f)}
 	if f.Via != "" {
@@ -187,9 +190,9 @@ func finding(f Function, what, why, fix string) *pipeline.Finding {
 	return out
 }
 
-// all are the functions of every index and those that may be registered as
-// well; a function that is in several indexes comes once. One call may make a
-// function for each of several apps, with other options each time.
+// all returns the functions of every index, and those that may be registered
+// as well. A function that is in several indexes is returned once. One call
+// may create a function for each of several apps, with different options.
 func (c *Catalog) all() []Function {
 	var all []Function
 	for _, i := range c.Indexes {
@@ -202,12 +205,12 @@ func (c *Catalog) all() []Function {
 	return all
 }
 
-// sameAs reports whether two entries are one function of the program.
+// sameAs reports whether two entries are the same function of the program.
 func (f Function) sameAs(other Function) bool {
 	return f.ID == other.ID && f.File == other.File && f.Line == other.Line && f.Via == other.Via
 }
 
-// looksLike reports whether two entries are the same but for who registers them.
+// looksLike reports whether two entries differ at most in who registers them.
 func (f Function) looksLike(other Function) bool {
 	f.App, f.Handler = other.App, other.Handler
 	return reflect.DeepEqual(f, other)
@@ -215,7 +218,7 @@ func (f Function) looksLike(other Function) bool {
 
 func (f Function) undecided(field string) bool { return slices.Contains(f.Undecided, field) }
 
-// quoted names a function; one without an id is named by its place alone.
+// quoted returns the quoted id of a function, or "a function" if it has none.
 func quoted(id string) string {
 	if id == "" {
 		return "a function"

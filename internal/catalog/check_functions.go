@@ -8,16 +8,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The server's limits (inngest: pkg/consts/consts.go, pkg/inngest/trigger.go).
+// These are the server's limits (inngest: pkg/consts/consts.go,
+// pkg/inngest/trigger.go).
 const (
 	maxRetries     = 20
 	maxTriggers    = 10
 	maxConcurrency = 2
-	maxNameLength  = 255 // of an event's name and of a cron expression
+	maxNameLength  = 255 // of the name of an event, or of a cron expression
 	minBatch       = 2   // pkg/inngest/batch.go
 )
 
-// registrationFails is what the server answers to one bad function
+// registrationFails is the effect of one invalid function on the server
 // (pkg/devserver/api.go: "At least one function is invalid").
 const registrationFails = "the server refuses the whole registration because of it, and with it every function"
 
@@ -61,8 +62,8 @@ func unusedAllowances(c *Catalog, o CheckOptions) []*pipeline.Finding {
 }
 
 // duplicateIDs: the SDK's handler throws `Duplicate function ID` when it is
-// made, so that the worker does not start (components/InngestCommHandler.ts).
-// It goes by the app's id and the function's within one handler. A failure
+// created, so the worker does not start (components/InngestCommHandler.ts). It
+// compares the app's id and the function's id within one handler. A failure
 // handler has an id as well.
 func duplicateIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
@@ -96,7 +97,7 @@ func duplicateIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	return found
 }
 
-// registers are the ids that one function registers.
+// registers returns the ids that one function registers.
 func (f Function) registers() []string {
 	if f.OnFailure {
 		return []string{f.ID, f.ID + failureSuffix}
@@ -104,11 +105,11 @@ func (f Function) registers() []string {
 	return []string{f.ID}
 }
 
-// failureSuffix is the SDK's (InngestFunction.failureSuffix) and the server's
-// (inngest.GetFailureHandlerSlug).
+// failureSuffix is the suffix that the SDK (InngestFunction.failureSuffix) and
+// the server (inngest.GetFailureHandlerSlug) use.
 const failureSuffix = "-failure"
 
-// throwing are calls in the other version's form.
+// throwing reports calls in the form of another version of the SDK.
 func throwing(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, f := range c.all() {
@@ -142,7 +143,7 @@ func failureIDs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	for _, f := range c.all() {
 		if strings.HasSuffix(f.ID, failureSuffix) {
 			found = append(found, finding(f, fmt.Sprintf("the id %q ends in %s", f.ID, failureSuffix),
-				"Inngest gives such ids to generated failure handlers, and takes the function for one", "give it another id"))
+				"Inngest gives such ids to generated failure handlers, and treats the function as one", "give it another id"))
 		}
 	}
 	return found
@@ -159,8 +160,8 @@ func loweredRetries(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	return found
 }
 
-// refusedFunctions are what Function.Validate of the server (pkg/inngest)
-// refuses besides schedules.
+// refusedFunctions reports everything except schedules that the server's
+// Function.Validate (pkg/inngest) refuses.
 func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	for _, f := range c.all() {
@@ -198,7 +199,7 @@ func refusedFunctions(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	return found
 }
 
-// refuseBatch: batch.go and Function.Validate of the server.
+// refuseBatch checks batches like the server's batch.go and Function.Validate.
 func (f Function) refuseBatch(refuse func(fix, format string, args ...any)) {
 	if f.Batch == nil {
 		return
@@ -211,12 +212,13 @@ func (f Function) refuseBatch(refuse func(fix, format string, args ...any)) {
 	}
 }
 
-// The versions of the JavaScript SDK that the server refuses to register, for
-// CVE-2026-42047 (inngest: pkg/deploy/deploy.go, HasBlockedSDKVersion).
+// These versions of the JavaScript SDK may not register with current servers,
+// because of CVE-2026-42047 (inngest: pkg/deploy/deploy.go,
+// HasBlockedSDKVersion).
 var refusedFrom, refusedTo = [3]int{3, 22, 0}, [3]int{3, 53, 1}
 
-// refusedSDKs finds them where the version is exact: what a range leads to is
-// not known before it is installed.
+// refusedSDKs reports them if the version is exact. The version that a range
+// results in is not known before the installation.
 func refusedSDKs(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 	var found []*pipeline.Finding
 	seen := map[string]bool{}

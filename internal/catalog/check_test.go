@@ -52,7 +52,7 @@ func undecided(field string) func(*Function) {
 
 func index(path string, fs ...Function) Index { return Index{Path: path, Functions: fs} }
 
-// lines writes findings as lines: severity, code, the sentence.
+// lines formats findings as lines with severity, code and text.
 func findingLines(fs []*pipeline.Finding) string {
 	var lines []string
 	for _, f := range fs {
@@ -65,14 +65,15 @@ func findingLines(fs []*pipeline.Finding) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestCheckOwn: what the image does not register is a warning at most.
+// TestCheckOwn: problems of functions that the image does not register are at
+// most warnings.
 func TestCheckOwn(t *testing.T) {
 	cluster := index("index.cluster.ts", fn("both", retries(0)), fn("safe"))
 	host := index("index.host.ts", fn("both", retries(0)), fn("host-a", retries(0)), fn("host-b", triggers(Trigger{Cron: "61 * * * *"})), fn("dup"), fn("dup"))
 	for _, tt := range []struct {
 		name string
 		o    CheckOptions
-		want map[string]pipeline.Severity // by code and function
+		want map[string]pipeline.Severity // codes and functions
 	}{
 		{"the first index", CheckOptions{Own: "index.cluster.ts"}, map[string]pipeline.Severity{
 			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Warning,
@@ -80,7 +81,7 @@ func TestCheckOwn(t *testing.T) {
 		{"the other index", CheckOptions{Own: "index.host.ts"}, map[string]pipeline.Severity{
 			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Error,
 			"catalog-cron-invalid host-b.ts:3": pipeline.Error, "catalog-duplicate-id dup.ts:3": pipeline.Error}},
-		{"asked to be strict", CheckOptions{Own: "index.cluster.ts", Severity: map[string]string{"catalog-zero-retries": "error"}}, map[string]pipeline.Severity{
+		{"with severity error for all", CheckOptions{Own: "index.cluster.ts", Severity: map[string]string{"catalog-zero-retries": "error"}}, map[string]pipeline.Severity{
 			"catalog-zero-retries both.ts:3": pipeline.Error, "catalog-zero-retries host-a.ts:3": pipeline.Error,
 			"catalog-cron-invalid host-b.ts:3": pipeline.Warning, "catalog-duplicate-id dup.ts:3": pipeline.Warning}},
 	} {
@@ -93,7 +94,7 @@ func TestCheckOwn(t *testing.T) {
 		}
 	}
 	if (&Catalog{Indexes: []Index{cluster, host}}).Own() != "index.cluster.ts" || (*Catalog)(nil).Own() != "" {
-		t.Error("the image's own index is not the first one")
+		t.Error("the image's own index is not the first index")
 	}
 }
 
@@ -108,15 +109,15 @@ func TestCheck(t *testing.T) {
 		o    CheckOptions
 		want string
 	}{
-		{"nothing wrong", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("two"))}}, CheckOptions{SameServer: true}, ""},
-		{"nothing at all", Catalog{}, CheckOptions{SameServer: true, Severity: map[string]string{"nonsense": "error"}}, ""},
+		{"no problems", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("two"))}}, CheckOptions{SameServer: true}, ""},
+		{"an empty catalog", Catalog{}, CheckOptions{SameServer: true, Severity: map[string]string{"nonsense": "error"}}, ""},
 		{"zero retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{},
 			`error catalog-zero-retries one.ts:3: "one" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml`},
 		{"zero retries, allowed", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": "a canary"}}, ""},
 		{"zero retries, allowed without a reason", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}}, CheckOptions{ZeroRetries: map[string]string{"one": " "}},
 			`error catalog-zero-retries one.ts:3: "one" has retries: 0, allowed without a reason: the next reader cannot know whether the allowance is still needed; give the reason at allow.zeroRetries.one in .sbw.yaml`},
 		{"retries undecided", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0), undecided("retries")))}}, CheckOptions{}, ""},
-		{"an allowance nobody needs", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{ZeroRetries: map[string]string{"gone": "was a canary"}},
+		{"an unused allowance", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{ZeroRetries: map[string]string{"gone": "was a canary"}},
 			`note catalog-allow-unused .sbw.yaml: allow.zeroRetries names "gone": no function with that id has retries: 0; remove it`},
 		{"an id twice", Catalog{Indexes: []Index{index("a.ts", fn("one"), fn("one", func(f *Function) { f.File = "other.ts" }))}}, CheckOptions{},
 			"error catalog-duplicate-id other.ts:3: the id \"one\" is used twice in a.ts: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
@@ -133,33 +134,33 @@ func TestCheck(t *testing.T) {
 			CheckOptions{ZeroRetries: map[string]string{"one": "a canary"}, Severity: map[string]string{"catalog-unresolved": "off"}}, ""},
 		{"small batches", Catalog{Indexes: []Index{index("a.ts", fn("one", batch(1)))}}, CheckOptions{},
 			`error catalog-function-refused one.ts:3: "one" batches events with maxSize 1: the server refuses the whole registration because of it, and with it every function; set batchEvents.maxSize to 2 or more`},
-		{"batches and what they cannot be combined with", Catalog{Indexes: []Index{index("a.ts", fn("one", batch(2, "cancelOn", "singleton")))}}, CheckOptions{},
+		{"batches with incompatible options", Catalog{Indexes: []Index{index("a.ts", fn("one", batch(2, "cancelOn", "singleton")))}}, CheckOptions{},
 			"error catalog-function-refused one.ts:3: \"one\" combines batchEvents with cancelOn: the server refuses the whole registration because of it, and with it every function; remove one of the two\n" +
 				"error catalog-function-refused one.ts:3: \"one\" combines batchEvents with singleton: the server refuses the whole registration because of it, and with it every function; remove one of the two"},
 		{"an SDK that the server refuses", Catalog{Indexes: []Index{{Path: "a.ts", SDK: "3.53.1", Functions: []Function{fn("one")}}, {Path: "b.ts", SDK: "3.53.1", Functions: []Function{fn("two")}}}}, CheckOptions{},
 			"error catalog-sdk-refused a.ts: the worker uses version 3.53.1 of the inngest SDK: it has a known security hole (CVE-2026-42047), for which current Inngest servers refuse to register it; upgrade inngest to 3.54.0 or later"},
-		{"SDKs that it takes", Catalog{Indexes: []Index{
+		{"SDKs that the server accepts", Catalog{Indexes: []Index{
 			{Path: "a.ts", SDK: "3.21.9", Functions: []Function{fn("one")}}, {Path: "b.ts", SDK: "3.54.0", Functions: []Function{fn("two")}},
 			{Path: "c.ts", SDK: "^3.40.0", Functions: []Function{fn("three")}}, {Path: "d.ts", SDK: "latest", Functions: []Function{fn("four")}},
 		}}, CheckOptions{}, ""},
 		{"an id that a failure handler has", Catalog{Indexes: []Index{index("a.ts", fn("one", onFailure), fn("one-failure"))}}, CheckOptions{Severity: map[string]string{"catalog-id-failure": "off"}},
 			"error catalog-duplicate-id one-failure.ts:3: the id \"one-failure\" is used twice in a.ts, once as the failure handler of another function: the worker throws `Duplicate function ID` and does not start; give one of them another id | the other one is at one.ts:3"},
 		{"an id that looks like a failure handler's", Catalog{Indexes: []Index{index("a.ts", fn("one-failure"))}}, CheckOptions{},
-			`warning catalog-id-failure one-failure.ts:3: the id "one-failure" ends in -failure: Inngest gives such ids to generated failure handlers, and takes the function for one; give it another id`},
+			`warning catalog-id-failure one-failure.ts:3: the id "one-failure" ends in -failure: Inngest gives such ids to generated failure handlers, and treats the function as one; give it another id`},
 		{"no id", Catalog{Indexes: []Index{index("a.ts", fn("", func(f *Function) { f.File = "x.ts" }))}}, CheckOptions{},
 			"error catalog-id-refused x.ts:3: a function has no id: the SDK registers it under the app's id alone; give it an id"},
 		{"an id with a quote", Catalog{Indexes: []Index{index("a.ts", fn("it's", onFailure), fn("that's"))}}, CheckOptions{},
 			`error catalog-id-refused it's.ts:3: the id "it's" breaks the expression of its own failure handler: the SDK puts it between single quotes, and the server refuses the whole registration because of it, and with it every function; leave quotes, backslashes and line ends out of the id`},
 		{"a bad schedule", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Cron: "@daily"}, Trigger{Cron: "0 0 * * *"})))}}, CheckOptions{},
 			`error catalog-cron-invalid one.ts:3: "one" has the schedule "@daily", which is invalid: parser does not accept descriptors: @daily; the server refuses the whole registration because of it, and with it every function; write minute, hour, day of month, month and day of week, after TZ=Zone if it needs a time zone`},
-		{"too much", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(many...), func(f *Function) { f.Concurrency = make([]Concurrency, 3) }))}}, CheckOptions{},
+		{"too many triggers and limits", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(many...), func(f *Function) { f.Concurrency = make([]Concurrency, 3) }))}}, CheckOptions{},
 			"error catalog-function-refused one.ts:3: \"one\" has 11 triggers: the server refuses the whole registration because of it, and with it every function; split it, so that each part has at most 10\n" +
 				"error catalog-function-refused one.ts:3: \"one\" has 3 concurrency limits: the server refuses the whole registration because of it, and with it every function; leave at most 2"},
 		{"a trigger twice", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{Event: "x"}, Trigger{Event: "x", Expression: "y"}, Trigger{Event: "x"})))}}, CheckOptions{},
 			`error catalog-function-refused one.ts:3: "one" has the trigger event x twice: the server refuses the whole registration because of it, and with it every function; remove one of them`},
 		{"an empty trigger", Catalog{Indexes: []Index{index("a.ts", fn("one", triggers(Trigger{}, Trigger{Event: "x"})))}}, CheckOptions{},
 			`error catalog-function-refused one.ts:3: "one" has a trigger with neither an event nor a schedule: the server refuses the whole registration because of it, and with it every function; check the constant that the trigger is made of`},
-		{"the other version's form", Catalog{Indexes: []Index{index("a.ts", fn("one", func(f *Function) { f.Throws = "SDK 4 wants it so" }))}}, CheckOptions{},
+		{"the form of another version", Catalog{Indexes: []Index{index("a.ts", fn("one", func(f *Function) { f.Throws = "SDK 4 wants it so" }))}}, CheckOptions{},
 			`error catalog-function-throws one.ts:3: creating "one" throws, and the worker does not start: SDK 4 wants it so; write it in the form of the SDK that package.json asks for`},
 		{"too many retries", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(21)), fn("two", retries(20)))}}, CheckOptions{},
 			`warning catalog-retries-lowered one.ts:3: "one" has retries: 21: Inngest lowers it to 20 without a warning; set retries to 20 or less`},
@@ -180,7 +181,7 @@ func TestCheck(t *testing.T) {
 			CheckOptions{Severity: map[string]string{"catalog-zero-retries": "warning", "catalog-orphan": "error", "catalog-unresolved": "off"}},
 			"warning catalog-zero-retries one.ts:3: \"one\" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml\n" +
 				"error catalog-orphan two.ts:3: \"two\" is created but is not in any index: it will be missing after the deploy, because only what an index exports is registered; add it to a.ts, or delete it"},
-		{"severities that do not exist", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{Severity: map[string]string{"catalog-orphan": "fatal", "no-such-check": "off"}},
+		{"invalid severities", Catalog{Indexes: []Index{index("a.ts", fn("one"))}}, CheckOptions{Severity: map[string]string{"catalog-orphan": "fatal", "no-such-check": "off"}},
 			"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"catalog-orphan\": \"fatal\" is not a severity; use error, warning, note or off\n" +
 				"error catalog-check-unknown .sbw.yaml: catalog.checks sets \"no-such-check\": no check has that name; use one of: " + strings.Join(codeNames(), ", ")},
 	} {
@@ -192,8 +193,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestOneFindingForOneFunction: what is wrong with a function that is in two
-// indexes is reported once.
+// TestOneFindingForOneFunction: a problem of a function that is in two indexes
+// is reported once.
 func TestOneFindingForOneFunction(t *testing.T) {
 	f := fn("one", retries(0))
 	found := Check(&Catalog{Indexes: []Index{index("a.ts", f), index("b.ts", f)}}, CheckOptions{})
@@ -208,7 +209,7 @@ func TestValidateCron(t *testing.T) {
 		"*/5 0-12/2 1,15 JAN-MAR mon-fri":       true,
 		"TZ=America/Los_Angeles 0 8 * * *":      true,
 		"CRON_TZ=Europe/Vienna 0 8 * * *":       true,
-		"TZ= 0 8 * * *":                         true, // as UTC
+		"TZ= 0 8 * * *":                         true, // interpreted as UTC
 		"":                                      false,
 		"* * * *":                               false,
 		"* * * * * *":                           false, // seconds
@@ -218,7 +219,7 @@ func TestValidateCron(t *testing.T) {
 		"@daily":                                false,
 		"@every 1h":                             false,
 		"TZ=Nowhere/Atall 0 8 * * *":            false,
-		"TZ=UTC":                                false, // panics in the parser
+		"TZ=UTC":                                false, // makes the parser panic
 		"TZ=UTC TZ=UTC 0 8 * * *":               false,
 		"TZ=../../etc/passwd * * * * *":         false,
 		"0 0 * * * " + strings.Repeat(" ", 300): false,
@@ -236,7 +237,8 @@ func FuzzValidateCron(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expression string) { _ = ValidateCron(expression) })
 }
 
-// TestEachAppIsChecked: one call may make functions of one id for several apps.
+// TestEachAppIsChecked: one call may create functions with the same id for
+// several apps.
 func TestEachAppIsChecked(t *testing.T) {
 	of := func(app string, retries int) Function {
 		return Function{ID: "job", App: app, File: "index.ts", Line: 3, Retries: Retries{Value: retries, Explicit: true}}

@@ -6,8 +6,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// sharedFunctions are registered by two workers of one server, as functions of
-// two apps: each event then starts both.
+// sharedFunctions reports functions that two workers register with one server,
+// as functions of two apps. Each event then starts both.
 func sharedFunctions(c *Catalog, o CheckOptions) []*pipeline.Finding {
 	if !o.SameServer {
 		return nil
@@ -45,7 +45,7 @@ func sharedTriggers(c *Catalog, o CheckOptions, take func(Trigger) bool, why, fi
 	var found []*pipeline.Finding
 	pairs(c, func(a Index, f Function, b Index, g Function) {
 		if f.ID == g.ID {
-			return // reported as a shared function
+			return // it is already reported as a shared function
 		}
 		for _, t := range f.Triggers {
 			for _, u := range g.Triggers {
@@ -61,7 +61,8 @@ func sharedTriggers(c *Catalog, o CheckOptions, take func(Trigger) bool, why, fi
 	return found
 }
 
-// pairs visits each function of an index with each of a later one.
+// pairs visits each function of an index together with each one of a later
+// index.
 func pairs(c *Catalog, visit func(a Index, f Function, b Index, g Function)) {
 	for i, a := range c.Indexes {
 		for _, b := range c.Indexes[i+1:] {

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// Registered is a function as an Inngest server has it.
+// Registered is a function that an Inngest server has registered.
 type Registered struct {
 	// ID is the slug without the app's prefix ("<app>-").
 	ID string
-	// Retries is what the server keeps: its default where none was given.
+	// Retries is the value that the server stores: its default if none was
+	// given.
 	Retries  int
 	Triggers []Trigger
 }
@@ -19,8 +20,9 @@ type Registered struct {
 // (helpers/consts.ts: internalEvents.FunctionFailed).
 const failedEvent = "inngest/function.failed"
 
-// FromRegistered makes functions that can be compared with those of an index:
-// a generated failure handler becomes its function's OnFailure.
+// FromRegistered converts registered functions so that they can be compared
+// with those of an index: a generated failure handler becomes its function's
+// OnFailure.
 func FromRegistered(registered []Registered) []Function {
 	var all []Function
 	handlers := map[string]bool{}
@@ -36,7 +38,7 @@ func FromRegistered(registered []Registered) []Function {
 		all[i].OnFailure = handlers[all[i].ID]
 		delete(handlers, all[i].ID)
 	}
-	// A handler without its function is shown as what it is.
+	// A failure handler without its function is listed as a function.
 	for _, r := range registered {
 		if base, ok := strings.CutSuffix(r.ID, failureSuffix); ok && handlers[base] {
 			all = append(all, Function{ID: r.ID, Retries: Retries{Value: r.Retries, Explicit: true}, Triggers: slices.Clone(r.Triggers)})
@@ -50,11 +52,13 @@ type Change struct {
 	ID     string    `json:"id"`
 	Before *Function `json:"before,omitempty"`
 	After  *Function `json:"after,omitempty"`
-	// What changed, for people: "retries 4 → 0", "trigger + cron 0 * * * *".
+	// What describes the change for people: "retries 4 → 0", "trigger + cron 0
+	// * * * *".
 	What []string `json:"what,omitempty"`
 }
 
-// Difference is what lies between two lists of functions, each sorted by id.
+// Difference is the difference between two lists of functions. Each list is
+// sorted by id.
 type Difference struct {
 	Added   []Change `json:"added,omitempty"`
 	Removed []Change `json:"removed,omitempty"`
@@ -64,7 +68,7 @@ type Difference struct {
 // Empty reports whether there is no difference.
 func (d Difference) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
-// Summary is the difference in a few words: "2 added, 1 removed".
+// Summary describes the difference in a few words: "2 added, 1 removed".
 func (d Difference) Summary() string {
 	var parts []string
 	for _, p := range []struct {
@@ -81,8 +85,8 @@ func (d Difference) Summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// Diff compares what was with what is, by id. What could not be decided in one
-// of them is not compared.
+// Diff compares two lists of functions by id. Fields that could not be
+// determined in one of them are not compared.
 func Diff(before, after []Function) Difference {
 	old, current := byID(before), byID(after)
 	var d Difference
@@ -126,7 +130,7 @@ func ids(a, b map[string]*Function) []string {
 	return all
 }
 
-// Effective is what the server makes of it: 20 at most
+// Effective returns the value that the server uses, which is at most 20
 // (pkg/sdk/function.go: "Always enforce bounds").
 func (r Retries) Effective() int { return min(r.Value, maxRetries) }
 
@@ -169,9 +173,9 @@ func compare(b, a Function) []string {
 	return what
 }
 
-// Match is the index that a list of registered functions comes from: the one
-// that shares most ids with it, and of two alike the first. There is none
-// where nothing is shared.
+// Match returns the index from which a list of registered functions comes: the
+// one that has the most ids in common with it, or the first of several with
+// the same number. It returns none if there is no common id.
 func (c *Catalog) Match(registered []Function) (Index, bool) {
 	have := byID(registered)
 	best, most := -1, 0
@@ -192,7 +196,7 @@ func (c *Catalog) Match(registered []Function) (Index, bool) {
 	return c.Indexes[best], true
 }
 
-// Slugs are the ids under which the server has a function of an app.
+// Slugs returns the ids under which the server stores a function of an app.
 func (f Function) Slugs(app string) []string {
 	var all []string
 	for _, id := range f.registers() {
@@ -204,17 +208,17 @@ func (f Function) Slugs(app string) []string {
 	return all
 }
 
-// IndexDifference is what lies between two versions of one index.
+// IndexDifference is the difference between two versions of one index.
 type IndexDifference struct {
 	Path string `json:"path"`
 	Difference
-	// Incomplete says that one of them may lack functions, so that what seems
-	// added or removed may not be.
+	// Incomplete means that functions may be missing in one of the versions,
+	// so the added and removed functions are not certain.
 	Incomplete bool `json:"incomplete,omitempty"`
 }
 
-// DiffIndexes compares two catalogs index by index, in the order of after;
-// indexes that are gone come last.
+// DiffIndexes compares two catalogs index by index, in the order of after.
+// Indexes that only before has come last.
 func DiffIndexes(before, after *Catalog) []IndexDifference {
 	var all []IndexDifference
 	find := func(c *Catalog, path string) Index {

@@ -28,15 +28,15 @@ func TestDiff(t *testing.T) {
 		want, summary string
 	}{
 		{"nothing", []Function{fn("a")}, []Function{fn("a")}, "", "no difference"},
-		{"where it is written", []Function{fn("a")}, []Function{fn("a", func(f *Function) { f.File = "b.ts"; f.Line = 9 })}, "", "no difference"},
+		{"another place in the sources", []Function{fn("a")}, []Function{fn("a", func(f *Function) { f.File = "b.ts"; f.Line = 9 })}, "", "no difference"},
 		{"all three", []Function{fn("gone"), fn("b", retries(4))}, []Function{fn("new"), fn("b", retries(0))},
 			"+ new retries 3; trigger event e/new\n- gone\n~ b retries 4 → 0", "1 added, 1 removed, 1 changed"},
 		{"triggers", []Function{fn("a", triggers(Trigger{Event: "x"}, Trigger{Cron: "0 * * * *"}))}, []Function{fn("a", triggers(Trigger{Event: "x", Expression: "y > 1"}, Trigger{Cron: "0 * * * *"}))},
 			"~ a trigger − event x; trigger + event x if y > 1", "1 changed"},
 		{"order of triggers", []Function{fn("a", triggers(Trigger{Event: "x"}, Trigger{Event: "y"}))}, []Function{fn("a", triggers(Trigger{Event: "y"}, Trigger{Event: "x"}))}, "", "no difference"},
 		{"a failure handler", []Function{fn("a")}, []Function{fn("a", onFailure)}, "~ a + failure handler", "1 changed"},
-		{"the default written out", []Function{fn("a", func(f *Function) { f.Retries = Retries{Value: DefaultRetries} })}, []Function{fn("a", retries(4))}, "", "no difference"},
-		{"what the server lowers", []Function{fn("a", retries(20))}, []Function{fn("a", retries(50))}, "", "no difference"},
+		{"an explicit default", []Function{fn("a", func(f *Function) { f.Retries = Retries{Value: DefaultRetries} })}, []Function{fn("a", retries(4))}, "", "no difference"},
+		{"retries that the server lowers", []Function{fn("a", retries(20))}, []Function{fn("a", retries(50))}, "", "no difference"},
 		{"undecided", []Function{fn("a", retries(1), triggers())}, []Function{fn("a", undecided("retries"), undecided("triggers"))}, "", "no difference"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

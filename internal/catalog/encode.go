@@ -12,37 +12,38 @@ import (
 )
 
 // An image carries its catalog as the config label dev.sbw.catalog
-// (worker.LabelCatalog), not as a referrer. A label is part of what the digest
-// names: it cannot be lost by `crane copy`, a mirror, an OCI layout or a
-// retention rule, it is pushed and pulled with the image and costs rollout no
-// further request, since the config is read for the platform anyway. A referrer
-// needs the referrers API, which ghcr.io does not have, or the tag-schema
-// fallback, a second mutable tag that two publishers can race for; its one
-// advantage, that it can be added later, is not wanted. What speaks against a
-// label, that it shows in `docker inspect` and grows the config, is met by the
-// form below: 175 functions take 9 KB.
+// (worker.LabelCatalog), not as a referrer. A label is covered by the digest:
+// `crane copy`, a mirror, an OCI layout or a retention rule cannot lose it. It
+// is pushed and pulled with the image and costs rollout no additional request,
+// because rollout reads the config for the platform anyway. A referrer needs
+// the referrers API, which ghcr.io does not have, or the tag-schema fallback,
+// which is a second mutable tag that two publishers may write at the same
+// time. Its only advantage, that it can be added later, is not needed here.
+// The disadvantages of a label, that `docker inspect` shows it and that it
+// makes the config larger, are small because of the encoding below: 175
+// functions take 9 KB.
 //
-// The form is compact JSON, and beyond plainLimit bytes its gzip in base64
-// after the prefix "gz:". It depends on the catalog alone, so that the same
-// sources give the same image digest.
+// The form is compact JSON. If that is longer than plainLimit bytes, it is
+// gzipped and written in base64 after the prefix "gz:". It depends only on the
+// catalog, so that the same sources result in the same image digest.
 const (
 	gzipPrefix = "gz:"
 	plainLimit = 1 << 10
-	// EncodedLimit bounds the label: registries refuse manifests beyond 4 MiB
-	// and runtimes keep configs in memory.
+	// EncodedLimit limits the label, because registries refuse manifests of
+	// more than 4 MiB and runtimes keep configs in memory.
 	EncodedLimit = 128 << 10
-	// decodedLimit bounds what a label may unpack to.
+	// decodedLimit limits the size of an unpacked label.
 	decodedLimit = 8 << 20
 )
 
-// Errors of Encode and Decode, for errors.Is.
+// These are errors of Encode and Decode, for errors.Is.
 var (
 	ErrTooLarge = errors.New("the catalog is too large for a label")
 	ErrNewer    = errors.New("the catalog was written by a newer version of sbw")
 )
 
-// wire is the encoded form. Orphans and candidates are left out: they do not
-// concern whoever runs the image.
+// wire is the encoded form. It does not contain orphans and candidates,
+// because they do not matter to whoever runs the image.
 type wire struct {
 	Version    int           `json:"v"`
 	Files      []string      `json:"f,omitempty"`
@@ -90,7 +91,7 @@ type wireUnknown struct {
 	Why   string `json:"y"`
 }
 
-// Encode writes the form that the image carries. The error is ErrTooLarge.
+// Encode returns the form that the image carries. The error is ErrTooLarge.
 func Encode(c *Catalog) (string, error) {
 	w := wire{Version: Version}
 	files := map[string]int{}
@@ -164,14 +165,14 @@ func (f Function) wire(file int) wireFunction {
 	return w
 }
 
-// Decode reads what Encode wrote. The error is ErrNewer, or says what is wrong
-// with the text.
+// Decode reads what Encode wrote. The error is ErrNewer, or describes what is
+// wrong with the text.
 func Decode(text string) (*Catalog, error) {
 	plain, err := unpack(text)
 	if err != nil {
 		return nil, fmt.Errorf("the image's catalog: %w", err)
 	}
-	// Of a newer version nothing but its number may be taken for granted.
+	// For a newer version, only its number can be relied on.
 	var v struct {
 		Version int `json:"v"`
 	}

@@ -42,7 +42,7 @@ func TestEncodeDecode(t *testing.T) {
 			t.Errorf("%d functions: packed %v, %d bytes", n, packed, len(text))
 		}
 		if strings.ContainsAny(text, "\n\r\x00") {
-			t.Error("a label has one line")
+			t.Error("the label contains a line break")
 		}
 		got, err := Decode(text)
 		if err != nil {
@@ -72,7 +72,7 @@ func TestEncodeLeavesOrphans(t *testing.T) {
 func TestEncodeTooLarge(t *testing.T) {
 	c := example(0)
 	for i := range 9000 {
-		// Names that no compression makes small.
+		// These names do not compress well.
 		c.Indexes[0].Functions = append(c.Indexes[0].Functions, fn(fmt.Sprintf("%x", [16]byte{byte(i), byte(i >> 8), byte(i * 7), byte(i * 31), byte(i * i), byte(i * i >> 8), byte(i * 17), byte(i * 13), byte(i * 101), byte(i * 211)})))
 	}
 	text, err := Encode(c)
@@ -111,7 +111,7 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := Decode(`{"v":2}`); !errors.Is(err, ErrNewer) {
 		t.Error(err)
 	}
-	// A file that is not in the table must not cause a failure.
+	// A file that is not in the table must not make the test fail.
 	c, err := Decode(`{"v":1,"i":[{"p":"a.ts","n":[{"i":"x","f":7,"l":1}]}]}`)
 	if err != nil || c.Indexes[0].Functions[0].File != "" {
 		t.Error(c, err)

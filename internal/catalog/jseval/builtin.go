@@ -1,9 +1,9 @@
 package jseval
 
-// makeGlobals are the globals that are evaluated; any other is unknown.
+// makeGlobals returns the globals that are evaluated. All others are unknown.
 func (m *Machine) makeGlobals() map[string]Value {
 	native := func(name string, n Native) *Object { return NewObject(name, NewFunc(name, n)) }
-	// What else a global offers is unknown.
+	// All other properties of a global are unknown.
 	open := func(name string, o *Object) *Object {
 		o.Rest = &Unknown{Why: "it uses a function of " + name + " that is not evaluated"}
 		return o
@@ -37,10 +37,10 @@ func (m *Machine) global(name string, at Place) Value {
 	return m.unknown("it depends on the global "+quote(name), at)
 }
 
-// environ is the host of process.env and its like.
+// environ is the host object of process.env and similar objects.
 type environ struct{}
 
-// environment is a variable of process.env, import.meta.env or Bun.env.
+// environment returns a variable of process.env, import.meta.env or Bun.env.
 func (m *Machine) environment(name string, at Place) Value {
 	if v, ok := m.opts.Env[name]; ok {
 		return v
@@ -49,7 +49,7 @@ func (m *Machine) environment(name string, at Place) Value {
 	return &Unknown{Why: "it depends on the environment variable " + name, At: at, Primitive: true}
 }
 
-// importMeta is import.meta. A bundler's glob loads modules by a pattern.
+// importMeta returns import.meta. A bundler's glob loads modules by a pattern.
 func (m *Machine) importMeta(s *scope) Value {
 	o := NewObject("env", &Object{Host: environ{}})
 	o.Rest = m.unknown("it depends on import.meta", Place{Module: s.frame.source})
@@ -96,7 +96,7 @@ func isArray(c *Call) Value {
 	return ok
 }
 
-// objectFunctions are Object.keys and the like.
+// objectFunctions contains Object.keys and similar functions.
 func objectFunctions() *Object {
 	o := &Object{}
 	for name, pick := range map[string]func(k string, v Value) Value{
@@ -132,7 +132,7 @@ func objectFromEntries(c *Call) Value {
 	return o
 }
 
-// entries lists what pick makes of each property of the first argument.
+// entries lists the result of pick for each property of the first argument.
 func (c *Call) entries(pick func(k string, v Value) Value) Value {
 	out := &Array{}
 	from := c.Arg(0)
@@ -144,7 +144,8 @@ func (c *Call) entries(pick func(k string, v Value) Value) Value {
 		return out
 	}
 	out.Rest = c.M.taint(rest.with(nil), from)
-	// One of several objects gives the values of all of them.
+	// If it may be one of several objects, the values of all of them are
+	// returned.
 	if u, ok := from.(*Unknown); ok {
 		for _, may := range u.May {
 			if o, ok := may.(*Object); ok {
@@ -157,8 +158,8 @@ func (c *Call) entries(pick func(k string, v Value) Value) Value {
 	return out
 }
 
-// notEvaluated is the result of a call that the program makes and that is not
-// evaluated: it may hold whatever went in, and what a callback can reach.
+// notEvaluated returns the result of a call that is not evaluated. It may
+// contain any of the arguments, and anything that a callback can reach.
 func (c *Call) notEvaluated(why string) *Unknown {
 	u := c.Unknown(why)
 	u.From = codeIn(c.Args)
@@ -166,7 +167,7 @@ func (c *Call) notEvaluated(why string) *Unknown {
 	return u
 }
 
-// codeIn is the code of the first of the program's functions among values.
+// codeIn returns the code of the first function of the program among values.
 func codeIn(values []Value) *Code {
 	for _, f := range FunctionsIn(values...) {
 		return f.Code()
@@ -174,7 +175,8 @@ func codeIn(values []Value) *Code {
 	return nil
 }
 
-// decorateClass is esbuild's helper for decorators; what they do is unknown.
+// decorateClass is esbuild's helper for decorators. The effect of decorators
+// is unknown.
 var decorateClass = NewFunc("__decorateClass", func(c *Call) Value {
 	c.M.escape(c.Args, c.Rest, &Unknown{Why: "it has a decorator, which is not evaluated"}, c.At)
 	return c.Arg(1)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// arrayMethods are the methods of lists that are evaluated. They refer to each
-// other, so that they cannot be initialised where they are declared; nothing
+// arrayMethods contains the methods of arrays that are evaluated. They refer
+// to each other, so they cannot be initialised in their declaration. Nothing
 // changes them afterwards.
 var arrayMethods map[string]Native
 
@@ -29,12 +29,12 @@ func onArray(f func(c *Call, a *Array) Value) Native {
 	}
 }
 
-// each calls back for one element.
+// each calls the callback for one element.
 func (c *Call) each(a *Array, v Value, i int) Value {
 	return c.M.call(c.Arg(0), []Value{v, float64(i), a}, c.At)
 }
 
-// mapRest applies f to what an unknown rest may hold.
+// mapRest applies f to what an unknown rest may contain.
 func (c *Call) mapRest(a *Array, f func(v Value) Value) *Unknown {
 	if a.Rest == nil {
 		return nil
@@ -123,8 +123,8 @@ func (m *Machine) flatten(out, a *Array, depth int, at Place) {
 	m.clip(out, at)
 }
 
-// listOrElement is the rest of a list that an unknown value is added to: it
-// may be a list of any length, or one element.
+// listOrElement returns the rest of a list to which an unknown value is added:
+// the value may be a list of any length, or one element.
 func (m *Machine) listOrElement(u *Unknown) *Unknown {
 	rest := m.restOf(u)
 	for _, may := range u.May {
@@ -162,7 +162,7 @@ func arrayConcat(c *Call, a *Array) Value {
 
 func arrayPush(c *Call, a *Array) Value {
 	c.M.touch(a)
-	// The order does not matter where the length is unknown.
+	// The order does not matter if the length is unknown.
 	a.Rest = c.M.mergeRest(a.Rest, c.Rest)
 	a.Elems = append(slices.Clip(a.Elems), c.Args...)
 	c.M.clip(a, c.At)

@@ -8,7 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// Unknown makes an unknown value at the call, marked if what went in is.
+// Unknown returns an unknown value at the call. It is marked if one of the
+// arguments is marked.
 func (c *Call) Unknown(why string) *Unknown {
 	u := c.M.unknown(why, c.At)
 	u = c.M.taint(u, c.This)
@@ -22,11 +23,11 @@ func (c *Call) Unknown(why string) *Unknown {
 // Get reads a property, for natives.
 func (c *Call) Get(v Value, key string) Value { return c.M.get(v, key, c.At) }
 
-// List is what iterating over a value gives, for natives.
+// List returns the elements of an iterable value, for natives.
 func (c *Call) List(v Value) ([]Value, *Unknown) { return c.M.iterate(v, c.At) }
 
-// chain evaluates a member or call expression. It returns the receiver that a
-// call of the value has; short says that an optional chain ended early.
+// chain evaluates a member or call expression. It returns the receiver for a
+// call of the value. short means that an optional chain ended early.
 func (m *Machine) chain(e js.IExpr, s *scope) (v, this Value, short bool) {
 	m.step()
 	m.depth++
@@ -74,7 +75,7 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 	}
 	if d, ok := e.X.(*js.DotExpr); ok {
 		if lit, ok := d.Y.(js.LiteralExpr); ok {
-			at.Token = lit.Data // a chain is placed where its last call is
+			at.Token = lit.Data // the place of a chain is that of its last call
 		}
 	}
 	c := &Call{M: m, This: receiver, At: at, Node: e}
@@ -90,9 +91,9 @@ func (m *Machine) evalCall(e *js.CallExpr, s *scope) (v, this Value, short bool)
 	return m.callUnknown(u, name, c), Undefined{}, false
 }
 
-// callUnknown is a call of what is not known. If it has a name, the hook may
-// know it by its shape, and a method of an unknown list calls back with what is
-// unknown in that list.
+// callUnknown is a call of an unknown value. If the value has a name, the hook
+// may recognise the call by its form. A method of an unknown list calls back
+// with the unknown elements of that list.
 func (m *Machine) callUnknown(u *Unknown, name string, c *Call) Value {
 	m.node = c.Node
 	m.unknowns++
@@ -142,7 +143,7 @@ func (m *Machine) call(f Value, args []Value, at Place) Value {
 	return m.invoke(&Call{M: m, This: Undefined{}, Args: args, At: at}, f)
 }
 
-// invoke makes a call.
+// invoke executes a call.
 func (m *Machine) invoke(c *Call, callee Value) Value {
 	m.step()
 	m.node = c.Node
@@ -158,8 +159,8 @@ func (m *Machine) invoke(c *Call, callee Value) Value {
 	return m.resultOf(m.unknown("it is made by a call that is not evaluated", c.At), c.Args, c.Rest, c.At)
 }
 
-// resultOf is what calling an unknown value gives. What is passed to it may be
-// used there in any way.
+// resultOf returns the result of a call of an unknown value, which may use its
+// arguments in any way.
 func (m *Machine) resultOf(callee *Unknown, args []Value, rest *Unknown, at Place) *Unknown {
 	out := callee.with(nil)
 	out.At = at
@@ -174,7 +175,7 @@ func (m *Machine) resultOf(callee *Unknown, args []Value, rest *Unknown, at Plac
 	return out
 }
 
-// escape reports values that go where evaluation does not follow.
+// escape reports values that are passed to code that is not evaluated.
 func (m *Machine) escape(values []Value, rest *Unknown, into *Unknown, at Place) {
 	if m.opts.Escaped == nil {
 		return
@@ -185,24 +186,24 @@ func (m *Machine) escape(values []Value, rest *Unknown, into *Unknown, at Place)
 	m.opts.Escaped(Escape{Values: values, From: into.From, Why: into.Why, At: at, Dynamic: into.Dynamic, Node: m.node})
 }
 
-// Escape is a call that is not evaluated: the values that are passed to it, and
-// the program's code that it runs, if it is the program's own.
+// Escape is a call that is not evaluated: the values that are passed to it,
+// and the code that it runs if it belongs to the program.
 type Escape struct {
 	Values []Value
 	From   *Code
 	Why    string
 	At     Place
-	// Dynamic says that it loads modules that are chosen at run time.
+	// Dynamic means that it loads modules that are chosen at run time.
 	Dynamic bool
-	// Node is the call's own, as in Call.
+	// Node is the node of the call, as in Call.
 	Node any
 }
 
 // enter runs a function of the program.
 func (m *Machine) enter(f *Func, args []Value, rest *Unknown, at Place) Value {
-	// Recursion whose end depends on the unknown would go on forever.
+	// A recursion whose end depends on an unknown value would never end.
 	if f.generator || len(m.calls) >= maxCalls || m.forked > 0 && len(m.calls) >= maxForked+m.forked {
-		u := m.unknown("it is worked out by calls that nest too deeply", at)
+		u := m.unknown("it is computed by calls that nest too deeply", at)
 		if f.generator {
 			u.Why = "it comes from a generator, which is not evaluated"
 		}
@@ -219,8 +220,8 @@ func (m *Machine) enter(f *Func, args []Value, rest *Unknown, at Place) Value {
 	return out
 }
 
-// execBody runs a function's body; of an asynchronous one, what follows its
-// first await is put off.
+// execBody runs a function's body. In an asynchronous function, everything
+// after the first await is postponed.
 func (m *Machine) execBody(f *Func, s *scope) Value {
 	src, list, err := s.frame.source.Function(f.body.List)
 	if err != nil {
@@ -247,7 +248,7 @@ func (m *Machine) execBody(f *Func, s *scope) Value {
 	return newPromise(m.Await(m.returned(c)))
 }
 
-// returned is what a function returns whose body ended in some way.
+// returned converts the completion of a function's body into its result.
 func (m *Machine) returned(c completion) Value {
 	switch {
 	case c.kind != returns:
@@ -258,7 +259,7 @@ func (m *Machine) returned(c completion) Value {
 	return c.value
 }
 
-// makeClass stands for a class, which is not evaluated.
+// makeClass returns the value of a class, which is not evaluated.
 func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	why := "it comes from a class, which is not evaluated"
 	if d.Name != nil {
@@ -269,12 +270,12 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 	if d.Extends != nil {
 		u = m.taint(u, m.eval(d.Extends, s))
 	}
-	// What it does when it is made, and when an instance is, is not known.
+	// The effects of its definition and of its constructor are unknown.
 	m.escape(nil, nil, u, u.At)
 	return u
 }
 
-// evalNew is `new`, which is evaluated for natives alone.
+// evalNew evaluates `new` for natives only.
 func (m *Machine) evalNew(e *js.NewExpr, s *scope) Value {
 	callee := m.eval(e.X, s)
 	c := &Call{M: m, This: Undefined{}, At: m.at(e, s), Node: e}
@@ -289,12 +290,12 @@ func (m *Machine) evalNew(e *js.NewExpr, s *scope) Value {
 	return m.invoke(c, callee)
 }
 
-// makeFunc is a function declaration's or expression's value.
+// makeFunc returns the value of a function declaration or expression.
 func (m *Machine) makeFunc(d *js.FuncDecl, s *scope) *Func {
 	return m.newFunc(&Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
 }
 
-// newFunc notes a function of the program by its body.
+// newFunc records a function of the program under its body.
 func (m *Machine) newFunc(f *Func) *Func {
 	m.closures[f.body] = f
 	return f

@@ -11,8 +11,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// evaluate evaluates a module, and others beside it, and shows what it exports
-// as `x`.
+// evaluate evaluates a module together with others and shows the value of its
+// export `x`.
 func evaluate(t testing.TB, index string, others map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -53,7 +53,8 @@ func evaluate(t testing.TB, index string, others map[string]string) string {
 	return "no x"
 }
 
-// show writes a value; an unknown one as its reason and candidates.
+// show formats a value. An unknown value is shown as its reason and its
+// candidates.
 func show(m *Machine, v Value) string {
 	list := func(vs []Value) string {
 		var parts []string
@@ -151,7 +152,8 @@ b"];`, `["ABC\n" "it's" "ab"]`},
 	}
 }
 
-// TestUnknown: whatever depends on the unknown is unknown, and nothing else is.
+// TestUnknown: everything that depends on an unknown value is unknown, and
+// nothing else is.
 func TestUnknown(t *testing.T) {
 	const prelude = `declare const process: any; const u = process.env.U; `
 	for _, c := range []struct{ code, want string }{
@@ -200,7 +202,7 @@ func TestUnknown(t *testing.T) {
 		{`export const x = /(?=a)b/.test("ab");`, "? it is a regular expression, which is not evaluated"},
 		{`export const x = "x".repeat(1e9);`, "? it is the property repeat of a text or a number, which is not evaluated"},
 		{`export const x = new Array(1e9);`, "? it is made by a call that is not evaluated"},
-		{`export const x = f(); function f() { return f(); }`, "? it is worked out by calls that nest too deeply"},
+		{`export const x = f(); function f() { return f(); }`, "? it is computed by calls that nest too deeply"},
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			got := evaluate(t, prelude+c.code, map[string]string{
@@ -213,7 +215,8 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// TestNotEvaluated: what the evaluator leaves out is unknown, and says why.
+// TestNotEvaluated: the result of anything that is not evaluated is unknown
+// and has a reason.
 func TestNotEvaluated(t *testing.T) {
 	for _, c := range []struct{ code, want string }{
 		{`class A { static s = 1; m() { return 1; } } export const x = [A.s, new A().m(), A];`, "[? it comes from the class A, which is not evaluated ? it comes from the class A, which is not evaluated ? it comes from the class A, which is not evaluated]"},
@@ -230,7 +233,7 @@ func TestNotEvaluated(t *testing.T) {
 		{`export const x = (5 & 3) + 2 ** 3;`, "? its operator is not evaluated"},
 		{`const o = { a: 1 }; export const x = [Object.assign(o, { b: 2 }), o];`, "[{a: ?(1) ...?()} {a: ?(1) ...?()}]"},
 		{`let a = 9; a -= 4; export const x = [9 * 4, 1 < 2, a];`, "[? its operator is not evaluated ? its operator is not evaluated ? its operator is not evaluated]"},
-		{`const out = [0]; for (const k in { a: 1 }) out.push(k); export const x = out;`, "[0 ...?(? it is a name of a for-in loop, which is not evaluated)]"},
+		{`const out = [0]; for (const k in { a: 1 }) out.push(k); export const x = out;`, "[0 ...?(? it is the variable of a for-in loop, which is not evaluated)]"},
 		{`export const x = [Number(true), Number(null)];`, "[? it is taken for a number, which is not evaluated ? it is taken for a number, which is not evaluated]"},
 		{`export const x = 1 == "1";`, "? it compares values of two kinds by ==, which is not evaluated"},
 		{"export const x = `${1e21}`;", "? it is the text of an object"},
@@ -279,7 +282,7 @@ func TestEndless(t *testing.T) {
 		`let u = process.env.A; const f = (n) => { if (u) { f(n + 1); f(n + 2); } else { f(n + 3); f(n + 4); } }; f(0);`,
 	} {
 		t.Run(code, func(t *testing.T) {
-			// That it returns is what is asked for.
+			// The test passes if the evaluation returns.
 			evaluate(t, code+"\nexport const x = 1;", nil)
 		})
 	}

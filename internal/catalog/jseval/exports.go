@@ -6,7 +6,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// exported is the value of a name that a module exports.
+// exported returns the value that a module exports under a name.
 func (m *Machine) exported(mod *module, name string, at Place) Value {
 	v, ok := m.findExport(mod, name, at, map[exportKey]bool{})
 	if !ok {
@@ -71,7 +71,7 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 	return open, open != nil
 }
 
-// imported is what `import {name} from spec` binds in a module.
+// imported returns what `import {name} from spec` binds in a module.
 func (m *Machine) imported(mod *module, spec, name string, at Place, visited map[exportKey]bool) (Value, bool) {
 	t := m.resolve(mod, spec)
 	if t.Path == "" {
@@ -91,7 +91,7 @@ func (m *Machine) imported(mod *module, spec, name string, at Place, visited map
 	return m.findExport(target, name, at, visited)
 }
 
-// load is what import() and require() give.
+// load returns the result of import() and require().
 func (m *Machine) load(mod *module, of Value, at Place) Value {
 	spec, u := m.text(of, at)
 	if u != nil {
@@ -106,15 +106,16 @@ func (m *Machine) load(mod *module, of Value, at Place) Value {
 	return v
 }
 
-// noExport stands for a name that a module should export.
+// noExport returns the value of a name that a module should export but does
+// not.
 func (m *Machine) noExport(spec, name string, at Place) *Unknown {
 	u := m.unknown("the module "+quote(spec)+" exports no "+quote(name), at)
 	u.Missing = true
 	return u
 }
 
-// isType reports whether a name that a module does not export is that of a
-// type in it, or in a module whose exports it passes on.
+// isType reports whether a name that a module does not export is the name of a
+// type in it, or in a module whose exports it re-exports.
 func (m *Machine) isType(mod *module, spec, name string, visited map[*module]bool) bool {
 	t := m.resolve(mod, spec)
 	if t.Path == "" {
@@ -151,7 +152,7 @@ func (m *Machine) externalImport(spec, name string, t source.Target, at Place) V
 	return m.externalValue(t, at)
 }
 
-// externalValue stands for what a package exports that is not read.
+// externalValue returns the value of an export of a package that is not read.
 func (m *Machine) externalValue(t source.Target, at Place) *Unknown {
 	why := t.Missing
 	if why == "" {
@@ -160,7 +161,7 @@ func (m *Machine) externalValue(t source.Target, at Place) *Unknown {
 	return &Unknown{Why: why, At: at, Missing: t.Missing != ""}
 }
 
-// commonExports is `module.exports`.
+// commonExports returns `module.exports`.
 func (m *Machine) commonExports(mod *module) Value {
 	v, ok := mod.common.Own("exports")
 	if !ok {
@@ -169,7 +170,7 @@ func (m *Machine) commonExports(mod *module) Value {
 	return v
 }
 
-// commonJS gives `module`, `exports` and `require` of a CommonJS module.
+// commonJS defines `module`, `exports` and `require` of a CommonJS module.
 func (m *Machine) commonJS(mod *module, name string) (Value, bool) {
 	switch name {
 	case "module", "exports", "require":

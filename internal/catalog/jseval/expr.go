@@ -85,7 +85,7 @@ func (m *Machine) conditional(e *js.CondExpr, s *scope) Value {
 	return m.branch(m.eval(e.Cond, s), value(e.X), value(e.Y)).value
 }
 
-// readVar reads a name.
+// readVar reads a variable.
 func (m *Machine) readVar(v *js.Var, s *scope) Value {
 	name := v.Name()
 	if string(name) == "__decorateClass" {
@@ -182,7 +182,7 @@ func (m *Machine) template(e *js.TemplateExpr, s *scope) Value {
 	return b.String()
 }
 
-// text is String(v), or why there is none.
+// text returns String(v), or the reason why it cannot be determined.
 func (m *Machine) text(v Value, at Place) (string, *Unknown) {
 	if s, ok := toString(v); ok {
 		return s, nil
@@ -211,7 +211,7 @@ func (m *Machine) arrayLiteral(e *js.ArrayExpr, s *scope) Value {
 	return a
 }
 
-// spread appends what iterating over v gives.
+// spread appends the elements of v.
 func (m *Machine) spread(a *Array, v Value, at Place) {
 	elems, rest := m.iterate(v, at)
 	a.Elems = append(a.Elems, elems...)
@@ -219,7 +219,7 @@ func (m *Machine) spread(a *Array, v Value, at Place) {
 	m.clip(a, at)
 }
 
-// clip keeps an array within bounds.
+// clip limits the length of an array.
 func (m *Machine) clip(a *Array, at Place) {
 	m.steps += len(a.Elems) / 16
 	if len(a.Elems) > maxElems {
@@ -228,7 +228,7 @@ func (m *Machine) clip(a *Array, at Place) {
 	}
 }
 
-// iterate lists what `for of` would go through.
+// iterate lists the values that `for of` would visit.
 func (m *Machine) iterate(v Value, at Place) ([]Value, *Unknown) {
 	switch v := v.(type) {
 	case *Array:
@@ -240,8 +240,8 @@ func (m *Machine) iterate(v Value, at Place) ([]Value, *Unknown) {
 	return nil, m.taint(m.unknown("it iterates over something that is not a list", at), v)
 }
 
-// restOf makes of an unknown list the unknown further elements of a list: the
-// elements of the lists that it may be.
+// restOf returns the unknown further elements of a list that an unknown list
+// is spread into: the elements of its candidates.
 func (m *Machine) restOf(u *Unknown) *Unknown {
 	rest := u.with(nil)
 	for _, may := range u.May {

@@ -5,21 +5,23 @@ import (
 	"slices"
 )
 
-// mutable is what evaluation changes: a binding, a list or an object.
+// mutable is something that evaluation changes: a binding, a list or an
+// object.
 type mutable interface {
-	// save returns a state, never nil, that later changes leave alone. It is
+	// save returns a state, never nil, that later changes do not affect. It is
 	// restored once.
 	save() any
 	restore(state any)
-	// joined is the state of what is, because of u, in one of several.
+	// joined returns the state of something that has one of several states
+	// because of u.
 	joined(m *Machine, u *Unknown, states []any) any
 }
 
-// txn keeps the state before a piece of evaluation of everything that it
+// txn keeps the previous state of everything that a part of the evaluation
 // changes, so that it can be undone.
 type txn map[mutable]any
 
-// touch is called before a change.
+// touch must be called before a change.
 func (m *Machine) touch(x mutable) {
 	if m.txn != nil {
 		if m.txn[x] == nil {
@@ -28,8 +30,8 @@ func (m *Machine) touch(x mutable) {
 	}
 }
 
-// born notes what is made in a branch: nothing outside of the branch has seen
-// it, so that there is nothing to undo.
+// born records an object that is created in a branch. Nothing outside the
+// branch has seen it, so nothing needs to be undone.
 func (m *Machine) born(x mutable) {
 	if m.txn != nil && m.txn[x] == nil {
 		m.txn[x] = fresh{}
@@ -40,15 +42,15 @@ type fresh struct{}
 
 func (m *Machine) setCell(c *cell, v Value) {
 	if c.value == nil {
-		m.born(c) // only its declaration finds a binding without a value
+		m.born(c) // only the declaration of a binding finds it without a value
 	} else {
 		m.touch(c)
 	}
 	c.value = v
 }
 
-// swap restores the previous state and returns the current one, and what was
-// made in between.
+// swap restores the previous state. It returns the current state, and what was
+// created in between.
 func (t txn) swap() (now txn, made []mutable) {
 	now = txn{}
 	for x, before := range t {
@@ -74,7 +76,7 @@ func (a *Array) save() any { return *a }
 
 func (a *Array) restore(state any) { *a = state.(Array) }
 
-// joined keeps what all begin with; what follows may be there.
+// joined keeps the common beginning of all states; what follows is uncertain.
 func (*Array) joined(m *Machine, u *Unknown, states []any) any {
 	first := states[0].(Array)
 	common := len(first.Elems)
@@ -106,7 +108,8 @@ func (o *Object) save() any {
 
 func (o *Object) restore(state any) { *o = state.(Object) }
 
-// joined makes a property that is missing in some states perhaps undefined.
+// joined turns a property that some states lack into one that may be
+// undefined.
 func (o *Object) joined(m *Machine, u *Unknown, states []any) any {
 	out := Object{Host: o.Host}
 	for _, s := range states {
@@ -130,7 +133,8 @@ func (o *Object) joined(m *Machine, u *Unknown, states []any) any {
 	return out
 }
 
-// either is the value of one of the branches, which one is unknown.
+// either returns a value that is that of one of the branches; which one is
+// unknown.
 func (m *Machine) either(u *Unknown, branches ...func() Value) Value {
 	var wrapped []func() completion
 	for _, b := range branches {
@@ -139,8 +143,8 @@ func (m *Machine) either(u *Unknown, branches ...func() Value) Value {
 	return m.fork(u, wrapped...).value
 }
 
-// perhaps runs what may happen or not: what it changes is unknown because of
-// u. Only a return goes beyond it.
+// perhaps runs something that may or may not happen. Everything that it
+// changes becomes unknown because of u. Only a return can leave it.
 func (m *Machine) perhaps(u *Unknown, body func() completion) completion {
 	c := m.fork(u, body, func() completion { return completion{} })
 	if c.kind != returns {
@@ -149,9 +153,9 @@ func (m *Machine) perhaps(u *Unknown, body func() completion) completion {
 	return c
 }
 
-// fork evaluates every branch from the same state and makes unknown, because
-// of u, whatever they disagree on. A branch that throws is left out; if all do,
-// the first one's exception goes on.
+// fork evaluates every branch from the same state. Everything that differs
+// between them becomes unknown because of u. A branch that throws is ignored.
+// If all throw, the exception of the first one continues.
 func (m *Machine) fork(u *Unknown, branches ...func() completion) completion {
 	m.unknowns++
 	outer := m.txn
@@ -163,7 +167,8 @@ func (m *Machine) fork(u *Unknown, branches ...func() completion) completion {
 		m.txn = t
 		var out completion
 		exception := m.try(func() {
-			// An evaluation that is stopped for good leaves nothing half done.
+			// If the evaluation is stopped for good, nothing must be left half
+			// done.
 			done := false
 			defer func() {
 				if !done {
@@ -195,7 +200,7 @@ func (m *Machine) fork(u *Unknown, branches ...func() completion) completion {
 	return m.joinCompletions(u, outs)
 }
 
-// try runs f and returns the exception that it ended with.
+// try runs f and returns its exception, if any.
 func (m *Machine) try(f func()) (exception *thrown) {
 	depth, calls := m.depth, len(m.calls)
 	defer func() {
@@ -233,14 +238,15 @@ func (m *Machine) joinStates(u *Unknown, branches []txn) {
 	}
 }
 
-// same reports whether two values are the same one (===, NaN equal to itself).
+// same reports whether two values are identical (===, with NaN equal to
+// itself).
 func same(a, b Value) bool {
 	x, ok := a.(float64)
 	y, ok2 := b.(float64)
 	return a == b || ok && ok2 && x != x && y != y
 }
 
-// join is the value that is one of several.
+// join returns a value that is one of several.
 func (m *Machine) join(u *Unknown, values ...Value) Value {
 	if !slices.ContainsFunc(values, func(v Value) bool { return v == nil || !same(v, values[0]) }) {
 		return values[0]
@@ -267,7 +273,7 @@ func (m *Machine) join(u *Unknown, values ...Value) Value {
 	return joined
 }
 
-// absorb takes over what is known of another unknown.
+// absorb adds what is known about another unknown value.
 func (u *Unknown) absorb(v *Unknown) {
 	u.Marked, u.Missing, u.Dynamic = u.Marked || v.Marked, u.Missing || v.Missing, u.Dynamic || v.Dynamic
 	if u.From == nil {
@@ -275,7 +281,7 @@ func (u *Unknown) absorb(v *Unknown) {
 	}
 }
 
-// mergeRest makes one reason of two.
+// mergeRest combines two reasons.
 func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
 	switch {
 	case a == nil:
@@ -288,10 +294,10 @@ func (m *Machine) mergeRest(a, b *Unknown) *Unknown {
 	return out
 }
 
-// maxMay bounds the candidates that are kept of an unknown value.
+// maxMay limits the number of candidates that an unknown value keeps.
 const maxMay = 4096
 
-// distinctValues leaves out what comes again.
+// distinctValues removes duplicates.
 func distinctValues(vs []Value) []Value {
 	if len(vs) < 2 {
 		return vs
@@ -314,7 +320,8 @@ func (m *Machine) marked(v Value) bool {
 	return m.opts.Marked != nil && m.opts.Marked(v)
 }
 
-// taint marks an unknown value if one of those that went into it is marked.
+// taint marks an unknown value if one of the values that it depends on is
+// marked.
 func (m *Machine) taint(u *Unknown, from ...Value) *Unknown {
 	for _, v := range from {
 		if m.marked(v) && !u.Marked {

@@ -2,13 +2,14 @@ package jseval
 
 import "context"
 
-// What a host package asks of values, and makes of its own.
+// These are the operations that a host package uses to inspect and create
+// values.
 
-// askSteps bounds what answering one question takes, where a property is an
+// askSteps limits the steps for one question, because a property may be an
 // accessor.
 const askSteps = 50_000
 
-// ask lets the program's own code run once more, after the evaluation.
+// ask lets the program's own code run again after the evaluation.
 func (m *Machine) ask(f func()) *Unknown {
 	m.steps = maxSteps - askSteps
 	if why, _ := m.bounded(f); why != "" {
@@ -17,7 +18,7 @@ func (m *Machine) ask(f func()) *Unknown {
 	return nil
 }
 
-// Text is String(v), or why there is none.
+// Text returns String(v), or the reason why it cannot be determined.
 func (m *Machine) Text(v Value) (string, *Unknown) { return m.text(v, Place{}) }
 
 // Get reads a property after the evaluation.
@@ -28,7 +29,7 @@ func (m *Machine) Get(v Value, key string) (got Value) {
 	return got
 }
 
-// Values are what a namespace exports, in the order of the names.
+// Values returns the exports of a namespace in the order of their names.
 func (m *Machine) Values(n *Namespace) (values []Value, rest *Unknown) {
 	if stopped := m.ask(func() {
 		var names []string
@@ -42,17 +43,17 @@ func (m *Machine) Values(n *Namespace) (values []Value, rest *Unknown) {
 	return values, rest
 }
 
-// Stop ends the whole evaluation: every value that is not there yet becomes
-// unknown for that reason.
+// Stop ends the whole evaluation. Every value that is not determined yet
+// becomes unknown for that reason.
 func (c *Call) Stop(why string) { c.M.stop(why) }
 
-// Failed reports whether a module was not evaluated to its end.
+// Failed reports whether a module was not evaluated completely.
 func (m *Machine) Failed(path string) bool {
 	mod, ok := m.modules[path]
 	return !ok || mod.failed != nil || mod.status != evaluated
 }
 
-// Around is the innermost function around a call that was made, or nil.
+// Around returns the innermost function that contains a call, or nil.
 func (m *Machine) Around(s Site) *Func {
 	for i := len(s.Bodies) - 1; i >= 0; i-- {
 		if f, ok := m.closures[s.Bodies[i]]; ok && !f.generator {
@@ -62,8 +63,8 @@ func (m *Machine) Around(s Site) *Func {
 	return nil
 }
 
-// CallLater calls a function with unknown arguments, as somebody outside of
-// the program may.
+// CallLater calls a function with unknown arguments, as code outside the
+// program might do.
 func (m *Machine) CallLater(ctx context.Context, f *Func, why string, at Place) {
 	m.ctx = ctx
 	m.steps = maxSteps - laterSteps
@@ -74,13 +75,13 @@ func (m *Machine) CallLater(ctx context.Context, f *Func, why string, at Place) 
 	})
 }
 
-// laterSteps bounds what one call of CallLater takes.
+// laterSteps limits the steps of one CallLater.
 const laterSteps = 200_000
 
-// Wanted reports whether a module leads to a mention of a wanted word.
+// Wanted reports whether a module leads to a wanted word.
 func (m *Machine) Wanted(path string) bool { return m.wanted[path] }
 
-// FunctionsIn are the program's own functions among values and in their
+// FunctionsIn returns the program's own functions among values, and in their
 // elements and properties.
 func FunctionsIn(values ...Value) []*Func {
 	var all []*Func
@@ -103,7 +104,7 @@ func FunctionsIn(values ...Value) []*Func {
 	return all
 }
 
-// parts are the elements, properties or candidates of a value.
+// parts returns the elements, properties or candidates of a value.
 func parts(v Value) []Value {
 	switch v := v.(type) {
 	case *Array:
@@ -120,7 +121,7 @@ func parts(v Value) []Value {
 	return nil
 }
 
-// Code is the function's body.
+// Code returns the function's body.
 func (f *Func) Code() *Code {
 	return &Code{scope: f.scope, source: f.scope.frame.source, node: f.body}
 }

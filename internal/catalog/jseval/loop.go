@@ -8,8 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// execLoop runs `for of` over what is known. How often any other
-// loop turns is not evaluated.
+// execLoop runs `for of` over known values. For other loops, the number of
+// iterations is not evaluated.
 func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 	var body js.IStmt
 	inner := s.inner()
@@ -24,7 +24,7 @@ func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 		return m.forEach(st.Init, st.Body, s, elems, rest)
 	case *js.ForInStmt:
 		m.eval(st.Value, s)
-		u := m.unknown("it is a name of a for-in loop, which is not evaluated", m.at(st.Value, s))
+		u := m.unknown("it is the variable of a for-in loop, which is not evaluated", m.at(st.Value, s))
 		return m.forEach(st.Init, st.Body, s, nil, u)
 	case *js.WhileStmt:
 		body = st.Body
@@ -41,16 +41,17 @@ func (m *Machine) execLoop(st js.IStmt, s *scope) completion {
 			}
 		}
 	}
-	u := m.unknown("how often a loop turns is not evaluated", m.at(firstOf([]js.IStmt{body}), s))
+	u := m.unknown("the number of iterations of a loop is not evaluated", m.at(firstOf([]js.IStmt{body}), s))
 	return m.perhaps(u, func() completion { return m.exec(body, inner) })
 }
 
-// forEach turns once for each element, and may turn for what else there may be.
-// Where the loop may break, every turn may or may not happen.
+// forEach runs the body once for each element, and perhaps for possible
+// further elements. If the loop may break, every iteration is uncertain.
 func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, elems []Value, rest *Unknown) completion {
 	sure := len(elems)
 	if rest != nil {
-		// What there may be, and one more of which nothing is known.
+		// These are the possible further elements, and one about which nothing
+		// is known.
 		elems = append(slices.Concat(elems, rest.May), rest.with(nil))
 	}
 	if source.Breaks(block) {
@@ -68,7 +69,7 @@ func (m *Machine) forEach(init js.IExpr, block *js.BlockStmt, s *scope, elems []
 	})
 }
 
-// turns runs a loop's body, for the first elements for certain.
+// turns runs a loop's body. The first elements are certain.
 func (m *Machine) turns(elems []Value, sure int, why *Unknown, turn func(v Value) completion) completion {
 	for i, v := range elems {
 		m.step()

@@ -11,56 +11,57 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// Options say what is known besides the program's text.
+// Options describe what is known in addition to the program's text.
 type Options struct {
 	Program *source.Program
-	// External gives what an external package exports under a name, where it
-	// is known; "default" and the specifier's path are as written.
+	// External returns what an external package exports under a name, if
+	// known. "default" and the path of the specifier are passed as written.
 	External func(specifier, name string) (Value, bool)
-	// Method may know a method that is called on an unknown value by its name
-	// and arguments.
+	// Method may recognise a method that is called on an unknown value by its
+	// name and arguments.
 	Method func(name string, c *Call) (Value, bool)
-	// Env are the environment variables whose value is known.
+	// Env contains the environment variables with known values.
 	Env map[string]string
-	// Marked reports whether a value is one that the caller looks for; what is
-	// made of it by unknown means is marked as well.
+	// Marked reports whether the caller looks for a value. Unknown values that
+	// are derived from it are marked as well.
 	Marked func(Value) bool
 	// Escaped is called for each call that is not evaluated.
 	Escaped func(Escape)
 }
 
-// The bounds of one evaluation. A worker of 150 functions takes 10^5 steps.
+// These are the limits of one evaluation. A worker with 150 functions needs
+// 10^5 steps.
 const (
 	maxSteps  = 3_000_000
-	maxDepth  = 4_000   // nested expressions and statements, all calls together
+	maxDepth  = 4_000   // nested expressions and statements over all calls
 	maxCalls  = 200     // nested calls
-	maxForked = 12      // nested calls below an unknown condition
-	maxElems  = 100_000 // of an array
-	maxText   = 1 << 20 // bytes of a string
+	maxForked = 12      // nested calls under an unknown condition
+	maxElems  = 100_000 // length of an array
+	maxText   = 1 << 20 // length of a string in bytes
 )
 
-// Machine evaluates modules. What one module does to the values of another
-// lasts, so that each entry wants a Machine of its own. It is not safe for
-// concurrent use.
+// Machine evaluates modules. The changes that one module makes to the values
+// of another are kept, so each entry module needs a separate Machine. It is
+// not safe for concurrent use.
 type Machine struct {
 	ctx     context.Context
 	opts    Options
 	modules map[string]*module
-	wanted  map[string]bool // modules that lead to a mention of a wanted word
+	wanted  map[string]bool // modules that lead to a wanted word
 	globals map[string]Value
-	// closures are the functions that were made last of each body.
+	// closures maps each body to the function that was last created from it.
 	closures map[*js.BlockStmt]*Func
 
 	steps, depth, forked int
 	calls                []Place
 	txn                  txn
 	tasks                []func() // see later
-	statement            any      // that is run, for places
+	statement            any      // the statement that is being run, for places
 	statementIn          *source.Module
-	lastToken            []byte // the last one that gave a place, and its module
+	lastToken            []byte // the last node with a place, and its module
 	lastIn               *source.Module
-	node                 any // of the call that is made
-	unknowns             int // operations so far whose outcome was unknown
+	node                 any // the call that is being executed
+	unknowns             int // the number of operations so far with an unknown result
 }
 
 // New makes a Machine.
@@ -71,7 +72,7 @@ func New(o Options) *Machine {
 	return m
 }
 
-// wantedModules are those from which a mention of a wanted word is reached.
+// wantedModules returns the modules that lead to a wanted word.
 func wantedModules(p *source.Program) map[string]bool {
 	importers := map[string][]string{}
 	var queue []string
@@ -95,7 +96,8 @@ func wantedModules(p *source.Program) map[string]bool {
 	return wanted
 }
 
-// stopped unwinds an evaluation that used up its steps or whose context ended.
+// stopped unwinds an evaluation that has used up its steps or whose context
+// has ended.
 type stopped struct{ why string }
 
 // stop ends the evaluation for good.
@@ -104,7 +106,7 @@ func (m *Machine) stop(why string) {
 	panic(stopped{why})
 }
 
-// thrown unwinds to the program's own catch.
+// thrown unwinds to a catch in the program.
 type thrown struct {
 	value Value
 	at    Place
@@ -118,15 +120,15 @@ func (m *Machine) step() {
 	}
 }
 
-// Export is one name that a module exports.
+// Export is one export of a module.
 type Export struct {
 	Name  string
 	Value Value
 }
 
-// Exports evaluates a module and returns what it exports, in the order of the
-// language (by name). An error means that the module cannot be read at all, or
-// the context's end.
+// Exports evaluates a module and returns its exports in the order that the
+// language defines (by name). The error means that the module cannot be read
+// at all, or that the context has ended.
 func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown, error) {
 	m.ctx = ctx
 	mod := m.module(path)
@@ -158,7 +160,7 @@ func (m *Machine) Exports(ctx context.Context, path string) ([]Export, *Unknown,
 	return exports, rest, nil
 }
 
-// bounded runs f and says why it was stopped, if it was.
+// bounded runs f and returns the reason if it was stopped.
 func (m *Machine) bounded(f func()) (why string, threw bool) {
 	txn, depth, forked, calls := m.txn, m.depth, m.forked, len(m.calls)
 	defer func() {
@@ -188,10 +190,10 @@ func describeThrown(v Value) string {
 	return ""
 }
 
-// Calls are the places of the calls that are under way, the outermost first.
+// Calls returns the places of the active calls, the outermost first.
 func (m *Machine) Calls() []Place { return append([]Place(nil), m.calls...) }
 
-// module returns the record of a file, linked but not evaluated.
+// module returns the record of a file, which is linked but not evaluated.
 func (m *Machine) module(path string) *module {
 	if mod, ok := m.modules[path]; ok {
 		return mod

@@ -34,7 +34,7 @@ func (m *Machine) get(v Value, key string, at Place) Value {
 	return m.unknown("it is the property "+key+" of a text or a number, which is not evaluated", at)
 }
 
-// getUnknown reads a property of each value that there may be.
+// getUnknown reads a property of each candidate.
 func (m *Machine) getUnknown(u *Unknown, key string) Value {
 	out := u.with(nil)
 	out.Primitive = key == "length"
@@ -48,7 +48,8 @@ func (m *Machine) getUnknown(u *Unknown, key string) Value {
 	return out
 }
 
-// getAny reads a property whose name is unknown: it may be any.
+// getAny reads a property whose name is unknown, so the result may be any of
+// them.
 func (m *Machine) getAny(v Value, u *Unknown) Value {
 	out := &Unknown{Why: u.Why, At: u.At, May: slices.Clone(parts(v))}
 	if n, ok := v.(*Namespace); ok {
@@ -93,12 +94,12 @@ func (m *Machine) getArray(a *Array, key string, at Place) Value {
 	m.escape(a.Elems, a.Rest, u, at)
 	switch key {
 	case "copyWithin", "fill", "pop", "reverse", "shift", "sort", "splice", "unshift":
-		m.uncertain(a, u) // they change the list
+		m.uncertain(a, u) // these methods change the list
 	}
 	return u
 }
 
-// put writes a property, whose name is unknown if u is set.
+// put writes a property. Its name is unknown if u is set.
 func (m *Machine) put(v Value, key string, u *Unknown, val Value, at Place) {
 	switch o := v.(type) {
 	case *Object:
@@ -108,7 +109,8 @@ func (m *Machine) put(v Value, key string, u *Unknown, val Value, at Place) {
 		m.uncertain(o, &Unknown{Why: "its elements are assigned one by one, which is not evaluated", At: at}, val)
 		return
 	case *Unknown:
-		// What may have been overwritten is uncertain from here on.
+		// From here on, everything that may have been overwritten is
+		// uncertain.
 		m.unknowns++
 		for _, may := range o.May {
 			if p, ok := may.(*Object); ok {
@@ -123,7 +125,7 @@ func (m *Machine) put(v Value, key string, u *Unknown, val Value, at Place) {
 	m.escape([]Value{val}, nil, u, at)
 }
 
-// forget makes uncertain what a list or an object holds.
+// forget makes the contents of a list or an object uncertain.
 func (m *Machine) forget(v Value, u *Unknown) {
 	switch o := v.(type) {
 	case *Object:
@@ -133,8 +135,8 @@ func (m *Machine) forget(v Value, u *Unknown) {
 	}
 }
 
-// uncertain makes a list whose places, or whose length, are unknown of one
-// that is known: all of it may or may not be there, and so may the additions.
+// uncertain converts a known list into one with unknown positions or length:
+// each element, including the additions, may or may not be in it.
 func (m *Machine) uncertain(a *Array, why *Unknown, additions ...Value) {
 	m.touch(a)
 	rest := &Unknown{Why: why.Why, At: why.At, May: append(append([]Value(nil), a.Elems...), additions...)}

@@ -16,30 +16,31 @@ const (
 	evaluated
 )
 
-// module is a module of the language: its bindings, what it exports, and how
-// far its evaluation is.
+// module is an ECMAScript module: its bindings, its exports, and the state of
+// its evaluation.
 type module struct {
 	path    string
 	source  *source.Module
 	scope   *scope
 	exports map[string]*export
 	links   *source.Links
-	// common is `module` of CommonJS, where the program names it.
+	// common is the CommonJS `module` object, if the program uses it.
 	common *Object
 	status status
-	// unreadable is why the syntax tree is missing.
+	// unreadable is the reason why there is no syntax tree.
 	unreadable error
-	// failed is the value of what evaluation did not get to, and threw says
-	// that it is the value of everything.
+	// failed is the value of everything that was not evaluated. threw means
+	// that it is the value of all exports.
 	failed *Unknown
 	threw  bool
 }
 
-// export is what a name leads to: a binding here or one elsewhere.
+// export is the target of an exported name: a binding in this module or in
+// another one.
 type export struct {
 	cell *cell
 	spec string // `export … from`
-	name string // there; "*" for the namespace
+	name string // the name in that module; "*" for the namespace
 	at   Place
 }
 
@@ -50,7 +51,7 @@ func (mod *module) place() Place {
 	return Place{Module: mod.source}
 }
 
-// link declares a module's bindings.
+// link declares the bindings of a module.
 func (m *Machine) link(mod *module) {
 	f := &frame{module: mod, source: mod.source}
 	mod.scope = &scope{frame: f}
@@ -70,14 +71,14 @@ func (m *Machine) link(mod *module) {
 	}
 }
 
-// evaluate runs a module after those it imports.
+// evaluate runs a module after the modules that it imports.
 func (m *Machine) evaluate(mod *module) {
 	if mod.status != linked {
 		return
 	}
 	mod.status = evaluating
-	// What a module does at load time it does once, whichever side of an
-	// unknown condition asked for it first.
+	// The effects of loading a module happen once, whichever side of an
+	// unknown condition loads it first.
 	outer := m.txn
 	m.txn = nil
 	defer func() { m.txn = outer }()
@@ -116,7 +117,7 @@ func (m *Machine) resolve(mod *module, spec string) source.Target {
 	return t
 }
 
-// execTop runs a statement at the top of a module.
+// execTop runs a top-level statement of a module.
 func (m *Machine) execTop(mod *module, st js.IStmt) {
 	ex, ok := st.(*js.ExportStmt)
 	if !ok {
@@ -136,8 +137,8 @@ func (m *Machine) execTop(mod *module, st js.IStmt) {
 	}
 }
 
-// exportNames are all names that a module exports but for default of a star,
-// sorted; rest is set where there may be more.
+// exportNames returns the sorted names of all exports except the defaults of
+// star exports. rest is set if there may be more.
 func (m *Machine) exportNames(mod *module) (names []string, rest *Unknown) {
 	seen := map[string]bool{}
 	visited := map[*module]bool{}

@@ -33,7 +33,7 @@ func (m *Machine) objectLiteral(e *js.ObjectExpr, s *scope) Value {
 	return o
 }
 
-// setProp sets a property of an object, whose name is unknown if u is set.
+// setProp sets a property of an object. Its name is unknown if u is set.
 func (m *Machine) setProp(o *Object, key string, u *Unknown, v Value) {
 	if u != nil {
 		m.forgetProps(o, &Unknown{Why: u.Why, At: u.At, May: []Value{v}, Marked: m.marked(v)})
@@ -61,7 +61,8 @@ func (m *Machine) propertyName(n js.PropertyName, s *scope) (string, *Unknown) {
 	return string(n.Literal.Data), nil
 }
 
-// copyProps is `{...v}` and Object.assign; except are left out.
+// copyProps implements `{...v}` and Object.assign without the properties in
+// except.
 func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool) {
 	m.touch(o)
 	switch v := v.(type) {
@@ -87,8 +88,8 @@ func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool
 	}
 }
 
-// copyEither copies the properties of one of several known objects, or of what
-// has none: a property that none of them has keeps its value.
+// copyEither copies the properties of one of several known objects, or of a
+// value without properties. A property that none of them has keeps its value.
 func (m *Machine) copyEither(o *Object, u *Unknown, at Place, except map[string]bool) bool {
 	copies := []func() completion{func() completion { return completion{} }}
 	for _, may := range u.May {
@@ -105,7 +106,7 @@ func (m *Machine) copyEither(o *Object, u *Unknown, at Place, except map[string]
 	return u.exact
 }
 
-// defineMethod adds a method to an object; an accessor is not evaluated.
+// defineMethod adds a method to an object. Accessors are not evaluated.
 func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope) {
 	if d.Name.Private != nil {
 		return
@@ -121,7 +122,8 @@ func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope) {
 	m.setProp(o, key, u, f)
 }
 
-// forgetProps makes every property unknown: any may have been overwritten.
+// forgetProps makes every property unknown, because any of them may have been
+// overwritten.
 func (m *Machine) forgetProps(o *Object, u *Unknown) {
 	m.touch(o)
 	for _, k := range o.keys {
@@ -132,7 +134,7 @@ func (m *Machine) forgetProps(o *Object, u *Unknown) {
 	o.Rest = m.mergeRest(o.Rest, u)
 }
 
-// keysOf are the names of a value's own properties.
+// keysOf returns the names of a value's own properties.
 func (m *Machine) keysOf(v Value) ([]string, *Unknown) {
 	switch o := v.(type) {
 	case *Object:

@@ -42,7 +42,7 @@ func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 	return m.unknown("its operator is not evaluated", m.at(e, s))
 }
 
-// primitive is what an operator makes of an unknown operand.
+// primitive returns the result of an operator with an unknown operand.
 func (m *Machine) primitive(u *Unknown) *Unknown {
 	m.unknowns++
 	return &Unknown{Why: u.Why, At: u.At, Primitive: true}
@@ -73,7 +73,7 @@ func (m *Machine) typeOf(v Value) Value {
 	return "object"
 }
 
-// assignOps are the operators that assign what another operator makes.
+// assignOps maps assignment operators to the operators that compute the value.
 var assignOps = map[js.TokenType]js.TokenType{
 	js.AddEqToken: js.AddToken, js.SubEqToken: js.SubToken, js.MulEqToken: js.MulToken, js.DivEqToken: js.DivToken,
 	js.ModEqToken: js.ModToken, js.ExpEqToken: js.ExpToken, js.BitAndEqToken: js.BitAndToken,
@@ -112,12 +112,15 @@ func (m *Machine) binary(e *js.BinaryExpr, s *scope) Value {
 	return m.operate(e.Op, x, right(), m.at(e, s))
 }
 
-// logical is &&, || and ??, whose right side may not be evaluated.
+// logical evaluates &&,
+//
+// and ??, whose right side may not be evaluated.
 func (m *Machine) logical(op js.TokenType, x Value, right func() Value) Value {
 	if u, ok := x.(*Unknown); ok {
 		left := u
 		if op == js.AndToken {
-			// What `&&` gives without its right side is falsy, and so not an object.
+			// If `&&` does not evaluate its right side, its result is falsy
+			// and so not an object.
 			left = &Unknown{Why: u.Why, At: u.At, Primitive: true}
 		}
 		return m.either(u, func() Value { return left }, right)
@@ -149,8 +152,8 @@ func (m *Machine) operate(op js.TokenType, x, y Value, at Place) Value {
 	return m.primitive(m.unknown("its operator is not evaluated", at))
 }
 
-// equal decides === and ==, the latter for values of one kind and for null and
-// undefined.
+// equal evaluates === and ==. It decides == only for values of one type and
+// for null and undefined.
 func (m *Machine) equal(x, y Value, loose bool, at Place) (bool, *Unknown) {
 	for _, v := range []Value{x, y} {
 		if u, ok := v.(*Unknown); ok {

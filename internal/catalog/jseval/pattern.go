@@ -6,7 +6,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// assign writes to what stands left of an `=`.
+// assign writes to the left side of an `=`.
 func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
 	m.step()
 	switch e := target.(type) {
@@ -29,8 +29,8 @@ func (m *Machine) assign(target js.IExpr, v Value, s *scope) {
 	}
 }
 
-// assignPattern makes everything unknown that a pattern names: destructuring
-// is evaluated in declarations alone.
+// assignPattern makes all targets of a pattern unknown: destructuring is
+// evaluated only in declarations.
 func (m *Machine) assignPattern(pattern js.IExpr, v Value, s *scope) {
 	at := m.at(pattern, s)
 	u := m.taint(m.unknown("it is assigned by destructuring, which is not evaluated", at), v)
@@ -79,12 +79,12 @@ func tail(elems []Value, i int, rest *Unknown) *Array {
 // declare binds a pattern; lexical is false for `var`.
 func (m *Machine) declare(e js.BindingElement, s *scope, lexical bool) {
 	if e.Default == nil && !lexical {
-		return // `var x;` leaves x as it is
+		return // `var x;` does not change x
 	}
 	m.bind(e.Binding, m.eval(e.Default, s), s, lexical)
 }
 
-// bind takes a value apart into the names of a pattern.
+// bind destructures a value into the names of a pattern.
 func (m *Machine) bind(b js.IBinding, v Value, s *scope, lexical bool) {
 	m.step()
 	to := s

@@ -2,7 +2,7 @@ package jseval
 
 import "github.com/joelhooks/gh-sbw/internal/catalog/source"
 
-// at is the place of a node.
+// at returns the place of a node.
 func (m *Machine) at(n any, s *scope) Place {
 	mod := s.frame.source
 	var after []byte
@@ -20,7 +20,8 @@ func (m *Machine) at(n any, s *scope) Place {
 	return p
 }
 
-// enterStatement notes the statement that is run; the result undoes it.
+// enterStatement records the statement that is being run. Calling the result
+// restores the previous one.
 func (m *Machine) enterStatement(st any, in *source.Module) func() {
 	oldStatement, oldIn := m.statement, m.statementIn
 	m.statement, m.statementIn = st, in

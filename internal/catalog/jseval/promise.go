@@ -2,12 +2,12 @@ package jseval
 
 import "slices"
 
-// What an asynchronous function does from its first await on, and what a
-// promise calls back, happens after the code that called it: a list that is
-// filled there is still empty where it is passed on in between. In a branch
-// that may not be taken everything happens at once.
+// The part of an asynchronous function after its first await, and the
+// callbacks of a promise, run after the code that called them. A list that is
+// filled there is still empty when it is passed on in between. In a branch
+// that may not be taken, everything runs immediately.
 
-// promise is a value that `await` unwraps; it is nil until it is there.
+// promise is a value that `await` unwraps. It is nil until it is settled.
 type promise struct {
 	value   Value
 	waiting []func() // tasks
@@ -15,8 +15,8 @@ type promise struct {
 
 func newPromise(v Value) *Object { return &Object{Host: &promise{value: v}} }
 
-// later runs f, which gives a promise's value, after the code that runs now and
-// once another promise, if any, is there.
+// later runs f, which returns a promise's value, after the current code and,
+// if there is another promise, after that one is settled.
 func (m *Machine) later(after *promise, f func() Value) *Object {
 	p := &promise{}
 	calls := slices.Clone(m.calls)
@@ -35,7 +35,7 @@ func (m *Machine) later(after *promise, f func() Value) *Object {
 	return &Object{Host: p}
 }
 
-// settle runs what was put off.
+// settle runs the postponed tasks.
 func (m *Machine) settle() {
 	for len(m.tasks) > 0 && m.txn == nil {
 		task := m.tasks[0]
@@ -58,12 +58,12 @@ func (m *Machine) Await(v Value) Value {
 		m.settle()
 	}
 	if p.value == nil {
-		return m.unknown("it is the value of a promise that is not there yet", Place{})
+		return m.unknown("it is the value of a promise that is not settled yet", Place{})
 	}
 	return p.value
 }
 
-// method gives a method of a promise.
+// method returns a method of a promise.
 func (p *promise) method(key string) Value {
 	return NewFunc(key, func(c *Call) Value {
 		if _, ok := c.Arg(0).(*Func); key != "then" || !ok {

@@ -15,19 +15,19 @@ type importRef struct {
 	at         Place
 }
 
-// scope is one block's bindings. Names are looked up when they are used, so
-// that a function sees what is declared after it.
+// scope contains the bindings of one block. Names are looked up when they are
+// used, so a function sees bindings that are declared after it.
 type scope struct {
 	vars   map[string]*cell
 	parent *scope
 	frame  *frame
 }
 
-// frame is one function activation, or a module.
+// frame is one activation of a function, or a module.
 type frame struct {
 	module *module
-	source *source.Module // by which what it runs is placed
-	scope  *scope         // where `var` goes
+	source *source.Module // determines the places of what it runs
+	scope  *scope         // the scope for `var`
 }
 
 func (s *scope) inner() *scope { return &scope{parent: s, frame: s.frame} }

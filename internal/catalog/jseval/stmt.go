@@ -6,15 +6,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// completion is how a statement ended.
+// completion describes how a statement ended.
 type completion struct {
 	kind  kind
 	value Value
-	// maybe, if set, says that it may have ended normally instead.
+	// maybe, if set, means that it may instead have ended normally.
 	maybe *Unknown
 }
 
-// kind orders the ways to end by how far they reach.
+// kind orders the kinds of completion by how far they reach.
 type kind byte
 
 const (
@@ -24,8 +24,8 @@ const (
 	returns
 )
 
-// joinCompletions makes one of the completions of a fork's branches: the one
-// that reaches furthest, for certain only if all agree.
+// joinCompletions combines the completions of a fork's branches. The result is
+// the one that reaches furthest, and it is certain only if all branches agree.
 func (m *Machine) joinCompletions(u *Unknown, outs []completion) completion {
 	joined := completion{}
 	for _, c := range outs {
@@ -66,7 +66,7 @@ func (m *Machine) execFrom(list []js.IStmt, s *scope) completion {
 	return completion{}
 }
 
-// continueAfter runs what follows a statement that may have ended it all.
+// continueAfter runs what follows a statement that may have ended the block.
 func (m *Machine) continueAfter(c completion, rest func() completion) completion {
 	var after completion
 	threw := true
@@ -102,7 +102,7 @@ func declaredName(v *js.Var) string {
 	return string(v.Data)
 }
 
-// hoistVars declares the `var`s of a function, wherever in it they are.
+// hoistVars declares the `var`s of a function, at any depth.
 func (m *Machine) hoistVars(list []js.IStmt, s *scope) {
 	for _, name := range source.HoistedVars(list) {
 		if c := s.declare(name); c.value == nil {
@@ -147,8 +147,8 @@ func (m *Machine) exec(st js.IStmt, s *scope) completion {
 		}
 		return completion{kind: continues}
 	case *js.LabelledStmt:
-		// A jump to a label is taken for one out of the innermost loop, so that
-		// whatever is done here may be done or not.
+		// A jump to a label is treated like one out of the innermost loop, so
+		// everything that is done here may or may not happen.
 		u := m.unknown("it depends on a label, which is not evaluated", m.at(st.Value, s))
 		return m.perhaps(u, func() completion { return m.exec(st.Value, s) })
 	case *js.TryStmt:
@@ -168,7 +168,7 @@ func (m *Machine) execIf(st *js.IfStmt, s *scope) completion {
 	return m.branch(m.eval(st.Cond, s), exec(st.Body), exec(st.Else))
 }
 
-// branch takes one of two ways, or both where the condition is unknown.
+// branch runs one of two branches, or both if the condition is unknown.
 func (m *Machine) branch(cond Value, yes, no func() completion) completion {
 	if u, ok := cond.(*Unknown); ok {
 		return m.fork(u, yes, no)
@@ -179,7 +179,7 @@ func (m *Machine) branch(cond Value, yes, no func() completion) completion {
 	return no()
 }
 
-// execTry takes what is unknown for something that may throw.
+// execTry assumes that unknown code may throw.
 func (m *Machine) execTry(st *js.TryStmt, s *scope) completion {
 	var c completion
 	before := m.unknowns
@@ -220,7 +220,8 @@ func firstOf(list []js.IStmt) any {
 	return list[0]
 }
 
-// execSwitch takes any of the cases: which one is not evaluated.
+// execSwitch runs all cases as possible branches, because the choice is not
+// evaluated.
 func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
 	m.eval(st.Init, s)
 	inner := s.inner()
@@ -228,7 +229,7 @@ func (m *Machine) execSwitch(st *js.SwitchStmt, s *scope) completion {
 	for i, c := range st.List {
 		m.hoist(c.List, inner)
 		if c.Cond == nil {
-			cases = cases[1:] // none is taken only where there is no default
+			cases = cases[1:] // running none is possible only without a default
 		}
 		cases = append(cases, func() completion {
 			var list []js.IStmt

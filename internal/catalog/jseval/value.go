@@ -11,64 +11,65 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// Value is a bool, float64 or string, or one of Undefined, Null, *Array,
-// *Object, *Func, *Namespace, *Unknown.
+// Value is a bool, float64 or string, or Undefined, Null, *Array, *Object,
+// *Func, *Namespace or *Unknown.
 type Value = any
 
-// Undefined and Null are what they are in the language.
+// Undefined and Null are the values of these names in the language.
 type (
 	Undefined struct{}
 	Null      struct{}
 )
 
-// Place is where something is written.
+// Place is a position in a source file.
 type Place = source.Place
 
-// Unknown is a value that cannot be decided.
+// Unknown is a value that cannot be determined.
 type Unknown struct {
-	// Why completes the sentence "it cannot be decided because …".
+	// Why completes the sentence "it cannot be determined because …".
 	Why string
 	At  Place
-	// May are values that it may have.
+	// May lists values that it may have.
 	May []Value
-	// Marked says that a marked value (Options.Marked) went into it, so that
-	// it may hold one.
+	// Marked means that it depends on a marked value (Options.Marked), and so
+	// may contain one.
 	Marked bool
-	// Primitive says that it is not an object.
+	// Primitive means that it is not an object.
 	Primitive bool
-	// Missing says that it comes from a module that should be there.
+	// Missing means that it comes from a module that should exist but does
+	// not.
 	Missing bool
-	// From is the part of the program that makes the value and is not
-	// evaluated; the value may hold whatever that code can reach.
+	// From is the part of the program that creates the value and is not
+	// evaluated. The value may contain anything that the code can reach.
 	From *Code
-	// Dynamic says that it comes from modules that are chosen when the program
-	// runs, so that any module of the program may be among them.
+	// Dynamic means that it comes from modules that are chosen at run time,
+	// which may be any modules of the program.
 	Dynamic bool
-	// exact says that it is one of May or a primitive.
+	// exact means that it is one of May, or a primitive.
 	exact bool
 }
 
-// with is the same unknown with other candidates.
+// with returns the same unknown value with other candidates.
 func (u *Unknown) with(may []Value) *Unknown {
 	return &Unknown{Why: u.Why, At: u.At, May: may, Marked: u.Marked, Missing: u.Missing, From: u.From, Dynamic: u.Dynamic}
 }
 
-// Array is an array. Its elements are replaced, never changed in place.
+// Array is an array. Its elements are replaced and never changed in place.
 type Array struct {
 	Elems []Value
-	// Rest, if set, says that there may be further elements, or fewer.
+	// Rest, if set, means that there may be more or fewer elements.
 	Rest *Unknown
 }
 
-// Object is an object of any kind but array and function.
+// Object is an object that is neither an array nor a function.
 type Object struct {
 	keys  []string
 	props map[string]Value
-	// Rest, if set, says that there may be further properties, and that those
-	// that are not here may have any value.
+	// Rest, if set, means that there may be more properties, and that missing
+	// properties may have any value.
 	Rest *Unknown
-	// Host is what a native made of it: the SDK's client, a function. The
-	// properties of such an object are not enumerable.
+	// Host is the native counterpart of the object: the SDK's client, or a
+	// function. The properties of such an object are not enumerable.
 	Host any
 }
 
@@ -83,21 +84,22 @@ type Call struct {
 	M    *Machine
 	This Value
 	Args []Value
-	// Rest, if set, says that there may be further arguments.
+	// Rest, if set, means that there may be more arguments.
 	Rest *Unknown
 	At   Place
-	// Node is the call's own node in the syntax tree, if the program wrote it.
+	// Node is the node of the call in the syntax tree, if the program contains
+	// it.
 	Node any
 }
 
-// Arg returns an argument, Undefined beyond the end.
+// Arg returns an argument, or Undefined if there are fewer.
 func (c *Call) Arg(i int) Value { return elementAt(c.Args, i, c.Rest) }
 
 // Func is a function.
 type Func struct {
-	Name   string // of a native
+	Name   string // only for natives
 	native Native
-	// the rest is for functions of the program
+	// the other fields are for functions of the program
 	params    *js.Params
 	body      *js.BlockStmt
 	scope     *scope
@@ -111,7 +113,7 @@ func NewFunc(name string, n Native) *Func { return &Func{Name: name, native: n} 
 // Native reports whether the function is not the program's own.
 func (f *Func) Native() bool { return f.native != nil }
 
-// NewObject makes an object of keys and values, in turn.
+// NewObject creates an object from alternating keys and values.
 func NewObject(pairs ...any) *Object {
 	o := &Object{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -120,7 +122,7 @@ func NewObject(pairs ...any) *Object {
 	return o
 }
 
-// Set sets a property while an object is made.
+// Set sets a property during the creation of an object.
 func (o *Object) Set(key string, v Value) {
 	if o.props == nil {
 		o.props = map[string]Value{}
@@ -131,8 +133,8 @@ func (o *Object) Set(key string, v Value) {
 	o.props[key] = v
 }
 
-// Keys are the enumerable own properties in the language's order: indexes
-// first, then as they were added.
+// Keys returns the enumerable own properties in the language's order: first
+// the indexes, then the other keys in the order of insertion.
 func (o *Object) Keys() []string {
 	if o.Host != nil {
 		return nil
@@ -142,7 +144,8 @@ func (o *Object) Keys() []string {
 	return keys
 }
 
-// index is the number that a key is, or one beyond any.
+// index returns the number that a key represents, or a number larger than any
+// index.
 func index(key string) uint64 {
 	n, err := strconv.ParseUint(key, 10, 32)
 	if err != nil || strconv.FormatUint(n, 10) != key {
@@ -151,13 +154,13 @@ func index(key string) uint64 {
 	return n
 }
 
-// Own returns an own property's value.
+// Own returns the value of an own property.
 func (o *Object) Own(key string) (Value, bool) {
 	v, ok := o.props[key]
 	return v, ok
 }
 
-// Truth is a value's truth; known is false where it cannot be decided.
+// Truth converts a value to a boolean. known is false if that is not possible.
 func Truth(v Value) (is, known bool) {
 	switch v := v.(type) {
 	case bool:
@@ -182,7 +185,7 @@ func isNullish(v Value) bool {
 	return false
 }
 
-// toString is the language's String(v) for what has a fixed text.
+// toString is the language's String(v) for values with a fixed text.
 func toString(v Value) (string, bool) {
 	switch v := v.(type) {
 	case string:
@@ -199,8 +202,8 @@ func toString(v Value) (string, bool) {
 	return "", false
 }
 
-// formatNumber writes a number as the language does, but for the very large and
-// the very small.
+// formatNumber formats a number as the language does, except very large and
+// very small numbers.
 func formatNumber(f float64) (string, bool) {
 	if f == 0 {
 		return "0", true
@@ -208,7 +211,7 @@ func formatNumber(f float64) (string, bool) {
 	return strconv.FormatFloat(f, 'f', -1, 64), math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21
 }
 
-// toNumber is the language's Number(v) for numbers and texts.
+// toNumber is the language's Number(v) for numbers and strings.
 func toNumber(v Value) (float64, bool) {
 	switch v := v.(type) {
 	case float64:

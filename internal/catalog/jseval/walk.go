@@ -6,25 +6,25 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// Code is a part of the program that makes a value without being evaluated: a
-// function's body, a class, an expression.
+// Code is a part of the program that creates a value but is not evaluated: the
+// body of a function, a class or an expression.
 type Code struct {
 	scope  *scope
 	source *source.Module
 	node   js.INode
 }
 
-// Site is a call that is written in a module, with what its names stand for.
+// Site is a call in the text of a module, with the values of its names.
 type Site struct {
 	source.CallSite
-	// Callee is what is called, as far as it is known at the top of the module,
-	// or nil.
+	// Callee is the called value, as far as it is known at the top level of
+	// the module, or nil.
 	Callee Value
-	// Passed are the values of the arguments that are names.
+	// Passed are the values of those arguments that are names.
 	Passed []Value
 }
 
-// site looks the names of a call up.
+// site looks up the names of a call.
 func (s *scope) site(m *Machine, c source.CallSite) Site {
 	site := Site{CallSite: c}
 	switch x := c.Called.(type) {
@@ -34,7 +34,7 @@ func (s *scope) site(m *Machine, c source.CallSite) Site {
 		if v, ok := x.X.(*js.Var); ok {
 			switch base := m.lookup(s, v.Name()).(type) {
 			case *Func:
-				site.Callee = base // by call, apply or bind
+				site.Callee = base // through call, apply or bind
 			case *Object, *Namespace:
 				m.ask(func() { site.Callee = m.get(base, c.Name, Place{}) })
 			}
@@ -48,7 +48,7 @@ func (s *scope) site(m *Machine, c source.CallSite) Site {
 	return site
 }
 
-// lookup is what a name holds, nil where it is not set.
+// lookup returns the value of a name, or nil if it is not set.
 func (m *Machine) lookup(s *scope, name []byte) (v Value) {
 	c := s.lookup(name)
 	switch {
@@ -62,8 +62,8 @@ func (m *Machine) lookup(s *scope, name []byte) (v Value) {
 	return v
 }
 
-// Walk visits every call in a module, and in the functions and classes of it,
-// but for the functions whose text is passed over.
+// Walk visits every call in a module and in its functions and classes, except
+// in functions whose bodies were left out and match passOver.
 func (m *Machine) Walk(path string, passOver func(text []byte) bool, visit func(Site)) {
 	mod := m.module(path)
 	if mod.source == nil {
@@ -74,7 +74,8 @@ func (m *Machine) Walk(path string, passOver func(text []byte) bool, visit func(
 	}
 }
 
-// Imported are the names that a module imports and whose values pass.
+// Imported returns the names that a module imports and whose values pass the
+// filter.
 func (m *Machine) Imported(path string, pass func(Value) bool) []string {
 	mod := m.module(path)
 	if mod.source == nil {
@@ -89,11 +90,11 @@ func (m *Machine) Imported(path string, pass func(Value) bool) []string {
 	return names
 }
 
-// maxReach bounds how many functions of the program are followed.
+// maxReach limits how many functions of the program are followed.
 const maxReach = 500
 
-// Reach visits each call in a piece of code and each value that a name in it
-// holds, and goes on in the program's functions that are among them.
+// Reach visits each call in a piece of code and each value of a name in it,
+// and continues with the program's functions among these values.
 func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 	seen := map[js.INode]bool{}
 	var follow func(c *Code)

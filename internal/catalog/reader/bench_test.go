@@ -14,11 +14,11 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// BenchmarkRead reads a generated worker of 200 functions in 300 files of the
-// size that the files of a real one have (9 KB, 2.7 MB together): 200 modules
-// with a function each, 98 libraries that they use, two indexes. It reports
-// the greatest heap in use and how the time compares with esbuild bundling the
-// same sources (x-bundle).
+// BenchmarkRead reads a generated worker with 200 functions in 300 files of
+// realistic size (9 KB each, 2.7 MB in total): 200 modules with one function
+// each, 98 libraries that they use, and two indexes. It reports the peak heap
+// usage and how the time compares with esbuild bundling the same sources
+// (x-bundle).
 func BenchmarkRead(b *testing.B) {
 	root := generate(b, 200, 98)
 	o := Options{Root: root, Indexes: []string{"src/index.cluster.ts", "src/index.host.ts"}}
@@ -47,7 +47,7 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportMetric(float64(ours)/float64(time.Since(start)), "x-bundle")
 }
 
-// BenchmarkReadNothing is a repository without Inngest.
+// BenchmarkReadNothing reads a repository without Inngest.
 func BenchmarkReadNothing(b *testing.B) {
 	root := b.TempDir()
 	for b.Loop() {
@@ -58,7 +58,7 @@ func BenchmarkReadNothing(b *testing.B) {
 	}
 }
 
-// watchHeap samples what the process holds of memory until it is asked.
+// watchHeap samples the heap of the process until its result is called.
 func watchHeap() func() uint64 {
 	stop, done := make(chan struct{}), make(chan uint64)
 	runtime.GC()
@@ -84,7 +84,7 @@ func watchHeap() func() uint64 {
 	}
 }
 
-// generate writes a worker of n functions and m libraries.
+// generate writes a worker with n functions and m libraries.
 func generate(tb testing.TB, n, m int) string {
 	tb.Helper()
 	root := tb.TempDir()

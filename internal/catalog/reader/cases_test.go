@@ -13,21 +13,23 @@ export const bus = new Inngest({ id: 'kiln' })
 export const fire = bus.createFunction({ id: 'fire', retries: 0 }, { event: 'clay/ready' }, async () => 1)
 `
 
-// A body of this length is left out when its module is parsed.
+// Bodies of this length are left out when their module is parsed.
 var longText = "'" + strings.Repeat("the kiln is heated up slowly; ", 8) + "'"
 
-// TestNothingIsLost: what an index makes the SDK register is listed, or what
-// is missing has a place. No case ends in silence: complete, and yet without
-// the function, or with a function that is called forgotten.
+// TestNothingIsLost: everything that an index registers with the SDK is
+// listed, or its absence is reported with a place. No case may end with a
+// catalog that claims to be complete but lacks the function, or that reports a
+// called function as an orphan.
 func TestNothingIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		files map[string]string
-		// listed and perhaps are ids of the index, with their apps; open are the
-		// places of what is not determined.
+		// listed and perhaps are ids of functions of the index, with their
+		// apps. open contains the places of what is not determined.
 		listed, perhaps, open string
 	}{
-		// A call in a body that is left out keeps its import.
+		// A module whose left-out body contains a call keeps the import for
+		// it.
 		{"connect in a long body", map[string]string{"index.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nasync function main() {\n  console.log(" + longText + ")\n  await connect({ apps: [{ client: bus, functions: [fire] }] })\n}\nmain()"},
 			"kiln/fire", "", ""},
 		{"connect without functions", map[string]string{"index.ts": "import { connect } from 'inngest/connect'\nimport { bus } from './kiln'\nawait connect({ apps: [{ client: bus }] })"}, "kiln/fire", "", ""},
@@ -36,7 +38,7 @@ func TestNothingIsLost(t *testing.T) {
 		{"an import for its type alone", map[string]string{"index.ts": "import type { Other } from './other'\nimport { fire } from './kiln'\nexport const fns = [fire]\nexport const x = (o: Other) => { console.log(" + longText + "); return o }",
 			"other.ts": "export type Other = 1\nthrow new Error('never loaded')"}, "kiln/fire", "", ""},
 
-		// serve is called when a request comes, or by a framework.
+		// Here serve is called when a request arrives, or by a framework.
 		{"a handler that is exported", map[string]string{"index.ts": "import { serve } from 'inngest/lambda'\nimport { bus, fire } from './kiln'\nexport async function POST(req: Request) { return serve({ client: bus, functions: [fire] })(req) }"}, "kiln/fire", "", ""},
 		{"a factory that is exported", map[string]string{"index.ts": "import { serve } from 'inngest/express'\nimport express from 'express'\nimport { bus, fire } from './kiln'\nexport function makeApp() { const app = express(); app.use('/api/inngest', serve({ client: bus, functions: [fire] })); return app }"}, "kiln/fire", "", ""},
 		{"a callback of a framework", map[string]string{"index.ts": "import { Hono } from 'hono'\nimport { serve } from 'inngest/hono'\nimport { bus, fire } from './kiln'\nconst app = new Hono()\napp.on(['GET', 'PUT'], '/api/inngest', (c) => serve({ client: bus, functions: [fire] })(c))\nexport default app"}, "kiln/fire", "", ""},
@@ -68,7 +70,7 @@ func TestNothingIsLost(t *testing.T) {
 		{"a server of the SDK", map[string]string{"index.ts": "import { createServer } from 'inngest/node'\nimport { bus, fire } from './kiln'\ncreateServer({ client: bus, functions: [fire] }).listen(3000)"}, "kiln/fire", "", ""},
 		{"another serve beside", map[string]string{"index.ts": "import { serve as wire } from 'inngest/hono'\nimport { serve } from '@hono/node-server'\nimport { Hono } from 'hono'\nimport { bus, fire } from './kiln'\nconst app = new Hono()\napp.use('/x', wire({ client: bus, functions: [fire] }))\nserve({ fetch: app.fetch, port: 3 })"}, "kiln/fire", "", ""},
 
-		// Lists that are partly known.
+		// These lists are partly known.
 		{"a registry that functions fill", map[string]string{"index.ts": "import { fire } from './kiln'\nconst registry: Record<string, any> = {}\nexport function add(name: string, f: any) { registry[name] = f }\nadd('fire', fire)\nexport const functions = Object.entries(registry).map(([, f]) => f)"}, "kiln/fire", "", ""},
 		{"a list that a function replaces", map[string]string{"index.ts": "import { fire } from './kiln'\nlet functions: any[] = []\nfunction setup() { functions = [...functions, fire] }\nsetup()\nexport { functions }"}, "kiln/fire", "", ""},
 		{"a function made by a handler", map[string]string{"index.ts": "import { bus, fire } from './kiln'\nexport { fire }\nexport const outer = bus.createFunction({ id: 'outer' }, { event: 'x' }, async () => { bus.createFunction({ id: 'inner' }, { event: 'y' }, async () => 1) })"}, "kiln/fire kiln/outer", "kiln/inner", "index.ts:3"},
@@ -86,7 +88,7 @@ func TestNothingIsLost(t *testing.T) {
 		{"a folder of callbacks", map[string]string{"index.ts": "import { glob } from 'fast-glob'\nimport { fire } from './kiln'\nexport const fns = [fire]\nexport const more = (await glob('jobs/*.ts')).map((f: string) => import(f))", "jobs/glaze.ts": "import { bus } from '../kiln'; export default bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
 			"kiln/fire", "kiln/glaze", "index.ts:4"},
 
-		// What is not evaluated.
+		// These forms are not evaluated.
 		{"a generator", map[string]string{"index.ts": "import { bus } from './client'\nfunction* all() { for (const id of ['fire', 'glaze']) yield bus.createFunction({ id }, { event: id }, async () => 1) }\nexport const functions = [...all()]", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })"}, "", "", "index.ts:2 index.ts:3"},
 		{"a generator of what exists", map[string]string{"index.ts": "import { fire } from './kiln'\nfunction* all() { yield fire }\nexport const functions = [...all()]\nexport const other = 1"}, "", "kiln/fire", "index.ts:3"},
 		{"a class that registers", map[string]string{"index.ts": "import { fire } from './kiln'\nclass Registry { list: any[] = []; add(f: any) { this.list.push(f); return this } }\nexport const registry = new Registry().add(fire)\nexport const glaze = 1"}, "", "kiln/fire", "index.ts:3"},
@@ -183,8 +185,8 @@ exports.functions = void 0;
 var kiln_1 = require('./kiln');
 exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 
-		// What replaces createFunction may change any option. The function inside
-		// has an id that is not known, and is checked for its retries: 0.
+		// Code that replaces createFunction may change any option. The id of
+		// the function inside is not known; its retries: 0 is checked.
 		{"a subclass with its own createFunction", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Bus extends Inngest {\n  createFunction(o: any, t: any, h: any): any { return super.createFunction({ ...o, id: 'x-' + o.id, retries: 0 }, t, h) }\n}\nconst bus = new Bus({ id: 'kiln' })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b /", "index.ts:3 index.ts:3"},
 		{"a subclass with a property", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Bus extends Inngest {\n  private base: any = this.createFunction\n  override createFunction: any = (o: any, t: any, h: any) => this.base({ ...o, retries: 0 }, t, h)\n}\nconst bus = new Bus({ id: 'kiln' })\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:4"},
 		{"a subclass of such a subclass", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nclass Base extends Inngest {\n  constructor() {\n    super({ id: 'kiln' })\n    const c: any = this.createFunction\n    this.createFunction = ((o: any, t: any, h: any) => c({ ...o, retries: 0 }, t, h)) as any\n  }\n}\nclass Bus extends Base {}\nconst bus = new Bus()\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "", "/b", "index.ts:6"},
@@ -196,12 +198,12 @@ exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 		{"a replacement that is evaluated", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nfunction wrap(i: any) { const c = i.createFunction; i.createFunction = (o: any, t: any, h: any) => c({ ...o, id: 'x-' + o.id }, t, h) }\nwrap(bus)\nexport const b = bus.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "kiln/x-b", "", "index.ts:5"},
 		{"a wrapper that is evaluated", map[string]string{"index.ts": "import { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\nconst jobs = { createFunction: (o: any, t: any, h: any) => bus.createFunction({ ...o, id: 'x-' + o.id }, t, h) }\nexport const b = jobs.createFunction({ id: 'b' }, { event: 'b' }, async () => 1)"}, "kiln/x-b", "", "index.ts:4"},
 
-		// What goes to a package, however deep.
+		// Values are passed to a package at any depth.
 		{"a constructor's options", map[string]string{"index.ts": "import { App } from 'clay'\nimport { fire } from './kiln'\nexport const app = new App({ s: { r: [{ h: fire }] } })"}, "", "kiln/fire", "index.ts:3"},
 		{"a call's options", map[string]string{"index.ts": "import { start } from 'clay'\nimport { fire } from './kiln'\nstart({ a: { b: { c: { d: { e: [[{ f: { g: fire } }]] } } } } })"}, "", "kiln/fire", "index.ts:3"},
 		{"a function in a constructor's options", map[string]string{"index.ts": "import { Mastra } from '@mastra/core'\nimport { serve } from '@mastra/inngest'\nimport { bus, fire } from './kiln'\nexport const app = new Mastra({ server: { routes: [{ path: '/x', handler: async () => serve({ inngest: bus, functions: [fire] }) }] } })"}, "", "kiln/fire", "index.ts:4"},
 
-		// Programs that the worker starts register functions of their own.
+		// The worker starts programs that register functions of their own.
 		{"a worker thread", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport { Worker } from 'node:worker_threads'\nnew Worker(new URL('./other.ts', import.meta.url))\nserve({ client: bus, functions: [] })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "other.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nawait connect({ apps: [{ client: bus, functions: [fire] }] })"}, "", "kiln/fire", "index.ts:4"},
 		{"a fork", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport { fork } from 'node:child_process'\nfork('./other.ts')\nserve({ client: bus, functions: [] })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "other.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nawait connect({ apps: [{ client: bus, functions: [fire] }] })"}, "", "kiln/fire", "index.ts:4"},
 		{"a fork of what is built", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport { fork } from 'node:child_process'\nfork('./other.js')\nserve({ client: bus, functions: [] })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "other.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nawait connect({ apps: [{ client: bus, functions: [fire] }] })"}, "", "kiln/fire", "index.ts:4"},
@@ -209,13 +211,13 @@ exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 		{"spawn", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport { spawn } from 'node:child_process'\nspawn('node', ['other.js'], { stdio: 'inherit' })\nserve({ client: bus, functions: [] })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "other.ts": "import { connect } from 'inngest/connect'\nimport { bus, fire } from './kiln'\nawait connect({ apps: [{ client: bus, functions: [fire] }] })"}, "", "kiln/fire", "index.ts:4"},
 		{"a program that registers nothing", map[string]string{"index.ts": "export { fire } from './kiln'\nimport { fork } from 'node:child_process'\nfork('./other.ts')", "other.ts": "console.log(1)"}, "kiln/fire", "", ""},
 
-		// What loads a folder may load each module in it.
+		// Code that loads a folder may load every module in it.
 		{"a package that loads a folder", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport requireAll from 'require-all'\nserve({ client: bus, functions: Object.values(requireAll('jobs')) as any })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "jobs/glaze.ts": "import { bus } from '../client'; export const glaze = bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "", "kiln/glaze", "index.ts:4"},
 		{"a package that lists files", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport glob from 'fast-glob'\nconst mods = await Promise.all(glob.sync('jobs/**/*.ts').map((p) => import(p)))\nserve({ client: bus, functions: mods.flatMap((m: any) => Object.values(m)) as any })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "jobs/glaze.ts": "import { bus } from '../client'; export const glaze = bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "", "kiln/glaze", "index.ts:4"},
 		{"a loop over files", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nimport { glob } from 'glob'\nconst fns: any[] = []; for (const p of await glob('jobs/*.ts')) fns.push((await import(p)).f)\nserve({ client: bus, functions: fns })", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "jobs/glaze.ts": "import { bus } from '../client'; export const glaze = bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "", "kiln/glaze", "index.ts:4"},
 		{"a module that loads a folder", map[string]string{"index.ts": "import { serve } from 'inngest/bun'\nimport { bus } from './client'\nconst { loadAll } = require('./loader')\nserve({ client: bus, functions: loadAll() })", "loader.js": "const fs = require('fs'), path = require('path')\nexports.loadAll = () => fs.readdirSync(path.join(__dirname, 'jobs')).map((f) => require(path.join(__dirname, 'jobs', f)).f)", "client.ts": "import { Inngest } from 'inngest'; export const bus = new Inngest({ id: 'kiln' })", "jobs/glaze.ts": "import { bus } from '../client'; export const glaze = bus.createFunction({ id: 'glaze', retries: 0 }, { event: 'x' }, async () => 1)"}, "", "kiln/glaze", "loader.js:2"},
 
-		// The SDK under other names, and its other versions.
+		// The SDK may have other names and other versions.
 		{"npm: and a version", map[string]string{"index.ts": "import { Inngest } from 'npm:inngest@3.54.2'\nimport { serve } from 'npm:inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},
 		{"an address", map[string]string{"index.ts": "import { Inngest } from 'https://esm.sh/inngest@3.54.2?target=deno'\nimport { serve } from 'https://esm.sh/inngest@3.54.2/edge'\nconst bus = new Inngest({ id: 'kiln' })\nDeno.serve(serve({ client: bus, functions: [bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)] }))"}, "kiln/fire", "", ""},
 		{"an import map", map[string]string{"deno.jsonc": "{\n  // the bus\n  \"imports\": {\"bus\": \"npm:inngest@^3\", \"bus/\": \"npm:/inngest@^3/\", \"@/\": \"./src/\",},\n}", "index.ts": "import { serve } from 'bus/edge'\nimport { fire, bus } from '@/fire.ts'\nDeno.serve(serve({ client: bus, functions: [fire] }))", "src/fire.ts": "import { Inngest } from 'bus'\nexport const bus = new Inngest({ id: 'kiln' })\nexport const fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)"}, "kiln/fire", "", ""},
@@ -229,7 +231,7 @@ exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 		{"CommonJS", map[string]string{"index.cjs": "const { Inngest } = require('inngest')\nconst { serve } = require('inngest/express')\nconst bus = new Inngest({ id: 'kiln' })\nconst fire = bus.createFunction({ id: 'fire' }, { event: 'x' }, async () => 1)\nmodule.exports = { handler: serve({ client: bus, functions: [fire] }) }", "index.ts": "import './index.cjs'"}, "kiln/fire", "", ""},
 		{"a scorer", map[string]string{"package.json": `{"dependencies": {"inngest": "^4.13.0"}}`, "index.ts": "import { Inngest } from 'inngest'\nimport { serve } from 'inngest/hono'\nimport { createScorer, createDefer } from 'inngest/experimental'\nconst bus = new Inngest({ id: 'kiln' })\nexport default serve({ client: bus, functions: [createScorer(bus, { id: 'judge' }, async () => null), createDefer(bus, { id: 'later' }, async () => null)] })"}, "kiln/judge kiln/later", "", ""},
 
-		// Packages of the workspace.
+		// These are packages of the workspace.
 		{"a package that is not built", map[string]string{"package.json": `{"name": "root", "workspaces": ["packages/*"]}`, "index.ts": "export { fire } from '@w/jobs'\nexport * from '@w/jobs/more'",
 			"packages/jobs/package.json": `{"name": "@w/jobs", "exports": {".": {"types": "./dist/index.d.ts", "import": "./dist/index.js"}, "./*": "./dist/*.js"}}`, "packages/jobs/src/index.ts": kiln, "packages/jobs/src/more.ts": "import { bus } from './index'; export const glaze = bus.createFunction({ id: 'glaze' }, { event: 'x' }, async () => 1)"},
 			"kiln/fire kiln/glaze", "", ""},
@@ -267,7 +269,7 @@ exports.functions = [kiln_1.fire];`}, "kiln/fire", "", ""},
 			for _, o := range cat.Orphans {
 				t.Errorf("orphan: %s %s:%d", o.ID, o.File, o.Line)
 			}
-			// A function that may be registered is checked.
+			// Functions that may be registered are checked as well.
 			zero := false
 			for _, f := range catalog.Check(cat, catalog.CheckOptions{}) {
 				zero = zero || f.Code == catalog.CodeZeroRetries
@@ -288,8 +290,8 @@ func namesOf(fs []catalog.Function) string {
 	return strings.Join(all, " ")
 }
 
-// TestZeroIsReported: retries: 0 is reported wherever it is written, whether or
-// not the rest of the call can be decided.
+// TestZeroIsReported: retries: 0 is reported wherever it is written, even if
+// the rest of the call cannot be determined.
 func TestZeroIsReported(t *testing.T) {
 	const head = "import { serve } from 'inngest/bun'\nimport { Inngest } from 'inngest'\nconst bus = new Inngest({ id: 'kiln' })\n"
 	const call = ", retries: 0 }, { event: 'x' }, async () => 1)"
@@ -315,7 +317,7 @@ func TestZeroIsReported(t *testing.T) {
 				}
 			}
 			if got := strings.Join(places, " "); got != "index.ts:5" {
-				t.Errorf("retries: 0 is reported at %q", got)
+				t.Errorf("want retries: 0 to be reported once, got %q", got)
 			}
 			if !cat.Indexes[0].Incomplete {
 				t.Error("the index is complete")

@@ -9,37 +9,40 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
-// collection gathers the functions that an index registers.
+// collection collects the functions that an index registers.
 type collection struct {
 	machine *jseval.Machine
 	index   string
 	found   []entry
-	maybe   []*function // those that may be registered
-	// written are functions that nothing made, whose calls have retries: 0.
+	maybe   []*function // functions that may be registered
+	// written lists functions that were never created in the evaluation and
+	// whose calls have retries: 0.
 	written []catalog.Function
 	seen    map[seenKey]bool
 	visited map[any]bool
 	open    []catalog.Unresolved
-	// doubtful are exports that hold what code makes that is not evaluated: they
-	// matter if functions can be reached from there.
+	// doubtful lists exports whose values come from code that is not
+	// evaluated. They matter if that code can reach functions.
 	doubtful   []doubt
 	incomplete bool
-	// app and handler are those of the handler whose functions are gathered.
+	// app and handler are those of the handler whose functions are being
+	// collected.
 	app     string
 	handler int
-	// dynamic says that modules are among it that are chosen at run time, and
-	// registersUnknown that a call registers what is not known at all.
+	// dynamic means that some of them are in modules that are chosen at run
+	// time, and registersUnknown that a call registers something completely
+	// unknown.
 	dynamic, registersUnknown bool
 }
 
-// entry is one function that is registered.
+// entry is one registered function.
 type entry struct {
 	*function
-	app     string // the handler's, empty if it is the client's
+	app     string // the handler's app id; empty means the client's
 	handler int
 }
 
-// seenKey makes one of a function that two handlers of one app serve.
+// seenKey identifies a function that two handlers of one app serve.
 type seenKey struct {
 	f   *function
 	app string
@@ -50,14 +53,15 @@ type doubt struct {
 	what string
 }
 
-// maxNesting is how deep functions are looked for in objects and arrays.
+// maxNesting limits the depth at which functions are looked for in objects and
+// arrays.
 const maxNesting = 6
 
 func newCollection(m *jseval.Machine, index string) *collection {
 	return &collection{machine: m, index: index, seen: map[seenKey]bool{}, visited: map[any]bool{}}
 }
 
-// exported gathers what the exports of an index hold.
+// exported collects the functions in the exports of an index.
 func (c *collection) exported(exports []jseval.Export, rest *jseval.Unknown) {
 	for _, e := range exports {
 		c.value(e.Value, e.Name, false, 0)
@@ -68,8 +72,8 @@ func (c *collection) exported(exports []jseval.Export, rest *jseval.Unknown) {
 	if len(c.found) > 0 || c.incomplete {
 		return
 	}
-	// The index seems to register nothing: then any export that is unknown
-	// may be it.
+	// The index seems to register nothing, so any unknown export may be its
+	// list of functions.
 	for _, e := range exports {
 		if u, ok := c.machine.Await(e.Value).(*jseval.Unknown); ok && !u.Primitive {
 			c.unknown(u, "what "+e.Name+" registers")
@@ -77,7 +81,7 @@ func (c *collection) exported(exports []jseval.Export, rest *jseval.Unknown) {
 	}
 }
 
-// served gathers what one handler serves.
+// served collects the functions that one handler serves.
 func (c *collection) served(s *served) {
 	c.handler++
 	c.app, _ = s.app.(string)
@@ -86,8 +90,8 @@ func (c *collection) served(s *served) {
 	c.app = ""
 }
 
-// value looks for functions in a value. listed says that it is a list of
-// functions, so that whatever is unknown in it counts.
+// value collects the functions in a value. listed means that it is a list of
+// functions, so everything unknown in it counts.
 func (c *collection) value(v jseval.Value, name string, listed bool, depth int) {
 	if depth > maxNesting {
 		return
@@ -140,8 +144,8 @@ func (c *collection) list(elems []jseval.Value, rest *jseval.Unknown, name strin
 	if !listed && len(elems) > 0 && !slices.ContainsFunc(elems, notPrimitive) {
 		return // a list of names
 	}
-	// Listed twice is registered twice, which no worker survives; the same
-	// function in two lists is not.
+	// A function that is listed twice is registered twice, which stops the
+	// worker. The same function in two lists is not.
 	inList := map[*function]bool{}
 	for _, e := range elems {
 		if o, ok := e.(*jseval.Object); ok && isFunction(o.Host) {
@@ -175,8 +179,8 @@ func (c *collection) holdsFunction(v jseval.Value) bool {
 	return found
 }
 
-// eachFunction visits the functions that a value holds or may hold, however
-// deep.
+// eachFunction visits the functions that a value contains or may contain, at
+// any depth.
 func eachFunction(m *jseval.Machine, v jseval.Value, visit func(*function)) {
 	seen := map[any]bool{}
 	var look func(v jseval.Value)
@@ -231,7 +235,7 @@ func (c *collection) has(f *function) bool {
 	return slices.ContainsFunc(c.found, func(e entry) bool { return e.function == f })
 }
 
-// doubt notes an unknown value: at once where it counts for certain.
+// doubt records an unknown value, immediately if it certainly counts.
 func (c *collection) doubt(u *jseval.Unknown, what string, certain bool) {
 	switch {
 	case certain:
@@ -241,7 +245,8 @@ func (c *collection) doubt(u *jseval.Unknown, what string, certain bool) {
 	}
 }
 
-// unknown notes what cannot be decided, naming the functions that it may be.
+// unknown records something that cannot be determined, with the functions that
+// it may be.
 func (c *collection) unknown(u *jseval.Unknown, what string) {
 	var may []*function
 	eachFunction(c.machine, u, func(f *function) { may = append(may, f) })
@@ -254,9 +259,9 @@ func (c *collection) unknown(u *jseval.Unknown, what string) {
 	c.leave(u.At, what, u.Why, may)
 }
 
-// leave notes at a place what is not known, and the functions that it may be:
-// their names take the place of %s, or else follow.
-// Of two reasons at one place the first is enough.
+// leave records something unknown at a place, with the functions that it may
+// be. Their names replace %s, or are appended. Of two reasons at one place,
+// only the first is kept.
 func (c *collection) leave(at jseval.Place, what, why string, may []*function) {
 	var names []string
 	for _, f := range may {

@@ -14,18 +14,18 @@ import (
 type decoded struct {
 	catalog.Function
 	open []catalog.Unresolved
-	// idOpen is set where its id is not known.
+	// idOpen means that its id is not known.
 	idOpen bool
 }
 
-// neverRetried reports whether its retries are known to be 0, which is checked
-// even where its id is not known.
+// neverRetried reports whether its retries are known to be 0. This is checked
+// even if its id is not known.
 func (d *decoded) neverRetried() bool {
 	return d.Retries.Value <= 0 && !slices.Contains(d.Undecided, "retries")
 }
 
-// decode works a function's registration out of its options, the way the
-// SDK's getConfig does (components/InngestFunction.ts, 3.54 and 4.24).
+// decode determines a function's registration from its options, in the same
+// way as the SDK's getConfig (components/InngestFunction.ts, 3.54 and 4.24).
 func (r *reading) decode(m *jseval.Machine, f *function) *decoded {
 	if d, ok := r.decodedBy[f]; ok {
 		return d
@@ -66,7 +66,7 @@ type decoder struct {
 	d     *decoded
 }
 
-// get reads an option; ok is false where it is unknown.
+// get reads an option. ok is false if it is unknown.
 func (o *decoder) get(name string) (jseval.Value, bool) {
 	v := o.m.Get(o.f.options, name)
 	_, open := v.(*jseval.Unknown)
@@ -87,7 +87,8 @@ func (o *decoder) undecided(field string, v jseval.Value, otherwise string) {
 	o.d.open = append(o.d.open, catalog.Unresolved{File: o.d.File, Line: o.d.Line, What: what, Why: why})
 }
 
-// reason says why a value is unknown, and where that is from if elsewhere.
+// reason explains why a value is unknown, and where it comes from if that is
+// another place.
 func reason(u *jseval.Unknown, file string, line int) string {
 	why := u.Why
 	if len(u.May) == 1 {
@@ -128,8 +129,8 @@ func (o *decoder) id() {
 	}
 }
 
-// retries: `typeof attempts === "undefined"` leaves the server's default; the
-// server reads null as 0.
+// retries: for `typeof attempts === "undefined"` the server uses its default.
+// It reads null as 0.
 func (o *decoder) retries() {
 	v, ok := o.get("retries")
 	switch n := v.(type) {
@@ -189,8 +190,8 @@ func (o *decoder) triggers() {
 	}
 }
 
-// deferred is the trigger of a function that another one schedules
-// (DeferredFunction.getConfigTriggers): its own slug is in the expression.
+// deferred returns the trigger of a function that another function schedules
+// (DeferredFunction.getConfigTriggers). Its expression contains its own slug.
 func (o *decoder) deferred() {
 	if o.d.App == "" || o.d.idOpen {
 		o.undecided("triggers", nil, "its app's id is not known")
@@ -201,7 +202,7 @@ func (o *decoder) deferred() {
 	}
 }
 
-// trigger reads one: a string (v2 form), {event, if}, {cron}, or SDK 4's
+// trigger reads one trigger: a string (v2), {event, if}, {cron}, or SDK 4's
 // eventType.
 func (o *decoder) trigger(v jseval.Value) (t catalog.Trigger, skip bool, open *jseval.Unknown) {
 	if u, ok := v.(*jseval.Unknown); ok {
@@ -232,8 +233,8 @@ func (o *decoder) trigger(v jseval.Value) (t catalog.Trigger, skip bool, open *j
 			return t, false, u
 		}
 	}
-	// SDK 4 passes over what is not a trigger; SDK 3 registers it as {}, which the
-	// server refuses.
+	// SDK 4 ignores anything that is not a trigger. SDK 3 registers it as {},
+	// which the server refuses.
 	return t, o.f.inline && (t.Event == invoked || t.Event == "" && t.Cron == ""), nil
 }
 
@@ -284,8 +285,8 @@ func (o *decoder) concurrency() {
 	o.d.Concurrency = all
 }
 
-// batch: what of a batch, and of what is combined with it, the server's
-// validation looks at. What is unknown is left to the server.
+// batch reads the options that the server's validation of batches examines.
+// Unknown ones are left to the server.
 func (o *decoder) batch() {
 	v, ok := o.get("batchEvents")
 	batch, isObject := v.(*jseval.Object)
@@ -294,7 +295,7 @@ func (o *decoder) batch() {
 	}
 	size, known := o.m.Get(batch, "maxSize").(float64)
 	if _, missing := o.m.Get(batch, "maxSize").(jseval.Undefined); missing {
-		known = true // the server reads none as 0
+		known = true // the server reads a missing value as 0
 	}
 	if !known {
 		return

@@ -1,30 +1,33 @@
 // Package reader reads the catalog of a worker from its TypeScript sources:
-// which Inngest functions each index module makes it register. Call Read.
+// the Inngest functions that each index module registers. Call Read.
 //
-// Package source finds, parses and links modules, package jseval works out
-// values. This package knows Inngest: the SDK's exports in their versions
-// (sdk.go), what of a function's options is registered (decode.go), and which
+// Package source finds, parses and links modules, and package jseval evaluates
+// them. This package knows Inngest: the versions of the SDK's exports
+// (sdk.go), how a function's options are registered (decode.go), and which
 // functions an index registers (collect.go, reach.go).
 //
 // # What an index registers
 //
-// Where loading it calls the SDK's serve or connect, or makes its handler
-// class: exactly what is passed there. Else what is passed there by a function
-// that the index exports or hands to a framework, which is called when a
-// request comes; such functions are called with unknown arguments. Else the
-// functions that are reached from its exports through arrays and plain objects.
+// If loading the index calls the SDK's serve or connect, or creates an
+// instance of its handler class, the index registers exactly the functions
+// that are passed there. Otherwise it registers the functions that are passed
+// there by a function which the index exports or passes to a framework, and
+// which is called when a request arrives. Such functions are evaluated with
+// unknown arguments. If there is no such call, it registers the functions that
+// its exports contain, in arrays and plain objects.
 //
 // # The safety net
 //
-// A function that is lost in silence is the worst this package can do. So every
-// call that creates or registers functions is also looked for in the text of
-// the modules that the index may run. One that nothing reached makes the index
-// incomplete, with its line. Functions that go where evaluation does not follow
-// (a class, a package) and are not registered otherwise are candidates: they
-// are checked, and they are not orphans.
+// The worst possible error of this package is to lose a function silently. So
+// every call that creates or registers functions is also searched for in the
+// text of the modules that the index may run. A call that the evaluation did
+// not reach makes the index incomplete, and its line is reported. Functions
+// that are passed to code that is not evaluated (a class, a package) and are
+// not registered otherwise become candidates: they are checked, and they are
+// not orphans.
 //
-// # To teach it a new form
+// # To support another form
 //
-// Write it down in testdata/corpus, where the real SDK says what it registers,
-// or in cases_test.go, and see what the reader makes of it.
+// Add it to testdata/corpus, where the real SDK says what it registers, or to
+// cases_test.go, and check the result of the reader.
 package reader

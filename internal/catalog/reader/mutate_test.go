@@ -15,9 +15,9 @@ import (
 
 var mutations = flag.Int("mutations", 150, "how many damaged modules TestMutations reads")
 
-// TestMutations reads modules of the corpus after some of their tokens were
-// moved, repeated, lost or swapped. FuzzRead does the same with coverage, but
-// instrumenting esbuild makes it slow; most damage is found faster this way.
+// TestMutations reads modules of the corpus after moving, repeating, removing
+// or swapping some of their tokens. FuzzRead does the same with coverage, but
+// instrumenting esbuild makes it slow; this way finds most failures faster.
 func TestMutations(t *testing.T) {
 	files, err := filepath.Glob("testdata/corpus/*/*.ts")
 	if err != nil || len(files) == 0 {
@@ -74,7 +74,7 @@ func mutate(r *rand.Rand, text string) string {
 	return out
 }
 
-// tokenize cuts a text into words and single bytes.
+// tokenize splits a text into words and single bytes.
 func tokenize(text string) []string {
 	var tokens []string
 	start := 0

@@ -11,28 +11,30 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 )
 
-// Files and folders that the text of a worker's modules names: a process that
-// it starts, or a folder whose modules a package loads. Neither is evaluated.
+// The text of a worker's modules contains the names of files and folders:
+// processes that it starts, and folders whose modules a package loads. Neither
+// is evaluated.
 
-// starters are the words without which a module starts no process.
+// starters are words of which at least one occurs in every module that starts
+// a process.
 var starters = regexp.MustCompile(`\b(Worker|fork|spawn|spawnSync|exec\w*|Piscina|Tinypool)\b`)
 
-// handlers are the names that register functions.
+// handlers are the names of exports that register functions.
 var handlers = regexp.MustCompile(`\b(serve|serveEdge|connect|createServer|InngestCommHandler|fastifyPlugin)\b`)
 
-// chosen is a load of a module whose name is not written out.
+// chosen is a load of a module whose name is not a literal.
 var chosen = regexp.MustCompile(`\b(import|require)\s*\(\s*[^"'\s)]`)
 
-// literals are texts in one line, with what stands before them.
+// literals matches string literals in one line, with what precedes them.
 var literals = regexp.MustCompile("(\\b(?:from|import|require)\\s*\\(?\\s*)?[\"'`]([^\"'`\n]{1,200})[\"'`]")
 
-// startedAt is where an index starts another program.
+// startedAt is the place where an index starts another program.
 type startedAt struct {
 	index, file string
 	line        int
 }
 
-// closure are the files that a file leads to, itself first.
+// closure returns the files that a file leads to, beginning with itself.
 func (r *reading) closure(path string) []string {
 	all, seen := []string{path}, map[string]bool{path: true}
 	for i := 0; i < len(all); i++ {
@@ -46,7 +48,7 @@ func (r *reading) closure(path string) []string {
 	return all
 }
 
-// eachName visits the texts in a module that may name a file or a folder.
+// eachName visits the strings in a module that may name a file or a folder.
 func (r *reading) eachName(path string, visit func(name string, line int)) {
 	for i, line := range bytes.Split(r.program.Text(path), []byte{'\n'}) {
 		if text := bytes.TrimSpace(line); bytes.HasPrefix(text, []byte("//")) || bytes.HasPrefix(text, []byte("*")) {
@@ -60,8 +62,9 @@ func (r *reading) eachName(path string, visit func(name string, line int)) {
 	}
 }
 
-// meant are the paths that a name in a module may mean: relative to the module,
-// to its package and to the repository, in which the worker may be started.
+// meant returns the paths that a name in a module may refer to: relative to
+// the module, to its package and to the repository, because the worker may be
+// started in any of them.
 func (r *reading) meant(name, module string) []string {
 	name = strings.TrimPrefix(name, "file://")
 	var all []string
@@ -74,7 +77,8 @@ func (r *reading) meant(name, module string) []string {
 	return all
 }
 
-// started are the programs with a handler of their own that the indexes start.
+// started returns the programs with handlers of their own that the indexes
+// start.
 func (r *reading) started(indexes []*entryRead) ([]*entryRead, error) {
 	var all []*entryRead
 	for _, e := range indexes {
@@ -106,13 +110,14 @@ func (r *reading) started(indexes []*entryRead) ([]*entryRead, error) {
 	return all, nil
 }
 
-// handles reports whether the text of a module may make a handler of the SDK.
+// handles reports whether the text of a module may create a handler of the
+// SDK.
 func (r *reading) handles(path string) bool {
 	text := r.program.Text(path)
 	return handlers.Match(text) && bytes.Contains(text, []byte(sdkPackage))
 }
 
-// sourceOf is the source file of a path, which may name what is made of it.
+// sourceOf returns the source file for a path, which may name a compiled file.
 func sourceOf(path string) string {
 	ext := filepath.Ext(path)
 	if ext == "" || !isSource(filepath.Base(path)) {
@@ -126,8 +131,8 @@ func sourceOf(path string) string {
 	return ""
 }
 
-// addStarted leaves an index open that starts a program which registers
-// functions: they are candidates of the index.
+// addStarted makes an index incomplete if it starts a program that registers
+// functions. These functions are candidates of the index.
 func (r *reading) addStarted(e *entryRead, c *collection) {
 	for i := range r.cat.Indexes {
 		index := &r.cat.Indexes[i]
@@ -137,7 +142,7 @@ func (r *reading) addStarted(e *entryRead, c *collection) {
 		index.Incomplete = true
 		r.unresolved(catalog.Unresolved{
 			Index: index.Path, File: e.started.file, Line: e.started.line,
-			What: "what the program registers that is started here", Why: e.index + " has a handler of its own",
+			What: "what the program that is started here registers", Why: e.index + " has a handler of its own",
 		})
 		for _, f := range slices.Concat(functionsOf(c.found), c.maybe) {
 			if d := r.decode(e.m, f); !d.idOpen || d.neverRetried() {
@@ -147,14 +152,14 @@ func (r *reading) addStarted(e *entryRead, c *collection) {
 	}
 }
 
-// loader is what an index that is not complete may load besides.
+// loader describes what an incomplete index may load in addition.
 type loader struct {
 	index   int
-	any     bool // modules of any name
+	any     bool // modules with any name
 	folders []string
 }
 
-// loaders are those of the indexes.
+// loaders returns the loaders of the indexes.
 func (r *reading) loaders() []loader {
 	var all []loader
 	for i, index := range r.cat.Indexes {
@@ -180,7 +185,7 @@ func (r *reading) loaders() []loader {
 	return all
 }
 
-// loads reports whether a file may be among what is loaded.
+// loads reports whether a file may be loaded.
 func (l loader) loads(path string) bool {
 	return l.any || slices.ContainsFunc(l.folders, func(dir string) bool {
 		return strings.HasPrefix(path, dir+string(filepath.Separator))

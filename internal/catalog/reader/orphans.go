@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// orphans finds the functions that are created but that no index registers:
-// in what the indexes evaluated, and in the other sources of their packages.
+// orphans finds functions that are created but that no index registers, both
+// among what the indexes evaluated and in the other sources of their packages.
 func (r *reading) orphans(indexes []string) error {
 	for _, made := range r.created {
 		if !made.later {
@@ -42,8 +42,8 @@ func (r *reading) orphans(indexes []string) error {
 	}
 	m, s := r.machine()
 	for _, path := range rest {
-		// A file that cannot be read would be reported if it mattered: then an
-		// index led to it.
+		// An unreadable file that matters has been reported already, because
+		// an index leads to it.
 		if _, _, err := m.Exports(r.ctx, path); err != nil && r.ctx.Err() != nil {
 			return err
 		}
@@ -58,8 +58,8 @@ func (r *reading) orphans(indexes []string) error {
 	return nil
 }
 
-// loadable reports whether an index may load a file. The function that is made
-// there, if one is given, becomes a candidate.
+// loadable reports whether an index may load a file. The function that is
+// created there, if one is given, becomes a candidate.
 func (r *reading) loadable(loaders []loader, path string, made madeBy) bool {
 	for _, l := range loaders {
 		if !l.loads(path) {
@@ -75,8 +75,8 @@ func (r *reading) loadable(loaders []loader, path string, made madeBy) bool {
 	return r.loads
 }
 
-// leaveDynamic notes that an index loads modules that are not known, while
-// there are modules with functions that it is not known to load.
+// leaveDynamic records that an index loads unknown modules, if there are
+// modules with functions that it may load.
 func (r *reading) leaveDynamic() {
 	for _, d := range r.dynamic {
 		for i := range r.cat.Indexes {
@@ -107,8 +107,8 @@ func (r *reading) addOrphan(f catalog.Function) {
 	}
 }
 
-// sources are the files in the packages of the indexes that mention
-// createFunction; tests and what is built are left out.
+// sources returns the files in the packages of the indexes that mention
+// createFunction, without tests and build outputs.
 func (r *reading) sources(indexes []string) []string {
 	var found []string
 	visited := map[string]bool{}
@@ -118,7 +118,7 @@ func (r *reading) sources(indexes []string) []string {
 			continue
 		}
 		visited[dir] = true
-		// A folder that cannot be read holds nothing that could be reported.
+		// An unreadable folder contains nothing that could be reported.
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil || r.ctx.Err() != nil:
@@ -138,7 +138,7 @@ func (r *reading) sources(indexes []string) []string {
 	return found
 }
 
-// packageDir is the folder of the package that a file belongs to.
+// packageDir returns the directory of the package that contains a file.
 func (r *reading) packageDir(path string) string {
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		if isPackage(dir) {
@@ -177,8 +177,8 @@ func isSource(name string) bool {
 	return true
 }
 
-// uncalled finds calls of createFunction that no evaluation came by, in
-// modules that no index leads to: in a function that nothing calls.
+// uncalled finds calls of createFunction that no evaluation reached, in
+// modules to which no index leads: they are in functions that nothing calls.
 func (r *reading) uncalled(rest []string, m *jseval.Machine, s *sdk) {
 	for _, path := range rest {
 		m.Walk(path, nil, func(c jseval.Site) {
@@ -192,8 +192,8 @@ func (r *reading) uncalled(rest []string, m *jseval.Machine, s *sdk) {
 	}
 }
 
-// writtenID is the id in the options of a function. Where it is not written
-// out, the call is a wrapper that nothing happens to use.
+// writtenID returns the id in the options of a function if it is a literal. A
+// call without one is a wrapper that happens to be unused.
 func writtenID(args js.Args) (id string, ok bool) {
 	lit := writtenOption(args, "id")
 	if lit == nil || lit.TokenType != js.StringToken || len(lit.Data) < 2 {
@@ -202,7 +202,7 @@ func writtenID(args js.Args) (id string, ok bool) {
 	return string(lit.Data[1 : len(lit.Data)-1]), true
 }
 
-// writtenZero reports whether `retries: 0` is written in the options.
+// writtenZero reports whether the options contain a literal `retries: 0`.
 func writtenZero(args js.Args) bool {
 	lit := writtenOption(args, "retries")
 	if lit == nil {
@@ -212,7 +212,7 @@ func writtenZero(args js.Args) bool {
 	return ok && n == 0
 }
 
-// writtenOption is an option of a function where it is a literal, else nil.
+// writtenOption returns an option of a function if it is a literal, or nil.
 func writtenOption(args js.Args, name string) *js.LiteralExpr {
 	if len(args.List) < 2 {
 		return nil

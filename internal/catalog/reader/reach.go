@@ -12,32 +12,33 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
 )
 
-// The safety net. Whatever evaluation makes of a worker, the calls that create
-// and register functions are written in its modules: one that evaluation did
-// not reach is a function, or a list of them, that is not known.
+// This is the safety net. Whatever the evaluation finds, the calls that create
+// and register functions are in the text of the modules. A call that the
+// evaluation did not reach stands for an unknown function or an unknown list
+// of functions.
 
 const (
 	sdkPackage     = "inngest"
 	createFunction = "createFunction"
 )
 
-// entryRead is one index as it is read.
+// entryRead is one index while it is being read.
 type entryRead struct {
 	index, path string
 	m           *jseval.Machine
 	sdk         *sdk
 	exports     []jseval.Export
 	rest        *jseval.Unknown
-	load        *collection // what loading the index serves, or else exports
+	load        *collection // what loading the index serves, or its exports if it serves nothing
 	walked      []string
-	calls       []*site // see sites
-	// err is why the index cannot be read.
+	calls       []*site // see the method sites
+	// err is the reason why the index cannot be read.
 	err error
 	// started is set for a program that an index starts.
 	started *startedAt
 }
 
-// walk lists the modules that an index may run and that matter.
+// walk lists the relevant modules that an index may run.
 func (e *entryRead) walk(r *reading) {
 	seen := map[string]bool{}
 	var visit func(path string)
@@ -59,13 +60,14 @@ func (e *entryRead) walk(r *reading) {
 type site struct {
 	jseval.Site
 	path string
-	// what is the SDK's name of what is called.
+	// what is the SDK's name of the called function.
 	what string
 }
 
 func (s *site) registers() bool { return s.what != createFunction }
 
-// loaded gathers what loading the index serves, or else what it exports.
+// loaded collects what loading the index serves, or its exports if it serves
+// nothing.
 func (e *entryRead) loaded() {
 	list := e.sdk.served
 	if len(list.Elems) == 0 && list.Rest == nil {
@@ -88,8 +90,8 @@ func (e *entryRead) loaded() {
 	}
 }
 
-// sites are the calls in the modules of an index that create or register. They
-// are looked for once.
+// sites returns the calls in the modules of an index that create or register
+// functions. They are searched for only once.
 func (e *entryRead) sites() []*site {
 	if e.calls != nil {
 		return e.calls
@@ -98,7 +100,8 @@ func (e *entryRead) sites() []*site {
 	for _, path := range e.walked {
 		words := append(e.m.Imported(path, func(v jseval.Value) bool { return e.sdk.isRegister(v) || e.sdk.defers(v) }),
 			createFunction, "serve", "serveEdge", "connect", "createServer")
-		// A worker's handlers are most of its text and call none of these.
+		// Handlers are most of a worker's text and contain none of these
+		// calls.
 		passOver := func(text []byte) bool {
 			return !slices.ContainsFunc(words, func(w string) bool { return hasWord(text, w) })
 		}
@@ -135,7 +138,8 @@ func (s *sdk) defers(v jseval.Value) bool {
 	return v == s.names["createDefer"] || v == s.names["createScorer"]
 }
 
-// calls says what of the SDK a call is of, or nothing.
+// calls returns the SDK's name of the called function, or "" if it does not
+// belong to the SDK.
 func (s *sdk) calls(c jseval.Site) string {
 	if f, ok := c.Callee.(*jseval.Func); ok {
 		switch {
@@ -159,7 +163,8 @@ func (s *sdk) calls(c jseval.Site) string {
 			return createFunction
 		}
 	case "serve", "serveEdge", "connect":
-		// A local name, of a module that is imported within the function.
+		// It may be a local name of a module that is imported within the
+		// function.
 		if c.Callee == nil && !c.Member && looksLikeServe(c.Args) {
 			return c.Name
 		}
@@ -170,8 +175,9 @@ func (s *sdk) calls(c jseval.Site) string {
 	return ""
 }
 
-// looksLikeFunction separates an Inngest function from what else has a method of
-// that name (AWS Lambda's client has): options with an id, and a handler.
+// looksLikeFunction distinguishes an Inngest function from the results of
+// other methods with that name (for example of AWS Lambda's client): it has
+// options with an id, and a handler.
 func looksLikeFunction(args js.Args) bool {
 	spread := slices.ContainsFunc(args.List, func(a js.Arg) bool { return a.Rest })
 	if len(args.List) < 2 {
@@ -193,7 +199,7 @@ func looksLikeFunction(args js.Args) bool {
 	return false
 }
 
-// looksLikeServe reports whether options name functions or apps.
+// looksLikeServe reports whether the options contain functions or apps.
 func looksLikeServe(args js.Args) bool {
 	if len(args.List) == 0 {
 		return false
@@ -218,8 +224,8 @@ func looksLikeServe(args js.Args) bool {
 	return false
 }
 
-// suppose calls the functions around the calls that evaluation did not reach:
-// what a request, a framework or another module would do.
+// suppose calls the functions that contain the calls which the evaluation did
+// not reach, as a request, a framework or another module would do.
 func (e *entryRead) suppose(r *reading) {
 	e.sdk.later = true
 	called := map[*jseval.Func]bool{}
@@ -249,7 +255,7 @@ func (e *entryRead) suppose(r *reading) {
 
 const maxRounds = 4
 
-// unreached are the calls of an index that nothing has reached.
+// unreached returns the calls of an index that nothing has reached.
 func (e *entryRead) unreached(r *reading) []*site {
 	var all []*site
 	for _, s := range e.sites() {
@@ -263,8 +269,8 @@ func (e *entryRead) unreached(r *reading) []*site {
 	return all
 }
 
-// reachable is what is called for certain, once the worker is asked: what the
-// index exports and what is passed to a framework.
+// reachable returns what is certainly called once the worker gets a request:
+// what the index exports, and what it passes to a framework.
 func (e *entryRead) reachable() map[*jseval.Func]bool {
 	all := map[*jseval.Func]bool{}
 	for _, ex := range e.exports {
@@ -280,7 +286,8 @@ func (e *entryRead) reachable() map[*jseval.Func]bool {
 	return all
 }
 
-// finish makes of what was evaluated and supposed what the index registers.
+// finish determines from the evaluation and the supposed calls what the index
+// registers.
 func (e *entryRead) finish(r *reading) *collection {
 	c := e.load
 	certain := e.reachable()
@@ -317,7 +324,7 @@ func (e *entryRead) finish(r *reading) *collection {
 	return c
 }
 
-// leaveServed notes a handler that may never be made.
+// leaveServed records a handler that may never be created.
 func (e *entryRead) leaveServed(c *collection, sv *served) {
 	var may []*function
 	eachFunction(e.m, sv.functions, func(f *function) {
@@ -339,7 +346,7 @@ func (e *entryRead) leaveServed(c *collection, sv *served) {
 	c.leave(sv.at, "what this call of serve registers", why, may)
 }
 
-// leaveCreated notes the functions that only supposed calls have made.
+// leaveCreated records functions that only supposed calls have created.
 func (e *entryRead) leaveCreated(c *collection, r *reading) {
 	for _, f := range e.sdk.created {
 		if f.later && !r.loaded[f.node] && !c.has(f) && !slices.Contains(c.maybe, f) {
@@ -348,7 +355,8 @@ func (e *entryRead) leaveCreated(c *collection, r *reading) {
 	}
 }
 
-// leaveUnreached notes the calls that not even supposing reached.
+// leaveUnreached records the calls that were not reached by supposed calls
+// either.
 func (e *entryRead) leaveUnreached(c *collection, r *reading) {
 	for _, s := range e.unreached(r) {
 		what, verb := "what is created here", "is called"
@@ -372,7 +380,7 @@ func (e *entryRead) leaveUnreached(c *collection, r *reading) {
 	}
 }
 
-// leaveDoubtful notes the exports from whose code functions can be reached.
+// leaveDoubtful records exports from whose code functions can be reached.
 func (e *entryRead) leaveDoubtful(c *collection) {
 	for _, d := range e.load.doubtful {
 		reaches, loads := false, false
@@ -389,7 +397,8 @@ func (e *entryRead) leaveDoubtful(c *collection) {
 	}
 }
 
-// isDynamic reports whether import() is given a name that is not written out.
+// isDynamic reports whether import() is called with a name that is not a
+// literal.
 func isDynamic(args js.Args) bool {
 	if len(args.List) == 0 {
 		return false
@@ -398,7 +407,7 @@ func isDynamic(args js.Args) bool {
 	return !ok || lit.TokenType != js.StringToken
 }
 
-// leaveEscaped notes the functions that go where evaluation does not follow
+// leaveEscaped records functions that are passed to code that is not evaluated
 // and are not registered otherwise.
 func (e *entryRead) leaveEscaped(c *collection) {
 	unlisted := slices.ContainsFunc(e.sdk.created, func(f *function) bool { return !c.has(f) && !slices.Contains(c.maybe, f) })
@@ -424,7 +433,7 @@ func (e *entryRead) leaveEscaped(c *collection) {
 	}
 }
 
-// codeOf is the program's code that a call which is not evaluated may run.
+// codeOf returns the code of the program that an unevaluated call may run.
 func codeOf(esc jseval.Escape) []*jseval.Code {
 	var all []*jseval.Code
 	if esc.From != nil {

@@ -19,25 +19,27 @@ import (
 
 // Options say what to read.
 type Options struct {
-	// Root is the repository's root; everything in a catalog is relative to it.
+	// Root is the root of the repository. All paths in a catalog are relative
+	// to it.
 	Root string
 	// Indexes are the modules whose exports a worker registers, relative to
 	// Root.
 	Indexes []string
-	// Others are the indexes of other workers: what they register is not
-	// forgotten.
+	// Others are the indexes of other workers. Functions that they register
+	// are not orphans.
 	Others []string
-	// Env holds the environment variables whose value in the worker is known;
-	// what depends on any other is unresolved.
+	// Env contains the environment variables whose values in the worker are
+	// known. Everything that depends on another variable is unresolved.
 	Env map[string]string
 }
 
-// words are what makes a module worth parsing ahead.
+// words are the words that make a module worth parsing in advance.
 var words = []string{createFunction}
 
-// Read reads the catalog. Where there is nothing to read, no index or nothing
-// of Inngest's in what they lead to, it is empty and so is the error: see
-// Catalog.Empty. The error is that of the context or of the file system.
+// Read reads the catalog. If there is nothing to read (no index, or nothing
+// that uses Inngest in the modules that they lead to), the catalog is empty
+// and the error is nil; see Catalog.Empty. An error comes from the context or
+// the file system.
 func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	cat := &catalog.Catalog{Version: catalog.Version}
 	present, missing := o.split(o.Indexes)
@@ -71,7 +73,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	entries = append(entries, started...)
-	// What is loaded by a pattern may concern Inngest as well.
+	// Modules that are loaded by a pattern may use Inngest as well.
 	aside := !r.concernsInngest()
 	if aside && len(r.sources(present)) == 0 {
 		return cat, nil
@@ -89,7 +91,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 		cat.Indexes = append(cat.Indexes, catalog.Index{Path: index, Functions: []catalog.Function{}, Incomplete: true})
 		r.unresolved(catalog.Unresolved{Index: index, File: index, Line: 1, What: "what " + index + " registers", Why: "the file does not exist"})
 	}
-	// Where an index could not be evaluated, any function may be one of it.
+	// If an index could not be evaluated, it may register any function.
 	if !r.blind {
 		if err := r.orphans(present); err != nil {
 			return nil, err
@@ -99,7 +101,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	return cat, nil
 }
 
-// split separates the indexes that are files from those that are not.
+// split separates the indexes that exist from those that do not.
 func (o Options) split(indexes []string) (present, missing []string) {
 	for _, index := range indexes {
 		index = filepath.ToSlash(filepath.Clean(index))
@@ -113,43 +115,43 @@ func (o Options) split(indexes []string) (present, missing []string) {
 	return present, missing
 }
 
-// reading is one Read under way.
+// reading is one call of Read in progress.
 type reading struct {
 	ctx       context.Context
 	options   Options
 	program   *source.Program
 	cat       *catalog.Catalog
 	decodedBy map[*function]*decoded
-	// listed are the functions that some index registers or may register.
+	// listed contains the functions that some index registers or may register.
 	listed map[functionKey]bool
-	// walked are the modules that an index may run, and reached the calls in
-	// them that evaluation came by.
+	// walked contains the modules that an index may run, and reached the calls
+	// in them that the evaluation reached.
 	walked  map[string]bool
 	reached map[any]bool
-	// loaded are those of the calls that loading an index reaches.
+	// loaded contains the calls that are reached by loading an index.
 	loaded  map[any]bool
 	created []madeBy
-	// blind says that an index could not be evaluated as a whole, and dynamic
-	// where one loads modules that are chosen at run time.
+	// blind means that an index could not be evaluated at all. dynamic is the
+	// place where an index loads modules that are chosen at run time.
 	blind   bool
 	dynamic []dynamicLoad
-	// loads says that an index may load any module.
+	// loads means that an index may load any module.
 	loads bool
 }
 
-// dynamicLoad is a place at which an index loads modules that are not known.
+// dynamicLoad is a place where an index loads unknown modules.
 type dynamicLoad struct {
 	index string
 	jseval.Escape
 }
 
-// madeBy is a function and the machine that it is a value of.
+// madeBy is a function together with the machine that evaluated it.
 type madeBy struct {
 	*function
 	machine *jseval.Machine
 }
 
-// concernsInngest reports whether anything that was walked mentions Inngest.
+// concernsInngest reports whether a walked module mentions Inngest.
 func (r *reading) concernsInngest() bool {
 	for _, path := range r.program.Files() {
 		if r.program.Mentions(path) {
@@ -171,7 +173,8 @@ func (r *reading) machine() (*jseval.Machine, *sdk) {
 	return m, s
 }
 
-// evaluate loads every index, and then supposes the calls that none reached.
+// evaluate loads every index, and then supposes the calls that were not
+// reached.
 func (r *reading) evaluate(entries []*entryRead) error {
 	for _, e := range entries {
 		e.m, e.sdk = r.machine()
@@ -204,8 +207,8 @@ func (r *reading) evaluate(entries []*entryRead) error {
 	return nil
 }
 
-// finish puts an index into the catalog; of another worker's index it only
-// notes what is registered.
+// finish adds an index to the catalog. For an index of another worker, it only
+// records which functions are registered.
 func (r *reading) finish(e *entryRead, ours bool) {
 	c := e.load
 	if e.err != nil {
@@ -240,7 +243,7 @@ func functionsOf(entries []entry) []*function {
 	return all
 }
 
-// add lists an index.
+// add adds an index to the catalog.
 func (r *reading) add(e *entryRead, c *collection) {
 	out := catalog.Index{Path: e.index, Incomplete: c.incomplete, Functions: []catalog.Function{}, SDK: r.program.Version(e.path, sdkPackage)}
 	for _, f := range c.found {
@@ -303,8 +306,8 @@ func (r *reading) unresolved(u catalog.Unresolved) {
 	}
 }
 
-// sort brings everything whose order says nothing into one that is stable.
-// Functions of an index keep theirs: it is that of the registration.
+// sort gives everything whose order has no meaning a stable order. The
+// functions of an index keep their order, which is that of the registration.
 func (r *reading) sort() {
 	sort.SliceStable(r.cat.Unresolved, func(i, j int) bool {
 		a, b := &r.cat.Unresolved[i], &r.cat.Unresolved[j]

@@ -13,15 +13,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 )
 
-// The client's module, which most of these workers import, and a factory in
-// it, for those that use it: a factory that nothing calls is a function that
-// may be missing.
+// This is the module with the client, which most of these workers import. The
+// workers that use a factory get one in it; an unused factory would be a
+// function that may be missing.
 const (
 	clientModule  = `import { Inngest } from "inngest"; export const inngest = new Inngest({ id: "app" });` + "\n"
 	factoryModule = `export const make = (id: string, o: any = {}) => inngest.createFunction({ id, ...o }, { event: "e/" + id }, async () => {});`
 )
 
-// write makes a worker of files; client.ts and package.json are there already.
+// write creates a worker from files, in addition to client.ts and
+// package.json.
 func write(t testing.TB, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -55,7 +56,7 @@ func read(t testing.TB, root string, indexes ...string) *catalog.Catalog {
 	return cat
 }
 
-// ids are the functions of the first index, in order.
+// ids returns the ids of the functions of the first index in their order.
 func ids(c *catalog.Catalog) string {
 	var all []string
 	if len(c.Indexes) > 0 {
@@ -74,8 +75,8 @@ func unresolvedOf(c *catalog.Catalog) string {
 	return strings.Join(all, "\n")
 }
 
-// TestUnresolved: what cannot be decided is reported with its place, and what can
-// be is still read.
+// TestUnresolved: everything that cannot be determined is reported with its
+// place, and everything else is still read.
 func TestUnresolved(t *testing.T) {
 	for _, c := range []struct {
 		name, index, ids, unresolved string
@@ -120,9 +121,9 @@ export const fns = [make("a"), nope];`, "a", `index.ts:1: what fns registers: th
 		{"a re-export that is missing", `export { gone } from "./gone";
 export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
 index.ts:1: what gone registers: the module "./gone" cannot be found`},
-		{"a re-export of what is not there", `export { nope } from "./client";`, "", `index.ts:1: what nope registers: the module "./client" exports no "nope"`},
+		{"a re-export of a missing name", `export { nope } from "./client";`, "", `index.ts:1: what nope registers: the module "./client" exports no "nope"`},
 		{"re-exports of types", `export { Named, Aliased, Deep, Renamed } from "./types"; import { make } from "./client"; export const a = make("a");`, "a", ""},
-		{"a star that is missing", `export * from "./gone";
+		{"a star export of a missing module", `export * from "./gone";
 export { make } from "./client";`, "", `client.ts:2: whether a function is registered: nothing is known to call the function that creates it
 index.ts:1: what else index.ts exports: the module "./gone" cannot be found`},
 		{"a branch on the environment", `import { make } from "./client";
@@ -155,7 +156,7 @@ ten.map(() => ten.map(() => ten.map(() => ten.map(() => ten.map(() => ten.map(()
 		{"an index that exports the unknown", `import { Hono } from "hono"; import "./client";
 export const app = new Hono();
 export const PORT = Number(process.env.PORT);`, "", `index.ts:2: what app registers: it comes from the package "hono", which is not read`},
-		{"the same beside functions", `import { Hono } from "hono"; import { make } from "./client";
+		{"the same next to functions", `import { Hono } from "hono"; import { make } from "./client";
 export const app = new Hono();
 export const fn = make("a");`, "a", ""},
 	} {
@@ -227,7 +228,7 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestNothing: a repository without Inngest gives an empty catalog.
+// TestNothing: the catalog of a repository without Inngest is empty.
 func TestNothing(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"no sources":  {"main.go": "package main"},
@@ -265,7 +266,8 @@ export const all = [...some, b, b];`}), "index.ts")
 	}
 }
 
-// TestRegistryPattern: functions that modules register as they are loaded.
+// TestIndexesApart: modules add functions to a registry when they are loaded,
+// and each index is evaluated separately.
 func TestIndexesApart(t *testing.T) {
 	root := write(t, map[string]string{
 		"registry.ts": `import { inngest } from "./client"; export const all: any[] = []; export const add = (id: string) => { const f = inngest.createFunction({ id }, { event: id }, async () => {}); all.push(f); return f; };`,
@@ -291,8 +293,8 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// TestFields: where a function is written, and the fields that the corpus's
-// registrations do not show.
+// TestFields checks where a function is written, and the fields that the
+// registrations of the corpus do not show.
 func TestFields(t *testing.T) {
 	cat := read(t, write(t, map[string]string{"src/index.ts": `import { inngest } from "../client";
 
@@ -328,8 +330,8 @@ export const three = [1].map(() =>
 	}
 }
 
-// TestSameAgain: reading a worker twice gives the same catalog, byte for byte;
-// else images of the same sources would differ.
+// TestSameAgain: reading a worker twice results in the same catalog, byte for
+// byte; otherwise images from the same sources would differ.
 func TestSameAgain(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/corpus/v*")
 	if err != nil || len(dirs) == 0 {
@@ -349,13 +351,13 @@ func TestSameAgain(t *testing.T) {
 			if first == "" {
 				first = encoded
 			} else if encoded != first {
-				t.Errorf("%s: another catalog:\n%s\n%s", dir, first, encoded)
+				t.Errorf("%s: the catalogs differ:\n%s\n%s", dir, first, encoded)
 			}
 		}
 	}
 }
 
-// FuzzRead: whatever an index holds, reading it ends and says something.
+// FuzzRead: reading ends with a result, whatever an index contains.
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("testdata/corpus/*/index.ts")
 	if err != nil {
@@ -401,7 +403,8 @@ ten.map((a) => ten.map((b) => ten.map((c) => ten.map((d) => (fns.last = make("f"
 	}
 }
 
-// TestForms: the SDK's version decides which argument holds the triggers.
+// TestForms: the version of the SDK decides which argument contains the
+// triggers.
 func TestForms(t *testing.T) {
 	const index = `import { inngest } from "./client";
 const handler = async () => {};

@@ -7,10 +7,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// leaveReplaced notes the functions that are made by something other than the
-// SDK's createFunction, as far as that is not evaluated: a subclass or a wrapper
-// has its own, or code replaces that of a client. Their options may be changed
-// on the way, so that neither the id nor the retries are known.
+// leaveReplaced records functions that are not created by the SDK's
+// createFunction but by code that is not evaluated: a subclass or a wrapper
+// has its own method, or code replaces the method of a client. That code may
+// change the options, so neither the id nor the retries are known.
 func (e *entryRead) leaveReplaced(c *collection, r *reading) {
 	if len(c.found) == 0 {
 		return
@@ -19,7 +19,7 @@ func (e *entryRead) leaveReplaced(c *collection, r *reading) {
 	for _, path := range e.walked {
 		m, err := r.program.Module(path)
 		if err != nil {
-			continue // reported where it is loaded
+			continue // it is reported where it is loaded
 		}
 		passOver := func(text []byte) bool { return !hasWord(text, createFunction) }
 		m.Setters(passOver, func(s source.Setter) {
@@ -30,16 +30,16 @@ func (e *entryRead) leaveReplaced(c *collection, r *reading) {
 	}
 }
 
-// replaced reports whether evaluation gave a client another createFunction:
-// what that makes is known.
+// replaced reports whether the evaluation gave a client another
+// createFunction. The result of that one is known.
 func replaced(client *jseval.Object) bool {
 	v, _ := client.Own(createFunction)
 	f, ok := v.(*jseval.Func)
 	return !ok || !f.Native()
 }
 
-// leaveMadeBy takes the functions that a setter's createFunction may have made
-// from those that are found: those of clients that are not known, or all.
+// leaveMadeBy removes the functions that a replaced createFunction may have
+// created from the known ones: those of unknown clients, or all.
 func (e *entryRead) leaveMadeBy(c *collection, s source.Setter, all bool) {
 	var may []*function
 	c.found = slices.DeleteFunc(c.found, func(f entry) bool {

@@ -13,22 +13,23 @@ type client struct {
 	fns *jseval.Array // client.funcs
 }
 
-// function is what createFunction made.
+// function is the result of createFunction.
 type function struct {
-	client   *client // nil where the client is not known
+	client   *client // nil if the client is not known
 	options  jseval.Value
 	triggers jseval.Value
 	inline   bool // the triggers are among the options, as in SDK 4
-	deferred bool // made by createDefer or createScorer
+	deferred bool // created by createDefer or createScorer
 	throws   string
 	at       jseval.Place
 	node     any
 	calls    []jseval.Place
-	// later says that it was made by a call that evaluation only supposes.
+	// later means that a call which evaluation only supposes has created it.
 	later bool
 }
 
-// key identifies a function across machines: where it is made, and from where.
+// key identifies a function across machines by where it is created and from
+// where.
 func (f *function) key(id string) functionKey {
 	k := functionKey{site: f.at.Key(), id: id}
 	if f.node != nil {
@@ -45,25 +46,26 @@ type functionKey struct {
 	id        string
 }
 
-// sdk stands in for the npm package inngest, versions 2 to 4, in one
-// evaluation: it keeps what was made and served.
+// sdk replaces the npm package inngest, versions 2 to 4, in one evaluation. It
+// records what was created and served.
 type sdk struct {
 	names   map[string]jseval.Value
 	clients []*jseval.Object
 	created []*function
-	// served are the calls of serve and its like: *served in objects, in a list
-	// of the evaluation's own, so that a call that depends on the unknown is
-	// among the list's candidates.
+	// served contains the calls of serve and similar functions: *served in
+	// objects, in a list that belongs to the evaluation, so that a call that
+	// depends on an unknown value is among the candidates of the list.
 	served *jseval.Array
 	known  map[servedKey]*jseval.Object
-	// reached are the nodes of the calls that were evaluated.
+	// reached contains the nodes of the calls that were evaluated.
 	reached map[any]bool
 	escapes []jseval.Escape
 	dynamic []jseval.Escape
-	// later is set while calls are only supposed, and has then what they serve.
+	// later is set while calls are only supposed, and then collects what they
+	// serve.
 	later      bool
 	laterServe []*served
-	// major is the SDK's version for a file, or 0.
+	// major returns the SDK's major version for a file, or 0.
 	major func(file string) int
 }
 
@@ -72,24 +74,23 @@ type served struct {
 	functions jseval.Value
 	app       jseval.Value
 	at        jseval.Place
-	by        *jseval.Func // the function that was supposed to be called
+	by        *jseval.Func // the function that is supposed to be called
 }
 
-// servedKey makes one of two calls that serve the same list, as long as it has
-// the same length.
+// servedKey identifies calls that serve the same list with the same length.
 type servedKey struct {
 	functions, app jseval.Value
 	length         int
 }
 
-// registers are the exports of the SDK that register functions, and the one
-// that is a plugin: the framework calls it with the options.
+// registers maps the exports of the SDK that register functions, and the one
+// that is a plugin, which the framework calls with the options.
 const fastifyPlugin = "fastifyPlugin"
 
 var registers = []string{"serve", "createServer", "serveEdge", "connect", "InngestCommHandler", fastifyPlugin}
 
-// maxFunctions bounds what one evaluation creates; the largest workers that
-// are known have a few hundred.
+// maxFunctions limits how many functions one evaluation creates. The largest
+// known workers have a few hundred.
 const maxFunctions = 5_000
 
 func newSDK(major func(file string) int) *sdk {
@@ -139,7 +140,7 @@ func isFunction(host any) bool {
 	return ok
 }
 
-// is asks for the host of the first argument.
+// is returns the host object of the first argument.
 func is(c *jseval.Call, test func(host any) bool) jseval.Value {
 	switch v := c.Arg(0).(type) {
 	case *jseval.Unknown:
@@ -152,7 +153,7 @@ func is(c *jseval.Call, test func(host any) bool) jseval.Value {
 	return false
 }
 
-// external gives the exports of the package inngest and its subpaths.
+// external returns the exports of the package inngest and its subpaths.
 func (s *sdk) external(spec, name string) (jseval.Value, bool) {
 	if spec != sdkPackage && !strings.HasPrefix(spec, sdkPackage+"/") {
 		return nil, false
@@ -174,7 +175,7 @@ func (s *sdk) external(spec, name string) (jseval.Value, bool) {
 	return v, ok
 }
 
-// newClient is `new Inngest({id})`; SDK 2 has a name in place of the id.
+// newClient is `new Inngest({id})`. SDK 2 uses a name instead of the id.
 func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 	id := c.Get(c.Arg(0), "id")
 	if _, ok := id.(jseval.Undefined); ok {
@@ -193,8 +194,9 @@ func (s *sdk) newClient(c *jseval.Call) jseval.Value {
 	return o
 }
 
-// method knows createFunction by its shape where it is called on a value that
-// is not known: a client that another package makes, or is passed in.
+// method recognises createFunction by the form of the call if it is called on
+// an unknown value: a client that another package creates, or that is passed
+// in.
 func (s *sdk) method(name string, c *jseval.Call) (jseval.Value, bool) {
 	if name != createFunction || len(c.Args) < 2 {
 		return nil, false
@@ -209,14 +211,14 @@ func (s *sdk) method(name string, c *jseval.Call) (jseval.Value, bool) {
 	return s.createFunction(c, nil), true
 }
 
-// createFunction is client.createFunction in either form:
+// createFunction implements client.createFunction in both forms:
 //
 //	v3: (options, trigger or triggers, handler), InngestFunction.ts of 3.54
 //	v4: (options with triggers, handler), Inngest.ts of 4.24
 func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 	f := &function{client: cl, options: c.Arg(0)}
 	s.takeTriggers(c, f)
-	if id, ok := f.options.(string); ok { // v2 form, which v3 still takes
+	if id, ok := f.options.(string); ok { // the form of v2, which v3 still accepts
 		key := "id"
 		if s.major(c.At.File()) == 2 {
 			key = "name"
@@ -226,8 +228,9 @@ func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 	return s.add(c, f)
 }
 
-// createDefer is createDefer(client, options, handler) of inngest/experimental
-// and createScorer, which wraps it (components/DeferredFunction.ts of 4.24).
+// createDefer implements createDefer(client, options, handler) of
+// inngest/experimental, and createScorer, which wraps it
+// (components/DeferredFunction.ts of 4.24).
 func (s *sdk) createDefer(c *jseval.Call) jseval.Value {
 	f := &function{options: c.Arg(1), inline: true, deferred: true}
 	if o, ok := c.Arg(0).(*jseval.Object); ok {
@@ -260,8 +263,8 @@ func (s *sdk) add(c *jseval.Call, f *function) jseval.Value {
 	return o
 }
 
-// takeTriggers finds the triggers by the SDK's version, and where that is not
-// known by the form of the call.
+// takeTriggers finds the triggers by the version of the SDK or, if that is not
+// known, by the form of the call.
 func (s *sdk) takeTriggers(c *jseval.Call, f *function) {
 	second := c.Arg(1)
 	_, handler := second.(*jseval.Func)
@@ -269,7 +272,7 @@ func (s *sdk) takeTriggers(c *jseval.Call, f *function) {
 	switch s.major(c.At.File()) {
 	case 2, 3:
 		f.triggers = second
-		if handler { // [handler] is taken for the list of triggers
+		if handler { // [handler] is interpreted as the list of triggers
 			f.triggers = &jseval.Array{Elems: []jseval.Value{&jseval.Object{}}}
 		}
 		return
@@ -294,8 +297,8 @@ func orElse(v, otherwise jseval.Value) jseval.Value {
 	return v
 }
 
-// serve is serve({client, functions}) of any framework's handler, and SDK 2's
-// serve(client or name, functions).
+// serve implements serve({client, functions}) of any framework's handler, and
+// serve(client or name, functions) of SDK 2.
 func (s *sdk) serve(c *jseval.Call) jseval.Value {
 	if len(c.Args) > 1 && s.positional(c, c.Args) {
 		s.register(c, c.Args[1], c.Args[0], jseval.Undefined{}, false)
@@ -306,8 +309,8 @@ func (s *sdk) serve(c *jseval.Call) jseval.Value {
 	return s.handler(c)
 }
 
-// commHandler is new InngestCommHandler: what serve takes, in SDK 2 after the
-// framework's name.
+// commHandler implements new InngestCommHandler. Its arguments are those of
+// serve; in SDK 2 the framework's name precedes them.
 func (s *sdk) commHandler(c *jseval.Call) jseval.Value {
 	if _, named := c.Arg(0).(string); named && len(c.Args) > 2 {
 		c.Args = c.Args[1:]
@@ -315,9 +318,9 @@ func (s *sdk) commHandler(c *jseval.Call) jseval.Value {
 	return s.serve(c)
 }
 
-// positional reports whether the second of a handler's arguments is its list of
-// functions: SDK 2 has no other form. Where the version is not known, a client,
-// a name or a list shows it.
+// positional reports whether the second argument of a handler is its list of
+// functions. SDK 2 has no other form. If the version is not known, a client, a
+// name or a list identifies it.
 func (s *sdk) positional(c *jseval.Call, args []jseval.Value) bool {
 	if s.major(c.At.File()) == 2 {
 		return true
@@ -339,16 +342,16 @@ func (s *sdk) handler(c *jseval.Call) jseval.Value {
 	return &jseval.Unknown{Why: "it is a request handler of the SDK", At: c.At}
 }
 
-// plugin is fastify.register(plugin, {client, functions}) as Fastify does it:
-// plugin(fastify, options, done).
+// plugin implements fastify.register(plugin, {client, functions}) as Fastify
+// does: plugin(fastify, options, done).
 func (s *sdk) plugin(c *jseval.Call) jseval.Value {
 	options := c.Arg(1)
 	s.register(c, c.Get(options, "functions"), c.Get(options, "client"), c.Get(c.Get(options, "options"), "id"), false)
 	return s.handler(c)
 }
 
-// connect is connect({apps: [{client, functions}]}), in which functions may be
-// left out (components/connect/index.ts: app.functions ?? client.funcs).
+// connect implements connect({apps: [{client, functions}]}). functions may be
+// omitted (components/connect/index.ts: app.functions ?? client.funcs).
 func (s *sdk) connect(c *jseval.Call) jseval.Value {
 	apps, rest := c.List(c.Get(c.Arg(0), "apps"))
 	for _, app := range apps {
@@ -366,8 +369,8 @@ func (s *sdk) connect(c *jseval.Call) jseval.Value {
 	return &jseval.Unknown{Why: "it is a connection of the SDK", At: c.At}
 }
 
-// register notes what a handler serves, under the handler's own id or else its
-// client's. live says that it reads the list later, as a connection does.
+// register records what a handler serves, under the handler's own id or the
+// client's. live means that it reads the list later, as a connection does.
 func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value, live bool) {
 	s.reached[c.Node] = true
 	if _, ok := id.(jseval.Undefined); ok {
@@ -379,8 +382,9 @@ func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value, live bool
 		}
 	}
 	key := servedKey{functions: functions, app: id}
-	// What is added to the list later is not served: a handler copies it
-	// (InngestCommHandler: options.functions.filter(Boolean)).
+	// Functions that are added to the list later are not served, because a
+	// handler copies the list (InngestCommHandler:
+	// options.functions.filter(Boolean)).
 	if a, ok := functions.(*jseval.Array); ok && !live {
 		key.length = len(a.Elems)
 		functions = &jseval.Array{Elems: append([]jseval.Value(nil), a.Elems...), Rest: a.Rest}
@@ -398,8 +402,8 @@ func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value, live bool
 	c.M.Push(s.served, o)
 }
 
-// escaped notes what goes where evaluation does not follow. A framework calls
-// the plugin that it is given with the options that follow it.
+// escaped records values that are passed to code that is not evaluated. A
+// framework calls the plugin that it gets with the options that follow it.
 func (s *sdk) escaped(m *jseval.Machine, e jseval.Escape) {
 	if e.Dynamic && !s.later {
 		s.dynamic = append(s.dynamic, e)
@@ -430,15 +434,15 @@ func (s *sdk) isRegister(v jseval.Value) bool {
 	return false
 }
 
-// slugify is the SDK's helper of that name (helpers/strings.ts).
+// slugify works like the SDK's function with that name (helpers/strings.ts).
 func slugify(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
 	}), "-")
 }
 
-// marked reports whether a value is a client, its createFunction or a function,
-// or holds one.
+// marked reports whether a value is or contains a client, its createFunction
+// or a function.
 func marked(v jseval.Value) bool { return holds(v, 0) }
 
 func holds(v jseval.Value, depth int) bool {

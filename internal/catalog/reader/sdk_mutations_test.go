@@ -13,14 +13,14 @@ import (
 )
 
 var (
-	sdkMutations = flag.Int("sdk-mutations", 24, "how many altered workers TestMutationsAgainstSDK runs")
-	sdkSeed      = flag.Uint64("sdk-seed", 1, "which ones: the first one's number")
+	sdkMutations = flag.Int("sdk-mutations", 24, "the number of altered workers that TestMutationsAgainstSDK runs")
+	sdkSeed      = flag.Uint64("sdk-seed", 1, "the number of the first altered worker")
 )
 
-// TestMutationsAgainstSDK alters workers of the corpus a little and runs those
-// with the real SDK that still start: the catalog must be equal, or say that
-// it cannot determine it. It finds what nobody thought of writing down; -sdk-mutations
-// makes it look for longer.
+// TestMutationsAgainstSDK changes workers of the corpus slightly and runs
+// those that still start with the real SDK. The catalog must be equal, or
+// report that it cannot determine the difference. The test finds cases that
+// nobody thought of; -sdk-mutations makes it search for longer.
 func TestMutationsAgainstSDK(t *testing.T) {
 	bun := bunPath(t)
 	dirs := map[string]string{}
@@ -69,7 +69,7 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// altered picks the file of a worker that is altered.
+// altered chooses the file of a worker to change.
 func altered(t *testing.T, r *rand.Rand, dir, index string) string {
 	t.Helper()
 	var names []string
@@ -83,7 +83,7 @@ func altered(t *testing.T, r *rand.Rand, dir, index string) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// What is served is the worker's choice, not the index's.
+			// The worker decides what is served, not the index.
 			if name != "worker.ts" || index == "worker.ts" {
 				names = append(names, name)
 			}
@@ -92,7 +92,7 @@ func altered(t *testing.T, r *rand.Rand, dir, index string) string {
 	return names[r.IntN(len(names))]
 }
 
-// alter changes a line or two in a way that a program may survive.
+// alter changes one or two lines in a way that a program may survive.
 func alter(r *rand.Rand, text string) string {
 	lines := strings.Split(text, "\n")
 	parts := []string{"true", "false", "1", "0", "!", "null", "undefined", "-", "?.", "...", "[]", "'x'", "+", "&&", "||", "??", "==", "<", ">", "*", ".length", "[0]", ".slice(1)", ".map(String)", "typeof ", "void ", "await ", ", 1"}

@@ -24,19 +24,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// The versions that the corpus is registered with.
+// These are the versions with which the corpus is registered.
 const (
 	bunVersion = "1.3.9"
 	sdk3       = "3.54.2"
 	sdk4       = "4.24.0"
 )
 
-// corpus are the workers of testdata/corpus: what each index module makes the
-// real SDK register is what the reader must say.
+// corpus lists the workers in testdata/corpus. The reader must find what each
+// index module registers with the real SDK.
 var corpus = []struct {
 	dir, index, sdk string
-	listed          int // functions that the index has
-	// open are the places of what cannot be determined, in order.
+	listed          int // the number of functions of the index
+	// open lists the places of what cannot be determined, in their order.
 	open string
 }{
 	{"v3-literals", "index.ts", sdk3, 13, "index.ts:62"},
@@ -61,7 +61,8 @@ func TestAgainstSDK(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			// Once where everything is installed, once on a bare checkout.
+			// It runs once with everything installed, and once with only the
+			// checkout.
 			for name, root := range map[string]string{"installed": dir, "bare": filepath.Join("testdata", "corpus", c.dir)} {
 				cat, err := Read(t.Context(), Options{Root: root, Indexes: []string{c.index}})
 				if err != nil {
@@ -91,9 +92,9 @@ func TestAgainstSDK(t *testing.T) {
 	}
 }
 
-// compared is the difference between what the SDK registers and what an index
-// lists. Whatever is missing must be reported: the index is incomplete, and a
-// field is undecided.
+// compared returns the difference between what the SDK registers and what an
+// index lists. Everything that is missing must be reported: the index is
+// incomplete, or the field is undecided.
 func compared(want []registration, index catalog.Index, app string) string {
 	got := expand(index.Functions, app)
 	if index.Incomplete {
@@ -128,7 +129,7 @@ func compared(want []registration, index catalog.Index, app string) string {
 	return cmp.Diff(want, got)
 }
 
-// registration is one function as it is registered.
+// registration is one function in the form in which it is registered.
 type registration struct {
 	ID, Name    string
 	Retries     *int
@@ -136,7 +137,7 @@ type registration struct {
 	Concurrency []catalog.Concurrency
 }
 
-// expand is what the functions of an index register, sorted by id.
+// expand returns the registrations of the functions of an index, sorted by id.
 func expand(fs []catalog.Function, app string) []registration {
 	all := []registration{}
 	for _, f := range fs {
@@ -163,14 +164,15 @@ func sortByID(all []registration) {
 	slices.SortStableFunc(all, func(a, b registration) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// registrationOf starts a worker and returns what it sends to /fn/register, sorted by id,
-// and its app's name. The error says that it did not get that far.
+// registrationOf starts a worker and returns the functions that it sends to
+// /fn/register, sorted by id, and the name of its app. The error means that it
+// did not register.
 func registrationOf(t *testing.T, bun, dir string) (all []registration, app string, err error) {
 	t.Helper()
 	bodies := make(chan []byte, 8)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/fn/register" {
-			w.WriteHeader(http.StatusOK) // the SDK looks whether a dev server is there
+			w.WriteHeader(http.StatusOK) // the SDK checks whether there is a dev server
 			return
 		}
 		body, err := io.ReadAll(r.Body)
@@ -196,14 +198,14 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 			ID, Name string
 			Triggers []catalog.Trigger
 			Steps    map[string]struct{ Retries *struct{ Attempts *int } }
-			// A number, an object or a list of objects.
+			// It is a number, an object or a list of objects.
 			Concurrency json.RawMessage
 		}
 	}
 	select {
 	case b := <-bodies:
 		if err := json.Unmarshal(b, &body); err != nil {
-			return nil, "", fmt.Errorf("what the server could not read either: %w", err)
+			return nil, "", fmt.Errorf("the server could not read it either: %w", err)
 		}
 	default:
 		return nil, "", errors.New("the worker registered nothing")
@@ -212,7 +214,7 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 	for _, f := range body.Functions {
 		r := registration{ID: f.ID, Name: f.Name}
 		if r.Concurrency, err = concurrencyOf(f.Concurrency); err != nil {
-			return nil, "", fmt.Errorf("what the server could not read either: %w", err)
+			return nil, "", fmt.Errorf("the server could not read it either: %w", err)
 		}
 		if len(f.Triggers) > 0 {
 			r.Triggers = f.Triggers
@@ -229,7 +231,7 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 	return all, body.AppName, nil
 }
 
-// bunPath installs Bun, whose binary is a package of its own.
+// bunPath installs Bun, whose binary is in a separate package.
 func bunPath(t *testing.T) string {
 	t.Helper()
 	arch := map[string]string{"amd64": "x64", "arm64": "aarch64"}[runtime.GOARCH]
@@ -253,7 +255,7 @@ func concurrencyOf(raw json.RawMessage) ([]catalog.Concurrency, error) {
 	return many, err
 }
 
-// install copies a worker and links what it imports into node_modules.
+// install copies a worker and links its dependencies into node_modules.
 func install(t *testing.T, from, modules string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -296,8 +298,8 @@ func install(t *testing.T, from, modules string) string {
 	return dir
 }
 
-// npmInstall installs a package in the sandbox, once, and returns its
-// node_modules folder.
+// npmInstall installs a package in the sandbox once, and returns its
+// node_modules directory.
 func npmInstall(t *testing.T, spec string) string {
 	t.Helper()
 	dir := filepath.Join(require.Dir(t), "npm", "catalog-"+strings.NewReplacer("@", "-").Replace(spec))
@@ -305,7 +307,8 @@ func npmInstall(t *testing.T, spec string) string {
 	if _, err := os.Stat(modules); err == nil {
 		return modules
 	}
-	// Installed aside and moved, so that what is there is whole.
+	// It is installed elsewhere and moved, so that the directory is always
+	// complete.
 	npm := require.Tool(t, "npm")
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)

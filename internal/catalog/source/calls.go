@@ -2,32 +2,33 @@ package source
 
 import "github.com/tdewolff/parse/v2/js"
 
-// CallSite is a call that is written in a module, whether it runs or not.
+// CallSite is a call in the text of a module, whether it runs or not.
 type CallSite struct {
-	// Node is the call's node; of a class that extends something, the class.
+	// Node is the node of the call, or a class that extends something.
 	Node any
-	// Name is what is called: the last part of a.b.name().
+	// Name is the called name: the last part of a.b.name().
 	Name string
-	// Member says that it is a member of something.
+	// Member means that the called function is a member of something.
 	Member bool
-	// Extends says that it is not a call but a class that extends Name.
+	// Extends means that this is not a call but a class that extends Name.
 	Extends bool
-	// Called is the expression that is called.
+	// Called is the called expression.
 	Called js.IExpr
 	Args   js.Args
 	At     Place
-	// Bodies are those of the functions around it, the outermost first.
+	// Bodies are those of the enclosing functions, the outermost first.
 	Bodies []*js.BlockStmt
 }
 
-// Calls visits every call in a piece of a module's syntax tree, and every use
-// of a name if name is not nil, in functions and classes as well. Functions
-// whose text was left out are passed over if passOver says so; it may be nil.
+// Calls visits every call in a part of a module's syntax tree, including its
+// functions and classes, and every use of a name if name is not nil. Functions
+// whose bodies were left out are skipped if passOver returns true; it may be
+// nil.
 func (m *Module) Calls(n js.INode, passOver func(text []byte) bool, call func(CallSite), name func([]byte)) {
 	js.Walk(&walker{source: m, passOver: passOver, call: call, name: name}, n)
 }
 
-// walker is a js.IVisitor.
+// walker implements js.IVisitor.
 type walker struct {
 	source   *Module
 	passOver func(text []byte) bool
@@ -123,8 +124,8 @@ func (w *walker) callee(node js.INode, x js.IExpr, args js.Args) {
 	w.call(site)
 }
 
-// place finds a call's line: where the call has no token of its own, its name
-// is looked for in the text after what stands before it.
+// place finds the line of a call. If the call has no token of its own, its
+// name is searched for in the text after the preceding token.
 func (w *walker) place(n js.INode, name string) Place {
 	if t := FirstToken(n); t != nil {
 		return Place{Module: w.source, Token: t}
@@ -136,7 +137,7 @@ func (w *walker) place(n js.INode, name string) Place {
 	return Place{Module: w.source, Token: w.source.Find(from, name+"(")}
 }
 
-// DotName is the name after a dot.
+// DotName returns the name after a dot.
 func DotName(e *js.DotExpr) string {
 	switch y := e.Y.(type) {
 	case js.LiteralExpr:

@@ -6,9 +6,9 @@ import "github.com/tdewolff/parse/v2/js"
 type Links struct {
 	Imports []Import
 	Exports []Export
-	// Stars are the specifiers of `export * from`.
+	// Stars lists the specifiers of `export * from`.
 	Stars []string
-	// Loads are the modules that its statements load, in their order.
+	// Loads lists the modules that its statements load, in their order.
 	Loads []Load
 }
 
@@ -18,8 +18,8 @@ type Import struct {
 	At                Place
 }
 
-// Export is a name that leads to a binding of the module, or to a name of
-// another module if Spec is set.
+// Export is an exported name that refers to a binding of the module, or to a
+// name of another module if Spec is set.
 type Export struct {
 	Name, Local string
 	Spec, From  string
@@ -29,8 +29,8 @@ type Export struct {
 // DefaultLocal is the binding of a default export without a name.
 const DefaultLocal = "*default*"
 
-// Load is the specifier of an import or an export statement; Bare says that
-// the module is loaded for its effects alone.
+// Load is the specifier of an import or export statement. Bare means that the
+// module is loaded only for its effects.
 type Load struct {
 	Spec string
 	Bare bool
@@ -139,7 +139,7 @@ func (l *Links) exports(st *js.ExportStmt) {
 	}
 }
 
-// aliasName is the text of an export's name, which may be a string.
+// aliasName returns the text of an export's name, which may be a string.
 func aliasName(b []byte) string {
 	if len(b) > 0 && (b[0] == '"' || b[0] == '\'') {
 		if s, ok := Unquote(b); ok {
@@ -149,7 +149,7 @@ func aliasName(b []byte) string {
 	return string(b)
 }
 
-// BoundNames are the names that a pattern binds.
+// BoundNames returns the names that a pattern binds.
 func BoundNames(b js.IBinding) []string {
 	var names []string
 	switch b := b.(type) {
@@ -171,7 +171,7 @@ func BoundNames(b js.IBinding) []string {
 	return names
 }
 
-// HoistedVars are the names of a function's `var`s, wherever in it they are.
+// HoistedVars returns the names of a function's `var`s, at any depth.
 func HoistedVars(list []js.IStmt) []string {
 	var names []string
 	for _, st := range list {
@@ -184,7 +184,7 @@ func HoistedVars(list []js.IStmt) []string {
 	return names
 }
 
-// varFinder visits `var` declarations, in no function but this one.
+// varFinder visits `var` declarations, but not those of inner functions.
 type varFinder func(d *js.VarDecl)
 
 // Enter implements js.IVisitor.
@@ -204,8 +204,8 @@ func (f varFinder) Enter(n js.INode) js.IVisitor {
 // Exit implements js.IVisitor.
 func (varFinder) Exit(js.INode) {}
 
-// Breaks reports whether a loop's body may end the loop. Inner loops and
-// switches have breaks of their own.
+// Breaks reports whether a loop's body may end the loop. The breaks of inner
+// loops and switches do not count.
 func Breaks(body *js.BlockStmt) bool {
 	found := false
 	for _, st := range body.List {
@@ -214,7 +214,7 @@ func Breaks(body *js.BlockStmt) bool {
 	return found
 }
 
-// breakFinder calls for each break out of what it walks over.
+// breakFinder calls a function for each break that it finds.
 type breakFinder func()
 
 // Enter implements js.IVisitor.
@@ -234,15 +234,15 @@ func (f breakFinder) Enter(n js.INode) js.IVisitor {
 // Exit implements js.IVisitor.
 func (breakFinder) Exit(js.INode) {}
 
-// Awaits reports whether a statement waits for something, functions in it
-// left out.
+// Awaits reports whether a statement contains an await outside of inner
+// functions.
 func Awaits(st js.IStmt) bool {
 	found := false
 	js.Walk(awaitFinder(func() { found = true }), st)
 	return found
 }
 
-// awaitFinder calls for each await in what it walks over.
+// awaitFinder calls a function for each await that it finds.
 type awaitFinder func()
 
 // Enter implements js.IVisitor.
@@ -268,7 +268,7 @@ func (awaitFinder) Exit(js.INode) {}
 // Names visits the names in an expression.
 func Names(e js.IExpr, visit func(name []byte)) { js.Walk(nameFinder(visit), e) }
 
-// nameFinder is a js.IVisitor.
+// nameFinder implements js.IVisitor.
 type nameFinder func(name []byte)
 
 // Enter implements js.IVisitor.

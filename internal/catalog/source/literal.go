@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Unquote returns the value of a string literal, quotes included.
+// Unquote returns the value of a string literal with its quotes.
 func Unquote(b []byte) (string, bool) {
 	if len(b) < 2 {
 		return "", false
@@ -16,19 +16,20 @@ func Unquote(b []byte) (string, bool) {
 	return Unescape(b[1 : len(b)-1])
 }
 
-// escapes are the escapes of one letter.
+// escapes maps the escapes with one letter.
 var escapes = map[byte]string{
 	'n': "\n", 't': "\t", 'r': "\r", 'b': "\b", 'f': "\f", 'v': "\v", '0': "\x00", '\n': "",
 }
 
-// Unescape resolves the escapes of strings and templates.
+// Unescape resolves the escapes in strings and templates.
 func Unescape(b []byte) (string, bool) {
 	var out strings.Builder
 	for i := 0; i < len(b); {
 		c := b[i]
 		i++
 		if c != '\\' {
-			// A template's line ends are \n whatever the file has.
+			// In a template, every line break is
+			// , whatever the file contains.
 			if c == '\r' {
 				c = '\n'
 				if i < len(b) && b[i] == '\n' {
@@ -48,7 +49,7 @@ func Unescape(b []byte) (string, bool) {
 	return out.String(), true
 }
 
-// escape reads what follows a backslash, and how many bytes that is.
+// escape reads what follows a backslash, and returns its length in bytes.
 func escape(b []byte) (text string, n int, ok bool) {
 	if len(b) == 0 {
 		return "", 0, false
@@ -57,7 +58,7 @@ func escape(b []byte) (text string, n int, ok bool) {
 		return text, 1, true
 	}
 	switch b[0] {
-	case '\r': // with the line feed that follows
+	case '\r': // together with the line feed that follows
 		if len(b) > 1 && b[1] == '\n' {
 			return "", 2, true
 		}
@@ -104,7 +105,7 @@ func unicodeEscape(b []byte) (r rune, n int, ok bool) {
 	return rune(v), n, true
 }
 
-// LiteralNumber reads a numeric literal; it does not take a BigInt.
+// LiteralNumber reads a numeric literal. It does not accept a BigInt.
 func LiteralNumber(b []byte) (float64, bool) {
 	s := strings.ReplaceAll(string(b), "_", "")
 	if strings.HasSuffix(s, "n") {
@@ -114,7 +115,7 @@ func LiteralNumber(b []byte) (float64, bool) {
 	return f, !math.IsNaN(f)
 }
 
-// Number returns what the language's Number(text) does.
+// Number returns the result of the language's Number(text).
 func Number(s string) float64 {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -136,7 +137,8 @@ func Number(s string) float64 {
 	case "-Infinity":
 		return math.Inf(-1)
 	}
-	// ParseFloat also takes what JavaScript does not: "inf", "nan", hex, "_".
+	// ParseFloat also accepts what JavaScript does not: "inf", "nan", hex,
+	// "_".
 	if strings.ContainsAny(s, "xXpP_nNiI") {
 		return math.NaN()
 	}

@@ -16,42 +16,43 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Options say what to load.
+// Options describe what to load.
 type Options struct {
-	// Root is the workspace's root; modules are named relative to it.
+	// Root is the root of the workspace. The names of modules are relative to
+	// it.
 	Root string
-	// Words are identifiers; a module that mentions one is parsed ahead.
+	// Words are identifiers. A module that mentions one is parsed in advance.
 	Words []string
-	// Package is a package of npm that is never read; a module that imports it
-	// mentions it.
+	// Package is an npm package that is never read. A module that imports it
+	// counts as mentioning it.
 	Package string
 }
 
-// Target is what an import specifier leads to.
+// Target is what an import specifier resolves to.
 type Target struct {
 	// Path is the module's file, or empty.
 	Path string
-	// Package is the external package, where the module is not to be read, and
-	// Specifier the plain specifier that means the same: "inngest/hono" for
+	// Package is the external package if the module is not to be read, and
+	// Specifier is the plain specifier for the same module: "inngest/hono" for
 	// "npm:inngest@4/hono".
 	Package, Specifier string
-	// Missing says why no module is found, in words.
+	// Missing describes why no module was found.
 	Missing string
 }
 
-// Program is a set of modules and what their imports lead to. It may be used
-// from several goroutines except for Add.
+// Program is a set of modules with the targets of their imports. All methods
+// except Add may be used concurrently.
 type Program struct {
 	root  string
 	words [][]byte
 	pkg   string // Options.Package
 	space *workspace
-	slots chan struct{} // bounds parsing, and with it memory
+	slots chan struct{} // limits concurrent parsing, and with it memory
 
 	mu       sync.Mutex
 	files    map[string]*file
-	bare     map[[2]string]string // resolved workspace imports by directory and specifier
-	versions map[[2]string]string // of packages by directory and name
+	bare     map[[2]string]string // resolved workspace imports, keyed by directory and specifier
+	versions map[[2]string]string // versions of packages, keyed by directory and name
 }
 
 type file struct {
@@ -59,7 +60,7 @@ type file struct {
 	src     []byte
 	err     error
 	scan    scan
-	extra   []string // specifiers that the lexer did not see
+	extra   []string // specifiers that the lexer did not find
 	targets map[string]Target
 
 	parse  sync.Once
@@ -91,10 +92,11 @@ func New(o Options) (*Program, error) {
 	return p, nil
 }
 
-// Root is the absolute path of the workspace, links resolved.
+// Root returns the absolute path of the workspace with links resolved.
 func (p *Program) Root() string { return p.root }
 
-// Rel names a file as a person would: relative to the root, with slashes.
+// Rel returns the name of a file for people: relative to the root, with
+// slashes.
 func (p *Program) Rel(path string) string {
 	if rel, err := filepath.Rel(p.root, path); err == nil {
 		return filepath.ToSlash(rel)
@@ -103,7 +105,7 @@ func (p *Program) Rel(path string) string {
 }
 
 // Add walks everything that the entries (absolute paths) lead to. An import
-// that cannot be resolved is not an error; Resolve reports it.
+// that cannot be resolved is not an error here; Resolve reports it.
 func (p *Program) Add(ctx context.Context, entries ...string) error {
 	if len(entries) == 0 {
 		return nil
@@ -114,7 +116,7 @@ func (p *Program) Add(ctx context.Context, entries ...string) error {
 		Bundle:        true,
 		Format:        api.FormatESModule,
 		Platform:      api.PlatformNode,
-		// The worker runs on Bun, which looks for this condition first
+		// The worker runs on Bun, which tries this condition first
 		// (bun.sh/docs/runtime/modules).
 		Conditions:        []string{"bun"},
 		ResolveExtensions: []string{".tsx", ".ts", ".mts", ".cts", ".jsx", ".js", ".mjs", ".cjs", ".json"},
@@ -132,8 +134,9 @@ func (p *Program) Add(ctx context.Context, entries ...string) error {
 	return p.keepTargets(result.Metafile)
 }
 
-// imports is a module that imports each specifier in a way that esbuild
-// resolves and follows but does not take amiss where it leads nowhere.
+// imports returns a module that imports each specifier in a form that esbuild
+// resolves and follows, and that does not cause an error if there is no such
+// module.
 func imports(specifiers []string) string {
 	var b strings.Builder
 	for _, s := range specifiers {
@@ -142,7 +145,7 @@ func imports(specifiers []string) string {
 	return b.String()
 }
 
-// guard marks the resolutions that the plugin itself asks for.
+// guard marks the resolutions that the plugin itself requests.
 type guard struct{}
 
 func (p *Program) plug(ctx context.Context, b api.PluginBuild) {
@@ -184,8 +187,8 @@ func isExternal(path string) bool {
 	return strings.Contains(filepath.ToSlash(path), "/node_modules/")
 }
 
-// mayBeLocal reports whether a bare import may lead to a package of the
-// workspace or to one that is linked to; all others are left to esbuild.
+// mayBeLocal reports whether a bare import may refer to a package of the
+// workspace or to a linked package. All others are left to esbuild.
 func (p *Program) mayBeLocal(a api.OnResolveArgs) bool {
 	name, _ := splitSpecifier(a.Path)
 	if _, ok := p.space.dirs[name]; ok {
@@ -195,9 +198,9 @@ func (p *Program) mayBeLocal(a api.OnResolveArgs) bool {
 	return dir != ""
 }
 
-// resolveLocal resolves as esbuild would, and where nothing is installed, by
-// the package's name: esbuild resolves a package's own name from within it
-// (self-reference) where it has `exports`, and as a folder where it has none.
+// resolveLocal resolves like esbuild. If nothing is installed, it uses the
+// name of the package: esbuild resolves a package's own name from within the
+// package (self-reference) if it has `exports`, and as a directory otherwise.
 func (p *Program) resolveLocal(b api.PluginBuild, a api.OnResolveArgs) string {
 	key := [2]string{a.ResolveDir, a.Path}
 	p.mu.Lock()
@@ -234,7 +237,7 @@ func (p *Program) resolveLocal(b api.PluginBuild, a api.OnResolveArgs) string {
 	return found
 }
 
-// read reads and scans a file once.
+// read reads and scans a file only once.
 func (p *Program) read(path string) *file {
 	p.mu.Lock()
 	f, ok := p.files[path]
@@ -269,7 +272,7 @@ type metafile struct {
 }
 
 func (p *Program) keepTargets(text string) error {
-	// What follows, the outputs, is of no use here and longer than the inputs.
+	// The outputs that follow are not needed here and longer than the inputs.
 	if i := strings.LastIndex(text, "\n  \"outputs\": {"); i >= 0 {
 		text = strings.TrimRight(text[:i], ", \n") + "}"
 	}
@@ -299,7 +302,7 @@ func (p *Program) keepTargets(text string) error {
 	return nil
 }
 
-// external names what esbuild did not find or was not to look into.
+// external describes what esbuild did not find or must not read.
 func (p *Program) external(from, spec string) Target {
 	switch {
 	case strings.HasPrefix(spec, "node:") || strings.HasPrefix(spec, "bun:"):
@@ -310,14 +313,14 @@ func (p *Program) external(from, spec string) Target {
 	name, sub, _ := p.space.Package(filepath.Dir(from), spec)
 	t := Target{Package: name, Specifier: strings.TrimSuffix(name+"/"+sub, "/")}
 	if dir, says := p.space.linked(filepath.Dir(from), name); dir != "" {
-		t.Missing = fmt.Sprintf("the package %q is linked from outside of the repository (%s), where nothing can be read", name, says)
+		t.Missing = fmt.Sprintf("the package %q is linked from outside the repository (%s), where sbw does not read anything", name, says)
 	} else if dir, ok := p.space.dirs[name]; ok {
 		t.Missing = fmt.Sprintf("the workspace package %q (%s) has no file for it", name, p.Rel(dir))
 	}
 	return t
 }
 
-// Resolve says what a specifier in a module leads to.
+// Resolve returns the target of a specifier in a module.
 func (p *Program) Resolve(ctx context.Context, from, spec string) (Target, error) {
 	f := p.read(from)
 	p.mu.Lock()
@@ -338,13 +341,14 @@ func (p *Program) Resolve(ctx context.Context, from, spec string) (Target, error
 	return t, nil
 }
 
-// Text is the text of a file that was walked.
+// Text returns the text of a walked file.
 func (p *Program) Text(path string) []byte { return p.read(path).src }
 
-// Mentions reports whether a file that was walked has one of the words.
+// Mentions reports whether a walked file contains one of the words.
 func (p *Program) Mentions(path string) bool { return p.read(path).scan.mentions }
 
-// LeadsTo are the modules that the file's imports lead to, types included.
+// LeadsTo returns the modules to which the file's imports lead, including
+// types.
 func (p *Program) LeadsTo(path string) []string {
 	f := p.read(path)
 	p.mu.Lock()
@@ -358,7 +362,7 @@ func (p *Program) LeadsTo(path string) []string {
 	return all
 }
 
-// Files are all files that were walked.
+// Files returns all walked files.
 func (p *Program) Files() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -369,10 +373,11 @@ func (p *Program) Files() []string {
 	return all
 }
 
-// ErrNoModule is returned for a file that holds no program: an image, a text.
+// ErrNoModule is returned for a file that is not a program, such as an image
+// or a text.
 var ErrNoModule = errors.New("is not a module that can be read")
 
-// Imports reports whether a file names an external package in an import.
+// Imports reports whether an import in a file names an external package.
 func (p *Program) Imports(path, name string) bool { return p.imports(p.read(path), name) }
 
 func (p *Program) imports(f *file, name string) bool {
@@ -387,8 +392,8 @@ func (p *Program) imports(f *file, name string) bool {
 	return false
 }
 
-// Runs are the modules that a file's imports may run: those of its import
-// statements that are not for types alone, and of import() and require().
+// Runs returns the modules that a file's imports may run: those of its import
+// statements that are not only for types, and of import() and require().
 func (p *Program) Runs(path string) []string {
 	f := p.read(path)
 	specs := append([]string(nil), f.scan.dynamic...)
@@ -408,8 +413,9 @@ func (p *Program) Runs(path string) []string {
 	return all
 }
 
-// DeclaresType reports whether a file declares a type of that name, which
-// leaves no trace in what is parsed: a re-export may name one without saying so.
+// DeclaresType reports whether a file declares a type with that name. Types
+// leave no trace in the parsed text, and a re-export may name one without
+// `type`.
 func (p *Program) DeclaresType(path, name string) bool {
 	src := p.read(path).src
 	for at := 0; ; {

@@ -11,7 +11,7 @@ import (
 	"github.com/tdewolff/parse/v2/js"
 )
 
-// tree writes files and makes a program of them.
+// tree writes files and creates a program from them.
 func tree(t *testing.T, files map[string]string) *Program {
 	t.Helper()
 	root := t.TempDir()
@@ -88,7 +88,7 @@ func TestResolve(t *testing.T) {
 		{"src/a.ts", "from-pnpm", "libs/pnpm/index.ts", "", ""},
 		{"src/a.ts", "hidden", "", "hidden", ""},
 		{"libs/pnpm/index.ts", "linked", "outside/linked/index.ts", "", ""},
-		{"libs/pnpm/index.ts", "nowhere", "", "nowhere", "linked from outside of the repository (link:../../../nowhere)"},
+		{"libs/pnpm/index.ts", "nowhere", "", "nowhere", "linked from outside the repository (link:../../../nowhere)"},
 		{"src/a.ts", "installed", "", "installed", ""},
 		{"src/a.ts", "zod", "", "zod", ""},
 		{"src/a.ts", "inngest/hono", "", "inngest", ""},
@@ -168,7 +168,7 @@ func TestLines(t *testing.T) {
 		t.Errorf("inside is at line %d", got)
 	}
 	if m.Line([]byte("elsewhere")) != 0 {
-		t.Error("a token of another text has a line")
+		t.Error("a token from another text has a line")
 	}
 }
 

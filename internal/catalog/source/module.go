@@ -15,23 +15,24 @@ import (
 	"github.com/tdewolff/parse/v2/js"
 )
 
-// maxModule is the size up to which a file is parsed. Written code stays far
-// below; beyond it lie generated tables, which no function is defined in.
+// maxModule is the largest size of a file that is parsed. Handwritten code is
+// far smaller; larger files are generated tables, which do not define
+// functions.
 const maxModule = 1 << 20
 
 // Module is one parsed file.
 type Module struct {
 	Path string // absolute
-	Rel  string // for people
+	Rel  string // for messages
 	Body []js.IStmt
 
-	code    []byte // JavaScript that Body points into
+	code    []byte // JavaScript that the tokens in Body point into
 	mapping *sourceMap
-	before  int // lines of the file before the text that was parsed
+	before  int // the number of lines in the file before the text that was parsed
 	bodies  []*body
 }
 
-// body is a function's body that is parsed when the function is called.
+// body is the body of a function, which is parsed when the function is called.
 type body struct {
 	text   []byte
 	line   int
@@ -40,7 +41,7 @@ type body struct {
 	bad    error
 }
 
-// Refusal says why a file cannot be read, and where.
+// Refusal describes why and where a file cannot be read.
 type Refusal struct {
 	Line int
 	Why  string
@@ -48,8 +49,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Why }
 
-// Module parses a file; it does so once. The error is a *Refusal, ErrNoModule,
-// or the error of reading it.
+// Module parses a file, only once. The error is a *Refusal, ErrNoModule, or
+// the error of reading the file.
 func (p *Program) Module(path string) (*Module, error) {
 	f := p.read(path)
 	p.parse(f)
@@ -95,7 +96,7 @@ func parseFile(f *file) (*Module, error) {
 	}
 	bodies := f.scan.bodies
 	if loader != api.LoaderTS && loader != api.LoaderJSX || loader == api.LoaderJSX && bytes.Contains(f.src, []byte("</")) {
-		bodies = nil // the lexer does not know JSX
+		bodies = nil // the lexer does not support JSX
 	}
 	short := outline(f.src, bodies)
 	left := len(short) != len(f.src)
@@ -105,7 +106,8 @@ func parseFile(f *file) (*Module, error) {
 	m, err := parseText(short, loader)
 	if left {
 		if err != nil {
-			// Perhaps the lexer was mistaken: only parsing the whole text can show it.
+			// The lexer may have been wrong; only parsing the whole text can
+			// show that.
 			m, err = parseText(f.src, loader)
 		} else {
 			for _, b := range bodies {
@@ -121,7 +123,7 @@ func parseFile(f *file) (*Module, error) {
 	return m, nil
 }
 
-// dropUses takes away the statement that uses made.
+// dropUses removes the statement that uses added.
 func (m *Module) dropUses() {
 	n := len(m.Body)
 	if n == 0 {
@@ -140,17 +142,17 @@ func (m *Module) dropUses() {
 func parseText(text []byte, loader api.Loader) (*Module, error) {
 	out := api.Transform(string(text), api.TransformOptions{
 		Loader: loader,
-		// What is newer (decorators, using, the v flag) is lowered, for the
-		// parser's sake.
+		// Newer syntax (decorators, using, the v flag) is lowered for the
+		// parser.
 		Target:         api.ES2022,
 		Sourcemap:      api.SourceMapExternal,
 		SourcesContent: api.SourcesContentExclude,
 		LegalComments:  api.LegalCommentsNone,
 		Charset:        api.CharsetUTF8,
 		LogLevel:       api.LogLevelSilent,
-		// Neither folder nor compiler options change what is evaluated, and
-		// looking for a tsconfig.json would read the disk again.
-		// Decorators of parameters are read in their older form alone.
+		// The folder and the compiler options do not affect what is evaluated,
+		// and looking for a tsconfig.json would read the disk again.
+		// Decorators of parameters are supported only in their older form.
 		TsconfigRaw: `{"compilerOptions": {"experimentalDecorators": true}}`,
 	})
 	if len(out.Errors) > 0 {
@@ -161,7 +163,7 @@ func parseText(text []byte, loader api.Loader) (*Module, error) {
 		}
 		return nil, r
 	}
-	// The parser wants a NUL after the end and would copy to have it.
+	// The parser needs a NUL after the end and would otherwise copy the text.
 	code := append(out.Code, 0)[:len(out.Code)]
 	m := &Module{code: code, mapping: &sourceMap{text: out.Map}}
 	ast, err := parseJS(code)
@@ -176,8 +178,8 @@ func parseText(text []byte, loader api.Loader) (*Module, error) {
 	return m, nil
 }
 
-// parseJS keeps a mistake of the parser's from ending the process: the file is
-// then one that cannot be read.
+// parseJS turns a panic of the parser into an error, so that the file counts
+// as unreadable and the process continues.
 func parseJS(code []byte) (ast *js.AST, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -187,9 +189,9 @@ func parseJS(code []byte) (ast *js.AST, err error) {
 	return js.Parse(parse.NewInputBytes(code), js.Options{})
 }
 
-// Function returns the statements of a function's body and the module that
-// they are placed by: m and list themselves, unless the body was left out when
-// m was parsed. The error is a *Refusal.
+// Function returns the statements in a function's body and the module that
+// determines their places. These are m and list themselves, unless the body
+// was left out when m was parsed. The error is a *Refusal.
 func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
 	b := m.elided(list)
 	if b == nil {
@@ -202,8 +204,8 @@ func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
 	return b.module, b.module.Body, nil
 }
 
-// unparsed is the text of a function's body that was left out when m was
-// parsed, and nil for any other.
+// unparsed returns the text of a function's body that was left out when m was
+// parsed, and nil for any other body.
 func (m *Module) unparsed(list []js.IStmt) []byte {
 	if b := m.elided(list); b != nil {
 		return b.text
@@ -242,7 +244,7 @@ func (b *body) parse(of *Module) {
 		return
 	}
 	m.Path, m.Rel, m.before = of.Path, of.Rel, b.line-1
-	// What esbuild lowers may put helpers before the function.
+	// When esbuild lowers syntax, it may put helpers before the function.
 	for _, st := range m.Body {
 		if e, ok := st.(*js.ExprStmt); ok {
 			if g, ok := e.Value.(*js.GroupExpr); ok {
@@ -257,9 +259,9 @@ func (b *body) parse(of *Module) {
 	b.bad = &Refusal{Line: b.line, Why: "its syntax is not understood"}
 }
 
-// Line is the line in the file (from 1) of a token: a slice of the syntax
-// tree, all of which point into the text that was parsed. It is 0 for a slice
-// that does not.
+// Line returns the line in the file (from 1) of a token, which must be a slice
+// of the syntax tree and so points into the parsed text. It returns 0 for
+// other slices.
 func (m *Module) Line(token []byte) int {
 	at := m.offset(token)
 	if at < 0 {
@@ -275,8 +277,8 @@ func (m *Module) Line(token []byte) int {
 	return m.before + m.mapping.line(line, column)
 }
 
-// Find returns the first occurrence of text in what was parsed, from a token
-// on; without one, from the start. It is nil where there is none.
+// Find returns the first occurrence of text after a token in the parsed text,
+// or from the start if there is no token. It returns nil if there is none.
 func (m *Module) Find(from []byte, text string) []byte {
 	start := 0
 	if at := m.offset(from); at > 0 {
@@ -289,8 +291,8 @@ func (m *Module) Find(from []byte, text string) []byte {
 	return m.code[start+i : start+i+len(text)]
 }
 
-// findWord is Find for a text that begins a word and, unless its last byte is a
-// bracket, ends one.
+// findWord is like Find for a text that begins with a word boundary and,
+// unless its last byte is a bracket, ends with one.
 func (m *Module) findWord(from []byte, text string) []byte {
 	for {
 		found := m.Find(from, text)
@@ -309,7 +311,7 @@ func (m *Module) findWord(from []byte, text string) []byte {
 	}
 }
 
-// offset is where a token begins in what was parsed, or -1.
+// offset returns where a token begins in the parsed text, or -1.
 func (m *Module) offset(token []byte) int {
 	if len(token) == 0 || len(m.code) == 0 {
 		return -1

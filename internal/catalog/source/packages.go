@@ -10,16 +10,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// A specifier may lead to a package of npm in more ways than by its name: as
-// `npm:name@1/sub`, by the address of a service that delivers packages, by an
-// import map (Deno's deno.json), or by another name that package.json gives it.
+// A specifier can refer to an npm package in other ways than by its name: as
+// `npm:name@1/sub`, by the URL of a service that delivers packages, by an
+// import map (Deno's deno.json), or by an alias in package.json.
 
-// urlPackage takes the package out of an address of esm.sh, skypack.dev,
-// unpkg.com or jsdelivr.net.
+// urlPackage matches the package in a URL of esm.sh, skypack.dev, unpkg.com or
+// jsdelivr.net.
 var urlPackage = lazyregexp.New(`^https?://(?:esm\.sh|cdn\.skypack\.dev|unpkg\.com|cdn\.jsdelivr\.net/npm)/(?:v\d+/|stable/)?([^?#]+)`)
 
-// Package takes a specifier apart, as a file in dir means it: the name of the
-// package of npm, the path in it, and the version if the specifier has one.
+// Package parses a specifier in a file in dir: it returns the name of the npm
+// package, the path in it, and the version if the specifier contains one.
 func (w *workspace) Package(dir, spec string) (name, sub, version string) {
 	if mapped, _ := w.mapped(dir, spec); mapped != "" {
 		spec = mapped
@@ -48,14 +48,14 @@ func (w *workspace) Package(dir, spec string) (name, sub, version string) {
 	return name, sub, version
 }
 
-// importMap is the part of a deno.json, or of an import map, that is read.
+// importMap is the part of a deno.json, or of an import map, that is used.
 type importMap struct {
 	Imports   map[string]string `json:"imports"`
 	ImportMap string            `json:"importMap"`
 }
 
-// mapped is what an import map makes of a specifier, and the map's directory;
-// empty without one.
+// mapped applies the import map to a specifier. It also returns the directory
+// of the map; both are empty if there is none.
 func (w *workspace) mapped(dir, spec string) (to, in string) {
 	for {
 		if m := w.importMapOf(dir); m != nil {
@@ -79,8 +79,8 @@ func (w *workspace) mapped(dir, spec string) (to, in string) {
 	}
 }
 
-// importMapOf reads the import map of a directory once; a map that is missing
-// or broken says nothing.
+// importMapOf reads the import map of a directory only once. A missing or
+// invalid map counts as empty.
 func (w *workspace) importMapOf(dir string) map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +111,7 @@ func readJSONC(path string, into any) bool {
 	return json.Unmarshal(b, into) == nil || json.Unmarshal(plainJSON(b), into) == nil
 }
 
-// plainJSON takes comments and trailing commas out.
+// plainJSON removes comments and trailing commas.
 func plainJSON(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for len(b) > 0 {
@@ -138,7 +138,7 @@ func plainJSON(b []byte) []byte {
 	return out
 }
 
-// stringEnd is the length of the string that b begins with.
+// stringEnd returns the length of the string literal with which b begins.
 func stringEnd(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		switch b[i] {
@@ -151,7 +151,7 @@ func stringEnd(b []byte) int {
 	return len(b)
 }
 
-// upTo is where a text begins in b, or b's end.
+// upTo returns the index of a text in b, or the length of b.
 func upTo(b []byte, text string) int {
 	if i := bytes.Index(b, []byte(text)); i >= 0 {
 		return i
@@ -159,7 +159,7 @@ func upTo(b []byte, text string) int {
 	return len(b)
 }
 
-// requested is the version that the package.json above dir asks for.
+// requested returns the version that the package.json above dir requests.
 func (w *workspace) requested(dir, name string) string {
 	version := ""
 	w.above(dir, func(_ string, m *manifest) bool {
@@ -175,7 +175,7 @@ func (m *manifest) requested(name string) string {
 			return version
 		}
 	}
-	// Under another name: "sdk": "npm:inngest@4".
+	// The package may have an alias: "sdk": "npm:inngest@4".
 	for _, version := range m.Dependencies {
 		if strings.HasPrefix(version, "npm:"+name+"@") {
 			return version
@@ -199,7 +199,7 @@ func (w *workspace) above(dir string, visit func(dir string, m *manifest) bool) 
 	}
 }
 
-// builtFolders hold what a package's sources are compiled to.
+// builtFolders lists the directories that contain compiled sources.
 var builtFolders = map[string]bool{
 	"dist":  true,
 	"build": true,
@@ -211,9 +211,9 @@ var builtFolders = map[string]bool{
 	"types": true,
 }
 
-// sourcesOf are the files that a package's path may be compiled from, where
-// the compiled file that package.json names is not there: without their
-// extension, in the order in which to try them.
+// sourcesOf returns the files from which a package's path may be compiled, if
+// the compiled file that package.json names does not exist. They are without
+// extension and in the order in which to try them.
 func (w *workspace) sourcesOf(dir, sub string) []string {
 	m := w.manifest(dir)
 	if m == nil {
@@ -246,7 +246,7 @@ func (w *workspace) sourcesOf(dir, sub string) []string {
 	return all
 }
 
-// exportTargets are all files that `exports` gives for a path, under any
+// exportTargets returns all files that `exports` names for a path, under any
 // condition.
 func exportTargets(raw json.RawMessage, sub string) []string {
 	var v any

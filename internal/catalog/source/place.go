@@ -2,16 +2,17 @@ package source
 
 import "github.com/tdewolff/parse/v2/js"
 
-// The parser keeps no positions, but its tokens are slices of the text. All
-// uses of a variable share one node, though, whose token is that of the first
-// use: a place is taken from a variable only where nothing else is at hand.
+// The parser does not store positions, but its tokens are slices of the text.
+// All uses of a variable share one node, however, whose token is that of the
+// first use. So the place of a variable is used only if there is no other
+// token.
 
-// Place is where something is written.
+// Place is a position in a source file.
 type Place struct {
 	Module *Module
 	Token  []byte
-	// Name is a name in the text, where nothing has a token of its own: it is
-	// looked for after the token After, or else that is the place.
+	// Name is a name in the text, for nodes without a token. It is searched
+	// for after the token After; if it is not found, After is the place.
 	Name  string
 	After []byte
 }
@@ -41,7 +42,7 @@ func (p Place) Line() int {
 	return p.Module.Line(p.Token)
 }
 
-// Key returns a value that differs between places.
+// Key returns a value that identifies the place.
 func (p Place) Key() [2]any {
 	if len(p.Token) == 0 {
 		return [2]any{p.Module, nil}
@@ -49,7 +50,7 @@ func (p Place) Key() [2]any {
 	return [2]any{p.Module, &p.Token[0]}
 }
 
-// ClassPlace is the place of a class.
+// ClassPlace returns the place of a class.
 func ClassPlace(d *js.ClassDecl, in *Module) Place {
 	text := "class "
 	if d.Name != nil {
@@ -58,8 +59,8 @@ func ClassPlace(d *js.ClassDecl, in *Module) Place {
 	return Place{Module: in, Token: in.Find(nil, text)}
 }
 
-// PlaceOf is the place of a node in a statement, which may be nil. after is a
-// token that stands before it. exact says that the node has a token.
+// PlaceOf returns the place of a node in a statement, which may be nil. after
+// is a token that precedes it. exact means that the node has a token.
 func PlaceOf(n, statement any, in *Module, after []byte) (p Place, exact bool) {
 	if t := FirstToken(n); t != nil {
 		return Place{Module: in, Token: t}, true
@@ -88,7 +89,7 @@ func PlaceOf(n, statement any, in *Module, after []byte) (p Place, exact bool) {
 	return p, false
 }
 
-// firstName is the first name in a node, or empty.
+// firstName returns the first name in a node, or "".
 func firstName(n any, depth int) string {
 	if v, ok := n.(*js.Var); ok && v != nil {
 		return string(v.Name())
@@ -103,10 +104,10 @@ func firstName(n any, depth int) string {
 	return ""
 }
 
-// FirstToken is the first token of a node that is this node's own, or nil.
+// FirstToken returns the first token that belongs to a node, or nil.
 func FirstToken(n any) []byte { return firstToken(n, 0) }
 
-// maxLook bounds how deep a token is looked for.
+// maxLook limits the depth of the search for a token.
 const maxLook = 16
 
 func firstToken(n any, depth int) []byte {
@@ -122,7 +123,7 @@ func firstToken(n any, depth int) []byte {
 			return e.List[0].Value
 		}
 		return e.Tail
-	case js.BindingElement: // what it declares is not used before
+	case js.BindingElement: // a declared name is not used before its declaration
 		if v, ok := e.Binding.(*js.Var); ok {
 			return v.Data
 		}
@@ -149,7 +150,7 @@ func firstToken(n any, depth int) []byte {
 	return nil
 }
 
-// operands are what a node is made of, in the order of the text.
+// operands returns the parts of a node in the order of the text.
 func operands(n any) []any {
 	arguments := func(callee js.IExpr, args *js.Args) []any {
 		all := []any{callee}
@@ -187,7 +188,7 @@ func operands(n any) []any {
 	return statementParts(n)
 }
 
-// statementParts are the first parts of a statement or a declaration.
+// statementParts returns the first parts of a statement or a declaration.
 func statementParts(st any) []any {
 	switch st := st.(type) {
 	case *js.ExprStmt:

@@ -2,32 +2,32 @@ package source
 
 import "bytes"
 
-// scan is what can be seen in the raw text of a module without parsing it.
+// scan is what the raw text of a module shows without parsing it.
 type scan struct {
-	// specifiers are the modules it imports, types included.
+	// specifiers are the modules that it imports, including types.
 	specifiers []string
-	// dynamic are those of them that import() and require() name.
+	// dynamic lists those specifiers that import() and require() name.
 	dynamic []string
-	// imported are the words of its import clauses, the names that it binds
-	// among them.
+	// imported contains the words in its import clauses, including the names
+	// that they bind.
 	imported map[string]bool
-	// mentions says that one of the wanted words occurs.
+	// mentions means that one of the wanted words occurs.
 	mentions bool
-	// tooDeep is the line where the text nests deeper than esbuild survives,
-	// or 0.
+	// tooDeep is the line in which the text nests more deeply than esbuild can
+	// handle, or 0.
 	tooDeep int
-	// bodies are function bodies that can be parsed later, in order.
+	// bodies are function bodies that can be parsed later, in their order.
 	bodies []span
 }
 
-// span is the inside of a pair of braces.
+// span is the text inside a pair of braces.
 type span struct{ from, to, line int }
 
-// Weights and the limit of the nesting measure. The measure bounds how deep a
-// recursive descent goes: each token since the last separator may have opened
-// a level. What is costly weighs more: esbuild 0.28 takes 0.4 s over 400 nested
-// functions (cubic), 2 s over 4000 times `a<` and over 8000 times `a,` outside
-// of a list (quadratic). Written code stays below 500.
+// These are the weights and the limit of the nesting measure. The measure
+// limits the depth of a recursive descent: each token since the last separator
+// may have opened a level. Expensive constructs weigh more: esbuild 0.28 takes
+// 0.4 s for 400 nested functions (cubic), and 2 s for 4000 times `a<` or 8000
+// times `a,` outside a list (quadratic). Handwritten code stays below 500.
 const (
 	nestingLimit   = 8192
 	weightToken    = 1
@@ -45,11 +45,11 @@ type lexer struct {
 	words [][]byte
 	out   scan
 
-	levels []level // the open brackets, the file itself first
-	sum    int     // of the levels' measures
+	levels []level // the open brackets, beginning with the file itself
+	sum    int     // the sum of the levels' measures
 
 	prev     tokenKind
-	prevByte byte // of punctuation; '>' also for =>
+	prevByte byte // the last punctuation character; '>' also for =>
 	prevWord []byte
 	arrow    bool // the previous token was =>
 	clause   bool // in an import clause
@@ -59,16 +59,17 @@ type lexer struct {
 // level is one open bracket.
 type level struct {
 	measure int
-	fixed   int // of the measure, what no separator takes away
+	fixed   int // the part of the measure that no separator resets
 	bracket byte
 	list    bool // commas separate elements
-	// body is where the inside of a function body starts, or 0.
+	// body is the start of the inside of a function body, or 0.
 	body, line int
-	// keep says that something inside must be parsed with the module.
+	// keep means that something inside must be parsed with the module.
 	keep bool
-	// class says that it is in a class; header, that a class's body follows.
+	// class means that it is in a class, and header that the body of a class
+	// follows.
 	class, header bool
-	// function is how far the head of a function is.
+	// function says how much of the head of a function has been read.
 	function head
 }
 
@@ -91,7 +92,7 @@ const (
 	tokPunct
 )
 
-// scanModule reads src once; it never fails and never backtracks.
+// scanModule reads src once. It never fails and never backtracks.
 func scanModule(src []byte, words [][]byte) scan {
 	l := &lexer{src: src, line: 1, words: words, levels: []level{{}}}
 	for l.pos < len(src) {
@@ -161,8 +162,8 @@ func isWordByte(c byte) bool {
 		'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// token counts one token. A new line that ends a statement by itself counts
-// as the separator that is not written.
+// token counts one token. A line break that ends a statement counts as the
+// separator that is omitted.
 func (l *lexer) token(kind tokenKind, weight int) {
 	if l.newline && kind == tokWord && (l.prev == tokOperand || l.prev == tokClose || l.prev == tokWord && !isOperatorWord(l.prevWord)) {
 		l.separator()
@@ -181,8 +182,8 @@ func (l *lexer) separator() {
 	top.measure = top.fixed
 }
 
-// isOperatorWord reports whether an operand must follow, so that a new line
-// after it ends nothing.
+// isOperatorWord reports whether an operand must follow, so that a line break
+// after it does not end the statement.
 func isOperatorWord(w []byte) bool {
 	switch string(w) {
 	case "new", "typeof", "void", "delete", "await", "yield", "in", "of", "instanceof", "return", "throw",
@@ -234,8 +235,8 @@ func (l *lexer) word() {
 	}
 }
 
-// quoted passes over a string, which ends with its line at the latest, and
-// keeps it if what stands before makes it a module specifier.
+// quoted skips a string, which ends with its line at the latest. It records
+// the string if the preceding tokens make it a module specifier.
 func (l *lexer) quoted(quote byte) {
 	importing, dynamic := l.specifierFollows()
 	l.clause = false
@@ -277,8 +278,8 @@ func (l *lexer) specifierFollows() (importing, dynamic bool) {
 	return dynamic, dynamic
 }
 
-// reserved reports whether a word cannot be the name of a binding; an import
-// clause may have it as the name of an export.
+// reserved reports whether a word cannot be the name of a binding. An import
+// clause may contain it as the name of an export.
 func reserved(w []byte) bool {
 	switch string(w) {
 	case "as", "from", "type", "default", "break", "case", "catch", "class", "const", "continue", "debugger", "delete", "do",
@@ -290,7 +291,7 @@ func reserved(w []byte) bool {
 	return false
 }
 
-// importClause keeps the words between `import` and the module's name.
+// importClause records the words between `import` and the name of the module.
 func (l *lexer) importClause(w []byte, property bool) {
 	switch {
 	case property:
@@ -304,7 +305,7 @@ func (l *lexer) importClause(w []byte, property bool) {
 	}
 }
 
-// template passes over template text up to its end or to `${`.
+// template skips the text of a template up to its end or to `${`.
 func (l *lexer) template() {
 	for l.pos < len(l.src) {
 		switch c := l.src[l.pos]; {

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// Most of a worker's text is what its handlers do, which no catalog needs.
-// esbuild parses and prints some 8 MB a second, so the bodies of functions are
-// left out of a module when it is parsed, each with a name in its place, and
-// parsed by themselves when the function is called (Module.Body).
+// Most of a worker's text consists of the bodies of its handlers, which no
+// catalog needs. esbuild parses and prints about 8 MB per second. So the
+// bodies of functions are left out when a module is parsed, each with a name
+// in its place, and are parsed separately when the function is called
+// (Module.Body).
 
-// elidedPrefix begins the name that stands for a body. It is a statement where
-// a body is, and a property where the lexer took a type for one.
+// elidedPrefix begins the name that replaces a body. It is a statement in
+// place of a body, and a property where the lexer mistook a type for a body.
 const elidedPrefix = "__sbw_body_"
 
-// minBody is the least length of a body that is left out.
+// minBody is the minimum length of a body that is left out.
 const minBody = 160
 
 func (l *lexer) open(bracket byte, list bool) {
@@ -23,8 +24,8 @@ func (l *lexer) open(bracket byte, list bool) {
 	l.sum += weightBracket
 }
 
-// opensList reports whether what stands before an opening bracket makes commas
-// in it separate elements: a call's arguments, an array, an object.
+// opensList reports whether commas after an opening bracket separate elements,
+// judging by the preceding token: arguments of a call, an array, or an object.
 func (l *lexer) opensList(bracket byte) bool {
 	switch bracket {
 	case '[':
@@ -44,7 +45,7 @@ func (l *lexer) opensList(bracket byte) bool {
 	return false
 }
 
-// brace opens a `{`, which may be a function's body.
+// brace handles a `{`, which may open a function's body.
 func (l *lexer) brace() {
 	top := l.top()
 	body := l.arrow
@@ -162,11 +163,11 @@ func (l *lexer) punct(c byte) {
 	l.prevByte = c
 }
 
-// usedName is called with the imported names that occur in the bodies that are
-// left out. esbuild drops the imports of TypeScript that it sees no use of.
+// usedName is called with the imported names that occur in bodies which are
+// left out. esbuild drops TypeScript imports that seem to be unused.
 const usedName = "__sbw_used_"
 
-// uses is a statement that uses the imports that the bodies use.
+// uses returns a statement that uses the imports which the bodies use.
 func uses(src []byte, bodies []span, imported map[string]bool) []byte {
 	if len(imported) == 0 {
 		return nil
@@ -187,7 +188,7 @@ func uses(src []byte, bodies []span, imported map[string]bool) []byte {
 	return []byte("\n;" + usedName + "(" + strings.Join(names, ", ") + ");")
 }
 
-// outline is the text without the bodies; lines stay where they are.
+// outline returns the text without the bodies. Line numbers do not change.
 func outline(src []byte, bodies []span) []byte {
 	if len(bodies) == 0 || bytes.Contains(src, []byte(elidedPrefix)) {
 		return src

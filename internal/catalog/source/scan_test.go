@@ -23,7 +23,7 @@ func TestScanSpecifiers(t *testing.T) {
 		{`import type { T } from "./t"; export * from "./e"; export { x } from './x'`, "./t ./e ./x"},
 		{"import {\n  a,\n  b,\n} from\n  \"./multi\";", "./multi"},
 		{`const a = await import("./dynamic"), b = require( './common' );`, "./dynamic ./common"},
-		{`import(/* webpackChunkName: "x" */ "./commented")`, ""}, // found when it is asked for
+		{`import(/* webpackChunkName: "x" */ "./commented")`, ""}, // it is found when it is requested
 		{`// import a from "./comment"`, ""},
 		{`/* import a from "./comment" */`, ""},
 		{"const s = `import a from \"./template\" ${require('./inner')}`", "./inner"},
@@ -42,7 +42,7 @@ func TestScanSpecifiers(t *testing.T) {
 func TestScanMentions(t *testing.T) {
 	for code, want := range map[string]bool{
 		`x.createFunction({})`:         true,
-		`x["createFunction"]()`:        false, // parsed when it is needed
+		`x["createFunction"]()`:        false, // it is parsed when it is needed
 		`// createFunction`:            false,
 		`const { createFunction } = x`: true,
 		`x.createFunctions()`:          false,
@@ -53,13 +53,13 @@ func TestScanMentions(t *testing.T) {
 	}
 }
 
-// TestScanNesting: what would overflow esbuild's stack, or keep it busy for
-// minutes, is refused; nothing that people write is.
+// TestScanNesting: text that would overflow esbuild's stack or keep it busy
+// for minutes is refused. Nothing that people write is refused.
 func TestScanNesting(t *testing.T) {
 	for _, open := range []string{"!", "[", "(", "{", "a=>", "-", "if(a)", "a?b:", "a?", "new ", "`${", "a.b(", "async()=>", "<T>", "x:", "a=", "a.b.", "function(){", "class{static{", "a<", "a=>{", "if(a);else ", "a\n?b\n:", "a,", "(a,b),"} {
 		src := strings.Repeat(open, 1<<18)
 		if scanModule([]byte(src), nil).tooDeep == 0 {
-			t.Errorf("%q, again and again, is let through", open)
+			t.Errorf("%q, repeated many times, is accepted", open)
 		}
 	}
 	written := []string{
@@ -84,7 +84,8 @@ func TestScanNesting(t *testing.T) {
 	}
 }
 
-// TestParseDeepest: what the measure lets through, esbuild survives, in time.
+// TestParseDeepest: esbuild can handle in time everything that the measure
+// accepts.
 func TestParseDeepest(t *testing.T) {
 	for _, open := range []string{"[", "(", "{", "a=>", "!", "a<", "(function(){", "if(a)", "a.b("} {
 		n := 1
@@ -129,7 +130,7 @@ func TestScanBodies(t *testing.T) {
 		}
 		for _, b := range s.bodies {
 			if c.code[b.from-1] != '{' || c.code[b.to] != '}' {
-				t.Errorf("%s: %q is not a body", c.name, c.code[b.from-1:b.to+1])
+				t.Errorf("%s: %q is not recognised as a body", c.name, c.code[b.from-1:b.to+1])
 			}
 		}
 		if _, err := parseText(outline([]byte(c.code), s.bodies), api.LoaderTS); err != nil {
@@ -139,7 +140,7 @@ func TestScanBodies(t *testing.T) {
 }
 
 // TestOutlineParses: every file of the corpus parses without its bodies, each
-// body parses by itself, and lines stay where they are.
+// body parses separately, and line numbers do not change.
 func TestOutlineParses(t *testing.T) {
 	files, err := filepath.Glob("../reader/testdata/corpus/*/*.ts")
 	if err != nil || len(files) == 0 {
@@ -150,7 +151,7 @@ func TestOutlineParses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := scanModule(src, nil) // no word keeps a body
+		s := scanModule(src, nil) // without words, every long body is left out
 		short := outline(src, s.bodies)
 		if strings.Count(string(short), "\n") != strings.Count(string(src), "\n") {
 			t.Errorf("%s: lines have moved", path)

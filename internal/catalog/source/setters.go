@@ -2,24 +2,24 @@ package source
 
 import "github.com/tdewolff/parse/v2/js"
 
-// Setter is a place that gives a property to an object: an assignment, a class
-// member, a property in an object or in Object.defineProperty.
+// Setter is a place that sets a property of an object: an assignment, a member
+// of a class, or a property in an object literal or in Object.defineProperty.
 type Setter struct {
 	Name string
 	At   Place
-	// Foreign says that the object is one that is made elsewhere.
+	// Foreign means that the object is created elsewhere.
 	Foreign bool
 }
 
-// Setters visits the setters in a module, in functions and classes as well.
-// Functions are passed over as in Calls.
+// Setters visits the setters in a module, including its functions and classes.
+// Functions are skipped as in Calls.
 func (m *Module) Setters(passOver func(text []byte) bool, visit func(Setter)) {
 	for _, st := range m.Body {
 		js.Walk(&walker{source: m, passOver: passOver, call: func(CallSite) {}, set: visit}, st)
 	}
 }
 
-// setters visits those that are a node itself.
+// setters visits the setters that are the node itself.
 func (w *walker) setters(n js.INode) {
 	if w.set == nil {
 		return

@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// sourceMap takes a place in what esbuild printed back to the file it read.
-// Only lines are kept, because only they are shown. The format is that of
+// sourceMap maps a place in esbuild's output back to the file that it read. It
+// keeps only lines, because only these are shown. The format is that of
 // https://tc39.es/source-map/, version 3, with one source.
 type sourceMap struct {
 	text []byte
 	once sync.Once
-	// lines are, for each printed line, the segments of it in order.
+	// lines contains the segments of each printed line in their order.
 	lines [][]segment
 }
 
 type segment struct{ column, line int }
 
-// line returns the file's line (from 1) for a printed place (from 0).
+// line returns the line of the file (from 1) for a printed place (from 0).
 func (s *sourceMap) line(line, column int) int {
 	s.once.Do(s.decode)
 	for l := min(line, len(s.lines)-1); l >= 0; l-- {
@@ -86,7 +86,7 @@ func vlq(in []byte) (value int, rest []byte, ok bool) {
 	return 0, nil, false
 }
 
-// base64Digits are the digits' values, each plus one.
+// base64Digits maps digits to their values plus one.
 var base64Digits = func() (table [256]byte) {
 	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
 		table[c] = byte(i + 1)

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Version is the version of an npm package as a file of the program would
-// import it, as exactly as it is known: what is installed, else what a lock
-// file names, else what package.json or an import map asks for, which may be a
-// range. It is empty where none of them names the package.
+// Version returns the version of an npm package that a file of the program
+// would import, as precisely as it is known: the installed version, that in a
+// lock file, or that which package.json or an import map requests, which may
+// be a range. It is empty if none of them names the package.
 func (p *Program) Version(from, name string) string {
 	key := [2]string{filepath.Dir(from), name}
 	p.mu.Lock()
@@ -28,8 +28,8 @@ func (p *Program) Version(from, name string) string {
 	return version
 }
 
-// Major is the major version of an npm package as a file of the program would
-// import it, or 0 where it is not known.
+// Major returns the major version of an npm package that a file of the program
+// would import, or 0 if it is not known.
 func (p *Program) Major(from, name string) int { return firstNumber(p.Version(from, name)) }
 
 func (w *workspace) version(dir, name string) string {
@@ -68,8 +68,8 @@ func installedVersion(dir, name string) string {
 	return m.Version
 }
 
-// lockedVersion is the one version of a package that a lock file names: of
-// npm, pnpm, Yarn, Bun or Deno.
+// lockedVersion returns the only version of a package that a lock file names:
+// of npm, pnpm, Yarn, Bun or Deno.
 func lockedVersion(dir, name string) string {
 	n := regexp.QuoteMeta(name)
 	exact := `([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)`
@@ -87,7 +87,7 @@ func lockedVersion(dir, name string) string {
 		found := ""
 		for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
 			if found != "" && found != string(m[1]) {
-				return "" // several: which one a file gets is not known
+				return "" // there are several, and the one that a file would get is not known
 			}
 			found = string(m[1])
 		}
@@ -98,9 +98,9 @@ func lockedVersion(dir, name string) string {
 	return ""
 }
 
-// firstNumber is the major version of a version or of a range such as ^3.5.1,
-// ~4 or 4.x. It is 0 for a range over several majors, "workspace:*", a tag or
-// a URL.
+// firstNumber returns the major version of a version or of a range such as
+// ^3.5.1, ~4 or 4.x. It returns 0 for a range over several major versions,
+// "workspace:*", a tag or a URL.
 func firstNumber(version string) int {
 	if strings.ContainsAny(version, ":/<|* ") && !strings.HasPrefix(version, "npm:") || strings.HasPrefix(version, ">") {
 		return 0

@@ -14,15 +14,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// workspace knows the packages of a monorepo by their names, so that they are
-// found without being linked into a node_modules folder.
+// workspace finds the packages of a monorepo by their names, even if they are
+// not linked into a node_modules directory.
 type workspace struct {
 	root string
-	// dirs are package directories by package name.
+	// dirs maps the names of packages to their directories.
 	dirs map[string]string
 
 	mu        sync.Mutex
-	manifests map[string]*manifest // by directory, nil where there is none
+	manifests map[string]*manifest // keyed by directory; nil if there is none
 	maps      map[string]map[string]string
 }
 
@@ -40,7 +40,7 @@ type manifest struct {
 	Source       string            `json:"source"`
 }
 
-// readManifest reads a package.json; one that is missing or broken says nothing.
+// readManifest reads a package.json. A missing or invalid one counts as empty.
 func readManifest(dir string) (manifest, bool) {
 	var m manifest
 	b, err := os.ReadFile(filepath.Join(dir, "package.json"))
@@ -82,7 +82,7 @@ func (w *workspace) patterns() []string {
 	return append(all, ".")
 }
 
-// members are the directories that the patterns match and that have a
+// members returns the directories that match the patterns and contain a
 // package.json.
 func (w *workspace) members(patterns []string) []string {
 	var dirs []string
@@ -134,7 +134,8 @@ func cleanPattern(p string) string {
 	return strings.Trim(strings.TrimPrefix(p, "./"), "/")
 }
 
-// matchGlob matches a slash-separated path; `**` stands for any folders.
+// matchGlob matches a slash-separated path; `**` matches any number of
+// directories.
 func matchGlob(pattern, name string) bool {
 	return matchParts(strings.Split(pattern, "/"), strings.Split(name, "/"))
 }
@@ -160,9 +161,10 @@ func matchParts(pattern, name []string) bool {
 	return len(name) == 0
 }
 
-// walkDirs visits the folders below dir, hidden ones and node_modules left out.
+// walkDirs visits the directories below dir, except hidden ones and
+// node_modules.
 func walkDirs(dir string, visit func(dir string)) {
-	// An unreadable folder holds no package that could be read.
+	// An unreadable directory contains no package that could be read.
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return nil
@@ -175,7 +177,7 @@ func walkDirs(dir string, visit func(dir string)) {
 	})
 }
 
-// splitSpecifier takes "@scope/name/sub" apart into the package and the rest.
+// splitSpecifier splits "@scope/name/sub" into the package and the rest.
 func splitSpecifier(spec string) (name, rest string) {
 	parts := strings.SplitN(spec, "/", 3)
 	n := 1
@@ -188,7 +190,7 @@ func splitSpecifier(spec string) (name, rest string) {
 	return strings.Join(parts[:n], "/"), strings.Join(parts[n:], "/")
 }
 
-// manifest reads a package.json once: every bare import asks for it.
+// manifest reads a package.json only once, because every bare import needs it.
 func (w *workspace) manifest(dir string) *manifest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,7 +205,7 @@ func (w *workspace) manifest(dir string) *manifest {
 }
 
 // linked returns the directory to which the package.json above dir links a
-// dependency (`link:`, `file:`, `portal:`), and what it says of it.
+// dependency (`link:`, `file:`, `portal:`), and the text of the link.
 func (w *workspace) linked(dir, name string) (linkedDir, says string) {
 	w.above(dir, func(at string, m *manifest) bool {
 		says = m.requested(name)
