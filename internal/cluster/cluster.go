@@ -120,7 +120,7 @@ func Connect(getter genericclioptions.RESTClientGetter, o Options) (*Conn, error
 	}
 	config.WarningHandler = &warnings{print: o.Warn, seen: map[string]bool{}}
 	c.Config = config
-	c.clients(&transport{login: entry})
+	c.clients(&transport{login: entry, limit: config.Timeout})
 	if shares {
 		flags.WrapConfigFn = c.share
 	}
@@ -176,7 +176,7 @@ func (c *Conn) share(config *rest.Config) *rest.Config {
 func (c *Conn) clients(t *transport) {
 	config := c.Config
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) { return t.answer(next.RoundTrip(req)) })
+		return roundTripper(func(req *http.Request) (*http.Response, error) { return t.answer(t.firstAnswer(next, req)) })
 	})
 	c.http = sync.OnceValues(func() (*http.Client, error) {
 		client, err := rest.HTTPClientFor(config)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	// Kubeconfigs that name an auth provider (oidc) need it registered.
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -102,6 +103,7 @@ func (l login) rejected() *pipeline.Finding {
 type transport struct {
 	next  http.RoundTripper
 	login login
+	limit time.Duration // for the first answer; 0 means firstAnswerLimit
 
 	first    sync.Mutex // held by the first request
 	mu       sync.Mutex // guards what follows
