@@ -98,7 +98,7 @@ func (o *rolloutOptions) addStrategy(c *cobra.Command) {
 		"strategy",
 		"",
 		`"switch" (prove the new version before it serves, then switch), "rolling", or "auto": `+
-			"switch where that is possible (default: deploy.strategy, rolling)",
+			"switch where that is possible, otherwise rolling (default: deploy.strategy, auto)",
 	)
 }
 

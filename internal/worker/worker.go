@@ -165,7 +165,7 @@ func (*Inngest) words() []string { return []string{"none"} }
 var compressions = []string{"zstd", "gzip"}
 
 // strategies are the values of deploy.strategy, the default first.
-var strategies = []string{"rolling", "switch", "auto"}
+var strategies = []string{"auto", "switch", "rolling"}
 
 // Default is the worker that needs no configuration.
 func Default(name string) Worker {

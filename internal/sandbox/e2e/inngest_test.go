@@ -44,8 +44,8 @@ func TestInngest(t *testing.T) {
 	})
 }
 
-// stepRunsAgain: a rollout kills a worker in the middle of a step. With 2
-// retries the run completes on the new pod, and the step that had completed is
+// stepRunsAgain: a rolling update kills a worker in the middle of a step.
+// With 2 retries the run completes on the new pod, and the step that had completed is
 // not executed again.
 func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	const functions = "FUNCTIONS=approval-request"
@@ -55,7 +55,7 @@ func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img ma
 	w.must(0, nil, "rollout", "--tag", "slow")
 	w.send("story/again")
 	w.await("the slow step", func(r run) bool { return r.Step == "step after first" })
-	w.must(0, []string{"approval-request has been running", "a restart delays it"}, "rollout", "--tag", "quick")
+	w.must(0, []string{"approval-request has been running", "a restart delays it"}, "rollout", "--tag", "quick", "--strategy", "rolling")
 	w.registers("approval-request")
 	r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" })
 	if r.Status != "COMPLETED" || r.EndedAt.IsZero() {
@@ -68,8 +68,8 @@ func stepRunsAgain(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img ma
 }
 
 // stepIsNotKilled: a function without retries is refused before anything is
-// changed. If it is allowed by name, its running step still stops the rollout,
-// which can wait for the step.
+// changed. If it is allowed by name, its running step still stops a rolling
+// update, which can wait for the step.
 func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[string]*storyImages) {
 	for _, tag := range []string{"zero1", "zero2"} {
 		img[npmworkers.SDK4].publish(ctx, t, tag, "FUNCTIONS=zero", "SLOW_MS=600000", "TAG="+tag)
@@ -88,8 +88,9 @@ func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img 
 	}
 	w.send("v4/zero")
 	w.await("the step", func(r run) bool { return r.Status == "RUNNING" && r.Step != "" })
-	w.must(3, []string{"would kill its run for good", "has retries 0, as allowed", "losing one is its signal"}, "rollout", "--tag", "zero2")
-	w.mustAfter(moment{pipeline.Tabled, "wait idle", w.finishSteps}, "story-zero-zero", "rollout", "--tag", "zero2", "--wait-idle=5m")
+	w.must(3, []string{"would kill its run for good", "has retries 0, as allowed", "losing one is its signal"},
+		"rollout", "--tag", "zero2", "--strategy", "rolling")
+	w.mustAfter(moment{pipeline.Tabled, "wait idle", w.finishSteps}, "story-zero-zero", "rollout", "--tag", "zero2", "--strategy", "rolling", "--wait-idle=5m")
 	if r := w.await("the end of the run", func(r run) bool { return r.Status != "RUNNING" }); r.Status != "COMPLETED" {
 		t.Errorf("the run did not complete as expected: %+v", r)
 	}
@@ -145,7 +146,7 @@ var sets = [][]string{{"approval-request", "napper"}, {"approval-request", "napp
 func rollOften(w *story, hostApp string, before registeredApp) {
 	for i := range rollouts / 2 {
 		set := i % len(sets)
-		r := w.must(0, nil, "rollout", "--tag", fmt.Sprintf("set%d", set), "--allow-removal", "--prune-stale")
+		r := w.must(0, nil, "rollout", "--tag", fmt.Sprintf("set%d", set), "--strategy", "rolling", "--allow-removal", "--prune-stale")
 		if set == 2 && !strings.Contains(r.err, "registering again") {
 			w.Fatalf("rollout %d did not correct what the old pod had registered late:\n%s", i, r.err)
 		}
