@@ -19,6 +19,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,9 +95,16 @@ func (s *Sandbox) Cluster() (*cluster.Cluster, error) {
 	}
 	return &cluster.Cluster{
 		Bin: s.Bin(), Dir: s.path("run", "cluster"), Set: s.set(), CA: ca,
-		Env: s.outsideEnv(), Say: s.say,
+		Env: s.outsideEnv(), ProxyMode: proxyMode(), Say: s.say,
 	}, nil
 }
+
+// envProxyMode names the environment variable that chooses how the node's
+// kube-proxy leads Services to pods. A hand-over depends on it, so the benchmarks
+// are run in each mode; the tests use the default.
+const envProxyMode = "SBW_SANDBOX_PROXY_MODE"
+
+func proxyMode() string { return cmp.Or(os.Getenv(envProxyMode), "iptables") }
 
 // check reports what the machine lacks, before anything is started.
 func check() error {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -52,7 +53,10 @@ func (s *Sandbox) Up(ctx context.Context) error {
 
 // install installs everything; all includes what only the tests need.
 func (s *Sandbox) install(ctx context.Context, all bool) error {
-	packages := tools.Up
+	packages := slices.Clone(tools.Up)
+	if proxyMode() == "nftables" {
+		packages = append(packages, "nftables")
+	}
 	if all {
 		packages = append(packages, tools.Test...)
 	}

@@ -55,7 +55,10 @@ type Cluster struct {
 	// Env is the environment in which containerd reaches registries: its proxy and
 	// its CA bundle.
 	Env []string
-	Say func(format string, args ...any)
+	// ProxyMode is kube-proxy's --proxy-mode: iptables, or nftables, which needs
+	// the program nft.
+	ProxyMode string
+	Say       func(format string, args ...any)
 }
 
 // Kubeconfig returns the path of the administrator's kubeconfig.

@@ -43,6 +43,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if exists(c.path("before.json")) {
 		// Only a machine on which this cluster ran has these chains.
 		did(sweep.Chains(ctx, "KUBE-", "CNI-"))
+		did(sweep.Tables(ctx, "kube-proxy"))
 		did(c.forgetCNI())
 		did(c.forgetLogs())
 		did(sweep.Sockets("/run/containerd/s"))

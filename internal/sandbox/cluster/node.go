@@ -49,7 +49,7 @@ func (c *Cluster) proxy() daemon.Spec {
 	return c.kube("kube-proxy",
 		"--kubeconfig="+c.path("kube-proxy.kubeconfig"),
 		"--hostname-override="+NodeName, "--cluster-cidr="+PodCIDR,
-		"--proxy-mode=iptables",
+		"--proxy-mode="+c.ProxyMode,
 		fmt.Sprintf("--healthz-bind-address=127.0.0.1:%d", proxyHealthPort),
 		fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", proxyMetricsPort),
 		// Node ports do not use the machine's own addresses, and the machine's

@@ -33,6 +33,29 @@ func Chains(ctx context.Context, prefixes ...string) error {
 	return nil
 }
 
+// Tables removes the nftables tables of that name, of every family. Where nft is not
+// installed there are none: it is what makes them.
+func Tables(ctx context.Context, name string) error {
+	nft, err := exec.LookPath("nft")
+	if err != nil {
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, nft, "list", "tables").Output()
+	if err != nil {
+		return fmt.Errorf("nft list tables: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line) // table ip kube-proxy
+		if len(f) != 3 || f[2] != name {
+			continue
+		}
+		if out, err := exec.CommandContext(ctx, nft, "delete", "table", f[1], name).CombinedOutput(); err != nil {
+			return fmt.Errorf("nft delete table %s %s: %w: %s", f[1], name, err, bytes.TrimSpace(out))
+		}
+	}
+	return nil
+}
+
 // removal converts the output of iptables-save into input for iptables-restore
 // that removes the chains: first the rules that jump to them, then their own
 // rules, then the chains, which must be empty and unreferenced by then.
