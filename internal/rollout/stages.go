@@ -29,6 +29,15 @@ func proven(stages ...pipeline.Stage) []pipeline.Stage {
 	return stages
 }
 
+// when makes stages that take place only under a condition, which an earlier stage
+// decides.
+func when(condition func() bool, stages ...pipeline.Stage) []pipeline.Stage {
+	for i := range stages {
+		stages[i].When = condition
+	}
+	return stages
+}
+
 // ifAny skips a stage that asks pods where there are to be none.
 func (r *Run) ifAny(run stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
@@ -103,7 +112,8 @@ func (r *Run) postApply() []pipeline.Stage {
 		},
 		r.serveStages(),
 		proven(r.settleStage(r.oldGone)),
-		r.lookBackStages(),
+		proven(r.lookBackStages()...),
+		proven(r.confirmStages()...),
 	)
 }
 
@@ -121,10 +131,10 @@ func (r *Run) probeStage() pipeline.Stage {
 func (r *Run) serveStages() (stages []pipeline.Stage) {
 	s := &r.found
 	if !r.Inngest.Off {
-		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		stages = append(stages, stage("refresh", r.ifAny(r.guarded(r.observing(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.refreshed, err = r.refresh(ctx, rep, s.watched)
 			return err
-		})), r.withApply()))
+		}))), r.withApply()))
 	}
 	if len(r.Worker.Hooks.Proven) > 0 {
 		stages = append(stages, stage("hook", r.ifAny(r.guarded(r.hook)), r.withApply()))
@@ -145,21 +155,24 @@ func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (boo
 	})), r.withApply())
 }
 
-// lookBackStages find out what the change did to runs, and send the event that
-// confirms it.
+// lookBackStages find out what the change did to runs.
 func (r *Run) lookBackStages() []pipeline.Stage {
 	if r.Inngest.Off {
 		return nil
 	}
 	s := &r.found
-	stages := []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	return []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
 		return err
 	})), r.withApply())}
-	if r.Inngest.ConfirmEvent != "" {
-		stages = append(stages, stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-			return r.confirm(ctx, rep, s.verified.App)
-		})), r.withApply()))
+}
+
+// confirmStages send the event that confirms a version, once Inngest has it.
+func (r *Run) confirmStages() []pipeline.Stage {
+	if r.Inngest.Off || r.Inngest.ConfirmEvent == "" {
+		return nil
 	}
-	return proven(stages...)
+	return []pipeline.Stage{stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+		return r.confirm(ctx, rep, r.found.refreshed.App)
+	})), r.withApply())}
 }

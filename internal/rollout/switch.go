@@ -23,15 +23,8 @@ import (
 // rolling update.
 func switching(r *Run) []pipeline.Stage {
 	s := &r.found
-	only := func(run stageFunc) stageFunc {
-		return func(ctx context.Context, rep *pipeline.Reporter) error {
-			if s.choice.Strategy != handover.StrategySwitch {
-				rep.Skipped("rolling update")
-				return nil
-			}
-			return run(ctx, rep)
-		}
-	}
+	switches := func() bool { return s.choice.Strategy == handover.StrategySwitch }
+	rolls := func() bool { return !switches() }
 	return slices.Concat(
 		[]pipeline.Stage{
 			stage("hold", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
@@ -76,13 +69,15 @@ func switching(r *Run) []pipeline.Stage {
 				return err
 			}, nil),
 			r.probeStage(),
-			stage("prove", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+		},
+		when(switches,
+			stage("prove", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 				if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
 					return err
 				}
 				return r.proveSteady(ctx, rep, s.ready)
-			})), nil),
-			stage("switch", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			}), nil),
+			stage("switch", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 				h, _, err := r.handover(rep)
 				if err != nil {
 					return err
@@ -93,29 +88,32 @@ func switching(r *Run) []pipeline.Stage {
 					s.handed = time.Time{} // no Service was switched
 				}
 				return err
-			})), r.untilFinal(r.switchBack)),
-		},
+			}), r.untilFinal(r.switchBack)),
+		),
 		r.serveStages(),
+		// As long as the old pods are there, a run that fails can still go back.
+		when(switches, r.confirmStages()...),
 		// From here on the new version is proven and serves.
-		proven(
-			stage("drain", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		proven(when(switches,
+			stage("drain", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.final, err = r.drain(ctx, rep, s.handed)
 				return errors.Join(s.final, err)
-			})), r.withApply()),
-			stage("release", only(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			}), r.withApply()),
+			stage("release", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.final = errNotTakenBack("the old pods were already being terminated")
 				more, err := r.release(ctx, rep, s.choice)
 				s.applied = append(s.applied, more...)
 				return err
-			})), r.withApply()),
-			r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
-				if s.choice.Strategy == handover.StrategySwitch {
-					return false, nil // they are terminating and have no work: nothing waits for them
-				}
-				return r.oldGone(ctx, rep)
-			}),
-		),
-		r.lookBackStages(),
+			}), r.withApply()),
+		)...),
+		proven(r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
+			if switches() {
+				return false, nil // they are terminating and have no work: nothing waits for them
+			}
+			return r.oldGone(ctx, rep)
+		})),
+		proven(r.lookBackStages()...),
+		proven(when(rolls, r.confirmStages()...)...),
 	)
 }
 
@@ -232,10 +230,8 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 		all, err := r.running(ctx)
 		return slices.DeleteFunc(all, func(s handover.Step) bool { return s.Since.Before(handed.Add(offset - time.Second)) }), err
 	}
-	if _, err := handover.Drain(
-		ctx,
-		handover.DrainOptions{Running: onNew, Switched: time.Now(), Offset: offset, Timeout: lastChance, Reporter: rep},
-	); err != nil {
+	last := handover.NewDrainer(handover.DrainOptions{Running: onNew, Switched: time.Now(), Offset: offset, Timeout: lastChance})
+	if _, err := last.Wait(ctx, rep); err != nil {
 		reportAll(rep, asWarnings(pipeline.AsFindings("cannot wait for the new pods to finish their work", err)))
 	}
 	return nil
@@ -279,6 +275,33 @@ func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
 	return steps, nil
 }
 
+// newDrainer keeps track of the steps on the old pods from now on.
+func (r *Run) newDrainer(ctx context.Context) *handover.Drainer {
+	return handover.NewDrainer(handover.DrainOptions{
+		Running: r.running, Switched: r.found.handed, Offset: r.clockOffset(ctx), Timeout: r.Switch.DrainTimeout,
+	})
+}
+
+// observing makes the work of a stage during which the steps on the old pods are
+// watched already: what the drain has to see, such as a request that was under way
+// during the switch, then does not take time of its own.
+func (r *Run) observing(run stageFunc) stageFunc {
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		if r.found.handed.IsZero() {
+			return run(ctx, rep)
+		}
+		during, over := context.WithCancel(ctx)
+		var watching sync.WaitGroup
+		watching.Go(func() {
+			r.found.drainer = r.newDrainer(during)
+			r.found.drainer.Observe(during)
+		})
+		defer watching.Wait()
+		defer over()
+		return run(ctx, rep)
+	}
+}
+
 // drain waits until the old pods have finished their work, and watches the new
 // ones meanwhile. kept is set when the new version stays though the wait has not
 // come to its end: then nothing may be undone, since both versions have work.
@@ -297,8 +320,10 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	if r.Inngest.Off {
 		rep.Notef("it is unknown what the old pods are executing (%s); they end with their grace period", r.Inngest.OffBy)
 	} else {
-		_, err = handover.Drain(ctx, handover.DrainOptions{Running: r.running, Switched: handed, Offset: r.clockOffset(ctx),
-			Timeout: r.Switch.DrainTimeout, Reporter: rep})
+		if r.found.drainer == nil {
+			r.found.drainer = r.newDrainer(ctx)
+		}
+		_, err = r.found.drainer.Wait(ctx, rep)
 	}
 	if err != nil {
 		cancel(err)

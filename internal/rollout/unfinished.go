@@ -172,6 +172,8 @@ type handing struct {
 	ready time.Time
 	// handed is when the Services were switched to it.
 	handed time.Time
+	// drainer knows the steps on the old pods since then.
+	drainer *handover.Drainer
 	// final is set when the new version stays whatever comes after; undoing is
 	// then refused with it.
 	final error

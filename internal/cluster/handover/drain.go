@@ -53,7 +53,7 @@ func OnOld(running []Step, seen func(Step) bool, switched time.Time) []Step {
 	return old
 }
 
-// DrainOptions say what Drain waits for.
+// DrainOptions say what a Drainer waits for.
 type DrainOptions struct {
 	// Running lists the steps that are executing.
 	Running func(context.Context) ([]Step, error)
@@ -62,28 +62,60 @@ type DrainOptions struct {
 	// of it.
 	Switched time.Time
 	Offset   time.Duration
-	// Timeout ends the wait; there is none when zero.
-	Timeout  time.Duration
-	Poll     time.Duration // 300 ms when zero
-	Reporter *pipeline.Reporter
+	// Timeout ends Wait; there is none when zero.
+	Timeout time.Duration
+	Poll    time.Duration // 250 ms when zero
 }
 
 // StepsTable is the title of the table of steps on old pods.
 const StepsTable = "steps on the old pods"
 
-// Drain waits until no step is executing on an old pod any more, and returns
+// Drainer keeps track of the steps that are executing on old pods. It is for one
+// goroutine at a time.
+type Drainer struct {
+	DrainOptions
+	reporter *pipeline.Reporter
+	seen     map[string]Step // executions that were on old pods
+	missing  map[string]int  // of these, in how many readings in a row they were not
+	empty    int             // readings in a row with none on old pods
+	old      []Step          // those that still are
+	away     bool
+}
+
+// NewDrainer is a Drainer that has seen nothing yet.
+func NewDrainer(o DrainOptions) *Drainer {
+	o.Poll = cmp.Or(o.Poll, 250*time.Millisecond)
+	return &Drainer{DrainOptions: o, seen: map[string]Step{}, missing: map[string]int{}}
+}
+
+// Observe asks until ctx ends, and reports nothing. A Wait that follows has less
+// left to find out.
+func (d *Drainer) Observe(ctx context.Context) {
+	tick := time.NewTicker(d.Poll)
+	defer tick.Stop()
+	for {
+		_, _ = d.look(ctx) // Wait asks again, and reports what fails then as well
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Wait waits until no step is executing on an old pod any more, and returns
 // those that still are when it ends early: with the end of ctx, or with the
 // timeout (CodeDrain). A server that does not answer is waited for; it never
 // counts as one that has no steps.
-func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
+func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, error) {
+	d.reporter = rep
 	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if o.Timeout > 0 {
-		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
+	if d.Timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, d.Timeout)
 	}
 	defer cancel()
-	tick := time.NewTicker(cmp.Or(o.Poll, 300*time.Millisecond))
+	tick := time.NewTicker(d.Poll)
 	defer tick.Stop()
-	d := drain{DrainOptions: o, seen: map[string]Step{}, missing: map[string]int{}}
 	for {
 		done, err := d.look(waiting)
 		if done {
@@ -91,7 +123,7 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 		}
 		if err != nil && waiting.Err() == nil && !d.away {
 			d.away = true
-			o.Reporter.Notef("cannot see which steps are executing; waiting until that is possible: %v", err)
+			rep.Notef("cannot see which steps are executing; waiting until that is possible: %v", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -106,18 +138,9 @@ func Drain(ctx context.Context, o DrainOptions) ([]Step, error) {
 	}
 }
 
-type drain struct {
-	DrainOptions
-	seen    map[string]Step // executions that were on old pods
-	missing map[string]int  // of these, in how many readings in a row they were not
-	empty   int             // readings in a row with none on old pods
-	old     []Step          // those that still are
-	away    bool
-}
-
 // look asks once. It is done when a request that was under way during the
 // switch must have been seen, and none is left.
-func (d *drain) look(ctx context.Context) (done bool, err error) {
+func (d *Drainer) look(ctx context.Context) (done bool, err error) {
 	settled := !time.Now().Before(d.Switched.Add(syncPeriod))
 	running, err := d.Running(ctx)
 	if err != nil {
@@ -125,7 +148,7 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 	}
 	if d.away {
 		d.away = false
-		d.Reporter.Notef("can see the executing steps again")
+		d.reporter.Notef("can see the executing steps again")
 	}
 	if !settled {
 		for _, s := range running {
@@ -156,7 +179,7 @@ func (d *drain) look(ctx context.Context) (done bool, err error) {
 	return settled && len(d.old) == 0 && d.empty >= confirm, nil
 }
 
-func (d *drain) report(now time.Time) {
+func (d *Drainer) report(now time.Time) {
 	if len(d.seen) == 0 {
 		return
 	}
@@ -171,13 +194,13 @@ func (d *drain) report(now time.Time) {
 			[]string{s.Function, s.Name, fmt.Sprint(s.Attempt + 1), now.Add(d.Offset).Sub(s.Since).Round(time.Second).String(), left},
 		)
 	}
-	d.Reporter.Table(t)
-	d.Reporter.Progress(
+	d.reporter.Table(t)
+	d.reporter.Progress(
 		pipeline.Progress{Item: "steps finished on the old pods", Done: int64(len(d.seen) - len(d.old)), Total: int64(len(d.seen))},
 	)
 }
 
-func (d *drain) timedOut(err error) error {
+func (d *Drainer) timedOut(err error) error {
 	f := &pipeline.Finding{Code: CodeDrain, Severity: pipeline.Error, Err: errors.Join(context.DeadlineExceeded, err),
 		What: fmt.Sprintf("%d steps are still executing on the old pods after %s", len(d.old), d.Timeout),
 		Why:  "the new version is serving; the old pods are kept so that no step is lost",

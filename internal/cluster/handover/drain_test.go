@@ -29,14 +29,13 @@ func TestOnOld(t *testing.T) {
 	}
 }
 
-// drain runs Drain over steps that end by themselves, all times from its start.
+// drain waits for steps that end by themselves, all times from its start.
 func drain(t *testing.T, o handover.DrainOptions, running func(since time.Duration) ([]handover.Step, error)) (left []handover.Step, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
 	o.Switched = start
 	o.Running = func(context.Context) ([]handover.Step, error) { return running(time.Since(start)) }
-	o.Reporter = pipeline.NewReporter("drain", pipeline.SinkFunc(func(pipeline.Event) {}))
-	left, err = handover.Drain(t.Context(), o)
+	left, err = handover.NewDrainer(o).Wait(t.Context(), pipeline.NewReporter("drain", pipeline.SinkFunc(func(pipeline.Event) {})))
 	return left, time.Since(start), err
 }
 
@@ -54,7 +53,7 @@ func TestDrain(t *testing.T) {
 	t.Run("nothing runs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			left, took, err := drain(t, handover.DrainOptions{}, ending(0))
-			if err != nil || len(left) != 0 || took != 1200*time.Millisecond {
+			if err != nil || len(left) != 0 || took != time.Second {
 				t.Fatal(left, took, err)
 			}
 		})
@@ -75,7 +74,7 @@ func TestDrain(t *testing.T) {
 	})
 	t.Run("an old step ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			if _, took, err := drain(t, handover.DrainOptions{}, ending(10*time.Minute)); err != nil || took != 10*time.Minute+900*time.Millisecond {
+			if _, took, err := drain(t, handover.DrainOptions{}, ending(10*time.Minute)); err != nil || took != 10*time.Minute+750*time.Millisecond {
 				t.Fatal(took, err)
 			}
 		})
@@ -89,7 +88,7 @@ func TestDrain(t *testing.T) {
 				}
 				return []handover.Step{{Run: "r", Name: "new", Since: began.Add(5 * time.Second)}}, nil
 			})
-			if err != nil || took != 1200*time.Millisecond {
+			if err != nil || took != time.Second {
 				t.Fatal(took, err)
 			}
 		})
@@ -103,7 +102,7 @@ func TestDrain(t *testing.T) {
 				}
 				return []handover.Step{{Run: "r", Name: "slow", Since: began}}, nil
 			})
-			if err != nil || took != time.Minute+900*time.Millisecond {
+			if err != nil || took != time.Minute+750*time.Millisecond {
 				t.Fatal(took, err)
 			}
 		})
@@ -149,13 +148,41 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
+	t.Run("what was observed meanwhile takes no more time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			// A step that came to an old pod during the switch is known from there on.
+			start := time.Now()
+			d := handover.NewDrainer(handover.DrainOptions{Switched: start, Running: func(context.Context) ([]handover.Step, error) {
+				if time.Since(start) > 20*time.Second {
+					return nil, nil
+				}
+				return []handover.Step{{Run: "r", Name: "slow", Since: start.Add(time.Hour)}}, nil
+			}})
+			during, over := context.WithTimeout(t.Context(), 10*time.Second)
+			defer over()
+			d.Observe(during)
+			if left, err := d.Wait(t.Context(), nil); err != nil || len(left) != 0 || time.Since(start).Round(time.Second) != 21*time.Second {
+				t.Fatal(left, time.Since(start), err)
+			}
+
+			start = time.Now()
+			d = handover.NewDrainer(handover.DrainOptions{Switched: start, Running: func(context.Context) ([]handover.Step, error) { return nil, nil }})
+			during, over = context.WithTimeout(t.Context(), 5*time.Second)
+			defer over()
+			d.Observe(during)
+			if _, err := d.Wait(t.Context(), nil); err != nil || time.Since(start) != 5*time.Second {
+				t.Fatal(time.Since(start), err)
+			}
+		})
+	})
 	t.Run("the end of the context", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			why := errors.New("somebody pressed a key")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(5*time.Second, func() { cancel(why) })
 			running := ending(time.Hour)
-			_, err := handover.Drain(ctx, handover.DrainOptions{Switched: time.Now(), Timeout: time.Minute, Running: func(context.Context) ([]handover.Step, error) { return running(0) }})
+			d := handover.NewDrainer(handover.DrainOptions{Switched: time.Now(), Timeout: time.Minute, Running: func(context.Context) ([]handover.Step, error) { return running(0) }})
+			_, err := d.Wait(ctx, nil)
 			if !errors.Is(err, why) {
 				t.Fatal(err)
 			}
