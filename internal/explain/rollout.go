@@ -168,8 +168,8 @@ var rolloutEntries = []Entry{
 	{
 		Code:   "switch-impossible",
 		Title:  "the new version cannot be proven before it serves",
-		Cause:  "--strategy switch (or deploy.strategy: switch) asks for it, and the cluster does not allow it here: the reason stands in the finding. It takes a Deployment whose pods are selected by Services of its own, and room for a second set of pods.",
-		Remedy: "Remove the reason, or use --strategy auto, which switches where that is possible and makes a rolling update elsewhere.",
+		Cause:  "--strategy switch (or deploy.strategy: switch) asks for it, and the cluster does not allow it here: the finding gives the reason. It takes a Deployment whose pods are selected by Services of its own, and room for a second set of pods.",
+		Remedy: "Remove the reason, or use --strategy auto (the default), which makes a rolling update where a switch is not possible.",
 	},
 	{
 		Code:   "switch-unfinished",

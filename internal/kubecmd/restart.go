@@ -25,7 +25,7 @@ or written.`,
 		Example: `  # after a Secret has changed
   kubectl sbw restart
 
-  # prove the new pods before they serve, or do not restart at all
+  # prove the new pods before they serve, and refuse where that is not possible
   kubectl sbw restart --strategy switch`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

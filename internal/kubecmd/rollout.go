@@ -60,10 +60,11 @@ problems are reported at once. Then the manifest is stamped with the image and a
 is followed to its end, every new pod is probed, and Inngest's registration is made equal to what
 the worker serves. If one of these fails, the evidence is kept and the previous version is restored.
 
-With --strategy switch the new version comes up next to the old one without traffic, is probed and
-asked for its functions, and then gets the Services in one patch; steps that are running on the old
-pods finish there before the old pods go. A version that cannot prove itself has served no request.
---strategy auto does this where the cluster allows it, and says why where it does not.
+The new version comes up next to the old one without traffic, is probed and asked for its functions,
+and then gets the Services in one patch; steps that are running on the old pods finish there before
+the old pods are terminated. A version that cannot prove itself has served no request. Where the
+cluster does not allow that, a rolling update is made, and the reason is printed; --strategy switch
+refuses it, and --strategy rolling asks for it.
 
 With --contexts all of that happens in several clusters: the preflight in every one before anything
 is changed in any, then wave after wave, until more than --max-failures have failed. Each cluster

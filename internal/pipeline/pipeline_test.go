@@ -192,6 +192,24 @@ func TestEventsTellTheStory(t *testing.T) {
 	}
 }
 
+func TestAStageThatDoesNotTakePlaceIsNotMentioned(t *testing.T) {
+	var log []string
+	decided := false
+	first := stage(&log, "first", true, nil, nil)
+	run := first.Run
+	first.Run = func(ctx context.Context, r *Reporter) error { decided = true; return run(ctx, r) }
+	one, other := stage(&log, "one", true, nil, nil), stage(&log, "other", true, nil, nil)
+	one.When, other.When = func() bool { return decided }, func() bool { return !decided }
+	out := Run(t.Context(), Pipeline{Stages: []Stage{first, one, other, stage(&log, "last", false, errors.New("boom"), nil)}}, Discard)
+	var names []string
+	for _, s := range out.Stages {
+		names = append(names, s.Name)
+	}
+	if got := strings.Join(names, ", "); got != "first, one, last, undo one, undo first" || out.End != Restored {
+		t.Error(got, out.End)
+	}
+}
+
 func TestAsFindings(t *testing.T) {
 	a, b := &Finding{Code: "a", What: "a"}, &Finding{Code: "b", What: "b"}
 	got := AsFindings("x", errors.Join(a, fmt.Errorf("while: %w", errors.Join(b)), errors.New("plain")))

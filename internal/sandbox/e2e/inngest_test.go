@@ -76,7 +76,7 @@ func stepIsNotKilled(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img 
 	}
 	w := newStory(ctx, t, s, "story-zero")
 	w.must(0, []string{"zero has retries 0"}, "rollout", "--tag", "zero1")
-	w.must(3, []string{"story-zero-zero has retries 0", "allow.zeroRetries.zero"}, "rollout", "--tag", "zero2")
+	w.must(3, []string{"story-zero-zero has retries 0", "allow.zeroRetries.zero"}, "rollout", "--tag", "zero2", "--strategy", "rolling")
 	config := filepath.Join(w.dir, ".sbw.yaml")
 	text, err := os.ReadFile(config)
 	if err != nil {
