@@ -74,7 +74,7 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 	defer stop()
 	surviveClosedPipes()
 	args := completionRequest(os.Args[0], os.Args[1:])
-	hint := newerRelease(ctx, env, args)
+	hint := releaseNotice(ctx, env, args)
 	code := Execute(ctx, env, build(env), args)
 	if hint != "" && !env.Mode.Quiet && !env.Mode.Events {
 		fmt.Fprintln(env.Err, hint)

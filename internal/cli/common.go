@@ -17,18 +17,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// AddCommon adds the commands that are the same in both plugins.
-func AddCommon(root *cobra.Command, env *Env) {
-	root.AddCommand(newExplain(env))
-}
-
 // explainDocument is what explain prints for programs.
 type explainDocument struct {
 	Head
 	Entries []explain.Entry `json:"entries" doc:"the pages, each with code, title, symptom, cause, remedy, aliases, docs"`
 }
 
-func newExplain(env *Env) *cobra.Command {
+// NewExplain makes `explain`, which is the same in both plugins.
+func NewExplain(env *Env) *cobra.Command {
 	var output string
 	var schemas bool
 	c := &cobra.Command{

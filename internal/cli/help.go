@@ -13,27 +13,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// InstallHelp gives a finished command tree the manners of its host: help in the
-// form that `kubectl --help` or `gh --help` has, `help` and `completion`, and
-// an answer to a command that does not exist.
-//
-// The hosts' own help code is not linked: kubectl's (k8s.io/kubectl) would bring
-// fifty packages for four templates, gh's is internal to it. What they print was
-// read, and is held by tests.
-func InstallHelp(root *cobra.Command, env *Env) {
+// installHelp gives a finished command tree the manners of its host: help in the
+// form that the host's --help has, `help` and `completion`, and an answer to a
+// command that does not exist.
+func installHelp(root *cobra.Command, env *Env, form func(*cobra.Command) string) {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newCompletion(env))
 	root.SetHelpCommand(newHelp(env))
 	root.Args = noSuchCommand(env)
-	h := helper{env: env}
-	form := h.gh
-	if strings.HasPrefix(env.Plugin, "kubectl ") {
-		form = h.kubectl
-		root.AddCommand(newOptions(h))
-	} else if root.PersistentFlags().Lookup("help") == nil {
-		// gh has no -h of its own to keep free, and says so once for all.
-		root.PersistentFlags().BoolP("help", "h", false, "show help for command")
-	}
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(env.Out, form(c)) })
 }
 
@@ -153,12 +140,9 @@ func FlagsByGroup(c *cobra.Command, set *pflag.FlagSet) (titles []string, flags 
 	return titles, flags
 }
 
-// helper writes help.
-type helper struct{ env *Env }
-
-// width is how wide help may be: the terminal, but no wider than is read well.
-func (h helper) width() int {
-	w := h.env.Style(h.env.Out).Width
+// helpWidth is how wide help may be: the terminal, but no wider than is read well.
+func helpWidth(env *Env) int {
+	w := env.Style(env.Out).Width
 	if w <= 0 || w > maxHelpWidth {
 		return maxHelpWidth
 	}
@@ -200,17 +184,6 @@ func groups(c *cobra.Command, rest string) []group {
 	}
 	all = append(all, other)
 	return slices.DeleteFunc(all, func(g group) bool { return len(g.commands) == 0 })
-}
-
-// longest is the length of the longest name.
-func longest(groups []group) int {
-	n := 0
-	for _, g := range groups {
-		for _, c := range g.commands {
-			n = max(n, len(c.Name()))
-		}
-	}
-	return n
 }
 
 // wrap fills paragraphs to w cells. Lines that begin with a space or a dash are
@@ -262,7 +235,3 @@ func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }
-
-// elsewhere reports whether a flag's text names a default that is not the
-// flag's own value but the configuration's.
-func elsewhere(f *pflag.Flag) bool { return strings.Contains(f.Usage, "(default") }

@@ -10,11 +10,21 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/release"
 )
 
-// gh is help as gh has it: sections with titles in capitals, flags in columns,
-// and examples that begin with a dollar sign (cli/cli pkg/cmd/root/help.go).
-func (h helper) gh(c *cobra.Command) string {
-	w := h.width()
-	style := h.env.Style(h.env.Out)
+// InstallGhHelp gives a finished command tree help as `gh --help` has it. gh's own
+// code for it is internal to gh; what it prints was read.
+func InstallGhHelp(root *cobra.Command, env *Env) {
+	if root.PersistentFlags().Lookup("help") == nil {
+		// gh has no -h of its own to keep free, and says so once for all.
+		root.PersistentFlags().BoolP("help", "h", false, "show help for command")
+	}
+	installHelp(root, env, func(c *cobra.Command) string { return ghHelp(env, c) })
+}
+
+// ghHelp is help with titles in capitals, flags in columns, and examples that begin
+// with a dollar sign (cli/cli pkg/cmd/root/help.go).
+func ghHelp(env *Env, c *cobra.Command) string {
+	w := helpWidth(env)
+	style := env.Style(env.Out)
 	var b strings.Builder
 	section := func(title, body string) {
 		fmt.Fprintf(&b, "\n%s\n%s\n", style.Bold(strings.ToUpper(title)), indented(body, "  "))
@@ -52,10 +62,21 @@ func (h helper) gh(c *cobra.Command) string {
 	if c.Example != "" {
 		section("Examples", ghExamples(c.Example))
 	}
-	section("Learn more", "Use `"+h.env.Plugin+" <command> --help` for more information about a command.\n"+
-		"Use `"+h.env.Plugin+" explain CODE` for what an error's code means.\n"+
+	section("Learn more", "Use `"+env.Plugin+" <command> --help` for more information about a command.\n"+
+		"Use `"+env.Plugin+" explain CODE` for what an error's code means.\n"+
 		"Read the manual at https://github.com/"+release.Repository+"#readme")
 	return b.String()
+}
+
+// longest is the length of the longest name.
+func longest(groups []group) int {
+	n := 0
+	for _, g := range groups {
+		for _, c := range g.commands {
+			n = max(n, len(c.Name()))
+		}
+	}
+	return n
 }
 
 // ghFlags are flags in pflag's columns, wrapped.

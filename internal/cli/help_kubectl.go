@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,23 +11,47 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// kubectl is help as kubectl has it: what it does, examples, commands or
-// options, the usage line, and where to read on
-// (k8s.io/kubectl/pkg/util/templates). Its options stand in one list; these
-// have a title for each purpose where there are many.
-func (h helper) kubectl(c *cobra.Command) string {
-	w := h.width()
+// FlagPrinter prints a flag of a help text. It is kubectl's
+// templates.HelpFlagPrinter, which this package does not import because gh-sbw links
+// nothing of Kubernetes.
+type FlagPrinter interface{ PrintHelpFlag(f *pflag.Flag) }
+
+// InstallKubectlHelp gives a finished command tree help as `kubectl --help` has it,
+// with flags as newPrinter's printer prints them, and the command `options`.
+func InstallKubectlHelp[P FlagPrinter](root *cobra.Command, env *Env, newPrinter func(out io.Writer, width uint) P) {
+	h := kubectlHelp{env: env, newPrinter: func(out io.Writer, width uint) FlagPrinter { return newPrinter(out, width) }}
+	installHelp(root, env, h.text)
+	root.AddCommand(h.newOptions())
+	root.DisableFlagsInUseLine = true // kubectl says [options]
+	for _, c := range root.Commands() {
+		c.DisableFlagsInUseLine = true
+	}
+}
+
+type kubectlHelp struct {
+	env        *Env
+	newPrinter func(out io.Writer, width uint) FlagPrinter
+}
+
+// text is what a command does, examples, commands or options, the usage line, and
+// where to read on (k8s.io/kubectl/pkg/util/templates). kubectl lists the options
+// under one title; these have a title for each purpose where there are many.
+//
+// kubectl's own ActsAsRootCommand is what a test compares this with. The product
+// does not use it: text/template finds methods by name, for which the linker keeps
+// every method there is (17 MB), all options of a rollout would stand in one list of
+// more than forty, and it leaves "kubectl" out of what a plugin is called.
+func (h kubectlHelp) text(c *cobra.Command) string {
 	var b strings.Builder
 	section := func(format string, args ...any) { fmt.Fprintf(&b, "\n\n"+format, args...) }
-	b.WriteString(wrap(about(c), w))
+	b.WriteString(wrap(about(c), helpWidth(h.env)))
 	if c.Example != "" {
 		section("Examples:\n%s", strings.TrimRight(c.Example, "\n "))
 	}
-	list := groups(c, "Other Commands:")
-	for _, g := range list {
+	for _, g := range groups(c, "Other Commands:") {
 		section("%s", g.title)
 		for _, sub := range g.commands {
-			fmt.Fprintf(&b, "\n  %-*s   %s", longest(list), sub.Name(), sub.Short)
+			fmt.Fprintf(&b, "\n  %-*s   %s", sub.NamePadding(), sub.Name(), sub.Short)
 		}
 	}
 	own := c.LocalFlags()
@@ -41,13 +66,9 @@ func (h helper) kubectl(c *cobra.Command) string {
 		} else if len(titles) > 1 {
 			name = "Other Options:"
 		}
-		section("%s\n%s", name, kubectlFlags(flags[t], w))
+		section("%s\n%s", name, h.flags(flags[t]))
 	}
-	usage := strings.TrimSuffix(c.UseLine(), " [flags]")
-	if !c.HasParent() {
-		usage = h.env.Plugin + " <command>"
-	}
-	section("Usage:\n  %s [options]\n", usage)
+	section("Usage:\n  %s [options]\n", c.UseLine())
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\nUse \"%s <command> --help\" for more information about a given command.", h.env.Plugin)
 	}
@@ -55,34 +76,35 @@ func (h helper) kubectl(c *cobra.Command) string {
 	return b.String()
 }
 
-// kubectlFlags are flags as kubectl lists them, each with its default and its
-// text on lines of its own.
-func kubectlFlags(flags []*pflag.Flag, w int) string {
-	var all []string
+// flags are flags as kubectl lists them, each with its default and its text on lines
+// of its own.
+func (h kubectlHelp) flags(flags []*pflag.Flag) string {
+	var b strings.Builder
+	p := h.newPrinter(&b, uint(helpWidth(h.env)))
 	for _, f := range flags {
-		value := f.DefValue
-		switch {
-		case elsewhere(f):
-			value = "<" + strings.TrimSuffix(strings.TrimSuffix(f.Value.Type(), "Slice"), "Array") + ">"
-		case f.Value.Type() == "string":
-			value = "'" + value + "'"
-		}
-		name := "    "
-		if f.Shorthand != "" {
-			name += "-" + f.Shorthand + ", "
-		}
-		text := wrap(capital(f.Usage), w-8)
-		if !strings.HasSuffix(text, ".") {
-			text += "."
-		}
-		all = append(all, name+"--"+f.Name+"="+value+":\n"+indented(text, "\t"))
+		p.PrintHelpFlag(kubectlFlag(f))
 	}
-	return strings.Join(all, "\n\n")
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// kubectlFlag is a flag with a sentence as its text. Where that names a default which
+// comes from the configuration, the flag's own is not shown.
+func kubectlFlag(f *pflag.Flag) *pflag.Flag {
+	shown := *f
+	shown.Usage = capital(f.Usage)
+	if !strings.HasSuffix(shown.Usage, ".") {
+		shown.Usage += "."
+	}
+	if strings.Contains(f.Usage, "(default") {
+		shown.DefValue = "<" + strings.TrimSuffix(strings.TrimSuffix(f.Value.Type(), "Slice"), "Array") + ">"
+		shown.Value = named{f.Value, "placeholder"} // a string would be quoted
+	}
+	return &shown
 }
 
 // newOptions is `options`: the flags that every command takes.
-func newOptions(h helper) *cobra.Command {
-	c := &cobra.Command{
+func (h kubectlHelp) newOptions() *cobra.Command {
+	return &cobra.Command{
 		Use: "options", Short: "Print the list of flags inherited by all commands", Hidden: true,
 		Long: "Print the list of flags inherited by all commands",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -101,11 +123,10 @@ func newOptions(h helper) *cobra.Command {
 				} else {
 					b.WriteString("\n")
 				}
-				b.WriteString(kubectlFlags(flags[t], h.width()) + "\n")
+				b.WriteString(h.flags(flags[t]) + "\n")
 			}
 			_, err := fmt.Fprint(h.env.Out, b.String())
 			return err
 		},
 	}
-	return c
 }

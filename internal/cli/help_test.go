@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"k8s.io/kubectl/pkg/util/templates"
 )
 
 // tree is a small plugin: two commands in a group, one beside it.
@@ -15,7 +16,7 @@ func tree(plugin string) (*Env, *cobra.Command, *bytes.Buffer, *bytes.Buffer) {
 	root := &cobra.Command{Use: "sbw <command> [flags]", Short: "Ship a worker", Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: plugin},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	nothing := func(*cobra.Command, []string) error { return nil }
-	ship := &cobra.Command{Use: "ship TAG [flags]", Short: "Ship it", GroupID: "work", RunE: nothing, Args: cobra.NoArgs,
+	ship := &cobra.Command{Use: "ship TAG", Short: "Ship it", GroupID: "work", RunE: nothing, Args: cobra.NoArgs,
 		Example: "  # ship\n  " + plugin + " ship a",
 		Long:    "Ship it to where it runs. " + strings.Repeat("It is a long way there. ", 10) + "\n\n  laid out\n    as it is"}
 	ship.Flags().StringP("file", "f", "", "the file (default: ship.file)")
@@ -31,7 +32,11 @@ func tree(plugin string) (*Env, *cobra.Command, *bytes.Buffer, *bytes.Buffer) {
 	root.AddCommand(ship, &cobra.Command{Use: "look", Short: "Look at it", GroupID: "work", RunE: nothing},
 		&cobra.Command{Use: "other", Short: "Something else", RunE: nothing})
 	AddOutputFlags(root, env)
-	InstallHelp(root, env)
+	if plugin == "kubectl sbw" {
+		InstallKubectlHelp(root, env, templates.NewHelpFlagPrinter)
+	} else {
+		InstallGhHelp(root, env)
+	}
 	return env, root, out, errs
 }
 
@@ -115,7 +120,7 @@ func TestHelpHasTheHostsForm(t *testing.T) {
 
 func TestRootHelpListsCommandsByGroup(t *testing.T) {
 	for plugin, want := range map[string]string{
-		"kubectl sbw": "\nWork\n  look         Look at it\n  ship         Ship it\n\nOther Commands:\n  completion   Write the completion script of a shell\n  other        Something else\n",
+		"kubectl sbw": "\nWork\n  look          Look at it\n  ship          Ship it\n\nOther Commands:\n  completion    Write the completion script of a shell\n  other         Something else\n",
 		"gh sbw":      "\nWORK\n  look:       Look at it\n  ship:       Ship it\n\nADDITIONAL COMMANDS\n  completion: Write the completion script of a shell\n  other:      Something else\n",
 	} {
 		env, root, out, _ := tree(plugin)

@@ -67,9 +67,9 @@ var upgrade = map[string]string{
 	"kubectl sbw": "kubectl krew upgrade sbw",
 }
 
-// newerRelease is the line about a newer release, or "". A shell's completion
+// releaseNotice is the line about a newer release, or "". A shell's completion
 // runs the program at every key, so it neither prints the line nor looks for a release.
-func newerRelease(ctx context.Context, env *Env, args []string) string {
+func releaseNotice(ctx context.Context, env *Env, args []string) string {
 	if asksCompletion(args) {
 		return ""
 	}

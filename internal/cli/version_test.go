@@ -33,7 +33,7 @@ func TestNoHintInCompletion(t *testing.T) {
 			t.Errorf("%s was asked for: a key pressed in a shell asks nothing", name)
 			return ""
 		}}
-		if line := newerRelease(t.Context(), env, []string{arg, "publish", ""}); line != "" {
+		if line := releaseNotice(t.Context(), env, []string{arg, "publish", ""}); line != "" {
 			t.Error(line)
 		}
 	}

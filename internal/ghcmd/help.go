@@ -6,22 +6,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// dress puts commands and flags into the groups that help shows them in.
-func dress(root *cobra.Command, env *cli.Env) {
-	for _, g := range []struct {
-		id, title string
-		commands  []string
-	}{
-		{"publish", "Publish commands", []string{"publish", "tags"}},
-		{"check", "Check commands", []string{"doctor", "functions", "explain"}},
-	} {
-		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
-		for _, name := range g.commands {
-			if c, _, err := root.Find([]string{name}); err == nil && c != root {
-				c.GroupID = g.id
-			}
-		}
+// addGroup adds commands to root under a title of its help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
 	}
+	root.AddCommand(commands...)
+}
+
+// installHelp shows flags by their purpose.
+func installHelp(root *cobra.Command, env *cli.Env) {
 	image := cli.FlagGroup{Title: "Image", Flags: []string{"worker", "image", "no-latest", "overwrite"}}
 	build := cli.FlagGroup{Title: "Build", Flags: []string{
 		"builder",
@@ -49,5 +44,5 @@ func dress(root *cobra.Command, env *cli.Env) {
 			cli.GroupFlags(c, image, build, result)
 		}
 	}
-	cli.InstallHelp(root, env)
+	cli.InstallGhHelp(root, env)
 }

@@ -33,10 +33,10 @@ What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
 		RunE:        func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cli.AddOutputFlags(root, env)
-	cli.AddCommon(root, env)
-	root.AddCommand(newPublish(env, nil), newTags(env, nil), newFunctions(env, nil), newDoctor(env, nil))
+	addGroup(root, "Publish commands", newPublish(env, nil), newTags(env, nil))
+	addGroup(root, "Check commands", newDoctor(env, nil), newFunctions(env, nil), cli.NewExplain(env))
 	cli.AddVersion(root, env)
 	completions(root, env)
-	dress(root, env)
+	installHelp(root, env)
 	return root
 }

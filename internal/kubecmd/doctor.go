@@ -15,7 +15,7 @@ import (
 func newDoctor(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
 	o := &rolloutOptions{tagOptional: true}
 	c := &cobra.Command{
-		Use:   "doctor [flags]",
+		Use:   "doctor",
 		Short: "Run a rollout's checks, change nothing, and exit with their verdict",
 		Long: `Run the checks of 'kubectl sbw rollout' without rolling out. Without --tag they are run for the
 image that is running.`,

@@ -27,7 +27,7 @@ type functionsOptions struct {
 func newFunctions(k *factory, runF func(context.Context, *functionsOptions) error) *cobra.Command {
 	o := &functionsOptions{}
 	c := &cobra.Command{
-		Use:   "functions [NAME] [flags]",
+		Use:   "functions [NAME]",
 		Short: "List the functions that Inngest has registered",
 		Long: `List the functions that Inngest has registered, with their triggers, retries and limits, and where
 they are defined according to the catalog of the running image. A function that another app has as

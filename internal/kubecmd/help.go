@@ -2,36 +2,32 @@ package kubecmd
 
 import (
 	"github.com/spf13/cobra"
+	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// dress puts commands and flags into the groups that help shows them in. What
-// is in none of them comes last in its list, so that a new command or flag is
-// shown without a line here.
-func dress(root *cobra.Command, env *cli.Env) {
-	for _, g := range []struct {
-		id, title string
-		commands  []string
-	}{
-		{"ship", "Rollout Commands:", []string{"rollout", "restart", "undo", "history"}},
-		{"inngest", "Inngest Commands:", []string{"refresh", "functions", "runs"}},
-		{"trouble", "Troubleshooting Commands:", []string{"status", "doctor", "explain"}},
-	} {
-		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
-		for _, name := range g.commands {
-			if c, _, err := root.Find([]string{name}); err == nil && c != root {
-				c.GroupID = g.id
-			}
+// addGrouped adds commands to root in kubectl's groups, which its help shows them in.
+func addGrouped(root *cobra.Command, groups templates.CommandGroups) {
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.Message, Title: g.Message})
+		for _, c := range g.Commands {
+			c.GroupID = g.Message
 		}
 	}
+	groups.Add(root)
+}
+
+// installHelp shows flags by their purpose. One that has none comes last in its list,
+// so that a new flag is shown without a line here.
+func installHelp(root *cobra.Command, env *cli.Env) {
 	for _, name := range []string{"rollout", "restart", "doctor", "undo"} {
 		groupFlags(root, name)
 	}
 	cli.GroupFlags(root,
 		cli.FlagGroup{Title: "Worker and output", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
 		cli.FlagGroup{Title: "Cluster and identity, as for kubectl", Flags: kubeconfigFlags(root)})
-	cli.InstallHelp(root, env)
+	cli.InstallKubectlHelp(root, env, templates.NewHelpFlagPrinter)
 }
 
 // purposes are what the flags of a rollout and of its relatives are for.

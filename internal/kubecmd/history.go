@@ -16,7 +16,7 @@ type historyOptions struct {
 func newHistory(k *factory, runF func(context.Context, *historyOptions) error) *cobra.Command {
 	o := &historyOptions{}
 	c := &cobra.Command{
-		Use:   "history [flags]",
+		Use:   "history",
 		Short: "List what was rolled out: tag, digest, commit, who, when, how long, how it ended",
 		Long: `List what was rolled out into this workload, by you or anybody else: the runs of kubectl sbw, which
 are recorded on the workload itself, and the revisions that the cluster keeps. 'undo --to-revision'

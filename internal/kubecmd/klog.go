@@ -15,38 +15,38 @@ import (
 // of requests and answers, Secrets' too, and no log of this program holds one.
 const maxLogLevel = 7
 
-// libraryLog is klog, through which client-go and its relatives log, and its
-// flag -v, which kubectl's users know.
-type libraryLog struct {
+// klogger is what klog writes through, by which client-go and its relatives log, with
+// klog's flag -v, which kubectl's users know.
+type klogger struct {
 	env    *cli.Env
 	config *textlogger.Config
 	level  int
 }
 
-func newLibraryLog(env *cli.Env) *libraryLog {
-	return &libraryLog{env: env, config: textlogger.NewConfig(textlogger.Output(env.Log()))}
+func newKlogger(env *cli.Env) *klogger {
+	return &klogger{env: env, config: textlogger.NewConfig(textlogger.Output(env.Log()))}
 }
 
-// route makes klog write where env prints the run: never between the lines of a
+// install makes klog write where env prints the run: never between the lines of a
 // live view, and not at all unless --verbose or -v asks for it. klog has one
 // logger for the whole process, so that this is for Main.
-func (l *libraryLog) route() *libraryLog {
+func (l *klogger) install() *klogger {
 	klog.SetLogger(textlogger.NewLogger(l.config))
 	return l
 }
 
-func (l *libraryLog) addFlag(f *pflag.FlagSet) {
+func (l *klogger) addFlag(f *pflag.FlagSet) {
 	f.VarP(l, "v", "v", fmt.Sprintf("print what client-go logs, up to this level (6: each request, %d: its headers)", maxLogLevel))
 }
 
 // String, Type and Set make it the value of the flag.
-func (l *libraryLog) String() string { return strconv.Itoa(l.level) }
+func (l *klogger) String() string { return strconv.Itoa(l.level) }
 
 // Type is how help calls the value.
-func (l *libraryLog) Type() string { return "int" }
+func (l *klogger) Type() string { return "int" }
 
 // Set takes effect at once, as klog's own flag does.
-func (l *libraryLog) Set(s string) error {
+func (l *klogger) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > maxLogLevel {
 		return fmt.Errorf("use 0 to %d; above that the bodies of Secrets would be written", maxLogLevel)

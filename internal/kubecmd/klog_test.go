@@ -18,7 +18,7 @@ func logged(t *testing.T, print func(*cli.Env), level string) string {
 	t.Helper()
 	env, _, errs := testEnv(t, "")
 	print(env)
-	logs := newLibraryLog(env).route()
+	logs := newKlogger(env).install()
 	t.Cleanup(func() {
 		klog.ClearLogger()
 		if err := logs.Set("0"); err != nil {
@@ -76,7 +76,7 @@ func TestLibrariesLogWhereTheRunIsTold(t *testing.T) {
 func TestNoLogLevelWritesBodies(t *testing.T) {
 	env, _, _ := testEnv(t, "")
 	for _, level := range []string{"8", "10", "-1", "x", ""} {
-		if err := newLibraryLog(env).Set(level); err == nil {
+		if err := newKlogger(env).Set(level); err == nil {
 			t.Errorf("-v %q is taken", level)
 		}
 	}

@@ -23,7 +23,7 @@ type refreshOptions struct {
 func newRefresh(k *factory, runF func(context.Context, *refreshOptions) error) *cobra.Command {
 	o := &refreshOptions{}
 	c := &cobra.Command{
-		Use:   "refresh [flags]",
+		Use:   "refresh",
 		Short: "Make Inngest's registration equal to what the worker serves",
 		Long: `Make Inngest's registration equal to what the worker serves.
 

@@ -14,7 +14,7 @@ func newRestart(k *factory, runF func(context.Context, *rolloutOptions) error) *
 	o := &rolloutOptions{tagOptional: true}
 	o.Manifest.ImageOnly, o.DryRun = true, rollout.DryRunNone
 	c := &cobra.Command{
-		Use:   "restart [flags]",
+		Use:   "restart",
 		Short: "Replace the pods by others of the same image, to read changed Secrets and ConfigMaps",
 		Long: `Replace the pods by others of the image that runs.
 

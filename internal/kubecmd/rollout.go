@@ -51,7 +51,7 @@ const rolloutExamples = `  # roll out what 'gh sbw publish' has just published
 func newRollout(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
 	o := &rolloutOptions{}
 	c := &cobra.Command{
-		Use:   "rollout --tag TAG [flags]",
+		Use:   "rollout --tag TAG",
 		Short: "Stamp and apply the manifest, wait, probe the new pods, refresh Inngest, verify",
 		Long: `Roll out a published image.
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster"
@@ -22,15 +23,15 @@ import (
 
 // Main runs kubectl-sbw and returns its exit code.
 func Main() int {
-	return cli.Main("kubectl sbw", func(env *cli.Env) *cobra.Command { return newRoot(env, newLibraryLog(env).route()) })
+	return cli.Main("kubectl sbw", func(env *cli.Env) *cobra.Command { return newRoot(env, newKlogger(env).install()) })
 }
 
 // NewRoot makes the command tree.
-func NewRoot(env *cli.Env) *cobra.Command { return newRoot(env, newLibraryLog(env)) }
+func NewRoot(env *cli.Env) *cobra.Command { return newRoot(env, newKlogger(env)) }
 
-func newRoot(env *cli.Env, logs *libraryLog) *cobra.Command {
+func newRoot(env *cli.Env, logs *klogger) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "sbw <command> [flags]",
+		Use:   "sbw <command>",
 		Short: "Roll out a worker's image, prove it and register it with Inngest",
 		Long: `Roll out what 'gh sbw publish' has published: stamp and apply the manifest, follow the
 rollout to its end, ask the new pods, make Inngest's registration equal to what they serve,
@@ -55,21 +56,14 @@ and put everything back when that fails.`,
 		StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
 	cli.AddOutputFlags(root, env)
 	logs.addFlag(root.PersistentFlags())
-	cli.AddCommon(root, env)
 	cli.AddVersion(root, env)
-	root.AddCommand(
-		newRollout(k, nil),
-		newRestart(k, nil),
-		newRefresh(k, nil),
-		newFunctions(k, nil),
-		newRuns(k, nil),
-		newStatus(k, nil),
-		newUndo(k, nil),
-		newHistory(k, nil),
-		newDoctor(k, nil),
-	)
+	addGrouped(root, templates.CommandGroups{
+		{Message: "Rollout Commands:", Commands: []*cobra.Command{newRollout(k, nil), newRestart(k, nil), newUndo(k, nil), newHistory(k, nil)}},
+		{Message: "Inngest Commands:", Commands: []*cobra.Command{newRefresh(k, nil), newFunctions(k, nil), newRuns(k, nil)}},
+		{Message: "Troubleshooting Commands:", Commands: []*cobra.Command{newStatus(k, nil), newDoctor(k, nil), cli.NewExplain(env)}},
+	})
 	k.completions(root)
-	dress(root, env)
+	installHelp(root, env)
 	return root
 }
 

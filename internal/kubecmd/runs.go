@@ -33,7 +33,7 @@ type runsOptions struct {
 func newRuns(k *factory, runF func(context.Context, *runsOptions) error) *cobra.Command {
 	o := &runsOptions{}
 	c := &cobra.Command{
-		Use:   "runs [flags]",
+		Use:   "runs",
 		Short: "List recent runs of the worker's functions, with their current step",
 		Long: `List recent runs, the newest first. Times are taken from the runs' traces, because the server's
 list gives the queueing time as the start, and an end to runs that are still going on.`,

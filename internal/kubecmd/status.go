@@ -22,7 +22,7 @@ type statusOptions struct {
 func newStatus(k *factory, runF func(context.Context, *statusOptions) error) *cobra.Command {
 	o := &statusOptions{}
 	c := &cobra.Command{
-		Use:   "status [flags]",
+		Use:   "status",
 		Short: "Show on one screen whether the worker is well, and whether what runs is what was shipped",
 		Long: `Show on one screen whether the worker is well: the workload, the image compared with the one shipped
 last, the manifest file compared with the cluster, the registered functions compared with those that

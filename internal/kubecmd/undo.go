@@ -18,7 +18,7 @@ func newUndo(k *factory, runF func(context.Context, *rolloutOptions) error) *cob
 	o := &rolloutOptions{tagOptional: true}
 	o.DryRun = rollout.DryRunNone
 	c := &cobra.Command{
-		Use:   "undo [flags]",
+		Use:   "undo",
 		Short: "Go back to an earlier revision, wait, probe and register its functions",
 		Long: `Go back to an earlier revision, wait for it, probe its pods and register its functions.
 
