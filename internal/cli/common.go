@@ -41,18 +41,19 @@ func NewExplain(env *Env) *cobra.Command {
 			}
 			entries := explain.List()
 			if len(args) > 0 {
-				e, err := lookUp(env, strings.Join(args, " "))
-				if err != nil {
+				var err error
+				if entries, err = lookUp(env, strings.Join(args, " ")); err != nil {
 					return err
 				}
-				entries = []explain.Entry{e}
 			}
 			env.SetDocument(&explainDocument{Entries: entries})
 			switch {
 			case IsDocument(output):
 				return nil
 			case len(args) == 0:
-				return listCodes(env)
+				return listCodes(env, entries)
+			case len(entries) > 1:
+				return printSeveral(env, entries)
 			}
 			return printEntry(env, entries[0])
 		},
@@ -74,16 +75,16 @@ func NewExplain(env *Env) *cobra.Command {
 	return c
 }
 
-func lookUp(env *Env, query string) (explain.Entry, error) {
-	e, ok := explain.Lookup(query)
-	if ok {
-		return e, nil
+// lookUp returns the pages for a code or for the text of an error.
+func lookUp(env *Env, query string) ([]explain.Entry, error) {
+	if found := explain.Candidates(query); len(found) > 0 {
+		return found, nil
 	}
 	fix := "`" + env.Plugin + " explain` lists all codes"
 	if near := explain.Suggest(query); len(near) > 0 {
 		fix = "did you mean " + strings.Join(near, " or ") + "? " + fix
 	}
-	return e, pipeline.UsageErrorf(CodeUnknown, fix, "no page explains %q", query)
+	return nil, pipeline.UsageErrorf(CodeUnknown, fix, "no page explains %q", query)
 }
 
 // printSchemas prints an object with a schema for each command, or the schema of
@@ -113,9 +114,21 @@ func printSchemas(env *Env, root *cobra.Command, format string, words []string) 
 	return PrintObject(env.Out, format, s)
 }
 
-func listCodes(env *Env) error {
+// printSeveral lists the pages of a message that can have causes in several places.
+func printSeveral(env *Env, entries []explain.Entry) error {
+	if _, err := fmt.Fprintf(env.Out, "This message can come from several places. Choose the page that fits what was called:\n\n"); err != nil {
+		return err
+	}
+	if err := listCodes(env, entries); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(env.Out, "\n`%s explain CODE` shows a page.\n", env.Plugin)
+	return err
+}
+
+func listCodes(env *Env, entries []explain.Entry) error {
 	rows := ui.NewRows(env.Style(env.Out), "CODE", "MEANING")
-	for _, e := range explain.List() {
+	for _, e := range entries {
 		rows.Add(e.Code, e.Title)
 	}
 	return rows.Print(env.Out)
