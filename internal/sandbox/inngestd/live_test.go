@@ -45,10 +45,6 @@ func newKit(t *testing.T, o inngestd.Options) *kit {
 }
 
 func (k *kit) worker(sdk string, argv []string, env map[string]string) *npmworkers.Process {
-	return k.workerAt(0, sdk, argv, env)
-}
-
-func (k *kit) workerAt(port int, sdk string, argv []string, env map[string]string) *npmworkers.Process {
 	k.t.Helper()
 	all := map[string]string{
 		"INNGEST_DEV": "0", "INNGEST_SIGNING_KEY": signingKey, "INNGEST_EVENT_KEY": "evt",
@@ -57,7 +53,7 @@ func (k *kit) workerAt(port int, sdk string, argv []string, env map[string]strin
 	for name, v := range env {
 		all[name] = v
 	}
-	p, err := npmworkers.Start(k.ctx, npmworkers.Options{Dir: k.dir, Name: sdk, Argv: argv, Port: port, Env: all})
+	p, err := npmworkers.Start(k.ctx, npmworkers.Options{Dir: k.dir, Name: sdk, Argv: argv, Env: all})
 	if err != nil {
 		k.t.Fatal(err)
 	}

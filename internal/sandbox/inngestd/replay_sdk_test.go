@@ -48,12 +48,8 @@ func TestReplaySDK(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	start := func(sdk, app string, env map[string]string) *npmworkers.Process {
 		env["INNGEST_APP_ID"] = app
-		p := k.worker(sdk, nil, env)
-		// The serve host and origin contain the port. So the worker is started
-		// again on the same port once it is known.
-		p.Kill()
-		env["INNGEST_SERVE_HOST"], env["INNGEST_SERVE_ORIGIN"] = p.URL(), p.URL()
-		return k.workerAt(p.Port, sdk, nil, env)
+		env["INNGEST_SERVE_HOST"], env["INNGEST_SERVE_ORIGIN"] = "http://127.0.0.1:$PORT", "http://127.0.0.1:$PORT"
+		return k.worker(sdk, nil, env)
 	}
 	three := start(npmworkers.SDK3, "system-bus-cluster", map[string]string{"FUNCTIONS": "approval-request,voice-missed-call,queue-observer"})
 	host := start(npmworkers.SDK3, "system-bus-host", map[string]string{"FUNCTIONS": "approval-request,voice-missed-call,queue-observer"})

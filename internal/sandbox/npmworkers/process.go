@@ -25,6 +25,7 @@ type Options struct {
 	// Env is added to PATH and HOME, which are the only variables that the
 	// worker inherits: INNGEST_APP_ID, INNGEST_SIGNING_KEY, FUNCTIONS,
 	// SLOW_MS, …
+	// $PORT in a value stands for the port.
 	Env map[string]string
 }
 
@@ -83,7 +84,7 @@ func start(ctx context.Context, o Options) (*Process, error) {
 	p.cmd = exec.CommandContext(ctx, argv[0], append(argv[1:], Main(o.Dir, o.Name))...)
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PORT=" + strconv.Itoa(o.Port)}
 	for k, v := range o.Env {
-		p.cmd.Env = append(p.cmd.Env, k+"="+v)
+		p.cmd.Env = append(p.cmd.Env, k+"="+strings.ReplaceAll(v, "$PORT", strconv.Itoa(o.Port)))
 	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
