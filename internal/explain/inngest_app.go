@@ -99,6 +99,12 @@ var inngestAppEntries = []Entry{
 		Remedy: "The server's log names the function. Correct it and publish again.",
 	},
 	{
+		Code:   "inngest-left-connect",
+		Title:  "the worker no longer connects; it is registered over HTTP",
+		Cause:  "The app was registered in connect mode. Its worker now serves its functions over HTTP, and for ten seconds nothing has been connected to the server.",
+		Remedy: "Nothing needs to be done: the refresh registers the worker's URL.",
+	},
+	{
 		Code:    "inngest-no-functions",
 		Title:   "the worker serves no functions",
 		Cause:   "Its index exports none: the image contains the index of another role, or the export was lost in a refactoring.",
@@ -111,6 +117,12 @@ var inngestAppEntries = []Entry{
 		Cause:   "Its entry in .sbw.yaml has inngest: none, so rollout, undo, doctor and status leave Inngest out, and refresh, functions and runs have nothing to ask.",
 		Remedy:  "Nothing is wrong. Remove inngest: none if the worker does register functions, or name another worker with --worker.",
 		Example: "docs-api: {inngest: none, probe: {port: 3838, path: /health}}",
+	},
+	{
+		Code:   "inngest-not-connected",
+		Title:  "no worker is connected for an app in connect mode",
+		Cause:  "The server holds the app's runs back until a worker dials it. The worker is down, or it cannot reach the server's connect gateway (port 8289).",
+		Remedy: "Read the worker's log. If the worker is to serve over HTTP instead, set INNGEST_CONNECT_MODE=0 in the Deployment and refresh.",
 	},
 	{
 		Code:    "inngest-not-registered",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
@@ -16,11 +17,13 @@ type Plan struct {
 	Want model.Wanted `json:"want"`
 	Own  *model.App   `json:"registered"` // nil when not registered yet
 	// Served is nil where the worker did not show its functions.
+	Served   *model.Served    `json:"-"`
+	Expected []string         `json:"-"` // by the image's catalog
+	Before   []model.Function `json:"-"` // what Diff starts from
+	Diff     judge.Diff       `json:"diff"`
+	// leavesConnect: the app is registered in connect mode, and its worker serves
+	// over HTTP now.
 	leavesConnect bool
-	Served        *model.Served    `json:"-"`
-	Expected      []string         `json:"-"` // by the image's catalog
-	Before        []model.Function `json:"-"` // what Diff starts from
-	Diff          judge.Diff       `json:"diff"`
 	// Stale are the registrations that match a rule; with Prune, those that are
 	// prunable would be deleted.
 	Stale    []judge.Stale       `json:"stale"`
@@ -28,10 +31,49 @@ type Plan struct {
 }
 
 // connected reports whether the worker registers by itself when it dials the
-// server. A worker that shows its functions over HTTP, and is to be registered as if for
-// the first time (Resync), has left connect mode.
+// server.
 func (p *Plan) connected() bool {
 	return p.Own != nil && p.Own.Method == model.MethodConnect && !(p.leavesConnect && p.Served != nil)
+}
+
+// dialFor is how long a worker that has just started may take to dial the server.
+const dialFor = 10 * time.Second
+
+// judgeConnect finds out whether a worker that shows its functions over HTTP has
+// left connect mode: nothing has dialled the server for a while, or the user says
+// so with Resync.
+func (p *Plan) judgeConnect(ctx context.Context, o RefreshOptions) error {
+	if !p.connected() {
+		return nil
+	}
+	if !o.Resync && p.Served != nil {
+		connected, known, err := awaitDial(ctx, o, p.Own.ID, min(dialFor, orDefault(o.Timeout, dialFor)))
+		if err != nil {
+			return err
+		}
+		p.leavesConnect = known && !connected
+	}
+	if p.connected() {
+		p.Findings = append(p.Findings, judge.ConnectMode(*p.Own))
+	} else if !o.Resync {
+		p.Findings = append(p.Findings, judge.LeftConnect(*p.Own))
+	}
+	return nil
+}
+
+// awaitDial waits until a worker is connected to an app.
+func awaitDial(ctx context.Context, o RefreshOptions, appID string, wait time.Duration) (connected, known bool, err error) {
+	within, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	err = poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
+		var err error
+		connected, known, err = o.Client.Connected(ctx, appID)
+		return connected || !known, err
+	})
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		return connected, known, nil
+	}
+	return connected, known, err
 }
 
 func (p *Plan) functions() []model.Function {
@@ -84,8 +126,8 @@ func plan(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	if p.Own, err = judge.Choose(apps, p.Want); err != nil {
 		return p, err
 	}
-	if p.connected() {
-		p.Findings = append(p.Findings, judge.ConnectMode(*p.Own))
+	if err := p.judgeConnect(ctx, o); err != nil {
+		return p, err
 	}
 	if p.Before = o.Before; p.Before == nil && p.Own != nil {
 		p.Before = p.Own.Functions

@@ -196,6 +196,13 @@ func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Ref
 	}
 	done.App = v.App
 	done.Diff = judge.Compare(plan.Before, v.App.Functions)
+	connected, known, err := awaitDial(ctx, o, v.App.ID, orDefault(o.Timeout, 30*time.Second))
+	if err != nil {
+		return err
+	}
+	if known && !connected {
+		return judge.NotConnected(v.App)
+	}
 	return finish(ctx, o, plan.Want, done, r)
 }
 

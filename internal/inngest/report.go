@@ -89,6 +89,13 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 			return l, err
 		}
 	}
+	if l.App != nil && l.App.Method == model.MethodConnect {
+		connected, known, err := o.Client.Connected(ctx, l.App.ID)
+		if err != nil {
+			return l, err
+		}
+		s.Unconnected = known && !connected
+	}
 	l.Findings = append(l.Findings, judge.Diagnose(s)...)
 	if l.App != nil {
 		l.Findings = append(l.Findings, judge.ZeroRetryFindings(l.App.Functions, o.Allowed)...)

@@ -62,9 +62,56 @@ func TestConnectMode(t *testing.T) {
 	if rep.HasChanged() || k.app("system-bus-cluster").Method != "CONNECT" {
 		t.Errorf("changed %v, %+v", rep.HasChanged(), k.app("system-bus-cluster"))
 	}
+	look := inngest.ReportOptions{Client: o.Client, App: o.App, Worker: o.Worker}
+	if r, err := inngest.Status(k.ctx, look); err != nil || !r.OK() || !hasCode(r.Findings, "inngest-connect-mode") {
+		t.Errorf("%+v %v", r, err)
+	}
 	p.Kill() // a worker that only dials serves nothing
 	if done, err = inngest.Refresh(k.ctx, o, rep); err != nil || len(done.App.Functions) != 2 || done.Served == nil {
 		t.Errorf("%+v %v", done, err)
+	}
+
+	// When nothing is connected and nothing is served, no run gets on.
+	k.double.Disconnect(o.App)
+	_, err = inngest.Refresh(k.ctx, o, rep)
+	wantCode(t, err, "inngest-not-connected")
+	if r, err := inngest.Status(k.ctx, look); err != nil || r.OK() || !hasCode(r.Findings, "inngest-not-connected") {
+		t.Errorf("%+v %v", r, err)
+	}
+
+	// When nothing is connected and a worker serves, it has left connect mode.
+	p = k.cluster(env{"FUNCTIONS": "approval-request,napper"})
+	o = k.options(p)
+	o.Timeout = 100 * time.Millisecond
+	plan, err := inngest.PlanRefresh(k.ctx, o)
+	if err != nil || !hasCode(plan.Findings, "inngest-left-connect") || rep.HasChanged() {
+		t.Errorf("%+v %v", plan, err)
+	}
+	o.Timeout = time.Minute
+	connect("approval-request", "napper")
+	if _, err := inngest.PlanRefresh(k.ctx, o); err != nil || k.app("system-bus-cluster").Method != "CONNECT" {
+		t.Errorf("%+v %v", k.app("system-bus-cluster"), err)
+	}
+	k.double.Disconnect(o.App)
+	o.Timeout = 2 * time.Second
+	if done, err = inngest.Refresh(k.ctx, o, rep); err != nil || !done.Modified || !done.Diff.Empty() {
+		t.Errorf("%+v %v", done, err)
+	}
+	if a := k.app("system-bus-cluster"); a.Method != "SERVE" || a.URL != clusterURL+"/api/inngest" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestConnectModeUnknown: where the server does not list connections, an app in
+// connect mode stays one until the user says otherwise.
+func TestConnectModeUnknown(t *testing.T) {
+	for name, without := range map[string]inngestd.Options{"before connections were listed": {Without: []string{"Query.workerConnections"}}, "with --no-ui": {NoUI: true}} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, without)
+			if _, known, err := k.client().Connected(k.ctx, "186a3180-ef29-55cb-9559-6cb112434a76"); known || err != nil {
+				t.Errorf("known %v, %v", known, err)
+			}
+		})
 	}
 }
 

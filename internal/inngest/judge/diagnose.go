@@ -29,6 +29,8 @@ type State struct {
 	Scheduled  []model.Run
 	CronsSince time.Time
 	Now        time.Time
+	// Unconnected: the app is in connect mode and no worker is connected.
+	Unconnected bool
 }
 
 // Diagnose recognises what is wrong between a server and a worker, each
@@ -55,7 +57,11 @@ func Diagnose(s State) []*pipeline.Finding {
 	} else {
 		add(AppError(*own))
 		add(StaleURL(*own, s.Want))
-		add(ConnectMode(*own))
+		if s.Unconnected {
+			add(NotConnected(*own))
+		} else {
+			add(ConnectMode(*own))
+		}
 		if !s.CronsSince.IsZero() {
 			if silent := silentCrons(*own, s.Scheduled, s.CronsSince, s.Now); len(silent) > 0 {
 				add(cronFinding(silent))
@@ -198,6 +204,29 @@ func ConnectMode(a model.App) *pipeline.Finding {
 		Why: "in connect mode the worker dials the server and registers by itself; a refresh only waits for that, " +
 			"since a PUT would make it a served app",
 		Fix: "if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 in the Deployment and then run `kubectl sbw refresh --resync`",
+	}
+}
+
+// LeftConnect is the note that an app in connect mode becomes one that is served
+// over HTTP.
+func LeftConnect(a model.App) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code:     model.CodeLeftConnect,
+		Severity: pipeline.Note,
+		What:     fmt.Sprintf("the app %s leaves connect mode", a.Name),
+		Why:      "its worker serves its functions over HTTP and nothing is connected to the server",
+	}
+}
+
+// NotConnected is the finding about an app in connect mode with no worker connected.
+func NotConnected(a model.App) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code:     model.CodeNotConnected,
+		Severity: pipeline.Error,
+		What:     fmt.Sprintf("no worker is connected for the app %s", a.Name),
+		Why:      "it is registered in connect mode, so its runs wait until a worker dials the server",
+		Fix: "check that the worker runs and that INNGEST_CONNECT_GATEWAY_URL or INNGEST_BASE_URL leads to the server; " +
+			"if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 and run `kubectl sbw refresh`",
 	}
 }
 

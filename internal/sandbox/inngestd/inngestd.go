@@ -86,8 +86,11 @@ type Server struct {
 	functions []*function
 	events    map[string]*event
 	runs      []*run
-	waiting   []*waiter
-	schedule  map[string]context.CancelFunc // keyed by function id
+	// connections are those of workers in connect mode; a registration by one
+	// stands for its connection.
+	connections []*connection
+	waiting     []*waiter
+	schedule    map[string]context.CancelFunc // keyed by function id
 }
 
 // New creates an empty server.

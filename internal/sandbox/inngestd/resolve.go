@@ -47,6 +47,7 @@ func (s *Server) queries() object {
 		"run":                    resolver(s.resolveRun),
 		"runTrace":               resolver(s.resolveTrace),
 		"runTraceSpanOutputByID": resolver(s.resolveOutput),
+		"workerConnections":      resolver(s.resolveConnections),
 	}
 }
 
