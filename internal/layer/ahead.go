@@ -11,9 +11,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// ahead reads in its own goroutine and computes the digest on the way, so that a layer is decompressed and hashed
+// Ahead reads in its own goroutine and computes the digest on the way, so that a layer is decompressed and hashed
 // while its entries are examined.
-type ahead struct {
+type Ahead struct {
 	full  chan []byte
 	empty chan []byte
 	quit  chan struct{}
@@ -31,8 +31,9 @@ const (
 
 var aheadPool = sync.Pool{New: func() any { return make([]byte, aheadSize) }}
 
-func newAhead(from io.Reader) *ahead {
-	a := &ahead{full: make(chan []byte, aheadBuffers), empty: make(chan []byte, aheadBuffers), quit: make(chan struct{}), sum: sha256.New()}
+// NewAhead starts reading; Stop must be called before from is closed.
+func NewAhead(from io.Reader) *Ahead {
+	a := &Ahead{full: make(chan []byte, aheadBuffers), empty: make(chan []byte, aheadBuffers), quit: make(chan struct{}), sum: sha256.New()}
 	for range aheadBuffers {
 		a.empty <- aheadPool.Get().([]byte)
 	}
@@ -40,7 +41,7 @@ func newAhead(from io.Reader) *ahead {
 	return a
 }
 
-func (a *ahead) run(from io.Reader) {
+func (a *Ahead) run(from io.Reader) {
 	defer close(a.full)
 	defer func() {
 		if p := recover(); p != nil {
@@ -75,7 +76,8 @@ func (a *ahead) run(from io.Reader) {
 	}
 }
 
-func (a *ahead) Read(p []byte) (int, error) {
+// Read returns what was read ahead.
+func (a *Ahead) Read(p []byte) (int, error) {
 	for len(a.rest) == 0 {
 		if a.whole != nil {
 			a.empty <- a.whole[:aheadSize]
@@ -93,8 +95,8 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// stop ends the goroutine and waits for it, because its source will be closed next.
-func (a *ahead) stop() {
+// Stop ends the goroutine and waits for it, because its source will be closed next.
+func (a *Ahead) Stop() {
 	close(a.quit)
 	for buf := range a.full {
 		a.empty <- buf[:aheadSize]
@@ -108,7 +110,7 @@ func (a *ahead) stop() {
 	}
 }
 
-// digest covers everything, once Read has returned io.EOF.
-func (a *ahead) digest() (v1.Hash, int64) {
+// Digest covers everything, once Read has returned io.EOF.
+func (a *Ahead) Digest() (v1.Hash, int64) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(a.sum.Sum(nil))}, a.pos
 }

@@ -21,8 +21,8 @@ func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, plain.Close()) }()
-	ahead := newAhead(plain)
-	defer ahead.stop()
+	ahead := NewAhead(plain)
+	defer ahead.Stop()
 	l := &lister{Listing: &Listing{}, in: ahead, sum: sha256.New(), buf: make([]byte, 32<<10)}
 	if err := l.all(); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 	if _, err := io.CopyBuffer(io.Discard, onlyReader{ahead}, l.buf); err != nil {
 		return nil, err
 	}
-	l.DiffID, l.Size = ahead.digest()
+	l.DiffID, l.Size = ahead.Digest()
 	if l.Odd = contradiction(l.Entries); l.Odd != "" {
 		return &Listing{Odd: l.Odd}, nil
 	}
@@ -66,7 +66,7 @@ type onlyReader struct{ io.Reader }
 
 type lister struct {
 	*Listing
-	in   *ahead
+	in   *Ahead
 	sum  hash.Hash
 	buf  []byte
 	text int

@@ -25,7 +25,7 @@ func usual(b *testing.B, dir string) (digest string, size int64) {
 		modules = append(modules, file{name: fmt.Sprintf("app/node_modules/p%d/lib/index.js", i), body: text(1500), mode: 0o644})
 	}
 	digest = image(b, dir, v1.ConfigFile{OS: "linux", Architecture: "arm64", Config: v1.Config{Cmd: []string{"/usr/local/bin/bun"}}},
-		layers(layer(program), layer(data("etc/passwd")), layer(modules...)))
+		layers(tarred(program), tarred(data("etc/passwd")), tarred(modules...)))
 	for _, l := range [][]file{{program}, modules} {
 		for _, f := range l {
 			size += int64(len(f.body))

@@ -41,7 +41,7 @@ func FuzzSummarize(f *testing.F) {
 		f.Add(compress(f, plain, i))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := summarize(t.Context(), bytes.NewReader(b))
+		s, _, err := summarize(t.Context(), bytes.NewReader(b))
 		if err != nil {
 			return
 		}

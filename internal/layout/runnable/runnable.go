@@ -23,9 +23,7 @@ package runnable
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -181,19 +179,18 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
 	}
 	defer f.Close()
-	sum := sha256.New()
-	s, err := summarize(ctx, io.TeeReader(f, sum))
+	s, got, err := summarize(ctx, f)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		return nil, broken(dir, "layer "+l.Digest.String()+" cannot be read", err.Error(), err)
 	}
-	if got := fmt.Sprintf("%x", sum.Sum(nil)); s.Skipped == "" && got != l.Digest.Hex {
+	if s.Skipped == "" && got != l.Digest.String() {
 		return nil, broken(
 			dir,
 			"layer "+l.Digest.String()+" does not match its digest",
-			"its content has the digest sha256:"+got,
+			"its content has the digest "+got,
 			nil,
 		)
 	}

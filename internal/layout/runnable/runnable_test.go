@@ -61,7 +61,7 @@ func gone(name string) file {
 func dir(name string) file           { return file{name: name + "/", kind: tar.TypeDir} }
 func data(name string) file          { return file{name: name, body: "text", mode: 0o644} }
 func wants(name, loader string) file { return file{name: name, body: elfFile(arm64, loader)} }
-func layer(files ...file) []file     { return files }
+func tarred(files ...file) []file     { return files }
 func layers(ls ...[]file) [][]file   { return ls }
 func words(s ...string) []string     { return s }
 
@@ -165,61 +165,61 @@ func TestCheck(t *testing.T) {
 		want       []string // codes
 		says       string   // in the first finding
 	}{
-		{name: "right", layers: layers(layer(bunArm)), cmd: words("bun", "run", "src/serve.ts")},
-		{name: "wrong machine", layers: layers(layer(bunAmd)), cmd: words("bun", "run"), want: words("exec-format"),
+		{name: "right", layers: layers(tarred(bunArm)), cmd: words("bun", "run", "src/serve.ts")},
+		{name: "wrong machine", layers: layers(tarred(bunAmd)), cmd: words("bun", "run"), want: words("exec-format"),
 			says: "/usr/local/bin/bun is a program for amd64, but the image is for linux/arm64: exec format error"},
-		{name: "right one hidden by a wrong one above", layers: layers(layer(bunArm), layer(bunAmd)), cmd: words("bun"), want: words("exec-format")},
-		{name: "wrong one replaced above", layers: layers(layer(bunAmd), layer(bunArm)), cmd: words("bun")},
-		{name: "first on PATH counts", layers: layers(layer(bunArm, bin("bin/bun", amd64))), cmd: words("bun")},
-		{name: "removed, next on PATH counts", layers: layers(layer(bunArm, bin("bin/bun", amd64)), layer(gone("usr/local/bin/bun"))), cmd: words("bun"), want: words("exec-format")},
-		{name: "directory removed", layers: layers(layer(bunArm), layer(gone("usr/local"))), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "opaque directory", layers: layers(layer(bunArm), layer(file{name: "usr/local/.wh..wh..opq"})), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "opaque keeps its own layer", layers: layers(layer(bunAmd), layer(bunArm, file{name: "usr/local/.wh..wh..opq"})), cmd: words("bun")},
-		{name: "opaque root", layers: layers(layer(bunArm), layer(file{name: ".wh..wh..opq"})), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "replaced by a directory", layers: layers(layer(bunArm), layer(dir("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "its directory replaced by a file", layers: layers(layer(bunArm), layer(data("usr/local"))), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "execute bit taken away above", layers: layers(layer(bunArm), layer(file{name: "usr/local/bin/bun", body: elfFile(arm64, ""), mode: 0o644})), cmd: words("bun"), want: words("entrypoint-mode")},
-		{name: "hidden by what cannot be run", layers: layers(layer(bunArm), layer(data("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "symlink, absolute", layers: layers(layer(bin("opt/bun/bin/bun", amd64), link("usr/local/bin/bun", "/opt/bun/bin/bun"))), cmd: words("bun"), want: words("exec-format"), says: "/opt/bun/bin/bun is"},
-		{name: "symlink, relative", layers: layers(layer(bin("opt/bun", arm64), link("usr/local/bin/bun", "../../../opt/bun"))), cmd: words("bun")},
-		{name: "symlinks in a circle", layers: layers(layer(link("bin/a", "b"), link("bin/b", "a"))), cmd: words("/bin/a"), want: words("entrypoint-missing")},
-		{name: "merged usr", layers: layers(layer(link("bin", "usr/bin"), bin("usr/bin/sh", arm64))), cmd: words("/bin/sh", "-c", "true")},
-		{name: "a file put through a linked directory", layers: layers(layer(link("bin", "usr/bin"), dir("usr/bin")), layer(bin("bin/tool", amd64))), cmd: words("/usr/bin/tool"), want: words("exec-format")},
-		{name: "link replaced by a directory", layers: layers(layer(link("bin", "usr/bin"), bin("usr/bin/sh", arm64)), layer(dir("bin"))), cmd: words("/bin/sh"), want: words("entrypoint-missing")},
-		{name: "hard link in the layer", layers: layers(layer(bunAmd, file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
-		{name: "hard link to a layer below", layers: layers(layer(bunAmd), layer(file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
-		{name: "working directory", layers: layers(layer(bin("app/serve", amd64))), dir: "/app", cmd: words("./serve"), want: words("exec-format")},
-		{name: "script and its interpreter", layers: layers(layer(sh("app/run.sh", "#!/bin/sh -e\necho\n"), bin("bin/sh", amd64))), entrypoint: words("/app/run.sh"), want: words("exec-format"), says: "/bin/sh is"},
-		{name: "script without interpreter", layers: layers(layer(sh("app/run.sh", "#!/bin/bash\n"))), entrypoint: words("/app/run.sh"), want: words("entrypoint-missing"), says: "/bin/bash"},
-		{name: "script through env", layers: layers(layer(sh("app/run", "#!/usr/bin/env bun\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
-		{name: "script through env -S", layers: layers(layer(sh("app/run", "#!/usr/bin/env -S A=b bun --smol\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format")},
-		{name: "script with DOS line ends", layers: layers(layer(sh("run.sh", "#!/bin/sh\r\n"), shell)), entrypoint: words("/run.sh"), want: words("entrypoint-missing"), says: "carriage return"},
-		{name: "script without its first line", layers: layers(layer(sh("run.sh", "\n#!/bin/sh\n"), shell)), entrypoint: words("/run.sh"), want: words("exec-format"), says: "neither a program nor a script"},
-		{name: "script that names itself", layers: layers(layer(sh("run.sh", "#!/run.sh\n"))), entrypoint: words("/run.sh"), want: words("exec-format")},
-		{name: "script not executable", layers: layers(layer(file{name: "run.sh", body: "#!/bin/sh\n", mode: 0o644}, shell)), entrypoint: words("/run.sh"), want: words("entrypoint-mode")},
-		{name: "entrypoint script, then the command", layers: layers(layer(sh("e.sh", "#!/bin/sh\nexec \"$@\"\n"), shell, bunAmd)), entrypoint: words("/e.sh"), cmd: words("bun", "run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
-		{name: "entrypoint script, then an argument", layers: layers(layer(sh("e.sh", "#!/bin/sh\n"), shell)), entrypoint: words("/e.sh"), cmd: words("--verbose")},
-		{name: "tini", layers: layers(layer(bin("bin/tini", arm64), bunAmd)), entrypoint: words("tini", "-s", "--"), cmd: words("bun"), want: words("exec-format")},
-		{name: "shell form", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "FOO=bar exec bun run x"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
-		{name: "shell form with a builtin", layers: layers(layer(shell)), cmd: words("/bin/sh", "-c", "set -e; bun")},
-		{name: "env -S in the first line", layers: layers(layer(sh("app/run", "#!/usr/bin/env -S bun run\n"), bin("usr/bin/env", arm64), bunArm)), entrypoint: words("/app/run")},
-		{name: "env -vS, quoted", layers: layers(layer(sh("app/run", "#!/usr/bin/env -vS 'bun' run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
-		{name: "env --split-string", layers: layers(layer(sh("app/run", "#!/usr/bin/env --split-string=A=b bun run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format")},
-		{name: "env -S in a command", layers: layers(layer(bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("env", "-S", "A=b bun"), cmd: words("run"), want: words("exec-format")},
-		{name: "exec form in single quotes", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", "['bun', 'src/worker.ts']"), want: words("entrypoint-missing"), says: "a program called [bun,"},
-		{name: "exec form with a comma at the end", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", `["/w",]`), want: words("entrypoint-missing"), says: "[/w,]"},
-		{name: "a test in the shell", layers: layers(layer(shell, bunArm)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun")},
-		{name: "a test, then a wrong program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun"), want: words("exec-format")},
-		{name: "quoted program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", `"bun" run "x y"`), want: words("exec-format")},
-		{name: "after &&", layers: layers(layer(shell, bin("bin/migrate", arm64), bunAmd)), cmd: words("/bin/sh", "-c", "migrate up && exec bun run x"), want: words("exec-format")},
-		{name: "after cd", layers: layers(layer(shell, bin("app/sub/serve", amd64))), dir: "/", cmd: words("/bin/bash", "-lc", "cd /app; cd sub && ./serve"), want: words("entrypoint-missing")},
-		{name: "after cd, in sh", layers: layers(layer(shell, bin("app/sub/serve", amd64))), cmd: words("/bin/sh", "-ec", "cd /app; cd sub && ./serve"), want: words("exec-format"), says: "/app/sub/serve"},
-		{name: "a variable's program", layers: layers(layer(shell, bunAmd)), cmd: words("/bin/sh", "-c", "$RUNNER bun run; if true; then bun; fi")},
-		{name: "loader missing", layers: layers(layer(wants("app", "/lib/ld-musl-aarch64.so.1"))), cmd: words("/app"), want: words("entrypoint-loader"), says: "/lib/ld-musl-aarch64.so.1"},
-		{name: "loader through a linked directory", layers: layers(layer(wants("app", "/lib/ld.so"), link("lib", "usr/lib"), bin("usr/lib/ld.so", arm64))), cmd: words("/app")},
-		{name: "loader of another machine", layers: layers(layer(wants("app", "/lib/ld.so"), bin("lib/ld.so", amd64))), cmd: words("/app"), want: words("exec-format")},
-		{name: "missing", layers: layers(layer(shell)), cmd: words("bun", "run"), want: words("entrypoint-missing"), says: "bun, looked for in /usr/local/bin"},
-		{name: "no command", layers: layers(layer(shell)), want: words("entrypoint-none")},
+		{name: "right one hidden by a wrong one above", layers: layers(tarred(bunArm), tarred(bunAmd)), cmd: words("bun"), want: words("exec-format")},
+		{name: "wrong one replaced above", layers: layers(tarred(bunAmd), tarred(bunArm)), cmd: words("bun")},
+		{name: "first on PATH counts", layers: layers(tarred(bunArm, bin("bin/bun", amd64))), cmd: words("bun")},
+		{name: "removed, next on PATH counts", layers: layers(tarred(bunArm, bin("bin/bun", amd64)), tarred(gone("usr/local/bin/bun"))), cmd: words("bun"), want: words("exec-format")},
+		{name: "directory removed", layers: layers(tarred(bunArm), tarred(gone("usr/local"))), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "opaque directory", layers: layers(tarred(bunArm), tarred(file{name: "usr/local/.wh..wh..opq"})), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "opaque keeps its own layer", layers: layers(tarred(bunAmd), tarred(bunArm, file{name: "usr/local/.wh..wh..opq"})), cmd: words("bun")},
+		{name: "opaque root", layers: layers(tarred(bunArm), tarred(file{name: ".wh..wh..opq"})), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "replaced by a directory", layers: layers(tarred(bunArm), tarred(dir("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "its directory replaced by a file", layers: layers(tarred(bunArm), tarred(data("usr/local"))), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "execute bit taken away above", layers: layers(tarred(bunArm), tarred(file{name: "usr/local/bin/bun", body: elfFile(arm64, ""), mode: 0o644})), cmd: words("bun"), want: words("entrypoint-mode")},
+		{name: "hidden by what cannot be run", layers: layers(tarred(bunArm), tarred(data("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
+		{name: "symlink, absolute", layers: layers(tarred(bin("opt/bun/bin/bun", amd64), link("usr/local/bin/bun", "/opt/bun/bin/bun"))), cmd: words("bun"), want: words("exec-format"), says: "/opt/bun/bin/bun is"},
+		{name: "symlink, relative", layers: layers(tarred(bin("opt/bun", arm64), link("usr/local/bin/bun", "../../../opt/bun"))), cmd: words("bun")},
+		{name: "symlinks in a circle", layers: layers(tarred(link("bin/a", "b"), link("bin/b", "a"))), cmd: words("/bin/a"), want: words("entrypoint-missing")},
+		{name: "merged usr", layers: layers(tarred(link("bin", "usr/bin"), bin("usr/bin/sh", arm64))), cmd: words("/bin/sh", "-c", "true")},
+		{name: "a file put through a linked directory", layers: layers(tarred(link("bin", "usr/bin"), dir("usr/bin")), tarred(bin("bin/tool", amd64))), cmd: words("/usr/bin/tool"), want: words("exec-format")},
+		{name: "link replaced by a directory", layers: layers(tarred(link("bin", "usr/bin"), bin("usr/bin/sh", arm64)), tarred(dir("bin"))), cmd: words("/bin/sh"), want: words("entrypoint-missing")},
+		{name: "hard link in the layer", layers: layers(tarred(bunAmd, file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
+		{name: "hard link to a layer below", layers: layers(tarred(bunAmd), tarred(file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
+		{name: "working directory", layers: layers(tarred(bin("app/serve", amd64))), dir: "/app", cmd: words("./serve"), want: words("exec-format")},
+		{name: "script and its interpreter", layers: layers(tarred(sh("app/run.sh", "#!/bin/sh -e\necho\n"), bin("bin/sh", amd64))), entrypoint: words("/app/run.sh"), want: words("exec-format"), says: "/bin/sh is"},
+		{name: "script without interpreter", layers: layers(tarred(sh("app/run.sh", "#!/bin/bash\n"))), entrypoint: words("/app/run.sh"), want: words("entrypoint-missing"), says: "/bin/bash"},
+		{name: "script through env", layers: layers(tarred(sh("app/run", "#!/usr/bin/env bun\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
+		{name: "script through env -S", layers: layers(tarred(sh("app/run", "#!/usr/bin/env -S A=b bun --smol\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format")},
+		{name: "script with DOS line ends", layers: layers(tarred(sh("run.sh", "#!/bin/sh\r\n"), shell)), entrypoint: words("/run.sh"), want: words("entrypoint-missing"), says: "carriage return"},
+		{name: "script without its first line", layers: layers(tarred(sh("run.sh", "\n#!/bin/sh\n"), shell)), entrypoint: words("/run.sh"), want: words("exec-format"), says: "neither a program nor a script"},
+		{name: "script that names itself", layers: layers(tarred(sh("run.sh", "#!/run.sh\n"))), entrypoint: words("/run.sh"), want: words("exec-format")},
+		{name: "script not executable", layers: layers(tarred(file{name: "run.sh", body: "#!/bin/sh\n", mode: 0o644}, shell)), entrypoint: words("/run.sh"), want: words("entrypoint-mode")},
+		{name: "entrypoint script, then the command", layers: layers(tarred(sh("e.sh", "#!/bin/sh\nexec \"$@\"\n"), shell, bunAmd)), entrypoint: words("/e.sh"), cmd: words("bun", "run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
+		{name: "entrypoint script, then an argument", layers: layers(tarred(sh("e.sh", "#!/bin/sh\n"), shell)), entrypoint: words("/e.sh"), cmd: words("--verbose")},
+		{name: "tini", layers: layers(tarred(bin("bin/tini", arm64), bunAmd)), entrypoint: words("tini", "-s", "--"), cmd: words("bun"), want: words("exec-format")},
+		{name: "shell form", layers: layers(tarred(shell, bunAmd)), cmd: words("/bin/sh", "-c", "FOO=bar exec bun run x"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
+		{name: "shell form with a builtin", layers: layers(tarred(shell)), cmd: words("/bin/sh", "-c", "set -e; bun")},
+		{name: "env -S in the first line", layers: layers(tarred(sh("app/run", "#!/usr/bin/env -S bun run\n"), bin("usr/bin/env", arm64), bunArm)), entrypoint: words("/app/run")},
+		{name: "env -vS, quoted", layers: layers(tarred(sh("app/run", "#!/usr/bin/env -vS 'bun' run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format"), says: "/usr/local/bin/bun is"},
+		{name: "env --split-string", layers: layers(tarred(sh("app/run", "#!/usr/bin/env --split-string=A=b bun run\n"), bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("/app/run"), want: words("exec-format")},
+		{name: "env -S in a command", layers: layers(tarred(bin("usr/bin/env", arm64), bunAmd)), entrypoint: words("env", "-S", "A=b bun"), cmd: words("run"), want: words("exec-format")},
+		{name: "exec form in single quotes", layers: layers(tarred(shell, bunArm)), cmd: words("/bin/sh", "-c", "['bun', 'src/worker.ts']"), want: words("entrypoint-missing"), says: "a program called [bun,"},
+		{name: "exec form with a comma at the end", layers: layers(tarred(shell, bunArm)), cmd: words("/bin/sh", "-c", `["/w",]`), want: words("entrypoint-missing"), says: "[/w,]"},
+		{name: "a test in the shell", layers: layers(tarred(shell, bunArm)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun")},
+		{name: "a test, then a wrong program", layers: layers(tarred(shell, bunAmd)), cmd: words("/bin/sh", "-c", "[ -f x ] && exec bun"), want: words("exec-format")},
+		{name: "quoted program", layers: layers(tarred(shell, bunAmd)), cmd: words("/bin/sh", "-c", `"bun" run "x y"`), want: words("exec-format")},
+		{name: "after &&", layers: layers(tarred(shell, bin("bin/migrate", arm64), bunAmd)), cmd: words("/bin/sh", "-c", "migrate up && exec bun run x"), want: words("exec-format")},
+		{name: "after cd", layers: layers(tarred(shell, bin("app/sub/serve", amd64))), dir: "/", cmd: words("/bin/bash", "-lc", "cd /app; cd sub && ./serve"), want: words("entrypoint-missing")},
+		{name: "after cd, in sh", layers: layers(tarred(shell, bin("app/sub/serve", amd64))), cmd: words("/bin/sh", "-ec", "cd /app; cd sub && ./serve"), want: words("exec-format"), says: "/app/sub/serve"},
+		{name: "a variable's program", layers: layers(tarred(shell, bunAmd)), cmd: words("/bin/sh", "-c", "$RUNNER bun run; if true; then bun; fi")},
+		{name: "loader missing", layers: layers(tarred(wants("app", "/lib/ld-musl-aarch64.so.1"))), cmd: words("/app"), want: words("entrypoint-loader"), says: "/lib/ld-musl-aarch64.so.1"},
+		{name: "loader through a linked directory", layers: layers(tarred(wants("app", "/lib/ld.so"), link("lib", "usr/lib"), bin("usr/lib/ld.so", arm64))), cmd: words("/app")},
+		{name: "loader of another machine", layers: layers(tarred(wants("app", "/lib/ld.so"), bin("lib/ld.so", amd64))), cmd: words("/app"), want: words("exec-format")},
+		{name: "missing", layers: layers(tarred(shell)), cmd: words("bun", "run"), want: words("entrypoint-missing"), says: "bun, looked for in /usr/local/bin"},
+		{name: "no command", layers: layers(tarred(shell)), want: words("entrypoint-none")},
 		{name: "no layer", cmd: words("bun"), want: words("entrypoint-missing")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestCheck(t *testing.T) {
 func TestCheckConfig(t *testing.T) {
 	dir := t.TempDir()
 	config := v1.ConfigFile{OS: "linux", Architecture: "amd64", Config: v1.Config{Cmd: []string{"/app"}, ExposedPorts: map[string]struct{}{"3000/tcp": {}}}}
-	digest := image(t, dir, config, layers(layer(bin("app", amd64))))
+	digest := image(t, dir, config, layers(tarred(bin("app", amd64))))
 	rep, err := Check(t.Context(), dir, digest, Options{Platforms: []string{"linux/arm64"}, Port: 3111, NonRoot: true}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -259,14 +259,14 @@ func TestCheckConfig(t *testing.T) {
 	}
 	config.Config.ExposedPorts["3111/tcp"] = struct{}{}
 	config.Config.User = "1000:1000"
-	digest = image(t, dir, config, layers(layer(bin("app", amd64))))
+	digest = image(t, dir, config, layers(tarred(bin("app", amd64))))
 	rep, err = Check(t.Context(), dir, digest, Options{Platforms: []string{"linux/amd64"}, Port: 3111, NonRoot: true}, nil)
 	if err != nil || len(rep.Findings) != 0 {
 		t.Errorf("findings = %v, %v", rep.Findings, err)
 	}
 	for user, want := range map[string]string{"": "is root", "root": "is root", "0:1000": "is root", "bun": "is bun, given by name", "1000": "", "65534:65534": ""} {
 		config.Config.User = user
-		rep, err := Check(t.Context(), dir, image(t, dir, config, layers(layer(bin("app", amd64)))), Options{NonRoot: true}, nil)
+		rep, err := Check(t.Context(), dir, image(t, dir, config, layers(tarred(bin("app", amd64)))), Options{NonRoot: true}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestCheckConfig(t *testing.T) {
 func TestCheckBrokenLayer(t *testing.T) {
 	dir := t.TempDir()
 	config := v1.ConfigFile{OS: "linux", Architecture: "arm64", Config: v1.Config{Cmd: []string{"/app"}}}
-	digest := image(t, dir, config, layers(layer(bin("app", arm64))))
+	digest := image(t, dir, config, layers(tarred(bin("app", arm64))))
 	imgs, err := layout.Images(dir, digest)
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestCheckBrokenLayer(t *testing.T) {
 // TestCheckOtherContent: a layer that was changed without changing its length,
 // and one that is not in the config, are found before anything is pushed.
 func TestCheckOtherContent(t *testing.T) {
-	whole := layers(layer(bin("app", arm64), data("etc/x")))
+	whole := layers(tarred(bin("app", arm64), data("etc/x")))
 	sum := func(text []byte) v1.Hash {
 		h, _, err := v1.SHA256(bytes.NewReader(text))
 		if err != nil {
@@ -355,7 +355,7 @@ func TestSummaryIsSmall(t *testing.T) {
 	for i := range 100_000 {
 		files = append(files, file{name: fmt.Sprintf("app/node_modules/p%d/index.js", i), mode: 0o644})
 	}
-	s, err := summarize(t.Context(), bytes.NewReader(tarOf(t, files)))
+	s, _, err := summarize(t.Context(), bytes.NewReader(tarOf(t, files)))
 	if err != nil {
 		t.Fatal(err)
 	}

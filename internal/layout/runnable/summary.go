@@ -5,11 +5,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"io"
 	"path"
@@ -17,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/joelhooks/gh-sbw/internal/layer"
 )
 
 // maxPaths limits a layer: nobody runs a layer with more.
@@ -78,27 +78,43 @@ const (
 )
 
 // summarize reads a layer: tar, uncompressed, gzip or zstd, whatever its media
-// type says.
-func summarize(ctx context.Context, from io.Reader) (*summary, error) {
-	stream, done, err := decompress(bufio.NewReaderSize(&watched{ctx, from}, 256<<10))
+// type says. It returns the digest of what it read, too, except for a layer that
+// was skipped.
+//
+// Both digests are computed in goroutines of their own, and for an uncompressed
+// layer, which has only one, it is computed once: hashing takes longer than
+// everything else here (512 MB on two busy cores: 0.6 s instead of 1.6 s).
+func summarize(ctx context.Context, from io.Reader) (s *summary, digest string, err error) {
+	raw := layer.NewAhead(&watched{ctx, from})
+	defer raw.Stop()
+	in := bufio.NewReaderSize(raw, 256<<10)
+	stream, done, err := decompress(in)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer done()
-	sum := sha256.New()
-	plain := io.TeeReader(stream, sum)
-	s, err := summarizeTar(plain)
+	plain := raw
+	if stream != io.Reader(in) {
+		plain = layer.NewAhead(stream)
+		defer plain.Stop()
+		stream = plain
+	}
+	s, err = summarizeTar(stream)
 	if err != nil || s.Skipped != "" {
-		return s, err
+		return s, "", err
 	}
-	if _, err := io.Copy(io.Discard, plain); err != nil { // what follows the end mark
-		return nil, err
+	for _, rest := range []io.Reader{stream, in} { // what follows the end mark
+		if _, err := io.Copy(io.Discard, rest); err != nil {
+			return nil, "", err
+		}
 	}
-	if _, err := io.Copy(io.Discard, from); err != nil {
-		return nil, err
-	}
-	s.DiffID = fmt.Sprintf("sha256:%x", sum.Sum(nil))
-	return s, nil
+	s.DiffID, digest = digestOf(plain), digestOf(raw)
+	return s, digest, nil
+}
+
+func digestOf(a *layer.Ahead) string {
+	h, _ := a.Digest()
+	return h.String()
 }
 
 func summarizeTar(plain io.Reader) (*summary, error) {
