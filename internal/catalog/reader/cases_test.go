@@ -35,6 +35,7 @@ func TestNothingIsLost(t *testing.T) {
 		{"connect without functions", map[string]string{"index.ts": "import { connect } from 'inngest/connect'\nimport { bus } from './kiln'\nawait connect({ apps: [{ client: bus }] })"}, "kiln/fire", "", ""},
 		{"an alias in a long body", map[string]string{"index.ts": "import { serve as wire } from 'inngest/hono'\nimport * as all from './kiln'\nexport default () => {\n  console.log(" + longText + ")\n  return wire({ client: all.bus, functions: [all.fire] })\n}"},
 			"kiln/fire", "", ""},
+		{"a parameter that hides a name", map[string]string{"index.ts": "import { bus, fire } from './kiln'\nconst id = 'outer'\nconst make = (id: string) => {\n  console.log(" + longText + ")\n  return bus.createFunction({ id }, { event: 'x' }, async () => 1)\n}\nconst wrap = (id: string, next: any) => {\n  console.log(" + longText + ")\n  return next(id)\n}\nexport const functions = [fire, make('a'), wrap('b', make)]\nexport const more = [id].map((id) => {\n  const bus = { id: id + '-c' }\n  return () => { console.log(" + longText + "); return make(bus.id) }\n}).map((f) => f())"}, "kiln/fire kiln/a kiln/b kiln/outer-c", "", ""},
 		{"an import for its type alone", map[string]string{"index.ts": "import type { Other } from './other'\nimport { fire } from './kiln'\nexport const fns = [fire]\nexport const x = (o: Other) => { console.log(" + longText + "); return o }",
 			"other.ts": "export type Other = 1\nthrow new Error('never loaded')"}, "kiln/fire", "", ""},
 

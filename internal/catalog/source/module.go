@@ -105,9 +105,10 @@ func parseFile(f *file) (*Module, error) {
 	}
 	m, err := parseText(short, loader)
 	if left {
-		if err != nil {
+		if err != nil || m.mapping.renames() {
 			// The lexer may have been wrong; only parsing the whole text can
-			// show that.
+			// show that. And where esbuild renames what hides another name, a body
+			// that was left out would keep the old name.
 			m, err = parseText(f.src, loader)
 		} else {
 			for _, b := range bodies {

@@ -15,6 +15,10 @@ type sourceMap struct {
 	lines [][]segment
 }
 
+// renames reports whether esbuild gave a name of the file another one; only these
+// are in the map.
+func (s *sourceMap) renames() bool { return !bytes.Contains(s.text, []byte(`"names": []`)) }
+
 type segment struct{ column, line int }
 
 // line returns the line of the file (from 1) for a printed place (from 0).
