@@ -54,11 +54,32 @@ type Function struct {
 	// Handler is the number of the call of serve or connect that registers the
 	// function, counted from 1. It is 0 for a function that is exported.
 	Handler int `json:"-"`
+	// Steps are the steps of the function's handler, or nil if they were not
+	// looked for.
+	Steps *Steps `json:"steps,omitempty"`
 	// Batch is set if the function receives events in batches.
 	Batch *Batch `json:"batch,omitempty"`
 	// Undecided names the fields that cannot be determined ("retries",
 	// "triggers"). Catalog.Unresolved says why.
 	Undecided []string `json:"undecided,omitempty"`
+}
+
+// Steps are the steps that a handler may run. A run that is between two of them
+// goes on with the code of the version that is there then.
+type Steps struct {
+	// IDs are in the order of the text, each once.
+	IDs []Step `json:"ids"`
+	// Open says that there may be others; Why says why, with its place.
+	Open bool   `json:"open,omitempty"`
+	Why  string `json:"why,omitempty"`
+}
+
+// Step is one step. Where it is run more than once, as in a loop, the SDK makes
+// "ID:1", "ID:2" of the later ones (STEP_INDEXING_SUFFIX).
+type Step struct {
+	// Kind is the tool's name: run, sleep, waitForEvent, ai.infer.
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
 }
 
 // Retries is how often a failed step is retried.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
@@ -69,6 +70,18 @@ type wireFunction struct {
 	Line        int               `json:"l"`
 	Via         string            `json:"v,omitempty"`
 	Undecided   []string          `json:"u,omitempty"`
+	Steps       *wireSteps        `json:"s,omitempty"`
+}
+
+// wireSteps leaves out why they are open, which only the sources explain.
+type wireSteps struct {
+	IDs  []wireStep `json:"s,omitempty"`
+	Open bool       `json:"x,omitempty"`
+}
+
+type wireStep struct {
+	Kind string `json:"k,omitempty"` // empty for run
+	ID   string `json:"i"`
 }
 
 type wireTrigger struct {
@@ -148,6 +161,9 @@ func compress(text string) (string, error) {
 	return gzipPrefix + base64.StdEncoding.EncodeToString(packed.Bytes()), nil
 }
 
+// stepRun is the kind of most steps.
+const stepRun = "run"
+
 func (f Function) wire(file int) wireFunction {
 	w := wireFunction{
 		ID: f.ID, Name: f.Name, App: f.App, OnFailure: f.OnFailure,
@@ -162,7 +178,20 @@ func (f Function) wire(file int) wireFunction {
 	for _, c := range f.Concurrency {
 		w.Concurrency = append(w.Concurrency, wireConcurrency(c))
 	}
+	if f.Steps != nil {
+		w.Steps = &wireSteps{Open: f.Steps.Open}
+		for _, s := range f.Steps.IDs {
+			w.Steps.IDs = append(w.Steps.IDs, wireStep{kindOnWire(s.Kind), s.ID})
+		}
+	}
 	return w
+}
+
+func kindOnWire(kind string) string {
+	if kind == stepRun {
+		return ""
+	}
+	return kind
 }
 
 // Decode reads what Encode wrote. The error is ErrNewer, or describes what is
@@ -245,6 +274,12 @@ func (w wireFunction) function(file string) Function {
 	}
 	for _, c := range w.Concurrency {
 		f.Concurrency = append(f.Concurrency, Concurrency(c))
+	}
+	if w.Steps != nil {
+		f.Steps = &Steps{IDs: []Step{}, Open: w.Steps.Open}
+		for _, s := range w.Steps.IDs {
+			f.Steps.IDs = append(f.Steps.IDs, Step{cmp.Or(s.Kind, stepRun), s.ID})
+		}
 	}
 	return f
 }

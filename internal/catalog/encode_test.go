@@ -25,6 +25,12 @@ func example(n int) *Catalog {
 		if i%3 == 0 {
 			f.Retries = Retries{Value: 0, Explicit: true}
 		}
+		switch i % 4 {
+		case 1:
+			f.Steps = &Steps{IDs: []Step{}}
+		case 2:
+			f.Steps = &Steps{IDs: []Step{{"run", "a"}, {"sleep", "b"}, {"ai.infer", "c"}}, Open: i%3 == 0}
+		}
 		c.Indexes[i%2].Functions = append(c.Indexes[i%2].Functions, f)
 	}
 	c.Unresolved = []Unresolved{{Index: "src/index.host.ts", File: "src/x.ts", Line: 9, What: "what", Why: "why"}}
@@ -54,6 +60,35 @@ func TestEncodeDecode(t *testing.T) {
 		if again, err := Encode(got); err != nil || again != text {
 			t.Errorf("%d functions: encoding is not stable: %v", n, err)
 		}
+	}
+}
+
+// TestEncodeLeavesReasons: why steps are open is for whoever has the sources.
+func TestEncodeLeavesReasons(t *testing.T) {
+	c := example(1)
+	c.Indexes[0].Functions[0].Steps = &Steps{IDs: []Step{}, Open: true, Why: "because"}
+	text, err := Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(&Steps{IDs: []Step{}, Open: true}, got.Indexes[0].Functions[0].Steps); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestDecodeOlder: a catalog that was written before steps were looked for does
+// not claim that there are none.
+func TestDecodeOlder(t *testing.T) {
+	got, err := Decode(`{"v":1,"f":["a.ts"],"i":[{"p":"index.ts","n":[{"i":"a","f":0,"l":1}]}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got.Indexes[0].Functions[0].Steps; s != nil {
+		t.Error(s)
 	}
 }
 

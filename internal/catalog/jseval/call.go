@@ -214,7 +214,7 @@ func (m *Machine) enter(f *Func, args []Value, rest *Unknown, at Place) Value {
 	fr := &frame{module: f.scope.frame.module, source: f.scope.frame.source}
 	inner := &scope{parent: f.scope, frame: fr}
 	fr.scope = inner
-	m.bind(&js.BindingArray{List: f.params.List, Rest: f.params.Rest}, &Array{Elems: args, Rest: rest}, inner, true)
+	m.bind(&js.BindingArray{List: f.Params.List, Rest: f.Params.Rest}, &Array{Elems: args, Rest: rest}, inner, true)
 	out := m.execBody(f, inner)
 	m.calls = m.calls[:len(m.calls)-1]
 	return out
@@ -266,7 +266,7 @@ func (m *Machine) makeClass(d *js.ClassDecl, s *scope) Value {
 		why = "it comes from the class " + string(d.Name.Data) + ", which is not evaluated"
 	}
 	u := m.unknown(why, source.ClassPlace(d, s.frame.source))
-	u.From = &Code{scope: s, source: s.frame.source, node: d}
+	u.From = &Code{scope: s, Source: s.frame.source, Node: d}
 	if d.Extends != nil {
 		u = m.taint(u, m.eval(d.Extends, s))
 	}
@@ -292,7 +292,7 @@ func (m *Machine) evalNew(e *js.NewExpr, s *scope) Value {
 
 // makeFunc returns the value of a function declaration or expression.
 func (m *Machine) makeFunc(d *js.FuncDecl, s *scope) *Func {
-	return m.newFunc(&Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
+	return m.newFunc(&Func{Params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
 }
 
 // newFunc records a function of the program under its body.

@@ -42,7 +42,7 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 	case *js.ObjectExpr:
 		return m.objectLiteral(e, s)
 	case *js.ArrowFunc:
-		return m.newFunc(&Func{params: &e.Params, body: &e.Body, scope: s, async: e.Async})
+		return m.newFunc(&Func{Params: &e.Params, body: &e.Body, scope: s, async: e.Async})
 	case *js.FuncDecl:
 		return m.makeFunc(e, s)
 	case *js.ClassDecl:
@@ -66,7 +66,7 @@ func (m *Machine) evalNode(e js.IExpr, s *scope) Value {
 		return Undefined{}
 	}
 	u := m.unknown("its syntax is not evaluated", m.at(e, s))
-	u.From = &Code{scope: s, source: s.frame.source, node: e}
+	u.From = &Code{scope: s, Source: s.frame.source, Node: e}
 	return u
 }
 

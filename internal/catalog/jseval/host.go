@@ -123,5 +123,5 @@ func parts(v Value) []Value {
 
 // Code returns the function's body.
 func (f *Func) Code() *Code {
-	return &Code{scope: f.scope, source: f.scope.frame.source, node: f.body}
+	return &Code{scope: f.scope, Source: f.scope.frame.source, Node: f.body}
 }

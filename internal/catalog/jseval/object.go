@@ -111,7 +111,7 @@ func (m *Machine) defineMethod(o *Object, d *js.MethodDecl, s *scope) {
 	if d.Name.Private != nil {
 		return
 	}
-	f := m.newFunc(&Func{params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
+	f := m.newFunc(&Func{Params: &d.Params, body: &d.Body, scope: s, async: d.Async, generator: d.Generator})
 	key, u := m.propertyName(d.Name.PropertyName, s)
 	if d.Get || d.Set {
 		accessor := m.unknown("it is the value of an accessor, which is not evaluated", m.at(nil, s))

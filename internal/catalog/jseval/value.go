@@ -100,7 +100,7 @@ type Func struct {
 	Name   string // only for natives
 	native Native
 	// the other fields are for functions of the program
-	params    *js.Params
+	Params    *js.Params
 	body      *js.BlockStmt
 	scope     *scope
 	async     bool

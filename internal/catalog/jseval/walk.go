@@ -9,9 +9,15 @@ import (
 // Code is a part of the program that creates a value but is not evaluated: the
 // body of a function, a class or an expression.
 type Code struct {
+	Node   js.INode
+	Source *source.Module // by which it is placed
 	scope  *scope
-	source *source.Module
-	node   js.INode
+}
+
+// Eval is the value of an expression in the scope around a piece of code.
+func (m *Machine) Eval(c *Code, e js.IExpr) (v Value) {
+	m.ask(func() { v = m.eval(e, c.scope) })
+	return v
 }
 
 // Site is a call in the text of a module, with the values of its names.
@@ -99,27 +105,25 @@ func (m *Machine) Reach(c *Code, call func(Site), value func(Value)) {
 	seen := map[js.INode]bool{}
 	var follow func(c *Code)
 	follow = func(c *Code) {
-		if c == nil || seen[c.node] || len(seen) >= maxReach {
+		if c == nil || seen[c.Node] || len(seen) >= maxReach {
 			return
 		}
-		seen[c.node] = true
-		c.source.Calls(c.node, nil, func(s source.CallSite) { call(c.scope.site(m, s)) }, func(name []byte) {
+		seen[c.Node] = true
+		c.Source.Calls(c.Node, nil, func(s source.CallSite) { call(c.scope.site(m, s)) }, func(name []byte) {
 			v := m.lookup(c.scope, name)
 			if v == nil {
 				return
 			}
 			value(v)
-			for _, f := range FunctionsIn(v) {
-				follow(f.Code())
-			}
+			values := []Value{v}
 			switch v := v.(type) {
 			case *Unknown:
 				follow(v.From)
 			case *Namespace:
-				values, _ := m.Values(v)
-				for _, f := range FunctionsIn(values...) {
-					follow(f.Code())
-				}
+				values, _ = m.Values(v)
+			}
+			for _, f := range FunctionsIn(values...) {
+				follow(f.Code())
 			}
 		})
 	}

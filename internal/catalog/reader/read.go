@@ -131,6 +131,8 @@ type reading struct {
 	// loaded contains the calls that are reached by loading an index.
 	loaded  map[any]bool
 	created []madeBy
+	// byItself is what creates steps that no handler names; see ambient.
+	byItself *ambient
 	// blind means that an index could not be evaluated at all. dynamic is the
 	// place where an index loads modules that are chosen at run time.
 	blind   bool
@@ -261,6 +263,7 @@ func (r *reading) add(e *entryRead, c *collection) {
 		}
 		listed := d.Function
 		listed.Handler = f.handler
+		listed.Steps = r.steps(e, f.function)
 		if f.app != "" {
 			listed.App = f.app
 		}

@@ -18,6 +18,7 @@ type function struct {
 	client   *client // nil if the client is not known
 	options  jseval.Value
 	triggers jseval.Value
+	callback jseval.Value
 	inline   bool // the triggers are among the options, as in SDK 4
 	deferred bool // created by createDefer or createScorer
 	throws   string
@@ -218,6 +219,10 @@ func (s *sdk) method(name string, c *jseval.Call) (jseval.Value, bool) {
 func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 	f := &function{client: cl, options: c.Arg(0)}
 	s.takeTriggers(c, f)
+	f.callback = c.Arg(2)
+	if f.inline {
+		f.callback = c.Arg(1)
+	}
 	if id, ok := f.options.(string); ok { // the form of v2, which v3 still accepts
 		key := "id"
 		if s.major(c.At.File()) == 2 {
@@ -232,7 +237,7 @@ func (s *sdk) createFunction(c *jseval.Call, cl *client) jseval.Value {
 // inngest/experimental, and createScorer, which wraps it
 // (components/DeferredFunction.ts of 4.24).
 func (s *sdk) createDefer(c *jseval.Call) jseval.Value {
-	f := &function{options: c.Arg(1), inline: true, deferred: true}
+	f := &function{options: c.Arg(1), callback: c.Arg(2), inline: true, deferred: true}
 	if o, ok := c.Arg(0).(*jseval.Object); ok {
 		f.client, _ = o.Host.(*client)
 	}

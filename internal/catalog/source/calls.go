@@ -44,7 +44,7 @@ func (w *walker) Enter(n js.INode) js.IVisitor {
 	w.setters(n)
 	switch n := n.(type) {
 	case *js.BlockStmt:
-		if text := w.source.unparsed(n.List); text != nil && w.passOver != nil && w.passOver(text) {
+		if text := w.source.Unparsed(n.List); text != nil && w.passOver != nil && w.passOver(text) {
 			return nil
 		}
 		src, list, err := w.source.Function(n.List)

@@ -205,15 +205,6 @@ func (m *Module) Function(list []js.IStmt) (*Module, []js.IStmt, error) {
 	return b.module, b.module.Body, nil
 }
 
-// unparsed returns the text of a function's body that was left out when m was
-// parsed, and nil for any other body.
-func (m *Module) unparsed(list []js.IStmt) []byte {
-	if b := m.elided(list); b != nil {
-		return b.text
-	}
-	return nil
-}
-
 func (m *Module) elided(list []js.IStmt) *body {
 	if len(list) != 1 || len(m.bodies) == 0 {
 		return nil

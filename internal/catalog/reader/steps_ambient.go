@@ -1,0 +1,94 @@
+package reader
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
+)
+
+// The SDK keeps the run that is under way in an AsyncLocalStorage, from which any
+// code may make steps without being passed `step`: through the SDK's own exports,
+// and in packages that build on it.
+
+// ambientNames are the exports of the SDK that make steps of the run under way.
+var ambientNames = []string{"step", "group", "fetch", "getAsyncCtx", "getStepTools", "*"}
+
+// quietPackages are those of Inngest's that make no steps, or only through what
+// they add to the context.
+var quietPackages = []string{
+	"@inngest/ai", "@inngest/eslint-plugin", "@inngest/middleware-encryption", "@inngest/middleware-sentry",
+	"@inngest/middleware-validation", "@inngest/realtime", "@inngest/test",
+}
+
+// changesSteps finds the middleware that may give steps other ids.
+var changesSteps = regexp.MustCompile(`\btransformStepInput\b|\btransform(?:Function)?Input\b[\s\S]*\bstep\b`)
+
+// ambientStep is what may make steps that no handler names.
+type ambientStep struct {
+	why   string
+	place jseval.Place
+}
+
+type ambient struct {
+	files map[string]ambientStep
+	// all is what concerns every function.
+	all *ambientStep
+}
+
+// ambient finds what makes steps by itself in the modules that were walked.
+func (r *reading) ambient() *ambient {
+	if r.byItself != nil {
+		return r.byItself
+	}
+	r.byItself = &ambient{files: map[string]ambientStep{}}
+	for _, path := range r.program.Files() {
+		for _, name := range r.program.Packages(path) {
+			if strings.HasPrefix(name, "@inngest/") && !slices.Contains(quietPackages, name) {
+				r.byItself.files[path] = ambientStep{
+					why: fmt.Sprintf("the package %q, which %s uses, makes steps of its own", name, r.program.Rel(path)),
+				}
+			}
+		}
+		if !r.program.Imports(path, sdkPackage) {
+			continue
+		}
+		m, err := r.program.Module(path)
+		if err != nil {
+			continue // reported where it is loaded
+		}
+		for _, i := range m.Links().Imports {
+			if slices.Contains(ambientNames, i.Name) && r.isSDK(path, i.Spec) {
+				r.byItself.files[path] = ambientStep{fmt.Sprintf("the SDK's %s makes steps wherever it is called", i.Name), i.At}
+			}
+		}
+		if changesSteps.Match(r.program.Text(path)) {
+			r.byItself.all = &ambientStep{"a middleware may change the ids of steps", source.Place{Module: m}}
+		}
+	}
+	return r.byItself
+}
+
+func (r *reading) isSDK(path, spec string) bool {
+	t, err := r.program.Resolve(r.ctx, path, spec)
+	return err == nil && t.Package == sdkPackage
+}
+
+// reached is what of it the module of a handler leads to.
+func (a *ambient) reached(r *reading, path string) (ambientStep, bool) {
+	if a.all != nil {
+		return *a.all, true
+	}
+	if len(a.files) == 0 {
+		return ambientStep{}, false
+	}
+	for _, file := range r.closure(path) {
+		if by, ok := a.files[file]; ok {
+			return by, true
+		}
+	}
+	return ambientStep{}, false
+}
