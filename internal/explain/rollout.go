@@ -158,6 +158,15 @@ var rolloutEntries = []Entry{
 		Aliases: []string{"error looking up service account"},
 	},
 	{
+		Code:  "probe-delay",
+		Title: "the settings of its probes kept a new pod from being Ready",
+		Cause: "The pod accepted connections long before it was Ready, because its probes wait (initialDelaySeconds) or ask rarely (periodSeconds, 10 by default). Every rollout waits for that.",
+		Remedy: "Give the container a startupProbe that asks every second, with the same page as its readinessProbe, and a failureThreshold of the seconds that a slow start may take. " +
+			"The kubelet runs the readinessProbe as soon as the startupProbe has succeeded, so that one needs no initialDelaySeconds and may go on asking rarely.",
+		Example: "startupProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 1\n  failureThreshold: 60\nreadinessProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 10",
+		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes"},
+	},
+	{
 		Code:    "statefulset-stuck",
 		Title:   "a StatefulSet waits for a pod that will never be ready",
 		Cause:   "Its controller replaces no pod while one is unavailable, not even that one, so going back to a good version would take forever. sbw normally deletes that pod, but here it was not allowed to, or the deletion failed.",

@@ -31,6 +31,7 @@ const (
 	CodeManifestTarget    pipeline.Code = "manifest-target"
 	CodeNeverShipped      pipeline.Code = "never-shipped"
 	CodeNotChecked        pipeline.Code = "preflight-blind"
+	CodeProbeDelay        pipeline.Code = "probe-delay"
 	CodeProbePort         pipeline.Code = "probe-port"
 	CodeRevisionCurrent   pipeline.Code = "revision-current"
 	CodeStatefulSetStuck  pipeline.Code = "statefulset-stuck"

@@ -39,6 +39,8 @@ type Result struct {
 	Strategy  *handover.Choice   `json:"strategy,omitempty" doc:"how the new version replaces the old one, and why"`
 	// SwitchedAt is zero when there was no switch.
 	SwitchedAt time.Time `json:"switchedAt,omitzero" doc:"when the Services switched to the new version"`
+	// Startup is nil when no new pod ran.
+	Startup *Startup `json:"startup,omitempty" doc:"where the time went until a new pod was Ready, with pod and seconds: pulled, started, served, Ready"`
 	// Container is the one that gets the image.
 	Container string `json:"-"`
 }
@@ -61,7 +63,7 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 	if c, ok := r.facts.choice.Peek(); ok && c.Strategy != "" {
 		res.Strategy = &c
 	}
-	res.SwitchedAt = s.handed
+	res.SwitchedAt, res.Startup = s.handed, s.startup
 	if s.revision != nil {
 		res.Revision = s.revision.Number
 	}

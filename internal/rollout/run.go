@@ -60,6 +60,7 @@ type found struct {
 	switched     time.Time // when the first write to the workload began
 	watched      watch.Result
 	made         string // the revision that this run rolled out
+	startup      *Startup
 	probes       []probe.Answer
 	refreshed    *inngest.Refreshed
 	verified     *inngest.Verified
@@ -112,7 +113,11 @@ func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *worklo
 	if err != nil {
 		return watch.Result{}, err
 	}
-	return watch.Rollout(ctx, kube, r.watchOptions(kube, target, rep))
+	o := r.watchOptions(kube, target, rep)
+	if target == r.found.target { // and not what was before
+		defer r.timed(ctx, rep, &o)()
+	}
+	return watch.Rollout(ctx, kube, o)
 }
 
 // watchOptions say what is followed, and how patiently.

@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -59,7 +60,10 @@ func switching(r *Run) []pipeline.Stage {
 					return herr
 				} else {
 					o.Applied = s.target
+					over := r.timed(ctx, rep, &o)
 					s.watched, err = h.Ready(ctx, o)
+					over()
+					err = noRoom(err)
 					s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
 				}
 				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
@@ -115,6 +119,21 @@ func switching(r *Run) []pipeline.Stage {
 		proven(r.lookBackStages()...),
 		proven(when(rolls, r.confirmStages()...)...),
 	)
+}
+
+// noRoom adds to a failure for lack of room what needs less of it: whether there is
+// room for a second set of pods is not known to somebody who may not read the nodes.
+func noRoom(err error) error {
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok || f.Code != verdict.CodeUnschedulable && f.Code != verdict.CodeQuota {
+		return err
+	}
+	return f.With(func(f *pipeline.Finding) {
+		if f.Fix != "" {
+			f.Fix += "; "
+		}
+		f.Fix += "a switch needs room for a second set of pods, and a rolling update (--strategy rolling) only for maxSurge"
+	})
 }
 
 // errNotTakenBack says why a stage is not undone.

@@ -173,6 +173,9 @@ func (f *follower) update(ctx context.Context, r *Result) (known bool, err error
 		f.last, f.lastAt = r.Verdict.Cause, snapshot.Now
 	}
 	f.report(r.Verdict)
+	if f.Seen != nil {
+		f.Seen(*r)
+	}
 	return true, nil
 }
 

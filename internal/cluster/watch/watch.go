@@ -29,6 +29,8 @@ type Options struct {
 	// Check, if set, is called with each state of the workload; its error ends
 	// the wait. It is for anything else that must stay as it was applied.
 	Check func(*workload.Workload) error
+	// Seen, if set, is called with what was seen last after each judgement.
+	Seen func(Result)
 	// Log reads the end of a container's log; if nil, a wrong architecture
 	// looks like a crash loop.
 	Log func(ctx context.Context, c verdict.Container, previous bool) (string, error)
