@@ -48,6 +48,8 @@ type Env struct {
 	outputs  map[*cobra.Command]output
 	document Document
 	reported []*pipeline.Finding
+	// unwritten is why help could not be written: cobra's help functions return no error.
+	unwritten error
 	// noDocument says that the command has written an object of another kind to
 	// stdout: a schema.
 	noDocument bool
@@ -85,7 +87,7 @@ func Main(plugin string, build func(*Env) *cobra.Command) int {
 // Execute runs root with args and returns the exit code. It prints every error that
 // no run has reported, and the command's document if -o asks for one.
 func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) int {
-	env.last, env.document, env.reported, env.noDocument = nil, nil, nil, false
+	env.last, env.document, env.reported, env.noDocument, env.unwritten = nil, nil, nil, false, nil
 	root.SetArgs(args)
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
@@ -100,6 +102,9 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 		)
 	})
 	ran, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = env.unwritten
+	}
 	if isClosed(err) {
 		// Nobody reads the result any more. What became of a run is its exit code.
 		if env.last != nil {
@@ -109,9 +114,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	}
 	code, found := env.verdict(ctx, ran, err)
 	if err := env.printDocument(ctx, ran, args, code, found); err != nil && code == 0 && (env.last == nil || !isClosed(err)) {
-		// If stderr is gone, too, nobody would see this either.
-		_ = env.fail(pipeline.AsFindings("cannot write the result", err))
-		return int(pipeline.Unchanged)
+		code, _ = env.verdict(ctx, ran, err)
 	}
 	return code
 }
@@ -126,8 +129,11 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 		return exit.Code, nil
 	}
 	findings := pipeline.AsFindings(e.Plugin, err)
-	if isCobraUsage(err) {
+	switch {
+	case isCobraUsage(err):
 		findings = []*pipeline.Finding{usageError(e, ran, err)}
+	case e.isUnwritable(err):
+		findings = []*pipeline.Finding{e.unwritable(err)}
 	}
 	if err := e.fail(findings); err != nil {
 		return int(pipeline.Unchanged), findings // stderr is gone: nobody reads it
@@ -151,6 +157,9 @@ var parsing = lazyregexp.New(`strconv\.\w+: parsing "(\\.|[^"\\])*": `)
 // together is cobra's message about flags that exclude each other.
 var together = lazyregexp.New(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`)
 
+// arguments is cobra's message about the number of arguments (cobra args.go).
+var arguments = lazyregexp.New(`^(?:accepts|requires) (.*?) ?arg\(s\), (?:only )?received (\d+)$`)
+
 // usageError puts cobra's complaint about a command line into our words.
 func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	what := err.Error()
@@ -163,6 +172,19 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	}
 	if m := together.FindStringSubmatch(what); m != nil {
 		what = "--" + strings.ReplaceAll(m[1], " ", " and --") + " exclude each other"
+	}
+	if m := arguments.FindStringSubmatch(what); m != nil {
+		unit := "arguments"
+		if strings.HasSuffix(m[1], "1") && !strings.HasSuffix(m[1], "11") {
+			unit = "argument"
+		}
+		given := m[2] + " were"
+		if m[2] == "1" {
+			given = "1 was"
+		}
+		use := strings.TrimPrefix(c.UseLine(), c.Root().CommandPath()+" ")
+		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("write `%s %s`; see `%s --help`", env.Plugin, use, commandName(env, c)),
+			"`%s` takes %s %s, and %s given", commandName(env, c), m[1], unit, given)
 	}
 	return pipeline.UsageErrorf(CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
 }

@@ -6,4 +6,5 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 const (
 	CodeUsage   pipeline.Code = "usage"
 	CodeUnknown pipeline.Code = "code-unknown"
+	CodeOutput  pipeline.Code = "output-unwritable"
 )

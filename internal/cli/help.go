@@ -21,7 +21,7 @@ func installHelp(root *cobra.Command, env *Env, form func(*cobra.Command) string
 	root.AddCommand(newCompletion(env))
 	root.SetHelpCommand(newHelp(env))
 	root.Args = noSuchCommand(env)
-	root.SetHelpFunc(func(c *cobra.Command, _ []string) { fmt.Fprint(env.Out, form(c)) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _, env.unwritten = fmt.Fprint(env.Out, form(c)) })
 }
 
 // newHelp is `help COMMAND`: the same text as COMMAND --help.

@@ -16,6 +16,13 @@ var generalEntries = []Entry{
 		Remedy:  "If the original error does not help, run the same command again with --verbose and report what it prints. Every error like this deserves a code of its own.",
 	},
 	{
+		Code:    "output-unwritable",
+		Title:   "the result cannot be written to standard output",
+		Symptom: "cannot write the result to standard output: no space left on device",
+		Cause:   "Standard output is redirected to a file on a full disk, or to a device or pipe that accepts nothing. If the command was a rollout or a publish, it has completed; only its result was not printed. The exit code is then 5, because the changes remain.",
+		Remedy:  "Free space on the disk, or redirect the output to another file. `kubectl sbw history` and `gh sbw tags` show what was done.",
+	},
+	{
 		Code:    "usage",
 		Title:   "the command line is wrong",
 		Symptom: "Exit code 2, before anything was looked at.",
