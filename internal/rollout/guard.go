@@ -61,6 +61,23 @@ func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(liv
 	return err
 }
 
+// takenOver keeps an error that says that the workload is somebody else's now. One who
+// changed it while they had the lock is reported as that, whichever was noticed first:
+// the change, or the loss of the lock.
+func (r *Run) takenOver(ctx context.Context, err error) error {
+	if !isForeign(err) {
+		return err
+	}
+	if !errors.Is(err, lock.ErrLost) {
+		ctx := context.WithoutCancel(ctx)
+		if lost := r.held.Verify(ctx); errors.Is(lost, lock.ErrLost) {
+			err = r.andWhoChanged(ctx, r.found.target, lost)
+		}
+	}
+	r.found.supersededBy = err
+	return err
+}
+
 // compare reads the live workload and holds it against what this run set.
 func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
 	kube, err := r.Conn.Kube()

@@ -103,10 +103,7 @@ func (r *Run) postApply() []pipeline.Stage {
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.watched, err = r.follow(ctx, rep, s.target)
 				s.made = s.watched.Verdict.Revision
-				if isForeign(err) {
-					s.supersededBy = err
-				}
-				return err
+				return r.takenOver(ctx, err)
 			}, nil),
 			r.probeStage(),
 		},

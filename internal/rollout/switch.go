@@ -67,10 +67,10 @@ func switching(r *Run) []pipeline.Stage {
 					s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
 				}
 				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
-				if isForeign(err) || errors.Is(err, handover.ErrForeign) {
+				if errors.Is(err, handover.ErrForeign) {
 					s.supersededBy = err
 				}
-				return err
+				return r.takenOver(ctx, err)
 			}, nil),
 			r.probeStage(),
 		},
