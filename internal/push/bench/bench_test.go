@@ -49,8 +49,13 @@ type world struct {
 
 func newWorld(b *testing.B) *world {
 	b.Helper()
-	w := &world{dir: b.TempDir()}
 	store, verifies := upstream(b)
+	return newWorldOf(b, store, verifies)
+}
+
+func newWorldOf(b *testing.B, store http.Handler, verifies bool) *world {
+	b.Helper()
+	w := &world{dir: b.TempDir()}
 	front := ghcr.New(ghcr.Options{
 		Upstream: store, UpstreamVerifies: verifies,
 		Accounts: map[string]ghcr.Account{token: {Login: user, Scopes: []string{"write:packages"}}},

@@ -86,13 +86,14 @@ type builder struct {
 // churn is a checkout whose tree is built again and again.
 type churn struct {
 	host, dir string
+	platform  string
 	home      string // for the process that publishes: what is kept between two publishes
 	round     int
 }
 
 func newChurn(b *testing.B, host string) *churn {
 	b.Helper()
-	c := &churn{host: host, dir: b.TempDir()}
+	c := &churn{host: host, dir: b.TempDir(), platform: "linux/arm64"}
 	files, size := 30_000, 1_000_000_000
 	if s := os.Getenv(treeEnv); s != "" {
 		if _, err := fmt.Sscanf(s, "%d,%d", &files, &size); err != nil {
@@ -146,14 +147,15 @@ func (c *churn) change(b *testing.B) {
 	c.write(b, "node_modules/.modules.yaml", fmt.Sprintf("prunedAt: Sat, 28 Nov 2026 %012d GMT\n", c.round))
 }
 
-func (c *churn) sbw(bin string) func(*testing.B, *world, string) run {
+func (c *churn) sbw(bin string, more ...string) func(*testing.B, *world, string) run {
 	return func(b *testing.B, w *world, tag string) run {
 		c.change(b)
 		cache := filepath.Join(c.home, "cache")
 		env := []string{"HTTP_PROXY=http://" + w.addr, "GHCR_TOKEN=" + token, "GHCR_USER=" + user, "GHCR_HOST=" + named,
 			"BUILDKIT_HOST=" + c.host, "XDG_CACHE_HOME=" + cache, "XDG_STATE_HOME=" + c.home}
-		r, out := w.measure(b, c.dir, env, bin, "publish", tag, "--builder", "buildkit", "--file", "Dockerfile", "--context", ".",
-			"--image", named+"/"+user+"/worker", "--events")
+		argv := append([]string{bin, "publish", tag, "--builder", "buildkit", "--file", "Dockerfile", "--context", ".",
+			"--platform", c.platform, "--image", named + "/" + user + "/worker", "--events"}, more...)
+		r, out := w.measure(b, c.dir, env, argv...)
 		from := since(b, out, func(line []byte) (time.Time, bool) {
 			var e struct {
 				Time time.Time
@@ -169,7 +171,7 @@ func (c *churn) sbw(bin string) func(*testing.B, *world, string) run {
 func (c *churn) buildctl(b *testing.B, w *world, output string, more ...string) run {
 	c.change(b)
 	argv := append([]string{require.Tool(b, "buildctl"), "--addr", c.host, "build", "--frontend", "dockerfile.v0", "--local", "context=" + c.dir,
-		"--local", "dockerfile=" + c.dir, "--opt", "platform=linux/arm64", "--progress", "rawjson", "--output", output}, more...)
+		"--local", "dockerfile=" + c.dir, "--opt", "platform=" + c.platform, "--progress", "rawjson", "--output", output}, more...)
 	r, out := w.measure(b, c.dir, nil, argv...)
 	from := since(b, out, func(line []byte) (time.Time, bool) {
 		var s struct {
