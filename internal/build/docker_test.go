@@ -169,6 +169,21 @@ func read(t *testing.T, file *[]string) []string {
 // TestDockerReached checks that the engine is found the way docker finds it.
 func TestDockerReached(t *testing.T) {
 	host, client := dockerd.Start(t)
+	reached(t, host, client)
+	// If buildx reaches the engine but cannot export, docker is used.
+	t.Run("found", func(t *testing.T) {
+		req := request(t, files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}))
+		m := dockerMachine(t, host, "PATH="+pathOf(t, "buildx", "buildah")+":"+filepath.Dir(recorded(t, client, new([]string))))
+		b, found, err := Find(t.Context(), Options{Env: m.all}, req)
+		if err != nil || b == nil || b.Name() != "docker" || len(found) != 0 {
+			t.Errorf("%T with %v, %v", b, found, err)
+		}
+	})
+}
+
+// reached builds with the engine at host by a docker context, through ssh, and
+// with an address at which there is none.
+func reached(t *testing.T, host, client string) {
 	req := request(t, files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}))
 	built := func(t *testing.T, b *docker) {
 		t.Helper()
@@ -192,7 +207,9 @@ func TestDockerReached(t *testing.T) {
 	t.Run("ssh", func(t *testing.T) {
 		// This replaces ssh: a program that runs the command here.
 		bin := t.TempDir()
-		script := "#!/bin/sh\nwhile [ \"$1\" != docker ]; do shift; done\nshift\nDOCKER_HOST=" + host + " exec " + client + " \"$@\"\n"
+		// Its arguments are options, the host and the command, which current
+		// versions of docker pass in one argument.
+		script := "#!/bin/sh\ncommand=\"$*\"\nDOCKER_HOST=" + host + " exec " + client + " ${command#* docker }\n"
 		if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -203,14 +220,6 @@ func TestDockerReached(t *testing.T) {
 		found, err := b.Check(t.Context(), req)
 		if err != nil || len(found) != 1 || found[0].Code != "builder-down" || !strings.Contains(found[0].Why, "/nowhere/docker.sock") {
 			t.Errorf("findings = %v, %v", found, err)
-		}
-	})
-	// If buildx reaches the engine but cannot export, docker is used.
-	t.Run("found", func(t *testing.T) {
-		m := dockerMachine(t, host, "PATH="+pathOf(t, "buildx", "buildah")+":"+filepath.Dir(recorded(t, client, new([]string))))
-		b, found, err := Find(t.Context(), Options{Env: m.all}, req)
-		if err != nil || b == nil || b.Name() != "docker" || len(found) != 0 {
-			t.Errorf("%T with %v, %v", b, found, err)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +21,7 @@ import (
 // own containerd and not the sandbox's.
 const Debian = "/usr/bin"
 
-// Start runs an engine until t ends. It returns the engine's address, for
+// Start runs Debian's engine until t ends. It returns the engine's address, for
 // DOCKER_HOST, and the docker program of the same version.
 //
 // The engine has its own network namespace, so it can create its bridge
@@ -28,12 +29,38 @@ const Debian = "/usr/bin"
 // nothing behind. It cannot pull images.
 func Start(t testing.TB) (host, client string) {
 	t.Helper()
-	require.Root(t)
-	daemon := require.Tool(t, "dockerd")
 	client = filepath.Join(Debian, "docker")
 	if _, err := os.Stat(client); err != nil {
 		client = require.Tool(t, "docker")
 	}
+	return start(t, require.Tool(t, "dockerd"), Debian), client
+}
+
+// StartCurrent is Start with an engine and a client of version 29, compiled from
+// its Go modules; images says where the engine keeps them.
+func StartCurrent(t testing.TB, images Store) (host, client string) {
+	t.Helper()
+	require.Tool(t, "containerd")
+	bin := filepath.Join(require.Dir(t), "bin")
+	enabled := strconv.FormatBool(images == Containerd)
+	host = start(t, require.Tool(t, filepath.Join("moby", "dockerd")), bin, "--feature", "containerd-snapshotter="+enabled)
+	return host, require.Tool(t, filepath.Join("moby", "docker"))
+}
+
+// Store is where a current engine keeps images.
+type Store int
+
+// The stores: containerd's is the default of a new installation of version 29,
+// the graph driver's that of one which has been updated.
+const (
+	Containerd Store = iota
+	GraphDriver
+)
+
+// start runs a daemon that looks for its helpers in bin first.
+func start(t testing.TB, daemon, bin string, more ...string) (host string) {
+	t.Helper()
+	require.Root(t)
 	// A socket's path may not be longer than 108 bytes.
 	dir, err := os.MkdirTemp("", "dd")
 	if err != nil {
@@ -41,9 +68,12 @@ func Start(t testing.TB) (host, client string) {
 	}
 	log := &serving{line: []byte("API listen on"), seen: make(chan struct{})}
 	host = "unix://" + filepath.Join(dir, "s")
-	cmd := exec.Command("unshare", "--net", daemon, "--iptables=false", "--ip6tables=false", "--host", host,
-		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"))
-	cmd.Env = append(os.Environ(), "PATH="+Debian+":"+os.Getenv("PATH"))
+	argv := []string{
+		"--net", daemon, "--iptables=false", "--ip6tables=false", "--host", host,
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
+	}
+	cmd := exec.Command("unshare", append(argv, more...)...)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -70,7 +100,7 @@ func Start(t testing.TB) (host, client string) {
 	case <-t.Context().Done():
 		t.Fatal("dockerd did not start serving")
 	}
-	return host, client
+	return host
 }
 
 // serving is a writer for a daemon's log that notices when the daemon is

@@ -26,9 +26,13 @@ type build struct {
 	env      []string
 	flags    []string
 	links    []string // further names of the single output
+	into     string   // directory below bin/, for programs that must not be found in place of Debian's
 	// patch writes a replacement for the module's go.mod and returns its path.
 	patch func(ctx context.Context, b Builder, module string) (modfile string, err error)
 }
+
+// MobyDir is where below bin/ the current Docker engine and its client are.
+const MobyDir = "moby"
 
 const kubernetesVersion = "v1.35.0"
 
@@ -88,6 +92,18 @@ func builds(all bool) []build {
 				packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"},
 				flags:    []string{"-ldflags=-s -w"},
 			},
+			// Debian's engine is of 2022, and the two must not get into each other's
+			// way. Most of what it is made of was compiled for BuildKit already.
+			build{
+				name:     "moby",
+				module:   "moby",
+				into:     MobyDir,
+				packages: []string{"github.com/moby/moby/v2/cmd/dockerd", "github.com/docker/cli/cmd/docker"},
+				flags: append(containers[1:len(containers):len(containers)],
+					// Its module has no go.mod, which stands for Go 1.16.
+					"-gcflags=github.com/docker/cli/cmd/docker=-dwarf=false -l -lang=go1.26",
+					"-ldflags=-s -w -X github.com/moby/moby/v2/dockerversion.Version=29.0.0 -X github.com/docker/cli/cli/version.Version=29.0.0"),
+			},
 			build{
 				name:     "krew",
 				module:   "krew",
@@ -127,7 +143,7 @@ func (b Builder) Build(ctx context.Context, all bool) error {
 
 func (b Builder) build(ctx context.Context, one build) error {
 	dir := filepath.Join(b.Root, "internal", "sandbox", one.module)
-	bin := filepath.Join(b.Cache, "bin")
+	bin := filepath.Join(b.Cache, "bin", one.into)
 	stamp, key := filepath.Join(bin, "."+one.name), ""
 	if one.own {
 		dir = b.Root
