@@ -257,19 +257,14 @@ func engines(t *testing.T, b Builder, can traits) {
 	t.Run("interrupted", func(t *testing.T) {
 		dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nADD http://192.0.2.1/never /\n"})
 		ctx, cancel := context.WithCancelCause(t.Context())
-		var ended time.Time
 		r := pipeline.NewReporter("build", pipeline.SinkFunc(func(e pipeline.Event) {
 			if e.Kind == pipeline.Detailed && strings.Contains(e.Text, "192.0.2.1") {
-				ended = time.Now()
 				cancel(pipeline.ErrInterrupted)
 			}
 		}))
-		_, err := b.Build(ctx, request(t, dir), r)
-		if !errors.Is(err, pipeline.ErrInterrupted) {
+		// Nobody answers at that address: only the interrupt ends the build.
+		if _, err := b.Build(ctx, request(t, dir), r); !errors.Is(err, pipeline.ErrInterrupted) {
 			t.Fatalf("err = %v", err)
-		}
-		if d := time.Since(ended); d > 5*time.Second {
-			t.Errorf("took %s to end", d)
 		}
 	})
 }

@@ -106,10 +106,16 @@ func (e environment) run(ctx context.Context, dir string, argv []string, stdout,
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	return untilEnd(ctx, ended, func() { killGroup(cmd.Process) })
+}
+
+// untilEnd waits for a program's end. When ctx is cancelled, the program has been
+// asked to end: it is killed after killAfter, and nobody waits much longer than that.
+func untilEnd(ctx context.Context, ended chan error, kill func()) error {
 	select {
 	case err := <-ended:
 		if ctx.Err() != nil {
-			killGroup(cmd.Process)
+			kill()
 			return context.Cause(ctx)
 		}
 		if errors.Is(err, exec.ErrWaitDelay) {
@@ -118,7 +124,7 @@ func (e environment) run(ctx context.Context, dir string, argv []string, stdout,
 		return err
 	case <-ctx.Done():
 		within(ended, killAfter)
-		killGroup(cmd.Process)
+		kill()
 		within(ended, killAfter/4) // a process that left the group may hold the output for longer
 		return context.Cause(ctx)
 	}

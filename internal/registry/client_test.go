@@ -14,11 +14,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -146,10 +148,12 @@ func TestBearerIsRenewedBeforeItEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before := time.Now()
 	get()
+	after := time.Now()
 	c.auth.mu.Lock()
-	if left := time.Until(c.auth.ends); left < 50*time.Second || left > 54*time.Second {
-		t.Errorf("ends in %s", left)
+	if ends := c.auth.ends.Add(-54 * time.Second); ends.Before(before) || ends.After(after) {
+		t.Errorf("ends at %s, asked for between %s and %s", c.auth.ends, before, after)
 	}
 	c.auth.ends = time.Now().Add(-time.Second)
 	c.auth.mu.Unlock()
@@ -215,46 +219,61 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	}
 }
 
+// answering is a registry that answers requests as a function does, without a network,
+// so that a bubble's clock applies.
+type answering func(r *http.Request) error
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := f(r); err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
 func TestStallIsTriedAgain(t *testing.T) {
-	var n atomic.Int64
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n.Add(1) == 1 {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		silent := answering(func(r *http.Request) error {
+			if n++; n > 1 {
+				return nil
+			}
 			<-r.Context().Done()
+			return context.Cause(r.Context())
+		})
+		var retries []Retry
+		c := New(repo(t, "registry.example/o/n"), Options{Transport: silent, Wait: noWait, OnRetry: func(r Retry) { retries = append(retries, r) }})
+		start := time.Now()
+		if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "thing", Path: "x"}); err != nil {
+			t.Error(err)
 		}
-	}))
-	defer srv.Close()
-	var retries []Retry
-	c := New(at(t, srv), Options{Stall: 50 * time.Millisecond, Wait: noWait, OnRetry: func(r Retry) { retries = append(retries, r) }})
-	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "thing", Path: "x"}); err != nil {
-		t.Error(err)
-	}
-	if len(retries) != 1 || retries[0].Kind != "thing" || !errors.Is(retries[0].Err, errStalled) {
-		t.Errorf("retries: %+v", retries)
-	}
+		if len(retries) != 1 || retries[0].Kind != "thing" || !errors.Is(retries[0].Err, errStalled) || time.Since(start) != time.Minute {
+			t.Errorf("retries after %s: %+v", time.Since(start), retries)
+		}
+	})
 }
 
 // TestThinkingIsNoStall waits for a registry that has received all of an
 // upload.
 func TestThinkingIsNoStall(t *testing.T) {
-	const stall = 50 * time.Millisecond
-	var n atomic.Int64
-	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		_, _ = io.Copy(io.Discard, r.Body)
-		select {
-		case <-time.After(5 * stall):
-		case <-r.Context().Done():
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		slow := answering(func(r *http.Request) error {
+			if n++; r.Body != nil {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					return err
+				}
+			}
+			return waiting.For(r.Context(), answerWithin-time.Minute)
+		})
+		c := New(repo(t, "registry.example/o/n"), Options{Transport: slow, Wait: noWait})
+		_, err := c.Do(t.Context(), Request{
+			Method: http.MethodPut, Kind: "content", Path: "x", Size: 4,
+			Body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("1234")), nil },
+		})
+		if err != nil || n != 1 {
+			t.Errorf("%v after %d requests", err, n)
 		}
-	}))
-	defer srv.Close()
-	c := New(at(t, srv), Options{Stall: stall, Wait: noWait})
-	_, err := c.Do(t.Context(), Request{
-		Method: http.MethodPut, Kind: "content", Path: "x", Size: 4,
-		Body: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("1234")), nil },
 	})
-	if err != nil || n.Load() != 1 {
-		t.Errorf("%v after %d requests", err, n.Load())
-	}
 }
 
 // TestSpareConnections opens them along with the first one, also over TLS.

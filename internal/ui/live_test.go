@@ -74,7 +74,7 @@ func (l *live) wait(text string) string {
 // may show the beginning of a write before its end has come.
 func (l *live) waitFor(text, end string) string {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(l.ctx, 2*time.Minute)
 	defer cancel()
 	screen, err := l.term.Wait(ctx, func(s string, raw []byte) bool {
 		return strings.Contains(s, text) && strings.HasSuffix(string(raw), end)

@@ -123,7 +123,7 @@ func act(t *testing.T, as string) *vt.Terminal {
 
 func await(t *testing.T, term *vt.Terminal, what string, ok func(screen string, raw []byte) bool) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	screen, err := term.Wait(ctx, ok)
 	if err != nil {
@@ -145,7 +145,7 @@ func keys(t *testing.T, term *vt.Terminal, k string) {
 
 func ended(t *testing.T, term *vt.Terminal) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	screen, err := term.WaitEnd(ctx)
 	if err != nil {

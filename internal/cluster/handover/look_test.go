@@ -1,6 +1,7 @@
 package handover_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -42,16 +43,17 @@ func (b *bench) grant(user string, rules ...rbacv1.PolicyRule) {
 // itself, and does not take back.
 func (b *bench) until(done func() bool) {
 	b.Helper()
-	for range 500 {
-		if done() {
-			return
-		}
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
 		select {
-		case <-b.Context().Done():
-		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			b.Fatal("waited in vain")
+		case <-tick.C:
 		}
 	}
-	b.Fatal("waited in vain")
 }
 
 func TestLook(t *testing.T) {

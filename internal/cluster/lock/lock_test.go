@@ -203,7 +203,7 @@ func TestLostIsSaid(t *testing.T) {
 	for _, how := range []string{"deleted", "taken"} {
 		t.Run(how, func(t *testing.T) {
 			kube, o := setup(t)
-			o.Duration = 900 * time.Millisecond
+			o.Duration = 3 * time.Second // of which a third passes before a loss is noticed
 			lost := make(chan error, 1)
 			o.Lost = func(err error) { lost <- err }
 			l := acquire(t, kube, o)

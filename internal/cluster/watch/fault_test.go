@@ -39,11 +39,11 @@ func grant(t *testing.T, b *bench, user string, resources []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for try := 0; ; try++ {
+	for until := time.Now().Add(2 * time.Minute); ; {
 		if _, err = kube.AppsV1().Deployments(b.ns).List(t.Context(), metav1.ListOptions{}); err == nil {
 			return
 		}
-		if try == 100 {
+		if time.Now().After(until) {
 			t.Fatal(err)
 		}
 		<-time.After(20 * time.Millisecond)

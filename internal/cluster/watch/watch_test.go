@@ -57,7 +57,7 @@ func (s *story) Emit(e pipeline.Event) {
 // await returns once something was reported that contains text.
 func (s *story) await(t *testing.T, text string) {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for {
 		select {
 		case <-limit:

@@ -225,7 +225,7 @@ func (s *scene) runs() (ids, states []string) {
 // await waits until the runs have these states.
 func (s *scene) await(want ...string) (ids []string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -297,7 +297,7 @@ func recordedOutput(t *testing.T) string {
 // until waits for something in a run's trace and returns the root's children.
 func (s *scene) until(id, text string) []map[string]any {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
