@@ -75,7 +75,8 @@ func TestBuildKit(t *testing.T) {
 }
 
 func testMachine(pairs ...string) machine {
-	env := environment(os.Environ()).with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
+	// docker refuses an ALL_PROXY of http for a connection over ssh, which needs no proxy.
+	env := environment(os.Environ()).without("ALL_PROXY", "all_proxy").with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
 	return Options{Env: env.with(pairs...)}.machine()
 }
 

@@ -14,6 +14,7 @@ import (
 // TestArgvBecomesOptions runs each command with its use case replaced: what the
 // command line says is what the use case is given.
 func TestArgvBecomesOptions(t *testing.T) {
+	tested := map[string]bool{}
 	const config = "workers: {w: {image: ghcr.io/o/w, build: {platforms: [linux/amd64], secrets: ['id=a']}}}"
 	for _, tc := range []struct {
 		argv  []string
@@ -67,6 +68,7 @@ func TestArgvBecomesOptions(t *testing.T) {
 			}
 		}},
 	} {
+		tested[tc.argv[0]] = true
 		t.Run(strings.Join(tc.argv, " "), func(t *testing.T) {
 			env, out, errs := testEnv(t, config)
 			var given any
@@ -82,5 +84,18 @@ func TestArgvBecomesOptions(t *testing.T) {
 			}
 			tc.check(t, given)
 		})
+	}
+	wantEveryCommand(t, tested)
+}
+
+// wantEveryCommand wants each command of the plugin to be among those that were
+// tested. Those of internal/cli, which both plugins have, are tested there.
+func wantEveryCommand(t *testing.T, tested map[string]bool) {
+	t.Helper()
+	env, _, _ := testEnv(t, "")
+	for _, c := range NewRoot(env).Commands() {
+		if name := c.Name(); !c.Hidden && name != "explain" && name != "completion" && !tested[name] {
+			t.Errorf("%s is not tested here", name)
+		}
 	}
 }

@@ -45,15 +45,20 @@ func runDoctor(ctx context.Context, env *cli.Env, o *publishOptions) error {
 	r := publish.New(o.Options)
 	_, err := env.Run(ctx, r.Preflight(), nil)
 	d := &doctorDocument{Tag: o.Tag}
-	env.SetDocument(d)
 	repo, rerr := r.Facts.Repository.Get(ctx)
 	if rerr == nil {
 		d.Reference = repo.At(o.Tag).String()
 	}
-	if err := cmp.Or(err, rerr); err != nil || cli.IsDocument(o.output) {
-		return err
+	return printDoctor(env, o.output, d, cmp.Or(err, rerr))
+}
+
+// printDoctor writes the verdict to stdout; failed is why it is not a good one.
+func printDoctor(env *cli.Env, output string, d *doctorDocument, failed error) error {
+	env.SetDocument(d)
+	if failed != nil || cli.IsDocument(output) {
+		return failed
 	}
-	_, err = fmt.Fprintf(env.Out, "%s can be published\n", d.Reference)
+	_, err := fmt.Fprintf(env.Out, "%s can be published\n", d.Reference)
 	return err
 }
 

@@ -75,18 +75,24 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 			Fix:      "list the worker's indexes in " + worker.ConfigName + ": workers." + o.Worker.Name + ".catalog.indexes",
 		}
 	}
-	d := &functionsDocument{Version: found.Version, Indexes: found.Indexes, Unresolved: found.Unresolved, Orphans: found.Orphans}
-	env.SetDocument(d)
-	if o.diff != "" {
-		if d.Diff, err = compare(ctx, o.diff, facts, found); err != nil || cli.IsDocument(o.output) {
-			return err
-		}
-		return printDiff(env, found, d.Diff)
+	if o.diff == "" {
+		return printFunctions(env, o.output, found, facts.Judge(found))
 	}
-	if err := printFunctions(env, o.output, found); err != nil {
+	diffs, err := compare(ctx, o.diff, facts, found)
+	if err != nil {
+		env.SetDocument(newFunctionsDocument(found))
 		return err
 	}
-	judged := facts.Judge(found)
+	return printDiff(env, o.output, found, diffs)
+}
+
+// printFunctions writes the functions to stdout, and what is wrong with them to
+// stderr: an error is the command's verdict.
+func printFunctions(env *cli.Env, output string, found *catalog.Catalog, judged []*pipeline.Finding) error {
+	env.SetDocument(newFunctionsDocument(found))
+	if err := listFunctions(env, output, found); err != nil {
+		return err
+	}
 	if err := env.Report(judged); err != nil {
 		return err
 	}
@@ -108,7 +114,11 @@ type functionsDocument struct {
 	Diff       map[string]catalog.Difference `json:"diff,omitempty" doc:"with --diff, what changes in each index: added, removed, changed"`
 }
 
-func printFunctions(env *cli.Env, output string, c *catalog.Catalog) error {
+func newFunctionsDocument(c *catalog.Catalog) *functionsDocument {
+	return &functionsDocument{Version: c.Version, Indexes: c.Indexes, Unresolved: c.Unresolved, Orphans: c.Orphans}
+}
+
+func listFunctions(env *cli.Env, output string, c *catalog.Catalog) error {
 	switch {
 	case cli.IsDocument(output):
 		return nil
@@ -196,7 +206,14 @@ func compare(ctx context.Context, tag string, facts *publish.Facts, now *catalog
 	return diffs, nil
 }
 
-func printDiff(env *cli.Env, now *catalog.Catalog, diffs map[string]catalog.Difference) error {
+// printDiff writes what changes in each index.
+func printDiff(env *cli.Env, output string, now *catalog.Catalog, diffs map[string]catalog.Difference) error {
+	d := newFunctionsDocument(now)
+	d.Diff = diffs
+	env.SetDocument(d)
+	if cli.IsDocument(output) {
+		return nil
+	}
 	for _, i := range now.Indexes {
 		d := diffs[i.Path]
 		if _, err := fmt.Fprintf(env.Out, "%s: %s\n", i.Path, d.Summary()); err != nil {

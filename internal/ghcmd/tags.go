@@ -10,6 +10,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/image"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/publish"
 	"github.com/joelhooks/gh-sbw/internal/ui"
@@ -72,27 +73,23 @@ func runTags(ctx context.Context, env *cli.Env, o *tagsOptions) error {
 	if err != nil {
 		return err
 	}
-	env.SetDocument(&tagsDocument{Repository: client.Repository().String(), Tags: tags})
-	if len(tags) == 0 {
-		return env.Report([]*pipeline.Finding{
-			{
-				Code:     codeImageNotFound,
-				Severity: pipeline.Note,
-				What: "nothing is published as " + client.Repository().
-					String(),
-				Fix: "publish it with `gh sbw publish`, or name another repository with --image",
-			},
-		})
-	}
-	if cli.IsDocument(o.output) {
-		return nil
-	}
-	return printTags(env, o, tags)
+	return printTags(env, o, client.Repository(), tags)
 }
 
-func printTags(env *cli.Env, o *tagsOptions, tags []image.Tag) error {
+// printTags writes the result to stdout: a table, names, or a document.
+func printTags(env *cli.Env, o *tagsOptions, repo imageref.Repository, tags []image.Tag) error {
+	env.SetDocument(&tagsDocument{Repository: repo.String(), Tags: tags})
+	if len(tags) == 0 {
+		return env.Report([]*pipeline.Finding{{
+			Code: codeImageNotFound, Severity: pipeline.Note, What: "nothing is published as " + repo.String(),
+			Fix: "publish it with `gh sbw publish`, or name another repository with --image",
+		}})
+	}
 	out := env.Out
-	if o.output == "name" {
+	switch {
+	case cli.IsDocument(o.output):
+		return nil
+	case o.output == "name":
 		for _, t := range tags {
 			if _, err := fmt.Fprintln(out, t.Tag); err != nil {
 				return err

@@ -23,13 +23,14 @@ import (
 )
 
 // read runs a command line of a command made by newX and returns its options.
-func read[O any](t *testing.T, newX func(*factory, func(context.Context, O) error) *cobra.Command, argv ...string) (got O, err error) {
+func read[O any](t *testing.T, tested map[string]bool, newX func(*factory, func(context.Context, O) error) *cobra.Command, argv ...string) (got O, err error) {
 	t.Helper()
 	env, _, _ := testEnv(t, "")
 	c := newX(&factory{env: env, flags: genericclioptions.NewConfigFlags(true)}, func(_ context.Context, o O) error {
 		got = o
 		return nil
 	})
+	tested[c.Name()] = true
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(argv)
 	c.SetContext(t.Context())
@@ -38,41 +39,55 @@ func read[O any](t *testing.T, newX func(*factory, func(context.Context, O) erro
 
 // TestCommandLines: the options that each command makes of its flags.
 func TestCommandLines(t *testing.T) {
-	undo, err := read(t, newUndo, "--to-revision", "3", "--no-write", "--no-inngest", "--force", "--lock-wait", "5s", "--timeout", "9s")
+	tested := map[string]bool{}
+	undo, err := read(t, tested, newUndo, "--to-revision", "3", "--no-write", "--no-inngest", "--force", "--lock-wait", "5s", "--timeout", "9s")
 	if err != nil || undo.ToRevision != 3 || !undo.Manifest.NoWrite || !undo.Inngest.Off || !undo.Force || undo.LockWait != 5*time.Second || undo.Timeout != 9*time.Second {
 		t.Errorf("undo: %+v, %v", undo, err)
 	}
-	restart, err := read(t, newRestart, "--timeout", "9s", "--no-inngest", "--strategy", "switch", "-o", "name")
+	restart, err := read(t, tested, newRestart, "--timeout", "9s", "--no-inngest", "--strategy", "switch", "-o", "name")
 	if err != nil || restart.Timeout != 9*time.Second || !restart.Inngest.Off || restart.Switch.Strategy != "switch" || !restart.Manifest.ImageOnly || restart.output != "name" {
 		t.Errorf("restart: %+v, %v", restart, err)
 	}
-	doctor, err := read(t, newDoctor, "--tag", "t1", "--image-only", "-o", "yaml")
+	doctor, err := read(t, tested, newDoctor, "--tag", "t1", "--image-only", "-o", "yaml")
 	if err != nil || doctor.Image.Tag != "t1" || !doctor.Manifest.ImageOnly || doctor.output != "yaml" {
 		t.Errorf("doctor: %+v, %v", doctor, err)
 	}
-	several, err := read(t, newRollout, "--tag", "t1", "--contexts", "a,b", "--wave-size", "2", "--max-failures", "1")
+	several, err := read(t, tested, newRollout, "--tag", "t1", "--contexts", "a,b", "--wave-size", "2", "--max-failures", "1")
 	if err != nil || strings.Join(several.contexts, " ") != "a b" || several.WaveSize != 2 || several.MaxFailures != 1 {
 		t.Errorf("several clusters: %+v, %v", several, err)
 	}
-	status, err := read(t, newStatus, "--no-inngest", "--contexts", "a,b", "-o", "json")
+	status, err := read(t, tested, newStatus, "--no-inngest", "--contexts", "a,b", "-o", "json")
 	if err != nil || !status.noInngest || strings.Join(status.contexts, " ") != "a b" || status.output != "json" {
 		t.Errorf("status: %+v, %v", status, err)
 	}
-	refresh, err := read(t, newRefresh, "--allow-removal", "--prune-stale", "--resync", "--dry-run")
+	refresh, err := read(t, tested, newRefresh, "--allow-removal", "--prune-stale", "--resync", "--dry-run")
 	if err != nil || refresh.RefreshOptions != (rollout.RefreshOptions{AllowRemoval: true, PruneStale: true, Resync: true, DryRun: true}) {
 		t.Errorf("refresh: %+v, %v", refresh, err)
 	}
-	functions, err := read(t, newFunctions, "approval", "-A", "--inngest-url", "http://x:1")
+	functions, err := read(t, tested, newFunctions, "approval", "-A", "--inngest-url", "http://x:1")
 	if err != nil || functions.name != "approval" || !functions.all || functions.url != "http://x:1" {
 		t.Errorf("functions: %+v, %v", functions, err)
 	}
-	runs, err := read(t, newRuns, "--count", "3", "--status", "failed,Running", "--since", "1h", "-w")
+	runs, err := read(t, tested, newRuns, "--count", "3", "--status", "failed,Running", "--since", "1h", "-w")
 	if err != nil || runs.count != 3 || strings.Join(runs.status, " ") != "FAILED RUNNING" || runs.since != time.Hour || !runs.watch {
 		t.Errorf("runs: %+v, %v", runs, err)
 	}
-	history, err := read(t, newHistory, "-o", "wide")
+	history, err := read(t, tested, newHistory, "-o", "wide")
 	if err != nil || history.output != "wide" {
 		t.Errorf("history: %+v, %v", history, err)
+	}
+	wantEveryCommand(t, tested)
+}
+
+// wantEveryCommand wants each command of the plugin to be among those that were
+// tested. Those of internal/cli, which both plugins have, are tested there.
+func wantEveryCommand(t *testing.T, tested map[string]bool) {
+	t.Helper()
+	env, _, _ := testEnv(t, "")
+	for _, c := range NewRoot(env).Commands() {
+		if name := c.Name(); !c.Hidden && name != "explain" && name != "completion" && !tested[name] {
+			t.Errorf("%s is not tested here", name)
+		}
 	}
 }
 
@@ -91,6 +106,7 @@ func (r oneRun) DiffText() (string, error)              { return r.diff, nil }
 // prints into a pipe, what a terminal of 80 columns shows, and the fields that its
 // documents have besides the head.
 func TestResults(t *testing.T) {
+	tested := map[string]bool{}
 	well := pipeline.Outcome{Name: "rollout", End: pipeline.Done}
 	failed := pipeline.Outcome{Name: "rollout", End: pipeline.Restored, Err: &pipeline.Finding{Code: "crash-loop", Severity: pipeline.Error, What: "it crashes"}}
 	res := rollout.Result{Workload: "deployment/w", Namespace: "ns", Tag: "t1", Image: "ghcr.io/o/w:t1", Container: "w"}
@@ -197,6 +213,7 @@ func TestResults(t *testing.T) {
 		{"status", statusCommand, "status", pipeline.Unchanged, "…ns/deployment/w: complete, 1 of 1 ready…not well\n", "", []string{"workload", "verdict", "well"}},
 		{"statuses", statusCommand, "status --contexts eu,us", pipeline.Unchanged, "…eu        w:t1    1/1     not well   drift-image\nus        -       -       unknown    workload-unknown\n", "", []string{"contexts", "well"}},
 	} {
+		tested[strings.Fields(tc.argv)[0]] = true
 		t.Run(tc.name, func(t *testing.T) {
 			env, out, errs := testEnv(t, "")
 			env.Mode.Quiet = true
@@ -234,6 +251,7 @@ func TestResults(t *testing.T) {
 			}
 		})
 	}
+	wantEveryCommand(t, tested)
 }
 
 // parts wants a text, or with … its parts in their order.

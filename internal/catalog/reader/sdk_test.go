@@ -184,11 +184,12 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 		_, _ = io.WriteString(w, `{"ok":true,"modified":true,"message":"Successfully registered"}`)
 	}))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bun, "run", filepath.Join(dir, "register.ts"), filepath.Join(dir, "worker.ts"))
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development")
+	cmd.Env = append(os.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development",
+		"HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy=", "ALL_PROXY=", "all_proxy=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, "", fmt.Errorf("the worker did not register: %w\n%s", err, out)
 	}
