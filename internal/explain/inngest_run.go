@@ -69,6 +69,13 @@ var inngestRunEntries = []Entry{
 		Remedy: "End its run with kubectl sbw runs --cancel RUN, or start it again with kubectl sbw runs --rerun RUN.",
 	},
 	{
+		Code:   "inngest-step-gone",
+		Title:  "unfinished runs have begun a step that the new version lacks",
+		Cause:  "A run that has not ended continues with the new version's code: its function is called from the start, and finds the results of finished steps by their ids. If an id is gone or renamed, the result is not found, and the work is done again under the new id. A sleep or wait begins again.",
+		Remedy: "Keep the ids of steps in functions that have unfinished runs, or wait until these runs have ended: kubectl sbw runs lists them. With --strict, a rollout is refused.",
+		Docs:   []string{"https://www.inngest.com/docs/learn/versioning"},
+	},
+	{
 		Code:   "inngest-step-killed",
 		Title:  "the restart would kill a running step for good",
 		Cause:  "Its function has no attempt left (retries 0, or this is the last one), so the run would fail.",
@@ -79,6 +86,12 @@ var inngestRunEntries = []Entry{
 		Title:  "more of a step would be lost than allowed",
 		Cause:  "It has been executing for longer than --max-step-loss and would start again from its beginning.",
 		Remedy: "Use --wait-idle, a higher --max-step-loss, or --force.",
+	},
+	{
+		Code:   "inngest-steps-unknown",
+		Title:  "the steps of unfinished runs cannot be compared with the new version",
+		Cause:  "Not all step ids of a function are known from its source: an id is worked out at run time, or step is passed to code that is not read. Or the image has no catalog of steps, or the server did not show the steps of these runs.",
+		Remedy: "gh sbw functions -o json shows for each function which steps are known, and why they are open. Check by hand that no step that runs may have finished was renamed.",
 	},
 	{
 		Code:    "inngest-zero-retries",

@@ -81,6 +81,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 			return r.checkInngest(ctx, rep, pipeline.Error)
 		}},
 		pipeline.Check{Name: "functions", Run: f.checkCatalog},
+		pipeline.Check{Name: "unfinished runs", Run: f.checkSpans},
 		pipeline.Check{Name: "event", Run: f.checkConfirmEvent})
 }
 
