@@ -12,7 +12,7 @@ import (
 
 func newRestart(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
 	o := &rolloutOptions{tagOptional: true}
-	o.Manifest.ImageOnly, o.DryRun = true, rollout.DryRunNone
+	o.Restart, o.Manifest.ImageOnly, o.DryRun = true, true, rollout.DryRunNone
 	c := &cobra.Command{
 		Use:   "restart",
 		Short: "Replace the pods by others of the same image, to read changed Secrets and ConfigMaps",
@@ -25,23 +25,19 @@ or written.`,
 		Example: `  # after a Secret has changed
   kubectl sbw restart
 
+  # in every production cluster, one after the other
+  kubectl sbw restart --contexts 'prod-*'
+
   # prove the new pods before they serve, and refuse where that is not possible
   kubectl sbw restart --strategy switch`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.complete(k); err != nil {
-				return err
-			}
-			if err := o.validate(); err != nil {
-				return err
-			}
-			if runF != nil {
-				return runF(c.Context(), o)
-			}
-			return o.run(c.Context(), k.env, rollout.NewRestart)
+			return o.runHere(c, k, runF, func() error { return o.run(c.Context(), k.env, rollout.NewRestart) })
 		},
 	}
 	f := c.Flags()
+	addContexts(c, &o.contexts)
+	o.addWaves(c)
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait for the new pods (default: deploy.timeout of "+worker.ConfigName+", 180s)")
 	o.addDryRun(c)
 	addProbe(c, &o.Probe)

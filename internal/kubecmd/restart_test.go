@@ -62,6 +62,25 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A restart in several clusters replaces the pods of each, which keeps its own image,
+// and leaves the manifest alone.
+func TestRestartInSeveralClusters(t *testing.T) {
+	w := newWorld(t, 2)
+	w.run(0, "rollout", "--context", "eu", "--tag", "old", "--no-inngest")
+	w.run(0, "rollout", "--context", "us", "--tag", "new", "--no-inngest")
+	file := w.read("k8s/worker.yaml")
+	res := w.fleet(0, "restart", "--contexts", "*")
+	w.wantEnds(res, "eu: done, runs old", "us: done, runs new")
+	for i := range 2 {
+		if w.deployment(i).Spec.Template.Annotations[apply.RestartedAt] == "" {
+			t.Errorf("cluster %d was not restarted", i)
+		}
+	}
+	if w.read("k8s/worker.yaml") != file {
+		t.Error("the manifest was changed")
+	}
+}
+
 // A restart whose pods cannot prove themselves leaves the old ones, and one that
 // is killed is gone on with by the next.
 func TestRestartThatFails(t *testing.T) {

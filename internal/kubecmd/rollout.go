@@ -81,33 +81,41 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	o.addRestart(c)
 	cli.AddDocument(k.env, c, &o.output, newRolloutDocument, "name")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if len(o.contexts) > 0 {
-			if err := o.checkWaves(); err != nil {
+		return o.runHere(c, k, runF, func() error {
+			if err := o.findTag(c.Context()); err != nil { // with --resume, the tag that is being rolled out
 				return err
 			}
-			if runF != nil {
-				return runF(c.Context(), o)
-			}
-			return o.runFleet(c.Context(), k, func(all []rollout.Each) (*rollout.Fleet, error) { return rollout.NewFleet(all, o.FleetOptions) })
-		}
-		if c.Flags().Changed("wave-size") || c.Flags().Changed("max-failures") {
-			return pipeline.UsageErrorf(codeUsage, "name them with --contexts", "--wave-size and --max-failures need several clusters")
-		}
-		if err := o.complete(k); err != nil {
-			return err
-		}
-		if err := o.validate(); err != nil {
+			return o.run(c.Context(), k.env, rollout.NewRollout)
+		})
+	}
+	return c
+}
+
+// runHere completes and checks the options, and runs one in the current context, or
+// the same use case in several contexts.
+func (o *rolloutOptions) runHere(c *cobra.Command, k *factory, runF func(context.Context, *rolloutOptions) error, one func() error) error {
+	if len(o.contexts) > 0 {
+		if err := o.checkWaves(); err != nil {
 			return err
 		}
 		if runF != nil {
 			return runF(c.Context(), o)
 		}
-		if err := o.findTag(c.Context()); err != nil { // with --resume, the tag that is being rolled out
-			return err
-		}
-		return o.run(c.Context(), k.env, rollout.NewRollout)
+		return o.runFleet(c.Context(), k, func(all []rollout.Each) (*rollout.Fleet, error) { return rollout.NewFleet(all, o.FleetOptions) })
 	}
-	return c
+	if c.Flags().Changed("wave-size") || c.Flags().Changed("max-failures") {
+		return pipeline.UsageErrorf(codeUsage, "name them with --contexts", "--wave-size and --max-failures need several clusters")
+	}
+	if err := o.complete(k); err != nil {
+		return err
+	}
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if runF != nil {
+		return runF(c.Context(), o)
+	}
+	return one()
 }
 
 // findTag sets the tag that is running if none is given.

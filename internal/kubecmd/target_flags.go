@@ -63,6 +63,12 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	f.StringVar(&o.confirmData, "confirm-data", "", "the data of that event, a JSON object")
 	o.inngest.addEventKey(c)
 	o.addSwitch(c)
+	o.addWaves(c)
+}
+
+// addWaves adds the flags that say how several clusters take their turns.
+func (o *rolloutOptions) addWaves(c *cobra.Command) {
+	f := c.Flags()
 	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
 	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: start no further wave once more than this many clusters have failed")
 }

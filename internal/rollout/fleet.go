@@ -65,11 +65,16 @@ type Each struct {
 	Options
 }
 
-// NewFleet is a rollout into several clusters. Two names of one cluster, which
+// NewFleet is a rollout into several clusters, or a restart in them. Two names of one cluster, which
 // would keep each other from the lock, are a usage error.
 func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
+	restart := len(all) > 0 && all[0].Restart
+	command := "rollout"
+	if restart {
+		command = "restart"
+	}
 	f, err := newFleet(all, func(e Each, lost func(error)) *Run {
-		return newRollout("rollout", e.Target, e.Options, lost)
+		return newRollout(command, e.Target, e.Options, lost)
 	})
 	if err != nil {
 		return nil, err
@@ -77,11 +82,13 @@ func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
 	f.maxFailures = o.MaxFailures
 	first := f.members[0]
 	f.stamp = first.Run
-	f.Pipeline = pipeline.Pipeline{Name: "rollout", Checks: f.checks(), Cleanup: f.close, KeepChanges: first.NoRollback}
+	f.Pipeline = pipeline.Pipeline{Name: command, Checks: f.checks(), Cleanup: f.close, KeepChanges: first.NoRollback}
 	if first.DryRun == DryRunNone {
 		first.keepJournal()
 		f.Pipeline.Journal, first.Pipeline.Journal = first.journal, nil // it is the whole run's
-		f.Pipeline.Stages = []pipeline.Stage{stage("stamp", first.stampStage().Run, f.unstamp)}
+		if !restart {
+			f.Pipeline.Stages = []pipeline.Stage{stage("stamp", first.stampStage().Run, f.unstamp)}
+		}
 	}
 	for _, m := range f.members {
 		if m.DryRun != DryRunNone {
@@ -91,7 +98,11 @@ func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
 		if m != first {
 			m.keepJournal()
 		}
-		m.Pipeline.Stages = m.stages(stage("stamp", m.stampedOnce, nil))
+		own := stage("stamp", m.stampedOnce, nil)
+		if restart {
+			own = m.imageStage()
+		}
+		m.Pipeline.Stages = m.stages(own)
 	}
 	waves := slices.Collect(slices.Chunk(f.members, o.WaveSize))
 	for i, wave := range waves {
@@ -185,7 +196,7 @@ func (f *Fleet) oneDigest() *pipeline.Finding {
 			of[img.found.Digest] = append(of[img.found.Digest], m.name)
 		}
 	}
-	if len(of) < 2 {
+	if len(of) < 2 || f.members[0].Restart { // each cluster keeps its own image
 		return nil
 	}
 	var lines []string

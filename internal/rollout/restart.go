@@ -21,11 +21,16 @@ func NewRestart(t *Target, o Options, cancelRun func(error)) *Run {
 		return r
 	}
 	r.keepJournal()
-	r.Pipeline.Stages = r.stages(stage("image", func(ctx context.Context, rep *pipeline.Reporter) error {
+	r.Pipeline.Stages = r.stages(r.imageStage())
+	return r
+}
+
+// imageStage stands where a rollout stamps the manifest.
+func (r *Run) imageStage() pipeline.Stage {
+	return stage("image", func(ctx context.Context, rep *pipeline.Reporter) error {
 		rep.Notef("the image stays %s", r.making())
 		return r.keepImages(ctx)
-	}, nil))
-	return r
+	}, nil)
 }
 
 // restartMark is the annotation that makes pods of the same image new ones; none
