@@ -23,11 +23,25 @@ var inngestRunEntries = []Entry{
 		Remedy: "Look at kubectl sbw runs and at the server's log.",
 	},
 	{
+		Code:  "inngest-crons-orphaned",
+		Title: "crons of deleted apps go on",
+		Cause: "The server archives a deleted app and keeps the schedules of its functions (seen with 1.43), so it goes on calling a worker that is gone.",
+		Remedy: "Restart the Inngest server: where its queue is in memory, it then schedules only the crons of registered apps. " +
+			"Where its queue is in Redis, register the app once more without these functions, and delete it again. " +
+			"End runs that wait with kubectl sbw runs --cancel RUN.",
+	},
+	{
 		Code:    "inngest-crons-silent",
 		Title:   "some schedules did not run",
 		Cause:   "The server reads schedules again only if a registration changes something. A schedule that it has lost stays lost while registrations change nothing.",
 		Remedy:  "Make the next registration a full one.",
 		Example: "kubectl sbw refresh --resync",
+	},
+	{
+		Code:   "inngest-crons-unproven",
+		Title:  "it is not known whether crons are scheduled",
+		Cause:  "The server does not list its schedules. Only a run proves one, and these have not been due since the app was registered or the server started.",
+		Remedy: "Run kubectl sbw status after they were due: it reports crons that did not run.",
 	},
 	{
 		Code:   "inngest-not-idle",

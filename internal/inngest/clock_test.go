@@ -236,3 +236,71 @@ func TestSilentCrons(t *testing.T) {
 		}
 	})
 }
+
+// TestRefreshProvesCrons: what a refresh says of schedules, right after a
+// registration, when they ran, and after a restart of the server.
+func TestRefreshProvesCrons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		refresh := func(since time.Time) *inngest.Refreshed {
+			t.Helper()
+			done, err := inngest.Refresh(t.Context(), inngest.RefreshOptions{Client: c, Worker: w, ProveCrons: true, CronsSince: since}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return done
+		}
+		after := func(d time.Duration) { <-time.After(d) }
+		since := time.Now()
+		if done := refresh(since); !hasCode(done.Findings, "inngest-crons-unproven") {
+			t.Errorf("right after the registration: %v", done.Findings)
+		}
+		after(3*time.Hour + 5*time.Minute)
+		if done := refresh(since); len(done.Findings) != 0 {
+			t.Errorf("after they ran: %v", done.Findings)
+		}
+		if done := refresh(time.Now()); !hasCode(done.Findings, "inngest-crons-unproven") {
+			t.Errorf("after the server's restart: %v", done.Findings)
+		}
+		if done := refresh(time.Time{}); !hasCode(done.Findings, "inngest-crons-unproven") {
+			t.Errorf("when nobody knows since when: %v", done.Findings)
+		}
+		double.ForgetSchedules()
+		restarted := time.Now()
+		after(3 * time.Hour)
+		if done := refresh(restarted); !hasCode(done.Findings, "inngest-crons-silent") || hasCode(done.Findings, "inngest-crons-unproven") {
+			t.Errorf("after the server lost them: %v", done.Findings)
+		}
+	})
+}
+
+// TestCronsOfADeletedApp: the server goes on starting them, and status shows it.
+func TestCronsOfADeletedApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubble(t)
+		defer double.Close()
+		done, err := inngest.Refresh(t.Context(), inngest.RefreshOptions{Client: c, Worker: w}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.DeleteApp(t.Context(), done.App.ID); err != nil {
+			t.Fatal(err)
+		}
+		status := func() *inngest.Report {
+			t.Helper()
+			look, err := inngest.Status(t.Context(), inngest.ReportOptions{Client: c, Worker: w})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return look
+		}
+		if hasCode(status().Findings, "inngest-crons-orphaned") {
+			t.Error("reported before they ran")
+		}
+		<-time.After(90 * time.Minute)
+		if look := status(); !hasCode(look.Findings, "inngest-crons-orphaned") {
+			t.Errorf("%v", look.Findings)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // ScheduledRuns reads those runs of an app's functions with schedules that
@@ -30,4 +31,44 @@ func ScheduledRuns(ctx context.Context, c *client.Client, app model.App, now tim
 		return err
 	})
 	return slices.Concat(found...), err
+}
+
+// proveCrons adds what is known of an app's schedules to a refresh. since is as in
+// judge.JudgeCrons; zero when it is not known.
+func proveCrons(ctx context.Context, o RefreshOptions, done *Refreshed, r *pipeline.Reporter) error {
+	now := time.Now()
+	since := o.CronsSince
+	if done.Modified || o.Resync || since.IsZero() {
+		since = now
+	}
+	runs, err := ScheduledRuns(ctx, o.Client, done.App, now)
+	if err != nil {
+		return err
+	}
+	crons := judge.JudgeCrons(done.App, runs, since, now)
+	for _, f := range []*pipeline.Finding{judge.SilentCrons(crons.Silent), judge.UnprovenCrons(crons.Unknown)} {
+		if f != nil {
+			done.Findings = append(done.Findings, f)
+		}
+	}
+	if n := len(crons.Ran); n > 0 {
+		r.Notef("%s ran when last due", judge.Count(n, "cron"))
+	}
+	return nil
+}
+
+const (
+	// orphansSince is how far back runs of deleted apps are looked for, and
+	// orphansLimit how many of the newest runs are read for that.
+	orphansSince = time.Hour
+	orphansLimit = 2 * client.RunPage
+)
+
+// orphanedCrons looks for scheduled runs of deleted apps among the newest runs.
+func orphanedCrons(ctx context.Context, c *client.Client, apps []model.App) (*pipeline.Finding, error) {
+	runs, err := c.Runs(ctx, client.RunFilter{Since: time.Now().Add(-orphansSince), Limit: orphansLimit})
+	if err != nil {
+		return nil, err
+	}
+	return judge.OrphanedCrons(apps, runs), nil
 }

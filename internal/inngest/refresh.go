@@ -44,6 +44,12 @@ type RefreshOptions struct {
 	// server takes it for new and reads its schedules again.
 	Resync bool
 
+	// ProveCrons reports what is known about schedules.
+	ProveCrons bool
+	// CronsSince is when the server can have lost its schedules last: the worker's
+	// rollout or the server's start, whichever was later. Zero when it is not known.
+	CronsSince time.Time
+
 	Timeout time.Duration // for the server's list to become right; 30 s when zero
 	Poll    time.Duration // 500 ms when zero
 	// PathTimeout is how long the server's call may fail; 30 s when zero.
@@ -232,6 +238,11 @@ func finish(ctx context.Context, o RefreshOptions, want model.Wanted, done *Refr
 	if done.Stale, done.Foreign, err = judgeApps(ctx, o.Client, apps, want, o.Liveness); err != nil {
 		return err
 	}
+	if o.ProveCrons {
+		if err := proveCrons(ctx, o, done, r); err != nil {
+			return err
+		}
+	}
 	if !o.Prune {
 		if f := judge.StaleFinding(done.Stale); f != nil {
 			done.Findings = append(done.Findings, f)
@@ -240,5 +251,8 @@ func finish(ctx context.Context, o RefreshOptions, want model.Wanted, done *Refr
 	}
 	done.Pruned, done.Stale, err = prune(ctx, o.Client, done.Stale, r)
 	done.Findings = append(done.Findings, keptFindings(done.Stale)...)
+	if f := judge.PrunedCrons(done.Pruned); f != nil {
+		done.Findings = append(done.Findings, f)
+	}
 	return err
 }

@@ -112,6 +112,13 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 		}
 		l.Findings = append(l.Findings, found...)
 	}
+	orphans, err := orphanedCrons(ctx, o.Client, l.Apps)
+	if err != nil {
+		return l, err
+	}
+	if orphans != nil {
+		l.Findings = append(l.Findings, orphans)
+	}
 	if f := judge.StaleFinding(l.Stale); f != nil {
 		l.Findings = append(l.Findings, f)
 	}

@@ -64,11 +64,11 @@ func (o *refreshOptions) run(ctx context.Context, k *factory) error {
 	if err := needsInngest(t); err != nil {
 		return err
 	}
-	c, _, err := t.ConnectLive(ctx, io)
+	c, w, err := t.ConnectLive(ctx, io)
 	if err != nil {
 		return err
 	}
-	r := rollout.NewRefresh(c, o.RefreshOptions)
+	r := rollout.NewRefresh(c, w, o.RefreshOptions)
 	if _, err = k.env.Run(ctx, r.Pipeline, nil); err != nil {
 		return err
 	}

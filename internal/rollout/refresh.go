@@ -46,32 +46,37 @@ type Refresh struct {
 	Plan *inngest.Plan
 }
 
-// NewRefresh is a refresh over a connection, which it closes.
-func NewRefresh(c *conn.Conn, o RefreshOptions) *Refresh {
+// NewRefresh is a refresh of a workload over a connection, which it closes.
+func NewRefresh(c *conn.Conn, w *workload.Workload, o RefreshOptions) *Refresh {
 	r := &Refresh{}
 	r.Pipeline = pipeline.Pipeline{Name: "refresh", Cleanup: func(context.Context, *pipeline.Reporter) error { return c.Close() },
-		Stages: []pipeline.Stage{stage("refresh", func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, o) }, nil)}}
+		Stages: []pipeline.Stage{stage("refresh", func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, w, o) }, nil)}}
 	return r
 }
 
-func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn, o RefreshOptions) error {
+func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn, w *workload.Workload, o RefreshOptions) error {
 	if c.Unsigned != nil {
 		rep.Finding(c.Unsigned)
 	}
-	w, err := c.WorkerAt(ctx, "")
+	sdk, err := c.WorkerAt(ctx, "")
 	if err != nil {
 		return err
 	}
 	rep.Notef("Inngest is reached through %s", c.Route())
 	options := inngest.RefreshOptions{
 		Client:       c.Client,
-		Worker:       w,
+		Worker:       sdk,
 		App:          c.App,
 		AllowRemoval: o.AllowRemoval,
 		Prune:        o.PruneStale,
 		Resync:       o.Resync,
 		Liveness:     c.Liveness,
 		Path:         c.CheckLivePath,
+		ProveCrons:   true,
+		CronsSince:   rolledOut(w),
+	}
+	if started := c.ServerStarted(ctx); started.After(options.CronsSince) {
+		options.CronsSince = started
 	}
 	if o.DryRun {
 		if r.Plan, err = inngest.PlanRefresh(ctx, options); err != nil {

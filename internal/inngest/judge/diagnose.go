@@ -63,9 +63,7 @@ func Diagnose(s State) []*pipeline.Finding {
 			add(ConnectMode(*own))
 		}
 		if !s.CronsSince.IsZero() {
-			if silent := silentCrons(*own, s.Scheduled, s.CronsSince, s.Now); len(silent) > 0 {
-				add(cronFinding(silent))
-			}
+			add(SilentCrons(JudgeCrons(*own, s.Scheduled, s.CronsSince, s.Now).Silent))
 		}
 	}
 	add(duplicateApps(s.Apps, s.Want))

@@ -53,7 +53,7 @@ func (s *Server) tick(ctx context.Context, f *function, expression string, when 
 			return
 		}
 		s.mu.Lock()
-		if s.liveLocked(f) {
+		if !f.archived { // an app that is deleted keeps its schedules, as on the real server (1.43)
 			s.startLocked(f, nil, expression)
 		}
 		s.mu.Unlock()
