@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -167,6 +168,12 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	// are not subcommands.
 	if rest, ok := strings.CutPrefix(what, "unknown command "); ok && !c.HasSubCommands() {
 		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
+			if word, qerr := strconv.Unquote(quoted); qerr == nil {
+				if flag := valueOf(c, word); flag != "" {
+					return pipeline.UsageErrorf(CodeUsage, "write --"+flag+"="+word,
+						"the value of --%s is optional, so it cannot follow after a space", flag)
+				}
+			}
 			what = fmt.Sprintf("`%s` takes no argument, and %s is one", commandName(env, c), quoted)
 		}
 	}
@@ -187,6 +194,17 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 			"`%s` takes %s %s, and %s given", commandName(env, c), m[1], unit, given)
 	}
 	return pipeline.UsageErrorf(CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
+}
+
+// valueOf returns the flag that a word seems to be the value of: one with an optional
+// value that was given without one. Setting it does no harm, because the command ends.
+func valueOf(c *cobra.Command, word string) (name string) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if name == "" && f.NoOptDefVal != "" && f.Value.String() == f.NoOptDefVal && f.Value.Set(word) == nil {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // isCobraUsage recognises cobra's own complaints, which have no type of their own

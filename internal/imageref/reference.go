@@ -132,6 +132,9 @@ func CheckTag(tag string) error {
 	if t := strings.TrimLeft(notTag.ReplaceAllString(tag, "-"), ".-"); tagRE.MatchString(t) {
 		fix += "; for example " + t
 	}
+	if _, digest, ok := strings.Cut(tag, "@"); ok && IsDigest(digest) {
+		fix = "name the image with its digest: --image NAME:" + tag
+	}
 	return pipeline.UsageErrorf(CodeTag, fix, "%q is not a valid tag", tag)
 }
 

@@ -169,9 +169,19 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"step loss":           {"", []string{"undo", "--max-step-loss", "-5s"}, pipeline.Usage, "--max-step-loss -5s is below zero"},
 		"probe port":          {"", []string{"rollout", "--tag", "a", "--probe-port", "99999"}, pipeline.Usage, "--probe-port 99999 is not a valid port"},
 		"no Inngest":          {"", []string{"rollout", "--tag", "a", "--no-inngest", "--wait-idle"}, pipeline.Usage, "--wait-idle needs Inngest"},
-		"diff of nothing":     {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--diff compares with the cluster"},
+		"diff of nothing":     {"", []string{"rollout", "--tag", "a", "--diff", "--dry-run=client"}, pipeline.Usage, "--dry-run=server shows what would change"},
 		"url":                 {"", []string{"status", "--inngest-url", "localhost:8288"}, pipeline.Usage, `"localhost:8288" is not the URL of a server`},
 		"url, configured":     {"workers: {system-bus-worker: {inngest: {url: here}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.url"},
+		"no time at all":      {"", []string{"rollout", "--tag", "a", "--timeout=0"}, pipeline.Usage, "--timeout 0s is not above zero"},
+		"negative time":       {"", []string{"undo", "--timeout=-1s"}, pipeline.Usage, "--timeout -1s is not above zero"},
+		"no time to drain":    {"", []string{"restart", "--drain-timeout=0s"}, pipeline.Usage, "--drain-timeout 0s is not above zero"},
+		"value after a space": {"", []string{"rollout", "--tag", "a", "--wait-idle", "10m"}, pipeline.Usage, "write --wait-idle=10m"},
+		"dry run, space":      {"", []string{"restart", "--dry-run", "server"}, pipeline.Usage, "write --dry-run=server"},
+		"bool, space":         {"", []string{"undo", "--force", "true"}, pipeline.Usage, "write --force=true"},
+		"digest as a tag":     {"", []string{"rollout", "--tag", "a@sha256:" + strings.Repeat("0", 64)}, pipeline.Usage, "--image"},
+		"namespace":           {"", []string{"status", "-n", "Bad_NS"}, pipeline.Usage, `--namespace: "Bad_NS" is not a valid name`},
+		"namespace, config":   {"workers: {system-bus-worker: {deploy: {namespace: Bad_NS}}}", []string{"status"}, pipeline.Usage, "deploy.namespace"},
+		"name, config":        {"workers: {system-bus-worker: {deploy: {deployment: 'a b'}}}", []string{"history"}, pipeline.Usage, "deploy.deployment"},
 		"dead, reported once": {"", []string{"rollout", "--tag", "a"}, pipeline.RefusedByPreflight, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,5 +253,34 @@ func TestStatesAreTakenInEitherCase(t *testing.T) {
 	got, err := statuses([]string{"failed", "Running", "canceled"})
 	if err != nil || strings.Join(got, " ") != "FAILED RUNNING CANCELLED" {
 		t.Errorf("%v %v", got, err)
+	}
+}
+
+// TestConflictingFlags: each pair of the table is refused before anything is read, and
+// neither of the two is.
+func TestConflictingFlags(t *testing.T) {
+	values := map[string]string{
+		"bake": "5m", "drain-timeout": "5m", "probe-port": "80", "inngest-url": "http://x:1", "inngest-via": "direct",
+		"signing-key-from": "env:X", "event-key-from": "env:X", "contexts": "a,b", "context": "here", "kustomize": ".", "strategy": "rolling",
+		"probe": "none", "dry-run": "client",
+	}
+	arg := func(name string) string {
+		if v := values[name]; v != "" {
+			return "--" + name + "=" + v
+		}
+		return "--" + name
+	}
+	for _, r := range conflicts {
+		t.Run(r.flag+" "+r.with, func(t *testing.T) {
+			env, _, errs := testEnv(t, "")
+			code := cli.Execute(t.Context(), env, NewRoot(env), []string{"rollout", "--tag", "a", arg(r.flag), arg(r.with)})
+			if code != int(pipeline.Usage) || !strings.Contains(errs.String(), r.flag) || !strings.Contains(errs.String(), r.with) {
+				t.Errorf("exit %d:\n%s", code, errs)
+			}
+		})
+	}
+	env, _, _ := testEnv(t, "")
+	if _, err := parse(t, env, "--tag", "a", "--strategy", "switch", "--bake", "5m", "--resume=false"); err != nil {
+		t.Error(err)
 	}
 }

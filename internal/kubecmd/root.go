@@ -62,6 +62,9 @@ and put everything back when that fails.`,
 		{Message: "Inngest Commands:", Commands: []*cobra.Command{newRefresh(k, nil), newFunctions(k, nil), newRuns(k, nil)}},
 		{Message: "Troubleshooting Commands:", Commands: []*cobra.Command{newStatus(k, nil), newDoctor(k, nil), cli.NewExplain(env)}},
 	})
+	for _, c := range root.Commands() {
+		guard(c)
+	}
 	k.completions(root)
 	installHelp(root, env)
 	return root
@@ -101,7 +104,7 @@ func (k *factory) target() (*rollout.Target, error) {
 		return nil, err
 	}
 	t.Ref = workload.Ref{Kind: t.Worker.Deploy.Kind, Namespace: t.Conn.Namespace, Name: t.Worker.Deploy.Deployment}
-	return t, nil
+	return t, checkNames(t)
 }
 
 // nameChoice says which of several workers was taken without its being named.

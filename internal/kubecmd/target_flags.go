@@ -80,7 +80,7 @@ func (o *rolloutOptions) addDryRun(c *cobra.Command) {
 		(*string)(&o.DryRun),
 		"dry-run",
 		string(rollout.DryRunNone),
-		`"none", "client" (print what would be applied) or "server" (let the cluster check it, change nothing)`,
+		`"none", "client" (run the checks, then print what would be applied) or "server" (let the cluster try it, and print what would change); neither changes anything`,
 	)
 	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
 	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
@@ -273,8 +273,6 @@ func (o *rolloutOptions) validate() error {
 		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
 	case o.Steps.MaxStepLoss < 0:
 		return pipeline.UsageErrorf(codeUsage, "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
-	case o.Diff && o.DryRun == rollout.DryRunClient:
-		return pipeline.UsageErrorf(codeUsage, "use --dry-run=server", "--diff compares with the cluster, which --dry-run=client does not use")
 	}
 	switch o.DryRun {
 	case rollout.DryRunNone, rollout.DryRunClient, rollout.DryRunServer:
