@@ -96,6 +96,7 @@ func Choose(dir, want string) (string, error) {
 	}
 	entries = slices.DeleteFunc(entries, func(d v1.Descriptor) bool { return d.Annotations[attestation] != "" })
 	images := slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return refers(dir, d) })
+	images = withoutMembers(dir, images)
 	if len(images) == 0 || slices.ContainsFunc(entries, func(d v1.Descriptor) bool { return d.Digest.String() == want }) {
 		images = entries // a digest means exactly this entry
 	}
@@ -124,23 +125,51 @@ func Choose(dir, want string) (string, error) {
 // Schema").
 var referrerTag = lazyregexp.New(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
 
-// refers reports whether an entry is not an image but something about one: a
-// signature, an SBOM, or an index of these (image-spec manifest.md,
-// "artifactType" and "subject").
+// refers reports whether an entry is not an image but something about one, or
+// something else: a signature, an SBOM, a chart, or an index of these (image-spec
+// manifest.md, "artifactType" and "subject"). What cosign stores in the way of
+// before that has an image's config, but other layers.
 func refers(dir string, d v1.Descriptor) bool {
 	if d.ArtifactType != "" || referrerTag.MatchString(d.Annotations[refName]) {
 		return true
 	}
 	text, err := document(dir, d.Digest)
 	var m struct {
-		ArtifactType string         `json:"artifactType"`
-		Subject      *v1.Descriptor `json:"subject"`
-		Config       v1.Descriptor  `json:"config"`
+		ArtifactType string          `json:"artifactType"`
+		Subject      *v1.Descriptor  `json:"subject"`
+		Config       v1.Descriptor   `json:"config"`
+		Layers       []v1.Descriptor `json:"layers"`
 	}
 	if err != nil || json.Unmarshal(text, &m) != nil {
 		return false // Verify reports it
 	}
-	return m.ArtifactType != "" || m.Subject != nil || m.Config.MediaType == "application/vnd.oci.empty.v1+json"
+	return m.ArtifactType != "" || m.Subject != nil || m.Config.MediaType == "application/vnd.oci.empty.v1+json" ||
+		len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, isLayer)
+}
+
+// isLayer reports whether a part may be a layer: whatever has not another
+// vendor's type.
+func isLayer(d v1.Descriptor) bool {
+	const vendors = "application/vnd."
+	kind, vendor := strings.CutPrefix(string(d.MediaType), vendors)
+	return !vendor || strings.HasPrefix(kind, "oci.image.") || strings.HasPrefix(kind, "docker.")
+}
+
+// withoutMembers leaves out entries without a name that belong to an index which
+// is also listed, as oras lists them: the index is the image.
+func withoutMembers(dir string, entries []v1.Descriptor) []v1.Descriptor {
+	member := map[v1.Hash]bool{}
+	for _, d := range entries {
+		text, err := document(dir, d.Digest)
+		var index v1.IndexManifest
+		if err != nil || json.Unmarshal(text, &index) != nil {
+			continue // Verify reports it
+		}
+		for _, m := range index.Manifests {
+			member[m.Digest] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return member[d.Digest] && len(entryNames(d)) == 0 })
 }
 
 // entryNames are the names of an entry. One may have several, separated by

@@ -282,6 +282,13 @@ func TestChooseAmongReferrers(t *testing.T) {
 	signature := b.json(map[string]any{"schemaVersion": 2, "artifactType": "application/vnd.example.signature+json", "config": empty, "layers": []any{}, "subject": img})
 	sbom := b.json(map[string]any{"schemaVersion": 2, "config": empty, "layers": []any{}, "subject": img})
 	plain := b.json(map[string]any{"schemaVersion": 2, "config": empty, "layers": []any{}})
+	payload := b.blob("{\"critical\": {}}")
+	payload.MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+	config := b.json(map[string]any{"os": "", "architecture": ""})
+	config.MediaType = "application/vnd.oci.image.config.v1+json"
+	saved := b.json(map[string]any{"schemaVersion": 2, "config": config, "layers": []any{payload}})
+	saved.Annotations = map[string]string{"kind": "dev.cosignproject.cosign/sigs"}
+	index := b.index(img, b.image("amd64", "layer"))
 	typed := signature
 	typed.ArtifactType = "application/vnd.example.signature+json"
 	tag := "sha256-" + img.Digest.Hex
@@ -297,6 +304,10 @@ func TestChooseAmongReferrers(t *testing.T) {
 	}{
 		{"signature and SBOM", []v1.Descriptor{both, typed, sbom, plain}, "", img, ""},
 		{"by tag schema", []v1.Descriptor{img, named(b.index(signature), refName, tag), named(other, refName, tag+".sig")}, "", img, ""},
+		{"as cosign saves it", []v1.Descriptor{img, saved}, "", img, ""},
+		{"an index and its members", []v1.Descriptor{img, index, saved}, "", index, ""},
+		{"a member by its digest", []v1.Descriptor{img, index}, img.Digest.String(), img, ""},
+		{"an index and a member with a name", []v1.Descriptor{named(img, refName, "v1"), named(index, refName, "all")}, "v1", img, ""},
 		{"listed twice", []v1.Descriptor{img, named(img, refName, "v1"), named(img, refName, "v2")}, "", img, ""},
 		{"first of two names", []v1.Descriptor{both, other}, "v1", img, ""},
 		{"second of two names", []v1.Descriptor{both, other}, "stable", img, ""},
