@@ -247,7 +247,8 @@ func commandLine(args []string) (string, bool) {
 
 // shell judges the programs that a shell's line certainly starts. Only a
 // program that exists but cannot run is a fault, because a shell has functions,
-// builtins and its own PATH.
+// builtins and its own PATH; the path of the first program, without which the
+// line fails, is judged as if there was no shell.
 func (j *judgement) shell(line string, depth int) {
 	if w := BrokenExecForm(line); w != "" {
 		if _, ok := j.lookup(w); !ok {
@@ -258,8 +259,13 @@ func (j *judgement) shell(line string, depth int) {
 	}
 	dir := j.dir
 	defer func() { j.dir = dir }()
+	must := mustStart(line)
 	for _, argv := range shellCommands(line) {
 		switch {
+		case argv[0] == must:
+			// A shell runs a file without #! by itself.
+			e, ok := j.lookup(must)
+			j.start(argv, depth+1, ok && e.Exec)
 		case argv[0] == "cd" && len(argv) == 2 && strings.HasPrefix(argv[1], "/"):
 			j.dir = clean(argv[1])
 		case argv[0] == "cd" && len(argv) == 2:

@@ -182,6 +182,39 @@ func shellCommands(line string) (all [][]string) {
 	return all
 }
 
+// harmless builtins precede a program without deciding whether it starts.
+var harmless = []string{":", "cd", "echo", "export", "printf", "set", "true", "ulimit", "umask", "unset"}
+
+// mustStart is the path of the program without which a line fails: the first
+// one, and nothing in the line goes on or starts something else instead if it
+// cannot be started. It is "" if there is no such path, or only a name, which may
+// also be a builtin of the image's own shell.
+func mustStart(line string) string {
+	var program string
+	begin, decided, redirected := true, false, false
+	for _, w := range lex(line) {
+		switch {
+		case w.op && strings.ContainsAny(w.text, "<>") && !strings.ContainsAny(w.text, "();|"):
+			redirected = true
+		case w.op && w.text != "&&":
+			return ""
+		case w.op:
+			begin = true
+		case redirected:
+			redirected = false
+		case decided || !begin || w.sure && (w.text == "exec" || assignment.MatchString(w.text)):
+		case !w.sure && assignment.MatchString(w.text):
+		case slices.Contains(harmless, w.text):
+			begin = false
+		case !w.sure || !strings.Contains(w.text, "/"):
+			return ""
+		default:
+			program, decided = w.text, true
+		}
+	}
+	return program
+}
+
 // BrokenExecForm is the program that a shell would look for if the line was
 // meant as exec form but is not valid JSON: ['bun', 'x'], ["bun",]. It is ""
 // for any other line, such as a test ([ -f x ] && y).

@@ -1,6 +1,7 @@
 package runnable
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,39 @@ func TestShellCommands(t *testing.T) {
 	}
 }
 
+func TestMustStart(t *testing.T) {
+	for line, want := range map[string]string{
+		"/usr/bin/bun run x":                     "/usr/bin/bun",
+		"'/usr/bin/bun' run x":                   "/usr/bin/bun",
+		`exec "./serve" --port "$PORT"`:          "./serve",
+		"A=1 B=\"$C\" /bin/a":                    "/bin/a",
+		"/bin/a && bun":                          "/bin/a",
+		"/bin/a >log 2>&1 && /bin/b":             "/bin/a",
+		"cd /app && export A=/x && exec ./serve": "./serve",
+		"set -e && ./serve":                      "./serve",
+		"bun && /bin/a":                          "", // which may create it
+		"bun run x":                              "",
+		"/bin/a || /bin/b":                       "",
+		"/bin/a; bun":                            "",
+		"/bin/a & bun":                           "",
+		"/bin/a | tee log":                       "",
+		"(/bin/a)":                               "",
+		"[ -x /a ] && /a":                        "",
+		"test -x /a && /a":                       "",
+		". /env.sh && /a":                        "",
+		"$BIN/a":                                 "",
+		"$X && /a":                               "",
+		"if true\nthen /a\nfi":                   "",
+		"{ /a && b":                              "",
+		"! /a":                                   "",
+		"":                                       "",
+	} {
+		if got := mustStart(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestBrokenExecForm(t *testing.T) {
 	for line, want := range map[string]string{
 		"['bun', 'src/worker.ts']": "[bun,", `["/w",]`: "[/w,]", "[bun, run]": "[bun,", `[ "bun" ]`: "", "[ -f x ] && y": "", "[[ a = b ]]": "",
@@ -73,5 +107,8 @@ func FuzzShell(f *testing.F) {
 			}
 		}
 		BrokenExecForm(line)
+		if must := mustStart(line); must != "" && !slices.ContainsFunc(shellCommands(line), func(argv []string) bool { return argv[0] == must }) {
+			t.Fatalf("%q is not among the commands", must)
+		}
 	})
 }
