@@ -19,10 +19,11 @@ var (
 	objectName = lazyregexp.New(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 )
 
-// urlPath matches the path in a request line: no spaces, no line ends.
+// urlPath matches the path in a request line: no spaces, no line ends, and no
+// fragment, which is never sent.
 var urlPath = lazyregexp.New(urlPathPattern)
 
-const urlPathPattern = `^/[!-~]*$`
+const urlPathPattern = `^/[!"$-~]*$`
 
 // check reports invalid values, each at its own line, or at the worker's line
 // if the value is a default.

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/editdistance"
+	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -62,7 +63,7 @@ func Load(root string) (*Config, error) {
 
 // Parse reads the text of a configuration; name is used in findings.
 func Parse(name string, src []byte) (*Config, error) {
-	r := &reader{name: name, values: map[string]*yaml.Node{}}
+	r := &reader{name: name, src: src, values: map[string]*yaml.Node{}}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
@@ -198,6 +199,7 @@ func (c *Config) Choice(name string) string {
 
 type reader struct {
 	name   string
+	src    []byte
 	errs   []error
 	values map[string]*yaml.Node // by their full key
 }
@@ -216,9 +218,24 @@ func (r *reader) syntax(err error) error {
 	if n, _ := fmt.Sscanf(why, "line %d: ", &line); n == 1 {
 		where = fmt.Sprintf("%s:%d", r.name, line)
 		_, why, _ = strings.Cut(why, ": ")
+	} else if m := unknownAnchor.FindStringSubmatch(why); m != nil {
+		where = r.lineOf("*" + m[1])
 	}
 	return &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage, Where: where,
 		What: "not valid YAML", Why: why, Fix: "correct that line", Err: err}
+}
+
+// unknownAnchor matches the one error of the parser that does not name a line.
+var unknownAnchor = lazyregexp.New(`^unknown anchor '(.+)' referenced`)
+
+// lineOf is the first line that has word as a word.
+func (r *reader) lineOf(word string) string {
+	for i, line := range strings.Split(string(r.src), "\n") {
+		if slices.Contains(strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r,[]{}", c) }), word) {
+			return fmt.Sprintf("%s:%d", r.name, i+1)
+		}
+	}
+	return r.name
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

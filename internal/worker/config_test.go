@@ -93,6 +93,7 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"not a bool":  {"workers:\n  w: {build: {layerReuse: maybe}}\n", []string{`.sbw.yaml:2: workers.w.build.layerReuse must be true or false, not "maybe"`}},
 		"compression": {"workers:\n  w: {build: {compression: xz}}\n", []string{`build.compression "xz"`}},
 		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image occurs twice"}},
+		"no anchor":   {"workers:\n  a: {build: &b {}}\n  c:\n    build: *bb # *b\n    probe: *b\n", []string{".sbw.yaml:4: not valid YAML"}},
 		"not yaml":    {"workers:\n\t- x\n", []string{".sbw.yaml:2: not valid YAML"}},
 		"a list":      {"- a\n", []string{".sbw.yaml:1: the configuration must be a mapping, not a list"}},
 		"upper case":  {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},
@@ -196,7 +197,7 @@ func TestValuesAreRefusedAtTheirLine(t *testing.T) {
 // TestProbePaths: only what a request line can have.
 func TestProbePaths(t *testing.T) {
 	for path, ok := range map[string]bool{
-		"/": true, "/healthz?full=1": true, "/a%20b": true, "/é": false, "healthz": false, "": false, `"healthz\nx"`: false, `"/x\n"`: false, "'/a b'": false,
+		"/": true, "/healthz?full=1": true, "/a%20b": true, "/é": false, "healthz": false, "": false, `"healthz\nx"`: false, `"/x\n"`: false, "'/a b'": false, "/a#b": false,
 		"/a%zz": false, "http://x/y": false, `"/\0"`: false,
 	} {
 		_, err := Parse(ConfigName, []byte("workers:\n  w:\n    probe:\n      path: "+path+"\n"))
