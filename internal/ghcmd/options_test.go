@@ -100,7 +100,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"output":          {"", []string{"publish", "-o", "xml"}, `-o "xml" is not a format`},
 		"unknown flag":    {"", []string{"publish", "--tagg"}, "unknown flag: --tagg"},
 		"unknown command": {"", []string{"publsh"}, `has no command "publsh"`},
-		"two tags":        {"", []string{"publish", "a", "b"}, "accepts at most 1 arg"},
+		"two tags":        {"", []string{"publish", "a", "b"}, "takes at most 1 argument"},
 		"unknown worker":  {"workers: {a: {}, b: {}}", []string{"publish", "--worker", "c"}, `no worker is named "c"`},
 		"configuration":   {"workers:\n  a: {prob: {}}", []string{"publish"}, ".sbw.yaml:2"},
 		"explain":         {"", []string{"explain", "no-such-thing-at-all"}, "no page explains"},
@@ -127,7 +127,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"amd64 variant":   {"", []string{"publish", "--platform", "linux/amd64/v9"}, "v1, v2, v3, v4"},
 		"riscv in file":   {"workers: {a: {build: {platforms: [linux/riscv]}}}", []string{"publish"}, ".sbw.yaml:1"},
 		"dots in file":    {"workers:\n  a:\n    image: ghcr.io/o/a..b", []string{"publish"}, ".sbw.yaml:3"},
-		"doctor's tags":   {"", []string{"doctor", "a", "b"}, "accepts at most 1 arg"},
+		"doctor's tags":   {"", []string{"doctor", "a", "b"}, "takes at most 1 argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out, errs := testEnv(t, tc.config)
