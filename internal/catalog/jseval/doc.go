@@ -3,9 +3,8 @@
 // module and call its method Exports.
 //
 // It is an interpreter whose values include *Unknown, which carries a reason.
-// It never accesses anything outside the program's text: no files, no clock,
-// no environment and no network. So reading a checkout is safe, whatever it
-// contains.
+// It accesses nothing outside the program's text, neither files nor a clock, the
+// environment or the network. So it is safe to read any checkout.
 //
 // # What it evaluates
 //
@@ -46,12 +45,11 @@
 // nor to change their arguments. Their results are unknown, and their
 // arguments are reported (Options.Escaped).
 //
-// The numbers of steps, the depth and the sizes are limited, so every
-// evaluation ends.
+// Steps, depth and sizes are limited, so every evaluation ends.
 //
 // # To extend it
 //
 // First check that a real worker needs it: whatever is missing is reported,
-// but whatever is implemented may be wrong. Functions of built-ins belong into
+// but whatever is implemented may be wrong. Functions of built-ins belong in
 // builtin.go. The exports of a package are supplied through Options.External.
 package jseval

@@ -54,21 +54,28 @@ func (m *Machine) findExport(mod *module, name string, at Place, visited map[exp
 		return nil, false
 	}
 	var open Value
+	var found []Value
 	for _, spec := range mod.links.Stars {
 		t := m.resolve(mod, spec)
+		v, ok := Value(nil), true
 		if t.Path == "" {
-			v := m.externalImport(spec, name, t, at)
-			if _, unknown := v.(*Unknown); !unknown {
-				return v, true
-			}
-			open = v
-			continue
+			v = m.externalImport(spec, name, t, at)
+		} else {
+			v, ok = m.findExport(m.module(t.Path), name, at, visited)
 		}
-		if v, ok := m.findExport(m.module(t.Path), name, at, visited); ok {
-			return v, true
+		switch _, unknown := v.(*Unknown); {
+		case unknown && (t.Path == "" || m.module(t.Path).source == nil):
+			open = v
+		case ok:
+			found = append(found, v)
 		}
 	}
-	return open, open != nil
+	if len(found) == 0 {
+		return open, open != nil
+	}
+	// The language removes such a name; bundlers and Bun take one of them.
+	u := m.unknown("several modules export "+quote(name)+" by export *", Place{Module: mod.source, Token: mod.source.Find(nil, "export *")})
+	return m.join(u, found...), true
 }
 
 // imported returns what `import {name} from spec` binds in a module.

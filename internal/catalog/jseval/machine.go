@@ -56,10 +56,7 @@ type Machine struct {
 	calls                []Place
 	txn                  txn
 	tasks                []func() // see later
-	statement            any      // the statement that is being run, for places
-	statementIn          *source.Module
-	lastToken            []byte // the last node with a place, and its module
-	lastIn               *source.Module
+	places               source.Placer
 	node                 any // the call that is being executed
 	unknowns             int // the number of operations so far with an unknown result
 }
@@ -111,6 +108,9 @@ type thrown struct {
 	value Value
 	at    Place
 }
+
+// at returns the place of a node.
+func (m *Machine) at(n any, s *scope) Place { return m.places.At(n, s.frame.source) }
 
 // step counts one step.
 func (m *Machine) step() {

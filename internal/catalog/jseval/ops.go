@@ -1,8 +1,6 @@
 package jseval
 
-import (
-	"github.com/tdewolff/parse/v2/js"
-)
+import "github.com/tdewolff/parse/v2/js"
 
 func (m *Machine) unary(e *js.UnaryExpr, s *scope) Value {
 	switch e.Op {
@@ -112,9 +110,7 @@ func (m *Machine) binary(e *js.BinaryExpr, s *scope) Value {
 	return m.operate(e.Op, x, right(), m.at(e, s))
 }
 
-// logical evaluates &&,
-//
-// and ??, whose right side may not be evaluated.
+// logical evaluates &&, || and ??, whose right side may not be evaluated.
 func (m *Machine) logical(op js.TokenType, x Value, right func() Value) Value {
 	if u, ok := x.(*Unknown); ok {
 		left := u

@@ -115,7 +115,7 @@ func (m *Machine) hoistVars(list []js.IStmt, s *scope) {
 func (m *Machine) exec(st js.IStmt, s *scope) completion {
 	m.step()
 	m.depth++
-	leave := m.enterStatement(st, s.frame.source)
+	leave := m.places.Enter(st, s.frame.source)
 	defer func() {
 		m.depth--
 		leave()

@@ -104,6 +104,40 @@ func firstName(n any, depth int) string {
 	return ""
 }
 
+// Placer finds places of nodes while a program is being run: a node without a
+// token is placed by the statement around it, or by what was placed last.
+type Placer struct {
+	statement   any
+	statementIn *Module
+	last        []byte // the token of the last exact place, and its module
+	lastIn      *Module
+}
+
+// At returns the place of a node of a module.
+func (r *Placer) At(n any, in *Module) Place {
+	var after []byte
+	if r.lastIn == in {
+		after = r.last
+	}
+	statement := r.statement
+	if r.statementIn != in {
+		statement = nil
+	}
+	p, exact := PlaceOf(n, statement, in, after)
+	if exact {
+		r.last, r.lastIn = p.Token, in
+	}
+	return p
+}
+
+// Enter records the statement that is being run. Calling the result restores
+// the previous one.
+func (r *Placer) Enter(st any, in *Module) func() {
+	oldStatement, oldIn := r.statement, r.statementIn
+	r.statement, r.statementIn = st, in
+	return func() { r.statement, r.statementIn = oldStatement, oldIn }
+}
+
 // FirstToken returns the first token that belongs to a node, or nil.
 func FirstToken(n any) []byte { return firstToken(n, 0) }
 
