@@ -89,6 +89,9 @@ func (p *Program) Runs(path string) []string {
 		if t := f.targets[spec]; t.Path != "" {
 			all = append(all, t.Path)
 		}
+		if c := f.choices[spec]; c != nil {
+			all = append(all, c.files...)
+		}
 	}
 	return all
 }

@@ -59,7 +59,8 @@ type file struct {
 	src     []byte
 	err     error
 	scan    scan
-	extra   []string // specifiers that the lexer did not find
+	extra   []string           // specifiers that the lexer did not find
+	choices map[string]*choice // by specifier
 	targets map[string]Target
 
 	parse  sync.Once
@@ -249,6 +250,7 @@ func (p *Program) read(path string) *file {
 		if f.src, f.err = os.ReadFile(path); f.err == nil {
 			f.scan = scanModule(f.src, p.words)
 			f.scan.mentions = f.scan.mentions || p.imports(f, p.pkg)
+			p.choose(f)
 		}
 	}
 	p.mu.Lock()
@@ -294,6 +296,9 @@ func (p *Program) keepTargets(text string) error {
 			case isExternal(i.Path):
 				name, _ := splitSpecifier(spec)
 				target = Target{Package: name}
+			}
+			if c := f.choices[spec]; c != nil {
+				target = Target{Missing: c.why}
 			}
 			f.targets[spec] = target
 		}

@@ -226,17 +226,7 @@ func (w *workspace) sourcesOf(dir, sub string) []string {
 	built = append(built, exportTargets(m.Exports, sub)...)
 	var all []string
 	for _, b := range built {
-		parts := strings.Split(strings.TrimPrefix(b, "./"), "/")
-		for len(parts) > 1 && builtFolders[parts[0]] {
-			parts = parts[1:]
-		}
-		path := strings.Join(parts, "/")
-		for _, ext := range []string{".d.ts", ".d.mts", ".d.cts", ".js", ".mjs", ".cjs", ".ts", ".tsx"} {
-			path = strings.TrimSuffix(path, ext)
-		}
-		if path != "" {
-			all = append(all, "./src/"+path, "./"+path, "./source/"+path)
-		}
+		all = append(all, sourcePaths(b)...)
 	}
 	if sub != "" {
 		all = append(all, "./src/"+sub)
@@ -244,6 +234,23 @@ func (w *workspace) sourcesOf(dir, sub string) []string {
 		all = append(all, "./src/index", "./src")
 	}
 	return all
+}
+
+// sourcePaths returns the paths from which a file may be compiled, without their
+// extensions.
+func sourcePaths(built string) []string {
+	parts := strings.Split(strings.TrimPrefix(built, "./"), "/")
+	for len(parts) > 1 && builtFolders[parts[0]] {
+		parts = parts[1:]
+	}
+	path := strings.Join(parts, "/")
+	for _, ext := range []string{".d.ts", ".d.mts", ".d.cts", ".js", ".mjs", ".cjs", ".ts", ".tsx"} {
+		path = strings.TrimSuffix(path, ext)
+	}
+	if path == "" {
+		return nil
+	}
+	return []string{"./src/" + path, "./" + path, "./source/" + path}
 }
 
 // exportTargets returns all files that `exports` names for a path, under any

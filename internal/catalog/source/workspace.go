@@ -34,6 +34,7 @@ type manifest struct {
 	Optional     map[string]string `json:"optionalDependencies"`
 	Peer         map[string]string `json:"peerDependencies"`
 	Exports      json.RawMessage   `json:"exports"`
+	Imports      json.RawMessage   `json:"imports"`
 	Main         string            `json:"main"`
 	Module       string            `json:"module"`
 	Types        string            `json:"types"`
