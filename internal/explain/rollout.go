@@ -135,6 +135,15 @@ var rolloutEntries = []Entry{
 		Aliases: []string{"failed calling webhook", "FailedCreate", "ReplicaFailure"},
 	},
 	{
+		Code:  "probe-delay",
+		Title: "the settings of its probes kept a new pod from being Ready",
+		Cause: "The pod accepted connections long before it was Ready, because its probes wait (initialDelaySeconds) or ask rarely (periodSeconds, 10 by default). Every rollout waits for that.",
+		Remedy: "Give the container a startupProbe that asks every second, with the same page as its readinessProbe, and a failureThreshold of the seconds that a slow start may take. " +
+			"The kubelet runs the readinessProbe as soon as the startupProbe has succeeded, so that one needs no initialDelaySeconds and may go on asking rarely.",
+		Example: "startupProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 1\n  failureThreshold: 60\nreadinessProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 10",
+		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes"},
+	},
+	{
 		Code:    "progress-deadline",
 		Title:   "the Deployment controller has given up",
 		Symptom: "deployment exceeded its progress deadline",
@@ -156,15 +165,6 @@ var rolloutEntries = []Entry{
 		Cause:   "serviceAccountName in the template names a ServiceAccount that the namespace does not have, so no pod is created.",
 		Remedy:  "Create it, or correct the name.",
 		Aliases: []string{"error looking up service account"},
-	},
-	{
-		Code:  "probe-delay",
-		Title: "the settings of its probes kept a new pod from being Ready",
-		Cause: "The pod accepted connections long before it was Ready, because its probes wait (initialDelaySeconds) or ask rarely (periodSeconds, 10 by default). Every rollout waits for that.",
-		Remedy: "Give the container a startupProbe that asks every second, with the same page as its readinessProbe, and a failureThreshold of the seconds that a slow start may take. " +
-			"The kubelet runs the readinessProbe as soon as the startupProbe has succeeded, so that one needs no initialDelaySeconds and may go on asking rarely.",
-		Example: "startupProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 1\n  failureThreshold: 60\nreadinessProbe:\n  httpGet: {path: /, port: 3111}\n  periodSeconds: 10",
-		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#define-startup-probes"},
 	},
 	{
 		Code:    "statefulset-stuck",
