@@ -61,7 +61,7 @@ func gone(name string) file {
 func dir(name string) file           { return file{name: name + "/", kind: tar.TypeDir} }
 func data(name string) file          { return file{name: name, body: "text", mode: 0o644} }
 func wants(name, loader string) file { return file{name: name, body: elfFile(arm64, loader)} }
-func tarred(files ...file) []file     { return files }
+func tarred(files ...file) []file    { return files }
 func layers(ls ...[]file) [][]file   { return ls }
 func words(s ...string) []string     { return s }
 
