@@ -63,6 +63,14 @@ var identityEntries = []Entry{
 		Docs:    []string{packagesDoc},
 	},
 	{
+		Code:    "token-malformed",
+		Title:   "a variable or gh's login contains more than a token",
+		Cause:   "A token has neither spaces nor line breaks nor quotation marks in it. Usually a file with several lines was read into the variable, base64 wrapped a long token, or an .env file has quotation marks around it. Line breaks and spaces at either end do no harm.",
+		Remedy:  "Set the variable to the token, with nothing before or after it.",
+		Example: "export GHCR_TOKEN=$(cat token.txt)",
+		Aliases: []string{"invalid header field value"},
+	},
+	{
 		Code:    "token-rejected",
 		Title:   "GitHub does not accept this token",
 		Symptom: "401 Bad credentials",

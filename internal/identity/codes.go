@@ -9,6 +9,7 @@ const (
 	CodeGithubUnreachable pipeline.Code = "github-unreachable"
 	CodeNoCredential      pipeline.Code = "no-credential"
 	CodeTokenFineGrained  pipeline.Code = "token-fine-grained"
+	CodeTokenMalformed    pipeline.Code = "token-malformed"
 	CodeTokenRejected     pipeline.Code = "token-rejected"
 	CodeTokenScope        pipeline.Code = "token-scope"
 	CodeTokenSso          pipeline.Code = "token-sso"

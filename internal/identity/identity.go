@@ -183,7 +183,7 @@ func (id *Identity) fromEnv(context.Context) (bool, error) {
 			Fix:  "set GHCR_USER as well",
 		}
 	}
-	return true, nil
+	return true, malformed(id.Source, token, id.Host != "")
 }
 
 // envRegistry is the registry for which GHCR_TOKEN is meant.
@@ -237,12 +237,12 @@ func (id *Identity) fromGH(context.Context) (bool, error) {
 	if id.Variable == "" {
 		id.User = id.opts.GitHubUser(id.Host)
 	}
-	return true, nil
+	return true, malformed(id.Source, token, true)
 }
 
 func (id *Identity) whyNone() string {
 	why := "GHCR_TOKEN is not set, and gh has no token for that host"
-	if id.opts.Getenv("GHCR_TOKEN") != "" {
+	if strings.TrimSpace(id.opts.Getenv("GHCR_TOKEN")) != "" {
 		why = fmt.Sprintf("GHCR_TOKEN is for %s (GHCR_HOST says which registry), and gh has no token for %s", id.envRegistry(), id.Host)
 	}
 	return why

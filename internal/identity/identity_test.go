@@ -66,6 +66,18 @@ func checkClear(t *testing.T, f *pipeline.Finding) {
 	}
 }
 
+// TestMalformed: other registries have passwords, in which almost everything may be.
+func TestMalformed(t *testing.T) {
+	for _, c := range []struct {
+		token         string
+		github, other bool
+	}{{"ghp_1.a-b_C", true, true}, {`pass "word" é`, false, true}, {"a\tb", false, false}, {"a\nb", false, false}} {
+		if g, o := malformed("x", c.token, true) == nil, malformed("x", c.token, false) == nil; g != c.github || o != c.other {
+			t.Errorf("%q: %t, %t", c.token, g, o)
+		}
+	}
+}
+
 func TestSources(t *testing.T) {
 	printer := script(t, "echo "+secret)
 	for _, c := range []struct {
@@ -91,6 +103,14 @@ func TestSources(t *testing.T) {
 			source: "gh's login (hosts.yml)", user: "stored"},
 		{name: "gh by keyring", machine: machine{gh: map[string][2]string{"github.com": {secret, "gh"}}}, source: "gh's login (keyring)"},
 		{name: "nobody", code: "no-credential"},
+		{name: "blank", machine: machine{env: map[string]string{"GHCR_TOKEN": " \n"}}, code: "no-credential"},
+		{name: "two lines", machine: machine{env: map[string]string{"GHCR_TOKEN": secret + "\n" + secret}}, code: "token-malformed"},
+		{name: "in quotation marks", machine: machine{env: map[string]string{"GHCR_TOKEN": `"` + secret + `"`}}, code: "token-malformed"},
+		{name: "with a scheme", machine: machine{env: map[string]string{"GHCR_TOKEN": "Bearer " + secret}}, code: "token-malformed"},
+		{name: "with a byte order mark", machine: machine{env: map[string]string{"GHCR_TOKEN": "\ufeff" + secret}}, code: "token-malformed"},
+		{name: "gh's with a line break in it", machine: machine{gh: map[string][2]string{"github.com": {secret[:5] + "\r\n" + secret[5:], "GH_TOKEN"}}}, code: "token-malformed"},
+		{name: "another registry's password with a line break", registry: "localhost:5000",
+			machine: machine{env: map[string]string{"GHCR_TOKEN": "a\nb", "GHCR_USER": "joel", "GHCR_HOST": "localhost:5000"}}, code: "token-malformed"},
 		{name: "an enterprise", registry: "containers.example.com:8443", machine: machine{gh: map[string][2]string{"example.com": {secret, "oauth_token"}}},
 			source: "gh's login (hosts.yml)"},
 		{name: "GHCR_TOKEN is not for an enterprise", registry: "containers.example.com", machine: machine{env: map[string]string{"GHCR_TOKEN": secret}},

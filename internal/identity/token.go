@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 const hidden = "[hidden]"
@@ -40,6 +43,35 @@ func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
 // fineGrained reports whether the token is of the kind that GitHub Packages
 // does not accept.
 func (t Token) fineGrained() bool { return strings.HasPrefix(t.secret, "github_pat_") }
+
+// malformed is a finding if source does not contain a token alone: a file of
+// several lines, base64 that wraps, quotation marks from an .env file. github
+// says that it is GitHub's, which consists of letters, digits and . _ - only;
+// another registry's may be any password that a header can carry.
+func malformed(source, token string, github bool) error {
+	contains := ""
+	for _, r := range token {
+		switch {
+		case r == '\n' || r == '\r':
+			contains = "a line break"
+		case unicode.IsControl(r):
+			contains = "a control character"
+		case !github:
+			continue
+		case unicode.IsSpace(r):
+			contains = "a space"
+		case r == '"' || r == '\'' || r == '`':
+			contains = "a quotation mark"
+		case r > unicode.MaxASCII:
+			contains = "a character that is not ASCII"
+		}
+		if contains != "" {
+			return &pipeline.Finding{Code: CodeTokenMalformed, Severity: pipeline.Error, What: source + " does not contain a token alone",
+				Why: "it contains " + contains, Fix: "set it to the token, with nothing before or after it"}
+		}
+	}
+	return nil
+}
 
 // tokenVariables contain secrets that a child process does not need.
 var tokenVariables = []string{
