@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"slices"
@@ -9,10 +10,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 const workersService = `---
@@ -233,5 +237,36 @@ func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 			t.Errorf("killed at %s, then %v: runs %s\n%s", one.at, one.then, w.tag(0), errs)
 		}
 		w.run(0, "rollout", "--no-inngest", "--tag", "old")
+	}
+}
+
+// Somebody who restarts or changes the Deployment while the old pods finish their work
+// makes its controller end the pods that the Services lead to. The Services then lead
+// to the old version again, which is still there, and their change is left alone.
+func TestSomebodyChangesTheTemplateDuringTheDrain(t *testing.T) {
+	for what, patch := range map[string]string{
+		"restart":  `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`,
+		"variable": `{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"b"}]}]}}}}`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newSwitchWorld(t)
+			_, out := w.runInterrupted("drain", func(context.CancelCauseFunc) {
+				if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(w.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "another"}); err != nil {
+					t.Error(err)
+				}
+			}, "rollout", "--no-inngest", "--tag", "new", "--strategy", "switch", "--bake", "10m")
+			if out.End != pipeline.Left || !slices.Contains(codes(out), workload.CodeSuperseded) {
+				t.Errorf("%v %v: %v", out.End, codes(out), out.Err)
+			}
+			if got := w.serving(); !slices.Equal(got, []string{"old"}) {
+				t.Errorf("%v serve", got)
+			}
+			// Whoever comes next ends it.
+			w.run(0, "undo", "--no-inngest")
+			w.released()
+			if got := w.serving(); len(got) != 1 {
+				t.Errorf("%v serve", got)
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -30,11 +31,16 @@ func (r *Run) ours(ctx context.Context, set *workload.Workload) error {
 	return r.guard(ctx, set, func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) })
 }
 
-// serves returns nil as long as the workload has the image that this run set,
-// whatever else of its template somebody has changed meanwhile: a restart, a
-// variable that a controller adds.
-func (r *Run) serves(ctx context.Context, set *workload.Workload) error {
-	return r.guard(ctx, set, func(live *workload.Workload) bool { return r.sameImage(live, set) })
+// own returns what makes a live workload count as the one that this run set, for
+// the stages that prove it. In a rolling update that is its image, whatever else of
+// its template somebody has changed meanwhile: a restart, a variable that a
+// controller adds. In a switch it is the whole template, since the Services lead to
+// the pods of one template: the controller ends those as soon as there is a newer one.
+func (r *Run) own(set *workload.Workload) func(live *workload.Workload) bool {
+	if s := &r.found; s.choice.Strategy == handover.StrategySwitch && s.final == nil {
+		return func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) }
+	}
+	return func(live *workload.Workload) bool { return r.sameImage(live, set) }
 }
 
 func (r *Run) sameImage(a, b *workload.Workload) bool {
@@ -133,26 +139,27 @@ func isForeign(err error) bool {
 func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		set := r.found.target
-		if err := r.serves(ctx, set); err != nil {
+		own := r.own(set)
+		if err := r.guard(ctx, set, own); err != nil {
 			return err
 		}
 		working, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		go r.watchForeign(working, set, cancel)
+		go r.watchForeign(working, set, own, cancel)
 		err := run(working, rep)
 		if err == nil {
 			return nil
 		}
-		if foreign := r.serves(context.WithoutCancel(ctx), set); isForeign(foreign) {
+		if foreign := r.guard(context.WithoutCancel(ctx), set, own); isForeign(foreign) {
 			return foreign
 		}
 		return err
 	}
 }
 
-// watchForeign ends a stage as soon as the workload has another image. It is a
-// convenience: where it may not watch, the guard finds out afterwards.
-func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, cancel context.CancelCauseFunc) {
+// watchForeign ends a stage as soon as the workload is not this run's own any more.
+// It is a convenience: where it may not watch, the guard finds out afterwards.
+func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func(*workload.Workload) bool, cancel context.CancelCauseFunc) {
 	if set == nil {
 		return
 	}
@@ -172,7 +179,7 @@ func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, cancel c
 		if !ok || u.GetKind() != r.Ref.Kind {
 			return // a Status: the watch has ended
 		}
-		if live, err := apply.Typed(u); err == nil && !r.sameImage(live, set) {
+		if live, err := apply.Typed(u); err == nil && !own(live) {
 			cancel(apply.Superseded(set, live))
 			return
 		}

@@ -138,6 +138,13 @@ func (p Plan) held(s *State) Plan {
 	switch {
 	case len(s.Services) == 0:
 		return p.is(Disturbed, "the Deployment is held, but no Service is", GoBack, Release)
+	case len(gone) > 0 && s.version(gone[0]) != nil:
+		return p.is(
+			Disturbed,
+			"somebody has changed the pod template since the Services were switched: the pods that they point to are being terminated",
+			GoBack,
+			Release,
+		)
 	case len(gone) > 0:
 		return p.is(Disturbed, "the Deployment is held, but somebody has changed which version a Service points to", GoBack, Release)
 	case len(pins) > 1:

@@ -222,11 +222,11 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 		}
 	}
 	if released != nil {
-		// Whatever becomes of its pods, the Deployment is not held any more: then
-		// the Services must not be pinned to one of its versions.
+		// Whatever becomes of its pods or of this run, the Deployment is not held any
+		// more: then the Services must not be pinned to one of its versions.
 		err = r.oldEnding(ctx, released, o)
 	}
-	return errors.Join(err, r.ReleaseServices(ctx))
+	return errors.Join(err, r.ReleaseServices(context.WithoutCancel(ctx)))
 }
 
 // oldEnding waits until every pod of another version than w's has been asked to

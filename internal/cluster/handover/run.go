@@ -136,7 +136,7 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 	if len(s.Services) == 0 {
 		return r.foreign(r.Ref.String(), "none of its Services is held any more", "")
 	}
-	err = r.pinAll(ctx, s.Services, func(m *ServiceMark) (string, string) { return m.Old, to })
+	err = r.pinAll(ctx, s.Services, func(svc HeldService) (string, string) { return svc.Mark.Old, to })
 	if err == nil {
 		return nil
 	}
@@ -160,15 +160,15 @@ func (r *Run) SwitchBack(ctx context.Context) error {
 	if s.ready(old) == 0 {
 		return r.noReady(old)
 	}
-	return r.pinAll(ctx, away, func(m *ServiceMark) (string, string) { return s.current(), m.Old })
+	return r.pinAll(ctx, away, func(svc HeldService) (string, string) { return s.switchedTo(svc), svc.Mark.Old })
 }
 
 // pinAll pins several Services side by side.
-func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(*ServiceMark) (from, to string)) error {
+func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldService) (from, to string)) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, svc := range all {
-		from, to := where(svc.Mark)
+		from, to := where(svc)
 		wg.Go(func() {
 			if errs[i] = r.pin(ctx, svc.Name, from, to); errs[i] == nil {
 				r.Reporter.Notef("service/%s points to pod-template-hash %s", svc.Name, to)

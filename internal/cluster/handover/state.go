@@ -195,6 +195,16 @@ func (s *State) replicas() int32 {
 	return 1
 }
 
+// switchedTo is the version that a Service was switched to. It is the Deployment's
+// current one, or was until somebody changed the pod template: then the Service still
+// leads to a version of this Deployment, whose pods are about to be ended.
+func (s *State) switchedTo(svc HeldService) string {
+	if pinned := svc.Pinned(); s.version(pinned) != nil {
+		return pinned
+	}
+	return s.current()
+}
+
 // Origin is whose hand-over it is; the zero Origin when there is none.
 func (s *State) Origin() Origin {
 	if s.Mark != nil {
