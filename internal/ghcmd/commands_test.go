@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
 )
 
 // TestArgvBecomesOptions runs each command with its use case replaced: what the
@@ -85,17 +86,5 @@ func TestArgvBecomesOptions(t *testing.T) {
 			tc.check(t, given)
 		})
 	}
-	wantEveryCommand(t, tested)
-}
-
-// wantEveryCommand wants each command of the plugin to be among those that were
-// tested. Those of internal/cli, which both plugins have, are tested there.
-func wantEveryCommand(t *testing.T, tested map[string]bool) {
-	t.Helper()
-	env, _, _ := testEnv(t, "")
-	for _, c := range NewRoot(env).Commands() {
-		if name := c.Name(); !c.Hidden && name != "explain" && name != "completion" && !tested[name] {
-			t.Errorf("%s is not tested here", name)
-		}
-	}
+	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "gh sbw", Getenv: func(string) string { return "" }}), tested)
 }

@@ -2,9 +2,7 @@ package ghcmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -148,17 +146,9 @@ func TestResults(t *testing.T) {
 				}
 				out.Reset()
 				execute(append(argv, "-o", format)...)
-				doc := clitest.Document(t, NewRoot, "gh sbw "+argv[0], format, out.Bytes())
-				if got := doc["exitCode"].(json.Number).String(); got != strconv.Itoa(int(tc.code)) || doc["end"] != tc.code.Word() {
-					t.Errorf("exitCode %s, end %s", got, doc["end"])
-				}
-				for _, f := range tc.fields {
-					if _, ok := doc[f]; !ok {
-						t.Errorf("no %s in\n%s", f, out)
-					}
-				}
+				clitest.Result(t, NewRoot, "gh sbw "+argv[0], format, out.Bytes(), tc.code, tc.fields...)
 			}
 		})
 	}
-	wantEveryCommand(t, tested)
+	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "gh sbw", Getenv: func(string) string { return "" }}), tested)
 }

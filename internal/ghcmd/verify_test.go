@@ -22,22 +22,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-const podManifest = `apiVersion: v1
-kind: Service
-metadata: {name: w}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: w}
-spec:
-  template:
-    spec:
-      securityContext: {POD}
-      containers:
-        - {name: sidecar, securityContext: {runAsNonRoot: true}}
-        - {name: w, securityContext: {CONTAINER}}
-`
-
 // A whole dry run reports that the image has grown and that it runs as root where
 // the manifest forbids it.
 func TestGrownAndRootAreReported(t *testing.T) {
@@ -53,7 +37,8 @@ func TestGrownAndRootAreReported(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	env, _, errs := testEnv(t, "workers: {w: {image: "+repo.Name()+", deploy: {manifest: w.yaml, deployment: w, container: w}}}")
-	text := strings.NewReplacer("POD", "runAsNonRoot: true", "CONTAINER", "").Replace(podManifest)
+	const text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: w}\n" +
+		"spec: {template: {spec: {securityContext: {runAsNonRoot: true}, containers: [{name: w}]}}}\n"
 	if err := os.WriteFile(filepath.Join(env.Dir, "w.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package kubecmd
 
 import (
 	"context"
-	"encoding/json"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,19 +74,7 @@ func TestCommandLines(t *testing.T) {
 	if err != nil || history.output != "wide" {
 		t.Errorf("history: %+v, %v", history, err)
 	}
-	wantEveryCommand(t, tested)
-}
-
-// wantEveryCommand wants each command of the plugin to be among those that were
-// tested. Those of internal/cli, which both plugins have, are tested there.
-func wantEveryCommand(t *testing.T, tested map[string]bool) {
-	t.Helper()
-	env, _, _ := testEnv(t, "")
-	for _, c := range NewRoot(env).Commands() {
-		if name := c.Name(); !c.Hidden && name != "explain" && name != "completion" && !tested[name] {
-			t.Errorf("%s is not tested here", name)
-		}
-	}
+	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }}), tested)
 }
 
 // oneRun is the result of a use case, without one.
@@ -239,19 +225,11 @@ func TestResults(t *testing.T) {
 				}
 				out.Reset()
 				execute(append(argv, "-o", format)...)
-				doc := clitest.Document(t, NewRoot, "kubectl sbw "+argv[0], format, out.Bytes())
-				if got := doc["exitCode"].(json.Number).String(); got != strconv.Itoa(int(tc.code)) || doc["end"] != tc.code.Word() {
-					t.Errorf("exitCode %s, end %s", got, doc["end"])
-				}
-				for _, f := range tc.fields {
-					if _, ok := doc[f]; !ok {
-						t.Errorf("no %s in\n%s", f, out)
-					}
-				}
+				clitest.Result(t, NewRoot, "kubectl sbw "+argv[0], format, out.Bytes(), tc.code, tc.fields...)
 			}
 		})
 	}
-	wantEveryCommand(t, tested)
+	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }}), tested)
 }
 
 // parts wants a text, or with … its parts in their order.

@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -43,22 +44,12 @@ well, or whose event starts functions of another app, is marked.`,
 			if runF != nil {
 				return runF(c.Context(), o)
 			}
-			t, inngest, err := o.target(k)
-			if err != nil {
-				return err
-			}
-			if err := needsInngest(t); err != nil {
-				return err
-			}
-			link, live, err := t.ConnectLive(c.Context(), inngest)
+			t, link, live, err := o.connect(c.Context(), k)
 			if err != nil {
 				return err
 			}
 			err = o.run(c.Context(), k.env, t, link, live)
-			if cerr := link.Close(); err == nil {
-				err = cerr
-			}
-			return err
+			return cmp.Or(err, link.Close())
 		},
 	}
 	o.add(c)

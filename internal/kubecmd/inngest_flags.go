@@ -1,12 +1,14 @@
 package kubecmd
 
 import (
+	"context"
 	"net/url"
 
 	"github.com/spf13/cobra"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
 	"github.com/joelhooks/gh-sbw/internal/cluster/containerenv"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
@@ -135,4 +137,28 @@ func (f inngestFlags) target(k *factory) (*rollout.Target, rollout.InngestOption
 	}
 	f.into(&o)
 	return t, o, nil
+}
+
+// connect connects a command that is about Inngest alone to the worker as it runs. The
+// caller closes the connection.
+func (f inngestFlags) connect(ctx context.Context, k *factory) (*rollout.Target, *conn.Conn, *workload.Workload, error) {
+	t, o, err := f.target(k)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := needsInngest(t); err != nil {
+		return nil, nil, nil, err
+	}
+	c, live, err := t.ConnectLive(ctx, o)
+	return t, c, live, err
+}
+
+// needsInngest refuses a command that is about Inngest alone for a worker that
+// registers nothing there.
+func needsInngest(t *rollout.Target) error {
+	if !t.Worker.Inngest.Off {
+		return nil
+	}
+	return pipeline.UsageErrorf(codeInngestNone, "remove it if the worker does register functions, or choose another worker with --worker",
+		"worker %s registers nothing with Inngest: %s has %q", t.Worker.Name, worker.ConfigName, worker.NoInngest)
 }

@@ -63,13 +63,3 @@ func leaveOut(o *rollout.InngestOptions, flag bool, w worker.Inngest) {
 		o.OffBy = worker.NoInngest
 	}
 }
-
-// needsInngest refuses a command that is about Inngest alone for a worker that
-// registers nothing there.
-func needsInngest(t *rollout.Target) error {
-	if !t.Worker.Inngest.Off {
-		return nil
-	}
-	return pipeline.UsageErrorf(codeInngestNone, "remove it if the worker does register functions, or choose another worker with --worker",
-		"worker %s registers nothing with Inngest: %s has %q", t.Worker.Name, worker.ConfigName, worker.NoInngest)
-}

@@ -57,14 +57,7 @@ deleted only with --prune-stale; those of other workers are never touched.`,
 }
 
 func (o *refreshOptions) run(ctx context.Context, k *factory) error {
-	t, io, err := o.target(k)
-	if err != nil {
-		return err
-	}
-	if err := needsInngest(t); err != nil {
-		return err
-	}
-	c, w, err := t.ConnectLive(ctx, io)
+	_, c, w, err := o.connect(ctx, k)
 	if err != nil {
 		return err
 	}

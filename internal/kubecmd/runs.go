@@ -1,6 +1,7 @@
 package kubecmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,14 +57,7 @@ list gives the queueing time as the start, and an end to runs that are still goi
 			if runF != nil {
 				return runF(c.Context(), o)
 			}
-			t, inngest, err := o.target(k)
-			if err != nil {
-				return err
-			}
-			if err := needsInngest(t); err != nil {
-				return err
-			}
-			link, _, err := t.ConnectLive(c.Context(), inngest)
+			_, link, _, err := o.connect(c.Context(), k)
 			if err != nil {
 				return err
 			}
@@ -72,10 +66,7 @@ list gives the queueing time as the start, and an end to runs that are still goi
 			} else {
 				err = o.run(c.Context(), k.env, link)
 			}
-			if cerr := link.Close(); err == nil {
-				err = cerr
-			}
-			return err
+			return cmp.Or(err, link.Close())
 		},
 	}
 	o.add(c)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/cli"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 // Document checks stdout, which command ("gh sbw publish") has printed in format
@@ -61,6 +63,35 @@ func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, form
 		}
 	}
 	return doc
+}
+
+// Result checks stdout as Document does, and that the document has the outcome of its
+// command and these fields besides the head.
+func Result(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte, end pipeline.End, fields ...string) {
+	t.Helper()
+	doc := Document(t, newRoot, command, format, stdout)
+	if got := doc["exitCode"].(json.Number).String(); got != strconv.Itoa(int(end)) {
+		t.Errorf("exitCode %s, want %d", got, end)
+	}
+	if doc["end"] != end.Word() {
+		t.Errorf("end %s, want %s", doc["end"], end.Word())
+	}
+	for _, f := range fields {
+		if _, ok := doc[f]; !ok {
+			t.Errorf("no %s in\n%s", f, stdout)
+		}
+	}
+}
+
+// EveryCommand checks that each command of a plugin is among those that a table tests.
+// Those that both plugins have are tested in internal/cli.
+func EveryCommand(t testing.TB, root *cobra.Command, tested map[string]bool) {
+	t.Helper()
+	for _, c := range root.Commands() {
+		if name := c.Name(); !c.Hidden && name != "explain" && name != "completion" && !tested[name] {
+			t.Errorf("%s is not tested here", name)
+		}
+	}
 }
 
 // one is the only document of an output, as JSON.
