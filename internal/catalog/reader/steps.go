@@ -93,7 +93,7 @@ const (
 	isStep                // its step, and name is the path in there: "", "ai"
 	isTool                // a function that makes a step
 	isGroup               // its group
-	isForeign             // a member of the context that a middleware may have added
+	isForeign             // a member of the context that makes steps of its own
 	isObject              // an object that holds tracked values
 	isList                // the arguments of a call
 	isText                // a text that is known
@@ -144,9 +144,10 @@ func (t tracked) key() string {
 	return b.String()
 }
 
-// given are the members of the context that make no steps (types.ts: BaseContext
-// of 3.54 and 4.24; error is for onFailure).
-var given = []string{"event", "events", "runId", "requestId", "jobId", "attempt", "maxAttempts", "logger", "sessions", "error"}
+// makers are the members of the context besides step that make some: publish is
+// added by the middleware of @inngest/realtime, defer by SDK 4. Whatever else a
+// middleware adds has no step, unless changesSteps finds it.
+var makers = []string{"publish", "defer"}
 
 // tools are those of step that make one (createStepTools of 3.54 and 4.24). The
 // id of the step that fetch makes is worked out from the address.
@@ -164,10 +165,10 @@ func (t tracked) member(name string) tracked {
 			return tracked{kind: isStep}
 		case name == "group":
 			return tracked{kind: isGroup}
-		case slices.Contains(given, name):
-			return tracked{}
+		case slices.Contains(makers, name):
+			return tracked{kind: isForeign, name: name}
 		}
-		return tracked{kind: isForeign, name: name}
+		return tracked{}
 	case isStep:
 		path := strings.TrimPrefix(t.name+"."+name, ".")
 		switch {
@@ -207,7 +208,7 @@ func (t tracked) describe() string {
 	case isGroup:
 		return "`group`"
 	case isForeign:
-		return "`" + t.name + "`, which a middleware adds,"
+		return "`" + t.name + "`"
 	case isContext:
 		return "the handler's context"
 	}

@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,14 +19,46 @@ import (
 var ambientNames = []string{"step", "group", "fetch", "getAsyncCtx", "getStepTools", "*"}
 
 // quietPackages are those of Inngest's that make no steps, or only through what
-// they add to the context.
+// they add to the context. Of all others with such a name, it is not known.
 var quietPackages = []string{
 	"@inngest/ai", "@inngest/eslint-plugin", "@inngest/middleware-encryption", "@inngest/middleware-sentry",
 	"@inngest/middleware-validation", "@inngest/realtime", "@inngest/test",
 }
 
-// changesSteps finds the middleware that may give steps other ids.
-var changesSteps = regexp.MustCompile(`\btransformStepInput\b|\btransform(?:Function)?Input\b[\s\S]*\bstep\b`)
+// hooks are those of a middleware that end the one before them, in SDK 3 and 4.
+var hooks = regexp.MustCompile(`\b(transformInput|transformFunctionInput|transformStepInput|transformOutput|beforeMemoization|` +
+	`afterMemoization|beforeExecution|afterExecution|beforeResponse|finished)\b`)
+
+var (
+	comments  = regexp.MustCompile(`(?s)(?:^|\s)//[^\n]*|/\*.*?\*/`)
+	namesStep = regexp.MustCompile(`\bstep\b`)
+)
+
+// changesSteps reports whether the text of a middleware may give steps other ids,
+// or make some: it has a hook for the options of steps, or one for the context
+// that mentions step.
+func changesSteps(text []byte) bool {
+	if !bytes.Contains(text, []byte("Input")) {
+		return false
+	}
+	text = comments.ReplaceAll(text, []byte{' '})
+	found := hooks.FindAllIndex(text, -1)
+	for i, hook := range found {
+		end := len(text)
+		if i+1 < len(found) {
+			end = found[i+1][0]
+		}
+		switch string(text[hook[0]:hook[1]]) {
+		case "transformStepInput":
+			return true
+		case "transformInput", "transformFunctionInput":
+			if namesStep.Match(text[hook[1]:end]) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // ambientStep is what may make steps that no handler names.
 type ambientStep struct {
@@ -47,7 +80,7 @@ func (r *reading) ambient() *ambient {
 	r.byItself = &ambient{files: map[string]ambientStep{}}
 	for _, path := range r.program.Files() {
 		for _, name := range r.program.Packages(path) {
-			if strings.HasPrefix(name, "@inngest/") && !slices.Contains(quietPackages, name) {
+			if name != sdkPackage && strings.Contains(name, sdkPackage) && !slices.Contains(quietPackages, name) {
 				r.byItself.files[path] = ambientStep{
 					why: fmt.Sprintf("the package %q, which %s uses, makes steps of its own", name, r.program.Rel(path)),
 				}
@@ -65,8 +98,8 @@ func (r *reading) ambient() *ambient {
 				r.byItself.files[path] = ambientStep{fmt.Sprintf("the SDK's %s makes steps wherever it is called", i.Name), i.At}
 			}
 		}
-		if changesSteps.Match(r.program.Text(path)) {
-			r.byItself.all = &ambientStep{"a middleware may change the ids of steps", source.Place{Module: m}}
+		if changesSteps(r.program.Text(path)) {
+			r.byItself.all = &ambientStep{"a middleware may change the ids of steps, or make some", source.Place{Module: m}}
 		}
 	}
 	return r.byItself
