@@ -22,7 +22,7 @@ import (
 // time. Its only advantage, that it can be added later, is not needed here.
 // The disadvantages of a label, that `docker inspect` shows it and that it
 // makes the config larger, are small because of the encoding below: 175
-// functions take 9 KB.
+// functions take 9 KB, and 17 KB with the ids of their 870 steps.
 //
 // The form is compact JSON. If that is longer than plainLimit bytes, it is
 // gzipped and written in base64 after the prefix "gz:". It depends only on the

@@ -108,7 +108,7 @@ func printFunctions(env *cli.Env, output string, found *catalog.Catalog, judged 
 type functionsDocument struct {
 	cli.Head
 	Version    int                           `json:"version" doc:"of the catalog's format"`
-	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions and incomplete"`
+	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions (with the ids of their steps, and open where there may be others) and incomplete"`
 	Unresolved []catalog.Unresolved          `json:"unresolved" doc:"what could not be decided, each with index, file, line, what and why"`
 	Orphans    []catalog.Function            `json:"orphans" doc:"functions that no index registers"`
 	Diff       map[string]catalog.Difference `json:"diff,omitempty" doc:"with --diff, what changes in each index: added, removed, changed"`
