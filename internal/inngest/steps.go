@@ -82,12 +82,8 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 		waiting, cancel = context.WithTimeout(ctx, o.Timeout)
 	}
 	defer cancel()
-	var gap Outage
 	err := poll(waiting, orDefault(o.Poll, time.Second), func() (bool, error) {
 		now, err := RunningSteps(ctx, o.Client, o.App)
-		if gap.survives(err, r) {
-			return false, nil
-		}
 		if err != nil {
 			return false, err
 		}

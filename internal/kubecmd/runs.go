@@ -149,12 +149,8 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := map[string]string{} // the last printed state of each run
-	var gap inngest.Outage
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
-		if o.watch && gap.Survives(err) {
-			runs, err = nil, nil
-		}
 		if err != nil {
 			return c.Explain("cannot list the runs", err)
 		}

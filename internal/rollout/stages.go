@@ -3,8 +3,10 @@ package rollout
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -17,7 +19,21 @@ type stageFunc = func(context.Context, *pipeline.Reporter) error
 
 // stage makes a stage that can be put back; undo may be nil.
 func stage(name string, run, undo stageFunc) pipeline.Stage {
-	return pipeline.Stage{Name: name, Run: run, Undo: undo}
+	return pipeline.Stage{Name: name, Run: notingOutages(run), Undo: notingOutages(undo)}
+}
+
+// notingOutages reports that a stage waits for an Inngest server that does not
+// answer.
+func notingOutages(f stageFunc) stageFunc {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, rep *pipeline.Reporter) error {
+		var once sync.Once
+		return f(client.WithOutageNote(ctx, func(err error) {
+			once.Do(func() { rep.Notef("Inngest does not answer; waiting for it: %s", err) })
+		}), rep)
+	}
 }
 
 // proven marks stages that come when the new version is proven: what fails in

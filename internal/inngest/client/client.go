@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
@@ -32,6 +33,9 @@ type Options struct {
 	// Apps are names to ask for where the server cannot list apps: --no-ui
 	// before /v2/apps.
 	Apps []string
+	// Patience is how long a server that has answered before may be away before a
+	// request that only reads fails. Zero fails at once.
+	Patience time.Duration
 }
 
 // Client speaks with a server. It is safe for concurrent use.
@@ -39,6 +43,9 @@ type Client struct {
 	end  wire.Endpoint
 	key  wire.SigningKey
 	apps []string
+
+	patience time.Duration
+	answered atomic.Bool // the server has answered before
 
 	mu     sync.Mutex
 	probed bool
@@ -51,7 +58,7 @@ func New(o Options) (*Client, error) {
 	if _, err := o.Server.Base(wire.ServerEnd); err != nil {
 		return nil, pipeline.UsageErrorf(model.CodeURL, "give it as http://HOST:PORT", "%s", err)
 	}
-	return &Client{end: o.Server, key: o.Key, apps: o.Apps}, nil
+	return &Client{end: o.Server, key: o.Key, apps: o.Apps, patience: o.Patience}, nil
 }
 
 // Health is what a server reports about itself without a key.
@@ -67,7 +74,7 @@ type Health struct {
 
 // Health asks whether the server is up, and which kind it is.
 func (c *Client) Health(ctx context.Context) (Health, error) {
-	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{Method: http.MethodGet, Path: "/health"})
+	r, err := c.send(ctx, wire.Request{Method: http.MethodGet, Path: "/health"}, true)
 	if err != nil {
 		return Health{}, err
 	}
@@ -120,7 +127,7 @@ func (c *Client) rest(ctx context.Context, doing, method, path string, query url
 	if !c.key.IsZero() {
 		h.Set("Authorization", "Bearer "+c.key.Bearer())
 	}
-	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{Method: method, Path: path, Query: query, Header: h})
+	r, err := c.send(ctx, wire.Request{Method: method, Path: path, Query: query, Header: h}, method == http.MethodGet)
 	if err != nil {
 		return err
 	}

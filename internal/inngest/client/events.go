@@ -27,9 +27,9 @@ func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) (string, 
 	if err != nil {
 		return "", err
 	}
-	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{
+	r, err := c.send(ctx, wire.Request{
 		Method: http.MethodPost, Path: "/e/" + key.Segment(), Body: body, Header: http.Header{"Content-Type": {"application/json"}},
-	})
+	}, false)
 	if err != nil {
 		return "", err
 	}

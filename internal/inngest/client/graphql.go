@@ -140,9 +140,9 @@ func (c *Client) post(ctx context.Context, doing, query string, vars map[string]
 	if err != nil {
 		return err
 	}
-	r, err := c.end.Send(ctx, wire.ServerEnd, wire.Request{
+	r, err := c.send(ctx, wire.Request{
 		Method: http.MethodPost, Path: "/v0/gql", Body: body, Header: http.Header{"Content-Type": {"application/json"}},
-	})
+	}, !strings.HasPrefix(query, "mutation"))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -46,6 +47,10 @@ const (
 	envServeOrigin = "INNGEST_SERVE_ORIGIN"
 	envAppID       = "INNGEST_APP_ID"
 )
+
+// patience is how long the server may be away in the middle of a command: its pod
+// is replaced within that time.
+const patience = 2 * time.Minute
 
 // Options says where the server and the worker are, and how to reach them.
 type Options struct {
@@ -107,7 +112,7 @@ func Open(ctx context.Context, o Options, container *corev1.Container) (*Conn, e
 		}
 		server.BaseURL, server.HTTP = target.URL().String(), &http.Client{Transport: c.server}
 	}
-	c.Client, err = client.New(client.Options{Server: server, Key: c.key, Apps: []string{c.App}})
+	c.Client, err = client.New(client.Options{Server: server, Key: c.key, Apps: []string{c.App}, Patience: patience})
 	return c, err
 }
 
