@@ -46,7 +46,8 @@ func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 			var d net.Dialer // whatever name is registered, it is that of the Service
 			return d.DialContext(ctx, network, host)
 		}}}})
-	server := httptest.NewServer(double)
+	w.link = &link{to: double, broke: map[string]bool{}}
+	server := httptest.NewServer(w.link)
 	w.Cleanup(func() { server.Close(); double.Close() })
 
 	e := map[string]string{"INNGEST_DEV": "0", "INNGEST_SIGNING_KEY": testSigningKey, "INNGEST_EVENT_KEY": testEventKey, "INNGEST_BASE_URL": server.URL}

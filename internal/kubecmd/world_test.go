@@ -90,6 +90,7 @@ type world struct {
 	page     *page
 	out      *bytes.Buffer
 	errs     *bytes.Buffer
+	link     *link // to the Inngest server, where there is one
 }
 
 const worldManifest = `# the worker
