@@ -49,8 +49,12 @@ type Refresh struct {
 // NewRefresh is a refresh of a workload over a connection, which it closes.
 func NewRefresh(c *conn.Conn, w *workload.Workload, o RefreshOptions) *Refresh {
 	r := &Refresh{}
-	r.Pipeline = pipeline.Pipeline{Name: "refresh", Cleanup: func(context.Context, *pipeline.Reporter) error { return c.Close() },
-		Stages: []pipeline.Stage{stage("refresh", func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, w, o) }, nil)}}
+	refresh := func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, w, o) }
+	r.Pipeline = pipeline.Pipeline{
+		Name:    "refresh",
+		Cleanup: func(context.Context, *pipeline.Reporter) error { return c.Close() },
+		Stages:  []pipeline.Stage{stage("refresh", refresh, nil)},
+	}
 	return r
 }
 

@@ -23,8 +23,8 @@ func (c *Client) Connected(ctx context.Context, appID string) (connected, known 
 		}
 	}
 	err = c.ask(ctx, "list the connected workers", func(schema) string {
-		return "query($f:ConnectV1WorkerConnectionsFilter!){workerConnections(first:100,orderBy:[{field:CONNECTED_AT,direction:DESC}],filter:$f)" +
-			"{edges{node{status}}}}"
+		return "query($f:ConnectV1WorkerConnectionsFilter!){workerConnections(first:100," +
+			"orderBy:[{field:CONNECTED_AT,direction:DESC}],filter:$f){edges{node{status}}}}"
 	}, map[string]any{"f": map[string]any{"appIDs": []string{appID}, "status": liveStates}}, &out)
 	if errors.Is(err, ErrNoGraphQL) {
 		return false, false, nil

@@ -24,7 +24,8 @@ func (c *Conn) ServerStarted(ctx context.Context) (oldest time.Time) {
 	if err != nil || len(service.Spec.Selector) == 0 {
 		return oldest
 	}
-	pods, err := kube.CoreV1().Pods(t.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()})
+	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(service.Spec.Selector).String()}
+	pods, err := kube.CoreV1().Pods(t.Namespace).List(ctx, ours)
 	if err != nil {
 		return oldest
 	}
