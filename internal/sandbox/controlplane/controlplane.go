@@ -141,9 +141,10 @@ func (c *ControlPlane) StopAPIServer() { c.stop("apiserver") }
 // KillAPIServer kills the API server, as a crash would.
 func (c *ControlPlane) KillAPIServer() { c.kill("apiserver") }
 
-// ready waits until the API server reports that it is ready.
+// ready waits until the API server reports that it is ready. The limit is there against
+// hanging: on a busy machine a start has taken more than a minute.
 func (c *ControlPlane) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: insecure()}
 	tick := time.NewTicker(50 * time.Millisecond)
