@@ -13,6 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // maxDockerfile is the most that is read of a Dockerfile, in bytes.
@@ -120,7 +121,7 @@ func missingDockerfile(req Request) *pipeline.Finding {
 		near = near[:4]
 	}
 	if len(near) > 0 {
-		f.Why = "there is " + strings.Join(near, ", ")
+		f.Why = "there is " + units.List(near)
 	}
 	return f
 }
@@ -147,7 +148,7 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 				names = append(names, s.name)
 			}
 		}
-		f := pipeline.UsageErrorf("dockerfile-target", "its stages: "+strings.Join(names, ", "), "the Dockerfile has no stage %q", req.Target)
+		f := pipeline.UsageErrorf("dockerfile-target", "its stages: "+units.List(names), "the Dockerfile has no stage %q", req.Target)
 		if len(names) == 0 {
 			f.Fix = "its stages have no names; leave out the target"
 		}

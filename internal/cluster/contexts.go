@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // MatchContexts returns the contexts that names and patterns stand for, each once. A
@@ -37,7 +38,7 @@ func MatchContexts(words []string, have map[string]*api.Context) ([]string, erro
 		if !found {
 			fix := "the kubeconfig has no contexts; choose another with --kubeconfig"
 			if len(known) > 0 {
-				fix = "use those of the kubeconfig: " + strings.Join(known, ", ")
+				fix = "use those of the kubeconfig: " + units.List(known)
 			}
 			return nil, pipeline.UsageErrorf(CodeContextUnknown, fix, "--contexts: no context is called %q", word)
 		}

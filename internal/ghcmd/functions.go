@@ -15,6 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/publish"
 	"github.com/joelhooks/gh-sbw/internal/ui"
+	"github.com/joelhooks/gh-sbw/internal/units"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -71,7 +72,7 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 			Code:     codeCatalogEmpty,
 			Severity: pipeline.Error,
 			What:     "no Inngest functions were found",
-			Why:      "looked into " + strings.Join(o.Worker.Catalog.Indexes, ", "),
+			Why:      "looked into " + units.List(o.Worker.Catalog.Indexes),
 			Fix:      "list the worker's indexes in " + worker.ConfigName + ": workers." + o.Worker.Name + ".catalog.indexes",
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/rollout"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 type functionsOptions struct {
@@ -135,5 +136,5 @@ func alternatives(apps []model.App, own string, o *functionsOptions) string {
 	if len(others) == 0 {
 		return ""
 	}
-	return "other apps have " + strings.Join(others, ", ")
+	return "other apps have " + units.List(others)
 }

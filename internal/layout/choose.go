@@ -14,6 +14,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // refName is the annotation with which index.json names its entries; containerd
@@ -210,7 +211,7 @@ func list(entries []v1.Descriptor) string {
 	if len(all) > most {
 		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
 	}
-	return strings.Join(all, ", ")
+	return units.List(all)
 }
 
 // version checks the file oci-layout.

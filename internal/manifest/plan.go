@@ -267,7 +267,7 @@ func none(paths []string, errs []error, o Options) error {
 		return errs[0]
 	}
 	f := &pipeline.Finding{
-		Code: codeNoWorkload, Severity: pipeline.Error, Where: strings.Join(o.Files, ", "),
+		Code: codeNoWorkload, Severity: pipeline.Error, Where: units.List(o.Files),
 		What: fmt.Sprintf("none of the manifests contains the %s", o.Target),
 		Why:  units.Count(len(paths), "file was read", "files were read"),
 		Fix:  "name the file with -f, or the workload in .sbw.yaml under deploy",

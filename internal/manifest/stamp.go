@@ -11,6 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // codeNoWorkload is the code of a file, or of all files, without the workload.
@@ -111,7 +112,7 @@ func noWorkload(t Target, all []workload) *pipeline.Finding {
 		has = append(has, w.String())
 	}
 	if len(has) > 0 {
-		f.Why = "it has " + strings.Join(has, ", ")
+		f.Why = "it has " + units.List(has)
 	}
 	return f
 }
@@ -139,7 +140,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 			Fix:  "name the container in .sbw.yaml under deploy.container",
 		}
 		if len(names) > 0 {
-			f.Why = "it has " + strings.Join(names, ", ")
+			f.Why = "it has " + units.List(names)
 		}
 		return nil, f
 	case len(found) > 1:

@@ -159,7 +159,7 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 		if m.Image != live {
 			f.Why = fmt.Sprintf("it names %s, but %s is running", m.Image, live)
 		} else {
-			f.Why = "it would change " + strings.Join(m.Differs, ", ")
+			f.Why = "it would change " + units.List(m.Differs)
 		}
 		to.Findings = append(to.Findings, f)
 	}
@@ -223,10 +223,10 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	}
 	var why []string
 	if len(missing) > 0 {
-		why = append(why, "not registered: "+strings.Join(missing, ", "))
+		why = append(why, "not registered: "+units.List(missing))
 	}
 	if len(extra) > 0 {
-		why = append(why, "not in the image: "+strings.Join(extra, ", "))
+		why = append(why, "not in the image: "+units.List(extra))
 	}
 	f.Why = strings.Join(why, "; ")
 	to.Findings = append(to.Findings, f)

@@ -17,6 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/registry"
+	"github.com/joelhooks/gh-sbw/internal/units"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
@@ -96,7 +97,7 @@ func (t *Target) noTarget(all []apply.Object) *pipeline.Finding {
 		f.Evidence = append(f.Evidence, apply.Where(o, "")+": "+entry)
 	}
 	if len(has) > 0 {
-		f.Why = "it has " + strings.Join(has, ", ")
+		f.Why = "it has " + units.List(has)
 		f.Fix = "write in " + worker.ConfigName + " which of them worker " + t.Worker.Name + " is, as below; another manifest is named with -f"
 	}
 	return f

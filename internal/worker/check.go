@@ -78,6 +78,13 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 			fail(f.key, "write a path that begins with a slash, such as /healthz; spaces are %20", "%q is not the path of a URL", f.val)
 		}
 	}
+	for _, f := range []struct{ key, val string }{
+		{"deploy.manifest", w.Deploy.Manifest}, {"build.dockerfile", w.Build.Dockerfile}, {"build.context", w.Build.Context},
+	} {
+		if strings.TrimSpace(f.val) == "" {
+			fail(f.key, "write a path, or remove the line to use the default", "is empty")
+		}
+	}
 	if w.Hooks.ProvenRequired && len(w.Hooks.Proven) == 0 {
 		fail("hooks.provenRequired", "name the command in hooks.proven", "has no command to require")
 	}

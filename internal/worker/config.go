@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,12 +15,14 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/joelhooks/gh-sbw/internal/editdistance"
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // ConfigName is the file at a repository's root that describes its workers.
@@ -64,6 +67,9 @@ func Load(root string) (*Config, error) {
 // Parse reads the text of a configuration; name is used in findings.
 func Parse(name string, src []byte) (*Config, error) {
 	r := &reader{name: name, src: src, values: map[string]*yaml.Node{}}
+	if err := r.encoding(src); err != nil {
+		return nil, err
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
@@ -132,7 +138,7 @@ func (c *Config) Worker(name string) (Worker, error) {
 		case slices.Contains(names, DefaultName):
 			name = DefaultName
 		default:
-			return Worker{}, pipeline.UsageErrorf("worker-ambiguous", "choose one with --worker: "+strings.Join(names, ", "),
+			return Worker{}, pipeline.UsageErrorf("worker-ambiguous", "choose one with --worker: "+units.List(names),
 				"%s describes %d workers", ConfigName, len(names))
 		}
 	}
@@ -144,7 +150,7 @@ func (c *Config) Worker(name string) (Worker, error) {
 	}
 	where := "no " + ConfigName + " describes it"
 	if c.Path != "" {
-		where = ConfigName + " has " + strings.Join(names, ", ")
+		where = ConfigName + " has " + units.List(names)
 	}
 	fix := "add it under workers: in " + ConfigName + " at the repository's root"
 	if near := editdistance.Nearest(name, names); near != "" {
@@ -193,7 +199,7 @@ func (c *Config) Choice(name string) string {
 		"worker %s, the default of %s; choose another one with --worker: %s",
 		DefaultName,
 		ConfigName,
-		strings.Join(others, ", "),
+		units.List(others),
 	)
 }
 
@@ -208,6 +214,34 @@ func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
 	f := pipeline.UsageErrorf("config", fix, format, args...)
 	f.Where = fmt.Sprintf("%s:%d", r.name, n.Line)
 	r.errs = append(r.errs, f)
+}
+
+// encoding refuses a file that is not UTF-8. The YAML parser reads UTF-16 if the file
+// begins with a byte order mark, and otherwise complains about characters that nobody
+// has written.
+func (r *reader) encoding(src []byte) error {
+	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
+		return nil
+	}
+	is, at := "", 0
+	if at = bytes.IndexByte(src, 0); at >= 0 {
+		is = "UTF-16 without a byte order mark"
+	} else if !utf8.Valid(src) {
+		is = "Latin-1 (ISO 8859-1) or Windows-1252"
+		for at = 0; at < len(src); {
+			c, n := utf8.DecodeRune(src[at:])
+			if c == utf8.RuneError && n == 1 {
+				break
+			}
+			at += n
+		}
+	}
+	if is == "" {
+		return nil
+	}
+	f := pipeline.UsageErrorf("config", "save it as UTF-8", "the file is not UTF-8 but probably %s", is)
+	f.Where = fmt.Sprintf("%s:%d", r.name, 1+bytes.Count(src[:at], []byte{'\n'}))
+	return f
 }
 
 // syntax rewords an error of the YAML parser, which begins with the line.
@@ -252,8 +286,7 @@ func (r *reader) mapping(n *yaml.Node, what string) bool {
 // is.
 func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string, *yaml.Node)) {
 	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, val := n.Content[i], n.Content[i+1]
+	for key, val := range r.merged(n, 0) {
 		full := strings.TrimPrefix(at+"."+key.Value, ".")
 		switch {
 		case seen[key.Value]:
@@ -271,6 +304,49 @@ func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string
 			each(key.Value, resolve(val))
 		}
 		seen[key.Value] = true
+	}
+}
+
+// maxMerges limits how deep merge keys may nest; an anchor may contain itself.
+const maxMerges = 20
+
+// merged returns the keys and values of a mapping, followed by those of its merge keys
+// (<<) that it does not have itself (yaml.org/type/merge.html).
+func (r *reader) merged(n *yaml.Node, depth int) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(*yaml.Node, *yaml.Node) bool) {
+		own := map[string]bool{}
+		var others []*yaml.Node
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, val := n.Content[i], n.Content[i+1]
+			if key.Tag != "!!merge" {
+				own[key.Value] = true
+				if !yield(key, val) {
+					return
+				}
+				continue
+			}
+			if list := resolve(val); list.Kind == yaml.SequenceNode {
+				others = append(others, list.Content...)
+			} else {
+				others = append(others, list)
+			}
+		}
+		for _, other := range others {
+			other = resolve(other)
+			if other.Kind != yaml.MappingNode || depth == maxMerges {
+				r.fail(other, "write `<<: *NAME`, with the anchor &NAME at a mapping", "the merge key << does not refer to a mapping")
+				return
+			}
+			for key, val := range r.merged(other, depth+1) {
+				if own[key.Value] {
+					continue
+				}
+				own[key.Value] = true
+				if !yield(key, val) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
 		have = append(have, fmt.Sprint(p.Port))
 	}
 	return nil, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
-		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + strings.Join(have, ", ")}
+		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + units.List(have)}
 }
 
 // targetPort is the port of the pod to which a Service's port leads.

@@ -32,6 +32,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // annotationRevision is where the Deployment controller stores the number
@@ -193,7 +194,7 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 		have = append(have, strconv.FormatInt(all[i].Number, 10))
 	}
 	return nil, &pipeline.Finding{Code: "revision-unknown", Severity: pipeline.Error,
-		What: fmt.Sprintf("there is no revision %d", number), Why: "the cluster keeps " + strings.Join(have, ", "),
+		What: fmt.Sprintf("there is no revision %d", number), Why: "the cluster keeps " + units.List(have),
 		Fix: "choose one of them (`kubectl sbw history`), or roll out its tag again"}
 }
 

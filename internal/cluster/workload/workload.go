@@ -20,6 +20,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Kinds are the workloads that a rollout can be of.
@@ -237,5 +238,5 @@ func (w *Workload) Container(name string) (*corev1.Container, error) {
 	return nil, &pipeline.Finding{Code: CodeContainerUnknown, Severity: pipeline.Error,
 		Where: w.Ref().Namespace + "/" + w.Ref().String(),
 		What:  fmt.Sprintf("there is no container %q", name),
-		Fix:   "set deploy.container in .sbw.yaml to one of: " + strings.Join(names, ", ")}
+		Fix:   "set deploy.container in .sbw.yaml to one of: " + units.List(names)}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Change is a function that stays, with other settings.
@@ -153,11 +154,11 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 		Fix:  "check which image the pods run; if it is the right one, publish again",
 	}
 	if len(missing) > 0 {
-		f.Why = "missing: " + strings.Join(missing, ", ")
+		f.Why = "missing: " + units.List(missing)
 	}
 	if len(extra) > 0 {
 		slices.Sort(extra)
-		f.Why = strings.TrimPrefix(f.Why+"; not in the catalog: "+strings.Join(extra, ", "), "; ")
+		f.Why = strings.TrimPrefix(f.Why+"; not in the catalog: "+units.List(extra), "; ")
 	}
 	return f
 }

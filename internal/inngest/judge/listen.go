@@ -6,6 +6,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // JudgeEvent is the error of an event that no function listens to; nil when one
@@ -24,7 +25,7 @@ func JudgeEvent(app string, functions []model.Function, event string) error {
 		}
 	}
 	slices.Sort(events)
-	fix := "send one of: " + strings.Join(slices.Compact(events), ", ")
+	fix := "send one of: " + units.List(slices.Compact(events))
 	if len(events) == 0 {
 		fix = "give --confirm-run only for a worker with a function that listens to an event"
 	}
