@@ -161,23 +161,44 @@ func (l *Lock) Release(ctx context.Context) error {
 	if l.lease == nil || l.gone != nil {
 		return nil
 	}
-	lease := l.lease
-	l.lease = nil
-	err := l.leases.Delete(
-		ctx,
-		l.name,
-		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}},
-	)
-	if apierrors.IsForbidden(err) {
-		// Without permission to delete it, an empty holder also frees it.
-		free := lease.DeepCopy()
-		free.Spec.HolderIdentity = nil
-		_, err = l.leases.Update(ctx, free, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+	defer func() { l.lease = nil }()
+	err := l.free(ctx)
+	// A renewal that was cut off by the end of the run may have been written all the
+	// same, and a person may set a label: the holder decides.
+	for try := 1; apierrors.IsConflict(err) && try < releaseTries; try++ {
+		var live *coordinationv1.Lease
+		if live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{}); err != nil {
+			break
+		}
+		if !l.ours(live) {
+			return nil
+		}
+		l.lease = live
+		err = l.free(ctx)
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if apierrors.IsNotFound(err) {
 		return nil // it already belongs to somebody else
 	}
 	return cluster.Explain("release the lock", err)
+}
+
+// releaseTries is how often a Lease that somebody else is writing to is released.
+const releaseTries = 5
+
+// free deletes the Lease as it was last seen.
+func (l *Lock) free(ctx context.Context) error {
+	err := l.leases.Delete(
+		ctx,
+		l.name,
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.lease.UID, ResourceVersion: &l.lease.ResourceVersion}},
+	)
+	if apierrors.IsForbidden(err) {
+		// Without permission to delete it, an empty holder also frees it.
+		free := l.lease.DeepCopy()
+		free.Spec.HolderIdentity = nil
+		_, err = l.leases.Update(ctx, free, metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+	}
+	return err
 }
 
 // Holder returns who holds the lock, for status; empty if nobody does.

@@ -336,6 +336,24 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
+// A renewal that the end of a run cuts off may reach the server all the same.
+func TestReleaseOfALeaseThatWasWrittenMeanwhile(t *testing.T) {
+	kube, o := setup(t)
+	l := acquire(t, kube, o)
+	patchLease(t, kube, o, `{"metadata":{"labels":{"set-by":"a-person"}}}`)
+	release(t, l)
+	if who, _, err := lock.Holder(t.Context(), kube, o.Workload); who != "" || err != nil {
+		t.Errorf("%q still holds it: %v", who, err)
+	}
+	// One that is somebody else's by now is left alone.
+	l = acquire(t, kube, o)
+	patchLease(t, kube, o, `{"spec":{"holderIdentity":"another"}}`)
+	release(t, l)
+	if who, _, err := lock.Holder(t.Context(), kube, o.Workload); who != "another" || err != nil {
+		t.Errorf("%q holds it: %v", who, err)
+	}
+}
+
 func TestReleaseOfNothing(t *testing.T) {
 	var none *lock.Lock
 	if err := none.Release(t.Context()); err != nil {
