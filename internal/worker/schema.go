@@ -133,7 +133,7 @@ var descriptions = map[string]string{
 	"deploy.container":       "the container whose image is set; default the worker's name",
 	"deploy.timeout":         "how long a rollout may take, such as 3m",
 	"deploy.restarts":        "how often a new container may exit with an error before the rollout gives up",
-	"deploy.strategy":        "how a new version replaces the old one: switch proves it before it serves, auto does so where possible, rolling never",
+	"deploy.strategy":        "how a new version replaces the old one: switch proves it before it serves, auto where possible, rolling never",
 	"deploy.bake":            "how long the new version is watched after the switch, such as 5m; default not at all",
 	"deploy.drainTimeout":    "how long to wait for steps on the old pods, such as 1h",
 	"probe":                  "what a new pod must answer; one word stands for the type alone, such as tcp or none",
