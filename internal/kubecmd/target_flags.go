@@ -80,7 +80,8 @@ func (o *rolloutOptions) addDryRun(c *cobra.Command) {
 		(*string)(&o.DryRun),
 		"dry-run",
 		string(rollout.DryRunNone),
-		`"none", "client" (run the checks, then print what would be applied) or "server" (let the cluster try it, and print what would change); neither changes anything`,
+		`"none", "client" (run the checks, then print what would be applied) or `+
+			`"server" (let the cluster try it, and print what would change); neither changes anything`,
 	)
 	f.Lookup("dry-run").NoOptDefVal = string(rollout.DryRunClient)
 	f.BoolVar(&o.Diff, "diff", false, "show what the apply changes; with --dry-run=server, what it would change")
