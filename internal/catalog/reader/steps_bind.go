@@ -77,7 +77,7 @@ func literalName(l js.LiteralExpr) string {
 
 // names are the values of all names, for a text that is parsed by itself.
 func (a *activation) names() map[string]tracked {
-	names := map[string]tracked{}
+	names := map[string]tracked{anyArguments.name: anyArguments}
 	maps.Copy(names, a.free)
 	for v := range a.local {
 		if _, known := a.bound[v]; !known {

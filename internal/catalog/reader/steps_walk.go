@@ -41,6 +41,9 @@ func root(v *js.Var) *js.Var {
 	return v
 }
 
+// anyArguments are those of any function, which may be the context.
+var anyArguments = tracked{kind: isForeign, name: "arguments"}
+
 // lookup is the value of a name.
 func (a *activation) lookup(v *js.Var) tracked {
 	v = root(v)
@@ -48,7 +51,10 @@ func (a *activation) lookup(v *js.Var) tracked {
 		return t
 	}
 	if v.Decl == js.NoDecl && !a.local[v] {
-		return a.free[string(v.Data)]
+		if name := string(v.Data); name != anyArguments.name {
+			return a.free[name]
+		}
+		return anyArguments
 	}
 	return tracked{}
 }
