@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
 const hidden = "[hidden]"
@@ -54,7 +55,7 @@ func malformed(source, token string, github bool) error {
 		switch {
 		case r == '\n' || r == '\r':
 			contains = "a line break"
-		case unicode.IsControl(r):
+		case termtext.Hidden(r):
 			contains = "a control character"
 		case !github:
 			continue
