@@ -15,7 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
-// olderServers are the schemas of servers that lack what came later.
+// olderServers maps versions to what their schemas do not have yet.
 var olderServers = map[string][]string{
 	"1.16":  {"RunTraceSpan.stepType"},
 	"1.11":  {"Query.runTrace", "RunTraceSpan.stepType"},
@@ -78,8 +78,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNoUI: what a server without GraphQL cannot do is said, and what it
-// wants is named.
+// TestNoUI: operations that need GraphQL fail with an error that names the
+// cause and the remedy.
 func TestNoUI(t *testing.T) {
 	k := newKit(t, inngestd.Options{NoUI: true, Backoff: inngestd.Scaled(10000)})
 	h, err := k.client().Health(k.ctx)
@@ -99,7 +99,7 @@ func TestNoUI(t *testing.T) {
 	wantCode(t, err, "inngest-key-refused")
 }
 
-// TestPaging lists more runs than the server gives at once.
+// TestPaging lists more runs than the server returns at once.
 func TestPaging(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	p := k.cluster(env{"FUNCTIONS": "zero,queue-observer"})

@@ -24,8 +24,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
-// inProcess is a transport without sockets, so that a test's clock can be the
-// bubble's.
+// inProcess is a transport without sockets, so that a test's clock can be that
+// of the bubble.
 type inProcess struct{ http.Handler }
 
 func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -45,8 +45,8 @@ func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// clockwork is an SDK endpoint for hours of pretended time: one function with
-// a cron, one whose only step takes a minute.
+// clockwork is an SDK endpoint for hours of simulated time: one function has a
+// cron, the only step of the other takes a minute.
 type clockwork struct{ register func(body string) }
 
 const clockworkFunctions = `[
@@ -76,7 +76,7 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// inBubble sets up both ends; run it within synctest.Test.
+// inBubble sets up both ends. It must run within synctest.Test.
 func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	t.Helper()
 	var double *inngestd.Server
@@ -102,7 +102,7 @@ func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	return double, c, w
 }
 
-// tables collects the rows that a reporter is given.
+// tables collects the rows that a reporter gets.
 type tables struct {
 	mu   sync.Mutex
 	rows [][]string
@@ -145,7 +145,7 @@ func TestWaitIdle(t *testing.T) {
 			t.Errorf("seen %v", seen.rows)
 		}
 
-		// A young step does not block where its loss is allowed.
+		// A young step does not block if its loss is allowed.
 		send()
 		started = time.Now()
 		steps, err = inngest.WaitIdle(t.Context(), inngest.WaitIdleOptions{Client: c, App: done.App, MaxStepLoss: 30 * time.Second}, nil)
@@ -186,8 +186,8 @@ func TestConfirmUnfinished(t *testing.T) {
 	})
 }
 
-// TestSilentCrons loses a server's schedules, sees it, and brings them back:
-// an unchanged registration does not, a full one does.
+// TestSilentCrons: a server that has lost its schedules is detected, and a
+// full registration restores them; an unchanged one does not.
 func TestSilentCrons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double, c, w := inBubble(t)
@@ -208,16 +208,16 @@ func TestSilentCrons(t *testing.T) {
 		after := func(d time.Duration) { <-time.After(d) }
 		after(3*time.Hour + 5*time.Minute)
 		if silent() {
-			t.Fatal("crons that ran are called silent")
+			t.Fatal("crons that ran are reported as silent")
 		}
 		double.ForgetSchedules()
 		after(30 * time.Minute)
 		if silent() {
-			t.Error("called silent before a schedule passed twice")
+			t.Error("a cron is reported as silent before its schedule passed twice")
 		}
 		after(3 * time.Hour)
 		if !silent() {
-			t.Error("crons that the server lost are not missed")
+			t.Error("crons that the server lost are not reported")
 		}
 		if _, err := inngest.Refresh(t.Context(), o, nil); err != nil {
 			t.Fatal(err)

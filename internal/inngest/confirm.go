@@ -13,30 +13,30 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ConfirmOptions say which event proves the worker.
+// ConfirmOptions describe the event that proves the worker.
 type ConfirmOptions struct {
 	Client *client.Client
 	App    model.App
 	Key    wire.EventKey
 	Event  client.Event
 
-	Timeout time.Duration // 2 minutes when zero
-	Poll    time.Duration // 500 ms when zero
+	Timeout time.Duration // zero means 2 minutes
+	Poll    time.Duration // zero means 500 ms
 }
 
-// Confirmed is a run that went from an event to its end.
+// Confirmed is an event whose runs have ended.
 type Confirmed struct {
 	Event string      `json:"event"`
-	Runs  []model.Run `json:"runs"` // of the app, all completed
+	Runs  []model.Run `json:"runs"` // the app's runs, all of which completed
 }
 
-// ConfirmRun sends an event and follows the app's runs of it to their end: the
-// last proof that server and worker work together.
+// ConfirmRun sends an event and follows the app's runs of it to their ends.
+// That is the final proof that the server and the worker work together.
 func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*Confirmed, error) {
 	if err := judge.JudgeEvent(o.App.Name, o.App.Functions, o.Event.Name); err != nil {
 		return nil, err
 	}
-	sent := time.Now().Add(-time.Minute) // clocks may differ
+	sent := time.Now().Add(-time.Minute) // the clocks may differ
 	r.Changed()
 	id, err := o.Client.Send(ctx, o.Key, o.Event)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ScheduledRuns reads those runs of an app's functions with schedules that
-// Diagnose looks at: of each the newest since its last but one time.
+// ScheduledRuns reads the runs of an app's scheduled functions that Diagnose
+// needs: the newest one of each function since its last but one due time.
 func ScheduledRuns(ctx context.Context, c *client.Client, app model.App, now time.Time) ([]model.Run, error) {
 	var asked []client.RunFilter
 	for _, f := range app.Functions {

@@ -8,8 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
-// Detail completes a run from its trace: times, the current step or the one
-// that failed, its attempt and error.
+// Detail adds to a run what only its trace contains: times, the current or
+// failed step, its attempt and error.
 func Detail(ctx context.Context, c *client.Client, r model.Run) (model.Run, *model.Span, error) {
 	trace, err := c.Trace(ctx, r.ID)
 	if err != nil {

@@ -5,17 +5,17 @@
 //
 // # Packages
 //
-// Package model has the nouns, wire the HTTP exchange, client the server, sdk the
-// worker, conn the connections to both, and judge every decision. This package
-// has the operations on top (Refresh, Verify, WaitIdle, ConfirmRun, RerunLost,
-// Status), which fetch, ask judge, and act.
+// Package model contains the types, wire the HTTP exchange, client the server,
+// sdk the worker, conn the connections to both, and judge all decisions. This
+// package contains the operations (Refresh, Verify, WaitIdle, ConfirmRun,
+// RerunLost, Status), which read the state, call judge, and act.
 //
 // # To add a diagnosis
 //
-// Append a case to judge.Diagnose with a Finding of its own code, and the code with
-// cause and remedy to the commands' explain pages.
+// Append a case to judge.Diagnose with a Finding that has its own code, and
+// add a page for the code, with cause and remedy, to internal/explain.
 //
-// The facts about the server are from its source, v1.43 (pkg/devserver/api.go,
-// pkg/coreapi, pkg/execution), and from recordings of it that
-// internal/sandbox/inngestd is held to.
+// The facts about the server come from its source, v1.43
+// (pkg/devserver/api.go, pkg/coreapi, pkg/execution), and from recordings of
+// it, against which internal/sandbox/inngestd is tested.
 package inngest

@@ -27,16 +27,17 @@ const (
 	signingKey = "signkey-test-0123456789abcdef0123456789abcdef"
 	otherKey   = "signkey-test-ffffffffffffffffffffffffffffffff"
 	eventKey   = "evt"
-	// The addresses of the cluster's Services, which only the double resolves.
+	// These are the addresses of the cluster's Services, which only the double
+	// resolves.
 	clusterURL = "http://system-bus-worker:3111"
 	hostURL    = "http://flagg:3111"
 )
 
-// services stands for cluster DNS and Services: which pod a name leads to may
-// change at any time, and new connections go to the new one.
+// services replaces the cluster's DNS and Services. The pod behind a name may
+// change at any time, and new connections go to the new pod.
 type services struct {
 	mu   sync.Mutex
-	pods map[string]*npmworkers.Process // by host:port
+	pods map[string]*npmworkers.Process // keyed by host:port
 }
 
 func (s *services) set(url string, p *npmworkers.Process) {
@@ -88,7 +89,7 @@ func newKit(t *testing.T, o inngestd.Options) *kit {
 
 type env map[string]string
 
-// pod starts a worker; nothing leads to it yet.
+// pod starts a worker to which no Service routes yet.
 func (k *kit) pod(sdk string, argv []string, e env) *npmworkers.Process {
 	k.t.Helper()
 	all := env{
@@ -123,7 +124,8 @@ func (k *kit) clientWith(key string) *client.Client {
 	return c
 }
 
-// forward reaches a pod as through a port-forward: at an address of its own.
+// forward makes a pod reachable as through a port-forward, at a separate
+// address.
 func (k *kit) forward(p *npmworkers.Process, advertised, key string) *sdk.Worker {
 	k.t.Helper()
 	w, err := sdk.New(sdk.Options{

@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// TestConnectMode leaves a connected worker's registration to the worker: it
-// is waited for and compared, never made by a PUT.
+// TestConnectMode: the registration of a connected worker is left to the
+// worker. It is awaited and compared, but never made by a PUT.
 func TestConnectMode(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	p := k.cluster(env{"FUNCTIONS": "approval-request,napper"})
@@ -49,7 +49,8 @@ func TestConnectMode(t *testing.T) {
 	_, err := inngest.Refresh(k.ctx, o, rep)
 	wantCode(t, err, "inngest-registration-differs")
 
-	// Nor is it repaired by one, as by an old pod's late registration.
+	// A PUT does not repair it either, as it would after an old pod's late
+	// registration.
 	_, err = inngest.Verify(k.ctx, inngest.VerifyOptions{Client: o.Client, Worker: o.Worker, Want: model.Wanted{App: o.App, URL: o.Worker.URL()},
 		Repair: true, Timeout: 100 * time.Millisecond, Poll: 5 * time.Millisecond}, rep)
 	wantCode(t, err, "inngest-registration-differs")
@@ -66,7 +67,7 @@ func TestConnectMode(t *testing.T) {
 	if r, err := inngest.Status(k.ctx, look); err != nil || !r.OK() || !hasCode(r.Findings, "inngest-connect-mode") {
 		t.Errorf("%+v %v", r, err)
 	}
-	p.Kill() // a worker that only dials serves nothing
+	p.Kill() // a worker that only dials does not serve anything
 	if done, err = inngest.Refresh(k.ctx, o, rep); err != nil || len(done.App.Functions) != 2 || done.Served == nil {
 		t.Errorf("%+v %v", done, err)
 	}
@@ -115,8 +116,7 @@ func TestConnectModeUnknown(t *testing.T) {
 	}
 }
 
-// TestStatus is the verdict over a whole that is well, and over one that is
-// not.
+// TestStatus checks the verdict for a healthy system and for a broken one.
 func TestStatus(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	p := k.cluster(env{"FUNCTIONS": "approval-request,queue-observer"})

@@ -13,9 +13,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// RunningSteps lists every step that the worker of an app executes right now,
-// the longest running first. Runs that sleep, wait, or are between
-// attempts are left out.
+// RunningSteps lists every step that the worker of an app is executing at the
+// moment, the longest running first. Runs that sleep, wait, or are between
+// attempts are omitted.
 func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge.Executing, error) {
 	runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}})
 	if err != nil {
@@ -25,7 +25,7 @@ func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge
 	err = each(ctx, len(runs), func(ctx context.Context, i int) error {
 		trace, err := c.Trace(ctx, runs[i].ID)
 		if client.IsGone(err) {
-			return nil // it ended and was cleaned away since the list
+			return nil // it has ended and was cleaned up since the list was read
 		}
 		if err != nil {
 			return err
@@ -60,21 +60,21 @@ func InFlight(ctx context.Context, c *client.Client, app model.App) (map[string]
 	return n, nil
 }
 
-// WaitIdleOptions say what is waited for, and how long.
+// WaitIdleOptions describe what to wait for, and how long.
 type WaitIdleOptions struct {
 	Client *client.Client
 	App    model.App
-	// MaxStepLoss lets steps that are younger, and would run again, not count.
+	// MaxStepLoss ignores steps that are younger and would be executed again.
 	MaxStepLoss time.Duration
 	// LiveSince is when the worker's oldest container started; see
 	// judge.RestartOptions.
 	LiveSince time.Time
-	Timeout   time.Duration // wait indefinitely when zero
-	Poll      time.Duration // 1 s when zero
+	Timeout   time.Duration // zero means indefinitely
+	Poll      time.Duration // zero means 1 s
 }
 
-// WaitIdle waits until no step runs whose loss was not agreed to, and returns
-// those that still do. The steps are reported as a table that replaces itself.
+// WaitIdle waits until every running step may be lost, and returns the steps
+// that still block. It reports the steps as a table that replaces itself.
 func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]judge.Executing, error) {
 	var steps []judge.Executing
 	waiting, cancel := ctx, context.CancelFunc(func() {})

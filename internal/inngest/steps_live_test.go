@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// TestKilledMidStep kills a worker in its second step: retries 2 finish the
-// run on the replacement, without the first step again.
+// TestKilledMidStep kills a worker in its second step: with 2 retries the run
+// finishes on the replacement without executing the first step again.
 func TestKilledMidStep(t *testing.T) {
 	eachWorker(t, func(t *testing.T, sdk string, argv []string) {
 		k := newKit(t, inngestd.Options{})
@@ -57,8 +57,8 @@ func TestKilledMidStep(t *testing.T) {
 	})
 }
 
-// TestLost kills a worker in the only step of a function without retries: that
-// is foreseen, the run is lost, found, and run again.
+// TestLost kills a worker in the only step of a function without retries. The
+// loss is predicted, the run is lost, detected, and started again.
 func TestLost(t *testing.T) {
 	for _, sdk := range []string{npmworkers.SDK3, npmworkers.SDK4} {
 		t.Run(sdk, func(t *testing.T) {
@@ -122,8 +122,8 @@ func hasCode(all []*pipeline.Finding, code string) bool {
 	return false
 }
 
-// TestSleepingIsIdle: a run that sleeps is RUNNING, but a restart costs it
-// nothing.
+// TestSleepingIsIdle: a sleeping run is RUNNING, but a restart does not affect
+// it.
 func TestSleepingIsIdle(t *testing.T) {
 	k := newKit(t, inngestd.Options{})
 	p := k.cluster(env{"FUNCTIONS": "napper,inviter", "NAP": "1h"})
@@ -153,7 +153,8 @@ func TestSleepingIsIdle(t *testing.T) {
 		t.Errorf("%v %v", inFlight, err)
 	}
 
-	// Their functions vanishing would lose them, and that is said.
+	// If their functions disappeared, these runs would be lost, and that is
+	// reported.
 	less := k.cluster(env{"FUNCTIONS": "inviter"})
 	_, err = inngest.Refresh(k.ctx, k.options(less), nil)
 	if f := wantCode(t, err, "inngest-functions-removed"); !strings.Contains(f.Why, "system-bus-cluster-napper has 1 run in flight") {

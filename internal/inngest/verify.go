@@ -12,28 +12,29 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// VerifyOptions say what the server's list must show.
+// VerifyOptions describe what the server's list must show.
 type VerifyOptions struct {
 	Client *client.Client
 	Want   model.Wanted
-	// Served is what the worker serves. Nil asks Worker, if it shows its
-	// functions; otherwise the list only has to show some.
+	// Served is what the worker serves. If it is nil, Worker is asked, if it
+	// shows its functions; otherwise the list only has to contain some
+	// function.
 	Served []model.Function
-	// Expected are functions by id, from the image's catalog; nil is not
-	// compared.
+	// Expected are functions by id from the image's catalog; nil means that
+	// they are not compared.
 	Expected []string
 	// Repair lets the worker register again while the list is wrong: an old
-	// pod that registers late overwrites the new set.
+	// pod that registers late overwrites the new functions.
 	Repair bool
 	Worker *sdk.Worker // needed for Repair
-	// Registration is what the worker last said, for the message of a failure.
+	// Registration is the worker's last answer, for the message of a failure.
 	Registration *model.Registration
 
-	Timeout time.Duration // 30 s when zero
-	Poll    time.Duration // 500 ms when zero
+	Timeout time.Duration // zero means 30 s
+	Poll    time.Duration // zero means 500 ms
 }
 
-// Verified is a registration that is right.
+// Verified is a correct registration.
 type Verified struct {
 	App model.App `json:"app"`
 	// Repaired counts how often the worker had to register again.
@@ -41,12 +42,12 @@ type Verified struct {
 }
 
 // repairAfter is how many times in a row the list may be wrong before the
-// worker registers again: the server's list is not behind, so this only lets
-// an ongoing registration end.
+// worker registers again. The server's list is never outdated, so this only
+// lets a registration in progress finish.
 const repairAfter = 3
 
-// Verify waits until the server's own list shows the registration without
-// error, at the right URL, with the right functions.
+// Verify waits until the server's own list shows the registration without an
+// error, at the right URL and with the right functions.
 func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verified, error) {
 	v := &Verified{}
 	if o.Served == nil && o.Worker != nil {
@@ -58,7 +59,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 			return v, err
 		}
 	}
-	// Requests have their own bound, so that the list is read at least once.
+	// Requests have a separate limit, so the list is read at least once.
 	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 30*time.Second))
 	defer cancel()
 	var last error
@@ -66,7 +67,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 	err := poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
 		apps, err := o.Client.Apps(ctx)
 		if err != nil {
-			last = err // a server that restarts is waited for
+			last = err // a server that restarts is awaited
 			return false, nil
 		}
 		own, problem := o.check(apps)
@@ -76,7 +77,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 		}
 		last = problem
 		r.Detailf("not right yet: %s", problem)
-		// A PUT would make a connected worker's app a served one.
+		// A PUT would turn a connected worker's app into a served one.
 		connected := own != nil && own.Method == model.MethodConnect
 		if wrong++; o.Repair && !connected && wrong%repairAfter == 0 {
 			r.Notef("registering again: %s", problem)
@@ -93,7 +94,7 @@ func Verify(ctx context.Context, o VerifyOptions, r *pipeline.Reporter) (*Verifi
 	return v, err
 }
 
-// check reports what is wrong with the registration; nil when nothing is.
+// check reports what is wrong with the registration; nil if nothing is.
 func (o VerifyOptions) check(apps []model.App) (*model.App, error) {
 	own, err := judge.Choose(apps, o.Want)
 	if err != nil {

@@ -53,7 +53,7 @@ func (g gqlFunction) function(app string) model.Function {
 	if c := g.Configuration; c != nil {
 		f.Retries = c.Retries.Value
 		for _, l := range c.Concurrency {
-			// A server without plans shows its own absence of a limit as -1.
+			// A server without plans reports its own lack of a limit as -1.
 			if !l.Limit.IsPlanLimit && l.Limit.Value > 0 {
 				f.Concurrency = append(f.Concurrency, model.Concurrency{Scope: l.Scope, Key: l.Key, Limit: l.Limit.Value})
 			}
@@ -67,7 +67,8 @@ func (g gqlFunction) function(app string) model.Function {
 	return f
 }
 
-// storedFunction is a definition as the server keeps it; REST shows it too.
+// storedFunction is a definition as the server stores it; REST returns it as
+// well.
 type storedFunction struct {
 	Triggers []struct {
 		Event, Cron, Expression string
@@ -131,8 +132,9 @@ func (c *Client) Apps(ctx context.Context) ([]model.App, error) {
 	return all, nil
 }
 
-// appsByREST lists what a server without GraphQL still shows: /v2/apps where it
-// is new enough, or else the apps whose names the caller knows.
+// appsByREST lists the apps of a server without GraphQL: through /v2/apps if
+// the server is new enough, and otherwise the apps whose names the caller
+// knows.
 func (c *Client) appsByREST(ctx context.Context) ([]model.App, error) {
 	var all []model.App
 	cursor := ""
@@ -183,7 +185,7 @@ func (c *Client) appsByREST(ctx context.Context) ([]model.App, error) {
 				return nil, err
 			}
 		}
-		// An app whose name was only guessed is there if it has functions.
+		// An app with a guessed name exists if it has functions.
 		if a.URL != "" || len(a.Functions) > 0 {
 			known = append(known, a)
 		}
@@ -224,12 +226,12 @@ func (c *Client) fillFromREST(ctx context.Context, a *model.App) error {
 	return nil
 }
 
-// CreateApp makes the server itself send the worker at a URL the request to
-// register: the proof of the path that runs take. It returns what is registered
-// at the URL afterwards. Where the worker cannot be reached, the error is a
-// *wire.ServerError with a word such as "unreachable" or "url_not_found", and the
-// server is left with an app that has neither a name nor functions
-// (pkg/coreapi/graph/resolvers/app_mutations.go). Without GraphQL it is
+// CreateApp makes the server send its registration request to the worker at a
+// URL, which proves the path that runs take. It returns what is registered at
+// the URL afterwards. If the worker cannot be reached, the error is a
+// *wire.ServerError with a word such as "unreachable" or "url_not_found", and
+// the server keeps an app that has neither a name nor functions
+// (pkg/coreapi/graph/resolvers/app_mutations.go). Without GraphQL the error is
 // ErrNoGraphQL.
 func (c *Client) CreateApp(ctx context.Context, url string) (model.App, error) {
 	var out struct {

@@ -2,11 +2,11 @@
 // whose methods list apps and runs, read traces, send events and cancel, rerun
 // or delete.
 //
-// GraphQL comes first, since it needs no key; where the server was started with
-// --no-ui, the REST routes take its place as far as they reach. The schema is
-// asked for with __type before the first query, so that a query names only what
-// this server has. Enumerations are strings: an unknown value is kept and shown,
-// and is never an error.
+// It prefers GraphQL, which needs no key. If the server was started with
+// --no-ui, it uses the REST routes as far as they go. Before the first query
+// it reads the schema with __type, so that a query contains only fields that
+// this server has. Enumerations are strings: an unknown value is kept and
+// shown, and is never an error.
 package client
 
 import (
@@ -27,18 +27,18 @@ import (
 // Options says which server to use, and with which key.
 type Options struct {
 	Server wire.Endpoint
-	// Key is needed only where GraphQL is off (--no-ui): the REST routes need
-	// it, GraphQL does not.
+	// Key is needed only without GraphQL (--no-ui): the REST routes need it,
+	// GraphQL does not.
 	Key wire.SigningKey
-	// Apps are names to ask for where the server cannot list apps: --no-ui
-	// before /v2/apps.
+	// Apps lists the names to look up if the server cannot list its apps: with
+	// --no-ui, before /v2/apps existed.
 	Apps []string
 	// Patience is how long a server that has answered before may be away before a
 	// request that only reads fails. Zero fails at once.
 	Patience time.Duration
 }
 
-// Client speaks with a server. It is safe for concurrent use.
+// Client calls a server. It is safe for concurrent use.
 type Client struct {
 	end  wire.Endpoint
 	key  wire.SigningKey
@@ -53,7 +53,7 @@ type Client struct {
 	noGQL  bool
 }
 
-// New makes a Client; nothing is asked yet.
+// New creates a Client without sending a request.
 func New(o Options) (*Client, error) {
 	if _, err := o.Server.Base(wire.ServerEnd); err != nil {
 		return nil, pipeline.UsageErrorf(model.CodeURL, "give it as http://HOST:PORT", "%s", err)
@@ -63,16 +63,17 @@ func New(o Options) (*Client, error) {
 
 // Health is what a server reports about itself without a key.
 type Health struct {
-	// Kind is "cloud" for `inngest start`, "dev" for `inngest dev`; empty
-	// for servers that do not report it yet.
+	// Kind is "cloud" for `inngest start` and "dev" for `inngest dev`. It is
+	// empty for servers that do not report it yet.
 	Kind string `json:"kind"`
-	// GraphQL is false where the server was started with --no-ui.
+	// GraphQL is false if the server was started with --no-ui.
 	GraphQL bool `json:"graphQL"`
-	// Now is the server's clock, in whole seconds; zero where it did not say.
+	// Now is the server's clock in whole seconds; zero if the server did not
+	// send it.
 	Now time.Time `json:"-"`
 }
 
-// Health asks whether the server is up, and which kind it is.
+// Health checks whether the server is up, and determines its kind.
 func (c *Client) Health(ctx context.Context) (Health, error) {
 	r, err := c.send(ctx, wire.Request{Method: http.MethodGet, Path: "/health"}, true)
 	if err != nil {
@@ -103,8 +104,8 @@ func (c *Client) hasGraphQL() bool {
 	return !c.noGQL
 }
 
-// CheckKey reports whether the server accepts the client's signing key. It changes
-// nothing, and asks for an app that need not exist.
+// CheckKey reports whether the server accepts the client's signing key. It
+// changes nothing: it requests an app that need not exist.
 func (c *Client) CheckKey(ctx context.Context) error {
 	err := c.rest(ctx, "check the signing key", http.MethodGet, "/v1/apps/sbw/functions", nil, nil)
 	if said, ok := errors.AsType[*wire.ServerError](err); ok && said.Status == http.StatusUnauthorized {
@@ -121,7 +122,7 @@ func (c *Client) CheckKey(ctx context.Context) error {
 	return err
 }
 
-// rest asks a route that needs the key and decodes its answer.
+// rest sends a request to a route that needs the key, and decodes the answer.
 func (c *Client) rest(ctx context.Context, doing, method, path string, query url.Values, into any) error {
 	h := http.Header{}
 	if !c.key.IsZero() {

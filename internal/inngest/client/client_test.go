@@ -17,8 +17,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// canned answers every GraphQL request by the first entry whose key is in its
-// query, and everything else with 404.
+// canned answers a GraphQL request with the first entry whose key occurs in
+// the query, and everything else with 404.
 type canned map[string]string
 
 func (c canned) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -68,17 +68,17 @@ func TestServerErrors(t *testing.T) {
 		"a resolver's error, as 200": {canned{"__type": noTypes, "{apps": `{"errors":[{"message":"database is locked","path":["apps"]}],"data":null}`}, "inngest-refused", "database is locked"},
 		"validation, as 422":         {canned{"__type": noTypes, "{apps": `422 {"errors":[{"message":"Expected Name, found <EOF>"}],"data":null}`}, "inngest-refused", "422: Expected Name, found <EOF>"},
 		"an answer of another shape": {canned{"__type": noTypes, "{apps": `{"data":{"apps":"none"}}`}, "inngest-refused", "cannot be read"},
-		"a schema that is not shown": {canned{"__type": `422 {"errors":[{"message":"introspection disabled"}],"data":null}`, "{apps": `{"errors":[{"message":"later"}]}`}, "inngest-refused", "later"},
+		"a hidden schema":            {canned{"__type": `422 {"errors":[{"message":"introspection disabled"}],"data":null}`, "{apps": `{"errors":[{"message":"later"}]}`}, "inngest-refused", "later"},
 	} {
 		_, err := clientOf(t, c.answers).Apps(t.Context())
 		if f := wantFinding(t, err, c.code); !strings.Contains(f.Error(), c.says) {
-			t.Errorf("%s: %v does not say %q", name, f, c.says)
+			t.Errorf("%s: %v does not contain %q", name, f, c.says)
 		}
 	}
 }
 
-// TestUnknownFields: without introspection the newest schema is taken, and
-// what the server does not have is left out, one field after the other.
+// TestUnknownFields: without introspection the newest schema is assumed, and
+// fields that the server does not have are removed one by one.
 func TestUnknownFields(t *testing.T) {
 	old := []string{"externalID", "method", "configuration"}
 	var asked []string
@@ -109,10 +109,10 @@ func TestUnknownFields(t *testing.T) {
 		t.Fatalf("%+v %v", apps, err)
 	}
 	if len(asked) != 2+len(old) {
-		t.Errorf("asked %d times", len(asked))
+		t.Errorf("%d requests were sent", len(asked))
 	}
 	if _, err := c.Apps(t.Context()); err != nil || len(asked) != 3+len(old) {
-		t.Errorf("what was learnt is forgotten: asked %d times, %v", len(asked), err)
+		t.Errorf("the removed fields were requested again: %d requests, %v", len(asked), err)
 	}
 }
 
@@ -122,8 +122,8 @@ func TestUnknownFieldForever(t *testing.T) {
 	wantFinding(t, err, "inngest-refused")
 }
 
-// TestRunsOfLostFunctions: one run whose function's row is gone fails the
-// whole page; the list comes nevertheless.
+// TestRunsOfLostFunctions: one run whose function's row is missing makes the
+// whole page fail; the list is returned nevertheless.
 func TestRunsOfLostFunctions(t *testing.T) {
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -142,7 +142,7 @@ func TestRunsOfLostFunctions(t *testing.T) {
 	}
 }
 
-// TestPagingEnds although a server repeats its page for ever.
+// TestPagingEnds: paging ends even if a server repeats its page forever.
 func TestPagingEnds(t *testing.T) {
 	n := 0
 	c := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,16 +14,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// schema is what this server's GraphQL has.
+// schema describes the fields that this server's GraphQL has.
 type schema struct {
-	// described are the fields by type, as the server listed them. A type that
-	// is missing is assumed to be the newest.
+	// described maps types to their fields, as the server listed them. A
+	// missing type is assumed to be the newest.
 	described map[string]map[string]bool
-	// refused are the "Type.field" that it refused after all.
+	// refused contains the "Type.field" names that the server refused in spite
+	// of that.
 	refused map[string]bool
 }
 
-// has reports whether a field may be asked for.
+// has reports whether a field may be requested.
 func (s schema) has(typ, field string) bool {
 	fields, known := s.described[typ]
 	return (!known || fields[field]) && !s.refused[typ+"."+field]
@@ -41,7 +42,7 @@ func (s schema) pick(typ string, fields ...string) string {
 	return strings.Join(have, " ")
 }
 
-// without returns the schema less one field.
+// without returns the schema without one field.
 func (s schema) without(typ, field string) schema {
 	refused := maps.Clone(s.refused)
 	if refused == nil {
@@ -51,14 +52,14 @@ func (s schema) without(typ, field string) schema {
 	return schema{s.described, refused}
 }
 
-// probed are the types whose fields differ between versions.
+// probed lists the types whose fields differ between versions.
 var probed = [...]string{"Query", "App", "Function", "FunctionTrigger", "FunctionConfiguration", "FunctionRunV2", "RunTraceSpan"}
 
 // ErrNoGraphQL is the error of a server that was started with --no-ui.
 var ErrNoGraphQL = errors.New("the server has no GraphQL")
 
-// schemaFor asks once for the fields of the probed types. A failure is not
-// kept, so that the next call asks again.
+// schemaFor requests the fields of the probed types once. A failure is not
+// cached, so the next call tries again.
 func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 	c.mu.Lock()
 	have, done := c.schema, c.probed
@@ -104,8 +105,8 @@ func (c *Client) schemaFor(ctx context.Context) (schema, error) {
 // unknownField is gqlparser's refusal of a field that a type does not have.
 var unknownField = lazyregexp.New(`Cannot query field "(\w+)" on type "(\w+)"`)
 
-// ask sends a query that is built for this server's schema. A field that the
-// server turns out not to have is left out and the query sent again.
+// ask sends a query that is built for this server's schema. If the server
+// refuses a field, ask removes it and sends the query again.
 func (c *Client) ask(ctx context.Context, doing string, build func(schema) string, vars map[string]any, into any) error {
 	have, err := c.schemaFor(ctx)
 	if err != nil {
@@ -133,8 +134,8 @@ func (c *Client) ask(ctx context.Context, doing string, build func(schema) strin
 	}
 }
 
-// post sends one GraphQL request. Refusals come as 200 with errors (a
-// resolver's), 422 (validation) or 400, always with the words in the body.
+// post sends one GraphQL request. Refusals arrive as 200 with errors (from a
+// resolver), 422 (validation) or 400, always with the message in the body.
 func (c *Client) post(ctx context.Context, doing, query string, vars map[string]any, into any) error {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": vars})
 	if err != nil {

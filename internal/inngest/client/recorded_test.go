@@ -11,7 +11,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
-// recordings are those that the double is held to.
+// recordings is the directory of the recordings that the double is tested
+// against.
 const recordings = "../../sandbox/inngestd/testdata/recordings"
 
 // recorded reads the body of a recorded response.

@@ -19,21 +19,22 @@ type RunFilter struct {
 	Apps      []string // ids
 	Functions []string // ids
 	Status    []model.RunStatus
-	// Since is compared with the time at which a run was queued: a run that
-	// matters may have begun long ago. Zero is Ever.
+	// Since is compared with the time when a run was queued, because a run
+	// that matters may have started long ago. Zero means Ever.
 	Since time.Time
-	Until time.Time // now when zero
-	Limit int       // the newest so many; all when 0
-	// ByEnd compares Since and Until with the time at which a run ended, and
-	// sorts by it. Only for ended runs: the list gives an end to others too.
+	Until time.Time // zero means now
+	Limit int       // how many of the newest runs; 0 means all
+	// ByEnd compares Since and Until with the time when a run ended, and sorts
+	// by it. It is only meaningful for ended runs, because the list also
+	// contains an end for others.
 	ByEnd bool
 }
 
-// Ever reaches back further than a run can last: a sleep ends within a year.
+// Ever is longer ago than a run can last: a sleep ends within a year.
 const Ever = 400 * 24 * time.Hour
 
-// RunPage stays below 400, from where on the server silently gives 40, and at
-// the 100 that REST allows.
+// RunPage is less than 400, at which the server silently returns 40, and equal
+// to the 100 that REST allows.
 const RunPage = 100
 
 type gqlRun struct {
@@ -61,8 +62,8 @@ func (g gqlRun) run() model.Run {
 	return r
 }
 
-// Runs lists runs, the newest first, however many pages that takes. Times of
-// start and end, and the step, are only in a trace: see Detail.
+// Runs lists runs, the newest first, with as many requests as needed. The
+// times of start and end, and the step, are only in a trace: see Detail.
 func (c *Client) Runs(ctx context.Context, f RunFilter) ([]model.Run, error) {
 	var all []model.Run
 	seen := map[string]bool{}
@@ -77,7 +78,8 @@ func (c *Client) Runs(ctx context.Context, f RunFilter) ([]model.Run, error) {
 		}
 		fresh := false
 		for _, r := range page {
-			// A status that the server does not filter by is filtered here.
+			// The server does not filter by every status, so others are
+			// filtered here.
 			if seen[r.ID] || (len(f.Status) > 0 && !slices.Contains(f.Status, r.Status)) {
 				continue
 			}
@@ -140,8 +142,9 @@ func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor stri
 	}
 	err = c.ask(ctx, "list runs", build("function{slug}"), vars, &out)
 	if said, ok := errors.AsType[*wire.ServerError](err); ok && strings.Contains(said.Words, "function") && said.Status == http.StatusOK {
-		// A run whose function's row is gone makes the whole page fail, since
-		// the field has no null: the list is then read without it.
+		// A run whose function's row is missing makes the whole page fail,
+		// because the field cannot be null. The list is then read without that
+		// field.
 		err = c.ask(ctx, "list runs", build("functionID"), vars, &out)
 	}
 	if errors.Is(err, ErrNoGraphQL) {
@@ -163,8 +166,8 @@ func (c *Client) runPage(ctx context.Context, f RunFilter, size int, cursor stri
 	return page, next, nil
 }
 
-// runPageByREST knows apps and functions by name only, so that ids are
-// filtered by what Apps said they are called.
+// runPageByREST only knows the names of apps and functions, so ids are
+// filtered by the names that Apps returned for them.
 func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, cursor string) (page []model.Run, next string, err error) {
 	apps, err := c.appsByREST(ctx)
 	if err != nil {
@@ -234,8 +237,8 @@ func (c *Client) runPageByREST(ctx context.Context, f RunFilter, size int, curso
 	return page, next, nil
 }
 
-// CancelRun ends a run. Cancelling it twice succeeds; cancelling one
-// that has ended by itself fails. It may take some seconds.
+// CancelRun cancels a run. Cancelling it twice succeeds; cancelling a run that
+// has ended by itself fails. It may take a few seconds.
 func (c *Client) CancelRun(ctx context.Context, id string) error {
 	err := c.ask(
 		ctx,

@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 )
 
-// traceDepth is how deep spans are asked for: run, group, attempt, and what a
-// worker's own telemetry may add below.
+// traceDepth is the depth to which spans are requested: run, group, attempt,
+// and the spans that a worker's own telemetry may add below.
 const traceDepth = 4
 
 func spanFields(s schema, depth int) string {
@@ -37,7 +37,7 @@ func spanFields(s schema, depth int) string {
 	return fields + " childrenSpans{" + spanFields(s, depth-1) + "}"
 }
 
-// Trace reads what a run did, with its honest times.
+// Trace reads the trace of a run, whose times are reliable.
 func (c *Client) Trace(ctx context.Context, runID string) (*model.Span, error) {
 	var out struct {
 		RunTrace *model.Span
@@ -90,7 +90,7 @@ func (r restSpan) span() model.Span {
 		s.Attempts = 0
 	}
 	if r.Status == model.Failed {
-		var out struct{ Message string } // the error itself, unwrapped
+		var out struct{ Message string } // the error itself, without an envelope
 		if json.Unmarshal(r.Output, &out) == nil {
 			s.Failure = out.Message
 		}
@@ -121,7 +121,7 @@ func (c *Client) traceByREST(ctx context.Context, runID string) (*model.Span, er
 	return &root, nil
 }
 
-// Failure returns the words of a failed span, or nothing where it has none.
+// Failure returns the error message of a failed span, or "" if it has none.
 func (c *Client) Failure(ctx context.Context, s model.Span) (string, error) {
 	if s.Failure != "" || s.OutputID == "" {
 		return s.Failure, nil

@@ -1,11 +1,11 @@
 // Package conn connects to an Inngest server and to the worker whose functions
-// it runs. Open reads the worker's environment for keys and names and returns a
-// Conn, whose Client speaks with the server and whose WorkerAt speaks with one
-// pod.
+// it runs. Open reads keys and names from the worker's environment and returns
+// a Conn. Its Client calls the server, and its WorkerAt calls one pod.
 //
-// The server is reached through a port-forward to its Service or, where none
-// may be made (or none is wanted), at an address that the Service has outside
-// the cluster: see route. Connections are made when they are first used.
+// The server is reached through a port-forward to its Service. If a
+// port-forward is not allowed or not wanted, it is reached at an address that
+// the Service has outside the cluster; see route. Connections are created on
+// first use.
 package conn
 
 import (
@@ -29,7 +29,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// The codes of this package's findings.
+// These are the codes of this package's findings.
 const (
 	CodeSigningKeyInvalid pipeline.Code = "signing-key-invalid"
 	CodeSigningKeyUnread  pipeline.Code = "signing-key-unread"
@@ -38,8 +38,8 @@ const (
 	CodeWorkerNotReady    pipeline.Code = "worker-not-ready"
 )
 
-// The variables that the SDK reads (inngest-js: helpers/consts.ts). The serve
-// host of version 3 is the serve origin of version 4.
+// These are the variables that the SDK reads (inngest-js: helpers/consts.ts).
+// What version 3 calls the serve host, version 4 calls the serve origin.
 const (
 	envSigningKey  = "INNGEST_SIGNING_KEY"
 	envEventKey    = "INNGEST_EVENT_KEY"
@@ -52,16 +52,16 @@ const (
 // is replaced within that time.
 const patience = 2 * time.Minute
 
-// Options says where the server and the worker are, and how to reach them.
+// Options describe where the server and the worker are, and how to reach them.
 type Options struct {
 	Cluster *cluster.Conn
 	Ref     workload.Ref
 	Worker  worker.Worker
 	Getenv  func(string) string // for keys that are given as env:NAME
 	Dir     string              // for keys that are given as file:PATH
-	URL     string              // of the server; its Service is used when empty
+	URL     string              // the server's URL; empty means its Service
 	Via     string              // ViaAuto, ViaForward or ViaDirect
-	// Key and EventKey say where the keys are; when zero, they are read from the
+	// Key and EventKey describe the sources of the keys. Zero values mean the
 	// worker's own environment.
 	Key      containerenv.Source
 	EventKey containerenv.Source
@@ -73,14 +73,14 @@ type Conn struct {
 	Client   *client.Client
 	EventKey wire.EventKey
 	App      string // the worker's INNGEST_APP_ID; empty when it is not known
-	// Unsigned says why requests go out unsigned; nil when they are signed.
+	// Unsigned is the reason why requests are not signed; nil if they are.
 	Unsigned *pipeline.Finding
 
 	Options
 	env    containerenv.Values
 	key    wire.SigningKey
 	kind   string
-	server *route // to the Service; nil with a URL
+	server *route // the route to the Service; nil with a URL
 	routes []*route
 }
 
@@ -116,8 +116,8 @@ func Open(ctx context.Context, o Options, container *corev1.Container) (*Conn, e
 	return c, err
 }
 
-// findKey takes the signing key from where the user said, or else from the
-// worker's own environment.
+// findKey reads the signing key from the source that the user named, or from
+// the worker's own environment.
 func (c *Conn) findKey(ctx context.Context) error {
 	if c.Options.Key.IsZero() {
 		if key, ok := c.env.Lookup(envSigningKey); ok {
@@ -155,7 +155,7 @@ func (c *Conn) findEventKey(ctx context.Context) error {
 	return err
 }
 
-// place is what the source of a key is relative to.
+// place returns what the source of a key is relative to.
 func (c *Conn) place() containerenv.Place {
 	return containerenv.Place{Getenv: c.Getenv, Dir: c.Dir, Kube: c.Cluster.Kube, Namespace: c.Ref.Namespace}
 }
@@ -174,7 +174,7 @@ func unsignedBecause(v containerenv.Value) *pipeline.Finding {
 	case containerenv.Runtime:
 		f.Why = "the signing key is known only inside the pod"
 	default:
-		// Its image may set one, or it needs none.
+		// Its image may set one, or it may not need one.
 		f.Severity, f.Why = pipeline.Note, "the container does not set "+envSigningKey
 	}
 	return f
@@ -188,7 +188,7 @@ func (c *Conn) Route() string {
 	return c.server.String()
 }
 
-// Detour is the route where it is not the usual one, and empty otherwise.
+// Detour returns the route if it is not the usual one, and "" otherwise.
 func (c *Conn) Detour() string {
 	if c.server == nil {
 		return ""
@@ -196,8 +196,8 @@ func (c *Conn) Detour() string {
 	return c.server.detour()
 }
 
-// Explain makes a finding of an error on the way to the server. What is a
-// finding already, or an interrupt, stays as it is.
+// Explain turns an error on the way to the server into a finding. Findings and
+// interrupts are returned unchanged.
 func (c *Conn) Explain(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -223,8 +223,8 @@ func (c *Conn) Close() error {
 	return errors.Join(errs...)
 }
 
-// ServerTarget is the server's Service: NAME in the worker's namespace, or
-// NAMESPACE/NAME.
+// ServerTarget returns the server's Service, which is given as NAME in the
+// worker's namespace or as NAMESPACE/NAME.
 func ServerTarget(own string, w worker.Inngest) forward.Target {
 	t := forward.Target{Namespace: own, Service: w.Service, Port: w.Port}
 	if namespace, name, ok := strings.Cut(t.Service, "/"); ok {

@@ -11,9 +11,10 @@ import (
 
 const envDev = "INNGEST_DEV"
 
-// CheckKeys finds out, without changing anything, whether the worker's signing key
-// is the server's, and whether the worker's mode fits the kind of server. Where
-// the environment does not set the mode, a running pod is asked for it.
+// CheckKeys determines, without changing anything, whether the worker's
+// signing key is the server's, and whether the worker's mode fits the kind of
+// server. If the environment does not set the mode, a running pod is asked for
+// it.
 func (c *Conn) CheckKeys(ctx context.Context) ([]*pipeline.Finding, error) {
 	health, err := c.Client.Health(ctx)
 	if err != nil {
@@ -39,8 +40,8 @@ func (c *Conn) CheckKeys(ctx context.Context) ([]*pipeline.Finding, error) {
 	return found, nil
 }
 
-// liveMode is the mode of a running pod; empty where none can be asked, since a
-// rollout may be what repairs that.
+// liveMode returns the mode of a running pod. It returns "" if no pod can be
+// asked, because a rollout may be what repairs that.
 func (c *Conn) liveMode(ctx context.Context) (string, error) {
 	w, err := c.WorkerAt(ctx, "")
 	if err != nil {
@@ -51,7 +52,7 @@ func (c *Conn) liveMode(ctx context.Context) (string, error) {
 	case err == nil:
 		return in.Mode, nil
 	case errors.Is(err, sdk.ErrKeyNeeded):
-		return "cloud", nil // only a worker in cloud mode asks for a signature
+		return "cloud", nil // only a worker in cloud mode requires a signature
 	}
 	return "", ignoreFinding(err)
 }

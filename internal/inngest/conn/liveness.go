@@ -18,15 +18,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
-// Liveness finds out which of the workers behind registrations are dead: those
-// whose URL names a Service that does not exist, while the host is neither known
-// to DNS nor answers from here. Whatever cannot be decided is left Unknown.
+// Liveness determines which of the workers behind registrations are dead:
+// those whose URL names a Service that does not exist, while DNS does not know
+// the host and nothing answers there from here. Everything that cannot be
+// decided stays Unknown.
 func (c *Conn) Liveness(ctx context.Context, apps []model.App) (map[string]judge.Worker, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
 		return nil, err
 	}
-	// With a URL nobody knows where the server runs, and so how it resolves names.
+	// With a URL, nobody knows where the server runs, and so how it resolves
+	// names.
 	d := detective{
 		kube: kube, own: ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace, worker: c.WorkerTarget().Service,
 		inCluster: c.URL == "", lookup: net.DefaultResolver.LookupHost, ask: answers,
@@ -38,7 +40,7 @@ func (c *Conn) Liveness(ctx context.Context, apps []model.App) (map[string]judge
 	return all, ctx.Err()
 }
 
-// detective has what it takes to judge whether a worker is dead.
+// detective contains what is needed to judge whether a worker is dead.
 type detective struct {
 	kube      kubernetes.Interface
 	own       string // the server's namespace
@@ -74,8 +76,8 @@ func (d detective) judge(ctx context.Context, app model.App) judge.Worker {
 	if isClusterName(host) {
 		return gone
 	}
-	// Outside the cluster's own domain the host may be one of the network's, which
-	// the server's node may know even where this machine does not.
+	// Outside the cluster's domain, the host may belong to the network. The
+	// server's node may know it even if this machine does not.
 	if !strings.Contains(host, ".") {
 		if !strings.HasPrefix(host, d.worker) {
 			return d.elsewhere(ctx, app.URL, unknown("%s may be a host of the server's network", host))
@@ -92,7 +94,7 @@ func (d detective) judge(ctx context.Context, app model.App) judge.Worker {
 	return d.elsewhere(ctx, app.URL, d.unlessResolved(ctx, host, gone))
 }
 
-// unlessResolved lets a Service be gone only where DNS, too, says that the host
+// unlessResolved considers a Service gone only if DNS also says that the host
 // does not exist.
 func (d detective) unlessResolved(ctx context.Context, host string, gone judge.Worker) judge.Worker {
 	_, err := d.lookup(ctx, host)
@@ -105,7 +107,7 @@ func (d detective) unlessResolved(ctx context.Context, host string, gone judge.W
 	return unknown("cannot look up %s: %s", host, err)
 }
 
-// elsewhere is Alive where something answers at the URL from here.
+// elsewhere returns Alive if something answers at the URL from here.
 func (d detective) elsewhere(ctx context.Context, url string, otherwise judge.Worker) judge.Worker {
 	if d.ask(ctx, url) {
 		return judge.Worker{Liveness: judge.Alive, Proof: "something answers at " + url}
@@ -130,6 +132,6 @@ func answers(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	_ = resp.Body.Close() // only that it came counts
+	_ = resp.Body.Close() // any answer counts
 	return true
 }

@@ -27,8 +27,8 @@ func namespace(name string) runtime.Object {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
-// TestLiveness has one row for each way in which a URL looks like a Service that
-// is gone. Only what no other reading explains is Dead.
+// TestLiveness has one row for each reason why a URL may look like that of a
+// missing Service. Only a URL without any other explanation is Dead.
 func TestLiveness(t *testing.T) {
 	const proven = "does not exist in namespace"
 	for name, c := range map[string]struct {
@@ -37,7 +37,7 @@ func TestLiveness(t *testing.T) {
 		elsewhere bool   // the server may run outside the cluster
 		resolves  string // a host that this machine's DNS knows
 		broken    bool   // DNS fails
-		forbidden string // a resource that may not be read
+		forbidden string // a resource that the user may not read
 		answers   bool   // something answers at the URL
 		want      judge.Liveness
 		proof     string

@@ -35,13 +35,14 @@ func (c *Conn) CheckLivePath(ctx context.Context) ([]*pipeline.Finding, error) {
 	return c.checkPath(ctx, w, nil, true)
 }
 
-// CheckPath reports where the path from the server to the pods of a workload is
-// broken, as far as the cluster knows it: the URL that the worker registers must
-// belong to a Service with that port, whose selector and target port fit the pods.
-// planned are Services as they are about to be applied.
+// CheckPath reports where the path from the server to the pods of a workload
+// is broken, as far as the cluster shows it: the URL that the worker registers
+// must belong to a Service with that port, and the Service's selector and
+// target port must match the pods. planned are Services that are about to be
+// applied.
 //
-// A server that is reached with --inngest-url may run anywhere, so that its view
-// of names is not known; then nothing is reported.
+// A server that is reached with --inngest-url may run anywhere, so it is not
+// known how it resolves names. Nothing is reported then.
 func (c *Conn) CheckPath(ctx context.Context, w *workload.Workload, planned []*corev1.Service) ([]*pipeline.Finding, error) {
 	return c.checkPath(ctx, w, planned, false)
 }
@@ -74,7 +75,7 @@ func (c *Conn) checkPath(
 	return found, nil
 }
 
-// unread reports a path that this user may not read: it is not known to be whole.
+// unread reports a path that this user may not read, so its state is unknown.
 func unread(url string, err error) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: model.CodePathUnproven, Severity: pipeline.Warning, Where: url, Err: err,
@@ -125,8 +126,8 @@ func readPath(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 	return readPods(ctx, kube, w, selector, p)
 }
 
-// target is the port of the pods that a Service's port means, as Kubernetes
-// resolves it (pkg/api/v1/pod FindPort: containers first, then restartable init
+// target returns the port of the pods for a Service's port, by Kubernetes'
+// rules (pkg/api/v1/pod FindPort: containers first, then restartable init
 // containers).
 func target(port corev1.ServicePort, template *corev1.PodTemplateSpec) (int, string) {
 	switch {
@@ -161,7 +162,7 @@ func readPods(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 		ours := w.Selector().Matches(labels.Set(pod.Labels))
 		if ours {
 			p.Pods++
-			// The selector may name labels that only running pods have.
+			// The selector may use labels that only running pods have.
 			p.Selects = p.Selects || p.Namespace == w.Ref().Namespace
 		}
 		switch ready := podutils.IsPodReady(pod) && pod.DeletionTimestamp == nil; {

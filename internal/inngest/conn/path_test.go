@@ -46,7 +46,8 @@ func serviceWith(selector map[string]string, target intstr.IntOrString) *corev1.
 	return s
 }
 
-// TestUnreadPath: what may not be read is reported as unknown and refuses nothing.
+// TestUnreadPath: a path that the user may not read is reported as unknown and
+// does not refuse anything.
 func TestUnreadPath(t *testing.T) {
 	kube := fake.NewClientset()
 	kube.PrependReactor("get", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -73,7 +74,7 @@ func TestReadPath(t *testing.T) {
 		server  string // the server's namespace
 		service *corev1.Service
 		pods    []runtime.Object
-		want    string // in the reason; empty for a whole path
+		want    string // expected in the reason; empty for a complete path
 	}{
 		"whole":                               {url: "http://worker:3111/api/inngest", service: good},
 		"by the full name":                    {url: "http://worker.joelclaw.svc.cluster.local:3111/api/inngest", server: "inngest", service: good},

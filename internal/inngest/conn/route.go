@@ -16,31 +16,32 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The routes to a Service, as --inngest-via names them.
+// These are the routes to a Service, by their names for --inngest-via.
 const (
-	ViaAuto    = "auto" // a port-forward and, where none is allowed, the Service's own address
+	ViaAuto    = "auto" // a port-forward, or the Service's own address if port-forwarding is not allowed
 	ViaForward = "port-forward"
 	ViaDirect  = "direct"
 )
 
-// route carries requests to a Service or a pod: through a port-forward or, where
-// none may be made (or none is wanted), to an address that the Service has
-// outside the cluster. The first request decides which.
+// route carries requests to a Service or a pod: through a port-forward, or to
+// an address that the Service has outside the cluster if a port-forward is not
+// allowed or not wanted. The first request decides.
 type route struct {
 	via    string
 	tunnel *forward.Tunnel
-	// find looks for an address that answers as it should.
+	// find looks for an address that gives the expected answer.
 	find func(context.Context) (forward.Address, error)
 
 	through http.RoundTripper // of the tunnel
 
 	mu     sync.Mutex
 	direct *forward.Address // once it was found
-	// refused is why the tunnel was not taken; empty when it was not tried.
+	// refused is the reason why the tunnel is not used; empty if it was not
+	// tried.
 	refused string
 }
 
-// newRoute prepares the route to a target; nothing is connected yet.
+// newRoute prepares the route to a target without connecting.
 func (c *Conn) newRoute(t forward.Target, via string, find func(context.Context) (forward.Address, error)) (*route, error) {
 	tunnel, err := forward.New(c.Cluster, t)
 	if err != nil {
@@ -51,7 +52,7 @@ func (c *Conn) newRoute(t forward.Target, via string, find func(context.Context)
 	return r, nil
 }
 
-// String describes the route that is taken.
+// String describes the route in use.
 func (r *route) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +65,7 @@ func (r *route) String() string {
 	return r.direct.String()
 }
 
-// detour describes the route where it is not a port-forward.
+// detour describes the route if it is not a port-forward.
 func (r *route) detour() string {
 	r.mu.Lock()
 	taken := r.direct != nil
@@ -100,8 +101,8 @@ func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	// An ingress does not know the Service's name in the cluster; the name under
-	// which a worker is to register stays.
+	// An ingress does not know the Service's name in the cluster. The name
+	// under which a worker should register is not changed.
 	if again.Host == req.URL.Host {
 		again.Host = base.Host
 	}
@@ -109,14 +110,14 @@ func (r *route) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(again)
 }
 
-// isForbidden reports a refusal by RBAC, whether of the port-forward itself or
-// of what must be read to find the pod.
+// isForbidden reports whether RBAC refused the port-forward itself, or reading
+// what is needed to find the pod.
 func isForbidden(err error) bool {
 	return errors.Is(err, forward.ErrForbidden) || apierrors.IsForbidden(err)
 }
 
-// address is the direct one, and nil while the tunnel is the route. refusal is
-// why the tunnel cannot be used.
+// address is the direct address, and nil while the tunnel is the route.
+// refusal is the reason why the tunnel cannot be used.
 func (r *route) address(ctx context.Context, refusal error) (*forward.Address, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,12 +146,13 @@ func (r *route) address(ctx context.Context, refusal error) (*forward.Address, e
 
 func (r *route) close() error { return r.tunnel.Close() }
 
-// askFor bounds the check of one address: one that is not routed from here must
-// not hold the others up.
+// askFor limits the check of one address, so that an unreachable address does
+// not delay the others.
 const askFor = 3 * time.Second
 
-// firstAnswering asks all addresses of a Service at once and takes the first in
-// their order that answers as it should.
+// firstAnswering sends a request to all addresses of a Service at the same
+// time and returns the first one, in their order, that gives the expected
+// answer.
 func (c *Conn) firstAnswering(
 	ctx context.Context,
 	t forward.Target,

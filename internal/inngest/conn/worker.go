@@ -36,13 +36,13 @@ func (c *Conn) advertised() string {
 	return "http://" + c.Ref.Name + ":" + strconv.Itoa(c.Worker.Probe.Port)
 }
 
-// Wanted names the worker's registration.
+// Wanted describes the worker's registration.
 func (c *Conn) Wanted() model.Wanted {
 	return model.Wanted{App: c.App, URL: c.advertised() + c.Worker.Inngest.Path}
 }
 
-// WorkerAt speaks with the SDK in one pod, or in any ready pod of the workload
-// when pod is empty.
+// WorkerAt returns a client for the SDK in one pod, or in any ready pod of the
+// workload if pod is empty.
 func (c *Conn) WorkerAt(ctx context.Context, pod string) (*sdk.Worker, error) {
 	target := forward.Target{Namespace: c.Ref.Namespace, Pod: pod, Port: c.Worker.Probe.Port}
 	if pod == "" {
@@ -51,7 +51,8 @@ func (c *Conn) WorkerAt(ctx context.Context, pod string) (*sdk.Worker, error) {
 			return nil, err
 		}
 	}
-	// --inngest-via is about the server: the worker is reached in any way that works.
+	// --inngest-via applies to the server. The worker is reached by any route
+	// that works.
 	r, err := c.newRoute(target, ViaAuto, c.findWorker)
 	if err != nil {
 		return nil, err
@@ -69,8 +70,8 @@ func (c *Conn) WorkerAt(ctx context.Context, pod string) (*sdk.Worker, error) {
 	})
 }
 
-// readyPod returns a pod of the workload that is ready and not about to end, the
-// youngest one: after a rollout that is a new one.
+// readyPod returns the youngest pod of the workload that is ready and not
+// being deleted. After a rollout that is a new pod.
 func (c *Conn) readyPod(ctx context.Context) (string, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
@@ -101,9 +102,9 @@ func (c *Conn) readyPod(ctx context.Context) (string, error) {
 	return best.Name, nil
 }
 
-// LiveSince is when the oldest container of the worker started that still runs:
-// nothing that began before can be running. It is the present time without any,
-// and zero where that is not known.
+// LiveSince returns when the oldest container of the worker that still runs
+// has started: nothing that began earlier can be running. Without containers
+// it returns the current time, and zero if the time is not known.
 func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
@@ -123,8 +124,8 @@ func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 	return liveSince(pods.Items, c.Worker.Deploy.Container, time.Now()), nil
 }
 
-// liveSince is the earliest start of a running container. A pod whose node does
-// not report counts from its creation.
+// liveSince returns the earliest start of a running container. For a pod whose
+// node does not report, the time of its creation counts.
 func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
 	oldest := now
 	for _, p := range pods {
@@ -156,11 +157,11 @@ func (c *Conn) findServer(ctx context.Context) (forward.Address, error) {
 	})
 }
 
-// WorkerTarget is the worker's Service: the one under whose name the server
-// calls it.
+// WorkerTarget returns the worker's Service, whose name the server uses to
+// call it.
 func (c *Conn) WorkerTarget() forward.Target {
 	t := forward.Target{Namespace: c.Ref.Namespace, Service: c.Ref.Name, Port: c.Worker.Probe.Port}
-	if u, err := url.Parse(c.advertised()); err == nil { // otherwise sdk.New says what is wrong with it
+	if u, err := url.Parse(c.advertised()); err == nil { // otherwise sdk.New reports the error
 		if namespace, name, ok := ServiceOf(u.Hostname(), c.Ref.Namespace); ok {
 			t.Namespace, t.Service = namespace, name
 		}
@@ -171,7 +172,8 @@ func (c *Conn) WorkerTarget() forward.Target {
 // findWorker looks for the worker's Service outside the cluster.
 func (c *Conn) findWorker(ctx context.Context) (forward.Address, error) {
 	return c.firstAnswering(ctx, c.WorkerTarget(), func(ctx context.Context, url string) error {
-		// Without the key: somebody else may answer there.
+		// This request is sent without the key, because something else may
+		// answer there.
 		w, err := sdk.New(sdk.Options{Endpoint: wire.Endpoint{BaseURL: url, Advertised: c.advertised()}, Path: c.Worker.Inngest.Path})
 		if err != nil {
 			return err
@@ -183,8 +185,8 @@ func (c *Conn) findWorker(ctx context.Context) (forward.Address, error) {
 	})
 }
 
-// ServiceOf reads a host as a pod in the namespace own resolves it: NAME in its
-// own namespace, NAME.NAMESPACE, NAME.NAMESPACE.svc[.cluster.local].
+// ServiceOf interprets a host like a pod in the namespace own does: NAME in
+// its own namespace, NAME.NAMESPACE, or NAME.NAMESPACE.svc[.cluster.local].
 func ServiceOf(host, own string) (namespace, name string, ok bool) {
 	host = strings.TrimSuffix(strings.TrimSuffix(host, ".cluster.local"), ".svc")
 	parts := strings.Split(host, ".")

@@ -13,10 +13,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Choose picks the wanted app; nil when it is not registered. A registration
-// of the same name under another URL is chosen as well, as long as it is the
-// only one: servers since 1.15 keep one app per name and will move it.
-// Without a name the URL alone decides.
+// Choose returns the wanted app, or nil if it is not registered. It also
+// accepts a registration of the same name under another URL if there is only
+// one: servers since 1.15 keep one app per name and will move it. Without a
+// name, only the URL counts.
 func Choose(apps []model.App, want model.Wanted) (*model.App, error) {
 	var named, placed []*model.App
 	for i := range apps {

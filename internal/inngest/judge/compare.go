@@ -10,29 +10,30 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// Change is a function that stays, with other settings.
+// Change is a function that stays but gets other settings.
 type Change struct {
 	Slug string   `json:"slug"`
 	What []string `json:"what"` // "retries 2 → 0"
 }
 
-// Diff is what a registration would change, or did.
+// Diff is what a registration would change, or has changed.
 type Diff struct {
 	Added   []model.Function `json:"added"`
 	Removed []model.Function `json:"removed"`
 	Changed []Change         `json:"changed"`
-	Kept    []string         `json:"kept"` // slugs of those that stay as they are
+	Kept    []string         `json:"kept"` // slugs of the functions that do not change
 }
 
-// Empty reports whether both sides are the same.
+// Empty reports whether there is no difference.
 func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
 func (d Diff) String() string {
 	return fmt.Sprintf("%d added, %d removed, %d changed, %d kept", len(d.Added), len(d.Removed), len(d.Changed), len(d.Kept))
 }
 
-// Compare reports what happens to the registered functions when the served ones
-// take their place. URLs are not compared: they follow from the app's.
+// Compare reports what happens to the registered functions when the served
+// ones replace them. URLs are not compared, because they follow from the app's
+// URL.
 func Compare(registered, served []model.Function) Diff {
 	was := map[string]model.Function{}
 	for _, f := range registered {
@@ -87,9 +88,9 @@ func joined[T fmt.Stringer](all []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// GuardLoss refuses a registration that would make functions disappear, unless it
-// is allowed; nil when none would. inFlight counts runs that have not
-// ended, by slug: they would lose their function.
+// GuardLoss refuses a registration that would make functions disappear, unless
+// it is allowed. It returns nil if none would. inFlight counts runs by slug
+// that have not ended and would lose their function.
 func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 	if len(d.Removed) == 0 {
 		return nil
@@ -163,7 +164,8 @@ func CatalogMismatch(app string, have []model.Function, expected []string) error
 	return f
 }
 
-// Differs is the error about a registration that is not what the worker serves.
+// Differs returns the error for a registration that is not what the worker
+// serves.
 func Differs(app string, d Diff) error {
 	f := &pipeline.Finding{
 		Code:     model.CodeRegistrationDiffers,

@@ -11,7 +11,8 @@ import (
 // schedule is a cron expression of five fields, as sets of bits.
 type schedule struct {
 	minute, hour, dom, month, dow uint64
-	// A day matches both fields, unless neither is a star: then either.
+	// If neither field is a star, a day matches if either field matches;
+	// otherwise both must match.
 	anyDom, anyDow bool
 	zone           *time.Location
 }
@@ -21,9 +22,9 @@ var cronNames = map[string]string{
 	"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }
 
-// parseCron reads what the server takes: five fields, an optional TZ= before
-// them, and the names such as @hourly. Without TZ= the server's own zone
-// counts, which is UTC in its image.
+// parseCron accepts what the server accepts: five fields, an optional TZ=
+// before them, and names such as @hourly. Without TZ= the server's own time
+// zone counts, which is UTC in its image.
 func parseCron(text string) (*schedule, error) {
 	s := &schedule{zone: time.UTC}
 	fields := strings.Fields(text)
@@ -126,8 +127,8 @@ func (s *schedule) matches(t time.Time) bool {
 	return dom || dow
 }
 
-// before lists the last n times at which the schedule fired before now, the
-// latest first, looking no further back than horizon.
+// before lists the last n times before now at which the schedule was due, the
+// latest first, but none before the horizon.
 func (s *schedule) before(now time.Time, n int, horizon time.Duration) []time.Time {
 	var all []time.Time
 	oldest := now.Add(-horizon)

@@ -42,9 +42,9 @@ func TestCronBefore(t *testing.T) {
 	}
 }
 
-// FuzzCron compares with the library that the server schedules by: whenever
-// both take an expression, the last time before one that this reader finds is
-// the next time after the minute before that.
+// FuzzCron compares with the library that the server uses for schedules: if
+// both accept an expression, the last due time before a time must be the next
+// due time after the minute before it.
 func FuzzCron(f *testing.F) {
 	for _, seed := range []string{"* * * * *", "0 0 * * SUN", "*/7 3-9/2 1,15 * 1-5", "@weekly", "TZ=UTC 5 4 * * *", "0 0 31 2 *", "? ? ? ? ?"} {
 		f.Add(seed)

@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// cronGrace is what a scheduled run may be late: the server's own jitter
-	// and a busy queue.
+	// cronGrace is how late a scheduled run may be, because of the server's
+	// jitter and a busy queue.
 	CronGrace = 2 * time.Minute
-	// cronHorizon bounds how far back schedules are looked at.
+	// cronHorizon limits how far back schedules are checked.
 	cronHorizon = 8 * 24 * time.Hour
 )
 
-// LastDue are the last two times at which a trigger was due, the latest first;
-// nil where it does not have a schedule, or has one that cannot be read here although
-// the server accepted it.
+// LastDue returns the last two times at which a trigger was due, the latest
+// first. It returns nil if the trigger has no schedule, or one that cannot be
+// read here although the server accepted it.
 func LastDue(t model.Trigger, now time.Time) []time.Time {
 	if t.Cron == "" {
 		return nil

@@ -11,21 +11,21 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// State is everything that a diagnosis looks at. What could not be read is
-// nil or empty.
+// State is the input of a diagnosis. Everything that could not be read is nil
+// or empty.
 type State struct {
 	Want model.Wanted
 	Apps []model.App
-	// Served is the worker's own list, Registered what it answered when
-	// it was asked to register.
+	// Served is the worker's own list, and Registered is its answer to the
+	// request to register.
 	Served     *model.Served
 	Registered *model.Registration
 	// Failed are runs that failed lately, with their errors.
 	Failed []model.Run
-	// Failing are runs that go on although their last attempt failed.
+	// Failing are active runs whose last attempt failed.
 	Failing []model.Run
-	// Scheduled are runs since CronsSince; the app had its present functions
-	// by then. Zero leaves schedules out.
+	// Scheduled are runs since CronsSince, when the app already had its
+	// current functions. Zero means that schedules are not checked.
 	Scheduled  []model.Run
 	CronsSince time.Time
 	Now        time.Time
@@ -33,8 +33,8 @@ type State struct {
 	Unconnected bool
 }
 
-// Diagnose recognises what is wrong between a server and a worker, each
-// with its cause and remedy.
+// Diagnose detects what is wrong between a server and a worker. Each finding
+// has a cause and a remedy.
 func Diagnose(s State) []*pipeline.Finding {
 	var all []*pipeline.Finding
 	add := func(f *pipeline.Finding) {
@@ -99,8 +99,8 @@ func NotRegistered(s State) *pipeline.Finding {
 	return f
 }
 
-// appErrors are the codes that a server gives the last sync of an app
-// (pkg/deploy), each with cause and remedy.
+// appErrors maps the codes of the last sync of an app (pkg/deploy) to causes
+// and remedies.
 var appErrors = map[string]struct {
 	code     pipeline.Code
 	why, fix string
@@ -159,7 +159,8 @@ var appErrors = map[string]struct {
 	},
 }
 
-// AppError is the finding about an app whose last registration failed; nil when it has no error.
+// AppError returns the finding for an app whose last registration failed, or
+// nil.
 func AppError(a model.App) *pipeline.Finding {
 	if a.Error == "" {
 		return nil
@@ -174,7 +175,8 @@ func AppError(a model.App) *pipeline.Finding {
 	return f
 }
 
-// StaleURL is the finding about an app that is registered at another URL; nil when it is not.
+// StaleURL returns the finding for an app that is registered at another URL,
+// or nil.
 func StaleURL(a model.App, want model.Wanted) *pipeline.Finding {
 	if want.URL == "" || want.At(a) || a.Method == model.MethodConnect {
 		return nil
@@ -190,7 +192,8 @@ func StaleURL(a model.App, want model.Wanted) *pipeline.Finding {
 	return f
 }
 
-// ConnectMode is the finding about an app whose worker dials the server; nil when it does not.
+// ConnectMode returns the finding for an app whose worker dials the server, or
+// nil.
 func ConnectMode(a model.App) *pipeline.Finding {
 	if a.Method != model.MethodConnect {
 		return nil
@@ -261,11 +264,12 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 	}
 }
 
-// badSignature are the words of a server whose call a worker refused with 401.
+// badSignature contains the server's messages for a call that a worker refused
+// with 401.
 var badSignature = lazyregexp.New(`sig_verification_failed|status code: 401|returned HTTP 401`)
 
-// refusedRuns finds runs that the worker would not take from the server: its
-// key is another one.
+// refusedRuns finds runs that the worker refused because the server's key is
+// another one.
 func refusedRuns(failed []model.Run) *pipeline.Finding {
 	refused := slices.DeleteFunc(slices.Clone(failed), func(r model.Run) bool {
 		return !badSignature.MatchString(r.Error)
@@ -280,11 +284,11 @@ func refusedRuns(failed []model.Run) *pipeline.Finding {
 	}
 }
 
-// reset are the words of a server whose request was broken off while the worker was
-// busy with it.
+// reset contains the server's messages for a request that was cut off while
+// the worker was processing it.
 var reset = lazyregexp.New(`Your server (?:reset the connection|closed the request|connection experienced a timeout)|connection reset|EOF`)
 
-// cutOffRuns finds steps whose every attempt was cut off after the same time.
+// cutOffRuns finds steps whose attempts were all cut off after the same time.
 func cutOffRuns(failed []model.Run) *pipeline.Finding {
 	cut := slices.DeleteFunc(slices.Clone(failed), func(r model.Run) bool { return r.CutAfter == 0 || !reset.MatchString(r.Error) })
 	if len(cut) == 0 {
@@ -305,9 +309,9 @@ func cutOffRuns(failed []model.Run) *pipeline.Finding {
 	}
 }
 
-// failingRuns finds runs that go on although the server could not reach the worker
-// in their last attempt. After the last rollout that is an error: the worker looks
-// healthy, and no run gets anywhere.
+// failingRuns finds active runs in whose last attempt the server could not
+// reach the worker. If that was after the last rollout, it is an error: the
+// worker looks healthy, but no run makes progress.
 func failingRuns(failing []model.Run, since time.Time) *pipeline.Finding {
 	lost := slices.DeleteFunc(slices.Clone(failing), func(r model.Run) bool { return !IsUnreachable(r.Error) })
 	if len(lost) == 0 {

@@ -9,11 +9,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Duplicate is something that two apps both have, so that one event makes two
+// Duplicate is something that two apps have, so that one event starts two
 // runs.
 type Duplicate struct {
-	// Function is set where the same function is in several apps, Trigger
-	// where differently named ones listen to the same event.
+	// Function is set if the same function is in several apps, and Trigger if
+	// functions with different names are triggered by the same event.
 	Function string   `json:"function,omitempty"`
 	Trigger  string   `json:"trigger,omitempty"`
 	Slugs    []string `json:"slugs"`
@@ -21,8 +21,8 @@ type Duplicate struct {
 }
 
 // Duplicates finds functions that are in more than one app, and events that
-// start functions in more than one app. Failure handlers go with the functions
-// that they belong to; a cron is shared only with the same function.
+// start functions in more than one app. Failure handlers belong to their
+// functions; a cron counts as shared only together with the same function.
 func Duplicates(apps []model.App) []Duplicate {
 	functions, triggers := map[string][]model.Function{}, map[string][]model.Function{}
 	for _, a := range apps {
@@ -78,7 +78,7 @@ func slugs(fs []model.Function) []string {
 	return all
 }
 
-// duplicateFinding words duplicates of one app.
+// duplicateFinding returns the finding for the duplicates of one app.
 func duplicateFinding(app string, all []Duplicate) *pipeline.Finding {
 	var twice, shared []string
 	for _, d := range all {
@@ -107,7 +107,7 @@ func duplicateFinding(app string, all []Duplicate) *pipeline.Finding {
 	return nil
 }
 
-// IsAre counts things, with the verb.
+// IsAre returns a count with its noun and verb.
 func IsAre(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing + " is"

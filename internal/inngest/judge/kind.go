@@ -9,8 +9,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Mode is how INNGEST_DEV sets an SDK: "cloud", "dev", or empty when the value
-// leaves it to the SDK (inngest-js: helpers/env.ts).
+// Mode is how INNGEST_DEV sets an SDK: "cloud", "dev", or empty if the value
+// lets the SDK decide (inngest-js: helpers/env.ts).
 func Mode(dev string) string {
 	switch strings.ToLower(strings.TrimSpace(dev)) {
 	case "":
@@ -26,9 +26,9 @@ func Mode(dev string) string {
 	return ""
 }
 
-// JudgeKind reports a worker and a server that do not go together. kind is the
-// server's ("cloud" is `inngest start`), mode the worker's; either may be empty
-// when it is not known.
+// JudgeKind reports a worker and a server that do not fit together. kind is
+// the server's ("cloud" is `inngest start`) and mode the worker's; either may
+// be empty if it is not known.
 func JudgeKind(kind, mode, source string) *pipeline.Finding {
 	if kind == "" || mode == "" || kind == mode {
 		return nil

@@ -9,8 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// JudgeEvent is the error of an event that no function listens to; nil when one
-// does.
+// JudgeEvent returns the error for an event that triggers no function, or nil.
 func JudgeEvent(app string, functions []model.Function, event string) error {
 	var events []string
 	for _, f := range functions {

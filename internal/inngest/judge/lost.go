@@ -12,22 +12,22 @@ import (
 // Window is the time in which pods were replaced, by the caller's clock.
 type Window struct {
 	From, To time.Time
-	// Failed are the ids of runs that had failed before; the clocks of server and
-	// caller may be too far apart to see that by the time.
+	// Failed are the ids of runs that had failed before. The clocks of the
+	// server and the caller may differ too much to decide that by time.
 	Failed map[string]bool
 }
 
-// clockSkew is how far the caller's clock and the server's may be apart
-// without a lost run being missed.
+// clockSkew is how much the caller's clock and the server's may differ without
+// missing a lost run.
 const clockSkew = 30 * time.Second
 
-// Widened allows for clocks that differ.
+// Widened extends the window by the possible difference of the clocks.
 func (w Window) Widened() Window {
 	return Window{w.From.Add(-clockSkew), w.To.Add(clockSkew), w.Failed}
 }
 
-// unreachable are the words of a server whose request to the worker was
-// refused, broken off or answered by something in between
+// unreachable contains the server's messages for a request to the worker that
+// was refused, cut off or answered by something in between
 // (pkg/execution/exechttp, httpdriver, state.FatalUpstreamError).
 var unreachable = lazyregexp.New(`Unable to reach SDK URL` +
 	`|error performing request:` +
@@ -37,11 +37,11 @@ var unreachable = lazyregexp.New(`Unable to reach SDK URL` +
 	`|returned HTTP 50[234] before the SDK responded` +
 	`|did not come from an Inngest SDK`)
 
-// IsUnreachable reports whether a run's error says that the worker was not
-// there, as opposed to that its code failed.
+// IsUnreachable reports whether a run's error means that the worker was not
+// there, and not that its code failed.
 func IsUnreachable(message string) bool { return unreachable.MatchString(message) }
 
-// LostRun is a run that the replacing of pods killed.
+// LostRun is a run that was killed by the replacement of pods.
 type LostRun struct {
 	model.Run
 	// At is when its last attempt failed.

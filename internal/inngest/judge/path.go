@@ -11,34 +11,35 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Path is the path that the server's requests take as far as the cluster knows
-// it: URL, Service, port, pods.
+// Path is the path of the server's requests as far as the cluster shows it:
+// URL, Service, port, pods.
 type Path struct {
 	URL string // the worker's, as it registers it
-	// ServePath is what the worker's environment puts in place of the URL's path
-	// (INNGEST_SERVE_PATH); empty when it does not.
+	// ServePath replaces the path of the URL if the worker's environment sets
+	// it (INNGEST_SERVE_PATH).
 	ServePath string
-	// Namespace and Service are what the URL's host means to the server.
+	// Namespace and Service are what the host of the URL refers to for the
+	// server.
 	Namespace, Service string
 	Server             string // the server's namespace
 	Found              bool   // the Service exists
 	External           bool   // it is of type ExternalName, or has no selector
 	Ports              []int
-	// Target is the pods' port behind the URL's port, by number; 0 when no
-	// container has the port's name. TargetName is that name.
+	// Target is the number of the pods' port behind the URL's port; 0 if no
+	// container has a port with the name TargetName.
 	Target     int
 	TargetName string
 	Port       int // where the worker listens, as far as we know
 	// Ours and Others are the ready pods behind the Service, by name.
 	Ours, Others []string
-	// Selects reports whether the Service's selector matches the workload's pods
-	// at all, ready or not.
+	// Selects reports whether the Service's selector matches the workload's
+	// pods, whether or not they are ready.
 	Selects bool
 	Pods    int // of the workload
 }
 
 // JudgePath reports where the path from the server to the worker is broken. It
-// says nothing about what lies outside the cluster.
+// does not judge anything outside the cluster.
 func JudgePath(p Path) []*pipeline.Finding {
 	u, err := url.Parse(p.URL)
 	if err != nil {
@@ -91,7 +92,7 @@ func JudgePath(p Path) []*pipeline.Finding {
 // of the workload, and only those.
 func JudgeEndpoints(p Path) []*pipeline.Finding {
 	if p.Service == "" || !p.Found || p.External || !p.Selects {
-		return nil // JudgePath says it
+		return nil // JudgePath reports it
 	}
 	if len(p.Ours) == 0 {
 		return []*pipeline.Finding{{

@@ -8,7 +8,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// whole is a path without a fault.
+// whole returns a path without a fault.
 func whole() Path {
 	return Path{
 		URL: "http://worker:3111/api/inngest", Namespace: "joelclaw", Service: "worker", Server: "joelclaw", Found: true,

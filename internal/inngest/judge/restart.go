@@ -17,8 +17,8 @@ type Executing struct {
 	Step    string    `json:"step"`
 	Attempt int       `json:"attempt"` // from 0
 	Since   time.Time `json:"since,omitzero"`
-	// Retries of the function; Known is false where the server no longer
-	// lists it, so that they are not known.
+	// Retries are the function's. Known is false if the server no longer lists
+	// the function, so that they are not known.
 	Retries int  `json:"retries"`
 	Known   bool `json:"known"`
 }
@@ -26,21 +26,21 @@ type Executing struct {
 // Elapsed is how long the step has been running.
 func (e Executing) Elapsed(now time.Time) time.Duration { return max(0, now.Sub(e.Since)) }
 
-// Risk is what replacing the pod does to a running step.
+// Risk is what the replacement of its pod does to a running step.
 type Risk string
 
-// Risks.
+// These are the risks.
 const (
-	// Delayed: the attempt fails, another one follows on the new pod after
-	// 15 s and more; finished steps are not run again.
+	// Delayed means that the attempt fails and another one follows on the new
+	// pod after 15 s or more. Finished steps are not executed again.
 	Delayed Risk = "delayed"
-	// Killed: it was the last attempt. The step fails for good, and with it
-	// the run, unless the function catches it.
+	// Killed means that it was the last attempt. The step fails for good, and
+	// the run with it unless the function catches the error.
 	Killed Risk = "killed"
 )
 
-// Risk judges one step: another attempt follows exactly if this one's number,
-// from 0, is below the function's retries.
+// Risk judges one step: another attempt follows if and only if the number of
+// this one, from 0, is less than the function's retries.
 func (e Executing) Risk() Risk {
 	if e.Known && e.Attempt < e.Retries {
 		return Delayed
@@ -48,28 +48,28 @@ func (e Executing) Risk() Risk {
 	return Killed
 }
 
-// RestartOptions says what the user agreed to lose.
+// RestartOptions describe what the user agreed to lose.
 type RestartOptions struct {
-	// MaxStepLoss, when set, refuses a restart that would throw away more
-	// than this much work of a step that runs again.
+	// MaxStepLoss, if set, refuses a restart that would discard more than this
+	// much work of a step that is executed again.
 	MaxStepLoss time.Duration
-	// Force goes on whatever is lost.
+	// Force continues, whatever is lost.
 	Force bool
 	Now   time.Time
-	// LiveSince is when the oldest container of the worker started that still
-	// runs; zero when that is not known.
+	// LiveSince is when the oldest running container of the worker started;
+	// zero if that is not known.
 	LiveSince time.Time
 }
 
-// Ghost reports whether a step that the server shows as running cannot be: it
-// started before every container that could run it. The server is left with such
-// steps when it, or the worker, was killed.
+// Ghost reports whether a step that the server shows as running cannot be
+// running, because it started before every container that could execute it.
+// The server keeps showing such steps after it, or the worker, was killed.
 func (e Executing) Ghost(liveSince time.Time) bool {
 	return !liveSince.IsZero() && !e.Since.IsZero() && e.Since.Before(liveSince.Add(-clockSkew))
 }
 
-// JudgeRestart reports what a restart would do to each running step, the
-// gravest first. The restart may go on if none of the findings is an error.
+// JudgeRestart reports what a restart would do to each running step, the most
+// severe first. The restart may continue if none of the findings is an error.
 func JudgeRestart(steps []Executing, o RestartOptions) []*pipeline.Finding {
 	var all []*pipeline.Finding
 	for _, e := range steps {
@@ -80,8 +80,8 @@ func JudgeRestart(steps []Executing, o RestartOptions) []*pipeline.Finding {
 	return all
 }
 
-// manySteps is from how many findings of one kind about one function on they are
-// one finding.
+// manySteps is the number of findings of one kind about one function from
+// which they are merged into one.
 const manySteps = 4
 
 // grouped merges findings of the same code about the same function.
@@ -160,7 +160,7 @@ func Idle(steps []Executing, o RestartOptions) bool {
 	})
 }
 
-// ExecutingStep makes an Executing of a position in a run.
+// ExecutingStep converts the position of a run into an Executing.
 func ExecutingStep(r model.Run, w Where, app model.App) Executing {
 	e := Executing{Run: r.ID, Slug: r.Slug, Step: w.Step, Attempt: w.Attempt, Since: w.Since}
 	for _, f := range app.Functions {
@@ -177,7 +177,7 @@ func ExecutingStep(r model.Run, w Where, app model.App) Executing {
 // StepsTable is the title of the table of running steps.
 const StepsTable = "running steps"
 
-// RunningTable lists running steps as people read them.
+// RunningTable lists running steps for people.
 func RunningTable(steps []Executing, now time.Time) pipeline.Table {
 	t := pipeline.Table{Title: StepsTable, Header: []string{"FUNCTION", "STEP", "ELAPSED", "ATTEMPT", "ON RESTART"}}
 	for _, e := range steps {

@@ -7,10 +7,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ZeroRetryFindings reports the functions whose running step a restart kills for good: those
-// without retries. Generated failure handlers have one and are not asked.
-// allowed holds exceptions with their reasons, by function id with or without
-// the app's name.
+// ZeroRetryFindings reports the functions without retries: a restart kills
+// their running steps for good. Generated failure handlers have one retry and
+// are not checked. allowed maps exceptions, by function id with or without the
+// app's name, to their reasons.
 func ZeroRetryFindings(functions []model.Function, allowed map[string]string) []*pipeline.Finding {
 	var all []*pipeline.Finding
 	for _, f := range model.BySlug(functions) {

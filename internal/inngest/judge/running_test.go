@@ -9,8 +9,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// TestGhosts: a step that began before every live container cannot be running, and
-// does not block.
+// TestGhosts: a step that began before every live container cannot be running,
+// and does not block.
 func TestGhosts(t *testing.T) {
 	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -44,7 +44,8 @@ func TestGhosts(t *testing.T) {
 	}
 }
 
-// TestGroups: many steps of one function are one finding, with each as evidence.
+// TestGroups: many steps of one function become one finding with each step as
+// evidence.
 func TestGroups(t *testing.T) {
 	now := time.Now()
 	var steps []Executing
@@ -121,7 +122,8 @@ func hasCode(all []*pipeline.Finding, code pipeline.Code) bool {
 	return false
 }
 
-// TestFailing: a run that does not get on counts as soon as its attempts fail.
+// TestFailing: a run that makes no progress counts as soon as its attempts
+// fail.
 func TestFailing(t *testing.T) {
 	rolled := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -152,8 +154,8 @@ func TestFailing(t *testing.T) {
 	}
 }
 
-// TestLostOnlyThisTime: what had failed before the switch-over is not lost by it,
-// however the clocks differ.
+// TestLostOnlyThisTime: runs that had failed before the switch are not
+// reported as lost by it, however much the clocks differ.
 func TestLostOnlyThisTime(t *testing.T) {
 	at := time.Now()
 	w := Window{From: at, To: at.Add(time.Minute), Failed: map[string]bool{"old": true}}.Widened()

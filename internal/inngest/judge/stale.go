@@ -10,30 +10,31 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Rule is the reason for which a registration counts as stale. There are no
-// others.
+// Rule is a reason why a registration counts as stale. There are no others.
 type Rule string
 
-// The rules.
+// These are the rules.
 const (
-	// OtherURL: our app's name, registered a second time under another URL,
-	// while ours is registered under its own. Servers before 1.15 keep both.
+	// OtherURL: our app's name is registered a second time under another URL,
+	// while our app is registered under its own. Servers before 1.15 keep
+	// both.
 	OtherURL Rule = "other-url"
-	// OtherName: our worker's URL under another name. One SDK endpoint serves
-	// one app, so the name is one that the worker had before.
+	// OtherName: our worker's URL is registered under another name. One SDK
+	// endpoint serves one app, so the worker had that name before.
 	OtherName Rule = "other-name"
-	// Placeholder: no name, no functions, never reached; left by "add app" or
-	// createApp with a URL that did not answer.
+	// Placeholder: the app has no name and no functions and was never reached.
+	// "Add app" or createApp leaves it behind if the URL does not answer.
 	Placeholder Rule = "placeholder"
-	// WorkerGone: the functions are all ours, and the Service in its URL does
-	// not exist any more.
+	// WorkerGone: all of its functions are ours, and the Service in its URL no
+	// longer exists.
 	WorkerGone Rule = "worker-gone"
 )
 
 // Liveness is what is known about the worker behind a registration.
 type Liveness string
 
-// The zero value is for what could not be found out; it never counts as Dead.
+// The zero value means that it could not be determined; it never counts as
+// Dead.
 const (
 	Unknown Liveness = ""
 	Alive   Liveness = "alive"
@@ -51,7 +52,8 @@ type Stale struct {
 	App    model.App `json:"app"`
 	Rule   Rule      `json:"rule"`
 	Reason string    `json:"reason"`
-	// Kept is why it must not be deleted now, although it matches a rule.
+	// Kept is the reason why it must not be deleted now although it matches a
+	// rule.
 	Kept string `json:"kept,omitempty"`
 	// InFlight counts runs that would lose their functions.
 	InFlight int `json:"inFlight"`
@@ -60,17 +62,18 @@ type Stale struct {
 // Prunable reports whether it may be deleted now.
 func (s Stale) Prunable() bool { return s.Kept == "" }
 
-// Evidence is what is known beyond the server's list of apps, by app id.
+// Evidence is what is known in addition to the server's list of apps, keyed by
+// app id.
 type Evidence struct {
 	Workers  map[string]Worker
 	InFlight map[string]int  // runs that have not ended
 	Recent   map[string]bool // apps with a run in the last day
 }
 
-// Judge splits all apps but the wanted one into stale and foreign. An app is
-// foreign unless a rule says otherwise: another worker's registration, above all
-// a host worker's, is not ours to delete. A stale one may be deleted only when it
-// is proven to be dead as well.
+// Judge splits all apps except the wanted one into stale and foreign ones. An
+// app is foreign unless a rule says otherwise: we must not delete the
+// registration of another worker, especially not that of a host worker. A
+// stale app may be deleted only if it is also proven to be dead.
 func Judge(apps []model.App, want model.Wanted, e Evidence) (stale []Stale, foreign []model.App) {
 	own, err := Choose(apps, want)
 	if err != nil {
@@ -102,9 +105,9 @@ func judge(a model.App, own *model.App, want model.Wanted, settled bool, w Worke
 		if want.At(a) || w.Liveness == Dead {
 			return Placeholder, fmt.Sprintf("a worker never answered at %s (%s)", a.URL, a.Error)
 		}
-		return "", "" // a worker may still come up there
+		return "", "" // a worker may still start there
 	case a.Name == "":
-		return "", "" // nameless with functions: the server adopts it at the next registration
+		return "", "" // nameless but with functions: the server adopts it at the next registration
 	case settled && a.Name == want.App:
 		return OtherURL, fmt.Sprintf("%s is served at %s now", a.Name, want.URL)
 	case settled && want.At(a):
@@ -115,14 +118,15 @@ func judge(a model.App, own *model.App, want model.Wanted, settled bool, w Worke
 	return "", ""
 }
 
-// onlyOurs reports whether every function of an app is one of our own.
+// onlyOurs reports whether every function of an app is one of ours.
 func onlyOurs(a, own model.App) bool {
 	return len(a.Functions) > 0 && !slices.ContainsFunc(a.Functions, func(f model.Function) bool {
 		return !slices.ContainsFunc(own.Functions, func(o model.Function) bool { return o.LocalID() == f.LocalID() })
 	})
 }
 
-// kept is why a stale registration must not be deleted; empty when it may be.
+// kept returns the reason why a stale registration must not be deleted; empty
+// if it may be.
 func kept(s Stale, e Evidence) string {
 	w := e.Workers[s.App.ID]
 	switch {
@@ -148,7 +152,7 @@ func isHTTP(raw string) bool {
 	return err == nil && (strings.EqualFold(u.Scheme, "http") || strings.EqualFold(u.Scheme, "https"))
 }
 
-// StaleFinding reports stale registrations; nil when there are none.
+// StaleFinding reports stale registrations; nil if there are none.
 func StaleFinding(stale []Stale) *pipeline.Finding {
 	if len(stale) == 0 {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
-// WithTrace puts a trace's times and position into a run. The list's own end
-// is set while a run lasts, so only an ended run gets one.
+// WithTrace adds the times and the position in a trace to a run. The list sets
+// an end even for active runs, so only an ended run gets one.
 func WithTrace(r model.Run, trace *model.Span) model.Run {
 	if trace.Status.Ended() {
 		r.Status = trace.Status
@@ -42,8 +42,8 @@ func WithTrace(r model.Run, trace *model.Span) model.Run {
 	return r
 }
 
-// LastFailure is the failed span that began last and says most: an attempt
-// rather than the group around it.
+// LastFailure returns the failed span that began last and contains most: an
+// attempt rather than the group around it.
 func LastFailure(s *model.Span) *model.Span {
 	last, _ := lastFailure(s)
 	return last
@@ -61,9 +61,9 @@ func lastFailure(s *model.Span) (last, above *model.Span) {
 	return last, above
 }
 
-// cutAfter is after how long every attempt of a step failed, where that was at
-// least two times about the same; otherwise 0. Something between the server and
-// the step's code ends requests that take longer.
+// cutAfter returns after how long every attempt of a step failed if there were
+// at least two and their times are about equal; otherwise 0. Something between
+// the server and the step's code then ends requests that take longer.
 func cutAfter(trace *model.Span) time.Duration {
 	var took []time.Duration
 	model.Walk(trace, func(s, _ *model.Span) {
@@ -78,38 +78,38 @@ func cutAfter(trace *model.Span) time.Duration {
 }
 
 const (
-	// shortestCut keeps refused connections out, which fail at once.
+	// shortestCut excludes refused connections, which fail immediately.
 	shortestCut = 3 * time.Second
-	// cutSpread is by how much the attempts may differ: Bun checks its timeouts
-	// every few seconds.
+	// cutSpread is how much the attempts may differ: Bun checks its timeouts
+	// only every few seconds.
 	cutSpread = 5 * time.Second
 )
 
 // Where is the position of a run.
 type Where struct {
-	// Step names the step, or the place after the last finished one while
-	// the server does not know its name.
+	// Step names the step, or the place after the last finished one while the
+	// server does not know its name.
 	Step    string
 	Attempt int // from 0
 	Since   time.Time
-	// Executing: a request to the worker is open. Otherwise the run sleeps, waits,
-	// or is between attempts.
+	// Executing means that a request to the worker is open. Otherwise the run
+	// sleeps, waits, or is between attempts.
 	Executing bool
 	// Waiting: a sleep, a wait or an invocation lasts.
 	Waiting bool
-	// Retrying: the last attempt failed and another will follow.
+	// Retrying means that the last attempt failed and another one will follow.
 	Retrying bool
 	Failed   *model.Span // the last failed attempt, when Retrying
 }
 
-// serverSide are operations during which nothing of the run executes on the
-// worker; the server shows an invocation as RUNNING nevertheless.
+// serverSide are operations during which the worker executes nothing of the
+// run, although the server shows an invocation as RUNNING.
 var serverSide = map[string]bool{
 	"INVOKE": true, "SLEEP": true, "WAIT_FOR_EVENT": true, "WAIT_FOR_SIGNAL": true, "AI_GATEWAY": true,
 }
 
-// isPlaceholder recognises the names that the server gives where it does not know
-// the step.
+// isPlaceholder recognises the names that the server uses while it does not
+// know the step.
 func isPlaceholder(name string) bool {
 	switch name {
 	case "Execution", "Finalization", "Discovery step", "Unknown step", "Run", "":
@@ -118,8 +118,9 @@ func isPlaceholder(name string) bool {
 	return strings.HasPrefix(name, "Attempt ") || strings.HasPrefix(name, "executor.")
 }
 
-// ExecutingNow lists every open request of a run: a leaf that is RUNNING and
-// not the server's own business. Steps that run side by side are one each.
+// ExecutingNow lists every open request of a run: the leaves of its trace that
+// are RUNNING and are not operations of the server itself. Parallel steps are
+// listed separately.
 func ExecutingNow(trace *model.Span) []Where {
 	if trace.Status.Ended() {
 		return nil
@@ -160,8 +161,8 @@ func afterLast(trace *model.Span) string {
 	return "step after " + last.Name
 }
 
-// Position returns the position of a run that lasts; nil for one that has ended or
-// not begun.
+// Position returns the position of an active run; nil for one that has ended
+// or has not begun.
 func Position(trace *model.Span) *Where {
 	if trace.Status.Ended() || len(trace.Children) == 0 {
 		return nil

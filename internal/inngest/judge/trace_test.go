@@ -11,7 +11,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 )
 
-// recordings are those that the double is held to.
+// recordings is the directory of the recordings that the double is tested
+// against.
 const recordings = "../../sandbox/inngestd/testdata/recordings"
 
 // recorded reads the body of a recorded response.
@@ -61,8 +62,8 @@ func TestRecordedTraces(t *testing.T) {
 	if now := ExecutingNow(recovered); len(now) != 0 || Position(recovered) != nil {
 		t.Errorf("recovered: %+v", now)
 	}
-	// The list says that it ended when it was queued and started at once; the
-	// trace knows better.
+	// According to the list, it ended when it was queued and started
+	// immediately. The trace has the correct times.
 	r := WithTrace(model.Run{Status: model.Completed}, recovered)
 	if r.Started.Format(time.RFC3339Nano) != "2026-11-23T11:35:19.761Z" || r.Ended.Format(time.RFC3339Nano) != "2026-11-23T11:35:59.528Z" {
 		t.Errorf("recovered: %s to %s", r.Started, r.Ended)
@@ -138,8 +139,8 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// FuzzTrace reads any trace without falling over, and never calls a run that
-// has ended one that executes.
+// FuzzTrace: reading any trace does not panic, and a run that has ended is
+// never reported as executing.
 func FuzzTrace(f *testing.F) {
 	for _, name := range []string{"gql-run-trace-running", "gql-run-trace-worker-killed-mid-step", "gql-run-trace-recovered"} {
 		raw, err := json.Marshal(recordedTrace(f, name))

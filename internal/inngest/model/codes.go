@@ -6,8 +6,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The codes of findings about Inngest and its workers. internal/explain has a page
-// for each.
+// These are the codes of findings about Inngest and its workers.
+// internal/explain has a page for each.
 const (
 	CodeAppAmbiguous        pipeline.Code = "inngest-app-ambiguous"
 	CodeAppError            pipeline.Code = "inngest-app-error"

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ReadConcurrency reads a number, one limit, a list of them, or the newer
+// ReadConcurrency reads a number, one limit, a list of limits, or the newer
 // {step: […]}.
 func ReadConcurrency(raw json.RawMessage) []Concurrency {
 	var n int

@@ -1,5 +1,6 @@
-// Package model has the nouns of Inngest that client, sdk and judge share: apps,
-// functions, runs and the spans of their traces. Nothing in it sends a request.
+// Package model contains the types of Inngest that client, sdk and judge
+// share: apps, functions, runs and the spans of their traces. It does not send
+// requests.
 package model
 
 import (
@@ -12,9 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Wanted names a registration: the app's id as the worker has it, and the URL
-// under which the server is to call the worker, SDK path included. Where an
-// app is chosen, both count, never its place in the list.
+// Wanted identifies a registration: by the app's id in the worker, and by the
+// URL under which the server should call the worker, including the SDK's path.
+// Both count when an app is chosen; its place in the list never does.
 type Wanted struct {
 	App string `json:"app"`
 	URL string `json:"url"`
@@ -53,9 +54,9 @@ func SortedKeys[V any](m map[string]V) []string {
 }
 
 // NormalizeURL writes an app's URL as the server stores it: 127.0.0.1 and
-// 0.0.0.0 become localhost, a default port goes, and so do the query
-// parameters of probes (pkg/util/normalize.go). Two URLs name the same worker
-// when their normal forms are equal.
+// 0.0.0.0 become localhost, and a default port and the query parameters of
+// probes are removed (pkg/util/normalize.go). Two URLs name the same worker if
+// their normal forms are equal.
 func NormalizeURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -93,8 +94,9 @@ type App struct {
 	// URL is what the server calls, SDK path included.
 	URL string `json:"url"`
 	// Error is the server's code for the last sync: unreachable, unauthorized,
-	// no_functions, … It is empty for an app whose worker is gone: the server
-	// does not call it again, so no liveness can be read from it.
+	// no_functions, … It stays empty for an app whose worker is gone, because
+	// the server does not call the worker again. So it does not show whether
+	// the worker is alive.
 	Error      string     `json:"error,omitempty"`
 	Method     string     `json:"method,omitempty"` // SERVE, CONNECT, API; empty before 1.4.7
 	SDK        string     `json:"sdk,omitempty"`    // "js v3.54.2"
@@ -113,7 +115,7 @@ func (a App) Slugs() []string {
 	return all
 }
 
-// DefaultRetries is what the server assumes where a function says nothing
+// DefaultRetries is what the server uses for a function without retries
 // (consts.DefaultRetryCount).
 const DefaultRetries = 4
 
@@ -133,11 +135,11 @@ type Function struct {
 // onFailure; their retries are fixed at 1 there.
 const FailureSuffix = "-failure"
 
-// IsFailureHandler reports whether an SDK made the function for another one's
-// onFailure.
+// IsFailureHandler reports whether an SDK generated the function for the
+// onFailure of another one.
 func (f Function) IsFailureHandler() bool { return strings.HasSuffix(f.Slug, FailureSuffix) }
 
-// LocalID is the function's id as its source has it, without the app's name.
+// LocalID returns the function's id in its source, without the app's name.
 func (f Function) LocalID() string { return strings.TrimPrefix(f.Slug, f.App+"-") }
 
 // Trigger starts a function.
@@ -158,8 +160,8 @@ func (t Trigger) String() string {
 	return s
 }
 
-// Concurrency is one limit of a function. The server's own plan limit is left
-// out, since nobody wrote it.
+// Concurrency is one limit of a function. It does not include the limit of the
+// server's plan, which the function does not set.
 type Concurrency struct {
 	Scope string `json:"scope,omitempty"`
 	Key   string `json:"key,omitempty"`
@@ -169,7 +171,7 @@ type Concurrency struct {
 // RunStatus is a run's state. The server may have more than these.
 type RunStatus string
 
-// Run states.
+// These are states of runs.
 const (
 	Completed RunStatus = "COMPLETED"
 	Failed    RunStatus = "FAILED"
@@ -179,14 +181,14 @@ const (
 	Skipped   RunStatus = "SKIPPED" // since 1.17
 )
 
-// Ended reports whether nothing more happens to the run. A state that is not
-// known counts as not ended: the run is then shown, not dropped.
+// Ended reports whether the run has reached its final state. An unknown state
+// counts as not ended, so that the run is shown and not dropped.
 func (s RunStatus) Ended() bool {
 	return s == Completed || s == Failed || s == Cancelled || s == Skipped
 }
 
 // Run is one run of a function. Started and Ended are zero until a trace has
-// been read: the list's own times are not what they are called.
+// been read, because the list's times have misleading names.
 type Run struct {
 	ID         string    `json:"id"`
 	AppID      string    `json:"appID"`
@@ -198,17 +200,17 @@ type Run struct {
 	Ended      time.Time `json:"endedAt,omitzero"`
 	Event      string    `json:"event,omitempty"`
 	Cron       string    `json:"cron,omitempty"`
-	// Step is the current one while the run lasts, Attempt its number from 0,
-	// Error the last failure's words.
+	// Step is the current step of an active run, Attempt its number from 0,
+	// and Error the message of the last failure.
 	Step    string `json:"step,omitempty"`
 	Attempt int    `json:"attempt"`
 	Error   string `json:"error,omitempty"`
 
-	// FailedAt is when the last attempt began, if it failed and another one follows;
-	// zero otherwise.
+	// FailedAt is when the last attempt began if it failed and another one
+	// follows; zero otherwise.
 	FailedAt time.Time `json:"-"`
-	// CutAfter is after how long each attempt of the failed step was cut off; zero
-	// when their times differ.
+	// CutAfter is the time after which each attempt of the failed step was cut
+	// off; zero if the times differ.
 	CutAfter time.Duration `json:"-"`
 
 	Events []string `json:"-"` // ids of the events that triggered it
@@ -222,18 +224,18 @@ type Span struct {
 	Queued   time.Time  `json:"queuedAt"`
 	Started  *time.Time `json:"startedAt"`
 	Ended    *time.Time `json:"endedAt"`
-	StepOp   string     `json:"stepOp"` // RUN, SLEEP, INVOKE, WAIT_FOR_EVENT, …; empty while the server does not know
+	StepOp   string     `json:"stepOp"` // RUN, SLEEP, INVOKE, WAIT_FOR_EVENT, …; empty until the server knows it
 	StepID   string     `json:"stepID"`
 	Root     bool       `json:"isRoot"`
 	OutputID string     `json:"outputID"`
 	Children []Span     `json:"childrenSpans"`
-	// Failure is what a failed span said, where the server sends it along
-	// (REST); else it is fetched by OutputID.
+	// Failure is the error message of a failed span if the server includes it
+	// (REST); otherwise OutputID is used to read it.
 	Failure string `json:"-"`
 }
 
-// SlugOf completes a function's id, which some of the REST routes give with the
-// app's name before it and others without.
+// SlugOf completes a function's id. Some of the REST routes return it with the
+// app's name in front, others without.
 func SlugOf(app, function string) string {
 	if strings.HasPrefix(function, app+"-") {
 		return function
@@ -249,7 +251,7 @@ func (s *Span) Began() time.Time {
 	return s.Queued
 }
 
-// Walk visits a span and all below it, each with its parent.
+// Walk visits a span and all of its descendants, each with its parent.
 func Walk(s *Span, visit func(s, parent *Span)) {
 	var down func(s, parent *Span)
 	down = func(s, parent *Span) {
@@ -261,9 +263,9 @@ func Walk(s *Span, visit func(s, parent *Span)) {
 	down(s, nil)
 }
 
-// URLAppID is the id that a server before 1.15 gives an app, and every server the
-// placeholder of createApp: a name-based UUID of the normalised URL
-// (pkg/inngest DeterministicAppUUID).
+// URLAppID returns the id that a server before 1.15 gives an app, and that
+// every server gives the placeholder of createApp: a name-based UUID of the
+// normalised URL (pkg/inngest DeterministicAppUUID).
 func URLAppID(url string) string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(NormalizeURL(url))).String()
 }

@@ -1,5 +1,5 @@
-// Package sdk speaks with a worker's SDK endpoint, as an Inngest server does. New
-// makes a Worker, which can be inspected, asked for its functions, and asked to
+// Package sdk calls a worker's SDK endpoint like an Inngest server does. New
+// returns a Worker, whose methods inspect it, read its functions, and make it
 // register.
 package sdk
 
@@ -21,22 +21,22 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options says where a worker's SDK endpoint is, and with which key to sign.
+// Options describe where a worker's SDK endpoint is, and the key for signing.
 type Options struct {
-	// Endpoint: BaseURL is dialled, Advertised is what the server is to call.
+	// Endpoint: BaseURL is dialled, Advertised is what the server should call.
 	Endpoint wire.Endpoint
-	// Path of the SDK's endpoint; /api/inngest when empty.
+	// Path is the path of the SDK's endpoint; empty means /api/inngest.
 	Path string
-	// Key signs the requests. Without one they go out unsigned, which a
-	// worker may refuse.
+	// Key signs the requests. Without it they are not signed, and the worker
+	// may refuse them.
 	Key wire.SigningKey
-	// Kind is the server's; the worker refuses a
-	// registration with another kind; "cloud" when empty.
+	// Kind is the server's kind; empty means "cloud". The worker refuses a
+	// registration with another kind.
 	Kind string
 }
 
-// Worker speaks with an SDK's endpoint, versions 3 and 4 of the JavaScript
-// SDK. It is safe for concurrent use.
+// Worker calls an SDK's endpoint, versions 3 and 4 of the JavaScript SDK. It
+// is safe for concurrent use.
 type Worker struct {
 	end        wire.Endpoint
 	path       string
@@ -49,7 +49,7 @@ type Worker struct {
 
 const defaultPath = "/api/inngest"
 
-// New makes a Worker; nothing is asked yet.
+// New creates a Worker without sending a request.
 func New(o Options) (*Worker, error) {
 	w := &Worker{end: o.Endpoint, path: o.Path, key: o.Key, kind: o.Kind}
 	if w.path == "" {
@@ -74,14 +74,14 @@ func New(o Options) (*Worker, error) {
 	return w, nil
 }
 
-// SetKind takes over the kind that the server reported.
+// SetKind sets the kind that the server reported.
 func (w *Worker) SetKind(kind string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kind = kind
 }
 
-// URL is the registration's: what the server is to call.
+// URL returns the URL of the registration, which the server should call.
 func (w *Worker) URL() string { return w.advertised.String() + w.path }
 
 // Inspect reads what the worker reports about itself. In cloud mode it answers
@@ -101,21 +101,21 @@ func (w *Worker) Inspect(ctx context.Context) (*model.Inspection, error) {
 	return &in, nil
 }
 
-// syncKind is the header that chooses, and names, the kind of a registration.
+// syncKind is the header that selects, and names, the kind of a registration.
 const (
 	syncKind  = "X-Inngest-Sync-Kind"
 	inBand    = "in_band"
 	outOfBand = "out_of_band"
 )
 
-// Functions reads the configuration of every function, retries included, by a
-// PUT that asks for the answer in the response. A worker that registers
-// instead (INNGEST_ALLOW_IN_BAND_SYNC=0) makes it an error with the code
+// Functions reads the configuration of every function, including retries, with
+// a PUT that requests the answer in the response. If a worker registers
+// instead (INNGEST_ALLOW_IN_BAND_SYNC=0), the error has the code
 // worker-no-in-band.
 func (w *Worker) Functions(ctx context.Context) (*model.Served, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // signed as RFC 8785 has it
+	enc.SetEscapeHTML(false) // signed in the form of RFC 8785
 	if err := enc.Encode(map[string]string{"url": w.URL()}); err != nil {
 		return nil, err
 	}
@@ -177,8 +177,9 @@ func (w *Worker) Functions(ctx context.Context) (*model.Served, error) {
 	return s, nil
 }
 
-// Register makes the worker register itself with its server. A refusal is an
-// error; a mismatch of the server's kind comes as status 200 and is one, too.
+// Register makes the worker register with its server. A refusal is an error.
+// So is a mismatch of the server's kind, although the worker reports it with
+// status 200.
 func (w *Worker) Register(ctx context.Context) (*model.Registration, error) {
 	r, err := w.send(ctx, http.MethodPut, nil, nil)
 	if err != nil {
@@ -209,7 +210,7 @@ func (w *Worker) send(ctx context.Context, method string, body []byte, header ht
 	return w.end.Send(ctx, wire.WorkerEnd, wire.Request{Method: method, Path: w.path, Header: h, Host: w.advertised.Host, Body: body})
 }
 
-// refusal judges an answer that should have been 200.
+// refusal judges an answer whose status should have been 200.
 func (w *Worker) refusal(r *wire.Reply) error {
 	if r.Status == http.StatusUnauthorized {
 		return w.keyRefused(r)
@@ -224,8 +225,8 @@ func (w *Worker) refusal(r *wire.Reply) error {
 // its functions.
 var ErrNotShown = errors.New("the worker does not show its functions")
 
-// ErrKeyNeeded is in the error of a worker that answers only signed requests,
-// when there is not a key to sign with.
+// ErrKeyNeeded is in the error of a worker that answers only signed requests
+// if there is no key to sign with.
 var ErrKeyNeeded = errors.New("the worker answers only signed requests")
 
 func (w *Worker) keyRefused(r *wire.Reply) error {
@@ -257,8 +258,8 @@ func (w *Worker) notSDK(r *wire.Reply) error {
 	}
 }
 
-// registrationRefusal explains why a worker did not register, from the words
-// that the SDKs have for it.
+// registrationRefusal explains why a worker did not register, by the SDKs'
+// messages.
 func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) error {
 	f := &pipeline.Finding{
 		Code: model.CodeRegisterFailed, Severity: pipeline.Error, Err: &wire.ServerError{Doing: "register", Status: r.Status, Words: r.Words()},

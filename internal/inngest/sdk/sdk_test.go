@@ -33,8 +33,8 @@ func workerOf(t *testing.T, key string, h http.Handler) *Worker {
 	return w
 }
 
-// TestWorkerRequests looks at what is sent: the Service's host whatever is
-// dialled, a signature over the very body, the server's kind.
+// TestWorkerRequests checks what is sent: the Service's host whatever is
+// dialled, a signature of exactly this body, and the server's kind.
 func TestWorkerRequests(t *testing.T) {
 	const key = "signkey-test-0011"
 	var seen []*http.Request
@@ -89,18 +89,18 @@ func TestWorkerErrors(t *testing.T) {
 		do   string
 		code string
 	}{
-		"a page":                          {"", answer(200, "<html>"), "inspect", "worker-not-an-sdk"},
-		"no such path":                    {"", answer(404, "404 Not Found"), "functions", "worker-not-an-sdk"},
-		"no such path, registering":       {"", answer(404, "404 Not Found"), "register", "worker-not-an-sdk"},
-		"JSON of something else":          {"", answer(200, `{"status":"running"}`), "register", "worker-not-an-sdk"},
-		"unsigned":                        {"", answer(401, `{"message":"Unauthorized"}`, handled...), "inspect", "worker-key-needed"},
-		"badly signed":                    {"00", answer(401, `{"code":"sig_verification_failed"}`, handled...), "functions", "worker-key-refused"},
-		"badly signed, registering":       {"00", answer(401, `{"message":"Unauthorized"}`, handled...), "register", "worker-key-refused"},
-		"registers instead":               {"00", answer(200, `{"message":"Successfully registered","modified":true}`, append(handled, "X-Inngest-Sync-Kind", "out_of_band")...), "functions", "worker-no-in-band"},
-		"wrong key":                       {"00", answer(500, `{"message":"Failed to register; JSON Parse error; status code: 401","modified":false}`, handled...), "register", "inngest-wrong-signing-key"},
-		"other kind":                      {"00", answer(200, `{"message":"Expected server kind cloud, got dev","modified":false}`, handled...), "register", "inngest-server-kind"},
-		"server down":                     {"00", answer(500, `{"message":"Failed to register; fetch failed","modified":false}`, handled...), "register", "inngest-register-failed"},
-		"200 with words that are unknown": {"00", answer(200, `{"message":"Perhaps","modified":false}`, handled...), "register", "inngest-register-failed"},
+		"a page":                      {"", answer(200, "<html>"), "inspect", "worker-not-an-sdk"},
+		"no such path":                {"", answer(404, "404 Not Found"), "functions", "worker-not-an-sdk"},
+		"no such path, registering":   {"", answer(404, "404 Not Found"), "register", "worker-not-an-sdk"},
+		"JSON of something else":      {"", answer(200, `{"status":"running"}`), "register", "worker-not-an-sdk"},
+		"unsigned":                    {"", answer(401, `{"message":"Unauthorized"}`, handled...), "inspect", "worker-key-needed"},
+		"badly signed":                {"00", answer(401, `{"code":"sig_verification_failed"}`, handled...), "functions", "worker-key-refused"},
+		"badly signed, registering":   {"00", answer(401, `{"message":"Unauthorized"}`, handled...), "register", "worker-key-refused"},
+		"registers instead":           {"00", answer(200, `{"message":"Successfully registered","modified":true}`, append(handled, "X-Inngest-Sync-Kind", "out_of_band")...), "functions", "worker-no-in-band"},
+		"wrong key":                   {"00", answer(500, `{"message":"Failed to register; JSON Parse error; status code: 401","modified":false}`, handled...), "register", "inngest-wrong-signing-key"},
+		"other kind":                  {"00", answer(200, `{"message":"Expected server kind cloud, got dev","modified":false}`, handled...), "register", "inngest-server-kind"},
+		"server down":                 {"00", answer(500, `{"message":"Failed to register; fetch failed","modified":false}`, handled...), "register", "inngest-register-failed"},
+		"200 with an unknown message": {"00", answer(200, `{"message":"Perhaps","modified":false}`, handled...), "register", "inngest-register-failed"},
 	} {
 		w := workerOf(t, c.key, c.h)
 		var err error
@@ -116,7 +116,7 @@ func TestWorkerErrors(t *testing.T) {
 	}
 	for _, advertised := range []string{"", "system-bus-worker:3111", "http://"} {
 		if _, err := New(Options{Endpoint: wire.Endpoint{BaseURL: "http://x", Advertised: advertised}}); err == nil {
-			t.Errorf("advertised %q is taken", advertised)
+			t.Errorf("advertised %q is accepted", advertised)
 		}
 	}
 }

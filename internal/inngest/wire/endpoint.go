@@ -1,7 +1,7 @@
-// Package wire sends HTTP requests to an Inngest server or to a worker. client
-// and sdk build on it: an Endpoint says where the other side is dialled and,
-// separately, the URL under which the server knows the worker; keys never appear
-// in errors or logs.
+// Package wire sends HTTP requests to an Inngest server or to a worker.
+// Packages client and sdk build on it. An Endpoint contains the address to
+// dial and, separately, the URL under which the server knows the worker. Keys
+// never appear in errors or logs.
 package wire
 
 import (
@@ -12,25 +12,24 @@ import (
 	"time"
 )
 
-// requestTimeout bounds one request to either side. cancelRun answers only
-// after half a second and up to six, all others at once.
+// requestTimeout limits one request to either side. cancelRun takes between
+// half a second and six seconds; all other requests are answered immediately.
 const requestTimeout = 15 * time.Second
 
-// Endpoint is one side of the conversation: where it is dialled, and through
-// what.
+// Endpoint is one side of the conversation: what to dial, and how.
 type Endpoint struct {
-	// BaseURL is dialled: "http://127.0.0.1:38288" of a port-forward, or the
-	// URL that a person gave. A path in it is kept as a prefix.
+	// BaseURL is what is dialled: "http://127.0.0.1:38288" of a port-forward,
+	// or the URL that a person gave. A path in it is kept as a prefix.
 	BaseURL string
-	// HTTP sends the requests; http.DefaultClient when nil. A port-forward
-	// that needs no local port puts itself into its Transport.
+	// HTTP sends the requests; nil means http.DefaultClient. A port-forward
+	// without a local port is a Transport of this client.
 	HTTP *http.Client
-	// Advertised is the worker's URL as the server is to call it, without the
-	// SDK's path: "http://system-bus-worker:3111". Its host goes into the Host
-	// header, since an SDK without INNGEST_SERVE_HOST (v3) or
-	// INNGEST_SERVE_ORIGIN (v4) registers the host it was called by.
+	// Advertised is the worker's URL for the server, without the SDK's path:
+	// "http://system-bus-worker:3111". Its host is sent in the Host header,
+	// because an SDK without INNGEST_SERVE_HOST (v3) or INNGEST_SERVE_ORIGIN
+	// (v4) registers the host by which it was called.
 	Advertised string
-	// Timeout bounds each request; 15 s when zero.
+	// Timeout limits each request; zero means 15 s.
 	Timeout time.Duration
 }
 
@@ -48,8 +47,7 @@ func (e Endpoint) timeout() time.Duration {
 	return e.Timeout
 }
 
-// Base parses BaseURL strictly: a typo must not become a request to
-// somewhere else.
+// Base parses BaseURL strictly: a typo must not send requests somewhere else.
 func (e Endpoint) Base(what string) (*url.URL, error) {
 	u, err := url.Parse(e.BaseURL)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestNormalizeURL(t *testing.T) {
 		"http://w:80/api/inngest":                          "http://w/api/inngest",
 		"https://w:443/api/inngest":                        "https://w/api/inngest",
 		"https://w:80/api/inngest":                         "https://w:80/api/inngest",
-		"http://127.0.0.1/api/inngest":                     "http://127.0.0.1/api/inngest", // without a port the server leaves it
+		"http://127.0.0.1/api/inngest":                     "http://127.0.0.1/api/inngest", // without a port, the server does not change it
 		"http://w:3111/api/inngest?deployId=1&probe=x&a=b": "http://w:3111/api/inngest?a=b",
 		"http://[::1]:3111/api":                            "http://[::1]:3111/api",
 		"":                                                 "",

@@ -15,12 +15,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// signingKeyPrefix is the part of a key that people read; neither the hash nor
-// the signature covers it (pkg/authn/signing_key_strategy.go).
+// signingKeyPrefix is the readable part of a key, which neither the hash nor
+// the signature covers (pkg/authn/signing_key_strategy.go).
 var signingKeyPrefix = lazyregexp.New(`^signkey-\w+-`)
 
-// secret is text that prints as a placeholder whatever the verb, so that it
-// cannot slip into a log.
+// secret is text that prints as a placeholder with every verb, so that it
+// cannot get into a log.
 type secret struct{ text string }
 
 const redacted = "[secret]"
@@ -39,21 +39,21 @@ func (s secret) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, redacted)
 // MarshalText keeps the secret out of JSON.
 func (s secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// SigningKey is what the server and its workers share. Without one, requests
-// go out unsigned.
+// SigningKey is the key that the server and its workers share. Without one,
+// requests are not signed.
 type SigningKey struct{ secret }
 
-// NewSigningKey takes a key as it stands in INNGEST_SIGNING_KEY.
+// NewSigningKey accepts a key as it is written in INNGEST_SIGNING_KEY.
 func NewSigningKey(s string) SigningKey { return SigningKey{secret{strings.TrimSpace(s)}} }
 
-// EventKey lets its holder send events.
+// EventKey allows its holder to send events.
 type EventKey struct{ secret }
 
-// NewEventKey takes a key as it stands in INNGEST_EVENT_KEY.
+// NewEventKey accepts a key as it is written in INNGEST_EVENT_KEY.
 func NewEventKey(s string) EventKey { return EventKey{secret{strings.TrimSpace(s)}} }
 
-// Segment is the key's place in an event's path. A server without event keys
-// accepts any text there, but not none.
+// Segment returns the key as a part of an event's path. A server without event
+// keys accepts any text there, but not an empty one.
 func (k EventKey) Segment() string {
 	if k.text == "" {
 		return "none"
@@ -61,7 +61,7 @@ func (k EventKey) Segment() string {
 	return url.PathEscape(k.text)
 }
 
-// Check reports why the server would not take the key: after the prefix it
+// Check reports why the server would refuse the key: the part after the prefix
 // must be hexadecimal with an even number of digits. The error does not
 // contain the key.
 func (k SigningKey) Check() error {
@@ -80,22 +80,22 @@ func (k SigningKey) Check() error {
 
 func (k SigningKey) bare() string { return signingKeyPrefix.ReplaceAllString(k.text, "") }
 
-// Bearer is what the server's REST routes want after "Bearer ": the hash of
-// the decoded key.
+// Bearer returns what the server's REST routes expect after "Bearer ": the
+// hash of the decoded key.
 func (k SigningKey) Bearer() string {
 	raw, err := hex.DecodeString(k.bare())
 	if err != nil {
-		// The server compares the plain form as well, and refuses it in its
-		// own words if that is wrong too.
+		// The server also accepts the plain form, and refuses it in its own
+		// words if that is wrong as well.
 		return k.bare()
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// Sign is the value of X-Inngest-Signature for a body: t is Unix seconds, s
-// the HMAC-SHA256 over the body and t, keyed with the bare key's characters.
-// Receivers accept it for five minutes either way.
+// Sign returns the value of X-Inngest-Signature for a body: t is Unix seconds,
+// s is the HMAC-SHA256 of the body and t, keyed with the characters of the key
+// without its prefix. Receivers accept it for five minutes in both directions.
 func (k SigningKey) Sign(body []byte, at time.Time) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(k.bare()))

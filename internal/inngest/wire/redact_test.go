@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAnEchoedKeyIsNotRepeated: wherever in its answer a server repeats what it
-// was sent, no part of a key gets into a message, cut or whole.
+// TestAnEchoedKeyIsNotRepeated: wherever a server repeats a key in its answer,
+// no message contains a part of it, whether or not the answer was truncated.
 func TestAnEchoedKeyIsNotRepeated(t *testing.T) {
 	const bearer, event = "0123456789abcdef0123456789abcdef0123456789abcdef", "event-key-of-this-server"
 	for _, at := range []int{0, 100, 270, 290, 299, 1000} {

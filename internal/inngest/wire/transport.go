@@ -16,11 +16,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// maxAnswer bounds what is read of an answer; a page of 100 runs or a registry
-// of some hundred functions stays far below.
+// maxAnswer limits how much of an answer is read. A page of 100 runs or a
+// registry with several hundred functions is far smaller.
 const maxAnswer = 64 << 20
 
-// ServerError is the refusal of a server or a worker, in its own words.
+// ServerError is a refusal by a server or a worker, in its own words.
 type ServerError struct {
 	Doing  string // "list apps"
 	Status int    // of HTTP; 200 for what GraphQL resolvers refuse
@@ -49,14 +49,14 @@ type Reply struct {
 	Header http.Header
 	Body   []byte
 
-	hide []string // what the request carried and nobody may print
+	hide []string // secrets in the request that must not be printed
 }
 
-// IsJSON distinguishes an answer from the single page that the server gives for every
-// path that it does not know.
+// IsJSON distinguishes an answer from the page that the server returns for
+// every unknown path.
 func (r *Reply) IsJSON() bool { return json.Valid(r.Body) }
 
-// Words is the message of an answer, on one line.
+// Words returns the message of an answer on one line.
 func (r *Reply) Words() string {
 	var out struct {
 		Error   string `json:"error"`
@@ -84,8 +84,8 @@ func (r *Reply) Words() string {
 	return http.StatusText(r.Status)
 }
 
-// secretsOf are the keys that a request carries: the bearer, the signature, and
-// the event key in the path.
+// secretsOf returns the keys in a request: the bearer token, the signature,
+// and the event key in the path.
 func secretsOf(req *http.Request) (all []string) {
 	_, signature, _ := strings.Cut(req.Header.Get("X-Inngest-Signature"), "&s=")
 	_, bearer, _ := strings.Cut(req.Header.Get("Authorization"), " ")
@@ -98,8 +98,8 @@ func secretsOf(req *http.Request) (all []string) {
 	return all
 }
 
-// redact takes out what an answer echoes of the keys. It comes before any
-// truncating: of a key that was cut, the rest would stay.
+// redact removes the keys that an answer repeats. It runs before any
+// truncation, because a part of a truncated key would remain.
 func (r *Reply) redact(text string) string {
 	for _, s := range r.hide {
 		text = strings.ReplaceAll(text, s, redacted)
@@ -107,11 +107,11 @@ func (r *Reply) redact(text string) string {
 	return text
 }
 
-// OneLine keeps the start of a text, on one line.
+// OneLine returns the start of a text on one line.
 func OneLine(s string) string { return termtext.Cut(termtext.Line(s), 300) }
 
-// Send sends one request. Its errors never contain the path, which may hold an
-// event key.
+// Send sends one request. Its errors never contain the path, which may contain
+// an event key.
 func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, error) {
 	u, err := e.Base(what)
 	if err != nil {
@@ -146,8 +146,8 @@ func (e Endpoint) Send(ctx context.Context, what string, x Request) (*Reply, err
 // ErrNoAnswer is in the errors of requests that were not answered.
 var ErrNoAnswer = errors.New("no answer")
 
-// unreachable makes a finding of a request that was not answered. The end of the
-// caller's own wait is returned as it is.
+// unreachable returns the finding for a request that was not answered. If the
+// caller's own wait has ended, that error is returned unchanged.
 func (e Endpoint) unreachable(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -156,7 +156,7 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 		err = u.Err // without the URL
 	}
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
-		return f.With(func(f *pipeline.Finding) { f.Err = errors.Join(ErrNoAnswer, f.Err) }) // the route says it better
+		return f.With(func(f *pipeline.Finding) { f.Err = errors.Join(ErrNoAnswer, f.Err) }) // the error of the route explains it better
 	}
 	why := err.Error()
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -175,13 +175,13 @@ func (e Endpoint) unreachable(ctx context.Context, what string, err error) error
 	return f
 }
 
-// The names of the two sides in errors.
+// These are the names of the two sides in errors.
 const (
 	ServerEnd = "Inngest server"
 	WorkerEnd = "worker"
 )
 
-// Refused makes a finding of a refusal.
+// Refused returns the finding for a refusal.
 func Refused(doing string, r *Reply) error {
 	said := &ServerError{Doing: doing, Status: r.Status, Words: r.Words()}
 	if r.Status == http.StatusUnauthorized {
