@@ -116,7 +116,8 @@ func printSchemas(env *Env, root *cobra.Command, format string, words []string) 
 
 // printSeveral lists the pages of a message that can have causes in several places.
 func printSeveral(env *Env, entries []explain.Entry) error {
-	if _, err := fmt.Fprintf(env.Out, "This message can come from several places. Choose the page that fits what was called:\n\n"); err != nil {
+	const head = "This message can come from several places. Choose the page that fits what was called:\n\n"
+	if _, err := fmt.Fprint(env.Out, head); err != nil {
 		return err
 	}
 	if err := listCodes(env, entries); err != nil {

@@ -25,6 +25,22 @@ var urlPath = lazyregexp.New(urlPathPattern)
 
 const urlPathPattern = `^/[!"$-~]*$`
 
+// checkChoices checks the values that are one of a list.
+func checkChoices(w Worker, fail func(key, fix, format string, args ...any)) {
+	for _, f := range []struct {
+		key, val, format string
+		of               []string
+	}{
+		{"deploy.kind", w.Deploy.Kind, "%q is not a workload that can be rolled out", kinds},
+		{"build.compression", w.Build.Compression, "%q is not a supported compression", compressions},
+		{"deploy.strategy", w.Deploy.Strategy, "%q is not a rollout strategy", strategies},
+	} {
+		if !slices.Contains(f.of, f.val) {
+			fail(f.key, "write one of "+strings.Join(f.of, ", "), f.format, f.val)
+		}
+	}
+}
+
 // check reports invalid values, each at its own line, or at the worker's line
 // if the value is a default.
 func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
@@ -42,18 +58,7 @@ func (r *reader) check(worker *yaml.Node, name string, w *Worker) {
 		}
 		r.fail(n, fix, "%s%s "+format, append([]any{at, key}, args...)...)
 	}
-	for _, f := range []struct {
-		key, val, format string
-		of               []string
-	}{
-		{"deploy.kind", w.Deploy.Kind, "%q is not a workload that can be rolled out", kinds},
-		{"build.compression", w.Build.Compression, "%q is not a supported compression", compressions},
-		{"deploy.strategy", w.Deploy.Strategy, "%q is not a rollout strategy", strategies},
-	} {
-		if !slices.Contains(f.of, f.val) {
-			fail(f.key, "write one of "+strings.Join(f.of, ", "), f.format, f.val)
-		}
-	}
+	checkChoices(*w, fail)
 	for _, f := range []struct{ key, val string }{
 		{"deploy.namespace", w.Deploy.Namespace}, {"deploy.deployment", w.Deploy.Deployment}, {"deploy.container", w.Deploy.Container},
 	} {

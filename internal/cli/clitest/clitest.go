@@ -67,7 +67,9 @@ func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, form
 
 // Result checks stdout as Document does, and that the document has the outcome of its
 // command and these fields besides the head.
-func Result(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte, end pipeline.End, fields ...string) {
+func Result(
+	t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte, end pipeline.End, fields ...string,
+) {
 	t.Helper()
 	doc := Document(t, newRoot, command, format, stdout)
 	if got := doc["exitCode"].(json.Number).String(); got != strconv.Itoa(int(end)) {
