@@ -159,8 +159,9 @@ func ownedBy(m metav1.ManagedFieldsEntry) *fieldpath.Set {
 	return set
 }
 
-// claim moves the ownership of fields to what this manager applied, without
-// changing their values; the next apply can then set or drop them.
+// claim moves the ownership of fields to what this manager applied; the next apply
+// can then set or drop them. It changes no value, so it does not count as a change:
+// a run whose apply is refused after it has changed nothing that it could restore.
 func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, paths []string) error {
 	for try := 1; len(paths) > 0; try++ {
 		entries, changed, err := claimed(live.GetManagedFields(), paths, live.GetAPIVersion())
@@ -174,11 +175,7 @@ func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, l
 		if err != nil {
 			return err
 		}
-		a.Reporter.Changed()
 		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if err != nil {
-			a.unchanged(ctx, client, live.GetName(), live, err)
-		}
 		if !apierrors.IsConflict(err) || try == attempts {
 			return err
 		}

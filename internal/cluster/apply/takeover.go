@@ -57,7 +57,7 @@ func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 }
 
 // takeOver merges the entries of others into ours, even if somebody writes in
-// between, and returns the resulting object.
+// between, and returns the resulting object. As with claim, no value changes.
 func (a *applier) takeOver(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -69,11 +69,7 @@ func (a *applier) takeOver(
 		if err != nil || patch == nil {
 			return live, err
 		}
-		a.Reporter.Changed()
 		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if err != nil {
-			a.unchanged(ctx, client, live.GetName(), live, err)
-		}
 		if err == nil || !apierrors.IsConflict(err) || try == 5 {
 			return after, err
 		}
