@@ -181,6 +181,12 @@ var rolloutEntries = []Entry{
 		Remedy: "Remove the reason, or use --strategy auto (the default), which makes a rolling update where a switch is not possible.",
 	},
 	{
+		Code:   "switch-kept",
+		Title:  "a stage failed, and the new version stays",
+		Cause:  "The new version had already been proved and was serving, and the old one could not simply be led back to: its pods were ending, or still had work of their own.",
+		Remedy: "Read what failed. kubectl sbw undo goes back to the version before it.",
+	},
+	{
 		Code:   "switch-unfinished",
 		Title:  "a switch to a new version was begun and has not ended",
 		Cause:  "The run that began it was killed, lost its network, or stopped waiting for steps on the old pods. The Services go on leading to one proven version; annotations on them and on the Deployment (dev.sbw/handover) say what is to be given back.",

@@ -85,8 +85,9 @@ type world struct {
 	registry string // host:port
 	kubes    []kubernetes.Interface
 	env      *cli.Env
-	as       []string // further flags of every command
-	inngest  string   // its URL, with withInngest
+	as       []string           // further flags of every command
+	inngest  string             // its URL, with withInngest
+	before   *appsv1.Deployment // what ran when the run began that is interfered with
 	page     *page
 	out      *bytes.Buffer
 	errs     *bytes.Buffer

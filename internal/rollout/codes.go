@@ -40,6 +40,8 @@ const (
 	CodeSwitchImpossible pipeline.Code = "switch-impossible"
 	// CodeUnfinished is the code of a switch that somebody has begun and not ended.
 	CodeUnfinished pipeline.Code = "switch-unfinished"
+	// CodeSwitchKept is the code of a new version that stays after a failure.
+	CodeSwitchKept pipeline.Code = "switch-kept"
 	// CodeBakeFailed is the code of a new version that did worse than the old one.
 	CodeBakeFailed pipeline.Code = "bake-failed"
 )

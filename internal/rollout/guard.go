@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
-	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -28,23 +28,56 @@ import (
 // Otherwise nothing may be put back: the error is a Finding with lock.ErrLost,
 // workload.ErrSuperseded or workload.ErrReplaced in it, which names the other.
 func (r *Run) ours(ctx context.Context, set *workload.Workload) error {
-	return r.guard(ctx, set, func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) })
+	return r.guard(ctx, set, sameTemplateAs(set))
+}
+
+func sameTemplateAs(set *workload.Workload) func(live *workload.Workload) bool {
+	return func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) }
+}
+
+// judgedWith makes sure that the workload is still the one that the preflight judged.
+func (r *Run) judgedWith(same func(*workload.Workload) func(*workload.Workload) bool) func(*workload.Workload) error {
+	judged, ok := r.facts.live.Peek()
+	if !ok || r.found.adopted.Stage != "" {
+		return nil
+	}
+	return func(live *workload.Workload) error {
+		if same(judged)(live) {
+			return nil
+		}
+		return notAnyMore(apply.Superseded(judged, live))
+	}
+}
+
+// notAnyMore is for a change by somebody else before this run's first one.
+func notAnyMore(err error) error {
+	f, ok := errors.AsType[*pipeline.Finding](err)
+	if !ok || !errors.Is(err, workload.ErrSuperseded) {
+		return err
+	}
+	return f.With(func(f *pipeline.Finding) {
+		f.What = strings.Replace(f.What, "during this run", "since this run's preflight", 1)
+		f.Fix = "start this run again: its preflight then considers what they have changed"
+	})
 }
 
 // own returns what makes a live workload count as the one that this run set, for
-// the stages that prove it. In a rolling update that is its image, whatever else of
-// its template somebody has changed meanwhile: a restart, a variable that a
-// controller adds. In a switch it is the whole template, since the Services lead to
-// the pods of one template: the controller ends those as soon as there is a newer one.
+// the stages that prove it. That is its image, whatever else of its template somebody
+// has changed meanwhile: a restart, a variable that a controller adds. Once the
+// Services were switched it is the whole template, since they lead to the pods of one
+// template: the controller ends those as soon as there is a newer one.
 func (r *Run) own(set *workload.Workload) func(live *workload.Workload) bool {
-	if s := &r.found; s.choice.Strategy == handover.StrategySwitch && s.final == nil {
-		return func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) }
+	s := &r.found
+	if followed := s.watched.Snapshot.Workload; !s.handed.IsZero() && s.final == nil && followed != nil {
+		return sameTemplateAs(followed)
 	}
-	return func(live *workload.Workload) bool { return r.sameImage(live, set) }
+	return r.sameImageAs(set)
 }
 
-func (r *Run) sameImage(a, b *workload.Workload) bool {
-	return imageIn(a.Template(), r.container()) == imageIn(b.Template(), r.container())
+func (r *Run) sameImageAs(set *workload.Workload) func(live *workload.Workload) bool {
+	return func(live *workload.Workload) bool {
+		return imageIn(live.Template(), r.container()) == imageIn(set.Template(), r.container())
+	}
 }
 
 func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
@@ -91,19 +124,13 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 		return err
 	}
 	live, err := workload.Get(ctx, kube, r.Ref)
-	if isMissing(err) || err == nil && live.Object().GetUID() != set.Object().GetUID() {
-		return &pipeline.Finding{
-			Code:     workload.CodeReplaced,
-			Severity: pipeline.Error,
-			Where:    r.where(),
-			Err:      errors.Join(workload.ErrReplaced, err),
-			What:     r.Ref.String() + " is no longer the object that this run changed",
-			Why:      "somebody deleted it, or deleted and recreated it",
-			Fix:      "check what is there now; nothing was written to it",
-		}
-	}
-	if err != nil {
+	switch {
+	case isMissing(err):
+		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, nil, err)
+	case err != nil:
 		return err
+	case live.Object().GetUID() != set.Object().GetUID():
+		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, live.Object(), nil)
 	}
 	if !accept(live) {
 		return apply.Superseded(set, live)
@@ -118,7 +145,7 @@ func (r *Run) andWhoChanged(ctx context.Context, set *workload.Workload, lost er
 	if !ok || !errors.Is(lost, lock.ErrLost) {
 		return lost
 	}
-	other := r.compare(ctx, set, func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) })
+	other := r.compare(ctx, set, sameTemplateAs(set))
 	by, ok := errors.AsType[*pipeline.Finding](other)
 	if !ok || !isForeign(other) {
 		return lost
@@ -153,7 +180,22 @@ func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(
 		if foreign := r.guard(context.WithoutCancel(ctx), set, own); isForeign(foreign) {
 			return foreign
 		}
+		if r.Pipeline.KeepChanges { // nothing is compared later
+			r.nameOther(context.WithoutCancel(ctx), rep, set)
+		}
 		return err
+	}
+}
+
+// nameOther reports who has changed the pod template, though not the image, of a
+// workload that has failed: that may be why.
+func (r *Run) nameOther(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) {
+	if set == nil {
+		return
+	}
+	err := r.compare(ctx, set, sameTemplateAs(set))
+	if f, ok := errors.AsType[*pipeline.Finding](err); ok && errors.Is(err, workload.ErrSuperseded) {
+		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 }
 
@@ -195,7 +237,11 @@ func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*
 	}
 	last := written[len(written)-1]
 	why := "it names " + last.New
-	if image, err := r.liveImage(ctx); err != nil {
+	image, err := r.liveImage(ctx)
+	if err == nil && image == last.New && r.command == "undo" {
+		return // as an undo leaves it anyway
+	}
+	if err != nil {
 		why += "; what runs could not be read: " + err.Error()
 	} else if image != "" && image != last.New {
 		w, err := r.writeLive(ctx, last, image)

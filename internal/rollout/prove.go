@@ -18,6 +18,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
+// probeNew asks the pods that were followed last.
+func (r *Run) probeNew(ctx context.Context, rep *pipeline.Reporter) (err error) {
+	r.found.probes, err = r.probe(ctx, rep, r.found.watched)
+	return err
+}
+
 // probe asks the new pods, as the probe's type says.
 func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
 	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it

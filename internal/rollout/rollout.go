@@ -43,7 +43,7 @@ func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Ru
 		Checks:      r.log.record(r.checks()),
 		Merge:       joinForbidden,
 		Cleanup:     r.close,
-		OnFailure:   r.keepEvidence,
+		OnFailure:   r.failed,
 		KeepChanges: o.NoRollback,
 	}
 	return r
@@ -130,7 +130,7 @@ func (r *Run) stampStage() pipeline.Stage {
 		s.stamped, err = r.stamp(ctx, rep)
 		return err
 	}, func(ctx context.Context, rep *pipeline.Reporter) error {
-		if s.kept {
+		if s.kept || s.supersededBy != nil {
 			r.leaveFile(ctx, rep, s.stamped)
 			return nil
 		}
@@ -163,10 +163,14 @@ func (r *Run) dryRun() []pipeline.Stage {
 
 // applyOptions are those of every write to the cluster.
 func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
-	return apply.Options{
+	o := apply.Options{
 		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
 		Annotations: map[string]string{apply.ChangeCause: r.changeCause()},
 		Existed:     r.judged(),
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
+	if r.Restart { // it applies the image that runs, whichever that was
+		o.Accept = r.judgedWith(r.sameImageAs)
+	}
+	return o
 }

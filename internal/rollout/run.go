@@ -148,8 +148,17 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error)
 	return err == nil, err
 }
 
+// failed comes between a failure and the first undo. Of a run that keeps its
+// changes, it is the end.
+func (r *Run) failed(ctx context.Context, rep *pipeline.Reporter, _ error) {
+	r.keepEvidence(ctx, rep)
+	if r.Pipeline.KeepChanges && r.found.supersededBy != nil {
+		r.leaveFile(ctx, rep, r.found.stamped)
+	}
+}
+
 // keepEvidence reads what undoing will destroy.
-func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter, _ error) {
+func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter) {
 	if r.found.watched.Snapshot.Workload == nil {
 		return // nothing was followed yet
 	}

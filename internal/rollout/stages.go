@@ -1,11 +1,13 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -70,7 +72,7 @@ func (r *Run) ifAny(run stageFunc) stageFunc {
 func (r *Run) untilFinal(undo stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if r.found.final != nil {
-			return r.found.final
+			return cmp.Or(r.found.supersededBy, r.found.final)
 		}
 		return undo(ctx, rep)
 	}
@@ -132,10 +134,9 @@ func (r *Run) postApply() []pipeline.Stage {
 
 // probeStage asks the new pods.
 func (r *Run) probeStage() pipeline.Stage {
-	s := &r.found
-	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.probes, err = r.probe(ctx, rep, s.watched)
-		return err
+	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+		ask := func() error { return r.probeNew(ctx, rep) }
+		return r.keepUp(ctx, rep, ask, ask())
 	})), nil)
 }
 
@@ -144,10 +145,22 @@ func (r *Run) probeStage() pipeline.Stage {
 func (r *Run) serveStages() (stages []pipeline.Stage) {
 	s := &r.found
 	if !r.Inngest.Off {
-		stages = append(stages, stage("refresh", r.ifAny(r.guarded(r.observing(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+		refresh := func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			s.refreshed, err = r.refresh(ctx, rep, s.watched)
 			return err
-		}))), r.withApply()))
+		}
+		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			if s.choice.Strategy == handover.StrategySwitch {
+				return r.observing(refresh)(ctx, rep)
+			}
+			again := func() error {
+				if err := r.probeNew(ctx, rep); err != nil {
+					return err
+				}
+				return refresh(ctx, rep)
+			}
+			return r.keepUp(ctx, rep, again, refresh(ctx, rep))
+		})), r.withApply()))
 	}
 	if len(r.Worker.Hooks.Proven) > 0 {
 		stages = append(stages, stage("hook", r.ifAny(r.guarded(r.hook)), r.withApply()))

@@ -1,9 +1,9 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +42,7 @@ func switching(r *Run) []pipeline.Stage {
 				o, leaveOut := r.applyOptions(rep, false), nothing
 				if s.choice.Strategy == handover.StrategySwitch {
 					o.Overlay, leaveOut = handover.Overlay(r.origin(s.choice), s.choice.Services), r.isHeld(s.choice)
+					o.Accept = r.judgedWith(sameTemplateAs)
 				}
 				s.applied, s.target, err = r.apply(ctx, rep, o, leaveOut)
 				return err
@@ -56,15 +57,8 @@ func switching(r *Run) []pipeline.Stage {
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				if s.choice.Strategy != handover.StrategySwitch {
 					s.watched, err = r.follow(ctx, rep, s.target)
-				} else if h, o, herr := r.handover(rep); herr != nil {
-					return herr
 				} else {
-					o.Applied = s.target
-					over := r.timed(ctx, rep, &o)
-					s.watched, err = h.Ready(ctx, o)
-					over()
-					err = noRoom(err)
-					s.fresh = handover.NewVersion(s.target, s.watched.Snapshot.ReplicaSets)
+					err = r.awaitReady(ctx, rep)
 				}
 				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
 				if errors.Is(err, handover.ErrForeign) {
@@ -76,22 +70,13 @@ func switching(r *Run) []pipeline.Stage {
 		},
 		when(switches,
 			stage("prove", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-				if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
-					return err
-				}
-				return r.proveSteady(ctx, rep, s.ready)
+				return r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, r.prove(ctx, rep))
 			}), nil),
 			stage("switch", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-				h, _, err := r.handover(rep)
-				if err != nil {
+				if err := r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, nil); err != nil {
 					return err
 				}
-				s.handed = time.Now()
-				err = h.Switch(ctx, s.fresh, s.watched.NewPods())
-				if errors.Is(err, handover.ErrNotReady) {
-					s.handed = time.Time{} // no Service was switched
-				}
-				return err
+				return r.switchOver(ctx, rep)
 			}), r.untilFinal(r.switchBack)),
 		),
 		r.serveStages(),
@@ -101,10 +86,10 @@ func switching(r *Run) []pipeline.Stage {
 		proven(when(switches,
 			stage("drain", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.final, err = r.drain(ctx, rep, s.handed)
-				return errors.Join(s.final, err)
+				return cmp.Or(s.final, err)
 			}), r.withApply()),
 			stage("release", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-				s.final = errNotTakenBack("the old pods were already being terminated")
+				s.final = r.keeps("the old pods were already being terminated")
 				more, err := r.release(ctx, rep, s.choice)
 				s.applied = append(s.applied, more...)
 				return err
@@ -136,9 +121,10 @@ func noRoom(err error) error {
 	})
 }
 
-// errNotTakenBack says why a stage is not undone.
-func errNotTakenBack(why string) error {
-	return fmt.Errorf("not undone: the new version serves, and %s", why)
+// keeps is why the new version stays although a stage has failed.
+func (r *Run) keeps(why string) error {
+	return &pipeline.Finding{Code: CodeSwitchKept, Severity: pipeline.Warning, Where: r.where(),
+		What: "the new version stays, because it serves and " + why, Fix: "`kubectl sbw undo` goes back to the version before it"}
 }
 
 // origin marks what this run holds.
@@ -171,6 +157,15 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 	h, _, err := r.handover(rep)
 	if err != nil {
 		return err
+	}
+	// The Services are about to be pinned to the version that the preflight saw. If
+	// somebody has set another since, its pods are on their way out.
+	judged, err := r.facts.live.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.compare(ctx, judged, sameTemplateAs(judged)); err != nil {
+		return notAnyMore(err)
 	}
 	return h.Hold(ctx, r.origin(c), c.Services)
 }
@@ -355,7 +350,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	case worse != nil: // then it is what ended the wait
 		return nil, worse
 	case err != nil:
-		return fmt.Errorf("%w; %w", errNotTakenBack("the old version still has work"), err), nil
+		return errors.Join(err, r.keeps("the old version still has work")), nil
 	}
 	return nil, nil
 }
@@ -373,5 +368,8 @@ func (r *Run) release(ctx context.Context, rep *pipeline.Reporter, c handover.Ch
 	if r.Manifest.ImageOnly {
 		return nil, nil
 	}
-	return r.facts.write(ctx, r.applyOptions(rep, false), func(o apply.Object) bool { return !r.isHeld(c)(o) })
+	kept := h.Kept()
+	return r.facts.write(ctx, r.applyOptions(rep, false), func(o apply.Object) bool {
+		return !r.isHeld(c)(o) || slices.Contains(kept, o.GetName())
+	})
 }

@@ -48,7 +48,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 		Name:        "undo",
 		KeepChanges: true,
 		Cleanup:     r.close,
-		OnFailure:   r.keepEvidence,
+		OnFailure:   r.failed,
 		Checks:      r.log.record(r.checks()),
 		Merge:       joinForbidden,
 	}
@@ -146,6 +146,15 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 			return nil, target, r.unstick(ctx, rep, target)
 		}
 	}
+	live, err := r.facts.live.Get(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What somebody has set since is not what was to be undone. It is compared
+	// first, because another object has other revisions.
+	if err := r.compare(ctx, live, sameTemplateAs(live)); err != nil {
+		return nil, nil, err
+	}
 	all, err := r.Revisions(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -164,10 +173,6 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if err := r.journal.Keep(factImage, images{Before: r.facts.previous(), After: imageIn(to.Template, r.container())}); err != nil {
 		return nil, nil, err
 	}
-	live, err := r.facts.live.Get(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
 	annotations := map[string]string{apply.ChangeCause: fmt.Sprintf("kubectl sbw undo --to-revision %d", to.Number)}
 	// The revision has the history as it was then: what came after happened too.
 	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
@@ -176,7 +181,7 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if err := r.held.Verify(ctx); err != nil {
 		return nil, nil, err
 	}
-	target, err := revision.Undo(ctx, r.Conn, r.Ref, to, live.Template(), annotations, rep)
+	target, err := revision.Undo(ctx, r.Conn, r.Ref, to, live, annotations, rep)
 	if err != nil {
 		return nil, nil, err
 	}

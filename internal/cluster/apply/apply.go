@@ -79,6 +79,9 @@ type Options struct {
 	// Existed, when set, is the Target that the preflight judged. One that was
 	// deleted since, or deleted and created again, is not written to.
 	Existed types.UID
+	// Accept, when set, is asked about the live Target right before it is changed; an
+	// error prevents it. It is for what the preflight decided about that very state.
+	Accept func(live *workload.Workload) error
 	// TemplateAnnotations are set on its pod template by Image.
 	TemplateAnnotations map[string]string
 	// Reporter learns of Changed before the first write, and what became of each
@@ -215,6 +218,18 @@ func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 	return a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed)
 }
 
+// accept asks about the target as it is now.
+func (a *applier) accept(before *unstructured.Unstructured) error {
+	if a.Accept == nil {
+		return nil
+	}
+	live, err := Typed(before)
+	if err != nil {
+		return err
+	}
+	return a.Accept(live)
+}
+
 func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	u := object.Unstructured
 	client, mapping, err := a.resource(u)
@@ -229,7 +244,16 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 		return nil, cluster.Explain("read "+name, err)
 	}
 	if a.gone(u, before) {
-		return nil, replaced(strings.ToLower(u.GetKind())+"/"+u.GetName(), u.GetNamespace(), nil)
+		var now metav1.Object // not a nil *Unstructured in it
+		if before != nil {
+			now = before
+		}
+		return nil, Replaced(name, u.GetNamespace(), now, nil)
+	}
+	if before != nil && a.isTarget(u) {
+		if err := a.accept(before); err != nil {
+			return nil, err
+		}
 	}
 	config, err := a.configuration(u, before)
 	if err != nil {

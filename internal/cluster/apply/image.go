@@ -64,7 +64,10 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 		return nil, cluster.Explain("read "+ref.String(), err)
 	}
 	if a.Existed != "" && before.GetUID() != a.Existed {
-		return nil, replaced(ref.String(), ref.Namespace, nil)
+		return nil, Replaced(ref.String(), ref.Namespace, before, nil)
+	}
+	if err := a.accept(before); err != nil {
+		return nil, err
 	}
 	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
 	// The image is the one field that everybody has to give up, and a client-side

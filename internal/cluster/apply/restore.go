@@ -95,7 +95,7 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 			continue
 		}
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			return nil, replaced(r.String(), r.Namespace, err)
+			return nil, Replaced(r.String(), r.Namespace, nil, err)
 		}
 		if err != nil || after == nil {
 			return nil, cluster.Explain("restore "+r.String(), err)
@@ -120,11 +120,11 @@ func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r 
 	case apierrors.IsNotFound(err) && r.Before == nil:
 		return nil, nil
 	case apierrors.IsNotFound(err):
-		return nil, replaced(r.String(), r.Namespace, err)
+		return nil, Replaced(r.String(), r.Namespace, nil, err)
 	case err != nil:
 		return nil, cluster.Explain("read "+r.String(), err)
 	case live.GetUID() != r.After.GetUID():
-		return nil, replaced(r.String(), r.Namespace, nil)
+		return nil, Replaced(r.String(), r.Namespace, live, nil)
 	}
 	now, ok := asWorkload(live)
 	if !ok {
@@ -151,16 +151,22 @@ func Superseded(then, now *workload.Workload) *pipeline.Finding {
 	}
 }
 
-func replaced(name, namespace string, err error) *pipeline.Finding {
-	return &pipeline.Finding{
+// Replaced is the Finding for an object that is not the one any more that this run
+// is about. live is what is there now, or nil; err is what reading it returned.
+func Replaced(name, namespace string, live metav1.Object, err error) *pipeline.Finding {
+	f := &pipeline.Finding{
 		Code:     workload.CodeReplaced,
 		Severity: pipeline.Error,
 		Where:    namespace,
 		Err:      errors.Join(workload.ErrReplaced, err),
 		What:     name + " is no longer the object that this run is about",
-		Why:      "somebody deleted it, or deleted and recreated it",
+		Why:      "somebody deleted it",
 		Fix:      "check what is there now; nothing was written to it",
 	}
+	if live != nil {
+		f.Why = "somebody deleted it, and another was created by " + fieldowner.Creator(live).String()
+	}
+	return f
 }
 
 func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {

@@ -54,6 +54,27 @@ func (c Change) String() string {
 	return text
 }
 
+// Creator is who wrote an object first, as far as its managedFields still show it.
+func Creator(o metav1.Object) (c Change) {
+	for _, m := range o.GetManagedFields() {
+		if m.Subresource == "" && m.Time != nil && (c.Manager == "" || m.Time.Time.Before(c.Time)) {
+			c = Change{Manager: m.Manager, Operation: string(m.Operation), Time: m.Time.Time}
+		}
+	}
+	return c
+}
+
+// Owner is who set one field last, such as spec.paused.
+func Owner(o metav1.Object, path ...any) (c Change) {
+	field := fieldpath.MakePathOrDie(path...)
+	for _, m := range o.GetManagedFields() {
+		if m.Time != nil && m.Time.After(c.Time) && fieldsOf(m).Has(field) {
+			c = Change{Manager: m.Manager, Operation: string(m.Operation), Time: m.Time.Time}
+		}
+	}
+	return c
+}
+
 // Template is the change of the pod template between then and now.
 func Template(then, now *workload.Workload) Change {
 	c := writer(now.Object(), then.Object())

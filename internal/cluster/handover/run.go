@@ -45,6 +45,17 @@ type Run struct {
 	conn    *cluster.Conn
 	kube    kubernetes.Interface
 	dynamic dynamic.Interface
+
+	mu   sync.Mutex // guards kept
+	kept []string   // Services whose selectors somebody else has changed
+}
+
+// Kept are the Services that were released with a selector that somebody else has
+// set meanwhile: not to be applied over.
+func (r *Run) Kept() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.kept)
 }
 
 // New prepares a hand-over of a Deployment, or going on with one.
@@ -146,7 +157,8 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 
 // SwitchBack leads all held Services to the old version again, where its pods
 // still serve. A Service that somebody else has changed is left as it is, and
-// that is the error.
+// that is the error. It may point to a version before the Deployment's present one:
+// somebody may have changed the template since the switch.
 func (r *Run) SwitchBack(ctx context.Context) error {
 	s, err := r.Read(ctx)
 	if err != nil {
@@ -259,21 +271,31 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 		if _, pinned := svc.Spec.Selector[hashLabel]; pinned {
 			patch = append(patch, apply.Operation{Op: "remove", Path: hashPath})
 		}
+		owners := mark.Owners
+		changed := !maps.Equal(given, mark.Selector)
+		if changed { // the patch would make the whole selector this project's
+			if owners, err = ownersOf(svc.ManagedFields, servicePaths, everybody); err != nil {
+				return err
+			}
+		}
 		if err = r.patchService(ctx, name, patch); stale(err) && try < tries {
 			continue
 		}
 		if err != nil {
 			return r.explain("release service/"+name, err)
 		}
-		if !maps.Equal(given, mark.Selector) {
+		if changed {
+			r.mu.Lock()
+			r.kept = append(r.kept, name)
+			r.mu.Unlock()
 			r.Reporter.Finding(
 				&pipeline.Finding{Code: CodeForeign, Severity: pipeline.Warning, Where: r.Ref.Namespace + "/service/" + name, Err: ErrForeign,
 					What: "somebody else has changed the selector of service/" + name + " while it was held: their selector was kept",
 					Why:  writers(svc.ManagedFields), Fix: "check that this was intended: `kubectl get service " + name + " -o yaml`"},
 			)
-			return nil
+		} else {
+			r.Reporter.Notef("service/%s has its selector back", name)
 		}
-		r.Reporter.Notef("service/%s has its selector back", name)
 		return cluster.Explain(
 			"give back the ownership of service/"+name,
 			giveBackOwnership(
@@ -281,7 +303,7 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 				r.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(r.Ref.Namespace),
 				name,
 				servicePaths,
-				mark.Owners,
+				owners,
 			),
 		)
 	}

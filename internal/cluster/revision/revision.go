@@ -28,7 +28,6 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
-	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -199,15 +198,15 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 }
 
 // Undo sets the workload's pod template to that of a revision. expected is the
-// template that may be replaced: if somebody has changed it meanwhile, nothing
-// is done (superseded); nil replaces any template. The result is the workload
-// to watch.
+// workload whose template may be replaced: if somebody has changed it meanwhile
+// (superseded), or replaced the workload, nothing is done; nil replaces any
+// template. The result is the workload to watch.
 func Undo(
 	ctx context.Context,
 	conn *cluster.Conn,
 	ref workload.Ref,
 	to *Revision,
-	expected *corev1.PodTemplateSpec,
+	expected *workload.Workload,
 	annotations map[string]string,
 	r *pipeline.Reporter,
 ) (*workload.Workload, error) {
@@ -220,16 +219,13 @@ func Undo(
 		if err != nil {
 			return nil, err
 		}
-		if expected != nil && !verdict.SameTemplate(live.Template(), expected) {
-			return nil, &pipeline.Finding{
-				Code:     workload.CodeSuperseded,
-				Severity: pipeline.Error,
-				Where:    ref.Namespace + "/" + ref.String(),
-				Err:      workload.ErrSuperseded,
-				What:     "somebody else has changed " + ref.String() + " meanwhile, so it was not restored",
-				Why:      strings.Join(fieldowner.Fields(expected, live.Template()), ", ") + " differ",
-				Fix:      "talk to them; `kubectl sbw undo` goes back regardless of what runs",
-			}
+		if expected != nil && live.Object().GetUID() != expected.Object().GetUID() {
+			return nil, apply.Replaced(ref.String(), ref.Namespace, live.Object(), nil)
+		}
+		if expected != nil && !verdict.SameTemplate(live.Template(), expected.Template()) {
+			return nil, apply.Superseded(expected, live).With(func(f *pipeline.Finding) {
+				f.Fix = "talk to them; `kubectl sbw undo` once more goes back regardless of what runs"
+			})
 		}
 		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
 		if !apierrors.IsConflict(err) || try == 5 {

@@ -166,7 +166,7 @@ func TestUndo(t *testing.T) {
 			if err != nil || to.Number != 2 {
 				t.Fatalf("%+v %v", to, err)
 			}
-			back, err := revision.Undo(t.Context(), b.conn, b.ref, to, third.Template(), map[string]string{apply.ChangeCause: "sbw undo"}, nil)
+			back, err := revision.Undo(t.Context(), b.conn, b.ref, to, third, map[string]string{apply.ChangeCause: "sbw undo"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -215,7 +215,7 @@ func TestUndoLeavesAnothersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.image("x/w:theirs")
-	if _, err := revision.Undo(t.Context(), b.conn, b.ref, to, ours.Template(), nil, nil); code(err) != "superseded" {
+	if _, err := revision.Undo(t.Context(), b.conn, b.ref, to, ours, nil, nil); code(err) != "superseded" {
 		t.Fatal(err)
 	}
 	w, err := workload.Get(t.Context(), b.kube, b.ref)

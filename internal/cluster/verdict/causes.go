@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/deployment"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/termtext"
@@ -121,7 +122,11 @@ func HeldBack(w *workload.Workload) *Cause {
 	name := w.Ref().String()
 	switch {
 	case w.Deployment != nil && w.Deployment.Spec.Paused:
-		return terminal(CodePaused, name+" is paused", "spec.paused is true", "`kubectl rollout resume "+name+"`")
+		why := "spec.paused is true"
+		if by := fieldowner.Owner(w.Object(), "spec", "paused"); by.Manager != "" {
+			why += ", set by " + by.String()
+		}
+		return terminal(CodePaused, name+" is paused", why, "`kubectl rollout resume "+name+"`")
 	case w.StatefulSet != nil && w.StatefulSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType,
 		w.DaemonSet != nil && w.DaemonSet.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType:
 		return terminal(CodeOnDelete, name+" does not replace pods automatically", "its updateStrategy is OnDelete",

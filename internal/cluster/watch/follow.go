@@ -275,6 +275,8 @@ func (f *follower) live() (*workload.Workload, error) {
 			Fix:  "find out who deleted it; rolling out again recreates it"}
 		if live != nil {
 			finding.What = f.ref.String() + " was deleted and recreated by somebody else during its rollout"
+			finding.Why = "created by " + fieldowner.Creator(live.Object()).String()
+			finding.Fix = "talk to them: what runs now is theirs and was left alone"
 		}
 		return nil, finding
 	}

@@ -1,0 +1,109 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
+)
+
+// Somebody else may replace the pods that are being proven by others of the same
+// image, by a restart or a variable. That is not a failure of the rollout: it goes
+// on with the pods that have taken their place, unless Services were switched to
+// those that are gone (see own).
+
+// moved reports whether the pod template is not the one any more whose pods were
+// followed last. A change of the image is the guard's business.
+func (r *Run) moved(ctx context.Context) (bool, error) {
+	followed := r.found.watched.Snapshot.Workload
+	if followed == nil {
+		return false, nil
+	}
+	err := r.compare(ctx, followed, sameTemplateAs(followed))
+	if errors.Is(err, workload.ErrSuperseded) {
+		return true, nil
+	}
+	return false, err
+}
+
+// contested is how often pods are followed and proven again that somebody else has
+// replaced, without changing the image: a restart, a controller that reacts to a
+// changed Secret.
+const contested = 3
+
+// keepUp returns err, which is what proving the pods has led to, unless somebody else
+// has replaced these pods meanwhile: then it follows and proves those that have taken
+// their place.
+func (r *Run) keepUp(ctx context.Context, rep *pipeline.Reporter, prove func() error, err error) error {
+	for try := 1; try <= contested && ctx.Err() == nil; try++ {
+		moved, merr := r.moved(ctx)
+		if merr != nil || !moved {
+			return cmp.Or(err, merr)
+		}
+		rep.Notef("the pod template has changed meanwhile: the pods that take the place of the proven ones are followed and proven, too")
+		s := &r.found
+		if s.choice.Strategy == handover.StrategySwitch {
+			err = r.awaitReady(ctx, rep)
+		} else {
+			s.watched, err = r.follow(ctx, rep, s.target)
+		}
+		s.made, s.ready = s.watched.Verdict.Revision, time.Now()
+		if err == nil {
+			err = prove()
+		}
+	}
+	return err
+}
+
+// awaitReady waits until the new pods are Ready, while they are held back.
+func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
+	s := &r.found
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	o.Applied = s.target
+	over := r.timed(ctx, rep, &o)
+	s.watched, err = h.Ready(ctx, o)
+	over()
+	if live := s.watched.Snapshot.Workload; live != nil { // somebody may have restarted it: another version of the same image
+		s.fresh = handover.NewVersion(live, s.watched.Snapshot.ReplicaSets)
+	}
+	return noRoom(err)
+}
+
+// prove asks the new pods for their functions, and waits until they have been
+// Ready for a while.
+func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
+	if err := r.proveFunctions(ctx, rep, r.found.watched.NewPods()); err != nil {
+		return err
+	}
+	return r.proveSteady(ctx, rep, r.found.ready)
+}
+
+// proveAll is what pods have to pass before they serve.
+func (r *Run) proveAll(ctx context.Context, rep *pipeline.Reporter) error {
+	if err := r.probeNew(ctx, rep); err != nil {
+		return err
+	}
+	return r.prove(ctx, rep)
+}
+
+// switchOver leads the Services to the new pods.
+func (r *Run) switchOver(ctx context.Context, rep *pipeline.Reporter) error {
+	h, _, err := r.handover(rep)
+	if err != nil {
+		return err
+	}
+	s := &r.found
+	s.handed = time.Now()
+	err = h.Switch(ctx, s.fresh, s.watched.NewPods())
+	if errors.Is(err, handover.ErrNotReady) {
+		s.handed = time.Time{} // no Service was switched
+	}
+	return err
+}
