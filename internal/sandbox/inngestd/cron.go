@@ -2,6 +2,7 @@ package inngestd
 
 import (
 	"context"
+	"time"
 
 	"github.com/robfig/cron/v3"
 )
@@ -23,6 +24,9 @@ func (s *Server) scheduleLocked(f *function) {
 		if err != nil {
 			s.log.Warn("cron", "function", f.slug, "expression", t.Cron, "error", err)
 			continue
+		}
+		if spec, ok := when.(*cron.SpecSchedule); ok && spec.Location == time.Local {
+			spec.Location = time.UTC // that of the real server's image
 		}
 		s.tasks.Go(func() { s.tick(ctx, f, t.Cron, when) })
 	}
