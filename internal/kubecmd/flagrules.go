@@ -14,8 +14,8 @@ import (
 )
 
 // conflict is a flag that would have no effect beside another one. A value limits the
-// other flag to that value. Flags that a dry run merely does not get to are no
-// conflict: people add --dry-run to the command line that they are about to run.
+// other flag to that value. Flags that a dry run merely does not get to do not count
+// as conflicts: people add --dry-run to the command line that they are about to run.
 type conflict struct{ flag, with, value, why string }
 
 var conflicts = []conflict{
