@@ -218,9 +218,16 @@ func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 	return a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed)
 }
 
-// accept asks about the target as it is now.
-func (a *applier) accept(before *unstructured.Unstructured) error {
-	if a.Accept == nil {
+// accept asks whether the target may be changed as it is now.
+func (a *applier) accept(u, before *unstructured.Unstructured) error {
+	if a.gone(u, before) {
+		var now metav1.Object // not a nil *Unstructured in it
+		if before != nil {
+			now = before
+		}
+		return Replaced(strings.ToLower(u.GetKind())+"/"+u.GetName(), u.GetNamespace(), now, nil)
+	}
+	if a.Accept == nil || before == nil || !a.isTarget(u) {
 		return nil
 	}
 	live, err := Typed(before)
@@ -243,17 +250,8 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	} else if err != nil {
 		return nil, cluster.Explain("read "+name, err)
 	}
-	if a.gone(u, before) {
-		var now metav1.Object // not a nil *Unstructured in it
-		if before != nil {
-			now = before
-		}
-		return nil, Replaced(name, u.GetNamespace(), now, nil)
-	}
-	if before != nil && a.isTarget(u) {
-		if err := a.accept(before); err != nil {
-			return nil, err
-		}
+	if err := a.accept(u, before); err != nil {
+		return nil, err
 	}
 	config, err := a.configuration(u, before)
 	if err != nil {

@@ -63,10 +63,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if err != nil {
 		return nil, cluster.Explain("read "+ref.String(), err)
 	}
-	if a.Existed != "" && before.GetUID() != a.Existed {
-		return nil, Replaced(ref.String(), ref.Namespace, before, nil)
-	}
-	if err := a.accept(before); err != nil {
+	if err := a.accept(before, before); err != nil {
 		return nil, err
 	}
 	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
