@@ -308,6 +308,20 @@ func CompleteFlag(c *cobra.Command, by cobra.CompletionFunc, flags ...string) {
 	}
 }
 
+// CompleteLast makes a completion of one word complete the last word of a list with
+// commas.
+func CompleteLast(one cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := toComplete[:strings.LastIndex(toComplete, ",")+1]
+		words, how := one(c, args, toComplete[len(before):])
+		var all []cobra.Completion
+		for _, w := range words {
+			all = append(all, before+w)
+		}
+		return all, how
+	}
+}
+
 // Completed reports whether a flag of c has a completion.
 func Completed(c *cobra.Command, flag string) bool {
 	_, ok := c.GetFlagCompletionFunc(flag)

@@ -75,6 +75,24 @@ type FlagGroup struct {
 	Flags []string
 }
 
+// GroupsOf returns the groups without the flags that c does not have, for a list
+// that several commands share. Groups that lose all their flags are left out.
+func GroupsOf(c *cobra.Command, groups ...FlagGroup) []FlagGroup {
+	var all []FlagGroup
+	for _, g := range groups {
+		kept := FlagGroup{Title: g.Title}
+		for _, f := range g.Flags {
+			if c.Flags().Lookup(f) != nil {
+				kept.Flags = append(kept.Flags, f)
+			}
+		}
+		if len(kept.Flags) > 0 {
+			all = append(all, kept)
+		}
+	}
+	return all
+}
+
 const (
 	groupsOf  = "sbw_flag_groups" // of a command: titles in their order
 	groupFlag = "sbw_flag_group"  // of a flag: its title

@@ -33,15 +33,10 @@ func installHelp(root *cobra.Command, env *cli.Env) {
 		"layout",
 		"no-layer-reuse",
 	}}
+	result := cli.FlagGroup{Title: "Result", Flags: []string{"dry-run", "output"}}
 	for _, c := range root.Commands() {
 		if c.Flags().Lookup("builder") != nil {
-			result := cli.FlagGroup{Title: "Result"}
-			for _, f := range []string{"dry-run", "output"} {
-				if c.Flags().Lookup(f) != nil {
-					result.Flags = append(result.Flags, f)
-				}
-			}
-			cli.GroupFlags(c, image, build, result)
+			cli.GroupFlags(c, cli.GroupsOf(c, image, build, result)...)
 		}
 	}
 	cli.InstallGhHelp(root, env)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,19 +26,6 @@ func kubeconfigFlags(root *cobra.Command) []string {
 		}
 	})
 	return names
-}
-
-// lastOf completes the last word of a list with commas.
-func lastOf(one cobra.CompletionFunc) cobra.CompletionFunc {
-	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		before := toComplete[:strings.LastIndex(toComplete, ",")+1]
-		words, how := one(c, args, toComplete[len(before):])
-		var all []cobra.Completion
-		for _, w := range words {
-			all = append(all, before+w)
-		}
-		return all, how
-	}
 }
 
 // completions completes the flags and arguments of every command: from the kubeconfig,
@@ -65,7 +51,7 @@ func (k *factory) completions(root *cobra.Command) {
 	cli.CompleteFlag(root, contexts, "context")
 	for _, c := range root.Commands() {
 		if c.Flags().Lookup("contexts") != nil {
-			cli.CompleteFlag(c, lastOf(contexts), "contexts")
+			cli.CompleteFlag(c, cli.CompleteLast(contexts), "contexts")
 		}
 	}
 	cli.CompleteFlag(root, cobra.FixedCompletions([]string{"6\teach request", "7\tits headers, too"}, cobra.ShellCompDirectiveNoFileComp), "v")

@@ -1,6 +1,8 @@
 package kubecmd
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"k8s.io/kubectl/pkg/util/templates"
 
@@ -21,8 +23,10 @@ func addGrouped(root *cobra.Command, groups templates.CommandGroups) {
 // installHelp shows flags by their purpose. One that has none comes last in its list,
 // so that a new flag is shown without a line here.
 func installHelp(root *cobra.Command, env *cli.Env) {
-	for _, name := range []string{"rollout", "restart", "doctor", "undo"} {
-		groupFlags(root, name)
+	for _, c := range root.Commands() {
+		if slices.Contains([]string{"rollout", "restart", "doctor", "undo"}, c.Name()) {
+			cli.GroupFlags(c, cli.GroupsOf(c, purposes...)...)
+		}
 	}
 	cli.GroupFlags(root,
 		cli.FlagGroup{Title: "Worker and output", Flags: []string{"worker", "quiet", "verbose", "events", "v"}},
@@ -45,25 +49,4 @@ var purposes = []cli.FlagGroup{
 	},
 	{Title: "Inngest", Flags: []string{"inngest-url", "inngest-via", "signing-key-from", "no-inngest", "allow-removal", "prune-stale"}},
 	{Title: "Output", Flags: []string{"output"}},
-}
-
-// groupFlags groups those of the flags that the command has.
-func groupFlags(root *cobra.Command, command string) {
-	c, _, err := root.Find([]string{command})
-	if err != nil || c == root {
-		return
-	}
-	var there []cli.FlagGroup
-	for _, g := range purposes {
-		kept := cli.FlagGroup{Title: g.Title}
-		for _, f := range g.Flags {
-			if c.Flags().Lookup(f) != nil {
-				kept.Flags = append(kept.Flags, f)
-			}
-		}
-		if len(kept.Flags) > 0 {
-			there = append(there, kept)
-		}
-	}
-	cli.GroupFlags(c, there...)
 }

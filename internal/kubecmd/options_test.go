@@ -120,7 +120,7 @@ func TestWithoutACheckoutTheImageAloneIsChanged(t *testing.T) {
 }
 
 func TestWaitIdleTakesADurationOrNone(t *testing.T) {
-	for arg, want := range map[string]optionalDuration{"--wait-idle": {set: true}, "--wait-idle=90s": {set: true, d: 90 * time.Second}} {
+	for arg, want := range map[string]cli.OptionalDuration{"--wait-idle": {Given: true}, "--wait-idle=90s": {Given: true, Limit: 90 * time.Second}} {
 		env, _, _ := testEnv(t, "")
 		o, err := parse(t, env, "--tag", "t1", arg)
 		if err != nil || o.waitIdle != want {
@@ -270,11 +270,11 @@ func TestConflictingFlags(t *testing.T) {
 		}
 		return "--" + name
 	}
-	for _, r := range conflicts {
-		t.Run(r.flag+" "+r.with, func(t *testing.T) {
+	for _, r := range flagRules.Conflicts {
+		t.Run(r.Flag+" "+r.With, func(t *testing.T) {
 			env, _, errs := testEnv(t, "")
-			code := cli.Execute(t.Context(), env, NewRoot(env), []string{"rollout", "--tag", "a", arg(r.flag), arg(r.with)})
-			if code != int(pipeline.Usage) || !strings.Contains(errs.String(), r.flag) || !strings.Contains(errs.String(), r.with) {
+			code := cli.Execute(t.Context(), env, NewRoot(env), []string{"rollout", "--tag", "a", arg(r.Flag), arg(r.With)})
+			if code != int(pipeline.Usage) || !strings.Contains(errs.String(), r.Flag) || !strings.Contains(errs.String(), r.With) {
 				t.Errorf("exit %d:\n%s", code, errs)
 			}
 		})

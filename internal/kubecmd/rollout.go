@@ -21,7 +21,7 @@ type rolloutOptions struct {
 
 	imageFlag   string // --image
 	inngest     inngestFlags
-	waitIdle    optionalDuration
+	waitIdle    cli.OptionalDuration
 	confirmData string
 	contexts    []string
 	rollout.FleetOptions

@@ -63,7 +63,7 @@ and put everything back when that fails.`,
 		{Message: "Troubleshooting Commands:", Commands: []*cobra.Command{newStatus(k, nil), newDoctor(k, nil), cli.NewExplain(env)}},
 	})
 	for _, c := range root.Commands() {
-		guard(c)
+		flagRules.Apply(c)
 	}
 	k.completions(root)
 	installHelp(root, env)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -181,7 +182,7 @@ func (o *rolloutOptions) complete(k *factory) (err error) {
 	}
 	o.inngest.into(&o.Inngest)
 	leaveOut(&o.Inngest, o.Inngest.Off, w.Inngest)
-	o.Steps.WaitIdle, o.Steps.IdleTimeout = o.waitIdle.set, o.waitIdle.d
+	o.Steps.WaitIdle, o.Steps.IdleTimeout = o.waitIdle.Given, o.waitIdle.Limit
 	if o.Timeout == 0 {
 		o.Timeout = w.Deploy.Timeout
 	}
@@ -311,6 +312,8 @@ func (o *rolloutOptions) checkFiles() error {
 	return nil
 }
 
+func isURL(s string) bool { return strings.Contains(s, "://") }
+
 // checkNoInngest refuses flags that would be ignored without Inngest.
 func (o *rolloutOptions) checkNoInngest() error {
 	if !o.Inngest.Off {
@@ -320,7 +323,7 @@ func (o *rolloutOptions) checkNoInngest() error {
 		name  string
 		given bool
 	}{
-		{"--wait-idle", o.waitIdle.set}, {"--max-step-loss", o.Steps.MaxStepLoss != 0}, {"--rerun-lost", o.Steps.RerunLost},
+		{"--wait-idle", o.waitIdle.Given}, {"--max-step-loss", o.Steps.MaxStepLoss != 0}, {"--rerun-lost", o.Steps.RerunLost},
 		{"--confirm-run", o.Inngest.ConfirmEvent != ""}, {"--prune-stale", o.Inngest.PruneStale},
 	} {
 		if f.given {
