@@ -28,7 +28,7 @@ func (r *Run) build(ctx context.Context, rep *pipeline.Reporter) (image, error) 
 	return image{dir: res.LayoutDir, digest: res.Digest, kept: kept}, err
 }
 
-// labels are what the image reports to a rollout.
+// labels returns the labels that a rollout reads from the image.
 func (r *Run) labels(ctx context.Context) (map[string]string, error) {
 	created := r.Build.SourceDateEpoch
 	if created.IsZero() {

@@ -11,9 +11,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// TestHostsFunctionsRefuseNothing: a repository of the seed's shape needs no
-// configuration. Its second index belongs to another worker; zero retries there,
-// schedules from the environment and a spread that cannot be read are warnings.
+// TestHostsFunctionsRefuseNothing checks that a repository laid out like the one
+// this program was written for needs no configuration. Its second index belongs
+// to another worker. Zero retries in that index, schedules from the environment
+// and a spread that cannot be evaluated are only warnings.
 func TestHostsFunctionsRefuseNothing(t *testing.T) {
 	const dir = "packages/system-bus/src/inngest/"
 	root := t.TempDir()
@@ -54,7 +55,7 @@ export const swept = inngest.createFunction({ id: "swept", retries: 0 }, [{ cron
 	if counts["catalog-zero-retries"] != 2 || counts["catalog-unresolved"] == 0 {
 		t.Errorf("findings = %v", counts)
 	}
-	// The same in the index that the image registers is an error.
+	// Zero retries in the index that the image registers are an error.
 	w.Catalog.Indexes = w.Catalog.Indexes[1:]
 	if c, err = reader.Read(t.Context(), reader.Options{Root: root, Indexes: w.Catalog.Indexes}); err != nil {
 		t.Fatal(err)

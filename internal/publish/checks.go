@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// checks are the checks before anything is changed.
+// checks returns the checks that run before anything is changed.
 func (r *Run) checks() []pipeline.Check {
 	all := []pipeline.Check{
 		{Name: "identity", Run: r.checkIdentity},
@@ -33,7 +33,7 @@ func (r *Run) checkIdentity(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 		return nil, err
 	}
 	if id.Host == "" {
-		rep.Notef("with %s", id.Source) // there is nobody to ask who that is
+		rep.Notef("with %s", id.Source) // no server can be asked who that is
 		return id.Check(ctx), nil
 	}
 	found := id.Check(ctx)

@@ -28,15 +28,15 @@ const DefaultRegistry = "ghcr.io"
 // CodeCacheDir means that the machine has no cache directory.
 const CodeCacheDir pipeline.Code = "cache-dir"
 
-// Facts are shared by the checks and stages of all commands of gh sbw. Each
-// fact is found once, when it is first needed.
+// Facts are shared by the checks and stages of all commands of gh sbw. Each fact
+// is determined once, when it is first needed.
 type Facts struct {
 	o Options
 
 	Identity   *pipeline.Lazy[*identity.Identity]
 	Repository *pipeline.Lazy[imageref.Repository]
 	Checkout   *pipeline.Lazy[checkout.State]
-	// Functions are what the sources register; an empty catalog if they do not
+	// Functions lists what the sources register. The catalog is empty if they do not
 	// use Inngest.
 	Functions *pipeline.Lazy[*catalog.Catalog]
 
@@ -79,7 +79,8 @@ func (f *Facts) inspectCheckout(ctx context.Context) (checkout.State, error) {
 	return checkout.Inspect(ctx, checkout.Options{Dir: f.o.Root, Env: env, Own: f.o.own})
 }
 
-// own reports whether a rollout from this repository stamps an image.
+// own reports whether r is the image repository of a worker in this checkout,
+// whose manifests a rollout updates.
 func (o Options) own(r imageref.Repository) bool {
 	if r.IsZero() || r == o.Repository {
 		return r == o.Repository && !r.IsZero()
@@ -92,8 +93,9 @@ func (o Options) own(r imageref.Repository) bool {
 	})
 }
 
-// holders are the variables that contain the token under a name of the user's
-// choice: no child process gets them, unless one is named as a build secret.
+// holders returns the names of the variables in which the user keeps the token.
+// They are removed from the environment of every child process, unless the user
+// names one as a build secret.
 func (f *Facts) holders(ctx context.Context) []string {
 	id, err := f.Identity.Get(ctx)
 	if err != nil {
@@ -145,7 +147,7 @@ func (f *Facts) newPusher(ctx context.Context) (*push.Pusher, error) {
 	}), nil
 }
 
-// Registry is a client that reads the repository with the user's credential.
+// Registry returns a client that reads the repository with the user's credential.
 func (f *Facts) Registry(ctx context.Context) (*registry.Client, error) {
 	repo, err := f.Repository.Get(ctx)
 	if err != nil {
@@ -176,7 +178,7 @@ func (f *Facts) keep(context.Context) (*layout.Kept, error) {
 	return k, err
 }
 
-// release lets go of the layout directory.
+// release unlocks the layout directory.
 func (f *Facts) release(context.Context, *pipeline.Reporter) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -188,11 +190,12 @@ func (f *Facts) release(context.Context, *pipeline.Reporter) error {
 	return k.Release()
 }
 
-// factsDir is where facts about the layers of a given layout are stored; if
-// empty, publishing is merely slower.
+// factsDir returns the directory that stores facts about the layers of a given
+// layout. If it is empty, publishing is merely slower.
 func (f *Facts) factsDir() string { return f.cached("facts") }
 
-// ConfigsDir is where configs of published images are stored, like factsDir.
+// ConfigsDir returns the directory that stores configs of published images. It
+// may be empty, like factsDir.
 func (f *Facts) ConfigsDir() string { return f.cached("configs") }
 
 func (f *Facts) cached(name string) string {

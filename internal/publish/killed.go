@@ -8,7 +8,8 @@ import (
 )
 
 // keepJournal adds a journal to the run, and a check that reports what a killed
-// run left. What is in the registry stays valid: nothing has to be restored.
+// run left behind. Whatever that run sent to the registry is still valid, so
+// nothing has to be restored.
 func (r *Run) keepJournal(p *pipeline.Pipeline) {
 	path := receipt.JournalPath("publish-"+r.Worker.Name, "publish", r.Worker.Name, r.Root, r.Options.Repository.String())
 	if path == "" {
@@ -25,7 +26,7 @@ func (r *Run) keepJournal(p *pipeline.Pipeline) {
 				return nil, nil // nothing had been sent yet
 			}
 			return []*pipeline.Finding{left.Killed().With(func(f *pipeline.Finding) {
-				f.Why = "what it sent is in the registry and is not sent again"
+				f.Why = "the registry has what it sent, so this is not sent again"
 			})}, nil
 		}},
 	)

@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// reuseOptions are for the kept layout; published are the images in it that the
-// registry has.
+// reuseOptions returns the options for a kept layout. published lists the images
+// in it that the registry has.
 func (f *Facts) reuseOptions(kept *layout.Kept, published []string) reuse.Options {
 	return reuse.Options{Dir: kept.Dir, Facts: kept.CacheDir(), Published: published,
 		Compare: f.o.LayerReuse, Compression: layer.Compression(f.o.Worker.Build.Compression)}
@@ -39,8 +39,8 @@ func (f *Facts) rewrite(ctx context.Context, img image, rep *pipeline.Reporter) 
 	return img, err
 }
 
-// reportReuse reports what was reused, and how to change the Dockerfile so that
-// it need not be.
+// reportReuse reports which layers were reused, and how to change the Dockerfile
+// so that they are not rebuilt in the first place.
 func (r *Run) reportReuse(img image, rep *pipeline.Reporter) []*pipeline.Finding {
 	found := append([]*pipeline.Finding{}, img.reused.Findings...)
 	for _, u := range img.reused.Reused {
@@ -57,10 +57,10 @@ func (r *Run) reportReuse(img image, rep *pipeline.Reporter) []*pipeline.Finding
 	return found
 }
 
-// openLayout opens a layout that was made elsewhere. If its layers can be
-// compared with published ones, it becomes part of the kept layout. If the user
-// gave a digest, exactly that digest ships: such an image stays unchanged, and
-// so does every image while another publish uses the kept layout.
+// openLayout opens a layout that another program made. If its layers can be
+// compared with published ones, it is imported into the kept layout. If the user
+// gave a digest, exactly that digest is published: such an image stays unchanged.
+// So does every image while another publish uses the kept layout.
 func (f *Facts) openLayout(ctx context.Context) (img image, err error) {
 	if img.dir, img.digest, err = layout.Open(f.o.Layout); err != nil {
 		return img, err
@@ -79,8 +79,8 @@ func (f *Facts) openLayout(ctx context.Context) (img image, err error) {
 	return f.rewrite(ctx, img, nil)
 }
 
-// pack compresses the layers to send if the image was built here. A layout that
-// was made elsewhere is sent as it is.
+// pack returns the function that compresses the layers to send; nil if the image
+// comes from a layout that another program made, because that is sent as it is.
 func (r *Run) pack(img image) func(context.Context, v1.Descriptor) (v1.Descriptor, error) {
 	if img.kept == nil || r.Layout != "" {
 		return nil
@@ -89,8 +89,8 @@ func (r *Run) pack(img image) func(context.Context, v1.Descriptor) (v1.Descripto
 	return reuse.Packer{Dir: o.Dir, Facts: o.Facts, How: o.Compression}.Pack
 }
 
-// pushAndRemember pushes, and meanwhile lists the layers of what is pushed, for
-// comparison by the next publish.
+// pushAndRemember pushes the image and meanwhile lists the contents of its
+// layers, so that the next publish can compare them.
 func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img image, rep *pipeline.Reporter) (*push.Result, error) {
 	if img.kept == nil || !r.LayerReuse {
 		return pusher.Push(ctx, r.job(img), rep)
@@ -108,7 +108,7 @@ func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img imag
 	var lerr error
 	g.Go(func() error {
 		lerr = reuse.Remember(listing, img.digest, r.reuseOptions(img.kept, nil), nil)
-		return nil // this only costs the next publish some time
+		return nil // the next publish only takes longer
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -122,8 +122,8 @@ func (r *Run) pushAndRemember(ctx context.Context, pusher *push.Pusher, img imag
 	return res, nil
 }
 
-// settle records what is known after compressing: the digest that ships, and
-// its size.
+// settle records what is only known after compressing: the digest that is
+// published, and its size.
 func (r *Run) settle(ctx context.Context, img image, digest string, size int64, rep *pipeline.Reporter) image {
 	if digest == img.digest {
 		return img

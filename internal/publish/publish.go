@@ -6,12 +6,12 @@
 //
 // # Decisions
 //
-// What several checks and stages need (the user, git's answers, the builder) is
-// a fact, which is found once, when it is first needed. A stage returns its
-// result (the built image, what was pushed), and Pipeline, the only place that
-// knows their order, passes it to the next one.
+// What several checks and stages need (the user, the state of the git checkout,
+// the builder) is a fact, which is determined once, when it is first needed. A
+// stage returns its result (the built image, what was pushed), and Pipeline, the
+// only place that knows their order, passes it to the next one.
 //
-// latest moves after TAG is complete, so a run that ends early leaves either
+// latest moves only after TAG is complete, so a run that ends early leaves either
 // nothing or a usable tag.
 package publish
 
@@ -43,14 +43,14 @@ type Options struct {
 	// ghcr.io/OWNER/WORKER, with the owner of the git remote or else the login.
 	Repository imageref.Repository
 	Tag        string
-	// Layout is an image that something else has built, in the form of
-	// layout.Open; if empty, an image is built.
+	// Layout is an image that another program has built, in the form that
+	// layout.Open accepts. If it is empty, an image is built.
 	Layout string
 	// Builder is build.Auto or one of build.Names.
 	Builder string
 	// Build is what to build; the run fills in LayoutDir and Labels.
 	Build build.Request
-	// Platforms are those that the image must support.
+	// Platforms lists the platforms that the image must support.
 	Platforms []imageref.Platform
 	// NoLatest leaves the tag latest where it is, Overwrite allows Tag to move
 	// from different content, and DryRun changes nothing in the registry.
@@ -59,13 +59,14 @@ type Options struct {
 	LayerReuse bool
 	// Environ is the environment of builders, git and hooks.
 	Environ []string
-	// Now is the time that labels and records carry.
+	// Now returns the time to write into labels and records.
 	Now func() time.Time
-	// CacheDir is where layouts and facts about layers are stored.
+	// CacheDir returns the directory that stores layouts and facts about layers.
 	CacheDir func() (string, error)
 }
 
-// Tags are the tags that the image gets; the last one moves last.
+// Tags returns the tags that the image gets, in the order in which they are
+// written.
 func (o Options) Tags() []string {
 	if o.NoLatest || o.Tag == push.Latest {
 		return []string{o.Tag}
@@ -76,9 +77,11 @@ func (o Options) Tags() []string {
 // image is an image in a layout directory.
 type image struct {
 	dir, digest string
-	// kept is the directory that dir belongs to; nil if it is the user's.
+	// kept is the directory that dir belongs to; nil if dir is the user's own
+	// layout.
 	kept *layout.Kept
-	// built is the digest before layers were replaced, and reused lists those.
+	// built is the digest before layers were replaced. reused lists the replaced
+	// layers.
 	built  string
 	reused reuse.Result
 }
@@ -109,13 +112,13 @@ type Result struct {
 	Plan      *push.Plan
 }
 
-// New returns a run of o; nothing happens before its Pipeline runs.
+// New returns a run of o. Nothing happens before its Pipeline runs.
 func New(o Options) *Run { return &Run{Options: o, Facts: NewFacts(o)} }
 
-// Result is the result of the run so far.
+// Result returns the result of the run so far.
 func (r *Run) Result() Result { return r.result }
 
-// Pipeline is the whole command.
+// Pipeline returns the checks and stages of the whole command.
 func (r *Run) Pipeline() pipeline.Pipeline {
 	p := pipeline.Pipeline{Name: "publish", Checks: r.checks(), Cleanup: r.release}
 	img := image{}
@@ -174,7 +177,7 @@ func (r *Run) published(repository string, img image) {
 	r.result.Reference = imageref.Split(repository).At(r.Tag).WithDigest(img.digest)
 }
 
-// Preflight is only the checks, for `doctor`.
+// Preflight returns only the checks, for `doctor`.
 func (r *Run) Preflight() pipeline.Pipeline {
 	p := r.Pipeline()
 	p.Name, p.Stages = "doctor", nil

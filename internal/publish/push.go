@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// plan asks the registry what a push would send and which tags it would move.
-// The image that it returns has the digest that would ship.
+// plan asks the registry what a push would send and which tags it would move. It
+// returns the image with the digest that would be published.
 func (r *Run) plan(ctx context.Context, img image, rep *pipeline.Reporter) (*push.Plan, image, error) {
 	pusher, err := r.pusher.Get(ctx)
 	if err != nil {
@@ -30,8 +30,8 @@ func (r *Run) plan(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 	return plan, img, nil
 }
 
-// push sends the image and moves the tags. The image that it returns has the
-// digest that ships.
+// push sends the image and moves the tags. It returns the image with the digest
+// that was published.
 func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*push.Result, image, error) {
 	pusher, err := r.pusher.Get(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 	}
 	freed, err := img.kept.Published(layout.Publication{Digest: img.digest, Built: img.built, Repository: pushed.Repository, Time: r.Now()})
 	if err != nil {
-		// The image is published; what is not deleted only takes space.
+		// The image is published. What could not be deleted only takes up space.
 		rep.Notef("the layout directory could not be cleaned up: %s", err)
 	} else if freed > 0 {
 		rep.Detailf("deleted %s of earlier images", units.Bytes(freed))
@@ -55,10 +55,10 @@ func (r *Run) push(ctx context.Context, img image, rep *pipeline.Reporter) (*pus
 	return pushed, img, nil
 }
 
-// namedParts is how many parts of an image a dry run names.
+// namedParts is how many parts of an image a dry run lists by name.
 const namedParts = 8
 
-// planned describes what a push would do: a line for the content, and one for
+// planned describes what a push would do: one line for the content, and one for
 // each tag.
 func planned(p *push.Plan) []string {
 	var parts []string

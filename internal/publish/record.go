@@ -9,8 +9,8 @@ import (
 )
 
 // Record stores what was published, in a file and through the configured hook.
-// Its error is only a warning, because the image has been published. An
-// interrupt ends only the hook.
+// Its error is only a warning, because the image is already published. An
+// interrupt stops only the hook.
 func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	if r.DryRun || out.Refused {
 		return nil

@@ -47,7 +47,7 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		return report, err
 	}
 	if r.pack(img) != nil && slices.ContainsFunc(report.Images, uncompressed) {
-		return report, nil // its size is known after compressing; see settle
+		return report, nil // its size is only known after compressing; see settle
 	}
 	if f := r.compareSize(ctx, report.Size, rep); f != nil {
 		report.Findings = append(report.Findings, f)
@@ -55,8 +55,8 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 	return report, nil
 }
 
-// port is the one that the worker listens on, as far as its probe says so; 0 when
-// it listens on none.
+// port returns the port that the worker listens on, according to its probe; 0 if
+// it does not listen.
 func (r *Run) port() int {
 	if p := r.Worker.Probe; p.Type != worker.ProbeNone || !r.Worker.Inngest.Off {
 		return p.Port
@@ -64,9 +64,8 @@ func (r *Run) port() int {
 	return 0
 }
 
-// grown is by how much an image has to grow to be worth a warning: a
-// .dockerignore that was forgotten brings in hundreds of megabytes, and more
-// than doubles it.
+// grown is the growth in bytes that is worth a warning. A forgotten .dockerignore
+// adds hundreds of megabytes and more than doubles the image.
 const grown = 50e6
 
 // compareSize reports how much the image has grown since latest.
@@ -95,7 +94,8 @@ func uncompressed(img layout.Image) bool {
 // CodeImageGrown means that an image has more than doubled in size.
 const CodeImageGrown pipeline.Code = "image-grown"
 
-// growth is a warning if an image has grown more than changes of code explain.
+// growth returns a warning if an image has grown more than code changes can
+// explain.
 func growth(now, before int64) *pipeline.Finding {
 	if before == 0 || now-before < grown || now < 2*before {
 		return nil
@@ -128,9 +128,9 @@ type userRule struct {
 	RunAsUser    *int64 `yaml:"runAsUser"`
 }
 
-// nonRoot reports whether the worker's manifest in this checkout requires a
-// user other than root and leaves its choice to the image. A manifest that is
-// elsewhere, or cannot be read here, is judged by rollout, which checks again.
+// nonRoot reports whether the worker's manifest in this checkout requires a user
+// other than root and leaves it to the image which one. If the manifest is
+// elsewhere or cannot be read here, it is up to rollout, which checks again.
 func (o Options) nonRoot() bool {
 	path := o.Worker.Deploy.Manifest
 	if !filepath.IsAbs(path) {

@@ -17,8 +17,8 @@ func TestGrowth(t *testing.T) {
 		now, before int64
 		want        bool
 	}{
-		{"there is none before", 900 * mb, 0, false},
-		{"node_modules came along", 500 * mb, 200 * mb, true},
+		{"no previous image", 900 * mb, 0, false},
+		{"node_modules was included", 500 * mb, 200 * mb, true},
 		{"just twice as large", 200 * mb, 100 * mb, true},
 		{"not twice as large", 199 * mb, 100 * mb, false},
 		{"small, and much larger", 40 * mb, 4 * mb, false},
@@ -51,15 +51,16 @@ spec:
         - {name: w, securityContext: {CONTAINER}}
 `
 
-// The manifest says whether the image has to name a user that is not root.
+// TestNonRoot checks when the manifest requires the image to name a user other
+// than root.
 func TestNonRoot(t *testing.T) {
 	for _, tc := range []struct {
 		name, pod, container string
 		want                 bool
 	}{
-		{"nothing is said", "", "", false},
-		{"the pod demands it", "runAsNonRoot: true", "", true},
-		{"the container demands it", "", "runAsNonRoot: true", true},
+		{"no security context", "", "", false},
+		{"the pod requires it", "runAsNonRoot: true", "", true},
+		{"the container requires it", "", "runAsNonRoot: true", true},
 		{"the container allows root", "runAsNonRoot: true", "runAsNonRoot: false", false},
 		{"the pod names the user", "runAsNonRoot: true, runAsUser: 1000", "", false},
 		{"the container names the user", "runAsNonRoot: true", "runAsUser: 1000", false},
@@ -76,6 +77,6 @@ func TestNonRoot(t *testing.T) {
 		}
 	}
 	if (Options{Root: t.TempDir(), Worker: worker.Default("w")}).nonRoot() {
-		t.Error("there is no manifest to demand it")
+		t.Error("without a manifest, a user other than root is required")
 	}
 }
