@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// state is what became of a blob.
+// state is how a blob got into the registry.
 type state int
 
 const (
@@ -35,33 +35,34 @@ type session struct {
 }
 
 const (
-	// sessionLife is how long an opened upload is used. GHCR ends one ten
-	// minutes after it was opened.
+	// sessionLife is how long an opened upload may wait before it is used. GHCR
+	// closes an upload ten minutes after it was opened.
 	sessionLife = time.Minute
-	// askAbove is the size from which on a HEAD is worth its round trip:
+	// askAbove is the size in bytes above which a HEAD is worth its round trip:
 	// without it, a registry that cannot mount from the repository itself would
-	// receive again what an interrupted push had already finished.
+	// receive again what an interrupted push had already sent.
 	askAbove = 32 << 20
-	// singleBelow is the size up to which the content is sent with the POST; a
-	// registry that does not accept that has received this much in vain.
+	// singleBelow is the size in bytes up to which the content is sent with the
+	// POST. If the registry does not accept that, at most this much was sent in
+	// vain.
 	singleBelow = 64 << 10
 	// step is the number of bytes between two progress reports.
 	step = 256 << 10
 )
 
-// singlePost is what we know about the specification's single POST (end-4b),
-// which registries may omit. One blob tries it; the others do not wait for the
-// answer.
+// singlePost records whether the registry supports the specification's single
+// POST (end-4b), which is optional. One blob tries it; the others do not wait for
+// the answer.
 type singlePost struct {
 	tried atomic.Bool
 	works atomic.Bool
 }
 
-// blob brings one blob into the registry; force sends it even if the registry
-// says that it has it.
+// blob makes sure that the registry has a blob. With force, the blob is sent even
+// if the registry says that it has it.
 func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	if !force && b.size >= askAbove {
-		// If the registry cannot be asked, the blob is sent.
+		// If the HEAD fails, the blob is sent.
 		if there, err := r.has(ctx, b); err == nil && there {
 			r.done(b, existing)
 			return nil
@@ -76,7 +77,7 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		// What could not be opened has been tried often enough.
+		// If the upload could not be opened, the client has already retried it.
 		last := !opened || try+1 >= r.client.Tries()
 		if err := r.verdict(b, err, last); err != nil {
 			return err
@@ -85,7 +86,7 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 		if err := r.client.Backoff(ctx, b.label(), try, err); err != nil {
 			return err
 		}
-		// The answer may have been lost after the content had arrived.
+		// The content may have arrived even though the answer was lost.
 		if !force {
 			if there, err := r.has(ctx, b); err == nil && there {
 				r.done(b, uploaded)
@@ -95,7 +96,8 @@ func (r *run) blob(ctx context.Context, b blob, force bool) error {
 	}
 }
 
-// verdict is nil if an upload that failed should be tried again.
+// verdict returns the final error of an upload that failed, or nil if it should
+// be tried again.
 func (r *run) verdict(b blob, err error, last bool) error {
 	doing := "upload " + b.label() + " to " + r.name("")
 	damaged, lost := errors.Is(err, registry.DigestInvalid), lost(err)
@@ -116,7 +118,7 @@ func (r *run) verdict(b blob, err error, last bool) error {
 }
 
 // lost reports whether an upload must be opened again, because the registry has
-// forgotten it or has it in a different state.
+// lost it or has it in a different state.
 func lost(err error) bool {
 	var e *registry.Error
 	if !errors.As(err, &e) || !strings.HasPrefix(e.Kind, "content of ") {
@@ -131,8 +133,8 @@ func lost(err error) bool {
 	return false
 }
 
-// offer opens an upload and fills it, unless the registry answers that it has
-// the blob.
+// offer opens an upload and sends the content, unless the registry answers that
+// it has the blob.
 func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state, opened bool, err error) {
 	s, ok := r.takeSession(b)
 	if !ok {
@@ -143,7 +145,7 @@ func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state,
 	if err := r.gate.enter(ctx, b.size); err != nil {
 		return unknown, false, err
 	}
-	if time.Since(s.at) > sessionLife { // it waited that long for its turn
+	if time.Since(s.at) > sessionLife { // it has waited too long for its turn
 		if s, err = r.openPlain(ctx, b); err != nil {
 			r.gate.leave(b.size, true)
 			return unknown, false, err
@@ -152,9 +154,9 @@ func (r *run) offer(ctx context.Context, b blob, force bool, try int) (st state,
 	return uploaded, true, r.fill(ctx, b, s)
 }
 
-// open asks for an upload. It offers the registry to take the blob from where
-// it may exist: the base image's repository, or else the repository itself,
-// which makes the POST answer whether the blob exists.
+// open opens an upload. It lets the registry mount the blob from where it may
+// exist: from the base image's repository, or else from the repository itself, so
+// that the answer to the POST also says whether the blob exists.
 func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, error) {
 	if plain {
 		s, err := r.openPlain(ctx, b)
@@ -179,7 +181,7 @@ func (r *run) open(ctx context.Context, b blob, plain bool) (state, session, err
 		return unknown, session{}, context.Cause(ctx)
 	case err != nil && registry.Passing(err) && st != mounted:
 		return unknown, session{}, err
-	case err != nil: // if a mount is refused, a plain upload may still work
+	case err != nil: // a mount was refused, but a plain upload may still work
 		if st == mounted {
 			r.unmountable(from)
 		}
@@ -202,8 +204,8 @@ func (r *run) openPlain(ctx context.Context, b blob) (session, error) {
 }
 
 // openSingle sends the content with the POST. A registry that does not support
-// this answers with an upload to be filled as usual; any other answer leads to
-// a plain POST.
+// this opens an upload, which is then used as usual. After any other answer, a
+// plain POST follows.
 func (r *run) openSingle(ctx context.Context, b blob) (_ state, _ session, ok bool, _ error) {
 	res, err := r.client.Do(ctx, registry.Request{
 		Method: http.MethodPost, Kind: "upload of " + b.label(), Path: "blobs/uploads/", Once: true,
@@ -227,7 +229,7 @@ func newSession(res *registry.Response) session {
 	return session{location: res.Header.Get("Location"), at: time.Now()}
 }
 
-// fill sends the content in one PUT. The caller has entered the gate.
+// fill sends the content in one PUT. The caller must have entered the gate.
 func (r *run) fill(ctx context.Context, b blob, s session) error {
 	if s.location == "" {
 		r.gate.leave(b.size, false)
@@ -244,8 +246,8 @@ func (r *run) fill(ctx context.Context, b blob, s session) error {
 	return err
 }
 
-// content opens the blob for one try of a request. moved counts the bytes sent
-// in the current try.
+// content returns a function that opens the blob for one try of a request. moved
+// counts the bytes sent in the current try.
 func (r *run) content(b blob, moved *atomic.Int64) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		f, err := os.Open(b.path)
@@ -261,7 +263,8 @@ func (r *run) content(b blob, moved *atomic.Int64) func() (io.ReadCloser, error)
 	}
 }
 
-// meter counts what is read from a blob: at most 64 KiB ahead of what is sent.
+// meter counts the bytes that are read from a blob, which is at most 64 KiB more
+// than has been sent.
 type meter struct {
 	file  *os.File
 	b     blob
@@ -296,8 +299,8 @@ func (r *run) has(ctx context.Context, b blob) (bool, error) {
 	return err == nil, err
 }
 
-// verify compares a blob's file with its digest after a registry reported that
-// it received something else.
+// verify compares a blob's file with its digest after a registry reported that it
+// received different content.
 func verify(b blob) error {
 	f, err := os.Open(b.path)
 	if err != nil {
@@ -314,8 +317,8 @@ func verify(b blob) error {
 	return nil
 }
 
-// uploadDamaged is the finding for content that is intact on disk but arrives
-// damaged.
+// uploadDamaged returns the finding for content that is intact on disk but
+// arrives damaged.
 func uploadDamaged(doing string, err error) error {
 	return &pipeline.Finding{
 		Code: "upload-damaged", Severity: pipeline.Error, Err: err,

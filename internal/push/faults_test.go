@@ -20,21 +20,22 @@ import (
 type point struct {
 	name string
 	kind ghcr.Kind
-	// matching says which request of the kind is meant, by its address.
+	// matching is the part of the address that identifies the request among those of
+	// its kind.
 	matching string
-	// first, when set, injects another fault earlier, so that the push reaches
-	// this point.
+	// first, if set, is another fault to inject before, so that the push makes this
+	// request.
 	first *ghcr.Fault
-	// spared: the push can do without this request's answer.
+	// spared means that the push can do without this request's answer.
 	spared bool
-	// once: a push makes this request only one time, so there is no later one
-	// to fail.
+	// once means that a push makes this request only once, so that no later one can
+	// fail.
 	once bool
-	// base: the layers of the base may be mounted.
+	// base means that the layers of the base may be mounted.
 	base bool
 }
 
-// points are all kinds of requests that a push makes.
+// points lists all kinds of requests that a push makes.
 var points = []point{
 	{name: "token", kind: ghcr.Token, once: true},
 	{name: "POST", kind: ghcr.UploadStart},
@@ -56,9 +57,9 @@ var points = []point{
 // atLeast is how many faults are injected at each point.
 const atLeast = 15
 
-// faults are what a registry may do. Ends are the codes with which a push may
-// end when the fault occurs once, and when it always occurs; "" is a correct
-// push.
+// faults lists what may go wrong at a registry, with the codes that a push may
+// fail with if the fault occurs once, and if it occurs always. "" stands for a
+// push that succeeds.
 var faults = []struct {
 	name         string
 	do           ghcr.Action
@@ -103,9 +104,9 @@ var (
 	notToken = []ghcr.Kind{ghcr.UploadStart, ghcr.UploadFinish, ghcr.BlobHead, ghcr.ManifestHead, ghcr.ManifestGet, ghcr.ManifestPut}
 )
 
-// TestFaults injects each fault at each kind of request, once at the first and
-// at a later one, and always. Whatever happens, a push that reports success
-// succeeded, a refusal gives its reason, and no tag points to something
+// TestFaults injects each fault at each kind of request: at the first one, at a
+// later one, and at all of them. Whatever happens, a push that reports success
+// has succeeded, a refusal gives its reason, and no tag points to something
 // incomplete.
 func TestFaults(t *testing.T) {
 	fix := newFixture(t)
@@ -137,7 +138,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// fixture is a layout with two indexes over one base: one that is published,
+// fixture is a layout with two indexes that share a base: one that is published,
 // and one still to be published.
 type fixture struct{ dir, base, old, digest string }
 
@@ -153,7 +154,8 @@ func newFixture(t *testing.T) fixture {
 	return f
 }
 
-// strike publishes the base and one image, and then the other with a fault.
+// strike publishes the base and one image, and then the other image while the
+// fault occurs.
 func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string) {
 	h := newHarness(t)
 	dir, old, digest := f.dir, f.old, f.digest
@@ -184,7 +186,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 		_, err = p.Push(t.Context(), job, nil)
 	}
 	if got := h.front.Struck(); got < want {
-		t.Errorf("struck %d times, want %d: the push did not come to it", got, want)
+		t.Errorf("the fault occurred %d times, want %d: the push did not reach that request", got, want)
 	}
 	h.front.Disarm()
 	code := ""
@@ -205,7 +207,7 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	if at.matching == "/manifests/latest" && at.kind == ghcr.ManifestPut {
 		for i, end := range ends {
 			if end != "" {
-				ends[i] = "tag-not-moved" // TAG is published, and the finding says so
+				ends[i] = "tag-not-moved" // TAG is published, which the finding mentions
 			}
 		}
 	}
@@ -215,13 +217,13 @@ func (f fixture) strike(t *testing.T, at point, fault ghcr.Fault, ends []string)
 	tag, latest := h.digestOf(t, "v1"), h.digestOf(t, Latest)
 	switch {
 	case err == nil && (tag != digest || latest != digest):
-		t.Errorf("said to have succeeded: v1 is %q, latest %q, want %s", tag, latest, digest)
+		t.Errorf("success was reported, but v1 is %q and latest %q, want %s", tag, latest, digest)
 	case tag != "" && tag != digest:
 		t.Errorf("v1 points to %s, which nobody pushed", tag)
 	case latest != old && latest != digest:
 		t.Errorf("latest points to %s", latest)
 	case latest == digest && tag != digest:
-		t.Error("latest was moved before v1 was there")
+		t.Error("latest was moved before v1 existed")
 	}
 	if tag != "" {
 		h.walk(t, "v1")
@@ -257,19 +259,19 @@ func TestFaultsSendNothingTwice(t *testing.T) {
 		}
 	}
 	if h.front.Struck() < 4 {
-		t.Errorf("only %d faults struck", h.front.Struck())
+		t.Errorf("only %d faults occurred", h.front.Struck())
 	}
 }
 
-// TestInterrupted interrupts a push at each of its requests: it ends with the
-// interrupt, and TAG is untouched or complete.
+// TestInterrupted interrupts a push at each of its requests. The push ends with
+// the interrupt, and TAG is untouched or complete.
 func TestInterrupted(t *testing.T) {
 	at := 0
 	for interrupt(t, at) {
 		at++
 	}
 	if at < 10 {
-		t.Errorf("a push was through after %d requests", at)
+		t.Errorf("a push finished after %d requests", at)
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// gate admits uploads. Parallel uploads share the uplink, and GHCR ends one
-// that takes longer than ten minutes: four of 400 MB at 2.5 MB/s would all
-// fail, where one after the other would succeed. So a further upload is
-// admitted only while everything under way is expected to finish in half that
-// time, at the rate measured so far. A single upload is always admitted. A
-// connection fault halves the number; each success adds one.
+// gate limits parallel uploads. They share the uplink, and GHCR aborts an upload
+// that takes longer than ten minutes: four of 400 MB at 2.5 MB/s would all fail,
+// but would succeed one after the other. So another upload is admitted only if
+// everything in progress is expected to finish in half that time, at the rate
+// measured so far. A single upload is always admitted. A connection fault halves
+// the number of parallel uploads; each success adds one.
 type gate struct {
 	most int
 	now  func() time.Time
@@ -19,17 +19,17 @@ type gate struct {
 	mu      sync.Mutex
 	limit   int
 	uploads int
-	left    int64 // bytes under way that are still to be sent
+	left    int64 // bytes of admitted uploads that are still to be sent
 	rate    float64
-	from    time.Time // in the current measuring window
+	from    time.Time // start of the current measuring window
 	bytes   int64     // sent in it
 	changed chan struct{}
 }
 
 const (
 	uploadBudget = 5 * time.Minute
-	// assumedRate is used until a rate has been measured: an uplink of 8
-	// Mbit/s, in bytes per second.
+	// assumedRate is the rate in bytes per second that is used until one has been
+	// measured: an uplink of 8 Mbit/s.
 	assumedRate = 1e6
 	rateWindow  = 500 * time.Millisecond
 	rateWeight  = 0.3 // of a new window
@@ -39,7 +39,7 @@ func newGate(most int, now func() time.Time) *gate {
 	return &gate{most: most, now: now, limit: most, rate: assumedRate, changed: make(chan struct{})}
 }
 
-// enter waits until an upload of that size may start.
+// enter waits until an upload of size bytes may start.
 func (g *gate) enter(ctx context.Context, size int64) error {
 	for {
 		g.mu.Lock()
@@ -69,7 +69,7 @@ func (g *gate) admits(size int64) bool {
 	return g.uploads < g.limit && float64(g.left+size)/g.rate <= uploadBudget.Seconds()
 }
 
-// moved counts bytes that were sent.
+// moved counts n bytes as sent.
 func (g *gate) moved(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,8 +92,8 @@ func (g *gate) moved(n int64) {
 	g.wake()
 }
 
-// leave ends an upload with unsent bytes left; bad means that the connection
-// failed.
+// leave ends an upload of which unsent bytes were not sent. bad means that the
+// connection failed.
 func (g *gate) leave(unsent int64, bad bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// uplink sends blobs through a gate over a link of a given rate, and returns
-// the largest number under way and how long the longest took. It runs on the
-// bubble's clock.
+// uplink sends blobs through a gate over a link of a given rate. It returns the
+// largest number of parallel uploads and the duration of the longest one. It runs
+// on the bubble's clock.
 func uplink(t *testing.T, rate float64, sizes ...int64) (most int, longest time.Duration) {
 	t.Helper()
 	g := newGate(4, time.Now)
@@ -58,8 +58,8 @@ func uplink(t *testing.T, rate float64, sizes ...int64) (most int, longest time.
 	return most, longest
 }
 
-// TestGateAdapts keeps uploads within GHCR's ten minutes on a slow uplink, and
-// uploads in parallel on a fast one.
+// TestGateAdapts checks that uploads stay within GHCR's ten minutes on a slow
+// uplink and run in parallel on a fast one.
 func TestGateAdapts(t *testing.T) {
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
@@ -86,8 +86,8 @@ func TestGateAdapts(t *testing.T) {
 	}
 }
 
-// TestGateTakesBack halves the number when the connection fails, and restores
-// it one by one.
+// TestGateTakesBack checks that the number of parallel uploads is halved when the
+// connection fails and restored one by one.
 func TestGateTakesBack(t *testing.T) {
 	g := newGate(4, time.Now)
 	for _, step := range []struct {

@@ -34,21 +34,21 @@ type document struct {
 type blob struct {
 	digest v1.Hash
 	size   int64
-	name   string // for people: "layer 3/8", "config"
+	name   string // for messages: "layer 3/8", "config"
 	path   string
 	desc   v1.Descriptor
-	// from are repositories of the same registry that may contain it.
+	// from lists repositories of the same registry that may contain it.
 	from []string
 }
 
 const (
 	maxNesting = 4
-	// maxManifest is the most that a registry accepts (distribution
-	// specification).
+	// maxManifest is the size in bytes of the largest manifest that a registry has
+	// to accept (distribution specification).
 	maxManifest = 4 << 20
 	baseName    = "org.opencontainers.image.base.name"
 	// sourcePrefix, followed by the registry's host, is the label in which
-	// containerd keeps where a blob came from.
+	// containerd records the repository that a blob came from.
 	sourcePrefix = "containerd.io/distribution.source."
 )
 
@@ -171,7 +171,8 @@ func (img *image) size() int64 {
 	return n
 }
 
-// broken has the same code and remedy that package layout uses for this fault.
+// broken returns a finding with the code and remedy that package layout uses for
+// this fault.
 func broken(dir, what string, err error) error {
 	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
 		Fix: "build the image again; if the layout was made elsewhere, export it again", Err: err}

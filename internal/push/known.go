@@ -13,13 +13,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// accept are the manifest types that can be read.
+// accept lists the manifest types that can be read.
 var accept = strings.Join([]string{
 	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
 	string(types.DockerManifestSchema2), string(types.DockerManifestList),
 }, ", ")
 
-// seen is what a tag's image consists of: blobs that the registry has.
+// seen describes the image that a tag points to, all of whose blobs the registry
+// has.
 type seen struct {
 	blobs    map[v1.Hash]bool
 	size     int64           // of all its images together, in bytes
@@ -29,8 +30,8 @@ type seen struct {
 // maxChildren limits how many manifests of an index are read for their blobs.
 const maxChildren = 8
 
-// readLatest reads the image that latest points to. If latest cannot be read,
-// that is not an error: then no blobs are known, and every one is offered to
+// readLatest reads the image that latest points to. It is not an error if latest
+// cannot be read: then no blobs are known to exist, and every one is offered to
 // the registry.
 func (p *Pusher) readLatest(ctx context.Context) (seen, error) {
 	s := seen{blobs: map[v1.Hash]bool{}}
@@ -71,8 +72,8 @@ func (p *Pusher) readChildren(ctx context.Context) (seen, error) {
 	return s, ctx.Err()
 }
 
-// LatestSize is the size in bytes of the image that latest points to; 0 if
-// there is none or it cannot be read.
+// LatestSize returns the size in bytes of the image that latest points to; 0 if
+// latest does not exist or cannot be read.
 func (p *Pusher) LatestSize(ctx context.Context) (int64, error) {
 	s, err := p.known.Get(ctx)
 	return s.size, err
@@ -107,8 +108,8 @@ func (p *Pusher) getManifest(ctx context.Context, ref string, once bool) (*regis
 	})
 }
 
-// digestOfResponse is the digest that the registry returned, or else that of
-// the body.
+// digestOfResponse returns the digest that the registry sent, or else that of the
+// body.
 func digestOfResponse(res *registry.Response) string {
 	if d := res.Header.Get("Docker-Content-Digest"); d != "" {
 		return d

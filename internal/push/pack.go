@@ -19,10 +19,10 @@ const codeCompress pipeline.Code = "layer-compress"
 func (r *run) packs(b blob) bool { return r.job.Pack != nil && layout.Plain(b.desc) }
 
 // packAndSend compresses layers one after the other, because each uses all
-// processors, and meanwhile sends what is ready. The smallest layer goes first,
-// so that the uplink has something to do as soon as possible; this is the
-// shortest schedule whenever sending takes longer than compressing (Johnson's
-// rule for two machines in a row).
+// processors, and meanwhile sends those that are ready. It starts with the
+// smallest layer, so that the uplink has something to do as soon as possible.
+// This is the shortest schedule if sending takes longer than compressing
+// (Johnson's rule for a flow shop with two machines).
 func (r *run) packAndSend(ctx context.Context, known seen, plain, missing []blob) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.blobs(gctx, missing, false) })
@@ -40,7 +40,7 @@ func (r *run) packAndSend(ctx context.Context, known seen, plain, missing []blob
 			sending.Go(func() error { return r.blob(sctx, b, false) })
 		})
 		if serr := sending.Wait(); serr != nil {
-			return serr // also the reason why compressing was given up
+			return serr // this also stopped the compression
 		}
 		return err
 	})
@@ -50,7 +50,7 @@ func (r *run) packAndSend(ctx context.Context, known seen, plain, missing []blob
 	return r.adopt(packed)
 }
 
-// packAll compresses everything and sends nothing.
+// packAll compresses all layers without sending them.
 func (r *run) packAll(ctx context.Context) error {
 	var plain []blob
 	for _, b := range r.image.blobs {
@@ -84,7 +84,7 @@ func (r *run) packEach(ctx context.Context, plain []blob, packed map[v1.Hash]v1.
 	return nil
 }
 
-// adopt makes the image with the compressed layers the one to push.
+// adopt replaces the image to push by the one with the compressed layers.
 func (r *run) adopt(packed map[v1.Hash]v1.Descriptor) error {
 	if len(packed) == 0 {
 		return nil

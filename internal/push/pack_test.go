@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/reuse"
 )
 
-// plainLayers are the layers that a builder leaves uncompressed.
+// plainLayers returns layers as a builder leaves them that does not compress.
 func plainLayers(sizes ...int) []v1.Layer {
 	var all []v1.Layer
 	for i, n := range sizes {
@@ -77,7 +77,7 @@ func TestLayersAreCompressedOnTheWay(t *testing.T) {
 					}
 				}
 			}
-			// A second push finds everything there.
+			// A second push finds that everything exists.
 			again, err := New(h.options()).Push(t.Context(), job, nil)
 			if err != nil || again.Sent != 0 || again.Digest != res.Digest {
 				t.Errorf("%+v, %v", again, err)

@@ -30,15 +30,16 @@ type PlanBlob struct {
 	Exists bool   `json:"exists"`
 }
 
-// PlanTag is a tag; Now is empty if it would be created.
+// PlanTag is a tag to write. Now is the digest that it points to; empty if the
+// tag would be created.
 type PlanTag struct {
 	Tag string `json:"tag"`
 	Now string `json:"now,omitempty"`
 }
 
-// Plan looks at the registry without changing anything in it. Layers are
-// compressed as for a Push, because otherwise it would be unknown how much has
-// to be sent.
+// Plan reports what a Push would do, without changing anything in the registry.
+// It compresses layers as Push does, because otherwise it could not know how much
+// has to be sent.
 func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan, error) {
 	p.setReporter(rep)
 	for _, t := range j.Tags {
@@ -80,9 +81,9 @@ func (p *Pusher) Plan(ctx context.Context, j Job, rep *pipeline.Reporter) (*Plan
 	return plan, nil
 }
 
-// absent asks for each blob and returns those that are missing. With offer, a
-// blob that we may not ask about counts as missing: the refusal of a HEAD gives
-// no reason, but the upload that follows either gives one or succeeds.
+// absent asks for each blob and returns the missing ones. With offer, a blob also
+// counts as missing if the registry refuses to answer: the refusal of a HEAD
+// carries no reason, but the upload that follows either succeeds or gives one.
 func (r *run) absent(ctx context.Context, all []blob, offer bool) ([]blob, error) {
 	there := make([]bool, len(all))
 	g, gctx := errgroup.WithContext(ctx)

@@ -18,8 +18,8 @@ type tagState struct {
 	at     time.Time
 }
 
-// fresh is how long knowledge of a tag is trusted before it is written without
-// asking again; builds take minutes.
+// fresh is how long the last known state of a tag is trusted. After that the
+// registry is asked again before the tag is written, because builds take minutes.
 const fresh = 30 * time.Second
 
 const codeTagExists pipeline.Code = "tag-exists"
@@ -30,8 +30,8 @@ func (p *Pusher) remember(tag, digest string) {
 	p.tags[tag] = tagState{digest: digest, at: time.Now()}
 }
 
-// lately is what tag pointed to a short while ago; empty if that is unknown or
-// the tag did not exist.
+// lately returns what tag pointed to less than fresh ago; empty if that is
+// unknown or the tag did not exist.
 func (p *Pusher) lately(tag string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,8 +41,8 @@ func (p *Pusher) lately(tag string) string {
 	return ""
 }
 
-// tag returns what tag points to, and asks if that is not known from a short
-// while ago.
+// tag returns what tag points to. It asks the registry unless it has done so less
+// than fresh ago.
 func (p *Pusher) tag(ctx context.Context, tag string) (string, error) {
 	p.mu.Lock()
 	known, ok := p.tags[tag]
@@ -64,7 +64,7 @@ func (p *Pusher) headRequest(ref string, once bool) registry.Request {
 	}
 }
 
-// headManifest returns the digest that ref points to, empty if it does not
+// headManifest returns the digest that ref points to; empty if ref does not
 // exist.
 func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	res, err := p.client.Do(ctx, p.headRequest(ref, false))
@@ -92,15 +92,16 @@ func (p *Pusher) headManifest(ctx context.Context, ref string) (string, error) {
 	return digestOfResponse(res), nil
 }
 
-// Image finds the digest of an image. Errors are reported elsewhere.
+// Image finds the digest of an image. Its errors are ignored here, because
+// another check reports them.
 type Image func(context.Context) (digest string, err error)
 
 func is(digest string) Image { return func(context.Context) (string, error) { return digest, nil } }
 
-// Preflight asks the registry, before anything is built, whether we may write
-// to it and whether the tag is free. image finds the digest of an image that
-// already exists; it is nil for one that still has to be built. What it learns,
-// and the upload that it opens, are used by the push.
+// Preflight asks the registry, before anything is built, whether we may write to
+// it and whether the tag is free. image finds the digest of an image that already
+// exists; it is nil if the image still has to be built. Push uses what Preflight
+// learns, and the upload that it opens.
 func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, overwrite bool) ([]*pipeline.Finding, error) {
 	for _, t := range tags {
 		if err := imageref.CheckTag(t); err != nil {
@@ -119,8 +120,8 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 		return nil, context.Cause(ctx)
 	}
 	if denied != nil {
-		// Reading failed for the same reason, with a shorter message; a tag
-		// that is taken is a different problem.
+		// Reading the tag failed for the same reason, with a shorter message. Only a
+		// tag that is taken is a problem of its own.
 		var f *pipeline.Finding
 		if !errors.As(taken, &f) || f.Code != codeTagExists {
 			taken = nil
@@ -129,9 +130,9 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 	return pipeline.AsFindings("cannot query the registry", errors.Join(denied, taken)), nil
 }
 
-// checkPermission opens an upload. A registry allows that to everyone who may
-// push, and it creates nothing. GHCR cannot cancel an upload (405), so it
-// expires by itself if no blob uses it.
+// checkPermission opens an upload. A registry allows this to everyone who may
+// push, and it does not create anything. GHCR cannot cancel an upload (405), so
+// it is left to expire if no blob uses it.
 func (p *Pusher) checkPermission(ctx context.Context) error {
 	res, err := p.client.Do(ctx, registry.Request{
 		Method: http.MethodPost, Kind: "upload", Path: "blobs/uploads/", Want: []int{http.StatusAccepted},

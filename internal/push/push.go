@@ -5,25 +5,26 @@
 //
 // # Why not go-containerregistry's uploader
 //
-// go-containerregistry asks for every blob, opens, fills and closes an upload
-// for every new one, and repeats all of it for a second tag. Here a new blob
-// takes a POST and a PUT. The same POST answers whether the blob already
-// exists, as a mount from the repository itself. Blobs of the image that latest
-// points to are assumed to exist (one GET for all of them); only if the
-// registry then says MANIFEST_BLOB_UNKNOWN is each one checked. The first blob
-// uses the upload that the permission check opened.
+// go-containerregistry sends a HEAD for every blob, opens, fills and closes an
+// upload for every new one, and repeats all of this for a second tag. Here a new
+// blob takes one POST and one PUT. The POST asks for a mount from the repository
+// itself, so its answer also says whether the blob already exists. Blobs of the
+// image that latest points to are assumed to exist (one GET for all of them).
+// They are checked one by one only if the registry then answers
+// MANIFEST_BLOB_UNKNOWN. The first blob uses the upload that the permission check
+// opened.
 //
 // # What it leaves when it fails
 //
 // A tag is written last and by one request, so TAG is either untouched or
-// complete. Blobs that were sent stay in the registry, unseen, and the next run
-// does not send them again.
+// complete. Blobs that were sent stay in the registry without a tag, and the next
+// run does not send them again.
 //
 // # Adding a fault that passes
 //
-// A fault that any request can meet belongs in registry.Passing, one that needs
-// a new upload session in `lost` in blob.go. Add a row to the table in
-// faults_test.go.
+// If the fault can occur with any request, add it to registry.Passing; if it
+// requires a new upload session, add it to `lost` in blob.go. Then add a row to
+// the table in faults_test.go.
 package push
 
 import (
@@ -43,8 +44,8 @@ import (
 // Latest is the tag that follows the newest publish.
 const Latest = "latest"
 
-// defaultJobs is how many uploads run at once if the uplink can carry them;
-// gate.go reduces the number if it cannot.
+// defaultJobs is how many uploads run in parallel if the uplink is fast enough;
+// gate.go reduces the number if it is not.
 const defaultJobs = 4
 
 // Options say where to push, and with which credential.
@@ -53,8 +54,8 @@ type Options struct {
 	Auth       authn.Authenticator
 	// Credential and ScopeRemedy appear in messages; see registry.Options.
 	Credential, ScopeRemedy string
-	// MountFrom are repositories of the same registry that may contain the base
-	// image's layers, besides those named in the layout's annotations.
+	// MountFrom lists repositories of the same registry that may contain the base
+	// image's layers, in addition to those named in the layout's annotations.
 	MountFrom []string
 	// Jobs limits parallel uploads; 0 means 4.
 	Jobs int
@@ -78,8 +79,8 @@ type Job struct {
 	Tags []string
 	// Overwrite allows the first tag to move away from different content.
 	Overwrite bool
-	// Pack compresses a layer that is uncompressed in the layout, into the
-	// layout. If it is set, no layer is sent uncompressed, and the pushed
+	// Pack compresses an uncompressed layer of the layout and stores the result in
+	// the layout. If Pack is set, no layer is sent uncompressed, and the pushed
 	// digest depends on what Pack returns.
 	Pack func(context.Context, v1.Descriptor) (v1.Descriptor, error)
 }
@@ -99,8 +100,8 @@ type Result struct {
 	Duration   time.Duration `json:"duration"` // nanoseconds
 }
 
-// Pusher publishes to one repository. It is used for one run: its push uses
-// what its preflight learnt.
+// Pusher publishes to one repository. Use one Pusher for each run: Push relies on
+// what Preflight has learned.
 type Pusher struct {
 	opts   Options
 	client *registry.Client
@@ -115,7 +116,7 @@ type Pusher struct {
 	single  singlePost
 }
 
-// New makes a Pusher; nothing is sent yet.
+// New returns a Pusher. It does not send anything yet.
 func New(o Options) *Pusher {
 	if o.Jobs == 0 {
 		o.Jobs = defaultJobs
@@ -156,12 +157,13 @@ func (p *Pusher) setReporter(rep *pipeline.Reporter) {
 	p.rep = rep
 }
 
-// name writes a tag, a digest or the bare repository the way people do.
+// name returns the reference of a tag or digest as people write it, or only the
+// repository if ref is empty.
 func (p *Pusher) name(ref string) string {
 	return p.opts.Repository.At(ref).String()
 }
 
-// Requests is the number of requests sent so far.
+// Requests returns the number of requests sent so far.
 func (p *Pusher) Requests() int { return p.client.Requests() }
 
 // Push publishes a job. The error is a *pipeline.Finding or the context's

@@ -47,8 +47,8 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// TestRequests counts the requests of a push. The realm is not known beforehand
-// here, which costs one more request than with GHCR.
+// TestRequests counts the requests of a push. Unlike with GHCR, the realm is not
+// known beforehand, which costs one more request.
 func TestRequests(t *testing.T) {
 	h := newHarness(t)
 	dir := tempLayout(t)
@@ -120,8 +120,7 @@ func TestTagExists(t *testing.T) {
 			t.Errorf("preflight of %q: %v, %v", digest, found, err)
 		}
 	}
-	// The push itself checks again, because the tag may have appeared
-	// meanwhile.
+	// Push checks again, because somebody may have created the tag in the meantime.
 	_, err := New(h.options()).Push(t.Context(), Job{Layout: dir, Digest: two, Tags: []string{"v1", Latest}}, nil)
 	if f := pipeline.AsFindings("", err); len(f) != 1 || f[0].Code != "tag-exists" {
 		t.Errorf("push onto a tag that is taken: %v", err)

@@ -23,10 +23,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// newRealHarness is an imitation of GHCR over the distribution project's
-// registry, which does what go-containerregistry's does not: it keeps blobs for
-// each repository, mounts, tracks the state of upload sessions, and checks what
-// a manifest names.
+// newRealHarness starts an imitation of GHCR in front of the distribution
+// project's registry. Unlike go-containerregistry's, that one keeps blobs for
+// each repository, mounts them, tracks the state of upload sessions, and checks
+// what a manifest refers to.
 func newRealHarness(t *testing.T) *harness {
 	t.Helper()
 	bin := require.Tool(t, "docker-registry")
@@ -91,8 +91,8 @@ func TestRealPush(t *testing.T) {
 	}
 }
 
-// TestRealResume does not send again what an interrupted push had finished,
-// although no tag names it.
+// TestRealResume checks that blobs which an interrupted push has sent are not
+// sent again, although no tag refers to them.
 func TestRealResume(t *testing.T) {
 	h := newRealHarness(t)
 	dir := tempLayout(t)
@@ -118,8 +118,8 @@ func TestRealResume(t *testing.T) {
 	h.walk(t, "v1")
 }
 
-// TestRealMount mounts a base's layers from the repository that the layout
-// names, and sends them where that is not allowed.
+// TestRealMount checks that a base's layers are mounted from the repository that
+// the layout names, and sent if mounting is not allowed.
 func TestRealMount(t *testing.T) {
 	h := newRealHarness(t)
 	for i, c := range []struct {
@@ -148,7 +148,7 @@ func TestRealMount(t *testing.T) {
 		if c.label != nil {
 			annotated, ok := mutate.Annotations(img, c.label(from)).(v1.Image)
 			if !ok {
-				t.Fatal("annotations made something else of an image")
+				t.Fatal("annotations changed the image")
 			}
 			img = annotated
 		}
@@ -193,7 +193,7 @@ func TestRealFaults(t *testing.T) {
 		h.front.Inject(ghcr.Fault{On: f.on, Do: f.do}, ghcr.Fault{On: f.on, After: 2, Do: f.do})
 		mustPush(t, h, New(h.options()), Job{Layout: dir, Digest: digest, Tags: []string{"v1", Latest}}, nil)
 		if h.front.Struck() == 0 {
-			t.Errorf("no fault struck at %s", f.on)
+			t.Errorf("no fault occurred at %s", f.on)
 		}
 	}
 }

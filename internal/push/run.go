@@ -89,9 +89,9 @@ func (r *run) published(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// blobs uploads the largest blobs first, so that the uplink does not end up
-// with one large blob at the end. More uploads may be opened than are filled:
-// the round trip of a POST then passes while another blob is sent.
+// blobs uploads the largest blobs first, so that no single large blob is left at
+// the end. More uploads may be open than are being filled, so that the round trip
+// of a POST overlaps with sending another blob.
 func (r *run) blobs(ctx context.Context, all []blob, force bool) error {
 	all = slices.Clone(all)
 	sort.SliceStable(all, func(i, j int) bool { return all[i].size > all[j].size })
@@ -127,8 +127,8 @@ func (r *run) stateOf(h v1.Hash) state {
 	return r.states[h]
 }
 
-// assignSession gives the upload that the permission check opened to the
-// largest blob that can use it: not one that is checked first or might be
+// assignSession gives the upload that the permission check opened to the largest
+// blob that can use it, that is, one that need not be checked first and cannot be
 // mounted.
 func (r *run) assignSession(sorted []blob) {
 	r.Pusher.mu.Lock()
@@ -157,8 +157,8 @@ func (r *run) takeSession(b blob) (session, bool) {
 	return s, ok && time.Since(s.at) < sessionLife
 }
 
-// mountable is the repository that b may be mounted from, if any: on the same
-// registry, and not refused yet.
+// mountable returns a repository of the same registry that b may be mounted from
+// and that has not refused it yet; empty if there is none.
 func (r *run) mountable(b blob) string {
 	if strings.HasPrefix(b.name, "config") {
 		return ""
@@ -188,9 +188,9 @@ func prefixed(host string, repos []string) []string {
 	return all
 }
 
-// mounter talks to the same repository with a bearer that may also read the one
-// to mount from. It is a separate client because a registry may refuse such a
-// bearer entirely.
+// mounter returns a client for the same repository whose bearer may also read the
+// repository to mount from. It is a separate client because a registry may refuse
+// such a bearer altogether.
 func (r *run) mounter(repo string) *registry.Client {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,11 +20,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/leak"
 )
 
-// childEnv turns the test binary into a process: LAYOUT DIGEST COMMAND.
+// childEnv makes the test binary run as the process under test. Its value is
+// LAYOUT DIGEST COMMAND.
 const childEnv = "SBW_TEST_PUSH"
 
-// local is GitHub's own name for a GitHub on this machine, whose registry is
-// reached through HTTP_PROXY.
+// local is the name that GitHub uses for the registry of a GitHub instance on
+// this machine. It is reached through HTTP_PROXY.
 const local = "containers.github.localhost"
 
 func TestMain(m *testing.M) {
@@ -75,9 +76,10 @@ func asErrors(found []*pipeline.Finding) (errs []error) {
 	return errs
 }
 
-// TestTokenStaysInMemory traces a push with all its children: the token and the
-// bearers appear in no argument, no environment but its own, no file and no
-// output, whether all goes well or the registry and GitHub refuse.
+// TestTokenStaysInMemory traces a push with all its child processes. The token
+// and the bearers must not appear in any argument, file or output, nor in any
+// environment except that of the push itself, whether the push succeeds or the
+// registry and GitHub refuse.
 func TestTokenStaysInMemory(t *testing.T) {
 	dir := tempLayout(t)
 	digest := makeImage(t, dir, layers(1, 3000, 2000)...)

@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/registry"
 )
 
-// manifests writes what refers to the blobs: the manifests of an index by
-// digest, then TAG, and, once TAG can be read back, the tags that follow it.
+// manifests writes the manifests of an index by digest, then TAG, and, once TAG
+// can be read back, the tags that follow it.
 func (r *run) manifests(ctx context.Context) error {
 	if err := r.children(ctx); err != nil {
 		return err
@@ -31,7 +31,7 @@ func (r *run) manifests(ctx context.Context) error {
 		return r.client.Explain("look for "+r.name(first), err)
 	}
 	if now != r.job.Digest {
-		// Someone may have taken the tag while this image was being built.
+		// Somebody may have taken the tag while this image was being built.
 		if err := r.checkTag(ctx, first, is(r.job.Digest), r.job.Overwrite || first == Latest); err != nil {
 			return err
 		}
@@ -50,8 +50,8 @@ func (r *run) manifests(ctx context.Context) error {
 	return nil
 }
 
-// children writes the manifests below the root: those of images in parallel,
-// then nested indexes, each after what it lists.
+// children writes the manifests below the root: those of images in parallel, then
+// nested indexes, each one after the manifests that it lists.
 func (r *run) children(ctx context.Context) error {
 	docs := r.image.documents[:len(r.image.documents)-1]
 	g, gctx := errgroup.WithContext(ctx)
@@ -97,8 +97,9 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 	return f
 }
 
-// far is the round trip from which on it pays to ask before the answer to the
-// previous request has arrived; on a near registry this saves nothing.
+// far is the shortest round trip at which it pays off to send the next request
+// before the previous one has been answered. With a nearby registry, this saves
+// nothing.
 const far = 20 * time.Millisecond
 
 // writeAndRead writes TAG and waits until it can be read by its digest. If the
@@ -161,7 +162,7 @@ func (r *run) readable(ctx context.Context, tag string) error {
 var errNotYet = errors.New("it cannot be read yet")
 
 // put writes a manifest under a tag or its digest. If the registry says that
-// something is missing, everything that was assumed to exist is checked.
+// something is missing, put checks everything that was assumed to exist.
 func (r *run) put(ctx context.Context, d document, ref string) error {
 	for try := 0; ; try++ {
 		if !strings.HasPrefix(ref, "sha256:") {
@@ -192,7 +193,8 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 	}
 }
 
-// uploadLost is for a registry that keeps forgetting what it received.
+// uploadLost returns the finding for a registry that keeps losing what it
+// received.
 func (r *run) uploadLost(doing string, err error) error {
 	f := &pipeline.Finding{
 		Code: "upload-lost", Severity: pipeline.Error, Err: err,
@@ -207,7 +209,8 @@ func (r *run) uploadLost(doing string, err error) error {
 	return f
 }
 
-// missing reports whether a manifest was refused because of what it refers to.
+// missing reports whether a manifest was refused because something that it refers
+// to is missing.
 func missing(err error) bool {
 	var e *registry.Error
 	if !errors.As(err, &e) || e.Status < 400 || e.Status >= 500 {
@@ -222,12 +225,12 @@ func missing(err error) bool {
 
 var digestRE = lazyregexp.New(`sha256:[0-9a-f]{64}`)
 
-// repair looks for what a refused manifest needs and sends what is missing: the
+// repair checks what a refused manifest refers to and sends what is missing: the
 // manifests of an index, or the blobs of a manifest. It starts with those that
-// were assumed to exist. A blob that has just been sent gets a little time
-// before it is sent again, because GHCR may need a moment to know it. If a
-// registry keeps refusing what it says it has, the blob that it names is sent
-// again, or all of them.
+// were assumed to exist. It waits a little before it sends a blob a second time,
+// because GHCR may need a moment until it knows a new blob. If a registry keeps
+// refusing although it says that it has everything, repair sends the blob that
+// the registry names again, or all of them.
 func (r *run) repair(ctx context.Context, d document, cause error, round int) error {
 	if d.index {
 		if round > 0 {
@@ -266,8 +269,7 @@ func (r *run) repair(ctx context.Context, d document, cause error, round int) er
 	return r.blobs(ctx, again, true)
 }
 
-// repairIndex writes the missing manifests of an index; all those before it in
-// the list of documents exist or were written without an error.
+// repairIndex writes the missing manifests of an index.
 func (r *run) repairIndex(ctx context.Context, index document, force bool) error {
 	for _, d := range r.image.documents {
 		if d.digest == index.digest {

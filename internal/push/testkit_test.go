@@ -36,7 +36,7 @@ const (
 	testToken = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 )
 
-// harness is an imitation of GHCR over a registry in this process.
+// harness is an imitation of GHCR in front of a registry in this process.
 type harness struct {
 	front *ghcr.Front
 	host  string
@@ -74,10 +74,11 @@ func newHarnessOver(t testing.TB, upstream http.Handler) *harness {
 	return h
 }
 
-// own is the repository as the product names it.
+// own converts a repository into the product's type.
 func own(repo name.Repository) imageref.Repository { return imageref.Split(repo.Name()).Repository }
 
-// options never really wait; the delays are recorded.
+// options returns options with which nothing really waits; the delays are
+// recorded instead.
 func (h *harness) options() Options {
 	return Options{
 		Repository: own(h.repo),
@@ -91,7 +92,7 @@ func (h *harness) options() Options {
 	}
 }
 
-// count is how many requests of these kinds were answered.
+// count returns how many requests of these kinds were answered.
 func (h *harness) count(kinds ...ghcr.Kind) int {
 	n := 0
 	for _, r := range h.front.Requests() {
@@ -102,21 +103,21 @@ func (h *harness) count(kinds ...ghcr.Kind) int {
 	return n
 }
 
-// remote reads the registry as a puller does.
+// remote returns options for reading the registry as a client that pulls does.
 func (h *harness) remote() []remote.Option { return h.remoteAs(testToken) }
 
 func (h *harness) remoteAs(token string) []remote.Option {
 	return []remote.Option{remote.WithAuth(&authn.Basic{Username: testUser, Password: token}), remote.WithTransport(direct{h.front})}
 }
 
-// direct calls a handler without a network in between: what a test only
-// prepares or inspects afterwards does not need one, and connections take most
-// of the time.
+// direct calls a handler without a network in between. Preparing a test and
+// inspecting its result do not need a network, and connections take most of the
+// time.
 type direct struct{ http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "http" {
-		return nil, errors.New("no TLS here") // go-containerregistry tries it first
+		return nil, errors.New("no TLS here") // go-containerregistry tries TLS first
 	}
 	in := r.Clone(r.Context())
 	if in.Host = r.Host; in.Host == "" {
@@ -133,7 +134,7 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// prepare publishes what a test expects to exist.
+// prepare publishes an image that a test expects to exist.
 func (h *harness) prepare(t testing.TB, repo name.Repository, job Job) {
 	t.Helper()
 	o := h.options()
@@ -211,7 +212,7 @@ func makeIndex(t testing.TB, dir string, imgs map[string]v1.Image) string {
 	return makeIndexBeside(t, dir, imgs)
 }
 
-// makeIndexBeside writes it into an existing layout.
+// makeIndexBeside writes an index into an existing layout.
 func makeIndexBeside(t testing.TB, dir string, imgs map[string]v1.Image) string {
 	t.Helper()
 	var idx v1.ImageIndex = empty.Index
@@ -241,7 +242,8 @@ func makeIndexBeside(t testing.TB, dir string, imgs map[string]v1.Image) string 
 	return h.String()
 }
 
-// digestOf is what a tag points to; empty if it does not exist.
+// digestOf returns the digest that a tag points to; empty if the tag does not
+// exist.
 func (h *harness) digestOf(t testing.TB, tag string) string {
 	t.Helper()
 	d, err := remote.Head(h.repo.Tag(tag), h.remote()...)
@@ -251,7 +253,7 @@ func (h *harness) digestOf(t testing.TB, tag string) string {
 	return d.Digest.String()
 }
 
-// walk reads everything that a tag refers to and compares it with its digests.
+// walk reads everything that a tag refers to and compares it with the digests.
 func (h *harness) walk(t testing.TB, tag string) {
 	t.Helper()
 	d, err := remote.Get(h.repo.Tag(tag), h.remote()...)
