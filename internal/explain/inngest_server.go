@@ -79,7 +79,7 @@ var inngestServerEntries = []Entry{
 		Code:    "inngest-wrong-signing-key",
 		Title:   "the worker and the server have different signing keys",
 		Symptom: "Failed to register; … status code: 401; invalid signature; runs that fail with \"unauthorized\".",
-		Cause:   "Both sides sign what they send with the key: --signing-key on the server, INNGEST_SIGNING_KEY on the worker. One of them is missing or different. A changed Secret reaches a pod only when it restarts. The clocks may differ by at most five minutes.",
+		Cause:   "Both sides sign what they send with the key: --signing-key on the server, INNGEST_SIGNING_KEY on the worker. One of them is missing or different. A changed Secret reaches a pod only when it restarts. The clocks may differ by at most five minutes. While keys are rotated, the server may have the worker's INNGEST_SIGNING_KEY_FALLBACK instead; that is only a warning.",
 		Remedy:  "Set the same key on both sides and restart the worker's pods.",
 		Aliases: []string{"invalid_signing_key", "missing_signing_key", "Invalid signature", "No x-inngest-signature provided", "Signature has expired", "status code: 401", "Failed to register … status code: 401"},
 		Docs:    []string{selfHosting, "https://www.inngest.com/docs/platform/signing-keys"},

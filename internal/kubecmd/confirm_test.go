@@ -29,3 +29,19 @@ func TestConfirmRun(t *testing.T) {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)
 	}
 }
+
+// While keys are rotated, the server still has the old key, which is the worker's
+// fallback: the worker works, so a rollout of it does, too.
+func TestFallbackKey(t *testing.T) {
+	const newKey = "signkey-test-ffffffffffffffffffffffffffffffff"
+	w := newWorld(t, 1)
+	w.withInngest(map[string]string{"INNGEST_SIGNING_KEY": newKey, "INNGEST_SIGNING_KEY_FALLBACK": testSigningKey})
+	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), testSigningKey, newKey, 1))
+	if _, errs := w.run(3, "rollout", "--tag", "old"); !strings.Contains(errs, "inngest-wrong-signing-key") {
+		t.Error(errs)
+	}
+	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "env: [", "env: [{name: INNGEST_SIGNING_KEY_FALLBACK, value: "+testSigningKey+"}, ", 1))
+	if _, errs := w.run(0, "rollout", "--tag", "old"); !strings.Contains(errs, "fallback signing key") || w.tag(0) != "old" {
+		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	}
+}

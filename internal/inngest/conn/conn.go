@@ -80,6 +80,9 @@ type Conn struct {
 	env    containerenv.Values
 	key    wire.SigningKey
 	kind   string
+	// rotating means that key is the worker's fallback, because the server does
+	// not accept the worker's own key yet.
+	rotating bool
 	server *route // the route to the Service; nil with a URL
 	routes []*route
 }
@@ -112,8 +115,11 @@ func Open(ctx context.Context, o Options, container *corev1.Container) (*Conn, e
 		}
 		server.BaseURL, server.HTTP = target.URL().String(), &http.Client{Transport: c.server}
 	}
-	c.Client, err = client.New(client.Options{Server: server, Key: c.key, Apps: []string{c.App}, Patience: patience})
-	return c, err
+	options := client.Options{Server: server, Key: c.key, Apps: []string{c.App}, Patience: patience}
+	if c.Client, err = client.New(options); err != nil {
+		return nil, err
+	}
+	return c, c.useFallback(ctx, options)
 }
 
 // findKey reads the signing key from the source that the user named, or from
