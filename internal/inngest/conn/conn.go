@@ -77,14 +77,14 @@ type Conn struct {
 	Unsigned *pipeline.Finding
 
 	Options
-	env    containerenv.Values
-	key    wire.SigningKey
-	kind   string
+	env  containerenv.Values
+	key  wire.SigningKey
+	kind string
 	// rotating means that key is the worker's fallback, because the server does
 	// not accept the worker's own key yet.
 	rotating bool
-	server *route // the route to the Service; nil with a URL
-	routes []*route
+	server   *route // the route to the Service; nil with a URL
+	routes   []*route
 }
 
 // Open reads the container's environment and prepares the connection to the
