@@ -17,17 +17,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// refName is the annotation with which index.json names its entries; containerd
-// and docker write the full reference into the other one.
+// refName is the annotation that names an entry of index.json. containerd and
+// docker write the full reference into containerdName.
 const (
 	refName        = "org.opencontainers.image.ref.name"
 	containerdName = "io.containerd.image.name"
 )
 
-// Open chooses an image of a layout that was made elsewhere. spec is DIR,
+// Open chooses an image from a layout that another program made. spec is DIR,
 // DIR:REF or DIR@sha256:…; with DIR alone, the layout must have exactly one
-// entry. The layout is verified and never written to. Findings:
-// "layout-missing", "layout-ambiguous", "layout-broken".
+// entry. The layout is verified and never written to. Findings: "layout-missing",
+// "layout-ambiguous", "layout-broken".
 func Open(spec string) (dir, digest string, err error) {
 	dir, want, err := Dir(spec)
 	if err != nil {
@@ -40,8 +40,8 @@ func Open(spec string) (dir, digest string, err error) {
 	return dir, digest, err
 }
 
-// Dir splits such a spec and checks that its directory exists. Finding:
-// "layout-missing".
+// Dir splits a spec as described at Open and checks that its directory exists.
+// Finding: "layout-missing".
 func Dir(spec string) (dir, want string, err error) {
 	dir, want = split(spec)
 	fi, err := os.Stat(dir)
@@ -64,8 +64,8 @@ func Dir(spec string) (dir, want string, err error) {
 	return dir, want, nil
 }
 
-// split splits spec. If it exists as a directory, it is one, whatever
-// characters are in its name.
+// split splits spec. If spec as a whole is the path of a directory, it is used as
+// such, whatever characters it contains.
 func split(spec string) (dir, want string) {
 	if fi, err := os.Stat(spec); err == nil && fi.IsDir() {
 		return spec, ""
@@ -73,7 +73,7 @@ func split(spec string) (dir, want string) {
 	if dir, want, ok := strings.Cut(spec, "@sha256:"); ok {
 		return dir, "sha256:" + want
 	}
-	// The last colon, but not that of a Windows drive: C:\image.
+	// Split at the last colon, unless it belongs to a Windows drive: C:\image.
 	if i := strings.LastIndexByte(spec, ':'); i > 1 && !strings.ContainsAny(spec[i:], `\`) {
 		return spec[:i], spec[i+1:]
 	}
@@ -99,7 +99,7 @@ func Choose(dir, want string) (string, error) {
 	images := slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return refers(dir, d) })
 	images = withoutMembers(dir, images)
 	if len(images) == 0 || slices.ContainsFunc(entries, func(d v1.Descriptor) bool { return d.Digest.String() == want }) {
-		images = entries // a digest means exactly this entry
+		images = entries // a digest selects exactly this entry
 	}
 	var found []string
 	for _, d := range images {
@@ -121,15 +121,15 @@ func Choose(dir, want string) (string, error) {
 		"%s has %d images", dir, len(found))
 }
 
-// referrerTag is how something that refers to an image is named, by cosign and
-// in registries without a referrers API (distribution-spec "Referrers Tag
-// Schema").
+// referrerTag matches the tags of artifacts that refer to an image, as cosign
+// writes them and as registries without a referrers API need them
+// (distribution-spec "Referrers Tag Schema").
 var referrerTag = lazyregexp.New(`^sha256-[0-9a-f]{64}(\.[a-z]+)?$`)
 
-// refers reports whether an entry is not an image but something about one, or
-// something else: a signature, an SBOM, a chart, or an index of these (image-spec
-// manifest.md, "artifactType" and "subject"). What cosign stores in the way of
-// before that has an image's config, but other layers.
+// refers reports whether an entry is not an image: a signature, an SBOM, a chart,
+// or an index of these (image-spec manifest.md, "artifactType" and "subject").
+// Artifacts that cosign stores in the older way have an image's config, but other
+// layers.
 func refers(dir string, d v1.Descriptor) bool {
 	if d.ArtifactType != "" || referrerTag.MatchString(d.Annotations[refName]) {
 		return true
@@ -148,16 +148,16 @@ func refers(dir string, d v1.Descriptor) bool {
 		len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, isLayer)
 }
 
-// isLayer reports whether a part may be a layer: whatever has not another
-// vendor's type.
+// isLayer reports whether a part may be a layer, that is, whether its media type
+// is not that of another vendor.
 func isLayer(d v1.Descriptor) bool {
 	const vendors = "application/vnd."
 	kind, vendor := strings.CutPrefix(string(d.MediaType), vendors)
 	return !vendor || strings.HasPrefix(kind, "oci.image.") || strings.HasPrefix(kind, "docker.")
 }
 
-// withoutMembers leaves out entries without a name that belong to an index which
-// is also listed, as oras lists them: the index is the image.
+// withoutMembers leaves out entries that have no name and belong to an index
+// which is also listed. oras lists both, but the image is the index.
 func withoutMembers(dir string, entries []v1.Descriptor) []v1.Descriptor {
 	member := map[v1.Hash]bool{}
 	for _, d := range entries {
@@ -173,7 +173,7 @@ func withoutMembers(dir string, entries []v1.Descriptor) []v1.Descriptor {
 	return slices.DeleteFunc(slices.Clone(entries), func(d v1.Descriptor) bool { return member[d.Digest] && len(entryNames(d)) == 0 })
 }
 
-// entryNames are the names of an entry. One may have several, separated by
+// entryNames returns the names of an entry. There may be several, separated by
 // commas, as skopeo and containerd write them.
 func entryNames(d v1.Descriptor) (all []string) {
 	for _, key := range []string{refName, containerdName} {

@@ -14,11 +14,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Collect removes from a layout directory what none of the images at roots
-// needs: blobs, entries of index.json, and what an interrupted build left
-// half-written. Roots that no longer exist are skipped. It returns the number
-// of bytes that were freed and the blobs that remain. The caller holds the
-// directory's lock.
+// Collect removes from a layout directory everything that none of the images at
+// roots needs: blobs, entries of index.json, and incomplete files of an
+// interrupted build. Roots that no longer exist are skipped. It returns the
+// number of bytes that were freed and the blobs that remain. The caller must hold
+// the directory's lock.
 func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, err error) {
 	kept = map[v1.Hash]bool{}
 	tops := map[v1.Hash]bool{}
@@ -60,7 +60,8 @@ func Collect(dir string, roots []string) (freed int64, kept map[v1.Hash]bool, er
 	return freed, kept, err
 }
 
-// attested are the blobs of an attestation, which is stored next to its image.
+// attested returns the blobs of an attestation, which is stored next to its
+// image.
 func attested(dir string, d v1.Descriptor) []v1.Hash {
 	if d.Annotations[attestation] == "" {
 		return nil
@@ -111,7 +112,7 @@ func pruneIndex(dir string, roots map[v1.Hash]bool) error {
 	return statefile.Write(filepath.Join(dir, indexFile), text, 0o644)
 }
 
-// sweep removes the blobs that are not kept, and unfinished writes: those of
+// sweep removes the blobs that are not kept, and the incomplete files of
 // statefile and of containerd's content store ("ingest").
 func sweep(dir string, kept map[v1.Hash]bool) (freed int64, err error) {
 	drop := func(path string) error {

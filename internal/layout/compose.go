@@ -17,8 +17,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Compose makes an index of images in the layout dir, each with the platform in
-// its config, lists it in index.json, and returns its digest.
+// Compose creates an index of images in the layout dir and returns its digest.
+// Each image gets the platform that its config names. The index is listed in
+// index.json.
 func Compose(dir string, digests []string) (string, error) {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, d := range digests {
@@ -94,7 +95,7 @@ func enlist(dir string, desc v1.Descriptor) error {
 	return statefile.Write(filepath.Join(dir, indexFile), text, 0o644)
 }
 
-// UnpackFile calls Unpack with a file.
+// UnpackFile calls Unpack with the content of a file.
 func UnpackFile(dir, file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -18,28 +18,27 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Saved reads what `docker save` writes into a layout. There are three forms:
-// the archive of engines before 25 and of podman (layers with Docker's own
+// Saved reads the output of `docker save` into a layout. It has one of three
+// forms: the archive of engines before 25 and of podman (layers with Docker's own
 // names), an OCI layout with uncompressed layers (engine 25 and newer), and an
 // OCI layout with the layers as they were pulled (the containerd image store).
 //
-// All of them are read by their content only. The image's ID is the digest of
-// its config, or of its manifest with the containerd image store, and the
-// config lists the layers, so the archive's own tables of contents are not
-// needed.
+// All forms are read without the archive's own tables of contents. They are not
+// needed: the image's ID is the digest of its config (of its manifest with the
+// containerd image store), and the config lists the layers.
 type Saved struct {
 	dir     string
 	id      v1.Hash
 	diffIDs []v1.Hash
 	known   map[v1.Hash]v1.Descriptor
-	// names maps the names that older archives use to layers, those of the
+	// before and names map the names that older archives use to layers: those of the
 	// previous archive and those of this one.
 	before, names map[string]v1.Hash
 }
 
-// NewSaved prepares to read an image into the layout dir. The image's ID and
-// the uncompressed digests of its layers, from the base upwards, are those of
-// `docker image inspect`.
+// NewSaved prepares to read an image into the layout dir. id and diffIDs are the
+// image's ID and the uncompressed digests of its layers from the base upwards, as
+// `docker image inspect` prints them.
 func NewSaved(dir, id string, diffIDs []string) (*Saved, error) {
 	s := &Saved{dir: dir, names: map[string]v1.Hash{}}
 	var err error
@@ -67,16 +66,15 @@ func NewSaved(dir, id string, diffIDs []string) (*Saved, error) {
 }
 
 const (
-	// configDir stores the configs and manifests of the images that were read
-	// last, under their digests. The layout itself contains only those with
-	// labels.
+	// configDir stores the configs and manifests of the images that were read last,
+	// under their digests. The layout itself contains only the versions with labels.
 	configDir = "docker-configs"
-	// namesFile, in there, is Saved.names.
+	// namesFile is the file in configDir that stores Saved.names.
 	namesFile = "layers.json"
 )
 
-// Known returns the digest of the image's manifest if nothing has to be read
-// again, and "" otherwise.
+// Known returns the digest of the image's manifest if the layout already has the
+// whole image, and "" otherwise.
 func (s *Saved) Known() (string, error) {
 	if !s.complete() {
 		return "", nil
@@ -98,7 +96,7 @@ func (s *Saved) Known() (string, error) {
 	}
 	for i, l := range m.Layers {
 		if _, err := os.Stat(BlobPath(s.dir, l.Digest)); err != nil && len(m.Layers) == len(s.diffIDs) {
-			s.known[l.Digest] = s.known[s.diffIDs[i]] // the form that the layout has
+			s.known[l.Digest] = s.known[s.diffIDs[i]] // the form in which the layout has it
 		}
 	}
 	if _, err := put(s.dir, config); err != nil {
@@ -110,7 +108,8 @@ func (s *Saved) Known() (string, error) {
 	return s.finish()
 }
 
-// kept is a document that keep stored; nil if there is none.
+// kept returns the document that keep stored under a digest; nil if there is
+// none.
 func (s *Saved) kept(digest v1.Hash) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(s.dir, configDir, digest.Hex))
 	if errors.Is(err, os.ErrNotExist) || err == nil && digestOf(text) != digest {
@@ -119,17 +118,17 @@ func (s *Saved) kept(digest v1.Hash) ([]byte, error) {
 	return text, err
 }
 
-// complete says whether every layer is in the layout.
+// complete reports whether the layout has every layer.
 func (s *Saved) complete() bool {
 	return !slices.ContainsFunc(s.diffIDs, func(d v1.Hash) bool { _, ok := s.known[d]; return !ok })
 }
 
-// errEnough ends the reading of an archive once nothing more is needed.
+// errEnough stops reading an archive once nothing more is needed.
 var errEnough = errors.New("everything needed has been read")
 
-// Read adds the image in the archive to the layout and returns the digest of
-// its manifest or index. Layers that the layout already has are neither read
-// nor written. The rest of the archive is not read once nothing is missing.
+// Read adds the image in the archive to the layout and returns the digest of its
+// manifest or index. Layers that the layout already has are neither read nor
+// written. Read stops as soon as nothing is missing.
 func (s *Saved) Read(archive io.Reader) (string, error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, "blobs", "sha256"), 0o755); err != nil {
 		return "", err
@@ -143,7 +142,7 @@ func (s *Saved) Read(archive io.Reader) (string, error) {
 			return "", broken(s.dir, "the engine's archive cannot be read", err)
 		}
 		if h.Typeflag != tar.TypeReg {
-			continue // older engines link to a layer that is already in an archive
+			continue // older engines link to a layer that is already in the archive
 		}
 		err = s.entry(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), h.Size, in)
 		if errors.Is(err, errEnough) {
@@ -192,21 +191,22 @@ func (s *Saved) entry(name string, size int64, in io.Reader) error {
 	return nil
 }
 
-// found notes a blob that may be a layer of the image.
+// found records a blob that may be a layer of the image.
 func (s *Saved) found(h v1.Hash, size int64) {
 	if _, ok := s.known[h]; !ok && slices.Contains(s.diffIDs, h) {
 		s.known[h] = v1.Descriptor{MediaType: types.OCIUncompressedLayer, Digest: h, Size: size}
 	}
 }
 
-// isConfig says whether the image's ID is the digest of its config.
+// isConfig reports whether the image's ID is the digest of its config.
 func (s *Saved) isConfig() bool {
 	text, err := document(s.dir, s.id)
 	var t tree
 	return err == nil && json.Unmarshal(text, &t) == nil && t["rootfs"] != nil
 }
 
-// finish makes a manifest of what was read, unless the archive has the image's.
+// finish returns the image's manifest: that of the archive, or else one made from
+// what was read.
 func (s *Saved) finish() (string, error) {
 	text, err := document(s.dir, s.id)
 	if err != nil {
@@ -225,8 +225,8 @@ func (s *Saved) finish() (string, error) {
 	return s.manifest(t, text)
 }
 
-// manifest uses the image's own manifest, in which layers that were not read
-// are replaced by their form in the layout.
+// manifest writes the image's own manifest. Layers that were not read are
+// replaced by the form in which the layout has them.
 func (s *Saved) manifest(t tree, text []byte) (string, error) {
 	var layers []v1.Descriptor
 	var config v1.Descriptor
@@ -295,7 +295,8 @@ func (s *Saved) assemble(config []byte) (string, error) {
 }
 
 // keptConfigs is how many documents are stored, including namesFile: one or two
-// for each platform of an image, and some for switching between branches.
+// for each platform of an image, and some more so that switching between branches
+// stays fast.
 const keptConfigs = 17
 
 // keep stores a document for Known.
@@ -325,14 +326,14 @@ func (s *Saved) keep(digest v1.Hash, text []byte) error {
 		fa, aerr := a.Info()
 		fb, berr := b.Info()
 		if aerr != nil || berr != nil {
-			return strings.Compare(a.Name(), b.Name()) // gone meanwhile
+			return strings.Compare(a.Name(), b.Name()) // removed in the meantime
 		}
 		return fa.ModTime().Compare(fb.ModTime())
 	})
 	return os.Remove(filepath.Join(dir, oldest.Name()))
 }
 
-// knownLayers are the layers of every image in the layout dir, by uncompressed
+// knownLayers returns the layers of all images in the layout dir, by uncompressed
 // digest. A directory that is not a layout yet has none, and the layers of a
 // broken image do not count.
 func knownLayers(dir string) (map[v1.Hash]v1.Descriptor, error) {
@@ -376,7 +377,7 @@ func adoptBlob(dir string, from io.Reader) (h v1.Hash, err error) {
 		}
 		to := BlobPath(dir, h)
 		if fi, err := os.Stat(to); err == nil && fi.Size() == n {
-			return "", nil // it is there already
+			return "", nil // it exists already
 		}
 		return to, nil
 	})

@@ -45,7 +45,7 @@ func archiveOf(t *testing.T, files ...savedFile) []byte {
 
 func hexOf(text string) string { return digestOf([]byte(text)).Hex }
 
-// savedConfig is the config of an image with those layers.
+// savedConfig returns the config of an image with the given layers.
 func savedConfig(t *testing.T, layers ...string) string {
 	t.Helper()
 	c := v1.ConfigFile{OS: "linux", Architecture: "arm64", RootFS: v1.RootFS{Type: "layers"}}
@@ -73,7 +73,7 @@ func savedManifest(t *testing.T, config string, layers ...string) string {
 	return string(text)
 }
 
-// TestSaved reads an image of two layers in each form that engines write, into
+// TestSaved reads an image with two layers in every form that engines write, into
 // an empty layout and into one that already has the first layer.
 func TestSaved(t *testing.T) {
 	const one, two = "the first layer", "the second layer"
@@ -148,7 +148,8 @@ func TestSaved(t *testing.T) {
 	}
 }
 
-// TestSavedBroken: an archive that does not contain the image is not accepted.
+// TestSavedBroken checks that an archive which does not contain the image is
+// refused.
 func TestSavedBroken(t *testing.T) {
 	const one = "a layer"
 	config := savedConfig(t, one)
@@ -174,7 +175,7 @@ func TestSavedBroken(t *testing.T) {
 	}
 	for _, ids := range [][]string{{"latest"}, {"sha256:../../x"}, {id, "x"}} {
 		if _, err := NewSaved(t.TempDir(), ids[0], ids[1:]); err == nil {
-			t.Errorf("%v is taken", ids)
+			t.Errorf("%v is accepted", ids)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// tree is a JSON object whose unknown fields are preserved.
+// tree is a JSON object. Using it instead of a struct preserves unknown fields.
 type tree map[string]json.RawMessage
 
 func (t tree) get(key string, into any) error {
@@ -55,7 +55,7 @@ func encode(v any) (t tree, err error) {
 	return t, err
 }
 
-// attestation is the annotation with which BuildKit marks a manifest that describes another one (moby/buildkit
+// attestation is the annotation that BuildKit sets on a manifest that describes another one (moby/buildkit
 // docs/attestations/attestation-storage.md).
 const attestation = "vnd.docker.reference.type"
 
@@ -70,14 +70,14 @@ type editor struct {
 	index func(tree) (bool, error)
 }
 
-// written is a document after it was changed.
+// written describes a document that was changed.
 type written struct {
 	hash v1.Hash
 	size int
 }
 
-// edit changes the image or index with that digest and returns the new digest. index.json then names the new one
-// instead of the original.
+// edit changes the image or index with the given digest and returns the new digest, which replaces the original
+// in index.json.
 func (s editor) edit(digest string) (string, error) {
 	old, err := parseDigest(digest)
 	if err != nil {
@@ -141,8 +141,7 @@ func (s editor) put(t tree) (written, error) {
 	return written{hash, len(text)}, err
 }
 
-// list edits each image of an index. A manifest that attests another one names it by digest, so that digest changes,
-// too.
+// list edits each image of an index. An attestation names its image by digest, so the name is updated as well.
 func (s editor) list(t tree, depth int) (bool, error) {
 	var entries []tree
 	if err := t.get("manifests", &entries); err != nil {
@@ -249,7 +248,7 @@ func merge(t tree, key string, add map[string]string) (changed bool, err error) 
 	return true, t.set(key, m)
 }
 
-// rename replaces, once, the old digest in index.json by the new one.
+// rename replaces the old digest in index.json by the new one, in one entry.
 func (s editor) rename(old v1.Hash, to written) error {
 	t, err := readIndex(s.dir)
 	if err != nil {

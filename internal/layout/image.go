@@ -22,14 +22,14 @@ type Image struct {
 	Size int64
 }
 
-// Platform is the image's os/arch[/variant] according to its config.
+// Platform returns the image's os/arch[/variant] according to its config.
 func (i Image) Platform() string {
 	return imageref.PlatformOf(i.Config.OS, i.Config.Architecture, i.Config.Variant).String()
 }
 
-// Images returns the images behind digest: one for a manifest, each one in an
-// index, nested or not; attestations are skipped. An error is a Finding with
-// the code "layout-broken".
+// Images returns the images behind digest: one for a manifest, all of them for an
+// index, including nested indexes. Attestations are skipped. An error is a
+// Finding with the code "layout-broken".
 func Images(dir, digest string) ([]Image, error) {
 	h, err := parseDigest(digest)
 	if err != nil {
@@ -60,7 +60,8 @@ func Images(dir, digest string) ([]Image, error) {
 	return all, err
 }
 
-// node is a document between a digest and its images: an index, or a manifest.
+// node is a document on the way from a digest to its images: an index or a
+// manifest.
 type node struct {
 	digest   v1.Hash
 	size     int64
@@ -82,7 +83,7 @@ func (n node) mediaType() types.MediaType {
 
 var errNeither = errors.New("neither an image manifest nor an index")
 
-// walk visits the documents below digest, an index before its entries.
+// walk visits the documents reachable from digest, each index before its entries.
 func walk(dir string, digest v1.Hash, depth int, visit func(node) error) error {
 	text, err := document(dir, digest)
 	if err != nil {
@@ -165,10 +166,10 @@ func Verify(dir, digest string) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// unpackable returns a finding about an image whose config lists a different
-// number of layers than its manifest: no runtime unpacks that (containerd
-// rootfs/apply.go, "mismatched image rootfs and manifest layers"). Missing
-// blobs and configs of other kinds are found elsewhere.
+// unpackable returns a finding if the image's config lists a different number of
+// layers than its manifest, because no runtime unpacks such an image (containerd
+// rootfs/apply.go, "mismatched image rootfs and manifest layers"). Missing blobs
+// and configs of other kinds are reported elsewhere.
 func unpackable(dir string, n node) error {
 	text, err := document(dir, n.manifest.Config.Digest)
 	var c v1.ConfigFile

@@ -10,9 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// Import copies the image or index with that digest from the layout at from
-// into the layout at dir, including attestations. Blobs become hard links where
-// the file system allows it, and copies elsewhere.
+// Import copies the image or index with the given digest from the layout at from
+// into the layout at dir, including attestations. Blobs become hard links if the
+// file system allows it, and copies otherwise.
 func Import(dir, from, digest string) error {
 	h, err := parseDigest(digest)
 	if err != nil {

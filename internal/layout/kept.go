@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// KeepPublished is how many published images of a worker stay in its layout directory: enough to push or roll back to
-// recent ones without building.
+// KeepPublished is how many published images of a worker stay in its layout directory, so that recent ones can be
+// pushed or rolled back to without a build.
 const KeepPublished = 3
 
 // Kept is the layout directory that one worker of one checkout builds into,
@@ -35,8 +35,8 @@ type Kept struct {
 var safeName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // Keep locks the layout directory of a worker below base, which is UserCacheDir()/sbw, and creates it if necessary.
-// root is the checkout's root: two checkouts of one repository do not wait for each other. A Finding with the code
-// "layout-locked" names the process that holds it.
+// root is the checkout's root, so that two checkouts of one repository do not wait for each other. If the directory
+// is locked, the error is a Finding with the code "layout-locked" that names the process.
 func Keep(base, root, worker string) (*Kept, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
@@ -60,16 +60,16 @@ func Keep(base, root, worker string) (*Kept, error) {
 // Release releases the lock.
 func (k *Kept) Release() error { return k.lock.release() }
 
-// CacheDir is where facts about single layers are stored, named by their digest; Collect removes those of deleted
-// layers.
+// CacheDir returns the directory that stores facts about single layers, in files named by the layer's digest.
+// Collect removes those of deleted layers.
 func (k *Kept) CacheDir() string { return filepath.Join(k.home, "facts") }
 
-// Publication is an image that was published from here.
+// Publication is an image that was published from this layout.
 type Publication struct {
 	// Digest is the digest that was pushed.
 	Digest string `json:"digest"`
-	// Built is the digest of the image as built, if different: its layers may be uncompressed, and others than those
-	// that were pushed.
+	// Built is the digest of the image as built, if it differs: its layers may be uncompressed, or others may have
+	// been pushed instead.
 	Built string `json:"built,omitempty"`
 	// Repository is where it was pushed to.
 	Repository string    `json:"repository,omitempty"`
@@ -93,8 +93,8 @@ func (k *Kept) history() ([]Publication, error) {
 	return all, nil
 }
 
-// LastSize is the size in bytes of the image that was last published from here, as stored on disk before the push; 0
-// if there is none.
+// LastSize returns the size in bytes of the image that was last published from this layout, as stored on disk before
+// the push; 0 if there is none.
 func (k *Kept) LastSize() int64 {
 	all, err := k.history()
 	if err != nil || len(all) == 0 {
@@ -115,8 +115,8 @@ func sizeOf(dir, digest string) (size int64) {
 	return size
 }
 
-// PublishedTo returns what was published from here to a repository, newest first. Layers of these images are in the
-// layout, and were in the registry.
+// PublishedTo returns the digests of the images that were published from this layout to a repository, newest first.
+// Their layers are in the layout, and were in the registry at the time.
 func (k *Kept) PublishedTo(repository string) ([]string, error) {
 	all, err := k.history()
 	var to []string
@@ -129,8 +129,7 @@ func (k *Kept) PublishedTo(repository string) ([]string, error) {
 }
 
 // Published records that an image was published, and removes every blob that neither the last KeepPublished images
-// nor the most recent build needs: the builder exports again what it does not find. It returns the number of bytes
-// freed.
+// nor the most recent build needs. The builder exports a missing blob again. It returns the number of bytes freed.
 func (k *Kept) Published(p Publication) (freed int64, err error) {
 	all, err := k.history()
 	if err != nil {

@@ -32,7 +32,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rel, err := filepath.Rel(filepath.Dir(filepath.Dir(k.Dir)), other.Dir); err != nil || strings.HasPrefix(rel, "..") || other.Dir == k.Dir {
-		t.Errorf("%s is beside %s: %v", other.Dir, k.Dir, err)
+		t.Errorf("%s is not separate from %s: %v", other.Dir, k.Dir, err)
 	}
 	b.check(other.Release())
 	if k.LastSize() != 0 {
@@ -90,7 +90,8 @@ func TestKeepUnusable(t *testing.T) {
 	}
 }
 
-// A lock ends with its process, however the process ends.
+// TestLockOfAKilledProcess checks that a lock ends with its process, even if that
+// is killed.
 func TestLockOfAKilledProcess(t *testing.T) {
 	if dir := os.Getenv("SBW_TEST_LOCK"); dir != "" {
 		if _, err := Keep(dir, dir, "w"); err != nil {

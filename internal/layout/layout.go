@@ -1,6 +1,6 @@
 // Package layout reads, checks, labels and locks OCI image layout directories.
-// Keep opens the directory that a worker builds into, Open one that was made
-// elsewhere; Images and Verify read it, Stamp and Relayer change it, and
+// Keep opens the directory that a worker builds into, Open one that another
+// program made. Images and Verify read it, Stamp and Relayer change it, and
 // Collect removes what is no longer used.
 //
 // Each worker has a directory of its own, because BuildKit copies only missing
@@ -40,12 +40,12 @@ const maxDocument = 8 << 20
 
 const indexFile = "index.json"
 
-// BlobPath is where the layout dir stores the blob with that digest.
+// BlobPath returns the path of the blob with the given digest in the layout dir.
 func BlobPath(dir string, digest v1.Hash) string {
 	return filepath.Join(dir, "blobs", digest.Algorithm, digest.Hex)
 }
 
-// broken is the finding for a layout that cannot be used.
+// broken returns the finding for a layout that cannot be used.
 func broken(dir, what string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
 		Fix: "build the image again, or export it again if the layout was made elsewhere", Err: err}
@@ -55,14 +55,14 @@ func broken(dir, what string, err error) *pipeline.Finding {
 	return f
 }
 
-// unusable is the finding for one of this program's directories that it cannot
+// unusable returns the finding for a directory of this program that it cannot
 // write to.
 func unusable(dir, what string, err error) *pipeline.Finding {
 	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
 		Fix: "make it writable, or set XDG_CACHE_HOME to a directory that is", Err: err}
 }
 
-// parseDigest accepts only sha256: anything else could also be an unsafe path.
+// parseDigest accepts only sha256, because anything else could be an unsafe path.
 func parseDigest(s string) (v1.Hash, error) {
 	h, err := v1.NewHash(s)
 	if err == nil && h.Algorithm != "sha256" {

@@ -49,7 +49,7 @@ func (b box) json(v any) v1.Descriptor {
 	return b.blob(string(text))
 }
 
-// image adds an image for that architecture whose layers are the given texts.
+// image adds an image for an architecture whose layers are the given texts.
 func (b box) image(arch string, layers ...string) v1.Descriptor {
 	b.t.Helper()
 	config := b.json(map[string]any{"os": "linux", "architecture": arch, "strange": 1.50, "config": map[string]any{"Labels": map[string]string{"old": "1"}, "Cmd": []string{"x"}}})
@@ -174,7 +174,8 @@ func TestStampIndex(t *testing.T) {
 	b.check(Verify(b.dir, digest))
 }
 
-// An attestation next to its image follows the image's new digest.
+// TestStampAttested checks that an attestation next to its image refers to the
+// image's new digest.
 func TestStampAttested(t *testing.T) {
 	b := newBox(t)
 	arm := b.image("arm64", "a")
@@ -193,7 +194,7 @@ func TestStampAttested(t *testing.T) {
 	if want := `"vnd.docker.reference.digest":"` + imgs[0].Digest.String() + `"`; !bytes.Contains(text, []byte(want)) {
 		t.Errorf("%s lacks %s", text, want)
 	}
-	// A sweep keeps it.
+	// Collect keeps it.
 	_, kept, err := Collect(b.dir, []string{digest})
 	b.check(err)
 	if !kept[proof.Digest] || !slices.Contains(b.blobs(), proof.Digest.String()) {
@@ -272,8 +273,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestChooseAmongReferrers: something that refers to an image is not a
-// candidate, and an entry may have several names.
+// TestChooseAmongReferrers checks that an artifact which refers to an image is
+// not a candidate, and that an entry may have several names.
 func TestChooseAmongReferrers(t *testing.T) {
 	b := newBox(t)
 	img := b.image("arm64", "layer")
@@ -331,8 +332,9 @@ func TestChooseAmongReferrers(t *testing.T) {
 	}
 }
 
-// TestVerifyCountsLayers: runtimes do not unpack an image whose config lists
-// different layers than its manifest.
+// TestVerifyCountsLayers checks that an image is refused if its config lists a
+// different number of layers than its manifest, because runtimes do not unpack
+// it.
 func TestVerifyCountsLayers(t *testing.T) {
 	b := newBox(t)
 	layer := b.blob("layer")
@@ -415,14 +417,15 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// Another program reads what is composed and unpacked here.
+// TestSkopeoReadsIt checks that another program can read what Compose and Unpack
+// write.
 func TestSkopeoReadsIt(t *testing.T) {
 	skopeo := require.Tool(t, "skopeo")
 	b := newBox(t)
 	config := func(arch string) v1.Descriptor {
 		return b.json(map[string]any{"os": "linux", "architecture": arch, "config": map[string]any{}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + strings.Repeat("0", 64)}}})
 	}
-	layer := b.blob("\x1f\x8b") // never read by inspect
+	layer := b.blob("\x1f\x8b") // inspect does not read it
 	layer.MediaType = "application/vnd.oci.image.layer.v1.tar+gzip"
 	var digests []string
 	for _, arch := range []string{"arm64", "amd64"} {
@@ -458,8 +461,8 @@ func TestSkopeoReadsIt(t *testing.T) {
 	b.check(Verify(b.dir, got))
 }
 
-// Any bytes are an archive or an error, and nothing is written except blobs
-// that match their digests.
+// FuzzUnpack checks that Unpack accepts any bytes or fails, and that it writes
+// only blobs that match their digests.
 func FuzzUnpack(f *testing.F) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -479,7 +482,7 @@ func FuzzUnpack(f *testing.F) {
 		outer := t.TempDir()
 		dir := filepath.Join(outer, "a", "b")
 		_, err := Unpack(dir, bytes.NewReader(archive))
-		_ = err // any is right
+		_ = err // any error is fine
 		err = filepath.WalkDir(outer, func(path string, e os.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err

@@ -12,11 +12,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// lock is an advisory lock of the operating system on a file: it ends with the
-// process that holds it, however that process ends, so locks are never stale.
+// lock is an advisory lock of the operating system on a file. It ends with the
+// process that holds it, even if that is killed, so locks are never stale.
 type lock struct{ file *os.File }
 
-// holder is the file's note about the process that holds the lock.
+// holder is the content of the lock file: which process holds the lock.
 type holder struct {
 	PID     int       `json:"pid"`
 	Host    string    `json:"host"`
@@ -69,8 +69,8 @@ func held(h holder, worker, path string) *pipeline.Finding {
 	return f
 }
 
-// release lets the next process in. The file stays: if it were removed, two
-// processes could lock two files with the same name.
+// release releases the lock. The file stays, because if it were removed, two
+// processes could lock two different files of the same name.
 func (l *lock) release() error {
 	if l == nil || l.file == nil {
 		return nil

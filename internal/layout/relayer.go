@@ -14,7 +14,7 @@ type Layer struct {
 	History *v1.History
 }
 
-// Edit describes how one image changes.
+// Edit describes the changes to one image.
 type Edit struct {
 	// Layers replace the layers with these indexes, from the bottom up.
 	Layers map[int][]Layer
@@ -22,9 +22,9 @@ type Edit struct {
 	Labels map[string]string
 }
 
-// Relayer replaces layers of the images behind digest, each as the Edit under its own digest says, and returns the
-// digest of the result. Config (diff_ids and one history entry for each layer), manifest, index and index.json agree
-// with each other again, and unknown fields survive.
+// Relayer replaces layers of the images behind digest and returns the digest of the result. edits maps the digest of
+// each image to its changes. Config (diff_ids and one history entry for each layer), manifest, index and index.json
+// agree with each other again, and unknown fields survive.
 func Relayer(dir, digest string, edits map[v1.Hash]Edit) (string, error) {
 	s := editor{dir: dir, index: func(tree) (bool, error) { return false, nil }}
 	s.image = func(h v1.Hash, manifest tree) (bool, error) {
@@ -65,7 +65,7 @@ func Relayer(dir, digest string, edits map[v1.Hash]Edit) (string, error) {
 	return s.edit(digest)
 }
 
-// config changes diff_ids and history.
+// config updates diff_ids and history in a config.
 func (e Edit) config(config tree, layers int) (bool, error) {
 	var rootfs tree
 	var ids []string
@@ -111,7 +111,8 @@ func (e Edit) diffIDs(ids []string) (all []string, changed bool) {
 	return all, changed
 }
 
-// history adds the entries of the new layers behind those of the layers that they replace.
+// history returns the history with the entries of the new layers added after those of the
+// layers that they replace.
 func (e Edit) history(entries []tree, layers int) (all []tree, err error) {
 	at := 0
 	for _, entry := range entries {

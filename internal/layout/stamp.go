@@ -6,14 +6,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// annotated are the labels that are also written as annotations, for the
-// registry pages that read those; the others would make manifests long.
+// annotated is the prefix of the labels that are also written as annotations,
+// which registries show on their pages. Writing all labels would make manifests
+// long.
 const annotated = "org.opencontainers.image."
 
 // Stamp writes labels into the config of the image with that digest, or of each
-// image in the index, and returns the resulting digest. Nothing is written if
-// the labels exist already. index.json then names the new digest instead of the
-// old one.
+// image in the index, and returns the resulting digest. index.json then names the
+// new digest instead of the old one. Nothing is written if the labels exist
+// already.
 func Stamp(dir, digest string, labels map[string]string) (string, error) {
 	annotations := map[string]string{}
 	for k, v := range labels {

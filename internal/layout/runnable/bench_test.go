@@ -8,8 +8,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// usual is an image like a worker's: a base with a program of 32 MB and a layer
-// of 30,000 small files.
+// usual writes an image like that of a worker: a base with a program of 32 MB and
+// a layer of 30,000 small files.
 func usual(b *testing.B, dir string) (digest string, size int64) {
 	r := rand.New(rand.NewPCG(1, 2))
 	text := func(n int) string {
@@ -35,7 +35,7 @@ func usual(b *testing.B, dir string) (digest string, size int64) {
 }
 
 // BenchmarkCheck reads an image for the first time, and again with cached
-// summaries, which every later build has for its base layers.
+// summaries, as they exist for the base layers of every later build.
 func BenchmarkCheck(b *testing.B) {
 	dir := b.TempDir()
 	digest, size := usual(b, dir)

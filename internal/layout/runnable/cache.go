@@ -10,12 +10,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// version is part of the name of a cached summary: increase it whenever
-// summarize finds more or different things.
+// version is part of the name of a cached summary. Increase it whenever summarize
+// returns more or different facts.
 const version = "v2"
 
-// cached returns the summary of a layer from dir, or makes and stores it. A
-// cache that cannot be read or written costs time, not the answer.
+// cached returns the summary of a layer from dir, or produces and stores it. If
+// the cache cannot be read or written, this only takes longer.
 func cached(dir string, digest v1.Hash, produce func() (*summary, error)) (*summary, error) {
 	if dir == "" {
 		return produce()

@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout"
 )
 
-// Any first bytes of a file are one of the kinds, and the text read from them
-// is safe to show.
+// FuzzInspect checks that inspect classifies any first bytes of a file, and that
+// the text it reads from them is safe to print.
 func FuzzInspect(f *testing.F) {
 	f.Add([]byte(elfFile(arm64, "/lib/ld-linux-aarch64.so.1"))[:headSize])
 	f.Add([]byte("#!/usr/bin/env -S bun run\nx"))
@@ -26,7 +26,7 @@ func FuzzInspect(f *testing.F) {
 			t.Fatalf("%+v, %q", h, k)
 		}
 		if len(h.Loader) > 3*len(b) || len(h.Shebang) > 3*256 {
-			t.Fatalf("more than there was: %+v", h)
+			t.Fatalf("longer than the input: %+v", h)
 		}
 		if _, err := json.Marshal(h); err != nil {
 			t.Fatal(err)
@@ -34,7 +34,8 @@ func FuzzInspect(f *testing.F) {
 	})
 }
 
-// Any bytes are a layer or an error, and a summary survives the cache.
+// FuzzSummarize checks that summarize accepts any bytes or fails, and that a
+// summary survives the cache.
 func FuzzSummarize(f *testing.F) {
 	plain := tarOf(f, []file{bin("a/b", amd64), link("c", "a"), data("d"), dir("e"), gone("f"), {name: "g/.wh..wh..opq"}})
 	for i := range 3 {
@@ -53,7 +54,7 @@ func FuzzSummarize(f *testing.F) {
 		if err := json.Unmarshal(text, &again); err != nil {
 			t.Fatal(err)
 		}
-		// Names that are not UTF-8 change on the way, which only costs a
+		// Names that are not UTF-8 are changed by the cache, which can only lose a
 		// finding.
 		if strings.ToValidUTF8(string(text), "") == string(text) && !bytes.Contains(text, []byte(`\ufffd`)) {
 			if len(s.Hides) == 0 {
@@ -69,8 +70,8 @@ func FuzzSummarize(f *testing.F) {
 	})
 }
 
-// Any links and any command lead to findings, never to an endless loop; every
-// file found is in the tree.
+// FuzzResolve checks that no links and no command lead to an endless loop, and
+// that every file that is found is in the tree.
 func FuzzResolve(f *testing.F) {
 	f.Add("/bin=usr/bin\n/usr/bin/sh=!/bin/env x\n/a=b\n/b=a", "/bin/sh -c true", "/app")
 	f.Add("/x=#", "env -S env env x", "")

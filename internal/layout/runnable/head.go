@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// headSize is how much of a file is read. Linkers put the program headers and
-// the loader's name right behind the ELF header; the kernel itself reads 256
-// bytes of a script.
+// headSize is how many bytes of a file are read. Linkers put the program headers
+// and the loader's name right after the ELF header, and the kernel itself reads
+// only 256 bytes of a script.
 const headSize = 4096
 
 // inspect classifies the first bytes of a file.
@@ -24,8 +24,8 @@ func inspect(b []byte) (head, kind) {
 }
 
 // elf reads the header of an ELF file, and its PT_INTERP if that is within b
-// (System V ABI, chapters 4 and 5). Whatever does not fit is left out: refusing
-// a broken file is up to the kernel.
+// (System V ABI, chapters 4 and 5). Anything invalid is ignored: refusing a
+// broken file is up to the kernel.
 func elf(b []byte) (h head) {
 	h.Class, h.Big = b[4], b[5] == 2
 	var o binary.ByteOrder = binary.LittleEndian
@@ -72,8 +72,8 @@ func elf(b []byte) (h head) {
 	return h
 }
 
-// machines maps Go's names of architectures, as used in image configs, to
-// values of e_machine; more than one where a processor runs both.
+// machines maps Go's names of architectures, as used in image configs, to values
+// of e_machine. There is more than one if the processor runs several kinds.
 var machines = map[string][]uint16{
 	"amd64":   {62, 3}, // x86-64, and 386, which the kernel still runs
 	"386":     {3},
@@ -87,7 +87,7 @@ var machines = map[string][]uint16{
 	"mips":    {8}, "mipsle": {8}, "mips64": {8}, "mips64le": {8},
 }
 
-// machineName names an e_machine in the terms of image configs.
+// machineName returns the name that image configs use for an e_machine.
 func machineName(h head) string {
 	names := map[uint16]string{
 		3:   "386",
@@ -110,7 +110,7 @@ func machineName(h head) string {
 	return name
 }
 
-// runs says whether a program with that header runs on arch. An unknown
+// runs reports whether a program with the given header runs on arch. An unknown
 // architecture is assumed to run anything.
 func runs(h head, arch string) bool {
 	want, ok := machines[arch]

@@ -15,11 +15,11 @@ import (
 // four (fs/exec.c, exec_binprm).
 const maxScripts = 5
 
-// defaultPath is what containerd and Docker search if an image does not set
-// PATH.
+// defaultPath is the PATH that containerd and Docker use if an image does not set
+// one.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// judge says whether the image's command can be started.
+// judge reports what prevents the image's command from being started.
 func judge(t tree, img layout.Image) []*pipeline.Finding {
 	c := img.Config.Config
 	j := judgement{tree: t, platform: img.Platform(), arch: img.Config.Architecture, dir: clean(c.WorkingDir), search: defaultPath}
@@ -46,7 +46,7 @@ type judgement struct {
 	tree           tree
 	platform, arch string
 	dir, search    string
-	said           string // the command as it is in the image
+	said           string // the command as written in the image
 	found          []*pipeline.Finding
 }
 
@@ -55,8 +55,8 @@ func (j *judgement) fail(code pipeline.Code, fix, format string, args ...any) {
 		What: fmt.Sprintf(format, args...), Why: "the image for " + j.platform + " starts with " + j.said, Fix: fix})
 }
 
-// start judges a command. maybe means that argv[0] need not be a program at
-// all: then only a program that exists but cannot run is reported.
+// start judges a command. maybe means that argv[0] may not be a program at all.
+// In that case only a program that exists but cannot run is reported.
 func (j *judgement) start(argv []string, depth int, maybe bool) {
 	e, ok := j.lookup(argv[0])
 	if !ok {
@@ -166,8 +166,8 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	return len(j.found) == before
 }
 
-// wrappers are programs whose arguments are a command, with the number of words
-// that precede it besides flags.
+// wrappers maps programs whose arguments are a command to the number of words
+// before that command, not counting flags.
 var wrappers = map[string]int{
 	"tini": 0, "tini-static": 0, "dumb-init": 0, "catatonit": 0, "docker-init": 0, "env": 0,
 	"gosu": 1, "su-exec": 1, "nice": 0, "nohup": 0, "setsid": 0,
@@ -175,11 +175,11 @@ var wrappers = map[string]int{
 
 var (
 	assignment = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*=`)
-	// plainWord needs no quotes.
+	// plainWord matches words that need no quotes.
 	plainWord = lazyregexp.New(`^[A-Za-z0-9_./+-]+$`)
 )
 
-// inner looks for a command among the arguments of what was started.
+// inner looks for a command in the arguments of a program.
 func (j *judgement) inner(e entry, argv []string, depth int) {
 	if depth > maxScripts || len(argv) < 2 {
 		return
@@ -194,7 +194,7 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 			args = args[1:]
 		}
 		if len(args) > skip {
-			// A flag's value may be where the command was expected.
+			// The value of a flag may be at the position of the command.
 			_, there := j.lookup(args[skip])
 			j.start(args[skip:], depth+1, !there && len(args)+1 < len(argv))
 		}
@@ -213,9 +213,9 @@ func (j *judgement) inner(e entry, argv []string, depth int) {
 	}
 }
 
-// splitString is the text of env's -S and what follows it. The text may be part
-// of the same argument, as always behind #!, and other flags may come before
-// the S (coreutils env.c).
+// splitString returns the text of env's -S and the arguments after it. The text
+// may be part of the same argument, as it always is after #!, and other flags may
+// precede the S (coreutils env.c).
 func splitString(args []string) (text string, rest []string, ok bool) {
 	if text, ok = strings.CutPrefix(args[0], "--split-string="); ok {
 		return text, args[1:], true
@@ -232,7 +232,8 @@ func splitString(args []string) (text string, rest []string, ok bool) {
 
 var splitFlag = lazyregexp.New(`(?s)^-[iv0]*S(.*)$`)
 
-// commandLine is what a shell should run: sh -c LINE, with any other flags.
+// commandLine returns the line that a shell runs: sh -c LINE, with any other
+// flags.
 func commandLine(args []string) (string, bool) {
 	for i, a := range args {
 		if !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "+") {
@@ -245,10 +246,10 @@ func commandLine(args []string) (string, bool) {
 	return "", false
 }
 
-// shell judges the programs that a shell's line certainly starts. Only a
-// program that exists but cannot run is a fault, because a shell has functions,
-// builtins and its own PATH; the path of the first program, without which the
-// line fails, is judged as if there was no shell.
+// shell judges the programs that a shell's line is certain to start. Only a
+// program that exists but cannot run is reported, because a shell has functions,
+// builtins and its own PATH. The path of the first program is judged as if there
+// were no shell if the line fails without it.
 func (j *judgement) shell(line string, depth int) {
 	if w := BrokenExecForm(line); w != "" {
 		if _, ok := j.lookup(w); !ok {
@@ -263,7 +264,7 @@ func (j *judgement) shell(line string, depth int) {
 	for _, argv := range shellCommands(line) {
 		switch {
 		case argv[0] == must:
-			// A shell runs a file without #! by itself.
+			// A shell interprets a file without #! itself.
 			e, ok := j.lookup(must)
 			j.start(argv, depth+1, ok && e.Exec)
 		case argv[0] == "cd" && len(argv) == 2 && strings.HasPrefix(argv[1], "/"):
@@ -276,8 +277,8 @@ func (j *judgement) shell(line string, depth int) {
 	}
 }
 
-// lookup finds a command as a runtime does: through PATH if it contains no
-// slash.
+// lookup finds a command the way a runtime does: through PATH if the name
+// contains no slash.
 func (j *judgement) lookup(name string) (entry, bool) {
 	if strings.Contains(name, "/") {
 		if !strings.HasPrefix(name, "/") {
@@ -302,7 +303,7 @@ func (j *judgement) lookup(name string) (entry, bool) {
 	return plain, there
 }
 
-// named describes a command in a message.
+// named returns the description of a command for a message.
 func (j *judgement) named(name string) string {
 	if strings.Contains(name, "/") {
 		return name

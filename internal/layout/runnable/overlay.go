@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// tree is the image's file system, as far as needed to start a program: the
-// paths of symlinks and of executables.
+// tree is the part of the image's file system that is needed to start a program:
+// the paths of symlinks and executables.
 type tree map[string]entry
 
-// overlay stacks layers, the lowest first.
+// overlay stacks layers, starting with the lowest.
 func overlay(layers []*summary) tree {
 	t := tree{}
 	for _, l := range layers {
@@ -24,7 +24,7 @@ func overlay(layers []*summary) tree {
 	return t
 }
 
-// hide removes what a layer covers.
+// hide removes what a layer hides.
 func (t tree) hide(l *summary) {
 	whole := map[string]bool{}    // the path and everything below it
 	below := map[string]bool{}    // only what is below it
@@ -63,8 +63,8 @@ func (t tree) hide(l *summary) {
 	}
 }
 
-// add puts an entry where a runtime would: through the symlinks among its
-// parents (containerd archive/tar.go resolves them, too).
+// add puts an entry where a runtime would put it, following the symlinks among
+// its parents (as containerd archive/tar.go does).
 func (t tree) add(e entry) {
 	dir, ok := t.real(path.Dir(e.Path))
 	if !ok {

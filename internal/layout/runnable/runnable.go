@@ -5,20 +5,20 @@
 //
 // # How
 //
-// Each layer is read once, as a stream. What is kept is a summary: its
-// symlinks, its programs (from the head of the file: an ELF machine and loader,
-// or the first line of a script), and which paths it hides in the layers below.
-// The summary depends only on the layer's digest and can be cached; base layers
-// do not change between builds, so the second look at an image takes
+// Each layer is read once, as a stream, and only a summary is kept: its symlinks,
+// its programs (from the start of the file: an ELF machine and loader, or the
+// first line of a script), and the paths that it hides in the layers below. The
+// summary depends only on the layer's digest and can be cached. Base layers do
+// not change between builds, so checking an image a second time takes
 // milliseconds. Summaries are then stacked from the bottom up, as a container
 // runtime does, and the command is resolved in the result: PATH, working
 // directory, symlinks, interpreters of scripts, the ELF loader.
 //
 // # Limits
 //
-// Memory depends on the number of paths in a layer (8 bytes each) and of its
-// programs (about 200 bytes each); a layer with more than maxPaths paths is not
-// judged. What a shell does inside a script is not followed.
+// Memory use depends on the number of paths in a layer (8 bytes each) and of
+// programs (about 200 bytes each). A layer with more than maxPaths paths is not
+// checked. What a shell does inside a script is not followed.
 package runnable
 
 import (
@@ -40,14 +40,15 @@ import (
 
 // Options say what is expected of an image, besides that it can run.
 type Options struct {
-	// Platforms are those that were requested; each must exist. Empty: any.
+	// Platforms lists the requested platforms, each of which must exist. If it is
+	// empty, any will do.
 	Platforms []string
 	// Port is the worker's port; 0 if it has none.
 	Port int
 	// NonRoot means that the manifest requires a user other than root.
 	NonRoot bool
-	// CacheDir keeps summaries of layers between runs; if empty, they are not
-	// kept.
+	// CacheDir stores summaries of layers between runs. If it is empty, they are not
+	// stored.
 	CacheDir string
 }
 
@@ -55,7 +56,7 @@ type Options struct {
 type Report struct {
 	Images   []layout.Image
 	Findings []*pipeline.Finding
-	// Size is the size in bytes of all images together, as they are pushed.
+	// Size is the total size in bytes of all images, as they are pushed.
 	Size int64
 }
 
@@ -118,8 +119,8 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 	return append(all, judge(root, img)...), nil
 }
 
-// summaries reads all layers, several at once; skipped says why one cannot be
-// judged.
+// summaries reads all layers, several in parallel. skipped is the reason why a
+// layer cannot be judged; empty if all can.
 func summaries(
 	ctx context.Context,
 	dir string,
@@ -129,8 +130,8 @@ func summaries(
 ) (all []*summary, skipped string, err error) {
 	all = make([]*summary, len(img.Manifest.Layers))
 	g, gctx := errgroup.WithContext(ctx)
-	// Decompression takes most of the time; one processor is left for querying
-	// the registry meanwhile.
+	// Decompression takes most of the time. One processor is left for the requests
+	// to the registry that run in parallel.
 	g.SetLimit(max(1, min(4, runtime.GOMAXPROCS(0)-1)))
 	for i, l := range img.Manifest.Layers {
 		g.Go(func() error {
@@ -202,7 +203,7 @@ func broken(dir, what, why string, err error) *pipeline.Finding {
 		What: what, Why: why, Fix: "build the image again, or export it again if something else made the layout", Err: err}
 }
 
-// settings judges the config.
+// settings judges the config: its user and its ports.
 func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	c := img.Config.Config
 	user, _, _ := strings.Cut(c.User, ":")

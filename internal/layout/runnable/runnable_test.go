@@ -27,7 +27,7 @@ const (
 	arm64 = 183
 )
 
-// elfFile is the head of a 64-bit little-endian program.
+// elfFile returns the start of a 64-bit little-endian program.
 func elfFile(machine uint16, loader string) string {
 	b := make([]byte, 64+56, 256)
 	copy(b, "\x7fELF\x02\x01\x01")
@@ -45,7 +45,7 @@ func elfFile(machine uint16, loader string) string {
 	return string(append(b, make([]byte, 9000)...)) // more than is read
 }
 
-// file is one entry of a layer; the zero Mode of a regular file is 0755.
+// file is one entry of a layer. A regular file without a mode gets 0755.
 type file struct {
 	name, body, link string
 	mode             int64
@@ -87,7 +87,7 @@ func tarOf(t testing.TB, files []file) []byte {
 	return b.Bytes()
 }
 
-// compress uses the three forms of layers in turn.
+// compress returns a layer in one of the three forms, chosen by i.
 func compress(t testing.TB, plain []byte, i int) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -178,13 +178,13 @@ func TestCheck(t *testing.T) {
 		{name: "opaque root", layers: layers(tarred(bunArm), tarred(file{name: ".wh..wh..opq"})), cmd: words("bun"), want: words("entrypoint-missing")},
 		{name: "replaced by a directory", layers: layers(tarred(bunArm), tarred(dir("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
 		{name: "its directory replaced by a file", layers: layers(tarred(bunArm), tarred(data("usr/local"))), cmd: words("bun"), want: words("entrypoint-missing")},
-		{name: "execute bit taken away above", layers: layers(tarred(bunArm), tarred(file{name: "usr/local/bin/bun", body: elfFile(arm64, ""), mode: 0o644})), cmd: words("bun"), want: words("entrypoint-mode")},
+		{name: "execute bit removed above", layers: layers(tarred(bunArm), tarred(file{name: "usr/local/bin/bun", body: elfFile(arm64, ""), mode: 0o644})), cmd: words("bun"), want: words("entrypoint-mode")},
 		{name: "hidden by what cannot be run", layers: layers(tarred(bunArm), tarred(data("usr/local/bin/bun"))), cmd: words("bun"), want: words("entrypoint-missing")},
 		{name: "symlink, absolute", layers: layers(tarred(bin("opt/bun/bin/bun", amd64), link("usr/local/bin/bun", "/opt/bun/bin/bun"))), cmd: words("bun"), want: words("exec-format"), says: "/opt/bun/bin/bun is"},
 		{name: "symlink, relative", layers: layers(tarred(bin("opt/bun", arm64), link("usr/local/bin/bun", "../../../opt/bun"))), cmd: words("bun")},
-		{name: "symlinks in a circle", layers: layers(tarred(link("bin/a", "b"), link("bin/b", "a"))), cmd: words("/bin/a"), want: words("entrypoint-missing")},
+		{name: "symlinks in a loop", layers: layers(tarred(link("bin/a", "b"), link("bin/b", "a"))), cmd: words("/bin/a"), want: words("entrypoint-missing")},
 		{name: "merged usr", layers: layers(tarred(link("bin", "usr/bin"), bin("usr/bin/sh", arm64))), cmd: words("/bin/sh", "-c", "true")},
-		{name: "a file put through a linked directory", layers: layers(tarred(link("bin", "usr/bin"), dir("usr/bin")), tarred(bin("bin/tool", amd64))), cmd: words("/usr/bin/tool"), want: words("exec-format")},
+		{name: "a file added through a linked directory", layers: layers(tarred(link("bin", "usr/bin"), dir("usr/bin")), tarred(bin("bin/tool", amd64))), cmd: words("/usr/bin/tool"), want: words("exec-format")},
 		{name: "link replaced by a directory", layers: layers(tarred(link("bin", "usr/bin"), bin("usr/bin/sh", arm64)), tarred(dir("bin"))), cmd: words("/bin/sh"), want: words("entrypoint-missing")},
 		{name: "hard link in the layer", layers: layers(tarred(bunAmd, file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
 		{name: "hard link to a layer below", layers: layers(tarred(bunAmd), tarred(file{name: "usr/local/bin/bunx", link: "usr/local/bin/bun", kind: tar.TypeLink})), cmd: words("bunx"), want: words("exec-format")},
@@ -302,8 +302,9 @@ func TestCheckBrokenLayer(t *testing.T) {
 	}
 }
 
-// TestCheckOtherContent: a layer that was changed without changing its length,
-// and one that is not in the config, are found before anything is pushed.
+// TestCheckOtherContent checks that a layer whose content was changed without
+// changing its length is found before anything is pushed, and so is one that is
+// not in the config.
 func TestCheckOtherContent(t *testing.T) {
 	whole := layers(tarred(bin("app", arm64), data("etc/x")))
 	sum := func(text []byte) v1.Hash {
@@ -353,7 +354,8 @@ func TestCheckOtherContent(t *testing.T) {
 	}
 }
 
-// The size of a cached summary for a hundred thousand files.
+// TestSummaryIsSmall limits the size of a cached summary for a hundred thousand
+// files.
 func TestSummaryIsSmall(t *testing.T) {
 	var files []file
 	for i := range 100_000 {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// This file reads only as much shell syntax as is needed to say for certain
-// which programs a line starts.
+// This file reads only as much shell syntax as is needed to determine which
+// programs a line is certain to start.
 
-// shellWord is a word of a line; sure is false if its value is only known when
-// the line runs, and op marks an operator such as &&.
+// shellWord is a word of a line. sure is false if its value is only known when
+// the line runs. op marks an operator such as &&.
 type shellWord struct {
 	text     string
 	sure, op bool
@@ -53,7 +53,7 @@ type lexer struct {
 	pos  int
 	all  []shellWord
 	cur  shellWord
-	in   bool // cur has begun, with nothing in it perhaps
+	in   bool // cur has begun, although it may still be empty
 }
 
 // take adds the byte at pos to the word.
@@ -109,7 +109,7 @@ func (l *lexer) operator() {
 	l.all = append(l.all, shellWord{text: l.line[begin : l.pos+1], sure: true, op: true})
 }
 
-// shellWords are the words of a line without operators, as env -S splits them.
+// shellWords splits a line without operators into words, as env -S does.
 func shellWords(line string) (all []string) {
 	for _, w := range lex(line) {
 		all = append(all, w.text)
@@ -117,13 +117,14 @@ func shellWords(line string) (all []string) {
 	return all
 }
 
-// builtins start no program, or one that depends on more than the line.
+// builtins lists the words that do not start a program, or one that depends on
+// more than the line.
 var builtins = []string{
 	".", ":", "alias", "command", "echo", "eval", "exit", "export", "false", "printf", "read", "readonly", "return", "set", "shift", "source",
 	"test", "trap", "true", "type", "ulimit", "umask", "unset", "wait", "[", "[[",
 }
 
-// reserved words begin something other than a simple command.
+// reserved lists the words that begin something other than a simple command.
 var reserved = []string{
 	"if",
 	"then",
@@ -145,8 +146,9 @@ var reserved = []string{
 	"select",
 }
 
-// shellCommands are the programs that a line may start, with their arguments,
-// up to the first thing that is not a simple command. cd is one of them.
+// shellCommands returns the programs that a line may start, with their arguments,
+// up to the first construct that is not a simple command. cd counts as a program
+// here.
 func shellCommands(line string) (all [][]string) {
 	var argv []string
 	sure, redirected := true, false
@@ -182,13 +184,14 @@ func shellCommands(line string) (all [][]string) {
 	return all
 }
 
-// harmless builtins precede a program without deciding whether it starts.
+// harmless lists the builtins that may precede a program without affecting
+// whether it starts.
 var harmless = []string{":", "cd", "echo", "export", "printf", "set", "true", "ulimit", "umask", "unset"}
 
-// mustStart is the path of the program without which a line fails: the first
-// one, and nothing in the line goes on or starts something else instead if it
-// cannot be started. It is "" if there is no such path, or only a name, which may
-// also be a builtin of the image's own shell.
+// mustStart returns the path of the program without which a line fails. That is
+// the first program, provided that the line does not continue or start something
+// else if it cannot be started. It is "" if there is no such program, or if it is
+// given by name only, because that may be a builtin of the image's own shell.
 func mustStart(line string) string {
 	var program string
 	begin, decided, redirected := true, false, false
@@ -215,9 +218,9 @@ func mustStart(line string) string {
 	return program
 }
 
-// BrokenExecForm is the program that a shell would look for if the line was
-// meant as exec form but is not valid JSON: ['bun', 'x'], ["bun",]. It is ""
-// for any other line, such as a test ([ -f x ] && y).
+// BrokenExecForm returns the program that a shell would look for if the line was
+// meant as exec form but is not valid JSON: ['bun', 'x'], ["bun",]. It is "" for
+// any other line, such as a test ([ -f x ] && y).
 func BrokenExecForm(line string) string {
 	line = strings.TrimSpace(line)
 	if !strings.HasPrefix(line, "[") {

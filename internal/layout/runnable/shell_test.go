@@ -103,7 +103,7 @@ func FuzzShell(f *testing.F) {
 		}
 		for _, argv := range shellCommands(line) {
 			if len(argv) == 0 {
-				t.Fatal("a command of no words")
+				t.Fatal("a command without words")
 			}
 		}
 		BrokenExecForm(line)

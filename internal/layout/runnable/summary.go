@@ -19,22 +19,24 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layer"
 )
 
-// maxPaths limits a layer: nobody runs a layer with more.
+// maxPaths limits the number of paths in a layer. No real layer has more.
 const maxPaths = 3_000_000
 
-// summary describes what one layer does to the file system, as far as needed to
-// start a program. It depends only on the layer's bytes.
+// summary describes what one layer does to the file system, as far as that
+// matters for starting a program. It depends only on the layer's bytes.
 type summary struct {
-	// Skipped says why the layer was not read; the rest is then empty.
+	// Skipped is the reason why the layer was not read. If it is set, the other
+	// fields are empty.
 	Skipped string `json:"skipped,omitempty"`
 	// DiffID is the digest of the uncompressed layer.
 	DiffID string `json:"diffID,omitempty"`
 	// Entries are the layer's symlinks and programs.
 	Entries []entry `json:"entries,omitempty"`
-	// Hides are hashes of the paths of everything else except directories: such
-	// a path hides whatever a layer below has there.
+	// Hides are hashes of the paths of everything else except directories. Such a
+	// path hides whatever the layers below have there.
 	Hides hashes `json:"hides,omitempty"`
-	// Dirs are hashes of directories: they hide files and symlinks below.
+	// Dirs are hashes of the paths of directories, which hide files and symlinks of
+	// the layers below.
 	Dirs hashes `json:"dirs,omitempty"`
 	// Whiteouts are paths that are removed; Opaque are directories whose
 	// content in the layers below is removed (OCI image-spec layer.md).
@@ -47,7 +49,7 @@ type kind string
 
 const (
 	symlink  kind = "link"
-	hardlink kind = "hard" // to a path that this layer does not have
+	hardlink kind = "hard" // a hard link to a path that this layer does not have
 	program  kind = "elf"
 	script   kind = "script"
 	other    kind = "other" // an executable file of another kind
@@ -63,7 +65,7 @@ type entry struct {
 	head
 }
 
-// head is what the first bytes of a file reveal.
+// head is what the first bytes of a file say about it.
 type head struct {
 	Machine uint16 `json:"machine,omitempty"` // e_machine of an ELF file
 	Class   byte   `json:"class,omitempty"`   // 1: 32 bits, 2: 64
@@ -77,13 +79,13 @@ const (
 	opaque   = ".wh..wh..opq"
 )
 
-// summarize reads a layer: tar, uncompressed, gzip or zstd, whatever its media
-// type says. It returns the digest of what it read, too, except for a layer that
-// was skipped.
+// summarize reads a layer: a tar that is uncompressed or compressed with gzip or
+// zstd, whatever its media type says. It also returns the digest of what it read,
+// except for a layer that was skipped.
 //
-// Both digests are computed in goroutines of their own, and for an uncompressed
-// layer, which has only one, it is computed once: hashing takes longer than
-// everything else here (512 MB on two busy cores: 0.6 s instead of 1.6 s).
+// Both digests are computed in goroutines of their own. For an uncompressed layer
+// they are the same and computed only once. Hashing takes longer than everything
+// else here (512 MB on two busy cores: 0.6 s instead of 1.6 s).
 func summarize(ctx context.Context, from io.Reader) (s *summary, digest string, err error) {
 	raw := layer.NewAhead(&watched{ctx, from})
 	defer raw.Stop()
@@ -103,7 +105,7 @@ func summarize(ctx context.Context, from io.Reader) (s *summary, digest string, 
 	if err != nil || s.Skipped != "" {
 		return s, "", err
 	}
-	for _, rest := range []io.Reader{stream, in} { // what follows the end mark
+	for _, rest := range []io.Reader{stream, in} { // what follows the tar's end marker
 		if _, err := io.Copy(io.Discard, rest); err != nil {
 			return nil, "", err
 		}
@@ -183,7 +185,7 @@ func hashOf(p string) uint64 {
 	return h.Sum64()
 }
 
-// hashes are written in packed form, because a layer has a hundred thousand of
+// hashes has a packed text form, because a layer may have a hundred thousand of
 // them.
 type hashes []uint64
 
@@ -225,7 +227,7 @@ func (s *summary) add(h *tar.Header, body io.Reader, own map[string]int, buf []b
 	}
 	put := func(e entry) {
 		if i, ok := own[p]; ok {
-			s.Entries[i] = e // the later one in a tar wins
+			s.Entries[i] = e // the last one in a tar wins
 			return
 		}
 		own[p] = len(s.Entries)
