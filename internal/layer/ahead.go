@@ -11,8 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Ahead reads in its own goroutine and computes the digest on the way, so that a layer is decompressed and hashed
-// while its entries are examined.
+// Ahead reads in a goroutine of its own and computes the digest of what it reads, so that a layer is decompressed
+// and hashed while its entries are examined.
 type Ahead struct {
 	full  chan []byte
 	empty chan []byte
@@ -45,7 +45,7 @@ func (a *Ahead) run(from io.Reader) {
 	defer close(a.full)
 	defer func() {
 		if p := recover(); p != nil {
-			a.err = fmt.Errorf("a decoder failed on it: %v", p)
+			a.err = fmt.Errorf("a decoder failed: %v", p)
 		}
 	}()
 	for {
@@ -62,7 +62,7 @@ func (a *Ahead) run(from io.Reader) {
 			m, err = from.Read(buf[n:aheadSize])
 			n += m
 		}
-		_, _ = a.sum.Write(buf[:n]) // a hash accepts everything
+		_, _ = a.sum.Write(buf[:n]) // a hash never fails
 		select {
 		case a.full <- buf[:n]:
 		case <-a.quit:
@@ -95,7 +95,8 @@ func (a *Ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Stop ends the goroutine and waits for it, because its source will be closed next.
+// Stop ends the goroutine and waits for it, because the caller will close the
+// source next.
 func (a *Ahead) Stop() {
 	close(a.quit)
 	for buf := range a.full {
@@ -110,7 +111,8 @@ func (a *Ahead) Stop() {
 	}
 }
 
-// Digest covers everything, once Read has returned io.EOF.
+// Digest returns the digest and the number of bytes of everything that was read.
+// It is complete once Read has returned io.EOF.
 func (a *Ahead) Digest() (v1.Hash, int64) {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(a.sum.Sum(nil))}, a.pos
 }

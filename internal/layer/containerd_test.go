@@ -29,7 +29,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// unpacker is a containerd of the test alone.
+// unpacker is a containerd that only this test uses.
 type unpacker struct {
 	testing.TB
 	ctr, addr, dir string
@@ -108,7 +108,8 @@ func (u *unpacker) try(args ...string) ([]byte, error) {
 	return exec.Command(u.ctr, append([]string{"--address", u.addr}, args...)...).CombinedOutput()
 }
 
-// archive is a layout in a tar with one image that has these uncompressed layers.
+// archive writes a layout in a tar with one image that has these uncompressed
+// layers.
 func (u *unpacker) archive(name string, layers [][]byte) string {
 	u.Helper()
 	file := filepath.Join(u.dir, "image.tar")
@@ -157,8 +158,9 @@ func (u *unpacker) archive(name string, layers [][]byte) string {
 	return file
 }
 
-// tree is what containerd makes of layers: its own unpacking, mounted with the kernel's overlayfs. An error is a
-// stack that it does not unpack, such as one with a file in a directory that a layer below removes and no layer adds.
+// tree returns the file system that containerd makes of layers: it unpacks them itself and mounts the result with the
+// kernel's overlayfs. It fails for a stack that containerd does not unpack, such as one with a file in a directory
+// that a layer below removes and no layer adds.
 func (u *unpacker) tree(layers [][]byte) (string, error) {
 	u.Helper()
 	u.images++
@@ -185,7 +187,7 @@ func listTree(t testing.TB, root string) string {
 		}
 		var st unix.Stat_t
 		if err := unix.Lstat(p, &st); errors.Is(err, unix.ENOENT) {
-			return nil // overlayfs lists a removed name in a directory that it does not merge, but has nothing with that name
+			return nil // overlayfs lists a removed name in a directory that it does not merge, although nothing with that name exists
 		} else if err != nil {
 			return err
 		}
@@ -230,8 +232,8 @@ func listTree(t testing.TB, root string) string {
 	return strings.Join(lines, "\n")
 }
 
-// The runtime has the last word on what layers mean: containerd must make the same of the layers as built and of the
-// published ones with the small layer on top.
+// TestContainerdUnpacksBothAlike checks the rewritten layers with a real runtime: containerd must make the same file
+// system of the layers as built and of the published ones with the small layer on top.
 func TestContainerdUnpacksBothAlike(t *testing.T) {
 	u := newUnpacker(t)
 	const pairs = 30
@@ -272,7 +274,7 @@ func TestContainerdUnpacksBothAlike(t *testing.T) {
 	}
 }
 
-// usual omits attributes that a kernel allows only on files and directories.
+// usual removes attributes that a kernel allows only on files and directories.
 func (g generator) usual(all []rec) []rec {
 	for i := range all {
 		if k := all[i].kind; k != tar.TypeReg && k != tar.TypeDir {

@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// Delta is what turns one tree into another.
+// Delta is the difference that turns one tree into another.
 type Delta struct {
 	// Removed are the topmost paths that no longer exist, sorted.
 	Removed []string
-	// Changed are the paths that are new or different, sorted; not directories that are listed only because something
-	// in them has changed.
+	// Changed are the paths that are new or different, sorted. A directory is not listed just because something in it
+	// has changed.
 	Changed []string
 
 	entries []deltaEntry
 }
 
-// deltaEntry is one entry of what WriteDelta writes: an entry under a path, or a link to a path before it.
+// deltaEntry is one entry of the layer that WriteDelta writes: an entry at a path, or a link to an earlier
+// path.
 type deltaEntry struct {
 	path   string
 	entry  *Entry
@@ -34,9 +35,9 @@ type deltaEntry struct {
 // Empty reports whether the trees are equal.
 func (d *Delta) Empty() bool { return len(d.Removed) == 0 && len(d.Changed) == 0 }
 
-// Compare returns what has to be put on top of have to make it want. Contents may come only from the named layer, the
-// one that WriteDelta will read. ErrUncertain means that the difference needs something else, such as a file that
-// reappears because a layer no longer covers it.
+// Compare returns the difference that has to be put on top of have to turn it into want. Contents may only come from
+// the named layer, the one that WriteDelta will read. ErrUncertain means that the difference needs something else,
+// such as a file that reappears because a layer no longer hides it.
 func Compare(have, want *Tree, layer string) (*Delta, error) {
 	c := comparison{Delta: &Delta{}, layer: layer, emit: map[string]*inode{}, haveLinks: have.links(), wantLinks: want.links(), want: want}
 	if err := c.dir("/", have.root, want.root); err != nil {
@@ -56,13 +57,15 @@ type comparison struct {
 	emit                 map[string]*inode
 }
 
-// nothing differs from every inode that a layer can have.
+// nothing stands for a missing path. It differs from every inode that a layer can
+// have.
 var nothing = &inode{Entry: &Entry{}}
 
-// dir compares what is at p and, if both are directories, below it.
+// dir compares what the trees have at p and, if both have a directory there,
+// everything below it.
 func (c *comparison) dir(p string, have, want *node) error {
-	// Anything below a directory that has no entry in any layer creates that directory, unless something else is in
-	// its place.
+	// A directory without an entry in any layer is created by whatever is below it, unless something else is in its
+	// place.
 	implied := want.inode.Entry == nil && have.inode == nothing
 	if !implied && (!have.inode.equal(want.inode) || c.relinked(p, want)) {
 		if err := c.changed(p, want); err != nil {
@@ -74,7 +77,7 @@ func (c *comparison) dir(p string, have, want *node) error {
 	}
 	old := have.children
 	if !have.dir() {
-		old = nil // covered by the directory's own entry
+		old = nil // hidden by the directory's own entry
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {
 		if want.children[name] == nil {
@@ -94,8 +97,9 @@ func (c *comparison) dir(p string, have, want *node) error {
 	return nil
 }
 
-// relinked reports whether a path must be linked to other paths than now. Links of lower layers are ignored: what
-// happens to their partners, and the final comparison of the results, decide about them.
+// relinked reports whether a path must be linked to other paths than it is now. Links of lower layers are ignored
+// here: they are decided by what happens to the paths they are linked to, and by the final comparison of the
+// results.
 func (c *comparison) relinked(p string, want *node) bool {
 	return !want.dir() && want.inode.layer == c.layer && !slices.Equal(c.haveLinks[p], c.wantLinks[p])
 }
@@ -116,7 +120,7 @@ func (c *comparison) changed(p string, want *node) error {
 			c.emit[source] = n.inode
 		}
 	}
-	// Linked paths must not stay linked to what was there before.
+	// Linked paths must not stay linked to the old file.
 	for _, partner := range c.wantLinks[p] {
 		if i.layer != c.layer {
 			return fmt.Errorf("%w: %s is linked to files of another layer", ErrUncertain, p)
@@ -126,9 +130,9 @@ func (c *comparison) changed(p string, want *node) error {
 	return nil
 }
 
-// sourceOf is the file whose modification time is part of another file's content: Python compares the time in a .pyc
-// with its .py and compiles again at each start if they differ (PEP 3147, PEP 552). If such a file goes into the
-// small layer, its source goes along.
+// sourceOf returns the file whose modification time is part of the content of the file p: Python compares the time
+// in a .pyc with that of its .py and compiles again at each start if they differ (PEP 3147, PEP 552). If such a file
+// goes into the small layer, its source must go there, too.
 func sourceOf(p string) string {
 	if path.Ext(p) != ".pyc" {
 		return ""
@@ -141,9 +145,9 @@ func sourceOf(p string) string {
 	return path.Join(dir, stem+".py")
 }
 
-// order returns the list of entries. Directories above what is written are included unchanged: a runtime that unpacks
-// each layer into its own directory (Docker's overlay2) would otherwise create missing ones with a mode and owner of
-// its choice.
+// order puts the entries into the order in which they are written. Parent directories are included unchanged, because
+// a runtime that unpacks each layer into a directory of its own (Docker's overlay2) would otherwise create them with
+// a mode and owner of its choice.
 func (c *comparison) order() error {
 	dirs := map[string]*inode{}
 	above := func(p string) error {
@@ -204,7 +208,7 @@ func (c *comparison) order() error {
 	return nil
 }
 
-// Size is roughly how long the small layer will be, uncompressed, in bytes.
+// Size returns the approximate size of the small layer, uncompressed, in bytes.
 func (d *Delta) Size() int64 {
 	const block = 512
 	size := int64(2 * block)
@@ -217,14 +221,14 @@ func (d *Delta) Size() int64 {
 	return size
 }
 
-// WriteDelta writes the small layer as an uncompressed tar. from is the uncompressed layer with the contents; if it
+// WriteDelta writes the small layer as an uncompressed tar. from is the uncompressed layer with the contents. If it
 // is also an io.ReaderAt, only the contents are read.
 func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (err error) {
 	defer recovered(&err)
 	if at, ok := from.(io.ReaderAt); ok {
 		return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return io.NewSectionReader(at, e.Data, e.Size), nil })
 	}
-	// A stream is read once, in the order of its contents; what the tar needs in a different order waits in memory.
+	// A stream can only be read once and in order. Contents that the tar needs in a different order wait in memory.
 	contents := map[*Entry][]byte{}
 	var wanted []*Entry
 	for _, e := range d.entries {
@@ -250,8 +254,8 @@ func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (er
 	return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return &byteReader{contents[e]}, nil })
 }
 
-// maxHeld limits how much of a compressed layer waits in memory; builders that can leave layers uncompressed do not
-// need it.
+// maxHeld limits how many bytes of a compressed layer wait in memory. Layers that the builder left uncompressed are
+// not affected.
 const maxHeld = 64 << 20
 
 type byteReader struct{ rest []byte }
@@ -294,7 +298,8 @@ func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) (i
 	return tw.Close()
 }
 
-// header is written the way builders do it: relative names, directories with a trailing slash.
+// header returns the tar header as builders write it: with a relative name, and a trailing
+// slash for directories.
 func (e deltaEntry) header() *tar.Header {
 	h := &tar.Header{Name: e.path[1:], Format: tar.FormatPAX}
 	if e.remove {

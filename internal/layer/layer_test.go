@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// check compares everything with the oracle: the base, what was published, what was built on it, and the small layer
-// that turns the former into the latter. made reports whether there was a small layer.
+// check compares everything with the oracle: the base, the published layer, the layer that was built, and the small
+// layer that turns the former into the latter. made reports whether there was a small layer.
 func check(t testing.TB, base [][]byte, published, built []byte, hide bool) (made bool) {
 	t.Helper()
 	read := func(b []byte) *Listing {
@@ -80,7 +80,7 @@ func TestRandomStacks(t *testing.T) {
 		}
 	}
 	if made < n/4 {
-		t.Errorf("only %d of %d stacks came to a small layer: the generator makes too much that is odd", made, n)
+		t.Errorf("only %d of %d stacks led to a small layer: the generator makes too many odd layers", made, n)
 	}
 	t.Logf("%d stacks, %d of them with a proven small layer", n, made)
 }
@@ -152,7 +152,7 @@ func TestPairs(t *testing.T) {
 		{"opaque in built", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, true},
 		{"opaque in published", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), gone("a/.wh..wh..opq"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
 		{"file over a base's directory", []rec{dir("a"), file("a/o", "1")}, []rec{file("a", "1")}, []rec{dir("a"), file("a/f", "1")}, false},
-		{"removal from no directory", nil, []rec{file("b", "1")}, []rec{gone("a/.wh.x"), file("b", "1")}, false},
+		{"removal from a missing directory", nil, []rec{file("b", "1")}, []rec{gone("a/.wh.x"), file("b", "1")}, false},
 		{"removal from a new directory", nil, []rec{file("b", "1")}, []rec{dir("a"), gone("a/.wh.x"), file("b", "1")}, true},
 		{"twice", nil, []rec{file("a", "1")}, []rec{file("a", "1"), file("a", "2")}, false},
 		{"directory twice", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), dir("a"), file("a/f", "2")}, true},
@@ -178,7 +178,8 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// Python's compiled files contain their source's time, so both must come from one layer.
+// TestACompiledFileTakesItsSourceAlong checks that a compiled Python file and its source
+// come from the same layer, because the former contains the latter's modification time.
 func TestACompiledFileTakesItsSourceAlong(t *testing.T) {
 	before := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 1"), file("a/m.py", "x"), file("a/n.py", "x")}
 	after := []rec{dir("a"), dir("a/__pycache__"), file("a/__pycache__/m.cpython-312.pyc", "time 2"), file("a/m.py", "x"), file("a/n.py", "x")}
@@ -201,7 +202,8 @@ func TestACompiledFileTakesItsSourceAlong(t *testing.T) {
 	}
 }
 
-// Read accepts any bytes: the result is a listing, an odd one or an error.
+// FuzzRead checks that Read accepts any bytes and returns a listing, an odd one
+// or an error.
 func FuzzRead(f *testing.F) {
 	plain := pack(f, []rec{dir("a"), file("a/f", "1"), hard("b", "a/f"), gone(".wh.c")})
 	f.Add(plain)
@@ -301,7 +303,8 @@ func TestRemember(t *testing.T) {
 	}
 }
 
-// A stored listing that a disk has damaged is made again.
+// TestADamagedListingIsForgotten checks that a stored listing is not used if it
+// was damaged on disk.
 func TestADamagedListingIsForgotten(t *testing.T) {
 	l, err := Read(t.Context(), bytes.NewReader(pack(t, []rec{dir("a"), file("a/f", "1")})))
 	if err != nil {
@@ -327,7 +330,8 @@ func TestADamagedListingIsForgotten(t *testing.T) {
 	}
 }
 
-// smallLayer is nil if there is nothing to compare: the layers are equal, or one stays as it is.
+// smallLayer returns the small layer, or nil if there is none: the layers are equal, or the
+// built one has to stay as it is.
 func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
 	t.Helper()
 	tree := NewTree()

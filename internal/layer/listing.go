@@ -1,8 +1,8 @@
-// Package layer lists what an OCI layer contains and finds how two layers differ, so that a rebuilt layer that has
-// hardly changed need not be sent again.
+// Package layer lists the contents of an OCI layer and finds how two layers differ, so that a rebuilt layer that
+// has hardly changed does not have to be sent again.
 //
-// Read lists a layer. Tree stacks listings as a container runtime does. Compare finds what turns one tree into
-// another, and WriteDelta writes that as a small layer. Compress produces the form in which a layer is sent.
+// Read lists a layer. Tree stacks listings as a container runtime does. Compare finds the difference between
+// two trees, and WriteDelta writes it as a small layer. Compress produces the form in which a layer is sent.
 //
 // # Decisions
 //
@@ -30,8 +30,8 @@ import (
 // Kind is the type of an entry.
 type Kind byte
 
-// The kinds of entries. Whiteout removes its path from the layers below; Opaque removes everything that the layers
-// below have in the directory.
+// The kinds of entries. Whiteout removes its path from the layers below. Opaque removes everything that the layers
+// below have in its directory.
 const (
 	File Kind = iota + 1
 	Dir
@@ -64,7 +64,8 @@ type Entry struct {
 	Data int64
 }
 
-// same reports whether two entries make the same inode; names and times do not matter.
+// same reports whether two entries create the same inode. Names and times do not
+// matter.
 func (e *Entry) same(o *Entry) bool {
 	return e.Kind == o.Kind && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID && e.Size == o.Size && e.Sum == o.Sum &&
 		e.Link == o.Link && e.Major == o.Major && e.Minor == o.Minor && maps.Equal(e.Extra, o.Extra)
@@ -77,11 +78,13 @@ type Listing struct {
 	// Size is the size of the uncompressed layer in bytes.
 	Size    int64
 	Entries []Entry
-	// Odd is the reason why nobody should rely on this listing; the rest is then incomplete.
+	// Odd is the reason why this listing must not be relied on. If it is set, the other
+	// fields are incomplete.
 	Odd string
 }
 
-// Files counts what a person would call files: everything except directories and removals.
+// Files returns the number of entries that a person would call files: everything except
+// directories and removals.
 func (l *Listing) Files() int {
 	n := 0
 	for i := range l.Entries {
@@ -94,7 +97,8 @@ func (l *Listing) Files() int {
 	return n
 }
 
-// Shared returns how much of a layer another one also has: the sizes of the contents plus a block for each entry.
+// Shared returns how many bytes of a layer another one also has, and how many there are in all. Each entry counts
+// with the size of its content plus one block.
 func (l *Listing) Shared(o *Listing) (shared, all int64) {
 	const block = 512
 	there := make(map[string]*Entry, len(o.Entries))

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// rec is one record of a tar as a test writes it.
+// rec is one entry of a tar that a test writes.
 type rec struct {
 	name  string
 	kind  byte
@@ -52,9 +52,9 @@ func pack(tb testing.TB, recs []rec) []byte {
 	return buf.Bytes()
 }
 
-// oracle unpacks layers in the simplest way, directly from tars and without any
-// code of the package: a map of paths, with removals by prefix. Its value for a
-// path is a line of text.
+// oracle unpacks layers in the simplest possible way, directly from tars and
+// without any code of the package: it is a map of paths, from which removals
+// delete prefixes. The value of a path is a line of text.
 type oracle struct {
 	lines  map[string]string // path → everything except links
 	inodes map[string]int
@@ -130,7 +130,8 @@ func (o *oracle) unpack(t testing.TB, layer []byte) {
 	}
 }
 
-// text is the whole tree; linked paths name the first of them.
+// text returns the whole tree. Each of several linked paths names the first of
+// them.
 func (o *oracle) text() string {
 	first := map[int]string{}
 	var paths []string
@@ -197,12 +198,12 @@ func (g generator) layer() []rec {
 	return all
 }
 
-// tidy removes what would make a layer odd, so that most random layers get past
-// Read.
+// tidy removes entries that would make a layer odd, so that Read accepts most
+// random layers.
 func (g generator) tidy(all []rec) []rec {
 	seen := map[string]byte{}
 	var kept []rec
-	parents := g.IntN(5) > 0 // as builders do
+	parents := g.IntN(5) > 0 // builders write entries for parent directories
 	for _, r := range all {
 		p := path.Clean("/" + r.name)
 		shown := strings.Replace(p, "/.wh.", "/", 1)
@@ -263,7 +264,7 @@ func (g generator) tidy(all []rec) []rec {
 	return kept
 }
 
-// change derives another layer from one, like a build that ran again.
+// change derives a layer from another one, as if the build had run again.
 func (g generator) change(all []rec) []rec {
 	all = slices.Clone(all)
 	for range 1 + g.IntN(3) {

@@ -9,8 +9,8 @@ import (
 // maxPath is the longest path that a kernel accepts (PATH_MAX, linux/limits.h).
 const maxPath = 4096
 
-// cleaned turns a tar's name into an absolute path; it is empty if the name contains "..", is empty or cannot be a
-// path.
+// cleaned turns the name of a tar entry into an absolute path. The result is empty if the name contains "..", is
+// empty or cannot be a path.
 func cleaned(name string) string {
 	if name == "" || len(name) > maxPath || strings.ContainsRune(name, 0) {
 		return ""
@@ -23,8 +23,8 @@ func cleaned(name string) string {
 	return path.Clean("/" + name)
 }
 
-// contradiction looks for entries of one layer on which runtimes differ: which of two applies depends on whether they
-// unpack in order or process removals first.
+// contradiction looks for entries of one layer that runtimes interpret differently, depending on whether they unpack
+// entries in order or process removals first.
 func contradiction(entries []Entry) string {
 	at, why := placed(entries)
 	if why != "" {
@@ -41,7 +41,8 @@ func contradiction(entries []Entry) string {
 	return misplaced(entries, at, removed)
 }
 
-// placed returns the entries that add something, by their paths, and what is wrong with them.
+// placed returns the entries that add something, by path. why is what is wrong with them;
+// empty if nothing is.
 func placed(entries []Entry) (at map[string]*Entry, why string) {
 	at = make(map[string]*Entry, len(entries))
 	for i := range entries {
@@ -57,7 +58,8 @@ func placed(entries []Entry) (at map[string]*Entry, why string) {
 			if to == nil || to.Kind == Dir || to.Kind == Symlink {
 				return nil, "the hard link " + e.Path + " does not refer to an earlier file in the same layer"
 			}
-			// Runtimes set what a link's own header says, on the file that all of its links are.
+			// Runtimes apply the mode, owner and attributes of a link's own header to the file
+			// that all of its links share.
 			if e.Mode != to.Mode || e.UID != to.UID || e.GID != to.GID || len(e.Extra) > 0 && !maps.Equal(e.Extra, to.Extra) {
 				return nil, "the hard link " + e.Path + " differs from its file in mode, owner or attributes"
 			}

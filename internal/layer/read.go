@@ -40,11 +40,11 @@ func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 	return l.Listing, nil
 }
 
-// recovered turns a panic into an error: decoders of foreign data have had bugs, and they must not end a publish that
-// can continue without the answer.
+// recovered turns a panic into an error. Decoders of untrusted data have had bugs, which must not stop a publish that
+// can continue without the result.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("a decoder failed on it: %v", p)
+		*err = fmt.Errorf("a decoder failed: %v", p)
 	}
 }
 
@@ -73,7 +73,8 @@ type lister struct {
 }
 
 func (l *lister) all() error {
-	// A tar.Reader reads block by block and never ahead, so the position after Next is where the content begins.
+	// A tar.Reader reads block by block and never reads ahead, so the position after Next is where the content
+	// begins.
 	in := tar.NewReader(onlyReader{l.in})
 	for l.Odd == "" {
 		h, err := in.Next()
@@ -183,8 +184,8 @@ func sparseKey(h *tar.Header) string {
 	return ""
 }
 
-// paxKeys are the PAX records that are already in an Entry's fields or do not matter (pax(1)); those with a text make
-// the layer odd. All others are kept: SCHILY.xattr.* are extended attributes.
+// paxKeys lists the PAX records that are already in an Entry's fields or do not matter (pax(1)). Those with a text
+// make the layer odd. All others are kept, such as extended attributes (SCHILY.xattr.*).
 var paxKeys = map[string]string{
 	"path": "", "linkpath": "", "size": "", "uid": "", "gid": "", "uname": "", "gname": "", "mtime": "", "atime": "", "ctime": "",
 	"comment": "", "charset": "", "hdrcharset": "", "SCHILY.devmajor": "", "SCHILY.devminor": "",
@@ -196,7 +197,7 @@ const (
 	opaqueName     = ".wh..wh..opq"
 )
 
-// removal records an entry that removes something, and reports whether it does.
+// removal records an entry if it removes something, and reports whether it does.
 func (l *lister) removal(e *Entry) bool {
 	dir, base := path.Split(e.Path)
 	dir = path.Clean(dir)

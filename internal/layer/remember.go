@@ -17,17 +17,18 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// listingVersion is part of the name of a stored listing: increase it whenever Read finds more or different things.
+// listingVersion is part of the name of a stored listing. Increase it whenever Read returns more or different
+// facts.
 const listingVersion = "list2"
 
-// listingPath is where the listing of the layer with that digest is stored. The name begins with the digest, so that
-// the layout's collector knows when the layer is gone.
+// listingPath returns the path of the stored listing of a layer. The name begins with the layer's digest, so that
+// layout.Collect can remove the listing together with the layer.
 func listingPath(dir string, digest v1.Hash) string {
 	return filepath.Join(dir, digest.Hex+"."+listingVersion)
 }
 
-// Remembered returns the listing that Remember stored in dir, or nil if there is none that can be read; it is then
-// made again.
+// Remembered returns the listing that Remember stored in dir, or nil if there is none that can be read. The caller
+// then makes it again.
 func Remembered(dir string, digest v1.Hash) *Listing {
 	text, err := os.ReadFile(listingPath(dir, digest))
 	if err != nil {
@@ -40,8 +41,8 @@ func Remembered(dir string, digest v1.Hash) *Listing {
 	return l
 }
 
-// kept is the form of a listing on disk: JSON, which the program links anyway (encoding/gob would add half a
-// megabyte).
+// kept is the form of a listing on disk. It is JSON because the program links that anyway (encoding/gob
+// would add half a megabyte).
 type kept struct {
 	Listing
 	Entries []keptEntry
@@ -78,7 +79,8 @@ func keep(e *Entry) keptEntry {
 	return k
 }
 
-// decode reads a listing and verifies its checksum, because the proof of an image relies on it.
+// decode reads a listing and verifies its checksum, because proving that an image is unchanged
+// relies on it.
 func decode(text []byte) (_ *Listing, err error) {
 	defer recovered(&err)
 	sum, text, ok := bytes.Cut(text, []byte("\n"))
@@ -116,7 +118,7 @@ func checksum(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Remember stores the listing of the layer with that digest in dir.
+// Remember stores the listing of the layer with the given digest in dir.
 func Remember(dir string, digest v1.Hash, l *Listing) error {
 	text, err := encode(l)
 	if err != nil {

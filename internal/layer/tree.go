@@ -42,8 +42,8 @@ func (n *node) clone() *node {
 
 func (n *node) dir() bool { return n.inode.Entry == nil || n.inode.Kind == Dir }
 
-// Apply puts a layer on top of the tree. ErrUncertain means that runtimes might unpack the layer differently; the
-// tree is unusable then.
+// Apply puts a layer on top of the tree. ErrUncertain means that runtimes might unpack the layer differently. The
+// tree must not be used after an error.
 func (t *Tree) Apply(l *Listing, name string) error {
 	if l.Odd != "" {
 		return fmt.Errorf("%w: %s", ErrUncertain, l.Odd)
@@ -72,7 +72,8 @@ func (t *Tree) Apply(l *Listing, name string) error {
 	return nil
 }
 
-// inside looks for the directory that contains a removal: containerd creates a missing one, a Tree does not.
+// inside checks that the directory of a removal exists. containerd would create a missing one, a Tree does
+// not.
 func (t *Tree) inside(e *Entry) error {
 	dir := e.Path
 	if e.Kind == Whiteout {
@@ -102,14 +103,14 @@ func (t *Tree) remove(e *Entry) error {
 		return err
 	}
 	if !n.dir() {
-		return fmt.Errorf("%w: %s is to be removed from what is not a directory", ErrUncertain, e.Path)
+		return fmt.Errorf("%w: %s is to be removed from something that is not a directory", ErrUncertain, e.Path)
 	}
 	delete(n.children, path.Base(e.Path))
 	return nil
 }
 
-// find returns the node of a path, nil if there is none. A path through a symlink is uncertain: a runtime that
-// unpacks each layer into its own directory does not see the layers below.
+// find returns the node of a path; nil if there is none. A path through a symlink is uncertain, because a
+// runtime that unpacks each layer into a directory of its own does not see the layers below.
 func (t *Tree) find(p, why string) (*node, error) {
 	n := t.root
 	for part := range parts(p) {
@@ -179,7 +180,8 @@ func (n *node) put(name string, child *node) *node {
 	return child
 }
 
-// links maps each path of an inode that has several to all of them, sorted.
+// links returns the paths that share an inode: it maps each of them to all of
+// them, sorted.
 func (t *Tree) links() map[string][]string {
 	paths := map[*inode][]string{}
 	var walk func(p string, n *node)
