@@ -14,8 +14,8 @@ const CodeChurn pipeline.Code = "layer-churn"
 
 // Instruction is the line of a Dockerfile that creates a layer.
 type Instruction struct {
-	Where string // file:line; empty where it was not found
-	// FromContext means that it copies from the build context, so that any difference is a change that somebody made.
+	Where string // file:line; empty if it was not found
+	// FromContext means that it copies from the build context, so any difference is a change that somebody has made.
 	FromContext bool
 }
 
@@ -44,8 +44,8 @@ func Churn(u Reused, in Instruction) *pipeline.Finding {
 	return f
 }
 
-// advice is what to write instead. For a COPY from the context there is none: the layer has to be made again when its
-// sources change.
+// advice returns what to write instead. There is none for a COPY from the context, because that layer has to be
+// rebuilt when its sources change.
 func advice(u Reused, in Instruction, paths []string) string {
 	inModules := func(p string) bool { return strings.Contains(p, "node_modules") }
 	modules := inModules(u.CreatedBy) || slices.ContainsFunc(paths, inModules)
@@ -71,7 +71,7 @@ func advice(u Reused, in Instruction, paths []string) string {
 	return "move the step that creates it above the COPY of what changes more often; " + remove
 }
 
-// generated reports whether a file is one into which a package manager or tool writes times or paths.
+// generated reports whether package managers or tools write times or paths into files of this name.
 func generated(base string) bool {
 	switch base {
 	case ".modules.yaml", ".package-lock.json", ".yarn-state.yml", ".yarn-integrity":
@@ -84,7 +84,7 @@ func generated(base string) bool {
 	return strings.HasPrefix(base, ".pnpm-workspace-state")
 }
 
-// Name describes the layer in words: "layer 3 (COPY node_modules)".
+// Name returns a description of the layer: "layer 3 (COPY node_modules)".
 func (u Reused) Name() string {
 	name := fmt.Sprintf("layer %d", u.Layer)
 	if step := Step(u.CreatedBy); step != "" {
@@ -93,14 +93,14 @@ func (u Reused) Name() string {
 	return name
 }
 
-// differs is "1 of its 33,271 files differs".
+// differs returns a phrase such as "1 of its 33,271 files differs".
 func (u Reused) differs() string {
 	n := len(u.Changed) + len(u.Removed)
 	return fmt.Sprintf("%s of its %s %s", grouped(n), counted(u.Files, "file"), verb(n))
 }
 
-// Line is the line that verify prints: "layer 3 (COPY node_modules): 1 of 33,271 files differs, 2.1 kB instead of 286
-// MB".
+// Line returns the line that verify prints: "layer 3 (COPY node_modules): 1 of 33,271 files differs, 2.1 kB instead
+// of 286 MB".
 func (u Reused) Line(bytes func(int64) string) string {
 	n := len(u.Changed) + len(u.Removed)
 	if n == 0 {
@@ -124,7 +124,7 @@ func counted(n int, what string) string {
 	return grouped(n) + " " + what + "s"
 }
 
-// grouped separates thousands: 33,271.
+// grouped formats a number with separated thousands: 33,271.
 func grouped(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -135,8 +135,9 @@ func grouped(n int) string {
 
 const maxStep = 48
 
-// Step is a history entry's created_by as people write it in a Dockerfile, shortened: without the shell and
-// BuildKit's own remarks, and without the directories of a COPY's sources.
+// Step turns the created_by of a history entry into a short form of the instruction as written in a
+// Dockerfile: without the shell and BuildKit's own remarks, and without the directories of a COPY's
+// sources.
 func Step(createdBy string) string {
 	s := strings.Join(strings.Fields(strings.TrimSuffix(strings.TrimSpace(createdBy), "# buildkit")), " ")
 	s = strings.TrimPrefix(s, "/bin/sh -c #(nop) ")

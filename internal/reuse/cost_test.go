@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// BenchmarkCost measures what a layer of 300 MB in 9,000 files costs between the
-// builder and the registry: packing it for a first publish and listing it
-// meanwhile, and comparing it with the layer that was published before. s-cpu is
-// the time of all processors, which a busy machine hardly changes.
+// BenchmarkCost measures the cost of a layer of 300 MB in 9,000 files between the
+// builder and the registry: compressing it for a first publish while it is
+// listed, and comparing it with the layer that was published before. s-cpu is the
+// time used on all processors, which hardly depends on other load.
 func BenchmarkCost(b *testing.B) {
 	base := newBench(b)
 	built := base.image("arm64", large(b, 1))
@@ -64,7 +64,7 @@ func BenchmarkCost(b *testing.B) {
 	}
 }
 
-// used is the processor time of this process.
+// used returns the processor time of this process.
 func used(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -74,7 +74,7 @@ func used(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// large is an uncompressed layer like node_modules, of which round is the
+// large returns an uncompressed layer like node_modules, with round as the
 // content of one file.
 func large(b *testing.B, round int) []byte {
 	b.Helper()

@@ -17,7 +17,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// listAll lists layers, several at once. Those that cannot be read are odd.
+// listAll lists layers, several in parallel. A layer that cannot be read gets an
+// odd listing.
 func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline.Reporter) ([]*layer.Listing, error) {
 	all := make([]*layer.Listing, len(layers))
 	g, gctx := errgroup.WithContext(ctx)
@@ -34,7 +35,8 @@ func listAll(ctx context.Context, o Options, layers []v1.Descriptor, r *pipeline
 	return all, nil
 }
 
-// list returns what a layer contains, from the store if it was read before.
+// list returns the listing of a layer, from the store if the layer was read
+// before.
 func list(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Reporter) (*layer.Listing, error) {
 	if o.listed != nil {
 		if l, ok := o.listed.Load(d.Digest); ok {
@@ -71,7 +73,8 @@ func listOnce(ctx context.Context, o Options, d v1.Descriptor, r *pipeline.Repor
 	return l, layer.Remember(o.Facts, d.Digest, l)
 }
 
-// Remember stores the listings of a published image's layers, so that the next Rewrite need not read them.
+// Remember stores the listings of a published image's layers, so that the next Rewrite does not have to
+// read them.
 func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporter) error {
 	imgs, err := layout.Images(o.Dir, digest)
 	if err != nil {
@@ -87,8 +90,8 @@ func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporte
 	return err
 }
 
-// Carry makes what is stored about one image's layers apply to those of another, which are the same layers in a
-// different form: those of a rewritten image, and those that were pushed.
+// Carry copies what is stored about the layers of one image to those of another. Both must have the same layers
+// in different forms, such as a rewritten image and the one that was pushed.
 func Carry(from, to string, o Options) error {
 	a, err := layout.Images(o.Dir, from)
 	if err != nil {

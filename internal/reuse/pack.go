@@ -23,12 +23,13 @@ import (
 
 // Packer produces the form in which layers are sent.
 type Packer struct {
-	// Dir is the layout, Facts the directory with what is stored about its layers.
+	// Dir is the layout, Facts the directory that stores facts about its layers.
 	Dir, Facts string
 	How        layer.Compression
 }
 
-// how is the compression for a layer's manifest: Docker's own media types only support gzip.
+// how returns the compression of a layer and its media type. Docker's own media types only
+// support gzip.
 func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
 	if strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") {
 		return layer.Gzip, types.DockerLayer
@@ -36,8 +37,8 @@ func (p Packer) how(d v1.Descriptor) (layer.Compression, types.MediaType) {
 	return p.How, p.How.MediaType()
 }
 
-// Pack compresses a plain layer and returns the descriptor of the result, which is a blob in the same layout. A layer
-// that has been compressed before is not compressed again.
+// Pack compresses an uncompressed layer and returns the descriptor of the result, which is a blob in the same layout.
+// If the layer was compressed before, that result is used.
 func (p Packer) Pack(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error) {
 	how, media := p.how(d)
 	memo := filepath.Join(p.Facts, d.Digest.Hex+"."+string(how))
@@ -97,7 +98,8 @@ func (p Packer) store(write func(io.Writer) error) (d v1.Descriptor, err error) 
 	return d, err
 }
 
-// alias makes facts about one blob apply to another: a layer has the same content in every form.
+// alias copies the facts about one blob to another one that is a different form of the same
+// layer.
 func (p Packer) alias(from, to v1.Hash) error {
 	facts, err := filepath.Glob(filepath.Join(p.Facts, from.Hex+".*"))
 	if err != nil {
@@ -119,7 +121,8 @@ func (p Packer) alias(from, to v1.Hash) error {
 	return nil
 }
 
-// small makes the small layer for a difference; nil means that the layer stays as it was built.
+// small writes the small layer for a difference. It returns nil if the layer has to stay as it
+// was built.
 func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout.Layer, error) {
 	d := w.image.Manifest.Layers[i]
 	p := Packer{Dir: w.Dir, Facts: w.Facts, How: w.Compression}
@@ -132,7 +135,7 @@ func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout
 	if !layout.Plain(d) {
 		z, err := layer.Decompress(f)
 		if err != nil {
-			return nil, nil //nolint:nilerr // it could be listed; whoever pushes it reports the rest
+			return nil, nil //nolint:nilerr // it could be listed, so the push will report what is wrong
 		}
 		defer z.Close()
 		from = struct{ io.Reader }{z}
@@ -144,7 +147,7 @@ func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _, _ = plain.Close(), os.Remove(plain.Name()) }() // a leftover is collected
+	defer func() { _, _ = plain.Close(), os.Remove(plain.Name()) }() // layout.Collect removes what is left
 	sum, out := sha256.New(), bufio.NewWriterSize(plain, 64<<10)
 	if err := layer.WriteDelta(ctx, io.MultiWriter(out, sum), delta, from); err != nil {
 		if ctx.Err() != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/layout"
 )
 
-// Prove compares the root file systems of two images or indexes in the layout, entry by entry, and returns where they
-// differ, "" if they are equal. Layers that both have on top are skipped: on equal trees they result in equal trees.
-// An error means that layers cannot be read or are uncertain.
+// Prove compares the root file systems of two images or indexes in the layout, entry by entry. It returns where they
+// differ; "" if they are equal. Layers that both have on top are skipped, because they turn equal trees into equal
+// trees. An error means that layers cannot be read or are uncertain.
 func Prove(ctx context.Context, o Options, built, rewritten string) (differs string, err error) {
 	a, err := layout.Images(o.Dir, built)
 	if err != nil {

@@ -10,19 +10,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// reference is a published image.
+// reference is a published image that layers are compared with.
 type reference struct {
 	layout.Image
 	small map[int]bool // indexes of small layers
 }
 
-// references are the published images that can be read, by platform, only the newest one of each.
+// references returns the newest published image that can be read for each platform.
 func references(o Options) map[string]reference {
 	all := map[string]reference{}
 	for _, digest := range o.Published {
 		imgs, err := layout.Images(o.Dir, digest)
 		if err != nil {
-			continue // not in the layout any more
+			continue // no longer in the layout
 		}
 		for _, img := range imgs {
 			if _, ok := all[img.Platform()]; !ok && consistent(img) && whole(o.Dir, img) {
@@ -33,7 +33,7 @@ func references(o Options) map[string]reference {
 	return all
 }
 
-// whole reports whether all layers of an image exist: one that a cleaner has removed could not be sent to a registry
+// whole reports whether all layers of an image exist. If one was deleted here, it could not be sent to a registry
 // that has lost it, too.
 func whole(dir string, img layout.Image) bool {
 	for _, d := range img.Manifest.Layers {
@@ -44,13 +44,14 @@ func whole(dir string, img layout.Image) bool {
 	return true
 }
 
-// consistent reports whether each layer has its diff_id, and its entry in the history if there is one.
+// consistent reports whether each layer has a diff_id, and an entry in the history if there is a
+// history.
 func consistent(img layout.Image) bool {
 	n := len(img.Manifest.Layers)
 	return len(img.Config.RootFS.DiffIDs) == n && (len(img.Config.History) == 0 || len(entries(img)) == n)
 }
 
-// entries are the history's entries of layers.
+// entries returns the history's entries that belong to layers.
 func entries(img layout.Image) (all []v1.History) {
 	for _, h := range img.Config.History {
 		if !h.EmptyLayer {
@@ -60,7 +61,7 @@ func entries(img layout.Image) (all []v1.History) {
 	return all
 }
 
-// note is the label's record of one reused layer; numbers count the layers of the rewritten image from 1.
+// note is the record of one reused layer in the label. Layers of the rewritten image are numbered from 1.
 type note struct {
 	Layer int    `json:"layer"`
 	Small int    `json:"small,omitempty"` // the layer on top of it; 0 if there is none

@@ -1,5 +1,5 @@
-// Package reuse avoids sending layers that were rebuilt but have hardly changed: the previously published layer is
-// used instead, with a small layer on top for the difference.
+// Package reuse avoids sending layers that were rebuilt but have hardly changed. It uses the previously published
+// layer instead, with a small layer on top for the difference.
 //
 // Rewrite is called between the build and the push. Packer compresses what still has to be sent, and Remember lists
 // the layers of what was published, so that the next Rewrite finds the listings. All of this works on the kept layout
@@ -40,10 +40,11 @@ import (
 const (
 	// maxShare is the largest size of a small layer, relative to the layer it accompanies.
 	maxShare = 0.2
-	// minSize is the uncompressed size below which a layer is not worth a second one; it is still replaced if it is
-	// equal.
+	// minSize is the uncompressed size in bytes below which a layer is not worth a small one on top. It is still
+	// replaced by an equal one.
 	minSize = 64 << 10
-	// maxLayers stays below what overlayfs mounts at once: Docker refuses more than 125 (moby layer/layer_store.go).
+	// maxLayers stays below the number of layers that overlayfs can mount: Docker refuses more than 125 (moby
+	// layer/layer_store.go).
 	maxLayers = 100
 )
 
@@ -52,12 +53,13 @@ const CodeUnproven pipeline.Code = "layer-reuse-unproven"
 
 // Options say what to compare with.
 type Options struct {
-	// Dir is the layout with the images, Facts a directory for what is stored about single layers.
+	// Dir is the layout with the images, Facts the directory that stores facts about single
+	// layers.
 	Dir, Facts string
 	// Published are digests of images that the registry has, most recently published first.
 	Published []string
-	// Compare allows comparing contents. Without it, a published layer only replaces itself: the same content to the
-	// last bit, in compressed form.
+	// Compare allows comparing contents. Without it, a published layer only replaces a layer with exactly the same
+	// content, so that this is not compressed again.
 	Compare bool
 	// Compression is for small layers.
 	Compression layer.Compression
@@ -70,28 +72,30 @@ type Options struct {
 type Reused struct {
 	Platform  string
 	Layer     int    // number in the image as built, from 1
-	CreatedBy string // by its entry in the history
+	CreatedBy string // from its entry in the history
 	Files     int    // of the layer as built
-	// Changed are the paths that are new or different, Removed those that are gone; both are empty if only times
-	// differ.
+	// Changed are the paths that are new or different, Removed those that no longer exist. Both are empty if
+	// only times differ.
 	Changed, Removed []string
 	Small            int64 // bytes of the small layer, compressed; 0 without one
 	Instead          int64 // bytes of the published layer, compressed: about what the layer would have needed
-	// Trivial layers are too small to care how often they are sent.
+	// Trivial means that the layer is so small that it does not matter how often it
+	// is sent.
 	Trivial bool
 }
 
 // Result describes a finished Rewrite.
 type Result struct {
-	// Digest is the digest of the image to push, which is the given one if nothing could be reused.
+	// Digest is the digest of the image to push. It is the given one if nothing could be reused.
 	Digest string
 	Reused []Reused
-	// Findings say what went wrong; the image is then sent as it was built.
+	// Findings say what went wrong. If there are any, the image is sent as it was
+	// built.
 	Findings []*pipeline.Finding
 }
 
-// Rewrite replaces layers of the image or index with that digest. Whatever prevents that is not an error but leaves
-// the layers unchanged; errors are those of the layout and of the context.
+// Rewrite replaces layers of the image or index with the given digest. A layer that cannot be replaced stays
+// unchanged, which is not an error. Errors are those of the layout and of the context.
 func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter) (res Result, err error) {
 	res = Result{Digest: digest}
 	defer func() {
@@ -140,7 +144,8 @@ func Rewrite(ctx context.Context, digest string, o Options, r *pipeline.Reporter
 			why = err.Error()
 		}
 		res.Findings, res.Reused = append(res.Findings, unproven(why, err)), nil
-		// index.json names the rewritten image by now; what is pushed is identified by its digest.
+		// index.json names the rewritten image by now. That does not matter, because the image to
+		// push is identified by its digest.
 	}
 	if len(exact) > 0 {
 		res.Digest, err = layout.Relayer(o.Dir, digest, exact)
@@ -153,7 +158,7 @@ func unproven(why string, err error) *pipeline.Finding {
 		What: "the image is sent as it was built, because reusing published layers would not provably give the same image"}
 }
 
-// rewrite is about one image.
+// rewrite rewrites one image.
 type rewrite struct {
 	Options
 	image layout.Image
@@ -210,20 +215,21 @@ func (w *rewrite) published(i int) v1.Descriptor {
 	return w.ref.Manifest.Layers[i]
 }
 
-// verified reports whether a published layer matches its diff_id, as far as is known: making a stored listing has
-// verified it, and a layer without one was compressed here.
+// verified reports whether a published layer is known to match its diff_id. A stored listing proves it, because
+// making the listing verified the layer. A layer without a listing was compressed here.
 func (w *rewrite) verified(p v1.Descriptor, id v1.Hash) bool {
 	l := layer.Remembered(w.Facts, p.Digest)
 	return l == nil || l.Odd != "" || l.DiffID == id
 }
 
-// sameFamily reports whether two descriptors may be in one manifest: OCI's and Docker's types do not mix.
+// sameFamily reports whether two descriptors may be in the same manifest. OCI's and Docker's media types
+// must not be mixed.
 func sameFamily(a, b v1.Descriptor) bool {
 	docker := func(d v1.Descriptor) bool { return strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") }
 	return docker(a) == docker(b)
 }
 
-// label sets the label; the numbers are those of the rewritten image.
+// label sets the label that records the reused layers.
 func (w *rewrite) label() error {
 	shift := 0
 	numbers := map[int]int{}
@@ -243,7 +249,8 @@ func (w *rewrite) label() error {
 	return err
 }
 
-// compare looks for published layers similar to the layers with these indexes.
+// compare looks for published layers that are similar to the layers with the
+// given indexes.
 func (w *rewrite) compare(ctx context.Context, other []int) error {
 	var candidates []int
 	for i := range w.ref.Manifest.Layers {
@@ -254,7 +261,7 @@ func (w *rewrite) compare(ctx context.Context, other []int) error {
 	if len(candidates) == 0 {
 		return nil
 	}
-	// Layers above the topmost one in question do not matter.
+	// Layers above the topmost of these do not matter.
 	layers := w.image.Manifest.Layers[:other[len(other)-1]+1]
 	wanted := slices.Clone(layers)
 	for _, c := range candidates {
@@ -286,8 +293,8 @@ func (w *rewrite) compare(ctx context.Context, other []int) error {
 	return nil
 }
 
-// one tries to build the layer with index i on a published one; below is the tree of the layers below it. It returns
-// how many layers replace it, 0 if it stays.
+// one tries to replace the layer with index i by a published one and a small one. below is the tree of the layers
+// below it. It returns how many layers replace it; 0 if it stays.
 func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer.Tree, candidates []int, lists []*layer.Listing,
 	room bool) (int, error) {
 	if l.Odd != "" {
@@ -340,7 +347,8 @@ func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer
 	return len(made), nil
 }
 
-// closest is the index of the candidate that shares most with a layer, -1 if none shares half of it.
+// closest returns the index of the candidate that shares most with a layer; -1 if none shares at
+// least half of it.
 func (w *rewrite) closest(l *layer.Listing, candidates []int, lists []*layer.Listing) int {
 	best, most := -1, int64(0)
 	for n := range candidates {

@@ -29,7 +29,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// files are a layer's regular files by path; a value that begins with '/' is a hard link. Times change with each tar.
+// files are a layer's regular files by path. A value that begins with '/' is a hard link. Modification times differ
+// in every tar that is made from them.
 type files map[string]string
 
 var clock int64
@@ -83,7 +84,7 @@ func (fs files) with(name, body string) files {
 	return all
 }
 
-// modules is a layer that is worth a small one: 60 files, 240 kB.
+// modules returns a layer that is large enough to be reused: 60 files, 240 kB.
 func modules() files {
 	r := rand.New(rand.NewPCG(1, 2))
 	fs := files{}
@@ -98,7 +99,7 @@ func modules() files {
 	return fs
 }
 
-// bench is a layout with what publishes leave behind.
+// bench is a layout and what publishes have stored about it.
 type bench struct {
 	testing.TB
 	Options
@@ -112,7 +113,7 @@ func newBench(tb testing.TB) *bench {
 	return b
 }
 
-// image makes an image of uncompressed layers, as a builder exports it.
+// image creates an image with uncompressed layers, as a builder exports it.
 func (b *bench) image(arch string, layers ...[]byte) v1.Image {
 	b.Helper()
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
@@ -167,8 +168,7 @@ func (b *bench) addIndex(imgs ...v1.Image) string {
 	return h.String()
 }
 
-// publish does the steps of a publish: rewrite, compress, remember. sent is the number of bytes in blobs that did not
-// exist.
+// publish runs the steps of a publish: rewrite, compress, remember.
 func (b *bench) publish(digest string) (Result, string) {
 	b.Helper()
 	res, err := Rewrite(b.Context(), digest, b.Options, nil)
@@ -227,7 +227,7 @@ func (b *bench) images(digest string) []layout.Image {
 func (b *bench) valid(img layout.Image) {
 	b.Helper()
 	if !consistent(img) {
-		b.Fatalf("config and manifest do not fit: %+v", img)
+		b.Fatalf("config and manifest do not match: %+v", img)
 	}
 	for i, d := range img.Manifest.Layers {
 		f, err := os.Open(layout.BlobPath(b.Dir, d.Digest))
@@ -249,7 +249,8 @@ func (b *bench) valid(img layout.Image) {
 	}
 }
 
-// flat is the image's tree without times, without using the product's code.
+// flat returns the image's tree without times. It does not use the product's
+// code.
 func (b *bench) flat(img layout.Image) string {
 	b.Helper()
 	lines := map[string]string{}
@@ -378,7 +379,8 @@ func tars(t *testing.T, all []files) (out [][]byte) {
 	return out
 }
 
-// The layer of an unchanged step is taken from the published image in the form in which it was sent.
+// TestTheSameLayerIsNotCompressedAgain checks that the layer of an unchanged step is taken from the
+// published image in the form in which it was sent.
 func TestTheSameLayerIsNotCompressedAgain(t *testing.T) {
 	for _, compare := range []bool{true, false} {
 		b := newBench(t)
@@ -415,7 +417,8 @@ func TestSeveralPlatforms(t *testing.T) {
 	}
 }
 
-// Whatever a chain of builds makes of an image, what is published equals what was built; publish checks that.
+// TestRandomBuilds checks that what is published equals what was built, after any sequence of builds. The
+// comparison is in publish.
 func TestRandomBuilds(t *testing.T) {
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 9))
@@ -443,8 +446,8 @@ func TestRandomBuilds(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong while rewriting an image, the proof notices it: here the listing of the small layer, which is
-// replaced before Rewrite writes the layer.
+// TestAnImageThatIsNotProvenIsSentAsBuilt checks that Prove notices a mistake in rewriting an image. Here the
+// listing of the small layer is replaced before Rewrite writes the layer.
 func TestAnImageThatIsNotProvenIsSentAsBuilt(t *testing.T) {
 	b := newBench(t)
 	b.publish(b.add(b.image("arm64", modules().tar(t))))
@@ -465,7 +468,8 @@ func TestAnImageThatIsNotProvenIsSentAsBuilt(t *testing.T) {
 	}
 }
 
-// A published layer whose diff_id is wrong cannot serve as a reference.
+// TestAReferenceIsWhatItsDiffIDSays checks that a published layer with a wrong
+// diff_id is not used as a reference.
 func TestAReferenceIsWhatItsDiffIDSays(t *testing.T) {
 	b := newBench(t)
 	_, first := b.publish(b.add(b.image("arm64", modules().tar(t))))
@@ -482,7 +486,8 @@ func TestAReferenceIsWhatItsDiffIDSays(t *testing.T) {
 	}
 }
 
-// A published layer that is gone from this machine cannot serve as a reference, because nothing could send it again.
+// TestAReferenceIsThere checks that a published layer that no longer exists on this machine is not used as a
+// reference, because nothing could send it again.
 func TestAReferenceIsThere(t *testing.T) {
 	b := newBench(t)
 	_, first := b.publish(b.add(b.image("arm64", modules().tar(t))))
