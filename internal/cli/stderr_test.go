@@ -109,7 +109,7 @@ func TestEverythingIsPrintedAtTheEnd(t *testing.T) {
 func TestEventsOutsideOfARunAreLines(t *testing.T) {
 	var errs bytes.Buffer
 	env := &Env{Err: &errs, Mode: OutputMode{Events: true}}
-	env.Warn("keep the receipt", os.ErrPermission)
+	env.Warn("cannot save the receipt", os.ErrPermission)
 	if err := env.Notef("no %s", "runs"); err != nil {
 		t.Fatal(err)
 	}

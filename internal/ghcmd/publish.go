@@ -109,7 +109,7 @@ func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {
 	out, err := env.Run(ctx, r.Pipeline(), map[pipeline.End]string{
 		pipeline.Left: "run `gh sbw publish " + o.Tag + "` again: what was sent is there, and only the rest is sent",
 	})
-	env.Warn("keep the receipt", r.Record(ctx, out))
+	env.Warn("cannot save the receipt", r.Record(ctx, out))
 	if perr := printPublish(env, o, r.Result(), out.End == pipeline.Done); perr != nil {
 		return perr
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// restartPods lets the containers of a version's pods have restarted once.
+// restartPods makes the containers of a version's pods look as if they had restarted once.
 func (w *world) restartPods(tag string) {
 	w.Helper()
 	pods, err := w.kubes[0].CoreV1().Pods(w.ns).List(w.Context(), metav1.ListOptions{LabelSelector: "app=worker"})
@@ -31,9 +31,9 @@ func (w *world) restartPods(tag string) {
 	}
 }
 
-// A new version that does worse after the switch loses the Services again while
-// the old pods are still there, and everything else is put back with them. One
-// that does well stays.
+// A new version that does worse after the switch loses the Services again while the
+// old pods are still there, and everything else is restored as well. A version that
+// does well stays.
 func TestBake(t *testing.T) {
 	w := newSwitchWorld(t)
 	file := w.read("k8s/worker.yaml")

@@ -20,7 +20,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// read runs a command line of a command made by newX and returns its options.
+// read runs argv on the command that newX makes, and returns its options.
 func read[O any](t *testing.T, tested map[string]bool, newX func(*factory, func(context.Context, O) error) *cobra.Command, argv ...string) (got O, err error) {
 	t.Helper()
 	env, _, _ := testEnv(t, "")
@@ -35,7 +35,7 @@ func read[O any](t *testing.T, tested map[string]bool, newX func(*factory, func(
 	return got, c.Execute()
 }
 
-// TestCommandLines: the options that each command makes of its flags.
+// TestCommandLines checks the options that each command makes from its flags.
 func TestCommandLines(t *testing.T) {
 	tested := map[string]bool{}
 	undo, err := read(t, tested, newUndo, "--to-revision", "3", "--no-write", "--no-inngest", "--force", "--lock-wait", "5s", "--timeout", "9s")
@@ -77,7 +77,7 @@ func TestCommandLines(t *testing.T) {
 	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }}), tested)
 }
 
-// oneRun is the result of a use case, without one.
+// oneRun is a prepared result that stands in for a use case's.
 type oneRun struct {
 	res     rollout.Result
 	objects []apply.Object
@@ -88,9 +88,9 @@ func (r oneRun) Result(pipeline.Outcome) rollout.Result { return r.res }
 func (r oneRun) Rendered() []apply.Object               { return r.objects }
 func (r oneRun) DiffText() (string, error)              { return r.diff, nil }
 
-// TestResults runs each command with a result in place of its use case: what it
-// prints into a pipe, what a terminal of 80 columns shows, and the fields that its
-// documents have besides the head.
+// TestResults runs each command with a prepared result instead of its use case. It
+// checks what the command prints into a pipe, what a terminal of 80 columns shows, and
+// which fields its documents have besides the head.
 func TestResults(t *testing.T) {
 	tested := map[string]bool{}
 	well := pipeline.Outcome{Name: "rollout", End: pipeline.Done}
@@ -171,8 +171,8 @@ func TestResults(t *testing.T) {
 		command func(*factory) *cobra.Command
 		argv    string
 		code    pipeline.End
-		pipe    string   // stdout; with … parts of it
-		screen  string   // of a terminal, where it differs
+		pipe    string   // stdout; … stands for any text
+		screen  string   // of a terminal, if it differs
 		fields  []string // of the documents
 	}{
 		{"rollout", rolloutAs(oneRun{res: res}, well), "rollout --tag t1", 0, "ns/deployment/w ghcr.io/o/w:t1\n", "", []string{"workload", "image", "tag", "oldPodsGone"}},
@@ -232,7 +232,7 @@ func TestResults(t *testing.T) {
 	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }}), tested)
 }
 
-// parts wants a text, or with … its parts in their order.
+// parts fails unless got is want, in which … stands for any text.
 func parts(t *testing.T, got, want string) {
 	t.Helper()
 	if all := strings.Split(want, "…"); len(all) == 1 {

@@ -15,7 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// kubeconfigFlags are the names of the flags that lead to a cluster.
+// kubeconfigFlags returns the names of the flags that select a cluster and an identity.
 func kubeconfigFlags(root *cobra.Command) []string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	genericclioptions.NewConfigFlags(true).AddFlags(set)
@@ -28,8 +28,9 @@ func kubeconfigFlags(root *cobra.Command) []string {
 	return names
 }
 
-// completions completes the flags and arguments of every command: from the kubeconfig,
-// from the cluster, the registry and Inngest, and from the receipts on this machine.
+// completions adds completion to the flags and arguments of every command. The words
+// come from the kubeconfig, the cluster, the registry, Inngest, and the receipts on this
+// machine.
 func (k *factory) completions(root *cobra.Command) {
 	var fromConfig = func(pick func(*clientcmdapi.Config) []string) cobra.CompletionFunc {
 		return cli.CompleteBy(func(context.Context, *cobra.Command, []string) ([]string, error) {
@@ -95,7 +96,7 @@ func (k *factory) completions(root *cobra.Command) {
 			return t.SuggestRevisions(ctx)
 		}),
 	}
-	for _, name := range []string{ // numbers, texts and URLs, for which files would not help
+	for _, name := range []string{ // numbers, text and URLs: file names would not help
 		"image", "timeout", "lock-wait", "max-step-loss", "probe-path", "probe-port",
 		"probe-expect", "confirm-run", "inngest-url", "count", "since",
 	} {
@@ -117,24 +118,24 @@ func (k *factory) completions(root *cobra.Command) {
 	}
 }
 
-// suggest completes by what find finds for the target.
+// suggest completes with the words that find returns for the target.
 func (k *factory) suggest(find func(context.Context, *cobra.Command, *rollout.Target) ([]string, error)) cobra.CompletionFunc {
 	return cli.CompleteBy(func(ctx context.Context, c *cobra.Command, args []string) ([]string, error) {
 		if len(args) > 0 {
-			return nil, nil // no command takes a second
+			return nil, nil // no command takes a second argument
 		}
 		t, err := k.target()
 		if err != nil {
 			return nil, err
 		}
 		if t.Conn.Config.ExecProvider != nil {
-			t.Conn.Config.ExecProvider.StdinUnavailable = true // nobody waits to answer a question
+			t.Conn.Config.ExecProvider.StdinUnavailable = true // nobody is there to answer a prompt
 		}
 		return find(ctx, c, t)
 	})
 }
 
-// suggestFunctions completes the name of a function.
+// suggestFunctions returns the names of functions.
 func suggestFunctions(ctx context.Context, c *cobra.Command, t *rollout.Target) ([]string, error) {
 	f := inngestFlags{url: given(c, "inngest-url")}
 	if err := errors.Join(f.validate(), f.complete(t.Worker.Inngest)); err != nil {
@@ -147,7 +148,7 @@ func suggestFunctions(ctx context.Context, c *cobra.Command, t *rollout.Target) 
 	return names, errors.Join(err, serr)
 }
 
-// given is the value of a string flag, and empty if the command has no such flag.
+// given returns the value of a flag, or "" if the command has no such flag.
 func given(c *cobra.Command, name string) string {
 	if f := c.Flags().Lookup(name); f != nil {
 		return f.Value.String()

@@ -30,7 +30,7 @@ func init() {
 	}
 }
 
-// complete is what a shell is offered after these words, without descriptions.
+// complete returns what a shell is offered after these words, without descriptions.
 func complete(t *testing.T, env *cli.Env, words ...string) []string {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -45,7 +45,7 @@ func complete(t *testing.T, env *cli.Env, words ...string) []string {
 	return offered(out.String(), prefix)
 }
 
-// offered are the words that a shell shows: those with the prefix that was typed.
+// offered returns the words that a shell shows: the ones with the prefix that was typed.
 func offered(out, prefix string) []string {
 	var all []string
 	for line := range strings.Lines(out) {
@@ -57,7 +57,7 @@ func offered(out, prefix string) []string {
 	return all
 }
 
-// leadTo makes the kubeconfig of testEnv lead to another server.
+// leadTo makes the kubeconfig of testEnv point to another server.
 func leadTo(t *testing.T, server string) {
 	t.Helper()
 	text := strings.Replace(kubeconfig, "http://127.0.0.1:1", server, 1)
@@ -132,8 +132,8 @@ func TestCompletionOfNamespaces(t *testing.T) {
 	}
 }
 
-// TestCompletionDoesNotHang: neither a server that says nothing nor a
-// credential helper that never ends holds up a shell.
+// TestCompletionDoesNotHang: neither a server that never answers nor a credential
+// helper that never ends blocks a shell.
 func TestCompletionDoesNotHang(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -154,8 +154,8 @@ func TestCompletionDoesNotHang(t *testing.T) {
 	}
 }
 
-// TestShellsComplete has the real bash and the real kubectl complete a line, by
-// kubectl's own way and by the plugin's script.
+// TestShellsComplete has the real bash and the real kubectl complete a line, through
+// kubectl's own mechanism and with the plugin's script.
 func TestShellsComplete(t *testing.T) {
 	kubectl, bash := require.Tool(t, "kubectl"), require.Tool(t, "bash")
 	env, _, _ := testEnv(t, "workers:\n  beta: {}\n  alpha: {}\n")
@@ -186,7 +186,7 @@ func TestShellsComplete(t *testing.T) {
 		return string(out)
 	}
 	if got, want := run(kubectl, "sbw", "completion", "--install"), filepath.Join(bin, "kubectl_complete-sbw"); got != want+"\n" {
-		t.Errorf("the completer is put at %q, not %q", got, want)
+		t.Errorf("the completer was put at %q, not %q", got, want)
 	}
 	if got := offered(run(kubectl, "__complete", "sbw", "rollout", "--context", ""), ""); !slices.Equal(got, []string{"here", "staging"}) {
 		t.Errorf("kubectl's own completion: %v", got)

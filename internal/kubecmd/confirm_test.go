@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestConfirmRun sends an event with the key that a person names, the worker's
-// environment having none, and follows its run through the new pods; where the
-// server refuses the key, what ran before is put back.
+// TestConfirmRun sends an event with the key from --event-key-from, because the
+// worker's environment has none, and follows its run through the new pods. If the
+// server refuses the key, the previous version is restored.
 func TestConfirmRun(t *testing.T) {
 	w := newWorld(t, 1)
 	w.withInngest(map[string]string{"SLOW_MS": "10"})
@@ -23,7 +23,7 @@ func TestConfirmRun(t *testing.T) {
 		!strings.Contains(errs, "event key") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)
 	}
-	// What cannot be read is known before anything is changed.
+	// A key that cannot be read is reported before anything is changed.
 	if _, errs := w.run(3, "rollout", "--tag", "old", "--confirm-run", "approval/requested", "--event-key-from", "file:none.key"); w.tag(0) != "new" ||
 		!strings.Contains(errs, "key-source-unread") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)

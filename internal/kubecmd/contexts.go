@@ -5,7 +5,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// each is one factory for each context that the words name, in their order.
+// each returns one factory for each context that the words match, in their order.
 func (k *factory) each(words []string) ([]*factory, error) {
 	if *k.flags.Context != "" {
 		return nil, pipeline.UsageErrorf(codeUsage, "name all of them with --contexts", "--context and --contexts are both given")
@@ -13,7 +13,7 @@ func (k *factory) each(words []string) ([]*factory, error) {
 	raw, err := k.flags.ToRawKubeConfigLoader().RawConfig()
 	if err != nil {
 		return nil, pipeline.UsageErrorf(cluster.CodeKubeconfig, "correct it, or choose another with --kubeconfig",
-			"the kubeconfig cannot be read: %v", err)
+			"cannot read the kubeconfig: %v", err)
 	}
 	names, err := cluster.MatchContexts(words, raw.Contexts)
 	if err != nil {

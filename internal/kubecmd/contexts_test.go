@@ -25,7 +25,7 @@ func TestWhatSeveralContextsShareIsReportedOnce(t *testing.T) {
 		t.Errorf("%q", texts)
 	}
 	if own.What != "only here" {
-		t.Error("the finding itself was altered")
+		t.Error("the finding itself was changed")
 	}
 }
 
@@ -42,7 +42,7 @@ func TestContextsUsage(t *testing.T) {
 		"wave size":       {[]string{"rollout", "--tag", "a", "--contexts", "here", "--wave-size", "0"}, "--wave-size 0"},
 		"max failures":    {[]string{"rollout", "--tag", "a", "--contexts", "here", "--max-failures", "-1"}, "--max-failures -1"},
 		"without several": {[]string{"rollout", "--tag", "a", "--wave-size", "2"}, "--wave-size and --max-failures"},
-		"no tag":          {[]string{"rollout", "--contexts", "here"}, "no tag to roll out"},
+		"no tag":          {[]string{"rollout", "--contexts", "here"}, "there is no tag to roll out"},
 		"status":          {[]string{"status", "--contexts", "nope"}, `no context is called "nope"`},
 		"doctor":          {[]string{"doctor", "--tag", "a", "--contexts", "nope"}, `no context is called "nope"`},
 	} {

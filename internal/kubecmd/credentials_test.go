@@ -79,7 +79,7 @@ func TestCredentialsAreOneFinding(t *testing.T) {
 				if tc.code == cluster.CodeUnauthorized && !strings.Contains(errs.String(), "cluster c rejected the credentials of user u") {
 					t.Errorf("neither the cluster nor the user is named:\n%s", errs)
 				}
-				text, _ := os.ReadFile(started) // not there: not started
+				text, _ := os.ReadFile(started) // the file does not exist if the command never started
 				if n := strings.Count(string(text), "start"); n != tc.starts {
 					t.Errorf("the command started %d times, want %d", n, tc.starts)
 				}

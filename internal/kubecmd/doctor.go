@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// newDoctor runs the checks of a rollout and nothing else.
+// newDoctor makes the command that runs the checks of a rollout and nothing else.
 func newDoctor(k *factory, runF func(context.Context, *rolloutOptions) error) *cobra.Command {
 	o := &rolloutOptions{tagOptional: true}
 	c := &cobra.Command{

@@ -36,7 +36,7 @@ func (o *rolloutOptions) runFleet(ctx context.Context, k *factory, make func([]r
 		return err
 	}
 	out, err := k.env.RunAll(f.Pipeline, f.Next, func(sink pipeline.Sink) pipeline.Outcome { return f.Run(ctx, sink) })
-	k.env.Warn("keep the receipt", f.Unkept())
+	k.env.Warn("cannot save the receipt", f.Unkept())
 	if perr := printFleet(k.env, o.output, f.Result(out), out); perr != nil {
 		return perr
 	}
@@ -79,17 +79,17 @@ func (o *rolloutOptions) checkWaves() error {
 	return nil
 }
 
-// contextDocument is the part of a document that is about one of several contexts.
+// contextDocument is the part of a document for one of several contexts.
 type contextDocument struct {
 	cli.Head
 	End string `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted,not-started" doc:"as above, or not-started"`
 	rollout.Result
 }
 
-// notStarted is the end of a context that the run did not get to.
+// notStarted is the end of a context that the run did not reach.
 const notStarted = "not-started"
 
-// endOf is how it ended in one context.
+// endOf returns how the run ended in one context.
 func endOf(c rollout.ContextResult, checksOnly bool) string {
 	switch {
 	case c.Outcome.Refused:
@@ -102,7 +102,7 @@ func endOf(c rollout.ContextResult, checksOnly bool) string {
 	return c.Outcome.End.Word()
 }
 
-// newFleetDocument is the document of a run in several contexts.
+// newFleetDocument returns the document of a run in several contexts.
 func newFleetDocument(res rollout.FleetResult, out pipeline.Outcome) *rolloutDocument {
 	whole := rollout.Result{Tag: res.Tag, DryRun: res.DryRun, Seconds: res.Seconds, Settled: true}
 	doc := &rolloutDocument{Result: &whole, Manifest: res.Manifest}
@@ -136,7 +136,7 @@ func printFleetNames(env *cli.Env, res rollout.FleetResult) error {
 	return nil
 }
 
-// printFleet writes one line a context, or a document.
+// printFleet writes one line per context, or a document.
 func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeline.Outcome) error {
 	env.SetDocument(newFleetDocument(res, out))
 	switch {
@@ -175,7 +175,7 @@ func printFleet(env *cli.Env, output string, res rollout.FleetResult, out pipeli
 	return nil
 }
 
-// causeOf is the code of what ended a run.
+// causeOf returns the code of the error that ended a run.
 func causeOf(out pipeline.Outcome) string {
 	if code := worst(out.All()); code != "-" || !out.Interrupted {
 		return code
@@ -183,7 +183,7 @@ func causeOf(out pipeline.Outcome) string {
 	return "interrupted"
 }
 
-// shortImage is a reference without the parts that are the same in every row.
+// shortImage returns NAME:TAG of a reference: the rest is the same in every row.
 func shortImage(ref string) string {
 	ref, _, _ = strings.Cut(ref, "@")
 	if ref == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// fleet runs a command of several contexts and reads its result.
+// fleet runs a command in several contexts and reads its result.
 func (w *world) fleet(code int, args ...string) rolloutDocument {
 	w.Helper()
 	out, _ := w.run(code, append(args, "--no-inngest", "-o", "json")...)
@@ -27,7 +27,7 @@ func (w *world) fleet(code int, args ...string) rolloutDocument {
 	return res
 }
 
-// ends are "CONTEXT: END, runs TAG" of a result and the clusters themselves.
+// ends returns a line "CONTEXT: END, runs TAG" per context; the tag is the cluster's.
 func (w *world) ends(res rolloutDocument) []string {
 	w.Helper()
 	var all []string
@@ -44,7 +44,7 @@ func (w *world) wantEnds(res rolloutDocument, want ...string) {
 	}
 }
 
-// TestSeveralClusters is the life of a worker in two clusters.
+// TestSeveralClusters follows the life of a worker in two clusters.
 func TestSeveralClusters(t *testing.T) {
 	w := newWorld(t, 2)
 	w.run(0, "rollout", "--contexts", "eu,us", "--tag", "old", "--no-inngest")
@@ -61,9 +61,8 @@ func TestSeveralClusters(t *testing.T) {
 	}
 	old := w.read("k8s/worker.yaml")
 
-	// A bad tag: the first cluster goes back by itself, the second is not
-	// touched, and the file is what it was.
-	// Its controller may still write the status.
+	// A bad tag: the first cluster is restored on its own, the second is not touched,
+	// and the file is restored. The second's controller may still write the status.
 	untouched := func() string {
 		d := w.deployment(1)
 		return fmt.Sprint(d.Generation, d.Labels, d.Annotations)
@@ -82,7 +81,7 @@ func TestSeveralClusters(t *testing.T) {
 		t.Error(errs)
 	}
 
-	// Both at once, with one that refuses: nothing is changed anywhere.
+	// Both at once, and one refuses: nothing is changed anywhere.
 	w.pause(1, true)
 	res := w.fleet(3, "rollout", "--contexts", "*", "--tag", "new", "--wave-size", "2")
 	w.wantEnds(res, "eu: not-started, runs old", "us: refused, runs old")
@@ -91,7 +90,7 @@ func TestSeveralClusters(t *testing.T) {
 	}
 	w.pause(1, false)
 
-	// A dry run prints what would be and changes nothing.
+	// A dry run prints what would happen and changes nothing.
 	out, _ = w.run(0, "rollout", "--contexts", "*", "--tag", "new", "--no-inngest", "--dry-run=server")
 	if want := "# context eu\ndeployment.apps/worker configured (server dry run)\n# context us\ndeployment.apps/worker configured (server dry run)\n"; out != want {
 		t.Errorf("%q", out)
@@ -100,14 +99,14 @@ func TestSeveralClusters(t *testing.T) {
 		t.Error("the dry run changed something")
 	}
 
-	// Both at once, well.
+	// Both at once, and both succeed.
 	res = w.fleet(0, "rollout", "--contexts", "us,eu", "--tag", "new", "--wave-size", "2")
 	w.wantEnds(res, "us: done, runs new", "eu: done, runs new")
 	if res.Manifest == nil || res.Manifest.Restored || !strings.Contains(w.read("k8s/worker.yaml"), ":new@sha256:") {
 		t.Errorf("manifest %+v\n%s", res.Manifest, w.read("k8s/worker.yaml"))
 	}
 	if out, _ = w.run(0, "doctor", "--contexts", "*", "--no-inngest"); strings.Count(out, "done") != 2 {
-		t.Errorf("doctor says\n%s", out)
+		t.Errorf("doctor printed\n%s", out)
 	}
 }
 
@@ -123,9 +122,9 @@ func TestOneClusterOfSeveralFails(t *testing.T) {
 		t.Errorf("%s, manifest %+v\n%s", res.End, res.Manifest, w.read("k8s/worker.yaml"))
 	}
 	if !strings.Contains(w.errs.String(), "`kubectl sbw rollout --contexts us --tag new` goes on") {
-		t.Errorf("what to do next is not said:\n%s", w.errs)
+		t.Errorf("the next step is not reported:\n%s", w.errs)
 	}
-	// One failure may be: the wave after it is begun all the same.
+	// One failure is allowed: the next wave starts anyway.
 	res = w.fleet(4, "rollout", "--contexts", "us,eu", "--tag", "newer", "--max-failures", "1", "--timeout", "5s")
 	w.wantEnds(res, "us: restored, runs old", "eu: done, runs newer")
 	if !strings.Contains(w.read("k8s/worker.yaml"), ":newer@") {
@@ -133,8 +132,8 @@ func TestOneClusterOfSeveralFails(t *testing.T) {
 	}
 }
 
-// TestInterruptedInSeveralClusters: every cluster under way goes back, the
-// next waves are not begun, and the file is what it was.
+// TestInterruptedInSeveralClusters: every cluster in progress is restored, the next
+// waves are not started, and the file is restored.
 func TestInterruptedInSeveralClusters(t *testing.T) {
 	w := newWorld(t, 2)
 	w.fleet(0, "rollout", "--contexts", "*", "--tag", "old")

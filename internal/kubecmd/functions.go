@@ -32,8 +32,8 @@ func newFunctions(k *factory, runF func(context.Context, *functionsOptions) erro
 		Use:   "functions [NAME]",
 		Short: "List the functions that Inngest has registered",
 		Long: `List the functions that Inngest has registered, with their triggers, retries and limits, and where
-they are defined according to the catalog of the running image. A function that another app has as
-well, or whose event starts functions of another app, is marked.`,
+they are defined according to the catalog of the running image. Functions that another app also has,
+or whose event also starts functions of another app, are marked.`,
 		Example: `  # the worker's functions
   kubectl sbw functions
 
@@ -86,7 +86,7 @@ func (o *functionsOptions) run(ctx context.Context, env *cli.Env, t *rollout.Tar
 	return o.print(env, apps, c.App, rollout.Functions(apps, c.App, o.name, o.all, known.catalog))
 }
 
-// noteDetour reports how Inngest is reached if that is not the usual route.
+// noteDetour prints how Inngest is reached if that is not the usual route.
 func noteDetour(env *cli.Env, c *conn.Conn) error {
 	if c.Detour() == "" {
 		return nil
@@ -109,7 +109,7 @@ func (o *functionsOptions) print(env *cli.Env, apps []model.App, own string, row
 	case len(rows) == 0:
 		what := "no functions are registered for app " + own
 		if o.name != "" {
-			what = "no registered function is named like " + strconv.Quote(o.name)
+			what = "no registered function has a name that contains " + strconv.Quote(o.name)
 		}
 		return &pipeline.Finding{Code: codeFunctionMissing, Severity: pipeline.Error, What: what, Why: alternatives(apps, own, o),
 			Fix: "check that the worker's index exports it; `kubectl sbw refresh` registers what the worker serves, and --all lists other apps"}
@@ -124,7 +124,7 @@ func (o *functionsOptions) print(env *cli.Env, apps []model.App, own string, row
 	return printTable(env, rollout.FunctionsTable(rows, o.output == "wide"))
 }
 
-// alternatives names the other apps that have it.
+// alternatives names the functions of other apps that match.
 func alternatives(apps []model.App, own string, o *functionsOptions) string {
 	if o.name == "" || o.all {
 		return ""

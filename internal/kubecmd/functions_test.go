@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// gaps are what lies between columns, however wide.
+// gaps matches the space between columns, however wide.
 var gaps = regexp.MustCompile(` {2,}`)
 
 func TestFunctionsShowWhereTheyAreDefinedAndWhoElseHasThem(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// options are what a command line means.
+// options returns the options that a command line results in.
 func (w *world) options(args ...string) *rolloutOptions {
 	w.Helper()
 	k := &factory{env: w.env, flags: genericclioptions.NewConfigFlags(true)}
@@ -83,8 +83,8 @@ func codes(out pipeline.Outcome) (all []pipeline.Code) {
 	return all
 }
 
-// steal makes somebody else the holder of the lock, as a run does that takes an
-// expired one over.
+// steal makes somebody else the holder of the lock, like a run that takes over an
+// expired one.
 func (w *world) steal() {
 	w.Helper()
 	leases := w.kubes[0].CoordinationV1().Leases(w.ns)
@@ -104,8 +104,8 @@ func (w *world) steal() {
 	})
 }
 
-// gitOps applies the worker's Deployment as a GitOps controller does: by server-side
-// apply under its own manager, over everybody.
+// gitOps applies the worker's Deployment as a GitOps controller does: with server-side
+// apply, under its own manager, forcing conflicts.
 func (w *world) gitOps(tag string) {
 	w.Helper()
 	d := w.deployment(0)
@@ -119,8 +119,8 @@ func (w *world) gitOps(tag string) {
 	}
 }
 
-// TestInterruptAfterTheProof: whoever presses Ctrl-C while old pods end keeps
-// the release, which is proven, and a later run finds nothing to go on with.
+// TestInterruptAfterTheProof: Ctrl-C while old pods end keeps the release, which is
+// proven, and a later run finds nothing to continue.
 func TestInterruptAfterTheProof(t *testing.T) {
 	for stage, want := range map[string]struct {
 		end  pipeline.End

@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// addGrouped adds commands to root in kubectl's groups, which its help shows them in.
+// addGrouped adds the commands to root under the groups that help lists them in.
 func addGrouped(root *cobra.Command, groups templates.CommandGroups) {
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.Message, Title: g.Message})
@@ -20,8 +20,8 @@ func addGrouped(root *cobra.Command, groups templates.CommandGroups) {
 	groups.Add(root)
 }
 
-// installHelp shows flags by their purpose. One that has none comes last in its list,
-// so that a new flag is shown without a line here.
+// installHelp groups flags by purpose. A flag without a group comes last, so a new flag
+// is shown even if it is not listed here.
 func installHelp(root *cobra.Command, env *cli.Env) {
 	for _, c := range root.Commands() {
 		if slices.Contains([]string{"rollout", "restart", "doctor", "undo"}, c.Name()) {
@@ -34,11 +34,11 @@ func installHelp(root *cobra.Command, env *cli.Env) {
 	cli.InstallKubectlHelp(root, env, templates.NewHelpFlagPrinter)
 }
 
-// purposes are what the flags of a rollout and of its relatives are for.
+// purposes groups the flags of rollout and of the commands that share them.
 var purposes = []cli.FlagGroup{
 	{Title: "Image", Flags: []string{"tag", "image", "no-pin", "to-revision"}},
 	{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
-	{Title: "Trial", Flags: []string{"dry-run", "diff"}},
+	{Title: "Dry Run", Flags: []string{"dry-run", "diff"}},
 	{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "no-settle", "lock-wait"}},
 	{Title: "Prove, Then Switch", Flags: []string{"strategy", "drain-timeout", "bake", "resume"}},
 	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},

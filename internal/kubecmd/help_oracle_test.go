@@ -13,9 +13,9 @@ import (
 )
 
 // TestHelpIsWhatKubectlWouldPrint renders every command's help with kubectl's own
-// templates.ActsAsRootCommand as well. What differs on purpose is left out of the
-// comparison: options have a title for each purpose, their texts are sentences, and
-// defaults that are the configuration's are not shown as flags' own.
+// templates.ActsAsRootCommand as well. Intentional differences are left out of the
+// comparison: options have a title for each purpose, their descriptions are sentences,
+// and defaults that come from the configuration are not shown as the flags' own.
 func TestHelpIsWhatKubectlWouldPrint(t *testing.T) {
 	names := []string{""}
 	for _, c := range NewRoot(helpEnv(nil)).Commands() {
@@ -58,7 +58,7 @@ func TestHelpIsWhatKubectlWouldPrint(t *testing.T) {
 				{"examples", got.examples, want.examples},
 				{"commands", got.commands, want.commands},
 				{"usage", got.usage, want.usage},
-				// It calls a plugin by its last word alone.
+				// kubectl calls a plugin by its last word only.
 				{"hints", got.hints, strings.ReplaceAll(want.hints, `"sbw `, `"kubectl sbw `)},
 			} {
 				if part.got != part.want {
@@ -84,10 +84,10 @@ func helpEnv(out *bytes.Buffer) *cli.Env {
 	return &cli.Env{Plugin: "kubectl sbw", Out: out, Err: out, Getenv: func(string) string { return "" }}
 }
 
-// help is a help text in parts; line breaks do not count in prose.
+// help is a help text split into parts. Line breaks in prose are ignored.
 type help struct {
 	text, examples, commands, usage, hints string
-	flags                                  map[string]string // "-f, --file": its text
+	flags                                  map[string]string // "-f, --file": its description
 }
 
 func parseHelp(text string) help {

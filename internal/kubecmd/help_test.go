@@ -6,9 +6,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// TestEveryFlagHasItsPurpose: a flag that is in none of the purposes of help.go
-// would stand apart, where nobody looks for it; a purpose's flag that no
-// command has is a leftover.
+// TestEveryFlagHasItsPurpose: a flag that is missing from the purposes in help.go would
+// be listed apart, where nobody looks for it. A flag that no command has is a leftover.
 func TestEveryFlagHasItsPurpose(t *testing.T) {
 	root := NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }})
 	known := map[string]bool{}

@@ -54,7 +54,7 @@ type historyDocument struct {
 	Revisions []rollout.Past `json:"revisions" doc:"runs and revisions, the newest first, each with revision, current, command, started, seconds, image, tag, digest, commit, dirty, by, end, functions, pods, cause"`
 }
 
-// printHistory writes one line a run or revision, or a document.
+// printHistory writes one line per run or revision, or a document.
 func printHistory(env *cli.Env, output string, all []rollout.Past) error {
 	env.SetDocument(&historyDocument{Revisions: all})
 	if cli.IsDocument(output) {

@@ -20,9 +20,9 @@ type inngestFlags struct {
 	url     string
 	via     string
 	keyFrom string
-	// key is keyFrom, as parsed.
+	// key is the parsed keyFrom.
 	key containerenv.Source
-	// eventKeyFrom and eventKey are of the key for sending events.
+	// eventKeyFrom and eventKey are the same for the key that sends events.
 	eventKeyFrom string
 	eventKey     containerenv.Source
 }
@@ -40,7 +40,7 @@ func (f *inngestFlags) add(c *cobra.Command) {
 		&f.keyFrom,
 		"signing-key-from",
 		"",
-		"where the signing key is: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)",
+		"where to find the signing key: "+containerenv.SourceForms+" (default: the worker's own environment in the cluster)",
 	)
 	c.MarkFlagsMutuallyExclusive("inngest-url", "inngest-via")
 	cli.Complete(c, "inngest-via", conn.ViaAuto, conn.ViaForward, conn.ViaDirect)
@@ -49,11 +49,11 @@ func (f *inngestFlags) add(c *cobra.Command) {
 // addEventKey adds the flag of a command that sends an event.
 func (f *inngestFlags) addEventKey(c *cobra.Command) {
 	c.Flags().
-		StringVar(&f.eventKeyFrom, "event-key-from", "", "where the key of --confirm-run's event is: "+containerenv.SourceForms+
+		StringVar(&f.eventKeyFrom, "event-key-from", "", "where to find the key that sends --confirm-run's event: "+containerenv.SourceForms+
 			" (default: the worker's own environment in the cluster)")
 }
 
-// validate finds mistakes on the command line itself.
+// validate finds mistakes in the flags themselves.
 func (f *inngestFlags) validate() (err error) {
 	if f.keyFrom != "" {
 		if f.key, err = containerenv.ParseSource("--signing-key-from", f.keyFrom); err != nil {
@@ -71,7 +71,7 @@ func (f *inngestFlags) validate() (err error) {
 	return checkVia("--inngest-via", f.via)
 }
 
-// checkURL accepts the URL of a server, or none.
+// checkURL accepts the URL of a server, or "".
 func checkURL(name, text string) error {
 	if text == "" {
 		return nil
@@ -117,7 +117,7 @@ func (f *inngestFlags) complete(w worker.Inngest) (err error) {
 	return err
 }
 
-// into sets the route and the keys.
+// into copies the route and the keys to o.
 func (f *inngestFlags) into(o *rollout.InngestOptions) {
 	o.URL, o.Via, o.Key, o.EventKey = f.url, f.via, f.key, f.eventKey
 }
@@ -139,8 +139,8 @@ func (f inngestFlags) target(k *factory) (*rollout.Target, rollout.InngestOption
 	return t, o, nil
 }
 
-// connect connects a command that is about Inngest alone to the worker as it runs. The
-// caller closes the connection.
+// connect connects a command that only concerns Inngest to Inngest and to the running
+// worker. The caller closes the connection.
 func (f inngestFlags) connect(ctx context.Context, k *factory) (*rollout.Target, *conn.Conn, *workload.Workload, error) {
 	t, o, err := f.target(k)
 	if err != nil {
@@ -153,8 +153,8 @@ func (f inngestFlags) connect(ctx context.Context, k *factory) (*rollout.Target,
 	return t, c, live, err
 }
 
-// needsInngest refuses a command that is about Inngest alone for a worker that
-// registers nothing there.
+// needsInngest refuses a command that only concerns Inngest if the worker registers
+// nothing there.
 func needsInngest(t *rollout.Target) error {
 	if !t.Worker.Inngest.Off {
 		return nil

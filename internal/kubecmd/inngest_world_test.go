@@ -31,9 +31,9 @@ const (
 	testEventKey   = "evt"
 )
 
-// withInngest gives the world a server's double, and a worker with the real SDK
-// that answers for every pod. Nobody forwards ports here: commands run as a
-// user who may not, so that they take the worker's Service.
+// withInngest gives the world a simulated server, and a worker with the real SDK that
+// answers for every pod. Nothing forwards ports here: commands run as a user who is not
+// permitted to, so that they use the worker's Service.
 func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 	w.Helper()
 	dir := filepath.Join(require.Dir(w.T), "npm")
@@ -43,7 +43,7 @@ func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 	host := net.JoinHostPort(cptest.HostIP(w), fmt.Sprint(w.page.port))
 	double := inngestd.New(inngestd.Options{SigningKey: testSigningKey, EventKeys: []string{testEventKey}, Backoff: inngestd.Scaled(100),
 		HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			var d net.Dialer // whatever name is registered, it is that of the Service
+			var d net.Dialer // every registered name stands for the Service
 			return d.DialContext(ctx, network, host)
 		}}}})
 	w.link = &link{to: double, broke: map[string]bool{}}
@@ -92,14 +92,14 @@ func (w *world) withInngest(workerEnv map[string]string) *npmworkers.Process {
 	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "          readinessProbe:", "          env: [{name: INNGEST_SIGNING_KEY, value: "+testSigningKey+"}]\n          readinessProbe:", 1))
 	w.inngest = server.URL
 	w.as = []string{"--as", "dev"}
-	w.until(func() bool { // the authoriser learns of roles in its own time
+	w.until(func() bool { // the authorizer learns about roles asynchronously
 		w.errs.Reset()
 		return w.try("history") == 1 && strings.Contains(w.errs.String(), "workload-unknown")
 	})
 	return p
 }
 
-// send starts the functions of an event.
+// send sends an event, which starts its functions.
 func (w *world) send(name string) {
 	w.Helper()
 	c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: w.inngest}, Key: wire.NewSigningKey(testSigningKey)})

@@ -22,11 +22,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// An interferer does to the worker what somebody else does during a run.
+// An interferer changes the worker as somebody else does during a run.
 type interferer struct {
 	who string
 	do  func(*world)
-	// manager is named wherever the run ends because of it.
+	// manager is named in the findings if the run ends because of it.
 	manager string
 }
 
@@ -78,25 +78,25 @@ var (
 // A cell is one run that somebody interferes with, and how it ends.
 type cell struct {
 	interferer
-	stage string // at whose start
-	fails bool   // the new version
+	stage string // the stage at whose start somebody interferes
+	fails bool   // whether the new version fails
 	end   pipeline.End
-	code  pipeline.Code // of what ended it; empty: not asserted
-	runs  string        // afterwards; empty: nothing
-	file  string        // the tag that the manifest's file names
+	code  pipeline.Code // of the finding that ended the run; empty: not asserted
+	runs  string        // the tag that runs afterwards; empty: nothing runs
+	file  string        // the tag in the manifest file
 }
 
 const done, restored, left, unchanged = pipeline.Done, pipeline.Restored, pipeline.Left, pipeline.Unchanged
 
-// TestNobodyIsOverwritten: who interferes, in which stage, and what must be left
-// behind. The rollout fails in its probe unless it is to end well.
+// TestNobodyIsOverwritten: each cell says who interferes in which stage, and what must
+// be left behind. The rollout fails in its probe unless it is expected to succeed.
 func TestNobodyIsOverwritten(t *testing.T) {
 	for _, c := range []cell{
 		{nobody, "probe", true, restored, "", "old", "old"},
 		{nobody, "probe", false, done, "", "new", "new"},
-		// Before the cluster is changed, only the file is, and is restored.
-		// Until the apply a rollout takes the image, whoever set it last, and
-		// what it goes back to is what it found then.
+		// Before the cluster is changed, only the file has been, and it is restored.
+		// Until the apply, a rollout accepts any image that somebody sets, and
+		// that is what it restores.
 		{setImage, "stamp", false, done, "", "new", "new"},
 		{setImage, "stamp", true, restored, "", "newer", "old"},
 		{setImage, "apply", false, done, "", "new", "new"},
@@ -148,9 +148,9 @@ func TestNobodyIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestNobodyIsOverwrittenBySwitching is the same of prove, then switch. Before the
-// Services are pinned, another version than the one that the preflight saw is a
-// reason to stop: its pods would replace those that are pinned.
+// TestNobodyIsOverwrittenBySwitching does the same for the switch strategy. Until the
+// Services are pinned, a version other than the one that the preflight saw is a reason
+// to stop: its pods would replace the pinned ones.
 func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
 	for _, c := range []cell{
 		{setImage, "hold", false, unchanged, workload.CodeSuperseded, "newer", "old"},
@@ -177,7 +177,7 @@ func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
 	}
 }
 
-// TestNobodyIsOverwrittenInRefresh is the same of the stage that registers functions.
+// TestNobodyIsOverwrittenInRefresh does the same for the stage that registers functions.
 func TestNobodyIsOverwrittenInRefresh(t *testing.T) {
 	for _, one := range []struct {
 		strategy handover.Strategy
@@ -197,8 +197,8 @@ func TestNobodyIsOverwrittenInRefresh(t *testing.T) {
 	}
 }
 
-// TestNobodyIsOverwrittenByRestart is the same of a restart, which leaves the image
-// and the manifest's file as they are.
+// TestNobodyIsOverwrittenByRestart does the same for a restart, which leaves the image
+// and the manifest file as they are.
 func TestNobodyIsOverwrittenByRestart(t *testing.T) {
 	for _, c := range []cell{
 		{setImage, "apply", false, unchanged, workload.CodeSuperseded, "newer", "old"},
@@ -215,10 +215,10 @@ func TestNobodyIsOverwrittenByRestart(t *testing.T) {
 	}
 }
 
-// TestNobodyIsOverwrittenByUndo is the same of an undo from new to old.
+// TestNobodyIsOverwrittenByUndo does the same for an undo from new to old.
 func TestNobodyIsOverwrittenByUndo(t *testing.T) {
 	for _, c := range []cell{
-		// It meant what ran when it began.
+		// The undo was meant for what was running when it started.
 		{setImage, "undo", false, unchanged, workload.CodeSuperseded, "newer", "new"},
 		{restart, "undo", false, unchanged, workload.CodeSuperseded, "new", "new"},
 		{recreate, "undo", false, unchanged, workload.CodeReplaced, "newer", "new"},
@@ -246,7 +246,7 @@ func (c cell) try(t *testing.T, begin func(t *testing.T) *world, args ...string)
 	t.Run(strings.ReplaceAll(fmt.Sprintf("%s in %s fails %t", c.who, c.stage, c.fails), " ", "_"), func(t *testing.T) {
 		w := begin(t)
 		w.before = w.deployment(0)
-		if c.fails { // at once, and for good
+		if c.fails { // immediately and permanently
 			w.page.duplicates.Store(true)
 		}
 		var theirs *corev1.PodTemplateSpec
@@ -263,7 +263,7 @@ func (c cell) try(t *testing.T, begin func(t *testing.T) *world, args ...string)
 			t.Errorf("runs %q, want %q", now, c.runs)
 		}
 		if file := w.read("k8s/worker.yaml"); !regexp.MustCompile(`/o/w:` + c.file + `[@ ]`).MatchString(file) {
-			t.Errorf("the file names another than %s:\n%s", c.file, file)
+			t.Errorf("the file does not name %s:\n%s", c.file, file)
 		}
 		if args[0] == "rollout" && !slices.Contains(args, "switch") {
 			if restored := r.Result(out).Restored; len(restored) > 0 != (c.end == pipeline.Restored || c.end == pipeline.Unchanged) {
@@ -276,7 +276,7 @@ func (c cell) try(t *testing.T, begin func(t *testing.T) *world, args ...string)
 			return // whatever is held is for the other run to deal with
 		}
 		if journals, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(journals) > 0 {
-			t.Errorf("a later run is to put back what is not ours: %v %v", journals, err)
+			t.Errorf("a later run would restore what is not ours: %v %v", journals, err)
 		}
 		if slices.Contains(args, "switch") && c.runs != "" && c.who != selector.who {
 			w.released()
@@ -284,7 +284,7 @@ func (c cell) try(t *testing.T, begin func(t *testing.T) *world, args ...string)
 	})
 }
 
-// theirs compares with what they had set.
+// theirs compares the state with what the interferer set.
 func (c cell) theirs(w *world, set *corev1.PodTemplateSpec) {
 	w.Helper()
 	if c.who == selector.who {
@@ -321,7 +321,7 @@ func (c cell) theirs(w *world, set *corev1.PodTemplateSpec) {
 	}
 }
 
-// named makes sure that a run that has ended because of them names them.
+// named makes sure that a run that ended because of an interferer names it.
 func (c cell) named(t *testing.T, out pipeline.Outcome) {
 	t.Helper()
 	if c.manager == "" || c.code == "" {

@@ -17,16 +17,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// What this test binary is to do in place of testing: run a command and kill
-// itself at a point of it, which is KIND STAGE of an event. Nothing of it comes
-// to anybody's ears after that, as with a machine that loses power.
+// These variables make the test binary run a command and kill itself at a certain point,
+// given as KIND STAGE of an event. After that nothing is printed or cleaned up, as if
+// the machine had lost power.
 const (
 	envKilledAt   = "SBW_TEST_KILLED_AT"
 	envKilledDir  = "SBW_TEST_KILLED_DIR"
 	envKilledArgs = "SBW_TEST_KILLED_ARGS"
 )
 
-// TestKilledChild is not a test but the process that other tests kill.
+// TestKilledChild is the process that other tests kill, not a test.
 func TestKilledChild(t *testing.T) {
 	at, args := os.Getenv(envKilledAt), strings.Fields(os.Getenv(envKilledArgs))
 	if at == "" {
@@ -71,7 +71,7 @@ func TestKilledChild(t *testing.T) {
 	t.Fatalf("there was no event %q: %v", at, out.Err)
 }
 
-// kill runs a command that ends by SIGKILL at a point of it.
+// kill runs a command that is ended by SIGKILL at the given point.
 func (w *world) kill(at string, args ...string) {
 	w.Helper()
 	cmd := exec.CommandContext(w.Context(), os.Args[0], "-test.run=^TestKilledChild$")
@@ -82,9 +82,9 @@ func (w *world) kill(at string, args ...string) {
 	}
 }
 
-// TestKilledAtEveryStage: whatever point a run is killed at, the next one says
-// so, needs not wait for its lock, and ends well: it goes on, or goes back to
-// what was before, in the cluster and in every byte of the manifest.
+// TestKilledAtEveryStage: wherever a run is killed, the next one reports it, does not
+// have to wait for its lock, and succeeds: it continues, or restores the previous state
+// of the cluster and every byte of the manifest.
 func TestKilledAtEveryStage(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
@@ -99,19 +99,19 @@ func TestKilledAtEveryStage(t *testing.T) {
 		killed []string
 		then   []string
 		code   int
-		runs   string // then
+		runs   string // afterwards
 	}{
-		{"note undo", undo, undo, 0, "old"}, // it goes where the first one went
+		{"note undo", undo, undo, 0, "old"}, // it goes back to the same revision as the first one
 		{"note manifest", undo, undo, 0, "old"},
-		{"stage-started stamp", rollout, rollout, 0, "newer"}, // it has the lock, and no more
-		{"note stamp", rollout, undo, 0, "new"},               // the file is written, the cluster as it was
+		{"stage-started stamp", rollout, rollout, 0, "newer"}, // it has the lock, nothing else
+		{"note stamp", rollout, undo, 0, "new"},               // the file is written, the cluster is unchanged
 		{"note stamp", rollout, bad, 4, "new"},
 		{"note apply", rollout, rollout, 0, "newer"},
 		{"note apply", rollout, undo, 0, "new"},
 		{"table watch", rollout, bad, 4, "new"},
 		{"stage-started probe", rollout, undo, 0, "new"},
 		{"stage-started settle", rollout, bad, 4, "new"},
-		{"stage-finished settle", rollout, undo, 0, "new"}, // all is done but nobody heard of it
+		{"stage-finished settle", rollout, undo, 0, "new"}, // everything is done but was not reported
 	} {
 		w.kill(one.at, one.killed...)
 		_, errs := w.run(one.code, one.then...)
@@ -138,9 +138,9 @@ func TestKilledAtEveryStage(t *testing.T) {
 	}
 }
 
-// TestKilledThenChangedByAnother: what somebody has changed since a run was killed
-// is theirs, although the image is still the killed run's. A run that fails later
-// goes back to that, and an undo does not take the older state for its own.
+// TestKilledThenChangedByAnother: what somebody changed after a run was killed belongs
+// to them, even if the image is still the killed run's. A run that fails later goes back
+// to their state, and an undo does not restore the older one.
 func TestKilledThenChangedByAnother(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")

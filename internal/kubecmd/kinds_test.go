@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestTheLifeOfOtherKinds is what a Deployment's life is, of a StatefulSet and
-// a DaemonSet.
+// TestTheLifeOfOtherKinds follows the life of a StatefulSet and of a DaemonSet, like
+// TestTheLifeOfAWorker for a Deployment.
 func TestTheLifeOfOtherKinds(t *testing.T) {
 	for _, kind := range []string{"StatefulSet", "DaemonSet"} {
 		t.Run(kind, func(t *testing.T) {

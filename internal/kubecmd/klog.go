@@ -11,12 +11,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// maxLogLevel is the highest -v there is. From 8 on client-go writes the bodies
-// of requests and answers, Secrets' too, and no log of this program holds one.
+// maxLogLevel is the highest level that -v accepts. From level 8, client-go logs the
+// bodies of requests and responses, including Secrets, which must never be logged.
 const maxLogLevel = 7
 
-// klogger is what klog writes through, by which client-go and its relatives log, with
-// klog's flag -v, which kubectl's users know.
+// klogger directs klog, which client-go and related libraries log through, to env's
+// log. It is also the value of klog's flag -v, which kubectl's users know.
 type klogger struct {
 	env    *cli.Env
 	config *textlogger.Config
@@ -28,8 +28,8 @@ func newKlogger(env *cli.Env) *klogger {
 }
 
 // install makes klog write where env prints the run: never between the lines of a
-// live view, and not at all unless --verbose or -v asks for it. klog has one
-// logger for the whole process, so that this is for Main.
+// live view, and not at all unless --verbose or -v is given. klog has one logger for
+// the whole process, so only Main calls this.
 func (l *klogger) install() *klogger {
 	klog.SetLogger(textlogger.NewLogger(l.config))
 	return l
@@ -39,13 +39,13 @@ func (l *klogger) addFlag(f *pflag.FlagSet) {
 	f.VarP(l, "v", "v", fmt.Sprintf("print what client-go logs, up to this level (6: each request, %d: its headers)", maxLogLevel))
 }
 
-// String, Type and Set make it the value of the flag.
+// String implements pflag.Value.
 func (l *klogger) String() string { return strconv.Itoa(l.level) }
 
-// Type is how help calls the value.
+// Type returns the name of the value in help.
 func (l *klogger) Type() string { return "int" }
 
-// Set takes effect at once, as klog's own flag does.
+// Set takes effect immediately, as klog's own flag does.
 func (l *klogger) Set(s string) error {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > maxLogLevel {

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// logged is what a run prints on stderr while client-go logs.
+// logged returns what a run prints on stderr while client-go logs.
 func logged(t *testing.T, print func(*cli.Env), level string) string {
 	t.Helper()
 	env, _, errs := testEnv(t, "")
@@ -41,7 +41,7 @@ func logged(t *testing.T, print func(*cli.Env), level string) string {
 	return errs.String()
 }
 
-func TestLibrariesLogWhereTheRunIsTold(t *testing.T) {
+func TestLibrariesLogWhereTheRunIsPrinted(t *testing.T) {
 	few := []string{"lost connection to pod", "old klog\n"}
 	all := append(few, "Response", "old klog, sixth\n")
 	for _, c := range []struct {
@@ -77,7 +77,7 @@ func TestNoLogLevelWritesBodies(t *testing.T) {
 	env, _, _ := testEnv(t, "")
 	for _, level := range []string{"8", "10", "-1", "x", ""} {
 		if err := newKlogger(env).Set(level); err == nil {
-			t.Errorf("-v %q is taken", level)
+			t.Errorf("-v %q is accepted", level)
 		}
 	}
 	root := NewRoot(env)

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestNamespaceThatDoesNotExist: one line says so, whichever command meets it.
+// TestNamespaceThatDoesNotExist: one line says so, whichever command finds out.
 func TestNamespaceThatDoesNotExist(t *testing.T) {
 	w := newWorld(t, 1)
 	missing := w.ns + "-missing"
@@ -32,8 +32,8 @@ func TestNamespaceThatDoesNotExist(t *testing.T) {
 	}
 }
 
-// TestManifestMakesItsNamespace: a first rollout may; when it fails, the namespace
-// stays, as others may have put something into it.
+// TestManifestMakesItsNamespace: a first rollout may create it. If the rollout fails, the
+// namespace stays, because others may have put something into it.
 func TestManifestMakesItsNamespace(t *testing.T) {
 	w := newWorld(t, 1)
 	ns := w.ns + "-made"

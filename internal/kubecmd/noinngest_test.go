@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// configure writes .sbw.yaml with further lines for the worker.
+// configure writes .sbw.yaml with additional lines for the worker.
 func (w *world) configure(lines string) {
 	w.Helper()
 	w.write(".sbw.yaml", fmt.Sprintf(`workers:
@@ -20,7 +20,7 @@ func (w *world) configure(lines string) {
 %s`, w.ns, lines))
 }
 
-// stagesRun are the stages that a document names, without those that were skipped.
+// stagesRun returns the stages in a document that were not skipped.
 func stagesRun(t *testing.T, stdout string) (names []string) {
 	t.Helper()
 	for _, s := range decoded(t, stdout).Stages {
@@ -31,8 +31,8 @@ func stagesRun(t *testing.T, stdout string) (names []string) {
 	return names
 }
 
-// A worker that registers nothing and answers nobody is deployed by a few lines,
-// and stays: no stage asks Inngest, and the output says why.
+// A worker that registers nothing and answers no probe can be deployed with a few lines
+// of configuration: no stage uses Inngest, and the output says why.
 func TestWorkerWithoutInngestAndProbe(t *testing.T) {
 	w := newWorld(t, 1)
 	w.configure("    inngest: none\n    probe: none\n")
@@ -66,7 +66,7 @@ func TestWorkerWithoutInngestAndProbe(t *testing.T) {
 	}
 }
 
-// The pods of a worker without Inngest are asked by status as by a rollout.
+// status probes the pods of a worker without Inngest as a rollout does.
 func TestStatusProbesWithoutInngest(t *testing.T) {
 	w := newWorld(t, 1)
 	w.configure(fmt.Sprintf("    inngest: none\n    probe: {port: %d, path: /healthz, expect: ok}\n", w.page.port))
@@ -80,7 +80,7 @@ func TestStatusProbesWithoutInngest(t *testing.T) {
 	if s, codes := w.status(0, "--probe", "none"); !s.Well || len(codes) > 0 || len(s.Probes) > 0 {
 		t.Errorf("%v %+v", codes, s)
 	}
-	// A port that the container does not declare is worth a word before anything is changed.
+	// A port that the container does not declare is reported before anything is changed.
 	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "          readinessProbe", "          ports: [{containerPort: 3838}]\n          readinessProbe", 1))
 	out, _ := w.run(0, "doctor", "--tag", "old", "-o", "json")
 	if !slices.ContainsFunc(decoded(t, out).Findings, func(f struct{ Code string }) bool { return f.Code == "probe-port" }) {
@@ -88,9 +88,9 @@ func TestStatusProbesWithoutInngest(t *testing.T) {
 	}
 }
 
-// TestHookAfterTheProof: it gets a receipt of the new version; whether its failure
-// is the rollout's is the configuration's to say, and what is restored is hooked
-// again.
+// TestHookAfterTheProof: the hook gets a receipt of the new version. The configuration
+// decides whether its failure fails the rollout, and the hook runs again after a
+// restoration.
 func TestHookAfterTheProof(t *testing.T) {
 	w := newSwitchWorld(t)
 	seen := filepath.Join(w.dir, "seen")
@@ -120,7 +120,7 @@ func TestHookAfterTheProof(t *testing.T) {
 		}
 	}
 
-	// Its failure alone is a warning.
+	// By default, its failure is a warning.
 	hook("cat >> "+seen+"; exit 7", "")
 	out, _ := w.run(0, "rollout", "--tag", "new", "-o", "json")
 	if !slices.ContainsFunc(decoded(t, out).Findings, func(f struct{ Code string }) bool { return f.Code == "hook-failed" }) || w.tag(0) != "new" {
@@ -128,7 +128,7 @@ func TestHookAfterTheProof(t *testing.T) {
 	}
 	receipts()
 
-	// Where it is required, what ran before is restored, and hooked again.
+	// If it is required, the previous version is restored, and the hook runs again.
 	hook("cat >> "+seen+"; exit 7", ", provenRequired: true")
 	for _, strategy := range []string{"rolling", "switch"} {
 		w.run(4, "rollout", "--tag", "old", "--strategy", strategy)
@@ -138,12 +138,12 @@ func TestHookAfterTheProof(t *testing.T) {
 		}
 	}
 
-	// One that does not exist is found before anything is changed.
+	// A hook that does not exist is reported before anything is changed.
 	w.configure("    inngest: none\n    hooks: {proven: [./no-such-program], provenRequired: true}\n")
 	w.run(3, "rollout", "--tag", "old")
 }
 
-// TestChoiceIsNamed: whoever names no worker learns which one was taken.
+// TestChoiceIsNamed: without --worker, the worker that was chosen is printed.
 func TestChoiceIsNamed(t *testing.T) {
 	w := newWorld(t, 1)
 	w.configure("  system-bus-worker: {deploy: {namespace: " + w.ns + "}}\n  other: {}\n")

@@ -25,7 +25,7 @@ clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
 users: [{name: u, user: {}}]
 `
 
-// testEnv is a checkout with a kubeconfig that leads to a closed port.
+// testEnv is a checkout with a kubeconfig that points to a closed port.
 func testEnv(t *testing.T, config string) (env *cli.Env, out, errs *bytes.Buffer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,13 +71,13 @@ func TestDefaultsAreTheSeeds(t *testing.T) {
 	}
 }
 
-// TestImageFlag: what --image names is what goes out, with its digest.
+// TestImageFlag: exactly the image that --image names is rolled out, with its digest.
 func TestImageFlag(t *testing.T) {
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	for _, tc := range []struct {
 		argv []string
 		want string
-		code pipeline.Code // of the refusal
+		code pipeline.Code // of the refusal, if any
 	}{
 		{[]string{"--image", "ghcr.io/o/w:t1@" + digest}, "ghcr.io/o/w:t1@" + digest, ""},
 		{[]string{"--image", "ghcr.io/o/w@" + digest}, "ghcr.io/o/w@" + digest, ""},
@@ -152,15 +152,15 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 		"key":                 {"", []string{"refresh", "--signing-key-from", "signkey-prod-abcd"}, pipeline.Usage, "--signing-key-from does not say where"},
 		"key, rollout":        {"", []string{"rollout", "--tag", "a", "--signing-key-from", "env:"}, pipeline.Usage, "name of a variable"},
 		"event key":           {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--event-key-from", "0123456789"}, pipeline.Usage, "--event-key-from does not say where"},
-		"event key alone":     {"", []string{"rollout", "--tag", "a", "--event-key-from", "env:X"}, pipeline.Usage, "no event to go with"},
+		"event key alone":     {"", []string{"rollout", "--tag", "a", "--event-key-from", "env:X"}, pipeline.Usage, "needs an event"},
 		"key, configured":     {"workers: {system-bus-worker: {inngest: {signingKeyFrom: 'secret:x'}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.signingKeyFrom secret: needs"},
 		"via":                 {"", []string{"status", "--inngest-via", "pigeon"}, pipeline.Usage, `"pigeon" is not a route`},
 		"via, configured":     {"workers: {system-bus-worker: {inngest: {via: pigeon}}}", []string{"status"}, pipeline.Usage, ".sbw.yaml: inngest.via"},
 		"via and url":         {"", []string{"status", "--inngest-via", "direct", "--inngest-url", "http://x:1"}, pipeline.Usage, "--inngest-url and --inngest-via exclude each other"},
-		"state":               {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is not a state`},
-		"since":               {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is not above zero"},
+		"state":               {"", []string{"runs", "--status", "done"}, pipeline.Usage, `--status "done" is not a status`},
+		"since":               {"", []string{"runs", "--since", "-1h"}, pipeline.Usage, "--since -1h0m0s is below zero"},
 		"confirm data":        {"", []string{"rollout", "--tag", "a", "--confirm-run", "e", "--confirm-data", "[1]"}, pipeline.Usage, "is not a JSON object"},
-		"data of nothing":     {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "no event to go with"},
+		"data of nothing":     {"", []string{"rollout", "--tag", "a", "--confirm-data", "{}"}, pipeline.Usage, "needs an event"},
 		"count":               {"", []string{"runs", "--count", "0"}, pipeline.Usage, "--count 0"},
 		"unknown command":     {"", []string{"rolout"}, pipeline.Usage, `has no command "rolout"`},
 		"unknown revision":    {"", []string{"undo", "--to-revision", "x"}, pipeline.Usage, `invalid argument "x" for "--to-revision" flag`},
@@ -214,8 +214,8 @@ func TestWhatIsWrongIsOneClearErrorAndItsExitCode(t *testing.T) {
 	}
 }
 
-// TestTheRestIsADocument: what is wrong before a command is found, and what is not
-// about workers at all.
+// TestTheRestIsADocument covers mistakes that come up before a command is found, and
+// commands that do not concern workers.
 func TestTheRestIsADocument(t *testing.T) {
 	for _, tc := range []struct {
 		argv string
@@ -256,8 +256,8 @@ func TestStatesAreTakenInEitherCase(t *testing.T) {
 	}
 }
 
-// TestConflictingFlags: each pair of the table is refused before anything is read, and
-// neither of the two is.
+// TestConflictingFlags: each pair in the table is refused before anything is read, and
+// flags that do not conflict are accepted.
 func TestConflictingFlags(t *testing.T) {
 	values := map[string]string{
 		"bake": "5m", "drain-timeout": "5m", "probe-port": "80", "inngest-url": "http://x:1", "inngest-via": "direct",

@@ -14,13 +14,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// link leads to an Inngest server, and breaks when it is asked to.
+// link is the connection to an Inngest server, and breaks on request.
 type link struct {
 	to http.Handler
 
 	mu    sync.Mutex
-	stage string          // in which the next request that reads finds nobody
-	broke map[string]bool // the stages in which one did
+	stage string          // the stage in which the next request that reads fails
+	broke map[string]bool // the stages in which one failed
 }
 
 func (l *link) breakIn(stage string) {
@@ -48,9 +48,9 @@ func (l *link) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.to.ServeHTTP(w, r)
 }
 
-// TestInngestIsReplacedInEveryStage breaks the connection to Inngest once in every
-// stage that reads from it, for both strategies: what works is not put back. A server
-// that has not answered yet is not waited for, and nothing is changed.
+// TestInngestIsReplacedInEveryStage breaks the connection to Inngest once in every stage
+// that reads from it, with both strategies: a version that works is not rolled back. A
+// server that has never answered is not waited for, and nothing is changed.
 func TestInngestIsReplacedInEveryStage(t *testing.T) {
 	w := newWorld(t, 1)
 	w.withInngest(map[string]string{"SLOW_MS": "10"})

@@ -13,48 +13,48 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// addProbe adds the flags that say what the pods are asked.
+// addProbe adds the flags that say how the pods are probed.
 func addProbe(c *cobra.Command, p *rollout.ProbeOptions) {
 	f := c.Flags()
-	f.StringVar(&p.Type, "probe", "", "how the pods are asked: "+strings.Join(worker.ProbeTypes, ", ")+" (default: probe.type, http)")
-	f.StringVar(&p.Path, "probe-path", "", "the page to ask for (default: probe.path, /)")
-	f.StringVar(&p.Expect, "probe-expect", "", "a text that the page must contain (default: probe.expect)")
-	f.IntVar(&p.Port, "probe-port", 0, "the port to ask on (default: probe.port, 3111)")
+	f.StringVar(&p.Type, "probe", "", "how to probe the pods: "+strings.Join(worker.ProbeTypes, ", ")+" (default: probe.type, http)")
+	f.StringVar(&p.Path, "probe-path", "", "the path to request (default: probe.path, /)")
+	f.StringVar(&p.Expect, "probe-expect", "", "text that the response must contain (default: probe.expect)")
+	f.IntVar(&p.Port, "probe-port", 0, "the port to probe (default: probe.port, 3111)")
 	cli.Complete(c, "probe", worker.ProbeTypes...)
 }
 
-// completeProbe fills in what the flags left open, and refuses what does not go
-// together.
+// completeProbe fills in from the configuration what the flags leave open, and refuses
+// contradictions.
 func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
 	p.Type, p.Port = cmp.Or(p.Type, from.Type), cmp.Or(p.Port, from.Port)
 	switch {
 	case !slices.Contains(worker.ProbeTypes, p.Type):
 		return pipeline.UsageErrorf(codeUsage, "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
 	case p.Port < 1 || p.Port > 65535:
-		return pipeline.UsageErrorf(codeUsage, "use one of 1 to 65535", "--probe-port %d is not a valid port", p.Port)
+		return pipeline.UsageErrorf(codeUsage, "use a port from 1 to 65535", "--probe-port %d is not a valid port", p.Port)
 	case p.Asks():
 		p.Path, p.Expect = cmp.Or(p.Path, from.Path, "/"), cmp.Or(p.Expect, from.Expect)
 	case p.Path != "" || p.Expect != "":
 		return pipeline.UsageErrorf(
 			codeUsage,
 			"leave one of them out",
-			"a probe of type %s does not read a page, which --probe-path and --probe-expect are about",
+			"a probe of type %s does not request a page, so --probe-path and --probe-expect do not apply",
 			p.Type,
 		)
 	}
 	if p.Asks() && !strings.HasPrefix(p.Path, "/") {
-		return pipeline.UsageErrorf(codeUsage, "begin it with a slash", "--probe-path %q is not a path", p.Path)
+		return pipeline.UsageErrorf(codeUsage, "start it with a slash", "--probe-path %q is not a path", p.Path)
 	}
 	return nil
 }
 
-// addNoInngest adds the flag that leaves Inngest out.
+// addNoInngest adds the flag that skips everything about Inngest.
 func addNoInngest(c *cobra.Command, off *bool) {
 	c.Flags().
-		BoolVar(off, "no-inngest", false, "the worker registers nothing: leave Inngest out (default: whether .sbw.yaml has "+worker.NoInngest+")")
+		BoolVar(off, "no-inngest", false, "the worker registers nothing: leave Inngest out (default: set if .sbw.yaml has "+worker.NoInngest+")")
 }
 
-// leaveOut decides whether Inngest is left out, and by what.
+// leaveOut sets whether Inngest is left out, and which setting says so.
 func leaveOut(o *rollout.InngestOptions, flag bool, w worker.Inngest) {
 	switch o.Off = flag || w.Off; {
 	case flag:

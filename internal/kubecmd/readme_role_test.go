@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// readmesRole are the objects with which the README gives a team its rights.
+// readmesRole returns the objects with which the README grants a team its permissions.
 type readmesRole struct {
 	role    rbacv1.Role
 	binding rbacv1.RoleBinding
@@ -34,7 +34,7 @@ func readRole(t *testing.T) (r readmesRole) {
 	body, _, ok2 := strings.Cut(rest, "```")
 	docs := strings.Split("apiVersion: rbac.authorization.k8s.io/v1\n"+body, "\n---\n")
 	if !ok || !ok2 || len(docs) != 4 {
-		t.Fatalf("the README has not the four objects of a Role and a ClusterRole with their bindings, but %d", len(docs))
+		t.Fatalf("the README should have four objects, a Role and a ClusterRole with their bindings, but has %d", len(docs))
 	}
 	for i, to := range []any{&r.role, &r.binding, &r.nodes, &r.bound} {
 		if err := yaml.UnmarshalStrict([]byte(docs[i]), to); err != nil {
@@ -44,15 +44,15 @@ func readRole(t *testing.T) (r readmesRole) {
 	return r
 }
 
-// covers reports whether one of rules gives a right.
+// covers reports whether one of rules grants a permission.
 func covers(rules []rbacv1.PolicyRule, r preflight.Right) bool {
 	return slices.ContainsFunc(rules, func(p rbacv1.PolicyRule) bool {
 		return slices.Contains(p.APIGroups, r.Group) && slices.Contains(p.Resources, r.Resource) && slices.Contains(p.Verbs, r.Verb)
 	})
 }
 
-// TestTheReadmesRoleGivesWhatThePreflightAsksFor: no teammate who took the
-// README's word is refused.
+// TestTheReadmesRoleGivesWhatThePreflightAsksFor: the preflight refuses nobody who has
+// the README's Role.
 func TestTheReadmesRoleGivesWhatThePreflightAsksFor(t *testing.T) {
 	r := readRole(t)
 	asked := preflight.Rights(preflight.Needs{
@@ -66,12 +66,12 @@ func TestTheReadmesRoleGivesWhatThePreflightAsksFor(t *testing.T) {
 			rules = r.nodes.Rules
 		}
 		if !covers(rules, right) {
-			t.Errorf("the README's Role does not give: %s, to %s", right, right.For)
+			t.Errorf("the README's Role does not grant %s, to %s", right, right.For)
 		}
 	}
 }
 
-// TestTheReadmesRoleIsEnough: a user with no other right does everything.
+// TestTheReadmesRoleIsEnough: a user with no other permission can do everything.
 func TestTheReadmesRoleIsEnough(t *testing.T) {
 	w := newWorld(t, 1)
 	r := readRole(t)
@@ -89,7 +89,7 @@ func TestTheReadmesRoleIsEnough(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The user's own pods are pulled with a secret that the preflight reads.
+	// The preflight reads the secret with which the user's pods pull their image.
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "pull"}, Type: corev1.SecretTypeDockerConfigJson,
 		Data: map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":{}}`)}}
 	if _, err := w.kubes[0].CoreV1().Secrets(w.ns).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
@@ -102,7 +102,7 @@ func TestTheReadmesRoleIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("KUBECONFIG", path)
-	// The authorizer learns of the Role by a watch of its own.
+	// The authorizer learns about the Role through its own watch.
 	alice, err := cptest.Connect(t, cp, "alice", w.ns).Kube()
 	if err != nil {
 		t.Fatal(err)

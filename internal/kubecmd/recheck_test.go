@@ -29,8 +29,8 @@ func (w *when) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// whileWaiting runs a command that finds the workload locked; what happens
-// meanwhile is done before the lock is free.
+// whileWaiting runs a command that finds the workload locked. meanwhile is called before
+// the lock is released.
 func (w *world) whileWaiting(code int, meanwhile func(), args ...string) (errs string) {
 	w.Helper()
 	leases := w.kubes[0].CoordinationV1().Leases(w.ns)
@@ -53,15 +53,15 @@ func (w *world) whileWaiting(code int, meanwhile func(), args ...string) (errs s
 	return errs
 }
 
-// byHand sets the image as `kubectl set image` does.
+// byHand sets the image like `kubectl set image`.
 func (w *world) byHand(tag string) {
 	w.Helper()
 	w.patch(0, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+w.registry+`/o/w:`+tag+`"}]}}}}`)
 }
 
-// TestAfterAWaitForTheLockThePreflightIsAskedAgain: what has changed meanwhile
-// stops the run, with nothing changed by it.
-func TestAfterAWaitForTheLockThePreflightIsAskedAgain(t *testing.T) {
+// TestAfterAWaitForTheLockThePreflightIsRepeated: what has changed meanwhile stops the
+// run before it changes anything.
+func TestAfterAWaitForTheLockThePreflightIsRepeated(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	file := w.read("k8s/worker.yaml")
@@ -80,14 +80,14 @@ func TestAfterAWaitForTheLockThePreflightIsAskedAgain(t *testing.T) {
 	}, "rollout", "--tag", "new")
 	w.write("k8s/worker.yaml", file)
 
-	// What was edited meanwhile is what is stamped and applied.
+	// The manifest that is stamped and applied includes edits made meanwhile.
 	edited := strings.Replace(file, "terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 1", 1)
 	w.whileWaiting(0, func() { w.write("k8s/worker.yaml", edited) }, "rollout", "--tag", "new")
 	if d := w.deployment(0); w.tag(0) != "new" || *d.Spec.Template.Spec.TerminationGracePeriodSeconds != 1 {
 		t.Errorf("runs %s", w.tag(0))
 	}
 
-	// An undo means what ran when it was typed.
+	// An undo is meant for what was running when it was started.
 	refused("another rolled out", "changed-meanwhile", func() { w.byHand("old") }, "undo")
 	w.until(func() bool {
 		d := w.deployment(0)
@@ -98,8 +98,8 @@ func TestAfterAWaitForTheLockThePreflightIsAskedAgain(t *testing.T) {
 	}
 }
 
-// TestTheLocksHolderIsWaitedForInMidRollout: that the workload is in the middle
-// of the holder's rollout does not stand against waiting for it.
+// TestTheLocksHolderIsWaitedForInMidRollout: a run can wait for the lock while the
+// workload is in the middle of the holder's rollout.
 func TestTheLocksHolderIsWaitedForInMidRollout(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")

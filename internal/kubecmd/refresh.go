@@ -24,12 +24,12 @@ func newRefresh(k *factory, runF func(context.Context, *refreshOptions) error) *
 	o := &refreshOptions{}
 	c := &cobra.Command{
 		Use:   "refresh",
-		Short: "Make Inngest's registration equal to what the worker serves",
-		Long: `Make Inngest's registration equal to what the worker serves.
+		Short: "Make Inngest's registration match what the worker serves",
+		Long: `Make Inngest's registration match what the worker serves.
 
-Compares what the worker serves with what the server has, and stops if functions would vanish. Then
-the worker registers, and the server's own list proves it. Stale registrations are listed, and
-deleted only with --prune-stale; those of other workers are never touched.`,
+The command compares what the worker serves with what the server has, and stops if functions would
+vanish. Then the worker registers, and the server's own list confirms it. Stale registrations are
+listed, and deleted only with --prune-stale; those of other workers are never touched.`,
 		Example: `  # register again, and see what changed
   kubectl sbw refresh
 
@@ -81,8 +81,8 @@ type refreshDocument struct {
 	Foreign    []model.App   `json:"foreign" doc:"the apps of other workers"`
 }
 
-// printRefresh writes what was registered in one line, or a document. plan is of a
-// dry run.
+// printRefresh writes what was registered in one line, or a document. plan is only set
+// after a dry run.
 func printRefresh(env *cli.Env, output string, done *inngest.Refreshed, plan *inngest.Plan) error {
 	if plan != nil {
 		env.SetDocument(&refreshDocument{Want: &plan.Want, Registered: plan.Own, Diff: &plan.Diff, Stale: plan.Stale})

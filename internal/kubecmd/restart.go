@@ -15,13 +15,12 @@ func newRestart(k *factory, runF func(context.Context, *rolloutOptions) error) *
 	o.Restart, o.Manifest.ImageOnly, o.DryRun = true, true, rollout.DryRunNone
 	c := &cobra.Command{
 		Use:   "restart",
-		Short: "Replace the pods by others of the same image, to read changed Secrets and ConfigMaps",
-		Long: `Replace the pods by others of the image that runs.
+		Short: "Replace the pods with new ones of the same image, which read changed Secrets and ConfigMaps",
+		Long: `Replace the pods with new ones of the image that is running.
 
 A pod reads the Secrets and ConfigMaps of its environment once, when it starts. After one of them has
-changed, restart brings new pods up by the same procedure as a rollout: the same checks, the same
-strategies, the same proofs, and the old pods come back when the new ones fail. No manifest is read
-or written.`,
+changed, restart brings up new pods in the same way as a rollout: with the same checks, strategies
+and proofs, and the old pods come back if the new ones fail. No manifest is read or written.`,
 		Example: `  # after a Secret has changed
   kubectl sbw restart
 
@@ -43,7 +42,7 @@ or written.`,
 	addProbe(c, &o.Probe)
 	o.addCare(c)
 	addNoInngest(c, &o.Inngest.Off)
-	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest that the new pods no longer have")
+	f.BoolVar(&o.Inngest.AllowRemoval, "allow-removal", false, "let functions vanish from Inngest if the new pods do not have them")
 	o.inngest.add(c)
 	o.addStrategy(c)
 	o.addSwitch(c)

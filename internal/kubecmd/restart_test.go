@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
-// podUIDs are those of the worker's pods that are not ending.
+// podUIDs returns the UIDs of the worker's pods that are not terminating.
 func (w *world) podUIDs() []string {
 	w.Helper()
 	pods, err := w.kubes[0].CoreV1().Pods(w.ns).List(w.Context(), metav1.ListOptions{LabelSelector: "app=worker"})
@@ -29,8 +29,8 @@ func (w *world) podUIDs() []string {
 	return slices.Sorted(slices.Values(uids))
 }
 
-// A restart brings new pods of the same image by either strategy; the manifest's
-// file stays as it is, and rolling the same tag out again replaces no pod.
+// With either strategy, a restart brings up new pods of the same image. The manifest
+// file stays as it is, and rolling out the same tag again replaces no pod.
 func TestRestart(t *testing.T) {
 	w := newSwitchWorld(t)
 	file, image := w.read("k8s/worker.yaml"), w.deployment(0).Spec.Template.Spec.Containers[0].Image
@@ -81,8 +81,8 @@ func TestRestartInSeveralClusters(t *testing.T) {
 	}
 }
 
-// A restart whose pods cannot prove themselves leaves the old ones, and one that
-// is killed is gone on with by the next.
+// A restart whose new pods fail the proof leaves the old ones, and the next restart
+// continues one that was killed.
 func TestRestartThatFails(t *testing.T) {
 	w := newSwitchWorld(t)
 	before, mark := w.podUIDs(), maps.Clone(w.deployment(0).Spec.Template.Annotations)
@@ -97,13 +97,13 @@ func TestRestartThatFails(t *testing.T) {
 		_, errs := w.run(0, "restart", "--no-inngest", "--strategy", "switch")
 		w.released()
 		if now := w.deployment(0).Spec.Template.Annotations[apply.RestartedAt]; now != begun {
-			t.Errorf("killed at %s: another restart was begun, %s and %s\n%s", at, begun, now, errs)
+			t.Errorf("killed at %s: another restart was started, %s and %s\n%s", at, begun, now, errs)
 		}
 	}
 }
 
-// A rollout that replaces no pod interrupts no step, so it is not refused while
-// one is executing that may not be: as after a run that was killed at its end.
+// A rollout that replaces no pod interrupts no step, so it is not refused because of a
+// step that must not be interrupted. That happens after a run that was killed at its end.
 func TestNoPodIsReplaced(t *testing.T) {
 	w := newWorld(t, 1)
 	p := w.withInngest(map[string]string{"SLOW_MS": "600000"})

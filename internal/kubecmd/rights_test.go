@@ -58,14 +58,14 @@ func TestMissingPermissionsAreOneRole(t *testing.T) {
 	}
 }
 
-// TestNothingAppliedIsNothingChanged: what the API server refuses after the preflight
-// has changed nothing, and the manifest file is as it was.
+// TestNothingAppliedIsNothingChanged: if the API server refuses the apply after the
+// preflight, nothing is changed, and the manifest file is restored.
 func TestNothingAppliedIsNothingChanged(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	file := w.read("k8s/worker.yaml")
 	w.policy(0, admissionv1.Update, "apps", "deployments", "request.dryRun")
-	w.until(func() bool { // the API server enforces it in its own time
+	w.until(func() bool { // the API server starts to enforce it asynchronously
 		_, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.MergePatchType, []byte(`{"spec":{"paused":false}}`), metav1.PatchOptions{})
 		return err != nil
 	})

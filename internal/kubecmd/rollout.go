@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
-// rolloutOptions are those of rollout, doctor and undo.
+// rolloutOptions are the options of rollout, restart, undo and doctor.
 type rolloutOptions struct {
 	*rollout.Target
 	rollout.Options
@@ -25,7 +25,7 @@ type rolloutOptions struct {
 	confirmData string
 	contexts    []string
 	rollout.FleetOptions
-	// tagOptional means the running image if no tag is given.
+	// tagOptional means that the running image is used if no tag is given.
 	tagOptional bool
 	output      string
 }
@@ -62,14 +62,14 @@ the worker serves. If one of these fails, the evidence is kept and the previous 
 
 The new version comes up next to the old one without traffic, is probed and asked for its functions,
 and then gets the Services in one patch; steps that are running on the old pods finish there before
-the old pods are terminated. A version that cannot prove itself has served no request. Where the
-cluster does not allow that, a rolling update is made, and the reason is printed; --strategy switch
-refuses it, and --strategy rolling asks for it.
+the old pods are terminated. A version that fails these checks never serves a request. Where the
+cluster does not allow this, a rolling update is done instead, and the reason is printed;
+--strategy switch refuses to do that, and --strategy rolling asks for it.
 
-With --contexts all of that happens in several clusters: the preflight in every one before anything
-is changed in any, then wave after wave, until more than --max-failures have failed. Each cluster
-that fails is restored by itself; the manifest file is restored if no cluster is left with the new
-image. A table shows the result of each, and the exit code is the worst of theirs.
+With --contexts, all of this happens in several clusters: the preflight runs in every cluster before
+anything is changed in any, then the clusters follow in waves until more than --max-failures have
+failed. Each cluster that fails is restored on its own; the manifest file is restored if no cluster
+keeps the new image. A table shows the result of each, and the exit code is the worst of them.
 
 Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by the preflight,
 4 failed, changed and restored, 5 failed, changed and left, 130 interrupted.`,
@@ -91,8 +91,8 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	return c
 }
 
-// runHere completes and checks the options, and runs one in the current context, or
-// the same use case in several contexts.
+// runHere completes and checks the options and calls one, for the current context. With
+// --contexts, it runs a rollout in each of those instead.
 func (o *rolloutOptions) runHere(c *cobra.Command, k *factory, runF func(context.Context, *rolloutOptions) error, one func() error) error {
 	if len(o.contexts) > 0 {
 		if err := o.checkWaves(); err != nil {
@@ -118,7 +118,7 @@ func (o *rolloutOptions) runHere(c *cobra.Command, k *factory, runF func(context
 	return one()
 }
 
-// findTag sets the tag that is running if none is given.
+// findTag sets the tag to the running one if none is given.
 func (o *rolloutOptions) findTag(ctx context.Context) (err error) {
 	if o.Image.Tag == "" && o.Image.Digest == "" {
 		o.Image.Tag, err = o.RunningTag(ctx)
@@ -126,7 +126,7 @@ func (o *rolloutOptions) findTag(ctx context.Context) (err error) {
 	return err
 }
 
-// useCase makes a run that ends early when cancel is called.
+// useCase makes a run, which calls cancel to end early when it loses its lock.
 type useCase func(t *rollout.Target, o rollout.Options, cancel func(error)) *rollout.Run
 
 // run carries out a use case and prints the result.
@@ -137,7 +137,7 @@ func (o *rolloutOptions) run(ctx context.Context, env *cli.Env, make useCase) er
 	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{
 		pipeline.Left: "`kubectl sbw status` shows what is running, `kubectl sbw undo` goes back",
 	})
-	env.Warn("keep the receipt", r.Record(ctx, out))
+	env.Warn("cannot save the receipt", r.Record(ctx, out))
 	if perr := printRollout(env, o.output, r, out); perr != nil {
 		return perr
 	}
@@ -154,7 +154,7 @@ type rolloutDocument struct {
 
 func newRolloutDocument() cli.Document { return &rolloutDocument{} }
 
-// ran is a finished run, as far as the output needs it.
+// ran is what the output needs to know about a finished run.
 type ran interface {
 	Result(pipeline.Outcome) rollout.Result
 	Rendered() []apply.Object
@@ -213,7 +213,7 @@ func printDryRun(env *cli.Env, output string, r ran, res rollout.Result, diff st
 		return nil
 	}
 	objects := r.Rendered()
-	if len(objects) == 0 && output != "name" { // the image alone
+	if len(objects) == 0 && output != "name" { // only the image changes
 		_, err := fmt.Fprintf(w, "%s/%s: container %s would get %s\n", res.Namespace, res.Workload, res.Container, res.Image)
 		return err
 	}
@@ -234,7 +234,7 @@ func printDryRun(env *cli.Env, output string, r ran, res rollout.Result, diff st
 	return nil
 }
 
-// noteDiff writes a diff to stderr, as the flags say.
+// noteDiff writes a diff to stderr, or as an event.
 func noteDiff(env *cli.Env, diff string) error {
 	switch {
 	case diff == "":

@@ -1,10 +1,10 @@
-// Package kubecmd is the command line of `kubectl sbw`. Each command has a file
-// of its own in which flags become the options of a use case of internal/rollout
-// and its result is printed.
+// Package kubecmd is the command line of `kubectl sbw`. Each command has its own
+// file, which turns flags into the options of a use case in internal/rollout and
+// prints the result.
 //
-// A command is made by newX(factory, runF): runF takes the options in place of
-// the use case, so that a test reads what a command line means without a cluster.
-// What a result looks like is a function of its own, from a result to text.
+// newX(factory, runF) makes a command. If runF is set, it gets the options instead
+// of the use case, so that a test can check what a command line means without a
+// cluster. Each result is printed by a separate function, from a result to text.
 package kubecmd
 
 import (
@@ -26,7 +26,7 @@ func Main() int {
 	return cli.Main("kubectl sbw", func(env *cli.Env) *cobra.Command { return newRoot(env, newKlogger(env).install()) })
 }
 
-// NewRoot makes the command tree.
+// NewRoot returns the command tree.
 func NewRoot(env *cli.Env) *cobra.Command { return newRoot(env, newKlogger(env)) }
 
 func newRoot(env *cli.Env, logs *klogger) *cobra.Command {
@@ -34,9 +34,9 @@ func newRoot(env *cli.Env, logs *klogger) *cobra.Command {
 		Use:   "sbw <command>",
 		Short: "Roll out a worker's image, prove it and register it with Inngest",
 		Long: `Roll out what 'gh sbw publish' has published: stamp and apply the manifest, follow the
-rollout to its end, ask the new pods, make Inngest's registration equal to what they serve,
-and put everything back when that fails.`,
-		Example: `  # is everything there?
+rollout to its end, probe the new pods, make Inngest's registration match what they serve,
+and restore the previous state if any of this fails.`,
+		Example: `  # is everything ready for a rollout?
   kubectl sbw doctor
 
   # roll out what 'gh sbw publish' has published
@@ -53,7 +53,7 @@ and put everything back when that fails.`,
 	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true), named: &sync.Once{}}
 	k.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().
-		StringVar(&k.worker, "worker", "", "the worker of "+worker.ConfigName+" that is meant; may be left out when there is one")
+		StringVar(&k.worker, "worker", "", "which worker of "+worker.ConfigName+" to use; may be omitted if there is only one")
 	cli.AddOutputFlags(root, env)
 	logs.addFlag(root.PersistentFlags())
 	cli.AddVersion(root, env)
@@ -70,17 +70,17 @@ and put everything back when that fails.`,
 	return root
 }
 
-// factory makes what commands need from the flags that all of them have.
+// factory makes what commands need from the flags that all of them share.
 type factory struct {
 	env    *cli.Env
 	flags  *genericclioptions.ConfigFlags
 	worker string
-	// named makes sure that the worker which was picked out of several is named
-	// once a run; a completion, which has none, names nobody.
+	// named makes sure that a worker chosen by default is named only once, even if
+	// a run has several contexts. If it is nil, the worker is not named.
 	named *sync.Once
 }
 
-// target reads the configuration and the kubeconfig; it asks no network.
+// target reads the configuration and the kubeconfig without using the network.
 func (k *factory) target() (*rollout.Target, error) {
 	t := &rollout.Target{Dir: k.env.Dir, Getenv: k.env.Getenv}
 	t.Root, t.InCheckout = worker.FindRoot(k.env.Dir)
@@ -95,8 +95,8 @@ func (k *factory) target() (*rollout.Target, error) {
 		return nil, err
 	}
 	t.NamespaceGiven = *k.flags.Namespace != ""
-	// The worker's own namespace comes before the context's: only a flag says
-	// otherwise.
+	// The worker's own namespace takes precedence over the context's; only the
+	// flag overrides it.
 	if !t.NamespaceGiven {
 		*k.flags.Namespace = t.Worker.Deploy.Namespace
 	}
@@ -107,7 +107,7 @@ func (k *factory) target() (*rollout.Target, error) {
 	return t, checkNames(t)
 }
 
-// nameChoice says which of several workers was taken without its being named.
+// nameChoice prints which of several workers was chosen if --worker names none.
 func (k *factory) nameChoice(config *worker.Config) (err error) {
 	choice := config.Choice(k.worker)
 	if choice == "" || k.named == nil {

@@ -37,7 +37,7 @@ func newRuns(k *factory, runF func(context.Context, *runsOptions) error) *cobra.
 		Use:   "runs",
 		Short: "List recent runs of the worker's functions, with their current step",
 		Long: `List recent runs, the newest first. Times are taken from the runs' traces, because the server's
-list gives the queueing time as the start, and an end to runs that are still going on.`,
+list gives the time of queueing as the start, and gives an end even to runs that are still running.`,
 		Example: `  # the last three runs
   kubectl sbw runs --count 3
 
@@ -77,7 +77,7 @@ list gives the queueing time as the start, and an end to runs that are still goi
 	f.BoolVarP(&o.all, "all", "A", false, "list the runs of every app, not only of this worker's")
 	f.BoolVarP(&o.watch, "watch", "w", false, "keep watching, and print what changes")
 	f.StringVar(&o.rerun, "rerun", "", "start this run's function again with the run's event, from the first step")
-	f.StringVar(&o.cancel, "cancel", "", "end this run")
+	f.StringVar(&o.cancel, "cancel", "", "cancel this run")
 	c.MarkFlagsMutuallyExclusive("rerun", "cancel", "watch")
 	cli.AddDocument(k.env, c, &o.output, func() cli.Document { return &runsDocument{} })
 	return c
@@ -89,10 +89,10 @@ type runsDocument struct {
 	Runs      []model.Run `json:"runs" doc:"the runs, the newest first, each with id, appID, functionID, function, status, queuedAt, startedAt, endedAt, event, cron, step, attempt, error"`
 	Run       string      `json:"run,omitempty" doc:"with --rerun or --cancel, the id of that run"`
 	Rerun     string      `json:"rerun,omitempty" doc:"with --rerun, the id of the new run"`
-	Cancelled bool        `json:"cancelled,omitempty" doc:"with --cancel, that the run is cancelled"`
+	Cancelled bool        `json:"cancelled,omitempty" doc:"with --cancel, whether the run was cancelled"`
 }
 
-// act starts a run again, or ends it, and prints the id of the run that results.
+// act reruns or cancels a run, and prints the id of the new or the cancelled run.
 func (o *runsOptions) act(ctx context.Context, env *cli.Env, c *conn.Conn) (err error) {
 	d := &runsDocument{Run: o.rerun + o.cancel}
 	if o.cancel != "" {
@@ -120,7 +120,7 @@ func printAct(env *cli.Env, output string, d *runsDocument) (err error) {
 	return err
 }
 
-// watchEvery is how often --watch lists the runs: the server has no subscription.
+// watchEvery is how often --watch lists the runs. The server offers no subscription.
 const watchEvery = 2 * time.Second
 
 func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error {
@@ -200,17 +200,17 @@ func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
 	return printTable(env, t)
 }
 
-// validate checks the flags and brings --status into the server's words.
+// validate checks the flags and translates --status into the server's words.
 func (o *runsOptions) validate() (err error) {
 	switch {
 	case o.count < 1:
 		return pipeline.UsageErrorf(codeUsage, "give it as --count 3", "--count %d is not above zero", o.count)
 	case o.since < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as --since 24h", "--since %s is not above zero", o.since)
+		return pipeline.UsageErrorf(codeUsage, "give it as --since 24h", "--since %s is below zero", o.since)
 	case o.watch && cli.IsDocument(o.output):
 		return pipeline.UsageErrorf(
 			codeUsage,
-			"leave out one of them",
+			"leave one of them out",
 			"--watch prints runs as they change, and -o %s prints one document",
 			o.output,
 		)
@@ -232,7 +232,7 @@ func statuses(words []string) ([]string, error) {
 			}
 		}
 		if !found {
-			return nil, pipeline.UsageErrorf(codeUsage, "use "+strings.Join(known, ", "), "--status %q is not a state of a run", w)
+			return nil, pipeline.UsageErrorf(codeUsage, "use "+strings.Join(known, ", "), "--status %q is not a status of a run", w)
 		}
 	}
 	return all, nil

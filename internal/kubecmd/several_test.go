@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestSeveralWorkersInOneManifest: what is not the worker's is named, listed with
-// what to write, or warned about.
+// TestSeveralWorkersInOneManifest: objects that are not the worker's are named, listed
+// with the configuration to write, or warned about.
 func TestSeveralWorkersInOneManifest(t *testing.T) {
 	w := newWorld(t, 1)
 	worker := w.read("k8s/worker.yaml")
@@ -37,7 +37,7 @@ func TestSeveralWorkersInOneManifest(t *testing.T) {
 	if _, errs = w.run(0, "doctor", "--tag", "new", "--worker", "worker"); strings.Contains(errs, "manifest-others") {
 		t.Error(errs)
 	}
-	// Somebody else has rolled the other one out from elsewhere.
+	// Somebody else has rolled out the other worker from another machine.
 	patch := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"other","image":"` + w.registry + `/o/w:newer"}]}}}}`)
 	deployments := w.kubes[0].AppsV1().Deployments(w.ns)
 	if _, err := deployments.Patch(t.Context(), "other", types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: "by-hand"}); err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/rollout"
 )
 
-// TestOneClusterAfterTheOther is a life of a worker: made, replaced, a bad
-// version taken back, each run right behind the one before it.
+// TestTheLifeOfAWorker follows a worker: it is created and replaced, and a bad version
+// is rolled back, with each run right after the previous one.
 func TestTheLifeOfAWorker(t *testing.T) {
 	w := newWorld(t, 1)
 	out, _ := w.run(0, "rollout", "--tag", "old", "--no-inngest")
@@ -51,10 +51,10 @@ func TestTheLifeOfAWorker(t *testing.T) {
 	}
 }
 
-func TestForceGoesOnInAnothersRollout(t *testing.T) {
+func TestForceContinuesDuringAnotherRollout(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
-	// kubectl set image, whose pod takes its time.
+	// A kubectl set image whose pod takes long to become ready.
 	patch := `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"` + w.registry + `/o/w:slow"}]}}}}`
 	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-set"}); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestForceGoesOnInAnothersRollout(t *testing.T) {
 	}
 }
 
-func TestScaledToNothingIsSetAndSaidToBeUnproven(t *testing.T) {
+func TestScaledToZeroIsAppliedAndReportedAsUnproven(t *testing.T) {
 	w := newWorld(t, 1)
 	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "replicas: 1", "replicas: 0", 1))
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
@@ -78,8 +78,8 @@ func TestScaledToNothingIsSetAndSaidToBeUnproven(t *testing.T) {
 	}
 }
 
-// TestADirectoryWithAKustomization is taken as kubectl's -k takes it, and
-// stamped in the place that decides.
+// TestADirectoryWithAKustomization: the directory is read as with kubectl's -k, and the
+// stamp goes where the image is decided.
 func TestADirectoryWithAKustomization(t *testing.T) {
 	w := newWorld(t, 1)
 	base := w.read("k8s/worker.yaml")
@@ -96,9 +96,9 @@ func TestADirectoryWithAKustomization(t *testing.T) {
 	}
 }
 
-// TestKustomizationAppliedAsRendered: the cluster gets what the stamped files
-// render, including the init container that also changes, whichever form the entry
-// has, and the run names what moved.
+// TestKustomizationAppliedAsRendered: whichever form the entry has, the cluster gets what
+// the stamped files render, including the init container that also changes, and the run
+// names what changed.
 func TestKustomizationAppliedAsRendered(t *testing.T) {
 	for name, entry := range map[string]string{"tag": "newTag: none", "digest": "digest: sha256:" + strings.Repeat("a", 64)} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestKustomizationAppliedAsRendered(t *testing.T) {
 	}
 }
 
-// history is what `history -o json` prints.
+// history returns what `history -o json` prints.
 func (w *world) history() []rollout.Past {
 	w.Helper()
 	out, _ := w.run(0, "history", "-o", "json")
@@ -165,12 +165,12 @@ func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {
 	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-edit"}); err != nil {
 		t.Fatal(err)
 	}
-	w.until(func() bool { return len(w.history()) == 5 }) // the ReplicaSet of the crash stays, on its run's line
+	w.until(func() bool { return len(w.history()) == 5 }) // the ReplicaSet of the crash stays and is shown on its run's line
 	var got []string
 	for _, p := range w.history() {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", p.Command, p.Tag, p.End)))
 	}
-	// By time, and the run that the revision by hand came after is within the same second.
+	// Sorted by time; the manual revision and the run before it are within the same second.
 	slices.Sort(got)
 	if want := []string{"old", "rollout crash restored", "rollout new done", "rollout old done", "undo old done"}; !slices.Equal(got, want) {
 		t.Errorf("history: %q", got)
@@ -181,8 +181,8 @@ func TestHistoryKeepsWhatCameBeforeAnUndo(t *testing.T) {
 	}
 }
 
-// TestWithoutARegistry: nobody could say afterwards whether what runs is what the
-// tag stood for, so that it is refused unless that is accepted.
+// TestWithoutARegistry: without the registry nobody can verify later that what runs is
+// what the tag meant, so the rollout is refused unless that is accepted.
 func TestWithoutARegistry(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
@@ -192,7 +192,7 @@ func TestWithoutARegistry(t *testing.T) {
 	w.run(0, "rollout", "--image", "127.0.0.1:1/o/w", "--tag", "x", "--no-inngest", "--no-pin", "--dry-run=client")
 }
 
-// TestAFileThatCannotBeWritten is known before anything is changed.
+// TestAFileThatCannotBeWritten: it is reported before anything is changed.
 func TestAFileThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t, 1)
 	if err := os.Chmod(filepath.Join(w.dir, "k8s/worker.yaml"), 0o444); err != nil {
@@ -204,7 +204,7 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 	w.run(0, "rollout", "--tag", "old", "--no-inngest", "--no-write")
 }
 
-// TestAClosedPipeKillsNothing: the reader of the result has gone, and the program
+// TestAClosedPipeKillsNothing: when the reader of the result is gone, the program still
 // ends by itself.
 func TestAClosedPipeKillsNothing(t *testing.T) {
 	r, wr, err := os.Pipe()

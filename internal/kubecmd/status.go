@@ -28,7 +28,7 @@ func newStatus(k *factory, runF func(context.Context, *statusOptions) error) *co
 last, the manifest file compared with the cluster, the registered functions compared with those that
 the image was built with and those that the worker serves, runs, and the last receipt.
 
-Whatever you have no permission to read is listed and left out of the verdict. A manifest that
+Anything that you have no permission to read is listed and left out of the verdict. A manifest that
 differs is a warning, because it may be the next version; any other difference means not well.
 
 Exit codes: 0 well, 1 not well, 2 wrong usage. With --contexts there is one line for each cluster,
@@ -70,13 +70,13 @@ type statusDocument struct {
 	cli.Head
 	*rollout.Status
 	Well     bool            `json:"well" doc:"the verdict: whether the worker is well, in every context"`
-	Contexts []contextStatus `json:"contexts,omitempty" doc:"with --contexts, the status in each, with its own findings, and failed if there is none"`
+	Contexts []contextStatus `json:"contexts,omitempty" doc:"with --contexts, the status in each, with its own findings; failed says why a status is missing"`
 
 	reported []*pipeline.Finding
 }
 
-// print writes the status by text, or as a document, and its findings to stderr. The
-// verdict becomes the exit code.
+// print calls text to write the status, or writes a document, and reports the findings
+// on stderr. The verdict becomes the exit code.
 func (o *statusOptions) print(env *cli.Env, d *statusDocument, text func() error) error {
 	env.SetDocument(d)
 	if !cli.IsDocument(o.output) {
@@ -93,7 +93,7 @@ func (o *statusOptions) print(env *cli.Env, d *statusDocument, text func() error
 	return nil
 }
 
-// status reads how the worker of one context is.
+// status reads the status of the worker in one context.
 func (o *statusOptions) status(ctx context.Context, k *factory) (*rollout.Status, error) {
 	t, io, err := o.inngest.target(k)
 	if err != nil {

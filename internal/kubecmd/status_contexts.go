@@ -20,7 +20,7 @@ type contextStatus struct {
 	Failed   []*pipeline.Finding `json:"failed,omitempty"` // why there is no status
 }
 
-// everywhere reads the status in all contexts at once.
+// everywhere reads the status in all contexts concurrently.
 func (o *statusOptions) everywhere(ctx context.Context, k *factory) error {
 	kubes, err := k.each(o.contexts)
 	if err != nil {
@@ -44,7 +44,7 @@ func (o *statusOptions) everywhere(ctx context.Context, k *factory) error {
 	return o.print(k.env, newStatusesDocument(all), func() error { return printStatuses(k.env, all) })
 }
 
-// newStatusesDocument joins the statuses of several contexts.
+// newStatusesDocument combines the statuses of several contexts.
 func newStatusesDocument(all []contextStatus) *statusDocument {
 	d := &statusDocument{Well: true, Contexts: all}
 	var names []string
@@ -77,7 +77,7 @@ func printStatuses(env *cli.Env, all []contextStatus) error {
 	return rows.Print(env.Out)
 }
 
-// worst is the code of the first error, "-" if there is none.
+// worst returns the code of the first error, or "-".
 func worst(found []*pipeline.Finding) string {
 	for _, f := range found {
 		if f.Severity == pipeline.Error {

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// status is what `status -o json` says.
+// status returns what `status -o json` prints.
 func (w *world) status(code int, args ...string) (s statusDocument, codes []string) {
 	w.Helper()
 	out, _ := w.run(code, append([]string{"status", "--no-inngest", "-o", "json"}, args...)...)
@@ -37,7 +37,7 @@ func (w *world) mayOnlyGet(cluster int, user string) {
 	}
 }
 
-func TestIsWhatRunsWhatWasShipped(t *testing.T) {
+func TestStatusComparesWhatRunsWithWhatWasShipped(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	s, codes := w.status(0)
@@ -49,7 +49,7 @@ func TestIsWhatRunsWhatWasShipped(t *testing.T) {
 		t.Error(out)
 	}
 
-	// The file alone is changed: that may be the next version.
+	// Only the file is changed: that may be the next version.
 	file := w.read("k8s/worker.yaml")
 	w.write("k8s/worker.yaml", strings.Replace(file, "readinessProbe: {httpGet: {port: 3111}}", "readinessProbe: {httpGet: {port: 3112}}", 1))
 	if s, codes = w.status(0); !s.Well || !slices.Equal(codes, []string{"warning drift-manifest"}) || !slices.Equal(s.Manifest.Differs, []string{"deployment.apps/worker"}) {
@@ -57,9 +57,9 @@ func TestIsWhatRunsWhatWasShipped(t *testing.T) {
 	}
 	w.write("k8s/worker.yaml", file)
 
-	// A user who may only get sees what could be read, and what could not.
+	// A user with only the get permission sees what could be read, and what could not.
 	w.mayOnlyGet(0, "looker")
-	w.until(func() bool { // the authoriser learns of roles in its own time
+	w.until(func() bool { // the authorizer learns about roles asynchronously
 		w.out.Reset()
 		w.errs.Reset()
 		return w.try("status", "--no-inngest", "--as", "looker") == 0
@@ -76,10 +76,10 @@ func TestIsWhatRunsWhatWasShipped(t *testing.T) {
 		}
 	}
 	if out, errs := w.run(0, "history", "--as", "looker"); !strings.Contains(out, "done") || !strings.Contains(errs, "warning: ") {
-		t.Errorf("history for one who may only get: %s\n%s", out, errs)
+		t.Errorf("history with only the get permission: %s\n%s", out, errs)
 	}
 
-	// Another changes the image.
+	// Somebody else changes the image.
 	w.patch(0, `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"`+w.registry+`/o/w:new"}]}}}}`)
 	w.until(func() bool {
 		return w.deployment(0).Status.UpdatedReplicas == 1 && w.deployment(0).Status.Replicas == 1

@@ -28,7 +28,7 @@ spec:
   ports: [{port: 3111}]
 `
 
-// newSwitchWorld is a world whose worker has a Service in its manifest and runs
+// newSwitchWorld makes a world whose worker has a Service in its manifest and runs
 // at tag old.
 func newSwitchWorld(t *testing.T) *world {
 	w := newWorld(t, 1)
@@ -46,7 +46,7 @@ func (w *world) service() *corev1.Service {
 	return svc
 }
 
-// serving are the images that the Service leads to.
+// serving returns the images that the Service routes to.
 func (w *world) serving() []string {
 	w.Helper()
 	pods, err := w.kubes[0].CoreV1().Pods(w.ns).List(w.Context(), metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: w.service().Spec.Selector})})
@@ -64,7 +64,7 @@ func (w *world) serving() []string {
 	return slices.Compact(tags)
 }
 
-// released fails when anything is still held.
+// released fails if anything is still held.
 func (w *world) released() {
 	w.Helper()
 	d, svc := w.deployment(0), w.service()
@@ -73,7 +73,7 @@ func (w *world) released() {
 	}
 }
 
-// decoded is a result printed with -o json.
+// decoded reads a result printed with -o json.
 func decoded(t *testing.T, stdout string) (d struct {
 	Strategy handover.Choice `json:"strategy"`
 	Findings []struct{ Code string }
@@ -108,15 +108,15 @@ func TestSwitch(t *testing.T) {
 	if strings.Contains(out, "configured") {
 		t.Error(out)
 	}
-	// Already live: nothing to switch.
+	// The tag is already live: there is nothing to switch.
 	out, _ = w.run(0, "rollout", "--tag", "new", "--no-inngest", "--strategy", "auto", "-o", "json")
 	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategyRolling {
 		t.Errorf("%+v", s)
 	}
 }
 
-// A version that cannot prove itself has not served anybody: exit code 4, and
-// all is as it was.
+// A version that fails the proof has not served a request: the exit code is 4, and
+// everything is restored.
 func TestSwitchThatFailsBeforeIt(t *testing.T) {
 	w := newSwitchWorld(t)
 	file := w.read("k8s/worker.yaml")
@@ -146,8 +146,8 @@ func TestSwitchWhereItIsNotPossible(t *testing.T) {
 	w.run(2, "rollout", "--tag", "new", "--strategy", "sideways")
 }
 
-// TestKilledAtEveryStageOfASwitch: whatever point a run is killed at, one proven
-// version goes on serving, status says what is held, and the next run ends it.
+// TestKilledAtEveryStageOfASwitch: wherever a run is killed, one proven version continues
+// to serve, status shows what is held, and the next run completes it.
 func TestKilledAtEveryStageOfASwitch(t *testing.T) {
 	w := newSwitchWorld(t)
 	roll := func(tag string, more ...string) []string {
@@ -157,7 +157,7 @@ func TestKilledAtEveryStageOfASwitch(t *testing.T) {
 	again := roll("new", "--strategy", "switch")
 	for _, one := range []struct {
 		at    string
-		serve string // while nobody is at work on it
+		serve string // before the next run starts
 		stage handover.Stage
 		then  []string
 		code  int
@@ -212,7 +212,7 @@ func TestKilledAtEveryStageOfASwitch(t *testing.T) {
 	}
 }
 
-// Somebody on another machine has no journal: the marks are enough.
+// Somebody on another machine has no journal: the marks in the cluster are enough.
 func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 	w := newSwitchWorld(t)
 	for _, one := range []struct {
@@ -227,7 +227,7 @@ func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 	} {
 		w.kill(one.at, "rollout", "--no-inngest", "--tag", "new", "--strategy", "switch")
 		t.Setenv("XDG_STATE_HOME", t.TempDir())
-		// The lock of the other machine's run frees itself; that is not waited for here.
+		// The lock of the other machine's run expires; the test does not wait for that.
 		if err := w.kubes[0].CoordinationV1().Leases(w.ns).Delete(t.Context(), "sbw-deployment-worker", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -240,9 +240,9 @@ func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 	}
 }
 
-// Somebody who restarts or changes the Deployment while the old pods finish their work
-// makes its controller end the pods that the Services lead to. The Services then lead
-// to the old version again, which is still there, and their change is left alone.
+// If somebody restarts or changes the Deployment while the old pods finish their work, its
+// controller terminates the pods that the Services route to. The Services then route to
+// the old version again, which is still there, and the change is left alone.
 func TestSomebodyChangesTheTemplateDuringTheDrain(t *testing.T) {
 	for what, patch := range map[string]string{
 		"restart":  `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`,
@@ -261,7 +261,7 @@ func TestSomebodyChangesTheTemplateDuringTheDrain(t *testing.T) {
 			if got := w.serving(); !slices.Equal(got, []string{"old"}) {
 				t.Errorf("%v serve", got)
 			}
-			// Whoever comes next ends it.
+			// The next run completes it.
 			w.run(0, "undo", "--no-inngest")
 			w.released()
 			if got := w.serving(); len(got) != 1 {

@@ -47,7 +47,7 @@ func (o *rolloutOptions) addFiles(c *cobra.Command) {
 	f.StringSliceVarP(&o.Manifest.Filenames, "filename", "f", nil,
 		"manifest: a file, directory or URL; may be given several times (default: deploy.manifest of "+worker.ConfigName+")")
 	f.StringVarP(&o.Manifest.Kustomize, "kustomize", "k", "", "a kustomization directory, in place of -f")
-	f.BoolVarP(&o.Manifest.Recursive, "recursive", "R", false, "look into directories below those of -f")
+	f.BoolVarP(&o.Manifest.Recursive, "recursive", "R", false, "include subdirectories of the directories given with -f")
 }
 
 // addRollout adds the flags that only a rollout takes.
@@ -67,14 +67,14 @@ func (o *rolloutOptions) addRollout(c *cobra.Command) {
 	o.addWaves(c)
 }
 
-// addWaves adds the flags that say how several clusters take their turns.
+// addWaves adds the flags that control the order of several clusters.
 func (o *rolloutOptions) addWaves(c *cobra.Command) {
 	f := c.Flags()
 	f.IntVar(&o.WaveSize, "wave-size", 1, "with --contexts: how many clusters at once")
 	f.IntVar(&o.MaxFailures, "max-failures", 0, "with --contexts: start no further wave once more than this many clusters have failed")
 }
 
-// addDryRun adds the flags that show what is applied, or would be.
+// addDryRun adds the flags that show what is applied or would be applied.
 func (o *rolloutOptions) addDryRun(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(
@@ -118,7 +118,7 @@ func (o *rolloutOptions) addSwitch(c *cobra.Command) {
 		&o.Switch.Bake,
 		"bake",
 		0,
-		"watch the new version this long after the switch, and go back if it does worse (default: deploy.bake, not at all)",
+		"watch the new version this long after the switch, and go back if it does worse than the old one (default: deploy.bake, not at all)",
 	)
 	f.BoolVar(&o.Switch.Resume, "resume", false, "continue a switch that another run has started, with its image unless --tag names one")
 }
@@ -136,7 +136,7 @@ func (o *rolloutOptions) completeSwitch() {
 		s.Bake = d.Bake
 	}
 	if s.Resume && s.Strategy == handover.StrategyRolling {
-		s.Strategy = handover.StrategyAuto // what was begun is a switch
+		s.Strategy = handover.StrategyAuto // only a switch can be resumed
 	}
 }
 
@@ -159,7 +159,7 @@ func (o *rolloutOptions) addRestart(c *cobra.Command) {
 	f.Var(&o.waitIdle, "wait-idle", "wait up to this long until no step is executing; with no value, wait indefinitely (default: not at all)")
 	f.Lookup("wait-idle").NoOptDefVal = "forever"
 	f.DurationVar(&o.Steps.MaxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be retried; refuse older ones")
-	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "start runs again that the rollout has killed")
+	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "run again what the rollout has killed")
 }
 
 // complete fills in from the configuration what the flags leave open.
@@ -222,7 +222,7 @@ func (o *rolloutOptions) completeManifest(k *factory) (err error) {
 	return nil
 }
 
-// checkTag finds mistakes on the command line itself, before the configuration and the
+// checkTag finds mistakes in the flags themselves, before the configuration and the
 // kubeconfig are read.
 func (o *rolloutOptions) checkTag() error {
 	// --image NAME:TAG@sha256:… is what `gh sbw publish` prints, so it may be
@@ -240,11 +240,11 @@ func (o *rolloutOptions) checkTag() error {
 	}
 	switch {
 	case o.Image.Digest != "" && o.Image.NoPin:
-		return pipeline.UsageErrorf(codeUsage, "leave out --no-pin, or the digest", "--image names a digest, and --no-pin leaves it out")
+		return pipeline.UsageErrorf(codeUsage, "leave out --no-pin, or the digest", "--image names a digest, which --no-pin would leave out")
 	case o.Image.Tag != "":
 		return imageref.CheckTag(o.Image.Tag)
 	case o.Image.Digest == "" && !o.tagOptional && !o.Switch.Resume:
-		return pipeline.UsageErrorf(codeUsage, "give it with --tag; `gh sbw tags` lists what is published", "no tag to roll out")
+		return pipeline.UsageErrorf(codeUsage, "give it with --tag; `gh sbw tags` lists what is published", "there is no tag to roll out")
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (o *rolloutOptions) readConfirmData() error {
 	if o.Inngest.ConfirmEvent == "" {
 		for _, f := range []struct{ flag, value string }{{"--confirm-data", o.confirmData}, {"--event-key-from", o.inngest.eventKeyFrom}} {
 			if f.value != "" {
-				return pipeline.UsageErrorf(codeUsage, "name the event with --confirm-run", "%s has no event to go with", f.flag)
+				return pipeline.UsageErrorf(codeUsage, "name the event with --confirm-run", "%s needs an event", f.flag)
 			}
 		}
 	}
@@ -305,7 +305,7 @@ func (o *rolloutOptions) checkFiles() error {
 			why = pe.Err
 		}
 		f := pipeline.UsageErrorf(codeManifestMissing,
-			"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "no manifest at %s", o.Short(name))
+			"give it with -f, set deploy.manifest in "+worker.ConfigName+", or use --image-only", "there is no manifest at %s", o.Short(name))
 		f.Why, f.Err = why.Error(), err
 		return f
 	}

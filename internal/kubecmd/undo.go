@@ -32,16 +32,16 @@ state before that run.`,
 		Example: `  # back to what ran before
   kubectl sbw undo
 
-  # back to a certain one
+  # back to a specific revision
   kubectl sbw history
   kubectl sbw undo --to-revision 3
 
-  # not while a step is executing
+  # wait up to five minutes until no step is executing
   kubectl sbw undo --wait-idle=5m`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("to-revision") && o.ToRevision < 1 {
-				return pipeline.UsageErrorf(codeUsage, "take one of `kubectl sbw history`", "--to-revision %d is not a revision", o.ToRevision)
+				return pipeline.UsageErrorf(codeUsage, "choose one that `kubectl sbw history` lists", "--to-revision %d is not a revision", o.ToRevision)
 			}
 			if err := o.complete(k); err != nil {
 				return err
@@ -57,7 +57,7 @@ state before that run.`,
 		},
 	}
 	f := c.Flags()
-	f.Int64Var(&o.ToRevision, "to-revision", 0, "the revision to go back to (default: the newest before the current that ran well)")
+	f.Int64Var(&o.ToRevision, "to-revision", 0, "the revision to go back to (default: the newest one before the current revision that ran well)")
 	o.addFiles(c)
 	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest file as it is")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait (default: deploy.timeout, 180s)")
@@ -91,15 +91,15 @@ func (o *rolloutOptions) undo(ctx context.Context, env *cli.Env) error {
 	defer cancel(nil)
 	r := rollout.NewUndo(o.Target, o.Options, cancel)
 	out, err := env.Run(ctx, r.Pipeline, map[pipeline.End]string{pipeline.Left: "`kubectl sbw status` shows what is running"})
-	env.Warn("keep the receipt", r.Record(ctx, out))
+	env.Warn("cannot save the receipt", r.Record(ctx, out))
 	if perr := printUndo(env, o.output, r, out); perr != nil {
 		return perr
 	}
 	return err
 }
 
-// printUndo writes the result of an undo: the revision in one line, if there is one,
-// or as a rollout's result.
+// printUndo writes the revision in one line if there is one, and otherwise the same as
+// for a rollout.
 func printUndo(env *cli.Env, output string, r ran, out pipeline.Outcome) error {
 	res := r.Result(out)
 	if output != "" || out.End != pipeline.Done || res.Revision == 0 {

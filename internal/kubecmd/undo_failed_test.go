@@ -6,7 +6,7 @@ import (
 )
 
 // TestUndoDoesNotGoBackToWhatFailed: the revision before the current one is the
-// one that the last rollout had to give up.
+// one that the last rollout had to abandon.
 func TestUndoDoesNotGoBackToWhatFailed(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
@@ -18,8 +18,8 @@ func TestUndoDoesNotGoBackToWhatFailed(t *testing.T) {
 	}
 }
 
-// TestUndoAfterTheSameImageFailed: a revision has failed by its own name. The
-// last attempt has the image of a good revision, and other arguments.
+// TestUndoAfterTheSameImageFailed: failure belongs to a revision, not to an image. The
+// last attempt has the image of a good revision, but other arguments.
 func TestUndoAfterTheSameImageFailed(t *testing.T) {
 	w := newWorld(t, 1)
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")

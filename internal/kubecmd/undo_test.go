@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// stamps reads the manifest's bytes around the image, which is cut out.
+// stamps splits a manifest into its image and all other bytes.
 func stamps(t *testing.T, text, repository string) (image, rest string) {
 	t.Helper()
 	from := strings.Index(text, repository)
@@ -16,14 +16,14 @@ func stamps(t *testing.T, text, repository string) (image, rest string) {
 	return text[from:to], text[:from] + text[to:]
 }
 
-// TestUndoPutsTheManifestBack changes the image in the file, and no other byte
-// of it, whatever else is there.
-func TestUndoPutsTheManifestBack(t *testing.T) {
+// TestUndoRestoresTheManifest: an undo changes the image in the file, and no other byte,
+// whatever else is there.
+func TestUndoRestoresTheManifest(t *testing.T) {
 	w := newWorld(t, 1)
 	file := w.read("k8s/worker.yaml")
 	file = strings.Replace(file, "image: "+w.registry+"/o/w:none   #", "image:   \""+w.registry+"/o/w:none\"\t #", 1)
 	other := "# another worker of the same image\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\ndata: {image: '" + "o/w:none" + "'}\n"
-	file = strings.ReplaceAll(file+"---\n"+other+"...", "\n", "\r\n") // no line end at its end
+	file = strings.ReplaceAll(file+"---\n"+other+"...", "\n", "\r\n") // without a final line break
 	w.write("k8s/worker.yaml", file)
 	_, rest := stamps(t, file, w.registry)
 
@@ -36,7 +36,7 @@ func TestUndoPutsTheManifestBack(t *testing.T) {
 		t.Errorf("--no-write: runs %s\n%s", w.tag(0), w.read("k8s/worker.yaml"))
 	}
 
-	// The file names what does not run: somebody wants to ship it.
+	// The file names an image that is not running: somebody wants to ship it.
 	_, errs := w.run(0, "undo", "--no-inngest", "--to-revision", "2")
 	if w.tag(0) != "new" || w.read("k8s/worker.yaml") != now || !strings.Contains(errs, "already has this image") {
 		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
@@ -55,8 +55,8 @@ func TestUndoPutsTheManifestBack(t *testing.T) {
 		t.Errorf("runs %s\n%s\n%s", w.tag(0), w.read("k8s/worker.yaml"), errs)
 	}
 
-	// A file that is not there or has gone bad does not stand against it, unless
-	// it was named.
+	// A file that is missing or invalid does not prevent an undo, unless it was named
+	// on the command line.
 	w.write("k8s/worker.yaml", "a: [")
 	w.run(2, "undo", "--no-inngest", "-f", "k8s/none.yaml")
 	w.run(3, "undo", "--no-inngest", "-f", "k8s/worker.yaml")
@@ -71,8 +71,7 @@ func TestUndoPutsTheManifestBack(t *testing.T) {
 	}
 }
 
-// TestUndoGuardsRunningSteps: what a rollout would not do to them, an undo does
-// not either.
+// TestUndoGuardsRunningSteps: an undo protects running steps as a rollout does.
 func TestUndoGuardsRunningSteps(t *testing.T) {
 	w := newWorld(t, 1)
 	p := w.withInngest(map[string]string{"SLOW_MS": "600000"})

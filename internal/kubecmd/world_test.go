@@ -41,7 +41,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// second is a further cluster, for what is about several of them.
+// second is another cluster, for tests that need several.
 var second struct {
 	once sync.Once
 	cp   *controlplane.ControlPlane
@@ -76,8 +76,8 @@ func secondCluster(t *testing.T) *controlplane.ControlPlane {
 	return second.cp
 }
 
-// world is a checkout, a registry with images, a server that answers for every
-// pod, and one or two clusters with a namespace of one name in each.
+// world is a checkout, a registry with images, a server that answers for every pod, and
+// one or two clusters with a namespace of the same name in each.
 type world struct {
 	*testing.T
 	dir      string
@@ -85,13 +85,13 @@ type world struct {
 	registry string // host:port
 	kubes    []kubernetes.Interface
 	env      *cli.Env
-	as       []string           // further flags of every command
+	as       []string           // additional flags for every command
 	inngest  string             // its URL, with withInngest
-	before   *appsv1.Deployment // what ran when the run began that is interfered with
+	before   *appsv1.Deployment // what was running before the run
 	page     *page
 	out      *bytes.Buffer
 	errs     *bytes.Buffer
-	link     *link // to the Inngest server, where there is one
+	link     *link // to the Inngest server, if there is one
 }
 
 const worldManifest = `# the worker
@@ -113,7 +113,7 @@ spec:
           readinessProbe: {httpGet: {port: 3111}}
 `
 
-// newWorld makes one with n clusters, whose contexts are called eu and us.
+// newWorld makes a world with n clusters, whose contexts are called eu and us.
 // Nothing runs yet.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
@@ -142,7 +142,7 @@ func newWorld(t *testing.T, n int) *world {
 		} else {
 			cptest.NamedNamespace(t, kube, w.ns)
 		}
-		// The controller makes it a moment later than a test may ask for it.
+		// The controller creates it shortly after; a test may need it immediately.
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 		if _, err := kube.CoreV1().ServiceAccounts(w.ns).Create(t.Context(), account, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func newWorld(t *testing.T, n int) *world {
 	return w
 }
 
-// run runs a command and wants its exit code.
+// run runs a command and fails unless it ends with this exit code.
 func (w *world) run(code int, args ...string) (stdout, stderr string) {
 	w.Helper()
 	return w.runContext(w.Context(), code, args...)
@@ -192,7 +192,7 @@ func (w *world) runContext(ctx context.Context, code int, args ...string) (stdou
 	return w.out.String(), w.errs.String()
 }
 
-// until waits for what a controller does in its own time.
+// until waits for something that a controller does asynchronously.
 func (w *world) until(ok func() bool) {
 	w.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -244,7 +244,7 @@ func (w *world) deployment(cluster int) *appsv1.Deployment {
 	return d
 }
 
-// runs returns the tag that a cluster runs, "" if there is no Deployment.
+// tag returns the tag that a cluster runs, or "" if there is no Deployment.
 func (w *world) tag(cluster int) string {
 	w.Helper()
 	return imageref.Split(w.deployment(cluster).Spec.Template.Spec.Containers[0].Image).Tag
@@ -279,12 +279,12 @@ func startRegistry(t *testing.T) (host string) {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// page answers for every pod, which has this machine's address.
+// page answers for every pod, because all pods have this machine's address.
 type page struct {
 	port int
-	// worker, when set, is who answers in its place.
+	// worker, if set, answers in its place.
 	worker atomic.Pointer[httputil.ReverseProxy]
-	// duplicates is what no probe accepts, and none asks for again.
+	// duplicates makes it report duplicate function IDs, which fail every probe for good.
 	duplicates atomic.Bool
 }
 
@@ -312,7 +312,7 @@ func startPage(t *testing.T) *page {
 	return p
 }
 
-// now is tag for a goroutine that looks on: "" when it cannot be read.
+// now is like tag, for use in other goroutines: "" if the tag cannot be read.
 func (w *world) now(cluster int) string {
 	d, err := w.kubes[cluster].AppsV1().Deployments(w.ns).Get(context.Background(), "worker", metav1.GetOptions{})
 	if err != nil {
@@ -333,8 +333,8 @@ func (w *world) pause(cluster int, paused bool) {
 	w.patch(cluster, fmt.Sprintf(`{"spec":{"paused":%t}}`, paused))
 }
 
-// restrict lets a cluster admit none of the pods that a controller creates, which
-// the preflight cannot know: the pod that it tries has no owner.
+// restrict makes a cluster reject all pods that a controller creates. The preflight
+// cannot know that: the pod that it tries has no owner.
 func (w *world) restrict(cluster int) {
 	w.Helper()
 	w.policy(cluster, admissionv1.Create, "", "pods", "!has(object.metadata.ownerReferences)")
@@ -342,7 +342,7 @@ func (w *world) restrict(cluster int) {
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "owned-", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "none", UID: "none"}}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "c"}}},
 	}
-	w.until(func() bool { // the API server enforces it in its own time
+	w.until(func() bool { // the API server starts to enforce it asynchronously
 		_, err := w.kubes[cluster].CoreV1().Pods(w.ns).Create(w.Context(), owned, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil
 	})
@@ -372,7 +372,7 @@ func (w *world) policy(cluster int, op admissionv1.OperationType, group, resourc
 	}
 }
 
-// remove takes a tag out of the registry.
+// remove deletes a tag from the registry.
 func (w *world) remove(tag string) {
 	w.Helper()
 	ref, err := name.ParseReference(w.registry + "/o/w:" + tag)
