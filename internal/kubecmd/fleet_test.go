@@ -121,7 +121,7 @@ func TestOneClusterOfSeveralFails(t *testing.T) {
 	if res.End != "restored" || res.Manifest == nil || res.Manifest.Restored || !strings.Contains(w.read("k8s/worker.yaml"), ":new@") {
 		t.Errorf("%s, manifest %+v\n%s", res.End, res.Manifest, w.read("k8s/worker.yaml"))
 	}
-	if !strings.Contains(w.errs.String(), "`kubectl sbw rollout --contexts us --tag new` goes on") {
+	if !strings.Contains(w.errs.String(), "`kubectl sbw rollout --contexts us --tag new` continues the rollout") {
 		t.Errorf("the next step is not reported:\n%s", w.errs)
 	}
 	// One failure is allowed: the next wave starts anyway.

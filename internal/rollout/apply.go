@@ -15,7 +15,7 @@ import (
 )
 
 // stamp writes the image into the manifest's file. It returns this run's edit
-// after those of killed runs, which are this run's to put back.
+// after the edits of killed runs, all of which this run has to restore if it fails.
 func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Written, error) {
 	plan, err := r.facts.plan.Get(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Wr
 		return nil, err
 	}
 	if len(written) > 0 {
-		rep.Changed() // what a killed run stamped is this run's to put back
+		rep.Changed() // this run has to restore what a killed run stamped
 		rep.Notef("%s was stamped by a killed run; the image before it: %s", r.Short(plan.File), written[0].Old)
 	}
 	switch {
@@ -60,7 +60,7 @@ func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Wr
 	return append(written, w), nil
 }
 
-// unstamp puts the file back.
+// unstamp restores the manifest's file.
 func (r *Run) unstamp(rep *pipeline.Reporter, written []*manifest.Written) error {
 	for i := len(written) - 1; i >= 0; i-- {
 		w := written[i]
@@ -75,8 +75,8 @@ func (r *Run) unstamp(rep *pipeline.Reporter, written []*manifest.Written) error
 	return nil
 }
 
-// write applies the manifest, or the image alone, without the objects that
-// leaveOut names.
+// write applies the manifest, or only the image, and skips the objects for which
+// leaveOut returns true.
 func (f *facts) write(ctx context.Context, o apply.Options, leaveOut func(apply.Object) bool) ([]apply.Result, error) {
 	img, err := f.resolved.Get(ctx)
 	if err != nil {
@@ -99,11 +99,11 @@ func (f *facts) write(ctx context.Context, o apply.Options, leaveOut func(apply.
 	return apply.Apply(ctx, f.Conn, slices.DeleteFunc(slices.Clone(all), leaveOut), o)
 }
 
-// nothing leaves no object out.
+// nothing is a leaveOut function that skips no object.
 func nothing(apply.Object) bool { return false }
 
-// apply brings what is rolled out into the cluster. What killed runs had applied
-// is among the results: this run answers for it.
+// apply applies the manifest to the cluster. The results include what killed runs
+// had applied, because this run has to restore that as well if it fails.
 func (r *Run) apply(
 	ctx context.Context,
 	rep *pipeline.Reporter,
@@ -115,7 +115,7 @@ func (r *Run) apply(
 		return nil, nil, err
 	}
 	if len(resumed) > 0 {
-		rep.Changed() // by a killed run, and this run's to put back
+		rep.Changed() // a killed run made the change, and this run has to restore it
 	}
 	applied, err := r.facts.write(ctx, o, leaveOut)
 	all := apply.Since(resumed, applied)
@@ -132,8 +132,8 @@ func (r *Run) apply(
 	return all, target, r.unstick(ctx, rep, target)
 }
 
-// judged is the workload that the preflight judged; "" where it found none, or
-// could not read it.
+// judged returns the UID of the workload that the preflight examined, or "" if
+// there was none or it could not be read.
 func (r *Run) judged() types.UID {
 	if live, ok := r.facts.live.Peek(); ok {
 		return live.Object().GetUID()
@@ -141,9 +141,9 @@ func (r *Run) judged() types.UID {
 	return ""
 }
 
-// unapply puts back what was applied, waits until the old version serves, and
-// registers its functions again. It returns what was put back and what was seen
-// last of the pods.
+// unapply restores what was applied, waits until the old version serves, and
+// registers its functions again. It returns what was restored and the last
+// observed state of the pods.
 func (r *Run) unapply(
 	ctx context.Context,
 	rep *pipeline.Reporter,

@@ -15,10 +15,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// bake watches the new version for a while after the switch; its error says why
-// it is worse than the old one. What cannot be read is reported, and is not a
-// reason to go back. With no time to bake, it watches the pods alone, until ctx
-// ends with the wait for the old pods.
+// bake watches the new version for a while after the switch. Its error explains
+// why the new version performs worse than the old one. Data that cannot be read is
+// reported and is no reason to roll back. If the bake time is zero, only the pods
+// are watched, until ctx ends together with the wait for the old pods.
 func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	over := r.Switch.Bake
 	b := baking{Run: r, handed: handed, restarts: map[types.UID]int32{}, unready: map[types.UID]time.Time{}}
@@ -38,7 +38,7 @@ func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time
 	for {
 		why, err := b.look(ctx)
 		if ctx.Err() != nil {
-			return nil // whoever ended it says why
+			return nil // whoever canceled the context reports why
 		}
 		if why != "" {
 			return &pipeline.Finding{Code: CodeBakeFailed, Severity: pipeline.Error, Where: r.where(),
@@ -68,7 +68,7 @@ type baking struct {
 	unready  map[types.UID]time.Time
 }
 
-// look compares once what has happened since the switch with what was before.
+// look compares once what has happened since the switch with the time before it.
 func (b *baking) look(ctx context.Context) (why string, err error) {
 	now := time.Now()
 	since := now.Sub(b.handed)
@@ -97,7 +97,7 @@ func (b *baking) look(ctx context.Context) (why string, err error) {
 	return handover.Bake(before, after), nil
 }
 
-// pods counts the new pods' restarts, and how long one has not been Ready.
+// pods counts the new pods' restarts and records how long a pod has not been Ready.
 func (b *baking) pods(ctx context.Context, to *handover.Sample, now time.Time) error {
 	kube, err := b.Conn.Kube()
 	if err != nil {

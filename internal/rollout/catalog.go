@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// findCatalog is the function catalog that the image carries; nil when it
-// carries none.
+// findCatalog reads the function catalog that the image carries. It returns nil if
+// the image has none.
 func (f *facts) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
 	img, err := f.resolved.Get(ctx)
 	if err != nil || img.found == nil {
@@ -26,8 +26,8 @@ func (f *facts) findCatalog(ctx context.Context) (*catalog.Catalog, error) {
 	return catalog.Decode(text)
 }
 
-// checkCatalog judges the image's catalog as publish would, and says what the
-// rollout will change of what is registered.
+// checkCatalog judges the image's catalog as publish would, and notes how the
+// rollout will change the registered functions.
 func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if _, err := f.resolved.Get(ctx); err != nil {
 		return nil, nil // the image's own check reports it
@@ -53,7 +53,7 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	})
 	var refused []*pipeline.Finding
 	for _, one := range found {
-		// Publish has reported the rest already, to whoever can change the sources.
+		// Publish has already reported the rest to the person who can change the sources.
 		if one.Severity == pipeline.Error {
 			refused = append(refused, one)
 		}
@@ -67,8 +67,8 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 		d := catalog.Diff(before, index.Functions)
 		noteDifference(rep, index.Path, d)
 		if !index.Incomplete {
-			// The new pod registers itself seconds after its start, before any
-			// guard of the registration could speak: here nothing is lost yet.
+			// The new pod registers itself seconds after it starts, before any check of the
+			// registration could stop it. At this point nothing has been lost yet.
 			gone := removed(now.own, d)
 			inFlight, err := f.inFlight(ctx, gone, now.own)
 			if err != nil {
@@ -82,8 +82,8 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	return refused, nil
 }
 
-// checkConfirmEvent refuses an event that no function of the incoming image listens
-// to. Where the catalog does not know all functions, the confirmation itself judges.
+// checkConfirmEvent refuses an event that triggers no function of the incoming image.
+// If the catalog does not know all functions, the confirm stage decides instead.
 func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	c, err := f.catalog.Get(ctx)
 	if err != nil || c == nil || f.inngest.ConfirmEvent == "" {
@@ -112,8 +112,8 @@ func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]
 	return pipeline.AsFindings("cannot check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent)), nil
 }
 
-// inFlight counts the runs of functions that are about to disappear, while the user
-// still has a choice.
+// inFlight counts the unfinished runs of functions that are about to be removed,
+// while the user can still decide against it.
 func (f *facts) inFlight(ctx context.Context, gone judge.Diff, app *model.App) (map[string]int, error) {
 	if len(gone.Removed) == 0 {
 		return nil, nil
@@ -123,10 +123,10 @@ func (f *facts) inFlight(ctx context.Context, gone judge.Diff, app *model.App) (
 		return nil, err
 	}
 	n, err := inngest.InFlight(ctx, c.Client, *app)
-	return n, c.Explain("read what is running", err)
+	return n, c.Explain("list the unfinished runs", err)
 }
 
-// removed are the app's functions that the difference takes away.
+// removed returns the app's functions that the difference removes.
 func removed(app *model.App, d catalog.Difference) judge.Diff {
 	var out judge.Diff
 	for _, c := range d.Removed {
@@ -139,8 +139,8 @@ func removed(app *model.App, d catalog.Difference) judge.Diff {
 	return out
 }
 
-// noteDifference notes what a rollout changes of what is registered, function by
-// function.
+// noteDifference notes, function by function, how a rollout changes the registered
+// functions.
 func noteDifference(rep *pipeline.Reporter, index string, d catalog.Difference) {
 	rep.Notef("functions of %s compared with the registered ones: %s", index, d.Summary())
 	for _, part := range []struct {
@@ -153,9 +153,9 @@ func noteDifference(rep *pipeline.Reporter, index string, d catalog.Difference) 
 	}
 }
 
-// expected are the functions that must be registered after the switch: those of
-// the catalog's index that this worker serves. Nil where the catalog cannot
-// say: there is none, or it could not decide all of them.
+// expected returns the functions that must be registered after the switch: those in
+// the catalog's index that this worker serves. It returns nil if there is no catalog
+// or the catalog could not evaluate all functions.
 func (f *facts) expected(ctx context.Context, app string, served []model.Function) []string {
 	c, err := f.catalog.Get(ctx)
 	if err != nil || c == nil {
@@ -172,7 +172,7 @@ func (f *facts) expected(ctx context.Context, app string, served []model.Functio
 	return ids
 }
 
-// inCatalogsTerms puts Inngest's functions into the catalog's terms.
+// inCatalogsTerms converts Inngest's functions to catalog.Function.
 func inCatalogsTerms(functions []model.Function) []catalog.Function {
 	all := make([]catalog.Registered, len(functions))
 	for i, f := range functions {

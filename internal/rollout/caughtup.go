@@ -14,14 +14,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// controllerLag is how long a controller may take to see a change before the
-// state of the workload is judged as it stands.
+// controllerLag is how long a controller may take to observe a change. After that
+// the workload is judged as it stands.
 const controllerLag = 5 * time.Second
 
-// caughtUp waits until the workload's controller has seen its last change.
-// Every write counts as one, that of an annotation too: without this, a
-// rollout right behind another would take its receipt for a rollout under way.
-// What may not be watched is returned as it is.
+// caughtUp waits until the workload's controller has observed its last change.
+// Every write counts, even one that only changes an annotation: without this wait, a
+// rollout that starts right after another would mistake the other's receipt for a
+// rollout in progress. A workload that may not be watched is returned unchanged.
 func (t *Target) caughtUp(ctx context.Context, w *workload.Workload) (*workload.Workload, error) {
 	if seen, now := verdict.Observed(w); seen >= now {
 		return w, nil
@@ -39,13 +39,13 @@ func (t *Target) caughtUp(ctx context.Context, w *workload.Workload) (*workload.
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return w, nil // the rights are asked for by a check of their own
+		return w, nil // another check reports the missing permission
 	}
 	defer events.Stop()
 	for e := range events.ResultChan() {
 		u, ok := e.Object.(*unstructured.Unstructured)
 		if !ok || u.GetKind() != t.Ref.Kind {
-			break // a Status: the watch has ended
+			break // a metav1.Status: the watch has ended
 		}
 		if w, err = apply.Typed(u); err != nil {
 			return nil, cluster.Explain("read "+t.Ref.String(), err)

@@ -20,8 +20,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// checkWorkload: a first rollout has no live workload, which is well as long as
-// there is a manifest that makes it.
+// checkWorkload checks that the workload exists. On a first rollout it does not,
+// which is fine as long as the manifest creates it.
 func (f *facts) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	w, err := f.live.Get(ctx)
 	if f.lacksNamespace(ctx) {
@@ -38,15 +38,15 @@ func (f *facts) checkWorkload(ctx context.Context, rep *pipeline.Reporter) ([]*p
 	return nil, err
 }
 
-// lacksNamespace reports whether there is no namespace to roll out into, and none
-// that the manifest makes: the check of the workload reports it, and what else is
-// missing for that reason is not worth a word.
+// lacksNamespace reports whether the namespace neither exists nor is created by the
+// manifest. The check of the workload reports that, and whatever else is missing as
+// a consequence is not worth reporting.
 func (f *facts) lacksNamespace(ctx context.Context) bool {
 	_, err := f.live.Get(ctx)
 	return errors.Is(err, workload.ErrNoNamespace) && !f.makesNamespace(ctx)
 }
 
-// makesNamespace reports whether the namespace is one of the manifest's objects.
+// makesNamespace reports whether the manifest creates the namespace.
 func (f *facts) makesNamespace(ctx context.Context) bool {
 	if f.manifest.ImageOnly {
 		return false
@@ -57,20 +57,20 @@ func (f *facts) makesNamespace(ctx context.Context) bool {
 	})
 }
 
-// underway is what a check needs to know of this run's own place among others.
+// underway is what a check has to know about concurrent rollouts.
 type underway struct {
-	// force continues in the middle of another rollout.
+	// force continues although another rollout is in progress.
 	force bool
-	// waits: whoever holds the lock is waited for, so that their rollout does
-	// not stand against this one; doubt is then called.
+	// waits means that this run waits for the lock's holder, so the holder's
+	// rollout is no obstacle. doubt is then called.
 	waits bool
 	doubt func()
-	// ours reports whether a rollout under way is one that this run goes on with.
+	// ours reports whether this run continues the rollout that is in progress.
 	ours func(ctx context.Context, live *workload.Workload) bool
 }
 
-// checkCluster: the workload can be rolled out, there is room for its pods, and
-// what they cannot start without exists.
+// checkCluster checks that the workload can be rolled out, that there is room for its
+// pods, and that everything they need in order to start exists.
 func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Finding, error) {
 	next, err := f.next.Get(ctx)
 	if err != nil {
@@ -112,8 +112,9 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 	return append(found, more...), err
 }
 
-// checkAround: the namespace stays, the API server accepts the pods, the update
-// does not wait for itself, and the manifest's Services reach something.
+// checkAround checks that the namespace is not being deleted, that the API server
+// accepts the pods, that the update cannot block itself, and that the manifest's
+// Services select something.
 func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
 	found, err := preflight.Namespace(ctx, kube, f.Ref.Namespace)
 	if err != nil {
@@ -124,7 +125,7 @@ func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next
 	if err != nil {
 		return found, err
 	}
-	// What may not be read of the nodes, the check of the image reports.
+	// The check of the image reports missing permissions to read the nodes.
 	nodes, _, err := preflight.Nodes(ctx, kube, next)
 	if err != nil {
 		return found, err
@@ -142,10 +143,10 @@ func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next
 	return append(found, f.shorten(more)...), err
 }
 
-// checkDryRun lets the API server judge exactly what will be applied.
+// checkDryRun lets the API server validate exactly what will be applied.
 func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.Finding, error) {
 	if f.manifest.ImageOnly {
-		return nil, nil // the image of a live object is always ours to set
+		return nil, nil // the image of a live object can always be set
 	}
 	if f.lacksNamespace(ctx) {
 		return nil, nil
@@ -158,14 +159,14 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 	found := f.others(results)
 	for _, one := range pipeline.AsFindings("dry run", err) {
 		if !apierrors.IsForbidden(one) || one.Code != cluster.CodeForbidden {
-			found = append(found, one) // a missing permission the check of the rights reports
+			found = append(found, one) // the check of the permissions reports missing ones
 		}
 	}
 	return f.shorten(found), nil
 }
 
-// checkState: nobody else is at work on the workload. --force goes on where
-// somebody is, and --lock-wait waits for whoever has the lock.
+// checkState checks that nobody else is changing the workload. --force continues
+// regardless, and --lock-wait waits for the holder of the lock.
 func (f *facts) checkState(
 	ctx context.Context,
 	kube kubernetes.Interface,
@@ -186,7 +187,7 @@ func (f *facts) checkState(
 		case u.force:
 			severity, fix = pipeline.Warning, "--force rolls out anyway"
 		case u.waits:
-			// It is that of the lock's holder, who is waited for.
+			// The rollout in progress belongs to the lock's holder, for whom this run waits.
 			if who, _, err := lock.Holder(ctx, kube, f.Ref); err == nil && who != "" {
 				severity, fix = pipeline.Note, "--lock-wait waits for "+who+", and then the preflight runs again"
 				u.doubt()
@@ -200,7 +201,7 @@ func (f *facts) checkState(
 	return found, err
 }
 
-// declaredInManifest reports which objects the manifest itself makes.
+// declaredInManifest returns a function that reports whether the manifest creates an object.
 func (f *facts) declaredInManifest(ctx context.Context) (func(kind, name string) bool, error) {
 	if f.manifest.ImageOnly {
 		return nil, nil
@@ -220,14 +221,14 @@ func (f *facts) declaredInManifest(ctx context.Context) (func(kind, name string)
 	}, nil
 }
 
-// checkRights asks for every right that a later stage needs.
+// checkRights checks every permission that a later stage needs.
 func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Finding, error) {
 	kube, err := f.Conn.Kube()
 	if err != nil {
 		return nil, err
 	}
 	needs := preflight.Needs{Workload: f.Ref, Rollback: rollback, Probe: true, Lock: true, ReadSecrets: true}
-	// With the automatic route the check of Inngest itself finds another, or says why not.
+	// If the route is chosen automatically, the check of Inngest finds another one or reports why there is none.
 	if !f.inngest.Off && f.inngest.URL == "" && f.inngest.Via != conn.ViaDirect {
 		t := conn.ServerTarget(f.Ref.Namespace, f.Worker.Inngest)
 		needs.Service, needs.ServiceNamespace, needs.OtherRoute = t.Service, t.Namespace, f.inngest.Via != conn.ViaForward
@@ -244,8 +245,8 @@ func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Fin
 	return preflight.Access(ctx, kube, preflight.Rights(needs))
 }
 
-// objectRights are the rights to apply what the manifest has besides the
-// workload.
+// objectRights returns the permissions that are needed to apply the manifest's
+// objects other than the workload.
 func (t *Target) objectRights(all []apply.Object) ([]preflight.Right, error) {
 	mapper, err := t.Conn.Mapper()
 	if err != nil {
@@ -259,7 +260,7 @@ func (t *Target) objectRights(all []apply.Object) ([]preflight.Right, error) {
 		gvk := o.GroupVersionKind()
 		m, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 		if meta.IsNoMatchError(err) {
-			continue // the apply's own check says that the cluster does not know the kind
+			continue // the dry run reports kinds that the cluster does not know
 		}
 		if err != nil {
 			return nil, err
@@ -269,9 +270,9 @@ func (t *Target) objectRights(all []apply.Object) ([]preflight.Right, error) {
 	return rights, nil
 }
 
-// others warns about workloads other than the worker's whose pods the manifest
-// replaces as well: several workers may share a manifest, whose file may be older
-// than what somebody else has rolled out.
+// others warns about other workloads whose pods the manifest would replace as well.
+// Several workers may share a manifest, and the file may be older than what somebody
+// else has rolled out.
 func (f *facts) others(results []apply.Result) (found []*pipeline.Finding) {
 	for _, r := range results {
 		if r.Before == nil || r.Action == apply.Unchanged || !slices.Contains(workload.Kinds, r.After.GetKind()) {

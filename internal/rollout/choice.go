@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// findChoice decides between proving and switching, and a rolling update. What
-// will be is what the API server's dry run answers: it alone knows the defaults.
+// findChoice chooses between a switch and a rolling update. It judges the objects
+// that the API server's dry run returns, because only these have all defaults set.
 func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 	if f.wish.Strategy == handover.StrategyRolling || f.wish.Strategy == "" {
 		return handover.Choice{Strategy: handover.StrategyRolling, Reason: "a rolling update was requested"}, nil
@@ -31,7 +31,7 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 		case f.goesOnWith(ctx, held, p):
 			return handover.Choice{Strategy: handover.StrategySwitch, Reason: "it continues a switch that had begun: " + p.What,
 				Old: held.Mark.Old, Services: held.Mark.Services}, nil
-		default: // the cluster as it is says nothing of how it will be then
+		default: // the present state of the cluster does not show what it will be then
 			return handover.Choice{Strategy: handover.StrategyAuto, Reason: "it is decided once the unfinished switch has been ended"}, nil
 		}
 	}
@@ -65,7 +65,7 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 	return handover.Choose(s), nil
 }
 
-// firstLine is the first of an error's findings.
+// firstLine returns the text of an error's first finding.
 func firstLine(err error) string {
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok {
 		return f.What
@@ -73,7 +73,7 @@ func firstLine(err error) string {
 	return err.Error()
 }
 
-// alteredServices are those whose spec the manifest changes.
+// alteredServices returns the names of the Services whose spec the manifest changes.
 func alteredServices(results []apply.Result, namespace string) (names []string) {
 	for _, r := range results {
 		if r.Before == nil || r.After.GetKind() != "Service" || r.After.GroupVersionKind().Group != corev1.GroupName || r.Namespace != namespace {
@@ -88,8 +88,8 @@ func alteredServices(results []apply.Result, namespace string) (names []string) 
 	return names
 }
 
-// route is the Service of the worker's namespace that Inngest's server calls;
-// empty where it is not known.
+// route returns the Service of the worker's namespace that the Inngest server calls,
+// or "" if it is not known.
 func (f *facts) route(ctx context.Context) string {
 	if f.inngest.Off {
 		return ""
@@ -104,16 +104,16 @@ func (f *facts) route(ctx context.Context) string {
 	return ""
 }
 
-// sparesSteps reports whether no running step is interrupted: the new version is
-// proven before it serves, or no pod that serves is replaced. What cannot be
-// found out counts as "no".
+// sparesSteps reports whether no running step will be interrupted, because either
+// the new version is proven before it serves or no serving pod is replaced. If that
+// cannot be determined, the answer is false.
 func (f *facts) sparesSteps(ctx context.Context) bool {
 	c, err := f.choice.Get(ctx)
 	return err == nil && (c.Strategy != handover.StrategyRolling || c.Moot)
 }
 
-// checkStrategy says how the new version will take the old one's place, and
-// refuses where that is not what was asked for.
+// checkStrategy notes how the new version will replace the old one, and refuses the
+// rollout if that differs from the requested strategy.
 func (f *facts) checkStrategy(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if f.wish.Strategy == handover.StrategyRolling || f.wish.Strategy == "" {
 		_, err := f.choice.Get(ctx) // for the result
@@ -145,7 +145,7 @@ func (f *facts) checkStrategy(ctx context.Context, rep *pipeline.Reporter) ([]*p
 	return nil, nil
 }
 
-// impossible refuses a rolling update where a switch was asked for; else nil.
+// impossible returns a refusal if a switch was requested but is not possible, else nil.
 func (f *facts) impossible(c handover.Choice) *pipeline.Finding {
 	if c.Strategy != handover.StrategyRolling || c.Moot || f.wish.Strategy != handover.StrategySwitch {
 		return nil

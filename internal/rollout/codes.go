@@ -36,20 +36,20 @@ const (
 	CodeRevisionCurrent   pipeline.Code = "revision-current"
 	CodeStatefulSetStuck  pipeline.Code = "statefulset-stuck"
 	// CodeSwitchImpossible is the code of a refusal to make a rolling update
-	// where a switch was asked for.
+	// although a switch was requested.
 	CodeSwitchImpossible pipeline.Code = "switch-impossible"
-	// CodeUnfinished is the code of a switch that somebody has begun and not ended.
+	// CodeUnfinished is the code of a switch that was started and not finished.
 	CodeUnfinished pipeline.Code = "switch-unfinished"
-	// CodeSwitchKept is the code of a new version that stays after a failure.
+	// CodeSwitchKept is the code of a new version that stays live despite a failure.
 	CodeSwitchKept pipeline.Code = "switch-kept"
-	// CodeBakeFailed is the code of a new version that did worse than the old one.
+	// CodeBakeFailed is the code of a new version that performed worse than the old one.
 	CodeBakeFailed pipeline.Code = "bake-failed"
 )
 
 func isMissing(err error) bool       { return errors.Is(err, workload.ErrUnknown) }
 func isLockForbidden(err error) bool { return errors.Is(err, lock.ErrForbidden) }
 
-// isForbidden reports a refusal by RBAC.
+// isForbidden reports whether RBAC refused the request.
 func isForbidden(err error) bool {
 	return errors.Is(err, forward.ErrForbidden) || apierrors.IsForbidden(err)
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// checkCommits compares the commit of the new image with that of the running
-// one. A new one that does not descend from it takes somebody's work out of
-// service, which is a warning: it may be meant.
+// checkCommits compares the commit of the new image with that of the running one. If
+// the new commit does not descend from the running one, the rollout removes
+// somebody's changes. That is only a warning, since it may be intended.
 func (f *facts) checkCommits(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	img, err := f.resolved.Get(ctx)
 	if err != nil || img.found == nil {
@@ -26,7 +26,7 @@ func (f *facts) checkCommits(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	}
 	live, err := f.live.Get(ctx)
 	if err != nil {
-		return nil, nil //nolint:nilerr // nothing runs, or the check of the workload reports why it is not known
+		return nil, nil //nolint:nilerr // nothing is running, or the check of the workload reports the error
 	}
 	running, err := f.runningCommit(ctx, live)
 	if err != nil {
@@ -44,8 +44,8 @@ func (f *facts) checkCommits(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	return commitsLost(running, next, lost), nil
 }
 
-// runningCommit is the commit that the running image carries, "" when it carries
-// none.
+// runningCommit returns the commit that the running image is labelled with, or "" if
+// it has no such label.
 func (f *facts) runningCommit(ctx context.Context, live *workload.Workload) (string, error) {
 	container, err := live.Container(f.container())
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// within reports a run in one of several contexts: its name stands before each
-// stage, CONTEXT/STAGE, and before what is found.
+// within returns a sink that prefixes each stage and finding of a run with the name
+// of its context: CONTEXT/STAGE.
 func within(name string, sink pipeline.Sink) pipeline.Sink {
 	return pipeline.SinkFunc(func(e pipeline.Event) {
 		e.Stage = name + "/" + e.Stage
@@ -20,7 +20,7 @@ func within(name string, sink pipeline.Sink) pipeline.Sink {
 	})
 }
 
-// about reports on a context within a stage that is about all of them.
+// about returns a sink for events about one context within a stage that concerns all of them.
 func about(name string, sink pipeline.Sink) pipeline.Sink {
 	return pipeline.SinkFunc(func(e pipeline.Event) {
 		if e.Text != "" {
@@ -38,14 +38,14 @@ func about(name string, sink pipeline.Sink) pipeline.Sink {
 	})
 }
 
-// Named is a finding about one of several contexts.
+// Named returns a copy of a finding that names the context it is about.
 func Named(name string, f *pipeline.Finding) *pipeline.Finding {
 	with := *f
 	with.What = name + ": " + f.What
 	return &with
 }
 
-// Together names each finding's contexts; what is so in several is reported once.
+// Together adds the context names to the findings, and merges findings that several contexts share.
 func Together(names []string, found [][]*pipeline.Finding) []*pipeline.Finding {
 	type group struct {
 		*pipeline.Finding

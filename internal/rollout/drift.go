@@ -24,8 +24,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// stateOf judges the workload; by its own counts alone where its pods may not
-// be read.
+// stateOf judges the workload. If its pods may not be read, only the counts in the
+// workload's status are used.
 func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *Status) {
 	v, err := preflight.Status(ctx, kube, w)
 	if apierrors.IsForbidden(err) {
@@ -38,7 +38,7 @@ func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *work
 	}
 }
 
-// shippedOf holds what runs against what the workload says was shipped last.
+// shippedOf compares the running image with the one that the workload's history says was shipped last.
 func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	annotations := w.Object().GetAnnotations()
 	runs, err := receipt.History(annotations)
@@ -47,7 +47,7 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 		last := pasts(runs[:1], nil, t.container())
 		to.LastRun = &last[0]
 	}
-	if store, err := receipt.Open(); err == nil { // else there are no receipts here
+	if store, err := receipt.Open(); err == nil { // without a store there are no receipts on this machine
 		last, err := store.Latest(t.Worker.Name, func(r *receipt.Receipt) bool {
 			at := r.Target
 			return at != nil && at.Context == t.Conn.Context && at.Namespace == t.Ref.Namespace && at.Name == t.Ref.Name && at.Kind == t.Ref.Kind
@@ -77,8 +77,8 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	}
 }
 
-// sameShipped reports whether a template has the image that was shipped. One that
-// was applied without its digest (--no-pin) has the tag alone.
+// sameShipped reports whether a pod template has the image that was shipped. An image
+// that was applied without its digest (--no-pin) is compared by its tag.
 func sameShipped(shipped, runs string) bool {
 	if imageref.Split(runs).Digest == "" {
 		return imageref.Split(shipped).Tagged().String() == runs
@@ -86,17 +86,17 @@ func sameShipped(shipped, runs string) bool {
 	return shipped == runs
 }
 
-// ManifestState is the checkout's file against the cluster.
+// ManifestState is how the checkout's manifest file compares with the cluster.
 type ManifestState struct {
 	File  string `json:"file"`
-	Image string `json:"image"` // that it names
-	// Differs are the objects that applying it would change; nil, and absent, when the
-	// cluster could not be asked.
+	Image string `json:"image"` // the image that the file names
+	// Differs lists the objects that applying the file would change. It is nil, and
+	// absent from the JSON, if the cluster could not be asked.
 	Differs []string `json:"differs,omitzero"`
 	asked   bool
 }
 
-// String says in one line how they compare.
+// String describes the comparison in one line.
 func (m *ManifestState) String() string {
 	switch {
 	case !m.asked:
@@ -107,9 +107,9 @@ func (m *ManifestState) String() string {
 	return fmt.Sprintf("%s differs in %s", m.File, strings.Join(m.Differs, ", "))
 }
 
-// manifestOf asks the API server what applying the file as it is would change.
-// That takes the right to patch, though nothing is: without it the image alone
-// is compared.
+// manifestOf asks the API server in a dry run what applying the unchanged file would
+// change. That needs permission to patch even though nothing is written; without it
+// only the image is compared.
 func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Status) {
 	file := t.Path(t.Worker.Deploy.Manifest)
 	if _, err := os.Stat(file); !t.InCheckout || err != nil {
@@ -124,7 +124,7 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 	m := &ManifestState{File: t.Short(file)}
 	for _, one := range all {
 		if t.isTarget(one) {
-			if typed, err := apply.Typed(one.Unstructured); err == nil { // what is not valid the dry run refuses
+			if typed, err := apply.Typed(one.Unstructured); err == nil { // the dry run refuses invalid objects
 				m.Image = imageIn(typed.Template(), t.container())
 			}
 		}
@@ -165,8 +165,8 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 	}
 }
 
-// lightly makes warnings of what is wrong with something that the outcome does
-// not hang on, such as a file that nobody has shipped.
+// lightly lowers errors to warnings where they concern something that does not
+// decide the outcome, such as a file that nobody has shipped.
 func lightly(during string, err error) error {
 	var all []error
 	for _, f := range asWarnings(pipeline.AsFindings(during, err)) {
@@ -175,8 +175,8 @@ func lightly(during string, err error) error {
 	return errors.Join(all...)
 }
 
-// functionsOf holds what is registered against the catalog of the image that
-// runs. A registry that cannot be asked from here is not the worker's fault.
+// functionsOf compares the registered functions with the catalog of the running
+// image. It is not the worker's fault if the registry cannot be reached from here.
 func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Status) {
 	if to.Inngest.App == nil {
 		return // reported already
@@ -195,11 +195,11 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 		return // the catalog cannot say
 	}
 	d := catalog.Diff(now, index.Functions)
-	to.Functions = "what is registered"
+	to.Functions = "the registered functions"
 	if d.Empty() {
 		return
 	}
-	// Diff says what a rollout of the catalog would do.
+	// Diff describes what a rollout of the catalog would do.
 	var missing, extra []string
 	for _, f := range d.Added {
 		missing = append(missing, f.ID)
@@ -232,12 +232,12 @@ func (t *Target) functionsOf(ctx context.Context, w *workload.Workload, to *Stat
 	to.Findings = append(to.Findings, f)
 }
 
-// catalogWithin bounds the look into the registry, without which the answer is
-// still worth having.
+// catalogWithin bounds the request to the registry, since the status is useful
+// without its answer.
 const catalogWithin = 10 * time.Second
 
-// RunningCatalog is the catalog of the image that the template names, read with
-// the pod's own pull secrets; nil when it carries none.
+// RunningCatalog reads the catalog of the image that the pod template names, with the
+// pod's own pull secrets. It returns nil if the image has none.
 func (t *Target) RunningCatalog(ctx context.Context, w *workload.Workload) (*catalog.Catalog, error) {
 	ctx, cancel := context.WithTimeout(ctx, catalogWithin)
 	defer cancel()
@@ -257,7 +257,7 @@ func (t *Target) RunningCatalog(ctx context.Context, w *workload.Workload) (*cat
 	if err != nil {
 		return nil, err
 	}
-	// What runs is what its digest says, whatever became of the tag.
+	// The digest identifies what is running, even if the tag has been moved since.
 	img, err := lookUp(ctx, ref, keys.For(ref.Repository.String()))
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func TestSameShipped(t *testing.T) {
 		{"ghcr.io/o/w:1" + a, "ghcr.io/o/w:2", false},
 		{"ghcr.io/o/w:1" + a, "ghcr.io/p/w:1", false},
 		{"ghcr.io/o/w:1" + a, "ghcr.io/o/w:1" + b, false},
-		{"ghcr.io/o/w:1", "ghcr.io/o/w:1" + a, false}, // somebody has pinned it to we do not know what
+		{"ghcr.io/o/w:1", "ghcr.io/o/w:1" + a, false}, // pinned by somebody else to an unknown digest
 		{"ghcr.io/o/w" + a, "ghcr.io/o/w" + a, true},
 	} {
 		if got := sameShipped(tc.shipped, tc.runs); got != tc.want {

@@ -15,55 +15,54 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// facts are what checks and stages need to know, each found once, by whoever
-// needs it first, and shared. They are read only: a later look at the world is
-// another facts, see again.
+// facts are what checks and stages need to know. Each fact is determined once, when
+// it is first needed, and then shared. Facts never change: to look at the world
+// again, make new facts with again.
 type facts struct {
 	*Target
 	image    ImageOptions
 	manifest ManifestOptions
 	inngest  InngestOptions
 	wish     SwitchOptions
-	force    bool // conflicts with other field managers
-	restart  bool // the image that runs, and new pods
+	force    bool // take over fields that other field managers own
+	restart  bool // keep the running image and replace the pods
 	started  time.Time
 
-	// choice is how the new version takes the old one's place.
+	// choice is the strategy with which the new version replaces the old one.
 	choice *pipeline.Lazy[handover.Choice]
-	// held is a hand-over that was found in the cluster.
+	// held is an unfinished switch that was found in the cluster.
 	held *pipeline.Lazy[*handover.State]
-	// live is the workload as it runs.
+	// live is the workload as it is in the cluster.
 	live *pipeline.Lazy[*workload.Workload]
-	// loaded are the manifest's objects as they are; none with ImageOnly.
+	// loaded are the manifest's objects, unchanged; empty with ImageOnly.
 	loaded *pipeline.Lazy[[]apply.Object]
-	// next is the workload as the manifest has it, without the new image; the
-	// live one with ImageOnly.
+	// next is the workload as the manifest declares it, without the new image;
+	// with ImageOnly it is the live one.
 	next *pipeline.Lazy[*workload.Workload]
 	// resolved is the image that is rolled out.
 	resolved *pipeline.Lazy[resolvedImage]
-	// plan is the place in the manifest's files that decides the image; nil
-	// where there is no file to stamp.
+	// plan is the place in the manifest's files that determines the image; nil
+	// if there is no file to stamp.
 	plan *pipeline.Lazy[*manifest.Plan]
-	// objects are what is to be applied: with the new image.
+	// objects are the objects to apply, with the new image.
 	objects *pipeline.Lazy[[]apply.Object]
-	// conn leads to Inngest's server and to the worker.
+	// conn is the connection to the Inngest server and the worker.
 	conn *pipeline.Lazy[*conn.Conn]
-	// catalog is the function catalog that the image carries; nil when it
-	// carries none.
+	// catalog is the function catalog that the image carries; nil if it has none.
 	catalog *pipeline.Lazy[*catalog.Catalog]
-	// registered is what Inngest's server knows.
+	// registered is what the Inngest server has registered.
 	registered *pipeline.Lazy[registration]
-	// steps are those that were executing when the preflight looked.
+	// steps are those that were executing during the preflight.
 	steps *pipeline.Lazy[[]judge.Executing]
 }
 
-// registration is what Inngest's server has registered.
+// registration is what the Inngest server has registered.
 type registration struct {
 	apps []model.App
-	own  *model.App // the worker's; nil when there is none yet
+	own  *model.App // the worker's app; nil if there is none yet
 }
 
-// functions are the worker's own; empty, not nil, when there is no app yet.
+// functions returns the worker's own functions. The slice is empty, not nil, if there is no app yet.
 func (r registration) functions() []model.Function {
 	if r.own == nil || r.own.Functions == nil {
 		return []model.Function{}
@@ -87,8 +86,8 @@ func newFacts(t *Target, o Options) *facts {
 	return f
 }
 
-// again is the same questions with no answers yet. The route to Inngest stays:
-// it may be open, and does not change.
+// again returns new facts that are determined from scratch. Only the connection to
+// Inngest is kept, because it may be open and does not change.
 func (f *facts) again() *facts {
 	fresh := &facts{
 		Target:   f.Target,
@@ -127,8 +126,8 @@ func (f *facts) findLive(ctx context.Context) (*workload.Workload, error) {
 	return workload.Get(ctx, kube, f.Ref)
 }
 
-// previous is the image that ran when the facts were found, "" where nothing
-// did or nobody has looked.
+// previous returns the image that was running when the facts were determined, or ""
+// if none was or the workload has not been read.
 func (f *facts) previous() string {
 	live, ok := f.live.Peek()
 	if !ok {
@@ -137,7 +136,7 @@ func (f *facts) previous() string {
 	return imageIn(live.Template(), f.container())
 }
 
-// close ends the connections that were opened.
+// close closes the connections that were opened.
 func (f *facts) close() error {
 	if c, ok := f.conn.Peek(); ok {
 		return c.Close()

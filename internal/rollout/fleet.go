@@ -11,35 +11,35 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Fleet is one rollout into several clusters: the preflights of all of them
-// before anything is changed anywhere, then wave after wave, each cluster a
-// pipeline of its own with its own lock, journal, evidence, rollback and
-// receipt.
+// Fleet is one rollout into several clusters. The preflights of all clusters run
+// before anything is changed anywhere. Then follows one wave after another, in which
+// each cluster runs its own pipeline with its own lock, journal, evidence, rollback
+// and receipt.
 //
-// What a preflight found out serves a later wave as well, as long as it is not
-// old; what changes faster, the steps that are executing and who holds the
-// lock, every cluster's pipeline asks again.
+// A later wave reuses the results of a preflight as long as they are recent enough.
+// Facts that change quickly, such as the executing steps and the holder of the lock,
+// are determined again by each cluster's pipeline.
 //
 // # The manifest
 //
-// The checkout has one file, so it is stamped once, before the first wave. It
-// says what was shipped last: it is put back when no cluster is left with the
-// new image, as if the run had not been. As soon as one runs it, or may run it,
-// the file stays: putting it back would let the next `kubectl apply` take that
-// cluster back unseen. The journal of the first context records the stamp, as
-// it does in a run into one cluster.
+// The checkout has one file, so it is stamped once, before the first wave. The file
+// names what was shipped last. It is restored if no cluster is left with the new
+// image, as if the run had not happened. As soon as one cluster runs the new image,
+// or may run it, the file stays: restoring it would let the next `kubectl apply`
+// silently revert that cluster. The journal of the first context records the stamp,
+// as it does in a run into one cluster.
 type Fleet struct {
-	// Pipeline is the whole run: one stage a wave.
+	// Pipeline is the whole run, with one stage per wave.
 	Pipeline pipeline.Pipeline
-	// Next says, for an end that leaves something to do, what to type.
+	// Next maps an outcome that leaves something to do to the command to type.
 	Next map[pipeline.End]string
 
 	members     []*member
 	maxFailures int
 	sink        pipeline.Sink
-	stamp       *Run       // the first member's, which stamps the one file
-	recording   sync.Mutex // receipts are written one after the other
-	unkept      []error    // what went wrong while they were
+	stamp       *Run       // the first member's run, which stamps the file
+	recording   sync.Mutex // guards writing receipts
+	unkept      []error    // errors from writing receipts
 }
 
 // member is one cluster of a fleet.
@@ -48,14 +48,14 @@ type member struct {
 	name    string
 	out     pipeline.Outcome
 	started bool
-	cancel  context.CancelCauseFunc // of its run, while that lasts
+	cancel  context.CancelCauseFunc // cancels its run while that is in progress
 }
 
-// FleetOptions say how the clusters take their turns.
+// FleetOptions say how a rollout proceeds through the clusters.
 type FleetOptions struct {
-	// WaveSize is how many clusters are rolled out into at once.
+	// WaveSize is the number of clusters that are rolled out at the same time.
 	WaveSize int
-	// MaxFailures is how many may fail before no further wave is begun.
+	// MaxFailures is how many clusters may fail before no further wave is started.
 	MaxFailures int
 }
 
@@ -65,8 +65,8 @@ type Each struct {
 	Options
 }
 
-// NewFleet is a rollout into several clusters, or a restart in them. Two names of one cluster, which
-// would keep each other from the lock, are a usage error.
+// NewFleet makes a rollout into several clusters, or a restart in them. It is a usage
+// error to name the same cluster twice, since each would wait for the other's lock.
 func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
 	restart := len(all) > 0 && all[0].Restart
 	command := "rollout"
@@ -85,7 +85,7 @@ func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
 	f.Pipeline = pipeline.Pipeline{Name: command, Checks: f.checks(), Cleanup: f.close, KeepChanges: first.NoRollback}
 	if first.DryRun == DryRunNone {
 		first.keepJournal()
-		f.Pipeline.Journal, first.Pipeline.Journal = first.journal, nil // it is the whole run's
+		f.Pipeline.Journal, first.Pipeline.Journal = first.journal, nil // the journal belongs to the whole run
 		if !restart {
 			f.Pipeline.Stages = []pipeline.Stage{stage("stamp", first.stampStage().Run, f.unstamp)}
 		}
@@ -114,8 +114,8 @@ func NewFleet(all []Each, o FleetOptions) (*Fleet, error) {
 	return f, nil
 }
 
-// NewFleetDoctor runs the preflights of a rollout into several clusters and
-// nothing else.
+// NewFleetDoctor makes a run that only performs the preflights of a rollout into
+// several clusters.
 func NewFleetDoctor(all []Each) (*Fleet, error) {
 	f, err := newFleet(all, func(e Each, _ func(error)) *Run { return NewDoctor(e.Target, e.Options) })
 	if err != nil {
@@ -150,8 +150,7 @@ func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
 	return f, nil
 }
 
-// Run runs the fleet's pipeline and returns what it came to: the worst of what
-// became of the clusters.
+// Run runs the fleet's pipeline. The outcome is the worst outcome among the clusters.
 func (f *Fleet) Run(ctx context.Context, sink pipeline.Sink) pipeline.Outcome {
 	f.sink = sink
 	out := pipeline.Run(ctx, f.Pipeline, sink)
@@ -160,10 +159,10 @@ func (f *Fleet) Run(ctx context.Context, sink pipeline.Sink) pipeline.Outcome {
 	return out
 }
 
-// Unkept is what went wrong while the receipts were kept.
+// Unkept returns the errors that occurred while receipts were stored.
 func (f *Fleet) Unkept() error { return errors.Join(f.unkept...) }
 
-// checks runs the preflights of all contexts side by side.
+// checks runs the preflights of all contexts concurrently.
 func (f *Fleet) checks() []pipeline.Check {
 	return []pipeline.Check{{Name: "contexts", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 		found := make([][]*pipeline.Finding, len(f.members))
@@ -173,7 +172,7 @@ func (f *Fleet) checks() []pipeline.Check {
 				found[i] = joinForbidden(pipeline.RunChecks(ctx, m.Pipeline.Checks, pipeline.NewReporter("preflight", about(m.name, f.sink))))
 				m.out.Findings = found[i]
 				for _, f := range found[i] {
-					m.Pipeline.Reported.First(f) // and not again by its own run
+					m.Pipeline.Reported.First(f) // so that its own run does not report it again
 				}
 				m.out.Refused = slices.ContainsFunc(found[i], func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
 			})
@@ -187,12 +186,12 @@ func (f *Fleet) checks() []pipeline.Check {
 	}}}
 }
 
-// oneDigest refuses a tag that is another image in another place: its
-// registries differ, or it was moved between two of the questions.
+// oneDigest refuses a tag that refers to different images in different contexts: the
+// contexts use different registries, or the tag was moved between two requests.
 func (f *Fleet) oneDigest() *pipeline.Finding {
 	of := map[string][]string{}
 	for _, m := range f.members {
-		if img, ok := m.facts.resolved.Peek(); ok && img.found != nil { // else its check has reported why
+		if img, ok := m.facts.resolved.Peek(); ok && img.found != nil { // otherwise its check has reported the reason
 			of[img.found.Digest] = append(of[img.found.Digest], m.name)
 		}
 	}
@@ -209,14 +208,14 @@ func (f *Fleet) oneDigest() *pipeline.Finding {
 		Fix:  "publish it under a separate tag and roll that out"}
 }
 
-// wave rolls out into some of the clusters at once.
+// wave rolls out into several clusters at the same time.
 func (f *Fleet) wave(ctx context.Context, wave []*member, last bool, rep *pipeline.Reporter) error {
 	var wg sync.WaitGroup
 	for _, m := range wave {
 		m.started = true
 		wg.Go(func() { f.roll(ctx, m) })
 		if m.DryRun != DryRunNone {
-			wg.Wait() // it changes nothing, and is read from top to bottom
+			wg.Wait() // a dry run changes nothing and is easier to read one cluster after another
 		}
 	}
 	wg.Wait()
@@ -228,8 +227,8 @@ func (f *Fleet) wave(ctx context.Context, wave []*member, last bool, rep *pipeli
 	return f.stop(wave, last)
 }
 
-// stop is the error that ends the run after a wave: more have failed than may,
-// or it was the last one and some have.
+// stop returns the error that ends the run after a wave: more clusters have failed
+// than allowed, or it was the last wave and some have failed.
 func (f *Fleet) stop(wave []*member, last bool) error {
 	var failed []*member
 	for _, m := range f.members {
@@ -256,12 +255,12 @@ func (f *Fleet) stop(wave []*member, last bool) error {
 	return errors.Join(errs...)
 }
 
-// roll is one cluster's whole run, its receipt included.
+// roll runs the whole pipeline of one cluster and stores its receipt.
 func (f *Fleet) roll(ctx context.Context, m *member) {
 	ctx, m.cancel = context.WithCancelCause(ctx)
 	defer m.cancel(nil)
 	p := m.Pipeline
-	p.Checks = nil // they have been asked
+	p.Checks = nil // the fleet's preflight has run them
 	found := m.out.Findings
 	m.out = pipeline.Run(ctx, p, within(m.name, f.sink))
 	m.out.Findings = append(found, m.out.Findings...)
@@ -274,13 +273,13 @@ func (f *Fleet) roll(ctx context.Context, m *member) {
 	}
 }
 
-// stampedOnce stands for the stamp in one cluster's stages.
+// stampedOnce replaces the stamp stage in the stages of a single cluster.
 func (r *Run) stampedOnce(ctx context.Context, rep *pipeline.Reporter) error {
 	rep.Skipped("once for all contexts")
 	return r.keepImages(ctx)
 }
 
-// changed reports whether the cluster is not, or was not for a while, what it was.
+// changed reports whether the cluster was changed, even if the change was undone.
 func (m *member) changed() bool {
 	switch m.out.End {
 	case pipeline.Done, pipeline.Restored, pipeline.Left:
@@ -289,8 +288,8 @@ func (m *member) changed() bool {
 	return false
 }
 
-// unwave has nothing to do: each cluster puts back its own. It fails where one
-// could not.
+// unwave restores nothing itself, because each cluster restores its own changes. It
+// fails if one of them could not.
 func (f *Fleet) unwave(wave []*member, rep *pipeline.Reporter) error {
 	var errs []error
 	for _, m := range wave {
@@ -305,7 +304,7 @@ func (f *Fleet) unwave(wave []*member, rep *pipeline.Reporter) error {
 	return errors.Join(errs...)
 }
 
-// unstamp puts the manifest back if no cluster has the new image.
+// unstamp restores the manifest if no cluster has the new image.
 func (f *Fleet) unstamp(ctx context.Context, rep *pipeline.Reporter) error {
 	if has := f.having(); len(has) > 0 {
 		rep.Skipped("%s may run it", strings.Join(has, ", "))
@@ -314,7 +313,7 @@ func (f *Fleet) unstamp(ctx context.Context, rep *pipeline.Reporter) error {
 	return f.stamp.stampStage().Undo(ctx, rep)
 }
 
-// having are the contexts that run the new image, or may.
+// having returns the contexts that run the new image or may run it.
 func (f *Fleet) having() []string {
 	var has []string
 	for _, m := range f.members {
@@ -325,7 +324,7 @@ func (f *Fleet) having() []string {
 	return has
 }
 
-// end is the worst of what came of the clusters.
+// end returns the worst outcome among the clusters.
 func (f *Fleet) end(out pipeline.Outcome) pipeline.End {
 	if out.End == pipeline.Done || out.Refused {
 		return out.End
@@ -342,7 +341,7 @@ func (f *Fleet) end(out pipeline.Outcome) pipeline.End {
 	return worst
 }
 
-// next says what to type after a run that did not end well everywhere.
+// next suggests what to type after a run that did not succeed everywhere.
 func (f *Fleet) next(out pipeline.Outcome) string {
 	if out.End == pipeline.Done || f.stamp == nil || f.stamp.DryRun != DryRunNone {
 		return ""
@@ -355,12 +354,12 @@ func (f *Fleet) next(out pipeline.Outcome) string {
 	}
 	if len(missing) == len(f.members) {
 		if out.End == pipeline.Left {
-			return fmt.Sprintf("`kubectl sbw status --contexts %s` says what runs there", strings.Join(f.having(), ","))
+			return fmt.Sprintf("`kubectl sbw status --contexts %s` shows what is running there", strings.Join(f.having(), ","))
 		}
 		return ""
 	}
 	return fmt.Sprintf(
-		"%s without %s: `kubectl sbw rollout --contexts %s --tag %s` goes on",
+		"%s without %s: `kubectl sbw rollout --contexts %s --tag %s` continues the rollout",
 		strings.Join(f.having(), ", "),
 		strings.Join(missing, ", "),
 		strings.Join(missing, ","),
@@ -368,7 +367,7 @@ func (f *Fleet) next(out pipeline.Outcome) string {
 	)
 }
 
-// close ends what the checks opened of clusters whose turn did not come.
+// close closes what the checks opened for clusters whose turn did not come.
 func (f *Fleet) close(ctx context.Context, rep *pipeline.Reporter) error {
 	var errs []error
 	for _, m := range f.members {

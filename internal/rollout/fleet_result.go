@@ -4,7 +4,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// FleetResult is what a run into several contexts came to. Fields are added and
+// FleetResult is the result of a run into several contexts. Fields are added and
 // never renamed.
 type FleetResult struct {
 	Tag      string       `json:"tag,omitempty"`
@@ -13,28 +13,28 @@ type FleetResult struct {
 	Seconds  float64      `json:"seconds"`
 	// Contexts are in the order of the waves.
 	Contexts []ContextResult `json:"contexts"`
-	// ChecksOnly: nothing was to be rolled out.
+	// ChecksOnly is set if only the preflights were to run.
 	ChecksOnly bool `json:"-"`
 }
 
-// StampResult is what became of the checkout's file.
+// StampResult is what happened to the checkout's manifest file.
 type StampResult struct {
 	File     string `json:"file"`
-	Image    string `json:"image"` // that it names now
+	Image    string `json:"image"` // the image that the file names now
 	Restored bool   `json:"restored"`
 }
 
-// ContextResult is what became of one cluster.
+// ContextResult is the result of one cluster.
 type ContextResult struct {
 	Run     *Run
 	Name    string
 	Outcome pipeline.Outcome
-	// Started is false when its turn did not come.
+	// Started is false if the cluster's turn did not come.
 	Started bool
 	Result
 }
 
-// Result returns what the run came to.
+// Result returns the result of the run.
 func (f *Fleet) Result(out pipeline.Outcome) FleetResult {
 	first := f.members[0]
 	res := FleetResult{
@@ -65,8 +65,8 @@ func (f *Fleet) stamped() *StampResult {
 	return s
 }
 
-// Now is the image that the context has now, "" where there is none, and
-// whether that is known.
+// Now returns the image that the context has now ("" if none), and whether that is
+// known.
 func (c ContextResult) Now() (image string, known bool) {
 	switch {
 	case c.Started && c.Outcome.End == pipeline.Done:

@@ -10,9 +10,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// joinForbidden makes one finding of all requests that were refused because of
-// permissions that another finding reports as missing, with the one Role that grants
-// them. What could not be checked for that reason becomes one note.
+// joinForbidden merges all requests that were refused for lack of permissions into
+// the finding that reports these permissions as missing, together with the one Role
+// that grants them. Everything that could not be checked for that reason becomes one
+// note.
 func joinForbidden(found []*pipeline.Finding) []*pipeline.Finding {
 	var missing preflight.MissingRights
 	refused := slices.ContainsFunc(found, func(f *pipeline.Finding) bool {

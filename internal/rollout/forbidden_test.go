@@ -46,6 +46,6 @@ func TestJoinForbidden(t *testing.T) {
 		}
 	}
 	if accounts.What != "not checked: accounts" {
-		t.Error("a finding of another was changed")
+		t.Error("joinForbidden changed a finding that it was given")
 	}
 }

@@ -13,16 +13,16 @@ import (
 // Function is one registered function.
 type Function struct {
 	model.Function
-	// Defined is where the catalog of the image that runs has it: FILE:LINE.
+	// Defined is where the catalog of the running image locates it: FILE:LINE.
 	Defined string `json:"defined,omitempty"`
-	// Also are the same function in other apps, Shared other apps' functions
-	// that the same event starts.
+	// Also lists the same function in other apps, Shared the functions of other
+	// apps that the same event triggers.
 	Also   []string `json:"alsoIn,omitempty"`
 	Shared []string `json:"sharesTriggerWith,omitempty"`
 }
 
-// Functions are the functions of the wanted apps, sorted, those marked that
-// another app has too.
+// Functions returns the functions of the wanted apps, sorted, and marks those that
+// also exist in another app.
 func Functions(apps []model.App, own, name string, all bool, defined *catalog.Catalog) []Function {
 	also, shared := map[string][]string{}, map[string][]string{}
 	for _, d := range judge.Duplicates(apps) {
@@ -54,8 +54,8 @@ func Functions(apps []model.App, own, name string, all bool, defined *catalog.Ca
 	return rows
 }
 
-// placesOf are FILE:LINE of an app's functions by slug, from the index of the
-// catalog that it comes from.
+// placesOf maps the slugs of an app's functions to FILE:LINE, from the catalog's index
+// that the app was built from.
 func placesOf(a model.App, c *catalog.Catalog) map[string]string {
 	if c == nil {
 		return nil

@@ -18,15 +18,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The guard stands in front of every write after the first one. What may be
-// written over is what this run wrote, while the lock is this run's: ours. What
-// may be done to the outside (a registration, an event) needs less: the lock,
-// and that the pods that are being proven have the image of this run: serves.
-// Once the workload is somebody else's, it stays so for the rest of the run.
+// The guard precedes every write after the first one. This run may overwrite only what
+// it wrote itself, and only while it holds the lock: see ours. Actions outside the
+// cluster (a registration, an event) need less: the lock, and the image of this run in
+// the pods that are being proven: see serves. Once somebody else has changed the
+// workload, it counts as theirs for the rest of the run.
 
-// ours returns nil when the live workload is exactly what this run set last.
-// Otherwise nothing may be put back: the error is a Finding with lock.ErrLost,
-// workload.ErrSuperseded or workload.ErrReplaced in it, which names the other.
+// ours returns nil if the live workload is exactly what this run set last. Otherwise
+// nothing may be restored: the error is a Finding that wraps lock.ErrLost,
+// workload.ErrSuperseded or workload.ErrReplaced and names who made the change.
 func (r *Run) ours(ctx context.Context, set *workload.Workload) error {
 	return r.guard(ctx, set, sameTemplateAs(set))
 }
@@ -35,7 +35,7 @@ func sameTemplateAs(set *workload.Workload) func(live *workload.Workload) bool {
 	return func(live *workload.Workload) bool { return verdict.SameTemplate(live.Template(), set.Template()) }
 }
 
-// judgedWith makes sure that the workload is still the one that the preflight judged.
+// judgedWith returns a check that the workload is still the one that the preflight examined.
 func (r *Run) judgedWith(same func(*workload.Workload) func(*workload.Workload) bool) func(*workload.Workload) error {
 	judged, ok := r.facts.live.Peek()
 	if !ok || r.found.adopted.Stage != "" {
@@ -49,7 +49,7 @@ func (r *Run) judgedWith(same func(*workload.Workload) func(*workload.Workload) 
 	}
 }
 
-// notAnyMore is for a change by somebody else before this run's first one.
+// notAnyMore rewords a finding about somebody else's change that precedes this run's first one.
 func notAnyMore(err error) error {
 	f, ok := errors.AsType[*pipeline.Finding](err)
 	if !ok || !errors.Is(err, workload.ErrSuperseded) {
@@ -61,11 +61,12 @@ func notAnyMore(err error) error {
 	})
 }
 
-// own returns what makes a live workload count as the one that this run set, for
-// the stages that prove it. That is its image, whatever else of its template somebody
-// has changed meanwhile: a restart, a variable that a controller adds. Once the
-// Services were switched it is the whole template, since they lead to the pods of one
-// template: the controller ends those as soon as there is a newer one.
+// own returns the function that decides whether a live workload still counts as the
+// one that this run set, for the stages that prove it. Before the switch only the
+// image counts, whatever else somebody has changed in the template: a restart, or a
+// variable that a controller adds. After the switch the whole template counts, since
+// the Services then select the pods of one template, and the controller terminates
+// those as soon as there is a newer one.
 func (r *Run) own(set *workload.Workload) func(live *workload.Workload) bool {
 	s := &r.found
 	if followed := s.watched.Snapshot.Workload; !s.handed.IsZero() && s.final == nil && followed != nil {
@@ -92,17 +93,17 @@ func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(liv
 	default:
 		err = r.andWhoChanged(ctx, set, err)
 	}
-	// An interrupt that cut the question off says nothing about whose it is, so
-	// whatever restores what was changed asks again.
+	// An interrupt that cancels the request leaves it open whose workload it is, so
+	// whatever restores the changes asks again.
 	if isForeign(err) && ctx.Err() == nil {
 		r.found.supersededBy = err
 	}
 	return err
 }
 
-// takenOver keeps an error that says that the workload is somebody else's now. One who
-// changed it while they had the lock is reported as that, whichever was noticed first:
-// the change, or the loss of the lock.
+// takenOver keeps an error which says that the workload is now somebody else's. If that
+// person changed it while holding the lock, the report is the same whichever was
+// noticed first, the change or the loss of the lock.
 func (r *Run) takenOver(ctx context.Context, err error) error {
 	if !isForeign(err) {
 		return err
@@ -117,7 +118,7 @@ func (r *Run) takenOver(ctx context.Context, err error) error {
 	return err
 }
 
-// compare reads the live workload and holds it against what this run set.
+// compare reads the live workload and compares it with what this run set.
 func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
 	kube, err := r.Conn.Kube()
 	if err != nil {
@@ -138,8 +139,8 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 	return nil
 }
 
-// andWhoChanged adds to a lost lock who has changed the workload, if somebody has:
-// a Lease that is gone does not name anybody.
+// andWhoChanged adds to a lost lock who has changed the workload, if somebody has: a
+// Lease that was deleted does not name anybody.
 func (r *Run) andWhoChanged(ctx context.Context, set *workload.Workload, lost error) error {
 	f, ok := errors.AsType[*pipeline.Finding](lost)
 	if !ok || !errors.Is(lost, lock.ErrLost) {
@@ -153,16 +154,16 @@ func (r *Run) andWhoChanged(ctx context.Context, set *workload.Workload, lost er
 	return f.With(func(f *pipeline.Finding) { f.Why += "; " + by.What + ": " + by.Why })
 }
 
-// isForeign reports that the workload is somebody else's now, or that nobody
-// can say whose it is.
+// isForeign reports whether the error means that the workload is now somebody else's,
+// or that its owner cannot be determined.
 func isForeign(err error) bool {
 	return errors.Is(err, lock.ErrLost) || errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced)
 }
 
-// guarded makes the work of a stage that comes after the apply: it begins and
-// goes on only while what this run set serves. A stage that fails because
-// somebody else has taken the workload over reports that and not its own failure,
-// which is a consequence.
+// guarded wraps the work of a stage that follows the apply: it starts and continues
+// only while the version that this run set is serving. If a stage fails because
+// somebody else has taken over the workload, that is reported instead of the stage's
+// own failure, which is only a consequence.
 func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(context.Context, *pipeline.Reporter) error {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		set := r.found.target
@@ -180,15 +181,15 @@ func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(
 		if foreign := r.guard(context.WithoutCancel(ctx), set, own); isForeign(foreign) {
 			return foreign
 		}
-		if r.Pipeline.KeepChanges { // nothing is compared later
+		if r.Pipeline.KeepChanges { // nothing is restored later, so nothing is compared
 			r.nameOther(context.WithoutCancel(ctx), rep, set)
 		}
 		return err
 	}
 }
 
-// nameOther reports who has changed the pod template, though not the image, of a
-// workload that has failed: that may be why.
+// nameOther reports who has changed the pod template (but not the image) of a workload
+// that has failed, since that change may be the cause.
 func (r *Run) nameOther(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) {
 	if set == nil {
 		return
@@ -199,8 +200,8 @@ func (r *Run) nameOther(ctx context.Context, rep *pipeline.Reporter, set *worklo
 	}
 }
 
-// watchForeign ends a stage as soon as the workload is not this run's own any more.
-// It is a convenience: where it may not watch, the guard finds out afterwards.
+// watchForeign cancels a stage as soon as the workload is no longer this run's own. It
+// only saves time: if watching is not permitted, the guard notices afterwards.
 func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func(*workload.Workload) bool, cancel context.CancelCauseFunc) {
 	if set == nil {
 		return
@@ -219,7 +220,7 @@ func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func
 	for e := range events.ResultChan() {
 		u, ok := e.Object.(*unstructured.Unstructured)
 		if !ok || u.GetKind() != r.Ref.Kind {
-			return // a Status: the watch has ended
+			return // a metav1.Status: the watch has ended
 		}
 		if live, err := apply.Typed(u); err == nil && !own(live) {
 			cancel(apply.Superseded(set, live))
@@ -228,9 +229,9 @@ func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func
 	}
 }
 
-// leaveFile deals with the manifest's file when the cluster was not put back: it
-// is to name what runs. When somebody else has set another image meanwhile, that
-// one is written, so that the next apply of the file does not overwrite it.
+// leaveFile handles the manifest's file if the cluster was not restored: the file
+// should name what is running. If somebody else has set another image meanwhile, that
+// image is written, so that the next apply of the file does not overwrite it.
 func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*manifest.Written) {
 	if len(written) == 0 {
 		return
@@ -239,27 +240,27 @@ func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*
 	why := "it names " + last.New
 	image, err := r.liveImage(ctx)
 	if err == nil && image == last.New && r.command == "undo" {
-		return // as an undo leaves it anyway
+		return // an undo leaves the file in this state anyway
 	}
 	if err != nil {
-		why += "; what runs could not be read: " + err.Error()
+		why += "; the running image could not be read: " + err.Error()
 	} else if image != "" && image != last.New {
 		w, err := r.writeLive(ctx, last, image)
 		if err == nil {
-			rep.Notef("%s:%d %s → %s: what somebody else has set, so that the file names what runs", r.Short(w.File), w.Line, w.Old, w.New)
+			rep.Notef("%s:%d %s → %s, which somebody else has set: the file now names the running image", r.Short(w.File), w.Line, w.Old, w.New)
 			return
 		}
-		why += ", and " + image + " runs; it could not be written there: " + err.Error()
+		why += ", but " + image + " is running, and that could not be written to the file: " + err.Error()
 	}
 	rep.Skipped("the cluster was not restored")
 	rep.Finding(
 		&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
 			What: "the manifest keeps this run's image, because the cluster was not restored", Why: why,
-			Fix: "compare it with what runs (`kubectl sbw status`) before the next apply"},
+			Fix: "compare it with what is running (`kubectl sbw status`) before the next apply"},
 	)
 }
 
-// liveImage is the image that the workload has now; "" when there is none.
+// liveImage returns the image that the workload has now, or "" if there is none.
 func (r *Run) liveImage(ctx context.Context) (string, error) {
 	kube, err := r.Conn.Kube()
 	if err != nil {
@@ -275,7 +276,7 @@ func (r *Run) liveImage(ctx context.Context) (string, error) {
 	return imageIn(live.Template(), r.container()), nil
 }
 
-// writeLive writes the image that runs where this run has written its own.
+// writeLive replaces the image that this run wrote into the file by the running one.
 func (r *Run) writeLive(ctx context.Context, last *manifest.Written, image string) (*manifest.Written, error) {
 	plan, err := r.facts.planFor(ctx, image)
 	if err != nil {

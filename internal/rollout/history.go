@@ -12,10 +12,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// Past is a line of the history: a run, with the revision that it made if the
-// cluster still has it, or a revision that no run made.
+// Past is a line of the history: a run together with its revision, if the cluster
+// still has it, or a revision that was not made by a run.
 type Past struct {
-	Command   string    `json:"command,omitempty"` // rollout or undo; empty: not by kubectl sbw
+	Command   string    `json:"command,omitempty"` // rollout or undo; empty if kubectl sbw did not make the change
 	Started   time.Time `json:"started,omitzero"`
 	Seconds   float64   `json:"seconds,omitempty"`
 	Image     string    `json:"image"`
@@ -27,13 +27,13 @@ type Past struct {
 	End       string    `json:"end,omitempty"` // done, restored, left, unchanged
 	Functions int       `json:"functions,omitempty"`
 	Revision  int64     `json:"revision,omitempty"`
-	Current   bool      `json:"current"` // it is what runs
+	Current   bool      `json:"current"` // whether it is running now
 	Pods      int32     `json:"pods"`
 	Cause     string    `json:"cause,omitempty"` // kubernetes.io/change-cause
 }
 
-// Revisions are those that the cluster keeps, the newest first, with those
-// marked that are known to have failed.
+// Revisions returns the revisions that the cluster still has, newest first, and marks
+// those that are known to have failed.
 func (t *Target) Revisions(ctx context.Context) ([]revision.Revision, error) {
 	kube, err := t.Conn.Kube()
 	if err != nil {
@@ -44,17 +44,18 @@ func (t *Target) Revisions(ctx context.Context) ([]revision.Revision, error) {
 		return nil, err
 	}
 	all, err := revision.List(ctx, kube, w)
-	// A history that cannot be read marks nothing.
+	// If the history cannot be read, nothing is marked.
 	runs, _ := receipt.History(w.Object().GetAnnotations())
 	markFailed(all, runs, t.container())
 	return all, err
 }
 
-// markFailed marks the revisions that a run had to give up: nobody wants to go
-// back to them. A revision has failed by its own name, since another one may have
-// the same image and run well. Entries of earlier versions have no name: there
-// the image counts, as long as it never ran well. One that ran well once is not
-// marked, since what failed later may have been something else.
+// markFailed marks the revisions that a run failed to roll out, because nobody wants
+// to go back to them. Revisions are compared by name, since another revision may have
+// the same image and run well. History entries of earlier versions of sbw have no
+// revision name, so for them the image is compared. A revision that has once been
+// rolled out successfully is not marked, since a later failure may have had another
+// cause.
 func markFailed(all []revision.Revision, runs []receipt.Entry, container string) {
 	well, failed := map[string]bool{}, map[string]bool{}
 	for _, e := range runs {
@@ -75,8 +76,8 @@ func markFailed(all []revision.Revision, runs []receipt.Entry, container string)
 	}
 }
 
-// History reads runs and revisions, the newest first. Whoever may read the
-// workload alone gets its runs; the error is then a warning.
+// History reads runs and revisions, newest first. If only the workload may be read,
+// it returns the runs, and the error is a warning.
 func (t *Target) History(ctx context.Context) ([]Past, error) {
 	kube, err := t.Conn.Kube()
 	if err != nil {
@@ -96,7 +97,7 @@ func (t *Target) History(ctx context.Context) ([]Past, error) {
 	return pasts(runs, revisions, t.container()), unread
 }
 
-// notAllowed is err as a warning when it is a lack of rights, else nil.
+// notAllowed returns err as a warning if permissions are missing, else nil.
 func notAllowed(err error) *pipeline.Finding {
 	if !isForbidden(err) {
 		return nil
@@ -104,9 +105,9 @@ func notAllowed(err error) *pipeline.Finding {
 	return pipeline.AsFindings("", err)[0].WithSeverity(pipeline.Warning)
 }
 
-// pasts puts runs and revisions together, the newest first: one line for each
-// attempt. A revision belongs to the last run that ended well in it, else to the
-// last one that tried.
+// pasts merges runs and revisions, newest first, into one line per attempt. A revision
+// belongs to the last run that rolled it out successfully, or else to the last one
+// that tried.
 func pasts(runs []receipt.Entry, revisions []revision.Revision, container string) []Past {
 	all := []Past{}
 	taken, well := map[string]bool{}, map[string]bool{}
@@ -145,8 +146,8 @@ func (p *Past) of(r revision.Revision) {
 	p.Revision, p.Current, p.Pods, p.Cause = r.Number, r.Current, r.Pods, r.Annotations[apply.ChangeCause]
 }
 
-// endWord is the one word for how a run ended, of the words that stand in a
-// receipt.
+// endWord returns the one word that says how a run ended, for an outcome as it is
+// stored in a receipt.
 func endWord(text string) string {
 	for _, e := range []pipeline.End{pipeline.Done, pipeline.Unchanged, pipeline.RefusedByPreflight, pipeline.Restored, pipeline.Left} {
 		if e.String() == text {

@@ -23,18 +23,18 @@ import (
 
 // resolvedImage is the image that is rolled out.
 type resolvedImage struct {
-	// ref is what was asked for; its digest is empty unless it was given.
+	// ref is the requested image; its digest is empty unless one was given.
 	ref   imageref.Reference
 	noPin bool
-	// stays is the text of the image that runs, for a restart: not a byte of it
-	// changes.
+	// stays is the exact text of the running image, for a restart, which must
+	// not change it.
 	stays string
-	// found is what the registry says; nil where it could not be asked, see
+	// found is what the registry returned; nil if it could not be asked, see
 	// doubt.
 	found *image.Image
-	// doubt is why the image could not be read although it may well be there:
-	// the pull secret may not be read, or the registry is reachable only from
-	// the cluster. The image then goes out by what was asked for alone.
+	// doubt is the reason why the image could not be read although it may
+	// exist: you may not read the pull secret, or the registry can only be
+	// reached from the cluster. The image is then applied as requested.
 	doubt *pipeline.Finding
 }
 
@@ -45,8 +45,8 @@ func (i resolvedImage) digests() []string {
 	return i.found.Digests()
 }
 
-// String is what the container gets: NAME:TAG@DIGEST, the tag for people, the
-// digest for truth.
+// String returns the image that the container gets, as NAME:TAG@DIGEST: the tag is for
+// readers, the digest decides.
 func (i resolvedImage) String() string {
 	switch {
 	case i.stays != "":
@@ -59,8 +59,8 @@ func (i resolvedImage) String() string {
 	return i.ref.String()
 }
 
-// findNext is the workload as the manifest has it, without the new image; the
-// live one where there is no manifest.
+// findNext returns the workload as the manifest declares it, without the new image. If
+// there is no manifest, it returns the live one.
 func (f *facts) findNext(ctx context.Context) (*workload.Workload, error) {
 	if f.manifest.ImageOnly {
 		return f.live.Get(ctx)
@@ -77,8 +77,9 @@ func (f *facts) findNext(ctx context.Context) (*workload.Workload, error) {
 	return nil, f.noTarget(all)
 }
 
-// noTarget refuses a manifest without the worker's workload. Several workers may
-// share a manifest, so it lists what there is and what to write for it.
+// noTarget refuses a manifest that lacks the worker's workload. Several workers may
+// share a manifest, so the finding lists the workloads in it and what to write into
+// the configuration for each.
 func (t *Target) noTarget(all []apply.Object) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: CodeManifestTarget, Severity: pipeline.Error, End: pipeline.Usage,
@@ -108,8 +109,8 @@ func (t *Target) isTarget(o apply.Object) bool {
 	return o.GetKind() == t.Ref.Kind && o.GetName() == t.Ref.Name && o.GetNamespace() == t.Ref.Namespace
 }
 
-// findImage asks the registry for the tag, with the pod's own pull secrets: what
-// this cannot read, the kubelet cannot pull.
+// findImage asks the registry for the tag with the pod's own pull secrets: the kubelet
+// cannot pull what these cannot read.
 func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	next, err := f.next.Get(ctx)
 	if err != nil {
@@ -148,13 +149,13 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	case refused.Code != registry.CodeRegistryUnreachable && refused.Code != registry.CodeRegistryTLS:
 		return img, refused
 	}
-	// The cluster may know more than this machine: report it, and continue with
-	// what was asked for.
+	// The cluster may be able to read what this machine cannot: report it and
+	// continue with the requested image.
 	img.doubt = refused.With(func(f *pipeline.Finding) {
 		f.Severity, f.Fix = pipeline.Warning, ""
 		if len(keys.Blind) == 0 && img.ref.Digest == "" && !img.noPin {
-			// Nobody knows which image the tag stands for, so nobody could say
-			// afterwards whether that is what runs.
+			// Nobody knows which image the tag refers to, so it would be impossible to
+			// check afterwards whether that image is running.
 			f.Severity = pipeline.Error
 			f.Fix = "try again when the registry answers, give the digest (--image NAME:TAG@sha256:…), " +
 				"or roll out whatever the tag refers to with --no-pin"
@@ -165,8 +166,8 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 	return img, nil
 }
 
-// running is the image that runs, for a restart: it stays as it is, whatever its
-// tag stands for by now.
+// running returns the running image for a restart. It is kept unchanged, whatever its
+// tag refers to by now.
 func (f *facts) running(ctx context.Context, live *workload.Workload, image string) (resolvedImage, error) {
 	img := resolvedImage{ref: imageref.Split(image), stays: image}
 	keys, _, err := f.pullSecrets(ctx, live)
@@ -184,13 +185,13 @@ func (f *facts) running(ctx context.Context, live *workload.Workload, image stri
 	return img, err
 }
 
-// tries: a registry that is out of reach from here may well be in reach of the
-// nodes, and nobody wants to wait minutes to find out.
+// tries is low because a registry that cannot be reached from here may still be
+// reachable from the nodes, and nobody wants to wait minutes to find out.
 const tries = 3
 
-// resolve reads what ref stands for. With a digest, it is that image, and a tag
-// beside it must still stand for the same: whoever names both means an image that
-// they have seen under that tag.
+// resolve finds the image that ref refers to. A digest decides, but a tag next to it
+// must still refer to the same digest: whoever gives both means an image that they
+// have seen under that tag.
 func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
 	img, err := lookUp(ctx, ref, logins)
 	if err != nil || ref.Digest == "" || ref.Tag == "" {
@@ -205,7 +206,7 @@ func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Cre
 	}
 	switch {
 	case registry.IsNotFound(err):
-		moved.Why, moved.Err = "the tag does not exist any more", err
+		moved.Why, moved.Err = "the tag no longer exists", err
 		return nil, moved
 	case err != nil:
 		return nil, err
@@ -216,7 +217,7 @@ func resolve(ctx context.Context, ref imageref.Reference, logins []preflight.Cre
 	return img, nil
 }
 
-// lookUp tries the logins as the kubelet does, the most specific first.
+// lookUp tries the logins in the kubelet's order, most specific first.
 func lookUp(ctx context.Context, ref imageref.Reference, logins []preflight.Credential) (*image.Image, error) {
 	if len(logins) == 0 {
 		return image.Resolve(ctx, registry.New(ref.Repository, registry.Options{UserAgent: Program, Tries: tries}), ref.Identifier())
@@ -234,7 +235,7 @@ func lookUp(ctx context.Context, ref imageref.Reference, logins []preflight.Cred
 	return nil, first
 }
 
-// withLogin are the options of a client that uses one of the pull secrets.
+// withLogin returns the options of a registry client that uses one of the pull secrets.
 func withLogin(login preflight.Credential) registry.Options {
 	password, identity := login.Reveal()
 	return registry.Options{
@@ -251,7 +252,7 @@ func (t *Target) pullSecrets(ctx context.Context, w *workload.Workload) (preflig
 	return preflight.PullSecrets(ctx, kube, w)
 }
 
-// checkImage: it is there, it can be pulled, and the nodes can run it.
+// checkImage checks that the image exists, can be pulled, and runs on the nodes.
 func (f *facts) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	img, err := f.resolved.Get(ctx)
 	if err != nil {
@@ -289,7 +290,7 @@ func (f *facts) checkImage(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 	return found, nil
 }
 
-// RunningTag is the tag of the image that runs.
+// RunningTag returns the tag of the running image.
 func (t *Target) RunningTag(ctx context.Context) (string, error) {
 	kube, err := t.Conn.Kube()
 	if err != nil {
@@ -310,8 +311,8 @@ func (t *Target) RunningTag(ctx context.Context) (string, error) {
 	return tag, nil
 }
 
-// PublishedTags are those that the registry has of a repository, the worker's
-// own when it is empty, read with the pod's pull secrets.
+// PublishedTags lists the tags of a repository in the registry, read with the pod's
+// pull secrets. An empty repository means the worker's own.
 func (t *Target) PublishedTags(ctx context.Context, repository string) ([]string, error) {
 	client, err := t.Conn.Kube()
 	if err != nil {
@@ -355,8 +356,8 @@ func (t *Target) PublishedTags(ctx context.Context, repository string) ([]string
 	return nil, errors.Join(errs...)
 }
 
-// imageIn is the image of a container of a pod template, "" where there is none
-// of that name.
+// imageIn returns the image of a container in a pod template, or "" if there is no
+// container of that name.
 func imageIn(t *corev1.PodTemplateSpec, container string) string {
 	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {
 		for _, c := range list {

@@ -21,7 +21,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// arm64 is some image, another one each time.
+// arm64 returns a random image, different in each call.
 func arm64(t *testing.T) v1.Image {
 	t.Helper()
 	img, err := random.Image(100, 1)
@@ -40,9 +40,9 @@ func arm64(t *testing.T) v1.Image {
 	return img
 }
 
-// TestTheDigestThatWasGivenGoesOut: a tag that has moved, or a digest that is not
-// there, is refused, and never replaced by what the tag stands for now.
-func TestTheDigestThatWasGivenGoesOut(t *testing.T) {
+// A tag that has moved, or a digest that does not exist, is refused. It is never
+// replaced by the image that the tag refers to now.
+func TestRequestedDigestIsRolledOut(t *testing.T) {
 	srv := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	defer srv.Close()
 	repo, err := name.NewRepository(strings.TrimPrefix(srv.URL, "http://") + "/tin-harbour/lamp")
@@ -101,7 +101,7 @@ func TestTheDigestThatWasGivenGoesOut(t *testing.T) {
 	}
 }
 
-func TestWhatTheContainerGets(t *testing.T) {
+func TestResolvedImageString(t *testing.T) {
 	ref := imageref.Reference{Repository: imageref.Repository{Registry: "ghcr.io", Path: "o/w"}, Tag: "t"}
 	given := ref.WithDigest("sha256:" + strings.Repeat("a", 64))
 	found := &image.Image{Digest: "sha256:" + strings.Repeat("b", 64)}

@@ -11,13 +11,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Somebody else may replace the pods that are being proven by others of the same
-// image, by a restart or a variable. That is not a failure of the rollout: it goes
-// on with the pods that have taken their place, unless Services were switched to
-// those that are gone (see own).
+// Somebody else may replace the pods that are being proven by other pods of the same
+// image, with a restart or a changed variable. That is not a failure of the rollout. It
+// continues with the replacements, unless Services were switched to the pods that are
+// gone (see own).
 
-// moved reports whether the pod template is not the one any more whose pods were
-// followed last. A change of the image is the guard's business.
+// moved reports whether the pod template has changed since its pods were last
+// followed. A change of the image is handled by the guard instead.
 func (r *Run) moved(ctx context.Context) (bool, error) {
 	followed := r.found.watched.Snapshot.Workload
 	if followed == nil {
@@ -30,21 +30,20 @@ func (r *Run) moved(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// contested is how often pods are followed and proven again that somebody else has
-// replaced, without changing the image: a restart, a controller that reacts to a
-// changed Secret.
+// contested is how many times pods are followed and proven again after somebody else
+// has replaced them without changing the image: with a restart, or by a controller
+// that reacts to a changed Secret.
 const contested = 3
 
-// keepUp returns err, which is what proving the pods has led to, unless somebody else
-// has replaced these pods meanwhile: then it follows and proves those that have taken
-// their place.
+// keepUp returns err, the result of proving the pods, unless somebody else has replaced
+// these pods meanwhile. In that case it follows and proves the pods that replaced them.
 func (r *Run) keepUp(ctx context.Context, rep *pipeline.Reporter, prove func() error, err error) error {
 	for try := 1; try <= contested && ctx.Err() == nil; try++ {
 		moved, merr := r.moved(ctx)
 		if merr != nil || !moved {
 			return cmp.Or(err, merr)
 		}
-		rep.Notef("the pod template has changed meanwhile: the pods that take the place of the proven ones are followed and proven, too")
+		rep.Notef("the pod template has changed meanwhile: the pods that replace the proven ones are now followed and proven")
 		s := &r.found
 		if s.choice.Strategy == handover.StrategySwitch {
 			err = r.awaitReady(ctx, rep)
@@ -70,14 +69,14 @@ func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
 	over := r.timed(ctx, rep, &o)
 	s.watched, err = h.Ready(ctx, o)
 	over()
-	if live := s.watched.Snapshot.Workload; live != nil { // somebody may have restarted it: another version of the same image
+	if live := s.watched.Snapshot.Workload; live != nil { // somebody may have restarted it, which makes a new revision with the same image
 		s.fresh = handover.NewVersion(live, s.watched.Snapshot.ReplicaSets)
 	}
 	return noRoom(err)
 }
 
-// prove asks the new pods for their functions, and waits until they have been
-// Ready for a while.
+// prove asks the new pods for their functions and waits until they have been Ready for
+// a while.
 func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
 	if err := r.proveFunctions(ctx, rep, r.found.watched.NewPods()); err != nil {
 		return err
@@ -85,7 +84,7 @@ func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
 	return r.proveSteady(ctx, rep, r.found.ready)
 }
 
-// proveAll is what pods have to pass before they serve.
+// proveAll runs everything that pods have to pass before they serve.
 func (r *Run) proveAll(ctx context.Context, rep *pipeline.Reporter) error {
 	if err := r.probeNew(ctx, rep); err != nil {
 		return err
@@ -93,7 +92,7 @@ func (r *Run) proveAll(ctx context.Context, rep *pipeline.Reporter) error {
 	return r.prove(ctx, rep)
 }
 
-// switchOver leads the Services to the new pods.
+// switchOver points the Services to the new pods.
 func (r *Run) switchOver(ctx context.Context, rep *pipeline.Reporter) error {
 	h, _, err := r.handover(rep)
 	if err != nil {

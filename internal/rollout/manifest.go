@@ -13,9 +13,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// findPlan looks for the place in the manifest that decides the image. Sources
-// that are not files (standard input, a URL) have none: their objects are
-// changed after loading.
+// findPlan finds the place in the manifest that determines the image. Sources that are
+// not files (standard input, a URL) have no such place: their objects are changed
+// after loading.
 func (f *facts) findPlan(ctx context.Context) (*manifest.Plan, error) {
 	if f.manifest.ImageOnly || !f.manifest.onDisk() {
 		return nil, nil
@@ -27,12 +27,12 @@ func (f *facts) findPlan(ctx context.Context) (*manifest.Plan, error) {
 	return f.planFor(ctx, img.String())
 }
 
-// planFor looks for the place in the manifest's files that decides the image.
+// planFor finds the place in the manifest's files that determines the image.
 func (f *facts) planFor(ctx context.Context, image string) (*manifest.Plan, error) {
 	return manifest.Find(ctx, f.find(image))
 }
 
-// find says what is looked for in the manifest's files.
+// find returns the options for a search in the manifest's files.
 func (f *facts) find(image string) manifest.Options {
 	m := f.manifest
 	return manifest.Options{
@@ -41,7 +41,7 @@ func (f *facts) find(image string) manifest.Options {
 	}
 }
 
-// onDisk reports whether all of the manifest is files that can be stamped.
+// onDisk reports whether the whole manifest consists of files that can be stamped.
 func (m ManifestOptions) onDisk() bool {
 	if m.Kustomize != "" {
 		return manifest.IsKustomization(m.Kustomize)
@@ -49,12 +49,12 @@ func (m ManifestOptions) onDisk() bool {
 	return !slices.ContainsFunc(m.Filenames, func(name string) bool { return name == "-" || strings.Contains(name, "://") })
 }
 
-// hasFile reports whether there is a file that an undo could put back.
+// hasFile reports whether there is a file that an undo could restore.
 func (m ManifestOptions) hasFile() bool {
 	return (len(m.Filenames) > 0 || m.Kustomize != "") && m.onDisk()
 }
 
-// load reads the manifest's objects as they are.
+// load reads the manifest's objects without changing them.
 func (f *facts) load(ctx context.Context) ([]apply.Object, error) {
 	if f.manifest.ImageOnly {
 		return nil, nil
@@ -63,17 +63,17 @@ func (f *facts) load(ctx context.Context) ([]apply.Object, error) {
 	if err == nil || !f.manifest.onDisk() || f.manifest.Kustomize != "" {
 		return all, err
 	}
-	// The loader stops at the first file that it does not understand; which ones
-	// stand in the way, and where, the files themselves say.
+	// The loader stops at the first file that it cannot parse. Reading the files
+	// directly shows all that have a problem, and where.
 	if better := manifest.Unloadable(f.find("")); better != nil {
 		return nil, better
 	}
 	return nil, err
 }
 
-// findObjects are what is to be applied: what the files render once they are
-// stamped, so that a later kubectl apply changes nothing. Sources that cannot be
-// stamped (URLs, standard input) get the image set after loading.
+// findObjects returns the objects to apply. They are what the files render once they
+// are stamped, so that a later kubectl apply changes nothing. In sources that cannot
+// be stamped (URLs, standard input) the image is set after loading.
 func (f *facts) findObjects(ctx context.Context) ([]apply.Object, error) {
 	plan, err := f.plan.Get(ctx)
 	if err != nil {
@@ -95,14 +95,14 @@ func (f *facts) findObjects(ctx context.Context) ([]apply.Object, error) {
 	default:
 		all, err = f.loaded.Get(ctx)
 		all = slices.Clone(all)
-		for i := range all { // others look at them as they were
+		for i := range all { // f.loaded keeps the originals
 			all[i].Unstructured = all[i].DeepCopy()
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if live, err := f.live.Get(ctx); err == nil { // else its own check says why
+	if live, err := f.live.Get(ctx); err == nil { // otherwise its own check reports the error
 		if err := apply.KeepRestart(all, f.Ref, live); err != nil {
 			return nil, err
 		}
@@ -110,8 +110,8 @@ func (f *facts) findObjects(ctx context.Context) ([]apply.Object, error) {
 	return all, apply.SetImage(all, f.Ref, f.container(), image)
 }
 
-// appliedImage is the image as it will stand in the cluster: that of the stamped
-// files, which has no tag where a kustomization's entry has only a digest.
+// appliedImage returns the image as it will appear in the cluster: the image in the
+// stamped files, which has no tag if a kustomization's entry has only a digest.
 func (f *facts) appliedImage(ctx context.Context) (string, error) {
 	plan, err := f.plan.Get(ctx)
 	if err != nil {
@@ -124,14 +124,14 @@ func (f *facts) appliedImage(ctx context.Context) (string, error) {
 	return img.String(), err
 }
 
-// loadRendered reads the objects of a stamped kustomization.
+// loadRendered loads the objects that a stamped kustomization renders.
 func (f *facts) loadRendered(ctx context.Context, plan *manifest.Plan) ([]apply.Object, error) {
 	return apply.Load(ctx, f.Conn, apply.Source{
 		Filenames: []string{plan.Kustomize}, Override: map[string][]byte{plan.Kustomize: plan.Rendered}, RequireNamespace: f.NamespaceGiven,
 	})
 }
 
-// source loads the manifest's objects, with override in place of a file's text.
+// source loads the manifest's objects, reading override instead of the files that it names.
 func (f *facts) source(ctx context.Context, override map[string][]byte) ([]apply.Object, error) {
 	m := f.manifest
 	return apply.Load(ctx, f.Conn, apply.Source{
@@ -140,8 +140,8 @@ func (f *facts) source(ctx context.Context, override map[string][]byte) ([]apply
 	})
 }
 
-// checkManifest loads what would be applied: whatever is wrong with it is wrong
-// before anything is changed.
+// checkManifest loads what would be applied, so that any problem with the manifest is
+// found before anything is changed.
 func (f *facts) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if f.manifest.ImageOnly {
 		return nil, nil
@@ -163,8 +163,8 @@ func (f *facts) checkManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pip
 	return found, err
 }
 
-// elsewhere reports the other places that name the image. What moves along in
-// another object is a second rollout, which nothing here watches.
+// elsewhere reports the other places that name the image. Another object that changes
+// along with it is rolled out as well, and this run does not watch that.
 func (f *facts) elsewhere(plan *manifest.Plan) (found []*pipeline.Finding) {
 	where := func(u manifest.Use) string {
 		if u.Line == 0 {
@@ -189,9 +189,8 @@ func (f *facts) elsewhere(plan *manifest.Plan) (found []*pipeline.Finding) {
 	return found
 }
 
-// PlaceManifest makes the kustomization's path one that starts at the root of
-// the file system, and takes a directory of -f or deploy.manifest that has one
-// for it.
+// PlaceManifest makes the path of a kustomization absolute. A directory given by -f or
+// deploy.manifest that contains a kustomization is treated as one.
 func PlaceManifest(m ManifestOptions, dir string) ManifestOptions {
 	local := func(path string) string {
 		if !filepath.IsAbs(path) {
@@ -202,7 +201,7 @@ func PlaceManifest(m ManifestOptions, dir string) ManifestOptions {
 	if len(m.Filenames) == 1 && m.Kustomize == "" && manifest.IsKustomization(local(m.Filenames[0])) {
 		m.Kustomize, m.Filenames = m.Filenames[0], nil
 	}
-	// What does not exist may be a repository's address: kustomize knows them.
+	// A path that does not exist may be a repository's URL, which kustomize accepts.
 	if path := local(m.Kustomize); m.Kustomize != "" && manifest.IsKustomization(path) {
 		m.Kustomize = path
 	}

@@ -18,24 +18,24 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// probeNew asks the pods that were followed last.
+// probeNew probes the pods that were followed last.
 func (r *Run) probeNew(ctx context.Context, rep *pipeline.Reporter) (err error) {
 	r.found.probes, err = r.probe(ctx, rep, r.found.watched)
 	return err
 }
 
-// probe asks the new pods, as the probe's type says.
+// probe probes the new pods as the probe's type requires.
 func (r *Run) probe(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) ([]probe.Answer, error) {
-	img, _ := r.facts.resolved.Peek() // an undo has none: the cluster had pulled it
+	img, _ := r.facts.resolved.Peek() // an undo has none, since the cluster has pulled that image before
 	if r.Probe.Type == worker.ProbeNone {
 		rep.Notef("no pod is probed (probe: none); their readiness is the only proof")
 	}
 	return probe.Run(ctx, r.Conn, r.probeOptions(rep, watched, img.digests()))
 }
 
-// probeRestored probes the restored pods. What does not answer is a warning: it
-// is what was there before, so it is restored all the same. What the page was
-// to contain was expected of the new version.
+// probeRestored probes the restored pods. A pod that does not answer is only a warning,
+// since this version was running before. The expected page content is not checked,
+// because it belongs to the new version.
 func (r *Run) probeRestored(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) {
 	o := r.probeOptions(rep, watched, nil)
 	if len(o.Pods) == 0 {
@@ -55,8 +55,8 @@ func (r *Run) probeOptions(rep *pipeline.Reporter, watched watch.Result, digests
 	}
 }
 
-// checkProbe compares the port that will be asked with those that the container
-// declares. Declaring one is optional, so a difference is only a warning.
+// checkProbe compares the port that will be probed with the ports that the container
+// declares. Declaring ports is optional, so a difference is only a warning.
 func (f *facts) checkProbe(ctx context.Context, p worker.Probe) ([]*pipeline.Finding, error) {
 	if p.Type == worker.ProbeNone {
 		return nil, nil
@@ -85,10 +85,10 @@ func (f *facts) checkProbe(ctx context.Context, p worker.Probe) ([]*pipeline.Fin
 		Fix:  fmt.Sprintf("write probe: {port: %s} in %s, or use --probe-port", ports[0], worker.ConfigName)}}, nil
 }
 
-// hook runs the user's own command once the new version is proven. It comes before
-// the old pods are let go, so that its failure can still be one of the rollout.
+// hook runs the user's own command once the new version is proven. It runs before the
+// old pods are terminated, so that its failure can still fail the rollout.
 func (r *Run) hook(ctx context.Context, rep *pipeline.Reporter) error {
-	rep.Changed() // what it does outside is not known
+	rep.Changed() // its effects outside this process are not known
 	r.found.hooked = true
 	err := r.runHook(ctx, r.receipt(r.soFar()))
 	f := Warning(err)
@@ -105,27 +105,27 @@ func (r *Run) hook(ctx context.Context, rep *pipeline.Reporter) error {
 	return nil
 }
 
-// rehook runs the command again for what was restored, if it ran for the version
-// that was taken back: whatever it registered is to name what serves.
+// rehook runs the command again for the restored version, if it ran for the version
+// that was taken back: whatever the command registered should name the serving version.
 func (r *Run) rehook(ctx context.Context, rep *pipeline.Reporter) {
 	if !r.found.hooked {
 		return
 	}
 	rec := r.receipt(r.soFar())
 	rec.Command, rec.Image, rec.Previous = "restore", receipt.ParseImage(r.facts.previous()), r.making()
-	rec.Commit, rec.Source, rec.Dirty, rec.By.GitHub = "", "", false, "" // those of the image that was taken back
+	rec.Commit, rec.Source, rec.Dirty, rec.By.GitHub = "", "", false, "" // they describe the image that was taken back
 	for _, f := range pipeline.AsFindings("cannot run hooks.proven again", r.runHook(ctx, rec)) {
 		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
 }
 
-// soFar is the outcome of a run that is still under way, for its receipt.
+// soFar returns the outcome of a run that is still in progress, for its receipt.
 func (r *Run) soFar() pipeline.Outcome {
 	return pipeline.Outcome{Name: r.command, End: pipeline.Done, Started: r.found.switched, Duration: time.Since(r.found.switched)}
 }
 
-// runHook runs hooks.proven with a receipt of what serves now. When the command
-// fails, the error is a warning of code hook-failed.
+// runHook runs hooks.proven with a receipt of the version that is serving now. If the
+// command fails, the error is a warning with code hook-failed.
 func (r *Run) runHook(ctx context.Context, rec *receipt.Receipt) error {
 	err := receipt.Hook{Argv: r.Worker.Hooks.Proven, Dir: r.Root, Env: os.Environ(), Timeout: r.Timeout}.Run(ctx, rec)
 	f := Warning(err)
@@ -138,7 +138,7 @@ func (r *Run) runHook(ctx context.Context, rec *receipt.Receipt) error {
 	})
 }
 
-// checkHooks: a command that does not exist is found before anything is changed.
+// checkHooks finds a command that does not exist before anything is changed.
 func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	argv := r.Worker.Hooks.Proven
 	if len(argv) == 0 {
@@ -168,7 +168,7 @@ func (r *Run) checkHooks(context.Context, *pipeline.Reporter) ([]*pipeline.Findi
 	return nil, nil
 }
 
-// leftOut is the check that stands for those of Inngest where there are none.
+// leftOut is the check that replaces those of Inngest if Inngest is not used.
 func (r *Run) leftOut() pipeline.Check {
 	return pipeline.Check{Name: "Inngest", Run: func(_ context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 		rep.Notef("Inngest is not used (%s): nothing is registered, and running steps are not checked", r.Inngest.OffBy)
@@ -176,7 +176,7 @@ func (r *Run) leftOut() pipeline.Check {
 	}}
 }
 
-// more are the checks that a rollout and an undo have besides their own.
+// more adds the checks that a rollout and an undo have in common.
 func (r *Run) more(checks []pipeline.Check) []pipeline.Check {
 	return slices.Concat(checks, []pipeline.Check{
 		{Name: "probe", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {

@@ -16,7 +16,7 @@ import (
 )
 
 // proveFunctions asks each new pod for its functions, and compares them with the
-// image's catalog and with what is registered. Nothing is changed by it.
+// image's catalog and with the registered functions. It changes nothing.
 func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods []*corev1.Pod) error {
 	if r.Inngest.Off {
 		return nil
@@ -53,14 +53,15 @@ func (r *Run) proveFunctions(ctx context.Context, rep *pipeline.Reporter, pods [
 	return g.Wait()
 }
 
-// steady is how long the new pods have to have been Ready before they serve. A
-// worker that crashes because its database or a Secret is wrong often does so within
-// its first second, after the readiness probe has passed. Longer would delay every
-// rollout for the few that crash later; --bake watches for those.
+// steady is how long the new pods must have been Ready before they serve. A worker
+// that crashes because of a wrong database address or Secret often does so within its
+// first second, after the readiness probe has passed. A longer wait would delay every
+// rollout for the few workers that crash later; --bake watches for those.
 const steady = time.Second
 
-// proveSteady waits until the new pods have been Ready for a while, and probes them
-// once more: the kubelet may take a second to notice that a container has ended.
+// proveSteady waits until the new pods have been Ready for a while, and then probes
+// them once more, since the kubelet may take a second to notice that a container has
+// exited.
 func (r *Run) proveSteady(ctx context.Context, rep *pipeline.Reporter, ready time.Time) error {
 	if err := waiting.For(ctx, time.Until(ready.Add(steady))); err != nil {
 		return err

@@ -10,15 +10,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// preflightAge is how long what the preflight found out is taken for still true
-// by a run that did not have to wait for another.
+// preflightAge is how long the preflight's results stay valid for a run that did not
+// have to wait for another one.
 const preflightAge = time.Minute
 
-// preflightLog is when the preflight asked, and whether to ask again.
+// preflightLog records when the preflight ran, and whether it must run again.
 type preflightLog struct {
 	mu sync.Mutex
 	at time.Time
-	// doubted: something was let pass since it will have changed under the lock.
+	// doubted: a problem was let pass because it is expected to change under the lock.
 	doubted bool
 }
 
@@ -29,7 +29,7 @@ func (l *preflightLog) doubt() {
 	l.doubted = true
 }
 
-// stale reports whether the answers are to be asked for again, and their age.
+// stale reports whether the preflight must run again, and how old its results are.
 func (l *preflightLog) stale() (bool, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,7 +37,7 @@ func (l *preflightLog) stale() (bool, time.Duration) {
 	return l.doubted || age >= preflightAge, age
 }
 
-// record notes when the first of the checks runs.
+// record wraps the checks so that the time at which the first of them runs is recorded.
 func (l *preflightLog) record(checks []pipeline.Check) []pipeline.Check {
 	all := make([]pipeline.Check, len(checks))
 	for i, c := range checks {
@@ -57,11 +57,10 @@ func (l *preflightLog) began() {
 	}
 }
 
-// recheck asks everything that the preflight asked once more, under the lock,
-// where the answers may have changed: another run held the lock first, or a gap
-// between steps was waited for, or other clusters had their turn. What is new is
-// reported; what now stands against the run ends it, with nothing changed. It
-// returns the facts to go on with.
+// recheck runs the whole preflight again, under the lock, if its results may have
+// changed: another run held the lock first, this run waited for a gap between steps, or
+// other clusters had their turn. New findings are reported, and a new error ends the
+// run before it has changed anything. It returns the facts to continue with.
 func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, error) {
 	before := r.facts
 	stale, age := r.log.stale()
@@ -69,7 +68,7 @@ func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, erro
 		return before, nil
 	}
 	rep.Notef("the preflight runs again, because it is %s old", age.Round(time.Second))
-	r.facts = before.again() // the checks are about these from here on
+	r.facts = before.again() // from here on the checks use these facts
 	found := joinForbidden(pipeline.RunChecks(ctx, r.checks(), rep))
 	if f := r.changedMeanwhile(before.previous(), r.facts.previous()); f != nil {
 		found = append(found, f)
@@ -80,7 +79,7 @@ func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, erro
 			refused = append(refused, f)
 			continue
 		}
-		rep.Finding(f) // if it is new
+		rep.Finding(f) // the reporter drops findings that it has reported before
 	}
 	if ctx.Err() != nil {
 		return r.facts, context.Cause(ctx)
@@ -88,9 +87,9 @@ func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, erro
 	return r.facts, errors.Join(refused...)
 }
 
-// changedMeanwhile reports that another image runs than the one that did when the
-// run began to wait. A rollout says what it wants whatever ran before; an undo
-// meant what ran then, see ifChanged.
+// changedMeanwhile reports that the running image has changed since this run began to
+// wait. That makes no difference to a rollout, whose target does not depend on it. An
+// undo was meant for the image that was running then, see ifChanged.
 func (r *Run) changedMeanwhile(was, now string) *pipeline.Finding {
 	if now == was {
 		return nil

@@ -22,9 +22,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Record keeps what the run came to: as a file, on the workload, and with the
-// hook of the configuration. What goes wrong with it is no more than a warning,
-// since what was shipped stays shipped.
+// Record stores the result of the run: in a file, on the workload, and with the
+// configured hook. An error from it is no more than a warning, since what was shipped
+// stays shipped.
 func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	if r.DryRun != DryRunNone || out.Refused {
 		return nil
@@ -75,7 +75,7 @@ func (r *Run) receipt(out pipeline.Outcome) *receipt.Receipt {
 	return rec
 }
 
-// evidenceOf puts what was kept of the cluster into the receipt, whole.
+// evidenceOf converts the evidence that was collected in the cluster for the receipt.
 func evidenceOf(e evidence.Evidence) []receipt.Evidence {
 	var all []receipt.Evidence
 	for _, p := range e.Pods {
@@ -102,11 +102,11 @@ func evidenceOf(e evidence.Evidence) []receipt.Evidence {
 	return all
 }
 
-// annotate writes the run into the workload's own history. It is a write like any
-// other: another object is not touched, nothing is written without the lock that
-// this run had, and the cause that `kubectl rollout history` shows stays with
-// whoever has changed the pod template since. The lock has been released by now,
-// so each try carries the version that was read.
+// annotate adds the run to the workload's history. It follows the same rules as any
+// other write: an object that was recreated is not touched, nothing is written without
+// the lock that this run held, and the cause that `kubectl rollout history` shows
+// belongs to whoever has changed the pod template since. The lock has been released by
+// now, so each attempt sends the resourceVersion that was read.
 func (r *Run) annotate(ctx context.Context, e receipt.Entry) error {
 	if errors.Is(r.found.supersededBy, lock.ErrLost) {
 		return nil
@@ -123,7 +123,7 @@ func (r *Run) annotate(ctx context.Context, e receipt.Entry) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		w, err := workload.Get(ctx, kube, r.Ref)
 		if isMissing(err) || err == nil && w.Object().GetUID() != r.found.target.Object().GetUID() {
-			return nil // it was made by this run and taken back, or deleted by somebody
+			return nil // this run created it and removed it again, or somebody deleted it
 		}
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ConnectLive leads to Inngest and to the worker as it runs.
+// ConnectLive connects to Inngest and to the running worker.
 func (t *Target) ConnectLive(ctx context.Context, o InngestOptions) (*conn.Conn, *workload.Workload, error) {
 	client, err := t.Conn.Kube()
 	if err != nil {
@@ -29,7 +29,7 @@ func (t *Target) ConnectLive(ctx context.Context, o InngestOptions) (*conn.Conn,
 	return link, w, err
 }
 
-// RefreshOptions say what may change.
+// RefreshOptions say which changes are allowed.
 type RefreshOptions struct {
 	AllowRemoval bool
 	PruneStale   bool
@@ -41,12 +41,12 @@ type RefreshOptions struct {
 // Refresh makes Inngest's registration equal to what the worker serves.
 type Refresh struct {
 	Pipeline pipeline.Pipeline
-	// Done is what was done, Plan what a dry run would do.
+	// Done is what was changed, Plan is what a dry run would change.
 	Done *inngest.Refreshed
 	Plan *inngest.Plan
 }
 
-// NewRefresh is a refresh of a workload over a connection, which it closes.
+// NewRefresh makes a refresh of a workload. It uses the connection and closes it.
 func NewRefresh(c *conn.Conn, w *workload.Workload, o RefreshOptions) *Refresh {
 	r := &Refresh{}
 	refresh := func(ctx context.Context, rep *pipeline.Reporter) error { return r.run(ctx, rep, c, w, o) }
@@ -113,8 +113,8 @@ func noteStale(rep *pipeline.Reporter, stale []judge.Stale) {
 	}
 }
 
-// noteFunctions notes function by function what changed; those that stay are
-// named for --verbose only.
+// noteFunctions notes, function by function, what changed. Unchanged functions are
+// only named with --verbose.
 func noteFunctions(rep *pipeline.Reporter, d judge.Diff) {
 	for _, slug := range d.Kept {
 		rep.Detailf("  = %s", slug)

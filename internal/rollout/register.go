@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// refresh makes the registration equal to what a new pod serves.
+// refresh makes the registration match what a new pod serves.
 func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) (*inngest.Refreshed, error) {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -27,8 +27,8 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 	if err != nil {
 		return nil, err
 	}
-	// The new pod may have registered itself by now: a loss would not show in
-	// the server's list any more.
+	// The new pod may have registered itself by now, in which case the server's list
+	// would no longer show a lost function.
 	var before []model.Function
 	if then, ok := r.facts.registered.Peek(); ok {
 		before = then.functions()
@@ -52,7 +52,7 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 	return done, nil
 }
 
-// unrefresh registers what the old pods serve, once they serve again.
+// unrefresh registers the functions of the old pods, once these serve again.
 func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -62,18 +62,18 @@ func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	// What the failed version added may go again.
+	// Functions that the failed version added may be removed again.
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true, Unproven: true}, rep)
 	if err != nil {
 		return c.Explain("register the old functions again", err)
 	}
-	// Going back has replaced pods as well.
+	// Going back has replaced pods as well, which may have killed runs.
 	r.found.lost, err = r.lostRuns(ctx, rep, done.App, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
 	return err
 }
 
-// verify checks the registration once more, when no old pod is left that could
-// register the old set again.
+// verify checks the registration once more when all old pods, which could register
+// the old functions again, are gone.
 func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inngest.Refreshed) (*inngest.Verified, error) {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -96,8 +96,8 @@ func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inn
 		return nil, c.Explain("verify the registration", err)
 	}
 	rep.Notef("%s are registered under %s", count(len(verified.App.Functions), "function"), verified.App.URL)
-	// What is still wrong though the registration is right. What failed in the
-	// switch-over is reported by the stage that looks for lost runs.
+	// Problems may remain although the registration is right. Failures during the
+	// switch-over are reported by the stage that looks for lost runs.
 	apps, err := c.Client.Apps(ctx)
 	if err != nil {
 		return verified, c.Explain("read Inngest's registrations", err)
@@ -106,14 +106,14 @@ func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inn
 	if refreshed != nil {
 		state.Served = refreshed.Served
 	}
-	// Functions that the image adds could not be named before the apply, unless
-	// its catalog named them.
+	// Functions that the image adds are known only after the apply, unless its catalog
+	// named them before.
 	found := append(judge.Diagnose(state), judge.ZeroRetryFindings(verified.App.Functions, allowed(r.Worker.Allow.ZeroRetries))...)
 	reportAll(rep, asWarnings(found))
 	return verified, nil
 }
 
-// lostRuns lists runs that the switch-over killed, and runs them again if asked to.
+// lostRuns lists the runs that the switch-over killed, and reruns them on request.
 func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.App, during judge.Window) ([]judge.LostRun, error) {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.Ap
 	return lost, err
 }
 
-// confirm sends an event and follows its runs to the end.
+// confirm sends an event and follows the runs that it triggers until they end.
 func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App) error {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -149,7 +149,7 @@ func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App
 		rep,
 	)
 	if err != nil {
-		return c.Explain("confirm by a run", err)
+		return c.Explain("confirm the rollout with a test event", err)
 	}
 	rep.Notef("%s of %s completed", units.Count(len(done.Runs), "run", "runs"), event.Name)
 	return nil

@@ -20,8 +20,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// findConn leads to Inngest and to the worker. The environment is that of the
-// workload as it will be.
+// findConn connects to Inngest and to the worker, with the environment that the
+// workload will have after the rollout.
 func (f *facts) findConn(ctx context.Context) (*conn.Conn, error) {
 	next, err := f.next.Get(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (f *facts) findConn(ctx context.Context) (*conn.Conn, error) {
 	return f.connect(ctx, c, f.inngest)
 }
 
-// connect reads the container's environment and prepares the routes.
+// connect reads the container's environment and prepares the routes to Inngest and the worker.
 func (t *Target) connect(ctx context.Context, c *corev1.Container, o InngestOptions) (*conn.Conn, error) {
 	return conn.Open(ctx, conn.Options{
 		Cluster: t.Conn, Ref: t.Ref, Worker: t.Worker, Getenv: t.Getenv, Dir: t.Dir,
@@ -42,7 +42,7 @@ func (t *Target) connect(ctx context.Context, c *corev1.Container, o InngestOpti
 	}, c)
 }
 
-// findRegistered asks the server what it has registered.
+// findRegistered reads the registrations from the server.
 func (f *facts) findRegistered(ctx context.Context) (registration, error) {
 	c, err := f.conn.Get(ctx)
 	if err != nil {
@@ -60,9 +60,9 @@ func readRegistered(ctx context.Context, c *conn.Conn) (registration, error) {
 	return registration{apps: apps, own: own}, err
 }
 
-// checkInngest asks the server what a restart would do, and whether the worker and
-// the server fit together. zeroRetries is the severity that functions which must not
-// be interrupted have at most: an undo may be how to get rid of them.
+// checkInngest checks what a restart would do on the server, and whether the worker and
+// the server fit together. zeroRetries is the maximum severity for functions that must
+// not be interrupted: an undo may be the way to get rid of them.
 func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
 	f := r.facts
 	if f.lacksNamespace(ctx) {
@@ -92,7 +92,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	if found = append(found, more...); werr != nil {
 		return found, werr
 	}
-	if err != nil { // which of several registrations is the worker's is not clear
+	if err != nil { // it is ambiguous which of several registrations is the worker's
 		return found, err
 	}
 	if now.own == nil {
@@ -122,16 +122,16 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	return append(found, judge.JudgeRestart(steps, restart)...), err
 }
 
-// judgesRetries reports whether the image's catalog says which functions will have
-// retries 0, which its own check judges: this rollout may be the repair. Without a
-// catalog the registered functions stand in for them.
+// judgesRetries reports whether the image's catalog shows which functions will have
+// retries 0. The catalog's own check then judges them, since this rollout may be the
+// repair. Without a catalog the registered functions stand in for them.
 func (f *facts) judgesRetries(ctx context.Context) bool {
 	c, err := f.catalog.Get(ctx)
 	return err == nil && c != nil
 }
 
-// checkServer finds out, before anything changes, whether the worker's key and mode
-// fit the server, and whether the server's requests will reach the pods.
+// checkServer checks, before anything changes, whether the worker's key and mode fit
+// the server, and whether the server's requests will reach the pods.
 func (f *facts) checkServer(ctx context.Context, c *conn.Conn) ([]*pipeline.Finding, error) {
 	found, err := c.CheckKeys(ctx)
 	if err != nil {
@@ -149,7 +149,7 @@ func (f *facts) checkServer(ctx context.Context, c *conn.Conn) ([]*pipeline.Find
 	return append(found, path...), err
 }
 
-// services are the Services that the manifest is about to apply.
+// services returns the Services that the manifest is about to apply.
 func (f *facts) services(ctx context.Context) ([]*corev1.Service, error) {
 	objects, err := f.loaded.Get(ctx)
 	if err != nil {
@@ -169,8 +169,8 @@ func (f *facts) services(ctx context.Context) ([]*corev1.Service, error) {
 	return all, nil
 }
 
-// checkWorkerRoute: after the switch the new pods are asked what they serve; by
-// then it would be too late to find that they cannot be reached.
+// checkWorkerRoute checks that the new pods can be asked for their functions. After
+// the switch it would be too late to find out that they cannot be reached.
 func (f *facts) checkWorkerRoute(ctx context.Context, c *conn.Conn) ([]*pipeline.Finding, error) {
 	kube, err := f.Conn.Kube()
 	if err != nil {
@@ -182,22 +182,22 @@ func (f *facts) checkWorkerRoute(ctx context.Context, c *conn.Conn) ([]*pipeline
 	if err != nil || len(denied) == 0 {
 		return nil, err
 	}
-	// Whatever keeps the Service from being read keeps it from being a route.
+	// A Service that cannot be read cannot serve as a route either.
 	if all, err := forward.Direct(ctx, f.Conn, c.WorkerTarget()); err == nil && len(all) > 0 {
 		return nil, nil
 	}
 	return denied, nil
 }
 
-// diagnose says what is wrong between server and worker before the rollout. It
-// does not stand against it, since most of it is what a rollout repairs.
+// diagnose reports existing problems between the server and the worker. They do not
+// block the rollout, since a rollout repairs most of them.
 func (f *facts) diagnose(ctx context.Context, c *conn.Conn, now registration) ([]*pipeline.Finding, error) {
 	s := judge.State{Want: c.Wanted(), Apps: now.apps, Now: time.Now()}
 	var err error
 	if s.Failed, err = inngest.FailedRuns(ctx, c.Client, *now.own, s.Now.Add(-time.Hour)); err != nil {
 		return nil, c.Explain("list failed runs", err)
 	}
-	if live, err := f.live.Get(ctx); err == nil { // else its own check says why
+	if live, err := f.live.Get(ctx); err == nil { // otherwise its own check reports the error
 		s.CronsSince = rolledOut(live)
 	}
 	if !s.CronsSince.IsZero() {
@@ -208,7 +208,7 @@ func (f *facts) diagnose(ctx context.Context, c *conn.Conn, now registration) ([
 	return asWarnings(judge.Diagnose(s)), nil
 }
 
-// asWarnings are findings with at most the severity of a warning.
+// asWarnings returns the findings with errors lowered to warnings.
 func asWarnings(all []*pipeline.Finding) []*pipeline.Finding {
 	out := make([]*pipeline.Finding, len(all))
 	for i, f := range all {
@@ -224,15 +224,15 @@ func allowed(m map[string]string) map[string]string {
 	return m
 }
 
-// reportAll reports findings.
+// reportAll reports all findings.
 func reportAll(rep *pipeline.Reporter, found []*pipeline.Finding) {
 	for _, f := range found {
 		rep.Finding(f)
 	}
 }
 
-// rolledOut is when a Deployment's last rollout made progress last: since then
-// the worker has had its present functions. Zero where it is not known.
+// rolledOut returns when a Deployment's last rollout made its last progress. Since
+// then the worker has had its present functions. It is zero if the time is not known.
 func rolledOut(w *workload.Workload) time.Time {
 	if w.Deployment == nil {
 		return time.Time{}

@@ -9,10 +9,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// NewRestart replaces the pods by others of the image that runs, so that they
-// read Secrets and ConfigMaps that have changed: envFrom does not do so by
-// itself. It is a rollout that changes an annotation of the pod template alone,
-// and has the same strategies, stages and proofs.
+// NewRestart replaces the pods by new pods of the running image, so that they read
+// Secrets and ConfigMaps that have changed, which envFrom does not do by itself. It is
+// a rollout that only changes an annotation of the pod template, with the same
+// strategies, stages and proofs.
 func NewRestart(t *Target, o Options, cancelRun func(error)) *Run {
 	o.Restart, o.Manifest = true, ManifestOptions{ImageOnly: true}
 	r := newRollout("restart", t, o, cancelRun)
@@ -25,7 +25,7 @@ func NewRestart(t *Target, o Options, cancelRun func(error)) *Run {
 	return r
 }
 
-// imageStage stands where a rollout stamps the manifest.
+// imageStage takes the place of the stamp stage of a rollout.
 func (r *Run) imageStage() pipeline.Stage {
 	return stage("image", func(ctx context.Context, rep *pipeline.Reporter) error {
 		rep.Notef("the image stays %s", r.making())
@@ -33,8 +33,8 @@ func (r *Run) imageStage() pipeline.Stage {
 	}, nil)
 }
 
-// restartMark is the annotation that makes pods of the same image new ones; none
-// in a rollout. A restart that was begun and is gone on with has its mark already.
+// restartMark returns the annotation that causes new pods of the same image; none in a
+// rollout. A restart that another run has begun and this one continues already has it.
 func (f *facts) restartMark(ctx context.Context) (map[string]string, error) {
 	if !f.restart {
 		return nil, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/probe"
 )
 
-// Result is what a rollout, undo or doctor came to. Fields are added and never
+// Result is the result of a rollout, undo or doctor. Fields are added and never
 // renamed.
 type Result struct {
 	Workload  string             `json:"workload,omitempty" doc:"the workload, as KIND/NAME"`
@@ -37,22 +37,22 @@ type Result struct {
 	Lost      []judge.LostRun    `json:"lostRuns,omitempty" doc:"runs that the restart killed"`
 	Settled   bool               `json:"oldPodsGone" doc:"whether the pods of the previous version are gone"`
 	Strategy  *handover.Choice   `json:"strategy,omitempty" doc:"how the new version replaces the old one, and why"`
-	// SwitchedAt is zero when there was no switch.
+	// SwitchedAt is zero if there was no switch.
 	SwitchedAt time.Time `json:"switchedAt,omitzero" doc:"when the Services switched to the new version"`
-	// Startup is nil when no new pod ran.
+	// Startup is nil if no new pod ran.
 	Startup *Startup `json:"startup,omitempty" doc:"where the time went until a new pod was Ready, with pod and seconds: pulled, started, served, Ready"`
-	// Container is the one that gets the image.
+	// Container is the container that gets the image.
 	Container string `json:"-"`
 }
 
-// Change is what became, or would become, of one object.
+// Change is what happened, or would happen, to one object.
 type Change struct {
 	Object    string       `json:"object"` // deployment.apps/worker
 	Namespace string       `json:"namespace,omitempty"`
 	Action    apply.Action `json:"action"`
 }
 
-// Result returns what the run came to.
+// Result returns the result of the run.
 func (r *Run) Result(out pipeline.Outcome) Result {
 	s := &r.found
 	res := Result{
@@ -76,7 +76,7 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 	for _, o := range s.rendered {
 		res.Objects = append(res.Objects, o.Object)
 	}
-	if text, err := r.DiffText(); err == nil { // else whoever prints the diff reports it
+	if text, err := r.DiffText(); err == nil { // an error is reported where the diff is printed
 		res.Diff = text
 	}
 	if s.watched.Verdict.State != "" {
@@ -85,7 +85,7 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 	return res
 }
 
-// tag is the tag that the run makes live.
+// tag returns the tag that the run makes live.
 func (r *Run) tag() string {
 	if r.Image.Tag != "" {
 		return r.Image.Tag
@@ -93,18 +93,18 @@ func (r *Run) tag() string {
 	return imageref.Split(r.making()).Tag
 }
 
-// restored names what was put back: the workload's image, and that of the file.
+// restored names what was restored: the workload's image, and the image in the file.
 func (r *Run) restored() []string {
 	s := &r.found
 	all := s.restored
-	if w := s.stamped; len(w) > 0 && s.unstamped { // the oldest first: its text is what is there again
+	if w := s.stamped; len(w) > 0 && s.unstamped { // oldest first: the file has that edit's original text again
 		all = append(all, fmt.Sprintf("%s: %s", r.Short(w[0].File), w[0].Old))
 	}
 	return all
 }
 
-// DiffText is what the apply changed, or would change; empty where it was not
-// asked for.
+// DiffText returns what the apply changed, or would change. It is empty if no diff was
+// requested.
 func (r *Run) DiffText() (string, error) {
 	if !r.Diff {
 		return "", nil
@@ -112,7 +112,7 @@ func (r *Run) DiffText() (string, error) {
 	return apply.Diff(r.found.applied)
 }
 
-// Rendered are the objects that --dry-run=client would apply.
+// Rendered returns the objects that --dry-run=client would apply.
 func (r *Run) Rendered() []apply.Object { return r.found.rendered }
 
 // Warning returns err as a finding if it is at most a warning, else nil.
@@ -123,7 +123,7 @@ func Warning(err error) *pipeline.Finding {
 	return nil
 }
 
-// count is a number with its noun: 1 function, 2 functions.
+// count formats a number with its noun: 1 function, 2 functions.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -20,27 +20,27 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// A run that is killed cannot put anything back. Its journal says what was
-// there before, and the next run answers for both: it goes on from where the
-// cluster stands, and when it fails, or is an undo, it restores what was before
-// the killed one: the manifest's bytes and the cluster's objects.
+// A run that is killed cannot restore anything. Its journal records what was there
+// before, and the next run becomes responsible for both: it continues from the present
+// state of the cluster. If it fails, or is an undo, it restores the state before the
+// killed run: the manifest's bytes and the cluster's objects.
 
-// Facts of a rollout's journal.
+// The facts that a rollout keeps in its journal.
 const (
 	factImage = "image" // images
 	factStamp = "stamp" // manifest.Written, before the file is written
 	factApply = "apply" // apply.Kept, before the object is changed
-	factUndo  = "undo"  // name of the revision that is gone back to
+	factUndo  = "undo"  // name of the revision that an undo goes back to
 	factSet   = "set"   // corev1.PodTemplateSpec, once the cluster has it
 )
 
-// images are what ran and what is to run.
+// images are the image that was running before a run and the one that it rolls out.
 type images struct {
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
 
-// left is a pipeline.Leftover in a rollout's terms.
+// left is a pipeline.Leftover, decoded into the types of a rollout.
 type left struct {
 	*pipeline.Leftover
 	images  []images
@@ -84,13 +84,13 @@ func factsOf[T any](l *pipeline.Leftover, name string) ([]T, error) {
 	return all, nil
 }
 
-// journalPath: one for each workload of each cluster; empty where there is no
-// place for it.
+// journalPath returns the journal's file, one per workload and cluster. It is empty if
+// there is no directory for it.
 func (t *Target) journalPath() string {
 	return receipt.JournalPath(t.Worker.Name, t.Worker.Name, t.Conn.Server, t.Ref.Namespace, t.Ref.String())
 }
 
-// keepJournal makes the journal of a run that changes something.
+// keepJournal creates the journal of a run that makes changes.
 func (r *Run) keepJournal() {
 	if path := r.journalPath(); path != "" {
 		r.journal = pipeline.NewJournal(path, map[string]string{"tag": r.subject()})
@@ -98,7 +98,7 @@ func (r *Run) keepJournal() {
 	r.Pipeline.Journal = r.journal
 }
 
-// left is what killed runs left on this machine; nil when there is nothing.
+// left returns what killed runs left behind on this machine, or nil if there is nothing.
 func (r *Run) left() (*left, error) {
 	if l := r.journal.Leftover(); l != nil {
 		return decodeLeft(l)
@@ -118,22 +118,22 @@ func (t *Target) left() (*left, error) {
 	return decodeLeft(l)
 }
 
-// ended are the runs of this machine that do not live any more: their locks
-// need not be waited for.
+// ended returns the runs of this machine that are no longer alive. Nobody needs to
+// wait for their locks.
 func (r *Run) ended() []string {
 	l, err := r.left()
 	if l == nil || err != nil {
-		return nil // said by the check; the lock then has to expire
+		return nil // the check reports it; the lock then has to expire
 	}
 	return l.IDs()
 }
 
-// checkEarlier says what a killed run left, before it is gone on from there.
-// fix is what this run does about it.
+// checkEarlier reports what a killed run left behind, before this run continues from
+// there. fix says how this run deals with it.
 func (r *Run) checkEarlier(ctx context.Context, fix string) ([]*pipeline.Finding, error) {
 	live, err := r.facts.live.Get(ctx)
 	if err != nil {
-		live = nil // another check says so
+		live = nil // another check reports the error
 	}
 	f := r.earlier(live, r.left)
 	if f == nil {
@@ -145,8 +145,8 @@ func (r *Run) checkEarlier(ctx context.Context, fix string) ([]*pipeline.Finding
 	return []*pipeline.Finding{f}, nil
 }
 
-// earlier words what killed runs left of the workload, and how it stands now. A
-// journal that cannot be read is worth a warning, not a refusal.
+// earlier describes what killed runs left of the workload and its present state. A
+// journal that cannot be read is a warning and does not stop the run.
 func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *pipeline.Finding {
 	l, err := read()
 	if err != nil {
@@ -179,11 +179,11 @@ func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *p
 	return l.Killed().With(func(f *pipeline.Finding) { f.Why = strings.Join(so, "; ") })
 }
 
-// goesOn reports whether the rollout that is under way is one that this run goes
-// on with: that of a killed run, or of the very image that is wanted.
+// goesOn reports whether this run continues the rollout in progress: it belongs to a
+// killed run, or rolls out the very image that is wanted.
 func (r *Run) goesOn(ctx context.Context, live *workload.Workload) bool {
 	if s, err := r.facts.held.Get(ctx); err == nil && s.Mark != nil {
-		return true // the check of the hand-over says what becomes of it
+		return true // the check of the switch reports how this run deals with it
 	}
 	c, err := live.Container(r.container())
 	if err != nil {
@@ -196,7 +196,7 @@ func (r *Run) goesOn(ctx context.Context, live *workload.Workload) bool {
 	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.After == c.Image })
 }
 
-// keepImages writes down what ran and what is to run.
+// keepImages records in the journal which image was running and which one is rolled out.
 func (r *Run) keepImages(ctx context.Context) error {
 	image, err := r.facts.appliedImage(ctx)
 	if err != nil {
@@ -205,12 +205,12 @@ func (r *Run) keepImages(ctx context.Context) error {
 	return r.journal.Keep(factImage, images{Before: r.facts.previous(), After: image})
 }
 
-// stampedBefore are the edits of killed runs that the file still has, the
-// oldest first: each leads from what the one before it wrote.
+// stampedBefore returns the edits of killed runs that are still in the file, oldest
+// first. Each one replaced the text that the one before it had written.
 func (r *Run) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
 	l, err := r.left()
 	if l == nil || err != nil {
-		return nil, nil // said by the check
+		return nil, nil // the check reports it
 	}
 	file, err := filepath.Abs(plan.File)
 	if err != nil {
@@ -228,12 +228,13 @@ func (r *Run) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
 	return chain, nil
 }
 
-// resumed is what killed runs did to the cluster, to be put back with what this
-// run does; nothing where another has gone on meanwhile.
+// resumed returns what killed runs did to the cluster, so that it is restored together
+// with this run's own changes. It returns nothing if somebody else has changed the
+// workload since.
 func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
 	l, err := r.left()
 	if l == nil || err != nil || len(l.kept) == 0 {
-		return nil, nil // said by the check
+		return nil, nil // the check reports it
 	}
 	results, err := apply.Resume(ctx, r.Conn, l.kept)
 	if err != nil {
@@ -250,14 +251,14 @@ func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Resu
 		return nil, err
 	}
 	if !l.knows(live, r.container()) {
-		rep.Notef("somebody else has changed %s since the killed run: this run does not put its changes back", r.Ref)
+		rep.Notef("somebody else has changed %s since the killed run: this run does not undo the killed run's changes", r.Ref)
 		return nil, nil
 	}
 	return results, nil
 }
 
-// knows reports whether the live pod template is one that a killed run set, or
-// found. A run that was killed between a change and its note of it is known by
+// knows reports whether the live pod template is one that a killed run set or found. A
+// run that was killed between a change and recording it in the journal is recognized by
 // its image.
 func (l *left) knows(live *workload.Workload, container string) bool {
 	now := live.Template()
@@ -274,7 +275,7 @@ func (l *left) knows(live *workload.Workload, container string) bool {
 	return !l.noted() && slices.ContainsFunc(l.images, func(is images) bool { return is.After == image })
 }
 
-// noted reports whether the last run noted what it had set.
+// noted reports whether the last run recorded in the journal what it had set.
 func (l *left) noted() bool {
 	noted := false
 	for _, e := range l.Entries {
@@ -288,8 +289,8 @@ func (l *left) noted() bool {
 	return noted
 }
 
-// undoKilled goes back to what was before killed runs; done is false when there
-// are none that changed something.
+// undoKilled restores the state before killed runs. done is false if none of them
+// changed anything.
 func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *workload.Workload, done bool, err error) {
 	l, err := r.left()
 	if l == nil || err != nil || len(l.kept)+len(l.written) == 0 {
@@ -300,9 +301,10 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 		return nil, false, err
 	}
 	if len(results) == 0 && len(l.kept) > 0 {
-		return nil, false, nil // somebody else has gone on meanwhile
+		return nil, false, nil // somebody else has changed the workload since
 	}
-	// What it created may be all that there is: the target is watched after this.
+	// The killed run may have created the workload. It is kept, because the next
+	// stages watch it.
 	results = slices.DeleteFunc(results, func(one apply.Result) bool {
 		if one.Before == nil {
 			rep.Notef("%s, which the killed run created, stays", one)
@@ -333,8 +335,8 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 	return target, true, nil
 }
 
-// restoreFile puts one edit back where it still stands; one that does not is
-// reported and left.
+// restoreFile undoes one edit if the file still contains it. Otherwise it reports that
+// and leaves the file as it is.
 func (r *Run) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
 	restored, err := w.Restore()
 	for _, f := range pipeline.AsFindings("cannot restore the manifest", err) {
@@ -345,12 +347,12 @@ func (r *Run) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
 	}
 }
 
-// undone is the revision that a killed undo was on its way to; nil when there
-// was none, or it is not kept any more.
+// undone returns the revision that a killed undo was going back to. It is nil if there
+// was none, or if the cluster no longer has it.
 func (r *Run) undone(all []revision.Revision) *revision.Revision {
 	l, err := r.left()
 	if l == nil || err != nil || l.undo == "" {
-		return nil // said by the check
+		return nil // the check reports it
 	}
 	for i := range all {
 		if all[i].Name == l.undo {

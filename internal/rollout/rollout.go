@@ -10,8 +10,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// NewRollout is a rollout into one cluster. cancelRun ends the context that its
-// pipeline is run with.
+// NewRollout makes a rollout into one cluster. cancelRun cancels the context with which
+// its pipeline is run.
 func NewRollout(t *Target, o Options, cancelRun func(error)) *Run {
 	r := newRollout("rollout", t, o, cancelRun)
 	if o.DryRun != DryRunNone {
@@ -23,7 +23,7 @@ func NewRollout(t *Target, o Options, cancelRun func(error)) *Run {
 	return r
 }
 
-// NewDoctor runs the checks of a rollout and nothing else.
+// NewDoctor makes a run that only performs the checks of a rollout.
 func NewDoctor(t *Target, o Options) *Run {
 	return newRollout("doctor", t, o, func(error) {})
 }
@@ -49,7 +49,7 @@ func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Ru
 	return r
 }
 
-// rolloutChecks is the preflight of a rollout.
+// rolloutChecks returns the preflight of a rollout.
 func (r *Run) rolloutChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
@@ -85,20 +85,19 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		pipeline.Check{Name: "event", Run: f.checkConfirmEvent})
 }
 
-// stages is a rollout from the first stage to the last. stamp writes the image
-// into the manifest's file.
+// stages returns all stages of a rollout. The stage stamp writes the image into the
+// manifest's file.
 func (r *Run) stages(stamp pipeline.Stage) []pipeline.Stage {
 	return slices.Concat(r.preApply(), []pipeline.Stage{stamp}, r.strategy()(r))
 }
 
-// Strategy is a way to make a new version live: the stages from the first write
-// to the cluster until the old version is gone, each with its undo. It may read
-// the run's facts and options, and writes what its stages return to what was
-// found.
+// Strategy is a way to make a new version live. It returns the stages from the first
+// write to the cluster until the old version is gone, each with its undo. It may read
+// the run's facts and options, and it stores in Run.found what its stages return.
 type Strategy func(r *Run) []pipeline.Stage
 
-// strategy chooses the stages. Those of a switch turn into those of a rolling
-// update where the cluster does not allow a switch, which the preflight finds out.
+// strategy chooses the stages. The stages of a switch behave like those of a rolling
+// update if the preflight finds that the cluster does not allow a switch.
 func (r *Run) strategy() Strategy {
 	if r.Switch.Strategy == handover.StrategyRolling || r.Switch.Strategy == "" {
 		return rolling
@@ -106,8 +105,8 @@ func (r *Run) strategy() Strategy {
 	return switching
 }
 
-// rolling lets the workload's own update strategy replace the pods: a new pod
-// that turns ready gets traffic at once, and is proven after that.
+// rolling lets the workload's own update strategy replace the pods: a new pod that
+// becomes ready gets traffic at once, and is proven after that.
 func rolling(r *Run) []pipeline.Stage {
 	s := &r.found
 	return append([]pipeline.Stage{
@@ -147,7 +146,7 @@ func (r *Run) stampStage() pipeline.Stage {
 	return stamp
 }
 
-// dryRun is the one stage of a run that changes nothing.
+// dryRun returns the only stage of a run that changes nothing.
 func (r *Run) dryRun() []pipeline.Stage {
 	s := &r.found
 	return []pipeline.Stage{stage("dry run", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
@@ -161,7 +160,7 @@ func (r *Run) dryRun() []pipeline.Stage {
 	}, nil)}
 }
 
-// applyOptions are those of every write to the cluster.
+// applyOptions returns the options for every write to the cluster.
 func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	o := apply.Options{
 		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
@@ -169,7 +168,7 @@ func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 		Existed:     r.judged(),
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
-	if r.Restart { // it applies the image that runs, whichever that was
+	if r.Restart { // a restart applies the running image
 		o.Accept = r.judgedWith(r.sameImageAs)
 	}
 	return o

@@ -22,44 +22,44 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/probe"
 )
 
-// Run is one rollout, undo or doctor in one cluster: its pipeline, and after it
-// has run what was found.
+// Run is one rollout, undo or doctor in one cluster: its pipeline and, once that has
+// run, what it found.
 type Run struct {
 	*Target
 	Options
-	// Pipeline is what is run; nothing has happened before.
+	// Pipeline is to be run by the caller. Nothing has happened before that.
 	Pipeline pipeline.Pipeline
 
-	command string // as results and receipts name it
+	command string // the name in results and receipts
 	facts   *facts
 	journal *pipeline.Journal
-	checks  func() []pipeline.Check // of the preflight, about the current facts
+	checks  func() []pipeline.Check // the checks of the preflight, based on the current facts
 	log     preflightLog
-	// cancelRun ends the run when the lock is lost.
+	// cancelRun cancels the run when the lock is lost.
 	cancelRun func(error)
-	// making is the image that the run makes live, "" while it is not known.
+	// making returns the image that the run makes live, or "" while it is not known.
 	making func() string
-	// ifChanged judges that another image runs now than when the run was
-	// started; nil accepts that.
+	// ifChanged judges a change of the running image since the run was started;
+	// nil accepts it.
 	ifChanged func(*pipeline.Finding) *pipeline.Finding
 	held      *lock.Lock
 	found     found
 }
 
-// found is what the stages of a run found and did. Only the lists of stages
-// write it: from what one stage returned to what another takes.
+// found is what the stages of a run found and did. Only the lists of stages write it,
+// to pass on what one stage returned to a later one.
 type found struct {
-	stamped   []*manifest.Written // this run's edit, after those of killed ones
-	unstamped bool                // they were put back
-	applied   []apply.Result      // or what a dry run would apply
-	rendered  []apply.Object      // what a client's dry run would apply
-	revision  *revision.Revision  // that an undo went back to
-	target    *workload.Workload  // what this run set, to be watched
-	// failedBefore are runs that had failed when the first write began.
+	stamped   []*manifest.Written // this run's edit, after those of killed runs
+	unstamped bool                // the edits were undone
+	applied   []apply.Result      // what was applied, or would be by a dry run
+	rendered  []apply.Object      // what --dry-run=client would apply
+	revision  *revision.Revision  // the revision that an undo went back to
+	target    *workload.Workload  // the workload as this run set it, to be watched
+	// failedBefore are the runs that had already failed when the first write began.
 	failedBefore map[string]bool
 	switched     time.Time // when the first write to the workload began
 	watched      watch.Result
-	made         string // the revision that this run rolled out
+	made         string // name of the revision that this run rolled out
 	startup      *Startup
 	probes       []probe.Answer
 	refreshed    *inngest.Refreshed
@@ -67,12 +67,12 @@ type found struct {
 	lost         []judge.LostRun
 	settled      bool     // no old pod is left
 	hooked       bool     // hooks.proven ran for the new version
-	restored     []string // what was put back
+	restored     []string // what was restored
 	evidence     evidence.Evidence
-	// supersededBy is set when somebody else has changed or replaced the
-	// workload, or has the lock: then nothing of it is ours to put back.
+	// supersededBy is set if somebody else has changed or replaced the workload, or
+	// holds the lock. This run must then not restore anything in it.
 	supersededBy error
-	// kept means that what was applied could not be put back, or may not be.
+	// kept means that what was applied could not be restored, or must not be.
 	kept bool
 	handing
 }
@@ -83,8 +83,8 @@ func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
 	return r
 }
 
-// lock keeps every other rollout of this workload away until the end. When it
-// is lost on the way, the run ends as a failed one.
+// lock keeps every other rollout away from this workload until the run ends. If the
+// lock is lost before that, the run fails.
 func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, error) {
 	kube, err := r.Conn.Kube()
 	if err != nil {
@@ -100,27 +100,27 @@ func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, err
 	})
 	if isLockForbidden(err) {
 		for _, f := range pipeline.AsFindings("lock", err) {
-			rep.Finding(f.WithSeverity(pipeline.Warning)) // the preflight reports it, too: one may go on without
+			rep.Finding(f.WithSeverity(pipeline.Warning)) // the run may continue without the lock, as the preflight also reports
 		}
 		return nil, nil
 	}
 	return held, err
 }
 
-// follow waits until target is rolled out, or has failed.
+// follow waits until target is rolled out or has failed.
 func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (watch.Result, error) {
 	kube, err := r.Conn.Kube()
 	if err != nil {
 		return watch.Result{}, err
 	}
 	o := r.watchOptions(kube, target, rep)
-	if target == r.found.target { // and not what was before
+	if target == r.found.target { // and not the restored workload
 		defer r.timed(ctx, rep, &o)()
 	}
 	return watch.Rollout(ctx, kube, o)
 }
 
-// watchOptions say what is followed, and how patiently.
+// watchOptions returns what to follow, and how long to wait.
 func (r *Run) watchOptions(kube kubernetes.Interface, target *workload.Workload, rep *pipeline.Reporter) watch.Options {
 	return watch.Options{
 		Applied: target, Timeout: r.Timeout, Reporter: rep, Policy: verdict.Policy{Restarts: verdict.Restarts(r.Worker.Deploy.Restarts)},
@@ -130,7 +130,7 @@ func (r *Run) watchOptions(kube kubernetes.Interface, target *workload.Workload,
 	}
 }
 
-// oldGone waits until no old pod is left, and reports whether that was seen.
+// oldGone waits until all old pods are gone, and reports whether it has seen that.
 func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
 	if r.NoSettle {
 		rep.Notef("--no-settle: old pods end by themselves, and nothing verifies that they are gone")
@@ -142,14 +142,14 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error)
 	}
 	_, err = watch.OldGone(ctx, kube, r.watchOptions(kube, r.found.target, rep))
 	if f := Warning(err); f != nil {
-		rep.Finding(f) // slow is not failed
+		rep.Finding(f) // being slow is no failure
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// failed comes between a failure and the first undo. Of a run that keeps its
-// changes, it is the end.
+// failed runs between a failure and the first undo. If a failed run keeps its changes,
+// this is its last action.
 func (r *Run) failed(ctx context.Context, rep *pipeline.Reporter, _ error) {
 	r.keepEvidence(ctx, rep)
 	if r.Pipeline.KeepChanges && r.found.supersededBy != nil {
@@ -157,14 +157,14 @@ func (r *Run) failed(ctx context.Context, rep *pipeline.Reporter, _ error) {
 	}
 }
 
-// keepEvidence reads what undoing will destroy.
+// keepEvidence collects what the undo will destroy.
 func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter) {
 	if r.found.watched.Snapshot.Workload == nil {
 		return // nothing was followed yet
 	}
 	kube, err := r.Conn.Kube()
 	if err != nil {
-		return // there is no cluster to read from, which is the failure itself
+		return // the cluster cannot be reached, and that is the failure
 	}
 	r.found.evidence = evidence.Collect(ctx, kube, r.found.watched)
 	for _, line := range r.found.evidence.Brief(10) {
@@ -172,15 +172,15 @@ func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter) {
 	}
 }
 
-// close ends what the run opened.
+// close releases what the run opened.
 func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
 	if err := r.found.supersededBy; errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced) {
-		r.journal.Settle() // what is there now is another's, and no later run's to put back
+		r.journal.Settle() // the workload now belongs to somebody else, and no later run may restore it
 	}
 	return errors.Join(r.held.Release(ctx), r.facts.close())
 }
 
-// changeCause is what the revision's history says of this run.
+// changeCause returns the text for the revision's kubernetes.io/change-cause annotation.
 func (r *Run) changeCause() string {
 	if r.Restart {
 		return "kubectl sbw restart"
@@ -188,7 +188,7 @@ func (r *Run) changeCause() string {
 	return "kubectl sbw rollout --tag " + r.subject()
 }
 
-// subject is what is rolled out, in a word, for whoever finds the lock taken.
+// subject returns a short name for what is rolled out. Others see it while the lock is taken.
 func (r *Run) subject() string {
 	return cmp.Or(r.Image.Tag, r.Image.Digest, r.command)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// findSteps asks which steps of the worker are executing.
+// findSteps returns the worker's executing steps.
 func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 	c, err := f.conn.Get(ctx)
 	if err != nil {
@@ -24,7 +24,7 @@ func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 		return nil, err
 	}
 	steps, err := inngest.RunningSteps(ctx, c.Client, *now.own)
-	return steps, c.Explain("read what is running", err)
+	return steps, c.Explain("list the executing steps", err)
 }
 
 func (r *Run) restart(ctx context.Context, c *conn.Conn) (judge.RestartOptions, error) {
@@ -32,7 +32,7 @@ func (r *Run) restart(ctx context.Context, c *conn.Conn) (judge.RestartOptions, 
 	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now(), LiveSince: since}, err
 }
 
-// waitIdle waits for a gap between steps.
+// waitIdle waits until no step is executing.
 func (r *Run) waitIdle(ctx context.Context, rep *pipeline.Reporter) error {
 	c, app, err := r.ownApp(ctx)
 	if err != nil || app == nil {
@@ -45,11 +45,11 @@ func (r *Run) waitIdle(ctx context.Context, rep *pipeline.Reporter) error {
 	_, err = inngest.WaitIdle(ctx, inngest.WaitIdleOptions{
 		Client: c.Client, App: *app, MaxStepLoss: r.Steps.MaxStepLoss, Timeout: r.Steps.IdleTimeout, LiveSince: since,
 	}, rep)
-	return c.Explain("read what is running", err)
+	return c.Explain("list the executing steps", err)
 }
 
-// ownApp asks the server again for the worker's registration; nil when there is
-// none yet.
+// ownApp asks the server again for the worker's registration. The app is nil if there
+// is none yet.
 func (r *Run) ownApp(ctx context.Context) (*conn.Conn, *model.App, error) {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -59,8 +59,8 @@ func (r *Run) ownApp(ctx context.Context) (*conn.Conn, *model.App, error) {
 	return c, now.own, err
 }
 
-// guardSteps looks once more what is executing, right before it is put at risk:
-// the rest of the preflight and a wait for the lock lie between.
+// guardSteps checks again which steps are executing, immediately before they are put
+// at risk, since the rest of the preflight and a wait for the lock may have taken time.
 func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Steps.WaitIdle {
 		return r.waitIdle(ctx, rep)
@@ -75,7 +75,7 @@ func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	running, err := inngest.RunningSteps(ctx, c.Client, *app)
 	if err != nil {
-		return c.Explain("read what is running", err)
+		return c.Explain("list the executing steps", err)
 	}
 	restart, err := r.restart(ctx, c)
 	if err != nil {
@@ -92,8 +92,8 @@ func (r *Run) guardSteps(ctx context.Context, rep *pipeline.Reporter) error {
 	return errors.Join(refused...)
 }
 
-// failedRuns are the runs that have failed so far: the switch-over did not kill
-// them.
+// failedRuns returns the runs that have failed so far, which the switch-over therefore
+// did not kill.
 func (r *Run) failedRuns(ctx context.Context) (map[string]bool, error) {
 	c, app, err := r.ownApp(ctx)
 	if err != nil || app == nil {
@@ -103,8 +103,8 @@ func (r *Run) failedRuns(ctx context.Context) (map[string]bool, error) {
 	return ids, c.Explain("list failed runs", err)
 }
 
-// unreported are the steps that began since the preflight; all of them where
-// their age counts, since it has changed.
+// unreported returns the steps that have begun since the preflight. It returns all
+// steps if their age matters, since that has changed.
 func (r *Run) unreported(steps []judge.Executing) []judge.Executing {
 	if !r.Force && r.Steps.MaxStepLoss != 0 {
 		return steps

@@ -8,15 +8,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// spanTraces is how many unfinished runs are read, one request each: several of
-// every function, since runs of one function have mostly begun the same steps.
+// spanTraces is how many unfinished runs are read, with one request each. That is
+// several per function, since runs of one function have mostly begun the same steps.
 const spanTraces = 60
 
-// checkSpans compares the steps that unfinished runs have begun with those of the
-// incoming image: these runs go on with its code.
+// checkSpans compares the steps that unfinished runs have begun with the steps of the
+// incoming image, because these runs continue with its code.
 func (f *facts) checkSpans(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if f.restart {
-		return nil, nil // the same code
+		return nil, nil // a restart runs the same code
 	}
 	now, err := f.registered.Get(ctx)
 	if err != nil || now.own == nil {
@@ -45,7 +45,7 @@ func (f *facts) checkSpans(ctx context.Context, _ *pipeline.Reporter) ([]*pipeli
 	return found, nil
 }
 
-// nextSteps are the steps of the incoming image's functions, by their slugs.
+// nextSteps returns the steps of the incoming image's functions, by slug.
 func (f *facts) nextSteps(ctx context.Context, now registration) (map[string]judge.StepSet, error) {
 	c, err := f.catalog.Get(ctx)
 	if err != nil || c == nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The stages that more than one list has. A list is made of them in rollout.go
-// (rolling), switch.go (switching) and undo.go.
+// Stages that appear in more than one list. The lists are in rollout.go (rolling),
+// switch.go (switching) and undo.go.
 
-// stageFunc is the work of a stage, or of its undo.
+// stageFunc is the work of a stage or of its undo.
 type stageFunc = func(context.Context, *pipeline.Reporter) error
 
-// stage makes a stage that can be put back; undo may be nil.
+// stage makes a stage; undo may be nil.
 func stage(name string, run, undo stageFunc) pipeline.Stage {
 	return pipeline.Stage{Name: name, Run: notingOutages(run), Undo: notingOutages(undo)}
 }
 
-// notingOutages reports that a stage waits for an Inngest server that does not
-// answer.
+// notingOutages adds a note when the stage has to wait for an Inngest server that does
+// not answer.
 func notingOutages(f stageFunc) stageFunc {
 	if f == nil {
 		return nil
@@ -38,8 +38,8 @@ func notingOutages(f stageFunc) stageFunc {
 	}
 }
 
-// proven marks stages that come when the new version is proven: what fails in
-// them does not speak against it.
+// proven marks stages that follow the proof of the new version. A failure in them says
+// nothing against that version.
 func proven(stages ...pipeline.Stage) []pipeline.Stage {
 	for i := range stages {
 		stages[i].Proven = true
@@ -47,7 +47,7 @@ func proven(stages ...pipeline.Stage) []pipeline.Stage {
 	return stages
 }
 
-// when makes stages that take place only under a condition, which an earlier stage
+// when makes stages that are skipped unless a condition is true, which an earlier stage
 // decides.
 func when(condition func() bool, stages ...pipeline.Stage) []pipeline.Stage {
 	for i := range stages {
@@ -56,7 +56,7 @@ func when(condition func() bool, stages ...pipeline.Stage) []pipeline.Stage {
 	return stages
 }
 
-// ifAny skips a stage that asks pods where there are to be none.
+// ifAny skips a stage that needs pods if the workload is scaled to 0.
 func (r *Run) ifAny(run stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if t := r.found.target; t != nil && t.DaemonSet == nil && t.Replicas() == 0 {
@@ -67,8 +67,8 @@ func (r *Run) ifAny(run stageFunc) stageFunc {
 	}
 }
 
-// untilFinal is an undo that is refused once the new version stays whatever
-// comes after. A rolling update has no such moment.
+// untilFinal wraps an undo so that it is refused as soon as the new version stays no
+// matter what follows. A rolling update has no such moment.
 func (r *Run) untilFinal(undo stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if r.found.final != nil {
@@ -78,14 +78,14 @@ func (r *Run) untilFinal(undo stageFunc) stageFunc {
 	}
 }
 
-// withApply is the undo of a stage whose change is put back with the apply: the
-// old functions can only be registered once the old pods serve again, and by
-// then the stages after it are undone already.
+// withApply returns the undo of a stage whose change is restored by the undo of the
+// apply stage: the old functions can only be registered once the old pods serve again,
+// and at that point the later stages have already been undone.
 func (r *Run) withApply() stageFunc {
 	return r.untilFinal(func(context.Context, *pipeline.Reporter) error { return nil })
 }
 
-// preApply are the stages that come before a change of the workload.
+// preApply returns the stages before a change of the workload.
 func (r *Run) preApply() (stages []pipeline.Stage) {
 	if r.Steps.WaitIdle && !r.Inngest.Off {
 		stages = append(stages, stage("wait idle", r.waitIdle, nil))
@@ -111,9 +111,9 @@ func (r *Run) preApply() (stages []pipeline.Stage) {
 	return stages
 }
 
-// postApply are the stages that prove a change of the workload where its own
-// update strategy replaces the pods: those of the new template are followed,
-// asked and registered, until the old ones are gone.
+// postApply returns the stages that prove a change of the workload if its own update
+// strategy replaces the pods: the pods of the new template are followed, probed and
+// registered, until the old ones are gone.
 func (r *Run) postApply() []pipeline.Stage {
 	s := &r.found
 	return slices.Concat(
@@ -132,7 +132,7 @@ func (r *Run) postApply() []pipeline.Stage {
 	)
 }
 
-// probeStage asks the new pods.
+// probeStage probes the new pods.
 func (r *Run) probeStage() pipeline.Stage {
 	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 		ask := func() error { return r.probeNew(ctx, rep) }
@@ -140,8 +140,8 @@ func (r *Run) probeStage() pipeline.Stage {
 	})), nil)
 }
 
-// serveStages make the outside know the version that serves now: Inngest gets its
-// functions, and the user's own command runs.
+// serveStages announce the version that serves now: Inngest gets its functions, and
+// the user's own command runs.
 func (r *Run) serveStages() (stages []pipeline.Stage) {
 	s := &r.found
 	if !r.Inngest.Off {
@@ -168,7 +168,7 @@ func (r *Run) serveStages() (stages []pipeline.Stage) {
 	return stages
 }
 
-// settleStage waits with oldGone until no old pod is left, and then checks the
+// settleStage waits with oldGone until all old pods are gone, and then checks the
 // registration once more.
 func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (bool, error)) pipeline.Stage {
 	s := &r.found
@@ -181,7 +181,7 @@ func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (boo
 	})), r.withApply())
 }
 
-// lookBackStages find out what the change did to runs.
+// lookBackStages find out how the change affected runs.
 func (r *Run) lookBackStages() []pipeline.Stage {
 	if r.Inngest.Off {
 		return nil
@@ -193,7 +193,7 @@ func (r *Run) lookBackStages() []pipeline.Stage {
 	})), r.withApply())}
 }
 
-// confirmStages send the event that confirms a version, once Inngest has it.
+// confirmStages send the event that confirms a version, once Inngest has registered it.
 func (r *Run) confirmStages() []pipeline.Stage {
 	if r.Inngest.Off || r.Inngest.ConfirmEvent == "" {
 		return nil

@@ -19,17 +19,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Startup says where the time went from the first write until a new pod was Ready.
-// It is about the pod that ran first. All times are seconds by this machine's
-// clock; those that are not known are zero.
+// Startup shows where the time went between the first write and the moment when a new
+// pod was Ready. It is about the pod that ran first. All times are in seconds by this
+// machine's clock; unknown times are zero.
 type Startup struct {
 	Pod string `json:"pod"`
-	// Pull is what the node reports of the image's pull; zero when it had the image.
+	// Pull is the time that the node reports for pulling the image; zero if it had the image.
 	Pull float64 `json:"pullSeconds,omitempty"`
-	// Started is until the container ran, and includes the pull.
+	// Started is the time until the container ran, including the pull.
 	Started float64 `json:"startedSeconds"`
-	// Served is from there until it accepted connections, Ready until the pod was
-	// Ready.
+	// Served is the time from there until the container accepted connections, Ready
+	// the time from there until the pod was Ready.
 	Served float64 `json:"servedSeconds,omitempty"`
 	Ready  float64 `json:"readySeconds,omitempty"`
 }
@@ -38,22 +38,22 @@ type Startup struct {
 type startup struct {
 	container string
 	began     time.Time
-	// ask returns when the pod began to accept connections; zero if that was not
-	// found out.
+	// ask returns when the pod began to accept connections, or zero if that is not
+	// known.
 	ask func(pod *corev1.Pod) time.Time
 
 	mu     sync.Mutex // guards served
 	asking sync.WaitGroup
-	pod    *corev1.Pod // as it was seen last
+	pod    *corev1.Pod // the last observed state
 	ran    time.Time
 	ready  time.Time
-	failed time.Time // when a failure of its probe was seen last
+	failed time.Time // when the last failure of its probe was observed
 	fails  int32
 	served time.Time
 	pull   time.Duration
 }
 
-// see takes in what a watch has seen.
+// see processes what a watch has observed.
 func (s *startup) see(r watch.Result, now time.Time) {
 	for _, pod := range r.NewPods() {
 		if pod == nil || s.pod != nil && pod.UID != s.pod.UID {
@@ -100,7 +100,7 @@ func (s *startup) see(r watch.Result, now time.Time) {
 	}
 }
 
-// pullTime is in the kubelet's event (pkg/kubelet/images/image_manager.go): "Successfully
+// pullTime matches the kubelet's event (pkg/kubelet/images/image_manager.go): "Successfully
 // pulled image "…" in 1.2s (1.2s including waiting). Image size: …".
 var pullTime = regexp.MustCompile(` in (\S+) \((\S+) including waiting\)`)
 
@@ -125,7 +125,7 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return nil
 }
 
-// result is what was seen; nil when no new pod ran.
+// result returns what was observed, or nil if no new pod ran.
 func (s *startup) result() *Startup {
 	if s.pod == nil {
 		return nil
@@ -142,7 +142,7 @@ func (s *startup) result() *Startup {
 	return out
 }
 
-// String is one line for the story.
+// String formats the times in one line for the log.
 func (s Startup) String() string {
 	var parts []string
 	if s.Pull > 0 {
@@ -160,13 +160,13 @@ func (s Startup) String() string {
 
 func inSeconds(s float64) string { return units.Elapsed(time.Duration(s * float64(time.Second))) }
 
-// worthSaying is how much the settings of a probe have to add before that is
+// worthSaying is the minimum delay caused by the settings of a probe that is
 // reported.
 const worthSaying = 3 * time.Second
 
-// delay words what the probes' settings added between the moment at which the pod
-// served and the one at which it was Ready; nil when that was not much, or had other
-// reasons: a probe that failed after the pod had accepted connections was right.
+// delay reports how long the settings of the probes delayed a pod that already served
+// before it was Ready. It returns nil if that was short or had another reason: a probe
+// that failed after the pod had accepted connections was right to fail.
 func (s *startup) delay() *pipeline.Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,14 +209,14 @@ func (s *startup) delay() *pipeline.Finding {
 	}
 	after := func(t time.Time) string { return units.Elapsed(max(0, t.Sub(s.ran))) }
 	return &pipeline.Finding{Code: CodeProbeDelay, Severity: pipeline.Note, Where: s.pod.Namespace + "/pod/" + s.pod.Name,
-		What: fmt.Sprintf("the settings of its probes delayed the new pod by %s", units.Elapsed(added)),
+		What: fmt.Sprintf("probe settings delayed the new pod by %s", units.Elapsed(added)),
 		Why: fmt.Sprintf("it accepted connections %s after its start and was Ready after %s; %s",
 			after(s.served), after(s.ready), strings.Join(settings, "; ")),
 		Fix: "a startupProbe with periodSeconds 1 finds out within a second; `kubectl sbw explain probe-delay` shows the lines"}
 }
 
-// timed makes a wait for new pods note where its time goes. The function that it
-// returns reports that.
+// timed notes where the time of a wait for new pods goes. The returned function
+// reports it.
 func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Options) (over func()) {
 	asking, cancel := context.WithCancel(ctx)
 	s := &startup{container: r.container(), began: r.found.switched}
@@ -236,9 +236,9 @@ func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Option
 	}
 }
 
-// accepts is when a pod began to accept connections; zero when that was not found
-// out before ctx ended. Nothing is sent: a page that is asked for before the pod is
-// Ready could do anything.
+// accepts returns when a pod began to accept connections, or zero if that was not found
+// out before ctx ended. It sends no data: requesting a page before the pod is Ready
+// could have any effect.
 func (r *Run) accepts(ctx context.Context, pod *corev1.Pod) time.Time {
 	answers, err := probe.Run(ctx, r.Conn, probe.Options{
 		Namespace: r.Ref.Namespace, Pods: []*corev1.Pod{pod}, Type: worker.ProbeTCP, Port: r.Probe.Port, Budget: r.Timeout,

@@ -13,10 +13,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 )
 
-// at are moments of a start, all after the first write.
+// at holds the moments of a start, as durations since the first write.
 type at struct{ ran, served, failed, ready time.Duration }
 
-// started is what is known of a pod that started so.
+// started returns the observations of a pod that started at these moments.
 func started(a at, onStart, readiness *corev1.Probe) *startup {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := &startup{container: "worker", began: began}
@@ -45,7 +45,7 @@ func started(a at, onStart, readiness *corev1.Probe) *startup {
 	return s
 }
 
-func TestWhatAProbeAdds(t *testing.T) {
+func TestProbeDelay(t *testing.T) {
 	const second = time.Second
 	slow := &corev1.Probe{InitialDelaySeconds: 5, PeriodSeconds: 10}
 	quick := &corev1.Probe{PeriodSeconds: 1}
@@ -55,15 +55,16 @@ func TestWhatAProbeAdds(t *testing.T) {
 		startup, readiness *corev1.Probe
 		added              string // with the settings; empty: nothing to say
 	}{
-		{"settings of the readiness probe", at{ran: 2 * second, served: 4300 * time.Millisecond, ready: 12400 * time.Millisecond}, nil, slow,
+		{"readiness probe settings", at{ran: 2 * second, served: 4300 * time.Millisecond, ready: 12400 * time.Millisecond}, nil, slow,
 			"8.1s readinessProbe: initialDelaySeconds 5 and periodSeconds 10"},
-		{"of the startup probe", at{ran: second, served: 2 * second, ready: 20 * second}, slow, quick, "18.0s startupProbe: initialDelaySeconds 5 and periodSeconds 10"},
-		{"it asks every second", at{ran: second, served: 2 * second, ready: 20 * second}, nil, quick, ""},
+		{"startup probe settings", at{ran: second, served: 2 * second, ready: 20 * second}, slow, quick,
+			"18.0s startupProbe: initialDelaySeconds 5 and periodSeconds 10"},
+		{"the probe runs every second", at{ran: second, served: 2 * second, ready: 20 * second}, nil, quick, ""},
 		{"no probe", at{ran: second, served: 2 * second, ready: 20 * second}, nil, nil, ""},
-		{"it was soon Ready", at{ran: second, served: 2 * second, ready: 4 * second}, nil, slow, ""},
-		{"it was not ready when it was asked", at{ran: second, served: 2 * second, failed: 11 * second, ready: 21 * second}, nil, slow,
+		{"Ready soon after serving", at{ran: second, served: 2 * second, ready: 4 * second}, nil, slow, ""},
+		{"the probe failed after the pod served", at{ran: second, served: 2 * second, failed: 11 * second, ready: 21 * second}, nil, slow,
 			"10.0s readinessProbe: initialDelaySeconds 5 and periodSeconds 10"},
-		{"not known when it served", at{ran: second, ready: 20 * second}, nil, slow, ""},
+		{"unknown when it served", at{ran: second, ready: 20 * second}, nil, slow, ""},
 		{"never Ready", at{ran: second, served: 2 * second}, nil, slow, ""},
 	} {
 		f := started(test.at, test.startup, test.readiness).delay()

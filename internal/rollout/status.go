@@ -22,7 +22,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Status is everything that is known of a worker. Fields are added and never
+// Status is everything that is known about a worker. Fields are added and never
 // renamed.
 type Status struct {
 	Workload  string          `json:"workload" doc:"the workload, as KIND/NAME"`
@@ -40,14 +40,14 @@ type Status struct {
 	NoInngest string          `json:"noInngest,omitempty" doc:"the setting that turns Inngest off; the pods are then probed"`
 	Probes    []probe.Answer  `json:"probes,omitempty" doc:"what the pods answered, without Inngest"`
 	Inngest   *inngest.Report `json:"inngest,omitempty" doc:"what the Inngest server and the worker report"`
-	// Findings are printed by the command, together with its own.
+	// Findings are printed by the command together with its own.
 	Findings []*pipeline.Finding `json:"-"`
-	// Pods says in words what the probes came to.
+	// Pods describes the results of the probes.
 	Pods string `json:"-"`
 	Well bool   `json:"well" doc:"the verdict: whether the worker is well"`
 }
 
-// find adds findings. What may not be read is said and does not count.
+// find adds findings. A lack of permissions is noted and does not affect the verdict.
 func (s *Status) find(during string, err error) {
 	for _, f := range pipeline.AsFindings(during, err) {
 		if isForbidden(f) {
@@ -67,8 +67,8 @@ func unreadable(what string, err error) *pipeline.Finding {
 	return f
 }
 
-// Status asks the cluster, the registry and Inngest how the worker is. It fails
-// only where the workload itself cannot be read.
+// Status asks the cluster, the registry and Inngest for the state of the worker. It
+// fails only if the workload itself cannot be read.
 func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (*Status, error) {
 	kube, err := t.Conn.Kube()
 	if err != nil {
@@ -121,8 +121,8 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 	return s, ctx.Err()
 }
 
-// probeOf asks the ready pods, as a rollout would. What is not ready is the
-// verdict's to report.
+// probeOf probes the ready pods as a rollout would. Pods that are not ready are
+// reported by the verdict.
 func (t *Target) probeOf(ctx context.Context, p worker.Probe, s *Status) {
 	if p.Type == worker.ProbeNone {
 		s.Pods = "none (probe: none)"
@@ -158,12 +158,12 @@ func (t *Target) probeOf(ctx context.Context, p worker.Probe, s *Status) {
 	s.Pods = fmt.Sprintf("%d of %s on port %d by %s", well, count(len(o.Pods), "pod"), p.Port, p.Type)
 }
 
-// statusBudget bounds what a status waits for pods: whoever asks wants to know how
-// it is now.
+// statusBudget bounds how long a status waits for pods, since the caller wants to know
+// their state now.
 const statusBudget = 5 * time.Second
 
-// inngestOf looks at the server and the worker, and holds what is registered
-// against what the image was built with.
+// inngestOf reads the state of the server and the worker, and compares the registered
+// functions with those that the image was built with.
 func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestOptions, s *Status) {
 	c, err := w.Container(t.container())
 	if err != nil {

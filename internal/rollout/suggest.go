@@ -15,9 +15,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// What a shell's completion offers: words, some with a description behind a tab.
-// Each of these functions returns what it has found together with the error that
-// kept it from finding more.
+// Suggestions for the shell's completion: words, some followed by a tab and a
+// description. Each of these functions returns what it has found, together with the
+// error that kept it from finding more.
 
 // Namespaces returns the names of the cluster's namespaces.
 func (t *Target) Namespaces(ctx context.Context) ([]string, error) {
@@ -37,8 +37,8 @@ func (t *Target) Namespaces(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// SuggestTags returns the tags that were published from this machine, the newest
-// first, and then the others that the registry has.
+// SuggestTags returns the tags that were published from this machine, newest first,
+// followed by the other tags in the registry.
 func (t *Target) SuggestTags(ctx context.Context, repository string) ([]string, error) {
 	tags, err := keptTags(t.Worker.Name)
 	published, perr := t.PublishedTags(ctx, repository)
@@ -50,13 +50,13 @@ func (t *Target) SuggestTags(ctx context.Context, repository string) ([]string, 
 	return tags, errors.Join(err, perr)
 }
 
-// hasWord reports whether a word is among those offered, with or without a
+// hasWord reports whether a word is among the suggestions, with or without a
 // description.
 func hasWord(offered []string, word string) bool {
 	return slices.ContainsFunc(offered, func(o string) bool { return o == word || strings.HasPrefix(o, word+"\t") })
 }
 
-// keptTags are the tags in the receipts on this machine, the newest first.
+// keptTags returns the tags in the receipts on this machine, newest first.
 func keptTags(name string) ([]string, error) {
 	store, err := receipt.Open()
 	if err != nil {
@@ -73,8 +73,9 @@ func keptTags(name string) ([]string, error) {
 	return tags, err
 }
 
-// SuggestFunctions returns the functions that Inngest has registered for the worker,
-// or for every app, or else those of the last rollout from this machine.
+// SuggestFunctions returns the functions that Inngest has registered for the worker, or
+// for every app. If Inngest is not available, it returns those of the last rollout from
+// this machine.
 func (t *Target) SuggestFunctions(ctx context.Context, o InngestOptions, all bool) (names []string, err error) {
 	if names, err = t.registeredFunctions(ctx, o, all); err == nil {
 		return names, nil

@@ -19,8 +19,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// switching proves the new version before it serves, and lets the old one finish
-// its work. Where the cluster does not allow that, its stages are those of a
+// switching proves the new version before it serves, and lets the old version finish
+// its work. If the cluster does not allow that, its stages behave like those of a
 // rolling update.
 func switching(r *Run) []pipeline.Stage {
 	s := &r.found
@@ -49,7 +49,7 @@ func switching(r *Run) []pipeline.Stage {
 			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				defer func() { s.kept = err != nil }()
 				if s.adopted.Stage != "" {
-					return r.takeBack(ctx, rep, s.target) // what was before is in the marks alone
+					return r.takeBack(ctx, rep, s.target) // only the annotations record the previous state
 				}
 				s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
 				return err
@@ -80,7 +80,7 @@ func switching(r *Run) []pipeline.Stage {
 			}), r.untilFinal(r.switchBack)),
 		),
 		r.serveStages(),
-		// As long as the old pods are there, a run that fails can still go back.
+		// A run that fails can still go back as long as the old pods exist.
 		when(switches, r.confirmStages()...),
 		// From here on the new version is proven and serves.
 		proven(when(switches,
@@ -97,7 +97,7 @@ func switching(r *Run) []pipeline.Stage {
 		)...),
 		proven(r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
 			if switches() {
-				return false, nil // they are terminating and have no work: nothing waits for them
+				return false, nil // they are terminating and have no work, so nothing waits for them
 			}
 			return r.oldGone(ctx, rep)
 		})),
@@ -106,8 +106,8 @@ func switching(r *Run) []pipeline.Stage {
 	)
 }
 
-// noRoom adds to a failure for lack of room what needs less of it: whether there is
-// room for a second set of pods is not known to somebody who may not read the nodes.
+// noRoom adds to a failure caused by a lack of room what would need less of it. Without
+// permission to read the nodes, nobody knows beforehand whether a second set of pods fits.
 func noRoom(err error) error {
 	f, ok := errors.AsType[*pipeline.Finding](err)
 	if !ok || f.Code != verdict.CodeUnschedulable && f.Code != verdict.CodeQuota {
@@ -121,13 +121,13 @@ func noRoom(err error) error {
 	})
 }
 
-// keeps is why the new version stays although a stage has failed.
+// keeps returns the finding that explains why the new version stays although a stage has failed.
 func (r *Run) keeps(why string) error {
 	return &pipeline.Finding{Code: CodeSwitchKept, Severity: pipeline.Warning, Where: r.where(),
 		What: "the new version stays, because it serves and " + why, Fix: "`kubectl sbw undo` goes back to the version before it"}
 }
 
-// origin marks what this run holds.
+// origin returns the description of this run that is stored with the objects it holds.
 func (r *Run) origin(c handover.Choice) handover.Origin {
 	run := r.journal.ID()
 	if run == "" {
@@ -150,7 +150,7 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 		rep.Skipped("rolling update: %s", c.Reason)
 		return nil
 	case adopted.Stage != "":
-		rep.Changed() // by another run, and this one's to take back
+		rep.Changed() // another run made the change, and this run has to undo it
 		rep.Notef("continues the switch that %s began: %s", adopted.By, adopted.What)
 		return nil
 	}
@@ -159,7 +159,7 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 		return err
 	}
 	// The Services are about to be pinned to the version that the preflight saw. If
-	// somebody has set another since, its pods are on their way out.
+	// somebody has set another version since, the pods of that one are being replaced.
 	judged, err := r.facts.live.Get(ctx)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 	return h.Hold(ctx, r.origin(c), c.Services)
 }
 
-// letGo gives back what is still held after the apply was undone.
+// letGo releases what is still held after the apply was undone.
 func (r *Run) letGo(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	h, o, err := r.handover(rep)
 	if err != nil {
@@ -195,7 +195,7 @@ func (r *Run) letGo(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	return err
 }
 
-// takeBack is the undoing of an apply whose state before is in the marks alone.
+// takeBack undoes an apply whose previous state is recorded only in the annotations.
 func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) error {
 	if err := r.ours(ctx, set); err != nil {
 		return err
@@ -214,8 +214,8 @@ func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workloa
 	return r.unrefresh(ctx, rep)
 }
 
-// isHeld leaves the Services out of an apply that are held: it would overwrite
-// their selectors. They are applied when they have been given back.
+// isHeld returns a function that skips the held Services in an apply, which would
+// overwrite their selectors. They are applied once they have been released.
 func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
 	return func(o apply.Object) bool {
 		return o.GetKind() == "Service" && o.GroupVersionKind().Group == corev1.GroupName && o.GetNamespace() == r.Ref.Namespace &&
@@ -223,8 +223,8 @@ func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
 	}
 }
 
-// switchBack leads the Services to the old pods again, and lets the new ones
-// finish what they execute for a moment.
+// switchBack points the Services to the old pods again, and gives the new ones some
+// time to finish what they are executing.
 func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	h, _, err := r.handover(rep)
 	if err != nil {
@@ -239,7 +239,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 		return nil
 	}
 	offset, handed := r.clockOffset(ctx), r.found.handed
-	// What began well before the switch is on an old pod, which stays.
+	// Steps that began well before the switch are on an old pod, which stays.
 	onNew := func(ctx context.Context) ([]handover.Step, error) {
 		all, err := r.running(ctx)
 		return slices.DeleteFunc(all, func(s handover.Step) bool { return s.Since.Before(handed.Add(offset - time.Second)) }), err
@@ -251,12 +251,12 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	return nil
 }
 
-// lastChance is how long the pods of a version that is taken back may finish
-// what they execute.
+// lastChance is how long the pods of a version that is being taken back may finish
+// what they are executing.
 const lastChance = time.Minute
 
-// clockOffset is what the clock of Inngest's server is ahead of this machine's.
-// Differences that the answer's whole seconds cannot show are none.
+// clockOffset returns how far the clock of the Inngest server is ahead of this
+// machine's. Offsets too small to show in the answer's whole seconds count as zero.
 func (r *Run) clockOffset(ctx context.Context) time.Duration {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
@@ -264,7 +264,7 @@ func (r *Run) clockOffset(ctx context.Context) time.Duration {
 	}
 	h, err := c.Client.Health(ctx)
 	if err != nil || h.Now.IsZero() {
-		return 0 // steps that ran during the switch are known without clocks
+		return 0 // steps that ran during the switch are recognized without comparing clocks
 	}
 	if offset := time.Until(h.Now); offset.Abs() > 2*time.Second {
 		return offset
@@ -272,7 +272,7 @@ func (r *Run) clockOffset(ctx context.Context) time.Duration {
 	return 0
 }
 
-// running lists the worker's steps that are executing.
+// running lists the worker's executing steps.
 func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
 	c, app, err := r.ownApp(ctx)
 	if err != nil || app == nil {
@@ -280,7 +280,7 @@ func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
 	}
 	all, err := inngest.RunningSteps(ctx, c.Client, *app)
 	if err != nil {
-		return nil, c.Explain("read what is running", err)
+		return nil, c.Explain("list the executing steps", err)
 	}
 	steps := make([]handover.Step, 0, len(all))
 	for _, e := range all {
@@ -289,16 +289,16 @@ func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
 	return steps, nil
 }
 
-// newDrainer keeps track of the steps on the old pods from now on.
+// newDrainer tracks the steps on the old pods from now on.
 func (r *Run) newDrainer(ctx context.Context) *handover.Drainer {
 	return handover.NewDrainer(handover.DrainOptions{
 		Running: r.running, Switched: r.found.handed, Offset: r.clockOffset(ctx), Timeout: r.Switch.DrainTimeout,
 	})
 }
 
-// observing makes the work of a stage during which the steps on the old pods are
-// watched already: what the drain has to see, such as a request that was under way
-// during the switch, then does not take time of its own.
+// observing wraps a stage so that the steps on the old pods are already watched during
+// it. What the drain has to see, such as a request that was in progress during the
+// switch, then takes no extra time.
 func (r *Run) observing(run stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if r.found.handed.IsZero() {
@@ -316,9 +316,9 @@ func (r *Run) observing(run stageFunc) stageFunc {
 	}
 }
 
-// drain waits until the old pods have finished their work, and watches the new
-// ones meanwhile. kept is set when the new version stays though the wait has not
-// come to its end: then nothing may be undone, since both versions have work.
+// drain waits until the old pods have finished their work, and watches the new ones
+// meanwhile. kept is set if the new version stays although the wait has not completed:
+// then nothing may be undone, since both versions have work.
 func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Time) (kept, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -347,7 +347,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	}
 	wg.Wait()
 	switch {
-	case worse != nil: // then it is what ended the wait
+	case worse != nil: // it is what ended the wait
 		return nil, worse
 	case err != nil:
 		return errors.Join(err, r.keeps("the old version still has work")), nil
@@ -355,7 +355,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	return nil, nil
 }
 
-// release ends the old pods and gives everything back.
+// release terminates the old pods and releases everything that is held.
 func (r *Run) release(ctx context.Context, rep *pipeline.Reporter, c handover.Choice) ([]apply.Result, error) {
 	h, o, err := r.handover(rep)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// HistoryTable returns one row for each run or revision. wide has whole digests and
-// more columns.
+// HistoryTable returns one row for each run or revision. wide prints whole digests and
+// adds columns.
 func HistoryTable(all []Past, wide bool) pipeline.Table {
 	header := []string{"REVISION", "TAG", "DIGEST", "COMMIT", "BY", "AGE", "TOOK", "OUTCOME"}
 	if wide {
@@ -61,7 +61,7 @@ func HistoryTable(all []Past, wide bool) pipeline.Table {
 	return pipeline.Table{Header: header, Rows: rows}
 }
 
-// ago is the age of a time, "-" if the time is not known.
+// ago formats the time since t, or "-" if t is not known.
 func ago(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -69,13 +69,13 @@ func ago(t time.Time) string {
 	return units.Duration(time.Since(t).Round(time.Second))
 }
 
-// shortDigest is a digest as container tools abbreviate it.
+// shortDigest abbreviates a digest as container tools do.
 func shortDigest(digest string) string {
 	_, hex, _ := strings.Cut(digest, ":")
 	return hex[:min(len(hex), 12)]
 }
 
-// Table returns the status in rows of a name and a text.
+// Table returns the status as rows of a name and a text.
 func (s *Status) Table() pipeline.Table {
 	var rows [][]string
 	add := func(name, text string) { rows = append(rows, []string{name, text}) }
@@ -160,8 +160,8 @@ func (s *Status) Table() pipeline.Table {
 	return pipeline.Table{Rows: rows}
 }
 
-// FunctionsTable returns one row for each function. wide has all columns, whether they
-// are empty or not.
+// FunctionsTable returns one row for each function. wide prints all columns, even those
+// that are empty.
 func FunctionsTable(functions []Function, wide bool) pipeline.Table {
 	has := func(what func(Function) bool) bool {
 		return wide || slices.ContainsFunc(functions, what)
@@ -189,7 +189,7 @@ func FunctionsTable(functions []Function, wide bool) pipeline.Table {
 	return pipeline.Table{Header: header, Rows: rows}
 }
 
-// twice is the cell that says what a function could be confused with.
+// twice formats the cell that names what a function could be confused with.
 func twice(f Function) string {
 	var parts []string
 	if len(f.Also) > 0 {

@@ -10,27 +10,27 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Program is the name under which servers and receipts know this plugin.
+// Program is the name that this plugin sends to servers and writes into receipts.
 const Program = "kubectl-sbw"
 
 // Target is a worker and the cluster it runs in. It is made from flags and
-// configuration alone; no network is asked.
+// configuration only, without any network access.
 type Target struct {
 	Worker worker.Worker
 	Conn   *cluster.Conn
 	Ref    workload.Ref
-	// Root is the repository's root, or the current directory where there is
-	// no checkout; relative paths of the configuration start there.
+	// Root is the repository's root, or the current directory outside a checkout.
+	// Relative paths in the configuration are relative to it.
 	Root       string
 	InCheckout bool
-	// Dir is the current directory: paths are printed as seen from there.
+	// Dir is the current directory. Printed paths are relative to it.
 	Dir string
-	// NamespaceGiven means that objects of another namespace are refused.
+	// NamespaceGiven means that manifest objects in another namespace are refused.
 	NamespaceGiven bool
 	Getenv         func(string) string
 }
 
-// Path makes a path of the configuration absolute.
+// Path makes a path from the configuration absolute.
 func (t *Target) Path(p string) string {
 	if filepath.IsAbs(p) {
 		return p
@@ -38,7 +38,7 @@ func (t *Target) Path(p string) string {
 	return filepath.Join(t.Root, p)
 }
 
-// Short is a path as the user would write it from the current directory.
+// Short formats a path as the user would write it from the current directory.
 func (t *Target) Short(path string) string {
 	if rel, err := filepath.Rel(t.Dir, path); err == nil && !strings.HasPrefix(rel, "../../..") {
 		return rel
@@ -46,7 +46,7 @@ func (t *Target) Short(path string) string {
 	return path
 }
 
-// shorten names files of the checkout as a person there would.
+// shorten makes the file names in findings relative to the current directory.
 func (t *Target) shorten(found []*pipeline.Finding) []*pipeline.Finding {
 	short := make([]*pipeline.Finding, 0, len(found))
 	for _, f := range found {
@@ -58,8 +58,8 @@ func (t *Target) shorten(found []*pipeline.Finding) []*pipeline.Finding {
 	return short
 }
 
-// where is the workload as findings name it.
+// where formats the workload as findings name it.
 func (t *Target) where() string { return t.Ref.Namespace + "/" + t.Ref.String() }
 
-// container is the container that the image belongs to.
+// container returns the name of the container that gets the image.
 func (t *Target) container() string { return t.Worker.Deploy.Container }

@@ -16,19 +16,19 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
 
-// NewUndo goes back to an earlier revision. The same stages as a rollout's
-// follow the change, and none of them is undone: whoever undoes wants to be
-// where it leads.
+// NewUndo makes a run that goes back to an earlier revision. The change is followed by
+// the same stages as in a rollout. None of them is undone, because the user wants the
+// revision that the undo goes back to.
 func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 	o.DryRun = DryRunNone
-	o.Manifest.ImageOnly = true   // of the workload: its revision is what is applied
-	o.Inngest.AllowRemoval = true // what the newer version brought may go again
+	o.Manifest.ImageOnly = true   // the revision's pod template is applied, no manifest
+	o.Inngest.AllowRemoval = true // functions that the newer version added may be removed
 	r := newRun("undo", t, o, cancelRun)
 	r.making = func() string {
 		switch {
 		case r.found.revision != nil:
 			return imageIn(r.found.revision.Template, r.container())
-		case r.found.target != nil: // back to what was before a killed run
+		case r.found.target != nil: // restores the state before a killed run
 			return imageIn(r.found.target.Template(), r.container())
 		}
 		return ""
@@ -38,7 +38,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 		if o.ToRevision != 0 {
 			return f
 		}
-		// It meant what ran when it was typed.
+		// The undo referred to the version that was running when it was typed.
 		return f.With(func(f *pipeline.Finding) {
 			f.Severity = pipeline.Error
 			f.Fix = "`kubectl sbw undo` goes back to what ran before it, --to-revision to a certain one"
@@ -76,7 +76,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 	return r
 }
 
-// undoChecks is the preflight of an undo.
+// undoChecks returns the preflight of an undo.
 func (r *Run) undoChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
@@ -100,21 +100,21 @@ func (r *Run) undoChecks() []pipeline.Check {
 	}})
 }
 
-// checkRevision: there is one to go back to, and nobody holds the workload
-// back.
+// checkRevision checks that there is a revision to go back to, and that nobody else is
+// changing the workload.
 func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	live, err := r.facts.live.Get(ctx)
 	if err != nil {
-		return nil, nil // another check says so
+		return nil, nil // another check reports the error
 	}
 	if c := verdict.HeldBack(live); c != nil {
 		return []*pipeline.Finding{c.Finding()}, nil
 	}
 	if s, err := r.facts.held.Get(ctx); r.ToRevision == 0 && err == nil && s.Mark != nil {
-		return nil, nil // it goes back to what served before the switch
+		return nil, nil // this undo returns to what served before the switch
 	}
 	if l, err := r.left(); r.ToRevision == 0 && (err != nil || l != nil) {
-		return nil, nil // it goes back to what was before a killed run, if that can be found out
+		return nil, nil // this undo restores the state before a killed run, if that can be determined
 	}
 	all, err := r.Revisions(ctx)
 	if err != nil {
@@ -134,8 +134,8 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	return nil, nil
 }
 
-// goBack sets the pod template of an earlier revision, or what was before a
-// killed run: then there is no revision.
+// goBack sets the pod template of an earlier revision, or restores the state before a
+// killed run, in which case the returned revision is nil.
 func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Revision, *workload.Workload, error) {
 	if r.ToRevision == 0 {
 		target, done, err := r.undoKilled(ctx, rep)
@@ -150,8 +150,8 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if err != nil {
 		return nil, nil, err
 	}
-	// What somebody has set since is not what was to be undone. It is compared
-	// first, because another object has other revisions.
+	// If somebody has changed the workload since, this undo was not meant for their
+	// version. Compare first, because another object has other revisions.
 	if err := r.compare(ctx, live, sameTemplateAs(live)); err != nil {
 		return nil, nil, err
 	}
@@ -159,8 +159,8 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if err != nil {
 		return nil, nil, err
 	}
-	// One that is run again after a kill goes where the first one went, not
-	// back to where that came from.
+	// An undo that is run again after a kill goes to the same revision as the first
+	// one, not to the one before it.
 	to := r.undone(all)
 	if to == nil || r.ToRevision != 0 {
 		if to, err = revision.Pick(all, r.ToRevision); err != nil {
@@ -174,7 +174,7 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 		return nil, nil, err
 	}
 	annotations := map[string]string{apply.ChangeCause: fmt.Sprintf("kubectl sbw undo --to-revision %d", to.Number)}
-	// The revision has the history as it was then: what came after happened too.
+	// The revision carries the history of its time; keep the present one instead.
 	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
 		annotations[receipt.AnnotationHistory] = history
 	}
@@ -189,16 +189,16 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	return to, target, r.unstick(ctx, rep, target)
 }
 
-// checkUndoManifest: a file that was named has the workload. What is wrong with
-// that of the configuration is found out when it is to be put back, since it
-// does not stand against an undo.
+// checkUndoManifest checks that a manifest given by a flag contains the workload. A
+// problem with the configured manifest shows when it is restored, because it does not
+// block an undo.
 func (f *facts) checkUndoManifest(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	if !f.manifest.Named || !f.manifest.hasFile() {
 		return nil, nil
 	}
 	live, err := f.live.Get(ctx)
 	if err != nil {
-		return nil, nil // another check says so
+		return nil, nil // another check reports the error
 	}
 	was := imageIn(live.Template(), f.container())
 	if was == "" {
@@ -208,10 +208,10 @@ func (f *facts) checkUndoManifest(ctx context.Context, _ *pipeline.Reporter) ([]
 	return nil, err
 }
 
-// restoreManifest puts the revision's image into the manifest's file, so that a
-// later kubectl apply does not take the undo back unseen. It does so where the
-// file names what ran: anything else somebody wants to ship. The cluster is
-// what an undo is about: what goes wrong here is a warning.
+// restoreManifest writes the revision's image into the manifest's file, so that a later
+// kubectl apply does not silently revert the undo. It does so only if the file names
+// the image that was running: any other image is one that somebody wants to ship. An
+// undo is about the cluster, so a failure here is only a warning.
 func (r *Run) restoreManifest(
 	ctx context.Context,
 	rep *pipeline.Reporter,
@@ -252,8 +252,8 @@ func (r *Run) restoreManifest(
 	return nil, ctx.Err()
 }
 
-// ran reports whether an image is what ran when the undo began, or when one of
-// the killed runs that it goes on from did.
+// ran reports whether an image was running when the undo began, or when one of the
+// killed runs that it continues began.
 func (r *Run) ran(image string) bool {
 	if image == r.facts.previous() {
 		return true

@@ -11,10 +11,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// A run that is killed in the middle of a switch leaves the Deployment and its
-// Services held. Whoever comes next, on any machine, finds the marks.
+// A run that is killed in the middle of a switch leaves the Deployment and its Services
+// held. The next run, on any machine, finds the annotations that record this.
 
-// findHeld reads what is held.
+// findHeld reads the state of an unfinished switch.
 func (f *facts) findHeld(ctx context.Context) (*handover.State, error) { return f.Target.held(ctx) }
 
 func (t *Target) held(ctx context.Context) (*handover.State, error) {
@@ -25,7 +25,7 @@ func (t *Target) held(ctx context.Context) (*handover.State, error) {
 	return handover.Read(ctx, kube, t.Ref)
 }
 
-// unfinished words a hand-over that was found; nil when there is none.
+// unfinished describes a switch that was found unfinished; nil if there is none.
 func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	if p.Stage == handover.NotHeld {
 		return nil
@@ -35,7 +35,7 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 		Severity: pipeline.Warning,
 		Where:    t.where(),
 		What: fmt.Sprintf(
-			"the switch to %s that %s began at %s has not ended",
+			"the switch to %s that %s began at %s is not finished",
 			orDash(p.Tag),
 			p.By,
 			p.At.Local().Format("15:04:05 on 2 January"),
@@ -53,8 +53,8 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	return f
 }
 
-// goesOnWith reports whether this run goes on with a hand-over: it was asked
-// to, or wants the very image that is held.
+// goesOnWith reports whether this run continues a switch: it was asked to with
+// --resume, or it rolls out the very image that is held.
 func (f *facts) goesOnWith(ctx context.Context, s *handover.State, p handover.Plan) bool {
 	if s.Mark == nil || !slices.Contains(p.Choices, handover.Resume) {
 		return false
@@ -66,8 +66,8 @@ func (f *facts) goesOnWith(ctx context.Context, s *handover.State, p handover.Pl
 	return err == nil && f.wish.Strategy != "" && f.wish.Strategy != handover.StrategyRolling && s.Mark.Images[f.container()] == img.String()
 }
 
-// checkHeld reports a hand-over that was not ended, and what this run does about
-// it. One that serves a new version is ended or taken back by whoever says so.
+// checkHeld reports an unfinished switch and how this run deals with it. If the new
+// version already serves, the user has to choose whether to finish it or go back.
 func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 	s, err := r.facts.held.Get(ctx)
 	if err != nil {
@@ -90,8 +90,8 @@ func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.
 	return []*pipeline.Finding{f}, nil
 }
 
-// about is what this run does with a hand-over that it found, and the words for
-// it; Wait when it does nothing but refuse.
+// about returns what this run does with the switch that it found, and a description of
+// that. The action is Wait if the run does nothing but refuse.
 func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (action handover.Action, words string) {
 	switch {
 	case p.Automatic():
@@ -106,9 +106,9 @@ func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (ac
 	return handover.Wait, "finish it with `kubectl sbw rollout --resume`, or go back with `kubectl sbw undo`"
 }
 
-// takeOver deals, under the lock, with a hand-over that somebody else has left.
+// takeOver deals, under the lock, with a switch that another run has left unfinished.
 func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
-	s, err := r.Target.held(ctx) // as it is now
+	s, err := r.Target.held(ctx) // read again, under the lock
 	if err != nil {
 		rep.Finding(unreadable("whether a switch has not been ended", err))
 		return nil
@@ -140,12 +140,12 @@ func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
 	if action == handover.GoBack {
 		r.found.wentBack = true
 	}
-	r.facts = r.facts.again() // what was found out is about a Deployment that was held
+	r.facts = r.facts.again() // the previous facts describe a Deployment that was held
 	return nil
 }
 
-// handover is the hand-over of this run's Deployment, and how its pods are
-// followed.
+// handover returns the hand-over of this run's Deployment, and the options for
+// following its pods.
 func (r *Run) handover(rep *pipeline.Reporter) (*handover.Run, watch.Options, error) {
 	kube, err := r.Conn.Kube()
 	if err != nil {
@@ -159,22 +159,22 @@ func (r *Run) handover(rep *pipeline.Reporter) (*handover.Run, watch.Options, er
 	return h, r.watchOptions(kube, nil, rep), nil
 }
 
-// handing is what the stages of a switch hand to each other.
+// handing holds what the stages of a switch pass on to each other.
 type handing struct {
 	choice handover.Choice
-	// adopted is the hand-over that this run goes on with.
+	// adopted is the switch of another run that this run continues.
 	adopted handover.Plan
-	// wentBack: a hand-over that was found has been taken back.
+	// wentBack is set if a switch that was found has been taken back.
 	wentBack bool
 	// fresh is the pod-template-hash of the new version.
 	fresh string
-	// ready is when all new pods had become Ready.
+	// ready is when all new pods were Ready.
 	ready time.Time
-	// handed is when the Services were switched to it.
+	// handed is when the Services were switched to the new version.
 	handed time.Time
-	// drainer knows the steps on the old pods since then.
+	// drainer tracks the steps on the old pods since then.
 	drainer *handover.Drainer
-	// final is set when the new version stays whatever comes after; undoing is
-	// then refused with it.
+	// final is set once the new version stays no matter what follows. Every undo is
+	// then refused with this error.
 	final error
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// unstick deletes those pods of a StatefulSet that are not ready and of another
-// revision than the one that it is to have now. Its controller waits for each
-// pod to become available before it replaces any, so that one that never does
-// would hold back its own replacement for ever (kubernetes.io: StatefulSets,
-// "Forced rollback"). With podManagementPolicy Parallel it does not wait.
+// unstick deletes the pods of a StatefulSet that are not ready and belong to another
+// revision than the one it should have now. Its controller waits for each pod to become
+// available before it replaces another, so a pod that never becomes available would
+// block its own replacement forever (kubernetes.io: StatefulSets, "Forced rollback").
+// With podManagementPolicy Parallel the controller does not wait.
 //
-// They are to be replaced in any case, so what goes wrong is a warning.
+// These pods are replaced in any case, so a failure to delete one is a warning.
 func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
 	if target == nil || target.StatefulSet == nil || target.StatefulSet.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
@@ -32,7 +32,7 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 		return err
 	}
 	if seen, now := verdict.Observed(w); seen < now || w.StatefulSet == nil {
-		return nil // which revision it is to have is not known
+		return nil // the revision that it should have is not known
 	}
 	kube, err := r.Conn.Kube()
 	if err != nil {
