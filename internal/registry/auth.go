@@ -16,18 +16,18 @@ import (
 )
 
 // session holds what the requests of a Client need for authentication. Only one
-// goroutine at a time changes it: however many requests find that the bearer
-// has expired, it is exchanged once.
+// goroutine at a time changes it, so the bearer is renewed only once, however
+// many requests find that it has expired.
 type session struct {
 	c    *Client
-	turn chan struct{} // holds the right to change the following
+	turn chan struct{} // whoever has received from it may change the following fields
 
 	mu      sync.RWMutex
-	settled bool // we know how to authenticate
+	settled bool // whether it is known how to authenticate
 	value   string
 	ends    time.Time // of the bearer; zero if the registry did not say
 	realm   *transport.Challenge
-	secrets []string // to be kept out of messages
+	secrets []string // must not appear in messages
 	// failures counts exchanges that were given up; failure is the last error.
 	failures int
 	failure  error
@@ -45,7 +45,7 @@ func (s *session) header() string {
 	return s.value
 }
 
-// usable reports whether a request may be sent as things are.
+// usable reports whether a request may be sent without authenticating first.
 func (s *session) usable() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -63,10 +63,10 @@ func (s *session) lock(ctx context.Context) error {
 
 func (s *session) unlock() { <-s.turn }
 
-// enter returns when a request may be sent. While it is unknown how the
-// registry authenticates, one request goes ahead to find out and the others
-// wait for it: first means that this is the one, and that it holds the turn
-// until leave or renew.
+// enter waits until a request may be sent. While it is unknown how the registry
+// authenticates, one request goes first to find out, and the others wait for it.
+// first means that this is the first request, and that it holds the turn until it
+// calls leave or renew.
 func (s *session) enter(ctx context.Context) (first bool, _ error) {
 	if s.usable() {
 		return false, nil
@@ -79,7 +79,8 @@ func (s *session) enter(ctx context.Context) (first bool, _ error) {
 		s.unlock()
 		return false, nil
 	}
-	// What failed while this request waited fails for it, too.
+	// If the exchange failed while this request was waiting, the request fails as
+	// well.
 	if n, err := s.failed(); n != before {
 		s.unlock()
 		return false, err
@@ -91,13 +92,13 @@ func (s *session) enter(ctx context.Context) (first bool, _ error) {
 			s.unlock()
 			return false, err
 		}
-		s.realm = nil // we guessed, and there is no token endpoint
+		s.realm = nil // it was a guess, and there is no token endpoint
 	}
 	return true, nil
 }
 
-// leave ends the turn of a first request that was not asked for a credential or
-// got no answer.
+// leave ends the turn of a first request that was not challenged, or got no
+// answer.
 func (s *session) leave(answered bool) {
 	if answered {
 		s.mu.Lock()
@@ -107,8 +108,8 @@ func (s *session) leave(answered bool) {
 	s.unlock()
 }
 
-// renew gets a new credential after used was refused with a challenge; again
-// says whether another try makes sense.
+// renew gets a new credential after used was refused with a challenge. again
+// reports whether the request should be sent again.
 func (s *session) renew(ctx context.Context, holds bool, used string, ch *transport.Challenge) (again bool, _ error) {
 	if !holds {
 		if err := s.lock(ctx); err != nil {
@@ -131,7 +132,8 @@ func (s *session) renew(ctx context.Context, holds bool, used string, ch *transp
 	return false, nil
 }
 
-// basic sends the credential itself, and only to the registry's own host.
+// basic switches to sending the credential itself, which happens only to the
+// registry's own host.
 func (s *session) basic(ctx context.Context, used string) (again bool, _ error) {
 	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
 	if err != nil {
@@ -156,7 +158,7 @@ func (s *session) set(value string, ends time.Time, realm *transport.Challenge, 
 }
 
 // keepOut remembers secrets in the forms in which a server may echo them. The
-// caller holds the lock.
+// caller must hold the lock.
 func (s *session) keepOut(secrets ...string) {
 	for _, x := range secrets {
 		if len(x) <= 3 {
@@ -168,7 +170,7 @@ func (s *session) keepOut(secrets ...string) {
 			}
 		}
 	}
-	// The longest first, because one may be part of another.
+	// Longer secrets come first, because one may be part of another.
 	slices.SortStableFunc(s.secrets, func(a, b string) int { return len(b) - len(a) })
 }
 
@@ -190,13 +192,13 @@ func (s *session) failed() (int, error) {
 	return s.failures, s.failure
 }
 
-// givenUp marks a fault that has occurred often enough: nobody who waits for a
-// bearer should start all over.
+// givenUp marks an error that has been retried often enough: requests that wait
+// for the bearer must not start over.
 type givenUp struct{ error }
 
 func (g *givenUp) Unwrap() error { return g.error }
 
-// exchange turns the credential into a bearer.
+// exchange exchanges the credential for a bearer.
 func (s *session) exchange(ctx context.Context, ch *transport.Challenge) error {
 	cfg, err := authn.Authorization(ctx, s.c.opts.Auth)
 	if err != nil {
@@ -250,15 +252,16 @@ func (s *session) exchangeOnce(ctx context.Context, ch *transport.Challenge) err
 	}
 	var ends time.Time
 	if tok.ExpiresIn > 0 {
-		// A tenth earlier, so that a request does not hit the expiry.
+		// Renew after nine tenths of its lifetime, so that it does not expire during a
+		// request.
 		ends = time.Now().Add(time.Duration(tok.ExpiresIn) * time.Second * 9 / 10)
 	}
 	s.set("Bearer "+value, ends, ch, value)
 	return nil
 }
 
-// scopes puts the most important scope first, because some registries look at
-// no other.
+// scopes returns the scopes to ask for, the most important one first, because
+// some registries ignore the others.
 func (s *session) scopes() []string {
 	action := transport.PullScope
 	if s.c.opts.Push {
@@ -272,7 +275,7 @@ func (s *session) scopes() []string {
 	return all
 }
 
-// counted counts the exchange among the requests.
+// counted is a transport that counts the exchange as a request.
 type counted struct{ c *Client }
 
 func (t counted) RoundTrip(r *http.Request) (*http.Response, error) {

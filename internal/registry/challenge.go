@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// challengeOf chooses the challenge of a 401: bearer before basic, because a
-// registry that offers both prefers the former.
+// challengeOf returns the challenge of a 401. It prefers bearer to basic, as a
+// registry that offers both does.
 func challengeOf(h http.Header, insecure bool) *transport.Challenge {
 	var basic *transport.Challenge
 	for _, v := range h.Values("WWW-Authenticate") {
@@ -25,8 +25,8 @@ func challengeOf(h http.Header, insecure bool) *transport.Challenge {
 }
 
 // parseChallenge reads one challenge (RFC 9110, section 11.6.1): a scheme and
-// name=value pairs; a value may be a quoted string that contains commas.
-// Whatever cannot be read ends the list.
+// name=value pairs; a value may be a quoted string that contains commas. Reading
+// stops at the first invalid pair.
 func parseChallenge(v string) (scheme string, params map[string]string) {
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(v), " ")
 	params = map[string]string{}
@@ -54,7 +54,7 @@ func parseChallenge(v string) (scheme string, params map[string]string) {
 	}
 }
 
-// unquote reads a quoted string from after its opening quote.
+// unquote reads a quoted string. s starts after the opening quote.
 func unquote(s string) (val, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

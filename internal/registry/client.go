@@ -1,22 +1,22 @@
-// Package registry talks to one repository of a container registry. New returns
-// a Client whose Do sends the right credential to the right host, retries what
-// may pass, and fails with an error that gives the reason in the registry's own
-// words.
+// Package registry talks to one repository of a container registry. New returns a
+// Client whose Do sends the right credential to the right host, retries requests
+// that may succeed later, and fails with an error that contains the registry's
+// own words.
 //
 // # Decisions
 //
-// This package handles challenges, the exchange of a credential for a bearer,
-// and retries itself. go-containerregistry's transport asks /v2/ before
-// anything else, ignores Retry-After, sends a consumed body again when a bearer
-// expires in the middle of a push (its issue 1004) and cannot count requests.
-// From that library come the names, the authenticators and the exchange itself.
+// This package handles challenges, the exchange of a credential for a bearer, and
+// retries itself. go-containerregistry's transport asks /v2/ before anything
+// else, ignores Retry-After, sends a consumed body again when a bearer expires in
+// the middle of a push (its issue 1004) and cannot count requests. The names, the
+// authenticators and the exchange itself come from that library.
 //
 // No Docker configuration is read: the only credential is Options.Auth.
 //
 // # Hosts
 //
 // A bearer is sent only to the registry's own scheme, host and port, whatever
-// redirect or upload location an answer names. The credential behind it is sent
+// redirect or upload location a response names. The credential behind it is sent
 // only to the token endpoint, which must be on the registry's own host (see
 // realm.go for registries that have it on a sibling host).
 package registry
@@ -46,12 +46,12 @@ type Options struct {
 	Auth authn.Authenticator
 	// Push also asks for permission to write.
 	Push bool
-	// MountFrom are other repositories of the same registry from which blobs
-	// may be mounted; the bearer is requested with permission to read them.
+	// MountFrom lists other repositories of the same registry from which blobs may
+	// be mounted. The bearer is requested with permission to read them.
 	MountFrom []string
 	// Credential names the credential in messages: "gh's login (keyring)".
 	Credential string
-	// ScopeRemedy is what to do when the credential lacks write:packages.
+	// ScopeRemedy says what to do if the credential lacks write:packages.
 	ScopeRemedy string
 	// Transport defaults to NewTransport(0).
 	Transport http.RoundTripper
@@ -70,7 +70,7 @@ type Options struct {
 
 // Retry is a request that failed and will be sent again.
 type Retry struct {
-	Kind  string // as in Request
+	Kind  string // Request.Kind
 	Err   error
 	After time.Duration
 }
@@ -86,11 +86,11 @@ type Client struct {
 	auth     *session
 	requests atomic.Int64
 	fastest  atomic.Int64 // nanoseconds; 0: no answer yet
-	met      atomic.Bool  // something was answered
-	unmet    atomic.Bool  // a request was given up before any was answered
+	met      atomic.Bool  // the registry has answered at least once
+	unmet    atomic.Bool  // a request was given up before the registry had ever answered
 }
 
-// New returns a Client; nothing is sent before the first Do.
+// New returns a Client. It does not send anything before the first Do.
 func New(repo imageref.Repository, o Options) *Client {
 	if o.Transport == nil {
 		o.Transport = NewTransport(0)
@@ -129,19 +129,19 @@ func New(repo imageref.Repository, o Options) *Client {
 	return c
 }
 
-// Repository is the repository that the client talks to.
+// Repository returns the repository that the client talks to.
 func (c *Client) Repository() imageref.Repository { return c.repo }
 
 // Anonymous reports whether the client has no credential.
 func (c *Client) Anonymous() bool { return c.opts.Auth == authn.Anonymous }
 
-// Requests is the number of requests sent so far, including exchanges of
-// credentials and retries.
+// Requests returns the number of requests sent so far, including retries and the
+// exchanges of credentials.
 func (c *Client) Requests() int { return int(c.requests.Load()) }
 
-// RoundTrip is the shortest time in which a request without a body was answered
-// so far, 0 if none was: the distance, plus the least time that the registry
-// takes.
+// RoundTrip returns the shortest time in which a request without a body was
+// answered so far; 0 if none was. It consists of the network's round trip and the
+// shortest time that the registry needs.
 func (c *Client) RoundTrip() time.Duration { return time.Duration(c.fastest.Load()) }
 
 func (c *Client) answeredAfter(d time.Duration) {
@@ -158,31 +158,32 @@ type Request struct {
 	Method string
 	// Kind is the subject of the request, for messages: "manifest latest".
 	Kind string
-	// Path is below /v2/NAME/, or the Location that an upload received.
+	// Path is relative to /v2/NAME/, or the Location of an upload.
 	Path   string
 	Query  url.Values
 	Header http.Header
 	// Body opens the content again for every try; Size is its length.
 	Body func() (io.ReadCloser, error)
 	Size int64
-	// Want are the status codes of success; empty means 200.
+	// Want lists the status codes that mean success; empty means 200.
 	Want []int
-	// Once leaves retries to the caller: an upload needs a new session.
+	// Once leaves retries to the caller, because an upload needs a new session for
+	// each.
 	Once bool
 }
 
-// Response is an answer whose body has been read.
+// Response is an HTTP response whose body has been read.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// maxBody limits an answer: manifests have at most 4 MiB by the distribution
-// specification, and configs and tag lists are of that order.
+// maxBody limits the size of a response in bytes. The distribution specification
+// limits manifests to 4 MiB, and configs and tag lists are of the same order.
 const maxBody = 16 << 20
 
-// Do sends r until the answer has a wanted status, the fault is final, or the
+// Do sends r until the response has a wanted status, the error is final, or the
 // tries are used up. The error is an *Error, the context's error, or a network
 // error.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
@@ -218,24 +219,24 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	}
 }
 
-// unmetTries is how often a registry is tried that has never answered, so that
-// a host that refuses connections is reported within 2 s and not after half a
-// minute.
+// unmetTries is the number of tries for a registry that has never answered. A
+// host that refuses connections is therefore reported within 2 s and not after
+// half a minute.
 const unmetTries = 4
 
-// tries is how often, in total, a request that failed with err is sent.
+// tries returns how often in total a request that failed with err is sent.
 func (c *Client) tries(err error) int {
 	var answer *Error
 	switch {
 	case c.met.Load() || errors.As(err, &answer):
 		return c.opts.Tries
 	case c.unmet.Load():
-		return 1 // the previous request has tried on behalf of this one, too
+		return 1 // the previous request has already used up the tries
 	}
 	return min(c.opts.Tries, unmetTries)
 }
 
-// Backoff reports a failed try and waits as long as the fault or the number of
+// Backoff reports a failed try and waits as long as the error or the number of
 // tries requires.
 func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) error {
 	after := delay(try, err)
@@ -245,16 +246,16 @@ func (c *Client) Backoff(ctx context.Context, kind string, try int, err error) e
 	return c.opts.Wait(ctx, after)
 }
 
-// Tries is how often one request is sent before it is given up.
+// Tries returns how often a request is sent before it is given up.
 func (c *Client) Tries() int { return c.opts.Tries }
 
-// renewals limits how often one try of a request gets a new bearer after a 401:
-// the first 401 may only be how the registry asks for authentication, and a
+// renewals limits how often one try of a request gets a new bearer after a 401.
+// The first 401 may only be how the registry asks for authentication, and a
 // bearer may expire right after it was issued.
 const renewals = 3
 
-// authorized sends r with the current bearer, and again with a new one if that
-// was refused.
+// authorized sends r with the current bearer, and again with a new one if that is
+// refused.
 func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
 	for n := 0; ; n++ {
 		first, err := c.auth.enter(ctx)
@@ -280,8 +281,8 @@ func (c *Client) authorized(ctx context.Context, r Request) (*Response, error) {
 	}
 }
 
-// send sends one request and reads its answer; used is the credential that it
-// carried.
+// send sends one request and reads the response. used is the credential that was
+// sent.
 func (c *Client) send(ctx context.Context, r Request) (_ *Response, used string, _ error) {
 	u, err := c.url(r)
 	if err != nil {
@@ -364,9 +365,10 @@ func (c *Client) url(r Request) (*url.URL, error) {
 	return u, nil
 }
 
-// credentialed adds the credential to requests for the registry itself. It
-// works below the redirects, so that a redirect to another host goes without:
-// Go's own rule would pass it on to a subdomain and to another port.
+// credentialed adds the credential to requests for the registry itself. It is a
+// transport, so it sees each redirect as a request of its own and does not add
+// the credential for another host. Go's http.Client would pass it on to a
+// subdomain and to another port.
 type credentialed struct{ c *Client }
 
 func (t *credentialed) RoundTrip(in *http.Request) (*http.Response, error) {

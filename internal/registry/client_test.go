@@ -43,7 +43,8 @@ func at(t *testing.T, srv *httptest.Server) imageref.Repository {
 
 func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// tokens is a registry that requires bearers; each is valid for uses requests.
+// tokens is a registry that requires bearers, each of which is valid for a number
+// of requests (uses).
 type tokens struct {
 	mu        sync.Mutex
 	uses      int
@@ -106,11 +107,12 @@ func TestManyRequestsExchangeOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if reg.exchanges != 1 || c.Requests() != 22 {
-		t.Errorf("%d exchanges, %d requests; want 1 and 20 + the first refusal + the exchange", reg.exchanges, c.Requests())
+		t.Errorf("%d exchanges, %d requests; want 1 exchange, and 20 requests plus the first refusal and the exchange", reg.exchanges, c.Requests())
 	}
 }
 
-// TestBearerEnds renews a bearer in the middle and sends the body again.
+// TestBearerEnds checks that a bearer which expires in the middle is renewed and
+// the body is sent again.
 func TestBearerEnds(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789"), 10_000)
 	reg := &tokens{uses: 3}
@@ -136,7 +138,8 @@ func TestBearerEnds(t *testing.T) {
 	}
 }
 
-// TestBearerIsRenewedBeforeItEnds avoids a refusal that can be foreseen.
+// TestBearerIsRenewedBeforeItEnds checks that a bearer is renewed before the
+// registry would refuse it.
 func TestBearerIsRenewedBeforeItEnds(t *testing.T) {
 	reg := &tokens{uses: 1 << 30, expiresIn: 60}
 	srv := httptest.NewServer(reg)
@@ -178,7 +181,7 @@ func TestAnonymousAndBasic(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Kind: "x", Path: "closed"}); err == nil {
-		t.Error("anonymous was let in")
+		t.Error("an anonymous request was accepted")
 	}
 	c = New(at(t, srv), Options{Auth: basic()})
 	for range 2 {
@@ -194,7 +197,8 @@ func TestAnonymousAndBasic(t *testing.T) {
 	}
 }
 
-// TestErrorsKeepSecrets lets a registry repeat what it received.
+// TestErrorsKeepSecrets checks that errors do not contain a credential that the
+// registry echoes.
 func TestErrorsKeepSecrets(t *testing.T) {
 	plain := base64.StdEncoding.EncodeToString([]byte("joel:" + secret))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -219,8 +223,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	}
 }
 
-// answering is a registry that answers requests as a function does, without a network,
-// so that a bubble's clock applies.
+// answering is a registry without a network, so that a bubble's clock applies. The
+// function answers the requests.
 type answering func(r *http.Request) error
 
 func (f answering) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -252,8 +256,8 @@ func TestStallIsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestThinkingIsNoStall waits for a registry that has received all of an
-// upload.
+// TestThinkingIsNoStall checks that a registry which has received all of an
+// upload may take longer to answer.
 func TestThinkingIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -276,7 +280,8 @@ func TestThinkingIsNoStall(t *testing.T) {
 	})
 }
 
-// TestSpareConnections opens them along with the first one, also over TLS.
+// TestSpareConnections checks that spare connections are opened together with the
+// first one, also over TLS.
 func TestSpareConnections(t *testing.T) {
 	var opened atomic.Int64
 	all := make(chan struct{}, 16)

@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Error is an answer with an unwanted status.
+// Error is a response with an unwanted status.
 type Error struct {
 	Registry string
 	Kind     string // Request.Kind; "token" for the exchange of the credential
@@ -26,7 +26,7 @@ type Error struct {
 	// Code and Message are those of the first error in the body, as defined by
 	// the distribution specification: "MANIFEST_UNKNOWN".
 	Code, Message string
-	// Garbled means that the answer did not come from a registry.
+	// Garbled means that the response did not come from a registry.
 	Garbled bool
 	// After is how long the registry asks to wait; zero if it does not say.
 	After time.Duration
@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Said is the registry's own message, on one line.
+// Said returns the registry's own message on one line.
 func (e *Error) Said() string {
 	switch {
 	case e.Code == "":
@@ -58,7 +58,7 @@ func (e *Error) Said() string {
 	return e.Code + ": " + e.Message
 }
 
-// Is lets errors.Is compare with a distribution error code:
+// Is reports whether target is the distribution error code of e, such as
 // Code("BLOB_UNKNOWN").
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Code)
@@ -85,7 +85,7 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-// maxSaid limits how much of a registry's own words is repeated.
+// maxSaid limits how many characters of a registry's own message are repeated.
 const maxSaid = 300
 
 func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
@@ -102,12 +102,12 @@ func (c *Client) refusal(r Request, res *http.Response, body []byte) *Error {
 	return e
 }
 
-// html reports whether an answer is a page for people, such as the login page
-// that some networks return for every request, with a status of success.
+// html reports whether a response is a page for people, such as the login page
+// that some networks return for every request with a successful status.
 func html(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
-// said returns the message in an error body unchanged; a body that is not JSON
-// is used if it is text.
+// said returns the code and the message of an error body unchanged. A body that
+// is not JSON is the message if it is text.
 func said(body []byte) (code, message string) {
 	var b struct {
 		Errors []struct {
@@ -131,9 +131,9 @@ func said(body []byte) (code, message string) {
 
 func oneLine(s string) string { return termtext.Cut(termtext.Line(s), maxSaid) }
 
-// networkError unwraps the errors of net/http, whose text contains the URL and
-// with it an upload's state, and replaces a cancellation by a watch with its
-// reason.
+// networkError unwraps the errors of net/http, because their text contains the
+// URL and with it the state of an upload. If a watch has cancelled the request,
+// it returns the reason.
 func (c *Client) networkError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errStalled) {
 		return fmt.Errorf("%s: %w", c.repo.Registry, cause)

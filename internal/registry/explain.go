@@ -9,9 +9,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Explain turns an error of this package into a Finding: what could not be done
-// ("push ghcr.io/o/n"), why, in the registry's words, and what to do. A
-// cancelled context and a Finding are returned unchanged.
+// Explain turns an error of this package into a Finding that says what could not
+// be done (doing, such as "push to ghcr.io/o/n"), why, in the registry's own
+// words, and what to do. A context's error and a Finding are returned unchanged.
 func (c *Client) Explain(doing string, err error) error {
 	var f *pipeline.Finding
 	switch {
@@ -107,7 +107,7 @@ func (c *Client) scope() string {
 	return "read:packages"
 }
 
-// packageSettings is the page with a package's permissions.
+// packageSettings returns the address of the page with the package's permissions.
 func (c *Client) packageSettings() string {
 	owner, pkg, _ := strings.Cut(c.repo.Path, "/")
 	web := strings.TrimPrefix(hostname(c.repo.Registry), "containers.")

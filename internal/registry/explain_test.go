@@ -40,6 +40,6 @@ func TestExplain(t *testing.T) {
 		t.Errorf("an interrupt became %v", err)
 	}
 	if c.Explain("x", nil) != nil {
-		t.Error("nothing became something")
+		t.Error("a nil error became a finding")
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// IsGitHub reports whether a registry is GitHub's: ghcr.io, or containers.HOST
-// of an enterprise.
+// IsGitHub reports whether a registry is GitHub's: ghcr.io, or containers.HOST of
+// an enterprise server.
 func IsGitHub(registry string) bool {
 	host := hostname(registry)
 	return host == "ghcr.io" || strings.HasPrefix(host, "containers.")
 }
 
-// knownRealm is where GitHub's registries exchange credentials. Knowing it
-// saves the request that would be refused first. If it is wrong, the endpoint
-// answers 404, and the registry is asked after all.
+// knownRealm returns the token endpoint of GitHub's registries. Knowing it saves
+// the first request, which would be refused. If the guess is wrong, the endpoint
+// answers 404, and the client follows the registry's challenge instead.
 func knownRealm(reg name.Registry) *transport.Challenge {
 	if !IsGitHub(reg.RegistryStr()) {
 		return nil
@@ -37,10 +37,10 @@ func knownRealm(reg name.Registry) *transport.Challenge {
 }
 
 // checkRealm refuses to send a credential to a host that does not belong to the
-// registry. A registry may name any realm, so this is where a token would leak.
-// GitHub's registries have theirs on their own host and port, others (Docker
-// Hub, GitLab) on a sibling under the same registrable domain, local ones on
-// another port.
+// registry. A registry may name any token endpoint, so a token could leak here.
+// GitHub's registries have their endpoint on their own host and port, others
+// (Docker Hub, GitLab) on a sibling host under the same registrable domain, and
+// local ones on another port.
 func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfig) error {
 	if *cfg == (authn.AuthConfig{}) {
 		return nil
@@ -66,10 +66,10 @@ func checkRealm(reg name.Registry, ch *transport.Challenge, cfg *authn.AuthConfi
 	return nil
 }
 
-// domain is the part of a host's name that somebody has registered: its last
-// two labels, or three below a country's second level (co.uk, com.au). The list
-// of all public suffixes is not used: it would add 90 KB to the program, for
-// registries that are not GitHub's and that name their endpoint themselves.
+// domain returns the registrable part of a host name: its last two labels, or
+// three below a country's second level (co.uk, com.au). The list of all public
+// suffixes is not used, because it would add 90 KB to the program and would
+// matter only for registries other than GitHub's.
 func domain(host string) string {
 	if net.ParseIP(host) != nil {
 		return ""

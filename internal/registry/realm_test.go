@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// TestTokenStaysHome follows redirects and locations to other hosts, ports and
-// subdomains: neither the bearer nor the credential goes along.
+// TestTokenStaysHome checks that neither the bearer nor the credential is sent
+// along when a redirect or location leads to another host, port or subdomain.
 func TestTokenStaysHome(t *testing.T) {
 	var leaked atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -41,7 +41,7 @@ func TestTokenStaysHome(t *testing.T) {
 	if _, err := c.Do(t.Context(), Request{Method: http.MethodPut, Kind: "content", Path: other.URL + "/upload"}); err != nil {
 		t.Error(err)
 	}
-	// A redirected write is refused rather than followed.
+	// A redirect of a write is refused.
 	if _, err := c.Do(t.Context(), Request{Method: http.MethodPut, Kind: "manifest", Path: "manifests/x"}); err == nil {
 		t.Error("a write was redirected")
 	}
@@ -50,7 +50,8 @@ func TestTokenStaysHome(t *testing.T) {
 	}
 }
 
-// TestRealm sends the credential to no other host's token endpoint.
+// TestRealm checks that the credential is not sent to the token endpoint of
+// another host.
 func TestRealm(t *testing.T) {
 	for _, c := range []struct {
 		registry, realm string
@@ -97,8 +98,8 @@ func TestRealm(t *testing.T) {
 	}
 }
 
-// TestKnownRealm avoids the first refusal by GitHub's registries, and asks
-// after all where the guess is wrong.
+// TestKnownRealm checks that GitHub's registries need no request that is refused
+// first, and that the challenge is followed if the guess is wrong.
 func TestKnownRealm(t *testing.T) {
 	for _, guess := range []string{"/token", "/v2/token"} {
 		reg := &tokens{uses: 1 << 30}

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestAnEchoedCredentialIsNotRepeated: wherever in its answer a registry
-// repeats what it received, no part of the credential appears in a message, cut
-// or whole.
+// TestAnEchoedCredentialIsNotRepeated checks that no message contains the
+// credential or a part of it, wherever in its response the registry echoes what
+// it received.
 func TestAnEchoedCredentialIsNotRepeated(t *testing.T) {
 	encoded := base64.StdEncoding.EncodeToString([]byte("joel:" + secret))
 	for _, challenge := range []string{"Basic", "Bearer"} {
@@ -39,8 +39,9 @@ func TestAnEchoedCredentialIsNotRepeated(t *testing.T) {
 	}
 }
 
-// TestARefusedConnectionIsReportedSoon: the first request gives up after a few
-// tries, and those after it at once, with or without a token to fetch first.
+// TestARefusedConnectionIsReportedSoon checks that the first request gives up
+// after a few tries and later ones at once, with or without a token to fetch
+// first.
 func TestARefusedConnectionIsReportedSoon(t *testing.T) {
 	for _, name := range []string{"ghcr.io/o/n", "registry.example.com/o/n", "localhost:5999/o/n"} {
 		tr := &refusing{}

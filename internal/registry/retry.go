@@ -20,22 +20,22 @@ import (
 )
 
 const (
-	defaultTries = 8 // with the delays below: half a minute
+	defaultTries = 8 // half a minute with the delays below
 	defaultStall = time.Minute
-	// answerWithin is how long a registry may take to answer after an upload.
+	// answerWithin is how long a registry may take to respond after an upload.
 	answerWithin = 5 * time.Minute
 	firstDelay   = 250 * time.Millisecond
 	maxDelay     = 15 * time.Second
-	// A delay that the registry asks for is respected up to this limit; GitHub
-	// asks for a minute after its secondary rate limit.
+	// maxAsked is the longest delay requested by a registry that is respected.
+	// GitHub asks for a minute after its secondary rate limit.
 	maxAsked = 2 * time.Minute
-	// secondaryDelay is used for a secondary rate limit that does not say how
+	// secondaryDelay is the delay after a secondary rate limit that does not say how
 	// long to wait.
 	secondaryDelay = 20 * time.Second
 )
 
-// Passing reports whether a fault is likely to be gone when the same request is
-// sent again.
+// Passing reports whether the same request is likely to succeed if it is sent
+// again.
 func Passing(err error) bool {
 	var g *givenUp
 	if errors.As(err, &g) {
@@ -67,10 +67,11 @@ func Passing(err error) bool {
 	return errors.As(err, &n) || slices.ContainsFunc(untyped, func(s string) bool { return strings.Contains(err.Error(), s) })
 }
 
-// untyped are connection faults for which net/http has no type.
+// untyped lists the messages of connection errors for which net/http has no type.
 var untyped = []string{"http: server closed", "transport connection broken", "malformed HTTP", "http2: ", "unexpected EOF"}
 
-// secondaryLimit is the only 403 that passes.
+// secondaryLimit reports whether e is GitHub's secondary rate limit, the only 403
+// worth retrying.
 func (e *Error) secondaryLimit() bool {
 	return strings.Contains(strings.ToLower(e.Message), "secondary rate limit")
 }
@@ -88,9 +89,9 @@ func isTLS(err error) bool {
 		errors.As(err, &invalid) || errors.As(err, &verify) || errors.As(err, &record)
 }
 
-// delay is how long to wait before another try: as long as the registry asks,
-// or else twice as long each time, varied by a quarter so that parallel uploads
-// do not return all at once.
+// delay returns how long to wait before another try: as long as the registry
+// asks, or else twice as long as before, with a jitter of a quarter so that
+// parallel uploads do not all retry at once.
 func delay(try int, err error) time.Duration {
 	var e *Error
 	d := min(firstDelay<<min(try, 10), maxDelay)
@@ -105,11 +106,11 @@ func delay(try int, err error) time.Duration {
 	return d + time.Duration(rand.Int64N(int64(d)/2)) - d/4
 }
 
-// asked finds the delay that GHCR writes into the body of a TOOMANYREQUESTS:
-// "retry-after: 10.3ms, allowed: 44000/minute".
+// asked matches the delay that GHCR writes into the body of a TOOMANYREQUESTS
+// error: "retry-after: 10.3ms, allowed: 44000/minute".
 var asked = lazyregexp.New(`(?i)retry-after:\s*([0-9.]+(?:ns|us|µs|ms|s|m|h)?)`)
 
-// retryAfter reads the delay that an answer asks for, from its header (seconds
+// retryAfter returns the delay that a response asks for, in its header (seconds
 // or a date) or its body.
 func retryAfter(h http.Header, body []byte) time.Duration {
 	if v := h.Get("Retry-After"); v != "" {
@@ -136,9 +137,8 @@ func retryAfter(h http.Header, body []byte) time.Duration {
 
 var errStalled = errors.New("nothing moved on the connection")
 
-// watch aborts a request when nothing has moved for a while. A deadline for the
-// whole request would not do, because an upload takes as long as the uplink
-// needs.
+// watch aborts a request after a period without progress. It is not a deadline
+// for the whole request, because an upload takes as long as the uplink needs.
 type watch struct {
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -170,8 +170,8 @@ func (w *watch) stop() {
 
 func (w *watch) reader(r io.Reader) io.Reader { return watched{Reader: r, w: w} }
 
-// body watches what is sent. After its end the registry may take longer: it
-// hashes and moves a layer of gigabytes before it answers.
+// body watches the body of a request. After its end the registry gets more time,
+// because it may hash and move gigabytes before it responds.
 func (w *watch) body(r io.ReadCloser) io.ReadCloser {
 	return struct {
 		io.Reader

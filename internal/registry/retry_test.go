@@ -86,13 +86,13 @@ func FuzzRetryAfter(f *testing.F) {
 
 func TestDelay(t *testing.T) {
 	if d := delay(0, &Error{Status: 429, After: 10 * time.Millisecond}); d != 10*time.Millisecond {
-		t.Errorf("an asked delay became %s", d)
+		t.Errorf("a requested delay became %s", d)
 	}
 	if d := delay(0, &Error{Status: 429, After: time.Hour}); d != maxAsked {
 		t.Errorf("an hour became %s", d)
 	}
 	if d := delay(0, &Error{Status: 403, Message: "secondary rate limit"}); d < 15*time.Second {
-		t.Errorf("a secondary rate limit is given %s", d)
+		t.Errorf("the delay after a secondary rate limit is %s", d)
 	}
 	for try := range 100 {
 		want := min(firstDelay<<min(try, 10), maxDelay)
@@ -125,17 +125,18 @@ func TestWatch(t *testing.T) {
 			w.moved()
 		}
 		if ctx.Err() != nil {
-			t.Fatal("what moves was ended")
+			t.Fatal("a request with progress was aborted")
 		}
 		<-ctx.Done()
 		if !errors.Is(context.Cause(ctx), errStalled) {
-			t.Errorf("ended by %v", context.Cause(ctx))
+			t.Errorf("aborted with %v", context.Cause(ctx))
 		}
-		w.moved() // after the end it must not fire again
+		w.moved() // it must not fire again after the end
 	})
 }
 
-// TestWatchAfterUpload gives a registry time after it has received an upload.
+// TestWatchAfterUpload checks that a registry gets more time after it has
+// received an upload.
 func TestWatchAfterUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, w := newWatch(t.Context(), time.Minute)
@@ -158,12 +159,12 @@ func (r *refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// A registry that does not answer is reported after a few tries, however many
-// requests wait for its bearer.
+// TestUnreachableIsReportedSoon checks that a registry which does not answer is
+// reported after a few tries, however many requests wait for its bearer.
 func TestUnreachableIsReportedSoon(t *testing.T) {
 	tr := &refusing{}
 	c := New(repo(t, "ghcr.io/o/n"), Options{Auth: basic(), Transport: tr, Wait: noWait})
-	if err := c.auth.lock(t.Context()); err != nil { // so that they wait
+	if err := c.auth.lock(t.Context()); err != nil { // so that the requests wait
 		t.Fatal(err)
 	}
 	errs := make(chan error)
@@ -179,7 +180,7 @@ func TestUnreachableIsReportedSoon(t *testing.T) {
 			t.Errorf("%v, passing %v", err, Passing(err))
 		}
 	}
-	// A request that comes later tries for itself.
+	// A later request makes its own tries.
 	if n := tr.n.Load(); n < unmetTries || n > 3*unmetTries {
 		t.Errorf("%d tries", n)
 	}

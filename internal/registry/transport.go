@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// NewTransport returns the connection pool of one run. It opens spare further
-// connections to a host along with the first one, so that an upload that is
-// about to start does not wait for a handshake.
+// NewTransport returns the connection pool of one run. Together with the first
+// connection to a host, it opens as many further ones as spare says, so that an
+// upload that is about to start does not have to wait for a handshake.
 //
 // HTTP/2 is off. It sends all uploads to a host through one connection, whose
-// window the server sets and the client cannot raise; with round trips of tens
-// of milliseconds, that limits a push to a few MB/s (moby/buildkit#1420,
+// flow-control window is set by the server. With round trips of tens of
+// milliseconds, this limits a push to a few MB/s (moby/buildkit#1420,
 // go-containerregistry#799). BenchmarkProtocol in internal/push/bench compares
 // the two.
 //
@@ -40,7 +40,7 @@ func NewTransport(spare int) *http.Transport {
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     90 * time.Second,
-		// Larger than Go's 4 KiB, for fewer system calls in the same upload.
+		// Larger than Go's 4 KiB, so that an upload needs fewer system calls.
 		WriteBufferSize: 64 << 10,
 	}
 }
@@ -48,8 +48,8 @@ func NewTransport(spare int) *http.Transport {
 const (
 	dialTimeout      = 15 * time.Second
 	handshakeTimeout = 15 * time.Second
-	// spareLife is how long a connection is kept for somebody to use; servers
-	// close one that stays silent for about a minute.
+	// spareLife is how long an unused spare connection is kept. Servers close idle
+	// connections after about a minute.
 	spareLife = 10 * time.Second
 )
 
@@ -59,7 +59,7 @@ type dialer struct {
 	tls   *tls.Config
 
 	mu    sync.Mutex
-	ahead map[string]chan opened // by address; receives one result for each dial that was started
+	ahead map[string]chan opened // by address; each channel receives one result for each dial that was started
 }
 
 type opened struct {
@@ -86,7 +86,7 @@ func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, 
 				defer cancel()
 				conn, err := d.open(ctx, addr, secure)
 				if err != nil {
-					conn = nil // whoever needs one dials and sees the fault
+					conn = nil // the request that needs a connection dials itself and gets the error
 				}
 				ready <- opened{conn, time.Now()}
 				time.AfterFunc(spareLife, func() { drop(ready) })
@@ -99,7 +99,7 @@ func (d *dialer) dial(ctx context.Context, addr string, secure bool) (net.Conn, 
 	return d.take(ctx, ready, addr, secure)
 }
 
-// drop closes one connection that nobody took.
+// drop closes one connection that was not used.
 func drop(ready chan opened) {
 	select {
 	case o := <-ready:
@@ -110,7 +110,7 @@ func drop(ready chan opened) {
 	}
 }
 
-// take prefers a connection that was opened in advance.
+// take returns a connection that was opened in advance, or dials one.
 func (d *dialer) take(ctx context.Context, ready chan opened, addr string, secure bool) (net.Conn, error) {
 	for {
 		select {
