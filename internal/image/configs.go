@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// configs stores configs by digest, in memory and in a directory. A config may
-// contain private information, so only the user can read the files.
+// configs caches configs by digest, in memory and in a directory. A config may
+// contain private information, so only the user may read the files.
 type configs struct {
 	dir   string
 	mu    sync.Mutex
@@ -62,7 +62,8 @@ func (c *configs) load(digest v1.Hash) []byte {
 	return text
 }
 
-// store is best effort: without it the config is read again next time.
+// store writes a config to the directory. Errors are ignored, because the config
+// is then merely read again next time.
 func (c *configs) store(digest v1.Hash, text []byte) {
 	if c.dir == "" || os.MkdirAll(c.dir, 0o700) != nil {
 		return

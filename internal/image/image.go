@@ -1,16 +1,16 @@
-// Package image reads from a registry what an image is (digests, platforms,
-// labels, how it starts) and which tags are published. Resolve reads one image,
-// List the tags. gh-sbw uses it to list and compare, kubectl-sbw to know what
-// it is about to roll out, with the credential of the workload's own pull
-// secrets.
+// Package image reads from a registry the facts about an image (digests,
+// platforms, labels, how it starts) and the published tags. Resolve reads one
+// image, List the tags. gh-sbw uses it to list and compare images, kubectl-sbw to
+// check what it is about to roll out, with the credential of the workload's own
+// pull secrets.
 //
-// Platforms and labels come from each image's config, not from descriptors: a
-// descriptor says what somebody wrote, the config what was built. Indexes are
-// followed, even nested ones, and attestations are skipped.
+// Platforms and labels come from each image's config and not from descriptors,
+// because anybody can write anything into a descriptor, whereas the config is
+// what was built. Indexes are followed, even nested ones, and attestations are
+// skipped.
 //
-// A config is cached on disk by its digest if there is a directory for it. It
-// cannot change, so the second listing of tags costs only one request for each
-// tag.
+// Configs are cached on disk by digest if a directory is given. They cannot
+// change, so listing tags a second time costs only one request for each tag.
 package image
 
 import (
@@ -29,14 +29,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// Image is what a tag or digest refers to.
+// Image is the image or index that a tag or digest refers to.
 type Image struct {
-	// Digest is the digest of what was asked for: an image's manifest, or an
-	// index.
+	// Digest is the digest of the image's manifest or of the index.
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
-	// Variants are the images in it, one for each platform; just one if Digest
-	// is that of an image.
+	// Variants are the images for each platform. There is only one if Digest is that
+	// of a manifest.
 	Variants []Variant `json:"variants"`
 }
 
@@ -47,12 +46,12 @@ type Variant struct {
 	Platform string        `json:"platform"`
 	Size     int64         `json:"size"` // of config and layers as they are pulled, in bytes
 	File     v1.ConfigFile `json:"-"`
-	// Annotations are the manifest's; some builders write there what others
+	// Annotations are those of the manifest. Some builders use them for what others
 	// write into labels.
 	Annotations map[string]string `json:"-"`
 }
 
-// Platforms are os/arch[/variant] of all variants.
+// Platforms returns os/arch[/variant] of all variants.
 func (i *Image) Platforms() []string {
 	all := make([]string, len(i.Variants))
 	for n, v := range i.Variants {
@@ -61,8 +60,8 @@ func (i *Image) Platforms() []string {
 	return all
 }
 
-// Digests are all digests by which a node may know the image: of the index, of
-// each manifest, and of each config (if the image was imported by hand).
+// Digests returns all digests by which a node may know the image: of the index,
+// of each manifest, and of each config (for an image that was imported by hand).
 func (i *Image) Digests() []string {
 	all := []string{i.Digest}
 	for _, v := range i.Variants {
@@ -71,7 +70,8 @@ func (i *Image) Digests() []string {
 	return all
 }
 
-// Variant returns the one for a platform (os/arch[/variant]).
+// Variant returns the variant for a platform (os/arch[/variant]), and whether
+// there is one.
 func (i *Image) Variant(platform string) (Variant, bool) {
 	want := imageref.SplitPlatform(platform)
 	n := slices.IndexFunc(i.Variants, func(v Variant) bool { return imageref.SplitPlatform(v.Platform) == want })
@@ -81,8 +81,8 @@ func (i *Image) Variant(platform string) (Variant, bool) {
 	return i.Variants[n], true
 }
 
-// Label is the value of a label in the first variant that has it, or else of an
-// annotation with that name.
+// Label returns the value of a label in the first variant that has it, or else of
+// an annotation with that name.
 func (i *Image) Label(key string) string {
 	for _, v := range i.Variants {
 		if text := v.File.Config.Labels[key]; text != "" {
@@ -97,9 +97,8 @@ func (i *Image) Label(key string) string {
 	return ""
 }
 
-// Created is when the image was built; zero if unknown. A reproducible build
-// sets the config's own time to a fixed one and records the real one in a
-// label.
+// Created returns when the image was built; zero if unknown. A reproducible build
+// sets the config's own time to a fixed one and records the real time in a label.
 func (i *Image) Created() time.Time {
 	if t, err := time.Parse(time.RFC3339, i.Label(worker.LabelCreated)); err == nil {
 		return t
@@ -112,9 +111,9 @@ func (i *Image) Created() time.Time {
 	return time.Time{}
 }
 
-// Resolve reads what identifier, a tag or a digest, refers to. The error is a
-// Finding with the code "image-not-found", "image-private", "image-unreadable"
-// or one of registry.Client.Explain, or the context's error.
+// Resolve reads the image that identifier, a tag or a digest, refers to. The
+// error is a Finding with the code "image-not-found", "image-private",
+// "image-unreadable" or one of registry.Client.Explain, or the context's error.
 func Resolve(ctx context.Context, c *registry.Client, identifier string) (*Image, error) {
 	return newReader(c, "").resolve(ctx, identifier)
 }
@@ -134,12 +133,12 @@ func (r *reader) resolve(ctx context.Context, identifier string) (*Image, error)
 	return img, nil
 }
 
-// name writes identifier of the repository the way people do.
+// name returns the reference of identifier as people write it.
 func (r *reader) name(identifier string) string {
 	return r.client.Repository().At(identifier).String()
 }
 
-// explain turns the registry's answer into a Finding.
+// explain turns an error of the registry into a Finding.
 func (r *reader) explain(ctx context.Context, identifier string, err error) error {
 	if ctx.Err() == nil && registry.IsNotFound(err) {
 		return r.notFound(ctx, identifier, err)
@@ -147,7 +146,7 @@ func (r *reader) explain(ctx context.Context, identifier string, err error) erro
 	return r.refused(ctx, r.name(identifier), err)
 }
 
-// refused is for every answer other than "not found".
+// refused returns the error for every failure other than "not found".
 func (r *reader) refused(ctx context.Context, what string, err error) error {
 	var f *pipeline.Finding
 	if ctx.Err() != nil || errors.As(err, &f) {
@@ -168,7 +167,7 @@ func (r *reader) refused(ctx context.Context, what string, err error) error {
 	return r.client.Explain("read "+what, err)
 }
 
-// notFound lists similar tags that exist.
+// notFound returns a Finding that lists existing tags with similar names.
 func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
 	f := &pipeline.Finding{
 		Code: "image-not-found", Severity: pipeline.Error, Err: err,

@@ -164,15 +164,15 @@ func TestResolve(t *testing.T) {
 	if img.Label(worker.LabelCatalog) != "the catalog" || img.Label(worker.LabelRevision) != "abc123" || img.Label("no") != "" {
 		t.Errorf("labels %v", v.File.Config.Labels)
 	}
-	// The digest gives the same image.
+	// Resolving the digest gives the same image.
 	again, err := Resolve(t.Context(), h.client(), digest)
 	if err != nil || cmp.Diff(img, again) != "" {
 		t.Errorf("by digest: %+v, %v", again, err)
 	}
 }
 
-// TestAnnotations uses annotations if there is no label, as in an image from a
-// builder that does not write labels.
+// TestAnnotations checks that annotations are used if there is no label, because
+// some builders write only annotations.
 func TestAnnotations(t *testing.T) {
 	h := newHarness(t)
 	img := build(t, "linux/arm64", func(c *v1.ConfigFile) { c.Config.Labels = map[string]string{"both": "label"} })
@@ -180,7 +180,7 @@ func TestAnnotations(t *testing.T) {
 		"both": "annotation", "one": "annotation", worker.LabelCreated: "2026-03-04T05:06:07Z",
 	}).(v1.Image)
 	if !ok {
-		t.Fatal("annotations made something else of an image")
+		t.Fatal("annotations changed the image")
 	}
 	h.push(t, "v1", annotated)
 	got, err := Resolve(t.Context(), h.client(), "v1")
@@ -189,7 +189,8 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// TestResolveIndex follows indexes, believes configs, and skips attestations.
+// TestResolveIndex checks that indexes are followed, that platforms come from
+// configs, and that attestations are skipped.
 func TestResolveIndex(t *testing.T) {
 	h := newHarness(t)
 	arm, amd := build(t, "linux/arm64", nil), build(t, "linux/amd64", nil)
@@ -243,7 +244,7 @@ func TestResolveRefusals(t *testing.T) {
 		_, err := Resolve(t.Context(), h.client(), "20260103-000000")
 		f := wantCode(t, err, "image-not-found")
 		if !strings.Contains(f.Fix, "20260102-000000") {
-			t.Errorf("fix %q names no tag that is there", f.Fix)
+			t.Errorf("fix %q does not name a tag that exists", f.Fix)
 		}
 	})
 	t.Run("no such package", func(t *testing.T) {

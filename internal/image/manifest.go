@@ -25,16 +25,16 @@ var accept = strings.Join([]string{
 }, ", ")
 
 const (
-	// attestation marks those entries of an index that BuildKit adds to
-	// describe an image (docs/attestations/attestation-storage.md of
-	// moby/buildkit).
+	// attestation is the annotation of the entries that BuildKit adds to an index to
+	// describe an image (docs/attestations/attestation-storage.md of moby/buildkit).
 	attestation = "vnd.docker.reference.type"
 	maxDepth    = 3  // of nested indexes; BuildKit makes one
 	maxVariants = 64 // in all
 	parallel    = 8
 )
 
-// errContent means that the content is not what it should be.
+// errContent means that the registry returned content that is invalid or does not
+// match its digest.
 var errContent = errors.New("the registry's answer is not an image")
 
 type reader struct {
@@ -69,7 +69,7 @@ func (r *reader) manifest(ctx context.Context, id string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The answer must match a digest that was asked for.
+	// If a digest was asked for, the answer must match it.
 	if imageref.IsDigest(id) && h.String() != id {
 		return nil, fmt.Errorf("%w: manifest %s does not match its digest", errContent, id)
 	}
@@ -105,12 +105,12 @@ func (r *reader) variants(ctx context.Context, m *manifest) ([]Variant, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	// A chart or a signature has a different kind of config, without a
-	// platform.
+	// Charts and signatures have a different kind of config, without a platform.
 	return slices.DeleteFunc(all, func(v Variant) bool { return v.Platform == "" }), nil
 }
 
-// leaves are the manifests below m that are images.
+// leaves returns the manifests of images that m lists, directly or through nested
+// indexes.
 func (r *reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifest, error) {
 	if m.Config != nil {
 		return []*manifest{m}, nil
@@ -143,7 +143,8 @@ func (r *reader) leaves(ctx context.Context, m *manifest, depth int) ([]*manifes
 	return slices.Concat(below...), nil
 }
 
-// variant reads one image's config, only once for all tags that share it.
+// variant reads one image's config. A config that several tags share is read only
+// once.
 func (r *reader) variant(ctx context.Context, m *manifest) (Variant, error) {
 	v := Variant{Digest: m.digest, Config: m.Config.Digest.String(), Size: m.Config.Size, Annotations: m.Annotations}
 	for _, l := range m.Layers {

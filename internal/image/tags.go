@@ -31,26 +31,26 @@ type Tag struct {
 	Worker    string    `json:"worker,omitempty"`
 	Size      int64     `json:"size"` // bytes, of the first platform
 	Platforms []string  `json:"platforms"`
-	// Problem says why nothing is known about the image: it is not an image, or
-	// it was deleted.
+	// Problem says why nothing is known about the image, for example because it is
+	// not an image or was deleted.
 	Problem string `json:"problem,omitempty"`
 }
 
 // ListOptions limit a list of tags.
 type ListOptions struct {
-	// Limit is how many of the newest are wanted; 0 means all.
+	// Limit is how many of the newest tags to list; 0 means all.
 	Limit int
-	// CacheDir stores configs between runs; if empty, they are not stored.
+	// CacheDir stores configs between runs. If it is empty, they are not stored.
 	CacheDir string
 }
 
-// byTime matches the tags that publish derives from the clock; they sort by
-// age.
+// byTime matches the tags that publish derives from the clock. Their order is
+// that of their age.
 var byTime = lazyregexp.New(`^\d{8}-\d{6}`)
 
-// List lists what is published, newest first. With a limit, only that many of
-// the newest time-based tags are read, and as many of the others. Errors are
-// those of Resolve; a problem with a single tag is reported in its Problem.
+// List returns the published tags, newest first. With a limit, it reads only that
+// many of the newest time-based tags, and as many of the others. Errors are those
+// of Resolve; a problem with a single tag is reported in its Problem.
 func List(ctx context.Context, c *registry.Client, o ListOptions) ([]Tag, error) {
 	r := newReader(c, o.CacheDir)
 	names, err := r.names(ctx)
@@ -121,8 +121,8 @@ func newest(names []string, limit int) []string {
 	return kept
 }
 
-// Names lists only the names of the tags, those named by time first, newest
-// first. Errors are those of the registry.
+// Names returns only the names of the tags: first the time-based ones, newest
+// first, then the others. Errors are those of the registry.
 func Names(ctx context.Context, c *registry.Client) ([]string, error) {
 	names, err := newReader(c, "").names(ctx)
 	slices.SortStableFunc(names, func(a, b string) int {
@@ -140,15 +140,15 @@ func Names(ctx context.Context, c *registry.Client) ([]string, error) {
 	return names, err
 }
 
-// page is how many tags are requested at once; maxPages limits a registry that
-// never ends.
+// page is how many tags are requested at once. maxPages guards against a registry
+// that always names another page.
 const (
 	page     = 1000
 	maxPages = 100
 )
 
-// names lists the tags of all pages. Tags that stand for attachments by the tag
-// schema (sha256-…) are left out.
+// names returns the tags of all pages, without those of attached artifacts
+// (sha256-…).
 func (r *reader) names(ctx context.Context) ([]string, error) {
 	var all []string
 	next, query := "tags/list", url.Values{"n": {strconv.Itoa(page)}}
@@ -188,8 +188,8 @@ func nextPage(link string) string {
 	return ""
 }
 
-// near returns up to three tags that may have been meant: those with the
-// longest common start, or else the last ones.
+// near returns up to three tags that may have been meant: those with the longest
+// common prefix, or else the last ones.
 func near(want string, tags []string) []string {
 	sorted := slices.Clone(tags)
 	slices.SortStableFunc(sorted, func(a, b string) int {

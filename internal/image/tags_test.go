@@ -98,7 +98,7 @@ func TestTagsWithProblem(t *testing.T) {
 	}
 }
 
-// TestTagsPages follows the registry from page to page.
+// TestTagsPages checks that all pages are read.
 func TestTagsPages(t *testing.T) {
 	var srv *httptest.Server
 	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
