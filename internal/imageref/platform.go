@@ -8,15 +8,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CodePlatform is the code of a platform that cannot be meant.
+// CodePlatform is the code of a platform that is not valid.
 const CodePlatform pipeline.Code = "usage"
 
-// Platform is what an image is built for. It is normalised: two platforms that
-// a container runtime treats alike are equal. The zero value is unknown.
+// Platform is what an image is built for. It is normalised, so that two platforms
+// which a container runtime treats alike are equal. The zero value is an unknown
+// platform.
 type Platform struct {
 	OS      string // GOOS
 	Arch    string // GOARCH
-	Variant string // "v6"; empty for the usual one of amd64 and arm64
+	Variant string // "v6"; empty for the usual variant of amd64 and arm64
 }
 
 // systems and architectures are the values of GOOS and GOARCH that images are
@@ -36,8 +37,8 @@ var (
 		"android",
 		"wasip1",
 	}
-	// The common ones come first, because they are the likelier meaning of a
-	// word that is as close to several.
+	// The common ones come first, because a misspelt word that is equally close to
+	// several is more likely to mean one of them.
 	architectures = []string{
 		"arm64",
 		"amd64",
@@ -56,8 +57,8 @@ var (
 	}
 )
 
-// variants are the known ones of the architectures that have any
-// (containerd/platforms database.go, compare.go).
+// variants maps architectures to their known variants (containerd/platforms
+// database.go, compare.go).
 var variants = map[string][]string{
 	"amd64": {"v1", "v2", "v3", "v4"},
 	"arm":   {"v5", "v6", "v7", "v8"},
@@ -85,8 +86,9 @@ var variants = map[string][]string{
 	},
 }
 
-// ParsePlatform reads os/arch[/variant] as a user writes it. What no image can
-// be built for is an error, a Finding with CodePlatform, before a build starts.
+// ParsePlatform parses os/arch[/variant] as a user writes it. If no image can be
+// built for the platform, the error is a Finding with CodePlatform, so that the
+// mistake is reported before a build starts.
 func ParsePlatform(s string) (Platform, error) {
 	wrong := func(fix string) (Platform, error) {
 		if fix == "" {
@@ -130,19 +132,19 @@ func (p Platform) variantKnown() bool {
 	return !some || slices.Contains(known, p.Variant)
 }
 
-// aliases are other names of an architecture, with the variant that they imply
-// (containerd/platforms database.go, normalizeArch).
+// aliases maps other names of architectures to what they stand for, with the
+// variant that they imply (containerd/platforms database.go, normalizeArch).
 var aliases = map[string]Platform{
 	"aarch64": {Arch: "arm64"}, "x86_64": {Arch: "amd64"}, "x86-64": {Arch: "amd64"}, "i386": {Arch: "386"}, "i686": {Arch: "386"},
 	"armhf": {Arch: "arm", Variant: "v7"}, "armel": {Arch: "arm", Variant: "v6"},
 }
 
-// usual is the variant that is meant when none is written. That of arm is
-// written all the same, as people and containerd do.
+// usual is the variant that is meant if none is written, by architecture. The
+// usual variant of arm is written nevertheless, as people and containerd do.
 var usual = map[string]string{"amd64": "v1", "arm64": "v8"}
 
-// SplitPlatform takes apart a platform that somebody else wrote (an image's
-// config, a node). Nothing is checked; an architecture alone is one of Linux.
+// SplitPlatform splits a platform from another source (an image's config, a
+// node). It does not check anything. An architecture alone means Linux.
 func SplitPlatform(s string) Platform {
 	parts := strings.Split(strings.ToLower(strings.TrimSpace(s)), "/")
 	if len(parts) == 1 {
@@ -161,7 +163,7 @@ func SplitPlatform(s string) Platform {
 	return p.normal()
 }
 
-// PlatformOf is the platform that the three fields of an image's config name.
+// PlatformOf returns the platform named by three fields of an image's config.
 func PlatformOf(os, arch, variant string) Platform {
 	if os == "" && arch == "" {
 		return Platform{}
@@ -202,9 +204,9 @@ func (p Platform) String() string {
 	return s
 }
 
-// Runs reports whether a machine of platform p also takes an image for other:
-// a runtime on arm64 takes arm, and one on amd64 takes 386 and any variant of
-// amd64, because the node does not say which instructions it has
+// Runs reports whether a machine of platform p accepts an image for other: a
+// runtime on arm64 accepts arm, and one on amd64 accepts 386 and any variant of
+// amd64, because a node does not report which instructions it supports
 // (containerd/platforms compare.go, Only).
 func (p Platform) Runs(other Platform) bool {
 	if p.OS != other.OS {
@@ -213,16 +215,16 @@ func (p Platform) Runs(other Platform) bool {
 	return p.Arch == other.Arch || p.Arch == "arm64" && other.Arch == "arm" || p.Arch == "amd64" && other.Arch == "386"
 }
 
-// UnmarshalText reads what ParsePlatform reads.
+// UnmarshalText parses text like ParsePlatform.
 func (p *Platform) UnmarshalText(text []byte) (err error) {
 	*p, err = ParsePlatform(string(text))
 	return err
 }
 
-// MarshalText prints it.
+// MarshalText returns the form that String returns.
 func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// PlatformNames prints each platform.
+// PlatformNames returns the string form of each platform.
 func PlatformNames(all []Platform) []string {
 	names := make([]string, len(all))
 	for i, p := range all {

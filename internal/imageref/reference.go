@@ -1,19 +1,19 @@
 // Package imageref parses and prints the names of container images and of the
-// platforms they are built for. What a user types goes through Parse,
-// ParseRepository or ParsePlatform once, at the edge of the program; what
-// somebody else has written (the image of a running pod, a line of a manifest)
-// goes through Split or SplitPlatform, which accept everything. From there on
-// the parts travel in a Reference or a Platform, and String puts them together.
+// platforms they are built for. Use Parse, ParseRepository or ParsePlatform once
+// for what a user types, at the edge of the program. Use Split or SplitPlatform,
+// which accept everything, for what comes from elsewhere (the image of a running
+// pod, a line of a manifest). From there on, pass a Reference or a Platform;
+// String puts the parts together.
 //
 // # Decisions
 //
 // The grammar is the one of the distribution specification and the OCI image
 // specification, and stricter than Docker's in one respect: a registry must be
-// named. What Docker would complete with Docker Hub is a mistake here, because
-// nobody publishes a worker to docker.io/library.
+// named. A name without a registry, which Docker would look up on Docker Hub, is
+// refused, because nobody publishes a worker to docker.io/library.
 //
-// The names of go-containerregistry are not used for this: they accept
-// repositories that registries refuse (a..b, a___b), and print docker.io as
+// Package name of go-containerregistry is not used for this, because it accepts
+// repositories that registries refuse (a..b, a___b) and prints docker.io as
 // index.docker.io.
 package imageref
 
@@ -31,21 +31,21 @@ const (
 )
 
 var (
-	// domainRE is a registry's host with an optional port, as in
+	// domainRE matches a registry's host with an optional port, as in
 	// distribution/reference regexp.go (domainAndPort).
 	domainRE = lazyregexp.New(
 		`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`,
 	)
-	// pathRE is <name> of the distribution specification.
+	// pathRE matches <name> of the distribution specification.
 	pathRE = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	// tagRE is its <reference> as a tag.
+	// tagRE matches the specification's <reference> if it is a tag.
 	tagRE  = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	notTag = lazyregexp.New(`[^a-zA-Z0-9._-]+`)
-	// digestRE is a digest that this program can verify.
+	// digestRE matches the digests that this program can verify.
 	digestRE = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 )
 
-// maxName is how long a repository's name may be with its registry
+// maxName is the maximum length of a repository's name including its registry
 // (distribution/reference NameTotalLengthMax).
 const maxName = 255
 
@@ -55,7 +55,7 @@ type Repository struct {
 	Path     string // "joelhooks/system-bus-worker"
 }
 
-// ParseRepository reads REGISTRY/OWNER/NAME. The error is a Finding with
+// ParseRepository parses REGISTRY/OWNER/NAME. The error is a Finding with
 // CodeName.
 func ParseRepository(s string) (Repository, error) {
 	host, path, ok := strings.Cut(s, "/")
@@ -89,7 +89,7 @@ func isRegistry(host string) bool {
 	return strings.ContainsAny(host, ".:") || host == "localhost"
 }
 
-// IsZero reports whether the repository is not known.
+// IsZero reports whether the repository is unknown.
 func (r Repository) IsZero() bool { return r == Repository{} }
 
 func (r Repository) String() string {
@@ -99,7 +99,7 @@ func (r Repository) String() string {
 	return r.Registry + "/" + r.Path
 }
 
-// UnmarshalText reads what ParseRepository reads; nothing is the zero value.
+// UnmarshalText parses text like ParseRepository. Empty text is the zero value.
 func (r *Repository) UnmarshalText(text []byte) (err error) {
 	if len(text) == 0 {
 		*r = Repository{}
@@ -112,7 +112,8 @@ func (r *Repository) UnmarshalText(text []byte) (err error) {
 // MarshalText prints it.
 func (r Repository) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// At is the image that identifier, a tag or a digest, names in the repository.
+// At returns the reference of the image that identifier, a tag or a digest, names
+// in the repository.
 func (r Repository) At(identifier string) Reference {
 	if IsDigest(identifier) {
 		return Reference{Repository: r, Digest: identifier}
@@ -123,7 +124,7 @@ func (r Repository) At(identifier string) Reference {
 // IsDigest reports whether s is a digest: sha256: and 64 hexadecimal digits.
 func IsDigest(s string) bool { return digestRE.MatchString(s) }
 
-// CheckTag returns a Finding with CodeTag for what is not a tag.
+// CheckTag returns a Finding with CodeTag if tag is not a valid tag.
 func CheckTag(tag string) error {
 	if tagRE.MatchString(tag) {
 		return nil
@@ -138,16 +139,16 @@ func CheckTag(tag string) error {
 	return pipeline.UsageErrorf(CodeTag, fix, "%q is not a valid tag", tag)
 }
 
-// Reference is an image by its name. With neither Tag nor Digest it is the
-// repository alone.
+// Reference is the name of an image. Without Tag and Digest it names only the
+// repository.
 type Reference struct {
 	Repository
 	Tag    string
 	Digest string // sha256:…; it wins over Tag
 }
 
-// Parse reads REGISTRY/NAME[:TAG][@DIGEST]. The error is a Finding with
-// CodeName or CodeTag.
+// Parse parses REGISTRY/NAME[:TAG][@DIGEST]. The error is a Finding with CodeName
+// or CodeTag.
 func Parse(s string) (Reference, error) {
 	r := Split(s)
 	repository, err := ParseRepository(r.Repository.String())
@@ -155,7 +156,7 @@ func Parse(s string) (Reference, error) {
 		return Reference{}, err
 	}
 	r.Repository = repository
-	// A separator with nothing behind it is a variable that was empty.
+	// A separator with nothing after it comes from an empty variable.
 	rest := strings.TrimPrefix(s, repository.String())
 	if r.Tag != "" || strings.HasPrefix(rest, ":") {
 		if err := CheckTag(r.Tag); err != nil {
@@ -168,8 +169,8 @@ func Parse(s string) (Reference, error) {
 	return r, nil
 }
 
-// Split takes apart a reference that somebody else wrote. Whatever it does not
-// name is empty; nothing is checked or completed.
+// Split splits a reference from another source. Missing parts stay empty. It does
+// not check or complete anything.
 func Split(s string) Reference {
 	var r Reference
 	s, r.Digest, _ = strings.Cut(s, "@")
@@ -184,8 +185,8 @@ func Split(s string) Reference {
 	return r
 }
 
-// Identifier is what to ask the registry for: the digest, else the tag, else
-// latest, which a name without either stands for everywhere.
+// Identifier returns what to ask the registry for: the digest, or else the tag,
+// or else latest, which is what a name without either means everywhere.
 func (r Reference) Identifier() string {
 	switch {
 	case r.Digest != "":
@@ -196,13 +197,14 @@ func (r Reference) Identifier() string {
 	return "latest"
 }
 
-// WithDigest is the reference with that digest; the tag stays, for people.
+// WithDigest returns the reference with another digest. The tag stays, because
+// people read it.
 func (r Reference) WithDigest(digest string) Reference {
 	r.Digest = digest
 	return r
 }
 
-// Tagged is the reference without its digest.
+// Tagged returns the reference without its digest.
 func (r Reference) Tagged() Reference { return r.WithDigest("") }
 
 func (r Reference) String() string {
@@ -216,7 +218,7 @@ func (r Reference) String() string {
 	return s
 }
 
-// UnmarshalText reads what Parse reads; nothing is the zero value.
+// UnmarshalText parses text like Parse. Empty text is the zero value.
 func (r *Reference) UnmarshalText(text []byte) (err error) {
 	if len(text) == 0 {
 		*r = Reference{}

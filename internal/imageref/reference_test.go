@@ -10,8 +10,8 @@ import (
 
 var sha = "sha256:" + strings.Repeat("ab", 32)
 
-// TestParseRepository: one grammar for the configuration, the flags and the
-// registry, so that what one accepts none of the others refuses later.
+// TestParseRepository checks the grammar that the configuration and the flags
+// share, which must not accept a name that a registry refuses later.
 func TestParseRepository(t *testing.T) {
 	for _, c := range []struct {
 		in, fix string // part of the remedy; empty: it is valid
@@ -82,7 +82,7 @@ func TestCheckTag(t *testing.T) {
 		}
 	}
 	if err := CheckTag("feature/x y"); !strings.Contains(err.Error(), "feature-x-y") {
-		t.Errorf("no tag is proposed: %v", err)
+		t.Errorf("no tag is suggested: %v", err)
 	}
 }
 
