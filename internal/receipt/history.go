@@ -16,16 +16,15 @@ import (
 // ReplicaSet, which is one more reason to limit the history. They are not part
 // of the pod template, so setting them does not start a rollout.
 const (
-	// AnnotationHistory contains the last entries as a JSON array, newest
-	// first.
+	// AnnotationHistory contains the latest entries as a JSON array, newest first.
 	AnnotationHistory = "dev.sbw/history"
-	// AnnotationImage is the last reference that was shipped successfully.
+	// AnnotationImage contains the last reference that was shipped successfully.
 	AnnotationImage = "dev.sbw/image"
-	// AnnotationCause is shown by `kubectl rollout history`.
+	// AnnotationCause contains the line that `kubectl rollout history` shows.
 	AnnotationCause = "kubernetes.io/change-cause"
 
 	// MaxEntries and MaxBytes limit the history; the oldest entries are removed
-	// first. All annotations of an object together may have 256 KiB
+	// first. All annotations of an object together are limited to 256 KiB
 	// (apimachinery, TotalAnnotationSizeLimitB).
 	MaxEntries = 20
 	MaxBytes   = 8 << 10
@@ -41,11 +40,11 @@ type Entry struct {
 	By      string    `json:"u,omitempty"`
 	Seconds float64   `json:"s,omitempty"`
 	End     string    `json:"e,omitempty"`
-	// Revision is the name of the ReplicaSet or ControllerRevision that ran at
-	// the end; its number would change if somebody went back to it.
+	// Revision is the name of the ReplicaSet or ControllerRevision that ran at the
+	// end. It is not its number, because that changes if somebody rolls back to it.
 	Revision string `json:"n,omitempty"`
-	// Made is the name of the revision that this run rolled out, which after a
-	// failed run is not the one that runs.
+	// Made is the name of the revision that this run rolled out. After a failed run,
+	// another one is running.
 	Made      string `json:"m,omitempty"`
 	Functions int    `json:"f,omitempty"`
 }
@@ -56,7 +55,7 @@ type entry struct {
 	Entry
 }
 
-// EntryOf is the entry for a receipt.
+// EntryOf returns the history entry for a receipt.
 func EntryOf(r *Receipt) Entry {
 	e := Entry{
 		At: r.Started, Command: r.Command, Image: r.Image.String(), Commit: short(r.Commit), Dirty: r.Dirty,
@@ -68,12 +67,12 @@ func EntryOf(r *Receipt) Entry {
 	return e
 }
 
-// short is a commit as people write it.
+// short returns the short form of a commit's hash.
 func short(commit string) string { return commit[:min(len(commit), 12)] }
 
-// History reads the entries, newest first. Entries of a later version keep the
-// fields that are known. If the annotation is damaged, err is a warning with
-// the code "history-unreadable", and whatever could be read is returned.
+// History reads the entries, newest first. Unknown fields of entries from a later
+// version are ignored. If the annotation is damaged, err is a warning with the
+// code "history-unreadable", and whatever could be read is returned.
 func History(annotations map[string]string) ([]Entry, error) {
 	raw, err := rawHistory(annotations)
 	var all []Entry
@@ -104,21 +103,20 @@ func damaged(err error) error {
 	return &pipeline.Finding{
 		Code: CodeHistoryUnreadable, Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
 		What: "the history on the workload cannot be read", Why: termtext.Line(err.Error()), Err: err,
-		Fix: "nothing: the next rollout starts a new history, and the receipts on the machines that shipped are complete",
+		Fix: "nothing: the next rollout starts a new history, and the machines from which images were shipped still have the complete receipts",
 	}
 }
 
-// Record returns the annotations to set on a workload, given its current ones,
-// so that its history begins with e. Older entries are kept byte for byte
-// within the limits. The given map is not modified; a damaged history is
-// replaced.
+// Record returns the annotations to set on a workload, given its current ones, so
+// that its history begins with e. Older entries are kept byte for byte within the
+// limits. A damaged history is replaced. The given map is not modified.
 func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 	at := entry{Unix: e.At.Unix(), Entry: e}
 	newest, err := json.Marshal(at)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the history entry: %w", err)
 	}
-	old, _ := rawHistory(annotations) // a damaged one starts over, which History reports
+	old, _ := rawHistory(annotations) // History reports a damaged one; it is replaced here
 	texts, size := []string{string(newest)}, len(newest)+2
 	for _, r := range old {
 		size += len(r) + 1
@@ -131,7 +129,7 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 		AnnotationHistory: "[" + strings.Join(texts, ",") + "]",
 	}
 	if e.End != pipeline.Restored.String() {
-		// After an undo, what runs has its own cause again.
+		// After an undo, the revision that runs has its own cause again.
 		set[AnnotationCause] = Cause(e)
 	}
 	if e.End == pipeline.Done.String() {
@@ -140,7 +138,7 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 	return set, nil
 }
 
-// Cause is the line that `kubectl rollout history` shows.
+// Cause returns the line that `kubectl rollout history` shows.
 func Cause(e Entry) string {
 	s := fmt.Sprintf("sbw %s %s", e.Command, imageref.Split(e.Image).Tagged())
 	if e.Commit != "" {

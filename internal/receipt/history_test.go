@@ -28,7 +28,7 @@ func TestRecordAndHistory(t *testing.T) {
 		t.Errorf("history = %s", set[AnnotationHistory])
 	}
 	if cause, ok := set[AnnotationCause]; ok {
-		t.Errorf("what runs after going back gets the cause of what failed: %s", cause)
+		t.Errorf("after a rollback, the cause is that of the failed run: %s", cause)
 	}
 	if _, ok := set[AnnotationImage]; ok {
 		t.Error("a failed run says what was shipped")
@@ -77,7 +77,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if all, _ := History(a); len(all) != MaxEntries {
 		t.Errorf("%d entries at the end", len(all))
 	}
-	// One entry that is too big alone stands alone.
+	// An entry that exceeds the limit on its own is kept as the only one.
 	set, err := Record(a, Entry{Image: strings.Repeat("x", MaxBytes)})
 	if all, herr := History(set); err != nil || herr != nil || len(all) != 1 {
 		t.Errorf("%d entries, %v, %v", len(all), err, herr)

@@ -18,21 +18,21 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Hook is a command that gets receipts: hooks.receipt those of rollouts, which
-// also end badly, and hooks.publish those of published images, which are not
-// deployed yet.
+// Hook is a command that receives receipts: hooks.receipt gets those of rollouts,
+// including failed ones, and hooks.publish those of published images, which are
+// not deployed yet.
 //
 //	hooks:
 //	  receipt: [slog, write, --action, deploy, --tool, "{worker}",
 //	            --detail, "{command} of {image}: {end}", --reason, "sync worker changes"]
 //
-// The receipt comes as JSON on stdin; the words of Placeholders may stand in
-// the arguments in braces. It is run without a shell.
+// The command gets the receipt as JSON on stdin. Its arguments may contain the
+// words of Placeholders in braces. It is run without a shell.
 type Hook struct {
-	Key  string // of the configuration, for messages
+	Key  string // its key in the configuration, for messages
 	Argv []string
 	Dir  string // its working directory: the repository's root
-	// Timeout limits it; 0 means 30 s.
+	// Timeout limits how long the command may run; 0 means 30 s.
 	Timeout time.Duration
 	// Env is the environment to filter; os.Environ() if nil. Variables whose
 	// names look secret are removed.
@@ -41,12 +41,13 @@ type Hook struct {
 
 const (
 	hookTimeout = 30 * time.Second
-	// afterKill limits the wait for a grandchild that keeps the output open.
+	// afterKill is how long to wait for a grandchild that keeps the output open.
 	afterKill = 2 * time.Second
-	hookWords = 4096 // of its output, kept for the warning
+	hookWords = 4096 // bytes of its output that are kept for the warning
 )
 
-// Placeholders are the words that a hook's arguments may contain in braces.
+// Placeholders returns the words that a hook's arguments may contain in braces,
+// with their values.
 func (r *Receipt) Placeholders() map[string]string {
 	m := map[string]string{
 		"command": r.Command, "worker": r.Worker, "image": r.Image.String(), "tag": r.Image.Tag, "digest": r.Image.Digest,
@@ -61,8 +62,9 @@ func (r *Receipt) Placeholders() map[string]string {
 
 var placeholder = lazyregexp.New(`\{([A-Za-z]+)\}`)
 
-// Run runs the hook, or does nothing without a command. An error is a warning
-// with the code "receipt-hook": what was shipped stays shipped.
+// Run runs the hook, or does nothing if there is no command. An error is a
+// warning with the code "receipt-hook", because the image has already been
+// shipped.
 func (h Hook) Run(ctx context.Context, r *Receipt) error {
 	if len(h.Argv) == 0 {
 		return nil
@@ -136,7 +138,7 @@ func (h Hook) failed(err error, said string) error {
 	return f
 }
 
-// tail keeps the end of what is written to it.
+// tail is a writer that keeps only the end of what is written to it.
 type tail struct{ bytes []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

@@ -16,7 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The test binary is the hook: HOOK says how it behaves, OUT where to.
+// TestMain makes the test binary act as the hook: the variable HOOK says how it
+// behaves, OUT where it writes.
 func TestMain(m *testing.M) {
 	switch os.Getenv("HOOK") {
 	case "":
@@ -83,7 +84,7 @@ func TestHookIsToldOfTheReceipt(t *testing.T) {
 		}
 	}
 	if !slices.Contains(got.Env, "TOKENIZERS=keep") || !slices.Contains(got.Env, "KEYBOARD=keep") {
-		t.Error("harmless variables are gone")
+		t.Error("harmless variables were removed")
 	}
 }
 

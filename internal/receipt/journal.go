@@ -10,9 +10,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// JournalPath is where runs that change the same thing keep their journal:
-// title is for people, and all arguments are hashed. It is empty if there is no
-// state directory, which keeping the receipt will report.
+// JournalPath returns the path of the journal that all runs which change the same
+// thing share. title makes the name readable, and a hash of all arguments makes
+// it unique. The path is empty if there is no state directory, which is reported
+// when the receipt is stored.
 func JournalPath(title string, what ...string) string {
 	dir, err := statefile.StateDir(os.Getenv)
 	if err != nil {

@@ -1,12 +1,12 @@
 // Package receipt records what was shipped, by which user and with what result.
 // Store keeps a JSON document in the user's state directory for each run of
-// either plugin, Record and History keep a short history in the annotations of
-// the workload itself, and Hook passes each document on.
+// either plugin. Record and History keep a short history in the annotations of
+// the workload itself. Hook passes each document on to a command.
 //
-// The file is for the user who shipped: complete, with the evidence. The
-// annotations are for everyone who can read the workload: one line per run,
-// limited in number and size. A hook is a command of the user's choice that
-// gets the document on stdin.
+// The file is for the user who shipped. It is complete and includes the evidence.
+// The annotations are for everyone who can read the workload. They contain one
+// line per run, and their number and size are limited. A hook is a command of the
+// user's choice that gets the document on stdin.
 //
 // # Decisions
 //
@@ -40,7 +40,7 @@ type Receipt struct {
 	Worker  string `json:"worker"`
 
 	Image    Image  `json:"image"`
-	Previous string `json:"previous,omitempty"` // reference that was replaced
+	Previous string `json:"previous,omitempty"` // the reference that was replaced
 	Commit   string `json:"commit,omitempty"`
 	Dirty    bool   `json:"dirty,omitempty"` // built from a tree with uncommitted changes
 	Source   string `json:"source,omitempty"`
@@ -50,7 +50,7 @@ type Receipt struct {
 	Seconds float64   `json:"seconds"`
 	Stages  []Stage   `json:"stages,omitempty"`
 
-	// End is the outcome as package pipeline names it; Code is the exit code.
+	// End is the name of the outcome in package pipeline; Code is the exit code.
 	End         string     `json:"end"`
 	Code        int        `json:"exitCode"`
 	Interrupted bool       `json:"interrupted,omitempty"`
@@ -62,7 +62,7 @@ type Receipt struct {
 	Target    *Target         `json:"target,omitempty"`    // of a rollout
 	Functions []string        `json:"functions,omitempty"` // IDs of the functions that are registered at the end
 	Inngest   *Inngest        `json:"inngest,omitempty"`
-	Manifest  json.RawMessage `json:"manifest,omitempty"` // the changes to files, so that they can be undone
+	Manifest  json.RawMessage `json:"manifest,omitempty"` // the changes to manifest files, so that they can be undone
 
 	// Path is the file that the document was read from or written to.
 	Path string `json:"-"`
@@ -78,25 +78,26 @@ type Image struct {
 	Pushed     int64    `json:"pushed,omitempty"` // the part that was sent
 }
 
-// String is the reference, REPOSITORY:TAG@DIGEST.
+// String returns the reference, REPOSITORY:TAG@DIGEST.
 func (i Image) String() string {
 	return imageref.Reference{Repository: imageref.Split(i.Repository).Repository, Tag: i.Tag, Digest: i.Digest}.String()
 }
 
-// ParseImage splits a reference; parts that it does not contain are empty.
+// ParseImage splits a reference. Missing parts are empty.
 func ParseImage(ref string) Image {
 	r := imageref.Split(ref)
 	return Image{Repository: r.Repository.String(), Tag: r.Tag, Digest: r.Digest}
 }
 
-// By is who shipped.
+// By is the user who shipped.
 type By struct {
 	GitHub string `json:"github,omitempty"` // login
 	Kube   string `json:"kube,omitempty"`   // the user as the API server sees it
 	Host   string `json:"host,omitempty"`
 }
 
-// String is the name that people know: the login, else the cluster's user.
+// String returns the name that people know: the login, or else the cluster's
+// user.
 func (b By) String() string {
 	if b.GitHub != "" {
 		return b.GitHub
@@ -104,7 +105,7 @@ func (b By) String() string {
 	return b.Kube
 }
 
-// Stage is one stage and how long it took.
+// Stage is a stage and how long it took.
 type Stage struct {
 	Name    string    `json:"name"`
 	Started time.Time `json:"started"`
@@ -124,14 +125,14 @@ type Finding struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
-// Evidence is something that a rollback would have destroyed, in full: a
+// Evidence is the full text of something that a rollback would have destroyed: a
 // container's log, its state, events.
 type Evidence struct {
 	Title string `json:"title"` // pod/x container/y, previous log
 	Text  string `json:"text"`
 }
 
-// Target is the workload that was changed, as it was at the end.
+// Target is the workload that was changed, in its state at the end of the run.
 type Target struct {
 	Context    string `json:"context,omitempty"`
 	Namespace  string `json:"namespace"`
@@ -139,13 +140,13 @@ type Target struct {
 	Name       string `json:"name"`
 	Container  string `json:"container,omitempty"`
 	ReplicaSet string `json:"replicaSet,omitempty"`
-	// Made is the revision that this run rolled out: the same one, unless it
+	// Made is the revision that this run rolled out. It differs from Revision if it
 	// was rolled back.
 	Made string `json:"made,omitempty"`
 	Pods []Pod  `json:"pods,omitempty"`
 }
 
-// Pod is a pod that served at the end.
+// Pod is a pod that was serving at the end.
 type Pod struct {
 	Name    string `json:"name"`
 	UID     string `json:"uid"`
@@ -153,7 +154,7 @@ type Pod struct {
 	ImageID string `json:"imageID,omitempty"`
 }
 
-// Inngest is the result of registering.
+// Inngest is the result of the registration.
 type Inngest struct {
 	Server  string   `json:"server,omitempty"`
 	App     string   `json:"app,omitempty"`
@@ -183,5 +184,5 @@ func (r *Receipt) Finish(o pipeline.Outcome) {
 	}
 }
 
-// seconds are rounded to the millisecond.
+// seconds converts a duration to seconds, rounded to the millisecond.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

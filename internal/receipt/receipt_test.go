@@ -59,7 +59,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Raw JSON is indented with the rest.
+	// Raw JSON is indented like the rest.
 	if string(got.Manifest) == "" || !json.Valid(got.Manifest) {
 		t.Errorf("manifest = %s", got.Manifest)
 	}

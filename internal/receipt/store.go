@@ -19,7 +19,8 @@ import (
 // DefaultKeep is how many receipts of one worker are kept.
 const DefaultKeep = 100
 
-// Store is the directory of receipts: WORKER/TIME-TAG.json below Dir.
+// Store is the directory of receipts. Their paths are WORKER/TIME-TAG.json below
+// Dir.
 type Store struct {
 	Dir string
 	// Keep is how many receipts of one worker are kept; 0 means DefaultKeep,
@@ -36,7 +37,8 @@ func Open() (Store, error) {
 	return Store{Dir: filepath.Join(dir, "receipts")}, nil
 }
 
-// stamp orders the files by their names: the time in UTC, to the millisecond.
+// stamp is the format of the time in file names, in UTC and to the millisecond,
+// so that names sort by time.
 const stamp = "20060102T150405.000Z"
 
 var ours = lazyregexp.New(`^\d{8}T\d{6}\.\d{3}Z-.*\.json$`)
@@ -67,7 +69,7 @@ func (s Store) Save(r *Receipt) error {
 	return nil
 }
 
-// writeNew writes a new file in one step, readable only by the user.
+// writeNew creates a file atomically, readable only by the user.
 func writeNew(dir, name string, data []byte) (path string, err error) {
 	err = statefile.Place(dir, 0o600, func(f *os.File) (string, error) {
 		if _, err := f.Write(data); err != nil {
@@ -93,8 +95,8 @@ func Load(path string) (*Receipt, error) {
 	}
 	r := &Receipt{}
 	err = json.Unmarshal(data, r)
-	// A later version may have changed the type of a field; the rest is still
-	// good.
+	// A later version may have changed the type of a field. The other fields are
+	// still usable.
 	if _, typed := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !(typed && r.Version > Version) {
 		return nil, unreadable(path, err)
 	}
@@ -102,8 +104,8 @@ func Load(path string) (*Receipt, error) {
 	return r, nil
 }
 
-// List returns the receipts of a worker, newest first, at most n if n is
-// positive. If some cannot be read, err joins a warning for each, and the
+// List returns the receipts of a worker, newest first, and at most n of them if n
+// is positive. If some cannot be read, err joins a warning for each, and the
 // others are still returned.
 func (s Store) List(worker string, n int) (all []*Receipt, err error) {
 	dir := filepath.Join(s.Dir, fileName(worker))
@@ -126,8 +128,8 @@ func (s Store) List(worker string, n int) (all []*Receipt, err error) {
 	return all, errors.Join(errs...)
 }
 
-// Latest returns the newest receipt of a worker that match accepts, or nil; a
-// nil match accepts all. It reads as few files as possible.
+// Latest returns the newest receipt of a worker that match accepts, or nil. A nil
+// match accepts all. It reads no more files than necessary.
 func (s Store) Latest(worker string, match func(*Receipt) bool) (*Receipt, error) {
 	dir := filepath.Join(s.Dir, fileName(worker))
 	names, err := s.names(dir)
@@ -146,7 +148,7 @@ func (s Store) Latest(worker string, match func(*Receipt) bool) (*Receipt, error
 	return nil, errors.Join(errs...)
 }
 
-// names returns the names of a worker's receipts, the newest first.
+// names returns the file names of a worker's receipts, newest first.
 func (s Store) names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
