@@ -1,11 +1,11 @@
-// Package cli is what the command lines of both plugins share: the process's frame
-// (signals, exit codes), the flags that say what is printed, help in the form of
-// each plugin's host, and the commands that both have.
+// Package cli contains what the command lines of both plugins share: signals and exit
+// codes, the flags that control the output, help in the style of each plugin's host, and
+// the commands that both plugins have.
 //
 // A plugin's main calls Main with a function that makes its command tree; tests call
-// Execute with an Env of their own. A command prints its result for people by itself,
-// and hands what a program would read to Env.SetDocument: that is the only way to a
-// document, so that there is exactly one, whatever becomes of the command.
+// Execute with an Env of their own. A command prints its result for people itself, and
+// passes the document for programs to Env.SetDocument. There is no other way to print a
+// document, so there is always exactly one, even if the command fails.
 package cli
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/ui"
 )
 
-// Env is the world a command runs in. Tests make their own.
+// Env is the environment that a command runs in. Tests make their own.
 type Env struct {
 	// Plugin is how users call the program: "gh sbw", "kubectl sbw".
 	Plugin  string
@@ -41,29 +41,29 @@ type Env struct {
 	Mode OutputMode
 
 	mu    sync.Mutex
-	shown *ui.UI // the view of the run that is under way
+	shown *ui.UI // the view of the current run
 	last  *pipeline.Outcome
 
-	// outputs are the commands that print documents, document what the one that
-	// runs has handed over, and reported what it has found outside of a run.
+	// outputs lists the commands that print documents. document was set by the
+	// current command, and reported holds its findings outside of a run.
 	outputs  map[*cobra.Command]output
 	document Document
 	reported []*pipeline.Finding
-	// unwritten is why help could not be written: cobra's help functions return no error.
+	// unwritten is the error of writing help: cobra's help functions return none.
 	unwritten error
-	// noDocument says that the command has written an object of another kind to
-	// stdout: a schema.
+	// noDocument means that the command has written a schema to stdout instead of a
+	// document.
 	noDocument bool
 }
 
-// ExitError ends the process with a code and prints nothing: everything has been
-// reported.
+// ExitError ends the process with a code and prints nothing, because everything has
+// been reported.
 type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
-// Main runs the command that build makes, in the real world, and returns the
-// process's exit code.
+// Main runs the command that build makes with the process's arguments and environment,
+// and returns the exit code.
 func Main(plugin string, build func(*Env) *cobra.Command) int {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -107,7 +107,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 		err = env.unwritten
 	}
 	if isClosed(err) {
-		// Nobody reads the result any more. What became of a run is its exit code.
+		// Nobody reads the result any more. The exit code still reports the run's outcome.
 		if env.last != nil {
 			return env.last.ExitCode()
 		}
@@ -120,8 +120,8 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	return code
 }
 
-// verdict is the exit code that a command's error means, with the findings that
-// no run has reported. They are printed here.
+// verdict prints the findings in a command's error that no run has reported, and returns
+// them with the exit code.
 func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, []*pipeline.Finding) {
 	if err == nil {
 		return 0, nil
@@ -151,21 +151,21 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 	return code, findings
 }
 
-// parsing is how the library that reads numbers begins its errors; the text that
-// it quotes has been quoted before.
+// parsing matches the beginning of strconv's errors. The text that it quotes is also
+// quoted by pflag.
 var parsing = lazyregexp.New(`strconv\.\w+: parsing "(\\.|[^"\\])*": `)
 
-// together is cobra's message about flags that exclude each other.
+// together matches cobra's message about flags that exclude each other.
 var together = lazyregexp.New(`^if any flags in the group .* none of the others can be; \[(.*)\] were all set$`)
 
-// arguments is cobra's message about the number of arguments (cobra args.go).
+// arguments matches cobra's message about the number of arguments (cobra args.go).
 var arguments = lazyregexp.New(`^(?:accepts|requires) (.*?) ?arg\(s\), (?:only )?received (\d+)$`)
 
-// usageError puts cobra's complaint about a command line into our words.
+// usageError rewords cobra's complaint about a command line.
 func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 	what := err.Error()
-	// What cobra calls an unknown command is an argument too many where there
-	// are not subcommands.
+	// If there are no subcommands, what cobra calls an unknown command is an
+	// unexpected argument.
 	if rest, ok := strings.CutPrefix(what, "unknown command "); ok && !c.HasSubCommands() {
 		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
 			if word, qerr := strconv.Unquote(quoted); qerr == nil {
@@ -174,7 +174,7 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 						"the value of --%s is optional, so it cannot follow after a space", flag)
 				}
 			}
-			what = fmt.Sprintf("`%s` takes no argument, and %s is one", commandName(env, c), quoted)
+			what = fmt.Sprintf("`%s` takes no arguments, but %s was given", commandName(env, c), quoted)
 		}
 	}
 	if m := together.FindStringSubmatch(what); m != nil {
@@ -191,7 +191,7 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 		}
 		use := strings.TrimPrefix(c.UseLine(), c.Root().CommandPath()+" ")
 		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("write `%s %s`; see `%s --help`", env.Plugin, use, commandName(env, c)),
-			"`%s` takes %s %s, and %s given", commandName(env, c), m[1], unit, given)
+			"`%s` takes %s %s, but %s given", commandName(env, c), m[1], unit, given)
 	}
 	return pipeline.UsageErrorf(CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
 }
@@ -220,7 +220,7 @@ func isCobraUsage(err error) bool {
 	return false
 }
 
-// commandName is the command as the user types it: "gh sbw publish".
+// commandName returns the command as the user types it: "gh sbw publish".
 func commandName(env *Env, c *cobra.Command) string {
 	below := strings.TrimPrefix(c.CommandPath(), c.Root().CommandPath())
 	return env.Plugin + below

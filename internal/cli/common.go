@@ -23,7 +23,7 @@ type explainDocument struct {
 	Entries []explain.Entry `json:"entries" doc:"the pages, each with code, title, symptom, cause, remedy, aliases, docs"`
 }
 
-// NewExplain makes `explain`, which is the same in both plugins.
+// NewExplain returns the command `explain`, which both plugins have.
 func NewExplain(env *Env) *cobra.Command {
 	var output string
 	var schemas bool
@@ -60,7 +60,7 @@ func NewExplain(env *Env) *cobra.Command {
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			var codes []string
 			for _, e := range explain.List() {
-				// Shells leave out the others, too, but zsh's script takes its time.
+				// Shells filter by prefix, too, but zsh's script is slow.
 				if strings.HasPrefix(e.Code, prefix) {
 					codes = append(codes, e.Code+"\t"+e.Title)
 				}
@@ -75,7 +75,7 @@ func NewExplain(env *Env) *cobra.Command {
 	return c
 }
 
-// lookUp returns the pages for a code or for the text of an error.
+// lookUp returns the pages for a code or for the message of an error.
 func lookUp(env *Env, query string) ([]explain.Entry, error) {
 	if found := explain.Candidates(query); len(found) > 0 {
 		return found, nil
@@ -87,9 +87,8 @@ func lookUp(env *Env, query string) ([]explain.Entry, error) {
 	return nil, pipeline.UsageErrorf(CodeUnknown, fix, "no page explains %q", query)
 }
 
-// printSchemas prints an object with a schema for each command, or the schema of
-// the command that words name. It is a document of its own kind: what describes
-// the others does not open with a head.
+// printSchemas prints an object with a schema for each command, or the schema of the
+// command that words name. The output is not a Document: it has no head.
 func printSchemas(env *Env, root *cobra.Command, format string, words []string) error {
 	env.SetDocument(nil)
 	if len(words) == 1 && (words[0] == "config" || words[0] == worker.ConfigName) {
@@ -114,9 +113,9 @@ func printSchemas(env *Env, root *cobra.Command, format string, words []string) 
 	return PrintObject(env.Out, format, s)
 }
 
-// printSeveral lists the pages of a message that can have causes in several places.
+// printSeveral lists the pages for a message that several components can print.
 func printSeveral(env *Env, entries []explain.Entry) error {
-	const head = "This message can come from several places. Choose the page that fits what was called:\n\n"
+	const head = "This message can come from several places. Choose the page for what was being called:\n\n"
 	if _, err := fmt.Fprint(env.Out, head); err != nil {
 		return err
 	}
@@ -150,21 +149,21 @@ func printEntry(env *Env, e explain.Entry) error {
 	return err
 }
 
-// Complete makes a flag of c complete to fixed words.
+// Complete makes a flag of c complete to fixed words. It panics if c has no such flag.
 func Complete(c *cobra.Command, flag string, words ...string) {
 	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the caller has just added the flag: a mistake in this program
+		panic(err) // a mistake in this program
 	}
 }
 
-// PrintObject writes v as JSON or YAML; YAML has JSON's field names.
+// PrintObject writes v as JSON or YAML. YAML output has JSON's field names.
 func PrintObject(w io.Writer, format string, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
 	if format == "yaml" {
-		// JSON is YAML: reading it as such keeps the names and the order.
+		// JSON is valid YAML: parsing it as YAML keeps the names and the order.
 		var n yaml.Node
 		if err := yaml.Unmarshal(text, &n); err != nil {
 			return err
@@ -180,7 +179,7 @@ func PrintObject(w io.Writer, format string, v any) error {
 	return err
 }
 
-// plain takes JSON's braces and quotes off a YAML tree where YAML needs none.
+// plain removes JSON's braces and quotes from a YAML tree unless YAML needs them.
 func plain(n *yaml.Node) {
 	n.Style = 0
 	for _, c := range n.Content {

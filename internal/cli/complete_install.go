@@ -12,19 +12,18 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// kubectl's own completion asks the program kubectl_complete-NAME on PATH about
-// the plugin NAME (k8s.io/kubectl pkg/cmd/plugin/plugin_completion.go, since
-// 1.26). krew puts one program of a plugin on PATH and has no place for a second
-// (its issue 812), so that the plugin puts it there itself when it is asked to:
-// beside itself, where it survives an upgrade by krew, which replaces only what
-// kubectl-sbw points at.
+// kubectl's own completion runs the program kubectl_complete-NAME on PATH for the plugin
+// NAME (k8s.io/kubectl pkg/cmd/plugin/plugin_completion.go, since 1.26). krew puts only
+// one program of a plugin on PATH (its issue 812), so the plugin installs the second one
+// itself on request. It goes beside kubectl-sbw and survives an upgrade by krew, which
+// only replaces what kubectl-sbw points to.
 const (
 	completedPlugin  = "kubectl-sbw"
 	completerProgram = "kubectl_complete-sbw"
 )
 
-// installCompleter puts kubectl_complete-sbw beside the kubectl-sbw that PATH
-// leads to, and returns its path. lookPath is exec.LookPath.
+// installCompleter puts kubectl_complete-sbw beside the kubectl-sbw on PATH, and returns
+// its path. lookPath is exec.LookPath.
 func installCompleter(goos string, lookPath func(string) (string, error)) (string, error) {
 	plugin, err := lookPath(completedPlugin)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
@@ -41,7 +40,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 	}
 	path := filepath.Join(filepath.Dir(plugin), completerProgram)
 	if goos == "windows" {
-		// Links need a permission there that few users have.
+		// On Windows, links need a permission that few users have.
 		path += ".cmd"
 	}
 	if err := replaceable(path); err != nil {
@@ -68,8 +67,8 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 
 const completerScript = "@rem made by kubectl sbw completion --install\r\n@kubectl sbw __complete %*\r\n"
 
-// replaceable removes what an earlier call has put at path, and refuses to replace
-// anything else.
+// replaceable removes what an earlier call put at path, and refuses to replace anything
+// else.
 func replaceable(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -92,7 +91,7 @@ func replaceable(path string) error {
 	return os.Remove(path)
 }
 
-// reason is the reason in an error about a file, without the path.
+// reason returns the reason in an error about a file, without the path.
 func reason(err error) string {
 	var file *fs.PathError
 	var link *os.LinkError
@@ -105,7 +104,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// install puts the completer in place and prints its path.
+// install installs the completer and prints its path.
 func (e *Env) install(quiet bool) error {
 	path, err := installCompleter(runtime.GOOS, exec.LookPath)
 	if err != nil {

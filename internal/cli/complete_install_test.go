@@ -19,7 +19,7 @@ func TestInstallCompleter(t *testing.T) {
 			t.Fatalf("%s, %v", path, err)
 		}
 		if target, err := os.Readlink(path); err != nil || target != completedPlugin {
-			t.Errorf("it leads to %q (%v): it shall go wherever the plugin goes", target, err)
+			t.Errorf("it points to %q (%v): it should follow the plugin's own path", target, err)
 		}
 		path, err = installCompleter("windows", found)
 		if err != nil || path != want+".cmd" {
@@ -50,6 +50,6 @@ func TestInstallCompleterRefuses(t *testing.T) {
 		}
 	}
 	if text, err := os.ReadFile(foreign); err != nil || string(text) != "#!/bin/sh\n" {
-		t.Errorf("another's file has become %q (%v)", text, err)
+		t.Errorf("somebody else's file has become %q (%v)", text, err)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// newCompletion writes a shell's completion script.
+// newCompletion makes the command that writes a shell's completion script.
 //
-// Cobra makes the script for a program of its own name. Users type `gh sbw`
-// and `kubectl sbw`, which the hosts complete no further than to the plugin's
-// name (kubectl only with a second executable, see completionRequest). So each
-// script has a few lines more, which take the host's command line when it is
-// about this plugin and leave it to the host's own completion otherwise.
+// Cobra's script completes a program by its own name. Users type `gh sbw` and
+// `kubectl sbw`, which the hosts complete only up to the plugin's name (kubectl
+// completes more with a second executable, see completionRequest). So a few lines are
+// added to each script: they complete the host's command line if it is for this plugin,
+// and leave it to the host's own completion otherwise.
 func newCompletion(env *Env) *cobra.Command {
 	host, _, _ := strings.Cut(env.Plugin, " ")
 	var shells []string
@@ -107,18 +107,19 @@ type completionDocument struct {
 	Path   string `json:"path,omitempty" doc:"with --install, the file that was made"`
 }
 
-// shellScript is how the script of one shell is made of cobra's.
+// shellScript says how the script of one shell is made from cobra's.
 type shellScript struct {
 	shell string
 	gen   func(c *cobra.Command, w io.Writer) error
-	// edit are pairs of what stands in cobra's script and what stands in ours.
+	// edit lists pairs: a text in cobra's script and what replaces it.
 	edit []string
-	// more follows it.
+	// more is appended.
 	more string
 }
 
-// In edit and more: HOST is gh or kubectl, PROG the plugin's program, ASK the
-// command that answers, SELF the program's name as part of a variable's.
+// In edit and more, HOST is gh or kubectl, PROG the plugin's program, ASK the command
+// that returns the completions, and SELF the program's name in a form that variable names
+// allow.
 var completionScripts = []shellScript{
 	{
 		shell: "bash", gen: func(c *cobra.Command, w io.Writer) error { return c.GenBashCompletionV2(w, true) },
@@ -182,7 +183,7 @@ compdef _HOST_with_sbw HOST
 			`ASK __complete`,
 		},
 		more: `
-# HOST sbw: beside HOST's own completion.
+# HOST sbw: in addition to HOST's own completion.
 function __SELF_asked
     set -l args (commandline -opc)
     test (count $args) -ge 2; and test "$args[2]" = sbw
@@ -201,7 +202,7 @@ complete -k -c HOST -n '__SELF_asked; and __SELF_requires_order_preservation; an
 			`$RequestComp="$Program __complete`, `$RequestComp="ASK __complete`,
 		},
 		more: `
-# HOST sbw: HOST's own completion, if it was loaded before, for all else.
+# HOST sbw: HOST's own completion, if it is loaded already, for everything else.
 Register-ArgumentCompleter -Native -CommandName 'HOST' -ScriptBlock {
     param($WordToComplete, $CommandAst, $CursorPosition)
     if ($CommandAst.CommandElements.Count -gt 1 -and "$($CommandAst.CommandElements[1])" -eq 'sbw') {
@@ -214,10 +215,10 @@ Register-ArgumentCompleter -Native -CommandName 'HOST' -ScriptBlock {
 	},
 }
 
-// script makes the script for one host.
+// script returns the script for one host.
 func (s shellScript) script(host string) (string, error) {
 	program := host + "-sbw"
-	// gh keeps its extensions off PATH; kubectl has its plugins on it.
+	// gh's extensions are not on PATH; kubectl's plugins are.
 	ask, hostArgs := program, "completion"
 	if host == "gh" {
 		ask, hostArgs = "gh sbw", "completion -s"
@@ -238,10 +239,10 @@ func (s shellScript) script(host string) (string, error) {
 	return text + fill.Replace(s.more), nil
 }
 
-// completionRequest makes arguments of how kubectl's own completion calls a
-// plugin: it runs kubectl_complete-sbw with the words so far (k8s.io/kubectl
-// pkg/cmd/plugin/plugin_completion.go). A link of that name to the plugin is
-// enough, since the plugin knows by which name it was called.
+// completionRequest translates a call by kubectl's own completion into arguments:
+// kubectl runs kubectl_complete-sbw with the words so far (k8s.io/kubectl
+// pkg/cmd/plugin/plugin_completion.go). A link of that name to the plugin is enough,
+// because the plugin knows the name under which it was called.
 func completionRequest(argv0 string, args []string) []string {
 	// A path may have either kind of slash on Windows.
 	name := strings.TrimSuffix(filepath.Base(filepath.ToSlash(argv0)), ".exe")
@@ -251,18 +252,18 @@ func completionRequest(argv0 string, args []string) []string {
 	return args
 }
 
-// asksCompletion reports whether a shell asks, not a person: it wants silence.
+// asksCompletion reports whether a shell requests completions. Nothing else may be printed.
 func asksCompletion(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
-// patience is how long a key press may have to wait for a server.
+// patience is how long a key press may wait for a server.
 const patience = 2 * time.Second
 
-// CompleteBy makes a completion of what find finds within two seconds: words
-// with an optional description behind a tab. It is silent: what cannot be
-// found out is not offered. What find does after its context's end is not
-// waited for; client libraries may hang where a credential helper does.
+// CompleteBy completes with the words that find returns within two seconds, each with an
+// optional description after a tab. Errors are not printed: the words are just not
+// offered. It does not wait for find after the context has ended, because client
+// libraries may hang if a credential helper does.
 func CompleteBy(find func(ctx context.Context, c *cobra.Command, args []string) ([]string, error)) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		parent := c.Context()
@@ -283,7 +284,7 @@ func CompleteBy(find func(ctx context.Context, c *cobra.Command, args []string) 
 		select {
 		case words = <-found:
 		case <-ctx.Done():
-			// It may have ended just with its context, with what it had.
+			// It may have returned what it had just when the context ended.
 			select {
 			case words = <-found:
 			case <-time.After(patience / 10):
@@ -299,7 +300,7 @@ func CompleteBy(find func(ctx context.Context, c *cobra.Command, args []string) 
 	}
 }
 
-// CompleteFlag makes flags of c complete by a function; c must have them.
+// CompleteFlag makes flags of c complete with a function. It panics if c lacks one.
 func CompleteFlag(c *cobra.Command, by cobra.CompletionFunc, flags ...string) {
 	for _, f := range flags {
 		if err := c.RegisterFlagCompletionFunc(f, by); err != nil {

@@ -12,13 +12,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Document is what a command prints with -o json or yaml: a struct that embeds
-// Head. There is exactly one on stdout, whatever became of the command. Its
-// exported fields have a `doc` tag, from which `explain --schema` and the
-// README's table are made.
+// Document is what a command prints with -o json or yaml: a struct that embeds Head. A
+// command prints exactly one on stdout, even if it fails. The exported fields have a
+// `doc` tag, from which `explain --schema` and the README's table are made.
 type Document interface{ head() *Head }
 
-// Head opens every document. Execute fills it in.
+// Head is the beginning of every document. Execute fills it in.
 type Head struct {
 	Command  string                 `json:"command" doc:"the command, such as gh sbw publish"`
 	End      string                 `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted" doc:"what became of the changes: done, unchanged, usage, refused, restored, left, interrupted"`
@@ -36,8 +35,8 @@ type output struct {
 	prototype func() Document
 }
 
-// AddDocument adds -o to c: json and yaml, which print a document of the kind
-// that prototype makes, besides the command's own formats. The command hands its
+// AddDocument adds -o to c. It accepts the command's own formats, and json and yaml,
+// which print a document of the type that prototype returns. The command passes its
 // document to Env.SetDocument, and prints the other formats itself.
 func AddDocument(env *Env, c *cobra.Command, value *string, prototype func() Document, formats ...string) {
 	formats = append(formats, "json", "yaml")
@@ -55,15 +54,15 @@ func AddDocument(env *Env, c *cobra.Command, value *string, prototype func() Doc
 	env.outputs[c] = output{value, prototype}
 }
 
-// IsDocument reports whether a format of -o is a document.
+// IsDocument reports whether a value of -o prints a document.
 func IsDocument(format string) bool { return format == "json" || format == "yaml" }
 
-// SetDocument hands over what the command has to report. It is printed when the
-// command has ended, if -o asks for a document; otherwise nothing happens.
+// SetDocument sets the command's document. If -o asks for one, it is printed when the
+// command has ended; otherwise nothing happens.
 func (e *Env) SetDocument(d Document) { e.document = d }
 
-// printDocument prints the command's document, or one that holds nothing but
-// its head. found are what ended the command outside of a run.
+// printDocument prints the command's document, or one with only the head. found are the
+// findings that ended the command outside of a run.
 func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string, code int, found []*pipeline.Finding) error {
 	o, ok := e.outputs[c]
 	format := ""
@@ -71,7 +70,7 @@ func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string
 		format = *o.format
 	}
 	if format == "" && code == int(pipeline.Usage) {
-		format = askedFor(args) // the flags may not have been read to the end
+		format = askedFor(args) // parsing the flags may have failed before -o
 	}
 	if !IsDocument(format) || e.noDocument {
 		return nil
@@ -89,8 +88,8 @@ func (e *Env) printDocument(ctx context.Context, c *cobra.Command, args []string
 	return PrintObject(e.Out, format, doc)
 }
 
-// NewHead opens the document of a run. Execute makes the head of what a command
-// prints; this is for the parts of a document that have a run of their own.
+// NewHead makes the head for a part of a document that has a run of its own. Execute
+// makes the head of the document itself.
 func NewHead(command string, out pipeline.Outcome) Head {
 	h := Head{Command: command, End: out.End.Word(), ExitCode: out.ExitCode(), Findings: out.All(), Stages: out.Stages}
 	h.explain(out.Err)
@@ -118,8 +117,8 @@ func (e *Env) fill(ctx context.Context, h *Head, c *cobra.Command, code int, fou
 	h.explain(err)
 }
 
-// explain sets the error of a command that has failed: the first finding that is an
-// error, or else err.
+// explain sets the error of a command that has failed: the first finding with the
+// severity error, or else err.
 func (h *Head) explain(err error) {
 	if h.ExitCode == int(pipeline.Done) {
 		return
@@ -135,8 +134,7 @@ func (h *Head) explain(err error) {
 	}
 }
 
-// askedFor is the format of -o on a command line that could not be parsed, as
-// far as it can be seen.
+// askedFor guesses the format of -o on a command line that could not be parsed.
 func askedFor(args []string) string {
 	for i, a := range args {
 		switch name, value, given := strings.Cut(a, "="); {

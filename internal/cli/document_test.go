@@ -20,7 +20,7 @@ type testDocument struct {
 	List []string `json:"list" doc:"a list"`
 }
 
-// promoted has fields that are printed only when there is one.
+// promoted has fields that are printed only if the embedded pointer is set.
 type promoted struct {
 	List int       `json:"list" doc:"hidden by the document's own"`
 	Name string    `json:"name" doc:"a name"`
@@ -117,7 +117,7 @@ func TestSchemasFollowEncoding(t *testing.T) {
 		}
 		for _, name := range required {
 			if _, ok := got[name]; !ok {
-				t.Errorf("%s is required and not in %s", name, text)
+				t.Errorf("%s is required, but not in %s", name, text)
 			}
 			delete(got, name)
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// installHelp gives a finished command tree the manners of its host: help in the
-// form that the host's --help has, `help` and `completion`, and an answer to a
-// command that does not exist.
+// installHelp makes a finished command tree behave like its host: help has the form of
+// the host's --help, `help` and `completion` exist, and an unknown command is answered
+// with suggestions.
 func installHelp(root *cobra.Command, env *Env, form func(*cobra.Command) string) {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newCompletion(env))
@@ -24,7 +24,7 @@ func installHelp(root *cobra.Command, env *Env, form func(*cobra.Command) string
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _, env.unwritten = fmt.Fprint(env.Out, form(c)) })
 }
 
-// newHelp is `help COMMAND`: the same text as COMMAND --help.
+// newHelp makes `help COMMAND`, which prints the same as COMMAND --help.
 func newHelp(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "help [command]", Short: "Show help for a command", Hidden: true,
@@ -33,7 +33,7 @@ func newHelp(env *Env) *cobra.Command {
 			if err != nil || target == nil || len(rest) > 0 {
 				return unknownCommand(env, c.Root(), args[0])
 			}
-			// Cobra makes these when a command is run.
+			// Cobra adds --help only when a command is run.
 			target.InitDefaultHelpFlag()
 			return target.Help()
 		},
@@ -49,8 +49,8 @@ func newHelp(env *Env) *cobra.Command {
 	}
 }
 
-// noSuchCommand refuses anything that is not a command of root, with the ones
-// that may have been meant.
+// noSuchCommand refuses anything that is not a command of root, and suggests similar
+// ones.
 func noSuchCommand(env *Env) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -69,7 +69,7 @@ func unknownCommand(env *Env, root *cobra.Command, word string) error {
 	return pipeline.UsageErrorf(CodeUsage, fix, "%s has no command %q", env.Plugin, word)
 }
 
-// FlagGroup is a purpose and the flags that serve it.
+// FlagGroup is a group of flags in help.
 type FlagGroup struct {
 	Title string // "Build"
 	Flags []string
@@ -98,9 +98,8 @@ const (
 	groupFlag = "sbw_flag_group"  // of a flag: its title
 )
 
-// GroupFlags says which flags of c belong together in its help. A flag that no
-// group has comes after them; a name that c has no flag of is a mistake of the
-// program, and panics.
+// GroupFlags sets which flags of c belong together in its help. Flags without a group
+// come last. It panics if c does not have one of the flags.
 func GroupFlags(c *cobra.Command, groups ...FlagGroup) {
 	var titles []string
 	for _, g := range groups {
@@ -158,7 +157,7 @@ func FlagsByGroup(c *cobra.Command, set *pflag.FlagSet) (titles []string, flags 
 	return titles, flags
 }
 
-// helpWidth is how wide help may be: the terminal, but no wider than is read well.
+// helpWidth is the width of help: the terminal's, but no wider than is easy to read.
 func helpWidth(env *Env) int {
 	w := env.Style(env.Out).Width
 	if w <= 0 || w > maxHelpWidth {
@@ -169,7 +168,7 @@ func helpWidth(env *Env) int {
 
 const maxHelpWidth = 100
 
-// about is what a command does, in paragraphs.
+// about returns the description of a command, in paragraphs.
 func about(c *cobra.Command) string {
 	if c.Long != "" {
 		return strings.TrimSpace(c.Long)
@@ -183,7 +182,7 @@ type group struct {
 	commands []*cobra.Command
 }
 
-// groups are the commands below c in the groups that they were added to.
+// groups returns the commands below c in the groups that they were added to.
 func groups(c *cobra.Command, rest string) []group {
 	var all []group
 	for _, g := range c.Groups() {
@@ -204,8 +203,8 @@ func groups(c *cobra.Command, rest string) []group {
 	return slices.DeleteFunc(all, func(g group) bool { return len(g.commands) == 0 })
 }
 
-// wrap fills paragraphs to w cells. Lines that begin with a space or a dash are
-// laid out already and stay.
+// wrap fills paragraphs to w cells. Lines that begin with a space or a dash are kept as
+// they are.
 func wrap(text string, w int) string {
 	var out []string
 	var words []string

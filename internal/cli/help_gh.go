@@ -10,17 +10,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/release"
 )
 
-// InstallGhHelp gives a finished command tree help as `gh --help` has it. gh's own
-// code for it is internal to gh; what it prints was read.
+// InstallGhHelp gives a finished command tree help that looks like `gh --help`. gh's own
+// code for that is internal, so the format is copied from its output.
 func InstallGhHelp(root *cobra.Command, env *Env) {
 	if root.PersistentFlags().Lookup("help") == nil {
-		// gh has no -h of its own to keep free, and says so once for all.
+		// gh has one -h for all commands.
 		root.PersistentFlags().BoolP("help", "h", false, "show help for command")
 	}
 	installHelp(root, env, func(c *cobra.Command) string { return ghHelp(env, c) })
 }
 
-// ghHelp is help with titles in capitals, flags in columns, and examples that begin
+// ghHelp returns help with titles in capitals, flags in columns, and examples that begin
 // with a dollar sign (cli/cli pkg/cmd/root/help.go).
 func ghHelp(env *Env, c *cobra.Command) string {
 	w := helpWidth(env)
@@ -63,12 +63,12 @@ func ghHelp(env *Env, c *cobra.Command) string {
 		section("Examples", ghExamples(c.Example))
 	}
 	section("Learn more", "Use `"+env.Plugin+" <command> --help` for more information about a command.\n"+
-		"Use `"+env.Plugin+" explain CODE` for what an error's code means.\n"+
+		"Use `"+env.Plugin+" explain CODE` to see what an error's code means.\n"+
 		"Read the manual at https://github.com/"+release.Repository+"#readme")
 	return b.String()
 }
 
-// longest is the length of the longest name.
+// longest returns the length of the longest name.
 func longest(groups []group) int {
 	n := 0
 	for _, g := range groups {
@@ -79,7 +79,7 @@ func longest(groups []group) int {
 	return n
 }
 
-// ghFlags are flags in pflag's columns, wrapped.
+// ghFlags prints flags in pflag's columns, wrapped.
 func ghFlags(flags []*pflag.Flag, w int) string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	set.SortFlags = false
@@ -88,7 +88,7 @@ func ghFlags(flags []*pflag.Flag, w int) string {
 		shown.Usage = capital(f.Usage)
 		switch f.Value.Type() {
 		case "stringArray", "stringSlice":
-			// pflag's word for it is Go's.
+			// pflag prints Go's type name.
 			shown.Value, shown.DefValue = named{f.Value, "strings"}, ""
 		case "bool":
 			// From 1.1 on pflag adds [=true|false] to a boolean flag. gh does not
@@ -101,10 +101,10 @@ func ghFlags(flags []*pflag.Flag, w int) string {
 	if !strings.Contains(text, "  -") || strings.HasPrefix(text, "  -") || strings.Contains(text, "\n  -") {
 		return dedented(text, 2)
 	}
-	return dedented(text, 6) // no flag has a letter: no column for it
+	return dedented(text, 6) // no flag has a shorthand, so leave out its column
 }
 
-// named is a flag's value whose type has another name.
+// named is a flag's value with another name for its type.
 type named struct {
 	pflag.Value
 	name string
@@ -120,7 +120,7 @@ func dedented(text string, n int) string {
 	return strings.Join(lines, "\n")
 }
 
-// ghExamples puts the prompt before commands, as gh's examples have it.
+// ghExamples puts a prompt before commands, as in gh's examples.
 func ghExamples(text string) string {
 	lines := strings.Split(dedented(text, 2), "\n")
 	for i, l := range lines {

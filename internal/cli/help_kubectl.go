@@ -16,7 +16,7 @@ import (
 // nothing of Kubernetes.
 type FlagPrinter interface{ PrintHelpFlag(f *pflag.Flag) }
 
-// InstallKubectlHelp gives a finished command tree help as `kubectl --help` has it,
+// InstallKubectlHelp gives a finished command tree help that looks like `kubectl --help`,
 // with flags as newPrinter's printer prints them, and the command `options`.
 func InstallKubectlHelp[P FlagPrinter](root *cobra.Command, env *Env, newPrinter func(out io.Writer, width uint) P) {
 	h := kubectlHelp{env: env, newPrinter: func(out io.Writer, width uint) FlagPrinter { return newPrinter(out, width) }}
@@ -33,14 +33,14 @@ type kubectlHelp struct {
 	newPrinter func(out io.Writer, width uint) FlagPrinter
 }
 
-// text is what a command does, examples, commands or options, the usage line, and
-// where to read on (k8s.io/kubectl/pkg/util/templates). kubectl lists the options
-// under one title; these have a title for each purpose where there are many.
+// text returns the description, examples, commands or options, the usage line, and where
+// to read more (k8s.io/kubectl/pkg/util/templates). kubectl lists the options under one
+// title; these have a title for each purpose if there are many.
 //
-// kubectl's own ActsAsRootCommand is what a test compares this with. The product
-// does not use it: text/template finds methods by name, for which the linker keeps
-// every method there is (17 MB), all options of a rollout would stand in one list of
-// more than forty, and it leaves "kubectl" out of what a plugin is called.
+// A test compares the result with kubectl's own ActsAsRootCommand. The product does not
+// use that: text/template finds methods by name, so the linker would keep every method
+// (17 MB), the more than forty options of a rollout would be in one list, and it leaves
+// "kubectl" out of a plugin's name.
 func (h kubectlHelp) text(c *cobra.Command) string {
 	var b strings.Builder
 	section := func(format string, args ...any) { fmt.Fprintf(&b, "\n\n"+format, args...) }
@@ -76,8 +76,8 @@ func (h kubectlHelp) text(c *cobra.Command) string {
 	return b.String()
 }
 
-// flags are flags as kubectl lists them, each with its default and its text on lines
-// of its own.
+// flags prints flags as kubectl lists them, each with its default, and its description on
+// lines of its own.
 func (h kubectlHelp) flags(flags []*pflag.Flag) string {
 	var b strings.Builder
 	p := h.newPrinter(&b, uint(helpWidth(h.env)))
@@ -87,8 +87,8 @@ func (h kubectlHelp) flags(flags []*pflag.Flag) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// kubectlFlag is a flag with a sentence as its text. Where that names a default which
-// comes from the configuration, the flag's own is not shown.
+// kubectlFlag returns the flag with a sentence as its description. If that names a
+// default from the configuration, the flag's own default is not shown.
 func kubectlFlag(f *pflag.Flag) *pflag.Flag {
 	shown := *f
 	shown.Usage = capital(f.Usage)
@@ -102,14 +102,14 @@ func kubectlFlag(f *pflag.Flag) *pflag.Flag {
 	return &shown
 }
 
-// newOptions is `options`: the flags that every command takes.
+// newOptions makes `options`, which lists the flags that every command accepts.
 func (h kubectlHelp) newOptions() *cobra.Command {
 	return &cobra.Command{
 		Use: "options", Short: "Print the list of flags inherited by all commands", Hidden: true,
 		Long: "Print the list of flags inherited by all commands",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return pipeline.UsageErrorf(CodeUsage, "run `"+h.env.Plugin+" options` alone", "options takes no arguments")
+				return pipeline.UsageErrorf(CodeUsage, "run `"+h.env.Plugin+" options` without arguments", "options takes no arguments")
 			}
 			return nil
 		},

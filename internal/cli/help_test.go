@@ -9,7 +9,7 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 )
 
-// tree is a small plugin: two commands in a group, one beside it.
+// tree is a small plugin with two commands in a group and one outside of it.
 func tree(plugin string) (*Env, *cobra.Command, *bytes.Buffer, *bytes.Buffer) {
 	out, errs := new(bytes.Buffer), new(bytes.Buffer)
 	env := &Env{Plugin: plugin, Out: out, Err: errs, Getenv: func(string) string { return "" }}
@@ -88,7 +88,7 @@ FLAGS
 INHERITED FLAGS
       --events    Print progress as JSON lines on stderr
   -h, --help      Show help for command
-  -q, --quiet     Print nothing but errors and the result
+  -q, --quiet     Print only warnings, errors and the result
       --verbose   Print every detail
 
 EXAMPLES
@@ -141,7 +141,7 @@ func TestOptionsAreThoseOfEveryCommand(t *testing.T) {
 		}
 	}
 	if strings.Contains(out.String(), "--force") {
-		t.Error("a flag of one command is among those of all")
+		t.Error("a flag of one command is listed among the common flags")
 	}
 }
 
@@ -153,7 +153,7 @@ func TestWrongWordsAreAnswered(t *testing.T) {
 		{[]string{"shp"}, []string{`gh sbw has no command "shp"`, "did you mean `gh sbw ship`?"}},
 		{[]string{"help", "shp"}, []string{"did you mean `gh sbw ship`?"}},
 		{[]string{"zzz"}, []string{"fix:   `gh sbw --help` lists the commands"}},
-		{[]string{"ship", "a"}, []string{"`gh sbw ship` takes no argument, and \"a\" is one", "see `gh sbw ship --help`"}},
+		{[]string{"ship", "a"}, []string{"`gh sbw ship` takes no arguments, but \"a\" was given", "see `gh sbw ship --help`"}},
 		{[]string{"ship", "--zzz"}, []string{"unknown flag: --zzz", "see `gh sbw ship --help`"}},
 		{[]string{"ship", "-q", "--verbose"}, []string{"--quiet and --verbose exclude each other", "see `gh sbw ship --help`"}},
 		{[]string{"completion"}, []string{"name one of bash, zsh, fish, powershell"}},

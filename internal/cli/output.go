@@ -22,7 +22,7 @@ type OutputMode struct {
 // AddOutputFlags adds --quiet, --verbose and --events to c and the commands below it.
 func AddOutputFlags(c *cobra.Command, env *Env) {
 	f := c.PersistentFlags()
-	f.BoolVarP(&env.Mode.Quiet, "quiet", "q", false, "print nothing but errors and the result")
+	f.BoolVarP(&env.Mode.Quiet, "quiet", "q", false, "print only warnings, errors and the result")
 	f.BoolVar(&env.Mode.Verbose, "verbose", false, "print every detail")
 	f.BoolVar(&env.Mode.Events, "events", false, "print progress as JSON lines on stderr")
 	c.MarkFlagsMutuallyExclusive("quiet", "verbose")
@@ -32,7 +32,7 @@ func (e *Env) flags() ui.Flags {
 	return ui.Flags{Program: e.Plugin, Quiet: e.Mode.Quiet, Verbose: e.Mode.Verbose, Events: e.Mode.Events}
 }
 
-// ui are the options of what is written to e.Err.
+// ui returns the options for the view on e.Err.
 func (e *Env) ui() ui.Options {
 	if f, ok := e.Err.(*os.File); ok {
 		return ui.FromEnv(f, e.flags())
@@ -46,8 +46,8 @@ func (e *Env) ui() ui.Options {
 	return o
 }
 
-// Style is how text that is written to w looks: with the colours and the width of its
-// terminal, or plain.
+// Style returns the style for text that is written to w: with the colours and the width
+// of its terminal, or plain.
 func (e *Env) Style(w io.Writer) ui.Style {
 	if f, ok := w.(*os.File); ok {
 		return ui.StyleOf(f, e.flags())
@@ -55,7 +55,7 @@ func (e *Env) Style(w io.Writer) ui.Style {
 	return ui.Style{Program: e.Plugin}
 }
 
-// fail reports what ended a command outside of a run.
+// fail reports the findings that ended a command outside of a run.
 func (e *Env) fail(findings []*pipeline.Finding) error {
 	if e.Mode.Events {
 		return ui.New(e.ui()).Fail(findings)
@@ -63,8 +63,8 @@ func (e *Env) fail(findings []*pipeline.Finding) error {
 	return ui.PrintFindings(e.Err, e.Style(e.Err), findings)
 }
 
-// Warn reports what went wrong after the work was done: it is a warning, whatever
-// severity it would have had before.
+// Warn reports an error that came up after the work was done. It becomes a warning,
+// whatever its severity.
 func (e *Env) Warn(during string, err error) {
 	found := pipeline.AsFindings(during, err)
 	for i, f := range found {
@@ -99,16 +99,16 @@ func (e *Env) Notef(format string, args ...any) error {
 	return events.Stop()
 }
 
-// Run runs p, reports it as the flags say, and returns its outcome with the
-// error that ends the process with the outcome's exit code, nil when done.
-// next says, for an end that leaves something to do, what to type.
+// Run runs p, reports it as the flags say, and returns its outcome. The error is nil
+// after success; otherwise it makes the process exit with the outcome's code. next has a
+// hint about what to do for ends that leave something to do.
 func (e *Env) Run(ctx context.Context, p pipeline.Pipeline, next map[pipeline.End]string) (pipeline.Outcome, error) {
 	return e.RunAll(p, next, func(sink pipeline.Sink) pipeline.Outcome { return pipeline.Run(ctx, p, sink) })
 }
 
-// RunAll is Run for a command that is made of several pipelines: run sends the events
-// of all of them to sink and returns their outcome as one. p is what is planned.
-// run may still write into next.
+// RunAll is Run for a command that consists of several pipelines: run sends the events of
+// all of them to sink and returns one combined outcome. p is the plan. run may still add
+// to next.
 func (e *Env) RunAll(
 	p pipeline.Pipeline,
 	next map[pipeline.End]string,

@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// fillEmpty makes every list and map of a document that is always there an
-// empty one where it is nil, so that a program finds [] and not null.
+// fillEmpty replaces nil by empty in every required list and map of a document, so that a
+// program finds [] instead of null.
 func fillEmpty(doc any) { fillValue(reflect.ValueOf(doc)) }
 
 func fillValue(v reflect.Value) {
@@ -51,7 +51,7 @@ func fillValue(v reflect.Value) {
 	}
 }
 
-// jsonName is a field's name in a document as encoding/json has it.
+// jsonName returns a field's name in JSON according to encoding/json.
 func jsonName(f reflect.StructField) (name string, optional, skip bool) {
 	tag := f.Tag.Get("json")
 	name, rest, _ := strings.Cut(tag, ",")
@@ -62,7 +62,7 @@ func jsonName(f reflect.StructField) (name string, optional, skip bool) {
 	return name, slices.Contains(options, "omitempty") || slices.Contains(options, "omitzero"), tag == "-" || !f.IsExported() && !f.Anonymous
 }
 
-// printsItself reports whether a type decides by itself how it looks in JSON.
+// printsItself reports whether a type implements its own JSON encoding.
 func printsItself(t reflect.Type) bool {
 	for _, of := range []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()} {
 		if t.Implements(of) || reflect.PointerTo(t).Implements(of) {
@@ -84,11 +84,11 @@ func Fields(d Document) []Field {
 	return all
 }
 
-// eachField visits a struct's fields as encoding/json does: those of embedded
-// structs are its own, unless it has one of the same name itself. Those behind an
-// embedded pointer are optional, because it may be nil.
+// eachField visits a struct's fields as encoding/json does: fields of embedded structs
+// count as its own, unless it has one of the same name itself. Fields behind an embedded
+// pointer are optional, because the pointer may be nil.
 func eachField(t reflect.Type, visit func(name string, optional bool, f reflect.StructField)) {
-	own := map[string]bool{} // names that hide those of embedded structs
+	own := map[string]bool{} // names that hide fields of embedded structs
 	for f := range t.Fields() {
 		if name, _, skip := jsonName(f); !skip && !embedded(f) {
 			own[name] = true
@@ -113,8 +113,8 @@ func eachField(t reflect.Type, visit func(name string, optional bool, f reflect.
 	}
 }
 
-// embedded reports whether the fields of f are printed as those of the struct
-// around it.
+// embedded reports whether the fields of f are printed as fields of the struct that
+// contains it.
 func embedded(f reflect.StructField) bool {
 	t := f.Type
 	if t.Kind() == reflect.Pointer {
@@ -123,8 +123,7 @@ func embedded(f reflect.StructField) bool {
 	return f.Anonymous && f.Tag.Get("json") == "" && t.Kind() == reflect.Struct
 }
 
-// Documents maps the commands below root that print documents to an empty one
-// each.
+// Documents maps each command below root that prints documents to an empty one.
 func Documents(env *Env, root *cobra.Command) map[string]Document {
 	all := map[string]Document{}
 	var walk func(c *cobra.Command)
@@ -140,7 +139,7 @@ func Documents(env *Env, root *cobra.Command) map[string]Document {
 	return all
 }
 
-// schema is a JSON schema, in the order in which it is printed.
+// schema is a JSON schema. The fields are in the order in which they are printed.
 type schema struct {
 	Schema      string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`
@@ -154,15 +153,15 @@ type schema struct {
 	Required    []string           `json:"required,omitempty"`
 }
 
-// Schema is the JSON schema (draft 2020-12) of a document.
+// Schema returns the JSON schema (draft 2020-12) of a document.
 func Schema(command string, d Document) any {
 	s := schemaOf(reflect.TypeOf(d), nil)
 	s.Schema, s.Title = "https://json-schema.org/draft/2020-12/schema", "what `"+command+" -o json` prints"
 	return s
 }
 
-// schemaOf describes a type. within are the structs around it: one that holds
-// itself is described once.
+// schemaOf describes a type. within are the structs that contain it: a struct that
+// contains itself is described once.
 func schemaOf(t reflect.Type, within []reflect.Type) *schema {
 	switch t {
 	case reflect.TypeFor[time.Time]():

@@ -12,11 +12,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// oneInterrupt is how far apart two signals must be to count as two.
+// oneInterrupt is the time within which several signals count as one.
 const oneInterrupt = 300 * time.Millisecond
 
-// endingSignals are those that end a run in an orderly way. A closed terminal sends
-// SIGHUP; under nohup it is ignored, and stays ignored.
+// endingSignals returns the signals that end a run in an orderly way. A closed terminal
+// sends SIGHUP; under nohup it is ignored, and stays ignored.
 func endingSignals() []os.Signal {
 	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -26,8 +26,8 @@ func endingSignals() []os.Signal {
 }
 
 // surviveClosedPipes keeps a reader that goes away (`… | head`) from killing the
-// process: without this, Go ends it at the next write to its stdout or stderr.
-// Writes fail instead, and a run goes on to its end. The signal is not ignored,
+// process: without this, Go ends it at the next write to stdout or stderr.
+// With it, writes fail and a run continues to its end. The signal is not ignored,
 // because children would inherit that.
 func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
@@ -37,10 +37,10 @@ func isClosed(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.I
 
 // withSignals ends the context with the cause pipeline.ErrInterrupted at the
 // first SIGINT, SIGTERM or SIGHUP. A second one restores the terminal and ends the
-// process at once: the user does not want to wait for the rollback.
+// process immediately: the user does not want to wait for the rollback.
 //
-// Signals that arrive together count as one: timeout(1) and process managers signal
-// the process and then its whole group, and nobody has interrupted twice.
+// Signals that arrive together count as one: timeout(1) and process managers signal the
+// process and then its whole group, which is not a second interrupt.
 func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
@@ -61,7 +61,7 @@ func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 					continue
 				}
 				env.restoreTerminal()
-				fmt.Fprintln(env.Err, "interrupted twice: ended without putting anything back; run the same command again to go on")
+				fmt.Fprintln(env.Err, "interrupted twice: ended without restoring anything; run the same command again to continue")
 				os.Exit(int(pipeline.Interrupted))
 			case <-done:
 				return
@@ -71,15 +71,15 @@ func withSignals(parent context.Context, env *Env) (context.Context, func()) {
 	return ctx, func() { signal.Stop(signals); close(done); cancel(nil) }
 }
 
-// acknowledgeInterrupt writes into the output of the current run that the interrupt
-// was received: a rollback may take its time.
+// acknowledgeInterrupt prints in the current run's output that the interrupt was
+// received, because a rollback may take a while.
 func (e *Env) acknowledgeInterrupt() {
 	e.mu.Lock()
 	u := e.shown
 	e.mu.Unlock()
 	if u != nil {
 		// A run that has just ended has reported it itself.
-		_, _ = fmt.Fprintln(u.Log(), "interrupted: ending in order; a second interrupt ends at once and puts nothing back")
+		_, _ = fmt.Fprintln(u.Log(), "interrupted: ending in order; a second interrupt ends immediately and restores nothing")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// shared is what several goroutines write to, as stderr is.
+// shared is a buffer that several goroutines can write to, like stderr.
 type shared struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -35,8 +35,8 @@ func (s *shared) String() string {
 	return s.b.String()
 }
 
-// captured runs a stage in whose midst a library and a child write, and returns
-// what was printed.
+// captured runs a stage during which a library and a child process write, and returns what
+// was printed.
 func captured(t *testing.T, mode OutputMode) string {
 	t.Helper()
 	var errs shared
@@ -49,7 +49,7 @@ func captured(t *testing.T, mode OutputMode) string {
 		child := exec.CommandContext(ctx, "go", "env", "-no-such-flag")
 		child.Stderr = os.Stderr
 		if err := child.Run(); err == nil {
-			t.Error("the child has nothing to say")
+			t.Error("the child printed nothing")
 		}
 		return nil
 	}}}}
@@ -89,15 +89,15 @@ func TestCapturedStderrIsPrinted(t *testing.T) {
 	}
 }
 
-// TestEverythingIsPrintedAtTheEnd: what a child has written last is not lost with the
-// process, and what comes later goes where it went before.
+// TestEverythingIsPrintedAtTheEnd: the last output of a child is not lost when the process
+// ends, and later output goes to the original stderr.
 func TestEverythingIsPrintedAtTheEnd(t *testing.T) {
 	var errs shared
 	env := &Env{Err: &errs}
 	before := os.Stderr
 	release := env.captureStderr()
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
-	long := strings.Repeat("x", 60<<10) // nearly what a pipe holds
+	long := strings.Repeat("x", 60<<10) // nearly the capacity of a pipe
 	fmt.Fprint(os.Stderr, long)
 	release()
 	if got := errs.String(); got != long || os.Stderr != before {
@@ -105,7 +105,7 @@ func TestEverythingIsPrintedAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestEventsOutsideOfARunAreLines: a reader of JSON lines reads them all.
+// TestEventsOutsideOfARunAreLines: findings outside of a run are JSON lines, too.
 func TestEventsOutsideOfARunAreLines(t *testing.T) {
 	var errs bytes.Buffer
 	env := &Env{Err: &errs, Mode: OutputMode{Events: true}}

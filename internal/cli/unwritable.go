@@ -16,8 +16,8 @@ func (e *Env) isUnwritable(err error) bool {
 	return ok && failed && pe.Op == "write" && pe.Path == out.Name()
 }
 
-// unwritable is the finding for an error of isUnwritable. A run that has completed is
-// not undone because nobody can read about it, so its changes remain.
+// unwritable returns the finding for an error of isUnwritable. The changes of a completed
+// run remain, even if its result cannot be printed.
 func (e *Env) unwritable(err error) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: CodeOutput, Severity: pipeline.Error, Err: err,

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// TestUnwritableOutput: a full disk is reported as what it is, whatever was printed.
+// TestUnwritableOutput: a full disk is reported as such, whatever was being printed.
 func TestUnwritableOutput(t *testing.T) {
 	stage := pipeline.Stage{Name: "s", Run: func(context.Context, *pipeline.Reporter) error { return nil }}
 	for name, c := range map[string]struct {
@@ -40,7 +40,7 @@ func TestUnwritableOutput(t *testing.T) {
 		}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A file that is opened for reading refuses writes on every system.
+			// A file that is opened for reading rejects writes on every system.
 			name := filepath.Join(t.TempDir(), "out")
 			if err := os.WriteFile(name, nil, 0o600); err != nil {
 				t.Fatal(err)

@@ -16,11 +16,11 @@ func TestNumberOfArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		"too many":      {cobra.MaximumNArgs(1), []string{"a", "b"}, "takes at most 1 argument, and 2 were given"},
-		"too few":       {cobra.MinimumNArgs(2), []string{"a"}, "takes at least 2 arguments, and 1 was given"},
-		"another":       {cobra.ExactArgs(3), []string{"a"}, "takes 3 arguments, and 1 was given"},
-		"out of range":  {cobra.RangeArgs(1, 2), []string{"a", "b", "c"}, "takes between 1 and 2 arguments, and 3 were given"},
-		"none is taken": {cobra.NoArgs, []string{"a"}, `takes no argument, and "a" is one`},
+		"too many":      {cobra.MaximumNArgs(1), []string{"a", "b"}, "takes at most 1 argument, but 2 were given"},
+		"too few":       {cobra.MinimumNArgs(2), []string{"a"}, "takes at least 2 arguments, but 1 was given"},
+		"another":       {cobra.ExactArgs(3), []string{"a"}, "takes 3 arguments, but 1 was given"},
+		"out of range":  {cobra.RangeArgs(1, 2), []string{"a", "b", "c"}, "takes between 1 and 2 arguments, but 3 were given"},
+		"none is taken": {cobra.NoArgs, []string{"a"}, `takes no arguments, but "a" was given`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer

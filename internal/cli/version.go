@@ -14,7 +14,7 @@ import (
 type versionDocument struct {
 	Head
 	Version   string            `json:"version,omitempty" doc:"the release, or devel"`
-	Commit    string            `json:"commit,omitempty" doc:"the commit it is built from"`
+	Commit    string            `json:"commit,omitempty" doc:"the commit that it was built from"`
 	Dirty     bool              `json:"dirty,omitempty" doc:"whether the checkout had changes"`
 	Built     string            `json:"built,omitempty" doc:"the time that the build is dated to"`
 	Go        string            `json:"go,omitempty" doc:"the version of Go"`
@@ -25,10 +25,9 @@ type versionDocument struct {
 // AddVersion adds --version, and -o for it, to a root that has its RunE: the release,
 // its commit, Go, and the libraries that talk to GitHub, registries and Kubernetes.
 //
-// Cobra's own flag is not used. It would take -v, which is klog's verbosity to
-// kubectl's users, and a text of one's own takes a template: text/template
-// finds methods by name, for which the linker keeps every method there is, half
-// a megabyte and more of gh-sbw.
+// Cobra's own flag is not used. It would take -v, which kubectl's users know as klog's
+// verbosity, and a custom text needs a template: text/template finds methods by name, so
+// the linker would keep every method, more than half a megabyte of gh-sbw.
 func AddVersion(root *cobra.Command, env *Env) {
 	var output string
 	asked := root.Flags().Bool("version", false, "print the version, the commit and the libraries built in")
@@ -61,14 +60,14 @@ func AddVersion(root *cobra.Command, env *Env) {
 	}
 }
 
-// upgrade is how each plugin's host installs the newest release.
+// upgrade is the command with which each plugin's host installs the newest release.
 var upgrade = map[string]string{
 	"gh sbw":      "gh extension upgrade sbw",
 	"kubectl sbw": "kubectl krew upgrade sbw",
 }
 
-// releaseNotice is the line about a newer release, or "". A shell's completion
-// runs the program at every key, so it neither prints the line nor looks for a release.
+// releaseNotice returns the line about a newer release, or "". A shell's completion runs
+// the program at every key press, so it neither prints the line nor looks for a release.
 func releaseNotice(ctx context.Context, env *Env, args []string) string {
 	if asksCompletion(args) {
 		return ""

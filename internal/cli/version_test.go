@@ -21,7 +21,7 @@ func TestVersionFlag(t *testing.T) {
 	if code := Execute(t.Context(), env, root, []string{"--version"}); code != 0 || out.String() != release.Version().Text(env.Plugin) || errs.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), errs.String())
 	}
-	// -v is klog's.
+	// -v is klog's verbosity.
 	if code := Execute(t.Context(), env, root, []string{"-v"}); code != 2 || !strings.Contains(errs.String(), "-v") {
 		t.Errorf("-v: exit code %d, stderr %q", code, errs.String())
 	}
@@ -30,7 +30,7 @@ func TestVersionFlag(t *testing.T) {
 func TestNoHintInCompletion(t *testing.T) {
 	for _, arg := range []string{cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd} {
 		env := &Env{Plugin: "gh sbw", Version: "v1.2.3", Getenv: func(name string) string {
-			t.Errorf("%s was asked for: a key pressed in a shell asks nothing", name)
+			t.Errorf("%s was requested: a key press in a shell must not cause requests", name)
 			return ""
 		}}
 		if line := releaseNotice(t.Context(), env, []string{arg, "publish", ""}); line != "" {

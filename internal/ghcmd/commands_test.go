@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli/clitest"
 )
 
-// TestArgvBecomesOptions runs each command with its use case replaced: what the
-// command line says is what the use case is given.
+// TestArgvBecomesOptions runs each command with its use case replaced, and checks the
+// options that the use case would get.
 func TestArgvBecomesOptions(t *testing.T) {
 	tested := map[string]bool{}
 	const config = "workers: {w: {image: ghcr.io/o/w, build: {platforms: [linux/amd64], secrets: ['id=a']}}}"

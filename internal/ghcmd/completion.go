@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// completions say what flags and arguments of every command may be.
+// completions adds completion to the flags and arguments of every command.
 func completions(root *cobra.Command, env *cli.Env) {
 	published := cli.CompleteBy(func(ctx context.Context, c *cobra.Command, _ []string) ([]string, error) {
 		return publishedTags(ctx, env, given(c, "worker"), given(c, "image"))
@@ -57,13 +57,13 @@ func completions(root *cobra.Command, env *cli.Env) {
 	}
 }
 
-// nextTags are tags that this checkout would likely be published under: the
-// commit and the time.
+// nextTags returns tags that this checkout would likely be published with: the time and
+// the commit.
 func nextTags(ctx context.Context, env *cli.Env, args []string) ([]string, error) {
 	if len(args) > 0 {
 		return nil, nil
 	}
-	tags := []string{time.Now().Format(tagLayout) + "\tthe time, as without TAG"}
+	tags := []string{time.Now().Format(tagLayout) + "\tthe time, the default"}
 	dir, _ := worker.FindRoot(env.Dir)
 	state, err := checkout.Inspect(ctx, checkout.Options{Dir: dir, Env: os.Environ()})
 	if err != nil {
@@ -72,7 +72,7 @@ func nextTags(ctx context.Context, env *cli.Env, args []string) ([]string, error
 	if len(state.Revision) > 9 {
 		about := "the commit"
 		if state.Dirty {
-			about += ", which this tree has changes to"
+			about += ", without this checkout's changes"
 		}
 		tags = append(tags, fmt.Sprintf("%s\t%s", state.Revision[:7], about))
 	}
@@ -92,8 +92,7 @@ func publishedTags(ctx context.Context, env *cli.Env, workerName, repository str
 	return image.Names(ctx, client)
 }
 
-// given is a flag's value as far as the command line says it; empty where the
-// command has no such flag.
+// given returns the value of a flag, or "" if the command has no such flag.
 func given(c *cobra.Command, name string) string {
 	if f := c.Flags().Lookup(name); f != nil {
 		return f.Value.String()

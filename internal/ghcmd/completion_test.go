@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// asExtension makes this test's own program the extension, so that a real shell
-// and a real gh can run it without another build.
+// asExtension makes the test binary itself the extension, so that a real shell and a real
+// gh can run it without another build.
 const asExtension = "SBW_TEST_AS_EXTENSION"
 
 func init() {
@@ -40,8 +40,8 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestBashCompletes has the real bash complete `gh sbw`, which the real gh
-// completes no further than to the extension's name.
+// TestBashCompletes has the real bash complete `gh sbw`, which the real gh completes only
+// up to the extension's name.
 func TestBashCompletes(t *testing.T) {
 	gh, bash := require.Tool(t, "gh"), require.Tool(t, "bash")
 	env, _, _ := testEnv(t, "workers:\n  beta: {}\n  alpha: {}\n")

@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/publish"
 )
 
-// newDoctor runs the checks of publish and nothing else.
+// newDoctor makes the command that runs the checks of publish and nothing else.
 func newDoctor(env *cli.Env, runF func(context.Context, *publishOptions) error) *cobra.Command {
 	var f flags
 	o := &publishOptions{}
@@ -52,7 +52,7 @@ func runDoctor(ctx context.Context, env *cli.Env, o *publishOptions) error {
 	return printDoctor(env, o.output, d, cmp.Or(err, rerr))
 }
 
-// printDoctor writes the verdict to stdout; failed is why it is not a good one.
+// printDoctor writes the verdict to stdout. failed is the error, if any.
 func printDoctor(env *cli.Env, output string, d *doctorDocument, failed error) error {
 	env.SetDocument(d)
 	if failed != nil || cli.IsDocument(output) {

@@ -30,8 +30,8 @@ export const b = inngest.createFunction({ id: "b", retries: 0 }, { cron: "0 * * 
 export const functions = [a, b];
 `
 
-// TestEveryOutputIsOneDocument runs every command to each of its ends with -o
-// json and yaml: stdout is one document that is valid by the command's schema.
+// TestEveryOutputIsOneDocument runs every command to each of its ends with -o json and
+// yaml: stdout is one document that is valid according to the command's schema.
 func TestEveryOutputIsOneDocument(t *testing.T) {
 	srv := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	defer srv.Close()

@@ -21,8 +21,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// flags are what the command line says about the image; options joins them
-// with the configuration.
+// flags holds the flags about the image. options combines them with the configuration.
 type flags struct {
 	worker, image string
 
@@ -36,21 +35,21 @@ type flags struct {
 	noLatest, overwrite bool
 	noLayerReuse        bool
 
-	// chosen says which of several workers was chosen without being named; see
-	// options.
+	// chosen is the note about which of several workers was chosen if none was named.
+	// options sets it.
 	chosen string
 }
 
-// addTarget adds the flags that say whose image is meant.
+// addTarget adds the flags that select the worker and the image.
 func (f *flags) addTarget(c *cobra.Command) {
-	c.Flags().StringVar(&f.worker, "worker", "", "the worker in "+worker.ConfigName+"; may be left out when there is one")
+	c.Flags().StringVar(&f.worker, "worker", "", "which worker of "+worker.ConfigName+" to use; may be omitted if there is only one")
 	c.Flags().StringVar(&f.image, "image", "", "the image's repository (default: ghcr.io/OWNER/WORKER)")
 }
 
-// addBuild adds the flags that say what is built and under which tags it goes.
+// addBuild adds the flags that control the build and the tags.
 func (f *flags) addBuild(c *cobra.Command) {
 	s := c.Flags()
-	s.StringSliceVar(&f.platforms, "platform", nil, "platforms to build for (default: linux/arm64); several make an index")
+	s.StringSliceVar(&f.platforms, "platform", nil, "platforms to build for (default: linux/arm64); several platforms make an index")
 	s.StringVarP(&f.file, "file", "f", "", "the Dockerfile (default: build.dockerfile)")
 	s.StringVar(&f.context, "context", "", "the build context (default: build.context, the repository's root)")
 	s.StringVar(&f.builder, "builder", build.Auto, "what builds: "+strings.Join(append([]string{build.Auto}, build.Names()...), ", "))
@@ -62,17 +61,17 @@ func (f *flags) addBuild(c *cobra.Command) {
 	s.StringArrayVar(&f.cacheTo, "cache-to", nil, "a cache to write, as buildx takes it")
 	s.BoolVar(&f.noCache, "no-cache", false, "build every step again, without the cache")
 	s.BoolVar(&f.pull, "pull", false, "look for newer base images")
-	s.BoolVar(&f.noLayerReuse, "no-layer-reuse", false, "send layers as they are built, even where they hardly differ from published ones")
+	s.BoolVar(&f.noLayerReuse, "no-layer-reuse", false, "send layers as they are built, even if they hardly differ from published ones")
 	s.BoolVar(&f.noLatest, "no-latest", false, "leave the tag latest where it is")
 	s.BoolVar(&f.overwrite, "overwrite", false, "let TAG be moved from other content")
 	cli.Complete(c, "builder", append([]string{build.Auto}, build.Names()...)...)
 }
 
-// tagLayout is the default tag: the time, as the seed's script had it.
+// tagLayout is the format of the default tag, the time.
 const tagLayout = "20060102-150405"
 
-// options are what to publish: the flags, completed by the configuration and
-// checked. The errors are findings of wrong usage.
+// options returns what to publish, from the flags and the configuration. Errors are
+// findings about wrong usage.
 func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publish.Options, error) {
 	o := publish.Options{
 		Builder:   f.builder,
@@ -109,7 +108,7 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 	}
 	if o.Tag == push.Latest && o.NoLatest {
 		return o, pipeline.UsageErrorf(codeUsage, "give another tag, or leave out --no-latest",
-			"the tag latest is to be written, and --no-latest says to leave it where it is")
+			"the tag is latest, but --no-latest leaves that tag where it is")
 	}
 	o.Repository = o.Worker.Image
 	if f.image != "" {
@@ -134,7 +133,7 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 	return o, err
 }
 
-// request is what to build.
+// request returns what to build.
 func (f *flags) request(env *cli.Env, o publish.Options) (build.Request, error) {
 	b := o.Worker.Build
 	r := build.Request{
@@ -203,8 +202,8 @@ func (f *flags) parsePlatforms(configured []imageref.Platform) ([]imageref.Platf
 	return all, nil
 }
 
-// contradictions looks at the flags alone, before the configuration's values
-// join them.
+// contradictions checks the flags alone, before they are combined with the
+// configuration.
 func (f *flags) contradictions() error {
 	if f.layout == "" {
 		return nil
@@ -219,7 +218,7 @@ func (f *flags) contradictions() error {
 	} {
 		if other.given {
 			return pipeline.UsageErrorf(codeUsage, "leave out one of the two",
-				"--layout publishes an image that is built already, and %s is about building one", other.name)
+				"--layout publishes an image that is already built, but %s is about building one", other.name)
 		}
 	}
 	return nil
@@ -244,7 +243,7 @@ func sourceDateEpoch(env *cli.Env) (time.Time, error) {
 	return time.Unix(seconds, 0).UTC(), nil
 }
 
-// absolute is a path as seen from dir.
+// absolute makes a path relative to dir absolute.
 func absolute(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path

@@ -25,21 +25,20 @@ type functionsOptions struct {
 	output string
 }
 
-// newFunctions makes the command. runF takes the options in place of the use
-// case, in tests.
+// newFunctions makes the command. In tests, runF gets the options instead of the use case.
 func newFunctions(env *cli.Env, runF func(context.Context, *functionsOptions) error) *cobra.Command {
 	var f flags
 	o := &functionsOptions{}
 	c := &cobra.Command{
 		Use:   "functions [flags]",
 		Short: "List the Inngest functions that the sources register, and what is wrong with them",
-		Long: `Read from the TypeScript sources alone which Inngest functions each index of the worker registers:
-ids, triggers, retries and where they are written. What cannot be decided without running the
-program is reported with its place. Exit code 3 means that an error was found.`,
+		Long: `Read from the TypeScript sources which Inngest functions each index of the worker registers:
+ids, triggers, retries and where they are defined. What cannot be decided without running the
+program is reported with its location. Exit code 3 means that an error was found.`,
 		Example: `  # what this checkout would register
   gh sbw functions
 
-  # with concurrency and places
+  # with concurrency and locations
   gh sbw functions -o wide
 
   # what a rollout of this checkout would change against a published tag
@@ -87,8 +86,8 @@ func runFunctions(ctx context.Context, env *cli.Env, o *functionsOptions) error 
 	return printDiff(env, o.output, found, diffs)
 }
 
-// printFunctions writes the functions to stdout, and what is wrong with them to
-// stderr: an error is the command's verdict.
+// printFunctions writes the functions to stdout, and what is wrong with them to stderr. An
+// error makes the command fail.
 func printFunctions(env *cli.Env, output string, found *catalog.Catalog, judged []*pipeline.Finding) error {
 	env.SetDocument(newFunctionsDocument(found))
 	if err := listFunctions(env, output, found); err != nil {
@@ -108,7 +107,7 @@ func printFunctions(env *cli.Env, output string, found *catalog.Catalog, judged 
 // functionsDocument is what functions prints for programs.
 type functionsDocument struct {
 	cli.Head
-	Version    int                           `json:"version" doc:"of the catalog's format"`
+	Version    int                           `json:"version" doc:"the version of the catalog's format"`
 	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions (with the ids of their steps, and open where there may be others) and incomplete"`
 	Unresolved []catalog.Unresolved          `json:"unresolved" doc:"what could not be decided, each with index, file, line, what and why"`
 	Orphans    []catalog.Function            `json:"orphans" doc:"functions that no index registers"`

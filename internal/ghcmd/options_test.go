@@ -32,7 +32,7 @@ func testEnv(t *testing.T, config string) (*cli.Env, *bytes.Buffer, *bytes.Buffe
 	return &cli.Env{Plugin: "gh sbw", Out: &out, Err: &errs, In: strings.NewReader(""), Dir: dir, Getenv: func(string) string { return "" }}, &out, &errs
 }
 
-// parse returns the options that publish is run with.
+// parse returns the options that publish would run with.
 func parse(t *testing.T, env *cli.Env, argv ...string) (publish.Options, error) {
 	t.Helper()
 	var f flags
@@ -106,7 +106,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 		"explain":         {"", []string{"explain", "no-such-thing-at-all"}, "no page explains"},
 		"tag of a dash":   {"", []string{"publish", "--", "-x"}, `"-x" is not a valid tag`},
 		"no registry":     {"", []string{"publish", "--image", "worker"}, "does not start with a registry"},
-		"latest and not":  {"", []string{"publish", "latest", "--no-latest"}, "says to leave it where it is"},
+		"latest and not":  {"", []string{"publish", "latest", "--no-latest"}, "leaves that tag where it is"},
 		"no layout":       {"", []string{"publish", "--layout", "nowhere"}, "nowhere does not exist"},
 		"a file":          {"workers: {w: {}}", []string{"publish", "--layout", ".sbw.yaml"}, "is a file, not a layout directory"},
 		"build a layout":  {"", []string{"publish", "--layout", ".", "--builder", "buildx"}, "--builder is about building one"},
@@ -142,7 +142,7 @@ func TestWrongUsageIsOneClearErrorAndChangesNothing(t *testing.T) {
 				t.Errorf("stdout is for results: %s", out)
 			}
 			if strings.Contains(errs.String(), "ghp_of") {
-				t.Errorf("what may be a secret is repeated: %s", errs)
+				t.Errorf("a possible secret is repeated: %s", errs)
 			}
 			if files, err := os.ReadDir(env.Dir); err != nil || len(files) > 2 { // .git and .sbw.yaml
 				t.Errorf("%v, %v", files, err)

@@ -13,16 +13,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/push"
 )
 
-const publishExamples = `  # build this checkout and publish it under the time as tag, and as latest
+const publishExamples = `  # build this checkout, and publish it with the time as the tag, and as latest
   gh sbw publish
 
-  # under the commit as tag
+  # with the commit as the tag
   gh sbw publish "$(git rev-parse --short HEAD)"
 
   # everything but the push
   gh sbw publish --dry-run
 
-  # an image that something else has built
+  # publish an image that something else has built
   gh sbw publish a6de1e0 --layout ./oci
 
   # publish and roll out
@@ -33,8 +33,7 @@ type publishOptions struct {
 	output string
 }
 
-// newPublish makes the command. runF takes the options in place of the use
-// case, in tests.
+// newPublish makes the command. In tests, runF gets the options instead of the use case.
 func newPublish(env *cli.Env, runF func(context.Context, *publishOptions) error) *cobra.Command {
 	var f flags
 	o := &publishOptions{}
@@ -45,7 +44,7 @@ func newPublish(env *cli.Env, runF func(context.Context, *publishOptions) error)
 		Long: `Build the worker's image for the cluster's platform and push it to the GitHub Container Registry
 under TAG, by default the time as YYYYMMDD-HHMMSS, and as latest.
 
-Whatever would fail after the build is refused before it: identity, scopes, permission to push, the
+Whatever would fail after the build is checked before it: identity, scopes, permission to push, the
 builder, the Dockerfile, the tag. latest moves only when TAG is complete. The result,
 NAME:TAG@sha256:…, goes to standard output; progress goes to standard error.
 
@@ -79,8 +78,8 @@ Exit codes: 0 done, 1 failed and nothing changed, 2 wrong usage, 3 refused by th
 	return c
 }
 
-// notACommand refuses a TAG that is the name of a command: whoever types `publish
-// help` wants help, and not an image of that name. After -- it is a tag.
+// notACommand refuses a TAG that is the name of a command: somebody who types `publish
+// help` wants help, not an image of that name. After --, it is a tag.
 func notACommand(c *cobra.Command, env *cli.Env, args []string) error {
 	if len(args) == 0 || c.ArgsLenAtDash() == 0 {
 		return nil
@@ -101,13 +100,13 @@ func notACommand(c *cobra.Command, env *cli.Env, args []string) error {
 		fix = fmt.Sprintf("run `%s --version`", env.Plugin)
 	}
 	return pipeline.UsageErrorf(codeUsage, fix+fmt.Sprintf("; to publish a tag of that name, `%s %s -- %s`", env.Plugin, c.Name(), word),
-		"%q is a command, and would become the image's tag", word)
+		"%q is a command, but would become the image's tag", word)
 }
 
 func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {
 	r := publish.New(o.Options)
 	out, err := env.Run(ctx, r.Pipeline(), map[pipeline.End]string{
-		pipeline.Left: "run `gh sbw publish " + o.Tag + "` again: what was sent is there, and only the rest is sent",
+		pipeline.Left: "run `gh sbw publish " + o.Tag + "` again: it sends only what is still missing",
 	})
 	env.Warn("cannot save the receipt", r.Record(ctx, out))
 	if perr := printPublish(env, o, r.Result(), out.End == pipeline.Done); perr != nil {
@@ -119,12 +118,12 @@ func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {
 // publishDocument is what publish prints for programs.
 type publishDocument struct {
 	cli.Head
-	Reference string       `json:"reference,omitempty" doc:"the image that is published: NAME:TAG@sha256:…"`
+	Reference string       `json:"reference,omitempty" doc:"the published image: NAME:TAG@sha256:…"`
 	Tag       string       `json:"tag,omitempty" doc:"its tag"`
 	Digest    string       `json:"digest,omitempty" doc:"its digest"`
-	DryRun    bool         `json:"dryRun,omitempty" doc:"nothing was sent because of --dry-run"`
+	DryRun    bool         `json:"dryRun,omitempty" doc:"whether nothing was sent because of --dry-run"`
 	Pushed    *push.Result `json:"pushed,omitempty" doc:"what the push sent"`
-	Plan      *push.Plan   `json:"plan,omitempty" doc:"what a push would send, of a dry run"`
+	Plan      *push.Plan   `json:"plan,omitempty" doc:"with --dry-run, what a push would send"`
 }
 
 // printPublish writes the result to stdout: one line, or a document.

@@ -19,9 +19,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/push"
 )
 
-// TestResults runs each command with a result in place of its use case: what it
-// prints into a pipe, what a terminal of 80 columns shows, and the fields that its
-// documents have besides the head.
+// TestResults runs each command with a prepared result instead of its use case. It checks
+// what the command prints into a pipe, what a terminal of 80 columns shows, and which
+// fields its documents have besides the head.
 func TestResults(t *testing.T) {
 	repo, err := imageref.ParseRepository("ghcr.io/o/w")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestResults(t *testing.T) {
 		argv    string
 		code    pipeline.End
 		pipe    string   // stdout
-		screen  string   // of a terminal, where it differs
+		screen  string   // of a terminal, if it differs
 		fields  []string // of the documents
 	}{
 		{"publish", publishAs(pushed, pipeline.Done), "publish v1", 0, "ghcr.io/o/w:v1@" + digest + "\n", wrapped,

@@ -1,6 +1,5 @@
-// Package ghcmd is the command line of `gh sbw`: flags become options, and
-// options a list of checks and stages that is written out in one place for
-// each command.
+// Package ghcmd is the command line of `gh sbw`. Each command turns flags into the options
+// of a use case in internal/publish, and prints the result.
 package ghcmd
 
 import (
@@ -12,7 +11,7 @@ import (
 // Main runs gh-sbw and returns its exit code.
 func Main() int { return cli.Main("gh sbw", NewRoot) }
 
-// NewRoot makes the command tree.
+// NewRoot returns the command tree.
 func NewRoot(env *cli.Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sbw <command> [flags]",
@@ -20,8 +19,8 @@ func NewRoot(env *cli.Env) *cobra.Command {
 		Long: `Build the worker's image for the cluster's architecture and push it to the
 GitHub Container Registry as yourself.
 
-What is published goes live with 'kubectl sbw rollout --tag TAG'.`,
-		Example: `  # is everything there?
+To put a published image into production, run 'kubectl sbw rollout --tag TAG'.`,
+		Example: `  # is everything ready for a publish?
   gh sbw doctor
 
   # build this checkout and publish it

@@ -23,8 +23,7 @@ type tagsOptions struct {
 	output string
 }
 
-// newTags makes the command. runF takes the options in place of the use case,
-// in tests.
+// newTags makes the command. In tests, runF gets the options instead of the use case.
 func newTags(env *cli.Env, runF func(context.Context, *tagsOptions) error) *cobra.Command {
 	var f flags
 	o := &tagsOptions{}
@@ -131,8 +130,7 @@ func printTags(env *cli.Env, o *tagsOptions, repo imageref.Repository, tags []im
 	return rows.Print(out)
 }
 
-// ageOf writes a time that has passed in one unit, as kubectl's and gh's lists
-// do: 40s, 12m, 5h, 3d, 4y.
+// ageOf prints an age in one unit, as kubectl's and gh's lists do: 40s, 12m, 5h, 3d, 4y.
 func ageOf(d time.Duration) string {
 	const day = 24 * time.Hour
 	for _, u := range []struct {

@@ -22,7 +22,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cli"
 )
 
-// A whole dry run reports that the image has grown and that it runs as root where
+// A complete dry run reports that the image has grown, and that it runs as root although
 // the manifest forbids it.
 func TestGrownAndRootAreReported(t *testing.T) {
 	srv := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
@@ -58,8 +58,7 @@ func TestGrownAndRootAreReported(t *testing.T) {
 	}
 }
 
-// arm64 is an image of one layer of that size, zeros that are not entries of a
-// tar.
+// arm64 returns an image with one layer of that size. The layer is zeros, not a valid tar.
 func arm64(t *testing.T, size int) v1.Image {
 	t.Helper()
 	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(make([]byte, size), types.OCIUncompressedLayer))

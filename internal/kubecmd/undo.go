@@ -41,7 +41,12 @@ state before that run.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("to-revision") && o.ToRevision < 1 {
-				return pipeline.UsageErrorf(codeUsage, "choose one that `kubectl sbw history` lists", "--to-revision %d is not a revision", o.ToRevision)
+				return pipeline.UsageErrorf(
+					codeUsage,
+					"choose one that `kubectl sbw history` lists",
+					"--to-revision %d is not a revision",
+					o.ToRevision,
+				)
 			}
 			if err := o.complete(k); err != nil {
 				return err
@@ -57,7 +62,12 @@ state before that run.`,
 		},
 	}
 	f := c.Flags()
-	f.Int64Var(&o.ToRevision, "to-revision", 0, "the revision to go back to (default: the newest one before the current revision that ran well)")
+	f.Int64Var(
+		&o.ToRevision,
+		"to-revision",
+		0,
+		"the revision to go back to (default: the newest one before the current revision that ran well)",
+	)
 	o.addFiles(c)
 	f.BoolVar(&o.Manifest.NoWrite, "no-write", false, "leave the manifest file as it is")
 	f.DurationVar(&o.Timeout, "timeout", 0, "how long to wait (default: deploy.timeout, 180s)")

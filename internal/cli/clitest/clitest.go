@@ -1,7 +1,6 @@
-// Package clitest checks what commands print for programs. Document holds one
-// output of a command to the contract that `explain --schema` prints: exactly one
-// document, with every field that is always there, and valid by the command's
-// own JSON schema.
+// Package clitest checks what commands print for programs. Document checks one output of a
+// command against the contract that `explain --schema` prints: it is exactly one document,
+// has every required field, and is valid according to the command's own JSON schema.
 package clitest
 
 import (
@@ -21,7 +20,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Document checks stdout, which command ("gh sbw publish") has printed in format
+// Document checks stdout, which command ("gh sbw publish") printed in the format
 // json or yaml, and returns it.
 func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, format string, stdout []byte) map[string]any {
 	t.Helper()
@@ -41,7 +40,7 @@ func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, form
 		t.Errorf("%s -o %s: %v\n%s", command, format, err, stdout)
 	}
 	if strings.Contains(string(text), "0001-01-01T") {
-		t.Errorf("%s -o %s prints a time that is not known\n%s", command, format, stdout)
+		t.Errorf("%s -o %s prints an unknown time\n%s", command, format, stdout)
 	}
 	doc, ok := got.(map[string]any)
 	if !ok {
@@ -59,7 +58,7 @@ func Document(t testing.TB, newRoot func(*cli.Env) *cobra.Command, command, form
 	}
 	for name := range doc {
 		if !known[name] {
-			t.Errorf("%s prints %s, which its schema does not have", command, name)
+			t.Errorf("%s prints %s, which is not in its schema", command, name)
 		}
 	}
 	return doc
@@ -85,8 +84,8 @@ func Result(
 	}
 }
 
-// EveryCommand checks that each command of a plugin is among those that a table tests.
-// Those that both plugins have are tested in internal/cli.
+// EveryCommand checks that a table tests each command of a plugin. Commands that both
+// plugins have are tested in internal/cli.
 func EveryCommand(t testing.TB, root *cobra.Command, tested map[string]bool) {
 	t.Helper()
 	for _, c := range root.Commands() {
@@ -96,7 +95,7 @@ func EveryCommand(t testing.TB, root *cobra.Command, tested map[string]bool) {
 	}
 }
 
-// one is the only document of an output, as JSON.
+// one returns the only document of an output, as JSON.
 func one(t testing.TB, format string, stdout []byte) []byte {
 	t.Helper()
 	var v any

@@ -1,5 +1,4 @@
-// Package whole holds the tests of a whole `gh sbw publish`: the real gh starts
-// the extension, a real builder builds, and what is pushed goes through TLS to a
-// registry that is called ghcr.io. What is asserted are facts of the registry,
-// of processes and of files.
+// Package whole tests a complete `gh sbw publish`: the real gh starts the extension, a real
+// builder builds, and the push goes through TLS to a registry that is called ghcr.io. The
+// tests assert on the state of the registry, processes and files.
 package whole

@@ -21,7 +21,7 @@ import (
 // event is a line of --events.
 type event struct{ Kind, Stage, Text string }
 
-// run is a publish that is under way.
+// run is a publish in progress.
 type run struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -49,8 +49,8 @@ func (r *run) wasInterrupted() bool {
 	return r.interrupted
 }
 
-// publish runs the plugin to its end. begun is called when it has started, seen
-// for each event that it reports.
+// publish runs the plugin to its end. begun is called when it has started, and seen for
+// each event that it reports.
 func (w *world) publish(t *testing.T, tag string, begun func(*run), seen func(*run, event)) (r *run, stderr string, code int) {
 	t.Helper()
 	cmd := w.command(w.plugin(), []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login}, "publish", tag, "--builder", "buildkit", "--events")
@@ -80,9 +80,8 @@ func (w *world) publish(t *testing.T, tag string, begun func(*run), seen func(*r
 	return r, output.String(), cmd.ProcessState.ExitCode()
 }
 
-// TestInterrupt presses Ctrl-C at each request of a publish, when each stage
-// begins, and while a build step hangs, which only the interrupt ends: TAG is
-// untouched or complete.
+// TestInterrupt presses Ctrl-C at each request of a publish, when each stage begins, and
+// while a build step hangs until it is interrupted. TAG is always untouched or complete.
 func TestInterrupt(t *testing.T) {
 	w := newWorld(t)
 	w.checkout(t, "")
@@ -95,11 +94,11 @@ func TestInterrupt(t *testing.T) {
 		now, latest := w.digestOf(t, tag), w.digestOf(t, "latest")
 		switch {
 		case !interrupted:
-			t.Errorf("was not interrupted: %s", out)
+			t.Errorf("the run was not interrupted: %s", out)
 		case code != 130 && code != 0:
 			t.Errorf("exit code %d: %s", code, out)
 		case code == 0 && (now == "" || latest != now):
-			t.Errorf("said to be done: %s is %q, latest %q", tag, now, latest)
+			t.Errorf("reported as done: %s is %q, latest %q", tag, now, latest)
 		case latest != old && latest != now:
 			t.Errorf("latest is %q", latest)
 		}
@@ -118,7 +117,7 @@ func TestInterrupt(t *testing.T) {
 		w.front.OnRequest(nil)
 		if count < n {
 			if n < 8 {
-				t.Errorf("a publish was through after %d requests", count)
+				t.Errorf("a publish was complete after %d requests", count)
 			}
 			old = w.digestOf(t, "latest") // this one was not interrupted
 			break
@@ -159,6 +158,6 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if entries, err := os.ReadDir(w.home + "/tmp"); err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v, %v", entries, err)
+		t.Errorf("files were left behind: %v, %v", entries, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// ship publishes, and returns the notes and findings of the run and the layers of what TAG then is.
+// ship publishes, and returns the run's notes and findings and the layers of the image at TAG.
 func (w *world) ship(t *testing.T, tag string, args ...string) (story string, churn []string, layers []v1.Descriptor) {
 	t.Helper()
 	cmd := w.command(w.plugin(), []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login}, append([]string{"publish", tag, "--events"}, args...)...)
@@ -65,7 +65,7 @@ func TestALayerThatHardlyDiffersIsNotSentAgain(t *testing.T) {
 	_, _, first := w.ship(t, "v1", "--builder", "buildkit")
 	for i, l := range first {
 		if l.MediaType != "application/vnd.oci.image.layer.v1.tar+zstd" {
-			t.Errorf("layer %d is sent as %s", i+1, l.MediaType)
+			t.Errorf("layer %d was sent as %s", i+1, l.MediaType)
 		}
 	}
 	change()
@@ -74,7 +74,7 @@ func TestALayerThatHardlyDiffersIsNotSentAgain(t *testing.T) {
 		t.Errorf("%+v", layers)
 	}
 	if !strings.Contains(story, "layer 2 (COPY mods): 1 of 61 files differs, ") {
-		t.Errorf("the story: %s", story)
+		t.Errorf("the notes are: %s", story)
 	}
 	if len(churn) != 1 || !strings.HasSuffix(churn[0], "Dockerfile:3") {
 		t.Errorf("findings: %q", churn)
@@ -92,7 +92,7 @@ func TestALayerThatHardlyDiffersIsNotSentAgain(t *testing.T) {
 		t.Errorf("%+v", layers)
 	}
 	if _, _, layers = w.ship(t, "v3", "--layout", dir); len(layers) != 3 {
-		t.Errorf("the same again: %+v", layers)
+		t.Errorf("publishing the same again: %+v", layers)
 	}
 
 	change()

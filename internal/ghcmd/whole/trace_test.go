@@ -14,10 +14,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// halves let a script put the token together without having it in its text.
+// halves lets a script assemble the token without containing it.
 const halves = "a=ghp_; b=0123456789abcdefghijklmnopqrstuvwxyz; "
 
-// reported is a testing.TB that keeps errors.
+// reported is a testing.TB that records errors.
 type reported struct {
 	testing.TB
 	errors []string
@@ -25,11 +25,11 @@ type reported struct {
 
 func (r *reported) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
 
-// TestTokenStaysInMemory traces a publish from gh to the last of its children,
-// once for each source of a token: neither the token nor a bearer is in an
-// argument, in the environment of a child, in a file or in an output. The files
-// are the home with its state, cache and temporary directories, the checkout,
-// and all that the builder keeps.
+// TestTokenStaysInMemory traces a publish from gh to the last of its children, once for
+// each source of a token: neither the token nor a bearer token is in an argument, in the
+// environment of a child, in a file or in the output. The files are the home directory
+// with state, cache and temporary directories, the checkout, and everything that the
+// builder keeps.
 func TestTokenStaysInMemory(t *testing.T) {
 	w := newWorld(t)
 	gh := require.Tool(t, "gh")
@@ -37,17 +37,17 @@ func TestTokenStaysInMemory(t *testing.T) {
 	stored := filepath.Join(w.home, "config", "gh", "hosts.yml")
 	secrets := filepath.Join(w.home, "bin", "secrets")
 	write(t, secrets, "#!/bin/sh\n"+halves+"echo $a$b\n", 0o755)
-	// What a hook is given shows what any child is given.
+	// A hook's environment is the same as any child's.
 	const hook = `hooks: {publish: [sh, -c, "env > $HOME/hooked; cat >> $HOME/hooked"]}`
 	for _, c := range []struct {
 		name   string
 		config []string
-		hosts  string // gh's file of stored logins
+		hosts  string // gh's file with stored logins
 		env    []string
 		args   []string
 		fault  ghcr.Fault
 		fails  bool
-		leaks  []string // what must be found
+		leaks  []string // leaks that must be found
 	}{
 		{name: "GHCR_TOKEN", config: []string{hook}, args: []string{"--builder", "buildkit", "--verbose"},
 			env: []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login, "MY_COPY=" + token}},
@@ -56,7 +56,7 @@ func TestTokenStaysInMemory(t *testing.T) {
 			hosts: "github.com:\n    user: " + login + "\n    oauth_token: " + token + "\n"},
 		{name: "refusal that repeats the token", config: []string{hook}, args: []string{"--builder", "buildkit"}, env: []string{"GH_TOKEN=" + token}, fails: true,
 			fault: ghcr.Fault{On: ghcr.ManifestPut, Times: -1, Do: ghcr.Answer(400, "X", "you sent "+token)}},
-		// The needle: what a child of the plugin leaks is found.
+		// This proves that a leak through a child of the plugin is found.
 		{name: "needle", args: []string{"--builder", "buildkit"}, env: []string{"GHCR_TOKEN=" + token, "GHCR_USER=" + login},
 			config: []string{`hooks: {publish: [sh, -c, "` + halves + `/bin/true $a$b; printf $a > $HOME/leaked; printf $b >> $HOME/leaked; JOINED=$a$b /bin/echo"]}`},
 			leaks:  []string{"started with a secret: /bin/true", "started with a secret: /bin/echo", "in the file " + w.home + "/leaked"}},
@@ -80,7 +80,7 @@ func TestTokenStaysInMemory(t *testing.T) {
 				t.Fatalf("%v: %s", err, out)
 			}
 			if bearers := w.front.Bearers(); len(bearers) == 0 {
-				t.Error("the push went past the registry")
+				t.Error("the push did not reach the registry")
 			}
 			if !c.fails && w.digestOf(t, tag) == "" {
 				t.Errorf("nothing was published: %s", out)
@@ -102,7 +102,7 @@ func TestTokenStaysInMemory(t *testing.T) {
 	}
 }
 
-// buildxBuilder makes a builder of buildx's that is the world's BuildKit.
+// buildxBuilder makes a buildx builder that uses the world's BuildKit.
 func (w *world) buildxBuilder(t *testing.T) {
 	t.Helper()
 	create := exec.Command(require.Tool(t, "buildx"), "create", "--name", "remote", "--driver", "remote", "--use", w.buildkit)

@@ -30,8 +30,8 @@ const (
 	token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 )
 
-// world is what a person has around a checkout: a home with gh and the
-// extension in it, a builder, GitHub.
+// world is a user's environment: a home directory with gh and the extension, a checkout, a
+// builder, and GitHub.
 type world struct {
 	home, repo string
 	buildkit   string // address
@@ -42,7 +42,7 @@ type world struct {
 	env        []string
 }
 
-// newWorld makes one; a token is in none of it yet.
+// newWorld makes a world that contains no token yet.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	gh := require.Tool(t, "gh")
@@ -75,8 +75,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// internet stands ghcr.io and api.github.com up and returns what programs take
-// to reach them.
+// internet starts ghcr.io and api.github.com, and returns the environment that programs
+// need to reach them.
 func (w *world) internet(t *testing.T) []string {
 	t.Helper()
 	ca, err := pki.Open(t.TempDir())
@@ -110,7 +110,7 @@ func (w *world) dir(t *testing.T, name string) string {
 	return dir
 }
 
-// write writes a file and the directory that it is in.
+// write writes a file and creates its directory.
 func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -121,8 +121,8 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// checkout makes the repository of a worker whose image starts a real arm64
-// program. more are lines below the worker in .sbw.yaml.
+// checkout makes the repository of a worker whose image starts a real arm64 program. more
+// is appended to the worker's section in .sbw.yaml.
 func (w *world) checkout(t *testing.T, dockerfile string, more ...string) {
 	t.Helper()
 	w.repo = t.TempDir()
@@ -146,19 +146,19 @@ func (w *world) checkout(t *testing.T, dockerfile string, more ...string) {
 	}
 }
 
-// command is a program that is run in the checkout.
+// command runs a program in the checkout.
 func (w *world) command(program string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Env = w.repo, append(w.env[:len(w.env):len(w.env)], env...)
 	return cmd
 }
 
-// plugin is the path under which gh starts the extension.
+// plugin returns the path under which gh starts the extension.
 func (w *world) plugin() string {
 	return filepath.Join(w.home, "data", "gh", "extensions", "gh-sbw", "gh-sbw")
 }
 
-// ask puts a question to the registry behind its front.
+// ask sends a request directly to the registry, bypassing its front end.
 func (w *world) ask(t *testing.T, method, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, "/v2/"+login+"/w/"+path, http.NoBody)
@@ -168,8 +168,8 @@ func (w *world) ask(t *testing.T, method, path string) *httptest.ResponseRecorde
 	return rec
 }
 
-// digestOf is what a tag points to, after a look at whether all is there that it
-// leads to; empty when there is no such tag.
+// digestOf returns the digest that a tag points to, or "" if there is no such tag. It
+// fails unless everything below the tag is complete.
 func (w *world) digestOf(t *testing.T, tag string) string {
 	t.Helper()
 	rec := w.ask(t, http.MethodGet, "manifests/"+tag)
