@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,6 +139,10 @@ func TestAnInterruptIsAnswered(t *testing.T) {
 
 func answered(t *testing.T, sig os.Signal) {
 	t.Helper()
+	// Under nohup, SIGHUP is ignored until somebody asks for it.
+	other := make(chan os.Signal, 1)
+	signal.Notify(other, sig)
+	defer signal.Stop(other)
 	var errs shared
 	env := &Env{Plugin: "kubectl sbw", Err: &errs}
 	ctx, stop := withSignals(t.Context(), env)

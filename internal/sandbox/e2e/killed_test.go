@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -39,6 +40,11 @@ type death struct {
 // what it found; undo restores the previous version; or a failing tag restores
 // the state from before the killed run.
 func TestKilled(t *testing.T) {
+	// Under nohup, SIGHUP is ignored, here and in child processes, until somebody
+	// asks for it.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	st := standin(t)
 	shared.turn.Lock()
 	defer shared.turn.Unlock()
