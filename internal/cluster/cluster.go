@@ -1,21 +1,23 @@
-// Package cluster connects to one Kubernetes cluster, as kubectl's flags say.
-// Connect returns a Conn with the clients that all packages below use, and
-// Explain puts the cluster's errors into words.
+// Package cluster connects to one Kubernetes cluster with kubectl's flags. Connect
+// returns a Conn with the clients that all packages below use, and Explain describes
+// the cluster's errors.
 //
 // Connect does not use the network: clients are created when they are first
 // needed, so that `--help` and a preflight that fails early cost nothing. The
 // packages below this one use the connection:
 //
-//	workload one Deployment, StatefulSet or DaemonSet, through one type
-//	preflight checks before anything is changed
-//	environ    the environment of a container, as the cluster resolves it
-//	apply      server-side apply, diff, and restoring
-//	watch      following a rollout to its verdict
-//	verdict    the verdict itself, a pure function
-//	evidence logs and events, saved before they are gone
-//	revision   earlier revisions, and returning to one
-//	lock       one rollout at a time
-//	forward    connections to a pod or a Service
+//	workload     one Deployment, StatefulSet or DaemonSet, through one type
+//	preflight    checks before anything is changed
+//	containerenv the environment of a container, as the cluster resolves it
+//	apply        server-side apply, diff, and restoring
+//	handover     replacing a version without interrupting it (prove, then switch)
+//	watch        following a rollout to its verdict
+//	verdict      the verdict itself, a pure function
+//	evidence     logs and events, saved before they are gone
+//	fieldowner   who changed which fields of a workload
+//	revision     earlier revisions, and returning to one
+//	lock         one rollout at a time
+//	forward      connections to a pod or a Service
 //
 // Every package below uses Explain for errors of the API server.
 package cluster
@@ -41,16 +43,16 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// FieldManager is the name under which everything is written.
+// FieldManager is the name of this project's field manager.
 const FieldManager = "kubectl-sbw"
 
 // Options say how to connect.
 type Options struct {
 	UserAgent string
-	// Warn receives the API server's warnings, each once; nil drops them.
+	// Warn receives each of the API server's warnings once; nil drops them.
 	Warn func(message string)
-	// DialTimeout limits how long opening a TCP connection may take; 0 means 10
-	// s. Single requests are limited by their contexts: rest.Config.Timeout
+	// DialTimeout limits how long opening a TCP connection may take; 0 means 10 s.
+	// Single requests are limited by their contexts, because rest.Config.Timeout
 	// would also end watches.
 	DialTimeout time.Duration
 }

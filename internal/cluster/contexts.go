@@ -14,15 +14,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// MatchContexts returns the contexts that names and patterns stand for, each once. A
-// word that matches nothing is an error (context-unknown): to leave a cluster out
-// unnoticed is worse than not to start.
+// MatchContexts returns the contexts that match the names and patterns, each once. A
+// word that matches nothing is an error (context-unknown), because silently leaving out
+// a cluster is worse than not starting.
 func MatchContexts(words []string, have map[string]*api.Context) ([]string, error) {
 	known := slices.Sorted(maps.Keys(have))
 	var names []string
 	for _, word := range words {
 		word = strings.TrimSpace(word)
-		// A slash is a character like any other: the names that clouds give contain it.
+		// A slash has no special meaning, because the context names of cloud providers contain it.
 		pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(word))
 		matches := regexp.MustCompile("^(?s:" + pattern + ")$")
 		found := false
@@ -46,9 +46,9 @@ func MatchContexts(words []string, have map[string]*api.Context) ([]string, erro
 	return names, nil
 }
 
-// WithContext returns a copy of kubectl's flags for another context. Flags cache the
-// connection that they lead to, so a copy of the struct would not do; every
-// exported field is the value of a flag.
+// WithContext returns a copy of kubectl's flags for another context. Flags cache their
+// connection, so a copy of the struct would not be enough. Every exported field is the
+// value of a flag.
 func WithContext(from *genericclioptions.ConfigFlags, name string) *genericclioptions.ConfigFlags {
 	to := genericclioptions.NewConfigFlags(true)
 	values, copies := reflect.ValueOf(from).Elem(), reflect.ValueOf(to).Elem()

@@ -19,14 +19,14 @@ func TestMatchContexts(t *testing.T) {
 	for words, want := range map[string]string{
 		"staging":               "staging",
 		"staging,prod-*":        "staging prod-eu prod-us",
-		"prod-us,prod-*":        "prod-us prod-eu", // once, where it was named first
+		"prod-us,prod-*":        "prod-us prod-eu", // once, at its first position
 		"*cluster/p?od":         "arn:aws:eks:eu-1:1:cluster/prod",
 		"a.b":                   "a.b",
 		" staging":              "staging",
 		"axb":                   "",
 		"nope":                  "",
 		"staging,nothing-*":     "", // what matches nothing is an error
-		"prod":                  "", // the whole name, as everywhere
+		"prod":                  "", // a name has to match as a whole
 		"":                      "",
 		"prod-us,prod-us,a.*,*": "prod-us a.b arn:aws:eks:eu-1:1:cluster/prod prod-eu staging",
 	} {
@@ -40,8 +40,7 @@ func TestMatchContexts(t *testing.T) {
 	}
 }
 
-// TestEveryKubectlFlagIsCopied: a flag that is not, is dropped in silence when
-// several clusters are meant.
+// A flag that is not copied would be dropped silently if there are several clusters.
 func TestEveryKubectlFlagIsCopied(t *testing.T) {
 	from := genericclioptions.NewConfigFlags(true)
 	from.Username, from.Password = new(string), new(string)
@@ -76,7 +75,7 @@ func TestEveryKubectlFlagIsCopied(t *testing.T) {
 			t.Errorf("%s is %v, want %v", field.Name, got, want)
 		}
 		if copies.Field(i).Pointer() == values.Field(i).Pointer() {
-			t.Errorf("%s is shared: what is set for one context is set for all", field.Name)
+			t.Errorf("%s is shared: setting it for one context sets it for all", field.Name)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Codes of this package's findings.
+// The codes of this package's findings.
 const (
 	CodeKubeconfig     pipeline.Code = "kubeconfig"
 	CodeContextUnknown pipeline.Code = "context-unknown"
@@ -30,14 +30,14 @@ const (
 	CodeUnreachable    pipeline.Code = "cluster-unreachable"
 )
 
-// explainConfig puts clientcmd's errors about a kubeconfig into words.
+// explainConfig describes clientcmd's errors about a kubeconfig.
 func explainConfig(err error) error {
 	f := &pipeline.Finding{
 		Code: CodeKubeconfig, Severity: pipeline.Error, End: pipeline.Usage,
 		What: "the kubeconfig cannot be used", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "check --kubeconfig, KUBECONFIG and `kubectl config view`",
 	}
-	// The decoder describes its own Go types.
+	// The decoder's text describes its own Go types.
 	if what, _, found := strings.Cut(f.Why, " into Go "); found {
 		f.Why = what
 	}

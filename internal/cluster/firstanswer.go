@@ -12,12 +12,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// firstAnswerLimit is how long the API server may take to answer for the first time
-// if --request-timeout does not say otherwise. A server that works answers its first
-// question within a second, and the alternative is a command that prints nothing for
-// half a minute: Go's limits for the TLS handshake apply to each attempt again, and
-// there is none at all for the answer. Once the server has answered, there is no such
-// limit, because it is alive and may be slow; and there is none for watches.
+// firstAnswerLimit is how long the API server may take for its first answer if
+// --request-timeout does not say otherwise. A working server gives its first answer
+// within a second. Without this limit, a command may print nothing for half a minute,
+// because Go limits the TLS handshake separately for each attempt and does not limit the
+// answer at all. A server that has answered once is alive and may be slow, so there is no
+// limit from then on, and none for watches.
 const firstAnswerLimit = 5 * time.Second
 
 // firstAnswerSlices is the number of timers that make up the limit. A process that

@@ -18,7 +18,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// answersAfter is a server that answers after a time.
+// answersAfter returns a server that answers after d.
 func answersAfter(d time.Duration) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		select {

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	// Kubeconfigs that name an auth provider (oidc) need it registered.
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	_ "k8s.io/client-go/plugin/pkg/client/auth"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // registers the auth providers (oidc) that kubeconfigs may name
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -24,15 +23,15 @@ const CodeCredentials pipeline.Code = "cluster-credentials"
 type login struct {
 	user    string
 	cluster string
-	info    *clientcmdapi.AuthInfo // nil where there is no entry
+	info    *clientcmdapi.AuthInfo // nil if there is no entry
 }
 
 // execVersions are the versions that client-go's exec plugins support
 // (client-go plugin/pkg/client/auth/exec, apiVersions).
 const execVersions = "client.authentication.k8s.io/v1 and v1beta1"
 
-// explain says why the entry does not yield credentials. client-go has no types
-// for that; the texts come from plugin/pkg/client/auth/exec of v0.36.
+// explain describes why the entry does not yield credentials. client-go has no error
+// types for that; the texts come from its plugin/pkg/client/auth/exec, v0.36.
 func (l login) explain(err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: CodeCredentials, Severity: pipeline.Error, End: pipeline.Usage, Err: err,
 		What: fmt.Sprintf("user %q of the kubeconfig has no credentials for the cluster", l.user),
@@ -96,10 +95,10 @@ func (l login) rejected() *pipeline.Finding {
 	return f
 }
 
-// transport makes requests with the entry's credentials. The first request goes
-// alone, so that a credential command starts once and not once for each request that
-// is made at the same time. If the command fails, or the cluster rejects the first
-// request, all further requests fail in the same way without being sent.
+// transport makes requests with the entry's credentials. The first request is sent
+// alone, so that a credential command starts only once and not for each concurrent
+// request. If the command fails, or the cluster rejects the first request, all further
+// requests fail in the same way without being sent.
 type transport struct {
 	next  http.RoundTripper
 	login login
@@ -130,7 +129,7 @@ func (t *transport) answer(resp *http.Response, err error) (*http.Response, erro
 		t.accepted = true
 		return resp, nil
 	}
-	_ = resp.Body.Close() // nobody reads it
+	_ = resp.Body.Close() // the body is not read
 	t.failed = t.login.rejected()
 	return nil, t.failed
 }

@@ -28,9 +28,8 @@ func plugin(t *testing.T, text string, code int) (command, started string) {
 	return command, started
 }
 
-// TestCredentialCommands: whatever a user entry lacks is one finding that names
-// the entry and what to do, and its command starts once however many questions
-// are asked at the same time.
+// Whatever a user entry lacks results in one finding that names the entry and what to
+// do. Its command starts only once, however many requests are made at the same time.
 func TestCredentialCommands(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer good" {
@@ -97,8 +96,8 @@ func TestCredentialCommands(t *testing.T) {
 	}
 }
 
-// TestAuthProviders: that of OpenID Connect is known, and one that client-go has
-// given up is a finding.
+// The OpenID Connect provider is supported, and one that client-go no longer supports
+// results in a finding.
 func TestAuthProviders(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()

@@ -15,14 +15,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// redacting takes the credentials of a request out of what comes back for it, before
-// anybody words, truncates or prints it: an API server, or a proxy in front of it, may
-// echo the header that it refuses. It stands below whatever adds credentials, so it
-// sees those of a token file or a credential command, too.
+// redacting removes the credentials of a request from its response before anybody
+// quotes, truncates or prints it: an API server, or a proxy in front of it, may echo the
+// header that it refuses. It is below whatever adds credentials, so it also sees those
+// from a token file or a credential command.
 type redacting struct{ next http.RoundTripper }
 
-// redact adds redacting to every client that is made from the flags, those of
-// discovery included, or to config alone where there are no flags.
+// redact adds redacting to every client that is made from the flags, including the one
+// for discovery. If there are no flags, it adds it to config only.
 func redact(getter genericclioptions.RESTClientGetter, config *rest.Config) *rest.Config {
 	wrap := func(c *rest.Config) *rest.Config {
 		c = rest.CopyConfig(c)
@@ -35,7 +35,7 @@ func redact(getter genericclioptions.RESTClientGetter, config *rest.Config) *res
 	case flags.WrapConfigFn == nil:
 		flags.WrapConfigFn = wrap
 	default:
-		return config // made by the function above
+		return config // it already has redacting, from the function above
 	}
 	return wrap(config)
 }
@@ -73,7 +73,7 @@ func (t redacting) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// failing ends a body as the body that it stands for did.
+// failing is the end of a body, with the error of the original body.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) {
@@ -83,7 +83,7 @@ func (f failing) Read([]byte) (int, error) {
 	return 0, f.err
 }
 
-// maskedError is an error whose text echoed a credential.
+// maskedError is an error whose text contained a credential, which is now masked.
 type maskedError struct {
 	text string
 	err  error
@@ -92,7 +92,7 @@ type maskedError struct {
 func (e *maskedError) Error() string { return e.text }
 func (e *maskedError) Unwrap() error { return e.err }
 
-// secretsOf are the texts that an Authorization header must not be recognised by.
+// secretsOf returns the texts that would reveal the credentials in an Authorization header.
 func secretsOf(header string) (all [][]byte) {
 	scheme, value, ok := strings.Cut(header, " ")
 	if !ok || value == "" {
@@ -109,12 +109,12 @@ func secretsOf(header string) (all [][]byte) {
 	return all
 }
 
-// recognisable is how many characters of a secret's beginning are masked as well,
-// with all that follow them: a server may cut the header that it echoes.
+// recognisable is how many characters of a secret's beginning are enough to mask them
+// and everything after them, because a server may truncate the header that it echoes.
 const recognisable = 8
 
-// mask replaces secrets, and their beginnings, by as many asterisks: bodies are
-// protobuf as well as JSON, where a text has a length.
+// mask replaces secrets, and their beginnings, by the same number of asterisks. The
+// length must not change, because a body may be protobuf, which stores lengths.
 func mask(text []byte, secrets [][]byte) []byte {
 	out := text
 	for _, secret := range secrets {
@@ -139,7 +139,7 @@ func mask(text []byte, secrets [][]byte) []byte {
 	return out
 }
 
-// withoutPassword is a server's URL as it may be printed.
+// withoutPassword returns a server's URL without its password, for printing.
 func withoutPassword(server string) string {
 	if u, err := url.Parse(server); err == nil && u.User != nil {
 		return u.Redacted()
@@ -149,8 +149,8 @@ func withoutPassword(server string) string {
 
 var secretFlag = lazyregexp.New(`(?i)^(--?[a-z0-9-]*(token|secret|password|passwd|key|credential)[a-z0-9-]*)(=.*)?$`)
 
-// printableArgs are a command's arguments without the values of flags that are named
-// like secrets.
+// printableArgs returns a command's arguments without the values of flags whose names
+// suggest a secret.
 func printableArgs(args []string) []string {
 	out := make([]string, 0, len(args))
 	hide := false

@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// TestNoCredentialComesBack: whatever a server echoes of the credentials of a
-// request, and wherever they come from, nothing of them is in an error.
+// Whatever a server echoes of a request's credentials, and wherever these come from, no
+// part of them appears in an error.
 func TestNoCredentialComesBack(t *testing.T) {
 	const needle = "n33dle-0f-a-t0ken.with-three.parts_of_it"
 	long := strings.Repeat("x", 5000)

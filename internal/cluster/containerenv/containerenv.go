@@ -1,7 +1,7 @@
-// Package containerenv computes the environment of a container as the cluster
-// does: env before envFrom, later entries before earlier ones, values from
-// Secrets and ConfigMaps, $(NAME) expanded. Resolve reads it, and Values.Get
-// answers for one variable.
+// Package containerenv computes the environment of a container as the cluster does: env
+// takes precedence over envFrom and later entries over earlier ones, values come from
+// Secrets and ConfigMaps, and $(NAME) is expanded. Resolve reads the environment, and
+// Values.Get returns one variable.
 //
 // Values may be secret, so they stay in memory and are never printed; a Value
 // prints as its source.
@@ -22,7 +22,7 @@ import (
 // State is what is known about a variable.
 type State string
 
-// States.
+// The states of a variable.
 const (
 	Set     State = "set"
 	Unset   State = "unset"   // nothing sets it
@@ -45,7 +45,7 @@ type sealed func() string
 
 func seal(s string) sealed { return func() string { return s } }
 
-// Reveal is the value; empty unless State is Set.
+// Reveal returns the value; it is empty unless State is Set.
 func (v Value) Reveal() string {
 	if v.value == nil {
 		return ""
@@ -53,7 +53,7 @@ func (v Value) Reveal() string {
 	return v.value()
 }
 
-// String is never the value.
+// String returns the state and the source, never the value.
 func (v Value) String() string { return string(v.State) + " (" + v.Source + ")" }
 
 // Values are all variables of a container.
@@ -66,7 +66,7 @@ type Values struct {
 	Missing []string
 }
 
-// Get answers for one variable.
+// Get returns one variable.
 func (v Values) Get(name string) Value {
 	if one, ok := v.vars[name]; ok {
 		return one
@@ -77,7 +77,7 @@ func (v Values) Get(name string) Value {
 	return Value{State: Unset}
 }
 
-// Lookup is the value of the first of names that is set.
+// Lookup returns the value of the first of names that is set.
 func (v Values) Lookup(names ...string) (string, bool) {
 	for _, n := range names {
 		if one := v.Get(n); one.State == Set {
@@ -87,8 +87,8 @@ func (v Values) Lookup(names ...string) (string, bool) {
 	return "", false
 }
 
-// Resolve reads what a container's env and envFrom refer to. Lack of permission
-// to read a Secret is an answer (Refused), not an error.
+// Resolve reads what a container's env and envFrom refer to. Missing permission to read
+// a Secret results in the state Refused, not in an error.
 func Resolve(ctx context.Context, kube kubernetes.Interface, namespace string, c *corev1.Container) (Values, error) {
 	r := &resolver{kube: kube, namespace: namespace, objects: map[string]object{}}
 	out := Values{vars: map[string]Value{}}

@@ -95,7 +95,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// What envFrom may not be read could have set anything.
+// An envFrom that may not be read could have set any variable.
 func TestRefusedEnvFrom(t *testing.T) {
 	c := &corev1.Container{EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "keys"}}}},
 		Env: []corev1.EnvVar{{Name: "A", Value: "b"}}}

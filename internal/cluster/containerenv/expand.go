@@ -2,11 +2,10 @@ package containerenv
 
 import "strings"
 
-// expand replaces $(NAME) by the value of an earlier variable; $$ is a dollar
-// sign, and what does not name a variable stays unchanged: the rules of
-// k8s.io/kubernetes/third_party/forked/golang/expansion. If it needs a variable
-// that we may not read, there is no value, and refused is that variable's
-// source.
+// expand replaces $(NAME) by the value of an earlier variable and $$ by a dollar sign. A
+// reference that does not name a variable stays unchanged. These are the rules of
+// k8s.io/kubernetes/third_party/forked/golang/expansion. If the text refers to a variable
+// that we may not read, there is no value, and refused is that variable's source.
 func expand(s string, so Values) (value, refused string) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {

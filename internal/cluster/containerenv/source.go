@@ -77,7 +77,7 @@ func ParseSource(flag, text string) (Source, error) {
 // IsZero reports whether no Source was given.
 func (s Source) IsZero() bool { return s.kind == "" }
 
-// String is the Source as it was written.
+// String returns the Source as it was written.
 func (s Source) String() string {
 	switch {
 	case s.kind != "secret":

@@ -54,7 +54,7 @@ func TestReadSource(t *testing.T) {
 	for text, want := range map[string]string{
 		"env:KEY": "abc", "file:key": "abc", "file:" + filepath.Join(dir, "key"): "abc",
 		"secret:keys/SHARED": "from secret", "secret:ns/keys/INNGEST_SIGNING_KEY": "signkey-prod-abc",
-		// What goes wrong, by what is said of it.
+		// Failures, by a part of their message.
 		"env:NONE": "!is not set", "file:none": "!no such file", "file:empty": "!is empty", "file:two": "!more than one line", "file:long": "!larger than 64 KiB",
 		"file:.": "!directory", "secret:none/K": "!no such Secret in namespace ns", "secret:other/keys/SHARED": "!no such Secret in namespace other",
 		"secret:keys/none": "!no such key", "secret:locked/K": "!may not read it",

@@ -8,8 +8,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 )
 
-// TestBrief: the log is that of the container that failed, and shows the line
-// that names the cause even when a stack trace follows it.
+// Brief shows the log of the container that failed, with the line that names the cause
+// even if a stack trace follows it.
 func TestBrief(t *testing.T) {
 	stack := slices.Repeat([]string{"    at f (/app/x.js:1:2)"}, 30)
 	crash := slices.Concat([]string{"starting", "error: Cannot find package 'hono'"}, stack, []string{"Bun v1.2"})
@@ -22,12 +22,12 @@ func TestBrief(t *testing.T) {
 			[]string{"log of p/relay:", "  broker not found"}},
 		"it runs again": {[]Container{{Name: "worker", State: "running since now", Log: []string{"starting"}, Previous: []string{"no database"}}}, "worker",
 			[]string{"log of p/worker:", "  no database"}},
-		"it ended again": {[]Container{{Name: "worker", State: "ended with exit code 1", Log: []string{"second"}, Previous: []string{"first"}}}, "worker",
+		"it has ended again": {[]Container{{Name: "worker", State: "ended with exit code 1", Log: []string{"second"}, Previous: []string{"first"}}}, "worker",
 			[]string{"log of p/worker:", "  second"}},
 		"above a stack trace": {[]Container{{Name: "worker", State: "ended", Log: crash}}, "worker",
 			[]string{"log of p/worker:", "  error: Cannot find package 'hono'", "  …", "      at f (/app/x.js:1:2)", "  Bun v1.2"}},
 		"nothing logged": {[]Container{{Name: "worker", State: "ended"}}, "worker", nil},
-		"the cause has no log, another has": {[]Container{{Name: "worker", State: "waiting"}, {Name: "relay", Log: []string{"fine"}}}, "worker",
+		"only another container has a log": {[]Container{{Name: "worker", State: "waiting"}, {Name: "relay", Log: []string{"fine"}}}, "worker",
 			[]string{"log of p/relay:", "  fine"}},
 	}
 	for name, tt := range tests {

@@ -1,6 +1,6 @@
-// Package evidence saves what undoing a failed rollout would destroy: the logs
-// of its containers, their states, events. Collect reads it before the undo;
-// Brief is the part that is shown at once, and the rest goes into the receipt.
+// Package evidence saves what undoing a failed rollout would destroy: the logs and
+// states of its containers, and events. Collect reads it before the undo. Brief is the
+// part that is shown at once; the rest goes into the receipt.
 //
 // A pod's output is untrusted: control characters are removed before it is
 // returned, so that it cannot control a terminal.
@@ -66,8 +66,8 @@ type Event struct {
 	Message string    `json:"message"`
 }
 
-// Limits of what is saved: pods of one revision fail alike, and people read
-// receipts.
+// Limits of what is saved. They are low because the pods of one revision fail alike,
+// and because people read receipts.
 const (
 	maxPods   = 3
 	maxEvents = 50
@@ -75,8 +75,8 @@ const (
 	logBytes  = 64 << 10
 )
 
-// Collect reads the logs of what fails in r, of at most three pods. What cannot
-// be read is listed in Missed; there is no error.
+// Collect reads the logs of the failing pods in r, of at most three. What cannot be read
+// is listed in Missed; there is no error.
 func Collect(ctx context.Context, kube kubernetes.Interface, r watch.Result) Evidence {
 	var e Evidence
 	e.Events = events(r.Snapshot)
@@ -222,9 +222,9 @@ func state(s corev1.ContainerState) string {
 	return ""
 }
 
-// Brief is what a person reads at once: the end of the failed container's log,
-// preceded by the line that most likely names the cause if a stack trace has
-// pushed that out of the last lines.
+// Brief returns what a person should see at once: the end of the failed container's log.
+// If a stack trace has pushed the line that most likely names the cause out of these
+// lines, that line comes first.
 func (e Evidence) Brief(lines int) []string {
 	pod, c, log := e.failed()
 	if len(log) == 0 {
@@ -244,8 +244,8 @@ func (e Evidence) Brief(lines int) []string {
 	return out
 }
 
-// failed is the log to show: of the container that the cause names, or else of
-// the first one with a log. The log before a restart contains the crash.
+// failed returns the log to show: that of the container that the cause names, or else
+// the first one there is. The log before a restart contains the crash.
 func (e Evidence) failed() (pod, container string, log []string) {
 	for _, p := range e.Pods {
 		for _, c := range p.Containers {

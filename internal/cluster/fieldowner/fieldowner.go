@@ -24,7 +24,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Change is one change of a pod template by somebody else.
+// Change is a change of a pod template by somebody else.
 type Change struct {
 	// Manager is the field manager, empty if managedFields do not show it.
 	Manager   string
@@ -37,7 +37,7 @@ type Change struct {
 // maxFields limits how many paths String prints.
 const maxFields = 3
 
-// String is the manager and the fields on one line.
+// String formats the manager and the fields on one line.
 func (c Change) String() string {
 	who := "field manager unknown"
 	if c.Manager != "" {
@@ -54,7 +54,7 @@ func (c Change) String() string {
 	return text
 }
 
-// Creator is who wrote an object first, as far as its managedFields still show it.
+// Creator returns who wrote an object first, as far as its managedFields still show it.
 func Creator(o metav1.Object) (c Change) {
 	for _, m := range o.GetManagedFields() {
 		if m.Subresource == "" && m.Time != nil && (c.Manager == "" || m.Time.Time.Before(c.Time)) {
@@ -64,7 +64,7 @@ func Creator(o metav1.Object) (c Change) {
 	return c
 }
 
-// Owner is who set one field last, such as spec.paused.
+// Owner returns who last set one field, such as spec.paused.
 func Owner(o metav1.Object, path ...any) (c Change) {
 	field := fieldpath.MakePathOrDie(path...)
 	for _, m := range o.GetManagedFields() {
@@ -75,7 +75,7 @@ func Owner(o metav1.Object, path ...any) (c Change) {
 	return c
 }
 
-// Template is the change of the pod template between then and now.
+// Template returns the change of the pod template between then and now.
 func Template(then, now *workload.Workload) Change {
 	c := writer(now.Object(), then.Object())
 	c.Fields = Fields(then.Template(), now.Template())
@@ -175,7 +175,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// asMap is v as a map; a missing map is an empty one.
+// asMap returns v as a map; a missing map is an empty one.
 func asMap(v any) (map[string]any, bool) {
 	m, ok := v.(map[string]any)
 	return m, ok || v == nil

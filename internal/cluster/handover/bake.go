@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// Sample is what was counted in a stretch of time.
+// Sample is what was counted in a period of time.
 type Sample struct {
-	// Over is how long the stretch was.
+	// Over is the length of the period.
 	Over time.Duration
-	// FailedRuns are runs of the worker's functions that ended as failed.
+	// FailedRuns is the number of runs of the worker's functions that failed.
 	FailedRuns int
-	// Restarts are those of the new pods' containers.
+	// Restarts is the number of restarts of the new pods' containers.
 	Restarts int32
-	// Unready is the longest that a new pod was not Ready without a break.
+	// Unready is the longest uninterrupted time that a new pod was not Ready.
 	Unready time.Duration
 }
 
-// unreadyFor is how long a new pod may not be Ready: longer than one probe
-// that was unlucky.
+// unreadyFor is how long a new pod may be not Ready. It is longer than a single probe
+// failure lasts.
 const unreadyFor = 15 * time.Second
 
-// BakeRule says when a bake goes back, for the output.
+// BakeRule says in the output when a bake goes back to the old version.
 const BakeRule = "goes back when a new pod restarts, when one is not Ready for 15s, or when more runs fail than failed in an " +
 	"equally long time before the switch"
 
-// Bake compares what has happened since the switch with what happened in an
-// equally long stretch before it; why is empty unless the new version is worse.
-// Failures are compared as numbers, so a bake can go back as soon as there is
-// one too many, without waiting for its end.
+// Bake compares what has happened since the switch with an equally long period before
+// it; why is empty unless the new version is worse. Failures are compared as absolute
+// numbers, so a bake can go back at the first excess failure without waiting for its
+// end.
 func Bake(before, after Sample) (why string) {
 	switch {
 	case after.Restarts > 0:

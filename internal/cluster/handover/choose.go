@@ -16,62 +16,62 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Strategy is how one version replaces another.
+// Strategy is how a new version replaces the old one.
 type Strategy string
 
-// Strategies. StrategyAuto is a wish: Choose never answers with it.
+// The strategies. StrategyAuto can be requested, but Choose never returns it.
 const (
 	StrategyAuto    Strategy = "auto"
 	StrategySwitch  Strategy = "switch"
 	StrategyRolling Strategy = "rolling"
 )
 
-// Situation is what Choose decides by. It is read by Look.
+// Situation is what Choose bases its decision on. Look reads it.
 type Situation struct {
 	Live *workload.Workload // nil on a first rollout
-	// Next is the workload as it will be; nil where that is not known, and
-	// then the live one stands for it.
+	// Next is the workload as it will be. If that is not known, it is nil, and
+	// Live is used in its place.
 	Next        *workload.Workload
 	ReplicaSets []*appsv1.ReplicaSet // the Deployment's own
-	Pods        []*corev1.Pod        // of the namespace
-	Services    []*corev1.Service    // of the namespace
+	Pods        []*corev1.Pod        // all in the namespace
+	Services    []*corev1.Service    // all in the namespace
 	Claims      map[string]*corev1.PersistentVolumeClaim
-	// Route is the Service of this namespace that Inngest's server calls;
-	// empty where it is not known, or is none of this namespace.
+	// Route is the Service of this namespace that the Inngest server calls. It is
+	// empty if it is not known or is in another namespace.
 	Route string
-	// Altered are Services whose spec the manifest changes.
+	// Altered are the Services whose spec the manifest changes.
 	Altered []string
-	// Denied are Services that this user may not patch.
+	// Denied are the Services that this user may not patch.
 	Denied []string
 	Room   Room
-	// Autoscalers are names of HorizontalPodAutoscalers of the Deployment.
+	// Autoscalers are the names of HorizontalPodAutoscalers for the Deployment.
 	Autoscalers []string
-	// Unread holds by name what could not be read, with the reason. Names:
-	// services, pods, replicasets, patch (the right to), autoscalers, and
+	// Unread maps the names of what could not be read to the reason. The names are
+	// services, pods, replicasets, patch (the permission), autoscalers, and
 	// claim/NAME.
 	Unread map[string]string
 }
 
 // Room says whether a second set of pods fits.
 type Room struct {
-	// Lacks says what is missing; empty when nothing is known to be.
+	// Lacks says what is missing; empty if nothing is known to be missing.
 	Lacks string
-	// Unknown lists what could not be found out: the quotas, the nodes.
+	// Unknown lists what could not be determined: the quotas, the nodes.
 	Unknown []string
 }
 
-// Choice is how the rollout goes, and why.
+// Choice is the strategy of the rollout, and the reason for it.
 type Choice struct {
 	Strategy Strategy `json:"strategy"`
-	// Reason is one line; for a switch what is switched, otherwise why not.
+	// Reason is one line: what is switched, or why a switch is not possible.
 	Reason string `json:"reason"`
-	// Old is the pod-template-hash of the version that serves now.
+	// Old is the pod-template-hash of the version that is serving now.
 	Old string `json:"old,omitempty"`
-	// Services are those that switch together, sorted.
+	// Services are the Services that are switched together, sorted.
 	Services []string `json:"services,omitempty"`
-	// Moot: no version that serves is replaced, so there is nothing to protect.
+	// Moot means that no serving version is replaced, so there is nothing to protect.
 	Moot bool `json:"moot,omitempty"`
-	// Notes are worth knowing and change nothing, one line each.
+	// Notes are worth knowing but do not affect the choice, one line each.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -79,7 +79,7 @@ func rolling(format string, args ...any) Choice {
 	return Choice{Strategy: StrategyRolling, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Choose decides between proving and switching, and a rolling update.
+// Choose chooses between a switch and a rolling update.
 func Choose(s Situation) Choice {
 	if why := moot(s); why != "" {
 		return Choice{Strategy: StrategyRolling, Reason: why, Moot: true}
@@ -142,7 +142,7 @@ func services(names []string) string {
 	return "Services " + strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// next is the workload as it will be.
+// next returns the workload as it will be.
 func (s *Situation) next() *workload.Workload {
 	if s.Next != nil {
 		return s.Next
@@ -150,7 +150,7 @@ func (s *Situation) next() *workload.Workload {
 	return s.Live
 }
 
-// moot: no version that serves is replaced.
+// moot returns why no serving version is replaced, or "" if one is.
 func moot(s Situation) string {
 	switch {
 	case s.Live == nil:
@@ -163,7 +163,8 @@ func moot(s Situation) string {
 	return ""
 }
 
-// ofKind: only a Deployment keeps both versions as sets of their own.
+// ofKind checks the kind and its strategy: only a Deployment keeps both versions in
+// separate sets of pods.
 func ofKind(s Situation) string {
 	if s.Live.Deployment == nil || s.next().Deployment == nil {
 		return fmt.Sprintf("a %s replaces its pods one by one; only a Deployment can hold two versions next to each other", s.next().Ref().Kind)
@@ -180,7 +181,7 @@ func ofKind(s Situation) string {
 	return ""
 }
 
-// ofState: there has to be something that serves, and something to replace it.
+// ofState checks that there is something that serves, and something to replace it.
 func ofState(s Situation) string {
 	switch {
 	case s.next().Replicas() == 0:
@@ -191,7 +192,7 @@ func ofState(s Situation) string {
 	return ""
 }
 
-// ofTemplate finds what only one pod, or one on each node, can hold.
+// ofTemplate finds what only a single pod, or one pod per node, can have.
 func ofTemplate(s Situation) string {
 	for _, w := range []*workload.Workload{s.Live, s.next()} {
 		spec := w.Template().Spec
@@ -254,8 +255,8 @@ func ofClaims(s Situation) string {
 	return ""
 }
 
-// singleHolder is the access mode of a claim that cannot be shared by any two
-// pods; empty for one that can.
+// singleHolder returns the access mode of a claim that no two pods can share; empty for
+// a claim that can be shared.
 func singleHolder(c *corev1.PersistentVolumeClaim) corev1.PersistentVolumeAccessMode {
 	modes := c.Status.AccessModes
 	if len(modes) == 0 {
@@ -272,7 +273,7 @@ func singleHolder(c *corev1.PersistentVolumeClaim) corev1.PersistentVolumeAccess
 	return modes[0]
 }
 
-// singleHolderDisk names the type of a volume that is attached to one node.
+// singleHolderDisk returns the type of a volume that is attached to a single node.
 func singleHolderDisk(v corev1.VolumeSource) string {
 	switch {
 	case v.GCEPersistentDisk != nil && !v.GCEPersistentDisk.ReadOnly:
@@ -295,8 +296,8 @@ func singleHolderDisk(v corev1.VolumeSource) string {
 	return ""
 }
 
-// gitOps are annotations and labels of those who keep an object as their
-// repository has it, and would take a hold for a deviation.
+// gitOps lists the annotations and labels of tools that keep an object as it is in
+// their repository. Such a tool would revert a hold.
 var gitOps = []struct{ key, who string }{
 	{"argocd.argoproj.io/tracking-id", "Argo CD"},
 	{"argocd.argoproj.io/instance", "Argo CD"},
@@ -321,7 +322,7 @@ func ofGitOps(s Situation) string {
 	return ""
 }
 
-// serving is the one version that has Ready pods.
+// serving returns the only version that has Ready pods.
 func (s *Situation) serving() (hash, why string) {
 	ready := map[string]int{}
 	for _, pod := range s.Pods {
@@ -341,8 +342,8 @@ func (s *Situation) serving() (hash, why string) {
 	return versions[0], ""
 }
 
-// replicaSet is the Deployment's own ReplicaSet of a pod; nil for the pods of
-// others.
+// replicaSet returns the Deployment's own ReplicaSet that a pod belongs to; nil for pods
+// of other owners.
 func (s *Situation) replicaSet(pod *corev1.Pod) *appsv1.ReplicaSet {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil {
@@ -364,13 +365,13 @@ func (s *Situation) selects(svc *corev1.Service) bool {
 	want := maps.Clone(svc.Spec.Selector)
 	delete(want, hashLabel)
 	if len(want) == 0 {
-		return false // by a hash alone: no version but that one
+		return false // it selects by the hash alone, and therefore a single version
 	}
 	sel := labels.SelectorFromSet(want)
 	return sel.Matches(labels.Set(s.Live.Template().Labels)) || sel.Matches(labels.Set(s.next().Template().Labels))
 }
 
-// selecting are the Services to switch, or why they cannot be.
+// selecting returns the Services to switch, or why they cannot be switched.
 func (s *Situation) selecting() (all []*corev1.Service, why string) {
 	for _, svc := range s.Services {
 		if len(svc.Spec.Selector) == 0 && svc.Name == s.Route {
@@ -401,7 +402,7 @@ func (s *Situation) selecting() (all []*corev1.Service, why string) {
 func (s *Situation) pinned(svc *corev1.Service) (bool, string) {
 	hash, has := svc.Spec.Selector[hashLabel]
 	if !has || svc.Annotations[Annotation] != "" {
-		return false, "" // not at all, or by a hand-over: Decide is about those
+		return false, "" // nothing switches it, or a hand-over does, which Decide deals with
 	}
 	ours := s.selects(svc)
 	for _, rs := range s.ReplicaSets {
@@ -441,7 +442,7 @@ func (s *Situation) unswitchable(svc *corev1.Service) string {
 	return ""
 }
 
-// without is a selector without the key that a hold adds.
+// without returns a selector without the key that a hold adds.
 func without(selector map[string]string) map[string]string {
 	plain := maps.Clone(selector)
 	delete(plain, hashLabel)

@@ -49,7 +49,7 @@ func service(name string, selector map[string]string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns"}, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Selector: selector}}
 }
 
-// situation is one that switches: two Ready pods of one version and a Service.
+// situation returns one in which a switch is possible: two Ready pods of one version and a Service.
 func situation() handover.Situation {
 	live, next := worker("w:1"), worker("w:2")
 	old := replicaSet(live, "old")
@@ -87,7 +87,7 @@ func TestChoose(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*handover.Situation)
-		reason string // a part of it; empty when it switches
+		reason string // a part of the reason; empty if it switches
 		notes  string
 		names  []string
 	}{

@@ -10,34 +10,34 @@ import (
 // Action is what to do about a hand-over that was found.
 type Action string
 
-// Actions.
+// The actions.
 const (
 	// None: nothing is held.
 	None Action = "none"
-	// Wait: somebody is at work on it.
+	// Wait: somebody else is working on it.
 	Wait Action = "wait"
-	// Resume: prove the new version where it has not been, switch, drain and
-	// release.
+	// Resume proves the new version unless that has been done, switches, drains
+	// and releases.
 	Resume Action = "resume"
-	// GoBack: lead the Services to the old version, end the new one, release.
+	// GoBack points the Services to the old version, terminates the new one and releases.
 	GoBack Action = "go back"
-	// Release: give back what is held, and leave the Deployment's pod template
-	// as it is.
+	// Release releases what is held, and leaves the Deployment's pod template as
+	// it is.
 	Release Action = "release"
 )
 
-// Stage is how far a hand-over got.
+// Stage is how far a hand-over has got.
 type Stage string
 
-// Stages, in their order; Disturbed comes from outside.
+// The stages, in order. Disturbed is caused by somebody else.
 const (
 	NotHeld   Stage = "not held"
 	Pinned    Stage = "held"      // the Services are pinned to the old version
 	Applied   Stage = "applied"   // the new pods are coming up
-	Proving   Stage = "ready"     // they are Ready and serve nobody
-	Switching Stage = "switching" // some Services lead to them
-	Switched  Stage = "switched"  // all do; the old pods finish their work
-	Released  Stage = "released"  // the Deployment is; Services still are not
+	Proving   Stage = "ready"     // the new pods are Ready and serve nobody
+	Switching Stage = "switching" // some Services point to them
+	Switched  Stage = "switched"  // all Services do; the old pods finish their work
+	Released  Stage = "released"  // the Deployment is released, but some Services are not
 	Disturbed Stage = "disturbed" // somebody else has changed what was held
 )
 
@@ -45,26 +45,26 @@ const (
 type Plan struct {
 	Origin
 	Stage Stage
-	// Choices are the actions that are possible, the advised one first; one
-	// alone may be taken without asking anybody.
+	// Choices are the possible actions, the recommended one first. If there is only
+	// one, it may be taken without asking anybody.
 	Choices []Action
-	// What says in one sentence how things stand.
+	// What describes the state in one sentence.
 	What string
-	// New is the version that replaces Old; empty while it is not known.
+	// New is the version that replaces Old; empty as long as it is not known.
 	New string
-	// ServicesFirst: the Services are given back before the Deployment, as
-	// they lead to a version that the Deployment is going to end.
+	// ServicesFirst means that the Services are released before the Deployment,
+	// because they point to a version that the Deployment will terminate.
 	ServicesFirst bool
 }
 
-// Action is the advised one.
+// Action returns the recommended action.
 func (p Plan) Action() Action { return p.Choices[0] }
 
 // Automatic reports whether there is only one right choice.
 func (p Plan) Automatic() bool { return len(p.Choices) == 1 && p.Choices[0] != Wait }
 
-// Decide says what to do about whatever state was found. It is a function of
-// the state alone, so whoever comes by decides alike.
+// Decide decides what to do about the state that was found. It depends on the state
+// alone, so everybody who finds that state comes to the same decision.
 func Decide(s *State) Plan {
 	p := Plan{Origin: s.Origin(), Stage: NotHeld, Choices: []Action{None}, What: "nothing is held"}
 	if s.Mark == nil && len(s.Services) == 0 {
@@ -78,7 +78,7 @@ func Decide(s *State) Plan {
 		p = p.held(s)
 	}
 	if s.Busy != "" {
-		p.Choices, p.What = []Action{Wait}, p.What+"; "+s.Busy+" is at work on it"
+		p.Choices, p.What = []Action{Wait}, p.What+"; "+s.Busy+" is working on it"
 	}
 	return p
 }
@@ -88,7 +88,7 @@ func (p Plan) is(stage Stage, what string, choices ...Action) Plan {
 	return p
 }
 
-// pins are the versions that the held Services lead to.
+// pins returns the versions that the held Services point to.
 func (s *State) pins() []string {
 	all := map[string]bool{}
 	for _, svc := range s.Services {
@@ -97,7 +97,7 @@ func (s *State) pins() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// servicesOnly: the Deployment is not held, so there is one thing to do.
+// servicesOnly decides for a Deployment that is not held, which leaves one possible action.
 func (p Plan) servicesOnly(s *State) Plan {
 	names := make([]string, 0, len(s.Services))
 	for _, svc := range s.Services {
@@ -123,7 +123,7 @@ func (p Plan) servicesOnly(s *State) Plan {
 	return p.is(Disturbed, which+" held to a version that the Deployment is not at", Release)
 }
 
-// held: the Deployment is held.
+// held decides for a Deployment that is held.
 func (p Plan) held(s *State) Plan {
 	if p.New == p.Old {
 		return p.is(Applied, "the Deployment has the old version's template again but is still held", GoBack)
@@ -162,8 +162,8 @@ func (p Plan) held(s *State) Plan {
 	)
 }
 
-// theirs says what somebody else has done to the Deployment while it was held;
-// empty when nothing.
+// theirs describes what somebody else has done to the Deployment while it was held;
+// empty if nothing.
 func (s *State) theirs() string {
 	for _, c := range slices.Concat(s.Deployment.Spec.Template.Spec.InitContainers, s.Deployment.Spec.Template.Spec.Containers) {
 		if is, known := s.Mark.Images[c.Name]; known && is != c.Image {

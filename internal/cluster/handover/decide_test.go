@@ -16,7 +16,7 @@ import (
 
 var origin = handover.Origin{Run: "run1", By: "ann@laptop pid 7", At: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC), Tag: "t2", Deployment: "worker", Old: "old"}
 
-// heldState is a hand-over whose new pods are Ready and serve nobody.
+// heldState returns a hand-over whose new pods are Ready and serve nobody.
 func heldState() *handover.State {
 	live, next := worker("w:1"), worker("w:2")
 	old, fresh := replicaSet(live, "old"), replicaSet(next, "new")
@@ -48,7 +48,7 @@ func lead(h handover.HeldService, hash string) {
 
 func TestDecide(t *testing.T) {
 	type choices = []handover.Action
-	free := func(s *handover.State, image string) { // not held any more
+	free := func(s *handover.State, image string) { // no longer held
 		s.Mark, s.Deployment = nil, worker(image)
 	}
 	for _, test := range []struct {
@@ -59,35 +59,35 @@ func TestDecide(t *testing.T) {
 		servicesFirst bool
 	}{
 		{"nothing held", func(s *handover.State) { free(s, "w:2"); s.Services = nil }, handover.NotHeld, choices{handover.None}, false},
-		{"killed after the Services were pinned", func(s *handover.State) { free(s, "w:1") }, handover.Pinned, choices{handover.Release}, false},
-		{"killed when one of two Services was pinned", func(s *handover.State) { free(s, "w:1"); s.Services = s.Services[:1] }, handover.Pinned, choices{handover.Release}, false},
-		{"killed before the new ReplicaSet was there", func(s *handover.State) {
+		{"killed after pinning the Services", func(s *handover.State) { free(s, "w:1") }, handover.Pinned, choices{handover.Release}, false},
+		{"killed after pinning one of two Services", func(s *handover.State) { free(s, "w:1"); s.Services = s.Services[:1] }, handover.Pinned, choices{handover.Release}, false},
+		{"killed before the new ReplicaSet existed", func(s *handover.State) {
 			s.ReplicaSets, s.Pods = s.ReplicaSets[:1], s.Pods[:2]
 		}, handover.Applied, choices{handover.Resume, handover.GoBack}, false},
 		{"killed while new pods come up", func(s *handover.State) { s.Pods = s.Pods[:3] }, handover.Applied, choices{handover.Resume, handover.GoBack}, false},
 		{"killed before the switch", func(*handover.State) {}, handover.Proving, choices{handover.Resume, handover.GoBack}, false},
-		{"killed in the switch", func(s *handover.State) { lead(s.Services[0], "new") }, handover.Switching, choices{handover.Resume, handover.GoBack}, false},
+		{"killed during the switch", func(s *handover.State) { lead(s.Services[0], "new") }, handover.Switching, choices{handover.Resume, handover.GoBack}, false},
 		{"killed after the switch", func(s *handover.State) { lead(s.Services[0], "new"); lead(s.Services[1], "new") },
 			handover.Switched, choices{handover.Resume, handover.GoBack}, false},
-		{"killed in the release", func(s *handover.State) { free(s, "w:2"); lead(s.Services[0], "new"); lead(s.Services[1], "new") },
+		{"killed during the release", func(s *handover.State) { free(s, "w:2"); lead(s.Services[0], "new"); lead(s.Services[1], "new") },
 			handover.Released, choices{handover.Release}, false},
 		{"killed at the end of the release", func(s *handover.State) { free(s, "w:2"); s.Services = s.Services[1:]; lead(s.Services[0], "new") },
 			handover.Released, choices{handover.Release}, false},
 		{"killed while going back", func(s *handover.State) { s.Deployment.Spec.Template = *worker("w:1").Spec.Template.DeepCopy() },
 			handover.Applied, choices{handover.GoBack}, false},
-		{"somebody is at work", func(s *handover.State) { s.Busy = "bob" }, handover.Proving, choices{handover.Wait}, false},
+		{"somebody is working on it", func(s *handover.State) { s.Busy = "bob" }, handover.Proving, choices{handover.Wait}, false},
 		{"another image was set", func(s *handover.State) { s.Deployment.Spec.Template.Spec.Containers[0].Image = "w:theirs" },
 			handover.Disturbed, choices{handover.Release}, true},
-		{"minReadySeconds was taken away", func(s *handover.State) { s.Deployment.Spec.MinReadySeconds = 0 },
+		{"minReadySeconds was removed", func(s *handover.State) { s.Deployment.Spec.MinReadySeconds = 0 },
 			handover.Disturbed, choices{handover.Release}, true},
-		{"the strategy was taken away", func(s *handover.State) { s.Deployment.Spec.Strategy = appsv1.DeploymentStrategy{} },
+		{"the strategy was removed", func(s *handover.State) { s.Deployment.Spec.Strategy = appsv1.DeploymentStrategy{} },
 			handover.Disturbed, choices{handover.Release}, true},
-		{"all fields were taken away", func(s *handover.State) { free(s, "w:2") }, handover.Disturbed, choices{handover.Release}, true},
+		{"all held fields were removed", func(s *handover.State) { free(s, "w:2") }, handover.Disturbed, choices{handover.Release}, true},
 		{"the Deployment is gone", func(s *handover.State) { s.Mark, s.Deployment = nil, nil }, handover.Disturbed, choices{handover.Release}, true},
-		{"a pin was taken away", func(s *handover.State) { lead(s.Services[0], "") }, handover.Disturbed, choices{handover.GoBack, handover.Release}, false},
-		{"a Service leads to a third version", func(s *handover.State) { lead(s.Services[0], "third") },
+		{"a pin was removed", func(s *handover.State) { lead(s.Services[0], "") }, handover.Disturbed, choices{handover.GoBack, handover.Release}, false},
+		{"a Service points to a third version", func(s *handover.State) { lead(s.Services[0], "third") },
 			handover.Disturbed, choices{handover.GoBack, handover.Release}, false},
-		{"all pins and fields were taken away", func(s *handover.State) { free(s, "w:2"); lead(s.Services[0], ""); lead(s.Services[1], "") },
+		{"all pins and held fields were removed", func(s *handover.State) { free(s, "w:2"); lead(s.Services[0], ""); lead(s.Services[1], "") },
 			handover.Disturbed, choices{handover.Release}, false},
 		{"the Services are gone", func(s *handover.State) { s.Services = nil }, handover.Disturbed, choices{handover.GoBack, handover.Release}, false},
 	} {
@@ -105,7 +105,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// A mark that came back with a ReplicaSet's annotations is about nothing.
+// A mark that was copied back from a ReplicaSet's annotations refers to nothing.
 func TestMarkWithoutAHoldIsDead(t *testing.T) {
 	d := worker("w:1")
 	text, err := json.Marshal(handover.Mark{Origin: origin})

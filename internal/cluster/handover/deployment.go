@@ -23,7 +23,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Overlay holds the Deployment in the very apply that brings its new template.
+// Overlay holds the Deployment in the same apply that sets its new template.
 func Overlay(origin Origin, services []string) *apply.Overlay {
 	return &apply.Overlay{
 		Fields: []string{".spec.minReadySeconds", ".spec.progressDeadlineSeconds", ".spec.strategy"},
@@ -32,7 +32,7 @@ func Overlay(origin Origin, services []string) *apply.Overlay {
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
 				return fmt.Errorf("cannot read deployment/%s: %w", live.GetName(), err)
 			}
-			// What is held already goes on being held for what it was before.
+			// What is already held stays held on behalf of its original values.
 			if held, err := MarkOf(&d); err != nil || held != nil {
 				if err == nil {
 					held.Images = imagesOf(config)
@@ -53,8 +53,9 @@ func Overlay(origin Origin, services []string) *apply.Overlay {
 	}
 }
 
-// Operations hold the Deployment in the very patch that replaces its template,
-// for package apply's Template. The fields become afterwards what they are now.
+// Operations returns the patch operations that hold the Deployment in the same patch
+// that replaces its template, for apply.Template. On release the fields get their
+// present values back.
 func Operations(origin Origin, services []string, d *appsv1.Deployment, images map[string]string) ([]apply.Operation, string, error) {
 	owners, err := ownersOf(d.ManagedFields, deploymentPaths, everybody)
 	if err != nil {
@@ -66,7 +67,7 @@ func Operations(origin Origin, services []string, d *appsv1.Deployment, images m
 	return heldFields().operations(true, true, true), text, err
 }
 
-// operations set fields.
+// operations returns the patch operations that set the fields.
 func (f Fields) operations(ready, deadline, strategy bool) []apply.Operation {
 	var all []apply.Operation
 	if ready {
@@ -81,7 +82,7 @@ func (f Fields) operations(ready, deadline, strategy bool) []apply.Operation {
 	return all
 }
 
-// put lays the hold over a configuration.
+// put adds the hold to a configuration.
 func (m Mark) put(config *unstructured.Unstructured) error {
 	text, err := encode(m)
 	if err != nil {
@@ -112,7 +113,7 @@ func (m Mark) put(config *unstructured.Unstructured) error {
 	return unstructured.SetNestedMap(config.Object, spec, "spec")
 }
 
-// imagesOf are a configuration's images by container.
+// imagesOf returns a configuration's images by container.
 func imagesOf(config *unstructured.Unstructured) map[string]string {
 	all := map[string]string{}
 	for _, list := range []string{"initContainers", "containers"} {
@@ -131,9 +132,8 @@ func imagesOf(config *unstructured.Unstructured) map[string]string {
 	return all
 }
 
-// Ready waits until every new pod is Ready, with the causes of package verdict
-// where they do not become so. Somebody else's change of what is held is
-// ErrForeign.
+// Ready waits until every new pod is Ready. If that fails, the error contains the causes
+// from package verdict. If somebody else changes what is held, the error is ErrForeign.
 func (r *Run) Ready(ctx context.Context, o watch.Options) (watch.Result, error) {
 	o.Policy.Held = true
 	o.Check = func(w *workload.Workload) error {
@@ -145,10 +145,10 @@ func (r *Run) Ready(ctx context.Context, o watch.Options) (watch.Result, error) 
 	return watch.Rollout(ctx, r.kube, o)
 }
 
-// ReleaseDeployment gives the Deployment's fields back, as they are to be with
-// the new version: the controller then ends the old pods. A field that no
-// longer has the value of a hold is somebody else's by now and stays. It
-// returns nil when the Deployment is not held.
+// ReleaseDeployment sets the Deployment's fields to the values that they should have
+// with the new version, upon which the controller terminates the old pods. A field that
+// no longer has the value of a hold was changed by somebody else and stays. It returns
+// nil if the Deployment is not held.
 func (r *Run) ReleaseDeployment(ctx context.Context) (*workload.Workload, error) {
 	deployments := r.kube.AppsV1().Deployments(r.Ref.Namespace)
 	for try := 1; ; try++ {
@@ -185,7 +185,7 @@ func (r *Run) ReleaseDeployment(ctx context.Context) (*workload.Workload, error)
 		if err != nil {
 			return nil, r.explain("release "+r.Ref.String(), err)
 		}
-		r.Reporter.Notef("%s has its own minReadySeconds, progressDeadlineSeconds and strategy back", r.Ref)
+		r.Reporter.Notef("%s is released: minReadySeconds, progressDeadlineSeconds and strategy are restored", r.Ref)
 		return &workload.Workload{Deployment: after}, r.own(ctx, mark.OwnersAfter)
 	}
 }
@@ -196,10 +196,10 @@ func (r *Run) own(ctx context.Context, owners []Owner) error {
 		giveBackOwnership(ctx, r.dynamic.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace), r.Ref.Name, deploymentPaths, owners))
 }
 
-// Release ends a hand-over with the version that the Deployment has now, and
-// gives everything back in the order that never lets two versions serve. With
-// servicesFirst it is the order for a Deployment that is about to end the
-// version that the Services lead to.
+// Release ends a hand-over with the version that the Deployment has now. It releases
+// everything in the order in which two versions never serve at the same time. Set
+// servicesFirst if the Deployment is about to terminate the version that the Services
+// point to.
 func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) error {
 	if servicesFirst {
 		if err := r.ReleaseServices(ctx); err != nil {
@@ -212,7 +212,7 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 	if err != nil {
 		return err
 	}
-	if released == nil { // by a run that came no further
+	if released == nil { // an earlier run has already released it
 		s, err := r.Read(ctx)
 		if err != nil {
 			return err
@@ -222,24 +222,24 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 		}
 	}
 	if released != nil {
-		// Whatever becomes of its pods or of this run, the Deployment is not held any
-		// more: then the Services must not be pinned to one of its versions.
+		// Whatever happens to its pods or to this run, the Deployment is no longer held, so
+		// the Services must not stay pinned to one of its versions.
 		err = r.oldEnding(ctx, released, o)
 	}
 	return errors.Join(err, r.ReleaseServices(context.WithoutCancel(ctx)))
 }
 
-// oldEnding waits until every pod of another version than w's has been asked to
-// end: from then on it is in no Service.
+// oldEnding waits until every pod of another version than w's is terminating and is
+// therefore no longer an endpoint of any Service.
 func (r *Run) oldEnding(ctx context.Context, w *workload.Workload, o watch.Options) error {
-	o.Applied, o.Policy.Settle = w, -1 // nothing here is to be proven
+	o.Applied, o.Policy.Settle = w, -1 // nothing has to be proven here
 	_, err := watch.Rollout(ctx, r.kube, o)
 	return err
 }
 
-// GoBack makes the old version the Deployment's again, from wherever the
-// hand-over got to: the Services lead to it, the new pods are ended, and
-// everything is given back as it was.
+// GoBack makes the old version the Deployment's version again, whatever stage the
+// hand-over has reached: the Services point to it, the new pods are terminated, and
+// everything is restored.
 func (r *Run) GoBack(ctx context.Context, o watch.Options) error {
 	if err := r.SwitchBack(ctx); err != nil {
 		return err
@@ -256,8 +256,8 @@ func (r *Run) GoBack(ctx context.Context, o watch.Options) error {
 	return r.ReleaseServices(ctx)
 }
 
-// restoreTemplate gives a held Deployment the old version's template and its
-// own fields in one patch; nil when it is not held.
+// restoreTemplate sets the old version's template and the original values of the held
+// fields in one patch. It returns nil if the Deployment is not held.
 func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
 	for try := 1; ; try++ {
 		s, err := r.Read(ctx)
@@ -298,20 +298,20 @@ func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Reporter.Notef("%s has the template of pod-template-hash %s back", r.Ref, s.Mark.Old)
+		r.Reporter.Notef("%s has the pod template of pod-template-hash %s again", r.Ref, s.Mark.Old)
 		return restored, r.own(ctx, s.Mark.OwnersBefore)
 	}
 }
 
-// GiveBackOwnership makes those the owners of the Deployment's held fields
-// again who were before mark's hold. It is for a caller that has restored the
-// Deployment by itself.
+// GiveBackOwnership makes the managers that owned the Deployment's held fields before
+// mark's hold their owners again. It is for a caller that has restored the Deployment
+// itself.
 func (r *Run) GiveBackOwnership(ctx context.Context, mark *Mark) error {
 	return r.own(ctx, mark.OwnersBefore)
 }
 
-// NewVersion is the pod-template-hash of the version that w brings; empty
-// while its ReplicaSet has not been made.
+// NewVersion returns the pod-template-hash of the version that w introduces; empty
+// until its ReplicaSet exists.
 func NewVersion(w *workload.Workload, sets []*appsv1.ReplicaSet) string {
 	rs := verdict.NewReplicaSet(w.Deployment, slices.Clone(sets))
 	if rs == nil {

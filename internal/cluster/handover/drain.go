@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Step is a step that Inngest's server has a worker execute right now.
+// Step is a step that the Inngest server has a worker execute right now.
 type Step struct {
 	Run      string
 	Function string
@@ -20,28 +20,28 @@ type Step struct {
 	Since    time.Time
 }
 
-// key is one execution of a step: another attempt is another execution.
+// key identifies one execution of a step: another attempt is another execution.
 func (s Step) key() string { return fmt.Sprintf("%s/%s/%d", s.Run, s.Name, s.Attempt) }
 
 const (
-	// syncPeriod is how long after the switch a request may still reach an old
-	// pod: kube-proxy writes its rules at most once a second (its
-	// minSyncPeriod in both modes), each node for itself.
+	// syncPeriod is how long after the switch a request may still reach an old pod.
+	// kube-proxy writes its rules at most once a second (its minSyncPeriod in both
+	// modes), separately on each node.
 	syncPeriod = time.Second
-	// margin is added to it where the start of a step is compared: that is the
-	// server's account of it.
+	// margin is added to syncPeriod where the start of a step is compared, because
+	// the server reports that start.
 	margin = time.Second
-	// confirm is in how many readings in a row a step must be missing before it
-	// counts as finished: while runs come and go, a server's list has been seen
-	// to leave out steps that were executing before and after.
+	// confirm is the number of consecutive readings in which a step must be missing
+	// before it counts as finished. While runs start and end, a server's list
+	// sometimes omits steps that are still executing.
 	confirm = 4
 )
 
-// OnOld returns those of the running steps that may be executing on an old
-// pod: those that were seen before the switch had reached every node, and those
-// that began before it by the account of Inngest's server, of which switched is
-// on the same clock. It counts too many rather than too few: a step on a new
-// pod only costs time, and the server may show a step late.
+// OnOld returns the running steps that may be executing on an old pod: steps that were
+// seen before the switch had reached every node, and steps that began before it
+// according to the Inngest server. switched is in the time of that server's clock. It
+// returns too many steps rather than too few: waiting for a step on a new pod only
+// costs time, and the server may show a step late.
 func OnOld(running []Step, seen func(Step) bool, switched time.Time) []Step {
 	var old []Step
 	for _, s := range running {
@@ -57,44 +57,44 @@ func OnOld(running []Step, seen func(Step) bool, switched time.Time) []Step {
 type DrainOptions struct {
 	// Running lists the steps that are executing.
 	Running func(context.Context) ([]Step, error)
-	// Switched is when the Services were led to the new version, by this
-	// machine's clock, and Offset what the clock of Inngest's server is ahead
-	// of it.
+	// Switched is when the Services were switched to the new version, by this
+	// machine's clock. Offset is how far the clock of the Inngest server is ahead of
+	// it.
 	Switched time.Time
 	Offset   time.Duration
-	// Timeout ends Wait; there is none when zero.
+	// Timeout bounds Wait; zero means no bound.
 	Timeout time.Duration
-	Poll    time.Duration // 250 ms when zero
+	Poll    time.Duration // zero means 250 ms
 }
 
 // StepsTable is the title of the table of steps on old pods.
 const StepsTable = "steps on the old pods"
 
-// Drainer keeps track of the steps that are executing on old pods. It is for one
-// goroutine at a time.
+// Drainer tracks the steps that are executing on old pods. It must not be used by
+// several goroutines at the same time.
 type Drainer struct {
 	DrainOptions
 	reporter *pipeline.Reporter
 	seen     map[string]Step // executions that were on old pods
-	missing  map[string]int  // of these, in how many readings in a row they were not
-	empty    int             // readings in a row with none on old pods
-	old      []Step          // those that still are
+	missing  map[string]int  // in how many consecutive readings each of them was missing
+	empty    int             // consecutive readings without any step on old pods
+	old      []Step          // the steps that are still executing there
 	away     bool
 }
 
-// NewDrainer is a Drainer that has seen nothing yet.
+// NewDrainer returns a Drainer that has not seen any step yet.
 func NewDrainer(o DrainOptions) *Drainer {
 	o.Poll = cmp.Or(o.Poll, 250*time.Millisecond)
 	return &Drainer{DrainOptions: o, seen: map[string]Step{}, missing: map[string]int{}}
 }
 
-// Observe asks until ctx ends, and reports nothing. A Wait that follows has less
-// left to find out.
+// Observe reads the steps until ctx ends and reports nothing. It shortens a Wait that
+// follows.
 func (d *Drainer) Observe(ctx context.Context) {
 	tick := time.NewTicker(d.Poll)
 	defer tick.Stop()
 	for {
-		_, _ = d.look(ctx) // Wait asks again, and reports what fails then as well
+		_, _ = d.look(ctx) // Wait reads them again and reports a failure that persists
 		select {
 		case <-ctx.Done():
 			return
@@ -103,10 +103,10 @@ func (d *Drainer) Observe(ctx context.Context) {
 	}
 }
 
-// Wait waits until no step is executing on an old pod any more, and returns
-// those that still are when it ends early: with the end of ctx, or with the
-// timeout (CodeDrain). A server that does not answer is waited for; it never
-// counts as one that has no steps.
+// Wait waits until no step is executing on an old pod. If ctx or the timeout
+// (CodeDrain) ends it early, it returns the steps that are still executing. It waits
+// for a server that does not answer, and never assumes that such a server has no
+// steps.
 func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, error) {
 	d.reporter = rep
 	waiting, cancel := ctx, context.CancelFunc(func() {})
@@ -138,8 +138,8 @@ func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, err
 	}
 }
 
-// look asks once. It is done when a request that was under way during the
-// switch must have been seen, and none is left.
+// look reads the steps once. done is true once a request that was in progress during
+// the switch must have been seen and no step is left.
 func (d *Drainer) look(ctx context.Context) (done bool, err error) {
 	settled := !time.Now().Before(d.Switched.Add(syncPeriod))
 	running, err := d.Running(ctx)

@@ -29,7 +29,7 @@ func TestOnOld(t *testing.T) {
 	}
 }
 
-// drain waits for steps that end by themselves, all times from its start.
+// drain waits for steps that end by themselves. All times are relative to its start.
 func drain(t *testing.T, o handover.DrainOptions, running func(since time.Duration) ([]handover.Step, error)) (left []handover.Step, took time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
@@ -40,7 +40,7 @@ func drain(t *testing.T, o handover.DrainOptions, running func(since time.Durati
 }
 
 func TestDrain(t *testing.T) {
-	// ending is a step that began before the switch and ends after d.
+	// ending returns a step that began before the switch and ends after d.
 	ending := func(d time.Duration) func(time.Duration) ([]handover.Step, error) {
 		began := time.Now().Add(-time.Minute)
 		return func(since time.Duration) ([]handover.Step, error) {
@@ -50,7 +50,7 @@ func TestDrain(t *testing.T) {
 			return []handover.Step{{Run: "r", Name: "slow", Since: began}}, nil
 		}
 	}
-	t.Run("nothing runs", func(t *testing.T) {
+	t.Run("no step is executing", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			left, took, err := drain(t, handover.DrainOptions{}, ending(0))
 			if err != nil || len(left) != 0 || took != time.Second {
@@ -58,7 +58,7 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a list that leaves steps out now and then", func(t *testing.T) {
+	t.Run("a list that sometimes omits steps", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			began, reading := time.Now().Add(-time.Minute), 0
 			_, took, err := drain(t, handover.DrainOptions{}, func(since time.Duration) ([]handover.Step, error) {
@@ -148,9 +148,9 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
-	t.Run("what was observed meanwhile takes no more time", func(t *testing.T) {
+	t.Run("Observe shortens Wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			// A step that came to an old pod during the switch is known from there on.
+			// A step that reached an old pod during the switch is known from then on.
 			start := time.Now()
 			d := handover.NewDrainer(handover.DrainOptions{Switched: start, Running: func(context.Context) ([]handover.Step, error) {
 				if time.Since(start) > 20*time.Second {
@@ -175,7 +175,7 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
-	t.Run("the end of the context", func(t *testing.T) {
+	t.Run("the context ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			why := errors.New("somebody pressed a key")
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -203,8 +203,8 @@ func TestBake(t *testing.T) {
 		{"one more", handover.Sample{Over: minute, FailedRuns: 3}, handover.Sample{Over: minute, FailedRuns: 4}, true},
 		{"the first", handover.Sample{Over: minute}, handover.Sample{Over: minute, FailedRuns: 1}, true},
 		{"restart", handover.Sample{Over: minute, Restarts: 5}, handover.Sample{Over: minute, Restarts: 1}, true},
-		{"a probe that was unlucky", handover.Sample{}, handover.Sample{Unready: 10 * time.Second}, false},
-		{"not Ready for long", handover.Sample{}, handover.Sample{Unready: 15 * time.Second}, true},
+		{"a single failed probe", handover.Sample{}, handover.Sample{Unready: 10 * time.Second}, false},
+		{"not Ready for a long time", handover.Sample{}, handover.Sample{Unready: 15 * time.Second}, true},
 	} {
 		if why := handover.Bake(test.before, test.after); (why != "") != test.back {
 			t.Errorf("%s: %q", test.name, why)

@@ -23,13 +23,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Look reads what Choose decides by: live as it is, next as it will be (nil
-// where that is not known). What this user may not read is in Unread, and in
+// Look reads what Choose needs: live is the present workload, next the one that it will
+// be (nil if that is not known). Missing permissions are recorded in Unread and
 // Room.Unknown; any other error of the API server is returned.
 func Look(ctx context.Context, kube kubernetes.Interface, live, next *workload.Workload) (Situation, error) {
 	s := Situation{Live: live, Next: next, Claims: map[string]*corev1.PersistentVolumeClaim{}, Unread: map[string]string{}}
 	if moot(s) != "" || live.Deployment == nil || ofKind(s) != "" || ofState(s) != "" {
-		return s, nil // decided already
+		return s, nil // already decided
 	}
 	l := &look{Situation: &s, kube: kube, ns: live.Object().GetNamespace()}
 	for _, read := range []func(context.Context) error{l.services, l.pods, l.replicaSets, l.claims, l.autoscalers, l.quotas, l.nodes} {
@@ -60,7 +60,7 @@ func (l *look) keep(err error) {
 	}
 }
 
-// unread notes what may not be read, and returns any other error.
+// unread records that something may not be read, and returns any other error.
 func (l *look) unread(name string, err error) error {
 	if !apierrors.IsForbidden(err) {
 		return cluster.Explain("read "+name, err)
@@ -128,7 +128,7 @@ func (l *look) claims(ctx context.Context) error {
 func (l *look) autoscalers(ctx context.Context) error {
 	list, err := l.kube.AutoscalingV2().HorizontalPodAutoscalers(l.ns).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil // a cluster without that API
+		return nil // the cluster does not have that API
 	}
 	if err != nil {
 		return l.unread("autoscalers", err)
@@ -169,7 +169,7 @@ func (l *look) quotas(ctx context.Context) error {
 	return nil
 }
 
-// nodes asks whether the scheduler would find room right now. Pods without
+// nodes determines whether the scheduler would find room right now. Pods without
 // requests fit anywhere.
 func (l *look) nodes(ctx context.Context) error {
 	next := l.next()
@@ -207,7 +207,7 @@ func (l *look) nodes(ctx context.Context) error {
 	return nil
 }
 
-// rights asks whether the Services may be patched.
+// rights checks whether the user may patch the Services.
 func (l *look) rights(ctx context.Context) error {
 	for _, svc := range l.Services {
 		if !l.selects(svc) {

@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// grant lets a user do things in the bench's namespace.
+// grant gives a user permissions in the bench's namespace.
 func (b *bench) grant(user string, rules ...rbacv1.PolicyRule) {
 	b.Helper()
 	rbac := b.kube.RbacV1()
@@ -28,7 +28,7 @@ func (b *bench) grant(user string, rules ...rbacv1.PolicyRule) {
 	if _, err := rbac.RoleBindings(b.ns).Create(b.Context(), binding, metav1.CreateOptions{}); err != nil {
 		b.Fatal(err)
 	}
-	// The authorizer learns of it by a watch of its own.
+	// The authorizer learns of the new role through a watch of its own.
 	kube, err := cptest.Connect(b.T, cptest.Shared(b.T), user, b.ns).Kube()
 	if err != nil {
 		b.Fatal(err)
@@ -39,8 +39,8 @@ func (b *bench) grant(user string, rules ...rbacv1.PolicyRule) {
 	})
 }
 
-// until waits for what a controller or a cache of the API server does by
-// itself, and does not take back.
+// until waits for something that a controller or a cache of the API server does on its
+// own and does not revert.
 func (b *bench) until(done func() bool) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
@@ -85,7 +85,7 @@ func TestLook(t *testing.T) {
 	if c := choose("alice"); c.Strategy != handover.StrategyRolling || !strings.Contains(c.Reason, "patch Service worker") {
 		t.Fatalf("%+v", c)
 	}
-	// What cannot be found out is said, and does not count as nothing.
+	// What cannot be determined is reported, and never counts as absent.
 	b.grant("bob", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services", "pods"}, Verbs: append(read, "patch")},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: read})
 	if c := choose("bob"); c.Strategy != handover.StrategySwitch || len(c.Notes) != 3 {
@@ -100,7 +100,7 @@ func TestLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.until(func() bool { // the controller has counted
+	b.until(func() bool { // the controller has updated the counts
 		q, err := b.kube.CoreV1().ResourceQuotas(b.ns).Get(t.Context(), quota.Name, metav1.GetOptions{})
 		used := q.Status.Used["pods"]
 		return err == nil && used.Value() == 2

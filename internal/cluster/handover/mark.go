@@ -13,15 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Origin says whose a mark is.
+// Origin identifies the run that a mark belongs to.
 type Origin struct {
-	// Run is unlike that of any other run.
+	// Run is unique to the run.
 	Run string `json:"run"`
-	// By is user@host and process.
+	// By is USER@HOST and the process.
 	By  string    `json:"by"`
-	At  time.Time `json:"at"` // by the clock of that machine
+	At  time.Time `json:"at"` // by that machine's clock
 	Tag string    `json:"tag,omitempty"`
-	// Deployment is whose versions these are.
+	// Deployment is the Deployment whose versions these are.
 	Deployment string `json:"deployment"`
 	// Old is the pod-template-hash of the version that served before.
 	Old string `json:"old"`
@@ -30,16 +30,16 @@ type Origin struct {
 // Mark is the annotation on a Deployment that is held.
 type Mark struct {
 	Origin
-	// Services are those that switch together.
+	// Services are the Services that switch together.
 	Services []string `json:"services"`
-	// Images are those of the template that was applied with the hold, by
-	// container: another image is somebody else's.
+	// Images are the images in the template that was applied with the hold, by
+	// container. If the image is another one, somebody else has set it.
 	Images map[string]string `json:"images"`
-	// Before are the held fields as they were, After as they are to be when
-	// the new version stays.
+	// Before holds the original values of the held fields, After the values that
+	// they get if the new version stays.
 	Before Fields `json:"before"`
 	After  Fields `json:"after"`
-	// OwnersBefore and OwnersAfter are the fields' owners likewise.
+	// OwnersBefore and OwnersAfter are the owners of the fields at these two points.
 	OwnersBefore []Owner `json:"ownersBefore,omitempty"`
 	OwnersAfter  []Owner `json:"ownersAfter,omitempty"`
 }
@@ -47,12 +47,12 @@ type Mark struct {
 // ServiceMark is the annotation on a Service that is held.
 type ServiceMark struct {
 	Origin
-	// Selector is the selector as it was.
+	// Selector is the original selector.
 	Selector map[string]string `json:"selector"`
 	Owners   []Owner           `json:"owners,omitempty"`
 }
 
-// Fields are those of a Deployment that a hold sets.
+// Fields are the fields of a Deployment that a hold sets.
 type Fields struct {
 	MinReadySeconds         int32                     `json:"minReadySeconds"`
 	ProgressDeadlineSeconds *int32                    `json:"progressDeadlineSeconds"`
@@ -71,15 +71,15 @@ func (f Fields) held() (ready, deadline, strategy bool) {
 		equality.Semantic.DeepEqual(f.Strategy, h.Strategy)
 }
 
-// Held reports whether the Deployment's old pods are safe from the new ones: no
-// new pod counts as available, and none may be unavailable.
+// Held reports whether the hold still protects the Deployment's old pods: no new pod
+// counts as available, and no old pod may be unavailable.
 func Held(d *appsv1.Deployment) bool {
 	ready, _, strategy := fieldsOf(d).held()
 	return ready && strategy
 }
 
-// MarkOf reads the mark of a Deployment; nil where it has none, or one that is
-// about no field any more (see the package's documentation on ReplicaSets).
+// MarkOf reads the mark of a Deployment. It returns nil if there is none, or if none of
+// its fields is held any longer (see the package's documentation on ReplicaSets).
 func MarkOf(d *appsv1.Deployment) (*Mark, error) {
 	text := d.Annotations[Annotation]
 	if text == "" {
@@ -96,7 +96,7 @@ func MarkOf(d *appsv1.Deployment) (*Mark, error) {
 	return &m, nil
 }
 
-// ServiceMarkOf reads the mark of a Service; nil where it has none.
+// ServiceMarkOf reads the mark of a Service; nil if it has none.
 func ServiceMarkOf(svc *corev1.Service) (*ServiceMark, error) {
 	text := svc.Annotations[Annotation]
 	if text == "" {
@@ -114,9 +114,9 @@ func encode(mark any) (string, error) {
 	return string(text), err
 }
 
-// settled is what the held fields will be once config has been applied and
-// nothing is held: what config names; what somebody else owns, as it is; and
-// the defaults. ours are the managers that config's owner takes over from.
+// settled returns the values that the held fields will have once config has been applied
+// and nothing is held. Values in config come first, then present values that somebody
+// else owns, then the defaults. ours reports the managers that config's owner takes over from.
 func settled(config *unstructured.Unstructured, live *appsv1.Deployment, ours func(manager string) bool) (Fields, []Owner, error) {
 	others, err := ownersOf(live.ManagedFields, deploymentPaths, func(m metav1.ManagedFieldsEntry) bool { return !ours(m.Manager) })
 	if err != nil {
@@ -139,7 +139,7 @@ func settled(config *unstructured.Unstructured, live *appsv1.Deployment, ours fu
 			r.MaxUnavailable = nil
 		}
 	}
-	// What config names wins; the API server has refused a conflict before.
+	// Values in config win; the API server has refused conflicts before this.
 	var named struct {
 		Spec struct {
 			MinReadySeconds         *int32                     `json:"minReadySeconds"`

@@ -18,14 +18,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 )
 
-// Owner is a field manager's share of the fields that are held. A field that
-// is patched changes its owner, also when it gets its old value back; so the
-// shares are noted before and given back after.
+// Owner is a field manager's share of the held fields. Patching a field changes its
+// owner, even if that restores the field's old value. So the shares are recorded before
+// the hold and restored afterwards.
 type Owner struct {
 	Manager    string                            `json:"manager"`
 	Operation  metav1.ManagedFieldsOperationType `json:"operation"`
 	APIVersion string                            `json:"apiVersion"`
-	// Fields is in the form of managedFields.
+	// Fields is in the format of managedFields.
 	Fields json.RawMessage `json:"fields"`
 }
 
@@ -41,7 +41,7 @@ var (
 	servicePaths    = []fieldpath.Path{pathSelector}
 )
 
-// below reports whether p is one of roots, or inside one.
+// below reports whether p is one of roots or inside one of them.
 func below(p fieldpath.Path, roots []fieldpath.Path) bool {
 	return slices.ContainsFunc(roots, func(root fieldpath.Path) bool {
 		return len(p) >= len(root) && p[:len(root)].Equals(root)
@@ -69,8 +69,8 @@ func decode(raw []byte) (*fieldpath.Set, error) {
 	return s, nil
 }
 
-// ownersOf are the shares that managers, as far as keep wants them, have of
-// what is below roots.
+// ownersOf returns the shares that managers have in the fields below roots, for the
+// managers that keep accepts.
 func ownersOf(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, keep func(metav1.ManagedFieldsEntry) bool) ([]Owner, error) {
 	var all []Owner
 	for _, e := range entries {
@@ -96,8 +96,8 @@ func ownersOf(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, keep 
 
 func everybody(metav1.ManagedFieldsEntry) bool { return true }
 
-// union is everything that owners have; what cannot be read was not written
-// by ownersOf, and is nobody's.
+// union returns all fields that owners have. Entries that cannot be read are ignored,
+// because ownersOf did not write them.
 func union(owners []Owner) *fieldpath.Set {
 	all := &fieldpath.Set{}
 	for _, o := range owners {
@@ -108,8 +108,8 @@ func union(owners []Owner) *fieldpath.Set {
 	return all
 }
 
-// withConfig adds the share of this project's apply: the held fields that the
-// manifest names.
+// withConfig adds the share of this project's apply: the held fields that are in the
+// manifest.
 func withConfig(others []Owner, config *unstructured.Unstructured) ([]Owner, error) {
 	named := &fieldpath.Set{}
 	for _, p := range [][]string{{"minReadySeconds"}, {"progressDeadlineSeconds"}, {"strategy", "type"},
@@ -134,8 +134,8 @@ func withConfig(others []Owner, config *unstructured.Unstructured) ([]Owner, err
 		APIVersion: config.GetAPIVersion(), Fields: raw}), nil
 }
 
-// shared is managedFields with the shares below roots as owners has them; nil
-// when that is so already.
+// shared returns managedFields in which owners have the shares below roots; nil if that
+// is already the case.
 func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners []Owner) ([]metav1.ManagedFieldsEntry, error) {
 	var all []metav1.ManagedFieldsEntry
 	changed := false
@@ -187,12 +187,12 @@ func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners 
 	return all, nil
 }
 
-// tries bounds how often a write is tried again that somebody else's write to
-// another part of the object has got in the way of.
+// tries bounds how often a write is retried after somebody else's write to another part
+// of the object got in its way.
 const tries = 6
 
-// giveBackOwnership makes owners the owners of what is below roots again. It
-// changes no value.
+// giveBackOwnership makes owners the owners of the fields below roots again. It changes
+// no value.
 func giveBackOwnership(ctx context.Context, client dynamic.ResourceInterface, name string, roots []fieldpath.Path, owners []Owner) error {
 	for try := 1; ; try++ {
 		live, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -208,7 +208,7 @@ func giveBackOwnership(ctx context.Context, client dynamic.ResourceInterface, na
 		}
 		patch, err := json.Marshal([]apply.Operation{
 			{Op: "replace", Path: "/metadata/managedFields", Value: fields},
-			// A version that has passed makes the answer 409.
+			// If the version is outdated, the API server answers 409.
 			{Op: "replace", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()},
 		})
 		if err != nil {

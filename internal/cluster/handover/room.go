@@ -8,8 +8,8 @@ import (
 
 var one = resource.NewQuantity(1, resource.DecimalSI)
 
-// fit is how many pods with these requests a node has room for, next to those
-// that it runs. A resource that the node does not have counts as none of it.
+// fit returns how many pods with these requests a node has room for, in addition to
+// the pods that it runs. A resource that the node does not have counts as 0.
 func fit(node *corev1.Node, pods []corev1.Pod, requests corev1.ResourceList) int64 {
 	free := node.Status.Allocatable.DeepCopy()
 	for i := range pods {

@@ -30,8 +30,8 @@ func TestFit(t *testing.T) {
 		want        int64
 	}{
 		{"empty node", list("2", "4Gi", "110"), nil, list("500m", "1Gi", "1"), 4},
-		{"the scarcest counts", list("2", "4Gi", "110"), nil, list("100m", "3Gi", "1"), 1},
-		{"what others use is gone", list("2", "4Gi", "110"), []corev1.Pod{on("n", "1500m", "1Gi"), on("other", "2", "4Gi")}, list("500m", "", "1"), 1},
+		{"the scarcest resource decides", list("2", "4Gi", "110"), nil, list("100m", "3Gi", "1"), 1},
+		{"other pods' requests are subtracted", list("2", "4Gi", "110"), []corev1.Pod{on("n", "1500m", "1Gi"), on("other", "2", "4Gi")}, list("500m", "", "1"), 1},
 		{"full", list("2", "4Gi", "110"), []corev1.Pod{on("n", "2", "")}, list("1m", "", "1"), 0},
 		{"overcommitted", list("2", "4Gi", "110"), []corev1.Pod{on("n", "3", "")}, list("1m", "", "1"), 0},
 		{"no requests", list("2", "4Gi", "3"), []corev1.Pod{on("n", "", ""), on("n", "", "")}, list("", "", "1"), 1},

@@ -32,14 +32,14 @@ const (
 	selectorPath = "/spec/selector"
 )
 
-// Run does the writes of one hand-over. Every write compares first what is
-// there with what this hand-over has written, and patches with tests, so that
-// nobody else's change is overwritten.
+// Run performs the writes of one hand-over. Before each write it compares the object
+// with what this hand-over has written, and it patches with tests, so that nobody else's
+// change is overwritten.
 type Run struct {
 	Ref      workload.Ref
 	Reporter *pipeline.Reporter
-	// Guard, when set, is asked right before each write; an error forbids it.
-	// It is where a run makes sure that the lock is still its own.
+	// Guard, if set, is called immediately before each write; an error prevents the
+	// write. A run uses it to make sure that it still holds the lock.
 	Guard func(context.Context) error
 
 	conn    *cluster.Conn
@@ -50,15 +50,15 @@ type Run struct {
 	kept []string   // Services whose selectors somebody else has changed
 }
 
-// Kept are the Services that were released with a selector that somebody else has
-// set meanwhile: not to be applied over.
+// Kept returns the Services that were released while keeping a selector that somebody
+// else has set. They must not be applied over.
 func (r *Run) Kept() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.kept)
 }
 
-// New prepares a hand-over of a Deployment, or going on with one.
+// New prepares a hand-over of a Deployment, or the continuation of one.
 func New(conn *cluster.Conn, ref workload.Ref, r *pipeline.Reporter) (*Run, error) {
 	kube, err := conn.Kube()
 	if err != nil {
@@ -71,11 +71,11 @@ func New(conn *cluster.Conn, ref workload.Ref, r *pipeline.Reporter) (*Run, erro
 	return &Run{Ref: ref, Reporter: r, conn: conn, kube: kube, dynamic: client}, nil
 }
 
-// Read reads the state as it is now.
+// Read reads the present state.
 func (r *Run) Read(ctx context.Context) (*State, error) { return Read(ctx, r.kube, r.Ref) }
 
-// Hold pins Services to the version that serves, origin.Old. When one of them
-// cannot be pinned, those that were are given back.
+// Hold pins Services to the version that is serving, origin.Old. If one of them cannot
+// be pinned, the others are released again.
 func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
 	for i, name := range names {
 		if err := r.hold(ctx, origin, name); err != nil {
@@ -109,7 +109,7 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 			return err
 		}
 		patch := []apply.Operation{
-			// A version that has passed makes the answer 409.
+			// If the version is outdated, the API server answers 409.
 			{Op: "replace", Path: "/metadata/resourceVersion", Value: svc.ResourceVersion},
 			{Op: "test", Path: selectorPath, Value: svc.Spec.Selector},
 		}
@@ -127,10 +127,10 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 	}
 }
 
-// Switch points all held Services to version to, at once. When one of them
-// cannot be switched, those that were go back immediately. Nothing is written,
-// and the error is ErrNotReady, when no pod of that version is Ready, or when a
-// container of it has ended or restarted since its pod was proven.
+// Switch points all held Services to version to at the same time. If one of them cannot
+// be switched, the others go back immediately. If no pod of that version is Ready, or
+// one of its containers has ended or restarted since the pod was proven, nothing is
+// written and the error is ErrNotReady.
 func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error {
 	s, err := r.Read(ctx)
 	if err != nil {
@@ -155,9 +155,9 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 	return errors.Join(err, back)
 }
 
-// SwitchBack leads all held Services to the old version again, where its pods
-// still serve. A Service that somebody else has changed is left as it is, and
-// that is the error. It may point to a version before the Deployment's present one:
+// SwitchBack points all held Services to the old version again, whose pods are still
+// running. A Service that somebody else has changed is left as it is and reported as an
+// error. A Service may point to a version before the Deployment's present one, because
 // somebody may have changed the template since the switch.
 func (r *Run) SwitchBack(ctx context.Context) error {
 	s, err := r.Read(ctx)
@@ -175,7 +175,7 @@ func (r *Run) SwitchBack(ctx context.Context) error {
 	return r.pinAll(ctx, away, func(svc HeldService) (string, string) { return s.switchedTo(svc), svc.Mark.Old })
 }
 
-// pinAll pins several Services side by side.
+// pinAll pins several Services concurrently.
 func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldService) (from, to string)) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
@@ -191,7 +191,7 @@ func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldServ
 	return errors.Join(errs...)
 }
 
-// pin leads one held Service from one version to another.
+// pin moves one held Service from one version to another.
 func (r *Run) pin(ctx context.Context, name, from, to string) error {
 	for try := 1; ; try++ {
 		svc, err := r.kube.CoreV1().Services(r.Ref.Namespace).Get(ctx, name, metav1.GetOptions{})
@@ -228,9 +228,8 @@ func (r *Run) pin(ctx context.Context, name, from, to string) error {
 	}
 }
 
-// ReleaseServices gives every held Service its selector back. Of a selector
-// that somebody else has changed, the one key that a hold adds goes and the
-// rest stays.
+// ReleaseServices restores the selector of every held Service. If somebody else has
+// changed a selector, only the key that a hold adds is removed, and the rest stays.
 func (r *Run) ReleaseServices(ctx context.Context) error {
 	s, err := r.Read(ctx)
 	if err != nil {
@@ -273,7 +272,7 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 		}
 		owners := mark.Owners
 		changed := !maps.Equal(given, mark.Selector)
-		if changed { // the patch would make the whole selector this project's
+		if changed { // the patch would make this project the owner of the whole selector
 			if owners, err = ownersOf(svc.ManagedFields, servicePaths, everybody); err != nil {
 				return err
 			}
@@ -294,7 +293,7 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 					Why:  writers(svc.ManagedFields), Fix: "check that this was intended: `kubectl get service " + name + " -o yaml`"},
 			)
 		} else {
-			r.Reporter.Notef("service/%s has its selector back", name)
+			r.Reporter.Notef("service/%s has its original selector again", name)
 		}
 		return cluster.Explain(
 			"give back the ownership of service/"+name,
@@ -323,7 +322,7 @@ func (r *Run) patchService(ctx context.Context, name string, patch []apply.Opera
 	return err
 }
 
-// writing comes right before a write.
+// writing is called immediately before a write.
 func (r *Run) writing(ctx context.Context) error {
 	if r.Guard != nil {
 		if err := r.Guard(ctx); err != nil {
@@ -334,16 +333,15 @@ func (r *Run) writing(ctx context.Context) error {
 	return nil
 }
 
-// stale distinguishes a write whose tests failed, or whose version is outdated,
-// from one that was refused. The API server answers 422 to a failed test; a
-// patch that makes an object invalid is 422 as well, but has the reason
-// Invalid.
+// stale distinguishes a write whose tests failed, or whose version is outdated, from a
+// refused one. The API server answers 422 to a failed test. It also answers 422 to a
+// patch that makes an object invalid, but then with the reason Invalid.
 func stale(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	return apierrors.IsConflict(err) || ok && status.ErrStatus.Code == http.StatusUnprocessableEntity && !apierrors.IsInvalid(err)
 }
 
-// explain words an error of a patch.
+// explain describes the error of a patch.
 func (r *Run) explain(during string, err error) error {
 	switch {
 	case err == nil:
@@ -366,7 +364,7 @@ func (r *Run) noReady(hash string) error {
 		Fix:  "`kubectl get pods -l pod-template-hash=" + hash + "` shows why"}
 }
 
-// writers names those who wrote to an object besides this project, the latest
+// writers names the managers that wrote to an object besides this project, latest
 // first.
 func writers(entries []metav1.ManagedFieldsEntry) string {
 	var all []metav1.ManagedFieldsEntry

@@ -55,14 +55,13 @@ func TestProveThenSwitch(t *testing.T) {
 	}
 }
 
-// What is given back is what an apply without a hold would have made, owners
-// included.
-func TestReleaseIsAsIfNothingHadBeenHeld(t *testing.T) {
+// A release leaves the values and owners that an apply without a hold would have left.
+func TestReleaseRestoresValuesAndOwners(t *testing.T) {
 	const all = "  minReadySeconds: 1\n  progressDeadlineSeconds: 300\n  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}\n"
 	for _, test := range []struct {
 		name          string
 		before, after string // fields of the manifest
-		theirs        string // a patch of somebody else's in between
+		theirs        string // a patch by somebody else in between
 	}{
 		{"defaults", "", "", ""},
 		{"named", all, all, ""},
@@ -117,8 +116,8 @@ func text(t *testing.T, v any) string {
 	return string(data)
 }
 
-// A run that is killed leaves the old version serving; anybody goes back from
-// there, and nothing is left.
+// When a run is killed, the old version keeps serving. Anybody can go back from there,
+// which leaves no trace of the hold.
 func TestGoingBackFromEveryStage(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -158,7 +157,7 @@ func TestGoingBackFromEveryStage(t *testing.T) {
 	}
 }
 
-// A run that is killed while it releases is ended by the next one.
+// A run that is killed during the release is finished by the next one.
 func TestReleasingTwice(t *testing.T) {
 	b := newBench(t, "")
 	b.switched()
@@ -186,11 +185,11 @@ func TestSomebodyElseHasChangedAService(t *testing.T) {
 	if code(err) != handover.CodeForeign || !errors.Is(err, handover.ErrForeign) || !strings.Contains(err.Error(), "somebody") {
 		t.Fatal(err)
 	}
-	// The other one has not stayed behind alone.
+	// The other Service did not stay on the new version alone.
 	if svc := b.service("worker"); b.pins() != [2]string{b.old, b.old} || svc.Spec.Selector["tier"] != "theirs" {
 		t.Fatal(b.pins(), svc.Spec.Selector)
 	}
-	// Giving back takes the pin away and keeps what is theirs.
+	// Going back removes the pin and keeps what is theirs.
 	if err := b.run.GoBack(t.Context(), b.watching()); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +211,7 @@ func TestSomebodyElseHoldsAlready(t *testing.T) {
 	}
 }
 
-// A Service that cannot be held gives back those that could.
+// If a Service cannot be held, the others are released again.
 func TestHoldIsWhole(t *testing.T) {
 	b := newBench(t, "")
 	if err := b.run.Hold(t.Context(), b.origin(), []string{"admin", "gone"}); err == nil {
@@ -221,8 +220,8 @@ func TestHoldIsWhole(t *testing.T) {
 	b.clean()
 }
 
-// Somebody else's version is theirs: the hold is given back, their template is
-// not touched, and the Services are never without a pod.
+// If somebody else rolls out a version, the hold is released, their template is not
+// touched, and the Services always have a pod.
 func TestSomebodyElseRollsOut(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
@@ -245,7 +244,7 @@ func TestSomebodyElseRollsOut(t *testing.T) {
 	}
 }
 
-// A plain kubectl apply of a manifest that names a held field breaks the hold.
+// A plain kubectl apply of a manifest that sets a held field breaks the hold.
 func TestTheHoldIsBrokenWhileWaiting(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
@@ -278,8 +277,8 @@ func TestNoSwitchToAVersionThatIsNotReady(t *testing.T) {
 	}
 }
 
-// A version that crashes is distinguished from one that takes its time, held or
-// not.
+// A version that crashes is distinguished from one that is merely slow, whether it is
+// held or not.
 func TestFailingBeforeTheSwitch(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()
@@ -293,8 +292,8 @@ func TestFailingBeforeTheSwitch(t *testing.T) {
 	}
 }
 
-// An autoscaler's change of scale in the middle is nobody's business, and
-// every pod of both versions is there afterwards.
+// An autoscaler may change the scale during a hand-over: every pod of both versions
+// exists afterwards.
 func TestScaledWhileHeld(t *testing.T) {
 	b := newBench(t, "")
 	b.hold()

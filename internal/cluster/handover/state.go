@@ -19,30 +19,30 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// State is what the cluster says about a hand-over of one Deployment.
+// State is the state of one Deployment's hand-over in the cluster.
 type State struct {
 	Ref        workload.Ref
-	Deployment *appsv1.Deployment // nil when it is gone
-	// Mark is the Deployment's; nil when it is not held.
+	Deployment *appsv1.Deployment // nil if it does not exist
+	// Mark is the Deployment's mark; nil if it is not held.
 	Mark        *Mark
-	ReplicaSets []*appsv1.ReplicaSet // its own
-	Pods        []*corev1.Pod        // of these
+	ReplicaSets []*appsv1.ReplicaSet // the Deployment's own
+	Pods        []*corev1.Pod        // the pods of these ReplicaSets
 	Services    []HeldService        // sorted by name
-	// Busy names whoever is at work on it right now; empty when nobody is, or
-	// when it is the caller.
+	// Busy names who is working on it right now; empty if nobody is, or if it is
+	// the caller.
 	Busy string
 }
 
-// HeldService is a Service that is marked.
+// HeldService is a Service with a mark.
 type HeldService struct {
 	*corev1.Service
 	Mark *ServiceMark
 }
 
-// Pinned is the version that the Service leads to; empty when it leads to any.
+// Pinned returns the version that the Service points to; empty if it is not pinned.
 func (h HeldService) Pinned() string { return h.Spec.Selector[hashLabel] }
 
-// Read reads the state. Errors are those of cluster.Explain, or say which mark
+// Read reads the state. Its errors are those of cluster.Explain, or name the mark that
 // cannot be read.
 func Read(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (*State, error) {
 	s := &State{Ref: ref}
@@ -107,7 +107,7 @@ func (s *State) readVersions(ctx context.Context, kube kubernetes.Interface) err
 	return nil
 }
 
-// version is the ReplicaSet of a pod-template-hash; nil when there is none.
+// version returns the ReplicaSet with a pod-template-hash; nil if there is none.
 func (s *State) version(hash string) *appsv1.ReplicaSet {
 	for _, rs := range s.ReplicaSets {
 		if rs.Labels[hashLabel] == hash && hash != "" {
@@ -117,7 +117,7 @@ func (s *State) version(hash string) *appsv1.ReplicaSet {
 	return nil
 }
 
-// versionOf is the pod-template-hash of one of the Deployment's own pods.
+// versionOf returns the pod-template-hash of one of the Deployment's own pods.
 func (s *State) versionOf(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
 	for _, rs := range s.ReplicaSets {
@@ -128,8 +128,8 @@ func (s *State) versionOf(pod *corev1.Pod) string {
 	return ""
 }
 
-// current is the pod-template-hash of the Deployment's template; empty while
-// its controller has not made the ReplicaSet.
+// current returns the pod-template-hash of the Deployment's template; empty until its
+// controller has created the ReplicaSet.
 func (s *State) current() string {
 	if s.Deployment == nil {
 		return ""
@@ -141,7 +141,7 @@ func (s *State) current() string {
 	return rs.Labels[hashLabel]
 }
 
-// ready counts the Ready pods of a version that are not ending.
+// ready counts the Ready pods of a version that are not terminating.
 func (s *State) ready(hash string) (n int32) {
 	for _, pod := range s.Pods {
 		if pod.DeletionTimestamp == nil && podutils.IsPodReady(pod) && s.versionOf(pod) == hash {
@@ -151,8 +151,8 @@ func (s *State) ready(hash string) (n int32) {
 	return n
 }
 
-// ended names a pod of a version that has a container which has ended, or has
-// restarted more often than restarts says; empty when there is none. The pod's own
+// ended returns the name of a pod of a version with a container that has ended or has
+// restarted more often than restarts says; empty if there is none. The pod's own
 // condition may not show it yet.
 func (s *State) ended(hash string, restarts map[types.UID]int32) string {
 	for _, pod := range s.Pods {
@@ -187,7 +187,7 @@ func restartsOf(pod *corev1.Pod) (n int32) {
 	return n
 }
 
-// replicas is how many pods the Deployment is to have.
+// replicas returns how many pods the Deployment should have.
 func (s *State) replicas() int32 {
 	if r := s.Deployment.Spec.Replicas; r != nil {
 		return *r
@@ -195,9 +195,10 @@ func (s *State) replicas() int32 {
 	return 1
 }
 
-// switchedTo is the version that a Service was switched to. It is the Deployment's
-// current one, or was until somebody changed the pod template: then the Service still
-// leads to a version of this Deployment, whose pods are about to be ended.
+// switchedTo returns the version that a Service was switched to. It is the Deployment's
+// current version, or was until somebody changed the pod template: in that case the
+// Service still points to a version of this Deployment whose pods are about to be
+// terminated.
 func (s *State) switchedTo(svc HeldService) string {
 	if pinned := svc.Pinned(); s.version(pinned) != nil {
 		return pinned
@@ -205,7 +206,7 @@ func (s *State) switchedTo(svc HeldService) string {
 	return s.current()
 }
 
-// Origin is whose hand-over it is; the zero Origin when there is none.
+// Origin returns the origin of the hand-over; the zero Origin if there is none.
 func (s *State) Origin() Origin {
 	if s.Mark != nil {
 		return s.Mark.Origin

@@ -61,7 +61,7 @@ spec:
   ports: [{port: 80}]
 `
 
-// bench is a namespace with a pretended kubelet and the worker's first version.
+// bench is a namespace with a simulated kubelet and the worker's first version.
 type bench struct {
 	*testing.T
 	kube       kubernetes.Interface
@@ -81,7 +81,7 @@ func newBench(t *testing.T, fields string) *bench {
 	return newBenchHere(t, fields)
 }
 
-// newBenchHere is newBench for a test that goes on with others after this one.
+// newBenchHere is newBench for a test that runs others after this one.
 func newBenchHere(t *testing.T, fields string) *bench {
 	t.Helper()
 	cp := cptest.Shared(t)
@@ -102,7 +102,7 @@ func newBenchHere(t *testing.T, fields string) *bench {
 	return b
 }
 
-// newRun is another process that comes by.
+// newRun returns the Run of another process that takes over.
 func (b *bench) newRun() *handover.Run {
 	b.Helper()
 	run, err := handover.New(b.conn, b.ref, b.reporter())

@@ -1,6 +1,5 @@
-// Package revision lists the earlier revisions of a workload that the cluster
-// keeps, and returns to one of them. List reads them, Pick chooses one, and
-// Undo goes back to it.
+// Package revision lists the earlier revisions of a workload that the cluster keeps, and
+// goes back to one of them. List reads them, Pick chooses one, and Undo goes back to it.
 //
 // A Deployment keeps them as ReplicaSets, the other kinds as
 // ControllerRevisions (revisionHistoryLimit, 10 by default). Going back sets
@@ -38,7 +37,7 @@ import (
 // (pkg/controller/deployment/util).
 const annotationRevision = "deployment.kubernetes.io/revision"
 
-// Revision is one of them.
+// Revision is one revision of a workload.
 type Revision struct {
 	Number   int64                   `json:"revision"`
 	Name     string                  `json:"name"` // of the ReplicaSet or ControllerRevision
@@ -47,15 +46,15 @@ type Revision struct {
 	Pods     int32                   `json:"pods"`    // the number of pods that a ReplicaSet has now
 	Images   []string                `json:"images"`  // name=image of each container
 	Template *corev1.PodTemplateSpec `json:"-"`
-	// Failed means that it is known to have never worked. The caller of List
-	// knows.
+	// Failed means that the revision is known to have never worked. List leaves it to
+	// its caller to set this.
 	Failed bool `json:"failed,omitempty"`
-	// Annotations are those of the workload at the time: change cause and this
+	// Annotations are the workload's annotations at the time: the change cause and this
 	// project's own. Only a Deployment keeps them.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// List returns the revisions, the newest first.
+// List returns the revisions, newest first.
 func List(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) ([]Revision, error) {
 	var all []Revision
 	var err error
@@ -68,7 +67,7 @@ func List(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) 
 		return nil, cluster.Explain("read the revisions of "+w.Ref().String(), err)
 	}
 	slices.SortFunc(all, func(a, b Revision) int { return int(b.Number - a.Number) })
-	// Of several with the same template the newest one is in use.
+	// Of several revisions with the same template, the newest one is in use.
 	for i := range all {
 		if verdict.SameTemplate(all[i].Template, w.Template()) {
 			all[i].Current = true
@@ -130,8 +129,8 @@ func ofOthers(ctx context.Context, kube kubernetes.Interface, w *workload.Worklo
 	return all, nil
 }
 
-// templateOf applies a ControllerRevision, which is a strategic merge patch of
-// its workload ({"spec":{"template":{…,"$patch":"replace"}}}).
+// templateOf applies a ControllerRevision, which is a strategic merge patch of its
+// workload ({"spec":{"template":{…,"$patch":"replace"}}}).
 func templateOf(w *workload.Workload, r *appsv1.ControllerRevision) (*corev1.PodTemplateSpec, error) {
 	var patched any = &appsv1.StatefulSet{}
 	var object runtime.Object = w.StatefulSet
@@ -197,10 +196,10 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 		Fix: "choose one of them (`kubectl sbw history`), or roll out its tag again"}
 }
 
-// Undo sets the workload's pod template to that of a revision. expected is the
-// workload whose template may be replaced: if somebody has changed it meanwhile
-// (superseded), or replaced the workload, nothing is done; nil replaces any
-// template. The result is the workload to watch.
+// Undo sets the workload's pod template to that of a revision. expected is the workload
+// whose template may be replaced: if somebody has changed the template meanwhile
+// (superseded), or replaced the workload, nothing is done. If expected is nil, any
+// template is replaced. The result is the workload to watch.
 func Undo(
 	ctx context.Context,
 	conn *cluster.Conn,
@@ -234,7 +233,7 @@ func Undo(
 	}
 }
 
-// merge adds new annotations to old ones; an old one that has no new value
+// merge adds new annotations to old ones. An old annotation without a new value
 // stays.
 func merge(old, new map[string]string) map[string]string {
 	all := maps.Clone(old)

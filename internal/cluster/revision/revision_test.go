@@ -76,8 +76,8 @@ func (b *bench) create() *workload.Workload {
 	return &w
 }
 
-// image changes the image, and the environment with it, and the annotations
-// that a rollout writes.
+// image changes the image, and with it the environment and the annotations that a
+// rollout writes.
 func (b *bench) image(ref string) *workload.Workload {
 	b.Helper()
 	patch := []byte(fmt.Sprintf(`{"metadata":{"annotations":{"dev.sbw/tag":%[1]q}},"spec":{"template":{"spec":{"containers":[{"name":"c","image":%[1]q,"env":[{"name":"V","value":%[1]q}]}]}}}}`, ref))
@@ -127,7 +127,7 @@ func numbers(all []revision.Revision) string {
 	return strings.Join(out, ", ")
 }
 
-// asKubectl compares with what `kubectl rollout history` lists.
+// asKubectl compares the revisions with what `kubectl rollout history` lists.
 func (b *bench) asKubectl() {
 	b.Helper()
 	viewer, err := polymorphichelpers.HistoryViewerFor(b.ref.GVK().GroupKind(), b.kube)
@@ -192,7 +192,7 @@ func TestUndo(t *testing.T) {
 				t.Error(got)
 			}
 			b.asKubectl()
-			// And to a number.
+			// Then go back to a number.
 			to, err = revision.Pick(b.list(), 1)
 			if err != nil {
 				t.Fatal(err)
@@ -204,8 +204,8 @@ func TestUndo(t *testing.T) {
 	}
 }
 
-// What another has rolled out meanwhile is not taken back.
-func TestUndoLeavesAnothersAlone(t *testing.T) {
+// A version that somebody else has rolled out meanwhile is not undone.
+func TestUndoLeavesSomebodyElsesVersion(t *testing.T) {
 	b := newBench(t, workload.Deployment)
 	b.wait(b.create())
 	ours := b.image("x/w:2")

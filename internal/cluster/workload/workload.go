@@ -1,6 +1,6 @@
-// Package workload represents a Deployment, StatefulSet or DaemonSet by one
-// type. Get reads one from the cluster, Of wraps an existing object; the
-// methods answer a rollout's questions for all three kinds.
+// Package workload represents a Deployment, StatefulSet or DaemonSet by one type. Get
+// reads one from the cluster, Of wraps an existing object, and the methods return what a
+// rollout needs to know for all three kinds.
 package workload
 
 import (
@@ -23,10 +23,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// Kinds are the workloads that a rollout can be of.
+// Kinds are the kinds of workloads that can be rolled out.
 var Kinds = []string{Deployment, StatefulSet, DaemonSet}
 
-// Codes of this package's findings.
+// The codes of this package's findings.
 const (
 	CodeKind             pipeline.Code = "workload-kind"
 	CodeUnknown          pipeline.Code = "workload-unknown"
@@ -42,10 +42,10 @@ const (
 var (
 	// ErrUnknown: the cluster has no such workload.
 	ErrUnknown = errors.New("the workload does not exist")
-	// ErrNoNamespace: nor has it the namespace. It comes with ErrUnknown.
+	// ErrNoNamespace: the namespace does not exist either. It comes with ErrUnknown.
 	ErrNoNamespace = errors.New("the namespace does not exist")
-	// ErrSuperseded: somebody else has changed the pod template meanwhile, so
-	// what runs is theirs.
+	// ErrSuperseded: somebody else has changed the pod template meanwhile, so the
+	// running version is theirs.
 	ErrSuperseded = errors.New("somebody else has changed the workload")
 	// ErrReplaced: the object was deleted, and another may have been created
 	// with the same name.
@@ -62,15 +62,15 @@ const (
 // Ref names a workload.
 type Ref struct{ Kind, Namespace, Name string }
 
-// String is kind/name as kubectl writes it.
+// String formats it as kubectl does: kind/name.
 func (r Ref) String() string { return strings.ToLower(r.Kind) + "/" + r.Name }
 
-// Resource is the kind's resource in apps/v1.
+// Resource returns the kind's resource in apps/v1.
 func (r Ref) Resource() schema.GroupVersionResource {
 	return appsv1.SchemeGroupVersion.WithResource(strings.ToLower(r.Kind) + "s")
 }
 
-// GVK is the kind with its group and version.
+// GVK returns the kind with its group and version.
 func (r Ref) GVK() schema.GroupVersionKind { return appsv1.SchemeGroupVersion.WithKind(r.Kind) }
 
 // Valid returns a Finding (workload-kind) if Kind is none of the three.
@@ -82,14 +82,14 @@ func (r Ref) Valid() error {
 	return nil
 }
 
-// Workload is exactly one of the three.
+// Workload holds exactly one of the three.
 type Workload struct {
 	Deployment  *appsv1.Deployment
 	StatefulSet *appsv1.StatefulSet
 	DaemonSet   *appsv1.DaemonSet
 }
 
-// Of wraps one of the three typed objects; nil for any other.
+// Of wraps one of the three typed objects; it returns nil for any other.
 func Of(obj any) *Workload {
 	switch o := obj.(type) {
 	case *appsv1.Deployment:
@@ -102,8 +102,8 @@ func Of(obj any) *Workload {
 	return nil
 }
 
-// Get reads a workload. Findings: workload-unknown, namespace-missing (where
-// namespaces may be read) and those of cluster.Explain.
+// Get reads a workload. Findings: workload-unknown, namespace-missing (if the user may
+// read namespaces) and those of cluster.Explain.
 func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, error) {
 	if err := ref.Valid(); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func Get(ctx context.Context, kube kubernetes.Interface, ref Ref) (*Workload, er
 	return &w, nil
 }
 
-// Object is the object itself.
+// Object returns the object itself.
 func (w *Workload) Object() metav1.Object {
 	switch {
 	case w.Deployment != nil:
@@ -161,7 +161,7 @@ func (w *Workload) Object() metav1.Object {
 	}
 }
 
-// Ref names it.
+// Ref returns its kind, namespace and name.
 func (w *Workload) Ref() Ref {
 	o := w.Object()
 	kind := DaemonSet
@@ -173,7 +173,7 @@ func (w *Workload) Ref() Ref {
 	return Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
-// Template is the pod template.
+// Template returns the pod template.
 func (w *Workload) Template() *corev1.PodTemplateSpec {
 	switch {
 	case w.Deployment != nil:
@@ -185,8 +185,8 @@ func (w *Workload) Template() *corev1.PodTemplateSpec {
 	}
 }
 
-// Selector selects its pods, or nothing if the object's own selector cannot be
-// parsed, which the API server prevents.
+// Selector returns the selector of its pods. It selects nothing if the object's own
+// selector cannot be parsed, which the API server prevents.
 func (w *Workload) Selector() labels.Selector {
 	var s *metav1.LabelSelector
 	switch {
@@ -204,8 +204,8 @@ func (w *Workload) Selector() labels.Selector {
 	return sel
 }
 
-// Replicas is how many pods are wanted. For a DaemonSet it is its controller's
-// last count.
+// Replicas returns how many pods are wanted. For a DaemonSet it is the controller's last
+// count.
 func (w *Workload) Replicas() int32 {
 	var n *int32
 	switch {
@@ -222,8 +222,8 @@ func (w *Workload) Replicas() int32 {
 	return *n
 }
 
-// Container is the named container of the template; ordinary containers are
-// searched first. Finding: container-unknown, which lists those that exist.
+// Container returns the named container of the template, searching ordinary containers
+// first. Finding: container-unknown, which lists the existing ones.
 func (w *Workload) Container(name string) (*corev1.Container, error) {
 	spec := &w.Template().Spec
 	var names []string

@@ -27,7 +27,7 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestKindsSeenAlike(t *testing.T) {
+func TestAllKinds(t *testing.T) {
 	three := int32(3)
 	meta := metav1.ObjectMeta{Namespace: "ns", Name: "w", Generation: 4}
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w"}}
