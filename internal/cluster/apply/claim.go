@@ -19,9 +19,27 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// imagePath is the only field that a rollout always takes over: the target
-// container's image, whoever set it last (kubectl set image, kubectl rollout
-// undo). It is empty for any other object.
+// ownPaths are the fields that a rollout always takes over, whoever set them last:
+// the target container's image (kubectl set image), the annotations that this run
+// sets, such as the change cause (kubectl annotate, kubectl rollout undo copies it),
+// and last-applied-configuration, which `kubectl apply --server-side` keeps under
+// a manager of its own.
+func (a *applier) ownPaths(u *unstructured.Unstructured) []string {
+	paths := []string{annotationPath(lastApplied)}
+	if image := a.imagePath(u); image != "" {
+		paths = append(paths, image)
+	}
+	if a.isTarget(u) {
+		for key := range a.Annotations {
+			paths = append(paths, annotationPath(key))
+		}
+	}
+	return paths
+}
+
+func annotationPath(key string) string { return ".metadata.annotations." + key }
+
+// imagePath is the path of the target container's image, empty for any other object.
 func (a *applier) imagePath(u *unstructured.Unstructured) string {
 	if a.Container == "" || !a.isTarget(u) {
 		return ""

@@ -67,8 +67,8 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 		return nil, err
 	}
 	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
-	// The image is the one field that everybody has to give up, and a client-side
-	// apply that alone; its other fields stay with it.
+	// The image and our annotations are all that anybody has to give up, a
+	// client-side apply too; its other fields stay with it.
 	force := a.Force || a.conflictsOnlyToTake(ctx, config, before)
 	if err := a.keep(r); err != nil {
 		return nil, err
@@ -95,8 +95,8 @@ func (a *applier) conflictsOnlyToTake(ctx context.Context, config, before *unstr
 	dry.DryRun = true
 	client, _, err := dry.resource(config)
 	others := clientSideManagers(before)
-	image := []string{a.imagePath(config)}
-	dry.takes = func(c conflict) bool { return others.Has(c.manager) || image[0] != "" && covers(image, c.field) }
+	own := a.ownPaths(config)
+	dry.takes = func(c conflict) bool { return others.Has(c.manager) || covers(own, c.field) }
 	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
 }
 

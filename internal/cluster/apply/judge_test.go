@@ -148,6 +148,67 @@ func (b *bench) applied(o apply.Options) {
 	}
 }
 
+// TestOwnFields: the image, the change cause and the last applied configuration are
+// a rollout's to set, whoever set them last, in the dry run as in the real one.
+func TestOwnFields(t *testing.T) {
+	const mine = "sbw rollout 2"
+	o := apply.Options{Annotations: map[string]string{apply.ChangeCause: mine}}
+	tests := []struct {
+		name   string
+		meddle func(*bench)
+	}{
+		{"kubectl annotate", func(b *bench) {
+			b.kubectl("annotate", "--overwrite", "deployment/worker", apply.ChangeCause+"=by hand")
+		}},
+		{"kubectl set image and annotate", func(b *bench) {
+			b.kubectl("set", "image", "deployment/worker", "worker=example.test/w:by-hand")
+			b.kubectl("annotate", "--overwrite", "deployment/worker", apply.ChangeCause+"=by hand")
+		}},
+		{"kubectl apply --server-side", func(b *bench) {
+			b.kubectl("apply", "--server-side", "--force-conflicts", "-f", b.file)
+		}},
+		{"another applier", func(b *bench) {
+			b.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=ci", "-f", b.file)
+			b.kubectl("set", "image", "deployment/worker", "worker=example.test/w:by-hand", "--field-manager=jenkins")
+		}},
+	}
+	for _, tt := range tests {
+		start := func(t *testing.T) *bench {
+			b := newBench(t)
+			b.image("example.test/w:1")
+			b.kubectl("apply", "-f", b.file)
+			tt.meddle(b)
+			b.image("example.test/w:2")
+			return b
+		}
+		check := func(b *bench) {
+			b.Helper()
+			if d := b.deployment(); d.Annotations[apply.ChangeCause] != mine || d.Spec.Template.Spec.Containers[0].Image != "example.test/w:2" {
+				b.Errorf("%v %s", d.Annotations, d.Spec.Template.Spec.Containers[0].Image)
+			}
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			b := start(t)
+			if found := b.judge(o); len(found) > 0 {
+				t.Fatal(found)
+			}
+			b.applied(o)
+			check(b)
+		})
+		t.Run(tt.name+" with the image alone", func(t *testing.T) {
+			b := start(t)
+			o := o
+			o.Target, o.Container = b.ref, "worker"
+			for _, o.DryRun = range []bool{true, false} {
+				if _, err := apply.Image(t.Context(), b.conn, b.ref, "worker", "example.test/w:2", o); err != nil {
+					t.Fatalf("dry run %t: %v", o.DryRun, err)
+				}
+			}
+			check(b)
+		})
+	}
+}
+
 // TestJudgeFindsEverythingAtOnce: several problems in several objects, none of
 // which hides another.
 func TestJudgeFindsEverythingAtOnce(t *testing.T) {

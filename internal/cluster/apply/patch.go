@@ -39,9 +39,9 @@ func (a *applier) unchanged(
 }
 
 // prepare takes over what is ours to take of the live object: all of client-side
-// apply's fields, the target container's image, and with Force the other half of
-// variables that are a value here and a reference there. A dry run only makes
-// sure that nothing else is in the way.
+// apply's fields, those of ownPaths, and with Force the other half of variables
+// that are a value here and a reference there. A dry run only makes sure that
+// nothing else is in the way.
 func (a *applier) prepare(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -49,10 +49,7 @@ func (a *applier) prepare(
 	before, config *unstructured.Unstructured,
 ) (*unstructured.Unstructured, bool, error) {
 	others := clientSideManagers(before)
-	var claims []string
-	if image := a.imagePath(config); image != "" {
-		claims = append(claims, image)
-	}
+	claims := a.ownPaths(config)
 	variables := mixedVariables(config, before)
 	a.takes = func(c conflict) bool { return others.Has(c.manager) || covers(claims, c.field) }
 	var found []error
