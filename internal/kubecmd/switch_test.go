@@ -115,6 +115,22 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
+// Somebody else's image is a rollout's to take, and does not prevent a switch.
+func TestSwitchAfterSetImage(t *testing.T) {
+	w := newSwitchWorld(t)
+	w.byHand("newer")
+	w.until(func() bool {
+		d := w.deployment(0)
+		return d.Status.ObservedGeneration == d.Generation && d.Status.UpdatedReplicas == 1 && d.Status.Replicas == 1 &&
+			slices.Equal(w.serving(), []string{"newer"})
+	})
+	out, _ := w.run(0, "rollout", "--tag", "new", "--no-inngest", "-o", "json")
+	if s := decoded(t, out).Strategy; s.Strategy != handover.StrategySwitch || w.tag(0) != "new" {
+		t.Errorf("%+v, runs %s", s, w.tag(0))
+	}
+	w.released()
+}
+
 // A version that fails the proof has not served a request: the exit code is 4, and
 // everything is restored.
 func TestSwitchThatFailsBeforeIt(t *testing.T) {

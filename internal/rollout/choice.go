@@ -42,7 +42,7 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 	var next *workload.Workload
 	var altered []string
 	if live != nil {
-		results, err := f.write(ctx, apply.Options{Force: f.force, DryRun: true, Target: f.Ref}, nothing)
+		results, err := f.write(ctx, apply.Options{Force: f.force, DryRun: true, Target: f.Ref, Container: f.container()}, nothing)
 		if err != nil {
 			if ctx.Err() != nil {
 				return handover.Choice{}, context.Cause(ctx)
