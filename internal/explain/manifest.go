@@ -167,7 +167,7 @@ var manifestEntries = []Entry{
 	{
 		Code:   "manifest-unreadable",
 		Title:  "the manifest cannot be read",
-		Cause:  "The file does not exist, contains no object, or belongs to a kustomization that does not build.",
+		Cause:  "The file does not exist, contains no object or one without a name, or belongs to a kustomization that does not build.",
 		Remedy: "Run kubectl apply --dry-run=client -f FILE (or -k DIR), which runs into the same problem.",
 	},
 }

@@ -69,7 +69,11 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: read as %T", info.Source, info.Object)
 		}
-		objects = append(objects, Object{Unstructured: u, Source: info.Source})
+		o := Object{Unstructured: u, Source: info.Source}
+		if u.GetName() == "" {
+			return nil, nameless(o)
+		}
+		objects = append(objects, o)
 	}
 	if len(objects) == 0 {
 		return nil, &pipeline.Finding{
@@ -84,6 +88,19 @@ func Load(ctx context.Context, conn *cluster.Conn, s Source) ([]Object, error) {
 		}
 	}
 	return objects, nil
+}
+
+// nameless is the Finding for an object that the API server could only create, each
+// time under another name.
+func nameless(o Object) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code:     CodeUnreadable,
+		Severity: pipeline.Error,
+		Where:    Where(o, "metadata.generateName"),
+		What:     fmt.Sprintf("a %s of the manifest has no name, so it cannot be applied", o.GetKind()),
+		Why:      "apply recognizes an object by its name; generateName would create another one in each rollout",
+		Fix:      "give it metadata.name, or move it to another file and run `kubectl create -f` with that file",
+	}
 }
 
 // add streams what is overridden and standard input, and returns the names

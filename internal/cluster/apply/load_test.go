@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
 func TestLoad(t *testing.T) {
@@ -78,6 +80,14 @@ func TestLoad(t *testing.T) {
 	for want, s := range refused {
 		if _, err := apply.Load(b.Context(), b.conn, s); code(err) != want {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	for _, meta := range []string{"{generateName: migrate-}", "{labels: {a: b}}"} {
+		nameless := write("nameless.yaml", cm("named")+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: "+meta+"\n")
+		_, err := apply.Load(b.Context(), b.conn, apply.Source{Filenames: []string{nameless}})
+		f, ok := errors.AsType[*pipeline.Finding](err)
+		if !ok || f.Code != apply.CodeUnreadable || !strings.HasPrefix(f.Where, nameless) || f.Fix == "" {
+			t.Errorf("%s: %v", meta, err)
 		}
 	}
 	other := write("other.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: elsewhere}\n")
