@@ -10,10 +10,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/statefile"
 )
 
-// replaceFile puts data in the place of a file in one step: whoever reads it,
-// also after a crash, finds the old bytes or the new ones. A symlink stays, its
-// target is replaced. Mode and owner are kept; where the owner cannot be, the
-// file is left alone. Further hard links keep the old bytes, and extended
+// replaceFile replaces a file's content with data atomically: readers see either
+// the old bytes or the new ones, even after a crash. A symlink stays, and its
+// target is replaced. Mode and owner are kept; if the owner cannot be kept, the
+// file is not changed. Other hard links keep the old bytes, and extended
 // attributes are those of a new file.
 func replaceFile(path string, data []byte) error {
 	path, err := filepath.EvalSymlinks(path)

@@ -19,8 +19,8 @@ func (w workload) String() string {
 	return w.kind + " " + w.namespace + "/" + w.name
 }
 
-// workloads returns every object in the file of that kind, or of any of the
-// three kinds if it is empty; Lists are searched, too.
+// workloads returns every object of the given kind in the file, or of any of the
+// three kinds if kind is empty. Lists are searched, too.
 func (s *stream) workloads(kind string) []workload {
 	var all []workload
 	var visit func(n *yaml.Node, assumed string, depth int)
@@ -52,13 +52,13 @@ func (s *stream) workloads(kind string) []workload {
 	return all
 }
 
-// matches reports whether w is the target. An object without a namespace is
-// created in the one that kubectl is given.
+// matches reports whether w is the target. An object without a namespace matches
+// any, because kubectl creates it in the namespace of its command line.
 func (w workload) matches(t Target) bool {
 	return w.name == t.Name && (w.namespace == t.Namespace || w.namespace == "" || t.Namespace == "")
 }
 
-// containers returns the mappings of one list of a pod template.
+// containers returns the mappings in one of the lists of a pod template.
 func (w workload) containers(list string) []*yaml.Node {
 	seq := follow(first(w.podSpec(), list))
 	if seq == nil || seq.Kind != yaml.SequenceNode {
@@ -79,7 +79,7 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// first is the value of a key, or nil.
+// first returns the value of a key, or nil.
 func first(n *yaml.Node, key string) *yaml.Node {
 	if all := values(n, key); len(all) > 0 {
 		return all[0]
@@ -132,7 +132,7 @@ func merged(n *yaml.Node) []*yaml.Node {
 
 func isMerge(k *yaml.Node) bool { return k.Kind == yaml.ScalarNode && k.Tag == "!!merge" }
 
-// text is the value of a scalar, or "".
+// text returns the value of a scalar, or "".
 func text(n *yaml.Node) string {
 	if n = follow(n); n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""
@@ -140,11 +140,11 @@ func text(n *yaml.Node) string {
 	return n.Value
 }
 
-// uses counts the places in the file's objects where the scalar takes effect:
-// one where it is written, and one more for each alias or merge that brings it
-// elsewhere and is not overridden there. Top-level keys that only hold
-// something to refer to (x-…, _…, …) do not count. It gives up after limit
-// visits, which only a maliciously constructed file needs.
+// uses counts the places in the file's objects where the scalar takes effect: one
+// where it is written, and one for each alias or merge that repeats it and is not
+// overridden there. Top-level keys that only hold something to refer to (x-…, _…,
+// …) do not count. It gives up after limit visits, which only a maliciously
+// constructed file reaches.
 func (s *stream) uses(scalar *yaml.Node) (count int, sure bool) {
 	if !s.aliases {
 		return 1, true

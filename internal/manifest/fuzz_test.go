@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubectlReads returns the documents of a file as kubectl's own reader has
-// them: another YAML implementation than the one that Stamp stands on.
+// kubectlReads returns the documents of a file as kubectl's own reader parses
+// them, which uses another YAML implementation than Stamp.
 func kubectlReads(src []byte) (docs []any, err error) {
 	r := kubeyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(src)))
 	for {
@@ -35,7 +35,7 @@ func kubectlReads(src []byte) (docs []any, err error) {
 	}
 }
 
-// differences lists the paths at which two values differ.
+// differences returns the paths at which two values differ.
 func differences(path string, a, b any) []string {
 	switch a := a.(type) {
 	case map[string]any:
@@ -69,8 +69,8 @@ func differences(path string, a, b any) []string {
 	return nil
 }
 
-// checkOnlyImage holds "no other byte", and that kubectl's reader sees one
-// image changed and nothing else.
+// checkOnlyImage checks that no byte outside of the scalar has changed, and that
+// kubectl's reader sees one changed image and nothing else.
 func checkOnlyImage(t *testing.T, src, out []byte, e Edit) {
 	t.Helper()
 	if !e.Changed() {
@@ -100,7 +100,7 @@ func checkOnlyImage(t *testing.T, src, out []byte, e Edit) {
 	for _, d := range diff {
 		switch key := strings.SplitN(d, ".", 4)[2]; {
 		case strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "_") || key == "":
-			// No use of the image: a place to be referred to.
+			// This is not a use of the image but something to refer to.
 		case strings.HasSuffix(d, ".image"):
 			images++
 		default:

@@ -32,11 +32,11 @@ func kustomization(dir string) string {
 	return ""
 }
 
-// findKustomized looks for the place that decides the image of a workload made
-// by a kustomization. It does not model how kustomize gets from its files to
-// that image; it asks kustomize. Every place that may decide is edited in
-// memory, the outermost first, and the first edit is taken with which
-// kustomize's result has the wanted image and is otherwise unchanged.
+// findKustomized looks for the place that determines the image of a workload in a
+// kustomization. It does not model how kustomize works but runs it: every place
+// that may determine the image is edited in memory, starting with the outermost
+// one. The result is the first edit after which the output of kustomize has the
+// wanted image and is otherwise unchanged.
 func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 	if kustomization(o.Kustomize) == "" {
 		return nil, unreadable(filepath.Join(o.Kustomize, konfig.DefaultKustomizationFileName()), errNoKustomization)
@@ -95,9 +95,9 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 
 var errNoKustomization = fmt.Errorf("the directory has no %s", konfig.DefaultKustomizationFileName())
 
-// advice says how to give the kustomization its own place for this image. An
-// entry of images: changes every container with that image name, so it is only
-// advised if there is no other container with it.
+// advice returns how to give the kustomization a place of its own for this image.
+// An entry of images: changes every container with that image name, so it is only
+// recommended if no other container has it.
 func (k *kustomized) advice() string {
 	file := kustomization(k.options.Kustomize)
 	others := k.before.also(k.image, "", k.old, k.old)
@@ -130,8 +130,8 @@ func (k *kustomized) advice() string {
 	)
 }
 
-// outside refuses to edit a base, because we do not know what else is built
-// from it.
+// outside refuses to edit a base, because it is unknown what else is built from
+// it.
 func (k *kustomized) outside(p *Plan) error {
 	return &pipeline.Finding{
 		Code: "manifest-outside", Severity: pipeline.Error, Where: place(p.File, p.Line),
@@ -160,8 +160,8 @@ func build(fs filesys.FileSystem, dir string) ([]byte, error) {
 	}
 }
 
-// recorder is the disk; it records which files were read, in order, and can
-// present one of them with different bytes.
+// recorder is a file system that reads from the disk. It records which files were
+// read, in order, and can replace the content of one of them.
 type recorder struct {
 	filesys.FileSystem
 	files   []read
@@ -184,7 +184,7 @@ func (r *recorder) ReadFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// kustomized is what is known of the result before any edit.
+// kustomized is the result of the kustomization before any edit.
 type kustomized struct {
 	options  Options
 	before   *stream
@@ -194,14 +194,14 @@ type kustomized struct {
 	files    []read // what kustomize read
 }
 
-// source is the object in a file from which kustomize makes the object with
-// that kind and name; it may add a prefix and a suffix to the name.
+// source returns the object in a file from which kustomize makes the object of
+// the given kind and name. kustomize may add a prefix and a suffix to the name.
 func (k *kustomized) source(kind, name string) (found object, ok bool) {
 	k.sources(kind, name, func(_ string, o object) bool { found, ok = o, true; return false })
 	return found, ok
 }
 
-// sources calls each for the objects that can be the source of that one,
+// sources calls each for the objects that may be the source of the given one,
 // starting with those of exactly that name, until each returns false.
 func (k *kustomized) sources(kind, name string, each func(file string, o object) bool) {
 	for _, exact := range []bool{true, false} {
@@ -220,8 +220,8 @@ func (k *kustomized) sources(kind, name string, each func(file string, o object)
 	}
 }
 
-// placed adds to a place in the result the file and line that it comes from:
-// the source's own, or else the kustomization.
+// placed adds the file and line to a place in the result: those of its source, or
+// else the kustomization's.
 func (k *kustomized) placed(o object, u use) Use {
 	u.File, u.Line = kustomization(k.options.Kustomize), 0
 	k.sources(o.kind, o.name, func(file string, from object) bool {
@@ -234,12 +234,12 @@ func (k *kustomized) placed(o object, u use) Use {
 	return u.Use
 }
 
-// try edits one file in every way that may decide the image, and returns the
+// try edits one file in every way that may determine the image, and returns the
 // first edit that does.
 func (k *kustomized) try(f read) *Plan {
 	s, err := parse(f.data, f.path)
 	if err != nil {
-		return nil // a patch in a different form, or a generator's file
+		return nil // a patch in another form, or a generator's file
 	}
 	var ways [][]setting
 	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(f.path)) {

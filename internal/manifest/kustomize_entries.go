@@ -7,14 +7,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
-// setting is a scalar in a file and its new value. It is identified by its
-// ordinal, so that it is found again after an edit before it.
+// setting is a scalar in a file and its new value. The scalar is identified by
+// its ordinal, so that it is found again after an earlier edit.
 type setting struct {
 	ordinal int
 	value   string
 }
 
-// entries are the ways to set the image by an entry of `images:`.
+// entries returns the ways to set the image with an entry of `images:`.
 func (k *kustomized) entries(s *stream) [][]setting {
 	ref := imageref.Split(k.options.Ref)
 	repository, tag, digest := ref.Repository.String(), ref.Tag, ref.Digest
@@ -54,8 +54,8 @@ func (k *kustomized) entries(s *stream) [][]setting {
 	return ways
 }
 
-// images are the ways to set the image in an object or a patch: any workload of
-// the kind, because kustomize may rename it.
+// images returns the ways to set the image in an object or a patch. It considers
+// all workloads of the kind, because kustomize may rename them.
 func (k *kustomized) images(s *stream) [][]setting {
 	var ways [][]setting
 	for _, w := range s.workloads(k.workload.kind) {
@@ -71,7 +71,7 @@ func (k *kustomized) images(s *stream) [][]setting {
 	return ways
 }
 
-// apply makes the edits in memory and lets kustomize build the result.
+// apply makes the edits in memory and runs kustomize on the result.
 func (k *kustomized) apply(f read, way []setting) *Plan {
 	p := &Plan{Kustomize: k.options.Kustomize, before: f.data, after: f.data, target: k.options.Target}
 	p.File = f.path
@@ -125,8 +125,8 @@ func (k *kustomized) apply(f read, way []setting) *Plan {
 	return p
 }
 
-// sameImage reports whether got is the wanted reference, or the same without
-// its tag, as results from an entry with only a digest.
+// sameImage reports whether got is the wanted reference, or that reference
+// without its tag, which is the result of an entry that has only a digest.
 func sameImage(got, want string) bool {
 	w := imageref.Split(want)
 	return got == want || w.Digest != "" && got == w.Repository.At(w.Digest).String()

@@ -21,11 +21,11 @@ const (
 	tag2    = "20260302-090000"
 )
 
-// between finds ⟦old|new⟧.
+// between matches ⟦old|new⟧.
 var between = regexp.MustCompile(`⟦([^|]*)\|([^⟧]*)⟧`)
 
-// unpack writes the files of an archive and returns the directory and what
-// the files must hold afterwards.
+// unpack writes the files of an archive and returns the directory and the content
+// that the files must have in the end.
 func unpack(t *testing.T, archive string) (dir string, want map[string]string) {
 	t.Helper()
 	dir, want = t.TempDir(), map[string]string{}
@@ -120,7 +120,8 @@ func TestFindKustomized(t *testing.T) {
 		"digest of both": {image: "ghcr.io/o/w@" + digest1, together: []string{"k/w.yaml:16 container migrate of Deployment ns/w ghcr.io/o/w@" + digest1},
 			archive: "-- k/kustomization.yaml --\n" + head + "images: [{name: ghcr.io/o/w, digest: ⟦sha256:00|" + digest1 + "⟧}]\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0") +
 				"      initContainers:\n      - name: migrate\n        image: ghcr.io/o/w:0\n"},
-		// kubernetes-sigs/kustomize#2758, #6001. The transformer no longer matches; what is rendered is right.
+		// kubernetes-sigs/kustomize#2758, #6001. The transformer no longer matches, but the rendered result is
+		// right.
 		"a transformer's file": {archive: "-- k/kustomization.yaml --\n" + head + "transformers: [t.yaml]\n-- k/t.yaml --\napiVersion: builtin\nkind: ImageTagTransformer\nmetadata: {name: t}\n" +
 			"imageTag: {name: old, newName: ghcr.io/o/w, newTag: v1}\n-- k/w.yaml --\n" + workerFile("⟦old|"+pinned+"⟧")},
 		"a component's entry": {archive: "-- k/kustomization.yaml --\n" + head + "components: [c]\n-- k/c/kustomization.yaml --\napiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n" +
@@ -157,7 +158,7 @@ func TestFindKustomized(t *testing.T) {
 				t.Fatal(err)
 			}
 			if again, err := build(filesys.MakeFsOnDisk(), filepath.Join(dir, "k")); err != nil || string(again) != string(p.Rendered) {
-				t.Errorf("the stamped files render otherwise (%v):\n%s", err, cmp.Diff(string(p.Rendered), string(again)))
+				t.Errorf("the stamped files are rendered differently (%v):\n%s", err, cmp.Diff(string(p.Rendered), string(again)))
 			}
 			if d := cmp.Diff(want, contents(t, dir)); d != "" {
 				t.Fatalf("written (-want +got):\n%s", d)
@@ -190,8 +191,8 @@ func described(t *testing.T, dir string, all []Use) (lines []string) {
 	return lines
 }
 
-// TestKustomizeAdvice: whoever does what is advised has a place of his own for
-// the image, which the next run stamps, and moves no other container.
+// TestKustomizeAdvice checks that following the advice creates a place for the
+// image that the next run stamps, and does not change any other container.
 func TestKustomizeAdvice(t *testing.T) {
 	const prefix = "-- over/kustomization.yaml --\nresources: [../base]\nnamespace: ns\n"
 	for name, tt := range map[string]struct{ archive, fix, add, file string }{

@@ -4,35 +4,35 @@
 // without touching the disk; Stamp does the same for bytes in memory.
 //
 // Comments, quoting, line ends, a byte order mark, other documents and other
-// containers stay as they are, because nothing is ever encoded again: the
-// parser is only used to locate the scalar. Every edit is proved before it is
+// containers stay as they are, because nothing is ever encoded again: the parser
+// is only used to locate the scalar. Every edit is verified before it is
 // returned: the edited bytes are parsed again, and both trees must be equal
-// except for that one scalar. If they are not, or if the scalar cannot be
-// changed alone (an anchor that others use, a template, a duplicate key), the
-// result is a Finding with file and line, and the file stays untouched.
+// except for that one scalar. If they are not, or if the scalar cannot be changed
+// on its own (an anchor that is used elsewhere, a template, a duplicate key), the
+// result is a Finding with file and line, and the file is not changed.
 //
 // Find searches files, directories and kustomizations for the one place that
-// decides the image.
+// determines the image.
 //
 // # Decisions
 //
-// A workload is identified by kind, namespace and name; an object without a
-// namespace matches, because kubectl gives it one. Only the named container is
-// changed; other places with an image of the same repository are reported in
-// Edit.Also and left alone.
+// A workload is identified by kind, namespace and name. An object without a
+// namespace matches, because kubectl assigns one to it. Only the named container
+// is changed. Other places with an image of the same repository are reported in
+// Edit.Also and not changed.
 //
-// In a kustomization one place may decide several images. It is edited
-// nevertheless, because that is what the file says; the other images are listed
-// in Edit.Together, and Plan.Rendered is what has to be applied, so that the
+// In a kustomization one place may determine several images. It is edited
+// nevertheless, because that is the meaning of the file. The other images are
+// listed in Edit.Together. Plan.Rendered is what has to be applied, so that the
 // cluster and the files never differ.
 //
 // # Supporting another kind of file
 //
-// Let parse.go build a tree with the position of each scalar; finding, proving
+// Make parse.go build a tree with the position of each scalar. Finding, verifying
 // and writing work on the tree.
 package manifest
 
-// Target says whose image to change.
+// Target identifies the container whose image to change.
 type Target struct {
 	// File is the name of the input in findings; "" means "manifest".
 	File string `json:"-"`
@@ -50,8 +50,8 @@ type Use struct {
 	Line      int    `json:"line,omitempty"`
 	Workload  string `json:"workload"` // "Deployment joelclaw/system-bus-worker"; any kind of object
 	Container string `json:"container,omitempty"`
-	// Field is the place in the container or, without a container, in the
-	// object: "env SELF_IMAGE". It is empty for the container's image.
+	// Field is the place in the container, or in the object if there is no
+	// container: "env SELF_IMAGE". It is empty for the container's image.
 	Field string `json:"field,omitempty"`
 	Image string `json:"image"`
 }
@@ -64,14 +64,14 @@ type Edit struct {
 	New  string `json:"new"`
 	// Workload is the object with the image: "Deployment joelclaw/w".
 	Workload string `json:"workload,omitempty"`
-	// Also are the other places with an image of the same repository, which
-	// stay as they are; Together those that change as well, with their new
-	// value (kustomize).
+	// Also lists the other places with an image of the same repository that stay as
+	// they are. Together lists those that change as well, with their new value
+	// (kustomize only).
 	Also     []Use `json:"also,omitempty"`
 	Together []Use `json:"together,omitempty"`
 
 	start, end int    // byte range in the source
-	with       string // the text there afterwards
+	with       string // the text that replaces it
 }
 
 // Changed reports whether the scalar had a different value before.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// keepOwner gives f the owner and group that a file had.
+// keepOwner gives f the owner and group of the file that it replaces.
 func keepOwner(f *os.File, was os.FileInfo) error {
 	is, err := f.Stat()
 	if err != nil {

@@ -18,22 +18,22 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// stream is a parsed file: its documents, and where its scalars are.
+// stream is a parsed file: its documents, and the positions of its scalars.
 type stream struct {
 	src  []byte
 	docs []*yaml.Node // of kind DocumentNode
-	// json holds the bytes between the quotes of each JSON string; nil for
-	// YAML, where spans are computed when needed.
+	// json maps each JSON string to the position of its text between the quotes. It
+	// is nil for YAML, where spans are computed when needed.
 	json    map[*yaml.Node]span
-	aliases bool // whether there is any
+	aliases bool // whether the file contains aliases
 }
 
-// span is a range of bytes, end excluded.
+// span is a range of bytes, from start up to but not including end.
 type span struct{ start, end int }
 
 var bom = []byte("\xef\xbb\xbf")
 
-// parse reads a file like kubectl: as JSON if it begins with a brace and is
+// parse reads a file like kubectl: as JSON if it begins with a brace and is valid
 // JSON, otherwise as YAML (apimachinery, pkg/util/yaml/decoder.go).
 func parse(src []byte, file string) (*stream, error) {
 	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) || bytes.IndexByte(src, 0) >= 0 {
@@ -82,7 +82,7 @@ func notUTF8(src []byte) (line int, b byte, found bool) {
 
 func parseYAML(src []byte) (s *stream, err error) {
 	// The parser panics on some inputs that it should refuse ("internal error …
-	// please report"); for the user that is a refusal.
+	// please report"). Report that as an invalid file.
 	defer func() {
 		if p := recover(); p != nil {
 			s, err = nil, fmt.Errorf("yaml: %v", p)
@@ -134,9 +134,9 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	return f
 }
 
-// parseJSON reads JSON objects one after the other into the same kind of tree
-// as YAML. The YAML parser would do for most JSON, but not for surrogate pairs
-// (\ud83d\ude00), which encoders write.
+// parseJSON reads a sequence of JSON objects into the same kind of tree as YAML.
+// The YAML parser could read most JSON, but not surrogate pairs (\ud83d\ude00),
+// which encoders write.
 func parseJSON(src []byte) (*stream, error) {
 	s := &stream{src: src, json: map[*yaml.Node]span{}}
 	skip := len(src) - len(bytes.TrimPrefix(src, bom))
@@ -157,7 +157,7 @@ func parseJSON(src []byte) (*stream, error) {
 type jsonBuilder struct {
 	stream     *stream
 	dec        *json.Decoder
-	base       int // bytes before the decoder's first
+	base       int // offset of the decoder's first byte in the file
 	line, upTo int // line of the byte at upTo
 }
 
@@ -193,8 +193,8 @@ func (b *jsonBuilder) value(depth int) (*yaml.Node, error) {
 		}
 	case string:
 		n.Tag, n.Value, n.Style = "!!str", v, yaml.DoubleQuotedStyle
-		// The token ends at its closing quote; the opening one is the nearest
-		// quote before it that is not escaped.
+		// The token ends at its closing quote. The opening quote is the nearest one
+		// before it that is not escaped.
 		start := end - 1
 		for start--; !opens(b.stream.src, start); start-- {
 		}
@@ -209,9 +209,9 @@ func (b *jsonBuilder) value(depth int) (*yaml.Node, error) {
 	return n, nil
 }
 
-// opens reports whether src[i] is a quote that is not escaped by an odd number
-// of backslashes. Before an opening quote there is punctuation, never a
-// backslash.
+// opens reports whether src[i] is a quote that is not escaped, that is, not
+// preceded by an odd number of backslashes. An opening quote is preceded by
+// punctuation, never by a backslash.
 func opens(src []byte, i int) bool {
 	if src[i] != '"' {
 		return false
@@ -230,7 +230,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// place is FILE:LINE, or as much of it as is known.
+// place returns FILE:LINE, or as much of it as is known.
 func place(file string, line int) string {
 	if file == "" {
 		file = "manifest"

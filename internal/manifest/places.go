@@ -11,7 +11,7 @@ import (
 // This file finds the places in a file that name an image: containers in any
 // kind of object, and values that contain the reference.
 
-// object is any object of a file.
+// object is an object of any kind in a file.
 type object struct {
 	kind, namespace, name string
 	node                  *yaml.Node
@@ -52,7 +52,7 @@ func objectsIn(n *yaml.Node, assumed string, depth int) (all []object) {
 }
 
 // step is one part of the path from an object to a scalar: a key, or an element
-// of a list, by its name if it has one.
+// of a list, which is identified by its name if it has one.
 type step struct {
 	key, name string
 	index     int
@@ -68,7 +68,7 @@ func (s step) String() string {
 	return "[" + strconv.Itoa(s.index) + "]"
 }
 
-// scalars calls f for each scalar of the object, through aliases and merges. It
+// scalars calls f for each scalar of the object, following aliases and merges. It
 // gives up on a maliciously constructed file.
 func (o object) scalars(f func(path []step, n *yaml.Node)) {
 	budget := 500_000
@@ -134,7 +134,7 @@ func element(list *yaml.Node, p step) *yaml.Node {
 	return nil
 }
 
-// use describes the scalar at a path of the object.
+// use returns the description of the scalar at a path of the object.
 func (o object) use(file string, path []step, n *yaml.Node) Use {
 	u := Use{File: file, Line: n.Line, Workload: o.String(), Image: n.Value}
 	from := 0
@@ -160,7 +160,8 @@ func (o object) use(file string, path []step, n *yaml.Node) Use {
 	return u
 }
 
-// String says where it is: container migrate of Deployment joelclaw/w.
+// String returns the description of the place: container migrate of Deployment
+// joelclaw/w.
 func (u Use) String() string {
 	s := u.Workload
 	if u.Container != "" {
@@ -172,15 +173,16 @@ func (u Use) String() string {
 	return s
 }
 
-// use is a Use with its scalar.
+// use is a Use and its scalar.
 type use struct {
 	Use
 	node *yaml.Node
 	path []step
 }
 
-// also lists the other places that name an image of the old or new reference's
-// repository: under the key "image", or anywhere else as a whole reference.
+// also returns the other places that name an image of the repository of the old
+// or the new reference: as the value of the key "image", or as a full reference
+// anywhere else.
 func (s *stream) also(scalar *yaml.Node, file, old, ref string) []use {
 	var all []use
 	seen := map[*yaml.Node]bool{scalar: true}
@@ -202,6 +204,6 @@ func names(value string, isImage bool, old, ref string) bool {
 	if r == "" || r != Repository(old) && r != Repository(ref) {
 		return false
 	}
-	// Anywhere else, "lamp" is a name and "lamp:3111" an address.
+	// Outside of image:, "lamp" may be any name and "lamp:3111" an address.
 	return isImage || value == old || value == ref || r != value && strings.Contains(r, "/")
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// Options say where to look, and for what.
+// Options say where to look for the image, and which one to look for.
 type Options struct {
 	// Files are files, directories and patterns, like kubectl's -f. A single
-	// directory with a kustomization is treated as Kustomize.
+	// directory with a kustomization is treated like Kustomize.
 	Files []string
 	// Recursive also reads the directories below those in Files, like kubectl's
 	// -R.
@@ -30,21 +30,20 @@ type Options struct {
 	Ref       string
 }
 
-// Plan is an edit of one file that has not been made yet.
+// Plan is an edit of one file that has not been written yet.
 type Plan struct {
 	Edit
 	// Kustomize is the directory of the kustomization; "" for plain files.
 	Kustomize string
-	// Rendered is what has to be applied: the objects of the stamped
-	// kustomization, in the order in which kubectl applies them. It is nil for
-	// plain files.
+	// Rendered contains the objects to apply: those of the stamped kustomization, in
+	// the order in which kubectl applies them. It is nil for plain files.
 	Rendered []byte
 	// Files are all files that were named, with directories expanded; empty for
 	// a kustomization.
 	Files []string
 	// Strangers is the finding about files, or documents in them, that are not
-	// objects; kubectl apply, and therefore apply.Load, stops at them. It is
-	// nil if there are none.
+	// objects, at which kubectl apply and apply.Load stop. It is nil if there are
+	// none.
 	Strangers *pipeline.Finding
 
 	before, after []byte
@@ -59,7 +58,7 @@ func (p *Plan) Stamped() (path string, data []byte) { return p.File, p.after }
 // Changed reports whether there is anything to write.
 func (p *Plan) Changed() bool { return !bytes.Equal(p.before, p.after) }
 
-// Find looks for the one file that decides the target's image. It does not
+// Find looks for the one file that determines the target's image. It does not
 // change anything.
 func Find(ctx context.Context, o Options) (*Plan, error) {
 	if err := checkRef(o.Ref); err != nil {
@@ -122,7 +121,7 @@ func ambiguous(plans []*Plan, t Target) error {
 	return f
 }
 
-// alsoIn lists the places in the other files that have the image, too.
+// alsoIn returns the places in the other files that name the image as well.
 func (p *Plan) alsoIn(paths []string, streams map[string]*stream) (all []Use) {
 	for _, path := range paths {
 		if s := streams[path]; s != nil && path != p.File {
@@ -134,8 +133,8 @@ func (p *Plan) alsoIn(paths []string, streams map[string]*stream) (all []Use) {
 	return all
 }
 
-// findIn looks for the target in one file. The stream is there if the file could
-// be parsed.
+// findIn looks for the target in one file. It also returns the stream if the file
+// could be parsed.
 func findIn(path string, o Options) (*Plan, *stream, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -165,9 +164,9 @@ func findIn(path string, o Options) (*Plan, *stream, error) {
 	return &Plan{Edit: e, before: src, after: after, changes: e.changes(src), target: t}, s, nil
 }
 
-// Unloadable reports what keeps files from being loaded as objects, each place with
-// its line: documents that are not objects, or text that cannot be parsed. It is
-// nil when neither is the case.
+// Unloadable returns a Finding that lists what prevents the files from being loaded
+// as objects, with line numbers: documents that are not objects, and text that
+// cannot be parsed. It returns nil if there is neither.
 func Unloadable(o Options) error {
 	paths, err := expand(o.Files, o.Recursive)
 	if err != nil {
@@ -178,7 +177,7 @@ func Unloadable(o Options) error {
 	streams := map[string]*stream{}
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			continue // a pipe can only be read once
+			continue // a pipe can be read only once
 		}
 		src, err := os.ReadFile(path)
 		if err != nil {
@@ -201,9 +200,10 @@ func Unloadable(o Options) error {
 	return errors.Join(errs...)
 }
 
-// inTheWay lists every document that kubectl apply would stop at, because it is
-// not an object: values of a chart, a Compose file. Faults of other files are
-// listed with them. It returns nil if all documents are objects.
+// inTheWay returns a Finding that lists every document at which kubectl apply
+// would stop because it is not an object, such as the values of a chart or a
+// Compose file. Errors in other files are listed with them. It returns nil if all
+// documents are objects.
 func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []error) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code:     "manifest-not-objects",
@@ -246,8 +246,8 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 	return f
 }
 
-// decisive returns the first fault of another file that casts doubt on the
-// match, because the target may exist a second time.
+// decisive returns the first error of another file that makes the match
+// uncertain, because that file may also contain the target.
 func decisive(errs []error) error {
 	for _, err := range errs {
 		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != codeNoWorkload {
@@ -257,8 +257,8 @@ func decisive(errs []error) error {
 	return nil
 }
 
-// none says why no file was found: the fault of a file that has the workload or
-// cannot be read, or else that no file has it.
+// none returns why no file was found: the error of a file that has the workload
+// or cannot be read, or else that no file has it.
 func none(paths []string, errs []error, o Options) error {
 	if err := decisive(errs); err != nil {
 		return err
@@ -340,8 +340,8 @@ func unreadable(path string, err error) error {
 	return f
 }
 
-// reason is the error of a file operation without the path, which the message
-// already contains.
+// reason returns the error of a file operation without the path, which the
+// message already contains.
 func reason(err error) string {
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		err = p.Err

@@ -62,12 +62,13 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFindInTheWay: a directory with files that are not the worker's.
+// TestFindInTheWay looks in a directory that also has files which do not belong
+// to the worker.
 func TestFindInTheWay(t *testing.T) {
 	w := "-- d/w.yaml --\n" + deployment("      - name: w\n        image: ghcr.io/o/w:1\n")
 	for name, tt := range map[string]struct {
 		archive string
-		found   bool // the worker's file is not in doubt
+		found   bool // the worker's file is found nevertheless
 		want    []string
 	}{
 		"compose, values and a patch": {"-- d/compose.yml --\nservices: {}\n-- d/values.yaml --\n# x\ntag: v1\n-- d/patch.yaml --\nkind: Deployment\nmetadata: {name: w}\n" + w, false,
@@ -103,7 +104,8 @@ func TestFindInTheWay(t *testing.T) {
 	}
 }
 
-// TestFindAlsoElsewhere: other files that name the image are listed, too.
+// TestFindAlsoElsewhere checks that other files which name the image are listed,
+// too.
 func TestFindAlsoElsewhere(t *testing.T) {
 	dir, _ := unpack(t, "-- d/w.yaml --\n"+deployment("      - name: w\n        image: ghcr.io/o/w:1\n")+
 		"-- d/c.yaml --\nkind: CronJob\nmetadata: {name: n}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, image: 'ghcr.io/o/w:1'}]}}}}}\n")
@@ -165,7 +167,8 @@ func TestFindHeedsContext(t *testing.T) {
 	}
 }
 
-// onDisk makes a plan for one file, named through a symlink, with a mode of its own.
+// onDisk returns a plan for one file with an unusual mode that is named through a
+// symlink.
 func onDisk(t *testing.T) (p *Plan, real, link string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -251,8 +254,8 @@ func TestWriteRefusesAFileThatChanged(t *testing.T) {
 }
 
 func TestWriteFails(t *testing.T) {
-	// Root may write everywhere, but not to a path that is too long: that of
-	// the file just fits, that of the temporary one beside it does not.
+	// Even root cannot write to a path that is too long. The path of the file just
+	// fits, that of the temporary file next to it does not.
 	path := filepath.Join(longDir(t, longestPath-len("/w.yaml")), "w.yaml")
 	src := deployment("      - name: w\n        image: a\n")
 	write(t, path, src)
@@ -272,17 +275,18 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// longestPath is what the system takes (PATH_MAX, without the zero at its end).
+// longestPath is the length of the longest path that the system accepts (PATH_MAX
+// without the terminating zero).
 var longestPath = map[string]int{"linux": 4095, "darwin": 1023, "windows": 32760}[runtime.GOOS]
 
-// longDir makes a directory whose path has n bytes.
+// longDir creates a directory whose path has n bytes.
 func longDir(t *testing.T, n int) string {
 	t.Helper()
 	dir := t.TempDir()
 	for len(dir) < n {
 		part := min(n-len(dir)-1, 200)
 		if rest := n - len(dir) - 1 - part; rest == 1 {
-			part-- // a slash alone cannot be made
+			part-- // the last part must not be empty
 		}
 		dir = filepath.Join(dir, strings.Repeat("d", part))
 	}
@@ -292,7 +296,8 @@ func longDir(t *testing.T, n int) string {
 	return dir
 }
 
-// Whoever reads the file while it is written sees the old or the new one.
+// TestWriteIsAtomic checks that a reader sees either the old or the new file
+// while it is being written.
 func TestWriteIsAtomic(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	old, neu := strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20)
@@ -320,7 +325,7 @@ func TestWriteIsAtomic(t *testing.T) {
 
 func TestRestore(t *testing.T) {
 	for name, tt := range map[string]struct {
-		between  func(string) string // what someone did in the meantime
+		between  func(string) string // what somebody changed in the meantime
 		restored bool
 		want     func(before string) string
 		code     string
@@ -340,7 +345,7 @@ func TestRestore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// A later run has it from JSON.
+			// A later run reads it from JSON.
 			data, err := json.Marshal(w)
 			if err != nil {
 				t.Fatal(err)

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// shape writes a manifest of random but valid shape, the image marked as in
-// stamped: quoting, anchors, tags, comments, keys' order, neighbours, further
-// documents, Lists, flow style, line ends and byte order mark all vary.
+// shape returns a manifest of random but valid shape, with the image marked as in
+// stamped. Quoting, anchors, tags, comments, the order of keys, neighbours, other
+// documents, Lists, flow style, line ends and the byte order mark vary.
 func shape(r *rand.Rand) string {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	image := func(s string) string {

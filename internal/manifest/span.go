@@ -7,9 +7,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalar returns where the text of a scalar is, without its quotes. ok is false
-// for forms that cannot be replaced by one word: a plain scalar over several
-// lines, a block scalar with several lines.
+// scalar returns the position of a scalar's text, without its quotes. ok is false
+// for forms that cannot be replaced by one word: a plain scalar that spans
+// several lines, or a block scalar with several lines.
 func (s *stream) scalar(n *yaml.Node) (at span, ok bool) {
 	if s.json != nil {
 		at, ok = s.json[n]
@@ -31,14 +31,14 @@ func (s *stream) scalar(n *yaml.Node) (at span, ok bool) {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		return block(s.src, i, n.Value)
 	default:
-		// A plain scalar on one line is its own value.
+		// The text of a plain scalar on one line equals its value.
 		return span{i, i + len(n.Value)}, n.Value != "" && bytes.HasPrefix(rest, []byte(n.Value))
 	}
 }
 
-// offset converts a position of the YAML parser into bytes. Its columns count
-// characters; its lines end as in YAML 1.1 (5.4), also at NEL, LS and PS; a
-// byte order mark at the start is not counted.
+// offset converts a position of the YAML parser into a byte offset. The parser's
+// columns count characters, its lines also end at NEL, LS and PS (YAML 1.1, 5.4),
+// and it does not count a byte order mark at the start.
 func offset(src []byte, line, column int) (int, bool) {
 	i := len(src) - len(bytes.TrimPrefix(src, bom))
 	for ; line > 1; line-- {
@@ -63,7 +63,7 @@ func offset(src []byte, line, column int) (int, bool) {
 	return i, true
 }
 
-// lineBreak is the length of the line break at the start of b, or 0.
+// lineBreak returns the length of the line break at the start of b, or 0.
 func lineBreak(b []byte) int {
 	for _, s := range []string{"\r\n", "\n", "\r", "\u0085", "\u2028", "\u2029"} {
 		if bytes.HasPrefix(b, []byte(s)) {
@@ -115,7 +115,7 @@ func quoted(src []byte, i int, quote byte) (span, bool) {
 	return span{}, false
 }
 
-// block finds the only line with text in a block scalar.
+// block returns the position of the only line with text in a block scalar.
 func block(src []byte, i int, value string) (span, bool) {
 	for i < len(src) && lineBreak(src[i:]) == 0 { // the header: | or >, indicators, comment
 		i++
@@ -131,8 +131,7 @@ func block(src []byte, i int, value string) (span, bool) {
 		}
 	}
 	at := span{i, i + len(value)}
-	// Kubernetes does not accept a value with a line end (clipped, kept,
-	// several lines) as an image, and stamping it would change more than the
-	// image.
+	// Kubernetes does not accept an image with a line break in its value (clipped,
+	// kept, several lines), and stamping it would change more than the image.
 	return at, value != "" && !bytes.ContainsAny([]byte(value), "\r\n") && bytes.HasPrefix(src[i:], []byte(value))
 }

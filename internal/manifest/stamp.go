@@ -14,11 +14,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// codeNoWorkload is the code of a file, or of all files, without the workload.
+// codeNoWorkload means that a file, or all files, do not contain the workload.
 const codeNoWorkload pipeline.Code = "manifest-no-workload"
 
 // Stamp returns src with the image of the target's container set to ref. The
-// bytes outside the image scalar are those of src. If the image is already ref,
+// bytes outside the image scalar are not changed. If the image is already ref,
 // out is src itself. An error is a *pipeline.Finding.
 func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	if err := checkRef(ref); err != nil {
@@ -43,8 +43,8 @@ func Stamp(src []byte, t Target, ref string) (out []byte, e Edit, err error) {
 	return e.apply(src), e, nil
 }
 
-// plainRef matches what can be written into a file with any quoting, or
-// without.
+// plainRef matches references that can be written into a file with or without
+// quotes of any kind.
 var plainRef = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
 
 func checkRef(ref string) error {
@@ -55,7 +55,7 @@ func checkRef(ref string) error {
 	return nil
 }
 
-// locate finds the image scalar of the target.
+// locate returns the image scalar of the target.
 func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
 	var found []workload
 	all := s.workloads(t.Kind)
@@ -157,7 +157,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 	}
 	n := follow(images[0])
 	if n != nil && n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 {
-		// image: {{ .Values.image }} is YAML: a mapping within a mapping.
+		// image: {{ .Values.image }} is valid YAML: a mapping within a mapping.
 		return nil, isTemplate(t.File, images[0].Line, "a template expression")
 	}
 	if n == nil || n.Kind != yaml.ScalarNode {
@@ -169,7 +169,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 	return n, nil
 }
 
-// checkKeys refuses a key on the path to the image that is written twice.
+// checkKeys refuses duplicate keys on the path to the image.
 func (w workload) checkKeys(t Target) error {
 	for _, path := range [][]string{{"kind"}, {"metadata", "name"}, {"metadata", "namespace"}, {"spec", "template", "spec", "containers"}} {
 		n := w.node
@@ -216,7 +216,8 @@ func duplicate(t Target, key string, nodes []*yaml.Node) error {
 	}
 }
 
-// replace proves the edit of one scalar.
+// replace returns the edit of one scalar, after verifying that it changes nothing
+// else.
 func (s *stream) replace(scalar *yaml.Node, file, ref string) (Edit, error) {
 	e := Edit{File: file, Line: scalar.Line, Old: scalar.Value, New: ref, with: ref}
 	if template.MatchString(scalar.Value) {
@@ -278,11 +279,11 @@ func contains(n, what *yaml.Node, depth int) bool {
 		slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return contains(c, what, depth+1) })
 }
 
-// sexagesimal matches a number in YAML 1.1: 1:20 is eighty.
+// sexagesimal matches numbers to the base of 60 in YAML 1.1: 1:20 is eighty.
 var sexagesimal = lazyregexp.New(`^[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 
-// isText reports whether a plain scalar is text in both versions of YAML.
-// kubectl reads 1.1, which has more words that are not text.
+// isText reports whether a plain scalar is text in both versions of YAML. kubectl
+// reads YAML 1.1, in which more words are not text.
 func isText(ref string) bool {
 	var v2, v3 any
 	if kubeyaml.Unmarshal([]byte(ref), &v2) != nil || yaml.Unmarshal([]byte(ref), &v3) != nil {
@@ -293,7 +294,7 @@ func isText(ref string) bool {
 	return two && three && !sexagesimal.MatchString(ref)
 }
 
-// apply makes the edit.
+// apply returns src with the edit made.
 func (e Edit) apply(src []byte) []byte {
 	if !e.Changed() {
 		return src
@@ -304,7 +305,7 @@ func (e Edit) apply(src []byte) []byte {
 	return append(out, src[e.end:]...)
 }
 
-// Repository is a reference without its tag and digest.
+// Repository returns a reference without its tag and digest.
 func Repository(ref string) string {
 	return imageref.Split(ref).Repository.String()
 }

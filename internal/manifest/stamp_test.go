@@ -16,12 +16,12 @@ const newRef = "ghcr.io/o/w:20260302-090000@sha256:00000000000000000000000000000
 
 var target = Target{File: "k8s/w.yaml", Kind: "Deployment", Namespace: "ns", Name: "w", Container: "w"}
 
-// deployment is a manifest around what is written as the containers.
+// deployment returns a manifest with the given containers.
 func deployment(containers string) string {
 	return "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: w\n  namespace: ns\nspec:\n  template:\n    spec:\n      containers:\n" + containers
 }
 
-// In these sources the bytes that must be replaced stand between ⟦ and ⟧.
+// In these sources the bytes that must be replaced are between ⟦ and ⟧.
 var stamped = map[string]string{
 	"plain":                deployment("      - name: w\n        image: ⟦ghcr.io/o/w:1⟧\n"),
 	"no newline at end":    deployment("      - name: w\n        image: ⟦ghcr.io/o/w:1⟧"),
@@ -102,8 +102,8 @@ func TestStamp(t *testing.T) {
 			if e.New != newRef || !e.Changed() {
 				t.Errorf("edit = %+v", e)
 			}
-			// Once more changes nothing, and the way back gives the first bytes
-			// wherever the old value can be written as it is.
+			// Stamping again changes nothing, and stamping the old value restores the
+			// original bytes if that value needs no quotes.
 			again, e2, err := Stamp(out, target, newRef)
 			if err != nil || e2.Changed() || string(again) != string(out) {
 				t.Errorf("stamping again: %v, %+v", err, e2)
@@ -240,7 +240,7 @@ items:
 	}
 }
 
-// TestNames: a short name is also a host's and a label's.
+// TestNames checks short names, which may also be those of a host or a label.
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		value   string

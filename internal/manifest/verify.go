@@ -7,7 +7,7 @@ import (
 )
 
 // onlyChanged reports whether two files contain the same trees except for one
-// scalar, which is ref afterwards.
+// scalar, which is ref in the second one.
 func onlyChanged(before, after *stream, scalar *yaml.Node, ref string) bool {
 	if len(before.docs) != len(after.docs) {
 		return false

@@ -23,8 +23,8 @@ func differingScalars(a, b *stream) (differ map[*yaml.Node]*yaml.Node, ok bool) 
 	return differ, slices.EqualFunc(a.docs, b.docs, same)
 }
 
-// ordinal counts the nodes before n; nth is its inverse. Editing a scalar
-// changes neither.
+// ordinal returns the number of nodes before n; nth is its inverse. Editing a
+// scalar does not affect either.
 func (s *stream) ordinal(n *yaml.Node) (i int) {
 	s.visit(func(m *yaml.Node) bool {
 		if m == n {

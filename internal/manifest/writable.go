@@ -9,13 +9,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CodeNotWritten is the code of a manifest that could not be replaced.
+// CodeNotWritten means that a manifest could not be replaced.
 const CodeNotWritten pipeline.Code = "manifest-not-written"
 
-// Writable returns nil when Write can be expected to succeed, and otherwise a
-// Finding with CodeNotWritten. Nothing is written to find that out: the file is
-// opened, and its directory is asked about, since the file is replaced and not
-// rewritten. A disk that is full shows only when writing.
+// Writable returns nil if Write can be expected to succeed, and otherwise a
+// Finding with CodeNotWritten. It does not write anything: it opens the file and
+// checks the permissions of its directory, since the file is replaced and not
+// rewritten. A full disk is only noticed when writing.
 func (p *Plan) Writable() error {
 	path, err := filepath.EvalSymlinks(p.File)
 	if err != nil {
@@ -49,5 +49,5 @@ func (p *Plan) Writable() error {
 	return nil
 }
 
-// errOwner says that a new file could not be given the old one's owner.
+// errOwner means that a new file could not be given the owner of the old one.
 var errOwner = errors.New("it belongs to another user or group, which a file that replaces it could not keep")

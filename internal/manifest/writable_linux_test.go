@@ -12,8 +12,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// asNobody runs do with the rights of an ordinary user. Only this thread's are
-// changed, and it ends with the goroutine.
+// asNobody runs do with the permissions of an ordinary user. It changes only
+// those of one thread, which ends with the goroutine.
 func asNobody(t *testing.T, do func() error) error {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -74,7 +74,8 @@ func TestWritable(t *testing.T) {
 	}
 }
 
-// A link is followed: what counts is the directory of the file that is replaced.
+// TestWritableThroughALink checks that a link is followed: the directory of the
+// file that is replaced matters.
 func TestWritableThroughALink(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "worker.yaml")

@@ -4,5 +4,6 @@ package manifest
 
 import "os"
 
-// mayReplace cannot be answered here without trying.
+// mayReplace returns nil, because this system offers no way to find out without
+// trying.
 func mayReplace(string, os.FileInfo) error { return nil }

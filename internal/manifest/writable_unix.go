@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mayReplace returns nil when this process may put another file, with the same
-// owner, in the place of one in dir.
+// mayReplace returns nil if this process may replace a file in dir with another
+// one that has the same owner.
 func mayReplace(dir string, file os.FileInfo) error {
-	// The kernel is asked: it knows read-only file systems, immutable
-	// directories and access control lists.
+	// Ask the kernel, which takes read-only file systems, immutable directories and
+	// access control lists into account.
 	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func mayReplace(dir string, file os.FileInfo) error {
 	}
 	group := os.Getegid()
 	if runtime.GOOS != "linux" || in.Mode()&os.ModeSetgid != 0 {
-		group = int(dirs.Gid) // a new file has its directory's group there
+		group = int(dirs.Gid) // outside Linux, or with setgid, a new file gets its directory's group
 	}
 	groups, err := os.Getgroups()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Written records what Write did, so that it can be undone, also by a later
-// run: it is part of the receipt, as JSON.
+// Written records what Write did, so that it can be undone, even by a later run:
+// it is part of the receipt, as JSON.
 type Written struct {
 	File    string   `json:"file"` // absolute
 	Line    int      `json:"line"`
@@ -28,8 +28,8 @@ type Written struct {
 	After  string `json:"after"`
 }
 
-// Change is one range of bytes that was replaced. Several are applied in order,
-// and each Start refers to the result of the previous one.
+// Change is a range of bytes that was replaced. If there are several, they are
+// applied in order, and each Start refers to the result of the previous one.
 type Change struct {
 	Start int    `json:"start"`
 	Old   string `json:"old"`
@@ -43,9 +43,9 @@ func (e Edit) changes(src []byte) []Change {
 	return []Change{{Start: e.start, Old: string(src[e.start:e.end]), New: e.with}}
 }
 
-// Pending is what Write will have done, for callers that want to record it
-// beforehand; nil if the file already has the wanted image. Its Restore does
-// nothing until something was written.
+// Pending returns what Write will do, for callers that want to record it
+// beforehand; nil if the file already has the wanted image. Restore does nothing
+// until the file has been written.
 func (p *Plan) Pending() (*Written, error) {
 	if !p.Changed() {
 		return nil, nil
@@ -62,9 +62,9 @@ func (p *Plan) Pending() (*Written, error) {
 	return w, nil
 }
 
-// Write makes the edit on disk: atomically, through symlinks, keeping mode and
-// owner. If the file already has the wanted image, nothing is written and the
-// result is nil. A file that has changed since Find is left alone.
+// Write makes the edit on disk. It is atomic, follows symlinks, and keeps mode
+// and owner. If the file already has the wanted image, nothing is written and the
+// result is nil. If the file has changed since Find, it is not written.
 func (p *Plan) Write() (*Written, error) {
 	w, err := p.Pending()
 	if w == nil || err != nil {
@@ -89,8 +89,8 @@ func (p *Plan) Write() (*Written, error) {
 
 // Restore restores the old image. If the file has been edited in the meantime,
 // only the image is restored, and only if it is still the one that was written;
-// otherwise the Finding "manifest-changed" says what to do. If the file is
-// already as it was before, restored is false and there is no error.
+// otherwise the Finding "manifest-changed" says what to do. If the file already
+// has its original content, restored is false and there is no error.
 func (w *Written) Restore() (restored bool, err error) {
 	now, err := os.ReadFile(w.File)
 	if err != nil {
@@ -115,7 +115,7 @@ func (w *Written) Restore() (restored bool, err error) {
 	return true, nil
 }
 
-// revert undoes the changes byte by byte if the file is exactly what was
+// revert undoes the changes byte by byte if the file is exactly as it was
 // written.
 func (w *Written) revert(now []byte) ([]byte, bool) {
 	if sum(now) != w.After {
@@ -133,8 +133,8 @@ func (w *Written) revert(now []byte) ([]byte, bool) {
 	return out, sum(out) == w.Before
 }
 
-// stampBack puts the old image into a file that has been edited elsewhere; ok
-// is false if it is already there.
+// stampBack restores the old image in a file that has been edited in other
+// places. ok is false if the file already has it.
 func (w *Written) stampBack(now []byte) (out []byte, ok bool, err error) {
 	differs := &pipeline.Finding{
 		Code: "manifest-changed", Severity: pipeline.Warning, Where: place(w.File, w.Line),
