@@ -2,9 +2,9 @@
 // Inspect returns a State: root, revision, whether there are uncommitted
 // changes, and the repository on GitHub.
 //
-// It runs the git executable, because git's rules (worktrees, submodules,
-// includes, safe.directory) are more than a library could follow. Without git,
-// or outside a repository, the State says so and the build continues.
+// It runs the git executable, because no library implements all of git's rules
+// (worktrees, submodules, includes, safe.directory). If git is missing, or there
+// is no repository, the State says so and the build continues.
 package checkout
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// State is what is known about a checkout. Unknown fields are empty.
+// State describes a checkout. Unknown fields are empty.
 type State struct {
 	// Root is the directory that relative paths start from: the repository's
 	// root, or else the directory that was inspected.
@@ -30,38 +30,38 @@ type State struct {
 	Revision string
 	Time     time.Time
 	Branch   string
-	// Dirty means that the tree differs from HEAD: Changes are the first paths,
-	// Changed is the total number.
+	// Dirty means that the tree differs from HEAD. Changes lists the first few
+	// changed paths, Changed is their total number.
 	Dirty   bool
 	Changes []string
 	Changed int
 	// Remote is the repository on GitHub.
 	Remote Remote
-	// Why says why there is no revision: git, a repository or a commit is
+	// Why is the reason why there is no revision: git, a repository or a commit is
 	// missing.
 	Why string
-	// notes are findings that arose on the way.
+	// notes are the findings of Inspect.
 	notes []*pipeline.Finding
 }
 
-// maxChanges is how many changed paths are named.
+// maxChanges is how many changed paths are listed.
 const maxChanges = 5
 
 // Options say what to inspect.
 type Options struct {
-	// Dir is a directory in the checkout; empty: the current one.
+	// Dir is a directory in the checkout; empty means the current one.
 	Dir string
-	// Env is git's environment, in the form of os.Environ. Tokens are removed
-	// from it, because git should not talk to anybody.
+	// Env is git's environment, in the form of os.Environ. Tokens are removed from
+	// it, because git does not need the network here.
 	Env []string
-	// Own reports whether an image is one that a rollout from this checkout
-	// writes into manifests; nil if there is none. A tree whose only change is
-	// such a stamp is not dirty.
+	// Own reports whether a rollout from this checkout writes an image of this
+	// repository into manifests; nil means that none does. A tree whose only change
+	// is such an image is not dirty.
 	Own func(imageref.Repository) bool
 }
 
-// Inspect inspects a directory. An error comes from the context or the file
-// system; if git cannot find something out, that is not an error.
+// Inspect returns the State of a directory. An error comes from the context or
+// the file system. It is not an error if git cannot find something out.
 func Inspect(ctx context.Context, o Options) (State, error) {
 	g, missing := newGit(o)
 	if missing != nil && !errors.Is(missing, exec.ErrNotFound) {
@@ -106,8 +106,9 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 	return s, ctx.Err()
 }
 
-// Findings are what the user should know about s before an image is built from
-// it: "git-dirty", "git-none", "git-distrusted". They are warnings or notes.
+// Findings returns what the user should know before an image is built from the
+// checkout: "git-dirty", "git-none", "git-distrusted". They are warnings or
+// notes.
 func (s State) Findings() []*pipeline.Finding {
 	all := s.notes
 	if s.Revision == "" && len(all) == 0 {
@@ -126,10 +127,10 @@ func (s State) Findings() []*pipeline.Finding {
 	return all
 }
 
-// Short is the revision as people write it.
+// Short returns the revision in the short form that people use.
 func (s State) Short() string { return s.Revision[:min(7, len(s.Revision))] }
 
-// Source is the URL of the repository for org.opencontainers.image.source;
+// Source returns the URL of the repository for org.opencontainers.image.source;
 // empty if unknown.
 func (s State) Source() string {
 	if s.Remote.Name == "" {
@@ -138,7 +139,7 @@ func (s State) Source() string {
 	return "https://" + s.Remote.Host + "/" + s.Remote.Owner + "/" + s.Remote.Name
 }
 
-// revision asks for HEAD. A repository without commits has none.
+// revision finds HEAD, which a repository without commits does not have.
 func (g git) revision(ctx context.Context, s *State) error {
 	out, err := g.run(ctx, "show", "--no-patch", "--no-show-signature", "--format=%H %ct", "HEAD", "--")
 	if _, ok := errors.AsType[*gitError](err); ok {
@@ -156,8 +157,8 @@ func (g git) revision(ctx context.Context, s *State) error {
 	return nil
 }
 
-// status asks what differs from HEAD: changed, staged and untracked files, also
-// in submodules; ignored files do not count.
+// status finds what differs from HEAD: changed, staged and untracked files, also
+// in submodules. Ignored files do not count.
 func (g git) status(ctx context.Context, s *State, own func(imageref.Repository) bool) error {
 	out, err := g.run(ctx, "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "-z")
 	if _, ok := errors.AsType[*gitError](err); ok {
@@ -186,8 +187,8 @@ func (g git) status(ctx context.Context, s *State, own func(imageref.Repository)
 	return nil
 }
 
-// change is a path that differs from HEAD. modified means that only its content
-// differs, and that it was a file before.
+// change is a path that differs from HEAD. modified means that it is a file of
+// which only the content has changed.
 type change struct {
 	path     string
 	modified bool
@@ -204,7 +205,7 @@ func parseStatus(out string) (branch string, changes []change) {
 			}
 			continue
 		}
-		var fields int // before the path
+		var fields int // number of fields before the path
 		switch {
 		case strings.HasPrefix(r, "1 "):
 			fields = 8
@@ -229,9 +230,10 @@ func parseStatus(out string) (branch string, changes []change) {
 	return branch, changes
 }
 
-// remote is the repository that the checkout belongs to: the one chosen with
-// `gh repo set-default`, or else origin's, that of the branch's remote, or that
-// of the only remote. A name that is not on a host like GitHub is skipped.
+// remote returns the repository that the checkout belongs to: the one chosen with
+// `gh repo set-default`, or else that of origin, of the branch's remote, or of
+// the only remote. A remote whose address does not look like one on GitHub is
+// skipped.
 func (g git) remote(ctx context.Context, branch string) Remote {
 	var names []string
 	if out, err := g.run(ctx, "remote"); err == nil {
@@ -270,8 +272,9 @@ func (g git) remote(ctx context.Context, branch string) Remote {
 	return Remote{}
 }
 
-// address is the repository of a remote after insteadOf, as for a push; the
-// zero value if it is not one.
+// address returns the repository that a push to the remote would go to, after
+// insteadOf has been applied. It is the zero value if the address does not name a
+// repository.
 func (g git) address(ctx context.Context, name string) Remote {
 	out, err := g.run(ctx, "remote", "get-url", "--push", name)
 	if err != nil {

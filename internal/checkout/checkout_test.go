@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// repo is a repository whose git knows nothing of the user's configuration.
+// repo is a repository that is not affected by the user's git configuration.
 type repo struct {
 	t   *testing.T
 	dir string
@@ -111,7 +111,7 @@ func TestInspect(t *testing.T) {
 	if !s.Dirty || s.Changed != 4 || s.Remote.Owner != "joelhooks" {
 		t.Errorf("dirty: %+v", s)
 	}
-	// The ignored file is one no more without its .gitignore.
+	// Without .gitignore, the ignored file counts as untracked.
 	if d := cmp.Diff([]string{"ignore me", "a/b.txt", "a/x.log", "new file"}, s.Changes, sorted); d != "" {
 		t.Error(d)
 	}
@@ -134,8 +134,8 @@ var sorted = cmp.Transformer("set", func(in []string) map[string]bool {
 	return m
 })
 
-// A worktree's .git is a file, and a branch's remote counts where there is no
-// origin.
+// TestInspectWorktree inspects a worktree, whose .git is a file, without a remote
+// called origin, so that the branch's remote is used.
 func TestInspectWorktree(t *testing.T) {
 	r := newRepo(t)
 	r.write("f", "1")
@@ -166,7 +166,7 @@ func TestInspectWithoutGit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".sbw.yaml"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// git would look further up than the test's own directory.
+	// Without this, git would look for a repository above the test's directory.
 	env := append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
 	for _, tt := range []struct{ path, why string }{
 		{os.Getenv("PATH"), "not a git repository"},
@@ -182,11 +182,11 @@ func TestInspectWithoutGit(t *testing.T) {
 		}
 	}
 	if _, err := Inspect(t.Context(), Options{Dir: filepath.Join(dir, "nowhere")}); err == nil {
-		t.Error("no error for a directory that is not there")
+		t.Error("no error for a directory that does not exist")
 	}
 }
 
-// git gets no token, whatever it runs.
+// TestGitGetsNoToken checks that programs which git runs do not get a token.
 func TestGitGetsNoToken(t *testing.T) {
 	r := newRepo(t)
 	r.write("f", "1")

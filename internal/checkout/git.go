@@ -15,11 +15,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
 
-// withheld are variables that are kept from git.
+// withheld lists the variables that git does not get.
 var withheld = []string{"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GHCR_TOKEN", "CR_PAT"}
 
-// newGit finds git for the directory. The error is a Finding for a missing
-// directory, or exec.ErrNotFound.
+// newGit finds the git executable. The error is a Finding if the directory does
+// not exist, or exec.ErrNotFound.
 func newGit(o Options) (git, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -35,7 +35,7 @@ func newGit(o Options) (git, error) {
 	return g, nil
 }
 
-// rootWithout determines the root when git cannot.
+// rootWithout determines the root without git.
 func rootWithout(dir string) string {
 	root, _ := worker.FindRoot(dir)
 	return root
@@ -58,11 +58,11 @@ func cleaned(env []string) []string {
 			out = append(out, kv)
 		}
 	}
-	// Do not write an index refresh, prompt anybody, or translate messages.
+	// Do not write a refreshed index, prompt for credentials, or translate messages.
 	return append(out, "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
 }
 
-// gitError is git's error in its own words.
+// gitError is a failure of git with git's own message.
 type gitError struct {
 	said string
 	err  error
@@ -88,7 +88,7 @@ func (g git) run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// reason describes an error from git in one line.
+// reason returns the message of an error from git on one line.
 func reason(err error) string {
 	line, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "fatal: "), "\n")
 	if strings.HasPrefix(line, "not a git repository") {
@@ -97,8 +97,8 @@ func reason(err error) string {
 	return line
 }
 
-// distrusted recognises a repository that belongs to another user, which git
-// refuses to use (git-config(1), safe.directory).
+// distrusted returns a finding if git refuses to use a repository because it
+// belongs to another user (git-config(1), safe.directory).
 func distrusted(err error) []*pipeline.Finding {
 	line := reason(err)
 	if !strings.Contains(line, "dubious ownership") {
@@ -117,8 +117,8 @@ func distrusted(err error) []*pipeline.Finding {
 	return []*pipeline.Finding{f}
 }
 
-// getenv is a variable of git's environment; the last one counts, as in a child
-// process.
+// getenv returns a variable of git's environment. If it is set several times, the
+// last value counts, as in a child process.
 func (g git) getenv(name string) string {
 	for _, kv := range slices.Backward(g.env) {
 		if value, ok := strings.CutPrefix(kv, name+"="); ok {

@@ -14,18 +14,18 @@ var ErrUnknownCommit = errors.New("this checkout does not have the commit")
 // maxLost limits how many commits are listed.
 const maxLost = 20
 
-// Lost lists the commits that running has but next does not, newest first, each
-// as its short hash and subject: what a rollout of next would remove. It is
-// empty if next descends from running. An error is ErrUnknownCommit or the
-// context's.
+// Lost returns the commits that running contains but next does not, which a
+// rollout of next would remove. They are sorted newest first, each with its short
+// hash and subject. There are none if next descends from running. The error is
+// ErrUnknownCommit or the context's.
 func Lost(ctx context.Context, o Options, running, next string) ([]string, error) {
 	g, err := newGit(o)
 	if err != nil {
 		return nil, ErrUnknownCommit
 	}
 	for _, commit := range []string{running, next} {
-		// An image's labels are somebody else's text: they must not become an
-		// option or a range.
+		// The labels of an image are untrusted: they must not be taken for an option or
+		// a range.
 		if !isHash(commit) {
 			return nil, ErrUnknownCommit
 		}

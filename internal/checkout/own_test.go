@@ -10,8 +10,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
-// TestAStampIsNotAChange: a rollout writes the image into the manifest, and the
-// next publish from the same commit is not a dirty one.
+// TestAStampIsNotAChange checks that a tree is not dirty just because a rollout
+// has written the image into the manifest.
 func TestAStampIsNotAChange(t *testing.T) {
 	own := func(r imageref.Repository) bool { return r.String() == "ghcr.io/o/w" }
 	r := newRepo(t)
@@ -53,8 +53,8 @@ func TestAStampIsNotAChange(t *testing.T) {
 	}
 }
 
-// fakeSSH puts an ssh on PATH that knows the aliases of the file that -F names,
-// or of no file, as ssh does.
+// fakeSSH puts an ssh on PATH that knows different aliases with -F (the
+// configuration in HOME) and without it.
 func fakeSSH(t *testing.T, r *repo) {
 	t.Helper()
 	dir := t.TempDir()

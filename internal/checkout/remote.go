@@ -15,7 +15,7 @@ func (r Remote) String() string { return r.Host + "/" + r.Owner + "/" + r.Name }
 var (
 	// scp is git's short form of an ssh address: [user@]host:path.
 	scp = lazyregexp.New(`^(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):([^:].*)$`)
-	// GitHub's own rules for owners and names.
+	// These are GitHub's rules for owners and names.
 	ownerName = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$`)
 	repoName  = lazyregexp.New(`^[A-Za-z0-9._-]{1,100}$`)
 	hostName  = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$`)
@@ -23,7 +23,7 @@ var (
 
 const githubHost = "github.com"
 
-// normalHost is the main name of GitHub's other hosts: it accepts ssh on port
+// normalHost returns the main name of a GitHub host. GitHub accepts ssh on port
 // 443 under a different name (docs: "Using SSH over the HTTPS port").
 func normalHost(host string) string {
 	if host == "ssh.github.com" || host == "www.github.com" {
@@ -32,7 +32,7 @@ func normalHost(host string) string {
 	return host
 }
 
-// parseRepo reads GH_REPO like gh: [HOST/]OWNER/REPO, or a URL.
+// parseRepo parses the value of GH_REPO like gh: [HOST/]OWNER/REPO, or a URL.
 func parseRepo(text, host string) (Remote, bool) {
 	if r, ok := ParseRemote(text); ok {
 		return r, true
@@ -46,9 +46,9 @@ func parseRepo(text, host string) (Remote, bool) {
 	return ParseRemote("https://" + text)
 }
 
-// ParseRemote reads the address of a git remote: https, ssh, git, or the short
-// form of ssh. Credentials and ports in it are dropped. ok is false for
-// anything that is not HOST/OWNER/NAME, such as a path.
+// ParseRemote parses the address of a git remote: https, ssh, git, or the short
+// form of ssh. It drops credentials and ports. ok is false for anything that is
+// not HOST/OWNER/NAME, such as a path.
 func ParseRemote(address string) (r Remote, ok bool) {
 	host, path := "", ""
 	if strings.Contains(address, "://") {

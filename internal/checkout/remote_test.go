@@ -47,7 +47,8 @@ func TestParseRemote(t *testing.T) {
 	}
 }
 
-// What is accepted is safe in an address and an image's name, and means itself.
+// FuzzParseRemote checks that accepted names are safe in a URL and an image's
+// name, and that they are parsed to themselves again.
 func FuzzParseRemote(f *testing.F) {
 	f.Add("https://u:p@github.com/o/n.git")
 	f.Add("git@github.com:o/n.git")

@@ -14,9 +14,9 @@ func sshRemote(address string) bool {
 	return !ok && scp.MatchString(address) || ok && (scheme == "ssh" || scheme == "git+ssh")
 }
 
-// resolveAlias replaces an alias from ~/.ssh/config by the real host, like gh
+// resolveAlias replaces an alias from ~/.ssh/config with the real host, like gh
 // (go-gh pkg/ssh). If an alias cannot be resolved, the result is empty, because
-// nobody else could reach a host of that name.
+// the alias means nothing to anybody else.
 //
 // ssh gets the same cleaned environment as git, because a "Match exec" in its
 // configuration may start programs.
@@ -30,8 +30,8 @@ func (g git) resolveAlias(ctx context.Context, r Remote) Remote {
 	}
 	host := g.sshHost(ctx, program, r.Host)
 	if host == "" || host == r.Host {
-		// ssh takes the home directory from the user database, whereas users of
-		// git sometimes rely on HOME.
+		// ssh takes the home directory from the user database, but some users of git
+		// rely on HOME.
 		if config := filepath.Join(g.getenv("HOME"), ".ssh", "config"); isFile(config) {
 			host = g.sshHost(ctx, program, "-F", config, r.Host)
 		}
@@ -44,7 +44,8 @@ func (g git) resolveAlias(ctx context.Context, r Remote) Remote {
 	return r
 }
 
-// sshHost is the host that `ssh -G` would connect to; empty if ssh cannot say.
+// sshHost returns the host that ssh would connect to according to `ssh -G`; empty
+// if ssh fails.
 func (g git) sshHost(ctx context.Context, program string, args ...string) string {
 	cmd := exec.CommandContext(ctx, program, append([]string{"-G"}, args...)...)
 	cmd.Dir, cmd.Env = g.dir, g.env

@@ -10,13 +10,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// maxStamped limits how many changed files are compared with HEAD: a rollout
+// maxStamped limits how many changed files are compared with HEAD. A rollout
 // stamps one manifest, or a few with kustomize.
 const maxStamped = 20
 
 // onlyStamped reports whether the only difference from HEAD is the image that a
-// rollout has written into manifests. paths are files that were modified and
-// nothing else.
+// rollout has written into manifests. paths are files that were modified, but not
+// added, deleted or renamed.
 func (g git) onlyStamped(ctx context.Context, root string, paths []string, own func(imageref.Repository) bool) bool {
 	if len(paths) == 0 || len(paths) > maxStamped || own == nil {
 		return false
@@ -35,17 +35,17 @@ func (g git) onlyStamped(ctx context.Context, root string, paths []string, own f
 }
 
 var (
-	// imageLine is a container's image in a manifest, on one line.
+	// imageLine matches the line of a container's image in a manifest.
 	imageLine = lazyregexp.New(`^(\s*(?:-\s+)?image:\s+)(["']?)([^\s"'#]+)(["']?\s*(?:#.*)?)$`)
-	// kustomizeLine is what a stamp changes in an entry of images:.
+	// kustomizeLine matches the lines that a stamp changes in an entry of images:.
 	kustomizeLine = lazyregexp.New(`^(\s*(?:-\s+)?(?:newName|newTag|digest):\s+)(["']?)([^\s"'#]+)(["']?\s*(?:#.*)?)$`)
 	nameLine      = lazyregexp.New(`^\s*(?:-\s+)?(?:name|newName):\s+["']?([^\s"'#]+)`)
 )
 
-// stampedOnly reports whether two versions of a file differ only in the tag and
-// digest of our images.
+// stampedOnly reports whether two versions of a file differ only in the tags and
+// digests of our images.
 func stampedOnly(before, now string, own func(imageref.Repository) bool) bool {
-	// Git may store different line ends than the working tree has.
+	// Line ends may differ between git's objects and the working tree.
 	lines := func(text string) []string { return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") }
 	a, b := lines(before), lines(now)
 	if len(a) != len(b) {
@@ -71,8 +71,9 @@ func sameImageLine(a, b string, own func(imageref.Repository) bool) bool {
 	return was.Repository == is.Repository && own(is.Repository)
 }
 
-// sameEntryLine: newTag and digest of a kustomization count as a stamp if every
-// image that the neighbouring lines name is ours.
+// sameEntryLine reports whether two lines of a kustomization differ only by a
+// stamp. A newTag or digest counts as a stamp if all images in the same entry are
+// ours.
 func sameEntryLine(a, b []string, i int, own func(imageref.Repository) bool) bool {
 	x, y := kustomizeLine.FindStringSubmatch(a[i]), kustomizeLine.FindStringSubmatch(b[i])
 	if x == nil || y == nil || x[1] != y[1] || x[2] != y[2] || x[4] != y[4] || strings.Contains(x[1], "newName") {
@@ -90,7 +91,7 @@ func sameEntryLine(a, b []string, i int, own func(imageref.Repository) bool) boo
 	return named
 }
 
-// entryAround are the lines of the list item that contains line i.
+// entryAround returns the lines of the list item that contains line i.
 func entryAround(lines []string, i int) []string {
 	first := i
 	for first > 0 && !strings.HasPrefix(strings.TrimSpace(lines[first]), "- ") {

@@ -60,7 +60,7 @@ func FuzzStampedOnly(f *testing.F) {
 		none := func(imageref.Repository) bool { return false }
 		same := strings.ReplaceAll(a, "\r\n", "\n") == strings.ReplaceAll(b, "\r\n", "\n")
 		if stampedOnly(a, b, none) != same {
-			t.Fatal("a change that is nobody's counts as a stamp")
+			t.Fatal("a difference counts as a stamp although no image is ours")
 		}
 	})
 }
