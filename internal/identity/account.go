@@ -23,9 +23,9 @@ type Account struct {
 	Login string
 	// Scopes are the token's OAuth scopes, if GitHub returned them.
 	Scopes []string
-	// ScopesKnown is false for tokens of Apps and Actions and for fine-grained
-	// ones: an absent or empty X-OAuth-Scopes does not mean that anything is
-	// refused.
+	// ScopesKnown is false for tokens of Apps and Actions and for fine-grained ones:
+	// if X-OAuth-Scopes is absent or empty, nothing is known about their
+	// permissions.
 	ScopesKnown bool
 }
 
@@ -35,11 +35,12 @@ const (
 	userTries     = 3
 )
 
-// Account asks GitHub once; the error is a *pipeline.Finding.
+// Account returns the owner of the token. It asks GitHub once. The error is a
+// *pipeline.Finding.
 func (id *Identity) Account(ctx context.Context) (Account, error) { return id.account.Get(ctx) }
 
-// Check returns what prevents a push with this identity: GitHub rejects the
-// token, it lacks write:packages, or it is of the wrong kind.
+// Check returns findings about what prevents a push with this identity: GitHub
+// rejects the token, it lacks write:packages, or it is of the wrong kind.
 func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	if id.Host == "" {
 		return nil
@@ -71,7 +72,7 @@ func (id *Identity) Check(ctx context.Context) []*pipeline.Finding {
 	return nil
 }
 
-// ScopeRemedy is what to do if the token lacks a scope.
+// ScopeRemedy returns what to do if the token lacks a scope.
 func (id *Identity) ScopeRemedy() string { return id.remedy() }
 
 func (id *Identity) remedy() string {
@@ -92,8 +93,8 @@ func (id *Identity) remedy() string {
 // registry that does not belong to GitHub.
 var ErrNotGitHub = errors.New("the registry does not belong to GitHub")
 
-// ask sends GET /user. go-gh's own client is not used: with its logging and its
-// GraphQL it would add a megabyte to the program for this one request.
+// ask sends GET /user. go-gh's own client is not used, because its logging and
+// GraphQL would add a megabyte to the program for this one request.
 func (id *Identity) ask(ctx context.Context) (Account, error) {
 	if id.Host == "" {
 		return Account{}, ErrNotGitHub
@@ -124,8 +125,8 @@ func (id *Identity) ask(ctx context.Context) (Account, error) {
 	}
 }
 
-// apiURL is the address of a GitHub's REST API (go-gh pkg/api rest_client.go,
-// restPrefix).
+// apiURL returns the address of the REST API of a GitHub host (go-gh pkg/api
+// rest_client.go, restPrefix).
 func apiURL(host string) string {
 	host = auth.NormalizeHostname(host)
 	switch {
@@ -137,7 +138,7 @@ func apiURL(host string) string {
 	return "https://api." + host + "/"
 }
 
-// maxAnswer limits how much of an answer is read.
+// maxAnswer limits how many bytes of a response are read.
 const maxAnswer = 1 << 20
 
 func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, error) {
@@ -170,8 +171,8 @@ func (id *Identity) askOnce(ctx context.Context, client *http.Client) (Account, 
 	return account, nil
 }
 
-// refused distinguishes GitHub's refusals: final ones are Findings, the rest
-// are worth another try.
+// refused returns the error for an unsuccessful response: a Finding if it is
+// final, and another error if it is worth another try.
 func (id *Identity) refused(res *http.Response) (Account, error) {
 	said := id.said(res)
 	switch {
@@ -201,8 +202,8 @@ func (id *Identity) refused(res *http.Response) (Account, error) {
 	return Account{}, fmt.Errorf("it responded with %d %s", res.StatusCode, said)
 }
 
-// said is GitHub's own message, on one line and without the token, or else the
-// meaning of the status.
+// said returns GitHub's own message on one line and without the token, or else
+// the text of the status.
 func (id *Identity) said(res *http.Response) string {
 	var body struct{ Message string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&body); err != nil || body.Message == "" {
@@ -211,11 +212,11 @@ func (id *Identity) said(res *http.Response) string {
 	return termtext.Cut(termtext.Line(id.redact(body.Message)), maxSaid)
 }
 
-// maxSaid limits how much of GitHub's message is repeated.
+// maxSaid limits how many characters of GitHub's message are repeated.
 const maxSaid = 300
 
-// redact removes the token from a text before it is truncated; if the token
-// were cut in two, the rest of it would remain.
+// redact removes the token from a text. This must happen before the text is
+// truncated, because a part of the token could not be found.
 func (id *Identity) redact(text string) string {
 	if id.token.IsZero() {
 		return text
@@ -233,7 +234,8 @@ func (id *Identity) replaceToken() string {
 	return "run `gh auth login -h " + id.Host + " -s " + writePackages + "`"
 }
 
-// unreachable is an error only if the login is really needed.
+// unreachable returns the finding if GitHub cannot be reached. It is an error
+// only if the login is needed.
 func (id *Identity) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err

@@ -14,8 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
 )
 
-// toAPI carries requests to a local API whatever their host, and keeps the
-// hosts.
+// toAPI sends all requests to a local API and records their hosts.
 type toAPI struct {
 	to    *url.URL
 	hosts []string
@@ -126,7 +125,7 @@ func TestCheckFineGrained(t *testing.T) {
 	}
 }
 
-// TestCheckEnterprise asks the enterprise's API, and nobody else.
+// TestCheckEnterprise checks that only the enterprise's API is asked.
 func TestCheckEnterprise(t *testing.T) {
 	o := (&machine{gh: map[string][2]string{"example.com": {secret, "oauth_token"}}}).options("containers.example.com")
 	to := localAPI(t, githubapi.New(map[string]githubapi.Account{secret: {Login: "joel", Scopes: []string{"repo"}}}))
@@ -144,7 +143,8 @@ func TestCheckEnterprise(t *testing.T) {
 	}
 }
 
-// TestUnreachable is a refusal only where the login is not known otherwise.
+// TestUnreachable checks that an unreachable API is an error only if the login is
+// not known otherwise.
 func TestUnreachable(t *testing.T) {
 	gh := githubapi.New(nil)
 	gh.Fail(http.StatusBadGateway)
@@ -166,7 +166,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestAPIRedirect does not follow GitHub's API to another host.
+// TestAPIRedirect checks that a redirect of GitHub's API to another host is not
+// followed.
 func TestAPIRedirect(t *testing.T) {
 	evil := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other host was asked") }))
 	defer evil.Close()

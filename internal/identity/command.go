@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// A credential command may wait for a fingerprint or a pass phrase.
+	// commandTimeout is long because a credential command may wait for a fingerprint
+	// or a passphrase.
 	commandTimeout = 2 * time.Minute
 	// maxToken limits the length of a token; GitHub's have 40 to 255
 	// characters, a JWT a few thousand.
 	maxToken = 8 << 10
 )
 
-// runCommand runs the credential command and takes its stdout as the token.
-// Neither its output nor its arguments appear in an error: the former is the
-// token, and the latter may contain it.
+// runCommand runs the credential command and returns its stdout as the token.
+// Errors contain neither its output, which is the token, nor its arguments, which
+// may contain it.
 func runCommand(ctx context.Context, o Options) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
 	defer cancel()
@@ -67,13 +68,13 @@ func failure(err error, stderr, stdout string, cut bool) string {
 		return why
 	}
 	if cut && len(lines) > 1 {
-		lines = lines[:len(lines)-1] // the end, which may be half of the token, is missing
+		lines = lines[:len(lines)-1] // the last line is cut off and may be a part of the token
 	} else if cut {
 		return why
 	}
 	last := strings.TrimSpace(lines[len(lines)-1])
-	// A command that fails late may have written the token to both of its
-	// outputs.
+	// A command that fails late may have written the token to both stdout and
+	// stderr.
 	for secret := range strings.FieldsSeq(stdout) {
 		if len(secret) > 3 {
 			last = strings.ReplaceAll(last, secret, hidden)
@@ -91,11 +92,12 @@ func commandFinding(argv []string, why string) error {
 	}
 }
 
-// commandName is only the program, because arguments may contain secrets.
+// commandName returns only the name of the program, because arguments may contain
+// secrets.
 func commandName(argv []string) string { return filepath.Base(argv[0]) }
 
-// bounded keeps the first max bytes. It has no ReadFrom, which would bypass the
-// limit.
+// bounded is a writer that keeps the first max bytes. It must not have a
+// ReadFrom, which would bypass the limit.
 type bounded struct {
 	buf bytes.Buffer
 	max int

@@ -12,7 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// script makes a program of a shell line.
+// script creates a program that runs a shell line.
 func script(t *testing.T, line string) []string {
 	t.Helper()
 	if runtime.GOOS == "windows" {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// childEnv marks a child of the test binary that finds an identity by go-gh
-// itself. It is a process of its own because go-gh reads its configuration once.
+// childEnv makes the test binary find an identity with the real go-gh. This needs
+// a process of its own, because go-gh reads its configuration only once.
 const childEnv = "SBW_TEST_IDENTITY"
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestGoGH holds what go-gh does with hosts, variables and gh's own files.
+// TestGoGH checks how go-gh treats hosts, variables and gh's own files.
 func TestGoGH(t *testing.T) {
 	dir := t.TempDir()
 	hosts := "github.com:\n    user: joel\n    oauth_token: stored-com\nexample.com:\n    user: joel-at-work\n    oauth_token: stored-work\n"

@@ -4,18 +4,19 @@
 //
 // # Sources
 //
-// The first of these that has a token: GHCR_TOKEN; the credential command in
-// .sbw.yaml; gh's login, which is GH_TOKEN, GITHUB_TOKEN, gh's hosts.yml or the
-// keyring, in go-gh's order. The output names the source, because a
-// GITHUB_TOKEN in the environment silently overrides a stored login.
+// The first of these sources that has a token is used: GHCR_TOKEN; the credential
+// command in .sbw.yaml; gh's login, which is GH_TOKEN, GITHUB_TOKEN, gh's
+// hosts.yml or the keyring, in go-gh's order. The output names the source,
+// because a GITHUB_TOKEN in the environment silently overrides a stored login.
 //
 // # Hosts
 //
 // A token belongs to one host. gh's login for github.com is sent to ghcr.io and
-// api.github.com, an enterprise's to containers.HOST and HOST. go-gh's default
-// host is never used: GH_HOST or a single enterprise login would send the wrong
-// token to the wrong place. GHCR_TOKEN is for ghcr.io unless GHCR_HOST names
-// another registry. A registry that is not GitHub's never gets a GitHub token.
+// api.github.com, that of an enterprise server to containers.HOST and HOST.
+// go-gh's default host is never used, because with GH_HOST or a single enterprise
+// login a token would be sent to the wrong host. GHCR_TOKEN is for ghcr.io unless
+// GHCR_HOST names another registry. A registry that is not GitHub's never gets a
+// GitHub token.
 //
 // Docker's configuration is neither read nor written.
 package identity
@@ -41,8 +42,8 @@ import (
 type Options struct {
 	// Registry is the image's registry: "ghcr.io", "containers.example.com".
 	Registry string
-	// Command is credentials.command of .sbw.yaml: argv of a program that
-	// prints the token.
+	// Command is credentials.command of .sbw.yaml: the program that prints the
+	// token, with its arguments.
 	Command []string
 	// CommandRegistry is the registry of the configured image, for which
 	// Command prints a token; Registry if empty. If --image selects another
@@ -78,7 +79,7 @@ const (
 // Identity is a credential for one registry. Its fields are safe to print.
 type Identity struct {
 	Kind     Kind
-	Source   string // for people: "gh's login (keyring)"
+	Source   string // for messages: "gh's login (keyring)"
 	Registry string // the only registry to which Token may be sent
 	Host     string // the GitHub that the registry belongs to; empty if none
 	Variable string // the environment variable that contained the token, if any
@@ -89,8 +90,8 @@ type Identity struct {
 	account *pipeline.Lazy[Account]
 }
 
-// Find looks for a token. It does not use the network; the credential command
-// is run if it is next. The error is a *pipeline.Finding.
+// Find looks for a token. It does not use the network, but runs the credential
+// command if there is no GHCR_TOKEN. The error is a *pipeline.Finding.
 func Find(ctx context.Context, o Options) (*Identity, error) {
 	o.defaults()
 	id := &Identity{Registry: o.Registry, Host: HostOf(o.Registry), opts: o}
@@ -137,7 +138,7 @@ func (o *Options) defaults() {
 	}
 }
 
-// storedUser is the login that gh keeps next to a token of its own.
+// storedUser returns the login that gh stores next to a token.
 func storedUser(host string) string {
 	cfg, err := config.Read(nil)
 	if err != nil {
@@ -150,7 +151,8 @@ func storedUser(host string) string {
 	return user
 }
 
-// HostOf is the GitHub that a registry belongs to, empty for any other registry.
+// HostOf returns the GitHub host that a registry belongs to; empty for any other
+// registry.
 func HostOf(registry string) string {
 	host := strings.ToLower(registry)
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -166,7 +168,7 @@ func HostOf(registry string) string {
 }
 
 func (id *Identity) fromEnv(context.Context) (bool, error) {
-	// A file's content often ends in a line break, which a header must not
+	// The content of a file often ends in a line break, which a header must not
 	// contain.
 	token := strings.TrimSpace(id.opts.Getenv("GHCR_TOKEN"))
 	if token == "" || !strings.EqualFold(id.envRegistry(), id.Registry) {
@@ -186,7 +188,7 @@ func (id *Identity) fromEnv(context.Context) (bool, error) {
 	return true, malformed(id.Source, token, id.Host != "")
 }
 
-// envRegistry is the registry for which GHCR_TOKEN is meant.
+// envRegistry returns the registry that GHCR_TOKEN is for.
 func (id *Identity) envRegistry() string {
 	if host := id.opts.Getenv("GHCR_HOST"); host != "" {
 		return host
@@ -248,7 +250,7 @@ func (id *Identity) whyNone() string {
 	return why
 }
 
-// Authenticator is the credential in the form that registry clients use. It
+// Authenticator returns the credential in the form that registry clients use. It
 // asks GitHub for the login if that is not known otherwise.
 func (id *Identity) Authenticator() authn.Authenticator {
 	if id.Kind == Anonymous {
@@ -259,7 +261,7 @@ func (id *Identity) Authenticator() authn.Authenticator {
 
 type authenticator struct{ id *Identity }
 
-// Authorization is for callers without a context.
+// Authorization returns user and token, for callers without a context.
 func (a authenticator) Authorization() (*authn.AuthConfig, error) {
 	return a.AuthorizationContext(context.Background())
 }
@@ -277,11 +279,10 @@ func (a authenticator) AuthorizationContext(ctx context.Context) (*authn.AuthCon
 	return &authn.AuthConfig{Username: user, Password: a.id.token.Reveal()}, nil
 }
 
-// CleanEnv is environ without this and other tokens.
+// CleanEnv returns environ without this and other tokens.
 func (id *Identity) CleanEnv(environ []string) []string { return CleanEnv(environ, id.token) }
 
-// Holders are the variables of environ that contain the token, whatever they
-// are called.
+// Holders returns the names of the variables in environ that contain the token.
 func (id *Identity) Holders(environ []string) (names []string) {
 	for _, kv := range environ {
 		name, val, _ := strings.Cut(kv, "=")

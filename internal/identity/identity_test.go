@@ -20,7 +20,7 @@ import (
 
 const secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 
-// machine is an environment without what the test's own has.
+// machine is an environment that does not contain anything of the test's own.
 type machine struct {
 	env   map[string]string
 	gh    map[string][2]string // host: token, source
@@ -66,7 +66,8 @@ func checkClear(t *testing.T, f *pipeline.Finding) {
 	}
 }
 
-// TestMalformed: other registries have passwords, in which almost everything may be.
+// TestMalformed checks passwords of other registries, which may contain almost
+// anything.
 func TestMalformed(t *testing.T) {
 	for _, c := range []struct {
 		token         string
@@ -122,7 +123,7 @@ func TestSources(t *testing.T) {
 			machine: machine{env: map[string]string{"GHCR_TOKEN": secret}, gh: map[string][2]string{"registry.example.com": {secret, "GH_TOKEN"}}}, source: "no credential"},
 		{name: "a local registry", registry: "localhost:5000", machine: machine{env: map[string]string{"GHCR_TOKEN": secret, "GHCR_USER": "joel", "GHCR_HOST": "localhost:5000"}},
 			source: "GHCR_TOKEN", variable: "GHCR_TOKEN", user: "joel"},
-		{name: "a local registry, whose", registry: "localhost:5000", machine: machine{env: map[string]string{"GHCR_TOKEN": secret, "GHCR_HOST": "localhost:5000"}},
+		{name: "a local registry without a user", registry: "localhost:5000", machine: machine{env: map[string]string{"GHCR_TOKEN": secret, "GHCR_HOST": "localhost:5000"}},
 			code: "credential-user"},
 		{name: "a command, whose", registry: "localhost:5000", command: printer, code: "credential-user"},
 	} {

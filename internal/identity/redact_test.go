@@ -14,8 +14,8 @@ type answering func(*http.Request) *http.Response
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
-// TestAnEchoedTokenIsNotRepeated: no part of a token that GitHub, or whatever
-// answers in its place, repeats gets into a message.
+// TestAnEchoedTokenIsNotRepeated checks that no message contains a part of a
+// token that GitHub, or whatever answers in its place, echoes.
 func TestAnEchoedTokenIsNotRepeated(t *testing.T) {
 	const token = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
@@ -36,8 +36,8 @@ func TestAnEchoedTokenIsNotRepeated(t *testing.T) {
 	}
 }
 
-// TestALineBreakAfterATokenDoesNotCount: files and secret stores end their
-// content in one.
+// TestALineBreakAfterATokenDoesNotCount checks that a line break at the end is
+// removed, because files and secret stores often add one.
 func TestALineBreakAfterATokenDoesNotCount(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n", " ", "\n\n", "\t"} {
 		for _, variable := range []string{"GHCR_TOKEN", "GH_TOKEN"} {
@@ -56,8 +56,8 @@ func TestALineBreakAfterATokenDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestNobodyIsAskedAboutAnotherRegistry: only GitHub can say who a token belongs
-// to, so for another registry there is nothing to wait for.
+// TestNobodyIsAskedAboutAnotherRegistry checks that no API is asked who owns a
+// token for another registry, because only GitHub's can say.
 func TestNobodyIsAskedAboutAnotherRegistry(t *testing.T) {
 	o := (&machine{}).options("registry.example.com")
 	o.Transport = answering(func(r *http.Request) *http.Response { t.Errorf("asked %s", r.URL); return nil })

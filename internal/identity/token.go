@@ -45,10 +45,10 @@ func (Token) LogValue() slog.Value { return slog.StringValue(hidden) }
 // does not accept.
 func (t Token) fineGrained() bool { return strings.HasPrefix(t.secret, "github_pat_") }
 
-// malformed is a finding if source does not contain a token alone: a file of
-// several lines, base64 that wraps, quotation marks from an .env file. github
-// says that it is GitHub's, which consists of letters, digits and . _ - only;
-// another registry's may be any password that a header can carry.
+// malformed returns a finding if source contains anything besides a token, such
+// as several lines, wrapped base64, or quotation marks from an .env file. github
+// means that it is GitHub's token, which consists only of letters, digits and . _
+// -; that of another registry may be any password that a header can carry.
 func malformed(source, token string, github bool) error {
 	contains := ""
 	for _, r := range token {
@@ -74,12 +74,12 @@ func malformed(source, token string, github bool) error {
 	return nil
 }
 
-// tokenVariables contain secrets that a child process does not need.
+// tokenVariables lists variables with secrets that a child process does not need.
 var tokenVariables = []string{
 	"GHCR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "DOCKER_AUTH_CONFIG",
 }
 
-// CleanEnv is an environment for a child process: the given one without the
+// CleanEnv returns an environment for a child process: environ without the
 // variables for tokens, and without any variable that contains one of the given
 // tokens.
 func CleanEnv(environ []string, tokens ...Token) []string {
