@@ -30,8 +30,8 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
-// worker serves a pod's pages on an address that both the API server's proxy
-// and the node reach.
+// worker serves a pod's pages on an address that both the API server's proxy and
+// the node can reach.
 func worker(t *testing.T) (port int) {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(cptest.HostIP(t), "0"))
@@ -83,7 +83,7 @@ func TestThroughTheAPIServer(t *testing.T) {
 	pod := place(t, kube, ns, node)
 	node.Serve("w", port, net.JoinHostPort(cptest.HostIP(t), fmt.Sprint(port)))
 
-	// alice may forward ports and not use the proxy; nobody may do neither.
+	// alice may forward ports but not use the proxy; nobody may not do either.
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "forwarder"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods/portforward"}, Verbs: []string{"create", "get"}}}}
 	if _, err := kube.RbacV1().Roles(ns).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -125,9 +125,9 @@ func TestThroughTheAPIServer(t *testing.T) {
 			var answers []probe.Answer
 			var err error
 			if tt.code == "probe-unreachable" {
-				o.Budget = 1500 * time.Millisecond // it is used up
+				o.Budget = 1500 * time.Millisecond // the probe uses all of it
 			}
-			for until := time.Now().Add(time.Minute); ; { // RBAC takes a moment to be known
+			for until := time.Now().Add(time.Minute); ; { // RBAC rules take a moment to become effective
 				answers, err = probe.Run(t.Context(), conn, o)
 				if tt.user != "alice" || code(err) != "probe-forbidden" || time.Now().After(until) {
 					break

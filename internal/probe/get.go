@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/forward"
 )
 
-// get asks a pod through the API server's proxy, or by port-forward if the
-// proxy is not allowed.
+// get requests the page of a pod through the API server's proxy, or by
+// port-forward if the user may not use the proxy.
 func get(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
 	r, err := viaProxy(ctx, conn, o, pod)
 	if !apierrors.IsForbidden(err) {
@@ -54,8 +54,8 @@ func viaProxy(ctx context.Context, conn *cluster.Conn, o Options, pod string) (r
 		return r, cluster.Explain("reach pod "+pod, err)
 	}
 	r.via = "proxy"
-	// The API server's refusals and a pod's answers arrive in the same way; the
-	// former are Status objects.
+	// Refusals of the API server arrive in the same way as responses of the pod, but
+	// are Status objects.
 	var status metav1.Status
 	if r.status >= http.StatusBadRequest && json.Unmarshal(r.body, &status) == nil && status.Kind == "Status" && status.APIVersion == "v1" {
 		return response{}, apierrors.FromObject(&status)
@@ -69,7 +69,8 @@ func viaForward(ctx context.Context, conn *cluster.Conn, o Options, pod string) 
 	})
 }
 
-// page gets the page through a tunnel, and closes the transport's connections.
+// page requests the page through a tunnel, and closes the transport's
+// connections.
 func (o Options) page(ctx context.Context, tunnel *forward.Tunnel, transport *forward.Transport) (response, error) {
 	defer transport.CloseIdleConnections()
 	path, err := o.pathURL()
@@ -79,8 +80,8 @@ func (o Options) page(ctx context.Context, tunnel *forward.Tunnel, transport *fo
 	return fetch(ctx, &http.Client{Transport: transport}, tunnel.Target().URL().ResolveReference(path).String())
 }
 
-// fetch gets one page without following redirects: through the proxy they would
-// lead away from the pod.
+// fetch requests one page. It does not follow redirects, because through the
+// proxy they would lead away from the pod.
 func fetch(ctx context.Context, client *http.Client, url string) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -15,7 +15,7 @@ type Health struct {
 	HasDuplicates bool     `json:"hasDuplicates,omitempty"`
 }
 
-// String is a short form for the log; empty if nil.
+// String returns a short form for the log; empty if h is nil.
 func (h *Health) String() string {
 	if h == nil {
 		return ""

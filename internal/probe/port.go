@@ -16,15 +16,15 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// The API server's proxy speaks HTTP/1.1 to a pod, so whatever else a pod speaks
-// is asked by port-forward alone.
+// The API server's proxy speaks only HTTP/1.1 to a pod, so any other protocol
+// needs a port-forward.
 
-// quiet is how long a connection has to stay without a complaint of the kubelet
-// before the port counts as open: a port-forward is accepted before the kubelet
-// connects to the pod, and "connection refused" arrives afterwards.
+// quiet is how long a connection must stay without an error before the port
+// counts as open: a port-forward is accepted before the kubelet connects to the
+// pod, and "connection refused" arrives only afterwards.
 const quiet = time.Second
 
-// viaH2C asks for a page with HTTP/2 without TLS, with prior knowledge.
+// viaH2C requests the page over HTTP/2 without TLS, with prior knowledge.
 func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
 	return o.forwarded(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
 		transport := tunnel.Transport()
@@ -46,8 +46,8 @@ func viaH2C(ctx context.Context, conn *cluster.Conn, o Options, pod string) (res
 	})
 }
 
-// remembering keeps the first error of a connection. HTTP/2's client may report only
-// that it could not establish one, without the kubelet's "connection refused".
+// remembering keeps the first error of a connection. The HTTP/2 client may report
+// only that it could not establish one, without the kubelet's "connection refused".
 type remembering struct {
 	net.Conn
 	failed *atomic.Pointer[error]
@@ -71,7 +71,7 @@ func (c *remembering) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// viaTCP opens a connection and sends nothing.
+// viaTCP opens a connection without sending anything.
 func viaTCP(ctx context.Context, conn *cluster.Conn, o Options, pod string) (response, error) {
 	return o.forwarded(conn, pod, func(tunnel *forward.Tunnel) (response, error) {
 		c, err := tunnel.DialContext(ctx, "", "")
@@ -83,8 +83,9 @@ func viaTCP(ctx context.Context, conn *cluster.Conn, o Options, pod string) (res
 	})
 }
 
-// accepted waits until the other side has spoken, has ended the connection, or has
-// been quiet. Only an error other than an end means that nobody accepted it.
+// accepted waits until the other side has sent something, has closed the
+// connection, or has been silent for a while. Only an error other than the end of
+// the connection means that it was not accepted.
 func accepted(ctx context.Context, c net.Conn) error {
 	read := make(chan error, 1)
 	go func() {
@@ -106,7 +107,7 @@ func accepted(ctx context.Context, c net.Conn) error {
 	}
 }
 
-// through asks a pod by port-forward.
+// through calls ask with a port-forward to the pod.
 func (o Options) through(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
 	tunnel, err := forward.New(conn, forward.Target{Namespace: o.Namespace, Pod: pod, Port: o.Port})
 	if err != nil {
@@ -118,7 +119,8 @@ func (o Options) through(conn *cluster.Conn, pod string, ask func(*forward.Tunne
 	return r, err
 }
 
-// forwarded is through for what only a port-forward can ask.
+// forwarded is like through, for protocols that need a port-forward. If that is
+// forbidden, the error is a Finding.
 func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tunnel) (response, error)) (response, error) {
 	r, err := o.through(conn, pod, ask)
 	if errors.Is(err, forward.ErrForbidden) {
@@ -128,7 +130,7 @@ func (o Options) forwarded(conn *cluster.Conn, pod string, ask func(*forward.Tun
 	return r, err
 }
 
-// forbidden is the Finding for a pod that this user may not reach.
+// forbidden returns the Finding for a pod that this user may not reach.
 func (o Options) forbidden(pod string, refused error, how, fix string) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code:     CodeForbidden,

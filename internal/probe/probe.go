@@ -1,12 +1,12 @@
 // Package probe checks that the pods of a new revision run the image that was
-// shipped, and that they answer. Run asks all pods and returns their answers.
+// shipped, and that they respond. Run asks all pods and returns their answers.
 //
-// Each pod's imageID is compared with the digests that may be in it: an
-// image pulled by a node is named by its index's or manifest's digest, one
-// imported by hand by its config's. Then the pod is asked as Options.Type says:
-// over HTTP through the API server's pod proxy, or by port-forward where that is
-// not allowed; over HTTP/2 or TCP by port-forward; or not at all. Where the answer is the worker's
-// own health page, what it reports about itself counts as well (see Health).
+// Each pod's imageID is compared with the image's digests: a node names an image that it has
+// pulled by the digest of the index or manifest, and one that was imported by hand by the digest
+// of its config. Then the pod is asked as Options.Type says: over HTTP through the API server's
+// pod proxy, or by port-forward if the proxy is not allowed; over HTTP/2 or TCP by port-forward;
+// or not at all. If the answer is the worker's own health page, what it reports is checked as well
+// (see Health).
 package probe
 
 import (
@@ -43,27 +43,27 @@ const (
 	CodePath        pipeline.Code = "probe-path"
 )
 
-// errFinal marks errors that another try would not change.
+// errFinal marks errors that another try cannot change.
 var errFinal = errors.New("asking again does not help")
 
-// Options say which pods to ask, and for what.
+// Options say which pods to ask, how, and what to expect.
 type Options struct {
 	Namespace string
-	// Pods of the new revision, as returned by watch.Result.NewPods.
+	// Pods are those of the new revision, as returned by watch.Result.NewPods.
 	Pods      []*corev1.Pod
-	Container string   // whose image is compared
+	Container string   // the container whose image is compared
 	Digests   []string // sha256:… of index, manifest and config; none: not compared
-	// Type is how they are asked: worker.ProbeHTTP, which is what empty means,
-	// worker.ProbeH2C, worker.ProbeTCP or worker.ProbeNone.
+	// Type is how pods are asked: worker.ProbeHTTP (the default), worker.ProbeH2C,
+	// worker.ProbeTCP or worker.ProbeNone.
 	Type   string
 	Port   int
 	Path   string // with a query if need be; "/" when empty
 	Expect string // a substring of the body
-	// Budget bounds all tries of all pods; 30 s when zero.
+	// Budget limits the time for all tries of all pods; 0 means 30 s.
 	Budget time.Duration
-	// Max is how many pods are asked, spread over nodes; 32 when
-	// zero, all when negative. Images are compared in all of them: that needs
-	// no request.
+	// Max is how many pods are asked, spread over nodes; 0 means 32, a negative
+	// number all. Images are compared in all pods, because that does not need a
+	// request.
 	Max      int
 	Reporter *pipeline.Reporter
 }
@@ -165,8 +165,8 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 
 var errBudget = errors.New("the time limit of the probe has passed")
 
-// sample returns the names of the pods to ask: the first of each node, then the
-// second, and so on.
+// sample returns the names of the pods to ask: the first pod of each node, then
+// the second of each, and so on.
 func (o Options) sample() map[string]bool {
 	if o.Type == worker.ProbeNone {
 		return nil
@@ -221,8 +221,8 @@ func (o Options) compare(pod *corev1.Pod, a *Answer) error {
 	}
 }
 
-// digestOf is the digest in an imageID: NAME@sha256:… or sha256:…, with or
-// without a runtime's scheme in front.
+// digestOf returns the digest in an imageID: NAME@sha256:… or sha256:…, with or
+// without a runtime's scheme as prefix.
 func digestOf(imageID string) string {
 	if i := strings.LastIndex(imageID, "sha256:"); i >= 0 {
 		return imageID[i:]
@@ -248,8 +248,7 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 		if err == nil {
 			return nil
 		}
-		// A try that was cut short by the budget is less informative than the
-		// one before.
+		// If the budget cut this try short, the previous error says more.
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
@@ -268,8 +267,8 @@ func (o Options) judge(r response, a *Answer) error {
 	where := o.Namespace + "/pod/" + a.Pod
 	switch {
 	case o.Type == worker.ProbeTCP:
-		return nil // it has been accepted
-	// As the kubelet counts (pkg/probe/http): 2xx and 3xx.
+		return nil // the connection was accepted
+	// As for the kubelet (pkg/probe/http), 2xx and 3xx are successes.
 	case r.status < http.StatusOK || r.status >= http.StatusBadRequest:
 		return &pipeline.Finding{Code: CodeStatus, Severity: pipeline.Error, Where: where,
 			What: fmt.Sprintf("pod %s answers %d on port %d %s", a.Pod, r.status, o.Port, o.path()), Why: excerpt(r.body),
@@ -320,8 +319,8 @@ func (o Options) pathURL() (*url.URL, error) {
 	return u, nil
 }
 
-// excerpt is the beginning of an answer on one line, without anything that a
-// terminal would interpret.
+// excerpt returns the beginning of a response on one line, without anything that
+// a terminal would interpret.
 func excerpt(b []byte) string {
 	const most = 300
 	text := termtext.Line(string(b[:min(len(b), 4*most)]))

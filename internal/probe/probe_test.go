@@ -105,7 +105,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestNoProbe: nobody is asked, and the images are compared all the same.
+// TestNoProbe checks that no pod is asked, but that the images are compared
+// nevertheless.
 func TestNoProbe(t *testing.T) {
 	ask := func(context.Context, string) (response, error) {
 		t.Error("a pod was asked")
@@ -118,8 +119,8 @@ func TestNoProbe(t *testing.T) {
 	}
 }
 
-// TestAccepted: what counts is whether somebody accepted the connection, whatever
-// they do with it.
+// TestAccepted checks that it only matters whether a connection was accepted, not
+// what happens on it afterwards.
 func TestAccepted(t *testing.T) {
 	refused := errors.New("connect: connection refused")
 	for name, tt := range map[string]struct {
@@ -152,7 +153,8 @@ type complaining struct {
 
 func (c complaining) Read([]byte) (int, error) { return 0, c.err }
 
-// Retries go on within the budget, and stop at what will not change.
+// TestRetries checks that retries continue within the budget and stop at a final
+// error.
 func TestRetries(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -226,8 +228,8 @@ func TestNoPods(t *testing.T) {
 	}
 }
 
-// Every pod that fails is named, and the others are asked all the same; not
-// too many at once.
+// TestManyPods checks that every pod that fails is named, that the others are
+// asked nevertheless, and that not too many are asked at once.
 func TestManyPods(t *testing.T) {
 	var pods []*corev1.Pod
 	for i := range 20 {
