@@ -25,7 +25,7 @@ const (
 	latestURL = "https://api.github.com/repos/" + Repository + "/releases/latest"
 	// every is the shortest time between two requests.
 	every = 24 * time.Hour
-	// patience is how long one request may take. Nobody waits for it.
+	// patience is how long one request may take. It runs in the background.
 	patience = 10 * time.Second
 )
 
@@ -44,10 +44,10 @@ type HintOptions struct {
 }
 
 // Hint returns one line about a newer release, or "". It reads what an earlier run
-// has learnt and returns at once. If that is more than a day old, it asks GitHub in
-// the background and stores the answer for the next run. done is closed when the
-// request is over. Callers need not wait for it: if the program ends earlier, the
-// next run asks again.
+// has stored and returns immediately. If that is more than a day old, it asks
+// GitHub in the background and stores the answer for the next run. done is closed
+// when the request is over. Callers need not wait for it: if the program ends
+// earlier, the next run asks again.
 //
 // The request carries no credentials and no data. Errors (no network, no writable
 // directory, a rate limit) are not reported, because they do not matter in the
@@ -76,15 +76,17 @@ func Hint(ctx context.Context, o HintOptions) (line string, done <-chan struct{}
 		}()
 	}
 	if latest, ok := parse(known.Latest); ok && running.before(latest) {
-		// krew cannot upgrade what was installed from a manifest. The page says more.
+		// krew cannot upgrade a plugin that was installed from a manifest, so the page
+		// is named as well.
 		line = fmt.Sprintf("%s is out, this is %s: `%s`, or see https://github.com/%s/releases/tag/%s (%s=1 turns this line off)",
 			known.Latest, o.Running, o.Upgrade, Repository, known.Latest, EnvNoCheck)
 	}
 	return line, over
 }
 
-// inCI recognises the variables that GitHub Actions, GitLab and most others (CI),
-// Jenkins and TeamCity set. Some of them give their jobs a terminal.
+// inCI reports whether the program runs in a CI job, by the variables that GitHub
+// Actions, GitLab and most others (CI), Jenkins and TeamCity set. Some of them
+// give their jobs a terminal.
 func inCI(env func(string) string) bool {
 	v := strings.ToLower(env("CI"))
 	return v != "" && v != "false" && v != "0" || env("BUILD_NUMBER") != "" || env("TEAMCITY_VERSION") != ""
@@ -105,8 +107,8 @@ func hintPath(env func(string) string) string {
 	return filepath.Join(dir, "latest-release.json")
 }
 
-// readHint returns what is known, or nothing if the file does not exist or is
-// damaged. The next request replaces it.
+// readHint returns the content of the file. It is empty if the file does not
+// exist or is damaged; the next request replaces it.
 func readHint(path string) (h hintFile) {
 	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &h) != nil {
@@ -159,7 +161,7 @@ func ask(ctx context.Context, o HintOptions) (string, error) {
 	return answer.TagName, nil
 }
 
-// writeHint replaces the file as a whole, because several runs may write it at the
+// writeHint replaces the file atomically, because several runs may write it at the
 // same time.
 func writeHint(path string, h hintFile) error {
 	text, err := json.Marshal(h)

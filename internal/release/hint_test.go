@@ -23,8 +23,9 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// github answers as https://api.github.com/repos/{owner}/{repo}/releases/latest
-// does, and counts.
+// github answers like
+// https://api.github.com/repos/{owner}/{repo}/releases/latest, and counts the
+// requests.
 type github struct {
 	*httptest.Server
 	asked  atomic.Int64
@@ -46,7 +47,7 @@ func newGitHub(t *testing.T, status int, body string) *github {
 	return g
 }
 
-// machine is where runs happen one after the other.
+// machine is the environment of successive runs.
 type machine struct {
 	env map[string]string
 	now time.Time
@@ -64,7 +65,7 @@ func (m *machine) options(running string) HintOptions {
 	}
 }
 
-// run is one run that lives long enough for the answer to come.
+// run is one run that lasts until the answer has arrived.
 func (m *machine) run(t *testing.T, running string) string {
 	line, done := Hint(t.Context(), m.options(running))
 	<-done
@@ -136,7 +137,7 @@ func TestAFailureKeepsWhatIsKnown(t *testing.T) {
 	g := newGitHub(t, 200, `{"tag_name":"v1.3.0"}`)
 	m := newMachine(t, g.URL)
 	m.run(t, "v1.2.3")
-	g.Close() // no network from here
+	g.Close() // no network from here on
 	m.now = m.now.Add(every)
 	m.run(t, "v1.2.3")
 	if line := m.run(t, "v1.2.3"); !strings.Contains(line, "v1.3.0") {
@@ -174,7 +175,7 @@ func TestHintIsOff(t *testing.T) {
 	}
 }
 
-// TestHintNeverWaits: the answer is held back until Hint has returned.
+// TestHintNeverWaits holds back the answer until Hint has returned.
 func TestHintNeverWaits(t *testing.T) {
 	release := make(chan struct{})
 	arrived := make(chan struct{})
@@ -189,14 +190,14 @@ func TestHintNeverWaits(t *testing.T) {
 	defer close(release)
 	m := newMachine(t, server.URL)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, done := Hint(ctx, m.options("v1.2.3")) // a Hint that waits never comes back
+	_, done := Hint(ctx, m.options("v1.2.3")) // a Hint that waits would never return
 	<-arrived
 	select {
 	case <-done:
 		t.Error("over before the answer")
 	default:
 	}
-	// The run ends first: nothing is kept, and the next run asks again.
+	// If the run ends first, nothing is stored, and the next run asks again.
 	cancel()
 	<-done
 	if _, err := os.Stat(hintPath(m.options("").Getenv)); !os.IsNotExist(err) {

@@ -1,9 +1,9 @@
-// Package release knows which version this program is, and whether a newer one
+// Package release determines the version of this program, and whether a newer one
 // has been released.
 //
 // The version of the running program comes from one of two places: the linker
 // (package dist sets the variables below when it makes a release), or, for any other
-// build (go build, go install), Go's build information. The package links only the
+// build (go build, go install), Go's build information. The package imports only the
 // standard library, so both plugins can use it before anything else.
 package release
 
@@ -17,13 +17,13 @@ import (
 // Repository is where releases are published.
 const Repository = "joelhooks/gh-sbw"
 
-// Set by the linker (-X) and never written to: a release's tag, the commit it
-// is built from, "true" when the checkout had changes beside that commit, and
-// the time that the build is dated to (RFC 3339).
+// The linker (-X) sets these variables: the release's tag, the commit that it is
+// built from, "true" if the checkout had changes on top of that commit, and the
+// date of the build (RFC 3339). They are never written to.
 var version, commit, dirty, built string
 
-// libraries are the modules that determine how the plugins talk to servers,
-// which is the first thing to know when reading a bug report.
+// libraries lists the modules that determine how the plugins talk to servers,
+// because their versions are the first thing to know about a bug report.
 var libraries = [...]string{
 	"github.com/cli/go-gh/v2",
 	"github.com/google/go-containerregistry",
@@ -42,23 +42,23 @@ type Info struct {
 	Built     string            `json:"built,omitempty"`
 	Go        string            `json:"go"`
 	Platform  string            `json:"platform"`
-	Libraries map[string]string `json:"libraries,omitempty"` // those of them that are linked
+	Libraries map[string]string `json:"libraries,omitempty"` // versions by module
 }
 
 // Version returns what the linker or the build information says.
 func Version() Info {
 	stamped := Info{Version: version, Commit: commit, Dirty: dirty == "true", Built: built}
-	build, _ := debug.ReadBuildInfo() // nil without module support, which no current Go lacks
+	build, _ := debug.ReadBuildInfo() // never nil with current versions of Go
 	return describe(stamped, build)
 }
 
-// describe fills in what the linker did not set from the build information.
+// describe takes from the build information what the linker did not set.
 func describe(i Info, build *debug.BuildInfo) Info {
 	i.Go, i.Platform = runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH
 	if build != nil {
 		if i.Version == "" && build.Main.Version != "(devel)" {
-			// A tag, with go install module@version, or a pseudo-version, which
-			// go build derives from a git checkout.
+			// This is a tag with go install module@version, or a pseudo-version that go
+			// build derives from a git checkout.
 			i.Version = build.Main.Version
 		}
 		for _, s := range build.Settings {

@@ -27,7 +27,7 @@ func TestDescribe(t *testing.T) {
 	}{
 		{"a release", Info{Version: "v1.2.3", Commit: "def", Built: "2026-02-03T00:00:00Z"}, build("(devel)", nil),
 			Info{Version: "v1.2.3", Commit: "def", Built: "2026-02-03T00:00:00Z"}},
-		{"the linker's word comes first", Info{Version: "v1.2.3", Commit: "def", Built: "2026-02-03T00:00:00Z"}, build("v9.9.9", map[string]string{"vcs.revision": "abc", "vcs.time": "x"}),
+		{"the linker's values come first", Info{Version: "v1.2.3", Commit: "def", Built: "2026-02-03T00:00:00Z"}, build("v9.9.9", map[string]string{"vcs.revision": "abc", "vcs.time": "x"}),
 			Info{Version: "v1.2.3", Commit: "def", Built: "2026-02-03T00:00:00Z"}},
 		{"go install module@version", Info{}, build("v1.2.3", nil), Info{Version: "v1.2.3"}},
 		{"go build in a checkout", Info{}, build("v0.0.0-20260102150405-abc+dirty", vcs),
@@ -53,8 +53,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestLibrariesAreRequired: a module that moves to another path (v3) would
-// drop out of --version unnoticed.
+// TestLibrariesAreRequired checks that go.mod requires the modules that --version
+// prints. Without it, nobody would notice if one moved to another path (v3).
 func TestLibrariesAreRequired(t *testing.T) {
 	mod := readFile(t, "../../go.mod")
 	for _, name := range libraries {

@@ -74,8 +74,9 @@ func split(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// ofCheckout asks git what is being built. A source archive has no git and takes its
-// date from SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/).
+// ofCheckout asks git which commit is being built. A source archive is not a git checkout
+// and takes its date from SOURCE_DATE_EPOCH
+// (https://reproducible-builds.org/specs/source-date-epoch/).
 func ofCheckout(ctx context.Context, o *dist.Options) error {
 	date := os.Getenv("SOURCE_DATE_EPOCH")
 	if _, err := os.Stat(o.Root + "/.git"); err == nil {

@@ -21,7 +21,7 @@ type member struct {
 }
 
 // pack creates the asset at path. For gh it is the binary itself, for krew an archive
-// of the binary and the LICENSE, because krew's index requires a LICENSE.
+// with the binary and the LICENSE, which krew's index requires.
 func pack(o Options, a Asset, bin, path string) error {
 	binary, err := os.ReadFile(bin)
 	if err != nil {
@@ -78,7 +78,7 @@ func tarball(w io.Writer, members []member, date time.Time) error {
 	return errors.Join(t.Close(), z.Close())
 }
 
-// zipped does the same for a .zip. The format counts years from 1980.
+// zipped does the same for a .zip. The format cannot represent years before 1980.
 func zipped(w io.Writer, members []member, date time.Time) error {
 	if date.Year() < 1980 {
 		date = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)

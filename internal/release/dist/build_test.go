@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// fixtures is where the release under test is built once for all tests.
+// fixtures is the directory in which the release under test is built, once for
+// all tests.
 var fixtures string
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,8 @@ func TestMain(m *testing.M) {
 
 const testVersion, testCommit = "v1.2.3", "0123456789abcdef0123456789abcdef01234567"
 
-// here is the platform that the tests run on: what they build they also run.
+// here is the platform that the tests run on, so that they can run what they
+// build.
 var here = Target{runtime.GOOS, runtime.GOARCH}
 
 func options(root, out, plugin string) Options {
@@ -40,7 +42,7 @@ func options(root, out, plugin string) Options {
 	}
 }
 
-// released is a release's directory with one plugin for this machine.
+// released returns the directory of a release with one plugin for this machine.
 func released(t *testing.T, plugin string) string {
 	t.Helper()
 	build := ghRelease
@@ -118,8 +120,8 @@ func TestBinariesNeedNothingOfTheSystem(t *testing.T) {
 	}
 }
 
-// TestTwoBuildsAreEqual builds a copy of the sources that lies elsewhere, as
-// somebody whose environment says other things.
+// TestTwoBuildsAreEqual builds a copy of the sources in another directory and
+// with another environment.
 func TestTwoBuildsAreEqual(t *testing.T) {
 	first := released(t, GH)
 	root := filepath.Join(t.TempDir(), "elsewhere")
@@ -172,7 +174,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// run runs a program with an environment of its own and returns all it said.
+// run runs a program with an environment of its own and returns its output.
 func run(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

@@ -13,8 +13,8 @@ import (
 
 const stamped = "github.com/joelhooks/gh-sbw/internal/release."
 
-// esbuild is compiled without inlining. That saves 0.8 MB of gh-sbw, which keeps it
-// below its limit, and makes reading the sources slightly slower.
+// esbuild is compiled without inlining. This makes gh-sbw 0.8 MB smaller, which
+// keeps it below its limit, and parsing slightly slower.
 const esbuild = "github.com/evanw/esbuild/...=-l"
 
 // compile builds one plugin for one target and checks that the result matches
@@ -51,11 +51,11 @@ func compile(ctx context.Context, o Options, plugin string, t Target, bin string
 	return weigh(plugin, t, fi.Size())
 }
 
-// most is the largest size of a plugin in bytes. gh-sbw is downloaded for every
-// installation and upgrade, and starts for every completion.
+// most is the maximum size of each plugin in bytes. gh-sbw is downloaded for
+// every installation and upgrade, and started for every completion.
 var most = map[string]int64{GH: 16_000_000, Kubectl: 38_000_000}
 
-// weigh fails for a plugin that is larger than its limit.
+// weigh fails if a plugin is larger than its limit.
 func weigh(plugin string, t Target, size int64) error {
 	if size <= most[plugin] {
 		return nil
@@ -70,7 +70,7 @@ func weigh(plugin string, t Target, size int64) error {
 func environment(env []string, t Target) []string {
 	set := []string{
 		"CGO_ENABLED=0", "GOOS=" + t.OS, "GOARCH=" + t.Arch,
-		// The oldest processors that the platforms run on.
+		// These are the oldest processors that the platforms support.
 		"GOAMD64=v1", "GOARM64=v8.0",
 		"GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off",
 	}
@@ -88,7 +88,7 @@ func environment(env []string, t Target) []string {
 	return append(kept, set...)
 }
 
-// verify checks in the binary itself how it was built.
+// verify reads from the binary how it was built, and checks it.
 func verify(bin string, t Target) error {
 	info, err := buildinfo.ReadFile(bin)
 	if err != nil {

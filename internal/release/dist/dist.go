@@ -1,5 +1,5 @@
-// Package dist makes a release: every file that is uploaded, in one directory,
-// from one checkout, byte for byte the same on every machine.
+// Package dist makes a release. Build creates all files to upload in one
+// directory, from one checkout, byte for byte the same on every machine.
 //
 // What comes out, for a release v1.2.3:
 //
@@ -9,12 +9,12 @@
 //	sbw_v1.2.3.spdx.json                 every module in every binary, as SPDX 2.3
 //	checksums.txt                        sha256 of all of them, as sha256sum writes it
 //
-// Why this is not goreleaser: the tests install what this package produces, so the
-// code of the release itself is tested. goreleaser would be another tool to install
-// (its current version needs a newer Go than this module, and takes longer to
-// compile than the plugins), and the krew manifest and the rule that krew's archives
-// must not end like gh's assets would still need a script. All that is needed here
-// is go build, tar and zip, and the standard library has the last two.
+// This is not goreleaser, because the tests install what this package produces, so
+// the code that makes the release is tested. goreleaser would be another tool to
+// install (its current version needs a newer Go than this module, and takes longer
+// to compile than the plugins), and the krew manifest and the rule that krew's
+// archives must not end like gh's assets would still need a script. This package
+// only needs go build, tar and zip, and the last two are in the standard library.
 //
 // The bytes are the same everywhere because of -trimpath, no cgo, no VCS stamp by
 // the toolchain (the commit is given to the linker instead, so that a build from a
@@ -43,16 +43,16 @@ import (
 type Options struct {
 	// Root is the checkout.
 	Root string
-	// Out is the directory that is created or replaced.
+	// Out is the directory to create or replace.
 	Out string
 	// Version is the release's tag: v1.2.3.
 	Version string
-	// Commit and Dirty identify what is built.
+	// Commit and Dirty identify the sources.
 	Commit string
 	Dirty  bool
-	// Date is the time that everything is dated to.
+	// Date is the time of the build and of all files in archives.
 	Date time.Time
-	// Plugins and Targets choose a part; empty means all.
+	// Plugins and Targets select what to build; empty means all.
 	Plugins []string
 	Targets []Target
 	// Log receives what is happening.
@@ -63,14 +63,14 @@ type Options struct {
 type Asset struct {
 	Name   string
 	SHA256 string
-	// Plugin and Target are empty for what belongs to all.
+	// Plugin and Target are empty for files that belong to all of them.
 	Plugin string
 	Target Target
 }
 
-// versions are what both krew (semver with a leading v) and gh (any tag)
-// take; build metadata (+) is left out because GitHub rewrites it in the names
-// of assets.
+// versions matches the versions that both krew (semver with a leading v) and gh
+// (any tag) accept. Build metadata (+) is excluded, because GitHub changes it in
+// the names of assets.
 var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?$`)
 
 func (o *Options) complete() error {
@@ -188,7 +188,7 @@ func build(ctx context.Context, o Options, dir string) ([]Asset, error) {
 	return assets, os.WriteFile(filepath.Join(dir, ChecksumsName), checksums(assets), 0o644)
 }
 
-// ours fails for a directory that this package did not create, so that it is not
+// ours fails if this package did not create the directory, so that it is not
 // replaced.
 func ours(out string) error {
 	entries, err := os.ReadDir(out)

@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// isolated is an environment of which nothing is the user's: no login, no
+// isolated returns an environment without anything of the user: no login, no
 // configuration, no installed extension.
 func isolated(t *testing.T, more ...string) []string {
 	t.Helper()
@@ -30,7 +30,7 @@ func isolated(t *testing.T, more ...string) []string {
 	}, more...)
 }
 
-// isVersion holds --version to what the release was built with.
+// isVersion checks that --version prints what the release was built with.
 func isVersion(t *testing.T, plugin, out string, libraries ...string) {
 	t.Helper()
 	for _, part := range append(libraries, plugin+" "+testVersion+"\n", testCommit, "2026-01-02T15:04:06Z", here.String()) {
@@ -40,8 +40,8 @@ func isVersion(t *testing.T, plugin, out string, libraries ...string) {
 	}
 }
 
-// TestGHInstallsALocalFolder: `gh extension install .` links a folder that is
-// named as its executable.
+// TestGHInstallsALocalFolder checks that `gh extension install .` links a folder
+// that has the name of its executable.
 func TestGHInstallsALocalFolder(t *testing.T) {
 	gh := require.Tool(t, "gh")
 	folder := filepath.Join(t.TempDir(), GH)
@@ -52,14 +52,14 @@ func TestGHInstallsALocalFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, GH), []byte(binary), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// gh wants a login for anything, and uses none here.
+	// gh requires a login for everything, but does not use it here.
 	env := isolated(t, "GH_TOKEN=none")
 	run(t, folder, env, gh, "extension", "install", ".")
 	isVersion(t, "gh sbw", run(t, folder, env, gh, "sbw", "--version"), "github.com/cli/go-gh/v2", "github.com/google/go-containerregistry")
 }
 
-// releases answers as GitHub's API does for one release, and notes which
-// assets were downloaded.
+// releases answers like GitHub's API for one release, and records which assets
+// were downloaded.
 type releases struct {
 	dir string
 
@@ -81,7 +81,7 @@ func (r *releases) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case repo:
 		answer = map[string]any{"id": 1, "name": "gh-sbw", "full_name": "joelhooks/gh-sbw", "owner": map[string]string{"login": "joelhooks"}}
 	case repo + "/releases/latest":
-		// Of all platforms, as a whole release has them: gh must find its own.
+		// List the assets of all platforms, as in a real release: gh must find its own.
 		var assets []map[string]string
 		add := func(name string) {
 			assets = append(assets, map[string]string{"name": name, "url": "http://api.github.localhost" + repo + "/releases/assets/" + name})
@@ -103,12 +103,12 @@ func (r *releases) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.Copy(w, bytes.NewReader(text)) // a client that is gone fails its own test
+	_, _ = io.Copy(w, bytes.NewReader(text)) // if the client is gone, its own test fails
 }
 
-// TestGHInstallsTheRelease: `gh extension install joelhooks/gh-sbw` finds this
-// platform's binary among all assets. gh speaks plain HTTP with the host
-// github.localhost alone, and reaches it through a proxy: this test.
+// TestGHInstallsTheRelease checks that `gh extension install joelhooks/gh-sbw`
+// finds this platform's binary among all assets. gh speaks plain HTTP only with
+// the host github.localhost, which it reaches through a proxy: this test.
 func TestGHInstallsTheRelease(t *testing.T) {
 	gh := require.Tool(t, "gh")
 	api := &releases{dir: released(t, GH)}

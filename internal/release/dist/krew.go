@@ -10,9 +10,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/release"
 )
 
-// The three kinds of lines of plugins.yaml that a release writes. The file is
-// edited line by line so that its comments and its order stay; a test checks
-// that it has the shape that these expressions expect.
+// These expressions match the three kinds of lines of plugins.yaml that a release
+// changes. The file is edited line by line to preserve its comments and order. A
+// test checks that it has the expected shape.
 var (
 	versionLine = regexp.MustCompile(`^(  version: )\S+$`)
 	uriLine     = regexp.MustCompile(`^(      uri: )\S+/kubectl-sbw_[^_\s]+_([a-z0-9]+)_([a-z0-9]+)\.(?:tar\.gz|zip)$`)
@@ -21,13 +21,13 @@ var (
 
 // Fill writes a release's version, addresses and digests into a krew manifest. sums
 // contains the digests of the archives by platform. Platforms of the manifest without
-// a sum stay as they are, and a sum for a platform that the manifest lacks is an
+// a digest stay as they are. A digest for a platform that the manifest lacks is an
 // error.
 func Fill(manifest []byte, version string, sums map[Target]string) ([]byte, error) {
 	lines := strings.Split(string(manifest), "\n")
 	versioned := false
 	placed := map[Target]bool{}
-	sum := "" // of the platform that the lines are in
+	sum := "" // digest of the current platform
 	for i, line := range lines {
 		if m := versionLine.FindStringSubmatch(line); m != nil {
 			if versioned {

@@ -10,16 +10,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// krewRoot is a place for krew to install into, and the environment in which it
-// and the kubectl that finds its plugins run.
+// krewRoot returns a directory for krew to install into, and the environment for
+// krew and for the kubectl that finds its plugins.
 func krewRoot(t *testing.T) (root string, env []string) {
 	t.Helper()
 	root = t.TempDir()
 	return root, isolated(t, "KREW_ROOT="+root, "PATH="+filepath.Join(root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// TestKrewInstalls has the real krew install what a release holds, and the real
-// kubectl find it, and complete it.
+// TestKrewInstalls checks that the real krew installs a release, and that the
+// real kubectl finds the plugin and completes its arguments.
 func TestKrewInstalls(t *testing.T) {
 	kubectl, krew := require.Tool(t, "kubectl"), require.Tool(t, "krew")
 	dir := released(t, Kubectl)
@@ -41,8 +41,8 @@ func TestKrewInstalls(t *testing.T) {
 	}
 }
 
-// TestKrewInstallsForEveryPlatform, as krew's own validator tries it; the
-// programs in the archives are pretended.
+// TestKrewInstallsForEveryPlatform installs the plugin for every platform, as
+// krew's own validator does. The programs in the archives are fake.
 func TestKrewInstallsForEveryPlatform(t *testing.T) {
 	krew, validate := require.Tool(t, "krew"), require.Tool(t, "validate-krew-manifest")
 	dir := t.TempDir()
@@ -61,7 +61,7 @@ func TestKrewInstallsForEveryPlatform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest := filepath.Join(dir, "sbw.yaml") // as an index has it
+	manifest := filepath.Join(dir, "sbw.yaml") // as in an index
 	if err := os.WriteFile(manifest, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,8 @@ func TestKrewInstallsForEveryPlatform(t *testing.T) {
 			}
 		}
 	}
-	// An archive of another digest is refused; those of linux and darwin are equal here.
+	// An archive with another digest is refused. Those of linux and darwin are equal
+	// here.
 	root, env := krewRoot(t)
 	cmd := exec.CommandContext(t.Context(), krew, "install", "--manifest="+manifest, "--archive="+filepath.Join(dir, AssetName(Kubectl, testVersion, Target{"windows", "arm64"})))
 	cmd.Dir, cmd.Env = root, append(env, "KREW_OS=linux", "KREW_ARCH=arm64")
@@ -85,8 +86,8 @@ func TestKrewInstallsForEveryPlatform(t *testing.T) {
 	}
 }
 
-// TestKrewRefusesWhatTheRulesRefuse: the rules of this package's tests are
-// krew's.
+// TestKrewRefusesWhatTheRulesRefuse checks that the rules in this package's tests
+// agree with those of krew.
 func TestKrewRefusesWhatTheRulesRefuse(t *testing.T) {
 	validate := require.Tool(t, "validate-krew-manifest")
 	for _, change := range refused {

@@ -11,9 +11,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// krewManifest is what krew reads of a plugin's manifest (krew
-// pkg/index/types.go), with the same library: it takes digits without quotes
-// for a number. An unknown field fails the test.
+// krewManifest is the part of a plugin's manifest that krew reads (krew
+// pkg/index/types.go). The test uses the same library, which reads digits without
+// quotes as a number. An unknown field fails the test.
 type krewManifest struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -53,8 +53,9 @@ var (
 	krewSum  = regexp.MustCompile(`^[a-f0-9]{64}$`)
 )
 
-// krewRefuses are krew's rules (krew internal/index/validation/validate.go and
-// cmd/validate-krew-manifest/main.go); nil when it takes the manifest.
+// krewRefuses returns the rules of krew that the manifest breaks (krew
+// internal/index/validation/validate.go and cmd/validate-krew-manifest/main.go);
+// nil if krew accepts it.
 func krewRefuses(m krewManifest) (why []string) {
 	rule := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -103,8 +104,8 @@ func TestKrewTakesTheManifest(t *testing.T) {
 	if why := krewRefuses(m); why != nil {
 		t.Error(why)
 	}
-	// In an index the file is plugins/<name>.yaml, and kubectl wants the name
-	// of the binary to follow from it.
+	// In an index the file is plugins/<name>.yaml, and the name of the binary that
+	// kubectl looks for follows from it.
 	if m.Metadata.Name != "sbw" || Kubectl != "kubectl-"+m.Metadata.Name {
 		t.Errorf("name %q", m.Metadata.Name)
 	}
@@ -113,7 +114,7 @@ func TestKrewTakesTheManifest(t *testing.T) {
 	}
 }
 
-// refused are changes with which krew refuses the manifest.
+// refused lists changes after which krew refuses the manifest.
 var refused = []struct{ old, new string }{
 	{"v1alpha2", "v1alpha1"}, {"kind: Plugin", "kind: Plugins"}, {"name: sbw", "name: s.b.w"},
 	{"version: v0.0.0", "version: 0.0.0"}, {"shortDescription: Roll", "shortDescription: \"\" # Roll"},
@@ -121,7 +122,7 @@ var refused = []struct{ old, new string }{
 	{"bin: kubectl-sbw", "bin: \"\" # "}, {`sha256: "` + strings.Repeat("0", 64) + `"`, "sha256: " + strings.Repeat("0", 64)},
 }
 
-// TestTheRulesRefuse holds the rules above to manifests that krew refuses.
+// TestTheRulesRefuse checks the rules above with manifests that krew refuses.
 func TestTheRulesRefuse(t *testing.T) {
 	good := string(pluginsYAML(t))
 	for _, c := range refused {
@@ -162,7 +163,7 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", target, p, want)
 		}
 	}
-	// A release fills what an earlier one has filled, and all else stays.
+	// A release replaces the values of an earlier one, and everything else stays.
 	again, err := Fill(after, "v0.0.0", zeros())
 	if err != nil {
 		t.Fatal(err)

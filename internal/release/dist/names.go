@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// The two plugins, each named as its host wants the executable named.
+// These are the names of the two plugins' executables, as gh and kubectl require
+// them.
 const (
 	GH      = "gh-sbw"
 	Kubectl = "kubectl-sbw"
 )
 
-// Names of the files that exist once in a release.
+// These files exist once in a release.
 const (
 	ManifestName  = "plugins.yaml"
 	ChecksumsName = "checksums.txt"
@@ -21,7 +22,7 @@ const (
 // Plugins returns the programs that a release contains.
 func Plugins() []string { return []string{GH, Kubectl} }
 
-// Target is a platform, in Go's terms, which are also gh's and krew's.
+// Target is a platform, with the names that Go, gh and krew share.
 type Target struct{ OS, Arch string }
 
 // Targets returns the platforms that a release is made for.
@@ -33,7 +34,7 @@ func Targets() []Target {
 	}
 }
 
-// ParseTarget reads "linux/amd64".
+// ParseTarget parses a platform such as "linux/amd64".
 func ParseTarget(s string) (Target, error) {
 	os, arch, ok := strings.Cut(s, "/")
 	if !ok || os == "" || arch == "" || strings.Contains(arch, "/") {

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// ghPicks is gh's rule (cli/cli pkg/cmd/extension/manager.go, installBin): the
-// first asset whose name ends in the platform, with .exe on windows.
+// ghPicks returns the asset that gh would install (cli/cli
+// pkg/cmd/extension/manager.go, installBin): the first one whose name ends in the
+// platform, with .exe on windows.
 func ghPicks(assets []string, t Target) []string {
 	suffix := t.OS + "-" + t.Arch
 	if t.OS == "windows" {

@@ -20,8 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// packed packs a small file as if it were the binary for target, as somebody
-// with another umask and another clock would.
+// packed packs a small file as the binary for target, as if with another umask
+// and another clock.
 func packed(t *testing.T, plugin string, target Target, mode os.FileMode, age time.Duration) []byte {
 	t.Helper()
 	root := t.TempDir()
@@ -54,7 +54,7 @@ func TestPackedBytesAreEqual(t *testing.T) {
 	}
 }
 
-// entry is what an archive says of a file.
+// entry is what an archive records about a file.
 type entry struct {
 	Name, Text string
 	Mode       fs.FileMode
@@ -180,8 +180,8 @@ func TestSBOM(t *testing.T) {
 
 var spdxIDs = regexp.MustCompile(`^SPDXRef-[A-Za-z0-9.-]+$`)
 
-// checkSPDX holds a document to what SPDX 2.3 asks of one: fields that must be
-// there, identifiers that are there once, relationships between them.
+// checkSPDX checks that a document is valid SPDX 2.3: required fields, unique
+// identifiers, and relationships between them.
 func checkSPDX(t *testing.T, text []byte) spdxDocument {
 	t.Helper()
 	var doc spdxDocument
@@ -197,7 +197,7 @@ func checkSPDX(t *testing.T, text []byte) spdxDocument {
 	ids := map[string]bool{doc.ID: true}
 	for _, p := range doc.Packages {
 		if ids[p.ID] || !spdxIDs.MatchString(p.ID) {
-			t.Errorf("identifier %q is there twice, or is none", p.ID)
+			t.Errorf("identifier %q is not unique or not valid", p.ID)
 		}
 		ids[p.ID] = true
 		if p.Name == "" || p.Version == "" || p.Download == "" {
@@ -206,18 +206,19 @@ func checkSPDX(t *testing.T, text []byte) spdxDocument {
 	}
 	for _, r := range doc.Relationships {
 		if !ids[r.Element] || !ids[r.Related] {
-			t.Errorf("a relationship of something that is not there: %+v", r)
+			t.Errorf("a relationship of something that does not exist: %+v", r)
 		}
 	}
 	for _, id := range doc.Describes {
 		if !ids[id] {
-			t.Errorf("%s is described and not there", id)
+			t.Errorf("%s is described but does not exist", id)
 		}
 	}
 	return doc
 }
 
-// TestOutIsNotJustAnything: what is not a release is never removed.
+// TestOutIsNotJustAnything checks that a directory which is not a release is
+// never replaced.
 func TestOutIsNotJustAnything(t *testing.T) {
 	dir := t.TempDir()
 	if err := ours(filepath.Join(dir, "new")); err != nil {

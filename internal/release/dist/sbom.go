@@ -34,8 +34,8 @@ func contentOf(a Asset, bin string) (content, error) {
 	return content{asset: a, sha256: sum, goVer: info.GoVersion, deps: info.Deps}, err
 }
 
-// The part of SPDX 2.3 (https://spdx.github.io/spdx-spec/v2.3/) that a list of
-// modules needs.
+// spdxDocument and the types below are the part of SPDX 2.3
+// (https://spdx.github.io/spdx-spec/v2.3/) that a list of modules needs.
 type spdxDocument struct {
 	Version       string             `json:"spdxVersion"`
 	License       string             `json:"dataLicense"`
@@ -151,7 +151,8 @@ func module(path, version, sum string) spdxPackage {
 
 var notInID = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
 
-// spdxID makes an identifier of SPDX's letters.
+// spdxID returns an identifier that contains only the characters that SPDX
+// allows.
 func spdxID(kind, name string) string {
 	return "SPDXRef-" + kind + "-" + notInID.ReplaceAllString(name, "-")
 }

@@ -10,7 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// pinned is an action by full commit digest with its version beside it.
+// pinned matches an action with its full commit digest and its version in a
+// comment.
 var pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 
 type workflow struct {
@@ -49,11 +50,11 @@ func TestWorkflows(t *testing.T) {
 			}
 			for scope, right := range w.Permissions {
 				if right != "read" {
-					t.Errorf("every job may %s %s: give it to the job that needs it", right, scope)
+					t.Errorf("every job gets %s %s: give it only to the job that needs it", right, scope)
 				}
 			}
 			if w.Permissions == nil {
-				t.Error("no permissions: the token may what the repository's settings say")
+				t.Error("there are no permissions, so the token gets those in the repository's settings")
 			}
 			for name, job := range w.Jobs {
 				if job.Timeout == 0 {
