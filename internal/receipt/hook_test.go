@@ -52,7 +52,7 @@ func hook(t *testing.T, how string, args ...string) (Hook, string) {
 	return Hook{Argv: append([]string{self}, args...), Env: env}, out
 }
 
-func TestHookIsToldOfTheReceipt(t *testing.T) {
+func TestHookGetsTheReceipt(t *testing.T) {
 	h, out := hook(t, "record", "write", "--tool", "{worker}", "--detail", "deployed {image} by {by}: {end}", "{unknown} {}", "$HOME")
 	r := sample()
 	if err := h.Run(t.Context(), r); err != nil {

@@ -205,7 +205,7 @@ func TestHintNeverWaits(t *testing.T) {
 	}
 }
 
-func TestABrokenFileIsMended(t *testing.T) {
+func TestABrokenFileIsReplaced(t *testing.T) {
 	g := newGitHub(t, 200, `{"tag_name":"v1.3.0"}`)
 	m := newMachine(t, g.URL)
 	path := hintPath(m.options("").Getenv)
