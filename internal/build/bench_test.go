@@ -12,9 +12,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// BenchmarkExport builds an image of 200 MB after a small file has changed:
-// into a new layout directory, which costs as much as a tar or a fresh export,
-// and into one that is kept.
+// BenchmarkExport builds an image of 200 MB after a small file has changed: into
+// a new layout directory, which takes as long as writing a tar, and into one that
+// is kept.
 func BenchmarkExport(b *testing.B) {
 	host, _ := buildkitd.Start(b)
 	k := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(b, "buildctl"), host: host}

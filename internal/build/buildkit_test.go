@@ -20,7 +20,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// heard keeps the events of a build.
+// heard records the events of a build.
 type heard struct {
 	mu  sync.Mutex
 	all []pipeline.Event
@@ -75,7 +75,8 @@ func TestBuildKit(t *testing.T) {
 }
 
 func testMachine(pairs ...string) machine {
-	// docker refuses an ALL_PROXY of http for a connection over ssh, which needs no proxy.
+	// docker refuses an ALL_PROXY with the scheme http for a connection over ssh, which
+	// does not need a proxy.
 	env := environment(os.Environ()).without("ALL_PROXY", "all_proxy").with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
 	return Options{Env: env.with(pairs...)}.machine()
 }
@@ -95,7 +96,7 @@ var (
 	byContainer = traits{cached: "linux/arm64: 5 of 7 steps from the cache", syntax: "build-step", times: true, secrets: true}
 )
 
-// engines checks what every builder must do.
+// engines checks what every builder must support.
 func engines(t *testing.T, b Builder, can traits) {
 	platform := cmp.Or(can.platform, "linux/arm64")
 	t.Run("labels and files", func(t *testing.T) {
@@ -150,7 +151,7 @@ func engines(t *testing.T, b Builder, can traits) {
 			t.Fatal(err)
 		}
 		if second.Digest == first.Digest || imgs2[0].Config.Config.Labels["org.opencontainers.image.revision"] != "def" {
-			t.Errorf("the label did not follow: %+v", imgs2[0].Config.Config.Labels)
+			t.Errorf("the label did not change: %+v", imgs2[0].Config.Config.Labels)
 		}
 		if !slices.EqualFunc(imgs[0].Manifest.Layers, imgs2[0].Manifest.Layers, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest }) {
 			t.Error("a label changed the layers")
@@ -188,7 +189,7 @@ func engines(t *testing.T, b Builder, can traits) {
 
 	t.Run("reproducible", func(t *testing.T) {
 		if !can.times {
-			return // and says so in Check
+			return // which Check reports
 		}
 		dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
 		var digests []string
@@ -226,7 +227,7 @@ func engines(t *testing.T, b Builder, can traits) {
 			t.Fatal(err)
 		}
 		if !can.caches {
-			return // supports only registry caches, and says so in Check
+			return // it supports only registry caches, which Check reports
 		}
 		if _, err := os.Stat(filepath.Join(cache, "index.json")); err != nil {
 			t.Errorf("no cache was exported: %v", err)
@@ -263,7 +264,7 @@ func engines(t *testing.T, b Builder, can traits) {
 				cancel(pipeline.ErrInterrupted)
 			}
 		}))
-		// Nobody answers at that address: only the interrupt ends the build.
+		// No server listens at that address, so only the interrupt ends the build.
 		if _, err := b.Build(ctx, request(t, dir), r); !errors.Is(err, pipeline.ErrInterrupted) {
 			t.Fatalf("err = %v", err)
 		}

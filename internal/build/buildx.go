@@ -20,7 +20,7 @@ func (b *buildx) Name() string { return "buildx" }
 // errNoExport means that buildx works but cannot write a layout.
 var errNoExport = errors.New("the driver cannot export a layout")
 
-// pluginDirs are where docker looks for plugins, besides the user's own
+// pluginDirs lists where docker looks for plugins, besides the user's own
 // directory (docker/cli cli-plugins/manager).
 var pluginDirs = []string{
 	"/usr/local/lib/docker/cli-plugins", "/usr/local/libexec/docker/cli-plugins",
@@ -81,14 +81,14 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	grave := pipeline.Warning
 	switch i.driver {
 	case "docker":
-		grave = pipeline.Error // has no emulators of its own
+		grave = pipeline.Error // this driver has no emulators of its own
 	case "docker-container", "kubernetes":
-		return nil, nil // runs BuildKit's image, which has emulators
+		return nil, nil // these drivers run BuildKit's image, which has emulators
 	}
 	return checkPlatforms("docker buildx's builder "+i.name, i.platforms, req, grave), nil
 }
 
-// inspected is what `buildx inspect` reports about the builder in use.
+// inspected is what `buildx inspect` prints about the current builder.
 type inspected struct {
 	name, driver string
 	platforms    []string
@@ -99,7 +99,7 @@ type inspected struct {
 	err        string
 }
 
-// parseInspect reads the text of `buildx inspect`, which has no
+// parseInspect parses the output of `buildx inspect`, which has no
 // machine-readable form (buildx commands/inspect.go).
 func parseInspect(text string) (i inspected) {
 	for line := range strings.Lines(text) {
@@ -135,7 +135,7 @@ func (b *buildx) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 	return b.client(ctx, b.Name(), "docker buildx", req, r, func(metadata string) []string { return b.call(b.args(req, metadata)...) })
 }
 
-// buildxDialect is also nerdctl's.
+// buildxDialect is the dialect of buildx and nerdctl.
 var buildxDialect = dialect{pull: "--pull", secret: verbatim, cache: cacheSpec, cacheTo: cacheSpec}
 
 func (b *buildx) args(req Request, metadata string) []string {

@@ -15,9 +15,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// This file is what BuildKit's clients, buildctl and buildx, have in common.
+// This file contains what BuildKit's clients, buildctl and buildx, have in
+// common.
 
-// ociOutput is the exporter that both BuildKit clients have.
+// ociOutput returns the --output of both BuildKit clients.
 func ociOutput(req Request) string {
 	out := csvFields("type=oci", "tar=false", "dest="+req.LayoutDir)
 	if req.Uncompressed {
@@ -29,8 +30,7 @@ func ociOutput(req Request) string {
 	return out
 }
 
-// csvFields joins fields by the rules of CSV, by which BuildKit splits its
-// options.
+// csvFields joins fields as CSV, because BuildKit parses its options as CSV.
 func csvFields(fields ...string) string {
 	for i, f := range fields {
 		if strings.ContainsAny(f, `,"`) {
@@ -40,8 +40,8 @@ func csvFields(fields ...string) string {
 	return strings.Join(fields, ",")
 }
 
-// cacheSpec expands a bare reference: buildx accepts both forms, buildctl only
-// the long one.
+// cacheSpec expands a bare reference to the long form, because buildctl does not
+// accept the short one.
 func cacheSpec(c string) string {
 	if strings.Contains(c, "type=") {
 		return c
@@ -49,7 +49,8 @@ func cacheSpec(c string) string {
 	return csvFields("type=registry", "ref="+c)
 }
 
-// buildArgs are KEY=VALUE, sorted, plus SOURCE_DATE_EPOCH if it is set.
+// buildArgs returns the build arguments as sorted KEY=VALUE, with
+// SOURCE_DATE_EPOCH if it is set.
 func buildArgs(req Request) []string {
 	args := maps.Clone(req.Args)
 	if !req.SourceDateEpoch.IsZero() {
@@ -71,7 +72,7 @@ func runRawJSON(ctx context.Context, env environment, who string, req Request, a
 	return t.run(ctx, env, who, req, argv, t.read)
 }
 
-// run runs a BuildKit client whose stderr the function read understands.
+// run runs a BuildKit client and passes its stderr to read.
 func (t *tracker) run(ctx context.Context, env environment, who string, req Request, argv []string, read func(io.Reader) error) error {
 	t.req = req
 	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, io.Discard, w) }, read)
@@ -89,13 +90,13 @@ func (t *tracker) run(ctx context.Context, env environment, who string, req Requ
 	return nil
 }
 
-// metadata is what both clients write to the file of --metadata-file.
+// metadata is the part of --metadata-file that is used. Both clients write it.
 type metadata struct {
 	Digest string `json:"containerimage.digest"`
 }
 
-// client builds with either client: argv returns the command line, given the
-// file for the metadata.
+// client builds with either client. argv returns the command line for a given
+// metadata file.
 func (m machine) client(
 	ctx context.Context,
 	name, who string,

@@ -9,7 +9,7 @@ const (
 	// CodeLegacy means that Docker's legacy builder cannot do what the build
 	// needs.
 	CodeLegacy pipeline.Code = "builder-legacy"
-	// CodeNoSpace means that a disk is full, the builder's or this machine's.
+	// CodeNoSpace means that the disk of the builder or of this machine is full.
 	CodeNoSpace pipeline.Code = "build-no-space"
 	// CodeShortName means that podman or buildah refuses to guess the registry.
 	CodeShortName pipeline.Code = "base-image-short-name"

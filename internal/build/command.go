@@ -14,29 +14,29 @@ import (
 	"time"
 )
 
-// withheld are the variables that no child process gets: the tokens that gh,
+// withheld lists the variables that no child process gets: the tokens that gh,
 // Actions and this program read.
 var withheld = []string{
 	"GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN",
 	"GHCR_TOKEN", "GHCR_USER", "CR_PAT",
 }
 
-// killAfter is how long a builder may take to end after an interrupt. The whole
-// program promises to end within a second.
+// killAfter is how long a builder may take to end after an interrupt. The program
+// as a whole promises to end within a second.
 const killAfter = 700 * time.Millisecond
 
-// machine is the environment that builders run in, and the variables of it that
-// are kept from them.
+// machine is the environment that builders run in, and the variables that are
+// hidden from them.
 type machine struct {
 	all    environment
 	hidden []string
 }
 
-// env is the environment for queries to a builder.
+// env returns the environment for queries to a builder.
 func (m machine) env() environment { return m.all.without(m.hidden...) }
 
-// envFor is the environment for a build. A withheld variable is passed on after
-// all if the user names it as the source of a build secret.
+// envFor returns the environment for a build. It includes a withheld variable if
+// the user names it as the source of a build secret.
 func (m machine) envFor(req Request) environment {
 	wanted := secretNames(req.Secrets)
 	return m.all.without(slices.DeleteFunc(slices.Clone(m.hidden), func(n string) bool { return slices.Contains(wanted, n) })...)
@@ -70,7 +70,8 @@ func (e environment) without(names ...string) environment {
 	})
 }
 
-// lookPath finds a program on the PATH in e; empty if there is none.
+// lookPath returns the path of a program on the PATH in e; empty if there is
+// none.
 func (e environment) lookPath(name string) string {
 	exts := []string{""}
 	if runtime.GOOS == "windows" {
@@ -78,7 +79,7 @@ func (e environment) lookPath(name string) string {
 	}
 	for _, dir := range filepath.SplitList(e.get("PATH")) {
 		if dir == "" || !filepath.IsAbs(dir) {
-			continue // like os/exec: never a program in the current directory
+			continue // like os/exec, never run a program in the current directory
 		}
 		for _, ext := range exts {
 			p := filepath.Join(dir, name+ext)
@@ -90,10 +91,9 @@ func (e environment) lookPath(name string) string {
 	return ""
 }
 
-// run runs argv until it ends or ctx is cancelled. An interrupted child and its
-// own children are asked to end, and are killed after killAfter; the error is
-// then the context's cause, and the writers may still be written to for a
-// while.
+// run runs argv until it ends or ctx is cancelled. In the latter case the child
+// and its own children are interrupted, and killed after killAfter. The error is
+// then the context's cause, and the writers may still be written to for a while.
 func (e environment) run(ctx context.Context, dir string, argv []string, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = e, dir
@@ -109,8 +109,8 @@ func (e environment) run(ctx context.Context, dir string, argv []string, stdout,
 	return untilEnd(ctx, ended, func() { killGroup(cmd.Process) })
 }
 
-// untilEnd waits for a program's end. When ctx is cancelled, the program has been
-// asked to end: it is killed after killAfter, and nobody waits much longer than that.
+// untilEnd waits for a program to end. The cancellation of ctx has interrupted the
+// program: untilEnd kills it after killAfter and does not wait much longer than that.
 func untilEnd(ctx context.Context, ended chan error, kill func()) error {
 	select {
 	case err := <-ended:
@@ -119,18 +119,18 @@ func untilEnd(ctx context.Context, ended chan error, kill func()) error {
 			return context.Cause(ctx)
 		}
 		if errors.Is(err, exec.ErrWaitDelay) {
-			return nil // it ended successfully, but a child of it still holds the output
+			return nil // it ended successfully, but one of its children keeps the output open
 		}
 		return err
 	case <-ctx.Done():
 		within(ended, killAfter)
 		kill()
-		within(ended, killAfter/4) // a process that left the group may hold the output for longer
+		within(ended, killAfter/4) // a process that left the group may keep the output open for longer
 		return context.Cause(ctx)
 	}
 }
 
-// within waits up to d for the end, and leaves it in the channel.
+// within waits up to d for a value in the channel, and leaves it there.
 func within(ended chan error, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -141,8 +141,8 @@ func within(ended chan error, d time.Duration) {
 	}
 }
 
-// output runs short queries and returns their stdout; the end of stderr is in
-// the error.
+// output runs a short query and returns its stdout. An error contains the end of
+// stderr.
 func (e environment) output(ctx context.Context, argv ...string) (string, error) {
 	var out, errs tail
 	out.max, errs.max = 1<<20, 4<<10
@@ -158,7 +158,7 @@ func (e environment) output(ctx context.Context, argv ...string) (string, error)
 	return out.String(), err
 }
 
-// saidError is a program's failure in its own words.
+// saidError is the failure of a program with the program's own message.
 type saidError struct {
 	said string
 	err  error
@@ -186,9 +186,9 @@ func (t *tail) String() string { return string(t.buf) }
 // errorWords are the prefixes that builders put before an error.
 var errorWords = []string{"ERROR: ", "Error: ", "error: "}
 
-// lastLine returns a program's description of its failure: the last line that
-// begins with an error prefix, without the prefix, or else the last line that
-// is not empty.
+// lastLine returns the message of a program about its failure: the last line that
+// begins with an error prefix, without the prefix, or else the last line that is
+// not empty.
 func lastLine(text string) (last string) {
 	for _, l := range slices.Backward(strings.Split(text, "\n")) {
 		l = strings.TrimSpace(plain(l))

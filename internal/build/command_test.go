@@ -69,7 +69,7 @@ func TestLookPath(t *testing.T) {
 	}
 }
 
-// TestUntilEnd: whatever a program does, an interrupted run waits for it no longer
+// TestUntilEnd checks that an interrupted run never waits for a program longer
 // than it takes to kill it.
 func TestUntilEnd(t *testing.T) {
 	failed := errors.New("exit status 1")
@@ -81,12 +81,12 @@ func TestUntilEnd(t *testing.T) {
 		took   time.Duration
 		killed bool
 	}{
-		"succeeds":                    {ends: time.Second, took: time.Second},
-		"fails":                       {ends: time.Second, err: failed, want: failed, took: time.Second},
-		"leaves a child":              {ends: time.Second, err: exec.ErrWaitDelay, took: time.Second},
-		"ends when asked to":          {ends: time.Minute + killAfter/2, want: pipeline.ErrInterrupted, took: time.Minute + killAfter/2, killed: true},
-		"ignores that":                {dies: killAfter / 8, want: pipeline.ErrInterrupted, took: time.Minute + killAfter + killAfter/8, killed: true},
-		"a child holds its output on": {want: pipeline.ErrInterrupted, took: time.Minute + killAfter + killAfter/4, killed: true},
+		"succeeds":                      {ends: time.Second, took: time.Second},
+		"fails":                         {ends: time.Second, err: failed, want: failed, took: time.Second},
+		"leaves a child":                {ends: time.Second, err: exec.ErrWaitDelay, took: time.Second},
+		"ends when asked to":            {ends: time.Minute + killAfter/2, want: pipeline.ErrInterrupted, took: time.Minute + killAfter/2, killed: true},
+		"ignores that":                  {dies: killAfter / 8, want: pipeline.ErrInterrupted, took: time.Minute + killAfter + killAfter/8, killed: true},
+		"a child keeps the output open": {want: pipeline.ErrInterrupted, took: time.Minute + killAfter + killAfter/4, killed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestUntilEnd(t *testing.T) {
 	}
 }
 
-// A program that does not end, even when asked to, is killed together with what
-// it started.
+// TestRunEndsWithTheContext checks that a program which ignores the interrupt is
+// killed together with its children.
 func TestRunEndsWithTheContext(t *testing.T) {
 	sh := environment(os.Environ()).lookPath("sh")
 	if sh == "" {
@@ -130,7 +130,7 @@ func TestRunEndsWithTheContext(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, pr) }()
 	cancel(pipeline.ErrInterrupted)
-	if err := <-done; !errors.Is(err, pipeline.ErrInterrupted) { // hangs where it is not killed
+	if err := <-done; !errors.Is(err, pipeline.ErrInterrupted) { // this would hang if it were not killed
 		t.Errorf("err = %v", err)
 	}
 }
@@ -201,8 +201,9 @@ func TestLogTail(t *testing.T) {
 	}
 }
 
-// A child that has ended successfully but left a process that holds its output
-// is not a failure; after an interrupt, nobody waits for that process.
+// TestRunLeftChild checks that it is not a failure if a program ends successfully
+// but leaves a process that keeps the output open, and that an interrupted run
+// does not wait for that process.
 func TestRunLeftChild(t *testing.T) {
 	e := environment(os.Environ())
 	sh := e.lookPath("sh")

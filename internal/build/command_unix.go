@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// ownGroup puts the child into its own process group, so that plugins and
-// shells that it starts end with it, and so that Ctrl-C in the terminal reaches
-// it only once, through us.
+// ownGroup puts the child into a process group of its own. Plugins and shells
+// that it starts then end with it, and Ctrl-C in the terminal reaches it only
+// once, through this program.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func interruptGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGINT) }

@@ -11,11 +11,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// This file is what all builders have in common.
+// This file contains what all builders have in common.
 
-// toLayout wraps do, which builds into the layout and returns the digest there.
-// tmp holds small files of the build; do may be called twice (see
-// withDockerConfig).
+// toLayout prepares a build, calls do, which builds into the layout and returns
+// the digest, and stamps the labels. tmp is for small files of the build. do may
+// be called twice (see withDockerConfig).
 func (m machine) toLayout(
 	ctx context.Context,
 	name string,
@@ -50,8 +50,8 @@ func (m machine) toLayout(
 	return Result{LayoutDir: req.LayoutDir, Digest: stamped, Builder: name, Took: took(start)}, nil
 }
 
-// perPlatform is for builders that make one image at a time; it combines
-// several into an index.
+// perPlatform calls one for each platform and combines several images into an
+// index. It is for builders that make one image at a time.
 func perPlatform(req Request, one func(platform string) (digest string, err error)) (string, error) {
 	var digests []string
 	for _, p := range req.Platforms {
@@ -67,15 +67,16 @@ func perPlatform(req Request, one func(platform string) (digest string, err erro
 	return layout.Compose(req.LayoutDir, digests)
 }
 
-// dialect describes how programs differ that are called like `docker build`.
+// dialect describes the differences between programs that have the command line
+// of `docker build`.
 type dialect struct {
 	pull string // the flag that asks for newer base images
-	// secret, cache and cacheTo write a specification; an empty one is left
-	// out.
+	// secret, cache and cacheTo convert a specification. If the result is empty, the
+	// flag is omitted.
 	secret, cache, cacheTo func(string) string
 }
 
-// dockerArgs are the arguments that these programs share.
+// dockerArgs returns the arguments that these programs share.
 func (d dialect) dockerArgs(req Request) (args []string) {
 	if req.Target != "" {
 		args = append(args, "--target", req.Target)
@@ -105,8 +106,8 @@ func (d dialect) dockerArgs(req Request) (args []string) {
 
 func verbatim(spec string) string { return spec }
 
-// piped runs what writes, while read reads it. What read does not consume is
-// discarded, so that a builder never waits for this process.
+// piped runs write and read in parallel, connected by a pipe. What read does not
+// consume is discarded, so that a builder never waits for this process.
 func piped(write func(io.Writer) error, read func(io.Reader) error) (written, done error) {
 	pr, pw := io.Pipe()
 	ended := make(chan error, 1)
@@ -120,7 +121,8 @@ func piped(write func(io.Writer) error, read func(io.Reader) error) (written, do
 	return written, <-ended
 }
 
-// builderDown is for a builder that is installed but does not work.
+// builderDown returns the finding for a builder that is installed but does not
+// work.
 func builderDown(what string, err error, fix string) []*pipeline.Finding {
 	return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error, What: what, Why: plain(err.Error()), Fix: fix, Err: err}}
 }

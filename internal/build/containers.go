@@ -17,8 +17,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// containers is podman or buildah: two programs that share a library and take
-// the same arguments.
+// containers is podman or buildah, which share a library and accept the same
+// arguments.
 //
 // Each platform is built separately and copied into the layout. Several are
 // combined into an index here, so that no manifest list stays behind in the
@@ -94,11 +94,11 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 	return append(all, checkPlatforms(b.name, can, req, pipeline.Error)...), nil
 }
 
-// cacheRepository is the repository of a registry cache, the only type that
+// cacheRepository returns the repository of a registry cache, the only type that
 // these builders support; empty for other types.
 func cacheRepository(spec string) string { return untagged(registryCache(spec)) }
 
-// registryCache is the reference of a registry cache; empty for other types.
+// registryCache returns the reference of a registry cache; empty for other types.
 func registryCache(spec string) string {
 	if !strings.Contains(spec, "type=") {
 		return spec
@@ -155,14 +155,14 @@ func (b *containers) Build(ctx context.Context, req Request, r *pipeline.Reporte
 	})
 }
 
-// isFor says whether the image's config names that platform.
+// isFor reports whether the image's config names the platform.
 func isFor(dir, digest, platform string) bool {
 	imgs, err := layout.Images(dir, digest)
 	return err == nil && len(imgs) == 1 && imgs[0].Platform() == imageref.SplitPlatform(platform).String()
 }
 
-// containersDialect: the source of a secret is a file unless its type is given,
-// and a cache is a repository.
+// containersDialect is that of podman and buildah: the source of a secret is a
+// file unless its type is given, and a cache is a repository.
 var containersDialect = dialect{
 	pull: "--pull=always",
 	secret: func(s string) string {
@@ -177,14 +177,14 @@ var containersDialect = dialect{
 
 func (b *containers) args(req Request, platform, iid string) []string {
 	args := []string{"build", "--format", "oci", "--layers", "--platform", platform, "--iidfile", iid,
-		"--file", csvFields(req.Dockerfile)} // a list separated by commas
+		"--file", csvFields(req.Dockerfile)} // these programs read a comma-separated list
 	if !req.SourceDateEpoch.IsZero() {
 		args = append(args, "--timestamp", strconv.FormatInt(req.SourceDateEpoch.Unix(), 10))
 	}
 	return append(args, containersDialect.dockerArgs(req)...)
 }
 
-// one builds for one platform and leaves the image's ID in the file iid.
+// one builds for one platform and writes the image's ID to the file iid.
 func (b *containers) one(ctx context.Context, env environment, req Request, platform, iid string, r *pipeline.Reporter) error {
 	return runSteps(ctx, env, b.name, platform, req, append([]string{b.program}, b.args(req, platform, iid)...), r)
 }
@@ -216,8 +216,8 @@ func (b *containers) export(
 		return digest, errors.Join(err, os.Remove(file))
 	}
 	file := iid + ".digest"
-	// The path is relative, because an absolute one may contain a colon, at
-	// which oci: would split it.
+	// The path is relative, because an absolute one may contain a colon, which oci:
+	// treats as a separator.
 	name := "oci:.:" + strings.ReplaceAll(platform, "/", "-")
 	argv := []string{b.program, "push", "--quiet", "--digestfile", file, id, name}
 	if err := exporting(ctx, env, b.name, req.LayoutDir, argv, io.Discard); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// storage gives podman and buildah their own storage. vfs and chroot work
-// wherever the user is root, also in a container.
+// storage gives podman and buildah a storage of their own. vfs and chroot work
+// whenever the user is root, even in a container.
 func storage(t *testing.T) machine {
 	require.Root(t)
 	dir := t.TempDir()
@@ -38,7 +38,7 @@ func TestPodman(t *testing.T) {
 	steps(t, b, byContainer)
 }
 
-// TestShortName checks the line, and the name as it has to be written.
+// TestShortName checks the line and the full name in the finding.
 func TestShortName(t *testing.T) {
 	dir := files(t, map[string]string{
 		"w/Dockerfile":    "# x\nFROM oven/bun:1.3 AS deps\nWORKDIR /app\nFROM scratch\nCOPY --from=deps /app /app\n",

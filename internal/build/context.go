@@ -26,8 +26,8 @@ type ignore struct {
 	matcher *patternmatcher.PatternMatcher
 }
 
-// readIgnore reads the ignore file that applies: the Dockerfile's own if there
-// is one.
+// readIgnore reads the ignore file that applies: that of the Dockerfile if there
+// is one, or else the context's.
 func readIgnore(req Request) (*ignore, error) {
 	for _, p := range []string{req.Dockerfile + ".dockerignore", filepath.Join(req.Context, ".dockerignore")} {
 		f, err := os.Open(p)
@@ -52,14 +52,14 @@ func readIgnore(req Request) (*ignore, error) {
 	return &ignore{matcher: m}, err
 }
 
-// all says whether rel and everything below it is excluded. A directory that is
-// excluded may contain files that an exception (!) includes again.
+// all reports whether rel and everything below it is excluded. An excluded
+// directory may contain files that an exception (!) includes again.
 func (i *ignore) all(req Request, rel string) bool {
 	out, err := i.matcher.MatchesOrParentMatches(rel)
 	return err == nil && out && (!i.matcher.Exclusions() || isFile(req, rel))
 }
 
-// Limits of counting, and the size from which on a warning is worth it.
+// These limit the counting, and set the size above which there is a warning.
 const (
 	maxContextFiles = 300_000
 	maxContextTime  = 3 * time.Second
@@ -67,16 +67,16 @@ const (
 	hugeFiles       = 100_000
 )
 
-// ContextSize is what the builder reads of the context.
+// ContextSize is the size of the part of the context that the builder reads.
 type ContextSize struct {
 	Files int
 	Bytes int64
-	// More means that counting stopped early.
+	// More means that counting stopped early, so the numbers are lower bounds.
 	More bool
 	// Largest are the largest entries directly below what is copied, with their
 	// size in bytes, largest first.
 	Largest []ContextEntry
-	strange map[string]string // what does not belong in it: name → first path
+	strange map[string]string // what does not belong in an image: name → first path
 }
 
 // ContextEntry is a file or directory of a context.
@@ -85,14 +85,14 @@ type ContextEntry struct {
 	Bytes int64
 }
 
-// CheckContext measures what the Dockerfile copies from the context, after
-// .dockerignore, and warns about things that do not belong in an image.
-// BuildKit reads only the part of a context that is copied, so a large
-// repository costs nothing in itself.
+// CheckContext measures what the Dockerfile copies from the context, except for
+// what .dockerignore excludes, and warns about things that do not belong in an
+// image. BuildKit reads only the part of a context that is copied, so the size of
+// the repository does not matter.
 func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Finding, error) {
 	ignored, err := readIgnore(req)
 	if err != nil || checkContextDir(req) != nil {
-		return ContextSize{}, nil, nil // CheckDockerfile says it
+		return ContextSize{}, nil, nil // CheckDockerfile reports it
 	}
 	size, err := measure(ctx, req, contextRoots(req), ignored)
 	if err != nil {
@@ -129,7 +129,7 @@ func (s ContextSize) String() string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// contextRoots are the directories and files that are copied, none of them
+// contextRoots returns the directories and files that are copied, none of them
 // below another; "." if they cannot be determined.
 func contextRoots(req Request) []string {
 	d, err := readDockerfile(req.Dockerfile)
@@ -157,10 +157,10 @@ func contextRoots(req Request) []string {
 	return top
 }
 
-// roots are the paths in the context that the instruction may read.
+// roots returns the paths in the context that the instruction may read.
 func (in instr) roots() (all []string) {
 	add := func(src string) {
-		// Up to the first part that is a pattern or contains a variable.
+		// Keep the path up to the first part that is a pattern or contains a variable.
 		var fixed []string
 		for part := range strings.SplitSeq(strings.Trim(src, `"'`), "/") {
 			if strings.ContainsAny(part, `*?[$\`) {
@@ -220,7 +220,7 @@ func measure(ctx context.Context, req Request, roots []string, ignored *ignore) 
 				return context.Cause(ctx)
 			}
 			if err != nil {
-				return skip(e) // unreadable or gone: the builder will report it
+				return skip(e) // if it is unreadable or was removed, the builder will report it
 			}
 			rel, err := filepath.Rel(req.Context, p)
 			if err != nil {
@@ -277,7 +277,7 @@ func skip(e fs.DirEntry) error {
 	return nil
 }
 
-// note keeps the first example of each thing that does not belong in an image.
+// note records the first example of each thing that does not belong in an image.
 func (s *ContextSize) note(e fs.DirEntry, rel string) {
 	name := e.Name()
 	switch {
@@ -288,7 +288,7 @@ func (s *ContextSize) note(e fs.DirEntry, rel string) {
 	}
 }
 
-// entryBelow is the part of rel that is directly below root.
+// entryBelow returns the entry directly below root that contains rel.
 func entryBelow(root, rel string) string {
 	if root == rel {
 		return rel

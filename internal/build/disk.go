@@ -8,15 +8,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Free space that a build should find where its layout directory is.
+// These are the amounts of free space in bytes that a build should have for its
+// layout directory.
 const (
 	leastRoom = 256 << 20
 	goodRoom  = 2 << 30
 )
 
 // CheckDisk reports whether there is room for an image of expect bytes in the
-// file system of dir, which need not exist yet. With expect 0, as in the first
-// build, it assumes an image of usual size.
+// file system of dir, which may not exist yet. If expect is 0, as for the first
+// build, it assumes an image of average size.
 func CheckDisk(dir string, expect int64) ([]*pipeline.Finding, error) {
 	for {
 		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
@@ -44,10 +45,10 @@ func judgeRoom(dir string, free uint64, expect int64) []*pipeline.Finding {
 	}
 	least, good := uint64(leastRoom), uint64(goodRoom)
 	if expect > 0 {
-		// Room for all layers again, and for the builder's own copy of what it
-		// exports.
+		// All layers may be written again, and the builder needs room for its own copy
+		// of what it exports.
 		least, good = uint64(expect)+leastRoom/4, 2*uint64(expect)+leastRoom
-		f.Why = "the last one had " + megabytes(expect)
+		f.Why = "the last image had " + megabytes(expect)
 	}
 	switch {
 	case free < least:

@@ -15,13 +15,13 @@ import (
 // docker builds with a Docker engine the way `docker build` does, and copies the
 // image out of the engine with `docker save`.
 //
-// It serves engines from which buildx cannot export a layout (every engine
-// without the containerd image store) and machines without buildx. The docker
-// program finds its engine by itself (through DOCKER_HOST, including ssh, and
-// docker context), so nothing here needs to know about them.
+// It is for engines from which buildx cannot export a layout (every engine
+// without the containerd image store) and for machines without buildx. The docker
+// program finds its engine itself (through DOCKER_HOST, including ssh, and docker
+// context).
 //
-// The image stays in the engine under a name that only this layout uses,
-// because the legacy builder's cache consists of images; the image it replaces
+// The image stays in the engine, because the legacy builder's cache consists of
+// images. Its name is used only for this layout, and the image that it replaces
 // is removed.
 type docker struct {
 	machine
@@ -35,7 +35,7 @@ const dockerName = "docker"
 
 func (b *docker) Name() string { return dockerName }
 
-// dockerMode says which of its builders docker uses.
+// dockerMode is the builder that docker uses.
 type dockerMode int
 
 const (
@@ -44,11 +44,11 @@ const (
 	// viaClient is the BuildKit client that the docker program itself contained
 	// before 23.0.
 	viaClient
-	// viaLegacy is the builder that docker falls back to without buildx.
+	// viaLegacy is the builder that docker uses if it does not find buildx.
 	viaLegacy
 )
 
-// dockerEngine is what is known about the programs and their engine.
+// dockerEngine describes the programs and their engine.
 type dockerEngine struct {
 	mode     dockerMode
 	progress string // for viaBuildx and viaClient
@@ -69,7 +69,7 @@ type dockerVersion struct {
 // errPodmanShim means that the docker program is podman under another name.
 var errPodmanShim = errors.New("the docker program on this machine is podman")
 
-// inspect asks the programs and the engine for their versions and abilities.
+// inspect asks the programs and the engine for their versions and capabilities.
 func (b *docker) inspect(ctx context.Context) (e dockerEngine, err error) {
 	env := b.env()
 	said, err := env.output(ctx, b.program, "--version")
@@ -98,8 +98,8 @@ func (b *docker) inspect(ctx context.Context) (e dockerEngine, err error) {
 	return e, ctx.Err()
 }
 
-// mode chooses as `docker build` does: DOCKER_BUILDKIT=0 selects the legacy
-// builder, and so does docker 23.0 or newer when it finds no buildx.
+// mode chooses the builder like `docker build`: it is the legacy builder with
+// DOCKER_BUILDKIT=0, and with docker 23.0 or newer if there is no buildx.
 func (b *docker) mode(ctx context.Context, client string, podman bool) (dockerMode, string) {
 	const firstWithout, firstRawJSON = 23, 13
 	var major int
@@ -119,7 +119,7 @@ func (b *docker) mode(ctx context.Context, client string, podman bool) (dockerMo
 	return viaLegacy, ""
 }
 
-// buildxVersion matches the way `buildx version` names itself.
+// buildxVersion matches the version in the output of `buildx version`.
 var buildxVersion = lazyregexp.New(`\bv?(\d+)\.(\d+)\.\d+`)
 
 func minor(s string) (n int) {
@@ -160,9 +160,9 @@ func (b *docker) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 	return append(all, checkPlatforms("the Docker engine", can, req, grave)...), nil
 }
 
-// onThisKernel says whether the engine runs directly on this machine, not in a
-// virtual machine or elsewhere, so that this kernel's emulators are also the
-// engine's.
+// onThisKernel reports whether the engine runs on the kernel of this machine, so
+// that it uses the same emulators. It does not if it runs in a virtual machine or
+// elsewhere.
 func (b *docker) onThisKernel(ctx context.Context, e dockerEngine) bool {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil || e.kernel != strings.TrimSpace(string(release)) {
@@ -172,10 +172,11 @@ func (b *docker) onThisKernel(ctx context.Context, e dockerEngine) bool {
 	return err == nil && strings.HasPrefix(host, "unix://")
 }
 
-// engineBuilder is buildx's name for the engine of the docker context in use.
+// engineBuilder is buildx's name for the engine of the current docker context.
 const engineBuilder = "default"
 
-// unsupported lists what req asks for that this route cannot do.
+// unsupported returns findings for what req asks for and this route does not
+// support.
 func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	const withBuildx = "install buildx (Homebrew: brew install docker-buildx)"
 	if e.mode == viaLegacy {
@@ -214,8 +215,8 @@ func (e dockerEngine) unsupported(req Request) (all []*pipeline.Finding) {
 	return all
 }
 
-// needsBuildKit finds what would make the legacy builder stop: flags and
-// heredocs that only BuildKit understands (docker/cli, moby
+// needsBuildKit finds the first thing at which the legacy builder would fail: a
+// flag or heredoc that only BuildKit understands (docker/cli, moby
 // builder/dockerfile).
 func needsBuildKit(req Request) (where, feature string) {
 	d, err := readDockerfile(req.Dockerfile)
@@ -243,14 +244,14 @@ func needsBuildKit(req Request) (where, feature string) {
 	return "", ""
 }
 
-// dialect describes how this route expects its arguments.
+// dialect returns the form of the arguments for this route.
 func (e dockerEngine) dialect() dialect {
 	none := func(string) string { return "" }
 	d := dialect{pull: "--pull", secret: verbatim, cache: none, cacheTo: none}
 	switch e.mode {
 	case viaBuildx:
 		d.cache = cacheSpec
-		// Without the containerd image store the engine cannot export any other
+		// Without the containerd image store, the engine can export only an inline
 		// cache.
 		d.cacheTo = func(spec string) string {
 			if strings.Contains(spec, "type=inline") {
@@ -269,7 +270,7 @@ func (b *docker) command(e dockerEngine, env environment) ([]string, environment
 	switch e.mode {
 	case viaBuildx:
 		argv := append(b.buildx[:len(b.buildx):len(b.buildx)], "build", "--builder", engineBuilder, "--load", "--progress", e.progress)
-		// As a variable, because buildx before 0.10 has no such flag.
+		// This is a variable because buildx before 0.10 does not have the flag.
 		return argv, env.with("BUILDX_NO_DEFAULT_ATTESTATIONS=1")
 	case viaClient:
 		return []string{b.program, "build", "--progress", e.progress}, env.with("DOCKER_BUILDKIT=1")

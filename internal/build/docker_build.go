@@ -19,7 +19,7 @@ func (b *docker) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 	if err != nil {
 		return Result{}, err
 	}
-	// Only this layout uses the name, so that two publishes do not mix.
+	// Only this layout uses the name, so that two publishes do not interfere.
 	name := fmt.Sprintf("sbw.local/build-%x", sha256.Sum256([]byte(req.LayoutDir)))[:32]
 	return b.toLayout(ctx, b.Name(), req, r, func(env environment, tmp string) (string, error) {
 		return perPlatform(req, func(p string) (string, error) {
@@ -37,7 +37,7 @@ func (b *docker) Build(ctx context.Context, req Request, r *pipeline.Reporter) (
 	})
 }
 
-// dockerBuild is the build for one platform.
+// dockerBuild is a build for one platform.
 type dockerBuild struct {
 	*docker
 	engine        dockerEngine
@@ -63,9 +63,9 @@ func (b *dockerBuild) build(ctx context.Context) (digest string, err error) {
 		return "", err
 	}
 	if before != "" && before != id {
-		// The name shows that it was ours until this build took the name over.
-		// Without force, because the engine then keeps an image that has
-		// another name or is in use.
+		// The image had our name until this build, so it may be removed. It is removed
+		// without force, so that the engine keeps it if it has another name or is in
+		// use.
 		if _, err := b.env.output(ctx, b.program, "rmi", before); err != nil && ctx.Err() == nil {
 			b.r.Detailf("the previous image stays in the engine: %s", plain(err.Error()))
 		}
@@ -73,7 +73,7 @@ func (b *dockerBuild) build(ctx context.Context) (digest string, err error) {
 	return digest, ctx.Err()
 }
 
-// idOf returns the ID of an image in the engine; "" if no image has that name.
+// idOf returns the ID of an image in the engine; "" if no image has the name.
 func (b *dockerBuild) idOf(ctx context.Context, ref string) string {
 	out, err := b.env.output(ctx, b.program, "image", "inspect", "--format", "{{.Id}}", ref)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// dockerMachine is a machine whose docker program finds the engine at host.
+// dockerMachine returns a machine whose docker program finds the engine at host.
 func dockerMachine(t *testing.T, host string, pairs ...string) machine {
 	return testMachine(append([]string{"DOCKER_HOST=" + host, "DOCKER_CONFIG=" + t.TempDir(), "BUILDX_CONFIG=" + t.TempDir()}, pairs...)...)
 }
@@ -75,7 +75,7 @@ func TestDockerKnown(t *testing.T) {
 	var calls []string
 	b := &docker{machine: dockerMachine(t, host), program: recorded(t, client, &calls), binfmt: binfmtDir}
 	large := make([]byte, 1<<20)
-	rand.NewChaCha8([32]byte{}).Read(large) // which stays large when compressed
+	rand.NewChaCha8([32]byte{}).Read(large) // random, so that it stays large when compressed
 	dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY large /\nCOPY small /\n", "large": string(large), "small": "1"})
 	req := request(t, dir)
 	req.Labels = map[string]string{"x": "y"}
@@ -119,7 +119,7 @@ func TestDockerKnown(t *testing.T) {
 	}
 }
 
-// blobs are the files of the layout's layers.
+// blobs returns the files of the layout's layers.
 func blobs(t *testing.T, dir string) map[string]os.FileInfo {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
@@ -142,7 +142,7 @@ func blobs(t *testing.T, dir string) map[string]os.FileInfo {
 	return all
 }
 
-// recorded creates a program that writes its arguments to a file and then runs
+// recorded creates a program that records its arguments in a file and then runs
 // program.
 func recorded(t *testing.T, program string, file *[]string) string {
 	t.Helper()
@@ -181,8 +181,8 @@ func TestDockerReached(t *testing.T) {
 	})
 }
 
-// reached builds with the engine at host by a docker context, through ssh, and
-// with an address at which there is none.
+// reached builds with the engine at host through a docker context and through
+// ssh, and with an address without an engine.
 func reached(t *testing.T, host, client string) {
 	req := request(t, files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}))
 	built := func(t *testing.T, b *docker) {
@@ -224,7 +224,7 @@ func reached(t *testing.T, host, client string) {
 	})
 }
 
-// TestDockerShim: on some machines, docker is really podman.
+// TestDockerShim checks a machine on which docker is really podman.
 func TestDockerShim(t *testing.T) {
 	bin := t.TempDir()
 	program := filepath.Join(bin, "docker")
@@ -319,7 +319,7 @@ func TestDockerUnsupported(t *testing.T) {
 	}
 }
 
-// plainFailure is what docker 20.10.24 printed.
+// plainFailure is the output of docker 20.10.24.
 const plainFailure = `#1 [internal] load build definition from Dockerfile
 #1 sha256:84e46a81653c871cf95897dcae9cd04781d81b558d15c23ca35c995366b92096
 #1 transferring dockerfile: 116B done

@@ -13,7 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// dockerConfigDir is where the docker programs look for config.json.
+// dockerConfigDir returns the directory in which the docker programs look for
+// config.json.
 func (e environment) dockerConfigDir() string {
 	if dir := e.get("DOCKER_CONFIG"); dir != "" {
 		return dir
@@ -34,9 +35,9 @@ func (e environment) dockerConfigDir() string {
 const credentialFault = "error getting credentials"
 
 // withDockerConfig calls do with the environment of a build. If the Docker
-// configuration names credential helpers that are not installed, do gets a copy
-// of it without them; if one turns out to fail, do is called again with a copy
-// that names none. The push never depends on them.
+// configuration names credential helpers that are not installed, the environment
+// refers to a copy without them. If a helper fails, do is called again with a
+// copy that names none. The push never depends on credential helpers.
 func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter, do func(environment) error) error {
 	env := m.envFor(req)
 	helpers, config := env.credentialHelpers()
@@ -53,7 +54,7 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 		What: "building without Docker's credential helper " + strings.Join(drop, ", ") + ", which is missing or fails",
 		Fix:  "nothing for this run; to fix it for good, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
 	without, err := env.withoutHelpers(tmp, config, drop)
-	if err != nil { // Windows may not allow links
+	if err != nil { // Windows may not allow symlinks
 		f.What, f.Why = "Docker's credential helper "+strings.Join(drop, ", ")+" is missing or fails", err.Error()
 		f.Fix = "remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json") + " if a base image cannot be pulled"
 		without = env
@@ -62,9 +63,10 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 	return do(without)
 }
 
-// credentialHelpers are the helpers that the user's Docker configuration names.
-// Docker Desktop leaves its own behind when it is replaced by another engine,
-// and every pull fails from then on, that of public base images too.
+// credentialHelpers returns the helpers that the user's Docker configuration
+// names. When Docker Desktop is replaced by another engine, its helper stays in
+// the configuration, and from then on every pull fails, even that of a public
+// base image.
 func (e environment) credentialHelpers() (names []string, config map[string]json.RawMessage) {
 	dir := e.dockerConfigDir()
 	if dir == "" {
@@ -88,10 +90,10 @@ func (e environment) credentialHelpers() (names []string, config map[string]json
 	return slices.Compact(names), config
 }
 
-// withoutHelpers creates in tmp a copy of the user's Docker configuration
-// without the credential helpers in drop, and returns an environment that
-// points to it. Everything else in the directory (plugins, contexts, buildx's
-// builders) is linked, so that the build is the same.
+// withoutHelpers creates in tmp a copy of the user's Docker configuration without
+// the credential helpers in drop, and returns an environment that points to it.
+// Everything else in the directory (plugins, contexts, buildx's builders) is
+// symlinked, so that the build is the same.
 func (e environment) withoutHelpers(tmp string, config map[string]json.RawMessage, drop []string) (environment, error) {
 	from := e.dockerConfigDir()
 	dir := filepath.Join(tmp, "docker")
@@ -108,7 +110,7 @@ func (e environment) withoutHelpers(tmp string, config map[string]json.RawMessag
 	}
 	for _, f := range entries {
 		if strings.HasPrefix(f.Name(), "config.json") {
-			continue // and what an interrupted docker left half-written
+			continue // and the incomplete file of an interrupted docker
 		}
 		if err := os.Symlink(filepath.Join(abs, f.Name()), filepath.Join(dir, f.Name())); err != nil {
 			return nil, err

@@ -25,9 +25,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// publicRegistry is a registry from which anybody may pull, with a token that
-// anybody gets, like Docker Hub: that is where a client asks for credentials.
-// It contains an image for arm64, whose reference is returned.
+// publicRegistry starts a registry from which anybody may pull, but only with a
+// token, like Docker Hub, so that clients ask for credentials. It contains an
+// image for arm64, whose reference is returned.
 func publicRegistry(t *testing.T) string {
 	t.Helper()
 	blobs := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -57,8 +57,8 @@ func publicRegistry(t *testing.T) string {
 	return ref.String()
 }
 
-// A credential helper that is missing or that fails does not prevent the pull
-// of a public base image.
+// TestCredentialHelper checks that a public base image can be pulled although a
+// credential helper is missing or fails.
 func TestCredentialHelper(t *testing.T) {
 	base := publicRegistry(t)
 	host, _ := buildkitd.Start(t)
@@ -76,12 +76,13 @@ func TestCredentialHelper(t *testing.T) {
 		}
 		m := testMachine("DOCKER_CONFIG="+config, "BUILDKIT_HOST="+host, "PATH="+bin+":"+os.Getenv("PATH"))
 		bx := &buildx{machine: m, argv: []string{buildxPath}}
-		// The builder is kept below DOCKER_CONFIG, so it must also be found
-		// through the copy.
+		// The builder is stored below DOCKER_CONFIG, so it must also be found through
+		// the copy.
 		if out, err := m.env().output(t.Context(), bx.call("create", "--name", "remote", "--driver", "remote", "--use", host)...); err != nil {
 			t.Fatal(err, out)
 		}
-		// The fault itself first, so that the following proves something.
+		// First show that the build fails without the fix, so that the following proves
+		// something.
 		req := request(t, files(t, map[string]string{"Dockerfile": "FROM " + base + "\nCOPY Dockerfile /plain" + helper + "\n"}))
 		bk := &buildKit{machine: m, buildctl: buildctl, host: host}
 		err := runRawJSON(t.Context(), m.env(), "BuildKit", Request{}, append([]string{buildctl, "build"}, bk.args(req, filepath.Join(t.TempDir(), "m"))...), nil)
@@ -148,7 +149,7 @@ func TestWithoutHelpers(t *testing.T) {
 		}
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "config.json123")); err == nil {
-		t.Error("half a configuration was taken along")
+		t.Error("an incomplete file was copied")
 	}
 	if fi, err := os.Stat(filepath.Join(dir, "config.json")); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)

@@ -12,20 +12,20 @@ import (
 )
 
 // TestDockerCurrent builds with a current engine, which keeps images in
-// containerd's store or, after an update, still in its own: with buildx and
-// without, and with whatever is chosen for a user who chooses nothing.
+// containerd's store or, after an update, still in its own. It builds with
+// buildx, without it, and with the builder that is chosen automatically.
 func TestDockerCurrent(t *testing.T) {
 	native := "linux/" + runtime.GOARCH
 	for _, tt := range []struct {
 		name  string
 		store dockerd.Store
-		auto  string // the builder that is chosen where there is buildx
+		auto  string // the builder that is chosen automatically if there is buildx
 	}{{"containerd's store", dockerd.Containerd, "buildx"}, {"its own store", dockerd.GraphDriver, "docker"}} {
 		t.Run(tt.name, func(t *testing.T) {
 			host, client := dockerd.StartCurrent(t, tt.store)
-			// Debian's runc does not know the time namespace that this engine
-			// gives to containers, so the legacy builder cannot run a step here.
-			// BuildKit, which gives none, runs steps in every store.
+			// Debian's runc does not support the time namespace that this engine gives to
+			// containers, so the legacy builder cannot run a step here. BuildKit does not
+			// use one and runs steps with every store.
 			t.Run("without buildx", func(t *testing.T) {
 				b := &docker{machine: dockerMachine(t, host), program: client, binfmt: binfmtDir}
 				engines(t, b, traits{cached: native + ": 5 of 7 steps from the cache", syntax: "build-failed", platform: native})

@@ -11,12 +11,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/lazyregexp"
 )
 
-// dockerfile is what a preflight needs to know about a Dockerfile: its stages
-// and instructions, not their meaning. The builder's own parser has the last
-// word; nothing is reported that cannot be determined for certain here.
+// dockerfile is what a preflight needs to know about a Dockerfile: its stages and
+// instructions, but not their meaning. The builder's own parser is authoritative,
+// so only certain problems are reported here.
 type dockerfile struct {
-	// frontend is from the directive `# syntax=`; it may select a different
-	// language.
+	// frontend is the value of the directive `# syntax=`, which may select a
+	// different language.
 	frontend string
 	args     map[string]string // ARGs before the first FROM, with their defaults
 	stages   []stage
@@ -34,7 +34,7 @@ type instr struct {
 	rest  string   // what follows the flags
 	words []string // rest, split; also for the JSON form
 	line  int
-	here  bool // has a heredoc
+	here  bool // whether it has a heredoc
 }
 
 // flag returns the value of a flag of the instruction.
@@ -55,7 +55,8 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.what) }
 
-// instructions are Dockerfile's (moby/buildkit frontend/dockerfile/command).
+// instructions lists those of a Dockerfile (moby/buildkit
+// frontend/dockerfile/command).
 var instructions = []string{
 	"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
 	"MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
@@ -66,7 +67,7 @@ var (
 	heredoc   = lazyregexp.New(`(?:^|[\s(])\d*<<(-?)(["']?)([a-zA-Z_][a-zA-Z0-9_.]*)(["']?)`)
 )
 
-// parseDockerfile reads the text of a Dockerfile.
+// parseDockerfile parses the text of a Dockerfile.
 func parseDockerfile(text string) (dockerfile, error) {
 	d := dockerfile{args: map[string]string{}}
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
@@ -121,7 +122,7 @@ func parseDockerfile(text string) (dockerfile, error) {
 	return d, nil
 }
 
-// plain says whether the frontend is the standard one, in whatever version.
+// plain reports whether the frontend is the standard one, in any version.
 func (d dockerfile) plain() bool {
 	return d.frontend == "" || strings.Contains(d.frontend, "docker/dockerfile")
 }
@@ -219,8 +220,8 @@ func (d *dockerfile) add(in instr) error {
 	return nil
 }
 
-// find returns the index of the stage with that name or number. Only stages
-// before limit count; -1 if there is none.
+// find returns the index of the stage before limit that has the given name or
+// number; -1 if there is none.
 func (d dockerfile) find(name string, limit int) int {
 	name = strings.ToLower(name)
 	for i := min(limit, len(d.stages)) - 1; i >= 0; i-- {
@@ -234,7 +235,7 @@ func (d dockerfile) find(name string, limit int) int {
 	return -1
 }
 
-// reachable are the stages that BuildKit builds for target, in order; ok is
+// reachable returns the stages that BuildKit builds for target, in order. ok is
 // false if target does not exist.
 func (d dockerfile) reachable(target string, vars map[string]string) (all []int, ok bool) {
 	last := len(d.stages) - 1

@@ -119,7 +119,8 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// Any text is either a Dockerfile or an error at one of its lines.
+// FuzzParseDockerfile checks that any text is either parsed or leads to an error
+// at one of its lines.
 func FuzzParseDockerfile(f *testing.F) {
 	f.Add("# syntax=docker/dockerfile:1\nFROM a AS b\nRUN <<EOF\nx\nEOF\nFROM b\nCOPY --from=b . .\n")
 	f.Add("# escape=`\nFROM a\nRUN x `\n y\n")

@@ -12,20 +12,21 @@ import (
 // Auto is the choice that tries every builder.
 const Auto = "auto"
 
-// names are the accepted values of --builder.
+// names lists the accepted values of --builder.
 var names = []string{"buildx", "buildkit", "docker", "podman", "buildah", "nerdctl"}
 
-// Names are the values that Options.Choose accepts, besides Auto.
+// Names returns the values that Options.Choose accepts, besides Auto.
 func Names() []string { return append([]string(nil), names...) }
 
 // Options say which builder to look for.
 type Options struct {
-	// Choose is a name, or Auto or "" for the first that can build.
+	// Choose is the name of a builder; Auto or "" means the first one that can
+	// build.
 	Choose string
 	// Env is the environment that builders run in, in the form of os.Environ.
 	Env []string
-	// Withhold are variables that are kept from every builder, besides gh's
-	// tokens.
+	// Withhold lists variables that are hidden from every builder, in addition to
+	// gh's tokens.
 	Withhold []string
 }
 
@@ -33,7 +34,7 @@ func (o Options) machine() machine {
 	return machine{all: o.Env, hidden: slices.Concat(o.Withhold, withheld)}
 }
 
-// candidates are the builders whose programs are installed, in the order in
+// candidates returns the builders whose programs are installed, in the order in
 // which they are tried.
 func (o Options) candidates(ctx context.Context) []Builder {
 	m := o.machine()
@@ -62,8 +63,8 @@ func (o Options) candidates(ctx context.Context) []Builder {
 	return all
 }
 
-// Find returns the builder to use for req, with findings: the chosen one and
-// its problems, or the first that can build and a note on each one that was
+// Find returns the builder to use for req, with findings: the chosen builder and
+// its problems, or the first one that can build and a note on each one that was
 // skipped. A finding of severity Error means that the builder cannot build. If
 // there is no builder at all, the Builder is nil and the finding's code is
 // "builder-missing".
@@ -89,7 +90,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 		}
 		if !refuses(found) {
 			if b.Name() == dockerName {
-				// It uses the same engine, so nothing is lost.
+				// It uses the same engine, so there is nothing to report.
 				passed = slices.DeleteFunc(passed, func(f *pipeline.Finding) bool { return errors.Is(f.Err, errNoExport) })
 			}
 			return b, append(passed, found...), nil

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// pathOf makes a PATH with only the named tools.
+// pathOf returns a PATH with only the named tools.
 func pathOf(t *testing.T, tools ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +72,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// buildx is also found without docker, and as a plugin only.
+// TestFindBuildx checks that buildx is also found without docker, and if it is
+// installed only as a plugin.
 func TestFindBuildx(t *testing.T) {
 	tool := require.Tool(t, "buildx")
 	place := func(name string) string {
@@ -101,7 +102,7 @@ func TestFindBuildx(t *testing.T) {
 	}
 }
 
-// TestArgs checks that builders get several settings at once completely.
+// TestArgs checks that all settings reach a builder if there are many at once.
 func TestArgs(t *testing.T) {
 	req := Request{Context: "/src/a,b", Dockerfile: "/src/d,e/Dockerfile", Platforms: []string{"linux/arm64", "linux/amd64"}, Target: "t",
 		Args: map[string]string{"B": "2", "A": "1=x"}, Secrets: []string{"id=s,env=V"}, CacheFrom: []string{"ghcr.io/o/c"}, CacheTo: []string{"type=inline"},

@@ -7,17 +7,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// hint recognises a cause for which builders have no code, by their words. It
-// only replaces the code and the remedy of a failure; what the builder said
-// stays in Why and Evidence.
+// hint recognises the cause of a failure by the builder's message, because
+// builders have no error codes. It only replaces the code and the remedy; the
+// builder's message stays in Why and Evidence.
 type hint struct {
-	// base means that the hint counts only while a base image is fetched.
+	// base means that the hint applies only while a base image is fetched.
 	base bool
 	said *lazyregexp.Regexp
 	is   pipeline.Finding // its code and remedy
 }
 
-// hints are tried in this order. The words were seen with BuildKit 0.34 and
+// hints are tried in this order. The messages were seen with BuildKit 0.34 and
 // buildah 1.28, or come from the sources named below.
 var hints = []hint{
 	{said: lazyregexp.New(`no space left on device|disk quota exceeded`),
@@ -70,12 +70,12 @@ var hints = []hint{
 	},
 }
 
-// fetching begins BuildKit's name of the step that asks a registry for a base
-// image.
+// fetching is the start of the name of the step in which BuildKit asks a registry
+// for a base image.
 const fetching = "[internal] load metadata for "
 
-// baseOf returns the base image that a step fetches, and whether it fetches
-// one.
+// baseOf returns the base image that a step fetches. ok is false if it does not
+// fetch one.
 func baseOf(step string) (string, bool) {
 	if base, ok := strings.CutPrefix(step, fetching); ok {
 		return base, true
@@ -89,7 +89,8 @@ func baseOf(step string) (string, bool) {
 	return "", ok
 }
 
-// explained is betters, made specific to the builder and the request.
+// explained is like betters, but makes the remedy specific to the builder and the
+// request.
 func explained(f *pipeline.Finding, builder string, req Request, step string) *pipeline.Finding {
 	f = betters(f, step)
 	switch f.Code {
@@ -103,8 +104,8 @@ func explained(f *pipeline.Finding, builder string, req Request, step string) *p
 	return f
 }
 
-// fullName writes out one of Docker's short names, as podman and buildah need
-// it.
+// fullName expands one of Docker's short names, because podman and buildah need
+// the full one.
 func fullName(base string) string {
 	if !strings.Contains(base, "/") {
 		base = "library/" + base
@@ -112,7 +113,8 @@ func fullName(base string) string {
 	return "docker.io/" + base
 }
 
-// spaceFix says whose disk is full and what to remove there.
+// spaceFix returns the remedy for a full disk: which disk it is and what to
+// remove there.
 func spaceFix(why, builder string, req Request, step string) string {
 	switch {
 	case strings.HasPrefix(step, "exporting to oci") || req.LayoutDir != "" && strings.Contains(why, req.LayoutDir):
@@ -127,15 +129,15 @@ func spaceFix(why, builder string, req Request, step string) string {
 		"docker system df shows what uses it, docker buildx prune and docker image prune remove it"
 }
 
-// betters gives a failure the code and remedy of a known cause.
+// betters replaces the code and remedy of a failure if its cause is known.
 func betters(f *pipeline.Finding, step string) *pipeline.Finding {
 	base, fetch := baseOf(step)
 	if fetch {
 		f.Code, f.What = "base-image", "the base image "+plain(base)+" cannot be fetched"
 		f.Fix = "check that the builder can pull it by itself"
 	}
-	// The last line of a step's output is what made it fail; earlier lines
-	// prove nothing.
+	// A step fails because of the last lines of its output. Earlier lines prove
+	// nothing.
 	const last = 5
 	said := f.Why + "\n" + strings.Join(f.Evidence[max(0, len(f.Evidence)-last):], "\n")
 	for _, h := range hints {

@@ -37,8 +37,8 @@ func TestBetters(t *testing.T) {
 	}
 }
 
-// TestExplained: the remedy depends on whose disk is full, and on which name is
-// short.
+// TestExplained checks that the remedy depends on which disk is full, and on the
+// short name.
 func TestExplained(t *testing.T) {
 	req := Request{LayoutDir: "/cache/image"}
 	const full = "write /x: no space left on device"
@@ -59,15 +59,14 @@ func TestExplained(t *testing.T) {
 	}
 }
 
-// TestHints checks the words that hints rely on against the programs
-// themselves.
+// TestHints checks the messages that hints rely on with the real programs.
 func TestHints(t *testing.T) {
 	base := publicRegistry(t)
 	host, _ := buildkitd.Start(t)
 	b := &buildKit{machine: testMachine("BUILDKIT_HOST=" + host), buildctl: require.Tool(t, "buildctl"), host: host}
 	foreign := &containers{machine: storage(t), name: "buildah", program: require.Tool(t, "buildah"), binfmt: binfmtDir}
-	// A program for a machine that does not exist, because it depends on the
-	// kernel which foreign ones run.
+	// The program is for a machine that does not exist, because a kernel may be able
+	// to run those of a real one.
 	const run = "FROM scratch\nCOPY --chmod=755 alien /say\nRUN [\"/say\", \"x\", \"0\"]\n"
 	alien := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xfe\xff\x01" + strings.Repeat("\x00", 200)
 	native := "linux/" + runtime.GOARCH

@@ -4,12 +4,12 @@ import "strings"
 
 // MadeBy returns the line of the Dockerfile (file:line) that made a layer, and
 // whether it copies from the build context. createdBy is from the image's
-// history. The line is empty if none fits: the layer comes from the base image,
-// or the line contains variables.
+// history. The line is empty if none matches, because the layer comes from the
+// base image or the line contains variables.
 func MadeBy(req Request, createdBy string) (where string, fromContext bool) {
 	d, err := readDockerfile(req.Dockerfile)
 	if err != nil || !d.plain() {
-		return "", false // said by CheckDockerfile
+		return "", false // CheckDockerfile reports it
 	}
 	last := len(d.stages) - 1
 	if req.Target != "" {
@@ -17,7 +17,7 @@ func MadeBy(req Request, createdBy string) (where string, fromContext bool) {
 	}
 	said := words(createdBy)
 	seen := map[int]bool{}
-	// The stage that becomes the image, and those it is based on.
+	// Search the stage that becomes the image, and the stages that it is based on.
 	for i := last; i >= 0 && !seen[i]; {
 		seen[i] = true
 		s := d.stages[i]
@@ -37,10 +37,10 @@ func MadeBy(req Request, createdBy string) (where string, fromContext bool) {
 
 func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// makes reports whether an instruction can have made a layer with that history:
-// `COPY /app/node_modules ./node_modules # buildkit`, `RUN |1 A=1 /bin/sh -c
-// pnpm install # buildkit`, or, from Docker's own builder, `/bin/sh -c pnpm
-// install`.
+// makes reports whether an instruction may have created a layer with this
+// history: `COPY /app/node_modules ./node_modules # buildkit`, `RUN |1 A=1
+// /bin/sh -c pnpm install # buildkit`, or, from Docker's own builder, `/bin/sh -c
+// pnpm install`.
 func makes(in instr, said string) bool {
 	switch in.name {
 	case "COPY", "ADD":

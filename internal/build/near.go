@@ -21,7 +21,7 @@ import (
 // between them, and names change (bun.lockb became bun.lock in Bun 1.2).
 var lockFiles = []string{"bun.lock", "bun.lockb", "pnpm-lock.yaml", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock"}
 
-// near returns a file that may have been meant instead of rel, and where it is;
+// near returns a sentence about a file that may have been meant instead of rel;
 // "" if there is none.
 func near(req Request, rel string) string {
 	dir, name := path.Split(rel)
@@ -31,9 +31,9 @@ func near(req Request, rel string) string {
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
-		for _, n := range names { // macOS and Windows find it, a Linux builder does not
+		for _, n := range names { // macOS and Windows find it, but a Linux builder does not
 			if strings.EqualFold(n, name) {
-				return dir + n + " is there, and capitals count"
+				return dir + n + " exists, but file names are case-sensitive"
 			}
 		}
 		if slices.Contains(lockFiles, name) {
@@ -52,10 +52,9 @@ func near(req Request, rel string) string {
 	return ""
 }
 
-// elsewhere looks for a file of that name, or for another lock file, in the
+// elsewhere looks for a file of the given name, or for another lock file, in the
 // directories around the context: those above it, up to the repository's root,
-// and those directly below it. It returns the path as it would have to be
-// written.
+// and those directly below it. It returns the path relative to the context.
 func elsewhere(req Request, name string) string {
 	names := []string{name}
 	if slices.Contains(lockFiles, name) {
@@ -91,9 +90,8 @@ func elsewhere(req Request, name string) string {
 	return ""
 }
 
-// where returns the line of the ignore file that excludes rel: the last one
-// that matches decides
-// (docs.docker.com/build/concepts/context/#dockerignore-files).
+// where returns the line of the ignore file that excludes rel, which is the last
+// one that matches (docs.docker.com/build/concepts/context/#dockerignore-files).
 func (i *ignore) where(req Request, rel string) string {
 	name := i.path
 	if r, err := filepath.Rel(req.Dir, i.path); err == nil && req.Dir != "" && !strings.HasPrefix(r, "..") {

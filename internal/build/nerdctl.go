@@ -12,13 +12,13 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// nerdctl builds into containerd with the BuildKit that it finds, and exports
-// the image as an archive.
+// nerdctl builds with the BuildKit that it finds, stores the image in containerd,
+// and exports it as an archive.
 //
 // Its own --output type=oci is not used: nerdctl expects the archive on
 // buildctl's stdout and fails when the output goes to a directory
-// (containerd/nerdctl#3629). An archive also gets out of the virtual machine in
-// which nerdctl runs on macOS.
+// (containerd/nerdctl#3629). An archive on stdout also works if nerdctl runs in a
+// virtual machine, as on macOS.
 type nerdctl struct {
 	machine
 	program string
@@ -27,7 +27,7 @@ type nerdctl struct {
 func (b *nerdctl) Name() string { return "nerdctl" }
 
 func (b *nerdctl) Check(ctx context.Context, req Request) ([]*pipeline.Finding, error) {
-	// This asks containerd, and then BuildKit through buildctl.
+	// The first command asks containerd, the second one BuildKit through buildctl.
 	for _, question := range [][]string{{"info"}, {"builder", "debug", "--help"}} {
 		_, err := b.env().output(ctx, append([]string{b.program}, question...)...)
 		if ctx.Err() != nil {
@@ -43,14 +43,14 @@ func (b *nerdctl) Check(ctx context.Context, req Request) ([]*pipeline.Finding, 
 func (b *nerdctl) args(req Request, platform, ref string) []string {
 	args := []string{"build", "--platform", platform, "--file", req.Dockerfile, "--tag", ref, "--progress", "rawjson"}
 	if !req.SourceDateEpoch.IsZero() {
-		// This is nerdctl's own default, plus rewriting of times.
+		// This is nerdctl's own default with the rewriting of times added.
 		args = append(args, "--output", "type=docker,rewrite-timestamp=true")
 	}
 	return append(args, buildxDialect.dockerArgs(req)...)
 }
 
 func (b *nerdctl) Build(ctx context.Context, req Request, r *pipeline.Reporter) (Result, error) {
-	// Only this layout uses the name, so that two publishes do not mix.
+	// Only this layout uses the name, so that two publishes do not interfere.
 	name := fmt.Sprintf("sbw.local/build-%x", sha256.Sum256([]byte(req.LayoutDir)))[:32]
 	return b.toLayout(ctx, b.Name(), req, r, func(env environment, _ string) (string, error) {
 		return perPlatform(req, func(p string) (string, error) {

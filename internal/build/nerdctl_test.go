@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-// startContainerd starts a containerd for t alone and returns its address.
+// startContainerd starts a containerd for t only and returns its address.
 func startContainerd(t *testing.T) string {
 	t.Helper()
 	require.Root(t)
@@ -29,8 +29,7 @@ func startContainerd(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// It writes to us, so that the test can wait for its message that it
-	// serves.
+	// Read its output to wait for the message that it is serving.
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +89,7 @@ func TestNerdctl(t *testing.T) {
 	if err := os.WriteFile(toml, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// nerdctl calls buildctl by PATH.
+	// nerdctl finds buildctl on PATH.
 	path := filepath.Dir(require.Tool(t, "buildctl")) + ":" + os.Getenv("PATH")
 	b := &nerdctl{machine: testMachine("NERDCTL_TOML="+toml, "BUILDKIT_HOST="+host, "PATH="+path), program: program}
 	found, err := b.Check(t.Context(), Request{})

@@ -10,11 +10,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// This file reads `--progress=plain`, BuildKit's output for people
-// (moby/buildkit util/progress/progressui/printer.go), because the client in
-// docker 20.10 and buildx before 0.13 have no other.
+// This file reads `--progress=plain`, BuildKit's output for people (moby/buildkit
+// util/progress/progressui/printer.go), because the client in docker 20.10 and
+// buildx before 0.13 have no other format.
 
-// runPlain is runRawJSON for clients that only write text.
+// runPlain is like runRawJSON, for clients that only write text.
 func runPlain(ctx context.Context, env environment, who string, req Request, argv []string, r *pipeline.Reporter) error {
 	t := newTracker(r)
 	p := plainReader{tracker: t}
@@ -29,7 +29,7 @@ func (p plainReader) read(from io.Reader) error { return eachLine(from, maxStatu
 var (
 	// plainLine matches a line about a step: its number and the message.
 	plainLine = lazyregexp.New(`^#(\d+) (.*)$`)
-	// plainOutput matches a line that a step has printed, after its time in
+	// plainOutput matches a line of a step's output, which follows the time in
 	// seconds.
 	plainOutput = lazyregexp.New(`^\d+\.\d+ (.*)$`)
 	// plainDone matches the end of a step.

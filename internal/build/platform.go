@@ -11,14 +11,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// checkPlatforms compares what a builder says it can run with what is
-// requested. A builder that says nothing is assumed to be able to. A platform
-// matters only if the Dockerfile runs something on it.
+// checkPlatforms compares the platforms that a builder says it can run with the
+// requested ones. If the builder does not list any, it is assumed to support all.
+// A platform matters only if the Dockerfile runs something on it.
 //
-// BuildKit lists what its kernel runs. Its own image also contains emulators
-// (buildkit-qemu-*) that it does not list
-// (solver/llbsolver/ops/exec_binfmt.go), so an unlisted platform is not always
-// an error: grave says whether it is.
+// BuildKit lists the platforms that its kernel can run. Its own image also
+// contains emulators (buildkit-qemu-*) that it does not list
+// (solver/llbsolver/ops/exec_binfmt.go), so an unlisted platform is not always an
+// error. grave is the severity of the finding.
 func checkPlatforms(who string, can []string, req Request, grave pipeline.Severity) []*pipeline.Finding {
 	if len(can) == 0 {
 		return nil
@@ -85,7 +85,7 @@ func firstRun(req Request, platform, native string) *runStep {
 	return nil
 }
 
-// vars are the variables that FROM may use.
+// vars returns the variables that FROM may use.
 func (d dockerfile) vars(req Request, platform, native string) map[string]string {
 	vars := map[string]string{"TARGETPLATFORM": platform, "BUILDPLATFORM": native, "TARGETSTAGE": req.Target}
 	for prefix, p := range map[string]string{"TARGET": platform, "BUILD": native} {
@@ -110,8 +110,8 @@ var emulators = map[string]string{
 	"ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64", "mips64le": "mips64el",
 }
 
-// localPlatforms are the platforms that this machine can run, natively or
-// through an emulator registered with binfmt_misc at dir; nil if that cannot be
+// localPlatforms returns the platforms that this machine can run, natively or
+// through an emulator registered with binfmt_misc at dir; nil if they cannot be
 // determined.
 func localPlatforms(dir string) []string {
 	if runtime.GOOS != "linux" {
@@ -131,5 +131,5 @@ func localPlatforms(dir string) []string {
 	return all
 }
 
-// binfmtDir is where the kernel lists its emulators.
+// binfmtDir is the directory in which the kernel lists its emulators.
 const binfmtDir = "/proc/sys/fs/binfmt_misc"

@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// maxDockerfile is the most that is read of a Dockerfile, in bytes.
+// maxDockerfile is the maximum size of a Dockerfile in bytes.
 const maxDockerfile = 4 << 20
 
 func readDockerfile(path string) (dockerfile, error) {
@@ -34,7 +34,8 @@ func readDockerfile(path string) (dockerfile, error) {
 	return parseDockerfile(string(text))
 }
 
-// place names a line of the request's Dockerfile for people.
+// place returns the position of a line in the request's Dockerfile as it appears
+// in messages.
 func place(req Request, line int) string {
 	name := req.Dockerfile
 	if rel, err := filepath.Rel(req.Dir, name); err == nil && req.Dir != "" && !strings.HasPrefix(rel, "..") {
@@ -43,8 +44,9 @@ func place(req Request, line int) string {
 	return fmt.Sprintf("%s:%d", filepath.ToSlash(name), line)
 }
 
-// CheckDockerfile reports, before anything is built, what in the Dockerfile and
-// the context would fail or would lead to a different image than requested.
+// CheckDockerfile reports, before anything is built, problems in the Dockerfile
+// and the context that would make the build fail or lead to a different image
+// than requested.
 func CheckDockerfile(req Request) []*pipeline.Finding {
 	if f := checkContextDir(req); f != nil {
 		return []*pipeline.Finding{f}
@@ -81,7 +83,8 @@ func checkContextDir(req Request) *pipeline.Finding {
 	if err == nil && fi.IsDir() {
 		return nil
 	}
-	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error, What: "there is no build context directory " + req.Context,
+	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error,
+		What: "the build context directory " + req.Context + " does not exist",
 		Fix: "name the directory with --context, or as build.context in .sbw.yaml", Err: err}
 	if err == nil {
 		f.What = "the build context " + req.Context + " is not a directory"
@@ -91,7 +94,7 @@ func checkContextDir(req Request) *pipeline.Finding {
 	return f
 }
 
-// missingDockerfile names Dockerfiles nearby.
+// missingDockerfile returns a finding that names Dockerfiles nearby.
 func missingDockerfile(req Request) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code:     "dockerfile-missing",
@@ -104,7 +107,7 @@ func missingDockerfile(req Request) *pipeline.Finding {
 		for _, name := range []string{"Dockerfile", "Dockerfile.*", "*.Dockerfile", "Containerfile"} {
 			found, err := filepath.Glob(filepath.Join(globQuote(req.Context), dir, name))
 			if err != nil {
-				continue // cannot fail: we wrote the pattern
+				continue // cannot fail, because the pattern is valid
 			}
 			for _, p := range found {
 				if rel, err := filepath.Rel(
@@ -126,16 +129,15 @@ func missingDockerfile(req Request) *pipeline.Finding {
 	return f
 }
 
-// globQuote escapes a path so that it stands for itself in a pattern.
+// globQuote escapes a path so that it matches itself as a pattern.
 func globQuote(path string) string {
 	return strings.NewReplacer(`[`, `\[`, `*`, `\*`, `?`, `\?`).Replace(path)
 }
 
-// check reports what is wrong for one platform.
+// check reports the problems for one platform.
 func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding) {
-	// We do not know where the builder runs. Its platform matters only for
-	// variables, and a stage for the builder's platform never becomes the
-	// image.
+	// It is unknown on which platform the builder runs. That only matters for
+	// variables, and a stage for the builder's platform never becomes the image.
 	vars := d.vars(req, platform, "")
 	for _, v := range []string{"BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"} {
 		delete(vars, v)
@@ -187,8 +189,8 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 	return all
 }
 
-// pinned is about a final stage whose base image has its platform written into
-// the Dockerfile, which overrides the requested one.
+// pinned returns a finding if the Dockerfile fixes the platform of the final
+// stage's base image, which overrides the requested one.
 func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]string) *pipeline.Finding {
 	s := d.stages[i]
 	for {
@@ -204,12 +206,12 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 		return nil
 	}
 	return &pipeline.Finding{Code: "dockerfile-platform", Severity: pipeline.Error, Where: place(req, s.line),
-		What: "the image's base is fixed to " + p + ", and " + platform + " is to be built",
+		What: "the final stage's base image is fixed to " + p + ", but the build is for " + platform,
 		Fix:  "remove --platform from that FROM, or write --platform=$TARGETPLATFORM"}
 }
 
-// sources are the paths in the context that the instruction copies. Those that
-// cannot be determined here (variables, patterns, URLs) are left out.
+// sources returns the paths in the context that the instruction copies, without
+// those that cannot be determined here (variables, patterns, URLs).
 func (in instr) sources() (all []string) {
 	if in.name != "COPY" && in.name != "ADD" || len(in.words) < 2 {
 		return nil
@@ -227,8 +229,8 @@ func (in instr) sources() (all []string) {
 	return all
 }
 
-// brokenList is about a command that looks like a list but is not valid JSON
-// (single quotes, a trailing comma), so that a shell gets it.
+// brokenList returns a finding if a command looks like a list but is not valid
+// JSON (single quotes, a trailing comma), so that a shell runs it.
 func brokenList(req Request, in instr) *pipeline.Finding {
 	switch in.name {
 	case "CMD", "ENTRYPOINT", "RUN":
@@ -248,7 +250,7 @@ func brokenList(req Request, in instr) *pipeline.Finding {
 		Fix:  `write it with double quotes and without a trailing comma: ["program", "argument"]`}
 }
 
-// checkSource reports a COPY that would find nothing.
+// checkSource returns a finding if a COPY would not find its source.
 func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.Finding {
 	rel := strings.TrimPrefix(filepath.ToSlash(filepath.Clean("/"+src)), "/")
 	if rel == "" {
@@ -257,7 +259,7 @@ func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.F
 	_, err := os.Stat(filepath.Join(req.Context, filepath.FromSlash(rel)))
 	if errors.Is(err, fs.ErrNotExist) {
 		if fi, lerr := os.Lstat(filepath.Join(req.Context, filepath.FromSlash(rel))); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
-			return nil // may lead to a path within the image
+			return nil // a symlink, which may refer to a path in the image
 		}
 		return &pipeline.Finding{Code: "copy-missing", Severity: pipeline.Error, Where: place(req, in.line),
 			What: in.name + " takes " + src + ", which is not in the build context", Why: near(req, rel),

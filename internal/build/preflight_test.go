@@ -47,7 +47,7 @@ func TestCheckDockerfile(t *testing.T) {
 		{name: "another lock file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY package.json bun.lockb ./\n", "package.json": "", "bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "bun.lock is there"},
 		{name: "another package manager's lock file", tree: map[string]string{"Dockerfile": "FROM a\nCOPY app/package-lock.json ./\n", "app/pnpm-lock.yaml": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/pnpm-lock.yaml is there"},
 		{name: "a lock file below", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "web/bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "there is web/bun.lock"},
-		{name: "other capitals", tree: map[string]string{"Dockerfile": "FROM a\nCOPY --chown=1:1 [\"app/yarn.lock\", \"./\"]\n", "app/Yarn.lock": "", "app/bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/Yarn.lock is there, and capitals count"},
+		{name: "other capitals", tree: map[string]string{"Dockerfile": "FROM a\nCOPY --chown=1:1 [\"app/yarn.lock\", \"./\"]\n", "app/Yarn.lock": "", "app/bun.lock": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "app/Yarn.lock exists, but file names are case-sensitive"},
 		{name: "a wildcard without a match is allowed", tree: map[string]string{"Dockerfile": "FROM a\nCOPY package.json yarn.lock* src/*.ts ./\n", "package.json": ""}},
 		{name: "misspelt", tree: map[string]string{"Dockerfile": "FROM a\nCOPY src/idnex.ts ./\n", "src/index.ts": ""}, want: []string{"copy-missing Dockerfile:2"}, says: "src/index.ts is there"},
 		{name: "ignored by the second line", tree: map[string]string{"Dockerfile": "FROM a\nCOPY bun.lock ./\n", "bun.lock": "", ".dockerignore": "# locks\n*.lock\n"}, want: []string{"copy-ignored Dockerfile:2"}, says: ".dockerignore:2"},
@@ -88,8 +88,8 @@ func TestCheckDockerfile(t *testing.T) {
 	}
 }
 
-// TestNearAbove: a file in the repository's root lies outside a context below
-// it.
+// TestNearAbove checks a file in the repository's root, which is outside a
+// context below it.
 func TestNearAbove(t *testing.T) {
 	dir := files(t, map[string]string{"apps/web/Dockerfile": "", "yarn.lock": ""})
 	req := Request{Dir: dir, Context: filepath.Join(dir, "apps", "web")}

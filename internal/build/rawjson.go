@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// status is one line of `--progress=rawjson`: those parts of BuildKit's
+// status is one line of `--progress=rawjson`, with the parts of BuildKit's
 // client.SolveStatus (moby/buildkit client/graph.go) that are used here.
 type status struct {
 	Vertexes []vertex        `json:"vertexes"`
@@ -25,8 +25,8 @@ type vertex struct {
 	Error     string     `json:"error"`
 }
 
-// vertexStatus is the progress of one part of a vertex: a layer that is pulled,
-// unpacked or exported. Total is 0 where the size is unknown.
+// vertexStatus is the progress of one part of a vertex, such as a layer that is
+// pulled, unpacked or exported. Total is 0 if the size is unknown.
 type vertexStatus struct {
 	ID        string     `json:"id"`
 	Vertex    string     `json:"vertex"`
@@ -56,7 +56,8 @@ type vertexWarning struct {
 
 var errNoStatus = errors.New("not a progress record")
 
-// parseStatus reads one line. Anything else a builder prints is errNoStatus.
+// parseStatus parses one line. The error is errNoStatus for anything else that a
+// builder prints.
 func parseStatus(line []byte) (status, error) {
 	var s status
 	if !strings.HasPrefix(strings.TrimLeft(string(line[:min(len(line), 16)]), " \t"), "{") {

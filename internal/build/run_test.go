@@ -14,8 +14,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// speaker is a program that prints its arguments, the way compilers and package
-// managers print, and ends as the last of them says.
+// speaker is a program that prints its arguments like a compiler or package
+// manager does, and exits with the code in the last one.
 const speaker = `package main
 
 import (
@@ -42,7 +42,7 @@ func main() {
 }
 `
 
-// compileSpeaker puts the program for arch into dir.
+// compileSpeaker compiles the program for arch into dir.
 func compileSpeaker(t *testing.T, dir, arch string) {
 	t.Helper()
 	src := filepath.Join(t.TempDir(), "main.go")
@@ -80,8 +80,8 @@ func steps(t *testing.T, b Builder, can traits) {
 		if !ok || f.Code != "build-step" || !strings.Contains(f.What, "/say") || f.Where != "Dockerfile:3" {
 			t.Fatalf("err = %+v", err)
 		}
-		// The order between a process's two streams is undefined, and buildah's
-		// isolation prints a line of its own.
+		// The order of a process's two streams is undefined, and buildah's isolation
+		// prints a line of its own.
 		for _, want := range []string{"on " + runtime.GOARCH, "downloading 100%", "error: it broke"} {
 			if !slices.Contains(f.Evidence, want) {
 				t.Errorf("evidence %q lacks %q", f.Evidence, want)
@@ -120,7 +120,7 @@ func emulated(t *testing.T, b Builder) {
 	dir := files(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY say-arm64 /say\nRUN [\"/say\", \"x\", \"0\"]\n"})
 	compileSpeaker(t, dir, "arm64")
 	req := request(t, dir)
-	req.NoCache = true // the step has to run, whatever the engine has run before
+	req.NoCache = true // the step has to run, even if the engine has it in its cache
 	found, err := b.Check(t.Context(), req)
 	if err != nil || refuses(found) {
 		t.Fatalf("findings = %v, %v", found, err)

@@ -7,14 +7,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// secretSpec is a build secret in the form that buildx and buildctl read:
-// id=NAME[,src=FILE|,env=VAR|,type=env].
+// secretSpec is the specification of a build secret in the form of buildx and
+// buildctl: id=NAME[,src=FILE|,env=VAR|,type=env].
 type secretSpec struct{ id, src, env string }
 
-// parseSecret reads the specification of a secret by the rules of BuildKit's
-// clients (buildx util/buildflags/secrets.go): a secret without a source is the
-// environment variable of the same name if there is one, and otherwise the file
-// of that name.
+// parseSecret parses the specification of a secret like BuildKit's clients
+// (buildx util/buildflags/secrets.go): without a source, the secret is the
+// environment variable of the same name if it exists, and otherwise the file of
+// that name.
 func parseSecret(s string) (secretSpec, bool) {
 	r := csv.NewReader(strings.NewReader(s))
 	fields, err := r.Read()
@@ -56,8 +56,7 @@ func CheckSecret(s string) error {
 	if _, ok := parseSecret(s); ok {
 		return nil
 	}
-	// The value is not repeated, because somebody may have put the secret
-	// itself here.
+	// The value is not repeated, because it may be the secret itself.
 	return pipeline.UsageErrorf(
 		"usage",
 		"write it as id=NAME,src=FILE or id=NAME,env=VAR",
@@ -65,7 +64,7 @@ func CheckSecret(s string) error {
 	)
 }
 
-// secretNames are the variables that the build's secrets come from.
+// secretNames returns the variables that the build's secrets come from.
 func secretNames(secrets []string) (names []string) {
 	for _, s := range secrets {
 		if spec, ok := parseSecret(s); ok && spec.env != "" {

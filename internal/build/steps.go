@@ -16,7 +16,7 @@ import (
 // runSteps runs podman, buildah or Docker's legacy builder and reports progress.
 func runSteps(ctx context.Context, env environment, who, platform string, req Request, argv []string, r *pipeline.Reporter) error {
 	t := &stepTracker{r: r}
-	// One writer for both streams, so that a step's output stays below its
+	// Both streams have the same writer, so that a step's output stays below its
 	// heading.
 	err, rerr := piped(func(w io.Writer) error { return env.run(ctx, req.Dir, argv, w, w) }, t.read)
 	switch {
@@ -31,23 +31,24 @@ func runSteps(ctx context.Context, env environment, who, platform string, req Re
 	return nil
 }
 
-// stepLine is the line with which podman and buildah begin a step. If there are
-// several stages, the stage's number comes first (containers/buildah
-// imagebuildah/stage_executor.go). Docker's legacy builder writes "Step 1/4 :
-// FROM …".
+// stepLine matches the line that podman and buildah print at the start of a step.
+// If there are several stages, it begins with the stage's number
+// (containers/buildah imagebuildah/stage_executor.go). Docker's legacy builder
+// prints "Step 1/4 : FROM …".
 var stepLine = lazyregexp.New(`^(?:\[([^\]]*)\] )?(?:STEP|Step) (\d+)/(\d+) ?: (.*)$`)
 
-// errorLine reports whether the builder wrote this line about its failure, not
-// the step.
+// errorLine reports whether the builder, and not the step, wrote this line about
+// the failure.
 func errorLine(line string) bool {
 	return strings.HasPrefix(line, "Error: ") || strings.HasPrefix(line, "error ") || legacyError.MatchString(line)
 }
 
-// legacyError matches how Docker's legacy builder ends: a RUN that failed, a
-// missing file, and whatever else the engine reports.
+// legacyError matches the last line of Docker's legacy builder: a RUN that
+// failed, a missing file, or another error of the engine.
 var legacyError = lazyregexp.New(`^(The command '.*' returned a non-zero code: \d+|(COPY|ADD) failed: .*|Error response from daemon: .*)$`)
 
-// failedStep matches how both of them name the step that failed.
+// failedStep matches the line in which podman and buildah name the step that
+// failed.
 var failedStep = lazyregexp.New(
 	`^(?:Error: |error )?(?:building|committing container for step|building at STEP).*?(?:at STEP )?"(.*?)": (.*)$`,
 )
@@ -66,8 +67,8 @@ type stepTracker struct {
 func (t *stepTracker) read(from io.Reader) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	for {
-		// Only the start of a line is kept, so that an endless one costs
-		// nothing.
+		// Only the start of a line is kept, so that an endless one does not use up
+		// memory.
 		part, err := in.ReadSlice('\n')
 		t.log.write(0, string(part), t.line)
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -104,7 +105,8 @@ func (t *stepTracker) line(line string) {
 	t.r.Detailf("%s", line)
 }
 
-// failure describes what went wrong, and ends with the step's own output.
+// failure returns the finding for a failed build. Its evidence ends with the
+// step's own output.
 func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	lines := t.log.kept()
@@ -133,7 +135,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	if m := failedStep.FindStringSubmatch(lines[last]); m != nil {
 		f.Why = m[2]
 	}
-	// podman adds a Go value after the text that is meant for people.
+	// podman appends a Go value to the message.
 	f.Why, _, _ = strings.Cut(f.Why, " &imagebuilder.")
 	if line := lineOf(req.Dockerfile, t.now); line > 0 {
 		f.Where = place(req, line)
@@ -141,7 +143,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	return explained(f, builder, req, t.now)
 }
 
-// from is the stage's FROM written as an instruction.
+// from returns the stage's FROM as an instruction.
 func (s stage) from() instr {
 	in := instr{name: "FROM", rest: s.base, line: s.line}
 	if s.platform != "" {
@@ -153,8 +155,8 @@ func (s stage) from() instr {
 	return in
 }
 
-// lineOf returns the line of the Dockerfile whose instruction has the text that
-// the builder printed; 0 unless exactly one matches.
+// lineOf returns the line of the Dockerfile whose instruction matches the text
+// that the builder printed; 0 unless exactly one does.
 func lineOf(path, text string) (line int) {
 	d, err := readDockerfile(path)
 	if err != nil && len(d.stages) == 0 {

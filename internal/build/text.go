@@ -6,8 +6,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// plain is a line in a form that is safe to show, and only with what a carriage
-// return would have left on the screen.
+// plain returns a line in a form that is safe to print. Text that a carriage
+// return would have overwritten on the screen is removed.
 func plain(line string) string {
 	line = strings.TrimRight(line, "\r\n")
 	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
@@ -17,20 +17,21 @@ func plain(line string) string {
 }
 
 // logTail keeps the last lines of a step's output in a form that is safe to
-// show.
+// print.
 type logTail struct {
 	lines   []string
 	partial [3]string // by stream: the start of a line that is not complete yet
 }
 
-// How much of a step is kept: enough for a compiler's message or a stack trace.
+// These limit how much of a step's output is kept: enough for a compiler's
+// message or a stack trace.
 const (
 	maxLogLines = 60
 	maxLogLine  = 2000 // bytes
 )
 
-// write adds output of a stream (1 or 2 of a process, 0 for both together) and
-// calls each with every line that is now complete.
+// write adds the output of a stream (1 or 2 for those of a process, 0 for both
+// together) and calls each with every line that is now complete.
 func (t *logTail) write(stream int, p string, each func(string)) {
 	if stream < 0 || stream >= len(t.partial) {
 		stream = 0
@@ -49,7 +50,7 @@ func (t *logTail) write(stream int, p string, each func(string)) {
 	}
 }
 
-// end completes a line that has no line end.
+// end completes the last line of a stream if it has no line end.
 func (t *logTail) end(stream int, each func(string)) {
 	line := plain(t.partial[stream])
 	t.partial[stream] = ""
@@ -62,8 +63,8 @@ func (t *logTail) end(stream int, each func(string)) {
 	}
 }
 
-// kept returns what was kept, including incomplete lines, without empty lines
-// at the end.
+// kept returns the lines that were kept, including incomplete ones, without empty
+// lines at the end.
 func (t *logTail) kept() []string {
 	lines := append([]string(nil), t.lines...)
 	for _, p := range t.partial {

@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// maxStatusLine limits a progress record. A step's output comes in much smaller
-// pieces, encoded in base64.
+// maxStatusLine limits the length of a progress record in bytes. A step's output
+// comes in much smaller pieces, encoded in base64.
 const maxStatusLine = 8 << 20
 
 // tracker turns BuildKit's progress records into events, and keeps what is
@@ -25,7 +25,7 @@ type tracker struct {
 	steps map[string]*step
 	order []*step
 	now   string  // the subject of the last line that was reported
-	said  logTail // lines between the records: the client's own messages
+	said  logTail // lines that are not records: the client's own messages
 }
 
 type step struct {
@@ -42,7 +42,7 @@ func newTracker(r *pipeline.Reporter) *tracker {
 // read reads a builder's stderr to its end.
 func (t *tracker) read(from io.Reader) error { return eachLine(from, maxStatusLine, t.line) }
 
-// eachLine calls do with every line of up to most bytes, and skips longer ones.
+// eachLine calls do with every line of at most most bytes, and skips longer ones.
 func eachLine(from io.Reader, most int, do func([]byte)) error {
 	in := bufio.NewReaderSize(from, 64<<10)
 	var line []byte
@@ -113,8 +113,8 @@ func (t *tracker) vertex(v vertex) {
 	}
 }
 
-// counted separates the steps that a Dockerfile's author knows from BuildKit's
-// internal ones and from the layers that an export lists.
+// counted reports whether a vertex is a step of the Dockerfile, and not an
+// internal one of BuildKit or a layer that an export lists.
 func counted(name string) bool {
 	return !strings.HasPrefix(name, "[internal]") && !strings.HasPrefix(name, "[auth]") && name != ""
 }
@@ -133,8 +133,8 @@ func (t *tracker) progress() {
 	t.r.Progress(pipeline.Progress{Item: "steps", Done: done, Total: total, State: t.now})
 }
 
-// part reports the progress of a download or an export, adding up all parts of
-// a step.
+// part reports the progress of a download or an export, which is the sum of all
+// parts of a step.
 func (t *tracker) part(p vertexStatus) {
 	st := t.steps[p.Vertex]
 	if st == nil || p.Total <= 0 && p.Current <= 0 {
@@ -167,7 +167,7 @@ func (t *tracker) warning(w vertexWarning) {
 	t.r.Finding(f)
 }
 
-// cached counts the steps, and those that came from the cache.
+// cached returns the number of steps that came from the cache, and of all steps.
 func (t *tracker) cached() (cached, all int) {
 	for _, st := range t.order {
 		if counted(st.Name) && stepNumber.MatchString(st.Name) {
@@ -185,13 +185,13 @@ var (
 	// sourceLine matches the heading of the Dockerfile excerpt that BuildKit's
 	// clients print with an error (solver/errdefs/source.go).
 	sourceLine = lazyregexp.New(`^(\S.*):(\d+)$`)
-	// processError matches BuildKit's message for a RUN that failed, before 0.9
-	// and since.
+	// processError matches BuildKit's message for a RUN that failed, in versions
+	// before 0.9 and later ones.
 	processError = lazyregexp.New(`^(?:executor failed running \[.*\]|process ".*" did not complete successfully): (.*)$`)
 )
 
-// failure describes what went wrong: the step that failed, ending with its own
-// output, or else the builder's last words.
+// failure returns the finding for a failed build: the step that failed, with its
+// own output at the end of the evidence, or else the builder's last message.
 func (t *tracker) failure(builder string, req Request, err error) *pipeline.Finding {
 	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	said := t.said.kept()
@@ -230,8 +230,8 @@ func (t *tracker) failure(builder string, req Request, err error) *pipeline.Find
 	return explained(f, builder, req, "")
 }
 
-// dockerfilePlace names a line of the Dockerfile like place does. BuildKit's
-// clients print the file's name without its directory.
+// dockerfilePlace returns the position of a line in the Dockerfile like place.
+// BuildKit's clients print the file's name without its directory.
 func dockerfilePlace(req Request, name, line string) string {
 	n, err := strconv.Atoi(line)
 	if err != nil || name != filepath.Base(req.Dockerfile) {
@@ -245,5 +245,5 @@ func firstLine(s string) string {
 	return s
 }
 
-// took is the time since start in a form for people.
+// took returns the time since start, rounded for messages.
 func took(start time.Time) time.Duration { return time.Since(start).Round(time.Millisecond) }

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// eventLines is what a build reported, one line for each event.
+// eventLines returns what a build reported, one line for each event.
 func eventLines(h *heard) (all []string) {
 	for _, e := range h.all {
 		switch e.Kind {
@@ -85,7 +85,7 @@ func TestTrackerFailure(t *testing.T) {
 				Fix: "correct that step of the Dockerfile; its output follows", Evidence: []string{"said"}}},
 		{"no step", "ERROR: failed to solve: dockerfile parse error on line 2: unknown instruction: COPPY\n",
 			pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "dockerfile parse error on line 2: unknown instruction: COPPY"}},
-		{"no word", "", pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "exit status 1"}},
+		{"no message", "", pipeline.Finding{Code: "build-failed", What: "docker buildx could not build the image", Why: "exit status 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := newTracker(nil)
@@ -102,7 +102,8 @@ func TestTrackerFailure(t *testing.T) {
 	}
 }
 
-// An overlong record costs only that record, and no memory.
+// TestTrackerLongLine checks that a record that is too long is skipped without
+// using up memory.
 func TestTrackerLongLine(t *testing.T) {
 	var h heard
 	tr := newTracker(h.reporter())
@@ -115,7 +116,8 @@ func TestTrackerLongLine(t *testing.T) {
 	}
 }
 
-// Whatever a builder prints, what we report is safe to show.
+// FuzzTracker checks that what is reported is safe to print, whatever a builder
+// prints.
 func FuzzTracker(f *testing.F) {
 	f.Add([]byte(`{"vertexes":[{"digest":"a","name":"[1/2] RUN \u001b[31m","started":"2026-01-01T00:00:00Z"}],"logs":[{"vertex":"a","stream":2,"data":"G1szMW0K"}]}` + "\nERROR: x\x1b[0m\n"))
 	f.Add([]byte(`{"statuses":[{"id":"x","vertex":"a","total":-1,"current":9}],"warnings":[{"short":"eA==","range":[{}],"sourceInfo":{}}]}`))
@@ -198,7 +200,7 @@ func TestStepTrackerFailure(t *testing.T) {
 		{"older", "STEP 2: FROM scratch\nSTEP 2/3: RUN x\nerror building at STEP \"RUN x\": error while running runtime: exit status 2\n",
 			pipeline.Finding{Code: "build-step", What: "the build's step RUN x failed", Why: "error while running runtime: exit status 2", Fix: "correct that step of the Dockerfile"}},
 		{"before any step", "Error: no such Dockerfile\n", pipeline.Finding{Code: "build-failed", What: "podman could not build the image", Why: "no such Dockerfile"}},
-		{"no word", "noise\n", pipeline.Finding{Code: "build-failed", What: "podman could not build the image", Why: "exit status 1", Evidence: []string{"noise"}}},
+		{"no message", "noise\n", pipeline.Finding{Code: "build-failed", What: "podman could not build the image", Why: "exit status 1", Evidence: []string{"noise"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := &stepTracker{}
