@@ -7,15 +7,15 @@
 // # Decisions
 //
 //   - Two entries are equal if their type, content, mode, owner, link target, device number and
-//     extended attributes are. Modification times do not count, as in BuildKit's own cache.
-//   - Runtimes agree on ordinary layers and differ on odd ones: duplicate entries, paths through a symlink, a whiteout
-//     next to the entry that it hides, sparse files. An odd layer is reported as such (Listing.Odd,
-//
-// ErrUncertain), and callers leave it alone: sending a layer once too often costs time, a wrong
-// layer costs the image.
-//   - Trees are compared, not layers. What a layer leaves of those below it depends on them, and
-//     only the trees show it: opaque directories, whiteouts and hard links need no special rules.
-//   - A layer is untrusted input. Listings are limited in size, and a panic in a decoder becomes an error.
+//     extended attributes are equal. Modification times do not count, as in BuildKit's own cache.
+//   - Runtimes agree on ordinary layers and differ on odd ones: duplicate entries, paths through a
+//     symlink, a whiteout next to the entry that it hides, sparse files. An odd layer is reported
+//     (Listing.Odd, ErrUncertain), and callers do not change it: sending a layer once too often
+//     costs time, but a wrong layer breaks the image.
+//   - Trees are compared, not layers. The effect of a layer depends on those below it, and only
+//     the trees show it: opaque directories, whiteouts and hard links need no special rules.
+//   - A layer is untrusted input. Listings are limited in size, and a panic in a decoder becomes an
+//     error.
 //
 // The format: https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
 package layer

@@ -9,7 +9,8 @@
 //
 // # Decisions
 //
-//   - Digests come from the builder's metadata, never from the first entry of index.json, because the directory contains several images.
+//   - Digests come from the builder's metadata, never from the first entry of
+//     index.json, because the directory contains several images.
 //   - Platforms are read from each image's config, because a descriptor may say
 //     anything. Nested indexes are followed, and attestations are skipped.
 //   - Documents are changed as JSON trees, so that unknown fields survive.

@@ -7,17 +7,17 @@
 //
 // # Decisions
 //
-//   - The reference is always a full layer. The label that Rewrite writes says which layers of an
-//     image are small ones, and these are never used for comparison, so small layers do not pile
-//     up.
-//   - A small layer pays off up to a fifth of the full layer's size (maxShare). It costs that share
-//     in disk space and pull time on a node that has nothing yet. It saves at least four fifths of
-//     each push, until the difference grows beyond the share and one full layer resets it.
-//   - The result is proved before it is used: both images are unpacked in memory from the blobs to
-//     push and compared entry by entry (Prove). If they differ, the image is pushed as it was
+//   - The reference is always a full layer. The label that Rewrite writes records which layers of
+//     an image are small ones. These are never used for comparison, so small layers do not pile up.
+//   - A small layer is used up to a fifth of the full layer's size (maxShare). It costs that share
+//     in disk space, and in pull time on a node that does not have the layers yet. It saves at
+//     least four fifths of each push. When the difference exceeds the share, one full layer is sent
+//     and becomes the new reference.
+//   - The result is verified before it is used: both images are unpacked in memory from the blobs
+//     to push and compared entry by entry (Prove). If they differ, the image is pushed as it was
 //     built, and a finding says so.
 //   - Anything that runtimes might interpret differently is left as the builder made it (see
-//     package layer), and so are images that are not for linux, encrypted and foreign layers, and
+//     package layer). So are images that are not for linux, encrypted and foreign layers, and
 //     images whose diff_ids or history do not match their layers.
 package reuse
 
