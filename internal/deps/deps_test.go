@@ -1,4 +1,4 @@
-// Package deps tests which packages may import and link which. There are few rules,
+// Package deps tests which packages may import and link which others. There are few rules,
 // and each comes with its reason.
 package deps
 
@@ -40,10 +40,10 @@ var layers = []struct {
 	{"github.com/spf13/pflag", []string{"internal/ghcmd", "internal/kubecmd", "internal/cli", "internal/readme"}, "only the command layer knows flags"},
 	{"github.com/charmbracelet/", []string{"internal/ui"}, "only ui knows terminals"},
 	{"golang.org/x/term", []string{"internal/ui"}, "only ui knows terminals"},
-	// YAML is read with go.yaml.in/yaml/v3, because stamping a file and reporting where
-	// it is wrong need the positions of nodes. Kubernetes reads YAML 1.1, in which more
-	// words are not text, and writes its own style: where a result has to be what
-	// kubectl makes of a text, its library is used.
+	// YAML is read with go.yaml.in/yaml/v3, because stamping a file and reporting errors
+	// with their line need the positions of nodes. Kubernetes reads YAML 1.1, in which more
+	// words are not strings, and writes its own style. Its library is used where the result
+	// must be the same as kubectl's.
 	{"sigs.k8s.io/yaml", []string{"internal/manifest", "internal/cluster/apply", "internal/kubecmd"}, "read YAML with go.yaml.in/yaml/v3"},
 	{"gopkg.in/yaml", nil, "read YAML with go.yaml.in/yaml/v3"},
 	{"go.yaml.in/yaml/v2", nil, "read YAML with go.yaml.in/yaml/v3"},
@@ -74,9 +74,9 @@ func TestWhatTheBinariesLink(t *testing.T) {
 }
 
 // kubectlPackages are the packages of k8s.io/kubectl that the product may link,
-// with what their neighbours would cost: pkg/cmd/... is command-shaped and
-// prints by itself, templates' command templates and pkg/util/completion make
-// the linker keep every method there is (17 MB and more).
+// and the reasons against others: pkg/cmd/... consists of commands that print by
+// themselves, and templates' command templates and pkg/util/completion make the linker
+// keep every method (17 MB and more).
 var kubectlPackages = map[string]bool{
 	"k8s.io/kubectl/pkg/util":            true,
 	"k8s.io/kubectl/pkg/util/deployment": true,

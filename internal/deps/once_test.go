@@ -25,7 +25,7 @@ var once = []struct {
 	{"time.Sleep", nil, "waiting.For, which a context can end"},
 }
 
-// TestOneImplementation looks at the product's code; tests and the sandbox may
+// TestOneImplementation checks the product's code; tests and the sandbox may
 // do as they like.
 func TestOneImplementation(t *testing.T) {
 	for _, line := range list(t, "-f", `{{.ImportPath}} {{.Dir}} {{join .GoFiles " "}}`, "./cmd/...", "./internal/...") {
@@ -46,7 +46,7 @@ func TestOneImplementation(t *testing.T) {
 	}
 }
 
-// mentions returns the qualified names and the strings in a file, with one place
+// mentions returns the qualified names and the strings in a file, with one position
 // of each.
 func mentions(t *testing.T, file string) map[string]token.Position {
 	t.Helper()

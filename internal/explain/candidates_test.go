@@ -48,7 +48,7 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-// TestAreasExist: every code of a connection has a page.
+// TestAreasExist: every code about a connection has a page.
 func TestAreasExist(t *testing.T) {
 	for _, a := range connections {
 		for _, code := range []string{a.network, a.tls} {

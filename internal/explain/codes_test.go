@@ -23,7 +23,7 @@ func TestEveryCodeHasItsEntry(t *testing.T) {
 		t.Errorf("%s: this code is computed; make it a constant of type pipeline.Code", where)
 	}
 	if len(used) < 50 {
-		t.Fatalf("only %d codes found: the search no longer fits the source", len(used))
+		t.Fatalf("only %d codes found: the search no longer matches the source", len(used))
 	}
 	has := map[string]bool{}
 	for _, e := range List() {
@@ -39,7 +39,7 @@ func TestEveryCodeHasItsEntry(t *testing.T) {
 	}
 }
 
-// codesIn maps each code of the module to a place that uses it, and lists the
+// codesIn maps each code of the module to a position that uses it, and lists the
 // places where something else than a constant becomes a code.
 func codesIn(t *testing.T) (used map[string]string, computed []string) {
 	t.Helper()

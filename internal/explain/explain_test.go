@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestGotchas: what people ran into before there was sbw, in their own words,
-// leads to its entry.
+// TestGotchas: problems that people ran into before sbw, in their own words, lead to the
+// right entry.
 func TestGotchas(t *testing.T) {
 	for problem, code := range map[string]string{
 		"`exec format error` in pod":       "exec-format",
@@ -33,7 +33,7 @@ func TestGotchas(t *testing.T) {
 	}
 }
 
-// TestLookup: lines as they are copied from terminals.
+// TestLookup looks up lines as people copy them from terminals.
 func TestLookup(t *testing.T) {
 	for query, code := range map[string]string{
 		"exec-format":  "exec-format",
@@ -116,20 +116,19 @@ func TestSuggest(t *testing.T) {
 	}
 }
 
-// TestEntries: each is whole, stands where it is looked for, and has words of
-// its own.
+// TestEntries: each entry is complete, sorted, and has aliases of its own.
 func TestEntries(t *testing.T) {
 	alias, code := map[string]string{}, map[string]bool{}
 	for _, e := range List() {
 		if code[e.Code] {
-			t.Errorf("%s is there twice", e.Code)
+			t.Errorf("%s occurs twice", e.Code)
 		}
 		code[e.Code] = true
 		if e.Title == "" || e.Cause == "" || e.Remedy == "" {
 			t.Errorf("%s lacks a title, a cause or a remedy", e.Code)
 		}
 		if strings.HasSuffix(e.Title, ".") || strings.Contains(e.Title, "\n") || len(e.Title) > 80 {
-			t.Errorf("%s: the title is to be one short line without a stop: %q", e.Code, e.Title)
+			t.Errorf("%s: the title should be one short line without a full stop: %q", e.Code, e.Title)
 		}
 		for _, a := range e.Aliases {
 			f := fold(a)
@@ -174,7 +173,7 @@ func FuzzLookup(f *testing.F) {
 		}
 		for _, c := range Suggest(q) {
 			if _, ok := Lookup(c); !ok {
-				t.Fatalf("%q: suggests %q, which is not there", q, c)
+				t.Fatalf("%q: suggests %q, which does not exist", q, c)
 			}
 		}
 	})

@@ -36,11 +36,11 @@ type Progress struct {
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"`
 	Unit  Unit   `json:"unit,omitempty"`
-	// State is the state of the item in one word: "mounted", "exists", "retry".
+	// State is the item's state in one word: "mounted", "exists", "retry".
 	State string `json:"state,omitempty"`
 }
 
-// Table is something with rows that changes during a run: pods, steps.
+// Table has rows that change during a run: pods, steps.
 type Table struct {
 	Title  string     `json:"title"`
 	Header []string   `json:"header"`
@@ -60,7 +60,7 @@ type Event struct {
 	Err      error
 }
 
-// Sink takes events. Emit is called from several goroutines at once and must
+// Sink receives events. Emit is called from several goroutines concurrently and must
 // not block for long.
 type Sink interface{ Emit(Event) }
 
@@ -130,7 +130,7 @@ func (r *Reporter) Changed() {
 	}
 }
 
-// Refused takes one Changed back: that change was refused as a whole, and is known not
+// Refused cancels one Changed: that change was refused as a whole, and is known not
 // to have happened.
 func (r *Reporter) Refused() {
 	if r != nil {

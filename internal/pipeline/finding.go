@@ -22,7 +22,7 @@ func (s Severity) String() string { return [...]string{"note", "warning", "error
 // MarshalText writes the severity's name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads what MarshalText has written.
+// UnmarshalText parses what MarshalText writes.
 func (s *Severity) UnmarshalText(text []byte) error {
 	for _, one := range []Severity{Note, Warning, Error} {
 		if one.String() == string(text) {
@@ -33,14 +33,14 @@ func (s *Severity) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not a severity", text)
 }
 
-// Code names a kind of finding. It is stable: scripts match on it, and
+// Code names a kind of finding. It never changes: scripts match on it, and
 // `explain` has a page for each.
 type Code string
 
 // CodeInternal is the code of an error that has no explanation for people.
 const CodeInternal Code = "internal"
 
-// Finding is something that a person must know: what happened, why, and what to do.
+// Finding is something that the user must know: what happened, why, and what to do.
 // Every error that the plugins print has this form.
 type Finding struct {
 	// Code is stable and can be looked up with `explain`: "image-platform".
@@ -81,8 +81,8 @@ func (f *Finding) Error() string {
 
 func (f *Finding) Unwrap() error { return f.Err }
 
-// With returns a copy of the finding that alter has changed. A finding that somebody
-// else has is shared, so it must not be changed in place.
+// With returns a copy of the finding that alter has changed. Findings are shared, so they
+// must not be changed in place.
 func (f *Finding) With(alter func(*Finding)) *Finding {
 	altered := *f
 	altered.Evidence = slices.Clone(f.Evidence)

@@ -21,10 +21,10 @@ import (
 // before: see Leftover.
 //
 // The file is locked while its run is alive, and the operating system unlocks it
-// however the run ends, so nobody has to guess from process ids. Further runs append
+// however the run ends, so nobody has to guess from process ids. Later runs append
 // to it, so that the facts of the first of several killed runs are not lost.
 type Journal struct {
-	// Subject is kept with the run: what it ships.
+	// Subject is recorded with the run: what it ships.
 	Subject map[string]string
 
 	path string
@@ -33,7 +33,7 @@ type Journal struct {
 
 	mu       sync.Mutex // guards what follows
 	file     *os.File
-	before   int64 // size that the leftover has
+	before   int64 // size of the leftover
 	leftover *Leftover
 	settled  bool
 	err      error
@@ -93,10 +93,9 @@ func (l *Leftover) Changing() bool {
 	return false
 }
 
-// IDs returns the ids of the runs that left it and are known to have ended. A
-// journal may be a copy (a state directory that several machines share), whose
-// lock says nothing: of a run on another machine, or one whose process is there,
-// nobody here knows that it has ended.
+// IDs returns the ids of the runs that left it and are known to have ended. A journal may
+// be a copy (in a state directory that several machines share), whose lock proves nothing:
+// a run on another machine, or one whose process still exists, may not have ended.
 func (l *Leftover) IDs() (ids []string) {
 	if l == nil {
 		return nil
@@ -134,7 +133,7 @@ func (l *Leftover) Facts(name string) (all []json.RawMessage) {
 // NewJournal returns a journal at path. Nothing is written before a run begins.
 func NewJournal(path string, subject map[string]string) *Journal {
 	id := make([]byte, 8)
-	_, _ = rand.Read(id) // never fails: crypto/rand ends the program instead
+	_, _ = rand.Read(id) // never fails: crypto/rand would end the program instead
 	return &Journal{path: path, Subject: subject, id: hex.EncodeToString(id)}
 }
 
@@ -173,7 +172,7 @@ func (j *Journal) Keep(fact string, v any) error {
 	if j.file != nil && j.err == nil {
 		j.err = j.file.Sync()
 	}
-	return nil // a run goes on without its journal: see Err
+	return nil // a run continues without its journal: see Err
 }
 
 // ReadLeftover reads what earlier runs left at path, without taking the journal. It

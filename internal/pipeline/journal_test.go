@@ -36,7 +36,7 @@ func victim(path string) {
 	}}}}, Discard)
 }
 
-// kill starts a run on the journal and kills it in mid-change; alive is called
+// kill starts a run on the journal and kills it during a change; alive is called
 // before that.
 func kill(t *testing.T, path string, alive func()) {
 	t.Helper()
@@ -56,7 +56,7 @@ func kill(t *testing.T, path string, alive func()) {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err == nil {
-		t.Fatal("it was not killed")
+		t.Fatal("the run was not killed")
 	}
 }
 
@@ -69,7 +69,7 @@ func TestJournalOutlivesAKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "journal")
 	kill(t, path, func() {
 		if l, err := ReadLeftover(path); l != nil || err != nil {
-			t.Errorf("a run that lives left %+v, %v", l, err)
+			t.Errorf("a run in progress left %+v, %v", l, err)
 		}
 		j := NewJournal(path, nil)
 		Run(t.Context(), once(j, func(context.Context, *Reporter) error { return nil }), Discard)
@@ -85,7 +85,7 @@ func TestJournalOutlivesAKill(t *testing.T) {
 	if began.Run != "rollout" || began.Subject["tag"] != "t1" || last.State != "changing" || l.Stage() != "apply" || !l.Changing() || len(l.IDs()) != 1 {
 		t.Errorf("%+v", l)
 	}
-	// What was cut off in mid-line does not count, and spoils nothing.
+	// An incomplete last line does not count, and does no harm.
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestIDsOfRunsThatHaveEnded(t *testing.T) {
 	}
 }
 
-func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
+func TestJournalIsKeptAsLongAsThereIsSomethingToRestore(t *testing.T) {
 	boom := errors.New("boom")
 	fail := func(context.Context, *Reporter) error { return boom }
 	changeAndFail := func(_ context.Context, r *Reporter) error { r.Changed(); return boom }
@@ -137,8 +137,8 @@ func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
 		"refused after a kill":                 {killed: true, kept: true, alter: func(p *Pipeline) { p.Checks = refusal }},
 		"restored after a kill":                {killed: true, alter: func(p *Pipeline) { p.Stages[0].Run = changeAndFail }},
 		"left because undoing failed":          {kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
-		"left as was asked for":                {alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
-		"left as was asked for, after a kill":  {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left as requested":                    {alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
+		"left as requested, after a kill":      {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.KeepChanges = changeAndFail, true }},
 		"left to somebody else": {killed: true, alter: func(p *Pipeline) {
 			p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail
 			p.Cleanup = func(context.Context, *Reporter) error { p.Journal.Settle(); return nil }
@@ -171,7 +171,7 @@ func TestJournalIsKeptForAsLongAsThereIsSomethingToPutBack(t *testing.T) {
 	}
 }
 
-func TestARunGoesOnWithoutItsJournal(t *testing.T) {
+func TestARunContinuesWithoutItsJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -2,10 +2,10 @@ package pipeline
 
 import "fmt"
 
-// CodeRunKilled is the code of what a killed run left.
+// CodeRunKilled is the code of the finding about a killed run.
 const CodeRunKilled Code = "run-killed"
 
-// Killed returns a finding for what an earlier run left, or nil if there is nothing.
+// Killed returns a finding about what an earlier run left, or nil if it left nothing.
 // The caller adds what that run changed and what to do.
 func (l *Leftover) Killed() *Finding {
 	if l == nil {

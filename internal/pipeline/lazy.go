@@ -19,7 +19,7 @@ type Lazy[T any] struct {
 // NewLazy returns a Lazy whose fact is found by find.
 func NewLazy[T any](find func(context.Context) (T, error)) *Lazy[T] { return &Lazy[T]{find: find} }
 
-// Get returns the fact, finding it if nobody has.
+// Get returns the fact. The first call finds it.
 func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	l.once.Do(func() {
 		l.val, l.err = l.find(ctx)
@@ -28,7 +28,7 @@ func (l *Lazy[T]) Get(ctx context.Context) (T, error) {
 	return l.val, l.err
 }
 
-// Peek returns the fact if somebody has found it, and does not look for it. An
+// Peek returns the fact if Get has found it, and does not look for it. An
 // error that was found is not a fact: ok is false.
 func (l *Lazy[T]) Peek() (val T, ok bool) {
 	if !l.found.Load() || l.err != nil {

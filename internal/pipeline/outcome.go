@@ -14,7 +14,7 @@ const (
 	Unchanged          End = 1 // failed; nothing was changed
 	Usage              End = 2 // wrong usage or configuration
 	RefusedByPreflight End = 3
-	Restored           End = 4 // failed; what was changed was put back
+	Restored           End = 4 // failed; what was changed was restored
 	Left               End = 5 // failed; what was changed was left
 	Interrupted        End = 130
 )
@@ -39,7 +39,7 @@ func (e End) String() string {
 	return "unknown"
 }
 
-// Word returns the end as one word that does not change, for results and events.
+// Word returns the end as one stable word, for results and events.
 func (e End) Word() string {
 	switch e {
 	case Done:
@@ -95,8 +95,8 @@ func (o Outcome) ExitCode() int {
 	return int(o.End)
 }
 
-// All returns all findings of a run, each once: those that were reported, what ended
-// it, and what went wrong while restoring.
+// All returns all findings of a run, each once: the reported ones, what ended the run, and
+// what went wrong while restoring.
 func (o Outcome) All() []*Finding {
 	all := []*Finding{}
 	var seen Reported

@@ -36,7 +36,7 @@ import (
 
 // Check is one question that is answered before anything is changed.
 type Check struct {
-	// Name is a noun phrase for the story: "push permission".
+	// Name is a noun phrase for the output: "push permission".
 	Name string
 	// Run returns what it found. An error that is not a *Finding is reported as a
 	// Finding of severity Error with the code "internal". Run must not change anything
@@ -46,10 +46,10 @@ type Check struct {
 
 // Stage is one step of the work.
 type Stage struct {
-	// Name is one or two words for the story: "push", "watch rollout".
+	// Name is one or two words for the output: "push", "watch rollout".
 	Name string
-	// When, if set, is asked right before the stage whether it takes place at all. One
-	// that does not is not mentioned anywhere: it belongs to another way of doing it.
+	// When, if set, is called right before the stage and reports whether to run it. A
+	// stage that does not run is not mentioned anywhere: it belongs to an alternative.
 	When func() bool
 	// Run does the step.
 	Run func(ctx context.Context, r *Reporter) error
@@ -57,7 +57,7 @@ type Stage struct {
 	// if this stage or a later one failed after this one reported Changed. Its context
 	// outlives an interrupt and ends after Pipeline.UndoTimeout.
 	Undo func(ctx context.Context, r *Reporter) error
-	// Local means that the stage changes nothing but files of the user's own, which its
+	// Local means that the stage only changes the user's own files, which its
 	// Undo restores: a run that failed with nothing else changed has changed nothing.
 	Local bool
 	// Proven means that by the time this stage runs everything before it is known
@@ -81,11 +81,11 @@ type Pipeline struct {
 	KeepChanges bool
 	// UndoTimeout is the limit for all Undos together. Zero means 5 minutes.
 	UndoTimeout time.Duration
-	// Merge, if set, joins findings of the preflight that have one cause.
+	// Merge, if set, combines findings of the preflight that have the same cause.
 	Merge func([]*Finding) []*Finding
-	// Strict refuses the run for a warning of the preflight too.
+	// Strict also refuses the run because of a warning of the preflight.
 	Strict bool
-	// Reported, when set, knows what was reported before this run began.
+	// Reported, if set, knows what was reported before this run started.
 	Reported *Reported
 	// Journal, if set, records on disk which stage the run is in, so that the next run
 	// can report what a killed one left.

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// stage makes a stage that logs what is done to it.
+// stage makes a stage that logs its calls.
 func stage(log *[]string, name string, changes bool, fail error, undo error) Stage {
 	return Stage{
 		Name: name,
@@ -82,7 +82,7 @@ func TestEnds(t *testing.T) {
 			}
 			return Pipeline{Stages: []Stage{s}}
 		}, Restored, "a undo a"},
-		"nothing but a file, and it is as it was": {func(l *[]string) Pipeline {
+		"only a file, which is restored": {func(l *[]string) Pipeline {
 			s := stage(l, "a", true, nil, nil)
 			s.Local = true
 			return Pipeline{Stages: []Stage{s, stage(l, "b", false, boom, nil)}}
@@ -192,7 +192,7 @@ func TestEventsTellTheStory(t *testing.T) {
 	}
 }
 
-func TestAStageThatDoesNotTakePlaceIsNotMentioned(t *testing.T) {
+func TestAStageThatDoesNotRunIsNotMentioned(t *testing.T) {
 	var log []string
 	decided := false
 	first := stage(&log, "first", true, nil, nil)

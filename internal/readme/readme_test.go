@@ -42,7 +42,7 @@ func TestCommandsAndFlagsExist(t *testing.T) {
 	}
 	found := commandLine.FindAllStringSubmatch(string(text), -1)
 	if len(found) < 20 {
-		t.Fatalf("only %d commands found: the README is written in another form now", len(found))
+		t.Fatalf("only %d commands found: the README's form has changed", len(found))
 	}
 	for _, m := range found {
 		word, _, _ := strings.Cut(m[2], " ")
@@ -72,14 +72,14 @@ func collectFlags(c *cobra.Command, into map[string]bool) {
 }
 
 // TestTheReadmeIsShort keeps the README readable from top to bottom in one go.
-// What only contributors need belongs into .github/CONTRIBUTING.md.
+// Anything that only contributors need belongs in .github/CONTRIBUTING.md.
 func TestTheReadmeIsShort(t *testing.T) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := bytes.Count(text, []byte("\n")); n > 250 {
-		t.Errorf("the README has %d lines, and 250 are the limit", n)
+		t.Errorf("the README has %d lines, and the limit is 250", n)
 	}
 }
 
@@ -121,9 +121,9 @@ const (
 	documentsEnd   = "<!-- end of documents -->\n"
 )
 
-// TestDocumentsAreThoseOfThePrograms generates the table of what every document
-// opens with from the type that is printed; what each command adds is in the
-// schemas that explain prints.
+// TestDocumentsAreThoseOfThePrograms generates the table of the fields that every document
+// has from the type that is printed. The fields that each command adds are in the schemas
+// that explain prints.
 func TestDocumentsAreThoseOfThePrograms(t *testing.T) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -144,7 +144,7 @@ func TestDocumentsAreThoseOfThePrograms(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatal("the README's documents are not the programs': go test ./internal/readme -update")
+		t.Fatal("the README's table of fields is outdated: run `go test ./internal/readme -update`")
 	}
 	if err := os.WriteFile(path, []byte(before+documentsBegin+b.String()+documentsEnd+after), 0o644); err != nil {
 		t.Fatal(err)

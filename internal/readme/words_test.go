@@ -89,7 +89,7 @@ func TestPlainFindsWords(t *testing.T) {
 	}
 }
 
-// withoutQuotes returns a file's text without what is quoted in it.
+// withoutQuotes returns a file's text without the passages that quoted lists.
 func withoutQuotes(file, text string) string {
 	for _, q := range quoted {
 		switch {

@@ -1,11 +1,10 @@
-// Package statefile is where the plugins keep what they remember between runs,
-// and how they write files: a reader finds a file as it was or as it is now,
-// never half of it. Write is for data that is in memory, Place for data that is
-// still coming; StateDir is where to put it.
+// Package statefile writes files atomically and says where the plugins keep their state: a
+// reader finds the old file or the new one, never a part of it. Write is for data in
+// memory, Place for data that is still arriving, and StateDir returns the directory.
 //
-// google/renameio does not exist for Windows, and everything else that was
-// looked at fixes the file's name before its content is known, which a store
-// that names files by their digest cannot do.
+// google/renameio does not support Windows. The alternatives that were considered need the
+// file's name before its content is known, which does not work for a store that names
+// files by their digest.
 package statefile
 
 import (
@@ -16,11 +15,10 @@ import (
 	"runtime"
 )
 
-// Leftovers is the pattern of the files that a killed process leaves behind in
-// a directory that it was writing to.
+// Leftovers is the pattern of the temporary files that a killed process leaves behind.
 const Leftovers = ".new-*"
 
-// Write puts data in the place of a file. The directory has to exist.
+// Write replaces a file by data. The directory must exist.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	return Place(filepath.Dir(path), mode, func(f *os.File) (string, error) {
 		_, err := f.Write(data)
@@ -28,10 +26,10 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	})
 }
 
-// Place creates a file in dir, which write fills, and moves it to the path that
-// write returns. With an empty path, or after an error, nothing is left of it.
-// The file is the user's own until it is in its place, and has the given mode
-// then. write calls Sync if the file must survive a power failure.
+// Place creates a file in dir, lets write fill it, and moves it to the path that write
+// returns. If that is empty, or after an error, the file is removed. Only the user can read
+// the file until it is moved; then it has the given mode. write calls Sync if the file must
+// survive a power failure.
 func Place(dir string, mode fs.FileMode, write func(*os.File) (path string, err error)) error {
 	f, err := os.CreateTemp(dir, Leftovers) // of mode 0600
 	if err != nil {
@@ -51,10 +49,10 @@ func Place(dir string, mode fs.FileMode, write func(*os.File) (path string, err 
 	return nil
 }
 
-// StateDir returns the directory for what both plugins remember between runs:
-// $XDG_STATE_HOME/sbw, else %LocalAppData%\sbw on Windows and ~/.local/state/sbw
-// elsewhere, also on macOS, as gh does it. A relative XDG_STATE_HOME does not
-// count (XDG Base Directory Specification). The error says what is not set.
+// StateDir returns the directory for the state of both plugins: $XDG_STATE_HOME/sbw, else
+// %LocalAppData%\sbw on Windows and ~/.local/state/sbw elsewhere, including macOS, as for
+// gh. A relative XDG_STATE_HOME is ignored (XDG Base Directory Specification). The error
+// names the variable that is not set.
 func StateDir(getenv func(string) string) (string, error) {
 	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "sbw"), nil

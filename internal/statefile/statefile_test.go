@@ -70,7 +70,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestPlace looks at what is left of a file that does not get to its place.
+// TestPlace checks what remains of a file that could not be moved to its place.
 func TestPlace(t *testing.T) {
 	broken := errors.New("broken")
 	for name, c := range map[string]struct {

@@ -1,11 +1,11 @@
-// Package termtext makes text that others wrote (a pod's log, a termination
-// message, an answer over HTTP) safe to show: nothing in it acts on a terminal.
-// Text keeps lines, Line makes one line of a message, and Visible is for what is
-// printed as it is, where everything that was replaced has to leave a trace.
+// Package termtext makes untrusted text (a pod's log, a termination message, an HTTP
+// response) safe to print, so that it cannot control the terminal. Text keeps lines, Line
+// makes a message one line, and Visible is for text that is quoted verbatim: everything
+// that it replaces leaves a trace.
 //
-// Escape sequences are those of ECMA-48. One that does not end may have been cut
-// off, or be a trick to hide what follows. Text drops it up to the end of the
-// line, because logs are cut anywhere; Visible hides nothing.
+// Escape sequences are defined by ECMA-48. An unterminated one may have been cut off, or
+// may be a trick to hide what follows. Text drops it up to the end of the line, because
+// logs are cut anywhere; Visible hides nothing.
 package termtext
 
 import (
@@ -14,10 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// Text takes out what a terminal would act on: escape sequences as a whole,
-// control characters, and the invisible ones that turn text around. Line ends
-// and tabs stay; a lone carriage return becomes a line end, as progress bars
-// use it.
+// Text removes what a terminal would act on: complete escape sequences, control
+// characters, and invisible characters that change the direction of text. Line ends and
+// tabs stay. A lone carriage return, as in progress bars, becomes a line end.
 func Text(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
 	var b strings.Builder
@@ -39,11 +38,11 @@ func Text(s string) string {
 	return b.String()
 }
 
-// Line is Text on one line, its spaces squeezed.
+// Line is Text on one line, with sequences of spaces reduced to one.
 func Line(s string) string { return strings.Join(strings.Fields(Text(s)), " ") }
 
 // Cut shortens s to n characters, with an ellipsis where something is missing.
-// It comes last: a secret that was cut in two can no longer be found.
+// Use it last: a secret that was cut in two can no longer be recognised.
 func Cut(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -51,10 +50,9 @@ func Cut(s string, n int) string {
 	return string([]rune(s)[:n]) + "…"
 }
 
-// Visible makes one line of s: complete escape sequences are taken out, every
-// other control, bidirectional or invisible character is shown as a visible
-// replacement, and line ends and tabs become spaces. Printable text stays as it
-// is.
+// Visible makes s one line: complete escape sequences are removed, every other control,
+// bidirectional or invisible character gets a visible replacement, and line ends and tabs
+// become spaces. Printable text is not changed.
 func Visible(s string) string {
 	if clean(s) {
 		return s
@@ -71,7 +69,7 @@ func Visible(s string) string {
 		case r == utf8.RuneError && n <= 1:
 			b.WriteRune(utf8.RuneError)
 		case r == '\r' && i+1 < len(s) && s[i+1] == '\n':
-			// The pair is one line end.
+			// CR and LF together are one line end.
 		case r == '\n', r == '\r', r == '\t', r == '\v', r == '\f', r == '\u2028', r == '\u2029', r == '\u0085':
 			b.WriteByte(' ')
 		case r < 0x20:
@@ -97,8 +95,8 @@ func clean(s string) bool {
 	return true
 }
 
-// Hidden reports whether a character would steer a terminal, reorder what is
-// read, or leave no trace. The joiner is part of ordinary emoji and is not hidden.
+// Hidden reports whether a character would control a terminal, reorder the text, or be
+// invisible. The joiner is part of ordinary emoji and is not hidden.
 func Hidden(r rune) bool {
 	if r >= 0x20 && r < 0x7f || r == '\u200d' {
 		return false
@@ -106,10 +104,9 @@ func Hidden(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// escape returns the length of the escape sequence at the beginning of s: CSI,
-// OSC and the other strings, and those of a few characters; 0 if there is none.
-// whole is false for one that does not end: n is then what belongs to it on this
-// line.
+// escape returns the length of the escape sequence at the beginning of s (CSI, OSC and the
+// other strings, and short ones), or 0. whole is false if the sequence is unterminated; n
+// is then its length on this line.
 func escape(s string) (n int, whole bool) {
 	var kind byte
 	switch {

@@ -43,7 +43,7 @@ func FuzzText(f *testing.F) {
 		got := termtext.Text(s)
 		for _, r := range got {
 			if unicode.IsControl(r) && r != '\n' && r != '\t' {
-				t.Fatalf("%q of %q holds %U", got, s, r)
+				t.Fatalf("%q of %q contains %U", got, s, r)
 			}
 		}
 		if again := termtext.Text(got); again != got {
@@ -58,7 +58,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// TestHiddenText: what leaves no trace on a screen is not text either.
+// TestHiddenText: characters that leave no trace on a screen are removed, too.
 func TestHiddenText(t *testing.T) {
 	for in, want := range map[string]string{
 		"a\u200bb\ufeff":       "ab",

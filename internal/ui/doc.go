@@ -1,7 +1,7 @@
-// Package ui shows people and machines what a run does: as a live view on a
+// Package ui shows people and programs what a run does: as a live view on a
 // terminal, as plain lines with a time, or as JSON lines.
 //
-// It is the only package that knows terminals. A command creates a UI with FromEnv
+// It is the only package that knows about terminals. A command creates a UI with FromEnv
 // and New, passes it to pipeline.Run as the Sink, and ends it with Close (or Fail,
 // for an error outside a pipeline). Its output goes to stderr. For a command's
 // stdout there are Rows, PrintDiff and PrintFindings.

@@ -12,7 +12,7 @@ import (
 )
 
 // Plain lines: "15:04:05 stage: text". Progress is printed every few seconds, and the
-// rows of a table when they change. A stage that has been silent for a while gives a
+// rows of a table when they change. A stage that has been silent for a while prints a
 // sign of life, because some CI systems end silent jobs.
 const (
 	progressEvery = 5 * time.Second

@@ -24,7 +24,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %cB", v, "kMGTP"[unit])
 }
 
-// Duration writes a duration as one reads it: "0.4s", "48s", "3m05s", "2h07m".
+// Duration writes a duration in a readable form: "0.4s", "48s", "3m05s", "2h07m".
 // Tenths are shown below ten seconds, where they matter.
 func Duration(d time.Duration) string {
 	switch {

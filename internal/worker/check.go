@@ -108,7 +108,7 @@ func checkReasons(reasons map[string]string, fail func(key, fix, format string, 
 	}
 }
 
-// checkProbe refuses a type that does not exist, and what a type cannot use.
+// checkProbe refuses unknown types, and keys that a type does not use.
 func (r *reader) checkProbe(at string, p Probe, fail func(key, fix, format string, args ...any)) {
 	if !slices.Contains(ProbeTypes, p.Type) {
 		fail("probe.type", "write one of "+strings.Join(ProbeTypes, ", "), "%q is not a way to probe a pod", p.Type)

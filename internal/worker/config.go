@@ -25,7 +25,7 @@ import (
 // ConfigName is the file at a repository's root that describes its workers.
 const ConfigName = ".sbw.yaml"
 
-// Config is what a repository says about its workers.
+// Config is a repository's configuration of its workers.
 type Config struct {
 	// Path of the file that was read; empty if there is none.
 	Path    string
@@ -40,8 +40,8 @@ func Load(root string) (*Config, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return &Config{}, nil
 	}
-	// A link that leads nowhere is an error: with the defaults, another worker
-	// might be meant. Reading a pipe would wait for its writer.
+	// A dangling link is an error: falling back to the defaults might select another
+	// worker. Reading a pipe would wait for its writer.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
@@ -109,8 +109,8 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// Names are the names of the configured workers, sorted; the default one if
-// there is no configuration.
+// Names returns the sorted names of the configured workers, or the default name if there is
+// no configuration.
 func (c *Config) Names() []string {
 	if len(c.workers) == 0 {
 		return []string{DefaultName}
@@ -123,9 +123,9 @@ func (c *Config) Names() []string {
 	return names
 }
 
-// Worker returns the worker with that name. An empty name means the only one,
-// or the default one; a Finding with the code "worker-unknown" or
-// "worker-ambiguous" lists the names.
+// Worker returns the worker with that name. An empty name means the only worker, or the
+// default one. The error is a Finding with the code "worker-unknown" or "worker-ambiguous",
+// which lists the names.
 func (c *Config) Worker(name string) (Worker, error) {
 	names := c.Names()
 	if name == "" {
@@ -175,7 +175,7 @@ func (r *reader) onlyOne(dec *yaml.Decoder) error {
 	}
 }
 
-// settle drops defaults that do not go with what the file says.
+// settle drops defaults that contradict the file.
 func (r *reader) settle(name string, w *Worker) {
 	if r.values["workers."+name+".catalog.indexes"] == nil && w.Inngest.Off {
 		w.Catalog.Indexes = nil
@@ -185,8 +185,8 @@ func (r *reader) settle(name string, w *Worker) {
 	}
 }
 
-// Choice says which worker was meant by no name where there are several; it is ""
-// if there was nothing to choose.
+// Choice returns a note about which of several workers an empty name means. It is "" if
+// name is set or there is nothing to choose.
 func (c *Config) Choice(name string) string {
 	others := slices.DeleteFunc(c.Names(), func(n string) bool { return n == DefaultName })
 	if name != "" || len(others) == 0 || len(others) == len(c.workers) {
@@ -214,8 +214,8 @@ func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
 }
 
 // encoding refuses a file that is not UTF-8. The YAML parser reads UTF-16 if the file
-// begins with a byte order mark, and otherwise complains about characters that nobody
-// has written.
+// begins with a byte order mark, and otherwise complains about characters that are not in
+// the user's text.
 func (r *reader) encoding(src []byte) error {
 	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
 		return nil
@@ -241,7 +241,7 @@ func (r *reader) encoding(src []byte) error {
 	return f
 }
 
-// syntax rewords an error of the YAML parser, which begins with the line.
+// syntax rewords an error of the YAML parser, which begins with the line number.
 func (r *reader) syntax(err error) error {
 	why := strings.TrimPrefix(err.Error(), "yaml: ")
 	where := r.name
@@ -253,13 +253,13 @@ func (r *reader) syntax(err error) error {
 		where = r.lineOf("*" + m[1])
 	}
 	return &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage, Where: where,
-		What: "not valid YAML", Why: why, Fix: "correct that line", Err: err}
+		What: "the file is not valid YAML", Why: why, Fix: "correct that line", Err: err}
 }
 
 // unknownAnchor matches the one error of the parser that does not name a line.
 var unknownAnchor = lazyregexp.New(`^unknown anchor '(.+)' referenced`)
 
-// lineOf is the first line that has word as a word.
+// lineOf returns the place of the first line that contains word.
 func (r *reader) lineOf(word string) string {
 	for i, line := range strings.Split(string(r.src), "\n") {
 		if slices.Contains(strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r,[]{}", c) }), word) {

@@ -78,7 +78,7 @@ func TestSeveralWorkers(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
+func TestMistakesAreReportedWithTheirLine(t *testing.T) {
 	for name, tc := range map[string]struct {
 		src  string
 		want []string
@@ -93,8 +93,8 @@ func TestWhatIsWrongIsSaidWithItsLine(t *testing.T) {
 		"not a bool":  {"workers:\n  w: {build: {layerReuse: maybe}}\n", []string{`.sbw.yaml:2: workers.w.build.layerReuse must be true or false, not "maybe"`}},
 		"compression": {"workers:\n  w: {build: {compression: xz}}\n", []string{`build.compression "xz"`}},
 		"twice":       {"workers:\n  w: {image: a.b/c, image: a.b/d}\n", []string{"workers.w.image occurs twice"}},
-		"no anchor":   {"workers:\n  a: {build: &b {}}\n  c:\n    build: *bb # *b\n    probe: *b\n", []string{".sbw.yaml:4: not valid YAML"}},
-		"not yaml":    {"workers:\n\t- x\n", []string{".sbw.yaml:2: not valid YAML"}},
+		"no anchor":   {"workers:\n  a: {build: &b {}}\n  c:\n    build: *bb # *b\n    probe: *b\n", []string{".sbw.yaml:4: the file is not valid YAML"}},
+		"not yaml":    {"workers:\n\t- x\n", []string{".sbw.yaml:2: the file is not valid YAML"}},
 		"a list":      {"- a\n", []string{".sbw.yaml:1: the configuration must be a mapping, not a list"}},
 		"upper case":  {"workers:\n  w: {image: ghcr.io/JoelHooks/w}\n", []string{"upper case"}},
 		"reason":      {"workers:\n  w: {allow: {zeroRetries: {f: ' '}}}\n", []string{"has no reason"}},
@@ -130,7 +130,7 @@ func TestAmbiguousWorker(t *testing.T) {
 	}
 }
 
-// TestChoice: who is picked among several without being named is said.
+// TestChoice: the note names the worker that was chosen by default.
 func TestChoice(t *testing.T) {
 	for _, tt := range []struct{ src, name, want string }{
 		{"", "", ""}, {"workers: {a: {}}", "", ""}, {"workers: {system-bus-worker: {}}", "", ""},
@@ -147,8 +147,7 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// TestUnreadable: what is in the place of the file but cannot be read is never taken
-// for a repository without one.
+// TestUnreadable: an unreadable configuration is never treated as a missing one.
 func TestUnreadable(t *testing.T) {
 	for name, create := range map[string]func(path string) error{
 		"directory":        func(path string) error { return os.Mkdir(path, 0o755) },
@@ -194,7 +193,7 @@ func TestValuesAreRefusedAtTheirLine(t *testing.T) {
 	}
 }
 
-// TestProbePaths: only what a request line can have.
+// TestProbePaths: a path may only contain what a request line can.
 func TestProbePaths(t *testing.T) {
 	for path, ok := range map[string]bool{
 		"/": true, "/healthz?full=1": true, "/a%20b": true, "/é": false, "healthz": false, "": false, `"healthz\nx"`: false, `"/x\n"`: false, "'/a b'": false, "/a#b": false,
@@ -211,7 +210,7 @@ func TestProbePaths(t *testing.T) {
 	}
 }
 
-// TestOneDocument: a second document is not dropped without a word.
+// TestOneDocument: a second document is not silently dropped.
 func TestOneDocument(t *testing.T) {
 	const first = "workers:\n  a: {}\n"
 	for text, where := range map[string]string{
@@ -234,8 +233,8 @@ func TestOneDocument(t *testing.T) {
 	}
 }
 
-// TestSchema: the schema takes what is right, refuses what Parse refuses, and
-// describes every key.
+// TestSchema: the schema accepts valid files, refuses what Parse refuses, and describes
+// every key.
 func TestSchema(t *testing.T) {
 	text, err := json.Marshal(Schema())
 	if err != nil {
@@ -285,12 +284,12 @@ func TestSchema(t *testing.T) {
 	walk("", Schema()["properties"].(map[string]any)["workers"].(map[string]any)["additionalProperties"].(map[string]any))
 	for path := range descriptions {
 		if !used[path] {
-			t.Errorf("%s is described and not a key", path)
+			t.Errorf("%s is described, but is not a key", path)
 		}
 	}
 }
 
-// TestWithoutInngestOrHTTP: one word turns a part off or names its type.
+// TestWithoutInngestOrHTTP: one word turns a section off or names its type.
 func TestWithoutInngestOrHTTP(t *testing.T) {
 	for src, want := range map[string]struct {
 		off         bool

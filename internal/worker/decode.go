@@ -25,8 +25,7 @@ func (r *reader) mapping(n *yaml.Node, what string) bool {
 	return false
 }
 
-// pairs calls each for every known key of a mapping; if known is nil, every key
-// is.
+// pairs calls each for every known key of a mapping. If known is nil, every key is known.
 func (r *reader) pairs(n *yaml.Node, known []string, at string, each func(string, *yaml.Node)) {
 	seen := map[string]bool{}
 	for key, val := range r.merged(n, 0) {
@@ -112,7 +111,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// worded is a mapping that one word can stand for.
+// worded is a mapping that can also be written as one word.
 type worded interface {
 	setWord(word string) bool
 	words() []string
@@ -181,7 +180,7 @@ func (r *reader) nested(n *yaml.Node, at string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			r.fail(n, "write [a, b] or one `- item` a line", "%s must be a list, not %s", at, kindOf(n))
+			r.fail(n, "write [a, b], or one `- item` per line", "%s must be a list, not %s", at, kindOf(n))
 			return
 		}
 		items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))

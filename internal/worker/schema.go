@@ -26,7 +26,7 @@ func Schema() map[string]any {
 	}
 }
 
-// properties are the schemas of a type's fields.
+// properties returns the schemas of a type's fields.
 func properties(t reflect.Type, at string, def reflect.Value) map[string]any {
 	all := map[string]any{}
 	for i := range t.NumField() {
@@ -37,7 +37,7 @@ func properties(t reflect.Type, at string, def reflect.Value) map[string]any {
 	return all
 }
 
-// schemaOf is the schema of a type at a path below a worker; def contains the
+// schemaOf returns the schema of a type at a path below a worker; def contains the
 // defaults.
 func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 	s := map[string]any{}
@@ -48,7 +48,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 		s["enum"] = values
 	}
 	kind := "string"
-	var words []string // the type of the one word that may stand for an object
+	var words []string // the type of the word that may replace an object
 	switch {
 	case t == durationType:
 		s["pattern"] = `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
@@ -74,7 +74,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 		kind = "object"
 		s["additionalProperties"] = false
 		s["properties"] = properties(t, at, def)
-		if w, ok := reflect.New(t).Interface().(worded); ok { // a pattern is about texts alone
+		if w, ok := reflect.New(t).Interface().(worded); ok { // a pattern only applies to strings
 			s["pattern"], words = "^("+strings.Join(w.words(), "|")+")$", []string{"string"}
 		}
 	default:
@@ -101,7 +101,7 @@ func schemaOf(t reflect.Type, at string, def reflect.Value) map[string]any {
 	return s
 }
 
-// allowed are the values of keys that accept only some.
+// allowed lists the values of keys that accept only certain ones.
 var allowed = map[string][]string{
 	"deploy.kind":       kinds,
 	"build.compression": compressions,

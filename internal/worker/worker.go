@@ -10,7 +10,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/imageref"
 )
 
-// DefaultName is the worker of the repository for which the defaults are made.
+// DefaultName is the name of the worker that the defaults describe.
 const DefaultName = "system-bus-worker"
 
 // Worker is everything that both plugins know about one worker before they look at the outside world. Paths are
@@ -66,12 +66,12 @@ type Deploy struct {
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
 }
 
-// Probe is what a new pod must answer. In .sbw.yaml one word may stand for the
-// type alone: `probe: tcp`.
+// Probe is what a new pod must answer. In .sbw.yaml, the type alone can be written as one
+// word: `probe: tcp`.
 type Probe struct {
 	Type   string `yaml:"type"` // http, h2c (HTTP/2 without TLS), tcp (the port is open) or none
 	Path   string `yaml:"path"`
-	Port   int    `yaml:"port"`   // also the one that Inngest calls the worker on
+	Port   int    `yaml:"port"`   // Inngest also calls the worker on this port
 	Expect string `yaml:"expect"` // a substring of the body; empty: any 2xx
 }
 
@@ -99,16 +99,16 @@ func (p *Probe) setWord(word string) bool {
 
 func (*Probe) words() []string { return ProbeTypes }
 
-// NoInngest is how .sbw.yaml says that a worker registers nothing with Inngest.
+// NoInngest is the line of .sbw.yaml for a worker that registers nothing with Inngest.
 const NoInngest = "inngest: none"
 
-// Inngest says where the server is and as what the worker registers. In
-// .sbw.yaml the word none stands for a worker that registers nothing.
+// Inngest says where the server is and how the worker registers. In .sbw.yaml, the word
+// none means that the worker registers nothing.
 type Inngest struct {
 	Off bool   `yaml:"-"`
 	URL string `yaml:"url"` // of the server; empty: its Service is reached by Via
-	// Via is the way to Service: port-forward, direct (its NodePort, load
-	// balancer or ingress), or auto, the one or the other.
+	// Via is the route to Service: port-forward, direct (its NodePort, load balancer or
+	// ingress), or auto (either).
 	Via string `yaml:"via"`
 	// SigningKeyFrom says where the signing key is (env:NAME, file:PATH, secret:[NAMESPACE/]NAME/KEY); if empty, it
 	// is in the container's environment.
@@ -148,8 +148,8 @@ type Credentials struct {
 type Hooks struct {
 	Receipt []string `yaml:"receipt"` // after a rollout or an undo, however it ended
 	Publish []string `yaml:"publish"` // after a publish that succeeded
-	// Proven runs when the new version has proven itself: a registration that sbw
-	// does not know. ProvenRequired makes its failure that of the rollout.
+	// Proven runs when the new version is proven, for example to register it with another
+	// system. With ProvenRequired, its failure fails the rollout.
 	Proven         []string `yaml:"proven"`
 	ProvenRequired bool     `yaml:"provenRequired"`
 }
@@ -161,7 +161,7 @@ func (i *Inngest) setWord(word string) bool {
 
 func (*Inngest) words() []string { return []string{"none"} }
 
-// compressions are those of package layer, which a rollout has no need to link.
+// compressions repeats the values of package layer, so that a rollout need not link it.
 var compressions = []string{"zstd", "gzip"}
 
 // strategies are the values of deploy.strategy, the default first.
