@@ -17,7 +17,7 @@ import (
 
 // bake watches the new version for a while after the switch. Its error explains
 // why the new version performs worse than the old one. Data that cannot be read is
-// reported and is no reason to roll back. If the bake time is zero, only the pods
+// reported and does not cause a rollback. If the bake time is zero, only the pods
 // are watched, until ctx ends together with the wait for the old pods.
 func (r *Run) bake(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	over := r.Switch.Bake

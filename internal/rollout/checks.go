@@ -62,7 +62,7 @@ type underway struct {
 	// force continues although another rollout is in progress.
 	force bool
 	// waits means that this run waits for the lock's holder, so the holder's
-	// rollout is no obstacle. doubt is then called.
+	// rollout does not stop it. doubt is then called.
 	waits bool
 	doubt func()
 	// ours reports whether this run continues the rollout that is in progress.
@@ -187,7 +187,7 @@ func (f *facts) checkState(
 		case u.force:
 			severity, fix = pipeline.Warning, "--force rolls out anyway"
 		case u.waits:
-			// The rollout in progress belongs to the lock's holder, for whom this run waits.
+			// The rollout in progress belongs to the lock's holder, and this run waits for it.
 			if who, _, err := lock.Holder(ctx, kube, f.Ref); err == nil && who != "" {
 				severity, fix = pipeline.Note, "--lock-wait waits for "+who+", and then the preflight runs again"
 				u.doubt()

@@ -142,7 +142,7 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error)
 	}
 	_, err = watch.OldGone(ctx, kube, r.watchOptions(kube, r.found.target, rep))
 	if f := Warning(err); f != nil {
-		rep.Finding(f) // being slow is no failure
+		rep.Finding(f) // slow pods do not fail the run
 		return false, nil
 	}
 	return err == nil, err
