@@ -85,7 +85,7 @@ func checkContextDir(req Request) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error,
 		What: "the build context directory " + req.Context + " does not exist",
-		Fix: "name the directory with --context, or as build.context in .sbw.yaml", Err: err}
+		Fix:  "name the directory with --context, or as build.context in .sbw.yaml", Err: err}
 	if err == nil {
 		f.What = "the build context " + req.Context + " is not a directory"
 	} else if !errors.Is(err, fs.ErrNotExist) {
