@@ -24,8 +24,8 @@ var inngestRunEntries = []Entry{
 	},
 	{
 		Code:  "inngest-crons-orphaned",
-		Title: "crons of deleted apps go on",
-		Cause: "The server archives a deleted app and keeps the schedules of its functions (seen with 1.43), so it goes on calling a worker that is gone.",
+		Title: "crons of deleted apps still run",
+		Cause: "The server archives a deleted app and keeps the schedules of its functions (seen with 1.43), so it still calls a worker that is gone.",
 		Remedy: "Restart the Inngest server: where its queue is in memory, it then schedules only the crons of registered apps. " +
 			"Where its queue is in Redis, register the app once more without these functions, and delete it again. " +
 			"End runs that wait with kubectl sbw runs --cancel RUN.",

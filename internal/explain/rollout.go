@@ -22,7 +22,7 @@ var rolloutEntries = []Entry{
 	{
 		Code:   "changed-meanwhile",
 		Title:  "the running image changed while this run was waiting",
-		Cause:  "Whoever held the lock has rolled out something in the meantime. A rollout continues. An undo stops, because the previous version is a different one now.",
+		Cause:  "The run that held the lock has rolled out something in the meantime. A rollout continues. An undo stops, because the previous version is now a different one.",
 		Remedy: "Run kubectl sbw history to see what was rolled out, then run undo again, with --to-revision if you want a particular one.",
 	},
 	{
@@ -74,14 +74,14 @@ var rolloutEntries = []Entry{
 	},
 	{
 		Code:   "handover-no-ready-pod",
-		Title:  "a version has no Ready pod, so no Service was led to it",
+		Title:  "a version has no Ready pod, so no Service was switched to it",
 		Cause:  "Between the proof and the switch, or when going back, the last Ready pod of that version was lost: it crashed, was evicted, or its node is away.",
-		Remedy: "kubectl get pods -l pod-template-hash=HASH shows what the pods lack. The Services still lead where they led before.",
+		Remedy: "kubectl get pods -l pod-template-hash=HASH shows what the pods lack. The Services still route to the same pods as before.",
 	},
 	{
 		Code:    "hook-failed",
 		Title:   "the command of hooks.proven failed, or cannot be run",
-		Cause:   "hooks.proven in .sbw.yaml is run when a new version has proven itself, with a receipt as JSON on stdin; after a restore it runs again for the version that serves then. It did not exit with 0, took longer than deploy.timeout, or does not exist. With provenRequired: true the rollout fails with it and restores what ran before; otherwise this is a warning.",
+		Cause:   "hooks.proven in .sbw.yaml runs when a new version is proven, with a receipt as JSON on stdin; after a restore it runs again for the version that serves then. It did not exit with 0, took longer than deploy.timeout, or does not exist. With provenRequired: true the rollout fails with it and restores what ran before; otherwise this is a warning.",
 		Remedy:  "The evidence is what the command printed. Correct it and run it by hand, or run kubectl sbw rollout again.",
 		Example: "hooks: {proven: [k8s/register.sh, \"{image}\"], provenRequired: true}",
 	},
@@ -183,14 +183,14 @@ var rolloutEntries = []Entry{
 	{
 		Code:   "switch-kept",
 		Title:  "a stage failed, and the new version stays",
-		Cause:  "The new version had already been proved and was serving, and the old one could not simply be led back to: its pods were ending, or still had work of their own.",
+		Cause:  "The new version had already been proved and was serving, and going back to the old one was not simply possible: its pods were ending, or still had work of their own.",
 		Remedy: "Read what failed. kubectl sbw undo goes back to the version before it.",
 	},
 	{
 		Code:   "switch-unfinished",
-		Title:  "a switch to a new version was begun and has not ended",
-		Cause:  "The run that began it was killed, lost its network, or stopped waiting for steps on the old pods. The Services go on leading to one proven version; annotations on them and on the Deployment (dev.sbw/handover) say what is to be given back.",
-		Remedy: "kubectl sbw rollout --resume ends it, kubectl sbw undo goes back. Either works from any machine.",
+		Title:  "a switch to a new version was started and has not ended",
+		Cause:  "The run that began it was killed, lost its network, or stopped waiting for steps on the old pods. The Services still route to one proven version; annotations on them and on the Deployment (dev.sbw/handover) record what has to be restored.",
+		Remedy: "kubectl sbw rollout --resume completes it, and kubectl sbw undo goes back. Either works from any machine.",
 	},
 	{
 		Code:   "watch-forbidden",

@@ -84,7 +84,7 @@ func (o ConfirmOptions) unfinished(runs []model.Run) error {
 	f := &pipeline.Finding{
 		Code: model.CodeConfirmUnfinished, Severity: pipeline.Error,
 		What: fmt.Sprintf("the event %s started no run within %s", o.Event.Name, orDefault(o.Timeout, 2*time.Minute)),
-		Why:  "the server took the event, but no run of the app appeared", Fix: "read the server's log, and run `kubectl sbw status`",
+		Why:  "the server accepted the event, but no run of the app appeared", Fix: "read the server's log, and run `kubectl sbw status`",
 	}
 	for _, r := range runs {
 		if !r.Status.Ended() {

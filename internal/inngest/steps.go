@@ -100,7 +100,7 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 		Err:      err,
 		What:     fmt.Sprintf("%s still running after %s", judge.IsAre(len(steps), "step"), o.Timeout),
 		Why:      "there was always a step running",
-		Fix:      "wait longer with --wait-idle=DURATION, go on with --force and lose them, or allow young ones with --max-step-loss",
+		Fix:      "wait longer with --wait-idle=DURATION, continue with --force and lose them, or allow young ones with --max-step-loss",
 	}
 	for _, row := range judge.RunningTable(steps, time.Now()).Rows {
 		f.Evidence = append(f.Evidence, strings.Join(row, "  "))

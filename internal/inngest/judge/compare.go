@@ -106,7 +106,7 @@ func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
 		Code: model.CodeFunctionsRemoved, Severity: pipeline.Error,
 		What: fmt.Sprintf("%s would disappear: %s", Count(len(gone), "registered function"), strings.Join(gone, ", ")),
 		Why:  "the worker does not serve them",
-		Fix:  "add them to the worker's function index, or go on with --allow-removal",
+		Fix:  "add them to the worker's function index, or continue with --allow-removal",
 	}
 	if len(why) > 0 {
 		f.Why += "; " + strings.Join(why, ", ")

@@ -130,7 +130,7 @@ func OrphanedCrons(apps []model.App, runs []model.Run) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{
 		Code: model.CodeCronsOrphaned, Severity: pipeline.Warning,
-		What: fmt.Sprintf("the server goes on starting %s of deleted apps", Count(len(count), "cron")),
+		What: fmt.Sprintf("the server still starts %s of deleted apps", Count(len(count), "cron")),
 		Why:  "deleting an app does not end the schedules of its functions on the server",
 		Fix:  orphansFix,
 	}
@@ -162,7 +162,7 @@ func PrunedCrons(pruned []Stale) *pipeline.Finding {
 	}
 	return &pipeline.Finding{
 		Code: model.CodeCronsOrphaned, Severity: pipeline.Warning, Evidence: crons,
-		What: fmt.Sprintf("the server may go on starting %s of the deleted apps", Count(len(crons), "cron")),
+		What: fmt.Sprintf("the server may still start %s of the deleted apps", Count(len(crons), "cron")),
 		Why:  "deleting an app does not end the schedules of its functions on the server",
 		Fix:  "run `kubectl sbw status` after they were due; if they still run, " + orphansFix,
 	}

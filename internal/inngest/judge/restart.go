@@ -129,15 +129,15 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 		f.What = fmt.Sprintf("%s has been running %q for %s, and a restart would kill its run for good", e.Slug, e.Step, elapsed)
 		f.Why = fmt.Sprintf("it has retries %d and this is attempt %d", e.Retries, e.Attempt+1)
 		if !e.Known {
-			f.Why = "the function is not registered any more, so its retries are not known"
+			f.Why = "the function is no longer registered, so its retries are not known"
 			f.Evidence = []string{"run " + e.Run}
 		}
-		f.Fix = "wait for it with --wait-idle, or go on with --force and lose it"
+		f.Fix = "wait for it with --wait-idle, or continue with --force and lose it"
 	case o.MaxStepLoss > 0 && elapsed > o.MaxStepLoss:
 		f.Code, f.Severity = model.CodeStepLoss, pipeline.Error
 		f.What = fmt.Sprintf("%s has been running %q for %s, more than the %s that may be lost", e.Slug, e.Step, elapsed, o.MaxStepLoss)
 		f.Why = "a restart runs the step again from its beginning"
-		f.Fix = "wait for it with --wait-idle, raise --max-step-loss, or go on with --force"
+		f.Fix = "wait for it with --wait-idle, raise --max-step-loss, or continue with --force"
 	default:
 		f.Code, f.Severity = model.CodeStepDelayed, pipeline.Note
 		f.What = fmt.Sprintf("%s has been running %q for %s; a restart delays it", e.Slug, e.Step, elapsed)
