@@ -31,7 +31,7 @@ const (
 	oomKilled          = "OOMKilled"
 )
 
-// ofContainer is what is wrong with one container.
+// ofContainer returns what is wrong with one container.
 func (j *judgement) ofContainer(pod *corev1.Pod, c container) *Cause {
 	s := c.status
 	if w := s.State.Waiting; w != nil {
@@ -135,9 +135,9 @@ func run(pod *corev1.Pod, c container, message string) *Cause {
 	)
 }
 
-// ends is how often a container has ended, and how it ended last. A pod that
-// waits for a restart has ended once more than it was restarted; a busy kubelet
-// may not show that end (terminated) at all.
+// ends returns how often a container has ended, and how it ended last. A pod that waits
+// for a restart has ended once more than it was restarted. A busy kubelet may not show
+// that last end (terminated) at all.
 func ends(s *corev1.ContainerStatus) (times int32, last *corev1.ContainerStateTerminated) {
 	last = s.LastTerminationState.Terminated
 	switch {
@@ -173,19 +173,19 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 	cause := j.crash(pod, c, last, times)
 	allowed := j.policy.Restarts
 	if cause.Code != CodeCrashLoop {
-		// If another start does not help, that is clear one end earlier.
+		// If another start does not help, that is clear after one end fewer.
 		allowed = max(0, allowed-1)
 	}
 	if s.State.Running != nil && times <= allowed {
-		// It is running again, and its probe decides.
+		// It is running again, so its probe decides.
 		return j.notReady(pod, c)
 	}
 	cause.Terminal = times > allowed
 	return cause
 }
 
-// patience is the setting that tolerates a worker that crashes until what it
-// needs is available.
+// patience is the setting that tolerates a worker that crashes until its dependencies
+// are available.
 const patience = "see its log for the reason; if it only waits for something that comes up later, " +
 	"allow more restarts with deploy.restarts in .sbw.yaml"
 
@@ -245,7 +245,7 @@ func (j *judgement) crash(pod *corev1.Pod, c container, last *corev1.ContainerSt
 	return transient(CodeCrashLoop, name+" crashes at start", fmt.Sprintf("exit code %s, %s%s", code, often, how), patience)
 }
 
-// unhealthy is the probe's answer, from the Unhealthy event.
+// unhealthy returns the probe's answer from the Unhealthy event.
 func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise string) string {
 	var latest *corev1.Event
 	for _, e := range j.about[pod.UID] {
@@ -262,8 +262,8 @@ func (j *judgement) unhealthy(pod *corev1.Pod, c container, probe, otherwise str
 	return termtext.Line(latest.Message)
 }
 
-// notReady judges a running container: its probes decide, once they have had
-// the time that they ask for; an init container has to end.
+// notReady judges a running container. Its probes decide once they have had the time
+// that they ask for; an init container has to end.
 func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	s := c.status
 	if s.State.Running == nil {
@@ -334,7 +334,7 @@ func period(p *corev1.Probe) time.Duration {
 	return time.Duration(max(1, p.PeriodSeconds)) * time.Second
 }
 
-// execFormat matches the kernel's ENOEXEC in the words of runtimes and shells.
+// execFormat matches the kernel's ENOEXEC as runtimes and shells report it.
 var execFormat = lazyregexp.New(`(?i)exec format error`)
 
 func isExecFormat(s string) bool { return execFormat.MatchString(s) }

@@ -7,9 +7,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// A failed pull has only one reason (ErrImagePull); the runtime's text says
-// more. The order matters: the message about a missing platform also contains
-// "not found", and a proxy's 503 may contain any word.
+// A failed pull has only one reason (ErrImagePull); only the runtime's text says more.
+// The order matters: the message about a missing platform also contains "not found",
+// and a proxy's 503 may contain any word.
 var (
 	pullNetwork = lazyregexp.New(
 		`(?i)connection refused|connection reset|i/o timeout|no such host|network is unreachable|no route to host|` +

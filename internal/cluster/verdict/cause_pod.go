@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// ofPod is what prevents a pod of the new revision from being ready.
+// ofPod returns what prevents a pod of the new revision from being ready.
 func (j *judgement) ofPod(pod *corev1.Pod) *Cause {
 	if podutils.IsPodReady(pod) && !down(pod) {
 		return nil
@@ -47,9 +47,9 @@ func (j *judgement) ofPod(pod *corev1.Pod) *Cause {
 	return j.beforeContainers(pod)
 }
 
-// lost: the node controller marks the pods of a node that does not answer, by
-// Unknown (until Kubernetes 1.13) or by Ready=False alone: then the kubelet's own
-// ContainersReady still says the opposite, and there is no gate to explain it.
+// lost reports pods on a node that does not answer. The node controller marks these with
+// Unknown (until Kubernetes 1.13) or only with Ready=False. In the second case the
+// kubelet's ContainersReady still says the opposite, and no gate explains it.
 func lost(pod *corev1.Pod) *Cause {
 	ready := condition(pod, corev1.PodReady)
 	containers := condition(pod, corev1.ContainersReady)
@@ -67,7 +67,7 @@ func lost(pod *corev1.Pod) *Cause {
 		"check the machine; `kubectl describe node "+pod.Spec.NodeName+"`")
 }
 
-// gated: nobody schedules a pod until every gate has been removed.
+// gated reports a pod that is not scheduled until its scheduling gates have been removed.
 func gated(pod *corev1.Pod) *Cause {
 	c := condition(pod, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonSchedulingGated {
@@ -86,8 +86,8 @@ func gated(pod *corev1.Pod) *Cause {
 	)
 }
 
-// readinessGates: every container is ready, but a condition that another
-// program sets is missing.
+// readinessGates reports a pod whose containers are all ready, but that lacks a
+// condition which another program sets.
 func readinessGates(pod *corev1.Pod) *Cause {
 	if c := condition(pod, corev1.ContainersReady); c == nil || c.Status != corev1.ConditionTrue {
 		return nil
@@ -119,8 +119,8 @@ func readinessGates(pod *corev1.Pod) *Cause {
 	)
 }
 
-// beforeContainers is what the kubelet reports only in events, while every
-// container waits as ContainerCreating.
+// beforeContainers returns what the kubelet reports only in events while every container
+// waits as ContainerCreating.
 func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 	if pod.Status.Phase != corev1.PodPending || pod.Spec.NodeName == "" {
 		return nil
@@ -159,8 +159,8 @@ func (j *judgement) beforeContainers(pod *corev1.Pod) *Cause {
 	return transient(CodeVolume, fmt.Sprintf("pod %s cannot mount a volume", pod.Name), why, "check the volume and its storage driver")
 }
 
-// multiAttach: a volume that only one node may have at a time is still on
-// another one.
+// multiAttach reports a volume that only one node may have at a time and that is still
+// attached to another one.
 func (j *judgement) multiAttach(pod *corev1.Pod, why string) *Cause {
 	c := transient(CodeMultiAttach, fmt.Sprintf("pod %s needs a volume that is still attached to another node", pod.Name), why,
 		"end the pod that has it; if its node is gone, delete that pod with --force and the node's VolumeAttachment")
@@ -180,8 +180,8 @@ func (j *judgement) multiAttach(pod *corev1.Pod, why string) *Cause {
 	return c
 }
 
-// hookRunning: while a postStart hook runs, the kubelet reports its container
-// as being created, without an event.
+// hookRunning reports a postStart hook that is running. Meanwhile the kubelet reports its
+// container as being created, without an event.
 func (j *judgement) hookRunning(pod *corev1.Pod) *Cause {
 	scheduled := condition(pod, corev1.PodScheduled)
 	if scheduled == nil || j.Now.Sub(scheduled.LastTransitionTime.Time) < 20*time.Second {
@@ -207,9 +207,9 @@ func (j *judgement) hookRunning(pod *corev1.Pod) *Cause {
 	return nil
 }
 
-// ofFinished is why pods of the new revision ended as a whole (the kubelet
-// refused them, their node shut down), unless each has a replacement. When three
-// or more ended for the same reason, their replacements will end like them.
+// ofFinished returns why pods of the new revision ended as a whole (the kubelet refused
+// them, or their node shut down), unless each has a replacement. If three or more ended
+// for the same reason, their replacements are expected to end in the same way.
 func (j *judgement) ofFinished() []*Cause {
 	wanted := j.Workload.Replicas()
 	if rs := j.replicaSet; rs != nil && rs.Spec.Replicas != nil {
@@ -236,8 +236,8 @@ func (j *judgement) ofFinished() []*Cause {
 	return all
 }
 
-// finished describes why a pod is over. Reasons are those of the kubelet's
-// admission (pkg/kubelet/lifecycle/predicate.go), eviction and shutdown
+// finished describes why a pod has ended as a whole. The reasons are those of the
+// kubelet's admission (pkg/kubelet/lifecycle/predicate.go), eviction and shutdown
 // managers.
 func finished(pod *corev1.Pod) *Cause {
 	reason := pod.Status.Reason
@@ -281,8 +281,8 @@ func finished(pod *corev1.Pod) *Cause {
 	return transient(CodeNodeRefused, fmt.Sprintf("node %s did not keep pod %s", node, pod.Name), why, "follow the message")
 }
 
-// ofOldPods: if the controller replaces pods one by one, a pod on a node that
-// does not answer blocks all others.
+// ofOldPods reports a pod on a node that does not answer: if the controller replaces pods
+// one by one, it blocks all others.
 func (j *judgement) ofOldPods() *Cause {
 	d := j.Workload.Deployment
 	if d != nil && d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
@@ -295,7 +295,7 @@ func (j *judgement) ofOldPods() *Cause {
 			continue
 		}
 		if c == nil {
-			c = transient(CodeNodeLost, "", "it was due to end "+j.Now.Sub(pod.DeletionTimestamp.Time).Round(time.Second).String()+" ago", "")
+			c = transient(CodeNodeLost, "", "it should have ended "+j.Now.Sub(pod.DeletionTimestamp.Time).Round(time.Second).String()+" ago", "")
 		}
 		c.What = fmt.Sprintf("%s waits for pod %s on node %s, which does not end it", j.Workload.Ref(), pod.Name, pod.Spec.NodeName)
 		c.Fix = fmt.Sprintf("repair or delete the node (`kubectl delete node %s`)", pod.Spec.NodeName)
@@ -316,7 +316,7 @@ type container struct {
 	sidecar bool // an init container that keeps running
 }
 
-// kind is what people call it.
+// kind returns what people call it.
 func (c container) kind() string {
 	switch {
 	case c.init:

@@ -27,11 +27,11 @@ const (
 	saysNoVolume     = "didn't find available persistent volumes"
 )
 
-// inPlace is what to do if the old pod holds what the new one needs.
+// inPlace is the advice if the old pod holds what the new one needs.
 const inPlace = "let the old pod go first: `strategy: {type: Recreate}`, or rollingUpdate with maxSurge: 0 and maxUnavailable: 1"
 
-// unschedulable is why the scheduler finds no node. The message counts nodes by
-// reason; the part after "preemption:" repeats them.
+// unschedulable returns why the scheduler finds no node. The message counts nodes by
+// reason; the part after "preemption:" repeats that.
 func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 	c := condition(pod, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
@@ -69,13 +69,13 @@ func (j *judgement) unschedulable(pod *corev1.Pod) *Cause {
 }
 
 // onlyAboutNodes reports whether no reason is about capacity, which may become
-// free.
+// available.
 func onlyAboutNodes(says string) bool {
 	return !strings.Contains(says, saysInsufficient) && !strings.Contains(says, saysTooMany)
 }
 
-// surgeBlocked: the new pod needs what an old pod of the same workload holds,
-// and the old one stays until the new one is ready.
+// surgeBlocked reports that the new pod needs what an old pod of the same workload holds,
+// while the old one stays until the new one is ready.
 func (j *judgement) surgeBlocked(pod *corev1.Pod, says, why string) *Cause {
 	if j.Workload.Deployment == nil || len(j.ending) > 0 || SurgeMakesRoom(j.Workload.Deployment) {
 		return nil
@@ -83,7 +83,7 @@ func (j *judgement) surgeBlocked(pod *corev1.Pod, says, why string) *Cause {
 	next := &j.Workload.Template().Spec
 	for _, old := range j.old {
 		if old.Spec.NodeName == "" {
-			continue // it holds nothing
+			continue // it holds nothing any more
 		}
 		was := j.templateOf(old)
 		what := ""
@@ -112,14 +112,14 @@ func (j *judgement) surgeBlocked(pod *corev1.Pod, says, why string) *Cause {
 	return nil
 }
 
-// SurgeMakesRoom reports whether a Deployment's strategy ends an old pod before
-// its replacement is ready.
+// SurgeMakesRoom reports whether a Deployment's strategy terminates an old pod before its
+// replacement is ready.
 func SurgeMakesRoom(d *appsv1.Deployment) bool {
 	_, unavailable := Fenceposts(d)
 	return unavailable > 0
 }
 
-// templateOf is the spec that a pod was made from; a watched pod is stored
+// templateOf returns the spec that a pod was created from, because a watched pod is stored
 // without its volumes and affinity.
 func (j *judgement) templateOf(pod *corev1.Pod) *corev1.PodSpec {
 	if owner := metav1.GetControllerOf(pod); owner != nil {
@@ -132,7 +132,7 @@ func (j *judgement) templateOf(pod *corev1.Pod) *corev1.PodSpec {
 	return &pod.Spec
 }
 
-// sharedHostPort describes a port of the node that both pods want.
+// sharedHostPort returns a port of the node that both pods want, or "" if there is none.
 func sharedHostPort(a, b *corev1.PodSpec) string {
 	taken := map[string]bool{}
 	for _, p := range HostPorts(b) {
@@ -200,9 +200,9 @@ func Repels(t *corev1.PodTemplateSpec) bool {
 	return false
 }
 
-// sharedRoom is a resource of which the scheduler finds too little, and of
-// which the old pod has reserved at least as much as the new one requests: in
-// its place the new one would fit.
+// sharedRoom returns a resource of which the scheduler finds too little and of which the
+// old pod has reserved at least as much as the new one requests, so that the new one
+// would fit in its place.
 func sharedRoom(says string, next, was *corev1.PodSpec) string {
 	want := resourcehelpers.PodRequests(&corev1.Pod{Spec: *next}, resourcehelpers.PodResourcesOptions{})
 	have := resourcehelpers.PodRequests(&corev1.Pod{Spec: *was}, resourcehelpers.PodResourcesOptions{})

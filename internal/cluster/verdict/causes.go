@@ -27,12 +27,12 @@ func transient(code pipeline.Code, what, why, fix string) *Cause {
 	return &Cause{Code: code, What: what, Why: why, Fix: fix, grace: graces[code]}
 }
 
-// explains ranks causes that explain others above those that most pods show,
-// because one pod's log speaks for all pods with the same image.
+// explains ranks causes that explain others above causes that more pods show, because
+// one pod's log is representative of all pods with the same image.
 var explains = map[pipeline.Code]int{CodeExecFormat: 1}
 
-// causes is everything that blocks the rollout: terminal causes first, then
-// those that most pods show; one entry for each code.
+// causes returns everything that blocks the rollout, one entry per code: terminal causes
+// first, then those that most pods show.
 func (j *judgement) causes() []Cause {
 	var all []Cause
 	add := func(c *Cause) {
@@ -70,7 +70,7 @@ func (j *judgement) causes() []Cause {
 	return all
 }
 
-// ofWorkload looks at what has no pod: the workload, and its controller's
+// ofWorkload returns causes that no pod shows, in the workload and in its controller's
 // attempts to create pods.
 func (j *judgement) ofWorkload() *Cause {
 	if c := HeldBack(j.Workload); c != nil {
@@ -93,14 +93,13 @@ func (j *judgement) ofWorkload() *Cause {
 	return nil
 }
 
-// contested is how many changes of the template by somebody else count as a
-// conflict. One or two are a restart, or a controller that reacts to a changed
-// Secret.
+// contested is how many changes of the template by somebody else count as a conflict. One
+// or two may be a restart, or a controller that reacts to a changed Secret.
 const contested = 3
 
-// multiplying: a webhook that modifies ReplicaSets prevents the Deployment
-// controller from finding one with its own template, so it creates one after
-// another without end. Its collisionCount counts them.
+// multiplying reports a Deployment whose ReplicaSets multiply: a webhook that modifies
+// ReplicaSets prevents the controller from finding one with its own template, so it keeps
+// creating new ones. Its collisionCount counts them.
 func (j *judgement) multiplying() *Cause {
 	d := j.Workload.Deployment
 	if d == nil || j.replicaSet != nil || d.Status.CollisionCount == nil || *d.Status.CollisionCount < 2 {
@@ -115,9 +114,8 @@ func (j *judgement) multiplying() *Cause {
 	)
 }
 
-// HeldBack says why a workload's spec prevents any change from being rolled
-// out: it is paused, or its pods are only replaced by hand. It returns nil if
-// nothing does.
+// HeldBack returns why a workload's spec prevents any change from being rolled out: it is
+// paused, or its pods are only replaced by hand. It returns nil if nothing does.
 func HeldBack(w *workload.Workload) *Cause {
 	name := w.Ref().String()
 	switch {
@@ -135,7 +133,7 @@ func HeldBack(w *workload.Workload) *Cause {
 	return nil
 }
 
-// refusal is why the controller cannot create a pod, as long as that lasts.
+// refusal returns why the controller cannot create a pod, as long as that is the case.
 func (j *judgement) refusal() string {
 	if rs := j.replicaSet; rs != nil {
 		for _, c := range rs.Status.Conditions {
@@ -146,13 +144,13 @@ func (j *judgement) refusal() string {
 		return ""
 	}
 	if d := j.Workload.Deployment; d != nil {
-		// A ReplicaSet that could not even be created.
+		// The ReplicaSet itself could not be created.
 		if c := deployment.GetDeploymentCondition(d.Status, appsv1.DeploymentReplicaFailure); c != nil && c.Status == corev1.ConditionTrue {
 			return c.Message
 		}
 		return ""
 	}
-	// The other two kinds have no condition for it, only the event.
+	// The other two kinds report it only in an event, not in a condition.
 	if int32(len(j.fresh)) >= j.Workload.Replicas() {
 		return ""
 	}
@@ -193,7 +191,7 @@ func Refused(name, message string) *Cause {
 	return transient(CodePodsRefused, name+": its pods cannot be created", why, "follow the message")
 }
 
-// deadlineExceeded means that the Deployment controller itself gave up.
+// deadlineExceeded reports that the Deployment controller itself gave up.
 func (j *judgement) deadlineExceeded() *Cause {
 	if j.Workload.Deployment == nil {
 		return nil
@@ -206,8 +204,8 @@ func (j *judgement) deadlineExceeded() *Cause {
 		termtext.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
 }
 
-// event is the latest event about an object with one of the reasons, optionally
-// about one of its containers.
+// event returns the latest event about an object with one of the reasons, optionally
+// limited to one of its containers.
 func (j *judgement) event(uid types.UID, container string, reasons ...string) *corev1.Event {
 	var latest *corev1.Event
 	for _, e := range j.about[uid] {
@@ -224,8 +222,8 @@ func (j *judgement) event(uid types.UID, container string, reasons ...string) *c
 	return latest
 }
 
-// EventTime is when an event was last seen; the old and the new event API store
-// that in different fields.
+// EventTime returns when an event was last seen. The old and the new event API store that
+// in different fields.
 func EventTime(e *corev1.Event) time.Time {
 	switch {
 	case e.Series != nil && !e.Series.LastObservedTime.IsZero():

@@ -26,7 +26,7 @@ func set(p *corev1.Pod, kind corev1.PodConditionType, status corev1.ConditionSta
 	p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: kind, Status: status, Reason: reason, Message: message})
 }
 
-// over is a pod that ended as a whole.
+// over makes a pod end as a whole.
 func over(reason, message string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		p.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: reason, Message: message}
@@ -46,7 +46,7 @@ func runningFor(d time.Duration) corev1.ContainerStatus {
 	return corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(t0.Add(-d))}}}
 }
 
-// beside is a world where the old pod runs and the new one is placed nowhere.
+// beside returns a world in which the old pod runs and the new one cannot be scheduled.
 func beside(says string, both func(*corev1.PodTemplateSpec)) func() *world {
 	return func() *world {
 		w := newWorld(1)
@@ -60,8 +60,8 @@ func beside(says string, both func(*corev1.PodTemplateSpec)) func() *world {
 	}
 }
 
-// TestCausesAreNamed: each cause, the thing that its message must name, and
-// whether it gives the rollout a deadline.
+// Each row has a cause, what its message must name, and whether it gives the rollout a
+// deadline.
 func TestCausesAreNamed(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways
 	port := func(t *corev1.PodTemplateSpec) {
@@ -96,7 +96,7 @@ func TestCausesAreNamed(t *testing.T) {
 		state verdict.State
 		code  pipeline.Code
 		names []string
-		until bool // it fails the rollout by itself
+		until bool // whether it fails the rollout before the timeout
 	}{
 		{"scheduling gate", one(func(p *corev1.Pod) {
 			p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/admission"}}
@@ -233,7 +233,7 @@ func TestCausesAreNamed(t *testing.T) {
 	}
 }
 
-// TestContested: a restart or a controller that reacts once is not a fight.
+// A restart, or a controller that reacts once, is not a conflict.
 func TestContested(t *testing.T) {
 	for changes, want := range map[int]verdict.State{0: verdict.Progressing, 2: verdict.Progressing, 3: verdict.Failed} {
 		s := newWorld(1).snapshot()
@@ -245,8 +245,8 @@ func TestContested(t *testing.T) {
 	}
 }
 
-// TestFinishedPods: a pod that ended as a whole and was replaced says nothing
-// about the new revision, unless its replacements end in the same way.
+// A pod that ended as a whole and was replaced says nothing about the new revision, unless
+// its replacements end in the same way.
 func TestFinishedPods(t *testing.T) {
 	reasons := []string{"DeadlineExceeded", "Evicted", "Terminated", "NodeShutdown", "OutOfcpu", "UnexpectedAdmissionError", ""}
 	for _, reason := range reasons {
@@ -278,8 +278,8 @@ func TestFinishedPods(t *testing.T) {
 	}
 }
 
-// TestOpenCrash: a rollout is not complete while a container that has crashed
-// has not proven that it stays up, whatever the counts say.
+// A rollout is not complete until a container that has crashed has proven that it keeps
+// running, whatever the counts say.
 func TestOpenCrash(t *testing.T) {
 	sidecar := func(s corev1.ContainerStatus) *world {
 		w := newWorld(1)
@@ -316,7 +316,7 @@ func TestOpenCrash(t *testing.T) {
 			t.Errorf("up again for %s: %s, settling %t", after, v.State, v.Settling)
 		}
 	}
-	// What restarted long ago has proven itself.
+	// A container that restarted long ago has proven that it keeps running.
 	up.State.Running.StartedAt = metav1.NewTime(t0.Add(-time.Hour))
 	if v, _ = verdict.Judge(sidecar(up).snapshot(), verdict.Policy{}, verdict.Memory{}); v.State != verdict.Complete {
 		t.Errorf("restarted long ago: %s %+v", v.State, v.Cause)
@@ -330,8 +330,8 @@ func TestOpenCrash(t *testing.T) {
 	}
 }
 
-// TestDatabaseIsLate: a worker that crashes twice until its database is up
-// succeeds if it stays up, however long the back-off was.
+// A worker that crashes twice until its database is up succeeds if it then keeps running,
+// however long the back-off was.
 func TestDatabaseIsLate(t *testing.T) {
 	w := newWorld(1)
 	w.pod("n", w.new)
@@ -369,8 +369,7 @@ func TestDatabaseIsLate(t *testing.T) {
 	}
 }
 
-// TestDeadNodeBlocksADaemonSet: the controller waits for the pod on the dead
-// node before it replaces any other one.
+// The controller waits for the pod on the dead node before it replaces any other one.
 func TestDeadNodeBlocksADaemonSet(t *testing.T) {
 	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "ds", Generation: 2},
 		Status: appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 0, NumberAvailable: 1}}
@@ -405,7 +404,7 @@ func TestDeadNodeBlocksADaemonSet(t *testing.T) {
 	}
 }
 
-// TestSkip: no grace passes while nothing was watched.
+// No grace period passes while nothing is watched.
 func TestSkip(t *testing.T) {
 	w := one(unschedulable("no"))()
 	_, m := verdict.Judge(w.snapshot(), verdict.Policy{}, verdict.Memory{})

@@ -6,8 +6,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Codes of causes. What each means is in the package's doc comment and in
-// package explain.
+// The codes of causes. The package's doc comment and package explain describe them.
 const (
 	CodeImageNotFound    pipeline.Code = "image-not-found"
 	CodeImageDenied      pipeline.Code = "image-denied"
@@ -76,7 +75,7 @@ var graces = map[pipeline.Code]time.Duration{
 	CodeConfig:          20 * time.Second,
 	CodeContainerCreate: 30 * time.Second,
 	CodeContainerRun:    20 * time.Second,
-	CodeCrashLoop:       20 * time.Second, // also for the next four: it has ended once or twice and may come up yet
+	CodeCrashLoop:       20 * time.Second, // also for the next four: it has ended once or twice and may still come up
 	CodeOOMKilled:       20 * time.Second,
 	CodeExits:           20 * time.Second,
 	CodeLiveness:        20 * time.Second,

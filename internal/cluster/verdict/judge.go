@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Judge judges how the rollout stands. m is the Memory that the previous
-// judgement returned, the zero Memory for the first; the returned Memory is for
-// the next one. Neither s nor what it points to is modified.
+// Judge judges the state of the rollout. m is the Memory that the previous judgement
+// returned, or the zero Memory for the first one; the returned Memory is for the next. s
+// and what it points to are not modified.
 func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
 	for _, e := range s.Events {
@@ -37,7 +37,7 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 
 	causes := j.causes()
 	if gaveUp := j.deadlineExceeded(); gaveUp != nil {
-		// The cause that blocks it is more informative than the timeout.
+		// The cause that blocks the rollout is more informative than the timeout.
 		gaveUp.Terminal = true
 		if len(causes) > 0 {
 			c := causes[0]
@@ -73,16 +73,16 @@ type judgement struct {
 
 	replicaSet *appsv1.ReplicaSet // the new one; nil for the other kinds
 	revision   string             // its name, or the ControllerRevision's
-	fresh      []*corev1.Pod      // of the new revision, neither ending nor finished
+	fresh      []*corev1.Pod      // of the new revision, neither terminating nor finished
 	finished   []*corev1.Pod      // of the new revision, Failed or Succeeded
-	old        []*corev1.Pod      // of others, not ending
-	ending     []*corev1.Pod      // of others, ending
+	old        []*corev1.Pod      // of other revisions, not terminating
+	ending     []*corev1.Pod      // of other revisions, terminating
 
 	about map[types.UID][]*corev1.Event // Events by the object they are about
 }
 
-// conclude picks the cause that ends the rollout first. One without a grace
-// comes last, because it only ends it at the timeout.
+// conclude picks the cause that fails the rollout first. A cause without a grace period
+// comes last, because it fails the rollout only at the timeout.
 func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 	for i := range causes {
 		c := causes[i]
@@ -111,8 +111,8 @@ func (j *judgement) conclude(v Verdict, m Memory, causes []Cause) Verdict {
 	return v
 }
 
-// namedAt is when a cause that nothing announces will show merely because time
-// has passed.
+// namedAt returns when a cause that no report announces will show merely because time has
+// passed.
 func (j *judgement) namedAt() (at time.Time) {
 	for _, pod := range j.fresh {
 		for _, c := range containersOf(pod) {
@@ -126,8 +126,8 @@ func (j *judgement) namedAt() (at time.Time) {
 	return at
 }
 
-// down reports whether a container is not running right now although it should;
-// the pod's condition and the workload's counts may not show that yet.
+// down reports whether a container should be running but is not. The pod's condition and
+// the workload's counts may not show that yet.
 func down(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(containersOf(pod), func(c container) bool {
 		s := c.status
@@ -169,8 +169,8 @@ const (
 	provenMax = time.Minute
 )
 
-// provenAt is when a container that has ended before will have run for long
-// enough; false if it has never ended.
+// provenAt returns when a container that has ended before will have run for long enough;
+// false if it has never ended.
 func (j *judgement) provenAt(c container, m Memory) (time.Time, bool) {
 	times, last := ends(c.status)
 	if c.init || times == 0 || c.status.State.Running == nil {

@@ -11,26 +11,20 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 )
 
-// world is a Deployment of n replicas with an old and a new ReplicaSet.
-
-// pod adds a pod of a ReplicaSet, altered by change.
-
-// again is a container that ended and runs once more.
-
 func TestStates(t *testing.T) {
 	tests := []struct {
 		name  string
 		build func() *world
 		want  string // state [code] [waiting]
 	}{
-		{"generation not seen: status is of yesterday", func() *world {
+		{"generation not observed: the status is outdated", func() *world {
 			w := newWorld(1)
 			w.pod("o", w.old, ready)
 			w.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1}
 			return w
 		}, "progressing the controller to see generation 2"},
 		{"no pod yet", func() *world { return newWorld(2) }, "progressing new pods to be created: 0 of 2"},
-		{"new pod comes up beside the old", func() *world {
+		{"new pod comes up next to the old one", func() *world {
 			w := newWorld(1)
 			w.pod("o", w.old, ready)
 			w.pod("n", w.new)
@@ -44,14 +38,14 @@ func TestStates(t *testing.T) {
 			w.status(1, 1, 1)
 			return w
 		}, "complete"},
-		{"pod not heard of yet", func() *world {
+		{"pod not reported yet", func() *world {
 			w := newWorld(1)
 			w.pod("n", w.new)
 			w.status(1, 1, 1)
 			return w
 		}, "progressing reports about the new pods"},
 		{"scaled to nothing", func() *world { return newWorld(0) }, "complete"},
-		{"old pods' troubles are nobody's", func() *world {
+		{"problems of old pods do not count", func() *world {
 			w := newWorld(1)
 			w.pod("o", w.old, waiting("ImagePullBackOff", "x: not found"))
 			w.pod("n", w.new)
@@ -89,7 +83,7 @@ func TestStates(t *testing.T) {
 		{"crashed twice, up again and ready", one(again(2), ready), "progressing new pods to become available: 0 of 1"},
 		{"in back-off after one end", one(ended(0, 1, "Error", ""), backOff), "failing crash-loop"},
 		{"in back-off after three ends, of which the third was not seen", one(ended(2, 1, "Error", ""), backOff), "failed crash-loop"},
-		{"ended well, which a worker must not", one(ended(1, 0, "Completed", "")), "failed exits"},
+		{"ended with exit code 0, which a worker must not", one(ended(1, 0, "Completed", "")), "failed exits"},
 		{"out of memory", one(ended(1, 137, "OOMKilled", "")), "failed oom-killed"},
 		{"format error in the termination message", one(ended(0, 1, "Error", "exec /worker: exec format error")), "failed exec-format"},
 		{"format error of runc", one(waiting("RunContainerError", "runc create failed: unable to start container process: exec /worker: exec format error")), "failed exec-format"},
@@ -128,11 +122,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// one is a world with a single new pod that is as change makes it.
-
-// A failed pull always has the same reason; only the runtime's text shows the
-// cause.
-
+// A failed pull always has the same reason; only the runtime's text shows the cause.
 func TestPullMessages(t *testing.T) {
 	tests := map[string]string{
 		`rpc error: code = NotFound desc = failed to pull and unpack image "x:2": failed to resolve reference "x:2": x:2: not found`:                                                              "image-not-found",
@@ -223,8 +213,7 @@ func TestEventsBeforeContainers(t *testing.T) {
 	}
 }
 
-// A failing readiness probe gets its own initial delay on top.
-
+// A failing readiness probe gets its own initial delay in addition.
 func TestReadinessDelay(t *testing.T) {
 	w := one(func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe.InitialDelaySeconds = 25 })()
 	w.event("n", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
@@ -241,17 +230,3 @@ func TestReadinessDelay(t *testing.T) {
 		}
 	}
 }
-
-// series judges one snapshot after another.
-
-// A kubelet that tries again shows nothing for a moment: the cause goes on.
-
-// A pod that nobody asks is ready the moment it starts, also when it crashes
-
-// a second later.
-
-// What is judged is not altered, and the Memory of one judgement serves more
-
-// than one next: a watch judges twice from the same.
-
-// A thousand pods are judged while they change; it must not take long.

@@ -7,8 +7,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// linger is how long a cause may be invisible without being forgotten: a
-// kubelet that tries again shows none for a moment.
+// linger is how long a cause may be invisible without being forgotten: while a kubelet
+// retries, it shows no cause for a moment.
 const linger = 10 * time.Second
 
 // Memory is what a series of judgements passes from one to the next. The zero
@@ -39,8 +39,8 @@ func (m Memory) moved(now marks, _ time.Time) Memory {
 	return m
 }
 
-// Skip leaves out a time in which nothing was watched (a suspended process, a
-// sleeping laptop): no grace passes in it.
+// Skip leaves out a time in which nothing was watched (a suspended process, a sleeping
+// laptop), so that no grace period passes in it.
 func (m Memory) Skip(d time.Duration) Memory {
 	seen := maps.Clone(m.seen)
 	for code, s := range seen {

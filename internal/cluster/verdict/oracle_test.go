@@ -34,8 +34,7 @@ func kubectlSays(t *testing.T, w *workload.Workload) bool {
 	return done && err == nil
 }
 
-// TestCompletenessIsKubectls holds the one rule for completeness against
-// `kubectl rollout status`, over every recorded state.
+// The rule for completeness agrees with `kubectl rollout status` in every recorded state.
 func TestCompletenessIsKubectls(t *testing.T) {
 	files, err := filepath.Glob("testdata/recordings/*.json")
 	if err != nil || len(files) == 0 {
@@ -51,8 +50,8 @@ func TestCompletenessIsKubectls(t *testing.T) {
 	}
 }
 
-// TestCompletenessOfTheOtherKinds does so for counts of a StatefulSet, with and
-// without a partition, and of a DaemonSet.
+// The same for the counts of a StatefulSet, with and without a partition, and of a
+// DaemonSet.
 func TestCompletenessOfTheOtherKinds(t *testing.T) {
 	checked := map[bool]int{}
 	check := func(w *workload.Workload) {
@@ -76,7 +75,7 @@ func TestCompletenessOfTheOtherKinds(t *testing.T) {
 						s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: &partition}
 					}
 					if revision == "a" {
-						s.Status.UpdatedReplicas = 3 // all pods have the one revision that there is
+						s.Status.UpdatedReplicas = 3 // all pods have the only revision
 					}
 					check(&workload.Workload{StatefulSet: s})
 				}

@@ -15,8 +15,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// recording is the whole state of one Deployment of a real 1.35 cluster
-// (kubelet, containerd 1.6, runc), as kubectl printed it.
+// recording is the whole state of one Deployment in a real 1.35 cluster (kubelet,
+// containerd 1.6, runc), as kubectl printed it.
 type recording struct {
 	Deployment   *appsv1.Deployment   `json:"deployment"`
 	ReplicaSets  []*appsv1.ReplicaSet `json:"replicaSets"`
@@ -39,7 +39,7 @@ func load(t *testing.T, name string) recording {
 	return r
 }
 
-// snapshot is what a watch would hand over at the moment of the recording.
+// snapshot returns what a watch would provide at the moment of the recording.
 func (r recording) snapshot() verdict.Snapshot {
 	s := verdict.Snapshot{
 		Workload: &workload.Workload{Deployment: r.Deployment}, ReplicaSets: r.ReplicaSets, Pods: r.Pods, Events: r.Events,
@@ -53,7 +53,7 @@ func (r recording) snapshot() verdict.Snapshot {
 	return s
 }
 
-// now is the latest time that the recording knows of.
+// now returns the latest time in the recording.
 func (r recording) now() time.Time {
 	var latest time.Time
 	for _, e := range r.Events {
@@ -67,11 +67,11 @@ func (r recording) now() time.Time {
 func TestRecordings(t *testing.T) {
 	tests := []struct {
 		name  string
-		state verdict.State // at first sight
+		state verdict.State // in the first judgement
 		code  string
 		// grace is when a transient cause becomes a failure; 0 for terminal.
 		grace time.Duration
-		what  string // a substring each
+		what  string // a substring of What; likewise why
 		why   string
 	}{
 		{name: "ok", state: verdict.Complete},
@@ -140,7 +140,7 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
-// Without its log, a wrong architecture is a crash loop like another.
+// Without its log, a wrong architecture looks like any other crash loop.
 func TestWrongArchitectureWithoutLog(t *testing.T) {
 	s := load(t, "badarch").snapshot()
 	s.Logs = nil

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Observed is the generation that the controller has seen, and the current one.
+// Observed returns the generation that the controller has observed, and the current one.
 func Observed(w *workload.Workload) (seen, now int64) {
 	now = w.Object().GetGeneration()
 	switch {
@@ -36,8 +36,8 @@ func SameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	return apiequality.Semantic.DeepEqual(a, b)
 }
 
-// NewReplicaSet is the one in owned that a Deployment rolls out: the oldest
-// with its template, as the controller chooses (FindNewReplicaSet).
+// NewReplicaSet returns the ReplicaSet that a Deployment rolls out: the oldest one in owned
+// with its template, which is the controller's choice (FindNewReplicaSet).
 func NewReplicaSet(d *appsv1.Deployment, owned []*appsv1.ReplicaSet) *appsv1.ReplicaSet {
 	var found *appsv1.ReplicaSet
 	for _, rs := range owned {
@@ -119,8 +119,8 @@ func (j *judgement) sortPods() {
 	}
 }
 
-// complete reads status like kubectl
-// (pkg/polymorphichelpers/rollout_status.go); waiting is what prevents it from
+// complete reads the status like kubectl
+// (pkg/polymorphichelpers/rollout_status.go). waiting says what prevents the rollout from
 // being complete.
 func (j *judgement) complete() (bool, string) {
 	var ready int32

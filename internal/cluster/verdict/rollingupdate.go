@@ -6,9 +6,9 @@ import (
 	"k8s.io/kubectl/pkg/util/deployment"
 )
 
-// Fenceposts are how many pods a Deployment may have beyond the wanted ones
-// during a rollout, and how many of the wanted ones may be missing. Recreate
-// has neither limit: all old pods end first.
+// Fenceposts returns how many pods a Deployment may have beyond the wanted ones during a
+// rollout, and how many of the wanted ones may be missing. Recreate has neither limit,
+// because all old pods end first.
 func Fenceposts(d *appsv1.Deployment) (surge, unavailable int32) {
 	replicas := int32(1)
 	if d.Spec.Replicas != nil {
@@ -29,7 +29,7 @@ func Fenceposts(d *appsv1.Deployment) (surge, unavailable int32) {
 	}
 	surge, unavailable, err := deployment.ResolveFenceposts(up, down, replicas)
 	if err != nil {
-		return 0, 1 // not valid, which the API server does not let happen
+		return 0, 1 // not valid; the API server prevents this
 	}
 	return min(surge, replicas), unavailable
 }

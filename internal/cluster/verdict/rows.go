@@ -10,7 +10,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// describe fills in what people see of any verdict.
+// describe fills in the fields that every verdict has, for people to read.
 func (j *judgement) describe() Verdict {
 	v := Verdict{Revision: j.revision, Wanted: j.Workload.Replicas(), Updated: int32(len(j.fresh)), Ready: j.readyNew()}
 	if j.PodsUnknown {
@@ -23,7 +23,7 @@ func (j *judgement) describe() Verdict {
 		v.Old = append(v.Old, pod.Name)
 	}
 	for _, pod := range j.ending {
-		// deletionTimestamp is when it will be killed: asked + grace.
+		// deletionTimestamp is when the pod will be killed: the request plus the grace period.
 		kill := pod.DeletionTimestamp.Time
 		var grace time.Duration
 		if s := pod.DeletionGracePeriodSeconds; s != nil {
@@ -34,7 +34,7 @@ func (j *judgement) describe() Verdict {
 	return v
 }
 
-// counts are the workload's own, for users who may not read pods.
+// counts returns the workload's own counts, for users who may not read pods.
 func counts(w *workload.Workload) (updated, ready int32) {
 	switch {
 	case w.Deployment != nil:
@@ -59,7 +59,7 @@ func row(pod *corev1.Pod, now time.Time) Pod {
 	return p
 }
 
-// podState is the word that kubectl would show in the STATUS column.
+// podState returns the word that kubectl would show in the STATUS column.
 func podState(pod *corev1.Pod) string {
 	if pod.Status.Reason != "" {
 		return pod.Status.Reason

@@ -22,7 +22,7 @@ func (s *series) judge(w *world) verdict.Verdict {
 	return v
 }
 
-func TestGraceBeginsAnewWhenThingsMove(t *testing.T) {
+func TestGraceRestartsOnProgress(t *testing.T) {
 	w := newWorld(2)
 	full := unschedulable("0/1 nodes are available: 1 Insufficient cpu.")
 	w.pod("a", w.new, full)
@@ -38,7 +38,7 @@ func TestGraceBeginsAnewWhenThingsMove(t *testing.T) {
 	if v.State != verdict.Failing || !v.Deadline.Equal(t0.Add(110*time.Second)) {
 		t.Fatalf("%s, deadline %s", v.State, v.Deadline.Sub(t0))
 	}
-	// What moves back and forth buys time once.
+	// A count that goes back and forth extends the deadline only once.
 	w.now = t0.Add(80 * time.Second)
 	w.pods[1].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
 	s.judge(w)
@@ -53,7 +53,7 @@ func TestGraceBeginsAnewWhenThingsMove(t *testing.T) {
 	}
 }
 
-func TestCauseOutOfSightForAMoment(t *testing.T) {
+func TestCauseInvisibleForAMoment(t *testing.T) {
 	const refused = `dial tcp 1.2.3.4:443: connect: connection refused`
 	w := one(waiting("ErrImagePull", refused))()
 	var s series
@@ -67,7 +67,7 @@ func TestCauseOutOfSightForAMoment(t *testing.T) {
 	if v := set(25*time.Second, waiting("ErrImagePull", refused)); !v.Since.Equal(t0) {
 		t.Fatalf("since %s", v.Since.Sub(t0))
 	}
-	// For longer, it is a new one.
+	// If it is invisible for longer, it counts as a new one.
 	set(30*time.Second, waiting("ContainerCreating", ""))
 	if v := set(45*time.Second, waiting("ErrImagePull", refused)); !v.Since.Equal(t0.Add(45 * time.Second)) {
 		t.Fatalf("since %s", v.Since.Sub(t0))
@@ -83,7 +83,7 @@ func TestShortestDeadlineOfSeveralCauses(t *testing.T) {
 	if v.Cause.Code != "config-missing" || !v.Again.Equal(t0.Add(10*time.Second)) {
 		t.Fatalf("%+v %s", v.Cause, v.Again)
 	}
-	// A terminal one ends it at once, whoever has it.
+	// A terminal cause fails the rollout at once, whichever pod has it.
 	w.pod("d", w.new, waiting("InvalidImageName", "bad"))
 	if v, _ = verdict.Judge(w.snapshot(), verdict.Policy{}, verdict.Memory{}); v.State != verdict.Failed || v.Cause.Code != "image-name" {
 		t.Fatalf("%+v", v.Cause)
@@ -97,7 +97,7 @@ func TestCausesAreCounted(t *testing.T) {
 	}
 	w.logs[verdict.Container{Pod: "p2", Name: "c"}] = "starting\nexec /w: Exec format error\n"
 	v, _ := verdict.Judge(w.snapshot(), verdict.Policy{}, verdict.Memory{})
-	// One log speaks for all pods of the image.
+	// One log is representative of all pods with the image.
 	if v.Cause.Code != "exec-format" || v.Cause.Pod != "p2" || v.Cause.Why != "exec /w: Exec format error" {
 		t.Fatalf("%+v", v.Cause)
 	}
@@ -134,7 +134,7 @@ func TestSettling(t *testing.T) {
 	if v := s.judge(w); v.State != verdict.Complete {
 		t.Fatal(v.State)
 	}
-	// What has run for long needs no settling: already live.
+	// A container that has run for a long time needs no settling.
 	var fresh series
 	w.now = t0.Add(time.Minute)
 	if v := fresh.judge(w); v.State != verdict.Complete {
@@ -153,7 +153,7 @@ func TestSettling(t *testing.T) {
 	}
 }
 
-func TestPure(t *testing.T) {
+func TestJudgeDoesNotModifyItsInput(t *testing.T) {
 	w := one(unschedulable("no"))()
 	s := w.snapshot()
 	before := w.pods[0].DeepCopy()

@@ -1,7 +1,6 @@
-// Package verdict judges a rollout from what the API reports. Judge is a pure
-// function from one Snapshot (and the Memory of the previous judgement) to one
-// Verdict. It does not use a clock, a network or a terminal, so every way to
-// fail is a row in a table test.
+// Package verdict judges a rollout from what the API reports. Judge is a pure function
+// from a Snapshot (and the Memory of the previous judgement) to a Verdict. It uses no
+// clock, network or terminal, so every way to fail is a row in a table test.
 //
 // # Order of reading
 //
@@ -11,8 +10,8 @@
 // ReplicaSet whose template equals the Deployment's, not the youngest one
 // (going back reuses an old one). A pod of the new revision that is finished
 // (Failed or Succeeded) and has a replacement is not judged either. Pods of the
-// old revision that take their time to end are reported in Old and Ending; they
-// are not failures.
+// Pods of the old revision that take long to terminate are reported in Old and Ending;
+// they are not failures.
 //
 // # Complete
 //
@@ -27,8 +26,8 @@
 // Terminal at once, because only another manifest, image or cluster setting
 // helps:
 //
-//	image-not-found the tag, the digest or the repository does not exist
-//	image-denied 401, 403, denied: no permission to pull
+//	image-not-found       the tag, the digest or the repository does not exist
+//	image-denied          401, 403, denied: no permission to pull
 //	image-platform        no match for platform in the index
 //	image-name            InvalidImageName
 //	image-never           ErrImageNeverPull
@@ -77,7 +76,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// State is how a rollout stands.
+// State is the state of a rollout.
 type State string
 
 // The states. Complete and Failed are final.
@@ -94,15 +93,15 @@ type Snapshot struct {
 	ReplicaSets []*appsv1.ReplicaSet         // of a Deployment, owned by it
 	Revisions   []*appsv1.ControllerRevision // of the other two
 	Pods        []*corev1.Pod                // all that match the selector
-	Events      []*corev1.Event              // of the workload, its ReplicaSets and pods
-	// Logs are ends of logs, as far as they were read: the only place where a
-	// wrong architecture shows.
+	Events      []*corev1.Event              // about the workload, its ReplicaSets and pods
+	// Logs are the ends of logs, as far as they were read. A wrong architecture shows
+	// only there.
 	Logs map[Container]string
-	// PodsUnknown means that pods could not be listed (for lack of permission):
-	// then Pods being empty means nothing, and the workload's counts decide.
+	// PodsUnknown means that pods could not be listed (for lack of permission). An
+	// empty Pods then says nothing, and the workload's counts decide.
 	PodsUnknown bool
-	// TemplateChanges is how often somebody else has changed the pod template
-	// since the rollout began, and ChangedBy who did it last.
+	// TemplateChanges is how often somebody else has changed the pod template since
+	// the rollout began, and ChangedBy is who did it last.
 	TemplateChanges int
 	ChangedBy       string
 	Now             time.Time
@@ -111,7 +110,7 @@ type Snapshot struct {
 // Container names one container of one pod.
 type Container struct{ Pod, Name string }
 
-// Policy says how patient to be.
+// Policy says how long to wait for what.
 type Policy struct {
 	// Grace multiplies every grace period; 0 means 1.
 	Grace float64
@@ -130,8 +129,8 @@ type Policy struct {
 	// available (see package handover): then complete means that all of them
 	// are Ready while the old ones still exist.
 	Held bool
-	// GaveUp is when the controller gave up on the previous rollout: the
-	// condition stays until there is progress, and is not about this rollout.
+	// GaveUp is when the controller gave up on the previous rollout. That condition
+	// stays until there is progress, and does not refer to this rollout.
 	GaveUp time.Time
 }
 
@@ -143,24 +142,24 @@ func Restarts(n int) int32 {
 	return int32(min(n, math.MaxInt32))
 }
 
-// Cause is why a rollout makes no progress.
+// Cause is a reason why a rollout makes no progress.
 type Cause struct {
 	Code pipeline.Code `json:"code"`
-	What string        `json:"what"` // one line, naming the thing
+	What string        `json:"what"` // one line that names the object
 	Why  string        `json:"why"`  // in the words of the kubelet, scheduler or API server
 	Fix  string        `json:"fix"`
-	// Pod and Container are where it shows; empty for causes of the workload.
+	// Pod and Container say where the cause shows; empty for causes of the workload.
 	Pod       string `json:"pod,omitempty"`
 	Container string `json:"container,omitempty"`
 	Terminal  bool   `json:"terminal"`
 	// Pods is how many pods show the same cause.
 	Pods int `json:"pods,omitempty"`
 
-	// grace of a transient cause, before Policy.Grace; 0 if it has none
+	// grace is that of a transient cause, before Policy.Grace; 0 if it has none
 	grace time.Duration
 }
 
-// Finding is the cause as an error for a person.
+// Finding returns the cause as an error for a person.
 func (c *Cause) Finding() *pipeline.Finding {
 	return &pipeline.Finding{Code: c.Code, Severity: pipeline.Error, What: c.What, Why: c.Why, Fix: c.Fix}
 }
@@ -177,15 +176,15 @@ type Pod struct {
 	ImageID  string        `json:"imageID,omitempty"` // of the first container
 }
 
-// Ending is a pod of an old revision that was asked to end.
+// Ending is a pod of an old revision that is terminating.
 type Ending struct {
 	Name  string        `json:"name"`
-	Since time.Duration `json:"since"` // since it was asked
-	// Left is the rest of its grace period; negative when overdue.
+	Since time.Duration `json:"since"` // since its deletion was requested
+	// Left is the rest of its grace period; negative if that is over.
 	Left time.Duration `json:"left"`
 }
 
-// Verdict is how the rollout stands and why.
+// Verdict is the state of the rollout and the reason for it.
 type Verdict struct {
 	State State  `json:"state"`
 	Cause *Cause `json:"cause,omitempty"` // set when Failing or Failed
@@ -199,8 +198,8 @@ type Verdict struct {
 	Again time.Time `json:"-"`
 	// Waiting says in one line what the rollout waits for while Progressing.
 	Waiting string `json:"waiting,omitempty"`
-	// Settling means that the counts are complete, and that only Again remains:
-	// a caller that runs out of time may wait for that.
+	// Settling means that the counts are complete, and that only the time until Again
+	// remains: a caller that runs out of time may wait for that.
 	Settling bool `json:"-"`
 
 	Revision string   `json:"revision,omitempty"` // name of the new ReplicaSet or ControllerRevision
@@ -208,11 +207,11 @@ type Verdict struct {
 	Updated  int32    `json:"updated"`
 	Ready    int32    `json:"ready"`
 	Pods     []Pod    `json:"pods,omitempty"`
-	Old      []string `json:"old,omitempty"`    // pods of old revisions that run on
-	Ending   []Ending `json:"ending,omitempty"` // those that are ending
+	Old      []string `json:"old,omitempty"`    // pods of old revisions that keep running
+	Ending   []Ending `json:"ending,omitempty"` // pods of old revisions that are terminating
 }
 
-// ByStatus is the verdict from the workload's own status, for users who may not
+// ByStatus returns the verdict from the workload's own status, for users who may not
 // read its pods.
 func ByStatus(w *workload.Workload, now time.Time) Verdict {
 	v, _ := Judge(Snapshot{Workload: w, PodsUnknown: true, Now: now}, Policy{Settle: -1}, Memory{})

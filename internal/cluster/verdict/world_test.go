@@ -88,7 +88,7 @@ func ended(restarts int32, code int32, reason, message string) func(*corev1.Pod)
 	}
 }
 
-// backOff is how a container that ended waits to be restarted.
+// backOff makes a container that ended wait for its restart.
 func backOff(p *corev1.Pod) {
 	s := &p.Status.ContainerStatuses[0]
 	s.LastTerminationState.Terminated = s.State.Terminated
