@@ -38,7 +38,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Codes of this package's findings.
+// The codes of this package's findings.
 const (
 	CodeConflict    pipeline.Code = "apply-conflict"
 	CodeRefused     pipeline.Code = "apply-refused"
@@ -58,7 +58,7 @@ const (
 // Action is what happened to an object.
 type Action string
 
-// Actions, in kubectl's terms.
+// The actions, in kubectl's terms.
 const (
 	Created    Action = "created"
 	Configured Action = "configured"
@@ -76,15 +76,15 @@ type Options struct {
 	Target      workload.Ref
 	Container   string
 	Annotations map[string]string
-	// Existed, when set, is the Target that the preflight judged. One that was
-	// deleted since, or deleted and created again, is not written to.
+	// Existed, if set, is the UID of the Target that the preflight examined. If that
+	// object was deleted since, or deleted and recreated, nothing is written.
 	Existed types.UID
-	// Accept, when set, is asked about the live Target right before it is changed; an
-	// error prevents it. It is for what the preflight decided about that very state.
+	// Accept, if set, is called with the live Target right before it is changed; an error
+	// prevents the change. It is for decisions that the preflight made about that state.
 	Accept func(live *workload.Workload) error
-	// TemplateAnnotations are set on its pod template by Image.
+	// TemplateAnnotations are set by Image on the Target's pod template.
 	TemplateAnnotations map[string]string
-	// Reporter learns of Changed before the first write, and what became of each
+	// Reporter is informed before the first write (Changed) and of the result for each
 	// object.
 	Reporter *pipeline.Reporter
 	// Guard, if set, is called right before each write; an error prevents it. A
@@ -92,13 +92,13 @@ type Options struct {
 	Guard func(context.Context) error
 	// Overlay, if set, is added to what is sent for the Target.
 	Overlay *Overlay
-	// Keep, if set, receives each object as it is right before it is changed,
-	// and each one that was created: the input of Resume.
+	// Keep, if set, receives each object before it is changed, and each object that
+	// was created: the input of Resume.
 	Keep func(Kept) error
 }
 
-// Overlay is what is sent for the Target in addition to its manifest, and given
-// up again soon. last-applied-configuration does not contain it.
+// Overlay is sent for the Target in addition to its manifest, and is removed again soon.
+// last-applied-configuration does not contain it.
 type Overlay struct {
 	// Set alters config, which is about to be applied over live. owned reports
 	// which field managers' fields this apply has taken over, or will.
@@ -174,8 +174,8 @@ type applier struct {
 	declared map[string]bool // namespaces that the manifest creates
 	// forbidden is set once Guard has prevented a write.
 	forbidden bool
-	// takes reports whether a conflict over the current object is about a field
-	// that we take over.
+	// takes reports whether a conflict over the current object is about a field that we
+	// take over.
 	takes func(conflict) bool
 }
 
@@ -212,13 +212,13 @@ func (a *applier) resource(u *unstructured.Unstructured) (dynamic.ResourceInterf
 	return a.client.Resource(mapping.Resource), mapping, nil
 }
 
-// gone reports whether u is the target and its object is no longer the one that
-// this run has looked at.
+// gone reports whether u is the target and its object is no longer the one that this run
+// has examined.
 func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 	return a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed)
 }
 
-// accept asks whether the target may be changed as it is now.
+// accept asks whether the target may be changed in its present state.
 func (a *applier) accept(u, before *unstructured.Unstructured) error {
 	if a.gone(u, before) {
 		var now metav1.Object // not a nil *Unstructured in it
@@ -277,7 +277,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	}
 	r.After, err = a.patchOver(ctx, client, before, config, force)
 	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.declared[u.GetNamespace()] {
-		// The same manifest creates its namespace, which a dry run does not do.
+		// The same manifest creates its namespace, but a dry run does not.
 		r.After, err = config, nil
 	}
 	if err != nil {

@@ -16,16 +16,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// manifest has the shape of a worker's: a Deployment and its Service.
-
-// bench is one test's namespace with everything to act on it.
-
-// image writes the manifest with an image.
-
-// kubectl runs the real one.
-
-// managers lists who owns fields of an object outside of its status.
-
 func TestApplyCreatesConfiguresAndLeavesAlone(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")
@@ -52,8 +42,7 @@ func TestApplyCreatesConfiguresAndLeavesAlone(t *testing.T) {
 	}
 }
 
-// The promise to those who stay with kubectl apply, in both directions.
-
+// Whoever keeps using kubectl apply may mix it with this project, in both directions.
 func TestBesideKubectlApply(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")
@@ -101,8 +90,7 @@ func TestBesideKubectlApply(t *testing.T) {
 	}
 }
 
-// What this project created from nothing must look to kubectl as if it had.
-
+// What this project created must look to kubectl as if kubectl had created it.
 func TestKubectlApplyAfterCreating(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")
@@ -170,10 +158,7 @@ func TestDryRunAndDiff(t *testing.T) {
 	}
 }
 
-// A namespace that the manifest itself makes is there for what follows, in a
-
-// dry run as well.
-
+// Objects in a namespace that the manifest itself creates are accepted, in a dry run as well.
 func TestNamespaceInTheManifest(t *testing.T) {
 	b := newBench(t)
 	name := b.ns + "-more"
@@ -189,10 +174,6 @@ func TestNamespaceInTheManifest(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// An image that a tool like Argo CD applied is not taken from it unasked.
-
-// After going back, kubectl apply of the restored file has nothing to do.
 
 func TestRefusals(t *testing.T) {
 	b := newBench(t)
@@ -213,7 +194,6 @@ func TestRefusals(t *testing.T) {
 }
 
 // A Secret's content is not written a second time into an annotation.
-
 func TestSecretWithoutLastApplied(t *testing.T) {
 	b := newBench(t)
 	b.write("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {KEY: v}\n")

@@ -39,7 +39,7 @@ func (a *applier) ownPaths(u *unstructured.Unstructured) []string {
 
 func annotationPath(key string) string { return ".metadata.annotations." + key }
 
-// imagePath is the path of the target container's image, empty for any other object.
+// imagePath returns the path of the target container's image, or "" for any other object.
 func (a *applier) imagePath(u *unstructured.Unstructured) string {
 	if a.Container == "" || !a.isTarget(u) {
 		return ""
@@ -57,7 +57,7 @@ func (a *applier) imagePath(u *unstructured.Unstructured) string {
 // merges the two into something invalid, without a conflict.
 type variable struct {
 	container, name string
-	live            string // path of the live field that is in the way
+	live            string // path of the live field that prevents the change
 }
 
 func mixedVariables(config, live *unstructured.Unstructured) []variable {
@@ -121,7 +121,7 @@ func byName(list any, name string) map[string]any {
 	return nil
 }
 
-// without is config without the variables, for a dry run: a real run takes over
+// without returns config without the variables, for a dry run: a real run takes over
 // their fields first, which a dry run cannot see.
 func without(config *unstructured.Unstructured, variables []variable) *unstructured.Unstructured {
 	if len(variables) == 0 {
@@ -152,8 +152,8 @@ func covers(wanted []string, path string) bool {
 	return slices.ContainsFunc(wanted, func(w string) bool { return path == w || strings.HasPrefix(path, w+".") })
 }
 
-// owners are the managers, other than ours and those that are taken over, that
-// own a field or one below it.
+// owners returns the managers, other than ours and those that are taken over, that own a
+// field or one below it.
 func owners(u *unstructured.Unstructured, path string, others sets.Set[string]) []string {
 	var all []string
 	for _, m := range u.GetManagedFields() {

@@ -21,13 +21,13 @@ func actionOf(before, after *unstructured.Unstructured) Action {
 // controllersRevision is the annotation that the Deployment controller writes.
 const controllersRevision = "deployment.kubernetes.io/revision"
 
-// sameContent compares what a person wrote, without the counters of server and
-// controller and without our annotations.
+// sameContent compares what a person wrote, ignoring the counters of server and controller
+// and our annotations.
 func sameContent(a, b *unstructured.Unstructured) bool {
 	return equality.Semantic.DeepEqual(content(a), content(b))
 }
 
-// OwnPrefix begins every annotation that is this project's own.
+// OwnPrefix is the prefix of all of this project's annotations.
 const OwnPrefix = "dev.sbw/"
 
 // ChangeCause is the annotation that `kubectl rollout history` shows.

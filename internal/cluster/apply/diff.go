@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Diff is what results changed (or would change, after a dry run), as one
-// unified diff of YAML; empty if nothing changed. Values of Secrets are masked.
+// Diff returns what results changed (or would change, after a dry run), as one unified
+// diff of YAML. It is empty if nothing changed. Values of Secrets are masked.
 func Diff(results []Result) (string, error) {
 	var out bytes.Buffer
 	for _, r := range results {
@@ -31,8 +31,7 @@ func Diff(results []Result) (string, error) {
 			name = r.Namespace + "/" + name
 		}
 		text := diff.Diff("live/"+name, old, "applied/"+name, now)
-		// Its first line is the shell command that would make it, which nobody
-		// ran.
+		// The first line is a shell command for this diff, which nobody ran.
 		if _, rest, ok := bytes.Cut(text, []byte("\n")); ok && bytes.HasPrefix(text, []byte("diff ")) {
 			text = rest
 		}
@@ -48,7 +47,7 @@ func render(object map[string]any) ([]byte, error) {
 	return yaml.Marshal(object)
 }
 
-// readable removes what no person wrote.
+// readable removes the fields that no person wrote.
 func readable(u *unstructured.Unstructured) map[string]any {
 	if u == nil {
 		return nil

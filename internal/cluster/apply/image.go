@@ -67,8 +67,8 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 		return nil, err
 	}
 	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
-	// The image and our annotations are all that anybody has to give up, a
-	// client-side apply too; its other fields stay with it.
+	// The image and our annotations are the only fields that every manager has to
+	// give up. A client-side apply keeps its other fields.
 	force := a.Force || a.conflictsOnlyToTake(ctx, config, before)
 	if err := a.keep(r); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (a *applier) conflictsOnlyToTake(ctx context.Context, config, before *unstr
 	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
 }
 
-// owned is what our field manager applied, with the values of the live object.
+// owned returns what our field manager applied, with the values of the live object.
 func owned(w *workload.Workload) (*unstructured.Unstructured, error) {
 	var config any
 	var err error
@@ -152,12 +152,12 @@ func annotateTemplate(u *unstructured.Unstructured, add map[string]string) error
 	return unstructured.SetNestedStringMap(u.Object, all, path...)
 }
 
-// RestartedAt is the annotation on a pod template whose pods were replaced by
-// others of the same image.
+// RestartedAt is the annotation on a pod template whose pods were replaced by new pods of
+// the same image.
 const RestartedAt = OwnPrefix + "restarted-at"
 
-// KeepRestart lets a manifest's target keep the mark of a restart, which the
-// manifest does not have: to lose it would restart the pods again.
+// KeepRestart lets a manifest's target keep the annotation of a restart, which is not in the
+// manifest. Without the annotation the pods would be restarted again.
 func KeepRestart(all []Object, ref workload.Ref, live *workload.Workload) error {
 	at := live.Template().Annotations[RestartedAt]
 	if at == "" {

@@ -13,11 +13,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Judge lets the API server judge exactly what Apply would send, and changes
-// nothing. Unlike Apply it continues after a refusal, so that the error
-// contains every problem of every object, each as a Finding with the line in
-// the file and the other manager. It also finds what the API server would
-// accept but somebody would revert.
+// Judge lets the API server validate exactly what Apply would send, and changes nothing.
+// Unlike Apply it continues after a refusal, so that the error contains every problem of
+// every object, each as a Finding with the line in the file and the other manager. It also
+// finds changes that the API server would accept but another tool would revert.
 func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options) ([]Result, error) {
 	o.DryRun = true
 	a, err := newApplier(conn, o)
@@ -68,15 +67,15 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 	return found
 }
 
-// exported is the Finding for a number that the Deployment controller counts.
+// exported returns the Finding for an annotation that only the Deployment controller sets.
 func (a *applier) exported(o Object) *pipeline.Finding {
 	return &pipeline.Finding{Code: CodeExported, Severity: pipeline.Error, Where: Where(o, "metadata.annotations["+controllersRevision+"]"),
 		What: fmt.Sprintf("%s has the annotation %s, which only the Deployment controller sets", nameOf(o.Unstructured), controllersRevision),
 		Why:  "it was exported from a live object", Fix: "remove the line"}
 }
 
-// gitOps names the tool that keeps an object in the state that a repository
-// describes; empty if there is none, or if it is suspended for the object.
+// gitOps returns the name of the tool that keeps an object in the state that a repository
+// describes; "" if there is none, or if it is suspended for the object.
 func gitOps(live *unstructured.Unstructured) string {
 	labels, annotations := live.GetLabels(), live.GetAnnotations()
 	switch {

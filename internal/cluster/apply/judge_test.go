@@ -19,7 +19,7 @@ func (b *bench) judge(o apply.Options) []*pipeline.Finding {
 
 const keys = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {K: v}\n"
 
-// lineWith is the number of the first line that contains text.
+// lineWith returns the number of the first line that contains text.
 func (b *bench) lineWith(text string) string {
 	b.Helper()
 	data, err := os.ReadFile(b.file)
@@ -35,8 +35,8 @@ func (b *bench) lineWith(text string) string {
 	return ""
 }
 
-// TestJudge: what the API server would refuse in the middle of a rollout is one
-// Finding each beforehand, with the line of the file and the other manager.
+// What the API server would refuse in the middle of a rollout is found beforehand, as one
+// Finding each with the line of the file and the other manager.
 func TestJudge(t *testing.T) {
 	edit := func(old, now string) func(*bench) {
 		return func(b *bench) {
@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 	const role = "- {name: ROLE, value: cluster}"
 	tests := []struct {
 		name    string
-		meddle  []string // kubectl's arguments, when the first version is live
+		meddle  []string // kubectl's arguments, once the first version is live
 		edit    func(*bench)
 		force   bool
 		code    pipeline.Code
@@ -129,7 +129,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// applied applies for real what was judged to be fine.
+// applied applies in earnest what was judged to be fine.
 func (b *bench) applied(o apply.Options) {
 	b.Helper()
 	o.Target, o.Container = b.ref, "worker"
@@ -233,8 +233,7 @@ func TestJudgeFindsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-// TestKindThatTheManifestDefines: the API server cannot judge an object of a
-// kind that comes with the same file.
+// The API server cannot validate an object of a kind that the same file defines.
 func TestKindThatTheManifestDefines(t *testing.T) {
 	b := newBench(t)
 	b.write(`apiVersion: apiextensions.k8s.io/v1

@@ -14,15 +14,14 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// Kept is the stored form of an object as it was before this project changed
-// it, or of one that this project created. A run that is killed leaves it for
-// the next one.
+// Kept is the stored form of an object before this project changed it, or of an object that
+// this project created. If a run is killed, the next one uses it.
 type Kept struct {
 	schema.GroupVersionKind
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
 	UID       types.UID `json:"uid"`
-	// Before is without server-set fields; nil if the object was created.
+	// Before has no server-set fields; nil if the object was created.
 	Before map[string]any `json:"before,omitempty"`
 }
 
@@ -41,18 +40,17 @@ func (a *applier) keep(r *Result) error {
 	return a.Options.Keep(k)
 }
 
-// keepReplicas lays the live number of replicas over a manifest that names none,
-// where the field is ours. An apply removes what it does not name any more, so
-// that leaving replicas to an autoscaler would first scale the workload to 1,
-// the API server's default (kubernetes.io: HPA, "Migrating Deployments and
-// StatefulSets to horizontal autoscaling"). The field goes to whoever scales
-// next.
+// keepReplicas adds the live number of replicas to a manifest that does not set it, if the
+// field is ours. An apply removes fields that are no longer in the manifest, so leaving
+// replicas to an autoscaler would first scale the workload to 1, the API server's default
+// (kubernetes.io: HPA, "Migrating Deployments and StatefulSets to horizontal autoscaling").
+// Whoever scales next becomes the owner of the field.
 func keepReplicas(config, before *unstructured.Unstructured) error {
 	if before == nil || config.GroupVersionKind().Group != "apps" || !ownsReplicas(before) {
 		return nil
 	}
 	if _, named, err := unstructured.NestedFieldNoCopy(config.Object, "spec", "replicas"); named || err != nil {
-		return nil // what is not of this shape the API server reports
+		return nil // the API server reports a different structure
 	}
 	replicas, has, err := unstructured.NestedInt64(before.Object, "spec", "replicas")
 	if !has || err != nil {
@@ -61,8 +59,8 @@ func keepReplicas(config, before *unstructured.Unstructured) error {
 	return unstructured.SetNestedField(config.Object, replicas, "spec", "replicas")
 }
 
-// ownsReplicas reports whether the number of replicas is ours, or that of a
-// client-side apply, which is taken over.
+// ownsReplicas reports whether the number of replicas belongs to us, or to a client-side
+// apply, which is taken over.
 func ownsReplicas(live *unstructured.Unstructured) bool {
 	others := clientSideManagers(live)
 	for _, m := range live.GetManagedFields() {
@@ -74,9 +72,9 @@ func ownsReplicas(live *unstructured.Unstructured) bool {
 	return false
 }
 
-// Resume turns what a killed run kept into results that Restore puts back: of
-// an object that was kept several times the first, and none that is no longer
-// the same object. Errors are those of reading.
+// Resume turns what a killed run kept into results that Restore can undo. If an object was
+// kept several times, the first state counts; objects that were replaced are left out.
+// Errors come from reading.
 func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, error) {
 	a, err := newApplier(conn, Options{})
 	if err != nil {
@@ -120,8 +118,8 @@ func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, err
 	return results, errors.Join(errs...)
 }
 
-// Since puts what a killed run has stored below what this run applied:
-// restoring the result leads to the state before both.
+// Since combines what a killed run has stored with what this run applied, so that
+// restoring the result restores the state before both.
 func Since(resumed, applied []Result) []Result {
 	var all []Result
 	at := map[types.UID]int{}

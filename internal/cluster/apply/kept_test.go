@@ -13,8 +13,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 )
 
-// TestResume: a run was killed behind its apply, another went on with a third
-// image, and what is restored is what was before both.
+// A run was killed after its apply and another continued with a third image. What is
+// restored is the state before both.
 func TestResume(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")

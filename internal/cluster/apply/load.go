@@ -253,7 +253,7 @@ func SetImage(objects []Object, ref workload.Ref, container, image string) error
 		Fix:  "correct deploy.deployment, deploy.namespace or deploy.manifest in .sbw.yaml"}
 }
 
-// Typed turns an answer into a workload.
+// Typed converts an answer of the API server to a workload.
 func Typed(u *unstructured.Unstructured) (*workload.Workload, error) {
 	var into any
 	switch u.GetKind() {

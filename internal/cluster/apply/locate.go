@@ -42,9 +42,8 @@ func parsePath(path string) []step {
 	return steps
 }
 
-// Where is FILE:LINE of a field in the object's source, or of the deepest part
-// of its path that is in the file. Without a readable file it is just the
-// source.
+// Where returns FILE:LINE of a field in the object's source, or of the deepest part of its
+// path that is in the file. Without a readable file it returns only the source.
 func Where(o Object, path string) string {
 	if o.Source == "" {
 		return o.GetNamespace() + "/" + strings.ToLower(o.GetKind()) + "/" + o.GetName()
@@ -60,8 +59,8 @@ func Where(o Object, path string) string {
 	return o.Source
 }
 
-// lineOf is the line of a field of an object in a YAML text; 0 if the object is
-// not in it.
+// lineOf returns the line of a field of an object in a YAML text; 0 if the object is not in
+// it.
 func lineOf(text []byte, o Object, path string) int {
 	dec := yaml.NewDecoder(strings.NewReader(string(text)))
 	for {
@@ -120,8 +119,8 @@ func lineIn(n *yaml.Node, path string) int {
 	return line
 }
 
-// child goes one step down; nil if there is nothing. Of several elements with
-// the same key the last one counts: it is the surplus one.
+// child goes one step down; it returns nil if there is nothing. Of several elements with
+// the same key it returns the last one, which is the superfluous one.
 func child(n *yaml.Node, s step) (found *yaml.Node) {
 	switch {
 	case n.Kind == yaml.AliasNode:

@@ -10,8 +10,8 @@ import (
 	"k8s.io/kubectl/pkg/cmd/diff"
 )
 
-// TestMaskIsKubectls compares with what `kubectl diff` hides of Secrets: no value is
-// shown, and a key shows a difference exactly where kubectl shows one.
+// Compares the result with what `kubectl diff` hides of Secrets: no value is shown, and a
+// key shows a difference exactly where kubectl shows one.
 func TestMaskIsKubectls(t *testing.T) {
 	secret := func(data map[string]any) *unstructured.Unstructured {
 		if data == nil {

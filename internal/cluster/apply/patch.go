@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 )
 
-// unchanged takes Changed back if the server has refused the patch, and the object is
-// the one that it was. After an error of the connection, nobody can say so.
+// unchanged takes back Reporter.Changed if the server has refused the patch and the object is
+// the same as before. After a connection error nobody can know that.
 func (a *applier) unchanged(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -28,7 +28,7 @@ func (a *applier) unchanged(
 	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
 		return
 	}
-	if apierrors.IsConflict(err) { // the server refuses those as a whole
+	if apierrors.IsConflict(err) { // the server refuses a conflicting patch as a whole
 		a.Reporter.Refused()
 		return
 	}
@@ -56,7 +56,7 @@ func (a *applier) prepare(
 	for _, v := range variables {
 		managers := owners(before, v.live, others)
 		switch {
-		case len(managers) == 0: // it is ours, and this apply removes it
+		case len(managers) == 0: // the field is ours, and this apply removes it
 		case a.Force:
 			claims = append(claims, v.live)
 		default:
@@ -118,8 +118,8 @@ func (a *applier) patch(
 	return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
 }
 
-// configuration is what is sent: the object in the file without server-set
-// fields, with our annotations.
+// configuration returns what is sent: the object in the file without server-set fields,
+// with our annotations.
 func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	config := u.DeepCopy()
 	for _, field := range []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
@@ -142,8 +142,8 @@ func (a *applier) configuration(u, before *unstructured.Unstructured) (*unstruct
 		annotations[lastApplied] = value
 	}
 	if a.isTarget(u) {
-		// Our annotations were written by an update and have since been taken
-		// over: an apply removes those that it no longer names.
+		// Our annotations were written by an update and have since been taken over. An
+		// apply removes those that it no longer contains.
 		if before != nil {
 			for k, v := range before.GetAnnotations() {
 				if strings.HasPrefix(k, OwnPrefix) {

@@ -18,8 +18,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// refusal says why an object was not accepted: one Finding, or several joined
-// if several fields are wrong.
+// refusal returns why an object was not accepted: one Finding, or several joined ones if
+// several fields are wrong.
 func (a *applier) refusal(o Object, err error) error {
 	if pipelineFinding(err) {
 		return err
@@ -68,7 +68,7 @@ func (a *applier) refusal(o Object, err error) error {
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	}
 	switch len(found) {
-	case 0: // only about fields that would have been taken over: somebody was faster
+	case 0: // only about fields that we take over: somebody else wrote in between
 		return cluster.Explain("apply "+nameOf(o.Unstructured), err)
 	case 1:
 		return found[0]
@@ -84,15 +84,15 @@ func (a *applier) refused(o Object, path, what, why, fix string, err error) *pip
 	return &pipeline.Finding{Code: CodeRefused, Severity: pipeline.Error, Where: Where(o, path), What: what, Why: why, Fix: fix, Err: err}
 }
 
-// conflicting makes one Finding for each other manager: "leave it out" where
-// somebody else decides (an autoscaler), otherwise that or --force-conflicts.
+// conflicting returns one Finding for each other manager. The advice is to leave the field
+// out if somebody else decides it (an autoscaler), otherwise that or --force-conflicts.
 func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pipeline.Finding) {
 	name := nameOf(o.Unstructured)
 	byManager := map[string][]conflict{}
 	var order []string
 	for _, c := range all {
 		if a.takes != nil && a.takes(c) {
-			continue // it is in the list because of the others
+			continue // its conflict is not one of those that prevent the apply
 		}
 		if strings.Contains(c.field, controllersRevision) {
 			found = append(found, a.exported(o))
@@ -134,8 +134,8 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 	return found
 }
 
-// mixed is the Finding for a variable that is a value in one place and a
-// reference in the other.
+// mixed returns the Finding for a variable that is a value in one place and a reference in
+// the other.
 func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Finding {
 	path := strings.TrimSuffix(strings.TrimSuffix(v.live, ".value"), ".valueFrom")
 	kind := "a value"
@@ -161,7 +161,7 @@ func (a *applier) mixed(o Object, v variable, managers []string) *pipeline.Findi
 	}
 }
 
-// invalid makes one Finding for each field that the API server rejects.
+// invalid returns one Finding for each field that the API server rejects.
 func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 	name := nameOf(o.Unstructured)
 	status, ok := err.(apierrors.APIStatus)
@@ -199,8 +199,7 @@ var (
 	unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 )
 
-// badPatch makes one Finding for each reason why the object cannot be read at
-// all.
+// badPatch returns one Finding for each reason why the API server cannot parse the object.
 func (a *applier) badPatch(o Object, err error) (found []*pipeline.Finding) {
 	name, text := nameOf(o.Unstructured), err.Error()
 	add := func(code pipeline.Code, path, what, why, fix string) {

@@ -24,18 +24,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Restore undoes what Apply or Image did, the last object first: an object that
-// was created is deleted, and one that was configured gets back its previous
-// values, and only those.
+// Restore undoes what Apply or Image did, starting with the last object: an object that was
+// created is deleted, and an object that was configured gets back its previous values, and
+// only those.
 //
-// It never overwrites what somebody else has written meanwhile. Every object is
-// compared with what this run wrote before anything is restored. When a
-// workload's pod template is no longer that one, or the workload itself was
-// replaced, Restore writes nothing at all and the error is a Finding with
-// workload.ErrSuperseded or workload.ErrReplaced in it. Other fields that have
-// changed (an autoscaler's replicas) keep their new value; those that this run
-// had also set are reported as restore-left. Each write carries the
-// resourceVersion that was compared, so that a change in between is noticed.
+// It never overwrites what somebody else has written meanwhile. Before anything is restored,
+// every object is compared with what this run wrote. If a workload's pod template has changed
+// since, or the workload itself was replaced, Restore writes nothing at all and the error is a
+// Finding that wraps workload.ErrSuperseded or workload.ErrReplaced. Other fields that have
+// changed (an autoscaler's replicas) keep their new value; if this run had also set them,
+// they are reported as restore-left. Each write carries the resourceVersion that was
+// compared, so that a change in between is noticed.
 //
 // The results are the objects after the restore; the workload is the one to
 // watch. Every object is tried; the errors are joined.
@@ -79,7 +78,7 @@ func Restore(ctx context.Context, conn *cluster.Conn, results []Result, o Option
 // between reading and writing it; controllers write status all the time.
 const attempts = 10
 
-// restore restores one object; nil if there is nothing to follow.
+// restore restores one object; it returns nil if there is nothing to follow.
 func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	client, _, err := a.resource(r.After)
 	if err != nil {
@@ -112,8 +111,8 @@ func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	}
 }
 
-// mine reads the live object and makes sure that this run may write to it; nil
-// if it is gone and was to be deleted.
+// mine reads the live object and makes sure that this run may write to it. It returns nil if
+// the object is gone and was to be deleted.
 func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r Result) (*unstructured.Unstructured, error) {
 	live, err := client.Get(ctx, r.Name, metav1.GetOptions{})
 	switch {
@@ -136,8 +135,8 @@ func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r 
 	return live, nil
 }
 
-// Superseded is the Finding for a workload whose pod template is no longer the
-// one that this run wrote.
+// Superseded returns the Finding for a workload whose pod template is no longer the one that
+// this run wrote.
 func Superseded(then, now *workload.Workload) *pipeline.Finding {
 	ref := now.Ref()
 	return &pipeline.Finding{
@@ -147,12 +146,12 @@ func Superseded(then, now *workload.Workload) *pipeline.Finding {
 		Err:      workload.ErrSuperseded,
 		What:     "somebody else has changed " + ref.String() + " during this run",
 		Why:      fieldowner.Template(then, now).String(),
-		Fix:      "talk to them: what runs now is theirs and was left alone",
+		Fix:      "talk to them: the running version is theirs and was left alone",
 	}
 }
 
-// Replaced is the Finding for an object that is not the one any more that this run
-// is about. live is what is there now, or nil; err is what reading it returned.
+// Replaced returns the Finding for an object that is no longer the one that this run started
+// with. live is the present object, or nil; err is the error from reading it.
 func Replaced(name, namespace string, live metav1.Object, err error) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code:     workload.CodeReplaced,
@@ -177,9 +176,9 @@ func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
 	return w, err == nil
 }
 
-// putBack writes the difference between live and the state before this run; nil
-// if the object is gone or nothing had to be written. A conflict means that the
-// object has changed since it was read.
+// putBack writes the difference between live and the state before this run. It returns nil if
+// the object is gone or nothing had to be written. A conflict means that the object has
+// changed since it was read.
 func (a *applier) putBack(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -212,7 +211,7 @@ func (a *applier) putBack(
 	return a.takeOver(ctx, client, after, clientSideManagers(after))
 }
 
-// holders are kinds whose deletion deletes what somebody else may have put into an
+// holders are kinds whose deletion also deletes what somebody else may have put into the
 // object meanwhile: objects, data.
 var holders = []schema.GroupKind{
 	{Kind: "Namespace"}, {Kind: "PersistentVolume"}, {Kind: "PersistentVolumeClaim"},
@@ -248,7 +247,7 @@ func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInte
 	return nil
 }
 
-// guard asks whether this run may still write.
+// guard checks whether this run may still write.
 func (a *applier) guard(ctx context.Context) error {
 	if a.DryRun || a.Options.Guard == nil {
 		return nil
@@ -258,9 +257,9 @@ func (a *applier) guard(ctx context.Context) error {
 	return err
 }
 
-// back is the merge patch that leads to before, without server-set fields and
-// without the fields that somebody has changed since after, which are left. A
-// merge patch replaces lists as a whole, so a pod template is restored exactly.
+// back returns the merge patch that restores before, without server-set fields and without
+// the fields that somebody has changed since after, which are left. A merge patch replaces
+// lists as a whole, so a pod template is restored exactly.
 func back(before, after, live *unstructured.Unstructured) (patch []byte, left []string, err error) {
 	from, err := json.Marshal(restorable(after))
 	if err != nil {
@@ -293,8 +292,8 @@ func back(before, after, live *unstructured.Unstructured) (patch []byte, left []
 	return patch, left, err
 }
 
-// ours reduces a patch to the fields whose live value is still the one that was
-// written, and names the others.
+// ours reduces a patch to the fields whose live value is still the one that was written, and
+// returns the names of the others.
 func ours(patch, written, live map[string]any, path string) (kept map[string]any, left []string) {
 	kept = map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(patch)) {

@@ -27,7 +27,7 @@ func TestRestore(t *testing.T) {
 	b.write(strings.Replace(fmt.Sprintf(manifest, "example.test/w:2"), "cluster}", "host}", 1) + extra)
 	results := b.apply(apply.Options{Annotations: map[string]string{"dev.sbw/tag": "2"}})
 
-	// Meanwhile an autoscaler is at work: its change stays.
+	// An autoscaler works in the meantime, and its change stays.
 	if _, err := b.kube.AppsV1().Deployments(b.ns).Patch(b.Context(), "worker", types.MergePatchType, []byte(`{"spec":{"replicas":3}}`), metav1.PatchOptions{FieldManager: "hpa"}, "scale"); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestRestoreBesideKubectl(t *testing.T) {
 	b.apply(apply.Options{})
 }
 
-func TestRestoreOfWhatAnotherMadeAnew(t *testing.T) {
+func TestRestoreOfARecreatedObject(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")
 	b.apply(apply.Options{})
@@ -100,7 +100,7 @@ func TestRestoreOfWhatAnotherMadeAnew(t *testing.T) {
 	}
 }
 
-// TestRestoreLeavesWhatSomebodyElseChanged: who interfered × what must be left.
+// Each row is a kind of interference, with the change that must be left.
 func TestRestoreLeavesWhatSomebodyElseChanged(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -149,8 +149,8 @@ func TestRestoreLeavesWhatSomebodyElseChanged(t *testing.T) {
 	}
 }
 
-// TestRestoreBesidesTheTemplate: of the other objects, what somebody has
-// changed since stays as they have it, and the rest comes back.
+// In other objects, fields that somebody has changed since keep their value, and the others
+// are restored.
 func TestRestoreBesidesTheTemplate(t *testing.T) {
 	b := newBench(t)
 	config := func(a, c string) string {
@@ -186,8 +186,7 @@ func TestRestoreBesidesTheTemplate(t *testing.T) {
 	}
 }
 
-// TestGuardForbidsEveryWrite: with a lost lock nothing is written, whichever
-// write it is.
+// If the lock is lost, nothing is written, whichever write comes next.
 func TestGuardForbidsEveryWrite(t *testing.T) {
 	b := newBench(t)
 	b.image("example.test/w:1")
@@ -195,7 +194,7 @@ func TestGuardForbidsEveryWrite(t *testing.T) {
 	b.image("example.test/w:2")
 	lost := errors.New("the lock is lost")
 	guarded := apply.Options{Target: b.ref, Guard: func(context.Context) error { return lost }}
-	// The resourceVersion would not do: controllers write the status meanwhile.
+	// The resourceVersion cannot be compared, because controllers write the status meanwhile.
 	version := func() string { d := b.deployment(); return fmt.Sprint(d.Generation, managers(d)) }
 	was := version()
 	if _, err := apply.Apply(t.Context(), b.conn, b.load(), guarded); !errors.Is(err, lost) || version() != was {

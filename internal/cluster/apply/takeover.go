@@ -26,10 +26,10 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 // together (TotalAnnotationSizeLimitB).
 const maxAnnotations = 256 << 10
 
-// lastAppliedOf is the annotation that `kubectl apply` would write for the same
-// object. A Secret gets none unless it has one, because it would contain the
-// Secret's content; neither does an object that is too large for it, which
-// kubectl apply could not handle either.
+// lastAppliedOf returns the annotation that `kubectl apply` would write for the same object. A
+// Secret gets none unless it already has one, because it would contain the Secret's content.
+// Neither does an object that is too large for it, which kubectl apply could not handle
+// either.
 func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
 	if u.GetKind() == "Secret" && (before == nil || before.GetAnnotations()[lastApplied] == "") {
 		return "", nil
@@ -44,9 +44,9 @@ func lastAppliedOf(u, before *unstructured.Unstructured) (string, error) {
 	return string(data), nil
 }
 
-// clientSideManagers are those whose fields we take over: whoever wrote
-// last-applied-configuration with an Update, kubectl's own two names, and what
-// this project wrote other than with apply (see Restore).
+// clientSideManagers returns the managers whose fields we take over: those that wrote
+// last-applied-configuration with an Update, kubectl's own two names, and this project's
+// entries that were not written by an apply (see Restore).
 func clientSideManagers(u *unstructured.Unstructured) sets.Set[string] {
 	names := sets.New("kubectl-client-side-apply", "before-first-apply", cluster.FieldManager)
 	path := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "annotations", lastApplied))
@@ -79,8 +79,8 @@ func (a *applier) takeOver(
 	}
 }
 
-// onlyConflictsToTake tries the patch and reports whether its only obstacles
-// are fields that a real run would take over.
+// onlyConflictsToTake tries the patch and reports whether it is only prevented by fields that a
+// real run would take over.
 func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
 	found := conflicts(err)

@@ -24,12 +24,11 @@ type Operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// Template replaces the pod template of live, exactly and as a whole, and sets
-// annotations; this project's other annotations are removed. It fails with a
-// conflict (apierrors.IsConflict) if live is out of date. Server-side apply
-// cannot remove a field that another manager set; so this is a patch, whose
-// fields are then moved to what this manager applied. The operations in also
-// are part of the same patch.
+// Template replaces the pod template of live, exactly and as a whole, and sets annotations;
+// this project's other annotations are removed. It fails with a conflict
+// (apierrors.IsConflict) if live is out of date. Server-side apply cannot remove a field that
+// another manager set, so this is a patch, after which the fields are moved to what this
+// manager applied. The operations in also are part of the same patch.
 func Template(
 	ctx context.Context,
 	conn *cluster.Conn,
@@ -52,8 +51,8 @@ func Template(
 	maps.DeleteFunc(all, func(k, _ string) bool { return k == ChangeCause || strings.HasPrefix(k, OwnPrefix) })
 	maps.Copy(all, annotations)
 	patch, err := json.Marshal(append([]Operation{
-		// An outdated version makes the answer 409, where a "test" operation
-		// would make it 422.
+		// If the version is outdated, the API server answers 409; after a failed
+		// "test" operation it would answer 422.
 		{Op: "replace", Path: "/metadata/resourceVersion", Value: live.Object().GetResourceVersion()},
 		{Op: "replace", Path: "/spec/template", Value: template},
 		{Op: "add", Path: "/metadata/annotations", Value: all},
