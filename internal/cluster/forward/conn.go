@@ -30,8 +30,8 @@ type conn struct {
 // possible error message: both streams end at about the same time.
 const hearing = time.Second
 
-// listen waits for the kubelet's error message, usually that nobody listens on
-// the port. It then also ends the data.
+// listen waits for the kubelet's error message, usually that nothing listens on the port, and
+// then also ends the data.
 func (c *conn) listen() {
 	defer close(c.heard)
 	message, err := io.ReadAll(io.LimitReader(c.complaints, 4<<10))

@@ -30,8 +30,8 @@ const (
 	NodePort     Kind = "NodePort"
 )
 
-// Address leads to a Service without a port-forward. That it is configured does
-// not mean that it can be reached from here.
+// Address is the address of a Service without a port-forward. It is configured, but may not be
+// reachable from here.
 type Address struct {
 	URL  string
 	Kind Kind
@@ -106,9 +106,9 @@ func schemeOf(p *corev1.ServicePort) string {
 	return "http"
 }
 
-// ingressAddresses are the hosts for which an Ingress passes everything to the
-// Service: one that passes only a path may rewrite it, which controllers
-// configure in different ways.
+// ingressAddresses returns the hosts for which an Ingress passes all requests to the Service.
+// An Ingress that passes only one path may rewrite it, which controllers configure in
+// different ways.
 func ingressAddresses(in *networkingv1.Ingress, service string, port *corev1.ServicePort) []Address {
 	leads := func(b *networkingv1.IngressBackend) bool {
 		return b != nil && b.Service != nil && b.Service.Name == service &&
@@ -134,8 +134,8 @@ func ingressAddresses(in *networkingv1.Ingress, service string, port *corev1.Ser
 	return all
 }
 
-// nodeHosts are addresses of nodes, ready ones first; those of the Service's
-// own pods if we may not list nodes.
+// nodeHosts returns addresses of nodes, ready ones first. If we may not list nodes, it returns
+// those of the Service's own pods.
 func nodeHosts(ctx context.Context, kube kubernetes.Interface, svc *corev1.Service) ([]string, error) {
 	nodes, err := kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err == nil {

@@ -24,8 +24,8 @@ func (b *bench) direct(user, svc string, port int) ([]forward.Address, error) {
 // machine forwards its node ports there.
 const apiHost = "127.0.0.1"
 
-// TestDirectOfEachKindOfService has each kind of Service on the real API server,
-// which gives node ports out and keeps a load balancer's address in the status.
+// Creates each kind of Service on the real API server, which allocates node ports and stores a
+// load balancer's address in the status.
 func TestDirectOfEachKindOfService(t *testing.T) {
 	b := newBench(t)
 	if got, err := b.direct("admin", "inngest-svc", 8288); err != nil || len(got) != 0 {
@@ -71,7 +71,7 @@ func TestDirectOfEachKindOfService(t *testing.T) {
 		{URL: "http://192.0.2.9:8288", Kind: forward.ExternalIP},
 		{URL: "https://inngest.example.com", Kind: forward.ByIngress}, {URL: "http://plain.example.com", Kind: forward.ByIngress},
 	}
-	// Then the nodes of whatever test runs beside this one; see the next test.
+	// The nodes of a test that runs concurrently may follow; see the next test.
 	if len(got) < len(want) {
 		t.Fatalf("%v", got)
 	}
@@ -91,7 +91,7 @@ func TestDirectOfEachKindOfService(t *testing.T) {
 	}
 }
 
-// TestDirectWithoutNodes takes the pods' hosts where nodes may not be listed.
+// If nodes may not be listed, the pods' hosts are used.
 func TestDirectWithoutNodes(t *testing.T) {
 	b := newBench(t)
 	b.pod("a", true)

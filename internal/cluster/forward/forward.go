@@ -63,7 +63,7 @@ type Tunnel struct {
 
 	mu     sync.Mutex
 	live   *link
-	next   int // request id of the next pair of streams
+	next   int // request ID of the next pair of streams
 	closed bool
 	avoid  map[string]bool // pods that were lost, which are tried last
 }
@@ -84,10 +84,10 @@ func New(conn *cluster.Conn, t Target) (*Tunnel, error) {
 	return &Tunnel{target: t, kube: kube, config: conn.Config, avoid: map[string]bool{}}, nil
 }
 
-// Target is where it goes.
+// Target returns the target of the tunnel.
 func (t *Tunnel) Target() Target { return t.target }
 
-// Pod is the pod that the tunnel is currently connected to, if any.
+// Pod returns the pod that the tunnel is currently connected to, if any.
 func (t *Tunnel) Pod() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,10 +97,9 @@ func (t *Tunnel) Pod() string {
 	return t.live.pod
 }
 
-// Transport is an http.RoundTripper over the tunnel: whatever host a request
-// names, it goes to the Target. A request that never reached a pod, because the
-// pod was replaced, is sent once more: the Service may refer to another pod by
-// now.
+// Transport returns an http.RoundTripper over the tunnel: whatever host a request names, it
+// goes to the Target. A request that never reached a pod, because the pod was replaced, is
+// sent once more, since the Service may select another pod by now.
 func (t *Tunnel) Transport() *Transport {
 	return &Transport{http.Transport{
 		DialContext:         t.DialContext,
@@ -251,8 +250,7 @@ func (t *Tunnel) connect(ctx context.Context, pod string, port int) (*link, erro
 	}
 }
 
-// openTimeout limits how long opening a pair of streams may take on a working
-// link.
+// openTimeout limits how long it may take to open a pair of streams on a working link.
 const openTimeout = 10 * time.Second
 
 // open opens the pair of streams that makes a connection. The SPDY library

@@ -133,7 +133,7 @@ func TestServiceAndReconnect(t *testing.T) {
 			t.Fatalf("%q %v", got, err)
 		}
 	}
-	// Many at once share one link.
+	// Concurrent requests share one link.
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -164,9 +164,8 @@ func TestServiceAndReconnect(t *testing.T) {
 	}
 }
 
-// TestReplacedPod: the API server and the kubelet keep the link although its pod is
-// gone ("failed to find sandbox"). The request that finds that out goes to the pod
-// that took its place, and succeeds.
+// The API server and the kubelet keep the link although its pod is gone ("failed to find
+// sandbox"). The request that finds this out is sent to the pod that replaced it, and succeeds.
 func TestReplacedPod(t *testing.T) {
 	b := newBench(t)
 	b.pod("a", true)

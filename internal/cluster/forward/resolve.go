@@ -95,7 +95,7 @@ func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
 		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + units.List(have)}
 }
 
-// targetPort is the port of the pod to which a Service's port leads.
+// targetPort returns the port of the pod that a Service's port maps to.
 func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) (int, error) {
 	switch {
 	case port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal == 0:
@@ -127,7 +127,7 @@ func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) 
 	}
 }
 
-// ErrForbidden is in the errors of connections that RBAC does not allow.
+// ErrForbidden is wrapped by the errors of connections that RBAC does not allow.
 var ErrForbidden = errors.New("port-forwarding is not allowed")
 
 // explain turns a failed upgrade into a finding.

@@ -14,7 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// acquire tries until the lock is ours or Wait is over.
+// acquire tries to take the lock until it succeeds or Wait is over.
 func (l *Lock) acquire(ctx context.Context) error {
 	waiting, cancel := ctx, context.CancelFunc(func() {})
 	if l.Wait > 0 {
@@ -59,7 +59,7 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	case apierrors.IsNotFound(err):
 		live, err = l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
 		if apierrors.IsAlreadyExists(err) {
-			return l.try(ctx) // somebody was faster; read it again
+			return l.try(ctx) // somebody else created it first; read it again
 		}
 	case err == nil:
 		if holder(live) != "" {
@@ -94,7 +94,7 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	return nil, 0, nil
 }
 
-// mine is the Lease as this holder writes it.
+// mine returns the Lease as this holder writes it.
 func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: l.name, Namespace: l.Workload.Namespace}}
 	transitions := int32(0)
@@ -117,7 +117,7 @@ func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {
 	return lease
 }
 
-// expires is how long until a Lease expires, by the API server's clock; 0 if it
+// expires returns how long it takes until a Lease expires, by the API server's clock; 0 if it
 // has expired.
 func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.Duration, error) {
 	written := lease.CreationTimestamp.Time
@@ -136,11 +136,11 @@ func (l *Lock) expires(ctx context.Context, lease *coordinationv1.Lease) (time.D
 	if s := lease.Spec.LeaseDurationSeconds; s != nil {
 		duration = time.Duration(*s) * time.Second
 	}
-	// Stamps are whole seconds, so one more makes sure.
+	// Timestamps are in whole seconds, so add one to be safe.
 	return max(0, duration+time.Second-now.CreationTimestamp.Sub(written)), nil
 }
 
-// untilFreed waits until the Lease changes hands, is deleted or expires.
+// untilFreed waits until the Lease changes its holder, is deleted or expires.
 func (l *Lock) untilFreed(ctx context.Context, held *coordinationv1.Lease, expires time.Duration) error {
 	timer := time.NewTimer(expires)
 	defer timer.Stop()

@@ -9,10 +9,9 @@
 // whether it has expired (the server stamps managedFields and
 // creationTimestamp), so that two laptops with different clocks agree.
 //
-// A process that was suspended, or slept with its laptop, has not renewed its
-// Lease meanwhile. What it knew before the gap is worthless, so the gap neither
-// keeps nor loses the lock: the Lease is read again, and stays ours if nobody
-// took it.
+// A process that was suspended, or slept with its laptop, has not renewed its Lease
+// meanwhile. Its knowledge from before the gap is worthless, so the gap neither keeps nor
+// loses the lock: the Lease is read again, and is still ours if nobody took it.
 package lock
 
 import (
@@ -37,7 +36,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/termtext"
 )
 
-// Codes of this package's findings.
+// The codes of this package's findings.
 const (
 	CodeHeld      pipeline.Code = "locked"
 	CodeLost      pipeline.Code = "lock-lost"
@@ -48,7 +47,7 @@ const (
 var (
 	// ErrHeld: somebody else holds the lock.
 	ErrHeld = errors.New("somebody else holds the lock")
-	// ErrLost: the lock was ours but is not any more, or nobody can say.
+	// ErrLost: the lock is no longer ours, or that cannot be determined.
 	ErrLost = errors.New("the lock was lost")
 	// ErrForbidden: this user may not write Leases.
 	ErrForbidden = errors.New("not allowed to write Leases")
@@ -60,19 +59,19 @@ const (
 	annotationRun = "dev.sbw/run"
 )
 
-// Options say what to lock, in which holder's name, and how long to wait.
+// Options say what to lock, on whose behalf, and how long to wait.
 type Options struct {
 	Workload workload.Ref
 	Tag      string // what is rolled out
-	Holder   string // Me() when empty
-	// Run identifies this run uniquely, and Ended are runs whose process is
-	// known to have ended: their locks need not expire.
+	Holder   string // empty means Me()
+	// Run identifies this run uniquely. Ended are runs whose process is known to have
+	// ended, so that nobody has to wait until their locks expire.
 	Run   string
 	Ended []string
-	// Duration is the time without renewal after which anyone may take the
-	// lock; 0 means 30 s. The lock is renewed three times in that.
+	// Duration is the time without renewal after which anyone may take the lock; 0
+	// means 30 s. The lock is renewed three times within this time.
 	Duration time.Duration
-	// Wait is how long to wait for another holder; 0 means not at all.
+	// Wait is how long to wait for another holder; 0 means not to wait.
 	Wait time.Duration
 	// Lost is called at most once, when the lock was taken away or could not be
 	// renewed in time; typically a context.CancelCauseFunc. Its error is a
@@ -103,7 +102,7 @@ type Lock struct {
 
 const defaultDuration = 30 * time.Second
 
-// Me is user@host and process: the holder of a lock.
+// Me returns USER@HOST and the process ID, which identify the holder of a lock.
 func Me() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {
@@ -116,7 +115,7 @@ func Me() string {
 	return fmt.Sprintf("%s@%s pid %d", name, host, os.Getpid())
 }
 
-// Name is the Lease's name for a workload.
+// Name returns the name of the Lease for a workload.
 func Name(ref workload.Ref) string { return "sbw-" + strings.ToLower(ref.Kind) + "-" + ref.Name }
 
 // Acquire takes the lock and renews it in the background until Release. ctx
@@ -163,8 +162,8 @@ func (l *Lock) Release(ctx context.Context) error {
 	}
 	defer func() { l.lease = nil }()
 	err := l.free(ctx)
-	// A renewal that was cut off by the end of the run may have been written all the
-	// same, and a person may set a label: the holder decides.
+	// A renewal that the end of the run canceled may have been written all the same, and a
+	// person may have set a label, so the holder decides.
 	for try := 1; apierrors.IsConflict(err) && try < releaseTries; try++ {
 		var live *coordinationv1.Lease
 		if live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{}); err != nil {
@@ -182,7 +181,7 @@ func (l *Lock) Release(ctx context.Context) error {
 	return cluster.Explain("release the lock", err)
 }
 
-// releaseTries is how often a Lease that somebody else is writing to is released.
+// releaseTries is how many times the release is tried while somebody else writes to the Lease.
 const releaseTries = 5
 
 // free deletes the Lease as it was last seen.
@@ -201,7 +200,7 @@ func (l *Lock) free(ctx context.Context) error {
 	return err
 }
 
-// Holder returns who holds the lock, for status; empty if nobody does.
+// Holder returns who holds the lock, for the status; "" if nobody does.
 func Holder(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (who, tag string, err error) {
 	lease, err := kube.CoordinationV1().Leases(ref.Namespace).Get(ctx, Name(ref), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

@@ -116,7 +116,7 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
-// crashed leaves a Lease as a killed holder would.
+// crashed leaves behind a Lease as a killed holder would.
 func crashed(t *testing.T, kube kubernetes.Interface, o lock.Options, seconds int32) {
 	t.Helper()
 	// Written by a machine whose clock is an hour fast.
@@ -148,7 +148,7 @@ func TestTakeOverAfterExpiry(t *testing.T) {
 func TestTakeOverOfARunThatHasEnded(t *testing.T) {
 	kube, o := setup(t)
 	o.Run = "run-1"
-	l := acquire(t, kube, o) // stands for one that was killed: nobody releases it
+	l := acquire(t, kube, o) // represents a run that was killed: nobody releases it
 	second := o
 	second.Run, second.Holder, second.Ended = "run-2", "bob@desk pid 2", []string{"run-0"}
 	if _, err := lock.Acquire(t.Context(), kube, second); code(err) != "locked" {
@@ -159,7 +159,7 @@ func TestTakeOverOfARunThatHasEnded(t *testing.T) {
 	if taken.TookOver != o.Holder {
 		t.Errorf("took over from %q", taken.TookOver)
 	}
-	release(t, l) // what a run that lives after all does not take away again
+	release(t, l) // a run that turns out to be alive does not take it back
 	if who, _, err := lock.Holder(t.Context(), kube, o.Workload); who != second.Holder || err != nil {
 		t.Error(who, err)
 	}
@@ -199,11 +199,11 @@ func TestRenewedWhileHeld(t *testing.T) {
 	release(t, l)
 }
 
-func TestLostIsSaid(t *testing.T) {
+func TestLostIsReported(t *testing.T) {
 	for _, how := range []string{"deleted", "taken"} {
 		t.Run(how, func(t *testing.T) {
 			kube, o := setup(t)
-			o.Duration = 3 * time.Second // of which a third passes before a loss is noticed
+			o.Duration = 3 * time.Second // a loss is noticed after a third of it
 			lost := make(chan error, 1)
 			o.Lost = func(err error) { lost <- err }
 			l := acquire(t, kube, o)
@@ -232,8 +232,8 @@ func TestLostIsSaid(t *testing.T) {
 	}
 }
 
-// TestVerify: whatever happened to the Lease while this process was away, the
-// answer is about now.
+// Whatever happened to the Lease while this process was away, the answer is about the
+// present.
 func TestVerify(t *testing.T) {
 	tests := map[string]struct {
 		meddle func(t *testing.T, kube kubernetes.Interface, o lock.Options)
@@ -262,10 +262,10 @@ func TestVerify(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			kube, o := setup(t)
-			o.Run, o.Duration = "run-1", time.Hour // it renews nothing by itself in here
+			o.Run, o.Duration = "run-1", time.Hour // it is not renewed by itself within this time
 			l := acquire(t, kube, o)
 			tt.meddle(t, kube, o)
-			for range 2 { // and once lost stays lost
+			for range 2 { // a lost lock stays lost
 				err := l.Verify(t.Context())
 				if errors.Is(err, lock.ErrLost) != tt.lost || !tt.lost && err != nil {
 					t.Fatalf("%v, want lost: %t", err, tt.lost)
@@ -285,7 +285,7 @@ func patchLease(t *testing.T, kube kubernetes.Interface, o lock.Options, patch s
 	}
 }
 
-// TestVerifyOfNothing: a run that may not write Leases goes on without.
+// A run that may not write Leases continues without a lock.
 func TestVerifyOfNothing(t *testing.T) {
 	var none *lock.Lock
 	if err := none.Verify(t.Context()); err != nil {
@@ -293,8 +293,7 @@ func TestVerifyOfNothing(t *testing.T) {
 	}
 }
 
-// TestVerifyWithoutAnswer: an API server that does not answer leaves the lock
-// unknown, which forbids writing.
+// If the API server does not answer, the state of the lock is unknown, which forbids writing.
 func TestVerifyWithoutAnswer(t *testing.T) {
 	kube, o := setup(t)
 	o.Duration = time.Hour
@@ -309,8 +308,7 @@ func TestVerifyWithoutAnswer(t *testing.T) {
 	}
 }
 
-// TestVerifyWhileInterrupted: an interrupt ends the question, and says nothing
-// about the lock.
+// An interrupt cancels the request, and says nothing about the lock.
 func TestVerifyWhileInterrupted(t *testing.T) {
 	kube, o := setup(t)
 	o.Duration = time.Hour
@@ -336,7 +334,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// A renewal that the end of a run cuts off may reach the server all the same.
+// A renewal that the end of a run cancels may reach the server all the same.
 func TestReleaseOfALeaseThatWasWrittenMeanwhile(t *testing.T) {
 	kube, o := setup(t)
 	l := acquire(t, kube, o)
@@ -345,7 +343,7 @@ func TestReleaseOfALeaseThatWasWrittenMeanwhile(t *testing.T) {
 	if who, _, err := lock.Holder(t.Context(), kube, o.Workload); who != "" || err != nil {
 		t.Errorf("%q still holds it: %v", who, err)
 	}
-	// One that is somebody else's by now is left alone.
+	// A Lease that belongs to somebody else by now is left alone.
 	l = acquire(t, kube, o)
 	patchLease(t, kube, o, `{"spec":{"holderIdentity":"another"}}`)
 	release(t, l)

@@ -52,12 +52,12 @@ func (l *Lock) renew(ctx context.Context) {
 	}
 }
 
-// Verify makes sure that the lock is ours right now, by renewing it: the API
-// server takes that only from whoever wrote the Lease last. The error is a
-// Finding with ErrLost in it when somebody else has the lock, when it was
-// deleted, or when the API server does not answer. A nil Lock verifies nothing:
-// it is what a run goes on with that may not write Leases. When ctx was ended for
-// a reason (an interrupt), that reason is returned: it says nothing about the lock.
+// Verify makes sure that the lock is ours right now by renewing it: the API server accepts
+// that only from whoever wrote the Lease last. If somebody else has the lock, if it was
+// deleted, or if the API server does not answer, the error is a Finding that wraps ErrLost. A
+// nil Lock, with which a run continues that may not write Leases, verifies nothing. If ctx was
+// canceled for a reason (an interrupt), that reason is returned; it says nothing about the
+// lock.
 func (l *Lock) Verify(ctx context.Context) error {
 	if l == nil || l.stop == nil {
 		return nil

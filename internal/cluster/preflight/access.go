@@ -27,11 +27,11 @@ type Right struct {
 	Resource    string // including its subresource: pods/proxy
 	Name        string // empty: any
 	Namespace   string // empty: cluster-wide
-	For         string // the step that needs it
-	Optional    bool   // without it something is lost, not everything
-	Alternative string // rights with the same Alternative: one of them is enough
-	// Extra rights are part of the Role that is asked for when others are missing,
-	// and are never reported on their own.
+	For         string // the step that needs the permission
+	Optional    bool   // the rollout works without it, but loses something
+	Alternative string // of several rights with the same Alternative, one is enough
+	// Extra rights are listed in the Role that is requested if others are missing, and
+	// are never reported on their own.
 	Extra bool
 }
 
@@ -53,14 +53,14 @@ type Needs struct {
 	Objects  []Right
 	Rollback bool
 	Probe    bool
-	// Service that is forwarded to; empty with a URL.
+	// Service is the Service that is forwarded to; empty if a URL is used.
 	Service string
 	// ServiceNamespace is its namespace; if empty, the workload's.
 	ServiceNamespace string
-	// OtherRoute means that there may be another route than the forwarding.
+	// OtherRoute means that there may be a route other than a port-forward.
 	OtherRoute  bool
 	Lock        bool
-	ReadSecrets bool // pull secret and signing key
+	ReadSecrets bool // to read the pull secret and the signing key
 }
 
 // Rights lists the permissions that a rollout needs.
@@ -104,7 +104,7 @@ func Rights(n Needs) []Right {
 			Right{Verb: "list", Resource: "pods", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute},
 			Right{Verb: "create", Resource: "pods/portforward", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute})
 	}
-	// What the preflight reads, and reports as not checked where it may not.
+	// What the preflight reads; if it may not, it reports that as not checked.
 	for _, r := range []Right{
 		{Verb: "get", Resource: "serviceaccounts"},
 		{Verb: "list", Resource: "services"},
@@ -130,7 +130,7 @@ func (m MissingRights) Error() string {
 	return units.Count(len(m), "permission is missing", "permissions are missing")
 }
 
-// Explain reports whether m is the reason why the API server refused a request.
+// Explain reports whether a permission in m is the reason why the API server refused a request.
 func (m MissingRights) Explain(err error) bool {
 	var answer apierrors.APIStatus
 	if !apierrors.IsForbidden(err) || !errors.As(err, &answer) || answer.Status().Details == nil {
@@ -140,10 +140,10 @@ func (m MissingRights) Explain(err error) bool {
 	return slices.ContainsFunc(m, func(r Right) bool { return r.Group == d.Group && r.Resource == d.Kind })
 }
 
-// Access checks all rights concurrently. What is missing is one Finding
-// (rbac) with a Role to apply in its Evidence: an Error, or a Warning when only
-// optional rights are missing. Rights with a common Alternative are missing only
-// together.
+// Access checks all rights concurrently. If some are missing, the result is one Finding
+// (rbac) whose Evidence contains a Role to apply. It is an Error, or a Warning if only
+// optional rights are missing. Rights with a common Alternative count as missing only if
+// all of them are.
 func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*pipeline.Finding, error) {
 	allowed, errs := make([]bool, len(rights)), make([]error, len(rights))
 	reasons := make([]string, len(rights))
@@ -188,7 +188,7 @@ func Access(ctx context.Context, kube kubernetes.Interface, rights []Right) ([]*
 	return denied(rights, allowed, enough), nil
 }
 
-// denied makes one Finding of everything that is missing.
+// denied returns one Finding for everything that is missing.
 func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.Finding {
 	var missing []Right
 	var steps, optional []string
@@ -213,7 +213,7 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 		return nil
 	}
 	if len(steps) > 0 {
-		// One Role is enough to go on: whoever may not list nodes can do without.
+		// Requesting one Role is enough: the permission to list nodes is not essential.
 		missing = slices.DeleteFunc(missing, func(r Right) bool { return r.Optional && r.Namespace == "" })
 	}
 	f := finding(pipeline.Error, CodeRBAC, "", "you lack permissions that this rollout needs: "+strings.Join(steps, ", "), "",
@@ -244,9 +244,8 @@ func scopes(rights []Right) string {
 	return strings.Join(all, ", ")
 }
 
-// roleFor writes rules that grant rights, as YAML: a Role for each namespace,
-// and a ClusterRole for what has no namespace. Rights to the same resource
-// share a rule.
+// roleFor returns rules that grant rights, as YAML: a Role for each namespace, and a
+// ClusterRole for rights without a namespace. Rights to the same resource share a rule.
 func roleFor(rights []Right) (lines []string) {
 	var namespaces []string
 	for _, r := range rights {
@@ -292,7 +291,7 @@ func roleFor(rights []Right) (lines []string) {
 	return lines
 }
 
-// ObjectRights are the permissions to apply one more object.
+// ObjectRights returns the permissions to apply one more object.
 func ObjectRights(group, resource, namespace, name string) []Right {
 	var all []Right
 	for _, verb := range []string{"get", "patch"} {

@@ -38,7 +38,7 @@ func TestAccess(t *testing.T) {
 	}{
 		{nil, nil},
 		{[]string{"patch deployments"}, []string{"error rbac apply"}},
-		{[]string{"get pods/proxy"}, nil}, // port-forward does as well
+		{[]string{"get pods/proxy"}, nil}, // port-forward is enough
 		{[]string{"get pods/proxy", "create pods/portforward"}, []string{"error rbac probe, reach Inngest"}},
 		{[]string{"list nodes", "get secrets", "get pods/log"}, []string{"warning rbac logs of failing pods, pull secret and signing key, compare the image's platform with the nodes"}},
 		{[]string{"create leases", "update leases"}, []string{"error rbac lock"}},
@@ -84,8 +84,7 @@ func TestAccessEndsWithContext(t *testing.T) {
 	}
 }
 
-// TestRoleGrantsWhatIsMissing: applying what is printed grants exactly the rights
-// that were missing.
+// Applying the printed Role grants exactly the rights that were missing.
 func TestRoleGrantsWhatIsMissing(t *testing.T) {
 	rights := Rights(Needs{Workload: workload.Ref{Kind: "Deployment", Namespace: "ns", Name: "w"}, Probe: true, Lock: true,
 		Service: "inngest-svc", ServiceNamespace: "inngest", ReadSecrets: true, Objects: ObjectRights("apps", "statefulsets", "ns", "db")})

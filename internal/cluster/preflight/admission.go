@@ -60,7 +60,7 @@ func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workl
 	return []*pipeline.Finding{f}, nil
 }
 
-// podOf is a pod as w's controller creates it, apart from owner and name.
+// podOf returns a pod as w's controller creates it, apart from its owner and name.
 func podOf(w *workload.Workload) *corev1.Pod {
 	ref, template := w.Ref(), w.Template().DeepCopy()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}

@@ -16,7 +16,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// What judges pods alone is known before the workload is changed, and no pod is
+// A refusal that only concerns pods is known before the workload is changed, and no pod is
 // left behind.
 func TestAdmission(t *testing.T) {
 	cp := cptest.Shared(t)
@@ -101,7 +101,7 @@ func quotaOf(t *testing.T, kube kubernetes.Interface, ns, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Until the controller has counted, every pod is refused with another text.
+	// Until the controller has set the counts, every pod is refused with another text.
 	q.Status = corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: corev1.ResourceList{corev1.ResourceName(name): resource.MustParse("0")}}
 	if _, err := kube.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), q, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func Namespace(ctx context.Context, kube kubernetes.Interface, name string) ([]*
 	return nil, nil // the other checks find everything else that is wrong with it
 }
 
-// waitsFor is what prevents a namespace from disappearing.
+// waitsFor returns what prevents a namespace from disappearing.
 func waitsFor(ns *corev1.Namespace) string {
 	for _, c := range ns.Status.Conditions {
 		if c.Status == corev1.ConditionTrue && c.Message != "" {

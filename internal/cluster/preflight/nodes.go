@@ -51,8 +51,8 @@ func Nodes(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 	return nodes, nil, nil
 }
 
-// Takes reports whether the scheduler's filters let the pods of w land on a
-// node; room is not judged.
+// Takes reports whether the scheduler's filters allow the pods of w on a node. Its free
+// capacity is not considered.
 func Takes(node *corev1.Node, w *workload.Workload) bool { return judge(node, w).Excluded == "" }
 
 func judge(node *corev1.Node, w *workload.Workload) Node {
@@ -97,8 +97,8 @@ func tolerates(tolerations []corev1.Toleration, taint corev1.Taint) bool {
 	return schedulingv1.TolerationsTolerateTaint(logr.Discard(), tolerations, &taint, false)
 }
 
-// transientTaint: a node that is away or under pressure right now may be back
-// when the pod is placed.
+// transientTaint reports whether a taint may soon be gone: a node that is away or under
+// pressure right now may be back when the pod is scheduled.
 func transientTaint(t corev1.Taint) bool {
 	switch t.Key {
 	case corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeMemoryPressure, corev1.TaintNodeDiskPressure,
@@ -108,7 +108,7 @@ func transientTaint(t corev1.Taint) bool {
 	return false
 }
 
-// daemonTolerations are those that the DaemonSet controller adds
+// daemonTolerations returns the tolerations that the DaemonSet controller adds
 // (AddOrUpdateDaemonPodTolerations).
 func daemonTolerations() []corev1.Toleration {
 	return []corev1.Toleration{{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}

@@ -121,7 +121,7 @@ func Status(ctx context.Context, kube kubernetes.Interface, w *workload.Workload
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	// A settling time only makes sense for those who wait.
+	// A settling time only makes sense for a caller that waits.
 	v, _ := verdict.Judge(s, verdict.Policy{Settle: -1}, verdict.Memory{})
 	return v, nil
 }
@@ -132,7 +132,7 @@ func Status(ctx context.Context, kube kubernetes.Interface, w *workload.Workload
 func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
 	c, err := w.Container(container)
 	if err != nil {
-		return nil // said by others
+		return nil // other checks report it
 	}
 	spec := w.Template().Spec
 	var must *bool

@@ -19,8 +19,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// deployment is a complete rollout of two replicas, altered by each of change.
-
+// deployment returns a complete rollout of two replicas, altered by each of change.
 func deployment(change ...func(*appsv1.Deployment)) *workload.Workload {
 	two := int32(2)
 	d := &appsv1.Deployment{
@@ -61,8 +60,7 @@ func forbid(c *fake.Clientset, verb, res string) {
 	})
 }
 
-// brief is "severity code" of each finding.
-
+// brief formats "severity code" of each finding.
 func brief(found []*pipeline.Finding) []string {
 	var all []string
 	for _, f := range found {
@@ -122,7 +120,6 @@ func TestState(t *testing.T) {
 }
 
 // A paused Deployment that is complete would not roll out the next image.
-
 func TestPausedAndComplete(t *testing.T) {
 	w := deployment(func(d *appsv1.Deployment) { d.Spec.Paused = true })
 	found, err := State(t.Context(), fake.NewClientset(replicaSet(w.Deployment), pod("a", ""), pod("b", "")), w)

@@ -36,7 +36,7 @@ type Credential struct {
 // String.
 type sealed func() (password, identityToken string)
 
-// Reveal is the secret part: a password, or an identity token.
+// Reveal returns the secret part: a password, or an identity token.
 func (c Credential) Reveal() (password, identityToken string) { return c.secret() }
 
 func (c Credential) String() string { return c.User + " for " + c.Host + " from " + c.Source }
@@ -77,7 +77,7 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		switch {
 		case apierrors.IsForbidden(err):
 			return ring, []*pipeline.Finding{unread("the pull secrets of ServiceAccount "+name, err)}, nil
-		case apierrors.IsNotFound(err): // said by References
+		case apierrors.IsNotFound(err): // References reports it
 		case err != nil:
 			return ring, nil, cluster.Explain("read ServiceAccount "+name, err)
 		default:

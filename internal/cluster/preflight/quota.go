@@ -46,8 +46,8 @@ func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 	return found, nil
 }
 
-// surge is how many pods may exist beyond the wanted ones, and whether an old
-// one may end first.
+// surge returns how many pods may exist beyond the wanted ones, and whether an old one may
+// end first.
 func surge(w *workload.Workload) (more int32, canShrink bool) {
 	if w.Deployment == nil {
 		return 0, true // ordered replacement; a DaemonSet's surge is off by default
@@ -118,8 +118,8 @@ func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []s
 	return lacks
 }
 
-// concerns reports whether a quota counts these pods. Scopes by priority or
-// affinity are passed over: they are rare, and a wrong refusal is worse.
+// concerns reports whether a quota counts these pods. Scopes by priority or affinity are
+// ignored, because they are rare and a wrong refusal would be worse.
 func concerns(q *corev1.ResourceQuota, w *workload.Workload) bool {
 	if q.Spec.ScopeSelector != nil {
 		return false

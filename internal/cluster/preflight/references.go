@@ -21,7 +21,7 @@ import (
 type Dependency struct {
 	Kind string // Secret, ConfigMap, PersistentVolumeClaim, ServiceAccount
 	Name string
-	Keys []string // that must exist in it
+	Keys []string // the keys that must exist in it
 	By   []string // where it is referred to: "container worker env X"
 }
 
@@ -118,11 +118,10 @@ func (d *dependencies) items(kind, name string, items []corev1.KeyToPath, by str
 	}
 }
 
-// References says which of a pod template's Secrets, ConfigMaps, keys, claims
-// and ServiceAccount are not there: what would become
-// CreateContainerConfigError, FailedMount or an unschedulable pod. declared
-// reports whether the manifest itself creates an object; it may be nil. Finding:
-// reference-missing.
+// References returns which of a pod template's Secrets, ConfigMaps, keys, claims and
+// ServiceAccount do not exist and would result in CreateContainerConfigError, FailedMount or
+// an unschedulable pod. declared reports whether the manifest itself creates an object; it
+// may be nil. Finding: reference-missing.
 func References(
 	ctx context.Context,
 	kube kubernetes.Interface,

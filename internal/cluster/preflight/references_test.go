@@ -64,7 +64,7 @@ func TestReferences(t *testing.T) {
 		"error reference-missing: PersistentVolumeClaim disk does not exist / it is used by volume v3",
 		"error reference-missing: Secret locked does not exist / it is used by volume v4",
 	}
-	// The order follows the spec, which is not what is tested here.
+	// The order follows the spec, which this test does not check.
 	for i := range got {
 		got[i] = strings.Replace(got[i], "envFrom of container c, env A of container c, env B of container c, volume v1", "env A of container c, env B of container c, envFrom of container c, volume v1", 1)
 	}
@@ -135,7 +135,7 @@ func TestPullSecrets(t *testing.T) {
 		t.Errorf("a secret is printed: %s", text)
 	}
 
-	// The ServiceAccount's serve where the pod names none.
+	// If the pod names no pull secrets, those of the ServiceAccount are used.
 	ring, found, err = PullSecrets(t.Context(), fake.NewClientset(good, account), deployment())
 	if err != nil || found != nil || len(ring.For("ghcr.io/o/w")) != 1 {
 		t.Error(ring, found, err)

@@ -34,10 +34,10 @@ func Services(ctx context.Context, kube kubernetes.Interface, objects []apply.Ob
 		}
 		var svc corev1.Service
 		if runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &svc) != nil {
-			continue // not valid, which the dry run reports
+			continue // not valid; the dry run reports it
 		}
 		if len(svc.Spec.Selector) == 0 || svc.Spec.Type == corev1.ServiceTypeExternalName {
-			continue // others create its endpoints
+			continue // something else creates its endpoints
 		}
 		selector := labels.SelectorFromSet(svc.Spec.Selector)
 		var selected []*corev1.PodTemplateSpec
@@ -115,8 +115,8 @@ func nested(object map[string]any, path ...string) (map[string]any, bool) {
 	return object, true
 }
 
-// hasPort: a named port must exist; a number need not be declared, so it is
-// only wrong if other ports are.
+// hasPort reports whether pods have the port. A named port must exist. A number need not be
+// declared, so it is only wrong if other ports are declared.
 func hasPort(t *corev1.PodTemplateSpec, p corev1.ServicePort) bool {
 	declared := false
 	for _, list := range [][]corev1.Container{t.Spec.Containers, t.Spec.InitContainers} {

@@ -11,7 +11,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// snapshot reads once what a watch would keep reading.
+// snapshot reads once what a watch would read continuously.
 func snapshot(ctx context.Context, kube kubernetes.Interface, w *workload.Workload) (verdict.Snapshot, error) {
 	s := verdict.Snapshot{Workload: w, Now: time.Now()}
 	ns := w.Ref().Namespace

@@ -19,11 +19,10 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// Surge checks whether a rolling update would wait for itself: the old pods
-// stay until the new ones are ready, but hold what those need (a host port, a
-// ReadWriteOncePod claim, the capacity of the node, the place that
-// anti-affinity allows). nodes are those of Nodes; without them, whatever
-// depends on nodes is only a Warning. Finding: surge-blocked.
+// Surge checks whether a rolling update would block itself: the old pods stay until the new
+// ones are ready, but hold what those need (a host port, a ReadWriteOncePod claim, the
+// capacity of the node, the place that anti-affinity allows). nodes are the result of Nodes;
+// without them, whatever depends on nodes is only a Warning. Finding: surge-blocked.
 func Surge(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload, nodes []Node) ([]*pipeline.Finding, error) {
 	if live == nil || live.Deployment == nil || next.Deployment == nil || verdict.SurgeMakesRoom(next.Deployment) {
 		return nil, nil

@@ -24,11 +24,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// envChild makes this test binary the watcher alone, so that its memory is
-// that of no control plane and no pretended kubelet.
+// envChild makes this test binary the watcher only, so that its memory does not include a
+// control plane or a simulated kubelet.
 const envChild = "WATCH_BENCH_CHILD" // KUBECONFIG NAMESPACE
 
-// maxPeakMB is how much memory a run may take, whatever it follows.
+// maxPeakMB is how much memory a run may use, whatever it follows.
 const maxPeakMB = 120
 
 // figures is what the child measured.
@@ -38,7 +38,7 @@ type figures struct {
 	Seconds  float64 `json:"seconds"`
 }
 
-// TestWatchChild is not a test of its own: it is what the benchmark runs.
+// TestWatchChild is no test of its own: the benchmark runs it.
 func TestWatchChild(t *testing.T) {
 	kubeconfig, namespace, ok := strings.Cut(os.Getenv(envChild), " ")
 	if !ok {
@@ -87,7 +87,7 @@ func peakMB(t *testing.T) float64 {
 //
 //	go test -run '^$' -bench Replicas -benchtime 1x ./internal/cluster/watch
 func BenchmarkReplicas(b *testing.B) {
-	few := int64(0) // requests of the first one
+	few := int64(0) // requests of the smaller rollout
 	for _, replicas := range []int32{10, 1000} {
 		b.Run(fmt.Sprint(replicas), func(b *testing.B) {
 			cp := cptest.Shared(b)

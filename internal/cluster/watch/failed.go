@@ -21,8 +21,8 @@ type trouble struct {
 	err  error
 }
 
-// gaveUp is when the controller gave up on the rollout that the applied state
-// replaces; zero if it did not.
+// gaveUp returns when the controller gave up on the rollout that the applied state replaces;
+// zero if it did not.
 func gaveUp(w *workload.Workload) (at time.Time) {
 	if w.Deployment == nil {
 		return at
@@ -62,9 +62,8 @@ func (f *follower) trouble(t trouble) error {
 	return nil
 }
 
-// linger is how long before the timeout a cause may have been visible last and
-// still count as its reason: a kubelet that tries again shows none for a
-// moment.
+// linger is how long before the timeout a cause may last have been visible and still count
+// as the reason: while a kubelet retries, it shows no cause for a moment.
 const linger = 10 * time.Second
 
 func (f *follower) timedOut(v *verdict.Verdict) error {

@@ -34,7 +34,7 @@ func grant(t *testing.T, b *bench, user string, resources []string) {
 	if _, err := b.kube.RbacV1().RoleBindings(b.ns).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// The authorizer learns of it by a watch of its own.
+	// The authorizer learns of the new role through a watch of its own.
 	kube, err := cptest.Connect(t, b.cp, user, b.ns).Kube()
 	if err != nil {
 		t.Fatal(err)
@@ -50,11 +50,11 @@ func grant(t *testing.T, b *bench, user string, resources []string) {
 	}
 }
 
-// wire counts and spoils requests between client and API server.
+// wire counts and disturbs requests between client and API server.
 type wire struct {
 	http.RoundTripper
 	requests atomic.Int64
-	// gone answers that many watches with 410.
+	// gone is the number of watches that are answered with 410.
 	gone atomic.Int64
 	mu   sync.Mutex
 	open []context.CancelFunc // of watches
@@ -100,7 +100,7 @@ func (b *bench) wired(w *wire) kubernetes.Interface {
 	return kube
 }
 
-// An expired resourceVersion and the end of a watch cost a new list, no more.
+// An expired resourceVersion and the end of a watch cost a new list and nothing more.
 func TestExpiredVersion(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
@@ -123,7 +123,7 @@ func TestExpiredVersion(t *testing.T) {
 	}
 }
 
-// makeReady does what the kubelet of a "pending" pod will not.
+// makeReady does what the kubelet does not do for a "pending" pod.
 func (b *bench) makeReady() {
 	b.Helper()
 	list, err := b.kube.CoreV1().Pods(b.ns).List(b.Context(), metav1.ListOptions{})
@@ -142,7 +142,7 @@ func (b *bench) makeReady() {
 	}
 }
 
-// An API server that goes away and comes back is waited for, and said.
+// A rollout waits for an API server that goes away and comes back, and reports that.
 func TestAPIServerRestart(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Start(t, cptest.Options(t)))
@@ -170,7 +170,7 @@ func TestAPIServerRestart(t *testing.T) {
 	}
 }
 
-// The number of requests is a matter of kinds, not of pods.
+// The number of requests depends on the number of kinds, not of pods.
 func TestRequestsDoNotGrow(t *testing.T) {
 	t.Parallel()
 	count := map[int32]int64{}
@@ -185,7 +185,7 @@ func TestRequestsDoNotGrow(t *testing.T) {
 		}
 		count[replicas] = w.requests.Load()
 	}
-	// Four kinds; each at most a streaming list that the API server refuses
+	// Four kinds, with at most these each: a streaming list that the API server refuses
 	// (with an old etcd), a list and a watch.
 	if count[40] > 12 {
 		t.Errorf("%d requests for 40 replicas, %d for one", count[40], count[1])

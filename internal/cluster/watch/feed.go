@@ -27,10 +27,10 @@ import (
 // Reflector does the hard part (resourceVersions, bookmarks, 410 Gone,
 // back-off); feed is the store behind it.
 type feed[T metav1.Object] struct {
-	keep func(T) bool // false: not stored at all
+	keep func(T) bool // objects for which it returns false are not stored
 	trim func(T)      // removes what is not read, before it is stored
 	news func()       // called after each change, never blocking
-	hear func(error)  // called with each failure of list or watch; nil when it works again
+	hear func(error)  // called with each failure of list or watch, and with nil when it works again
 
 	mu     sync.Mutex
 	items  map[types.UID]T
@@ -62,8 +62,8 @@ func (f *feed[T]) run(ctx context.Context, c listWatch, example runtime.Object, 
 	quiet := logr.Discard()
 	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{
 		Logger: &quiet,
-		// A rollout takes minutes: asking often is better than knowing late.
-		// The Reflector's own back-off goes to 30 s and more.
+		// A rollout takes minutes, so it is better to ask often than to learn late. The
+		// Reflector's own back-off goes up to 30 s and more.
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Cap: 2 * time.Second, Factor: 1.6, Jitter: 0.3, Steps: 50},
 	})
 	r.RunWithContext(klog.NewContext(ctx, quiet))
@@ -152,7 +152,7 @@ func (f *feed[T]) Transformer() cache.TransformFunc {
 	}
 }
 
-// dropManaged removes what nobody reads and what makes up half of an object.
+// dropManaged removes managedFields, which nobody reads and which make up half of an object.
 func dropManaged[T metav1.Object](o T) { o.SetManagedFields(nil) }
 
 // trimPod keeps what the verdict, the table and the probe read.
@@ -180,8 +180,7 @@ func trimPod(p *corev1.Pod) {
 
 func trimEvent(e *corev1.Event) { e.ManagedFields, e.Annotations, e.Labels = nil, nil, nil }
 
-// isAway distinguishes an API server that does not answer from one that
-// refuses.
+// isAway distinguishes an API server that does not answer from one that refuses a request.
 func isAway(err error) bool {
 	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsInternalError(err) {

@@ -17,12 +17,12 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
-// follower is one wait: its feeds, what it remembers, what it has reported.
+// follower is one wait: its feeds, its state, and what it has reported.
 type follower struct {
 	Options
 	kube kubernetes.Interface
 	ref  workload.Ref
-	news chan struct{} // of capacity 1: something changed
+	news chan struct{} // of capacity 1; signals that something changed
 	bad  chan trouble
 	// stop ends the feeds and returns when they have ended.
 	stop func()
@@ -44,19 +44,18 @@ type follower struct {
 	seen      *workload.Workload
 	changes   int
 	changedBy string
-	// last is the latest cause, and when it showed.
+	// last is the latest cause, and lastAt is when it was last visible.
 	last   *verdict.Cause
 	lastAt time.Time
 }
 
 const defaultTimeout = 180 * time.Second
 
-// answerWithin is how long to wait beyond the timeout for the state after a
-// gap, or for a first state at all: without it nobody can say how the rollout
-// stands.
+// answerWithin is how long to wait beyond the timeout for the state after a gap, or for a
+// first state at all: without it nobody can say how far the rollout has got.
 const answerWithin = 15 * time.Second
 
-// follow judges until done returns true. It owns the feeds' goroutines, which
+// follow judges the rollout until done returns true. It owns the feeds' goroutines, which
 // have ended when it returns.
 func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func(verdict.Verdict) bool) (Result, error) {
 	if o.Timeout == 0 {
@@ -112,8 +111,8 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 		if !v.Again.IsZero() {
 			alarm.again.Reset(time.Until(v.Again) + time.Millisecond)
 		}
-		// A thousand pods cause thousands of reports: those that arrive during
-		// one judgement are judged together.
+		// A thousand pods cause thousands of reports. Those that arrive during one
+		// judgement are judged together.
 		if err := waiting.For(ctx, min(2*time.Since(start), 100*time.Millisecond)); err != nil {
 			return result, fmt.Errorf("watching %s: %w", f.ref, err)
 		}
@@ -122,9 +121,9 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 
 // alarms are the times at which the state is judged although nothing is new.
 type alarms struct {
-	ticks *time.Ticker // to notice that the process was suspended
+	ticks *time.Ticker // notices that the process was suspended
 	end   *time.Timer  // the timeout
-	again *time.Timer  // what the last verdict asked for
+	again *time.Timer  // the time that the last verdict asked for
 }
 
 func newAlarms(timeout time.Duration) alarms {
@@ -160,8 +159,7 @@ func (f *follower) feed(ctx context.Context) {
 	f.stop = func() { cancel(); wait() }
 }
 
-// update judges what the feeds know; known is false while they do not know
-// enough.
+// update judges what the feeds know; known is false as long as they do not know enough.
 func (f *follower) update(ctx context.Context, r *Result) (known bool, err error) {
 	snapshot, ok, err := f.snapshot()
 	if err != nil || !ok {
@@ -179,7 +177,7 @@ func (f *follower) update(ctx context.Context, r *Result) (known bool, err error
 	return true, nil
 }
 
-// judge judges, and reads a crashed container's log if that can change the
+// judge judges the state, and reads a crashed container's log if that can change the
 // verdict: a wrong architecture shows nowhere else.
 func (f *follower) judge(ctx context.Context, s *verdict.Snapshot) verdict.Verdict {
 	before := f.memory
@@ -229,7 +227,7 @@ func (f *follower) readLog(ctx context.Context, s *verdict.Snapshot, c *verdict.
 	return false
 }
 
-// snapshot is what the feeds know, once they know anything.
+// snapshot returns what the feeds know, once they know anything.
 func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 	if !f.workloads.synced.Load() || !f.known("pods", f.pods.synced.Load()) ||
 		(f.ref.Kind == workload.Deployment && !f.known("replicasets", f.replicaSets.synced.Load())) ||
@@ -251,8 +249,8 @@ func (f *follower) snapshot() (verdict.Snapshot, bool, error) {
 	return s, true, nil
 }
 
-// podsUnknown: without permission to see pods, or what distinguishes new from
-// old ones, the workload's status alone is judged.
+// podsUnknown reports whether only the workload's status can be judged, because permission
+// to see pods, or the objects that distinguish new from old ones, is missing.
 func (f *follower) podsUnknown() bool {
 	return f.refused["pods"] || f.ref.Kind == workload.Deployment && f.refused["replicasets"] ||
 		f.ref.Kind == workload.DaemonSet && f.refused["controllerrevisions"]
@@ -260,8 +258,8 @@ func (f *follower) podsUnknown() bool {
 
 func (f *follower) known(kind string, synced bool) bool { return synced || f.refused[kind] }
 
-// live is the current workload, nil while only a state older than the applied
-// one is known; an error if it is no longer the one applied.
+// live returns the current workload, or nil as long as only a state older than the applied one
+// is known. It is an error if it is no longer the one applied.
 func (f *follower) live() (*workload.Workload, error) {
 	var live *workload.Workload
 	for _, o := range f.workloads.snapshot() {
@@ -276,7 +274,7 @@ func (f *follower) live() (*workload.Workload, error) {
 		if live != nil {
 			finding.What = f.ref.String() + " was deleted and recreated by somebody else during its rollout"
 			finding.Why = "created by " + fieldowner.Creator(live.Object()).String()
-			finding.Fix = "talk to them: what runs now is theirs and was left alone"
+			finding.Fix = "talk to them: the running version is theirs and was left alone"
 		}
 		return nil, finding
 	}
@@ -287,7 +285,7 @@ func (f *follower) live() (*workload.Workload, error) {
 	if !verdict.SameTemplate(live.Template(), f.Applied.Template()) && !sameImages(f.Applied.Template(), live.Template()) {
 		return nil, &pipeline.Finding{Code: workload.CodeSuperseded, Severity: pipeline.Error, Where: where, Err: workload.ErrSuperseded,
 			What: "somebody else has changed " + f.ref.String() + " during its rollout", Why: fieldowner.Template(f.Applied, live).String(),
-			Fix: "talk to them: what runs now is theirs and was left alone"}
+			Fix: "talk to them: the running version is theirs and was left alone"}
 	}
 	f.notice(live)
 	if f.Check != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// start starts one feed for each kind and returns a function that waits for
-// their end.
+// start starts one feed for each kind and returns a function that waits until they have
+// ended.
 func (f *follower) start(ctx context.Context, kube kubernetes.Interface) (wait func()) {
 	var wg sync.WaitGroup
 	ns := f.ref.Namespace
@@ -105,13 +105,13 @@ func newFeed[T metav1.Object](f *follower, kind string, keep func(T) bool, trim 
 		news: func() {
 			select {
 			case f.news <- struct{}{}:
-			default: // one is waiting already
+			default: // a signal is already waiting
 			}
 		},
 		hear: func(err error) {
 			select {
 			case f.bad <- trouble{kind, err}:
-			default: // as many are waiting as anyone needs
+			default: // enough signals are already waiting
 			}
 		},
 	}
@@ -128,7 +128,7 @@ func run[T metav1.Object](
 	wg.Go(func() { f.run(ctx, c, example, by) })
 }
 
-// listWatch is the two calls of a typed client.
+// listWatch holds the two calls of a typed client.
 type listWatch struct {
 	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)

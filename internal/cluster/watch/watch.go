@@ -1,6 +1,5 @@
-// Package watch follows one rollout through the API server's watches until
-// package verdict says how it ended. Rollout waits for the new pods, OldGone
-// for the end of the old ones.
+// Package watch follows one rollout through the API server's watches until package verdict
+// says how it ended. Rollout waits for the new pods, and OldGone until the old ones are gone.
 package watch
 
 import (
@@ -17,33 +16,33 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// Options say what to follow, and how patiently.
+// Options say what to follow, and how long.
 type Options struct {
 	// Applied is the workload as the apply returned it: its UID, generation and
 	// template identify what to wait for.
 	Applied *workload.Workload
 	Policy  verdict.Policy
-	Timeout time.Duration // 180 s when zero
-	// Reporter receives a table of pods, and what happens.
+	Timeout time.Duration // zero means 180 s
+	// Reporter receives a table of pods, and notes on what happens.
 	Reporter *pipeline.Reporter
 	// Check, if set, is called with each state of the workload; its error ends
 	// the wait. It is for anything else that must stay as it was applied.
 	Check func(*workload.Workload) error
-	// Seen, if set, is called with what was seen last after each judgement.
+	// Seen, if set, is called after each judgement with the latest state.
 	Seen func(Result)
 	// Log reads the end of a container's log; if nil, a wrong architecture
 	// looks like a crash loop.
 	Log func(ctx context.Context, c verdict.Container, previous bool) (string, error)
 }
 
-// Result is how it ended.
+// Result is the outcome of a wait.
 type Result struct {
 	Verdict  verdict.Verdict
 	Snapshot verdict.Snapshot // the last one
 	Took     time.Duration
 }
 
-// NewPods are the pods of the new revision, in the form that the probe needs.
+// NewPods returns the pods of the new revision, in the form that the probe needs.
 func (r Result) NewPods() []*corev1.Pod {
 	byUID := map[string]*corev1.Pod{}
 	for _, p := range r.Snapshot.Pods {
@@ -56,7 +55,7 @@ func (r Result) NewPods() []*corev1.Pod {
 	return pods
 }
 
-// Codes of this package's own findings; a failed verdict has its cause's.
+// The codes of this package's own findings. A failed verdict has its cause's code.
 const (
 	CodeTimeout         pipeline.Code = "rollout-timeout"
 	CodeOldPods         pipeline.Code = "old-pods-left"

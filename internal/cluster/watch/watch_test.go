@@ -24,7 +24,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-// bench is a namespace with a pretended kubelet.
+// bench is a namespace with a simulated kubelet.
 type bench struct {
 	*testing.T
 	cp    *controlplane.ControlPlane
@@ -113,8 +113,8 @@ func (b *bench) create(d *appsv1.Deployment) *workload.Workload {
 	return &workload.Workload{Deployment: d}
 }
 
-// observed waits until the controller has seen the Deployment, however busy the
-// machine is.
+// observed waits until the controller has observed the Deployment, however busy the machine
+// is.
 func (b *bench) observed() {
 	b.Helper()
 	w, err := b.kube.AppsV1().Deployments(b.ns).Watch(b.Context(), metav1.ListOptions{})
@@ -130,7 +130,7 @@ func (b *bench) observed() {
 	b.Fatal("the watch ended before the controller saw the Deployment")
 }
 
-// image rolls out another image and returns the Deployment as answered.
+// image rolls out another image and returns the Deployment from the answer.
 func (b *bench) image(ref string) *workload.Workload {
 	b.Helper()
 	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"c","image":%q}]}}}}`, ref)
@@ -164,7 +164,7 @@ func TestGood(t *testing.T) {
 		t.Fatalf("%+v %v", r.Verdict, err)
 	}
 	first := r.NewPods()[0].Name
-	// And the next one: new pods only.
+	// The next rollout replaces all pods.
 	r, err = b.rollout(watch.Options{Applied: b.image("x/w:2")})
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestGood(t *testing.T) {
 			t.Fatalf("%s of the old revision", p.Name)
 		}
 	}
-	// Already live: at once.
+	// If the image is already live, the wait ends at once.
 	if r, err = b.rollout(watch.Options{Applied: b.image("x/w:2")}); err != nil || r.Verdict.State != verdict.Complete {
 		t.Fatalf("%+v %v", r.Verdict, err)
 	}
@@ -246,20 +246,20 @@ func TestEndOfContext(t *testing.T) {
 	}
 }
 
-// meanwhile runs do beside the test, which ends after it.
+// meanwhile runs do concurrently with the test, which waits for it at the end.
 func meanwhile(t *testing.T, do func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); do() }()
 	t.Cleanup(func() { <-done })
 }
 
-func TestSupersededIsSaid(t *testing.T) {
+func TestSupersededIsReported(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
 	applied := b.create(deployment("x/w:pending", 1))
 	meanwhile(t, func() {
 		b.story.await(t, "waiting for")
-		// A change of scale is nobody's business.
+		// A change of the scale is ignored.
 		if _, err := b.kube.AppsV1().Deployments(b.ns).Patch(context.Background(), "w", types.MergePatchType, []byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{}); err != nil {
 			t.Error(err)
 		}
@@ -272,8 +272,8 @@ func TestSupersededIsSaid(t *testing.T) {
 	}
 }
 
-// TestTemplateChangedWithOurImage: a restart or a controller that adds a variable
-// leaves the image alone, so the rollout is followed to its end.
+// A restart, or a controller that adds a variable, leaves the image alone, so the rollout is
+// followed to its end.
 func TestTemplateChangedWithOurImage(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
@@ -300,7 +300,7 @@ func TestTemplateChangedWithOurImage(t *testing.T) {
 	}
 }
 
-func TestDeletedIsSaid(t *testing.T) {
+func TestDeletedIsReported(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
 	applied := b.create(deployment("x/w:pending", 1))
@@ -315,7 +315,7 @@ func TestDeletedIsSaid(t *testing.T) {
 	}
 }
 
-func TestOldPodsThatEndSlowly(t *testing.T) {
+func TestOldPodsThatTerminateSlowly(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
 	d := deployment("x/w:1", 1)
@@ -346,8 +346,8 @@ func TestOldPodsThatEndSlowly(t *testing.T) {
 	}
 }
 
-// Who may not see pods, or which of them are new, still gets an answer.
-func TestFewRights(t *testing.T) {
+// A user who may not see pods, or which of them are new, still gets an answer.
+func TestFewPermissions(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, cptest.Shared(t))
 	grant(t, b, "alice", []string{"deployments", "replicasets"})
