@@ -38,7 +38,7 @@ type figures struct {
 	Seconds  float64 `json:"seconds"`
 }
 
-// TestWatchChild is no test of its own: the benchmark runs it.
+// TestWatchChild is a part of the benchmark, which runs it in a child process.
 func TestWatchChild(t *testing.T) {
 	kubeconfig, namespace, ok := strings.Cut(os.Getenv(envChild), " ")
 	if !ok {
