@@ -230,7 +230,7 @@ var judgedEntries = []Entry{
 		Code:    "replicas-managed",
 		Title:   "the number of replicas is somebody else's",
 		Symptom: "conflict with \"…\" with subresource \"scale\": .spec.replicas",
-		Cause:   "An autoscaler or kubectl scale has set replicas, and the manifest has another number. Applying it would stop pods that are needed.",
+		Cause:   "An autoscaler or kubectl scale has set replicas, and the manifest has another number. Applying it would stop pods that are needed, so --force-conflicts does not do that either.",
 		Remedy:  "Leave replicas out of the manifest. A field that no manifest sets keeps its value.",
 		Docs:    []string{"https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership"},
 	},

@@ -63,6 +63,9 @@ func (a *applier) prepare(
 			found = append(found, a.mixed(o, v, managers))
 		}
 	}
+	if f := scaled(o, before, config, others); a.Force && f != nil {
+		found = append(found, f)
+	}
 	if len(found) > 0 {
 		return nil, false, errors.Join(found...)
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -98,18 +99,8 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 			found = append(found, a.exported(o))
 			continue
 		}
-		if c.field == ".spec.replicas" {
-			found = append(found, &pipeline.Finding{
-				Code:     CodeReplicas,
-				Severity: pipeline.Error,
-				Where:    Where(o, c.field),
-				Err:      err,
-				What:     fmt.Sprintf("%s: replicas belong to %q, but the manifest sets a different number", name, c.manager),
-				Why: strings.TrimSpace(
-					"managed by " + c.manager + " " + c.how,
-				),
-				Fix: "leave replicas out of the manifest, so that scaling and rollouts do not undo each other",
-			})
+		if c.field == replicasField {
+			found = append(found, replicasManaged(o, c.manager, c.how, err))
 			continue
 		}
 		if byManager[c.manager] == nil {
@@ -132,6 +123,33 @@ func (a *applier) conflicting(o Object, all []conflict, err error) (found []*pip
 		found = append(found, f)
 	}
 	return found
+}
+
+// replicasField is what an autoscaler sets.
+const replicasField = ".spec.replicas"
+
+// replicasManaged is the Finding for a number of replicas that somebody else has
+// set. --force-conflicts does not change it: an autoscaler would set its number
+// again, and until then pods that are needed would be gone.
+func replicasManaged(o Object, manager, how string, err error) *pipeline.Finding {
+	return &pipeline.Finding{Code: CodeReplicas, Severity: pipeline.Error, Where: Where(o, replicasField), Err: err,
+		What: fmt.Sprintf("%s: replicas belong to %q, but the manifest sets a different number", nameOf(o.Unstructured), manager),
+		Why:  strings.TrimSpace("managed by " + manager + " " + how),
+		Fix:  "leave replicas out of the manifest, so that scaling and rollouts do not undo each other"}
+}
+
+// scaled makes that Finding for what an apply with force would scale; nil if the
+// number is the same or nobody else owns it.
+func scaled(o Object, before, config *unstructured.Unstructured, others sets.Set[string]) *pipeline.Finding {
+	live, _, _ := unstructured.NestedFieldNoCopy(before.Object, "spec", "replicas")
+	wanted, has, _ := unstructured.NestedFieldNoCopy(config.Object, "spec", "replicas")
+	if !has || fmt.Sprint(live) == fmt.Sprint(wanted) {
+		return nil
+	}
+	if managers := owners(before, replicasField, others); len(managers) > 0 {
+		return replicasManaged(o, strings.Join(managers, ", "), "", nil)
+	}
+	return nil
 }
 
 // mixed returns the Finding for a variable that is a value in one place and a reference in

@@ -60,10 +60,10 @@ func TestRestore(t *testing.T) {
 		}
 	}
 	// The restored file applies without a conflict, by us and by kubectl.
-	b.image("example.test/w:3")
-	b.apply(apply.Options{Force: true}) // replicas are the autoscaler's
-	if image := b.deployment().Spec.Template.Spec.Containers[0].Image; image != "example.test/w:3" {
-		t.Error(image)
+	b.write(strings.Replace(fmt.Sprintf(manifest, "example.test/w:3"), "  replicas: 1\n", "", 1)) // they are the autoscaler's
+	b.apply(apply.Options{})
+	if d := b.deployment(); d.Spec.Template.Spec.Containers[0].Image != "example.test/w:3" || *d.Spec.Replicas != 3 {
+		t.Error(d.Spec)
 	}
 }
 
