@@ -90,12 +90,9 @@ func scaledUp(ctx context.Context, p *place) error {
 	if _, err := p.rollout(ctx, moment{}); err != nil {
 		return err
 	}
-	scale, err := p.kube.AppsV1().Deployments(p.ns).GetScale(ctx, "worker", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	scale.Spec.Replicas = 2
-	if _, err := p.kube.AppsV1().Deployments(p.ns).UpdateScale(ctx, "worker", scale, metav1.UpdateOptions{FieldManager: "autoscaler"}); err != nil {
+	// A patch, because the controller may be writing the status at the same time.
+	if _, err := p.kube.AppsV1().Deployments(p.ns).Patch(ctx, "worker", types.MergePatchType, []byte(`{"spec":{"replicas":2}}`),
+		metav1.PatchOptions{FieldManager: "autoscaler"}, "scale"); err != nil {
 		return err
 	}
 	r, err := p.kubectl(ctx, moment{}, nil, "rollout", "--tag", "good", "--no-inngest")
