@@ -4,8 +4,6 @@ package layer
 
 import (
 	"archive/tar"
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -13,88 +11,29 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
-	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/containerd"
 )
 
 // unpacker is a containerd that only this test uses.
 type unpacker struct {
 	testing.TB
-	ctr, addr, dir string
-	images         int
+	*containerd.Daemon
+	images int
 }
 
 func newUnpacker(t testing.TB) *unpacker {
 	t.Helper()
-	daemon, ctr := require.Tool(t, "containerd"), require.Tool(t, "ctr")
-	require.Root(t)
-	dir, err := os.MkdirTemp("", "cd") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unpacker{TB: t, ctr: ctr, addr: filepath.Join(dir, "s"), dir: dir}
-	config := filepath.Join(dir, "config.toml")
-	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]\n[grpc]\naddress = %q\n",
-		filepath.Join(dir, "root"), filepath.Join(dir, "state"), u.addr)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(daemon, "--config", config, "--address", u.addr)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		_ = cmd.Wait() // ended by a signal
-		if t.Failed() {
-			t.Logf("containerd:\n%s", log.String()[max(0, log.Len()-8000):])
-		}
-		if err := errors.Join(unmountBelow(dir), os.RemoveAll(dir)); err != nil {
-			t.Error(err)
-		}
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
-		if exec.CommandContext(ctx, ctr, "--address", u.addr, "version").Run() == nil {
-			tick.Stop()
-			return u
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("containerd does not answer:\n%s", log.String())
-		}
-	}
-}
-
-// unmountBelow unmounts what containerd leaves mounted, because its mount manager keeps mounts for an hour.
-func unmountBelow(dir string) error {
-	text, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, line := range slices.Backward(strings.Split(string(text), "\n")) {
-		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
-			errs = append(errs, unix.Unmount(f[1], unix.MNT_DETACH))
-		}
-	}
-	return errors.Join(errs...)
+	return &unpacker{TB: t, Daemon: containerd.Start(t)}
 }
 
 func (u *unpacker) run(args ...string) {
@@ -105,14 +44,14 @@ func (u *unpacker) run(args ...string) {
 }
 
 func (u *unpacker) try(args ...string) ([]byte, error) {
-	return exec.Command(u.ctr, append([]string{"--address", u.addr}, args...)...).CombinedOutput()
+	return u.Ctr(args...).CombinedOutput()
 }
 
 // archive writes a layout in a tar with one image that has these uncompressed
 // layers.
 func (u *unpacker) archive(name string, layers [][]byte) string {
 	u.Helper()
-	file := filepath.Join(u.dir, "image.tar")
+	file := filepath.Join(u.Dir, "image.tar")
 	f, err := os.Create(file)
 	if err != nil {
 		u.Fatal(err)
@@ -168,7 +107,7 @@ func (u *unpacker) tree(layers [][]byte) (string, error) {
 	if out, err := u.try("images", "import", "--platform", "linux/arm64", "--snapshotter", "overlayfs", u.archive(name, layers)); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
-	at := filepath.Join(u.dir, fmt.Sprint("m", u.images))
+	at := filepath.Join(u.Dir, fmt.Sprint("m", u.images))
 	if err := os.Mkdir(at, 0o700); err != nil {
 		u.Fatal(err)
 	}

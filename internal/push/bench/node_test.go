@@ -3,9 +3,6 @@
 package bench
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -14,19 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
-	"golang.org/x/sys/unix"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
-	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
-	"github.com/joelhooks/gh-sbw/internal/waiting"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/containerd"
 )
 
 // BenchmarkNode is the other end of BenchmarkChurn: what a node that runs the
@@ -66,7 +59,7 @@ func BenchmarkNode(b *testing.B) {
 				first = append(first, n.start(p.repository, "v1", c.platform))
 				p.publish(b, w, "v2")
 				second = append(second, n.start(p.repository, "v2", c.platform))
-				n.stop()
+				n.Stop()
 			}
 			f, s := median(first), median(second)
 			b.ReportMetric(0, "ns/op")
@@ -98,72 +91,24 @@ func compiled(b *testing.B) string {
 	return string(program)
 }
 
-// node is a containerd with nothing in it.
+// node is a containerd with nothing in it, and the registry that it pulls from.
 type node struct {
 	*testing.B
-	dir, ctr, registry string
-	pulled             atomic.Int64
-	stop               func()
+	*containerd.Daemon
+	registry string
+	pulled   atomic.Int64
 }
 
 func newNode(b *testing.B, store http.Handler) *node {
 	b.Helper()
-	daemon := require.Tool(b, "containerd")
-	require.Root(b)
-	dir, err := os.MkdirTemp("", "cn") // a socket's path must be short
-	if err != nil {
-		b.Fatal(err)
-	}
-	n := &node{B: b, dir: dir, ctr: require.Tool(b, "ctr")}
+	n := &node{B: b, Daemon: containerd.Start(b)}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		store.ServeHTTP(&counted{w, &n.pulled}, r)
 	}))
+	b.Cleanup(srv.Close)
 	n.registry = strings.TrimPrefix(srv.URL, "http://")
-	config := filepath.Join(dir, "config.toml")
-	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]\n[grpc]\naddress = %q\n",
-		filepath.Join(dir, "root"), filepath.Join(dir, "state"), n.socket())
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(daemon, "--config", config)
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(daemon)+":"+os.Getenv("PATH"))
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	stopped := false
-	n.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		srv.Close()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			b.Error(err)
-		}
-		_ = cmd.Wait() // ended by a signal
-		if b.Failed() {
-			b.Logf("containerd:\n%s", out.String()[max(0, out.Len()-8000):])
-		}
-		if err := errors.Join(unmountBelow(dir), os.RemoveAll(dir)); err != nil {
-			b.Error(err)
-		}
-	}
-	b.Cleanup(n.stop)
-	for range 600 {
-		if exec.Command(n.ctr, "--address", n.socket(), "version").Run() == nil {
-			return n
-		}
-		if waiting.For(b.Context(), 100*time.Millisecond) != nil {
-			break
-		}
-	}
-	b.Fatalf("containerd does not answer:\n%s", out.String())
-	return nil
+	return n
 }
-
-func (n *node) socket() string { return filepath.Join(n.dir, "s") }
 
 // start pulls and runs an image.
 func (n *node) start(repository, tag, platform string) run {
@@ -174,7 +119,7 @@ func (n *node) start(repository, tag, platform string) run {
 		{"image", "pull", "--plain-http", "--platform", platform, ref},
 		{"run", "--rm", "--platform", platform, ref, "worker-" + tag},
 	} {
-		out, err := exec.Command(n.ctr, append([]string{"--address", n.socket()}, args...)...).CombinedOutput()
+		out, err := n.Ctr(args...).CombinedOutput()
 		if err != nil {
 			n.Fatalf("ctr %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
@@ -192,19 +137,4 @@ func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.n.Add(int64(n))
 	return n, err
-}
-
-// unmountBelow unmounts what containerd leaves mounted.
-func unmountBelow(dir string) error {
-	text, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, line := range slices.Backward(strings.Split(string(text), "\n")) {
-		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
-			errs = append(errs, unix.Unmount(f[1], unix.MNT_DETACH))
-		}
-	}
-	return errors.Join(errs...)
 }
