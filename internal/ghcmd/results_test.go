@@ -118,37 +118,17 @@ func TestResults(t *testing.T) {
 	} {
 		tested[strings.Fields(tc.argv)[0]] = true
 		t.Run(tc.name, func(t *testing.T) {
-			env, out, errs := testEnv(t, "")
-			env.Mode.Quiet = true
-			execute := func(argv ...string) {
-				root := &cobra.Command{Use: "sbw"}
-				root.AddCommand(tc.command(env))
-				if code := cli.Execute(t.Context(), env, root, argv); code != int(tc.code) {
-					t.Fatalf("%q: exit code %d\n%s", argv, code, errs)
-				}
-			}
-			argv := strings.Fields(tc.argv)
-			execute(argv...)
-			if out.String() != tc.pipe {
-				t.Errorf("pipe:\n%q, want\n%q", out, tc.pipe)
-			}
-			if tc.screen == "" {
-				tc.screen = tc.pipe
-			}
-			piped := env.Out
-			if screen := clitest.OnTerminal(t, env, func() { execute(argv...) }); screen != tc.screen {
-				t.Errorf("screen:\n%q, want\n%q", screen, tc.screen)
-			}
-			env.Out = piped
-			for _, format := range []string{"json", "yaml"} {
-				if tc.fields == nil {
-					continue
-				}
-				out.Reset()
-				execute(append(argv, "-o", format)...)
-				clitest.Result(t, NewRoot, "gh sbw "+argv[0], format, out.Bytes(), tc.code, tc.fields...)
-			}
+			env, _, _ := testEnv(t, "")
+			command := func() *cobra.Command { return tc.command(env) }
+			clitest.Printed{Argv: tc.argv, Code: tc.code, Pipe: tc.pipe, Screen: tc.screen, Fields: tc.fields}.Check(t, env, NewRoot, command, exactly)
 		})
 	}
 	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "gh sbw", Getenv: func(string) string { return "" }}), tested)
+}
+
+func exactly(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }

@@ -201,32 +201,11 @@ func TestResults(t *testing.T) {
 	} {
 		tested[strings.Fields(tc.argv)[0]] = true
 		t.Run(tc.name, func(t *testing.T) {
-			env, out, errs := testEnv(t, "")
-			env.Mode.Quiet = true
-			execute := func(argv ...string) {
-				root := &cobra.Command{Use: "sbw"}
-				root.AddCommand(tc.command(&factory{env: env, flags: genericclioptions.NewConfigFlags(true)}))
-				if code := cli.Execute(t.Context(), env, root, argv); code != int(tc.code) {
-					t.Fatalf("%q: exit code %d\n%s", argv, code, errs)
-				}
+			env, _, _ := testEnv(t, "")
+			command := func() *cobra.Command {
+				return tc.command(&factory{env: env, flags: genericclioptions.NewConfigFlags(true)})
 			}
-			argv := strings.Fields(tc.argv)
-			execute(argv...)
-			parts(t, out.String(), tc.pipe)
-			if tc.screen == "" {
-				tc.screen = tc.pipe
-			}
-			piped := env.Out
-			parts(t, clitest.OnTerminal(t, env, func() { execute(argv...) }), tc.screen)
-			env.Out = piped
-			for _, format := range []string{"json", "yaml"} {
-				if tc.fields == nil {
-					continue
-				}
-				out.Reset()
-				execute(append(argv, "-o", format)...)
-				clitest.Result(t, NewRoot, "kubectl sbw "+argv[0], format, out.Bytes(), tc.code, tc.fields...)
-			}
+			clitest.Printed{Argv: tc.argv, Code: tc.code, Pipe: tc.pipe, Screen: tc.screen, Fields: tc.fields}.Check(t, env, NewRoot, command, parts)
 		})
 	}
 	clitest.EveryCommand(t, NewRoot(&cli.Env{Plugin: "kubectl sbw", Getenv: func(string) string { return "" }}), tested)
