@@ -1,12 +1,13 @@
 package explain
 
-// clusterEntries are about the way to the cluster and the rights in it.
+// clusterEntries are about reaching the cluster and the permissions in it.
 var clusterEntries = []Entry{
 	{
 		Code:    "cluster-busy",
 		Title:   "the API server is overloaded",
 		Cause:   "It answers with 429 or 503, or too late. sbw repeated its requests, without success.",
 		Remedy:  "Try again in a moment. On a small machine, check what else is running there.",
+		Example: "kubectl get --raw /readyz?verbose",
 		Aliases: []string{"the server is currently unable to handle the request", "etcdserver: request timed out"},
 	},
 	{
@@ -14,6 +15,7 @@ var clusterEntries = []Entry{
 		Title:   "the kubeconfig's credential command failed",
 		Cause:   "The user entry in the kubeconfig gets its token from a program (exec:), and that program is missing, failed, or printed something that is not a valid credential.",
 		Remedy:  "Run the program by hand. kubectl config view --minify shows which one it is.",
+		Example: "kubectl config view --minify -o jsonpath='{.users[0].user.exec}'",
 		Aliases: []string{"getting credentials: exec", "exec plugin: invalid apiVersion", "getting credentials: decoding stdout", "executable … not found"},
 	},
 	{
@@ -22,6 +24,7 @@ var clusterEntries = []Entry{
 		Symptom: "… is forbidden: User \"x\" cannot …",
 		Cause:   "RBAC does not grant the verb on the resource in this namespace.",
 		Remedy:  "Ask for the Role in the README, which contains everything that sbw needs. kubectl sbw doctor checks every permission before anything is changed.",
+		Example: "kubectl auth can-i patch deployments --namespace joelclaw",
 		Aliases: []string{"is forbidden: User", "cannot patch resource", "cannot get resource", "Error from server (Forbidden)", "forbidden: User … cannot", "cannot create resource", "cannot list resource", "cannot watch resource", "cannot delete resource", "cannot update resource"},
 		Docs:    []string{"https://kubernetes.io/docs/reference/access-authn-authz/rbac/"},
 	},
@@ -30,6 +33,7 @@ var clusterEntries = []Entry{
 		Title:   "the API server's certificate does not match the kubeconfig",
 		Cause:   "The cluster was recreated under the same address, or the certificate does not cover the address.",
 		Remedy:  "Fetch the kubeconfig again (for Talos: talosctl kubeconfig).",
+		Example: "talosctl kubeconfig --force",
 		Aliases: []string{"tls: failed to verify certificate", "certificate signed by unknown authority (possibly because of"},
 	},
 	{
@@ -38,6 +42,7 @@ var clusterEntries = []Entry{
 		Symptom: "You must be logged in to the server (Unauthorized)",
 		Cause:   "The client certificate or the token in the kubeconfig has expired.",
 		Remedy:  "Log in to the cluster again, or fetch the kubeconfig again.",
+		Example: "kubectl config view --minify\naws eks update-kubeconfig --name CLUSTER    # or your provider's own command",
 		Aliases: []string{"You must be logged in to the server", "the server has asked for the client to provide credentials"},
 	},
 	{
@@ -58,16 +63,18 @@ var clusterEntries = []Entry{
 		Aliases: []string{"context does not exist", "context was not found for specified context"},
 	},
 	{
-		Code:   "forward-forbidden",
-		Title:  "you do not have permission to forward a port",
-		Cause:  "sbw reaches the Inngest server through its pod, which requires the verb create on pods/portforward.",
-		Remedy: "Ask for that permission, or give the address of the server with --inngest-url.",
+		Code:    "forward-forbidden",
+		Title:   "you do not have permission to forward a port",
+		Cause:   "sbw reaches the Inngest server through its pod, which requires the verb create on pods/portforward.",
+		Remedy:  "Ask for that permission, or give the address of the server with --inngest-url.",
+		Example: "kubectl auth can-i create pods/portforward\nkubectl sbw status --inngest-url http://inngest.example.com:8288",
 	},
 	{
 		Code:    "invalid",
 		Title:   "the cluster does not accept the object",
 		Cause:   "A field has a value that the API does not allow. The message contains the path of the field and the reason.",
 		Remedy:  "Correct the manifest. kubectl sbw rollout --dry-run=server lets the cluster check it without changing anything.",
+		Example: "kubectl sbw rollout --tag TAG --dry-run=server\nkubectl explain deployment.spec.template.spec",
 		Aliases: []string{"is invalid:", "Invalid value", "unknown field", "strict decoding error"},
 	},
 	{
@@ -75,6 +82,7 @@ var clusterEntries = []Entry{
 		Title:   "no cluster is configured",
 		Cause:   "Neither --kubeconfig nor KUBECONFIG nor ~/.kube/config names a cluster, or the file cannot be read.",
 		Remedy:  "Run kubectl config view to see what kubectl reads. sbw reads the same files.",
+		Example: "export KUBECONFIG=~/.kube/config\nkubectl config view",
 		Aliases: []string{"no configuration has been provided", "invalid configuration", "stat /root/.kube/config: no such file or directory"},
 	},
 	{
@@ -82,19 +90,22 @@ var clusterEntries = []Entry{
 		Title:   "the object does not exist in the cluster",
 		Cause:   "The namespace or the context is not the right one, or the name is misspelt.",
 		Remedy:  "Check the name, --namespace and --context.",
+		Example: "kubectl get deployments -A\nkubectl config current-context",
 		Aliases: []string{"Error from server (NotFound)"},
 	},
 	{
-		Code:   "port-unknown",
-		Title:  "the Service has no such port",
-		Cause:  "The Service does not have the port that inngest.port in .sbw.yaml names, or it refers to a named port that its pods do not have.",
-		Remedy: "Use one of the ports that the finding lists. The API of the Inngest server is on 8288, its connect gateway on 8289.",
+		Code:    "port-unknown",
+		Title:   "the Service has no such port",
+		Cause:   "The Service does not have the port that inngest.port in .sbw.yaml names, or it refers to a named port that its pods do not have.",
+		Remedy:  "Use one of the ports that the finding lists. The API of the Inngest server is on 8288, its connect gateway on 8289.",
+		Example: "inngest: {service: inngest-svc, port: 8288}",
 	},
 	{
-		Code:   "service-unknown",
-		Title:  "there is no such Service",
-		Cause:  "inngest.service in .sbw.yaml names a Service that is not in the namespace. NAMESPACE/NAME names one in another namespace.",
-		Remedy: "Correct the name, or give --inngest-url.",
+		Code:    "service-unknown",
+		Title:   "there is no such Service",
+		Cause:   "inngest.service in .sbw.yaml names a Service that is not in the namespace. NAMESPACE/NAME names one in another namespace.",
+		Remedy:  "Correct the name, or give --inngest-url.",
+		Example: "inngest: {service: inngest/inngest-svc}",
 	},
 	{
 		Code:    "service-unready",
@@ -105,10 +116,11 @@ var clusterEntries = []Entry{
 		Aliases: []string{"unable to forward port because pod is not running", "no endpoints available for service"},
 	},
 	{
-		Code:   "workload-kind",
-		Title:  "this kind cannot be rolled out",
-		Cause:  "deploy.kind in .sbw.yaml is not Deployment, StatefulSet or DaemonSet.",
-		Remedy: "Use one of these three kinds.",
+		Code:    "workload-kind",
+		Title:   "this kind cannot be rolled out",
+		Cause:   "deploy.kind in .sbw.yaml is not Deployment, StatefulSet or DaemonSet.",
+		Remedy:  "Use one of these three kinds.",
+		Example: "deploy: {kind: StatefulSet, deployment: queue-drainer}",
 	},
 	{
 		Code:    "workload-unknown",

@@ -8,6 +8,7 @@ var configEntries = []Entry{
 		Title:   "there is nowhere to keep the image between builds",
 		Cause:   "Neither XDG_CACHE_HOME nor HOME is set. This happens under some service managers and in minimal containers.",
 		Remedy:  "Set HOME or XDG_CACHE_HOME for the process. sbw keeps the image's layout there, so that the next build exports and pushes only what has changed.",
+		Example: "XDG_CACHE_HOME=/var/cache/ci gh sbw publish",
 		Aliases: []string{"neither $XDG_CACHE_HOME nor $HOME are defined"},
 	},
 	{
@@ -15,6 +16,7 @@ var configEntries = []Entry{
 		Title:   "the directory to publish from does not exist",
 		Cause:   "The path that was given, or the directory the command was started in, does not exist.",
 		Remedy:  "Change to the checkout of the worker's repository and run the command there.",
+		Example: "cd ~/src/joelclaw && gh sbw publish",
 		Aliases: []string{"no such file or directory checkout"},
 	},
 	{
@@ -23,6 +25,7 @@ var configEntries = []Entry{
 		Symptom: "Before a run: a line of .sbw.yaml. During a rollout: CreateContainerConfigError on a pod.",
 		Cause:   "In .sbw.yaml: the file is not valid YAML, a key does not exist, or a value has the wrong type. The finding names the line and, for a misspelt key, the key that was probably meant.\nOn a pod: the kubelet cannot assemble the container's configuration. Its message says which part is wrong.",
 		Remedy:  "Correct the line that the finding names. Every key of .sbw.yaml is optional, and without the file the defaults apply, which fit the repository of system-bus-worker.\nOn a pod: read the message. It names the environment variable, Secret or ConfigMap.",
+		Example: "workers:\n  mailer:\n    probe: {path: /healthz, port: 8080}",
 		Aliases: []string{".sbw.yaml", "CreateContainerConfigError"},
 	},
 	{
@@ -30,6 +33,7 @@ var configEntries = []Entry{
 		Title:   "the working tree has uncommitted changes",
 		Cause:   "Some files differ from the commit or are new, so the commit alone does not say what is in the image.",
 		Remedy:  "You can ignore this: the image is labelled dev.sbw.dirty=true, and history shows it. To publish something that others can see too, commit first.",
+		Example: "git status --short\ngit commit -am \"…\" && gh sbw publish",
 		Aliases: []string{"uncommitted changes", "dirty tree", "dirty"},
 	},
 	{
@@ -38,6 +42,7 @@ var configEntries = []Entry{
 		Symptom: "fatal: detected dubious ownership in repository",
 		Cause:   "The directory belongs to a different user than the one running git (a mounted volume, sudo), so git refuses to read it. The image is built without a revision.",
 		Remedy:  "Run git config --global --add safe.directory DIRECTORY, or run the command as the owner of the directory.",
+		Example: "git config --global --add safe.directory /work/joelclaw",
 		Aliases: []string{"detected dubious ownership in repository", "dubious ownership", "safe.directory"},
 	},
 	{
@@ -45,6 +50,7 @@ var configEntries = []Entry{
 		Title:   "the revision is unknown",
 		Cause:   "The directory is not a git checkout, git is not installed, or git failed.",
 		Remedy:  "Publish from a checkout if you want the commit recorded in the image. Everything works without it, except that status and history cannot say which source is running.",
+		Example: "git rev-parse HEAD",
 		Aliases: []string{"not a git repository"},
 	},
 	{
@@ -53,6 +59,7 @@ var configEntries = []Entry{
 		Symptom: "invalid reference format; InvalidImageName on a pod.",
 		Cause:   "Image names consist of lower-case letters and digits, separated by single '.', '_', '__' or '-' characters. If the GitHub owner contains capitals, write it in lower case. The tag is given separately.",
 		Remedy:  "Write the name as ghcr.io/owner/name, either in .sbw.yaml (image) or with --image.",
+		Example: "image: ghcr.io/joelhooks/system-bus-worker",
 		Aliases: []string{"invalid reference format", "InvalidImageName", "repository name must be lowercase", "couldn't parse image name"},
 	},
 	{
@@ -60,18 +67,21 @@ var configEntries = []Entry{
 		Title:   "this is not a valid tag",
 		Cause:   "The distribution specification allows at most 128 letters, digits, '_', '.' and '-', and the first character must not be '.' or '-'. Usually the tag is a branch name with a slash in it.",
 		Remedy:  "Choose another tag. The default is always valid.",
+		Example: "gh sbw publish \"$(git branch --show-current | tr / -)\"",
 		Aliases: []string{"invalid tag format"},
 	},
 	{
-		Code:   "worker-ambiguous",
-		Title:  ".sbw.yaml describes several workers",
-		Cause:  "The file contains more than one worker, so sbw cannot know which one you mean.",
-		Remedy: "Choose one with --worker NAME.",
+		Code:    "worker-ambiguous",
+		Title:   ".sbw.yaml describes several workers",
+		Cause:   "The file contains more than one worker, so sbw cannot know which one you mean.",
+		Remedy:  "Choose one with --worker NAME.",
+		Example: "gh sbw publish --worker mailer",
 	},
 	{
-		Code:   "worker-unknown",
-		Title:  "there is no worker by this name",
-		Cause:  "--worker names a worker that .sbw.yaml does not contain. sbw looks for the file in the current directory and its parents, up to the root of the repository.",
-		Remedy: "Use one of the names below workers: in .sbw.yaml, or add the worker there.",
+		Code:    "worker-unknown",
+		Title:   "there is no worker by this name",
+		Cause:   "--worker names a worker that .sbw.yaml does not contain. sbw looks for the file in the current directory and its parents, up to the root of the repository.",
+		Remedy:  "Use one of the names below workers: in .sbw.yaml, or add the worker there.",
+		Example: "workers:\n  mailer:\n    image: ghcr.io/acme/mailer",
 	},
 }

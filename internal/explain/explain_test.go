@@ -124,8 +124,8 @@ func TestEntries(t *testing.T) {
 			t.Errorf("%s occurs twice", e.Code)
 		}
 		code[e.Code] = true
-		if e.Title == "" || e.Cause == "" || e.Remedy == "" {
-			t.Errorf("%s lacks a title, a cause or a remedy", e.Code)
+		if e.Title == "" || e.Cause == "" || e.Remedy == "" || e.Example == "" {
+			t.Errorf("%s lacks a title, a cause, a remedy or an example", e.Code)
 		}
 		if strings.HasSuffix(e.Title, ".") || strings.Contains(e.Title, "\n") || len(e.Title) > 80 {
 			t.Errorf("%s: the title should be one short line without a full stop: %q", e.Code, e.Title)

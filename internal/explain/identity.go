@@ -2,26 +2,29 @@ package explain
 
 const packagesDoc = "https://docs.github.com/en/packages/working-with-a-github-packages-registry/working-with-the-container-registry"
 
-// identityEntries are about whose token it is and what it may do.
+// identityEntries are about the owner of the token and what it may do.
 var identityEntries = []Entry{
 	{
 		Code:    "credential-command",
 		Title:   "the command that prints the token failed",
 		Cause:   "credentials.command in .sbw.yaml exited with an error, printed nothing, or took too long. sbw runs it without a shell and takes its output as the token.",
 		Remedy:  "Run the command by hand. It must print the token, and nothing else, to standard output. The usual reason for a failure is a locked vault.",
+		Example: "secrets lease ghcr_pat --ttl 20m    # run what credentials.command contains",
 		Aliases: []string{"secrets lease", "credentials.command"},
 	},
 	{
-		Code:   "credential-user",
-		Title:  "the owner of the token is unknown",
-		Cause:  "Only GitHub's API can be asked who a token belongs to. Other registries need the user name next to the token.",
-		Remedy: "Set GHCR_USER to the user name that the token belongs to.",
+		Code:    "credential-user",
+		Title:   "the owner of the token is unknown",
+		Cause:   "Only GitHub's API can be asked who a token belongs to. Other registries need the user name next to the token.",
+		Remedy:  "Set GHCR_USER to the user name that the token belongs to.",
+		Example: "GHCR_TOKEN=… GHCR_USER=joelhooks gh sbw publish",
 	},
 	{
 		Code:    "github-unreachable",
 		Title:   "GitHub does not answer",
 		Cause:   "sbw asks GitHub's API for the login and the scopes of the token, and got no answer: there is no network, a proxy is in the way, or GitHub has an outage (githubstatus.com).",
 		Remedy:  "Check the network and HTTPS_PROXY. If GHCR_TOKEN and GHCR_USER are set, sbw does not need to ask.",
+		Example: "curl -sS https://api.github.com/zen\nGHCR_TOKEN=… GHCR_USER=joelhooks gh sbw publish",
 		Aliases: []string{"dial tcp: lookup api.github.com", "error connecting to api.github.com"},
 		Docs:    []string{"https://www.githubstatus.com"},
 	},
@@ -50,6 +53,7 @@ var identityEntries = []Entry{
 		Symptom: "denied: permission_denied: write_package",
 		Cause:   "The package exists and belongs to somebody else, or it is not linked to the repository that the workflow's token was issued for. Often it was first pushed by hand.",
 		Remedy:  "In the settings of the package, give the repository the Write role under \"Manage Actions access\", or give the user access under \"Manage access\".",
+		Example: "https://github.com/users/OWNER/packages/container/NAME/settings",
 		Aliases: []string{"permission_denied: write_package", "write_package"},
 		Docs:    []string{"https://docs.github.com/en/packages/learn-github-packages/configuring-a-packages-access-control-and-visibility"},
 	},
@@ -76,6 +80,7 @@ var identityEntries = []Entry{
 		Symptom: "401 Bad credentials",
 		Cause:   "The token has expired, was revoked, or was copied incompletely. GH_TOKEN and GITHUB_TOKEN in the environment take precedence over gh's stored login, so an old token there hides a good login.",
 		Remedy:  "The finding says where the token came from. Renew it there, or unset the variable.",
+		Example: "gh auth status\nunset GH_TOKEN GITHUB_TOKEN",
 		Aliases: []string{"Bad credentials", "HTTP 401"},
 	},
 	{
@@ -94,6 +99,7 @@ var identityEntries = []Entry{
 		Symptom: "Resource protected by organization SAML enforcement",
 		Cause:   "The organisation requires every token to be authorised once by hand.",
 		Remedy:  "Open github.com/settings/tokens, choose the token, then Configure SSO → Authorize. For gh's login, run gh auth refresh, which asks for it again.",
+		Example: "gh auth refresh -h github.com -s write:packages",
 		Aliases: []string{"Resource protected by organization SAML enforcement", "SAML", "X-GitHub-SSO"},
 	},
 }
