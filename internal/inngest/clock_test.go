@@ -76,7 +76,7 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// inBubble sets up both ends. It must run within synctest.Test.
+// inBubble sets up a server and a worker. It must run within synctest.Test.
 func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	t.Helper()
 	var double *inngestd.Server
@@ -237,8 +237,8 @@ func TestSilentCrons(t *testing.T) {
 	})
 }
 
-// TestRefreshProvesCrons: what a refresh says of schedules, right after a
-// registration, when they ran, and after a restart of the server.
+// TestRefreshProvesCrons checks what a refresh reports about schedules: right after a
+// registration, after they ran, and after a restart of the server.
 func TestRefreshProvesCrons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double, c, w := inBubble(t)
@@ -264,7 +264,7 @@ func TestRefreshProvesCrons(t *testing.T) {
 			t.Errorf("after the server's restart: %v", done.Findings)
 		}
 		if done := refresh(time.Time{}); !hasCode(done.Findings, "inngest-crons-unproven") {
-			t.Errorf("when nobody knows since when: %v", done.Findings)
+			t.Errorf("if the time of the change is not known: %v", done.Findings)
 		}
 		double.ForgetSchedules()
 		restarted := time.Now()
@@ -275,7 +275,8 @@ func TestRefreshProvesCrons(t *testing.T) {
 	})
 }
 
-// TestCronsOfADeletedApp: the server goes on starting them, and status shows it.
+// TestCronsOfADeletedApp: the server keeps starting the crons of a deleted app, and
+// status reports it.
 func TestCronsOfADeletedApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		double, c, w := inBubble(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // ScheduledRuns reads the runs of an app's scheduled functions that Diagnose
-// needs: the newest one of each function since its last but one due time.
+// needs: the newest run of each function since the last time but one that it was due.
 func ScheduledRuns(ctx context.Context, c *client.Client, app model.App, now time.Time) ([]model.Run, error) {
 	var asked []client.RunFilter
 	for _, f := range app.Functions {

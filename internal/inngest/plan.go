@@ -203,7 +203,8 @@ func (p *Plan) inspect(ctx context.Context, o RefreshOptions) error {
 	return judge.CatalogMismatch(served.App, served.Functions, p.Expected)
 }
 
-// name takes over what the worker calls itself, or compares it.
+// name takes over the app name that the worker reports, or compares it with the
+// expected one.
 func (p *Plan) name(app string) error {
 	switch {
 	case p.Want.App == "":

@@ -43,7 +43,7 @@ func Prove(ctx context.Context, o ProveOptions) (note *pipeline.Finding, err err
 	}
 	if slices.ContainsFunc(before, func(a model.App) bool { return a.Name != "" && o.Want.At(a) && a.ID == model.URLAppID(a.URL) }) {
 		// createApp would overwrite the row with a failure.
-		return unproven("the app was registered by a server before 1.15, whose row such a call would overwrite"), nil
+		return unproven("the app was registered by a server before 1.15, and such a call would overwrite its row"), nil
 	}
 	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, proveFor))
 	defer cancel()

@@ -19,8 +19,8 @@ type LivenessFunc func(ctx context.Context, apps []model.App) (map[string]judge.
 // recently is how long ago a run must have been for its app to count as unused.
 const recently = 24 * time.Hour
 
-// judgeApps splits apps into stale and foreign ones, with all the evidence that
-// can be had.
+// judgeApps splits apps into stale and foreign ones, using all the evidence that
+// can be gathered.
 func judgeApps(
 	ctx context.Context,
 	c *client.Client,

@@ -21,24 +21,26 @@ type RefreshOptions struct {
 	Worker *sdk.Worker
 	// App is the worker's INNGEST_APP_ID; empty: what the worker says.
 	App string
-	// Expect says which functions the image's catalog has where the worker
-	// serves these, by id with or without the app's name; nil for no catalog.
+	// Expect returns the ids of the functions that the image's catalog lists for
+	// a worker that serves these, with or without the app's name in front. Nil
+	// means that there is no catalog.
 	Expect func(served []model.Function) []string
 	// Before are the functions that were registered before the pods were
 	// replaced, since a new pod may have registered itself meanwhile. Nil: what
 	// the server has now.
 	Before []model.Function
-	// AllowRemoval goes on although registered functions would vanish.
+	// AllowRemoval continues even if registered functions would vanish.
 	AllowRemoval bool
 	// Path reports where the path from the server to the worker is broken in the
 	// cluster; nil when that cannot be known.
 	Path func(context.Context) ([]*pipeline.Finding, error)
-	// Unproven does not prove the path: what is put back was there before.
+	// Unproven skips the proof of the path, for a registration that is put back
+	// and has worked before.
 	Unproven bool
 	// Prune deletes what a rule calls stale, once the registration is right.
 	Prune bool
-	// Liveness finds out about the workers of other registrations; without it
-	// nothing is proven to be dead, and hardly anything deleted.
+	// Liveness finds out whether the workers of other registrations are dead.
+	// Without it none is proven to be dead, so hardly anything is deleted.
 	Liveness LivenessFunc
 	// Resync archives the app right before the registration, so that the
 	// server takes it for new and reads its schedules again.
@@ -46,11 +48,12 @@ type RefreshOptions struct {
 
 	// ProveCrons reports what is known about schedules.
 	ProveCrons bool
-	// CronsSince is when the server can have lost its schedules last: the worker's
-	// rollout or the server's start, whichever was later. Zero when it is not known.
+	// CronsSince is the last time at which the server may have lost its schedules:
+	// the worker's rollout or the server's start, whichever was later. Zero if it is
+	// not known.
 	CronsSince time.Time
 
-	Timeout time.Duration // for the server's list to become right; 30 s when zero
+	Timeout time.Duration // how long the server's list may stay wrong; 30 s when zero
 	Poll    time.Duration // 500 ms when zero
 	// PathTimeout is how long the server's call may fail; 30 s when zero.
 	PathTimeout time.Duration
@@ -170,14 +173,14 @@ func prove(ctx context.Context, o RefreshOptions, plan *Plan, done *Refreshed, r
 		return true, nil
 	}
 	if plan.Own != nil && !plan.Want.At(*plan.Own) {
-		note = note.WithSeverity(pipeline.Warning) // something that works is given up for it
+		note = note.WithSeverity(pipeline.Warning) // a registration that works is replaced by one that is not proven
 	}
 	done.Findings = append(done.Findings, note)
 	return false, nil
 }
 
-// lostUnseen is the guard against loss where the worker had not shown what it
-// serves: it can speak only now.
+// lostUnseen is the guard against loss for a worker that does not show what it
+// serves before it registers: only afterwards is the loss known.
 func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
 	f := judge.GuardLoss(d, nil, allow)
 	if f == nil || f.Severity < pipeline.Error {
@@ -185,7 +188,7 @@ func lostUnseen(d judge.Diff, allow bool) *pipeline.Finding {
 	}
 	f.What = strings.Replace(f.What, "would disappear", "disappeared", 1)
 	f.Why = "the worker does not serve them, which it had not shown before it registered"
-	f.Fix = "go back to the image that has them (`kubectl sbw undo`), or agree with --allow-removal"
+	f.Fix = "go back to the image that has them (`kubectl sbw undo`), or accept the loss with --allow-removal"
 	return f
 }
 

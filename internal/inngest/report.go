@@ -12,15 +12,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// ReportOptions says what to look at.
+// ReportOptions describe which server and worker Status looks at.
 type ReportOptions struct {
 	Client *client.Client
 	Worker *sdk.Worker // nil: only the server is asked
 	App    string      // the worker's INNGEST_APP_ID; empty: what the worker says
-	// URL is where the server is to call the worker, for when there is no
-	// Worker that says it.
+	// URL is where the server should call the worker. It is used if there is no
+	// Worker to ask.
 	URL string
-	// Way is how the server is reached, in words; asked when all is read.
+	// Way describes in words how the server is reached. It is called last, when
+	// the route is known.
 	Way func() string
 	// Liveness finds out about the workers of other registrations.
 	Liveness LivenessFunc
@@ -31,12 +32,13 @@ type ReportOptions struct {
 	Allowed map[string]string
 	// Lately is how far back failed runs are shown; 1 hour when zero.
 	Lately time.Duration
-	// CronsSince is when the app had its present functions by, as for example
-	// the Deployment's last rollout; zero leaves schedules out.
+	// CronsSince is a time at which the app already had its current functions,
+	// such as the Deployment's last rollout. Zero means that schedules are not
+	// checked.
 	CronsSince time.Time
 }
 
-// Report is a server and a worker at one moment.
+// Report is the state of a server and a worker at one moment.
 type Report struct {
 	Health client.Health `json:"server"`
 	Way    string        `json:"reachedBy,omitempty"`
@@ -49,12 +51,12 @@ type Report struct {
 	Steps    []judge.Executing `json:"steps"`
 	InFlight map[string]int    `json:"inFlight"`
 	Failed   []model.Run       `json:"failed"` // lately
-	// Failing are runs that go on although their last attempt failed.
+	// Failing are active runs whose last attempt failed.
 	Failing []model.Run   `json:"failing"`
 	Stale   []judge.Stale `json:"stale"`
 	Foreign []model.App   `json:"foreign"`
-	// Findings are everything that is wrong, the gravest first. Without an
-	// error among them all is well.
+	// Findings are everything that is wrong, the most severe first. If none of
+	// them is an error, all is well.
 	Findings []*pipeline.Finding `json:"findings"`
 }
 
@@ -63,8 +65,8 @@ func (l *Report) OK() bool {
 	return !slices.ContainsFunc(l.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Error })
 }
 
-// Status looks at both ends and changes nothing. It fails only when the server
-// cannot be asked at all; a worker that does not answer is a finding.
+// Status reads the state of both and changes nothing. It fails only if the
+// server does not answer at all; a worker that does not answer is a finding.
 func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 	l := &Report{Want: model.Wanted{App: o.App, URL: o.URL}}
 	var err error

@@ -24,7 +24,7 @@ func Detailed(ctx context.Context, c *client.Client, f client.RunFilter) ([]mode
 	err = each(ctx, len(runs), func(ctx context.Context, i int) error {
 		full, _, err := Detail(ctx, c, runs[i])
 		if client.IsGone(err) {
-			return nil // cleaned away since the list: what the list says stays
+			return nil // cleaned up since the list was read; what the list said is kept
 		}
 		if err == nil {
 			runs[i] = full
@@ -34,7 +34,7 @@ func Detailed(ctx context.Context, c *client.Client, f client.RunFilter) ([]mode
 	return runs, err
 }
 
-// RunsTable shows runs as people read them.
+// RunsTable lists runs for people.
 func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 	t := pipeline.Table{Title: "runs", Header: []string{"RUN", "FUNCTION", "STATUS", "STARTED", "TOOK", "STEP", "ATTEMPT", "ERROR"}}
 	for _, r := range runs {
@@ -100,9 +100,9 @@ type Rerun struct {
 }
 
 // RerunLost runs lost runs again, from their first step and with their events.
-// It goes on after a refusal and returns what it started beside the first
-// error. A generated failure handler is left out: it ran, or was lost, because
-// of another run, which it would report a second time.
+// It continues after a refusal, and returns what it started together with the
+// first error. A generated failure handler is left out: it ran, or was lost,
+// because of another run, and would report that run a second time.
 func RerunLost(ctx context.Context, c *client.Client, all []judge.LostRun, r *pipeline.Reporter) ([]Rerun, error) {
 	var done []Rerun
 	var first error

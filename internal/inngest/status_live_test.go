@@ -72,7 +72,7 @@ func TestConnectMode(t *testing.T) {
 		t.Errorf("%+v %v", done, err)
 	}
 
-	// When nothing is connected and nothing is served, no run gets on.
+	// When nothing is connected and nothing is served, no run makes progress.
 	k.double.Disconnect(o.App)
 	_, err = inngest.Refresh(k.ctx, o, rep)
 	wantCode(t, err, "inngest-not-connected")
@@ -139,7 +139,7 @@ func TestStatus(t *testing.T) {
 	if err != nil || look.OK() || !hasCode(look.Findings, "inngest-zero-retries") {
 		t.Errorf("%v %v", look.Findings, err)
 	}
-	o.Allowed = map[string]string{"voice-missed-call": "its signal is to be lost"}
+	o.Allowed = map[string]string{"voice-missed-call": "losing it is the signal"}
 	if look, err = inngest.Status(k.ctx, o); err != nil || !look.OK() || !hasCode(look.Findings, "inngest-zero-retries-allowed") {
 		t.Errorf("%v %v", look.Findings, err)
 	}

@@ -33,8 +33,8 @@ type Options struct {
 	// Apps lists the names to look up if the server cannot list its apps: with
 	// --no-ui, before /v2/apps existed.
 	Apps []string
-	// Patience is how long a server that has answered before may be away before a
-	// request that only reads fails. Zero fails at once.
+	// Patience is how long a request that only reads waits for a server that has
+	// answered before and is now away. Zero means that it fails at once.
 	Patience time.Duration
 }
 

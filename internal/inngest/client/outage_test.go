@@ -50,13 +50,13 @@ func TestOutage(t *testing.T) {
 		takes   time.Duration
 		notes   int
 	}{
-		"reading waits":                         {lasts: 40 * time.Second, before: read, do: read, takes: 40 * time.Second, notes: 1},
-		"reading waits behind a proxy":          {lasts: 40 * time.Second, gateway: true, before: read, do: read, takes: 40 * time.Second, notes: 1},
-		"not longer than its patience":          {lasts: long, before: read, do: read, fails: true, takes: 2 * time.Minute, notes: 1},
-		"health waits":                          {lasts: 3 * time.Second, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Health(ctx); return err }, takes: 3 * time.Second, notes: 1},
-		"a server that never answered is wrong": {lasts: long, do: read, fails: true},
-		"a cancellation is sent once":           {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { return c.CancelRun(ctx, "r") }, fails: true},
-		"a rerun is sent once":                  {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Rerun(ctx, "r"); return err }, fails: true},
+		"reading waits": {lasts: 40 * time.Second, before: read, do: read, takes: 40 * time.Second, notes: 1},
+		"a read waits while only a proxy answers":  {lasts: 40 * time.Second, gateway: true, before: read, do: read, takes: 40 * time.Second, notes: 1},
+		"a read waits no longer than its patience": {lasts: long, before: read, do: read, fails: true, takes: 2 * time.Minute, notes: 1},
+		"health waits": {lasts: 3 * time.Second, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Health(ctx); return err }, takes: 3 * time.Second, notes: 1},
+		"a server that has never answered fails at once": {lasts: long, do: read, fails: true},
+		"a cancellation is sent once":                    {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { return c.CancelRun(ctx, "r") }, fails: true},
+		"a rerun is sent once":                           {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Rerun(ctx, "r"); return err }, fails: true},
 		"an event is sent once": {lasts: long, before: read, fails: true, do: func(ctx context.Context, c *Client) error {
 			_, err := c.Send(ctx, wire.NewEventKey("k"), Event{Name: "e"})
 			return err

@@ -27,8 +27,8 @@ func (c *Conn) Liveness(ctx context.Context, apps []model.App) (map[string]judge
 	if err != nil {
 		return nil, err
 	}
-	// With a URL, nobody knows where the server runs, and so how it resolves
-	// names.
+	// If the server is given by its URL, nobody knows where it runs or how it
+	// resolves names.
 	d := detective{
 		kube: kube, own: ServerTarget(c.Ref.Namespace, c.Worker.Inngest).Namespace, worker: c.WorkerTarget().Service,
 		inCluster: c.URL == "", lookup: net.DefaultResolver.LookupHost, ask: answers,

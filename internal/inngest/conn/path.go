@@ -79,7 +79,7 @@ func (c *Conn) checkPath(
 func unread(url string, err error) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: model.CodePathUnproven, Severity: pipeline.Warning, Where: url, Err: err,
-		What: "cannot check the Service that the server calls the worker by", Why: err.Error(),
+		What: "cannot check the Service through which the server calls the worker", Why: err.Error(),
 		Fix: "ask for the verbs get on services and list on pods",
 	}
 }

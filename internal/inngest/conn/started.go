@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// ServerStarted is when the Inngest server started: that of its pods which has run
-// the longest, since the others may share its queue. Zero where the pods cannot be
-// read, or the server is given by its URL.
+// ServerStarted returns when the Inngest server started. If it has several pods,
+// the one that has run the longest counts, because the others may share its queue.
+// The time is zero if the pods cannot be read, or the server is given by its URL.
 func (c *Conn) ServerStarted(ctx context.Context) time.Time {
 	if c.server == nil {
 		return time.Time{}

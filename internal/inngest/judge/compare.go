@@ -171,7 +171,7 @@ func Differs(app string, d Diff) error {
 		Code:     model.CodeRegistrationDiffers,
 		Severity: pipeline.Error,
 		What:     fmt.Sprintf("the registration of %s is not what the worker serves", app),
-		Why:      "to be right it needs " + d.String(),
+		Why:      "what has to change: " + d.String(),
 		Fix:      "another pod may have registered an older set: `kubectl sbw refresh` once the old pods are gone",
 	}
 	for _, fn := range d.Added {

@@ -33,7 +33,7 @@ func TestCronBefore(t *testing.T) {
 		}
 	}
 	if s, _ := parseCron("0 0 1 1 *"); len(s.before(now, 2, cronHorizon)) != 0 {
-		t.Error("looks beyond the horizon")
+		t.Error("it looks beyond the horizon")
 	}
 	for _, text := range []string{"", "* * * *", "60 * * * *", "* 24 * * *", "5-1 * * * *", "*/0 * * * *", "x * * * *", "TZ=Nowhere/Land * * * * *", "@never"} {
 		if _, err := parseCron(text); err == nil {

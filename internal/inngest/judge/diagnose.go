@@ -139,17 +139,17 @@ var appErrors = map[string]struct {
 	"missing_server_signing_key": {model.CodeWrongSigningKey, "the server does not have a signing key", "start the server with --signing-key"},
 	"no_functions": {
 		model.CodeNoFunctions,
-		"the worker registered none",
+		"the worker registered no functions",
 		"export the functions from the worker's index and publish again",
 	},
 	"invalid_function": {
 		model.CodeInvalidFunction,
 		"the server does not accept one of its functions",
-		"read in the server's log which one it is; fix it and publish again",
+		"the server's log says which one it is; fix it and publish again",
 	},
 	"sdk_version_denied": {
 		model.CodeSDKDenied,
-		"the server refuses this SDK version for a known vulnerability",
+		"the server refuses this SDK version because of a known vulnerability",
 		"upgrade the worker's inngest package to 3.54.0 or later",
 	},
 	"unsupported_protocol": {
@@ -260,7 +260,7 @@ func unreachableRuns(failed []model.Run) *pipeline.Finding {
 		What:     fmt.Sprintf("%s failed because the server could not reach the worker", Count(len(lost), "run")),
 		Why:      lost[0].Error,
 		Fix: "check that the pod is ready and that the app's URL is the worker's Service; " +
-			"then run `kubectl sbw refresh`, and `kubectl sbw runs --rerun RUN` for what matters",
+			"then run `kubectl sbw refresh`, and start the runs that matter again with `kubectl sbw runs --rerun RUN`",
 	}
 }
 
@@ -319,7 +319,7 @@ func failingRuns(failing []model.Run, since time.Time) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{
 		Code: model.CodeSDKUnreachable, Severity: pipeline.Warning, Evidence: runLines(lost),
-		What: fmt.Sprintf("%s not get on because the server could not reach the worker", do(len(lost), "run")), Why: lost[0].Error,
+		What: fmt.Sprintf("%s not make progress because the server could not reach the worker", do(len(lost), "run")), Why: lost[0].Error,
 		Fix: "check that the app's URL is the worker's Service, and its port and targetPort; then run `kubectl sbw refresh`",
 	}
 	for _, r := range lost {

@@ -76,17 +76,17 @@ func TestCompare(t *testing.T) {
 		registered, served []model.Function
 		want               string
 	}{
-		"nothing on either side":   {nil, nil, "+[] -[] ~[] =[]"},
-		"all new":                  {nil, []model.Function{f("b", 4), f("a", 4)}, "+[a b] -[] ~[] =[]"},
-		"all gone":                 {[]model.Function{f("b", 4), f("a", 4)}, nil, "+[] -[a b] ~[] =[]"},
-		"same in another order":    {[]model.Function{f("b", 4), f("a", 4)}, []model.Function{f("a", 4), f("b", 4)}, "+[] -[] ~[] =[a b]"},
-		"retries":                  {[]model.Function{f("a", 4)}, []model.Function{f("a", 0)}, "+[] -[] ~[a: retries 4 → 0] =[]"},
-		"triggers":                 {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, b)}, "+[] -[] ~[a: triggers a → b] =[]"},
-		"triggers' order is none":  {[]model.Function{f("a", 4, a, b)}, []model.Function{f("a", 4, b, a)}, "+[] -[] ~[] =[a]"},
-		"a condition":              {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, model.Trigger{Event: "a", Condition: "event.data.x == 1"})}, "+[] -[] ~[a: triggers a → a if event.data.x == 1] =[]"},
-		"concurrency":              {[]model.Function{f("x", 4)}, []model.Function{limited}, "+[] -[] ~[x: concurrency none → 2] =[]"},
-		"one of each":              {[]model.Function{f("a", 4), f("b", 4), f("c", 1)}, []model.Function{f("b", 4), f("c", 2), f("d", 4)}, "+[d] -[a] ~[c: retries 1 → 2] =[b]"},
-		"URLs follow from the app": {[]model.Function{{Slug: "a", URL: here}}, []model.Function{{Slug: "a", URL: there}}, "+[] -[] ~[] =[a]"},
+		"nothing on either side":    {nil, nil, "+[] -[] ~[] =[]"},
+		"all new":                   {nil, []model.Function{f("b", 4), f("a", 4)}, "+[a b] -[] ~[] =[]"},
+		"all gone":                  {[]model.Function{f("b", 4), f("a", 4)}, nil, "+[] -[a b] ~[] =[]"},
+		"same in another order":     {[]model.Function{f("b", 4), f("a", 4)}, []model.Function{f("a", 4), f("b", 4)}, "+[] -[] ~[] =[a b]"},
+		"retries":                   {[]model.Function{f("a", 4)}, []model.Function{f("a", 0)}, "+[] -[] ~[a: retries 4 → 0] =[]"},
+		"triggers":                  {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, b)}, "+[] -[] ~[a: triggers a → b] =[]"},
+		"triggers in another order": {[]model.Function{f("a", 4, a, b)}, []model.Function{f("a", 4, b, a)}, "+[] -[] ~[] =[a]"},
+		"a condition":               {[]model.Function{f("a", 4, a)}, []model.Function{f("a", 4, model.Trigger{Event: "a", Condition: "event.data.x == 1"})}, "+[] -[] ~[a: triggers a → a if event.data.x == 1] =[]"},
+		"concurrency":               {[]model.Function{f("x", 4)}, []model.Function{limited}, "+[] -[] ~[x: concurrency none → 2] =[]"},
+		"one of each":               {[]model.Function{f("a", 4), f("b", 4), f("c", 1)}, []model.Function{f("b", 4), f("c", 2), f("d", 4)}, "+[d] -[a] ~[c: retries 1 → 2] =[b]"},
+		"URLs follow from the app":  {[]model.Function{{Slug: "a", URL: here}}, []model.Function{{Slug: "a", URL: there}}, "+[] -[] ~[] =[a]"},
 	} {
 		d := Compare(c.registered, c.served)
 		var changed []string
@@ -134,9 +134,9 @@ func TestJudge(t *testing.T) {
 		evidence Evidence
 		want     string
 	}{
-		"alone":                          {[]model.App{own}, Evidence{}, "stale: foreign:"},
-		"the host worker's, at any rate": {[]model.App{own, anApp("h", "system-bus-host", host, "a")}, Evidence{}, "stale: foreign: h"},
-		"a host worker with an error":    {[]model.App{own, {ID: "h", Name: "system-bus-host", URL: host, Error: "unreachable"}}, Evidence{}, "stale: foreign: h"},
+		"alone": {[]model.App{own}, Evidence{}, "stale: foreign:"},
+		"the host worker's app, whatever is known of it": {[]model.App{own, anApp("h", "system-bus-host", host, "a")}, Evidence{}, "stale: foreign: h"},
+		"a host worker with an error":                    {[]model.App{own, {ID: "h", Name: "system-bus-host", URL: host, Error: "unreachable"}}, Evidence{}, "stale: foreign: h"},
 
 		"our name at another URL, dead":                          {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o")}, "stale: o=other-url foreign:"},
 		"our name at another URL, alive":                         {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: map[string]Worker{"o": {Alive, "it answers"}}}, "stale: o=other-url(kept) foreign:"},
@@ -159,17 +159,17 @@ func TestJudge(t *testing.T) {
 		"a nameless connected worker":              {[]model.App{own, {ID: "p", URL: "ws://connect?app=a", Method: model.MethodConnect, Error: "unreachable"}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
 		"a nameless app at a URL that is not http": {[]model.App{own, {ID: "p", URL: "ws://old.joelclaw.svc", Error: "unreachable"}}, Evidence{Workers: dead("p")}, "stale: foreign: p"},
 
-		"a Service that is gone, with our functions":      {[]model.App{own, loops}, Evidence{Workers: dead("g")}, "stale: g=worker-gone foreign:"},
-		"a Service that is gone, with other functions":    {[]model.App{own, anApp("g", "loops", loops.URL, "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
-		"a Service that is gone, with one other function": {[]model.App{own, anApp("g", "loops", loops.URL, "a", "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
-		"a Service that is gone, without functions":       {[]model.App{own, anApp("g", "loops", loops.URL)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
-		"a Service that is gone, connected":               {[]model.App{own, connected(loops)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
-		"a Service that is gone, without proof":           {[]model.App{own, loops}, Evidence{Workers: map[string]Worker{"g": {Unknown, "cannot read it"}}}, "stale: foreign: g"},
-		"a Service that is gone, while we do not exist":   {[]model.App{loops}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
-		"another Service is gone":                         {[]model.App{own, loops}, Evidence{Workers: dead("x")}, "stale: foreign: g"},
-		"a Service that is gone, runs in flight":          {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]int{"g": 1}}, "stale: g=worker-gone(kept) foreign:"},
-		"a Service that is gone, a run in the last day":   {[]model.App{own, loops}, Evidence{Workers: dead("g"), Recent: map[string]bool{"g": true}}, "stale: g=worker-gone(kept) foreign:"},
-		"our own is never stale, gone or not":             {[]model.App{own}, Evidence{Workers: dead("c")}, "stale: foreign:"},
+		"a Service that is gone, with our functions":              {[]model.App{own, loops}, Evidence{Workers: dead("g")}, "stale: g=worker-gone foreign:"},
+		"a Service that is gone, with other functions":            {[]model.App{own, anApp("g", "loops", loops.URL, "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, with one other function":         {[]model.App{own, anApp("g", "loops", loops.URL, "a", "z")}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, without functions":               {[]model.App{own, anApp("g", "loops", loops.URL)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, connected":                       {[]model.App{own, connected(loops)}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"a Service that is gone, without proof":                   {[]model.App{own, loops}, Evidence{Workers: map[string]Worker{"g": {Unknown, "cannot read it"}}}, "stale: foreign: g"},
+		"a Service that is gone, while our app is not registered": {[]model.App{loops}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
+		"another Service is gone":                                 {[]model.App{own, loops}, Evidence{Workers: dead("x")}, "stale: foreign: g"},
+		"a Service that is gone, runs in flight":                  {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]int{"g": 1}}, "stale: g=worker-gone(kept) foreign:"},
+		"a Service that is gone, a run in the last day":           {[]model.App{own, loops}, Evidence{Workers: dead("g"), Recent: map[string]bool{"g": true}}, "stale: g=worker-gone(kept) foreign:"},
+		"our own is never stale, gone or not":                     {[]model.App{own}, Evidence{Workers: dead("c")}, "stale: foreign:"},
 	} {
 		stale, foreign := Judge(c.apps, cluster, c.evidence)
 		got := "stale:"
@@ -208,13 +208,13 @@ func TestDuplicates(t *testing.T) {
 		apps []model.App
 		want string
 	}{
-		"none":                                {[]model.App{anApp("c", "c", here, "a"), anApp("h", "h", host, "b")}, ""},
-		"a function in both":                  {[]model.App{anApp("c", "c", here, "a", "x"), anApp("h", "h", host, "a")}, "function a [c-a h-a]"},
-		"its trigger is reported only once":   {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
-		"a trigger in both":                   {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "b"), "e")}, "trigger e [c-a h-b]"},
-		"a trigger twice in one app is meant": {[]model.App{with(anApp("c", "c", here, "a", "b"), "e")}, ""},
-		"failure handlers go along":           {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, ""},
-		"crons are everybody's":               {[]model.App{cron, other}, ""},
+		"none":                                         {[]model.App{anApp("c", "c", here, "a"), anApp("h", "h", host, "b")}, ""},
+		"a function in both":                           {[]model.App{anApp("c", "c", here, "a", "x"), anApp("h", "h", host, "a")}, "function a [c-a h-a]"},
+		"its trigger is reported only once":            {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
+		"a trigger in both":                            {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "b"), "e")}, "trigger e [c-a h-b]"},
+		"a trigger twice in one app is intended":       {[]model.App{with(anApp("c", "c", here, "a", "b"), "e")}, ""},
+		"failure handlers are not counted separately":  {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, ""},
+		"the same cron in two apps is not a duplicate": {[]model.App{cron, other}, ""},
 	} {
 		var got []string
 		for _, d := range Duplicates(c.apps) {
@@ -319,6 +319,6 @@ func TestLost(t *testing.T) {
 		}
 	}
 	if LostFinding(nil) != nil {
-		t.Error("a finding of nothing")
+		t.Error("a finding without a lost run")
 	}
 }

@@ -51,7 +51,7 @@ func TestRecordedTraces(t *testing.T) {
 
 	killed := recordedTrace(t, "gql-run-trace-worker-killed-mid-step")
 	if now := ExecutingNow(killed); len(now) != 0 {
-		t.Errorf("killed: %+v executes", now)
+		t.Errorf("a killed step is shown as executing: %+v", now)
 	}
 	at := Position(killed)
 	if at == nil || !at.Retrying || at.Executing || at.Step != "step after first" || at.Failed == nil || at.Failed.OutputID == "" {

@@ -48,12 +48,12 @@ func TestUnfinishedStates(t *testing.T) {
 		state             RunState
 		finished, pending string
 	}{
-		"nothing yet":           {nil, RunQueued, "", ""},
-		"between two steps":     {[]model.Span{at(model.Completed, "RUN", "a")}, RunBetween, "a", ""},
-		"invoking":              {[]model.Span{at(model.Completed, "RUN", "a"), at(model.Running, "INVOKE", "b")}, RunWaiting, "a", "b"},
-		"before a retry":        {[]model.Span{at(model.Failed, "RUN", "a")}, RunRetrying, "", "a"},
-		"failed, then well":     {[]model.Span{at(model.Failed, "RUN", "a"), at(model.Completed, "RUN", "a")}, RunBetween, "a", ""},
-		"one ended, one sleeps": {[]model.Span{at("WAITING", "SLEEP", "b"), at(model.Completed, "RUN", "a")}, RunWaiting, "a", "b"},
+		"nothing yet":       {nil, RunQueued, "", ""},
+		"between two steps": {[]model.Span{at(model.Completed, "RUN", "a")}, RunBetween, "a", ""},
+		"invoking":          {[]model.Span{at(model.Completed, "RUN", "a"), at(model.Running, "INVOKE", "b")}, RunWaiting, "a", "b"},
+		"before a retry":    {[]model.Span{at(model.Failed, "RUN", "a")}, RunRetrying, "", "a"},
+		"an attempt that failed, then one that succeeded": {[]model.Span{at(model.Failed, "RUN", "a"), at(model.Completed, "RUN", "a")}, RunBetween, "a", ""},
+		"one ended, one sleeps":                           {[]model.Span{at("WAITING", "SLEEP", "b"), at(model.Completed, "RUN", "a")}, RunWaiting, "a", "b"},
 		"below a group": {
 			[]model.Span{{Name: "Execution", Status: model.Running, Children: []model.Span{at(model.Running, "RUN", "a")}}}, RunExecuting, "", "a",
 		},

@@ -254,7 +254,7 @@ func (w *Worker) notSDK(r *wire.Reply) error {
 			w.path,
 		),
 		Why: (&wire.ServerError{Status: r.Status, Words: r.Words()}).Error(),
-		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, probe.port to its port",
+		Fix: "set inngest.path in .sbw.yaml to where the worker serves the SDK, and probe.port to its port",
 	}
 }
 
