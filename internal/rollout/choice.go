@@ -49,7 +49,7 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 			}
 			return handover.Choice{
 				Strategy: handover.StrategyRolling,
-				Reason:   "the result is unknown, because the dry run failed: " + firstLine(err),
+				Reason:   "the dry run failed, so it cannot be determined whether a switch is possible: " + firstLine(err),
 			}, nil
 		}
 		if _, next, err = apply.Find(results, f.Ref); err != nil {

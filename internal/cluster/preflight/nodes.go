@@ -26,7 +26,7 @@ const AnnotationPlatforms = "dev.sbw/platforms"
 // Node is one node and whether the pods may run on it.
 type Node struct {
 	Name      string   `json:"name"`
-	Platforms []string `json:"platforms"` // its own first
+	Platforms []string `json:"platforms"` // its own first; empty if it does not report one
 	// Excluded is the reason why no pod may run there; empty if it may.
 	Excluded string `json:"excluded,omitempty"`
 
@@ -59,7 +59,10 @@ func judge(node *corev1.Node, w *workload.Workload) Node {
 	n := Node{
 		Name:        node.Name,
 		allocatable: node.Status.Allocatable,
-		Platforms:   []string{node.Status.NodeInfo.OperatingSystem + "/" + node.Status.NodeInfo.Architecture},
+		Platforms:   []string{},
+	}
+	if info := node.Status.NodeInfo; info.OperatingSystem != "" && info.Architecture != "" {
+		n.Platforms = append(n.Platforms, info.OperatingSystem+"/"+info.Architecture)
 	}
 	for p := range strings.SplitSeq(node.Annotations[AnnotationPlatforms], ",") {
 		if p = strings.TrimSpace(p); p != "" {
@@ -117,13 +120,16 @@ func daemonTolerations() []corev1.Toleration {
 // Platform compares an image's platforms (os/arch[/variant]) with the nodes
 // that a pod may run on. Findings: node-none (no node accepts the pod), and
 // node-platform: an Error if no such node runs the image, a Warning if some do
-// not, because the scheduler does not look at platforms.
+// not, because the scheduler does not look at platforms, or if it is not known
+// whether one does.
 func Platform(image string, platforms []string, nodes []Node) []*pipeline.Finding {
-	var fit, unfit, excluded []string
+	var fit, unfit, unknown, excluded []string
 	for _, n := range nodes {
 		switch {
 		case n.Excluded != "":
 			excluded = append(excluded, n.Name+": "+n.Excluded)
+		case len(n.Platforms) == 0:
+			unknown = append(unknown, n.Name)
 		case slices.ContainsFunc(n.Platforms, func(p string) bool { return runs(p, platforms) }):
 			fit = append(fit, n.Name)
 		default:
@@ -134,7 +140,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 	switch {
 	case len(nodes) == 0:
 		return nil
-	case len(fit)+len(unfit) == 0:
+	case len(fit)+len(unfit)+len(unknown) == 0:
 		f := finding(
 			pipeline.Warning,
 			"node-none",
@@ -144,13 +150,24 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 			"correct nodeSelector, affinity or tolerations, or uncordon a node",
 		)
 		return []*pipeline.Finding{f}
+	case len(fit) == 0 && len(unknown) > 0:
+		return []*pipeline.Finding{
+			finding(
+				pipeline.Warning,
+				"node-platform",
+				"",
+				fmt.Sprintf("image %s is for %s, and it is not known whether a node that may get the pod runs that", image, has),
+				"nodes that do not report their platform: "+some(unknown),
+				"",
+			),
+		}
 	case len(fit) == 0:
 		return []*pipeline.Finding{
 			finding(
 				pipeline.Error,
 				"node-platform",
 				"",
-				fmt.Sprintf("image %s is for %s, which no node runs that may get the pod", image, has),
+				fmt.Sprintf("image %s is for %s, and no node that may get the pod runs that", image, has),
 				some(unfit),
 				"build it for the nodes: `gh sbw publish --platform "+platformOf(nodes)+"`",
 			),
@@ -172,7 +189,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 
 func platformOf(nodes []Node) string {
 	for _, n := range nodes {
-		if n.Excluded == "" {
+		if n.Excluded == "" && len(n.Platforms) > 0 {
 			return n.Platforms[0]
 		}
 	}

@@ -62,6 +62,9 @@ func TestNodes(t *testing.T) {
 		})}, nil},
 		{"arm on arm64", deployment(), []string{"linux/arm/v7"}, []runtime.Object{node("a", "arm64")}, nil},
 		{"windows", deployment(), []string{"windows/amd64"}, []runtime.Object{node("a", "amd64")}, []string{"error node-platform"}},
+		{"a node that does not report its platform", deployment(), arm, []runtime.Object{node("a", "")}, []string{"warning node-platform"}},
+		{"one that does not report its platform, and one that does not fit", deployment(), arm, []runtime.Object{node("a", ""), node("b", "amd64")}, []string{"warning node-platform"}},
+		{"one that does not report its platform, and one that fits", deployment(), arm, []runtime.Object{node("a", ""), node("b", "arm64")}, nil},
 		{"no nodes known", deployment(), arm, nil, nil},
 	}
 	for _, tt := range tests {
