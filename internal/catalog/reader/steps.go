@@ -15,15 +15,16 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// The steps of a handler. Its code is not evaluated; what is followed is the one
-// value that makes steps, the `step` that the SDK passes to it: its members, its
-// other names, and the program's own functions that it is passed to. Wherever it
-// goes out of sight, or a step's id is not written out, the steps are open.
+// This file finds the steps of a handler. The handler's code is not evaluated.
+// Only the value that makes steps is followed, which is the `step` that the SDK
+// passes to the handler: through its members, its other names, and the program's
+// own functions that it is passed to. If it gets out of sight, or a step's id is
+// not a literal or constant, there may be other steps: the list is open.
 //
-// Most handlers write nothing but step.run("id", …). For these a look at the text
-// of the body suffices, which saves parsing it (stepsInText).
+// Most handlers contain only calls such as step.run("id", …). Their steps are
+// found in the text of the body, which saves parsing it (stepsInText).
 
-// steps are those of a function's handler.
+// steps returns the steps of a function's handler.
 func (r *reading) steps(e *entryRead, f *function) *catalog.Steps {
 	s := &stepReader{m: e.m, steps: catalog.Steps{IDs: []catalog.Step{}}, done: map[string]bool{}}
 	handler, ok := f.callback.(*jseval.Func)
@@ -54,19 +55,19 @@ func whyUnknown(v jseval.Value) string {
 type stepReader struct {
 	m     *jseval.Machine
 	steps catalog.Steps
-	// done are the functions that were followed, with what was passed to them,
-	// and depth is how many of them are under way.
+	// done contains the functions that were followed, each with what was passed to
+	// it. depth is the number of them that are being read now.
 	done  map[string]bool
 	depth int
 }
 
-// maxFollowed and maxFollowDepth bound which functions are followed.
+// maxFollowed and maxFollowDepth limit how many functions are followed.
 const (
 	maxFollowed    = 200
 	maxFollowDepth = 12
 )
 
-// open notes why there may be other steps; the first reason is enough.
+// open records why there may be other steps. Only the first reason is kept.
 func (s *stepReader) open(why string, at jseval.Place) {
 	if s.steps.Open {
 		return
@@ -84,19 +85,19 @@ func (s *stepReader) add(kind, id string) {
 	}
 }
 
-// kind is what a tracked value is.
+// kind says what a tracked value is.
 type kind byte
 
 const (
 	isNothing kind = iota // not tracked
 	isContext             // what the SDK passes to a handler
-	isStep                // its step, and name is the path in there: "", "ai"
+	isStep                // its step, or a part of it; name is the path: "", "ai"
 	isTool                // a function that makes a step
 	isGroup               // its group
-	isForeign             // a member of the context that makes steps of its own
-	isObject              // an object that holds tracked values
+	isForeign             // another member of the context that makes steps
+	isObject              // an object that contains tracked values
 	isList                // the arguments of a call
-	isText                // a text that is known
+	isText                // a known text
 	isFunc                // a function that is written in the same body
 )
 
@@ -144,19 +145,20 @@ func (t tracked) key() string {
 	return b.String()
 }
 
-// makers are the members of the context besides step that make some: publish is
-// added by the middleware of @inngest/realtime, defer by SDK 4. Whatever else a
-// middleware adds has no step, unless changesSteps finds it.
+// makers lists the other members of the context that make steps: the middleware of
+// @inngest/realtime adds publish, and SDK 4 adds defer. Anything else that a
+// middleware adds makes no steps unless changesSteps finds some.
 var makers = []string{"publish", "defer"}
 
-// tools are those of step that make one (createStepTools of 3.54 and 4.24). The
-// id of the step that fetch makes is worked out from the address.
+// tools lists the members of step that make a step with the id they are given
+// (createStepTools of 3.54 and 4.24). fetch is not among them, because it derives
+// the id from the address.
 var tools = []string{
 	"run", "sleep", "sleepUntil", "waitForEvent", "waitForSignal", "sendEvent", "sendSignal", "invoke",
 	"ai.infer", "ai.wrap", "realtime.publish",
 }
 
-// member is a property of a tracked value.
+// member returns a property of a tracked value.
 func (t tracked) member(name string) tracked {
 	switch t.kind {
 	case isContext:
@@ -196,7 +198,7 @@ func (t tracked) member(name string) tracked {
 // makesStep reports whether a tool makes a step with the id that it is given.
 func makesStep(tool string) bool { return tool == "group.experiment" || slices.Contains(tools, tool) }
 
-// describe names a value in a reason.
+// describe returns the name of a value for a reason.
 func (t tracked) describe() string {
 	switch t.kind {
 	case isStep, isTool:
@@ -239,9 +241,9 @@ func (s *stepReader) follow(f *jseval.Func, args []tracked, at jseval.Place) {
 	a.enterBody(body)
 }
 
-// stepsInText looks for the tracked names in the text of a body. It reports
-// whether the steps that it found are all: each use of the names is a member that
-// makes no step, or a call of a tool with an id that is written out.
+// stepsInText looks for the tracked names in the text of a body. all reports
+// whether it found every step. That is so if each use of the names is either a
+// member that makes no step, or a call of a tool with a literal id.
 func stepsInText(text []byte, names map[string]tracked) (found []catalog.Step, all bool) {
 	all = source.Occurrences(text, func(name []byte) bool { return names[string(name)].makes() }, func(o source.Occurrence) bool {
 		t, rest := names[string(o.Name)], o.After
@@ -284,7 +286,7 @@ func memberName(text []byte) (name string, after []byte, ok bool) {
 	return string(text[m[2]:m[3]]), text[m[1]:], true
 }
 
-// writtenArgument is the first argument of a call, if it is a plain text.
+// writtenArgument returns the first argument of a call if it is a literal text.
 func writtenArgument(text []byte) (string, bool) {
 	m := argumentPattern.FindSubmatch(text)
 	if m == nil {

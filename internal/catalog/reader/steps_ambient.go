@@ -11,21 +11,22 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// The SDK keeps the run that is under way in an AsyncLocalStorage, from which any
-// code may make steps without being passed `step`: through the SDK's own exports,
-// and in packages that build on it.
+// The SDK keeps the current run in an AsyncLocalStorage. Any code can use it to
+// make steps without being passed `step`: through the SDK's own exports, and
+// through packages that build on them.
 
-// ambientNames are the exports of the SDK that make steps of the run under way.
+// ambientNames lists the exports of the SDK that make steps in the current run.
 var ambientNames = []string{"step", "group", "fetch", "getAsyncCtx", "getStepTools", "*"}
 
-// quietPackages are those of Inngest's that make no steps, or only through what
-// they add to the context. Of all others with such a name, it is not known.
+// quietPackages lists Inngest's packages that make no steps, or only through what
+// they add to the context. Any other package with such a name may make steps.
 var quietPackages = []string{
 	"@inngest/ai", "@inngest/eslint-plugin", "@inngest/middleware-encryption", "@inngest/middleware-sentry",
 	"@inngest/middleware-validation", "@inngest/realtime", "@inngest/test",
 }
 
-// hooks are those of a middleware that end the one before them, in SDK 3 and 4.
+// hooks matches the names of a middleware's hooks in SDK 3 and 4. In the text, each
+// hook ends where the next one begins.
 var hooks = regexp.MustCompile(`\b(transformInput|transformFunctionInput|transformStepInput|transformOutput|beforeMemoization|` +
 	`afterMemoization|beforeExecution|afterExecution|beforeResponse|finished)\b`)
 
@@ -60,7 +61,7 @@ func changesSteps(text []byte) bool {
 	return false
 }
 
-// ambientStep is what may make steps that no handler names.
+// ambientStep is code that may make steps which no handler names.
 type ambientStep struct {
 	why   string
 	place jseval.Place
@@ -68,11 +69,11 @@ type ambientStep struct {
 
 type ambient struct {
 	files map[string]ambientStep
-	// all is what concerns every function.
+	// all is set if every function is affected.
 	all *ambientStep
 }
 
-// ambient finds what makes steps by itself in the modules that were walked.
+// ambient finds the walked modules whose code may make steps by itself.
 func (r *reading) ambient() *ambient {
 	if r.byItself != nil {
 		return r.byItself
@@ -99,7 +100,7 @@ func (r *reading) ambient() *ambient {
 			}
 		}
 		if changesSteps(r.program.Text(path)) {
-			r.byItself.all = &ambientStep{"a middleware may change the ids of steps, or make some", source.Place{Module: m}}
+			r.byItself.all = &ambientStep{"a middleware may change the ids of steps, or make steps itself", source.Place{Module: m}}
 		}
 	}
 	return r.byItself
@@ -110,7 +111,7 @@ func (r *reading) isSDK(path, spec string) bool {
 	return err == nil && t.Package == sdkPackage
 }
 
-// reached is what of it the module of a handler leads to.
+// reached returns the first such code that the module of a handler leads to.
 func (a *ambient) reached(r *reading, path string) (ambientStep, bool) {
 	if a.all != nil {
 		return *a.all, true

@@ -13,7 +13,7 @@ func (a *activation) params(p js.Params, args []tracked) {
 	a.bind(&js.BindingArray{List: p.List, Rest: p.Rest}, tracked{kind: isList, list: args})
 }
 
-// bind takes a value apart into the names of a pattern.
+// bind assigns a value to the names of a pattern.
 func (a *activation) bind(pattern js.IBinding, t tracked) {
 	switch b := pattern.(type) {
 	case *js.Var:
@@ -66,7 +66,7 @@ func bindingName(i js.BindingObjectItem) (string, bool) {
 	return literalName(i.Key.Literal), true
 }
 
-// literalName is the name that a property's literal is.
+// literalName returns the name of a property that is written as a literal.
 func literalName(l js.LiteralExpr) string {
 	if l.TokenType == js.StringToken {
 		text, _ := source.Unquote(l.Data)
@@ -75,7 +75,7 @@ func literalName(l js.LiteralExpr) string {
 	return string(l.Data)
 }
 
-// names are the values of all names, for a text that is parsed by itself.
+// names returns the values of all names, for text that is parsed separately.
 func (a *activation) names() map[string]tracked {
 	names := map[string]tracked{anyArguments.name: anyArguments}
 	maps.Copy(names, a.free)
@@ -88,7 +88,7 @@ func (a *activation) names() map[string]tracked {
 	for v, t := range a.bound {
 		name := string(v.Data)
 		if other, ok := seen[name]; ok && other.key() != t.key() {
-			a.s.open("the name "+name+" stands for different things", source.Place{Module: a.source, Token: v.Data})
+			a.s.open("the name "+name+" has different meanings in one function", source.Place{Module: a.source, Token: v.Data})
 		}
 		seen[name] = t
 	}
@@ -120,7 +120,7 @@ func (a *activation) hoist(list []js.IStmt) {
 	}
 }
 
-// funcOf is a function that is written out, or nil.
+// funcOf returns the function if the expression defines one, or nil.
 func (a *activation) funcOf(e js.IExpr) *localFunc {
 	switch f := e.(type) {
 	case *js.ArrowFunc:

@@ -9,7 +9,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// call is a call in a handler's code.
+// call handles a call in a handler's code.
 func (a *activation) call(e *js.CallExpr) js.IVisitor {
 	switch callee := a.value(e.X); callee.kind {
 	case isTool:
@@ -40,7 +40,7 @@ func (a *activation) call(e *js.CallExpr) js.IVisitor {
 	return nil
 }
 
-// tool is a call of one of step's members.
+// tool handles a call of one of step's members.
 func (a *activation) tool(e *js.CallExpr, name string) {
 	if name == "group.parallel" {
 		js.Walk(a, &e.Args)
@@ -49,14 +49,14 @@ func (a *activation) tool(e *js.CallExpr, name string) {
 	rest := e.Args.List
 	switch {
 	case !makesStep(name):
-		a.s.open("what step."+strings.TrimPrefix(name, "group.")+" makes is not known", a.place(e))
+		a.s.open("it is not known what step."+strings.TrimPrefix(name, "group.")+" makes", a.place(e))
 	case len(rest) == 0 || rest[0].Rest:
-		a.s.open("a step's id is not written out", a.place(e))
+		a.s.open("a step's id is not given as an argument of its own", a.place(e))
 	default:
 		if id, ok := a.id(rest[0].Value); ok {
 			a.s.add(name, id)
 		} else {
-			a.s.open("a step's id is worked out when it runs", a.place(e))
+			a.s.open("a step's id is computed at run time", a.place(e))
 			js.Walk(a, rest[0].Value)
 		}
 		rest = rest[1:]
@@ -66,7 +66,7 @@ func (a *activation) tool(e *js.CallExpr, name string) {
 	}
 }
 
-// id is a step's id: a text, or the id of an object (StepOptionsOrId).
+// id returns a step's id: a text, or the property id of an object (StepOptionsOrId).
 func (a *activation) id(e js.IExpr) (string, bool) {
 	o, ok := e.(*js.ObjectExpr)
 	if !ok {
@@ -86,8 +86,8 @@ func (a *activation) id(e js.IExpr) (string, bool) {
 	return id, found
 }
 
-// arguments are what of the arguments of a call is tracked; the others are read
-// here, those of a list that is spread among them.
+// arguments returns the tracked values among the arguments of a call. All other
+// arguments are read here, including a list that is spread.
 func (a *activation) arguments(e *js.CallExpr) []tracked {
 	var all []tracked
 	for _, arg := range e.Args.List {
@@ -97,11 +97,11 @@ func (a *activation) arguments(e *js.CallExpr) []tracked {
 			all = append(all, t.list...)
 			continue
 		case arg.Rest:
-			// What follows has no place that is known.
+			// The positions of the arguments after a spread are not known.
 			js.Walk(a, arg.Value)
 			for _, later := range e.Args.List {
 				if a.value(later.Value).makes() {
-					a.s.open("`step` is passed on among a list", a.place(e))
+					a.s.open("`step` is passed on together with a list that is spread", a.place(e))
 				}
 			}
 			return all
@@ -124,7 +124,7 @@ func (a *activation) arguments(e *js.CallExpr) []tracked {
 	return all
 }
 
-// untracked reads the properties of an object that hold no tracked value.
+// untracked reads the properties of an object that contain no tracked value.
 func (a *activation) untracked(o *js.ObjectExpr) {
 	for _, p := range o.List {
 		t := a.value(p.Value)
@@ -139,7 +139,7 @@ func (a *activation) untracked(o *js.ObjectExpr) {
 	}
 }
 
-// callee is the function of the program that an expression names, or nil.
+// callee returns the function of the program that an expression names, or nil.
 func (a *activation) callee(e js.IExpr) *jseval.Func {
 	if !a.outer(e) {
 		return nil
@@ -151,8 +151,8 @@ func (a *activation) callee(e js.IExpr) *jseval.Func {
 	return f
 }
 
-// outer reports whether an expression is made of names from around the function,
-// and of nothing that evaluating would run.
+// outer reports whether an expression consists only of names from around the
+// function, so that evaluating it runs no code.
 func (a *activation) outer(e js.IExpr) bool {
 	switch e := e.(type) {
 	case *js.Var:
@@ -174,7 +174,7 @@ func (a *activation) outer(e js.IExpr) bool {
 	return false
 }
 
-// text is the value of an expression that is a text for certain.
+// text returns the value of an expression that is certainly a text.
 func (a *activation) text(e js.IExpr) (string, bool) {
 	switch e := e.(type) {
 	case *js.LiteralExpr:
@@ -220,7 +220,7 @@ func (a *activation) template(e *js.TemplateExpr) (string, bool) {
 	return b.String() + tail, ok
 }
 
-// calleeName is how a call names what it calls.
+// calleeName returns the name of the called function as the call writes it.
 func calleeName(e js.IExpr) string {
 	switch e := e.(type) {
 	case *js.Var:

@@ -10,24 +10,24 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// activation is one function's body as it is read. It is a js.IVisitor: where a
-// node uses a tracked value in a way that is understood, Enter deals with the
-// node as a whole; a tracked name that is visited by itself has gone out of sight.
+// activation is one function's body while it is being read. It is a js.IVisitor:
+// if a node uses a tracked value in a known way, Enter processes the node as a
+// whole. A tracked name that is visited on its own has gone out of sight.
 type activation struct {
 	s      *stepReader
 	code   *jseval.Code // for names from around the function
 	source *source.Module
-	// bound are the values of the names that the function binds. The parser
-	// gives one variable to all uses of a name.
+	// bound contains the values of the names that the function binds. In the
+	// syntax tree, all uses of a name share one variable.
 	bound map[*js.Var]tracked
-	// free are those of names that the body takes from a text that was parsed
-	// apart: a body that was left out has its parameters there.
+	// free contains the values of names that come from text which was parsed
+	// separately: the parameters, for a body that was left out.
 	free map[string]tracked
-	// local are the variables that the body declares.
+	// local contains the variables that the body declares.
 	local map[*js.Var]bool
 }
 
-// localFunc is a function that is written in a body: it is read when it is used.
+// localFunc is a function that is defined in a body. It is read when it is used.
 type localFunc struct {
 	params js.Params
 	body   *js.BlockStmt
@@ -41,10 +41,10 @@ func root(v *js.Var) *js.Var {
 	return v
 }
 
-// anyArguments are those of any function, which may be the context.
+// anyArguments stands for `arguments`, which may contain the context.
 var anyArguments = tracked{kind: isForeign, name: "arguments"}
 
-// lookup is the value of a name.
+// lookup returns the value of a name.
 func (a *activation) lookup(v *js.Var) tracked {
 	v = root(v)
 	if t, ok := a.bound[v]; ok {
@@ -59,7 +59,7 @@ func (a *activation) lookup(v *js.Var) tracked {
 	return tracked{}
 }
 
-// enterBody reads a function's body with what is bound.
+// enterBody reads a function's body with the values that are bound.
 func (a *activation) enterBody(body *js.BlockStmt) {
 	text := a.source.Unparsed(body.List)
 	if text == nil {
@@ -85,7 +85,7 @@ func (a *activation) enterBody(body *js.BlockStmt) {
 	}
 }
 
-// declare notes what a scope declares.
+// declare records the variables that a scope declares.
 func (a *activation) declare(s *js.Scope) {
 	for _, v := range s.Declared {
 		a.local[root(v)] = true
@@ -136,7 +136,7 @@ func (a *activation) Enter(n js.INode) js.IVisitor {
 // Exit implements js.IVisitor.
 func (*activation) Exit(js.INode) {}
 
-// maxOpenSteps is how many steps are listed of those that are open.
+// maxOpenSteps is how many steps are listed if the list is open.
 const maxOpenSteps = 500
 
 func (a *activation) varDecl(d *js.VarDecl) {
@@ -167,7 +167,7 @@ func (a *activation) varDecl(d *js.VarDecl) {
 	}
 }
 
-// used is a name that stands by itself.
+// used handles a name that is used on its own.
 func (a *activation) used(v *js.Var) {
 	t := a.lookup(v)
 	switch {
@@ -178,7 +178,7 @@ func (a *activation) used(v *js.Var) {
 	}
 }
 
-// memberExpr is a member that is not called.
+// memberExpr handles a member that is not called.
 func (a *activation) memberExpr(e js.IExpr) js.IVisitor {
 	base, name, ok := a.memberOf(e)
 	switch {
@@ -194,7 +194,7 @@ func (a *activation) memberExpr(e js.IExpr) js.IVisitor {
 	return nil
 }
 
-// memberOf takes a member apart; ok is false where its name is not written out.
+// memberOf splits a member expression. ok is false if the name is not a literal.
 func (a *activation) memberOf(e js.IExpr) (base tracked, name string, ok bool) {
 	switch e := e.(type) {
 	case *js.DotExpr:
@@ -209,7 +209,7 @@ func (a *activation) memberOf(e js.IExpr) (base tracked, name string, ok bool) {
 	return tracked{}, "", false
 }
 
-// value is what of an expression is tracked.
+// value returns the tracked value of an expression.
 func (a *activation) value(e js.IExpr) tracked {
 	switch e := e.(type) {
 	case *js.Var:
@@ -226,7 +226,7 @@ func (a *activation) value(e js.IExpr) tracked {
 	return tracked{}
 }
 
-// object is an object that is made of tracked values.
+// object returns an object literal that contains tracked values.
 func (a *activation) object(e *js.ObjectExpr) tracked {
 	t := tracked{kind: isObject, props: map[string]tracked{}}
 	for _, p := range e.List {
@@ -254,7 +254,7 @@ func (a *activation) place(n any) jseval.Place {
 	return p
 }
 
-// enter reads a function of the same body.
+// enter reads a function that is defined in the same body.
 func (a *activation) enter(f *localFunc, args []tracked) {
 	key := "local " + tracked{kind: isList, list: args, fn: f}.key()
 	if a.s.done[key] {
@@ -274,8 +274,8 @@ func (a *activation) enter(f *localFunc, args []tracked) {
 	js.Walk(&inner, f.body)
 }
 
-// changes reports whether a name around the function is declared as one that may
-// change while the worker runs.
+// changes reports whether a name from around the function is declared with let, so
+// that its value may change while the worker runs.
 func (a *activation) changes(name string) bool {
 	for _, st := range a.code.Source.Body {
 		if ex, ok := st.(*js.ExportStmt); ok {

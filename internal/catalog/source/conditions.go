@@ -15,8 +15,8 @@ import (
 // (nodejs.org/api/packages.html#conditional-exports). Some of them differ between
 // the runtimes that a worker may have, which the sources do not show.
 
-// runtimes are the conditions of Bun and of Node.js, each without and with what
-// their options and NODE_ENV add.
+// runtimes lists the conditions of Bun and of Node.js, each without and with those
+// that their options and NODE_ENV add.
 var runtimes = func() (all [][]string) {
 	for _, base := range [][]string{{"bun", "node"}, {"node"}} {
 		for _, more := range []string{"", "development", "production"} {
@@ -26,14 +26,14 @@ var runtimes = func() (all [][]string) {
 	return all
 }()
 
-// member is a property of a JSON object; the order of conditions counts.
+// member is a property of a JSON object. The order of conditions matters.
 type member struct {
 	name  string
 	value any
 }
 
-// orderedJSON reads JSON; an object becomes a []member, null and whatever is
-// broken nil.
+// orderedJSON reads JSON. An object becomes a []member; null and invalid text
+// become nil.
 func orderedJSON(raw json.RawMessage) any {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	var value func() any
@@ -76,8 +76,8 @@ func orderedJSON(raw json.RawMessage) any {
 	return value()
 }
 
-// entryOf returns what `exports` or `imports` have for a key, and what the star
-// of its pattern stands for.
+// entryOf returns the entry of `exports` or `imports` for a key, and the text that
+// the star in its pattern matches.
 func entryOf(table any, key string) (value any, star string) {
 	all, ok := table.([]member)
 	if !ok || len(all) == 0 || !strings.HasPrefix(all[0].name, ".") && !strings.HasPrefix(all[0].name, "#") {
@@ -127,7 +127,7 @@ func targetUnder(v any, conditions []string) (file string, ok bool) {
 // choice is a specifier whose file depends on the runtime.
 type choice struct {
 	why string
-	// files are those of the files that are there.
+	// files lists the possible files that exist.
 	files []string
 }
 
@@ -207,8 +207,8 @@ func (w *workspace) tableOf(dir, spec string) (in string, table json.RawMessage,
 	return in, table, key
 }
 
-// fileOf returns the source file of a target: what it is built from if it is
-// there, or else the target itself; empty if neither is.
+// fileOf returns the source file of a target: the file that it is built from, or
+// else the target itself. It is empty if neither exists.
 func (w *workspace) fileOf(dir, target string) string {
 	if !strings.HasPrefix(target, "./") {
 		return ""
@@ -224,10 +224,10 @@ func (w *workspace) fileOf(dir, target string) string {
 	return ""
 }
 
-// required finds the specifiers of require().
+// required matches the specifiers of require().
 var required = regexp.MustCompile(`\brequire\s*\(\s*["']([^"'\n]+)["']`)
 
-// choose notes the specifiers of a file whose targets depend on the runtime.
+// choose records the specifiers of a file whose targets depend on the runtime.
 func (p *Program) choose(f *file) {
 	specs := f.scan.specifiers
 	inRequire := map[string]bool{}

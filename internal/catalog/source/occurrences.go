@@ -6,8 +6,8 @@ import (
 	"github.com/tdewolff/parse/v2/js"
 )
 
-// Occurrence is a name in a text: not a part of a longer one, a property, or in
-// a string or comment.
+// Occurrence is a name in a text that is not a part of a longer name, a property,
+// or in a string or comment.
 type Occurrence struct {
 	Name []byte
 	// After is the text that follows it.
@@ -16,8 +16,8 @@ type Occurrence struct {
 }
 
 // Occurrences visits the wanted names in the text of a function's body, until
-// visit returns false. It reports whether it got to the end; a text whose
-// brackets do not match is not understood.
+// visit returns false. It reports whether it got to the end, which it does not in
+// a text whose brackets do not match.
 func Occurrences(text []byte, wanted func(name []byte) bool, visit func(Occurrence) bool) bool {
 	l := &lexer{src: text, line: 1, levels: []level{{}}}
 	dots := 0 // before the token: one is a property's, three are a spread's
@@ -45,8 +45,8 @@ func isComment(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("//")) || bytes.HasPrefix(text, []byte("/*"))
 }
 
-// Unparsed is the text of a function's body that was left out when m was parsed,
-// and nil for any other.
+// Unparsed returns the text of a function's body if it was left out when m was
+// parsed, and nil otherwise.
 func (m *Module) Unparsed(list []js.IStmt) []byte {
 	if b := m.elided(list); b != nil {
 		return b.text
