@@ -12,6 +12,26 @@ type Catalog struct {
 	Unresolved []Unresolved `json:"unresolved,omitempty"`
 	// Orphans are functions that are created but that no index exports.
 	Orphans []Function `json:"orphans,omitempty"`
+	// Others are modules that register functions of these sources but are not
+	// among the indexes. Functions that they register are not orphans.
+	Others []Other `json:"others,omitempty"`
+}
+
+// Other is a module that registers functions but is not an index of the
+// catalog.
+type Other struct {
+	Path string `json:"path"`
+	Line int    `json:"line"` // of the call that registers them
+	// Worker is the worker in .sbw.yaml that has it as an index, if there is one.
+	Worker string `json:"worker,omitempty"`
+	// Functions is how many functions it registers.
+	Functions int `json:"functions"`
+	// Only lists the ids of those that no index of the catalog registers, and
+	// Perhaps the ids of others that it may register.
+	Only    []string `json:"only,omitempty"`
+	Perhaps []string `json:"perhaps,omitempty"`
+	// Incomplete says why it may register more, with the place, or is empty.
+	Incomplete string `json:"incomplete,omitempty"`
 }
 
 // Index is one module whose exports are registered.
@@ -42,8 +62,9 @@ type Function struct {
 	OnFailure bool   `json:"onFailure,omitempty"`
 	File      string `json:"file"`
 	Line      int    `json:"line"`
-	// Via is the place (file:line) of the call that led to createFunction if a
-	// factory creates the function.
+	// Via is the place (file:line) of the call of the factory that creates the
+	// function: the innermost one whose arguments contain the id, or else the
+	// one that calls createFunction.
 	Via string `json:"via,omitempty"`
 	// Uncalled means that the call was found, but that nothing calls the
 	// function that contains it. Only orphans can have it.
@@ -146,5 +167,5 @@ func (c *Catalog) Empty() bool {
 			return false
 		}
 	}
-	return len(c.Unresolved) == 0 && len(c.Orphans) == 0
+	return len(c.Unresolved) == 0 && len(c.Orphans) == 0 && len(c.Others) == 0
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // CheckOptions say which unsafe settings are allowed, and how severe the other
@@ -59,6 +60,7 @@ const (
 	CodeSharedTrigger   pipeline.Code = "catalog-shared-trigger"
 	CodeSharedCron      pipeline.Code = "catalog-shared-cron"
 	CodeOrphan          pipeline.Code = "catalog-orphan"
+	CodeOtherIndex      pipeline.Code = "catalog-other-index"
 	CodeUnresolved      pipeline.Code = "catalog-unresolved"
 	CodeAllowUnused     pipeline.Code = "catalog-allow-unused"
 	// CodeCheckUnknown reports an override that does not name a check or a
@@ -90,6 +92,7 @@ func checks() []check {
 		{CodeSharedTrigger, pipeline.Warning, sharedEvents},
 		{CodeSharedCron, pipeline.Note, sharedCrons},
 		{CodeOrphan, pipeline.Warning, orphans},
+		{CodeOtherIndex, pipeline.Note, otherIndexes},
 		{CodeUnresolved, pipeline.Warning, unresolved},
 		{CodeAllowUnused, pipeline.Note, unusedAllowances},
 	}
@@ -243,6 +246,49 @@ func orphans(c *Catalog, _ CheckOptions) []*pipeline.Finding {
 			"add it to "+strings.Join(indexes, " or ")+", or delete it"))
 	}
 	return found
+}
+
+// otherIndexes reports modules that register functions but are not indexes of
+// the worker. Whether one is forgotten, belongs to another worker or is only
+// for development, the sources do not say.
+func otherIndexes(c *Catalog, _ CheckOptions) []*pipeline.Finding {
+	var found []*pipeline.Finding
+	for _, o := range c.Others {
+		f := &pipeline.Finding{
+			Where: fmt.Sprintf("%s:%d", o.Path, o.Line),
+			What:  o.Path + " " + o.registers() + ", but it is not an index of this worker",
+			Why:   "what only that module registers is neither checked nor recorded in this image",
+			Fix: fmt.Sprintf("if it runs as another worker, add that one to .sbw.yaml: workers: {NAME: {catalog: {indexes: [%s]}}}; "+
+				"if it is a server for development, ignore this", o.Path),
+		}
+		if o.Worker != "" {
+			f.What = fmt.Sprintf("%s, an index of the worker %q, %s", o.Path, o.Worker, o.registers())
+			f.Why = "what only that module registers is checked and recorded when that worker is published"
+			f.Fix = "list it with gh sbw functions --worker " + o.Worker
+		}
+		if len(o.Only) > 0 {
+			f.Evidence = append(f.Evidence, "only there: "+units.List(o.Only))
+		}
+		if len(o.Perhaps) > 0 {
+			f.Evidence = append(f.Evidence, "perhaps there: "+units.List(o.Perhaps))
+		}
+		if o.Incomplete != "" {
+			f.Evidence = append(f.Evidence, "not everything is known: "+o.Incomplete)
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// registers describes what another module registers.
+func (o Other) registers() string {
+	switch {
+	case o.Functions > 0 && o.Incomplete == "":
+		return "registers " + units.Count(o.Functions, "function", "functions")
+	case o.Functions > 0:
+		return "registers " + units.Count(o.Functions, "function", "functions") + " or more"
+	}
+	return "registers functions that cannot be determined"
 }
 
 func unresolved(c *Catalog, _ CheckOptions) []*pipeline.Finding {

@@ -177,6 +177,14 @@ func TestCheck(t *testing.T) {
 				"warning catalog-orphan two.ts:3: \"two\" is created by a function that nothing calls: no index registers it; call that function and export the result from a.ts or b.ts, or delete it"},
 		{"undecided", Catalog{Unresolved: []Unresolved{{File: "x.ts", Line: 7, What: `the retries of "one"`, Why: "it depends on the moon"}}}, CheckOptions{},
 			`warning catalog-unresolved x.ts:7: cannot determine the retries of "one": it depends on the moon; write it as a constant, or check what the worker registers after the deploy`},
+		{"other indexes", Catalog{Indexes: []Index{index("a.ts", fn("one"))}, Others: []Other{
+			{Path: "b.ts", Line: 3, Functions: 2, Only: []string{"two"}},
+			{Path: "c.ts", Line: 1, Worker: "oven", Functions: 1, Only: []string{"three"}},
+			{Path: "d.ts", Line: 9, Perhaps: []string{"four"}, Incomplete: "d.ts:9: it depends on the environment variable ROLE"},
+		}}, CheckOptions{},
+			"note catalog-other-index b.ts:3: b.ts registers 2 functions, but it is not an index of this worker: what only that module registers is neither checked nor recorded in this image; if it runs as another worker, add that one to .sbw.yaml: workers: {NAME: {catalog: {indexes: [b.ts]}}}; if it is a server for development, ignore this | only there: two\n" +
+				"note catalog-other-index c.ts:1: c.ts, an index of the worker \"oven\", registers 1 function: what only that module registers is checked and recorded when that worker is published; list it with gh sbw functions --worker oven | only there: three\n" +
+				"note catalog-other-index d.ts:9: d.ts registers functions that cannot be determined, but it is not an index of this worker: what only that module registers is neither checked nor recorded in this image; if it runs as another worker, add that one to .sbw.yaml: workers: {NAME: {catalog: {indexes: [d.ts]}}}; if it is a server for development, ignore this | perhaps there: four | not everything is known: d.ts:9: it depends on the environment variable ROLE"},
 		{"severities", Catalog{Indexes: []Index{index("a.ts", fn("one", retries(0)))}, Orphans: []Function{fn("two")}, Unresolved: []Unresolved{{File: "x.ts", Line: 1}}},
 			CheckOptions{Severity: map[string]string{"catalog-zero-retries": "warning", "catalog-orphan": "error", "catalog-unresolved": "off"}},
 			"warning catalog-zero-retries one.ts:3: \"one\" has retries: 0: one request that is refused while the worker restarts fails its run for good (ADR-0156); set retries to 1 or more, or allow it with a reason: allow.zeroRetries.one in .sbw.yaml\n" +

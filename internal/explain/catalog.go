@@ -86,6 +86,13 @@ var catalogEntries = []Entry{
 		Aliases: []string{"function missing after deploy", "not in index file", "new function does not appear", "index.cluster.ts", "index.host.ts"},
 	},
 	{
+		Code:    "catalog-other-index",
+		Title:   "another module registers functions, but it is not an index of this worker",
+		Cause:   "The module calls serve or connect of the inngest SDK, and the functions that it gets are not registered by this worker's indexes. It may be the index of another worker, a second route of the same application, or a server for development. Its functions are not reported as missing, but they are neither checked nor recorded in this worker's image.",
+		Remedy:  "If it runs as another worker, give it an entry of its own in .sbw.yaml. If it is only for development, turn the check off.",
+		Example: "workers: {other: {catalog: {indexes: [src/other/serve.ts]}}}",
+	},
+	{
 		Code:    "catalog-retries-lowered",
 		Title:   "the function asks for more retries than the server allows",
 		Cause:   "The server allows at most 20 retries and silently lowers anything above.",

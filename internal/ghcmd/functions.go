@@ -111,11 +111,12 @@ type functionsDocument struct {
 	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions (with the ids of their steps, and open where there may be others) and incomplete"`
 	Unresolved []catalog.Unresolved          `json:"unresolved" doc:"what could not be decided, each with index, file, line, what and why"`
 	Orphans    []catalog.Function            `json:"orphans" doc:"functions that no index registers"`
+	Others     []catalog.Other               `json:"others,omitempty" doc:"modules that register functions but are not indexes of this worker, each with path, line, worker, functions, only, perhaps and incomplete"`
 	Diff       map[string]catalog.Difference `json:"diff,omitempty" doc:"with --diff, what changes in each index: added, removed, changed"`
 }
 
 func newFunctionsDocument(c *catalog.Catalog) *functionsDocument {
-	return &functionsDocument{Version: c.Version, Indexes: c.Indexes, Unresolved: c.Unresolved, Orphans: c.Orphans}
+	return &functionsDocument{Version: c.Version, Indexes: c.Indexes, Unresolved: c.Unresolved, Orphans: c.Orphans, Others: c.Others}
 }
 
 func listFunctions(env *cli.Env, output string, c *catalog.Catalog) error {

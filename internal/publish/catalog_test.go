@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -62,5 +63,26 @@ export const swept = inngest.createFunction({ id: "swept", retries: 0 }, [{ cron
 	}
 	if found := catalog.Check(c, catalog.CheckOptions{Own: c.Own()}); found[0].Severity != pipeline.Error {
 		t.Errorf("findings = %v", found)
+	}
+}
+
+// TestOtherIndexes: functions that another worker's image registers are not
+// reported as missing.
+func TestOtherIndexes(t *testing.T) {
+	at := func(name string, indexes ...string) worker.Worker {
+		return worker.Worker{Name: name, Catalog: worker.Catalog{Indexes: indexes}}
+	}
+	for name, c := range map[string]struct {
+		own  worker.Worker
+		want map[string]string
+	}{
+		"the first index of each":    {at("a", "a.ts"), map[string]string{"b.ts": "b", "src/c.ts": "c"}},
+		"one that is compared":       {at("a", "a.ts", "b.ts"), map[string]string{"src/c.ts": "c"}},
+		"a worker without functions": {at("none"), map[string]string{"a.ts": "a", "b.ts": "b", "src/c.ts": "c"}},
+	} {
+		o := Options{Worker: c.own, Siblings: []worker.Worker{at("a", "a.ts"), at("b", "b.ts", "x.ts"), at("c", "./src/c.ts"), at("none")}}
+		if got := o.otherIndexes(); !maps.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
 	}
 }

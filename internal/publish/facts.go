@@ -61,7 +61,7 @@ func NewFacts(o Options) *Facts {
 	f.Identity = pipeline.NewLazy(f.findIdentity)
 	f.Repository = pipeline.NewLazy(f.findRepository)
 	f.Functions = pipeline.NewLazy(func(ctx context.Context) (*catalog.Catalog, error) {
-		return reader.Read(ctx, reader.Options{Root: o.Root, Indexes: o.Worker.Catalog.Indexes})
+		return reader.Read(ctx, reader.Options{Root: o.Root, Indexes: o.Worker.Catalog.Indexes, Others: o.otherIndexes()})
 	})
 	f.pusher = pipeline.NewLazy(f.newPusher)
 	f.builder = pipeline.NewLazy(f.findBuilder)
@@ -91,6 +91,21 @@ func (o Options) own(r imageref.Repository) bool {
 		}
 		return r == w.Image
 	})
+}
+
+// otherIndexes returns the first indexes of the other workers, which list what
+// their images register, with the workers' names.
+func (o Options) otherIndexes() map[string]string {
+	others := map[string]string{}
+	for _, w := range o.Siblings {
+		if len(w.Catalog.Indexes) == 0 || w.Name == o.Worker.Name {
+			continue
+		}
+		if index := path.Clean(w.Catalog.Indexes[0]); !slices.Contains(o.Worker.Catalog.Indexes, index) {
+			others[index] = w.Name
+		}
+	}
+	return others
 }
 
 // holders returns the names of the variables in which the user keeps the token.

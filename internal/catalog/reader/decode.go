@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -16,6 +17,9 @@ type decoded struct {
 	open []catalog.Unresolved
 	// idOpen means that its id is not known.
 	idOpen bool
+	// call is the factory's call that Via names, if called is set.
+	call   jseval.Place
+	called bool
 }
 
 // neverRetried reports whether its retries are known to be 0. This is checked
@@ -33,11 +37,6 @@ func (r *reading) decode(m *jseval.Machine, f *function) *decoded {
 	d := &decoded{}
 	r.decodedBy[f] = d
 	d.File, d.Line = f.at.File(), f.at.Line()
-	if len(f.calls) > 0 {
-		if file, line := f.calls[0].File(), f.calls[0].Line(); file != d.File || line != d.Line {
-			d.Via = fmt.Sprintf("%s:%d", file, line)
-		}
-	}
 	d.Throws = f.throws
 	if f.client != nil {
 		d.App, _ = f.client.id.(string)
@@ -56,7 +55,75 @@ func (r *reading) decode(m *jseval.Machine, f *function) *decoded {
 	o.concurrency()
 	o.batch()
 	o.onFailure()
+	d.call, d.called = r.via(f, d.ID)
+	if d.called && (d.call.File() != d.File || d.call.Line() != d.Line) {
+		d.Via = fmt.Sprintf("%s:%d", d.call.File(), d.call.Line())
+	}
 	return d
+}
+
+// via returns the call of a factory where a reader finds what is specific to
+// the function: the innermost one whose arguments contain the id. If the id is
+// put together, it is the call of the factory that calls createFunction. The
+// outermost call is often only that of a main function.
+func (r *reading) via(f *function, id string) (call jseval.Place, ok bool) {
+	for _, call := range slices.Backward(f.calls) {
+		if id != "" && r.quotes(call, id) {
+			return call, true
+		}
+	}
+	if len(f.calls) == 0 {
+		return call, false
+	}
+	return f.calls[len(f.calls)-1], true
+}
+
+// callLines limits how many lines of a call are searched for an id.
+const callLines = 8
+
+// quotes reports whether the text of a call contains a string. A place may be
+// that of the call's first argument.
+func (r *reading) quotes(call jseval.Place, text string) bool {
+	if call.File() == "" {
+		return false
+	}
+	rest := r.program.Text(r.absolute(call.File()))
+	for range call.Line() - 1 {
+		_, rest, _ = bytes.Cut(rest, []byte("\n"))
+	}
+	depth, called := 0, false
+	for range callLines {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte("\n"))
+		for _, quote := range []string{"'", `"`, "`"} {
+			if bytes.Contains(line, []byte(quote+text+quote)) {
+				return true
+			}
+		}
+		called = called || bytes.ContainsRune(line, '(')
+		depth += bytes.Count(line, []byte("(")) - bytes.Count(line, []byte(")"))
+		if depth < 0 || called && depth == 0 {
+			break
+		}
+	}
+	return false
+}
+
+// key identifies a function across machines by where it is created and from
+// where. If the id is not known, the whole way there is relevant.
+func (r *reading) key(m *jseval.Machine, f *function) functionKey {
+	d := r.decode(m, f)
+	k := functionKey{site: f.at.Key(), id: d.ID}
+	if f.node != nil {
+		k.site = [2]any{f.node, nil}
+	}
+	if d.called {
+		k.via = d.call.Key()
+	}
+	if d.ID == "" && len(f.calls) > 0 {
+		k.from = f.calls[0].Key()
+	}
+	return k
 }
 
 type decoder struct {

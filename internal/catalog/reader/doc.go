@@ -26,6 +26,12 @@
 // not registered otherwise become candidates: they are checked, and they are
 // not orphans.
 //
+// # Other modules that register functions
+//
+// A function that no index registers is reported as an orphan only if no other
+// module of the repository registers it either (others.go). They are looked
+// for only if there are orphans, because each is evaluated on its own.
+//
 // # To support another form
 //
 // Add it to testdata/corpus, where the real SDK says what it registers, or to

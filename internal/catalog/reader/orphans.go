@@ -15,9 +15,35 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
-// orphans finds functions that are created but that no index registers, both
-// among what the indexes evaluated and in the other sources of their packages.
+// orphan is a function that no index is known to register.
+type orphan struct {
+	catalog.Function
+	key functionKey
+}
+
+// orphans finds functions that are created but that neither an index nor
+// another module registers.
 func (r *reading) orphans(indexes []string) error {
+	if err := r.unregistered(indexes); err != nil {
+		return err
+	}
+	if len(r.lost) > 0 {
+		// Evaluating other modules is expensive, so it is done only if it
+		// matters.
+		if err := r.others(indexes); err != nil {
+			return err
+		}
+	}
+	for _, o := range r.lost {
+		r.cat.Orphans = append(r.cat.Orphans, o.Function)
+	}
+	return nil
+}
+
+// unregistered finds functions that are created but that no index registers,
+// both among what the indexes evaluated and in the other sources of their
+// packages.
+func (r *reading) unregistered(indexes []string) error {
 	for _, made := range r.created {
 		if !made.later {
 			r.orphan(made)
@@ -66,7 +92,7 @@ func (r *reading) loadable(loaders []loader, path string, made madeBy) bool {
 			continue
 		}
 		if made.function != nil {
-			if d := r.decode(made.machine, made.function); (!d.idOpen || d.neverRetried()) && !r.listed[made.key(d.ID)] {
+			if d := r.decode(made.machine, made.function); (!d.idOpen || d.neverRetried()) && !r.listed[r.key(made.machine, made.function)] {
 				addCandidate(&r.cat.Indexes[l.index], d.Function)
 			}
 		}
@@ -93,17 +119,16 @@ func (r *reading) leaveDynamic() {
 }
 
 func (r *reading) orphan(made madeBy) {
-	d := r.decode(made.machine, made.function)
-	if !r.listed[made.key(d.ID)] {
-		r.addOrphan(d.Function)
+	if key := r.key(made.machine, made.function); !r.listed[key] {
+		r.addOrphan(orphan{r.decode(made.machine, made.function).Function, key})
 	}
 }
 
-func (r *reading) addOrphan(f catalog.Function) {
-	if !slices.ContainsFunc(r.cat.Orphans, func(o catalog.Function) bool {
+func (r *reading) addOrphan(f orphan) {
+	if !slices.ContainsFunc(r.lost, func(o orphan) bool {
 		return o.File == f.File && o.Line == f.Line && o.ID == f.ID && o.Via == f.Via
 	}) {
-		r.cat.Orphans = append(r.cat.Orphans, f)
+		r.lost = append(r.lost, f)
 	}
 }
 
@@ -111,31 +136,47 @@ func (r *reading) addOrphan(f catalog.Function) {
 // createFunction, without tests and build outputs.
 func (r *reading) sources(indexes []string) []string {
 	var found []string
-	visited := map[string]bool{}
-	for _, index := range indexes {
-		dir := r.packageDir(filepath.Join(r.program.Root(), filepath.FromSlash(index)))
-		if visited[dir] {
-			continue
-		}
-		visited[dir] = true
-		// An unreadable folder contains nothing that could be reported.
-		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil || r.ctx.Err() != nil:
-				return fs.SkipDir
-			case d.IsDir():
-				if path != dir && (skipDir(d.Name()) || isPackage(path)) {
-					return fs.SkipDir
-				}
-			case d.Type().IsRegular() && isSource(d.Name()):
-				if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(words[0])) {
-					found = append(found, path)
-				}
+	for _, dir := range r.packageDirs(indexes) {
+		r.eachSource(dir, isPackage, func(path string, text []byte) {
+			if bytes.Contains(text, []byte(words[0])) {
+				found = append(found, path)
 			}
-			return nil
 		})
 	}
 	return found
+}
+
+// packageDirs returns the directories of the packages of the indexes.
+func (r *reading) packageDirs(indexes []string) []string {
+	var all []string
+	for _, index := range indexes {
+		dir := r.packageDir(filepath.Join(r.program.Root(), filepath.FromSlash(index)))
+		if !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
+	}
+	return all
+}
+
+// eachSource visits the sources below a directory, without tests, build
+// outputs and the folders that skip names.
+func (r *reading) eachSource(dir string, skip func(dir string) bool, visit func(path string, text []byte)) {
+	// An unreadable folder contains nothing that could be reported.
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || r.ctx.Err() != nil:
+			return fs.SkipDir
+		case d.IsDir():
+			if path != dir && (skipDir(d.Name()) || skip(path)) {
+				return fs.SkipDir
+			}
+		case d.Type().IsRegular() && isSource(d.Name()):
+			if b, err := os.ReadFile(path); err == nil {
+				visit(path, b)
+			}
+		}
+		return nil
+	})
 }
 
 // packageDir returns the directory of the package that contains a file.
@@ -157,7 +198,7 @@ func isPackage(dir string) bool {
 
 func skipDir(name string) bool {
 	switch name {
-	case "node_modules", "dist", "build", "out", "coverage", "test", "tests", "fixtures", "testdata", "examples":
+	case "node_modules", "dist", "build", "out", "coverage", "test", "tests", "e2e", "cypress", "playwright", "mocks", "fixtures", "testdata", "examples":
 		return true
 	}
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "__")
@@ -186,7 +227,10 @@ func (r *reading) uncalled(rest []string, m *jseval.Machine, s *sdk) {
 				return
 			}
 			if id, ok := writtenID(c.Args); ok {
-				r.addOrphan(catalog.Function{ID: id, File: c.At.File(), Line: c.At.Line(), Uncalled: true})
+				r.addOrphan(orphan{
+					catalog.Function{ID: id, File: c.At.File(), Line: c.At.Line(), Uncalled: true},
+					functionKey{site: [2]any{c.Node, nil}, id: id},
+				})
 			}
 		})
 	}

@@ -25,9 +25,9 @@ type Options struct {
 	// Indexes are the modules whose exports a worker registers, relative to
 	// Root.
 	Indexes []string
-	// Others are the indexes of other workers. Functions that they register
-	// are not orphans.
-	Others []string
+	// Others maps the indexes of other workers to the workers' names.
+	// Functions that they register are not orphans.
+	Others map[string]string
 	// Env contains the environment variables whose values in the worker are
 	// known. Everything that depends on another variable is unresolved.
 	Env map[string]string
@@ -50,17 +50,11 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	others, _ := o.split(o.Others)
-	r := &reading{
-		ctx: ctx, options: o, program: program, cat: cat,
-		decodedBy: map[*function]*decoded{},
-		listed:    map[functionKey]bool{},
-		walked:    map[string]bool{},
-		reached:   map[any]bool{},
-	}
+	r := newReading(ctx, o, program)
+	r.cat = cat
 	var entries []*entryRead
 	var paths []string
-	for _, index := range slices.Concat(present, others) {
+	for _, index := range present {
 		path := filepath.Join(program.Root(), filepath.FromSlash(index))
 		entries = append(entries, &entryRead{index: index, path: path})
 		paths = append(paths, path)
@@ -68,7 +62,7 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if err := program.Add(ctx, paths...); err != nil {
 		return nil, err
 	}
-	started, err := r.started(entries[:len(present)])
+	started, err := r.started(entries)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +78,8 @@ func Read(ctx context.Context, o Options) (*catalog.Catalog, error) {
 	if aside && !slices.ContainsFunc(entries, func(e *entryRead) bool { return len(e.sdk.dynamic) > 0 }) {
 		return cat, nil
 	}
-	for i, e := range entries {
-		r.finish(e, i < len(present))
+	for _, e := range entries {
+		r.finish(e)
 	}
 	for _, index := range missing {
 		cat.Indexes = append(cat.Indexes, catalog.Index{Path: index, Functions: []catalog.Function{}, Incomplete: true})
@@ -139,6 +133,18 @@ type reading struct {
 	dynamic []dynamicLoad
 	// loads means that an index may load any module.
 	loads bool
+	// lost lists the functions that no index is known to register.
+	lost []orphan
+}
+
+func newReading(ctx context.Context, o Options, p *source.Program) *reading {
+	return &reading{
+		ctx: ctx, options: o, program: p, cat: &catalog.Catalog{},
+		decodedBy: map[*function]*decoded{},
+		listed:    map[functionKey]bool{},
+		walked:    map[string]bool{},
+		reached:   map[any]bool{},
+	}
 }
 
 // dynamicLoad is a place where an index loads unknown modules.
@@ -209,9 +215,18 @@ func (r *reading) evaluate(entries []*entryRead) error {
 	return nil
 }
 
-// finish adds an index to the catalog. For an index of another worker, it only
-// records which functions are registered.
-func (r *reading) finish(e *entryRead, ours bool) {
+// finish adds an index, or a program that an index starts, to the catalog.
+func (r *reading) finish(e *entryRead) {
+	c := r.collect(e)
+	if e.started != nil {
+		r.addStarted(e, c)
+	} else {
+		r.add(e, c)
+	}
+}
+
+// collect determines what an index registers.
+func (r *reading) collect(e *entryRead) *collection {
 	c := e.load
 	if e.err != nil {
 		r.unreadable(c, e.err)
@@ -220,7 +235,7 @@ func (r *reading) finish(e *entryRead, ours bool) {
 		r.blind = r.blind || e.m.Failed(e.path) || c.registersUnknown
 	}
 	for _, f := range slices.Concat(functionsOf(c.found), c.maybe) {
-		r.listed[f.key(r.decode(e.m, f).ID)] = true
+		r.listed[r.key(e.m, f)] = true
 	}
 	for _, f := range e.sdk.created {
 		r.created = append(r.created, madeBy{f, e.m})
@@ -229,12 +244,7 @@ func (r *reading) finish(e *entryRead, ours bool) {
 	for _, d := range e.sdk.dynamic {
 		r.dynamic = append(r.dynamic, dynamicLoad{e.index, d})
 	}
-	switch {
-	case ours:
-		r.add(e, c)
-	case e.started != nil:
-		r.addStarted(e, c)
-	}
+	return c
 }
 
 func functionsOf(entries []entry) []*function {

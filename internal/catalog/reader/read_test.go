@@ -209,7 +209,7 @@ func TestOrphans(t *testing.T) {
 		"second.ts":          "import { make } from './client'; export const s = make('second-worker'); // createFunction",
 		"maybe.ts":           "import { make } from './client'; export const m = [process.env.M && make('maybe')]; // createFunction",
 	})
-	cat, err := Read(t.Context(), Options{Root: root, Indexes: []string{"index.ts"}, Others: []string{"second.ts", "maybe.ts"}})
+	cat, err := Read(t.Context(), Options{Root: root, Indexes: []string{"index.ts"}, Others: map[string]string{"second.ts": "second", "maybe.ts": "second"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ export const three = [1].map(() =>
 	for _, f := range cat.Indexes[0].Functions {
 		got = append(got, fmt.Sprintf("%s %s:%d %s %s", f.ID, f.File, f.Line, f.Via, f.App))
 	}
-	want := "one src/index.ts:9  app\nthree src/index.ts:16 src/index.ts:19 app\ntwo src/index.ts:16 src/index.ts:18 app"
+	want := "one src/index.ts:9  app\nthree src/index.ts:16 src/index.ts:21 app\ntwo src/index.ts:16 src/index.ts:18 app"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}

@@ -29,22 +29,9 @@ type function struct {
 	later bool
 }
 
-// key identifies a function across machines by where it is created and from
-// where.
-func (f *function) key(id string) functionKey {
-	k := functionKey{site: f.at.Key(), id: id}
-	if f.node != nil {
-		k.site = [2]any{f.node, nil}
-	}
-	if len(f.calls) > 0 {
-		k.via = f.calls[0].Key()
-	}
-	return k
-}
-
 type functionKey struct {
-	site, via [2]any
-	id        string
+	site, via, from [2]any
+	id              string
 }
 
 // sdk replaces the npm package inngest, versions 2 to 4, in one evaluation. It

@@ -7,7 +7,8 @@ type served struct {
 	functions jseval.Value
 	app       jseval.Value
 	at        jseval.Place
-	by        *jseval.Func // the function that is supposed to be called
+	calls     []jseval.Place // the active calls, as in function
+	by        *jseval.Func   // the function that is supposed to be called
 }
 
 // servedKey identifies calls that serve the same list with the same length.
@@ -114,7 +115,7 @@ func (s *sdk) register(c *jseval.Call, functions, cl, id jseval.Value, live bool
 		key.length = len(a.Elems)
 		functions = &jseval.Array{Elems: append([]jseval.Value(nil), a.Elems...), Rest: a.Rest}
 	}
-	sv := &served{functions: functions, app: id, at: c.At}
+	sv := &served{functions: functions, app: id, at: c.At, calls: c.M.Calls()}
 	if s.later {
 		s.laterServe = append(s.laterServe, sv)
 		return
