@@ -39,8 +39,8 @@ func newCompletion(env *Env) *cobra.Command {
   # PowerShell, in $PROFILE
   HOST sbw completion powershell | Out-String | Invoke-Expression`)
 	about := `Write the script that makes a shell complete 'HOST sbw': commands, flags, and their values
-(workers, published tags, error codes%s). Answers from a server are waited for up to
-two seconds.`
+(workers, published tags, error codes%s). It waits up to two seconds for values that
+come from a server.`
 	more := ""
 	if host == "kubectl" {
 		more = ", contexts, namespaces, functions, revisions"

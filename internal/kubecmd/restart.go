@@ -15,7 +15,7 @@ func newRestart(k *factory, runF func(context.Context, *rolloutOptions) error) *
 	o.Restart, o.Manifest.ImageOnly, o.DryRun = true, true, rollout.DryRunNone
 	c := &cobra.Command{
 		Use:   "restart",
-		Short: "Replace the pods with new ones of the same image, which read changed Secrets and ConfigMaps",
+		Short: "Replace the pods with new ones of the same image, so that they read changed Secrets and ConfigMaps",
 		Long: `Replace the pods with new ones of the image that is running.
 
 A pod reads the Secrets and ConfigMaps of its environment once, when it starts. After one of them has

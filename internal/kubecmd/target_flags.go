@@ -159,7 +159,7 @@ func (o *rolloutOptions) addRestart(c *cobra.Command) {
 	f.Var(&o.waitIdle, "wait-idle", "wait up to this long until no step is executing; with no value, wait indefinitely (default: not at all)")
 	f.Lookup("wait-idle").NoOptDefVal = "forever"
 	f.DurationVar(&o.Steps.MaxStepLoss, "max-step-loss", 0, "let steps that have run for less than this be retried; refuse older ones")
-	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "run again what the rollout has killed")
+	f.BoolVar(&o.Steps.RerunLost, "rerun-lost", false, "start the runs again that the rollout has killed")
 }
 
 // complete fills in from the configuration what the flags leave open.
