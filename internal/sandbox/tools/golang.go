@@ -92,8 +92,9 @@ func builds(all bool) []build {
 				packages: []string{"github.com/containerd/nerdctl/cmd/nerdctl"},
 				flags:    []string{"-ldflags=-s -w"},
 			},
-			// Debian's engine is of 2022, and the two must not get into each other's
-			// way. Most of what it is made of was compiled for BuildKit already.
+			// Debian's engine dates from 2022, and neither engine may find the
+			// programs of the other one. Most packages of this engine have already
+			// been compiled for BuildKit.
 			build{
 				name:     "moby",
 				module:   "moby",

@@ -9,8 +9,8 @@ const port = Number(env("PORT", "3111"));
 const host = env("HOST", "127.0.0.1");
 const log = (what) => process.stdout.write(JSON.stringify({ at: Date.now(), pid: process.pid, ...what }) + "\n");
 
-// report sends a line to whoever counts what this worker does (REPORT_TO), and
-// returns when it has arrived: a pod's own log goes with the pod.
+// report sends a line to the test that counts what this worker does (REPORT_TO),
+// and returns when it has arrived. A pod's own log would be lost with the pod.
 const report = async (what) => {
   const line = JSON.stringify({ at: Date.now(), pid: process.pid, pod: process.env.HOSTNAME, tag: process.env.TAG, ...what });
   await fetch(process.env.REPORT_TO, { method: "POST", body: line });
@@ -20,8 +20,8 @@ const client = makeClient({ id: env("OTHER_APP_ID", env("INNGEST_APP_ID", "syste
 const slowMs = Number(env("SLOW_MS", "60000"));
 const retries = Number(env("RETRIES", "2"));
 
-// Slow steps end after their time, or as soon as somebody posts to /finish: a
-// test that has to see a step running must not race against its end.
+// Slow steps end after their time, or as soon as somebody posts to /finish, so that
+// a test which has to see a running step does not race against the step's end.
 const finishers = new Set();
 const finished = (ms) =>
   new Promise((done) => {
@@ -143,12 +143,12 @@ const started = () => {
   log({ listening: true, sdk: version });
   if (process.env.CRASH_AFTER_MS) setTimeout(() => process.exit(7), Number(process.env.CRASH_AFTER_MS));
   const after = process.env.REGISTER_AFTER_MS;
-  // As the real worker does some time after its start.
+  // The real worker does the same some time after its start.
   if (after) setTimeout(register, Number(after));
 };
 
-// overwritten waits until the server's list shows another set of functions for
-// this app than this worker's own.
+// overwritten waits until the server's list shows functions for this app that are
+// not this worker's own.
 const overwritten = async () => {
   const app = env("INNGEST_APP_ID", "system-bus-cluster");
   const own = names.map((name) => `${app}-${name}`).sort().join();
@@ -164,10 +164,10 @@ const overwritten = async () => {
   }
 };
 
-// The first process of a container is not ended by the signal alone.
+// By default, this signal does not end the first process of a container.
 process.on("SIGTERM", async () => {
   if (process.env.REGISTER_AT_END) {
-    // As an old pod does whose timer fires when the new one has registered.
+    // An old pod does this if its timer fires after the new one has registered.
     await overwritten();
     await register();
   }
