@@ -8,6 +8,7 @@ var buildEntries = []Entry{
 		Cause:   "The builder asked the base image's registry for it and got an answer that sbw does not recognise. The answer is printed.",
 		Remedy:  "Let the builder pull the image by itself (docker pull, podman pull) for the same platform, and see what it says.",
 		Example: "docker pull --platform linux/arm64 oven/bun:1.3",
+		Aliases: []string{"failed to resolve source metadata"},
 	},
 	{
 		Code:    "base-image-denied",
@@ -15,7 +16,7 @@ var buildEntries = []Entry{
 		Cause:   "The name in FROM does not exist, which most registries do not distinguish from a private image. Or the image is private and the builder is not logged in. sbw never passes the credential that it pushes with to a builder.",
 		Remedy:  "Correct the name, or log the builder in with its own command: docker login REGISTRY (or podman login, buildah login).",
 		Example: "docker login ghcr.io",
-		Aliases: []string{"insufficient_scope: authorization failed"},
+		Aliases: []string{"insufficient_scope: authorization failed", "pull access denied, repository does not exist or may require authorization… insufficient_scope: authorization failed", "failed to resolve source metadata for… 403 Forbidden", "failed to resolve source metadata for… 401 Unauthorized", "failed to resolve source metadata for… failed to authorize", "failed to resolve source metadata for… pull access denied"},
 	},
 	{
 		Code:    "base-image-missing",
@@ -23,7 +24,7 @@ var buildEntries = []Entry{
 		Cause:   "The tag in FROM never existed or no longer exists.",
 		Remedy:  "Correct the name or the tag in FROM. To ask the registry for it, run docker buildx imagetools inspect NAME:TAG.",
 		Example: "docker buildx imagetools inspect oven/bun:1.3",
-		Aliases: []string{"failed to resolve source metadata for"},
+		Aliases: []string{"failed to resolve source metadata for… not found", "failed to resolve source metadata for… manifest unknown"},
 	},
 	{
 		Code:    "base-image-platform",
@@ -31,7 +32,7 @@ var buildEntries = []Entry{
 		Cause:   "The tag in FROM is an index, and it does not contain the platform to be built.",
 		Remedy:  "Choose a base image that has the platform. docker buildx imagetools inspect NAME:TAG lists the platforms of an image.",
 		Example: "docker buildx imagetools inspect oven/bun:1.3 | grep Platform",
-		Aliases: []string{"no image found in manifest list for architecture"},
+		Aliases: []string{"no image found in manifest list for architecture", "failed to resolve source metadata for… no match for platform in manifest"},
 	},
 	{
 		Code:    "base-image-rate",
@@ -39,7 +40,7 @@ var buildEntries = []Entry{
 		Cause:   "Docker Hub limits the number of pulls per address for clients that are not logged in.",
 		Remedy:  "Log the builder in (docker login), wait, or take the base image from another registry.",
 		Example: "docker login\n\n# or, in the Dockerfile:\nFROM mirror.gcr.io/library/node:22",
-		Aliases: []string{"You have reached your pull rate limit", "You have reached your unauthenticated pull rate limit"},
+		Aliases: []string{"You have reached your pull rate limit", "You have reached your unauthenticated pull rate limit", "failed to resolve source metadata for… 429 Too Many Requests", "failed to resolve source metadata for… toomanyrequests"},
 		Docs:    []string{"https://docs.docker.com/docker-hub/usage/"},
 	},
 	{
@@ -65,7 +66,7 @@ var buildEntries = []Entry{
 		Cause:   "Something outside the steps of the Dockerfile failed: a base image could not be pulled, the builder went away, or its frontend rejected the Dockerfile. The builder's own output is printed as evidence.",
 		Remedy:  "Read the last lines of the output. If it is about a base image, pull that image by hand for the same platform.",
 		Example: "gh sbw publish --dry-run --verbose",
-		Aliases: []string{"failed to solve", "failed to solve with frontend dockerfile.v0", "failed to resolve source metadata"},
+		Aliases: []string{"failed to solve", "failed to solve with frontend dockerfile.v0"},
 	},
 	{
 		Code:    "build-network",
@@ -163,7 +164,7 @@ var buildEntries = []Entry{
 		Cause:   "A RUN instruction of an arm64 image is executed on an amd64 machine. That requires QEMU emulation on the machine where the builder runs.",
 		Remedy:  "Install the emulation (on Debian: apt install qemu-user-static binfmt-support). Docker Desktop and Colima on Apple silicon build arm64 without it.",
 		Example: "docker run --privileged --rm tonistiigi/binfmt --install arm64",
-		Aliases: []string{"exec /bin/sh: exec format error", "exec user process caused: exec format error", "no match for platform in builder"},
+		Aliases: []string{"exec /bin/sh: exec format error", "no match for platform in builder"},
 		Docs:    []string{"https://docs.docker.com/build/building/multi-platform/"},
 	},
 	{

@@ -17,49 +17,49 @@ func Candidates(query string) []Entry {
 			return []Entry{e}
 		}
 	}
-	best, specific := matches(q)
-	if specific && len(best) == 1 {
+	best, rank := matches(q)
+	if rank == 0 && len(best) == 1 {
 		return best
 	}
 	codes := areas(q)
+	if one := named(q, codes); one != "" {
+		codes, best = []string{one}, nil
+	}
 	for _, e := range List() {
 		if slices.Contains(codes, e.Code) && !slices.ContainsFunc(best, func(b Entry) bool { return b.Code == e.Code }) {
 			best = append(best, e)
 		}
 	}
-	if one := named(q, codes); one != "" {
-		best = slices.DeleteFunc(best, func(e Entry) bool { return e.Code != one })
-	}
 	return best
 }
 
-// matches returns the entries with the longest alias in q, and whether that alias
-// belongs to them alone.
-func matches(q string) (best []Entry, specific bool) {
+// matches returns the entries with the longest alias in q. rank is that of a generic
+// alias, or 0 if the alias is a specific one.
+func matches(q string) (best []Entry, rank int) {
 	score := 0
 	for _, e := range List() {
 		for _, alias := range e.Aliases {
 			folded := fold(alias)
 			n := match(folded, q)
-			rank := generic[folded]
-			if rank == 0 && everywhere(folded) || n > 0 && everywhere(q) && strings.Contains(folded, q) {
-				rank = 1
+			r := generic[folded]
+			if r == 0 && everywhere(folded) || n > 0 && everywhere(q) && strings.Contains(folded, q) {
+				r = rankReason
 			}
-			if rank > 0 && n > 0 {
-				n = rank
+			if r > 0 && n > 0 && (folded != q || everywhere(q)) {
+				n = r
 			}
 			if n == 0 || n < score {
 				continue
 			}
 			if n > score {
-				best, score, specific = nil, n, rank != 1
+				best, score, rank = nil, n, r
 			}
 			if !slices.ContainsFunc(best, func(b Entry) bool { return b.Code == e.Code }) {
 				best = append(best, e)
 			}
 		}
 	}
-	return best, specific
+	return best, rank
 }
 
 // everywhere reports whether a text is a message of the network layer that does not
@@ -76,9 +76,12 @@ type area struct {
 	marks []string
 }
 
+// connections are in the order in which their marks are looked for. A failed pull also
+// names the registry, and so does a base image that cannot be fetched.
 var connections = []area{
-	{network: "cluster-unreachable", tls: "cluster-tls", marks: []string{":6443", "unable to connect to the server", "/apis/", "/api/v1"}},
 	{network: "image-network", marks: []string{"failed to pull", "failed to resolve reference", "errimagepull", "imagepullbackoff"}},
+	{network: "cluster-unreachable", tls: "cluster-tls", marks: []string{":6443", "unable to connect to the server", "/apis/", "/api/v1"}},
+	{network: "build-network", marks: []string{"failed to resolve source metadata"}},
 	{network: "registry-unreachable", tls: "registry-tls", marks: []string{"ghcr.io", "/v2/", ":5000"}},
 	{network: "inngest-unreachable", marks: []string{"inngest", ":8288", "/v0/gql", "/fn/register"}},
 	{network: "github-unreachable", marks: []string{"api.github.com"}},
@@ -91,6 +94,7 @@ var (
 		"tls handshake timeout", "i/o timeout", "context deadline exceeded", "no such host", "server misbehaving",
 		"network is unreachable", "no route to host", "connection refused", "connection reset by peer", "unexpected eof",
 		"client.timeout exceeded",
+		"econnrefused", "econnreset", "etimedout", "enotfound", "eai_again", "err_connection_refused", // as Node.js and browsers write them
 	}
 	tlsTexts = []string{
 		"certificate signed by unknown authority", "certificate has expired", "failed to verify certificate",
@@ -108,7 +112,7 @@ func areas(q string) (codes []string) {
 		if tls && a.tls != "" {
 			codes = append(codes, a.tls)
 		}
-		if network && !tls {
+		if network && !tls && !slices.Contains(codes, a.network) {
 			codes = append(codes, a.network)
 		}
 	}
@@ -117,8 +121,7 @@ func areas(q string) (codes []string) {
 
 // named returns the one of the codes whose connection the message names, or "".
 func named(q string, codes []string) string {
-	for _, i := range []int{1, 0, 2, 3, 4, 5} { // a failed pull also names the registry
-		a := connections[i]
+	for _, a := range connections {
 		if !slices.ContainsFunc(a.marks, func(m string) bool { return strings.Contains(q, m) }) {
 			continue
 		}

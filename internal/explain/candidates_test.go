@@ -52,7 +52,7 @@ func TestCandidates(t *testing.T) {
 func TestAreasExist(t *testing.T) {
 	for _, a := range connections {
 		for _, code := range []string{a.network, a.tls} {
-			if e, ok := Lookup(code); code != "" && (!ok || e.Code != code) {
+			if e, ok := lookUp(code); code != "" && (!ok || e.Code != code) {
 				t.Errorf("no page explains %q", code)
 			}
 		}

@@ -52,7 +52,7 @@ var clusterEntries = []Entry{
 		Cause:   "The cluster, its virtual machine (Colima) or the tunnel to it is down, or the kubeconfig contains an old address.",
 		Remedy:  "Start the machine, or choose another --context. kubectl cluster-info runs into the same problem.",
 		Example: "colima start\nkubectl cluster-info",
-		Aliases: []string{"The connection to the server", "was refused - did you specify the right host or port", "Unable to connect to the server", "context deadline exceeded", "6443: connect: connection refused", "8080: connect: connection refused"},
+		Aliases: []string{"The connection to the server", "was refused - did you specify the right host or port", "Unable to connect to the server", "context deadline exceeded"},
 	},
 	{
 		Code:    "context-unknown",
@@ -60,7 +60,7 @@ var clusterEntries = []Entry{
 		Cause:   "--context, or current-context, names a context that is not in any file of KUBECONFIG.",
 		Remedy:  "List the contexts.",
 		Example: "kubectl config get-contexts -o name",
-		Aliases: []string{"context does not exist", "context was not found for specified context"},
+		Aliases: []string{"context was not found for specified context", "context… does not exist", "current-context is not set"},
 	},
 	{
 		Code:    "forward-forbidden",

@@ -54,47 +54,27 @@ func List() []Entry {
 	return all
 }
 
-// Lookup finds the entry for a code, for one of its aliases, or for a text that
-// contains an alias, such as a line copied from a log. If several aliases match,
-// the longest one decides, because it is the most specific. If two entries match
-// equally well, Lookup returns neither.
-func Lookup(query string) (Entry, bool) {
-	q := fold(query)
-	if q == "" {
-		return Entry{}, false
-	}
-	var best Entry
-	score, tie := 0, false
-	for _, e := range List() {
-		if e.Code == q || strings.ReplaceAll(e.Code, "-", " ") == q {
-			return e, true
-		}
-		for _, alias := range e.Aliases {
-			n := match(fold(alias), q)
-			if rank := generic[fold(alias)]; rank > 0 && n > 0 && fold(alias) != q {
-				n = rank
-			}
-			switch {
-			case n > score:
-				best, score, tie = e, n, false
-			case n == score && n > 0 && e.Code != best.Code:
-				tie = true
-			}
-		}
-	}
-	return best, score > 0 && !tie
+// generic lists aliases that occur in many different messages, because a program or
+// the network layer puts them around the actual reason. They decide only if nothing
+// else in the message is known ("Liveness probe failed: … context deadline exceeded"
+// is about the probe), and among themselves by these ranks.
+var generic = map[string]int{
+	"failed to solve": rankWrapper, "failed to solve with frontend dockerfile.v0": rankWrapper,
+	"error from server (notfound)": rankWrapper, "error from server (forbidden)": rankWrapper,
+	"failed to resolve source metadata": rankReason,
+	"context deadline exceeded":         rankReason, "i/o timeout": rankReason, "no such host": rankReason,
+	"network is unreachable": rankReason, "tls handshake timeout": rankReason, "server misbehaving": rankReason,
+	"403 forbidden": rankReason, "401 unauthorized": rankReason,
+	"unable to connect to the server": rankConnection,
 }
 
-// generic are aliases that are part of many different messages, because kubectl or
-// the network layer adds them. They decide only if nothing else in the message is
-// known ("Liveness probe failed: … context deadline exceeded" is about the probe),
-// and among themselves by these ranks.
-var generic = map[string]int{
-	"unable to connect to the server": 2,
-	"context deadline exceeded":       1, "i/o timeout": 1, "no such host": 1,
-	"network is unreachable": 1, "tls handshake timeout": 1, "server misbehaving": 1,
-	"403 forbidden": 1, "401 unauthorized": 1,
-}
+// The ranks of generic aliases: a program's words around any reason, a reason that
+// says nothing about the connection, and words that name the connection.
+const (
+	rankWrapper = 1 + iota
+	rankReason
+	rankConnection
+)
 
 // match returns how many letters of the query an alias accounts for, and 0 if
 // neither contains the other. "…" in an alias matches anything.

@@ -42,7 +42,7 @@ var imageEntries = []Entry{
 		Cause:   "The image, or a program in it, was built for amd64 and the node is arm64 (Talos in Colima on Apple silicon), or the other way round. It also happens in an image that is labelled arm64, if a program in it was downloaded or copied for another architecture. A script without #! in its first line causes the same error.",
 		Remedy:  "Build for the node. Before the push, gh sbw publish checks the image's configuration, the interpreter of the base image and the program that CMD starts. Before it applies anything, kubectl sbw rollout checks which nodes the pod may run on.",
 		Example: "gh sbw publish --platform linux/arm64",
-		Aliases: []string{"exec format error", "cannot execute binary file", "wrong architecture", "built for amd64", "built for arm64"},
+		Aliases: []string{"exec format error", "cannot execute binary file", "wrong architecture", "built for amd64", "built for arm64", "exec user process caused: exec format error"},
 	},
 	{
 		Code:    "image-grown",

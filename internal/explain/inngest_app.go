@@ -65,7 +65,7 @@ var inngestAppEntries = []Entry{
 		Cause:   "The pod was not ready, the server's pod cannot resolve the URL, or the URL says https and the worker has no TLS.",
 		Remedy:  "Wait until the worker is ready, then run kubectl sbw refresh. If the URL is wrong, correct inngest.host.",
 		Example: "inngest: {host: \"http://system-bus-worker:3111\"}",
-		Aliases: []string{"The Inngest Server can't find your application"},
+		Aliases: []string{"The Inngest Server can't find your application", "We could not reach your URL"},
 	},
 	{
 		Code:    "inngest-catalog-mismatch",

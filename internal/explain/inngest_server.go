@@ -58,7 +58,7 @@ var inngestServerEntries = []Entry{
 		Cause:   "The SDK in the worker sends its functions to INNGEST_BASE_URL, and that failed: the server is down, or the pod cannot reach the address.",
 		Remedy:  "Check INNGEST_BASE_URL in the Deployment, then run kubectl sbw refresh.",
 		Example: "env:\n  - {name: INNGEST_BASE_URL, value: \"http://inngest-svc:8288\"}",
-		Aliases: []string{"Failed to register", "INNGEST_BASE_URL"},
+		Aliases: []string{"Failed to register", "INNGEST_BASE_URL", "No route matches URL /fn/register"},
 	},
 	{
 		Code:    "inngest-server-kind",
@@ -91,7 +91,7 @@ var inngestServerEntries = []Entry{
 		Cause:   "Both sides sign what they send with the key: --signing-key on the server, INNGEST_SIGNING_KEY on the worker. One of them is missing or different. A changed Secret reaches a pod only when it restarts. The clocks may differ by at most five minutes. While keys are rotated, the server may have the worker's INNGEST_SIGNING_KEY_FALLBACK instead; that is only a warning.",
 		Remedy:  "Set the same key on both sides and restart the worker's pods.",
 		Example: "kubectl create secret generic inngest --from-literal=signing-key=KEY --dry-run=client -o yaml | kubectl apply -f -\nkubectl sbw restart",
-		Aliases: []string{"invalid_signing_key", "missing_signing_key", "Invalid signature", "No x-inngest-signature provided", "Signature has expired", "status code: 401", "Failed to register … status code: 401"},
+		Aliases: []string{"invalid_signing_key", "missing_signing_key", "Invalid signature", "No x-inngest-signature provided", "Signature has expired", "status code: 401", "Failed to register … status code: 401", "signing key is invalid", "Signing key is required"},
 		Docs:    []string{selfHosting, "https://www.inngest.com/docs/platform/signing-keys"},
 	},
 	{

@@ -65,6 +65,6 @@ var probeEntries = []Entry{
 		Cause:   "The worker listens on another port, or only on 127.0.0.1, which cannot be reached from outside the container.",
 		Remedy:  "Listen on 0.0.0.0 (or ::), and set probe.port to the port. If the worker speaks something other than HTTP/1.1, set probe.type: h2c for HTTP/2 without TLS, tcp for any open port, none for a worker that listens on none.",
 		Example: "Bun.serve({ hostname: \"0.0.0.0\", port: 3111, fetch })",
-		Aliases: []string{"error trying to reach service", "connect: connection refused probe"},
+		Aliases: []string{"error trying to reach service"},
 	},
 }

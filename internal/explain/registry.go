@@ -36,7 +36,7 @@ var registryEntries = []Entry{
 		Cause:   "The credential belongs to somebody who may not read or write this package. Or no credential was sent, and the package is private, as every package on GHCR is after its first push.",
 		Remedy:  "The finding names the credential that was used. To publish, its owner needs the Write role on the package. To read, make the package public or grant Read.",
 		Example: "gh auth status\ngh auth refresh -h github.com -s write:packages",
-		Aliases: []string{"401 Unauthorized", "403 Forbidden", "unauthorized: authentication required", "denied: denied", "insufficient_scope", "unauthorized: unauthenticated", "unauthenticated: User cannot be authenticated with the token provided", "failed to push… 403 Forbidden", "failed to read from destination repository"},
+		Aliases: []string{"401 Unauthorized", "403 Forbidden", "unauthorized: authentication required", "denied: denied", "insufficient_scope", "unauthorized: unauthenticated", "unauthenticated: User cannot be authenticated with the token provided", "failed to push… 403 Forbidden", "failed to read from destination repository", "requested access to the resource is denied", "/v2/… unauthorized", "/v2/… denied: denied", "authorization status: 401", "authorization status: 403", "failed to push… 401 Unauthorized"},
 		Docs:    []string{packagesDoc},
 	},
 	{
@@ -53,7 +53,7 @@ var registryEntries = []Entry{
 		Cause:   "The registry, or something in front of it, is faulty. sbw retries single failures by itself, but this one persisted.",
 		Remedy:  "Run the command again later. Blobs that have arrived are not sent again. TAG is either untouched or complete.",
 		Example: "curl -sS -o /dev/null -w '%{http_code}\\n' https://ghcr.io/v2/    # 401 is the normal answer",
-		Aliases: []string{"502 Bad Gateway", "503 Service Unavailable", "500 Internal Server Error", "504 Gateway Timeout"},
+		Aliases: []string{"502 Bad Gateway", "503 Service Unavailable", "500 Internal Server Error", "504 Gateway Timeout", "failed to copy: io: read/write on closed pipe", "cannot reuse body, request must be retried"},
 		Docs:    []string{"https://www.githubstatus.com"},
 	},
 	{
@@ -85,7 +85,7 @@ var registryEntries = []Entry{
 		Cause:   "The answer means neither missing permissions nor a temporary failure. The registry's own words are printed after \"why\".",
 		Remedy:  "Read them. The error codes are those of the distribution specification.",
 		Example: "gh sbw publish TAG --verbose",
-		Aliases: []string{"MANIFEST_INVALID", "UNSUPPORTED", "BLOB_UPLOAD_INVALID"},
+		Aliases: []string{"MANIFEST_INVALID", "UNSUPPORTED", "BLOB_UPLOAD_INVALID", "413 Request Entity Too Large"},
 		Docs:    []string{ociDist},
 	},
 	{
@@ -103,7 +103,7 @@ var registryEntries = []Entry{
 		Cause:   "The name of the registry does not resolve, nothing listens at its address, or the connection breaks.",
 		Remedy:  "Check the image's name, the network and HTTPS_PROXY, then run the command again.",
 		Example: "curl -i https://ghcr.io/v2/",
-		Aliases: []string{"no such host", "i/o timeout", "network is unreachable", "ghcr.io… connection refused", "/v2/… connection refused", "5000: connect: connection refused"},
+		Aliases: []string{"no such host", "i/o timeout", "network is unreachable", "ghcr.io… connection refused", "/v2/… connection refused"},
 	},
 	{
 		Code:    "tag-exists",

@@ -237,7 +237,7 @@ var podEntries = []Entry{
 		Cause:   "command: in the manifest, or CMD in the image, names a file that does not exist or is not executable.",
 		Remedy:  "Correct the command. Before it pushes, gh sbw publish checks that the program of CMD is in the image.",
 		Example: "command: [\"bun\", \"run\", \"src/serve.ts\"]",
-		Aliases: []string{"RunContainerError", "unable to start container process", "no command specified", "executable file not found"},
+		Aliases: []string{"RunContainerError", "unable to start container process", "no command specified", "executable file not found", "unable to start container process… executable file not found"},
 	},
 	{
 		Code:    "config-missing",
@@ -305,7 +305,7 @@ var podEntries = []Entry{
 		Cause:   "The package is private (as every package on GHCR is after its first push), and the pod has no imagePullSecret, or one whose token lacks read:packages. Registries give the same answer for a name that does not exist.",
 		Remedy:  "Make the package public, or give the pod an imagePullSecret (see pull-secret-missing). Check the name with gh sbw tags.",
 		Example: "gh sbw tags\nkubectl get pod POD -o jsonpath='{.spec.imagePullSecrets}'",
-		Aliases: []string{"failed to authorize", "failed to fetch anonymous token", "pull access denied", "ErrImagePull: 401", "ErrImagePull: 403"},
+		Aliases: []string{"failed to authorize", "failed to fetch anonymous token", "pull access denied", "ErrImagePull: 401", "ErrImagePull: 403", "pull access denied… repository does not exist or may require", "pull access denied… requested access to the resource is denied", "failed to resolve reference… 403 Forbidden", "failed to resolve reference… 401 Unauthorized"},
 		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"},
 	},
 	{
@@ -314,7 +314,7 @@ var podEntries = []Entry{
 		Cause:   "The node cannot resolve or reach the registry, or the connection breaks. This is often temporary, so sbw waits for a minute before it gives up.",
 		Remedy:  "Check that the registry is up and that the node can reach it. With Colima, check the network of the virtual machine.",
 		Example: "kubectl get nodes -o wide\ncurl -sS -o /dev/null -w '%{http_code}\\n' https://ghcr.io/v2/    # on the node; 401 is the normal answer",
-		Aliases: []string{"TLS handshake timeout", "dial tcp: lookup ghcr.io", "server misbehaving", "failed to pull… connection refused", "failed to pull… i/o timeout", "failed to pull… no such host", "failed to pull… 503 Service Unavailable", "failed to pull… context deadline exceeded"},
+		Aliases: []string{"TLS handshake timeout", "server misbehaving", "failed to pull… connection refused", "failed to pull… i/o timeout", "failed to pull… no such host", "failed to pull… 503 Service Unavailable", "failed to pull… context deadline exceeded"},
 	},
 	{
 		Code:    "image-never",
