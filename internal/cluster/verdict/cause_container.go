@@ -176,7 +176,7 @@ func (j *judgement) ended(pod *corev1.Pod, c container) *Cause {
 		// If another start does not help, that is clear after one end fewer.
 		allowed = max(0, allowed-1)
 	}
-	if s.State.Running != nil && times <= allowed {
+	if s.State.Running != nil && times <= allowed && !j.overdue {
 		// It is running again, so its probe decides.
 		return j.notReady(pod, c)
 	}
@@ -272,7 +272,7 @@ func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	running := j.Now.Sub(s.State.Running.StartedAt.Time)
 	name := fmt.Sprintf("%s %s of pod %s", c.kind(), s.Name, pod.Name)
 	switch {
-	case c.init && running >= initPatience:
+	case c.init && (running >= initPatience || j.overdue):
 		return transient(
 			CodeInitRunning,
 			name+" has not ended yet",
@@ -288,11 +288,11 @@ func (j *judgement) notReady(pod *corev1.Pod, c container) *Cause {
 	}
 	why := j.unhealthy(pod, c, "readiness", "")
 	probe := c.spec.ReadinessProbe
-	if why == "" && (probe == nil || running < delay(probe)+period(probe)*time.Duration(max(1, probe.FailureThreshold))) {
+	if why == "" && !j.overdue && (probe == nil || running < delay(probe)+period(probe)*time.Duration(max(1, probe.FailureThreshold))) {
 		return nil
 	}
 	if why == "" {
-		why = "the kubelet does not report it as ready"
+		why = "the kubelet does not report it as ready" + unanswered(probe, running)
 	}
 	cause := transient(CodeNotReady, name+" runs but is not ready", why,
 		"make the readiness probe's path answer 2xx; the log may show what the container waits for")
@@ -314,16 +314,27 @@ func (j *judgement) notStarted(pod *corev1.Pod, c container, name string, runnin
 	why := j.unhealthy(pod, c, "startup", "")
 	probe := c.spec.StartupProbe
 	allowed := delay(probe) + period(probe)*time.Duration(max(1, probe.FailureThreshold))
-	if why == "" && running < allowed {
-		return nil
-	}
+	what := name + " runs, but its startup probe fails"
 	if why == "" {
-		why = "the kubelet does not report it as started"
+		if running < allowed && !j.overdue {
+			return nil
+		}
+		what = name + " runs, but its startup probe has not succeeded"
+		why = "the kubelet does not report it as started" + unanswered(probe, running)
 	}
-	cause := transient(CodeNotStarted, name+" runs, but its startup probe fails", why,
+	cause := transient(CodeNotStarted, what, why,
 		"correct the startup probe's path and port, or let the container answer it")
 	cause.grace = max(cause.grace, allowed)
 	return cause
+}
+
+// unanswered adds what is known of a probe about which the kubelet has reported nothing.
+func unanswered(p *corev1.Probe, running time.Duration) string {
+	text := fmt.Sprintf("; it has run for %s", round(running))
+	if p != nil && p.InitialDelaySeconds > 0 {
+		text += fmt.Sprintf(", and its probe starts after %s (initialDelaySeconds)", delay(p))
+	}
+	return text
 }
 
 func delay(p *corev1.Probe) time.Duration {

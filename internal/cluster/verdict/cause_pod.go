@@ -63,8 +63,11 @@ func lost(pod *corev1.Pod) *Cause {
 	if ready != nil && ready.Message != "" {
 		why = termtext.Line(ready.Message)
 	}
-	return transient(CodeNodeLost, fmt.Sprintf("node %s does not answer", pod.Spec.NodeName), why,
-		"check the machine; `kubectl describe node "+pod.Spec.NodeName+"`")
+	fix := "`kubectl describe pod " + pod.Name + "` shows who changed its status"
+	if pod.Spec.NodeName != "" {
+		fix = "check the machine; `kubectl describe node " + pod.Spec.NodeName + "`"
+	}
+	return transient(CodeNodeLost, nodeOf(pod)+" does not answer", why, fix)
 }
 
 // gated reports a pod that is not scheduled until its scheduling gates have been removed.
@@ -245,15 +248,15 @@ func finished(pod *corev1.Pod) *Cause {
 		reason = c.Reason
 	}
 	why := termtext.Line(strings.Trim(reason+": "+pod.Status.Message, ": "))
-	node := pod.Spec.NodeName
+	node := nodeOf(pod)
 	switch {
 	case strings.HasPrefix(reason, "OutOf"):
-		return transient(CodeNodeFull, fmt.Sprintf("node %s refused pod %s: it has no room for it", node, pod.Name), why,
+		return transient(CodeNodeFull, fmt.Sprintf("%s refused pod %s: it has no room for it", node, pod.Name), why,
 			"lower the pod's requests, or let the scheduler choose the node (no spec.nodeName)")
 	case reason == "NodeShutdown" || reason == "TerminationByKubelet" || reason == "Terminated" || reason == "Shutdown":
 		return transient(
 			CodeNodeShutdown,
-			fmt.Sprintf("node %s is shutting down and ended pod %s", node, pod.Name),
+			fmt.Sprintf("%s is shutting down and ended pod %s", node, pod.Name),
 			why,
 			"wait for the node, or for another one",
 		)
@@ -270,7 +273,7 @@ func finished(pod *corev1.Pod) *Cause {
 	case reason == "Evicted":
 		return transient(
 			CodeEvicted,
-			fmt.Sprintf("node %s evicted pod %s", node, pod.Name),
+			fmt.Sprintf("%s evicted pod %s", node, pod.Name),
 			why,
 			"free resources on the node, or lower what the pod uses",
 		)
@@ -278,7 +281,16 @@ func finished(pod *corev1.Pod) *Cause {
 		return transient(CodeExits, fmt.Sprintf("pod %s does not keep running", pod.Name), "all of its containers ended with exit code 0",
 			"its command must keep running as long as the worker should")
 	}
-	return transient(CodeNodeRefused, fmt.Sprintf("node %s did not keep pod %s", node, pod.Name), why, "follow the message")
+	return transient(CodeNodeRefused, fmt.Sprintf("%s did not keep pod %s", node, pod.Name), why, "follow the message")
+}
+
+// nodeOf names a pod's node. A pod that never got one, or that a test or a controller marked
+// as ended, has none.
+func nodeOf(pod *corev1.Pod) string {
+	if pod.Spec.NodeName == "" {
+		return "the cluster"
+	}
+	return "node " + pod.Spec.NodeName
 }
 
 // ofOldPods reports a pod on a node that does not answer: if the controller replaces pods
@@ -297,8 +309,11 @@ func (j *judgement) ofOldPods() *Cause {
 		if c == nil {
 			c = transient(CodeNodeLost, "", "it should have ended "+j.Now.Sub(pod.DeletionTimestamp.Time).Round(time.Second).String()+" ago", "")
 		}
-		c.What = fmt.Sprintf("%s waits for pod %s on node %s, which does not end it", j.Workload.Ref(), pod.Name, pod.Spec.NodeName)
+		c.What = fmt.Sprintf("%s waits for pod %s, which %s does not end", j.Workload.Ref(), pod.Name, nodeOf(pod))
 		c.Fix = fmt.Sprintf("repair or delete the node (`kubectl delete node %s`)", pod.Spec.NodeName)
+		if pod.Spec.NodeName == "" {
+			c.Fix = fmt.Sprintf("see who holds it (metadata.finalizers): `kubectl get pod %s -o yaml`", pod.Name)
+		}
 		if j.Workload.DaemonSet != nil {
 			c.Fix += ", or raise updateStrategy.rollingUpdate.maxUnavailable"
 		}

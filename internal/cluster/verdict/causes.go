@@ -201,7 +201,7 @@ func (j *judgement) deadlineExceeded() *Cause {
 		return nil
 	}
 	return terminal(CodeProgressDeadline, j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
-		termtext.Line(c.Message), "`kubectl describe "+j.Workload.Ref().String()+"` may show what it waits for")
+		termtext.Line(c.Message), "see `kubectl describe "+j.Workload.Ref().String()+"`; if the new pods merely need longer, raise spec.progressDeadlineSeconds")
 }
 
 // event returns the latest event about an object with one of the reasons, optionally

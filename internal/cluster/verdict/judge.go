@@ -15,12 +15,7 @@ import (
 // returned, or the zero Memory for the first one; the returned Memory is for the next. s
 // and what it points to are not modified.
 func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
-	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
-	for _, e := range s.Events {
-		j.about[e.InvolvedObject.UID] = append(j.about[e.InvolvedObject.UID], e)
-	}
-	j.newRevision()
-	j.sortPods()
+	j := newJudgement(s, p)
 	v := j.describe()
 	m = m.moved(j.marks(), s.Now)
 
@@ -43,11 +38,23 @@ func Judge(s Snapshot, p Policy, m Memory) (Verdict, Memory) {
 			c := causes[0]
 			c.Terminal = true
 			gaveUp = &c
+		} else if lacks := j.lacking(); lacks != "" {
+			gaveUp.Why = lacks
 		}
 		causes = []Cause{*gaveUp}
 	}
 	m = m.remember(causes, s.Now)
 	return j.conclude(v, m, causes), m
+}
+
+func newJudgement(s Snapshot, p Policy) *judgement {
+	j := &judgement{Snapshot: s, policy: p.withDefaults(), about: map[types.UID][]*corev1.Event{}}
+	for _, e := range s.Events {
+		j.about[e.InvolvedObject.UID] = append(j.about[e.InvolvedObject.UID], e)
+	}
+	j.newRevision()
+	j.sortPods()
+	return j
 }
 
 func (p Policy) withDefaults() Policy {
@@ -79,6 +86,8 @@ type judgement struct {
 	ending     []*corev1.Pod      // of other revisions, terminating
 
 	about map[types.UID][]*corev1.Event // Events by the object they are about
+	// overdue: the time is up, so probes and init containers get no more of it.
+	overdue bool
 }
 
 // conclude picks the cause that fails the rollout first. A cause without a grace period

@@ -103,7 +103,7 @@ func follow(ctx context.Context, kube kubernetes.Interface, o Options, done func
 			return result, f.failed(v)
 		case clock.left > 0 || known && v.Settling || !known && clock.left > -answerWithin:
 		default:
-			return result, f.timedOut(&result.Verdict)
+			return result, f.timedOut(&result)
 		}
 		if !known {
 			continue
@@ -167,7 +167,11 @@ func (f *follower) update(ctx context.Context, r *Result) (known bool, err error
 	}
 	r.Verdict = f.judge(ctx, &snapshot)
 	r.Snapshot = snapshot
-	if r.Verdict.Cause != nil {
+	if c := r.Verdict.Cause; c != nil && c.Code == verdict.CodeProgressDeadline {
+		if recent := f.recent(snapshot.Now); recent != nil { // it names what has used up the time
+			r.Verdict.Cause = recent
+		}
+	} else if c != nil {
 		f.last, f.lastAt = r.Verdict.Cause, snapshot.Now
 	}
 	f.report(r.Verdict)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -220,6 +221,20 @@ func (w *Workload) Replicas() int32 {
 		return 1
 	}
 	return *n
+}
+
+// MinReadySeconds returns how long a pod must be Ready before it counts as available.
+func (w *Workload) MinReadySeconds() time.Duration {
+	var n int32
+	switch {
+	case w.Deployment != nil:
+		n = w.Deployment.Spec.MinReadySeconds
+	case w.StatefulSet != nil:
+		n = w.StatefulSet.Spec.MinReadySeconds
+	default:
+		n = w.DaemonSet.Spec.MinReadySeconds
+	}
+	return time.Duration(n) * time.Second
 }
 
 // Container returns the named container of the template, searching ordinary containers
