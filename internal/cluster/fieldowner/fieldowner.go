@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
@@ -39,9 +40,12 @@ const maxFields = 3
 
 // String formats the manager and the fields on one line.
 func (c Change) String() string {
-	who := "field manager unknown"
+	who := "a field manager that cannot be determined"
 	if c.Manager != "" {
 		who = fmt.Sprintf("field manager %q, %s at %s", c.Manager, c.Operation, c.Time.UTC().Format(time.RFC3339))
+	}
+	if c.Manager == cluster.FieldManager {
+		who = "another run of sbw (" + who + ")"
 	}
 	if len(c.Fields) == 0 {
 		return who
@@ -83,8 +87,9 @@ func Template(then, now *workload.Workload) Change {
 }
 
 // writer picks the manager that most likely made the change: one that owns
-// template fields it did not own before, or else one whose entry is newer and
-// has lost nothing (a manager that lost a field was overwritten).
+// template fields it did not own before, or else one whose entry is newer. Of
+// several such managers, one that has lost a field is the less likely: it may
+// have been overwritten, although an apply also gives up what it leaves out.
 func writer(now, then metav1.Object) (c Change) {
 	type key struct{ manager, operation, subresource string }
 	of := func(m metav1.ManagedFieldsEntry) key { return key{m.Manager, string(m.Operation), m.Subresource} }
@@ -102,8 +107,10 @@ func writer(now, then metav1.Object) (c Change) {
 		score := 0
 		switch {
 		case touchesTemplate(has.Difference(had)):
-			score = 2
+			score = 3
 		case old.Time.Before(m.Time) && had.Difference(has).Empty():
+			score = 2
+		case old.Time.Before(m.Time) && touchesTemplate(has):
 			score = 1
 		}
 		if score > best {

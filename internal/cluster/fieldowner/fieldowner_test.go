@@ -77,6 +77,7 @@ func TestTemplateNamesTheManager(t *testing.T) {
 	}{
 		{"took the field", []metav1.ManagedFieldsEntry{entry("kubectl-set", t0.Add(time.Minute), image)}, "kubectl-set"},
 		{"wrote its own field again", []metav1.ManagedFieldsEntry{entry("kubectl-sbw", t0.Add(time.Minute), image)}, "kubectl-sbw"},
+		{"applied less than before", []metav1.ManagedFieldsEntry{entry("kubectl-sbw", t0.Add(time.Minute), `{"f:spec":{"f:template":{"f:spec":{"f:containers":{}}}}}`)}, "kubectl-sbw"},
 		{"a subresource is not the template", []metav1.ManagedFieldsEntry{mine, scale}, ""},
 		{"unreadable fields", []metav1.ManagedFieldsEntry{mine, entry("odd", t0.Add(time.Minute), `{`)}, ""},
 	}
@@ -85,6 +86,9 @@ func TestTemplateNamesTheManager(t *testing.T) {
 			c := fieldowner.Template(of(template(), mine), of(other, tt.now...))
 			if c.Manager != tt.want {
 				t.Errorf("manager %q, want %q", c.Manager, tt.want)
+			}
+			if strings.Contains(c.String(), "another run of sbw") != (tt.want == "kubectl-sbw") {
+				t.Errorf("%q", c)
 			}
 			if !strings.Contains(c.String(), "spec.containers[worker].image") {
 				t.Errorf("%q does not name the field", c)
