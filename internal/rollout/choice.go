@@ -47,9 +47,12 @@ func (f *facts) findChoice(ctx context.Context) (handover.Choice, error) {
 			if ctx.Err() != nil {
 				return handover.Choice{}, context.Cause(ctx)
 			}
+			if !isForbidden(err) {
+				return handover.Choice{}, err // the check of the dry run reports it
+			}
 			return handover.Choice{
 				Strategy: handover.StrategyRolling,
-				Reason:   "the dry run failed, so it cannot be determined whether a switch is possible: " + firstLine(err),
+				Reason:   "a dry run is not permitted, so it cannot be determined whether a switch is possible: " + firstLine(err),
 			}, nil
 		}
 		if _, next, err = apply.Find(results, f.Ref); err != nil {
