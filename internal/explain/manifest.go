@@ -225,6 +225,20 @@ var applyEntries = []Entry{
 		Example: "kubectl get deployment NAME -o yaml --show-managed-fields\nkubectl sbw rollout --tag TAG --dry-run=server --diff",
 	},
 	{
+		Code:    "not-restored",
+		Title:   "a change could not be restored",
+		Cause:   "The run failed, and so did an attempt to restore what one of its stages had changed: the cluster or the file could not be read or written, or the time for restoring (5 minutes) was over.",
+		Remedy:  "Look at what the reason names. Running the same command again continues from there; kubectl sbw undo returns to the version before.",
+		Example: "kubectl sbw status\nkubectl sbw undo",
+	},
+	{
+		Code:    "not-cleaned-up",
+		Title:   "something that a run opened could not be closed",
+		Cause:   "At its end a run releases its lock and closes its connections, and one of these failed. The rollout itself has ended as reported.",
+		Remedy:  "Nothing, usually: the lock expires by itself within half a minute, and connections end with the process.",
+		Example: "kubectl get leases -n NAMESPACE",
+	},
+	{
 		Code:    "revision-current",
 		Title:   "the revision to go back to is already running",
 		Cause:   "undo --to-revision names the current revision, so there is nothing to do.",

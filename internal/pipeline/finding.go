@@ -40,6 +40,12 @@ type Code string
 // CodeInternal is the code of an error that has no explanation for people.
 const CodeInternal Code = "internal"
 
+// The codes of what could not be finished after a failure, where no finding explains it.
+const (
+	CodeNotRestored Code = "not-restored"
+	CodeNotCleaned  Code = "not-cleaned-up"
+)
+
 // Finding is something that the user must know: what happened, why, and what to do.
 // Every error that the plugins print has this form.
 type Finding struct {

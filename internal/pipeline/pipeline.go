@@ -178,6 +178,7 @@ func (r *run) all(ctx context.Context) Outcome {
 		err := p.Cleanup(clean, r.reporter("clean up"))
 		cancel()
 		if err != nil {
+			err = explained(err, CodeNotCleaned, "cannot clean up after the run", "")
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("cannot clean up: %w", err))
 		}
 	}
@@ -297,6 +298,7 @@ func (r *run) undo(ctx context.Context, stages []Stage) {
 		name := "undo " + s.Name
 		if err := r.stage(ctx, name, r.reporter(name), s.Undo); err != nil {
 			restored = false
+			err = explained(err, CodeNotRestored, "cannot restore what the stage "+s.Name+" had changed", "compare what is there now with what should be there")
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
@@ -306,4 +308,12 @@ func (r *run) undo(ctx context.Context, stages []Stage) {
 	case restored:
 		r.outcome.End = Restored
 	}
+}
+
+// explained turns an error that contains no finding into one with this code.
+func explained(err error, code Code, what, fix string) error {
+	if _, ok := errors.AsType[*Finding](err); ok {
+		return err
+	}
+	return &Finding{Code: code, Severity: Error, What: what, Why: err.Error(), Fix: fix, Err: err}
 }

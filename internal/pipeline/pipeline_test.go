@@ -224,3 +224,26 @@ func TestAPanicInACheckIsAFinding(t *testing.T) {
 		t.Errorf("%v %+v", out.End, out.Findings)
 	}
 }
+
+// A restore or a clean-up that fails without an explanation has its own code, and one that
+// explains itself keeps it.
+func TestWhatCouldNotBeRestoredHasACode(t *testing.T) {
+	own := &Finding{Code: "own", Severity: Error, What: "somebody else has it"}
+	plain := errors.New("boom")
+	failing := func(undo error) Stage {
+		return Stage{Name: "apply", Run: func(_ context.Context, r *Reporter) error { r.Changed(); return plain },
+			Undo: func(context.Context, *Reporter) error { return undo }}
+	}
+	for _, tt := range []struct {
+		undo, clean error
+		want        Code
+	}{{plain, nil, CodeNotRestored}, {own, nil, "own"}, {nil, plain, CodeNotCleaned}} {
+		out := Run(t.Context(), Pipeline{Stages: []Stage{failing(tt.undo)}, Cleanup: func(context.Context, *Reporter) error { return tt.clean }}, Discard)
+		if len(out.UndoErrs) != 1 {
+			t.Fatal(out.UndoErrs)
+		}
+		if found := AsFindings("x", out.UndoErrs[0]); len(found) != 1 || found[0].Code != tt.want {
+			t.Errorf("%+v, want %s", found, tt.want)
+		}
+	}
+}
