@@ -225,6 +225,16 @@ var applyEntries = []Entry{
 		Example: "kubectl get deployment NAME -o yaml --show-managed-fields\nkubectl sbw rollout --tag TAG --dry-run=server --diff",
 	},
 	{
+		Code:  "template-leftover",
+		Title: "the live pod template keeps what the manifest does not contain",
+		Cause: "A server-side apply removes only what the same field manager has applied before. A container, variable, volume or field that somebody else has put into the pod template stays: " +
+			"kubectl rollout undo has brought it back, it was set by hand, or the object was created by kubectl create or another tool. So the new pods are not exactly what the manifest describes. " +
+			"What a controller has added (an injected sidecar, for example) is only a note, because the controller would add it again.",
+		Remedy:  "Add it to the manifest if it should stay. Otherwise run the kubectl patch that the finding prints, which removes exactly these fields and replaces the pods, and then roll out again.",
+		Example: "kubectl patch deployment/worker -p '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"old-sidecar\",\"$patch\":\"delete\"}]}}}}'",
+		Aliases: []string{"old container still present after apply", "renamed container runs twice"},
+	},
+	{
 		Code:    "not-restored",
 		Title:   "a change could not be restored",
 		Cause:   "The run failed, and so did an attempt to restore what one of its stages had changed: the cluster or the file could not be read or written, or the time for restoring (5 minutes) was over.",

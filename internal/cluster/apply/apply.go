@@ -53,6 +53,7 @@ const (
 	CodeReplicas    pipeline.Code = "replicas-managed"
 	CodeStrategy    pipeline.Code = "strategy-stuck"
 	CodeRestoreLeft pipeline.Code = "restore-left"
+	CodeLeftover    pipeline.Code = "template-leftover"
 )
 
 // Action is what happened to an object.

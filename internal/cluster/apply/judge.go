@@ -32,7 +32,7 @@ func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 			results = append(results, *r)
 		}
 		errs = append(errs, err)
-		for _, f := range a.besides(object, r) {
+		for _, f := range a.besides(ctx, object, r) {
 			errs = append(errs, f)
 		}
 		if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 }
 
 // besides finds what the API server does not object to.
-func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
+func (a *applier) besides(ctx context.Context, o Object, r *Result) (found []*pipeline.Finding) {
 	if r == nil {
 		return nil
 	}
@@ -53,6 +53,7 @@ func (a *applier) besides(o Object, r *Result) (found []*pipeline.Finding) {
 	if r.Before == nil {
 		return found
 	}
+	found = append(found, a.leftovers(ctx, o, r.Before)...)
 	if by := gitOps(r.Before); by != "" && r.Action != Unchanged {
 		severity := pipeline.Error
 		fix := "change the image in the repository that " + by + " applies, or suspend it for this object first; " +

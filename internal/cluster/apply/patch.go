@@ -91,7 +91,13 @@ func (a *applier) patchOver(
 	force bool,
 ) (*unstructured.Unstructured, error) {
 	if a.Overlay == nil || before == nil || !a.isTarget(config) {
-		return a.patch(ctx, client, config, force)
+		after, err := a.patch(ctx, client, config, force)
+		if a.onlyToTake(conflicts(err)) {
+			// An object without managedFields gets the entry "before-first-apply" only
+			// now, so that prepare could not take it over.
+			return a.patch(ctx, client, config, true)
+		}
+		return after, err
 	}
 	config = config.DeepCopy()
 	if err := a.Overlay.Set(before, config, clientSideManagers(before).Has); err != nil {

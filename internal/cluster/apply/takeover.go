@@ -83,8 +83,13 @@ func (a *applier) takeOver(
 // real run would take over.
 func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
-	found := conflicts(err)
-	return len(found) > 0 && !slices.ContainsFunc(found, func(c conflict) bool { return !a.takes(c) })
+	return a.onlyToTake(conflicts(err))
+}
+
+// onlyToTake reports whether there are conflicts, and all of them are about fields that are
+// taken over.
+func (a *applier) onlyToTake(found []conflict) bool {
+	return len(found) > 0 && a.takes != nil && !slices.ContainsFunc(found, func(c conflict) bool { return !a.takes(c) })
 }
 
 // conflict is one field that belongs to another manager.
