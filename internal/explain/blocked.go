@@ -61,7 +61,7 @@ var blockedEntries = []Entry{
 		Cause:   "deploy.namespace in .sbw.yaml, --namespace or the context is not the right one, or nothing has ever been deployed here. A Namespace in the manifest itself is created.",
 		Remedy:  "Correct the name, or run kubectl create namespace NAME.",
 		Example: "kubectl get namespaces\nkubectl create namespace joelclaw",
-		Aliases: []string{"namespace not found", "namespaces… not found"},
+		Aliases: []string{"namespaces… not found"},
 	},
 	{
 		Code:    "namespace-terminating",

@@ -105,7 +105,7 @@ var buildEntries = []Entry{
 		Cause:   "Docker Desktop, Colima or the podman machine is not running, or nothing listens at the address in BUILDKIT_HOST.",
 		Remedy:  "Start it (Docker's app, colima start, podman machine start), or choose another builder with --builder.",
 		Example: "colima start\npodman machine start",
-		Aliases: []string{"Cannot connect to the Docker daemon", "Is the docker daemon running", "unable to connect to Podman"},
+		Aliases: []string{"Cannot connect to the Docker daemon", "Is the docker daemon running", "unable to connect to Podman", "docker daemon is not running"},
 	},
 	{
 		Code:    "builder-epoch",
@@ -139,7 +139,7 @@ var buildEntries = []Entry{
 		Cause:   "buildx's docker driver can export layouts only if Docker uses the containerd image store, which is the default since Engine 29.",
 		Remedy:  "Let sbw choose the builder (--builder auto): --builder docker builds with the same engine and copies the image out of it. Or create a buildx builder that can export layouts, or enable the containerd image store in Docker's settings.",
 		Example: "docker buildx create --use",
-		Aliases: []string{"OCI exporter is not supported for the docker driver", "docker exporter does not currently support"},
+		Aliases: []string{"OCI exporter is not supported for the docker driver", "docker exporter does not currently support", "multi-platform build is not supported for the docker driver"},
 		Docs:    []string{"https://docs.docker.com/build/builders/drivers/"},
 	},
 	{
@@ -248,6 +248,6 @@ var buildEntries = []Entry{
 		Cause:   "build.target or --target names a stage. Stages get their names from FROM … AS NAME.",
 		Remedy:  "Use one of the names that the finding lists.",
 		Example: "gh sbw publish --target runtime\n\n# Dockerfile\nFROM oven/bun:1.3 AS runtime",
-		Aliases: []string{"target stage could not be found"},
+		Aliases: []string{"target stage… could not be found"},
 	},
 }

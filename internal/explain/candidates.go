@@ -93,6 +93,7 @@ var (
 	networkTexts = []string{
 		"tls handshake timeout", "i/o timeout", "context deadline exceeded", "no such host", "server misbehaving",
 		"network is unreachable", "no route to host", "connection refused", "connection reset by peer", "unexpected eof",
+		"temporary failure in name resolution",
 		"client.timeout exceeded",
 		"econnrefused", "econnreset", "etimedout", "enotfound", "eai_again", "err_connection_refused", // as Node.js and browsers write them
 	}

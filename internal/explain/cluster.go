@@ -83,7 +83,7 @@ var clusterEntries = []Entry{
 		Cause:   "Neither --kubeconfig nor KUBECONFIG nor ~/.kube/config names a cluster, or the file cannot be read.",
 		Remedy:  "Run kubectl config view to see what kubectl reads. sbw reads the same files.",
 		Example: "export KUBECONFIG=~/.kube/config\nkubectl config view",
-		Aliases: []string{"no configuration has been provided", "invalid configuration", "stat /root/.kube/config: no such file or directory"},
+		Aliases: []string{"no configuration has been provided", "invalid configuration", "stat /root/.kube/config: no such file or directory", "error loading config file", "error loading config file… mapping values are not allowed in this context"},
 	},
 	{
 		Code:    "not-found",
@@ -113,7 +113,7 @@ var clusterEntries = []Entry{
 		Cause:   "The pod of the server is starting or failing, or the Service does not select any pod.",
 		Remedy:  "Look at the pods with the selector of the Service. A Service without a selector can be reached with --inngest-url.",
 		Example: "kubectl get pods -l app=inngest",
-		Aliases: []string{"unable to forward port because pod is not running", "no endpoints available for service"},
+		Aliases: []string{"unable to forward port because pod is not running", "no endpoints available for service", "lost connection to pod", "unable to upgrade connection: pod does not exist"},
 	},
 	{
 		Code:    "workload-kind",

@@ -17,7 +17,7 @@ var configEntries = []Entry{
 		Cause:   "The path that was given, or the directory the command was started in, does not exist.",
 		Remedy:  "Change to the checkout of the worker's repository and run the command there.",
 		Example: "cd ~/src/joelclaw && gh sbw publish",
-		Aliases: []string{"no such file or directory checkout"},
+		Aliases: []string{"the directory to publish from does not exist"},
 	},
 	{
 		Code:    "config",

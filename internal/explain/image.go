@@ -58,7 +58,7 @@ var imageEntries = []Entry{
 		Cause:   "The image's configuration, or its index, names other platforms. Without --platform a builder builds for the machine it runs on.",
 		Remedy:  "Build for the right platform. Several platforms, separated by commas, produce an index.",
 		Example: "gh sbw publish --platform linux/arm64",
-		Aliases: []string{"no match for platform in manifest", "no matching manifest for linux/arm64", "does not match the specified platform", "--platform"},
+		Aliases: []string{"no match for platform in manifest", "no matching manifest for linux/arm64", "does not match the specified platform", "--platform", "does not match the detected host platform"},
 	},
 	{
 		Code:    "image-port",

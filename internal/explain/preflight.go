@@ -118,7 +118,6 @@ var preflightEntries = []Entry{
 		Cause:   "The pod's template names the object, or a key in it, and does not mark it as optional. The container would wait forever in CreateContainerConfigError.",
 		Remedy:  "Create it in that namespace, or correct the name in the manifest.",
 		Example: "kubectl create secret generic NAME --from-literal=KEY=VALUE",
-		Aliases: []string{"couldn't find key"},
 	},
 	{
 		Code:    "run-as-root",

@@ -11,7 +11,7 @@ var registryEntries = []Entry{
 		Cause:   "No image has this tag: the tag is misspelt, was never published, or belongs to an image with another name. Some registries give the same answer for images that you are not allowed to see.",
 		Remedy:  "Run gh sbw tags to see what is published, or gh sbw publish to publish it. If the tag is there, check the visibility of the package and the credential that asks for it.",
 		Example: "gh sbw tags",
-		Aliases: []string{"manifest unknown", "MANIFEST_UNKNOWN", "name unknown", "NAME_UNKNOWN", "failed to resolve reference", "repository does not exist", "code = NotFound desc = failed to pull and unpack image"},
+		Aliases: []string{"manifest unknown", "MANIFEST_UNKNOWN", "name unknown", "NAME_UNKNOWN", "failed to resolve reference", "repository does not exist", "code = NotFound desc = failed to pull and unpack image", "ErrImagePull… not found", "Failed to pull image… not found"},
 		Docs:    []string{"https://kubernetes.io/docs/concepts/containers/images/"},
 	},
 	{
@@ -62,6 +62,7 @@ var registryEntries = []Entry{
 		Cause:   "The answer is a web page or something else that no registry sends: the login page of a network, the error page of a proxy, or another server under the same name.",
 		Remedy:  "Open https://REGISTRY/v2/ in a browser on the same network. Log in to the captive portal, or go around the proxy.",
 		Example: "curl -i https://ghcr.io/v2/    # a registry answers with 401 and WWW-Authenticate",
+		Aliases: []string{"invalid character '<' looking for beginning of value"},
 	},
 	{
 		Code:    "registry-rate-limit",

@@ -112,7 +112,7 @@ var rolloutEntries = []Entry{
 		Cause:   "They finish their work, for up to terminationGracePeriodSeconds. The new pods already serve, so this is not a failure, although kubectl rollout status reports one when its timeout is reached.",
 		Remedy:  "You can ignore this. What the old pods may still register is checked again once they are gone.",
 		Example: "kubectl get pods    # the old ones are shown as Terminating",
-		Aliases: []string{"old replicas are pending termination", "1 old replicas are pending termination"},
+		Aliases: []string{"old replicas are pending termination", "Waiting for deployment… rollout to finish… old replicas are pending termination"},
 	},
 	{
 		Code:    "on-delete",
@@ -172,7 +172,7 @@ var rolloutEntries = []Entry{
 		Cause:   "The new pods were neither ready nor failing in a way that sbw recognises. The finding says what it was still waiting for, and names the first pod that is not available and what it lacks.",
 		Remedy:  "If the pods are merely slow (readinessProbe.initialDelaySeconds, a large image on a slow connection), allow more time with --timeout or deploy.timeout.",
 		Example: "kubectl sbw rollout --tag TAG --timeout 5m",
-		Aliases: []string{"timed out waiting for the condition", "Waiting for deployment rollout to finish"},
+		Aliases: []string{"timed out waiting for the condition", "Waiting for deployment… rollout to finish"},
 	},
 	{
 		Code:    "service-account",
@@ -228,7 +228,7 @@ var podEntries = []Entry{
 		Cause:   "A volume names a claim that the namespace does not have.",
 		Remedy:  "Create the claim, or correct claimName.",
 		Example: "kubectl get pvc",
-		Aliases: []string{"persistentvolumeclaim not found", "persistentvolumeclaim"},
+		Aliases: []string{"persistentvolumeclaim… not found", "persistentvolumeclaim"},
 	},
 	{
 		Code:    "command-not-found",
@@ -246,7 +246,7 @@ var podEntries = []Entry{
 		Cause:   "The object, or the key in it, was never created in this namespace or has another name. The container waits forever and never crashes.",
 		Remedy:  "Create it, correct the name, or mark it as optional.",
 		Example: "kubectl get secrets,configmaps\nkubectl create secret generic NAME --from-literal=KEY=VALUE",
-		Aliases: []string{"couldn't find key in Secret", "couldn't find key in ConfigMap", "MountVolume.SetUp failed for volume: secret not found", "secret not found", "configmap not found"},
+		Aliases: []string{"MountVolume.SetUp failed for volume… secret… not found", "MountVolume.SetUp failed for volume… configmap… not found", "couldn't find key… in Secret", "couldn't find key… in ConfigMap", "secret… not found", "configmap… not found"},
 	},
 	{
 		Code:    "container-create",
@@ -305,7 +305,7 @@ var podEntries = []Entry{
 		Cause:   "The package is private (as every package on GHCR is after its first push), and the pod has no imagePullSecret, or one whose token lacks read:packages. Registries give the same answer for a name that does not exist.",
 		Remedy:  "Make the package public, or give the pod an imagePullSecret (see pull-secret-missing). Check the name with gh sbw tags.",
 		Example: "gh sbw tags\nkubectl get pod POD -o jsonpath='{.spec.imagePullSecrets}'",
-		Aliases: []string{"failed to authorize", "failed to fetch anonymous token", "pull access denied", "ErrImagePull: 401", "ErrImagePull: 403", "pull access denied… repository does not exist or may require", "pull access denied… requested access to the resource is denied", "failed to resolve reference… 403 Forbidden", "failed to resolve reference… 401 Unauthorized"},
+		Aliases: []string{"failed to authorize", "failed to fetch anonymous token", "pull access denied", "ErrImagePull… 401 Unauthorized", "ErrImagePull… 403 Forbidden", "ErrImagePull… denied", "pull access denied… repository does not exist or may require", "pull access denied… requested access to the resource is denied", "failed to resolve reference… 403 Forbidden", "failed to resolve reference… 401 Unauthorized"},
 		Docs:    []string{"https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/"},
 	},
 	{
@@ -370,7 +370,7 @@ var podEntries = []Entry{
 		Cause:   "It used more than resources.limits.memory, and the kernel killed it.",
 		Remedy:  "Raise the limit, or find out what uses the memory.",
 		Example: "resources:\n  limits: {memory: 1Gi}",
-		Aliases: []string{"OOMKilled", "exit code 137"},
+		Aliases: []string{"OOMKilled", "exit code 137", "exit code: 137"},
 	},
 	{
 		Code:    "receipt-hook",
@@ -433,6 +433,6 @@ var podEntries = []Entry{
 		Cause:   "The volume is still attached to another node (ReadWriteOnce with a surging update), its driver is not installed, or its server does not answer.",
 		Remedy:  "Read the message. For ReadWriteOnce, set the strategy to Recreate, or maxSurge: 0.",
 		Example: "strategy: {type: Recreate}",
-		Aliases: []string{"FailedMount", "FailedAttachVolume"},
+		Aliases: []string{"FailedMount", "FailedAttachVolume", "Unable to attach or mount volumes", "FailedMount… timed out waiting for the condition"},
 	},
 }
