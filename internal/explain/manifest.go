@@ -218,21 +218,11 @@ var applyEntries = []Entry{
 		Aliases: []string{"denied the request", "admission webhook"},
 	},
 	{
-		Code:    "restore-left",
-		Title:   "some of what this run changed was not put back",
-		Cause:   "Somebody else has changed the same fields since this run wrote them, so their values stayed. An object that this run created stays when somebody has changed it.",
-		Remedy:  "Compare the named fields with the manifest, and agree with whoever changed them.",
-		Example: "kubectl get deployment NAME -o yaml --show-managed-fields\nkubectl sbw rollout --tag TAG --dry-run=server --diff",
-	},
-	{
-		Code:  "template-leftover",
-		Title: "the live pod template keeps what the manifest does not contain",
-		Cause: "A server-side apply removes only what the same field manager has applied before. A container, variable, volume or field that somebody else has put into the pod template stays: " +
-			"kubectl rollout undo has brought it back, it was set by hand, or the object was created by kubectl create or another tool. So the new pods are not exactly what the manifest describes. " +
-			"What a controller has added (an injected sidecar, for example) is only a note, because the controller would add it again.",
-		Remedy:  "Add it to the manifest if it should stay. Otherwise run the kubectl patch that the finding prints, which removes exactly these fields and replaces the pods, and then roll out again.",
-		Example: "kubectl patch deployment/worker -p '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"old-sidecar\",\"$patch\":\"delete\"}]}}}}'",
-		Aliases: []string{"old container still present after apply", "renamed container runs twice"},
+		Code:    "not-cleaned-up",
+		Title:   "something that a run opened could not be closed",
+		Cause:   "At its end a run releases its lock and closes its connections, and one of these failed. The rollout itself has ended as reported.",
+		Remedy:  "Nothing, usually: the lock expires by itself within half a minute, and connections end with the process.",
+		Example: "kubectl get leases -n NAMESPACE",
 	},
 	{
 		Code:    "not-restored",
@@ -242,11 +232,11 @@ var applyEntries = []Entry{
 		Example: "kubectl sbw status\nkubectl sbw undo",
 	},
 	{
-		Code:    "not-cleaned-up",
-		Title:   "something that a run opened could not be closed",
-		Cause:   "At its end a run releases its lock and closes its connections, and one of these failed. The rollout itself has ended as reported.",
-		Remedy:  "Nothing, usually: the lock expires by itself within half a minute, and connections end with the process.",
-		Example: "kubectl get leases -n NAMESPACE",
+		Code:    "restore-left",
+		Title:   "some of what this run changed was not put back",
+		Cause:   "Somebody else has changed the same fields since this run wrote them, so their values stayed. An object that this run created stays when somebody has changed it.",
+		Remedy:  "Compare the named fields with the manifest, and agree with whoever changed them.",
+		Example: "kubectl get deployment NAME -o yaml --show-managed-fields\nkubectl sbw rollout --tag TAG --dry-run=server --diff",
 	},
 	{
 		Code:    "revision-current",
@@ -275,6 +265,16 @@ var applyEntries = []Entry{
 		Cause:   "Its template is no longer the one that this run applied: another person, CI or an operator has changed it. What is running now is theirs and was left alone.",
 		Remedy:  "Talk to them. kubectl sbw status shows what is running. kubectl sbw undo goes back from there, even though it is not yours.",
 		Example: "kubectl sbw status\nkubectl sbw history",
+	},
+	{
+		Code:  "template-leftover",
+		Title: "the live pod template keeps what the manifest does not contain",
+		Cause: "A server-side apply removes only what the same field manager has applied before. A container, variable, volume or field that somebody else has put into the pod template stays: " +
+			"kubectl rollout undo has brought it back, it was set by hand, or the object was created by kubectl create or another tool. So the new pods are not exactly what the manifest describes. " +
+			"What a controller has added (an injected sidecar, for example) is only a note, because the controller would add it again.",
+		Remedy:  "Add it to the manifest if it should stay. Otherwise run the kubectl patch that the finding prints, which removes exactly these fields and replaces the pods, and then roll out again.",
+		Example: "kubectl patch deployment/worker -p '{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"old-sidecar\",\"$patch\":\"delete\"}]}}}}'",
+		Aliases: []string{"old container still present after apply", "renamed container runs twice"},
 	},
 	{
 		Code:    "workload-replaced",
