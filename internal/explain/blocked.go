@@ -24,7 +24,7 @@ var blockedEntries = []Entry{
 		Cause:   "The storage class does not exist, its provisioner does not run, or no existing volume has the size and access mode that the claim asks for.",
 		Remedy:  "kubectl describe pvc shows what the claim waits for. Correct storageClassName, or provide a volume.",
 		Example: "kubectl describe pvc CLAIM\nkubectl get storageclass",
-		Aliases: []string{"unbound immediate PersistentVolumeClaims", "didn't find available persistent volumes to bind"},
+		Aliases: []string{"unbound immediate PersistentVolumeClaims", "didn't find available persistent volumes to bind", "failed to provision volume with StorageClass"},
 		Docs:    []string{"https://kubernetes.io/docs/concepts/storage/persistent-volumes/#binding"},
 	},
 	{

@@ -224,7 +224,7 @@ var buildEntries = []Entry{
 		Cause:   "build.dockerfile in .sbw.yaml, and -f, are relative to the root of the repository.",
 		Remedy:  "Correct the path. The finding lists files that look like a Dockerfile.",
 		Example: "gh sbw publish -f packages/system-bus/Dockerfile",
-		Aliases: []string{"failed to read dockerfile", "open Dockerfile: no such file or directory"},
+		Aliases: []string{"failed to read dockerfile", "open Dockerfile: no such file or directory", "unable to evaluate symlinks in Dockerfile path"},
 	},
 	{
 		Code:    "dockerfile-platform",

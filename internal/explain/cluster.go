@@ -8,7 +8,7 @@ var clusterEntries = []Entry{
 		Cause:   "It answers with 429 or 503, or too late. sbw repeated its requests, without success.",
 		Remedy:  "Try again in a moment. On a small machine, check what else is running there.",
 		Example: "kubectl get --raw /readyz?verbose",
-		Aliases: []string{"the server is currently unable to handle the request", "etcdserver: request timed out"},
+		Aliases: []string{"the server is currently unable to handle the request", "etcdserver: request timed out", "request did not complete within requested timeout"},
 	},
 	{
 		Code:    "cluster-credentials",

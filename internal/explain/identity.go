@@ -34,7 +34,7 @@ var identityEntries = []Entry{
 		Cause:   "sbw looks for a token in GHCR_TOKEN, then runs credentials.command of .sbw.yaml, then asks gh for its login to the host that the registry belongs to. None of them had one. A token is never sent to a different host, so a login for github.com is not used for an Enterprise host.",
 		Remedy:  "Log in with the scope that publishing needs.",
 		Example: "gh auth login -h github.com -s write:packages",
-		Aliases: []string{"gh auth login", "not logged into any GitHub hosts", "no basic auth credentials"},
+		Aliases: []string{"gh auth login", "not logged into any GitHub hosts", "no basic auth credentials", "set the GH_TOKEN environment variable"},
 		Docs:    []string{packagesDoc},
 	},
 	{
@@ -44,7 +44,7 @@ var identityEntries = []Entry{
 		Cause:   "In a workflow: its permissions lack packages: write. Elsewhere: the settings of the organisation do not allow members to create packages with this visibility.",
 		Remedy:  "In a workflow, add the permission shown below. Otherwise ask an owner to allow it under Settings → Packages → Package creation.",
 		Example: "permissions:\n  contents: read\n  packages: write",
-		Aliases: []string{"installation not allowed to Create organization package", "installation not allowed to Write organization package"},
+		Aliases: []string{"installation not allowed to Create organization package", "installation not allowed to Write organization package", "Resource not accessible by integration"},
 		Docs:    []string{packagesDoc},
 	},
 	{

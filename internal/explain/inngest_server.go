@@ -11,6 +11,7 @@ var inngestServerEntries = []Entry{
 		Cause:   "Events are sent to /e/KEY, and the server was started with other values of --event-key.",
 		Remedy:  "Use one of the server's keys: usually the INNGEST_EVENT_KEY of the worker.",
 		Example: "kubectl sbw rollout --tag TAG --confirm-run EVENT --event-key-from env:INNGEST_EVENT_KEY",
+		Aliases: []string{"haven't set an event key"},
 		Docs:    []string{selfHosting},
 	},
 	{
@@ -91,7 +92,7 @@ var inngestServerEntries = []Entry{
 		Cause:   "Both sides sign what they send with the key: --signing-key on the server, INNGEST_SIGNING_KEY on the worker. One of them is missing or different. A changed Secret reaches a pod only when it restarts. The clocks may differ by at most five minutes. While keys are rotated, the server may have the worker's INNGEST_SIGNING_KEY_FALLBACK instead; that is only a warning.",
 		Remedy:  "Set the same key on both sides and restart the worker's pods.",
 		Example: "kubectl create secret generic inngest --from-literal=signing-key=KEY --dry-run=client -o yaml | kubectl apply -f -\nkubectl sbw restart",
-		Aliases: []string{"invalid_signing_key", "missing_signing_key", "Invalid signature", "No x-inngest-signature provided", "Signature has expired", "status code: 401", "Failed to register … status code: 401", "signing key is invalid", "Signing key is required"},
+		Aliases: []string{"invalid_signing_key", "missing_signing_key", "Invalid signature", "No x-inngest-signature provided", "Signature has expired", "status code: 401", "Failed to register … status code: 401", "signing key is invalid", "Signing key is required", "No signing key found"},
 		Docs:    []string{selfHosting, "https://www.inngest.com/docs/platform/signing-keys"},
 	},
 	{

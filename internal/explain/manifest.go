@@ -65,7 +65,7 @@ var manifestEntries = []Entry{
 		Cause:   "Its CustomResourceDefinition is not installed, or the API version has been removed.",
 		Remedy:  "Install the CustomResourceDefinition, or correct apiVersion and kind.",
 		Example: "kubectl api-resources | grep -i KIND",
-		Aliases: []string{"no matches for kind", "resource mapping not found"},
+		Aliases: []string{"no matches for kind", "resource mapping not found", "the server doesn't have a resource type"},
 	},
 	{
 		Code:    "manifest-kustomize",
@@ -221,14 +221,14 @@ var applyEntries = []Entry{
 		Code:    "not-cleaned-up",
 		Title:   "something that a run opened could not be closed",
 		Cause:   "At its end a run releases its lock and closes its connections, and one of these failed. The rollout itself has ended as reported.",
-		Remedy:  "Nothing, usually: the lock expires by itself within half a minute, and connections end with the process.",
+		Remedy:  "You can usually ignore this: the lock expires by itself within half a minute, and connections end with the process.",
 		Example: "kubectl get leases -n NAMESPACE",
 	},
 	{
 		Code:    "not-restored",
 		Title:   "a change could not be restored",
 		Cause:   "The run failed, and so did an attempt to restore what one of its stages had changed: the cluster or the file could not be read or written, or the time for restoring (5 minutes) was over.",
-		Remedy:  "Look at what the reason names. Running the same command again continues from there; kubectl sbw undo returns to the version before.",
+		Remedy:  "Check what the reason names. Running the same command again continues from there; kubectl sbw undo returns to the version before.",
 		Example: "kubectl sbw status\nkubectl sbw undo",
 	},
 	{
@@ -265,6 +265,7 @@ var applyEntries = []Entry{
 		Cause:   "Its template is no longer the one that this run applied: another person, CI or an operator has changed it. What is running now is theirs and was left alone.",
 		Remedy:  "Talk to them. kubectl sbw status shows what is running. kubectl sbw undo goes back from there, even though it is not yours.",
 		Example: "kubectl sbw status\nkubectl sbw history",
+		Aliases: []string{"the object has been modified; please apply your changes to the latest version"},
 	},
 	{
 		Code:  "template-leftover",

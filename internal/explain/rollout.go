@@ -237,7 +237,7 @@ var podEntries = []Entry{
 		Cause:   "command: in the manifest, or CMD in the image, names a file that does not exist or is not executable.",
 		Remedy:  "Correct the command. Before it pushes, gh sbw publish checks that the program of CMD is in the image.",
 		Example: "command: [\"bun\", \"run\", \"src/serve.ts\"]",
-		Aliases: []string{"RunContainerError", "unable to start container process", "no command specified", "executable file not found", "unable to start container process… executable file not found"},
+		Aliases: []string{"RunContainerError", "unable to start container process", "no command specified", "executable file not found", "unable to start container process… executable file not found", "/bin/sh… not found"},
 	},
 	{
 		Code:    "config-missing",
@@ -332,7 +332,7 @@ var podEntries = []Entry{
 		Cause:   "sbw does not recognise the runtime's message, or the node does not trust the registry's certificate.",
 		Remedy:  "Read the message. If it is about a certificate, install the authority's certificate on the node.",
 		Example: "kubectl describe pod POD",
-		Aliases: []string{"ImagePullBackOff", "ErrImagePull", "Back-off pulling image"},
+		Aliases: []string{"ImagePullBackOff", "ErrImagePull", "Back-off pulling image", "trying and failing to pull image"},
 		Docs:    []string{"https://kubernetes.io/docs/concepts/containers/images/"},
 	},
 	{
@@ -400,7 +400,7 @@ var podEntries = []Entry{
 		Cause:   "The network plugin or the runtime of the node fails before any container is created.",
 		Remedy:  "Check the node: its CNI configuration and the log of its runtime.",
 		Example: "kubectl describe pod POD\nls /etc/cni/net.d    # on the node",
-		Aliases: []string{"FailedCreatePodSandBox", "failed to setup network for sandbox"},
+		Aliases: []string{"FailedCreatePodSandBox", "failed to setup network for sandbox", "Pod sandbox changed, it will be killed and re-created"},
 	},
 	{
 		Code:    "startup",
@@ -433,6 +433,6 @@ var podEntries = []Entry{
 		Cause:   "The volume is still attached to another node (ReadWriteOnce with a surging update), its driver is not installed, or its server does not answer.",
 		Remedy:  "Read the message. For ReadWriteOnce, set the strategy to Recreate, or maxSurge: 0.",
 		Example: "strategy: {type: Recreate}",
-		Aliases: []string{"FailedMount", "FailedAttachVolume", "Unable to attach or mount volumes", "FailedMount… timed out waiting for the condition"},
+		Aliases: []string{"FailedMount", "FailedAttachVolume", "Unable to attach or mount volumes", "FailedMount… timed out waiting for the condition", "Unable to attach or mount volumes… timed out waiting for the condition"},
 	},
 }
