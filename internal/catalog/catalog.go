@@ -30,7 +30,8 @@ type Other struct {
 	// Perhaps the ids of others that it may register.
 	Only    []string `json:"only,omitempty"`
 	Perhaps []string `json:"perhaps,omitempty"`
-	// Incomplete says why it may register more, with the place, or is empty.
+	// Incomplete is the reason, with its place, why the module may register more
+	// functions; empty if it cannot.
 	Incomplete string `json:"incomplete,omitempty"`
 }
 

@@ -21,7 +21,7 @@ type Document interface{ head() *Head }
 type Head struct {
 	Command  string                 `json:"command" doc:"the command, such as gh sbw publish"`
 	End      string                 `json:"end" enum:"done,unchanged,usage,refused,restored,left,interrupted" doc:"what became of the changes: done, unchanged, usage, refused, restored, left, interrupted"`
-	ExitCode int                    `json:"exitCode" doc:"the exit code; 130 after an interrupt, whose end says what became of the changes"`
+	ExitCode int                    `json:"exitCode" doc:"the exit code; after an interrupt it is 130, and end says what became of the changes"`
 	Error    string                 `json:"error" doc:"what ended the command, in one line; empty when nothing did"`
 	Findings []*pipeline.Finding    `json:"findings" doc:"everything that was found, each with code, severity, what, why, fix, where, evidence"`
 	Stages   []pipeline.StageRecord `json:"stages" doc:"what was done, each with name, started, duration (nanoseconds), skipped, error"`

@@ -108,7 +108,7 @@ func printFunctions(env *cli.Env, output string, found *catalog.Catalog, judged 
 type functionsDocument struct {
 	cli.Head
 	Version    int                           `json:"version" doc:"the version of the catalog's format"`
-	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions (with the ids of their steps, and open where there may be others) and incomplete"`
+	Indexes    []catalog.Index               `json:"indexes" doc:"the indexes, each with path, functions and incomplete; a function has the ids of its steps, and open if there may be other steps"`
 	Unresolved []catalog.Unresolved          `json:"unresolved" doc:"what could not be decided, each with index, file, line, what and why"`
 	Orphans    []catalog.Function            `json:"orphans" doc:"functions that no index registers"`
 	Others     []catalog.Other               `json:"others,omitempty" doc:"modules that register functions but are not indexes of this worker, each with path, line, worker, functions, only, perhaps and incomplete"`

@@ -42,8 +42,7 @@ type Plan struct {
 	// a kustomization.
 	Files []string
 	// Strangers is the finding about files, or documents in them, that are not
-	// objects, at which kubectl apply and apply.Load stop. It is nil if there are
-	// none.
+	// objects. kubectl apply and apply.Load refuse them. It is nil if there are none.
 	Strangers *pipeline.Finding
 
 	before, after []byte

@@ -157,10 +157,10 @@ var descriptions = map[string]string{
 	"allow":                  "exceptions: what is unsafe but intended, each with a reason",
 	"allow.zeroRetries":      "functions that may have retries: 0, by id, with the reason",
 	"credentials":            "where the registry's token comes from, before gh's login",
-	"credentials.command":    "a command and its arguments that prints the token",
+	"credentials.command":    "a command and its arguments; it prints the token",
 	"hooks":                  "commands that are run after something has happened",
-	"hooks.receipt":          "a command and its arguments that gets the receipt of a rollout or undo, however it ended, as JSON on stdin",
-	"hooks.publish":          "a command and its arguments that gets the receipt of a publish that succeeded as JSON on stdin",
+	"hooks.receipt":          "a command and its arguments; it gets the receipt of a rollout or undo, however that ended, as JSON on stdin",
+	"hooks.publish":          "a command and its arguments; it gets the receipt of a successful publish as JSON on stdin",
 	"hooks.proven":           "a command and its arguments; runs when a version has proven itself and gets a receipt as JSON on stdin",
 	"hooks.provenRequired":   "let a rollout fail, and restore what ran before, when hooks.proven fails; otherwise that is a warning",
 }

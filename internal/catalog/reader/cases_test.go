@@ -24,8 +24,8 @@ func TestNothingIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		files map[string]string
-		// listed and perhaps are ids of functions of the index, with their
-		// apps. open contains the places of what is not determined.
+		// listed contains the functions of the index as APP/ID, perhaps those that
+		// it may register as well, and open the places of what is not determined.
 		listed, perhaps, open string
 	}{
 		// A module whose left-out body contains a call keeps the import for

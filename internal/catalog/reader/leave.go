@@ -72,7 +72,8 @@ func (e *entryRead) leaveServed(c *collection, sv *served) {
 	c.leave(sv.at, "what this call of serve registers", why, may)
 }
 
-// leaveCreated records functions that only supposed calls have created.
+// leaveCreated records functions that were created only because the evaluation
+// supposed a call that nothing is known to make.
 func (e *entryRead) leaveCreated(c *collection, r *reading) {
 	for _, f := range e.sdk.created {
 		if f.later && !r.loaded[f.node] && !c.has(f) && !slices.Contains(c.maybe, f) {

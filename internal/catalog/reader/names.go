@@ -31,7 +31,7 @@ var starters = regexp.MustCompile(`\b(Worker|fork|spawn|spawnSync|exec\w*|Piscin
 // handlers are the names of exports that register functions.
 var handlers = regexp.MustCompile(`\b(serve|serveEdge|connect|createServer|InngestCommHandler|fastifyPlugin)\b`)
 
-// chosen is a load of a module whose name is not a literal.
+// chosen matches an import or require whose module is not named by a literal.
 var chosen = regexp.MustCompile(`\b(import|require)\s*\(\s*[^"'\s)]`)
 
 // literals matches string literals in one line, with what precedes them.

@@ -134,7 +134,7 @@ func (a *activation) untracked(o *js.ObjectExpr) {
 		case !t.makes():
 			js.Walk(a, p.Value)
 		case p.Name != nil && p.Name.Computed != nil:
-			a.s.open(t.describe()+" goes where it is not followed", a.place(p.Value))
+			a.s.open(t.describe()+" is used in a way that is not followed", a.place(p.Value))
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (a *activation) used(v *js.Var) {
 	case t.kind == isFunc:
 		a.enter(t.fn, nil) // it may be called with anything
 	case t.makes():
-		a.s.open(t.describe()+" goes where it is not followed", a.place(v))
+		a.s.open(t.describe()+" is used in a way that is not followed", a.place(v))
 	}
 }
 
@@ -188,7 +188,7 @@ func (a *activation) memberExpr(e js.IExpr) js.IVisitor {
 		a.s.open("a member of "+base.describe()+" is chosen by an expression", a.place(e))
 	default:
 		if t := base.member(name); t.makes() {
-			a.s.open(t.describe()+" goes where it is not followed", a.place(e))
+			a.s.open(t.describe()+" is used in a way that is not followed", a.place(e))
 		}
 	}
 	return nil

@@ -10,9 +10,9 @@ import (
 )
 
 // Version returns the version of an npm package that a file of the program
-// would import, as precisely as it is known: the installed version, that in a
-// lock file, or that which package.json or an import map requests, which may
-// be a range. It is empty if none of them names the package.
+// would import, as precisely as it is known. It is the installed version, or else
+// the one in a lock file, or else the one that package.json or an import map
+// requests, which may be a range. It is empty if none of them names the package.
 func (p *Program) Version(from, name string) string {
 	key := [2]string{filepath.Dir(from), name}
 	p.mu.Lock()

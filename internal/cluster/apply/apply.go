@@ -222,7 +222,7 @@ func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 // accept asks whether the target may be changed in its present state.
 func (a *applier) accept(u, before *unstructured.Unstructured) error {
 	if a.gone(u, before) {
-		var now metav1.Object // not a nil *Unstructured in it
+		var now metav1.Object // stays nil if before is nil, which a nil *Unstructured would not
 		if before != nil {
 			now = before
 		}

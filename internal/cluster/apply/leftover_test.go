@@ -160,8 +160,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// same compares the live pod spec with that of a new Deployment of the same manifest. The
-// image, and what is restarted, are not part of it.
+// same compares the live pod spec with that of a new Deployment made from the same
+// manifest, except for the image and the annotation of a restart.
 func (b *bench) same(manifest string) {
 	b.Helper()
 	live := b.deployment().Spec.Template.Spec

@@ -63,8 +63,8 @@ type Report struct {
 // Check examines every image behind digest in the layout dir. Findings:
 // "image-platform", "exec-format", "entrypoint-missing", "entrypoint-mode",
 // "entrypoint-loader", "entrypoint-none", "image-user", "image-port",
-// "image-unread". An error means that the layout cannot be read, or comes from
-// the context.
+// "image-unread". It returns an error if the layout cannot be read or the context
+// ends.
 func Check(ctx context.Context, dir, digest string, o Options, r *pipeline.Reporter) (Report, error) {
 	imgs, err := layout.Images(dir, digest)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // Start runs a daemon until t ends. It returns the daemon's address, which
-// belongs into BUILDKIT_HOST, and the directory that holds all of its files.
+// belongs in BUILDKIT_HOST, and the directory that holds all of its files.
 func Start(t testing.TB) (host, dir string) {
 	t.Helper()
 	daemon, client := require.Tool(t, "buildkitd"), require.Tool(t, "buildctl")
