@@ -82,6 +82,13 @@ var inngestAppEntries = []Entry{
 		Example: "env:\n  - {name: INNGEST_CONNECT_MODE, value: \"0\"}",
 	},
 	{
+		Code:    "inngest-connection-unknown",
+		Title:   "it is not known whether a worker is connected",
+		Cause:   "The app is in connect mode, where the worker dials the server. This server does not list its connections: it is older than 1.43 and was started with --no-ui, or the signing key is not known. An app without a connected worker looks the same in the server's list, and its runs wait.",
+		Remedy:  "Read the worker's log for its connection, let kubectl read the signing key, or start the server without --no-ui.",
+		Example: "kubectl logs deployment/system-bus-worker | grep -i connect",
+	},
+	{
 		Code:    "inngest-duplicate-apps",
 		Title:   "several apps are registered for one worker",
 		Cause:   "The worker was registered before under another name or URL. Every event starts its functions in each of these apps.",

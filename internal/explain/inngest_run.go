@@ -116,6 +116,13 @@ var inngestRunEntries = []Entry{
 		Example: "kubectl sbw rollout --tag TAG --max-step-loss 2m",
 	},
 	{
+		Code:    "inngest-step-unread",
+		Title:   "it is not known whether a run is executing a step",
+		Cause:   "The server lists the run as running, but does not have its trace, which is where a step that is executing shows. The trace was deleted, or the server lost it. A restart is refused only if the function has no retries, because then it could kill the run for good.",
+		Remedy:  "Look for the run in the worker's log. End a run that nothing executes with kubectl sbw runs --cancel RUN.",
+		Example: "kubectl logs deployment/system-bus-worker | grep RUN\nkubectl sbw runs --cancel RUN",
+	},
+	{
 		Code:    "inngest-steps-unknown",
 		Title:   "the steps of unfinished runs cannot be compared with the new version",
 		Cause:   "Not all step ids of a function are known from its source: an id is worked out at run time, or step is passed to code that is not read. Or the image has no catalog of steps, or the server did not show the steps of these runs.",

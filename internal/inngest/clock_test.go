@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +46,10 @@ func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// breakCalls lets every call of the slow function end with 503, as by a Service
+// without endpoints.
+var breakCalls atomic.Bool
+
 // clockwork is an SDK endpoint for hours of simulated time: one function has a
 // cron, the only step of the other takes a minute.
 type clockwork struct{ register func(body string) }
@@ -63,6 +68,9 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		c.register(fmt.Sprintf(`{"appName":"app","url":"http://w:1/api/inngest","deployType":"ping","sdk":"js:v3.54.2","functions":%s}`, clockworkFunctions))
 		_, _ = io.WriteString(w, `{"message":"Successfully registered","modified":true}`)
+	case r.URL.Query().Get("fnId") == "app-slow" && breakCalls.Load():
+		http.Error(w, "no endpoints", http.StatusServiceUnavailable)
+		return
 	case r.URL.Query().Get("fnId") == "app-slow":
 		t := time.NewTimer(time.Minute)
 		defer t.Stop()
@@ -79,6 +87,12 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // inBubble sets up a server and a worker. It must run within synctest.Test.
 func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 	t.Helper()
+	return inBubbleWith(t, inngestd.Options{})
+}
+
+// inBubbleWith sets up both ends with a server of certain options.
+func inBubbleWith(t *testing.T, o inngestd.Options) (*inngestd.Server, *client.Client, *sdk.Worker) {
+	t.Helper()
 	var double *inngestd.Server
 	worker := clockwork{register: func(body string) {
 		w := httptest.NewRecorder()
@@ -88,7 +102,8 @@ func inBubble(t *testing.T) (*inngestd.Server, *client.Client, *sdk.Worker) {
 			t.Errorf("register: %s", w.Body)
 		}
 	}}
-	double = inngestd.New(inngestd.Options{Crons: true, HTTP: &http.Client{Transport: inProcess{worker}}})
+	o.Crons, o.HTTP = true, &http.Client{Transport: inProcess{worker}}
+	double = inngestd.New(o)
 	c, err := client.New(client.Options{Server: wire.Endpoint{BaseURL: "http://inngest-svc:8288", HTTP: &http.Client{Transport: inProcess{double}}}})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 	if err := judge.JudgeEvent(o.App.Name, o.App.Functions, o.Event.Name); err != nil {
 		return nil, err
 	}
-	sent := time.Now().Add(-time.Minute) // the clocks may differ
+	sent := o.Client.Now().Add(-time.Minute) // the clocks may differ by a little
 	r.Changed()
 	id, err := o.Client.Send(ctx, o.Key, o.Event)
 	if err != nil {
@@ -60,7 +60,7 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 			}
 			done.Runs = append(done.Runs, one)
 		}
-		r.Table(RunsTable(done.Runs, time.Now()))
+		r.Table(RunsTable(done.Runs, o.Client.Now()))
 		return len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r model.Run) bool { return !r.Status.Ended() }), nil
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil {

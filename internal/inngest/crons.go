@@ -36,7 +36,7 @@ func ScheduledRuns(ctx context.Context, c *client.Client, app model.App, now tim
 // proveCrons adds what is known of an app's schedules to a refresh. since is as in
 // judge.JudgeCrons; zero when it is not known.
 func proveCrons(ctx context.Context, o RefreshOptions, done *Refreshed, r *pipeline.Reporter) error {
-	now := time.Now()
+	now := o.Client.Now()
 	since := o.CronsSince
 	if done.Modified || o.Resync || since.IsZero() {
 		since = now
@@ -66,7 +66,7 @@ const (
 
 // orphanedCrons looks for scheduled runs of deleted apps among the newest runs.
 func orphanedCrons(ctx context.Context, c *client.Client, apps []model.App) (*pipeline.Finding, error) {
-	runs, err := c.Runs(ctx, client.RunFilter{Since: time.Now().Add(-orphansSince), Limit: orphansLimit})
+	runs, err := c.Runs(ctx, client.RunFilter{Since: c.Now().Add(-orphansSince), Limit: orphansLimit})
 	if err != nil {
 		return nil, err
 	}

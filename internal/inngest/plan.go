@@ -136,7 +136,7 @@ func plan(ctx context.Context, o RefreshOptions) (*Plan, error) {
 		return p, nil
 	}
 	p.Diff = judge.Compare(p.Before, p.Served.Functions)
-	inFlight := map[string]int{}
+	var inFlight map[string]judge.InFlight
 	if len(p.Diff.Removed) > 0 && p.Own != nil {
 		if inFlight, err = InFlight(ctx, o.Client, *p.Own); err != nil {
 			return p, err

@@ -39,7 +39,7 @@ func judgeApps(
 	}
 	stale, _ = judge.Judge(apps, want, e)
 	for _, s := range stale {
-		runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(s.App.ID), Since: time.Now().Add(-recently), Limit: 1})
+		runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(s.App.ID), Since: c.Now().Add(-recently), Limit: 1})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -103,14 +103,7 @@ func keptFindings(left []judge.Stale) []*pipeline.Finding {
 	return all
 }
 
-func runsPerApp(ctx context.Context, c *client.Client) (map[string]int, error) {
-	runs, err := c.Runs(ctx, client.RunFilter{Status: []model.RunStatus{model.Running, model.Queued}})
-	if err != nil {
-		return nil, err
-	}
-	n := map[string]int{}
-	for _, r := range runs {
-		n[r.AppID]++
-	}
-	return n, nil
+// runsPerApp counts the runs that have not ended by app.
+func runsPerApp(ctx context.Context, c *client.Client) (map[string]judge.InFlight, error) {
+	return countRuns(ctx, c, nil, func(r model.Run) string { return r.AppID })
 }

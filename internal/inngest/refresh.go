@@ -212,6 +212,9 @@ func awaitConnected(ctx context.Context, o RefreshOptions, plan *Plan, done *Ref
 	if known && !connected {
 		return judge.NotConnected(v.App)
 	}
+	if !known {
+		done.Findings = append(done.Findings, judge.ConnectionUnknown(v.App))
+	}
 	return finish(ctx, o, plan.Want, done, r)
 }
 

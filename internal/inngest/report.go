@@ -42,14 +42,17 @@ type ReportOptions struct {
 type Report struct {
 	Health client.Health `json:"server"`
 	Way    string        `json:"reachedBy,omitempty"`
+	At     time.Time     `json:"-"` // by the server's clock
 	Want   model.Wanted  `json:"want"`
 	App    *model.App    `json:"app"` // nil when not registered
 	Apps   []model.App   `json:"apps"`
 	Served *model.Served `json:"served"` // nil when the worker did not show it
 	Diff   judge.Diff    `json:"diff"`   // of what is registered and what is served
-	// Steps run right now, InFlight are runs that have not ended.
+	// Steps run right now, by the server's clock. InFlight counts the runs of each
+	// function that have begun and not ended, Queued those that have not begun.
 	Steps    []judge.Executing `json:"steps"`
 	InFlight map[string]int    `json:"inFlight"`
+	Queued   map[string]int    `json:"queued"`
 	Failed   []model.Run       `json:"failed"` // lately
 	// Failing are active runs whose last attempt failed.
 	Failing []model.Run   `json:"failing"`
@@ -79,12 +82,13 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 	if l.Apps, err = o.Client.Apps(ctx); err != nil {
 		return l, err
 	}
+	l.At = o.Client.Now()
 	l.askWorker(ctx, o)
 	l.App, _ = judge.Choose(l.Apps, l.Want) // ambiguity is among Diagnose's findings
 	if err := l.runs(ctx, o); err != nil {
 		return l, err
 	}
-	s := judge.State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Failing: l.Failing, Now: time.Now()}
+	s := judge.State{Want: l.Want, Apps: l.Apps, Served: l.Served, Failed: l.Failed, Failing: l.Failing, Now: o.Client.Now()}
 	s.CronsSince = o.CronsSince
 	if l.App != nil && !o.CronsSince.IsZero() {
 		if s.Scheduled, err = ScheduledRuns(ctx, o.Client, *l.App, s.Now); err != nil {
@@ -96,7 +100,7 @@ func Status(ctx context.Context, o ReportOptions) (*Report, error) {
 		if err != nil {
 			return l, err
 		}
-		s.Unconnected = known && !connected
+		s.Unconnected, s.ConnectionUnknown = known && !connected, !known
 	}
 	l.Findings = append(l.Findings, judge.Diagnose(s)...)
 	if l.App != nil {
@@ -163,13 +167,24 @@ func (l *Report) runs(ctx context.Context, o ReportOptions) error {
 	if l.Steps, err = RunningSteps(ctx, o.Client, *l.App); err != nil {
 		return err
 	}
-	if l.InFlight, err = InFlight(ctx, o.Client, *l.App); err != nil {
+	counts, err := InFlight(ctx, o.Client, *l.App)
+	if err != nil {
 		return err
 	}
+	l.InFlight, l.Queued = map[string]int{}, map[string]int{}
+	for slug, n := range counts {
+		if n.Begun > 0 {
+			l.InFlight[slug] = n.Begun
+		}
+		if n.Queued > 0 {
+			l.Queued[slug] = n.Queued
+		}
+	}
+	l.Findings = append(l.Findings, judge.UnknownSteps(l.Steps)...)
 	if l.Failing, err = failingRuns(ctx, o.Client, *l.App); err != nil {
 		return err
 	}
-	l.Failed, err = FailedRuns(ctx, o.Client, *l.App, time.Now().Add(-orDefault(o.Lately, time.Hour)))
+	l.Failed, err = FailedRuns(ctx, o.Client, *l.App, o.Client.Now().Add(-orDefault(o.Lately, time.Hour)))
 	return err
 }
 

@@ -59,6 +59,8 @@ func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 // worker was not there.
 func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Window) ([]judge.LostRun, error) {
 	w = w.Widened()
+	ahead, _ := c.Ahead()
+	w.From, w.To = w.From.Add(ahead), w.To.Add(ahead)
 	runs, err := Detailed(
 		ctx,
 		c,
@@ -81,7 +83,7 @@ func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Wind
 // those within the time by which clocks may differ.
 func FailedBefore(ctx context.Context, c *client.Client, app model.App) (map[string]bool, error) {
 	runs, err := c.Runs(ctx, client.RunFilter{
-		Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: time.Now().Add(-time.Hour), ByEnd: true,
+		Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: c.Now().Add(-time.Hour), ByEnd: true,
 	})
 	if err != nil {
 		return nil, err

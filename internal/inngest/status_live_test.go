@@ -103,19 +103,6 @@ func TestConnectMode(t *testing.T) {
 	}
 }
 
-// TestConnectModeUnknown: where the server does not list connections, an app in
-// connect mode stays one until the user says otherwise.
-func TestConnectModeUnknown(t *testing.T) {
-	for name, without := range map[string]inngestd.Options{"before connections were listed": {Without: []string{"Query.workerConnections"}}, "with --no-ui": {NoUI: true}} {
-		t.Run(name, func(t *testing.T) {
-			k := newKit(t, without)
-			if _, known, err := k.client().Connected(k.ctx, "186a3180-ef29-55cb-9559-6cb112434a76"); known || err != nil {
-				t.Errorf("known %v, %v", known, err)
-			}
-		})
-	}
-}
-
 // TestStatus checks the verdict for a healthy system and for a broken one.
 func TestStatus(t *testing.T) {
 	k := newKit(t, inngestd.Options{})

@@ -14,18 +14,22 @@ import (
 )
 
 // RunningSteps lists every step that the worker of an app is executing at the
-// moment, the longest running first. Runs that sleep, wait, or are between
-// attempts are omitted.
+// moment, the longest running first. Runs that are queued, sleep, wait, or are between
+// attempts are omitted. A run that the server lists as running without having its
+// trace is included as unknown.
 func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge.Executing, error) {
-	runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}})
+	running := client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}}
+	runs, err := c.Runs(ctx, running)
 	if err != nil {
 		return nil, err
 	}
 	found := make([][]judge.Executing, len(runs))
+	untraced := make([]bool, len(runs))
 	err = each(ctx, len(runs), func(ctx context.Context, i int) error {
 		trace, err := c.Trace(ctx, runs[i].ID)
 		if client.IsGone(err) {
-			return nil // it has ended and was cleaned up since the list was read
+			untraced[i] = true
+			return nil
 		}
 		if err != nil {
 			return err
@@ -35,9 +39,24 @@ func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(untraced, true) {
+		// Those that have ended since, and were cleaned up, are not listed any more.
+		still, err := c.Runs(ctx, running)
+		if err != nil {
+			return nil, err
+		}
+		for i, r := range runs {
+			if untraced[i] && slices.ContainsFunc(still, func(s model.Run) bool { return s.ID == r.ID }) {
+				found[i] = []judge.Executing{judge.UnknownStep(r, app)}
+			}
+		}
+	}
 	all := slices.Concat(found...)
 	slices.SortFunc(all, func(a, b judge.Executing) int { return a.Since.Compare(b.Since) })
-	return all, err
+	return all, nil
 }
 
 func idList(id string) []string {
@@ -48,16 +67,27 @@ func idList(id string) []string {
 }
 
 // InFlight counts an app's runs that have not ended, by slug.
-func InFlight(ctx context.Context, c *client.Client, app model.App) (map[string]int, error) {
-	runs, err := c.Runs(ctx, client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running, model.Queued}})
+func InFlight(ctx context.Context, c *client.Client, app model.App) (map[string]judge.InFlight, error) {
+	return countRuns(ctx, c, idList(app.ID), func(r model.Run) string { return r.Slug })
+}
+
+// countRuns counts runs that have not ended.
+func countRuns(ctx context.Context, c *client.Client, apps []string, by func(model.Run) string) (map[string]judge.InFlight, error) {
+	runs, err := c.Runs(ctx, client.RunFilter{Apps: apps, Status: []model.RunStatus{model.Running, model.Queued}})
 	if err != nil {
 		return nil, err
 	}
-	n := map[string]int{}
+	all := map[string]judge.InFlight{}
 	for _, r := range runs {
-		n[r.Slug]++
+		n := all[by(r)]
+		if r.Status == model.Queued {
+			n.Queued++
+		} else {
+			n.Begun++
+		}
+		all[by(r)] = n
 	}
-	return n, nil
+	return all, nil
 }
 
 // WaitIdleOptions describe what to wait for, and how long.
@@ -88,8 +118,9 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 			return false, err
 		}
 		steps = now
-		r.Table(judge.RunningTable(steps, time.Now()))
-		return judge.Idle(steps, judge.RestartOptions{MaxStepLoss: o.MaxStepLoss, Now: time.Now(), LiveSince: o.LiveSince}), nil
+		at := o.Client.Now()
+		r.Table(judge.RunningTable(steps, at))
+		return judge.Idle(steps, judge.RestartOptions{MaxStepLoss: o.MaxStepLoss, Now: at, LiveSince: o.LiveSince}), nil
 	})
 	if err == nil || ctx.Err() != nil || waiting.Err() == nil {
 		return steps, err
@@ -102,7 +133,7 @@ func WaitIdle(ctx context.Context, o WaitIdleOptions, r *pipeline.Reporter) ([]j
 		Why:      "there was always a step running",
 		Fix:      "wait longer with --wait-idle=DURATION, continue with --force and lose them, or allow young ones with --max-step-loss",
 	}
-	for _, row := range judge.RunningTable(steps, time.Now()).Rows {
+	for _, row := range judge.RunningTable(steps, o.Client.Now()).Rows {
 		f.Evidence = append(f.Evidence, strings.Join(row, "  "))
 	}
 	return steps, f

@@ -149,7 +149,7 @@ func TestSleepingIsIdle(t *testing.T) {
 		t.Errorf("%v %v", steps, err)
 	}
 	inFlight, err := inngest.InFlight(k.ctx, k.client(), app)
-	if err != nil || inFlight["system-bus-cluster-napper"] != 1 || inFlight["system-bus-cluster-inviter"] != 1 {
+	if err != nil || inFlight["system-bus-cluster-napper"] != (judge.InFlight{Begun: 1}) || inFlight["system-bus-cluster-inviter"] != (judge.InFlight{Begun: 1}) {
 		t.Errorf("%v %v", inFlight, err)
 	}
 

@@ -154,7 +154,7 @@ func TestResults(t *testing.T) {
 			if o.cancel != "" {
 				return printAct(k.env, o.output, &runsDocument{Run: o.cancel, Cancelled: true})
 			}
-			return o.print(k.env, []model.Run{run}, true)
+			return o.print(k.env, []model.Run{run}, time.Now(), true)
 		})
 	}
 	statusCommand := func(k *factory) *cobra.Command {

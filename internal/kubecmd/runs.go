@@ -129,7 +129,11 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		filter.Status = append(filter.Status, model.RunStatus(s))
 	}
 	if o.since != 0 {
-		filter.Since = time.Now().Add(-o.since)
+		// The server judges by its own clock, which any of its answers shows.
+		if _, err := c.Client.Health(ctx); err != nil {
+			return c.Explain("cannot list the runs", err)
+		}
+		filter.Since = c.Client.Now().Add(-o.since)
 	}
 	if !o.all {
 		apps, err := c.Client.Apps(ctx)
@@ -160,7 +164,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 			}
 		}
 		if !o.watch {
-			return o.print(env, runs, true)
+			return o.print(env, runs, c.Client.Now(), true)
 		}
 		// Elapsed times alone do not count as a change.
 		runs = slices.DeleteFunc(runs, func(r model.Run) bool { return seen[r.ID] == fmt.Sprint(r) })
@@ -168,7 +172,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 			seen[r.ID] = fmt.Sprint(r)
 		}
 		slices.Reverse(runs) // the newest at the end, where the next ones will be
-		if err := o.print(env, runs, first); err != nil {
+		if err := o.print(env, runs, c.Client.Now(), first); err != nil {
 			return err
 		}
 		select {
@@ -183,7 +187,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 }
 
 // print writes runs as a table, with the header only once, or as a document.
-func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
+func (o *runsOptions) print(env *cli.Env, runs []model.Run, now time.Time, first bool) error {
 	env.SetDocument(&runsDocument{Runs: runs})
 	switch {
 	case cli.IsDocument(o.output):
@@ -193,7 +197,7 @@ func (o *runsOptions) print(env *cli.Env, runs []model.Run, first bool) error {
 	case len(runs) == 0:
 		return nil
 	}
-	t := inngest.RunsTable(runs, time.Now())
+	t := inngest.RunsTable(runs, now)
 	if !first {
 		t.Header = nil
 	}

@@ -114,7 +114,7 @@ func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]
 
 // inFlight counts the unfinished runs of functions that are about to be removed,
 // while the user can still decide against it.
-func (f *facts) inFlight(ctx context.Context, gone judge.Diff, app *model.App) (map[string]int, error) {
+func (f *facts) inFlight(ctx context.Context, gone judge.Diff, app *model.App) (map[string]judge.InFlight, error) {
 	if len(gone.Removed) == 0 {
 		return nil, nil
 	}

@@ -77,7 +77,7 @@ func (r *Refresh) run(ctx context.Context, rep *pipeline.Reporter, c *conn.Conn,
 		Liveness:     c.Liveness,
 		Path:         c.CheckLivePath,
 		ProveCrons:   true,
-		CronsSince:   rolledOut(w),
+		CronsSince:   c.OnServer(ctx, rolledOut(w)),
 	}
 	if started := c.ServerStarted(ctx); started.After(options.CronsSince) {
 		options.CronsSince = started

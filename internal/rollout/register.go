@@ -102,7 +102,7 @@ func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inn
 	if err != nil {
 		return verified, c.Explain("read Inngest's registrations", err)
 	}
-	state := judge.State{Want: want, Apps: apps, Now: time.Now()}
+	state := judge.State{Want: want, Apps: apps, Now: c.Client.Now()}
 	if refreshed != nil {
 		state.Served = refreshed.Served
 	}

@@ -192,13 +192,13 @@ func (f *facts) checkWorkerRoute(ctx context.Context, c *conn.Conn) ([]*pipeline
 // diagnose reports existing problems between the server and the worker. They do not
 // block the rollout, since a rollout repairs most of them.
 func (f *facts) diagnose(ctx context.Context, c *conn.Conn, now registration) ([]*pipeline.Finding, error) {
-	s := judge.State{Want: c.Wanted(), Apps: now.apps, Now: time.Now()}
+	s := judge.State{Want: c.Wanted(), Apps: now.apps, Now: c.Client.Now()}
 	var err error
 	if s.Failed, err = inngest.FailedRuns(ctx, c.Client, *now.own, s.Now.Add(-time.Hour)); err != nil {
 		return nil, c.Explain("list failed runs", err)
 	}
 	if live, err := f.live.Get(ctx); err == nil { // otherwise its own check reports the error
-		s.CronsSince = rolledOut(live)
+		s.CronsSince = c.OnServer(ctx, rolledOut(live))
 	}
 	if !s.CronsSince.IsZero() {
 		if s.Scheduled, err = inngest.ScheduledRuns(ctx, c.Client, *now.own, s.Now); err != nil {

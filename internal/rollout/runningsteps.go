@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/conn"
@@ -29,7 +28,7 @@ func (f *facts) findSteps(ctx context.Context) ([]judge.Executing, error) {
 
 func (r *Run) restart(ctx context.Context, c *conn.Conn) (judge.RestartOptions, error) {
 	since, err := c.LiveSince(ctx)
-	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: time.Now(), LiveSince: since}, err
+	return judge.RestartOptions{MaxStepLoss: r.Steps.MaxStepLoss, Force: r.Force, Now: c.Client.Now(), LiveSince: since}, err
 }
 
 // waitIdle waits until no step is executing.

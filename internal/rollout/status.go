@@ -188,7 +188,7 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 		Liveness:   link.Liveness,
 		Path:       link.CheckLivePath,
 		Allowed:    allowed(t.Worker.Allow.ZeroRetries),
-		CronsSince: rolledOut(w),
+		CronsSince: link.OnServer(ctx, rolledOut(w)),
 		URL:        link.Wanted().URL,
 		Way:        link.Route,
 	})

@@ -256,20 +256,15 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 const lastChance = time.Minute
 
 // clockOffset returns how far the clock of the Inngest server is ahead of this
-// machine's. Offsets too small to show in the answer's whole seconds count as zero.
+// machine's; zero if that is not known, since steps that ran during the switch are
+// recognized without comparing clocks.
 func (r *Run) clockOffset(ctx context.Context) time.Duration {
 	c, err := r.facts.conn.Get(ctx)
 	if err != nil {
 		return 0
 	}
-	h, err := c.Client.Health(ctx)
-	if err != nil || h.Now.IsZero() {
-		return 0 // steps that ran during the switch are recognized without comparing clocks
-	}
-	if offset := time.Until(h.Now); offset.Abs() > 2*time.Second {
-		return offset
-	}
-	return 0
+	ahead, _ := c.Client.Ahead()
+	return ahead
 }
 
 // running lists the worker's executing steps.

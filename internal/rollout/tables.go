@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
@@ -123,16 +124,13 @@ func (s *Status) Table() pipeline.Table {
 		if s.Functions != "" {
 			add("built with", s.Functions)
 		}
-		inFlight := 0
-		for _, n := range l.InFlight {
-			inFlight += n
-		}
-		add(
-			"runs",
-			fmt.Sprintf("%d in flight, %s executing, %d failed lately", inFlight, units.Count(len(l.Steps), "step", "steps"), len(l.Failed)),
-		)
+		add("runs", runsLine(l))
 		for _, st := range l.Steps {
-			add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(time.Now()))))
+			if st.Unknown {
+				add("", fmt.Sprintf("%s: it is not known whether run %s executes a step", st.Slug, st.Run))
+				continue
+			}
+			add("", fmt.Sprintf("%s %s for %s", st.Slug, st.Step, units.Duration(st.Elapsed(l.At))))
 		}
 		var foreign []string
 		for _, a := range l.Foreign {
@@ -207,4 +205,25 @@ func joined[T fmt.Stringer](all []T) string {
 		texts[i] = t.String()
 	}
 	return strings.Join(texts, ", ")
+}
+
+// runsLine counts the runs and steps of a report.
+func runsLine(l *inngest.Report) string {
+	begun, queued, unknown := 0, 0, 0
+	for _, n := range l.InFlight {
+		begun += n
+	}
+	for _, n := range l.Queued {
+		queued += n
+	}
+	for _, st := range l.Steps {
+		if st.Unknown {
+			unknown++
+		}
+	}
+	executing := units.Count(len(l.Steps)-unknown, "step", "steps") + " executing"
+	if unknown > 0 {
+		executing += fmt.Sprintf(" (of %d it is not known)", unknown)
+	}
+	return fmt.Sprintf("%d in flight, %d queued, %s, %d failed lately", begun, queued, executing, len(l.Failed))
 }

@@ -46,6 +46,7 @@ type Client struct {
 
 	patience time.Duration
 	answered atomic.Bool // the server has answered before
+	clock    wire.Clock
 
 	mu     sync.Mutex
 	probed bool

@@ -29,7 +29,11 @@ func WithOutageNote(ctx context.Context, note func(error)) context.Context {
 func (c *Client) send(ctx context.Context, x wire.Request, reads bool) (*wire.Reply, error) {
 	var since time.Time
 	for {
+		sent := time.Now()
 		r, err := c.end.Send(ctx, wire.ServerEnd, x)
+		if err == nil {
+			c.clock.Read(r.Header, sent, time.Now())
+		}
 		away := errors.Is(err, wire.ErrNoAnswer) || err == nil && isGateway(r)
 		if !away && err == nil {
 			c.answered.Store(true)

@@ -9,9 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// ServerStarted returns when the Inngest server started. If it has several pods,
-// the one that has run the longest counts, because the others may share its queue.
-// The time is zero if the pods cannot be read, or the server is given by its URL.
+// ServerStarted returns when the Inngest server started, by its own clock. If it has
+// several pods, the one that has run the longest counts, because the others may share
+// its queue. The time is zero if the pods cannot be read, or the server is given by its
+// URL.
 func (c *Conn) ServerStarted(ctx context.Context) time.Time {
 	if c.server == nil {
 		return time.Time{}
@@ -30,7 +31,7 @@ func (c *Conn) ServerStarted(ctx context.Context) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	return oldestStart(pods.Items)
+	return c.OnServer(ctx, oldestStart(pods.Items))
 }
 
 // oldestStart is when the containers of the pod that has run the longest had all

@@ -103,8 +103,9 @@ func (c *Conn) readyPod(ctx context.Context) (string, error) {
 }
 
 // LiveSince returns when the oldest container of the worker that still runs
-// has started: nothing that began earlier can be running. Without containers
-// it returns the current time, and zero if the time is not known.
+// has started, by the Inngest server's clock: nothing that began earlier can be
+// running. Without containers it returns the current time, and zero if the time
+// is not known, as it is when one of the clocks cannot be read.
 func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 	kube, err := c.Cluster.Kube()
 	if err != nil {
@@ -112,7 +113,7 @@ func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 	}
 	w, err := workload.Get(ctx, kube, c.Ref)
 	if errors.Is(err, workload.ErrUnknown) {
-		return time.Now(), nil // a first rollout: no container runs
+		return c.Client.Now(), nil // a first rollout: no container runs
 	}
 	if err != nil {
 		return time.Time{}, err
@@ -121,11 +122,19 @@ func (c *Conn) LiveSince(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, cluster.Explain("list the pods of "+c.Ref.String(), err)
 	}
-	return liveSince(pods.Items, c.Worker.Deploy.Container, time.Now()), nil
+	cluster, known := c.clusterAhead(ctx)
+	if !known {
+		return time.Time{}, nil
+	}
+	since, known := c.onServer(ctx, liveSince(pods.Items, c.Worker.Deploy.Container, time.Now().Add(cluster)))
+	if !known {
+		return time.Time{}, nil
+	}
+	return since, nil
 }
 
-// liveSince returns the earliest start of a running container. For a pod whose
-// node does not report, the time of its creation counts.
+// liveSince returns the earliest start of a running container, by the API server's
+// clock. For a pod whose node does not report, the time of its creation counts.
 func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
 	oldest := now
 	for _, p := range pods {
@@ -135,7 +144,7 @@ func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
 		since := p.CreationTimestamp.Time
 		for _, s := range p.Status.ContainerStatuses {
 			if (s.Name == container || container == "" && len(p.Status.ContainerStatuses) == 1) && s.State.Running != nil {
-				since = s.State.Running.StartedAt.Time
+				since = s.State.Running.StartedAt.Add(-nodeAhead(&p))
 			}
 		}
 		if since.Before(oldest) {
@@ -143,6 +152,22 @@ func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
 		}
 	}
 	return oldest
+}
+
+// nodeAhead returns how far the clock of a pod's node may be ahead of the control
+// plane's: by no more than the time that seems to have passed between the pod's being
+// scheduled, by the scheduler's clock, and its being accepted by the node, by the
+// node's.
+func nodeAhead(p *corev1.Pod) time.Duration {
+	if p.Status.StartTime == nil {
+		return 0
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
+			return max(0, p.Status.StartTime.Sub(c.LastTransitionTime.Time))
+		}
+	}
+	return 0
 }
 
 // findServer looks for the server outside the cluster.

@@ -20,6 +20,13 @@ func TestLiveSince(t *testing.T) {
 		}
 		return p
 	}
+	ahead := func(p corev1.Pod, by time.Duration) corev1.Pod {
+		scheduled := metav1.NewTime(p.CreationTimestamp.Time)
+		start := metav1.NewTime(scheduled.Add(by))
+		p.Status.StartTime = &start
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: scheduled}}
+		return p
+	}
 	for name, c := range map[string]struct {
 		pods []corev1.Pod
 		want time.Duration
@@ -27,6 +34,8 @@ func TestLiveSince(t *testing.T) {
 		"no pods":                            {nil, 0},
 		"one pod":                            {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Hour)}, time.Hour},
 		"a container that was restarted":     {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Minute)}, time.Minute},
+		"a node whose clock is ahead":        {[]corev1.Pod{ahead(pod(time.Hour, corev1.PodRunning, time.Minute), 5*time.Minute)}, 6 * time.Minute},
+		"a node whose clock is behind":       {[]corev1.Pod{ahead(pod(time.Hour, corev1.PodRunning, time.Hour), -5*time.Minute)}, time.Hour},
 		"two pods":                           {[]corev1.Pod{pod(time.Hour, corev1.PodRunning, time.Hour), pod(time.Minute, corev1.PodRunning, time.Minute)}, time.Hour},
 		"an old pod that has ended":          {[]corev1.Pod{pod(time.Hour, corev1.PodFailed), pod(time.Minute, corev1.PodRunning, time.Minute)}, time.Minute},
 		"a pod whose containers are unknown": {[]corev1.Pod{pod(time.Hour, corev1.PodRunning)}, time.Hour},

@@ -89,17 +89,17 @@ func joined[T fmt.Stringer](all []T) string {
 }
 
 // GuardLoss refuses a registration that would make functions disappear, unless
-// it is allowed. It returns nil if none would. inFlight counts runs by slug
-// that have not ended and would lose their function.
-func GuardLoss(d Diff, inFlight map[string]int, allow bool) *pipeline.Finding {
+// it is allowed. It returns nil if none would. inFlight counts, by slug, the runs that
+// have not ended and would lose their function.
+func GuardLoss(d Diff, inFlight map[string]InFlight, allow bool) *pipeline.Finding {
 	if len(d.Removed) == 0 {
 		return nil
 	}
 	var gone, why []string
 	for _, f := range d.Removed {
 		gone = append(gone, f.Slug)
-		if n := inFlight[f.Slug]; n > 0 {
-			why = append(why, fmt.Sprintf("%s has %s in flight", f.Slug, Count(n, "run")))
+		if n := inFlight[f.Slug]; n.Total() > 0 {
+			why = append(why, fmt.Sprintf("%s has %s", f.Slug, n))
 		}
 	}
 	f := &pipeline.Finding{

@@ -30,7 +30,8 @@ type State struct {
 	CronsSince time.Time
 	Now        time.Time
 	// Unconnected: the app is in connect mode and no worker is connected.
-	Unconnected bool
+	// ConnectionUnknown: the server does not say whether one is.
+	Unconnected, ConnectionUnknown bool
 }
 
 // Diagnose detects what is wrong between a server and a worker. Each finding
@@ -61,6 +62,9 @@ func Diagnose(s State) []*pipeline.Finding {
 			add(NotConnected(*own))
 		} else {
 			add(ConnectMode(*own))
+		}
+		if s.ConnectionUnknown {
+			add(ConnectionUnknown(*own))
 		}
 		if !s.CronsSince.IsZero() {
 			add(SilentCrons(JudgeCrons(*own, s.Scheduled, s.CronsSince, s.Now).Silent))
@@ -228,6 +232,18 @@ func NotConnected(a model.App) *pipeline.Finding {
 		Why:      "it is registered in connect mode, so its runs wait until a worker dials the server",
 		Fix: "check that the worker runs and that INNGEST_CONNECT_GATEWAY_URL or INNGEST_BASE_URL leads to the server; " +
 			"if it is to serve over HTTP, set INNGEST_CONNECT_MODE=0 and run `kubectl sbw refresh`",
+	}
+}
+
+// ConnectionUnknown is the warning about an app in connect mode of which the server
+// does not say whether a worker is connected.
+func ConnectionUnknown(a model.App) *pipeline.Finding {
+	return &pipeline.Finding{
+		Code:     model.CodeConnectionUnknown,
+		Severity: pipeline.Warning,
+		What:     fmt.Sprintf("it is not known whether a worker is connected for the app %s", a.Name),
+		Why:      "it is registered in connect mode, and this server does not list the connections of workers",
+		Fix:      "read the worker's log, or use a server of version 1.43 or later",
 	}
 }
 

@@ -105,7 +105,7 @@ func TestGuardLoss(t *testing.T) {
 	if f := GuardLoss(Diff{Added: gone.Removed}, nil, false); f != nil {
 		t.Errorf("nothing disappears, yet %v", f)
 	}
-	f := GuardLoss(gone, map[string]int{"app-b": 2, "app-c": 9}, false)
+	f := GuardLoss(gone, map[string]InFlight{"app-b": {Begun: 2}, "app-c": {Begun: 9}}, false)
 	if f.Severity != pipeline.Error || !strings.Contains(f.What, "app-a, app-b") || !strings.Contains(f.Why, "app-b has 2 runs in flight") || strings.Contains(f.Why, "app-c") {
 		t.Errorf("%v", f)
 	}
@@ -144,7 +144,7 @@ func TestJudge(t *testing.T) {
 		"our name at another URL, while ours is not settled":     {[]model.App{anApp("o", "system-bus-cluster", there, "a"), anApp("q", "system-bus-cluster", host, "a")}, Evidence{Workers: dead("o", "q")}, "stale: foreign: o q"},
 		"our name at another URL, connected":                     {[]model.App{own, connected(anApp("o", "system-bus-cluster", there, "a"))}, Evidence{Workers: dead("o")}, "stale: foreign: o"},
 		"our name at another URL, a run in the last day":         {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o"), Recent: map[string]bool{"o": true}}, "stale: o=other-url(kept) foreign:"},
-		"our name at another URL, runs in flight":                {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o"), InFlight: map[string]int{"o": 3}}, "stale: o=other-url(kept) foreign:"},
+		"our name at another URL, runs in flight":                {[]model.App{own, anApp("o", "system-bus-cluster", there, "a")}, Evidence{Workers: dead("o"), InFlight: map[string]InFlight{"o": {Begun: 3}}}, "stale: o=other-url(kept) foreign:"},
 		"our URL under a former name":                            {[]model.App{own, anApp("f", "former-name", here, "a")}, Evidence{}, "stale: f=other-name foreign:"},
 		"our URL under a former name, a run in the last day":     {[]model.App{own, anApp("f", "former-name", here, "a")}, Evidence{Recent: map[string]bool{"f": true}}, "stale: f=other-name(kept) foreign:"},
 		"our URL under a former name, connected":                 {[]model.App{own, connected(anApp("f", "former-name", here, "a"))}, Evidence{}, "stale: foreign: f"},
@@ -167,7 +167,8 @@ func TestJudge(t *testing.T) {
 		"a Service that is gone, without proof":                   {[]model.App{own, loops}, Evidence{Workers: map[string]Worker{"g": {Unknown, "cannot read it"}}}, "stale: foreign: g"},
 		"a Service that is gone, while our app is not registered": {[]model.App{loops}, Evidence{Workers: dead("g")}, "stale: foreign: g"},
 		"another Service is gone":                                 {[]model.App{own, loops}, Evidence{Workers: dead("x")}, "stale: foreign: g"},
-		"a Service that is gone, runs in flight":                  {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]int{"g": 1}}, "stale: g=worker-gone(kept) foreign:"},
+		"a Service that is gone, runs in flight":                  {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]InFlight{"g": {Begun: 1}}}, "stale: g=worker-gone(kept) foreign:"},
+		"a Service that is gone, queued runs":                     {[]model.App{own, loops}, Evidence{Workers: dead("g"), InFlight: map[string]InFlight{"g": {Queued: 1}}}, "stale: g=worker-gone(kept) foreign:"},
 		"a Service that is gone, a run in the last day":           {[]model.App{own, loops}, Evidence{Workers: dead("g"), Recent: map[string]bool{"g": true}}, "stale: g=worker-gone(kept) foreign:"},
 		"our own is never stale, gone or not":                     {[]model.App{own}, Evidence{Workers: dead("c")}, "stale: foreign:"},
 	} {

@@ -21,10 +21,19 @@ type Executing struct {
 	// the function, so that they are not known.
 	Retries int  `json:"retries"`
 	Known   bool `json:"known"`
+	// Unknown means that the server lists the run as running but does not have its
+	// trace, so that a step may or may not be executing. Step, Attempt and Since are
+	// then not known either.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
-// Elapsed is how long the step has been running.
-func (e Executing) Elapsed(now time.Time) time.Duration { return max(0, now.Sub(e.Since)) }
+// Elapsed is how long the step has been running; zero where that is not known.
+func (e Executing) Elapsed(now time.Time) time.Duration {
+	if e.Since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(e.Since))
+}
 
 // Risk is what the replacement of its pod does to a running step.
 type Risk string
@@ -37,11 +46,16 @@ const (
 	// Killed means that it was the last attempt. The step fails for good, and
 	// the run with it unless the function catches the error.
 	Killed Risk = "killed"
+	// Undecided means that it is not known whether a step is executing at all.
+	Undecided Risk = "unknown"
 )
 
 // Risk judges one step: another attempt follows if and only if the number of
 // this one, from 0, is less than the function's retries.
 func (e Executing) Risk() Risk {
+	if e.Unknown {
+		return Undecided
+	}
 	if e.Known && e.Attempt < e.Retries {
 		return Delayed
 	}
@@ -55,9 +69,10 @@ type RestartOptions struct {
 	MaxStepLoss time.Duration
 	// Force continues, whatever is lost.
 	Force bool
-	Now   time.Time
-	// LiveSince is when the oldest running container of the worker started;
-	// zero if that is not known.
+	// Now is the current time by the server's clock, like the times of the steps.
+	Now time.Time
+	// LiveSince is when the oldest running container of the worker started, by the
+	// server's clock; zero if that is not known.
 	LiveSince time.Time
 }
 
@@ -118,6 +133,8 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	elapsed := e.Elapsed(o.Now).Round(time.Second)
 	f := &pipeline.Finding{Where: e.Slug, Evidence: []string{fmt.Sprintf("run %s, attempt %d of %d", e.Run, e.Attempt+1, e.Retries+1)}}
 	switch {
+	case e.Unknown:
+		return judgeUnknown(e, o)
 	case e.Ghost(o.LiveSince):
 		f.Code, f.Severity = model.CodeStepGhost, pipeline.Note
 		f.What = fmt.Sprintf("the server shows %q of %s as running for %s, but it cannot be running anywhere", e.Step, e.Slug, elapsed)
@@ -150,14 +167,56 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	return f
 }
 
+// judgeUnknown judges a run of which it is not known whether it executes a step. It
+// stops a restart only if the run could not survive it.
+func judgeUnknown(e Executing, o RestartOptions) *pipeline.Finding {
+	f := &pipeline.Finding{
+		Code: model.CodeStepUnread, Severity: pipeline.Warning, Where: e.Slug, Evidence: []string{"run " + e.Run},
+		What: fmt.Sprintf("it is not known whether run %s of %s is executing a step", e.Run, e.Slug),
+		Why:  "the server lists the run as running, but does not have its trace",
+		Fix:  "look for it in the worker's log; end a run that nothing executes with `kubectl sbw runs --cancel " + e.Run + "`",
+	}
+	if !e.Known || e.Retries == 0 {
+		f.Why += "; the function has no retries, so a restart would kill the run for good"
+		if !e.Known {
+			f.Why = strings.Replace(f.Why, "the function has no retries", "the retries of its function are not known", 1)
+			f.Why = strings.Replace(f.Why, "would kill", "may kill", 1)
+		}
+		if !o.Force {
+			f.Severity = pipeline.Error
+			f.Fix += ", or continue with --force"
+		}
+	}
+	return f
+}
+
+// UnknownSteps are the findings about runs of which it is not known whether they
+// execute a step, for those who only look.
+func UnknownSteps(steps []Executing) []*pipeline.Finding {
+	var all []*pipeline.Finding
+	for _, e := range steps {
+		if e.Unknown {
+			all = append(all, judgeUnknown(e, RestartOptions{Force: true}))
+		}
+	}
+	return grouped(all)
+}
+
 // Idle reports whether every running step may be lost.
 func Idle(steps []Executing, o RestartOptions) bool {
 	return !slices.ContainsFunc(steps, func(e Executing) bool {
 		if e.Ghost(o.LiveSince) {
 			return false
 		}
-		return e.Risk() == Killed || o.MaxStepLoss == 0 || e.Elapsed(o.Now) > o.MaxStepLoss
+		return e.Risk() != Delayed || o.MaxStepLoss == 0 || e.Elapsed(o.Now) > o.MaxStepLoss
 	})
+}
+
+// UnknownStep stands for a run that is listed as running and has no trace.
+func UnknownStep(r model.Run, app model.App) Executing {
+	e := ExecutingStep(r, Where{Step: "unknown"}, app)
+	e.Unknown = true
+	return e
 }
 
 // ExecutingStep converts the position of a run into an Executing.
@@ -181,9 +240,11 @@ const StepsTable = "running steps"
 func RunningTable(steps []Executing, now time.Time) pipeline.Table {
 	t := pipeline.Table{Title: StepsTable, Header: []string{"FUNCTION", "STEP", "ELAPSED", "ATTEMPT", "ON RESTART"}}
 	for _, e := range steps {
-		t.Rows = append(t.Rows, []string{
-			e.Slug, e.Step, e.Elapsed(now).Round(time.Second).String(), fmt.Sprintf("%d/%d", e.Attempt+1, e.Retries+1), string(e.Risk()),
-		})
+		elapsed, attempt := e.Elapsed(now).Round(time.Second).String(), fmt.Sprintf("%d/%d", e.Attempt+1, e.Retries+1)
+		if e.Unknown {
+			elapsed, attempt = "", ""
+		}
+		t.Rows = append(t.Rows, []string{e.Slug, e.Step, elapsed, attempt, string(e.Risk())})
 	}
 	return t
 }

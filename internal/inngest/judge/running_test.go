@@ -166,3 +166,34 @@ func TestLostOnlyThisTime(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownSteps: a run without a trace stops a restart only if it could not survive
+// it, is never a ghost, and is never idle.
+func TestUnknownSteps(t *testing.T) {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	app := model.App{Functions: []model.Function{{ID: "1", Slug: "app-retried", Retries: 2}, {ID: "2", Slug: "app-zero"}}}
+	for name, c := range map[string]struct {
+		function string
+		force    bool
+		want     pipeline.Severity
+	}{
+		"a function with retries":            {"1", false, pipeline.Warning},
+		"a function without":                 {"2", false, pipeline.Error},
+		"a function without, with force":     {"2", true, pipeline.Warning},
+		"a function that is not registered":  {"3", false, pipeline.Error},
+		"a function with retries, and force": {"1", true, pipeline.Warning},
+	} {
+		e := UnknownStep(model.Run{ID: "r", FunctionID: c.function}, app)
+		o := RestartOptions{Now: now, LiveSince: now, Force: c.force, MaxStepLoss: time.Hour}
+		all := JudgeRestart([]Executing{e}, o)
+		if len(all) != 1 || all[0].Code != model.CodeStepUnread || all[0].Severity != c.want || all[0].Fix == "" {
+			t.Errorf("%s: %v", name, all)
+		}
+		if Idle([]Executing{e}, o) {
+			t.Errorf("%s: it counts as idle", name)
+		}
+		if rows := RunningTable([]Executing{e}, now).Rows; len(rows) != 1 || rows[0][4] != "unknown" || rows[0][2] != "" {
+			t.Errorf("%s: %q", name, rows)
+		}
+	}
+}

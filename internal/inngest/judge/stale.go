@@ -55,8 +55,10 @@ type Stale struct {
 	// Kept is the reason why it must not be deleted now although it matches a
 	// rule.
 	Kept string `json:"kept,omitempty"`
-	// InFlight counts runs that would lose their functions.
+	// InFlight counts runs that have begun and would lose their functions, Queued
+	// those that have not begun.
 	InFlight int `json:"inFlight"`
+	Queued   int `json:"queued,omitempty"`
 }
 
 // Prunable reports whether it may be deleted now.
@@ -66,7 +68,7 @@ func (s Stale) Prunable() bool { return s.Kept == "" }
 // app id.
 type Evidence struct {
 	Workers  map[string]Worker
-	InFlight map[string]int  // runs that have not ended
+	InFlight map[string]InFlight
 	Recent   map[string]bool // apps with a run in the last day
 }
 
@@ -85,7 +87,7 @@ func Judge(apps []model.App, want model.Wanted, e Evidence) (stale []Stale, fore
 		if own != nil && a.ID == own.ID {
 			continue
 		}
-		s := Stale{App: a, InFlight: e.InFlight[a.ID]}
+		s := Stale{App: a, InFlight: e.InFlight[a.ID].Begun, Queued: e.InFlight[a.ID].Queued}
 		if s.Rule, s.Reason = judge(a, own, want, settled, e.Workers[a.ID]); s.Rule == "" {
 			foreign = append(foreign, a)
 			continue
@@ -130,8 +132,8 @@ func onlyOurs(a, own model.App) bool {
 func kept(s Stale, e Evidence) string {
 	w := e.Workers[s.App.ID]
 	switch {
-	case s.InFlight > 0:
-		return "it has " + Count(s.InFlight, "run") + " in flight"
+	case e.InFlight[s.App.ID].Total() > 0:
+		return "it has " + e.InFlight[s.App.ID].String()
 	case e.Recent[s.App.ID]:
 		return "it has had a run in the last day"
 	case s.Rule == Placeholder && w.Liveness != Alive, s.Rule == OtherName:

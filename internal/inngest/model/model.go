@@ -234,15 +234,6 @@ type Span struct {
 	Failure string `json:"-"`
 }
 
-// SlugOf completes a function's id. Some of the REST routes return it with the
-// app's name in front, others without.
-func SlugOf(app, function string) string {
-	if strings.HasPrefix(function, app+"-") {
-		return function
-	}
-	return app + "-" + function
-}
-
 // Began is when the span started or, before that, when it was queued.
 func (s *Span) Began() time.Time {
 	if s.Started != nil {

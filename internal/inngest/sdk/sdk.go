@@ -43,8 +43,9 @@ type Worker struct {
 	key        wire.SigningKey
 	advertised *url.URL
 
-	mu   sync.Mutex
-	kind string
+	mu    sync.Mutex
+	kind  string
+	clock wire.Clock // the worker's
 }
 
 const defaultPath = "/api/inngest"
@@ -204,10 +205,28 @@ func (w *Worker) send(ctx context.Context, method string, body []byte, header ht
 	for k, v := range header {
 		h[k] = v
 	}
-	if !w.key.IsZero() {
-		h.Set("X-Inngest-Signature", w.key.Sign(body, time.Now()))
+	send := func(ahead time.Duration) (*wire.Reply, error) {
+		if !w.key.IsZero() {
+			h.Set("X-Inngest-Signature", w.key.Sign(body, time.Now().Add(ahead)))
+		}
+		sent := time.Now()
+		r, err := w.end.Send(ctx, wire.WorkerEnd, wire.Request{Method: method, Path: w.path, Header: h, Host: w.advertised.Host, Body: body})
+		if err == nil {
+			w.clock.Read(r.Header, sent, time.Now())
+		}
+		return r, err
 	}
-	return w.end.Send(ctx, wire.WorkerEnd, wire.Request{Method: method, Path: w.path, Header: h, Host: w.advertised.Host, Body: body})
+	before, _ := w.clock.Ahead()
+	r, err := send(before)
+	if err != nil || r.Status != http.StatusUnauthorized || w.key.IsZero() {
+		return r, err
+	}
+	// A signature is valid for five minutes by the worker's clock, which its answer
+	// shows.
+	if now, _ := w.clock.Ahead(); (now - before).Abs() > time.Minute {
+		return send(now)
+	}
+	return r, err
 }
 
 // refusal judges an answer whose status should have been 200.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +119,35 @@ func TestWorkerErrors(t *testing.T) {
 	for _, advertised := range []string{"", "system-bus-worker:3111", "http://"} {
 		if _, err := New(Options{Endpoint: wire.Endpoint{BaseURL: "http://x", Advertised: advertised}}); err == nil {
 			t.Errorf("advertised %q is accepted", advertised)
+		}
+	}
+}
+
+// TestSignatureByTheWorkersClock: a worker whose clock is minutes off accepts a
+// signature nevertheless, since it is made again by the clock that its refusal shows.
+func TestSignatureByTheWorkersClock(t *testing.T) {
+	for ahead, want := range map[time.Duration]int{0: 1, 4 * time.Minute: 1, 20 * time.Minute: 2, -20 * time.Minute: 2} {
+		calls := 0
+		w := workerOf(t, "signkey-test-0011", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			calls++
+			now := time.Now().Add(ahead)
+			rw.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+			stamp, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("X-Inngest-Signature"), "t="), "&")
+			signed, err := strconv.ParseInt(stamp, 10, 64)
+			if err != nil || now.Sub(time.Unix(signed, 0)).Abs() > 5*time.Minute {
+				rw.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(rw, `{"message":"Unauthorized"}`)
+				return
+			}
+			_, _ = io.WriteString(rw, `{"app_id":"app"}`)
+		}))
+		for range 2 { // the second request knows the clock
+			if in, err := w.Inspect(t.Context()); err != nil || in.AppID != "app" {
+				t.Errorf("%s ahead: %+v %v", ahead, in, err)
+			}
+		}
+		if calls != want+1 {
+			t.Errorf("%s ahead: %d requests, want %d", ahead, calls, want+1)
 		}
 	}
 }

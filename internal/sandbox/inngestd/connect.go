@@ -1,6 +1,7 @@
 package inngestd
 
 import (
+	"net/http"
 	"slices"
 	"time"
 )
@@ -8,10 +9,11 @@ import (
 // connection is a worker that dialled the server. The double does not speak the
 // protocol: a registration in connect mode makes one, Disconnect ends it.
 type connection struct {
-	id     string
-	app    *app
-	status string
-	at     time.Time
+	id      string
+	gateway string
+	app     *app
+	status  string
+	at      time.Time
 }
 
 const (
@@ -53,4 +55,25 @@ func (s *Server) resolveConnections(args map[string]any) (any, error) {
 		edges = append(edges, object{"node": o})
 	}
 	return object{"edges": edges, "totalCount": len(edges)}, nil
+}
+
+// listConnections is GET /v0/connect/envs/{env}/conns: the live connections, whatever
+// the environment is called. --no-ui does not remove it.
+func (s *Server) listConnections(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data := []map[string]any{}
+	for _, c := range s.connections {
+		if c.status == connectionGone {
+			continue
+		}
+		data = append(data, map[string]any{
+			"id": c.id, "gateway_id": c.gateway, "instance_id": "i1", "status": 1, // READY in the server's enumeration
+			"all_worker_groups": map[string]string{c.app.name: c.app.checksum}, "synced_worker_groups": map[string]string{c.app.id: c.app.checksum},
+			"last_heartbeat_at": map[string]int64{"seconds": c.at.Unix(), "nanos": int64(c.at.Nanosecond())},
+			"sdk_language":      c.app.sdkLanguage, "sdk_version": c.app.sdk,
+			"attributes": map[string]any{"cpu_cores": 2, "mem_bytes": 8 << 30, "os": "linux"},
+		})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"data": data})
 }

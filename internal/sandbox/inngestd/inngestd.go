@@ -30,6 +30,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,6 +131,7 @@ func (s *Server) now() time.Time { return s.opts.Now().UTC() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Origin")
 	w.Header().Set(headerServerKind, s.opts.Kind)
+	w.Header().Set("Date", s.now().Format(http.TimeFormat)) // by the same clock as all other times
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -141,6 +143,9 @@ func (s *Server) routes() {
 	m.HandleFunc("GET /v1/apps/{name}/functions", s.auth(s.appFunctions))
 	m.HandleFunc("GET /v1/events/{id}/runs", s.auth(s.eventRuns))
 	m.HandleFunc("GET /v1/runs/{id}", s.auth(s.oneRun))
+	if !slices.Contains(s.opts.Without, "Query.workerConnections") { // nor did older servers have this route
+		m.HandleFunc("GET /v0/connect/envs/{env}/conns", s.auth(s.listConnections))
+	}
 	m.HandleFunc("GET /v2/apps", s.auth(s.listApps))
 	m.HandleFunc("GET /v2/runs", s.auth(s.listRuns))
 	m.HandleFunc("GET /v2/runs/{id}/trace", s.auth(s.runTraceREST))

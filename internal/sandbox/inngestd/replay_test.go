@@ -65,6 +65,10 @@ var states = map[string]state{
 	"v1-app-functions-unauthorized":        registered,
 	"v2-apps":                              registered,
 	"v2-runs":                              registered,
+	"v2-runs-of-an-app":                    prefixed,
+	"v0-connect-conns-none":                registered,
+	"v0-connect-conns-unauthorized":        registered,
+	"v0-connect-conns":                     connected,
 	"gql-apps-worker-down":                 func(s *scene) { registered(s); s.worker.down = true },
 	"gql-apps-two":                         both,
 	"gql-delete-app":                       both,
@@ -197,6 +201,9 @@ func normal(v any) any {
 			}
 			if (k == "duration" || k == "durationMs") && one != nil {
 				one = "<milliseconds>"
+			}
+			if k == "seconds" || k == "nanos" || k == "mem_bytes" {
+				one = "<number>" // of the machine and the moment
 			}
 			out[k] = normal(one)
 		}

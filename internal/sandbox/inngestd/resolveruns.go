@@ -178,7 +178,7 @@ func (s *Server) resolveTrace(args map[string]any) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.runLocked(id)
-	if r == nil {
+	if r == nil || r.untraced {
 		return nil, errNoTrace
 	}
 	return s.traceObjectLocked(r), nil

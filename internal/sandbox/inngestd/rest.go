@@ -140,11 +140,13 @@ func (s *Server) restRunLocked(r *run) map[string]any {
 	}
 	row := map[string]any{
 		"id": r.id, "app": map[string]any{"id": a.name}, "status": r.status,
-		"function": map[string]any{"id": r.function.slug, "name": r.function.name},
+		// Unlike everywhere else, the app's name is not in front.
+		"function": map[string]any{"id": strings.TrimPrefix(r.function.slug, a.name+"-"), "name": r.function.name},
 		"queuedAt": timeOrNil(r.queued), "startedAt": timeOrNil(r.queued), "trigger": trigger,
 	}
 	if !r.ended.IsZero() {
 		row["endedAt"] = timeOrNil(r.ended)
+		row["durationMs"] = strconv.FormatInt(max(1, r.ended.Sub(r.queued).Milliseconds()), 10)
 	}
 	return row
 }
@@ -196,7 +198,7 @@ func (s *Server) runTraceREST(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.runLocked(r.PathValue("id"))
-	if one == nil {
+	if one == nil || one.untraced {
 		restError(w, http.StatusNotFound, "not_found", "Trace not found")
 		return
 	}

@@ -29,6 +29,8 @@ type run struct {
 	version int // the version of the SDK's protocol; -1 until a worker has sent it
 	plan    bool
 	cancel  context.CancelFunc
+	// untraced: the run is listed, but its trace is gone.
+	untraced bool
 }
 
 // These are the states of runs and spans.
@@ -61,6 +63,15 @@ func (s *Server) startLocked(f *function, e *event, cron string) *run {
 		s.execute(ctx, r)
 	})
 	return r
+}
+
+// ForgetTraces loses the traces of all runs so far; the list keeps the runs.
+func (s *Server) ForgetTraces() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		r.untraced = true
+	}
 }
 
 func (s *Server) runLocked(id string) *run {

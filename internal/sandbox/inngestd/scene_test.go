@@ -332,6 +332,26 @@ func recovered(s *scene) {
 	s.ids = append(s.ids, "01M8430SSHSGMKGH4TPESFMG8D", id)
 }
 
+// prefixed: one run has failed of a function whose id begins with its app's name.
+func prefixed(s *scene) {
+	s.register("sdk-put-in-band", "voice", "3111")
+	s.send("voice/missed")
+	s.await("voice-missed-call FAILED")
+}
+
+// connected: a worker in connect mode has registered.
+func connected(s *scene) {
+	body := `{"appName":"conn-app","url":"ws://connect?app_name=conn-app","deployType":"connect","sdk":"typescript:v3.54.2","capabilities":{"connect":"v1"},` +
+		`"functions":[{"id":"conn-app-evt","name":"evt","triggers":[{"event":"evt/x"}],"steps":{"step":{"id":"step","name":"step","runtime":{"url":"ws://connect?app_name=conn-app"}}}}]}`
+	req := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/fn/register", strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+recordedKey)
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, req)
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("register: %d %s", w.Code, w.Body)
+	}
+}
+
 // eight: these are the runs of the afternoon of the recordings, in their
 // order.
 func eight(s *scene) {
