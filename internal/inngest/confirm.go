@@ -19,6 +19,10 @@ type ConfirmOptions struct {
 	App    model.App
 	Key    wire.EventKey
 	Event  client.Event
+	// Started returns when the server was started, by its clock; nil, or zero, if that
+	// is not known. A server that starts anew forgets the runs that it was executing
+	// (1.43, without Redis), so the event is then sent again.
+	Started func(context.Context) time.Time
 
 	Timeout time.Duration // zero means 2 minutes
 	Poll    time.Duration // zero means 500 ms
@@ -30,6 +34,10 @@ type Confirmed struct {
 	Runs  []model.Run `json:"runs"` // the app's runs, all of which completed
 }
 
+// resumedAfter is how long a server that was started anew may take to resume runs. One
+// that keeps its queue in Redis does.
+const resumedAfter = 10 * time.Second
+
 // ConfirmRun sends an event and follows the app's runs of it to their ends.
 // That is the final proof that the server and the worker work together.
 func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*Confirmed, error) {
@@ -38,15 +46,17 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 	}
 	sent := o.Client.Now().Add(-time.Minute) // the clocks may differ by a little
 	r.Changed()
-	id, err := o.Client.Send(ctx, o.Key, o.Event)
+	outages := o.Client.Outages()
+	ids, err := o.Client.Send(ctx, o.Key, o.Event)
 	if err != nil {
 		return nil, err
 	}
 	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, 2*time.Minute))
 	defer cancel()
-	done := &Confirmed{Event: id}
+	done := &Confirmed{Event: ids[0]}
+	last := o.Client.Now() // when the event was sent last
 	err = poll(within, orDefault(o.Poll, 500*time.Millisecond), func() (bool, error) {
-		runs, err := o.Client.RunsOf(ctx, id, sent)
+		runs, err := o.Client.RunsOf(ctx, ids, sent)
 		if err != nil {
 			return false, err
 		}
@@ -61,7 +71,25 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 			done.Runs = append(done.Runs, one)
 		}
 		r.Table(RunsTable(done.Runs, o.Client.Now()))
-		return len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r model.Run) bool { return !r.Status.Ended() }), nil
+		if len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r model.Run) bool { return !r.Status.Ended() }) {
+			return true, nil
+		}
+		if o.Started == nil || o.Client.Outages() == outages {
+			return false, nil
+		}
+		started := o.Started(ctx)
+		if !started.After(last) || o.Client.Now().Sub(started) < resumedAfter {
+			return false, nil
+		}
+		for _, lost := range done.Runs {
+			if !lost.Status.Ended() {
+				r.Notef("the server was restarted and has forgotten run %s of %s", lost.ID, lost.Slug)
+			}
+		}
+		r.Notef("sending %s again", o.Event.Name)
+		last, outages = o.Client.Now(), o.Client.Outages()
+		ids, err = o.Client.Send(ctx, o.Key, o.Event)
+		return false, err
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		return done, o.unfinished(done.Runs)

@@ -174,11 +174,11 @@ func (k *kit) app(name string) model.App {
 
 func (k *kit) send(name string) string {
 	k.t.Helper()
-	id, err := k.client().Send(k.ctx, wire.NewEventKey(eventKey), client.Event{Name: name})
+	ids, err := k.client().Send(k.ctx, wire.NewEventKey(eventKey), client.Event{Name: name})
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return id
+	return ids[0]
 }
 
 // until polls the server, as its users must.

@@ -45,13 +45,23 @@ func Prove(ctx context.Context, o ProveOptions) (note *pipeline.Finding, err err
 		// createApp would overwrite the row with a failure.
 		return unproven("the app was registered by a server before 1.15, and such a call would overwrite its row"), nil
 	}
-	within, cancel := context.WithTimeout(ctx, orDefault(o.Timeout, proveFor))
-	defer cancel()
+	within := orDefault(o.Timeout, proveFor)
 	var last error
 	began := time.Now()
-	err = poll(within, orDefault(o.Poll, time.Second), func() (bool, error) {
+	err = poll(ctx, orDefault(o.Poll, time.Second), func() (bool, error) {
 		var app model.App
 		app, last = o.Client.CreateApp(ctx, o.Want.URL)
+		if errors.Is(last, wire.ErrNoAnswer) {
+			// A server that is being replaced says nothing about the path. Health waits
+			// for it.
+			asked, outages := time.Now(), o.Client.Outages()
+			if _, err := o.Client.Health(ctx); err != nil {
+				return false, last
+			}
+			if o.Client.Outages() > outages {
+				began = began.Add(time.Since(asked))
+			}
+		}
 		if errors.Is(last, client.ErrNoGraphQL) {
 			return false, last
 		}
@@ -59,7 +69,7 @@ func Prove(ctx context.Context, o ProveOptions) (note *pipeline.Finding, err err
 		if last = judgeCall(o.Want, app, last); last == nil {
 			return true, nil
 		}
-		if !gone && time.Since(began) > refusedFor {
+		if !gone && time.Since(began) > refusedFor || time.Since(began) > within {
 			return false, last
 		}
 		return false, nil

@@ -130,6 +130,15 @@ func register(ctx context.Context, o RefreshOptions, plan *Plan, r *pipeline.Rep
 		}
 	}
 	reg, err := o.Worker.Register(ctx)
+	if err != nil && ctx.Err() == nil {
+		// The worker itself calls the server, which may be about to be replaced: then a
+		// request waits for it here, and the worker tries again.
+		before := o.Client.Outages()
+		if _, herr := o.Client.Health(ctx); herr == nil && o.Client.Outages() > before {
+			r.Notef("registering again, since the server was away: %s", err)
+			reg, err = o.Worker.Register(ctx)
+		}
+	}
 	return reg, archivedMeanwhile(o, plan, err)
 }
 

@@ -145,7 +145,7 @@ func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App
 	event := client.Event{Name: r.Inngest.ConfirmEvent, Data: r.Inngest.ConfirmData}
 	done, err := inngest.ConfirmRun(
 		ctx,
-		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout},
+		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout, Started: c.ServerStarted},
 		rep,
 	)
 	if err != nil {

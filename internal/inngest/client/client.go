@@ -47,6 +47,7 @@ type Client struct {
 	patience time.Duration
 	answered atomic.Bool // the server has answered before
 	clock    wire.Clock
+	outages  atomic.Int64 // requests that were not answered
 
 	mu     sync.Mutex
 	probed bool

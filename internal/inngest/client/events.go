@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -14,27 +16,36 @@ import (
 
 // Event is what is sent to start functions.
 type Event struct {
+	// ID makes sending repeatable: a server starts nothing for a second event with
+	// the same id (within a day). Send chooses one if it is empty.
+	ID   string         `json:"id,omitempty"`
 	Name string         `json:"name"`
 	Data map[string]any `json:"data"`
 }
 
-// Send sends an event and returns its id on the server.
-func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) (string, error) {
+// Send sends an event and returns the ids that it has on the server. There are several
+// if an answer was lost and it was sent again: each gets an id of its own, and the first
+// one started the runs (1.43).
+func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) ([]string, error) {
 	if e.Data == nil {
 		e.Data = map[string]any{}
 	}
+	if e.ID == "" {
+		e.ID = "sbw-" + rand.Text()
+	}
 	body, err := json.Marshal(e)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	before := c.Outages()
 	r, err := c.send(ctx, wire.Request{
 		Method: http.MethodPost, Path: "/e/" + key.Segment(), Body: body, Header: http.Header{"Content-Type": {"application/json"}},
-	}, false)
+	}, true)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if r.Status == http.StatusUnauthorized {
-		return "", &pipeline.Finding{
+		return nil, &pipeline.Finding{
 			Code: model.CodeEventKey, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
 			What: "the Inngest server does not accept the event key", Why: r.Words(),
 			Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
@@ -42,13 +53,40 @@ func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) (string, 
 	}
 	var out struct{ IDs []string }
 	if r.Status/100 != 2 || json.Unmarshal(r.Body, &out) != nil || len(out.IDs) == 0 {
-		return "", wire.Refused("take the event "+e.Name, r)
+		return nil, wire.Refused("take the event "+e.Name, r)
 	}
-	return out.IDs[0], nil
+	if c.Outages() == before || c.key.IsZero() {
+		return out.IDs, nil
+	}
+	earlier, err := c.received(ctx, e)
+	return append(earlier, out.IDs...), err
 }
 
-// RunsOf lists the runs that an event started.
-func (c *Client) RunsOf(ctx context.Context, eventID string, since time.Time) ([]model.Run, error) {
+// received lists the ids of the latest events that were sent as e.
+func (c *Client) received(ctx context.Context, e Event) ([]string, error) {
+	var out struct {
+		Data []struct {
+			Internal string `json:"internal_id"`
+			ID       string `json:"id"`
+		}
+	}
+	q := url.Values{"name": {e.Name}, "limit": {"100"}}
+	if err := c.rest(ctx, "list events", http.MethodGet, "/v1/events", q, &out); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, one := range out.Data {
+		if one.ID == e.ID {
+			ids = append(ids, one.Internal)
+		}
+	}
+	return ids, nil
+}
+
+// RunsOf lists the runs that events started.
+func (c *Client) RunsOf(ctx context.Context, events []string, since time.Time) ([]model.Run, error) {
 	all, err := c.Runs(ctx, RunFilter{Since: since})
-	return slices.DeleteFunc(all, func(r model.Run) bool { return !slices.Contains(r.Events, eventID) }), err
+	return slices.DeleteFunc(all, func(r model.Run) bool {
+		return !slices.ContainsFunc(r.Events, func(id string) bool { return slices.Contains(events, id) })
+	}), err
 }

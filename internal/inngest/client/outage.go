@@ -25,8 +25,9 @@ func WithOutageNote(ctx context.Context, note func(error)) context.Context {
 // until a server that has answered before answers again, for as long as the
 // client's patience lasts. A server's pod is replaced within that time, and whoever
 // is in the middle of a rollout must not take it for the fault of the new version.
-// A request that changes something may have been carried out, so it is sent once.
-func (c *Client) send(ctx context.Context, x wire.Request, reads bool) (*wire.Reply, error) {
+// A request that changes something may have been carried out, so it is sent once,
+// unless sending it again changes nothing.
+func (c *Client) send(ctx context.Context, x wire.Request, repeatable bool) (*wire.Reply, error) {
 	var since time.Time
 	for {
 		sent := time.Now()
@@ -38,7 +39,10 @@ func (c *Client) send(ctx context.Context, x wire.Request, reads bool) (*wire.Re
 		if !away && err == nil {
 			c.answered.Store(true)
 		}
-		if !away || !reads || !c.answered.Load() {
+		if away {
+			c.outages.Add(1)
+		}
+		if !away || !repeatable || !c.answered.Load() {
 			return r, err
 		}
 		if since.IsZero() {
@@ -59,6 +63,10 @@ func (c *Client) send(ctx context.Context, x wire.Request, reads bool) (*wire.Re
 		}
 	}
 }
+
+// Outages counts the requests that the server has not answered. A number that has
+// grown means that the server was away in between.
+func (c *Client) Outages() int64 { return c.outages.Load() }
 
 // isGateway reports whether an answer comes from a proxy that does not reach the
 // server.

@@ -57,7 +57,8 @@ func TestOutage(t *testing.T) {
 		"a server that has never answered fails at once": {lasts: long, do: read, fails: true},
 		"a cancellation is sent once":                    {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { return c.CancelRun(ctx, "r") }, fails: true},
 		"a rerun is sent once":                           {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Rerun(ctx, "r"); return err }, fails: true},
-		"an event is sent once": {lasts: long, before: read, fails: true, do: func(ctx context.Context, c *Client) error {
+		// Its id keeps the server from starting anything twice.
+		"an event is sent until it is taken": {lasts: 40 * time.Second, before: read, takes: 40 * time.Second, notes: 1, do: func(ctx context.Context, c *Client) error {
 			_, err := c.Send(ctx, wire.NewEventKey("k"), Event{Name: "e"})
 			return err
 		}},
@@ -90,6 +91,11 @@ func TestOutage(t *testing.T) {
 				err = c.do(ctx, client)
 				if took := time.Since(began); (err != nil) != c.fails || took != c.takes || notes != c.notes {
 					t.Errorf("%v after %s with %d notes", err, took, notes)
+				}
+				for _, one := range server.sent {
+					if one != server.sent[0] || strings.HasPrefix(one, "/e/") && !strings.Contains(one, `"id":"sbw-`) {
+						t.Errorf("sent %q after %q", one, server.sent[0])
+					}
 				}
 				if c.takes == 0 && len(server.sent) != 1 {
 					t.Errorf("sent %d times: %q", len(server.sent), server.sent)

@@ -83,7 +83,15 @@ func (s *Server) publishLocked(e *event) {
 	if e.TS == 0 {
 		e.TS = now.UnixMilli()
 	}
+	// A second event with an id is kept, but starts nothing (1.43).
+	again := false
+	for _, have := range s.events {
+		again = again || have.ID == e.ID
+	}
 	s.events[e.internal] = e
+	if again {
+		return
+	}
 	if slug, ok := invoked(e); ok {
 		for _, f := range s.functions {
 			if f.slug == slug && s.liveLocked(f) {

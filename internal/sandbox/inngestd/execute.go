@@ -53,16 +53,22 @@ func (s *Server) attempts(ctx context.Context, r *run, step string) (answer, boo
 	for attempt := 0; ; attempt++ {
 		s.mu.Lock()
 		queued := s.now()
-		if ctx.Err() != nil || ended(r.status) {
+		if ctx.Err() != nil || ended(r.status) || s.draining {
 			s.mu.Unlock()
 			return answer{}, false
 		}
 		try := s.beginAttemptLocked(r, group, attempt)
+		s.calls.Add(1)
 		s.mu.Unlock()
 
 		a := s.call(ctx, r, step, attempt)
 
 		s.mu.Lock()
+		s.calls.Done() // whoever waits for it cannot go on before the result is recorded
+		if s.ctx.Err() != nil {
+			s.mu.Unlock()
+			return answer{}, false // the server is closed, and the step stays as it is shown
+		}
 		if ctx.Err() != nil || ended(r.status) {
 			try.status, try.ended = statusCancelled, s.now()
 			group.status, group.ended = try.status, try.ended

@@ -10,7 +10,8 @@
 // recorded was read from the server's source (v1.43: pkg/devserver/api.go,
 // pkg/coreapi, pkg/api, pkg/execution/executor, pkg/execution/driver).
 //
-// The state is in memory and is lost with the Server.
+// The state is in memory and, with Options.File, in a file; see state.go for what a
+// restart loses.
 //
 // # What it leaves out
 //
@@ -66,6 +67,9 @@ type Options struct {
 	Backoff func(attempt int) time.Duration
 	// Now is the clock for the times in runs; nil means time.Now.
 	Now func() time.Time
+	// File keeps the state across restarts; empty keeps it in memory only. It is written
+	// when an app changes and by Close.
+	File string
 	// Log gets what the real server would log; nil discards it.
 	Log *slog.Logger
 }
@@ -80,8 +84,10 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	calls  sync.WaitGroup // open requests to workers
 
 	mu        sync.Mutex
+	draining  bool // no further request to a worker begins
 	ids       ulids
 	apps      []*app
 	functions []*function
@@ -115,13 +121,33 @@ func New(o Options) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.routes()
+	if o.File != "" {
+		if err := s.load(); err != nil {
+			s.log.Error("the state cannot be read", "error", err)
+		}
+	}
 	return s
 }
 
-// Close ends every run and schedule and waits for their goroutines.
+// Drain waits until no worker executes anything, and starts nothing else: what the real
+// server does on SIGTERM.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.calls.Wait()
+}
+
+// Close ends every run and schedule, waits for their goroutines, and saves the state.
 func (s *Server) Close() {
+	s.mu.Lock()
+	s.draining = true // what follows from the end is not recorded
+	s.mu.Unlock()
 	s.cancel()
 	s.tasks.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saveLocked()
 }
 
 func (s *Server) now() time.Time { return s.opts.Now().UTC() }
@@ -141,6 +167,7 @@ func (s *Server) routes() {
 	m.HandleFunc("POST /e/{key}", s.receiveEvent)
 	m.HandleFunc("POST /fn/register", s.auth(s.register))
 	m.HandleFunc("GET /v1/apps/{name}/functions", s.auth(s.appFunctions))
+	m.HandleFunc("GET /v1/events", s.auth(s.listEvents))
 	m.HandleFunc("GET /v1/events/{id}/runs", s.auth(s.eventRuns))
 	m.HandleFunc("GET /v1/runs/{id}", s.auth(s.oneRun))
 	if !slices.Contains(s.opts.Without, "Query.workerConnections") { // nor did older servers have this route

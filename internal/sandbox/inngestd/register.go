@@ -166,6 +166,7 @@ func (s *Server) registerLocked(in registration) (map[string]any, error) {
 	}
 	a := s.upsertAppLocked(in, sum)
 	s.replaceFunctionsLocked(a, fns)
+	defer s.saveLocked()
 	reply["modified"], reply["app_id"] = true, a.id
 	return reply, nil
 }

@@ -63,6 +63,7 @@ func (s *Server) mutations() object {
 			}
 			if a := s.appLocked(id); a != nil {
 				a.archived = true
+				s.saveLocked()
 			}
 			return id, nil // deleting an unknown id succeeds
 		}),

@@ -3,6 +3,7 @@ package inngestd
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -149,6 +150,20 @@ func (s *Server) restRunLocked(r *run) map[string]any {
 		row["durationMs"] = strconv.FormatInt(max(1, r.ended.Sub(r.queued).Milliseconds()), 10)
 	}
 	return row
+}
+
+// listEvents is GET /v1/events, the latest first.
+func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := r.URL.Query().Get("name")
+	data := []map[string]any{}
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.events))) {
+		if e := s.events[id]; name == "" || e.Name == name {
+			data = append(data, map[string]any{"internal_id": id, "id": e.ID, "name": e.Name, "data": e.Data, "ts": e.TS})
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"data": data, "metadata": map[string]any{"fetched_at": s.now()}})
 }
 
 // eventRuns is GET /v1/events/{id}/runs.

@@ -1,5 +1,6 @@
 // Command inngestpod runs the Inngest double; the sandbox's Inngest pod runs
-// it. Like the real server, it reads its keys from the environment.
+// it. Like the real server, it reads its keys from the environment. It keeps its state
+// in the file INNGEST_STATE_FILE if that is set.
 package main
 
 import (
@@ -31,6 +32,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 		SigningKey: os.Getenv("INNGEST_SIGNING_KEY"),
 		EventKeys:  []string{os.Getenv("INNGEST_EVENT_KEY")},
 		Crons:      true,
+		File:       os.Getenv("INNGEST_STATE_FILE"),
 		Log:        log,
 	})
 	defer inngest.Close()
@@ -48,6 +50,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 		if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
+		inngest.Drain()
 		return nil
 	}
 }
