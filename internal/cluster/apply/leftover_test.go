@@ -43,7 +43,7 @@ func sidecar(name string) string {
 
 // TestLeftovers: what the live pod template keeps although the manifest does not contain it
 // is named with its manager, and the advice removes it: afterwards the template is the same
-// as that of a new Deployment. What a controller keeps, or an apply removes, is no Warning.
+// as that of a new Deployment. What a controller keeps, or an apply removes, does not become a Warning.
 func TestLeftovers(t *testing.T) {
 	const one = ""
 	patch := func(manager, body string) func(*bench) {
