@@ -60,7 +60,7 @@ Platforms: linux/arm64
 Labels:
  org.mobyproject.buildkit.worker.snapshotter: overlayfs
 `, inspected{name: "default", driver: "docker", platforms: []string{"linux/arm64"}, containerd: true}},
-		{"container that was not started yet", `Name:   b
+		{"a container that has not been started", `Name:   b
 Driver: docker-container
 
 Nodes:

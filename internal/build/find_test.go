@@ -41,7 +41,7 @@ func TestFind(t *testing.T) {
 		{name: "the only one, out of order", tools: []string{"buildx"}, want: "buildx", codes: []string{"builder-down"}},
 		{name: "the next one that can", tools: []string{"buildx", "buildctl", "buildah"}, host: "unix:///nowhere", want: "buildah", codes: []string{"builder-passed-over", "builder-passed-over"}},
 		{name: "chosen, out of order", choose: "buildkit", tools: []string{"buildctl", "buildah"}, host: "unix:///nowhere", want: "buildkit", codes: []string{"builder-down"}},
-		{name: "chosen, not there", choose: "nerdctl", tools: []string{"buildah"}, codes: []string{"builder-missing"}},
+		{name: "chosen, but not installed", choose: "nerdctl", tools: []string{"buildah"}, codes: []string{"builder-missing"}},
 		{name: "chosen", choose: "buildah", tools: []string{"buildx", "buildah"}, want: "buildah"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -56,7 +56,7 @@ func TestCommand(t *testing.T) {
 			}
 		})
 	}
-	t.Run("not there", func(t *testing.T) {
+	t.Run("a program that does not exist", func(t *testing.T) {
 		o := (&machine{}).options("ghcr.io")
 		o.Command = []string{"no-such-program-anywhere"}
 		_, err := Find(t.Context(), o)

@@ -201,7 +201,7 @@ func (w *world) until(ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			w.Fatal("it did not come to be")
+			w.Fatal("it did not happen")
 		}
 	}
 }

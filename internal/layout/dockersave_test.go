@@ -155,15 +155,15 @@ func TestSavedBroken(t *testing.T) {
 	config := savedConfig(t, one)
 	id := "sha256:" + hexOf(config)
 	for name, archive := range map[string][]byte{
-		"empty":           archiveOf(t),
-		"not an archive":  []byte(strings.Repeat("x", 1024)),
-		"without config":  archiveOf(t, savedFile{name: "aa/layer.tar", text: one}),
-		"without layer":   archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config}),
-		"another layer":   archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config}, savedFile{name: "aa/layer.tar", text: "another"}),
-		"another config":  archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config + " "}, savedFile{name: "aa/layer.tar", text: one}),
-		"other blob":      archiveOf(t, savedFile{name: "blobs/sha256/" + hexOf(one), text: "other"}),
-		"name of a blob":  archiveOf(t, savedFile{name: "blobs/sha256/../../../x", text: one}, savedFile{name: "blobs/sha256/short", text: one}),
-		"cut in a header": archiveOf(t, savedFile{name: "aa/layer.tar", text: one})[:700],
+		"empty":                                archiveOf(t),
+		"not an archive":                       []byte(strings.Repeat("x", 1024)),
+		"without config":                       archiveOf(t, savedFile{name: "aa/layer.tar", text: one}),
+		"without layer":                        archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config}),
+		"another layer":                        archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config}, savedFile{name: "aa/layer.tar", text: "another"}),
+		"another config":                       archiveOf(t, savedFile{name: hexOf(config) + ".json", text: config + " "}, savedFile{name: "aa/layer.tar", text: one}),
+		"other blob":                           archiveOf(t, savedFile{name: "blobs/sha256/" + hexOf(one), text: "other"}),
+		"name of a blob":                       archiveOf(t, savedFile{name: "blobs/sha256/../../../x", text: one}, savedFile{name: "blobs/sha256/short", text: one}),
+		"an archive that ends within a header": archiveOf(t, savedFile{name: "aa/layer.tar", text: one})[:700],
 	} {
 		s, err := NewSaved(t.TempDir(), id, []string{"sha256:" + hexOf(one)})
 		if err != nil {

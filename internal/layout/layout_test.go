@@ -245,7 +245,7 @@ func TestChoose(t *testing.T) {
 		code    string
 	}{
 		{"only one", []v1.Descriptor{one}, "", one.Digest.String(), ""},
-		{"twice the same", []v1.Descriptor{one, named(one, refName, "x")}, "", one.Digest.String(), ""},
+		{"the same entry twice", []v1.Descriptor{one, named(one, refName, "x")}, "", one.Digest.String(), ""},
 		{"two", []v1.Descriptor{named(one, refName, "v1"), two}, "", "", "layout-ambiguous"},
 		{"by tag", []v1.Descriptor{named(one, refName, "v1"), named(two, refName, "v2")}, "v2", two.Digest.String(), ""},
 		{"by containerd's name", []v1.Descriptor{named(one, containerdName, "ghcr.io/o/n:v1"), two}, "v1", one.Digest.String(), ""},
@@ -342,7 +342,7 @@ func TestVerifyCountsLayers(t *testing.T) {
 		diffIDs int
 		layers  int
 		ok      bool
-	}{"the same": {2, 2, true}, "none of both": {0, 0, true}, "fewer": {1, 2, false}, "more": {2, 1, false}, "none listed": {0, 1, false}} {
+	}{"the same": {2, 2, true}, "neither manifest nor config": {0, 0, true}, "fewer": {1, 2, false}, "more": {2, 1, false}, "none listed": {0, 1, false}} {
 		c := v1.ConfigFile{OS: "linux", Architecture: "arm64", RootFS: v1.RootFS{Type: "layers"}}
 		m := v1.Manifest{SchemaVersion: 2}
 		for range tt.diffIDs {

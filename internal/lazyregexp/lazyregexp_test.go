@@ -11,7 +11,7 @@ func TestRegexp(t *testing.T) {
 	if re.MatchString(text) != want.MatchString(text) || re.FindString(text) != want.FindString(text) ||
 		len(re.FindAllStringSubmatch(text, -1)) != 2 || re.FindStringSubmatch(text)[2] != "1" || string(re.FindSubmatch([]byte(text))[1]) != "a" ||
 		re.ReplaceAllString(text, "$2$1") != "1a 2b" || re.ReplaceAllStringFunc(text, func(string) string { return "-" }) != "- -" {
-		t.Error("it does not do as package regexp does")
+		t.Error("it behaves differently from package regexp")
 	}
 }
 
@@ -20,7 +20,7 @@ func TestRegexp(t *testing.T) {
 func TestWrong(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("a wrong expression was taken")
+			t.Error("an invalid expression was accepted")
 		}
 	}()
 	New("(")

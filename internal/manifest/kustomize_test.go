@@ -252,9 +252,9 @@ func TestFindKustomizedRefuses(t *testing.T) {
 			"-- k/kustomization.yaml --\nresources: [../base]\nnamespace: ns\n", "manifest-outside", "base/w.yaml:13"},
 		"inline patch": {"-- k/kustomization.yaml --\n" + head + "patches:\n- patch: |-\n    kind: Deployment\n    apiVersion: apps/v1\n    metadata: {name: w}\n    spec: {template: {spec: {containers: [{name: w, image: a/b}]}}}\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0"),
 			"manifest-kustomize", "k/kustomization.yaml"},
-		"not to be built":  {"-- k/kustomization.yaml --\nresources: [none.yaml]\n", "manifest-kustomize", "k"},
-		"another workload": {"-- k/kustomization.yaml --\n" + head + "namePrefix: x-\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0"), "manifest-no-workload", "k"},
-		"no kustomization": {"-- k/w.yaml --\n" + workerFile("a"), "manifest-not-found", "k/kustomization.yaml"},
+		"a kustomization that cannot be built": {"-- k/kustomization.yaml --\nresources: [none.yaml]\n", "manifest-kustomize", "k"},
+		"another workload":                     {"-- k/kustomization.yaml --\n" + head + "namePrefix: x-\n-- k/w.yaml --\n" + workerFile("ghcr.io/o/w:0"), "manifest-no-workload", "k"},
+		"no kustomization":                     {"-- k/w.yaml --\n" + workerFile("a"), "manifest-not-found", "k/kustomization.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, _ := unpack(t, tt.archive)

@@ -73,11 +73,11 @@ func TestFindInTheWay(t *testing.T) {
 	}{
 		"compose, values and a patch": {"-- d/compose.yml --\nservices: {}\n-- d/values.yaml --\n# x\ntag: v1\n-- d/patch.yaml --\nkind: Deployment\nmetadata: {name: w}\n" + w, false,
 			[]string{"d/compose.yml:1: it has no kind", "d/values.yaml:2: it has no kind", "d/patch.yaml:1: Deployment w has no container \"w\""}},
-		"values":              {"-- d/values.yaml --\ntag: v1\n" + w, true, []string{"d/values.yaml:1: it has no kind"}},
-		"a list and a word":   {"-- d/a.yaml --\n- x\n---\nword\n---\n# nothing\n" + w, true, []string{"d/a.yaml:1: it has no kind", "d/a.yaml:3: it has no kind"}},
-		"a second document":   {w + "---\nimage: {tag: x}\n", true, []string{"d/w.yaml:13: it has no kind"}},
-		"nothing but others":  {"-- d/values.yaml --\ntag: v1\n-- d/b.yaml --\ntag: v2\n", false, []string{"d/b.yaml:1: it has no kind", "d/values.yaml:1: it has no kind"}},
-		"comments and a List": {"-- d/a.yaml --\n# x\n-- d/b.yaml --\nkind: List\nitems: []\n" + w, true, nil},
+		"values":                          {"-- d/values.yaml --\ntag: v1\n" + w, true, []string{"d/values.yaml:1: it has no kind"}},
+		"a list and a word":               {"-- d/a.yaml --\n- x\n---\nword\n---\n# nothing\n" + w, true, []string{"d/a.yaml:1: it has no kind", "d/a.yaml:3: it has no kind"}},
+		"a second document":               {w + "---\nimage: {tag: x}\n", true, []string{"d/w.yaml:13: it has no kind"}},
+		"only files that are not objects": {"-- d/values.yaml --\ntag: v1\n-- d/b.yaml --\ntag: v2\n", false, []string{"d/b.yaml:1: it has no kind", "d/values.yaml:1: it has no kind"}},
+		"comments and a List":             {"-- d/a.yaml --\n# x\n-- d/b.yaml --\nkind: List\nitems: []\n" + w, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, _ := unpack(t, tt.archive)

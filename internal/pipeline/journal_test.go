@@ -143,7 +143,7 @@ func TestJournalIsKeptAsLongAsThereIsSomethingToRestore(t *testing.T) {
 			p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail
 			p.Cleanup = func(context.Context, *Reporter) error { p.Journal.Settle(); return nil }
 		}},
-		"left because undoing failed, and kill": {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
+		"left because undoing failed, after a kill": {killed: true, kept: true, alter: func(p *Pipeline) { p.Stages[0].Run, p.Stages[0].Undo = changeAndFail, fail }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "journal")

@@ -174,7 +174,7 @@ func TestEvidenceIsKeptBeforeUndoing(t *testing.T) {
 	}
 }
 
-func TestEventsTellTheStory(t *testing.T) {
+func TestEventsDescribeTheRun(t *testing.T) {
 	var mu sync.Mutex
 	var kinds []string
 	sink := SinkFunc(func(e Event) {

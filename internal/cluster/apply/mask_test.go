@@ -10,7 +10,7 @@ import (
 	"k8s.io/kubectl/pkg/cmd/diff"
 )
 
-// Compares the result with what `kubectl diff` hides of Secrets: no value is shown, and a
+// TestMaskIsKubectls compares the result with what `kubectl diff` hides in Secrets: no value is shown, and a
 // key shows a difference exactly where kubectl shows one.
 func TestMaskIsKubectls(t *testing.T) {
 	secret := func(data map[string]any) *unstructured.Unstructured {

@@ -24,7 +24,7 @@ func (b *bench) direct(user, svc string, port int) ([]forward.Address, error) {
 // machine forwards its node ports there.
 const apiHost = "127.0.0.1"
 
-// Creates each kind of Service on the real API server, which allocates node ports and stores a
+// TestDirectOfEachKindOfService creates each kind of Service on the real API server, which allocates node ports and stores a
 // load balancer's address in the status.
 func TestDirectOfEachKindOfService(t *testing.T) {
 	b := newBench(t)

@@ -50,7 +50,7 @@ func (b *bench) until(done func() bool) {
 	for !done() {
 		select {
 		case <-ctx.Done():
-			b.Fatal("waited in vain")
+			b.Fatal("it did not happen in time")
 		case <-tick.C:
 		}
 	}

@@ -43,13 +43,13 @@ func TestQuota(t *testing.T) {
 		want []string
 	}{
 		{"room", quota(list("pods", "3"), list("pods", "2")), deployment(), nil},
-		{"no pod more", quota(list("pods", "2"), list("pods", "2")), deployment(), []string{"error quota"}},
-		{"no pod more, one replica", quota(list("pods", "1"), list("pods", "1")), deployment(one), []string{"error quota"}},
-		{"no pod more, in place", quota(list("pods", "2"), list("pods", "2")), deployment(strategy("0", "1")), nil},
+		{"no further pod is allowed", quota(list("pods", "2"), list("pods", "2")), deployment(), []string{"error quota"}},
+		{"no further pod is allowed, one replica", quota(list("pods", "1"), list("pods", "1")), deployment(one), []string{"error quota"}},
+		{"no further pod is allowed, replaced in place", quota(list("pods", "2"), list("pods", "2")), deployment(strategy("0", "1")), nil},
 		{"may shrink first", quota(list("pods", "2"), list("pods", "2")), deployment(strategy("1", "1")), []string{"warning quota"}},
 		{"recreate", quota(list("pods", "2"), list("pods", "2")), deployment(func(d *appsv1.Deployment) { d.Spec.Strategy.Type = "Recreate" }), nil},
 		{"cpu", quota(list("requests.cpu", "250m"), list("requests.cpu", "200m")), deployment(needs), []string{"error quota"}},
-		{"memory in old words", quota(list("memory", "600Mi"), list("memory", "512Mi")), deployment(needs), []string{"error quota"}},
+		{"memory under its older resource name", quota(list("memory", "600Mi"), list("memory", "512Mi")), deployment(needs), []string{"error quota"}},
 		{"limits", quota(list("limits.memory", "2Gi"), list("limits.memory", "2Gi")), deployment(needs), []string{"error quota"}},
 		{"limits fit", quota(list("limits.memory", "3Gi"), list("limits.memory", "2Gi")), deployment(needs), nil},
 		{"other things", quota(list("services", "1"), list("services", "1")), deployment(needs), nil},

@@ -103,20 +103,20 @@ func TestServices(t *testing.T) {
 		manifest []string
 		want     []string
 	}{
-		"selects and reaches":         {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: 3111}]}`}, nil},
-		"by name":                     {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: http}]}`}, nil},
-		"port is the target":          {[]string{worker, `{selector: {app: w}, ports: [{port: 3111}]}`}, nil},
-		"a typing error":              {[]string{worker, `{selector: {app: ww}, ports: [{port: 80, targetPort: 3111}]}`}, []string{"warning service-unmatched"}},
-		"a label too many":            {[]string{worker, `{selector: {app: w, tier: x}, ports: [{port: 80, targetPort: 3111}]}`}, []string{"warning service-unmatched"}},
-		"a port that nobody has":      {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: 8080}]}`}, []string{"warning service-unmatched"}},
-		"a name that nobody has":      {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: web}]}`}, []string{"warning service-unmatched"}},
-		"one good and one bad port":   {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: http}, {port: 81, targetPort: 9}]}`}, []string{"warning service-unmatched"}},
-		"nothing is declared":         {[]string{bare, `{selector: {app: w}, ports: [{port: 80, targetPort: 8080}]}`}, nil},
-		"a name, nothing declared":    {[]string{bare, `{selector: {app: w}, ports: [{port: 80, targetPort: http}]}`}, []string{"warning service-unmatched"}},
-		"no selector":                 {[]string{worker, `{ports: [{port: 80}]}`}, nil},
-		"another name":                {[]string{worker, `{type: ExternalName, externalName: x, selector: {app: x}}`}, nil},
-		"pods of another manifest":    {[]string{worker, `{selector: {app: db}, ports: [{port: 5432}]}`}, nil},
-		"no workload in the manifest": {[]string{`{selector: {app: nobody}, ports: [{port: 80}]}`}, []string{"warning service-unmatched"}},
+		"selects and reaches":                {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: 3111}]}`}, nil},
+		"by name":                            {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: http}]}`}, nil},
+		"port is the target":                 {[]string{worker, `{selector: {app: w}, ports: [{port: 3111}]}`}, nil},
+		"a typo in the selector":             {[]string{worker, `{selector: {app: ww}, ports: [{port: 80, targetPort: 3111}]}`}, []string{"warning service-unmatched"}},
+		"a selector with one label too many": {[]string{worker, `{selector: {app: w, tier: x}, ports: [{port: 80, targetPort: 3111}]}`}, []string{"warning service-unmatched"}},
+		"a port that no container has":       {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: 8080}]}`}, []string{"warning service-unmatched"}},
+		"a port name that no container has":  {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: web}]}`}, []string{"warning service-unmatched"}},
+		"one good and one bad port":          {[]string{worker, `{selector: {app: w}, ports: [{port: 80, targetPort: http}, {port: 81, targetPort: 9}]}`}, []string{"warning service-unmatched"}},
+		"nothing is declared":                {[]string{bare, `{selector: {app: w}, ports: [{port: 80, targetPort: 8080}]}`}, nil},
+		"a name, nothing declared":           {[]string{bare, `{selector: {app: w}, ports: [{port: 80, targetPort: http}]}`}, []string{"warning service-unmatched"}},
+		"no selector":                        {[]string{worker, `{ports: [{port: 80}]}`}, nil},
+		"another name":                       {[]string{worker, `{type: ExternalName, externalName: x, selector: {app: x}}`}, nil},
+		"pods of another manifest":           {[]string{worker, `{selector: {app: db}, ports: [{port: 5432}]}`}, nil},
+		"no workload in the manifest":        {[]string{`{selector: {app: nobody}, ports: [{port: 80}]}`}, []string{"warning service-unmatched"}},
 	}
 	db := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "db-0", Labels: map[string]string{"app": "db"}}}
 	for name, tt := range tests {
