@@ -297,6 +297,6 @@ func (m *Machine) makeFunc(d *js.FuncDecl, s *scope) *Func {
 
 // newFunc records a function of the program under its body.
 func (m *Machine) newFunc(f *Func) *Func {
-	m.closures[f.body] = f
+	m.closures[f.body] = append(m.closures[f.body], f)
 	return f
 }

@@ -3,8 +3,7 @@
 // module and call its method Exports.
 //
 // It is an interpreter whose values include *Unknown, which carries a reason.
-// It accesses nothing outside the program's text, neither files nor a clock, the
-// environment or the network. So it is safe to read any checkout.
+// It accesses nothing outside the program's text, so any checkout is safe.
 //
 // # What it evaluates
 //
@@ -20,18 +19,15 @@
 //
 // # Why not run the modules in a real engine, with the SDK replaced
 //
-// The code that a worker runs when it is loaded opens connections, leases
-// secrets and reads the clock. If all of that were replaced by stubs, the
-// result would be some value, and nothing would show that it was made up.
-// Here, whatever depends on an unknown value is itself unknown and has a
-// reason.
+// A worker that is loaded opens connections, leases secrets and reads the
+// clock. If stubs replaced all of that, nothing would show that a value was
+// made up. Here, it is unknown and has a reason.
 //
 // # Decisions
 //
 // Modules are evaluated in the order in which they would run. Modules that do
 // not lead to any wanted word are evaluated only when one of their values is
-// needed. Their effects when they are loaded cannot matter for a value that
-// contains nothing from them.
+// needed, because their other effects cannot matter.
 //
 // Where a branch depends on an unknown condition, each side is evaluated and
 // undone. Everything that differs between the sides then becomes unknown, with

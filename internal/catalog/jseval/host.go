@@ -53,11 +53,12 @@ func (m *Machine) Failed(path string) bool {
 	return !ok || mod.failed != nil || mod.status != evaluated
 }
 
-// Around returns the innermost function that contains a call, or nil.
-func (m *Machine) Around(s Site) *Func {
+// Around returns the innermost function that contains a call: every function
+// that was created from its text.
+func (m *Machine) Around(s Site) []*Func {
 	for i := len(s.Bodies) - 1; i >= 0; i-- {
-		if f, ok := m.closures[s.Bodies[i]]; ok && !f.generator {
-			return f
+		if all := m.closures[s.Bodies[i]]; len(all) > 0 && !all[0].generator {
+			return all
 		}
 	}
 	return nil
@@ -108,15 +109,17 @@ func FunctionsIn(values ...Value) []*Func {
 func parts(v Value) []Value {
 	switch v := v.(type) {
 	case *Array:
-		return v.Elems
+		return append(v.Elems[:len(v.Elems):len(v.Elems)], parts(v.Rest)...)
 	case *Object:
 		var all []Value
 		for _, k := range v.keys {
 			all = append(all, v.props[k])
 		}
-		return all
+		return append(all, parts(v.Rest)...)
 	case *Unknown:
-		return v.May
+		if v != nil {
+			return v.May
+		}
 	}
 	return nil
 }

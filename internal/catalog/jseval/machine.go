@@ -49,8 +49,8 @@ type Machine struct {
 	modules map[string]*module
 	wanted  map[string]bool // modules that lead to a wanted word
 	globals map[string]Value
-	// closures maps each body to the function that was last created from it.
-	closures map[*js.BlockStmt]*Func
+	// closures maps each body to the functions that were created from it.
+	closures map[*js.BlockStmt][]*Func
 
 	steps, depth, forked int
 	calls                []Place
@@ -63,7 +63,7 @@ type Machine struct {
 
 // New makes a Machine.
 func New(o Options) *Machine {
-	m := &Machine{opts: o, modules: map[string]*module{}, closures: map[*js.BlockStmt]*Func{}}
+	m := &Machine{opts: o, modules: map[string]*module{}, closures: map[*js.BlockStmt][]*Func{}}
 	m.wanted = wantedModules(o.Program)
 	m.globals = m.makeGlobals()
 	return m

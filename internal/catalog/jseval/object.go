@@ -88,17 +88,17 @@ func (m *Machine) copyProps(o *Object, v Value, at Place, except map[string]bool
 	}
 }
 
-// copyEither copies the properties of one of several known objects, or of a
-// value without properties. A property that none of them has keeps its value.
+// copyEither copies the properties of one of several known values, or of none.
+// A property that none of them has keeps its value.
 func (m *Machine) copyEither(o *Object, u *Unknown, at Place, except map[string]bool) bool {
 	copies := []func() completion{func() completion { return completion{} }}
 	for _, may := range u.May {
-		c, ok := may.(*Object)
-		if !u.exact || !ok || c.Rest != nil || c.Host != nil {
+		c, isObject := may.(*Object)
+		if _, rest := m.keysOf(may); !u.exact || rest != nil || isObject && c.Host != nil {
 			return false
 		}
 		copies = append(copies, func() completion {
-			m.copyProps(o, c, at, except)
+			m.copyProps(o, may, at, except)
 			return completion{}
 		})
 	}

@@ -228,16 +228,21 @@ func (e *entryRead) suppose(r *reading) {
 	for range maxRounds {
 		progress := false
 		for _, s := range e.unreached(r) {
-			before := len(e.sdk.laterServe)
-			f := e.m.Around(s.Site)
-			if f == nil || called[f] || e.sdk.reached[s.Node] {
+			if e.sdk.reached[s.Node] {
 				continue
 			}
-			e.m.CallLater(r.ctx, f, "it is known only when the function around "+s.what+" is called", s.At)
-			called[f] = true
-			progress = true
-			for _, sv := range e.sdk.laterServe[before:] {
-				sv.by = f
+			around := e.m.Around(s.Site)
+			for _, f := range around[:min(len(around), maxSupposed)] {
+				if called[f] {
+					continue
+				}
+				before := len(e.sdk.laterServe)
+				e.m.CallLater(r.ctx, f, "it is known only when the function around "+s.what+" is called", s.At)
+				called[f] = true
+				progress = true
+				for _, sv := range e.sdk.laterServe[before:] {
+					sv.by = f
+				}
 			}
 		}
 		if !progress {
@@ -249,7 +254,11 @@ func (e *entryRead) suppose(r *reading) {
 	}
 }
 
-const maxRounds = 4
+const (
+	maxRounds = 4
+	// maxSupposed limits how many functions with the same text are called.
+	maxSupposed = 50
+)
 
 // unreached returns the calls of an index that nothing has reached.
 func (e *entryRead) unreached(r *reading) []*site {
