@@ -3,6 +3,7 @@ package reader
 import (
 	"bytes"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -166,6 +167,9 @@ type loader struct {
 	index   int
 	any     bool // modules with any name
 	folders []string
+	// tails are the ends of paths that imports which cannot be resolved may
+	// mean: a bundler may know an alias, or how to load "./a?worker".
+	tails []string
 }
 
 // loaders returns the loaders of the indexes.
@@ -178,6 +182,11 @@ func (r *reading) loaders() []loader {
 		l := loader{index: i, any: r.loads}
 		for _, path := range r.closure(filepath.Join(r.program.Root(), filepath.FromSlash(index.Path))) {
 			l.any = l.any || chosen.Match(r.program.Text(path))
+			for _, spec := range r.program.Unfound(path) {
+				if tail := tailOf(spec); tail != "" {
+					l.tails = append(l.tails, tail)
+				}
+			}
 			r.eachName(path, func(name string, _ int) {
 				if strings.Trim(name, "./") == "" {
 					return
@@ -196,9 +205,33 @@ func (r *reading) loaders() []loader {
 
 // loads reports whether a file may be loaded.
 func (l loader) loads(path string) bool {
-	return l.any || slices.ContainsFunc(l.folders, func(dir string) bool {
+	if l.any || slices.ContainsFunc(l.folders, func(dir string) bool {
 		return strings.HasPrefix(path, dir+string(filepath.Separator))
+	}) {
+		return true
+	}
+	name := strings.ToLower(withoutExtension(filepath.ToSlash(path)))
+	return slices.ContainsFunc(l.tails, func(tail string) bool {
+		return strings.HasSuffix(name, tail) || strings.HasSuffix(name, tail+"/index")
 	})
+}
+
+// tailOf returns the end of the path that a specifier without a known target
+// may mean: "/jobs/a" for "@/jobs/a.ts" and "../jobs/a?worker".
+func tailOf(spec string) string {
+	spec, _, _ = strings.Cut(spec, "?")
+	_, tail, _ := strings.Cut(strings.TrimLeft(spec, "."), "/")
+	if tail = path.Clean("/" + tail); tail == "/" {
+		return ""
+	}
+	return strings.ToLower(withoutExtension(tail))
+}
+
+func withoutExtension(name string) string {
+	if isSource(path.Base(name)) {
+		return strings.TrimSuffix(name, path.Ext(name))
+	}
+	return name
 }
 
 func addCandidate(index *catalog.Index, f catalog.Function) {

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"path/filepath"
 	"strings"
 )
@@ -23,6 +24,26 @@ func (p *Program) LeadsTo(path string) []string {
 	for _, t := range f.targets {
 		if t.Path != "" {
 			all = append(all, t.Path)
+		}
+	}
+	return all
+}
+
+// Unfound returns the specifiers of a file's imports that lead neither to a
+// module nor to a package that package.json asks for, without those of Node.js.
+func (p *Program) Unfound(path string) []string {
+	f := p.read(path)
+	p.mu.Lock()
+	targets := maps.Clone(f.targets)
+	p.mu.Unlock()
+	var all []string
+	for spec, t := range targets {
+		if strings.Contains(spec, "?") {
+			all = append(all, spec) // only a bundler knows what it loads
+			continue
+		}
+		if t.Path == "" && !strings.HasPrefix(spec, "node:") && (t.Package == "" || p.Version(path, t.Package) == "") {
+			all = append(all, spec)
 		}
 	}
 	return all
