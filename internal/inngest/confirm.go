@@ -20,7 +20,7 @@ type ConfirmOptions struct {
 	Key    wire.EventKey
 	Event  client.Event
 	// Started returns when the server was started, by its clock; nil, or zero, if that
-	// is not known. A server that starts anew forgets the runs that it was executing
+	// is not known. A server that is restarted forgets the runs that it was executing
 	// (1.43, without Redis), so the event is then sent again.
 	Started func(context.Context) time.Time
 
@@ -34,7 +34,7 @@ type Confirmed struct {
 	Runs  []model.Run `json:"runs"` // the app's runs, all of which completed
 }
 
-// resumedAfter is how long a server that was started anew may take to resume runs. One
+// resumedAfter is how long a restarted server may take to resume runs. One
 // that keeps its queue in Redis does.
 const resumedAfter = 10 * time.Second
 

@@ -13,7 +13,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
-// TestRestart: a server that is started anew with the same file lists what the one
+// TestRestart: a server that is restarted with the same file lists what the one
 // before listed. The step that was executing is waited for, and its run does not go on.
 func TestRestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state")
