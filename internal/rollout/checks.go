@@ -94,12 +94,7 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 	} else if !isMissing(err) {
 		return nil, err
 	}
-	more, err := preflight.Quota(ctx, kube, next, live)
-	found = append(found, more...)
-	if err != nil {
-		return found, err
-	}
-	more, err = f.checkAround(ctx, kube, next, live)
+	more, err := f.checkAround(ctx, kube, next, live)
 	found = append(found, more...)
 	if err != nil {
 		return found, err
@@ -113,14 +108,14 @@ func (f *facts) checkCluster(ctx context.Context, u underway) ([]*pipeline.Findi
 }
 
 // checkAround checks that the namespace is not being deleted, that the API server
-// accepts the pods, that the update cannot block itself, and that the manifest's
+// accepts the pods and the quotas have room for them, that the update cannot block itself, and that the manifest's
 // Services select something.
 func (f *facts) checkAround(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
 	found, err := preflight.Namespace(ctx, kube, f.Ref.Namespace)
 	if err != nil {
 		return found, err
 	}
-	more, err := preflight.Admission(ctx, kube, next)
+	more, err := preflight.Pods(ctx, kube, next, live)
 	found = append(found, more...)
 	if err != nil {
 		return found, err

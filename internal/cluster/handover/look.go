@@ -162,7 +162,7 @@ func (l *look) quotas(ctx context.Context) error {
 		return cluster.Explain("list quotas", err)
 	}
 	for i := range list.Items {
-		if lacks := preflight.Lacks(&list.Items[i], l.next(), l.next().Replicas()); len(lacks) > 0 {
+		if lacks := preflight.Lacks(&list.Items[i], preflight.PodOf(l.next()), l.next().Replicas()); len(lacks) > 0 {
 			l.room(fmt.Sprintf("quota %s (%s)", list.Items[i].Name, strings.Join(lacks, "; ")), "")
 		}
 	}

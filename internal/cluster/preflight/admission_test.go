@@ -57,7 +57,7 @@ func TestAdmission(t *testing.T) {
 				tt.prepare(t, ns)
 			}
 			tt.w.Object().SetNamespace(ns)
-			found, err := Admission(t.Context(), kube, tt.w)
+			found, _, err := Admission(t.Context(), kube, tt.w)
 			if got := strings.Join(brief(found), ""); err != nil || got != tt.want {
 				t.Fatalf("%q, want %q; %v", got, tt.want, err)
 			}
@@ -81,8 +81,61 @@ func TestAdmissionForbidden(t *testing.T) {
 	}
 	w := deployment()
 	w.Object().SetNamespace(ns)
-	if found, err := Admission(t.Context(), kube, w); err != nil || len(found) != 0 {
+	if found, _, err := Admission(t.Context(), kube, w); err != nil || len(found) != 0 {
 		t.Error(brief(found), err)
+	}
+}
+
+// A quota counts the pod that the API server admits: a LimitRange's defaults are part of it.
+// If only the API server understands a quota, its own refusal is reported.
+func TestPodsAndQuotas(t *testing.T) {
+	kube := cptest.Kube(t, cptest.Shared(t))
+	used := func(t *testing.T, ns, hard, used string, scope *corev1.ScopeSelector) {
+		t.Helper()
+		q := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "q"}, Spec: corev1.ResourceQuotaSpec{ScopeSelector: scope,
+			Hard: corev1.ResourceList{"requests.cpu": resource.MustParse(hard)}}}
+		// The quota controller counts in its own time; a status without a spec change stays.
+		q, err := kube.CoreV1().ResourceQuotas(ns).Create(t.Context(), q, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Status = corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: corev1.ResourceList{"requests.cpu": resource.MustParse(used)}}
+		if _, err := kube.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), q, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defaults := func(t *testing.T, ns string) {
+		t.Helper()
+		l := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: "l"}, Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{
+			{Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{"cpu": resource.MustParse("2")}, Default: corev1.ResourceList{"cpu": resource.MustParse("2")}}}}}
+		if _, err := kube.CoreV1().LimitRanges(ns).Create(t.Context(), l, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notBest := &corev1.ScopeSelector{MatchExpressions: []corev1.ScopedResourceSelectorRequirement{
+		{ScopeName: corev1.ResourceQuotaScopeNotBestEffort, Operator: corev1.ScopeSelectorOpExists}}}
+	for name, tt := range map[string]struct {
+		hard  string
+		scope *corev1.ScopeSelector
+		want  string
+	}{
+		"room for the defaults":             {"2", nil, ""},
+		"no room for the defaults":          {"1", nil, "error quota"},
+		"a quota with a scope selector":     {"1", notBest, "error quota"},
+		"room in one with a scope selector": {"2", notBest, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := cptest.Namespace(t, kube, nil)
+			defaults(t, ns)
+			used(t, ns, tt.hard, "0", tt.scope)
+			w := deployment()
+			w.Object().SetNamespace(ns)
+			found, err := Pods(t.Context(), kube, w, w)
+			if got := strings.Join(brief(found), ""); err != nil || got != tt.want {
+				t.Fatalf("%q, want %q; %v", got, tt.want, err)
+			}
+		})
 	}
 }
 

@@ -21,10 +21,10 @@ import (
 
 // Quota checks whether the namespace's quotas leave room for the pods that a
 // rollout creates before old ones end (maxSurge). next is the workload as it
-// will be; live is nil if it does not exist yet. Finding: quota, an Error if
+// will be, and pod is one of its pods; live is nil if it does not exist yet. Finding: quota, an Error if
 // the rollout cannot begin by ending an old pod (maxUnavailable 0), otherwise a
 // Warning.
-func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload) ([]*pipeline.Finding, error) {
+func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.Workload, pod *corev1.Pod) ([]*pipeline.Finding, error) {
 	ref := next.Ref()
 	list, err := kube.CoreV1().ResourceQuotas(ref.Namespace).List(ctx, metav1.ListOptions{})
 	if f := unread("the namespace's quotas", err); f != nil {
@@ -33,17 +33,22 @@ func Quota(ctx context.Context, kube kubernetes.Interface, next, live *workload.
 	if err != nil {
 		return nil, cluster.Explain("list quotas", err)
 	}
-	more, canShrink := surge(next)
-	if live == nil {
-		more, canShrink = next.Replicas(), false
-	}
+	more, canShrink := surgeOver(next, live)
 	var found []*pipeline.Finding
 	for i := range list.Items {
-		if f := short(&list.Items[i], next, more, canShrink); f != nil {
+		if f := short(&list.Items[i], pod, more, canShrink); f != nil {
 			found = append(found, f)
 		}
 	}
 	return found, nil
+}
+
+// surgeOver returns the same as surge, also for a workload that does not exist yet.
+func surgeOver(next, live *workload.Workload) (more int32, canShrink bool) {
+	if live == nil {
+		return next.Replicas(), false
+	}
+	return surge(next)
 }
 
 // surge returns how many pods may exist beyond the wanted ones, and whether an old one may
@@ -56,12 +61,12 @@ func surge(w *workload.Workload) (more int32, canShrink bool) {
 	return more, unavailable > 0
 }
 
-func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink bool) *pipeline.Finding {
+func short(q *corev1.ResourceQuota, pod *corev1.Pod, more int32, canShrink bool) *pipeline.Finding {
 	if more == 0 {
 		return nil
 	}
 	// The controller creates surge pods one by one: the first must fit.
-	lacks := Lacks(q, w, 1)
+	lacks := Lacks(q, pod, 1)
 	if len(lacks) == 0 {
 		return nil
 	}
@@ -79,13 +84,12 @@ func short(q *corev1.ResourceQuota, w *workload.Workload, more int32, canShrink 
 	)
 }
 
-// Lacks lists the resources of which a quota does not leave enough for more
-// pods of w.
-func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []string) {
-	if !concerns(q, w) {
+// Lacks lists the resources of which a quota does not leave enough for a number of pods
+// like pod.
+func Lacks(q *corev1.ResourceQuota, pod *corev1.Pod, pods int32) (lacks []string) {
+	if !concerns(q, pod) {
 		return nil
 	}
-	pod := &corev1.Pod{Spec: w.Template().Spec}
 	requests := resourcehelpers.PodRequests(pod, resourcehelpers.PodResourcesOptions{})
 	limits := resourcehelpers.PodLimits(pod, resourcehelpers.PodResourcesOptions{})
 	for _, name := range slices.Sorted(maps.Keys(q.Status.Hard)) {
@@ -120,7 +124,7 @@ func Lacks(q *corev1.ResourceQuota, w *workload.Workload, pods int32) (lacks []s
 
 // concerns reports whether a quota counts these pods. Scopes by priority or affinity are
 // ignored, because they are rare and a wrong refusal would be worse.
-func concerns(q *corev1.ResourceQuota, w *workload.Workload) bool {
+func concerns(q *corev1.ResourceQuota, pod *corev1.Pod) bool {
 	if q.Spec.ScopeSelector != nil {
 		return false
 	}
@@ -128,7 +132,7 @@ func concerns(q *corev1.ResourceQuota, w *workload.Workload) bool {
 		switch s {
 		case corev1.ResourceQuotaScopeNotTerminating:
 		case corev1.ResourceQuotaScopeNotBestEffort:
-			if len(resourcehelpers.PodRequests(&corev1.Pod{Spec: w.Template().Spec}, resourcehelpers.PodResourcesOptions{})) == 0 {
+			if len(resourcehelpers.PodRequests(pod, resourcehelpers.PodResourcesOptions{})) == 0 {
 				return false
 			}
 		default:

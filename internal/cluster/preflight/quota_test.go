@@ -57,7 +57,7 @@ func TestQuota(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			found, err := Quota(t.Context(), fake.NewClientset(tt.q), tt.w, tt.w)
+			found, err := Quota(t.Context(), fake.NewClientset(tt.q), tt.w, tt.w, PodOf(tt.w))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,8 @@ func TestQuota(t *testing.T) {
 			}
 		})
 	}
-	found, err := Quota(t.Context(), fake.NewClientset(quota(list("pods", "1"), list("pods", "1"))), deployment(strategy("0", "1")), nil)
+	first := deployment(strategy("0", "1"))
+	found, err := Quota(t.Context(), fake.NewClientset(quota(list("pods", "1"), list("pods", "1"))), first, nil, PodOf(first))
 	if err != nil || strings.Join(brief(found), "") != "error quota" {
 		t.Error("a first rollout:", brief(found), err)
 	}
