@@ -22,6 +22,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,17 +108,6 @@ type Overlay struct {
 	// Fields are the paths that Set sets, such as ".spec.strategy". They are
 	// taken over from any owner.
 	Fields []string
-}
-
-// covers reports whether all conflicts are about the overlay's own fields.
-func (o *Overlay) covers(err error) bool {
-	found := conflicts(err)
-	for _, c := range found {
-		if !slices.ContainsFunc(o.Fields, func(field string) bool { return c.field == field || strings.HasPrefix(c.field, field+".") }) {
-			return false
-		}
-	}
-	return len(found) > 0
 }
 
 // Result is what happened to one object.
@@ -238,18 +228,38 @@ func (a *applier) accept(u, before *unstructured.Unstructured) error {
 	return a.Accept(live)
 }
 
+// errMoved: somebody else has changed the object since it was read.
+var errMoved = errors.New("somebody else keeps changing it")
+
+// again repeats do, from reading the object on, as long as somebody else changes the object
+// before it can be written. do is called with false the first time.
+func again(name string, do func(repeated bool) (*Result, error)) (*Result, error) {
+	for try := 1; ; try++ {
+		r, err := do(try > 1)
+		if !errors.Is(err, errMoved) {
+			return r, err
+		}
+		if try == attempts {
+			return r, cluster.Explain("apply "+name, err)
+		}
+	}
+}
+
 func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
+	return again(nameOf(object.Unstructured), func(repeated bool) (*Result, error) { return a.applyOnce(ctx, object, repeated) })
+}
+
+func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (*Result, error) {
 	u := object.Unstructured
 	client, mapping, err := a.resource(u)
 	if err != nil {
 		return nil, err
 	}
-	name := strings.ToLower(u.GetKind()) + "/" + u.GetName()
 	before, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		before = nil
 	} else if err != nil {
-		return nil, cluster.Explain("read "+name, err)
+		return nil, cluster.Explain("read "+nameOf(u), err)
 	}
 	if err := a.accept(u, before); err != nil {
 		return nil, err
@@ -261,22 +271,23 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	r := &Result{GVK: u.GroupVersionKind().String(), Namespace: u.GetNamespace(), Name: u.GetName(), Before: before, mapping: mapping}
 	force := a.Force
 	if before != nil {
-		if err := a.keep(r); err != nil {
+		if err := a.keep(r, repeated); err != nil {
 			return nil, err
 		}
 	}
 	if err := a.guard(ctx); err != nil {
 		return nil, err
 	}
+	live := before
 	if before != nil {
-		if config, force, err = a.prepare(ctx, client, object, before, config); err != nil {
+		if config, live, force, err = a.prepare(ctx, client, object, before, config); err != nil {
 			return nil, err
 		}
 	}
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}
-	r.After, err = a.patchOver(ctx, client, before, config, force)
+	r.After, err = a.patchOver(ctx, client, before, live, config, force)
 	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.declared[u.GetNamespace()] {
 		// The same manifest creates its namespace, but a dry run does not.
 		r.After, err = config, nil
@@ -287,7 +298,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 	}
 	r.Action = actionOf(before, r.After)
 	if r.Action == Created {
-		return r, a.keep(r)
+		return r, a.keep(r, false)
 	}
 	return r, nil
 }

@@ -179,29 +179,35 @@ func ownedBy(m metav1.ManagedFieldsEntry) *fieldpath.Set {
 
 // claim moves the ownership of fields to what this manager applied; the next apply
 // can then set or drop them. It changes no value, so it does not count as a change:
-// a run whose apply is refused after it has changed nothing that it could restore.
-func (a *applier) claim(ctx context.Context, client dynamic.ResourceInterface, live *unstructured.Unstructured, paths []string) error {
+// a run whose apply is refused after it has changed nothing that it could restore. It returns
+// the object after that.
+func (a *applier) claim(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	live *unstructured.Unstructured,
+	paths []string,
+) (*unstructured.Unstructured, error) {
 	for try := 1; len(paths) > 0; try++ {
 		entries, changed, err := claimed(live.GetManagedFields(), paths, live.GetAPIVersion())
 		if err != nil || !changed {
-			return err
+			return live, err
 		}
 		patch, err := json.Marshal([]map[string]any{
 			{"op": "replace", "path": "/metadata/managedFields", "value": entries},
 			{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()},
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		_, err = client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 		if !apierrors.IsConflict(err) || try == attempts {
-			return err
+			return after, err
 		}
 		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return live, nil
 }
 
 func claimed(

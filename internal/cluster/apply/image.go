@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -27,16 +29,37 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if err != nil {
 		return nil, cluster.Explain("connect to the cluster", err)
 	}
-	live, err := workload.Get(ctx, kube, ref)
+	stub := &unstructured.Unstructured{}
+	stub.SetGroupVersionKind(ref.GVK())
+	stub.SetNamespace(ref.Namespace)
+	client, mapping, err := a.resource(stub)
 	if err != nil {
 		return nil, err
 	}
+	return again(ref.String(), func(repeated bool) (*Result, error) {
+		before, err := client.Get(ctx, ref.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = workload.Get(ctx, kube, ref) // which of the names is wrong
+		}
+		if err != nil {
+			return nil, cluster.Explain("read "+ref.String(), err)
+		}
+		r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
+		if err := a.imageOnce(ctx, client, r, container, image, repeated); err != nil {
+			return nil, err
+		}
+		return r, nil
+	})
+}
+
+// imageConfig returns what our field manager applied to a workload, with another image.
+func (a *applier) imageConfig(live *workload.Workload, container, image string) (*unstructured.Unstructured, error) {
 	if _, err := live.Container(container); err != nil {
 		return nil, err
 	}
 	config, err := owned(live)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read which fields of %[2]s %[1]q owns: %[3]w", cluster.FieldManager, ref, err)
+		return nil, fmt.Errorf("cannot read which fields of %[2]s %[1]q owns: %[3]w", cluster.FieldManager, live.Ref(), err)
 	}
 	list := "containers"
 	if initContainer(live, container) {
@@ -49,55 +72,47 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	maps.Copy(annotations, o.Annotations)
+	maps.Copy(annotations, a.Annotations)
 	config.SetAnnotations(annotations)
-	if err := annotateTemplate(config, o.TemplateAnnotations); err != nil {
-		return nil, err
-	}
+	return config, annotateTemplate(config, a.TemplateAnnotations)
+}
 
-	client, mapping, err := a.resource(config)
+// imageOnce applies the image over r.Before, and completes r.
+func (a *applier) imageOnce(ctx context.Context, client dynamic.ResourceInterface, r *Result, container, image string, repeated bool) error {
+	before := r.Before
+	live, err := Typed(before)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	before, err := client.Get(ctx, ref.Name, metav1.GetOptions{})
+	config, err := a.imageConfig(live, container, image)
 	if err != nil {
-		return nil, cluster.Explain("read "+ref.String(), err)
+		return err
 	}
 	if err := a.accept(before, before); err != nil {
-		return nil, err
+		return err
 	}
-	r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
 	// The image and our annotations are the only fields that every manager has to
 	// give up. A client-side apply keeps its other fields.
-	force := a.Force || a.conflictsOnlyToTake(ctx, config, before)
-	if err := a.keep(r); err != nil {
-		return nil, err
+	others, own := clientSideManagers(before), a.ownPaths(config)
+	a.takes = func(c conflict) bool { return others.Has(c.manager) || covers(own, c.field) }
+	if err := a.keep(r, repeated); err != nil {
+		return err
 	}
 	if err := a.guard(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}
-	if r.After, err = a.patchOver(ctx, client, before, config, force); err != nil {
-		a.unchanged(ctx, client, ref.Name, before, err)
-		return nil, a.refusal(Object{Unstructured: config}, err)
+	if r.After, err = a.patchOver(ctx, client, before, before, config, a.Force); err != nil {
+		a.unchanged(ctx, client, r.Name, before, err)
+		return a.refusal(Object{Unstructured: config}, err)
 	}
 	r.Action = Configured
 	if sameContent(before, r.After) {
 		r.Action = Unchanged
 	}
-	return r, nil
-}
-
-func (a *applier) conflictsOnlyToTake(ctx context.Context, config, before *unstructured.Unstructured) bool {
-	dry := *a
-	dry.DryRun = true
-	client, _, err := dry.resource(config)
-	others := clientSideManagers(before)
-	own := a.ownPaths(config)
-	dry.takes = func(c conflict) bool { return others.Has(c.manager) || covers(own, c.field) }
-	return err == nil && dry.onlyConflictsToTake(ctx, client, config)
+	return nil
 }
 
 // owned returns what our field manager applied, with the values of the live object.

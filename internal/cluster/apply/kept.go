@@ -23,15 +23,19 @@ type Kept struct {
 	UID       types.UID `json:"uid"`
 	// Before has no server-set fields; nil if the object was created.
 	Before map[string]any `json:"before,omitempty"`
+	// Replaces means that the run kept the object once more before it changed it, because
+	// somebody else had changed it meanwhile.
+	Replaces bool `json:"replaces,omitempty"`
 }
 
 // keep passes an object on to be stored, before it is changed or after it was
-// created. Secrets are not stored, because they would end up on disk.
-func (a *applier) keep(r *Result) error {
+// created. Secrets are not stored, because they would end up on disk. repeated replaces what
+// this run has stored before.
+func (a *applier) keep(r *Result, repeated bool) error {
 	if a.DryRun || a.Options.Keep == nil || r.mapping.GroupVersionKind.Kind == "Secret" {
 		return nil
 	}
-	k := Kept{GroupVersionKind: r.mapping.GroupVersionKind, Namespace: r.Namespace, Name: r.Name}
+	k := Kept{GroupVersionKind: r.mapping.GroupVersionKind, Namespace: r.Namespace, Name: r.Name, Replaces: repeated}
 	if r.Before != nil {
 		k.UID, k.Before = r.Before.GetUID(), restorable(r.Before)
 	} else {
@@ -82,12 +86,7 @@ func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, err
 	}
 	var results []Result
 	var errs []error
-	seen := map[types.UID]bool{}
-	for _, k := range kept {
-		if seen[k.UID] {
-			continue
-		}
-		seen[k.UID] = true
+	for _, k := range firstStates(kept) {
 		stub := &unstructured.Unstructured{Object: map[string]any{}}
 		stub.SetGroupVersionKind(k.GroupVersionKind)
 		stub.SetNamespace(k.Namespace)
@@ -116,6 +115,24 @@ func Resume(ctx context.Context, conn *cluster.Conn, kept []Kept) ([]Result, err
 		results = append(results, r)
 	}
 	return results, errors.Join(errs...)
+}
+
+// firstStates returns one entry for each object: its state before the first run changed it.
+func firstStates(kept []Kept) (all []Kept) {
+	at, runs := map[types.UID]int{}, map[types.UID]int{}
+	for _, k := range kept {
+		i, known := at[k.UID]
+		switch {
+		case !known:
+			at[k.UID], runs[k.UID] = len(all), 1
+			all = append(all, k)
+		case !k.Replaces:
+			runs[k.UID]++
+		case runs[k.UID] == 1:
+			all[i] = k
+		}
+	}
+	return all
 }
 
 // Since combines what a killed run has stored with what this run applied, so that

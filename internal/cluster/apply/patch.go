@@ -25,6 +25,9 @@ func (a *applier) unchanged(
 	before *unstructured.Unstructured,
 	err error,
 ) {
+	if errors.Is(err, errMoved) {
+		return // patchOver has taken it back
+	}
 	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
 		return
 	}
@@ -41,13 +44,13 @@ func (a *applier) unchanged(
 // prepare takes over what is ours to take of the live object: all of client-side
 // apply's fields, those of ownPaths, and with Force the other half of variables
 // that are a value here and a reference there. A dry run only makes sure that
-// nothing else is in the way.
+// nothing else is in the way. It returns what to send, and the live object after that.
 func (a *applier) prepare(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
 	o Object,
 	before, config *unstructured.Unstructured,
-) (*unstructured.Unstructured, bool, error) {
+) (send, live *unstructured.Unstructured, force bool, err error) {
 	others := clientSideManagers(before)
 	claims := a.ownPaths(config)
 	variables := mixedVariables(config, before)
@@ -67,47 +70,64 @@ func (a *applier) prepare(
 		found = append(found, f)
 	}
 	if len(found) > 0 {
-		return nil, false, errors.Join(found...)
+		return nil, nil, false, errors.Join(found...)
 	}
 	if a.DryRun {
 		config = without(config, variables)
-		return config, a.Force || a.onlyConflictsToTake(ctx, client, config), nil
+		return config, before, a.Force || a.onlyConflictsToTake(ctx, client, config), nil
 	}
-	live, err := a.takeOver(ctx, client, before, others)
+	live, err = a.takeOver(ctx, client, before, others)
 	if err == nil {
-		err = a.claim(ctx, client, live, claims)
+		live, err = a.claim(ctx, client, live, claims)
 	}
 	if err != nil {
-		return nil, false, cluster.Explain("take over fields of "+nameOf(config), err)
+		return nil, nil, false, cluster.Explain("take over fields of "+nameOf(config), err)
 	}
-	return config, a.Force, nil
+	if !sameContent(before, live) {
+		return nil, nil, false, errMoved
+	}
+	return config, live, a.Force, nil
 }
 
-// patchOver applies the patch with the overlay if config is the Target's.
+// patchOver applies the patch, with the overlay if config is the Target's. before is the
+// object for which this was decided, nil if there was none, and live is its latest version.
+// The patch contains that version, so that the API server refuses it if somebody else has
+// written meanwhile. A write to the status alone does not matter, and is the reason for most
+// refusals; any other results in errMoved.
 func (a *applier) patchOver(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
-	before, config *unstructured.Unstructured,
+	before, live, config *unstructured.Unstructured,
 	force bool,
 ) (*unstructured.Unstructured, error) {
-	if a.Overlay == nil || before == nil || !a.isTarget(config) {
-		after, err := a.patch(ctx, client, config, force)
-		if a.onlyToTake(conflicts(err)) {
-			// An object without managedFields gets the entry "before-first-apply" only
-			// now, so that prepare could not take it over.
-			return a.patch(ctx, client, config, true)
-		}
-		return after, err
-	}
 	config = config.DeepCopy()
-	if err := a.Overlay.Set(before, config, clientSideManagers(before).Has); err != nil {
-		return nil, err
+	overlaid := a.Overlay != nil && before != nil && a.isTarget(config)
+	if overlaid {
+		if err := a.Overlay.Set(before, config, clientSideManagers(before).Has); err != nil {
+			return nil, err
+		}
 	}
-	after, err := a.patch(ctx, client, config, force)
-	if err != nil && a.Overlay.covers(err) {
-		return a.patch(ctx, client, config, true)
+	for try := 1; ; try++ {
+		if live != nil && !a.DryRun {
+			config.SetResourceVersion(live.GetResourceVersion())
+			config.SetUID(live.GetUID()) // so that an object that was deleted is not created again
+		}
+		after, err := a.patch(ctx, client, config, force)
+		if a.onlyToTake(conflicts(err), overlaid) {
+			after, err = a.patch(ctx, client, config, true)
+		}
+		if live == nil || !apierrors.IsConflict(err) || len(conflicts(err)) > 0 {
+			return after, err
+		}
+		name := live.GetName()
+		if live, err = client.Get(ctx, name, metav1.GetOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return nil, err
+		}
+		if err != nil || live.GetUID() != before.GetUID() || !sameContent(before, live) || try == attempts {
+			a.Reporter.Refused() // the next attempt is a change of its own
+			return nil, errMoved
+		}
 	}
-	return after, err
 }
 
 func (a *applier) patch(

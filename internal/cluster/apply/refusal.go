@@ -22,7 +22,7 @@ import (
 // refusal returns why an object was not accepted: one Finding, or several joined ones if
 // several fields are wrong.
 func (a *applier) refusal(o Object, err error) error {
-	if pipelineFinding(err) {
+	if pipelineFinding(err) || errors.Is(err, errMoved) {
 		return err
 	}
 	var found []*pipeline.Finding

@@ -83,13 +83,17 @@ func (a *applier) takeOver(
 // real run would take over.
 func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
-	return a.onlyToTake(conflicts(err))
+	return a.onlyToTake(conflicts(err), false)
 }
 
 // onlyToTake reports whether there are conflicts, and all of them are about fields that are
-// taken over.
-func (a *applier) onlyToTake(found []conflict) bool {
-	return len(found) > 0 && a.takes != nil && !slices.ContainsFunc(found, func(c conflict) bool { return !a.takes(c) })
+// taken over, or about the overlay's if it was sent. That can show only when the patch is sent:
+// somebody has written in between, or the object had no managedFields until now, and its entry
+// "before-first-apply" is new.
+func (a *applier) onlyToTake(found []conflict, overlaid bool) bool {
+	return len(found) > 0 && !slices.ContainsFunc(found, func(c conflict) bool {
+		return !(a.takes != nil && a.takes(c)) && !(overlaid && covers(a.Overlay.Fields, c.field))
+	})
 }
 
 // conflict is one field that belongs to another manager.
