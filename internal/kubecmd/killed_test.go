@@ -24,6 +24,8 @@ const (
 	envKilledAt   = "SBW_TEST_KILLED_AT"
 	envKilledDir  = "SBW_TEST_KILLED_DIR"
 	envKilledArgs = "SBW_TEST_KILLED_ARGS"
+	// envKilledStop makes it stop (SIGSTOP) instead, once. Then it ends by itself.
+	envKilledStop = "SBW_TEST_KILLED_STOP"
 )
 
 // TestKilledChild is the process that other tests kill, not a test.
@@ -54,8 +56,16 @@ func TestKilledChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(o.Target, o.Options, func(error) {})
+	stops := os.Getenv(envKilledStop) != ""
 	out := pipeline.Run(t.Context(), r.Pipeline, pipeline.SinkFunc(func(e pipeline.Event) {
 		if fmt.Sprintf("%s %s", e.Kind, e.Stage) != at {
+			return
+		}
+		if stops {
+			at = "" // only once
+			if err := suspend(); err != nil {
+				t.Error(err)
+			}
 			return
 		}
 		self, err := os.FindProcess(os.Getpid())
@@ -68,6 +78,12 @@ func TestKilledChild(t *testing.T) {
 		}
 		select {} // the signal is on its way
 	}))
+	if stops && at == "" {
+		if out.Err != nil {
+			t.Fatal(out.All())
+		}
+		return
+	}
 	t.Fatalf("there was no event %q: %v", at, out.Err)
 }
 

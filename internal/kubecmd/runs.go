@@ -155,6 +155,9 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	seen := map[string]string{} // the last printed state of each run
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
+		if err != nil && o.watch && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+			return nil // that is how a user stops watching
+		}
 		if err != nil {
 			return c.Explain("cannot list the runs", err)
 		}
@@ -179,7 +182,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
-				return nil // that is how a user stops watching
+				return nil
 			}
 			return context.Cause(ctx)
 		}
