@@ -3,6 +3,7 @@ package layer
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -78,6 +79,17 @@ func (a *Ahead) run(from io.Reader) {
 
 // Read returns what was read ahead.
 func (a *Ahead) Read(p []byte) (int, error) {
+	if err := a.next(); err != nil {
+		return 0, err
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	a.pos += int64(n)
+	return n, nil
+}
+
+// next waits until there is something to return.
+func (a *Ahead) next() error {
 	for len(a.rest) == 0 {
 		if a.whole != nil {
 			a.empty <- a.whole[:aheadSize]
@@ -85,14 +97,19 @@ func (a *Ahead) Read(p []byte) (int, error) {
 		}
 		buf, ok := <-a.full
 		if !ok {
-			return 0, a.err
+			return a.err
 		}
 		a.whole, a.rest = buf, buf
 	}
-	n := copy(p, a.rest)
-	a.rest = a.rest[n:]
-	a.pos += int64(n)
-	return n, nil
+	return nil
+}
+
+// peek returns the first bytes without consuming them. It must be called before Read.
+func (a *Ahead) peek() ([]byte, error) {
+	if err := a.next(); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return a.rest, nil
 }
 
 // Stop ends the goroutine and waits for it, because the caller will close the

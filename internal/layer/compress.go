@@ -169,15 +169,24 @@ func Decompress(from io.Reader) (io.ReadCloser, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	z, err := decoder(magic, in)
+	if z == nil && err == nil {
+		z = io.NopCloser(in)
+	}
+	return z, err
+}
+
+// decoder returns the reader for data that begins with magic; nil if it is not compressed.
+func decoder(magic []byte, in io.Reader) (io.ReadCloser, error) {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		return gzip.NewReader(in)
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
 		return z.IOReadCloser(), nil
 	}
-	return io.NopCloser(in), nil
+	return nil, nil
 }

@@ -10,6 +10,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Read lists a layer: a tar, uncompressed or compressed with gzip or zstd. A layer that this package does not support
@@ -23,18 +25,76 @@ func Read(ctx context.Context, from io.Reader) (_ *Listing, err error) {
 	defer func() { err = errors.Join(err, plain.Close()) }()
 	ahead := NewAhead(plain)
 	defer ahead.Stop()
-	l := &lister{Listing: &Listing{}, in: ahead, sum: sha256.New(), buf: make([]byte, 32<<10)}
+	return list(ahead, "", nil)
+}
+
+// HeadSize is how many bytes of each file a Visit gets. Linkers put the program headers and the loader's name right
+// after the ELF header, and the kernel itself reads only 256 bytes of a script.
+const HeadSize = 4096
+
+// Visit is called for every entry of a layer, in order, even if the listing is odd. head is the beginning of a regular
+// file, up to HeadSize bytes, and only valid during the call.
+type Visit func(h *tar.Header, head []byte) error
+
+// Digests are those of a layer as it is and of its uncompressed form.
+type Digests struct{ Blob, DiffID v1.Hash }
+
+// Scan calls visit for each entry of a layer. With contents, it also lists the layer like Read, because reading a layer
+// twice takes twice as long; otherwise the listing is odd. The digests are valid in any case. An error of visit ends
+// the scan and is returned.
+//
+// Both digests are computed in goroutines of their own. For an uncompressed layer they are the same and computed only
+// once. Hashing takes longer than everything else here.
+func Scan(ctx context.Context, from io.Reader, contents bool, visit Visit) (_ *Listing, d Digests, err error) {
+	defer recovered(&err)
+	blob := NewAhead(&contextReader{ctx, from})
+	defer blob.Stop()
+	magic, err := blob.peek()
+	if err != nil {
+		return nil, d, err
+	}
+	plain := blob
+	z, err := decoder(magic, onlyReader{blob})
+	if err != nil {
+		return nil, d, err
+	}
+	if z != nil {
+		defer func() { err = errors.Join(err, z.Close()) }()
+		plain = NewAhead(z)
+		defer plain.Stop()
+	}
+	odd := ""
+	if !contents {
+		odd = "its contents were not listed"
+	}
+	l, err := list(plain, odd, visit)
+	if err != nil {
+		return nil, d, err
+	}
+	if _, err := io.Copy(io.Discard, onlyReader{blob}); err != nil { // what follows the compressed data
+		return nil, d, err
+	}
+	d.Blob, _ = blob.Digest()
+	d.DiffID, _ = plain.Digest()
+	return l, d, nil
+}
+
+// list reads an uncompressed layer. Without visit, it stops where the layer turns out to be odd.
+func list(in *Ahead, odd string, visit Visit) (*Listing, error) {
+	l := &lister{Listing: &Listing{Odd: odd}, in: in, visit: visit, sum: sha256.New(), buf: make([]byte, 32<<10)}
 	if err := l.all(); err != nil {
 		return nil, err
 	}
+	if l.Odd == "" || visit != nil {
+		if _, err := io.CopyBuffer(io.Discard, onlyReader{in}, l.buf); err != nil {
+			return nil, err
+		}
+	}
+	if l.Odd == "" {
+		l.DiffID, l.Size = in.Digest()
+		l.Odd = contradiction(l.Entries)
+	}
 	if l.Odd != "" {
-		return &Listing{Odd: l.Odd}, nil
-	}
-	if _, err := io.CopyBuffer(io.Discard, onlyReader{ahead}, l.buf); err != nil {
-		return nil, err
-	}
-	l.DiffID, l.Size = ahead.Digest()
-	if l.Odd = contradiction(l.Entries); l.Odd != "" {
 		return &Listing{Odd: l.Odd}, nil
 	}
 	return l.Listing, nil
@@ -66,17 +126,18 @@ type onlyReader struct{ io.Reader }
 
 type lister struct {
 	*Listing
-	in   *Ahead
-	sum  hash.Hash
-	buf  []byte
-	text int
+	in    *Ahead
+	visit Visit
+	sum   hash.Hash
+	buf   []byte
+	text  int
 }
 
 func (l *lister) all() error {
 	// A tar.Reader reads block by block and never reads ahead, so the position after Next is where the content
 	// begins.
 	in := tar.NewReader(onlyReader{l.in})
-	for l.Odd == "" {
+	for l.Odd == "" || l.visit != nil {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -84,11 +145,35 @@ func (l *lister) all() error {
 		if err != nil {
 			return err
 		}
-		if err := l.add(h, in); err != nil {
+		data := l.in.pos
+		var head []byte
+		if l.visit != nil {
+			if head, err = readHead(in, l.buf[:HeadSize]); err != nil {
+				return err
+			}
+			if err := l.visit(h, head); err != nil {
+				return err
+			}
+		}
+		if l.Odd != "" {
+			continue
+		}
+		if err := l.add(h, data, head, in); err != nil {
 			return err
+		}
+		if l.Odd != "" {
+			l.Entries = nil // they take up memory, and nobody may rely on them
 		}
 	}
 	return nil
+}
+
+func readHead(body io.Reader, buf []byte) ([]byte, error) {
+	n, err := io.ReadFull(body, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && n < len(buf) {
+		err = nil
+	}
+	return buf[:n], err
 }
 
 func (l *lister) odd(format string, args ...any) { l.Odd = fmt.Sprintf(format, args...) }
@@ -99,7 +184,8 @@ var kinds = map[byte]Kind{
 	tar.TypeChar: CharDevice, tar.TypeBlock: BlockDevice, tar.TypeFifo: Fifo,
 }
 
-func (l *lister) add(h *tar.Header, body io.Reader) error {
+// add records an entry whose content begins at the offset data. head is what has been read of it.
+func (l *lister) add(h *tar.Header, data int64, head []byte, body io.Reader) error {
 	kind, ok := kinds[h.Typeflag]
 	switch p := cleaned(h.Name); {
 	case !ok:
@@ -115,24 +201,25 @@ func (l *lister) add(h *tar.Header, body io.Reader) error {
 		l.odd("it has more than %d entries", maxEntries)
 		return nil
 	default:
-		return l.entry(h, body, Entry{
-			Path: p, Kind: kind, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Modified: h.ModTime.UnixNano(), Data: l.in.pos,
+		return l.entry(h, head, body, Entry{
+			Path: p, Kind: kind, Mode: h.Mode & 0o7777, UID: h.Uid, GID: h.Gid, Modified: h.ModTime.UnixNano(), Data: data,
 		})
 	}
 }
 
-func (l *lister) entry(h *tar.Header, body io.Reader, e Entry) error {
+func (l *lister) entry(h *tar.Header, head []byte, body io.Reader, e Entry) error {
 	if l.removal(&e) {
 		return nil
 	}
 	switch e.Kind {
 	case File:
 		l.sum.Reset()
+		_, _ = l.sum.Write(head) // a hash never fails
 		n, err := io.CopyBuffer(l.sum, body, l.buf)
 		if err != nil {
 			return err
 		}
-		e.Size = n
+		e.Size = int64(len(head)) + n
 		l.sum.Sum(e.Sum[:0])
 	case Symlink:
 		e.Link = h.Linkname

@@ -41,6 +41,12 @@ func Remembered(dir string, digest v1.Hash) *Listing {
 	return l
 }
 
+// Stored reports whether Remember has stored a listing in dir, without reading it.
+func Stored(dir string, digest v1.Hash) bool {
+	_, err := os.Stat(listingPath(dir, digest))
+	return err == nil
+}
+
 // kept is the form of a listing on disk. It is JSON because the program links that anyway (encoding/gob
 // would add half a megabyte).
 type kept struct {

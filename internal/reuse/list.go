@@ -82,7 +82,11 @@ func Remember(ctx context.Context, digest string, o Options, r *pipeline.Reporte
 	}
 	var layers []v1.Descriptor
 	for _, img := range imgs {
-		layers = append(layers, img.Manifest.Layers...)
+		for _, d := range img.Manifest.Layers {
+			if !layer.Stored(o.Facts, d.Digest) {
+				layers = append(layers, d)
+			}
+		}
 	}
 	slices.SortFunc(layers, func(a, b v1.Descriptor) int { return cmp.Compare(a.Digest.Hex, b.Digest.Hex) })
 	layers = slices.CompactFunc(layers, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest })

@@ -10,13 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/layer"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 )
 
 // FuzzInspect checks that inspect classifies any first bytes of a file, and that
 // the text it reads from them is safe to print.
 func FuzzInspect(f *testing.F) {
-	f.Add([]byte(elfFile(arm64, "/lib/ld-linux-aarch64.so.1"))[:headSize])
+	f.Add([]byte(elfFile(arm64, "/lib/ld-linux-aarch64.so.1"))[:layer.HeadSize])
 	f.Add([]byte("#!/usr/bin/env -S bun run\nx"))
 	f.Add([]byte("\x7fELF\x01\x02"))
 	f.Add([]byte("#!"))
@@ -42,7 +43,7 @@ func FuzzSummarize(f *testing.F) {
 		f.Add(compress(f, plain, i))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, _, err := summarize(t.Context(), bytes.NewReader(b))
+		s, _, _, err := summarize(t.Context(), bytes.NewReader(b), true)
 		if err != nil {
 			return
 		}

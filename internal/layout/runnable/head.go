@@ -6,11 +6,6 @@ import (
 	"strings"
 )
 
-// headSize is how many bytes of a file are read. Linkers put the program headers
-// and the loader's name right after the ELF header, and the kernel itself reads
-// only 256 bytes of a script.
-const headSize = 4096
-
 // inspect classifies the first bytes of a file.
 func inspect(b []byte) (head, kind) {
 	switch {

@@ -34,6 +34,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
+	"github.com/joelhooks/gh-sbw/internal/layer"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -50,6 +51,9 @@ type Options struct {
 	// CacheDir stores summaries of layers between runs. If it is empty, they are not
 	// stored.
 	CacheDir string
+	// Contents also stores a listing of each layer that is read (layer.Remember), for
+	// the comparison with later builds.
+	Contents bool
 }
 
 // Report is what Check found.
@@ -107,7 +111,7 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 	if img.Config.OS != "linux" {
 		return all, nil
 	}
-	layers, skipped, err := summaries(ctx, dir, img, o.CacheDir, r)
+	layers, skipped, err := summaries(ctx, dir, img, o, r)
 	if err != nil {
 		return all, err
 	}
@@ -125,7 +129,7 @@ func summaries(
 	ctx context.Context,
 	dir string,
 	img layout.Image,
-	cache string,
+	o Options,
 	r *pipeline.Reporter,
 ) (all []*summary, skipped string, err error) {
 	all = make([]*summary, len(img.Manifest.Layers))
@@ -136,9 +140,9 @@ func summaries(
 	for i, l := range img.Manifest.Layers {
 		g.Go(func() error {
 			var err error
-			all[i], err = cached(cache, l.Digest, func() (*summary, error) {
+			all[i], err = cached(o.CacheDir, l.Digest, func() (*summary, error) {
 				r.Detailf("reading layer %s", short(l.Digest))
-				return read(gctx, dir, l)
+				return read(gctx, dir, l, o)
 			})
 			return err
 		})
@@ -168,7 +172,7 @@ func summaries(
 
 func short(h v1.Hash) string { return h.Hex[:min(12, len(h.Hex))] }
 
-func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
+func read(ctx context.Context, dir string, l v1.Descriptor, o Options) (*summary, error) {
 	if strings.Contains(string(l.MediaType), "+encrypted") {
 		return &summary{Skipped: "layer " + short(l.Digest) + " is encrypted"}, nil
 	}
@@ -180,7 +184,8 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
 	}
 	defer f.Close()
-	s, got, err := summarize(ctx, f)
+	contents := o.Contents && o.CacheDir != ""
+	s, listing, got, err := summarize(ctx, f, contents)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -194,6 +199,9 @@ func read(ctx context.Context, dir string, l v1.Descriptor) (*summary, error) {
 			"its content has the digest "+got,
 			nil,
 		)
+	}
+	if contents && listing != nil {
+		_ = layer.Remember(o.CacheDir, l.Digest, listing) // whoever needs it reads the layer again
 	}
 	return s, nil
 }

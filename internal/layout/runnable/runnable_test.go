@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/joelhooks/gh-sbw/internal/layer"
 	"github.com/joelhooks/gh-sbw/internal/layout"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -361,7 +362,7 @@ func TestSummaryIsSmall(t *testing.T) {
 	for i := range 100_000 {
 		files = append(files, file{name: fmt.Sprintf("app/node_modules/p%d/index.js", i), mode: 0o644})
 	}
-	s, _, err := summarize(t.Context(), bytes.NewReader(tarOf(t, files)))
+	s, _, _, err := summarize(t.Context(), bytes.NewReader(tarOf(t, files)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,5 +372,23 @@ func TestSummaryIsSmall(t *testing.T) {
 	}
 	if len(text) > 1_200_000 || len(s.Entries) != 0 {
 		t.Errorf("%d bytes, %d entries", len(text), len(s.Entries))
+	}
+}
+
+// TestContents checks that the listings of layers are stored if they are wanted, and only then.
+func TestContents(t *testing.T) {
+	for _, want := range []bool{true, false} {
+		dir, cache := t.TempDir(), t.TempDir()
+		digest := image(t, dir, v1.ConfigFile{OS: "linux", Architecture: "arm64"}, layers(tarred(data("etc/passwd"))))
+		rep, err := Check(t.Context(), dir, digest, Options{CacheDir: cache, Contents: want}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range rep.Images[0].Manifest.Layers {
+			l := layer.Remembered(cache, d.Digest)
+			if layer.Stored(cache, d.Digest) != want || (l != nil) != want || want && l.Files() != 1 {
+				t.Errorf("%t: %+v", want, l)
+			}
+		}
 	}
 }
