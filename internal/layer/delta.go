@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -221,52 +222,41 @@ func (d *Delta) Size() int64 {
 	return size
 }
 
+// Scratch keeps contents until they are written. It is empty at first; an os.File is one.
+type Scratch interface {
+	io.Writer
+	io.ReaderAt
+}
+
 // WriteDelta writes the small layer as an uncompressed tar. from is the uncompressed layer with the contents. If it
-// is also an io.ReaderAt, only the contents are read.
-func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader) (err error) {
+// is also an io.ReaderAt, only the contents are read. Otherwise they wait in scratch, because a stream can only be
+// read once and in order, which may not be the order of the small layer.
+func WriteDelta(ctx context.Context, to io.Writer, d *Delta, from io.Reader, scratch Scratch) (err error) {
 	defer recovered(&err)
 	if at, ok := from.(io.ReaderAt); ok {
-		return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return io.NewSectionReader(at, e.Data, e.Size), nil })
+		return d.write(ctx, to, func(e *Entry) io.Reader { return io.NewSectionReader(at, e.Data, e.Size) })
 	}
-	// A stream can only be read once and in order. Contents that the tar needs in a different order wait in memory.
-	contents := map[*Entry][]byte{}
 	var wanted []*Entry
 	for _, e := range d.entries {
 		if e.entry != nil && e.linkTo == "" && e.entry.Kind == File {
 			wanted = append(wanted, e.entry)
 		}
 	}
-	slices.SortFunc(wanted, func(a, b *Entry) int { return int(a.Data - b.Data) })
-	var pos, held int64
+	slices.SortFunc(wanted, func(a, b *Entry) int { return cmp.Compare(a.Data, b.Data) })
+	from = &contextReader{ctx, from}
+	var pos, end int64
+	kept := map[*Entry]int64{}
 	for _, e := range wanted {
-		if held += e.Size; held > maxHeld {
-			return fmt.Errorf("%w: the files that differ have more than %d MB", ErrUncertain, maxHeld>>20)
-		}
-		if _, err := io.CopyN(io.Discard, &contextReader{ctx, from}, e.Data-pos); err != nil {
+		if _, err := io.CopyN(io.Discard, from, e.Data-pos); err != nil {
 			return err
 		}
-		contents[e] = make([]byte, e.Size)
-		if _, err := io.ReadFull(from, contents[e]); err != nil {
+		if _, err := io.CopyN(scratch, from, e.Size); err != nil {
 			return err
 		}
-		pos = e.Data + e.Size
+		pos, kept[e] = e.Data+e.Size, end
+		end += e.Size
 	}
-	return d.write(ctx, to, func(e *Entry) (io.Reader, error) { return &byteReader{contents[e]}, nil })
-}
-
-// maxHeld limits how many bytes of a compressed layer wait in memory. Layers that the builder left uncompressed are
-// not affected.
-const maxHeld = 64 << 20
-
-type byteReader struct{ rest []byte }
-
-func (r *byteReader) Read(p []byte) (int, error) {
-	if len(r.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	return d.write(ctx, to, func(e *Entry) io.Reader { return io.NewSectionReader(scratch, kept[e], e.Size) })
 }
 
 // typeflags maps kinds to tar types.
@@ -274,7 +264,7 @@ var typeflags = map[Kind]byte{
 	File: tar.TypeReg, Dir: tar.TypeDir, Symlink: tar.TypeSymlink, CharDevice: tar.TypeChar, BlockDevice: tar.TypeBlock, Fifo: tar.TypeFifo,
 }
 
-func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) (io.Reader, error)) error {
+func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) io.Reader) error {
 	tw := tar.NewWriter(to)
 	for _, e := range d.entries {
 		if ctx.Err() != nil {
@@ -287,11 +277,7 @@ func (d *Delta) write(ctx context.Context, to io.Writer, content func(*Entry) (i
 		if h.Size == 0 {
 			continue
 		}
-		body, err := content(e.entry)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(tw, body); err != nil {
+		if _, err := io.Copy(tw, content(e.entry)); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func check(t testing.TB, base [][]byte, published, built []byte, hide bool) (mad
 		if hide {
 			from = onlyReader{from}
 		}
-		if err := WriteDelta(t.Context(), &small, d, from); err != nil {
+		if err := WriteDelta(t.Context(), &small, d, from, scratch(t)); err != nil {
 			t.Fatal(err)
 		}
 		if err := have.Apply(read(small.Bytes()), "small"); err != nil {
@@ -332,6 +332,16 @@ func TestADamagedListingIsForgotten(t *testing.T) {
 
 // smallLayer returns the small layer, or nil if there is none: the layers are equal, or the
 // built one has to stay as it is.
+func scratch(t testing.TB) *os.File {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
 func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
 	t.Helper()
 	tree := NewTree()
@@ -356,7 +366,7 @@ func smallLayer(t testing.TB, base [][]byte, published, built []byte) []byte {
 		return nil
 	}
 	var small bytes.Buffer
-	if err := WriteDelta(t.Context(), &small, d, io.Reader(bytes.NewReader(built))); err != nil {
+	if err := WriteDelta(t.Context(), &small, d, io.Reader(bytes.NewReader(built)), nil); err != nil {
 		t.Fatal(err)
 	}
 	if !apply(have, small.Bytes(), "small") || have.Difference(want) != "" {

@@ -143,13 +143,18 @@ func (w *rewrite) small(ctx context.Context, i int, delta *layer.Delta) (*layout
 	if err := os.MkdirAll(w.Facts, 0o755); err != nil {
 		return nil, err
 	}
-	plain, err := os.CreateTemp(w.Facts, statefile.Leftovers)
-	if err != nil {
-		return nil, err
+	var temp [2]*os.File
+	for i := range temp {
+		t, err := os.CreateTemp(w.Facts, statefile.Leftovers)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _, _ = t.Close(), os.Remove(t.Name()) }() // layout.Collect removes what is left
+		temp[i] = t
 	}
-	defer func() { _, _ = plain.Close(), os.Remove(plain.Name()) }() // layout.Collect removes what is left
+	plain, contents := temp[0], temp[1]
 	sum, out := sha256.New(), bufio.NewWriterSize(plain, 64<<10)
-	if err := layer.WriteDelta(ctx, io.MultiWriter(out, sum), delta, from); err != nil {
+	if err := layer.WriteDelta(ctx, io.MultiWriter(out, sum), delta, from, contents); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
