@@ -188,7 +188,7 @@ func (w *rewrite) run(ctx context.Context, refs map[string]reference) error {
 		at := slices.Index(ref.Config.RootFS.DiffIDs, id)
 		switch p := w.published(at); {
 		case at >= 0 && p.Digest == d.Digest:
-		case at >= 0 && d.Digest == id && sameFamily(p, d) && w.verified(p, id):
+		case at >= 0 && w.suits(p, d) && w.verified(p, id):
 			w.exact[i] = []layout.Layer{{Descriptor: p, DiffID: id}}
 			w.edit.Layers[i] = w.exact[i]
 		default:
@@ -222,11 +222,11 @@ func (w *rewrite) verified(p v1.Descriptor, id v1.Hash) bool {
 	return l == nil || l.Odd != "" || l.DiffID == id
 }
 
-// sameFamily reports whether two descriptors may be in the same manifest. OCI's and Docker's media types
-// must not be mixed.
-func sameFamily(a, b v1.Descriptor) bool {
+// suits reports whether a published layer may take the place of one that was built. OCI's and Docker's media types must
+// not be mixed in a manifest. Whoever has asked for gzip has nodes that cannot read zstd.
+func (o Options) suits(p, built v1.Descriptor) bool {
 	docker := func(d v1.Descriptor) bool { return strings.HasPrefix(string(d.MediaType), "application/vnd.docker.") }
-	return docker(a) == docker(b)
+	return docker(p) == docker(built) && (o.Compression != layer.Gzip || !strings.HasSuffix(string(p.MediaType), "+zstd"))
 }
 
 // label sets the label that records the reused layers.
@@ -306,7 +306,7 @@ func (w *rewrite) one(ctx context.Context, i int, l *layer.Listing, below *layer
 	}
 	published := lists[best]
 	ref := w.ref.Manifest.Layers[candidates[best]]
-	if !sameFamily(ref, w.image.Manifest.Layers[i]) || published.DiffID != w.ref.Config.RootFS.DiffIDs[candidates[best]] {
+	if !w.suits(ref, w.image.Manifest.Layers[i]) || published.DiffID != w.ref.Config.RootFS.DiffIDs[candidates[best]] {
 		return 0, nil
 	}
 	const built = "built"
