@@ -23,6 +23,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -142,7 +143,7 @@ func run(ctx context.Context, o Options, ask asker) ([]Answer, error) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			errs[i] = o.until(ctx, ask, &answers[i])
+			errs[i] = o.until(ctx, ask, pod, &answers[i])
 		})
 	}
 	wg.Wait()
@@ -232,7 +233,7 @@ func digestOf(imageID string) string {
 
 // until asks one pod until it gives a good answer, the budget is used up, or
 // another try would not help.
-func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
+func (o Options) until(ctx context.Context, ask asker, pod *corev1.Pod, a *Answer) error {
 	var last error
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
 		a.Attempts++
@@ -255,12 +256,22 @@ func (o Options) until(ctx context.Context, ask asker, a *Answer) error {
 		if errors.Is(err, errFinal) || apierrors.IsUnauthorized(err) {
 			return err
 		}
+		if goneForGood(pod, err) {
+			return o.unanswered(a, err)
+		}
 		if err := waiting.For(ctx, wait); errors.Is(err, errBudget) {
 			return o.unanswered(a, last)
 		} else if err != nil {
 			return err
 		}
 	}
+}
+
+// goneForGood reports whether the API server does not know a pod whose name no other
+// pod will get. Other controllers than a ReplicaSet may create it again.
+func goneForGood(pod *corev1.Pod, err error) bool {
+	owner := metav1.GetControllerOf(pod)
+	return apierrors.IsNotFound(err) && owner != nil && owner.Kind == "ReplicaSet"
 }
 
 func (o Options) judge(r response, a *Answer) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -194,6 +196,30 @@ func TestRetries(t *testing.T) {
 					t.Errorf("took %s of a budget of %s", time.Since(start), tt.budget)
 				}
 			})
+		})
+	}
+}
+
+// A pod of a ReplicaSet that was deleted meanwhile never comes back. A StatefulSet
+// gives its name to the next one.
+func TestAPodThatIsGone(t *testing.T) {
+	for kind, attempts := range map[string]int{"ReplicaSet": 1, "StatefulSet": 3} {
+		synctest.Test(t, func(t *testing.T) {
+			p, controller := pod("p", "n", ""), true
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: "o", Controller: &controller}}
+			try := 0
+			answers, err := run(t.Context(), Options{Pods: []*corev1.Pod{p}}, func(context.Context, string) (response, error) {
+				if try++; try < 3 {
+					return response{}, apierrors.NewNotFound(corev1.Resource("pods"), "p")
+				}
+				return response{status: 200}, nil
+			})
+			if answers[0].Attempts != attempts || (err == nil) != (attempts > 1) {
+				t.Errorf("%s: %d tries, %v", kind, answers[0].Attempts, err)
+			}
+			if err != nil && !slices.Equal(codes(err), []string{string(CodeUnreachable)}) {
+				t.Errorf("%s: %v", kind, err)
+			}
 		})
 	}
 }
