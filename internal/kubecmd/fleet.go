@@ -104,7 +104,7 @@ func endOf(c rollout.ContextResult, checksOnly bool) string {
 
 // newFleetDocument returns the document of a run in several contexts.
 func newFleetDocument(res rollout.FleetResult, out pipeline.Outcome) *rolloutDocument {
-	whole := rollout.Result{Tag: res.Tag, DryRun: res.DryRun, Seconds: res.Seconds, Settled: true}
+	whole := rollout.Result{Tag: res.Tag, DryRun: res.DryRun, Seconds: res.Seconds, Proof: rollout.Proof{Settled: true}}
 	doc := &rolloutDocument{Result: &whole, Manifest: res.Manifest}
 	for _, c := range res.Contexts {
 		whole.Settled = whole.Settled && c.Settled

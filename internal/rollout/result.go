@@ -18,31 +18,37 @@ import (
 // Result is the result of a rollout, undo or doctor. Fields are added and never
 // renamed.
 type Result struct {
-	Workload  string             `json:"workload,omitempty" doc:"the workload, as KIND/NAME"`
-	Namespace string             `json:"namespace,omitempty" doc:"its namespace"`
-	Context   string             `json:"context,omitempty" doc:"the kubeconfig's context"`
-	Tag       string             `json:"tag,omitempty" doc:"the tag that was to be rolled out"`
-	Image     string             `json:"image,omitempty" doc:"the image that was to be rolled out: NAME:TAG@sha256:…"`
-	Previous  string             `json:"previous,omitempty" doc:"the image that was running before"`
-	Revision  int64              `json:"revision,omitempty" doc:"the revision that undo went back to"`
-	DryRun    string             `json:"dryRun,omitempty" doc:"client or server"`
-	Seconds   float64            `json:"seconds" doc:"how long it took"`
-	Restored  []string           `json:"restored,omitempty" doc:"what was restored"`
-	Changes   []Change           `json:"changes,omitempty" doc:"what was changed, or would be by a dry run, each with object, namespace, action"`
-	Objects   []map[string]any   `json:"objects,omitempty" doc:"the objects that --dry-run=client would apply"`
-	Diff      string             `json:"diff,omitempty" doc:"with --diff, the difference"`
-	Verdict   *verdict.Verdict   `json:"verdict,omitempty" doc:"the state of the rollout, with state, cause, wanted, updated, ready, pods"`
-	Probes    []probe.Answer     `json:"probes,omitempty" doc:"what the new pods answered"`
-	Refreshed *inngest.Refreshed `json:"registration,omitempty" doc:"what was registered with Inngest"`
-	Lost      []judge.LostRun    `json:"lostRuns,omitempty" doc:"runs that the restart killed"`
-	Settled   bool               `json:"oldPodsGone" doc:"whether the pods of the previous version are gone"`
-	Strategy  *handover.Choice   `json:"strategy,omitempty" doc:"how the new version replaces the old one, and why"`
+	Workload  string           `json:"workload,omitempty" doc:"the workload, as KIND/NAME"`
+	Namespace string           `json:"namespace,omitempty" doc:"its namespace"`
+	Context   string           `json:"context,omitempty" doc:"the kubeconfig's context"`
+	Tag       string           `json:"tag,omitempty" doc:"the tag that was to be rolled out"`
+	Image     string           `json:"image,omitempty" doc:"the image that was to be rolled out: NAME:TAG@sha256:…"`
+	Previous  string           `json:"previous,omitempty" doc:"the image that was running before"`
+	Revision  int64            `json:"revision,omitempty" doc:"the revision that undo went back to"`
+	DryRun    string           `json:"dryRun,omitempty" doc:"client or server"`
+	Seconds   float64          `json:"seconds" doc:"how long it took"`
+	Restored  []string         `json:"restored,omitempty" doc:"what was restored"`
+	Changes   []Change         `json:"changes,omitempty" doc:"what was changed, or would be by a dry run, each with object, namespace, action"`
+	Objects   []map[string]any `json:"objects,omitempty" doc:"the objects that --dry-run=client would apply"`
+	Diff      string           `json:"diff,omitempty" doc:"with --diff, the difference"`
+	Proof
+	Strategy *handover.Choice `json:"strategy,omitempty" doc:"how the new version replaces the old one, and why"`
 	// SwitchedAt is zero if there was no switch.
 	SwitchedAt time.Time `json:"switchedAt,omitzero" doc:"when the Services switched to the new version"`
 	// Startup is nil if no new pod ran.
 	Startup *Startup `json:"startup,omitempty" doc:"where the time went until a new pod was Ready, with pod and seconds: pulled, started, served, Ready"`
 	// Container is the container that gets the image.
 	Container string `json:"-"`
+}
+
+// Proof is what a run has found out about the version that it made live. Its fields
+// are among those of the Result, in the documents too.
+type Proof struct {
+	Verdict   *verdict.Verdict   `json:"verdict,omitempty" doc:"the state of the rollout, with state, cause, wanted, updated, ready, pods"`
+	Probes    []probe.Answer     `json:"probes,omitempty" doc:"what the new pods answered"`
+	Refreshed *inngest.Refreshed `json:"registration,omitempty" doc:"what was registered with Inngest"`
+	Lost      []judge.LostRun    `json:"lostRuns,omitempty" doc:"runs that the restart killed"`
+	Settled   bool               `json:"oldPodsGone" doc:"whether the pods of the previous version are gone"`
 }
 
 // Change is what happened, or would happen, to one object.
@@ -58,7 +64,8 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 	res := Result{
 		Workload: r.Ref.String(), Namespace: r.Ref.Namespace, Context: r.Conn.Context,
 		Tag: r.tag(), Image: r.making(), Previous: r.facts.previous(), Restored: r.restored(), Seconds: out.Duration.Seconds(),
-		Probes: s.probes, Refreshed: s.refreshed, Lost: s.lost, Settled: s.settled, Container: r.container(),
+		Proof:     Proof{Probes: s.probes, Refreshed: s.refreshed, Lost: s.lost, Settled: s.settled},
+		Container: r.container(),
 	}
 	if c, ok := r.facts.choice.Peek(); ok && c.Strategy != "" {
 		res.Strategy = &c
