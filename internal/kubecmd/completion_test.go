@@ -70,7 +70,7 @@ func leadTo(t *testing.T, server string) {
 func TestCompletionWithoutACluster(t *testing.T) {
 	env, _, _ := testEnv(t, "workers:\n  beta: {}\n  alpha: {inngest: {app: alpha-app}}\n")
 	leadTo(t, "http://127.0.0.1:1")
-	store, err := receipt.Open()
+	store, err := receipt.Open(env.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (w *world) options(args ...string) *rolloutOptions {
 	w.Helper()
 	k := &factory{env: w.env, flags: genericclioptions.NewConfigFlags(true)}
 	cache := filepath.Join(w.dir, "cache")
-	k.flags.CacheDir = &cache
+	k.flags.CacheDir, k.flags.KubeConfig = &cache, &w.kubeconfig
 	if len(w.as) > 0 {
 		*k.flags.Impersonate = w.as[1]
 	}
@@ -122,6 +122,7 @@ func (w *world) gitOps(tag string) {
 // TestInterruptAfterTheProof: Ctrl-C while old pods end keeps the release, which is
 // proven, and a later run finds nothing to continue.
 func TestInterruptAfterTheProof(t *testing.T) {
+	t.Parallel()
 	for stage, want := range map[string]struct {
 		end  pipeline.End
 		runs string
@@ -139,7 +140,7 @@ func TestInterruptAfterTheProof(t *testing.T) {
 				!strings.Contains(w.read("k8s/worker.yaml"), ":"+want.runs+"@") {
 				t.Errorf("ended %s with exit code %d, runs %s", out.End.Word(), out.ExitCode(), w.tag(0))
 			}
-			if kept, err := os.ReadDir(filepath.Join(w.dir, "state/sbw/journal")); err != nil || len(kept) > 0 {
+			if kept, err := os.ReadDir(filepath.Join(w.state, "sbw/journal")); err != nil || len(kept) > 0 {
 				t.Errorf("a journal is left: %v %v", kept, err)
 			}
 		})

@@ -91,6 +91,7 @@ const done, restored, left, unchanged = pipeline.Done, pipeline.Restored, pipeli
 // TestNobodyIsOverwritten: each cell says who interferes in which stage, and what must
 // be left behind. The rollout fails in its probe unless it is expected to succeed.
 func TestNobodyIsOverwritten(t *testing.T) {
+	t.Parallel()
 	for _, c := range []cell{
 		{nobody, "probe", true, restored, "", "old", "old"},
 		{nobody, "probe", false, done, "", "new", "new"},
@@ -152,6 +153,7 @@ func TestNobodyIsOverwritten(t *testing.T) {
 // Services are pinned, a version other than the one that the preflight saw is a reason
 // to stop: its pods would replace the pinned ones.
 func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
+	t.Parallel()
 	for _, c := range []cell{
 		{setImage, "hold", false, unchanged, workload.CodeSuperseded, "newer", "old"},
 		{restart, "apply", false, restored, workload.CodeSuperseded, "old", "old"},
@@ -179,6 +181,7 @@ func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
 
 // TestNobodyIsOverwrittenInRefresh does the same for the stage that registers functions.
 func TestNobodyIsOverwrittenInRefresh(t *testing.T) {
+	t.Parallel()
 	for _, one := range []struct {
 		strategy handover.Strategy
 		cell
@@ -200,6 +203,7 @@ func TestNobodyIsOverwrittenInRefresh(t *testing.T) {
 // TestNobodyIsOverwrittenByRestart does the same for a restart, which leaves the image
 // and the manifest file as they are.
 func TestNobodyIsOverwrittenByRestart(t *testing.T) {
+	t.Parallel()
 	for _, c := range []cell{
 		{setImage, "apply", false, unchanged, workload.CodeSuperseded, "newer", "old"},
 		{setImage, "probe", false, left, workload.CodeSuperseded, "newer", "old"},
@@ -217,6 +221,7 @@ func TestNobodyIsOverwrittenByRestart(t *testing.T) {
 
 // TestNobodyIsOverwrittenByUndo does the same for an undo from new to old.
 func TestNobodyIsOverwrittenByUndo(t *testing.T) {
+	t.Parallel()
 	for _, c := range []cell{
 		// The undo was meant for what was running when it started.
 		{setImage, "undo", false, unchanged, workload.CodeSuperseded, "newer", "new"},
@@ -275,7 +280,7 @@ func (c cell) try(t *testing.T, begin func(t *testing.T) *world, args ...string)
 		if c.code == lock.CodeLost {
 			return // whatever is held is for the other run to deal with
 		}
-		if journals, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(journals) > 0 {
+		if journals, err := filepath.Glob(filepath.Join(w.state, "sbw/journal/*")); err != nil || len(journals) > 0 {
 			t.Errorf("a later run would restore what is not ours: %v %v", journals, err)
 		}
 		if slices.Contains(args, "switch") && c.runs != "" && c.who != selector.who {

@@ -36,8 +36,8 @@ func TestKilledChild(t *testing.T) {
 	}
 	env := &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Getenv: os.Getenv, Dir: os.Getenv(envKilledDir)}
 	k := &factory{env: env, flags: genericclioptions.NewConfigFlags(true)}
-	cache := filepath.Join(env.Dir, "cache")
-	k.flags.CacheDir = &cache
+	cache, kubeconfig := filepath.Join(env.Dir, "cache"), os.Getenv("KUBECONFIG")
+	k.flags.CacheDir, k.flags.KubeConfig = &cache, &kubeconfig
 	var o *rolloutOptions
 	read := func(_ context.Context, got *rolloutOptions) error {
 		o = got
@@ -91,7 +91,8 @@ func TestKilledChild(t *testing.T) {
 func (w *world) kill(at string, args ...string) {
 	w.Helper()
 	cmd := exec.CommandContext(w.Context(), os.Args[0], "-test.run=^TestKilledChild$")
-	cmd.Env = append(os.Environ(), envKilledAt+"="+at, envKilledDir+"="+w.dir, envKilledArgs+"="+strings.Join(args, " "))
+	cmd.Env = append(os.Environ(), envKilledAt+"="+at, envKilledDir+"="+w.dir, envKilledArgs+"="+strings.Join(args, " "),
+		"KUBECONFIG="+w.kubeconfig, "XDG_STATE_HOME="+w.state)
 	out, err := cmd.CombinedOutput()
 	if state := cmd.ProcessState; err == nil || state == nil || state.Exited() {
 		w.Fatalf("%s %v was not killed: %v\n%s", at, args, err, out)
@@ -139,7 +140,7 @@ func TestKilledAtEveryStage(t *testing.T) {
 		case one.runs == "new" && file != before, one.runs == "old" && file != old, one.runs == "newer" && !strings.Contains(file, w.deployment(0).Spec.Template.Spec.Containers[0].Image):
 			t.Errorf("%v killed at %s, then %v: the manifest is\n%s", one.killed, one.at, one.then, file)
 		}
-		if kept, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(kept) > 0 {
+		if kept, err := filepath.Glob(filepath.Join(w.state, "sbw/journal/*")); err != nil || len(kept) > 0 {
 			t.Errorf("%v killed at %s, then %v: journals are left: %q %v", one.killed, one.at, one.then, kept, err)
 		}
 		if one.runs != "new" {

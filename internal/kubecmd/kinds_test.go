@@ -14,6 +14,7 @@ import (
 // TestTheLifeOfOtherKinds follows the life of a StatefulSet and of a DaemonSet, like
 // TestTheLifeOfAWorker for a Deployment.
 func TestTheLifeOfOtherKinds(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"StatefulSet", "DaemonSet"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, 1)

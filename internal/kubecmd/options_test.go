@@ -40,9 +40,18 @@ func testEnv(t *testing.T, config string) (env *cli.Env, out, errs *bytes.Buffer
 	}
 	t.Setenv("KUBECONFIG", filepath.Join(dir, "kubeconfig"))
 	t.Setenv("HOME", dir)
-	t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 	out, errs = new(bytes.Buffer), new(bytes.Buffer)
-	return &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: out, Err: errs, Dir: dir, Getenv: func(string) string { return "" }}, out, errs
+	return &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: out, Err: errs, Dir: dir, Getenv: stateIn(filepath.Join(dir, "state"))}, out, errs
+}
+
+// stateIn is an environment with nothing but a directory for the state.
+func stateIn(dir string) func(string) string {
+	return func(name string) string {
+		if name == "XDG_STATE_HOME" {
+			return dir
+		}
+		return ""
+	}
 }
 
 // parse returns the options that a rollout would run with.

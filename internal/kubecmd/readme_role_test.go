@@ -101,7 +101,7 @@ func TestTheReadmesRoleIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("KUBECONFIG", path)
+	w.kubeconfig = path
 	// The authorizer learns about the Role through its own watch.
 	alice, err := cptest.Connect(t, cp, "alice", w.ns).Kube()
 	if err != nil {

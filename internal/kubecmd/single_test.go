@@ -100,6 +100,7 @@ func TestADirectoryWithAKustomization(t *testing.T) {
 // the stamped files render, including the init container that also changes, and the run
 // names what changed.
 func TestKustomizationAppliedAsRendered(t *testing.T) {
+	t.Parallel()
 	for name, entry := range map[string]string{"tag": "newTag: none", "digest": "digest: sha256:" + strings.Repeat("a", 64)} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1)

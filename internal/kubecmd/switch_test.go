@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -165,7 +166,7 @@ func TestSwitchWhereItIsNotPossible(t *testing.T) {
 // TestKilledAtEveryStageOfASwitch: wherever a run is killed, one proven version continues
 // to serve, status shows what is held, and the next run completes it.
 func TestKilledAtEveryStageOfASwitch(t *testing.T) {
-	w := newSwitchWorld(t)
+	t.Parallel()
 	roll := func(tag string, more ...string) []string {
 		return append([]string{"rollout", "--no-inngest", "--tag", tag}, more...)
 	}
@@ -197,34 +198,33 @@ func TestKilledAtEveryStageOfASwitch(t *testing.T) {
 		{"note release", "new", handover.Released, other, 0, "newer"},
 		{"stage-finished release", "new", handover.NotHeld, again, 0, "new"},
 	} {
-		w.kill(one.at, again...)
-		if got := w.serving(); len(got) != 1 || got[0] != one.serve {
-			t.Errorf("killed at %s: %v serve", one.at, got)
-		}
-		w.out.Reset()
-		w.try("status", "--no-inngest", "-o", "json")
-		stage := one.stage
-		if stage == handover.NotHeld {
-			stage = ""
-		}
-		if d := decoded(t, w.out.String()); one.stage != "" && d.Handover != string(stage) {
-			t.Errorf("killed at %s: status says %q, want %q", one.at, d.Handover, stage)
-		}
-		_, errs := w.run(one.code, one.then...)
-		w.released()
-		if w.tag(0) != one.runs {
-			t.Errorf("killed at %s, then %v: runs %s\n%s", one.at, one.then, w.tag(0), errs)
-		}
-		if kept, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(kept) > 0 {
-			t.Errorf("killed at %s, then %v: journals are left: %q %v", one.at, one.then, kept, err)
-		}
-		if t.Failed() {
-			t.Logf("%s", errs)
-			return
-		}
-		if one.runs != "old" {
-			w.run(0, roll("old")...)
-		}
+		t.Run(fmt.Sprintf("%s, then %s", one.at, strings.Join(one.then, " ")), func(t *testing.T) {
+			w := newSwitchWorld(t)
+			w.kill(one.at, again...)
+			if got := w.serving(); len(got) != 1 || got[0] != one.serve {
+				t.Errorf("%v serve", got)
+			}
+			w.out.Reset()
+			w.try("status", "--no-inngest", "-o", "json")
+			stage := one.stage
+			if stage == handover.NotHeld {
+				stage = ""
+			}
+			if d := decoded(t, w.out.String()); one.stage != "" && d.Handover != string(stage) {
+				t.Errorf("status says %q, want %q", d.Handover, stage)
+			}
+			_, errs := w.run(one.code, one.then...)
+			w.released()
+			if w.tag(0) != one.runs {
+				t.Errorf("runs %s", w.tag(0))
+			}
+			if kept, err := filepath.Glob(filepath.Join(w.state, "sbw/journal/*")); err != nil || len(kept) > 0 {
+				t.Errorf("journals are left: %q %v", kept, err)
+			}
+			if t.Failed() {
+				t.Logf("%s", errs)
+			}
+		})
 	}
 }
 
@@ -242,7 +242,7 @@ func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 		{"note switch", []string{"rollout", "--no-inngest", "--resume"}, "new"},
 	} {
 		w.kill(one.at, "rollout", "--no-inngest", "--tag", "new", "--strategy", "switch")
-		t.Setenv("XDG_STATE_HOME", t.TempDir())
+		w.state = t.TempDir()
 		// The lock of the other machine's run expires; the test does not wait for that.
 		if err := w.kubes[0].CoordinationV1().Leases(w.ns).Delete(t.Context(), "sbw-deployment-worker", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
@@ -260,6 +260,7 @@ func TestKilledAndFoundBySomebodyElse(t *testing.T) {
 // controller terminates the pods that the Services route to. The Services then route to
 // the old version again, which is still there, and the change is left alone.
 func TestSomebodyChangesTheTemplateDuringTheDrain(t *testing.T) {
+	t.Parallel()
 	for what, patch := range map[string]string{
 		"restart":  `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`,
 		"variable": `{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"A","value":"b"}]}]}}}}`,

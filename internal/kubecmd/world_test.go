@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -12,6 +13,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,7 +51,23 @@ var second struct {
 	err  error
 }
 
+// atOnce is how many tests run at a time, whatever the number of processors.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code := cptest.Main(m)
 	if second.cp != nil {
 		second.cp.Stop()
@@ -59,7 +77,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 func secondCluster(t *testing.T) *controlplane.ControlPlane {
@@ -80,18 +98,20 @@ func secondCluster(t *testing.T) *controlplane.ControlPlane {
 // one or two clusters with a namespace of the same name in each.
 type world struct {
 	*testing.T
-	dir      string
-	ns       string
-	registry string // host:port
-	kubes    []kubernetes.Interface
-	env      *cli.Env
-	as       []string           // additional flags for every command
-	inngest  string             // its URL, with withInngest
-	before   *appsv1.Deployment // what was running before the run
-	page     *page
-	out      *bytes.Buffer
-	errs     *bytes.Buffer
-	link     *link // to the Inngest server, if there is one
+	dir string
+	ns  string
+	// kubeconfig is a file, and state the directory of journals and receipts.
+	kubeconfig, state string
+	registry          string // host:port
+	kubes             []kubernetes.Interface
+	env               *cli.Env
+	as                []string           // additional flags for every command
+	inngest           string             // its URL, with withInngest
+	before            *appsv1.Deployment // what was running before the run
+	page              *page
+	out               *bytes.Buffer
+	errs              *bytes.Buffer
+	link              *link // to the Inngest server, if there is one
 }
 
 const worldManifest = `# the worker
@@ -114,9 +134,11 @@ spec:
 `
 
 // newWorld makes a world with n clusters, whose contexts are called eu and us.
-// Nothing runs yet.
+// Nothing runs yet. Tests with a world run in parallel: nothing in it belongs to the
+// process, and most of their time passes waiting for controllers.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
+	t.Parallel()
 	w := &world{T: t, dir: t.TempDir(), out: new(bytes.Buffer), errs: new(bytes.Buffer)}
 	planes := []*controlplane.ControlPlane{cptest.Shared(t)}
 	if n > 1 {
@@ -150,8 +172,8 @@ func newWorld(t *testing.T, n int) *world {
 		cptest.Kubelet(t, kube, w.ns)
 	}
 	config.CurrentContext = "eu"
-	kubeconfig := filepath.Join(w.dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+	w.kubeconfig, w.state = filepath.Join(w.dir, "kubeconfig"), filepath.Join(w.dir, "state")
+	if err := clientcmd.WriteToFile(*config, w.kubeconfig); err != nil {
 		t.Fatal(err)
 	}
 	w.registry = startRegistry(t)
@@ -166,10 +188,8 @@ func newWorld(t *testing.T, n int) *world {
     probe: {port: %d}
 `, w.ns, w.page.port))
 	w.write("k8s/worker.yaml", fmt.Sprintf(worldManifest, w.registry+"/o/w:none"))
-	t.Setenv("KUBECONFIG", kubeconfig)
-	t.Setenv("HOME", w.dir)
-	t.Setenv("XDG_STATE_HOME", filepath.Join(w.dir, "state"))
-	w.env = &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: w.out, Err: w.errs, Dir: w.dir, Getenv: func(string) string { return "" }}
+	w.env = &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: w.out, Err: w.errs, Dir: w.dir,
+		Getenv: func(name string) string { return stateIn(w.state)(name) }}
 	return w
 }
 
@@ -208,7 +228,7 @@ func (w *world) until(ok func() bool) {
 
 func (w *world) execute(ctx context.Context, args []string) int {
 	w.env.Mode = cli.OutputMode{}
-	args = append(append(args, w.as...), "--cache-dir", filepath.Join(w.dir, "cache"))
+	args = slices.Concat(args, w.as, []string{"--kubeconfig", w.kubeconfig, "--cache-dir", filepath.Join(w.dir, "cache")})
 	return cli.Execute(ctx, w.env, NewRoot(w.env), args)
 }
 

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"os"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
@@ -11,7 +12,7 @@ import (
 // run left behind. Whatever that run sent to the registry is still valid, so
 // nothing has to be restored.
 func (r *Run) keepJournal(p *pipeline.Pipeline) {
-	path := receipt.JournalPath("publish-"+r.Worker.Name, "publish", r.Worker.Name, r.Root, r.Options.Repository.String())
+	path := receipt.JournalPath(os.Getenv, "publish-"+r.Worker.Name, "publish", r.Worker.Name, r.Root, r.Options.Repository.String())
 	if path == "" {
 		return
 	}

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
@@ -45,7 +46,7 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 		}
 	}
 	var errs []error
-	if store, err := receipt.Open(); err != nil {
+	if store, err := receipt.Open(os.Getenv); err != nil {
 		errs = append(errs, err)
 	} else if err := store.Save(rec); err != nil {
 		errs = append(errs, err)

@@ -3,7 +3,6 @@ package receipt
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -14,8 +13,8 @@ import (
 // thing share. title makes the name readable, and a hash of all arguments makes
 // it unique. The path is empty if there is no state directory, which is reported
 // when the receipt is stored.
-func JournalPath(title string, what ...string) string {
-	dir, err := statefile.StateDir(os.Getenv)
+func JournalPath(getenv func(string) string, title string, what ...string) string {
+	dir, err := statefile.StateDir(getenv)
 	if err != nil {
 		return ""
 	}

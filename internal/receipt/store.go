@@ -28,9 +28,9 @@ type Store struct {
 	Keep int
 }
 
-// Open returns the user's store.
-func Open() (Store, error) {
-	dir, err := statefile.StateDir(os.Getenv)
+// Open returns the store of the user whose environment getenv reads.
+func Open(getenv func(string) string) (Store, error) {
+	dir, err := statefile.StateDir(getenv)
 	if err != nil {
 		return Store{}, notKept("receipts", err)
 	}

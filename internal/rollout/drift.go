@@ -47,7 +47,7 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 		last := pasts(runs[:1], nil, t.container())
 		to.LastRun = &last[0]
 	}
-	if store, err := receipt.Open(); err == nil { // without a store there are no receipts on this machine
+	if store, err := receipt.Open(t.Getenv); err == nil { // without a store there are no receipts on this machine
 		last, err := store.Latest(t.Worker.Name, func(r *receipt.Receipt) bool {
 			at := r.Target
 			return at != nil && at.Context == t.Conn.Context && at.Namespace == t.Ref.Namespace && at.Name == t.Ref.Name && at.Kind == t.Ref.Kind

@@ -32,7 +32,7 @@ func (r *Run) Record(ctx context.Context, out pipeline.Outcome) error {
 	ctx = context.WithoutCancel(ctx)
 	rec := r.receipt(out)
 	var errs []error
-	if store, err := receipt.Open(); err != nil {
+	if store, err := receipt.Open(r.Getenv); err != nil {
 		errs = append(errs, err)
 	} else if err := store.Save(rec); err != nil {
 		errs = append(errs, err)

@@ -87,7 +87,7 @@ func factsOf[T any](l *pipeline.Leftover, name string) ([]T, error) {
 // journalPath returns the journal's file, one per workload and cluster. It is empty if
 // there is no directory for it.
 func (t *Target) journalPath() string {
-	return receipt.JournalPath(t.Worker.Name, t.Worker.Name, t.Conn.Server, t.Ref.Namespace, t.Ref.String())
+	return receipt.JournalPath(t.Getenv, t.Worker.Name, t.Worker.Name, t.Conn.Server, t.Ref.Namespace, t.Ref.String())
 }
 
 // keepJournal creates the journal of a run that makes changes.

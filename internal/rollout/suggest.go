@@ -40,7 +40,7 @@ func (t *Target) Namespaces(ctx context.Context) ([]string, error) {
 // SuggestTags returns the tags that were published from this machine, newest first,
 // followed by the other tags in the registry.
 func (t *Target) SuggestTags(ctx context.Context, repository string) ([]string, error) {
-	tags, err := keptTags(t.Worker.Name)
+	tags, err := keptTags(t.Getenv, t.Worker.Name)
 	published, perr := t.PublishedTags(ctx, repository)
 	for _, one := range published {
 		if !hasWord(tags, one) {
@@ -57,8 +57,8 @@ func hasWord(offered []string, word string) bool {
 }
 
 // keptTags returns the tags in the receipts on this machine, newest first.
-func keptTags(name string) ([]string, error) {
-	store, err := receipt.Open()
+func keptTags(getenv func(string) string, name string) ([]string, error) {
+	store, err := receipt.Open(getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (t *Target) SuggestFunctions(ctx context.Context, o InngestOptions, all boo
 	if names, err = t.registeredFunctions(ctx, o, all); err == nil {
 		return names, nil
 	}
-	store, serr := receipt.Open()
+	store, serr := receipt.Open(t.Getenv)
 	if serr != nil {
 		return nil, errors.Join(err, serr)
 	}
