@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const module = "github.com/joelhooks/gh-sbw/"
@@ -53,7 +55,7 @@ var layers = []struct {
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
-	cmd.Dir = "../.."
+	cmd.Dir = require.Sources(t)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list %v: %v", args, err)

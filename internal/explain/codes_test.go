@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 const module = "github.com/joelhooks/gh-sbw/"
@@ -45,7 +47,7 @@ func codesIn(t *testing.T) (used map[string]string, computed []string) {
 	t.Helper()
 	found, err := packages.Load(&packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports,
-		Dir:  "../..",
+		Dir:  require.Sources(t),
 	}, "./cmd/...", "./internal/...")
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,7 @@ func newWorld(t *testing.T) *world {
 		"BUILDKIT_HOST=" + w.buildkit, "GH_NO_UPDATE_NOTIFIER=1", "GH_PROMPT_DISABLED=1",
 	}, w.internet(t)...)
 
+	require.Sources(t)
 	extension := w.dir(t, "gh-sbw")
 	build := exec.Command("go", "build", "-o", filepath.Join(extension, "gh-sbw"), "github.com/joelhooks/gh-sbw/cmd/gh-sbw")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

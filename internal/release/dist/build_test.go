@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
 // fixtures is the directory in which the release under test is built, once for
@@ -45,6 +47,7 @@ func options(root, out, plugin string) Options {
 // released returns the directory of a release with one plugin for this machine.
 func released(t *testing.T, plugin string) string {
 	t.Helper()
+	require.Sources(t)
 	build := ghRelease
 	if plugin == Kubectl {
 		build = kubectlRelease
