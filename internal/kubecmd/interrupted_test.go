@@ -60,7 +60,7 @@ func (w *world) clean() {
 	if _, err := w.kubes[0].CoordinationV1().Leases(w.ns).Get(w.Context(), name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		w.Errorf("the lock is left: %v", err)
 	}
-	if kept, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/journal/*")); err != nil || len(kept) > 0 {
+	if kept, err := filepath.Glob(filepath.Join(w.state, "sbw/journal/*")); err != nil || len(kept) > 0 {
 		w.Errorf("a journal is left: %v %v", kept, err)
 	}
 }
@@ -70,6 +70,7 @@ func (w *world) clean() {
 // version is already proven, and nothing is held. If a switch has already happened, the same
 // command finishes it.
 func TestInterruptedInEveryStage(t *testing.T) {
+	t.Parallel()
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.begin(t)
@@ -124,7 +125,7 @@ func TestSuspendedForLonger(t *testing.T) {
 		s := &all[i]
 		s.command, s.world = c, c.begin(t)
 		s.Cmd = exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledChild$")
-		s.Env = append(os.Environ(), envKilledAt+"=table watch", envKilledStop+"=yes", envKilledDir+"="+s.dir,
+		s.Env = s.environ(envKilledAt+"=table watch", envKilledStop+"=yes", envKilledDir+"="+s.dir,
 			envKilledArgs+"="+strings.Join(append(slices.Clone(c.args), "--timeout", "20s"), " "))
 		s.Stdout, s.Stderr = &s.out, &s.out
 		if err := s.Start(); err != nil {
@@ -152,11 +153,12 @@ func TestSuspendedForLonger(t *testing.T) {
 // TestAClosedPipeStopsNoRun: `kubectl sbw … 2>&1 | head -1`: each command goes on to its end,
 // and records it.
 func TestAClosedPipeStopsNoRun(t *testing.T) {
+	t.Parallel()
 	for _, c := range commands {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.begin(t)
 			receipts := func() int {
-				all, err := filepath.Glob(filepath.Join(w.dir, "state/sbw/receipts/worker/*"))
+				all, err := filepath.Glob(filepath.Join(w.state, "sbw/receipts/worker/*"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -169,7 +171,7 @@ func TestAClosedPipeStopsNoRun(t *testing.T) {
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], append(slices.Clone(c.args), "--cache-dir", filepath.Join(w.dir, "cache"))...)
 			cmd.Dir = w.dir
-			cmd.Env = append(os.Environ(), asPlugin+"=1")
+			cmd.Env = w.environ(asPlugin + "=1")
 			cmd.Stdout, cmd.Stderr = write, write
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

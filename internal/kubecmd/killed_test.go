@@ -91,8 +91,7 @@ func TestKilledChild(t *testing.T) {
 func (w *world) kill(at string, args ...string) {
 	w.Helper()
 	cmd := exec.CommandContext(w.Context(), os.Args[0], "-test.run=^TestKilledChild$")
-	cmd.Env = append(os.Environ(), envKilledAt+"="+at, envKilledDir+"="+w.dir, envKilledArgs+"="+strings.Join(args, " "),
-		"KUBECONFIG="+w.kubeconfig, "XDG_STATE_HOME="+w.state)
+	cmd.Env = w.environ(envKilledAt+"="+at, envKilledDir+"="+w.dir, envKilledArgs+"="+strings.Join(args, " "))
 	out, err := cmd.CombinedOutput()
 	if state := cmd.ProcessState; err == nil || state == nil || state.Exited() {
 		w.Fatalf("%s %v was not killed: %v\n%s", at, args, err, out)

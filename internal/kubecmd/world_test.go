@@ -138,7 +138,7 @@ spec:
 // process, and most of their time passes waiting for controllers.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
-	t.Parallel()
+	parallel(t)
 	w := &world{T: t, dir: t.TempDir(), out: new(bytes.Buffer), errs: new(bytes.Buffer)}
 	planes := []*controlplane.ControlPlane{cptest.Shared(t)}
 	if n > 1 {
@@ -191,6 +191,21 @@ func newWorld(t *testing.T, n int) *world {
 	w.env = &cli.Env{Plugin: "kubectl sbw", In: strings.NewReader(""), Out: w.out, Err: w.errs, Dir: w.dir,
 		Getenv: func(name string) string { return stateIn(w.state)(name) }}
 	return w
+}
+
+// inParallel are the tests that have been marked already.
+var inParallel sync.Map
+
+// parallel is t.Parallel for a test that may have several worlds.
+func parallel(t *testing.T) {
+	if _, already := inParallel.LoadOrStore(t, true); !already {
+		t.Parallel()
+	}
+}
+
+// environ returns the environment of a child process, with additional variables.
+func (w *world) environ(more ...string) []string {
+	return slices.Concat(os.Environ(), []string{"KUBECONFIG=" + w.kubeconfig, "XDG_STATE_HOME=" + w.state}, more)
 }
 
 // run runs a command and fails unless it ends with this exit code.
