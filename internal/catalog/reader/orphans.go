@@ -21,6 +21,15 @@ type orphan struct {
 	key functionKey
 }
 
+// home returns the file in which a reader finds the function.
+func (f orphan) home() string {
+	if f.Via == "" {
+		return f.File
+	}
+	file, _, _ := strings.Cut(f.Via, ":")
+	return file
+}
+
 // orphans finds functions that are created but that neither an index nor
 // another module registers.
 func (r *reading) orphans(indexes []string) error {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/catalog/jseval"
+	"github.com/joelhooks/gh-sbw/internal/catalog/source"
 )
 
 // A function that no index registers is not forgotten if another module
@@ -35,6 +37,7 @@ type search struct {
 	evaluated map[string]bool
 	wrappers  []string
 	found     []*other
+	packages  map[string]string // the packages of directories
 }
 
 // others looks for modules that register the functions that are lost so far:
@@ -42,7 +45,7 @@ type search struct {
 // indexes, and then in the whole repository. It removes what they register, or
 // may register, from the lost functions.
 func (r *reading) others(indexes []string) error {
-	s := &search{reading: r, evaluated: map[string]bool{}}
+	s := &search{reading: r, evaluated: map[string]bool{}, packages: map[string]string{}}
 	for path := range r.walked {
 		s.evaluated[path] = true
 	}
@@ -61,7 +64,8 @@ func (r *reading) others(indexes []string) error {
 			return err
 		}
 	}
-	if err := s.in(r.program.Root(), func(dir string) bool { return slices.Contains(dirs, dir) }); err != nil {
+	elsewhere := func(dir string) bool { return slices.Contains(dirs, dir) }
+	if err := s.in(r.program.Root(), elsewhere); err != nil {
 		return err
 	}
 	s.finish()
@@ -86,10 +90,16 @@ func (s *search) in(dir string, skip func(string) bool) error {
 			return
 		}
 		sources[path] = text
-		if bytes.Contains(text, []byte(sdkPackage)) && handlers.Match(text) {
+	})
+	related := s.related(sources)
+	for path, text := range sources {
+		switch {
+		case !related[s.packageOf(path)]:
+			delete(sources, path)
+		case bytes.Contains(text, []byte(sdkPackage)) && handlers.Match(text):
 			candidates = append(candidates, path)
 		}
-	})
+	}
 	for path := range s.walked {
 		if s.handles(path) {
 			s.wrappers = append(s.wrappers, path)
@@ -113,6 +123,61 @@ func (s *search) in(dir string, skip func(string) bool) error {
 		}
 	}
 	return nil
+}
+
+// related returns the packages that may import the files of lost functions:
+// their own ones, and those whose sources name such a package or contain a path
+// that leads to one. Evaluating everything else in a large repository would
+// take far longer than the indexes.
+func (s *search) related(sources map[string][]byte) map[string]bool {
+	related := map[string]bool{}
+	for _, f := range s.lost {
+		related[s.packageOf(s.absolute(f.home()))] = true
+	}
+	for range maxRounds {
+		var marks [][]byte
+		names := map[string]bool{}
+		for dir := range related {
+			marks = append(marks, []byte("../"+filepath.Base(dir)+"/"))
+			if name := s.program.NameOf(dir); name != "" {
+				names[name] = true
+				marks = append(marks, []byte("'"+name), []byte(`"`+name))
+			}
+		}
+		leads := func(path, spec string) bool {
+			if strings.HasPrefix(spec, ".") {
+				return related[s.packageOf(filepath.Join(filepath.Dir(path), filepath.FromSlash(spec)))]
+			}
+			return names[source.PackageName(spec)]
+		}
+		before := len(related)
+		for path, text := range sources {
+			// The marks are only there because searching for imports is slow.
+			dir := s.packageOf(path)
+			if related[dir] || !slices.ContainsFunc(marks, func(m []byte) bool { return bytes.Contains(text, m) }) {
+				continue
+			}
+			if slices.ContainsFunc(imported.FindAllSubmatch(text, -1), func(found [][]byte) bool { return leads(path, string(found[1])) }) {
+				related[dir] = true
+			}
+		}
+		if len(related) == before {
+			break
+		}
+	}
+	return related
+}
+
+// imported matches the specifiers of imports.
+var imported = regexp.MustCompile("(?:from|import|require)\\s*\\(?\\s*[\"']([^\"'\n]{1,200})[\"']")
+
+// packageOf is packageDir, which asks the file system, with a memory.
+func (s *search) packageOf(path string) string {
+	dir := filepath.Dir(path)
+	if _, ok := s.packages[dir]; !ok {
+		s.packages[dir] = s.packageDir(path)
+	}
+	return s.packages[dir]
 }
 
 // stem returns what an import of a file contains.
@@ -231,11 +296,7 @@ func (o *other) mayRegister(f orphan) bool {
 	if o.entry.err != nil && len(leads) == 1 {
 		return true // its imports are not known either
 	}
-	home := f.File
-	if f.Via != "" {
-		home, _, _ = strings.Cut(f.Via, ":")
-	}
-	return slices.Contains(leads, o.absolute(home))
+	return slices.Contains(leads, o.absolute(f.home()))
 }
 
 // describe returns a module for the catalog.

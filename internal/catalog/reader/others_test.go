@@ -83,6 +83,19 @@ func TestOtherIndexes(t *testing.T) {
 			"index.ts": "export * from './apps/a/index'"},
 			nil, "apps/a/index.ts:3 1 fire/ apps/b/src/route.ts:3 1 glaze/", "dry"},
 
+		{"a package that imports the sources of another", map[string]string{"glaze.ts": glaze, "package.json": `{"name":"w"}`,
+			"apps/b/package.json": `{"name":"b"}`, "apps/b/serve.ts": "import { serve } from 'inngest/bun'\nimport { jobs } from './jobs'\nserve({ client: {} as any, functions: jobs })", "apps/b/jobs.ts": "import { glaze } from 'c/list'\nexport const jobs = [glaze]",
+			"pkg/c/package.json": `{"name":"c","dependencies":{"w":"*"}}`, "pkg/c/list.ts": "export { glaze } from 'w/glaze'"},
+			nil, "", "glaze"},
+		{"a package behind another package", map[string]string{"glaze.ts": glaze, "package.json": `{"name":"w","workspaces":["apps/*","pkg/*"]}`,
+			"apps/b/package.json": `{"name":"b","dependencies":{"c":"*"}}`, "apps/b/serve.ts": "import { serve } from 'inngest/bun'\nimport { jobs } from './jobs'\nserve({ client: {} as any, functions: jobs })", "apps/b/jobs.ts": "import { glaze } from 'c/list'\nexport const jobs = [glaze]",
+			"pkg/c/package.json": `{"name":"c","dependencies":{"w":"*"}}`, "pkg/c/list.ts": "export { glaze } from 'w/glaze'"},
+			nil, "apps/b/serve.ts:3 1 glaze/", ""},
+		{"a path into another package", map[string]string{"package.json": `{"workspaces":["apps/*"]}`,
+			"apps/a/package.json": `{}`, "apps/a/index.ts": "import { serve } from 'inngest/bun'\nimport { bus, fire } from './kiln'\nserve({ client: bus, functions: [fire] })", "apps/a/kiln.ts": kiln, "apps/a/glaze.ts": glaze,
+			"apps/b/package.json": `{}`, "apps/b/serve.ts": "import { serve } from 'inngest/bun'\nimport { bus } from '../a/kiln'\nimport { glaze } from '../a/glaze'\nserve({ client: bus, functions: [glaze] })"},
+			nil, "apps/b/serve.ts:4 1 glaze/", ""},
+
 		// These do not rescue a function.
 		{"a test that serves", map[string]string{"glaze.ts": glaze,
 			"serve.test.ts":      "import { serve } from 'inngest/bun'\nimport { glaze } from './glaze'\nimport { bus } from './kiln'\nserve({ client: bus, functions: [glaze] })",

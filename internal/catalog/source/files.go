@@ -29,6 +29,14 @@ func (p *Program) LeadsTo(path string) []string {
 	return all
 }
 
+// NameOf returns the name of the package in a directory, or "".
+func (p *Program) NameOf(dir string) string {
+	if m := p.space.manifest(dir); m != nil {
+		return m.Name
+	}
+	return ""
+}
+
 // Unfound returns the specifiers of a file's imports that lead neither to a
 // module nor to a package that package.json asks for, without those of Node.js.
 func (p *Program) Unfound(path string) []string {

@@ -178,6 +178,13 @@ func walkDirs(dir string, visit func(dir string)) {
 	})
 }
 
+// PackageName returns the package that a specifier names: "@scope/name" for
+// "@scope/name/sub".
+func PackageName(spec string) string {
+	name, _ := splitSpecifier(spec)
+	return name
+}
+
 // splitSpecifier splits "@scope/name/sub" into the package and the rest.
 func splitSpecifier(spec string) (name, rest string) {
 	parts := strings.SplitN(spec, "/", 3)
