@@ -52,7 +52,7 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 	}
 	f := &pipeline.Finding{Code: "docker-credential-helper", Severity: pipeline.Note,
 		What: "building without Docker's credential helper " + strings.Join(drop, ", ") + ", which is missing or fails",
-		Fix:  "nothing for this run; to fix it for good, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
+		Fix:  "to fix this for good, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
 	without, err := env.withoutHelpers(tmp, config, drop)
 	if err != nil { // Windows may not allow symlinks
 		f.What, f.Why = "Docker's credential helper "+strings.Join(drop, ", ")+" is missing or fails", err.Error()

@@ -249,7 +249,8 @@ func (id *Identity) unreachable(err error) error {
 	}
 	if id.User != "" {
 		f.Severity = pipeline.Warning
-		f.Fix = "nothing: the registry itself still checks the permission to push"
+		f.Why += "; the registry itself still checks the permission to push"
+		f.Fix = "check the network"
 	}
 	return f
 }

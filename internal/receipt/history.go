@@ -102,8 +102,9 @@ func rawHistory(annotations map[string]string) (raw []json.RawMessage, err error
 func damaged(err error) error {
 	return &pipeline.Finding{
 		Code: CodeHistoryUnreadable, Severity: pipeline.Warning, Where: "annotation " + AnnotationHistory,
-		What: "the history on the workload cannot be read", Why: termtext.Line(err.Error()), Err: err,
-		Fix: "nothing: the next rollout starts a new history, and the machines from which images were shipped still have the complete receipts",
+		What: "the history on the workload cannot be read", Err: err,
+		Why: termtext.Line(err.Error()) + "; the next rollout starts a new history, " +
+			"and the machines from which images were shipped still have the complete receipts",
 	}
 }
 

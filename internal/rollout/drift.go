@@ -61,7 +61,7 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	switch {
 	case to.Shipped == "":
 		to.Findings = append(to.Findings, &pipeline.Finding{Code: CodeNeverShipped, Severity: pipeline.Note,
-			What: "nothing on " + t.Ref.String() + " says what was shipped", Fix: "nothing: the next `kubectl sbw rollout` writes it there"})
+			What: "nothing on " + t.Ref.String() + " says what was shipped", Why: "the next `kubectl sbw rollout` records it there"})
 	case !sameShipped(to.Shipped, to.Image):
 		to.Findings = append(
 			to.Findings,

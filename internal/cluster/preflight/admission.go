@@ -79,7 +79,7 @@ func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workl
 	if strings.Contains(err.Error(), "does not support dry run") {
 		return []*pipeline.Finding{{
 			Code: "preflight-blind", Severity: pipeline.Note, What: "not checked: whether the API server accepts the pods",
-			Why: termtext.Line(err.Error()), Fix: "nothing; the webhook would have to declare sideEffects: None", Err: err,
+			Why: termtext.Line(err.Error()), Fix: "if the webhook is yours, let it declare sideEffects: None", Err: err,
 		}}, nil, nil
 	}
 	f := verdict.Refused(ref.String(), err.Error()).Finding()

@@ -42,7 +42,7 @@ func unread(what string, err error) *pipeline.Finding {
 		Err:      err,
 		What:     "not checked: " + what,
 		Why:      termtext.Line(err.Error()),
-		Fix:      "nothing; with permission to read it, mistakes would be reported here",
+		Fix:      "ask for permission to read it if mistakes in it should be reported here",
 	}
 }
 
@@ -80,7 +80,7 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 		return []*pipeline.Finding{f}, nil
 	case verdict.Failing, verdict.Failed:
 		return []*pipeline.Finding{finding(pipeline.Note, "stuck-rollout", where, "the last rollout of "+ref.String()+" did not complete",
-			v.Cause.What+": "+v.Cause.Why, "nothing: this one replaces it")}, nil
+			v.Cause.What+": "+v.Cause.Why+"; this rollout replaces it", "")}, nil
 	}
 	if w.Replicas() == 0 {
 		return []*pipeline.Finding{

@@ -92,7 +92,7 @@ func OldGone(ctx context.Context, kube kubernetes.Interface, o Options) (Result,
 			what = fmt.Sprintf("1 pod of the old revision is still ending after %s", o.Timeout)
 		}
 		return r, &pipeline.Finding{Code: CodeOldPods, Severity: pipeline.Warning, Where: ref.Namespace + "/" + ref.String(),
-			What: what, Why: "nothing: they finish their work within terminationGracePeriodSeconds, and the new pods are already serving"}
+			What: what, Why: "they finish their work within terminationGracePeriodSeconds, and the new pods are already serving"}
 	}
 	return r, err
 }
