@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -99,10 +101,7 @@ func TestPodsAndQuotas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q.Status = corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: corev1.ResourceList{"requests.cpu": resource.MustParse(used)}}
-		if _, err := kube.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), q, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		setUsed(t, kube, q, "requests.cpu", used)
 	}
 	defaults := func(t *testing.T, ns string) {
 		t.Helper()
@@ -155,8 +154,19 @@ func quotaOf(t *testing.T, kube kubernetes.Interface, ns, name string) {
 		t.Fatal(err)
 	}
 	// Until the controller has set the counts, every pod is refused with another text.
-	q.Status = corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: corev1.ResourceList{corev1.ResourceName(name): resource.MustParse("0")}}
-	if _, err := kube.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), q, metav1.UpdateOptions{}); err != nil {
+	setUsed(t, kube, q, corev1.ResourceName(name), "0")
+}
+
+// setUsed sets the counts in a quota's status by a patch, because the quota controller may
+// write the status at the same time.
+func setUsed(t *testing.T, kube kubernetes.Interface, q *corev1.ResourceQuota, name corev1.ResourceName, used string) {
+	t.Helper()
+	patch, err := json.Marshal(map[string]any{"status": corev1.ResourceQuotaStatus{
+		Hard: q.Spec.Hard, Used: corev1.ResourceList{name: resource.MustParse(used)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kube.CoreV1().ResourceQuotas(q.Namespace).Patch(t.Context(), q.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
 }
