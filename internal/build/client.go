@@ -19,6 +19,13 @@ import (
 // common.
 
 // ociOutput returns the --output of both BuildKit clients.
+//
+// Uncompressed is faster than zstd although more bytes go from the daemon to the
+// client. For 206 MB of text in 6,000 files on two processors, an uncompressed
+// layer takes 0.9 s to make and 2.4 s to copy. With zstd at its fastest level
+// (compression-level=1) it takes 2.4 s and 1.2 s, because BuildKit compresses on
+// one processor only, and it has to be decompressed again to be compared with the
+// published layer. A tar instead of a directory copies all layers every time.
 func ociOutput(req Request) string {
 	out := csvFields("type=oci", "tar=false", "dest="+req.LayoutDir)
 	if req.Uncompressed {
