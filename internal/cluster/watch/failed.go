@@ -68,8 +68,8 @@ const linger = 10 * time.Second
 
 func (f *follower) timedOut(r *Result) error {
 	v := &r.Verdict
-	if v.Cause == nil {
-		v.Cause = f.recent(time.Now())
+	if v.Cause == nil && f.last != nil && time.Since(f.lastAt) <= linger {
+		v.Cause = f.last
 	}
 	v.State = verdict.Failed
 	if v.Cause != nil {
@@ -90,14 +90,6 @@ func (f *follower) timedOut(r *Result) error {
 	return &pipeline.Finding{Code: CodeTimeout, Severity: pipeline.Error, Where: f.ref.Namespace + "/" + f.ref.String(), Err: errTimeout,
 		What: fmt.Sprintf("the rollout was not complete after %s", f.Timeout), Why: why,
 		Fix: "allow it more time with --timeout, or see `kubectl describe " + f.ref.String() + "`"}
-}
-
-// recent returns the latest cause if it was still visible a moment ago.
-func (f *follower) recent(now time.Time) *verdict.Cause {
-	if f.last == nil || now.Sub(f.lastAt) > linger {
-		return nil
-	}
-	return f.last
 }
 
 func (f *follower) failed(v verdict.Verdict) error {

@@ -167,11 +167,7 @@ func (f *follower) update(ctx context.Context, r *Result) (known bool, err error
 	}
 	r.Verdict = f.judge(ctx, &snapshot)
 	r.Snapshot = snapshot
-	if c := r.Verdict.Cause; c != nil && c.Code == verdict.CodeProgressDeadline {
-		if recent := f.recent(snapshot.Now); recent != nil { // it names what has used up the time
-			r.Verdict.Cause = recent
-		}
-	} else if c != nil {
+	if r.Verdict.Cause != nil {
 		f.last, f.lastAt = r.Verdict.Cause, snapshot.Now
 	}
 	f.report(r.Verdict)
