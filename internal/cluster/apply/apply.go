@@ -168,6 +168,8 @@ type applier struct {
 	// takes reports whether a conflict over the current object is about a field that we
 	// take over.
 	takes func(conflict) bool
+	// live is the current object as it was read; nil if it does not exist.
+	live *unstructured.Unstructured
 }
 
 func newApplier(conn *cluster.Conn, o Options) (*applier, error) {
@@ -251,6 +253,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 
 func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (*Result, error) {
 	u := object.Unstructured
+	a.live = nil
 	client, mapping, err := a.resource(u)
 	if err != nil {
 		return nil, err
@@ -261,6 +264,7 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 	} else if err != nil {
 		return nil, cluster.Explain("read "+nameOf(u), err)
 	}
+	a.live = before
 	if err := a.accept(u, before); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,12 @@ func Judge(ctx context.Context, conn *cluster.Conn, objects []Object, o Options)
 // besides finds what the API server does not object to.
 func (a *applier) besides(ctx context.Context, o Object, r *Result) (found []*pipeline.Finding) {
 	if r == nil {
-		return nil
+		// What somebody else keeps may be why the API server refuses the object: a port
+		// under another number with the same name, for example.
+		if a.live != nil {
+			found = a.leftovers(ctx, o, a.live)
+		}
+		return found
 	}
 	if _, has := o.GetAnnotations()[controllersRevision]; has {
 		found = append(found, a.exported(o))

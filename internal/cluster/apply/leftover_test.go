@@ -104,6 +104,7 @@ func TestLeftovers(t *testing.T) {
 			`{"spec":{"template":{"spec":{"initContainers":[{"name":"wait","image":"example.test/wait:1"}]}}}}`)},
 			pod(one), []string{"init container wait"}, "kubectl-patch", false},
 		{"nobody knows who", []func(*bench){apply1(pod(one, sidecar("b"))), strip}, pod(one, sidecar("c")), []string{"container b"}, "nobody owns it", false},
+		{"a command without an owner (argo-cd#22797)", []func(*bench){apply1(pod(`, command: [/debug]`)), strip}, pod(one), []string{"command of container worker"}, "nobody owns it", false},
 		{"a controller's sidecar", []func(*bench){sbw(pod(one)), patch("mesh-injector",
 			`{"spec":{"template":{"spec":{"containers":[{"name":"proxy","image":"example.test/proxy:1"}]}}}}`)},
 			pod(one), []string{"container proxy"}, "mesh-injector", true},
@@ -157,6 +158,27 @@ func TestLeftovers(t *testing.T) {
 			b.apply(apply.Options{})
 			b.same(tt.manifest)
 		})
+	}
+}
+
+// TestALeftoverThatIsInTheWay: a port that somebody renumbered keeps its name, so the API
+// server refuses the two of them. The other manager is named next to the refusal
+// (argoproj/argo-cd#25474).
+func TestALeftoverThatIsInTheWay(t *testing.T) {
+	b := newBench(t)
+	text := pod(`, ports: [{name: http, containerPort: 3111}]`)
+	b.write(text)
+	b.apply(apply.Options{})
+	b.kubectl("patch", "deployment/worker", "--type=json", "--field-manager=kubectl-edit", `-p=[{"op":"replace","path":"/spec/template/spec/containers/0/ports/0/containerPort","value":9000}]`)
+	var codes []string
+	for _, f := range b.judge(apply.Options{}) {
+		codes = append(codes, fmt.Sprintf("%s %s", f.Severity, f.Code))
+		if f.Code == apply.CodeLeftover && (!strings.Contains(f.Why, "kubectl-edit") || !strings.Contains(f.What, "9000")) {
+			t.Error(f)
+		}
+	}
+	if got := strings.Join(codes, ", "); got != "error apply-refused, warning template-leftover" {
+		t.Error(got)
 	}
 }
 
