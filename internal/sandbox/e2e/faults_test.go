@@ -42,6 +42,7 @@ type fault struct {
 
 	code string // the code of the verdict
 	exit int
+	says string // text that its finding must contain
 	// proof is a pattern over the states of pods, events and conditions. It
 	// matches the first report of the API that proves the failure. It is empty
 	// where the preflight refuses.
@@ -133,7 +134,7 @@ var faults = []fault{
 	{name: "strategy-stuck", tag: "better", exit: 3, code: "strategy-stuck", edit: map[string]string{"spec": "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}"}},
 	{name: "variable-twice", tag: "better", exit: 3, code: "env-twice", edit: map[string]string{"container": `env: [{name: A, value: "1"}, {name: A, value: "2"}]`}},
 	{name: "progress-deadline", tag: "better", edit: map[string]string{"spec": "progressDeadlineSeconds: 4\n  minReadySeconds: 3", "container": `startupProbe: {httpGet: {path: /, port: 3111}, initialDelaySeconds: 30}`},
-		code: "progress-deadline", exit: 4, proof: `ProgressDeadlineExceeded`, within: atOnce},
+		code: "progress-deadline", exit: 4, says: "pod worker-", proof: `ProgressDeadlineExceeded`, within: atOnce},
 
 	// The rollout completes, but what runs is not what should run.
 	{name: "page-broken", tag: "broken", code: "probe-status", exit: 4},
@@ -257,6 +258,9 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 	out.code = last.Findings[0].Code
 	if out.code != f.code || r.code != f.exit {
 		errs = append(errs, fmt.Errorf("verdict %s and exit %d, want %s and %d:\n%s", out.code, r.code, f.code, f.exit, r.stderr))
+	}
+	if text := fmt.Sprintf("%+v", last.Findings[0]); !strings.Contains(text, f.says) {
+		errs = append(errs, fmt.Errorf("%s does not name %q", text, f.says))
 	}
 	if f.proof != "" {
 		reported, _ := r.finished("watch")
