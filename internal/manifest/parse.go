@@ -127,7 +127,7 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 			f.Code = "manifest-template"
 			f.Where = place(file, i+1)
 			f.What = "the manifest is a template, not YAML"
-			f.Fix = "give the rendered file with -f, or ship the live object's image alone with no manifest"
+			f.Fix = "give the rendered file with -f, or use --image-only, which changes only the live object's image"
 			break
 		}
 	}

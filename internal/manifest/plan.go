@@ -331,7 +331,7 @@ func unreadable(path string, err error) error {
 	f := &pipeline.Finding{
 		Code: "manifest-not-found", Severity: pipeline.Error, Where: path,
 		What: "the manifest cannot be read", Why: reason(err), Err: err,
-		Fix: "name another with -f or in .sbw.yaml under deploy.manifest, or ship the live object's image alone with no manifest",
+		Fix: "name another with -f or in .sbw.yaml under deploy.manifest, or use --image-only, which changes only the live object's image",
 	}
 	if errors.Is(err, os.ErrPermission) {
 		f.Fix = "give yourself permission to read it"

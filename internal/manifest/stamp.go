@@ -199,7 +199,7 @@ func isTemplate(file string, line int, what string) *pipeline.Finding {
 	return &pipeline.Finding{
 		Code: "manifest-template", Severity: pipeline.Error, Where: place(file, line),
 		What: "the image is " + what, Why: "stamping would overwrite a value that a template engine fills in",
-		Fix: "give the rendered file with -f, or ship the live object's image alone with no manifest",
+		Fix: "give the rendered file with -f, or use --image-only, which changes only the live object's image",
 	}
 }
 

@@ -90,7 +90,7 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 		s.Lock = fmt.Sprintf("%s is rolling out %s", who, tag)
 	}
 	held, err := t.held(ctx)
-	s.find("whether a switch has not been ended", err)
+	s.find("whether a switch is unfinished", err)
 	if held != nil {
 		p := handover.Decide(held)
 		if s.Handover = string(p.Stage); p.Stage == handover.NotHeld {

@@ -74,7 +74,7 @@ func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.
 		if _, lerr := r.facts.live.Get(ctx); lerr != nil {
 			return nil, nil // another check reports that nothing can be read
 		}
-		return []*pipeline.Finding{unreadable("whether a switch has not been ended", err)}, nil
+		return []*pipeline.Finding{unreadable("whether a switch is unfinished", err)}, nil
 	}
 	p := handover.Decide(s)
 	f := r.unfinished(p)
@@ -110,7 +110,7 @@ func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (ac
 func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
 	s, err := r.Target.held(ctx) // read again, under the lock
 	if err != nil {
-		rep.Finding(unreadable("whether a switch has not been ended", err))
+		rep.Finding(unreadable("whether a switch is unfinished", err))
 		return nil
 	}
 	p := handover.Decide(s)

@@ -141,7 +141,7 @@ var descriptions = map[string]string{
 	"probe.path":             "the path of the request",
 	"probe.port":             "the container's port",
 	"probe.expect":           "text that the answer's body must contain; by default any 2xx answer is accepted",
-	"inngest":                "where the Inngest server is and as what the worker registers; none for a worker that registers nothing",
+	"inngest":                "where the Inngest server is, and how the worker registers; none for a worker that registers nothing",
 	"inngest.url":            "the server's URL; by default its Service is reached as via says",
 	"inngest.via":            "how the Service is reached",
 	"inngest.signingKeyFrom": "where the signing key is: env:NAME, file:PATH or secret:[NAMESPACE/]NAME/KEY",
