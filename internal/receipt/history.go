@@ -117,7 +117,7 @@ func Record(annotations map[string]string, e Entry) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the history entry: %w", err)
 	}
-	old, _ := rawHistory(annotations) // History reports a damaged one; it is replaced here
+	old, _ := rawHistory(annotations) // a damaged history is replaced; History reports it
 	texts, size := []string{string(newest)}, len(newest)+2
 	for _, r := range old {
 		size += len(r) + 1

@@ -31,7 +31,7 @@ func (c *Conn) onServer(ctx context.Context, t time.Time) (at time.Time, known b
 }
 
 // OnServer converts a time of the cluster's clock into one of the Inngest server's. It
-// stays as it is if one of the two clocks cannot be read.
+// returns the same time if one of the two clocks cannot be read.
 func (c *Conn) OnServer(ctx context.Context, t time.Time) time.Time {
 	if t.IsZero() {
 		return t

@@ -155,9 +155,8 @@ func liveSince(pods []corev1.Pod, container string, now time.Time) time.Time {
 }
 
 // nodeAhead returns how far the clock of a pod's node may be ahead of the control
-// plane's: by no more than the time that seems to have passed between the pod's being
-// scheduled, by the scheduler's clock, and its being accepted by the node, by the
-// node's.
+// plane's. It is at most the time between the scheduling of the pod, by the scheduler's
+// clock, and its acceptance by the node, by the node's clock.
 func nodeAhead(p *corev1.Pod) time.Duration {
 	if p.Status.StartTime == nil {
 		return 0

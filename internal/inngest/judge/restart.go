@@ -167,8 +167,8 @@ func judgeStep(e Executing, o RestartOptions) *pipeline.Finding {
 	return f
 }
 
-// judgeUnknown judges a run of which it is not known whether it executes a step. It
-// stops a restart only if the run could not survive it.
+// judgeUnknown judges a run that may or may not be executing a step. Its finding stops
+// a restart only if the run could not survive it.
 func judgeUnknown(e Executing, o RestartOptions) *pipeline.Finding {
 	f := &pipeline.Finding{
 		Code: model.CodeStepUnread, Severity: pipeline.Warning, Where: e.Slug, Evidence: []string{"run " + e.Run},

@@ -12,8 +12,8 @@ import (
 
 // Step is a step that a run has begun.
 type Step struct {
-	// ID is what the SDK finds a step's result by: the SHA-1 of the id in the
-	// source, in hex, or of id:1, id:2, … where the same id is used again.
+	// ID is the key under which the SDK finds the step's result: the SHA-1, in hex,
+	// of the id in the source, or of id:1, id:2, … if the same id is used again.
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Op   string `json:"op,omitempty"` // RUN, SLEEP, WAIT_FOR_EVENT, INVOKE, …
