@@ -207,7 +207,8 @@ func isPackage(dir string) bool {
 
 func skipDir(name string) bool {
 	switch name {
-	case "node_modules", "dist", "build", "out", "coverage", "test", "tests", "e2e", "cypress", "playwright", "mocks", "fixtures", "testdata", "examples":
+	case "node_modules", "dist", "build", "out", "coverage", "examples",
+		"test", "tests", "testdata", "fixtures", "mocks", "e2e", "cypress", "playwright":
 		return true
 	}
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "__")
