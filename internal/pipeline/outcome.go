@@ -82,6 +82,7 @@ type Outcome struct {
 	UndoErrs    []error    // what went wrong while restoring
 	Findings    []*Finding // that were reported; see All
 	Stages      []StageRecord
+	Closing     []string // what else the summary says, one line each: where the time went
 	Started     time.Time
 	Duration    time.Duration
 }

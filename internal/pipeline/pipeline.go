@@ -77,6 +77,9 @@ type Pipeline struct {
 	// OnFailure runs once between a failure and the first Undo, to save evidence that
 	// an Undo would destroy.
 	OnFailure func(ctx context.Context, r *Reporter, err error)
+	// Closing, if set, is called when everything is over. It returns lines for the
+	// closing summary: see Outcome.Closing.
+	Closing func() []string
 	// KeepChanges leaves changes in place if a stage fails.
 	KeepChanges bool
 	// UndoTimeout is the limit for all Undos together. Zero means 5 minutes.
@@ -183,6 +186,9 @@ func (r *run) all(ctx context.Context) Outcome {
 		}
 	}
 	r.outcome.Interrupted = cause != nil && interrupted(ctx)
+	if p.Closing != nil {
+		r.outcome.Closing = p.Closing()
+	}
 	r.outcome.Duration = now().Sub(r.outcome.Started)
 	p.Journal.end(r.outcome.End, keep)
 	return r.outcome

@@ -21,6 +21,9 @@ func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 		}
 	} else if len(o.Stages) > 1 {
 		lines = u.opts.timeBars(o, w-1)
+		for _, line := range o.Closing {
+			lines = append(lines, "  "+u.opts.paint(dim, Sanitize(line)))
+		}
 	}
 	for _, f := range endingFindings(o) {
 		if !u.printed[f] {
