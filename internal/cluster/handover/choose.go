@@ -39,6 +39,8 @@ type Situation struct {
 	// Denied are the Services that this user may not patch.
 	Denied []string
 	Room   Room
+	// Nodes is how many nodes can run the pods; zero if that is not known.
+	Nodes int
 	// Autoscalers are the names of HorizontalPodAutoscalers for the Deployment.
 	Autoscalers []string
 	// Unread maps the names of what could not be read to the reason. The names are
@@ -108,6 +110,12 @@ func Choose(s Situation) Choice {
 				c.Notes,
 				fmt.Sprintf("Service %s is headless: its clients notice the switch when they look up its name again", svc.Name),
 			)
+		}
+	}
+	for _, svc := range selecting {
+		if svc.Spec.PublishNotReadyAddresses {
+			c.Notes = append(c.Notes, fmt.Sprintf(
+				"Service %s also sends requests to pods that are terminating (publishNotReadyAddresses): it is held until the old pods are gone", svc.Name))
 		}
 	}
 	slices.Sort(c.Services)

@@ -196,6 +196,35 @@ func TestChoose(t *testing.T) {
 			s.ReplicaSets = append(s.ReplicaSets, second)
 			s.Pods = append(s.Pods, pod("c", second, true))
 		}, "2 versions", "", nil},
+		{"a Service reaches pods of the same node, on one node", func(s *handover.Situation) {
+			s.Nodes, s.Services[0].Spec.ExternalTrafficPolicy = 1, corev1.ServiceExternalTrafficPolicyLocal
+		}, "", "", []string{"worker"}},
+		{"a Service reaches pods of the same node, on two nodes", func(s *handover.Situation) {
+			s.Nodes, s.Services[0].Spec.ExternalTrafficPolicy = 2, corev1.ServiceExternalTrafficPolicyLocal
+		}, "externalTrafficPolicy: Local", "", nil},
+		{"a Service reaches pods of the same node, nodes unknown", func(s *handover.Situation) {
+			local := corev1.ServiceInternalTrafficPolicyLocal
+			s.Services[0].Spec.InternalTrafficPolicy = &local
+		}, "internalTrafficPolicy: Local", "", nil},
+		{"a Service of all workers", func(s *handover.Situation) {
+			other := pod("x", replicaSet(worker("o:1"), "other"), false)
+			other.OwnerReferences, other.Labels = owner("another", "ReplicaSet"), map[string]string{"tier": "workers"}
+			s.Live.Template().Labels["tier"], s.Next.Template().Labels["tier"] = "workers", "workers"
+			s.Services = append(s.Services, service("all", map[string]string{"tier": "workers"}))
+			s.Pods = append(s.Pods, other)
+		}, "Service all also selects pod x", "", nil},
+		{"headless next to one with an address", func(s *handover.Situation) {
+			s.Services = append(s.Services, service("pods", map[string]string{"app": "worker"}))
+			s.Services[2].Spec.ClusterIP = corev1.ClusterIPNone
+		}, "", "Service pods is headless", []string{"pods", "worker"}},
+		{"client affinity", func(s *handover.Situation) { s.Services[0].Spec.SessionAffinity = corev1.ServiceAffinityClientIP }, "", "", []string{"worker"}},
+		{"named target port", func(s *handover.Situation) {
+			s.Services[0].Spec.Ports = []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("http")}}
+		}, "", "", []string{"worker"}},
+		{"not Ready pods are published", func(s *handover.Situation) { s.Services[0].Spec.PublishNotReadyAddresses = true }, "",
+			"publishNotReadyAddresses", []string{"worker"}},
+		{"minReadySeconds", func(s *handover.Situation) { s.Live.Deployment.Spec.MinReadySeconds = 30 }, "", "", []string{"worker"}},
+		{"paused by the manifest", func(s *handover.Situation) { s.Next.Deployment.Spec.Paused = true }, "paused", "", nil},
 		{"Argo CD", func(s *handover.Situation) {
 			s.Services[0].Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "x"}
 		}, "Argo CD", "", nil},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -150,43 +151,54 @@ func (r *Run) Ready(ctx context.Context, o watch.Options) (watch.Result, error) 
 // no longer has the value of a hold was changed by somebody else and stays. It returns
 // nil if the Deployment is not held.
 func (r *Run) ReleaseDeployment(ctx context.Context) (*workload.Workload, error) {
+	released, owners, err := r.releaseDeployment(ctx)
+	if released == nil || err != nil {
+		return nil, err
+	}
+	return released, r.own(ctx, owners)
+}
+
+// releaseDeployment is ReleaseDeployment without giving back the ownership of the
+// fields. It returns who should own them.
+func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owner, error) {
 	deployments := r.kube.AppsV1().Deployments(r.Ref.Namespace)
 	for try := 1; ; try++ {
-		d, err := deployments.Get(ctx, r.Ref.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil, nil
+		s, err := r.Read(ctx)
+		if err != nil || s.Mark == nil {
+			return nil, nil, err
 		}
-		if err != nil {
-			return nil, cluster.Explain("read "+r.Ref.String(), err)
-		}
-		mark, err := MarkOf(d)
-		if mark == nil || err != nil {
-			return nil, err
-		}
+		d, mark := s.Deployment, s.Mark
 		ready, deadline, strategy := fieldsOf(d).held()
-		patch := []apply.Operation{{Op: "test", Path: markPath, Value: d.Annotations[Annotation]}}
+		patch := []apply.Operation{{Op: "test", Path: "/metadata/uid", Value: d.UID}}
+		text, marked := d.Annotations[Annotation]
+		if marked {
+			patch = append(patch, apply.Operation{Op: "test", Path: markPath, Value: text})
+		}
 		for _, op := range fieldsOf(d).operations(ready, deadline, strategy) {
 			op.Op = "test"
 			patch = append(patch, op)
 		}
 		patch = append(patch, mark.After.operations(ready, deadline, strategy)...)
-		patch = append(patch, apply.Operation{Op: "remove", Path: markPath})
+		patch = append(patch, mark.resume(d.Spec.Paused)...)
+		if marked {
+			patch = append(patch, apply.Operation{Op: "remove", Path: markPath})
+		}
 		data, err := json.Marshal(patch)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := r.writing(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		after, err := deployments.Patch(ctx, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 		if stale(err) && try < tries {
 			continue
 		}
 		if err != nil {
-			return nil, r.explain("release "+r.Ref.String(), err)
+			return nil, nil, r.explain("release "+r.Ref.String(), err)
 		}
 		r.Reporter.Notef("%s is released: minReadySeconds, progressDeadlineSeconds and strategy are restored", r.Ref)
-		return &workload.Workload{Deployment: after}, r.own(ctx, mark.OwnersAfter)
+		return &workload.Workload{Deployment: after}, mark.OwnersAfter, nil
 	}
 }
 
@@ -208,9 +220,14 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 		_, err := r.ReleaseDeployment(ctx)
 		return err
 	}
-	released, err := r.ReleaseDeployment(ctx)
+	released, owners, err := r.releaseDeployment(ctx)
 	if err != nil {
 		return err
+	}
+	var owned error
+	var owning sync.WaitGroup
+	if released != nil { // ownership matters to nobody before the end, so nothing waits for it
+		owning.Go(func() { owned = r.own(context.WithoutCancel(ctx), owners) })
 	}
 	if released == nil { // an earlier run has already released it
 		s, err := r.Read(ctx)
@@ -226,15 +243,76 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 		// the Services must not stay pinned to one of its versions.
 		err = r.oldEnding(ctx, released, o)
 	}
-	return errors.Join(err, r.ReleaseServices(context.WithoutCancel(ctx)))
+	err = errors.Join(err, r.releaseEnded(ctx, released, o))
+	owning.Wait()
+	return errors.Join(err, owned)
 }
 
+// errEnding ends a wait: every old pod is terminating.
+var errEnding = errors.New("every old pod is terminating")
+
 // oldEnding waits until every pod of another version than w's is terminating and is
-// therefore no longer an endpoint of any Service.
+// therefore no longer an endpoint of any Service. The Deployment's status shows that much
+// later than its ReplicaSets and pods do, so it does not wait for the rollout to complete.
 func (r *Run) oldEnding(ctx context.Context, w *workload.Workload, o watch.Options) error {
+	waiting, over := context.WithCancelCause(ctx)
+	defer over(nil)
 	o.Applied, o.Policy.Settle = w, -1 // nothing has to be proven here
-	_, err := watch.Rollout(ctx, r.kube, o)
+	seen := o.Seen
+	o.Seen = func(now watch.Result) {
+		if seen != nil {
+			seen(now)
+		}
+		if allEnding(w, now.Snapshot) {
+			over(errEnding)
+		}
+	}
+	_, err := watch.Rollout(waiting, r.kube, o)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(waiting), errEnding) {
+		return nil
+	}
 	return err
+}
+
+// allEnding reports whether the ReplicaSets of other versions than w's are scaled to 0 and
+// all of their pods are terminating. It is false as long as that is not known.
+func allEnding(w *workload.Workload, s verdict.Snapshot) bool {
+	fresh := verdict.NewReplicaSet(w.Deployment, slices.Clone(s.ReplicaSets))
+	if fresh == nil || s.PodsUnknown {
+		return false
+	}
+	for _, rs := range s.ReplicaSets {
+		if metav1.IsControlledBy(rs, w.Deployment) && rs.UID != fresh.UID && (rs.Spec.Replicas == nil || *rs.Spec.Replicas > 0) {
+			return false
+		}
+	}
+	for _, pod := range s.Pods {
+		owner := metav1.GetControllerOf(pod)
+		for _, rs := range s.ReplicaSets {
+			if owner != nil && owner.UID == rs.UID && rs.UID != fresh.UID && pod.DeletionTimestamp == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// releaseEnded releases the Services when the old pods are terminating. A Service that also
+// publishes pods which are not Ready would send requests to them until they are gone.
+func (r *Run) releaseEnded(ctx context.Context, w *workload.Workload, o watch.Options) error {
+	always := context.WithoutCancel(ctx)
+	held, err := heldServices(always, r.kube, r.Ref)
+	if err != nil {
+		return err
+	}
+	publishes := func(h HeldService) bool { return h.Spec.PublishNotReadyAddresses }
+	if w == nil || !slices.ContainsFunc(held, publishes) {
+		return r.release(always, held)
+	}
+	err = r.release(always, slices.DeleteFunc(slices.Clone(held), publishes))
+	o.Applied, o.Policy.Settle = w, -1
+	_, gone := watch.OldGone(ctx, r.kube, o)
+	return errors.Join(err, gone, r.release(always, slices.DeleteFunc(held, func(h HeldService) bool { return !publishes(h) })))
 }
 
 // GoBack makes the old version the Deployment's version again, whatever stage the
@@ -253,7 +331,7 @@ func (r *Run) GoBack(ctx context.Context, o watch.Options) error {
 			return err
 		}
 	}
-	return r.ReleaseServices(ctx)
+	return r.releaseEnded(ctx, restored, o)
 }
 
 // restoreTemplate sets the old version's template and the original values of the held
@@ -291,7 +369,7 @@ func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
 			template,
 			annotations,
 			r.Reporter,
-			s.Mark.Before.operations(ready, deadline, strategy)...)
+			append(s.Mark.Before.operations(ready, deadline, strategy), s.Mark.resume(s.Deployment.Spec.Paused)...)...)
 		if apierrors.IsConflict(err) && try < tries {
 			continue
 		}

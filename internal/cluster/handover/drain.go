@@ -88,6 +88,9 @@ func NewDrainer(o DrainOptions) *Drainer {
 	return &Drainer{DrainOptions: o, seen: map[string]Step{}, missing: map[string]int{}}
 }
 
+// Steps returns how many executions of steps on old pods were seen.
+func (d *Drainer) Steps() int { return len(d.seen) }
+
 // Observe reads the steps until ctx ends and reports nothing. It shortens a Wait that
 // follows.
 func (d *Drainer) Observe(ctx context.Context) {
@@ -116,6 +119,9 @@ func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, err
 	defer cancel()
 	tick := time.NewTicker(d.Poll)
 	defer tick.Stop()
+	// Without work on the old pods, the first reading after syncPeriod is the last one.
+	synced := time.NewTimer(time.Until(d.Switched.Add(syncPeriod)))
+	defer synced.Stop()
 	for {
 		done, err := d.look(waiting)
 		if done {
@@ -133,6 +139,7 @@ func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, err
 				return d.old, context.Cause(ctx)
 			}
 			return d.old, d.timedOut(err)
+		case <-synced.C:
 		case <-tick.C:
 		}
 	}

@@ -201,6 +201,9 @@ func (l *look) nodes(ctx context.Context) error {
 			fits += fit(&list.Items[i], pods.Items, requests)
 		}
 	}
+	l.mu.Lock()
+	l.Nodes = nodes
+	l.mu.Unlock()
 	if wanted := int64(next.Replicas()); nodes > 0 && fits < wanted {
 		l.room(fmt.Sprintf("the nodes have room for only %d of %d more pods", fits, wanted), "")
 	}

@@ -35,6 +35,8 @@ type Mark struct {
 	// Images are the images in the template that was applied with the hold, by
 	// container. If the image is another one, somebody else has set it.
 	Images map[string]string `json:"images"`
+	// Paused means that this hand-over has paused the Deployment: see freeze.
+	Paused bool `json:"paused,omitempty"`
 	// Before holds the original values of the held fields, After the values that
 	// they get if the new version stays.
 	Before Fields `json:"before"`

@@ -147,17 +147,23 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 	if len(s.Services) == 0 {
 		return r.foreign(r.Ref.String(), "none of its Services is held any more", "")
 	}
+	if err := r.freeze(ctx, to); err != nil {
+		return err
+	}
 	err = r.pinAll(ctx, s.Services, func(svc HeldService) (string, string) { return svc.Mark.Old, to })
 	if err == nil {
 		return nil
 	}
 	back := r.SwitchBack(context.WithoutCancel(ctx))
+	if back == nil {
+		back = r.Thaw(context.WithoutCancel(ctx))
+	}
 	return errors.Join(err, back)
 }
 
 // SwitchBack points all held Services to the old version again, whose pods are still
-// running. A Service that somebody else has changed is left as it is and reported as an
-// error. A Service may point to a version before the Deployment's present one, because
+// running. The Deployment stays paused; see Thaw. A Service that somebody else has
+// changed is left as it is and reported as an error. A Service may point to a version before the Deployment's present one, because
 // somebody may have changed the template since the switch.
 func (r *Run) SwitchBack(ctx context.Context) error {
 	s, err := r.Read(ctx)
@@ -231,13 +237,18 @@ func (r *Run) pin(ctx context.Context, name, from, to string) error {
 // ReleaseServices restores the selector of every held Service. If somebody else has
 // changed a selector, only the key that a hold adds is removed, and the rest stays.
 func (r *Run) ReleaseServices(ctx context.Context) error {
-	s, err := r.Read(ctx)
+	held, err := heldServices(ctx, r.kube, r.Ref)
 	if err != nil {
 		return err
 	}
-	errs := make([]error, len(s.Services))
+	return r.release(ctx, held)
+}
+
+// release restores the selectors of held Services.
+func (r *Run) release(ctx context.Context, held []HeldService) error {
+	errs := make([]error, len(held))
 	var wg sync.WaitGroup
-	for i, svc := range s.Services {
+	for i, svc := range held {
 		wg.Go(func() { errs[i] = r.releaseService(ctx, svc.Name) })
 	}
 	wg.Wait()

@@ -123,7 +123,9 @@ func (s *Situation) unswitchable(svc *corev1.Service) string {
 			)
 		}
 	}
-	switch {
+	switch field := localPolicy(svc); {
+	case field != "" && s.Nodes != 1:
+		return fmt.Sprintf("Service %s reaches only pods on the node that gets the request (%s: Local), and the new pods may be on other nodes", svc.Name, field)
 	case slices.Contains(s.Altered, svc.Name):
 		return fmt.Sprintf("the manifest changes Service %s itself: one patch cannot switch it and change it", svc.Name)
 	case slices.Contains(s.Denied, svc.Name):
@@ -137,4 +139,16 @@ func without(selector map[string]string) map[string]string {
 	plain := maps.Clone(selector)
 	delete(plain, hashLabel)
 	return plain
+}
+
+// localPolicy returns the field by which a Service reaches only pods of the same node;
+// empty if it reaches all of them.
+func localPolicy(svc *corev1.Service) string {
+	switch internal := svc.Spec.InternalTrafficPolicy; {
+	case internal != nil && *internal == corev1.ServiceInternalTrafficPolicyLocal:
+		return "internalTrafficPolicy"
+	case svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
+		return "externalTrafficPolicy"
+	}
+	return ""
 }

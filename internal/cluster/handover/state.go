@@ -2,10 +2,12 @@ package handover
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,55 +51,100 @@ func Read(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (*St
 	if ref.Kind != workload.Deployment {
 		return s, nil
 	}
-	d, err := kube.AppsV1().Deployments(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-	case err != nil:
-		return nil, cluster.Explain("read "+ref.String(), err)
-	default:
-		s.Deployment = d
+	var d *appsv1.Deployment
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		d, err = kube.AppsV1().Deployments(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			d = nil
+			return nil
+		}
+		return cluster.Explain("read "+ref.String(), err)
+	})
+	g.Go(func() (err error) {
+		s.Services, err = heldServices(ctx, kube, ref)
+		return err
+	})
+	err := g.Wait()
+	if err != nil {
+		return nil, err
+	}
+	if s.Deployment = d; d != nil {
 		if s.Mark, err = MarkOf(d); err != nil {
 			return nil, err
 		}
 	}
+	if s.Deployment == nil || s.Mark == nil && len(s.Services) == 0 {
+		return s, nil
+	}
+	if err := s.readVersions(ctx, kube); err != nil {
+		return nil, err
+	}
+	if s.Mark == nil {
+		s.Mark = s.lostMark()
+	}
+	return s, nil
+}
+
+// lostMark returns the mark of a Deployment that has lost it but is still held:
+// `kubectl rollout undo` replaces the annotations by those of a ReplicaSet. The Deployment's
+// controller has copied the mark to the new version's ReplicaSet.
+func (s *State) lostMark() *Mark {
+	ready, deadline, _ := fieldsOf(s.Deployment).held()
+	if !ready && !deadline || len(s.Services) == 0 {
+		return nil
+	}
+	for _, rs := range s.ReplicaSets {
+		var m Mark
+		text := rs.Annotations[Annotation]
+		if text != "" && json.Unmarshal([]byte(text), &m) == nil && m.Deployment == s.Deployment.Name && m.Run == s.Services[0].Mark.Run {
+			return &m
+		}
+	}
+	return nil
+}
+
+// heldServices lists the Services that are held for a Deployment, sorted by name.
+func heldServices(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) ([]HeldService, error) {
 	list, err := kube.CoreV1().Services(ref.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, cluster.Explain("list the Services that may be held", err)
 	}
+	var held []HeldService
 	var errs []error
 	for i := range list.Items {
 		svc := &list.Items[i]
 		mark, err := ServiceMarkOf(svc)
 		errs = append(errs, err)
 		if mark != nil && mark.Deployment == ref.Name {
-			s.Services = append(s.Services, HeldService{svc, mark})
+			held = append(held, HeldService{svc, mark})
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(s.Services, func(a, b HeldService) int { return strings.Compare(a.Name, b.Name) })
-	if s.Deployment == nil || s.Mark == nil && len(s.Services) == 0 {
-		return s, nil
-	}
-	return s, s.readVersions(ctx, kube)
+	slices.SortFunc(held, func(a, b HeldService) int { return strings.Compare(a.Name, b.Name) })
+	return held, errors.Join(errs...)
 }
 
 // readVersions reads the ReplicaSets and their pods.
 func (s *State) readVersions(ctx context.Context, kube kubernetes.Interface) error {
 	by := metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(s.Deployment.Spec.Selector)}
-	sets, err := kube.AppsV1().ReplicaSets(s.Ref.Namespace).List(ctx, by)
-	if err != nil {
+	var sets *appsv1.ReplicaSetList
+	var pods *corev1.PodList
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		sets, err = kube.AppsV1().ReplicaSets(s.Ref.Namespace).List(ctx, by)
 		return cluster.Explain("list the ReplicaSets of "+s.Ref.String(), err)
+	})
+	g.Go(func() (err error) {
+		pods, err = kube.CoreV1().Pods(s.Ref.Namespace).List(ctx, by)
+		return cluster.Explain("list the pods of "+s.Ref.String(), err)
+	})
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	for i := range sets.Items {
 		if metav1.IsControlledBy(&sets.Items[i], s.Deployment) {
 			s.ReplicaSets = append(s.ReplicaSets, &sets.Items[i])
 		}
-	}
-	pods, err := kube.CoreV1().Pods(s.Ref.Namespace).List(ctx, by)
-	if err != nil {
-		return cluster.Explain("list the pods of "+s.Ref.String(), err)
 	}
 	for i := range pods.Items {
 		if s.versionOf(&pods.Items[i]) != "" {

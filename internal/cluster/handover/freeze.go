@@ -1,0 +1,124 @@
+package handover
+
+import (
+	"context"
+	"encoding/json"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+)
+
+// From the switch until the release the Services select pods that the Deployment's
+// controller does not count as available. If somebody set another pod template in that
+// time, the controller would terminate those pods at once, before their replacements run
+// (cleanupUnhealthyReplicas in its rolling.go), and the Services would have no endpoints.
+// A run that is alive goes back when it notices; one that was killed does not. So the
+// Deployment is paused for that time. Another template then has no effect before somebody
+// releases the hold, and kubectl refuses to restart or undo a paused Deployment.
+//
+// What remains: `kubectl replace` removes the pause together with the hold, and until it
+// gets to the Services of the same manifest, they select pods that are terminated. And
+// before the switch, scaling to 0 and up again brings up the new version alone, while the
+// Services select the old one.
+
+const pausedPath = "/spec/paused"
+
+// freeze pauses the held Deployment, which must still have the version to. A Deployment
+// that somebody else has paused stays theirs to resume.
+func (r *Run) freeze(ctx context.Context, to string) error {
+	for try := 1; ; try++ {
+		s, err := r.Read(ctx)
+		if err != nil {
+			return err
+		}
+		switch {
+		case s.Mark == nil:
+			return r.foreign(r.Ref.String(), "it is no longer held back", "")
+		case s.current() != to:
+			return r.foreign(r.Ref.String(), "its pod template was changed", writers(s.Deployment.ManagedFields))
+		case s.Deployment.Spec.Paused:
+			return nil
+		}
+		frozen := *s.Mark
+		frozen.Paused = true
+		text, err := encode(frozen)
+		if err != nil {
+			return err
+		}
+		err = r.patchDeployment(ctx, []apply.Operation{
+			{Op: "test", Path: "/metadata/uid", Value: s.Deployment.UID},
+			{Op: "test", Path: markPath, Value: s.Deployment.Annotations[Annotation]},
+			// The template is still the one that was read.
+			{Op: "test", Path: "/metadata/generation", Value: s.Deployment.Generation},
+			{Op: "replace", Path: markPath, Value: text},
+			{Op: "add", Path: pausedPath, Value: true},
+		})
+		if !stale(err) || try == tries {
+			return r.explain("pause "+r.Ref.String(), err)
+		}
+	}
+}
+
+// Thaw resumes a Deployment that a hand-over has paused. The caller must have pointed
+// the Services to the old version.
+func (r *Run) Thaw(ctx context.Context) error {
+	for try := 1; ; try++ {
+		s, err := r.Read(ctx)
+		if err != nil || s.Mark == nil || !s.Mark.Paused {
+			return err
+		}
+		thawed := *s.Mark
+		thawed.Paused = false
+		text, err := encode(thawed)
+		if err != nil {
+			return err
+		}
+		err = r.patchDeployment(ctx, append([]apply.Operation{
+			{Op: "test", Path: "/metadata/uid", Value: s.Deployment.UID},
+			{Op: "test", Path: markPath, Value: s.Deployment.Annotations[Annotation]},
+			{Op: "replace", Path: markPath, Value: text},
+		}, s.Mark.resume(s.Deployment.Spec.Paused)...))
+		if !stale(err) || try == tries {
+			return r.explain("resume "+r.Ref.String(), err)
+		}
+	}
+}
+
+// resume returns the patch operations that resume a Deployment, if a hand-over has paused
+// it and nobody has resumed it since.
+func (m *Mark) resume(paused bool) []apply.Operation {
+	if !m.Paused || !paused {
+		return nil
+	}
+	return []apply.Operation{{Op: "test", Path: pausedPath, Value: true}, {Op: "remove", Path: pausedPath}}
+}
+
+// Thawed returns a workload as it would be if no hand-over had paused it.
+func Thawed(w *workload.Workload) *workload.Workload {
+	if w == nil || w.Deployment == nil || !w.Deployment.Spec.Paused {
+		return w
+	}
+	if mark, err := MarkOf(w.Deployment); err != nil || mark == nil || !mark.Paused {
+		return w
+	}
+	d := w.Deployment.DeepCopy()
+	d.Spec.Paused = false
+	return &workload.Workload{Deployment: d}
+}
+
+func (r *Run) patchDeployment(ctx context.Context, patch []apply.Operation) error {
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	if err := r.writing(ctx); err != nil {
+		return err
+	}
+	_, err = r.kube.AppsV1().Deployments(r.Ref.Namespace).
+		Patch(ctx, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	return err
+}
