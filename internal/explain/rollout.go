@@ -435,4 +435,19 @@ var podEntries = []Entry{
 		Example: "strategy: {type: Recreate}",
 		Aliases: []string{"FailedMount", "FailedAttachVolume", "Unable to attach or mount volumes", "FailedMount… timed out waiting for the condition", "Unable to attach or mount volumes… timed out waiting for the condition"},
 	},
+	{
+		Code:    "warm-up-left",
+		Title:   "a warm-up pod has not been deleted",
+		Symptom: "pod sbw-warm-up-…, which warmed up an image for deployment/…, has not been deleted",
+		Cause:   "A rollout with --prepull was killed while a node pulled the image, or it was not allowed to delete its pod. The pod does not run the worker, no Service selects it, and it ends by itself after the rollout's timeout.",
+		Remedy:  "The next kubectl sbw rollout deletes it. You may delete it yourself.",
+		Example: "kubectl delete pods -l dev.sbw/warm-up",
+	},
+	{
+		Code:    "warm-up-timeout",
+		Title:   "the nodes did not pull the image in time",
+		Cause:   "With --prepull, each node that runs the worker pulls the new image and executes a program of it before anything is changed. That took longer than --timeout. Nothing was changed.",
+		Remedy:  "The message says what the pod was waiting for. Allow more time for a large image on a slow connection, or roll out without --prepull.",
+		Example: "kubectl sbw rollout --tag TAG --prepull --timeout 10m",
+	},
 }

@@ -136,6 +136,7 @@ var descriptions = map[string]string{
 	"deploy.strategy":        "how a new version replaces the old one: switch proves it before it serves, auto where possible, rolling never",
 	"deploy.bake":            "how long the new version is watched after the switch, such as 5m; default not at all",
 	"deploy.drainTimeout":    "how long to wait for steps on the old pods, such as 1h",
+	"deploy.prepull":         "let the nodes pull the image and execute a program of it before anything is changed",
 	"probe":                  "what a new pod must answer; one word stands for the type alone, such as tcp or none",
 	"probe.type":             "http, h2c (HTTP/2 without TLS), tcp (the port accepts connections) or none",
 	"probe.path":             "the path of the request",

@@ -64,6 +64,8 @@ type Deploy struct {
 	Bake time.Duration `yaml:"bake"`
 	// DrainTimeout limits the wait for steps on the old pods.
 	DrainTimeout time.Duration `yaml:"drainTimeout"`
+	// Prepull lets the nodes pull and try the image before anything is changed.
+	Prepull bool `yaml:"prepull"`
 }
 
 // Probe is what a new pod must answer. In .sbw.yaml, the type alone can be written as one
