@@ -120,12 +120,14 @@ func (o *rolloutOptions) addSwitch(c *cobra.Command) {
 		0,
 		"watch the new version this long after the switch, and go back if it does worse than the old one (default: deploy.bake, not at all)",
 	)
+	f.BoolVar(&o.Prepull, "prepull", false, "let the nodes pull and try the image before anything changes (default: deploy.prepull)")
 	f.BoolVar(&o.Switch.Resume, "resume", false, "continue a switch that another run has started, with its image unless --tag names one")
 }
 
 // completeSwitch fills in what the configuration says.
 func (o *rolloutOptions) completeSwitch() {
 	d, s := o.Worker.Deploy, &o.Switch
+	o.Prepull = o.Prepull || d.Prepull
 	if s.Strategy == "" {
 		s.Strategy = handover.Strategy(d.Strategy)
 	}

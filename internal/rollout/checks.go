@@ -12,6 +12,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -172,7 +173,7 @@ func (f *facts) checkState(
 	if err != nil {
 		return nil, err
 	}
-	found, err := preflight.State(ctx, kube, live)
+	found, err := preflight.State(ctx, kube, handover.Thawed(live))
 	for i, one := range found {
 		if !errors.Is(one, preflight.ErrMidRollout) {
 			continue
@@ -217,7 +218,7 @@ func (f *facts) declaredInManifest(ctx context.Context) (func(kind, name string)
 }
 
 // checkRights checks every permission that a later stage needs.
-func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Finding, error) {
+func (f *facts) checkRights(ctx context.Context, rollback, prepull bool) ([]*pipeline.Finding, error) {
 	kube, err := f.Conn.Kube()
 	if err != nil {
 		return nil, err
@@ -237,7 +238,11 @@ func (f *facts) checkRights(ctx context.Context, rollback bool) ([]*pipeline.Fin
 			return nil, err
 		}
 	}
-	return preflight.Access(ctx, kube, preflight.Rights(needs))
+	rights := preflight.Rights(needs)
+	if prepull {
+		rights = append(rights, f.prepullRights()...)
+	}
+	return preflight.Access(ctx, kube, rights)
 }
 
 // objectRights returns the permissions that are needed to apply the manifest's

@@ -75,13 +75,18 @@ func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
 	return noRoom(err)
 }
 
-// prove asks the new pods for their functions and waits until they have been Ready for
-// a while.
+// prove asks the new pods for their functions and waits until they have served for a
+// while.
 func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
-	if err := r.proveFunctions(ctx, rep, r.found.watched.NewPods()); err != nil {
+	s := &r.found
+	if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
 		return err
 	}
-	return r.proveSteady(ctx, rep, r.found.ready)
+	since := s.serving
+	if since.IsZero() {
+		since = s.ready
+	}
+	return r.proveSteady(ctx, rep, since)
 }
 
 // proveAll runs everything that pods have to pass before they serve.
@@ -101,8 +106,11 @@ func (r *Run) switchOver(ctx context.Context, rep *pipeline.Reporter) error {
 	s := &r.found
 	s.handed = time.Now()
 	err = h.Switch(ctx, s.fresh, s.watched.NewPods())
-	if errors.Is(err, handover.ErrNotReady) {
+	switch {
+	case errors.Is(err, handover.ErrNotReady):
 		s.handed = time.Time{} // no Service was switched
+	case err == nil:
+		s.handed = time.Now() // requests may have reached the old pods until now
 	}
 	return err
 }

@@ -41,6 +41,9 @@ type Options struct {
 	ToRevision int64
 	// Restart replaces the pods by new pods of the running image.
 	Restart bool
+	// Prepull lets the nodes pull the image and execute a program of it before anything is
+	// changed.
+	Prepull bool
 }
 
 // DryRun is how far a run goes.

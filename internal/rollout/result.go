@@ -36,7 +36,9 @@ type Result struct {
 	// SwitchedAt is zero if there was no switch.
 	SwitchedAt time.Time `json:"switchedAt,omitzero" doc:"when the Services switched to the new version"`
 	// Startup is nil if no new pod ran.
-	Startup *Startup `json:"startup,omitempty" doc:"where the time went until a new pod was Ready, with pod and seconds: pulled, started, served, Ready"`
+	Startup *Startup `json:"startup,omitempty" doc:"where the time until a new pod was Ready went, with pod and seconds"`
+	// DrainSeconds is zero if the old pods were not waited for.
+	DrainSeconds float64 `json:"drainSeconds,omitempty" doc:"the time from the switch until no step was executing on the old pods"`
 	// Container is the container that gets the image.
 	Container string `json:"-"`
 }
@@ -70,7 +72,7 @@ func (r *Run) Result(out pipeline.Outcome) Result {
 	if c, ok := r.facts.choice.Peek(); ok && c.Strategy != "" {
 		res.Strategy = &c
 	}
-	res.SwitchedAt, res.Startup = s.handed, s.startup
+	res.SwitchedAt, res.Startup, res.DrainSeconds = s.handed, s.startup, s.drainTook().Seconds()
 	if s.revision != nil {
 		res.Revision = s.revision.Number
 	}

@@ -44,6 +44,7 @@ func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Ru
 		Merge:       joinForbidden,
 		Cleanup:     r.close,
 		OnFailure:   r.failed,
+		Closing:     r.closing,
 		KeepChanges: o.NoRollback,
 	}
 	return r
@@ -67,7 +68,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 			return f.checkDryRun(ctx, r.applyOptions(nil, true))
 		}},
 		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return f.checkRights(ctx, !r.NoRollback)
+			return f.checkRights(ctx, !r.NoRollback, r.Prepull && !r.Restart)
 		}},
 		{Name: "hand-over", Run: r.checkHeld},
 		{Name: "strategy", Run: f.checkStrategy},

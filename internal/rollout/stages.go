@@ -97,8 +97,12 @@ func (r *Run) preApply() (stages []pipeline.Stage) {
 		if r.facts, err = r.recheck(ctx, rep); err != nil {
 			return err
 		}
+		r.removeWarmUps(ctx, rep)
 		return r.takeOver(ctx, rep)
 	}, nil))
+	if r.Prepull && !r.Restart { // the nodes have the image of a restart
+		stages = append(stages, stage("prepull", r.prepull, nil))
+	}
 	if !r.Inngest.Off {
 		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 			if err = r.guardSteps(ctx, rep); err != nil {
@@ -173,7 +177,7 @@ func (r *Run) serveStages() (stages []pipeline.Stage) {
 func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (bool, error)) pipeline.Stage {
 	s := &r.found
 	return stage("settle", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		if s.settled, err = oldGone(ctx, rep); err != nil || r.Inngest.Off {
+		if s.settled, err = oldGone(ctx, rep); err != nil || r.Inngest.Off || s.verified != nil {
 			return err
 		}
 		s.verified, err = r.verify(ctx, rep, s.refreshed)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
@@ -32,72 +33,119 @@ type Startup struct {
 	// the time from there until the pod was Ready.
 	Served float64 `json:"servedSeconds,omitempty"`
 	Ready  float64 `json:"readySeconds,omitempty"`
+	// Probes is the part of Ready that only the settings of the probes caused, and
+	// Settings says which. They are empty if that was less than 3 s.
+	Probes   float64 `json:"probeSettingsSeconds,omitempty"`
+	Settings string  `json:"probeSettings,omitempty"`
 }
 
-// startup observes a new pod while it starts.
+// startup observes the new pods while they start.
 type startup struct {
 	container string
 	began     time.Time
-	// ask returns when the pod began to accept connections, or zero if that is not
+	// ask returns when a pod began to accept connections, or zero if that is not
 	// known.
 	ask func(pod *corev1.Pod) time.Time
 
-	mu     sync.Mutex // guards served
+	mu     sync.Mutex // guards the served of each of pods
 	asking sync.WaitGroup
+	pods   map[types.UID]*start
+	first  *start // the pod that ran first
+}
+
+// start is what was observed of one pod. Times that are not known are zero.
+type start struct {
 	pod    *corev1.Pod // the last observed state
 	ran    time.Time
+	served time.Time
 	ready  time.Time
 	failed time.Time // when the last failure of its probe was observed
 	fails  int32
-	served time.Time
 	pull   time.Duration
 }
+
+// mostAsked is how many pods are asked when they begin to accept connections.
+const mostAsked = 16
 
 // see processes what a watch has observed.
 func (s *startup) see(r watch.Result, now time.Time) {
 	for _, pod := range r.NewPods() {
-		if pod == nil || s.pod != nil && pod.UID != s.pod.UID {
+		if pod == nil {
 			continue
 		}
-		status := statusOf(pod, s.container)
-		if s.pod == nil && (status == nil || status.State.Running == nil) {
-			continue
-		}
-		if s.pod == nil {
-			s.ran = now
-			if s.ask != nil && !podutils.IsPodReady(pod) {
-				s.asking.Go(func() {
-					at := s.ask(pod)
-					s.mu.Lock()
-					defer s.mu.Unlock()
-					s.served = at
-				})
+		one := s.pods[pod.UID]
+		if one == nil {
+			status := statusOf(pod, s.container)
+			if status == nil || status.State.Running == nil {
+				continue
 			}
+			one = s.add(pod, now)
 		}
-		s.pod = pod
-		if s.ready.IsZero() && podutils.IsPodReady(pod) {
-			s.ready = now
+		one.pod = pod
+		if one.ready.IsZero() && podutils.IsPodReady(pod) {
+			one.ready = now
 		}
-		break
+		one.count(r.Snapshot.Events, now)
 	}
-	if s.pod == nil {
-		return
+}
+
+// add begins to observe a pod that runs now.
+func (s *startup) add(pod *corev1.Pod, now time.Time) *start {
+	one := &start{pod: pod, ran: now}
+	if s.pods == nil {
+		s.pods, s.first = map[types.UID]*start{}, one
 	}
+	s.pods[pod.UID] = one
+	if s.ask != nil && !podutils.IsPodReady(pod) && len(s.pods) <= mostAsked {
+		s.asking.Go(func() {
+			at := s.ask(pod)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			one.served = at
+		})
+	}
+	return one
+}
+
+// count processes the pod's own events.
+func (o *start) count(events []*corev1.Event, now time.Time) {
 	fails := int32(0)
-	for _, e := range r.Snapshot.Events {
-		if e.InvolvedObject.UID != s.pod.UID {
+	for _, e := range events {
+		if e.InvolvedObject.UID != o.pod.UID {
 			continue
 		}
 		switch e.Reason {
 		case "Unhealthy":
 			fails += max(1, e.Count)
 		case "Pulled":
-			s.pull = max(s.pull, pulledIn(e.Message))
+			o.pull = max(o.pull, pulledIn(e.Message))
 		}
 	}
-	if fails > s.fails {
-		s.fails, s.failed = fails, now
+	if fails > o.fails {
+		o.fails, o.failed = fails, now
 	}
+}
+
+// serving returns since when all of the observed pods have accepted connections. For a
+// pod of which that is not known, it is the time when it was first seen Ready. The
+// result is zero if a pod is not Ready, or if none was observed.
+func (s *startup) serving(pods []*corev1.Pod) (since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pod := range pods {
+		one := s.pods[pod.UID]
+		if one == nil || one.ready.IsZero() {
+			return time.Time{}
+		}
+		at := one.served
+		if at.IsZero() || at.After(one.ready) {
+			at = one.ready
+		}
+		if at.After(since) {
+			since = at
+		}
+	}
+	return since
 }
 
 // pullTime matches the kubelet's event (pkg/kubelet/images/image_manager.go): "Successfully
@@ -127,18 +175,21 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 
 // result returns what was observed, or nil if no new pod ran.
 func (s *startup) result() *Startup {
-	if s.pod == nil {
+	one := s.first
+	if one == nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := &Startup{Pod: s.pod.Name, Pull: s.pull.Seconds(), Started: s.ran.Sub(s.began).Seconds()}
-	if !s.served.IsZero() {
-		out.Served = max(0, s.served.Sub(s.ran).Seconds())
+	out := &Startup{Pod: one.pod.Name, Pull: one.pull.Seconds(), Started: one.ran.Sub(s.began).Seconds()}
+	if !one.served.IsZero() {
+		out.Served = max(0, one.served.Sub(one.ran).Seconds())
 	}
-	if !s.ready.IsZero() {
-		out.Ready = s.ready.Sub(s.ran).Seconds()
+	if !one.ready.IsZero() {
+		out.Ready = one.ready.Sub(one.ran).Seconds()
 	}
+	added, settings := one.added(s.container)
+	out.Probes, out.Settings = added.Seconds(), settings
 	return out
 }
 
@@ -164,29 +215,36 @@ func inSeconds(s float64) string { return units.Elapsed(time.Duration(s * float6
 // reported.
 const worthSaying = 3 * time.Second
 
-// delay reports how long the settings of the probes delayed a pod that already served
-// before it was Ready. It returns nil if that was short or had another reason: a probe
-// that failed after the pod had accepted connections was right to fail.
-func (s *startup) delay() *pipeline.Finding {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pod == nil || s.served.IsZero() || s.ready.IsZero() {
-		return nil
+// added returns how long the settings of the probes delayed a pod that already served
+// before it was Ready, and which settings did. The time is 0 if that was short or had
+// another reason: a probe that failed after the pod had accepted connections was right
+// to fail.
+func (o *start) added(container string) (added time.Duration, settings string) {
+	if o.served.IsZero() || o.ready.IsZero() {
+		return 0, ""
 	}
-	served := s.served
-	if s.failed.After(served) {
-		served = s.failed
+	served := o.served
+	if o.failed.After(served) {
+		served = o.failed
 	}
-	added := s.ready.Sub(served)
-	i := slices.IndexFunc(s.pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == s.container })
+	added = o.ready.Sub(served)
+	i := slices.IndexFunc(o.pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container })
 	if added < worthSaying || i < 0 {
-		return nil
+		return 0, ""
 	}
-	var settings []string
+	if settings = settingsOf(o.pod.Spec.Containers[i]); settings == "" {
+		return 0, ""
+	}
+	return added, settings
+}
+
+// settingsOf lists the settings of a container's probes that make a pod Ready later.
+func settingsOf(c corev1.Container) string {
+	var all []string
 	for _, p := range []struct {
 		name  string
 		probe *corev1.Probe
-	}{{"startupProbe", s.pod.Spec.Containers[i].StartupProbe}, {"readinessProbe", s.pod.Spec.Containers[i].ReadinessProbe}} {
+	}{{"startupProbe", c.StartupProbe}, {"readinessProbe", c.ReadinessProbe}} {
 		if p.probe == nil {
 			continue
 		}
@@ -201,17 +259,30 @@ func (s *startup) delay() *pipeline.Finding {
 			these = append(these, fmt.Sprintf("successThreshold %d", n))
 		}
 		if len(these) > 0 {
-			settings = append(settings, p.name+": "+strings.Join(these, " and "))
+			all = append(all, p.name+": "+strings.Join(these, " and "))
 		}
 	}
-	if len(settings) == 0 {
+	return strings.Join(all, "; ")
+}
+
+// delay reports a delay that only the settings of the probes caused; nil if there was
+// none.
+func (s *startup) delay() *pipeline.Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.first
+	if one == nil {
 		return nil
 	}
-	after := func(t time.Time) string { return units.Elapsed(max(0, t.Sub(s.ran))) }
-	return &pipeline.Finding{Code: CodeProbeDelay, Severity: pipeline.Note, Where: s.pod.Namespace + "/pod/" + s.pod.Name,
+	added, settings := one.added(s.container)
+	if added == 0 {
+		return nil
+	}
+	after := func(t time.Time) string { return units.Elapsed(max(0, t.Sub(one.ran))) }
+	return &pipeline.Finding{Code: CodeProbeDelay, Severity: pipeline.Note, Where: one.pod.Namespace + "/pod/" + one.pod.Name,
 		What: fmt.Sprintf("probe settings delayed the new pod by %s", units.Elapsed(added)),
 		Why: fmt.Sprintf("it accepted connections %s after its start and was Ready after %s; %s",
-			after(s.served), after(s.ready), strings.Join(settings, "; ")),
+			after(one.ready.Add(-added)), after(one.ready), settings),
 		Fix: "a startupProbe with periodSeconds 1 finds out within a second; `kubectl sbw explain probe-delay` shows the lines"}
 }
 
@@ -227,6 +298,7 @@ func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Option
 	return func() {
 		cancel()
 		s.asking.Wait()
+		r.found.serving = s.serving(r.found.watched.NewPods())
 		if r.found.startup = s.result(); r.found.startup != nil {
 			rep.Notef("%s", r.found.startup)
 		}

@@ -21,7 +21,7 @@ func started(a at, onStart, readiness *corev1.Probe) *startup {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := &startup{container: "worker", began: began}
 	if a.served > 0 {
-		s.served = began.Add(a.served)
+		s.ask = func(*corev1.Pod) time.Time { return began.Add(a.served) }
 	}
 	see := func(after time.Duration, ready corev1.ConditionStatus, events ...*corev1.Event) {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", UID: "1", Namespace: "ns"},
@@ -42,6 +42,7 @@ func started(a at, onStart, readiness *corev1.Probe) *startup {
 	if a.ready > 0 {
 		see(a.ready, corev1.ConditionTrue, failure...)
 	}
+	s.asking.Wait()
 	return s
 }
 
@@ -94,5 +95,31 @@ func TestStartup(t *testing.T) {
 	}
 	if !slices.Contains(strings.Fields(started(at{ran: time.Second}, nil, nil).result().String()), "1.5s,") {
 		t.Error("the pull is missing")
+	}
+}
+
+// The wait before the switch begins when the last pod accepted connections, which may be
+// long before its readiness probe ran.
+func TestServingSince(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1"}}
+	other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "2"}}
+	for _, test := range []struct {
+		name string
+		at   at
+		pods []*corev1.Pod
+		want time.Duration // negative: not known
+	}{
+		{"it accepted connections before it was Ready", at{ran: time.Second, served: 2 * time.Second, ready: 9 * time.Second}, []*corev1.Pod{pod}, 2 * time.Second},
+		{"unknown when it accepted connections", at{ran: time.Second, ready: 9 * time.Second}, []*corev1.Pod{pod}, 9 * time.Second},
+		{"it was asked late", at{ran: time.Second, served: 10 * time.Second, ready: 9 * time.Second}, []*corev1.Pod{pod}, 9 * time.Second},
+		{"not Ready", at{ran: time.Second, served: 2 * time.Second}, []*corev1.Pod{pod}, -1},
+		{"another pod was not observed", at{ran: time.Second, served: 2 * time.Second, ready: 3 * time.Second}, []*corev1.Pod{pod, other}, -1},
+		{"no pod", at{ran: time.Second, served: 2 * time.Second, ready: 3 * time.Second}, nil, -1},
+	} {
+		s := started(test.at, nil, nil)
+		got := s.serving(test.pods)
+		if test.want < 0 && !got.IsZero() || test.want >= 0 && got != s.began.Add(test.want) {
+			t.Errorf("%s: %s", test.name, got.Sub(s.began))
+		}
 	}
 }

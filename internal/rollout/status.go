@@ -100,6 +100,9 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 			s.Findings = append(s.Findings, f)
 		}
 	}
+	warm, err := t.warmUps(ctx)
+	s.find("whether a warm-up pod was left", err)
+	s.Findings = append(s.Findings, warm...)
 	if f := t.earlier(w, t.left); f != nil {
 		s.Findings = append(s.Findings, f.With(func(f *pipeline.Finding) {
 			f.Severity = pipeline.Warning

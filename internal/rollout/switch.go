@@ -90,9 +90,7 @@ func switching(r *Run) []pipeline.Stage {
 			}), r.withApply()),
 			stage("release", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.final = r.keeps("the old pods were already being terminated")
-				more, err := r.release(ctx, rep, s.choice)
-				s.applied = append(s.applied, more...)
-				return err
+				return r.releaseAndVerify(ctx, rep)
 			}), r.withApply()),
 		)...),
 		proven(r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
@@ -236,7 +234,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	}
 	rep.Notef("after %s, the Services point to the old version again", time.Since(began).Round(10*time.Millisecond))
 	if r.Inngest.Off {
-		return nil
+		return h.Thaw(ctx)
 	}
 	offset, handed := r.clockOffset(ctx), r.found.handed
 	// Steps that began well before the switch are on an old pod, which stays.
@@ -248,7 +246,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if _, err := last.Wait(ctx, rep); err != nil {
 		reportAll(rep, asWarnings(pipeline.AsFindings("cannot wait for the new pods to finish their work", err)))
 	}
-	return nil
+	return h.Thaw(ctx) // if somebody has set another template, this terminates the new pods
 }
 
 // lastChance is how long the pods of a version that is being taken back may finish
@@ -332,7 +330,9 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 		if r.found.drainer == nil {
 			r.found.drainer = r.newDrainer(ctx)
 		}
-		_, err = r.found.drainer.Wait(ctx, rep)
+		if _, err = r.found.drainer.Wait(ctx, rep); err == nil {
+			r.found.drained = time.Now()
+		}
 	}
 	if err != nil {
 		cancel(err)
@@ -348,6 +348,21 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 		return errors.Join(err, r.keeps("the old version still has work")), nil
 	}
 	return nil, nil
+}
+
+// releaseAndVerify releases everything that is held, and meanwhile checks the registration
+// once more: the old pods have had the whole drain to register their functions again.
+func (r *Run) releaseAndVerify(ctx context.Context, rep *pipeline.Reporter) error {
+	s := &r.found
+	var wrong error
+	var verifying sync.WaitGroup
+	if !r.Inngest.Off {
+		verifying.Go(func() { s.verified, wrong = r.verify(ctx, rep, s.refreshed) })
+	}
+	more, err := r.release(ctx, rep, s.choice)
+	s.applied = append(s.applied, more...)
+	verifying.Wait()
+	return errors.Join(err, wrong)
 }
 
 // release terminates the old pods and releases everything that is held.

@@ -49,6 +49,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 		KeepChanges: true,
 		Cleanup:     r.close,
 		OnFailure:   r.failed,
+		Closing:     r.closing,
 		Checks:      r.log.record(r.checks()),
 		Merge:       joinForbidden,
 	}
@@ -88,7 +89,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 		{Name: "revision", Run: r.checkRevision},
 		{Name: "manifest", Run: f.checkUndoManifest},
 		{Name: "rights", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return f.checkRights(ctx, true)
+			return f.checkRights(ctx, true, false)
 		}},
 	}
 	checks = r.more(checks)

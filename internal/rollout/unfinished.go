@@ -126,7 +126,7 @@ func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
 	switch action {
 	case handover.Resume:
 		r.found.adopted = p
-		return nil
+		return h.Thaw(ctx) // it is paused again by the switch
 	case handover.GoBack:
 		err = h.GoBack(ctx, o)
 	case handover.Release:
@@ -168,12 +168,16 @@ type handing struct {
 	wentBack bool
 	// fresh is the pod-template-hash of the new version.
 	fresh string
-	// ready is when all new pods were Ready.
-	ready time.Time
-	// handed is when the Services were switched to the new version.
+	// ready is when all new pods were Ready, and serving since when they have accepted
+	// connections; zero if that is not known.
+	ready, serving time.Time
+	// handed is when the Services were switched to the new version. From its first
+	// write on, it is when the switch began.
 	handed time.Time
 	// drainer tracks the steps on the old pods since then.
 	drainer *handover.Drainer
+	// drained is when no step was left on the old pods.
+	drained time.Time
 	// final is set once the new version stays no matter what follows. Every undo is
 	// then refused with this error.
 	final error
