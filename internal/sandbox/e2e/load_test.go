@@ -20,6 +20,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/cluster"
@@ -94,7 +95,16 @@ func newLoad(ctx context.Context, t testing.TB, s *sandbox.Sandbox, img *storyIm
 	t.Cleanup(func() { _ = collector.Close() })
 	l.report = "http://" + listener.Addr().String()
 	l.publish("v0")
-	l.must(0, nil, "rollout", "--tag", "v0", "--strategy", "rolling")
+	// The kubelet reads the pull secret when the first pod needs it. If that takes too
+	// long, it pulls without the secret once, which the registry denies.
+	r := l.sbw("rollout", "--tag", "v0", "--strategy", "rolling")
+	if r.code != 0 && strings.Contains(r.err, string(verdict.CodeImageDenied)) {
+		t.Logf("the first rollout was denied the image; trying again\n%s", r.err)
+		r = l.sbw("rollout", "--tag", "v0", "--strategy", "rolling")
+	}
+	if r.code != 0 {
+		t.Fatalf("the first rollout: exit %d\n%s", r.code, r.err)
+	}
 	l.proven["v0"] = time.Now()
 	return l
 }

@@ -95,6 +95,7 @@ const loaded = async (ctx) => {
   for (const [i, duration] of ms.entries()) {
     await ctx.step.run(`step ${i}`, async () => {
       await report({ n, step: i, state: "began", attempt: ctx.attempt });
+      if (process.env.FAIL_STEPS) throw new Error("failed on purpose");
       await finished(duration);
       await report({ n, step: i, state: "ended", attempt: ctx.attempt });
     });
@@ -111,9 +112,9 @@ const functions = names.map((name) => all[name]());
 
 const app = new Hono();
 app.get("/", (c) =>
-  c.json({
+  process.env.FAIL_PROBE ? c.text("failed on purpose", 503) : c.json({
     service: env("INNGEST_APP_ID", "system-bus-cluster"), status: "running", functions: names, count: names.length,
-    worker: { role: env("WORKER_ROLE", "cluster"), sdk: version, duplicateFunctionIds: [] },
+    worker: { role: env("WORKER_ROLE", "cluster"), sdk: version, duplicateFunctionIds: process.env.DUPLICATES ? [names[0]] : [] },
   }),
 );
 app.post("/finish", (c) => {
