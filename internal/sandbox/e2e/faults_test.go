@@ -88,6 +88,11 @@ var faults = []fault{
 	{name: "paused", tag: "better", exit: 3, code: "paused", prepare: "pause"},
 	{name: "quota-full", tag: "better", exit: 3, code: "quota", prepare: "quota"},
 
+	// A warm-up finds these on the node, and nothing is changed either.
+	{name: "prepull-missing-tag", tag: "never", blind: true, flags: []string{"--prepull"}, code: "image-not-found", exit: 1},
+	{name: "prepull-denied", tag: "better", blind: true, prepare: "imagePullSecrets", flags: []string{"--prepull"}, code: "image-denied", exit: 1},
+	{name: "prepull-wrong-architecture", tag: "foreignbun", flags: []string{"--prepull"}, code: "exec-format", exit: 1},
+
 	// Only the node, the scheduler or admission can see these.
 	{name: "missing-tag-unseen", tag: "never", blind: true, code: "image-not-found", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
 	{name: "denied-unseen", tag: "better", blind: true, prepare: "imagePullSecrets", code: "image-denied", exit: 4, proof: `ErrImagePull|ImagePullBackOff`, within: atOnce},
@@ -283,7 +288,7 @@ func (f fault) run(ctx context.Context, p *place, eyes *eyes) row {
 	switch out.err = errors.Join(errs...); {
 	case out.err != nil:
 		out.after = "**unexpected**"
-	case r.code == 3:
+	case r.code == 3, r.code == 1:
 		out.after = "nothing was changed"
 	case f.others:
 		out.after = "left as the other user changed it"

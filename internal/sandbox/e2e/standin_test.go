@@ -39,7 +39,7 @@ var standins = map[string][]string{
 	"good": nil, "better": {"-page", `{"count":3,"worker":{"role":"cluster"}}`},
 	"crash": {"-exit=3"}, "ends": {"-exit=0"}, "eats": {"-eat"}, "deaf": {"-deaf"}, "unready": {"-unready"}, "dead": {"-dead", "-unready"},
 	"broken": {"-status=500"}, "duplicates": {"-duplicates"}, "otherpage": {"-page", "another program"},
-	"foreign": nil,
+	"foreign": nil, "foreignbun": nil,
 }
 
 // blind makes every registry unreachable from here: nothing listens on this
@@ -106,17 +106,20 @@ func (st *stage) pushStandins() error {
 		return err
 	}
 	native, err1 := images.PlainLayer([]images.File{{Path: "program", Mode: 0o755, Data: program}})
-	foreign, err2 := images.PlainLayer([]images.File{{Path: "program", Mode: 0o755, Data: header}})
+	foreign, err2 := images.PlainLayer([]images.File{{Path: "program", Mode: 0o755, Data: header}, {Path: "bun", Mode: 0o755, Data: header}})
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	all := map[string]v1.Image{}
 	for tag, args := range standins {
-		layer := native
-		if tag == "foreign" {
+		layer, program := native, "/program"
+		if strings.HasPrefix(tag, "foreign") {
 			layer = foreign
 		}
-		if all[tag], err = images.Of(v1.Config{Entrypoint: []string{"/program"}, Cmd: args}, layer); err != nil {
+		if tag == "foreignbun" { // a runtime that a warm-up knows
+			program = "/bun"
+		}
+		if all[tag], err = images.Of(v1.Config{Entrypoint: []string{program}, Cmd: args}, layer); err != nil {
 			return err
 		}
 	}
