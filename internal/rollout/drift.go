@@ -14,6 +14,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/catalog"
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -27,6 +28,7 @@ import (
 // stateOf judges the workload. If its pods may not be read, only the counts in the
 // workload's status are used.
 func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *workload.Workload, to *Status) {
+	w = handover.Thawed(w) // the switch is reported by itself
 	v, err := preflight.Status(ctx, kube, w)
 	if apierrors.IsForbidden(err) {
 		v = verdict.ByStatus(w, time.Now())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
@@ -108,7 +109,7 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	if err != nil {
 		return nil, nil // another check reports the error
 	}
-	if c := verdict.HeldBack(live); c != nil {
+	if c := verdict.HeldBack(handover.Thawed(live)); c != nil {
 		return []*pipeline.Finding{c.Finding()}, nil
 	}
 	if s, err := r.facts.held.Get(ctx); r.ToRevision == 0 && err == nil && s.Mark != nil {

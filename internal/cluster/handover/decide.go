@@ -128,7 +128,11 @@ func (p Plan) held(s *State) Plan {
 	if p.New == p.Old {
 		return p.is(Applied, "the Deployment has the old version's template again but is still held", GoBack)
 	}
-	if theirs := s.theirs(); theirs != "" {
+	theirs := s.theirs()
+	if s.Lost && theirs == "" { // only the template is left to say what was applied
+		theirs = "somebody has gone back to another revision with kubectl rollout undo while the Deployment was held"
+	}
+	if theirs != "" {
 		p.ServicesFirst = true
 		return p.is(Disturbed, theirs, Release)
 	}
@@ -141,7 +145,7 @@ func (p Plan) held(s *State) Plan {
 	case len(gone) > 0 && s.version(gone[0]) != nil:
 		return p.is(
 			Disturbed,
-			"somebody has changed the pod template since the Services were switched: the pods that they point to are being terminated",
+			"somebody has changed the pod template since the Services were switched: the pods that they point to are of another one",
 			GoBack,
 			Release,
 		)

@@ -78,6 +78,16 @@ func TestDecide(t *testing.T) {
 		{"somebody is working on it", func(s *handover.State) { s.Busy = "bob" }, handover.Proving, choices{handover.Wait}, false},
 		{"another image was set", func(s *handover.State) { s.Deployment.Spec.Template.Spec.Containers[0].Image = "w:theirs" },
 			handover.Disturbed, choices{handover.Release}, true},
+		{"another revision was restored, and with it its annotations", func(s *handover.State) { s.Lost = true }, handover.Disturbed, choices{handover.Release}, true},
+		{"the old revision was restored, and with it its annotations", func(s *handover.State) {
+			s.Lost, s.Deployment.Spec.Template = true, *worker("w:1").Spec.Template.DeepCopy()
+		}, handover.Applied, choices{handover.GoBack}, false},
+		{"the template was changed while it is paused", func(s *handover.State) {
+			lead(s.Services[0], "new")
+			lead(s.Services[1], "new")
+			s.Deployment.Spec.Paused, s.Mark.Paused = true, true
+			s.Deployment.Spec.Template.Annotations = map[string]string{"restarted": "now"}
+		}, handover.Disturbed, choices{handover.GoBack, handover.Release}, false},
 		{"minReadySeconds was removed", func(s *handover.State) { s.Deployment.Spec.MinReadySeconds = 0 },
 			handover.Disturbed, choices{handover.Release}, true},
 		{"the strategy was removed", func(s *handover.State) { s.Deployment.Spec.Strategy = appsv1.DeploymentStrategy{} },

@@ -26,7 +26,9 @@ type State struct {
 	Ref        workload.Ref
 	Deployment *appsv1.Deployment // nil if it does not exist
 	// Mark is the Deployment's mark; nil if it is not held.
-	Mark        *Mark
+	Mark *Mark
+	// Lost means that the mark is no longer on the Deployment: see lostMark.
+	Lost        bool
 	ReplicaSets []*appsv1.ReplicaSet // the Deployment's own
 	Pods        []*corev1.Pod        // the pods of these ReplicaSets
 	Services    []HeldService        // sorted by name
@@ -82,6 +84,7 @@ func Read(ctx context.Context, kube kubernetes.Interface, ref workload.Ref) (*St
 	}
 	if s.Mark == nil {
 		s.Mark = s.lostMark()
+		s.Lost = s.Mark != nil
 	}
 	return s, nil
 }

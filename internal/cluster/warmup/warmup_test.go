@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -177,15 +176,13 @@ func TestPullFails(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	kube, o := place(t, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	pods, err := kube.CoreV1().Pods(o.Ref.Namespace).Watch(t.Context(), metav1.ListOptions{LabelSelector: Label})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pods.Stop()
-	go func() {
-		for e := range pods.ResultChan() {
-			if e.Type == apiwatch.Added {
+	go func() { // the pod runs for as long as nobody interrupts it
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for range tick.C {
+			if all, err := Left(ctx, kube, o.Ref); err != nil || len(all) > 0 {
 				cancel(pipeline.ErrInterrupted)
+				return
 			}
 		}
 	}()
