@@ -17,17 +17,28 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 )
 
-// The test uses shortJobs, and the benchmark longJobs.
-var (
-	shortJobs = []job{
-		{"load/wanted", []int{2000, 3000}}, {"load/zero", []int{5000}}, {"load/wanted", []int{1000, 1000, 4000}},
-		{"load/zero", []int{8000}}, {"load/zero", []int{2000, 2000}}, {"load/wanted", []int{12000}},
+// shortJobs are the tests' load.
+var shortJobs = []job{
+	{"load/wanted", []int{2000, 3000}}, {"load/zero", []int{5000}}, {"load/wanted", []int{1000, 1000, 4000}},
+	{"load/zero", []int{8000}}, {"load/zero", []int{2000, 2000}}, {"load/wanted", []int{12000}},
+}
+
+// longJobs are the benchmarks' load: steps of 2 to 60 s, half of them without retries. A
+// step of 60 s is executing two thirds of the time, and each rollout that drains has to
+// wait for it; with more of them, twenty rollouts would take hours.
+var longJobs = func() []job {
+	all := make([]job, 90)
+	for i := range all {
+		all[i] = shortJobs[i%len(shortJobs)]
 	}
-	longJobs = []job{
-		{"load/wanted", []int{2000, 10000}}, {"load/zero", []int{5000}}, {"load/zero", []int{60000}}, {"load/wanted", []int{2000, 2000, 20000}},
-		{"load/zero", []int{30000, 2000}}, {"load/wanted", []int{45000}}, {"load/zero", []int{3000, 3000, 3000}}, {"load/wanted", []int{15000}},
+	for at, j := range map[int]job{
+		5: {"load/zero", []int{60000}}, 20: {"load/wanted", []int{2000, 2000, 20000}}, 35: {"load/zero", []int{30000, 2000}},
+		50: {"load/wanted", []int{45000}}, 65: {"load/zero", []int{20000}}, 80: {"load/wanted", []int{2000, 10000}},
+	} {
+		all[at] = j
 	}
-)
+	return all
+}()
 
 // badImage is a version that must not serve.
 type badImage struct {
@@ -164,7 +175,11 @@ func (l *load) selector() []string {
 // them without retries, in three ways: prove and switch, a rolling update, and
 // the commands of the script that sbw replaces:
 //
-//	go test -run '^$' -bench 'Switch/switch' -benchtime 20x -timeout 60m ./internal/sandbox/e2e
+//	go test -run '^$' -bench 'Switch$' -benchtime 20x -timeout 60m ./internal/sandbox/e2e
+//
+// That takes about 20 minutes on a quiet machine with 2 cores, two thirds of them for
+// the drains of the first way; -bench 'Switch$/switch' runs that one alone. The timeline
+// of each rollout goes to stderr.
 //
 // failed-attempts, lost-runs, steps-twice, unanswered and unproven-requests
 // are totals over all rollouts and should be 0. ready→done-s is the time from
@@ -173,11 +188,15 @@ func (l *load) selector() []string {
 func BenchmarkSwitch(b *testing.B) {
 	s := up(b)
 	img := newStoryImages(b.Context(), b, s, npmworkers.SDK3)[npmworkers.SDK3]
-	for name, roll := range map[string]func(*load, string) *command{
-		"switch":  func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "switch") },
-		"rolling": func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "rolling", "--force") },
-		"script":  (*load).script,
+	for _, way := range []struct {
+		name string
+		roll func(*load, string) *command
+	}{
+		{"switch", func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "switch") }},
+		{"rolling", func(l *load, tag string) *command { return l.roll(moment{}, tag, "--strategy", "rolling", "--force") }},
+		{"script", (*load).script},
 	} {
+		name, roll := way.name, way.roll
 		b.Run(name, func(b *testing.B) {
 			l := newLoad(b.Context(), b, s, img, "bench-"+name)
 			l.begin(time.Second, longJobs)
