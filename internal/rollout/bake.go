@@ -72,7 +72,9 @@ type baking struct {
 func (b *baking) look(ctx context.Context) (why string, err error) {
 	now := time.Now()
 	since := now.Sub(b.handed)
-	before, after := handover.Sample{Over: since}, handover.Sample{Over: since}
+	// A version whose runs fail now and then fails none in most short periods, so the time
+	// before the switch is always taken as long as the whole bake.
+	before, after := handover.Sample{Over: b.Switch.Bake}, handover.Sample{Over: since}
 	if err := b.pods(ctx, &after, now); err != nil {
 		return "", err
 	}
@@ -83,7 +85,7 @@ func (b *baking) look(ctx context.Context) (why string, err error) {
 	if err != nil || app == nil {
 		return handover.Bake(before, after), err
 	}
-	failed, err := inngest.FailedRuns(ctx, c.Client, *app, b.handed.Add(-since))
+	failed, err := inngest.FailedRuns(ctx, c.Client, *app, b.handed.Add(-b.Switch.Bake))
 	if err != nil {
 		return handover.Bake(before, after), c.Explain("list failed runs", err)
 	}

@@ -25,10 +25,10 @@ const unreadyFor = 15 * time.Second
 const BakeRule = "goes back when a new pod restarts, when one is not Ready for 15s, or when more runs fail than failed in an " +
 	"equally long time before the switch"
 
-// Bake compares what has happened since the switch with an equally long period before
-// it; why is empty unless the new version is worse. Failures are compared as absolute
-// numbers, so a bake can go back at the first excess failure without waiting for its
-// end.
+// Bake compares what has happened since the switch with a period before it that is as long
+// as the whole bake; why is empty unless the new version is worse. Failures are compared as
+// absolute numbers, so a bake can go back at the first excess failure without waiting for
+// its end.
 func Bake(before, after Sample) (why string) {
 	switch {
 	case after.Restarts > 0:
