@@ -155,11 +155,8 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	seen := map[string]string{} // the last printed state of each run
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
-		if err != nil && o.watch && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
-			return nil // that is how a user stops watching
-		}
 		if err != nil {
-			return c.Explain("cannot list the runs", err)
+			return o.stopped(ctx, c.Explain("cannot list the runs", err))
 		}
 		if first {
 			if err := noteDetour(env, c); err != nil {
@@ -181,12 +178,17 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
-				return nil
-			}
-			return context.Cause(ctx)
+			return o.stopped(ctx, context.Cause(ctx))
 		}
 	}
+}
+
+// stopped returns err, unless an interrupt is how the user stops watching.
+func (o *runsOptions) stopped(ctx context.Context, err error) error {
+	if o.watch && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+		return nil
+	}
+	return err
 }
 
 // print writes runs as a table, with the header only once, or as a document.

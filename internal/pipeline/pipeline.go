@@ -304,7 +304,8 @@ func (r *run) undo(ctx context.Context, stages []Stage) {
 		name := "undo " + s.Name
 		if err := r.stage(ctx, name, r.reporter(name), s.Undo); err != nil {
 			restored = false
-			err = explained(err, CodeNotRestored, "cannot restore what the stage "+s.Name+" had changed", "compare what is there now with what should be there")
+			what, fix := "cannot restore what the stage "+s.Name+" had changed", "compare what is there now with what should be there"
+			err = explained(err, CodeNotRestored, what, fix)
 			r.outcome.UndoErrs = append(r.outcome.UndoErrs, fmt.Errorf("%s: %w", name, err))
 		}
 	}

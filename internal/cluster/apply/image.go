@@ -78,7 +78,13 @@ func (a *applier) imageConfig(live *workload.Workload, container, image string) 
 }
 
 // imageOnce applies the image over r.Before, and completes r.
-func (a *applier) imageOnce(ctx context.Context, client dynamic.ResourceInterface, r *Result, container, image string, repeated bool) error {
+func (a *applier) imageOnce(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	r *Result,
+	container, image string,
+	repeated bool,
+) error {
 	before := r.Before
 	live, err := Typed(before)
 	if err != nil {

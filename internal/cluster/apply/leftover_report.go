@@ -56,7 +56,7 @@ func (k keeper) finding(o Object, prefix fieldpath.Path) *pipeline.Finding {
 		}
 		f.Why += ", and an apply removes only what sbw itself has applied"
 	}
-	f.Fix = "add it to the manifest; if it is not wanted, remove it: " + l.removal(o, prefix)
+	f.Fix = "add it to the manifest; if it is not wanted, remove it: " + l.removal(o)
 	if m.Manager == "" || byPeople(m.Manager) {
 		f.Severity = pipeline.Warning
 	}
@@ -75,7 +75,7 @@ func byPeople(manager string) bool {
 
 // removal returns the command that removes the fields. It is one patch, so that the pods are
 // replaced only once.
-func (l paths) removal(o Object, prefix fieldpath.Path) string {
+func (l paths) removal(o Object) string {
 	patch := map[string]any{}
 	for _, p := range l {
 		remove(patch, p)

@@ -200,8 +200,13 @@ func (j *judgement) deadlineExceeded() *Cause {
 	if c == nil || c.Reason != deployment.TimedOutReason || !j.policy.GaveUp.IsZero() && c.LastUpdateTime.Time.Equal(j.policy.GaveUp) {
 		return nil
 	}
-	return terminal(CodeProgressDeadline, j.Workload.Ref().String()+" made no progress within progressDeadlineSeconds",
-		termtext.Line(c.Message), "see `kubectl describe "+j.Workload.Ref().String()+"`; if the new pods merely need longer, raise spec.progressDeadlineSeconds")
+	name := j.Workload.Ref().String()
+	return terminal(
+		CodeProgressDeadline,
+		name+" made no progress within progressDeadlineSeconds",
+		termtext.Line(c.Message),
+		"see `kubectl describe "+name+"`; if the new pods merely need longer, raise spec.progressDeadlineSeconds",
+	)
 }
 
 // event returns the latest event about an object with one of the reasons, optionally

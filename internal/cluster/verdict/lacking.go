@@ -58,7 +58,8 @@ func (j *judgement) lackingIn(pod *corev1.Pod) string {
 	}
 	for _, s := range append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
 		if w := s.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-			return strings.TrimSuffix(fmt.Sprintf("container %s of pod %s waits (%s): %s", s.Name, pod.Name, w.Reason, termtext.Line(w.Message)), ": ")
+			text := fmt.Sprintf("container %s of pod %s waits (%s)", s.Name, pod.Name, w.Reason)
+			return strings.TrimSuffix(text+": "+termtext.Line(w.Message), ": ")
 		}
 	}
 	if len(pod.Status.ContainerStatuses) == 0 {

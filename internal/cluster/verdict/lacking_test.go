@@ -17,9 +17,9 @@ import (
 // names the pod and its reason, even if the pod would deserve more time.
 func TestLacking(t *testing.T) {
 	// change returns a world with one new pod, in its n-th second.
-	at := func(n time.Duration, change ...func(*corev1.Pod)) *world {
+	at := func(n int, change ...func(*corev1.Pod)) *world {
 		w := one(change...)()
-		w.now = t0.Add(n * time.Second)
+		w.now = t0.Add(time.Duration(n) * time.Second)
 		return w
 	}
 	withEvent := func(w *world, reason, message string) *world { w.event("n", reason, message); return w }

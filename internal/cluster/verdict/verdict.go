@@ -9,8 +9,9 @@
 // complete, then what blocks it. Only pods of the new revision are judged: the
 // ReplicaSet whose template equals the Deployment's, not the youngest one
 // (going back reuses an old one). A pod of the new revision that is finished
-// (Failed or Succeeded) and has a replacement is not judged either. Pods of the old revision that take long to terminate are reported in Old and Ending;
-// they are not failures.
+// (Failed or Succeeded) and has a replacement is not judged either. Pods of the
+// old revision that take long to terminate are reported in Old and Ending; they
+// are not failures.
 //
 // # Complete
 //
