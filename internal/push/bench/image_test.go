@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -28,7 +29,7 @@ func makeImage(b *testing.B, dir string, seeds []uint64) string {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for i, n := range sizes {
 		var err error
-		if img, err = mutate.AppendLayers(img, static.NewLayer(makeLayer(b, i, n, seeds[i]), types.OCILayer)); err != nil {
+		if img, err = mutate.AppendLayers(img, makeLayer(b, i, n, seeds[i])); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -37,7 +38,7 @@ func makeImage(b *testing.B, dir string, seeds []uint64) string {
 
 // makeLayer is a tar of the program that the image starts and of one file that
 // does not compress.
-func makeLayer(b *testing.B, i, size int, seed uint64) []byte {
+func makeLayer(b *testing.B, i, size int, seed uint64) v1.Layer {
 	b.Helper()
 	content := make([]byte, size)
 	var key [32]byte
@@ -61,7 +62,16 @@ func makeLayer(b *testing.B, i, size int, seed uint64) []byte {
 	if err := errors.Join(err, tw.Close(), zw.Close()); err != nil {
 		b.Fatal(err)
 	}
-	return buf.Bytes()
+	// Not a static.Layer, whose diff_id is that of the compressed bytes: a publish
+	// refuses an image whose config does not match its layers.
+	l, err := tarball.LayerFromOpener(
+		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil },
+		tarball.WithMediaType(types.OCILayer),
+	)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l
 }
 
 // program is the header of a static arm64 executable, which is all that a

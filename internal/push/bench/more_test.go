@@ -23,7 +23,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/joelhooks/gh-sbw/internal/imageref"
@@ -83,7 +82,7 @@ func makeLargeImage(b *testing.B, dir string, size int64) string {
 	}
 	h := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(hash.Sum(nil))}
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err = mutate.AppendLayers(img, static.NewLayer(makeLayer(b, 0, 1000, 1), types.OCILayer), &fileLayer{path: path, size: total, hash: h})
+	img, err = mutate.AppendLayers(img, makeLayer(b, 0, 1000, 1), &fileLayer{path: path, size: total, hash: h})
 	if err != nil {
 		b.Fatal(err)
 	}
