@@ -12,11 +12,12 @@ import (
 )
 
 // TestTheLifeOfOtherKinds follows the life of a StatefulSet and of a DaemonSet, like
-// TestTheLifeOfAWorker for a Deployment.
+// TestTheLifeOfAWorker for a Deployment. It adds a node to the cluster, on which the pods
+// of other tests would have no room, and therefore runs alone.
 func TestTheLifeOfOtherKinds(t *testing.T) {
-	t.Parallel()
 	for _, kind := range []string{"StatefulSet", "DaemonSet"} {
 		t.Run(kind, func(t *testing.T) {
+			alone(t)
 			w := newWorld(t, 1)
 			name := strings.ToLower(kind)
 			w.write(".sbw.yaml", strings.Replace(w.read(".sbw.yaml"), "{manifest:", "{kind: "+kind+", manifest:", 1))

@@ -203,6 +203,10 @@ func parallel(t *testing.T) {
 	}
 }
 
+// alone keeps a test that changes what all namespaces share from running in parallel with
+// others. It precedes newWorld, and the test's parents must not be parallel either.
+func alone(t *testing.T) { inParallel.Store(t, true) }
+
 // environ returns the environment of a child process, with additional variables.
 func (w *world) environ(more ...string) []string {
 	return slices.Concat(os.Environ(), []string{"KUBECONFIG=" + w.kubeconfig, "XDG_STATE_HOME=" + w.state}, more)
