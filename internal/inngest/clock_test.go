@@ -50,6 +50,13 @@ func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 // without endpoints.
 var breakCalls atomic.Bool
 
+// refuseRegistration is how many registrations fail, as those of a worker whose server
+// is away; onRefusal is called for each of them.
+var (
+	refuseRegistration atomic.Int64
+	onRefusal          func()
+)
+
 // clockwork is an SDK endpoint for hours of simulated time: one function has a
 // cron, the only step of the other takes a minute.
 type clockwork struct{ register func(body string) }
@@ -65,6 +72,10 @@ func (c clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut && r.Header.Get("X-Inngest-Sync-Kind") == "in_band":
 		w.Header().Set("X-Inngest-Sync-Kind", "in_band")
 		_, _ = fmt.Fprintf(w, `{"app_id":"app","url":"http://w:1/api/inngest","sdk":"js:v3.54.2","functions":%s}`, clockworkFunctions)
+	case r.Method == http.MethodPut && refuseRegistration.Add(-1) >= 0:
+		onRefusal()
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, `{"message":"Failed to register; fetch failed","modified":false}`)
 	case r.Method == http.MethodPut:
 		c.register(fmt.Sprintf(`{"appName":"app","url":"http://w:1/api/inngest","deployType":"ping","sdk":"js:v3.54.2","functions":%s}`, clockworkFunctions))
 		_, _ = io.WriteString(w, `{"message":"Successfully registered","modified":true}`)
