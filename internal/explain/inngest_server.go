@@ -120,9 +120,9 @@ var inngestServerEntries = []Entry{
 	{
 		Code:    "signing-key-invalid",
 		Title:   "what was read is not a signing key",
-		Cause:   "After its prefix (signkey-prod-) a key consists of an even number of hexadecimal digits.",
+		Cause:   "A key consists of an even number of hexadecimal digits. In a worker, a prefix such as signkey-prod- may be in front; a self-hosted server (1.43) does not start with one.",
 		Remedy:  "Store the value of INNGEST_SIGNING_KEY there, and nothing else.",
-		Example: "INNGEST_SIGNING_KEY=signkey-prod-0123456789abcdef0123456789abcdef",
+		Example: "INNGEST_SIGNING_KEY=0123456789abcdef0123456789abcdef",
 	},
 	{
 		Code:    "signing-key-unread",

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/ghcr"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/githubapi"
@@ -26,7 +27,8 @@ type Accounts struct {
 	Plain string
 	// Puller may only read packages. The cluster's pull secret contains it.
 	Puller string
-	// SigningKey and EventKey are the Inngest server's.
+	// SigningKey and EventKey are the Inngest server's. The key has no prefix such as
+	// signkey-prod-: a self-hosted server does not start with one (1.43).
 	SigningKey string
 	EventKey   string
 }
@@ -40,14 +42,16 @@ func (s *Sandbox) Accounts() (Accounts, error) {
 	var a Accounts
 	b, err := os.ReadFile(file)
 	if err == nil {
-		return a, json.Unmarshal(b, &a)
+		err = json.Unmarshal(b, &a)
+		a.SigningKey = strings.TrimPrefix(a.SigningKey, "signkey-prod-") // of a sandbox that an earlier version brought up
+		return a, err
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return a, err
 	}
 	a = Accounts{
 		Publisher: "gho_" + random(20), Plain: "gho_" + random(20), Puller: "ghp_" + random(20),
-		SigningKey: "signkey-prod-" + random(32), EventKey: random(16),
+		SigningKey: random(32), EventKey: random(16),
 	}
 	if b, err = json.Marshal(a); err != nil {
 		return a, err

@@ -142,7 +142,7 @@ func (c *Conn) findKey(ctx context.Context) error {
 		return &pipeline.Finding{
 			Code: CodeSigningKeyInvalid, Severity: pipeline.Error, Err: err,
 			What: c.Options.Key.String() + " does not hold a signing key", Why: err.Error(),
-			Fix: "put the value of INNGEST_SIGNING_KEY there: signkey-…- and an even number of hexadecimal digits",
+			Fix: "put the value of INNGEST_SIGNING_KEY there: an even number of hexadecimal digits, with or without signkey-…- in front",
 		}
 	}
 	return nil

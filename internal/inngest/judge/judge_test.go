@@ -302,6 +302,8 @@ func TestLost(t *testing.T) {
 		want bool
 	}{
 		"unreachable":        {run(model.Failed, 0, "Unable to reach SDK URL"), true},
+		"connect, silent":    {run(model.Failed, 0, "The worker stopped responding to the request."), true},
+		"connect, gone":      {run(model.Failed, 0, "Could not find a healthy connection"), true},
 		"broken off":         {run(model.Failed, 0, "error performing request: read: connection reset by peer"), true},
 		"while reading":      {run(model.Failed, 0, "Your server reset the connection while we were reading the reply: Unexpected ending response"), true},
 		"while sending":      {run(model.Failed, 0, "Your server reset the connection while we were sending the request."), true},

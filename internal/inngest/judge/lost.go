@@ -35,7 +35,10 @@ var unreachable = lazyregexp.New(`Unable to reach SDK URL` +
 	`|Your server (?:reset the connection|closed the request|connection experienced a timeout)` +
 	`|invalid status code: 50[234]` +
 	`|returned HTTP 50[234] before the SDK responded` +
-	`|did not come from an Inngest SDK`)
+	`|did not come from an Inngest SDK` +
+	// of a worker in connect mode
+	`|worker stopped responding to the request` +
+	`|[Cc]ould not find a healthy connection`)
 
 // IsUnreachable reports whether a run's error means that the worker was not
 // there, and not that its code failed.

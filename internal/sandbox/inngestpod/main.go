@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -28,6 +29,10 @@ func main() {
 }
 
 func serve(ctx context.Context, log *slog.Logger) error {
+	// The real server refuses a prefix such as signkey-prod-, too (1.43 and the newest).
+	if key, err := hex.DecodeString(os.Getenv("INNGEST_SIGNING_KEY")); err != nil || len(key) == 0 {
+		return errors.New("signing-key must be hex string with even number of chars")
+	}
 	inngest := inngestd.New(inngestd.Options{
 		SigningKey: os.Getenv("INNGEST_SIGNING_KEY"),
 		EventKeys:  []string{os.Getenv("INNGEST_EVENT_KEY")},
