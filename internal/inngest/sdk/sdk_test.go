@@ -100,6 +100,7 @@ func TestWorkerErrors(t *testing.T) {
 		"badly signed, registering":   {"00", answer(401, `{"message":"Unauthorized"}`, handled...), "register", "worker-key-refused"},
 		"registers instead":           {"00", answer(200, `{"message":"Successfully registered","modified":true}`, append(handled, "X-Inngest-Sync-Kind", "out_of_band")...), "functions", "worker-no-in-band"},
 		"wrong key":                   {"00", answer(500, `{"message":"Failed to register; JSON Parse error; status code: 401","modified":false}`, handled...), "register", "inngest-wrong-signing-key"},
+		"path left out":               {"00", answer(500, `{"message":"Failed to register; JSON Parse error: Unexpected EOF; status code: 404","modified":false}`, handled...), "register", "inngest-register-failed"},
 		"other kind":                  {"00", answer(200, `{"message":"Expected server kind cloud, got dev","modified":false}`, handled...), "register", "inngest-server-kind"},
 		"server down":                 {"00", answer(500, `{"message":"Failed to register; fetch failed","modified":false}`, handled...), "register", "inngest-register-failed"},
 		"200 with an unknown message": {"00", answer(200, `{"message":"Perhaps","modified":false}`, handled...), "register", "inngest-register-failed"},
