@@ -71,20 +71,14 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 			done.Runs = append(done.Runs, one)
 		}
 		r.Table(RunsTable(done.Runs, o.Client.Now()))
-		if len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, func(r model.Run) bool { return !r.Status.Ended() }) {
+		if len(done.Runs) > 0 && !slices.ContainsFunc(done.Runs, executing) {
 			return true, nil
 		}
-		if o.Started == nil || o.Client.Outages() == outages {
+		if o.Client.Outages() == outages || !o.forgotten(ctx, last) {
 			return false, nil
 		}
-		started := o.Started(ctx)
-		if !started.After(last) || o.Client.Now().Sub(started) < resumedAfter {
-			return false, nil
-		}
-		for _, lost := range done.Runs {
-			if !lost.Status.Ended() {
-				r.Notef("the server was restarted and has forgotten run %s of %s", lost.ID, lost.Slug)
-			}
+		for _, lost := range slices.DeleteFunc(slices.Clone(done.Runs), func(r model.Run) bool { return !executing(r) }) {
+			r.Notef("the server was restarted and has forgotten run %s of %s", lost.ID, lost.Slug)
 		}
 		r.Notef("sending %s again", o.Event.Name)
 		last, outages = o.Client.Now(), o.Client.Outages()
@@ -107,6 +101,18 @@ func ConfirmRun(ctx context.Context, o ConfirmOptions, r *pipeline.Reporter) (*C
 	}
 	return done, nil
 }
+
+// forgotten reports whether the server was started after the event was sent,
+// long enough ago to have resumed the runs that it still knows.
+func (o ConfirmOptions) forgotten(ctx context.Context, sent time.Time) bool {
+	if o.Started == nil {
+		return false
+	}
+	started := o.Started(ctx)
+	return started.After(sent) && o.Client.Now().Sub(started) >= resumedAfter
+}
+
+func executing(r model.Run) bool { return !r.Status.Ended() }
 
 func (o ConfirmOptions) unfinished(runs []model.Run) error {
 	f := &pipeline.Finding{

@@ -172,13 +172,12 @@ func (k *kit) app(name string) model.App {
 	return apps[i]
 }
 
-func (k *kit) send(name string) string {
+func (k *kit) send(name string) {
 	k.t.Helper()
-	ids, err := k.client().Send(k.ctx, wire.NewEventKey(eventKey), client.Event{Name: name})
+	_, err := k.client().Send(k.ctx, wire.NewEventKey(eventKey), client.Event{Name: name})
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return ids[0]
 }
 
 // until polls the server, as its users must.

@@ -41,7 +41,13 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		facts = img.kept.CacheDir()
 	}
 	report, err := runnable.Check(ctx, img.dir, img.digest, runnable.Options{
-		Platforms: imageref.PlatformNames(r.Platforms), Port: r.port(), NonRoot: r.nonRoot(), CacheDir: facts, Contents: img.kept != nil && r.LayerReuse,
+		Platforms: imageref.PlatformNames(
+			r.Platforms,
+		),
+		Port:     r.port(),
+		NonRoot:  r.nonRoot(),
+		CacheDir: facts,
+		Contents: img.kept != nil && r.LayerReuse,
 	}, rep)
 	if err != nil {
 		return report, err

@@ -115,7 +115,9 @@ func Choose(s Situation) Choice {
 	for _, svc := range selecting {
 		if svc.Spec.PublishNotReadyAddresses {
 			c.Notes = append(c.Notes, fmt.Sprintf(
-				"Service %s also sends requests to pods that are terminating (publishNotReadyAddresses): it is held until the old pods are gone", svc.Name))
+				"Service %s also sends requests to pods that are terminating (publishNotReadyAddresses): it is held until the old pods are gone",
+				svc.Name,
+			))
 		}
 	}
 	slices.Sort(c.Services)

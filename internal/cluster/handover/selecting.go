@@ -125,7 +125,11 @@ func (s *Situation) unswitchable(svc *corev1.Service) string {
 	}
 	switch field := localPolicy(svc); {
 	case field != "" && s.Nodes != 1:
-		return fmt.Sprintf("Service %s reaches only pods on the node that gets the request (%s: Local), and the new pods may be on other nodes", svc.Name, field)
+		return fmt.Sprintf(
+			"Service %s reaches only pods on the node that gets the request (%s: Local), and the new pods may be on other nodes",
+			svc.Name,
+			field,
+		)
 	case slices.Contains(s.Altered, svc.Name):
 		return fmt.Sprintf("the manifest changes Service %s itself: one patch cannot switch it and change it", svc.Name)
 	case slices.Contains(s.Denied, svc.Name):

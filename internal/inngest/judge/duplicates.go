@@ -101,7 +101,8 @@ func duplicateFinding(app string, all []Duplicate) *pipeline.Finding {
 	case len(shared) > 0:
 		return &pipeline.Finding{
 			Code: model.CodeSharedTriggers, Severity: pipeline.Note, Evidence: shared,
-			What: fmt.Sprintf("%s functions in more than one app", starts(len(shared))), Why: "that may be intended: different functions listen to the same event",
+			What: fmt.Sprintf("%s functions in more than one app", starts(len(shared))),
+			Why:  "that may be intended: different functions listen to the same event",
 		}
 	}
 	return nil

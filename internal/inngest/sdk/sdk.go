@@ -296,7 +296,8 @@ func (w *Worker) registrationRefusal(r *wire.Reply, reg model.Registration) erro
 		// A path in INNGEST_BASE_URL, as behind an ingress, is dropped by the SDK (3.54
 		// and 4.24).
 		f.What = "the worker registers at an address where no Inngest server is"
-		f.Fix = "set INNGEST_BASE_URL of the worker to the server's own address, such as http://inngest-svc:8288, without a path: the SDK leaves a path out"
+		f.Fix = "set INNGEST_BASE_URL of the worker to the server's own address, such as http://inngest-svc:8288, " +
+			"without a path: the SDK leaves a path out"
 	case strings.Contains(reg.Message, "401"):
 		f.Code, f.What = model.CodeWrongSigningKey, "the Inngest server does not accept the worker's signing key"
 		f.Fix = "set INNGEST_SIGNING_KEY in the worker's Secret to the server's --signing-key and restart the pods"

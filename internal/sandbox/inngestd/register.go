@@ -204,7 +204,10 @@ func (s *Server) upsertAppLocked(in registration, sum string) *app {
 	a.method = "SERVE"
 	if in.DeployType == "connect" && in.Capabilities.Connect == "v1" {
 		a.method = "CONNECT"
-		s.connections = append(s.connections, &connection{id: s.ids.next(s.now()), gateway: s.ids.next(s.now()), app: a, status: connectionReady, at: s.now()})
+		s.connections = append(
+			s.connections,
+			&connection{id: s.ids.next(s.now()), gateway: s.ids.next(s.now()), app: a, status: connectionReady, at: s.now()},
+		)
 	}
 	return a
 }

@@ -100,7 +100,18 @@ func savedSpans(spans []*span) []savedSpan {
 	var all []savedSpan
 	for _, sp := range spans {
 		all = append(all, savedSpan{
-			sp.id, sp.name, sp.status, sp.stepOp, sp.stepID, sp.attempts, sp.queued, sp.started, sp.ended, sp.duration, sp.output, savedSpans(sp.children),
+			sp.id,
+			sp.name,
+			sp.status,
+			sp.stepOp,
+			sp.stepID,
+			sp.attempts,
+			sp.queued,
+			sp.started,
+			sp.ended,
+			sp.duration,
+			sp.output,
+			savedSpans(sp.children),
 		})
 	}
 	return all
