@@ -39,7 +39,7 @@ var purposes = []cli.FlagGroup{
 	{Title: "Image", Flags: []string{"tag", "image", "no-pin", "to-revision"}},
 	{Title: "Manifest", Flags: []string{"filename", "kustomize", "recursive", "image-only", "no-write", "force-conflicts"}},
 	{Title: "Dry Run", Flags: []string{"dry-run", "diff"}},
-	{Title: "Rollout", Flags: []string{"timeout", "no-rollback", "no-settle", "lock-wait"}},
+	{Title: "Rollout", Flags: []string{"timeout", "prepull", "no-rollback", "no-settle", "lock-wait"}},
 	{Title: "Prove, Then Switch", Flags: []string{"strategy", "drain-timeout", "bake", "resume"}},
 	{Title: "Several Clusters", Flags: []string{"contexts", "wave-size", "max-failures"}},
 	{Title: "Probe", Flags: []string{"probe", "probe-path", "probe-expect", "probe-port"}},

@@ -63,7 +63,7 @@ func TestInngestIsReplacedInEveryStage(t *testing.T) {
 	}{
 		{"rolling", "new", pipeline.RefusedByPreflight, []string{"preflight"}},
 		{"rolling", "new", pipeline.Done, []string{"running steps", "refresh", "settle", "lost runs", "confirm"}},
-		{"switch", "old", pipeline.Done, []string{"prove", "refresh", "drain", "settle", "lost runs", "confirm"}},
+		{"switch", "old", pipeline.Done, []string{"prove", "refresh", "drain", "release", "lost runs", "confirm"}},
 	} {
 		o := w.options("rollout", "--tag", c.tag, "--strategy", c.strategy, "--confirm-run", "approval/requested", "--event-key-from", "file:event.key")
 		ctx, cancel := context.WithCancelCause(w.Context())

@@ -3,6 +3,7 @@ package kubecmd
 import (
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -188,12 +190,9 @@ func TestAnAutoscaler(t *testing.T) {
 	if _, err := w.kubes[0].AutoscalingV2().HorizontalPodAutoscalers(w.ns).Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	scale, err := w.kubes[0].AppsV1().Deployments(w.ns).GetScale(t.Context(), "worker", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	scale.Spec.Replicas = least
-	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).UpdateScale(t.Context(), "worker", scale, metav1.UpdateOptions{FieldManager: "kube-controller-manager"}); err != nil {
+	// It is a patch, because the Deployment's controller may write its status at any moment.
+	if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Patch(t.Context(), "worker", types.MergePatchType,
+		fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, least), metav1.PatchOptions{FieldManager: "kube-controller-manager"}, "scale"); err != nil {
 		t.Fatal(err)
 	}
 	w.until(func() bool {
