@@ -45,10 +45,12 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 			return nil, cluster.Explain("read "+ref.String(), err)
 		}
 		r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
-		if err := a.imageOnce(ctx, client, r, container, image, repeated); err != nil {
+		err = a.imageOnce(ctx, client, r, container, image, repeated)
+		if err != nil && (r.After == nil || a.DryRun) {
 			return nil, err
 		}
-		return r, nil
+		r.Action = actionOf(before, r.After)
+		return r, err
 	})
 }
 
@@ -113,10 +115,6 @@ func (a *applier) imageOnce(
 	if r.After, err = a.patchOver(ctx, client, before, before, config, a.Force); err != nil {
 		a.unchanged(ctx, client, r.Name, before, err)
 		return a.refusal(Object{Unstructured: config}, err)
-	}
-	r.Action = Configured
-	if sameContent(before, r.After) {
-		r.Action = Unchanged
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,7 +29,7 @@ func (a *applier) unchanged(
 	if errors.Is(err, errMoved) {
 		return // patchOver has taken it back
 	}
-	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) || a.DryRun || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) {
+	if a.DryRun || !answered(err) {
 		return
 	}
 	if apierrors.IsConflict(err) { // the server refuses a conflicting patch as a whole
@@ -116,6 +117,9 @@ func (a *applier) patchOver(
 		if a.onlyToTake(conflicts(err), overlaid) {
 			after, err = a.patch(ctx, client, config, true)
 		}
+		if err != nil && !a.DryRun && !answered(err) {
+			return a.landed(ctx, client, before, config), err
+		}
 		if live == nil || !apierrors.IsConflict(err) || len(conflicts(err)) > 0 {
 			return after, err
 		}
@@ -130,6 +134,50 @@ func (a *applier) patchOver(
 	}
 }
 
+// answered reports whether an error is the API server's answer to a request. After any other
+// error, such as that of a connection that broke, it may have carried out the request.
+func answered(err error) bool {
+	var answer apierrors.APIStatus
+	return errors.As(err, &answer) && !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err)
+}
+
+// landed returns the object as a patch without an answer has left it; nil if the patch has
+// changed nothing. If that cannot be found out, it returns the object as it was before, so
+// that Restore looks at the live one and touches only what is still the same.
+func (a *applier) landed(ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured) *unstructured.Unstructured {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+	defer cancel()
+	unknown := before
+	if unknown == nil {
+		unknown = config
+	}
+	live, err := client.Get(ctx, config.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return unknown
+	}
+	if before != nil && live.GetResourceVersion() == before.GetResourceVersion() {
+		return nil
+	}
+	// If applying it once more would change nothing, it has been applied.
+	again, dry := config.DeepCopy(), *a
+	again.SetResourceVersion("")
+	dry.DryRun = true
+	after, err := dry.patch(ctx, client, again, false)
+	switch {
+	case err == nil && sameContent(after, live):
+		return live
+	case err == nil || answered(err):
+		return nil // it is as somebody else has left it
+	}
+	return unknown
+}
+
+// lookWithin limits how long a run looks for what a patch without an answer has done.
+const lookWithin = 10 * time.Second
+
 func (a *applier) patch(
 	ctx context.Context,
 	client dynamic.ResourceInterface,
@@ -143,8 +191,11 @@ func (a *applier) patch(
 	o := metav1.PatchOptions{FieldManager: cluster.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict}
 	if a.DryRun {
 		o.DryRun = []string{metav1.DryRunAll}
+		return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
 	}
-	return client.Patch(ctx, config.GetName(), types.ApplyPatchType, data, o)
+	writing, done := cluster.Writing(ctx)
+	defer done()
+	return client.Patch(writing, config.GetName(), types.ApplyPatchType, data, o)
 }
 
 // configuration returns what is sent: the object in the file without server-set fields,

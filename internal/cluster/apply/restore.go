@@ -204,6 +204,8 @@ func (a *applier) putBack(
 		return nil, err
 	}
 	a.Reporter.Changed()
+	ctx, done := cluster.Writing(ctx)
+	defer done()
 	after, err := client.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	if err != nil {
 		return nil, err
@@ -239,6 +241,8 @@ func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInte
 		return err
 	}
 	uid, version := live.GetUID(), live.GetResourceVersion()
+	ctx, done := cluster.Writing(ctx)
+	defer done()
 	err := client.Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err

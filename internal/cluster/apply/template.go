@@ -61,6 +61,8 @@ func Template(
 		return nil, err
 	}
 	r.Changed()
+	ctx, done := cluster.Writing(ctx)
+	defer done()
 	after, err := client.Patch(ctx, ref.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	if apierrors.IsConflict(err) {
 		return nil, fmt.Errorf("cannot set the pod template of %s: %w", ref, err)

@@ -190,7 +190,9 @@ func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owne
 		if err := r.writing(ctx); err != nil {
 			return nil, nil, err
 		}
-		after, err := deployments.Patch(ctx, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		writing, done := cluster.Writing(ctx)
+		after, err := deployments.Patch(writing, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		done()
 		if stale(err) && try < tries {
 			continue
 		}

@@ -118,6 +118,8 @@ func (r *Run) patchDeployment(ctx context.Context, patch []apply.Operation) erro
 	if err := r.writing(ctx); err != nil {
 		return err
 	}
+	ctx, done := cluster.Writing(ctx)
+	defer done()
 	_, err = r.kube.AppsV1().Deployments(r.Ref.Namespace).
 		Patch(ctx, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 	return err

@@ -327,6 +327,8 @@ func (r *Run) patchService(ctx context.Context, name string, patch []apply.Opera
 	if err := r.writing(ctx); err != nil {
 		return err
 	}
+	ctx, done := cluster.Writing(ctx)
+	defer done()
 	_, err = r.kube.CoreV1().
 		Services(r.Ref.Namespace).
 		Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})

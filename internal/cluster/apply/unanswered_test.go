@@ -1,0 +1,113 @@
+package apply_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
+)
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestUnanswered: the run does not get the answer to its patch. Whatever the API server has
+// done with the request, Restore brings the old version back, or reports that it did not.
+func TestUnanswered(t *testing.T) {
+	lost := func(resp *http.Response, err error) error {
+		if err != nil {
+			return err
+		}
+		return errors.Join(io.ErrUnexpectedEOF, resp.Body.Close())
+	}
+	errAway := errors.New("no route to host")
+	for _, tt := range []struct {
+		name string
+		// patch answers the first patch, and away all requests after it.
+		patch func(b *bench, interrupt func(), next http.RoundTripper, r *http.Request) (*http.Response, error)
+		away  error
+		runs  string
+		err   error // from Restore
+		fails bool  // whether the apply does
+	}{
+		{"the request is lost", func(*bench, func(), http.RoundTripper, *http.Request) (*http.Response, error) {
+			return nil, io.ErrUnexpectedEOF
+		}, nil, "example.test/w:1", nil, true},
+		{"the answer is lost", func(_ *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			return nil, lost(next.RoundTrip(r))
+		}, nil, "example.test/w:1", nil, true},
+		{"interrupted before the answer", func(_ *bench, interrupt func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			interrupt()
+			return next.RoundTrip(r)
+		}, nil, "example.test/w:1", nil, false},
+		{"interrupted, and the answer is lost", func(_ *bench, interrupt func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			interrupt()
+			return nil, lost(next.RoundTrip(r))
+		}, nil, "example.test/w:1", nil, true},
+		{"the answer is lost, and somebody sets another image", func(b *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			err := lost(next.RoundTrip(r))
+			b.kubectl("set", "image", "deployment/worker", "worker=example.test/w:hand")
+			return nil, err
+		}, nil, "example.test/w:hand", nil, true},
+		{"the answer is lost, and the server is away", func(_ *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
+			return nil, lost(next.RoundTrip(r))
+		}, errAway, "example.test/w:2", workload.ErrSuperseded, true},
+		{"the request is lost, and the server is away", func(*bench, func(), http.RoundTripper, *http.Request) (*http.Response, error) {
+			return nil, io.ErrUnexpectedEOF
+		}, errAway, "example.test/w:1", nil, true},
+	} {
+		for _, way := range []string{"manifest", "image"} {
+			t.Run(tt.name+" "+way, func(t *testing.T) {
+				b := newBench(t)
+				b.image("example.test/w:1")
+				b.apply(apply.Options{})
+				b.image("example.test/w:2")
+				objects := b.load()[:1]
+				ctx, interrupt := context.WithCancel(t.Context())
+				defer interrupt()
+				var patched atomic.Bool
+				conn := cptest.Connect(t, cptest.Shared(t), "admin", b.ns)
+				conn.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						apply := r.Header.Get("Content-Type") == string(types.ApplyPatchType)
+						if apply && patched.CompareAndSwap(false, true) {
+							return tt.patch(b, interrupt, next, r)
+						}
+						if patched.Load() && tt.away != nil {
+							return nil, tt.away
+						}
+						return next.RoundTrip(r)
+					})
+				})
+				o := apply.Options{Target: b.ref, Container: "worker"}
+				var results []apply.Result
+				var err error
+				if way == "manifest" {
+					results, err = apply.Apply(ctx, conn, objects, o)
+				} else {
+					var r *apply.Result
+					if r, err = apply.Image(ctx, conn, b.ref, "worker", "example.test/w:2", o); r != nil {
+						results = append(results, *r)
+					}
+				}
+				if (err != nil) != tt.fails {
+					t.Fatal(err)
+				}
+				if _, err := apply.Restore(t.Context(), b.conn, results, o); !errors.Is(err, tt.err) {
+					t.Errorf("restoring: %v", err)
+				}
+				if now := b.deployment().Spec.Template.Spec.Containers[0].Image; now != tt.runs {
+					t.Errorf("runs %s, want %s", now, tt.runs)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/waiting"
+)
+
+// answerWithin is how long the answer to a write may take after an interrupt.
+const answerWithin = 10 * time.Second
+
+// Writing returns the context of a request that changes an object. An interrupt prevents
+// such a request, but does not cut one off: the API server carries out what it has
+// received, and a run that did not wait for the answer would not know what it has to undo.
+// The context ends 10 seconds after ctx, and the caller must call the function when the
+// request has ended.
+func Writing(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() != nil {
+		return ctx, func() {}
+	}
+	writing, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case <-writing.Done():
+		case <-ctx.Done():
+			if waiting.For(writing, answerWithin) == nil {
+				cancel(context.Cause(ctx))
+			}
+		}
+	}()
+	return writing, func() { cancel(nil) }
+}
