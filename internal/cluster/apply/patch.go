@@ -117,7 +117,7 @@ func (a *applier) patchOver(
 		if a.onlyToTake(conflicts(err), overlaid) {
 			after, err = a.patch(ctx, client, config, true)
 		}
-		if err != nil && !a.DryRun && !answered(err) {
+		if a.unanswered(err) {
 			return a.landed(ctx, client, before, config), err
 		}
 		if live == nil || !apierrors.IsConflict(err) || len(conflicts(err)) > 0 {
@@ -141,10 +141,15 @@ func answered(err error) bool {
 	return errors.As(err, &answer) && !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err)
 }
 
+// unanswered reports whether a patch has failed in a way that may have changed something.
+func (a *applier) unanswered(err error) bool { return err != nil && !a.DryRun && !answered(err) }
+
 // landed returns the object as a patch without an answer has left it; nil if the patch has
 // changed nothing. If that cannot be found out, it returns the object as it was before, so
 // that Restore looks at the live one and touches only what is still the same.
-func (a *applier) landed(ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured) *unstructured.Unstructured {
+func (a *applier) landed(
+	ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured,
+) *unstructured.Unstructured {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
 	defer cancel()
 	unknown := before
