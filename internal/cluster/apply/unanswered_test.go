@@ -3,8 +3,10 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -36,7 +38,7 @@ func TestUnanswered(t *testing.T) {
 		away  error
 		runs  string
 		err   error // from Restore
-		fails bool  // whether the apply does
+		lost  bool  // whether the run gets no answer
 	}{
 		{"the request is lost", func(*bench, func(), http.RoundTripper, *http.Request) (*http.Response, error) {
 			return nil, io.ErrUnexpectedEOF
@@ -67,19 +69,27 @@ func TestUnanswered(t *testing.T) {
 		for _, way := range []string{"manifest", "image"} {
 			t.Run(tt.name+" "+way, func(t *testing.T) {
 				b := newBench(t)
-				b.image("example.test/w:1")
+				// Without pods its controller is soon done, and writes no status in between.
+				b.write(strings.Replace(fmt.Sprintf(manifest, "example.test/w:1"), "replicas: 1", "replicas: 0", 1))
 				b.apply(apply.Options{})
-				b.image("example.test/w:2")
+				b.kubectl("wait", "deployment/worker", "--timeout=60s",
+					`--for=jsonpath={.status.conditions[?(@.type=="Progressing")].reason}=NewReplicaSetAvailable`)
+				b.write(strings.Replace(fmt.Sprintf(manifest, "example.test/w:2"), "replicas: 1", "replicas: 0", 1))
 				objects := b.load()[:1]
 				ctx, interrupt := context.WithCancel(t.Context())
 				defer interrupt()
 				var patched atomic.Bool
+				var status atomic.Int32 // of the answer; a refusal if the status has just been written
 				conn := cptest.Connect(t, cptest.Shared(t), "admin", b.ns)
 				conn.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 					return roundTrip(func(r *http.Request) (*http.Response, error) {
 						apply := r.Header.Get("Content-Type") == string(types.ApplyPatchType)
 						if apply && patched.CompareAndSwap(false, true) {
-							return tt.patch(b, interrupt, next, r)
+							resp, err := tt.patch(b, interrupt, next, r)
+							if resp != nil {
+								status.Store(int32(resp.StatusCode))
+							}
+							return resp, err
 						}
 						if patched.Load() && tt.away != nil {
 							return nil, tt.away
@@ -98,8 +108,8 @@ func TestUnanswered(t *testing.T) {
 						results = append(results, *r)
 					}
 				}
-				if (err != nil) != tt.fails {
-					t.Fatal(err)
+				if tt.lost != (status.Load() == 0) || (err != nil) != (status.Load() != http.StatusOK) {
+					t.Fatalf("answer %d: %v", status.Load(), err)
 				}
 				if _, err := apply.Restore(t.Context(), b.conn, results, o); !errors.Is(err, tt.err) {
 					t.Errorf("restoring: %v", err)
