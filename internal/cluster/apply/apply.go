@@ -298,7 +298,7 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 	}
 	if err != nil {
 		a.unchanged(ctx, client, u.GetName(), before, err)
-		if r.After != nil && !a.DryRun { // there was no answer, but it has been applied
+		if r.After != nil { // there was no answer, but it has been applied
 			r.Action = actionOf(before, r.After)
 			return r, a.refusal(object, err)
 		}

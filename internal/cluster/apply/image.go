@@ -46,7 +46,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 		}
 		r := &Result{GVK: ref.GVK().String(), Namespace: ref.Namespace, Name: ref.Name, Before: before, mapping: mapping}
 		err = a.imageOnce(ctx, client, r, container, image, repeated)
-		if err != nil && (r.After == nil || a.DryRun) {
+		if r.After == nil {
 			return nil, err
 		}
 		r.Action = actionOf(before, r.After)

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -161,7 +160,6 @@ func (r *Run) ReleaseDeployment(ctx context.Context) (*workload.Workload, error)
 // releaseDeployment is ReleaseDeployment without giving back the ownership of the
 // fields. It returns who should own them.
 func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owner, error) {
-	deployments := r.kube.AppsV1().Deployments(r.Ref.Namespace)
 	for try := 1; ; try++ {
 		s, err := r.Read(ctx)
 		if err != nil || s.Mark == nil {
@@ -183,16 +181,7 @@ func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owne
 		if marked {
 			patch = append(patch, apply.Operation{Op: "remove", Path: markPath})
 		}
-		data, err := json.Marshal(patch)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := r.writing(ctx); err != nil {
-			return nil, nil, err
-		}
-		writing, done := cluster.Writing(ctx)
-		after, err := deployments.Patch(writing, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		done()
+		after, err := r.patchDeployment(ctx, patch)
 		if stale(err) && try < tries {
 			continue
 		}

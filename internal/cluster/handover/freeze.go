@@ -2,12 +2,9 @@ package handover
 
 import (
 	"context"
-	"encoding/json"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	appsv1 "k8s.io/api/apps/v1"
 
-	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
@@ -49,7 +46,7 @@ func (r *Run) freeze(ctx context.Context, to string) error {
 		if err != nil {
 			return err
 		}
-		err = r.patchDeployment(ctx, []apply.Operation{
+		_, err = r.patchDeployment(ctx, []apply.Operation{
 			{Op: "test", Path: "/metadata/uid", Value: s.Deployment.UID},
 			{Op: "test", Path: markPath, Value: s.Deployment.Annotations[Annotation]},
 			// The template is still the one that was read.
@@ -77,7 +74,7 @@ func (r *Run) Thaw(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = r.patchDeployment(ctx, append([]apply.Operation{
+		_, err = r.patchDeployment(ctx, append([]apply.Operation{
 			{Op: "test", Path: "/metadata/uid", Value: s.Deployment.UID},
 			{Op: "test", Path: markPath, Value: s.Deployment.Annotations[Annotation]},
 			{Op: "replace", Path: markPath, Value: text},
@@ -110,17 +107,6 @@ func Thawed(w *workload.Workload) *workload.Workload {
 	return &workload.Workload{Deployment: d}
 }
 
-func (r *Run) patchDeployment(ctx context.Context, patch []apply.Operation) error {
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	if err := r.writing(ctx); err != nil {
-		return err
-	}
-	ctx, done := cluster.Writing(ctx)
-	defer done()
-	_, err = r.kube.AppsV1().Deployments(r.Ref.Namespace).
-		Patch(ctx, r.Ref.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-	return err
+func (r *Run) patchDeployment(ctx context.Context, patch []apply.Operation) (*appsv1.Deployment, error) {
+	return write(ctx, r, r.kube.AppsV1().Deployments(r.Ref.Namespace).Patch, r.Ref.Name, patch)
 }

@@ -320,19 +320,25 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 }
 
 func (r *Run) patchService(ctx context.Context, name string, patch []apply.Operation) error {
+	_, err := write(ctx, r, r.kube.CoreV1().Services(r.Ref.Namespace).Patch, name, patch)
+	return err
+}
+
+// patcher is the Patch of a typed client.
+type patcher[T any] func(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (T, error)
+
+// write sends a JSON patch, unless this run may no longer write.
+func write[T any](ctx context.Context, r *Run, send patcher[T], name string, patch []apply.Operation) (after T, err error) {
 	data, err := json.Marshal(patch)
 	if err != nil {
-		return err
+		return after, err
 	}
 	if err := r.writing(ctx); err != nil {
-		return err
+		return after, err
 	}
 	ctx, done := cluster.Writing(ctx)
 	defer done()
-	_, err = r.kube.CoreV1().
-		Services(r.Ref.Namespace).
-		Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-	return err
+	return send(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 }
 
 // writing is called immediately before a write.
