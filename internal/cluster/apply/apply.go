@@ -235,20 +235,21 @@ var errMoved = errors.New("somebody else keeps changing it")
 
 // again repeats do, from reading the object on, as long as somebody else changes the object
 // before it can be written. do is called with false the first time.
-func again(name string, do func(repeated bool) (*Result, error)) (*Result, error) {
-	for try := 1; ; try++ {
-		r, err := do(try > 1)
+func again(ctx context.Context, name string, do func(repeated bool) (*Result, error)) (*Result, error) {
+	var try cluster.Attempts
+	for repeated := false; ; repeated = true {
+		r, err := do(repeated)
 		if !errors.Is(err, errMoved) {
 			return r, err
 		}
-		if try == attempts {
+		if !try.More(ctx) {
 			return r, cluster.Explain("apply "+name, err)
 		}
 	}
 }
 
 func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
-	return again(nameOf(object.Unstructured), func(repeated bool) (*Result, error) { return a.applyOnce(ctx, object, repeated) })
+	return again(ctx, nameOf(object.Unstructured), func(repeated bool) (*Result, error) { return a.applyOnce(ctx, object, repeated) })
 }
 
 func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (*Result, error) {

@@ -187,7 +187,8 @@ func (a *applier) claim(
 	live *unstructured.Unstructured,
 	paths []string,
 ) (*unstructured.Unstructured, error) {
-	for try := 1; len(paths) > 0; try++ {
+	var try cluster.Attempts
+	for len(paths) > 0 {
 		entries, changed, err := claimed(live.GetManagedFields(), paths, live.GetAPIVersion())
 		if err != nil || !changed {
 			return live, err
@@ -200,7 +201,7 @@ func (a *applier) claim(
 			return nil, err
 		}
 		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if !apierrors.IsConflict(err) || try == attempts {
+		if !apierrors.IsConflict(err) || !try.More(ctx) {
 			return after, err
 		}
 		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {

@@ -36,7 +36,7 @@ func Image(ctx context.Context, conn *cluster.Conn, ref workload.Ref, container,
 	if err != nil {
 		return nil, err
 	}
-	return again(ref.String(), func(repeated bool) (*Result, error) {
+	return again(ctx, ref.String(), func(repeated bool) (*Result, error) {
 		before, err := client.Get(ctx, ref.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			_, err = workload.Get(ctx, kube, ref) // which of the names is wrong

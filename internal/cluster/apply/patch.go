@@ -108,7 +108,8 @@ func (a *applier) patchOver(
 			return nil, err
 		}
 	}
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		if live != nil && !a.DryRun {
 			config.SetResourceVersion(live.GetResourceVersion())
 			config.SetUID(live.GetUID()) // so that an object that was deleted is not created again
@@ -127,7 +128,7 @@ func (a *applier) patchOver(
 		if live, err = client.Get(ctx, name, metav1.GetOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return nil, err
 		}
-		if err != nil || live.GetUID() != before.GetUID() || !sameContent(before, live) || try == attempts {
+		if err != nil || live.GetUID() != before.GetUID() || !sameContent(before, live) || !try.More(ctx) {
 			a.Reporter.Refused() // the next attempt is a change of its own
 			return nil, errMoved
 		}

@@ -74,23 +74,20 @@ func Restore(ctx context.Context, conn *cluster.Conn, results []Result, o Option
 	return restored, errors.Join(errs...)
 }
 
-// attempts limits how often a write is repeated because the object changed
-// between reading and writing it; controllers write status all the time.
-const attempts = 10
-
 // restore restores one object; it returns nil if there is nothing to follow.
 func (a *applier) restore(ctx context.Context, r Result) (*Result, error) {
 	client, _, err := a.resource(r.After)
 	if err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		live, err := a.mine(ctx, client, r)
 		if err != nil || live == nil {
 			return nil, err
 		}
 		after, err := a.putBack(ctx, client, r, live)
-		if apierrors.IsConflict(err) && try < attempts {
+		if apierrors.IsConflict(err) && try.More(ctx) {
 			continue
 		}
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {

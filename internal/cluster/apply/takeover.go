@@ -64,13 +64,14 @@ func (a *applier) takeOver(
 	live *unstructured.Unstructured,
 	others sets.Set[string],
 ) (*unstructured.Unstructured, error) {
-	for try := 0; ; try++ {
+	var try cluster.Attempts
+	for {
 		patch, err := csaupgrade.UpgradeManagedFieldsPatch(live, others, cluster.FieldManager)
 		if err != nil || patch == nil {
 			return live, err
 		}
 		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if err == nil || !apierrors.IsConflict(err) || try == 5 {
+		if err == nil || !apierrors.IsConflict(err) || !try.More(ctx) {
 			return after, err
 		}
 		if live, err = client.Get(ctx, live.GetName(), metav1.GetOptions{}); err != nil {

@@ -160,7 +160,8 @@ func (r *Run) ReleaseDeployment(ctx context.Context) (*workload.Workload, error)
 // releaseDeployment is ReleaseDeployment without giving back the ownership of the
 // fields. It returns who should own them.
 func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owner, error) {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		s, err := r.Read(ctx)
 		if err != nil || s.Mark == nil {
 			return nil, nil, err
@@ -182,7 +183,7 @@ func (r *Run) releaseDeployment(ctx context.Context) (*workload.Workload, []Owne
 			patch = append(patch, apply.Operation{Op: "remove", Path: markPath})
 		}
 		after, err := r.patchDeployment(ctx, patch)
-		if stale(err) && try < tries {
+		if stale(err) && try.More(ctx) {
 			continue
 		}
 		if err != nil {
@@ -328,7 +329,8 @@ func (r *Run) GoBack(ctx context.Context, o watch.Options) error {
 // restoreTemplate sets the old version's template and the original values of the held
 // fields in one patch. It returns nil if the Deployment is not held.
 func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		s, err := r.Read(ctx)
 		if err != nil || s.Mark == nil {
 			return nil, err
@@ -361,7 +363,7 @@ func (r *Run) restoreTemplate(ctx context.Context) (*workload.Workload, error) {
 			annotations,
 			r.Reporter,
 			append(s.Mark.Before.operations(ready, deadline, strategy), s.Mark.resume(s.Deployment.Spec.Paused)...)...)
-		if apierrors.IsConflict(err) && try < tries {
+		if apierrors.IsConflict(err) && try.More(ctx) {
 			continue
 		}
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
@@ -27,7 +28,8 @@ const pausedPath = "/spec/paused"
 // freeze pauses the held Deployment, which must still have the version to. A Deployment
 // that somebody else has paused stays theirs to resume.
 func (r *Run) freeze(ctx context.Context, to string) error {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		s, err := r.Read(ctx)
 		if err != nil {
 			return err
@@ -54,7 +56,7 @@ func (r *Run) freeze(ctx context.Context, to string) error {
 			{Op: "replace", Path: markPath, Value: text},
 			{Op: "add", Path: pausedPath, Value: true},
 		})
-		if !stale(err) || try == tries {
+		if !stale(err) || !try.More(ctx) {
 			return r.explain("pause "+r.Ref.String(), err)
 		}
 	}
@@ -63,7 +65,8 @@ func (r *Run) freeze(ctx context.Context, to string) error {
 // Thaw resumes a Deployment that a hand-over has paused. The caller must have pointed
 // the Services to the old version.
 func (r *Run) Thaw(ctx context.Context) error {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		s, err := r.Read(ctx)
 		if err != nil || s.Mark == nil || !s.Mark.Paused {
 			return err
@@ -79,7 +82,7 @@ func (r *Run) Thaw(ctx context.Context) error {
 			{Op: "test", Path: markPath, Value: s.Deployment.Annotations[Annotation]},
 			{Op: "replace", Path: markPath, Value: text},
 		}, s.Mark.resume(s.Deployment.Spec.Paused)...))
-		if !stale(err) || try == tries {
+		if !stale(err) || !try.More(ctx) {
 			return r.explain("resume "+r.Ref.String(), err)
 		}
 	}

@@ -187,14 +187,11 @@ func shared(entries []metav1.ManagedFieldsEntry, roots []fieldpath.Path, owners 
 	return all, nil
 }
 
-// tries bounds how often a write is retried after somebody else's write to another part
-// of the object got in its way.
-const tries = 6
-
 // giveBackOwnership makes owners the owners of the fields below roots again. It changes
 // no value.
 func giveBackOwnership(ctx context.Context, client dynamic.ResourceInterface, name string, roots []fieldpath.Path, owners []Owner) error {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		live, err := client.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -215,7 +212,7 @@ func giveBackOwnership(ctx context.Context, client dynamic.ResourceInterface, na
 			return err
 		}
 		_, err = client.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
-		if !apierrors.IsConflict(err) || try == tries {
+		if !apierrors.IsConflict(err) || !try.More(ctx) {
 			return err
 		}
 	}

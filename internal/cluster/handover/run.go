@@ -92,7 +92,8 @@ func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
 
 func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 	services := r.kube.CoreV1().Services(r.Ref.Namespace)
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		svc, err := services.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return cluster.Explain("read service/"+name, err)
@@ -121,7 +122,7 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 			apply.Operation{Op: "add", Path: markPath, Value: mark},
 			apply.Operation{Op: "add", Path: hashPath, Value: origin.Old},
 		)
-		if err = r.patchService(ctx, name, patch); !stale(err) || try == tries {
+		if err = r.patchService(ctx, name, patch); !stale(err) || !try.More(ctx) {
 			return r.explain("pin service/"+name, err)
 		}
 	}
@@ -199,7 +200,8 @@ func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldServ
 
 // pin moves one held Service from one version to another.
 func (r *Run) pin(ctx context.Context, name, from, to string) error {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		svc, err := r.kube.CoreV1().Services(r.Ref.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return cluster.Explain("read service/"+name, err)
@@ -228,7 +230,7 @@ func (r *Run) pin(ctx context.Context, name, from, to string) error {
 			{Op: "test", Path: markPath, Value: svc.Annotations[Annotation]},
 			{Op: "replace", Path: hashPath, Value: to},
 		})
-		if !stale(err) || try == tries {
+		if !stale(err) || !try.More(ctx) {
 			return r.explain("switch service/"+name, err)
 		}
 	}
@@ -256,7 +258,8 @@ func (r *Run) release(ctx context.Context, held []HeldService) error {
 }
 
 func (r *Run) releaseService(ctx context.Context, name string) error {
-	for try := 1; ; try++ {
+	var try cluster.Attempts
+	for {
 		svc, err := r.kube.CoreV1().Services(r.Ref.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -288,7 +291,7 @@ func (r *Run) releaseService(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		if err = r.patchService(ctx, name, patch); stale(err) && try < tries {
+		if err = r.patchService(ctx, name, patch); stale(err) && try.More(ctx) {
 			continue
 		}
 		if err != nil {

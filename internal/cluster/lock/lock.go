@@ -164,7 +164,8 @@ func (l *Lock) Release(ctx context.Context) error {
 	err := l.free(ctx)
 	// A renewal that the end of the run canceled may have been written all the same, and a
 	// person may have set a label, so the holder decides.
-	for try := 1; apierrors.IsConflict(err) && try < releaseTries; try++ {
+	var try cluster.Attempts
+	for apierrors.IsConflict(err) && try.More(ctx) {
 		var live *coordinationv1.Lease
 		if live, err = l.leases.Get(ctx, l.name, metav1.GetOptions{}); err != nil {
 			break
@@ -180,9 +181,6 @@ func (l *Lock) Release(ctx context.Context) error {
 	}
 	return cluster.Explain("release the lock", err)
 }
-
-// releaseTries is how many times the release is tried while somebody else writes to the Lease.
-const releaseTries = 5
 
 // free deletes the Lease as it was last seen.
 func (l *Lock) free(ctx context.Context) error {

@@ -213,7 +213,8 @@ func Undo(
 	if err != nil {
 		return nil, cluster.Explain("connect to the cluster", err)
 	}
-	for try := 0; ; try++ {
+	var try cluster.Attempts
+	for {
 		live, err := workload.Get(ctx, kube, ref)
 		if err != nil {
 			return nil, err
@@ -227,7 +228,7 @@ func Undo(
 			})
 		}
 		done, err := apply.Template(ctx, conn, live, to.Template, merge(to.Annotations, annotations), r)
-		if !apierrors.IsConflict(err) || try == 5 {
+		if !apierrors.IsConflict(err) || !try.More(ctx) {
 			return done, err
 		}
 	}
