@@ -103,13 +103,13 @@ type Rerun struct {
 
 // RerunLost runs lost runs again, from their first step and with their events.
 // It continues after a refusal, and returns what it started together with the
-// first error. A generated failure handler is left out: it ran, or was lost,
-// because of another run, and would report that run a second time.
-func RerunLost(ctx context.Context, c *client.Client, all []judge.LostRun, r *pipeline.Reporter) ([]Rerun, error) {
+// first error. A generated failure handler of the app is left out: it ran, or was
+// lost, because of another run, and would report that run a second time.
+func RerunLost(ctx context.Context, c *client.Client, app model.App, all []judge.LostRun, r *pipeline.Reporter) ([]Rerun, error) {
 	var done []Rerun
 	var first error
 	for _, l := range all {
-		if strings.HasSuffix(l.Slug, model.FailureSuffix) {
+		if slices.ContainsFunc(app.Functions, func(f model.Function) bool { return f.Slug == l.Slug && f.IsFailureHandler() }) {
 			r.Notef("%s is not started again: %s is a failure handler", l.ID, l.Slug)
 			continue
 		}

@@ -99,7 +99,7 @@ func TestLost(t *testing.T) {
 			if err != nil || !hasCode(look.Findings, "inngest-sdk-unreachable") {
 				t.Errorf("status: %v %v", look.Findings, err)
 			}
-			again, err := inngest.RerunLost(k.ctx, k.client(), lost, nil)
+			again, err := inngest.RerunLost(k.ctx, k.client(), app, lost, nil)
 			if err != nil || len(again) != 1 {
 				t.Fatalf("%v %v", again, err)
 			}

@@ -131,7 +131,7 @@ func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.Ap
 	if !r.Steps.RerunLost {
 		return lost, nil
 	}
-	again, err := inngest.RerunLost(ctx, c.Client, lost, rep)
+	again, err := inngest.RerunLost(ctx, c.Client, app, lost, rep)
 	rep.Notef("%s started again", count(len(again), "run"))
 	return lost, err
 }

@@ -201,6 +201,13 @@ func TestDuplicates(t *testing.T) {
 		}
 		return a
 	}
+	handles := func(a model.App) model.App {
+		a = with(a, model.FailedEvent)
+		for i, f := range a.Functions {
+			a.Functions[i].Triggers[0].Condition = "event.data.function_id == '" + strings.TrimSuffix(f.Slug, model.FailureSuffix) + "'"
+		}
+		return a
+	}
 	cron := anApp("c", "c", here, "hourly")
 	cron.Functions[0].Triggers = []model.Trigger{{Cron: "0 * * * *"}}
 	other := anApp("h", "h", host, "cleanup")
@@ -214,7 +221,8 @@ func TestDuplicates(t *testing.T) {
 		"its trigger is reported only once":            {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "a"), "e")}, "function a [c-a h-a]"},
 		"a trigger in both":                            {[]model.App{with(anApp("c", "c", here, "a"), "e"), with(anApp("h", "h", host, "b"), "e")}, "trigger e [c-a h-b]"},
 		"a trigger twice in one app is intended":       {[]model.App{with(anApp("c", "c", here, "a", "b"), "e")}, ""},
-		"failure handlers are not counted separately":  {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, ""},
+		"failure handlers are not counted separately":  {[]model.App{handles(anApp("c", "c", here, "a-failure")), handles(anApp("h", "h", host, "a-failure"))}, ""},
+		"functions with such a name are":               {[]model.App{anApp("c", "c", here, "a-failure"), anApp("h", "h", host, "a-failure")}, "function a-failure [c-a-failure h-a-failure]"},
 		"the same cron in two apps is not a duplicate": {[]model.App{cron, other}, ""},
 	} {
 		var got []string
@@ -232,16 +240,23 @@ func TestDuplicates(t *testing.T) {
 }
 
 func TestUnsafe(t *testing.T) {
+	failed := func(condition string) []model.Trigger { return []model.Trigger{{Event: model.FailedEvent, Condition: condition}} }
 	fns := []model.Function{
 		{Slug: "app-a", App: "app", Retries: 0}, {Slug: "app-b", App: "app", Retries: 1}, {Slug: "app-c", App: "app", Retries: 0},
-		{Slug: "app-d-failure", App: "app", Retries: 0}, {Slug: "app-e", App: "app", Retries: 0}, {Slug: "app-f", App: "app", Retries: 0},
+		{Slug: "app-e", App: "app", Retries: 0}, {Slug: "app-f", App: "app", Retries: 0},
+		{Slug: "app-d-failure", App: "app", Triggers: failed("event.data.function_id == 'app-d'")}, // of JavaScript
+		{Slug: "app-p-failure", App: "app", Triggers: failed(`event.data.function_id == "app-p"`)},
+		// These are functions of the user's own.
+		{Slug: "app-payment-failure", App: "app", Triggers: []model.Trigger{{Event: "payment/failed"}}},
+		{Slug: "app-any-failure", App: "app", Triggers: failed("")},
+		{Slug: "app-one-failure", App: "app", Triggers: failed("event.data.function_id == 'app-two-one'")},
 	}
 	allowed := map[string]string{"c": "a canary", "app-e": "by its slug", "f": ""}
 	var got []string
 	for _, f := range ZeroRetryFindings(fns, allowed) {
 		got = append(got, f.Severity.String()+" "+f.Where)
 	}
-	if want := "error app-a, note app-c, note app-e, error app-f"; strings.Join(got, ", ") != want {
+	if want := "error app-a, error app-any-failure, note app-c, note app-e, error app-f, error app-one-failure, error app-payment-failure"; strings.Join(got, ", ") != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 }

@@ -135,9 +135,20 @@ type Function struct {
 // onFailure; their retries are fixed at 1 there.
 const FailureSuffix = "-failure"
 
+// FailedEvent is what the server sends when a run has failed.
+const FailedEvent = "inngest/function.failed"
+
 // IsFailureHandler reports whether an SDK generated the function for the
-// onFailure of another one.
-func (f Function) IsFailureHandler() bool { return strings.HasSuffix(f.Slug, FailureSuffix) }
+// onFailure of another one: it listens to the failures of exactly that function.
+// Its slug alone does not show that, because users name functions like that, too;
+// one of theirs may even listen to the failures of all functions.
+func (f Function) IsFailureHandler() bool {
+	of, ok := strings.CutSuffix(f.Slug, FailureSuffix)
+	return ok && slices.ContainsFunc(f.Triggers, func(t Trigger) bool {
+		// event.data.function_id == 'SLUG', for any of the SDKs
+		return t.Event == FailedEvent && strings.Contains(strings.ReplaceAll(t.Condition, `"`, "'"), "'"+of+"'")
+	})
+}
 
 // LocalID returns the function's id in its source, without the app's name.
 func (f Function) LocalID() string { return strings.TrimPrefix(f.Slug, f.App+"-") }
