@@ -28,8 +28,11 @@ func NewRestart(t *Target, o Options, cancelRun func(error)) *Run {
 // imageStage takes the place of the stamp stage of a rollout.
 func (r *Run) imageStage() pipeline.Stage {
 	return stage("image", func(ctx context.Context, rep *pipeline.Reporter) error {
+		if err := r.keepImages(ctx); err != nil { // after which the image is known
+			return err
+		}
 		rep.Notef("the image stays %s", r.making())
-		return r.keepImages(ctx)
+		return nil
 	}, nil)
 }
 
