@@ -44,13 +44,21 @@ func (t *Target) unfinished(p handover.Plan) *pipeline.Finding {
 	}
 	switch {
 	case p.Automatic():
-		f.Fix = fmt.Sprintf("the next `kubectl sbw rollout` or `kubectl sbw undo` will %s it first", p.Action())
+		f.Fix = fmt.Sprintf("the next `kubectl sbw rollout` or `kubectl sbw undo` will %s first", firstStep(p.Action()))
 	case slices.Contains(p.Choices, handover.Resume):
 		f.Fix = "finish it with `kubectl sbw rollout --resume`, or go back with `kubectl sbw undo`"
 	default:
 		f.Fix = "go back with `kubectl sbw undo`"
 	}
 	return f
+}
+
+// firstStep returns what the next run does with the only right choice.
+func firstStep(a handover.Action) string {
+	if a == handover.GoBack {
+		return "go back to the version before it"
+	}
+	return fmt.Sprintf("%s what is held", a)
 }
 
 // goesOnWith reports whether this run continues a switch: it was asked to with
@@ -95,7 +103,7 @@ func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.
 func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (action handover.Action, words string) {
 	switch {
 	case p.Automatic():
-		return p.Action(), fmt.Sprintf("this run will %s it first", p.Action())
+		return p.Action(), fmt.Sprintf("this run will %s first", firstStep(p.Action()))
 	case r.command == "undo" && slices.Contains(p.Choices, handover.GoBack):
 		return handover.GoBack, "this run returns to what served before it"
 	case r.command != "undo" && r.facts.goesOnWith(ctx, s, p):
