@@ -150,13 +150,15 @@ func TestNobodyIsOverwritten(t *testing.T) {
 }
 
 // TestNobodyIsOverwrittenBySwitching does the same for the switch strategy. Until the
-// Services are pinned, a version other than the one that the preflight saw is a reason
-// to stop: its pods would replace the pinned ones.
+// apply, a version other than the one that the preflight saw is a reason to stop: the
+// Services would be pinned to pods that are being replaced.
 func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
 	t.Parallel()
 	for _, c := range []cell{
-		{setImage, "hold", false, unchanged, workload.CodeSuperseded, "newer", "old"},
-		{restart, "apply", false, restored, workload.CodeSuperseded, "old", "old"},
+		{setImage, "apply", false, unchanged, workload.CodeSuperseded, "newer", "old"},
+		{restart, "apply", false, unchanged, workload.CodeSuperseded, "old", "old"},
+		{setImage, "hold", false, left, workload.CodeSuperseded, "newer", "newer"},
+		{restart, "hold", false, done, "", "new", "new"},
 		{setImage, "switch", false, left, workload.CodeSuperseded, "newer", "newer"},
 		{setImage, "drain", false, left, workload.CodeSuperseded, "newer", "newer"},
 		{setImage, "release", false, left, workload.CodeSuperseded, "newer", "newer"},
@@ -170,7 +172,8 @@ func TestNobodyIsOverwrittenBySwitching(t *testing.T) {
 		{selector, "switch", false, restored, handover.CodeForeign, "old", "old"},
 		{selector, "drain", false, done, handover.CodeForeign, "new", "new"},
 		{selector, "release", false, done, handover.CodeForeign, "new", "new"},
-		{lostLock, "apply", false, left, lock.CodeLost, "old", "old"},
+		{lostLock, "apply", false, unchanged, lock.CodeLost, "old", "old"},
+		{lostLock, "hold", false, left, lock.CodeLost, "new", "new"},
 		{otherRun, "switch", false, left, lock.CodeLost, "newer", "newer"},
 		{remove, "switch", false, left, workload.CodeReplaced, "", "new"},
 		{recreate, "drain", false, left, workload.CodeReplaced, "newer", "newer"},

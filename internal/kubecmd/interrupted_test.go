@@ -46,7 +46,7 @@ func twice(t *testing.T) *world {
 
 var commands = []command{
 	{"switch", newSwitchWorld, []string{"rollout", "--tag", "new", "--no-inngest", "--strategy", "switch"},
-		[]string{"lock", "stamp", "hold", "apply", "watch", "probe", "prove", "switch", "drain", "release", "settle"}, "drain", "old", "new"},
+		[]string{"lock", "stamp", "apply", "hold", "watch", "probe", "prove", "switch", "drain", "release", "settle"}, "drain", "old", "new"},
 	{"restart", newSwitchWorld, []string{"restart", "--no-inngest", "--strategy", "rolling"},
 		[]string{"lock", "image", "apply", "watch", "probe", "settle"}, "settle", "old", "old"},
 	{"undo", twice, []string{"undo", "--no-inngest"},

@@ -91,7 +91,7 @@ func TestRestartThatFails(t *testing.T) {
 	if now := w.podUIDs(); !slices.Equal(now, before) || !maps.Equal(w.deployment(0).Spec.Template.Annotations, mark) {
 		t.Errorf("pods %v, then %v\n%s", before, now, errs)
 	}
-	for _, at := range []string{"stage-finished apply", "stage-finished watch", "note switch", "stage-started release"} {
+	for _, at := range []string{"stage-finished hold", "stage-finished watch", "note switch", "stage-started release"} {
 		w.kill(at, "restart", "--no-inngest", "--strategy", "switch")
 		begun := w.deployment(0).Spec.Template.Annotations[apply.RestartedAt]
 		_, errs := w.run(0, "restart", "--no-inngest", "--strategy", "switch")

@@ -180,12 +180,12 @@ func TestKilledAtEveryStageOfASwitch(t *testing.T) {
 		code  int
 		runs  string
 	}{
-		{"note hold", "old", handover.Pinned, again, 0, "new"},
-		{"note hold", "old", handover.Pinned, other, 0, "newer"},
-		{"note hold", "old", handover.Pinned, undo, 0, "old"},
-		{"note apply", "old", "", again, 0, "new"},
-		{"note apply", "old", "", undo, 0, "old"},
-		{"note apply", "old", "", other, 0, "newer"},
+		{"note apply", "old", handover.Applied, again, 0, "new"},
+		{"note apply", "old", handover.Applied, other, 0, "newer"},
+		{"note apply", "old", handover.Applied, undo, 0, "old"},
+		{"note hold", "old", "", again, 0, "new"},
+		{"note hold", "old", "", undo, 0, "old"},
+		{"note hold", "old", "", other, 0, "newer"},
 		{"stage-finished watch", "old", handover.Proving, resume, 0, "new"},
 		{"stage-finished watch", "old", handover.Proving, undo, 0, "old"},
 		{"stage-finished watch", "old", handover.Proving, other, 0, "newer"},

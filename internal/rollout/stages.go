@@ -141,7 +141,7 @@ func (r *Run) probeStage() pipeline.Stage {
 	return stage("probe", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 		ask := func() error { return r.probeNew(ctx, rep) }
 		return r.keepUp(ctx, rep, ask, ask())
-	})), nil)
+	})), r.withApply())
 }
 
 // serveStages announce the version that serves now: Inngest gets its functions, and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
@@ -28,20 +29,17 @@ func switching(r *Run) []pipeline.Stage {
 	rolls := func() bool { return !switches() }
 	return slices.Concat(
 		[]pipeline.Stage{
-			stage("hold", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+			stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				if s.choice, err = r.facts.choice.Get(ctx); err != nil {
 					return err
 				}
 				if f := r.facts.impossible(s.choice); f != nil {
 					return f
 				}
-				return r.hold(ctx, rep, s.choice, s.adopted)
-			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) error { return r.letGo(ctx, rep, s.handed) })),
-			stage("apply", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-				s.switched = time.Now()
+				s.switched, s.origin = time.Now(), r.origin(s.choice)
 				o, leaveOut := r.applyOptions(rep, false), nothing
 				if s.choice.Strategy == handover.StrategySwitch {
-					o.Overlay, leaveOut = handover.Overlay(r.origin(s.choice), s.choice.Services), r.isHeld(s.choice)
+					o.Overlay, leaveOut = handover.Overlay(s.origin, s.choice.Services), r.isHeld(s.choice)
 					o.Accept = r.judgedWith(sameTemplateAs)
 				}
 				s.applied, s.target, err = r.apply(ctx, rep, o, leaveOut)
@@ -49,11 +47,18 @@ func switching(r *Run) []pipeline.Stage {
 			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				defer func() { s.kept = err != nil }()
 				if s.adopted.Stage != "" {
-					return r.takeBack(ctx, rep, s.target) // only the annotations record the previous state
+					err = r.takeBack(ctx, rep, s.target) // only the annotations record the previous state
+				} else if err = r.resumeRestored(ctx, s.applied); err == nil {
+					s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
 				}
-				s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
-				return err
+				if !switches() {
+					return err
+				}
+				return errors.Join(err, r.letGo(ctx, rep, s.handed))
 			})),
+			stage("hold", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+				return r.hold(ctx, rep, s.choice, s.adopted)
+			}), r.withApply()),
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				if s.choice.Strategy != handover.StrategySwitch {
 					s.watched, err = r.follow(ctx, rep, s.target)
@@ -65,13 +70,13 @@ func switching(r *Run) []pipeline.Stage {
 					s.supersededBy = err
 				}
 				return r.takenOver(ctx, err)
-			}, nil),
+			}, r.withApply()),
 			r.probeStage(),
 		},
 		when(switches,
 			stage("prove", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 				return r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, r.prove(ctx, rep))
-			}), nil),
+			}), r.withApply()),
 			stage("switch", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 				if err := r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, nil); err != nil {
 					return err
@@ -141,7 +146,7 @@ func (r *Run) origin(c handover.Choice) handover.Origin {
 	}
 }
 
-// hold pins the Services to the version that serves.
+// hold pins the Services to the version that serves, and lets the new pods come up.
 func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choice, adopted handover.Plan) error {
 	switch {
 	case c.Strategy != handover.StrategySwitch:
@@ -156,16 +161,26 @@ func (r *Run) hold(ctx context.Context, rep *pipeline.Reporter, c handover.Choic
 	if err != nil {
 		return err
 	}
-	// The Services are about to be pinned to the version that the preflight saw. If
-	// somebody has set another version since, the pods of that one are being replaced.
-	judged, err := r.facts.live.Get(ctx)
-	if err != nil {
+	return h.Hold(ctx, r.found.origin, c.Services)
+}
+
+// resumeRestored makes what was applied as paused as the live Deployment is, so that
+// restoring it resumes exactly what a hand-over has paused.
+func (r *Run) resumeRestored(ctx context.Context, applied []apply.Result) error {
+	one, _, err := apply.Find(applied, r.Ref)
+	if err != nil || one.After.GetKind() != workload.Deployment {
+		return nil // it was not applied
+	}
+	s, err := r.Target.held(ctx)
+	if err != nil || s.Mark == nil {
 		return err
 	}
-	if err := r.compare(ctx, judged, sameTemplateAs(judged)); err != nil {
-		return notAnyMore(err)
+	one.After = one.After.DeepCopy()
+	if !s.Mark.Paused || !s.Deployment.Spec.Paused {
+		unstructured.RemoveNestedField(one.After.Object, "spec", "paused")
+		return nil
 	}
-	return h.Hold(ctx, r.origin(c), c.Services)
+	return unstructured.SetNestedField(one.After.Object, true, "spec", "paused")
 }
 
 // letGo releases what is still held after the apply was undone.

@@ -170,6 +170,8 @@ func (r *Run) handover(rep *pipeline.Reporter) (*handover.Run, watch.Options, er
 // handing holds what the stages of a switch pass on to each other.
 type handing struct {
 	choice handover.Choice
+	// origin marks everything that this run holds.
+	origin handover.Origin
 	// adopted is the switch of another run that this run continues.
 	adopted handover.Plan
 	// wentBack is set if a switch that was found has been taken back.

@@ -140,6 +140,8 @@ func (p Plan) held(s *State) Plan {
 	gone := slices.DeleteFunc(pins, func(hash string) bool { return hash == p.Old || p.New != "" && hash == p.New })
 	pins = s.pins()
 	switch {
+	case p.New == "" && s.Mark.Paused && len(s.Services) < len(s.Mark.Services):
+		return p.is(Applied, "the new version's template is in the cluster, but paused: no pod of it was created", GoBack)
 	case len(s.Services) == 0:
 		return p.is(Disturbed, "the Deployment is held, but no Service is", GoBack, Release)
 	case len(gone) > 0 && s.version(gone[0]) != nil:
@@ -156,14 +158,24 @@ func (p Plan) held(s *State) Plan {
 	case pins[0] == p.New:
 		return p.is(Switched, "the new version is serving, and the old one is kept until it has finished its work", Resume, GoBack)
 	case s.ready(p.New) >= s.replicas():
-		return p.is(Proving, "the new version is Ready, has not served a request, and waits to be proved", Resume, GoBack)
+		return p.is(Proving, "the new version is Ready, has not served a request, and waits to be proved"+s.silent(), Resume, GoBack)
 	}
 	return p.is(
 		Applied,
-		fmt.Sprintf("the new version is coming up: %d of %d pods Ready; it has not served a request", s.ready(p.New), s.replicas()),
+		fmt.Sprintf("the new version is coming up: %d of %d pods Ready; it has not served a request%s", s.ready(p.New), s.replicas(), s.silent()),
 		Resume,
 		GoBack,
 	)
+}
+
+// silent is added to the description of a state in which the Services select the old
+// version, if that has no pod to serve. Scaling to 0 and up again leads to it, because the
+// Deployment's controller then brings up the new version alone.
+func (s *State) silent() string {
+	if s.ready(s.Mark.Old) > 0 {
+		return ""
+	}
+	return "; nothing serves, because the Services still select the old version, which has no Ready pod"
 }
 
 // theirs describes what somebody else has done to the Deployment while it was held;

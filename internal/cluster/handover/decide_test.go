@@ -3,6 +3,7 @@ package handover_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,14 @@ func TestDecide(t *testing.T) {
 		{"killed before the new ReplicaSet existed", func(s *handover.State) {
 			s.ReplicaSets, s.Pods = s.ReplicaSets[:1], s.Pods[:2]
 		}, handover.Applied, choices{handover.Resume, handover.GoBack}, false},
+		{"killed before the Services were pinned", func(s *handover.State) {
+			s.ReplicaSets, s.Pods, s.Services = s.ReplicaSets[:1], s.Pods[:2], nil
+			s.Deployment.Spec.Paused, s.Mark.Paused = true, true
+		}, handover.Applied, choices{handover.GoBack}, false},
+		{"killed after one of two Services was pinned", func(s *handover.State) {
+			s.ReplicaSets, s.Pods, s.Services = s.ReplicaSets[:1], s.Pods[:2], s.Services[:1]
+			s.Deployment.Spec.Paused, s.Mark.Paused = true, true
+		}, handover.Applied, choices{handover.GoBack}, false},
 		{"killed while new pods come up", func(s *handover.State) { s.Pods = s.Pods[:3] }, handover.Applied, choices{handover.Resume, handover.GoBack}, false},
 		{"killed before the switch", func(*handover.State) {}, handover.Proving, choices{handover.Resume, handover.GoBack}, false},
 		{"killed during the switch", func(s *handover.State) { lead(s.Services[0], "new") }, handover.Switching, choices{handover.Resume, handover.GoBack}, false},
@@ -112,6 +121,20 @@ func TestDecide(t *testing.T) {
 				t.Errorf("the plan is %q's", p.By)
 			}
 		})
+	}
+}
+
+// Scaling to 0 and up again brings up the new version alone.
+func TestDecideSaysThatNothingServes(t *testing.T) {
+	for name, pods := range map[string]int{"Ready": 2, "coming up": 1} {
+		s := heldState()
+		s.Pods = s.Pods[2 : 2+pods]
+		if p := handover.Decide(s); !strings.Contains(p.What, "nothing serves") || !slices.Contains(p.Choices, handover.Resume) {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	if p := handover.Decide(heldState()); strings.Contains(p.What, "nothing serves") {
+		t.Errorf("%+v", p)
 	}
 }
 

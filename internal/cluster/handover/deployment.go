@@ -23,10 +23,11 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
-// Overlay holds the Deployment in the same apply that sets its new template.
+// Overlay holds the Deployment in the same apply that sets its new template, and pauses it
+// until Hold has pinned the Services.
 func Overlay(origin Origin, services []string) *apply.Overlay {
 	return &apply.Overlay{
-		Fields: []string{".spec.minReadySeconds", ".spec.progressDeadlineSeconds", ".spec.strategy"},
+		Fields: []string{".spec.minReadySeconds", ".spec.progressDeadlineSeconds", ".spec.strategy", ".spec.paused"},
 		Set: func(live, config *unstructured.Unstructured, owned func(string) bool) error {
 			var d appsv1.Deployment
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
@@ -40,7 +41,8 @@ func Overlay(origin Origin, services []string) *apply.Overlay {
 				}
 				return err
 			}
-			m := Mark{Origin: origin, Services: services, Before: fieldsOf(&d), Images: imagesOf(config)}
+			m := Mark{Origin: origin, Services: services, Before: fieldsOf(&d), Images: imagesOf(config),
+				Paused: !d.Spec.Paused} // what somebody else has paused is theirs to resume
 			var err error
 			if m.OwnersBefore, err = ownersOf(d.ManagedFields, deploymentPaths, everybody); err != nil {
 				return err
@@ -110,6 +112,9 @@ func (m Mark) put(config *unstructured.Unstructured) error {
 		spec = map[string]any{}
 	}
 	maps.Copy(spec, held)
+	if m.Paused {
+		spec["paused"] = true
+	}
 	return unstructured.SetNestedMap(config.Object, spec, "spec")
 }
 
@@ -132,17 +137,30 @@ func imagesOf(config *unstructured.Unstructured) map[string]string {
 	return all
 }
 
-// Ready waits until every new pod is Ready. If that fails, the error contains the causes
-// from package verdict. If somebody else changes what is held, the error is ErrForeign.
+// Ready waits until every new pod is Ready, and pauses the Deployment as soon as all of
+// them have been created: see freeze. If that fails, the error contains the causes from
+// package verdict. If somebody else changes what is held, the error is ErrForeign.
 func (r *Run) Ready(ctx context.Context, o watch.Options) (watch.Result, error) {
-	o.Policy.Held = true
+	o.Policy.Held, o.View = true, Thawed
+	var paused error
+	seen := o.Seen
+	o.Seen = func(now watch.Result) {
+		if seen != nil {
+			seen(now)
+		}
+		paused = r.pauseCreated(ctx, now.Snapshot)
+	}
 	o.Check = func(w *workload.Workload) error {
 		if !Held(w.Deployment) {
 			return r.foreign(r.Ref.String(), "it is no longer held back", writers(w.Deployment.ManagedFields))
 		}
 		return nil
 	}
-	return watch.Rollout(ctx, r.kube, o)
+	result, err := watch.Rollout(ctx, r.kube, o)
+	if err == nil && !errors.Is(paused, ErrForeign) { // Check and Switch report what others have changed
+		err = paused
+	}
+	return result, err
 }
 
 // ReleaseDeployment sets the Deployment's fields to the values that they should have

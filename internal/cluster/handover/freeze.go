@@ -2,11 +2,13 @@ package handover
 
 import (
 	"context"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 )
 
@@ -14,14 +16,36 @@ import (
 // controller does not count as available. If somebody set another pod template in that
 // time, the controller would terminate those pods at once, before their replacements run
 // (cleanupUnhealthyReplicas in its rolling.go), and the Services would have no endpoints.
-// A run that is alive goes back when it notices; one that was killed does not. So the
-// Deployment is paused for that time. Another template then has no effect before somebody
-// releases the hold, and kubectl refuses to restart or undo a paused Deployment.
+// The same happens to the old pods if somebody applies a manifest that names one of the held
+// fields. A run that is alive goes back when it notices; one that was killed does not. So
+// the Deployment is paused whenever its Services are pinned, except while its controller
+// creates the new pods, which takes a fraction of a second (the pods themselves are made by
+// the ReplicaSet's controller, which does not pause). Another template then has no effect
+// before somebody releases the hold, and kubectl refuses to restart or undo a paused
+// Deployment.
 //
 // What remains: `kubectl replace` removes the pause together with the hold, and until it
 // gets to the Services of the same manifest, they select pods that are terminated. And
 // before the switch, scaling to 0 and up again brings up the new version alone, while the
-// Services select the old one.
+// Services select the old one: see silent.
+
+// pauseCreated pauses the held Deployment when all pods of its version have been created,
+// and resumes it if somebody has changed the template of a paused one: the run follows the
+// pods of the changed template.
+func (r *Run) pauseCreated(ctx context.Context, s verdict.Snapshot) error {
+	d := s.Workload.Deployment
+	mark, err := MarkOf(d)
+	if err != nil || mark == nil {
+		return err
+	}
+	switch fresh := verdict.NewReplicaSet(d, slices.Clone(s.ReplicaSets)); {
+	case fresh == nil && mark.Paused:
+		return r.Thaw(ctx)
+	case fresh != nil && !mark.Paused && fresh.Spec.Replicas != nil && *fresh.Spec.Replicas >= s.Workload.Replicas():
+		return r.freeze(ctx, fresh.Labels[hashLabel])
+	}
+	return nil
+}
 
 const pausedPath = "/spec/paused"
 

@@ -2,9 +2,9 @@
 // request to a version that has not been proven, and without terminating a pod that is
 // still working: prove, then switch (blue-green).
 //
-// Choose decides whether that is possible. Then Hold pins the Services to the present
-// version. The new template is applied together with the fields that Overlay adds, and
-// Ready waits for the new pods. When the caller has proven them, Switch points the
+// Choose decides whether that is possible. The new template is applied together with the
+// fields that Overlay adds. Then Hold pins the Services to the present version, and Ready
+// waits for the new pods. When the caller has proven them, Switch points the
 // Services to the new version. When Drainer.Wait has seen the last old step end,
 // Release releases everything. SwitchBack and GoBack return to the old version.
 //
@@ -14,8 +14,10 @@
 // Deployment gets its new template together with minReadySeconds of a year and
 // a maxSurge of 100 %, in one patch: the new ReplicaSet comes up whole and its
 // pods turn Ready, but never count as available, so the controller does not
-// touch the old ReplicaSet. Nothing is paused, and there is no moment between
-// two patches in which a new pod could serve.
+// touch the old ReplicaSet. The Deployment is paused until the Services are pinned, so
+// there is no moment between two patches in which a new pod could serve. In the opposite
+// order, a run that is killed in between would leave Services that are pinned to pods which
+// the next `kubectl apply` terminates.
 //
 // A hold lasts a year, because after a run was killed it has to last until somebody
 // comes back. When minReadySeconds is over, the controller terminates the old pods, and

@@ -2,6 +2,7 @@ package handover_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -102,12 +103,29 @@ func (b *bench) try(args ...string) error {
 	return nil
 }
 
+// holdKilled pins the Services in a run that is killed after some writes.
+func (b *bench) holdKilled(writes int) {
+	b.Helper()
+	run := b.newRun()
+	run.Guard = func(context.Context) error {
+		if writes--; writes < 0 {
+			return errors.New("killed")
+		}
+		return nil
+	}
+	if err := run.Hold(b.Context(), b.origin(), names); err == nil {
+		b.Fatal("it was not killed")
+	}
+}
+
 // stages of a hand-over at which a run is killed.
 var stages = map[string]func(b *bench){
-	"held":     (*bench).hold,
-	"applied":  func(b *bench) { b.hold(); b.apply("x/w:slow") },
-	"ready":    func(b *bench) { b.hold(); b.ready(b.apply("x/w:2")) },
-	"switched": (*bench).switched,
+	"paused":        func(b *bench) { b.apply("x/w:2") },
+	"partly pinned": func(b *bench) { b.apply("x/w:2"); b.holdKilled(1) },
+	"pinned":        func(b *bench) { b.apply("x/w:2"); b.holdKilled(2) },
+	"applied":       func(b *bench) { b.held("x/w:slow") },
+	"ready":         func(b *bench) { b.ready(b.held("x/w:2")) },
+	"switched":      (*bench).switched,
 	"switched back": func(b *bench) {
 		b.switched()
 		if err := b.run.SwitchBack(b.Context()); err != nil {
@@ -124,6 +142,14 @@ var others = map[string]func(b *bench) error{
 		b.image("x/w:3")
 		return b.try("apply", "-f", b.file, "--server-side", "--force-conflicts", "--field-manager=somebody")
 	},
+	// The manifest sets fields that are held.
+	"apply fields": func(b *bench) error {
+		b.fields = "  minReadySeconds: 1\n  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}\n"
+		b.image("x/w:3")
+		return b.try("apply", "-f", b.file)
+	},
+	"replace":    func(b *bench) error { b.image("x/w:3"); return b.try("replace", "-f", b.file) },
+	"resume":     func(b *bench) error { return b.try("rollout", "resume", "deployment/worker") },
 	"set image":  func(b *bench) error { return b.try("set", "image", "deployment/worker", "worker=x/w:3") },
 	"set env":    func(b *bench) error { return b.try("set", "env", "deployment/worker", "A=b") },
 	"restart":    func(b *bench) error { return b.try("rollout", "restart", "deployment/worker") },
@@ -140,11 +166,19 @@ func TestOthersAfterAKill(t *testing.T) {
 		stage, other string
 		refused      bool // kubectl refuses to do that to a paused Deployment
 	}{
+		{"paused", "apply", false},
+		{"partly pinned", "apply fields", false},
+		{"partly pinned", "set image", false},
+		{"pinned", "apply", false},
+		{"pinned", "resume", false},
+		{"pinned", "scale up", false},
 		{"applied", "set image", false},
+		{"applied", "undo", false},
 		{"ready", "apply", false},
+		{"ready", "apply fields", false},
+		{"ready", "resume", false},
 		{"ready", "apply server-side", false},
-		{"ready", "restart", false},
-		{"ready", "undo", false},
+		{"ready", "restart", true},
 		{"ready", "scale down", false},
 		{"switched", "apply", false},
 		{"switched", "apply stamped", false},

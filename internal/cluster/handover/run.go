@@ -74,8 +74,9 @@ func New(conn *cluster.Conn, ref workload.Ref, r *pipeline.Reporter) (*Run, erro
 // Read reads the present state.
 func (r *Run) Read(ctx context.Context) (*State, error) { return Read(ctx, r.kube, r.Ref) }
 
-// Hold pins Services to the version that is serving, origin.Old. If one of them cannot
-// be pinned, the others are released again.
+// Hold pins Services to the version that is serving, origin.Old, and then resumes the
+// Deployment, whose new template was applied with Overlay. If one of the Services cannot be
+// pinned, the others are released again, and the Deployment stays paused.
 func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
 	for i, name := range names {
 		if err := r.hold(ctx, origin, name); err != nil {
@@ -87,7 +88,7 @@ func (r *Run) Hold(ctx context.Context, origin Origin, names []string) error {
 		}
 		r.Reporter.Notef("service/%s is pinned to the version that is serving now, pod-template-hash %s", name, origin.Old)
 	}
-	return nil
+	return r.Thaw(ctx)
 }
 
 func (r *Run) hold(ctx context.Context, origin Origin, name string) error {

@@ -15,11 +15,14 @@ import (
 
 func TestProveThenSwitch(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	if p := b.decide(); p.Stage != handover.Pinned || b.pins() != [2]string{b.old, b.old} {
+	applied := b.apply("x/w:2")
+	if p := b.decide(); p.Stage != handover.Applied || p.New != "" || b.pins() != [2]string{} {
 		t.Fatalf("%+v %v", p, b.pins())
 	}
-	b.ready(b.apply("x/w:2"))
+	if err := b.run.Hold(t.Context(), b.origin(), names); err != nil {
+		t.Fatal(err)
+	}
+	b.ready(applied)
 	fresh := b.version()
 	if p := b.decide(); p.Stage != handover.Proving || p.New != fresh || fresh == b.old || b.pins() != [2]string{b.old, b.old} {
 		t.Fatalf("%+v %v", p, b.pins())
@@ -123,14 +126,11 @@ func TestGoingBackFromEveryStage(t *testing.T) {
 		name string
 		get  func(*bench)
 	}{
-		{"pinned", func(b *bench) { b.hold() }},
-		{"one Service pinned", func(b *bench) {
-			if err := b.run.Hold(b.Context(), b.origin(), names[:1]); err != nil {
-				b.Fatal(err)
-			}
-		}},
-		{"applied and never Ready", func(b *bench) { b.hold(); b.apply("x/w:slow") }},
-		{"ready", func(b *bench) { b.hold(); b.ready(b.apply("x/w:2")) }},
+		{"no Service pinned", stages["paused"]},
+		{"one Service pinned", stages["partly pinned"]},
+		{"pinned", stages["pinned"]},
+		{"applied and never Ready", stages["applied"]},
+		{"ready", stages["ready"]},
 		{"switched", func(b *bench) { b.switched() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,8 +178,7 @@ func TestReleasingTwice(t *testing.T) {
 
 func TestSomebodyElseHasChangedAService(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	b.ready(b.apply("x/w:2"))
+	b.ready(b.held("x/w:2"))
 	b.patch("service", `{"spec":{"selector":{"tier":"theirs"}}}`)
 	err := b.run.Switch(t.Context(), b.version(), nil)
 	if code(err) != handover.CodeForeign || !errors.Is(err, handover.ErrForeign) || !strings.Contains(err.Error(), "somebody") {
@@ -200,7 +199,7 @@ func TestSomebodyElseHasChangedAService(t *testing.T) {
 
 func TestSomebodyElseHoldsAlready(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
+	b.held("x/w:2")
 	origin := b.origin()
 	origin.Run = "run2"
 	if err := b.newRun().Hold(t.Context(), origin, []string{"worker"}); code(err) != handover.CodeForeign {
@@ -214,8 +213,15 @@ func TestSomebodyElseHoldsAlready(t *testing.T) {
 // If a Service cannot be held, the others are released again.
 func TestHoldIsWhole(t *testing.T) {
 	b := newBench(t, "")
+	b.apply("x/w:2")
 	if err := b.run.Hold(t.Context(), b.origin(), []string{"admin", "gone"}); err == nil {
 		t.Fatal("a Service that is not there was held")
+	}
+	if n := b.running(); b.pins() != [2]string{} || len(n) != 1 {
+		t.Fatal(b.pins(), n)
+	}
+	if err := b.run.GoBack(t.Context(), b.watching()); err != nil {
+		t.Fatal(err)
 	}
 	b.clean()
 }
@@ -224,8 +230,7 @@ func TestHoldIsWhole(t *testing.T) {
 // touched, and the Services always have a pod.
 func TestSomebodyElseRollsOut(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	b.ready(b.apply("x/w:2"))
+	b.ready(b.held("x/w:2"))
 	b.patch("deployment", `{"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"x/w:theirs"}]}}}}`)
 	p := b.decide()
 	if p.Stage != handover.Disturbed || p.Action() != handover.Release || !p.ServicesFirst {
@@ -247,8 +252,7 @@ func TestSomebodyElseRollsOut(t *testing.T) {
 // A plain kubectl apply of a manifest that sets a held field breaks the hold.
 func TestTheHoldIsBrokenWhileWaiting(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	applied := b.apply("x/w:slow")
+	applied := b.held("x/w:slow")
 	b.patch("deployment", `{"spec":{"minReadySeconds":0}}`)
 	o := b.watching()
 	o.Applied = applied
@@ -267,8 +271,7 @@ func TestTheHoldIsBrokenWhileWaiting(t *testing.T) {
 
 func TestNoSwitchToAVersionThatIsNotReady(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	b.apply("x/w:slow")
+	b.held("x/w:slow")
 	if err := b.run.Switch(t.Context(), b.version(), nil); code(err) != handover.CodeNoReady || b.pins() != [2]string{b.old, b.old} {
 		t.Fatal(err, b.pins())
 	}
@@ -281,9 +284,8 @@ func TestNoSwitchToAVersionThatIsNotReady(t *testing.T) {
 // held or not.
 func TestFailingBeforeTheSwitch(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
 	o := b.watching()
-	o.Applied = b.apply("x/w:missing")
+	o.Applied = b.held("x/w:missing")
 	if _, err := b.run.Ready(t.Context(), o); code(err) != "image-not-found" {
 		t.Fatal(err)
 	}
@@ -296,8 +298,7 @@ func TestFailingBeforeTheSwitch(t *testing.T) {
 // exists afterwards.
 func TestScaledWhileHeld(t *testing.T) {
 	b := newBench(t, "")
-	b.hold()
-	applied := b.apply("x/w:2")
+	applied := b.held("x/w:2")
 	b.ready(applied)
 	b.patch("deployment", `{"spec":{"replicas":3}}`)
 	o := b.watching()

@@ -191,14 +191,17 @@ func (b *bench) origin() handover.Origin {
 
 var names = []string{"admin", "worker"}
 
-func (b *bench) hold() {
+// held applies an image, and pins the Services.
+func (b *bench) held(image string) *workload.Workload {
 	b.Helper()
+	w := b.apply(image)
 	if err := b.run.Hold(b.Context(), b.origin(), names); err != nil {
 		b.Fatal(err)
 	}
+	return w
 }
 
-// apply applies the Deployment of the file, held.
+// apply applies the Deployment of the file, held and paused.
 func (b *bench) apply(image string) *workload.Workload {
 	b.Helper()
 	return b.applyWith(image, handover.Overlay(b.origin(), names))
@@ -234,8 +237,7 @@ func (b *bench) ready(w *workload.Workload) {
 // switched goes all the way to the switch.
 func (b *bench) switched() {
 	b.Helper()
-	b.hold()
-	b.ready(b.apply("x/w:2"))
+	b.ready(b.held("x/w:2"))
 	if err := b.run.Switch(b.Context(), b.version(), nil); err != nil {
 		b.Fatal(err)
 	}

@@ -263,7 +263,9 @@ func (f *follower) known(kind string, synced bool) bool { return synced || f.ref
 func (f *follower) live() (*workload.Workload, error) {
 	var live *workload.Workload
 	for _, o := range f.workloads.snapshot() {
-		live = workload.Of(o)
+		if live = workload.Of(o); f.View != nil {
+			live = f.View(live)
+		}
 	}
 	where := f.ref.Namespace + "/" + f.ref.String()
 	applied := f.Applied.Object()

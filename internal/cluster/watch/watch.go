@@ -25,6 +25,8 @@ type Options struct {
 	Timeout time.Duration // zero means 180 s
 	// Reporter receives a table of pods, and notes on what happens.
 	Reporter *pipeline.Reporter
+	// View, if set, returns each state of the workload as it is to be judged.
+	View func(*workload.Workload) *workload.Workload
 	// Check, if set, is called with each state of the workload; its error ends
 	// the wait. It is for anything else that must stay as it was applied.
 	Check func(*workload.Workload) error

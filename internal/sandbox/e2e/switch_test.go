@@ -138,7 +138,7 @@ func TestSwitchKilledUnderLoad(t *testing.T) {
 	defer shared.turn.Unlock()
 	l := newLoad(ctx, t, s, newStoryImages(ctx, t, s, npmworkers.SDK3)[npmworkers.SDK3], "load-killed")
 	l.begin(time.Second, shortJobs[:3])
-	for _, stage := range []string{"hold", "apply", "watch", "probe", "prove", "switch", "refresh", "drain", "release", "settle"} {
+	for _, stage := range []string{"apply", "hold", "watch", "probe", "prove", "switch", "refresh", "drain", "release", "settle"} {
 		tag := "killed-" + stage
 		l.publish(tag)
 		kill := moment{pipeline.StageStarted, stage, func(p *os.Process) error { return p.Signal(syscall.SIGKILL) }}
