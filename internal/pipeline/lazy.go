@@ -36,3 +36,11 @@ func (l *Lazy[T]) Peek() (val T, ok bool) {
 	}
 	return l.val, true
 }
+
+// Err returns the error that Get has found, or nil.
+func (l *Lazy[T]) Err() error {
+	if !l.found.Load() {
+		return nil
+	}
+	return l.err
+}

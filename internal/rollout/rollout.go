@@ -167,6 +167,7 @@ func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
 		Annotations: map[string]string{apply.ChangeCause: r.changeCause()},
 		Existed:     r.judged(),
+		Absent:      isMissing(r.facts.live.Err()),
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
 	if r.Restart { // a restart applies the running image

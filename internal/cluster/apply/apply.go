@@ -81,6 +81,9 @@ type Options struct {
 	// Existed, if set, is the UID of the Target that the preflight examined. If that
 	// object was deleted since, or deleted and recreated, nothing is written.
 	Existed types.UID
+	// Absent means that the preflight found no Target. If somebody has created it since,
+	// nothing is written.
+	Absent bool
 	// Accept, if set, is called with the live Target right before it is changed; an error
 	// prevents the change. It is for decisions that the preflight made about that state.
 	Accept func(live *workload.Workload) error
@@ -213,6 +216,9 @@ func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 
 // accept asks whether the target may be changed in its present state.
 func (a *applier) accept(u, before *unstructured.Unstructured) error {
+	if a.Absent && before != nil && a.isTarget(u) {
+		return appeared(before)
+	}
 	if a.gone(u, before) {
 		var now metav1.Object // stays nil if before is nil, which a nil *Unstructured would not
 		if before != nil {
@@ -254,7 +260,7 @@ func (a *applier) apply(ctx context.Context, object Object) (*Result, error) {
 
 func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (*Result, error) {
 	u := object.Unstructured
-	a.live = nil
+	a.live, a.takes = nil, nil
 	client, mapping, err := a.resource(u)
 	if err != nil {
 		return nil, err
@@ -292,7 +298,11 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}
-	r.After, err = a.patchOver(ctx, client, before, live, config, force)
+	if before == nil {
+		r.After, err = a.create(ctx, client, config)
+	} else {
+		r.After, err = a.patchOver(ctx, client, before, live, config, force)
+	}
 	if a.DryRun && before == nil && apierrors.IsNotFound(err) && a.declared[u.GetNamespace()] {
 		// The same manifest creates its namespace, but a dry run does not.
 		r.After, err = config, nil
@@ -306,8 +316,14 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 		return nil, a.refusal(object, err)
 	}
 	r.Action = actionOf(before, r.After)
-	if r.Action == Created {
-		return r, a.keep(r, false)
+	if r.Action != Created {
+		return r, nil
+	}
+	if err := a.keep(r, false); err != nil {
+		return r, err
+	}
+	if r.After, err = a.asApplied(ctx, client, r.After, config); err != nil {
+		return r, cluster.Explain("set the owner of the fields of "+nameOf(u), err)
 	}
 	return r, nil
 }

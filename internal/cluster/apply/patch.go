@@ -164,7 +164,7 @@ func (a *applier) landed(
 	if err != nil {
 		return unknown
 	}
-	if before != nil && live.GetResourceVersion() == before.GetResourceVersion() {
+	if before != nil && live.GetResourceVersion() == before.GetResourceVersion() || before == nil && !createdByUs(live) {
 		return nil
 	}
 	// If applying it once more would change nothing, it has been applied.

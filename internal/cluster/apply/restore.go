@@ -165,6 +165,20 @@ func Replaced(name, namespace string, live metav1.Object, err error) *pipeline.F
 	return f
 }
 
+// appeared returns the Finding for a workload that somebody has created since the preflight.
+func appeared(live *unstructured.Unstructured) *pipeline.Finding {
+	name := nameOf(live)
+	return &pipeline.Finding{
+		Code:     workload.CodeReplaced,
+		Severity: pipeline.Error,
+		Where:    live.GetNamespace() + "/" + name,
+		Err:      workload.ErrReplaced,
+		What:     "somebody else has created " + name + " since this run's preflight",
+		Why:      "it was created by " + fieldowner.Creator(live).String(),
+		Fix:      "start this run again: its preflight then considers what they have created",
+	}
+}
+
 func asWorkload(u *unstructured.Unstructured) (*workload.Workload, bool) {
 	if u.GroupVersionKind().Group != "apps" {
 		return nil, false
