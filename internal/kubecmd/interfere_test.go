@@ -10,9 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
@@ -340,5 +342,29 @@ func (c cell) named(t *testing.T, out pipeline.Outcome) {
 		return err == nil && strings.Contains(string(text), c.manager)
 	}) {
 		t.Errorf("%s is not named: %v", c.manager, out.All())
+	}
+}
+
+// TestFirstRolloutOfTwo: somebody else creates the workload while this run, whose preflight
+// found none, is about to.
+func TestFirstRolloutOfTwo(t *testing.T) {
+	for _, stage := range []string{"stamp", "apply"} {
+		w := newWorld(t, 1)
+		_, out := w.runInterrupted(stage, func(context.CancelCauseFunc) {
+			var d appsv1.Deployment
+			if err := yaml.Unmarshal(fmt.Appendf(nil, worldManifest, w.registry+"/o/w:newer"), &d); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.kubes[0].AppsV1().Deployments(w.ns).Create(w.Context(), &d, metav1.CreateOptions{FieldManager: byHand}); err != nil {
+				t.Fatal(err)
+			}
+		}, "rollout", "--tag", "new", "--no-inngest")
+		if out.End != unchanged || !slices.Contains(codes(out), workload.CodeReplaced) {
+			t.Errorf("ended %s with %v", out.End.Word(), codes(out))
+		}
+		if w.tag(0) != "newer" || !strings.Contains(w.read("k8s/worker.yaml"), "/o/w:none ") {
+			t.Errorf("runs %s, and the file is\n%s", w.tag(0), w.read("k8s/worker.yaml"))
+		}
+		cell{interferer: interferer{manager: byHand}, code: workload.CodeReplaced}.named(t, out)
 	}
 }
