@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/catalog"
+	"github.com/joelhooks/gh-sbw/internal/layout/runnable"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/worker"
 )
@@ -24,7 +25,14 @@ func (r *Run) build(ctx context.Context, rep *pipeline.Reporter) (image, error) 
 	if req.Labels, err = r.labels(ctx); err != nil {
 		return image{}, err
 	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	finish := runnable.Follow(reading, kept.Dir, r.inspection(image{kept: kept}), rep)
 	res, err := engine.Build(ctx, req, rep)
+	if err != nil {
+		stop()
+	}
+	finish()
 	return image{dir: res.LayoutDir, digest: res.Digest, kept: kept}, err
 }
 

@@ -36,19 +36,7 @@ func (r *Run) verify(ctx context.Context, img image, rep *pipeline.Reporter) (ru
 // inspect compares the image with the platforms, the worker's port, the
 // manifest's requirements and the previous image.
 func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (runnable.Report, error) {
-	facts := r.factsDir()
-	if img.kept != nil {
-		facts = img.kept.CacheDir()
-	}
-	report, err := runnable.Check(ctx, img.dir, img.digest, runnable.Options{
-		Platforms: imageref.PlatformNames(
-			r.Platforms,
-		),
-		Port:     r.port(),
-		NonRoot:  r.nonRoot(),
-		CacheDir: facts,
-		Contents: img.kept != nil && r.LayerReuse,
-	}, rep)
+	report, err := runnable.Check(ctx, img.dir, img.digest, r.inspection(img), rep)
 	if err != nil {
 		return report, err
 	}
@@ -59,6 +47,15 @@ func (r *Run) inspect(ctx context.Context, img image, rep *pipeline.Reporter) (r
 		report.Findings = append(report.Findings, f)
 	}
 	return report, nil
+}
+
+// inspection returns what the image is expected to be, and where facts about its layers are stored.
+func (r *Run) inspection(img image) runnable.Options {
+	o := runnable.Options{Platforms: imageref.PlatformNames(r.Platforms), Port: r.port(), NonRoot: r.nonRoot(), CacheDir: r.factsDir()}
+	if img.kept != nil {
+		o.CacheDir, o.Contents = img.kept.CacheDir(), r.LayerReuse
+	}
+	return o
 }
 
 // port returns the port that the worker listens on, according to its probe; 0 if

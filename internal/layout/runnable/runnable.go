@@ -24,6 +24,7 @@ package runnable
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -184,8 +185,7 @@ func read(ctx context.Context, dir string, l v1.Descriptor, o Options) (*summary
 		return nil, fmt.Errorf("layer %s: %w", short(l.Digest), err)
 	}
 	defer f.Close()
-	contents := o.Contents && o.CacheDir != ""
-	s, listing, got, err := summarize(ctx, f, contents)
+	s, listing, got, err := summarize(ctx, f, o.listed())
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -200,10 +200,39 @@ func read(ctx context.Context, dir string, l v1.Descriptor, o Options) (*summary
 			nil,
 		)
 	}
-	if contents && listing != nil {
+	if o.listed() && listing != nil {
 		_ = layer.Remember(o.CacheDir, l.Digest, listing) // whoever needs it reads the layer again
 	}
 	return s, nil
+}
+
+// listed reports whether listings of layers are stored.
+func (o Options) listed() bool { return o.Contents && o.CacheDir != "" }
+
+// Follow reads the layers that a builder writes into the layout dir while it writes them, and stores what Check and
+// the comparison with later builds need to know about each. The caller must call finish when the builder has ended.
+//
+// What is stored is named by the digest of the bytes that were read, so it is right even if the builder starts over,
+// or if a layer turns out not to be part of the image. An error is not reported, because Check reads the layer again.
+func Follow(ctx context.Context, dir string, o Options, r *pipeline.Reporter) (finish func()) {
+	if o.CacheDir == "" {
+		return func() {}
+	}
+	return layout.Follow(ctx, dir, func(ctx context.Context, blob io.Reader) {
+		s, listing, got, err := summarize(ctx, blob, o.listed())
+		if err != nil || s.Skipped != "" {
+			return
+		}
+		digest, err := v1.NewHash(got)
+		if err != nil {
+			return
+		}
+		r.Detailf("read layer %s while it was exported", short(digest))
+		if o.listed() && listing != nil {
+			_ = layer.Remember(o.CacheDir, digest, listing) // whoever needs it reads the layer again
+		}
+		_, _ = cached(o.CacheDir, digest, func() (*summary, error) { return s, nil }) // cannot fail
+	})
 }
 
 func broken(dir, what, why string, err error) *pipeline.Finding {
