@@ -122,10 +122,14 @@ func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, err
 	// Without work on the old pods, the first reading after syncPeriod is the last one.
 	synced := time.NewTimer(time.Until(d.Switched.Add(syncPeriod)))
 	defer synced.Stop()
+	unread := errNotRead // why the steps are not known; nil if the last reading succeeded
 	for {
 		done, err := d.look(waiting)
 		if done {
 			return nil, nil
+		}
+		if err == nil || waiting.Err() == nil || errors.Is(unread, errNotRead) {
+			unread = err // a reading that the timeout cut off does not count
 		}
 		if err != nil && waiting.Err() == nil && !d.away {
 			d.away = true
@@ -138,12 +142,15 @@ func (d *Drainer) Wait(ctx context.Context, rep *pipeline.Reporter) ([]Step, err
 			if ctx.Err() != nil {
 				return d.old, context.Cause(ctx)
 			}
-			return d.old, d.timedOut(err)
+			return d.old, d.timedOut(unread)
 		case <-synced.C:
 		case <-tick.C:
 		}
 	}
 }
+
+// errNotRead is why the steps are not known before they were read.
+var errNotRead = errors.New("not read yet")
 
 // look reads the steps once. done is true once a request that was in progress during
 // the switch must have been seen and no step is left.

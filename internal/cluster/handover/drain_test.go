@@ -148,6 +148,23 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a request that the timeout cuts off says nothing about the server", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			step := handover.Step{Run: "r", Name: "slow", Since: time.Now().Add(-time.Minute)}
+			d := handover.NewDrainer(handover.DrainOptions{Switched: time.Now(), Timeout: time.Minute, Running: func(ctx context.Context) ([]handover.Step, error) {
+				select {
+				case <-time.After(40 * time.Second):
+					return []handover.Step{step}, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}})
+			left, err := d.Wait(t.Context(), nil)
+			if f, ok := errors.AsType[*pipeline.Finding](err); !ok || len(left) != 1 || f.What != "1 step is still executing on the old pods after 1m0s" {
+				t.Fatal(left, err)
+			}
+		})
+	})
 	t.Run("Observe shortens Wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			// A step that reached an old pod during the switch is known from then on.
