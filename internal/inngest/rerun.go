@@ -55,8 +55,8 @@ func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 	return t
 }
 
-// FindLost lists an app's runs that failed for good in the window because the
-// worker was not there.
+// FindLost lists the runs of an app and of those beside it that failed for good in the
+// window because the worker was not there.
 func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Window) ([]judge.LostRun, error) {
 	w = w.Widened()
 	ahead, _ := c.Ahead()
@@ -64,7 +64,7 @@ func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Wind
 	runs, err := Detailed(
 		ctx,
 		c,
-		client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: w.From, Until: w.To, ByEnd: true},
+		client.RunFilter{Apps: app.IDs(), Status: []model.RunStatus{model.Failed}, Since: w.From, Until: w.To, ByEnd: true},
 	)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Wind
 // those within the time by which clocks may differ.
 func FailedBefore(ctx context.Context, c *client.Client, app model.App) (map[string]bool, error) {
 	runs, err := c.Runs(ctx, client.RunFilter{
-		Apps: idList(app.ID), Status: []model.RunStatus{model.Failed}, Since: c.Now().Add(-time.Hour), ByEnd: true,
+		Apps: app.IDs(), Status: []model.RunStatus{model.Failed}, Since: c.Now().Add(-time.Hour), ByEnd: true,
 	})
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func RerunLost(ctx context.Context, c *client.Client, app model.App, all []judge
 	var done []Rerun
 	var first error
 	for _, l := range all {
-		if slices.ContainsFunc(app.Functions, func(f model.Function) bool { return f.Slug == l.Slug && f.IsFailureHandler() }) {
+		if slices.ContainsFunc(app.Executes(), func(f model.Function) bool { return f.Slug == l.Slug && f.IsFailureHandler() }) {
 			r.Notef("%s is not started again: %s is a failure handler", l.ID, l.Slug)
 			continue
 		}

@@ -14,11 +14,11 @@ import (
 )
 
 // RunningSteps lists every step that the worker of an app is executing at the
-// moment, the longest running first. Runs that are queued, sleep, wait, or are between
+// moment, for that app or one beside it, the longest running first. Runs that are queued, sleep, wait, or are between
 // attempts are omitted. A run that the server lists as running without having its
 // trace is included as unknown.
 func RunningSteps(ctx context.Context, c *client.Client, app model.App) ([]judge.Executing, error) {
-	running := client.RunFilter{Apps: idList(app.ID), Status: []model.RunStatus{model.Running}}
+	running := client.RunFilter{Apps: app.IDs(), Status: []model.RunStatus{model.Running}}
 	runs, err := c.Runs(ctx, running)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inn
 	if err != nil {
 		return nil, c.Explain("verify the registration", err)
 	}
-	rep.Notef("%s are registered under %s", count(len(verified.App.Functions), "function"), verified.App.URL)
+	rep.Notef("%s registered under %s", judge.IsAre(len(verified.App.Functions), "function"), verified.App.URL)
 	// Problems may remain although the registration is right. Failures during the
 	// switch-over are reported by the stage that looks for lost runs.
 	apps, err := c.Client.Apps(ctx)

@@ -100,6 +100,9 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 		return found, nil
 	}
 	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
+	for _, a := range now.own.Beside {
+		rep.Notef("the worker also serves app %s: its steps count as well, but its registration is neither refreshed nor compared", a)
+	}
 	switch {
 	case f.sparesSteps(ctx):
 		zeroRetries = pipeline.Note // no step is interrupted

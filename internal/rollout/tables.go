@@ -118,6 +118,11 @@ func (s *Status) Table() pipeline.Table {
 			registered = fmt.Sprintf("%s, %s at %s", l.App.Name, units.Count(len(l.App.Functions), "function", "functions"), l.App.URL)
 		}
 		add("registration", registered)
+		if l.App != nil {
+			for _, a := range l.App.Beside {
+				add("serves too", fmt.Sprintf("%s, %s; not compared", a, units.Count(len(a.Functions), "function", "functions")))
+			}
+		}
 		if l.Served != nil {
 			add("worker", fmt.Sprintf("serves %s with %s: %s", units.Count(len(l.Served.Functions), "function", "functions"), l.Served.SDK, l.Diff))
 		}

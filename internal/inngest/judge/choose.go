@@ -6,6 +6,7 @@ package judge
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,8 +17,37 @@ import (
 // Choose returns the wanted app, or nil if it is not registered. It also
 // accepts a registration of the same name under another URL if there is only
 // one: servers since 1.15 keep one app per name and will move it. Without a
-// name, only the URL counts.
+// name, only the URL counts. The app's Beside is set.
 func Choose(apps []model.App, want model.Wanted) (*model.App, error) {
+	own, err := choose(apps, want)
+	if own != nil {
+		own.Beside = beside(apps, *own, want)
+	}
+	return own, err
+}
+
+// beside returns the apps that the same worker serves at other paths: a worker with
+// several clients registers one app for each.
+func beside(apps []model.App, own model.App, want model.Wanted) (all []model.App) {
+	for _, a := range apps {
+		if a.ID != own.ID && a.Method != model.MethodConnect && !want.At(a) && a.URL != own.URL &&
+			(sameService(a.URL, want.URL) || sameService(a.URL, own.URL)) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// sameService reports whether two URLs lead to the same port of the same host. Only the
+// address of a Service counts: an ingress, which may send each path to another worker,
+// has a URL without a port.
+func sameService(a, b string) bool {
+	u, err1 := url.Parse(model.NormalizeURL(a))
+	v, err2 := url.Parse(model.NormalizeURL(b))
+	return err1 == nil && err2 == nil && u.Scheme == "http" && v.Scheme == "http" && u.Port() != "" && u.Host == v.Host
+}
+
+func choose(apps []model.App, want model.Wanted) (*model.App, error) {
 	var named, placed []*model.App
 	for i := range apps {
 		a := &apps[i]

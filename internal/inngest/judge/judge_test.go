@@ -239,8 +239,45 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// TestBeside: a worker with several clients registers an app for each, at its own path.
+func TestBeside(t *testing.T) {
+	own := anApp("c", "c", "http://worker:3111/api/inngest", "a")
+	connected := anApp("w", "w", "http://worker:3111/api/w")
+	connected.Method = model.MethodConnect
+	for name, c := range map[string]struct {
+		want  string // its URL
+		other model.App
+		is    bool
+	}{
+		"another path":                 {own.URL, anApp("x", "x", "http://worker:3111/api/second", "b"), true},
+		"where our app is registered":  {"http://worker:4000/api/inngest", anApp("x", "x", "http://worker:3111/api/second", "b"), true},
+		"where our app will be":        {"http://worker:4000/api/inngest", anApp("x", "x", "http://worker:4000/api/second", "b"), true},
+		"the same URL":                 {own.URL, anApp("x", "x", own.URL, "b"), false},
+		"another Service":              {own.URL, anApp("x", "x", "http://other:3111/api/second", "b"), false},
+		"another port":                 {own.URL, anApp("x", "x", "http://worker:3112/api/second", "b"), false},
+		"behind an ingress":            {"https://acme.dev/a/api/inngest", anApp("x", "x", "https://acme.dev/b/api/inngest", "b"), false},
+		"behind an ingress, unsecured": {"http://acme.dev/a/api/inngest", anApp("x", "x", "http://acme.dev/b/api/inngest", "b"), false},
+		"a connected worker":           {own.URL, connected, false},
+	} {
+		got, err := Choose([]model.App{c.other, own}, model.Wanted{App: "c", URL: c.want})
+		if err != nil || got == nil || len(got.Beside) == 1 != c.is {
+			t.Errorf("%s: %+v %v", name, got, err)
+			continue
+		}
+		if c.is && (!slices.Equal(got.IDs(), []string{"c", "x"}) || len(got.Executes()) != 2) {
+			t.Errorf("%s: %v %v", name, got.IDs(), got.Executes())
+		}
+		e := ExecutingStep(model.Run{Slug: "x-b"}, Where{}, *got)
+		if e.Known != c.is {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 func TestUnsafe(t *testing.T) {
-	failed := func(condition string) []model.Trigger { return []model.Trigger{{Event: model.FailedEvent, Condition: condition}} }
+	failed := func(condition string) []model.Trigger {
+		return []model.Trigger{{Event: model.FailedEvent, Condition: condition}}
+	}
 	fns := []model.Function{
 		{Slug: "app-a", App: "app", Retries: 0}, {Slug: "app-b", App: "app", Retries: 1}, {Slug: "app-c", App: "app", Retries: 0},
 		{Slug: "app-e", App: "app", Retries: 0}, {Slug: "app-f", App: "app", Retries: 0},

@@ -222,7 +222,7 @@ func UnknownStep(r model.Run, app model.App) Executing {
 // ExecutingStep converts the position of a run into an Executing.
 func ExecutingStep(r model.Run, w Where, app model.App) Executing {
 	e := Executing{Run: r.ID, Slug: r.Slug, Step: w.Step, Attempt: w.Attempt, Since: w.Since}
-	for _, f := range app.Functions {
+	for _, f := range app.Executes() {
 		if f.ID == r.FunctionID || f.Slug == r.Slug {
 			e.Slug, e.Retries, e.Known = f.Slug, f.Retries, true
 		}

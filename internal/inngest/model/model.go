@@ -104,6 +104,32 @@ type App struct {
 	AppVersion string     `json:"appVersion,omitempty"`
 	Checksum   string     `json:"checksum,omitempty"`
 	Functions  []Function `json:"functions"` // sorted by slug
+	// Beside are other apps whose requests reach the same worker, at another path: its
+	// pods execute their steps as well.
+	Beside []App `json:"-"`
+}
+
+// String names the app and where it is registered.
+func (a App) String() string { return fmt.Sprintf("%s at %s", a.Name, a.URL) }
+
+// IDs lists the ids of the app and of those beside it; nil if the app has none.
+func (a App) IDs() []string {
+	var ids []string
+	for _, one := range append([]App{a}, a.Beside...) {
+		if one.ID != "" {
+			ids = append(ids, one.ID)
+		}
+	}
+	return ids
+}
+
+// Executes lists the functions of the app and of those beside it.
+func (a App) Executes() []Function {
+	all := slices.Clone(a.Functions)
+	for _, one := range a.Beside {
+		all = append(all, one.Functions...)
+	}
+	return all
 }
 
 // Slugs lists the app's functions.

@@ -63,7 +63,7 @@ const all = {
     ),
   zero: () =>
     makeFunction(client, { id: "zero", retries: 0, concurrency: { limit: 2 } }, { event: "v4/zero" }, (ctx) => step(ctx, "only", slowMs)),
-  hourly: () => makeFunction(client, { id: "hourly" }, { cron: "0 * * * *" }, (ctx) => step(ctx, "tick")),
+  hourly: () => makeFunction(client, { id: "hourly" }, { cron: env("HOURLY", "0 * * * *") }, (ctx) => step(ctx, "tick")),
   napper: () =>
     makeFunction(client, { id: "napper", retries: 1 }, { event: "nap/wanted" }, async (ctx) => {
       await step(ctx, "before");
@@ -134,6 +134,13 @@ app.on(["GET", "PUT", "POST"], "/api/inngest", async (c) => {
   }
   return handler(c);
 });
+
+// A second client in the same worker is another app, at its own path.
+if (process.env.SECOND_APP_ID) {
+  const second = makeClient({ id: process.env.SECOND_APP_ID });
+  const ask = makeFunction(second, { id: "ask", retries: 0 }, { event: "second/asked" }, (ctx) => step(ctx, "answer", slowMs));
+  app.on(["GET", "PUT", "POST"], "/api/second", makeHandler(second, [ask]));
+}
 
 const register = async () => {
   const answer = await fetch(`http://127.0.0.1:${port}/api/inngest`, { method: "PUT" }).then((r) => r.text(), String);
