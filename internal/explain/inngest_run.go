@@ -37,7 +37,7 @@ var inngestRunEntries = []Entry{
 	{
 		Code:    "inngest-crons-silent",
 		Title:   "some schedules did not run",
-		Cause:   "The server reads schedules again only if a registration changes something. A schedule that it has lost stays lost while registrations change nothing.",
+		Cause:   "The server plans schedules when it starts and when a registration changes something. One that it has lost in between stays lost until then.",
 		Remedy:  "Make the next registration a full one.",
 		Example: "kubectl sbw refresh --resync",
 	},

@@ -39,9 +39,9 @@ func (s *Server) unscheduleLocked(f *function) {
 	}
 }
 
-// ForgetSchedules drops every schedule, like the restart of a server that does
-// not keep its queue. Its apps and functions are in a database and stay, and a
-// registration that changes nothing does not restore the schedules.
+// ForgetSchedules drops every schedule, as a server does whose Redis is emptied while
+// it runs. A registration that changes nothing does not restore the schedules; the
+// server's next start does.
 func (s *Server) ForgetSchedules() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,9 +11,10 @@ import (
 
 // What a server keeps on its volume when its pod is replaced: apps, functions, events,
 // and runs with their traces. As seen on the real server (1.43 and the newest, without
-// Redis), the queue is lost: a run that had not ended stays in the list as it was and
-// does not go on, and schedules are forgotten until the next registration that changes
-// something. On SIGTERM a server waits for the requests to workers that are open.
+// Redis, after SIGTERM and after SIGKILL), the queue is lost: a run that had not ended
+// stays in the list as it was and does not go on. Crons are planned again from the
+// functions of registered apps (pkg/execution/runner, InitializeCrons). On SIGTERM a
+// server waits for the requests to workers that are open.
 
 type savedApp struct {
 	ID, Name, URL, Error, Method, AppVersion, Language, SDK, Framework, Checksum string
@@ -172,6 +173,13 @@ func (s *Server) load() error {
 			one.outputs[id] = output{data: out.Data, err: out.Err}
 		}
 		s.runs = append(s.runs, one)
+	}
+	for _, a := range s.apps {
+		for _, f := range s.functions {
+			if f.appID == a.id && !a.archived && !f.archived {
+				s.scheduleLocked(f)
+			}
+		}
 	}
 	return nil
 }

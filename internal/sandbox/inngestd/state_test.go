@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,57 @@ func TestRestart(t *testing.T) {
 		<-time.After(time.Hour)
 		if got := ask(second, "POST", "/v0/gql", state); calls != 1 || !strings.Contains(got, "RUNNING") {
 			t.Errorf("%d calls: %s", calls, got)
+		}
+	})
+}
+
+// TestRestartPlansCrons: the next server runs the schedules of registered apps, and no
+// longer those of deleted ones.
+func TestRestartPlansCrons(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	synctest.Test(t, func(t *testing.T) {
+		worker := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Inngest-Sdk", "inngest-js:v3.54.2")
+			_, _ = w.Write([]byte("null"))
+		})
+		start := func() *inngestd.Server {
+			return inngestd.New(inngestd.Options{File: file, Crons: true, HTTP: &http.Client{Transport: handled{worker}}})
+		}
+		ask := func(s *inngestd.Server, path, body string) string {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)))
+			return w.Body.String()
+		}
+		first := start()
+		for _, app := range []string{"kept", "deleted"} {
+			register := strings.ReplaceAll(`{"appName":"APP","url":"http://APP:1/api/inngest","deployType":"ping","sdk":"js:v3.54.2","functions":[`+
+				`{"id":"APP-tick","name":"tick","triggers":[{"cron":"* * * * *"}],"steps":{"step":{"id":"step","name":"step",`+
+				`"runtime":{"url":"http://APP:1/api/inngest?fnId=APP-tick&stepId=step"}}}}]}`, "APP", app)
+			if got := ask(first, "/fn/register", register); !strings.Contains(got, `"ok":true`) {
+				t.Fatal(got)
+			}
+		}
+		apps := ask(first, "/v0/gql", `{"query":"{apps{id name}}"}`)
+		id := regexp.MustCompile(`"id":"([^"]+)","name":"deleted"`).FindStringSubmatch(apps)
+		if id == nil {
+			t.Fatal(apps)
+		}
+		ask(first, "/v0/gql", `{"query":"mutation{deleteApp(id:\"`+id[1]+`\")}"}`)
+		count := func(s *inngestd.Server) (kept, deleted int) {
+			runs := ask(s, "/v0/gql", `{"query":"{runs(first:100,orderBy:[{field:QUEUED_AT,direction:ASC}],filter:{from:\"1990-01-01T00:00:00Z\"}){edges{node{function{slug}}}}}"}`)
+			return strings.Count(runs, `"kept-tick"`), strings.Count(runs, `"deleted-tick"`)
+		}
+		<-time.After(2*time.Minute + time.Second)
+		if kept, deleted := count(first); kept < 2 || deleted < 2 {
+			t.Fatalf("before the restart %d and %d runs", kept, deleted)
+		}
+		first.Close()
+		second := start()
+		defer second.Close()
+		keptBefore, deletedBefore := count(second)
+		<-time.After(2 * time.Minute)
+		if kept, deleted := count(second); kept != keptBefore+2 || deleted != deletedBefore {
+			t.Errorf("before the restart %d and %d runs, then %d and %d", keptBefore, deletedBefore, kept, deleted)
 		}
 	})
 }
