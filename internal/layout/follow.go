@@ -20,6 +20,8 @@ const (
 	followFrom = 4 << 20
 	// followEvery is how often a file that is being written is looked at. There is no portable way to be notified.
 	followEvery = 20 * time.Millisecond
+	// flushEach is how many bytes the system is asked to write to the disk at a time.
+	flushEach = 8 << 20
 )
 
 // Follow reads large blobs while another program writes them into the layout directory dir, so that reading a blob does
@@ -29,7 +31,8 @@ const (
 // errNotCompleted.
 //
 // BuildKit's clients write each blob to ingest/ID/data and rename that file when it is complete (containerd,
-// plugins/content/local/writer.go).
+// plugins/content/local/writer.go). Before that they wait until the disk has the file (fsync). Follow asks the system to
+// write what it has read, so that little is left to wait for.
 //
 // The caller must call finish when the other program has ended. It waits until all blobs have been read. The end of
 // ctx stops reading.
@@ -121,12 +124,18 @@ type growing struct {
 	path string // where the file is until it is complete
 	over <-chan struct{}
 	done bool // nothing will be added
+
+	read, flushed int64 // bytes that were read, and that the system was asked to write
 }
 
 // Read waits for more if the file is not complete.
 func (g *growing) Read(p []byte) (int, error) {
 	for {
 		n, err := g.file.Read(p)
+		if g.read += int64(n); g.read-g.flushed >= flushEach && !g.done {
+			flush(g.file, g.flushed, g.read-g.flushed)
+			g.flushed = g.read
+		}
 		if n > 0 || g.done || !errors.Is(err, io.EOF) {
 			return n, err
 		}
