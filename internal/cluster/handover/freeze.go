@@ -24,10 +24,14 @@ import (
 // before somebody releases the hold, and kubectl refuses to restart or undo a paused
 // Deployment.
 //
-// What remains: `kubectl replace` removes the pause together with the hold, and until it
-// gets to the Services of the same manifest, they select pods that are terminated. And
-// before the switch, scaling to 0 and up again brings up the new version alone, while the
-// Services select the old one: see silent.
+// What remains, until a run that was killed is followed by another one: `kubectl replace`
+// removes the pause together with the hold, and until it gets to the Services of the same
+// manifest, they select pods that are terminated. Scaling to 0 and up again before the switch
+// brings up the new version alone, while the Services select the old one: see silent. And
+// even while it is paused, the controller terminates all other pods as soon as those of the
+// present template are available (IsSaturated in its sync.go): the new ones when somebody
+// applies the old template after the switch, and the old ones when somebody applies the new
+// template with a minReadySeconds of the manifest before it.
 
 // pauseCreated pauses the held Deployment when all pods of its version have been created,
 // and resumes it if somebody has changed the template of a paused one: the run follows the

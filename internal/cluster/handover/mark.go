@@ -11,6 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 )
 
 // Origin identifies the run that a mark belongs to.
@@ -80,8 +83,9 @@ func Held(d *appsv1.Deployment) bool {
 	return ready && strategy
 }
 
-// MarkOf reads the mark of a Deployment. It returns nil if there is none, or if none of
-// its fields is held any longer (see the package's documentation on ReplicaSets).
+// MarkOf reads the mark of a Deployment. It returns nil if there is none, or if nothing is
+// held any longer (see the package's documentation on ReplicaSets): neither a field nor a
+// pause that this project has set.
 func MarkOf(d *appsv1.Deployment) (*Mark, error) {
 	text := d.Annotations[Annotation]
 	if text == "" {
@@ -92,7 +96,8 @@ func MarkOf(d *appsv1.Deployment) (*Mark, error) {
 		return nil, fmt.Errorf("cannot read annotation %s of deployment/%s: %w", Annotation, d.Name, err)
 	}
 	ready, deadline, _ := fieldsOf(d).held()
-	if m.Deployment != d.Name || !ready && !deadline {
+	paused := m.Paused && d.Spec.Paused && fieldowner.Owner(d, "spec", "paused").Manager == cluster.FieldManager
+	if m.Deployment != d.Name || !ready && !deadline && !paused {
 		return nil, nil
 	}
 	return &m, nil

@@ -150,6 +150,11 @@ var others = map[string]func(b *bench) error{
 	},
 	"replace":    func(b *bench) error { b.image("x/w:3"); return b.try("replace", "-f", b.file) },
 	"resume":     func(b *bench) error { return b.try("rollout", "resume", "deployment/worker") },
+	"delete set": func(b *bench) error { return b.try("delete", "replicaset", "-l", "pod-template-hash="+b.version()) },
+	"set fields": func(b *bench) error {
+		b.patch("deployment", `{"spec":{"minReadySeconds":1,"progressDeadlineSeconds":10}}`)
+		return nil
+	},
 	"set image":  func(b *bench) error { return b.try("set", "image", "deployment/worker", "worker=x/w:3") },
 	"set env":    func(b *bench) error { return b.try("set", "env", "deployment/worker", "A=b") },
 	"restart":    func(b *bench) error { return b.try("rollout", "restart", "deployment/worker") },

@@ -14,9 +14,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -180,7 +182,36 @@ func (r *Run) SwitchBack(ctx context.Context) error {
 	if s.ready(old) == 0 {
 		return r.noReady(old)
 	}
-	return r.pinAll(ctx, away, func(svc HeldService) (string, string) { return s.switchedTo(svc), svc.Mark.Old })
+	var errs []error
+	away = slices.DeleteFunc(away, func(svc HeldService) bool {
+		err := r.mayLeave(ctx, s, svc)
+		errs = append(errs, err)
+		return err != nil
+	})
+	errs = append(errs, r.pinAll(ctx, away, func(svc HeldService) (string, string) { return svc.Pinned(), svc.Mark.Old }))
+	return errors.Join(errs...)
+}
+
+// mayLeave reports as an error that somebody else has pointed a held Service to a version of
+// their own. A version of this Deployment is not theirs, and neither is one that has no Ready
+// pod: such a Service serves nobody, because the ReplicaSet that it was switched to is gone.
+func (r *Run) mayLeave(ctx context.Context, s *State, svc HeldService) error {
+	if s.version(svc.Pinned()) != nil {
+		return nil
+	}
+	what := "it is no longer pinned to a version"
+	if svc.Pinned() != "" {
+		pods, err := r.kube.CoreV1().Pods(r.Ref.Namespace).List(ctx,
+			metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+		if err != nil {
+			return cluster.Explain("list the pods of service/"+svc.Name, err)
+		}
+		if !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp == nil && podutils.IsPodReady(&p) }) {
+			return nil
+		}
+		what = fmt.Sprintf("it points to pod-template-hash %q", svc.Pinned())
+	}
+	return r.foreign("service/"+svc.Name, what, writers(svc.ManagedFields))
 }
 
 // pinAll pins several Services concurrently.

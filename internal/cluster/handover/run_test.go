@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -336,5 +337,63 @@ func TestNothingHeld(t *testing.T) {
 	}
 	if _, err := b.kube.AppsV1().Deployments(b.ns).Get(t.Context(), "worker", metav1.GetOptions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What others do to a killed run's hand-over may interrupt the service (see freeze), but
+// the next run ends it, and resumes only what a hand-over has paused.
+func TestNothingStaysHeld(t *testing.T) {
+	applyOld := func(b *bench) error { b.image("x/w:1"); return b.try("apply", "-f", b.file) }
+	for name, one := range map[string]struct {
+		fields, stage string
+		other         func(*bench) error
+	}{
+		"the new ReplicaSet is deleted":                    {"", "switched", others["delete set"]},
+		"the old template is applied":                      {"", "switched", applyOld},
+		"the old template is applied without any history":  {"  revisionHistoryLimit: 0\n", "switched", applyOld},
+		"all times are set before the Services are pinned": {"", "paused", others["set fields"]},
+		"all times are set before the switch":              {"", "ready", others["set fields"]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, one.fields)
+			stages[one.stage](b)
+			if err := one.other(b); err != nil {
+				t.Fatal(err)
+			}
+			b.quiet()
+			p := b.decide()
+			var err error
+			if slices.Contains(p.Choices, handover.GoBack) {
+				err = b.run.GoBack(t.Context(), b.watching())
+			} else {
+				err = b.run.Release(t.Context(), p.ServicesFirst, b.watching())
+			}
+			if err != nil {
+				t.Errorf("%+v: %v", p, err)
+			}
+			b.quiet()
+			b.clean()
+			if b.deployment().Spec.Paused {
+				t.Error("it is still paused")
+			}
+		})
+	}
+}
+
+// A mark that was copied back from a ReplicaSet does not make somebody else's pause ours.
+func TestSomebodyElsesPause(t *testing.T) {
+	b := newBench(t, "")
+	b.switched()
+	text := b.deployment().Annotations[handover.Annotation]
+	if err := b.run.Release(t.Context(), false, b.watching()); err != nil {
+		t.Fatal(err)
+	}
+	b.kubectl("annotate", "deployment/worker", handover.Annotation+"="+text)
+	b.kubectl("rollout", "pause", "deployment/worker")
+	if p := b.decide(); p.Stage != handover.NotHeld {
+		t.Errorf("%+v", p)
+	}
+	if err := b.run.Thaw(t.Context()); err != nil || !b.deployment().Spec.Paused {
+		t.Error("somebody else's pause was ended", err)
 	}
 }

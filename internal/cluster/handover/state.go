@@ -245,17 +245,6 @@ func (s *State) replicas() int32 {
 	return 1
 }
 
-// switchedTo returns the version that a Service was switched to. It is the Deployment's
-// current version, or was until somebody changed the pod template: in that case the
-// Service still points to a version of this Deployment whose pods are about to be
-// terminated.
-func (s *State) switchedTo(svc HeldService) string {
-	if pinned := svc.Pinned(); s.version(pinned) != nil {
-		return pinned
-	}
-	return s.current()
-}
-
 // Origin returns the origin of the hand-over; the zero Origin if there is none.
 func (s *State) Origin() Origin {
 	if s.Mark != nil {
