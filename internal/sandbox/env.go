@@ -57,6 +57,7 @@ func (s *Sandbox) Env() (map[string]string, error) {
 		"XDG_CACHE_HOME":        s.path("run", "home", "cache"),
 		"KUBECONFIG":            c.Kubeconfig(),
 		"BUILDKIT_HOST":         s.builderAddr(),
+		"GIT_CONFIG_NOSYSTEM":   "1", // signing or a hook could prevent a commit
 		"GH_TOKEN":              accounts.Publisher,
 		"GH_NO_UPDATE_NOTIFIER": "1",
 		"GH_PROMPT_DISABLED":    "1",
@@ -79,11 +80,11 @@ func (s *Sandbox) Environ() ([]string, error) {
 		k, v, _ := strings.Cut(kv, "=")
 		merged[k] = v
 	}
-	// The user's own tokens must not get into the sandbox.
-	for _, name := range []string{
-		"GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST", "GH_CONFIG_DIR", "DOCKER_CONFIG",
+	// The user's own tokens and settings must not get into the sandbox.
+	for _, prefix := range []string{
+		"BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_", "GH_", "GIT_", "GITHUB_", "INNGEST_", "KUBE",
 	} {
-		delete(merged, name)
+		maps.DeleteFunc(merged, func(name, _ string) bool { return strings.HasPrefix(name, prefix) })
 	}
 	maps.Copy(merged, env)
 	var list []string
