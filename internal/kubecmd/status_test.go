@@ -70,7 +70,7 @@ func TestStatusComparesWhatRunsWithWhatWasShipped(t *testing.T) {
 			t.Errorf("%q is not in\n%s\n%s", want, out, w.errs)
 		}
 	}
-	for _, want := range []string{"not checked: the pods", "not checked: what the manifest would change", "not checked: whether somebody is rolling out"} {
+	for _, want := range []string{"cannot check the pods", "cannot check what the manifest would change", "cannot check whether somebody is rolling out"} {
 		if !strings.Contains(w.errs.String(), want) {
 			t.Errorf("%q is not in\n%s", want, w.errs)
 		}

@@ -44,7 +44,7 @@ func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *work
 func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 	annotations := w.Object().GetAnnotations()
 	runs, err := receipt.History(annotations)
-	to.find("read the history", err)
+	to.find("the history", err)
 	if len(runs) > 0 {
 		last := pasts(runs[:1], nil, t.container())
 		to.LastRun = &last[0]
@@ -54,7 +54,7 @@ func (t *Target) shippedOf(w *workload.Workload, to *Status) {
 			at := r.Target
 			return at != nil && at.Context == t.Conn.Context && at.Namespace == t.Ref.Namespace && at.Name == t.Ref.Name && at.Kind == t.Ref.Kind
 		})
-		to.find("read the receipts", err)
+		to.find("the receipts", err)
 		if last != nil {
 			to.Receipt = last.Path
 		}

@@ -34,7 +34,7 @@ func joinForbidden(found []*pipeline.Finding) []*pipeline.Finding {
 			})
 			kept = append(kept, blind)
 		case f.Code == CodeNotChecked:
-			blind.What += ", " + strings.TrimPrefix(f.What, "not checked: ")
+			blind.What += ", " + strings.TrimPrefix(f.What, cannotCheck)
 		case f.Code != cluster.CodeForbidden || f.Severity != pipeline.Error:
 			kept = append(kept, f)
 		}

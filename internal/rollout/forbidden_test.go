@@ -22,9 +22,9 @@ func TestJoinForbidden(t *testing.T) {
 	}
 	read := forbidden(cluster.CodeForbidden, pipeline.Error, "read", "apps", "deployments")
 	other := forbidden(cluster.CodeForbidden, pipeline.Error, "other", "apps", "statefulsets")
-	accounts := forbidden(CodeNotChecked, pipeline.Note, "not checked: accounts", "", "serviceaccounts")
-	quotas := forbidden(CodeNotChecked, pipeline.Note, "not checked: quotas", "", "resourcequotas")
-	nodes := forbidden(CodeNotChecked, pipeline.Note, "not checked: nodes", "", "nodes")
+	accounts := forbidden(CodeNotChecked, pipeline.Note, "cannot check accounts", "", "serviceaccounts")
+	quotas := forbidden(CodeNotChecked, pipeline.Note, "cannot check quotas", "", "resourcequotas")
+	nodes := forbidden(CodeNotChecked, pipeline.Note, "cannot check nodes", "", "nodes")
 	unrelated := &pipeline.Finding{Code: "x", Severity: pipeline.Error, What: "unrelated"}
 	for name, tc := range map[string]struct {
 		found []*pipeline.Finding
@@ -32,9 +32,9 @@ func TestJoinForbidden(t *testing.T) {
 	}{
 		"what the Role grants":      {[]*pipeline.Finding{read, rbac(pipeline.Error)}, "rbac"},
 		"what it does not grant":    {[]*pipeline.Finding{other, rbac(pipeline.Error)}, "other|rbac"},
-		"one note":                  {[]*pipeline.Finding{accounts, rbac(pipeline.Error), quotas, nodes}, "not checked: accounts, quotas|rbac|not checked: nodes"},
-		"a warning refuses nothing": {[]*pipeline.Finding{read, accounts, quotas, rbac(pipeline.Warning)}, "read|not checked: accounts|not checked: quotas|rbac"},
-		"nobody knows of rights":    {[]*pipeline.Finding{read, accounts, unrelated}, "read|not checked: accounts|unrelated"},
+		"one note":                  {[]*pipeline.Finding{accounts, rbac(pipeline.Error), quotas, nodes}, "cannot check accounts, quotas|rbac|cannot check nodes"},
+		"a warning refuses nothing": {[]*pipeline.Finding{read, accounts, quotas, rbac(pipeline.Warning)}, "read|cannot check accounts|cannot check quotas|rbac"},
+		"nobody knows of rights":    {[]*pipeline.Finding{read, accounts, unrelated}, "read|cannot check accounts|unrelated"},
 		"unrelated":                 {[]*pipeline.Finding{unrelated, rbac(pipeline.Error)}, "unrelated|rbac"},
 	} {
 		var got []string
@@ -45,7 +45,7 @@ func TestJoinForbidden(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
-	if accounts.What != "not checked: accounts" {
+	if accounts.What != "cannot check accounts" {
 		t.Error("joinForbidden changed a finding that it was given")
 	}
 }

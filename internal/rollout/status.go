@@ -47,19 +47,23 @@ type Status struct {
 	Well bool   `json:"well" doc:"the verdict: whether the worker is well"`
 }
 
-// find adds findings. A lack of permissions is noted and does not affect the verdict.
-func (s *Status) find(during string, err error) {
-	for _, f := range pipeline.AsFindings(during, err) {
+// find adds what prevented a check. A lack of permissions is noted and does not affect the
+// verdict.
+func (s *Status) find(what string, err error) {
+	for _, f := range pipeline.AsFindings(cannotCheck+what, err) {
 		if isForbidden(f) {
-			f = unreadable(during, f)
+			f = unreadable(what, f)
 		}
 		s.Findings = append(s.Findings, f)
 	}
 }
 
+// cannotCheck begins the What of a finding with the code CodeNotChecked.
+const cannotCheck = "cannot check "
+
 // unreadable is a note about missing permissions.
 func unreadable(what string, err error) *pipeline.Finding {
-	f := &pipeline.Finding{Code: CodeNotChecked, Severity: pipeline.Note, Err: err, What: "not checked: " + what, Why: err.Error(),
+	f := &pipeline.Finding{Code: CodeNotChecked, Severity: pipeline.Note, Err: err, What: cannotCheck + what, Why: err.Error(),
 		Fix: "get permission to read it if it should be part of the verdict"}
 	if found, ok := errors.AsType[*pipeline.Finding](err); ok {
 		f.Why = strings.TrimSuffix(found.What+": "+found.Why, ": ")
@@ -170,7 +174,7 @@ const statusBudget = 5 * time.Second
 func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestOptions, s *Status) {
 	c, err := w.Container(t.container())
 	if err != nil {
-		s.find("read the worker", err)
+		s.find("the worker", err)
 		return
 	}
 	link, err := t.connect(ctx, c, o)
@@ -178,7 +182,9 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 		s.find("the connection to Inngest", err)
 		return
 	}
-	defer func() { s.find("cannot close the connection to Inngest", link.Close()) }()
+	defer func() {
+		s.Findings = append(s.Findings, pipeline.AsFindings("cannot close the connection to Inngest", link.Close())...)
+	}()
 	sdk, err := link.WorkerAt(ctx, "")
 	s.find("what the worker serves", err)
 	if link.Unsigned != nil {
@@ -196,7 +202,7 @@ func (t *Target) inngestOf(ctx context.Context, w *workload.Workload, o InngestO
 		Way:        link.Route,
 	})
 	if err != nil {
-		s.find("Inngest", link.Explain("ask Inngest", err))
+		s.find("what Inngest knows of the worker", link.Explain("ask Inngest", err))
 		return
 	}
 	s.Findings = append(s.Findings, s.Inngest.Findings...)

@@ -78,7 +78,7 @@ func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workl
 	}
 	if strings.Contains(err.Error(), "does not support dry run") {
 		return []*pipeline.Finding{{
-			Code: "preflight-blind", Severity: pipeline.Note, What: "not checked: whether the API server accepts the pods",
+			Code: "preflight-blind", Severity: pipeline.Note, What: "cannot check whether the API server accepts the pods",
 			Why: termtext.Line(err.Error()), Fix: "if the webhook is yours, let it declare sideEffects: None", Err: err,
 		}}, nil, nil
 	}

@@ -40,7 +40,7 @@ func unread(what string, err error) *pipeline.Finding {
 		Code:     "preflight-blind",
 		Severity: pipeline.Note,
 		Err:      err,
-		What:     "not checked: " + what,
+		What:     "cannot check " + what,
 		Why:      termtext.Line(err.Error()),
 		Fix:      "ask for permission to read it if mistakes in it should be reported here",
 	}
