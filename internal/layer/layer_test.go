@@ -178,6 +178,53 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// TestReportedLayers checks layers that other tools got wrong, from reports about them.
+func TestReportedLayers(t *testing.T) {
+	private := dir("a")
+	private.mode = 0o700
+	root, closed := dir("."), dir(".")
+	closed.mode = 0o711
+	linked := []rec{file("a", "1"), hard("b", "a")}
+	for _, tt := range []struct {
+		name                   string
+		base, published, built []rec
+		made                   bool // otherwise it stays as the builder made it
+	}{
+		// apple/container#1797
+		{"a hard link in a directory without an entry", nil, []rec{file("a", "1")}, []rec{file("a", "1"), hard("d/b", "a")}, false},
+		// opencontainers/image-spec#1314, anchore/stereoscope#647
+		{"a removal without a name", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), gone("a/.wh."), file("a/f", "2")}, false},
+		// opencontainers/image-spec#1215, moby/moby#17819
+		{"an opaque directory whose mark comes last", []rec{dir("a"), file("a/o", "1")}, []rec{dir("a"), file("a/f", "1"), gone("a/.wh..wh..opq")},
+			[]rec{dir("a"), file("a/.f", "1"), file("a/f", "2"), gone("a/.wh..wh..opq")}, true},
+		// google/go-containerregistry#977, appc/docker2aci#98
+		{"one of a base's hard links is removed", linked, []rec{file("f", "1"), gone(".wh.a")}, []rec{file("f", "2"), gone(".wh.a")}, true},
+		{"one of a base's hard links is no longer removed", linked, []rec{file("f", "1"), gone(".wh.a")}, []rec{file("f", "1")}, false},
+		{"one of a base's hard links is replaced", linked, []rec{file("f", "1")}, []rec{file("f", "1"), file("a", "1")}, true},
+		// GoogleContainerTools/kaniko#282
+		{"a file becomes a symlink to its hard link", linked, []rec{file("f", "1")}, []rec{file("f", "1"), soft("a", "b")}, true},
+		// moby/buildkit#2614
+		{"a removed directory comes back", []rec{dir("a"), file("a/o", "1")}, []rec{file("f", "1"), gone(".wh.a")}, []rec{file("f", "1"), dir("a"), gone("a/.wh..wh..opq")}, true},
+		// project-stacker/stacker#627
+		{"a directory is removed and comes back in the same layer", []rec{dir("a"), file("a/o", "1")}, []rec{file("f", "1")},
+			[]rec{file("f", "1"), gone(".wh.a"), file("a/n", "1")}, false},
+		// containerd/containerd#6991
+		{"a symlink in an opaque directory", []rec{dir("a"), soft("a/l", "x")}, []rec{dir("a"), gone("a/.wh..wh..opq"), soft("a/l", "x")},
+			[]rec{dir("a"), gone("a/.wh..wh..opq"), soft("a/l", "y")}, true},
+		{"a directory twice with different modes", nil, []rec{dir("a"), file("a/f", "1")}, []rec{dir("a"), file("a/f", "2"), private}, true},
+		{"the root directory's mode", nil, []rec{root, file("f", "1")}, []rec{closed, file("f", "1")}, true},
+		{"a directory's mode above a change", nil, []rec{dir("a"), dir("a/b"), file("a/b/f", "1")}, []rec{private, dir("a/b"), file("a/b/f", "2")}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, hide := range []bool{false, true} {
+				if made := check(t, [][]byte{pack(t, tt.base)}, pack(t, tt.published), pack(t, tt.built), hide); made != tt.made {
+					t.Errorf("a small layer was made: %v, want %v", made, tt.made)
+				}
+			}
+		})
+	}
+}
+
 // TestACompiledFileTakesItsSourceAlong checks that a compiled Python file and its source
 // come from the same layer, because the former contains the latter's modification time.
 func TestACompiledFileTakesItsSourceAlong(t *testing.T) {

@@ -188,6 +188,9 @@ var kinds = map[byte]Kind{
 func (l *lister) add(h *tar.Header, data int64, head []byte, body io.Reader) error {
 	kind, ok := kinds[h.Typeflag]
 	switch p := cleaned(h.Name); {
+	case sparse(h): // reading it would include its holes, which may be as long as its header says
+		l.odd("%q is a sparse file", h.Name)
+		return nil
 	case !ok:
 		l.odd("%q has the type %q", h.Name, h.Typeflag)
 		return nil
@@ -234,12 +237,10 @@ func (l *lister) entry(h *tar.Header, head []byte, body io.Reader, e Entry) erro
 		}
 	}
 	for key, value := range h.PAXRecords {
-		switch known, ok := paxKeys[key]; {
-		case ok && known == "":
+		if paxKeys[key] {
 			continue
-		case ok:
-			l.odd("%s %s", e.Path, known)
-		case strings.Contains(key, "overlay."):
+		}
+		if strings.Contains(key, "overlay.") {
 			l.odd("%s has the attribute %s, which overlayfs reserves for itself", e.Path, key)
 		}
 		if e.Extra == nil {
@@ -247,9 +248,6 @@ func (l *lister) entry(h *tar.Header, head []byte, body io.Reader, e Entry) erro
 		}
 		e.Extra[key] = value
 		l.text += len(key) + len(value)
-	}
-	if h.Typeflag == tar.TypeGNUSparse || strings.HasPrefix(sparseKey(h), "GNU.sparse.") {
-		l.odd("%s is a sparse file", e.Path)
 	}
 	l.append(e)
 	return nil
@@ -262,21 +260,24 @@ func (l *lister) append(e Entry) {
 	l.Entries = append(l.Entries, e)
 }
 
-func sparseKey(h *tar.Header) string {
+// sparse reports whether an entry is a sparse file in one of the formats of GNU tar or star.
+func sparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
 	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return key
+		if strings.HasPrefix(key, "GNU.sparse.") || key == "SCHILY.realsize" {
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
-// paxKeys lists the PAX records that are already in an Entry's fields or do not matter (pax(1)). Those with a text
-// make the layer odd. All others are kept, such as extended attributes (SCHILY.xattr.*).
-var paxKeys = map[string]string{
-	"path": "", "linkpath": "", "size": "", "uid": "", "gid": "", "uname": "", "gname": "", "mtime": "", "atime": "", "ctime": "",
-	"comment": "", "charset": "", "hdrcharset": "", "SCHILY.devmajor": "", "SCHILY.devminor": "",
-	"SCHILY.realsize": "is a sparse file",
+// paxKeys lists the PAX records that are already in an Entry's fields or do not matter (pax(1)). All others are kept,
+// such as extended attributes (SCHILY.xattr.*).
+var paxKeys = map[string]bool{
+	"path": true, "linkpath": true, "size": true, "uid": true, "gid": true, "uname": true, "gname": true, "mtime": true, "atime": true,
+	"ctime": true, "comment": true, "charset": true, "hdrcharset": true, "SCHILY.devmajor": true, "SCHILY.devminor": true,
 }
 
 const (
