@@ -75,7 +75,7 @@ func (a *applier) prepare(
 	}
 	if a.DryRun {
 		config = without(config, variables)
-		return config, before, a.Force || a.onlyConflictsToTake(ctx, client, config), nil
+		return config, before, a.Force || a.onlyConflictsToTake(ctx, client, before, config), nil
 	}
 	live, err = a.takeOver(ctx, client, before, others)
 	if err == nil {
@@ -115,6 +115,9 @@ func (a *applier) patchOver(
 			config.SetUID(live.GetUID()) // so that an object that was deleted is not created again
 		}
 		after, err := a.patch(ctx, client, config, force)
+		if !overlaid {
+			a.takeEqual(ctx, client, live, config, conflicts(err))
+		}
 		if a.onlyToTake(conflicts(err), overlaid) {
 			after, err = a.patch(ctx, client, config, true)
 		}

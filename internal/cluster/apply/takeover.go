@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -82,9 +83,56 @@ func (a *applier) takeOver(
 
 // onlyConflictsToTake tries the patch and reports whether it is only prevented by fields that a
 // real run would take over.
-func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, config *unstructured.Unstructured) bool {
+func (a *applier) onlyConflictsToTake(ctx context.Context, client dynamic.ResourceInterface, live, config *unstructured.Unstructured) bool {
 	_, err := a.patch(ctx, client, config, false)
-	return a.onlyToTake(conflicts(err), false)
+	found := conflicts(err)
+	a.takeEqual(ctx, client, live, config, found)
+	return a.onlyToTake(found, false)
+}
+
+// takeEqual lets the apply take over fields whose value it does not change. The API server
+// compares the manifest as it is written with the live object, so it reports a conflict over a
+// CPU limit of 0.5 that the object has as 500m, and over a list or a fieldRef to which it has
+// itself added defaults.
+func (a *applier) takeEqual(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	live, config *unstructured.Unstructured,
+	found []conflict,
+) {
+	if live == nil || a.Force || len(found) == 0 || a.onlyToTake(found, false) {
+		return
+	}
+	dry := *a
+	dry.DryRun = true
+	after, err := dry.patch(ctx, client, config, true)
+	if err != nil {
+		return // the conflict is reported, and the refusal after it is gone
+	}
+	equal := map[conflict]bool{}
+	for _, c := range found {
+		p := c.path(live)
+		was, had := valueAt(live.Object, p)
+		is, has := valueAt(after.Object, p)
+		equal[c] = p != nil && had && has && equality.Semantic.DeepEqual(was, is)
+	}
+	takes := a.takes
+	a.takes = func(c conflict) bool { return equal[c] || takes != nil && takes(c) }
+}
+
+// path returns the path of the field, as its owner's entry has it; nil if there is none.
+func (c conflict) path(live *unstructured.Unstructured) (path fieldpath.Path) {
+	for _, m := range live.GetManagedFields() {
+		if m.Manager != c.manager {
+			continue
+		}
+		ownedBy(m).Iterate(func(p fieldpath.Path) {
+			if p.String() == c.field {
+				path = p.Copy()
+			}
+		})
+	}
+	return path
 }
 
 // onlyToTake reports whether there are conflicts, and all of them are about fields that are
