@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,6 +131,10 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 		return exit.Code, nil
 	}
 	findings := pipeline.AsFindings(e.Plugin, err)
+	interrupted := ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted)
+	if interrupted && !slices.ContainsFunc(findings, func(f *pipeline.Finding) bool { return f.Code != pipeline.CodeInternal }) {
+		return int(pipeline.Interrupted), e.interrupted()
+	}
 	switch {
 	case isCobraUsage(err):
 		findings = []*pipeline.Finding{usageError(e, ran, err)}
@@ -145,10 +150,19 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 			code = int(f.End)
 		}
 	}
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted) {
+	if interrupted {
 		code = int(pipeline.Interrupted)
 	}
 	return code, findings
+}
+
+// interrupted prints that a command outside of a run was interrupted. What it was doing at
+// that moment says nothing.
+func (e *Env) interrupted() []*pipeline.Finding {
+	if !e.Mode.Events {
+		fmt.Fprintln(e.Err, pipeline.ErrInterrupted)
+	}
+	return nil
 }
 
 // parsing matches the beginning of strconv's errors. The text that it quotes is also

@@ -70,7 +70,7 @@ func Explain(during string, err error) error {
 	if _, ok := errors.AsType[*pipeline.Finding](err); ok {
 		return err
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, pipeline.ErrInterrupted) {
 		return fmt.Errorf("cannot %s: %w", during, err)
 	}
 	f := &pipeline.Finding{Severity: pipeline.Error, What: "cannot " + during, Why: termtext.Line(err.Error()), Err: err}

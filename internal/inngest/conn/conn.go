@@ -202,13 +202,13 @@ func (c *Conn) Detour() string {
 	return c.server.detour()
 }
 
-// Explain turns an error on the way to the server into a finding. Findings and
-// interrupts are returned unchanged.
+// Explain turns an error on the way to the server into a finding, which begins with
+// "cannot" and doing. Findings and interrupts are returned unchanged.
 func (c *Conn) Explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*pipeline.Finding](err); ok || errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[*pipeline.Finding](err); ok || errors.Is(err, context.Canceled) || errors.Is(err, pipeline.ErrInterrupted) {
 		return err
 	}
 	return &pipeline.Finding{
