@@ -75,7 +75,7 @@ func (o *functionsOptions) run(ctx context.Context, env *cli.Env, t *rollout.Tar
 	apps, err := c.Client.Apps(ctx)
 	known := <-read
 	if err != nil {
-		return c.Explain("cannot read Inngest's registrations", err)
+		return c.Explain("read Inngest's registrations", err)
 	}
 	if err := noteDetour(env, c); err != nil {
 		return err

@@ -102,7 +102,7 @@ func (o *runsOptions) act(ctx context.Context, env *cli.Env, c *conn.Conn) (err 
 		d.Rerun, err = c.Client.Rerun(ctx, o.rerun)
 	}
 	if err != nil {
-		return c.Explain("cannot change run "+d.Run, err)
+		return c.Explain("change run "+d.Run, err)
 	}
 	return printAct(env, o.output, d)
 }
@@ -131,14 +131,14 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	if o.since != 0 {
 		// The server judges by its own clock, which any of its answers shows.
 		if _, err := c.Client.Health(ctx); err != nil {
-			return c.Explain("cannot list the runs", err)
+			return c.Explain("list the runs", err)
 		}
 		filter.Since = c.Client.Now().Add(-o.since)
 	}
 	if !o.all {
 		apps, err := c.Client.Apps(ctx)
 		if err != nil {
-			return c.Explain("cannot read Inngest's registrations", err)
+			return c.Explain("read Inngest's registrations", err)
 		}
 		for _, a := range apps {
 			if a.Name == c.App {
@@ -156,7 +156,7 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 	for first := true; ; first = false {
 		runs, err := inngest.Detailed(ctx, c.Client, filter)
 		if err != nil {
-			return o.stopped(ctx, c.Explain("cannot list the runs", err))
+			return o.stopped(ctx, c.Explain("list the runs", err))
 		}
 		if first {
 			if err := noteDetour(env, c); err != nil {
@@ -179,6 +179,9 @@ func (o *runsOptions) run(ctx context.Context, env *cli.Env, c *conn.Conn) error
 		case <-tick.C:
 		case <-ctx.Done():
 			return o.stopped(ctx, context.Cause(ctx))
+		}
+		if err := env.ReaderGone(); err != nil {
+			return err
 		}
 	}
 }
