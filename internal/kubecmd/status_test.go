@@ -89,6 +89,34 @@ func TestStatusComparesWhatRunsWithWhatWasShipped(t *testing.T) {
 	}
 }
 
+// What somebody has changed beside the image is part of the state, too.
+func TestStatusReportsWhatSomebodyElseSet(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(0, "rollout", "--tag", "old", "--no-inngest")
+	// Without a number in the manifest, nothing else would report that no pod runs.
+	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "  replicas: 1\n", "", 1))
+	for _, c := range []struct{ patch, back, code, out string }{
+		{`{"spec":{"paused":true}}`, `{"spec":{"paused":null}}`, "warning paused", "is what the cluster has"},
+		{`{"spec":{"replicas":0}}`, `{"spec":{"replicas":1}}`, "warning no-replicas", "is what the cluster has"},
+		{`{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"HOTFIX","value":"1"}]}]}}}}`,
+			`{"spec":{"template":{"spec":{"containers":[{"name":"worker","env":[{"name":"HOTFIX","$patch":"delete"}]}]}}}}`,
+			"note template-leftover", "does not contain everything that the cluster has"},
+	} {
+		w.patch(0, c.patch)
+		w.until(func() bool { // the old pod may still be ending
+			w.out.Reset()
+			return w.try("status", "--no-inngest") == 0
+		})
+		if s, codes := w.status(0); !s.Well || !slices.Equal(codes, []string{c.code}) {
+			t.Errorf("%s: %q", c.patch, codes)
+		}
+		if out, _ := w.run(0, "status", "--no-inngest"); !strings.Contains(out, c.out) {
+			t.Errorf("%s: %s", c.patch, out)
+		}
+		w.patch(0, c.back)
+	}
+}
+
 func TestStatusOfSeveralClusters(t *testing.T) {
 	w := newWorld(t, 2)
 	w.run(0, "rollout", "--contexts", "*", "--tag", "old", "--no-inngest")

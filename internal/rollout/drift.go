@@ -38,6 +38,12 @@ func (t *Target) stateOf(ctx context.Context, kube kubernetes.Interface, w *work
 	if v.Cause != nil {
 		to.Findings = append(to.Findings, v.Cause.Finding())
 	}
+	if c := verdict.HeldBack(w); c != nil && v.Cause == nil { // the next rollout would be refused
+		to.Findings = append(to.Findings, c.Finding().WithSeverity(pipeline.Warning))
+	}
+	if f := preflight.NoReplicas(w); f != nil {
+		to.Findings = append(to.Findings, f)
+	}
 }
 
 // shippedOf compares the running image with the one that the workload's history says was shipped last.
@@ -96,6 +102,9 @@ type ManifestState struct {
 	// absent from the JSON, if the cluster could not be asked.
 	Differs []string `json:"differs,omitzero"`
 	asked   bool
+	// lacks means that the cluster has something that the file does not contain, and that
+	// applying the file would not remove.
+	lacks bool
 }
 
 // String describes the comparison in one line.
@@ -103,6 +112,8 @@ func (m *ManifestState) String() string {
 	switch {
 	case !m.asked:
 		return m.File + " names " + m.Image
+	case len(m.Differs) == 0 && m.lacks:
+		return m.File + " does not contain everything that the cluster has"
 	case len(m.Differs) == 0:
 		return m.File + " is what the cluster has"
 	}
@@ -139,9 +150,23 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 		to.Findings = append(to.Findings, t.shorten(unmatched)...)
 		to.find("the manifest's Services", lightly("look at the manifest's Services", err))
 	}
-	results, err := apply.Apply(ctx, t.Conn, all, apply.Options{DryRun: true, Force: true, Target: t.Ref})
-	to.find("what the manifest would change", lightly("look at the manifest", err))
-	if m.asked = err == nil; m.asked {
+	results, err := apply.Judge(ctx, t.Conn, all, apply.Options{Force: true, Target: t.Ref, Container: t.container()})
+	m.asked = true
+	for _, f := range pipeline.AsFindings("look at the manifest", err) {
+		switch f.Code {
+		case apply.CodeLeftover:
+			m.lacks = true
+			to.Findings = append(to.Findings, t.shorten([]*pipeline.Finding{f})...)
+		case apply.CodeGitOps, apply.CodeExported: // about a rollout
+		default:
+			if !m.asked && isForbidden(f) {
+				continue // the same holds for every object
+			}
+			m.asked = false
+			to.find("what the manifest would change", t.shorten(asWarnings([]*pipeline.Finding{f}))[0])
+		}
+	}
+	if m.asked {
 		m.Differs = []string{}
 	}
 	for _, one := range results {

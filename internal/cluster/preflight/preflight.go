@@ -20,6 +20,7 @@ import (
 	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/fieldowner"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -82,19 +83,24 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 		return []*pipeline.Finding{finding(pipeline.Note, "stuck-rollout", where, "the last rollout of "+ref.String()+" did not complete",
 			v.Cause.What+": "+v.Cause.Why+"; this rollout replaces it", "")}, nil
 	}
-	if w.Replicas() == 0 {
-		return []*pipeline.Finding{
-			finding(
-				pipeline.Warning,
-				"no-replicas",
-				where,
-				ref.String()+" is scaled to 0, so no pod will prove the new image",
-				"",
-				"`kubectl scale "+ref.String()+" --replicas=1`",
-			),
-		}, nil
+	if f := NoReplicas(w); f != nil {
+		return []*pipeline.Finding{f}, nil
 	}
 	return nil, nil
+}
+
+// NoReplicas returns a warning if a workload is scaled to zero.
+func NoReplicas(w *workload.Workload) *pipeline.Finding {
+	if w.Replicas() != 0 {
+		return nil
+	}
+	ref := w.Ref()
+	f := finding(pipeline.Warning, "no-replicas", ref.Namespace+"/"+ref.String(), ref.String()+" is scaled to 0, so no pod runs or proves its image",
+		"", "`kubectl scale "+ref.String()+" --replicas=1`")
+	if by := fieldowner.Owner(w.Object(), "spec", "replicas"); by.Manager != "" {
+		f.Why = "the number was set by " + by.String()
+	}
+	return f
 }
 
 // onlyScaling reports whether the workload waits for pods of the revision that
