@@ -223,7 +223,7 @@ func denied(rights []Right, allowed []bool, enough map[string]bool) []*pipeline.
 		f.What = "you lack permissions that would help this rollout: " + strings.Join(optional, ", ")
 		f.Why = "the rollout works without them"
 	} else if len(optional) > 0 {
-		f.Why = "it works without the permission to " + strings.Join(optional, ", ")
+		f.Why = "these are useful, but not essential: " + strings.Join(optional, ", ")
 	}
 	f.Where = scopes(missing)
 	f.Evidence, f.Err = roleFor(missing), MissingRights(missing)

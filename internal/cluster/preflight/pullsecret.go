@@ -18,6 +18,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -95,7 +96,7 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 				where,
 				"pull secret "+ref.Name+" does not exist",
 				"imagePullSecrets refers to it, and the node will pull without it",
-				"create it: `kubectl create secret docker-registry "+ref.Name+" -n "+ns+" --docker-server=ghcr.io …`",
+				"create it: `kubectl create secret docker-registry "+ref.Name+" -n "+ns+" --docker-server="+registryOf(w)+" …`",
 			))
 			continue
 		case apierrors.IsForbidden(err):
@@ -114,6 +115,17 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		ring.all = append(ring.all, creds...)
 	}
 	return ring, found, nil
+}
+
+// registryOf returns the registry of the first image that is not from Docker Hub, which needs
+// a pull secret least often.
+func registryOf(w *workload.Workload) string {
+	for _, c := range w.Template().Spec.Containers {
+		if host := imageref.Split(c.Image).Registry; host != "" && host != "docker.io" {
+			return host
+		}
+	}
+	return "https://index.docker.io/v1/"
 }
 
 // entry is one login of a Docker configuration file.
