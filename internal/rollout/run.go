@@ -49,32 +49,47 @@ type Run struct {
 // found is what the stages of a run found and did. Only the lists of stages write it,
 // to pass on what one stage returned to a later one.
 type found struct {
+	written
+	inService
+	stopped
+	handing
+}
+
+// written is what a run wrote to the manifest file and to the cluster.
+type written struct {
 	stamped   []*manifest.Written // this run's edit, after those of killed runs
 	unstamped bool                // the edits were undone
 	applied   []apply.Result      // what was applied, or would be by a dry run
 	rendered  []apply.Object      // what --dry-run=client would apply
 	revision  *revision.Revision  // the revision that an undo went back to
 	target    *workload.Workload  // the workload as this run set it, to be watched
-	// failedBefore are the runs that had already failed when the first write began.
+	made      string              // name of the revision that this run rolled out
+	switched  time.Time           // when the first write to the workload began
+	// failedBefore are the runs that had already failed at that moment.
 	failedBefore map[string]bool
-	switched     time.Time // when the first write to the workload began
-	watched      watch.Result
-	made         string // name of the revision that this run rolled out
-	startup      *Startup
-	probes       []probe.Answer
-	refreshed    *inngest.Refreshed
-	verified     *inngest.Verified
-	lost         []judge.LostRun
-	settled      bool     // no old pod is left
-	hooked       bool     // hooks.proven ran for the new version
-	restored     []string // what was restored
-	evidence     evidence.Evidence
+}
+
+// inService is what the checks of the new version found.
+type inService struct {
+	watched   watch.Result
+	startup   *Startup
+	probes    []probe.Answer
+	refreshed *inngest.Refreshed
+	verified  *inngest.Verified
+	lost      []judge.LostRun
+	settled   bool // no old pod is left
+	hooked    bool // hooks.proven ran for the new version
+}
+
+// stopped is what a run that failed found, and what it restored.
+type stopped struct {
+	restored []string
+	evidence evidence.Evidence
 	// supersededBy is set if somebody else has changed or replaced the workload, or
 	// holds the lock. This run must then not restore anything in it.
 	supersededBy error
 	// kept means that what was applied could not be restored, or must not be.
 	kept bool
-	handing
 }
 
 func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
