@@ -5,7 +5,8 @@
 //
 // # How
 //
-// Each layer is read once, as a stream, and only a summary is kept: its symlinks,
+// Each layer is read once, as a stream, if possible while the builder still writes
+// it (Follow), and only a summary is kept: its symlinks,
 // its programs (from the start of the file: an ELF machine and loader, or the
 // first line of a script), and the paths that it hides in the layers below. The
 // summary depends only on the layer's digest and can be cached. Base layers do
