@@ -65,9 +65,9 @@ var preflightEntries = []Entry{
 		Code:    "paused",
 		Title:   "the Deployment is paused",
 		Cause:   "spec.paused is true: changes of its template are stored, but no pod is replaced.",
-		Remedy:  "Resume it.",
-		Example: "kubectl rollout resume deployment/NAME",
-		Aliases: []string{"spec.paused", "deployment is paused"},
+		Remedy:  "Resume it. But if kubectl sbw status shows a switch that is not finished, it is that switch which has paused the Deployment, so that nothing ends the pods that serve; finish it, or go back, and it is resumed.",
+		Example: "kubectl sbw status\nkubectl rollout resume deployment/NAME",
+		Aliases: []string{"spec.paused", "deployment is paused", "can't restart paused deployment", "cannot rollback a paused deployment"},
 	},
 	{
 		Code:    "preflight-blind",
