@@ -152,6 +152,7 @@ func TestSwitchKilledUnderLoad(t *testing.T) {
 		if selector := l.selector(); len(selector) != 1 {
 			t.Errorf("after a kill at %s the Service still selects %v", stage, selector)
 		}
+		t.Logf("%s: the next run completed it at %s\n%s", tag, time.Now().Format(time.StampMilli), r.timeline())
 	}
 	if got := l.end(); !got.clean() {
 		t.Errorf("%+v", got)
