@@ -341,6 +341,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	})
 	if r.Inngest.Off {
 		rep.Notef("it is unknown what the old pods are executing (%s); they end with their grace period", r.Inngest.OffBy)
+		err = handover.Settle(ctx, handed)
 	} else {
 		if r.found.drainer == nil {
 			r.found.drainer = r.newDrainer(ctx)
@@ -360,7 +361,7 @@ func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 	case worse != nil: // it is what ended the wait
 		return nil, worse
 	case err != nil:
-		return errors.Join(err, r.keeps("the old version still has work")), nil
+		return errors.Join(err, r.keeps("the old version may still have work")), nil
 	}
 	return nil, nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -329,8 +330,14 @@ func (r *Run) releaseEnded(ctx context.Context, w *workload.Workload, o watch.Op
 // hand-over has reached: the Services point to it, the new pods are terminated, and
 // everything is restored.
 func (r *Run) GoBack(ctx context.Context, o watch.Options) error {
-	if err := r.SwitchBack(ctx); err != nil {
+	away, err := r.switchBack(ctx)
+	if err != nil {
 		return err
+	}
+	if away {
+		if err := Settle(ctx, time.Now()); err != nil {
+			return err
+		}
 	}
 	restored, err := r.restoreTemplate(ctx)
 	if err != nil {

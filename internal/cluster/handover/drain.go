@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
 // Step is a step that the Inngest server has a worker execute right now.
@@ -18,6 +19,12 @@ type Step struct {
 	Name     string
 	Attempt  int // from 0
 	Since    time.Time
+}
+
+// Settle waits until a switch of Services at the given time has reached every node. Until
+// then, requests may still be sent to the pods that the Services pointed to before.
+func Settle(ctx context.Context, switched time.Time) error {
+	return waiting.For(ctx, time.Until(switched.Add(syncPeriod)))
 }
 
 // key identifies one execution of a step: another attempt is another execution.

@@ -228,3 +228,16 @@ func TestBake(t *testing.T) {
 		}
 	}
 }
+
+// Requests may reach the pods that a Service pointed to until a second after its switch.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		switched := time.Now()
+		if err := handover.Settle(t.Context(), switched); err != nil || time.Since(switched) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(switched))
+		}
+		if err := handover.Settle(t.Context(), switched); err != nil || time.Since(switched) != time.Second {
+			t.Errorf("it waits again: %v after %s", err, time.Since(switched))
+		}
+	})
+}

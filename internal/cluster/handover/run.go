@@ -170,17 +170,23 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 // changed is left as it is and reported as an error. A Service may point to a version before the Deployment's present one, because
 // somebody may have changed the template since the switch.
 func (r *Run) SwitchBack(ctx context.Context) error {
+	_, err := r.switchBack(ctx)
+	return err
+}
+
+// switchBack is SwitchBack. It reports whether a Service pointed to another version.
+func (r *Run) switchBack(ctx context.Context) (moved bool, err error) {
 	s, err := r.Read(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	old := s.Origin().Old
 	away := slices.DeleteFunc(slices.Clone(s.Services), func(h HeldService) bool { return h.Pinned() == old })
 	if len(away) == 0 {
-		return nil
+		return false, nil
 	}
 	if s.ready(old) == 0 {
-		return r.noReady(old)
+		return false, r.noReady(old)
 	}
 	var errs []error
 	away = slices.DeleteFunc(away, func(svc HeldService) bool {
@@ -189,7 +195,7 @@ func (r *Run) SwitchBack(ctx context.Context) error {
 		return err != nil
 	})
 	errs = append(errs, r.pinAll(ctx, away, func(svc HeldService) (string, string) { return svc.Pinned(), svc.Mark.Old }))
-	return errors.Join(errs...)
+	return true, errors.Join(errs...)
 }
 
 // mayLeave reports as an error that somebody else has pointed a held Service to a version of
