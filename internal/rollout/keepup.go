@@ -66,9 +66,12 @@ func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
 		return err
 	}
 	o.Applied = s.target
-	over := r.timed(ctx, rep, &o)
+	over, serving := r.timed(ctx, rep, &o)
 	s.watched, err = h.Ready(ctx, o)
 	over()
+	if s.serving = serving; err != nil {
+		endAsking(serving)
+	}
 	if live := s.watched.Snapshot.Workload; live != nil { // somebody may have restarted it, which makes a new revision with the same image
 		s.fresh = handover.NewVersion(live, s.watched.Snapshot.ReplicaSets)
 	}
@@ -82,9 +85,11 @@ func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
 	if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
 		return err
 	}
-	since := s.serving
-	if since.IsZero() {
-		since = s.ready
+	since := s.ready
+	if s.serving != nil {
+		if at := s.serving(ctx); !at.IsZero() {
+			since = at
+		}
 	}
 	return r.proveSteady(ctx, rep, since)
 }

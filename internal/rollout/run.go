@@ -130,7 +130,9 @@ func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *worklo
 	}
 	o := r.watchOptions(kube, target, rep)
 	if target == r.found.target { // and not the restored workload
-		defer r.timed(ctx, rep, &o)()
+		over, serving := r.timed(ctx, rep, &o)
+		defer over()
+		defer endAsking(serving) // nothing waits for the answer in a rolling update
 	}
 	return watch.Rollout(ctx, kube, o)
 }
@@ -192,6 +194,7 @@ func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
 	if err := r.found.supersededBy; errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced) {
 		r.journal.Settle() // the workload now belongs to somebody else, and no later run may restore it
 	}
+	endAsking(r.found.serving)
 	return errors.Join(r.held.Release(ctx), r.facts.close())
 }
 

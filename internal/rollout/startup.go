@@ -286,19 +286,18 @@ func (s *startup) delay() *pipeline.Finding {
 		Fix: "a startupProbe with periodSeconds 1 finds out within a second; `kubectl sbw explain probe-delay` shows the lines"}
 }
 
-// timed notes where the time of a wait for new pods goes. The returned function
-// reports it.
-func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Options) (over func()) {
+// timed notes where the time of a wait for new pods goes. The function over reports it.
+// serving is to be called after it: it returns since when all new pods have accepted
+// connections. If that is still open for some of them, it waits until it is known, but not
+// longer than they have to be steady from over on.
+func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Options) (over func(), serving func(context.Context) time.Time) {
 	asking, cancel := context.WithCancel(ctx)
 	s := &startup{container: r.container(), began: r.found.switched}
 	if r.Probe.Type != worker.ProbeNone {
 		s.ask = func(pod *corev1.Pod) time.Time { return r.accepts(asking, pod) }
 	}
 	o.Seen = func(seen watch.Result) { s.see(seen, time.Now()) }
-	return func() {
-		cancel()
-		s.asking.Wait()
-		r.found.serving = s.serving(r.found.watched.NewPods())
+	over = func() {
 		if r.found.startup = s.result(); r.found.startup != nil {
 			rep.Notef("%s", r.found.startup)
 		}
@@ -306,10 +305,35 @@ func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Option
 			rep.Finding(f)
 		}
 	}
+	serving = func(ctx context.Context) time.Time {
+		defer s.asking.Wait()
+		defer cancel()
+		known := make(chan struct{})
+		go func() { s.asking.Wait(); close(known) }()
+		longest := time.NewTimer(time.Until(r.found.ready.Add(steady)))
+		defer longest.Stop()
+		select {
+		case <-known:
+		case <-longest.C:
+		case <-ctx.Done():
+		}
+		return s.serving(r.found.watched.NewPods())
+	}
+	return over, serving
+}
+
+// endAsking ends what a serving function of timed is still asking; nil is allowed.
+func endAsking(serving func(context.Context) time.Time) {
+	if serving == nil {
+		return
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	serving(gone)
 }
 
 // accepts returns when a pod began to accept connections, or zero if that was not found
-// out before ctx ended. It sends no data: requesting a page before the pod is Ready
+// out before ctx ended. A connection must stay open for a second to count. It sends no data: requesting a page before the pod is Ready
 // could have any effect.
 func (r *Run) accepts(ctx context.Context, pod *corev1.Pod) time.Time {
 	answers, err := probe.Run(ctx, r.Conn, probe.Options{

@@ -178,9 +178,10 @@ type handing struct {
 	wentBack bool
 	// fresh is the pod-template-hash of the new version.
 	fresh string
-	// ready is when all new pods were Ready, and serving since when they have accepted
-	// connections; zero if that is not known.
-	ready, serving time.Time
+	// ready is when all new pods were Ready, and serving tells since when they have accepted
+	// connections: see timed.
+	ready   time.Time
+	serving func(context.Context) time.Time
 	// handed is when the Services were switched to the new version. From its first
 	// write on, it is when the switch began.
 	handed time.Time
