@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/inngest/sdk"
@@ -119,6 +120,9 @@ func plan(ctx context.Context, o RefreshOptions) (*Plan, error) {
 	p := &Plan{Want: model.Wanted{App: o.App, URL: o.Worker.URL()}, leavesConnect: o.Resync}
 	if p.Own, err = judge.Choose(apps, p.Want); err != nil {
 		return p, err
+	}
+	if o.Resync && p.Own != nil && !health.GraphQL {
+		return p, client.NeedsGraphQL(client.ErrNoGraphQL, "register "+p.Own.Name+" as if for the first time, because it cannot delete apps")
 	}
 	if err := p.inspect(ctx, o); err != nil {
 		return p, err

@@ -175,3 +175,25 @@ func TestRegistrationMeetsARestart(t *testing.T) {
 		}
 	})
 }
+
+// TestResyncNeedsGraphQL: a server that cannot delete apps is found out before anything
+// changes.
+func TestResyncNeedsGraphQL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		double, c, w := inBubbleWith(t, inngestd.Options{NoUI: true})
+		defer double.Close()
+		for _, resync := range []bool{false, true} {
+			out := pipeline.Run(t.Context(), pipeline.Pipeline{Name: "refresh", Stages: []pipeline.Stage{{Name: "refresh",
+				Run: func(ctx context.Context, rep *pipeline.Reporter) error {
+					_, err := inngest.Refresh(ctx, inngest.RefreshOptions{Client: c, Worker: w, Resync: resync}, rep)
+					return err
+				}}}}, pipeline.SinkFunc(func(pipeline.Event) {}))
+			if !resync && out.End != pipeline.Done || resync && out.End != pipeline.Unchanged {
+				t.Errorf("resync %v: %v: %v", resync, out.End, out.Err)
+			}
+			if resync {
+				wantCode(t, out.Err, "inngest-no-ui")
+			}
+		}
+	})
+}

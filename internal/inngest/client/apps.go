@@ -244,22 +244,20 @@ func (c *Client) CreateApp(ctx context.Context, url string) (model.App, error) {
 	return model.App{ID: a.ID, Name: a.Name, URL: a.URL, Error: a.Error}, err
 }
 
+// deleteApp may be sent again when an answer was lost: the server confirms the deletion
+// of any id.
+const deleteApp = `mutation($id:String!){deleteApp(id:$id)}`
+
 // DeleteApp archives a registration: its runs stay, and a later registration
 // of the same name revives it. The server confirms the deletion of any id,
 // so the caller must check that the app is gone.
 func (c *Client) DeleteApp(ctx context.Context, id string) error {
-	err := c.ask(
-		ctx,
-		"delete the app",
-		func(schema) string { return `mutation($id:String!){deleteApp(id:$id)}` },
-		map[string]any{"id": id},
-		nil,
-	)
-	return needsGraphQL(err, "delete apps")
+	err := c.ask(ctx, "delete the app", func(schema) string { return deleteApp }, map[string]any{"id": id}, nil)
+	return NeedsGraphQL(err, "delete apps")
 }
 
-// needsGraphQL explains that a server without GraphQL cannot do something.
-func needsGraphQL(err error, what string) error {
+// NeedsGraphQL explains that a server without GraphQL (ErrNoGraphQL) cannot do something.
+func NeedsGraphQL(err error, what string) error {
 	if !errors.Is(err, ErrNoGraphQL) {
 		return err
 	}

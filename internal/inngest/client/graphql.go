@@ -143,7 +143,7 @@ func (c *Client) post(ctx context.Context, doing, query string, vars map[string]
 	}
 	r, err := c.send(ctx, wire.Request{
 		Method: http.MethodPost, Path: "/v0/gql", Body: body, Header: http.Header{"Content-Type": {"application/json"}},
-	}, !strings.HasPrefix(query, "mutation"))
+	}, !strings.HasPrefix(query, "mutation") || query == deleteApp)
 	if err != nil {
 		return err
 	}

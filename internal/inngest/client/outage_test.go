@@ -56,7 +56,10 @@ func TestOutage(t *testing.T) {
 		"health waits": {lasts: 3 * time.Second, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Health(ctx); return err }, takes: 3 * time.Second, notes: 1},
 		"a server that has never answered fails at once": {lasts: long, do: read, fails: true},
 		"a cancellation is sent once":                    {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { return c.CancelRun(ctx, "r") }, fails: true},
-		"a rerun is sent once":                           {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Rerun(ctx, "r"); return err }, fails: true},
+		"a deletion waits": {lasts: 40 * time.Second, before: read, takes: 40 * time.Second, notes: 1, do: func(ctx context.Context, c *Client) error {
+			return c.DeleteApp(ctx, "a")
+		}},
+		"a rerun is sent once": {lasts: long, before: read, do: func(ctx context.Context, c *Client) error { _, err := c.Rerun(ctx, "r"); return err }, fails: true},
 		// Its id keeps the server from starting anything twice.
 		"an event is sent until it is taken": {lasts: 40 * time.Second, before: read, takes: 40 * time.Second, notes: 1, do: func(ctx context.Context, c *Client) error {
 			_, err := c.Send(ctx, wire.NewEventKey("k"), Event{Name: "e"})
