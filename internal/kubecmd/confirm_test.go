@@ -6,24 +6,27 @@ import (
 )
 
 // TestConfirmRun sends an event with the key from --event-key-from, because the
-// worker's environment has none, and follows its run through the new pods. If the
-// server refuses the key, the previous version is restored.
+// worker's environment has none, and follows its run through the new pods. A key that
+// the server refuses is found out before anything is changed.
 func TestConfirmRun(t *testing.T) {
 	w := newWorld(t, 1)
 	w.withInngest(map[string]string{"SLOW_MS": "10"})
 	w.run(0, "rollout", "--tag", "old")
 	w.write("good.key", testEventKey+"\n")
 	w.write("wrong.key", "another\n")
+	w.write("slash.key", "another/one\n")
 
 	if _, errs := w.run(0, "rollout", "--tag", "new", "--confirm-run", "approval/requested", "--event-key-from", "file:good.key"); w.tag(0) != "new" ||
 		!strings.Contains(errs, "1 run of approval/requested completed") || strings.Contains(errs, testEventKey+"\n") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)
 	}
-	if _, errs := w.run(4, "rollout", "--tag", "old", "--confirm-run", "approval/requested", "--event-key-from", "file:wrong.key"); w.tag(0) != "new" ||
-		!strings.Contains(errs, "event key") {
-		t.Errorf("runs %s\n%s", w.tag(0), errs)
+	for key, why := range map[string]string{"wrong.key": "does not accept the event key", "slash.key": "the key has a slash"} {
+		if _, errs := w.run(3, "rollout", "--tag", "old", "--confirm-run", "approval/requested", "--event-key-from", "file:"+key); w.tag(0) != "new" ||
+			!strings.Contains(errs, why) {
+			t.Errorf("%s: runs %s\n%s", key, w.tag(0), errs)
+		}
 	}
-	// A key that cannot be read is reported before anything is changed.
+	// So is a key that cannot be read.
 	if _, errs := w.run(3, "rollout", "--tag", "old", "--confirm-run", "approval/requested", "--event-key-from", "file:none.key"); w.tag(0) != "new" ||
 		!strings.Contains(errs, "key-source-unread") {
 		t.Errorf("runs %s\n%s", w.tag(0), errs)

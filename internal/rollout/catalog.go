@@ -82,6 +82,23 @@ func (f *facts) checkCatalog(ctx context.Context, rep *pipeline.Reporter) ([]*pi
 	return refused, nil
 }
 
+// checkEvent refuses an event that the server does not take from us, or that triggers no
+// function of the incoming image.
+func (f *facts) checkEvent(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
+	if f.inngest.ConfirmEvent == "" {
+		return nil, nil
+	}
+	found, err := f.checkConfirmEvent(ctx, rep)
+	if _, rerr := f.registered.Get(ctx); err != nil || rerr != nil {
+		return found, err // another check reports that the server does not answer
+	}
+	c, err := f.conn.Get(ctx)
+	if err != nil {
+		return found, nil // likewise
+	}
+	return append(found, pipeline.AsFindings("cannot check the event key", c.Client.CheckEventKey(ctx, c.EventKey))...), nil
+}
+
 // checkConfirmEvent refuses an event that triggers no function of the incoming image.
 // If the catalog does not know all functions, the confirm stage decides instead.
 func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {

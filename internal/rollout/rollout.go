@@ -83,7 +83,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 		}},
 		pipeline.Check{Name: "functions", Run: f.checkCatalog},
 		pipeline.Check{Name: "unfinished runs", Run: f.checkSpans},
-		pipeline.Check{Name: "event", Run: f.checkConfirmEvent})
+		pipeline.Check{Name: "event", Run: f.checkEvent})
 }
 
 // stages returns all stages of a rollout. The stage stamp writes the image into the

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
@@ -38,18 +39,12 @@ func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) ([]string
 		return nil, err
 	}
 	before := c.Outages()
-	r, err := c.send(ctx, wire.Request{
-		Method: http.MethodPost, Path: "/e/" + key.Segment(), Body: body, Header: http.Header{"Content-Type": {"application/json"}},
-	}, true)
+	r, err := c.send(ctx, eventRequest(key, body), true)
 	if err != nil {
 		return nil, err
 	}
-	if r.Status == http.StatusUnauthorized {
-		return nil, &pipeline.Finding{
-			Code: model.CodeEventKey, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
-			What: "the Inngest server does not accept the event key", Why: r.Words(),
-			Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
-		}
+	if f := judgeEventKey(key, r); f != nil {
+		return nil, f
 	}
 	var out struct{ IDs []string }
 	if r.Status/100 != 2 || json.Unmarshal(r.Body, &out) != nil || len(out.IDs) == 0 {
@@ -60,6 +55,42 @@ func (c *Client) Send(ctx context.Context, key wire.EventKey, e Event) ([]string
 	}
 	earlier, err := c.received(ctx, e)
 	return append(earlier, out.IDs...), err
+}
+
+// CheckEventKey reports whether the server accepts a key for events. It sends an empty
+// list of them, which the server takes without storing anything (1.43).
+func (c *Client) CheckEventKey(ctx context.Context, key wire.EventKey) error {
+	r, err := c.send(ctx, eventRequest(key, []byte("[]")), true)
+	if err != nil {
+		return err
+	}
+	if f := judgeEventKey(key, r); f != nil {
+		return f
+	}
+	return nil
+}
+
+func eventRequest(key wire.EventKey, body []byte) wire.Request {
+	return wire.Request{
+		Method: http.MethodPost, Path: "/e/" + key.Segment(), Body: body, Header: http.Header{"Content-Type": {"application/json"}},
+	}
+}
+
+// judgeEventKey returns the finding for a key that the server refuses, or nil.
+func judgeEventKey(key wire.EventKey, r *wire.Reply) *pipeline.Finding {
+	if r.Status != http.StatusUnauthorized {
+		return nil
+	}
+	f := &pipeline.Finding{
+		Code: model.CodeEventKey, Severity: pipeline.Error, Err: &wire.ServerError{Status: r.Status, Words: r.Words()},
+		What: "the Inngest server does not accept the event key", Why: r.Words(),
+		Fix: "use one of its --event-key values: INNGEST_EVENT_KEY of the worker",
+	}
+	if strings.Contains(key.Segment(), "%2F") {
+		f.Why += "; the key has a slash, and a server finds no such key in the path of a request, not even one of its own"
+		f.Fix = "choose a key without a slash for the server's --event-key and the worker's INNGEST_EVENT_KEY"
+	}
+	return f
 }
 
 // received lists the ids of the latest events that were sent as e.

@@ -43,7 +43,12 @@ func (e *event) asMap() map[string]any {
 }
 
 func (s *Server) receiveEvent(w http.ResponseWriter, r *http.Request) {
-	if len(s.opts.EventKeys) > 0 && !slices.Contains(s.opts.EventKeys, r.PathValue("key")) {
+	// The key is compared as it stands in the path, so none with a slash is ever found.
+	key := r.PathValue("key")
+	if r.URL.RawPath != "" {
+		key = strings.TrimPrefix(r.URL.RawPath, "/e/")
+	}
+	if len(s.opts.EventKeys) > 0 && !slices.Contains(s.opts.EventKeys, key) {
 		writeJSON(w, http.StatusUnauthorized, map[string]any{"status": 401, "message": "", "error": "Event key not found"})
 		return
 	}
@@ -69,6 +74,9 @@ func (s *Server) receiveEvent(w http.ResponseWriter, r *http.Request) {
 		ids = append(ids, e.internal)
 	}
 	s.mu.Unlock()
+	if len(ids) == 0 {
+		ids = []string{""}
+	}
 	plainJSON(w, http.StatusOK, map[string]any{"ids": ids, "status": 200})
 }
 

@@ -55,6 +55,7 @@ var states = map[string]state{
 	"event-approval":                       registered,
 	"event-voice-missed":                   registered,
 	"event-bad-key":                        registered,
+	"event-none":                           registered,
 	"gql-type-app":                         registered,
 	"gql-type-function":                    registered,
 	"gql-error-syntax":                     registered,
