@@ -74,6 +74,12 @@ func (h host) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	// What kube-proxy does not translate, such as the address of a Service that is
+	// gone, is refused here. Otherwise it would leave this machine, and whatever
+	// answers out there would be taken for the Service.
+	if err := run(ctx, "ip", "route", "replace", "local", ServiceCIDR, "dev", "lo"); err != nil {
+		return err
+	}
 	return h.emulate(ctx)
 }
 
@@ -172,6 +178,11 @@ func (h host) restore(ctx context.Context) error {
 			errs = append(errs, run(ctx, "ip", "address", "del", NodeIP+"/32", "dev", "lo"))
 		}
 	}
+	if has, err := hasRoute(ctx); err != nil {
+		errs = append(errs, err)
+	} else if has {
+		errs = append(errs, run(ctx, "ip", "route", "del", "local", ServiceCIDR, "dev", "lo"))
+	}
 	if !b.BinfmtEnabled && exists(filepath.Join(binfmtDir, binfmtName)) {
 		// Writing -1 unregisters only this entry, and leaves Debian's own record of
 		// what to enable at the next boot alone.
@@ -199,6 +210,15 @@ func hasAddress(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("ip address show: %w", err)
 	}
 	return bytes.Contains(out, []byte(" "+NodeIP+"/")), nil
+}
+
+// hasRoute reports whether the addresses of Services stay on this machine.
+func hasRoute(ctx context.Context) (bool, error) {
+	out, err := exec.CommandContext(ctx, "ip", "-4", "route", "show", "table", "local", ServiceCIDR).Output()
+	if err != nil {
+		return false, fmt.Errorf("ip route show: %w", err)
+	}
+	return len(bytes.TrimSpace(out)) > 0, nil
 }
 
 func exists(path string) bool {
