@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -199,6 +200,10 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 				name,
 				o.GetNamespace(),
 			)
+		case c.Type == metav1.CauseTypeFieldValueDuplicate && a.added(o, c.Field) != nil:
+			f.What = fmt.Sprintf("%s has an entry in %s that the manifest does not contain, and that has the name of one in it", name, listOf(c.Field))
+			f.Why = "an apply keeps what somebody else has added: " + strings.Join(a.added(o, c.Field), ", ")
+			f.Fix = fmt.Sprintf("remove it from the live object (`kubectl edit %s -n %s`), or change the manifest accordingly", name, o.GetNamespace())
 		case strings.Contains(c.Message, "may not be 0 when `maxSurge` is 0"):
 			f.Code = CodeStrategy
 			f.What = name + ": maxSurge and maxUnavailable are both 0, so no pod could ever be replaced"
@@ -209,6 +214,35 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 		}
 	}
 	return found
+}
+
+// listOf returns the path of the list that has an element: spec.ports of spec.ports[1].name.
+func listOf(field string) string {
+	list, _, _ := strings.Cut(field, "[")
+	return list
+}
+
+// added returns the elements of a list that others have added to the live object, each with
+// its field manager.
+func (a *applier) added(o Object, field string) (all []string) {
+	if a.live == nil {
+		return nil
+	}
+	for _, m := range a.live.GetManagedFields() {
+		if m.Manager == cluster.FieldManager || m.Subresource != "" {
+			continue
+		}
+		ownedBy(m).Iterate(func(p fieldpath.Path) {
+			missing, ok := absent(o.Object, p)
+			if !ok || !strings.HasPrefix(missing.String(), "."+listOf(field)+"[") {
+				return
+			}
+			if one := strings.TrimPrefix(missing.String(), ".") + " of field manager " + m.Manager; !slices.Contains(all, one) {
+				all = append(all, one)
+			}
+		})
+	}
+	return all
 }
 
 var (
