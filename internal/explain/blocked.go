@@ -9,6 +9,13 @@ const (
 // because of something around them: the node, a volume, another program.
 var blockedEntries = []Entry{
 	{
+		Code:    "being-deleted",
+		Title:   "the object is being deleted",
+		Cause:   "Somebody has deleted an object of the manifest, and the deletion waits for its dependents (--cascade=foreground) or for a finalizer that nobody removes. The API server accepts changes to it until it is gone, but they are gone with it, and no controller creates pods for it.",
+		Remedy:  "Find out who deleted it. Once it is gone, a rollout creates it. If it stays, see which of its finalizers is left.",
+		Example: "kubectl get deployment worker -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'",
+	},
+	{
 		Code:    "claim-in-use",
 		Title:   "another pod uses the ReadWriteOncePod claim",
 		Symptom: "unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod",

@@ -60,6 +60,13 @@ var (
 			w.Fatal(err)
 		}
 	}}
+	ending = interferer{who: "a deletion that waits", do: func(w *world) {
+		w.patch(0, `{"metadata":{"finalizers":["example.test/hold"]}}`)
+		foreground := metav1.DeletePropagationForeground
+		if err := w.kubes[0].AppsV1().Deployments(w.ns).Delete(w.Context(), "worker", metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil {
+			w.Fatal(err)
+		}
+	}}
 	recreate = interferer{"recreation", func(w *world) {
 		remove.do(w)
 		d := w.before.DeepCopy()
@@ -135,6 +142,10 @@ func TestNobodyIsOverwritten(t *testing.T) {
 		{remove, "watch", false, left, workload.CodeReplaced, "", "new"},
 		{remove, "probe", false, left, workload.CodeReplaced, "", "new"},
 		{remove, "undo apply", true, left, workload.CodeReplaced, "", "new"},
+		{ending, "apply", false, unchanged, verdict.CodeEnding, "old", "old"},
+		{ending, "watch", false, left, workload.CodeReplaced, "new", "new"},
+		{ending, "probe", false, left, workload.CodeReplaced, "new", "new"},
+		{ending, "undo apply", true, left, workload.CodeReplaced, "new", "new"},
 		{recreate, "apply", false, unchanged, workload.CodeReplaced, "newer", "old"},
 		{recreate, "settle", false, left, workload.CodeReplaced, "newer", "newer"},
 		// The API server refuses the whole apply, so that nothing was changed.

@@ -132,6 +132,8 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 		return err
 	case live.Object().GetUID() != set.Object().GetUID():
 		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, live.Object(), nil)
+	case verdict.Deletion(live.Object()) != "":
+		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, nil, nil)
 	}
 	if !accept(live) {
 		return apply.Superseded(set, live)

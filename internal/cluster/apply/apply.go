@@ -35,6 +35,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster"
+	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
@@ -214,6 +215,18 @@ func (a *applier) gone(u, before *unstructured.Unstructured) bool {
 	return a.Existed != "" && a.isTarget(u) && (before == nil || before.GetUID() != a.Existed)
 }
 
+// ending returns a Finding if the object is being deleted: the API server accepts changes,
+// but they will be gone with it. In a dry run the check of the workload reports that of the
+// Target, and the check of the namespace that of its Namespace.
+func (a *applier) ending(o Object, before *unstructured.Unstructured) error {
+	if before == nil || verdict.Deletion(before) == "" || a.DryRun && (a.isTarget(o.Unstructured) || o.GetKind() == "Namespace") {
+		return nil
+	}
+	return &pipeline.Finding{Code: verdict.CodeEnding, Severity: pipeline.Error, Where: Where(o, ""),
+		What: nameOf(o.Unstructured) + " is being deleted", Why: verdict.Deletion(before),
+		Fix: "find out who deleted it, wait until it is gone, and roll out again, which creates it"}
+}
+
 // accept asks whether the target may be changed in its present state.
 func (a *applier) accept(u, before *unstructured.Unstructured) error {
 	if a.Absent && before != nil && a.isTarget(u) {
@@ -272,6 +285,9 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 		return nil, cluster.Explain("read "+nameOf(u), err)
 	}
 	a.live = before
+	if err := a.ending(object, before); err != nil {
+		return nil, err
+	}
 	if err := a.accept(u, before); err != nil {
 		return nil, err
 	}

@@ -96,6 +96,9 @@ func (a *applier) imageOnce(
 	if err != nil {
 		return err
 	}
+	if err := a.ending(Object{Unstructured: before}, before); err != nil {
+		return err
+	}
 	if err := a.accept(before, before); err != nil {
 		return err
 	}

@@ -121,6 +121,10 @@ func (a *applier) mine(ctx context.Context, client dynamic.ResourceInterface, r 
 		return nil, cluster.Explain("read "+r.String(), err)
 	case live.GetUID() != r.After.GetUID():
 		return nil, Replaced(r.String(), r.Namespace, live, nil)
+	case verdict.Deletion(live) != "" && r.Before == nil:
+		return nil, nil
+	case verdict.Deletion(live) != "":
+		return nil, Replaced(r.String(), r.Namespace, nil, nil)
 	}
 	now, ok := asWorkload(live)
 	if !ok {

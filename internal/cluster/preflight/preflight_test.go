@@ -95,6 +95,9 @@ func TestState(t *testing.T) {
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: "True", Reason: "ReplicaSetUpdated"}}
 		}), []runtime.Object{pod("a", "")}, []string{"error mid-rollout"}},
 		{"stuck", deployment(progressing), []runtime.Object{pod("a", ""), pod("b", "ErrImagePull")}, []string{"note stuck-rollout"}},
+		{"being deleted", deployment(func(d *appsv1.Deployment) {
+			d.DeletionTimestamp, d.Finalizers = new(metav1.Now()), []string{"foregroundDeletion"}
+		}), nil, []string{"error being-deleted"}},
 		{"scaled to nothing", deployment(func(d *appsv1.Deployment) {
 			zero := int32(0)
 			d.Spec.Replicas, d.Status = &zero, appsv1.DeploymentStatus{ObservedGeneration: 3}

@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/util/deployment"
 
@@ -114,11 +115,27 @@ func (j *judgement) multiplying() *Cause {
 	)
 }
 
-// HeldBack returns why a workload's spec prevents any change from being rolled out: it is
-// paused, or its pods are only replaced by hand. It returns nil if nothing does.
+// Deletion describes an object that is being deleted; "" if it is not.
+func Deletion(o metav1.Object) string {
+	at := o.GetDeletionTimestamp()
+	if at == nil {
+		return ""
+	}
+	why := "somebody deleted it at " + at.UTC().Format(time.RFC3339)
+	if waits := o.GetFinalizers(); len(waits) > 0 {
+		why += ", and it goes once its finalizers are done: " + strings.Join(waits, ", ")
+	}
+	return why
+}
+
+// HeldBack returns why nothing can be rolled out in a workload: it is being deleted or paused,
+// or its pods are only replaced by hand. It returns nil if nothing prevents it.
 func HeldBack(w *workload.Workload) *Cause {
 	name := w.Ref().String()
 	switch {
+	case Deletion(w.Object()) != "":
+		return terminal(CodeEnding, name+" is being deleted", Deletion(w.Object()),
+			"find out who deleted it, wait until it is gone, and roll out again, which creates it")
 	case w.Deployment != nil && w.Deployment.Spec.Paused:
 		why := "spec.paused is true"
 		if by := fieldowner.Owner(w.Object(), "spec", "paused"); by.Manager != "" {

@@ -23,6 +23,7 @@ const (
 	CodePodInvalid       pipeline.Code = "pod-invalid"
 	CodePodsRefused      pipeline.Code = "pods-refused"
 	CodeNamespaceEnding  pipeline.Code = "namespace-terminating"
+	CodeEnding           pipeline.Code = "being-deleted"
 	CodeCrashLoop        pipeline.Code = "crash-loop"
 	CodeOOMKilled        pipeline.Code = "oom-killed"
 	CodeExits            pipeline.Code = "exits"

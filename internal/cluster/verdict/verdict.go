@@ -38,6 +38,7 @@
 //	admission-denied      an admission webhook or policy refuses the pods
 //	pod-invalid           the API server refuses the pods as invalid
 //	namespace-terminating the namespace is being deleted
+//	being-deleted         the workload is being deleted
 //	crash-loop            ended with an error more often than Policy.Restarts allows
 //	oom-killed            the same, killed for memory
 //	exits                 the same, with exit code 0: it does not keep running
