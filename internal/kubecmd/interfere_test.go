@@ -379,3 +379,31 @@ func TestFirstRolloutOfTwo(t *testing.T) {
 		cell{interferer: interferer{manager: byHand}, code: workload.CodeReplaced}.named(t, out)
 	}
 }
+
+// TestSharedObjectStays: two first rollouts share a ConfigMap. The one that has created it
+// fails, and does not take it away from the other, which has found it as it should be.
+func TestSharedObjectStays(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		w := newWorld(t, 1)
+		w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "          readinessProbe:", "          envFrom: [{configMapRef: {name: shared}}]\n          readinessProbe:", 1)+
+			"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {a: b}\n")
+		w.page.duplicates.Store(true)
+		_, out := w.runInterrupted("probe", func(context.CancelCauseFunc) {
+			if !shared {
+				return
+			}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "c",
+				EnvFrom: []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "shared"}}}}}}}}
+			if _, err := w.kubes[0].CoreV1().Pods(w.ns).Create(w.Context(), pod, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}, "rollout", "--tag", "new", "--no-inngest")
+		if out.End != restored {
+			t.Errorf("ended %s: %v", out.End.Word(), out.Err)
+		}
+		_, err := w.kubes[0].CoreV1().ConfigMaps(w.ns).Get(w.Context(), "shared", metav1.GetOptions{})
+		if stays := err == nil; stays != shared || shared != slices.Contains(codes(out), apply.CodeRestoreLeft) {
+			t.Errorf("shared %t: %v, and the run reported %v", shared, err, codes(out))
+		}
+	}
+}

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
+	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
@@ -186,4 +190,34 @@ func (r *Run) unapply(
 	}
 	r.rehook(ctx, rep)
 	return []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}, watched, nil
+}
+
+// usedBy returns the pods in the workload's namespace that need an object, except those of
+// workloads that this run has applied.
+func (r *Run) usedBy(ctx context.Context, kind, name string) (by []string, err error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return nil, err
+	}
+	var own []labels.Selector
+	for _, one := range r.found.applied {
+		if w, err := apply.Typed(one.After); err == nil && one.Namespace == r.Ref.Namespace { // not a workload otherwise
+			own = append(own, labels.SelectorFromSet(w.Template().Labels))
+		}
+	}
+	pods, err := kube.CoreV1().Pods(r.Ref.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods.Items {
+		if slices.ContainsFunc(own, func(s labels.Selector) bool { return s.Matches(labels.Set(pod.Labels)) }) {
+			continue
+		}
+		if slices.ContainsFunc(preflight.Dependencies(&corev1.PodTemplateSpec{Spec: pod.Spec}), func(d preflight.Dependency) bool {
+			return d.Kind == kind && d.Name == name
+		}) {
+			by = append(by, "pod/"+pod.Name)
+		}
+	}
+	return by, nil
 }

@@ -168,6 +168,7 @@ func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 		Annotations: map[string]string{apply.ChangeCause: r.changeCause()},
 		Existed:     r.judged(),
 		Absent:      isMissing(r.facts.live.Err()),
+		UsedBy:      r.usedBy,
 		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
 	if r.Restart { // a restart applies the running image

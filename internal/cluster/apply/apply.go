@@ -96,6 +96,9 @@ type Options struct {
 	// Guard, if set, is called right before each write; an error prevents it. A
 	// run uses it to make sure that it still holds the lock.
 	Guard func(context.Context) error
+	// UsedBy, if set, returns which pods other than this run's need a ConfigMap, Secret or
+	// ServiceAccount in the Target's namespace. Restore does not delete what others use.
+	UsedBy func(ctx context.Context, kind, name string) ([]string, error)
 	// Overlay, if set, is added to what is sent for the Target.
 	Overlay *Overlay
 	// Keep, if set, receives each object before it is changed, and each object that

@@ -22,6 +22,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
+	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
 // Restore undoes what Apply or Image did, starting with the last object: an object that was
@@ -252,6 +253,11 @@ func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInte
 			Fix: "delete it if nobody needs it"})
 		return nil
 	}
+	if by := a.usedBy(ctx, live); by != "" {
+		a.Reporter.Finding(&pipeline.Finding{Code: CodeRestoreLeft, Severity: pipeline.Warning, Where: r.Namespace + "/" + r.String(),
+			What: r.String() + " stays, although this run created it", Why: by, Fix: "delete it if nobody needs it"})
+		return nil
+	}
 	if err := a.guard(ctx); err != nil {
 		return err
 	}
@@ -264,6 +270,24 @@ func (a *applier) deleteCreated(ctx context.Context, client dynamic.ResourceInte
 	}
 	a.Reporter.Notef("%s deleted again", r)
 	return nil
+}
+
+// usedBy returns why an object may be needed by others; "" if it is not. Another run that
+// found the object as its own manifest describes it has not changed it.
+func (a *applier) usedBy(ctx context.Context, live *unstructured.Unstructured) string {
+	gvk := live.GroupVersionKind()
+	if a.UsedBy == nil || gvk.Group != "" || live.GetNamespace() != a.Target.Namespace ||
+		!slices.Contains([]string{"ConfigMap", "Secret", "ServiceAccount"}, gvk.Kind) {
+		return ""
+	}
+	pods, err := a.UsedBy(ctx, gvk.Kind, live.GetName())
+	switch {
+	case err != nil:
+		return "it is unknown whether other pods use it: " + line(err)
+	case len(pods) > 0:
+		return "used by " + units.List(pods)
+	}
+	return ""
 }
 
 // guard checks whether this run may still write.
