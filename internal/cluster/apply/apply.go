@@ -314,6 +314,19 @@ func (a *applier) applyOnce(ctx context.Context, object Object, repeated bool) (
 			return nil, err
 		}
 	}
+	return a.send(ctx, client, object, r, live, config, force)
+}
+
+// send creates the object, or patches live, the present version of r.Before, and completes r.
+func (a *applier) send(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	object Object,
+	r *Result,
+	live, config *unstructured.Unstructured,
+	force bool,
+) (_ *Result, err error) {
+	u, before := object.Unstructured, r.Before
 	if !a.DryRun {
 		a.Reporter.Changed()
 	}

@@ -201,9 +201,11 @@ func (a *applier) invalid(o Object, err error) (found []*pipeline.Finding) {
 				o.GetNamespace(),
 			)
 		case c.Type == metav1.CauseTypeFieldValueDuplicate && a.added(o, c.Field) != nil:
-			f.What = fmt.Sprintf("%s has an entry in %s that the manifest does not contain, and that has the name of one in it", name, listOf(c.Field))
+			f.What = fmt.Sprintf("%s has an entry in %s that the manifest does not contain, and that has the name of one in it",
+				name, listOf(c.Field))
 			f.Why = "an apply keeps what somebody else has added: " + strings.Join(a.added(o, c.Field), ", ")
-			f.Fix = fmt.Sprintf("remove it from the live object (`kubectl edit %s -n %s`), or change the manifest accordingly", name, o.GetNamespace())
+			f.Fix = fmt.Sprintf("remove it from the live object (`kubectl edit %s -n %s`), or change the manifest accordingly",
+				name, o.GetNamespace())
 		case strings.Contains(c.Message, "may not be 0 when `maxSurge` is 0"):
 			f.Code = CodeStrategy
 			f.What = name + ": maxSurge and maxUnavailable are both 0, so no pod could ever be replaced"
