@@ -178,7 +178,7 @@ type handing struct {
 	wentBack bool
 	// fresh is the pod-template-hash of the new version.
 	fresh string
-	// ready is when all new pods were Ready, and serving tells since when they have accepted
+	// ready is when all new pods were Ready, and serving reports since when they have accepted
 	// connections: see timed.
 	ready   time.Time
 	serving func(context.Context) time.Time
