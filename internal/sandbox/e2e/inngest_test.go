@@ -247,14 +247,7 @@ func fewRights(ctx context.Context, t *testing.T, s *sandbox.Sandbox, img map[st
 // code 0 and an output that contains says.
 func (w *story) mustAfter(m moment, says string, args ...string) {
 	w.Helper()
-	cmd, err := w.s.Command(w.ctx, w.dir, "kubectl", append([]string{"sbw", "--events"}, args...)...)
-	if err != nil {
-		w.Fatal(err)
-	}
-	r, err := follow(w.ctx, cmd, m)
-	if err != nil {
-		w.Fatal(err)
-	}
+	r := w.events(m, args...)
 	if r.code != 0 || !strings.Contains(r.stdout+r.stderr, says) {
 		w.Fatalf("kubectl sbw %s: exit %d, want 0 and %q\n%s%s", strings.Join(args, " "), r.code, says, r.stdout, r.stderr)
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -244,15 +245,21 @@ func (r *command) started(stage string) (event, bool) {
 // events runs `kubectl sbw` and reads its events.
 func (w *story) events(m moment, args ...string) *command {
 	w.Helper()
-	cmd, err := w.s.Command(w.ctx, w.dir, "kubectl", append([]string{"sbw", "--events"}, args...)...)
-	if err != nil {
-		w.Fatal(err)
-	}
-	r, err := follow(w.ctx, cmd, m)
+	r, err := follow(w.ctx, w.emitting(args...), m)
 	if err != nil {
 		w.Fatal(err)
 	}
 	return r
+}
+
+// emitting returns the command `kubectl sbw --events`.
+func (w *story) emitting(args ...string) *exec.Cmd {
+	w.Helper()
+	cmd, err := w.s.Command(w.ctx, w.dir, "kubectl", append([]string{"sbw", "--events"}, args...)...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return cmd
 }
 
 // tally counts the effects of a load.

@@ -419,6 +419,23 @@ func (p *place) command(ctx context.Context, extra []string, args ...string) (*e
 // follow runs a plugin's command that prints events, and executes m when its
 // moment has come.
 func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
+	done := m.do == nil
+	r, err := followEach(ctx, cmd, func(e event, p *os.Process) error {
+		if done || !m.is(e) {
+			return nil
+		}
+		done = true
+		return m.do(p)
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("the command ended with %d before %s of %s:\n%s", r.code, m.kind, m.stage, r.stderr)
+	}
+	return r, err
+}
+
+// followEach runs a plugin's command that prints events, and executes do for each of
+// them.
+func followEach(ctx context.Context, cmd *exec.Cmd, do func(event, *os.Process) error) (*command, error) {
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()
@@ -431,18 +448,14 @@ func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
 		return nil, err
 	}
 	lines := bufio.NewReader(stderr)
-	done := m.do == nil
 	for {
 		line, err := lines.ReadString('\n')
 		r.stderr += line
 		var e event
 		if json.Unmarshal([]byte(line), &e) == nil && e.Kind != "" {
 			r.events = append(r.events, e)
-			if !done && m.is(e) {
-				done = true
-				if err := m.do(cmd.Process); err != nil {
-					return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
-				}
+			if err := do(e, cmd.Process); err != nil {
+				return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 			}
 		}
 		if err != nil {
@@ -452,9 +465,6 @@ func follow(ctx context.Context, cmd *exec.Cmd, m moment) (*command, error) {
 	_ = cmd.Wait() // its state says how it ended
 	r.code, r.stdout, r.ended = cmd.ProcessState.ExitCode(), stdout.String(), time.Now()
 	r.took = r.ended.Sub(begin)
-	if !done {
-		return r, fmt.Errorf("the command ended with %d before %s of %s:\n%s", r.code, m.kind, m.stage, r.stderr)
-	}
 	return r, ctx.Err()
 }
 

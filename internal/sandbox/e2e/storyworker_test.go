@@ -116,6 +116,8 @@ type story struct {
 	name string
 	dir  string
 	url  string // Inngest's URL, as seen from this machine
+	// server is the name of the story's own Inngest server; empty if it uses the common one.
+	server string
 }
 
 const storyManifest = `apiVersion: apps/v1
