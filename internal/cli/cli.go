@@ -133,7 +133,8 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 	findings := pipeline.AsFindings(e.Plugin, err)
 	interrupted := ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted)
 	if interrupted && !slices.ContainsFunc(findings, func(f *pipeline.Finding) bool { return f.Code != pipeline.CodeInternal }) {
-		return int(pipeline.Interrupted), e.interrupted()
+		e.interrupted()
+		return int(pipeline.Interrupted), nil
 	}
 	switch {
 	case isCobraUsage(err):
@@ -158,11 +159,10 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 
 // interrupted prints that a command outside of a run was interrupted. What it was doing at
 // that moment says nothing.
-func (e *Env) interrupted() []*pipeline.Finding {
+func (e *Env) interrupted() {
 	if !e.Mode.Events {
 		fmt.Fprintln(e.Err, pipeline.ErrInterrupted)
 	}
-	return nil
 }
 
 // parsing matches the beginning of strconv's errors. The text that it quotes is also

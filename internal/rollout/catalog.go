@@ -88,9 +88,9 @@ func (f *facts) checkEvent(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 	if f.inngest.ConfirmEvent == "" {
 		return nil, nil
 	}
-	found, err := f.checkConfirmEvent(ctx, rep)
-	if _, rerr := f.registered.Get(ctx); err != nil || rerr != nil {
-		return found, err // another check reports that the server does not answer
+	found := f.checkConfirmEvent(ctx)
+	if _, err := f.registered.Get(ctx); err != nil {
+		return found, nil // another check reports that the server does not answer
 	}
 	c, err := f.conn.Get(ctx)
 	if err != nil {
@@ -101,10 +101,10 @@ func (f *facts) checkEvent(ctx context.Context, rep *pipeline.Reporter) ([]*pipe
 
 // checkConfirmEvent refuses an event that triggers no function of the incoming image.
 // If the catalog does not know all functions, the confirm stage decides instead.
-func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
+func (f *facts) checkConfirmEvent(ctx context.Context) []*pipeline.Finding {
 	c, err := f.catalog.Get(ctx)
 	if err != nil || c == nil || f.inngest.ConfirmEvent == "" {
-		return nil, nil // another check reports the error
+		return nil // another check reports the error
 	}
 	var before []catalog.Function
 	app := f.Worker.Inngest.App
@@ -113,20 +113,20 @@ func (f *facts) checkConfirmEvent(ctx context.Context, _ *pipeline.Reporter) ([]
 	}
 	index, ok := c.Match(before)
 	if !ok || index.Incomplete {
-		return nil, nil
+		return nil
 	}
 	var functions []model.Function
 	for _, fn := range index.Functions {
 		one := model.Function{Slug: fn.ID}
 		if len(fn.Undecided) > 0 {
-			return nil, nil
+			return nil
 		}
 		for _, t := range fn.Triggers {
 			one.Triggers = append(one.Triggers, model.Trigger{Event: t.Event, Cron: t.Cron})
 		}
 		functions = append(functions, one)
 	}
-	return pipeline.AsFindings("cannot check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent)), nil
+	return pipeline.AsFindings("cannot check the event", judge.JudgeEvent(app, functions, f.inngest.ConfirmEvent))
 }
 
 // inFlight counts the unfinished runs of functions that are about to be removed,

@@ -99,10 +99,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 		rep.Notef("Inngest does not know app %s yet: this rollout registers it", c.App)
 		return found, nil
 	}
-	rep.Notef("Inngest has %s of app %s", count(len(now.own.Functions), "function"), c.App)
-	for _, a := range now.own.Beside {
-		rep.Notef("the worker also serves app %s: its steps count as well, but its registration is neither refreshed nor compared", a)
-	}
+	noteApps(rep, c.App, now.own)
 	switch {
 	case f.sparesSteps(ctx):
 		zeroRetries = pipeline.Note // no step is interrupted
@@ -123,6 +120,14 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	}
 	restart, err := r.restart(ctx, c)
 	return append(found, judge.JudgeRestart(steps, restart)...), err
+}
+
+// noteApps notes what is registered for the worker.
+func noteApps(rep *pipeline.Reporter, name string, own *model.App) {
+	rep.Notef("Inngest has %s of app %s", count(len(own.Functions), "function"), name)
+	for _, a := range own.Beside {
+		rep.Notef("the worker also serves app %s: its steps count as well, but its registration is neither refreshed nor compared", a)
+	}
 }
 
 // judgesRetries reports whether the image's catalog shows which functions will have

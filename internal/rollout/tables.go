@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
@@ -76,6 +77,19 @@ func shortDigest(digest string) string {
 	return hex[:min(len(hex), 12)]
 }
 
+// registrationRows are the rows of what Inngest has registered for the worker.
+func registrationRows(app *model.App) [][2]string {
+	if app == nil {
+		return [][2]string{{"registration", "not registered"}}
+	}
+	functions := func(a model.App) string { return units.Count(len(a.Functions), "function", "functions") }
+	rows := [][2]string{{"registration", fmt.Sprintf("%s, %s at %s", app.Name, functions(*app), app.URL)}}
+	for _, a := range app.Beside {
+		rows = append(rows, [2]string{"serves too", fmt.Sprintf("%s, %s; not compared", a, functions(a))})
+	}
+	return rows
+}
+
 // Table returns the status as rows of a name and a text.
 func (s *Status) Table() pipeline.Table {
 	var rows [][]string
@@ -113,15 +127,8 @@ func (s *Status) Table() pipeline.Table {
 	}
 	if l := s.Inngest; l != nil {
 		add("server", fmt.Sprintf("kind %s, reached by %s", cmp.Or(l.Health.Kind, "unknown"), l.Way))
-		registered := "not registered"
-		if l.App != nil {
-			registered = fmt.Sprintf("%s, %s at %s", l.App.Name, units.Count(len(l.App.Functions), "function", "functions"), l.App.URL)
-		}
-		add("registration", registered)
-		if l.App != nil {
-			for _, a := range l.App.Beside {
-				add("serves too", fmt.Sprintf("%s, %s; not compared", a, units.Count(len(a.Functions), "function", "functions")))
-			}
+		for _, row := range registrationRows(l.App) {
+			add(row[0], row[1])
 		}
 		if l.Served != nil {
 			add("worker", fmt.Sprintf("serves %s with %s: %s", units.Count(len(l.Served.Functions), "function", "functions"), l.Served.SDK, l.Diff))

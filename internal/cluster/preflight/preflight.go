@@ -95,8 +95,8 @@ func NoReplicas(w *workload.Workload) *pipeline.Finding {
 		return nil
 	}
 	ref := w.Ref()
-	f := finding(pipeline.Warning, "no-replicas", ref.Namespace+"/"+ref.String(), ref.String()+" is scaled to 0, so no pod runs or proves its image",
-		"", "`kubectl scale "+ref.String()+" --replicas=1`")
+	what := ref.String() + " is scaled to 0, so no pod runs or proves its image"
+	f := finding(pipeline.Warning, "no-replicas", ref.Namespace+"/"+ref.String(), what, "", "`kubectl scale "+ref.String()+" --replicas=1`")
 	if by := fieldowner.Owner(w.Object(), "spec", "replicas"); by.Manager != "" {
 		f.Why = "the number was set by " + by.String()
 	}

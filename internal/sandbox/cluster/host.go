@@ -191,17 +191,25 @@ func (h host) restore(ctx context.Context) error {
 	if !b.BinfmtMounted && exists(filepath.Join(binfmtDir, "register")) {
 		errs = append(errs, unix.Unmount(binfmtDir, 0))
 	}
-	for _, dir := range fixed {
-		if !slices.Contains(b.Dirs, dir) {
-			if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
-				errs = append(errs, err)
-			}
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, removeDirs(b.Dirs))...); err != nil {
 		return err
 	}
 	return os.Remove(h.file)
+}
+
+// removeDirs removes the fixed directories that were not there before, unless they are in
+// use by something else.
+func removeDirs(before []string) error {
+	var errs []error
+	for _, dir := range fixed {
+		if slices.Contains(before, dir) {
+			continue
+		}
+		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func hasAddress(ctx context.Context) (bool, error) {
