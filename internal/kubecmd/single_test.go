@@ -73,7 +73,7 @@ func TestScaledToZeroIsAppliedAndReportedAsUnproven(t *testing.T) {
 	w.write("k8s/worker.yaml", strings.Replace(w.read("k8s/worker.yaml"), "replicas: 1", "replicas: 0", 1))
 	w.run(0, "rollout", "--tag", "old", "--no-inngest")
 	w.run(0, "rollout", "--tag", "new", "--no-inngest")
-	if w.tag(0) != "new" || !strings.Contains(w.errs.String(), "no pod will prove") || !strings.Contains(w.errs.String(), "scaled to 0: there is no pod to probe") {
+	if w.tag(0) != "new" || !strings.Contains(w.errs.String(), "explain no-replicas") || !strings.Contains(w.errs.String(), "scaled to 0: there is no pod to probe") {
 		t.Errorf("runs %s\n%s", w.tag(0), w.errs)
 	}
 }

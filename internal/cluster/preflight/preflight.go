@@ -16,6 +16,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	deploymentutil "k8s.io/kubectl/pkg/util/deployment"
 
@@ -97,7 +98,10 @@ func NoReplicas(w *workload.Workload) *pipeline.Finding {
 	ref := w.Ref()
 	what := ref.String() + " is scaled to 0, so no pod runs or proves its image"
 	f := finding(pipeline.Warning, "no-replicas", ref.Namespace+"/"+ref.String(), what, "", "`kubectl scale "+ref.String()+" --replicas=1`")
-	if by := fieldowner.Owner(w.Object(), "spec", "replicas"); by.Manager != "" {
+	switch by := fieldowner.Owner(w.Object(), "spec", "replicas"); {
+	case by.Manager == cluster.FieldManager && by.Operation == string(metav1.ManagedFieldsOperationApply):
+		f.Why, f.Fix = "the manifest of the last rollout sets it", "change replicas in the manifest"
+	case by.Manager != "":
 		f.Why = "the number was set by " + by.String()
 	}
 	return f
