@@ -46,6 +46,13 @@ func judgeApps(
 		e.Recent[s.App.ID] = len(runs) > 0
 	}
 	stale, foreign = judge.Judge(apps, want, e)
+	if !c.CanDelete() {
+		for i := range stale {
+			if stale[i].Prunable() {
+				stale[i].Kept = "the server was started with --no-ui, so it cannot delete apps"
+			}
+		}
+	}
 	return stale, foreign, nil
 }
 
@@ -97,7 +104,7 @@ func keptFindings(left []judge.Stale) []*pipeline.Finding {
 		all = append(all, &pipeline.Finding{
 			Code: model.CodeStaleInUse, Severity: pipeline.Warning,
 			What: fmt.Sprintf("the stale app %q at %s is kept", s.App.Name, s.App.URL), Why: s.Kept,
-			Fix: "prune again later, or delete it in the server's UI if you know that it is not needed",
+			Fix: "prune again when that has changed, or delete it in the server's UI if you know that it is not needed",
 		})
 	}
 	return all

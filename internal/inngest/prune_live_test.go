@@ -75,6 +75,24 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// TestPruneNoUI: a server that cannot delete apps keeps them, and nothing else fails.
+func TestPruneNoUI(t *testing.T) {
+	k := newKit(t, inngestd.Options{NoUI: true})
+	own := k.cluster(env{"FUNCTIONS": "approval-request,napper"})
+	k.mustRefresh(k.options(own))
+	const idleURL = "http://idle:3111"
+	idle := k.pod(npmworkers.SDK3, nil, env{"INNGEST_APP_ID": "idle", "FUNCTIONS": "napper"})
+	k.set(idleURL, idle)
+	k.mustRefresh(inngest.RefreshOptions{Client: k.client(), Worker: k.forward(idle, idleURL, signingKey), App: "idle", Poll: 5 * time.Millisecond})
+	idle.Kill()
+	o := k.options(own)
+	o.Prune, o.Liveness = true, dead(idleURL)
+	done := k.mustRefresh(o)
+	if len(done.Pruned) != 0 || len(done.Stale) != 1 || !strings.Contains(done.Stale[0].Kept, "--no-ui") || !hasCode(done.Findings, "inngest-stale-in-use") {
+		t.Errorf("pruned %v, stale %v, findings %v", done.Pruned, done.Stale, done.Findings)
+	}
+}
+
 // TestPruneGone deletes placeholders and apps with our functions whose Service is
 // proven to be gone, but nothing that has had runs lately.
 func TestPruneGone(t *testing.T) {

@@ -100,6 +100,10 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	return h, err
 }
 
+// CanDelete reports whether the server can delete apps. One without GraphQL cannot. It is
+// known after the first request.
+func (c *Client) CanDelete() bool { return c.hasGraphQL() }
+
 func (c *Client) hasGraphQL() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
