@@ -62,6 +62,9 @@ func TestLeftovers(t *testing.T) {
 		}
 	}
 	kubectl := func(args ...string) func(*bench) { return func(b *bench) { b.Helper(); b.kubectl(args...) } }
+	revision := func(n int) func(*bench) { // the controller has created it
+		return kubectl("wait", "deployment/worker", "--timeout=1m", fmt.Sprintf(`--for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=%d`, n))
+	}
 	sbw := func(text string) func(*bench) {
 		return func(b *bench) { b.Helper(); b.write(text); b.apply(apply.Options{}) }
 	}
@@ -78,7 +81,7 @@ func TestLeftovers(t *testing.T) {
 		note     bool
 	}{
 		{"kubectl rollout undo of a renamed sidecar (kubernetes#94698)",
-			[]func(*bench){apply1(pod(one, sidecar("b"))), apply1(pod(one, sidecar("c"))), kubectl("rollout", "undo", "deployment/worker")},
+			[]func(*bench){apply1(pod(one, sidecar("b"))), revision(1), apply1(pod(one, sidecar("c"))), revision(2), kubectl("rollout", "undo", "deployment/worker")},
 			pod(one, sidecar("c")), []string{"container b"}, `"kubectl"`, false},
 		{"two ways of applying and then a renamed container (kubernetes#112826)",
 			[]func(*bench){apply1(pod(one, sidecar("b"))), apply1(pod(one, sidecar("b")), "--server-side", "--force-conflicts")},
