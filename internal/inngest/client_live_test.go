@@ -12,6 +12,7 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/inngest/client"
 	"github.com/joelhooks/gh-sbw/internal/inngest/model"
+	"github.com/joelhooks/gh-sbw/internal/inngest/wire"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/inngestd"
 )
 
@@ -93,6 +94,14 @@ func TestNoUI(t *testing.T) {
 		t.Errorf("error %q", r.Error)
 	}
 	wantCode(t, k.client().DeleteApp(k.ctx, "x"), "inngest-no-ui")
+	slash, err := client.New(client.Options{
+		Server: wire.Endpoint{BaseURL: k.url}, Key: wire.NewSigningKey(signingKey), Apps: []string{"team/worker"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = slash.Apps(k.ctx)
+	wantCode(t, err, "inngest-no-ui")
 	_, err = k.clientWith("").Apps(k.ctx)
 	wantCode(t, err, "inngest-key-needed")
 	_, err = k.clientWith(otherKey).Apps(k.ctx)

@@ -30,8 +30,8 @@ type Options struct {
 	// Key is needed only without GraphQL (--no-ui): the REST routes need it,
 	// GraphQL does not.
 	Key wire.SigningKey
-	// Apps lists the names to look up if the server cannot list its apps: with
-	// --no-ui, before /v2/apps existed.
+	// Apps lists the apps of the caller. Their names are looked up if the server cannot
+	// list its apps: with --no-ui, before /v2/apps existed.
 	Apps []string
 	// Patience is how long a request that only reads waits for a server that has
 	// answered before and is now away. Zero means that it fails at once.

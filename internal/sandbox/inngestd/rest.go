@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,10 +25,15 @@ func (s *Server) appFunctions(w http.ResponseWriter, r *http.Request) {
 		Created  time.Time      `json:"created_at"`
 		Archived time.Time      `json:"archived_at"`
 	}
+	// As in the real server (1.43), a name with a slash is compared as it stands in the path.
+	name := r.PathValue("name")
+	if strings.Contains(name, "/") {
+		name = url.PathEscape(name)
+	}
 	all := []row{}
 	s.mu.Lock()
 	for _, f := range s.functions {
-		if a := s.appLocked(f.appID); a.name == r.PathValue("name") && !f.archived {
+		if a := s.appLocked(f.appID); a.name == name && !f.archived {
 			all = append(all, row{f.id, nilUUID, f.appID, f.slug, f.name, f.config, f.created, time.Time{}})
 		}
 	}
