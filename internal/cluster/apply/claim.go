@@ -193,14 +193,7 @@ func (a *applier) claim(
 		if err != nil || !changed {
 			return live, err
 		}
-		patch, err := json.Marshal([]map[string]any{
-			{"op": "replace", "path": "/metadata/managedFields", "value": entries},
-			{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()},
-		})
-		if err != nil {
-			return nil, err
-		}
-		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		after, err := SetManagedFields(ctx, client, live, entries)
 		if !apierrors.IsConflict(err) || !try.More(ctx) {
 			return after, err
 		}
@@ -209,6 +202,25 @@ func (a *applier) claim(
 		}
 	}
 	return live, nil
+}
+
+// SetManagedFields replaces the entries that say who owns which fields of an object. It
+// changes no value. If the object has changed since live was read, the error is a conflict.
+func SetManagedFields(
+	ctx context.Context,
+	client dynamic.ResourceInterface,
+	live *unstructured.Unstructured,
+	entries []metav1.ManagedFieldsEntry,
+) (*unstructured.Unstructured, error) {
+	patch, err := json.Marshal([]Operation{
+		{Op: "replace", Path: "/metadata/managedFields", Value: entries},
+		// If the version is outdated, the API server answers 409.
+		{Op: "replace", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 }
 
 func claimed(

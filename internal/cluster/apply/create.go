@@ -2,13 +2,11 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -59,14 +57,7 @@ func (a *applier) asApplied(
 		if err != nil || !changed {
 			return live, err
 		}
-		patch, err := json.Marshal([]map[string]any{
-			{"op": "replace", "path": "/metadata/managedFields", "value": entries},
-			{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()},
-		})
-		if err != nil {
-			return live, err
-		}
-		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		after, err := SetManagedFields(ctx, client, live, entries)
 		if err == nil {
 			return after, nil
 		}

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -203,15 +202,7 @@ func giveBackOwnership(ctx context.Context, client dynamic.ResourceInterface, na
 		if err != nil || fields == nil {
 			return err
 		}
-		patch, err := json.Marshal([]apply.Operation{
-			{Op: "replace", Path: "/metadata/managedFields", Value: fields},
-			// If the version is outdated, the API server answers 409.
-			{Op: "replace", Path: "/metadata/resourceVersion", Value: live.GetResourceVersion()},
-		})
-		if err != nil {
-			return err
-		}
-		_, err = client.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		_, err = apply.SetManagedFields(ctx, client, live, fields)
 		if !apierrors.IsConflict(err) || !try.More(ctx) {
 			return err
 		}
