@@ -262,9 +262,9 @@ func (r *Run) Release(ctx context.Context, servicesFirst bool, o watch.Options) 
 // errEnding ends a wait: every old pod is terminating.
 var errEnding = errors.New("every old pod is terminating")
 
-// oldEnding waits until every pod of another version than w's is terminating and is
-// therefore no longer an endpoint of any Service. The Deployment's status shows that much
-// later than its ReplicaSets and pods do, so it does not wait for the rollout to complete.
+// oldEnding waits until every pod of another version than w's is terminating, and the
+// cluster's controllers know that. The Deployment's status shows it much later than its
+// ReplicaSets and pods do, so it does not wait for the rollout to complete.
 func (r *Run) oldEnding(ctx context.Context, w *workload.Workload, o watch.Options) error {
 	waiting, over := context.WithCancelCause(ctx)
 	defer over(nil)
@@ -285,15 +285,22 @@ func (r *Run) oldEnding(ctx context.Context, w *workload.Workload, o watch.Optio
 	return err
 }
 
-// allEnding reports whether the ReplicaSets of other versions than w's are scaled to 0 and
-// all of their pods are terminating. It is false as long as that is not known.
+// allEnding reports whether the ReplicaSets of other versions than w's are scaled to 0, all
+// of their pods are terminating, and the ReplicaSets count none of them any more. It is false
+// as long as that is not known.
+//
+// The count is what makes it safe to restore a Service's selector. The controller that writes
+// the Service's endpoints may learn of the selector before it learns that the pods are
+// terminating. It would publish them as ready, and kube-proxy would send requests to them
+// for a second. It shares its view of the pods with the ReplicaSets' controller (one informer
+// of kube-controller-manager), so once they are not counted there, neither publishes them.
 func allEnding(w *workload.Workload, s verdict.Snapshot) bool {
 	fresh := verdict.NewReplicaSet(w.Deployment, slices.Clone(s.ReplicaSets))
 	if fresh == nil || s.PodsUnknown {
 		return false
 	}
 	for _, rs := range s.ReplicaSets {
-		if metav1.IsControlledBy(rs, w.Deployment) && rs.UID != fresh.UID && (rs.Spec.Replicas == nil || *rs.Spec.Replicas > 0) {
+		if metav1.IsControlledBy(rs, w.Deployment) && rs.UID != fresh.UID && !scaledToZero(rs) {
 			return false
 		}
 	}
@@ -306,6 +313,12 @@ func allEnding(w *workload.Workload, s verdict.Snapshot) bool {
 		}
 	}
 	return true
+}
+
+// scaledToZero reports whether a ReplicaSet should have no pods, and its controller has seen
+// that every pod which it had is terminating.
+func scaledToZero(rs *appsv1.ReplicaSet) bool {
+	return rs.Spec.Replicas != nil && *rs.Spec.Replicas == 0 && rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == 0
 }
 
 // releaseEnded releases the Services when the old pods are terminating. A Service that also
