@@ -74,11 +74,10 @@ func (h host) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	// What kube-proxy does not translate, such as the address of a Service that is
-	// gone, is refused here. Otherwise it would leave this machine, and whatever
-	// answers out there would be taken for the Service.
-	if err := run(ctx, "ip", "route", "replace", "local", ServiceCIDR, "dev", "lo"); err != nil {
-		return err
+	for _, r := range routes {
+		if err := run(ctx, "ip", r.args("replace")...); err != nil {
+			return err
+		}
 	}
 	return h.emulate(ctx)
 }
@@ -178,10 +177,12 @@ func (h host) restore(ctx context.Context) error {
 			errs = append(errs, run(ctx, "ip", "address", "del", NodeIP+"/32", "dev", "lo"))
 		}
 	}
-	if has, err := hasRoute(ctx); err != nil {
-		errs = append(errs, err)
-	} else if has {
-		errs = append(errs, run(ctx, "ip", "route", "del", "local", ServiceCIDR, "dev", "lo"))
+	for _, r := range routes {
+		if exists, err := r.exists(ctx); err != nil {
+			errs = append(errs, err)
+		} else if exists {
+			errs = append(errs, run(ctx, "ip", r.args("del")...))
+		}
 	}
 	if !b.BinfmtEnabled && exists(filepath.Join(binfmtDir, binfmtName)) {
 		// Writing -1 unregisters only this entry, and leaves Debian's own record of
@@ -220,9 +221,27 @@ func hasAddress(ctx context.Context) (bool, error) {
 	return bytes.Contains(out, []byte(" "+NodeIP+"/")), nil
 }
 
-// hasRoute reports whether the addresses of Services stay on this machine.
-func hasRoute(ctx context.Context) (bool, error) {
-	out, err := exec.CommandContext(ctx, "ip", "-4", "route", "show", "table", "local", ServiceCIDR).Output()
+// route is a route of this machine: its type, its destination and, if the type needs one,
+// its device.
+type route struct{ kind, to, dev string }
+
+// routes keep on this machine what has no other place to go: the addresses of Services that
+// kube-proxy does not translate, because they are gone, are refused, and those of pods that
+// are gone are unreachable. Otherwise such a request would leave this machine, and whatever
+// answers out there would be taken for the Service or the pod.
+var routes = []route{{kind: "local", to: ServiceCIDR, dev: "lo"}, {kind: "unreachable", to: PodCIDR}}
+
+// args returns the arguments of ip that add, replace or delete the route.
+func (r route) args(verb string) []string {
+	all := []string{"route", verb, r.kind, r.to}
+	if r.dev != "" {
+		all = append(all, "dev", r.dev)
+	}
+	return all
+}
+
+func (r route) exists(ctx context.Context) (bool, error) {
+	out, err := exec.CommandContext(ctx, "ip", "-4", "route", "show", "table", "all", "type", r.kind, r.to).Output()
 	if err != nil {
 		return false, fmt.Errorf("ip route show: %w", err)
 	}
