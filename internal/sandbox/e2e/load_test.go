@@ -79,14 +79,7 @@ func newLoad(ctx context.Context, t testing.TB, s *sandbox.Sandbox, img *storyIm
 	t.Helper()
 	l := &load{story: newStory(ctx, t, s, name), img: img, proven: map[string]time.Time{},
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}}
-	file := filepath.Join(l.dir, "worker.yaml")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "replicas: 1", "replicas: 2", 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	l.edit("replicas: 1", "replicas: 2")
 	listener, err := net.Listen("tcp", net.JoinHostPort(cluster.NodeIP, "0"))
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +101,22 @@ func newLoad(ctx context.Context, t testing.TB, s *sandbox.Sandbox, img *storyIm
 	}
 	l.proven["v0"] = time.Now()
 	return l
+}
+
+// edit replaces text in the worker's manifest.
+func (l *load) edit(old, with string) {
+	l.Helper()
+	file := filepath.Join(l.dir, "worker.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		l.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		l.Fatalf("the manifest does not contain %q", old)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), old, with, 1)), 0o644); err != nil {
+		l.Fatal(err)
+	}
 }
 
 // publish publishes a version. It is a good one unless env changes its
@@ -210,7 +219,7 @@ func (l *load) version(url string) (string, error) {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, text)
+		err = fmt.Errorf("%s: %s %v", resp.Status, text, resp.Header)
 	}
 	return string(text), err
 }
