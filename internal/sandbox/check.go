@@ -25,10 +25,9 @@ import (
 func (s *Sandbox) lint(ctx context.Context) error {
 	s.say("golangci-lint run")
 	begin := time.Now()
-	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin(), "golangci-lint"), "run", "--allow-parallel-runners")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Root, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("golangci-lint: %w", err)
+	args := append(slices.Clone(lowest), filepath.Join(s.Bin(), "golangci-lint"), "run", "--allow-parallel-runners")
+	if err := s.tool(ctx, s.Root, nil, args...); err != nil {
+		return err
 	}
 	s.say("golangci-lint took %s", time.Since(begin).Round(time.Second))
 	return nil
@@ -137,5 +136,5 @@ func (s *Sandbox) vet(ctx context.Context, unit vetUnit) error {
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return err
 	}
-	return s.goTool(ctx, unit.Dir, []string{"GOWORK=off"}, "tool", "vet", config)
+	return s.tool(ctx, unit.Dir, []string{"GOWORK=off"}, "go", "tool", "vet", config)
 }

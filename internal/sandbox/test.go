@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/npmworkers"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
@@ -26,28 +27,42 @@ func (s *Sandbox) Test(ctx context.Context) error {
 	if err := s.installForTests(ctx); err != nil {
 		return err
 	}
-	// A linter finding fails the run only at its end, because the tests show
-	// more.
-	lint := s.lint(ctx)
-	if err := s.vetNested(ctx); err != nil {
-		return err
-	}
-	// The end-to-end tests run last and alone: a cluster that shares two cores
-	// with the compiler and all other tests would miss its own time limits.
 	rest, whole, err := s.packages(ctx)
 	if err != nil {
 		return err
 	}
-	s.say("go test -race, %d packages", len(rest))
-	// This is the limit for one package. It is reached only if something
-	// hangs.
-	test := func(limit string, packages []string) error {
-		return s.goTool(ctx, s.Root, noProxies, append([]string{"test", "-race", "-timeout=" + limit}, packages...)...)
-	}
-	err = test("20m", rest)
+	// The end-to-end tests mostly wait: for kubelets, probes and grace periods.
+	// Everything else runs beside them at the lowest priority, because a cluster
+	// that competes with the compiler would miss its own time limits.
+	var beside, last error
+	var wait sync.WaitGroup
+	wait.Go(func() { beside = s.checkPackages(ctx, rest) })
 	s.say("go test -race, end to end")
-	err = errors.Join(err, test("40m", whole), lint)
-	return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+	last = s.goTest(ctx, nil, "40m", whole)
+	s.say("the end-to-end tests are over")
+	wait.Wait()
+	return errors.Join(last, beside, s.Down(context.WithoutCancel(ctx)))
+}
+
+// checkPackages lints the code, vets the nested modules and tests the packages
+// that need no cluster, all at the lowest priority. Each of them runs even if
+// another one fails, because the tests show more than a linter finding.
+func (s *Sandbox) checkPackages(ctx context.Context, packages []string) error {
+	lint := s.lint(ctx)
+	vet := s.vetNested(ctx)
+	s.say("go test -race, %d packages", len(packages))
+	return errors.Join(s.goTest(ctx, lowest, "30m", packages), vet, lint)
+}
+
+// lowest is the prefix of a command line that runs it only while nothing else
+// needs the processor.
+var lowest = []string{"nice", "-n", "19"}
+
+// goTest runs go test with the race detector. The limit is for one package. It is
+// reached only if something hangs.
+func (s *Sandbox) goTest(ctx context.Context, prefix []string, limit string, packages []string) error {
+	args := slices.Concat(prefix, []string{"go", "test", "-race", "-timeout=" + limit}, packages)
+	return s.tool(ctx, s.Root, noProxies, args...)
 }
 
 // noProxies hides the machine's proxies from the tests. Everything that they
@@ -112,15 +127,15 @@ func (s *Sandbox) nested() ([]string, error) {
 	return dirs, nil
 }
 
-// goTool runs go with the sandbox's directory in the environment and its programs
-// on PATH, and shows its output.
-func (s *Sandbox) goTool(ctx context.Context, dir string, env []string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
+// tool runs a command with the sandbox's directory in the environment and its
+// programs on PATH, and shows its output.
+func (s *Sandbox) tool(ctx context.Context, dir string, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{require.EnvDir + "=" + s.Dir, "PATH=" + s.Bin() + ":" + os.Getenv("PATH")}, env)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go %s: %w", args[0], err)
+		return fmt.Errorf("%s: %w", strings.Join(args[:min(len(args), 5)], " "), err)
 	}
 	return nil
 }
