@@ -45,8 +45,15 @@
 // # Order of the release
 //
 // If the new version is accepted, the Deployment is released first, and the Services
-// when the last old pod is terminating. If it is rejected, the new pods are terminated
-// first. In the opposite order the Services would select both versions for a moment.
+// when the last old pod is terminating and no controller counts it any more (allEnding).
+// If it is rejected, the new pods are terminated first. In the opposite order the Services
+// would select both versions for a moment.
+//
+// # A changed selector takes effect late
+//
+// The endpoints controller has to learn of it, and kube-proxy on each node after that. So
+// Switch waits until the endpoints show it (reached), and nobody terminates the pods that
+// the Services left before kube-proxy's period is over, too (Settle).
 package handover
 
 import (

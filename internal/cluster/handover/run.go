@@ -131,8 +131,9 @@ func (r *Run) hold(ctx context.Context, origin Origin, name string) error {
 	}
 }
 
-// Switch points all held Services to version to at the same time. If one of them cannot
-// be switched, the others go back immediately. If no pod of that version is Ready, or
+// Switch points all held Services to version to at the same time, and waits until their
+// endpoints show it: see reached. If one of them cannot be switched, the others go back
+// immediately. If no pod of that version is Ready, or
 // one of its containers has ended or restarted since the pod was proven, nothing is
 // written and the error is ErrNotReady.
 func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error {
@@ -154,7 +155,7 @@ func (r *Run) Switch(ctx context.Context, to string, proven []*corev1.Pod) error
 	if err := r.freeze(ctx, to); err != nil {
 		return err
 	}
-	err = r.pinAll(ctx, s.Services, func(svc HeldService) (string, string) { return svc.Mark.Old, to })
+	err = r.pinAll(ctx, s, s.Services, func(svc HeldService) (string, string) { return svc.Mark.Old, to })
 	if err == nil {
 		return nil
 	}
@@ -194,7 +195,7 @@ func (r *Run) switchBack(ctx context.Context) (moved bool, err error) {
 		errs = append(errs, err)
 		return err != nil
 	})
-	errs = append(errs, r.pinAll(ctx, away, func(svc HeldService) (string, string) { return svc.Pinned(), svc.Mark.Old }))
+	errs = append(errs, r.pinAll(ctx, s, away, func(svc HeldService) (string, string) { return svc.Pinned(), svc.Mark.Old }))
 	return true, errors.Join(errs...)
 }
 
@@ -220,8 +221,8 @@ func (r *Run) mayLeave(ctx context.Context, s *State, svc HeldService) error {
 	return r.foreign("service/"+svc.Name, what, writers(svc.ManagedFields))
 }
 
-// pinAll pins several Services concurrently.
-func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldService) (from, to string)) error {
+// pinAll pins several Services of s concurrently.
+func (r *Run) pinAll(ctx context.Context, s *State, all []HeldService, where func(HeldService) (from, to string)) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, svc := range all {
@@ -229,6 +230,7 @@ func (r *Run) pinAll(ctx context.Context, all []HeldService, where func(HeldServ
 		wg.Go(func() {
 			if errs[i] = r.pin(ctx, svc.Name, from, to); errs[i] == nil {
 				r.Reporter.Notef("service/%s points to pod-template-hash %s", svc.Name, to)
+				r.reached(ctx, svc.Name, s.others(to))
 			}
 		})
 	}

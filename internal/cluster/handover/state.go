@@ -178,6 +178,17 @@ func (s *State) versionOf(pod *corev1.Pod) string {
 	return ""
 }
 
+// others returns the UIDs of the pods of all versions but one.
+func (s *State) others(hash string) map[types.UID]bool {
+	all := map[types.UID]bool{}
+	for _, pod := range s.Pods {
+		if s.versionOf(pod) != hash {
+			all[pod.UID] = true
+		}
+	}
+	return all
+}
+
 // current returns the pod-template-hash of the Deployment's template; empty until its
 // controller has created the ReplicaSet.
 func (s *State) current() string {

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,13 +105,16 @@ func Rights(n Needs) []Right {
 			Right{Verb: "list", Resource: "pods", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute},
 			Right{Verb: "create", Resource: "pods/portforward", Namespace: svc, For: "reach Inngest", Extra: n.OtherRoute})
 	}
-	// What the preflight reads; if it may not, it reports that as not checked.
+	// What the preflight reads; if it may not, it reports that as not checked. Without the
+	// endpoints, a switch relies on the time alone.
 	for _, r := range []Right{
 		{Verb: "get", Resource: "serviceaccounts"},
 		{Verb: "list", Resource: "services"},
 		{Verb: "list", Resource: "resourcequotas"},
+		{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", For: "see when a switch has reached the endpoints"},
+		{Verb: "watch", Group: "discovery.k8s.io", Resource: "endpointslices", For: "see when a switch has reached the endpoints"},
 	} {
-		r.Namespace, r.Extra, r.For = ns, true, "check before the change"
+		r.Namespace, r.Extra, r.For = ns, true, cmp.Or(r.For, "check before the change")
 		all = append(all, r)
 	}
 	if n.ReadSecrets {
