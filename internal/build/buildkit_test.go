@@ -77,7 +77,7 @@ func TestBuildKit(t *testing.T) {
 func testMachine(pairs ...string) machine {
 	// docker refuses an ALL_PROXY with the scheme http for a connection over ssh, which
 	// does not need a proxy.
-	env := environment(os.Environ()).without("ALL_PROXY", "all_proxy").with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
+	env := environment(require.Environ()).without("ALL_PROXY", "all_proxy").with("SBW_TEST_SECRET=hush", "GH_TOKEN=ghp_withheld")
 	return Options{Env: env.with(pairs...)}.machine()
 }
 

@@ -167,7 +167,7 @@ func TestInspectWithoutGit(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Without this, git would look for a repository above the test's directory.
-	env := append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
+	env := append(require.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
 	for _, tt := range []struct{ path, why string }{
 		{os.Getenv("PATH"), "not a git repository"},
 		{t.TempDir(), "git is not installed"},

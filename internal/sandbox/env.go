@@ -69,22 +69,17 @@ func (s *Sandbox) Env() (map[string]string, error) {
 	return env, nil
 }
 
-// Environ returns the environment of this process, overridden by Env.
+// Environ returns the environment of this process without the user's own settings,
+// overridden by Env.
 func (s *Sandbox) Environ() ([]string, error) {
 	env, err := s.Env()
 	if err != nil {
 		return nil, err
 	}
 	merged := map[string]string{}
-	for _, kv := range os.Environ() {
+	for _, kv := range require.Environ() {
 		k, v, _ := strings.Cut(kv, "=")
 		merged[k] = v
-	}
-	// The user's own tokens and settings must not get into the sandbox.
-	for _, prefix := range []string{
-		"BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_", "GH_", "GIT_", "GITHUB_", "INNGEST_", "KUBE",
-	} {
-		maps.DeleteFunc(merged, func(name, _ string) bool { return strings.HasPrefix(name, prefix) })
 	}
 	maps.Copy(merged, env)
 	var list []string

@@ -188,7 +188,7 @@ func registrationOf(t *testing.T, bun, dir string) (all []registration, app stri
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bun, "run", filepath.Join(dir, "register.ts"), filepath.Join(dir, "worker.ts"))
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development",
+	cmd.Env = append(require.Environ(), "INNGEST_DEV="+server.URL, "NODE_ENV=development",
 		"HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy=", "ALL_PROXY=", "all_proxy=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, "", fmt.Errorf("the worker did not register: %w\n%s", err, out)
