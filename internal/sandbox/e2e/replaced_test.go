@@ -153,6 +153,9 @@ func (w *story) serverAnswers() error {
 	}
 }
 
+// silentServer begins the note of a stage that waits for the server.
+const silentServer = "Inngest does not answer; waiting for it"
+
 // replaceServer rolls out a version while the server's pod is replaced at the beginning
 // of every stage.
 func replaceServer(ctx context.Context, t *testing.T, s *sandbox.Sandbox, strategy, kind string, stages []string) {
@@ -162,10 +165,18 @@ func replaceServer(ctx context.Context, t *testing.T, s *sandbox.Sandbox, strate
 	if err != nil {
 		t.Fatal(err)
 	}
+	scale := func(replicas string) error {
+		_, err := c.Kubectl(ctx, "", "--namespace=joelclaw", "scale", kind+"/"+w.server, "--replicas="+replicas)
+		return err
+	}
 	var replaced []string
 	// The plugin is stopped until the pod is gone, so that it is in this stage when it
-	// first notices that.
+	// first notices that. In the stage that always needs the server, the next pod is not
+	// started before it has noticed.
 	replace := func(e event, plugin *os.Process) (err error) {
+		if e.Stage == "refresh" && strings.HasPrefix(e.Text, silentServer) {
+			return scale("1")
+		}
 		if e.Kind != pipeline.StageStarted || e.Stage == "preflight" || e.Stage == "stamp" {
 			return nil
 		}
@@ -177,6 +188,11 @@ func replaceServer(ctx context.Context, t *testing.T, s *sandbox.Sandbox, strate
 			return err
 		}
 		replaced = append(replaced, e.Stage)
+		if e.Stage == "refresh" {
+			if err := scale("0"); err != nil {
+				return err
+			}
+		}
 		_, err = c.Kubectl(ctx, "", "--namespace=joelclaw", "delete", "pod", "--selector=app="+w.server, "--wait")
 		return err
 	}
@@ -187,8 +203,11 @@ func replaceServer(ctx context.Context, t *testing.T, s *sandbox.Sandbox, strate
 	if r.code != 0 || !slices.Equal(replaced, stages) {
 		t.Fatalf("exit %d; the server was replaced in %q, want %q\n%s", r.code, replaced, stages, r.stderr)
 	}
-	if !r.said("Inngest does not answer; waiting for it") || r.said("is not registered") {
-		t.Errorf("no stage waited for the server, or the server has lost what it had:\n%s", r.stderr)
+	if !r.said(silentServer) {
+		t.Errorf("no stage waited for the server:\n%s", r.stderr)
+	}
+	if r.said("is not registered") {
+		t.Errorf("the server has lost what it had:\n%s", r.stderr)
 	}
 	t.Logf("%d replacements:\n%s", len(replaced), r.timeline())
 	if err := w.serverAnswers(); err != nil {
