@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,12 +15,15 @@ import (
 // milliseconds, unless it is overloaded.
 const endpointsLimit = 10 * time.Second
 
+// errStillPublished ends a wait that took too long.
+var errStillPublished = errors.New("after " + endpointsLimit.String() + ", they are still those before the switch")
+
 // reached waits until the endpoints of a Service, whose selector has just been changed, no
 // longer contain certain pods. Only then does the time count that kube-proxy needs to follow
 // (Settle), because the controller that writes the endpoints may be late. If that cannot be
 // seen, for example because nobody allows it, nothing but the time is left.
 func (r *Run) reached(ctx context.Context, service string, pods map[types.UID]bool) {
-	limited, cancel := context.WithTimeout(ctx, endpointsLimit)
+	limited, cancel := context.WithTimeoutCause(ctx, endpointsLimit, errStillPublished)
 	defer cancel()
 	if err := r.leave(limited, service, pods); err != nil && ctx.Err() == nil {
 		r.Reporter.Detailf("cannot see when the endpoints of service/%s change: %s", service, err)
