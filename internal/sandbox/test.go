@@ -45,8 +45,9 @@ func (s *Sandbox) Test(ctx context.Context) error {
 }
 
 // checkPackages lints the code, vets the nested modules and tests the packages
-// that need no cluster, all at the lowest priority. Each of them runs even if
-// another one fails, because the tests show more than a linter finding.
+// that need no cluster. What takes long runs at the lowest priority. Each of them
+// runs even if another one fails, because the tests show more than a linter
+// finding.
 func (s *Sandbox) checkPackages(ctx context.Context, packages []string) error {
 	lint := s.lint(ctx)
 	vet := s.vetNested(ctx)

@@ -219,7 +219,7 @@ func (l *load) version(url string) (string, error) {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s %v", resp.Status, text, resp.Header)
+		err = fmt.Errorf("%s: %s", resp.Status, text)
 	}
 	return string(text), err
 }
