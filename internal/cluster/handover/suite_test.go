@@ -191,13 +191,15 @@ func (b *bench) origin() handover.Origin {
 
 var names = []string{"admin", "worker"}
 
-// held applies an image, and pins the Services.
+// held applies an image, pins the Services and waits for the new ReplicaSet, without which
+// kubectl finds nothing to undo.
 func (b *bench) held(image string) *workload.Workload {
 	b.Helper()
 	w := b.apply(image)
 	if err := b.run.Hold(b.Context(), b.origin(), names); err != nil {
 		b.Fatal(err)
 	}
+	b.until(func() bool { return b.version() != "" })
 	return w
 }
 
