@@ -3,8 +3,6 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,16 +12,12 @@ import (
 	"time"
 
 	"github.com/joelhooks/gh-sbw/internal/sandbox/buildkitd"
+	"github.com/joelhooks/gh-sbw/internal/sandbox/modules"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/require"
 )
 
-const (
-	// treeEnv replaces the tree of 30,000 files and 1 GB by another:
-	// FILES,BYTES.
-	treeEnv = "SBW_BENCH_TREE"
-	// beforeEnv names an earlier gh-sbw to measure alongside.
-	beforeEnv = "SBW_BENCH_BEFORE"
-)
+// beforeEnv names an earlier gh-sbw to measure alongside.
+const beforeEnv = "SBW_BENCH_BEFORE"
 
 // BenchmarkChurn publishes an image of which one 40-byte file in a tree of 1 GB differs from the image that was
 // published before, as a package manager leaves it that ran again. It is measured from the end of the builder's own
@@ -94,35 +88,14 @@ type churn struct {
 func newChurn(b *testing.B, host string) *churn {
 	b.Helper()
 	c := &churn{host: host, dir: b.TempDir(), platform: "linux/arm64"}
-	files, size := 30_000, 1_000_000_000
-	if s := os.Getenv(treeEnv); s != "" {
-		if _, err := fmt.Sscanf(s, "%d,%d", &files, &size); err != nil {
-			b.Fatal(treeEnv, err)
-		}
-	}
 	c.write(b, "Dockerfile", "FROM scratch\nCOPY server /app/server\nCOPY node_modules /app/node_modules\nCOPY src /app/src\nCMD [\"/app/server\"]\n")
 	c.write(b, "server", string(program()))
 	c.write(b, "src/index.ts", "export {}\n")
 	if err := os.Chmod(filepath.Join(c.dir, "server"), 0o755); err != nil {
 		b.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
-	words := make([]string, 4000)
-	for i := range words {
-		word := make([]byte, 2+r.IntN(10))
-		for j := range word {
-			word[j] = byte('a' + r.IntN(26))
-		}
-		words[i] = string(word)
-	}
-	var text bytes.Buffer
-	for i := range files {
-		text.Reset()
-		for n := size / files / 4 * (1 + r.IntN(7)); text.Len() < n; {
-			text.WriteString(words[min(r.IntN(len(words)), r.IntN(len(words)))])
-			text.WriteByte(" \n.(){};=,"[min(r.IntN(10), r.IntN(10))])
-		}
-		c.write(b, fmt.Sprintf("node_modules/p%d/lib/m%d.js", i/20, i%20), text.String())
+	if err := modules.Write(filepath.Join(c.dir, "node_modules"), 2); err != nil {
+		b.Fatal(err)
 	}
 	return c
 }
@@ -144,7 +117,9 @@ func (c *churn) reset(b *testing.B) { c.home = b.TempDir() }
 
 func (c *churn) change(b *testing.B) {
 	c.round++
-	c.write(b, "node_modules/.modules.yaml", fmt.Sprintf("prunedAt: Sat, 28 Nov 2026 %012d GMT\n", c.round))
+	if err := modules.Change(filepath.Join(c.dir, "node_modules"), c.round); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func (c *churn) sbw(bin string, more ...string) func(*testing.B, *world, string) run {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -93,10 +94,8 @@ func (st *stage) pushStandins() error {
 	// This is native code, labelled with the node's architecture: the tests
 	// are about the cluster, and an emulator would only slow them down.
 	binary := filepath.Join(st.Bin(), "standin")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, "./internal/sandbox/standin")
-	build.Dir, build.Env = st.Root, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the stand-in: %w: %s", err, out)
+	if err := st.compile(binary, runtime.GOARCH); err != nil {
+		return err
 	}
 	// The kernel cannot execute this: it is an ELF header of a machine that
 	// nothing here emulates (e_machine 0x1234).
@@ -133,6 +132,16 @@ func (st *stage) pushStandins() error {
 		if err := remote.Write(ref, img); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// compile builds the stand-in for an architecture.
+func (st *stage) compile(binary, arch string) error {
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, "./internal/sandbox/standin")
+	build.Dir, build.Env = st.Root, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOARCH="+arch)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the stand-in: %w: %s", err, out)
 	}
 	return nil
 }
@@ -401,14 +410,19 @@ func (p *place) kubectl(ctx context.Context, m moment, extra []string, args ...s
 
 // command returns `kubectl sbw --events …` for the place's checkout.
 func (p *place) command(ctx context.Context, extra []string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"sbw", "--events"}, args...)...)
+	return p.program(ctx, extra, "kubectl", append([]string{"sbw", "--events"}, args...)...)
+}
+
+// program returns a command of the sandbox for the place's checkout.
+func (p *place) program(ctx context.Context, extra []string, name string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = p.dir, os.Environ()
 	for k, v := range p.env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	cmd.Env = append(cmd.Env, "HOME="+p.dir, "XDG_STATE_HOME="+filepath.Join(p.dir, "state"))
 	cmd.Env = append(cmd.Env, extra...)
-	path, err := lookPath(p.env["PATH"], "kubectl")
+	path, err := lookPath(p.env["PATH"], name)
 	if err != nil {
 		return nil, err
 	}
