@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
-
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
+	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -208,27 +205,15 @@ func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func
 	if set == nil {
 		return
 	}
-	dyn, err := r.Conn.Dynamic()
+	kube, err := r.Conn.Kube()
 	if err != nil {
 		return
 	}
-	events, err := dyn.Resource(r.Ref.Resource()).Namespace(r.Ref.Namespace).Watch(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("metadata.name", r.Ref.Name).String(),
-	})
-	if err != nil {
-		return
-	}
-	defer events.Stop()
-	for e := range events.ResultChan() {
-		u, ok := e.Object.(*unstructured.Unstructured)
-		if !ok || u.GetKind() != r.Ref.Kind {
-			return // a metav1.Status: the watch has ended
-		}
-		if live, err := apply.Typed(u); err == nil && !own(live) {
+	watch.Each(ctx, kube, r.Ref, func(live *workload.Workload) {
+		if !own(live) {
 			cancel(apply.Superseded(set, live))
-			return
 		}
-	}
+	})
 }
 
 // leaveFile handles the manifest's file if the cluster was not restored: the file

@@ -179,7 +179,7 @@ func TestRenewedWhileHeld(t *testing.T) {
 	kube, o := setup(t)
 	o.Duration = 2 * time.Second
 	l := acquire(t, kube, o)
-	w, err := kube.CoordinationV1().Leases(o.Workload.Namespace).Watch(t.Context(), metav1.ListOptions{})
+	w, err := kube.CoordinationV1().Leases(o.Workload.Namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		t.Fatal(err)
 	}

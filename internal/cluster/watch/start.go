@@ -22,20 +22,11 @@ func (f *follower) start(ctx context.Context, kube kubernetes.Interface) (wait f
 	var wg sync.WaitGroup
 	ns := f.ref.Namespace
 	apps, core := kube.AppsV1(), kube.CoreV1()
-	byName := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", f.ref.Name).String()
-	}
 	byLabel := func(o *metav1.ListOptions) { o.LabelSelector = f.Applied.Selector().String() }
 
 	f.workloads = newFeed(f, f.workloadKind(), all[metav1.Object], func(metav1.Object) {})
-	switch f.ref.Kind {
-	case workload.Deployment:
-		run(ctx, &wg, f.workloads, calls(apps.Deployments(ns).List, apps.Deployments(ns).Watch), &appsv1.Deployment{}, byName)
-	case workload.StatefulSet:
-		run(ctx, &wg, f.workloads, calls(apps.StatefulSets(ns).List, apps.StatefulSets(ns).Watch), &appsv1.StatefulSet{}, byName)
-	case workload.DaemonSet:
-		run(ctx, &wg, f.workloads, calls(apps.DaemonSets(ns).List, apps.DaemonSets(ns).Watch), &appsv1.DaemonSet{}, byName)
-	}
+	list, example := workloadCalls(kube, f.ref)
+	run(ctx, &wg, f.workloads, list, example, byName(f.ref))
 	if f.ref.Kind == workload.Deployment {
 		f.replicaSets = newFeed(f, "replicasets", all[*appsv1.ReplicaSet], dropManaged[*appsv1.ReplicaSet])
 		run(ctx, &wg, f.replicaSets, calls(apps.ReplicaSets(ns).List, apps.ReplicaSets(ns).Watch), &appsv1.ReplicaSet{}, byLabel)

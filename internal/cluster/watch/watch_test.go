@@ -117,7 +117,7 @@ func (b *bench) create(d *appsv1.Deployment) *workload.Workload {
 // is.
 func (b *bench) observed() {
 	b.Helper()
-	w, err := b.kube.AppsV1().Deployments(b.ns).Watch(b.Context(), metav1.ListOptions{})
+	w, err := b.kube.AppsV1().Deployments(b.ns).Watch(b.Context(), metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		b.Fatal(err)
 	}

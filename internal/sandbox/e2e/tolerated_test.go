@@ -124,7 +124,7 @@ func endedPod(ctx context.Context, p *place) error {
 
 // newPod waits for a running pod other than the one that served.
 func (p *place) newPod(ctx context.Context) (string, error) {
-	w, err := p.kube.CoreV1().Pods(p.ns).Watch(ctx, metav1.ListOptions{LabelSelector: "app=worker"})
+	w, err := p.kube.CoreV1().Pods(p.ns).Watch(ctx, metav1.ListOptions{LabelSelector: "app=worker", ResourceVersion: "0"})
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +176,7 @@ func suspended(ctx context.Context, p *place) error {
 // of the API server, which then ends the watch.
 func (p *place) lockExpired(ctx context.Context) error {
 	within := int64(35)
-	w, err := p.kube.CoreV1().Events(p.ns).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &within})
+	w, err := p.kube.CoreV1().Events(p.ns).Watch(ctx, metav1.ListOptions{TimeoutSeconds: &within, ResourceVersion: "0"})
 	if err != nil {
 		return err
 	}
