@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
@@ -30,4 +33,11 @@ func Writing(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	}()
 	return writing, func() { cancel(nil) }
+}
+
+// Answered reports whether an error is the API server's answer to a request. After any other
+// error, such as that of a connection that broke, it may have carried out the request.
+func Answered(err error) bool {
+	var answer apierrors.APIStatus
+	return errors.As(err, &answer) && !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err)
 }

@@ -50,7 +50,9 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 			!metav1.IsControlledBy(p, w.StatefulSet) {
 			continue
 		}
-		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
+		writing, done := cluster.Writing(ctx)
+		err := pods.Delete(writing, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
+		done()
 		switch {
 		case err == nil:
 			rep.Notef("deleting pod %s of the previous revision: it is not ready, and %s would wait for it", p.Name, r.Ref)

@@ -220,7 +220,9 @@ func SetManagedFields(
 	if err != nil {
 		return nil, err
 	}
-	return client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+	writing, done := cluster.Writing(ctx)
+	defer done()
+	return client.Patch(writing, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
 }
 
 func claimed(

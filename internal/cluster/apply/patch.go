@@ -29,7 +29,7 @@ func (a *applier) unchanged(
 	if errors.Is(err, errMoved) {
 		return // patchOver has taken it back
 	}
-	if a.DryRun || !answered(err) {
+	if a.DryRun || !cluster.Answered(err) {
 		return
 	}
 	if apierrors.IsConflict(err) { // the server refuses a conflicting patch as a whole
@@ -138,15 +138,10 @@ func (a *applier) patchOver(
 	}
 }
 
-// answered reports whether an error is the API server's answer to a request. After any other
-// error, such as that of a connection that broke, it may have carried out the request.
-func answered(err error) bool {
-	var answer apierrors.APIStatus
-	return errors.As(err, &answer) && !apierrors.IsTimeout(err) && !apierrors.IsServerTimeout(err)
-}
-
 // unanswered reports whether a patch has failed in a way that may have changed something.
-func (a *applier) unanswered(err error) bool { return err != nil && !a.DryRun && !answered(err) }
+func (a *applier) unanswered(err error) bool {
+	return err != nil && !a.DryRun && !cluster.Answered(err)
+}
 
 // landed returns the object as a patch without an answer has left it; nil if the patch has
 // changed nothing. If that cannot be found out, it returns the object as it was before, so
@@ -178,7 +173,7 @@ func (a *applier) landed(
 	switch {
 	case err == nil && sameContent(after, live):
 		return live
-	case err == nil || answered(err):
+	case err == nil || cluster.Answered(err):
 		return nil // it is as somebody else has left it
 	}
 	return unknown

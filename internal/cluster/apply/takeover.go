@@ -71,7 +71,9 @@ func (a *applier) takeOver(
 		if err != nil || patch == nil {
 			return live, err
 		}
-		after, err := client.Patch(ctx, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		writing, done := cluster.Writing(ctx)
+		after, err := client.Patch(writing, live.GetName(), types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: cluster.FieldManager})
+		done()
 		if err == nil || !apierrors.IsConflict(err) || !try.More(ctx) {
 			return after, err
 		}

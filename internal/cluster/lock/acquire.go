@@ -57,7 +57,9 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	live, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		live, err = l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
+		live, err = l.write(ctx, func(ctx context.Context) (*coordinationv1.Lease, error) {
+			return l.leases.Create(ctx, l.mine(nil), metav1.CreateOptions{FieldManager: cluster.FieldManager})
+		})
 		if apierrors.IsAlreadyExists(err) {
 			return l.try(ctx) // somebody else created it first; read it again
 		}
@@ -74,7 +76,10 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 			}
 			l.TookOver = holder(live)
 		}
-		live, err = l.leases.Update(ctx, l.mine(live), metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+		old := live
+		live, err = l.write(ctx, func(ctx context.Context) (*coordinationv1.Lease, error) {
+			return l.leases.Update(ctx, l.mine(old), metav1.UpdateOptions{FieldManager: cluster.FieldManager})
+		})
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			l.TookOver = ""
 			return l.try(ctx)
@@ -93,6 +98,29 @@ func (l *Lock) try(ctx context.Context) (held *coordinationv1.Lease, expires tim
 	}
 	return nil, 0, nil
 }
+
+// write writes the Lease. A write that an interrupt meets, or whose answer is lost, may have
+// taken the lock all the same; nobody would release it if that remained unknown.
+func (l *Lock) write(ctx context.Context, do func(context.Context) (*coordinationv1.Lease, error)) (*coordinationv1.Lease, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	writing, done := cluster.Writing(ctx)
+	defer done()
+	written, err := do(writing)
+	if err == nil || cluster.Answered(err) {
+		return written, err
+	}
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+	defer cancel()
+	if live, again := l.leases.Get(looking, l.name, metav1.GetOptions{}); again == nil && l.names(live) {
+		return live, nil
+	}
+	return nil, err
+}
+
+// lookWithin limits how long to look for what a write without an answer has done.
+const lookWithin = 10 * time.Second
 
 // mine returns the Lease as this holder writes it.
 func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {

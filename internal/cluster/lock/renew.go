@@ -119,7 +119,12 @@ func (l *Lock) rewrite(ctx context.Context) error {
 // ours reports whether this very run acquired a Lease: a holder's name can
 // reappear when a process ID is reused.
 func (l *Lock) ours(lease *coordinationv1.Lease) bool {
-	return lease.UID == l.lease.UID && holder(lease) == l.Holder && lease.Annotations[annotationRun] == l.Run
+	return lease.UID == l.lease.UID && l.names(lease)
+}
+
+// names reports whether a Lease names this run as its holder.
+func (l *Lock) names(lease *coordinationv1.Lease) bool {
+	return holder(lease) == l.Holder && lease.Annotations[annotationRun] == l.Run
 }
 
 func orNobody(who string) string {

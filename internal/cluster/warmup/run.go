@@ -72,10 +72,12 @@ func one(ctx context.Context, kube kubernetes.Interface, o Options, node string)
 		return p, nil
 	}
 	pods := kube.CoreV1().Pods(o.Ref.Namespace)
-	pod, err = pods.Create(ctx, pod, metav1.CreateOptions{FieldManager: cluster.FieldManager})
+	writing, done := cluster.Writing(ctx)
+	pod, err = pods.Create(writing, pod, metav1.CreateOptions{FieldManager: cluster.FieldManager})
+	done()
 	switch {
 	case ctx.Err() != nil:
-		// The pod may exist; nobody knows its name, but its label.
+		// The pod may exist; without an answer nobody knows its name, but its label.
 		return p, errors.Join(context.Cause(ctx), clean(ctx, kube, o))
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsInternalError(err):
 		// A quota, a policy or a webhook: it rejects this pod, and perhaps not the worker's.
