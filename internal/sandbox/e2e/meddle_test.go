@@ -69,7 +69,8 @@ func overtake(ctx context.Context, p *place) error {
 	return err
 }
 
-// preparations maps names to the objects that are applied to a namespace.
+// preparations maps names to the objects that are applied to a namespace, whose name replaces
+// NAMESPACE.
 var preparations = map[string]string{
 	"quota":         `{apiVersion: v1, kind: ResourceQuota, metadata: {name: full}, spec: {hard: {pods: "1"}}}`,
 	"later":         `{apiVersion: v1, kind: Secret, metadata: {name: later}, stringData: {A: b}}`,
@@ -80,7 +81,7 @@ var preparations = map[string]string{
 		validations: [{expression: "!object.spec.containers.exists(c, c.image.contains(':better'))", message: "nothing better"}]}}
 ---
 {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: standin}, spec: {
-		policyName: standin, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: standin-admission}}}}}`,
+		policyName: standin, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}}}`,
 }
 
 func (p *place) prepare(ctx context.Context, what string) error {
@@ -111,7 +112,7 @@ func (p *place) prepare(ctx context.Context, what string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Kubectl(ctx, preparations[what], "--namespace="+p.ns, "apply", "-f", "-")
+	_, err = c.Kubectl(ctx, strings.ReplaceAll(preparations[what], "NAMESPACE", p.ns), "--namespace="+p.ns, "apply", "-f", "-")
 	if err != nil || what != "policy" {
 		return err
 	}
@@ -121,6 +122,8 @@ func (p *place) prepare(ctx context.Context, what string) error {
 // enforced waits until the API server enforces the policy. That takes a
 // moment, and there is nothing to watch for it.
 func (p *place) enforced(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "refused"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x:better"}}},

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,8 @@ type stage struct {
 	*sandbox.Sandbox
 	kube kubernetes.Interface
 	env  map[string]string
+	// rounds counts the calls of places.
+	rounds atomic.Int64
 }
 
 var standinOnce struct {
@@ -196,12 +199,13 @@ func (st *stage) places(t testing.TB, names []string) map[string]*place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Those of the previous test may still be terminating.
-	set := strings.ToLower(strings.NewReplacer("/", "-").Replace(t.Name()))
+	// Those of the previous test, or of the same test with -count, may still be terminating.
+	round := st.rounds.Add(1)
+	set := fmt.Sprintf("%s-%d", strings.ToLower(strings.NewReplacer("/", "-").Replace(t.Name())), round)
 	all := map[string]*place{}
 	var objects strings.Builder
 	for _, n := range names {
-		p := &place{stage: st, ns: "standin-" + n, dir: filepath.Join(t.TempDir(), n)}
+		p := &place{stage: st, ns: fmt.Sprintf("standin%d-%s", round, n), dir: filepath.Join(t.TempDir(), n)}
 		p.original = fmt.Appendf(nil, standinManifest, p.ns, standinImage, set)
 		all[n] = p
 		fmt.Fprintf(&objects, "---\n{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {set: %s}}}\n", p.ns, set)
