@@ -7,8 +7,11 @@ import (
 )
 
 // settings are the prefixes of the variables that hold a user's own settings for
-// BuildKit, Docker, git, gh, Inngest, kubectl and podman.
-var settings = []string{"BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_", "GH_", "GIT_", "GITHUB_", "INNGEST_", "KUBE", "REGISTRY_AUTH_"}
+// buildah, BuildKit, containerd, Docker, git, gh, Inngest, kubectl, nerdctl and podman.
+var settings = []string{
+	"BUILDAH_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "CONTAINER", "DOCKER_", "GH_", "GIT_", "GITHUB_", "INNGEST_", "KUBE",
+	"NERDCTL_", "REGISTRY_AUTH_",
+}
 
 // Environ returns the environment of this process without the user's own settings
 // for the programs that are used here: a token, a context or a commit hook would
