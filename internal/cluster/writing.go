@@ -10,7 +10,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/waiting"
 )
 
-// answerWithin is how long the answer to a write may take after an interrupt.
+// answerWithin is how long the answer to a write may take after an interrupt, and how long
+// to look for what a write without an answer has done.
 const answerWithin = 10 * time.Second
 
 // Writing returns the context of a request that changes an object. An interrupt prevents
@@ -33,6 +34,12 @@ func Writing(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	}()
 	return writing, func() { cancel(nil) }
+}
+
+// Looking returns the context for finding out what a write without an answer has done. An
+// interrupt does not end it; it ends after 10 seconds.
+func Looking(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
 }
 
 // Answered reports whether an error is the API server's answer to a request. After any other

@@ -204,7 +204,7 @@ func TestCreateUnanswered(t *testing.T) {
 			b.image("example.test/w:1")
 			conn := cptest.Connect(t, cptest.Shared(t), "admin", b.ns)
 			conn.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-				return roundTrip(func(r *http.Request) (*http.Response, error) {
+				return cptest.RoundTrip(func(r *http.Request) (*http.Response, error) {
 					if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/services") {
 						return next.RoundTrip(r)
 					}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -149,7 +148,7 @@ func (a *applier) unanswered(err error) bool {
 func (a *applier) landed(
 	ctx context.Context, client dynamic.ResourceInterface, before, config *unstructured.Unstructured,
 ) *unstructured.Unstructured {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+	ctx, cancel := cluster.Looking(ctx)
 	defer cancel()
 	unknown := before
 	if unknown == nil {
@@ -178,9 +177,6 @@ func (a *applier) landed(
 	}
 	return unknown
 }
-
-// lookWithin limits how long a run looks for what a patch without an answer has done.
-const lookWithin = 10 * time.Second
 
 func (a *applier) patch(
 	ctx context.Context,

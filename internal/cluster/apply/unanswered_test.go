@@ -17,19 +17,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // TestUnanswered: the run does not get the answer to its patch. Whatever the API server has
 // done with the request, Restore brings the old version back, or reports that it did not.
 func TestUnanswered(t *testing.T) {
-	lost := func(resp *http.Response, err error) error {
-		if err != nil {
-			return err
-		}
-		return errors.Join(io.ErrUnexpectedEOF, resp.Body.Close())
-	}
 	errAway := errors.New("no route to host")
 	for _, tt := range []struct {
 		name string
@@ -44,7 +34,7 @@ func TestUnanswered(t *testing.T) {
 			return nil, io.ErrUnexpectedEOF
 		}, nil, "example.test/w:1", nil, true},
 		{"the answer is lost", func(_ *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			return nil, lost(next.RoundTrip(r))
+			return cptest.LoseAnswer(next, r)
 		}, nil, "example.test/w:1", nil, true},
 		{"interrupted before the answer", func(_ *bench, interrupt func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			interrupt()
@@ -52,15 +42,15 @@ func TestUnanswered(t *testing.T) {
 		}, nil, "example.test/w:1", nil, false},
 		{"interrupted, and the answer is lost", func(_ *bench, interrupt func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
 			interrupt()
-			return nil, lost(next.RoundTrip(r))
+			return cptest.LoseAnswer(next, r)
 		}, nil, "example.test/w:1", nil, true},
 		{"the answer is lost, and somebody sets another image", func(b *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			err := lost(next.RoundTrip(r))
+			_, err := cptest.LoseAnswer(next, r)
 			b.kubectl("set", "image", "deployment/worker", "worker=example.test/w:hand")
 			return nil, err
 		}, nil, "example.test/w:hand", nil, true},
 		{"the answer is lost, and the server is away", func(_ *bench, _ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			return nil, lost(next.RoundTrip(r))
+			return cptest.LoseAnswer(next, r)
 		}, errAway, "example.test/w:2", workload.ErrSuperseded, true},
 		{"the request is lost, and the server is away", func(*bench, func(), http.RoundTripper, *http.Request) (*http.Response, error) {
 			return nil, io.ErrUnexpectedEOF
@@ -82,7 +72,7 @@ func TestUnanswered(t *testing.T) {
 				var status atomic.Int32 // of the answer; a refusal if the status has just been written
 				conn := cptest.Connect(t, cptest.Shared(t), "admin", b.ns)
 				conn.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-					return roundTrip(func(r *http.Request) (*http.Response, error) {
+					return cptest.RoundTrip(func(r *http.Request) (*http.Response, error) {
 						apply := r.Header.Get("Content-Type") == string(types.ApplyPatchType)
 						if apply && patched.CompareAndSwap(false, true) {
 							resp, err := tt.patch(b, interrupt, next, r)

@@ -111,16 +111,13 @@ func (l *Lock) write(ctx context.Context, do func(context.Context) (*coordinatio
 	if err == nil || cluster.Answered(err) {
 		return written, err
 	}
-	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+	looking, cancel := cluster.Looking(ctx)
 	defer cancel()
 	if live, again := l.leases.Get(looking, l.name, metav1.GetOptions{}); again == nil && l.names(live) {
 		return live, nil
 	}
 	return nil, err
 }
-
-// lookWithin limits how long to look for what a write without an answer has done.
-const lookWithin = 10 * time.Second
 
 // mine returns the Lease as this holder writes it.
 func (l *Lock) mine(old *coordinationv1.Lease) *coordinationv1.Lease {

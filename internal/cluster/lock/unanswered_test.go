@@ -2,7 +2,6 @@ package lock_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -12,10 +11,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/sandbox/controlplane/cptest"
 )
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestUnanswered: whatever becomes of the write that takes the lock, either Acquire returns
 // the lock, so that it is released at the end of the run, or there is none.
@@ -36,11 +31,7 @@ func TestUnanswered(t *testing.T) {
 			return resp, err
 		}, true},
 		{"the answer is lost", func(_ func(), next http.RoundTripper, r *http.Request) (*http.Response, error) {
-			resp, err := next.RoundTrip(r)
-			if err == nil {
-				err = errors.Join(io.ErrUnexpectedEOF, resp.Body.Close())
-			}
-			return nil, err
+			return cptest.LoseAnswer(next, r)
 		}, true},
 		{"the request is lost", func(func(), http.RoundTripper, *http.Request) (*http.Response, error) {
 			return nil, io.ErrUnexpectedEOF
@@ -61,7 +52,7 @@ func TestUnanswered(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				conn := cptest.Connect(t, cptest.Shared(t), "admin", o.Workload.Namespace)
 				conn.Config.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
-					return roundTrip(func(r *http.Request) (*http.Response, error) {
+					return cptest.RoundTrip(func(r *http.Request) (*http.Response, error) {
 						if r.Method != http.MethodPost && r.Method != http.MethodPut || strings.Contains(r.URL.RawQuery, "dryRun") {
 							return next.RoundTrip(r)
 						}
