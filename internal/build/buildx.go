@@ -68,12 +68,12 @@ func (b *buildx) Check(ctx context.Context, req Request) ([]*pipeline.Finding, e
 		i.err = plain(err.Error())
 	}
 	if i.err != "" {
-		return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error,
+		return []*pipeline.Finding{{Code: codeBuilderDown, Severity: pipeline.Error,
 			What: strings.Join(strings.Fields("docker buildx's builder "+i.name+" does not answer"), " "), Why: i.err,
 			Fix: "start Docker, or choose a builder: docker buildx ls; docker buildx use NAME", Err: err}}, nil
 	}
 	if i.driver == "docker" && !i.containerd {
-		return []*pipeline.Finding{{Code: "builder-no-oci", Severity: pipeline.Error,
+		return []*pipeline.Finding{{Code: codeBuilderNoOCI, Severity: pipeline.Error,
 			What: "docker buildx's builder " + i.name + " cannot write an OCI layout",
 			Why:  "its driver is docker, and Docker's containerd image store is off",
 			Fix:  "build with --builder docker, or run: docker buildx create --use", Err: errNoExport}}, nil

@@ -124,7 +124,7 @@ func piped(write func(io.Writer) error, read func(io.Reader) error) (written, do
 // builderDown returns the finding for a builder that is installed but does not
 // work.
 func builderDown(what string, err error, fix string) []*pipeline.Finding {
-	return []*pipeline.Finding{{Code: "builder-down", Severity: pipeline.Error, What: what, Why: plain(err.Error()), Fix: fix, Err: err}}
+	return []*pipeline.Finding{{Code: codeBuilderDown, Severity: pipeline.Error, What: what, Why: plain(err.Error()), Fix: fix, Err: err}}
 }
 
 // exporting runs a program that exports a built image.
@@ -136,7 +136,7 @@ func exporting(ctx context.Context, env environment, name, dir string, argv []st
 		return err
 	}
 	return &pipeline.Finding{
-		Code:     "build-export",
+		Code:     codeBuildExport,
 		Severity: pipeline.Error,
 		What:     name + " built the image but cannot copy it into the layout directory",
 		Why:      lastLine(said.String()),

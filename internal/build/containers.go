@@ -74,7 +74,7 @@ func (b *containers) Check(ctx context.Context, req Request) ([]*pipeline.Findin
 		for _, c := range append(req.CacheFrom[:len(req.CacheFrom):len(req.CacheFrom)], req.CacheTo...) {
 			if cacheRepository(c) == "" {
 				all = append(all, &pipeline.Finding{
-					Code:     "builder-cache",
+					Code:     CodeCache,
 					Severity: pipeline.Warning,
 					What:     b.name + " does not support a cache of type " + c + "; the build continues without it",
 					Fix:      "use a repository in a registry as the cache, or build with buildx",

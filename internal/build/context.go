@@ -105,11 +105,11 @@ func CheckContext(ctx context.Context, req Request) (ContextSize, []*pipeline.Fi
 				What: "the image gets " + name + " from the checkout", Why: why, Fix: "add **/" + name + " to .dockerignore"})
 		}
 	}
-	add("context-git", ".git", "the history would be in the image, and every commit would rebuild everything")
-	add("context-modules", "node_modules", "compiled modules in it are built for this machine, not for "+strings.Join(req.Platforms, ", "))
-	add("context-env", ".env", "such files contain secrets, and anyone who can pull an image can read its layers")
+	add(codeContextGit, ".git", "the history would be in the image, and every commit would rebuild everything")
+	add(codeContextModules, "node_modules", "compiled modules in it are built for this machine, not for "+strings.Join(req.Platforms, ", "))
+	add(codeContextEnv, ".env", "such files contain secrets, and anyone who can pull an image can read its layers")
 	if size.Bytes > hugeBytes || size.Files > hugeFiles {
-		f := &pipeline.Finding{Code: "context-huge", Severity: pipeline.Warning, Where: req.Context,
+		f := &pipeline.Finding{Code: codeContextHuge, Severity: pipeline.Warning, Where: req.Context,
 			What: "the build copies " + size.String() + " out of the checkout", Fix: "exclude what the image does not need in .dockerignore"}
 		for _, e := range size.Largest {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("%8s  %s", megabytes(e.Bytes), e.Path))

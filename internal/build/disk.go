@@ -34,7 +34,7 @@ func CheckDisk(dir string, expect int64) ([]*pipeline.Finding, error) {
 
 func judgeRoom(dir string, free uint64, expect int64) []*pipeline.Finding {
 	f := &pipeline.Finding{
-		Code:     "disk-room",
+		Code:     codeDiskRoom,
 		Severity: pipeline.Warning,
 		Where:    dir,
 		What: fmt.Sprintf(

@@ -50,7 +50,7 @@ func (m machine) withDockerConfig(req Request, tmp string, r *pipeline.Reporter,
 		}
 		drop = helpers
 	}
-	f := &pipeline.Finding{Code: "docker-credential-helper", Severity: pipeline.Note,
+	f := &pipeline.Finding{Code: codeDockerCredentialHelper, Severity: pipeline.Note,
 		What: "building without Docker's credential helper " + strings.Join(drop, ", ") + ", which is missing or fails",
 		Fix:  "to fix this for good, remove credsStore from " + filepath.Join(env.dockerConfigDir(), "config.json")}
 	without, err := env.withoutHelpers(tmp, config, drop)

@@ -72,7 +72,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 	auto := o.Choose == "" || o.Choose == Auto
 	if !auto && !slices.Contains(names, o.Choose) {
 		return nil, nil, pipeline.UsageErrorf(
-			"builder-unknown",
+			codeBuilderUnknown,
 			"choose one of "+Auto+", "+strings.Join(names, ", "),
 			"no builder is called %q",
 			o.Choose,
@@ -100,7 +100,7 @@ func Find(ctx context.Context, o Options, req Request) (Builder, []*pipeline.Fin
 				passed = append(
 					passed,
 					&pipeline.Finding{
-						Code:     "builder-passed-over",
+						Code:     codeBuilderPassedOver,
 						Severity: pipeline.Note,
 						What:     b.Name() + " is skipped",
 						Why:      strings.TrimSuffix(f.What+": "+f.Why, ": "),
@@ -131,7 +131,7 @@ func refuses(found []*pipeline.Finding) bool {
 
 func (o Options) missing() *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code:     "builder-missing",
+		Code:     codeBuilderMissing,
 		Severity: pipeline.Error,
 		What:     "this machine has no builder",
 		Why:      "looked for " + strings.Join(names, ", "),

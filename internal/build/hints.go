@@ -28,7 +28,7 @@ var hints = []hint{
 	{
 		said: lazyregexp.New(`exec format error`),
 		is: pipeline.Finding{
-			Code: "builder-platform",
+			Code: CodePlatform,
 			Fix: "install emulation where the builder runs: docker run --privileged --rm tonistiigi/binfmt --install all " +
 				"(Debian: apt install qemu-user-static binfmt-support); if it is installed already, the base image is for another platform",
 		},
@@ -36,7 +36,7 @@ var hints = []hint{
 	{
 		said: lazyregexp.New(`unknown flag|flag provided but not defined|invalid progress mode|rawjson`),
 		is: pipeline.Finding{
-			Code: "builder-old",
+			Code: codeBuilderOld,
 			Fix:  "upgrade the builder to buildx 0.13, BuildKit 0.13, podman 4, buildah 1.28 or newer",
 		},
 	},
@@ -45,28 +45,28 @@ var hints = []hint{
 		base: true,
 		said: lazyregexp.New(`no match for platform|no image found in (image index|manifest list) for`),
 		is: pipeline.Finding{
-			Code: "base-image-platform",
+			Code: codeBaseImagePlatform,
 			Fix:  "choose a base image that exists for the platform; docker buildx imagetools inspect IMAGE lists its platforms",
 		},
 	},
 	// distribution-spec error codes.
 	{base: true, said: lazyregexp.New(`(?i)toomanyrequests|too many requests|rate limit`),
-		is: pipeline.Finding{Code: "base-image-rate", Fix: "wait, or log in to that registry with the builder's own login (docker login)"}},
+		is: pipeline.Finding{Code: codeBaseImageRate, Fix: "wait, or log in to that registry with the builder's own login (docker login)"}},
 	{
 		base: true,
 		said: lazyregexp.New(`(?i)unauthorized|forbidden|denied|insufficient_scope|authorization failed|authentication required`),
 		is: pipeline.Finding{
-			Code: "base-image-denied",
+			Code: codeBaseImageDenied,
 			Fix:  "correct the base image's name, or log in to its registry with the builder's own login (docker login)",
 		},
 	},
 	{base: true, said: lazyregexp.New(`(?i): not found|manifest unknown|name unknown`),
-		is: pipeline.Finding{Code: "base-image-missing", Fix: "correct the base image's name or tag in FROM"}},
+		is: pipeline.Finding{Code: codeBaseImageMissing, Fix: "correct the base image's name or tag in FROM"}},
 	{
 		said: lazyregexp.New(
 			`no such host|i/o timeout|connection refused|TLS handshake timeout|Temporary failure in name resolution|network is unreachable`,
 		),
-		is: pipeline.Finding{Code: "build-network", Fix: "check that the machine where the builder runs can reach that address"},
+		is: pipeline.Finding{Code: codeBuildNetwork, Fix: "check that the machine where the builder runs can reach that address"},
 	},
 }
 
@@ -93,10 +93,10 @@ func baseOf(step string) (string, bool) {
 // request.
 func explained(f *pipeline.Finding, builder string, req Request, step string) *pipeline.Finding {
 	f = betters(f, step)
-	switch f.Code {
-	case CodeNoSpace:
+	switch {
+	case f.Is(CodeNoSpace):
 		f.Fix = spaceFix(f.Why, builder, req, step)
-	case CodeShortName:
+	case f.Is(CodeShortName):
 		if base, ok := baseOf(step); ok {
 			f.Fix = "write " + fullName(base) + " in FROM, or add docker.io to unqualified-search-registries in registries.conf"
 		}
@@ -133,7 +133,7 @@ func spaceFix(why, builder string, req Request, step string) string {
 func betters(f *pipeline.Finding, step string) *pipeline.Finding {
 	base, fetch := baseOf(step)
 	if fetch {
-		f.Code, f.What = "base-image", "the base image "+plain(base)+" cannot be fetched"
+		f.Code, f.What = codeBaseImage, "the base image "+plain(base)+" cannot be fetched"
 		f.Fix = "check that the builder can pull it by itself"
 	}
 	// A step fails because of the last lines of its output. Earlier lines prove

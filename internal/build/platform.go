@@ -34,7 +34,7 @@ func checkPlatforms(who string, can []string, req Request, grave pipeline.Severi
 		}
 		arch := imageref.SplitPlatform(p).Arch
 		all = append(all, &pipeline.Finding{
-			Code:     "builder-platform",
+			Code:     CodePlatform,
 			Severity: grave,
 			Where:    step.where,
 			What:     who + " says that it cannot run a step for " + p,

@@ -58,10 +58,10 @@ func CheckDockerfile(req Request) []*pipeline.Finding {
 		return []*pipeline.Finding{missingDockerfile(req)}
 	case errors.As(err, &se):
 		return []*pipeline.Finding{
-			{Code: "dockerfile-syntax", Severity: pipeline.Error, Where: place(req, se.line), What: se.what, Fix: se.fix, Err: err},
+			{Code: codeDockerfileSyntax, Severity: pipeline.Error, Where: place(req, se.line), What: se.what, Fix: se.fix, Err: err},
 		}
 	case err != nil:
-		return []*pipeline.Finding{{Code: "dockerfile-missing", Severity: pipeline.Error, What: "the Dockerfile cannot be read",
+		return []*pipeline.Finding{{Code: codeDockerfileMissing, Severity: pipeline.Error, What: "the Dockerfile cannot be read",
 			Why: err.Error(), Fix: "make it a readable file", Where: req.Dockerfile, Err: err}}
 	case !d.plain():
 		return nil
@@ -83,7 +83,7 @@ func checkContextDir(req Request) *pipeline.Finding {
 	if err == nil && fi.IsDir() {
 		return nil
 	}
-	f := &pipeline.Finding{Code: "context-missing", Severity: pipeline.Error,
+	f := &pipeline.Finding{Code: codeContextMissing, Severity: pipeline.Error,
 		What: "the build context directory " + req.Context + " does not exist",
 		Fix:  "name the directory with --context, or as build.context in .sbw.yaml", Err: err}
 	if err == nil {
@@ -97,7 +97,7 @@ func checkContextDir(req Request) *pipeline.Finding {
 // missingDockerfile returns a finding that names Dockerfiles nearby.
 func missingDockerfile(req Request) *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code:     "dockerfile-missing",
+		Code:     codeDockerfileMissing,
 		Severity: pipeline.Error,
 		What:     "no Dockerfile " + strings.TrimSuffix(place(req, 0), ":0"),
 		Fix:      "name it with -f, or as build.dockerfile in .sbw.yaml",
@@ -150,7 +150,7 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 				names = append(names, s.name)
 			}
 		}
-		f := pipeline.UsageErrorf("dockerfile-target", "its stages: "+units.List(names), "the Dockerfile has no stage %q", req.Target)
+		f := pipeline.UsageErrorf(codeDockerfileTarget, "its stages: "+units.List(names), "the Dockerfile has no stage %q", req.Target)
 		if len(names) == 0 {
 			f.Fix = "its stages have no names; leave out the target"
 		}
@@ -165,7 +165,7 @@ func (d dockerfile) check(req Request, platform string) (all []*pipeline.Finding
 		return append(
 			all,
 			&pipeline.Finding{
-				Code:     "dockerignore",
+				Code:     codeDockerignore,
 				Severity: pipeline.Error,
 				What:     "the .dockerignore cannot be read",
 				Why:      err.Error(),
@@ -205,7 +205,7 @@ func (d dockerfile) pinned(req Request, platform string, i int, vars map[string]
 	if s.platform == "" || !known || imageref.SplitPlatform(p) == imageref.SplitPlatform(platform) || s.base == "scratch" {
 		return nil
 	}
-	return &pipeline.Finding{Code: "dockerfile-platform", Severity: pipeline.Error, Where: place(req, s.line),
+	return &pipeline.Finding{Code: codeDockerfilePlatform, Severity: pipeline.Error, Where: place(req, s.line),
 		What: "the final stage's base image is fixed to " + p + ", but the build is for " + platform,
 		Fix:  "remove --platform from that FROM, or write --platform=$TARGETPLATFORM"}
 }
@@ -261,14 +261,14 @@ func checkSource(req Request, ignored *ignore, in instr, src string) *pipeline.F
 		if fi, lerr := os.Lstat(filepath.Join(req.Context, filepath.FromSlash(rel))); lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
 			return nil // a symlink, which may refer to a path in the image
 		}
-		return &pipeline.Finding{Code: "copy-missing", Severity: pipeline.Error, Where: place(req, in.line),
+		return &pipeline.Finding{Code: codeCopyMissing, Severity: pipeline.Error, Where: place(req, in.line),
 			What: in.name + " takes " + src + ", which is not in the build context", Why: near(req, rel),
 			Fix: "correct the path, which is relative to " + req.Context}
 	}
 	if err == nil && ignored.all(req, rel) {
 		where := ignored.where(req, rel)
 		return &pipeline.Finding{
-			Code:     "copy-ignored",
+			Code:     codeCopyIgnored,
 			Severity: pipeline.Error,
 			Where:    place(req, in.line),
 			What:     in.name + " takes " + src + ", which " + where + " leaves out",

@@ -108,7 +108,7 @@ func (t *stepTracker) line(line string) {
 // failure returns the finding for a failed build. Its evidence ends with the
 // step's own output.
 func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
+	f := &pipeline.Finding{Code: codeBuildFailed, Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	lines := t.log.kept()
 	last := len(lines) - 1
 	for last >= 0 && !errorLine(lines[last]) {
@@ -126,7 +126,7 @@ func (t *stepTracker) failure(builder string, req Request, err error) *pipeline.
 	if t.now == "" {
 		return explained(f, builder, req, "")
 	}
-	f.Code = "build-step"
+	f.Code = codeBuildStep
 	f.What = "the build's step " + t.now + " failed"
 	f.Fix = "correct that step of the Dockerfile"
 	if len(f.Evidence) > 0 {

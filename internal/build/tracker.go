@@ -157,7 +157,7 @@ func (t *tracker) part(p vertexStatus) {
 
 // warning passes on the findings of the Dockerfile linter.
 func (t *tracker) warning(w vertexWarning) {
-	f := &pipeline.Finding{Code: "dockerfile-lint", Severity: pipeline.Note, What: plain(string(w.Short))}
+	f := &pipeline.Finding{Code: codeDockerfileLint, Severity: pipeline.Note, What: plain(string(w.Short))}
 	if w.URL != "" {
 		f.Fix = "see " + plain(w.URL)
 	}
@@ -193,7 +193,7 @@ var (
 // failure returns the finding for a failed build: the step that failed, with its
 // own output at the end of the evidence, or else the builder's last message.
 func (t *tracker) failure(builder string, req Request, err error) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "build-failed", Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
+	f := &pipeline.Finding{Code: codeBuildFailed, Severity: pipeline.Error, What: builder + " could not build the image", Err: err}
 	said := t.said.kept()
 	for i, l := range said {
 		if m := sourceLine.FindStringSubmatch(l); m != nil && i+1 < len(said) && strings.HasPrefix(said[i+1], "-----") {
@@ -208,7 +208,7 @@ func (t *tracker) failure(builder string, req Request, err error) *pipeline.Find
 		if st.Error == "" || strings.Contains(st.Error, "context canceled") {
 			continue
 		}
-		f.Code = "build-step"
+		f.Code = codeBuildStep
 		f.What = "the build's step " + plain(st.Name) + " failed"
 		f.Why = plain(firstLine(st.Error))
 		if m := processError.FindStringSubmatch(f.Why); m != nil {

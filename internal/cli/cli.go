@@ -132,7 +132,7 @@ func (e *Env) verdict(ctx context.Context, ran *cobra.Command, err error) (int, 
 	}
 	findings := pipeline.AsFindings(e.Plugin, err)
 	interrupted := ctx.Err() != nil && errors.Is(context.Cause(ctx), pipeline.ErrInterrupted)
-	if interrupted && !slices.ContainsFunc(findings, func(f *pipeline.Finding) bool { return f.Code != pipeline.CodeInternal }) {
+	if interrupted && !slices.ContainsFunc(findings, func(f *pipeline.Finding) bool { return !f.Unexplained() }) {
 		e.interrupted()
 		return int(pipeline.Interrupted), nil
 	}

@@ -158,7 +158,7 @@ func (r *reader) refused(ctx context.Context, what string, err error) error {
 	var answer *registry.Error
 	if errors.As(err, &answer) && r.client.Anonymous() && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) {
 		return &pipeline.Finding{
-			Code: "image-private", Severity: pipeline.Error, Err: err,
+			Code: codeImagePrivate, Severity: pipeline.Error, Err: err,
 			What: what + " cannot be read without a credential",
 			Why:  answer.Error(),
 			Fix:  "give one that may read it (in a cluster: an imagePullSecret), or make the package public; new packages on GHCR are private",
@@ -170,7 +170,7 @@ func (r *reader) refused(ctx context.Context, what string, err error) error {
 // notFound returns a Finding that lists existing tags with similar names.
 func (r *reader) notFound(ctx context.Context, identifier string, err error) error {
 	f := &pipeline.Finding{
-		Code: "image-not-found", Severity: pipeline.Error, Err: err,
+		Code: registry.CodeImageNotFound, Severity: pipeline.Error, Err: err,
 		What: r.name(identifier) + " is not published",
 		Why:  err.Error(),
 		Fix:  "check the name, or publish it with `gh sbw publish`",
@@ -185,7 +185,7 @@ func (r *reader) notFound(ctx context.Context, identifier string, err error) err
 }
 
 func unreadable(name, why string) error {
-	return &pipeline.Finding{Code: "image-unreadable", Severity: pipeline.Error,
+	return &pipeline.Finding{Code: codeImageUnreadable, Severity: pipeline.Error,
 		What: name + " cannot be read as an image", Why: why,
 		Fix: "check the reference (registries also contain charts and signatures), or publish the image again: gh sbw publish"}
 }

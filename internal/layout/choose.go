@@ -48,14 +48,14 @@ func Dir(spec string) (dir, want string, err error) {
 	switch {
 	case err != nil:
 		return "", "", pipeline.UsageErrorf(
-			"layout-missing",
+			codeLayoutMissing,
 			"give the directory of an OCI image layout",
 			"the layout directory %s does not exist",
 			dir,
 		)
 	case !fi.IsDir():
 		return "", "", pipeline.UsageErrorf(
-			"layout-missing",
+			codeLayoutMissing,
 			"unpack it: mkdir image && tar -xf "+dir+" -C image",
 			"%s is a file, not a layout directory",
 			dir,
@@ -115,9 +115,9 @@ func Choose(dir, want string) (string, error) {
 	case len(entries) == 0:
 		return "", broken(dir, "index.json does not list any image", nil)
 	case len(found) == 0:
-		return "", pipeline.UsageErrorf("layout-ambiguous", "choose one of: "+list(images), "%s has no image %s", dir, want)
+		return "", pipeline.UsageErrorf(codeLayoutAmbiguous, "choose one of: "+list(images), "%s has no image %s", dir, want)
 	}
-	return "", pipeline.UsageErrorf("layout-ambiguous", "choose one with --layout "+dir+":REF or "+dir+"@DIGEST: "+list(images),
+	return "", pipeline.UsageErrorf(codeLayoutAmbiguous, "choose one with --layout "+dir+":REF or "+dir+"@DIGEST: "+list(images),
 		"%s has %d images", dir, len(found))
 }
 

@@ -48,7 +48,7 @@ func BlobPath(dir string, digest v1.Hash) string {
 
 // broken returns the finding for a layout that cannot be used.
 func broken(dir, what string, err error) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
+	f := &pipeline.Finding{Code: codeLayoutBroken, Severity: pipeline.Error, Where: dir, What: what,
 		Fix: "build the image again, or export it again if the layout was made elsewhere", Err: err}
 	if err != nil {
 		f.Why = err.Error()
@@ -59,7 +59,7 @@ func broken(dir, what string, err error) *pipeline.Finding {
 // unusable returns the finding for a directory of this program that it cannot
 // write to.
 func unusable(dir, what string, err error) *pipeline.Finding {
-	return &pipeline.Finding{Code: "layout-dir", Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
+	return &pipeline.Finding{Code: codeLayoutDir, Severity: pipeline.Error, Where: dir, What: what, Why: err.Error(),
 		Fix: "make it writable, or set XDG_CACHE_HOME to a directory that is", Err: err}
 }
 

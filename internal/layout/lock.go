@@ -60,7 +60,7 @@ func takeLock(path, worker string) (*lock, error) {
 }
 
 func held(h holder, worker, path string) *pipeline.Finding {
-	f := &pipeline.Finding{Code: "layout-locked", Severity: pipeline.Error, Where: path,
+	f := &pipeline.Finding{Code: codeLayoutLocked, Severity: pipeline.Error, Where: path,
 		What: "another publish of " + worker + " from this checkout is running", Fix: "wait until it ends, or end it"}
 	if h.PID != 0 {
 		f.Why = fmt.Sprintf("process %d (%s) on %s since %s", h.PID, h.Command, h.Host, h.Since.Local().Format(time.TimeOnly))

@@ -26,7 +26,7 @@ func replaceFile(path string, data []byte) error {
 	}
 	if !info.Mode().IsRegular() {
 		return &pipeline.Finding{
-			Code: "manifest-not-a-file", Severity: pipeline.Error, Where: path,
+			Code: codeManifestNotAFile, Severity: pipeline.Error, Where: path,
 			What: "the manifest is not a regular file", Why: "it is " + info.Mode().Type().String(),
 			Fix: "save it to a file and name that with -f",
 		}

@@ -86,7 +86,7 @@ func findKustomized(ctx context.Context, o Options) (*Plan, error) {
 		return p, nil
 	}
 	return nil, &pipeline.Finding{
-		Code: "manifest-kustomize", Severity: pipeline.Error, Where: kustomization(o.Kustomize),
+		Code: codeManifestKustomize, Severity: pipeline.Error, Where: kustomization(o.Kustomize),
 		What: fmt.Sprintf("no file of the kustomization has the image of %s in a place that can be stamped", w),
 		Why:  fmt.Sprintf("the image is %s, set by an inline patch, a generator, a component or a remote base", k.old),
 		Fix:  k.advice(),
@@ -134,7 +134,7 @@ func (k *kustomized) advice() string {
 // it.
 func (k *kustomized) outside(p *Plan) error {
 	return &pipeline.Finding{
-		Code: "manifest-outside", Severity: pipeline.Error, Where: place(p.File, p.Line),
+		Code: codeManifestOutside, Severity: pipeline.Error, Where: place(p.File, p.Line),
 		What: "the image is set outside the kustomization's directory",
 		Why:  "stamping a base would change everything that is built from it",
 		Fix:  k.advice(),
@@ -154,7 +154,7 @@ func build(fs filesys.FileSystem, dir string) ([]byte, error) {
 		}
 	}
 	return nil, &pipeline.Finding{
-		Code: "manifest-kustomize", Severity: pipeline.Error, Where: dir,
+		Code: codeManifestKustomize, Severity: pipeline.Error, Where: dir,
 		What: "the kustomization cannot be built", Why: termtext.Line(err.Error()), Err: err,
 		Fix: "see `kubectl kustomize " + dir + "`",
 	}

@@ -38,14 +38,14 @@ var bom = []byte("\xef\xbb\xbf")
 func parse(src []byte, file string) (*stream, error) {
 	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) || bytes.IndexByte(src, 0) >= 0 {
 		return nil, &pipeline.Finding{
-			Code: "manifest-encoding", Severity: pipeline.Error, Where: file,
+			Code: codeManifestEncoding, Severity: pipeline.Error, Where: file,
 			What: "the manifest is not UTF-8 text", Why: "it contains a UTF-16 byte order mark or zero bytes",
 			Fix: "save it as UTF-8",
 		}
 	}
 	if line, b, ok := notUTF8(src); ok {
 		return nil, &pipeline.Finding{
-			Code:     "manifest-encoding",
+			Code:     codeManifestEncoding,
 			Severity: pipeline.Error,
 			Where:    place(file, line),
 			What:     "the manifest is not UTF-8 text",
@@ -113,7 +113,7 @@ var yamlLine = lazyregexp.New(`line (\d+)`)
 
 func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code: "manifest-not-yaml", Severity: pipeline.Error, Where: file,
+		Code: codeManifestNotYAML, Severity: pipeline.Error, Where: file,
 		What: "the manifest is neither YAML nor JSON",
 		Why:  strings.TrimPrefix(termtext.Line(err.Error()), "yaml: "),
 		Fix:  "correct it; `kubectl apply --dry-run=client -f FILE` reads it the same way",
@@ -124,7 +124,7 @@ func notYAML(src []byte, file string, err error) *pipeline.Finding {
 	}
 	for i, line := range strings.Split(string(src), "\n") {
 		if strings.Contains(line, "{{") || strings.Contains(line, "{%") || strings.Contains(line, "<%") {
-			f.Code = "manifest-template"
+			f.Code = codeManifestTemplate
 			f.Where = place(file, i+1)
 			f.What = "the manifest is a template, not YAML"
 			f.Fix = "give the rendered file with -f, or use --image-only, which changes only the live object's image"

@@ -109,7 +109,7 @@ func Find(ctx context.Context, o Options) (*Plan, error) {
 
 func ambiguous(plans []*Plan, t Target) error {
 	f := &pipeline.Finding{
-		Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
+		Code: codeManifestAmbiguous, Severity: pipeline.Error, Where: place(plans[1].File, plans[1].Line),
 		What: fmt.Sprintf("%d files contain the %s", len(plans), t),
 		Why:  "it is not clear which of them to use",
 		Fix:  "name one with -f",
@@ -141,7 +141,7 @@ func findIn(path string, o Options) (*Plan, *stream, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, &pipeline.Finding{
-			Code: "manifest-not-a-file", Severity: pipeline.Error, Where: path,
+			Code: codeManifestNotAFile, Severity: pipeline.Error, Where: path,
 			What: "the manifest is not a regular file", Why: "a pipe, such as <(…), can be read only once and cannot be stamped",
 			Fix: "pass it on standard input with -f -, or save it to a file",
 		}
@@ -205,7 +205,7 @@ func Unloadable(o Options) error {
 // documents are objects.
 func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []error) *pipeline.Finding {
 	f := &pipeline.Finding{
-		Code:     "manifest-not-objects",
+		Code:     codeManifestNotObjects,
 		Severity: pipeline.Error,
 		Fix:      "name the files of the worker with -f, or in .sbw.yaml under deploy.manifest",
 	}
@@ -235,7 +235,7 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 		f.What = fmt.Sprintf("%d files of the manifest are not Kubernetes objects, so kubectl apply would stop at them", files)
 	}
 	for _, err := range errs {
-		if g, ok := errors.AsType[*pipeline.Finding](err); ok && g.Code != codeNoWorkload {
+		if g, ok := errors.AsType[*pipeline.Finding](err); ok && !g.Is(codeNoWorkload) {
 			f.Evidence = append(f.Evidence, g.Where+": "+g.What)
 		}
 	}
@@ -249,7 +249,7 @@ func inTheWay(paths []string, streams map[string]*stream, plans []*Plan, errs []
 // uncertain, because that file may also contain the target.
 func decisive(errs []error) error {
 	for _, err := range errs {
-		if f, ok := errors.AsType[*pipeline.Finding](err); !ok || f.Code != codeNoWorkload {
+		if !errors.Is(err, codeNoWorkload) {
 			return err
 		}
 	}
@@ -289,12 +289,12 @@ func expand(names []string, recursive bool) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, pipeline.UsageErrorf("manifest-not-found", "name it with -f, or in .sbw.yaml under deploy.manifest", "no manifest is named")
+		return nil, pipeline.UsageErrorf(codeManifestNotFound, "name it with -f, or in .sbw.yaml under deploy.manifest", "no manifest is named")
 	}
 	for _, name := range names {
 		if name == "-" || strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 			return nil, pipeline.UsageErrorf(
-				"manifest-not-a-file",
+				codeManifestNotAFile,
 				"save it to a file and name that with -f",
 				"%s is not a file that can be stamped",
 				name,
@@ -329,7 +329,7 @@ func expand(names []string, recursive bool) ([]string, error) {
 
 func unreadable(path string, err error) error {
 	f := &pipeline.Finding{
-		Code: "manifest-not-found", Severity: pipeline.Error, Where: path,
+		Code: codeManifestNotFound, Severity: pipeline.Error, Where: path,
 		What: "the manifest cannot be read", Why: reason(err), Err: err,
 		Fix: "name another with -f or in .sbw.yaml under deploy.manifest, or use --image-only, which changes only the live object's image",
 	}

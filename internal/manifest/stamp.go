@@ -14,9 +14,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
-// codeNoWorkload means that a file, or all files, do not contain the workload.
-const codeNoWorkload pipeline.Code = "manifest-no-workload"
-
 // Stamp returns src with the image of the target's container set to ref. The
 // bytes outside the image scalar are not changed. If the image is already ref,
 // out is src itself. An error is a *pipeline.Finding.
@@ -49,7 +46,7 @@ var plainRef = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$`)
 
 func checkRef(ref string) error {
 	if !plainRef.MatchString(ref) {
-		return pipeline.UsageErrorf("manifest-image-ref", "write it as REPOSITORY:TAG, or REPOSITORY:TAG@sha256:…",
+		return pipeline.UsageErrorf(codeManifestImageRef, "write it as REPOSITORY:TAG, or REPOSITORY:TAG@sha256:…",
 			"%q is not an image reference that can be written into a manifest", ref)
 	}
 	return nil
@@ -78,7 +75,7 @@ func (s *stream) locate(t Target) (*yaml.Node, workload, error) {
 			lines = append(lines, fmt.Sprintf("%s: %s", place(t.File, w.node.Line), w))
 		}
 		return nil, workload{}, &pipeline.Finding{
-			Code: "manifest-ambiguous", Severity: pipeline.Error, Where: place(t.File, found[1].node.Line),
+			Code: codeManifestAmbiguous, Severity: pipeline.Error, Where: place(t.File, found[1].node.Line),
 			What:     fmt.Sprintf("the manifest contains the %[2]s %[1]d times", len(found), t),
 			Why:      "it is not clear which of them to change",
 			Fix:      "remove one, or give each its metadata.namespace and name it with --namespace",
@@ -134,7 +131,7 @@ func (w workload) image(t Target) (*yaml.Node, error) {
 	switch {
 	case len(found) == 0:
 		f := &pipeline.Finding{
-			Code: "manifest-no-container", Severity: pipeline.Error, Where: place(t.File, w.node.Line),
+			Code: codeManifestNoContainer, Severity: pipeline.Error, Where: place(t.File, w.node.Line),
 			What: fmt.Sprintf("%s has no container %q", w, t.Container),
 			Why:  "it has no containers at all",
 			Fix:  "name the container in .sbw.yaml under deploy.container",
@@ -189,7 +186,7 @@ func (w workload) checkKeys(t Target) error {
 
 func noImage(t Target, line int, why string) *pipeline.Finding {
 	return &pipeline.Finding{
-		Code: "manifest-no-image", Severity: pipeline.Error, Where: place(t.File, line),
+		Code: codeManifestNoImage, Severity: pipeline.Error, Where: place(t.File, line),
 		What: fmt.Sprintf("container %q has no image that can be stamped", t.Container), Why: why,
 		Fix: "write any image there once (`image: REPOSITORY:TAG`); later runs change it",
 	}
@@ -197,7 +194,7 @@ func noImage(t Target, line int, why string) *pipeline.Finding {
 
 func isTemplate(file string, line int, what string) *pipeline.Finding {
 	return &pipeline.Finding{
-		Code: "manifest-template", Severity: pipeline.Error, Where: place(file, line),
+		Code: codeManifestTemplate, Severity: pipeline.Error, Where: place(file, line),
 		What: "the image is " + what, Why: "stamping would overwrite a value that a template engine fills in",
 		Fix: "give the rendered file with -f, or use --image-only, which changes only the live object's image",
 	}
@@ -209,7 +206,7 @@ func duplicate(t Target, key string, nodes []*yaml.Node) error {
 		lines = append(lines, place(t.File, n.Line))
 	}
 	return &pipeline.Finding{
-		Code: "manifest-duplicate-key", Severity: pipeline.Error, Where: lines[len(lines)-1],
+		Code: codeManifestDuplicateKey, Severity: pipeline.Error, Where: lines[len(lines)-1],
 		What: fmt.Sprintf("%q occurs %d times in the same mapping", key, len(nodes)),
 		Why:  "different programs use different ones: " + strings.Join(lines, ", "),
 		Fix:  "remove all but one",
@@ -240,7 +237,7 @@ func (s *stream) replace(scalar *yaml.Node, file, ref string) (Edit, error) {
 	}
 	if !ok {
 		return Edit{}, &pipeline.Finding{
-			Code: "manifest-image-form", Severity: pipeline.Error, Where: place(file, scalar.Line),
+			Code: codeManifestImageForm, Severity: pipeline.Error, Where: place(file, scalar.Line),
 			What: "the image is written in a form that cannot be replaced on its own",
 			Why:  "it is not one word on one line, or something around it depends on it",
 			Fix:  "write it as `image: REPOSITORY:TAG` on one line",
@@ -251,7 +248,7 @@ func (s *stream) replace(scalar *yaml.Node, file, ref string) (Edit, error) {
 
 func shared(s *stream, scalar *yaml.Node, file string, n int) error {
 	f := &pipeline.Finding{
-		Code: "manifest-shared-image", Severity: pipeline.Error, Where: place(file, scalar.Line),
+		Code: codeManifestSharedImage, Severity: pipeline.Error, Where: place(file, scalar.Line),
 		What: "the image is shared with other places of the manifest",
 		Why:  fmt.Sprintf("through an anchor and aliases it takes effect in %d places, and changing it would change them all", n),
 		Fix:  "give this container an image of its own instead of an alias",

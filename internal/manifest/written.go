@@ -76,7 +76,7 @@ func (p *Plan) Write() (*Written, error) {
 	}
 	if !bytes.Equal(now, p.before) {
 		return nil, &pipeline.Finding{
-			Code: "manifest-changed", Severity: pipeline.Error, Where: p.File,
+			Code: codeManifestChanged, Severity: pipeline.Error, Where: p.File,
 			What: "the manifest was changed by someone else just now",
 			Why:  "its bytes differ from those that were checked", Fix: "run again",
 		}
@@ -137,7 +137,7 @@ func (w *Written) revert(now []byte) ([]byte, bool) {
 // places. ok is false if the file already has it.
 func (w *Written) stampBack(now []byte) (out []byte, ok bool, err error) {
 	differs := &pipeline.Finding{
-		Code: "manifest-changed", Severity: pipeline.Warning, Where: place(w.File, w.Line),
+		Code: codeManifestChanged, Severity: pipeline.Warning, Where: place(w.File, w.Line),
 		What: "the manifest was edited in the meantime, so it was left as it is",
 		Why:  fmt.Sprintf("its image is no longer the %s that was written", w.New),
 		Fix:  fmt.Sprintf("set it to %s if the file should name the image that runs", w.Old),

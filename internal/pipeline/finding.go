@@ -34,8 +34,12 @@ func (s *Severity) UnmarshalText(text []byte) error {
 }
 
 // Code names a kind of finding. It never changes: scripts match on it, and
-// `explain` has a page for each.
+// `explain` has a page for each. It is also a sentinel: errors.Is(err, code) reports
+// whether err is, or wraps, a finding with this code.
 type Code string
+
+// Error returns the code.
+func (c Code) Error() string { return string(c) }
 
 // CodeInternal is the code of an error that has no explanation for people.
 const CodeInternal Code = "internal"
@@ -86,6 +90,16 @@ func (f *Finding) Error() string {
 }
 
 func (f *Finding) Unwrap() error { return f.Err }
+
+// Is reports whether target is the code of this finding. errors.Is also considers what the
+// finding wraps.
+func (f *Finding) Is(target error) bool {
+	code, ok := target.(Code)
+	return ok && f.Code == code
+}
+
+// Unexplained reports whether the finding is an error that has no explanation for people.
+func (f *Finding) Unexplained() bool { return f.Code == CodeInternal }
 
 // With returns a copy of the finding that alter has changed. Findings are shared, so they
 // must not be changed in place.

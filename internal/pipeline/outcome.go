@@ -112,7 +112,7 @@ func (o Outcome) All() []*Finding {
 	for _, err := range append([]error{o.Err}, o.UndoErrs...) {
 		for _, f := range AsFindings(o.Name, err) {
 			// The exit code says that it was interrupted.
-			if f.Code != CodeInternal || !errors.Is(f.Err, ErrInterrupted) {
+			if !f.Unexplained() || !errors.Is(f.Err, ErrInterrupted) {
 				add(f)
 			}
 		}

@@ -309,7 +309,7 @@ func verify(b blob) error {
 	defer f.Close()
 	if h, _, err := v1.SHA256(f); err != nil || h != b.digest {
 		return &pipeline.Finding{
-			Code: "layout-corrupt", Severity: pipeline.Error, Where: b.path, Err: err,
+			Code: codeLayoutCorrupt, Severity: pipeline.Error, Where: b.path, Err: err,
 			What: "the content of " + b.label() + " does not match its digest",
 			Fix:  "remove the layout directory and build again",
 		}
@@ -321,7 +321,7 @@ func verify(b blob) error {
 // arrives damaged.
 func uploadDamaged(doing string, err error) error {
 	return &pipeline.Finding{
-		Code: "upload-damaged", Severity: pipeline.Error, Err: err,
+		Code: codeUploadDamaged, Severity: pipeline.Error, Err: err,
 		What: "could not " + doing + ": it arrives damaged every time",
 		Why:  err.Error(),
 		Fix:  "look for a proxy that modifies uploads, or try another network",

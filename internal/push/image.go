@@ -174,7 +174,7 @@ func (img *image) size() int64 {
 // broken returns a finding with the code and remedy that package layout uses for
 // this fault.
 func broken(dir, what string, err error) error {
-	f := &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir, What: what,
+	f := &pipeline.Finding{Code: codeLayoutBroken, Severity: pipeline.Error, Where: dir, What: what,
 		Fix: "build the image again; if the layout was made elsewhere, export it again", Err: err}
 	if err != nil {
 		f.Why = err.Error()

@@ -12,9 +12,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// codeCompress means that a layer could not be compressed.
-const codeCompress pipeline.Code = "layer-compress"
-
 // packs reports whether a blob has to be compressed before it can be sent.
 func (r *run) packs(b blob) bool { return r.job.Pack != nil && layout.Plain(b.desc) }
 

@@ -22,8 +22,6 @@ type tagState struct {
 // registry is asked again before the tag is written, because builds take minutes.
 const fresh = 30 * time.Second
 
-const codeTagExists pipeline.Code = "tag-exists"
-
 func (p *Pusher) remember(tag, digest string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,8 +120,7 @@ func (p *Pusher) Preflight(ctx context.Context, tags []string, image Image, over
 	if denied != nil {
 		// Reading the tag failed for the same reason, with a shorter message. Only a
 		// tag that is taken is a problem of its own.
-		var f *pipeline.Finding
-		if !errors.As(taken, &f) || f.Code != codeTagExists {
+		if !errors.Is(taken, codeTagExists) {
 			taken = nil
 		}
 	}

@@ -85,7 +85,7 @@ func (r *run) follow(ctx context.Context, first, tag string) error {
 		return err
 	}
 	f := &pipeline.Finding{
-		Code: "tag-not-moved", Severity: pipeline.Error, Err: err,
+		Code: codeTagNotMoved, Severity: pipeline.Error, Err: err,
 		What: r.name(first) + " has been published, but " + tag + " was not moved to it",
 		Why:  err.Error(),
 		Fix:  "publish again with the same tag; nothing is sent twice",
@@ -147,7 +147,7 @@ func (r *run) readable(ctx context.Context, tag string) error {
 			return wrongDigest(r.name(tag), r.job.Digest, digest)
 		case try+1 >= r.client.Tries():
 			return &pipeline.Finding{
-				Code: "tag-unreadable", Severity: pipeline.Error,
+				Code: codeTagUnreadable, Severity: pipeline.Error,
 				What: r.name(r.job.Digest) + " was accepted by the registry but cannot be read",
 				Why:  "latest was not moved, because it would point to nothing",
 				Fix:  "publish again in a minute",
@@ -197,7 +197,7 @@ func (r *run) put(ctx context.Context, d document, ref string) error {
 // received.
 func (r *run) uploadLost(doing string, err error) error {
 	f := &pipeline.Finding{
-		Code: "upload-lost", Severity: pipeline.Error, Err: err,
+		Code: codeUploadLost, Severity: pipeline.Error, Err: err,
 		What: "could not " + doing + ": the registry lost what it received",
 		Why:  err.Error(),
 		Fix:  "try again later, and check https://www.githubstatus.com",
@@ -293,7 +293,7 @@ func (r *run) repairIndex(ctx context.Context, index document, force bool) error
 
 func wrongDigest(ref, want, got string) error {
 	return &pipeline.Finding{
-		Code: "registry-digest", Severity: pipeline.Error,
+		Code: codeRegistryDigest, Severity: pipeline.Error,
 		What: ref + " has a different digest from the manifest that was sent",
 		Why:  "sent " + want + ", the registry says " + got,
 		Fix:  "do not roll out this tag, and look for a proxy that rewrites manifests",

@@ -45,7 +45,7 @@ func (u *UI) closingLines(o pipeline.Outcome, w int) []string {
 func endingFindings(o pipeline.Outcome) []*pipeline.Finding {
 	var out []*pipeline.Finding
 	for _, f := range pipeline.AsFindings(failedStage(o), o.Err) {
-		if o.Interrupted && f.Code == pipeline.CodeInternal && errors.Is(f.Err, pipeline.ErrInterrupted) {
+		if o.Interrupted && f.Unexplained() && errors.Is(f.Err, pipeline.ErrInterrupted) {
 			continue
 		}
 		out = append(out, f)

@@ -51,7 +51,7 @@ func Load(root string) (*Config, error) {
 		src, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage,
+		return nil, &pipeline.Finding{Code: codeConfig, Severity: pipeline.Error, End: pipeline.Usage,
 			What: "cannot read " + ConfigName, Why: err.Error(), Fix: "make it readable, or remove it to use the defaults", Err: err}
 	}
 	c, err := Parse(ConfigName, src)
@@ -135,7 +135,7 @@ func (c *Config) Worker(name string) (Worker, error) {
 		case slices.Contains(names, DefaultName):
 			name = DefaultName
 		default:
-			return Worker{}, pipeline.UsageErrorf("worker-ambiguous", "choose one with --worker: "+units.List(names),
+			return Worker{}, pipeline.UsageErrorf(codeWorkerAmbiguous, "choose one with --worker: "+units.List(names),
 				"%s describes %d workers", ConfigName, len(names))
 		}
 	}
@@ -153,7 +153,7 @@ func (c *Config) Worker(name string) (Worker, error) {
 	if near := editdistance.Nearest(name, names); near != "" {
 		fix = "did you mean " + near + "?"
 	}
-	f := pipeline.UsageErrorf("worker-unknown", fix, "no worker is named %q", name)
+	f := pipeline.UsageErrorf(codeWorkerUnknown, fix, "no worker is named %q", name)
 	f.Why = where
 	return Worker{}, f
 }
@@ -208,7 +208,7 @@ type reader struct {
 }
 
 func (r *reader) fail(n *yaml.Node, fix, format string, args ...any) {
-	f := pipeline.UsageErrorf("config", fix, format, args...)
+	f := pipeline.UsageErrorf(codeConfig, fix, format, args...)
 	f.Where = fmt.Sprintf("%s:%d", r.name, n.Line)
 	r.errs = append(r.errs, f)
 }
@@ -236,7 +236,7 @@ func (r *reader) encoding(src []byte) error {
 	if is == "" {
 		return nil
 	}
-	f := pipeline.UsageErrorf("config", "save it as UTF-8", "the file is not UTF-8 but probably %s", is)
+	f := pipeline.UsageErrorf(codeConfig, "save it as UTF-8", "the file is not UTF-8 but probably %s", is)
 	f.Where = fmt.Sprintf("%s:%d", r.name, 1+bytes.Count(src[:at], []byte{'\n'}))
 	return f
 }
@@ -252,7 +252,7 @@ func (r *reader) syntax(err error) error {
 	} else if m := unknownAnchor.FindStringSubmatch(why); m != nil {
 		where = r.lineOf("*" + m[1])
 	}
-	return &pipeline.Finding{Code: "config", Severity: pipeline.Error, End: pipeline.Usage, Where: where,
+	return &pipeline.Finding{Code: codeConfig, Severity: pipeline.Error, End: pipeline.Usage, Where: where,
 		What: "the file is not valid YAML", Why: why, Fix: "correct that line", Err: err}
 }
 

@@ -36,7 +36,7 @@ type Source struct {
 // value itself.
 func ParseSource(flag, text string) (Source, error) {
 	bad := func(format string, args ...any) (Source, error) {
-		f := pipeline.UsageErrorf("key-source", "write it as "+SourceForms, format, args...)
+		f := pipeline.UsageErrorf(codeKeySource, "write it as "+SourceForms, format, args...)
 		f.What = flag + " " + f.What
 		return Source{}, f
 	}
@@ -44,7 +44,7 @@ func ParseSource(flag, text string) (Source, error) {
 	s := Source{kind: kind, name: rest}
 	switch {
 	case !ok || kind != "env" && kind != "file" && kind != "secret":
-		f := pipeline.UsageErrorf("key-source", "write it as "+SourceForms, "%s does not say where the value is", flag)
+		f := pipeline.UsageErrorf(codeKeySource, "write it as "+SourceForms, "%s does not say where the value is", flag)
 		f.Why = "give the place where the value is, never the value itself, which others could see on the command line"
 		return Source{}, f
 	case kind == "env" && (rest == "" || strings.ContainsAny(rest, "=$ \x00")):
@@ -105,7 +105,7 @@ const maxSource = 64 << 10
 // with the code "key-source-unread", without the value.
 func (s Source) Read(ctx context.Context, in Place) (string, error) {
 	unread := func(fix, why string, err error) error {
-		return &pipeline.Finding{Code: "key-source-unread", Severity: pipeline.Error, Err: err,
+		return &pipeline.Finding{Code: codeKeySourceUnread, Severity: pipeline.Error, Err: err,
 			What: "no value can be read from " + s.String(), Why: why, Fix: fix}
 	}
 	var text string

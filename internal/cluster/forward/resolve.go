@@ -32,7 +32,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 		return "", 0, err
 	}
 	if len(svc.Spec.Selector) == 0 {
-		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
+		return "", 0, &pipeline.Finding{Code: codeServiceUnready, Severity: pipeline.Error, Where: where,
 			What: "Service " + svc.Name + " selects no pods, so there is nothing to forward to", Fix: "give the server's address with --inngest-url"}
 	}
 	port, err := servicePort(svc, t.target.Port)
@@ -52,7 +52,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 		}
 	}
 	if len(ready) == 0 {
-		return "", 0, &pipeline.Finding{Code: "service-unready", Severity: pipeline.Error, Where: where,
+		return "", 0, &pipeline.Finding{Code: codeServiceUnready, Severity: pipeline.Error, Where: where,
 			What: fmt.Sprintf("no pod behind Service %s is ready", svc.Name), Why: units.Count(len(list.Items), "pod", "pods") + ", none ready",
 			Fix: "`kubectl get pods -l " + labels.SelectorFromSet(svc.Spec.Selector).String() + "` shows their state"}
 	}
@@ -73,7 +73,7 @@ func (t *Tunnel) resolve(ctx context.Context) (string, int, error) {
 func service(ctx context.Context, kube kubernetes.Interface, t Target) (*corev1.Service, error) {
 	svc, err := kube.CoreV1().Services(t.Namespace).Get(ctx, t.Service, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, &pipeline.Finding{Code: "service-unknown", Severity: pipeline.Error, Where: t.Namespace, Err: err,
+		return nil, &pipeline.Finding{Code: codeServiceUnknown, Severity: pipeline.Error, Where: t.Namespace, Err: err,
 			What: "there is no Service " + t.Service, Fix: "correct the name in .sbw.yaml (inngest.service), or give --inngest-url"}
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func servicePort(svc *corev1.Service, port int) (*corev1.ServicePort, error) {
 		}
 		have = append(have, fmt.Sprint(p.Port))
 	}
-	return nil, &pipeline.Finding{Code: "port-unknown", Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
+	return nil, &pipeline.Finding{Code: codePortUnknown, Severity: pipeline.Error, Where: svc.Namespace + "/" + svc.Name,
 		What: fmt.Sprintf("Service %s has no port %d", svc.Name, port), Fix: "use one of: " + units.List(have)}
 }
 
@@ -113,7 +113,7 @@ func targetPort(svc *corev1.Service, port *corev1.ServicePort, pod *corev1.Pod) 
 		}
 	}
 	return 0, &pipeline.Finding{
-		Code:     "port-unknown",
+		Code:     codePortUnknown,
 		Severity: pipeline.Error,
 		Where:    svc.Namespace + "/" + svc.Name,
 		What: fmt.Sprintf(
@@ -134,10 +134,9 @@ var ErrForbidden = errors.New("port-forwarding is not allowed")
 func explain(pod string, err error) error {
 	during := "port-forward to pod/" + pod
 	explained := cluster.Explain(during, err)
-	f, ok := errors.AsType[*pipeline.Finding](explained)
 	// The upgrade's error contains the answer only as text.
-	if (ok && f.Code == cluster.CodeForbidden) || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
-		return &pipeline.Finding{Code: "forward-forbidden", Severity: pipeline.Error, What: "you may not " + during,
+	if errors.Is(explained, cluster.CodeForbidden) || strings.Contains(strings.ToLower(err.Error()), "forbidden") {
+		return &pipeline.Finding{Code: codeForwardForbidden, Severity: pipeline.Error, What: "you may not " + during,
 			Why: termtext.Line(err.Error()), Err: fmt.Errorf("%w: %w", ErrForbidden, err),
 			Fix: "ask the cluster's administrator for the verb create on pods/portforward, or give the server's address with --inngest-url"}
 	}

@@ -33,12 +33,12 @@ func Pods(ctx context.Context, kube kubernetes.Interface, next, live *workload.W
 	if pod == nil {
 		pod = PodOf(next)
 	}
-	i := slices.IndexFunc(found, func(f *pipeline.Finding) bool { return f.Code == verdict.CodeQuota })
+	i := slices.IndexFunc(found, func(f *pipeline.Finding) bool { return f.Is(verdict.CodeQuota) })
 	quotas, err := Quota(ctx, kube, next, live, pod)
 	if i >= 0 {
 		refused := found[i]
 		found = slices.Delete(found, i, i+1)
-		named := slices.ContainsFunc(quotas, func(f *pipeline.Finding) bool { return f.Code == verdict.CodeQuota })
+		named := slices.ContainsFunc(quotas, func(f *pipeline.Finding) bool { return f.Is(verdict.CodeQuota) })
 		if more, canShrink := surgeOver(next, live); !named && more > 0 {
 			if canShrink {
 				refused = refused.WithSeverity(pipeline.Warning)
@@ -78,7 +78,7 @@ func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workl
 	}
 	if strings.Contains(err.Error(), "does not support dry run") {
 		return []*pipeline.Finding{{
-			Code: "preflight-blind", Severity: pipeline.Note, What: "cannot check whether the API server accepts the pods",
+			Code: codePreflightBlind, Severity: pipeline.Note, What: "cannot check whether the API server accepts the pods",
 			Why: termtext.Line(err.Error()), Fix: "if the webhook is yours, let it declare sideEffects: None", Err: err,
 		}}, nil, nil
 	}
@@ -86,9 +86,9 @@ func Admission(ctx context.Context, kube kubernetes.Interface, w *workload.Workl
 	f.Where = ref.Namespace + "/" + ref.String()
 	limitRange := strings.Contains(err.Error(), "usage per") // its code is that of policies
 	switch {
-	case f.Code == verdict.CodeNamespaceEnding, f.Code == verdict.CodeServiceAccount:
+	case f.Is(verdict.CodeNamespaceEnding), f.Is(verdict.CodeServiceAccount):
 		return nil, nil, nil // Namespace and References report them, with more detail
-	case f.Code == verdict.CodePodSecurity, f.Code == verdict.CodePodInvalid, f.Code == verdict.CodeQuota, limitRange:
+	case f.Is(verdict.CodePodSecurity), f.Is(verdict.CodePodInvalid), f.Is(verdict.CodeQuota), limitRange:
 	default:
 		f.Severity = pipeline.Warning
 	}

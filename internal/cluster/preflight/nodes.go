@@ -143,7 +143,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 	case len(fit)+len(unfit)+len(unknown) == 0:
 		f := finding(
 			pipeline.Warning,
-			"node-none",
+			codeNodeNone,
 			"",
 			"currently no node accepts the pod",
 			some(excluded),
@@ -154,7 +154,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 		return []*pipeline.Finding{
 			finding(
 				pipeline.Warning,
-				"node-platform",
+				codeNodePlatform,
 				"",
 				fmt.Sprintf("image %s is for %s, and it is not known whether a node that may get the pod runs that", image, has),
 				"nodes that do not report their platform: "+some(unknown),
@@ -165,7 +165,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 		return []*pipeline.Finding{
 			finding(
 				pipeline.Error,
-				"node-platform",
+				codeNodePlatform,
 				"",
 				fmt.Sprintf("image %s is for %s, and no node that may get the pod runs that", image, has),
 				some(unfit),
@@ -176,7 +176,7 @@ func Platform(image string, platforms []string, nodes []Node) []*pipeline.Findin
 		return []*pipeline.Finding{
 			finding(
 				pipeline.Warning,
-				"node-platform",
+				codeNodePlatform,
 				"",
 				fmt.Sprintf("image %s is for %s, but the pod may also be placed on nodes that do not run that", image, has),
 				some(unfit),

@@ -39,7 +39,7 @@ func unread(what string, err error) *pipeline.Finding {
 		return nil
 	}
 	return &pipeline.Finding{
-		Code:     "preflight-blind",
+		Code:     codePreflightBlind,
 		Severity: pipeline.Note,
 		Err:      err,
 		What:     "cannot check " + what,
@@ -81,7 +81,7 @@ func State(ctx context.Context, kube kubernetes.Interface, w *workload.Workload)
 		f.Err = ErrMidRollout
 		return []*pipeline.Finding{f}, nil
 	case verdict.Failing, verdict.Failed:
-		return []*pipeline.Finding{finding(pipeline.Note, "stuck-rollout", where, "the last rollout of "+ref.String()+" did not complete",
+		return []*pipeline.Finding{finding(pipeline.Note, codeStuckRollout, where, "the last rollout of "+ref.String()+" did not complete",
 			v.Cause.What+": "+v.Cause.Why+"; this rollout replaces it", "")}, nil
 	}
 	if f := NoReplicas(w); f != nil {
@@ -97,7 +97,7 @@ func NoReplicas(w *workload.Workload) *pipeline.Finding {
 	}
 	ref := w.Ref()
 	what := ref.String() + " is scaled to 0, so no pod runs or proves its image"
-	f := finding(pipeline.Warning, "no-replicas", ref.Namespace+"/"+ref.String(), what, "", "`kubectl scale "+ref.String()+" --replicas=1`")
+	f := finding(pipeline.Warning, codeNoReplicas, ref.Namespace+"/"+ref.String(), what, "", "`kubectl scale "+ref.String()+" --replicas=1`")
 	switch by := fieldowner.Owner(w.Object(), "spec", "replicas"); {
 	case by.Manager == cluster.FieldManager && by.Operation == string(metav1.ManagedFieldsOperationApply):
 		f.Why, f.Fix = "the manifest of the last rollout sets it", "change replicas in the manifest"
@@ -173,6 +173,6 @@ func RunAsRoot(w *workload.Workload, container, user string) *pipeline.Finding {
 	default:
 		return nil
 	}
-	return finding(pipeline.Error, "run-as-root", w.Ref().Namespace+"/"+w.Ref().String(),
+	return finding(pipeline.Error, verdict.CodeRunAsRoot, w.Ref().Namespace+"/"+w.Ref().String(),
 		"container "+container+" is not allowed to run as root", why, "USER 1000 in the Dockerfile, or securityContext.runAsUser in the manifest")
 }

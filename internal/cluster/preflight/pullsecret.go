@@ -92,7 +92,7 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		case apierrors.IsNotFound(err):
 			found = append(found, finding(
 				pipeline.Warning,
-				"pull-secret-missing",
+				codePullSecretMissing,
 				where,
 				"pull secret "+ref.Name+" does not exist",
 				"imagePullSecrets refers to it, and the node will pull without it",
@@ -108,7 +108,7 @@ func PullSecrets(ctx context.Context, kube kubernetes.Interface, w *workload.Wor
 		}
 		creds, err := ParsePullSecret(secret)
 		if err != nil {
-			found = append(found, finding(pipeline.Warning, "pull-secret-unusable", where, "pull secret "+ref.Name+" cannot be used",
+			found = append(found, finding(pipeline.Warning, codePullSecretUnusable, where, "pull secret "+ref.Name+" cannot be used",
 				err.Error(), "recreate it with `kubectl create secret docker-registry`"))
 			continue
 		}

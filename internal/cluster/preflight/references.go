@@ -140,7 +140,7 @@ func References(
 		case apierrors.IsNotFound(err):
 			found = append(found, finding(
 				pipeline.Error,
-				"reference-missing",
+				codeReferenceMissing,
 				ns+"/"+w.Ref().String(),
 				fmt.Sprintf("%s %s does not exist", t.Kind, t.Name),
 				"it is used by "+by,
@@ -155,7 +155,7 @@ func References(
 		}
 		for _, k := range t.Keys {
 			if !slices.Contains(keys, k) {
-				found = append(found, finding(pipeline.Error, "reference-missing", ns+"/"+w.Ref().String(),
+				found = append(found, finding(pipeline.Error, codeReferenceMissing, ns+"/"+w.Ref().String(),
 					fmt.Sprintf("%s %s has no key %q", t.Kind, t.Name, k), "it is used by "+by, "add the key, or correct its name in the manifest"))
 			}
 		}

@@ -181,7 +181,7 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 				return &all[i], nil
 			}
 		}
-		return nil, &pipeline.Finding{Code: "revision-none", Severity: pipeline.Error,
+		return nil, &pipeline.Finding{Code: codeRevisionNone, Severity: pipeline.Error,
 			What: "there is no earlier revision to go back to", Fix: "roll out a tag that worked: `kubectl sbw rollout --tag TAG`"}
 	}
 	var have []string
@@ -191,7 +191,7 @@ func Pick(all []Revision, number int64) (*Revision, error) {
 		}
 		have = append(have, strconv.FormatInt(all[i].Number, 10))
 	}
-	return nil, &pipeline.Finding{Code: "revision-unknown", Severity: pipeline.Error,
+	return nil, &pipeline.Finding{Code: codeRevisionUnknown, Severity: pipeline.Error,
 		What: fmt.Sprintf("there is no revision %d", number), Why: "the cluster keeps " + units.List(have),
 		Fix: "choose one of them (`kubectl sbw history`), or roll out its tag again"}
 }

@@ -34,7 +34,7 @@ func judge(t tree, img layout.Image) []*pipeline.Finding {
 		word = "CMD"
 	}
 	if len(argv) == 0 {
-		return []*pipeline.Finding{{Code: "entrypoint-none", Severity: pipeline.Note,
+		return []*pipeline.Finding{{Code: codeEntrypointNone, Severity: pipeline.Note,
 			What: "the image for " + j.platform + " has no command to start", Fix: "add CMD to the Dockerfile, or command to the manifest"}}
 	}
 	j.said = word + " " + quoted(argv)
@@ -62,7 +62,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 	if !ok {
 		if !maybe {
 			j.fail(
-				"entrypoint-missing",
+				codeEntrypointMissing,
 				"correct the command, or copy the program into the last stage of the Dockerfile",
 				"%s is not in the image",
 				j.named(argv[0]),
@@ -72,7 +72,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 	}
 	if !e.Exec {
 		if !maybe {
-			j.fail("entrypoint-mode", "make it executable: COPY --chmod=755, or chmod +x and build again", "%s is not executable", e.Path)
+			j.fail(codeEntrypointMode, "make it executable: COPY --chmod=755, or chmod +x and build again", "%s is not executable", e.Path)
 		}
 		return
 	}
@@ -88,7 +88,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 	default:
 		if !maybe {
 			j.fail(
-				"exec-format",
+				codeExecFormat,
 				"begin it with a line such as #!/bin/sh, starting at the very first byte",
 				"%s is neither a program nor a script: exec format error",
 				e.Path,
@@ -102,7 +102,7 @@ func (j *judgement) start(argv []string, depth int, maybe bool) {
 // elf judges a program and its loader.
 func (j *judgement) elf(e entry) bool {
 	if !runs(e.head, j.arch) {
-		j.fail("exec-format", "look for a COPY --from or a download with a fixed architecture, or for --platform in FROM",
+		j.fail(codeExecFormat, "look for a COPY --from or a download with a fixed architecture, or for --platform in FROM",
 			"%s is a program for %s, but the image is for %s: exec format error", e.Path, machineName(e.head), j.platform)
 		return false
 	}
@@ -112,12 +112,12 @@ func (j *judgement) elf(e entry) bool {
 	l, ok := j.tree.find(e.Loader)
 	switch {
 	case !ok:
-		j.fail("entrypoint-loader", "use a base image with the C library that it was built for: glibc (debian) or musl (alpine)",
+		j.fail(codeEntrypointLoader, "use a base image with the C library that it was built for: glibc (debian) or musl (alpine)",
 			"%s needs the loader %s, which is not in the image", e.Path, e.Loader)
 		return false
 	case l.Kind == program && !runs(l.head, j.arch):
 		j.fail(
-			"exec-format",
+			codeExecFormat,
 			"look for --platform in the Dockerfile's FROM lines",
 			"%s, which loads %s, is for %s, but the image is for %s: exec format error",
 			l.Path,
@@ -134,7 +134,7 @@ func (j *judgement) elf(e entry) bool {
 func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	if strings.HasSuffix(e.Shebang, "\r") {
 		j.fail(
-			"entrypoint-missing",
+			codeEntrypointMissing,
 			"save it with Unix line endings (LF)",
 			"%s begins with #!%s followed by a carriage return, which becomes part of the interpreter's name",
 			e.Path,
@@ -146,7 +146,7 @@ func (j *judgement) script(e entry, depth int, maybe bool) bool {
 	if interp == "" || depth >= maxScripts {
 		if !maybe {
 			j.fail(
-				"exec-format",
+				codeExecFormat,
 				"begin it with a line such as #!/bin/sh",
 				"%s does not name an interpreter that can be started: exec format error",
 				e.Path,
@@ -253,7 +253,7 @@ func commandLine(args []string) (string, bool) {
 func (j *judgement) shell(line string, depth int) {
 	if w := BrokenExecForm(line); w != "" {
 		if _, ok := j.lookup(w); !ok {
-			j.fail("entrypoint-missing", `write it with double quotes and without a trailing comma: CMD ["program", "argument"]`,
+			j.fail(codeEntrypointMissing, `write it with double quotes and without a trailing comma: CMD ["program", "argument"]`,
 				"the shell would look for a program called %s, because the list is not valid JSON and is therefore run by a shell", w)
 			return
 		}

@@ -99,7 +99,7 @@ func platforms(imgs []layout.Image, want []string) (all []*pipeline.Finding) {
 	}
 	for _, w := range want {
 		if !slices.ContainsFunc(have, func(h string) bool { return h == imageref.SplitPlatform(w).String() }) {
-			all = append(all, &pipeline.Finding{Code: "image-platform", Severity: pipeline.Error,
+			all = append(all, &pipeline.Finding{Code: codeImagePlatform, Severity: pipeline.Error,
 				What: "the image is not for " + w, Why: "its config says " + strings.Join(have, ", "),
 				Fix: "look for --platform in the Dockerfile's FROM lines, or for a base image without " + w})
 		}
@@ -118,7 +118,7 @@ func one(ctx context.Context, dir string, img layout.Image, o Options, r *pipeli
 		return all, err
 	}
 	if skipped != "" {
-		return append(all, &pipeline.Finding{Code: "image-unread", Severity: pipeline.Note,
+		return append(all, &pipeline.Finding{Code: codeImageUnread, Severity: pipeline.Note,
 			What: "whether the image for " + img.Platform() + " can run was not checked", Why: skipped}), nil
 	}
 	root := overlay(layers)
@@ -237,7 +237,7 @@ func Follow(ctx context.Context, dir string, o Options, r *pipeline.Reporter) (f
 }
 
 func broken(dir, what, why string, err error) *pipeline.Finding {
-	return &pipeline.Finding{Code: "layout-broken", Severity: pipeline.Error, Where: dir,
+	return &pipeline.Finding{Code: codeLayoutBroken, Severity: pipeline.Error, Where: dir,
 		What: what, Why: why, Fix: "build the image again, or export it again if something else made the layout", Err: err}
 }
 
@@ -246,7 +246,7 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	c := img.Config.Config
 	user, _, _ := strings.Cut(c.User, ":")
 	if number, err := strconv.Atoi(user); o.NonRoot && (err != nil || number == 0) {
-		f := &pipeline.Finding{Code: "image-user", Severity: pipeline.Warning,
+		f := &pipeline.Finding{Code: codeImageUser, Severity: pipeline.Warning,
 			What: "the image's user is root, but the manifest requires another one",
 			Fix:  "add USER with a number to the Dockerfile, or runAsUser to the manifest"}
 		if err != nil && user != "" && user != "root" {
@@ -265,7 +265,7 @@ func settings(img layout.Image, o Options) (all []*pipeline.Finding) {
 	slices.Sort(ports)
 	want := fmt.Sprint(o.Port)
 	if !slices.ContainsFunc(ports, func(p string) bool { return p == want || p == want+"/tcp" }) {
-		all = append(all, &pipeline.Finding{Code: "image-port", Severity: pipeline.Warning,
+		all = append(all, &pipeline.Finding{Code: codeImagePort, Severity: pipeline.Warning,
 			What: "the image exposes " + strings.Join(ports, ", ") + ", but the worker's port is " + want,
 			Fix:  "correct EXPOSE in the Dockerfile, or probe.port in .sbw.yaml"})
 	}
