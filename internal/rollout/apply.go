@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,70 +15,9 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/preflight"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/manifest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
-
-// stamp writes the image into the manifest's file. It returns this run's edit
-// after the edits of killed runs, all of which this run has to restore if it fails.
-func (r *Run) stamp(ctx context.Context, rep *pipeline.Reporter) ([]*manifest.Written, error) {
-	plan, err := r.facts.plan.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.keepImages(ctx); err != nil {
-		return nil, err
-	}
-	if plan == nil {
-		rep.Skipped("no manifest file")
-		return nil, nil
-	}
-	written, err := r.stampedBefore(plan)
-	if err != nil {
-		return nil, err
-	}
-	if len(written) > 0 {
-		rep.Changed() // this run has to restore what a killed run stamped
-		rep.Notef("%s was stamped by a killed run; the image before it: %s", r.Short(plan.File), written[0].Old)
-	}
-	switch {
-	case r.Manifest.NoWrite:
-		rep.Skipped("--no-write")
-		return written, nil
-	case !plan.Changed():
-		rep.Skipped("%s already has this image", r.Short(plan.File))
-		return written, nil
-	}
-	pending, err := plan.Pending()
-	if err != nil {
-		return written, err
-	}
-	if err := r.journal.Keep(factStamp, pending); err != nil {
-		return written, err
-	}
-	rep.Changed()
-	w, err := plan.Write()
-	if err != nil {
-		return written, err
-	}
-	rep.Notef("%s:%d %s → %s", r.Short(plan.File), plan.Line, plan.Old, plan.New)
-	return append(written, w), nil
-}
-
-// unstamp restores the manifest's file.
-func (r *Run) unstamp(rep *pipeline.Reporter, written []*manifest.Written) error {
-	for i := len(written) - 1; i >= 0; i-- {
-		w := written[i]
-		restored, err := w.Restore()
-		if err != nil {
-			return err
-		}
-		if restored {
-			rep.Notef("%s:%d %s", r.Short(w.File), w.Line, w.Old)
-		}
-	}
-	return nil
-}
 
 // write applies the manifest, or only the image, and skips the objects for which
 // leaveOut returns true.
@@ -114,7 +54,7 @@ func (r *Run) apply(
 	o apply.Options,
 	leaveOut func(apply.Object) bool,
 ) ([]apply.Result, *workload.Workload, error) {
-	resumed, err := r.resumed(ctx, rep)
+	resumed, err := r.killed().resumed(ctx, rep)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +98,7 @@ func (r *Run) unapply(
 	if len(applied) == 0 {
 		return nil, watched, nil
 	}
-	if err := r.ours(ctx, set); err != nil {
+	if err := r.guard.ours(ctx, set); err != nil {
 		return nil, watched, err
 	}
 	back, err := apply.Restore(ctx, r.Conn, applied, r.applyOptions(rep, false))
@@ -179,9 +119,9 @@ func (r *Run) unapply(
 	if watched, err = r.follow(ctx, rep, target); err != nil {
 		return nil, watched, err
 	}
-	r.probeRestored(ctx, rep, watched)
+	r.prober().restored(ctx, rep, watched)
 	if !r.Inngest.Off {
-		if err := r.ours(ctx, target); err != nil {
+		if err := r.guard.ours(ctx, target); err != nil {
 			return nil, watched, err
 		}
 		if err := r.unrefresh(ctx, rep); err != nil {
@@ -192,20 +132,31 @@ func (r *Run) unapply(
 	return []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}, watched, nil
 }
 
+// unrefresh registers the functions of the old pods again, once these serve, and looks for the
+// runs that going back has killed: it has replaced pods as well.
+func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
+	app, err := r.registrar().restore(ctx, rep)
+	if err != nil {
+		return err
+	}
+	r.found.lost, err = r.work().lost(ctx, rep, app, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
+	return err
+}
+
 // usedBy returns the pods in the workload's namespace that need an object, except those of
-// workloads that this run has applied.
-func (r *Run) usedBy(ctx context.Context, kind, name string) (by []string, err error) {
-	kube, err := r.Conn.Kube()
+// workloads that were applied.
+func (t *Target) usedBy(ctx context.Context, applied []apply.Result, kind, name string) (by []string, err error) {
+	kube, err := t.Conn.Kube()
 	if err != nil {
 		return nil, err
 	}
 	var own []labels.Selector
-	for _, one := range r.found.applied {
-		if w, err := apply.Typed(one.After); err == nil && one.Namespace == r.Ref.Namespace { // not a workload otherwise
+	for _, one := range applied {
+		if w, err := apply.Typed(one.After); err == nil && one.Namespace == t.Ref.Namespace { // not a workload otherwise
 			own = append(own, labels.SelectorFromSet(w.Template().Labels))
 		}
 	}
-	pods, err := kube.CoreV1().Pods(r.Ref.Namespace).List(ctx, metav1.ListOptions{})
+	pods, err := kube.CoreV1().Pods(t.Ref.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}

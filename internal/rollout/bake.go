@@ -81,7 +81,7 @@ func (b *baking) look(ctx context.Context) (why string, err error) {
 	if b.Inngest.Off || b.Switch.Bake == 0 {
 		return handover.Bake(before, after), nil
 	}
-	c, app, err := b.ownApp(ctx)
+	c, app, err := b.facts.ownApp(ctx)
 	if err != nil || app == nil {
 		return handover.Bake(before, after), err
 	}

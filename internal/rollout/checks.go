@@ -154,7 +154,7 @@ func (f *facts) checkDryRun(ctx context.Context, o apply.Options) ([]*pipeline.F
 	results, err := apply.Judge(ctx, f.Conn, objects, o)
 	found := f.others(results)
 	for _, one := range pipeline.AsFindings("dry run", err) {
-		if !apierrors.IsForbidden(one) || one.Code != cluster.CodeForbidden {
+		if !apierrors.IsForbidden(one) || !one.Is(cluster.CodeForbidden) {
 			found = append(found, one) // the check of the permissions reports missing ones
 		}
 	}

@@ -17,13 +17,24 @@
 //   - NewFleet: several clusters, one wave after another
 //
 // Stages that appear in more than one list are in stages.go. The work of each stage
-// is a method that takes what it needs as arguments and returns what it found. The
-// lists pass these values on through Run.found, which nothing else writes.
+// takes what it needs as arguments and returns what it found. The lists pass these
+// values on through Run.found, which nothing else writes. What a rollout and an undo do
+// differently in a stage that they share is in Run.purpose.
+//
+// Work that needs nothing but facts and options belongs to a type of its own, made
+// where a stage needs it:
+//
+//   - guard (guard.go): whether this run may still write
+//   - stamper (stamp.go): the manifest's file
+//   - killedRuns (resume.go): what earlier runs have left, from the journal
+//   - prober (prove.go) and provenHook (hook.go): the new pods, and the user's command
+//   - registrar (register.go) and work (runningsteps.go): the registration with Inngest,
+//     and the steps and runs that the server knows
 //
 // # To add a stage
 //
-// Write a method that returns what it finds, and add it to the list together with
-// its undo. Call Reporter.Changed immediately before changing anything outside this
+// Write a method that returns what it finds, on one of these types or on Run, and add it
+// to the list together with its undo. Call Reporter.Changed immediately before changing anything outside this
 // process.
 //
 // # To add a way to make a version live

@@ -153,11 +153,11 @@ func (t *Target) manifestOf(ctx context.Context, w *workload.Workload, to *Statu
 	results, err := apply.Judge(ctx, t.Conn, all, apply.Options{Force: true, Target: t.Ref, Container: t.container()})
 	m.asked = true
 	for _, f := range pipeline.AsFindings("look at the manifest", err) {
-		switch f.Code {
-		case apply.CodeLeftover:
+		switch {
+		case f.Is(apply.CodeLeftover):
 			m.lacks = true
 			to.Findings = append(to.Findings, t.shorten([]*pipeline.Finding{f})...)
-		case apply.CodeGitOps, apply.CodeExported: // about a rollout
+		case f.Is(apply.CodeGitOps), f.Is(apply.CodeExported): // about a rollout
 		default:
 			if !m.asked && isForbidden(f) {
 				continue // the same holds for every object

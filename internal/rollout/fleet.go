@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -132,7 +133,7 @@ func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
 		name, place := e.Conn.Context, e.Conn.Server+" "+e.where()
 		if other, ok := places[place]; ok {
 			return nil, pipeline.UsageErrorf(
-				"usage",
+				imageref.CodePlatform,
 				"name only one of them",
 				"contexts %s and %s refer to the same %s in %s",
 				other,
@@ -276,7 +277,7 @@ func (f *Fleet) roll(ctx context.Context, m *member) {
 // stampedOnce replaces the stamp stage in the stages of a single cluster.
 func (r *Run) stampedOnce(ctx context.Context, rep *pipeline.Reporter) error {
 	rep.Skipped("once for all contexts")
-	return r.keepImages(ctx)
+	return r.killed().keepImages(ctx)
 }
 
 // changed reports whether the cluster was changed, even if the change was undone.

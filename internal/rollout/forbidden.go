@@ -28,14 +28,14 @@ func joinForbidden(found []*pipeline.Finding) []*pipeline.Finding {
 		switch {
 		case !missing.Explain(f):
 			kept = append(kept, f)
-		case f.Code == CodeNotChecked && blind == nil:
+		case f.Is(CodeNotChecked) && blind == nil:
 			blind = f.With(func(f *pipeline.Finding) {
 				f.Why, f.Fix = "you have no permission to read it", "the Role includes the permissions"
 			})
 			kept = append(kept, blind)
-		case f.Code == CodeNotChecked:
+		case f.Is(CodeNotChecked):
 			blind.What += ", " + strings.TrimPrefix(f.What, cannotCheck)
-		case f.Code != cluster.CodeForbidden || f.Severity != pipeline.Error:
+		case !f.Is(cluster.CodeForbidden) || f.Severity != pipeline.Error:
 			kept = append(kept, f)
 		}
 	}

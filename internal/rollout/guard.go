@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
@@ -11,21 +10,27 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// The guard precedes every write after the first one. This run may overwrite only what
+// guard precedes every write after the first one. This run may overwrite only what
 // it wrote itself, and only while it holds the lock: see ours. Actions outside the
 // cluster (a registration, an event) need less: the lock, and the image of this run in
-// the pods that are being proven: see serves. Once somebody else has changed the
+// the pods that are being proven: see Run.own. Once somebody else has changed the
 // workload, it counts as theirs for the rest of the run.
+type guard struct {
+	*Target
+	held *lock.Lock // nil before the stage lock, and if the user may not use Leases
+	// supersededBy is set if somebody else has changed or replaced the workload, or
+	// holds the lock. This run must then not restore anything in it.
+	supersededBy error
+}
 
 // ours returns nil if the live workload is exactly what this run set last. Otherwise
 // nothing may be restored: the error is a Finding that wraps lock.ErrLost,
 // workload.ErrSuperseded or workload.ErrReplaced and names who made the change.
-func (r *Run) ours(ctx context.Context, set *workload.Workload) error {
-	return r.guard(ctx, set, sameTemplateAs(set))
+func (g *guard) ours(ctx context.Context, set *workload.Workload) error {
+	return g.check(ctx, set, sameTemplateAs(set))
 }
 
 func sameTemplateAs(set *workload.Workload) func(live *workload.Workload) bool {
@@ -78,59 +83,61 @@ func (r *Run) sameImageAs(set *workload.Workload) func(live *workload.Workload) 
 	}
 }
 
-func (r *Run) guard(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
-	if r.found.supersededBy != nil {
-		return r.found.supersededBy
+// check returns nil if this run holds the lock and accept accepts the live workload. set is
+// the workload as this run set it; nil means that it has not set any yet.
+func (g *guard) check(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
+	if g.supersededBy != nil {
+		return g.supersededBy
 	}
-	err := r.held.Verify(ctx)
+	err := g.held.Verify(ctx)
 	switch {
 	case set == nil:
 	case err == nil:
-		err = r.compare(ctx, set, accept)
+		err = g.compare(ctx, set, accept)
 	default:
-		err = r.andWhoChanged(ctx, set, err)
+		err = g.andWhoChanged(ctx, set, err)
 	}
 	// An interrupt that cancels the request leaves it open whose workload it is, so
 	// whatever restores the changes asks again.
 	if isForeign(err) && ctx.Err() == nil {
-		r.found.supersededBy = err
+		g.supersededBy = err
 	}
 	return err
 }
 
-// takenOver keeps an error which says that the workload is now somebody else's. If that
-// person changed it while holding the lock, the report is the same whichever was
-// noticed first, the change or the loss of the lock.
-func (r *Run) takenOver(ctx context.Context, err error) error {
+// takenOver keeps an error which says that the workload that this run set is now somebody
+// else's. If that person changed it while holding the lock, the report is the same
+// whichever was noticed first, the change or the loss of the lock.
+func (g *guard) takenOver(ctx context.Context, set *workload.Workload, err error) error {
 	if !isForeign(err) {
 		return err
 	}
 	if !errors.Is(err, lock.ErrLost) {
 		ctx := context.WithoutCancel(ctx)
-		if lost := r.held.Verify(ctx); errors.Is(lost, lock.ErrLost) {
-			err = r.andWhoChanged(ctx, r.found.target, lost)
+		if lost := g.held.Verify(ctx); errors.Is(lost, lock.ErrLost) {
+			err = g.andWhoChanged(ctx, set, lost)
 		}
 	}
-	r.found.supersededBy = err
+	g.supersededBy = err
 	return err
 }
 
 // compare reads the live workload and compares it with what this run set.
-func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
-	kube, err := r.Conn.Kube()
+func (g *guard) compare(ctx context.Context, set *workload.Workload, accept func(live *workload.Workload) bool) error {
+	kube, err := g.Conn.Kube()
 	if err != nil {
 		return err
 	}
-	live, err := workload.Get(ctx, kube, r.Ref)
+	live, err := workload.Get(ctx, kube, g.Ref)
 	switch {
 	case isMissing(err):
-		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, nil, err)
+		return apply.Replaced(g.Ref.String(), g.Ref.Namespace, nil, err)
 	case err != nil:
 		return err
 	case live.Object().GetUID() != set.Object().GetUID():
-		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, live.Object(), nil)
+		return apply.Replaced(g.Ref.String(), g.Ref.Namespace, live.Object(), nil)
 	case verdict.Deletion(live.Object()) != "":
-		return apply.Replaced(r.Ref.String(), r.Ref.Namespace, nil, nil)
+		return apply.Replaced(g.Ref.String(), g.Ref.Namespace, nil, nil)
 	}
 	if !accept(live) {
 		return apply.Superseded(set, live)
@@ -140,12 +147,12 @@ func (r *Run) compare(ctx context.Context, set *workload.Workload, accept func(l
 
 // andWhoChanged adds to a lost lock who has changed the workload, if somebody has: a
 // Lease that was deleted does not name anybody.
-func (r *Run) andWhoChanged(ctx context.Context, set *workload.Workload, lost error) error {
+func (g *guard) andWhoChanged(ctx context.Context, set *workload.Workload, lost error) error {
 	f, ok := errors.AsType[*pipeline.Finding](lost)
 	if !ok || !errors.Is(lost, lock.ErrLost) {
 		return lost
 	}
-	other := r.compare(ctx, set, sameTemplateAs(set))
+	other := g.compare(ctx, set, sameTemplateAs(set))
 	by, ok := errors.AsType[*pipeline.Finding](other)
 	if !ok || !isForeign(other) {
 		return lost
@@ -167,21 +174,21 @@ func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		set := r.found.target
 		own := r.own(set)
-		if err := r.guard(ctx, set, own); err != nil {
+		if err := r.guard.check(ctx, set, own); err != nil {
 			return err
 		}
 		working, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		go r.watchForeign(working, set, own, cancel)
+		go r.guard.watch(working, set, own, cancel)
 		err := run(working, rep)
 		if err == nil {
 			return nil
 		}
-		if foreign := r.guard(context.WithoutCancel(ctx), set, own); isForeign(foreign) {
+		if foreign := r.guard.check(context.WithoutCancel(ctx), set, own); isForeign(foreign) {
 			return foreign
 		}
 		if r.Pipeline.KeepChanges { // nothing is restored later, so nothing is compared
-			r.nameOther(context.WithoutCancel(ctx), rep, set)
+			r.guard.nameOther(context.WithoutCancel(ctx), rep, set)
 		}
 		return err
 	}
@@ -189,11 +196,11 @@ func (r *Run) guarded(run func(context.Context, *pipeline.Reporter) error) func(
 
 // nameOther reports who has changed the pod template (but not the image) of a workload
 // that has failed, since that change may be the cause.
-func (r *Run) nameOther(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) {
+func (g *guard) nameOther(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) {
 	if set == nil {
 		return
 	}
-	err := r.compare(ctx, set, sameTemplateAs(set))
+	err := g.compare(ctx, set, sameTemplateAs(set))
 	if f, ok := errors.AsType[*pipeline.Finding](err); ok && errors.Is(err, workload.ErrSuperseded) {
 		rep.Finding(f.WithSeverity(pipeline.Warning))
 	}
@@ -201,76 +208,17 @@ func (r *Run) nameOther(ctx context.Context, rep *pipeline.Reporter, set *worklo
 
 // watchForeign cancels a stage as soon as the workload is no longer this run's own. It
 // only saves time: if watching is not permitted, the guard notices afterwards.
-func (r *Run) watchForeign(ctx context.Context, set *workload.Workload, own func(*workload.Workload) bool, cancel context.CancelCauseFunc) {
+func (g *guard) watch(ctx context.Context, set *workload.Workload, own func(*workload.Workload) bool, cancel context.CancelCauseFunc) {
 	if set == nil {
 		return
 	}
-	kube, err := r.Conn.Kube()
+	kube, err := g.Conn.Kube()
 	if err != nil {
 		return
 	}
-	watch.Each(ctx, kube, r.Ref, func(live *workload.Workload) {
+	watch.Each(ctx, kube, g.Ref, func(live *workload.Workload) {
 		if !own(live) {
 			cancel(apply.Superseded(set, live))
 		}
 	})
-}
-
-// leaveFile handles the manifest's file if the cluster was not restored: the file
-// should name what is running. If somebody else has set another image meanwhile, that
-// image is written, so that the next apply of the file does not overwrite it.
-func (r *Run) leaveFile(ctx context.Context, rep *pipeline.Reporter, written []*manifest.Written) {
-	if len(written) == 0 {
-		return
-	}
-	last := written[len(written)-1]
-	why := "it names " + last.New
-	image, err := r.liveImage(ctx)
-	if err == nil && image == last.New && r.command == "undo" {
-		return // an undo leaves the file in this state anyway
-	}
-	if err != nil {
-		why += "; the running image could not be read: " + err.Error()
-	} else if image != "" && image != last.New {
-		w, err := r.writeLive(ctx, last, image)
-		if err == nil {
-			rep.Notef("%s:%d %s → %s, which somebody else has set: the file now names the running image", r.Short(w.File), w.Line, w.Old, w.New)
-			return
-		}
-		why += ", but " + image + " is running, and that could not be written to the file: " + err.Error()
-	}
-	rep.Skipped("the cluster was not restored")
-	rep.Finding(
-		&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Warning, Where: fmt.Sprintf("%s:%d", r.Short(last.File), last.Line),
-			What: "the manifest keeps this run's image, because the cluster was not restored", Why: why,
-			Fix: "compare it with what is running (`kubectl sbw status`) before the next apply"},
-	)
-}
-
-// liveImage returns the image that the workload has now, or "" if there is none.
-func (r *Run) liveImage(ctx context.Context) (string, error) {
-	kube, err := r.Conn.Kube()
-	if err != nil {
-		return "", err
-	}
-	live, err := workload.Get(ctx, kube, r.Ref)
-	if isMissing(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return imageIn(live.Template(), r.container()), nil
-}
-
-// writeLive replaces the image that this run wrote into the file by the running one.
-func (r *Run) writeLive(ctx context.Context, last *manifest.Written, image string) (*manifest.Written, error) {
-	plan, err := r.facts.planFor(ctx, image)
-	if err != nil {
-		return nil, err
-	}
-	if plan.Old != last.New {
-		return nil, fmt.Errorf("the file was edited and names %s", plan.Old)
-	}
-	return plan.Write()
 }

@@ -140,13 +140,13 @@ func (f *facts) findImage(ctx context.Context) (resolvedImage, error) {
 		return img, err
 	}
 	switch {
-	case refused.Code == registry.CodeImageNotFound && len(keys.Blind) == 0:
+	case refused.Is(registry.CodeImageNotFound) && len(keys.Blind) == 0:
 		return img, refused
 	case len(keys.Blind) > 0:
 		refused = refused.With(func(f *pipeline.Finding) {
 			f.Why += "; you may not read the pull secret " + strings.Join(keys.Blind, ", ")
 		})
-	case refused.Code != registry.CodeRegistryUnreachable && refused.Code != registry.CodeRegistryTLS:
+	case !refused.Is(registry.CodeRegistryUnreachable) && !refused.Is(registry.CodeRegistryTLS):
 		return img, refused
 	}
 	// The cluster may be able to read what this machine cannot: report it and
@@ -306,7 +306,7 @@ func (t *Target) RunningTag(ctx context.Context) (string, error) {
 	}
 	tag := imageref.Split(c.Image).Tag
 	if tag == "" {
-		return "", pipeline.UsageErrorf("usage", "give one with --tag", "the image that runs has no tag: %s", c.Image)
+		return "", pipeline.UsageErrorf(imageref.CodePlatform, "give one with --tag", "the image that runs has no tag: %s", c.Image)
 	}
 	return tag, nil
 }

@@ -23,7 +23,7 @@ func (r *Run) moved(ctx context.Context) (bool, error) {
 	if followed == nil {
 		return false, nil
 	}
-	err := r.compare(ctx, followed, sameTemplateAs(followed))
+	err := r.guard.compare(ctx, followed, sameTemplateAs(followed))
 	if errors.Is(err, workload.ErrSuperseded) {
 		return true, nil
 	}
@@ -82,7 +82,7 @@ func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
 // while.
 func (r *Run) prove(ctx context.Context, rep *pipeline.Reporter) error {
 	s := &r.found
-	if err := r.proveFunctions(ctx, rep, s.watched.NewPods()); err != nil {
+	if err := r.registrar().prove(ctx, rep, s.watched.NewPods()); err != nil {
 		return err
 	}
 	since := s.ready

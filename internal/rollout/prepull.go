@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,26 +15,26 @@ import (
 
 // prepull lets the nodes pull the image and execute a harmless program of it before
 // anything is changed. Its pods are deleted again, so they are not a change of this run.
-func (r *Run) prepull(ctx context.Context, rep *pipeline.Reporter) error {
-	next, err := r.facts.next.Get(ctx)
+func (f *facts) prepull(ctx context.Context, rep *pipeline.Reporter, timeout time.Duration) error {
+	next, err := f.next.Get(ctx)
 	if err != nil {
 		return err
 	}
-	img, err := r.facts.resolved.Get(ctx)
+	img, err := f.resolved.Get(ctx)
 	if err != nil {
 		return err
 	}
-	kube, err := r.Conn.Kube()
+	kube, err := f.Conn.Kube()
 	if err != nil {
 		return err
 	}
-	nodes, err := r.nodes(ctx)
+	nodes, err := f.nodes(ctx)
 	if err != nil {
 		rep.Notef("it is unknown on which nodes the worker runs, so one node warms up the image: %v", err)
 	}
 	proofs, err := warmup.Run(ctx, kube, warmup.Options{
-		Ref: r.Ref, Template: next.Template(), Container: r.container(), Image: img.String(), Argv: img.argv(), Nodes: nodes,
-		By: lock.Me(), Timeout: r.Timeout, Reporter: rep,
+		Ref: f.Ref, Template: next.Template(), Container: f.container(), Image: img.String(), Argv: img.argv(), Nodes: nodes,
+		By: lock.Me(), Timeout: timeout, Reporter: rep,
 	})
 	for _, p := range proofs {
 		on := "a node"
@@ -66,19 +67,19 @@ const mostNodes = 16
 
 // nodes returns the nodes that run the worker's pods now: most likely the new ones get
 // there, too.
-func (r *Run) nodes(ctx context.Context) ([]string, error) {
-	live, err := r.facts.live.Get(ctx)
+func (f *facts) nodes(ctx context.Context) ([]string, error) {
+	live, err := f.live.Get(ctx)
 	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	kube, err := r.Conn.Kube()
+	kube, err := f.Conn.Kube()
 	if err != nil {
 		return nil, err
 	}
-	pods, err := kube.CoreV1().Pods(r.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: live.Selector().String()})
+	pods, err := kube.CoreV1().Pods(f.Ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: live.Selector().String()})
 	if err != nil {
 		return nil, err
 	}
@@ -102,15 +103,15 @@ func (f *facts) prepullRights() []preflight.Right {
 }
 
 // removeWarmUps deletes, under the lock, the warm-up pods that killed runs have left.
-func (r *Run) removeWarmUps(ctx context.Context, rep *pipeline.Reporter) {
-	if r.held == nil {
+func (g *guard) removeWarmUps(ctx context.Context, rep *pipeline.Reporter) {
+	if g.held == nil {
 		return // without the lock, they may be those of a run that is working
 	}
-	kube, err := r.Conn.Kube()
+	kube, err := g.Conn.Kube()
 	if err != nil {
 		return // the next step reports it
 	}
-	left, err := warmup.Left(ctx, kube, r.Ref)
+	left, err := warmup.Left(ctx, kube, g.Ref)
 	if err == nil && len(left) > 0 {
 		if err = warmup.Delete(ctx, kube, left); err == nil {
 			rep.Notef("%s that a killed run had left %s deleted", count(len(left), "warm-up pod"), were(len(left)))

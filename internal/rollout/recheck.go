@@ -64,7 +64,7 @@ func (l *preflightLog) began() {
 func (r *Run) recheck(ctx context.Context, rep *pipeline.Reporter) (*facts, error) {
 	before := r.facts
 	stale, age := r.log.stale()
-	if waited := r.held != nil && r.held.Waited; !waited && !stale {
+	if waited := r.guard.held != nil && r.guard.held.Waited; !waited && !stale {
 		return before, nil
 	}
 	rep.Notef("the preflight runs again, because it is %s old", age.Round(time.Second))
@@ -96,10 +96,7 @@ func (r *Run) changedMeanwhile(was, now string) *pipeline.Finding {
 	}
 	f := &pipeline.Finding{Code: CodeChangedMeanwhile, Severity: pipeline.Warning, Where: r.where(),
 		What: "a different image is running than when this run began to wait", Why: fmt.Sprintf("%s then, %s now", orDash(was), orDash(now))}
-	if r.ifChanged != nil {
-		f = r.ifChanged(f)
-	}
-	return f
+	return r.ifChanged(f)
 }
 
 func orDash(s string) string {

@@ -108,7 +108,7 @@ func evidenceOf(e evidence.Evidence) []receipt.Evidence {
 // belongs to whoever has changed the pod template since. The lock has been released by
 // now, so each attempt sends the resourceVersion that was read.
 func (r *Run) annotate(ctx context.Context, e receipt.Entry) error {
-	if errors.Is(r.found.supersededBy, lock.ErrLost) {
+	if errors.Is(r.guard.supersededBy, lock.ErrLost) {
 		return nil
 	}
 	kube, err := r.Conn.Kube()

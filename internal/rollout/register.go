@@ -2,7 +2,11 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/watch"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
@@ -13,9 +17,17 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/units"
 )
 
+// registrar makes Inngest's registration match what the worker serves.
+type registrar struct {
+	*facts
+	timeout time.Duration // for the runs of the event that confirms a version
+}
+
+func (r *Run) registrar() registrar { return registrar{r.facts, r.Timeout} }
+
 // refresh makes the registration match what a new pod serves.
-func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) (*inngest.Refreshed, error) {
-	c, err := r.facts.conn.Get(ctx)
+func (g registrar) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch.Result) (*inngest.Refreshed, error) {
+	c, err := g.conn.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -30,19 +42,19 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 	// The new pod may have registered itself by now, in which case the server's list
 	// would no longer show a lost function.
 	var before []model.Function
-	if then, ok := r.facts.registered.Peek(); ok {
+	if then, ok := g.registered.Peek(); ok {
 		before = then.functions()
 	}
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
 		Client:       c.Client,
 		Worker:       w,
 		App:          c.App,
-		AllowRemoval: r.Inngest.AllowRemoval,
-		Prune:        r.Inngest.PruneStale,
+		AllowRemoval: g.inngest.AllowRemoval,
+		Prune:        g.inngest.PruneStale,
 		Liveness:     c.Liveness,
 		Path:         c.CheckLivePath,
 		Before:       before,
-		Expect:       func(served []model.Function) []string { return r.facts.expected(ctx, c.App, served) },
+		Expect:       func(served []model.Function) []string { return g.expected(ctx, c.App, served) },
 	}, rep)
 	if err != nil {
 		return done, c.Explain("refresh the registration", err)
@@ -52,30 +64,67 @@ func (r *Run) refresh(ctx context.Context, rep *pipeline.Reporter, watched watch
 	return done, nil
 }
 
-// unrefresh registers the functions of the old pods, once these serve again.
-func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
-	c, err := r.facts.conn.Get(ctx)
+// restore registers the functions of the old pods, once these serve again, and returns the
+// app as it is registered then.
+func (g registrar) restore(ctx context.Context, rep *pipeline.Reporter) (model.App, error) {
+	c, err := g.conn.Get(ctx)
 	if err != nil {
-		return err
+		return model.App{}, err
 	}
 	w, err := c.WorkerAt(ctx, "")
 	if err != nil {
-		return err
+		return model.App{}, err
 	}
 	// Functions that the failed version added may be removed again.
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{Client: c.Client, Worker: w, App: c.App, AllowRemoval: true, Unproven: true}, rep)
 	if err != nil {
-		return c.Explain("register the old functions again", err)
+		return model.App{}, c.Explain("register the old functions again", err)
 	}
-	// Going back has replaced pods as well, which may have killed runs.
-	r.found.lost, err = r.lostRuns(ctx, rep, done.App, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
-	return err
+	return done.App, nil
+}
+
+// prove asks each new pod for its functions, and compares them with the
+// image's catalog and with the registered functions. It changes nothing.
+func (g registrar) prove(ctx context.Context, rep *pipeline.Reporter, pods []*corev1.Pod) error {
+	if g.inngest.Off {
+		return nil
+	}
+	c, err := g.conn.Get(ctx)
+	if err != nil {
+		return err
+	}
+	var before []model.Function
+	if then, ok := g.registered.Peek(); ok {
+		before = then.functions()
+	}
+	var asking errgroup.Group
+	asking.SetLimit(8)
+	for _, pod := range pods {
+		w, err := c.WorkerAt(ctx, pod.Name)
+		if err != nil {
+			return errors.Join(err, asking.Wait())
+		}
+		asking.Go(func() error {
+			plan, err := inngest.PlanRefresh(ctx, inngest.RefreshOptions{
+				Client: c.Client, Worker: w, App: c.App, AllowRemoval: g.inngest.AllowRemoval, Before: before,
+				Expect: func(served []model.Function) []string { return g.expected(ctx, c.App, served) },
+			})
+			if err != nil {
+				return c.Explain("ask pod "+pod.Name+" for its functions", err)
+			}
+			if plan.Served != nil {
+				rep.Notef("pod %s serves %s", pod.Name, count(len(plan.Served.Functions), "function"))
+			}
+			return nil
+		})
+	}
+	return asking.Wait()
 }
 
 // verify checks the registration once more when all old pods, which could register
 // the old functions again, are gone.
-func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inngest.Refreshed) (*inngest.Verified, error) {
-	c, err := r.facts.conn.Get(ctx)
+func (g registrar) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inngest.Refreshed) (*inngest.Verified, error) {
+	c, err := g.conn.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -108,44 +157,21 @@ func (r *Run) verify(ctx context.Context, rep *pipeline.Reporter, refreshed *inn
 	}
 	// Functions that the image adds are known only after the apply, unless its catalog
 	// named them before.
-	found := append(judge.Diagnose(state), judge.ZeroRetryFindings(verified.App.Functions, allowed(r.Worker.Allow.ZeroRetries))...)
+	found := append(judge.Diagnose(state), judge.ZeroRetryFindings(verified.App.Functions, allowed(g.Worker.Allow.ZeroRetries))...)
 	reportAll(rep, asWarnings(found))
 	return verified, nil
 }
 
-// lostRuns lists the runs that the switch-over killed, and reruns them on request.
-func (r *Run) lostRuns(ctx context.Context, rep *pipeline.Reporter, app model.App, during judge.Window) ([]judge.LostRun, error) {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lost, err := inngest.FindLost(ctx, c.Client, app, during)
-	if err != nil {
-		return lost, c.Explain("look for lost runs", err)
-	}
-	f := judge.LostFinding(lost)
-	if f == nil {
-		return lost, nil
-	}
-	rep.Finding(f)
-	if !r.Steps.RerunLost {
-		return lost, nil
-	}
-	again, err := inngest.RerunLost(ctx, c.Client, app, lost, rep)
-	rep.Notef("%s started again", count(len(again), "run"))
-	return lost, err
-}
-
 // confirm sends an event and follows the runs that it triggers until they end.
-func (r *Run) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App) error {
-	c, err := r.facts.conn.Get(ctx)
+func (g registrar) confirm(ctx context.Context, rep *pipeline.Reporter, app model.App) error {
+	c, err := g.conn.Get(ctx)
 	if err != nil {
 		return err
 	}
-	event := client.Event{Name: r.Inngest.ConfirmEvent, Data: r.Inngest.ConfirmData}
+	event := client.Event{Name: g.inngest.ConfirmEvent, Data: g.inngest.ConfirmData}
 	done, err := inngest.ConfirmRun(
 		ctx,
-		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: r.Timeout, Started: c.ServerStarted},
+		inngest.ConfirmOptions{Client: c.Client, App: app, Key: c.EventKey, Event: event, Timeout: g.timeout, Started: c.ServerStarted},
 		rep,
 	)
 	if err != nil {

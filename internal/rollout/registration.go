@@ -63,8 +63,12 @@ func readRegistered(ctx context.Context, c *conn.Conn) (registration, error) {
 // checkInngest checks what a restart would do on the server, and whether the worker and
 // the server fit together. zeroRetries is the maximum severity for functions that must
 // not be interrupted: an undo may be the way to get rid of them.
-func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetries pipeline.Severity) ([]*pipeline.Finding, error) {
-	f := r.facts
+func (f *facts) checkInngest(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	w work,
+	zeroRetries pipeline.Severity,
+) ([]*pipeline.Finding, error) {
 	if f.lacksNamespace(ctx) {
 		return nil, nil
 	}
@@ -103,7 +107,7 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	switch {
 	case f.sparesSteps(ctx):
 		zeroRetries = pipeline.Note // no step is interrupted
-	case r.Force || f.judgesRetries(ctx):
+	case w.force || f.judgesRetries(ctx):
 		zeroRetries = pipeline.Warning
 	}
 	for _, one := range judge.ZeroRetryFindings(now.own.Functions, allowed(f.Worker.Allow.ZeroRetries)) {
@@ -111,14 +115,14 @@ func (r *Run) checkInngest(ctx context.Context, rep *pipeline.Reporter, zeroRetr
 	}
 	known, err := f.diagnose(ctx, c, now)
 	found = append(found, known...)
-	if err != nil || r.Steps.WaitIdle || f.sparesSteps(ctx) {
+	if err != nil || w.WaitIdle || f.sparesSteps(ctx) {
 		return found, err // running steps are waited for, before or after the switch
 	}
 	steps, err := f.steps.Get(ctx)
 	if err != nil {
 		return found, err
 	}
-	restart, err := r.restart(ctx, c)
+	restart, err := w.restart(ctx, c)
 	return append(found, judge.JudgeRestart(steps, restart)...), err
 }
 

@@ -28,7 +28,7 @@ func NewRestart(t *Target, o Options, cancelRun func(error)) *Run {
 // imageStage takes the place of the stamp stage of a rollout.
 func (r *Run) imageStage() pipeline.Stage {
 	return stage("image", func(ctx context.Context, rep *pipeline.Reporter) error {
-		if err := r.keepImages(ctx); err != nil { // after which the image is known
+		if err := r.killed().keepImages(ctx); err != nil { // after which the image is known
 			return err
 		}
 		rep.Notef("the image stays %s", r.making())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -90,6 +89,16 @@ func (t *Target) journalPath() string {
 	return receipt.JournalPath(t.Getenv, t.Worker.Name, t.Worker.Name, t.Conn.Server, t.Ref.Namespace, t.Ref.String())
 }
 
+// killedRuns are the runs of this machine that were killed before this one, as the journal
+// records them.
+type killedRuns struct {
+	*facts
+	journal *pipeline.Journal // nil for a run that changes nothing
+}
+
+// killed returns the runs that were killed before this one.
+func (r *Run) killed() killedRuns { return killedRuns{r.facts, r.journal} }
+
 // keepJournal creates the journal of a run that makes changes.
 func (r *Run) keepJournal() {
 	if path := r.journalPath(); path != "" {
@@ -99,11 +108,11 @@ func (r *Run) keepJournal() {
 }
 
 // left returns what killed runs left behind on this machine, or nil if there is nothing.
-func (r *Run) left() (*left, error) {
-	if l := r.journal.Leftover(); l != nil {
+func (k killedRuns) left() (*left, error) {
+	if l := k.journal.Leftover(); l != nil {
 		return decodeLeft(l)
 	}
-	return r.Target.left() // a run that changes nothing has no journal of its own
+	return k.Target.left() // a run that changes nothing has no journal of its own
 }
 
 func (t *Target) left() (*left, error) {
@@ -120,26 +129,26 @@ func (t *Target) left() (*left, error) {
 
 // ended returns the runs of this machine that are no longer alive. Nobody needs to
 // wait for their locks.
-func (r *Run) ended() []string {
-	l, err := r.left()
+func (k killedRuns) ended() []string {
+	l, err := k.left()
 	if l == nil || err != nil {
 		return nil // the check reports it; the lock then has to expire
 	}
 	return l.IDs()
 }
 
-// checkEarlier reports what a killed run left behind, before this run continues from
+// check reports what a killed run left behind, before this run continues from
 // there. fix says how this run deals with it.
-func (r *Run) checkEarlier(ctx context.Context, fix string) ([]*pipeline.Finding, error) {
-	live, err := r.facts.live.Get(ctx)
+func (k killedRuns) check(ctx context.Context, fix string) ([]*pipeline.Finding, error) {
+	live, err := k.live.Get(ctx)
 	if err != nil {
 		live = nil // another check reports the error
 	}
-	f := r.earlier(live, r.left)
+	f := k.earlier(live, k.left)
 	if f == nil {
 		return nil, nil
 	}
-	if f.Code == pipeline.CodeRunKilled {
+	if f.Is(pipeline.CodeRunKilled) {
 		f = f.With(func(f *pipeline.Finding) { f.Fix = fix })
 	}
 	return []*pipeline.Finding{f}, nil
@@ -181,67 +190,44 @@ func (t *Target) earlier(live *workload.Workload, read func() (*left, error)) *p
 
 // goesOn reports whether this run continues the rollout in progress: it belongs to a
 // killed run, or rolls out the very image that is wanted.
-func (r *Run) goesOn(ctx context.Context, live *workload.Workload) bool {
-	if s, err := r.facts.held.Get(ctx); err == nil && s.Mark != nil {
+func (k killedRuns) goesOn(ctx context.Context, live *workload.Workload) bool {
+	if s, err := k.held.Get(ctx); err == nil && s.Mark != nil {
 		return true // the check of the switch reports how this run deals with it
 	}
-	c, err := live.Container(r.container())
+	c, err := live.Container(k.container())
 	if err != nil {
 		return false
 	}
-	if image, err := r.facts.appliedImage(ctx); err == nil && c.Image == image {
+	if image, err := k.appliedImage(ctx); err == nil && c.Image == image {
 		return true
 	}
-	l, err := r.left()
+	l, err := k.left()
 	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.After == c.Image })
 }
 
 // keepImages records in the journal which image was running and which one is rolled out.
-func (r *Run) keepImages(ctx context.Context) error {
-	image, err := r.facts.appliedImage(ctx)
+func (k killedRuns) keepImages(ctx context.Context) error {
+	image, err := k.appliedImage(ctx)
 	if err != nil {
 		return err
 	}
-	return r.journal.Keep(factImage, images{Before: r.facts.previous(), After: image})
-}
-
-// stampedBefore returns the edits of killed runs that are still in the file, oldest
-// first. Each one replaced the text that the one before it had written.
-func (r *Run) stampedBefore(plan *manifest.Plan) ([]*manifest.Written, error) {
-	l, err := r.left()
-	if l == nil || err != nil {
-		return nil, nil // the check reports it
-	}
-	file, err := filepath.Abs(plan.File)
-	if err != nil {
-		return nil, err
-	}
-	var chain []*manifest.Written
-	now := plan.Old
-	for _, w := range slices.Backward(l.written) {
-		if w.File == file && w.New == now && w.Old != now {
-			chain = append(chain, w)
-			now = w.Old
-		}
-	}
-	slices.Reverse(chain)
-	return chain, nil
+	return k.journal.Keep(factImage, images{Before: k.previous(), After: image})
 }
 
 // resumed returns what killed runs did to the cluster, so that it is restored together
 // with this run's own changes. It returns nothing if somebody else has changed the
 // workload since.
-func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
-	l, err := r.left()
+func (k killedRuns) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Result, error) {
+	l, err := k.left()
 	if l == nil || err != nil || len(l.kept) == 0 {
 		return nil, nil // the check reports it
 	}
-	results, err := apply.Resume(ctx, r.Conn, l.kept)
+	results, err := apply.Resume(ctx, k.Conn, l.kept)
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(results, func(one apply.Result) bool {
-		return one.After.GetKind() == r.Ref.Kind && one.Name == r.Ref.Name && one.Namespace == r.Ref.Namespace
+		return one.After.GetKind() == k.Ref.Kind && one.Name == k.Ref.Name && one.Namespace == k.Ref.Namespace
 	})
 	if i < 0 {
 		return results, nil
@@ -250,8 +236,8 @@ func (r *Run) resumed(ctx context.Context, rep *pipeline.Reporter) ([]apply.Resu
 	if err != nil {
 		return nil, err
 	}
-	if !l.knows(live, r.container()) {
-		rep.Notef("somebody else has changed %s since the killed run: this run does not undo the killed run's changes", r.Ref)
+	if !l.knows(live, k.container()) {
+		rep.Notef("somebody else has changed %s since the killed run: this run does not undo the killed run's changes", k.Ref)
 		return nil, nil
 	}
 	return results, nil
@@ -289,14 +275,14 @@ func (l *left) noted() bool {
 	return noted
 }
 
-// undoKilled restores the state before killed runs. done is false if none of them
+// undo restores the state before killed runs. done is false if none of them
 // changed anything.
-func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *workload.Workload, done bool, err error) {
-	l, err := r.left()
+func (k killedRuns) undo(ctx context.Context, rep *pipeline.Reporter, o apply.Options) (target *workload.Workload, done bool, err error) {
+	l, err := k.left()
 	if l == nil || err != nil || len(l.kept)+len(l.written) == 0 {
 		return nil, false, err
 	}
-	results, err := r.resumed(ctx, rep)
+	results, err := k.resumed(ctx, rep)
 	if err != nil {
 		return nil, false, err
 	}
@@ -313,21 +299,21 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 	})
 	rep.Changed()
 	for _, w := range slices.Backward(l.written) {
-		r.restoreFile(rep, w)
+		k.restoreFile(rep, w)
 	}
-	if target, err = r.facts.live.Get(ctx); err != nil {
+	if target, err = k.live.Get(ctx); err != nil {
 		return nil, false, err
 	}
-	back, err := apply.Restore(ctx, r.Conn, results, r.applyOptions(rep, false))
+	back, err := apply.Restore(ctx, k.Conn, results, o)
 	if err != nil {
 		return nil, false, err
 	}
 	if len(back) > 0 {
-		if _, set, err := apply.Find(back, r.Ref); err == nil {
+		if _, set, err := apply.Find(back, k.Ref); err == nil {
 			target = set
 		}
 	}
-	c, err := target.Container(r.container())
+	c, err := target.Container(k.container())
 	if err != nil {
 		return nil, false, err
 	}
@@ -335,22 +321,10 @@ func (r *Run) undoKilled(ctx context.Context, rep *pipeline.Reporter) (target *w
 	return target, true, nil
 }
 
-// restoreFile undoes one edit if the file still contains it. Otherwise it reports that
-// and leaves the file as it is.
-func (r *Run) restoreFile(rep *pipeline.Reporter, w *manifest.Written) {
-	restored, err := w.Restore()
-	for _, f := range pipeline.AsFindings("cannot restore the manifest", err) {
-		rep.Finding(f.WithSeverity(pipeline.Warning))
-	}
-	if restored {
-		rep.Notef("%s:%d %s", r.Short(w.File), w.Line, w.Old)
-	}
-}
-
 // undone returns the revision that a killed undo was going back to. It is nil if there
 // was none, or if the cluster no longer has it.
-func (r *Run) undone(all []revision.Revision) *revision.Revision {
-	l, err := r.left()
+func (k killedRuns) undone(all []revision.Revision) *revision.Revision {
+	l, err := k.left()
 	if l == nil || err != nil || l.undo == "" {
 		return nil // the check reports it
 	}
@@ -360,4 +334,14 @@ func (r *Run) undone(all []revision.Revision) *revision.Revision {
 		}
 	}
 	return nil
+}
+
+// ran reports whether an image was running when the undo began, or when one of the
+// killed runs that it continues began.
+func (k killedRuns) ran(image string) bool {
+	if image == k.previous() {
+		return true
+	}
+	l, err := k.left()
+	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.Before == image || i.After == image })
 }

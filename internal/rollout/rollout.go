@@ -30,14 +30,18 @@ func NewDoctor(t *Target, o Options) *Run {
 
 func newRollout(command string, t *Target, o Options, cancelRun func(error)) *Run {
 	r := newRun(command, t, o, cancelRun)
-	r.making = func() string {
-		img, ok := r.facts.resolved.Peek()
-		if !ok {
-			return ""
-		}
-		return img.String()
+	r.purpose = purpose{
+		checks: r.rolloutChecks,
+		making: func() string {
+			img, ok := r.facts.resolved.Peek()
+			if !ok {
+				return ""
+			}
+			return img.String()
+		},
+		ifChanged: func(f *pipeline.Finding) *pipeline.Finding { return f }, // its target does not depend on it
+		ifHeld:    r.continueHeld,
 	}
-	r.checks = r.rolloutChecks
 	r.Pipeline = pipeline.Pipeline{
 		Name:        command,
 		Checks:      r.log.record(r.checks()),
@@ -55,14 +59,15 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
 		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkEarlier(ctx, "this run continues from there; `kubectl sbw undo` would return to the previous version")
+			return r.killed().check(ctx, "this run continues from there; `kubectl sbw undo` would return to the previous version")
 		}},
 		{Name: "workload", Run: f.checkWorkload},
 		{Name: "manifest", Run: f.checkManifest},
 		{Name: "image", Run: f.checkImage},
 		{Name: "commits", Run: f.checkCommits},
 		{Name: "cluster", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return f.checkCluster(ctx, underway{force: r.Force, waits: r.LockWait > 0 && r.held == nil, doubt: r.log.doubt, ours: r.goesOn})
+			return f.checkCluster(ctx, underway{force: r.Force, waits: r.LockWait > 0 && r.guard.held == nil, doubt: r.log.doubt,
+				ours: r.killed().goesOn})
 		}},
 		{Name: "dry run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
 			return f.checkDryRun(ctx, r.applyOptions(nil, true))
@@ -79,7 +84,7 @@ func (r *Run) rolloutChecks() []pipeline.Check {
 	}
 	return append(checks,
 		pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkInngest(ctx, rep, pipeline.Error)
+			return f.checkInngest(ctx, rep, r.work(), pipeline.Error)
 		}},
 		pipeline.Check{Name: "functions", Run: f.checkCatalog},
 		pipeline.Check{Name: "unfinished runs", Run: f.checkSpans},
@@ -127,17 +132,17 @@ func rolling(r *Run) []pipeline.Stage {
 func (r *Run) stampStage() pipeline.Stage {
 	s := &r.found
 	stamp := stage("stamp", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.stamped, err = r.stamp(ctx, rep)
+		s.stamped, err = r.stamper().stamp(ctx, rep)
 		return err
 	}, func(ctx context.Context, rep *pipeline.Reporter) error {
-		if s.kept || s.supersededBy != nil {
-			r.leaveFile(ctx, rep, s.stamped)
+		if s.kept || r.guard.supersededBy != nil {
+			r.stamper().leave(ctx, rep, s.stamped)
 			return nil
 		}
 		if s.final != nil {
 			return s.final
 		}
-		if err := r.unstamp(rep, s.stamped); err != nil {
+		if err := r.stamper().unstamp(rep, s.stamped); err != nil {
 			return err
 		}
 		s.unstamped = true
@@ -164,12 +169,14 @@ func (r *Run) dryRun() []pipeline.Stage {
 // applyOptions returns the options for every write to the cluster.
 func (r *Run) applyOptions(rep *pipeline.Reporter, dry bool) apply.Options {
 	o := apply.Options{
-		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.held.Verify,
+		Force: r.ForceConflicts, DryRun: dry, Target: r.Ref, Container: r.container(), Reporter: rep, Guard: r.guard.held.Verify,
 		Annotations: map[string]string{apply.ChangeCause: r.changeCause()},
 		Existed:     r.judged(),
 		Absent:      isMissing(r.facts.live.Err()),
-		UsedBy:      r.usedBy,
-		Keep:        func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
+		UsedBy: func(ctx context.Context, kind, name string) ([]string, error) {
+			return r.usedBy(ctx, r.found.applied, kind, name)
+		},
+		Keep: func(k apply.Kept) error { return r.journal.Keep(factApply, k) },
 	}
 	if r.Restart { // a restart applies the running image
 		o.Accept = r.judgedWith(r.sameImageAs)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/apply"
 	"github.com/joelhooks/gh-sbw/internal/cluster/evidence"
+	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
@@ -30,20 +31,30 @@ type Run struct {
 	// Pipeline is to be run by the caller. Nothing has happened before that.
 	Pipeline pipeline.Pipeline
 
+	purpose
 	command string // the name in results and receipts
 	facts   *facts
 	journal *pipeline.Journal
-	checks  func() []pipeline.Check // the checks of the preflight, based on the current facts
 	log     preflightLog
 	// cancelRun cancels the run when the lock is lost.
 	cancelRun func(error)
+	guard     guard
+	found     found
+}
+
+// purpose is what a rollout and an undo do differently in the stages that they share.
+type purpose struct {
+	// checks returns the checks of the preflight, based on the current facts.
+	checks func() []pipeline.Check
 	// making returns the image that the run makes live, or "" while it is not known.
 	making func() string
-	// ifChanged judges a change of the running image since the run was started;
-	// nil accepts it.
+	// ifChanged judges a change of the running image since the run was started.
 	ifChanged func(*pipeline.Finding) *pipeline.Finding
-	held      *lock.Lock
-	found     found
+	// ifHeld decides how the run deals with a switch that another run has left unfinished,
+	// and describes that. The action is Wait if the run does nothing but refuse.
+	ifHeld func(context.Context, *handover.State, handover.Plan) (action handover.Action, words string)
+	// keepsFile means that the manifest's file is right even if the run fails.
+	keepsFile bool
 }
 
 // found is what the stages of a run found and did. Only the lists of stages write it,
@@ -85,17 +96,12 @@ type inService struct {
 type stopped struct {
 	restored []string
 	evidence evidence.Evidence
-	// supersededBy is set if somebody else has changed or replaced the workload, or
-	// holds the lock. This run must then not restore anything in it.
-	supersededBy error
 	// kept means that what was applied could not be restored, or must not be.
 	kept bool
 }
 
 func newRun(command string, t *Target, o Options, cancelRun func(error)) *Run {
-	r := &Run{Target: t, Options: o, command: command, facts: newFacts(t, o), cancelRun: cancelRun}
-	r.making = func() string { return "" }
-	return r
+	return &Run{Target: t, Options: o, command: command, facts: newFacts(t, o), cancelRun: cancelRun, guard: guard{Target: t}}
 }
 
 // lock keeps every other rollout away from this workload until the run ends. If the
@@ -111,7 +117,7 @@ func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, err
 	}
 	held, err := lock.Acquire(ctx, kube, lock.Options{
 		Workload: r.Ref, Tag: r.subject(), Wait: r.LockWait, Lost: r.cancelRun, Reporter: rep,
-		Run: r.journal.ID(), Ended: r.ended(),
+		Run: r.journal.ID(), Ended: r.killed().ended(),
 	})
 	if isLockForbidden(err) {
 		for _, f := range pipeline.AsFindings("lock", err) {
@@ -169,8 +175,8 @@ func (r *Run) oldGone(ctx context.Context, rep *pipeline.Reporter) (bool, error)
 // this is its last action.
 func (r *Run) failed(ctx context.Context, rep *pipeline.Reporter, _ error) {
 	r.keepEvidence(ctx, rep)
-	if r.Pipeline.KeepChanges && r.found.supersededBy != nil {
-		r.leaveFile(ctx, rep, r.found.stamped)
+	if r.Pipeline.KeepChanges && r.guard.supersededBy != nil {
+		r.stamper().leave(ctx, rep, r.found.stamped)
 	}
 }
 
@@ -191,11 +197,11 @@ func (r *Run) keepEvidence(ctx context.Context, rep *pipeline.Reporter) {
 
 // close releases what the run opened.
 func (r *Run) close(ctx context.Context, _ *pipeline.Reporter) error {
-	if err := r.found.supersededBy; errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced) {
+	if err := r.guard.supersededBy; errors.Is(err, workload.ErrSuperseded) || errors.Is(err, workload.ErrReplaced) {
 		r.journal.Settle() // the workload now belongs to somebody else, and no later run may restore it
 	}
 	endAsking(r.found.serving)
-	return errors.Join(r.held.Release(ctx), r.facts.close())
+	return errors.Join(r.guard.held.Release(ctx), r.facts.close())
 }
 
 // changeCause returns the text for the revision's kubernetes.io/change-cause annotation.

@@ -72,7 +72,7 @@ func (r *Run) ifAny(run stageFunc) stageFunc {
 func (r *Run) untilFinal(undo stageFunc) stageFunc {
 	return func(ctx context.Context, rep *pipeline.Reporter) error {
 		if r.found.final != nil {
-			return cmp.Or(r.found.supersededBy, r.found.final)
+			return cmp.Or(r.guard.supersededBy, r.found.final)
 		}
 		return undo(ctx, rep)
 	}
@@ -88,27 +88,31 @@ func (r *Run) withApply() stageFunc {
 // preApply returns the stages before a change of the workload.
 func (r *Run) preApply() (stages []pipeline.Stage) {
 	if r.Steps.WaitIdle && !r.Inngest.Off {
-		stages = append(stages, stage("wait idle", r.waitIdle, nil))
+		stages = append(stages, stage("wait idle", func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.work().waitIdle(ctx, rep)
+		}, nil))
 	}
 	stages = append(stages, stage("lock", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		if r.held, err = r.lock(ctx, rep); err != nil {
+		if r.guard.held, err = r.lock(ctx, rep); err != nil {
 			return err
 		}
 		if r.facts, err = r.recheck(ctx, rep); err != nil {
 			return err
 		}
-		r.removeWarmUps(ctx, rep)
+		r.guard.removeWarmUps(ctx, rep)
 		return r.takeOver(ctx, rep)
 	}, nil))
 	if r.Prepull && !r.Restart { // the nodes have the image of a restart
-		stages = append(stages, stage("prepull", r.prepull, nil))
+		stages = append(stages, stage("prepull", func(ctx context.Context, rep *pipeline.Reporter) error {
+			return r.facts.prepull(ctx, rep, r.Timeout)
+		}, nil))
 	}
 	if !r.Inngest.Off {
 		stages = append(stages, stage("running steps", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			if err = r.guardSteps(ctx, rep); err != nil {
+			if err = r.work().guard(ctx, rep); err != nil {
 				return err
 			}
-			r.found.failedBefore, err = r.failedRuns(ctx)
+			r.found.failedBefore, err = r.work().failedRuns(ctx)
 			return err
 		}, nil))
 	}
@@ -125,7 +129,7 @@ func (r *Run) postApply() []pipeline.Stage {
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.watched, err = r.follow(ctx, rep, s.target)
 				s.made = s.watched.Verdict.Revision
-				return r.takenOver(ctx, err)
+				return r.guard.takenOver(ctx, s.target, err)
 			}, nil),
 			r.probeStage(),
 		},
@@ -150,7 +154,7 @@ func (r *Run) serveStages() (stages []pipeline.Stage) {
 	s := &r.found
 	if !r.Inngest.Off {
 		refresh := func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.refreshed, err = r.refresh(ctx, rep, s.watched)
+			s.refreshed, err = r.registrar().refresh(ctx, rep, s.watched)
 			return err
 		}
 		stages = append(stages, stage("refresh", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
@@ -180,7 +184,7 @@ func (r *Run) settleStage(oldGone func(context.Context, *pipeline.Reporter) (boo
 		if s.settled, err = oldGone(ctx, rep); err != nil || r.Inngest.Off || s.verified != nil {
 			return err
 		}
-		s.verified, err = r.verify(ctx, rep, s.refreshed)
+		s.verified, err = r.registrar().verify(ctx, rep, s.refreshed)
 		return err
 	})), r.withApply())
 }
@@ -192,7 +196,7 @@ func (r *Run) lookBackStages() []pipeline.Stage {
 	}
 	s := &r.found
 	return []pipeline.Stage{stage("lost runs", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-		s.lost, err = r.lostRuns(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
+		s.lost, err = r.work().lost(ctx, rep, s.verified.App, judge.Window{From: s.switched, To: time.Now(), Failed: s.failedBefore})
 		return err
 	})), r.withApply())}
 }
@@ -203,6 +207,6 @@ func (r *Run) confirmStages() []pipeline.Stage {
 		return nil
 	}
 	return []pipeline.Stage{stage("confirm", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-		return r.confirm(ctx, rep, r.found.refreshed.App)
+		return r.registrar().confirm(ctx, rep, r.found.refreshed.App)
 	})), r.withApply())}
 }

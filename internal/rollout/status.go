@@ -110,7 +110,7 @@ func (t *Target) Status(ctx context.Context, o InngestOptions, p worker.Probe) (
 	if f := t.earlier(w, t.left); f != nil {
 		s.Findings = append(s.Findings, f.With(func(f *pipeline.Finding) {
 			f.Severity = pipeline.Warning
-			if f.Code == pipeline.CodeRunKilled {
+			if f.Is(pipeline.CodeRunKilled) {
 				f.Fix = "run it again to continue from there, or go back with `kubectl sbw undo`"
 			}
 		}))

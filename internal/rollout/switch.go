@@ -16,7 +16,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/inngest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -67,9 +66,9 @@ func switching(r *Run) []pipeline.Stage {
 				}
 				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
 				if errors.Is(err, handover.ErrForeign) {
-					s.supersededBy = err
+					r.guard.supersededBy = err
 				}
-				return r.takenOver(ctx, err)
+				return r.guard.takenOver(ctx, s.target, err)
 			}, r.withApply()),
 			r.probeStage(),
 		},
@@ -113,7 +112,7 @@ func switching(r *Run) []pipeline.Stage {
 // permission to read the nodes, nobody knows beforehand whether a second set of pods fits.
 func noRoom(err error) error {
 	f, ok := errors.AsType[*pipeline.Finding](err)
-	if !ok || f.Code != verdict.CodeUnschedulable && f.Code != verdict.CodeQuota {
+	if !ok || !f.Is(verdict.CodeUnschedulable) && !f.Is(verdict.CodeQuota) {
 		return err
 	}
 	return f.With(func(f *pipeline.Finding) {
@@ -210,7 +209,7 @@ func (r *Run) letGo(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 
 // takeBack undoes an apply whose previous state is recorded only in the annotations.
 func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) error {
-	if err := r.ours(ctx, set); err != nil {
+	if err := r.guard.ours(ctx, set); err != nil {
 		return err
 	}
 	h, o, err := r.handover(rep)
@@ -251,10 +250,10 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Inngest.Off {
 		return h.Thaw(ctx)
 	}
-	offset, handed := r.clockOffset(ctx), r.found.handed
+	offset, handed := r.facts.clockOffset(ctx), r.found.handed
 	// Steps that began well before the switch are on an old pod, which stays.
 	onNew := func(ctx context.Context) ([]handover.Step, error) {
-		all, err := r.running(ctx)
+		all, err := r.facts.executing(ctx)
 		return slices.DeleteFunc(all, func(s handover.Step) bool { return s.Since.Before(handed.Add(offset - time.Second)) }), err
 	}
 	last := handover.NewDrainer(handover.DrainOptions{Running: onNew, Switched: time.Now(), Offset: offset, Timeout: lastChance})
@@ -268,39 +267,10 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 // what they are executing.
 const lastChance = time.Minute
 
-// clockOffset returns how far the clock of the Inngest server is ahead of this
-// machine's; zero if that is not known, since steps that ran during the switch are
-// recognized without comparing clocks.
-func (r *Run) clockOffset(ctx context.Context) time.Duration {
-	c, err := r.facts.conn.Get(ctx)
-	if err != nil {
-		return 0
-	}
-	ahead, _ := c.Client.Ahead()
-	return ahead
-}
-
-// running lists the worker's executing steps.
-func (r *Run) running(ctx context.Context) ([]handover.Step, error) {
-	c, app, err := r.ownApp(ctx)
-	if err != nil || app == nil {
-		return nil, err
-	}
-	all, err := inngest.RunningSteps(ctx, c.Client, *app)
-	if err != nil {
-		return nil, c.Explain("list the executing steps", err)
-	}
-	steps := make([]handover.Step, 0, len(all))
-	for _, e := range all {
-		steps = append(steps, handover.Step{Run: e.Run, Function: e.Slug, Name: e.Step, Attempt: e.Attempt, Since: e.Since})
-	}
-	return steps, nil
-}
-
 // newDrainer tracks the steps on the old pods from now on.
 func (r *Run) newDrainer(ctx context.Context) *handover.Drainer {
 	return handover.NewDrainer(handover.DrainOptions{
-		Running: r.running, Switched: r.found.handed, Offset: r.clockOffset(ctx), Timeout: r.Switch.DrainTimeout,
+		Running: r.facts.executing, Switched: r.found.handed, Offset: r.facts.clockOffset(ctx), Timeout: r.Switch.DrainTimeout,
 	})
 }
 
@@ -373,7 +343,7 @@ func (r *Run) releaseAndVerify(ctx context.Context, rep *pipeline.Reporter) erro
 	var wrong error
 	var verifying sync.WaitGroup
 	if !r.Inngest.Off {
-		verifying.Go(func() { s.verified, wrong = r.verify(ctx, rep, s.refreshed) })
+		verifying.Go(func() { s.verified, wrong = r.registrar().verify(ctx, rep, s.refreshed) })
 	}
 	more, err := r.release(ctx, rep, s.choice)
 	s.applied = append(s.applied, more...)

@@ -156,7 +156,7 @@ func (s *Status) Table() pipeline.Table {
 		}
 	}
 	verdictLine := "all is well"
-	blind := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Code == CodeNotChecked })
+	blind := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Is(CodeNotChecked) })
 	warned := slices.ContainsFunc(s.Findings, func(f *pipeline.Finding) bool { return f.Severity == pipeline.Warning })
 	switch {
 	case !s.Well:

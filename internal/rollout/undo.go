@@ -12,7 +12,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/revision"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
-	"github.com/joelhooks/gh-sbw/internal/manifest"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 	"github.com/joelhooks/gh-sbw/internal/receipt"
 )
@@ -25,25 +24,29 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 	o.Manifest.ImageOnly = true   // the revision's pod template is applied, no manifest
 	o.Inngest.AllowRemoval = true // functions that the newer version added may be removed
 	r := newRun("undo", t, o, cancelRun)
-	r.making = func() string {
-		switch {
-		case r.found.revision != nil:
-			return imageIn(r.found.revision.Template, r.container())
-		case r.found.target != nil: // restores the state before a killed run
-			return imageIn(r.found.target.Template(), r.container())
-		}
-		return ""
-	}
-	r.checks = r.undoChecks
-	r.ifChanged = func(f *pipeline.Finding) *pipeline.Finding {
-		if o.ToRevision != 0 {
-			return f
-		}
-		// The undo referred to the version that was running when it was typed.
-		return f.With(func(f *pipeline.Finding) {
-			f.Severity = pipeline.Error
-			f.Fix = "`kubectl sbw undo` goes back to what ran before it, --to-revision to a certain one"
-		})
+	r.purpose = purpose{
+		checks: r.undoChecks,
+		making: func() string {
+			switch {
+			case r.found.revision != nil:
+				return imageIn(r.found.revision.Template, r.container())
+			case r.found.target != nil: // restores the state before a killed run
+				return imageIn(r.found.target.Template(), r.container())
+			}
+			return ""
+		},
+		ifChanged: func(f *pipeline.Finding) *pipeline.Finding {
+			if o.ToRevision != 0 {
+				return f
+			}
+			// The undo referred to the version that was running when it was typed.
+			return f.With(func(f *pipeline.Finding) {
+				f.Severity = pipeline.Error
+				f.Fix = "`kubectl sbw undo` goes back to what ran before it, --to-revision to a certain one"
+			})
+		},
+		ifHeld:    leaveHeld,
+		keepsFile: true,
 	}
 	r.Pipeline = pipeline.Pipeline{
 		Name:        "undo",
@@ -68,7 +71,7 @@ func NewUndo(t *Target, o Options, cancelRun func(error)) *Run {
 			return err
 		}, nil),
 		stage("manifest", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.stamped, err = r.restoreManifest(ctx, rep, s.revision, r.making())
+			s.stamped, err = r.stamper().stampRevision(ctx, rep, s.revision, r.making())
 			for _, w := range s.stamped {
 				s.restored = append(s.restored, fmt.Sprintf("%s: %s", r.Short(w.File), w.New))
 			}
@@ -83,7 +86,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 	f := r.facts
 	checks := []pipeline.Check{
 		{Name: "earlier run", Run: func(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.Finding, error) {
-			return r.checkEarlier(ctx, "this run returns to the state before it")
+			return r.killed().check(ctx, "this run returns to the state before it")
 		}},
 		{Name: "workload", Run: f.checkWorkload},
 		{Name: "hand-over", Run: r.checkHeld},
@@ -98,7 +101,7 @@ func (r *Run) undoChecks() []pipeline.Check {
 		return append(checks, r.leftOut())
 	}
 	return append(checks, pipeline.Check{Name: "Inngest", Run: func(ctx context.Context, rep *pipeline.Reporter) ([]*pipeline.Finding, error) {
-		return r.checkInngest(ctx, rep, pipeline.Warning)
+		return f.checkInngest(ctx, rep, r.work(), pipeline.Warning)
 	}})
 }
 
@@ -115,7 +118,7 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 	if s, err := r.facts.held.Get(ctx); r.ToRevision == 0 && err == nil && s.Mark != nil {
 		return nil, nil // this undo returns to what served before the switch
 	}
-	if l, err := r.left(); r.ToRevision == 0 && (err != nil || l != nil) {
+	if l, err := r.killed().left(); r.ToRevision == 0 && (err != nil || l != nil) {
 		return nil, nil // this undo restores the state before a killed run, if that can be determined
 	}
 	all, err := r.Revisions(ctx)
@@ -140,7 +143,7 @@ func (r *Run) checkRevision(ctx context.Context, rep *pipeline.Reporter) ([]*pip
 // killed run, in which case the returned revision is nil.
 func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Revision, *workload.Workload, error) {
 	if r.ToRevision == 0 {
-		target, done, err := r.undoKilled(ctx, rep)
+		target, done, err := r.killed().undo(ctx, rep, r.applyOptions(rep, false))
 		if err != nil {
 			return nil, target, err
 		}
@@ -154,7 +157,7 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	}
 	// If somebody has changed the workload since, this undo was not meant for their
 	// version. Compare first, because another object has other revisions.
-	if err := r.compare(ctx, live, sameTemplateAs(live)); err != nil {
+	if err := r.guard.compare(ctx, live, sameTemplateAs(live)); err != nil {
 		return nil, nil, err
 	}
 	all, err := r.Revisions(ctx)
@@ -163,7 +166,7 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	}
 	// An undo that is run again after a kill goes to the same revision as the first
 	// one, not to the one before it.
-	to := r.undone(all)
+	to := r.killed().undone(all)
 	if to == nil || r.ToRevision != 0 {
 		if to, err = revision.Pick(all, r.ToRevision); err != nil {
 			return nil, nil, err
@@ -180,7 +183,7 @@ func (r *Run) goBack(ctx context.Context, rep *pipeline.Reporter) (*revision.Rev
 	if history, ok := live.Object().GetAnnotations()[receipt.AnnotationHistory]; ok {
 		annotations[receipt.AnnotationHistory] = history
 	}
-	if err := r.held.Verify(ctx); err != nil {
+	if err := r.guard.held.Verify(ctx); err != nil {
 		return nil, nil, err
 	}
 	target, err := revision.Undo(ctx, r.Conn, r.Ref, to, live, annotations, rep)
@@ -208,58 +211,4 @@ func (f *facts) checkUndoManifest(ctx context.Context, _ *pipeline.Reporter) ([]
 	}
 	_, err = f.planFor(ctx, was)
 	return nil, err
-}
-
-// restoreManifest writes the revision's image into the manifest's file, so that a later
-// kubectl apply does not silently revert the undo. It does so only if the file names
-// the image that was running: any other image is one that somebody wants to ship. An
-// undo is about the cluster, so a failure here is only a warning.
-func (r *Run) restoreManifest(
-	ctx context.Context,
-	rep *pipeline.Reporter,
-	to *revision.Revision,
-	image string,
-) ([]*manifest.Written, error) {
-	switch {
-	case to == nil:
-		rep.Skipped("the killed run's changes are undone")
-		return nil, nil
-	case r.Manifest.NoWrite:
-		rep.Skipped("--no-write")
-		return nil, nil
-	case !r.Manifest.hasFile() || image == "":
-		rep.Skipped("no manifest file")
-		return nil, nil
-	}
-	plan, err := r.facts.planFor(ctx, image)
-	switch {
-	case err != nil:
-	case !plan.Changed():
-		rep.Skipped("%s already has this image", r.Short(plan.File))
-		return nil, nil
-	case !r.ran(plan.Old):
-		rep.Finding(&pipeline.Finding{Code: CodeManifestLeft, Severity: pipeline.Note, Where: fmt.Sprintf("%s:%d", r.Short(plan.File), plan.Line),
-			What: "the manifest names a different image than the one that ran, so it is left as it is", Why: "it names " + plan.Old,
-			Fix: fmt.Sprintf("set it to %s if the file should name the image that runs", image)})
-		return nil, nil
-	default:
-		rep.Changed()
-		var w *manifest.Written
-		if w, err = plan.Write(); err == nil {
-			rep.Notef("%s:%d %s → %s", r.Short(plan.File), plan.Line, plan.Old, plan.New)
-			return []*manifest.Written{w}, nil
-		}
-	}
-	reportAll(rep, asWarnings(pipeline.AsFindings("cannot restore the manifest", err)))
-	return nil, ctx.Err()
-}
-
-// ran reports whether an image was running when the undo began, or when one of the
-// killed runs that it continues began.
-func (r *Run) ran(image string) bool {
-	if image == r.facts.previous() {
-		return true
-	}
-	l, err := r.left()
-	return l != nil && err == nil && slices.ContainsFunc(l.images, func(i images) bool { return i.Before == image || i.After == image })
 }

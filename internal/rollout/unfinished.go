@@ -89,7 +89,7 @@ func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.
 	if f == nil {
 		return nil, nil
 	}
-	switch action, reason := r.about(ctx, s, p); action {
+	switch action, reason := r.ifHeld(ctx, s, p); action {
 	case handover.Wait:
 		f.Severity, f.Fix = pipeline.Error, reason
 	default:
@@ -98,19 +98,36 @@ func (r *Run) checkHeld(ctx context.Context, _ *pipeline.Reporter) ([]*pipeline.
 	return []*pipeline.Finding{f}, nil
 }
 
-// about returns what this run does with the switch that it found, and a description of
-// that. The action is Wait if the run does nothing but refuse.
-func (r *Run) about(ctx context.Context, s *handover.State, p handover.Plan) (action handover.Action, words string) {
+// continueHeld continues the switch if this run rolls out the same version, and otherwise
+// removes a version that has not served yet.
+func (r *Run) continueHeld(ctx context.Context, s *handover.State, p handover.Plan) (handover.Action, string) {
 	switch {
 	case p.Automatic():
-		return p.Action(), fmt.Sprintf("this run will %s first", firstStep(p.Action()))
-	case r.command == "undo" && slices.Contains(p.Choices, handover.GoBack):
-		return handover.GoBack, "this run returns to what served before it"
-	case r.command != "undo" && r.facts.goesOnWith(ctx, s, p):
+		return automatic(p)
+	case r.facts.goesOnWith(ctx, s, p):
 		return handover.Resume, "this run continues it"
-	case r.command != "undo" && (p.Stage == handover.Applied || p.Stage == handover.Proving):
+	case p.Stage == handover.Applied || p.Stage == handover.Proving:
 		return handover.GoBack, "this run first removes that version, which has not served anybody"
 	}
+	return refuseHeld()
+}
+
+// leaveHeld goes back to what served before the switch.
+func leaveHeld(_ context.Context, _ *handover.State, p handover.Plan) (handover.Action, string) {
+	switch {
+	case p.Automatic():
+		return automatic(p)
+	case slices.Contains(p.Choices, handover.GoBack):
+		return handover.GoBack, "this run returns to what served before it"
+	}
+	return refuseHeld()
+}
+
+func automatic(p handover.Plan) (handover.Action, string) {
+	return p.Action(), fmt.Sprintf("this run will %s first", firstStep(p.Action()))
+}
+
+func refuseHeld() (handover.Action, string) {
 	return handover.Wait, "finish it with `kubectl sbw rollout --resume`, or go back with `kubectl sbw undo`"
 }
 
@@ -130,7 +147,7 @@ func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
 	if err != nil {
 		return err
 	}
-	action, words := r.about(ctx, s, p)
+	action, words := r.ifHeld(ctx, s, p)
 	switch action {
 	case handover.Resume:
 		r.found.adopted = p
@@ -163,7 +180,7 @@ func (r *Run) handover(rep *pipeline.Reporter) (*handover.Run, watch.Options, er
 	if err != nil {
 		return nil, watch.Options{}, err
 	}
-	h.Guard = r.held.Verify
+	h.Guard = r.guard.held.Verify
 	return h, r.watchOptions(kube, nil, rep), nil
 }
 

@@ -23,25 +23,25 @@ import (
 // With podManagementPolicy Parallel the controller does not wait.
 //
 // These pods are replaced in any case, so a failure to delete one is a warning.
-func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
+func (t *Target) unstick(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) error {
 	if target == nil || target.StatefulSet == nil || target.StatefulSet.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
 		return nil
 	}
-	w, err := r.caughtUp(ctx, target)
+	w, err := t.caughtUp(ctx, target)
 	if err != nil {
 		return err
 	}
 	if seen, now := verdict.Observed(w); seen < now || w.StatefulSet == nil {
 		return nil // the revision that it should have is not known
 	}
-	kube, err := r.Conn.Kube()
+	kube, err := t.Conn.Kube()
 	if err != nil {
 		return err
 	}
-	pods := kube.CoreV1().Pods(r.Ref.Namespace)
+	pods := kube.CoreV1().Pods(t.Ref.Namespace)
 	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: w.Selector().String()})
 	if err != nil {
-		return cluster.Explain("list the pods of "+r.Ref.String(), err)
+		return cluster.Explain("list the pods of "+t.Ref.String(), err)
 	}
 	for i := range list.Items {
 		p := &list.Items[i]
@@ -55,21 +55,21 @@ func (r *Run) unstick(ctx context.Context, rep *pipeline.Reporter, target *workl
 		done()
 		switch {
 		case err == nil:
-			rep.Notef("deleting pod %s of the previous revision: it is not ready, and %s would wait for it", p.Name, r.Ref)
+			rep.Notef("deleting pod %s of the previous revision: it is not ready, and %s would wait for it", p.Name, t.Ref)
 		case !apierrors.IsNotFound(err) && !apierrors.IsConflict(err):
 			rep.Finding(
 				&pipeline.Finding{
 					Code:     CodeStatefulSetStuck,
 					Severity: pipeline.Warning,
-					Where:    r.Ref.Namespace + "/" + r.Ref.String(),
+					Where:    t.Ref.Namespace + "/" + t.Ref.String(),
 					Err:      err,
 					What: fmt.Sprintf(
 						"pod %s is not ready and could not be deleted, so %s may wait for it forever",
 						p.Name,
-						r.Ref,
+						t.Ref,
 					),
 					Why: termtext.Line(err.Error()),
-					Fix: fmt.Sprintf("delete it: `kubectl delete pod %s -n %s`", p.Name, r.Ref.Namespace),
+					Fix: fmt.Sprintf("delete it: `kubectl delete pod %s -n %s`", p.Name, t.Ref.Namespace),
 				},
 			)
 		}
