@@ -55,6 +55,16 @@ func RunsTable(runs []model.Run, now time.Time) pipeline.Table {
 	return t
 }
 
+// CountFailed returns how many runs of an app and of those beside it failed for good from one
+// time until another, both by this machine's clock.
+func CountFailed(ctx context.Context, c *client.Client, app model.App, from, until time.Time) (int, error) {
+	ahead, _ := c.Ahead()
+	failed, err := c.Runs(ctx, client.RunFilter{
+		Apps: app.IDs(), Status: []model.RunStatus{model.Failed}, Since: from.Add(ahead), Until: until.Add(ahead), ByEnd: true,
+	})
+	return len(failed), err
+}
+
 // FindLost lists the runs of an app and of those beside it that failed for good in the
 // window because the worker was not there.
 func FindLost(ctx context.Context, c *client.Client, app model.App, w judge.Window) ([]judge.LostRun, error) {

@@ -147,8 +147,8 @@ func TestClocksDiffer(t *testing.T) {
 	}
 }
 
-// TestLostByAnotherClock: runs that failed in the switch-over are found whatever the
-// server's clock says, and those that failed before are not.
+// TestLostByAnotherClock: runs that failed in the switch-over are found and counted whatever
+// the server's clock says, and those that failed before are not.
 func TestLostByAnotherClock(t *testing.T) {
 	for _, ahead := range []time.Duration{0, -10 * time.Minute, 10 * time.Minute} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -182,6 +182,14 @@ func TestLostByAnotherClock(t *testing.T) {
 				lost, err := inngest.FindLost(t.Context(), c, done.App, window)
 				if err != nil || len(lost) != 1 {
 					t.Errorf("%+v %v", lost, err)
+				}
+				for from, want := range map[time.Time]int{window.From: 1, window.From.Add(-time.Hour): 2, window.To: 0} {
+					if n, err := inngest.CountFailed(t.Context(), c, done.App, from, window.To); err != nil || n != want {
+						t.Errorf("%d failed in the last %s, want %d: %v", n, window.To.Sub(from), want, err)
+					}
+				}
+				if n, err := inngest.CountFailed(t.Context(), c, done.App, window.From.Add(-time.Hour), window.From); err != nil || n != 1 {
+					t.Errorf("%d failed before, want 1: %v", n, err)
 				}
 			})
 		})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/client"
+	"github.com/joelhooks/gh-sbw/internal/inngest/model"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -66,6 +68,7 @@ type baking struct {
 	handed   time.Time
 	restarts map[types.UID]int32 // before the switch
 	unready  map[types.UID]time.Time
+	failed   *int // runs that failed before the switch; nil while that is not known
 }
 
 // look compares once what has happened since the switch with the time before it.
@@ -85,18 +88,26 @@ func (b *baking) look(ctx context.Context) (why string, err error) {
 	if err != nil || app == nil {
 		return handover.Bake(before, after), err
 	}
-	failed, err := inngest.FailedRuns(ctx, c.Client, *app, b.handed.Add(-b.Switch.Bake))
+	was, is, err := b.countFailed(ctx, c.Client, *app, now)
 	if err != nil {
 		return handover.Bake(before, after), c.Explain("list failed runs", err)
 	}
-	for _, run := range failed {
-		if run.Ended.Before(b.handed) {
-			before.FailedRuns++
-		} else {
-			after.FailedRuns++
-		}
-	}
+	before.FailedRuns, after.FailedRuns = was, is
 	return handover.Bake(before, after), nil
+}
+
+// countFailed returns how many runs failed before the switch, for which it asks once, and
+// how many have failed since.
+func (b *baking) countFailed(ctx context.Context, c *client.Client, app model.App, now time.Time) (before, since int, err error) {
+	if b.failed == nil {
+		n, err := inngest.CountFailed(ctx, c, app, b.handed.Add(-b.Switch.Bake), b.handed)
+		if err != nil {
+			return 0, 0, err
+		}
+		b.failed = &n
+	}
+	since, err = inngest.CountFailed(ctx, c, app, b.handed, now)
+	return *b.failed, since, err
 }
 
 // pods counts the new pods' restarts and records how long a pod has not been Ready.
