@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"strings"
 
-	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -59,7 +58,7 @@ func CheckSecret(s string) error {
 	}
 	// The value is not repeated, because it may be the secret itself.
 	return pipeline.UsageErrorf(
-		imageref.CodePlatform,
+		pipeline.CodeUsage,
 		"write it as id=NAME,src=FILE or id=NAME,env=VAR",
 		"a build secret is not written in the form that builders accept",
 	)

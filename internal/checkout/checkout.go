@@ -72,7 +72,7 @@ func Inspect(ctx context.Context, o Options) (State, error) {
 		var ok bool
 		if s.Remote, ok = parseRepo(repo, g.getenv("GH_HOST")); !ok {
 			return State{}, pipeline.UsageErrorf(
-				CodeUsage,
+				pipeline.CodeUsage,
 				"write it as [HOST/]OWNER/REPO, or unset it",
 				"GH_REPO=%q does not name a repository",
 				repo,

@@ -4,7 +4,6 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
 // Codes of this package's findings.
 const (
-	CodeUsage      pipeline.Code = "usage"
 	CodeMissing    pipeline.Code = "checkout-missing"
 	CodeNone       pipeline.Code = "git-none"
 	CodeDirty      pipeline.Code = "git-dirty"

@@ -97,7 +97,7 @@ func Execute(ctx context.Context, env *Env, root *cobra.Command, args []string) 
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return pipeline.UsageErrorf(
-			CodeUsage,
+			pipeline.CodeUsage,
 			fmt.Sprintf("see `%s --help`", commandName(env, c)),
 			"%s",
 			parsing.ReplaceAllString(err.Error(), ""),
@@ -184,7 +184,7 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 		if quoted, qerr := strconv.QuotedPrefix(rest); qerr == nil {
 			if word, qerr := strconv.Unquote(quoted); qerr == nil {
 				if flag := valueOf(c, word); flag != "" {
-					return pipeline.UsageErrorf(CodeUsage, "write --"+flag+"="+word,
+					return pipeline.UsageErrorf(pipeline.CodeUsage, "write --"+flag+"="+word,
 						"the value of --%s is optional, so it cannot follow after a space", flag)
 				}
 			}
@@ -204,10 +204,10 @@ func usageError(env *Env, c *cobra.Command, err error) *pipeline.Finding {
 			given = "1 was"
 		}
 		use := strings.TrimPrefix(c.UseLine(), c.Root().CommandPath()+" ")
-		return pipeline.UsageErrorf(CodeUsage, fmt.Sprintf("write `%s %s`; see `%s --help`", env.Plugin, use, commandName(env, c)),
+		return pipeline.UsageErrorf(pipeline.CodeUsage, fmt.Sprintf("write `%s %s`; see `%s --help`", env.Plugin, use, commandName(env, c)),
 			"`%s` takes %s %s, but %s given", commandName(env, c), m[1], unit, given)
 	}
-	return pipeline.UsageErrorf(CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
+	return pipeline.UsageErrorf(pipeline.CodeUsage, "see `"+commandName(env, c)+" --help`", "%s", what)
 }
 
 // valueOf returns the flag that a word seems to be the value of: one with an optional

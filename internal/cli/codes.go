@@ -4,7 +4,6 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
 // The codes of this package's findings.
 const (
-	CodeUsage   pipeline.Code = "usage"
 	CodeUnknown pipeline.Code = "code-unknown"
 	CodeOutput  pipeline.Code = "output-unwritable"
 )

@@ -28,7 +28,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 	plugin, err := lookPath(completedPlugin)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return "", pipeline.UsageErrorf(
-			CodeUsage,
+			pipeline.CodeUsage,
 			"put it there, or install it with krew",
 			"%s is not on PATH, where kubectl looks for both it and %s",
 			completedPlugin,
@@ -53,7 +53,7 @@ func installCompleter(goos string, lookPath func(string) (string, error)) (strin
 	}
 	if err != nil {
 		f := pipeline.UsageErrorf(
-			CodeUsage,
+			pipeline.CodeUsage,
 			fmt.Sprintf("run this with the permissions that %s was installed with, or put a link of that name anywhere on PATH", completedPlugin),
 			"%s cannot be written: %s",
 			path,
@@ -86,7 +86,12 @@ func replaceable(path string) error {
 		ours = err == nil && string(text) == completerScript
 	}
 	if !ours {
-		return pipeline.UsageErrorf(CodeUsage, "move it away, and run this again", "%s exists already and was not made by this plugin", path)
+		return pipeline.UsageErrorf(
+			pipeline.CodeUsage,
+			"move it away, and run this again",
+			"%s exists already and was not made by this plugin",
+			path,
+		)
 	}
 	return os.Remove(path)
 }

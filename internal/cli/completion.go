@@ -63,11 +63,11 @@ krew leaves it in place.`
 		ValidArgs: shells,
 		Args: func(_ *cobra.Command, args []string) error {
 			if install && len(args) > 0 {
-				return pipeline.UsageErrorf(CodeUsage, "leave one of them out", "--install is for every shell, and %s is named", args[0])
+				return pipeline.UsageErrorf(pipeline.CodeUsage, "leave one of them out", "--install is for every shell, and %s is named", args[0])
 			}
 			if len(args) != 1 && !install {
 				return pipeline.UsageErrorf(
-					CodeUsage,
+					pipeline.CodeUsage,
 					"name one of "+strings.Join(shells, ", "),
 					"completion takes one shell, and %d are named",
 					len(args),
@@ -89,7 +89,7 @@ krew leaves it in place.`
 					return err
 				}
 			}
-			return pipeline.UsageErrorf(CodeUsage, "use one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "use one of "+strings.Join(shells, ", "), "there is no completion for %q", args[0])
 		},
 	}
 	if host == "kubectl" {

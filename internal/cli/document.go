@@ -45,7 +45,12 @@ func AddDocument(env *Env, c *cobra.Command, value *string, prototype func() Doc
 		if *value == "" || slices.Contains(formats, *value) {
 			return nil
 		}
-		return pipeline.UsageErrorf(CodeUsage, "use one of "+strings.Join(formats, ", "), "-o %q is not a format of this command", *value)
+		return pipeline.UsageErrorf(
+			pipeline.CodeUsage,
+			"use one of "+strings.Join(formats, ", "),
+			"-o %q is not a format of this command",
+			*value,
+		)
 	}
 	Complete(c, "output", formats...)
 	if env.outputs == nil {

@@ -51,12 +51,12 @@ func (r *FlagRules) check(fs *pflag.FlagSet) error {
 			}
 			other += "=" + x.Value
 		}
-		return pipeline.UsageErrorf(CodeUsage, "leave one of them out", "--%s has no effect with %s: %s", x.Flag, other, x.Why)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "leave one of them out", "--%s has no effect with %s: %s", x.Flag, other, x.Why)
 	}
 	for _, name := range r.Positive {
 		if f := fs.Lookup(name); f != nil && f.Changed {
 			if d, err := time.ParseDuration(f.Value.String()); err == nil && d <= 0 {
-				return pipeline.UsageErrorf(CodeUsage, "give it as 90s or 3m", "--%s %s is not above zero", name, d)
+				return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 90s or 3m", "--%s %s is not above zero", name, d)
 			}
 		}
 	}

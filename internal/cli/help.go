@@ -66,7 +66,7 @@ func unknownCommand(env *Env, root *cobra.Command, word string) error {
 	if near := root.SuggestionsFor(word); len(near) > 0 {
 		fix = "did you mean `" + env.Plugin + " " + strings.Join(near, "` or `"+env.Plugin+" ") + "`? " + fix
 	}
-	return pipeline.UsageErrorf(CodeUsage, fix, "%s has no command %q", env.Plugin, word)
+	return pipeline.UsageErrorf(pipeline.CodeUsage, fix, "%s has no command %q", env.Plugin, word)
 }
 
 // FlagGroup is a group of flags in help.

@@ -109,7 +109,7 @@ func (h kubectlHelp) newOptions() *cobra.Command {
 		Long: "Print the list of flags inherited by all commands",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return pipeline.UsageErrorf(CodeUsage, "run `"+h.env.Plugin+" options` without arguments", "options takes no arguments")
+				return pipeline.UsageErrorf(pipeline.CodeUsage, "run `"+h.env.Plugin+" options` without arguments", "options takes no arguments")
 			}
 			return nil
 		},

@@ -54,7 +54,7 @@ func AddVersion(root *cobra.Command, env *Env) {
 			_, err := io.WriteString(c.OutOrStdout(), i.Text(env.Plugin))
 			return err
 		case output != "":
-			return pipeline.UsageErrorf(CodeUsage, "name a command, or add --version", "-o %s has no result to print", output)
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "name a command, or add --version", "-o %s has no result to print", output)
 		}
 		return run(c, args)
 	}

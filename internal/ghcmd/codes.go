@@ -4,7 +4,6 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
 // The codes of this package's findings.
 const (
-	codeUsage         pipeline.Code = "usage"
 	codeImageNotFound pipeline.Code = "image-not-found"
 	codeCatalogEmpty  pipeline.Code = "catalog-empty"
 	codeCatalogAbsent pipeline.Code = "catalog-absent"

@@ -107,7 +107,7 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 		return o, err
 	}
 	if o.Tag == push.Latest && o.NoLatest {
-		return o, pipeline.UsageErrorf(codeUsage, "give another tag, or leave out --no-latest",
+		return o, pipeline.UsageErrorf(pipeline.CodeUsage, "give another tag, or leave out --no-latest",
 			"the tag is latest, but --no-latest leaves that tag where it is")
 	}
 	o.Repository = o.Worker.Image
@@ -126,7 +126,7 @@ func (f *flags) options(env *cli.Env, args []string, now func() time.Time) (publ
 		}
 	}
 	if o.Builder != "" && o.Builder != build.Auto && !slices.Contains(build.Names(), o.Builder) {
-		return o, pipeline.UsageErrorf(codeUsage, "use one of "+strings.Join(append([]string{build.Auto}, build.Names()...), ", "),
+		return o, pipeline.UsageErrorf(pipeline.CodeUsage, "use one of "+strings.Join(append([]string{build.Auto}, build.Names()...), ", "),
 			"--builder %q is not known", o.Builder)
 	}
 	o.Build, err = f.request(env, o)
@@ -173,7 +173,7 @@ func (f *flags) request(env *cli.Env, o publish.Options) (build.Request, error) 
 	for _, a := range f.args {
 		name, value, given := strings.Cut(a, "=")
 		if name == "" {
-			return r, pipeline.UsageErrorf(codeUsage, "write it as NAME=VALUE", "--build-arg %q has no name", a)
+			return r, pipeline.UsageErrorf(pipeline.CodeUsage, "write it as NAME=VALUE", "--build-arg %q has no name", a)
 		}
 		if !given {
 			value = env.Getenv(name)
@@ -217,7 +217,7 @@ func (f *flags) contradictions() error {
 		{"--cache-from", len(f.cacheFrom) > 0}, {"--cache-to", len(f.cacheTo) > 0}, {"--no-cache", f.noCache}, {"--pull", f.pull},
 	} {
 		if other.given {
-			return pipeline.UsageErrorf(codeUsage, "leave out one of the two",
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "leave out one of the two",
 				"--layout publishes an image that is already built, but %s is about building one", other.name)
 		}
 	}
@@ -234,7 +234,7 @@ func sourceDateEpoch(env *cli.Env) (time.Time, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || seconds < 0 {
 		return time.Time{}, pipeline.UsageErrorf(
-			codeUsage,
+			pipeline.CodeUsage,
 			"set it to whole seconds since 1970, or unset it",
 			"SOURCE_DATE_EPOCH=%q is not a time",
 			text,

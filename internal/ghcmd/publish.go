@@ -99,8 +99,12 @@ func notACommand(c *cobra.Command, env *cli.Env, args []string) error {
 	case "version":
 		fix = fmt.Sprintf("run `%s --version`", env.Plugin)
 	}
-	return pipeline.UsageErrorf(codeUsage, fix+fmt.Sprintf("; to publish a tag of that name, `%s %s -- %s`", env.Plugin, c.Name(), word),
-		"%q is a command, but would become the image's tag", word)
+	return pipeline.UsageErrorf(
+		pipeline.CodeUsage,
+		fix+fmt.Sprintf("; to publish a tag of that name, `%s %s -- %s`", env.Plugin, c.Name(), word),
+		"%q is a command, but would become the image's tag",
+		word,
+	)
 }
 
 func runPublish(ctx context.Context, env *cli.Env, o *publishOptions) error {

@@ -42,7 +42,7 @@ func newTags(env *cli.Env, runF func(context.Context, *tagsOptions) error) *cobr
 	cli.AddDocument(env, c, &o.output, func() cli.Document { return &tagsDocument{} }, "name")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
 		if o.limit < 0 {
-			return pipeline.UsageErrorf(codeUsage, "write it as --limit 20", "--limit %d is below zero", o.limit)
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "write it as --limit 20", "--limit %d is below zero", o.limit)
 		}
 		if o.Options, err = f.options(env, nil, time.Now); err != nil {
 			return err

@@ -8,9 +8,6 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
-// CodePlatform is the code of a platform that is not valid.
-const CodePlatform pipeline.Code = "usage"
-
 // Platform is what an image is built for. It is normalised, so that two platforms
 // which a container runtime treats alike are equal. The zero value is an unknown
 // platform.
@@ -87,14 +84,14 @@ var variants = map[string][]string{
 }
 
 // ParsePlatform parses os/arch[/variant] as a user writes it. If no image can be
-// built for the platform, the error is a Finding with CodePlatform, so that the
+// built for the platform, the error is a Finding with pipeline.CodeUsage, so that the
 // mistake is reported before a build starts.
 func ParsePlatform(s string) (Platform, error) {
 	wrong := func(fix string) (Platform, error) {
 		if fix == "" {
 			fix = "write it as linux/arm64 or linux/amd64"
 		}
-		return Platform{}, pipeline.UsageErrorf(CodePlatform, fix, "%q is not a platform", s)
+		return Platform{}, pipeline.UsageErrorf(pipeline.CodeUsage, fix, "%q is not a platform", s)
 	}
 	parts := strings.Split(s, "/")
 	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") || strings.ToLower(strings.TrimSpace(s)) != s {

@@ -27,7 +27,7 @@ func TestParsePlatform(t *testing.T) {
 	} {
 		p, err := ParsePlatform(in)
 		f, ok := errors.AsType[*pipeline.Finding](err)
-		if !ok || f.Code != CodePlatform || f.End != pipeline.Usage || !strings.Contains(f.Fix, fix) {
+		if !ok || f.Code != pipeline.CodeUsage || f.End != pipeline.Usage || !strings.Contains(f.Fix, fix) {
 			t.Errorf("%q: %v, %v; want a remedy with %q", in, p, err, fix)
 		}
 	}

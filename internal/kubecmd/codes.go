@@ -4,7 +4,6 @@ import "github.com/joelhooks/gh-sbw/internal/pipeline"
 
 // The codes of this package's findings.
 const (
-	codeUsage           pipeline.Code = "usage"
 	codeManifestMissing pipeline.Code = "manifest-missing"
 	codeFunctionMissing pipeline.Code = "function-missing"
 	codeAppMissing      pipeline.Code = "app-missing"

@@ -8,7 +8,7 @@ import (
 // each returns one factory for each context that the words match, in their order.
 func (k *factory) each(words []string) ([]*factory, error) {
 	if *k.flags.Context != "" {
-		return nil, pipeline.UsageErrorf(codeUsage, "name all of them with --contexts", "--context and --contexts are both given")
+		return nil, pipeline.UsageErrorf(pipeline.CodeUsage, "name all of them with --contexts", "--context and --contexts are both given")
 	}
 	raw, err := k.flags.ToRawKubeConfigLoader().RawConfig()
 	if err != nil {

@@ -51,7 +51,7 @@ func checkNames(t *rollout.Target) error {
 		if n.name == "" || len(n.wrong(n.name)) == 0 {
 			continue
 		}
-		return pipeline.UsageErrorf(codeUsage, "use lower-case letters, digits and dashes, as `kubectl get` prints the name",
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "use lower-case letters, digits and dashes, as `kubectl get` prints the name",
 			"%s: %q is not a valid name", n.what, n.name)
 	}
 	return nil

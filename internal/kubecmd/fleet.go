@@ -71,10 +71,10 @@ func (o *rolloutOptions) each(ctx context.Context, k *factory) ([]rollout.Each, 
 // checkWaves checks the flags for several clusters.
 func (o *rolloutOptions) checkWaves() error {
 	if o.WaveSize < 1 {
-		return pipeline.UsageErrorf(codeUsage, "give it as --wave-size 1", "--wave-size %d is not above zero", o.WaveSize)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as --wave-size 1", "--wave-size %d is not above zero", o.WaveSize)
 	}
 	if o.MaxFailures < 0 {
-		return pipeline.UsageErrorf(codeUsage, "give it as --max-failures 0", "--max-failures %d is below zero", o.MaxFailures)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as --max-failures 0", "--max-failures %d is below zero", o.MaxFailures)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func checkURL(name, text string) error {
 		return nil
 	}
 	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return pipeline.UsageErrorf(codeUsage, "give it as http://HOST:PORT", "%s: %q is not the URL of a server", name, text)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as http://HOST:PORT", "%s: %q is not the URL of a server", name, text)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func checkVia(name, via string) error {
 	case "", conn.ViaAuto, conn.ViaForward, conn.ViaDirect:
 		return nil
 	}
-	return pipeline.UsageErrorf(codeUsage, "use auto, port-forward or direct", "%s: %q is not a route to Inngest", name, via)
+	return pipeline.UsageErrorf(pipeline.CodeUsage, "use auto, port-forward or direct", "%s: %q is not a route to Inngest", name, via)
 }
 
 // complete fills in from the configuration what the flags leave open.

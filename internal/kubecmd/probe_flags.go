@@ -29,21 +29,21 @@ func completeProbe(p *rollout.ProbeOptions, from worker.Probe) error {
 	p.Type, p.Port = cmp.Or(p.Type, from.Type), cmp.Or(p.Port, from.Port)
 	switch {
 	case !slices.Contains(worker.ProbeTypes, p.Type):
-		return pipeline.UsageErrorf(codeUsage, "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "use "+strings.Join(worker.ProbeTypes, ", "), "--probe %q is not known", p.Type)
 	case p.Port < 1 || p.Port > 65535:
-		return pipeline.UsageErrorf(codeUsage, "use a port from 1 to 65535", "--probe-port %d is not a valid port", p.Port)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "use a port from 1 to 65535", "--probe-port %d is not a valid port", p.Port)
 	case p.Asks():
 		p.Path, p.Expect = cmp.Or(p.Path, from.Path, "/"), cmp.Or(p.Expect, from.Expect)
 	case p.Path != "" || p.Expect != "":
 		return pipeline.UsageErrorf(
-			codeUsage,
+			pipeline.CodeUsage,
 			"leave one of them out",
 			"a probe of type %s does not request a page, so --probe-path and --probe-expect do not apply",
 			p.Type,
 		)
 	}
 	if p.Asks() && !strings.HasPrefix(p.Path, "/") {
-		return pipeline.UsageErrorf(codeUsage, "start it with a slash", "--probe-path %q is not a path", p.Path)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "start it with a slash", "--probe-path %q is not a path", p.Path)
 	}
 	return nil
 }

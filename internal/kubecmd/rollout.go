@@ -104,7 +104,7 @@ func (o *rolloutOptions) runHere(c *cobra.Command, k *factory, runF func(context
 		return o.runFleet(c.Context(), k, func(all []rollout.Each) (*rollout.Fleet, error) { return rollout.NewFleet(all, o.FleetOptions) })
 	}
 	if c.Flags().Changed("wave-size") || c.Flags().Changed("max-failures") {
-		return pipeline.UsageErrorf(codeUsage, "name them with --contexts", "--wave-size and --max-failures need several clusters")
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "name them with --contexts", "--wave-size and --max-failures need several clusters")
 	}
 	if err := o.complete(k); err != nil {
 		return err

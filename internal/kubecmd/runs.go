@@ -216,12 +216,12 @@ func (o *runsOptions) print(env *cli.Env, runs []model.Run, now time.Time, first
 func (o *runsOptions) validate() (err error) {
 	switch {
 	case o.count < 1:
-		return pipeline.UsageErrorf(codeUsage, "give it as --count 3", "--count %d is not above zero", o.count)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as --count 3", "--count %d is not above zero", o.count)
 	case o.since < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as --since 24h", "--since %s is below zero", o.since)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as --since 24h", "--since %s is below zero", o.since)
 	case o.watch && cli.IsDocument(o.output):
 		return pipeline.UsageErrorf(
-			codeUsage,
+			pipeline.CodeUsage,
 			"leave one of them out",
 			"--watch prints runs as they change, and -o %s prints one document",
 			o.output,
@@ -244,7 +244,7 @@ func statuses(words []string) ([]string, error) {
 			}
 		}
 		if !found {
-			return nil, pipeline.UsageErrorf(codeUsage, "use "+strings.Join(known, ", "), "--status %q is not a status of a run", w)
+			return nil, pipeline.UsageErrorf(pipeline.CodeUsage, "use "+strings.Join(known, ", "), "--status %q is not a status of a run", w)
 		}
 	}
 	return all, nil

@@ -146,11 +146,11 @@ func (o *rolloutOptions) completeSwitch() {
 func (o *rolloutOptions) checkSwitch() error {
 	switch s := o.Switch; {
 	case !slices.Contains([]handover.Strategy{"", handover.StrategyAuto, handover.StrategySwitch, handover.StrategyRolling}, s.Strategy):
-		return pipeline.UsageErrorf(codeUsage, "use auto, switch or rolling", "--strategy %q is not known", s.Strategy)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "use auto, switch or rolling", "--strategy %q is not known", s.Strategy)
 	case s.DrainTimeout < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 30m", "--drain-timeout %s is below zero", s.DrainTimeout)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 90s or 30m", "--drain-timeout %s is below zero", s.DrainTimeout)
 	case s.Bake < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 5m", "--bake %s is below zero", s.Bake)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 90s or 5m", "--bake %s is below zero", s.Bake)
 	}
 	return nil
 }
@@ -235,18 +235,26 @@ func (o *rolloutOptions) checkTag() error {
 			return err
 		}
 		if o.Image.Tag != "" && ref.Tag != "" && o.Image.Tag != ref.Tag {
-			return pipeline.UsageErrorf(codeUsage, "give the tag once", "--image names tag %q and --tag is %q", ref.Tag, o.Image.Tag)
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "give the tag once", "--image names tag %q and --tag is %q", ref.Tag, o.Image.Tag)
 		}
 		ref.Tag = cmp.Or(ref.Tag, o.Image.Tag)
 		o.Image.Reference = ref
 	}
 	switch {
 	case o.Image.Digest != "" && o.Image.NoPin:
-		return pipeline.UsageErrorf(codeUsage, "leave out --no-pin, or the digest", "--image names a digest, which --no-pin would leave out")
+		return pipeline.UsageErrorf(
+			pipeline.CodeUsage,
+			"leave out --no-pin, or the digest",
+			"--image names a digest, which --no-pin would leave out",
+		)
 	case o.Image.Tag != "":
 		return imageref.CheckTag(o.Image.Tag)
 	case o.Image.Digest == "" && !o.tagOptional && !o.Switch.Resume:
-		return pipeline.UsageErrorf(codeUsage, "give it with --tag; `gh sbw tags` lists what is published", "there is no tag to roll out")
+		return pipeline.UsageErrorf(
+			pipeline.CodeUsage,
+			"give it with --tag; `gh sbw tags` lists what is published",
+			"there is no tag to roll out",
+		)
 	}
 	return nil
 }
@@ -256,7 +264,7 @@ func (o *rolloutOptions) readConfirmData() error {
 	if o.Inngest.ConfirmEvent == "" {
 		for _, f := range []struct{ flag, value string }{{"--confirm-data", o.confirmData}, {"--event-key-from", o.inngest.eventKeyFrom}} {
 			if f.value != "" {
-				return pipeline.UsageErrorf(codeUsage, "name the event with --confirm-run", "%s needs an event", f.flag)
+				return pipeline.UsageErrorf(pipeline.CodeUsage, "name the event with --confirm-run", "%s needs an event", f.flag)
 			}
 		}
 	}
@@ -264,7 +272,7 @@ func (o *rolloutOptions) readConfirmData() error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(o.confirmData), &o.Inngest.ConfirmData); err != nil {
-		return pipeline.UsageErrorf(codeUsage, `write it as '{"seconds": 1}'`, "--confirm-data is not a JSON object: %s", err)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, `write it as '{"seconds": 1}'`, "--confirm-data is not a JSON object: %s", err)
 	}
 	return nil
 }
@@ -272,16 +280,16 @@ func (o *rolloutOptions) readConfirmData() error {
 func (o *rolloutOptions) validate() error {
 	switch {
 	case o.Timeout <= 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 90s or 3m", "--timeout %s is not above zero", o.Timeout)
 	case o.LockWait < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 90s or 5m", "--lock-wait %s is below zero", o.LockWait)
 	case o.Steps.MaxStepLoss < 0:
-		return pipeline.UsageErrorf(codeUsage, "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "give it as 30s", "--max-step-loss %s is below zero", o.Steps.MaxStepLoss)
 	}
 	switch o.DryRun {
 	case rollout.DryRunNone, rollout.DryRunClient, rollout.DryRunServer:
 	default:
-		return pipeline.UsageErrorf(codeUsage, "use none, client or server", "--dry-run=%s is not known", o.DryRun)
+		return pipeline.UsageErrorf(pipeline.CodeUsage, "use none, client or server", "--dry-run=%s is not known", o.DryRun)
 	}
 	if err := o.checkSwitch(); err != nil {
 		return err
@@ -329,7 +337,7 @@ func (o *rolloutOptions) checkNoInngest() error {
 		{"--confirm-run", o.Inngest.ConfirmEvent != ""}, {"--prune-stale", o.Inngest.PruneStale},
 	} {
 		if f.given {
-			return pipeline.UsageErrorf(codeUsage, "leave one of them out", "%s needs Inngest, which %s turns off", f.name, o.Inngest.OffBy)
+			return pipeline.UsageErrorf(pipeline.CodeUsage, "leave one of them out", "%s needs Inngest, which %s turns off", f.name, o.Inngest.OffBy)
 		}
 	}
 	return nil

@@ -42,7 +42,7 @@ state before that run.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("to-revision") && o.ToRevision < 1 {
 				return pipeline.UsageErrorf(
-					codeUsage,
+					pipeline.CodeUsage,
 					"choose one that `kubectl sbw history` lists",
 					"--to-revision %d is not a revision",
 					o.ToRevision,

@@ -44,6 +44,9 @@ func (c Code) Error() string { return string(c) }
 // CodeInternal is the code of an error that has no explanation for people.
 const CodeInternal Code = "internal"
 
+// CodeUsage is the code of wrong usage that has no code of its own.
+const CodeUsage Code = "usage"
+
 // The codes of what could not be finished after a failure, where no finding explains it.
 const (
 	CodeNotRestored Code = "not-restored"

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/joelhooks/gh-sbw/internal/imageref"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -133,7 +132,7 @@ func newFleet(all []Each, make func(Each, func(error)) *Run) (*Fleet, error) {
 		name, place := e.Conn.Context, e.Conn.Server+" "+e.where()
 		if other, ok := places[place]; ok {
 			return nil, pipeline.UsageErrorf(
-				imageref.CodePlatform,
+				pipeline.CodeUsage,
 				"name only one of them",
 				"contexts %s and %s refer to the same %s in %s",
 				other,

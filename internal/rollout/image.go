@@ -306,7 +306,7 @@ func (t *Target) RunningTag(ctx context.Context) (string, error) {
 	}
 	tag := imageref.Split(c.Image).Tag
 	if tag == "" {
-		return "", pipeline.UsageErrorf(imageref.CodePlatform, "give one with --tag", "the image that runs has no tag: %s", c.Image)
+		return "", pipeline.UsageErrorf(pipeline.CodeUsage, "give one with --tag", "the image that runs has no tag: %s", c.Image)
 	}
 	return tag, nil
 }
