@@ -85,62 +85,70 @@ func (r *Run) judged() types.UID {
 	return ""
 }
 
+// takenBack is what undoing an apply found.
+type takenBack struct {
+	restored []string        // what was restored
+	watched  watch.Result    // the last observed state of the pods
+	lost     []judge.LostRun // runs that going back has killed
+}
+
 // unapply restores what was applied, waits until the old version serves, and
-// registers its functions again. It returns what was restored and the last
-// observed state of the pods.
+// registers its functions again.
 func (r *Run) unapply(
 	ctx context.Context,
 	rep *pipeline.Reporter,
 	applied []apply.Result,
 	set *workload.Workload,
 	watched watch.Result,
-) ([]string, watch.Result, error) {
+) (takenBack, error) {
+	back := takenBack{watched: watched}
 	if len(applied) == 0 {
-		return nil, watched, nil
+		return back, nil
 	}
 	if err := r.guard.ours(ctx, set); err != nil {
-		return nil, watched, err
+		return back, err
 	}
-	back, err := apply.Restore(ctx, r.Conn, applied, r.applyOptions(rep, false))
+	results, err := apply.Restore(ctx, r.Conn, applied, r.applyOptions(rep, false))
 	if err != nil {
-		return nil, watched, err
+		return back, err
 	}
 	if made, _, err := apply.Find(applied, r.Ref); err == nil && made.Before == nil {
 		// This rollout created it, so nothing served before.
-		return []string{fmt.Sprintf("%s: missing", r.Ref)}, watched, nil
+		back.restored = []string{fmt.Sprintf("%s: missing", r.Ref)}
+		return back, nil
 	}
-	_, target, err := apply.Find(back, r.Ref)
+	_, target, err := apply.Find(results, r.Ref)
 	if err != nil {
-		return nil, watched, err
+		return back, err
 	}
 	if err := r.unstick(ctx, rep, target); err != nil {
-		return nil, watched, err
+		return back, err
 	}
-	if watched, err = r.follow(ctx, rep, target); err != nil {
-		return nil, watched, err
+	if back.watched, err = r.follow(ctx, rep, target); err != nil {
+		return back, err
 	}
-	r.prober().restored(ctx, rep, watched)
+	r.prober().restored(ctx, rep, back.watched)
 	if !r.Inngest.Off {
 		if err := r.guard.ours(ctx, target); err != nil {
-			return nil, watched, err
+			return back, err
 		}
-		if err := r.unrefresh(ctx, rep); err != nil {
-			return nil, watched, err
+		if back.lost, err = r.unrefresh(ctx, rep); err != nil {
+			return back, err
 		}
 	}
 	r.rehook(ctx, rep)
-	return []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}, watched, nil
+	back.restored = []string{fmt.Sprintf("%s: %s", r.Ref, r.facts.previous())}
+	return back, nil
 }
 
-// unrefresh registers the functions of the old pods again, once these serve, and looks for the
+// unrefresh registers the functions of the old pods again, once these serve, and returns the
 // runs that going back has killed: it has replaced pods as well.
-func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) error {
+func (r *Run) unrefresh(ctx context.Context, rep *pipeline.Reporter) ([]judge.LostRun, error) {
 	app, err := r.registrar().restore(ctx, rep)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.found.lost, err = r.work().lost(ctx, rep, app, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
-	return err
+	return r.work().lost(ctx, rep, app, judge.Window{From: r.found.switched, To: time.Now(), Failed: r.found.failedBefore})
 }
 
 // usedBy returns the pods in the workload's namespace that need an object, except those of

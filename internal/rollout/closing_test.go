@@ -18,11 +18,11 @@ func TestClosing(t *testing.T) {
 		lines []string // a part of each line
 	}{
 		{"nothing was started", found{}, nil},
-		{"probe settings", found{inService: inService{startup: slow}}, []string{
+		{"probe settings", found{followed: followed{startup: slow}}, []string{
 			"image pulled in 1.5s, container started after 2.0s, accepted connections 2.3s later, Ready 10.4s after its start",
 			"served 2.3s after its start and Ready after 10.4s: readinessProbe: initialDelaySeconds 5 and periodSeconds 10 cost 8.1s",
 		}},
-		{"a quick start", found{inService: inService{startup: &Startup{Pod: "worker-1", Started: 1, Ready: 1}}}, []string{
+		{"a quick start", found{followed: followed{startup: &Startup{Pod: "worker-1", Started: 1, Ready: 1}}}, []string{
 			"container started after 1.0s, Ready 1.0s after its start",
 		}},
 		{"nothing to drain", found{handing: handing{handed: switched, drained: switched.Add(time.Second), drainer: handover.NewDrainer(handover.DrainOptions{})}},

@@ -18,7 +18,9 @@
 //
 // Stages that appear in more than one list are in stages.go. The work of each stage
 // takes what it needs as arguments and returns what it found. The lists pass these
-// values on through Run.found, which nothing else writes. What a rollout and an undo do
+// values on through Run.found. Nothing else writes it, apart from what several stages
+// share: probing, following pods that somebody has replaced (keepup.go), observing the
+// old pods, and collecting evidence. What a rollout and an undo do
 // differently in a stage that they share is in Run.purpose.
 //
 // Work that needs nothing but facts and options belongs to a type of its own, made

@@ -26,7 +26,6 @@ func (r *Run) provenHook() provenHook { return provenHook{r.Target, r.Timeout} }
 // old pods are terminated, so that its failure can still fail the rollout.
 func (r *Run) hook(ctx context.Context, rep *pipeline.Reporter) error {
 	rep.Changed() // its effects outside this process are not known
-	r.found.hooked = true
 	err := r.provenHook().run(ctx, r.receipt(r.soFar()))
 	f := Warning(err)
 	switch {

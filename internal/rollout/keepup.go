@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/joelhooks/gh-sbw/internal/cluster/handover"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
@@ -45,37 +47,11 @@ func (r *Run) keepUp(ctx context.Context, rep *pipeline.Reporter, prove func() e
 		}
 		rep.Notef("the pod template has changed meanwhile: the pods that replace the proven ones are now followed and proven")
 		s := &r.found
-		if s.choice.Strategy == handover.StrategySwitch {
-			err = r.awaitReady(ctx, rep)
-		} else {
-			s.watched, err = r.follow(ctx, rep, s.target)
-		}
-		s.made, s.ready = s.watched.Verdict.Revision, time.Now()
-		if err == nil {
+		if s.followed, err = r.followNew(ctx, rep, s.target, s.choice.Strategy == handover.StrategySwitch); err == nil {
 			err = prove()
 		}
 	}
 	return err
-}
-
-// awaitReady waits until the new pods are Ready, while they are held back.
-func (r *Run) awaitReady(ctx context.Context, rep *pipeline.Reporter) error {
-	s := &r.found
-	h, o, err := r.handover(rep)
-	if err != nil {
-		return err
-	}
-	o.Applied = s.target
-	over, serving := r.timed(ctx, rep, &o)
-	s.watched, err = h.Ready(ctx, o)
-	over()
-	if s.serving = serving; err != nil {
-		endAsking(serving)
-	}
-	if live := s.watched.Snapshot.Workload; live != nil { // somebody may have restarted it, which makes a new revision with the same image
-		s.fresh = handover.NewVersion(live, s.watched.Snapshot.ReplicaSets)
-	}
-	return noRoom(err)
 }
 
 // prove asks the new pods for their functions and waits until they have served for a
@@ -102,20 +78,20 @@ func (r *Run) proveAll(ctx context.Context, rep *pipeline.Reporter) error {
 	return r.prove(ctx, rep)
 }
 
-// switchOver points the Services to the new pods.
-func (r *Run) switchOver(ctx context.Context, rep *pipeline.Reporter) error {
+// switchOver points the Services to the new pods, those of the version fresh, and returns
+// when that was: zero if no Service was switched, and the beginning if it failed halfway.
+func (r *Run) switchOver(ctx context.Context, rep *pipeline.Reporter, fresh string, pods []*corev1.Pod) (time.Time, error) {
 	h, _, err := r.handover(rep)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	s := &r.found
-	s.handed = time.Now()
-	err = h.Switch(ctx, s.fresh, s.watched.NewPods())
+	began := time.Now()
+	err = h.Switch(ctx, fresh, pods)
 	switch {
 	case errors.Is(err, handover.ErrNotReady):
-		s.handed = time.Time{} // no Service was switched
-	case err == nil:
-		s.handed = time.Now() // requests may have reached the old pods until now
+		return time.Time{}, err
+	case err != nil:
+		return began, err
 	}
-	return err
+	return time.Now(), nil // requests may have reached the old pods until now
 }

@@ -120,9 +120,9 @@ func rolling(r *Run) []pipeline.Stage {
 			s.switched = time.Now()
 			s.applied, s.target, err = r.apply(ctx, rep, r.applyOptions(rep, false), nothing)
 			return err
-		}, func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-			s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
-			s.kept = err != nil
+		}, func(ctx context.Context, rep *pipeline.Reporter) error {
+			back, err := r.unapply(ctx, rep, s.applied, s.target, s.watched)
+			s.restored, s.watched, s.lost, s.kept = back.restored, back.watched, back.lost, err != nil
 			return err
 		}),
 	}, r.postApply()...)

@@ -57,10 +57,11 @@ type purpose struct {
 	keepsFile bool
 }
 
-// found is what the stages of a run found and did. Only the lists of stages write it,
-// to pass on what one stage returned to a later one.
+// found is what the stages of a run found and did. The lists of stages write it, to pass
+// on what one stage returned to a later one.
 type found struct {
 	written
+	followed
 	inService
 	stopped
 	handing
@@ -74,16 +75,25 @@ type written struct {
 	rendered  []apply.Object      // what --dry-run=client would apply
 	revision  *revision.Revision  // the revision that an undo went back to
 	target    *workload.Workload  // the workload as this run set it, to be watched
-	made      string              // name of the revision that this run rolled out
 	switched  time.Time           // when the first write to the workload began
 	// failedBefore are the runs that had already failed at that moment.
 	failedBefore map[string]bool
 }
 
+// followed is what a wait for new pods found.
+type followed struct {
+	watched watch.Result
+	startup *Startup
+	made    string // name of the revision that this run rolled out
+	fresh   string // pod-template-hash of the new version of a switch
+	// ready is when the wait was over, and serving reports since when all new pods of a switch
+	// have accepted connections: see timed.
+	ready   time.Time
+	serving func(context.Context) time.Time
+}
+
 // inService is what the checks of the new version found.
 type inService struct {
-	watched   watch.Result
-	startup   *Startup
 	probes    []probe.Answer
 	refreshed *inngest.Refreshed
 	verified  *inngest.Verified
@@ -128,19 +138,42 @@ func (r *Run) lock(ctx context.Context, rep *pipeline.Reporter) (*lock.Lock, err
 	return held, err
 }
 
-// follow waits until target is rolled out or has failed.
+// follow waits until the restored workload is rolled out or has failed.
 func (r *Run) follow(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload) (watch.Result, error) {
 	kube, err := r.Conn.Kube()
 	if err != nil {
 		return watch.Result{}, err
 	}
-	o := r.watchOptions(kube, target, rep)
-	if target == r.found.target { // and not the restored workload
-		over, serving := r.timed(ctx, rep, &o)
-		defer over()
-		defer endAsking(serving) // nothing waits for the answer in a rolling update
+	return watch.Rollout(ctx, kube, r.watchOptions(kube, target, rep))
+}
+
+// followNew waits until the workload that this run set is rolled out or has failed. The new
+// pods of a switch only have to be Ready, since they are held back.
+func (r *Run) followNew(ctx context.Context, rep *pipeline.Reporter, target *workload.Workload, switches bool) (f followed, err error) {
+	kube, err := r.Conn.Kube()
+	if err != nil {
+		return f, err
 	}
-	return watch.Rollout(ctx, kube, o)
+	h, o, err := r.handover(rep)
+	if err != nil {
+		return f, err
+	}
+	o.Applied = target
+	over, serving := r.timed(ctx, rep, &o)
+	if switches {
+		f.watched, err = h.Ready(ctx, o)
+		f.serving, err = serving, noRoom(err)
+		if live := f.watched.Snapshot.Workload; live != nil { // somebody may have restarted it, which makes a new revision with the same image
+			f.fresh = handover.NewVersion(live, f.watched.Snapshot.ReplicaSets)
+		}
+	} else {
+		f.watched, err = watch.Rollout(ctx, kube, o)
+	}
+	if !switches || err != nil {
+		endAsking(serving) // nothing waits for the answer
+	}
+	f.startup, f.made, f.ready = over(), f.watched.Verdict.Revision, time.Now()
+	return f, err
 }
 
 // watchOptions returns what to follow, and how long to wait.

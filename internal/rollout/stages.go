@@ -100,7 +100,8 @@ func (r *Run) preApply() (stages []pipeline.Stage) {
 			return err
 		}
 		r.guard.removeWarmUps(ctx, rep)
-		return r.takeOver(ctx, rep)
+		r.found.adopted, r.found.wentBack, err = r.takeOver(ctx, rep)
+		return err
 	}, nil))
 	if r.Prepull && !r.Restart { // the nodes have the image of a restart
 		stages = append(stages, stage("prepull", func(ctx context.Context, rep *pipeline.Reporter) error {
@@ -127,8 +128,7 @@ func (r *Run) postApply() []pipeline.Stage {
 	return slices.Concat(
 		[]pipeline.Stage{
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-				s.watched, err = r.follow(ctx, rep, s.target)
-				s.made = s.watched.Verdict.Revision
+				s.followed, err = r.followNew(ctx, rep, s.target, false)
 				return r.guard.takenOver(ctx, s.target, err)
 			}, nil),
 			r.probeStage(),
@@ -171,7 +171,10 @@ func (r *Run) serveStages() (stages []pipeline.Stage) {
 		})), r.withApply()))
 	}
 	if len(r.Worker.Hooks.Proven) > 0 {
-		stages = append(stages, stage("hook", r.ifAny(r.guarded(r.hook)), r.withApply()))
+		stages = append(stages, stage("hook", r.ifAny(r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
+			s.hooked = true
+			return r.hook(ctx, rep)
+		})), r.withApply()))
 	}
 	return stages
 }

@@ -290,20 +290,26 @@ func (s *startup) delay() *pipeline.Finding {
 // serving is to be called after it: it returns since when all new pods have accepted
 // connections. If that is still open for some of them, it waits until it is known, but not
 // longer than they have to be steady from over on.
-func (r *Run) timed(ctx context.Context, rep *pipeline.Reporter, o *watch.Options) (over func(), serving func(context.Context) time.Time) {
+func (r *Run) timed(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	o *watch.Options,
+) (over func() *Startup, serving func(context.Context) time.Time) {
 	asking, cancel := context.WithCancel(ctx)
 	s := &startup{container: r.container(), began: r.found.switched}
 	if r.Probe.Type != worker.ProbeNone {
 		s.ask = func(pod *corev1.Pod) time.Time { return r.accepts(asking, pod) }
 	}
 	o.Seen = func(seen watch.Result) { s.see(seen, time.Now()) }
-	over = func() {
-		if r.found.startup = s.result(); r.found.startup != nil {
-			rep.Notef("%s", r.found.startup)
+	over = func() *Startup {
+		took := s.result()
+		if took != nil {
+			rep.Notef("%s", took)
 		}
 		if f := s.delay(); f != nil {
 			rep.Finding(f)
 		}
+		return took
 	}
 	serving = func(ctx context.Context) time.Time {
 		defer s.asking.Wait()

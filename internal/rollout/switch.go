@@ -16,6 +16,8 @@ import (
 	"github.com/joelhooks/gh-sbw/internal/cluster/lock"
 	"github.com/joelhooks/gh-sbw/internal/cluster/verdict"
 	"github.com/joelhooks/gh-sbw/internal/cluster/workload"
+	"github.com/joelhooks/gh-sbw/internal/inngest"
+	"github.com/joelhooks/gh-sbw/internal/inngest/judge"
 	"github.com/joelhooks/gh-sbw/internal/pipeline"
 )
 
@@ -45,10 +47,12 @@ func switching(r *Run) []pipeline.Stage {
 				return err
 			}, r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				defer func() { s.kept = err != nil }()
+				var back takenBack
 				if s.adopted.Stage != "" {
-					err = r.takeBack(ctx, rep, s.target) // only the annotations record the previous state
+					s.lost, err = r.takeBack(ctx, rep, s.target) // only the annotations record the previous state
 				} else if err = r.resumeRestored(ctx, s.applied); err == nil {
-					s.restored, s.watched, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
+					back, err = r.unapply(ctx, rep, s.applied, s.target, s.watched)
+					s.restored, s.watched, s.lost = back.restored, back.watched, back.lost
 				}
 				if !switches() {
 					return err
@@ -59,12 +63,7 @@ func switching(r *Run) []pipeline.Stage {
 				return r.hold(ctx, rep, s.choice, s.adopted)
 			}), r.withApply()),
 			stage("watch", func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-				if s.choice.Strategy != handover.StrategySwitch {
-					s.watched, err = r.follow(ctx, rep, s.target)
-				} else {
-					err = r.awaitReady(ctx, rep)
-				}
-				s.made, s.ready = s.watched.Verdict.Revision, time.Now()
+				s.followed, err = r.followNew(ctx, rep, s.target, switches())
 				if errors.Is(err, handover.ErrForeign) {
 					r.guard.supersededBy = err
 				}
@@ -76,12 +75,13 @@ func switching(r *Run) []pipeline.Stage {
 			stage("prove", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
 				return r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, r.prove(ctx, rep))
 			}), r.withApply()),
-			stage("switch", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) error {
-				if err := r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, nil); err != nil {
+			stage("switch", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
+				if err = r.keepUp(ctx, rep, func() error { return r.proveAll(ctx, rep) }, nil); err != nil {
 					return err
 				}
-				return r.switchOver(ctx, rep)
-			}), r.untilFinal(r.switchBack)),
+				s.handed, err = r.switchOver(ctx, rep, s.fresh, s.watched.NewPods())
+				return err
+			}), r.untilFinal(func(ctx context.Context, rep *pipeline.Reporter) error { return r.switchBack(ctx, rep, s.handed) })),
 		),
 		r.serveStages(),
 		// A run that fails can still go back as long as the old pods exist.
@@ -89,12 +89,18 @@ func switching(r *Run) []pipeline.Stage {
 		// From here on the new version is proven and serves.
 		proven(when(switches,
 			stage("drain", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
-				s.final, err = r.drain(ctx, rep, s.handed)
+				if s.drainer == nil && !r.Inngest.Off {
+					s.drainer = r.newDrainer(ctx)
+				}
+				s.drained, s.final, err = r.drain(ctx, rep, s.handed, s.drainer)
 				return cmp.Or(s.final, err)
 			}), r.withApply()),
 			stage("release", r.guarded(func(ctx context.Context, rep *pipeline.Reporter) (err error) {
 				s.final = r.keeps("the old pods were already being terminated")
-				return r.releaseAndVerify(ctx, rep)
+				var more []apply.Result
+				more, s.verified, err = r.releaseAndVerify(ctx, rep, s.choice, s.refreshed)
+				s.applied = append(s.applied, more...)
+				return err
 			}), r.withApply()),
 		)...),
 		proven(r.settleStage(func(ctx context.Context, rep *pipeline.Reporter) (bool, error) {
@@ -208,20 +214,20 @@ func (r *Run) letGo(ctx context.Context, rep *pipeline.Reporter, handed time.Tim
 }
 
 // takeBack undoes an apply whose previous state is recorded only in the annotations.
-func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) error {
+func (r *Run) takeBack(ctx context.Context, rep *pipeline.Reporter, set *workload.Workload) ([]judge.LostRun, error) {
 	if err := r.guard.ours(ctx, set); err != nil {
-		return err
+		return nil, err
 	}
 	h, o, err := r.handover(rep)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := h.GoBack(ctx, o); err != nil {
-		return err
+		return nil, err
 	}
 	r.rehook(ctx, rep)
 	if r.Inngest.Off {
-		return nil
+		return nil, nil
 	}
 	return r.unrefresh(ctx, rep)
 }
@@ -237,7 +243,7 @@ func (r *Run) isHeld(c handover.Choice) func(apply.Object) bool {
 
 // switchBack points the Services to the old pods again, and gives the new ones some
 // time to finish what they are executing.
-func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
+func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter, handed time.Time) error {
 	h, _, err := r.handover(rep)
 	if err != nil {
 		return err
@@ -250,7 +256,7 @@ func (r *Run) switchBack(ctx context.Context, rep *pipeline.Reporter) error {
 	if r.Inngest.Off {
 		return h.Thaw(ctx)
 	}
-	offset, handed := r.facts.clockOffset(ctx), r.found.handed
+	offset := r.facts.clockOffset(ctx)
 	// Steps that began well before the switch are on an old pod, which stays.
 	onNew := func(ctx context.Context) ([]handover.Step, error) {
 		all, err := r.facts.executing(ctx)
@@ -295,60 +301,64 @@ func (r *Run) observing(run stageFunc) stageFunc {
 }
 
 // drain waits until the old pods have finished their work, and watches the new ones
-// meanwhile. kept is set if the new version stays although the wait has not completed:
-// then nothing may be undone, since both versions have work.
-func (r *Run) drain(ctx context.Context, rep *pipeline.Reporter, handed time.Time) (kept, err error) {
+// meanwhile. drained is when no step was left, if drainer is not nil. kept is set if the
+// new version stays although the wait has not completed: then nothing may be undone,
+// since both versions have work.
+func (r *Run) drain(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	handed time.Time,
+	drainer *handover.Drainer,
+) (drained time.Time, kept, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	var worse error
-	watching, drained := context.WithCancel(ctx)
-	defer drained()
+	watching, over := context.WithCancel(ctx)
+	defer over()
 	wg.Go(func() {
 		if worse = r.bake(watching, rep, handed); worse != nil {
 			cancel(worse)
 		}
 	})
-	if r.Inngest.Off {
+	if drainer == nil {
 		rep.Notef("it is unknown what the old pods are executing (%s); they end with their grace period", r.Inngest.OffBy)
 		err = handover.Settle(ctx, handed)
-	} else {
-		if r.found.drainer == nil {
-			r.found.drainer = r.newDrainer(ctx)
-		}
-		if _, err = r.found.drainer.Wait(ctx, rep); err == nil {
-			r.found.drained = time.Now()
-		}
+	} else if _, err = drainer.Wait(ctx, rep); err == nil {
+		drained = time.Now()
 	}
 	if err != nil {
 		cancel(err)
 	}
 	if r.Switch.Bake == 0 {
-		drained()
+		over()
 	}
 	wg.Wait()
 	switch {
 	case worse != nil: // it is what ended the wait
-		return nil, worse
+		return drained, nil, worse
 	case err != nil:
-		return errors.Join(err, r.keeps("the old version may still have work")), nil
+		return drained, errors.Join(err, r.keeps("the old version may still have work")), nil
 	}
-	return nil, nil
+	return drained, nil, nil
 }
 
 // releaseAndVerify releases everything that is held, and meanwhile checks the registration
 // once more: the old pods have had the whole drain to register their functions again.
-func (r *Run) releaseAndVerify(ctx context.Context, rep *pipeline.Reporter) error {
-	s := &r.found
+func (r *Run) releaseAndVerify(
+	ctx context.Context,
+	rep *pipeline.Reporter,
+	c handover.Choice,
+	refreshed *inngest.Refreshed,
+) (applied []apply.Result, verified *inngest.Verified, err error) {
 	var wrong error
 	var verifying sync.WaitGroup
 	if !r.Inngest.Off {
-		verifying.Go(func() { s.verified, wrong = r.registrar().verify(ctx, rep, s.refreshed) })
+		verifying.Go(func() { verified, wrong = r.registrar().verify(ctx, rep, refreshed) })
 	}
-	more, err := r.release(ctx, rep, s.choice)
-	s.applied = append(s.applied, more...)
+	applied, err = r.release(ctx, rep, c)
 	verifying.Wait()
-	return errors.Join(err, wrong)
+	return applied, verified, errors.Join(err, wrong)
 }
 
 // release terminates the old pods and releases everything that is held.

@@ -132,41 +132,38 @@ func refuseHeld() (handover.Action, string) {
 }
 
 // takeOver deals, under the lock, with a switch that another run has left unfinished.
-func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) error {
+// adopted is that switch if this run continues it, and wentBack is set if it was taken back.
+func (r *Run) takeOver(ctx context.Context, rep *pipeline.Reporter) (adopted handover.Plan, wentBack bool, err error) {
 	s, err := r.Target.held(ctx) // read again, under the lock
 	if err != nil {
 		rep.Finding(unreadable("whether a switch is unfinished", err))
-		return nil
+		return adopted, false, nil
 	}
 	p := handover.Decide(s)
 	f := r.unfinished(p)
 	if f == nil {
-		return nil
+		return adopted, false, nil
 	}
 	h, o, err := r.handover(rep)
 	if err != nil {
-		return err
+		return adopted, false, err
 	}
 	action, words := r.ifHeld(ctx, s, p)
 	switch action {
 	case handover.Resume:
-		r.found.adopted = p
-		return h.Thaw(ctx) // it is paused again by the switch
+		return p, false, h.Thaw(ctx) // it is paused again by the switch
 	case handover.GoBack:
 		err = h.GoBack(ctx, o)
 	case handover.Release:
 		err = h.Release(ctx, p.ServicesFirst, o)
 	default:
-		return f.With(func(f *pipeline.Finding) { f.Severity, f.Fix = pipeline.Error, words })
+		return adopted, false, f.With(func(f *pipeline.Finding) { f.Severity, f.Fix = pipeline.Error, words })
 	}
 	if err != nil {
-		return err
-	}
-	if action == handover.GoBack {
-		r.found.wentBack = true
+		return adopted, false, err
 	}
 	r.facts = r.facts.again() // the previous facts describe a Deployment that was held
-	return nil
+	return adopted, action == handover.GoBack, nil
 }
 
 // handover returns the hand-over of this run's Deployment, and the options for
@@ -193,12 +190,6 @@ type handing struct {
 	adopted handover.Plan
 	// wentBack is set if a switch that was found has been taken back.
 	wentBack bool
-	// fresh is the pod-template-hash of the new version.
-	fresh string
-	// ready is when all new pods were Ready, and serving reports since when they have accepted
-	// connections: see timed.
-	ready   time.Time
-	serving func(context.Context) time.Time
 	// handed is when the Services were switched to the new version. From its first
 	// write on, it is when the switch began.
 	handed time.Time
