@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/ports"
 )
 
 // Options say which programs to run, and how.
@@ -45,7 +46,7 @@ type ControlPlane struct {
 
 	opts   Options
 	tokens map[string]string
-	ports  struct{ client, peer, api int }
+	ports  struct{ client, peer, api *ports.Port }
 	procs  map[string]*process
 }
 
@@ -72,13 +73,13 @@ func Start(ctx context.Context, dir string, o Options) (*ControlPlane, error) {
 }
 
 func (c *ControlPlane) start(ctx context.Context) error {
-	for _, port := range []*int{&c.ports.client, &c.ports.peer, &c.ports.api} {
+	for _, port := range []**ports.Port{&c.ports.client, &c.ports.peer, &c.ports.api} {
 		var err error
-		if *port, err = freePort(); err != nil {
+		if *port, err = ports.Reserve(); err != nil {
 			return err
 		}
 	}
-	c.Server = fmt.Sprintf("https://127.0.0.1:%d", c.ports.api)
+	c.Server = fmt.Sprintf("https://127.0.0.1:%d", c.ports.api.Number)
 	if err := c.writeFiles(); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 }
 
 func (c *ControlPlane) startEtcd() error {
-	client, peer := fmt.Sprintf("http://127.0.0.1:%d", c.ports.client), fmt.Sprintf("http://127.0.0.1:%d", c.ports.peer)
+	client, peer := fmt.Sprintf("http://127.0.0.1:%d", c.ports.client.Number), fmt.Sprintf("http://127.0.0.1:%d", c.ports.peer.Number)
 	return c.run("etcd", c.opts.Etcd, "--data-dir="+filepath.Join(c.Dir, "etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls="+client, "--advertise-client-urls="+client, "--listen-peer-urls="+peer,
 		"--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
@@ -114,9 +115,9 @@ func (c *ControlPlane) startEtcd() error {
 // returns when it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	args := []string{
-		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.ports.client),
+		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.ports.client.Number),
 		"--cert-dir=" + filepath.Join(c.Dir, "certs"),
-		fmt.Sprintf("--secure-port=%d", c.ports.api), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		fmt.Sprintf("--secure-port=%d", c.ports.api.Number), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none", "--allow-privileged",
 		"--service-account-key-file=" + filepath.Join(c.Dir, "sa.key"),
 		"--service-account-signing-key-file=" + filepath.Join(c.Dir, "sa.key"),
@@ -165,9 +166,9 @@ func (c *ControlPlane) ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the API server did not become ready: %w; see %s", context.Cause(ctx), filepath.Join(c.Dir, "apiserver.log"))
+			return fmt.Errorf("the API server did not become ready: %w\n%s", context.Cause(ctx), c.end("apiserver"))
 		case <-c.procs["apiserver"].done:
-			return fmt.Errorf("the API server ended; see %s", filepath.Join(c.Dir, "apiserver.log"))
+			return fmt.Errorf("the API server ended:\n%s", c.end("apiserver"))
 		case <-tick.C:
 		}
 	}
@@ -225,6 +226,11 @@ func (c *ControlPlane) Stop() {
 	}
 	c.kill("apiserver")
 	c.kill("etcd")
+	for _, port := range []*ports.Port{c.ports.client, c.ports.peer, c.ports.api} {
+		if port != nil {
+			_ = port.Release() // it may have been released already
+		}
+	}
 }
 
 // Kubeconfig returns the path of a kubeconfig for one of the users.
@@ -281,11 +287,12 @@ func (c *ControlPlane) writeFiles() error {
 	)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// end returns the end of a program's log, which is deleted with the test's directory.
+func (c *ControlPlane) end(name string) string {
+	const most = 2000 // characters
+	log, err := os.ReadFile(filepath.Join(c.Dir, name+".log"))
 	if err != nil {
-		return 0, err
+		return err.Error()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return string(log[max(0, len(log)-most):])
 }
