@@ -1,5 +1,5 @@
-// Package ports reserves ports of 127.0.0.1 for programs that have to be told where to
-// listen, and that begin to listen some time later, or again after a restart.
+// Package ports reserves ports of 127.0.0.1 for programs that get theirs as an argument,
+// and that begin to listen some time later, or again after a restart.
 package ports
 
 import (
