@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/joelhooks/gh-sbw/internal/sandbox/ports"
 )
 
 // Options describe which worker to run, and how.
@@ -61,18 +62,20 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if o.Port != 0 {
 		return start(ctx, o)
 	}
-	// Another process may take a port that is free now before the worker does.
-	const tries = 10
-	for i := 1; ; i++ {
-		var err error
-		if o.Port, err = freePort(); err != nil {
-			return nil, err
-		}
-		p, err := start(ctx, o)
-		if err == nil || i == tries || !strings.Contains(err.Error(), "EADDRINUSE") {
-			return p, err
-		}
+	port, err := ports.Reserve()
+	if err != nil {
+		return nil, err
 	}
+	o.Port = port.Number
+	p, err := start(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, port.Release())
+	}
+	go func() {
+		<-p.gone
+		_ = port.Release() // nobody else releases it
+	}()
+	return p, nil
 }
 
 func start(ctx context.Context, o Options) (*Process, error) {
@@ -105,15 +108,6 @@ func start(ctx context.Context, o Options) (*Process, error) {
 type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
 
 func (p *Process) read(out io.Reader) {
 	sc := bufio.NewScanner(out)
