@@ -39,12 +39,6 @@ func (g registrar) refresh(ctx context.Context, rep *pipeline.Reporter, watched 
 	if err != nil {
 		return nil, err
 	}
-	// The new pod may have registered itself by now, in which case the server's list
-	// would no longer show a lost function.
-	var before []model.Function
-	if then, ok := g.registered.Peek(); ok {
-		before = then.functions()
-	}
 	done, err := inngest.Refresh(ctx, inngest.RefreshOptions{
 		Client:       c.Client,
 		Worker:       w,
@@ -53,7 +47,7 @@ func (g registrar) refresh(ctx context.Context, rep *pipeline.Reporter, watched 
 		Prune:        g.inngest.PruneStale,
 		Liveness:     c.Liveness,
 		Path:         c.CheckLivePath,
-		Before:       before,
+		Before:       g.before(),
 		Expect:       func(served []model.Function) []string { return g.expected(ctx, c.App, served) },
 	}, rep)
 	if err != nil {
@@ -62,6 +56,16 @@ func (g registrar) refresh(ctx context.Context, rep *pipeline.Reporter, watched 
 	reportAll(rep, done.Findings)
 	rep.Notef("%s: %s", c.App, done.Diff)
 	return done, nil
+}
+
+// before returns the functions that were registered during the preflight. The new pod may
+// have registered itself since, and the server's list would then not show a lost function.
+func (g registrar) before() []model.Function {
+	then, ok := g.registered.Peek()
+	if !ok {
+		return nil
+	}
+	return then.functions()
 }
 
 // restore registers the functions of the old pods, once these serve again, and returns the
@@ -93,10 +97,7 @@ func (g registrar) prove(ctx context.Context, rep *pipeline.Reporter, pods []*co
 	if err != nil {
 		return err
 	}
-	var before []model.Function
-	if then, ok := g.registered.Peek(); ok {
-		before = then.functions()
-	}
+	before := g.before()
 	var asking errgroup.Group
 	asking.SetLimit(8)
 	for _, pod := range pods {
